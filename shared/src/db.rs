@@ -1,0 +1,333 @@
+//! The database handles. Which rows a piece of SQL may touch is in the type of its transaction:
+//!
+//! - [`TenantTx`], opened by [`Db::tenant`]: the role `lisa_tenant`, held by row-level security to one tenant;
+//! - [`SystemTx`], opened by [`SystemDb::system`]: all tenants, for sign-in, maintenance and the like.
+//!
+//! Both survive a transaction pooler that knows no prepared statements: every statement runs inside `begin … commit`
+//! and unnamed (docs/DECISIONS.md). One function owns a transaction from begin to end and always ends it, so that a
+//! function frozen after its response never leaves one open.
+
+use std::{future::Future, marker::PhantomData, str::FromStr, time::Duration};
+
+use futures::{future::BoxFuture, stream::BoxStream};
+use sqlx::{
+    AssertSqlSafe, Either, Execute, Executor, PgPool, Postgres, SqlStr,
+    error::BoxDynError,
+    pool::PoolConnection,
+    postgres::{
+        PgArguments, PgConnectOptions, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo,
+    },
+};
+use uuid::Uuid;
+
+use crate::{error::ApiError, settings::Settings};
+
+/// How long a tenant's transaction may take, connecting included: a database that is away answers 503 in time.
+const TENANT_DEADLINE: Duration = Duration::from_millis(4_500);
+/// How long work across tenants may take; maintenance does its sweeps in batches that fit.
+const SYSTEM_DEADLINE: Duration = Duration::from_secs(30);
+/// How long to wait for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The scope of a [`TenantTx`].
+#[derive(Debug, Clone, Copy)]
+pub struct Tenant(Uuid);
+
+/// The scope of a [`SystemTx`].
+#[derive(Debug, Clone, Copy)]
+pub struct System;
+
+/// A transaction held to one tenant's rows.
+pub type TenantTx = Tx<Tenant>;
+/// A transaction that sees every tenant.
+pub type SystemTx = Tx<System>;
+
+/// An open transaction. Statements run on `&mut tx`; whoever opened it commits or rolls back.
+#[derive(Debug)]
+pub struct Tx<Scope> {
+    connection: Connection,
+    scope: Scope,
+}
+
+impl TenantTx {
+    /// The tenant that row-level security holds this transaction to; for `where customer_id = $1` beside it.
+    #[must_use]
+    pub fn tenant(&self) -> Uuid {
+        self.scope.0
+    }
+}
+
+/// The pool of `lisa_app`, which owns nothing and may do nothing before it takes the role of a tenant.
+#[derive(Debug, Clone)]
+pub struct Db(PgPool);
+
+/// The pool of `lisa_system`.
+#[derive(Debug, Clone)]
+pub struct SystemDb(PgPool);
+
+impl Db {
+    /// Reads DATABASE_URL; connects at the first use.
+    pub fn read(settings: &mut Settings) -> Self {
+        Self(pool("DATABASE_URL", settings))
+    }
+
+    /// Runs `work` in a transaction of one tenant and commits it, or rolls it back when `work` fails.
+    ///
+    /// # Errors
+    /// Those of `work`; 503 when the database is away or slower than the deadline.
+    pub async fn tenant<T, E>(
+        &self,
+        tenant: Uuid,
+        work: impl AsyncFnOnce(&mut TenantTx) -> Result<T, E>,
+    ) -> Result<T, E>
+    where
+        E: From<ApiError>,
+    {
+        let timeout_ms = TENANT_DEADLINE.as_millis();
+        let begin = format!(
+            "begin; set local role lisa_tenant; set local statement_timeout = {timeout_ms}; \
+             select set_config('app.customer_id', '{tenant}', true)"
+        );
+        transaction(&self.0, begin, Tenant(tenant), TENANT_DEADLINE, work).await
+    }
+
+    /// Runs one statement outside of any tenant and returns its rows: the few security-definer functions that find out
+    /// who is calling. In the simple protocol, so that it needs no transaction; hence the typed argument list.
+    pub(crate) async fn identify(&self, function: &'static str, ids: &[Option<Uuid>]) -> sqlx::Result<Vec<PgRow>> {
+        let ids: Vec<_> =
+            ids.iter().map(|id| id.map_or_else(|| "null".to_owned(), |id| format!("'{id}'"))).collect();
+        let statement = format!("select * from {function}({})", ids.join(", "));
+        let ask = async || {
+            let mut connection = Connection::acquire(&self.0).await?;
+            let rows = sqlx::raw_sql(AssertSqlSafe(statement.clone())).fetch_all(&mut **connection.get()?).await;
+            // An error of the server leaves the connection usable; a broken one is not given back.
+            if matches!(rows, Ok(_) | Err(sqlx::Error::Database(_))) {
+                connection.release();
+            }
+            rows
+        };
+        within(TENANT_DEADLINE, async {
+            match ask().await {
+                // The function may have been frozen for an hour since: its connection is then dead. Reading repeats.
+                Err(error) if is_broken(&error) => ask().await,
+                rows => rows,
+            }
+        })
+        .await
+    }
+
+    /// Asks the database whether it is there.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub async fn ping(&self) -> sqlx::Result<()> {
+        self.identify("app.memberships", &[Some(Uuid::nil()), None]).await.map(drop)
+    }
+
+    /// Ends all connections; for tests and the local stack.
+    pub async fn close(&self) {
+        self.0.close().await;
+    }
+}
+
+impl SystemDb {
+    /// Reads SYSTEM_DATABASE_URL; connects at the first use.
+    pub fn read(settings: &mut Settings) -> Self {
+        Self(pool("SYSTEM_DATABASE_URL", settings))
+    }
+
+    /// Runs `work` in a transaction that sees every tenant and commits it, or rolls it back when `work` fails.
+    ///
+    /// # Errors
+    /// Those of `work`; 503 when the database is away or slower than the deadline.
+    pub async fn system<T, E>(&self, work: impl AsyncFnOnce(&mut SystemTx) -> Result<T, E>) -> Result<T, E>
+    where
+        E: From<ApiError>,
+    {
+        let timeout_ms = SYSTEM_DEADLINE.as_millis();
+        let begin = format!("begin; set local statement_timeout = {timeout_ms}");
+        transaction(&self.0, begin, System, SYSTEM_DEADLINE, work).await
+    }
+}
+
+fn pool(name: &'static str, settings: &mut Settings) -> PgPool {
+    let url = settings.database_url(name);
+    // One connection an instance is enough where an instance serves one request at a time, and it is what keeps a
+    // thousand instances inside the pooler's limit; the local stack serves many at once.
+    let connections = settings.parsed("DATABASE_MAX_CONNECTIONS", 1_u32).max(1);
+    let options = PgConnectOptions::from_str(&url).unwrap_or_else(|_| PgConnectOptions::new());
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        // `begin` is the test: it is repeated once on a new connection, which saves a round trip on all the others.
+        .test_before_acquire(false)
+        .connect_lazy_with(options.statement_cache_capacity(0).application_name("lisa"))
+}
+
+async fn transaction<Scope, T, E>(
+    pool: &PgPool,
+    begin: String,
+    scope: Scope,
+    deadline: Duration,
+    work: impl AsyncFnOnce(&mut Tx<Scope>) -> Result<T, E>,
+) -> Result<T, E>
+where
+    E: From<ApiError>,
+{
+    let run = async {
+        let connection = match Connection::begin(pool, &begin).await {
+            // Nothing was written yet, and the usual reason is a connection that died while the function was frozen.
+            Err(error) if is_broken(&error) => Connection::begin(pool, &begin).await,
+            begun => begun,
+        }
+        .map_err(ApiError::from)?;
+        let mut tx = Tx { connection, scope };
+        match work(&mut tx).await {
+            Ok(value) => {
+                tx.connection.commit().await.map_err(ApiError::from)?;
+                Ok(value)
+            }
+            Err(error) => {
+                tx.connection.rollback().await;
+                Err(error)
+            }
+        }
+    };
+    match tokio::time::timeout(deadline, run).await {
+        Ok(outcome) => outcome,
+        // The connection was dropped with the future, unreleased, so it is closed and the server rolls back.
+        Err(elapsed) => Err(ApiError::unavailable().because(elapsed).into()),
+    }
+}
+
+async fn within<T>(deadline: Duration, work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    tokio::time::timeout(deadline, work).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+}
+
+fn is_broken(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_))
+        // admin_shutdown, crash_shutdown and a pooler's "server closed": said on a connection that is of no more use.
+        || error.as_database_error().and_then(|error| error.code()).is_some_and(|code| {
+            matches!(code.as_ref(), "57P01" | "57P02" | "08P01" | "08006" | "08003")
+        })
+}
+
+/// A pooled connection that goes back to the pool only when it is known to be clean. Dropped in any other way (an
+/// error, a cancelled query, a deadline), it is closed: the pool would hand its open transaction to the next caller.
+#[derive(Debug)]
+struct Connection(Option<PoolConnection<Postgres>>);
+
+impl Connection {
+    async fn acquire(pool: &PgPool) -> sqlx::Result<Self> {
+        Ok(Self(Some(pool.acquire().await?)))
+    }
+
+    async fn begin(pool: &PgPool, statements: &str) -> sqlx::Result<Self> {
+        let mut connection = Self::acquire(pool).await?;
+        sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&mut **connection.get()?).await?;
+        Ok(connection)
+    }
+
+    fn get(&mut self) -> sqlx::Result<&mut PoolConnection<Postgres>> {
+        self.0.as_mut().ok_or(sqlx::Error::PoolClosed)
+    }
+
+    /// The `select` makes an aborted transaction an error: a bare `commit` would roll it back and say that all is well.
+    async fn commit(mut self) -> sqlx::Result<()> {
+        sqlx::raw_sql("select 1; commit").execute(&mut **self.get()?).await?;
+        self.release();
+        Ok(())
+    }
+
+    async fn rollback(mut self) {
+        let Ok(connection) = self.get() else { return };
+        // If it cannot be rolled back, it is closed, which rolls back too.
+        if sqlx::raw_sql("rollback").execute(&mut **connection).await.is_ok() {
+            self.release();
+        }
+    }
+
+    fn release(&mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take() {
+            drop(connection.detach());
+        }
+    }
+}
+
+/// A statement that is neither prepared by name nor kept.
+struct Unnamed<'q, E>(E, PhantomData<&'q ()>);
+
+impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for Unnamed<'q, E> {
+    fn sql(self) -> SqlStr {
+        self.0.sql()
+    }
+
+    fn statement(&self) -> Option<&PgStatement> {
+        None
+    }
+
+    fn take_arguments(&mut self) -> Result<Option<PgArguments>, BoxDynError> {
+        self.0.take_arguments()
+    }
+
+    fn persistent(&self) -> bool {
+        false
+    }
+}
+
+impl<'c, Scope: Send + std::fmt::Debug> Executor<'c> for &'c mut Tx<Scope> {
+    type Database = Postgres;
+
+    fn fetch_many<'e, 'q: 'e, E>(
+        self,
+        query: E,
+    ) -> BoxStream<'e, sqlx::Result<Either<PgQueryResult, PgRow>>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        match self.connection.get() {
+            Ok(connection) => (&mut **connection).fetch_many(Unnamed(query, PhantomData)),
+            Err(error) => Box::pin(futures::stream::once(std::future::ready(Err(error)))),
+        }
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        match self.connection.get() {
+            Ok(connection) => (&mut **connection).fetch_optional(Unnamed(query, PhantomData)),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+
+    fn prepare_with<'e>(
+        self,
+        _sql: SqlStr,
+        _parameters: &'e [PgTypeInfo],
+    ) -> BoxFuture<'e, sqlx::Result<PgStatement>>
+    where
+        'c: 'e,
+    {
+        let refusal = "a named statement does not survive a transaction pooler";
+        Box::pin(std::future::ready(Err(sqlx::Error::Configuration(refusal.into()))))
+    }
+
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, sqlx::Result<sqlx::Describe<Postgres>>>
+    where
+        'c: 'e,
+    {
+        match self.connection.get() {
+            Ok(connection) => (&mut **connection).describe(sql),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+}

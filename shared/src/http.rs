@@ -1,0 +1,9 @@
+//! The HTTP conventions, once: envelopes, extractors that answer with our errors, and the layers around every function.
+
+mod extract;
+mod layers;
+mod respond;
+
+pub use extract::{Bytes, Json, Path, Query};
+pub use layers::{Cors, layers};
+pub use respond::{Created, Data, Envelope, NoContent};

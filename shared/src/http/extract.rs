@@ -1,0 +1,190 @@
+//! Extractors whose refusals are our errors: 400 what cannot be read, 404 a path that names nothing, 413 what is too
+//! large, 415 what is not JSON, 422 what is wrong, with the field.
+
+use axum::{
+    body::Body,
+    extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request, rejection::PathRejection},
+    http::{header, request::Parts},
+};
+use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+
+use crate::error::{ApiError, FieldError};
+
+/// A JSON body.
+#[derive(Debug, Clone)]
+pub struct Json<T>(pub T);
+
+/// Query parameters.
+#[derive(Debug, Clone)]
+pub struct Query<T>(pub T);
+
+/// Path parameters. One that does not parse names nothing that exists: 404.
+#[derive(Debug, Clone)]
+pub struct Path<T>(pub T);
+
+/// The raw body, within the function's limit.
+#[derive(Debug, Clone)]
+pub struct Bytes(pub bytes::Bytes);
+
+/// The limit that `layers` put on the request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BodyLimit(pub(super) usize);
+
+impl<S: Send + Sync> FromRequest<S> for Bytes {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let limit = request.extensions().get::<BodyLimit>().map_or(256 * 1024, |limit| limit.0);
+        let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        if declared.is_some_and(|length: usize| length > limit) {
+            return Err(ApiError::payload_too_large(limit));
+        }
+        let limited = http_body_util::Limited::new(request.into_body(), limit);
+        match limited.collect().await {
+            Ok(body) => Ok(Self(body.to_bytes())),
+            Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(ApiError::payload_too_large(limit)),
+            Err(error) => Err(ApiError::bad_request("unreadable_body", "the request body could not be read").because(error)),
+        }
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let is_json = request.headers().get(header::CONTENT_TYPE).is_some_and(|value| {
+            let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+            essence.eq_ignore_ascii_case("application/json") || essence.to_ascii_lowercase().ends_with("+json")
+        });
+        if !is_json {
+            return Err(ApiError::unsupported_media_type("the content type must be application/json"));
+        }
+        let Bytes(body) = Bytes::from_request(request, state).await?;
+        parse(&body).map(Self)
+    }
+}
+
+/// Parses a JSON document, naming the field that is wrong.
+///
+/// # Errors
+/// 400 when it is not JSON, 422 when it is not what was asked for.
+pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let field = error.path().to_string();
+        let error = error.into_inner();
+        match error.classify() {
+            Category::Data => ApiError::validation(vec![field_error(&field, &error)]),
+            _ => malformed(&error),
+        }
+    })?;
+    reader.end().map_err(|error| malformed(&error))?;
+    Ok(value)
+}
+
+fn malformed(error: &serde_json::Error) -> ApiError {
+    let message = format!("the body is not valid JSON (line {}, column {})", error.line(), error.column());
+    ApiError::bad_request("malformed_json", message)
+}
+
+fn field_error(path: &str, error: &serde_json::Error) -> FieldError {
+    // serde appends a position that says nothing to a client.
+    let message = error.to_string();
+    let message = message.split(" at line ").next().unwrap_or_default();
+    // A missing or unknown field is reported at its parent, with the name in backquotes.
+    let named = ["missing field `", "unknown field `"]
+        .iter()
+        .find_map(|prefix| message.strip_prefix(prefix))
+        .and_then(|rest| rest.split('`').next());
+    match (path, named) {
+        ("." | "", Some(name)) => FieldError::new(name, message),
+        (parent, Some(name)) if !parent.ends_with(name) => FieldError::new(format!("{parent}.{name}"), message),
+        ("." | "", None) => FieldError::new("body", message),
+        (path, _) => FieldError::new(path, message),
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        axum::extract::Query::from_request_parts(parts, state).await.map(|query| Self(query.0)).map_err(|rejection| {
+            let text = rejection.body_text();
+            let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text).to_owned();
+            // `page: invalid digit found in string`
+            match text.split_once(": ") {
+                Some((field, message)) if !field.contains(' ') => ApiError::field(field, message),
+                _ => ApiError::field("query", text),
+            }
+        })
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match axum::extract::Path::from_request_parts(parts, state).await {
+            Ok(path) => Ok(Self(path.0)),
+            Err(PathRejection::FailedToDeserializePathParams(_)) => Err(ApiError::not_found("resource")),
+            Err(error) => Err(ApiError::internal().because(error)),
+        }
+    }
+}
+
+/// Lifts axum's own limit: ours is judged in [`Bytes`], where it gets our error.
+pub(super) fn own_limit() -> DefaultBodyLimit {
+    DefaultBodyLimit::disable()
+}
+
+/// Sets the limit that [`Bytes`] and [`Json`] obey.
+pub(super) fn set_limit(request: &mut http::Request<Body>, limit: usize) {
+    request.extensions_mut().insert(BodyLimit(limit));
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Order {
+        #[allow(dead_code)]
+        items: Vec<Item>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Item {
+        #[allow(dead_code)]
+        quantity: u32,
+    }
+
+    #[test]
+    fn a_wrong_body_names_its_field() {
+        for (body, status, field) in [
+            (r#"{"items":[{"quantity":"two"}]}"#, 422, "items[0].quantity"),
+            (r#"{"items":[{}]}"#, 422, "items[0].quantity"),
+            (r"{}", 422, "items"),
+            (r#"{"items":[],"extra":1}"#, 422, "extra"),
+            (r"[1]", 422, "items[0]"),
+            (r#"{"items":"#, 400, ""),
+            (r#"{"items":[]} trailing"#, 400, ""),
+            ("", 400, ""),
+        ] {
+            let error = parse::<Order>(body.as_bytes()).unwrap_err();
+            assert_eq!(error.status.as_u16(), status, "{body}");
+            if status == 422 && body != "[1]" {
+                assert_eq!(error.details.unwrap()[0]["field"], field, "{body}");
+            }
+        }
+    }
+
+    #[test]
+    fn lone_surrogates_are_malformed() {
+        assert_eq!(parse::<String>(br#""\ud800""#).unwrap_err().status.as_u16(), 400);
+    }
+}

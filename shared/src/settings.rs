@@ -1,0 +1,226 @@
+//! Settings: a map handed to each function at its start, read once, and refused with one message that names everything
+//! missing or malformed. Functions share a process on one machine, so nothing reads the process environment.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+    time::Duration,
+};
+
+use url::Url;
+
+/// The map a function is started with: environment variables, and the keys of its secret.
+pub type SettingsMap = BTreeMap<String, String>;
+
+/// Reads settings by name and remembers each name and each problem.
+///
+/// A wrong value yields a harmless stand-in and a problem; [`Settings::finish`] then refuses them all at once, so no
+/// stand-in is ever used.
+#[derive(Debug, Default)]
+pub struct Settings {
+    values: SettingsMap,
+    names: BTreeSet<&'static str>,
+    problems: Vec<String>,
+}
+
+/// Everything that is wrong with a function's settings, one line each.
+#[derive(Debug, thiserror::Error)]
+#[error("settings are not usable: {}", .0.join("; "))]
+pub struct InvalidSettings(pub Vec<String>);
+
+impl Settings {
+    /// Takes the map. An empty value counts as absent, as `NAME=` in a file means it.
+    #[must_use]
+    pub fn new(mut values: SettingsMap) -> Self {
+        values.retain(|_, value| !value.trim().is_empty());
+        Self { values, ..Self::default() }
+    }
+
+    /// Ends reading.
+    ///
+    /// # Errors
+    /// [`InvalidSettings`] with every missing or malformed one. Values are never repeated: they may be secrets.
+    pub fn finish(self) -> Result<(), InvalidSettings> {
+        if self.problems.is_empty() { Ok(()) } else { Err(InvalidSettings(self.problems)) }
+    }
+
+    /// The names asked for so far; a test holds them against template.yaml.
+    #[must_use]
+    pub fn names(&self) -> Vec<&'static str> {
+        self.names.iter().copied().collect()
+    }
+
+    /// Notes a problem with what was read together, for example two settings that exclude each other.
+    pub fn problem(&mut self, text: impl fmt::Display) {
+        self.problems.push(text.to_string());
+    }
+
+    /// A text that may be absent.
+    pub fn optional(&mut self, name: &'static str) -> Option<String> {
+        self.names.insert(name);
+        self.values.get(name).map(|value| value.trim().to_owned())
+    }
+
+    /// A text that must be there.
+    pub fn required(&mut self, name: &'static str) -> String {
+        self.optional(name).unwrap_or_else(|| {
+            self.problem(format_args!("{name} is missing"));
+            String::new()
+        })
+    }
+
+    /// A text with a default.
+    pub fn text(&mut self, name: &'static str, default: &str) -> String {
+        self.optional(name).unwrap_or_else(|| default.to_owned())
+    }
+
+    /// A number or another value with a `FromStr`, with its default.
+    pub fn parsed<T: FromStr>(&mut self, name: &'static str, default: T) -> T {
+        match self.optional(name).map(|value| value.parse()) {
+            None => default,
+            Some(Ok(value)) => value,
+            Some(Err(_)) => {
+                let kind = std::any::type_name::<T>();
+                self.problem(format_args!("{name} is not a valid {}", kind.rsplit("::").next().unwrap_or(kind)));
+                default
+            }
+        }
+    }
+
+    /// A duration in whole seconds, with its default.
+    pub fn seconds(&mut self, name: &'static str, default: u64) -> Duration {
+        Duration::from_secs(self.parsed(name, default))
+    }
+
+    /// A comma-separated list; absent means empty.
+    pub fn list(&mut self, name: &'static str) -> Vec<String> {
+        let text = self.optional(name).unwrap_or_default();
+        text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// An `http` or `https` URL that may be absent, without a slash at its end.
+    pub fn optional_url(&mut self, name: &'static str) -> Option<String> {
+        let value = self.optional(name)?;
+        match Url::parse(&value) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
+                Some(value.trim_end_matches('/').to_owned())
+            }
+            _ => {
+                self.problem(format_args!("{name} is not an http(s) URL"));
+                None
+            }
+        }
+    }
+
+    /// A PostgreSQL connection string.
+    pub fn database_url(&mut self, name: &'static str) -> String {
+        let value = self.required(name);
+        if !value.is_empty() {
+            if let Err(problem) = check_database_url(&value) {
+                self.problem(format_args!("{name} {problem}"));
+            }
+        }
+        value
+    }
+}
+
+/// Tells what is wrong with a connection string, without repeating it.
+fn check_database_url(value: &str) -> Result<(), &'static str> {
+    const BRACKETS: &str = "still has its password in square brackets: put the password itself, without [ and ]";
+    // The template that Supabase shows has the placeholder in brackets, which also breaks URL parsing: look first.
+    let authority = value.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or(rest));
+    if let Some((credentials, _)) = authority.rsplit_once('@') {
+        if credentials.contains('[') || credentials.contains(']') {
+            return Err(BRACKETS);
+        }
+    }
+    let url = Url::parse(value).or(Err("is not a URL of the form postgresql://user:password@host:5432/database"))?;
+    if !matches!(url.scheme(), "postgres" | "postgresql") {
+        return Err("does not start with postgresql://");
+    }
+    if !url.has_host() {
+        return Err("names no host");
+    }
+    if url.password().is_some_and(|password| password.starts_with("%5B") && password.ends_with("%5D")) {
+        return Err(BRACKETS);
+    }
+    if url.path().trim_matches('/').is_empty() {
+        return Err("names no database");
+    }
+    Ok(())
+}
+
+/// What every function reads.
+#[derive(Debug, Clone)]
+pub struct Common {
+    /// `dev`, `staging` or `prod`; shown by /health.
+    pub environment: String,
+    /// The least severe level that is logged.
+    pub log_level: tracing::Level,
+}
+
+impl Common {
+    /// Reads ENVIRONMENT and LOG_LEVEL.
+    pub fn read(settings: &mut Settings) -> Self {
+        Self {
+            environment: settings.text("ENVIRONMENT", "dev"),
+            log_level: settings.parsed("LOG_LEVEL", tracing::Level::INFO),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(pairs: &[(&str, &str)]) -> Settings {
+        Settings::new(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
+    #[test]
+    fn one_message_names_everything_that_is_wrong() {
+        let mut settings = settings(&[("LOG_LEVEL", "loud"), ("DATABASE_URL", "mysql://a:b@c/d"), ("EMPTY", " ")]);
+        Common::read(&mut settings);
+        settings.database_url("DATABASE_URL");
+        settings.required("JWT_SECRET");
+        settings.required("EMPTY");
+
+        let message = settings.finish().unwrap_err().to_string();
+
+        assert_eq!(
+            message,
+            "settings are not usable: LOG_LEVEL is not a valid Level; \
+             DATABASE_URL does not start with postgresql://; JWT_SECRET is missing; EMPTY is missing"
+        );
+    }
+
+    #[test]
+    fn a_password_left_in_brackets_is_named_without_being_shown() {
+        for url in [
+            "postgresql://postgres:[YOUR-PASSWORD]@db.ref.supabase.co:5432/postgres",
+            "postgresql://postgres:[hunter2]@localhost/postgres",
+            "postgresql://postgres:%5Bhunter2%5D@localhost/postgres",
+        ] {
+            let mut settings = settings(&[("DATABASE_URL", url)]);
+            settings.database_url("DATABASE_URL");
+            let message = settings.finish().unwrap_err().to_string();
+            assert!(message.contains("square brackets"), "{message}");
+            assert!(!message.contains("hunter2"), "{message}");
+        }
+    }
+
+    #[test]
+    fn good_connection_strings_pass() {
+        for url in [
+            "postgresql://lisa_app:p%40ss@127.0.0.1:5432/lisa",
+            "postgres://lisa_app.ref:x@aws-0-eu.pooler.supabase.com:6543/postgres?sslmode=require",
+            "postgresql://u:p@[::1]:5432/lisa",
+        ] {
+            assert_eq!(check_database_url(url), Ok(()), "{url}");
+        }
+        for url in ["postgresql://localhost", "postgresql:///", "localhost:5432/lisa", ""] {
+            assert!(check_database_url(url).is_err(), "{url}");
+        }
+    }
+}
