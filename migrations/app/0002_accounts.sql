@@ -84,14 +84,32 @@ create policy profiles_own on profiles for select to authenticated using (id = (
 create policy profiles_own_update on profiles for update to authenticated
     using (id = (select auth.uid())) with check (id = (select auth.uid()));
 
+-- profiles.credits_remaining shows what is left: of the free quota, as long as no plan is paid for.
+create function app.project_credits() returns trigger
+    language plpgsql security definer set search_path = '' as
+$body$
+begin
+    update public.profiles profile
+        set credits_remaining = greatest(new.free_quota_limit - new.free_quota_used, 0)
+        from public.users account
+        where profile.id = new.user_id and account.id = new.user_id and not account.is_pro;
+    return null;
+end
+$body$;
+revoke all on function app.project_credits() from public;
+create trigger user_settings_credits after update of free_quota_used, free_quota_limit on user_settings
+    for each row execute function app.project_credits();
+
 -- Makes the rows that every account has. Called by sign-up, and by the trigger where Supabase Auth keeps the accounts.
+-- Repeating it changes nothing; another account's address is refused by users_email_key.
 create function app.provision_account(account uuid, account_email text, account_name text, quota_limit integer)
     returns void language sql security definer set search_path = '' as
 $body$
-    insert into public.users (id, email) values (account, account_email);
-    insert into public.user_settings (user_id, free_quota_limit) values (account, quota_limit);
+    insert into public.users (id, email) values (account, account_email) on conflict (id) do nothing;
+    insert into public.user_settings (user_id, free_quota_limit) values (account, quota_limit)
+        on conflict (user_id) do nothing;
     insert into public.profiles (id, email, full_name, credits_remaining)
-        values (account, account_email, account_name, quota_limit);
+        values (account, account_email, account_name, quota_limit) on conflict (id) do nothing;
 $body$;
 revoke all on function app.provision_account(uuid, text, text, integer) from public;
 grant execute on function app.provision_account(uuid, text, text, integer) to lisa_system;
@@ -126,3 +144,20 @@ begin
     end if;
 end
 $$;
+
+-- What /v1/quota shows of any user, and the caller's role beyond a tenant. Like app.memberships they run before there is
+-- a tenant; the function that calls them decides who may ask.
+create function app.quota_of(wanted uuid)
+    returns table (is_pro boolean, free_quota_used integer, free_quota_limit integer)
+    language sql stable security definer set search_path = '' as
+$body$
+    select account.is_pro, settings.free_quota_used, settings.free_quota_limit
+    from public.users account
+    join public.user_settings settings on settings.user_id = account.id
+    where account.id = wanted
+$body$;
+create function app.user_role(wanted uuid) returns table (role text)
+    language sql stable security definer set search_path = '' as
+    $body$ select role from public.users where id = wanted $body$;
+revoke all on function app.quota_of(uuid), app.user_role(uuid) from public;
+grant execute on function app.quota_of(uuid), app.user_role(uuid) to lisa_app;

@@ -11,7 +11,7 @@ use std::{future::Future, marker::PhantomData, str::FromStr, time::Duration};
 
 use futures::{future::BoxFuture, stream::BoxStream};
 use sqlx::{
-    AssertSqlSafe, Either, Execute, Executor, PgPool, Postgres, SqlStr,
+    AssertSqlSafe, Either, Execute, Executor, PgPool, Postgres, Row, SqlStr,
     error::BoxDynError,
     pool::PoolConnection,
     postgres::{
@@ -114,6 +114,15 @@ impl Db {
             }
         })
         .await
+    }
+
+    /// The role of a user beyond any tenant, `users.role`; `None` when there is no such user.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub async fn user_role(&self, user: Uuid) -> sqlx::Result<Option<String>> {
+        let rows = self.identify("app.user_role", &[Some(user)]).await?;
+        rows.first().map(|row| row.try_get("role")).transpose()
     }
 
     /// Asks the database whether it is there.

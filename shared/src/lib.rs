@@ -1,7 +1,21 @@
+//! What every function of Lisa stands on: HTTP conventions, identity, tenancy, and one module a noun with its rules
+//! and its SQL.
+
+pub mod accounts;
+pub mod auth;
 pub mod aws;
 pub mod db;
+pub mod documents;
 pub mod error;
 pub mod function;
 pub mod http;
+pub mod input;
+pub mod jobs;
 pub mod logging;
+pub mod paging;
+pub mod queue;
+pub mod quota;
 pub mod settings;
+pub mod storage;
+pub mod tenants;
+pub mod text;

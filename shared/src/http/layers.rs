@@ -77,8 +77,7 @@ pub fn layers(router: Router, function: &'static str, body_limit: usize, cors: &
 }
 
 /// 405, where a path exists but not with this method.
-#[must_use]
-pub fn method_not_allowed() -> ApiError {
+fn method_not_allowed() -> ApiError {
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not take this method")
 }
 

@@ -9,12 +9,17 @@ const PARAGRAPH_STEP: f32 = 1.3;
 /// Type of another size than this ratio begins a paragraph: a heading, or what follows it.
 const SAME_SIZE: f32 = 0.93;
 
+/// What pdfium gives for the hyphen of a divided word, whose other part follows at once.
+const LINE_END_HYPHEN: u32 = 2;
+
 /// One line of a page, as pdfium ordered them.
 #[derive(Debug, Default)]
 struct Line {
     text: String,
     /// Where its first character stands, in points upwards from the page's foot.
     baseline: f32,
+    /// Where it ends: a word that is divided goes on below, without a line break from pdfium.
+    last_baseline: f32,
     /// The size of its first character, in points.
     size: f32,
 }
@@ -42,6 +47,7 @@ fn lines(page: &PdfPageText<'_>) -> Vec<Line> {
         units.clear();
         lines.push(std::mem::take(line));
     };
+    let mut divided = false;
     for char in page.chars().iter() {
         match char.unicode_value() {
             0 => {}
@@ -52,8 +58,13 @@ fn lines(page: &PdfPageText<'_>) -> Vec<Line> {
             }
             value => {
                 if units.is_empty() {
-                    (line.baseline, line.size) = place(&char);
+                    line.baseline = baseline(&char);
+                    line.last_baseline = line.baseline;
+                    line.size = char.scaled_font_size().value;
+                } else if divided {
+                    line.last_baseline = baseline(&char);
                 }
+                divided = value == LINE_END_HYPHEN;
                 push_utf16(&mut units, value);
             }
         }
@@ -71,9 +82,8 @@ fn push_utf16(units: &mut Vec<u16>, value: u32) {
     }
 }
 
-fn place(char: &PdfPageTextChar<'_>) -> (f32, f32) {
-    let baseline = char.origin_y().map_or(0.0, |points| points.value);
-    (baseline, char.scaled_font_size().value)
+fn baseline(char: &PdfPageTextChar<'_>) -> f32 {
+    char.origin_y().map_or(0.0, |points| points.value)
 }
 
 fn join(lines: &[Line]) -> String {
@@ -96,7 +106,7 @@ fn join(lines: &[Line]) -> String {
 
 /// A line that stands higher than the one before is in the next column, where paragraphs go on.
 fn begins_paragraph(above: &Line, line: &Line, usual_step: f32) -> bool {
-    let step = above.baseline - line.baseline;
+    let step = above.last_baseline - line.baseline;
     let sizes = (above.size.min(line.size), above.size.max(line.size));
     step > usual_step * PARAGRAPH_STEP || sizes.0 < sizes.1 * SAME_SIZE
 }
@@ -105,7 +115,7 @@ fn begins_paragraph(above: &Line, line: &Line, usual_step: f32) -> bool {
 fn usual_step(lines: &[Line]) -> f32 {
     let steps = lines
         .windows(2)
-        .map(|pair| pair[0].baseline - pair[1].baseline);
+        .map(|pair| pair[0].last_baseline - pair[1].baseline);
     let mut steps: Vec<f32> = steps.filter(|&step| step > 1.0).collect();
     if steps.len() < 2 {
         return f32::INFINITY;
@@ -123,6 +133,7 @@ mod tests {
         Line {
             text: text.to_owned(),
             baseline,
+            last_baseline: baseline,
             size,
         }
     }

@@ -1,0 +1,152 @@
+//! Sign-up, sign-in, refresh, sign-out and passwords: with accounts kept here, or in a Supabase project.
+
+mod local;
+mod requests;
+mod supabase;
+
+use axum::extract::{FromRef, State};
+use shared::{
+    auth::{SignedIn, VerificationKeys},
+    db::SystemDb,
+    error::{ApiError, Result},
+    function::{Function, HttpFunction},
+    http::{Created, Data, Envelope, Json, NoContent},
+    settings::Settings,
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    local::LocalAccounts,
+    requests::{Login, PasswordChange, Refresh, Session, Signup, SignupAnswer},
+    supabase::GoTrue,
+};
+
+/// The function.
+pub const FUNCTION: Function = Function::http::<Deps>();
+
+/// What it needs.
+#[derive(Debug, Clone, FromRef)]
+pub struct Deps {
+    accounts: Accounts,
+    keys: VerificationKeys,
+}
+
+/// Who keeps the accounts.
+#[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "one value a process")]
+enum Accounts {
+    Local(LocalAccounts),
+    Supabase(GoTrue),
+}
+
+impl HttpFunction for Deps {
+    const NAME: &'static str = "auth";
+
+    fn read(settings: &mut Settings) -> Self {
+        let db = SystemDb::read(settings);
+        let free_quota_limit = settings.parsed("FREE_QUOTA_LIMIT", 8_u16).into();
+        let accounts = match settings.optional_url("SUPABASE_URL") {
+            Some(url) => Accounts::Supabase(GoTrue::read(settings, url, db, free_quota_limit)),
+            None => Accounts::Local(LocalAccounts::read(settings, db, free_quota_limit)),
+        };
+        Self { accounts, keys: VerificationKeys::read(settings) }
+    }
+
+    fn routes() -> OpenApiRouter<Self> {
+        OpenApiRouter::new()
+            .routes(routes!(sign_up))
+            .routes(routes!(log_in))
+            .routes(routes!(refresh))
+            .routes(routes!(log_out))
+            .routes(routes!(change_password))
+    }
+}
+
+/// Makes an account, with a company of its own or by an invitation to one.
+#[utoipa::path(
+    post, path = "/api/v1/auth/signup", tag = "auth", security(()), request_body = Signup,
+    responses((status = 201, body = Envelope<SignupAnswer>)),
+)]
+async fn sign_up(State(accounts): State<Accounts>, Json(signup): Json<Signup>) -> Result<Created<SignupAnswer>> {
+    let (new, joining) = signup.split()?;
+    let answer = match accounts {
+        Accounts::Local(local) => SignupAnswer::SignedIn(Box::new(local.sign_up(new, joining).await?)),
+        Accounts::Supabase(project) => project.sign_up(new, joining).await?,
+    };
+    Ok(Created(answer))
+}
+
+/// Signs in by address and password.
+#[utoipa::path(
+    post, path = "/api/v1/auth/login", tag = "auth", security(()), request_body = Login,
+    responses((status = 200, body = Envelope<Session>)),
+)]
+async fn log_in(State(accounts): State<Accounts>, Json(login): Json<Login>) -> Result<Data<Session>> {
+    let session = match accounts {
+        Accounts::Local(local) => local.log_in(login).await?,
+        Accounts::Supabase(project) => project.log_in(login).await?,
+    };
+    Ok(Data(session))
+}
+
+/// Exchanges a refresh token for new tokens. Each is good once: one that is used again ends its session.
+#[utoipa::path(
+    post, path = "/api/v1/auth/refresh", tag = "auth", security(()), request_body = Refresh,
+    responses((status = 200, body = Envelope<Session>)),
+)]
+async fn refresh(State(accounts): State<Accounts>, Json(refresh): Json<Refresh>) -> Result<Data<Session>> {
+    let session = match accounts {
+        Accounts::Local(local) => local.refresh(&refresh.refresh_token).await?,
+        Accounts::Supabase(project) => project.refresh(&refresh.refresh_token).await?,
+    };
+    Ok(Data(session))
+}
+
+/// Ends the session: at once for refreshing, within the hour for the access token.
+#[utoipa::path(post, path = "/api/v1/auth/logout", tag = "auth", responses((status = 204)))]
+async fn log_out(
+    caller: SignedIn,
+    headers: axum::http::HeaderMap,
+    State(accounts): State<Accounts>,
+) -> Result<NoContent> {
+    match accounts {
+        Accounts::Local(local) => local.log_out(&caller).await?,
+        Accounts::Supabase(project) => project.log_out(&headers).await?,
+    }
+    Ok(NoContent)
+}
+
+/// Changes the password, and ends all sessions.
+#[utoipa::path(
+    post, path = "/api/v1/auth/password", tag = "auth", request_body = PasswordChange,
+    responses((status = 204)),
+)]
+async fn change_password(
+    caller: SignedIn,
+    State(accounts): State<Accounts>,
+    Json(change): Json<PasswordChange>,
+) -> Result<NoContent> {
+    match accounts {
+        Accounts::Local(local) => local.change_password(&caller, change).await?,
+        Accounts::Supabase(project) => project.change_password(&caller, change).await?,
+    }
+    Ok(NoContent)
+}
+
+/// One sentence for a wrong address and a wrong password alike.
+fn wrong_credentials() -> ApiError {
+    ApiError::new(
+        axum::http::StatusCode::UNAUTHORIZED,
+        "invalid_credentials",
+        "the address or the password is wrong",
+    )
+}
+
+/// A refresh token that does not count.
+fn wrong_refresh_token() -> ApiError {
+    ApiError::new(
+        axum::http::StatusCode::UNAUTHORIZED,
+        "invalid_refresh_token",
+        "the refresh token is unknown, expired or used: sign in again",
+    )
+}

@@ -1,0 +1,239 @@
+//! Accounts kept in a Supabase project, through its GoTrue API. The company is made here, with the account's rows.
+
+use std::time::Duration;
+
+use axum::http::{HeaderMap, StatusCode, header};
+use reqwest::{Client, RequestBuilder, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use shared::{
+    accounts::{self, Email, FullName, NewAccount, User},
+    auth::SignedIn,
+    db::SystemDb,
+    error::{ApiError, Result},
+    settings::Settings,
+    tenants::{self, CompanyName, Customer},
+};
+use uuid::Uuid;
+
+use crate::{
+    requests::{Joining, Login, NewPerson, PasswordChange, Session, SignupAnswer, Unconfirmed},
+    wrong_credentials, wrong_refresh_token,
+};
+
+const TIMEOUT: Duration = Duration::from_secs(8);
+
+#[derive(Clone)]
+pub(crate) struct GoTrue {
+    http: Client,
+    url: String,
+    anon_key: String,
+    db: SystemDb,
+    free_quota_limit: i32,
+}
+
+impl std::fmt::Debug for GoTrue {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "GoTrue({})", self.url)
+    }
+}
+
+/// The part of GoTrue's session that is passed on.
+#[derive(Deserialize)]
+struct Tokens {
+    access_token: String,
+    refresh_token: String,
+    expires_in: u64,
+    user: RemoteUser,
+}
+
+#[derive(Deserialize)]
+struct RemoteUser {
+    id: Uuid,
+    email: Option<String>,
+    #[serde(default)]
+    user_metadata: Metadata,
+}
+
+/// What sign-up left with the account until its first sign-in. The user can change it, so it decides nothing but the
+/// name of the user's own company.
+#[derive(Default, Deserialize)]
+struct Metadata {
+    full_name: Option<String>,
+    company_name: Option<String>,
+    invitation: Option<String>,
+}
+
+/// Either form of GoTrue's answer to a sign-up.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum SignedUp {
+    Session(Box<Tokens>),
+    /// E-mail confirmation is on. Also what GoTrue says of an address that is taken, so as not to tell.
+    Unconfirmed {
+        email: Option<String>,
+    },
+}
+
+#[derive(Default, Deserialize)]
+struct Refusal {
+    #[serde(default)]
+    error_code: String,
+}
+
+impl GoTrue {
+    pub(crate) fn read(settings: &mut Settings, project: String, db: SystemDb, free_quota_limit: i32) -> Self {
+        let http = Client::builder().timeout(TIMEOUT).build().unwrap_or_else(|error| {
+            settings.problem(format_args!("the HTTP client cannot be built: {error}"));
+            Client::default()
+        });
+        let anon_key = settings.required("SUPABASE_ANON_KEY");
+        Self { http, url: format!("{project}/auth/v1"), anon_key, db, free_quota_limit }
+    }
+
+    pub(crate) async fn sign_up(&self, new: NewPerson, joining: Joining) -> Result<SignupAnswer> {
+        let mut metadata = json!({ "full_name": new.full_name.as_ref().map(FullName::as_str) });
+        match &joining {
+            Joining::NewCompany(name) => metadata["company_name"] = name.as_str().into(),
+            Joining::Invitation(token) => metadata["invitation"] = token.as_str().into(),
+        }
+        let body = json!({ "email": new.email.as_str(), "password": new.password.expose(), "data": metadata });
+        let answer = self.send(self.http.post(format!("{}/signup", self.url)).json(&body)).await?;
+        match read(answer).await? {
+            SignedUp::Session(tokens) => Ok(SignupAnswer::SignedIn(Box::new(self.session(*tokens).await?))),
+            SignedUp::Unconfirmed { email } => Ok(SignupAnswer::ConfirmationRequired {
+                user: Unconfirmed { email: email.unwrap_or_else(|| new.email.as_str().to_owned()) },
+                confirmation_required: true,
+            }),
+        }
+    }
+
+    pub(crate) async fn log_in(&self, login: Login) -> Result<Session> {
+        let tokens = self.password_grant(&login.email, &login.password).await?;
+        self.session(tokens).await
+    }
+
+    async fn password_grant(&self, email: &str, password: &str) -> Result<Tokens> {
+        let request = self.http.post(format!("{}/token?grant_type=password", self.url));
+        let request = request.json(&json!({ "email": email, "password": password }));
+        read(self.send(request).await?).await
+    }
+
+    pub(crate) async fn refresh(&self, token: &str) -> Result<Session> {
+        let request = self.http.post(format!("{}/token?grant_type=refresh_token", self.url));
+        let answer = self.send(request.json(&json!({ "refresh_token": token }))).await?;
+        self.session(read(answer).await?).await
+    }
+
+    pub(crate) async fn log_out(&self, headers: &HeaderMap) -> Result<()> {
+        let token = headers.get(header::AUTHORIZATION).ok_or_else(ApiError::unauthorized)?;
+        let request = self.http.post(format!("{}/logout?scope=global", self.url)).header(header::AUTHORIZATION, token);
+        self.send(request).await.map(drop)
+    }
+
+    pub(crate) async fn change_password(&self, caller: &SignedIn, change: PasswordChange) -> Result<()> {
+        let user = caller.user;
+        let account = self.db.system(async |tx| Ok::<_, ApiError>(accounts::get(tx, user).await?)).await?;
+        let tokens = match self.password_grant(&account.email, &change.current_password).await {
+            Err(error) if error.code == "invalid_credentials" => {
+                return Err(ApiError::field("current_password", "is not the current password"));
+            }
+            tokens => tokens?,
+        };
+        let request = self.http.put(format!("{}/user", self.url)).bearer_auth(&tokens.access_token);
+        self.send(request.json(&json!({ "password": change.new_password.expose() }))).await?;
+        let request = self.http.post(format!("{}/logout?scope=global", self.url)).bearer_auth(&tokens.access_token);
+        self.send(request).await.map(drop)
+    }
+
+    /// Makes what an account needs here, unless it is there: sign-up may have died half-way, or the account may be older
+    /// than this back end. Both are repaired by the next sign-in.
+    async fn session(&self, tokens: Tokens) -> Result<Session> {
+        let (user, customer) = self.db.system(async |tx| self.provision(tx, &tokens.user).await).await?;
+        Ok(Session {
+            user,
+            customer,
+            access_token: tokens.access_token,
+            refresh_token: tokens.refresh_token,
+            token_type: "bearer",
+            expires_in: tokens.expires_in,
+        })
+    }
+
+    async fn provision(
+        &self,
+        tx: &mut shared::db::SystemTx,
+        remote: &RemoteUser,
+    ) -> Result<(User, Option<Customer>)> {
+        let address = remote.email.clone().unwrap_or_else(|| format!("{}@accounts.invalid", remote.id));
+        let email = Email::try_from(address).map_err(|error| ApiError::internal().because(error))?;
+        let full_name = remote.user_metadata.full_name.clone().and_then(|name| FullName::try_from(name).ok());
+        let account = NewAccount {
+            id: remote.id,
+            email: &email,
+            full_name: full_name.as_ref(),
+            free_quota_limit: self.free_quota_limit,
+        };
+        let user = accounts::provision(tx, &account).await?;
+        if let Some(customer) = tenants::find_first(tx, user.id).await? {
+            return Ok((user, Some(customer)));
+        }
+        let customer = match (&remote.user_metadata.company_name, &remote.user_metadata.invitation) {
+            (Some(name), _) => match CompanyName::try_from(name.clone()) {
+                Ok(name) => Some(tenants::create(tx, user.id, &name).await?),
+                Err(_) => None,
+            },
+            // An invitation that ran out before the first sign-in leaves an account without a company.
+            (None, Some(token)) => tenants::accept_invitation(tx, user.id, email.as_str(), token).await.ok(),
+            (None, None) => None,
+        };
+        Ok((user, customer))
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response> {
+        let answer = request.header("apikey", &self.anon_key).send().await.map_err(unavailable)?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let status = answer.status();
+        let refusal: Refusal = answer.json().await.unwrap_or_default();
+        Err(translate(status.as_u16(), &refusal.error_code))
+    }
+}
+
+async fn read<T: for<'de> Deserialize<'de>>(answer: Response) -> Result<T> {
+    let value: Value = answer.json().await.map_err(unavailable)?;
+    // The body holds tokens: what is wrong with it is told without it.
+    serde_json::from_value(value).or(Err(ApiError::unavailable().because("unexpected answer of the sign-in service")))
+}
+
+fn unavailable(error: reqwest::Error) -> ApiError {
+    ApiError::unavailable().because(error.without_url())
+}
+
+/// GoTrue's codes, as ours.
+fn translate(status: u16, code: &str) -> ApiError {
+    match (status, code) {
+        (_, "invalid_credentials") => wrong_credentials(),
+        (_, "user_already_exists" | "email_exists") => accounts::email_taken(),
+        (_, "weak_password") => ApiError::field("password", "is too weak"),
+        (_, "same_password") => ApiError::field("new_password", "must differ from the current one"),
+        (_, "email_address_invalid" | "validation_failed") => ApiError::field("email", "is not accepted"),
+        (_, "refresh_token_not_found" | "refresh_token_already_used" | "session_expired" | "session_not_found") => {
+            wrong_refresh_token()
+        }
+        (_, "email_not_confirmed") => {
+            ApiError::forbidden("email_not_confirmed", "confirm the address by the link that was sent to it first")
+        }
+        (_, "user_banned") => ApiError::forbidden("forbidden", "this account is blocked"),
+        (_, "signup_disabled") => ApiError::forbidden("signup_disabled", "sign-up is closed"),
+        (401, _) => ApiError::unauthorized(),
+        (429, _) => {
+            let mut error =
+                ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "too many attempts, try again later");
+            error.retry_after_s = Some(60);
+            error
+        }
+        (status, code) => ApiError::unavailable().because(format!("sign-in service: {status} {code}")),
+    }
+}

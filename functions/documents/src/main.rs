@@ -1,0 +1,3 @@
+fn main(){}
+fn main(){}
+fn main(){}

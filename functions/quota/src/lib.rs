@@ -1,0 +1,80 @@
+//! How much of the quota is used: for the mobile app by user, for the dashboard by tenant. Reads only.
+
+use axum::extract::{FromRef, State};
+use serde::Serialize;
+use shared::{
+    auth::{Caller, Identity, SupportUser, VerificationKeys},
+    db::Db,
+    error::{ApiError, Result},
+    function::{Function, HttpFunction},
+    http::{Data, Envelope, Path},
+    quota::{self, Quota},
+    settings::Settings,
+};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+/// The function.
+pub const FUNCTION: Function = Function::http::<Deps>();
+
+/// What it needs.
+#[derive(Debug, Clone, FromRef)]
+pub struct Deps {
+    db: Db,
+    keys: VerificationKeys,
+}
+
+impl HttpFunction for Deps {
+    const NAME: &'static str = "quota";
+
+    fn read(settings: &mut Settings) -> Self {
+        Self { db: Db::read(settings), keys: VerificationKeys::read(settings) }
+    }
+
+    fn routes() -> OpenApiRouter<Self> {
+        OpenApiRouter::new().routes(routes!(of_user)).routes(routes!(of_tenant))
+    }
+}
+
+/// A bare object, without the envelope: the mobile app reads it so.
+#[derive(Debug, Serialize, ToSchema)]
+struct UserQuota {
+    public_user_id: Uuid,
+    #[serde(flatten)]
+    quota: Quota,
+}
+
+/// The quota of a user: for that user, for other back ends, and for global admins.
+#[utoipa::path(
+    get, path = "/v1/quota/{public_user_id}", tag = "quota",
+    params(("public_user_id" = Uuid, Path, description = "`users.id`, the token's `sub`")),
+    responses((status = 200, body = UserQuota)),
+)]
+async fn of_user(
+    Identity(claims): Identity,
+    State(db): State<Db>,
+    Path(public_user_id): Path<Uuid>,
+) -> Result<axum::Json<UserQuota>> {
+    let may_see = claims.sub == Some(public_user_id) || claims.is_service() || is_admin(&db, claims.sub).await?;
+    if !may_see {
+        return Err(ApiError::not_found("user"));
+    }
+    let quota = quota::of_user(&db, public_user_id).await?.ok_or_else(|| ApiError::not_found("user"))?;
+    Ok(axum::Json(UserQuota { public_user_id, quota }))
+}
+
+async fn is_admin(db: &Db, user: Option<Uuid>) -> Result<bool> {
+    let Some(user) = user else { return Ok(false) };
+    Ok(db.user_role(user).await?.as_deref() == Some("global_admin"))
+}
+
+/// The quota that the tenant's questions are taken from: its owner's.
+#[utoipa::path(
+    get, path = "/api/v1/quota/status", tag = "quota",
+    responses((status = 200, body = Envelope<Quota>)),
+)]
+async fn of_tenant(caller: Caller<SupportUser>, State(db): State<Db>) -> Result<Data<Quota>> {
+    let owner = caller.owner();
+    db.tenant(caller.tenant(), async |tx| Ok(Data(quota::status(tx, owner).await?))).await
+}

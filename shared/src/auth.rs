@@ -1,0 +1,9 @@
+//! Identity: tokens and the keys that verify them, and the callers that handlers name in their signature.
+
+mod caller;
+mod jwks;
+pub mod passwords;
+pub mod tokens;
+
+pub use caller::{AccountUser, Caller, Identity, SignedIn, SupportUser};
+pub use tokens::{Claims, VerificationKeys};

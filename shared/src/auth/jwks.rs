@@ -1,0 +1,100 @@
+//! The public keys of a Supabase project, fetched when needed and kept in memory.
+
+use std::{
+    collections::HashMap,
+    sync::{PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+use jsonwebtoken::{Algorithm, DecodingKey, jwk};
+
+/// The project says `max-age=600`.
+const MAX_AGE: Duration = Duration::from_secs(600);
+/// An unknown key id may be a new key, or noise: it makes us ask at most this often.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The keys could not be fetched, and none that were fetched before fit.
+#[derive(Debug, thiserror::Error)]
+#[error("the key set is out of reach")]
+pub struct Unreachable(#[from] reqwest::Error);
+
+/// A key set behind a URL.
+pub(super) struct Jwks {
+    url: String,
+    http: reqwest::Client,
+    cache: RwLock<Cache>,
+    /// One fetch at a time; the others wait for its result.
+    fetching: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Cache {
+    keys: HashMap<String, (DecodingKey, Algorithm)>,
+    asked_at: Option<Instant>,
+}
+
+impl Jwks {
+    pub(super) fn new(url: String) -> Self {
+        let http = reqwest::Client::builder().timeout(TIMEOUT).build().unwrap_or_default();
+        Self { url, http, cache: RwLock::default(), fetching: tokio::sync::Mutex::default() }
+    }
+
+    /// Whether a public key of this id was seen.
+    pub(super) fn knows(&self, kid: &str) -> bool {
+        self.cache.read().unwrap_or_else(PoisonError::into_inner).keys.contains_key(kid)
+    }
+
+    /// The key of this id, with the one algorithm that it is for.
+    pub(super) async fn find(&self, kid: &str) -> Result<Option<(DecodingKey, Algorithm)>, Unreachable> {
+        if let Some(found) = self.look_up(kid, MAX_AGE) {
+            return Ok(found);
+        }
+        let _only_one = self.fetching.lock().await;
+        if let Some(found) = self.look_up(kid, MAX_AGE) {
+            return Ok(found);
+        }
+        // Asked at all counts, also in vain: a stream of unknown ids must not become a stream of requests.
+        self.cache.write().unwrap_or_else(PoisonError::into_inner).asked_at = Some(Instant::now());
+        match self.fetch().await {
+            Ok(keys) => {
+                self.cache.write().unwrap_or_else(PoisonError::into_inner).keys = keys;
+                Ok(self.cached(kid))
+            }
+            // A key that was good ten minutes ago is better than no service while the project is away.
+            Err(error) => self.cached(kid).map(Some).ok_or_else(|| error.into()),
+        }
+    }
+
+    fn cached(&self, kid: &str) -> Option<(DecodingKey, Algorithm)> {
+        self.cache.read().unwrap_or_else(PoisonError::into_inner).keys.get(kid).cloned()
+    }
+
+    /// `None`: it is time to ask.
+    fn look_up(&self, kid: &str, max_age: Duration) -> Option<Option<(DecodingKey, Algorithm)>> {
+        let cache = self.cache.read().unwrap_or_else(PoisonError::into_inner);
+        let age = cache.asked_at?.elapsed();
+        match cache.keys.get(kid) {
+            Some(found) if age < max_age => Some(Some(found.clone())),
+            None if age < SHORTEST_INTERVAL => Some(None),
+            _ => None,
+        }
+    }
+
+    async fn fetch(&self) -> Result<HashMap<String, (DecodingKey, Algorithm)>, reqwest::Error> {
+        let answer = self.http.get(&self.url).send().await?.error_for_status()?;
+        let set: jwk::JwkSet = answer.json().await?;
+        Ok(set.keys.iter().filter_map(usable).collect())
+    }
+}
+
+/// Only the two algorithms that Supabase signs with; an HMAC key in a public set would be a leak, not a key.
+fn usable(key: &jwk::Jwk) -> Option<(String, (DecodingKey, Algorithm))> {
+    let kid = key.common.key_id.clone()?;
+    let algorithm = match &key.algorithm {
+        jwk::AlgorithmParameters::EllipticCurve(curve) if curve.curve == jwk::EllipticCurve::P256 => Algorithm::ES256,
+        jwk::AlgorithmParameters::RSA(_) => Algorithm::RS256,
+        _ => return None,
+    };
+    Some((kid, (DecodingKey::from_jwk(key).ok()?, algorithm)))
+}

@@ -1,0 +1,381 @@
+//! JSON Web Tokens: those that sign-in here issues (HS256), and those of a Supabase project (HS256, or ES256/RS256
+//! through its JWKS). Both carry the same claims.
+//!
+//! The algorithm comes from the key, never from the token: a token may only name one of the keys we know.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use jsonwebtoken::{
+    Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode,
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::jwks::{Jwks, Unreachable};
+use crate::settings::Settings;
+
+/// The audience of every token of a person.
+pub const AUDIENCE: &str = "authenticated";
+/// The role of other back ends.
+const SERVICE_ROLE: &str = "service_role";
+/// The issuer of Supabase's legacy service key, which has no audience.
+const LEGACY_SERVICE_ISSUER: &str = "supabase";
+/// How far clocks may differ.
+const CLOCK_SKEW: Duration = Duration::from_secs(60);
+/// RFC 7518 section 3.2: an HS256 key is at least as long as the hash.
+const SHORTEST_SECRET_BYTES: usize = 32;
+
+/// What a verified token says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    /// The user; absent for a service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sub: Option<Uuid>,
+    /// `authenticated`, or `service_role`.
+    #[serde(default)]
+    pub role: String,
+    /// Who issued it.
+    pub iss: String,
+    /// For whom; one text or several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aud: Option<Audience>,
+    /// End of validity, seconds since the epoch.
+    pub exp: i64,
+    /// When it was issued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iat: Option<i64>,
+    /// The address, for logs of sign-ins and the like; never trusted for access.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// The session that logout ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<Uuid>,
+}
+
+/// RFC 7519 allows both forms.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Audience {
+    /// One.
+    One(String),
+    /// Several.
+    Several(Vec<String>),
+}
+
+impl Audience {
+    fn names(&self, wanted: &str) -> bool {
+        match self {
+            Self::One(audience) => audience == wanted,
+            Self::Several(audiences) => audiences.iter().any(|audience| audience == wanted),
+        }
+    }
+}
+
+impl Claims {
+    /// Whether this is another back end rather than a person.
+    #[must_use]
+    pub fn is_service(&self) -> bool {
+        self.role == SERVICE_ROLE
+    }
+}
+
+/// Why a token does not count. Clients learn only that it does not.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidToken {
+    /// Not a token, or its signature or times are wrong.
+    #[error("token refused")]
+    Refused(#[from] jsonwebtoken::errors::Error),
+    /// No key of ours fits its algorithm and key id.
+    #[error("no key for this token")]
+    UnknownKey,
+    /// Signed by a known key, but not meant for us.
+    #[error("issuer, audience, role or subject of the token are not ours")]
+    NotForUs,
+    /// The project's keys could not be fetched: not the caller's fault.
+    #[error("the signing keys could not be fetched")]
+    KeysUnreachable(#[from] Unreachable),
+}
+
+/// The keys that tokens are verified with. Cloning shares the cache.
+#[derive(Clone)]
+pub struct VerificationKeys(Arc<Inner>);
+
+struct Inner {
+    secrets: Vec<DecodingKey>,
+    issuers: Vec<String>,
+    jwks: Option<Jwks>,
+}
+
+impl std::fmt::Debug for VerificationKeys {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "VerificationKeys({} secrets, issuers {:?})", self.0.secrets.len(), self.0.issuers)
+    }
+}
+
+impl VerificationKeys {
+    /// Reads JWT_SECRET (a comma-separated list, the first one signs), JWT_ISSUER and SUPABASE_URL.
+    pub fn read(settings: &mut Settings) -> Self {
+        let supabase = settings.optional_url("SUPABASE_URL");
+        let secrets = read_secrets(settings);
+        let mut issuers = vec![settings.text("JWT_ISSUER", "lisa")];
+        issuers.extend(supabase.as_ref().map(|url| format!("{url}/auth/v1")));
+        if secrets.is_empty() && supabase.is_none() {
+            settings.problem("JWT_SECRET is missing (or set SUPABASE_URL to verify by its public keys)");
+        }
+        Self(Arc::new(Inner {
+            secrets: secrets.iter().map(|secret| DecodingKey::from_secret(secret.as_bytes())).collect(),
+            issuers,
+            jwks: supabase.map(|url| Jwks::new(format!("{url}/auth/v1/.well-known/jwks.json"))),
+        }))
+    }
+
+    /// Verifies a token: signature, algorithm, times, issuer, audience, role. No network when the keys are cached.
+    ///
+    /// # Errors
+    /// [`InvalidToken`]; only `KeysUnreachable` is not the caller's.
+    pub async fn verify(&self, token: &str) -> Result<Claims, InvalidToken> {
+        let header = decode_header(token)?;
+        let claims = match (header.alg, &self.0.jwks) {
+            (Algorithm::HS256, jwks) => {
+                // An HMAC over a public key must not pass: the id of a public key is never a secret's.
+                if let (Some(jwks), Some(kid)) = (jwks, &header.kid) {
+                    if jwks.knows(kid) {
+                        return Err(InvalidToken::UnknownKey);
+                    }
+                }
+                self.verify_by_secret(token)?
+            }
+            (algorithm @ (Algorithm::ES256 | Algorithm::RS256), Some(jwks)) => {
+                let kid = header.kid.ok_or(InvalidToken::UnknownKey)?;
+                let (key, of_key) = jwks.find(&kid).await?.ok_or(InvalidToken::UnknownKey)?;
+                if of_key != algorithm {
+                    return Err(InvalidToken::UnknownKey);
+                }
+                decode::<Claims>(token, &key, &times(of_key))?.claims
+            }
+            _ => return Err(InvalidToken::UnknownKey),
+        };
+        self.accept(claims)
+    }
+
+    fn verify_by_secret(&self, token: &str) -> Result<Claims, InvalidToken> {
+        let mut refusal = InvalidToken::UnknownKey;
+        for secret in &self.0.secrets {
+            match decode::<Claims>(token, secret, &times(Algorithm::HS256)) {
+                Ok(verified) => return Ok(verified.claims),
+                Err(error) => refusal = error.into(),
+            }
+        }
+        Err(refusal)
+    }
+
+    fn accept(&self, claims: Claims) -> Result<Claims, InvalidToken> {
+        let is_ours = self.0.issuers.contains(&claims.iss);
+        let has_audience = claims.aud.as_ref().is_some_and(|audience| audience.names(AUDIENCE));
+        let accepted = match claims.role.as_str() {
+            SERVICE_ROLE => {
+                (claims.iss == LEGACY_SERVICE_ISSUER && claims.aud.is_none()) || (is_ours && has_audience)
+            }
+            // Supabase's anonymous users and its anon key carry other roles: they are nobody here.
+            AUDIENCE => is_ours && has_audience && claims.sub.is_some(),
+            _ => false,
+        };
+        if accepted { Ok(claims) } else { Err(InvalidToken::NotForUs) }
+    }
+}
+
+/// What the library checks; audience and issuer depend on the role, see `accept`.
+fn times(algorithm: Algorithm) -> Validation {
+    let mut validation = Validation::new(algorithm);
+    validation.leeway = CLOCK_SKEW.as_secs();
+    validation.validate_nbf = true;
+    validation.validate_aud = false;
+    validation.set_required_spec_claims(&["exp", "iss"]);
+    validation
+}
+
+fn read_secrets(settings: &mut Settings) -> Vec<String> {
+    let secrets = settings.list("JWT_SECRET");
+    if secrets.iter().any(|secret| secret.len() < SHORTEST_SECRET_BYTES) {
+        settings.problem(format_args!("JWT_SECRET is shorter than {SHORTEST_SECRET_BYTES} bytes"));
+    }
+    secrets
+}
+
+/// Signs tokens, where no Supabase project does.
+#[derive(Clone)]
+pub struct SigningKey {
+    key: EncodingKey,
+    issuer: String,
+}
+
+impl SigningKey {
+    /// Reads JWT_SECRET and JWT_ISSUER.
+    pub fn read(settings: &mut Settings) -> Self {
+        let secrets = read_secrets(settings);
+        if secrets.is_empty() {
+            settings.problem("JWT_SECRET is missing");
+        }
+        let key = EncodingKey::from_secret(secrets.first().map_or(&[], |secret| secret.as_bytes()));
+        Self { key, issuer: settings.text("JWT_ISSUER", "lisa") }
+    }
+
+    /// A token for a person.
+    ///
+    /// # Errors
+    /// None in practice: the claims always serialise.
+    pub fn person(
+        &self,
+        user: Uuid,
+        email: &str,
+        session: Uuid,
+        now: DateTime<Utc>,
+        valid_for: Duration,
+    ) -> Result<String, jsonwebtoken::errors::Error> {
+        self.sign(&Claims {
+            sub: Some(user),
+            role: AUDIENCE.to_owned(),
+            iss: self.issuer.clone(),
+            aud: Some(Audience::One(AUDIENCE.to_owned())),
+            exp: now.timestamp() + valid_for.as_secs() as i64,
+            iat: Some(now.timestamp()),
+            email: Some(email.to_owned()),
+            session_id: Some(session),
+        })
+    }
+
+    /// A token for another back end, in the form of Supabase's legacy service key.
+    ///
+    /// # Errors
+    /// None in practice: the claims always serialise.
+    pub fn service(&self, now: DateTime<Utc>, valid_for: Duration) -> Result<String, jsonwebtoken::errors::Error> {
+        self.sign(&Claims {
+            sub: None,
+            role: SERVICE_ROLE.to_owned(),
+            iss: LEGACY_SERVICE_ISSUER.to_owned(),
+            aud: None,
+            exp: now.timestamp() + valid_for.as_secs() as i64,
+            iat: Some(now.timestamp()),
+            email: None,
+            session_id: None,
+        })
+    }
+
+    fn sign(&self, claims: &Claims) -> Result<String, jsonwebtoken::errors::Error> {
+        encode(&Header::new(Algorithm::HS256), claims, &self.key)
+    }
+}
+
+impl std::fmt::Debug for SigningKey {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "SigningKey(issuer {:?})", self.issuer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+    fn keys(extra: &[(&str, &str)]) -> VerificationKeys {
+        let pairs = [("JWT_SECRET", SECRET)].iter().chain(extra);
+        let mut settings = Settings::new(pairs.map(|(name, value)| ((*name).into(), (*value).into())).collect());
+        let keys = VerificationKeys::read(&mut settings);
+        settings.finish().unwrap();
+        keys
+    }
+
+    fn claims() -> Value {
+        json!({
+            "sub": "6a2f41a3-c54c-4b1f-8f3e-1a2b3c4d5e6f", "role": "authenticated", "iss": "lisa",
+            "aud": "authenticated", "exp": Utc::now().timestamp() + 600,
+        })
+    }
+
+    fn sign(claims: &Value, header: &Header, secret: &str) -> String {
+        encode(header, claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
+    }
+
+    async fn is_accepted(change: impl FnOnce(&mut Value)) -> bool {
+        let mut claims = claims();
+        change(&mut claims);
+        keys(&[]).verify(&sign(&claims, &Header::default(), SECRET)).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_token_of_ours_is_accepted() {
+        assert!(is_accepted(|_| ()).await);
+        assert!(is_accepted(|claims| claims["aud"] = json!(["other", "authenticated"])).await);
+    }
+
+    #[tokio::test]
+    async fn wrong_claims_are_refused() {
+        let now = Utc::now().timestamp();
+        for (name, value) in [
+            ("iss", json!("somebody")),
+            ("aud", json!("another")),
+            ("aud", json!(null)),
+            ("role", json!("anon")),
+            ("sub", json!(null)),
+            ("sub", json!("not-a-uuid")),
+            ("exp", json!(now - 61)),
+            ("exp", json!(null)),
+            ("nbf", json!(now + 120)),
+        ] {
+            assert!(!is_accepted(|claims| claims[name] = value.clone()).await, "{name} {value}");
+        }
+    }
+
+    #[tokio::test]
+    async fn clocks_may_differ_by_a_minute() {
+        let now = Utc::now().timestamp();
+        assert!(is_accepted(|claims| claims["exp"] = json!(now - 50)).await);
+        assert!(is_accepted(|claims| claims["nbf"] = json!(now + 50)).await);
+    }
+
+    #[tokio::test]
+    async fn legacy_service_keys_have_no_audience_and_no_subject() {
+        assert!(
+            is_accepted(|claims| {
+                *claims = json!({ "role": "service_role", "iss": "supabase", "exp": claims["exp"] });
+            })
+            .await
+        );
+        assert!(!is_accepted(|claims| *claims = json!({ "role": "service_role", "iss": "lisa", "exp": claims["exp"] })).await);
+    }
+
+    #[tokio::test]
+    async fn foreign_keys_and_algorithms_are_refused() {
+        let keys = keys(&[]);
+        let foreign = sign(&claims(), &Header::default(), "ffffffffffffffffffffffffffffffff");
+        assert!(keys.verify(&foreign).await.is_err());
+        let stronger = sign(&claims(), &Header::new(Algorithm::HS512), SECRET);
+        assert!(keys.verify(&stronger).await.is_err());
+        // {"alg":"none","typ":"JWT"}
+        let signed = sign(&claims(), &Header::default(), SECRET);
+        let body = signed.split('.').nth(1).unwrap();
+        for none in ["eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0", "eyJhbGciOiJOT05FIn0"] {
+            assert!(keys.verify(&format!("{none}.{body}.")).await.is_err());
+        }
+        for junk in ["", ".", "..", "a.b.c", "Bearer x"] {
+            assert!(keys.verify(junk).await.is_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_secret_is_rotated_by_a_second_one() {
+        let rotated = keys(&[("JWT_SECRET", &format!("ffffffffffffffffffffffffffffffff,{SECRET}"))]);
+        assert!(rotated.verify(&sign(&claims(), &Header::default(), SECRET)).await.is_ok());
+    }
+
+    #[test]
+    fn a_short_secret_is_refused_at_start() {
+        let mut settings = Settings::new([("JWT_SECRET".to_owned(), "short".to_owned())].into());
+        VerificationKeys::read(&mut settings);
+        assert!(settings.finish().unwrap_err().to_string().contains("shorter than 32 bytes"));
+    }
+}

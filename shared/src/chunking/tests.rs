@@ -1,0 +1,168 @@
+use super::*;
+use proptest::prelude::*;
+
+fn page(number: u32, text: &str) -> Page {
+    Page {
+        number,
+        text: text.to_owned(),
+    }
+}
+
+fn sentences(about: &str, count: usize) -> String {
+    (0..count)
+        .map(|n| format!("La phrase {n} parle de {about} et de rien d'autre. "))
+        .collect()
+}
+
+#[test]
+fn a_short_page_is_one_chunk() {
+    let chunks = chunk(&[page(
+        1,
+        "Livraison\n\nNous livrons partout.\n\nEn deux jours.",
+    )]);
+    assert_eq!(chunks.len(), 1);
+    assert_eq!(
+        chunks[0].text,
+        "Livraison\n\nNous livrons partout.\n\nEn deux jours."
+    );
+}
+
+#[test]
+fn pages_are_not_mixed() {
+    let chunks = chunk(&[page(1, "Un fait."), page(2, ""), page(3, "Un autre.")]);
+    let places: Vec<_> = chunks
+        .iter()
+        .map(|c| (c.index, c.page_start, c.page_end))
+        .collect();
+    assert_eq!(places, [(0, 1, 1), (1, 3, 3)]);
+}
+
+#[test]
+fn a_sentence_that_runs_over_the_page_stays_whole() {
+    let chunks = chunk(&[
+        page(1, "Les retours sont"),
+        page(2, "gratuits. Écrivez-nous."),
+    ]);
+    assert_eq!(chunks[0].text, "Les retours sont gratuits.");
+    assert_eq!((chunks[0].page_start, chunks[0].page_end), (1, 2));
+    assert_eq!((chunks[1].page_start, chunks[1].page_end), (2, 2));
+}
+
+#[test]
+fn a_heading_goes_with_what_follows_and_is_repeated() {
+    let text = format!(
+        "{}\n\nFrais de retour\n\n{}",
+        sentences("délais", 10),
+        sentences("frais", 40)
+    );
+    let chunks = chunk(&[page(1, &text)]);
+    assert!(!chunks[0].text.contains("Frais de retour"));
+    assert!(chunks.len() > 2);
+    assert!(
+        chunks[1..]
+            .iter()
+            .all(|chunk| chunk.text.starts_with("Frais de retour\n\n"))
+    );
+}
+
+#[test]
+fn a_long_table_repeats_its_header() {
+    let rows: String = (1..80)
+        .map(|n| format!("Ville {n} {n} jours {n}00 FCFA\n"))
+        .collect();
+    let chunks = chunk(&[page(
+        1,
+        &format!("Destination délai prix en vigueur au départ\n{rows}"),
+    )]);
+    assert!(chunks.len() > 1);
+    assert!(
+        chunks
+            .iter()
+            .all(|chunk| chunk.text.starts_with("Destination délai prix"))
+    );
+    assert!(chunks.iter().all(|chunk| chunk.text.lines().count() > 5));
+}
+
+#[test]
+fn running_titles_are_not_sections() {
+    let pages: Vec<_> = (1..=4)
+        .map(|n| page(n, &format!("Guide du client {n}\n\nLe fait numéro {n}.")))
+        .collect();
+    let chunks = chunk(&pages);
+    assert_eq!(chunks[1].text, "Guide du client 2\n\nLe fait numéro 2.");
+}
+
+#[test]
+fn what_has_no_spaces_is_cut_too() {
+    let chunks = chunk(&[page(1, &"é".repeat(1_000_000))]);
+    assert!(
+        chunks
+            .iter()
+            .all(|chunk| chunk.text.chars().count() <= MAX_CHARS)
+    );
+    assert_eq!(
+        chunks.iter().map(|chunk| chunk.text.len()).sum::<usize>(),
+        2_000_000
+    );
+}
+
+/// Whether the characters of `part` stand in `whole`, in order.
+fn is_within(part: &str, whole: &str) -> bool {
+    let mut whole = whole.chars();
+    part.chars()
+        .filter(|c| !c.is_whitespace())
+        .all(|c| whole.any(|other| other == c))
+}
+
+fn any_page() -> impl Strategy<Value = String> {
+    let line = prop_oneof![
+        4 => "([A-Za-zé]{1,9} ){1,18}[a-z]{1,5}[.?]?",
+        1 => "[A-Z][a-z]{2,9}( [a-z]{2,9}){0,4}",
+        1 => "[•-] [a-z ]{1,40}",
+        1 => "[a-z]{3,8} [0-9]{1,4} [0-9]{1,4}",
+        1 => ".{0,60}",
+        1 => "[xéж]{1500,2500}",
+    ];
+    prop::collection::vec(
+        (line, prop_oneof![2 => Just("\n"), 1 => Just("\n\n")]),
+        0..40,
+    )
+    .prop_map(|lines| lines.into_iter().map(|(line, end)| line + end).collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn nothing_is_lost_and_sizes_are_bounded(texts in prop::collection::vec(any_page(), 0..5)) {
+        let pages: Vec<Page> = (1..).zip(&texts).map(|(n, text)| page(n, text)).collect();
+        let chunks = chunk(&pages);
+        let everything: String = chunks.iter().map(|chunk| chunk.text.as_str()).collect();
+        prop_assert!(is_within(&texts.concat(), &everything));
+        for (index, chunk) in chunks.iter().enumerate() {
+            prop_assert_eq!(chunk.index as usize, index);
+            prop_assert!(!chunk.text.trim().is_empty());
+            prop_assert!(chunk.text.chars().count() <= MAX_CHARS);
+        }
+        prop_assert_eq!(chunk_again(&pages), chunks);
+    }
+
+    #[test]
+    fn pages_are_right(texts in prop::collection::vec(any_page(), 1..5)) {
+        let marked = |(n, text): (u32, &String)| page(n, &format!("{text}\n\nThe word mark{n}mark."));
+        let pages: Vec<Page> = (1..).zip(&texts).map(marked).collect();
+        let chunks = chunk(&pages);
+        for page in &pages {
+            let mark = format!("mark{}mark", page.number);
+            let marked: Vec<_> = chunks.iter().filter(|chunk| chunk.text.contains(&mark)).collect();
+            prop_assert_eq!(marked.len(), 1);
+            prop_assert!((marked[0].page_start..=marked[0].page_end).contains(&page.number));
+        }
+        prop_assert!(chunks.iter().all(|chunk| chunk.page_end - chunk.page_start <= 1));
+        prop_assert!(chunks.is_sorted_by_key(|chunk| (chunk.page_start, chunk.page_end)));
+    }
+}
+
+fn chunk_again(pages: &[Page]) -> Vec<Chunk> {
+    chunk(&pages.to_vec())
+}

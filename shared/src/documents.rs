@@ -1,0 +1,478 @@
+//! `documents` and `document_chunks`: what answers are made from, from the upload to the last chunk.
+
+mod ingestion;
+mod list;
+
+use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+pub use ingestion::{Begun, NewChunk, begin, fail, finish, pages_known, store_chunks};
+pub use list::{DocumentListing, list};
+
+use crate::{db::TenantTx, error::ApiError, input, jobs, storage};
+
+/// The largest file, in bytes: 20 MiB.
+pub const MAX_BYTES: usize = 20_971_520;
+/// The most pages.
+pub const MAX_PAGES: u32 = 200;
+
+/// The name of a file, 1 to 255 characters, without a path.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(try_from = "String")]
+#[schema(value_type = String, min_length = 1, max_length = 255, example = "guide.pdf")]
+pub struct Filename(String);
+
+impl TryFrom<String> for Filename {
+    type Error = input::UnusableText;
+
+    fn try_from(name: String) -> Result<Self, input::UnusableText> {
+        // Some browsers send the whole path.
+        let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
+        input::one_line(name, 1, 255).map(Self)
+    }
+}
+
+/// Where a document stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Waits for its upload, or is being read.
+    Pending,
+    /// Answers are made from it.
+    Processed,
+    /// See `error_code`.
+    Failed,
+}
+
+impl Status {
+    fn from_column(text: &str) -> Self {
+        match text {
+            "processed" => Self::Processed,
+            "failed" => Self::Failed,
+            _ => Self::Pending,
+        }
+    }
+}
+
+/// Why a document could not be taken in; a person can act on each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    /// Opens with a password only.
+    Encrypted,
+    /// Not a PDF, or broken beyond repair.
+    Corrupt,
+    /// Images only, or empty.
+    NoText,
+    /// More than [`MAX_PAGES`].
+    TooManyPages,
+    /// More than [`MAX_BYTES`], or more text than any real document has.
+    TooLarge,
+    /// Could not be read in a minute.
+    TimedOut,
+    /// Announced, but never uploaded.
+    NotUploaded,
+    /// The embedding provider kept failing.
+    EmbeddingFailed,
+}
+
+impl Failure {
+    const ALL: [Self; 8] = [
+        Self::Encrypted,
+        Self::Corrupt,
+        Self::NoText,
+        Self::TooManyPages,
+        Self::TooLarge,
+        Self::TimedOut,
+        Self::NotUploaded,
+        Self::EmbeddingFailed,
+    ];
+
+    /// The code, as stored and shown.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Encrypted => "encrypted",
+            Self::Corrupt => "corrupt",
+            Self::NoText => "no_text",
+            Self::TooManyPages => "too_many_pages",
+            Self::TooLarge => "too_large",
+            Self::TimedOut => "timed_out",
+            Self::NotUploaded => "not_uploaded",
+            Self::EmbeddingFailed => "embedding_failed",
+        }
+    }
+
+    /// The failure of a code.
+    #[must_use]
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|failure| failure.code() == code)
+    }
+
+    /// What a person can do about it, in French or in English.
+    #[must_use]
+    pub fn reason(self, language: Language) -> &'static str {
+        match (self, language) {
+            (Self::Encrypted, Language::English) => {
+                "The file is protected by a password. Save it without one and upload it again."
+            }
+            (Self::Encrypted, Language::French) => {
+                "Le fichier est protégé par un mot de passe. Enregistrez-le sans mot de passe et renvoyez-le."
+            }
+            (Self::Corrupt, Language::English) => {
+                "The file is not a readable PDF. Export it again from its source and upload it again."
+            }
+            (Self::Corrupt, Language::French) => {
+                "Le fichier n'est pas un PDF lisible. Exportez-le à nouveau depuis sa source et renvoyez-le."
+            }
+            (Self::NoText, Language::English) => {
+                "The file holds images but no text. Run text recognition (OCR) on it and upload it again."
+            }
+            (Self::NoText, Language::French) => {
+                "Le fichier contient des images mais pas de texte. Passez-le à la reconnaissance de texte (OCR) et renvoyez-le."
+            }
+            (Self::TooManyPages, Language::English) => "The file has more than 200 pages. Split it and upload the parts.",
+            (Self::TooManyPages, Language::French) => "Le fichier a plus de 200 pages. Divisez-le et envoyez les parties.",
+            (Self::TooLarge, Language::English) => "The file is larger than 20 MB. Compress or split it.",
+            (Self::TooLarge, Language::French) => "Le fichier dépasse 20 Mo. Compressez-le ou divisez-le.",
+            (Self::TimedOut, Language::English) => "The file took too long to read. Export it again in a simpler form.",
+            (Self::TimedOut, Language::French) => {
+                "Le fichier est trop long à lire. Exportez-le à nouveau sous une forme plus simple."
+            }
+            (Self::NotUploaded, Language::English) => "The file never arrived. Upload it again.",
+            (Self::NotUploaded, Language::French) => "Le fichier n'est jamais arrivé. Envoyez-le à nouveau.",
+            (Self::EmbeddingFailed, Language::English) => "The text could not be indexed for now. Try again later.",
+            (Self::EmbeddingFailed, Language::French) => "Le texte n'a pas pu être indexé pour l'instant. Réessayez plus tard.",
+        }
+    }
+}
+
+/// The two languages that people are answered in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// Français.
+    French,
+    /// English.
+    English,
+}
+
+impl Language {
+    /// The one that an `Accept-Language` header prefers; English without a preference.
+    #[must_use]
+    pub fn preferred(accept_language: Option<&str>) -> Self {
+        let weight = |entry: &str| {
+            entry.split(";q=").nth(1).and_then(|weight| weight.trim().parse::<f32>().ok()).unwrap_or(1.0)
+        };
+        let known = |entry: &str| {
+            let tag = entry.trim().to_ascii_lowercase();
+            if tag.starts_with("fr") {
+                Some(Self::French)
+            } else if tag.starts_with("en") {
+                Some(Self::English)
+            } else {
+                None
+            }
+        };
+        let entries = accept_language.unwrap_or_default().split(',');
+        let best = entries.filter_map(|entry| Some((weight(entry), known(entry)?))).reduce(|best, entry| {
+            // The first of equals.
+            if entry.0 > best.0 { entry } else { best }
+        });
+        best.map_or(Self::English, |(_, language)| language)
+    }
+}
+
+/// A document, as its tenant sees it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Document {
+    /// The document.
+    pub id: Uuid,
+    /// The name it was uploaded under.
+    pub filename: String,
+    /// Where it stands.
+    pub status: Status,
+    /// When it was announced.
+    pub upload_date: DateTime<Utc>,
+    /// The size of the file.
+    pub bytes: i64,
+    /// Known once the file was opened.
+    pub pages_total: Option<i32>,
+    /// Pages that are indexed; moves while the document is being read.
+    pub pages_done: i32,
+    /// Why it failed.
+    pub error_code: Option<Failure>,
+    /// What to do about it, in the caller's language.
+    pub error: Option<&'static str>,
+    /// Of the file, in hexadecimal.
+    pub sha256: Option<String>,
+}
+
+/// A row, as the queries of this module select it.
+struct Row {
+    id: Uuid,
+    filename: String,
+    status: String,
+    upload_date: DateTime<Utc>,
+    bytes: i64,
+    pages_total: Option<i32>,
+    pages_done: i32,
+    error_code: Option<String>,
+    sha256: Option<Vec<u8>>,
+}
+
+impl Row {
+    fn shown_in(self, language: Language) -> Document {
+        let failure = self.error_code.as_deref().and_then(Failure::from_code);
+        Document {
+            id: self.id,
+            filename: self.filename,
+            status: Status::from_column(&self.status),
+            upload_date: self.upload_date,
+            bytes: self.bytes,
+            pages_total: self.pages_total,
+            pages_done: self.pages_done,
+            error_code: failure,
+            error: failure.map(|failure| failure.reason(language)),
+            sha256: self.sha256.map(hex::encode),
+        }
+    }
+}
+
+/// What an upload announces.
+#[derive(Debug)]
+pub struct NewDocument {
+    /// The name it is shown under.
+    pub filename: Filename,
+    /// The size of the file.
+    pub bytes: i64,
+    /// Of the file, if the client computed it.
+    pub sha256: Option<[u8; 32]>,
+}
+
+/// A document that was announced, and where its file belongs.
+#[derive(Debug)]
+pub struct Announced {
+    /// The document.
+    pub document: Document,
+    /// The key of its file.
+    pub storage_key: String,
+}
+
+/// Why an operation on a document is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentError {
+    /// Unknown, or another tenant's.
+    #[error("no such document")]
+    NotFound,
+    /// Only what failed is tried again.
+    #[error("the document did not fail")]
+    NotFailed,
+    /// The database said so.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+impl From<DocumentError> for ApiError {
+    fn from(error: DocumentError) -> Self {
+        match error {
+            DocumentError::NotFound => Self::not_found("document"),
+            DocumentError::NotFailed => {
+                Self::new(StatusCode::CONFLICT, "not_failed", "only a document that failed can be tried again")
+            }
+            DocumentError::Database(error) => error.into(),
+        }
+    }
+}
+
+/// Announces a document: its row, and the job that looks after it should its upload or its event be lost.
+///
+/// # Errors
+/// The database's.
+pub async fn announce(tx: &mut TenantTx, new: NewDocument, language: Language) -> sqlx::Result<Announced> {
+    let id = Uuid::now_v7();
+    let storage_key = storage::document_key(tx.tenant(), id);
+    let row = sqlx::query_as!(
+        Row,
+        r#"
+        with document as (
+            insert into documents (id, customer_id, company_id, filename, bytes, sha256, storage_key)
+            values ($1, $2, app.current_company(), $3, $4, $5, $6)
+            returning id, filename, status, upload_date, bytes, pages_total, pages_done, error_code, sha256
+        ), job as (
+            insert into jobs (customer_id, kind, payload, run_after)
+            select $2, 'ingest', jsonb_build_object('document_id', id), now() + interval '5 minutes' from document
+        )
+        select * from document
+        "#,
+        id,
+        tx.tenant(),
+        new.filename.0,
+        new.bytes,
+        new.sha256.as_ref().map(<[u8; 32]>::as_slice),
+        storage_key
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(Announced { document: row.shown_in(language), storage_key })
+}
+
+/// The document that was made of the same bytes before.
+///
+/// # Errors
+/// The database's.
+pub async fn find_processed(tx: &mut TenantTx, sha256: &[u8; 32], language: Language) -> sqlx::Result<Option<Document>> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"
+        select id, filename, status, upload_date, bytes, pages_total, pages_done, error_code, sha256
+        from documents
+        where customer_id = $1 and sha256 = $2 and status = 'processed'
+        order by upload_date
+        limit 1
+        "#,
+        tx.tenant(),
+        sha256.as_slice()
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(row.map(|row| row.shown_in(language)))
+}
+
+/// One document.
+///
+/// # Errors
+/// [`DocumentError::NotFound`], or the database's.
+pub async fn get(tx: &mut TenantTx, id: Uuid, language: Language) -> Result<Document, DocumentError> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"
+        select id, filename, status, upload_date, bytes, pages_total, pages_done, error_code, sha256
+        from documents
+        where customer_id = $1 and id = $2
+        "#,
+        tx.tenant(),
+        id
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(row.ok_or(DocumentError::NotFound)?.shown_in(language))
+}
+
+/// A file that is to be deleted, with the job that sees to it.
+#[derive(Debug)]
+pub struct Orphan {
+    /// To be marked as done once the file is gone.
+    pub job: Uuid,
+    /// The key of the file.
+    pub storage_key: String,
+}
+
+/// Deletes a document with its chunks, and writes the job that deletes its file.
+///
+/// # Errors
+/// [`DocumentError::NotFound`], or the database's.
+pub async fn delete(tx: &mut TenantTx, id: Uuid) -> Result<Orphan, DocumentError> {
+    let storage_key = sqlx::query_scalar!(
+        r#"
+        with gone as (
+            delete from documents where customer_id = $1 and id = $2 returning id, storage_key
+        ), ended as (
+            update jobs set status = 'done', updated_at = now()
+            from gone
+            where jobs.customer_id = $1 and kind = 'ingest' and payload ->> 'document_id' = gone.id::text
+        )
+        select storage_key from gone
+        "#,
+        tx.tenant(),
+        id
+    )
+    .fetch_optional(&mut *tx)
+    .await?
+    .ok_or(DocumentError::NotFound)?;
+    let job = jobs::delete_object(tx, &storage_key).await?;
+    Ok(Orphan { job, storage_key })
+}
+
+/// Makes a failed document pending again, with its job due at once; what it had is thrown away.
+///
+/// # Errors
+/// [`DocumentError::NotFound`], [`DocumentError::NotFailed`], or the database's.
+pub async fn retry(
+    tx: &mut TenantTx,
+    id: Uuid,
+    language: Language,
+) -> Result<(Document, jobs::JobMessage), DocumentError> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"
+        update documents
+        set status = 'pending', error_code = null, error = null, pages_total = null, pages_done = 0
+        where customer_id = $1 and id = $2 and status = 'failed'
+        returning id, filename, status, upload_date, bytes, pages_total, pages_done, error_code, sha256
+        "#,
+        tx.tenant(),
+        id
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(row) = row else {
+        // Settles which of the two it is.
+        return get(tx, id, language).await.and(Err(DocumentError::NotFailed));
+    };
+    let job_id = sqlx::query_scalar!(
+        r#"
+        with stale as (
+            delete from document_chunks where customer_id = $1 and document_id = $2
+        )
+        insert into jobs (customer_id, kind, payload)
+        values ($1, 'ingest', jsonb_build_object('document_id', $2::uuid))
+        on conflict ((payload ->> 'document_id')) where kind = 'ingest'
+        do update set status = 'queued', attempts = 0, run_after = now() + interval '5 minutes', updated_at = now()
+        returning id
+        "#,
+        tx.tenant(),
+        id
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    let message = jobs::JobMessage { job_id, customer_id: tx.tenant(), document_id: id };
+    Ok((row.shown_in(language), message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_known_and_explained() {
+        for failure in Failure::ALL {
+            assert_eq!(Failure::from_code(failure.code()), Some(failure));
+            assert_eq!(serde_json::to_value(failure).unwrap(), failure.code());
+            assert_ne!(failure.reason(Language::French), failure.reason(Language::English));
+        }
+    }
+
+    #[test]
+    fn the_language_is_the_preferred_of_the_two() {
+        for (header, language) in [
+            (None, Language::English),
+            (Some("fr-CI,fr;q=0.9,en;q=0.8"), Language::French),
+            (Some("de, en;q=0.5, fr;q=0.7"), Language::French),
+            (Some("en, fr"), Language::English),
+            (Some(";;q=x"), Language::English),
+        ] {
+            assert_eq!(Language::preferred(header), language, "{header:?}");
+        }
+    }
+
+    #[test]
+    fn paths_are_cut_from_filenames() {
+        let name = |text: &str| Filename::try_from(text.to_owned()).map(|name| name.0);
+        assert_eq!(name(r"C:\fakepath\guide.pdf").unwrap(), "guide.pdf");
+        assert_eq!(name("../../etc/passwd").unwrap(), "passwd");
+        assert!(name("a\u{0}.pdf").is_err() && name("").is_err() && name("x/").is_err());
+    }
+}

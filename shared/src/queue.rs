@@ -1,0 +1,69 @@
+//! Queues: standard SQS queues that carry the ids of jobs; order and truth are in the database.
+
+use std::time::Duration;
+
+use aws_sdk_sqs::{Client, error::DisplayErrorContext};
+use serde::Serialize;
+
+use crate::{aws, error::ApiError, settings::Settings};
+
+/// A queue to send to, or to put messages off on.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    client: Client,
+    url: String,
+}
+
+/// The queue is away. What was to be sent is a row in `jobs`, so maintenance sends it later.
+#[derive(Debug, thiserror::Error)]
+#[error("queue: {0}")]
+pub struct QueueError(String);
+
+impl From<QueueError> for ApiError {
+    fn from(error: QueueError) -> Self {
+        Self::unavailable().because(error)
+    }
+}
+
+fn failed<E: std::error::Error>(error: E) -> QueueError {
+    QueueError(DisplayErrorContext(error).to_string())
+}
+
+impl Queue {
+    /// Reads the URL from the setting `name`, and what the AWS clients need.
+    pub fn read(settings: &mut Settings, name: &'static str) -> Self {
+        let client = Client::new(&aws::read(settings));
+        let url = settings.required(name);
+        Self { client, url }
+    }
+
+    /// Sends one message.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn send(&self, message: &impl Serialize) -> Result<(), QueueError> {
+        let body = serde_json::to_string(message).map_err(failed)?;
+        self.client.send_message().queue_url(&self.url).message_body(body).send().await.map_err(failed)?;
+        Ok(())
+    }
+
+    /// Makes a received message visible again after `delay` instead of the queue's own time.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn put_off(&self, receipt_handle: &str, delay: Duration) -> Result<(), QueueError> {
+        let seconds = i32::try_from(delay.as_secs()).unwrap_or(i32::MAX).min(43_200);
+        let request = self.client.change_message_visibility().queue_url(&self.url);
+        request.receipt_handle(receipt_handle).visibility_timeout(seconds).send().await.map_err(failed)?;
+        Ok(())
+    }
+
+    /// Asks the queue whether it is there.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn ping(&self) -> Result<(), QueueError> {
+        self.client.get_queue_attributes().queue_url(&self.url).send().await.map_err(failed)?;
+        Ok(())
+    }
+}
