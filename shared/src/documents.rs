@@ -9,15 +9,23 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-pub use ingestion::{Begun, NewChunk, begin, fail, finish, pages_known, store_chunks};
+pub use ingestion::{
+    Begun, NewChunk, Pending, begin, fail, find_pending, finish, give_up, pages_known, store_chunks,
+};
 pub use list::{DocumentListing, list};
 
-use crate::{db::TenantTx, error::ApiError, input, jobs, storage};
+use crate::{db::TenantTx, error::ApiError, input, jobs, storage, text::Language};
 
 /// The largest file, in bytes: 20 MiB.
 pub const MAX_BYTES: usize = 20_971_520;
 /// The most pages.
 pub const MAX_PAGES: u32 = 200;
+
+/// Whether bytes begin as a PDF does. Readers accept some bytes before the header, and so do people's files.
+#[must_use]
+pub fn is_pdf(bytes: &[u8]) -> bool {
+    bytes[..bytes.len().min(1024)].windows(5).any(|window| window == b"%PDF-")
+}
 
 /// The name of a file, 1 to 255 characters, without a path.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -112,76 +120,59 @@ impl Failure {
         Self::ALL.into_iter().find(|failure| failure.code() == code)
     }
 
-    /// What a person can do about it, in French or in English.
+    /// What a person can do about it, in French, or else in English.
     #[must_use]
     pub fn reason(self, language: Language) -> &'static str {
         match (self, language) {
-            (Self::Encrypted, Language::English) => {
-                "The file is protected by a password. Save it without one and upload it again."
-            }
             (Self::Encrypted, Language::French) => {
                 "Le fichier est protégé par un mot de passe. Enregistrez-le sans mot de passe et renvoyez-le."
             }
-            (Self::Corrupt, Language::English) => {
-                "The file is not a readable PDF. Export it again from its source and upload it again."
+            (Self::Encrypted, _) => {
+                "The file is protected by a password. Save it without one and upload it again."
             }
             (Self::Corrupt, Language::French) => {
                 "Le fichier n'est pas un PDF lisible. Exportez-le à nouveau depuis sa source et renvoyez-le."
             }
-            (Self::NoText, Language::English) => {
-                "The file holds images but no text. Run text recognition (OCR) on it and upload it again."
+            (Self::Corrupt, _) => {
+                "The file is not a readable PDF. Export it again from its source and upload it again."
             }
             (Self::NoText, Language::French) => {
                 "Le fichier contient des images mais pas de texte. Passez-le à la reconnaissance de texte (OCR) et renvoyez-le."
             }
-            (Self::TooManyPages, Language::English) => "The file has more than 200 pages. Split it and upload the parts.",
-            (Self::TooManyPages, Language::French) => "Le fichier a plus de 200 pages. Divisez-le et envoyez les parties.",
-            (Self::TooLarge, Language::English) => "The file is larger than 20 MB. Compress or split it.",
-            (Self::TooLarge, Language::French) => "Le fichier dépasse 20 Mo. Compressez-le ou divisez-le.",
-            (Self::TimedOut, Language::English) => "The file took too long to read. Export it again in a simpler form.",
+            (Self::NoText, _) => {
+                "The file holds images but no text. Run text recognition (OCR) on it and upload it again."
+            }
+            (Self::TooManyPages, Language::French) => {
+                "Le fichier a plus de 200 pages. Divisez-le et envoyez les parties."
+            }
+            (Self::TooManyPages, _) => {
+                "The file has more than 200 pages. Split it and upload the parts."
+            }
+            (Self::TooLarge, Language::French) => {
+                "Le fichier dépasse 20 Mo. Compressez-le ou divisez-le."
+            }
+            (Self::TooLarge, _) => {
+                "The file is larger than 20 MB. Compress or split it."
+            }
             (Self::TimedOut, Language::French) => {
                 "Le fichier est trop long à lire. Exportez-le à nouveau sous une forme plus simple."
             }
-            (Self::NotUploaded, Language::English) => "The file never arrived. Upload it again.",
-            (Self::NotUploaded, Language::French) => "Le fichier n'est jamais arrivé. Envoyez-le à nouveau.",
-            (Self::EmbeddingFailed, Language::English) => "The text could not be indexed for now. Try again later.",
-            (Self::EmbeddingFailed, Language::French) => "Le texte n'a pas pu être indexé pour l'instant. Réessayez plus tard.",
-        }
-    }
-}
-
-/// The two languages that people are answered in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Language {
-    /// Français.
-    French,
-    /// English.
-    English,
-}
-
-impl Language {
-    /// The one that an `Accept-Language` header prefers; English without a preference.
-    #[must_use]
-    pub fn preferred(accept_language: Option<&str>) -> Self {
-        let weight = |entry: &str| {
-            entry.split(";q=").nth(1).and_then(|weight| weight.trim().parse::<f32>().ok()).unwrap_or(1.0)
-        };
-        let known = |entry: &str| {
-            let tag = entry.trim().to_ascii_lowercase();
-            if tag.starts_with("fr") {
-                Some(Self::French)
-            } else if tag.starts_with("en") {
-                Some(Self::English)
-            } else {
-                None
+            (Self::TimedOut, _) => {
+                "The file took too long to read. Export it again in a simpler form."
             }
-        };
-        let entries = accept_language.unwrap_or_default().split(',');
-        let best = entries.filter_map(|entry| Some((weight(entry), known(entry)?))).reduce(|best, entry| {
-            // The first of equals.
-            if entry.0 > best.0 { entry } else { best }
-        });
-        best.map_or(Self::English, |(_, language)| language)
+            (Self::NotUploaded, Language::French) => {
+                "Le fichier n'est jamais arrivé. Envoyez-le à nouveau."
+            }
+            (Self::NotUploaded, _) => {
+                "The file never arrived. Upload it again."
+            }
+            (Self::EmbeddingFailed, Language::French) => {
+                "Le texte n'a pas pu être indexé pour l'instant. Réessayez plus tard."
+            }
+            (Self::EmbeddingFailed, _) => {
+                "The text could not be indexed for now. Try again later."
+            }
+        }
     }
 }
 
@@ -452,19 +443,6 @@ mod tests {
             assert_eq!(Failure::from_code(failure.code()), Some(failure));
             assert_eq!(serde_json::to_value(failure).unwrap(), failure.code());
             assert_ne!(failure.reason(Language::French), failure.reason(Language::English));
-        }
-    }
-
-    #[test]
-    fn the_language_is_the_preferred_of_the_two() {
-        for (header, language) in [
-            (None, Language::English),
-            (Some("fr-CI,fr;q=0.9,en;q=0.8"), Language::French),
-            (Some("de, en;q=0.5, fr;q=0.7"), Language::French),
-            (Some("en, fr"), Language::English),
-            (Some(";;q=x"), Language::English),
-        ] {
-            assert_eq!(Language::preferred(header), language, "{header:?}");
         }
     }
 

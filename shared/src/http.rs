@@ -4,6 +4,6 @@ mod extract;
 mod layers;
 mod respond;
 
-pub use extract::{Bytes, Json, Path, Query};
+pub use extract::{Bytes, Json, Path, Preferred, Query};
 pub use layers::{Cors, layers};
 pub use respond::{Created, Data, Envelope, NoContent};

@@ -1,3 +1,3 @@
-fn main(){}
-fn main(){}
-fn main(){}
+fn main() -> Result<(), shared::function::BoxError> {
+    shared::function::serve(document_upload::FUNCTION)
+}

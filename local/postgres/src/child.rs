@@ -4,7 +4,7 @@ use std::{
     net::{Ipv4Addr, TcpListener},
     os::unix::process::CommandExt,
     path::Path,
-    process::{self, Command, ExitStatus, Stdio},
+    process::{self, ChildStdout, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -57,6 +57,11 @@ impl Child {
         command.args(["-c", GUARD, "guard"]).arg(trash.unwrap_or(Path::new("")));
         account.apply(&mut command);
         command
+    }
+
+    /// Its standard output, where that is a pipe; once.
+    pub fn stdout(&mut self) -> Option<ChildStdout> {
+        self.0.stdout.take()
     }
 
     /// Has it ended by itself?

@@ -4,7 +4,10 @@
 use uuid::Uuid;
 
 use super::Failure;
-use crate::{db::TenantTx, text};
+use crate::{
+    db::{SystemTx, TenantTx},
+    text,
+};
 
 /// What is to be read, and how far an earlier worker came.
 #[derive(Debug)]
@@ -204,6 +207,48 @@ pub async fn fail(tx: &mut TenantTx, document: Uuid, failure: Failure, detail: &
         document,
         failure.code(),
         detail
+    )
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
+/// A document that waits, as maintenance finds it.
+#[derive(Debug)]
+pub struct Pending {
+    /// The key of its file.
+    pub storage_key: String,
+    /// Announced more than an hour ago, long after its upload URL ran out.
+    pub is_overdue: bool,
+}
+
+/// A document, if it is still pending.
+///
+/// # Errors
+/// The database's.
+pub async fn find_pending(tx: &mut SystemTx, document: Uuid) -> sqlx::Result<Option<Pending>> {
+    sqlx::query_as!(
+        Pending,
+        r#"
+        select storage_key, upload_date < now() - interval '1 hour' as "is_overdue!"
+        from documents
+        where id = $1 and status = 'pending'
+        "#,
+        document
+    )
+    .fetch_optional(tx)
+    .await
+}
+
+/// Ends a document that nothing more will happen to.
+///
+/// # Errors
+/// The database's.
+pub async fn give_up(tx: &mut SystemTx, document: Uuid, failure: Failure) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update documents set status = 'failed', error_code = $2 where id = $1 and status = 'pending'",
+        document,
+        failure.code()
     )
     .execute(tx)
     .await

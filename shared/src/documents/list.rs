@@ -5,11 +5,12 @@ use chrono::{DateTime, Utc};
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-use super::{Document, Language, Row};
+use super::{Document, Row};
 use crate::{
     db::TenantTx,
     error::ApiError,
     paging::{COUNTED_EXACTLY, List, Listing, Paging},
+    text::Language,
 };
 
 /// The orders and states of the list.

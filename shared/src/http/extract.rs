@@ -10,7 +10,10 @@ use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
-use crate::error::{ApiError, FieldError};
+use crate::{
+    error::{ApiError, FieldError},
+    text::Language,
+};
 
 /// A JSON body.
 #[derive(Debug, Clone)]
@@ -134,6 +137,32 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     }
 }
 
+/// The language that the caller prefers to be answered in, by `Accept-Language`.
+#[derive(Debug, Clone, Copy)]
+pub struct Preferred(pub Language);
+
+impl<S: Send + Sync> FromRequestParts<S> for Preferred {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let header = parts.headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+        Ok(Self(preferred(header.unwrap_or_default())))
+    }
+}
+
+/// Of the languages that we speak the one of the greatest weight, of equals the first; English otherwise.
+fn preferred(accept_language: &str) -> Language {
+    let weighed = accept_language.split(',').filter_map(|entry| {
+        let (tag, weight) = entry.split_once(";q=").unwrap_or((entry, "1"));
+        match Language::from_code(tag.trim()) {
+            Language::Other => None,
+            language => Some((weight.trim().parse::<f32>().ok()?, language)),
+        }
+    });
+    let best = weighed.reduce(|best, entry| if entry.0 > best.0 { entry } else { best });
+    best.map_or(Language::English, |(_, language)| language)
+}
+
 /// Lifts axum's own limit: ours is judged in [`Bytes`], where it gets our error.
 pub(super) fn own_limit() -> DefaultBodyLimit {
     DefaultBodyLimit::disable()
@@ -180,6 +209,19 @@ mod tests {
             if status == 422 && body != "[1]" {
                 assert_eq!(error.details.unwrap()[0]["field"], field, "{body}");
             }
+        }
+    }
+
+    #[test]
+    fn the_language_is_the_preferred_of_those_we_speak() {
+        for (header, language) in [
+            ("", Language::English),
+            ("fr-CI,fr;q=0.9,en;q=0.8", Language::French),
+            ("de, en;q=0.5, fr;q=0.7", Language::French),
+            ("en, fr", Language::English),
+            (";;q=x", Language::English),
+        ] {
+            assert_eq!(preferred(header), language, "{header:?}");
         }
     }
 

@@ -1,0 +1,58 @@
+//! A small PDF in a form.
+
+use axum::{
+    extract::{FromRequest, Multipart, Request},
+    http::StatusCode,
+};
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use shared::{
+    documents::{self, Filename, NewDocument},
+    error::{ApiError, FieldError, Result},
+    http,
+};
+
+/// The largest file that is taken directly, in bytes.
+pub(crate) const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// Reads the field `file`.
+///
+/// # Errors
+/// 400 for a broken form, 413 for a file over 4 MiB, 415 for one that is not a PDF, 422 for one without a usable name.
+pub(crate) async fn read(request: Request) -> Result<(NewDocument, Bytes)> {
+    // Our own limit comes first: it refuses by the declared length, before anything is parsed.
+    let (parts, body) = request.into_parts();
+    let http::Bytes(body) = http::Bytes::from_request(Request::from_parts(parts.clone(), body), &()).await?;
+    let request = Request::from_parts(parts, body.into());
+    let mut form = Multipart::from_request(request, &()).await.map_err(|error| malformed(error.body_text()))?;
+    while let Some(field) = form.next_field().await.map_err(|error| malformed(error.body_text()))? {
+        if field.name() != Some("file") {
+            continue;
+        }
+        let filename = field.file_name().unwrap_or_default().to_owned();
+        let file = field.bytes().await.map_err(|error| match error.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => ApiError::payload_too_large(MAX_BYTES),
+            _ => malformed(error.body_text()),
+        })?;
+        return judge(filename, file);
+    }
+    Err(ApiError::field("file", "is required"))
+}
+
+fn judge(filename: String, file: Bytes) -> Result<(NewDocument, Bytes)> {
+    if file.len() > MAX_BYTES {
+        return Err(ApiError::payload_too_large(MAX_BYTES));
+    }
+    let filename = Filename::try_from(filename)
+        .map_err(|error| ApiError::validation(vec![FieldError::new("file", format!("its name {error}"))]))?;
+    if !documents::is_pdf(&file) {
+        return Err(ApiError::unsupported_media_type("the file is not a PDF"));
+    }
+    let bytes = i64::try_from(file.len()).map_err(|error| ApiError::internal().because(error))?;
+    Ok((NewDocument { filename, bytes, sha256: Some(Sha256::digest(&file).into()) }, file))
+}
+
+fn malformed(reason: String) -> ApiError {
+    ApiError::bad_request("malformed_form", "the multipart form cannot be read")
+        .because(reason)
+}

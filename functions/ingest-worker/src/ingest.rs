@@ -1,0 +1,159 @@
+//! One document, from its file to its last chunk. Every step can be repeated: a worker that is killed is followed by
+//! another one that goes on where the chunks end.
+
+use sha2::{Digest, Sha256};
+use shared::{
+    chunking::{self, Chunk},
+    documents::{self, Begun, Failure, MAX_BYTES, NewChunk},
+    error::ApiError,
+    function::BoxError,
+    logging,
+    storage::ReadError,
+    text,
+};
+
+use crate::{Deps, records::Target};
+
+/// Chunks that are embedded and stored together: a batch is what a kill can lose.
+const BATCH: usize = 32;
+/// After this many deliveries the queue gives a message up.
+const LAST_ATTEMPT: u32 = 5;
+/// Of the document's text, kept on its row for lists.
+const BEGINNING_CHARS: usize = 500;
+
+/// How an attempt went wrong.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    /// The document's own fault: it ends here, with a reason for its owner.
+    #[error("{0:?}: {1}")]
+    Final(Failure, String),
+    /// Somebody else's: the next attempt may succeed.
+    #[error("not now")]
+    Transient(#[source] BoxError),
+    /// The embedding provider's: the same, but the owner is told in the end.
+    #[error("embedding failed")]
+    Embedding(#[source] BoxError),
+}
+
+impl From<ApiError> for Trouble {
+    fn from(error: ApiError) -> Self {
+        Self::Transient(error.into())
+    }
+}
+
+impl Deps {
+    /// Brings a document to an end state, or fails to be called again.
+    pub(crate) async fn ingest(&self, target: Target, attempt: u32) -> Result<(), BoxError> {
+        let model = self.embedder.model();
+        let begun = self
+            .db
+            .tenant(target.tenant, async |tx| {
+                Ok::<_, ApiError>(documents::begin(tx, target.document, model).await?)
+            })
+            .await?;
+        let Some(begun) = begun else {
+            tracing::info!(document_id = %target.document, "nothing to do: deleted, or done before");
+            return Ok(());
+        };
+        match self.read(target, &begun).await {
+            Ok(()) => Ok(()),
+            Err(Trouble::Final(failure, detail)) => self.fail(target, failure, &detail).await,
+            Err(Trouble::Embedding(error)) if attempt >= LAST_ATTEMPT => {
+                self.fail(target, Failure::EmbeddingFailed, &logging::chain(error.as_ref())).await
+            }
+            Err(trouble) => Err(trouble.into()),
+        }
+    }
+
+    async fn read(&self, target: Target, begun: &Begun) -> Result<(), Trouble> {
+        let file = match self.storage.get(&begun.storage_key, MAX_BYTES).await {
+            Ok(file) => file,
+            Err(ReadError::TooLarge) => return Err(Trouble::Final(Failure::TooLarge, "over 20 MiB".to_owned())),
+            Err(error) => return Err(Trouble::Transient(error.into())),
+        };
+        if !documents::is_pdf(&file) {
+            return Err(Trouble::Final(Failure::Corrupt, "does not begin as a PDF".to_owned()));
+        }
+        let sha256: [u8; 32] = Sha256::digest(&file).into();
+        if begun.declared_sha256.as_ref().is_some_and(|declared| declared != &sha256) {
+            return Err(Trouble::Final(Failure::Corrupt, "the bytes are not those that were announced".to_owned()));
+        }
+        let pages = self.extractor.extract(&file).await.map_err(|error| {
+            match error.code().and_then(Failure::from_code) {
+                Some(failure) => Trouble::Final(failure, error.to_string()),
+                None => Trouble::Transient(error.into()),
+            }
+        })?;
+        let pages = pages.as_slice();
+        let total = i32::try_from(pages.len()).unwrap_or(i32::MAX);
+        let bytes = i64::try_from(file.len()).unwrap_or(i64::MAX);
+        self.db
+            .tenant(target.tenant, async |tx| {
+                Ok::<_, ApiError>(documents::pages_known(tx, target.document, total, bytes).await?)
+            })
+            .await?;
+        let chunks = chunking::chunk(pages);
+        let language = text::detect_language(&sample(&chunks));
+        let missing = usize::try_from(begun.next_chunk).unwrap_or_default();
+        if !self.index(target, language, chunks.get(missing..).unwrap_or_default()).await? {
+            return Ok(());
+        }
+        let beginning: String = chunks.iter().flat_map(|chunk| chunk.text.chars()).take(BEGINNING_CHARS).collect();
+        self.db
+            .tenant(target.tenant, async |tx| {
+                Ok::<_, ApiError>(documents::finish(tx, target.document, &sha256, language, &beginning).await?)
+            })
+            .await?;
+        tracing::info!(document_id = %target.document, pages = total, chunks = chunks.len(), "document processed");
+        Ok(())
+    }
+
+    /// Embeds and stores chunks batch by batch; false when the document was deleted meanwhile.
+    async fn index(&self, target: Target, language: text::Language, chunks: &[Chunk]) -> Result<bool, Trouble> {
+        for batch in chunks.chunks(BATCH) {
+            let texts: Vec<_> = batch.iter().map(|chunk| chunk.text.clone()).collect();
+            let embeddings =
+                self.embedder.embed_documents(&texts).await.map_err(|error| Trouble::Embedding(error.into()))?;
+            let rows: Vec<_> = batch.iter().zip(embeddings).map(|(chunk, embedding)| row(chunk, embedding)).collect();
+            let model = self.embedder.model();
+            let is_there = self
+                .db
+                .tenant(target.tenant, async |tx| {
+                    Ok::<_, ApiError>(documents::store_chunks(tx, target.document, language, model, &rows).await?)
+                })
+                .await?;
+            if !is_there {
+                tracing::info!(document_id = %target.document, "deleted while it was read");
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn fail(&self, target: Target, failure: Failure, detail: &str) -> Result<(), BoxError> {
+        tracing::info!(document_id = %target.document, code = failure.code(), detail, "document failed");
+        self.db
+            .tenant(target.tenant, async |tx| {
+                Ok::<_, ApiError>(documents::fail(tx, target.document, failure, detail).await?)
+            })
+            .await?;
+        Ok(())
+    }
+}
+
+fn row(chunk: &Chunk, embedding: Vec<f32>) -> NewChunk {
+    let number = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
+    NewChunk {
+        index: number(chunk.index),
+        page_start: number(chunk.page_start),
+        page_end: number(chunk.page_end),
+        text: chunk.text.clone(),
+        embedding,
+    }
+}
+
+/// Enough text to tell the language by, from the whole document: covers are often in another one.
+fn sample(chunks: &[Chunk]) -> String {
+    let step = chunks.len().div_ceil(20).max(1);
+    chunks.iter().step_by(step).map(|chunk| chunk.text.as_str()).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,13 @@
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // This program runs itself again to read one PDF under limits; see shared::pdf.
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == shared::pdf::SUBCOMMAND) {
+        return shared::pdf::child_main(arguments.next().as_deref());
+    }
+    match shared::function::serve(ingest_worker::FUNCTION) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_logged) => ExitCode::FAILURE,
+    }
+}

@@ -1,0 +1,112 @@
+//! What must happen sooner or later, every few minutes: quota held by functions that were killed goes back, work that a
+//! queue lost is sent again, uploads that never came are marked, files of deleted documents go.
+
+use serde_json::{Value, json};
+use shared::{
+    db::SystemDb,
+    documents,
+    error::ApiError,
+    function::{BoxError, EventFunction, Function},
+    jobs::{self, DueJob, JobMessage},
+    logging, quota,
+    queue::Queue,
+    settings::Settings,
+    storage::Storage,
+};
+use uuid::Uuid;
+
+/// The function.
+pub const FUNCTION: Function = Function::event::<Deps>();
+
+/// Rows a statement: what is left is taken by the next sweep.
+const BATCH: i64 = 200;
+/// An ingestion that was sent again this often will not succeed.
+const MOST_ATTEMPTS: i32 = 12;
+
+/// What it needs.
+#[derive(Debug, Clone)]
+pub struct Deps {
+    db: SystemDb,
+    storage: Storage,
+    ingest_queue: Queue,
+}
+
+impl EventFunction for Deps {
+    const NAME: &'static str = "maintenance";
+
+    fn read(settings: &mut Settings) -> Self {
+        Self {
+            db: SystemDb::read(settings),
+            storage: Storage::read(settings),
+            ingest_queue: Queue::read(settings, "INGEST_QUEUE_URL"),
+        }
+    }
+
+    /// Every part runs, also when one before it failed; the failures are told at the end.
+    async fn handle(&self, _: Value) -> Result<Value, BoxError> {
+        let returned = self.db.system(async |tx| Ok::<_, ApiError>(quota::return_expired(tx, BATCH).await?)).await;
+        let swept = self.sweep().await;
+        let (returned, swept) = (returned?, swept?);
+        tracing::info!(reservations_returned = returned, jobs_taken = swept, "maintenance done");
+        Ok(json!({ "reservations_returned": returned, "jobs_taken": swept }))
+    }
+}
+
+impl Deps {
+    /// Takes the jobs that are due. One that fails is due again later, and does not keep the others.
+    async fn sweep(&self) -> Result<usize, BoxError> {
+        let due = self.db.system(async |tx| Ok::<_, ApiError>(jobs::take_due(tx, BATCH).await?)).await?;
+        let taken = due.len();
+        for job in due {
+            let done = match job.kind.as_str() {
+                "ingest" => self.take_up_ingestion(&job).await,
+                "delete_object" => self.delete_object(&job).await,
+                _ => Err("a job of an unknown kind".into()),
+            };
+            if let Err(error) = done {
+                tracing::warn!(job_id = %job.id, error = logging::chain(error.as_ref()), "job left for the next sweep");
+            }
+        }
+        Ok(taken)
+    }
+
+    /// A document that is still pending: its file is there, and then the queue lost it; or it is not, and after an hour
+    /// it will not come.
+    async fn take_up_ingestion(&self, job: &DueJob) -> Result<(), BoxError> {
+        let document_id: Uuid = job.payload["document_id"].as_str().unwrap_or_default().parse()?;
+        let pending = self
+            .db
+            .system(async |tx| Ok::<_, ApiError>(documents::find_pending(tx, document_id).await?))
+            .await?;
+        let Some(pending) = pending else { return self.end(job, None).await };
+        if job.attempts > MOST_ATTEMPTS {
+            self.db
+                .system(async |tx| Ok::<_, ApiError>(documents::give_up(tx, document_id, documents::Failure::TimedOut).await?))
+                .await?;
+            return self.end(job, Some("given up")).await;
+        }
+        if self.storage.exists(&pending.storage_key).await? {
+            let message = JobMessage { job_id: job.id, customer_id: job.customer_id, document_id };
+            self.ingest_queue.send(&message).await?;
+        } else if pending.is_overdue {
+            self.db
+                .system(async |tx| {
+                    Ok::<_, ApiError>(documents::give_up(tx, document_id, documents::Failure::NotUploaded).await?)
+                })
+                .await?;
+            return self.end(job, Some("not uploaded")).await;
+        }
+        Ok(())
+    }
+
+    async fn delete_object(&self, job: &DueJob) -> Result<(), BoxError> {
+        let key = job.payload["storage_key"].as_str().ok_or("a job without a storage key")?;
+        self.storage.delete(key).await?;
+        self.end(job, None).await
+    }
+
+    async fn end(&self, job: &DueJob, failure: Option<&str>) -> Result<(), BoxError> {
+        self.db.system(async |tx| Ok::<_, ApiError>(jobs::end(tx, job.id, failure).await?)).await?;
+        Ok(())
+    }
+}

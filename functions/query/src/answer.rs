@@ -1,0 +1,63 @@
+//! From the question to the answer: embed, search, ask the provider, cite.
+
+use shared::{
+    error::{ApiError, Result},
+    quota::Quota,
+    retrieval::{self, Search},
+    text::{self, Language},
+};
+use uuid::Uuid;
+
+use crate::{Answer, Ask, Citation, DEFAULT_PASSAGES, Deps};
+
+impl Deps {
+    /// Answers; the quota is what is left after it.
+    pub(crate) async fn answer(&self, tenant: Uuid, ask: &Ask, quota: Quota) -> Result<Answer> {
+        let question = ask.question.as_str();
+        let language = text::detect_language(question);
+        let embedding =
+            self.embedder.embed_query(question).await.map_err(|error| ApiError::unavailable().because(error))?;
+        let search = Search {
+            question,
+            language,
+            embedding: &embedding,
+            model: self.embedder.model(),
+            documents: ask.document_ids.as_deref(),
+            most: ask.top_k.unwrap_or(DEFAULT_PASSAGES).into(),
+        };
+        let passages =
+            self.db.tenant(tenant, async |tx| Ok::<_, ApiError>(retrieval::search(tx, &search).await?)).await?;
+        let completion = self.provider.answer(question, language, &passages);
+        let citations = completion
+            .sources
+            .into_iter()
+            .filter_map(|source| {
+                let passage = passages.get(source.passage)?;
+                Some(Citation {
+                    document_id: passage.document_id,
+                    filename: passage.filename.clone(),
+                    page: passage.page_start,
+                    snippet: source.quote,
+                    score: passage.score,
+                })
+            })
+            .collect();
+        let answered = completion.answer.is_some();
+        Ok(Answer {
+            answer: completion.answer.unwrap_or_else(|| not_in_the_documents(language).to_owned()),
+            citations,
+            answered,
+            model: completion.model,
+            usage: completion.usage,
+            quota,
+            conversation_id: None,
+        })
+    }
+}
+
+fn not_in_the_documents(language: Language) -> &'static str {
+    match language {
+        Language::French => "Je n'ai pas trouvé la réponse dans les documents. Pouvez-vous préciser votre question ?",
+        _ => "I could not find the answer in the documents. Could you be more specific?",
+    }
+}

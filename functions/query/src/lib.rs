@@ -1,0 +1,176 @@
+//! `POST /api/v1/query`: a question, answered from the tenant's documents with the page.
+
+mod answer;
+
+use std::time::Duration;
+
+use axum::extract::{FromRef, State};
+use serde::{Deserialize, Serialize};
+use shared::{
+    auth::{Caller, SupportUser, VerificationKeys},
+    db::Db,
+    embeddings::Embedder,
+    error::{ApiError, FieldError, Result},
+    function::{Function, HttpFunction},
+    http::{Data, Envelope, Json},
+    llm::{Provider, Usage},
+    logging,
+    quota::{self, Quota, Reservation},
+    retrieval::{self, Question},
+    settings::Settings,
+};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+/// The function.
+pub const FUNCTION: Function = Function::http::<Deps>();
+
+/// For everything between the question and the answer; API Gateway gives up after 30 s.
+const DEADLINE: Duration = Duration::from_secs(25);
+const DEFAULT_PASSAGES: u8 = 5;
+const MOST_PASSAGES: u8 = 20;
+const MOST_DOCUMENTS: usize = 100;
+
+/// What it needs.
+#[derive(Debug, Clone, FromRef)]
+pub struct Deps {
+    db: Db,
+    keys: VerificationKeys,
+    embedder: Embedder,
+    provider: Provider,
+}
+
+impl HttpFunction for Deps {
+    const NAME: &'static str = "query";
+
+    fn read(settings: &mut Settings) -> Self {
+        Self {
+            db: Db::read(settings),
+            keys: VerificationKeys::read(settings),
+            embedder: Embedder::read(settings),
+            provider: Provider::read(settings),
+        }
+    }
+
+    fn routes() -> OpenApiRouter<Self> {
+        OpenApiRouter::new().routes(routes!(query))
+    }
+}
+
+/// A question.
+#[derive(Debug, Deserialize, ToSchema)]
+struct Ask {
+    question: Question,
+    /// A conversation to go on with.
+    conversation_id: Option<Uuid>,
+    /// Only these documents; at most 100.
+    #[schema(max_items = 100)]
+    document_ids: Option<Vec<Uuid>>,
+    /// How many passages are looked at, 1 to 20.
+    #[schema(minimum = 1, maximum = 20, default = 5)]
+    top_k: Option<u8>,
+}
+
+impl Ask {
+    fn check(&self) -> Result<()> {
+        let mut wrong = Vec::new();
+        if self.top_k.is_some_and(|most| !(1..=MOST_PASSAGES).contains(&most)) {
+            wrong.push(FieldError::new("top_k", format!("must be between 1 and {MOST_PASSAGES}")));
+        }
+        if self.document_ids.as_ref().is_some_and(|ids| ids.is_empty() || ids.len() > MOST_DOCUMENTS) {
+            wrong.push(FieldError::new("document_ids", format!("must name 1 to {MOST_DOCUMENTS} documents")));
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(ApiError::validation(wrong)) }
+    }
+}
+
+/// A passage that the answer rests on.
+#[derive(Debug, Serialize, ToSchema)]
+struct Citation {
+    document_id: Uuid,
+    filename: String,
+    /// From 1.
+    page: i32,
+    /// What is quoted.
+    snippet: String,
+    /// Comparable within one answer only.
+    score: f64,
+}
+
+/// An answer.
+#[derive(Debug, Serialize, ToSchema)]
+struct Answer {
+    /// In the question's language.
+    answer: String,
+    citations: Vec<Citation>,
+    /// False when the documents do not say; the answer then is a polite sentence that says so.
+    answered: bool,
+    /// Who answered: a model's name, or `extractive-1`.
+    model: String,
+    usage: Usage,
+    /// After this answer.
+    quota: Quota,
+    /// Null as long as API questions are not kept in conversations.
+    conversation_id: Option<Uuid>,
+}
+
+/// Answers a question from the tenant's documents. Takes one unit of the quota, which goes back if there is no answer.
+#[utoipa::path(
+    post, path = "/api/v1/query", tag = "query", request_body = Ask,
+    responses((status = 200, body = Envelope<Answer>)),
+)]
+async fn query(
+    caller: Caller<SupportUser>,
+    State(deps): State<Deps>,
+    Json(ask): Json<Ask>,
+) -> Result<Data<Answer>> {
+    ask.check()?;
+    if ask.conversation_id.is_some() {
+        // None is kept yet, so none can be named.
+        return Err(ApiError::not_found("conversation"));
+    }
+    let reservation = deps.reserve(&caller, &ask).await?;
+    let answered = tokio::time::timeout(DEADLINE, deps.answer(caller.tenant(), &ask, reservation.quota)).await;
+    match answered.unwrap_or_else(|elapsed| Err(ApiError::unavailable().because(elapsed))) {
+        Ok(answer) => {
+            deps.spend(caller.tenant(), &reservation).await?;
+            Ok(Data(answer))
+        }
+        Err(error) => {
+            deps.give_back(caller.tenant(), &reservation).await;
+            Err(error)
+        }
+    }
+}
+
+impl Deps {
+    /// Takes the unit, in a transaction of its own: it is committed before the work begins, so that of any number of
+    /// questions at once only as many are worked on as are left.
+    async fn reserve(&self, caller: &Caller<SupportUser>, ask: &Ask) -> Result<Reservation> {
+        let owner = caller.owner();
+        self.db
+            .tenant(caller.tenant(), async |tx| {
+                if let Some(documents) = &ask.document_ids
+                    && !retrieval::are_known(tx, documents).await?
+                {
+                    return Err(ApiError::not_found("document"));
+                }
+                Ok(quota::reserve(tx, owner).await?)
+            })
+            .await
+    }
+
+    /// Should this fail, the unit goes back when it expires, and the caller gets an error rather than a free answer.
+    async fn spend(&self, tenant: Uuid, reservation: &Reservation) -> Result<()> {
+        self.db.tenant(tenant, async |tx| Ok(quota::spend(tx, reservation).await?)).await
+    }
+
+    async fn give_back(&self, tenant: Uuid, reservation: &Reservation) {
+        let returned: Result<()> =
+            self.db.tenant(tenant, async |tx| Ok(quota::give_back(tx, reservation).await?)).await;
+        if let Err(error) = returned {
+            tracing::warn!(error = logging::chain(&error), "the reservation goes back when it expires");
+        }
+    }
+}

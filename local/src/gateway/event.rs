@@ -1,0 +1,128 @@
+//! A request as API Gateway hands it to a function: an HTTP API's event, version 2.0.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use axum::http::{HeaderMap, header, request::Parts};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use chrono::Utc;
+use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::routes::Found;
+
+const DOMAIN: &str = "localhost";
+
+pub(super) fn of(head: &Parts, body: &[u8], client: SocketAddr, route: &Found) -> Value {
+    let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
+    let user_agent = text(&head.headers, &header::USER_AGENT);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    let mut event = json!({
+        "version": "2.0",
+        "routeKey": route.key,
+        "rawPath": path,
+        "rawQueryString": query,
+        "headers": headers(head, client),
+        "requestContext": {
+            "accountId": "123456789012",
+            "apiId": "local",
+            "domainName": DOMAIN,
+            "domainPrefix": "local",
+            "http": {
+                "method": head.method.as_str(),
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": client.ip(),
+                "userAgent": user_agent,
+            },
+            "requestId": Uuid::new_v4(),
+            "routeKey": route.key,
+            "stage": "$default",
+            "time": Utc::now().format("%d/%b/%Y:%H:%M:%S %z").to_string(),
+            "timeEpoch": u64::try_from(now).unwrap_or_default(),
+        },
+        "isBase64Encoded": false,
+    });
+    // What is empty is absent.
+    if let Some(cookies) = cookies(&head.headers) {
+        event["cookies"] = cookies;
+    }
+    if !query.is_empty() {
+        event["queryStringParameters"] = json!(parameters(query));
+    }
+    if !route.parameters.is_empty() {
+        event["pathParameters"] = json!(route.parameters);
+    }
+    if !body.is_empty() {
+        match std::str::from_utf8(body) {
+            Ok(body) if is_text(&text(&head.headers, &header::CONTENT_TYPE)) => event["body"] = json!(body),
+            _ => {
+                event["body"] = json!(BASE64_STANDARD.encode(body));
+                event["isBase64Encoded"] = json!(true);
+            }
+        }
+    }
+    event
+}
+
+/// API Gateway passes text as it is, by its content type; everything else, forms among it, as base64.
+fn is_text(content_type: &str) -> bool {
+    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    kind.is_empty()
+        || kind.starts_with("text/")
+        || matches!(kind.as_str(), "application/json" | "application/javascript" | "application/xml")
+        || kind.ends_with("+json")
+        || kind.ends_with("+xml")
+}
+
+/// Lower-case names, repeated ones joined by a comma, without cookies; what the gateway adds itself cannot be forged.
+fn headers(head: &Parts, client: SocketAddr) -> BTreeMap<String, String> {
+    let mut headers = BTreeMap::<String, String>::new();
+    for (name, value) in &head.headers {
+        if name == header::COOKIE {
+            continue;
+        }
+        let value = String::from_utf8_lossy(value.as_bytes());
+        headers
+            .entry(name.as_str().to_owned())
+            .and_modify(|joined| {
+                joined.push(',');
+                joined.push_str(&value);
+            })
+            .or_insert_with(|| value.into_owned());
+    }
+    headers.insert("x-forwarded-for".to_owned(), client.ip().to_string());
+    headers.insert("x-forwarded-proto".to_owned(), "http".to_owned());
+    headers
+}
+
+fn cookies(headers: &HeaderMap) -> Option<Value> {
+    let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let cookies: Vec<_> = all.flat_map(|value| value.split("; ")).collect();
+    (!cookies.is_empty()).then(|| json!(cookies))
+}
+
+fn parameters(query: &str) -> BTreeMap<String, String> {
+    let decoded = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+    let mut parameters = BTreeMap::<String, String>::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let value = decoded(value);
+        parameters
+            .entry(decoded(name))
+            .and_modify(|joined| {
+                joined.push(',');
+                joined.push_str(&value);
+            })
+            .or_insert(value);
+    }
+    parameters
+}
+
+fn text(headers: &HeaderMap, name: &header::HeaderName) -> String {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+}

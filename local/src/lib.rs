@@ -1,0 +1,21 @@
+//! The whole product on one machine: PostgreSQL, a stand-in for AWS, the functions in one process, and before them a
+//! gateway and pollers that follow template.yaml. `cargo dev` runs it, and so do the tests ([`testing`]).
+//!
+//! Product code does not know of it: the functions get settings as they do deployed, and the AWS SDK an endpoint.
+
+pub mod aws;
+pub mod demo;
+pub mod dev;
+pub mod environment;
+pub mod functions;
+pub mod gateway;
+pub mod kept;
+pub mod lambda;
+pub mod openapi;
+pub mod queue;
+pub mod schedule;
+pub mod seed;
+pub mod servers;
+pub mod stack;
+pub mod template;
+pub mod testing;

@@ -1,0 +1,180 @@
+//! SQS → function, by the rules of Lambda's event source mapping: batches, partial failures, and no delete of what
+//! failed, which comes back after the visibility timeout until the queue's redrive policy takes it out.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use aws_sdk_sqs::{
+    Client,
+    types::{DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName, QueueAttributeName},
+};
+use serde_json::{Value, json};
+use tokio::{sync::Semaphore, task::JoinSet};
+
+use crate::{aws::REGION, lambda::Lambda};
+
+/// The longest that SQS lets a poll wait, in seconds.
+const WAIT_SECONDS: i32 = 20;
+/// Before asking again when the queue is away.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A queue that feeds a function.
+#[derive(Debug)]
+pub struct Poller {
+    /// Talks to the queue.
+    pub client: Client,
+    /// The queue.
+    pub arn: String,
+    /// The function.
+    pub lambda: Arc<Lambda>,
+    /// Messages an invocation, at most.
+    pub batch_size: i32,
+    /// Whether the function names the messages that failed.
+    pub reports_failures: bool,
+    /// Invocations at a time.
+    pub concurrency: usize,
+}
+
+impl Poller {
+    /// Polls until it is dropped.
+    ///
+    /// # Errors
+    /// A queue that is not there. One that is away later is asked again.
+    pub async fn run(self) -> Result<()> {
+        let name = self.arn.rsplit(':').next().unwrap_or_default();
+        let found = self.client.get_queue_url().queue_name(name).send().await;
+        let url = found.with_context(|| format!("the queue {name} is not there"))?.queue_url.unwrap_or_default();
+        let permits = Arc::new(Semaphore::new(self.concurrency));
+        let this = Arc::new(self);
+        let mut running = JoinSet::new();
+        loop {
+            // One poll waits at a time, and only when what it may bring can be worked on.
+            let permit = Arc::clone(&permits).acquire_owned().await?;
+            while running.try_join_next().is_some() {}
+            match this.receive(&url).await {
+                Ok(messages) if messages.is_empty() => {}
+                Ok(messages) => {
+                    let (this, url) = (Arc::clone(&this), url.clone());
+                    running.spawn(async move {
+                        this.deliver(&url, messages).await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(queue = name, error = format!("{error:#}"), "the queue is away");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn receive(&self, url: &str) -> Result<Vec<Message>> {
+        let request = self.client.receive_message().queue_url(url).wait_time_seconds(WAIT_SECONDS);
+        let request = request.max_number_of_messages(self.batch_size);
+        let request = request
+            .message_system_attribute_names(MessageSystemAttributeName::All)
+            .message_attribute_names(QueueAttributeName::All.as_str());
+        Ok(request.send().await?.messages.unwrap_or_default())
+    }
+
+    /// Invokes the function and deletes what it has done.
+    async fn deliver(&self, url: &str, messages: Vec<Message>) {
+        let ids: Vec<_> = messages.iter().filter_map(|message| message.message_id.as_deref()).collect();
+        let records: Vec<_> = messages.iter().map(|message| record(message, &self.arn)).collect();
+        let failed = match self.lambda.invoke(json!({ "Records": records })).await {
+            Ok(answer) if self.reports_failures => failed(&answer, &ids),
+            Ok(_) => Some(HashSet::new()),
+            Err(error) => {
+                tracing::error!(function = self.lambda.name(), %error, "the event failed");
+                None
+            }
+        };
+        // Nothing is known to be done.
+        let Some(failed) = failed else { return };
+        if !failed.is_empty() {
+            tracing::warn!(function = self.lambda.name(), failed = failed.len(), "messages will come again");
+        }
+        let done = messages.iter().filter(|message| !failed.contains(message.message_id().unwrap_or_default()));
+        if let Err(error) = self.delete(url, done).await {
+            // They come again, and handlers are idempotent.
+            tracing::warn!(error = format!("{error:#}"), "messages could not be deleted");
+        }
+    }
+
+    async fn delete(&self, url: &str, messages: impl Iterator<Item = &Message>) -> Result<()> {
+        let mut entries = Vec::new();
+        for (index, message) in messages.enumerate() {
+            let entry = DeleteMessageBatchRequestEntry::builder().id(index.to_string());
+            entries.push(entry.receipt_handle(message.receipt_handle().unwrap_or_default()).build()?);
+        }
+        if !entries.is_empty() {
+            self.client.delete_message_batch().queue_url(url).set_entries(Some(entries)).send().await?;
+        }
+        Ok(())
+    }
+}
+
+/// The messages that a partial answer names; `None` when it makes the whole batch fail: an id that is not in it, as AWS
+/// documents, or an answer of another form.
+fn failed(answer: &Value, ids: &[&str]) -> Option<HashSet<String>> {
+    let failures = match answer {
+        Value::Null => return Some(HashSet::new()),
+        answer => answer.get("batchItemFailures"),
+    };
+    let Some(failures) = failures.filter(|failures| !failures.is_null()) else { return Some(HashSet::new()) };
+    failures
+        .as_array()?
+        .iter()
+        .map(|failure| {
+            let id = failure["itemIdentifier"].as_str()?;
+            ids.contains(&id).then(|| id.to_owned())
+        })
+        .collect()
+}
+
+fn record(message: &Message, arn: &str) -> Value {
+    let attributes = message.attributes.iter().flatten();
+    let attributes: serde_json::Map<_, _> =
+        attributes.map(|(name, value)| (name.as_str().to_owned(), json!(value))).collect();
+    let own = message.message_attributes.iter().flatten();
+    let own: serde_json::Map<_, _> = own
+        .map(|(name, value)| {
+            let value = json!({
+                "stringValue": value.string_value(),
+                "stringListValues": [],
+                "binaryListValues": [],
+                "dataType": value.data_type(),
+            });
+            (name.clone(), value)
+        })
+        .collect();
+    json!({
+        "messageId": message.message_id(),
+        "receiptHandle": message.receipt_handle(),
+        "body": message.body(),
+        "attributes": attributes,
+        "messageAttributes": own,
+        "md5OfBody": message.md5_of_body(),
+        "eventSource": "aws:sqs",
+        "eventSourceARN": arn,
+        "awsRegion": REGION,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partial_answer_names_what_failed() {
+        let ids = ["a", "b"];
+        let named = |answer: Value| failed(&answer, &ids).map(|failed| failed.len());
+        assert_eq!(named(json!({"batchItemFailures": [{"itemIdentifier": "b"}]})), Some(1));
+        for nothing_failed in [json!(null), json!({}), json!({"batchItemFailures": []}), json!({"batchItemFailures": null})] {
+            assert_eq!(named(nothing_failed), Some(0));
+        }
+        for all_failed in [json!({"batchItemFailures": [{"itemIdentifier": "c"}]}), json!({"batchItemFailures": [{}]})] {
+            assert_eq!(named(all_failed), None);
+        }
+    }
+}

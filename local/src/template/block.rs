@@ -1,0 +1,123 @@
+//! One function's block.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+/// A function as the template describes it.
+#[derive(Debug, Clone)]
+pub struct Block {
+    /// The name of its binary, which is that of its package and of [`shared::function::Function::name`].
+    pub name: String,
+    /// When it is ended.
+    pub timeout: Duration,
+    /// Its environment variables, unresolved.
+    pub variables: BTreeMap<String, Value>,
+    /// Its routes: `GET /health`, or `$default`.
+    pub routes: Vec<String>,
+    /// The queues that it takes messages from.
+    pub queues: Vec<QueueEvent>,
+    /// How often it runs by itself.
+    pub schedules: Vec<Rate>,
+}
+
+/// A queue as an event source.
+#[derive(Debug, Clone)]
+pub struct QueueEvent {
+    /// The queue's ARN, unresolved.
+    pub queue: Value,
+    /// Messages an invocation, at most.
+    pub batch_size: i32,
+    /// Whether the function names the messages that failed.
+    pub reports_failures: bool,
+    /// Invocations at a time, unresolved; absent for no limit.
+    pub concurrency: Option<Value>,
+}
+
+/// A schedule of the form `rate(5 minutes)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate(pub Duration);
+
+impl Block {
+    pub(super) fn read(resource: &Value, globals: &Value) -> Result<Self> {
+        let properties = &resource["Properties"];
+        let binary = resource["Metadata"]["BuildProperties"]["Binary"].as_str();
+        let mut variables = BTreeMap::new();
+        for source in [globals, properties] {
+            let own = source["Environment"]["Variables"].as_object().into_iter().flatten();
+            variables.extend(own.map(|(name, value)| (name.clone(), value.clone())));
+        }
+        let seconds = [&properties["Timeout"], &globals["Timeout"]].into_iter().find_map(Value::as_u64);
+        let mut block = Self {
+            name: binary.context("its metadata name no binary")?.to_owned(),
+            // What Lambda gives a function that says nothing.
+            timeout: Duration::from_secs(seconds.unwrap_or(3)),
+            variables,
+            routes: Vec::new(),
+            queues: Vec::new(),
+            schedules: Vec::new(),
+        };
+        for (id, event) in properties["Events"].as_object().into_iter().flatten() {
+            block.add(event).with_context(|| format!("its event {id} is not understood"))?;
+        }
+        Ok(block)
+    }
+
+    fn add(&mut self, event: &Value) -> Result<()> {
+        let properties = &event["Properties"];
+        match event["Type"].as_str() {
+            Some("HttpApi") => {
+                let method = properties["Method"].as_str().unwrap_or("ANY").to_uppercase();
+                let route = properties["Path"].as_str().map(|path| format!("{method} {path}"));
+                self.routes.push(route.unwrap_or_else(|| "$default".to_owned()));
+            }
+            Some("SQS") => {
+                let batch_size = properties["BatchSize"].as_i64().unwrap_or(10);
+                let kinds = properties["FunctionResponseTypes"].as_array().map(Vec::as_slice).unwrap_or_default();
+                self.queues.push(QueueEvent {
+                    queue: properties["Queue"].clone(),
+                    // SQS gives ten at a time.
+                    batch_size: i32::try_from(batch_size.clamp(1, 10)).unwrap_or(10),
+                    reports_failures: kinds.iter().any(|kind| kind == "ReportBatchItemFailures"),
+                    concurrency: properties["ScalingConfig"].get("MaximumConcurrency").cloned(),
+                });
+            }
+            Some("Schedule" | "ScheduleV2") => {
+                let text = properties.get("Schedule").or_else(|| properties.get("ScheduleExpression"));
+                self.schedules.push(text.and_then(Value::as_str).context("it has no schedule")?.parse()?);
+            }
+            other => bail!("the local stack knows no events of type {}", other.unwrap_or("(none)")),
+        }
+        Ok(())
+    }
+}
+
+impl std::str::FromStr for Rate {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let parts = text.strip_prefix("rate(").and_then(|rest| rest.strip_suffix(')')?.split_once(' '));
+        let (number, unit) = parts.with_context(|| format!("{text} is not of the form rate(5 minutes)"))?;
+        let seconds = match unit.trim_end_matches('s') {
+            "minute" => 60,
+            "hour" => 3_600,
+            "day" => 86_400,
+            _ => bail!("{text} counts in {unit}, not in minutes, hours or days"),
+        };
+        let number: u64 = number.parse().with_context(|| format!("{text} counts nothing"))?;
+        Ok(Self(Duration::from_secs(seconds * number.max(1))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_read() {
+        assert_eq!("rate(5 minutes)".parse::<Rate>().unwrap().0, Duration::from_secs(300));
+        assert_eq!("rate(1 day)".parse::<Rate>().unwrap().0, Duration::from_secs(86_400));
+        assert!("cron(0 3 * * ? *)".parse::<Rate>().is_err());
+    }
+}
