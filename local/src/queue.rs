@@ -41,7 +41,8 @@ impl Poller {
     /// # Errors
     /// A queue that is not there. One that is away later is asked again.
     pub async fn run(self) -> Result<()> {
-        let name = self.arn.rsplit(':').next().unwrap_or_default();
+        let arn = self.arn.clone();
+        let name = arn.rsplit(':').next().unwrap_or_default();
         let found = self.client.get_queue_url().queue_name(name).send().await;
         let url = found.with_context(|| format!("the queue {name} is not there"))?.queue_url.unwrap_or_default();
         let permits = Arc::new(Semaphore::new(self.concurrency));

@@ -30,7 +30,11 @@ impl TryFrom<String> for Email {
         let (local, domain) = text.rsplit_once('@').ok_or(UnusableEmail)?;
         let is_plain = text.len() <= 320 && !text.chars().any(|letter| letter.is_whitespace() || letter.is_control());
         let has_domain = domain.contains('.') && !domain.starts_with('.') && !domain.ends_with('.');
-        if is_plain && has_domain && !local.is_empty() && local.len() <= 64 { Ok(Self(text.to_owned())) } else { Err(UnusableEmail) }
+        if is_plain && has_domain && !local.is_empty() && local.len() <= 64 {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(UnusableEmail)
+        }
     }
 }
 

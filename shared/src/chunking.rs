@@ -184,13 +184,7 @@ impl Packer {
 
 impl Draft {
     fn new(page: u32, kind: Kind) -> Self {
-        Self {
-            text: String::new(),
-            chars: 0,
-            page_start: page,
-            page_end: page,
-            last: kind,
-        }
+        Self { text: String::new(), chars: 0, page_start: page, page_end: page, last: kind }
     }
 
     fn append(&mut self, text: &str) {

@@ -14,9 +14,7 @@ use sqlx::{
     AssertSqlSafe, Either, Execute, Executor, PgPool, Postgres, Row, SqlStr,
     error::BoxDynError,
     pool::PoolConnection,
-    postgres::{
-        PgArguments, PgConnectOptions, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo,
-    },
+    postgres::{PgArguments, PgConnectOptions, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
 use uuid::Uuid;
 
@@ -94,8 +92,7 @@ impl Db {
     /// Runs one statement outside of any tenant and returns its rows: the few security-definer functions that find out
     /// who is calling. In the simple protocol, so that it needs no transaction; hence the typed argument list.
     pub(crate) async fn identify(&self, function: &'static str, ids: &[Option<Uuid>]) -> sqlx::Result<Vec<PgRow>> {
-        let ids: Vec<_> =
-            ids.iter().map(|id| id.map_or_else(|| "null".to_owned(), |id| format!("'{id}'"))).collect();
+        let ids: Vec<_> = ids.iter().map(|id| id.map_or_else(|| "null".to_owned(), |id| format!("'{id}'"))).collect();
         let statement = format!("select * from {function}({})", ids.join(", "));
         let ask = async || {
             let mut connection = Connection::acquire(&self.0).await?;
@@ -293,10 +290,7 @@ impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for Unnamed<'q, E> {
 impl<'c, Scope: Send + std::fmt::Debug> Executor<'c> for &'c mut Tx<Scope> {
     type Database = Postgres;
 
-    fn fetch_many<'e, 'q: 'e, E>(
-        self,
-        query: E,
-    ) -> BoxStream<'e, sqlx::Result<Either<PgQueryResult, PgRow>>>
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, sqlx::Result<Either<PgQueryResult, PgRow>>>
     where
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
@@ -318,11 +312,7 @@ impl<'c, Scope: Send + std::fmt::Debug> Executor<'c> for &'c mut Tx<Scope> {
         }
     }
 
-    fn prepare_with<'e>(
-        self,
-        _sql: SqlStr,
-        _parameters: &'e [PgTypeInfo],
-    ) -> BoxFuture<'e, sqlx::Result<PgStatement>>
+    fn prepare_with<'e>(self, _sql: SqlStr, _parameters: &'e [PgTypeInfo]) -> BoxFuture<'e, sqlx::Result<PgStatement>>
     where
         'c: 'e,
     {

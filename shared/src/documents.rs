@@ -9,9 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-pub use ingestion::{
-    Begun, NewChunk, Pending, begin, fail, find_pending, finish, give_up, pages_known, store_chunks,
-};
+pub use ingestion::{Begun, NewChunk, Pending, begin, fail, find_pending, finish, give_up, pages_known, store_chunks};
 pub use list::{DocumentListing, list};
 
 use crate::{db::TenantTx, error::ApiError, input, jobs, storage, text::Language};
@@ -127,9 +125,7 @@ impl Failure {
             (Self::Encrypted, Language::French) => {
                 "Le fichier est protégé par un mot de passe. Enregistrez-le sans mot de passe et renvoyez-le."
             }
-            (Self::Encrypted, _) => {
-                "The file is protected by a password. Save it without one and upload it again."
-            }
+            (Self::Encrypted, _) => "The file is protected by a password. Save it without one and upload it again.",
             (Self::Corrupt, Language::French) => {
                 "Le fichier n'est pas un PDF lisible. Exportez-le à nouveau depuis sa source et renvoyez-le."
             }
@@ -145,33 +141,19 @@ impl Failure {
             (Self::TooManyPages, Language::French) => {
                 "Le fichier a plus de 200 pages. Divisez-le et envoyez les parties."
             }
-            (Self::TooManyPages, _) => {
-                "The file has more than 200 pages. Split it and upload the parts."
-            }
-            (Self::TooLarge, Language::French) => {
-                "Le fichier dépasse 20 Mo. Compressez-le ou divisez-le."
-            }
-            (Self::TooLarge, _) => {
-                "The file is larger than 20 MB. Compress or split it."
-            }
+            (Self::TooManyPages, _) => "The file has more than 200 pages. Split it and upload the parts.",
+            (Self::TooLarge, Language::French) => "Le fichier dépasse 20 Mo. Compressez-le ou divisez-le.",
+            (Self::TooLarge, _) => "The file is larger than 20 MB. Compress or split it.",
             (Self::TimedOut, Language::French) => {
                 "Le fichier est trop long à lire. Exportez-le à nouveau sous une forme plus simple."
             }
-            (Self::TimedOut, _) => {
-                "The file took too long to read. Export it again in a simpler form."
-            }
-            (Self::NotUploaded, Language::French) => {
-                "Le fichier n'est jamais arrivé. Envoyez-le à nouveau."
-            }
-            (Self::NotUploaded, _) => {
-                "The file never arrived. Upload it again."
-            }
+            (Self::TimedOut, _) => "The file took too long to read. Export it again in a simpler form.",
+            (Self::NotUploaded, Language::French) => "Le fichier n'est jamais arrivé. Envoyez-le à nouveau.",
+            (Self::NotUploaded, _) => "The file never arrived. Upload it again.",
             (Self::EmbeddingFailed, Language::French) => {
                 "Le texte n'a pas pu être indexé pour l'instant. Réessayez plus tard."
             }
-            (Self::EmbeddingFailed, _) => {
-                "The text could not be indexed for now. Try again later."
-            }
+            (Self::EmbeddingFailed, _) => "The text could not be indexed for now. Try again later.",
         }
     }
 }
@@ -314,7 +296,11 @@ pub async fn announce(tx: &mut TenantTx, new: NewDocument, language: Language) -
 ///
 /// # Errors
 /// The database's.
-pub async fn find_processed(tx: &mut TenantTx, sha256: &[u8; 32], language: Language) -> sqlx::Result<Option<Document>> {
+pub async fn find_processed(
+    tx: &mut TenantTx,
+    sha256: &[u8; 32],
+    language: Language,
+) -> sqlx::Result<Option<Document>> {
     let row = sqlx::query_as!(
         Row,
         r#"

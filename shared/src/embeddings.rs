@@ -34,10 +34,7 @@ impl Embedder {
     /// Returns one vector a text, of [`DIMENSIONS`] numbers and length 1.
     pub async fn embed_documents(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbedError> {
         match self {
-            Self::Local(local) => Ok(texts
-                .iter()
-                .map(|text| local.embed_document(text))
-                .collect()),
+            Self::Local(local) => Ok(texts.iter().map(|text| local.embed_document(text)).collect()),
         }
     }
 

@@ -120,14 +120,10 @@ impl Function {
         }
     }
 
-    /// The names of the settings that it reads, sorted; those of its secret among them.
+    /// The names of the settings that it reads, sorted; the keys of its secret among them.
     #[must_use]
     pub fn settings(&self) -> Vec<&'static str> {
-        let mut names = (self.settings)();
-        names.push(aws::SECRET_ARN);
-        names.sort_unstable();
-        names.dedup();
-        names
+        (self.settings)()
     }
 
     /// Starts it with these settings, the keys of its secret added.

@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod auth;
 pub mod aws;
+pub mod chunking;
 pub mod db;
 pub mod documents;
 pub mod embeddings;
@@ -14,7 +15,6 @@ pub mod input;
 pub mod jobs;
 pub mod llm;
 pub mod logging;
-pub mod chunking;
 pub mod paging;
 pub mod pdf;
 pub mod queue;

@@ -5,11 +5,13 @@ use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitEx
 
 use crate::settings::Common;
 
+/// Libraries speak at their warnings only: at debug sqlx would repeat statements, and the SDK whole requests.
+pub const LIBRARIES: &str = "aws=warn,h2=warn,hyper=warn,lambda=warn,reqwest=warn,rustls=warn,sqlx=warn,tower=warn";
+
 /// Starts logging for a process that holds one function. The local stack starts its own, once for all functions.
 pub fn init(common: &Common) {
     let level = common.log_level.as_str().to_lowercase();
-    // Libraries speak at their warnings only; sqlx would repeat statements at debug.
-    let filter = EnvFilter::new(format!("warn,shared={level},lisa={level}"));
+    let filter = EnvFilter::new(format!("{level},{LIBRARIES}"));
     let json = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
@@ -19,6 +21,11 @@ pub fn init(common: &Common) {
         .with_writer(std::io::stdout);
     // A second call is a programming error in a test harness at most; the first subscriber stays.
     let _ = tracing_subscriber::registry().with(filter).with(json).try_init();
+    std::panic::set_hook(Box::new(|panic| {
+        // The message may quote input, so only its place is told.
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "panic");
+    }));
 }
 
 /// An error and all its causes, as one line.

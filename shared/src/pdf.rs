@@ -66,12 +66,7 @@ impl Pages {
             page.text = text::clean(&page.text);
         }
         let letters = pages.iter().flat_map(|page| page.text.chars());
-        if letters
-            .filter(|c| c.is_alphanumeric())
-            .take(Self::FEWEST_LETTERS)
-            .count()
-            < Self::FEWEST_LETTERS
-        {
+        if letters.filter(|c| c.is_alphanumeric()).take(Self::FEWEST_LETTERS).count() < Self::FEWEST_LETTERS {
             return Err(PdfError::NoText);
         }
         Ok(Self(pages))
@@ -150,19 +145,13 @@ mod tests {
     use super::*;
 
     fn page(number: u32, text: &str) -> Page {
-        Page {
-            number,
-            text: text.to_owned(),
-        }
+        Page { number, text: text.to_owned() }
     }
 
     #[test]
     fn pages_are_cleaned() {
         let pages = Pages::from_raw(vec![page(1, ""), page(2, "la livrai\u{2}\r\nson\0 ")]);
-        assert_eq!(
-            pages.unwrap().as_slice(),
-            [page(1, ""), page(2, "la livraison")]
-        );
+        assert_eq!(pages.unwrap().as_slice(), [page(1, ""), page(2, "la livraison")]);
     }
 
     #[test]

@@ -186,7 +186,11 @@ mod tests {
     #[tokio::test]
     async fn the_length_of_an_upload_is_signed() {
         let put = storage().presign_put("tenants/a/b.pdf", 1234, Duration::from_secs(60)).await.unwrap();
-        assert!(put.url.contains("X-Amz-SignedHeaders=content-length%3Bcontent-type%3Bhost%3Bif-none-match"), "{}", put.url);
+        assert!(
+            put.url.contains("X-Amz-SignedHeaders=content-length%3Bcontent-type%3Bhost%3Bif-none-match"),
+            "{}",
+            put.url
+        );
         assert!(put.headers.contains(&("content-length".to_owned(), "1234".to_owned())), "{:?}", put.headers);
         assert!(!put.url.contains("checksum"), "{}", put.url);
     }

@@ -142,10 +142,8 @@ async fn map_company(tx: &mut SystemTx, tenant: Uuid, owner: Uuid, name: &Compan
 /// Lower-case ASCII letters, digits and hyphens.
 fn slug(name: &str) -> String {
     let folded = text::fold(name);
-    let words: Vec<_> = folded
-        .split(|letter: char| !letter.is_ascii_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .collect();
+    let words: Vec<_> =
+        folded.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
     let mut slug = words.join("-");
     slug.truncate(60);
     let slug = slug.trim_matches('-');

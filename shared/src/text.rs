@@ -74,18 +74,13 @@ fn join_hyphens(text: &str) -> String {
         let (before, from) = rest.split_at(at);
         joined.push_str(before);
         let mut chars = from.chars();
-        let hyphen = chars
-            .next()
-            .map_or('-', |c| if c == LINE_END_HYPHEN { '-' } else { c });
+        let hyphen = chars.next().map_or('-', |c| if c == LINE_END_HYPHEN { '-' } else { c });
         let after = chars.as_str();
         let line_break = after.trim_start_matches(' ').strip_prefix('\n');
         let next_line = line_break.map(|line| line.trim_start_matches(' '));
         let broken = next_line.is_some() || from.starts_with(LINE_END_HYPHEN);
         let continued = next_line.unwrap_or_else(|| after.trim_start_matches(' '));
-        let word_before = joined
-            .chars()
-            .next_back()
-            .is_some_and(char::is_alphanumeric);
+        let word_before = joined.chars().next_back().is_some_and(char::is_alphanumeric);
         rest = match continued.chars().next() {
             Some(next) if broken && word_before && next.is_lowercase() => continued,
             Some(next) if broken && word_before && next.is_alphanumeric() => {
@@ -148,10 +143,7 @@ mod tests {
 
     #[test]
     fn compatibility_forms_become_plain() {
-        assert_eq!(
-            clean("eﬃcace\u{a0}: ５ ｋｇ, e\u{301}te\u{301}"),
-            "efficace : 5 kg, été"
-        );
+        assert_eq!(clean("eﬃcace\u{a0}: ５ ｋｇ, e\u{301}te\u{301}"), "efficace : 5 kg, été");
     }
 
     #[test]
@@ -172,10 +164,7 @@ mod tests {
 
     #[test]
     fn lines_and_paragraphs_are_kept() {
-        assert_eq!(
-            clean("  Titre \n\n\n  une\tligne \r\ndeux \n"),
-            "Titre\n\nune ligne\ndeux"
-        );
+        assert_eq!(clean("  Titre \n\n\n  une\tligne \r\ndeux \n"), "Titre\n\nune ligne\ndeux");
     }
 
     #[test]

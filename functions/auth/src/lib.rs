@@ -135,11 +135,7 @@ async fn change_password(
 
 /// One sentence for a wrong address and a wrong password alike.
 fn wrong_credentials() -> ApiError {
-    ApiError::new(
-        axum::http::StatusCode::UNAUTHORIZED,
-        "invalid_credentials",
-        "the address or the password is wrong",
-    )
+    ApiError::new(axum::http::StatusCode::UNAUTHORIZED, "invalid_credentials", "the address or the password is wrong")
 }
 
 /// A refresh token that does not count.

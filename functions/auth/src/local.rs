@@ -61,10 +61,8 @@ impl LocalAccounts {
     }
 
     pub(crate) async fn log_in(&self, login: Login) -> Result<Session> {
-        let found = self
-            .db
-            .system(async |tx| Ok::<_, ApiError>(accounts::find_credentials(tx, &login.email).await?))
-            .await?;
+        let found =
+            self.db.system(async |tx| Ok::<_, ApiError>(accounts::find_credentials(tx, &login.email).await?)).await?;
         let (user, hash) = found.map(|found| (found.user_id, found.hashed_password)).unzip();
         let matches = accounts::matches(Password::typed(login.password), hash).await?;
         let user = user.filter(|_| matches).ok_or_else(wrong_credentials)?;

@@ -43,7 +43,9 @@ impl Signup {
             (Some(name), None) => Joining::NewCompany(name),
             (None, Some(token)) => Joining::Invitation(token),
             (None, None) => return Err(ApiError::field("company_name", "is required, or an invitation instead")),
-            (Some(_), Some(_)) => return Err(ApiError::field("invitation", "cannot be used together with company_name")),
+            (Some(_), Some(_)) => {
+                return Err(ApiError::field("invitation", "cannot be used together with company_name"));
+            }
         };
         Ok((NewPerson { email: self.email, password: self.password, full_name: self.full_name }, joining))
     }

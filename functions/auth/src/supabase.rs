@@ -160,11 +160,7 @@ impl GoTrue {
         })
     }
 
-    async fn provision(
-        &self,
-        tx: &mut shared::db::SystemTx,
-        remote: &RemoteUser,
-    ) -> Result<(User, Option<Customer>)> {
+    async fn provision(&self, tx: &mut shared::db::SystemTx, remote: &RemoteUser) -> Result<(User, Option<Customer>)> {
         let address = remote.email.clone().unwrap_or_else(|| format!("{}@accounts.invalid", remote.id));
         let email = Email::try_from(address).map_err(|error| ApiError::internal().because(error))?;
         let full_name = remote.user_metadata.full_name.clone().and_then(|name| FullName::try_from(name).ok());

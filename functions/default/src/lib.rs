@@ -1,6 +1,8 @@
 //! The `$default` route: 404, 405 with `Allow`, and CORS preflights, for everything that no other function serves.
 
+use axum::routing::{MethodFilter, MethodRouter, on};
 use shared::{
+    error::ApiError,
     function::{Function, HttpFunction},
     settings::Settings,
 };
@@ -8,6 +10,9 @@ use utoipa_axum::router::OpenApiRouter;
 
 /// The function.
 pub const FUNCTION: Function = Function::http::<Deps>();
+
+/// The routes of all the others, as they are documented; a test holds the file against the code.
+const OPENAPI: &str = include_str!("../../../openapi.json");
 
 /// It needs nothing.
 #[derive(Debug, Clone)]
@@ -20,7 +25,33 @@ impl HttpFunction for Deps {
         Self
     }
 
+    /// Knows every path, so that a wrong method is told apart from a wrong path. The methods it knows are served by
+    /// other functions and never come here.
     fn routes() -> OpenApiRouter<Self> {
-        OpenApiRouter::new()
+        known().into_iter().fold(OpenApiRouter::new(), |router, (path, methods)| router.route(&path, methods))
     }
+}
+
+fn known() -> Vec<(String, MethodRouter<Deps>)> {
+    // The file is compiled in and checked by a test: were it broken, every path would be unknown, which is 404.
+    let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap_or_default();
+    let Some(paths) = document["paths"].as_object() else { return Vec::new() };
+    paths
+        .iter()
+        .filter_map(|(path, item)| {
+            let methods = item.as_object()?.keys().filter_map(|method| filter(method)).reduce(MethodFilter::or)?;
+            Some((path.clone(), on(methods, async || ApiError::not_found("route"))))
+        })
+        .collect()
+}
+
+fn filter(method: &str) -> Option<MethodFilter> {
+    Some(match method {
+        "get" => MethodFilter::GET,
+        "post" => MethodFilter::POST,
+        "put" => MethodFilter::PUT,
+        "patch" => MethodFilter::PATCH,
+        "delete" => MethodFilter::DELETE,
+        _ => return None,
+    })
 }

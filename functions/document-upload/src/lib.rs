@@ -137,9 +137,9 @@ async fn upload(
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response> {
-    let is_form = headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
-        kind.to_str().unwrap_or_default().to_ascii_lowercase().starts_with("multipart/form-data")
-    });
+    let is_form = headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.to_str().unwrap_or_default().to_ascii_lowercase().starts_with("multipart/form-data"));
     let (new, file) = if is_form {
         let (new, file) = multipart::read(request).await?;
         (new, Some(file))

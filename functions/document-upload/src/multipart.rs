@@ -53,6 +53,5 @@ fn judge(filename: String, file: Bytes) -> Result<(NewDocument, Bytes)> {
 }
 
 fn malformed(reason: String) -> ApiError {
-    ApiError::bad_request("malformed_form", "the multipart form cannot be read")
-        .because(reason)
+    ApiError::bad_request("malformed_form", "the multipart form cannot be read").because(reason)
 }

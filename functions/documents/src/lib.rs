@@ -80,11 +80,7 @@ async fn show(
     delete, path = "/api/v1/documents/{id}", tag = "documents", params(("id" = Uuid, Path)),
     responses((status = 204)),
 )]
-async fn delete(
-    caller: Caller<AccountUser>,
-    State(deps): State<Deps>,
-    Path(id): Path<Uuid>,
-) -> Result<NoContent> {
+async fn delete(caller: Caller<AccountUser>, State(deps): State<Deps>, Path(id): Path<Uuid>) -> Result<NoContent> {
     let tenant = caller.tenant();
     let orphan = deps.db.tenant(tenant, async |tx| Ok::<_, ApiError>(documents::delete(tx, id).await?)).await?;
     // The document is gone for the caller. Its file goes now, or with the next sweep of the job that was written.

@@ -1,28 +1,52 @@
 //! `GET /health`: is the API up; with `?deep=1`, are its dependencies.
 
-use chrono::{DateTime, Utc};
-use serde::Serialize;
-use shared::{
-    function::{Function, HttpFunction},
-    settings::{Common, Settings},
+use std::{future::Future, time::Instant};
+
+use axum::{
+    extract::{FromRef, FromRequestParts, Request, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
 };
-use utoipa::ToSchema;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use shared::{
+    auth::{Identity, VerificationKeys},
+    db::Db,
+    error::{ApiError, Result},
+    function::{Function, HttpFunction},
+    http::Query,
+    logging,
+    queue::Queue,
+    settings::{Common, Settings},
+    storage::Storage,
+};
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// The function.
 pub const FUNCTION: Function = Function::http::<Deps>();
 
 /// What it needs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, FromRef)]
 pub struct Deps {
     environment: String,
+    keys: VerificationKeys,
+    db: Db,
+    storage: Storage,
+    ingest_queue: Queue,
 }
 
 impl HttpFunction for Deps {
     const NAME: &'static str = "health";
 
     fn read(settings: &mut Settings) -> Self {
-        Self { environment: Common::read(settings).environment }
+        Self {
+            environment: Common::read(settings).environment,
+            keys: VerificationKeys::read(settings),
+            db: Db::read(settings),
+            storage: Storage::read(settings),
+            ingest_queue: Queue::read(settings, "INGEST_QUEUE_URL"),
+        }
     }
 
     fn routes() -> OpenApiRouter<Self> {
@@ -30,22 +54,87 @@ impl HttpFunction for Deps {
     }
 }
 
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Depth {
+    /// `1` asks the dependencies too; for services only.
+    deep: Option<u8>,
+}
+
 /// A bare object, without the envelope: the mobile app reads it so.
 #[derive(Debug, Serialize, ToSchema)]
 struct Health {
-    status: &'static str,
+    status: Status,
     environment: String,
     version: &'static str,
     timestamp: DateTime<Utc>,
+    /// With `deep=1` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checks: Option<Checks>,
 }
 
-/// Tells that the API is up.
-#[utoipa::path(get, path = "/health", responses((status = 200, body = Health)))]
-async fn health(axum::extract::State(deps): axum::extract::State<Deps>) -> axum::Json<Health> {
-    axum::Json(Health {
-        status: "healthy",
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Status {
+    Healthy,
+    Degraded,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Checks {
+    database: Check,
+    queue: Check,
+    storage: Check,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Check {
+    up: bool,
+    latency_ms: f64,
+}
+
+/// Tells that the API is up; with `deep=1` also whether the database, the queue and the storage are.
+#[utoipa::path(
+    get, path = "/health", tag = "health", params(Depth), security((), ("bearer" = [])),
+    responses((status = 200, body = Health), (status = 503, description = "A dependency is down", body = Health)),
+)]
+async fn health(State(deps): State<Deps>, Query(depth): Query<Depth>, request: Request) -> Result<Response> {
+    let checks = if depth.deep == Some(1) {
+        let (mut parts, _) = request.into_parts();
+        let Identity(claims) = Identity::from_request_parts(&mut parts, &deps).await?;
+        if !claims.is_service() {
+            return Err(ApiError::forbidden("forbidden", "only services may look deeper"));
+        }
+        Some(deps.check().await)
+    } else {
+        None
+    };
+    let is_up = checks.as_ref().is_none_or(|checks| checks.database.up && checks.queue.up && checks.storage.up);
+    let (code, status) =
+        if is_up { (StatusCode::OK, Status::Healthy) } else { (StatusCode::SERVICE_UNAVAILABLE, Status::Degraded) };
+    let health = Health {
+        status,
         environment: deps.environment,
         version: env!("CARGO_PKG_VERSION"),
         timestamp: Utc::now(),
-    })
+        checks,
+    };
+    Ok((code, axum::Json(health)).into_response())
+}
+
+impl Deps {
+    async fn check(&self) -> Checks {
+        let (database, queue, storage) =
+            tokio::join!(check(self.db.ping()), check(self.ingest_queue.ping()), check(self.storage.ping()));
+        Checks { database, queue, storage }
+    }
+}
+
+async fn check<E: std::error::Error + 'static>(ping: impl Future<Output = std::result::Result<(), E>>) -> Check {
+    let started = Instant::now();
+    let outcome = ping.await;
+    if let Err(error) = &outcome {
+        tracing::warn!(error = logging::chain(error), "a dependency is down");
+    }
+    Check { up: outcome.is_ok(), latency_ms: started.elapsed().as_secs_f64() * 1e3 }
 }

@@ -47,9 +47,7 @@ impl Deps {
         let model = self.embedder.model();
         let begun = self
             .db
-            .tenant(target.tenant, async |tx| {
-                Ok::<_, ApiError>(documents::begin(tx, target.document, model).await?)
-            })
+            .tenant(target.tenant, async |tx| Ok::<_, ApiError>(documents::begin(tx, target.document, model).await?))
             .await?;
         let Some(begun) = begun else {
             tracing::info!(document_id = %target.document, "nothing to do: deleted, or done before");
@@ -78,12 +76,11 @@ impl Deps {
         if begun.declared_sha256.as_ref().is_some_and(|declared| declared != &sha256) {
             return Err(Trouble::Final(Failure::Corrupt, "the bytes are not those that were announced".to_owned()));
         }
-        let pages = self.extractor.extract(&file).await.map_err(|error| {
-            match error.code().and_then(Failure::from_code) {
+        let pages =
+            self.extractor.extract(&file).await.map_err(|error| match error.code().and_then(Failure::from_code) {
                 Some(failure) => Trouble::Final(failure, error.to_string()),
                 None => Trouble::Transient(error.into()),
-            }
-        })?;
+            })?;
         let pages = pages.as_slice();
         let total = i32::try_from(pages.len()).unwrap_or(i32::MAX);
         let bytes = i64::try_from(file.len()).unwrap_or(i64::MAX);

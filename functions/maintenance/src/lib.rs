@@ -8,8 +8,9 @@ use shared::{
     error::ApiError,
     function::{BoxError, EventFunction, Function},
     jobs::{self, DueJob, JobMessage},
-    logging, quota,
+    logging,
     queue::Queue,
+    quota,
     settings::Settings,
     storage::Storage,
 };
@@ -74,14 +75,14 @@ impl Deps {
     /// it will not come.
     async fn take_up_ingestion(&self, job: &DueJob) -> Result<(), BoxError> {
         let document_id: Uuid = job.payload["document_id"].as_str().unwrap_or_default().parse()?;
-        let pending = self
-            .db
-            .system(async |tx| Ok::<_, ApiError>(documents::find_pending(tx, document_id).await?))
-            .await?;
+        let pending =
+            self.db.system(async |tx| Ok::<_, ApiError>(documents::find_pending(tx, document_id).await?)).await?;
         let Some(pending) = pending else { return self.end(job, None).await };
         if job.attempts > MOST_ATTEMPTS {
             self.db
-                .system(async |tx| Ok::<_, ApiError>(documents::give_up(tx, document_id, documents::Failure::TimedOut).await?))
+                .system(async |tx| {
+                    Ok::<_, ApiError>(documents::give_up(tx, document_id, documents::Failure::TimedOut).await?)
+                })
                 .await?;
             return self.end(job, Some("given up")).await;
         }

@@ -4,12 +4,12 @@
 
 use std::{str::FromStr, time::Duration};
 
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use shared::{
     function::{BoxError, EventFunction, Function},
     settings::Settings,
 };
-use percent_encoding::percent_decode_str;
 use sqlx::{
     AssertSqlSafe, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},

@@ -120,11 +120,7 @@ struct Answer {
     post, path = "/api/v1/query", tag = "query", request_body = Ask,
     responses((status = 200, body = Envelope<Answer>)),
 )]
-async fn query(
-    caller: Caller<SupportUser>,
-    State(deps): State<Deps>,
-    Json(ask): Json<Ask>,
-) -> Result<Data<Answer>> {
+async fn query(caller: Caller<SupportUser>, State(deps): State<Deps>, Json(ask): Json<Ask>) -> Result<Data<Answer>> {
     ask.check()?;
     if ask.conversation_id.is_some() {
         // None is kept yet, so none can be named.

@@ -118,13 +118,14 @@ fn command(cluster: &Cluster, port: u16) -> Result<Command> {
     set("shared_buffers=64MB");
     set("max_wal_size=256MB");
     set("log_min_messages=fatal");
-    if temporary.is_some() {
-        // Nothing of it outlives the process, and each test holds a few connections.
-        for setting in ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=400"] {
-            set(setting);
-        }
-        set("autovacuum=off");
-    }
+    // Nothing of a temporary cluster outlives the process.
+    let (connections, careless): (_, &[_]) = if temporary.is_some() {
+        (400, &["fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off"])
+    } else {
+        (200, &[])
+    };
+    set(&format!("max_connections={connections}"));
+    careless.iter().for_each(|setting| set(setting));
     let errors = log.try_clone().context("the log cannot be written")?;
     command.current_dir("/").stdout(log).stderr(errors);
     Ok(command)

@@ -1,9 +1,6 @@
 //! Passwords of local accounts: argon2id, with the parameters that OWASP's Password Storage Cheat Sheet names.
 
-use argon2::{
-    Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version,
-    password_hash::phc::PasswordHash,
-};
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version, password_hash::phc::PasswordHash};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -35,7 +32,11 @@ impl TryFrom<String> for Password {
     type Error = UnusablePassword;
 
     fn try_from(text: String) -> Result<Self, UnusablePassword> {
-        if text.chars().count() < SHORTEST || text.len() > LONGEST_BYTES { Err(UnusablePassword) } else { Ok(Self(text)) }
+        if text.chars().count() < SHORTEST || text.len() > LONGEST_BYTES {
+            Err(UnusablePassword)
+        } else {
+            Ok(Self(text))
+        }
     }
 }
 
@@ -102,7 +103,9 @@ mod tests {
 
     #[test]
     fn the_stand_in_for_a_missing_account_is_a_hash_of_the_same_cost() {
-        assert!(Password::typed("whatever it is".to_owned()).hash().unwrap().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+        assert!(
+            Password::typed("whatever it is".to_owned()).hash().unwrap().starts_with("$argon2id$v=19$m=19456,t=2,p=1$")
+        );
         assert!(Password::try_from("too short".to_owned()).is_err());
         assert!(Password::try_from("x".repeat(1025)).is_err());
     }

@@ -6,9 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use jsonwebtoken::{
-    Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode,
-};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -174,9 +172,7 @@ impl VerificationKeys {
         let is_ours = self.0.issuers.contains(&claims.iss);
         let has_audience = claims.aud.as_ref().is_some_and(|audience| audience.names(AUDIENCE));
         let accepted = match claims.role.as_str() {
-            SERVICE_ROLE => {
-                (claims.iss == LEGACY_SERVICE_ISSUER && claims.aud.is_none()) || (is_ours && has_audience)
-            }
+            SERVICE_ROLE => (claims.iss == LEGACY_SERVICE_ISSUER && claims.aud.is_none()) || (is_ours && has_audience),
             // Supabase's anonymous users and its anon key carry other roles: they are nobody here.
             AUDIENCE => is_ours && has_audience && claims.sub.is_some(),
             _ => false,
@@ -345,7 +341,10 @@ mod tests {
             })
             .await
         );
-        assert!(!is_accepted(|claims| *claims = json!({ "role": "service_role", "iss": "lisa", "exp": claims["exp"] })).await);
+        assert!(
+            !is_accepted(|claims| *claims = json!({ "role": "service_role", "iss": "lisa", "exp": claims["exp"] }))
+                .await
+        );
     }
 
     #[tokio::test]

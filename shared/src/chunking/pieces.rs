@@ -52,55 +52,32 @@ impl Piece {
 pub(super) fn of_pages(pages: &[Page]) -> impl Iterator<Item = Vec<Block>> {
     let running = running_lines(pages);
     pages.iter().map(move |page| {
-        let blocks = page
-            .text
-            .split("\n\n")
-            .filter(|block| !block.trim().is_empty());
-        blocks
-            .map(|block| to_block(page.number, block, &running))
-            .collect()
+        let blocks = page.text.split("\n\n").filter(|block| !block.trim().is_empty());
+        blocks.map(|block| to_block(page.number, block, &running)).collect()
     })
 }
 
 /// Whether a sentence ends with this character.
 pub(super) fn ends_sentence(c: char) -> bool {
-    matches!(
-        c,
-        '.' | '!' | '?' | '…' | ':' | ';' | '»' | '"' | '”' | ')' | '。' | '！' | '？' | '؟'
-    )
+    matches!(c, '.' | '!' | '?' | '…' | ':' | ';' | '»' | '"' | '”' | ')' | '。' | '！' | '？' | '؟')
 }
 
 fn to_block(page: u32, text: &str, running: &HashMap<String, usize>) -> Block {
-    let lines: Vec<&str> = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let kind = match lines.as_slice() {
-        [line]
-            if running
-                .get(&without_digits(line))
-                .is_some_and(|&n| n >= RUNNING_PAGES) =>
-        {
-            Kind::Prose
-        }
+        [line] if running.get(&without_digits(line)).is_some_and(|&n| n >= RUNNING_PAGES) => Kind::Prose,
         [line] if is_heading(line) => Kind::Heading,
         lines if are_rows(lines) => Kind::Rows,
         _ => Kind::Prose,
     };
     let header = match lines.as_slice() {
-        [first, rest @ ..] if kind == Kind::Rows && is_header(first, rest) => {
-            Some((*first).to_owned())
-        }
+        [first, rest @ ..] if kind == Kind::Rows && is_header(first, rest) => Some((*first).to_owned()),
         _ => None,
     };
     let mut pieces = vec![];
     let mut add = |text: &str| {
         for part in bounded(text.trim()) {
-            pieces.push(Piece {
-                page,
-                text: part.to_owned(),
-            });
+            pieces.push(Piece { page, text: part.to_owned() });
         }
     };
     if kind == Kind::Rows {
@@ -109,25 +86,15 @@ fn to_block(page: u32, text: &str, running: &HashMap<String, usize>) -> Block {
         // A line break would end a sentence.
         lines.join(" ").split_sentence_bounds().for_each(&mut add);
     }
-    Block {
-        kind,
-        header,
-        pieces,
-    }
+    Block { kind, header, pieces }
 }
 
 /// Short, begins like a title, does not end like a sentence. Questions are headings of an FAQ.
 fn is_heading(line: &str) -> bool {
     let letters = line.chars().filter(|c| c.is_alphabetic()).count();
     let digits = line.chars().filter(char::is_ascii_digit).count();
-    let begins = line
-        .chars()
-        .next()
-        .is_some_and(|c| c.is_uppercase() || c.is_ascii_digit());
-    let ends = line
-        .chars()
-        .next_back()
-        .is_some_and(|c| c == '?' || c.is_alphanumeric() || c == ')');
+    let begins = line.chars().next().is_some_and(|c| c.is_uppercase() || c.is_ascii_digit());
+    let ends = line.chars().next_back().is_some_and(|c| c == '?' || c.is_alphanumeric() || c == ')');
     begins
         && ends
         && letters > digits.max(2)
@@ -150,14 +117,10 @@ fn are_rows(lines: &[&str]) -> bool {
 /// Whether a line begins with a bullet or a number of a list.
 fn is_item(line: &str) -> bool {
     let first = line.split_whitespace().next().unwrap_or_default();
-    let numbered = first.strip_suffix(['.', ')', '°']).is_some_and(|number| {
-        number.len() <= 3 && number.chars().all(|c| c.is_ascii_alphanumeric())
-    });
-    numbered
-        || matches!(
-            first,
-            "•" | "-" | "–" | "—" | "*" | "◦" | "▪" | "■" | "✓" | "→" | "·" | "o"
-        )
+    let numbered = first
+        .strip_suffix(['.', ')', '°'])
+        .is_some_and(|number| number.len() <= 3 && number.chars().all(|c| c.is_ascii_alphanumeric()));
+    numbered || matches!(first, "•" | "-" | "–" | "—" | "*" | "◦" | "▪" | "■" | "✓" | "→" | "·" | "o")
 }
 
 /// A row without numbers above rows with numbers names their columns.
@@ -192,10 +155,7 @@ fn bounded(text: &str) -> Vec<&str> {
     let mut rest = text;
     while let Some((limit, _)) = rest.char_indices().nth(GOAL_CHARS) {
         let head = &rest[..limit];
-        let cut = head
-            .rfind(char::is_whitespace)
-            .filter(|&at| at > limit / 2)
-            .unwrap_or(limit);
+        let cut = head.rfind(char::is_whitespace).filter(|&at| at > limit / 2).unwrap_or(limit);
         parts.push(rest[..cut].trim_end());
         rest = rest[cut..].trim_start();
     }

@@ -2,47 +2,30 @@ use super::*;
 use proptest::prelude::*;
 
 fn page(number: u32, text: &str) -> Page {
-    Page {
-        number,
-        text: text.to_owned(),
-    }
+    Page { number, text: text.to_owned() }
 }
 
 fn sentences(about: &str, count: usize) -> String {
-    (0..count)
-        .map(|n| format!("La phrase {n} parle de {about} et de rien d'autre. "))
-        .collect()
+    (0..count).map(|n| format!("La phrase {n} parle de {about} et de rien d'autre. ")).collect()
 }
 
 #[test]
 fn a_short_page_is_one_chunk() {
-    let chunks = chunk(&[page(
-        1,
-        "Livraison\n\nNous livrons partout.\n\nEn deux jours.",
-    )]);
+    let chunks = chunk(&[page(1, "Livraison\n\nNous livrons partout.\n\nEn deux jours.")]);
     assert_eq!(chunks.len(), 1);
-    assert_eq!(
-        chunks[0].text,
-        "Livraison\n\nNous livrons partout.\n\nEn deux jours."
-    );
+    assert_eq!(chunks[0].text, "Livraison\n\nNous livrons partout.\n\nEn deux jours.");
 }
 
 #[test]
 fn pages_are_not_mixed() {
     let chunks = chunk(&[page(1, "Un fait."), page(2, ""), page(3, "Un autre.")]);
-    let places: Vec<_> = chunks
-        .iter()
-        .map(|c| (c.index, c.page_start, c.page_end))
-        .collect();
+    let places: Vec<_> = chunks.iter().map(|c| (c.index, c.page_start, c.page_end)).collect();
     assert_eq!(places, [(0, 1, 1), (1, 3, 3)]);
 }
 
 #[test]
 fn a_sentence_that_runs_over_the_page_stays_whole() {
-    let chunks = chunk(&[
-        page(1, "Les retours sont"),
-        page(2, "gratuits. Écrivez-nous."),
-    ]);
+    let chunks = chunk(&[page(1, "Les retours sont"), page(2, "gratuits. Écrivez-nous.")]);
     assert_eq!(chunks[0].text, "Les retours sont gratuits.");
     assert_eq!((chunks[0].page_start, chunks[0].page_end), (1, 2));
     assert_eq!((chunks[1].page_start, chunks[1].page_end), (2, 2));
@@ -50,44 +33,25 @@ fn a_sentence_that_runs_over_the_page_stays_whole() {
 
 #[test]
 fn a_heading_goes_with_what_follows_and_is_repeated() {
-    let text = format!(
-        "{}\n\nFrais de retour\n\n{}",
-        sentences("délais", 10),
-        sentences("frais", 40)
-    );
+    let text = format!("{}\n\nFrais de retour\n\n{}", sentences("délais", 10), sentences("frais", 40));
     let chunks = chunk(&[page(1, &text)]);
     assert!(!chunks[0].text.contains("Frais de retour"));
     assert!(chunks.len() > 2);
-    assert!(
-        chunks[1..]
-            .iter()
-            .all(|chunk| chunk.text.starts_with("Frais de retour\n\n"))
-    );
+    assert!(chunks[1..].iter().all(|chunk| chunk.text.starts_with("Frais de retour\n\n")));
 }
 
 #[test]
 fn a_long_table_repeats_its_header() {
-    let rows: String = (1..80)
-        .map(|n| format!("Ville {n} {n} jours {n}00 FCFA\n"))
-        .collect();
-    let chunks = chunk(&[page(
-        1,
-        &format!("Destination délai prix en vigueur au départ\n{rows}"),
-    )]);
+    let rows: String = (1..80).map(|n| format!("Ville {n} {n} jours {n}00 FCFA\n")).collect();
+    let chunks = chunk(&[page(1, &format!("Destination délai prix en vigueur au départ\n{rows}"))]);
     assert!(chunks.len() > 1);
-    assert!(
-        chunks
-            .iter()
-            .all(|chunk| chunk.text.starts_with("Destination délai prix"))
-    );
+    assert!(chunks.iter().all(|chunk| chunk.text.starts_with("Destination délai prix")));
     assert!(chunks.iter().all(|chunk| chunk.text.lines().count() > 5));
 }
 
 #[test]
 fn running_titles_are_not_sections() {
-    let pages: Vec<_> = (1..=4)
-        .map(|n| page(n, &format!("Guide du client {n}\n\nLe fait numéro {n}.")))
-        .collect();
+    let pages: Vec<_> = (1..=4).map(|n| page(n, &format!("Guide du client {n}\n\nLe fait numéro {n}."))).collect();
     let chunks = chunk(&pages);
     assert_eq!(chunks[1].text, "Guide du client 2\n\nLe fait numéro 2.");
 }
@@ -95,23 +59,14 @@ fn running_titles_are_not_sections() {
 #[test]
 fn what_has_no_spaces_is_cut_too() {
     let chunks = chunk(&[page(1, &"é".repeat(1_000_000))]);
-    assert!(
-        chunks
-            .iter()
-            .all(|chunk| chunk.text.chars().count() <= MAX_CHARS)
-    );
-    assert_eq!(
-        chunks.iter().map(|chunk| chunk.text.len()).sum::<usize>(),
-        2_000_000
-    );
+    assert!(chunks.iter().all(|chunk| chunk.text.chars().count() <= MAX_CHARS));
+    assert_eq!(chunks.iter().map(|chunk| chunk.text.len()).sum::<usize>(), 2_000_000);
 }
 
 /// Whether the characters of `part` stand in `whole`, in order.
 fn is_within(part: &str, whole: &str) -> bool {
     let mut whole = whole.chars();
-    part.chars()
-        .filter(|c| !c.is_whitespace())
-        .all(|c| whole.any(|other| other == c))
+    part.chars().filter(|c| !c.is_whitespace()).all(|c| whole.any(|other| other == c))
 }
 
 fn any_page() -> impl Strategy<Value = String> {
@@ -123,11 +78,8 @@ fn any_page() -> impl Strategy<Value = String> {
         1 => ".{0,60}",
         1 => "[xéж]{1500,2500}",
     ];
-    prop::collection::vec(
-        (line, prop_oneof![2 => Just("\n"), 1 => Just("\n\n")]),
-        0..40,
-    )
-    .prop_map(|lines| lines.into_iter().map(|(line, end)| line + end).collect())
+    prop::collection::vec((line, prop_oneof![2 => Just("\n"), 1 => Just("\n\n")]), 0..40)
+        .prop_map(|lines| lines.into_iter().map(|(line, end)| line + end).collect())
 }
 
 proptest! {

@@ -31,8 +31,20 @@ macro_rules! fetch {
             "select id, filename, status, upload_date, bytes, pages_total, pages_done, error_code, sha256
              from documents
              where customer_id = $1 and ($2::text is null or status = $2)
-               and ($3::" + $type + " is null or (" + $column + ", id) " + $beyond + " ($3, $4::uuid))
-             order by " + $column + " " + $direction + ", id " + $direction + "
+               and ($3::"
+                + $type
+                + " is null or ("
+                + $column
+                + ", id) "
+                + $beyond
+                + " ($3, $4::uuid))
+             order by "
+                + $column
+                + " "
+                + $direction
+                + ", id "
+                + $direction
+                + "
              limit $5 offset $6",
             $tx.tenant(),
             $paging.status,

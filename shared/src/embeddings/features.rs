@@ -28,16 +28,10 @@ pub(super) struct Feature {
 /// that changes from run to run.
 pub(super) fn features(text: &str) -> Vec<Feature> {
     let language = detect_language(text);
-    let stemmers = [
-        Stemmer::create(Algorithm::French),
-        Stemmer::create(Algorithm::English),
-    ];
+    let stemmers = [Stemmer::create(Algorithm::French), Stemmer::create(Algorithm::English)];
     let mut found = Found::default();
     let folded = fold(text);
-    for word in folded
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-    {
+    for word in folded.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
         let weight = words::weight(word, language);
         if weight > 0.0 {
             let word: String = word.chars().take(WORD_CHARS).collect();
@@ -79,30 +73,20 @@ impl Found {
     /// Adds the parts of a word, which relate it to its other forms and to its misspellings.
     fn grams(&mut self, word: &str, weight: f32) {
         let marked = format!("^{word}$");
-        let starts: Vec<usize> = marked
-            .char_indices()
-            .map(|(at, _)| at)
-            .chain([marked.len()])
-            .collect();
+        let starts: Vec<usize> = marked.char_indices().map(|(at, _)| at).chain([marked.len()]).collect();
         let chars = starts.len() - 1;
         let count: usize = GRAMS.map(|length| (chars + 1).saturating_sub(length)).sum();
         let weight = weight * GRAMS_WEIGHT / (count as f32).sqrt();
         for length in GRAMS {
             for window in starts.windows(length + 1) {
-                self.add(
-                    hash(b"g", &marked.as_bytes()[window[0]..window[length]]),
-                    weight,
-                );
+                self.add(hash(b"g", &marked.as_bytes()[window[0]..window[length]]), weight);
             }
         }
     }
 
     fn sorted(self) -> Vec<Feature> {
         let worn = |count: f32| count * (1.0 + REPETITION) / (count + REPETITION);
-        let weighed = |(hash, (count, weight))| Feature {
-            hash,
-            weight: weight * worn(count),
-        };
+        let weighed = |(hash, (count, weight))| Feature { hash, weight: weight * worn(count) };
         let mut features: Vec<Feature> = self.0.into_iter().map(weighed).collect();
         features.sort_unstable_by_key(|feature| feature.hash);
         features
@@ -128,23 +112,13 @@ mod tests {
     #[test]
     fn repetition_wears_off() {
         let heaviest = |text| features(text).iter().map(|f| f.weight).fold(0.0, f32::max);
-        let (once, thrice) = (
-            heaviest("xylophone"),
-            heaviest("xylophone xylophone xylophone"),
-        );
+        let (once, thrice) = (heaviest("xylophone"), heaviest("xylophone xylophone xylophone"));
         assert!(thrice > once && thrice < 2.0 * once);
     }
 
     #[test]
     fn no_word_is_too_strange() {
-        for text in [
-            "",
-            "日本語のテキスト",
-            "\u{301}",
-            &"é".repeat(100_000),
-            "a1b2c3",
-            "'s",
-        ] {
+        for text in ["", "日本語のテキスト", "\u{301}", &"é".repeat(100_000), "a1b2c3", "'s"] {
             assert!(features(text).len() < 500, "{text}");
         }
     }

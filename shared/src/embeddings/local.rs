@@ -104,15 +104,8 @@ mod tests {
     fn the_passage_that_answers_is_nearest() {
         let answer = "Les retours sont gratuits pendant quatorze jours après la livraison.";
         let other = "La lampe se recharge au soleil pendant huit heures avant l'usage.";
-        for question in [
-            "Peut-on retourner un article ?",
-            "retour gratuit",
-            "RETOURS livraisons",
-        ] {
-            assert!(
-                cosine(question, answer) > 2.0 * cosine(question, other).abs(),
-                "{question}"
-            );
+        for question in ["Peut-on retourner un article ?", "retour gratuit", "RETOURS livraisons"] {
+            assert!(cosine(question, answer) > 2.0 * cosine(question, other).abs(), "{question}");
         }
     }
 
@@ -125,9 +118,7 @@ mod tests {
     #[test]
     fn vectors_never_change_under_the_same_name() {
         let vector = LocalEmbedder.embed_document("Le délai de livraison est de 3 jours.");
-        let bytes = vector
-            .iter()
-            .flat_map(|value| value.to_bits().to_le_bytes());
+        let bytes = vector.iter().flat_map(|value| value.to_bits().to_le_bytes());
         let print = bytes.fold(0_u64, |print, byte| mix(print ^ u64::from(byte)));
         assert_eq!(print, 0, "a new way to embed needs a new MODEL");
     }

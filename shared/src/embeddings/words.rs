@@ -78,10 +78,8 @@ const ENGLISH_COMMON: &str = "
     together told took top total true try turn type types use used uses using usually various want
     way ways week weeks well went whole work world year years yes young";
 
-static FRENCH: LazyLock<HashMap<&str, f32>> =
-    LazyLock::new(|| weights(FRENCH_COMMON, FRENCH_FUNCTION));
-static ENGLISH: LazyLock<HashMap<&str, f32>> =
-    LazyLock::new(|| weights(ENGLISH_COMMON, ENGLISH_FUNCTION));
+static FRENCH: LazyLock<HashMap<&str, f32>> = LazyLock::new(|| weights(FRENCH_COMMON, FRENCH_FUNCTION));
+static ENGLISH: LazyLock<HashMap<&str, f32>> = LazyLock::new(|| weights(ENGLISH_COMMON, ENGLISH_FUNCTION));
 
 /// Returns the weight of a folded word in a text of that language, from 0 to 1.
 pub(crate) fn weight(word: &str, language: Language) -> f32 {
@@ -95,9 +93,7 @@ pub(crate) fn weight(word: &str, language: Language) -> f32 {
 
 fn weights(common: &'static str, function: &'static str) -> HashMap<&'static str, f32> {
     let common = common.split_whitespace().map(|word| (word, COMMON));
-    common
-        .chain(function.split_whitespace().map(|word| (word, 0.0)))
-        .collect()
+    common.chain(function.split_whitespace().map(|word| (word, 0.0))).collect()
 }
 
 #[cfg(test)]

@@ -40,7 +40,8 @@ impl<S: Send + Sync> FromRequest<S> for Bytes {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let limit = request.extensions().get::<BodyLimit>().map_or(256 * 1024, |limit| limit.0);
-        let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let declared =
+            request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         if declared.is_some_and(|length: usize| length > limit) {
             return Err(ApiError::payload_too_large(limit));
         }
@@ -48,7 +49,9 @@ impl<S: Send + Sync> FromRequest<S> for Bytes {
         match limited.collect().await {
             Ok(body) => Ok(Self(body.to_bytes())),
             Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(ApiError::payload_too_large(limit)),
-            Err(error) => Err(ApiError::bad_request("unreadable_body", "the request body could not be read").because(error)),
+            Err(error) => {
+                Err(ApiError::bad_request("unreadable_body", "the request body could not be read").because(error))
+            }
         }
     }
 }

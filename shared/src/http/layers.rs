@@ -51,9 +51,17 @@ impl Cors {
                 header::CONTENT_TYPE,
                 HeaderName::from_static("x-customer-id"),
                 HeaderName::from_static("idempotency-key"),
+                REQUEST_ID,
             ])
-            .expose_headers([REQUEST_ID, header::RETRY_AFTER])
-            .max_age(std::time::Duration::from_secs(3600));
+            .expose_headers([
+                REQUEST_ID,
+                header::RETRY_AFTER,
+                header::WWW_AUTHENTICATE,
+                HeaderName::from_static("ratelimit-limit"),
+                HeaderName::from_static("ratelimit-remaining"),
+                HeaderName::from_static("ratelimit-reset"),
+            ])
+            .max_age(std::time::Duration::from_secs(600));
         // Tokens travel in a header, never in a cookie: no credentials are allowed, so `*` is safe where it is wanted.
         if self.any { layer.allow_origin(tower_http::cors::Any) } else { layer.allow_origin(self.origins.clone()) }
     }

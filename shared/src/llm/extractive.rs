@@ -160,10 +160,7 @@ mod tests {
             passage("Bienvenue. La livraison à Abidjan coûte 1 500 FCFA. Elle prend deux jours.", 2),
         ];
         let completion = answer("Combien coûte la livraison à Abidjan ?", Language::French, &passages);
-        assert_eq!(
-            completion.answer.unwrap(),
-            "« La livraison à Abidjan coûte 1 500 FCFA. » (guide.pdf, p. 2)"
-        );
+        assert_eq!(completion.answer.unwrap(), "« La livraison à Abidjan coûte 1 500 FCFA. » (guide.pdf, p. 2)");
         assert_eq!(completion.sources[0].passage, 1);
     }
 

@@ -55,40 +55,22 @@ fn extract<W: Write>(job: &Job, answers: &mut Answers<W>) -> io::Result<()> {
         Err(error) => return answers.write(&refusal(&error)),
     };
     let recounted = page_count::recount(&library, &document);
-    write_pages(
-        recounted.as_ref().unwrap_or(&document),
-        &job.limits,
-        answers,
-    )
+    write_pages(recounted.as_ref().unwrap_or(&document), &job.limits, answers)
 }
 
-fn write_pages<W: Write>(
-    document: &PdfDocument<'_>,
-    limits: &Limits,
-    answers: &mut Answers<W>,
-) -> io::Result<()> {
+fn write_pages<W: Write>(document: &PdfDocument<'_>, limits: &Limits, answers: &mut Answers<W>) -> io::Result<()> {
     let pages = u32::try_from(document.pages().len()).unwrap_or(0);
     if pages > limits.max_pages {
         return answers.write(&Answer::TooManyPages(pages));
     }
     let mut readable = 0;
     for (number, index) in (1..=pages).zip(document.pages().as_range()) {
-        let text = document
-            .pages()
-            .get(index)
-            .and_then(|page| page_text(document, page));
+        let text = document.pages().get(index).and_then(|page| page_text(document, page));
         readable += u32::from(text.is_ok());
         // A page that cannot be read is blank; the others keep their numbers.
-        answers.write(&Answer::Page(Page {
-            number,
-            text: text.unwrap_or_default(),
-        }))?;
+        answers.write(&Answer::Page(Page { number, text: text.unwrap_or_default() }))?;
     }
-    answers.write(if readable == 0 {
-        &Answer::Corrupt
-    } else {
-        &Answer::Complete
-    })
+    answers.write(if readable == 0 { &Answer::Corrupt } else { &Answer::Complete })
 }
 
 /// Returns the text of a page, with what stands in its form fields.
@@ -120,9 +102,5 @@ fn bound(limits: &Limits) -> nix::Result<()> {
     setrlimit(Resource::RLIMIT_NPROC, 0, 0)?;
     setrlimit(Resource::RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES)?;
     setrlimit(Resource::RLIMIT_CPU, cpu_seconds, cpu_seconds + 1)?;
-    setrlimit(
-        Resource::RLIMIT_AS,
-        limits.memory_bytes,
-        limits.memory_bytes,
-    )
+    setrlimit(Resource::RLIMIT_AS, limits.memory_bytes, limits.memory_bytes)
 }

@@ -92,11 +92,7 @@ fn join(lines: &[Line]) -> String {
     let mut above: Option<&Line> = None;
     for line in lines.iter().filter(|line| !line.text.trim().is_empty()) {
         if let Some(above) = above {
-            text.push_str(if begins_paragraph(above, line, usual) {
-                "\n\n"
-            } else {
-                "\n"
-            });
+            text.push_str(if begins_paragraph(above, line, usual) { "\n\n" } else { "\n" });
         }
         text.push_str(&line.text);
         above = Some(line);
@@ -113,9 +109,7 @@ fn begins_paragraph(above: &Line, line: &Line, usual_step: f32) -> bool {
 
 /// Returns the median distance between two lines; infinite where there is nothing to compare.
 fn usual_step(lines: &[Line]) -> f32 {
-    let steps = lines
-        .windows(2)
-        .map(|pair| pair[0].last_baseline - pair[1].baseline);
+    let steps = lines.windows(2).map(|pair| pair[0].last_baseline - pair[1].baseline);
     let mut steps: Vec<f32> = steps.filter(|&step| step > 1.0).collect();
     if steps.len() < 2 {
         return f32::INFINITY;
@@ -130,12 +124,7 @@ mod tests {
     use super::*;
 
     fn line(text: &str, baseline: f32, size: f32) -> Line {
-        Line {
-            text: text.to_owned(),
-            baseline,
-            last_baseline: baseline,
-            size,
-        }
+        Line { text: text.to_owned(), baseline, last_baseline: baseline, size }
     }
 
     #[test]
@@ -153,12 +142,7 @@ mod tests {
 
     #[test]
     fn the_next_column_goes_on_with_the_paragraph() {
-        let page = [
-            line("a", 100.0, 10.0),
-            line("b", 88.0, 10.0),
-            line("c", 700.0, 10.0),
-            line("d", 688.0, 10.0),
-        ];
+        let page = [line("a", 100.0, 10.0), line("b", 88.0, 10.0), line("c", 700.0, 10.0), line("d", 688.0, 10.0)];
         assert_eq!(join(&page), "a\nb\nc\nd");
     }
 

@@ -8,10 +8,7 @@ use pdfium_render::prelude::{PdfDocument, Pdfium};
 ///
 /// The copy is taken from pdfium rather than from the file, since there the page tree may be
 /// compressed; pdfium writes it in plain. A document that cannot be copied keeps its own count.
-pub(super) fn recount<'a>(
-    library: &'a Pdfium,
-    document: &PdfDocument<'_>,
-) -> Option<PdfDocument<'a>> {
+pub(super) fn recount<'a>(library: &'a Pdfium, document: &PdfDocument<'_>) -> Option<PdfDocument<'a>> {
     let mut copy = document.save_to_bytes().ok()?;
     hide_counts(&mut copy);
     let counted = library.load_pdf_from_byte_vec(copy, None).ok()?;
@@ -22,10 +19,7 @@ pub(super) fn recount<'a>(
 fn hide_counts(pdf: &mut [u8]) {
     const KEY: &[u8] = b"/Count";
     let mut at = 0;
-    while let Some(found) = pdf[at..]
-        .windows(KEY.len())
-        .position(|window| window == KEY)
-    {
+    while let Some(found) = pdf[at..].windows(KEY.len()).position(|window| window == KEY) {
         let end = at + found + KEY.len();
         let value = pdf[end..].iter().find(|byte| !byte.is_ascii_whitespace());
         if value.is_some_and(|byte| byte.is_ascii_digit() || matches!(byte, b'+' | b'-')) {
@@ -41,13 +35,8 @@ mod tests {
 
     #[test]
     fn only_counts_are_hidden() {
-        let mut pdf =
-            b"<< /Type /Pages /Count 3 /Kids [] >> << /Count\n-1 /Country /CountX >> /Count"
-                .to_vec();
+        let mut pdf = b"<< /Type /Pages /Count 3 /Kids [] >> << /Count\n-1 /Country /CountX >> /Count".to_vec();
         hide_counts(&mut pdf);
-        assert_eq!(
-            pdf,
-            b"<< /Type /Pages /Coun_ 3 /Kids [] >> << /Coun_\n-1 /Country /CountX >> /Count"
-        );
+        assert_eq!(pdf, b"<< /Type /Pages /Coun_ 3 /Kids [] >> << /Coun_\n-1 /Country /CountX >> /Count");
     }
 }

@@ -27,11 +27,7 @@ pub struct Extractor {
 impl Extractor {
     /// Makes an extractor with the default limits. `library` is the file of libpdfium.
     pub fn new(program: impl Into<PathBuf>, library: impl Into<PathBuf>) -> Self {
-        Self {
-            program: program.into(),
-            library: library.into(),
-            limits: Limits::default(),
-        }
+        Self { program: program.into(), library: library.into(), limits: Limits::default() }
     }
 
     /// Sets what one document may cost.
@@ -58,11 +54,7 @@ impl Extractor {
 
     /// Starts the child with no more than it needs: no environment, hence no secrets, and no file.
     fn spawn(&self, pdf_bytes: usize) -> io::Result<Child> {
-        let job = Job {
-            library: self.library.clone(),
-            pdf_bytes,
-            limits: self.limits,
-        };
+        let job = Job { library: self.library.clone(), pdf_bytes, limits: self.limits };
         Command::new(&self.program)
             .arg(SUBCOMMAND)
             .arg(serde_json::to_string(&job)?)
@@ -102,15 +94,10 @@ impl Extractor {
         let mut line = Vec::new();
         loop {
             line.clear();
-            lines
-                .read_until(b'\n', &mut line)
-                .await
-                .map_err(PdfError::Spawn)?;
+            lines.read_until(b'\n', &mut line).await.map_err(PdfError::Spawn)?;
             let Ok(answer) = serde_json::from_slice(&line) else {
                 return match lines.get_ref().limit() {
-                    0 => Err(PdfError::TooLarge {
-                        limit: limits.max_output_bytes,
-                    }),
+                    0 => Err(PdfError::TooLarge { limit: limits.max_output_bytes }),
                     _ => Ok(Heard::Silence { ready }),
                 };
             };
@@ -121,10 +108,7 @@ impl Extractor {
                 Answer::Encrypted => return Err(PdfError::Encrypted),
                 Answer::Corrupt => return Err(PdfError::Corrupt),
                 Answer::TooManyPages(pages) => {
-                    return Err(PdfError::TooManyPages {
-                        pages,
-                        limit: limits.max_pages,
-                    });
+                    return Err(PdfError::TooManyPages { pages, limit: limits.max_pages });
                 }
                 Answer::Unusable(why) => return Err(PdfError::Library(why)),
             }
@@ -177,14 +161,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_pdf_starts_no_process() {
         let extractor = Extractor::new("/does/not/exist", "/does/not/exist");
-        assert!(matches!(
-            extractor.extract(b"PK\x03\x04").await,
-            Err(PdfError::Corrupt)
-        ));
-        assert!(matches!(
-            extractor.extract(b"%PDF-1.4").await,
-            Err(PdfError::Spawn(_))
-        ));
+        assert!(matches!(extractor.extract(b"PK\x03\x04").await, Err(PdfError::Corrupt)));
+        assert!(matches!(extractor.extract(b"%PDF-1.4").await, Err(PdfError::Spawn(_))));
     }
 
     #[tokio::test]
@@ -192,22 +170,13 @@ mod tests {
         let script = r#"cat > /dev/null; echo '"ready"'
             echo '{"page":{"number":1,"text":"bonjour"}}'; echo '"complete"'; sleep 60"#;
         let pages = run(script, Limits::default()).await.unwrap();
-        assert_eq!(
-            pages.as_slice(),
-            [Page {
-                number: 1,
-                text: "bonjour".to_owned()
-            }]
-        );
+        assert_eq!(pages.as_slice(), [Page { number: 1, text: "bonjour".to_owned() }]);
     }
 
     #[tokio::test]
     async fn an_incomplete_answer_is_no_answer() {
         let script = r#"echo '"ready"'; echo '{"page":{"number":1,"text":"bonjour"}}'; kill -6 $$"#;
-        assert!(matches!(
-            run(script, Limits::default()).await,
-            Err(PdfError::Corrupt)
-        ));
+        assert!(matches!(run(script, Limits::default()).await, Err(PdfError::Corrupt)));
     }
 
     #[tokio::test]
@@ -220,22 +189,10 @@ mod tests {
 
     #[tokio::test]
     async fn time_and_output_are_bounded() {
-        let limits = Limits {
-            wall: Duration::from_millis(200),
-            ..Limits::default()
-        };
-        assert!(matches!(
-            run("exec sleep 60", limits).await,
-            Err(PdfError::TimedOut)
-        ));
-        assert!(matches!(
-            run("kill -XCPU $$", limits).await,
-            Err(PdfError::TimedOut)
-        ));
-        let limits = Limits {
-            max_output_bytes: 1000,
-            ..Limits::default()
-        };
+        let limits = Limits { wall: Duration::from_millis(200), ..Limits::default() };
+        assert!(matches!(run("exec sleep 60", limits).await, Err(PdfError::TimedOut)));
+        assert!(matches!(run("kill -XCPU $$", limits).await, Err(PdfError::TimedOut)));
+        let limits = Limits { max_output_bytes: 1000, ..Limits::default() };
         let endless = run("exec yes '\"ready\"'", limits).await;
         assert!(matches!(endless, Err(PdfError::TooLarge { limit: 1000 })));
     }

@@ -61,19 +61,14 @@ pub fn detect_language(text: &str) -> Language {
     {
         return by_trigrams(sure);
     }
-    by_function_words(text)
-        .or_else(|| guess().map(by_trigrams))
-        .unwrap_or(Language::Other)
+    by_function_words(text).or_else(|| guess().map(by_trigrams)).unwrap_or(Language::Other)
 }
 
 /// Counts function words; `None` where neither language leads.
 fn by_function_words(text: &str) -> Option<Language> {
     let folded = fold(text);
     let (mut french, mut english) = (0, 0);
-    for word in folded
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-    {
+    for word in folded.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
         french += usize::from(FRENCH_WORDS.split(' ').any(|known| known == word));
         english += usize::from(ENGLISH_WORDS.split(' ').any(|known| known == word));
     }
@@ -90,11 +85,7 @@ mod tests {
 
     #[test]
     fn short_questions_are_told_apart() {
-        for question in [
-            "Livraison à Bouaké ?",
-            "Quel est le délai ?",
-            "c'est combien",
-        ] {
+        for question in ["Livraison à Bouaké ?", "Quel est le délai ?", "c'est combien"] {
             let detected = detect_language(question);
             assert_ne!(detected, Language::English, "{question}");
         }
@@ -106,13 +97,7 @@ mod tests {
 
     #[test]
     fn what_says_nothing_is_other() {
-        for text in [
-            "",
-            "???",
-            "12 345",
-            "OK",
-            "商品の返品について教えてください",
-        ] {
+        for text in ["", "???", "12 345", "OK", "商品の返品について教えてください"] {
             assert_eq!(detect_language(text), Language::Other, "{text}");
         }
     }
@@ -130,9 +115,6 @@ mod tests {
         assert_eq!(Language::from_code("fr-CI"), Language::French);
         assert_eq!(Language::from_code("EN_us"), Language::English);
         assert_eq!(Language::from_code("de"), Language::Other);
-        assert_eq!(
-            Language::from_code(Language::French.as_str()),
-            Language::French
-        );
+        assert_eq!(Language::from_code(Language::French.as_str()), Language::French);
     }
 }

@@ -1,0 +1,157 @@
+//! The demo: two tenants, a service and an administrator, with tokens to try the product with, in `demo.json`.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use chrono::Utc;
+use local_postgres::write_private;
+use serde::Serialize;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use shared::{auth::tokens::SigningKey, settings::Settings, settings::SettingsMap};
+use sqlx::{Connection, PgConnection};
+use uuid::Uuid;
+
+use crate::{environment::Database, kept::Kept};
+
+const TOKEN_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const ADMIN: &str = "admin@example.com";
+const TENANTS: [(&str, &str); 2] = [("demo@example.com", "Boutique Awa"), ("other@example.com", "Chez Koffi")];
+
+/// What `demo.json` holds.
+#[derive(Debug, Serialize)]
+pub struct Demo {
+    base_url: String,
+    database_url: String,
+    admin_database_url: String,
+    /// The first tenant.
+    pub tenant: Tenant,
+    /// One that must never see the first one's data.
+    pub other_tenant: Tenant,
+    service_token: String,
+    admin_token: String,
+    stripe_webhook_secret: String,
+}
+
+/// A demo tenant and its owner.
+#[derive(Debug, Serialize)]
+pub struct Tenant {
+    /// The owner's address.
+    pub email: String,
+    password: String,
+    /// Good for 30 days.
+    pub access_token: String,
+    customer_id: Uuid,
+    user_id: Uuid,
+    company_id: String,
+    webhook_secret: String,
+}
+
+/// Makes what is not there yet, through the product's own sign-up, and fresh tokens.
+///
+/// # Errors
+/// A product that refuses, or a database that is away.
+pub async fn seed(base_url: &str, database: &Database, kept: &Kept, settings: &SettingsMap) -> Result<Demo> {
+    let mut settings = settings.clone();
+    settings.entry("JWT_SECRET".to_owned()).or_insert_with(|| kept.jwt_secret.clone());
+    let mut settings = Settings::new(settings);
+    let key = SigningKey::read(&mut settings);
+    settings.finish()?;
+
+    let mut admin = PgConnection::connect(&database.admin).await.context("the database is away")?;
+    let [secret, other_secret] = &kept.webhook_secrets;
+    let demo = Demo {
+        base_url: base_url.to_owned(),
+        database_url: database.app.clone(),
+        admin_database_url: database.admin.clone(),
+        tenant: tenant(&mut admin, base_url, &key, kept, TENANTS[0], secret).await?,
+        other_tenant: tenant(&mut admin, base_url, &key, kept, TENANTS[1], other_secret).await?,
+        service_token: key.service(Utc::now(), TOKEN_LIFE)?,
+        admin_token: administrator(&mut admin, &key).await?,
+        stripe_webhook_secret: kept.stripe_webhook_secret.clone(),
+    };
+    admin.close().await.context("the database connection cannot be closed")?;
+    Ok(demo)
+}
+
+impl Demo {
+    /// Writes the file; only its owner may read it.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self).context("the demo cannot be written")?;
+        write_private(path, (text + "\n").as_bytes())
+    }
+}
+
+async fn tenant(
+    admin: &mut PgConnection,
+    base_url: &str,
+    key: &SigningKey,
+    kept: &Kept,
+    (email, company): (&str, &str),
+    webhook_secret: &str,
+) -> Result<Tenant> {
+    let found = match find(admin, email).await? {
+        Some(found) => found,
+        None => {
+            sign_up(base_url, email, &kept.demo_password, company).await?;
+            find(admin, email).await?.with_context(|| format!("{email} signed up, but has no company"))?
+        }
+    };
+    let (user_id, customer_id, company_id) = found;
+    sqlx::query("insert into webhook_secrets (customer_id, sha256) values ($1, $2) on conflict do nothing")
+        .bind(customer_id)
+        .bind(Sha256::digest(webhook_secret).to_vec())
+        .execute(admin)
+        .await
+        .context("the webhook secret cannot be kept")?;
+    Ok(Tenant {
+        email: email.to_owned(),
+        password: kept.demo_password.clone(),
+        access_token: key.person(user_id, email, Uuid::new_v4(), Utc::now(), TOKEN_LIFE)?,
+        customer_id,
+        user_id,
+        company_id,
+        webhook_secret: webhook_secret.to_owned(),
+    })
+}
+
+async fn find(admin: &mut PgConnection, email: &str) -> Result<Option<(Uuid, Uuid, String)>> {
+    let statement = r#"
+        select account.id, tenant.id, mapping.company_id
+        from users account
+        join customers tenant on tenant.user_id = account.id
+        join company_mapping mapping on mapping.uuid = tenant.id
+        where lower(account.email) = lower($1)
+    "#;
+    sqlx::query_as(statement).bind(email).fetch_optional(admin).await.context("the demo tenants cannot be looked up")
+}
+
+async fn sign_up(base_url: &str, email: &str, password: &str, company: &str) -> Result<()> {
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(20)).build()?;
+    let body = json!({ "email": email, "password": password, "company_name": company });
+    let answer = client.post(format!("{base_url}/api/v1/auth/signup")).json(&body).send().await?;
+    if !answer.status().is_success() {
+        let status = answer.status();
+        let error: Value = answer.json().await.unwrap_or_default();
+        bail!("the demo tenant {email} cannot sign up: {status} {}", error["error"]["message"]);
+    }
+    Ok(())
+}
+
+/// No route makes an administrator, on purpose.
+async fn administrator(admin: &mut PgConnection, key: &SigningKey) -> Result<String> {
+    let statement = r#"
+        with made as (
+            insert into users (email, role) values ($1, 'global_admin')
+            on conflict (lower(email)) do nothing
+            returning id
+        )
+        select id from made union all select id from users where lower(email) = lower($1)
+    "#;
+    let id = sqlx::query_scalar(statement).bind(ADMIN).fetch_one(admin).await;
+    let id = id.context("the administrator cannot be made")?;
+    Ok(key.person(id, ADMIN, Uuid::new_v4(), Utc::now(), TOKEN_LIFE)?)
+}

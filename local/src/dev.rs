@@ -1,0 +1,180 @@
+//! `cargo dev`: the whole product on 127.0.0.1, until Ctrl-C.
+
+use std::{
+    io::{ErrorKind, IsTerminal},
+    net::Ipv4Addr,
+    path::PathBuf,
+};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use local_postgres::{Folder, Progress};
+use shared::{function::Handler, settings::SettingsMap};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    demo::{self, Demo},
+    environment::{Database, External, overrides},
+    functions,
+    kept::Kept,
+    servers::Servers,
+    stack::{Options, Stack},
+};
+
+/// Runs the whole product on this machine: needs no account, no key and no Docker.
+///
+/// DATABASE_URL with SYSTEM_DATABASE_URL and MIGRATE_DATABASE_URL, and AWS_ENDPOINT_URL, are used when they are set.
+/// A setting of a function, such as GEMINI_API_KEY, reaches it when it is set.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Where it listens, on 127.0.0.1.
+    #[arg(long, default_value_t = 9000)]
+    port: u16,
+    /// The folder that keeps the data [default: .local in the workspace].
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Clear the data first; the Python environment stays.
+    #[arg(long)]
+    reset: bool,
+    /// Show warnings and errors only.
+    #[arg(long, short, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Show more.
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+/// Runs until SIGINT, SIGTERM or SIGHUP.
+///
+/// # Errors
+/// What keeps it from starting, in one sentence.
+pub async fn run(arguments: Arguments) -> Result<()> {
+    log(&arguments);
+    let progress = if arguments.quiet { Progress::Silent } else { Progress::Shown };
+    let listener = listen(arguments.port).await?;
+    let mut data = Folder::open(arguments.data.as_deref())?;
+    data.lock()?;
+    if arguments.reset {
+        data.reset()?;
+    }
+    let settings = overrides()?;
+    let kept = Kept::open(&data)?;
+    let servers = Box::pin(Servers::start(&data, External::read()?, false, progress)).await?;
+    let database = servers.database("lisa", &kept).await?;
+
+    let step = progress.step("Migrations");
+    migrate(&database).await?;
+    step.done("applied");
+
+    let step = progress.step("Functions");
+    let options = Options {
+        listener,
+        database: database.clone(),
+        kept: kept.clone(),
+        settings: settings.clone(),
+        suffix: String::new(),
+        visibility_timeout: None,
+        schedules: true,
+    };
+    let stack = Box::pin(Stack::start(&servers, options)).await?;
+    stack.start_functions().await?;
+    step.done("started");
+
+    let file = data.join("demo.json");
+    if settings.contains_key("SUPABASE_URL") {
+        progress.line("  Accounts are kept by SUPABASE_URL: no demo tenants are made there.");
+    } else {
+        let step = progress.step("Demo tenants");
+        let demo = demo::seed(&stack.base_url(), &database, &kept, &settings).await?;
+        demo.write(&file)?;
+        step.done("ready");
+        progress.line(&welcome(&stack.base_url(), &demo, &file));
+    }
+    until_signal().await?;
+    progress.line("\n  Stopping …");
+    // What is under way first, then what it stands on.
+    drop(stack);
+    drop(servers);
+    Ok(())
+}
+
+/// Brings a database up to date, by the product's own function.
+///
+/// # Errors
+/// A migration that fails.
+pub async fn migrate(database: &Database) -> Result<()> {
+    let settings = SettingsMap::from([
+        ("DATABASE_URL".to_owned(), database.app.clone()),
+        ("SYSTEM_DATABASE_URL".to_owned(), database.system.clone()),
+        ("MIGRATE_DATABASE_URL".to_owned(), database.admin.clone()),
+    ]);
+    let handler = Box::pin(migrate::FUNCTION.start(settings)).await.map_err(anyhow::Error::from_boxed)?;
+    let Handler::Event(handle) = handler else { bail!("migrate takes no events") };
+    handle(serde_json::json!({})).await.map_err(anyhow::Error::from_boxed).context("the migrations fail")?;
+    Ok(())
+}
+
+async fn listen(port: u16) -> Result<TcpListener> {
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+        Err(error) if error.kind() == ErrorKind::AddrInUse => {
+            bail!("port {port} of 127.0.0.1 is taken: name another with --port")
+        }
+        bound => bound.with_context(|| format!("port {port} of 127.0.0.1 cannot be listened on: try another with --port")),
+    }
+}
+
+async fn until_signal() -> Result<()> {
+    let wait = "signals cannot be waited for";
+    let mut interrupt = signal(SignalKind::interrupt()).context(wait)?;
+    let mut terminate = signal(SignalKind::terminate()).context(wait)?;
+    let mut hangup = signal(SignalKind::hangup()).context(wait)?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
+    }
+    Ok(())
+}
+
+fn log(arguments: &Arguments) {
+    let level = match (arguments.quiet, arguments.verbose) {
+        (true, _) => "warn",
+        (_, true) => "debug",
+        _ => "info",
+    };
+    // Libraries speak at their warnings only; sqlx would repeat statements.
+    let mut filter = format!("warn,shared={level},local={level}");
+    for function in functions::ALL {
+        filter.push_str(&format!(",{}={level}", function.name.replace('-', "_")));
+    }
+    let subscriber = tracing_subscriber::fmt()
+        .compact()
+        .with_env_filter(EnvFilter::new(filter))
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    // Only a second call in one process would fail.
+    let _ = subscriber.try_init();
+}
+
+fn welcome(base_url: &str, demo: &Demo, file: &std::path::Path) -> String {
+    let file = file.display();
+    let mut text = format!("\n  Lisa is running on {base_url}\n\n");
+    for tenant in [&demo.tenant, &demo.other_tenant] {
+        let token = &tenant.access_token;
+        let hint = token.get(token.len().saturating_sub(6)..).unwrap_or_default();
+        text.push_str(&format!("  tenant {:<20} token …{hint}\n", tenant.email));
+    }
+    text.push_str(&format!(
+        "  passwords and tokens are in {file}\n\n  Try, in another terminal:\n\n    \
+         curl {base_url}/health\n    \
+         TOKEN=$(python3 -c \"import json; print(json.load(open('{file}'))['tenant']['access_token'])\")\n    \
+         curl -H \"authorization: Bearer $TOKEN\" {base_url}/api/v1/quota/status\n\n  \
+         Ctrl-C ends it.\n"
+    ));
+    text
+}

@@ -1,0 +1,152 @@
+//! For tests: servers once a process, then a stack of its own for each test, on a clone of a migrated database and with
+//! its own bucket, queues and secrets.
+//!
+//! ```no_run
+//! # async fn test() -> anyhow::Result<()> {
+//! let stack = local::testing::stack(Default::default()).await?;
+//! let answer = reqwest::get(format!("{}/health", stack.base_url())).await?;
+//! # Ok(()) }
+//! ```
+
+use std::{
+    net::Ipv4Addr,
+    ops::Deref,
+    sync::{
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
+};
+
+use anyhow::{Context, Result};
+use local_postgres::{Folder, Progress};
+use shared::settings::SettingsMap;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tokio::{net::TcpListener, sync::OnceCell};
+
+use crate::{
+    dev::migrate,
+    environment::{Database, External},
+    kept::Kept,
+    servers::Servers,
+    stack::{Options, Stack},
+};
+
+const TEMPLATE: &str = "lisa_template";
+
+/// What a test asks for.
+#[derive(Debug, Clone, Default)]
+pub struct TestOptions {
+    /// Settings of functions, over those of the template and the secrets: base URLs of fake servers, limits, and
+    /// DATABASE_URL or SYSTEM_DATABASE_URL, where `{database}` becomes the name of the test's database, for a pooler.
+    pub settings: SettingsMap,
+    /// The queues' visibility timeout in seconds, instead of the template's.
+    pub visibility_timeout: Option<u32>,
+}
+
+/// A test's own stack. Dropped, it ends, and its database is removed.
+#[derive(Debug)]
+pub struct TestStack {
+    stack: Stack,
+    /// The connection strings of the test's database, direct ones.
+    pub database: Database,
+    /// The secrets: JWT_SECRET and the like.
+    pub kept: Kept,
+    name: String,
+}
+
+impl Deref for TestStack {
+    type Target = Stack;
+
+    fn deref(&self) -> &Stack {
+        &self.stack
+    }
+}
+
+impl Drop for TestStack {
+    fn drop(&mut self) {
+        if let Some(Ok(shared)) = SHARED.get().map(|shared| shared.stale.lock().map(|sender| sender.clone())) {
+            // Nobody listening is the end of the process, which removes the whole cluster.
+            let _ = shared.send(std::mem::take(&mut self.name));
+        }
+    }
+}
+
+/// The servers below all tests of the process.
+///
+/// # Errors
+/// Servers that do not start.
+pub async fn servers() -> Result<&'static Servers> {
+    Ok(&shared().await?.servers)
+}
+
+/// Starts a stack for one test.
+///
+/// # Errors
+/// Servers that do not start, or a database that cannot be cloned.
+pub async fn stack(options: TestOptions) -> Result<TestStack> {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let shared = shared().await?;
+    let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    let mut admin = PgConnection::connect(&shared.servers.urls("postgres", &shared.kept).admin).await?;
+    let clone = AssertSqlSafe(format!("create database {name} template {TEMPLATE}"));
+    sqlx::raw_sql(clone).execute(&mut admin).await.context("the database cannot be cloned")?;
+    admin.close().await.context("the database connection cannot be closed")?;
+
+    let database = shared.servers.urls(&name, &shared.kept);
+    let mut settings = options.settings;
+    settings.values_mut().for_each(|value| *value = value.replace("{database}", &name));
+    let options = Options {
+        listener: TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no port is free on 127.0.0.1")?,
+        database: database.clone(),
+        kept: shared.kept.clone(),
+        settings,
+        // Another test process may use the same endpoint.
+        suffix: format!("-{}-{}", std::process::id(), name.replace('_', "-")),
+        visibility_timeout: options.visibility_timeout,
+        schedules: false,
+    };
+    let stack = Box::pin(Stack::start(&shared.servers, options)).await?;
+    Ok(TestStack { stack, database, kept: shared.kept.clone(), name })
+}
+
+#[derive(Debug)]
+struct Shared {
+    servers: Servers,
+    kept: Kept,
+    stale: std::sync::Mutex<mpsc::Sender<String>>,
+}
+
+static SHARED: OnceCell<Shared> = OnceCell::const_new();
+
+/// Never dropped: the servers notice by themselves that the process has ended.
+async fn shared() -> Result<&'static Shared> {
+    SHARED
+        .get_or_try_init(|| async {
+            let data = Folder::open(None)?;
+            // Always our own database: a test must be free to break it.
+            let servers = Box::pin(Servers::start(&data, External::default(), true, Progress::Silent)).await?;
+            let kept = Kept::random();
+            migrate(&servers.database(TEMPLATE, &kept).await?).await?;
+            let stale = remove_databases(servers.urls("postgres", &kept).admin);
+            Ok(Shared { servers, kept, stale: std::sync::Mutex::new(stale) })
+        })
+        .await
+}
+
+/// Removes the databases of finished tests, aside: the runtime of a test ends with it.
+fn remove_databases(admin_url: String) -> mpsc::Sender<String> {
+    let (sender, names) = mpsc::channel::<String>();
+    std::thread::spawn(move || {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        for name in names {
+            // One that stays only takes room until the process ends.
+            let _ = runtime.block_on(async {
+                let mut admin = PgConnection::connect(&admin_url).await?;
+                let drop = AssertSqlSafe(format!("drop database if exists {name} with (force)"));
+                sqlx::raw_sql(drop).execute(&mut admin).await?;
+                admin.close().await
+            });
+        }
+    });
+    sender
+}
