@@ -123,7 +123,9 @@ async fn listen(port: u16) -> Result<TcpListener> {
         Err(error) if error.kind() == ErrorKind::AddrInUse => {
             bail!("port {port} of 127.0.0.1 is taken: name another with --port")
         }
-        bound => bound.with_context(|| format!("port {port} of 127.0.0.1 cannot be listened on: try another with --port")),
+        bound => {
+            bound.with_context(|| format!("port {port} of 127.0.0.1 cannot be listened on: try another with --port"))
+        }
     }
 }
 

@@ -3,7 +3,18 @@
 use shared::function::Function;
 
 /// The functions, by name.
-pub const ALL: &[Function] = &[default::FUNCTION, health::FUNCTION, migrate::FUNCTION];
+pub const ALL: &[Function] = &[
+    auth::FUNCTION,
+    default::FUNCTION,
+    document_upload::FUNCTION,
+    documents::FUNCTION,
+    health::FUNCTION,
+    ingest_worker::FUNCTION,
+    maintenance::FUNCTION,
+    migrate::FUNCTION,
+    query::FUNCTION,
+    quota::FUNCTION,
+];
 
 /// Finds a function by its name in template.yaml.
 #[must_use]

@@ -57,12 +57,11 @@ async fn handle(
 
 async fn answer(lambda: &Lambda, event: serde_json::Value) -> Response<Body> {
     match tokio::time::timeout(TIMEOUT, lambda.invoke(event)).await {
-        Ok(Ok(answer)) if answer.to_string().len() <= LARGEST_PAYLOAD_BYTES => {
-            answer::response(&answer).unwrap_or_else(|error| {
+        Ok(Ok(answer)) if answer.to_string().len() <= LARGEST_PAYLOAD_BYTES => answer::response(&answer)
+            .unwrap_or_else(|error| {
                 tracing::error!(function = lambda.name(), error = format!("{error:#}"), "the answer is malformed");
                 refusal(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
-            })
-        }
+            }),
         Ok(Ok(_)) => {
             tracing::error!(function = lambda.name(), "the answer is larger than Lambda's 6 MB");
             refusal(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")

@@ -94,7 +94,9 @@ async fn http(router: axum::Router, event: &Value, deadline: SystemTime) -> Resu
     context.request_id = Uuid::new_v4().to_string();
     let deadline_ms = deadline.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     context.deadline = u64::try_from(deadline_ms).unwrap_or(u64::MAX);
-    let Ok(answer) = Adapter::from(router).call(LambdaEvent::new(request, context)).await;
+    // The adapter is not Sync, so it must be gone before the answer is waited for.
+    let answering = Adapter::from(router).call(LambdaEvent::new(request, context));
+    let Ok(answer) = answering.await;
     serde_json::to_value(answer).map_err(|error| error.to_string())
 }
 

@@ -171,10 +171,13 @@ mod tests {
         let ids = ["a", "b"];
         let named = |answer: Value| failed(&answer, &ids).map(|failed| failed.len());
         assert_eq!(named(json!({"batchItemFailures": [{"itemIdentifier": "b"}]})), Some(1));
-        for nothing_failed in [json!(null), json!({}), json!({"batchItemFailures": []}), json!({"batchItemFailures": null})] {
+        for nothing_failed in
+            [json!(null), json!({}), json!({"batchItemFailures": []}), json!({"batchItemFailures": null})]
+        {
             assert_eq!(named(nothing_failed), Some(0));
         }
-        for all_failed in [json!({"batchItemFailures": [{"itemIdentifier": "c"}]}), json!({"batchItemFailures": [{}]})] {
+        for all_failed in [json!({"batchItemFailures": [{"itemIdentifier": "c"}]}), json!({"batchItemFailures": [{}]})]
+        {
             assert_eq!(named(all_failed), None);
         }
     }

@@ -77,9 +77,11 @@ async fn queues(scope: &mut Scope<'_>, template: &Template, config: &SdkConfig, 
     for (id, properties) in queues {
         let name = scope.text(&properties["QueueName"])? + seed.suffix;
         let mut request = client.create_queue().queue_name(&name);
-        for attribute in
-            [QueueAttributeName::VisibilityTimeout, QueueAttributeName::MessageRetentionPeriod, QueueAttributeName::RedrivePolicy]
-        {
+        for attribute in [
+            QueueAttributeName::VisibilityTimeout,
+            QueueAttributeName::MessageRetentionPeriod,
+            QueueAttributeName::RedrivePolicy,
+        ] {
             let value = properties.get(attribute.as_str()).map(|value| scope.value(value)).transpose()?.flatten();
             let shorter = seed.visibility_timeout.filter(|_| attribute == QueueAttributeName::VisibilityTimeout);
             if let Some(value) = shorter.map(Value::from).or(value) {
@@ -100,7 +102,8 @@ async fn buckets(scope: &mut Scope<'_>, template: &Template, config: &SdkConfig,
     let client = aws_sdk_s3::Client::from_conf(path_style);
     for (id, properties) in template.resources("AWS::S3::Bucket") {
         let name = scope.text(&properties["BucketName"])? + seed.suffix;
-        match client.create_bucket().bucket(&name).send().await.map_err(aws_sdk_s3::error::SdkError::into_service_error) {
+        match client.create_bucket().bucket(&name).send().await.map_err(aws_sdk_s3::error::SdkError::into_service_error)
+        {
             Ok(_) => {}
             Err(error) if error.is_bucket_already_owned_by_you() => {}
             Err(error) => return Err(error.into()),

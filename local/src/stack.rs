@@ -64,7 +64,8 @@ impl Stack {
     pub async fn start(servers: &Servers, options: Options) -> Result<Self> {
         let template = Template::read(&root().join("template.yaml"))?;
         let blocks = template.functions()?;
-        let (app, system) = secrets(&options, blocks.iter().flat_map(|block| block.variables.keys().cloned()).collect());
+        let (app, system) =
+            secrets(&options, blocks.iter().flat_map(|block| block.variables.keys().cloned()).collect());
         let config = servers.aws.config();
         let seed = Seed {
             app: &app,
@@ -86,8 +87,9 @@ impl Stack {
         let mut routes = gateway::Routes::default();
         let mut tasks = JoinSet::new();
         for block in blocks {
-            let function = functions::find(&block.name)
-                .ok_or_else(|| anyhow!("template.yaml has a function {}, which is not in local/src/functions.rs", block.name))?;
+            let function = functions::find(&block.name).ok_or_else(|| {
+                anyhow!("template.yaml has a function {}, which is not in local/src/functions.rs", block.name)
+            })?;
             let own = settings.remove(&block.name).unwrap_or_default();
             let lambda = Arc::new(Lambda::new(function, block.timeout, own));
             for key in &block.routes {

@@ -143,8 +143,7 @@ impl<'t> Scope<'t> {
     }
 
     fn holds(&self, condition: &Value) -> Result<bool> {
-        let (name, argument) =
-            condition.as_object().and_then(only_entry).context("a condition is not understood")?;
+        let (name, argument) = condition.as_object().and_then(only_entry).context("a condition is not understood")?;
         let arguments = argument.as_array().map(Vec::as_slice).unwrap_or_default();
         match (name, arguments) {
             ("Fn::Equals", [one, other]) => Ok(self.text(one)? == self.text(other)?),
