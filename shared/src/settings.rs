@@ -116,10 +116,10 @@ impl Settings {
     /// A PostgreSQL connection string.
     pub fn database_url(&mut self, name: &'static str) -> String {
         let value = self.required(name);
-        if !value.is_empty() {
-            if let Err(problem) = check_database_url(&value) {
-                self.problem(format_args!("{name} {problem}"));
-            }
+        if !value.is_empty()
+            && let Err(problem) = check_database_url(&value)
+        {
+            self.problem(format_args!("{name} {problem}"));
         }
         value
     }
@@ -130,10 +130,10 @@ fn check_database_url(value: &str) -> Result<(), &'static str> {
     const BRACKETS: &str = "still has its password in square brackets: put the password itself, without [ and ]";
     // The template that Supabase shows has the placeholder in brackets, which also breaks URL parsing: look first.
     let authority = value.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or(rest));
-    if let Some((credentials, _)) = authority.rsplit_once('@') {
-        if credentials.contains('[') || credentials.contains(']') {
-            return Err(BRACKETS);
-        }
+    if let Some((credentials, _)) = authority.rsplit_once('@')
+        && (credentials.contains('[') || credentials.contains(']'))
+    {
+        return Err(BRACKETS);
     }
     let url = Url::parse(value).or(Err("is not a URL of the form postgresql://user:password@host:5432/database"))?;
     if !matches!(url.scheme(), "postgres" | "postgresql") {

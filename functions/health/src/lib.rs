@@ -105,7 +105,7 @@ async fn health(State(deps): State<Deps>, Query(depth): Query<Depth>, request: R
         if !claims.is_service() {
             return Err(ApiError::forbidden("forbidden", "only services may look deeper"));
         }
-        Some(deps.check().await)
+        Some(Box::pin(deps.check()).await)
     } else {
         None
     };

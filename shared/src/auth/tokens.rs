@@ -137,10 +137,10 @@ impl VerificationKeys {
         let claims = match (header.alg, &self.0.jwks) {
             (Algorithm::HS256, jwks) => {
                 // An HMAC over a public key must not pass: the id of a public key is never a secret's.
-                if let (Some(jwks), Some(kid)) = (jwks, &header.kid) {
-                    if jwks.knows(kid) {
-                        return Err(InvalidToken::UnknownKey);
-                    }
+                if let (Some(jwks), Some(kid)) = (jwks, &header.kid)
+                    && jwks.knows(kid)
+                {
+                    return Err(InvalidToken::UnknownKey);
                 }
                 self.verify_by_secret(token)?
             }

@@ -116,5 +116,5 @@ proptest! {
 }
 
 fn chunk_again(pages: &[Page]) -> Vec<Chunk> {
-    chunk(&pages.to_vec())
+    chunk(pages)
 }
