@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use chrono::Local;
 use clap::Args;
 use local_postgres::{Folder, Progress};
 use shared::{function::Handler, settings::SettingsMap};
@@ -14,7 +15,10 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{format::Writer, time::FormatTime},
+};
 
 use crate::{
     demo::{self, Demo},
@@ -53,7 +57,6 @@ pub struct Arguments {
 /// # Errors
 /// What keeps it from starting, in one sentence.
 pub async fn run(arguments: Arguments) -> Result<()> {
-    log(&arguments);
     let progress = if arguments.quiet { Progress::Silent } else { Progress::Shown };
     let listener = listen(arguments.port).await?;
     let mut data = Folder::open(arguments.data.as_deref())?;
@@ -94,6 +97,8 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         step.done("ready");
         progress.line(&welcome(&stack.base_url(), &demo, &file));
     }
+    // Only now: the steps of the start have told what there was to tell, each in its line.
+    log(&arguments);
     until_signal().await?;
     progress.line("\n  Stopping …");
     // What is under way first, then what it stands on.
@@ -157,10 +162,20 @@ fn log(arguments: &Arguments) {
         .compact()
         .with_env_filter(EnvFilter::new(filter))
         .with_target(false)
+        .with_timer(Clock)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     // Only a second call in one process would fail.
     let _ = subscriber.try_init();
+}
+
+/// The time of the day: whoever watches knows the date.
+struct Clock;
+
+impl FormatTime for Clock {
+    fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
+        write!(writer, "{}", Local::now().format("%H:%M:%S%.3f"))
+    }
 }
 
 fn welcome(base_url: &str, demo: &Demo, file: &std::path::Path) -> String {

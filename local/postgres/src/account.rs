@@ -4,6 +4,7 @@
 //! to reach the files: where the data folder lies in a home that is closed to others, they go to [`AWAY`] instead.
 
 use std::{
+    fs,
     os::unix::{fs::PermissionsExt, process::CommandExt},
     path::Path,
     process::Command,
@@ -61,4 +62,16 @@ impl Account {
                 part.metadata().is_ok_and(|metadata| metadata.is_dir() && metadata.permissions().mode() & 0o001 != 0)
             })
     }
+}
+
+/// Makes a folder in [`AWAY`] that everybody can pass through, whatever the umask.
+pub(crate) fn make_away(folder: &Path) -> Result<()> {
+    for part in [Path::new(AWAY), folder] {
+        fs::create_dir_all(part).with_context(|| {
+            format!("started as root where others cannot reach the files, and {} cannot be made", part.display())
+        })?;
+        let open = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(part, open).with_context(|| format!("{} cannot be opened", part.display()))?;
+    }
+    Ok(())
 }

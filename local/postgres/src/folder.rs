@@ -132,6 +132,7 @@ impl Folder {
 pub(crate) fn open_lock(path: &Path) -> Result<File> {
     OpenOptions::new()
         .create(true)
+        .read(true)
         .append(true)
         .open(path)
         .with_context(|| format!("{} cannot be written", path.display()))

