@@ -106,3 +106,54 @@ impl fmt::Debug for Lambda {
         write!(out, "Lambda({})", self.name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use shared::{
+        function::{BoxError, EventFunction},
+        settings::Settings,
+    };
+
+    use super::*;
+
+    /// Does what its event says.
+    #[derive(Clone)]
+    struct Obedient;
+
+    impl EventFunction for Obedient {
+        const NAME: &'static str = "obedient";
+
+        fn read(_: &mut Settings) -> Self {
+            Self
+        }
+
+        async fn handle(&self, event: Value) -> Result<Value, BoxError> {
+            match event.as_str() {
+                Some("fail") => Err("as told".into()),
+                Some("panic") => panic!("as told"),
+                Some("hang") => std::future::pending().await,
+                _ => Ok(event),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failure_ends_neither_the_function_nor_the_stack() {
+        let function = Function::event::<Obedient>();
+        let lambda = Lambda::new(function, Duration::from_millis(50), SettingsMap::new());
+        assert!(
+            matches!(lambda.invoke(json!("fail")).await, Err(Failure::Event("obedient", cause)) if cause == "as told")
+        );
+        assert!(matches!(lambda.invoke(json!("panic")).await, Err(Failure::Event(..))));
+        assert!(matches!(lambda.invoke(json!("hang")).await, Err(Failure::Timeout(..))));
+        assert_eq!(lambda.invoke(json!("echo")).await.unwrap(), json!("echo"));
+    }
+
+    #[tokio::test]
+    async fn a_function_without_its_settings_does_not_start() {
+        let lambda = Lambda::new(migrate::FUNCTION, Duration::from_secs(1), SettingsMap::new());
+        let error = lambda.invoke(json!({})).await.unwrap_err().to_string();
+        assert!(error.contains("MIGRATE_DATABASE_URL is missing"), "{error}");
+    }
+}

@@ -4,9 +4,11 @@
 //! Product code does not know of it: the functions get settings as they do deployed, and the AWS SDK an endpoint.
 
 pub mod aws;
+pub mod corpus;
 pub mod demo;
 pub mod dev;
 pub mod environment;
+pub mod eval;
 pub mod functions;
 pub mod gateway;
 pub mod kept;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use local::{dev, openapi};
+use local::{corpus, dev, eval, openapi};
 
 #[derive(Debug, Parser)]
 #[command(about = "Lisa on one machine")]
@@ -16,6 +16,8 @@ struct Arguments {
 enum Command {
     Dev(dev::Arguments),
     Openapi(openapi::Arguments),
+    Eval(eval::Arguments),
+    Corpus(corpus::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -27,6 +29,8 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Dev(arguments) => run_dev(arguments),
         Command::Openapi(arguments) => openapi::run(&arguments),
+        Command::Eval(arguments) => run_eval(arguments),
+        Command::Corpus(arguments) => run_corpus(arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -37,7 +41,20 @@ fn main() -> ExitCode {
     }
 }
 
+fn run_dev(arguments: dev::Arguments) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(dev::run(arguments));
+    // Work on threads cannot be cancelled; nothing that it would still do is waited for.
+    runtime.shutdown_background();
+    outcome
+}
+
 #[tokio::main]
-async fn run_dev(arguments: dev::Arguments) -> anyhow::Result<()> {
-    Box::pin(dev::run(arguments)).await
+async fn run_eval(arguments: eval::Arguments) -> anyhow::Result<()> {
+    Box::pin(eval::run(arguments)).await
+}
+
+#[tokio::main]
+async fn run_corpus(arguments: corpus::Arguments) -> anyhow::Result<()> {
+    Box::pin(corpus::run(arguments)).await
 }

@@ -164,6 +164,13 @@ fn record(message: &Message, arn: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
+    use shared::{
+        function::{BoxError, EventFunction, Function},
+        settings::{Settings, SettingsMap},
+    };
+
     use super::*;
 
     #[test]
@@ -180,5 +187,60 @@ mod tests {
         {
             assert_eq!(named(all_failed), None);
         }
+    }
+
+    /// Fails the messages that say so; counts nothing, keeps nothing.
+    #[derive(Clone)]
+    struct Picky;
+
+    impl EventFunction for Picky {
+        const NAME: &'static str = "picky";
+
+        fn read(_: &mut Settings) -> Self {
+            Self
+        }
+
+        async fn handle(&self, event: Value) -> Result<Value, BoxError> {
+            let records = event["Records"].as_array().cloned().unwrap_or_default();
+            let failed = records.iter().filter(|record| record["body"] == "bad");
+            let failed: Vec<_> = failed.map(|record| json!({ "itemIdentifier": record["messageId"] })).collect();
+            Ok(json!({ "batchItemFailures": failed }))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_fails_comes_again_until_it_is_set_aside() {
+        let client = Client::new(&crate::testing::servers().await.unwrap().aws.config());
+        let make = async |name: &str, attributes: HashMap<QueueAttributeName, String>| {
+            let made = client.create_queue().queue_name(name).set_attributes(Some(attributes)).send().await;
+            made.unwrap().queue_url.unwrap()
+        };
+        let dead = make("picky-dlq", HashMap::new()).await;
+        let redrive =
+            json!({"deadLetterTargetArn": "arn:aws:sqs:us-east-1:123456789012:picky-dlq", "maxReceiveCount": 2});
+        let attributes = [
+            (QueueAttributeName::VisibilityTimeout, "1".to_owned()),
+            (QueueAttributeName::RedrivePolicy, redrive.to_string()),
+        ];
+        let url = make("picky", attributes.into()).await;
+        for body in ["good", "bad", "good"] {
+            client.send_message().queue_url(&url).message_body(body).send().await.unwrap();
+        }
+        let lambda = Lambda::new(Function::event::<Picky>(), Duration::from_secs(5), SettingsMap::new());
+        let poller = Poller {
+            client: client.clone(),
+            arn: "arn:aws:sqs:us-east-1:123456789012:picky".to_owned(),
+            lambda: Arc::new(lambda),
+            batch_size: 10,
+            reports_failures: true,
+            concurrency: 2,
+        };
+        let mut polling = JoinSet::new();
+        polling.spawn(async move { Box::pin(poller.run()).await.unwrap() });
+        let request = client.receive_message().queue_url(dead).wait_time_seconds(WAIT_SECONDS);
+        let set_aside = request.max_number_of_messages(10).send().await.unwrap().messages.unwrap_or_default();
+        assert_eq!(set_aside.iter().map(|message| message.body().unwrap()).collect::<Vec<_>>(), ["bad"]);
+        let left = client.receive_message().queue_url(url).send().await.unwrap().messages;
+        assert!(left.is_none_or(|left| left.is_empty()));
     }
 }

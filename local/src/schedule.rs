@@ -1,25 +1,23 @@
-//! EventBridge → function: runs a function at its rate, the first time at the start of the stack, so that what a restart
+//! EventBridge → function: runs a function on its schedule, and once at the start of the stack, so that what a restart
 //! lost is found soon.
 
 use std::sync::Arc;
 
 use chrono::{SecondsFormat, Utc};
 use serde_json::{Value, json};
-use tokio::time::{MissedTickBehavior, interval};
 use uuid::Uuid;
 
-use crate::{aws::REGION, lambda::Lambda, template::Rate};
+use crate::{aws::REGION, lambda::Lambda, template::Schedule};
 
 /// Runs the function until this is dropped.
-pub async fn run(lambda: Arc<Lambda>, Rate(period): Rate) {
-    let mut ticks = interval(period);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+pub async fn run(lambda: Arc<Lambda>, schedule: Schedule) {
     loop {
-        ticks.tick().await;
-        // Failures are tried again at the next tick: the template allows no retries of its own.
+        // Failures are tried again at the next run: the template allows no retries of its own.
         if let Err(error) = lambda.invoke(event()).await {
             tracing::error!(function = lambda.name(), %error, "the scheduled run failed");
         }
+        let Some(wait) = schedule.wait(Utc::now()) else { return };
+        tokio::time::sleep(wait).await;
     }
 }
 

@@ -79,6 +79,8 @@ impl Stack {
         platform.insert("DATABASE_MAX_CONNECTIONS".to_owned(), CONNECTIONS.to_owned());
         platform.insert("PDF_EXTRACTOR".to_owned(), lisa()?.display().to_string());
         let mut overrides = options.settings;
+        // So that a test may stand between the functions and what they depend on.
+        platform.iter_mut().for_each(|(name, value)| *value = overrides.get(name).unwrap_or(value).clone());
         overrides.insert("PDFIUM_LIBRARY".to_owned(), servers.libpdfium.display().to_string());
         let mut settings = seed::settings(&template, &scope, &platform, &overrides)?;
         let resources = settings.values().flatten().map(|(name, value)| (name.clone(), value.clone())).collect();
@@ -110,8 +112,8 @@ impl Stack {
                     }
                 });
             }
-            for rate in block.schedules.iter().copied().filter(|_| options.schedules) {
-                tasks.spawn(schedule::run(Arc::clone(&lambda), rate));
+            for schedule in block.schedules.into_iter().filter(|_| options.schedules) {
+                tasks.spawn(schedule::run(Arc::clone(&lambda), schedule));
             }
             lambdas.insert(block.name, lambda);
         }

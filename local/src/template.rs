@@ -3,6 +3,7 @@
 
 mod block;
 mod resolve;
+mod schedule;
 mod yaml;
 
 use std::{fs, path::Path};
@@ -10,8 +11,9 @@ use std::{fs, path::Path};
 use anyhow::{Context, Result, anyhow};
 use serde_json::{Map, Value};
 
-pub use block::{Block, QueueEvent, Rate};
+pub use block::{Block, QueueEvent};
 pub use resolve::{Reference, Scope};
+pub use schedule::Schedule;
 
 /// The template, its short tags written out (`!Ref X` is `{"Ref": "X"}`).
 #[derive(Debug, Clone)]

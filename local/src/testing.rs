@@ -17,15 +17,16 @@ use std::{
     },
 };
 
-use anyhow::{Context, Result};
-use local_postgres::{Folder, Progress};
+use anyhow::{Context, Result, bail};
+use local_postgres::{Folder, Pooler, Progress};
+use reqwest::Url;
 use shared::settings::SettingsMap;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::{net::TcpListener, sync::OnceCell};
 
 use crate::{
     dev::migrate,
-    environment::{Database, External},
+    environment::{Database, External, variable},
     kept::Kept,
     servers::Servers,
     stack::{Options, Stack},
@@ -51,8 +52,41 @@ pub struct TestStack {
     pub database: Database,
     /// The secrets: JWT_SECRET and the like.
     pub kept: Kept,
-    name: String,
+    options: TestOptions,
+    name: Name,
 }
+
+impl TestStack {
+    /// Ends it with everything that is under way, as a power cut would, and starts it again on the same data.
+    ///
+    /// # Errors
+    /// A stack that does not start.
+    pub async fn restart(self) -> Result<Self> {
+        let Self { stack, database, options, name, .. } = self;
+        drop(stack);
+        start(database, options, name).await
+    }
+}
+
+/// A migrated database for one test, without functions. Dropped, it is removed.
+#[derive(Debug)]
+pub struct TestDatabase {
+    /// The connection strings, direct ones.
+    pub urls: Database,
+    name: Name,
+}
+
+impl TestDatabase {
+    /// What the server calls it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name.0
+    }
+}
+
+/// The name of a database that goes away with it.
+#[derive(Debug)]
+struct Name(String);
 
 impl Deref for TestStack {
     type Target = Stack;
@@ -62,11 +96,11 @@ impl Deref for TestStack {
     }
 }
 
-impl Drop for TestStack {
+impl Drop for Name {
     fn drop(&mut self) {
         if let Some(Ok(shared)) = SHARED.get().map(|shared| shared.stale.lock().map(|sender| sender.clone())) {
             // Nobody listening is the end of the process, which removes the whole cluster.
-            let _ = shared.send(std::mem::take(&mut self.name));
+            let _ = shared.send(std::mem::take(&mut self.0));
         }
     }
 }
@@ -79,11 +113,47 @@ pub async fn servers() -> Result<&'static Servers> {
     Ok(&shared().await?.servers)
 }
 
+/// The direct connection strings of a database of this name, which may be `{database}`: what a pooler stands before.
+///
+/// # Errors
+/// Servers that do not start.
+pub async fn urls(name: &str) -> Result<Database> {
+    let shared = shared().await?;
+    Ok(shared.servers.urls(name, &shared.kept))
+}
+
 /// Starts a stack for one test.
 ///
 /// # Errors
 /// Servers that do not start, or a database that cannot be cloned.
 pub async fn stack(options: TestOptions) -> Result<TestStack> {
+    let TestDatabase { urls, name } = database().await?;
+    start(urls, options, name).await
+}
+
+async fn start(database: Database, asked: TestOptions, name: Name) -> Result<TestStack> {
+    let shared = shared().await?;
+    let mut settings = asked.settings.clone();
+    settings.values_mut().for_each(|value| *value = value.replace("{database}", &name.0));
+    let options = Options {
+        listener: TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no port is free on 127.0.0.1")?,
+        database: database.clone(),
+        kept: shared.kept.clone(),
+        settings,
+        // Another test process may use the same endpoint.
+        suffix: format!("-{}-{}", std::process::id(), name.0.replace('_', "-")),
+        visibility_timeout: asked.visibility_timeout,
+        schedules: false,
+    };
+    let stack = Box::pin(Stack::start(&shared.servers, options)).await?;
+    Ok(TestStack { stack, database, kept: shared.kept.clone(), options: asked, name })
+}
+
+/// Makes a database for one test.
+///
+/// # Errors
+/// Servers that do not start, or a database that cannot be cloned.
+pub async fn database() -> Result<TestDatabase> {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let shared = shared().await?;
     let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
@@ -91,22 +161,34 @@ pub async fn stack(options: TestOptions) -> Result<TestStack> {
     let clone = AssertSqlSafe(format!("create database {name} template {TEMPLATE}"));
     sqlx::raw_sql(clone).execute(&mut admin).await.context("the database cannot be cloned")?;
     admin.close().await.context("the database connection cannot be closed")?;
+    Ok(TestDatabase { urls: shared.servers.urls(&name, &shared.kept), name: Name(name) })
+}
 
-    let database = shared.servers.urls(&name, &shared.kept);
-    let mut settings = options.settings;
-    settings.values_mut().for_each(|value| *value = value.replace("{database}", &name));
-    let options = Options {
-        listener: TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no port is free on 127.0.0.1")?,
-        database: database.clone(),
-        kept: shared.kept.clone(),
-        settings,
-        // Another test process may use the same endpoint.
-        suffix: format!("-{}-{}", std::process::id(), name.replace('_', "-")),
-        visibility_timeout: options.visibility_timeout,
-        schedules: false,
-    };
-    let stack = Box::pin(Stack::start(&shared.servers, options)).await?;
-    Ok(TestStack { stack, database, kept: shared.kept.clone(), name })
+/// Starts PgBouncer before the server, in transaction mode and without prepared statements, for the roles of these
+/// connection strings; at most `size` server connections a role and database. [`Pooler::url`] leads through it.
+///
+/// `None` where it is not installed: standard error says what to install, and the test ends there.
+///
+/// # Errors
+/// A pooler that does not start; with CI=true also one that is not installed.
+pub async fn pooler(urls: &[&str], size: u32) -> Result<Option<Pooler>> {
+    let mut roles = Vec::new();
+    let mut port = 0;
+    for url in urls {
+        let url = Url::parse(url).context("a connection string is malformed")?;
+        port = url.port().context("a connection string names no port")?;
+        roles.push((url.username().to_owned(), url.password().unwrap_or_default().to_owned()));
+    }
+    match Pooler::find() {
+        Some(program) => Pooler::start(&program, port, &roles, size).await.map(Some),
+        None if variable("CI")?.is_some_and(|value| value == "true") => {
+            bail!("PgBouncer is missing: apt install pgbouncer")
+        }
+        None => {
+            eprintln!("skipped: PgBouncer is missing (on Debian or Ubuntu, `apt install pgbouncer`)");
+            Ok(None)
+        }
+    }
 }
 
 #[derive(Debug)]

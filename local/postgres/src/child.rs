@@ -16,15 +16,15 @@ use nix::{
 
 use crate::account::Account;
 
-/// Runs a command and ends it by SIGINT, which is PostgreSQL's fast shutdown, when standard input ends. That it does
-/// even when the parent is killed. The reader is a second process, so that a command which ends by itself is noticed.
-/// `$1`: a folder to remove at the end, or nothing.
+/// Runs a command and ends it by a signal when standard input ends. That it does even when the parent is killed. The
+/// reader is a second process, so that a command which ends by itself is noticed.
+/// `$1`: the signal; `$2`: a folder to remove at the end, or nothing.
 const GUARD: &str = r#"
-trash=$1; shift
+signal=$1; trash=$2; shift 2
 exec 3<&0
 "$@" </dev/null 3<&- &
 server=$!
-{ read -r _; kill -INT "$server"; } <&3 3<&- &
+{ read -r _; kill -s "$signal" "$server"; } <&3 3<&- &
 reader=$!
 wait "$server"; code=$?
 kill "$reader" 2>/dev/null
@@ -51,10 +51,10 @@ impl Child {
         Ok(Self(child.with_context(|| format!("{} cannot be started", Path::new(&program).display()))?))
     }
 
-    /// A command under guard, for servers that do not look at their standard input.
-    pub(crate) fn guarded(account: Account, trash: Option<&Path>) -> Command {
+    /// A command under guard, for servers that do not look at their standard input. The signal ends it: `INT` or `TERM`.
+    pub(crate) fn guarded(account: Account, signal: &str, trash: Option<&Path>) -> Command {
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", GUARD, "guard"]).arg(trash.unwrap_or(Path::new("")));
+        command.args(["-c", GUARD, "guard", signal]).arg(trash.unwrap_or(Path::new("")));
         account.apply(&mut command);
         command
     }

@@ -36,7 +36,10 @@ impl Python {
         let target = data.python();
         // Tests and `cargo dev` may come here at the same time.
         let lock = folder::open_lock(&data.join("python.lock"))?;
-        lock.lock().context("the lock of the Python environment cannot be taken")?;
+        if lock.try_lock().is_err() {
+            step.note("another process is making it");
+            lock.lock().context("the lock of the Python environment cannot be taken")?;
+        }
 
         let file = root().join("local/python/requirements.txt");
         let requirements = fs::read(&file).with_context(|| format!("{} cannot be read", file.display()))?;

@@ -108,7 +108,8 @@ pub async fn migrate(admin_url: &str, migrations: &Path) -> Result<()> {
 fn command(cluster: &Cluster, port: u16) -> Result<Command> {
     let temporary = cluster.temporary.as_ref().map(tempfile::TempDir::path);
     let log = File::create(&cluster.log).with_context(|| format!("{} cannot be written", cluster.log.display()))?;
-    let mut command = Child::guarded(cluster.account, temporary);
+    // SIGINT is its fast shutdown.
+    let mut command = Child::guarded(cluster.account, "INT", temporary);
     command.arg(cluster.programs.join("postgres")).arg("-D").arg(&cluster.folder).arg("-p").arg(port.to_string());
     let mut set = |setting: &str| {
         command.args(["-c", setting]);

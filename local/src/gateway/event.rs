@@ -126,3 +126,59 @@ fn parameters(query: &str) -> BTreeMap<String, String> {
 fn text(headers: &HeaderMap, name: &header::HeaderName) -> String {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use axum::http::Request;
+    use shared::settings::SettingsMap;
+
+    use super::*;
+    use crate::lambda::Lambda;
+
+    fn event(request: Request<&[u8]>) -> Value {
+        let (head, body) = request.into_parts();
+        let lambda = Arc::new(Lambda::new(health::FUNCTION, Duration::from_secs(1), SettingsMap::new()));
+        let parameters = [("id".to_owned(), "a b".to_owned())].into();
+        let route = Found { key: "POST /a/{id}".to_owned(), parameters, lambda };
+        of(&head, body, SocketAddr::from(([127, 0, 0, 1], 50_000)), &route)
+    }
+
+    #[test]
+    fn a_request_becomes_an_event() {
+        let request = Request::post("/a/a%20b?x=1&y=%C3%A9&x=2")
+            .header("Content-Type", "application/json")
+            .header("X-Twice", "one")
+            .header("X-Twice", "two")
+            .header("Cookie", "a=1; b=2")
+            .header("X-Forwarded-For", "1.2.3.4")
+            .body(r#"{"q":"é"}"#.as_bytes());
+        let event = event(request.unwrap());
+        assert_eq!(event["rawPath"], "/a/a%20b");
+        assert_eq!(event["rawQueryString"], "x=1&y=%C3%A9&x=2");
+        assert_eq!(event["queryStringParameters"], json!({"x": "1,2", "y": "é"}));
+        assert_eq!(event["pathParameters"], json!({"id": "a b"}));
+        assert_eq!(event["cookies"], json!(["a=1", "b=2"]));
+        let headers = json!({"content-type": "application/json", "x-twice": "one,two", "x-forwarded-for": "127.0.0.1", "x-forwarded-proto": "http"});
+        assert_eq!(event["headers"], headers);
+        assert_eq!(event["isBase64Encoded"], false);
+        assert_eq!(event["requestContext"]["http"]["sourceIp"], "127.0.0.1");
+        assert_eq!(event["requestContext"]["routeKey"], "POST /a/{id}");
+    }
+
+    #[test]
+    fn what_is_not_text_is_base64() {
+        for (kind, body, encoded) in [
+            ("application/json", b"{}".as_slice(), false),
+            ("application/problem+json; charset=utf-8", b"{}", false),
+            ("text/plain", b"\xff", true),
+            ("application/pdf", b"%PDF-", true),
+            ("application/x-www-form-urlencoded", b"a=1", true),
+        ] {
+            let event = event(Request::post("/a/b").header("content-type", kind).body(body).unwrap());
+            assert_eq!(event["isBase64Encoded"], encoded, "{kind}");
+        }
+        assert!(event(Request::post("/a/b").body(b"".as_slice()).unwrap()).get("body").is_none());
+    }
+}

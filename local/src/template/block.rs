@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use super::Schedule;
+
 /// A function as the template describes it.
 #[derive(Debug, Clone)]
 pub struct Block {
@@ -18,8 +20,8 @@ pub struct Block {
     pub routes: Vec<String>,
     /// The queues that it takes messages from.
     pub queues: Vec<QueueEvent>,
-    /// How often it runs by itself.
-    pub schedules: Vec<Rate>,
+    /// When it runs by itself.
+    pub schedules: Vec<Schedule>,
 }
 
 /// A queue as an event source.
@@ -34,10 +36,6 @@ pub struct QueueEvent {
     /// Invocations at a time, unresolved; absent for no limit.
     pub concurrency: Option<Value>,
 }
-
-/// A schedule of the form `rate(5 minutes)`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate(pub Duration);
 
 impl Block {
     pub(super) fn read(resource: &Value, globals: &Value) -> Result<Self> {
@@ -90,34 +88,5 @@ impl Block {
             other => bail!("the local stack knows no events of type {}", other.unwrap_or("(none)")),
         }
         Ok(())
-    }
-}
-
-impl std::str::FromStr for Rate {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let parts = text.strip_prefix("rate(").and_then(|rest| rest.strip_suffix(')')?.split_once(' '));
-        let (number, unit) = parts.with_context(|| format!("{text} is not of the form rate(5 minutes)"))?;
-        let seconds = match unit.trim_end_matches('s') {
-            "minute" => 60,
-            "hour" => 3_600,
-            "day" => 86_400,
-            _ => bail!("{text} counts in {unit}, not in minutes, hours or days"),
-        };
-        let number: u64 = number.parse().with_context(|| format!("{text} counts nothing"))?;
-        Ok(Self(Duration::from_secs(seconds * number.max(1))))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rates_are_read() {
-        assert_eq!("rate(5 minutes)".parse::<Rate>().unwrap().0, Duration::from_secs(300));
-        assert_eq!("rate(1 day)".parse::<Rate>().unwrap().0, Duration::from_secs(86_400));
-        assert!("cron(0 3 * * ? *)".parse::<Rate>().is_err());
     }
 }

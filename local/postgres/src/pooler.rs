@@ -1,0 +1,128 @@
+//! PgBouncer, as deployed databases have it in front: transaction mode, and no prepared statements. For tests.
+
+use std::{
+    env, fs,
+    net::{Ipv4Addr, TcpStream},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+use crate::{
+    account::Account,
+    child::{Child, free_port},
+};
+
+const START: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(5);
+
+/// A running pooler. Dropped, it ends; it also ends when this process is killed.
+#[derive(Debug)]
+pub struct Pooler {
+    _child: Child,
+    port: u16,
+    server: u16,
+}
+
+impl Pooler {
+    /// Finds the program, where Debian puts it or on the PATH.
+    #[must_use]
+    pub fn find() -> Option<PathBuf> {
+        #[allow(clippy::disallowed_methods, reason = "where programs are, which is no setting of a function")]
+        let path = env::var_os("PATH").unwrap_or_default();
+        let mut folders: Vec<_> = env::split_paths(&path).collect();
+        // Daemons are where only root's PATH looks.
+        folders.push(PathBuf::from("/usr/sbin"));
+        folders.into_iter().map(|folder| folder.join("pgbouncer")).find(|program| program.is_file())
+    }
+
+    /// Starts it before the server on a port of the loopback interface, for these roles and passwords; at most `size`
+    /// server connections a role and database.
+    ///
+    /// # Errors
+    /// A pooler that does not start, with the reason that it gives.
+    pub async fn start(program: &Path, server: u16, roles: &[(String, String)], size: u32) -> Result<Self> {
+        // It refuses to run as root, as PostgreSQL does.
+        let account = Account::choose()?;
+        let unnamed_only = knows_prepared_statements(program)?;
+        // Another program may take the port between finding it and using it.
+        for _ in 0..5 {
+            let port = free_port()?;
+            let folder = tempfile::Builder::new().prefix("lisa-pgbouncer-").tempdir();
+            let folder = folder.context("a temporary folder cannot be made")?;
+            let log = folder.path().join("log");
+            let write = |name: &str, text: String| -> Result<PathBuf> {
+                let path = folder.path().join(name);
+                fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
+                account.own(&path)?;
+                Ok(path)
+            };
+            let users: String =
+                roles.iter().map(|(role, password)| format!("\"{role}\" \"{password}\"\n")).collect();
+            let users = write("users.txt", users)?;
+            let mut settings = format!(
+                "[databases]\n* = host=127.0.0.1 port={server}\n\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
+                 listen_port = {port}\nunix_socket_dir =\nauth_type = scram-sha-256\nauth_file = {}\n\
+                 pool_mode = transaction\ndefault_pool_size = {size}\nmax_client_conn = 400\n\
+                 ignore_startup_parameters = extra_float_digits\nlogfile = {}\n",
+                users.display(),
+                log.display()
+            );
+            if unnamed_only {
+                settings.push_str("max_prepared_statements = 0\n");
+            }
+            let settings = write("pgbouncer.ini", settings)?;
+            account.own(folder.path())?;
+            // SIGINT would wait for clients.
+            let mut command = Child::guarded(account, "TERM", Some(folder.path()));
+            command.arg(program).arg("--quiet").arg(&settings);
+            let mut child = Child::spawn(command.current_dir("/").stdout(Stdio::null()).stderr(Stdio::null()))?;
+            if is_ready(&mut child, port, &log).await? {
+                // From here on the guard removes it, even when this process is killed.
+                let _: PathBuf = TempDir::keep(folder);
+                return Ok(Self { _child: child, port, server });
+            }
+        }
+        bail!("no free port was found for PgBouncer");
+    }
+
+    /// The connection string that leads through the pooler instead of to the server.
+    #[must_use]
+    pub fn url(&self, direct: &str) -> String {
+        direct.replacen(&format!(":{}/", self.server), &format!(":{}/", self.port), 1)
+    }
+}
+
+/// Since 1.21 it follows named statements, unless it is told not to; before, it does not know the setting.
+fn knows_prepared_statements(program: &Path) -> Result<bool> {
+    let output = Command::new(program).arg("--version").stdin(Stdio::null()).output();
+    let output = output.with_context(|| format!("{} cannot be started", program.display()))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let version = text.split_whitespace().nth(1).unwrap_or_default();
+    let mut numbers = version.split('.').map(|part| part.parse::<u32>().unwrap_or_default());
+    Ok((numbers.next(), numbers.next()) >= (Some(1), Some(21)))
+}
+
+/// Waits until it takes connections; false where the port was taken.
+async fn is_ready(child: &mut Child, port: u16, log: &Path) -> Result<bool> {
+    let deadline = Instant::now() + START;
+    loop {
+        let text = fs::read_to_string(log).unwrap_or_default();
+        if text.contains("Address already in use") {
+            return Ok(false);
+        }
+        if child.exited()?.is_some() {
+            bail!("PgBouncer does not start: {}", text.lines().last().unwrap_or("it gave no reason"));
+        }
+        if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(true);
+        }
+        if Instant::now() > deadline {
+            bail!("PgBouncer takes no connections after {} s", START.as_secs());
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}

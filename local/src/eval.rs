@@ -1,0 +1,202 @@
+//! `cargo eval`: how well retrieval finds. A question set goes through ingestion's own chunker and embedder into a
+//! database of its own, each paragraph as a document; then every question is searched as the query function does.
+
+mod figures;
+mod set;
+
+use std::{path::PathBuf, time::Instant};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use serde_json::json;
+use shared::{
+    chunking,
+    db::Db,
+    documents::{self, Filename, NewChunk, NewDocument},
+    embeddings::Embedder,
+    error::ApiError,
+    llm::Provider,
+    pdf::Page,
+    retrieval::{self, Passage, Search},
+    settings::{Settings, SettingsMap},
+    text::{self, Language},
+};
+use uuid::Uuid;
+
+use crate::testing::{self, TestOptions};
+
+use self::{
+    figures::{Figures, Ranks},
+    set::{Context as Paragraph, Question, Set},
+};
+
+/// Measures retrieval on a question set, and compares with the committed figures.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Paragraphs: one JSON object a line, with `id` and `text`.
+    contexts: PathBuf,
+    /// Questions: one JSON object a line, with `question` and the `context_id` that answers it.
+    questions: PathBuf,
+    /// Questions that no paragraph answers, to see how many are refused.
+    #[arg(long, value_name = "FILE")]
+    unanswerable: Option<PathBuf>,
+    /// Keep the figures as the ones to compare with.
+    #[arg(long)]
+    save: bool,
+    /// Fail when a figure is worse than the committed one by more than a hundredth.
+    #[arg(long)]
+    check: bool,
+}
+
+/// Documents that were found by a search count up to this place.
+const DEPTH: usize = 10;
+
+/// Measures, prints and compares.
+///
+/// # Errors
+/// Files that are not what they should be, servers that do not start, or with `--check` a figure that is worse.
+pub async fn run(arguments: Arguments) -> Result<()> {
+    let set = Set::read(&arguments.contexts, &arguments.questions)?;
+    let stack = testing::stack(TestOptions::default()).await?;
+    let bench = Bench::new(&stack.base_url(), &stack.database.app).await?;
+    eprintln!("  {}: {} paragraphs, {} questions", set.name, set.contexts.len(), set.questions.len());
+    let started = Instant::now();
+    let ids = bench.ingest(&set.contexts).await?;
+    eprintln!("  ingested in {:.1} s", started.elapsed().as_secs_f64());
+
+    let mut ranks = Ranks::default();
+    for question in &set.questions {
+        let started = Instant::now();
+        let found = bench.search(&question.question).await?;
+        let took = started.elapsed();
+        let wanted = ids.get(&question.context_id).copied();
+        ranks.add(rank(&found.passages, wanted), took, found.answer(&question.question).is_some());
+    }
+    let refused = match &arguments.unanswerable {
+        None => None,
+        Some(path) => Some(bench.refused(&set::lines(path)?).await?),
+    };
+    let figures = Figures::new(&ranks, refused);
+    figures.report(&set.name, arguments.save, arguments.check)
+}
+
+/// The place of the wanted document among those found, from 1.
+fn rank(passages: &[Passage], wanted: Option<Uuid>) -> Option<usize> {
+    let mut seen = Vec::new();
+    for passage in passages {
+        if !seen.contains(&passage.document_id) {
+            seen.push(passage.document_id);
+        }
+    }
+    seen.iter().position(|document| Some(*document) == wanted).map(|place| place + 1)
+}
+
+/// What is measured: one tenant and the product's parts.
+struct Bench {
+    db: Db,
+    tenant: Uuid,
+    embedder: Embedder,
+    provider: Provider,
+}
+
+struct Found {
+    language: Language,
+    passages: Vec<Passage>,
+    provider: Provider,
+}
+
+impl Found {
+    fn answer(&self, question: &str) -> Option<String> {
+        let shown = &self.passages[..self.passages.len().min(5)];
+        self.provider.answer(question, self.language, shown).answer
+    }
+}
+
+impl Bench {
+    async fn new(base_url: &str, app_url: &str) -> Result<Self> {
+        let body = json!({
+            "email": "eval@example.com", "password": "not a secret at all", "company_name": "Evaluation",
+        });
+        let client = reqwest::Client::builder().timeout(std::time::Duration::from_secs(20)).build()?;
+        let answer = client.post(format!("{base_url}/api/v1/auth/signup")).json(&body).send().await?;
+        let answer: serde_json::Value = answer.error_for_status()?.json().await?;
+        let tenant = answer["data"]["customer"]["id"].as_str().context("sign-up names no customer")?.parse()?;
+        let mut settings = Settings::new(SettingsMap::from([("DATABASE_URL".to_owned(), app_url.to_owned())]));
+        let bench = Self {
+            db: Db::read(&mut settings),
+            tenant,
+            embedder: Embedder::read(&mut settings),
+            provider: Provider::read(&mut settings),
+        };
+        settings.finish()?;
+        Ok(bench)
+    }
+
+    async fn ingest(&self, contexts: &[Paragraph]) -> Result<std::collections::HashMap<String, Uuid>> {
+        let mut ids = std::collections::HashMap::new();
+        for context in contexts {
+            ids.insert(context.id.clone(), self.ingest_one(context).await?);
+        }
+        Ok(ids)
+    }
+
+    async fn ingest_one(&self, context: &Paragraph) -> Result<Uuid> {
+        let page = Page { number: 1, text: text::clean(&context.text) };
+        let chunks = chunking::chunk(std::slice::from_ref(&page));
+        let texts: Vec<_> = chunks.iter().map(|chunk| chunk.text.clone()).collect();
+        let embeddings = self.embedder.embed_documents(&texts).await?;
+        let rows: Vec<_> = chunks
+            .into_iter()
+            .zip(embeddings)
+            .map(|(chunk, embedding)| NewChunk {
+                index: chunk.index as i32,
+                page_start: 1,
+                page_end: 1,
+                text: chunk.text,
+                embedding,
+            })
+            .collect();
+        let filename = Filename::try_from(format!("{}.pdf", context.id))?;
+        let new = NewDocument { filename, bytes: context.text.len() as i64, sha256: None };
+        let language = text::detect_language(&page.text);
+        let model = self.embedder.model();
+        let id = self
+            .db
+            .tenant(self.tenant, async |tx| {
+                let id = documents::announce(tx, new, Language::English).await?.document.id;
+                documents::begin(tx, id, model).await?;
+                documents::pages_known(tx, id, 1, 1).await?;
+                documents::store_chunks(tx, id, language, model, &rows).await?;
+                documents::finish(tx, id, &[0; 32], language, "").await?;
+                Ok::<_, ApiError>(id)
+            })
+            .await?;
+        Ok(id)
+    }
+
+    async fn search(&self, question: &str) -> Result<Found> {
+        let language = text::detect_language(question);
+        let embedding = self.embedder.embed_query(question).await?;
+        let search = Search {
+            question,
+            language,
+            embedding: &embedding,
+            model: self.embedder.model(),
+            documents: None,
+            most: DEPTH as i64,
+        };
+        let passages =
+            self.db.tenant(self.tenant, async |tx| Ok::<_, ApiError>(retrieval::search(tx, &search).await?)).await?;
+        Ok(Found { language, passages, provider: self.provider.clone() })
+    }
+
+    /// The part of questions without an answer that get none.
+    async fn refused(&self, questions: &[Question]) -> Result<f64> {
+        let mut refused = 0;
+        for question in questions {
+            let found = self.search(&question.question).await?;
+            refused += usize::from(found.answer(&question.question).is_none());
+        }
+        Ok(refused as f64 / questions.len().max(1) as f64)
+    }
+}

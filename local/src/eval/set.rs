@@ -1,0 +1,51 @@
+//! Question sets, one JSON object a line.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader},
+    path::Path,
+};
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, de::DeserializeOwned};
+
+/// A paragraph.
+#[derive(Debug, Deserialize)]
+pub(super) struct Context {
+    pub(super) id: String,
+    pub(super) text: String,
+}
+
+/// A question, and the paragraph that answers it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Question {
+    pub(super) question: String,
+    pub(super) context_id: String,
+}
+
+/// A question set.
+#[derive(Debug)]
+pub(super) struct Set {
+    /// The file's name up to the first dot.
+    pub(super) name: String,
+    pub(super) contexts: Vec<Context>,
+    pub(super) questions: Vec<Question>,
+}
+
+impl Set {
+    pub(super) fn read(contexts: &Path, questions: &Path) -> Result<Self> {
+        let name = questions.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let name = name.split('.').next().unwrap_or_default().to_owned();
+        Ok(Self { name, contexts: lines(contexts)?, questions: lines(questions)? })
+    }
+}
+
+/// Reads one value a line.
+pub(super) fn lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
+    let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let parse = |(number, line): (usize, std::io::Result<String>)| {
+        let line = line.with_context(|| format!("{} cannot be read", path.display()))?;
+        serde_json::from_str(&line).with_context(|| format!("line {} of {} is wrong", number + 1, path.display()))
+    };
+    BufReader::new(file).lines().enumerate().map(parse).collect()
+}

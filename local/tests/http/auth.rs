@@ -1,0 +1,231 @@
+//! POST /api/v1/auth/signup, with accounts kept here.
+
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use super::support::{App, PASSWORD, Tenant, new_address};
+
+const SIGNUP: &str = "/api/v1/auth/signup";
+
+fn signup(email: &str) -> Value {
+    json!({ "email": email, "password": PASSWORD, "company_name": "Comptoir Baobab", "full_name": "Awa Koné" })
+}
+
+#[tokio::test]
+async fn signing_up_makes_an_account_with_its_company() {
+    let app = App::start().await;
+    let email = new_address();
+
+    let session = app.post(SIGNUP).json(&signup(&email)).await.data(201);
+
+    assert_eq!(session["user"]["email"], email.as_str());
+    assert_eq!(session["user"]["full_name"], "Awa Koné");
+    assert_eq!(session["customer"]["name"], "Comptoir Baobab");
+    assert_eq!(session["customer"]["company_id"], "comptoir-baobab");
+    assert_eq!((session["token_type"].as_str(), session["expires_in"].as_u64()), (Some("bearer"), Some(3600)));
+    let tenant = Tenant::of(&session);
+    let quota = app.get("/api/v1/quota/status").by(&tenant).await.data(200);
+    assert_eq!((quota["free_quota_used"].as_i64(), quota["free_quota_limit"].as_i64()), (Some(0), Some(8)));
+    let hash = format!("select count(*) from credentials where user_id = '{}' and hashed_password like ", tenant.user_id);
+    assert_eq!(app.number(&(hash + "'$argon2id$v=19$m=19456,t=2,p=1$%'")).await, 1);
+}
+
+#[tokio::test]
+async fn the_free_quota_follows_its_setting() {
+    let app = App::with(&[("FREE_QUOTA_LIMIT", "3")]).await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    assert_eq!(app.get("/api/v1/quota/status").by(&tenant).await.data(200)["free_quota_limit"], 3);
+}
+
+#[tokio::test]
+async fn an_address_is_taken_in_any_case() {
+    let app = App::start().await;
+    let email = new_address();
+    app.post(SIGNUP).json(&signup(&email)).await.data(201);
+    for again in [email.clone(), email.to_uppercase(), format!("  {email} ")] {
+        app.post(SIGNUP).json(&signup(&again)).await.refused(409, "email_taken");
+    }
+    assert_eq!(app.number("select count(*) from customers").await, 1);
+}
+
+#[tokio::test]
+async fn of_twenty_sign_ups_at_once_with_one_address_one_wins_and_nothing_is_half_made() {
+    let app = App::start().await;
+    let email = new_address();
+    let mut calls = JoinSet::new();
+    for _ in 0..20 {
+        calls.spawn(app.post(SIGNUP).json(&signup(&email)).into_future());
+    }
+    let mut made = 0;
+    for answer in calls.join_all().await {
+        if answer.status == 201 {
+            answer.data(201);
+            made += 1;
+        } else {
+            answer.refused(409, "email_taken");
+        }
+    }
+    assert_eq!(made, 1);
+    for table in [
+        "users", "credentials", "user_settings", "profiles", "refresh_sessions", "customers", "customer_members",
+        "company_mapping", "company_rag_configs",
+    ] {
+        assert_eq!(app.number(&format!("select count(*) from {table}")).await, 1, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn companies_of_one_name_get_different_ids_also_at_once() {
+    let app = App::start().await;
+    let mut calls = JoinSet::new();
+    for _ in 0..5 {
+        calls.spawn(app.post(SIGNUP).json(&signup(&new_address())).into_future());
+    }
+    let mut ids: Vec<_> =
+        calls.join_all().await.into_iter().map(|answer| Tenant::of(&answer.data(201)).company_id).collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 5, "{ids:?}");
+    assert!(ids.iter().all(|id| id.starts_with("comptoir-baobab")), "{ids:?}");
+}
+
+#[tokio::test]
+async fn every_wrong_field_is_named() {
+    let app = App::start().await;
+    let long = |length| "x".repeat(length);
+    for (field, value) in [
+        ("email", json!("nobody")),
+        ("email", json!("")),
+        ("email", json!("a b@example.com")),
+        ("email", json!("a\u{0}b@example.com")),
+        ("email", json!("a@example.com\nBcc: b@example.com")),
+        ("email", json!(format!("a@{}.com", long(320)))),
+        ("email", json!(17)),
+        ("email", json!(null)),
+        ("password", json!("too short")),
+        ("password", json!(long(1025))),
+        ("password", json!(["a", "list"])),
+        ("company_name", json!("")),
+        ("company_name", json!("   ")),
+        ("company_name", json!("Comptoir\u{0}Baobab")),
+        ("company_name", json!("Comptoir\u{1b}[2J")),
+        ("company_name", json!(long(201))),
+        ("company_name", json!({})),
+        ("full_name", json!("Awa\u{0}")),
+        ("full_name", json!(long(256))),
+        ("full_name", json!("")),
+    ] {
+        let mut body = signup(&new_address());
+        body[field] = value.clone();
+        let answer = app.post(SIGNUP).json(&body).await;
+        assert_eq!(answer.status, 422, "{field} {value}: {}", answer.text);
+        answer.names(&[field]);
+    }
+    for field in ["email", "password"] {
+        let mut body = signup(&new_address());
+        body.as_object_mut().unwrap().remove(field);
+        app.post(SIGNUP).json(&body).await.names(&[field]);
+    }
+    assert_eq!(app.number("select count(*) from users").await, 0);
+}
+
+#[tokio::test]
+async fn a_company_or_an_invitation_is_needed_but_not_both() {
+    let app = App::start().await;
+    let body = json!({ "email": new_address(), "password": PASSWORD });
+    app.post(SIGNUP).json(&body).await.names(&["company_name"]);
+    let mut both = signup(&new_address());
+    both["invitation"] = "token".into();
+    app.post(SIGNUP).json(&both).await.names(&["invitation"]);
+}
+
+#[tokio::test]
+async fn names_of_other_scripts_are_kept_as_they_are() {
+    let app = App::start().await;
+    for name in ["東京商店", "متجر", "L'Épicerie d'Awa & Fils", "🥭 Mangue"] {
+        let mut body = signup(&new_address());
+        body["company_name"] = name.into();
+        assert_eq!(app.post(SIGNUP).json(&body).await.data(201)["customer"]["name"], name);
+    }
+}
+
+#[tokio::test]
+async fn an_invitation_works_once() {
+    let app = App::start().await;
+    let owner = app.sign_up("Comptoir Baobab").await;
+    let invitation = app.invite(&owner, "1 day").await;
+    let join = || json!({ "email": new_address(), "password": PASSWORD, "invitation": invitation });
+
+    let mut calls = JoinSet::new();
+    for _ in 0..4 {
+        calls.spawn(app.post(SIGNUP).json(&join()).into_future());
+    }
+    let (joined, refused): (Vec<_>, Vec<_>) =
+        calls.join_all().await.into_iter().partition(|answer| answer.status == 201);
+
+    let [joined] = <[_; 1]>::try_from(joined).unwrap();
+    let support = Tenant::of(&joined.data(201));
+    assert_eq!(support.customer_id, owner.customer_id);
+    refused.into_iter().for_each(|answer| answer.names(&["invitation"]));
+    app.post(SIGNUP).json(&join()).await.names(&["invitation"]);
+    // Who was refused has no account, and can try again with another invitation.
+    assert_eq!(app.number("select count(*) from users").await, 2);
+    let role = format!(
+        "select count(*) from customer_members where user_id = '{}' and role = 'support'",
+        support.user_id
+    );
+    assert_eq!(app.number(&role).await, 1);
+}
+
+#[tokio::test]
+async fn an_invitation_runs_out_and_may_be_for_one_address_alone() {
+    let app = App::start().await;
+    let owner = app.sign_up("Comptoir Baobab").await;
+    let mut body = json!({ "email": new_address(), "password": PASSWORD });
+    body["invitation"] = app.invite(&owner, "-1 second").await.into();
+    app.post(SIGNUP).json(&body).await.names(&["invitation"]);
+    for unknown in ["", "unknown", "nul\u{0}", &Uuid::new_v4().to_string()] {
+        body["invitation"] = unknown.into();
+        app.post(SIGNUP).json(&body).await.names(&["invitation"]);
+    }
+
+    let invitation = app.invite(&owner, "1 day").await;
+    app.sql("update invitations set email = 'awa@example.com'").await;
+    body["invitation"] = invitation.into();
+    app.post(SIGNUP).json(&body).await.names(&["invitation"]);
+    body["email"] = "Awa@Example.com".into();
+    app.post(SIGNUP).json(&body).await.data(201);
+}
+
+#[tokio::test]
+async fn what_is_no_json_is_refused_before_anything_else() {
+    let app = App::start().await;
+    for body in ["", "{", "nonsense", r#"{"email":"a@example.com"} {}"#, "{\"email\": \"\u{1}\"}", r#"{"email":"\ud800"}"#] {
+        app.post(SIGNUP).raw_json(body).await.refused(400, "malformed_json");
+    }
+    app.post(SIGNUP).raw_json(b"{\"email\":\"\xff\xfe\"}".to_vec()).await.refused(400, "malformed_json");
+    app.post(SIGNUP).raw_json("[]").await.refused(422, "validation_failed");
+    app.post(SIGNUP).raw_json("null").await.refused(422, "validation_failed");
+    let deep = "[".repeat(100_000);
+    app.post(SIGNUP).raw_json(deep).await.refused(422, "validation_failed");
+    let nested = format!("{{\"extra\":{}", "[".repeat(100_000));
+    app.post(SIGNUP).raw_json(nested).await.refused(400, "malformed_json");
+}
+
+#[tokio::test]
+async fn only_json_is_taken_and_only_so_much_of_it() {
+    let app = App::start().await;
+    let body = signup(&new_address()).to_string();
+    for kind in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", "multipart/form-data; boundary=x"] {
+        app.post(SIGNUP).body(kind, body.clone()).await.refused(415, "unsupported_media_type");
+    }
+    app.post(SIGNUP).await.refused(415, "unsupported_media_type");
+
+    let mut large = signup(&new_address());
+    large["company_name"] = "x".repeat(256 * 1024).into();
+    let details = app.post(SIGNUP).json(&large).await.refused(413, "payload_too_large");
+    assert_eq!(details["limit_bytes"], 256 * 1024);
+
+    app.post(SIGNUP).body("Application/JSON; charset=utf-8", body).await.data(201);
+}

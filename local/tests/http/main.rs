@@ -1,0 +1,36 @@
+//! The product over HTTP: the real gateway, PostgreSQL, and a stand-in for S3 and SQS. Each test has a stack of its own.
+//!
+//! The same files are two programs: `http`, and `http_through_pgbouncer` with a transaction pooler before the database.
+
+#[cfg(test)]
+mod auth;
+#[cfg(test)]
+mod documents;
+#[cfg(test)]
+mod health;
+#[cfg(test)]
+mod hostile_pdfs;
+#[cfg(test)]
+mod ingestion;
+#[cfg(test)]
+mod jwks;
+#[cfg(test)]
+mod maintenance;
+#[cfg(test)]
+mod outages;
+#[cfg(test)]
+mod query;
+#[cfg(test)]
+mod quota;
+#[cfg(test)]
+mod routing;
+#[cfg(test)]
+mod sessions;
+#[cfg(test)]
+mod supabase;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod tokens;
+#[cfg(test)]
+mod uploads;

@@ -1,0 +1,73 @@
+//! What no function serves, and browsers that ask first.
+
+use reqwest::Method;
+
+use super::support::App;
+
+#[tokio::test]
+async fn unknown_paths_are_not_found_in_the_envelope() {
+    let app = App::start().await;
+    for path in ["/", "/api/v1", "/api/v1/unknown", "/api/v1/documents/", "/health/", "/api/v1/documents/a/b/c"] {
+        app.get(path).await.refused(404, "not_found");
+        app.post(path).raw_json("{").await.refused(404, "not_found");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_method_is_told_the_right_ones() {
+    let app = App::start().await;
+    for (method, path, allowed) in [
+        (Method::DELETE, "/health", &["GET"][..]),
+        (Method::GET, "/api/v1/auth/signup", &["POST"]),
+        (Method::PUT, "/api/v1/documents/0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", &["GET", "DELETE"]),
+        (Method::PATCH, "/v1/quota/0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", &["GET"]),
+        (Method::DELETE, "/api/v1/query", &["POST"]),
+    ] {
+        let answer = app.call(method.clone(), path).await;
+        let allow = answer.header("allow").to_owned();
+        answer.refused(405, "method_not_allowed");
+        for method in allowed {
+            assert!(allow.split(',').any(|offered| offered.trim() == *method), "{method} {path}: {allow}");
+        }
+        assert!(!allow.contains(method.as_str()), "{path}: {allow}");
+    }
+}
+
+#[tokio::test]
+async fn browsers_may_call_from_the_origins_of_the_setting() {
+    let app = App::with(&[("CORS_ORIGINS", "https://app.example.com,https://admin.example.com")]).await;
+    let preflight = |origin: &str| {
+        app.call(Method::OPTIONS, "/api/v1/query")
+            .header("origin", origin)
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "authorization,content-type")
+    };
+
+    let allowed = preflight("https://admin.example.com").await;
+    assert_eq!(allowed.status, 200, "{}", allowed.text);
+    assert_eq!(allowed.header("access-control-allow-origin"), "https://admin.example.com");
+    assert!(allowed.header("access-control-allow-methods").contains("POST"));
+    let headers = allowed.header("access-control-allow-headers");
+    for name in ["authorization", "content-type", "x-customer-id", "idempotency-key"] {
+        assert!(headers.contains(name), "{headers}");
+    }
+    // Tokens travel in a header: a cookie never has to.
+    assert_eq!(allowed.header("access-control-allow-credentials"), "");
+
+    let foreign = preflight("https://evil.example.com").await;
+    assert_eq!(foreign.header("access-control-allow-origin"), "");
+
+    // A refusal is readable too.
+    let refused = app.post("/api/v1/query").header("origin", "https://app.example.com").await;
+    assert_eq!(refused.header("access-control-allow-origin"), "https://app.example.com");
+    assert!(refused.header("access-control-expose-headers").contains("x-request-id"));
+    refused.refused(401, "unauthorized");
+}
+
+#[tokio::test]
+async fn without_the_setting_no_origin_is_allowed() {
+    let app = App::start().await;
+    let answer = app.get("/health").header("origin", "https://app.example.com").await;
+    assert_eq!(answer.header("access-control-allow-origin"), "");
+    answer.bare(200);
+}
