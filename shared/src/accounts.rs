@@ -197,6 +197,10 @@ pub struct Credentials {
 /// # Errors
 /// The database's.
 pub async fn find_credentials(tx: &mut SystemTx, email: &str) -> sqlx::Result<Option<Credentials>> {
+    if email.contains('\0') {
+        // Nobody has such an address, and PostgreSQL would not even take it.
+        return Ok(None);
+    }
     sqlx::query_as!(
         Credentials,
         r#"

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::support::{App, Answer, PASSWORD, Tenant};
+use super::support::{Answer, App, PASSWORD, Tenant};
 
 const NEW_PASSWORD: &str = "another horse, another battery";
 

@@ -18,9 +18,9 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 pub(crate) use self::{
     answer::Answer,
     call::Call,
+    documents::{Place, file, fixture, long_pdf, pdf, place, small_pdf},
     proxy::Proxy,
     tenant::{PASSWORD, Tenant, new_address},
-    documents::{Place, file, fixture, long_pdf, pdf, place, small_pdf},
     tokens::in_seconds,
     wait::{SOON, wait_until},
 };

@@ -60,7 +60,8 @@ pub(crate) fn small_pdf(text: &str) -> Vec<u8> {
 
 /// A PDF that gives more chunks than are stored in one batch.
 pub(crate) fn long_pdf() -> Vec<u8> {
-    let line = |page: usize, line: usize| format!("Item {page}-{line} of the catalogue is kept on shelf {}.", page * line);
+    let line =
+        |page: usize, line: usize| format!("Item {page}-{line} of the catalogue is kept on shelf {}.", page * line);
     let page = |page: usize| (1..60).map(|number| line(page, number)).collect::<Vec<_>>().join("\n");
     pdf(&(1..60).map(page).collect::<Vec<_>>())
 }

@@ -19,8 +19,11 @@ pub(super) async fn settings() -> SettingsMap {
     }
     // `{database}` becomes the name of each test's own.
     let direct = testing::urls("{database}").await.unwrap();
-    let start = || testing::pooler(&[&direct.app, &direct.system], BACKENDS);
-    let pooler = POOLER.get_or_init(async || start().await.unwrap().unwrap_or_else(|| leave_out())).await;
+    let start = async || {
+        let started = testing::pooler(&[&direct.app, &direct.system], BACKENDS).await;
+        started.unwrap().unwrap_or_else(|| leave_out())
+    };
+    let pooler = POOLER.get_or_init(start).await;
     SettingsMap::from([
         ("DATABASE_URL".to_owned(), pooler.url(&direct.app)),
         ("SYSTEM_DATABASE_URL".to_owned(), pooler.url(&direct.system)),
