@@ -1,12 +1,12 @@
-"""S3, SQS and Secrets Manager on the loopback interface: moto, whose memory of S3 objects is kept on disk.
+"""S3, SQS and Secrets Manager on the loopback interface: moto, with objects and messages kept on disk.
 
     aws_stand_in.py [FOLDER]
 
 Prints its port when it takes requests, and ends when its standard input does, so that it never outlives the stack.
 
-With FOLDER, an object is on disk before its upload is answered, and stands again at the next start. What else moto
-knows (queues, secrets, messages under way) is made again by the stack; a message that was lost with a restart is sent
-again by maintenance, as one that SQS loses.
+With FOLDER, an object or a message is on disk before its request is answered, and stands again at the next start, even
+after a kill. Messages may then come twice, as from SQS. What else moto knows (the queues themselves, the secrets) is made
+again by the stack.
 """
 
 import hashlib
@@ -21,10 +21,12 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.s3 import models
 from moto.s3.utils import _VersionedKeyStore
+from moto.sqs.models import Message, Queue, SQSBackend
 from werkzeug.serving import make_server
 
 REGION = "us-east-1"
-SUFFIX = ".object"
+OBJECT = ".object"
+MESSAGE = ".message"
 
 
 class Touched(threading.local):
@@ -68,53 +70,101 @@ def note_changes():
     models.FakeBucket.__init__ = make_noting
 
 
-def path_of(folder, bucket, key):
-    # The name of an object may be longer than that of a file, and hold anything.
-    return folder / bucket / (hashlib.sha256(key.encode()).hexdigest() + SUFFIX)
-
-
-def sync(folder):
-    descriptor = os.open(folder, os.O_RDONLY)
+def write(path, *parts):
+    """Writes a file whole or not at all, and not only into the page cache."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_suffix(f".{threading.get_ident()}.new")
+    with open(new, "wb") as file:
+        file.writelines(parts)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(new, path)
+    folder = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        os.fsync(folder)
     finally:
-        os.close(descriptor)
+        os.close(folder)
 
 
-def save(folder):
+def files(folder, suffix):
+    """The files of a folder. What a kill cut short is removed: its request was never answered."""
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if path.suffix == suffix:
+            yield path
+        else:
+            path.unlink()
+
+
+def save_objects(folder):
     """Brings the disk up to what the request has changed: one file an object, a line of JSON before its bytes."""
     changes, touched.keys = touched.keys, {}
     for (bucket, key), keys in changes.items():
-        path = path_of(folder, bucket, key)
+        # The name of an object may be longer than that of a file, and hold anything.
+        path = folder / bucket / (hashlib.sha256(key.encode()).hexdigest() + OBJECT)
         value = keys.get(key)
-        if not isinstance(value, models.FakeKey):  # gone, or a delete marker
+        if isinstance(value, models.FakeKey):
+            header = json.dumps({"key": key, "metadata": dict(value.metadata)})
+            write(path, header.encode(), b"\n", value.value)
+        else:  # gone, or a delete marker
             path.unlink(missing_ok=True)
-            continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_suffix(f".{threading.get_ident()}.new")
-        with open(new, "wb") as file:
-            file.write(json.dumps({"key": key, "metadata": dict(value.metadata)}).encode() + b"\n")
-            file.write(value.value)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, path)
-        sync(path.parent)
 
 
-def restore(folder):
+def restore_objects(folder):
     """Puts the objects on disk back into moto."""
     backend = models.s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
-    for bucket in sorted(path for path in folder.iterdir() if path.is_dir()):
+    for bucket in sorted(folder.iterdir()):
         backend.create_bucket(bucket.name, REGION)
-        for path in bucket.iterdir():
-            if path.suffix != SUFFIX:  # cut short: its upload was never answered
-                path.unlink()
-                continue
+        for path in files(bucket, OBJECT):
             with open(path, "rb") as file:
                 header = json.loads(file.readline())
                 value = backend.put_object(bucket.name, header["key"], file.read())
             value.set_metadata(header["metadata"], replace=True)
     touched.keys.clear()
+
+
+def delete_alone():
+    """Makes moto delete messages under the lock that it adds them under: it replaces the list, and would lose those
+    that are added meanwhile."""
+    delete = Queue.delete_message
+
+    def delete_message(self, receipt_handle):
+        with self._messages_lock:
+            delete(self, receipt_handle)
+
+    Queue.delete_message = delete_message
+
+
+def keep_messages(folder):
+    """Makes queues write each message down before they hand it out, and forget it when it is deleted."""
+    add, delete, create = Queue.add_message, Queue.delete_message, SQSBackend.create_queue
+
+    def path_of(message_id):
+        return folder / (message_id + MESSAGE)
+
+    def add_message(self, message):
+        # Moved to another queue, such as a dead-letter queue, it replaces itself.
+        write(path_of(message.id), json.dumps({"queue": self.name, "body": message.body}).encode())
+        add(self, message)
+
+    def delete_message(self, receipt_handle):
+        gone = [message.id for message in self._messages if message.had_receipt_handle(receipt_handle)]
+        delete(self, receipt_handle)
+        for message_id in gone:
+            path_of(message_id).unlink(missing_ok=True)
+
+    def create_queue(self, name, *args, **kwargs):
+        known = name in self.queues
+        queue = create(self, name, *args, **kwargs)
+        for path in [] if known else kept:
+            content = json.loads(path.read_bytes())
+            if content["queue"] == name:
+                message = Message(path.stem, content["body"])
+                message.mark_sent(0)
+                queue._messages.append(message)
+        return queue
+
+    kept = list(files(folder, MESSAGE))
+    Queue.add_message, Queue.delete_message, SQSBackend.create_queue = add_message, delete_message, create_queue
 
 
 def end_with_parent():
@@ -125,15 +175,18 @@ def end_with_parent():
 def main():
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     app = DomainDispatcherApplication(create_backend_app)
+    delete_alone()
     if len(sys.argv) > 1:
-        folder = Path(sys.argv[1])
-        folder.mkdir(parents=True, exist_ok=True)
+        objects, messages = Path(sys.argv[1], "objects"), Path(sys.argv[1], "messages")
+        for folder in objects, messages:
+            folder.mkdir(parents=True, exist_ok=True)
         note_changes()
-        restore(folder)
+        restore_objects(objects)
+        keep_messages(messages)
 
         def serve(environ, start_response):
             answer = app(environ, start_response)  # nothing is sent before it returns
-            save(folder)
+            save_objects(objects)
             return answer
     else:
         serve = app

@@ -28,13 +28,13 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// Begins to start the stand-in. With `objects`, what is uploaded is kept in that folder.
+    /// Begins to start the stand-in. With `folder`, objects and messages are kept there.
     ///
     /// # Errors
     /// A program that cannot be run.
-    pub fn start(python: &Python, objects: Option<&Path>, log: &Path) -> Result<Starting> {
+    pub fn start(python: &Python, folder: Option<&Path>, log: &Path) -> Result<Starting> {
         let mut command = python.command();
-        command.arg(root().join("local/python/aws_stand_in.py")).args(objects);
+        command.arg(root().join("local/python/aws_stand_in.py")).args(folder);
         let errors = File::create(log).with_context(|| format!("{} cannot be written", log.display()))?;
         let child = Child::spawn(command.stdout(Stdio::piped()).stderr(errors))?;
         Ok(Starting { child, log: log.to_owned() })

@@ -38,9 +38,9 @@ impl Servers {
         let starting = match external.aws {
             Some(_) => None,
             None => {
-                let objects = (!temporary).then(|| data.join("objects"));
+                let kept = (!temporary).then(|| data.join("aws"));
                 let log = data.join(if temporary { "aws-test.log" } else { "aws.log" });
-                Some(Aws::start(&python, objects.as_deref(), &log)?)
+                Some(Aws::start(&python, kept.as_deref(), &log)?)
             }
         };
         let postgres = match external.database {

@@ -153,7 +153,8 @@ impl Stack {
     /// The first function that does not start.
     pub async fn start_functions(&self) -> Result<()> {
         let mut starts = JoinSet::new();
-        for lambda in self.lambdas.values().cloned() {
+        for lambda in self.lambdas.values() {
+            let lambda = Arc::clone(lambda);
             starts.spawn(async move { lambda.start().await.map(|_| ()) });
         }
         for started in starts.join_all().await {
