@@ -94,23 +94,7 @@ impl Db {
     pub(crate) async fn identify(&self, function: &'static str, ids: &[Option<Uuid>]) -> sqlx::Result<Vec<PgRow>> {
         let ids: Vec<_> = ids.iter().map(|id| id.map_or_else(|| "null".to_owned(), |id| format!("'{id}'"))).collect();
         let statement = format!("select * from {function}({})", ids.join(", "));
-        let ask = async || {
-            let mut connection = Connection::acquire(&self.0).await?;
-            let rows = sqlx::raw_sql(AssertSqlSafe(statement.clone())).fetch_all(&mut **connection.get()?).await;
-            // An error of the server leaves the connection usable; a broken one is not given back.
-            if matches!(rows, Ok(_) | Err(sqlx::Error::Database(_))) {
-                connection.release();
-            }
-            rows
-        };
-        within(TENANT_DEADLINE, async {
-            match ask().await {
-                // The function may have been frozen for an hour since: its connection is then dead. Reading repeats.
-                Err(error) if is_broken(&error) => ask().await,
-                rows => rows,
-            }
-        })
-        .await
+        within(TENANT_DEADLINE, on_a_living_connection(&self.0, || ask(&self.0, &statement))).await
     }
 
     /// The role of a user beyond any tenant, `users.role`; `None` when there is no such user.
@@ -181,12 +165,9 @@ where
     E: From<ApiError>,
 {
     let run = async {
-        let connection = match Connection::begin(pool, &begin).await {
-            // Nothing was written yet, and the usual reason is a connection that died while the function was frozen.
-            Err(error) if is_broken(&error) => Connection::begin(pool, &begin).await,
-            begun => begun,
-        }
-        .map_err(ApiError::from)?;
+        let begun = on_a_living_connection(pool, || Connection::begin(pool, &begin));
+        // However long the work may take: a database that does not even begin is away.
+        let connection = within(TENANT_DEADLINE, begun).await.map_err(ApiError::from)?;
         let mut tx = Tx { connection, scope };
         match work(&mut tx).await {
             Ok(value) => {
@@ -204,6 +185,36 @@ where
         // The connection was dropped with the future, unreleased, so it is closed and the server rolls back.
         Err(elapsed) => Err(ApiError::unavailable().because(elapsed).into()),
     }
+}
+
+/// Runs one statement in the simple protocol, outside of any transaction.
+async fn ask(pool: &PgPool, statement: &str) -> sqlx::Result<Vec<PgRow>> {
+    let mut connection = Connection::acquire(pool).await?;
+    let rows = sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).fetch_all(&mut **connection.get()?).await;
+    // An error of the server leaves the connection usable, unless it says good-bye.
+    let is_usable = match &rows {
+        Ok(_) => true,
+        Err(error) => matches!(error, sqlx::Error::Database(_)) && !is_broken(error),
+    };
+    if is_usable {
+        connection.release();
+    }
+    rows
+}
+
+/// Repeats what has written nothing yet, when it fails with its connection. After a restart of the server, or an hour in
+/// which the function was frozen, all pooled connections are dead: as many tries, and one on a new connection.
+async fn on_a_living_connection<T, F>(pool: &PgPool, attempt: impl Fn() -> F) -> sqlx::Result<T>
+where
+    F: Future<Output = sqlx::Result<T>>,
+{
+    for _ in 0..pool.options().get_max_connections() {
+        match attempt().await {
+            Err(error) if is_broken(&error) => {}
+            outcome => return outcome,
+        }
+    }
+    attempt().await
 }
 
 async fn within<T>(deadline: Duration, work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {

@@ -60,8 +60,7 @@ impl Pooler {
                 account.own(&path)?;
                 Ok(path)
             };
-            let users: String =
-                roles.iter().map(|(role, password)| format!("\"{role}\" \"{password}\"\n")).collect();
+            let users: String = roles.iter().map(|(role, password)| format!("\"{role}\" \"{password}\"\n")).collect();
             let users = write("users.txt", users)?;
             let mut settings = format!(
                 "[databases]\n* = host=127.0.0.1 port={server}\n\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\

@@ -92,7 +92,10 @@ async fn wire(mut client: TcpStream, mut server: TcpStream, fault: Fault, faults
                         // Both sockets stay open until the test ends.
                         return std::future::pending().await;
                     }
-                    Fault::AnswerLost(text) if holds(text) && faults.fetch_add(1, Ordering::SeqCst) == 0 => {
+                    Fault::AnswerLost(text)
+                        if holds(text)
+                            && faults.compare_exchange(0, 1, Ordering::SeqCst, Ordering::SeqCst).is_ok() =>
+                    {
                         server.write_all(&sent[..count]).await.unwrap();
                         // Its first bytes say that it did it.
                         let _ = server.read(&mut answered).await;

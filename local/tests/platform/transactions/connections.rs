@@ -68,7 +68,6 @@ async fn a_connection_killed_in_mid_transaction_is_an_error_and_nothing_is_repea
     let mut admin = route.admin().await;
     let tenant = seed::tenant(&mut admin, "a", 8).await;
     let db = route.db(1);
-    let mut killer = route.admin().await;
     let mut runs = 0;
     let outcome: Result<(), ApiError> = db
         .tenant(tenant.customer, async |tx| {
@@ -77,7 +76,7 @@ async fn a_connection_killed_in_mid_transaction_is_an_error_and_nothing_is_repea
                 .bind(tx.tenant())
                 .execute(&mut *tx)
                 .await?;
-            assert!(watch::kill_all(&mut killer).await > 0);
+            assert!(watch::kill_all(&mut admin).await > 0);
             sqlx::query("select 1").execute(&mut *tx).await?;
             Ok(())
         })
@@ -160,10 +159,8 @@ async fn an_open_connection_that_falls_silent_is_503_within_five_seconds() {
     let mut admin = route.admin().await;
     let tenant = seed::tenant(&mut admin, "a", 8).await;
     let proxy = Proxy::start(&route.database.urls.app, Fault::Silent("begin")).await;
-    let (db, system) = (
-        route::db(&proxy.url(&route.database.urls.app), 1),
-        route::system(&proxy.url(&route.database.urls.system), 1),
-    );
+    let (db, system) =
+        (route::db(&proxy.url(&route.database.urls.app), 1), route::system(&proxy.url(&route.database.urls.system), 1));
     let started = Instant::now();
     let tenant = async {
         let outcome: Result<(), ApiError> = db.tenant(tenant.customer, async |_| Ok(())).await;

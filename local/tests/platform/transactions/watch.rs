@@ -42,7 +42,9 @@ pub(crate) async fn kill_all(admin: &mut PgConnection) -> usize {
     for (pid, _, _) in &before {
         sqlx::query("select pg_terminate_backend($1)").bind(pid).execute(&mut *admin).await.unwrap();
     }
-    until(admin, Duration::from_secs(5), |now| now.iter().all(|(pid, _, _)| before.iter().all(|(old, _, _)| old != pid)))
-        .await;
+    until(admin, Duration::from_secs(5), |now| {
+        now.iter().all(|(pid, _, _)| before.iter().all(|(old, _, _)| old != pid))
+    })
+    .await;
     before.len()
 }
