@@ -80,7 +80,8 @@ struct Running {
 
 impl Running {
     async fn new(demo: &Value) -> Result<Self> {
-        let text = |name: &str| demo[name].as_str().map(str::to_owned).with_context(|| format!("no {name} in the file"));
+        let text =
+            |name: &str| demo[name].as_str().map(str::to_owned).with_context(|| format!("no {name} in the file"));
         let base_url = text("base_url")?;
         let http = Client::builder().timeout(Duration::from_secs(60)).build()?;
         let body = json!({
@@ -101,7 +102,13 @@ impl Running {
         if file.is_empty() {
             // Nothing can be announced: the API refuses a size of 0 by 422.
             let took = started.elapsed();
-            return Ok(Outcome { entry, status: "refused".to_owned(), code: Some("corrupt".to_owned()), recall: None, took });
+            return Ok(Outcome {
+                entry,
+                status: "refused".to_owned(),
+                code: Some("corrupt".to_owned()),
+                recall: None,
+                took,
+            });
         }
         let id = self.upload(&entry.file, file).await?;
         let document = self.wait(id).await?;
@@ -148,7 +155,8 @@ impl Running {
 
     /// Chunks overlap where headings are repeated; for the recall of words that does not matter.
     async fn text(&mut self, id: Uuid) -> Result<String> {
-        let statement = "select string_agg(text_chunk, ' ' order by chunk_index) from document_chunks where document_id = $1";
+        let statement =
+            "select string_agg(text_chunk, ' ' order by chunk_index) from document_chunks where document_id = $1";
         let text: Option<String> = sqlx::query_scalar(statement).bind(id).fetch_one(&mut self.admin).await?;
         Ok(text.unwrap_or_default())
     }

@@ -36,7 +36,7 @@ impl Default for Limits {
         Self {
             memory_bytes: 512 * 1024 * 1024,
             wall: Duration::from_secs(55),
-            cpu: Duration::from_secs(50),
+            cpu: Duration::from_secs(30),
             max_pages: 200,
             max_output_bytes: 32 * 1024 * 1024,
         }

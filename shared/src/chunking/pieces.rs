@@ -14,6 +14,9 @@ const HEADING_WORDS: usize = 14;
 /// Lines that fill less than this part of the longest one on average are rows, not prose.
 const RAGGED: f64 = 0.7;
 
+/// That many lines may make a table or a list.
+const ROWS: usize = 3;
+
 /// A line that stands at the head or foot of this many pages belongs to none of them.
 const RUNNING_PAGES: usize = 3;
 
@@ -52,9 +55,30 @@ impl Piece {
 pub(super) fn of_pages(pages: &[Page]) -> impl Iterator<Item = Vec<Block>> {
     let running = running_lines(pages);
     pages.iter().map(move |page| {
-        let blocks = page.text.split("\n\n").filter(|block| !block.trim().is_empty());
-        blocks.map(|block| to_block(page.number, block, &running)).collect()
+        let blocks = grouped(&page.text).into_iter();
+        blocks.map(|lines| to_block(page.number, &lines, &running)).collect()
     })
+}
+
+/// Returns the lines of each block. A table with wide rows comes as many blocks of one line, which
+/// would pass for headings: such a run is one block.
+fn grouped(text: &str) -> Vec<Vec<&str>> {
+    let blocks: Vec<Vec<&str>> = text.split("\n\n").map(lines).filter(|lines| !lines.is_empty()).collect();
+    let runs = blocks.chunk_by(|above, below| is_row(above) && is_row(below));
+    runs.flat_map(|run| match run.len() {
+        ..ROWS => run.to_vec(),
+        _ => vec![run.concat()],
+    })
+    .collect()
+}
+
+/// Whether a block is one short line that does not end like a sentence.
+fn is_row(lines: &[&str]) -> bool {
+    matches!(lines, [line] if is_short(line) && !line.ends_with(['.', '!', '?', ':']))
+}
+
+fn lines(block: &str) -> Vec<&str> {
+    block.lines().map(str::trim).filter(|line| !line.is_empty()).collect()
 }
 
 /// Whether a sentence ends with this character.
@@ -62,15 +86,18 @@ pub(super) fn ends_sentence(c: char) -> bool {
     matches!(c, '.' | '!' | '?' | '…' | ':' | ';' | '»' | '"' | '”' | ')' | '。' | '！' | '？' | '؟')
 }
 
-fn to_block(page: u32, text: &str, running: &HashMap<String, usize>) -> Block {
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let kind = match lines.as_slice() {
-        [line] if running.get(&without_digits(line)).is_some_and(|&n| n >= RUNNING_PAGES) => Kind::Prose,
+fn to_block(page: u32, lines: &[&str], running: &HashMap<String, usize>) -> Block {
+    let is_running = |line: &str| {
+        let pages = running.get(&without_digits(line));
+        pages.is_some_and(|&pages| pages >= RUNNING_PAGES)
+    };
+    let kind = match lines {
+        [line] if is_running(line) => Kind::Prose,
         [line] if is_heading(line) => Kind::Heading,
         lines if are_rows(lines) => Kind::Rows,
         _ => Kind::Prose,
     };
-    let header = match lines.as_slice() {
+    let header = match lines {
         [first, rest @ ..] if kind == Kind::Rows && is_header(first, rest) => Some((*first).to_owned()),
         _ => None,
     };
@@ -81,7 +108,7 @@ fn to_block(page: u32, text: &str, running: &HashMap<String, usize>) -> Block {
         }
     };
     if kind == Kind::Rows {
-        lines.into_iter().for_each(add);
+        lines.iter().copied().for_each(add);
     } else {
         // A line break would end a sentence.
         lines.join(" ").split_sentence_bounds().for_each(&mut add);
@@ -95,16 +122,20 @@ fn is_heading(line: &str) -> bool {
     let digits = line.chars().filter(char::is_ascii_digit).count();
     let begins = line.chars().next().is_some_and(|c| c.is_uppercase() || c.is_ascii_digit());
     let ends = line.chars().next_back().is_some_and(|c| c == '?' || c.is_alphanumeric() || c == ')');
-    begins
-        && ends
-        && letters > digits.max(2)
-        && line.chars().nth(HEADING_CHARS).is_none()
-        && line.split_whitespace().nth(HEADING_WORDS).is_none()
+    begins && ends && letters > digits.max(2) && is_short(line) && line.split_whitespace().nth(HEADING_WORDS).is_none()
+}
+
+fn is_short(line: &str) -> bool {
+    line.chars().nth(HEADING_CHARS).is_none()
 }
 
 fn are_rows(lines: &[&str]) -> bool {
     let items = lines.iter().filter(|line| is_item(line)).count();
     if items >= 2 && items * 3 >= lines.len() {
+        return true;
+    }
+    let begins = |line: &&&str| line.starts_with(|c: char| c.is_uppercase() || c.is_ascii_digit());
+    if lines.len() >= ROWS && lines.iter().filter(begins).count() * 4 >= lines.len() * 3 {
         return true;
     }
     // The last line of a paragraph may be as short as it likes.
@@ -127,7 +158,7 @@ fn is_item(line: &str) -> bool {
 fn is_header(first: &str, rest: &[&str]) -> bool {
     let numeric = |line: &&&str| line.contains(|c: char| c.is_ascii_digit());
     rest.len() >= 2
-        && first.chars().nth(HEADING_CHARS).is_none()
+        && is_short(first)
         && !is_item(first)
         && !numeric(&&first)
         && rest.iter().filter(numeric).count() * 2 > rest.len()

@@ -9,10 +9,10 @@ use std::collections::HashMap;
 const GRAMS: std::ops::RangeInclusive<usize> = 3..=5;
 
 /// The weight of all parts of a word together, where the word itself weighs 1.
-const GRAMS_WEIGHT: f32 = 0.9;
+const GRAMS_WEIGHT: f32 = 1.2;
 
 /// How fast repetition wears off: twice the same is not twice as much.
-const REPETITION: f32 = 0.8;
+const REPETITION: f32 = 0.5;
 
 /// Words are cut after this many characters: no language has longer ones, hostile files do.
 const WORD_CHARS: usize = 40;

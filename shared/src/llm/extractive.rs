@@ -1,5 +1,7 @@
 //! Answers without a model: the sentences of the best passages that cover the question, quoted with file and page.
 
+mod numbers;
+
 use std::collections::{BTreeSet, HashMap};
 
 use rust_stemmers::{Algorithm, Stemmer};
@@ -14,33 +16,40 @@ use crate::{
 
 /// The name that answers carry.
 const MODEL: &str = "extractive-1";
-/// Sentences quoted of one passage.
-const WINDOW: usize = 3;
+/// A quote takes in further sentences until it has this many characters: a heading alone says nothing.
+const QUOTE_CHARS: usize = 240;
 /// A quote is cut after this many characters.
 const LONGEST_QUOTE: usize = 700;
 /// Passages quoted in one answer.
 const MOST_SOURCES: usize = 2;
 /// The part of the question's weight that a quote must cover to count as an answer.
 const ENOUGH: f32 = 0.5;
-/// A second quote must cover nearly as much as the first.
+/// A second quote must be nearly as good as the first.
 const NEARLY: f32 = 0.85;
+/// What a quote without a number is worth to a question that asks for one.
+const WITHOUT_NUMBER: f32 = 0.6;
+/// What the best retrieved passage is worth above one that was hardly found.
+const PRIOR: f32 = 0.2;
 
 /// Answers from passages, or says that they do not say.
 pub(super) fn answer(question: &str, language: Language, passages: &[Passage]) -> Completion {
-    let terms = Terms::of(question, language, passages);
+    let question = Asked::new(question, language, passages);
+    let best_score = passages.iter().map(|passage| passage.score).fold(f64::MIN_POSITIVE, f64::max);
     let mut quotes: Vec<_> = passages
         .iter()
         .enumerate()
-        .filter_map(|(place, passage)| terms.best_quote(&passage.text).map(|(covered, quote)| (place, covered, quote)))
-        .filter(|(_, covered, _)| *covered >= ENOUGH)
+        .filter_map(|(place, passage)| {
+            let prior = 1.0 - PRIOR * (1.0 - (passage.score / best_score) as f32);
+            question.best_quote(&passage.text).map(|quote| (place, quote.worth * prior, quote.text))
+        })
         .collect();
     // The sort is stable: of equals, the better retrieved comes first.
     quotes.sort_by(|left, right| right.1.total_cmp(&left.1));
-    let best = quotes.first().map_or(0.0, |(_, covered, _)| *covered);
+    let best = quotes.first().map_or(0.0, |(_, worth, _)| *worth);
     let mut said = BTreeSet::new();
     let sources: Vec<_> = quotes
         .into_iter()
-        .filter(|(_, covered, quote)| *covered >= best * NEARLY && said.insert(quote.clone()))
+        .filter(|(_, worth, quote)| *worth >= best * NEARLY && said.insert(quote.clone()))
         .take(MOST_SOURCES)
         .map(|(passage, _, quote)| Source { passage, quote })
         .collect();
@@ -61,15 +70,25 @@ fn quoted(quote: &str, filename: &str, page: i32, language: Language) -> String 
     }
 }
 
-/// The words of a question that say what it is about, each with its weight.
-struct Terms {
+/// A question, as it is looked for in passages.
+struct Asked {
+    /// The stems of the words that say what it is about.
     weights: HashMap<String, f32>,
+    /// Whether it asks for a price, a time, an amount.
+    wants_number: bool,
     stemmer: Stemmer,
 }
 
-impl Terms {
+/// A part of a passage.
+struct Quote {
+    /// How well it may answer, from 0 to somewhat over 1.
+    worth: f32,
+    text: String,
+}
+
+impl Asked {
     /// Words that stand in few of the passages say more than those that stand in all.
-    fn of(question: &str, language: Language, passages: &[Passage]) -> Self {
+    fn new(question: &str, language: Language, passages: &[Passage]) -> Self {
         let algorithm = if language == Language::French { Algorithm::French } else { Algorithm::English };
         let stemmer = Stemmer::create(algorithm);
         let standing: Vec<BTreeSet<_>> =
@@ -85,34 +104,50 @@ impl Terms {
                 weights.insert(stem, weight * rarity);
             }
         }
-        Self { weights, stemmer }
+        Self { weights, wants_number: numbers::are_asked_for(&folded), stemmer }
     }
 
-    /// The sentences in a row that cover most of the question, and the part that they cover.
-    fn best_quote(&self, text: &str) -> Option<(f32, String)> {
+    /// The sentences in a row that cover most of the question; `None` where they cover too little.
+    fn best_quote(&self, text: &str) -> Option<Quote> {
         let total: f32 = self.weights.values().sum();
-        if total <= 0.0 {
-            return None;
-        }
         let sentences: Vec<_> = text.unicode_sentences().map(str::trim).filter(|text| !text.is_empty()).collect();
-        let mut best: Option<(f32, String)> = None;
-        for length in 1..=WINDOW {
-            for window in sentences.windows(length) {
-                let quote = window.join(" ");
-                let covered = self.covered(&quote) / total;
-                // A longer quote has to earn its length.
-                if best.as_ref().is_none_or(|(most, _)| covered > most + 0.05) {
-                    best = Some((covered, quote));
-                }
+        let mut best: Option<Quote> = None;
+        for start in 0..sentences.len() {
+            let quote = from(&sentences[start..]);
+            let covered = self.covered(&quote) / total;
+            if covered.is_nan() || covered < ENOUGH {
+                continue;
+            }
+            // Of quotes that cover as much, the one that comes to the point at once.
+            let at_once = 0.1 * self.covered(sentences[start]) / total;
+            let has_number = !self.wants_number || numbers::stand_in(&quote);
+            let worth = (covered + at_once) * if has_number { 1.0 } else { WITHOUT_NUMBER };
+            if best.as_ref().is_none_or(|best| worth > best.worth) {
+                best = Some(Quote { worth, text: shorten(&quote) });
             }
         }
-        best.map(|(covered, quote)| (covered, shorten(&quote)))
+        best
     }
 
     fn covered(&self, text: &str) -> f32 {
         let standing: BTreeSet<_> = stems(text, &self.stemmer).collect();
         self.weights.iter().filter(|(stem, _)| standing.contains(*stem)).map(|(_, weight)| weight).sum()
     }
+}
+
+/// The first sentences, as many as make a quote.
+fn from(sentences: &[&str]) -> String {
+    let mut quote = String::new();
+    for sentence in sentences {
+        if !quote.is_empty() {
+            quote.push(' ');
+        }
+        quote.push_str(sentence);
+        if quote.chars().count() >= QUOTE_CHARS {
+            break;
+        }
+    }
+    quote
 }
 
 fn split(folded: &str) -> impl Iterator<Item = &str> {
@@ -160,7 +195,20 @@ mod tests {
             passage("Bienvenue. La livraison à Abidjan coûte 1 500 FCFA. Elle prend deux jours.", 2),
         ];
         let completion = answer("Combien coûte la livraison à Abidjan ?", Language::French, &passages);
-        assert_eq!(completion.answer.unwrap(), "« La livraison à Abidjan coûte 1 500 FCFA. » (guide.pdf, p. 2)");
+        assert_eq!(
+            completion.answer.unwrap(),
+            "« La livraison à Abidjan coûte 1 500 FCFA. Elle prend deux jours. » (guide.pdf, p. 2)"
+        );
+        assert_eq!(completion.sources[0].passage, 1);
+    }
+
+    #[test]
+    fn who_asks_for_an_amount_gets_a_passage_with_one() {
+        let passages = [
+            passage("Ce guide dit ce que coûte la livraison, à Abidjan et ailleurs.", 1),
+            passage("Frais de livraison\nAbidjan 24 heures 1 500 FCFA\nDakar 6 jours 12 000 FCFA", 2),
+        ];
+        let completion = answer("Combien coûte la livraison à Abidjan ?", Language::French, &passages);
         assert_eq!(completion.sources[0].passage, 1);
     }
 

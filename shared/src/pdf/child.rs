@@ -5,6 +5,7 @@ use nix::sys::resource::{Resource, setrlimit};
 use pdfium_render::prelude::{PdfDocument, PdfPage, Pdfium, PdfiumError, PdfiumInternalError};
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
+use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
 /// The first argument of a program that shall extract: its `main` then calls [`child_main`].
@@ -50,7 +51,7 @@ fn extract<W: Write>(job: &Job, answers: &mut Answers<W>) -> io::Result<()> {
     answers.write(&Answer::Ready)?;
     let mut pdf = Vec::with_capacity(job.pdf_bytes);
     io::stdin().lock().read_to_end(&mut pdf)?;
-    let document = match library.load_pdf_from_byte_slice(&pdf, None) {
+    let document = match guarded(|| library.load_pdf_from_byte_slice(&pdf, None)) {
         Ok(document) => document,
         Err(error) => return answers.write(&refusal(&error)),
     };
@@ -65,7 +66,8 @@ fn write_pages<W: Write>(document: &PdfDocument<'_>, limits: &Limits, answers: &
     }
     let mut readable = 0;
     for (number, index) in (1..=pages).zip(document.pages().as_range()) {
-        let text = document.pages().get(index).and_then(|page| page_text(document, page));
+        let page = guarded(|| document.pages().get(index));
+        let text = page.and_then(|page| page_text(document, page));
         readable += u32::from(text.is_ok());
         // A page that cannot be read is blank; the others keep their numbers.
         answers.write(&Answer::Page(Page { number, text: text.unwrap_or_default() }))?;
@@ -73,11 +75,17 @@ fn write_pages<W: Write>(document: &PdfDocument<'_>, limits: &Limits, answers: &
     answers.write(if readable == 0 { &Answer::Corrupt } else { &Answer::Complete })
 }
 
+/// Makes one call of pdfium. Where memory runs out its C++ throws, which ends the process here: on the way
+/// further up, destructors would wait for a lock that the call still holds.
+pub(super) fn guarded<T>(call: impl FnOnce() -> T) -> T {
+    panic::catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| panic::resume_unwind(panic))
+}
+
 /// Returns the text of a page, with what stands in its form fields.
 fn page_text(document: &PdfDocument<'_>, mut page: PdfPage<'_>) -> Result<String, PdfiumError> {
     if document.form().is_some() && !page.annotations().is_empty() {
         // Field values are drawn beside the page; flattening puts them where they are seen.
-        page.flatten().or_else(|error| match error {
+        guarded(|| page.flatten()).or_else(|error| match error {
             PdfiumError::PageFlattenFailure => Ok(()),
             error => Err(error),
         })?;

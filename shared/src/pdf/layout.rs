@@ -1,10 +1,17 @@
 //! From pdfium's characters to lines and paragraphs. pdfium breaks lines but knows no paragraphs:
 //! they show in the distance between lines and in the size of the type.
 
+use super::child::guarded;
 use pdfium_render::prelude::{PdfPage, PdfPageText, PdfPageTextChar, PdfRect, PdfiumError};
 
 /// A paragraph begins where the distance to the line above is this much larger than is usual.
 const PARAGRAPH_STEP: f32 = 1.3;
+
+/// Distances between the lines of a paragraph, as multiples of the type's size. Less is a superscript.
+const PLAUSIBLE_STEPS: std::ops::Range<f32> = 0.9..4.0;
+
+/// Distances that differ by less than this ratio are the same.
+const ALIKE: f32 = 1.05;
 
 /// Type of another size than this ratio begins a paragraph: a heading, or what follows it.
 const SAME_SIZE: f32 = 0.93;
@@ -27,7 +34,7 @@ struct Line {
 /// Returns the text of a page: lines as they are, paragraphs separated by a blank line. Lines that
 /// stand outside the page, where nobody sees them, are left out.
 pub(super) fn text(page: &PdfPage<'_>) -> Result<String, PdfiumError> {
-    let mut lines = lines(&page.text()?);
+    let mut lines = lines(&guarded(|| page.text())?);
     let visible = page.boundaries().bounding()?.bounds;
     lines.retain(|line| is_within(&visible, line));
     Ok(join(&lines))
@@ -102,21 +109,24 @@ fn join(lines: &[Line]) -> String {
 
 /// A line that stands higher than the one before is in the next column, where paragraphs go on.
 fn begins_paragraph(above: &Line, line: &Line, usual_step: f32) -> bool {
-    let step = above.last_baseline - line.baseline;
     let sizes = (above.size.min(line.size), above.size.max(line.size));
-    step > usual_step * PARAGRAPH_STEP || sizes.0 < sizes.1 * SAME_SIZE
+    step(above, line) > usual_step * PARAGRAPH_STEP || sizes.0 < sizes.1 * SAME_SIZE
 }
 
-/// Returns the median distance between two lines; infinite where there is nothing to compare.
+/// Returns the smallest distance between two lines that is common on the page, for type of size 1;
+/// infinite where there is nothing to compare. Tables and lists may stand wider.
 fn usual_step(lines: &[Line]) -> f32 {
-    let steps = lines.windows(2).map(|pair| pair[0].last_baseline - pair[1].baseline);
-    let mut steps: Vec<f32> = steps.filter(|&step| step > 1.0).collect();
-    if steps.len() < 2 {
-        return f32::INFINITY;
-    }
+    let steps = lines.windows(2).map(|pair| step(&pair[0], &pair[1]));
+    let mut steps: Vec<f32> = steps.filter(|step| PLAUSIBLE_STEPS.contains(step)).collect();
     steps.sort_by(f32::total_cmp);
-    // Half of all lines at the most begin a paragraph: the lower third is within paragraphs.
-    steps[(steps.len() - 1) / 3]
+    let common = (steps.len() / 10).max(2);
+    let alike = |steps: &&[f32]| steps[common - 1] <= steps[0] * ALIKE;
+    steps.windows(common).find(alike).map_or(f32::INFINITY, |steps| steps[0])
+}
+
+/// Returns how far below `above` a line stands, as a multiple of its type's size.
+fn step(above: &Line, line: &Line) -> f32 {
+    (above.last_baseline - line.baseline) / line.size
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! How many pages a document really has. pdfium believes a page tree's `/Count`; where there is
 //! none, it counts. So the document is opened once more with its counts made unreadable.
 
+use super::child::guarded;
 use pdfium_render::prelude::{PdfDocument, Pdfium};
 
 /// Returns a copy of `document` whose pages are those of its page tree, if these are not as many
@@ -9,9 +10,9 @@ use pdfium_render::prelude::{PdfDocument, Pdfium};
 /// The copy is taken from pdfium rather than from the file, since there the page tree may be
 /// compressed; pdfium writes it in plain. A document that cannot be copied keeps its own count.
 pub(super) fn recount<'a>(library: &'a Pdfium, document: &PdfDocument<'_>) -> Option<PdfDocument<'a>> {
-    let mut copy = document.save_to_bytes().ok()?;
+    let mut copy = guarded(|| document.save_to_bytes()).ok()?;
     hide_counts(&mut copy);
-    let counted = library.load_pdf_from_byte_vec(copy, None).ok()?;
+    let counted = guarded(|| library.load_pdf_from_byte_vec(copy, None)).ok()?;
     (counted.pages().len() != document.pages().len()).then_some(counted)
 }
 

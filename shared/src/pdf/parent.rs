@@ -9,7 +9,7 @@ use std::process::{ExitStatus, Stdio};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 
-/// The end of the file's header must stand within this many bytes, as readers have it.
+/// `%PDF-` must stand within this many bytes, as readers have it.
 const HEADER_WITHIN_BYTES: usize = 1024;
 
 /// What Rust's runtime exits with after a panic that unwound.
