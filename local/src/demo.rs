@@ -6,13 +6,13 @@ use anyhow::{Context, Result, bail};
 use chrono::Utc;
 use local_postgres::write_private;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use shared::{auth::tokens::SigningKey, settings::Settings, settings::SettingsMap};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use crate::{environment::Database, kept::Kept};
+use crate::{environment::Database, kept::Kept, stack::Stack};
 
 const TOKEN_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const ADMIN: &str = "admin@example.com";
@@ -51,7 +51,7 @@ pub struct Tenant {
 ///
 /// # Errors
 /// A product that refuses, or a database that is away.
-pub async fn seed(base_url: &str, database: &Database, kept: &Kept, settings: &SettingsMap) -> Result<Demo> {
+pub async fn seed(stack: &Stack, database: &Database, kept: &Kept, settings: &SettingsMap) -> Result<Demo> {
     let mut settings = settings.clone();
     settings.entry("JWT_SECRET".to_owned()).or_insert_with(|| kept.jwt_secret.clone());
     let mut settings = Settings::new(settings);
@@ -61,11 +61,11 @@ pub async fn seed(base_url: &str, database: &Database, kept: &Kept, settings: &S
     let mut admin = PgConnection::connect(&database.admin).await.context("the database is away")?;
     let [secret, other_secret] = &kept.webhook_secrets;
     let demo = Demo {
-        base_url: base_url.to_owned(),
+        base_url: stack.base_url(),
         database_url: database.app.clone(),
         admin_database_url: database.admin.clone(),
-        tenant: tenant(&mut admin, base_url, &key, kept, TENANTS[0], secret).await?,
-        other_tenant: tenant(&mut admin, base_url, &key, kept, TENANTS[1], other_secret).await?,
+        tenant: tenant(&mut admin, stack, &key, kept, TENANTS[0], secret).await?,
+        other_tenant: tenant(&mut admin, stack, &key, kept, TENANTS[1], other_secret).await?,
         service_token: key.service(Utc::now(), TOKEN_LIFE)?,
         admin_token: administrator(&mut admin, &key).await?,
         stripe_webhook_secret: kept.stripe_webhook_secret.clone(),
@@ -87,7 +87,7 @@ impl Demo {
 
 async fn tenant(
     admin: &mut PgConnection,
-    base_url: &str,
+    stack: &Stack,
     key: &SigningKey,
     kept: &Kept,
     (email, company): (&str, &str),
@@ -96,7 +96,7 @@ async fn tenant(
     let found = match find(admin, email).await? {
         Some(found) => found,
         None => {
-            sign_up(base_url, email, &kept.demo_password, company).await?;
+            sign_up(stack, email, &kept.demo_password, company).await?;
             find(admin, email).await?.with_context(|| format!("{email} signed up, but has no company"))?
         }
     };
@@ -129,14 +129,27 @@ async fn find(admin: &mut PgConnection, email: &str) -> Result<Option<(Uuid, Uui
     sqlx::query_as(statement).bind(email).fetch_optional(admin).await.context("the demo tenants cannot be looked up")
 }
 
-async fn sign_up(base_url: &str, email: &str, password: &str, company: &str) -> Result<()> {
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(20)).build()?;
+/// Without the gateway, which opens when the demo is ready.
+async fn sign_up(stack: &Stack, email: &str, password: &str, company: &str) -> Result<()> {
     let body = json!({ "email": email, "password": password, "company_name": company });
-    let answer = client.post(format!("{base_url}/api/v1/auth/signup")).json(&body).send().await?;
-    if !answer.status().is_success() {
-        let status = answer.status();
-        let error: Value = answer.json().await.unwrap_or_default();
-        bail!("the demo tenant {email} cannot sign up: {status} {}", error["error"]["message"]);
+    let route = "POST /api/v1/auth/signup";
+    let event = json!({
+        "version": "2.0",
+        "routeKey": route,
+        "rawPath": "/api/v1/auth/signup",
+        "headers": { "content-type": "application/json" },
+        "requestContext": {
+            "http": { "method": "POST", "path": "/api/v1/auth/signup", "sourceIp": "127.0.0.1" },
+            "requestId": Uuid::new_v4(),
+            "routeKey": route,
+            "stage": "$default",
+        },
+        "body": body.to_string(),
+        "isBase64Encoded": false,
+    });
+    let answer = stack.invoke("auth", event).await?;
+    if answer["statusCode"] != 201 {
+        bail!("the demo tenant {email} cannot sign up: {}", answer["body"]);
     }
     Ok(())
 }

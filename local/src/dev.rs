@@ -83,7 +83,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         visibility_timeout: None,
         schedules: true,
     };
-    let stack = Box::pin(Stack::start(&servers, options)).await?;
+    let mut stack = Box::pin(Stack::start(&servers, options)).await?;
     stack.start_functions().await?;
     step.done("started");
 
@@ -92,11 +92,13 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         progress.line("  Accounts are kept by SUPABASE_URL: no demo tenants are made there.");
     } else {
         let step = progress.step("Demo tenants");
-        let demo = demo::seed(&stack.base_url(), &database, &kept, &settings).await?;
+        let demo = demo::seed(&stack, &database, &kept, &settings).await?;
         demo.write(&file)?;
         step.done("ready");
         progress.line(&welcome(&stack.base_url(), &demo, &file));
     }
+    // Whoever waits for an answer here finds the demo's file written: it names this start's ports.
+    stack.open();
     // Only now: the steps of the start have told what there was to tell, each in its line.
     log(&arguments);
     until_signal().await?;

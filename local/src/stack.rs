@@ -53,11 +53,14 @@ pub struct Stack {
     address: SocketAddr,
     lambdas: BTreeMap<String, Arc<Lambda>>,
     resources: SettingsMap,
-    _tasks: JoinSet<()>,
+    /// Until it is opened.
+    gateway: Option<(TcpListener, gateway::Routes)>,
+    tasks: JoinSet<()>,
 }
 
 impl Stack {
-    /// Makes the resources, and serves. Functions start at their first event; [`Stack::start_functions`] does it before.
+    /// Makes the resources, and polls the queues. Functions start at their first event, unless
+    /// [`Stack::start_functions`] does it before; nobody outside is served until [`Stack::open`].
     ///
     /// # Errors
     /// A template that is not understood, or a resource that cannot be made.
@@ -118,12 +121,17 @@ impl Stack {
             lambdas.insert(block.name, lambda);
         }
         let address = options.listener.local_addr().context("the address of the gateway cannot be read")?;
-        tasks.spawn(async move {
-            if let Err(error) = gateway::serve(options.listener, routes).await {
+        Ok(Self { address, lambdas, resources, gateway: Some((options.listener, routes)), tasks })
+    }
+
+    /// Opens the gateway. Calling it again changes nothing.
+    pub fn open(&mut self) {
+        let Some((listener, routes)) = self.gateway.take() else { return };
+        self.tasks.spawn(async move {
+            if let Err(error) = gateway::serve(listener, routes).await {
                 tracing::error!(error = format!("{error:#}"), "the gateway ended");
             }
         });
-        Ok(Self { address, lambdas, resources, _tasks: tasks })
     }
 
     /// `http://127.0.0.1:9000`, without a slash at the end.

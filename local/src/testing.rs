@@ -145,7 +145,8 @@ async fn start(database: Database, asked: TestOptions, name: Name) -> Result<Tes
         visibility_timeout: asked.visibility_timeout,
         schedules: false,
     };
-    let stack = Box::pin(Stack::start(&shared.servers, options)).await?;
+    let mut stack = Box::pin(Stack::start(&shared.servers, options)).await?;
+    stack.open();
     Ok(TestStack { stack, database, kept: shared.kept.clone(), options: asked, name })
 }
 
