@@ -20,6 +20,8 @@ const MODEL: &str = "extractive-1";
 const QUOTE_CHARS: usize = 240;
 /// A quote is cut after this many characters.
 const LONGEST_QUOTE: usize = 700;
+/// Stems that begin alike for so many characters count as one.
+const STEM_CHARS: usize = 6;
 /// Passages quoted in one answer.
 const MOST_SOURCES: usize = 2;
 /// The part of the question's weight that a quote must cover to count as an answer.
@@ -28,6 +30,10 @@ const ENOUGH: f32 = 0.5;
 const NEARLY: f32 = 0.85;
 /// What a quote without a number is worth to a question that asks for one.
 const WITHOUT_NUMBER: f32 = 0.6;
+/// What a word that asks for a number weighs: the number answers it, not the word.
+const ASKING_WEIGHT: f32 = 0.3;
+/// What it is worth to come to the point at once: to begin with a heading of just the question's words, at best.
+const AT_ONCE: f32 = 0.15;
 /// What the best retrieved passage is worth above one that was hardly found.
 const PRIOR: f32 = 0.2;
 
@@ -73,10 +79,19 @@ fn quoted(quote: &str, filename: &str, page: i32, language: Language) -> String 
 /// A question, as it is looked for in passages.
 struct Asked {
     /// The stems of the words that say what it is about.
-    weights: HashMap<String, f32>,
+    terms: HashMap<String, Term>,
     /// Whether it asks for a price, a time, an amount.
     wants_number: bool,
     stemmer: Stemmer,
+}
+
+/// What a word of a question weighs.
+struct Term {
+    /// By itself: this decides whether a question is answered at all.
+    weight: f32,
+    /// Among the passages at hand: words that stand in few of them tell which one it is. They were all retrieved for the
+    /// question's words, so this says nothing about how rare a word is in the documents.
+    telling: f32,
 }
 
 /// A part of a passage.
@@ -87,39 +102,41 @@ struct Quote {
 }
 
 impl Asked {
-    /// Words that stand in few of the passages say more than those that stand in all.
     fn new(question: &str, language: Language, passages: &[Passage]) -> Self {
         let algorithm = if language == Language::French { Algorithm::French } else { Algorithm::English };
         let stemmer = Stemmer::create(algorithm);
         let standing: Vec<BTreeSet<_>> =
             passages.iter().map(|passage| stems(&passage.text, &stemmer).collect()).collect();
         let folded = text::fold(question);
-        let mut weights = HashMap::new();
+        let mut terms = HashMap::new();
         for word in split(&folded) {
-            let weight = words::weight(word, language);
+            let asking = if numbers::are_asked_for(word) { ASKING_WEIGHT } else { 1.0 };
+            let weight = words::weight(word, language) * asking;
             if weight > 0.0 {
-                let stem = stemmer.stem(word).into_owned();
+                let stem = stem(word, &stemmer);
                 let seen = standing.iter().filter(|stems| stems.contains(&stem)).count();
                 let rarity = (1.0 + passages.len() as f32 / (1.0 + seen as f32)).ln();
-                weights.insert(stem, weight * rarity);
+                terms.insert(stem, Term { weight, telling: weight * rarity });
             }
         }
-        Self { weights, wants_number: numbers::are_asked_for(&folded), stemmer }
+        Self { terms, wants_number: numbers::are_asked_for(&folded), stemmer }
     }
 
     /// The sentences in a row that cover most of the question; `None` where they cover too little.
     fn best_quote(&self, text: &str) -> Option<Quote> {
-        let total: f32 = self.weights.values().sum();
+        let total: f32 = self.terms.values().map(|term| term.weight).sum();
+        let all_telling: f32 = self.terms.values().map(|term| term.telling).sum();
         let sentences: Vec<_> = text.unicode_sentences().map(str::trim).filter(|text| !text.is_empty()).collect();
         let mut best: Option<Quote> = None;
         for start in 0..sentences.len() {
             let quote = from(&sentences[start..]);
-            let covered = self.covered(&quote) / total;
-            if covered.is_nan() || covered < ENOUGH {
+            let (covered, telling) = self.covered(&quote);
+            // Not a question of any words: 0 / 0 is not enough either.
+            if (covered / total).is_nan() || covered / total < ENOUGH {
                 continue;
             }
-            // Of quotes that cover as much, the one that comes to the point at once.
-            let at_once = 0.1 * self.covered(sentences[start]) / total;
+            let covered = telling / all_telling;
+            let at_once = AT_ONCE * self.density(sentences[start]);
             let has_number = !self.wants_number || numbers::stand_in(&quote);
             let worth = (covered + at_once) * if has_number { 1.0 } else { WITHOUT_NUMBER };
             if best.as_ref().is_none_or(|best| worth > best.worth) {
@@ -129,9 +146,21 @@ impl Asked {
         best
     }
 
-    fn covered(&self, text: &str) -> f32 {
+    /// The part of a sentence's words that are the question's.
+    fn density(&self, sentence: &str) -> f32 {
+        let (mut words, mut asked) = (0_u16, 0_u16);
+        for stem in stems(sentence, &self.stemmer) {
+            words += 1;
+            asked += u16::from(self.terms.contains_key(&stem));
+        }
+        f32::from(asked) / f32::from(words.max(1))
+    }
+
+    /// The weight of the question's words that stand in a text, by themselves and among the passages.
+    fn covered(&self, text: &str) -> (f32, f32) {
         let standing: BTreeSet<_> = stems(text, &self.stemmer).collect();
-        self.weights.iter().filter(|(stem, _)| standing.contains(*stem)).map(|(_, weight)| weight).sum()
+        let found = self.terms.iter().filter(|(stem, _)| standing.contains(*stem));
+        found.fold((0.0, 0.0), |(weight, telling), (_, term)| (weight + term.weight, telling + term.telling))
     }
 }
 
@@ -156,7 +185,12 @@ fn split(folded: &str) -> impl Iterator<Item = &str> {
 
 fn stems(text: &str, stemmer: &Stemmer) -> impl Iterator<Item = String> {
     let folded = text::fold(text);
-    split(&folded).map(|word| stemmer.stem(word).into_owned()).collect::<Vec<_>>().into_iter()
+    split(&folded).map(|word| stem(word, stemmer)).collect::<Vec<_>>().into_iter()
+}
+
+/// The stem, and of it the beginning: French stemming leaves `acceptez` and `acceptons` apart, which begin alike.
+fn stem(word: &str, stemmer: &Stemmer) -> String {
+    stemmer.stem(word).chars().take(STEM_CHARS).collect()
 }
 
 /// One line of at most [`LONGEST_QUOTE`] characters, cut between words.
@@ -209,6 +243,16 @@ mod tests {
             passage("Frais de livraison\nAbidjan 24 heures 1 500 FCFA\nDakar 6 jours 12 000 FCFA", 2),
         ];
         let completion = answer("Combien coûte la livraison à Abidjan ?", Language::French, &passages);
+        assert_eq!(completion.sources[0].passage, 1);
+    }
+
+    #[test]
+    fn a_section_about_it_is_quoted_before_a_mention() {
+        let passages = [
+            passage("Keep this manual of 2026: the warranty card is on the last page.", 1),
+            passage("Warranty\nWe repair the lamp free of charge for two years.", 4),
+        ];
+        let completion = answer("How long is the warranty?", Language::English, &passages);
         assert_eq!(completion.sources[0].passage, 1);
     }
 
