@@ -57,6 +57,11 @@ begin
             create extension vector;
         end if;
     end if;
+    -- There only Supabase's own roles may look into it.
+    execute format(
+        'grant usage on schema %I to lisa_app, lisa_tenant, lisa_system',
+        (select extnamespace::regnamespace::text from pg_extension where extname = 'vector')
+    );
 end
 $$;
 
@@ -79,5 +84,11 @@ begin
     -- Supabase grants all on new tables to the fronts by default; ours are granted one by one.
     alter default privileges in schema public revoke all on tables from anon, authenticated, service_role;
     alter default privileges in schema public revoke all on functions from anon, authenticated, service_role;
+    alter default privileges in schema public revoke all on sequences from anon, authenticated, service_role;
+    -- The ledger of migrations was made before this could be said.
+    if to_regclass('public._sqlx_migrations') is not null then
+        alter table public._sqlx_migrations enable row level security;
+        revoke all on public._sqlx_migrations from anon, authenticated, service_role;
+    end if;
 end
 $$;

@@ -20,6 +20,8 @@ create table documents (
     metadata jsonb not null default '{}',
     processed_at timestamptz,
     constraint documents_pkey primary key (id),
+    -- For the foreign key of chunks.
+    constraint documents_id_customer_id_key unique (id, customer_id),
     constraint documents_customer_id_fkey foreign key (customer_id) references customers (id) on delete cascade,
     constraint documents_company_id_fkey foreign key (company_id)
         references company_mapping (company_id) on delete cascade on update cascade,
@@ -66,7 +68,9 @@ create table document_chunks (
     embedding_model text not null,
     constraint document_chunks_pkey primary key (id),
     constraint document_chunks_document_id_index_key unique (document_id, chunk_index),
-    constraint document_chunks_document_id_fkey foreign key (document_id) references documents (id) on delete cascade,
+    -- Both columns: keys are checked outside of row-level security, so a policy cannot see to it.
+    constraint document_chunks_document_id_fkey foreign key (document_id, customer_id)
+        references documents (id, customer_id) on delete cascade,
     constraint document_chunks_customer_id_fkey foreign key (customer_id) references customers (id) on delete cascade,
     constraint document_chunks_pages_ordered check (page_start between 1 and page_end),
     constraint document_chunks_language_known check (language in ('fr', 'en', 'other'))

@@ -50,9 +50,10 @@ grant select, insert, update on jobs, reservations to lisa_tenant;
 create policy jobs_tenant on jobs to lisa_tenant
     using (customer_id = (select app.current_customer()))
     with check (customer_id = (select app.current_customer()));
+-- Maintenance gives an expired unit back to whom the row names.
 create policy reservations_tenant on reservations to lisa_tenant
     using (customer_id = (select app.current_customer()))
-    with check (customer_id = (select app.current_customer()));
+    with check (customer_id = (select app.current_customer()) and user_id = (select app.current_owner()));
 
 -- The system role (auth, maintenance, admin, Stripe) sees every tenant, through policies of its own.
 do $$

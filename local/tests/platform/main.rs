@@ -6,4 +6,5 @@
 mod proxy;
 mod route;
 mod seed;
+mod tenancy;
 mod transactions;

@@ -1,0 +1,184 @@
+//! Every grant in the database equals an explicit list: whoever adds one, adds it here too.
+
+use std::collections::BTreeMap;
+
+use local::testing;
+use sqlx::{Connection, PgConnection};
+
+use super::catalog::OURS;
+
+/// Every privilege that somebody but an object's owner has, one line an object: `role: privilege on object (columns)`.
+pub(crate) async fn all(admin: &mut PgConnection) -> Vec<String> {
+    let statement = r#"
+        with acl as (
+            select 'schema ' || nspname as object, null::text as part, acl.*
+            from pg_namespace, aclexplode(coalesce(nspacl, acldefault('n', nspowner))) acl where {ours}
+            union all
+            select relname, null, acl.*
+            from pg_class join pg_namespace on pg_namespace.oid = relnamespace,
+                aclexplode(coalesce(relacl, acldefault(case relkind when 'S' then 's' else 'r' end::"char", relowner))) acl
+            where {ours} and relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+            union all
+            select relname, attname, acl.*
+            from pg_attribute join pg_class on pg_class.oid = attrelid
+            join pg_namespace on pg_namespace.oid = relnamespace, aclexplode(attacl) acl
+            where {ours} and attnum > 0
+            union all
+            select pg_proc.oid::regprocedure::text, null, acl.*
+            from pg_proc join pg_namespace on pg_namespace.oid = pronamespace,
+                aclexplode(coalesce(proacl, acldefault('f', proowner))) acl
+            where {ours} and not exists (select from pg_depend where objid = pg_proc.oid and deptype = 'e')
+        )
+        select case when grantee = 0 then 'public' else grantee::regrole::text end, lower(privilege_type),
+            object, coalesce(part, ''), is_grantable
+        from acl where grantee <> grantor or grantee = 0
+        order by 1, 3, 2, 4
+    "#;
+    let statement = statement.replace("{ours}", OURS);
+    let rows: Vec<(String, String, String, String, bool)> =
+        sqlx::query_as(sqlx::AssertSqlSafe(statement)).fetch_all(admin).await.unwrap();
+    let mut columns = BTreeMap::<(String, String, String), Vec<String>>::new();
+    for (role, privilege, object, column, is_grantable) in rows {
+        assert!(!is_grantable, "{role} may pass {privilege} on {object} on");
+        columns.entry((role, object, privilege)).or_default().push(column);
+    }
+    let mut lines = BTreeMap::<(String, String, String), Vec<String>>::new();
+    for ((role, object, privilege), columns) in columns {
+        lines.entry((role, object, columns.join(", "))).or_default().push(privilege);
+    }
+    lines
+        .into_iter()
+        .map(|((role, object, columns), privileges)| {
+            let columns = if columns.is_empty() { String::new() } else { format!(" ({columns})") };
+            format!("{role}: {} on {object}{columns}", privileges.join(", "))
+        })
+        .collect()
+}
+
+/// What anybody may, whatever their role.
+const EVERYBODY: [&str; 4] = [
+    "public: execute on auth.jwt()",
+    "public: execute on auth.role()",
+    "public: execute on auth.uid()",
+    "public: usage on schema public",
+];
+
+/// What the fronts may, through Supabase; DATA.md says why.
+pub(crate) const FRONTS: [&str; 17] = [
+    "anon: usage on schema auth",
+    "anon: usage on schema public",
+    "authenticated: execute on app.companies()",
+    "authenticated: execute on app.tenants()",
+    "authenticated: select on company_mapping",
+    "authenticated: select on company_rag_configs",
+    "authenticated: update on company_rag_configs (prompt_botlive_deepseek_v3, prompt_botlive_groq_70b)",
+    "authenticated: select on documents \
+     (company_id, content, filename, id, metadata, pages_done, pages_total, status, upload_date)",
+    "authenticated: select on profiles",
+    "authenticated: update on profiles (avatar_url, full_name)",
+    "authenticated: usage on schema app",
+    "authenticated: usage on schema auth",
+    "authenticated: usage on schema public",
+    "authenticated: select on user_settings",
+    "authenticated: select on users (id, is_pro)",
+    "service_role: usage on schema auth",
+    "service_role: usage on schema public",
+];
+
+/// What the functions' role may by itself, before it takes the role of a tenant.
+const APP: [&str; 5] = [
+    "lisa_app: execute on app.memberships(uuid,uuid)",
+    "lisa_app: execute on app.quota_of(uuid)",
+    "lisa_app: execute on app.user_role(uuid)",
+    "lisa_app: usage on schema app",
+    // Where the types of vectors are.
+    "lisa_app: usage on schema public",
+];
+
+/// What a tenant's transaction may.
+const TENANT: [&str; 18] = [
+    "lisa_tenant: execute on app.current_company()",
+    "lisa_tenant: execute on app.current_customer()",
+    "lisa_tenant: execute on app.current_owner()",
+    "lisa_tenant: execute on app.search_chunks(text,text,text,uuid[],integer)",
+    "lisa_tenant: select on company_mapping",
+    "lisa_tenant: select on company_rag_configs",
+    "lisa_tenant: select on customer_members",
+    "lisa_tenant: select on customers",
+    "lisa_tenant: delete, insert, select, update on document_chunks",
+    "lisa_tenant: delete, insert, select, update on documents",
+    "lisa_tenant: insert, select, update on jobs",
+    "lisa_tenant: select on plans",
+    "lisa_tenant: insert, select, update on reservations",
+    "lisa_tenant: usage on schema app",
+    "lisa_tenant: usage on schema public",
+    "lisa_tenant: select on user_settings",
+    "lisa_tenant: update on user_settings (free_quota_used)",
+    "lisa_tenant: select on users (id, is_pro)",
+];
+
+#[tokio::test]
+async fn grants_are_those_that_are_listed() {
+    let database = testing::database().await.unwrap();
+    let mut admin = PgConnection::connect(&database.urls.admin).await.unwrap();
+    let (system, others): (Vec<_>, Vec<_>) =
+        all(&mut admin).await.into_iter().partition(|line| line.starts_with("lisa_system: "));
+
+    let mut expected: Vec<_> = [&EVERYBODY[..], &FRONTS, &APP, &TENANT].concat();
+    expected.sort_unstable();
+    let mut others: Vec<_> = others.iter().map(String::as_str).collect();
+    others.sort_unstable();
+    assert_eq!(others, expected, "\nfound:\n{}", others.join("\n"));
+
+    // The system: rows of every table but the ledger of migrations; it makes and changes no objects.
+    let rest = ["execute on app.", "usage on schema app", "usage on schema public"];
+    let tables = super::catalog::tables(&mut admin).await;
+    for line in &system {
+        let of_table = tables.iter().any(|table| {
+            *line == format!("lisa_system: delete, insert, select, update on {}", table.name)
+                && table.name != "_sqlx_migrations"
+        });
+        assert!(of_table || rest.iter().any(|rest| line.contains(rest)), "{line}");
+    }
+    let executes: Vec<_> = system.iter().filter(|line| line.contains("execute")).collect();
+    assert_eq!(
+        executes,
+        [
+            "lisa_system: execute on app.current_customer()",
+            "lisa_system: execute on app.memberships(uuid,uuid)",
+            "lisa_system: execute on app.provision_account(uuid,text,text,integer)",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn login_roles_own_nothing_and_inherit_nothing() {
+    let database = testing::database().await.unwrap();
+    let mut admin = PgConnection::connect(&database.urls.admin).await.unwrap();
+    let statement = r#"
+        select rolname::text, rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication, rolcanlogin,
+            rolinherit,
+            (select count(*) from pg_shdepend where refobjid = role.oid and refclassid = 'pg_authid'::regclass
+                and deptype = 'o'),
+            coalesce((select string_agg(roleid::regrole::text, ', ') from pg_auth_members where member = role.oid), '')
+        from pg_roles role where rolname like 'lisa%' order by rolname
+    "#;
+    let roles: Vec<(String, bool, bool, bool, i64, String)> =
+        sqlx::query_as(statement).fetch_all(&mut admin).await.unwrap();
+    let role = |name: &str, may_log_in, member: &str| (name.to_owned(), false, may_log_in, false, 0, member.to_owned());
+    assert_eq!(
+        roles,
+        [role("lisa_app", true, "lisa_tenant"), role("lisa_system", true, ""), role("lisa_tenant", false, "")]
+    );
+}
+
+#[tokio::test]
+async fn a_session_that_was_frozen_in_a_transaction_is_ended_by_the_server() {
+    let database = testing::database().await.unwrap();
+    for (url, expected) in [(&database.urls.app, "15s"), (&database.urls.system, "1min")] {
+        let mut session = PgConnection::connect(url).await.unwrap();
+        let setting = "select current_setting('idle_in_transaction_session_timeout')";
+        let found: String = sqlx::query_scalar(setting).fetch_one(&mut session).await.unwrap();
+        assert_eq!(found, expected);
+    }
+}

@@ -1,0 +1,115 @@
+//! The function `migrate`, on servers of its own: roles and their passwords belong to a whole server.
+
+use local::environment::Database;
+use local_postgres::{Cluster, Folder, Postgres, Progress, Python};
+use serde_json::{Value, json};
+use shared::{
+    function::{BoxError, Handler},
+    settings::SettingsMap,
+};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+/// A server that nobody migrated yet.
+pub(crate) async fn server() -> Postgres {
+    let python = Python::ensure(&Folder::open(None).unwrap(), Progress::Silent).unwrap();
+    Postgres::start(Cluster::temporary(&python).unwrap(), Progress::Silent).await.unwrap()
+}
+
+/// The connection strings of a database on such a server; the owner's is the superuser's.
+pub(crate) fn urls(server: &Postgres, database: &str) -> Database {
+    Database {
+        app: server.url("lisa_app", "first", database),
+        system: server.url("lisa_system", "first", database),
+        admin: server.admin_url(database),
+    }
+}
+
+/// Runs the function as a deployment does.
+pub(crate) async fn run(urls: &Database) -> Result<Value, BoxError> {
+    let settings = SettingsMap::from([
+        ("DATABASE_URL".to_owned(), urls.app.clone()),
+        ("SYSTEM_DATABASE_URL".to_owned(), urls.system.clone()),
+        ("MIGRATE_DATABASE_URL".to_owned(), urls.admin.clone()),
+    ]);
+    let Handler::Event(handle) = migrate::FUNCTION.start(settings).await.unwrap() else { panic!("it takes events") };
+    handle(json!({})).await
+}
+
+/// Everything that makes the schema, as the catalog numbers and describes it.
+async fn schema(admin: &mut PgConnection) -> Vec<String> {
+    let statement = r#"
+        select oid || ' ' || relname || coalesce(relacl::text, '') from pg_class where relname !~ '^pg_'
+        union all select oid || pg_get_functiondef(oid) || coalesce(proacl::text, '')
+            from pg_proc where pronamespace = to_regnamespace('app')
+        union all select polname || coalesce(pg_get_expr(polqual, polrelid), '') from pg_policy
+        order by 1
+    "#;
+    sqlx::query_scalar(statement).fetch_all(admin).await.unwrap()
+}
+
+#[tokio::test]
+async fn migrations_that_are_applied_twice_change_nothing_the_second_time() {
+    let server = server().await;
+    server.create_database("lisa").await.unwrap();
+    let urls = urls(&server, "lisa");
+    let first = run(&urls).await.unwrap();
+    assert!(first["app"]["version"].as_i64().unwrap() >= 5, "{first}");
+    let mut admin = PgConnection::connect(&urls.admin).await.unwrap();
+    let before = schema(&mut admin).await;
+    assert_eq!(run(&urls).await.unwrap(), first);
+    assert_eq!(schema(&mut admin).await, before);
+}
+
+#[tokio::test]
+async fn the_login_roles_get_the_passwords_of_their_connection_strings() {
+    let server = server().await;
+    server.create_database("lisa").await.unwrap();
+    let mut urls = urls(&server, "lisa");
+    run(&urls).await.unwrap();
+    for url in [&urls.app, &urls.system] {
+        PgConnection::connect(url).await.unwrap();
+    }
+    // Rotated; with what SQL and URLs give a meaning to.
+    let old = urls.app.clone();
+    let awkward = r#"it''s "50%" \ $$ é"#;
+    let encoded = "it%27%27s%20%2250%25%22%20%5C%20%24%24%20%C3%A9";
+    urls.app = old.replace(":first@", &format!(":{encoded}@"));
+    run(&urls).await.unwrap();
+    assert!(PgConnection::connect(&old).await.is_err());
+    PgConnection::connect(&urls.app).await.unwrap();
+    let options: sqlx::postgres::PgConnectOptions = old.parse().unwrap();
+    PgConnection::connect_with(&options.password(awkward)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_string_of_another_role_or_without_a_password_is_refused() {
+    let server = server().await;
+    server.create_database("lisa").await.unwrap();
+    let good = urls(&server, "lisa");
+    run(&good).await.unwrap();
+    let mut swapped = good.clone();
+    std::mem::swap(&mut swapped.app, &mut swapped.system);
+    let error = run(&swapped).await.unwrap_err().to_string();
+    assert_eq!(error, "the connection string of lisa_app logs in as another role");
+    let owner = Database { app: good.admin.clone(), ..good.clone() };
+    assert!(run(&owner).await.unwrap_err().to_string().contains("logs in as another role"));
+    let open = Database { system: good.system.replace(":first@", "@"), ..good.clone() };
+    let error = run(&open).await.unwrap_err().to_string();
+    assert_eq!(error, "the connection string of lisa_system holds no password");
+    // A shared pooler wants the project beside the name.
+    let named = Database { app: good.app.replace("lisa_app:", "lisa_app.abcdefgh:"), ..good.clone() };
+    run(&named).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_migrate_is_told_so() {
+    let server = server().await;
+    server.create_database("lisa").await.unwrap();
+    let good = urls(&server, "lisa");
+    let mut admin = PgConnection::connect(&good.admin).await.unwrap();
+    let weak = "create role weak login password 'first'";
+    sqlx::raw_sql(AssertSqlSafe(weak)).execute(&mut admin).await.unwrap();
+    let error = run(&Database { admin: server.url("weak", "first", "lisa"), ..good }).await.unwrap_err();
+    let chain = shared::logging::chain(error.as_ref());
+    assert!(chain.contains("permission denied"), "{chain}");
+}

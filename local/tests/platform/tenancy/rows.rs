@@ -1,0 +1,61 @@
+//! Two tenants with at least one row in every table that holds rows of tenants.
+
+use sqlx::{AssertSqlSafe, PgConnection};
+
+use super::catalog;
+use crate::seed::{self, Tenant};
+
+/// Makes both. Fails when a table has no row of either: seed it below.
+pub(crate) async fn two_tenants(admin: &mut PgConnection) -> [Tenant; 2] {
+    let tenants = [full_tenant(admin, "mine").await, full_tenant(admin, "theirs").await];
+    for table in catalog::tables(admin).await {
+        for tenant in &tenants {
+            let Some(condition) = table.of(tenant) else { continue };
+            let count = format!("select count(*) from {} where {condition}", table.name);
+            let count: i64 = sqlx::query_scalar(AssertSqlSafe(count)).fetch_one(&mut *admin).await.unwrap();
+            assert!(count > 0, "no row of {} is seeded: a test of its policies would say nothing", table.name);
+        }
+    }
+    tenants
+}
+
+async fn full_tenant(admin: &mut PgConnection, name: &str) -> Tenant {
+    let tenant = seed::tenant(admin, name, 8).await;
+    let Tenant { customer, owner, company } = &tenant;
+    let text = format!("gen_random_uuid()::text || '{name}'");
+    let hash = format!("sha256(({text})::bytea)");
+    let statements = [
+        format!("insert into credentials (user_id, hashed_password) values ('{owner}', 'x')"),
+        format!(
+            "insert into refresh_sessions (user_id, token_sha256, expires_at) \
+             values ('{owner}', {hash}, now() + interval '1 day')"
+        ),
+        format!(
+            "insert into invitations (customer_id, token_sha256, expires_at) \
+             values ('{customer}', {hash}, now() + interval '1 day')"
+        ),
+        format!("insert into webhook_secrets (customer_id, sha256) values ('{customer}', {hash})"),
+        // Also keeps a version.
+        format!("update company_rag_configs set prompt_rag = '{name}' where company_id = '{company}'"),
+        format!(
+            "insert into documents (customer_id, company_id, filename, bytes, storage_key, status) \
+             values ('{customer}', '{company}', '{name}.pdf', 1, {text}, 'processed')"
+        ),
+        format!(
+            "insert into document_chunks (document_id, customer_id, chunk_index, page_start, page_end, text_chunk, \
+             search_text, language, embedding, embedding_model) \
+             select id, customer_id, 0, 1, 1, 'delivery', 'delivery', 'en', array_fill(0.1, array[1536])::vector, 'm' \
+             from documents where customer_id = '{customer}'"
+        ),
+        format!("insert into jobs (customer_id, kind) values ('{customer}', 'delete_object')"),
+        format!(
+            "insert into reservations (customer_id, user_id, kind, expires_at) \
+             values ('{customer}', '{owner}', 'free_quota', now() + interval '1 day')"
+        ),
+    ];
+    for statement in statements {
+        let done = sqlx::raw_sql(AssertSqlSafe(statement.clone())).execute(&mut *admin).await;
+        done.unwrap_or_else(|error| panic!("{statement}: {error}"));
+    }
+    tenant
+}

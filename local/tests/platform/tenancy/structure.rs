@@ -1,0 +1,138 @@
+//! How tables are made: row-level security, keys, names and indexes.
+
+use local::testing;
+use sqlx::{Connection, PgConnection};
+
+use super::catalog::{self, OURS, SHARED};
+
+async fn admin() -> (testing::TestDatabase, PgConnection) {
+    let database = testing::database().await.unwrap();
+    let admin = PgConnection::connect(&database.urls.admin).await.unwrap();
+    (database, admin)
+}
+
+/// The first column of the rows of a statement. `{ours}` stands for [`OURS`].
+async fn list(admin: &mut PgConnection, statement: &str) -> Vec<String> {
+    let statement = statement.replace("{ours}", OURS);
+    sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).fetch_all(admin).await.unwrap()
+}
+
+#[tokio::test]
+async fn every_table_has_row_level_security_and_those_of_tenants_have_policies() {
+    let (_database, mut admin) = admin().await;
+    let tables = catalog::tables(&mut admin).await;
+    assert!(tables.len() > 10, "{tables:?}");
+    for table in tables {
+        assert!(table.has_rls, "{} has no row-level security", table.name);
+        // Without a policy nobody but the owner sees a row, which is right for the ledger of migrations alone.
+        assert!(table.policies > 0 || table.name == SHARED[1], "{} has no policy", table.name);
+    }
+    // Views read with the rights of their owner, unless they say otherwise.
+    let statement = r#"
+        select relname::text from pg_class join pg_namespace on pg_namespace.oid = relnamespace
+        where {ours} and nspname <> 'auth' and relkind in ('v', 'm')
+          and not coalesce(reloptions @> array['security_invoker=true'], false)
+          and not exists (select from pg_depend where objid = pg_class.oid and deptype = 'e')
+    "#;
+    assert_eq!(list(&mut admin, statement).await, Vec::<String>::new());
+    // All tables are where the tests look for them.
+    let statement = r#"
+        select relname::text from pg_class join pg_namespace on pg_namespace.oid = relnamespace
+        where {ours} and nspname <> 'public' and relkind in ('r', 'p', 'f')
+    "#;
+    assert_eq!(list(&mut admin, statement).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn policies_are_for_the_roles_that_have_grants_and_ask_their_functions_once_a_statement() {
+    let (_database, mut admin) = admin().await;
+    // In the forms that were measured: a function inside of a `select` runs once, and an index serves the comparison.
+    let statement = r#"
+        select tablename || '.' || policyname from pg_policies
+        where schemaname = 'public' and not (
+            roles = '{lisa_system}'
+            or coalesce(qual, '') || coalesce(with_check, '') ~ 'SELECT (app|auth)\.'
+            or tablename = 'plans'
+        )
+    "#;
+    assert_eq!(list(&mut admin, statement).await, Vec::<String>::new());
+    let statement = r#"
+        select distinct unnest(roles)::text as role from pg_policies order by role
+    "#;
+    assert_eq!(list(&mut admin, statement).await, ["authenticated", "lisa_system", "lisa_tenant"]);
+}
+
+#[tokio::test]
+async fn every_table_has_a_primary_key() {
+    let (_database, mut admin) = admin().await;
+    let statement = r#"
+        select relname::text from pg_class join pg_namespace on pg_namespace.oid = relnamespace
+        where {ours} and relkind in ('r', 'p')
+          and not exists (select from pg_constraint where conrelid = pg_class.oid and contype = 'p')
+    "#;
+    assert_eq!(list(&mut admin, statement).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn every_foreign_key_has_an_index_that_begins_with_its_columns() {
+    let (_database, mut admin) = admin().await;
+    // Or with the one of them that is the other table's primary key: the rest adds nothing to finding its rows.
+    let statement = r#"
+        select conrelid::regclass || ': ' || conname from pg_constraint
+        where contype = 'f' and not exists (
+            select from pg_index
+            where indrelid = conrelid and indpred is null and indisvalid and (
+                (select array_agg(attnum order by attnum)
+                 from unnest((indkey::int2[])[0:cardinality(conkey) - 1]) attnum)
+                = (select array_agg(attnum order by attnum) from unnest(conkey) attnum)
+                or exists (
+                    select from pg_constraint other
+                    where other.conrelid = pg_constraint.confrelid and other.contype = 'p'
+                      and other.conkey = array[pg_constraint.confkey[array_position(pg_constraint.conkey, indkey[0])]]
+                )
+            )
+        )
+    "#;
+    assert_eq!(list(&mut admin, statement).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn constraints_and_indexes_are_named_by_hand() {
+    let (_database, mut admin) = admin().await;
+    // The names map to the errors of clients. PostgreSQL's own end in _check, _check1, _key1, _idx1 and the like; those
+    // of not-null constraints are left to it.
+    let statement = r#"
+        with names as (
+            select conrelid::regclass::text as relation, conname::text as name, contype = 'c' as is_check
+            from pg_constraint join pg_namespace on pg_namespace.oid = connamespace
+            where {ours} and contype <> 'n' and conrelid <> 0
+            union all
+            select indrelid::regclass::text, indexrelid::regclass::text, false
+            from pg_index
+            join pg_class on pg_class.oid = indexrelid
+            join pg_namespace on pg_namespace.oid = relnamespace
+            where {ours}
+        )
+        select relation || ': ' || name from names
+        where relation <> '_sqlx_migrations'
+          and (name ~ '_check\d*$' or name ~ '_(key|idx|fkey|pkey|excl)\d+$' or not starts_with(name, relation || '_')
+               or (not is_check and name !~ '_(key|idx|fkey|pkey)$'))
+    "#;
+    assert_eq!(list(&mut admin, statement).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn functions_that_run_as_their_owner_pin_their_search_path_and_are_not_for_everybody() {
+    let (_database, mut admin) = admin().await;
+    let definers = "select p.oid::regprocedure::text from pg_proc p join pg_namespace on pg_namespace.oid = pronamespace \
+                    where {ours} and prosecdef";
+    assert!(list(&mut admin, definers).await.len() > 5);
+    let unpinned = format!(
+        "{definers} and not exists (select from unnest(proconfig) setting where setting ~ '^search_path=(\"\"|)$')"
+    );
+    assert_eq!(list(&mut admin, &unpinned).await, Vec::<String>::new());
+    let public = format!(
+        "{definers} and exists (select from aclexplode(coalesce(proacl, acldefault('f', proowner))) where grantee = 0)"
+    );
+    assert_eq!(list(&mut admin, &public).await, Vec::<String>::new());
+}
