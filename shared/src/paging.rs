@@ -13,6 +13,7 @@ const DEFAULT_LIMIT: i64 = 20;
 const MAX_LIMIT: i64 = 100;
 /// Deeper pages cost the skipping of all rows before them; a cursor does not.
 const MAX_SKIPPED: i64 = 100_000;
+const NOT_A_CURSOR: &str = "is not a cursor of this list and order";
 
 /// The parameters that every list takes.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
@@ -101,7 +102,7 @@ impl ListParams {
         let cursor = self.cursor.as_deref().and_then(|text| {
             let cursor = Cursor::decode(text).filter(|cursor| cursor.sort == sort_key(sort, descending));
             if cursor.is_none() {
-                wrong.push(FieldError::new("cursor", "is not a cursor of this list and order"));
+                wrong.push(FieldError::new("cursor", NOT_A_CURSOR));
             }
             cursor
         });
@@ -125,7 +126,16 @@ impl Paging {
         let Some(cursor) = &self.cursor else { return Ok(None) };
         serde_json::from_value(cursor.last.clone())
             .map(Some)
-            .or(Err(ApiError::field("cursor", "is not a cursor of this list and order")))
+            .or(Err(not_a_cursor()))
+    }
+
+    /// The error of a listing's query. What a cursor holds is checked for its type alone; where the database refuses the
+    /// value itself (NUL, a time before all times), somebody made it up.
+    #[must_use]
+    pub fn failed(&self, error: sqlx::Error) -> ApiError {
+        // Class 22: data exception.
+        let is_data = error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code.starts_with("22"));
+        if is_data && self.cursor.is_some() { not_a_cursor() } else { error.into() }
     }
 
     /// The rows to ask the database for: one more than a page tells whether there is another.
@@ -155,6 +165,10 @@ impl Paging {
         };
         List { success: true, data: rows, meta }
     }
+}
+
+fn not_a_cursor() -> ApiError {
+    ApiError::field("cursor", NOT_A_CURSOR)
 }
 
 fn sort_key(sort: &str, descending: bool) -> String {

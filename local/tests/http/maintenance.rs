@@ -1,1 +1,178 @@
-//! maintenance
+//! What maintenance puts right.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::support::{App, Proxy, SOON, Tenant, small_pdf, wait_until};
+
+async fn sweep(app: &App) -> Value {
+    app.stack.invoke("maintenance", json!({})).await.unwrap()
+}
+
+/// As if all jobs were due.
+async fn jobs_are_due(app: &App) {
+    app.sql("update jobs set run_after = now() where status in ('queued', 'running')").await;
+}
+
+async fn used(app: &App, tenant: &Tenant) -> Value {
+    app.get("/api/v1/quota/status").by(tenant).await.data(200)["free_quota_used"].clone()
+}
+
+async fn job(app: &App, document: Uuid) -> String {
+    let query = format!("select status from jobs where payload ->> 'document_id' = '{document}'");
+    sqlx::query_scalar(sqlx::AssertSqlSafe(query)).fetch_one(&mut app.admin_db().await).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_sweep_with_nothing_to_do_does_nothing() {
+    let app = App::start().await;
+    assert_eq!(sweep(&app).await, json!({ "reservations_returned": 0, "jobs_taken": 0 }));
+}
+
+#[tokio::test]
+async fn the_unit_of_a_question_that_was_killed_comes_back_once() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    app.ask(&tenant, "Combien ?").await.data(200);
+    // The question takes its unit and then waits for the chunks, which somebody holds.
+    let mut holder = app.admin_db().await;
+    sqlx::raw_sql("begin; lock table document_chunks").execute(&mut holder).await.unwrap();
+    let asking = app.ask(&tenant, "How long does the delivery take?").into_future();
+    let killed = async {
+        wait_until("the unit is taken", SOON, async || {
+            (app.number("select count(*) from reservations where state = 'held'").await == 1).then_some(())
+        })
+        .await;
+    };
+    // The gateway drops the function with the connection.
+    tokio::select! { answer = asking => panic!("{answer:?}"), () = killed => {} }
+    sqlx::raw_sql("rollback").execute(&mut holder).await.unwrap();
+    assert_eq!(used(&app, &tenant).await, 2);
+    assert_eq!(sweep(&app).await["reservations_returned"], 0, "it may still be at work");
+
+    app.sql("update reservations set expires_at = now() - interval '1 second' where state = 'held'").await;
+    let (one, two) = tokio::join!(sweep(&app), sweep(&app));
+
+    let returned = [one, two].map(|report| report["reservations_returned"].as_i64().unwrap());
+    assert_eq!(returned.iter().sum::<i64>(), 1, "{returned:?}");
+    assert_eq!(used(&app, &tenant).await, 1);
+    assert_eq!(sweep(&app).await["reservations_returned"], 0);
+    assert_eq!(used(&app, &tenant).await, 1);
+}
+
+#[tokio::test]
+async fn many_units_of_many_tenants_come_back_each_to_its_own() {
+    let app = App::start().await;
+    let one = app.sign_up("Comptoir Baobab").await;
+    let two = app.sign_up("Chez Koffi").await;
+    app.sql(&format!(
+        "update user_settings set free_quota_used = 7;
+         insert into reservations (customer_id, user_id, kind, state, expires_at)
+         select customer.id, customer.user_id, kind, state, expires_at
+         from customers customer
+         cross join (values
+             ('free_quota', 'held', now() - interval '1 minute'), ('free_quota', 'held', now() - interval '1 hour'),
+             ('free_quota', 'held', now() + interval '1 minute'), ('free_quota', 'spent', now() - interval '1 hour'),
+             ('free_quota', 'returned', now() - interval '1 hour'), ('plan', 'held', now() - interval '1 hour')
+         ) row (kind, state, expires_at)
+         where customer.id <> '{}' or kind = 'plan'",
+        two.customer_id
+    ))
+    .await;
+    assert_eq!(sweep(&app).await["reservations_returned"], 4);
+    assert_eq!((used(&app, &one).await, used(&app, &two).await), (json!(5), json!(7)));
+}
+
+#[tokio::test]
+async fn an_upload_that_never_came_is_marked_after_an_hour_and_may_come_after_all() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let pdf = small_pdf("The delivery takes three days.");
+    let place = app.announce(&tenant, "late.pdf", pdf.len()).await;
+    assert_eq!(sweep(&app).await["jobs_taken"], 0, "it has five minutes without anybody looking");
+    jobs_are_due(&app).await;
+    assert_eq!(sweep(&app).await["jobs_taken"], 1);
+    assert_eq!(app.document(&tenant, place.document).await["status"], "pending", "it has an hour");
+    assert_eq!(job(&app, place.document).await, "queued");
+
+    app.sql("update documents set upload_date = now() - interval '61 minutes'").await;
+    jobs_are_due(&app).await;
+    let (one, two) = tokio::join!(sweep(&app), sweep(&app));
+    assert_eq!(one["jobs_taken"].as_i64().unwrap() + two["jobs_taken"].as_i64().unwrap(), 1);
+
+    let document = app.document(&tenant, place.document).await;
+    assert_eq!((&document["status"], &document["error_code"]), (&json!("failed"), &json!("not_uploaded")));
+    assert_eq!(document["error"], "The file never arrived. Upload it again.");
+    jobs_are_due(&app).await;
+    assert_eq!(sweep(&app).await["jobs_taken"], 0);
+
+    app.put(&place, pdf).await;
+    wait_until("the late file is read", SOON, async || {
+        (app.document(&tenant, place.document).await["status"] == "processed").then_some(())
+    })
+    .await;
+    assert_eq!(job(&app, place.document).await, "done");
+}
+
+#[tokio::test]
+async fn a_document_whose_event_was_lost_is_read_after_all() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    app.lose_events().await;
+    let id = app.upload(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    app.queue_is_empty().await;
+    assert_eq!(app.document(&tenant, id).await["status"], "pending");
+
+    jobs_are_due(&app).await;
+    assert_eq!(sweep(&app).await["jobs_taken"], 1);
+
+    assert_eq!(app.ended(&tenant, id).await["status"], "processed");
+    assert_eq!(job(&app, id).await, "done");
+    jobs_are_due(&app).await;
+    assert_eq!(sweep(&app).await["jobs_taken"], 0);
+}
+
+#[tokio::test]
+async fn a_document_that_is_sent_again_and_again_in_vain_is_given_up() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    app.lose_events().await;
+    let id = app.upload(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    app.sql("update jobs set attempts = 12, run_after = now()").await;
+    sweep(&app).await;
+    let document = app.document(&tenant, id).await;
+    assert_eq!((&document["status"], &document["error_code"]), (&json!("failed"), &json!("timed_out")));
+    assert_eq!(job(&app, id).await, "failed");
+    // Its owner may still try.
+    app.post(&format!("/api/v1/documents/{id}/retry")).by(&tenant).await.data(200);
+    assert_eq!(app.ended(&tenant, id).await["status"], "processed");
+}
+
+#[tokio::test]
+async fn the_file_of_a_document_deleted_while_the_storage_was_away_goes_later() {
+    let network = Proxy::before_aws().await;
+    let app = App::with(&network.settings()).await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let id = app.learn(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    // Functions fetch their secret when they start.
+    app.stack.start_functions().await.unwrap();
+
+    network.refuse().await;
+    app.delete(&format!("/api/v1/documents/{id}")).by(&tenant).await.empty();
+    app.get(&format!("/api/v1/documents/{id}")).by(&tenant).await.refused(404, "not_found");
+    assert!(app.is_stored(&tenant, id).await);
+    let health = app.get("/health?deep=1").by(app.service_token()).await.bare(503);
+    assert_eq!(
+        ["database", "queue", "storage"].map(|name| health["checks"][name]["up"].as_bool().unwrap()),
+        [true, false, false]
+    );
+    // A sweep while it is still away changes nothing, and keeps the job.
+    assert_eq!(sweep(&app).await["jobs_taken"], 1);
+
+    network.restore().await;
+    jobs_are_due(&app).await;
+    assert_eq!(sweep(&app).await["jobs_taken"], 1);
+    assert!(!app.is_stored(&tenant, id).await);
+    jobs_are_due(&app).await;
+    assert_eq!(sweep(&app).await["jobs_taken"], 0);
+}

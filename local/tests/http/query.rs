@@ -1,1 +1,218 @@
-//! query
+//! POST /api/v1/query
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use super::support::{App, Tenant, pdf, small_pdf};
+
+const QUERY: &str = "/api/v1/query";
+
+async fn used(app: &App, tenant: &Tenant) -> Value {
+    app.get("/api/v1/quota/status").by(tenant).await.data(200)["free_quota_used"].clone()
+}
+
+#[tokio::test]
+async fn of_two_hundred_questions_at_once_as_many_are_answered_as_are_left() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    app.learn(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    let mut calls = JoinSet::new();
+    for _ in 0..200 {
+        calls.spawn(app.ask(&tenant, "How long does the delivery take?").into_future());
+    }
+    let mut statuses = BTreeMap::new();
+    let mut units = Vec::new();
+    for answer in calls.join_all().await {
+        *statuses.entry(answer.status).or_insert(0) += 1;
+        if answer.status == 200 {
+            let data = answer.data(200);
+            assert_eq!(data["answered"], true);
+            units.push(data["quota"]["free_quota_used"].as_i64().unwrap());
+        } else {
+            let details = answer.refused(402, "quota_exceeded");
+            assert_eq!((&details["free_quota_used"], &details["state"]), (&json!(8), &json!("blocked")));
+        }
+    }
+    assert_eq!(statuses, BTreeMap::from([(200, 8), (402, 192)]));
+    units.sort_unstable();
+    assert_eq!(units, [1, 2, 3, 4, 5, 6, 7, 8], "each unit is taken once");
+    assert_eq!(used(&app, &tenant).await, 8);
+    assert_eq!(app.number("select count(*) from reservations where state = 'spent'").await, 8);
+    assert_eq!(app.number("select count(*) from reservations").await, 8);
+}
+
+#[tokio::test]
+async fn a_question_that_cannot_be_answered_for_our_fault_costs_nothing_and_tells_nothing() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    app.learn(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    for (sabotage, repair) in [
+        (
+            "alter table document_chunks rename column embedding to lost",
+            "alter table document_chunks rename column lost to embedding",
+        ),
+        (
+            "revoke execute on function app.search_chunks(text, text, text, uuid[], integer) from lisa_tenant",
+            "grant execute on function app.search_chunks(text, text, text, uuid[], integer) to lisa_tenant",
+        ),
+    ] {
+        app.sql(sabotage).await;
+        let answer = app.ask(&tenant, "How long does the delivery take?").await;
+        let text = answer.text.to_lowercase();
+        for inside in ["embedding", "column", "chunk", "permission", "postgres", "sql", "select", "panic"] {
+            assert!(!text.contains(inside), "{inside}: {text}");
+        }
+        assert_eq!(answer.refused(500, "internal"), Value::Null);
+        assert_eq!(used(&app, &tenant).await, 0, "the unit came back");
+        app.sql(repair).await;
+    }
+    assert_eq!(app.number("select count(*) from reservations where state = 'returned'").await, 2);
+    app.ask(&tenant, "How long does the delivery take?").await.data(200);
+    assert_eq!(used(&app, &tenant).await, 1);
+}
+
+#[tokio::test]
+async fn a_question_is_judged_before_it_costs_anything() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let ask = async |body: &Value| app.post(QUERY).by(&tenant).json(body).await;
+    for (field, value) in [
+        ("question", json!("")),
+        ("question", json!("  \n\t ")),
+        ("question", json!("\u{0}\u{1}")),
+        ("question", json!("é".repeat(10_001))),
+        ("question", json!(null)),
+        ("question", json!(42)),
+        ("question", json!(["Combien ?"])),
+        ("top_k", json!(0)),
+        ("top_k", json!(21)),
+        ("top_k", json!(-1)),
+        ("top_k", json!(256)),
+        ("top_k", json!("5")),
+        ("document_ids", json!([])),
+        ("document_ids", json!("all")),
+        ("document_ids[0]", json!(["x"])),
+        ("document_ids[1]", json!([Uuid::new_v4(), 7])),
+        ("document_ids", json!(vec![Uuid::new_v4(); 101])),
+        ("conversation_id", json!("x")),
+    ] {
+        let mut body = json!({ "question": "Combien ?" });
+        body[field.split('[').next().unwrap()] = value;
+        let answer = ask(&body).await;
+        assert_eq!(answer.status, 422, "{field}: {}", answer.text);
+        answer.names(&[field]);
+    }
+    ask(&json!({ "top_k": 5 })).await.names(&["question"]);
+    let several = json!({ "question": "Combien ?", "top_k": 0, "document_ids": [] });
+    ask(&several).await.names(&["top_k", "document_ids"]);
+    app.post(QUERY).by(&tenant).raw_json(r#"{"question":"#).await.refused(400, "malformed_json");
+    app.post(QUERY).by(&tenant).body("text/plain", "Combien ?").await.refused(415, "unsupported_media_type");
+    let huge = json!({ "question": "x".repeat(300_000) });
+    ask(&huge).await.refused(413, "payload_too_large");
+
+    ask(&json!({ "question": "Combien ?", "conversation_id": Uuid::new_v4() })).await.refused(404, "not_found");
+    ask(&json!({ "question": "Combien ?", "document_ids": [Uuid::new_v4()] })).await.refused(404, "not_found");
+    assert_eq!(used(&app, &tenant).await, 0);
+    ask(&json!({ "question": "é".repeat(10_000), "top_k": 20, "conversation_id": null })).await.data(200);
+}
+
+#[tokio::test]
+async fn nul_and_lone_surrogates_are_no_error_of_ours() {
+    let app = App::with(&[("FREE_QUOTA_LIMIT", "100")]).await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    app.learn(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    let raw =
+        async |question: &str| app.post(QUERY).by(&tenant).raw_json(format!(r#"{{"question":"{question}"}}"#)).await;
+    let answer = raw(r"How long does\u0000 the delivery take?\u0007\uffff\ufdd0").await.data(200);
+    assert_eq!(answer["answered"], true, "what nobody can see is left out");
+    for lone in [r"\ud800", r"\udc00", r"\ud83d delivery", r"\ude00\ud83d"] {
+        raw(&format!("How long does the delivery take? {lone}")).await.refused(400, "malformed_json");
+    }
+    raw(r"\ud83d\ude9a delivery?").await.data(200);
+    // What means something to a search, a template or a pattern means nothing here.
+    for odd in ["' & | ! ( ) :* <-> \\\\", "%_\\\\%", "{{7*7}} ${x}", "';drop table documents;--", "?", "∞ 🚚 \u{202e}"]
+    {
+        let answer = raw(odd).await;
+        assert_eq!(answer.status, 200, "{odd}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn what_the_documents_do_not_say_is_not_answered_but_counts() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let refusals = [
+        ("Quelle est la capitale de la Mongolie ?", "Je n'ai pas trouvé la réponse dans les documents."),
+        ("What is the capital of Mongolia?", "I could not find the answer in the documents."),
+    ];
+    for round in 0..2 {
+        for (question, sentence) in refusals {
+            let answer = app.ask(&tenant, question).await.data(200);
+            assert_eq!((&answer["answered"], &answer["citations"]), (&json!(false), &json!([])), "{answer}");
+            assert!(answer["answer"].as_str().unwrap().starts_with(sentence), "{answer}");
+        }
+        if round == 0 {
+            app.learn(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+        }
+    }
+    assert_eq!(used(&app, &tenant).await, 4);
+}
+
+#[tokio::test]
+async fn documents_of_another_tenant_are_never_cited() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let other = app.sign_up("Chez Koffi").await;
+    let question = "How long does the delivery take?";
+    let theirs = app.learn(&other, "theirs.pdf", small_pdf("The delivery takes nine days.")).await;
+    let answer = app.ask(&tenant, question).await.data(200);
+    assert_eq!((&answer["answered"], &answer["citations"]), (&json!(false), &json!([])));
+
+    let ours = app.learn(&tenant, "ours.pdf", small_pdf("The delivery takes three days.")).await;
+    for top_k in [1, 20] {
+        let answer = app.post(QUERY).by(&tenant).json(&json!({ "question": question, "top_k": top_k })).await.data(200);
+        assert!(answer["answer"].as_str().unwrap().contains("three days"), "{answer}");
+        for citation in answer["citations"].as_array().unwrap() {
+            assert_eq!(citation["document_id"], ours.to_string());
+        }
+    }
+    // Naming it does not help, alone or beside one's own; it is answered like one that is not there.
+    for documents in [vec![theirs], vec![ours, theirs], vec![ours, Uuid::new_v4()]] {
+        let body = json!({ "question": question, "document_ids": documents });
+        app.post(QUERY).by(&tenant).json(&body).await.refused(404, "not_found");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_keeps_to_the_documents_that_are_named() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let old = app.learn(&tenant, "old.pdf", small_pdf("The delivery to Bouake takes nine days.")).await;
+    let pages = ["Welcome to our shop.".to_owned(), "The delivery to Bouake takes three days.".to_owned()];
+    let new = app.learn(&tenant, "new.pdf", pdf(&pages)).await;
+    for (documents, words, page) in
+        [(vec![old], "nine days", 1), (vec![new], "three days", 2), (vec![new, new], "three days", 2)]
+    {
+        let body = json!({ "question": "How long does the delivery to Bouake take?", "document_ids": documents });
+        let answer = app.post(QUERY).by(&tenant).json(&body).await.data(200);
+        assert!(answer["answer"].as_str().unwrap().contains(words), "{answer}");
+        for citation in answer["citations"].as_array().unwrap() {
+            assert_eq!((&citation["document_id"], &citation["page"]), (&json!(documents[0]), &json!(page)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_document_that_is_not_whole_yet_is_not_cited() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let id = app.learn(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    app.sql("update documents set status = 'pending'").await;
+    let answer = app.ask(&tenant, "How long does the delivery take?").await.data(200);
+    assert_eq!((&answer["answered"], &answer["citations"]), (&json!(false), &json!([])));
+    let body = json!({ "question": "How long does the delivery take?", "document_ids": [id] });
+    assert_eq!(app.post(QUERY).by(&tenant).json(&body).await.data(200)["answered"], false);
+}

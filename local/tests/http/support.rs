@@ -1,8 +1,10 @@
 //! What every test stands on: a product of its own, and few words to talk to it.
 
 mod answer;
+mod aws;
 mod call;
 mod documents;
+mod hold;
 mod pooler;
 mod proxy;
 mod tenant;
@@ -17,8 +19,9 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 pub(crate) use self::{
     answer::Answer,
+    aws::{arrival, batch},
     call::Call,
-    documents::{Place, file, fixture, long_pdf, pdf, place, small_pdf},
+    documents::{Place, file, fixture, long_pdf, padded_pdf, pdf, place, small_pdf},
     proxy::Proxy,
     tenant::{PASSWORD, Tenant, new_address},
     tokens::in_seconds,

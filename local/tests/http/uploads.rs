@@ -1,1 +1,287 @@
-//! uploads
+//! POST /api/v1/documents/upload, and what becomes of the file.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use super::support::{Answer, App, Tenant, file, padded_pdf, place, small_pdf};
+
+const UPLOAD: &str = "/api/v1/documents/upload";
+const LARGEST: usize = 20_971_520;
+const LARGEST_IN_FORM: usize = 4 * 1024 * 1024;
+
+fn sha256(bytes: &[u8]) -> String {
+    aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes)
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+async fn announce(app: &App, tenant: &Tenant, body: &Value) -> Answer {
+    app.post(UPLOAD).by(tenant).json(body).await
+}
+
+/// A form with one file in it.
+fn form(field: &str, filename: &str, file: &[u8]) -> Vec<u8> {
+    let mut form = format!(
+        "--boundary\r\ncontent-disposition: form-data; name=\"note\"\r\n\r\nfor the shop\r\n--boundary\r\n\
+         content-disposition: form-data; name=\"{field}\"; filename=\"{filename}\"\r\n\
+         content-type: application/pdf\r\n\r\n"
+    )
+    .into_bytes();
+    form.extend_from_slice(file);
+    form.extend_from_slice(b"\r\n--boundary--\r\n");
+    form
+}
+
+async fn send_form(app: &App, tenant: &Tenant, form: Vec<u8>) -> Answer {
+    app.post(UPLOAD).by(tenant).body("multipart/form-data; boundary=boundary", form).await
+}
+
+#[tokio::test]
+async fn a_french_guide_is_put_read_and_cited_with_its_page() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let guide = app.learn(&tenant, "guide-livraison.pdf", file("docs/samples/guide-livraison.pdf")).await;
+    let document = app.document(&tenant, guide).await;
+    assert_eq!((&document["pages_total"], &document["pages_done"]), (&json!(3), &json!(3)));
+
+    let answer = app.ask(&tenant, "Combien de jours ai-je pour changer d'avis après la réception ?").await.data(200);
+
+    assert_eq!(answer["answered"], true);
+    assert!(answer["answer"].as_str().unwrap().contains("quatorze jours"), "{answer}");
+    let citation = &answer["citations"][0];
+    assert_eq!(citation["document_id"], guide.to_string());
+    assert_eq!((&citation["filename"], &citation["page"]), (&json!("guide-livraison.pdf"), &json!(2)), "{answer}");
+    assert!(citation["snippet"].as_str().unwrap().contains("quatorze jours"));
+    assert_eq!(answer["model"], "extractive-1");
+    assert_eq!(answer["conversation_id"], Value::Null);
+    assert_eq!(answer["quota"]["free_quota_used"], 1);
+
+    let answer = app.ask(&tenant, "Quand la boutique de Cocody est-elle ouverte ?").await.data(200);
+    assert_eq!(answer["citations"][0]["page"], 3, "{answer}");
+}
+
+#[tokio::test]
+async fn an_english_manual_in_a_form_is_read_and_cited_with_its_page() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Lumaworks").await;
+    let form = form("file", "product-manual.pdf", &file("docs/samples/product-manual.pdf"));
+
+    let data = send_form(&app, &tenant, form).await.data(201);
+    assert_eq!((&data["upload"], &data["document"]["status"]), (&Value::Null, &json!("pending")));
+    let manual = data["document"]["id"].as_str().unwrap().parse().unwrap();
+    let document = app.ended(&tenant, manual).await;
+    assert_eq!((&document["status"], &document["pages_total"]), (&json!("processed"), &json!(4)));
+
+    for (question, page, words) in [
+        ("For how many months is the battery under warranty?", 4, "twelve months"),
+        ("How often should I wipe the panel with a damp cloth?", 3, "every two weeks"),
+        ("How long does charging through USB-C take?", 2, "four hours"),
+    ] {
+        let answer = app.ask(&tenant, question).await.data(200);
+        assert_eq!(answer["answered"], true, "{question}");
+        assert_eq!(answer["citations"][0]["page"], page, "{question}: {answer}");
+        let text = answer["answer"].as_str().unwrap().replace('\u{a0}', " ");
+        assert!(text.contains(words), "{question}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn an_announcement_gives_a_place_for_one_put_of_that_size() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let pdf = small_pdf("The delivery takes three days.");
+    let body = json!({ "filename": "C:\\fakepath\\guide.pdf", "size_bytes": pdf.len() });
+
+    let data = announce(&app, &tenant, &body).await.data(201);
+
+    assert_eq!(data["document"]["filename"], "guide.pdf");
+    assert_eq!(data["document"]["status"], "pending");
+    assert_eq!(data["document"]["bytes"], pdf.len());
+    let headers = &data["upload"]["headers"];
+    assert_eq!(headers["content-length"], pdf.len().to_string());
+    assert_eq!(headers["content-type"], "application/pdf");
+    assert_eq!(headers["if-none-match"], "*");
+    let expires = DateTime::parse_from_rfc3339(data["upload"]["expires_at"].as_str().unwrap()).unwrap();
+    let minutes = (expires.with_timezone(&Utc) - Utc::now()).num_minutes();
+    assert!((13..=15).contains(&minutes), "{minutes}");
+
+    let place = place(&data);
+    app.put(&place, pdf).await;
+    assert_eq!(app.ended(&tenant, place.document).await["status"], "processed");
+}
+
+#[tokio::test]
+async fn what_is_announced_wrongly_is_named() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    for (field, value) in [
+        ("size_bytes", json!(0)),
+        ("size_bytes", json!(-1)),
+        ("size_bytes", json!(1.5)),
+        ("size_bytes", json!("1000")),
+        ("size_bytes", json!(1e30)),
+        ("sha256", json!("")),
+        ("sha256", json!("abc")),
+        ("sha256", json!("g".repeat(64))),
+        ("sha256", json!("a".repeat(66))),
+        ("sha256", json!(7)),
+        ("filename", json!("")),
+        ("filename", json!("folder/")),
+        ("filename", json!("nul\u{0}.pdf")),
+        ("filename", json!("x".repeat(256))),
+        ("filename", json!(null)),
+    ] {
+        let mut body = json!({ "filename": "guide.pdf", "size_bytes": 1000 });
+        body[field] = value.clone();
+        let answer = announce(&app, &tenant, &body).await;
+        assert_eq!(answer.status, 422, "{field} {value}: {}", answer.text);
+        answer.names(&[field]);
+    }
+    announce(&app, &tenant, &json!({ "filename": "guide.pdf", "size_bytes": 0, "sha256": "" }))
+        .await
+        .names(&["size_bytes", "sha256"]);
+    for size in [LARGEST + 1, 1 << 40] {
+        let details = announce(&app, &tenant, &json!({ "filename": "guide.pdf", "size_bytes": size }))
+            .await
+            .refused(413, "payload_too_large");
+        assert_eq!(details["limit_bytes"], LARGEST);
+    }
+    app.post(UPLOAD).by(&tenant).raw_json("{").await.refused(400, "malformed_json");
+    app.post(UPLOAD).by(&tenant).body("application/pdf", "%PDF-1.7").await.refused(415, "unsupported_media_type");
+    assert_eq!(app.number("select count(*) from documents").await, 0);
+}
+
+#[tokio::test]
+async fn bytes_that_were_read_before_are_found_again() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let other = app.sign_up("Chez Koffi").await;
+    let pdf = small_pdf("The delivery takes three days.");
+    let body = json!({ "filename": "again.pdf", "size_bytes": pdf.len(), "sha256": sha256(&pdf) });
+    let first = place(&announce(&app, &tenant, &body).await.data(201));
+    // Announced but not read yet: it may never arrive.
+    announce(&app, &tenant, &body).await.data(201);
+    app.put(&first, pdf.clone()).await;
+    assert_eq!(app.ended(&tenant, first.document).await["sha256"], sha256(&pdf));
+
+    let mut shouted = body.clone();
+    shouted["sha256"] = sha256(&pdf).to_uppercase().into();
+    for again in [
+        announce(&app, &tenant, &body).await,
+        announce(&app, &tenant, &shouted).await,
+        send_form(&app, &tenant, form("file", "another.pdf", &pdf)).await,
+    ] {
+        let data = again.data(200);
+        assert_eq!(data["document"]["id"], first.document.to_string());
+        assert_eq!(data["upload"], Value::Null);
+    }
+    // Another tenant's file is nobody's business.
+    announce(&app, &other, &body).await.data(201);
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_what_was_announced_is_corrupt() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let pdf = small_pdf("The delivery takes three days.");
+    let body = json!({ "filename": "guide.pdf", "size_bytes": pdf.len(), "sha256": "0".repeat(64) });
+    let place = place(&announce(&app, &tenant, &body).await.data(201));
+    app.put(&place, pdf).await;
+    let document = app.ended(&tenant, place.document).await;
+    assert_eq!((&document["status"], &document["error_code"]), (&json!("failed"), &json!("corrupt")));
+    assert_eq!(app.chunks(place.document).await, 0);
+}
+
+#[tokio::test]
+async fn the_largest_file_is_read_and_a_larger_one_refused_by_what_is_there() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let page = ["The delivery takes three days.".to_owned()];
+    // The table of a file of ten million bytes has wider numbers, but of the same width as any.
+    let bare = padded_pdf(&page, 10_000_000).len() - 10_000_000;
+    let largest = padded_pdf(&page, LARGEST - bare);
+    assert_eq!(largest.len(), LARGEST);
+    app.learn(&tenant, "largest.pdf", largest).await;
+
+    // S3 refuses another length than the signed one. This stand-in does not, so the worker has to.
+    let place = app.announce(&tenant, "larger.pdf", 1000).await;
+    app.put(&place, padded_pdf(&page, LARGEST - bare + 1)).await;
+    let document = app.ended(&tenant, place.document).await;
+    assert_eq!((&document["status"], &document["error_code"]), (&json!("failed"), &json!("too_large")));
+}
+
+#[tokio::test]
+async fn a_file_of_another_size_than_announced_counts_as_what_it_is() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let pdf = small_pdf("The delivery takes three days.");
+    let place = app.announce(&tenant, "guide.pdf", 1).await;
+    app.put(&place, pdf.clone()).await;
+    assert_eq!(app.ended(&tenant, place.document).await["bytes"], pdf.len());
+}
+
+#[tokio::test]
+async fn forms_take_pdfs_up_to_four_mebibytes() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let page = ["The delivery takes three days.".to_owned()];
+    let bare = padded_pdf(&page, 1_000_000).len() - 1_000_000;
+    let largest = padded_pdf(&page, LARGEST_IN_FORM - bare);
+    assert_eq!(largest.len(), LARGEST_IN_FORM);
+
+    let data = send_form(&app, &tenant, form("file", "largest.pdf", &largest)).await.data(201);
+    let id = data["document"]["id"].as_str().unwrap().parse().unwrap();
+    assert_eq!(app.ended(&tenant, id).await["status"], "processed");
+
+    for more in [1, 20_000] {
+        let larger = padded_pdf(&page, LARGEST_IN_FORM - bare + more);
+        let details = send_form(&app, &tenant, form("file", "larger.pdf", &larger)).await;
+        assert_eq!(details.refused(413, "payload_too_large")["limit_bytes"].as_u64().unwrap() / 1024 / 1024, 4);
+    }
+    // Beyond what a function can be given the gateway answers by itself.
+    let huge = send_form(&app, &tenant, form("file", "huge.pdf", &padded_pdf(&page, 6_000_000))).await;
+    assert_eq!((huge.status, &huge.body), (413, &json!({ "message": "Request Entity Too Large" })));
+    assert_eq!(app.number("select count(*) from documents").await, 1);
+}
+
+#[tokio::test]
+async fn forms_without_a_pdf_are_refused() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let pdf = small_pdf("The delivery takes three days.");
+    for content in [&b"PK\x03\x04 not a PDF"[..], b"", b"%PDF", &[0xff; 2000]] {
+        send_form(&app, &tenant, form("file", "guide.pdf", content)).await.refused(415, "unsupported_media_type");
+    }
+    send_form(&app, &tenant, form("attachment", "guide.pdf", &pdf)).await.names(&["file"]);
+    for filename in ["", "folder/", &"x".repeat(256), "nul\u{0}.pdf"] {
+        let answer = send_form(&app, &tenant, form("file", filename, &pdf)).await;
+        assert!(matches!(answer.status, 400 | 422), "{filename:?}: {}", answer.text);
+    }
+    for broken in
+        [&b""[..], b"nonsense", b"--boundary\r\n", b"--boundary\r\ncontent-disposition: form-data; name=\"file\""]
+    {
+        let answer = send_form(&app, &tenant, broken.to_vec()).await;
+        answer.refused(400, "malformed_form");
+    }
+    let truncated = form("file", "guide.pdf", &pdf);
+    send_form(&app, &tenant, truncated[..truncated.len() - 20].to_vec()).await.refused(400, "malformed_form");
+    let boundless = app.post(UPLOAD).by(&tenant).body("multipart/form-data", form("file", "guide.pdf", &pdf));
+    boundless.await.refused(400, "malformed_form");
+    assert_eq!(app.number("select count(*) from documents").await, 0);
+}
+
+#[tokio::test]
+async fn a_place_is_good_once() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let pdf = small_pdf("The delivery takes three days.");
+    let place = app.announce(&tenant, "guide.pdf", pdf.len()).await;
+    app.put(&place, pdf.clone()).await;
+    let second = app.http().put(&place.url).header("if-none-match", "*").header("content-type", "application/pdf");
+    let second = second.timeout(Duration::from_secs(10)).body(pdf).send().await.unwrap();
+    assert_eq!(second.status().as_u16(), 412);
+}

@@ -54,7 +54,8 @@ macro_rules! fetch {
             $paging.offset
         )
         .fetch_all(&mut *$tx)
-        .await?
+        .await
+        .map_err(|error| $paging.failed(error))?
     }};
 }
 

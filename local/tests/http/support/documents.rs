@@ -24,6 +24,11 @@ pub(crate) fn fixture(name: &str) -> Vec<u8> {
 
 /// A PDF with these texts, one a page. ASCII without parentheses and backslashes.
 pub(crate) fn pdf(pages: &[String]) -> Vec<u8> {
+    padded_pdf(pages, 0)
+}
+
+/// The same with so many bytes that mean nothing.
+pub(crate) fn padded_pdf(pages: &[String], padding: usize) -> Vec<u8> {
     let kids: Vec<_> = (0..pages.len()).map(|number| format!("{} 0 R", 4 + 2 * number)).collect();
     let mut objects = vec![
         "<< /Type /Catalog /Pages 2 0 R >>".to_owned(),
@@ -40,7 +45,7 @@ pub(crate) fn pdf(pages: &[String]) -> Vec<u8> {
         ));
         objects.push(format!("<< /Length {} >>\nstream\n{content}\nendstream", content.len()));
     }
-    let mut out = String::from("%PDF-1.7\n");
+    let mut out = format!("%PDF-1.7\n%{}\n", "x".repeat(padding));
     let mut places = Vec::new();
     for (number, object) in (1..).zip(&objects) {
         places.push(out.len());
@@ -123,8 +128,8 @@ impl App {
     }
 
     /// Asks a question.
-    pub(crate) async fn ask(&self, token: impl AsRef<str>, question: &str) -> super::Answer {
-        self.post("/api/v1/query").by(token).json(&json!({ "question": question })).await
+    pub(crate) fn ask(&self, token: impl AsRef<str>, question: &str) -> super::Call {
+        self.post("/api/v1/query").by(token).json(&json!({ "question": question }))
     }
 
     /// Chunks of a document.
