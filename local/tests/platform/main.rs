@@ -4,6 +4,7 @@
 //! PostgreSQL, the stand-in for AWS and PgBouncer are started by the tests.
 
 mod proxy;
+mod quota_sql;
 mod route;
 mod seed;
 mod tenancy;

@@ -1,0 +1,321 @@
+//! The quota's SQL under concurrency, against a model: whatever the schedule, no unit is lost and none is used twice.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use shared::{
+    db::{Db, SystemDb},
+    error::ApiError,
+    quota::{self, QuotaError, Reservation},
+};
+use sqlx::PgConnection;
+use tokio::{sync::Barrier, task::JoinSet};
+
+use crate::{
+    route::{Route, both_ways},
+    seed::{self, Tenant},
+};
+
+both_ways!(
+    two_hundred_at_once_take_exactly_what_is_left,
+    a_unit_that_is_given_back_by_several_goes_back_once,
+    random_schedules_neither_lose_nor_double_a_unit,
+);
+
+/// Connections of a test's handle: more than the pooler has, so that clients share backends.
+const CONNECTIONS: u32 = 8;
+
+async fn reserve(db: &Db, tenant: &Tenant) -> Result<Reservation, QuotaOrApi> {
+    db.tenant(tenant.customer, async |tx| Ok(quota::reserve(tx, tenant.owner).await?)).await
+}
+
+async fn spend(db: &Db, tenant: &Tenant, reservation: &Reservation) {
+    let spent: Result<(), ApiError> =
+        db.tenant(tenant.customer, async |tx| Ok(quota::spend(tx, reservation).await?)).await;
+    spent.unwrap_or_else(|error| panic!("{}", shared::logging::chain(&error)));
+}
+
+async fn give_back(db: &Db, tenant: &Tenant, reservation: &Reservation) {
+    let given: Result<(), ApiError> =
+        db.tenant(tenant.customer, async |tx| Ok(quota::give_back(tx, reservation).await?)).await;
+    given.unwrap_or_else(|error| panic!("{}", shared::logging::chain(&error)));
+}
+
+async fn return_expired(system: &SystemDb, most: i64) -> u64 {
+    let returned: Result<u64, ApiError> = system.system(async |tx| Ok(quota::return_expired(tx, most).await?)).await;
+    returned.unwrap_or_else(|error| panic!("{}", shared::logging::chain(&error)))
+}
+
+/// A refusal is part of the game; anything else fails the test.
+#[derive(Debug)]
+enum QuotaOrApi {
+    Exceeded(quota::Quota),
+    Cancelled,
+    Failed(String),
+}
+
+impl From<QuotaError> for QuotaOrApi {
+    fn from(error: QuotaError) -> Self {
+        match error {
+            QuotaError::Exceeded(quota) => Self::Exceeded(quota),
+            QuotaError::Database(error) => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<ApiError> for QuotaOrApi {
+    fn from(error: ApiError) -> Self {
+        Self::Failed(shared::logging::chain(&error))
+    }
+}
+
+/// As the database has it, in one statement: `user_settings.free_quota_used`, the free units held and spent, and all
+/// reservations ever made.
+async fn books(admin: &mut PgConnection, tenant: &Tenant) -> (i32, i64, i64, i64) {
+    let statement = r#"
+        select free_quota_used,
+            (select count(*) from reservations where user_id = $1 and kind = 'free_quota' and state = 'held'),
+            (select count(*) from reservations where user_id = $1 and kind = 'free_quota' and state = 'spent'),
+            (select count(*) from reservations where user_id = $1)
+        from user_settings where user_id = $1
+    "#;
+    sqlx::query_as(statement).bind(tenant.owner).fetch_one(admin).await.unwrap()
+}
+
+async fn expire_all(admin: &mut PgConnection) {
+    sqlx::raw_sql("update reservations set expires_at = now() - interval '1 second' where state = 'held'")
+        .execute(admin)
+        .await
+        .unwrap();
+}
+
+async fn two_hundred_at_once_take_exactly_what_is_left(route: Route) {
+    let mut admin = route.admin().await;
+    let tenant = seed::tenant(&mut admin, "a", 8).await;
+    let db = route.db(CONNECTIONS);
+    let mut clients = JoinSet::new();
+    for _ in 0..200 {
+        let (db, tenant) = (db.clone(), tenant.clone());
+        clients.spawn(async move { reserve(&db, &tenant).await });
+    }
+    let (taken, refused): (Vec<_>, Vec<_>) = clients.join_all().await.into_iter().partition(Result::is_ok);
+    assert_eq!((taken.len(), refused.len()), (8, 192));
+    let mut used: Vec<_> = taken.iter().map(|taken| taken.as_ref().unwrap().quota.free_quota_used).collect();
+    used.sort_unstable();
+    // Each is told its own place: the last free one is warned of once.
+    assert_eq!(used, (1..=8).collect::<Vec<_>>());
+    for refusal in refused {
+        let Err(QuotaOrApi::Exceeded(quota)) = refusal else { panic!("{refusal:?}") };
+        assert_eq!((quota.free_quota_used, quota.paywall_should_show), (8, true));
+    }
+    assert_eq!(books(&mut admin, &tenant).await, (8, 8, 0, 8));
+}
+
+async fn a_unit_that_is_given_back_by_several_goes_back_once(route: Route) {
+    let mut admin = route.admin().await;
+    let tenant = seed::tenant(&mut admin, "a", 8).await;
+    let (db, system) = (route.db(CONNECTIONS), route.system(CONNECTIONS));
+    for round in 0..10 {
+        let kept = reserve(&db, &tenant).await.unwrap();
+        let reservation = reserve(&db, &tenant).await.unwrap();
+        spend(&db, &tenant, &kept).await;
+        expire_all(&mut admin).await;
+        let functions = async {
+            tokio::join!(
+                give_back(&db, &tenant, &reservation),
+                give_back(&db, &tenant, &reservation),
+                give_back(&db, &tenant, &kept),
+            )
+        };
+        let sweeps = async { tokio::join!(return_expired(&system, 10), return_expired(&system, 10)) };
+        let (_, (one, other)) = tokio::join!(functions, sweeps);
+        assert!(one + other <= 1, "{one} {other}");
+        let (used, held, spent, _) = books(&mut admin, &tenant).await;
+        assert_eq!((i64::from(used), held, spent), (1, 0, 1), "round {round}");
+        sqlx::raw_sql("update user_settings set free_quota_used = 0; delete from reservations")
+            .execute(&mut admin)
+            .await
+            .unwrap();
+    }
+}
+
+async fn random_schedules_neither_lose_nor_double_a_unit(route: Route) {
+    for seed in 1..=3 {
+        random_schedule(&route, seed).await;
+    }
+}
+
+const CLIENTS: u64 = 12;
+const STEPS: usize = 30;
+
+async fn random_schedule(route: &Route, seed: u64) {
+    let mut admin = route.admin().await;
+    let mut tenants = Vec::new();
+    for limit in [3, 8, 40] {
+        tenants.push(seed::tenant(&mut admin, &format!("seed-{seed}-limit-{limit}"), limit).await);
+    }
+    let tenants = Arc::new(tenants);
+    let is_over = Arc::new(AtomicBool::new(false));
+    let watching = watch(route.admin().await, Arc::clone(&tenants), Arc::clone(&is_over));
+    let (db, system) = (route.db(CONNECTIONS), route.system(2));
+    let ready = Arc::new(Barrier::new(CLIENTS as usize));
+    let mut clients = JoinSet::new();
+    for number in 0..CLIENTS {
+        let random = Random(seed * 1_000 + number);
+        let client = Client { db: db.clone(), system: system.clone(), admin: route.admin().await, random };
+        let (tenants, ready) = (Arc::clone(&tenants), Arc::clone(&ready));
+        clients.spawn(async move {
+            ready.wait().await;
+            client.run(&tenants).await
+        });
+    }
+    let run = async {
+        let taken = clients.join_all().await;
+        is_over.store(true, Ordering::Relaxed);
+        taken
+    };
+    let (taken, snapshots) = tokio::join!(run, watching);
+    assert!(snapshots > 10, "seed {seed}: the books were looked at {snapshots} times only");
+
+    for (place, tenant) in tenants.iter().enumerate() {
+        let (used, held, spent, all) = books(&mut admin, tenant).await;
+        assert_eq!(i64::from(used), held + spent, "seed {seed}, {tenant:?}");
+        // Every unit that a client was given is in the books, and no other.
+        let given: i64 = taken.iter().map(|taken| taken[place]).sum();
+        assert_eq!(all, given, "seed {seed}, {tenant:?}");
+    }
+    // Whatever is still held belongs to clients that were killed: it comes back, and can be taken again.
+    sqlx::raw_sql("update users set is_pro = false").execute(&mut admin).await.unwrap();
+    expire_all(&mut admin).await;
+    while return_expired(&system, 4).await > 0 {}
+    for tenant in tenants.iter() {
+        let (used, held, spent, _) = books(&mut admin, tenant).await;
+        assert_eq!((i64::from(used), held), (spent, 0), "seed {seed}, {tenant:?}");
+        let mut again = 0;
+        while reserve(&db, tenant).await.is_ok() {
+            again += 1;
+        }
+        let (after, ..) = books(&mut admin, tenant).await;
+        let limit: i32 = sqlx::query_scalar("select free_quota_limit from user_settings where user_id = $1")
+            .bind(tenant.owner)
+            .fetch_one(&mut admin)
+            .await
+            .unwrap();
+        assert_eq!((used + again, after), (limit, limit), "seed {seed}, {tenant:?}");
+    }
+}
+
+/// Looks at the books while the clients run: they must be right in every moment, not only in the end.
+async fn watch(mut admin: PgConnection, tenants: Arc<Vec<Tenant>>, is_over: Arc<AtomicBool>) -> usize {
+    let mut snapshots = 0;
+    while !is_over.load(Ordering::Relaxed) {
+        for tenant in tenants.iter() {
+            let (used, held, spent, _) = books(&mut admin, tenant).await;
+            assert_eq!(i64::from(used), held + spent, "{tenant:?}");
+            snapshots += 1;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    snapshots
+}
+
+/// One of those who take units at the same time.
+struct Client {
+    db: Db,
+    system: SystemDb,
+    admin: PgConnection,
+    random: Random,
+}
+
+impl Client {
+    /// Does random things; returns how many units it was given of each tenant.
+    async fn run(mut self, tenants: &[Tenant]) -> Vec<i64> {
+        let mut taken = vec![0; tenants.len()];
+        let mut held: Vec<(usize, Reservation)> = Vec::new();
+        for _ in 0..STEPS {
+            let place = self.random.below(tenants.len());
+            let tenant = &tenants[place];
+            match self.random.below(20) {
+                0..8 => match reserve(&self.db, tenant).await {
+                    Ok(reservation) => {
+                        taken[place] += 1;
+                        held.push((place, reservation));
+                    }
+                    Err(QuotaOrApi::Exceeded(quota)) => assert!(!quota.is_pro, "{quota:?}"),
+                    Err(QuotaOrApi::Failed(error)) => panic!("{error}"),
+                    Err(QuotaOrApi::Cancelled) => unreachable!("only the other kind is cancelled"),
+                },
+                8..10 => self.reserve_and_fail(tenant).await,
+                10..13 => {
+                    if let Some((place, reservation)) = held.pop() {
+                        spend(&self.db, &tenants[place], &reservation).await;
+                    }
+                }
+                13..16 => {
+                    if let Some((place, reservation)) = held.pop() {
+                        let tenant = &tenants[place];
+                        tokio::join!(
+                            give_back(&self.db, tenant, &reservation),
+                            give_back(&self.db, tenant, &reservation)
+                        );
+                    }
+                }
+                16 => self.expire_some().await,
+                17 => self.change_plan(tenant).await,
+                _ => {
+                    let most = i64::try_from(self.random.below(5) + 1).unwrap();
+                    return_expired(&self.system, most).await;
+                }
+            }
+        }
+        taken
+    }
+
+    /// The transaction in which the unit was taken does not commit.
+    async fn reserve_and_fail(&self, tenant: &Tenant) {
+        let outcome: Result<(), QuotaOrApi> = self
+            .db
+            .tenant(tenant.customer, async |tx| {
+                let _gone = quota::reserve(tx, tenant.owner).await?;
+                Err(QuotaOrApi::Cancelled)
+            })
+            .await;
+        assert!(matches!(outcome, Err(QuotaOrApi::Cancelled | QuotaOrApi::Exceeded(_))), "{outcome:?}");
+    }
+
+    /// Time passes for some, also for those whose client is still at it.
+    async fn expire_some(&mut self) {
+        let statement = r#"
+            update reservations set expires_at = now() - interval '1 second'
+            where id in (select id from reservations where state = 'held' order by random() limit 3)
+        "#;
+        sqlx::query(statement).execute(&mut self.admin).await.unwrap();
+    }
+
+    /// A plan is paid for, or ends.
+    async fn change_plan(&mut self, tenant: &Tenant) {
+        sqlx::query("update users set is_pro = not is_pro where id = $1")
+            .bind(tenant.owner)
+            .execute(&mut self.admin)
+            .await
+            .unwrap();
+    }
+}
+
+/// SplitMix64: the same numbers for the same seed, on every machine.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, most: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        usize::try_from((mixed ^ (mixed >> 31)) % u64::try_from(most).unwrap()).unwrap()
+    }
+}
