@@ -51,17 +51,16 @@ struct Tokens {
 struct RemoteUser {
     id: Uuid,
     email: Option<String>,
+    /// What sign-up left with the account until its first sign-in. The user can change it to anything, so it decides
+    /// nothing but the name of the user's own company, and what is no text is not there.
     #[serde(default)]
-    user_metadata: Metadata,
+    user_metadata: Value,
 }
 
-/// What sign-up left with the account until its first sign-in. The user can change it, so it decides nothing but the
-/// name of the user's own company.
-#[derive(Default, Deserialize)]
-struct Metadata {
-    full_name: Option<String>,
-    company_name: Option<String>,
-    invitation: Option<String>,
+impl RemoteUser {
+    fn metadata(&self, name: &str) -> Option<String> {
+        self.user_metadata.get(name)?.as_str().map(str::to_owned)
+    }
 }
 
 /// Either form of GoTrue's answer to a sign-up.
@@ -127,8 +126,12 @@ impl GoTrue {
 
     pub(crate) async fn log_out(&self, headers: &HeaderMap) -> Result<()> {
         let token = headers.get(header::AUTHORIZATION).ok_or_else(ApiError::unauthorized)?;
-        let request = self.http.post(format!("{}/logout?scope=global", self.url)).header(header::AUTHORIZATION, token);
-        self.send(request).await.map(drop)
+        let request = self.http.post(format!("{}/logout?scope=local", self.url)).header(header::AUTHORIZATION, token);
+        match self.send(request).await {
+            // The session has ended already, which is what was asked for.
+            Err(error) if error.code == "invalid_refresh_token" => Ok(()),
+            sent => sent.map(drop),
+        }
     }
 
     pub(crate) async fn change_password(&self, caller: &SignedIn, change: PasswordChange) -> Result<()> {
@@ -149,7 +152,12 @@ impl GoTrue {
     /// Makes what an account needs here, unless it is there: sign-up may have died half-way, or the account may be older
     /// than this back end. Both are repaired by the next sign-in.
     async fn session(&self, tokens: Tokens) -> Result<Session> {
-        let (user, customer) = self.db.system(async |tx| self.provision(tx, &tokens.user).await).await?;
+        let provision = async || self.db.system(async |tx| self.provision(tx, &tokens.user).await).await;
+        let (user, customer) = match provision().await {
+            // Of several first sign-ins at once another one was quicker: what it made is found now.
+            Err(error) if matches!(error.code, "company_exists" | "email_taken") => provision().await?,
+            made => made?,
+        };
         Ok(Session {
             user,
             customer,
@@ -163,7 +171,7 @@ impl GoTrue {
     async fn provision(&self, tx: &mut shared::db::SystemTx, remote: &RemoteUser) -> Result<(User, Option<Customer>)> {
         let address = remote.email.clone().unwrap_or_else(|| format!("{}@accounts.invalid", remote.id));
         let email = Email::try_from(address).map_err(|error| ApiError::internal().because(error))?;
-        let full_name = remote.user_metadata.full_name.clone().and_then(|name| FullName::try_from(name).ok());
+        let full_name = remote.metadata("full_name").and_then(|name| FullName::try_from(name).ok());
         let account = NewAccount {
             id: remote.id,
             email: &email,
@@ -174,13 +182,13 @@ impl GoTrue {
         if let Some(customer) = tenants::find_first(tx, user.id).await? {
             return Ok((user, Some(customer)));
         }
-        let customer = match (&remote.user_metadata.company_name, &remote.user_metadata.invitation) {
-            (Some(name), _) => match CompanyName::try_from(name.clone()) {
+        let customer = match (remote.metadata("company_name"), remote.metadata("invitation")) {
+            (Some(name), _) => match CompanyName::try_from(name) {
                 Ok(name) => Some(tenants::create(tx, user.id, &name).await?),
                 Err(_) => None,
             },
             // An invitation that ran out before the first sign-in leaves an account without a company.
-            (None, Some(token)) => tenants::accept_invitation(tx, user.id, email.as_str(), token).await.ok(),
+            (None, Some(token)) => tenants::accept_invitation(tx, user.id, email.as_str(), &token).await.ok(),
             (None, None) => None,
         };
         Ok((user, customer))

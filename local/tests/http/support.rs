@@ -7,6 +7,7 @@ mod documents;
 mod hold;
 mod pooler;
 mod proxy;
+mod supabase;
 mod tenant;
 mod tokens;
 mod wait;
@@ -21,8 +22,9 @@ pub(crate) use self::{
     answer::Answer,
     aws::{arrival, batch},
     call::Call,
-    documents::{Place, file, fixture, long_pdf, padded_pdf, pdf, place, small_pdf},
+    documents::{file, fixture, long_pdf, padded_pdf, pdf, place, small_pdf},
     proxy::Proxy,
+    supabase::{Key, Supabase},
     tenant::{PASSWORD, Tenant, new_address},
     tokens::in_seconds,
     wait::{SOON, wait_until},

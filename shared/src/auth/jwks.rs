@@ -12,12 +12,14 @@ use jsonwebtoken::{Algorithm, DecodingKey, jwk};
 const MAX_AGE: Duration = Duration::from_secs(600);
 /// An unknown key id may be a new key, or noise: it makes us ask at most this often.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(60);
+/// Nothing was learnt when the project was away: it is asked again as soon as a client that was told so comes back.
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The keys could not be fetched, and none that were fetched before fit.
 #[derive(Debug, thiserror::Error)]
 #[error("the key set is out of reach")]
-pub struct Unreachable(#[from] reqwest::Error);
+pub struct Unreachable(#[source] Option<reqwest::Error>);
 
 /// A key set behind a URL.
 pub(super) struct Jwks {
@@ -32,6 +34,8 @@ pub(super) struct Jwks {
 struct Cache {
     keys: HashMap<String, (DecodingKey, Algorithm)>,
     asked_at: Option<Instant>,
+    /// Whether that was in vain.
+    has_failed: bool,
 }
 
 impl Jwks {
@@ -47,36 +51,37 @@ impl Jwks {
 
     /// The key of this id, with the one algorithm that it is for.
     pub(super) async fn find(&self, kid: &str) -> Result<Option<(DecodingKey, Algorithm)>, Unreachable> {
-        if let Some(found) = self.look_up(kid, MAX_AGE) {
-            return Ok(found);
+        if let Some(found) = self.look_up(kid) {
+            return found;
         }
         let _only_one = self.fetching.lock().await;
-        if let Some(found) = self.look_up(kid, MAX_AGE) {
-            return Ok(found);
+        if let Some(found) = self.look_up(kid) {
+            return found;
         }
-        // Asked at all counts, also in vain: a stream of unknown ids must not become a stream of requests.
-        self.cache.write().unwrap_or_else(PoisonError::into_inner).asked_at = Some(Instant::now());
-        match self.fetch().await {
+        let fetched = self.fetch().await;
+        let mut cache = self.cache.write().unwrap_or_else(PoisonError::into_inner);
+        // Asked at all counts, also in vain: a stream of unknown ids must not become a stream of requests. Not before
+        // the answer is there: until then nobody knows that an id is unknown.
+        cache.asked_at = Some(Instant::now());
+        cache.has_failed = fetched.is_err();
+        match fetched {
             Ok(keys) => {
-                self.cache.write().unwrap_or_else(PoisonError::into_inner).keys = keys;
-                Ok(self.cached(kid))
+                cache.keys = keys;
+                Ok(cache.keys.get(kid).cloned())
             }
             // A key that was good ten minutes ago is better than no service while the project is away.
-            Err(error) => self.cached(kid).map(Some).ok_or_else(|| error.into()),
+            Err(error) => cache.keys.get(kid).cloned().map(Some).ok_or(Unreachable(Some(error))),
         }
-    }
-
-    fn cached(&self, kid: &str) -> Option<(DecodingKey, Algorithm)> {
-        self.cache.read().unwrap_or_else(PoisonError::into_inner).keys.get(kid).cloned()
     }
 
     /// `None`: it is time to ask.
-    fn look_up(&self, kid: &str, max_age: Duration) -> Option<Option<(DecodingKey, Algorithm)>> {
+    fn look_up(&self, kid: &str) -> Option<Result<Option<(DecodingKey, Algorithm)>, Unreachable>> {
         let cache = self.cache.read().unwrap_or_else(PoisonError::into_inner);
         let age = cache.asked_at?.elapsed();
         match cache.keys.get(kid) {
-            Some(found) if age < max_age => Some(Some(found.clone())),
-            None if age < SHORTEST_INTERVAL => Some(None),
+            Some(found) if age < MAX_AGE => Some(Ok(Some(found.clone()))),
+            None if cache.has_failed && age < AFTER_FAILURE => Some(Err(Unreachable(None))),
+            None if !cache.has_failed && age < SHORTEST_INTERVAL => Some(Ok(None)),
             _ => None,
         }
     }
