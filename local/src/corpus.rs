@@ -26,6 +26,8 @@ const ENOUGH_RECALL: f64 = 0.9;
 const ENOUGH_PROCESSED: f64 = 0.95;
 
 /// Uploads every PDF of a folder to the running stack and compares the outcomes with the folder's manifest.csv.
+///
+/// The stack's rate limit holds here too; start it with RATE_LIMIT_USER=100000 to measure times.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// The folder: PDFs, `manifest.csv` with the columns `file` and `expect`, and `reference_text/` beside them.
@@ -71,15 +73,15 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 }
 
 /// The running stack, as a new tenant of it.
-struct Running {
+pub(crate) struct Running {
     base_url: String,
-    token: String,
+    pub(crate) token: String,
     http: Client,
-    admin: PgConnection,
+    pub(crate) admin: PgConnection,
 }
 
 impl Running {
-    async fn new(demo: &Value) -> Result<Self> {
+    pub(crate) async fn new(demo: &Value) -> Result<Self> {
         let text =
             |name: &str| demo[name].as_str().map(str::to_owned).with_context(|| format!("no {name} in the file"));
         let base_url = text("base_url")?;
@@ -125,10 +127,11 @@ impl Running {
         Ok(Outcome { entry, status, code: owned("error_code"), recall, took })
     }
 
-    async fn upload(&self, name: &str, file: Vec<u8>) -> Result<Uuid> {
+    pub(crate) async fn upload(&self, name: &str, file: Vec<u8>) -> Result<Uuid> {
         let body = json!({ "filename": name, "size_bytes": file.len() });
         let request = self.http.post(format!("{}/api/v1/documents/upload", self.base_url)).bearer_auth(&self.token);
-        let answer: Value = request.json(&body).send().await?.error_for_status()?.json().await?;
+        let request = request.json(&body);
+        let answer: Value = patiently(&request).await?.error_for_status()?.json().await?;
         let upload = &answer["data"]["upload"];
         let mut request = self.http.put(upload["url"].as_str().context("no upload URL")?).body(file);
         for (name, value) in upload["headers"].as_object().into_iter().flatten() {
@@ -141,11 +144,11 @@ impl Running {
         Ok(answer["data"]["document"]["id"].as_str().context("no document")?.parse()?)
     }
 
-    async fn wait(&self, id: Uuid) -> Result<Value> {
+    pub(crate) async fn wait(&self, id: Uuid) -> Result<Value> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let request = self.http.get(format!("{}/api/v1/documents/{id}", self.base_url)).bearer_auth(&self.token);
-            let answer: Value = request.send().await?.error_for_status()?.json().await?;
+            let answer: Value = patiently(&request).await?.error_for_status()?.json().await?;
             if answer["data"]["status"] != "pending" || Instant::now() > deadline {
                 return Ok(answer["data"].clone());
             }
@@ -159,6 +162,19 @@ impl Running {
             "select string_agg(text_chunk, ' ' order by chunk_index) from document_chunks where document_id = $1";
         let text: Option<String> = sqlx::query_scalar(statement).bind(id).fetch_one(&mut self.admin).await?;
         Ok(text.unwrap_or_default())
+    }
+}
+
+/// Sends a request, again and again while the rate limit of the stack asks for patience.
+async fn patiently(request: &reqwest::RequestBuilder) -> Result<reqwest::Response> {
+    loop {
+        let attempt = request.try_clone().context("the request cannot be repeated")?;
+        let answer = attempt.send().await?;
+        if answer.status() != reqwest::StatusCode::TOO_MANY_REQUESTS {
+            return Ok(answer);
+        }
+        let seconds = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+        tokio::time::sleep(Duration::from_secs(seconds.unwrap_or(1))).await;
     }
 }
 

@@ -66,6 +66,12 @@ impl TestStack {
         drop(stack);
         start(database, options, name).await
     }
+
+    /// Ends the functions, the gateway and the pollers; the database stays, and what is in it.
+    #[must_use]
+    pub fn into_database(self) -> TestDatabase {
+        TestDatabase { urls: self.database, name: self.name }
+    }
 }
 
 /// A migrated database for one test, without functions. Dropped, it is removed.
@@ -134,6 +140,10 @@ pub async fn stack(options: TestOptions) -> Result<TestStack> {
 async fn start(database: Database, asked: TestOptions, name: Name) -> Result<TestStack> {
     let shared = shared().await?;
     let mut settings = asked.settings.clone();
+    for limit in ["RATE_LIMIT_USER", "RATE_LIMIT_ADDRESS", "RATE_LIMIT_SIGN_IN"] {
+        // All tests come from one address; those of the limits set their own.
+        settings.entry(limit.to_owned()).or_insert_with(|| "1000000".to_owned());
+    }
     settings.values_mut().for_each(|value| *value = value.replace("{database}", &name.0));
     let options = Options {
         listener: TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no port is free on 127.0.0.1")?,

@@ -5,5 +5,5 @@ mod jwks;
 pub mod passwords;
 pub mod tokens;
 
-pub use caller::{AccountUser, Caller, Identity, SignedIn, SupportUser};
+pub use caller::{AccountUser, Caller, Identity, Public, SignedIn, SupportUser};
 pub use tokens::{Claims, VerificationKeys};

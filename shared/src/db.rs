@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::{error::ApiError, settings::Settings};
 
 /// How long a tenant's transaction may take, connecting included: a database that is away answers 503 in time.
-const TENANT_DEADLINE: Duration = Duration::from_millis(4_500);
+const TENANT_DEADLINE: Duration = Duration::from_millis(3_800);
 /// How long work across tenants may take; maintenance does its sweeps in batches that fit.
 const SYSTEM_DEADLINE: Duration = Duration::from_secs(30);
 /// How long to wait for a connection.
@@ -93,8 +93,11 @@ impl Db {
     /// who is calling. In the simple protocol, so that it needs no transaction; hence the typed argument list.
     pub(crate) async fn identify(&self, function: &'static str, ids: &[Option<Uuid>]) -> sqlx::Result<Vec<PgRow>> {
         let ids: Vec<_> = ids.iter().map(|id| id.map_or_else(|| "null".to_owned(), |id| format!("'{id}'"))).collect();
-        let statement = format!("select * from {function}({})", ids.join(", "));
-        within(TENANT_DEADLINE, on_a_living_connection(&self.0, || ask(&self.0, &statement))).await
+        identify(&self.0, &format!("{function}({})", ids.join(", "))).await
+    }
+
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.0
     }
 
     /// The role of a user beyond any tenant, `users.role`; `None` when there is no such user.
@@ -137,6 +140,10 @@ impl SystemDb {
         let timeout_ms = SYSTEM_DEADLINE.as_millis();
         let begin = format!("begin; set local statement_timeout = {timeout_ms}");
         transaction(&self.0, begin, System, SYSTEM_DEADLINE, work).await
+    }
+
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.0
     }
 }
 
@@ -185,6 +192,12 @@ where
         // The connection was dropped with the future, unreleased, so it is closed and the server rolls back.
         Err(elapsed) => Err(ApiError::unavailable().because(elapsed).into()),
     }
+}
+
+/// Calls a function of the schema `app` outside of any transaction; its arguments are written by us, never by callers.
+pub(crate) async fn identify(pool: &PgPool, call: &str) -> sqlx::Result<Vec<PgRow>> {
+    let statement = format!("select * from {call}");
+    within(TENANT_DEADLINE, on_a_living_connection(pool, || ask(pool, &statement))).await
 }
 
 /// Runs one statement in the simple protocol, outside of any transaction.

@@ -12,6 +12,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use crate::rate_limits::Standing;
+
 /// What handlers return.
 pub type Result<T, E = ApiError> = std::result::Result<T, E>;
 
@@ -30,6 +32,8 @@ pub struct ApiError {
     pub details: Option<Value>,
     /// Seconds after which a repetition makes sense.
     pub retry_after_s: Option<u32>,
+    /// Where the caller's rate limit stands, on a 429.
+    pub standing: Option<Standing>,
     /// The cause, for the log alone.
     pub source: Option<Source>,
 }
@@ -53,7 +57,7 @@ impl FieldError {
 impl ApiError {
     /// An error with a status, a code and a sentence.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), details: None, retry_after_s: None, source: None }
+        Self { status, code, message: message.into(), details: None, retry_after_s: None, standing: None, source: None }
     }
 
     /// 400: the request cannot be read at all.

@@ -4,6 +4,7 @@ mod extract;
 mod layers;
 mod respond;
 
-pub use extract::{Bytes, Json, Path, Preferred, Query};
+pub use extract::{Bytes, ClientAddress, Json, Path, Preferred, Query, RequestId};
+pub(crate) use layers::RateSlot;
 pub use layers::{Cors, layers};
 pub use respond::{Created, Data, Envelope, NoContent};

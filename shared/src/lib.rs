@@ -2,6 +2,7 @@
 //! and its SQL.
 
 pub mod accounts;
+pub mod audit;
 pub mod auth;
 pub mod aws;
 pub mod chunking;
@@ -11,6 +12,7 @@ pub mod embeddings;
 pub mod error;
 pub mod function;
 pub mod http;
+pub mod idempotency;
 pub mod input;
 pub mod jobs;
 pub mod llm;
@@ -19,6 +21,7 @@ pub mod paging;
 pub mod pdf;
 pub mod queue;
 pub mod quota;
+pub mod rate_limits;
 pub mod retrieval;
 pub mod settings;
 pub mod storage;

@@ -1,6 +1,8 @@
 //! JSON logs, one object a line, as CloudWatch Logs Insights reads them: never a secret, a phone number or the text of
 //! a message.
 
+use std::io::Write;
+
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::settings::Common;
@@ -26,6 +28,20 @@ pub fn init(common: &Common) {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "panic");
     }));
+}
+
+/// Writes a metric in CloudWatch's embedded format: one JSON object a line, nothing around it. It has no dimensions: what
+/// an alarm watches needs none, and tenants must not become any.
+pub fn metric(name: &'static str, value: f64) {
+    let metric = serde_json::json!({
+        "_aws": {
+            "Timestamp": chrono::Utc::now().timestamp_millis(),
+            "CloudWatchMetrics": [{ "Namespace": "Lisa", "Dimensions": [[]], "Metrics": [{ "Name": name, "Unit": "Count" }] }],
+        },
+        name: value,
+    });
+    // A log that cannot be written cannot be told of either.
+    let _ = writeln!(std::io::stdout().lock(), "{metric}");
 }
 
 /// An error and all its causes, as one line.

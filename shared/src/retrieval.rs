@@ -1,7 +1,7 @@
 //! Retrieval: the passages of a tenant's documents that a question is about. Full text and vectors, fused by reciprocal
 //! rank, in one statement.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -20,7 +20,7 @@ const RANK_CONSTANT: f64 = 60.0;
 const VECTOR_WEIGHT: f64 = 0.5;
 
 /// A question, 1 to 10,000 characters.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, min_length = 1, max_length = 10_000, example = "What does delivery cost?")]
 pub struct Question(String);

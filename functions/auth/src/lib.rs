@@ -6,11 +6,12 @@ mod supabase;
 
 use axum::extract::{FromRef, State};
 use shared::{
-    auth::{SignedIn, VerificationKeys},
+    auth::{Public, SignedIn, VerificationKeys},
     db::SystemDb,
     error::{ApiError, Result},
     function::{Function, HttpFunction},
-    http::{Created, Data, Envelope, Json, NoContent},
+    http::{Created, Data, Envelope, Json, NoContent, RequestId},
+    rate_limits::{RateLimits, Who},
     settings::Settings,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -29,6 +30,7 @@ pub const FUNCTION: Function = Function::http::<Deps>();
 pub struct Deps {
     accounts: Accounts,
     keys: VerificationKeys,
+    limits: RateLimits,
 }
 
 /// Who keeps the accounts.
@@ -44,12 +46,13 @@ impl HttpFunction for Deps {
 
     fn read(settings: &mut Settings) -> Self {
         let db = SystemDb::read(settings);
+        let limits = RateLimits::read_on_system(settings, &db);
         let free_quota_limit = settings.parsed("FREE_QUOTA_LIMIT", 8_u16).into();
         let accounts = match settings.optional_url("SUPABASE_URL") {
             Some(url) => Accounts::Supabase(GoTrue::read(settings, url, db, free_quota_limit)),
             None => Accounts::Local(LocalAccounts::read(settings, db, free_quota_limit)),
         };
-        Self { accounts, keys: VerificationKeys::read(settings) }
+        Self { accounts, keys: VerificationKeys::read(settings), limits }
     }
 
     fn routes() -> OpenApiRouter<Self> {
@@ -67,11 +70,18 @@ impl HttpFunction for Deps {
     post, path = "/api/v1/auth/signup", tag = "auth", security(()), request_body = Signup,
     responses((status = 201, body = Envelope<SignupAnswer>)),
 )]
-async fn sign_up(State(accounts): State<Accounts>, Json(signup): Json<Signup>) -> Result<Created<SignupAnswer>> {
+async fn sign_up(
+    caller: Public,
+    State(accounts): State<Accounts>,
+    State(limits): State<RateLimits>,
+    RequestId(request_id): RequestId,
+    Json(signup): Json<Signup>,
+) -> Result<Created<SignupAnswer>> {
     let (new, joining) = signup.split()?;
+    limits.check_anonymous(&Who::SignIn { email: new.email.as_str(), address: caller.address }).await?;
     let answer = match accounts {
-        Accounts::Local(local) => SignupAnswer::SignedIn(Box::new(local.sign_up(new, joining).await?)),
-        Accounts::Supabase(project) => project.sign_up(new, joining).await?,
+        Accounts::Local(local) => SignupAnswer::SignedIn(Box::new(local.sign_up(new, joining, &request_id).await?)),
+        Accounts::Supabase(project) => project.sign_up(new, joining, &request_id).await?,
     };
     Ok(Created(answer))
 }
@@ -81,10 +91,17 @@ async fn sign_up(State(accounts): State<Accounts>, Json(signup): Json<Signup>) -
     post, path = "/api/v1/auth/login", tag = "auth", security(()), request_body = Login,
     responses((status = 200, body = Envelope<Session>)),
 )]
-async fn log_in(State(accounts): State<Accounts>, Json(login): Json<Login>) -> Result<Data<Session>> {
+async fn log_in(
+    caller: Public,
+    State(accounts): State<Accounts>,
+    State(limits): State<RateLimits>,
+    RequestId(request_id): RequestId,
+    Json(login): Json<Login>,
+) -> Result<Data<Session>> {
+    limits.check_anonymous(&Who::SignIn { email: &login.email, address: caller.address }).await?;
     let session = match accounts {
-        Accounts::Local(local) => local.log_in(login).await?,
-        Accounts::Supabase(project) => project.log_in(login).await?,
+        Accounts::Local(local) => local.log_in(login, &request_id).await?,
+        Accounts::Supabase(project) => project.log_in(login, &request_id).await?,
     };
     Ok(Data(session))
 }
@@ -94,7 +111,7 @@ async fn log_in(State(accounts): State<Accounts>, Json(login): Json<Login>) -> R
     post, path = "/api/v1/auth/refresh", tag = "auth", security(()), request_body = Refresh,
     responses((status = 200, body = Envelope<Session>)),
 )]
-async fn refresh(State(accounts): State<Accounts>, Json(refresh): Json<Refresh>) -> Result<Data<Session>> {
+async fn refresh(_: Public, State(accounts): State<Accounts>, Json(refresh): Json<Refresh>) -> Result<Data<Session>> {
     let session = match accounts {
         Accounts::Local(local) => local.refresh(&refresh.refresh_token).await?,
         Accounts::Supabase(project) => project.refresh(&refresh.refresh_token).await?,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::Utc;
 use shared::{
     accounts::{self, NewAccount, RefreshToken, User},
+    audit::{self, Entry},
     auth::{SignedIn, passwords::Password, tokens::SigningKey},
     db::{SystemDb, SystemTx},
     error::{ApiError, Result},
@@ -34,7 +35,7 @@ impl LocalAccounts {
     }
 
     /// One transaction: an account without its company, or the other way round, never exists.
-    pub(crate) async fn sign_up(&self, new: NewPerson, joining: Joining) -> Result<Session> {
+    pub(crate) async fn sign_up(&self, new: NewPerson, joining: Joining, request_id: &str) -> Result<Session> {
         let hashed_password = accounts::hash(new.password).await?;
         let (user, customer, refresh_token) = self
             .db
@@ -54,23 +55,32 @@ impl LocalAccounts {
                     }
                 };
                 let refresh_token = accounts::start_session(tx, user.id).await?;
+                let entry = entry(user.id, "auth.signup", request_id);
+                audit::record_for(tx, Some(customer.id), &entry).await?;
                 Ok::<_, ApiError>((user, customer, refresh_token))
             })
             .await?;
         self.session(user, Some(customer), &refresh_token)
     }
 
-    pub(crate) async fn log_in(&self, login: Login) -> Result<Session> {
+    pub(crate) async fn log_in(&self, login: Login, request_id: &str) -> Result<Session> {
         let found =
             self.db.system(async |tx| Ok::<_, ApiError>(accounts::find_credentials(tx, &login.email).await?)).await?;
         let (user, hash) = found.map(|found| (found.user_id, found.hashed_password)).unzip();
         let matches = accounts::matches(Password::typed(login.password), hash).await?;
-        let user = user.filter(|_| matches).ok_or_else(wrong_credentials)?;
+        let Some(user) = user.filter(|_| matches) else {
+            if let Some(account) = user {
+                self.record(account, "auth.login_failed", request_id).await?;
+            }
+            return Err(wrong_credentials());
+        };
         let (user, customer, refresh_token) = self
             .db
             .system(async |tx| {
                 let (user, customer) = who(tx, user).await?;
                 let refresh_token = accounts::start_session(tx, user.id).await?;
+                let tenant = customer.as_ref().map(|customer| customer.id);
+                audit::record_for(tx, tenant, &entry(user.id, "auth.login", request_id)).await?;
                 Ok::<_, ApiError>((user, customer, refresh_token))
             })
             .await?;
@@ -96,7 +106,14 @@ impl LocalAccounts {
 
     pub(crate) async fn log_out(&self, caller: &SignedIn) -> Result<()> {
         let Some(session) = caller.session else { return Ok(()) };
-        self.db.system(async |tx| Ok::<_, ApiError>(accounts::end_session(tx, session).await?)).await
+        self.db
+            .system(async |tx| {
+                accounts::end_session(tx, session).await?;
+                let tenant = tenants::find_first(tx, caller.user).await?.map(|customer| customer.id);
+                let entry = entry(caller.user, "auth.logout", &caller.request_id);
+                Ok::<_, ApiError>(audit::record_for(tx, tenant, &entry).await?)
+            })
+            .await
     }
 
     pub(crate) async fn change_password(&self, caller: &SignedIn, change: PasswordChange) -> Result<()> {
@@ -109,7 +126,19 @@ impl LocalAccounts {
         self.db
             .system(async |tx| {
                 accounts::set_password(tx, user, &hashed_password).await?;
-                Ok::<_, ApiError>(accounts::end_all(tx, user).await?)
+                accounts::end_all(tx, user).await?;
+                let tenant = tenants::find_first(tx, user).await?.map(|customer| customer.id);
+                let entry = entry(user, "auth.password_changed", &caller.request_id);
+                Ok::<_, ApiError>(audit::record_for(tx, tenant, &entry).await?)
+            })
+            .await
+    }
+
+    async fn record(&self, user: Uuid, action: &'static str, request_id: &str) -> Result<()> {
+        self.db
+            .system(async |tx| {
+                let tenant = tenants::find_first(tx, user).await?.map(|customer| customer.id);
+                Ok::<_, ApiError>(audit::record_for(tx, tenant, &entry(user, action, request_id)).await?)
             })
             .await
     }
@@ -127,6 +156,17 @@ impl LocalAccounts {
             token_type: "bearer",
             expires_in: ACCESS_TOKEN_LIFE.as_secs(),
         })
+    }
+}
+
+/// What a user did to the own account.
+pub(crate) fn entry<'a>(user: Uuid, action: &'static str, request_id: &'a str) -> Entry<'a> {
+    Entry {
+        actor: Some(user),
+        action,
+        object: format!("user:{user}"),
+        request_id: Some(request_id),
+        details: serde_json::json!({}),
     }
 }
 

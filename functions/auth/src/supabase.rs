@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::{
     accounts::{self, Email, FullName, NewAccount, User},
+    audit,
     auth::SignedIn,
     db::SystemDb,
     error::{ApiError, Result},
@@ -17,6 +18,7 @@ use shared::{
 use uuid::Uuid;
 
 use crate::{
+    local::entry,
     requests::{Joining, Login, NewPerson, PasswordChange, Session, SignupAnswer, Unconfirmed},
     wrong_credentials, wrong_refresh_token,
 };
@@ -90,7 +92,7 @@ impl GoTrue {
         Self { http, url: format!("{project}/auth/v1"), anon_key, db, free_quota_limit }
     }
 
-    pub(crate) async fn sign_up(&self, new: NewPerson, joining: Joining) -> Result<SignupAnswer> {
+    pub(crate) async fn sign_up(&self, new: NewPerson, joining: Joining, request_id: &str) -> Result<SignupAnswer> {
         let mut metadata = json!({ "full_name": new.full_name.as_ref().map(FullName::as_str) });
         match &joining {
             Joining::NewCompany(name) => metadata["company_name"] = name.as_str().into(),
@@ -99,7 +101,10 @@ impl GoTrue {
         let body = json!({ "email": new.email.as_str(), "password": new.password.expose(), "data": metadata });
         let answer = self.send(self.http.post(format!("{}/signup", self.url)).json(&body)).await?;
         match read(answer).await? {
-            SignedUp::Session(tokens) => Ok(SignupAnswer::SignedIn(Box::new(self.session(*tokens).await?))),
+            SignedUp::Session(tokens) => {
+                let session = self.session(*tokens, Some(("auth.signup", request_id))).await?;
+                Ok(SignupAnswer::SignedIn(Box::new(session)))
+            }
             SignedUp::Unconfirmed { email } => Ok(SignupAnswer::ConfirmationRequired {
                 user: Unconfirmed { email: email.unwrap_or_else(|| new.email.as_str().to_owned()) },
                 confirmation_required: true,
@@ -107,9 +112,9 @@ impl GoTrue {
         }
     }
 
-    pub(crate) async fn log_in(&self, login: Login) -> Result<Session> {
+    pub(crate) async fn log_in(&self, login: Login, request_id: &str) -> Result<Session> {
         let tokens = self.password_grant(&login.email, &login.password).await?;
-        self.session(tokens).await
+        self.session(tokens, Some(("auth.login", request_id))).await
     }
 
     async fn password_grant(&self, email: &str, password: &str) -> Result<Tokens> {
@@ -121,7 +126,7 @@ impl GoTrue {
     pub(crate) async fn refresh(&self, token: &str) -> Result<Session> {
         let request = self.http.post(format!("{}/token?grant_type=refresh_token", self.url));
         let answer = self.send(request.json(&json!({ "refresh_token": token }))).await?;
-        self.session(read(answer).await?).await
+        self.session(read(answer).await?, None).await
     }
 
     pub(crate) async fn log_out(&self, headers: &HeaderMap) -> Result<()> {
@@ -146,13 +151,31 @@ impl GoTrue {
         let request = self.http.put(format!("{}/user", self.url)).bearer_auth(&tokens.access_token);
         self.send(request.json(&json!({ "password": change.new_password.expose() }))).await?;
         let request = self.http.post(format!("{}/logout?scope=global", self.url)).bearer_auth(&tokens.access_token);
-        self.send(request).await.map(drop)
+        self.send(request).await?;
+        self.db
+            .system(async |tx| {
+                let tenant = tenants::find_first(tx, user).await?.map(|customer| customer.id);
+                let entry = entry(user, "auth.password_changed", &caller.request_id);
+                Ok::<_, ApiError>(audit::record_for(tx, tenant, &entry).await?)
+            })
+            .await
     }
 
     /// Makes what an account needs here, unless it is there: sign-up may have died half-way, or the account may be older
     /// than this back end. Both are repaired by the next sign-in.
-    async fn session(&self, tokens: Tokens) -> Result<Session> {
-        let provision = async || self.db.system(async |tx| self.provision(tx, &tokens.user).await).await;
+    async fn session(&self, tokens: Tokens, told: Option<(&'static str, &str)>) -> Result<Session> {
+        let provision = async || {
+            self.db
+                .system(async |tx| {
+                    let (user, customer) = self.provision(tx, &tokens.user).await?;
+                    if let Some((action, request_id)) = told {
+                        let tenant = customer.as_ref().map(|customer| customer.id);
+                        audit::record_for(tx, tenant, &entry(user.id, action, request_id)).await?;
+                    }
+                    Ok::<_, ApiError>((user, customer))
+                })
+                .await
+        };
         let (user, customer) = match provision().await {
             // Of several first sign-ins at once another one was quicker: what it made is found now.
             Err(error) if matches!(error.code, "company_exists" | "email_taken") => provision().await?,

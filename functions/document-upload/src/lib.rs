@@ -19,6 +19,7 @@ use shared::{
     error::{ApiError, FieldError, Result},
     function::{Function, HttpFunction},
     http::{Created, Data, Envelope, Json, Preferred},
+    rate_limits::RateLimits,
     settings::Settings,
     storage::Storage,
 };
@@ -36,6 +37,7 @@ const UPLOAD_TIME: Duration = Duration::from_secs(15 * 60);
 pub struct Deps {
     db: Db,
     keys: VerificationKeys,
+    limits: RateLimits,
     storage: Storage,
 }
 
@@ -45,7 +47,13 @@ impl HttpFunction for Deps {
     const BODY_LIMIT: usize = multipart::MAX_BYTES + 16 * 1024;
 
     fn read(settings: &mut Settings) -> Self {
-        Self { db: Db::read(settings), keys: VerificationKeys::read(settings), storage: Storage::read(settings) }
+        let db = Db::read(settings);
+        Self {
+            limits: RateLimits::read(settings, &db),
+            db,
+            keys: VerificationKeys::read(settings),
+            storage: Storage::read(settings),
+        }
     }
 
     fn routes() -> OpenApiRouter<Self> {

@@ -2,6 +2,7 @@
 
 use axum::extract::{FromRef, State};
 use shared::{
+    audit,
     auth::{AccountUser, Caller, SupportUser, VerificationKeys},
     db::Db,
     documents::{self, Document, DocumentListing},
@@ -11,6 +12,7 @@ use shared::{
     jobs, logging,
     paging::{List, ListParams},
     queue::Queue,
+    rate_limits::RateLimits,
     settings::Settings,
     storage::Storage,
 };
@@ -25,6 +27,7 @@ pub const FUNCTION: Function = Function::http::<Deps>();
 pub struct Deps {
     db: Db,
     keys: VerificationKeys,
+    limits: RateLimits,
     storage: Storage,
     ingest_queue: Queue,
 }
@@ -33,8 +36,10 @@ impl HttpFunction for Deps {
     const NAME: &'static str = "documents";
 
     fn read(settings: &mut Settings) -> Self {
+        let db = Db::read(settings);
         Self {
-            db: Db::read(settings),
+            limits: RateLimits::read(settings, &db),
+            db,
             keys: VerificationKeys::read(settings),
             storage: Storage::read(settings),
             ingest_queue: Queue::read(settings, "INGEST_QUEUE_URL"),
@@ -72,7 +77,21 @@ async fn show(
     Preferred(language): Preferred,
     Path(id): Path<Uuid>,
 ) -> Result<Data<Document>> {
-    db.tenant(caller.tenant(), async |tx| Ok(Data(documents::get(tx, id, language).await?))).await
+    db.tenant(caller.tenant(), async |tx| {
+        let document = documents::get(tx, id, language).await?;
+        if caller.is_support() {
+            let entry = audit::Entry {
+                actor: Some(caller.user),
+                action: "document.read",
+                object: format!("document:{id}"),
+                request_id: Some(&caller.request_id),
+                details: serde_json::json!({}),
+            };
+            audit::record(tx, &entry).await?;
+        }
+        Ok(Data(document))
+    })
+    .await
 }
 
 /// Deletes a document, its chunks and its file.

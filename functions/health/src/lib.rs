@@ -17,6 +17,7 @@ use shared::{
     http::Query,
     logging,
     queue::Queue,
+    rate_limits::RateLimits,
     settings::{Common, Settings},
     storage::Storage,
 };
@@ -31,6 +32,7 @@ pub const FUNCTION: Function = Function::http::<Deps>();
 pub struct Deps {
     environment: String,
     keys: VerificationKeys,
+    limits: RateLimits,
     db: Db,
     storage: Storage,
     ingest_queue: Queue,
@@ -40,10 +42,12 @@ impl HttpFunction for Deps {
     const NAME: &'static str = "health";
 
     fn read(settings: &mut Settings) -> Self {
+        let db = Db::read(settings);
         Self {
             environment: Common::read(settings).environment,
             keys: VerificationKeys::read(settings),
-            db: Db::read(settings),
+            limits: RateLimits::read(settings, &db),
+            db,
             storage: Storage::read(settings),
             ingest_queue: Queue::read(settings, "INGEST_QUEUE_URL"),
         }

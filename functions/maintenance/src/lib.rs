@@ -3,10 +3,12 @@
 
 use serde_json::{Value, json};
 use shared::{
+    rate_limits,
     db::SystemDb,
     documents,
     error::ApiError,
     function::{BoxError, EventFunction, Function},
+    idempotency,
     jobs::{self, DueJob, JobMessage},
     logging,
     queue::Queue,
@@ -47,13 +49,24 @@ impl EventFunction for Deps {
     async fn handle(&self, _: Value) -> Result<Value, BoxError> {
         let returned = self.db.system(async |tx| Ok::<_, ApiError>(quota::return_expired(tx, BATCH).await?)).await;
         let swept = self.sweep().await;
-        let (returned, swept) = (returned?, swept?);
-        tracing::info!(reservations_returned = returned, jobs_taken = swept, "maintenance done");
-        Ok(json!({ "reservations_returned": returned, "jobs_taken": swept }))
+        let removed = self.remove_stale().await;
+        let (returned, swept, removed) = (returned?, swept?, removed?);
+        tracing::info!(reservations_returned = returned, jobs_taken = swept, rows_removed = removed, "maintenance done");
+        Ok(json!({ "reservations_returned": returned, "jobs_taken": swept, "rows_removed": removed }))
     }
 }
 
 impl Deps {
+    /// Removes what nobody asks for any more: idempotency keys of yesterday, counters of callers that are gone.
+    async fn remove_stale(&self) -> Result<u64, ApiError> {
+        self.db
+            .system(async |tx| {
+                let keys = idempotency::remove_expired(tx, BATCH * 10).await?;
+                Ok(keys + rate_limits::remove_idle(tx).await?)
+            })
+            .await
+    }
+
     /// Takes the jobs that are due. One that fails is due again later, and does not keep the others.
     async fn sweep(&self) -> Result<usize, BoxError> {
         let due = self.db.system(async |tx| Ok::<_, ApiError>(jobs::take_due(tx, BATCH).await?)).await?;

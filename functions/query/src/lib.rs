@@ -2,20 +2,26 @@
 
 mod answer;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use axum::extract::{FromRef, State};
+use axum::{
+    extract::{FromRef, State},
+    response::{IntoResponse, Response},
+};
 use serde::{Deserialize, Serialize};
 use shared::{
+    audit,
     auth::{Caller, SupportUser, VerificationKeys},
     db::Db,
     embeddings::Embedder,
     error::{ApiError, FieldError, Result},
     function::{Function, HttpFunction},
-    http::{Data, Envelope, Json},
+    http::{Envelope, Json},
+    idempotency::{self, Claim, IdempotencyKey, Outcome, Replay},
     llm::{Provider, Usage},
     logging,
     quota::{self, Quota, Reservation},
+    rate_limits::RateLimits,
     retrieval::{self, Question},
     settings::Settings,
 };
@@ -25,6 +31,8 @@ use uuid::Uuid;
 
 /// The function.
 pub const FUNCTION: Function = Function::http::<Deps>();
+
+const PATH: &str = "/api/v1/query";
 
 /// For everything between the question and the answer; API Gateway gives up after 30 s.
 const DEADLINE: Duration = Duration::from_secs(25);
@@ -37,6 +45,7 @@ const MOST_DOCUMENTS: usize = 100;
 pub struct Deps {
     db: Db,
     keys: VerificationKeys,
+    limits: RateLimits,
     embedder: Embedder,
     provider: Provider,
 }
@@ -45,8 +54,10 @@ impl HttpFunction for Deps {
     const NAME: &'static str = "query";
 
     fn read(settings: &mut Settings) -> Self {
+        let db = Db::read(settings);
         Self {
-            db: Db::read(settings),
+            limits: RateLimits::read(settings, &db),
+            db,
             keys: VerificationKeys::read(settings),
             embedder: Embedder::read(settings),
             provider: Provider::read(settings),
@@ -59,7 +70,7 @@ impl HttpFunction for Deps {
 }
 
 /// A question.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 struct Ask {
     question: Question,
     /// A conversation to go on with.
@@ -116,34 +127,53 @@ struct Answer {
 }
 
 /// Answers a question from the tenant's documents. Takes one unit of the quota, which goes back if there is no answer.
+/// With an `Idempotency-Key`, a repetition gets the first answer again and takes nothing.
 #[utoipa::path(
-    post, path = "/api/v1/query", tag = "query", request_body = Ask,
+    post, path = PATH, tag = "query", request_body = Ask,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Kept for 24 hours")),
     responses((status = 200, body = Envelope<Answer>)),
 )]
-async fn query(caller: Caller<SupportUser>, State(deps): State<Deps>, Json(ask): Json<Ask>) -> Result<Data<Answer>> {
+async fn query(
+    caller: Caller<SupportUser>,
+    State(deps): State<Deps>,
+    IdempotencyKey(key): IdempotencyKey,
+    Json(ask): Json<Ask>,
+) -> Result<Response> {
     ask.check()?;
     if ask.conversation_id.is_some() {
         // None is kept yet, so none can be named.
         return Err(ApiError::not_found("conversation"));
     }
-    let reservation = deps.reserve(&caller, &ask).await?;
+    let (claim, reservation) = match deps.begin(&caller, &ask, key).await? {
+        Begun::Replay(replay) => return Ok(replay.into_response()),
+        Begun::Reserved(claim, reservation) => (claim, reservation),
+    };
     let answered = tokio::time::timeout(DEADLINE, deps.answer(caller.tenant(), &ask, reservation.quota)).await;
     match answered.unwrap_or_else(|elapsed| Err(ApiError::unavailable().because(elapsed))) {
         Ok(answer) => {
-            deps.spend(caller.tenant(), &reservation).await?;
-            Ok(Data(answer))
+            let answer = Envelope { success: true, data: answer };
+            deps.spend(&caller, &reservation, claim.as_ref(), &answer).await?;
+            Ok(axum::Json(answer).into_response())
         }
         Err(error) => {
-            deps.give_back(caller.tenant(), &reservation).await;
+            deps.give_back(caller.tenant(), &reservation, claim.as_ref()).await;
             Err(error)
         }
     }
 }
 
+/// How a question begins.
+enum Begun {
+    /// It was answered before.
+    Replay(Replay),
+    /// Its unit is taken.
+    Reserved(Option<Claim>, Reservation),
+}
+
 impl Deps {
-    /// Takes the unit, in a transaction of its own: it is committed before the work begins, so that of any number of
-    /// questions at once only as many are worked on as are left.
-    async fn reserve(&self, caller: &Caller<SupportUser>, ask: &Ask) -> Result<Reservation> {
+    /// Claims the key and takes the unit, in a transaction of their own: it is committed before the work begins, so that
+    /// of any number of questions at once only as many are worked on as are left.
+    async fn begin(&self, caller: &Caller<SupportUser>, ask: &Ask, key: Option<String>) -> Result<Begun> {
         let owner = caller.owner();
         self.db
             .tenant(caller.tenant(), async |tx| {
@@ -152,21 +182,66 @@ impl Deps {
                 {
                     return Err(ApiError::not_found("document"));
                 }
-                Ok(quota::reserve(tx, owner).await?)
+                let claim = match key {
+                    None => None,
+                    Some(key) => match idempotency::claim(tx, key, &idempotency::fingerprint(PATH, ask)).await? {
+                        Outcome::Finished(replay) => return Ok(Begun::Replay(replay)),
+                        Outcome::Claimed(claim) => Some(claim),
+                    },
+                };
+                Ok(Begun::Reserved(claim, quota::reserve(tx, owner).await?))
             })
             .await
     }
 
-    /// Should this fail, the unit goes back when it expires, and the caller gets an error rather than a free answer.
-    async fn spend(&self, tenant: Uuid, reservation: &Reservation) -> Result<()> {
-        self.db.tenant(tenant, async |tx| Ok(quota::spend(tx, reservation).await?)).await
+    /// Spends the unit and keeps the answer. Should this fail, the unit goes back when it expires, and the caller gets an
+    /// error rather than a free answer.
+    async fn spend(
+        &self,
+        caller: &Caller<SupportUser>,
+        reservation: &Reservation,
+        claim: Option<&Claim>,
+        answer: &Envelope<Answer>,
+    ) -> Result<()> {
+        self.db
+            .tenant(caller.tenant(), async |tx| {
+                quota::spend(tx, reservation).await?;
+                if let Some(claim) = claim {
+                    idempotency::finish(tx, claim, 200, answer).await?;
+                }
+                if caller.is_support() {
+                    audit::record(tx, &read_by_support(caller, &answer.data)).await?;
+                }
+                Ok(())
+            })
+            .await
     }
 
-    async fn give_back(&self, tenant: Uuid, reservation: &Reservation) {
-        let returned: Result<()> =
-            self.db.tenant(tenant, async |tx| Ok(quota::give_back(tx, reservation).await?)).await;
+    async fn give_back(&self, tenant: Uuid, reservation: &Reservation, claim: Option<&Claim>) {
+        let returned: Result<()> = self
+            .db
+            .tenant(tenant, async |tx| {
+                quota::give_back(tx, reservation).await?;
+                if let Some(claim) = claim {
+                    idempotency::release(tx, claim).await?;
+                }
+                Ok(())
+            })
+            .await;
         if let Err(error) = returned {
             tracing::warn!(error = logging::chain(&error), "the reservation goes back when it expires");
         }
+    }
+}
+
+/// Which documents a support user saw passages of.
+fn read_by_support<'a>(caller: &'a Caller<SupportUser>, answer: &Answer) -> audit::Entry<'a> {
+    let documents: BTreeSet<_> = answer.citations.iter().map(|citation| citation.document_id).collect();
+    audit::Entry {
+        actor: Some(caller.user),
+        action: "documents.queried",
+        object: format!("tenant:{}", caller.tenant()),
+        request_id: Some(&caller.request_id),
+        details: serde_json::json!({ "documents": documents }),
     }
 }

@@ -9,6 +9,7 @@ use shared::{
     function::{Function, HttpFunction},
     http::{Data, Envelope, Path},
     quota::{self, Quota},
+    rate_limits::RateLimits,
     settings::Settings,
 };
 use utoipa::ToSchema;
@@ -23,13 +24,15 @@ pub const FUNCTION: Function = Function::http::<Deps>();
 pub struct Deps {
     db: Db,
     keys: VerificationKeys,
+    limits: RateLimits,
 }
 
 impl HttpFunction for Deps {
     const NAME: &'static str = "quota";
 
     fn read(settings: &mut Settings) -> Self {
-        Self { db: Db::read(settings), keys: VerificationKeys::read(settings) }
+        let db = Db::read(settings);
+        Self { limits: RateLimits::read(settings, &db), keys: VerificationKeys::read(settings), db }
     }
 
     fn routes() -> OpenApiRouter<Self> {

@@ -3,12 +3,13 @@
 //!
 //! | type | who |
 //! | --- | --- |
+//! | [`Public`] | anybody |
 //! | [`Identity`] | anybody with a valid token: a person or a service |
 //! | [`SignedIn`] | a person |
 //! | [`Caller<SupportUser>`] | a member of the tenant |
 //! | [`Caller<AccountUser>`] | the owner of the tenant |
 
-use std::marker::PhantomData;
+use std::{marker::PhantomData, net::IpAddr};
 
 use axum::{
     extract::{FromRef, FromRequestParts},
@@ -18,7 +19,12 @@ use sqlx::Row;
 use uuid::Uuid;
 
 use super::tokens::{Claims, InvalidToken, VerificationKeys};
-use crate::{db::Db, error::ApiError};
+use crate::{
+    db::Db,
+    error::ApiError,
+    http::{ClientAddress, RateSlot, RequestId},
+    rate_limits::{RateLimits, Standing, Who},
+};
 
 /// The header by which a user of several tenants names one.
 const TENANT_HEADER: &str = "x-customer-id";
@@ -27,6 +33,13 @@ const TENANT_HEADER: &str = "x-customer-id";
 #[derive(Debug, Clone)]
 pub struct Identity(pub Claims);
 
+/// Anybody. In a signature it says that a route is public on purpose; it counts the caller's address.
+#[derive(Debug, Clone, Copy)]
+pub struct Public {
+    /// The address that API Gateway saw.
+    pub address: IpAddr,
+}
+
 /// A person.
 #[derive(Debug, Clone)]
 pub struct SignedIn {
@@ -34,6 +47,8 @@ pub struct SignedIn {
     pub user: Uuid,
     /// The session that the token belongs to, where its issuer keeps one.
     pub session: Option<Uuid>,
+    /// The request, for the audit log.
+    pub request_id: String,
 }
 
 /// A member of a tenant that is in use.
@@ -41,6 +56,8 @@ pub struct SignedIn {
 pub struct Caller<Role> {
     /// `users.id`, the token's `sub`.
     pub user: Uuid,
+    /// The request, for the audit log.
+    pub request_id: String,
     tenant: Uuid,
     owner: Uuid,
     role: PhantomData<Role>,
@@ -79,6 +96,12 @@ impl<Role> Caller<Role> {
         self.tenant
     }
 
+    /// Whether the caller only supports the tenant: what such a caller reads is in the audit log.
+    #[must_use]
+    pub fn is_support(&self) -> bool {
+        self.user != self.owner
+    }
+
     /// The tenant's owner, whose quota is used.
     #[must_use]
     pub fn owner(&self) -> Uuid {
@@ -86,19 +109,62 @@ impl<Role> Caller<Role> {
     }
 }
 
-impl<S> FromRequestParts<S> for Identity
+impl<S> FromRequestParts<S> for Public
 where
     S: Send + Sync,
-    VerificationKeys: FromRef<S>,
+    RateLimits: FromRef<S>,
 {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let keys = VerificationKeys::from_ref(state);
-        match keys.verify(bearer(parts)?).await {
-            Ok(claims) => Ok(Self(claims)),
+        let Ok(ClientAddress(address)) = ClientAddress::from_request_parts(parts, state).await;
+        let standing = RateLimits::from_ref(state).check_anonymous(&Who::Address(address)).await?;
+        note(parts, standing);
+        Ok(Self { address })
+    }
+}
+
+/// Leaves the standing where the response's headers are made.
+fn note(parts: &Parts, standing: Standing) {
+    if let Some(slot) = parts.extensions.get::<RateSlot>() {
+        // The first one is the caller's own; it stays.
+        let _ = slot.0.set(standing);
+    }
+}
+
+impl<S> FromRequestParts<S> for Identity
+where
+    S: Send + Sync,
+    VerificationKeys: FromRef<S>,
+    RateLimits: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let limits = RateLimits::from_ref(state);
+        let verified = match bearer(parts) {
+            Ok(token) => VerificationKeys::from_ref(state).verify(token).await,
+            Err(missing) => {
+                Public::from_request_parts(parts, state).await?;
+                return Err(missing);
+            }
+        };
+        match verified {
+            Ok(claims) => {
+                // Other back ends speak for many users: they are limited by what they forward.
+                if let Some(user) = claims.sub.filter(|_| !claims.is_service())
+                    && let Some(standing) = limits.check(&Who::User(user)).await?
+                {
+                    note(parts, standing);
+                }
+                Ok(Self(claims))
+            }
             Err(error @ InvalidToken::KeysUnreachable(_)) => Err(ApiError::unavailable().because(error)),
-            Err(error) => Err(ApiError::unauthorized().because(error)),
+            Err(error) => {
+                // A token that does not count is no token: whoever tries many is counted by address.
+                Public::from_request_parts(parts, state).await?;
+                Err(ApiError::unauthorized().because(error))
+            }
         }
     }
 }
@@ -117,13 +183,17 @@ impl<S> FromRequestParts<S> for SignedIn
 where
     S: Send + Sync,
     VerificationKeys: FromRef<S>,
+    RateLimits: FromRef<S>,
 {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let Identity(claims) = Identity::from_request_parts(parts, state).await?;
         match claims.sub {
-            Some(user) if !claims.is_service() => Ok(Self { user, session: claims.session_id }),
+            Some(user) if !claims.is_service() => {
+                let Ok(RequestId(request_id)) = RequestId::from_request_parts(parts, state).await;
+                Ok(Self { user, session: claims.session_id, request_id })
+            }
             _ => Err(ApiError::forbidden("forbidden", "this is for people, not for services")),
         }
     }
@@ -134,12 +204,13 @@ where
     S: Send + Sync,
     Role: TenantRole,
     VerificationKeys: FromRef<S>,
+    RateLimits: FromRef<S>,
     Db: FromRef<S>,
 {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let SignedIn { user, .. } = SignedIn::from_request_parts(parts, state).await?;
+        let SignedIn { user, request_id, .. } = SignedIn::from_request_parts(parts, state).await?;
         let wanted = wanted_tenant(parts)?;
         let rows = Db::from_ref(state).identify("app.memberships", &[Some(user), wanted]).await?;
         let memberships = rows.iter().map(Membership::from_row).collect::<Result<Vec<_>, _>>()?;
@@ -148,7 +219,7 @@ where
         if !Role::includes(&membership.role) {
             return Err(ApiError::forbidden("forbidden", "only the owner of the company may do this"));
         }
-        Ok(Self { user, tenant: membership.tenant, owner: membership.owner, role: PhantomData })
+        Ok(Self { user, request_id, tenant: membership.tenant, owner: membership.owner, role: PhantomData })
     }
 }
 

@@ -1,12 +1,15 @@
 //! Extractors whose refusals are our errors: 400 what cannot be read, 404 a path that names nothing, 413 what is too
 //! large, 415 what is not JSON, 422 what is wrong, with the field.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use axum::{
     body::Body,
     extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request, rejection::PathRejection},
     http::{header, request::Parts},
 };
 use http_body_util::BodyExt;
+use lambda_http::request::RequestContext;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
@@ -164,6 +167,35 @@ fn preferred(accept_language: &str) -> Language {
     });
     let best = weighed.reduce(|best, entry| if entry.0 > best.0 { entry } else { best });
     best.map_or(Language::English, |(_, language)| language)
+}
+
+/// The id of the request, the same as in the header `x-request-id` of its answer.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for RequestId {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(|| Self("none".to_owned())))
+    }
+}
+
+/// The address that API Gateway saw, never one that the client writes into a header.
+#[derive(Debug, Clone, Copy)]
+pub struct ClientAddress(pub IpAddr);
+
+impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let seen = match parts.extensions.get::<RequestContext>() {
+            Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.as_deref(),
+            _ => None,
+        };
+        // Whoever comes without one shares an address with all the others who do.
+        Ok(Self(seen.and_then(|address| address.parse().ok()).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))))
+    }
 }
 
 /// Lifts axum's own limit: ours is judged in [`Bytes`], where it gets our error.

@@ -1,6 +1,10 @@
 //! The layers around every function: request id, one log line a request, errors in the envelope, CORS, panics.
 
-use std::{any::Any, sync::Arc, time::Instant};
+use std::{
+    any::Any,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
 use axum::{
     Router,
@@ -15,10 +19,13 @@ use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::extract;
-use crate::{error::ApiError, logging, settings::Settings};
+use super::extract::{self, RequestId};
+use crate::{error::ApiError, logging, rate_limits::Standing, settings::Settings};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+const RATE_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+const RATE_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
 /// The origins that browsers may call from.
 #[derive(Debug, Clone, Default)]
@@ -57,15 +64,19 @@ impl Cors {
                 REQUEST_ID,
                 header::RETRY_AFTER,
                 header::WWW_AUTHENTICATE,
-                HeaderName::from_static("ratelimit-limit"),
-                HeaderName::from_static("ratelimit-remaining"),
-                HeaderName::from_static("ratelimit-reset"),
+                RATE_LIMIT,
+                RATE_REMAINING,
+                RATE_RESET,
             ])
             .max_age(std::time::Duration::from_secs(600));
         // Tokens travel in a header, never in a cookie: no credentials are allowed, so `*` is safe where it is wanted.
         if self.any { layer.allow_origin(tower_http::cors::Any) } else { layer.allow_origin(self.origins.clone()) }
     }
 }
+
+/// Where an extractor leaves how the caller's rate limit stands, for the response's headers.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RateSlot(pub(crate) Arc<OnceLock<Standing>>);
 
 #[derive(Debug, Clone, Copy)]
 struct Frame {
@@ -104,6 +115,9 @@ async fn finish(State(frame): State<Frame>, mut request: Request, next: Next) ->
         .get::<axum::extract::MatchedPath>()
         .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
     extract::set_limit(&mut request, frame.body_limit);
+    request.extensions_mut().insert(RequestId(request_id.clone()));
+    let standing = RateSlot::default();
+    request.extensions_mut().insert(standing.clone());
     let span = tracing::info_span!(
         "request",
         function = frame.function,
@@ -121,6 +135,11 @@ async fn finish(State(frame): State<Frame>, mut request: Request, next: Next) ->
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         headers.insert(REQUEST_ID, value);
+    }
+    if let Some(standing) = error.as_ref().and_then(|error| error.standing).or_else(|| standing.0.get().copied()) {
+        headers.insert(RATE_LIMIT, HeaderValue::from(standing.limit));
+        headers.insert(RATE_REMAINING, HeaderValue::from(standing.remaining));
+        headers.insert(RATE_RESET, HeaderValue::from(standing.reset_s));
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -1,0 +1,97 @@
+//! Counting in Redis, by a script that does what `app.take_rate` does: one server runs one script at a time.
+
+use std::sync::Arc;
+
+use ::redis::{
+    Client, RedisError, Script,
+    aio::{ConnectionManager, ConnectionManagerConfig},
+};
+use tokio::sync::OnceCell;
+
+use super::{PATIENCE, Taken, WINDOW_S};
+use crate::settings::Settings;
+
+/// Times in microseconds; numbers are returned as text, since Redis cuts decimals off.
+const TAKE: &str = r"
+local time = redis.call('TIME')
+local at = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local most, window = tonumber(ARGV[1]), tonumber(ARGV[2]) * 1000000
+local state = redis.call('HMGET', KEYS[1], 'start', 'count', 'previous')
+local start, count, previous = tonumber(state[1] or at), tonumber(state[2] or 0), tonumber(state[3] or 0)
+local elapsed = (at - start) / window
+if elapsed >= 2 then
+    start, count, previous, elapsed = at, 0, 0, 0
+elseif elapsed >= 1 then
+    start, previous, count, elapsed = start + window, count, 0, elapsed - 1
+end
+local used = previous * (1 - elapsed) + count
+local allowed = used + 1 <= most
+local retry_after = 0
+if allowed then
+    redis.call('HSET', KEYS[1], 'start', string.format('%.0f', start), 'count', count + 1, 'previous', previous)
+    redis.call('PEXPIRE', KEYS[1], math.ceil(window / 500))
+    used = used + 1
+elseif count >= most then
+    retry_after = 1 - elapsed + (count - most + 1) / count
+else
+    retry_after = 1 - (most - 1 - count) / previous - elapsed
+end
+local seconds = window / 1000000
+return {
+    allowed and 1 or 0,
+    tostring(math.max(math.floor(most - used), 0)),
+    tostring(seconds * (1 - elapsed)),
+    tostring(seconds * retry_after),
+}
+";
+
+/// A connection that is made at the first use and made again when it breaks.
+#[derive(Clone)]
+pub(super) struct Redis {
+    client: Client,
+    connection: Arc<OnceCell<ConnectionManager>>,
+    take: Arc<Script>,
+}
+
+impl std::fmt::Debug for Redis {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The URL may hold a password.
+        out.write_str("Redis")
+    }
+}
+
+impl Redis {
+    /// Reads REDIS_URL.
+    pub(super) fn read(settings: &mut Settings) -> Option<Self> {
+        let url = settings.optional("REDIS_URL")?;
+        match Client::open(url) {
+            Ok(client) => Some(Self { client, connection: Arc::default(), take: Arc::new(Script::new(TAKE)) }),
+            Err(_) => {
+                settings.problem("REDIS_URL is not a redis:// or rediss:// URL");
+                None
+            }
+        }
+    }
+
+    /// Takes a call.
+    pub(super) async fn take(&self, key: &str, limit: u32) -> Result<Taken, RedisError> {
+        let connect = || {
+            let config = ConnectionManagerConfig::new()
+                .set_number_of_retries(1)
+                .set_connection_timeout(Some(PATIENCE))
+                .set_response_timeout(Some(PATIENCE));
+            ConnectionManager::new_with_config(self.client.clone(), config)
+        };
+        let mut connection = self.connection.get_or_try_init(connect).await?.clone();
+        let mut call = self.take.key(format!("lisa:{key}"));
+        call.arg(limit).arg(WINDOW_S);
+        let answer = match call.invoke_async(&mut connection).await {
+            // The connection died while the function was frozen; the manager makes a new one. The call was not counted,
+            // or, if its answer was lost, is counted twice: that errs on the strict side.
+            Err(error) if error.is_io_error() => call.invoke_async(&mut connection).await,
+            answer => answer,
+        };
+        let (allowed, remaining, reset_s, retry_after_s): (i64, f64, f64, f64) = answer?;
+        Ok(Taken { allowed: allowed == 1, remaining, reset_s, retry_after_s })
+    }
+}
