@@ -4,6 +4,7 @@
 //! Product code does not know of it: the functions get settings as they do deployed, and the AWS SDK an endpoint.
 
 pub mod aws;
+pub mod bench;
 pub mod corpus;
 pub mod demo;
 pub mod dev;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use local::{corpus, dev, eval, openapi};
+use local::{bench, corpus, dev, eval, openapi};
 
 #[derive(Debug, Parser)]
 #[command(about = "Lisa on one machine")]
@@ -18,6 +18,7 @@ enum Command {
     Openapi(openapi::Arguments),
     Eval(eval::Arguments),
     Corpus(corpus::Arguments),
+    BenchLambda(bench::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Eval(arguments) => run_eval(arguments),
         Command::Corpus(arguments) => run_corpus(arguments),
+        Command::BenchLambda(arguments) => run_bench(arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -57,4 +59,9 @@ async fn run_eval(arguments: eval::Arguments) -> anyhow::Result<()> {
 #[tokio::main]
 async fn run_corpus(arguments: corpus::Arguments) -> anyhow::Result<()> {
     Box::pin(corpus::run(arguments)).await
+}
+
+#[tokio::main]
+async fn run_bench(arguments: bench::Arguments) -> anyhow::Result<()> {
+    Box::pin(bench::run(arguments)).await
 }
