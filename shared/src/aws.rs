@@ -2,7 +2,11 @@
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
-use std::time::Duration;
+use std::{
+    ops::Deref,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use crate::{
     function::BoxError,
@@ -11,6 +15,34 @@ use crate::{
 
 /// The setting that names the secret.
 pub const SECRET_ARN: &str = "SECRET_ARN";
+
+/// A client that is made at its first use. Making one parses the system's certificates, which takes longer than all the
+/// rest of a start (docs/BENCHMARKS.md), and many an instance ends without having needed it.
+#[derive(Debug)]
+pub struct Lazy<C>(Arc<LazyLock<C, Make<C>>>);
+
+type Make<C> = Box<dyn FnOnce() -> C + Send>;
+
+impl<C> Lazy<C> {
+    /// Takes how to make it.
+    pub fn new(make: impl FnOnce() -> C + Send + 'static) -> Self {
+        Self(Arc::new(LazyLock::new(Box::new(make))))
+    }
+}
+
+impl<C> Clone for Lazy<C> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<C> Deref for Lazy<C> {
+    type Target = C;
+
+    fn deref(&self) -> &C {
+        &self.0
+    }
+}
 
 /// Reads the region, the credentials and an endpoint that stands in for AWS, from the same map as everything else: on
 /// Lambda they are environment variables, fixed for the life of the process.

@@ -10,7 +10,7 @@ use crate::{aws, error::ApiError, settings::Settings};
 /// A queue to send to, or to put messages off on.
 #[derive(Debug, Clone)]
 pub struct Queue {
-    client: Client,
+    client: aws::Lazy<Client>,
     url: String,
 }
 
@@ -32,7 +32,8 @@ fn failed<E: std::error::Error>(error: E) -> QueueError {
 impl Queue {
     /// Reads the URL from the setting `name`, and what the AWS clients need.
     pub fn read(settings: &mut Settings, name: &'static str) -> Self {
-        let client = Client::new(&aws::read(settings));
+        let config = aws::read(settings);
+        let client = aws::Lazy::new(move || Client::new(&config));
         let url = settings.required(name);
         Self { client, url }
     }

@@ -20,7 +20,7 @@ pub const PDF: &str = "application/pdf";
 /// The bucket.
 #[derive(Debug, Clone)]
 pub struct Storage {
-    client: Client,
+    client: aws::Lazy<Client>,
     bucket: String,
 }
 
@@ -85,7 +85,7 @@ impl Storage {
             // Otherwise a presigned PUT would promise the checksum of an empty body.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .build();
-        Self { client: Client::from_conf(s3), bucket: settings.required("DOCUMENTS_BUCKET") }
+        Self { client: aws::Lazy::new(|| Client::from_conf(s3)), bucket: settings.required("DOCUMENTS_BUCKET") }
     }
 
     /// Signs a PUT of exactly `bytes` bytes, once: with `If-None-Match`, S3 refuses a second object under the key.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{PoisonError, RwLock},
+    sync::{LazyLock, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
@@ -24,7 +24,8 @@ pub struct Unreachable(#[source] Option<reqwest::Error>);
 /// A key set behind a URL.
 pub(super) struct Jwks {
     url: String,
-    http: reqwest::Client,
+    /// Made at its first use: it parses the system's certificates, which tokens signed by a secret do not need.
+    http: LazyLock<reqwest::Client>,
     cache: RwLock<Cache>,
     /// One fetch at a time; the others wait for its result.
     fetching: tokio::sync::Mutex<()>,
@@ -40,8 +41,12 @@ struct Cache {
 
 impl Jwks {
     pub(super) fn new(url: String) -> Self {
-        let http = reqwest::Client::builder().timeout(TIMEOUT).build().unwrap_or_default();
-        Self { url, http, cache: RwLock::default(), fetching: tokio::sync::Mutex::default() }
+        Self {
+            url,
+            http: LazyLock::new(|| reqwest::Client::builder().timeout(TIMEOUT).build().unwrap_or_default()),
+            cache: RwLock::default(),
+            fetching: tokio::sync::Mutex::default(),
+        }
     }
 
     /// Whether a public key of this id was seen.
