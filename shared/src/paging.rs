@@ -124,9 +124,7 @@ impl Paging {
     /// 422 when the cursor was tampered with.
     pub fn after<T: DeserializeOwned>(&self) -> Result<Option<T>, ApiError> {
         let Some(cursor) = &self.cursor else { return Ok(None) };
-        serde_json::from_value(cursor.last.clone())
-            .map(Some)
-            .or(Err(not_a_cursor()))
+        serde_json::from_value(cursor.last.clone()).map(Some).or(Err(not_a_cursor()))
     }
 
     /// The error of a listing's query. What a cursor holds is checked for its type alone; where the database refuses the
@@ -134,7 +132,8 @@ impl Paging {
     #[must_use]
     pub fn failed(&self, error: sqlx::Error) -> ApiError {
         // Class 22: data exception.
-        let is_data = error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code.starts_with("22"));
+        let is_data =
+            error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code.starts_with("22"));
         if is_data && self.cursor.is_some() { not_a_cursor() } else { error.into() }
     }
 

@@ -1,7 +1,8 @@
 //! Rate limits: a sliding window a minute long, kept in PostgreSQL, or in Redis when REDIS_URL is set. Both behave alike.
 //!
-//! A store that is away lets authenticated callers through and raises an alarm metric: limits protect the product, they
-//! are not the product. Callers without a token wait until it is back.
+//! A store that fails lets authenticated callers through and raises an alarm metric: limits protect the product, they are
+//! not the product. Callers without a token wait until it is back. A database that is away is another matter: what the
+//! callers want is in it too, so they are told at once.
 
 mod postgres;
 mod redis;
@@ -15,14 +16,14 @@ use uuid::Uuid;
 use self::redis::Redis;
 use crate::{
     db::{Db, SystemDb, SystemTx},
-    error::ApiError,
+    error::{ApiError, is_unavailable},
     logging,
     settings::Settings,
 };
 
 /// The window, in seconds.
 const WINDOW_S: u32 = 60;
-/// A store that takes longer is as good as away.
+/// A Redis that takes longer is as good as away; the database has a deadline of its own.
 const PATIENCE: Duration = Duration::from_millis(800);
 
 /// The limits, in calls a minute.
@@ -120,13 +121,14 @@ impl RateLimits {
         Self { store, limits }
     }
 
-    /// Counts a call of a caller with a token. Without a store the call is served.
+    /// Counts a call of a caller with a token. When counting fails, the call is served.
     ///
     /// # Errors
-    /// 429.
+    /// 429; 503 when the database is away.
     pub async fn check(&self, who: &Who<'_>) -> Result<Option<Standing>, ApiError> {
         match self.take(who).await {
             Ok(standing) => judge(standing).map(Some),
+            Err(StoreError::Postgres(error)) if is_unavailable(&error) => Err(error.into()),
             Err(error) => {
                 logging::metric("RateLimitStoreFailures", 1.0);
                 tracing::warn!(error = logging::chain(&error), "served without a rate limit");
@@ -146,13 +148,10 @@ impl RateLimits {
 
     async fn take(&self, who: &Who<'_>) -> Result<Standing, StoreError> {
         let (key, limit) = self.key(who);
-        let taken = tokio::time::timeout(PATIENCE, async {
-            match &self.store {
-                Store::Postgres(pool) => Ok::<_, StoreError>(postgres::take(pool, &key, limit).await?),
-                Store::Redis(redis) => Ok(redis.take(&key, limit).await?),
-            }
-        })
-        .await??;
+        let taken = match &self.store {
+            Store::Postgres(pool) => postgres::take(pool, &key, limit).await?,
+            Store::Redis(redis) => tokio::time::timeout(PATIENCE, redis.take(&key, limit)).await??,
+        };
         Ok(Standing {
             allowed: taken.allowed,
             limit,
@@ -196,7 +195,6 @@ fn judge(standing: Standing) -> Result<Standing, ApiError> {
     Err(error)
 }
 
-
 /// Removes the counters of callers that were not seen for an hour. The table is small: it is rewritten every minute.
 ///
 /// # Errors
@@ -214,11 +212,9 @@ mod tests {
 
     #[test]
     fn addresses_count_by_their_network() {
-        for (address, expected) in [
-            ("192.0.2.7", "192.0.2.7"),
-            ("::ffff:192.0.2.7", "192.0.2.7"),
-            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
-        ] {
+        for (address, expected) in
+            [("192.0.2.7", "192.0.2.7"), ("::ffff:192.0.2.7", "192.0.2.7"), ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::")]
+        {
             assert_eq!(network(address.parse().unwrap()), expected.parse::<IpAddr>().unwrap());
         }
     }

@@ -19,7 +19,8 @@ pub(super) fn are_asked_for(folded: &str) -> bool {
 /// Whether a text holds one, in digits or written out; the number of a heading does not count.
 pub(super) fn stand_in(text: &str) -> bool {
     let digits = text.split_whitespace().any(|word| {
-        let is_heading = word.ends_with('.') && word.trim_end_matches('.').chars().all(|letter| letter.is_ascii_digit());
+        let is_heading =
+            word.ends_with('.') && word.trim_end_matches('.').chars().all(|letter| letter.is_ascii_digit());
         !is_heading && word.contains(|letter: char| letter.is_ascii_digit())
     });
     digits || holds(&text::fold(text), WRITTEN_OUT)
