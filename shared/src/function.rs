@@ -1,7 +1,7 @@
 //! What a function is: its name, the settings that it reads, and how it starts. The same value runs as a Lambda
 //! bootstrap ([`serve`]), inside the local stack, and in tests.
 
-use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
+use std::{collections::BTreeMap, future::Future, pin::Pin, process::ExitCode, sync::Arc, time::Instant};
 
 use futures::future::BoxFuture;
 use lambda_runtime::{LambdaEvent, service_fn};
@@ -113,8 +113,9 @@ impl Function {
                 settings.finish()?;
                 Ok(Handler::Event(Arc::new(move |event| {
                     let function = function.clone();
-                    let span = tracing::info_span!("event", function = F::NAME);
-                    Box::pin(async move { function.handle(event).await }.instrument(span))
+                    // At the highest level, as all spans: a lower one would be gone from errors when only those are logged.
+                    let span = tracing::error_span!("event", function = F::NAME);
+                    Box::pin(timed(async move { function.handle(event).await }).instrument(span))
                 })))
             },
         }
@@ -135,20 +136,21 @@ impl Function {
     }
 }
 
-/// Runs a function as a Lambda bootstrap until the platform ends the process.
-///
-/// # Errors
-/// What start-up or the Runtime API says, after it was logged.
-pub fn serve(function: Function) -> Result<(), BoxError> {
+/// Runs a function as a Lambda bootstrap until the platform ends the process. What start-up or the Runtime API says is
+/// logged, in one line, and nowhere else.
+#[must_use]
+pub fn serve(function: Function) -> ExitCode {
     let values = environment();
     // Logging comes before anything that can fail; a wrong level is reported with the other settings.
     logging::init(&Common::read(&mut Settings::new(values.clone())));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let outcome = runtime.block_on(run(function, values));
-    if let Err(error) = &outcome {
-        tracing::error!(function = function.name, error = logging::chain(error.as_ref()), "the function ended");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime.map_err(BoxError::from).and_then(|runtime| runtime.block_on(run(function, values))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(function = function.name, error = logging::chain(error.as_ref()), "the function ended");
+            ExitCode::FAILURE
+        }
     }
-    outcome
 }
 
 async fn run(function: Function, values: SettingsMap) -> Result<(), BoxError> {
@@ -158,13 +160,26 @@ async fn run(function: Function, values: SettingsMap) -> Result<(), BoxError> {
             lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
                 let handle = Arc::clone(&handle);
                 let request_id = event.context.request_id.clone();
-                let span = tracing::info_span!("invocation", request_id);
-                let work: Pin<Box<dyn Future<Output = _> + Send>> = handle(event.payload);
+                let span = tracing::error_span!("invocation", request_id);
+                // The event's own span begins with the call, inside of this one.
+                let work: Pin<Box<dyn Future<Output = _> + Send>> = span.in_scope(|| handle(event.payload));
                 work.instrument(span)
             }))
             .await
         }
     }
+}
+
+/// Logs one line an event, as `http::finish` does for requests.
+async fn timed(work: impl Future<Output = Result<Value, BoxError>>) -> Result<Value, BoxError> {
+    let started = Instant::now();
+    let outcome = work.await;
+    let duration_ms = started.elapsed().as_secs_f64() * 1e3;
+    match &outcome {
+        Ok(_) => tracing::info!(duration_ms, "event handled"),
+        Err(error) => tracing::error!(duration_ms, error = logging::chain(error.as_ref()), "event failed"),
+    }
+    outcome
 }
 
 /// The one place where the process environment is read.

@@ -53,7 +53,11 @@ impl Settings {
 
     /// Notes a problem with what was read together, for example two settings that exclude each other.
     pub fn problem(&mut self, text: impl fmt::Display) {
-        self.problems.push(text.to_string());
+        let text = text.to_string();
+        // Two clients may want the same key.
+        if !self.problems.contains(&text) {
+            self.problems.push(text);
+        }
     }
 
     /// A text that may be absent.

@@ -6,8 +6,5 @@ fn main() -> ExitCode {
     if arguments.next().is_some_and(|first| first == shared::pdf::SUBCOMMAND) {
         return shared::pdf::child_main(arguments.next().as_deref());
     }
-    match shared::function::serve(ingest_worker::FUNCTION) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_logged) => ExitCode::FAILURE,
-    }
+    shared::function::serve(ingest_worker::FUNCTION)
 }

@@ -3,6 +3,8 @@
 //!
 //! PostgreSQL, the stand-in for AWS and PgBouncer are started by the tests.
 
+mod bootstraps;
+mod contract;
 mod proxy;
 mod quota_sql;
 mod route;

@@ -118,7 +118,7 @@ async fn finish(State(frame): State<Frame>, mut request: Request, next: Next) ->
     request.extensions_mut().insert(RequestId(request_id.clone()));
     let standing = RateSlot::default();
     request.extensions_mut().insert(standing.clone());
-    let span = tracing::info_span!(
+    let span = tracing::error_span!(
         "request",
         function = frame.function,
         request_id = request_id.as_str(),

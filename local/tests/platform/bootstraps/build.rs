@@ -1,0 +1,33 @@
+//! Builds the programs. `cargo test` builds none of a package that has no integration tests of its own.
+
+use std::{collections::BTreeMap, path::PathBuf, process::Stdio};
+
+use serde_json::Value;
+use tokio::{process::Command, sync::OnceCell};
+
+/// The programs of the workspace by their names, built once.
+pub(crate) async fn programs() -> &'static BTreeMap<String, PathBuf> {
+    static PROGRAMS: OnceCell<BTreeMap<String, PathBuf>> = OnceCell::const_new();
+    PROGRAMS.get_or_init(build).await
+}
+
+async fn build() -> BTreeMap<String, PathBuf> {
+    let mut cargo = Command::new(env!("CARGO"));
+    // The whole workspace: the features of a part alone are others, and all of it would be compiled again.
+    cargo.args(["build", "--workspace", "--bins", "--quiet", "--message-format=json-render-diagnostics"]);
+    if !cfg!(debug_assertions) {
+        cargo.arg("--release");
+    }
+    let output = cargo.current_dir(local_postgres::root()).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let output = output.await.unwrap();
+    assert!(output.status.success(), "the functions cannot be built");
+    let messages = String::from_utf8(output.stdout).unwrap();
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    messages
+        .filter(|message| message["reason"] == "compiler-artifact")
+        .filter_map(|message| {
+            let name = message["target"]["name"].as_str()?.to_owned();
+            Some((name, PathBuf::from(message["executable"].as_str()?)))
+        })
+        .collect()
+}

@@ -1,0 +1,196 @@
+//! Every event of events/, in the order in which a tenant would cause them.
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use local::{
+    functions,
+    seed::{self, Seed},
+    template::Template,
+    testing::{self, TestDatabase},
+};
+use local_postgres::root;
+use serde_json::Value;
+use shared::settings::SettingsMap;
+use sqlx::{Connection, PgConnection};
+use uuid::Uuid;
+
+use super::{build, runtime_api};
+
+/// What is deployed, but for the functions.
+pub(crate) struct Deployment {
+    pub(crate) database: TestDatabase,
+    settings: std::collections::HashMap<String, SettingsMap>,
+    secrets: Vec<String>,
+    values: Vec<(&'static str, String)>,
+    ran: BTreeSet<String>,
+}
+
+impl Deployment {
+    /// Makes the template's resources, and the settings that it gives each function.
+    pub(crate) async fn new() -> Self {
+        let database = testing::database().await.unwrap();
+        let servers = testing::servers().await.unwrap();
+        let jwt_secret = Uuid::new_v4().simple().to_string() + &Uuid::new_v4().simple().to_string();
+        let text = |pairs: &[(&str, &str)]| -> SettingsMap {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        let app = text(&[("DATABASE_URL", &database.urls.app), ("JWT_SECRET", &jwt_secret)]);
+        let mut system = app.clone();
+        system.extend(text(&[
+            ("SYSTEM_DATABASE_URL", &database.urls.system),
+            ("MIGRATE_DATABASE_URL", &database.urls.admin),
+        ]));
+        let template = Template::read(&root().join("template.yaml")).unwrap();
+        // A bucket's name has 63 characters at most.
+        let suffix = format!("-b{}-{}", std::process::id(), database.name().replace('_', "-"));
+        let seed = Seed { app: &app, system: &system, suffix: &suffix, visibility_timeout: None };
+        let scope = seed::seed(&template, &servers.aws.config(), &seed).await.unwrap();
+        let library = text(&[("PDFIUM_LIBRARY", &servers.libpdfium.display().to_string())]);
+        let settings = seed::settings(&template, &scope, &servers.aws.settings(), &library).unwrap();
+        let secrets = [&database.urls.app, &database.urls.system, &database.urls.admin]
+            .map(|url| reqwest::Url::parse(url).unwrap().password().unwrap().to_owned());
+        let secrets = secrets.into_iter().chain([jwt_secret]).collect();
+        Self { database, settings, secrets, values: Vec::new(), ran: BTreeSet::new() }
+    }
+
+    /// The settings that a function is deployed with. Its secret is named there, and not among them.
+    pub(crate) fn settings(&self, function: &str, program: &std::path::Path) -> SettingsMap {
+        let mut settings = self.settings[function].clone();
+        // Where it is deployed, this is its own path by default.
+        settings.insert("PDF_EXTRACTOR".to_owned(), program.display().to_string());
+        settings
+    }
+
+    /// Runs a function with its event, and checks what it logs.
+    async fn run(&mut self, function: &str, tenant: Option<&str>) -> Value {
+        let program = &build::programs().await[function];
+        let event = self.event(function);
+        let run = runtime_api::run(program, &self.settings(function, program), event.clone()).await;
+        let response = run.response().clone();
+        // API Gateway's own id where there is one, so that both logs name a request alike.
+        let id = event["requestContext"]["requestId"].as_str().unwrap_or(&run.request_id);
+        run.logs.check(function, id, tenant, &self.secrets);
+        self.ran.insert(function.to_owned());
+        response
+    }
+
+    /// The event, with what is not known before filled in.
+    fn event(&self, function: &str) -> Value {
+        let mut text = fs::read_to_string(event_file(function)).unwrap();
+        for (name, value) in &self.values {
+            text = text.replace(&format!("${{{name}}}"), value);
+        }
+        assert!(!text.contains("${"), "events/{function}.json has a placeholder that nobody fills");
+        serde_json::from_str(&text).unwrap()
+    }
+}
+
+pub(crate) fn event_file(function: &str) -> PathBuf {
+    root().join(format!("events/{function}.json"))
+}
+
+/// The body of an API Gateway answer with this status.
+#[track_caller]
+fn body(answer: &Value, status: u16) -> Value {
+    assert_eq!(answer["statusCode"], status, "{answer}");
+    let body = answer["body"].as_str().unwrap_or_default();
+    let body = match answer["isBase64Encoded"].as_bool() {
+        Some(true) => String::from_utf8(BASE64_STANDARD.decode(body).unwrap()).unwrap(),
+        _ => body.to_owned(),
+    };
+    serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {answer}"))
+}
+
+/// The data of a success.
+#[track_caller]
+fn data(answer: &Value, status: u16) -> Value {
+    let body = body(answer, status);
+    assert_eq!(body["success"], true, "{body}");
+    body["data"].clone()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("{value} is not a text")).to_owned()
+}
+
+#[tokio::test]
+async fn every_function_answers_its_event() {
+    let mut deployed = Deployment::new().await;
+
+    let migrated = deployed.run("migrate", None).await;
+    assert!(migrated["app"]["version"].as_i64().unwrap() >= 5, "{migrated}");
+
+    // Who signs up here is the tenant of all other events.
+    let signup: Value = serde_json::from_str(&text(&deployed.event("auth")["body"])).unwrap();
+    deployed.secrets.extend(["email", "password", "full_name"].map(|name| text(&signup[name])));
+    let session = data(&deployed.run("auth", None).await, 201);
+    assert_eq!(session["user"]["email"], signup["email"]);
+    let (user, customer) = (text(&session["user"]["id"]), text(&session["customer"]["id"]));
+    deployed.secrets.extend([text(&session["access_token"]), text(&session["refresh_token"])]);
+    deployed.values.extend([
+        ("ACCESS_TOKEN", text(&session["access_token"])),
+        ("PUBLIC_USER_ID", user.clone()),
+        ("CUSTOMER_ID", customer.clone()),
+    ]);
+    let customer = Some(customer.as_str());
+
+    let health = body(&deployed.run("health", None).await, 200);
+    assert_eq!((&health["status"], &health["environment"]), (&"healthy".into(), &"dev".into()), "{health}");
+
+    let quota = body(&deployed.run("quota", None).await, 200);
+    assert_eq!(quota["public_user_id"], user.as_str(), "{quota}");
+    assert_eq!((&quota["free_quota_used"], &quota["state"]), (&0.into(), &"normal".into()), "{quota}");
+
+    let upload = data(&deployed.run("document-upload", customer).await, 201);
+    let document = text(&upload["document"]["id"]);
+    deployed.values.push(("DOCUMENT_ID", document.clone()));
+    put(&upload["upload"], "docs/samples/guide-livraison.pdf").await;
+
+    // In a process of its own, which starts another one to read the PDF.
+    let ingested = deployed.run("ingest-worker", customer).await;
+    assert_eq!(ingested, serde_json::json!({ "batchItemFailures": [] }));
+
+    let listed = data(&deployed.run("documents", customer).await, 200);
+    assert_eq!(listed.as_array().unwrap().len(), 1, "{listed}");
+    assert_eq!((&listed[0]["id"], &listed[0]["status"]), (&document.clone().into(), &"processed".into()), "{listed}");
+    assert!(listed[0]["pages_done"].as_i64().unwrap() > 0 && listed[0]["pages_done"] == listed[0]["pages_total"]);
+
+    let question: Value = serde_json::from_str(&text(&deployed.event("query")["body"])).unwrap();
+    deployed.secrets.push(text(&question["question"]));
+    let answer = data(&deployed.run("query", customer).await, 200);
+    assert_eq!(answer["answered"], true, "{answer}");
+    assert_eq!(answer["citations"][0]["document_id"], document.as_str(), "{answer}");
+    assert!(answer["citations"][0]["page"].as_i64().unwrap() >= 1, "{answer}");
+    assert_eq!(answer["quota"]["free_quota_used"], 1, "{answer}");
+
+    let maintained = deployed.run("maintenance", None).await;
+    assert_eq!(maintained["reservations_returned"], 0, "{maintained}");
+
+    let refusal = body(&deployed.run("default", None).await, 404);
+    assert_eq!(refusal["error"]["code"], "not_found", "{refusal}");
+
+    // A function that is added is added here.
+    let all: BTreeSet<_> = functions::ALL.iter().map(|function| function.name.to_owned()).collect();
+    assert_eq!(deployed.ran, all);
+
+    let mut admin = PgConnection::connect(&deployed.database.urls.admin).await.unwrap();
+    let spent: i64 = sqlx::query_scalar("select count(*) from reservations where state = 'spent'")
+        .fetch_one(&mut admin)
+        .await
+        .unwrap();
+    assert_eq!(spent, 1);
+}
+
+/// Puts a file as the client is told to. The stand-in for S3 looks neither at the signature nor at the length.
+async fn put(upload: &Value, file: &str) {
+    let client = reqwest::Client::builder().timeout(std::time::Duration::from_secs(20)).build().unwrap();
+    let mut request = client.put(text(&upload["url"])).body(fs::read(root().join(file)).unwrap());
+    for (name, value) in upload["headers"].as_object().unwrap() {
+        if name != "content-length" {
+            request = request.header(name, text(value));
+        }
+    }
+    let answer = request.send().await.unwrap();
+    assert!(answer.status().is_success(), "{answer:?}");
+}

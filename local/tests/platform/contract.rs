@@ -1,0 +1,176 @@
+//! What must say the same in several places: the functions' folders, template.yaml, the code, events/ and the docs.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    sync::Arc,
+    time::Duration,
+};
+
+use local::{
+    functions,
+    gateway::Routes,
+    lambda::Lambda,
+    openapi,
+    template::{Block, Template},
+};
+use local_postgres::root;
+use serde_json::Value;
+use shared::{function::Function, settings::SettingsMap};
+
+fn blocks() -> BTreeMap<String, Block> {
+    let template = Template::read(&root().join("template.yaml")).unwrap();
+    template.functions().unwrap().into_iter().map(|block| (block.name.clone(), block)).collect()
+}
+
+fn names<'n>(names: impl IntoIterator<Item = &'n str>) -> BTreeSet<String> {
+    names.into_iter().map(str::to_owned).collect()
+}
+
+/// The routes that a function has in its code, as `GET /health`.
+fn routes(function: &Function) -> BTreeSet<String> {
+    let Some(openapi) = function.openapi else { return BTreeSet::new() };
+    let document = serde_json::to_value(openapi()).unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    let routes = paths.iter().flat_map(|(path, item)| {
+        let methods =
+            ["get", "post", "put", "patch", "delete"].into_iter().filter(|method| item.get(*method).is_some());
+        methods.map(move |method| format!("{} {path}", method.to_uppercase()))
+    });
+    routes.collect()
+}
+
+#[test]
+fn every_function_has_its_folder_its_block_and_its_event() {
+    let folders: BTreeSet<_> = fs::read_dir(root().join("functions"))
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.path().join("Cargo.toml").exists())
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    assert!(!folders.is_empty());
+    assert_eq!(names(functions::ALL.iter().map(|function| function.name)), folders, "local/src/functions.rs");
+    assert_eq!(blocks().into_keys().collect::<BTreeSet<_>>(), folders, "template.yaml");
+    let events: BTreeSet<_> = fs::read_dir(root().join("events"))
+        .unwrap()
+        .filter_map(|entry| Some(entry.unwrap().file_name().to_str()?.strip_suffix(".json")?.to_owned()))
+        .collect();
+    assert_eq!(events, folders, "events/");
+}
+
+#[test]
+fn the_template_routes_what_the_code_answers() {
+    let blocks = blocks();
+    for function in functions::ALL {
+        let expected = match function.name {
+            // Knows the paths of the others; the gateway knows it by no path.
+            "default" => names(["$default"]),
+            _ => routes(function),
+        };
+        assert_eq!(names(blocks[function.name].routes.iter().map(String::as_str)), expected, "{}", function.name);
+    }
+}
+
+#[test]
+fn the_gateway_finds_each_route_at_its_function() {
+    let mut gateway = Routes::default();
+    for block in blocks().into_values() {
+        let function = functions::find(&block.name).unwrap();
+        let lambda = Arc::new(Lambda::new(function, Duration::from_secs(1), SettingsMap::new()));
+        for route in &block.routes {
+            gateway.insert(route, Arc::clone(&lambda)).unwrap();
+        }
+    }
+    for function in functions::ALL.iter().filter(|function| function.name != "default") {
+        for route in routes(function) {
+            let (method, path) = route.split_once(' ').unwrap();
+            let found = gateway.find(method, &path.replace(['{', '}'], "")).unwrap();
+            assert_eq!((found.lambda.name(), &found.key), (function.name, &route));
+        }
+    }
+    assert_eq!(gateway.find("GET", "/nothing/here").unwrap().lambda.name(), "default");
+}
+
+#[test]
+fn every_event_of_a_route_is_of_its_own_function() {
+    for (name, block) in blocks() {
+        let text = fs::read_to_string(root().join(format!("events/{name}.json"))).unwrap();
+        let event: Value = serde_json::from_str(&text).unwrap();
+        match event["routeKey"].as_str() {
+            Some(key) => {
+                assert!(block.routes.iter().any(|route| route == key), "events/{name}.json is for {key}");
+                assert_eq!(event["requestContext"]["routeKey"], key, "events/{name}.json");
+                let method = event["requestContext"]["http"]["method"].as_str().unwrap();
+                assert!(key == "$default" || key.starts_with(&format!("{method} ")), "events/{name}.json");
+            }
+            None => assert_eq!(block.routes, Vec::<String>::new(), "events/{name}.json has no route"),
+        }
+    }
+}
+
+#[test]
+fn openapi_json_is_current() {
+    let committed = fs::read_to_string(root().join("openapi.json")).unwrap();
+    assert!(committed == openapi::document().unwrap(), "openapi.json is stale: run `cargo openapi`");
+}
+
+// What is read makes clients, which want a runtime.
+#[tokio::test]
+async fn no_function_is_given_a_variable_that_it_does_not_read() {
+    for (name, block) in blocks() {
+        let reads = functions::find(&name).unwrap().settings();
+        for variable in block.variables.keys() {
+            // Read by all that have a secret, before anything else.
+            let is_read = variable == "SECRET_ARN" || reads.contains(&variable.as_str());
+            assert!(is_read, "template.yaml gives {variable} to {name}, which does not read it");
+        }
+    }
+}
+
+/// What Lambda gives every function by itself.
+const PLATFORM: [&str; 2] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+
+#[tokio::test]
+async fn every_setting_that_a_function_requires_is_given_to_it() {
+    let documented = documented_secrets();
+    for (name, block) in blocks() {
+        let Err(error) = functions::find(&name).unwrap().start(SettingsMap::new()).await else {
+            assert!(!block.variables.contains_key("SECRET_ARN"), "{name} needs nothing, and is given a secret");
+            continue;
+        };
+        let secret = block.variables["SECRET_ARN"]["Ref"].as_str().unwrap();
+        let (functions, keys) = &documented[secret];
+        assert!(functions.contains(&name), "docs/DEPLOY.md does not say that {name} reads {secret}");
+        let error = error.to_string();
+        let missing = error.strip_prefix("settings are not usable: ").unwrap();
+        let mut required = 0;
+        for problem in missing.split("; ") {
+            let (setting, _) = problem.split_once(" is missing").unwrap_or_else(|| panic!("{name}: {problem}"));
+            let is_given =
+                block.variables.contains_key(setting) || keys.contains(setting) || PLATFORM.contains(&setting);
+            assert!(is_given, "{name} requires {setting}, which neither template.yaml nor its secret {secret} holds");
+            required += 1;
+        }
+        assert!(required > 0);
+    }
+    // And the other way round: nobody is said to read a secret that is not given to it.
+    for (secret, (functions, _)) in documented {
+        for function in functions {
+            assert_eq!(blocks()[&function].variables["SECRET_ARN"]["Ref"], secret.as_str(), "{function}");
+        }
+    }
+}
+
+/// The secrets of docs/DEPLOY.md, by their ids in the template: the functions that read them, and their keys.
+fn documented_secrets() -> BTreeMap<String, (BTreeSet<String>, BTreeSet<String>)> {
+    let text = fs::read_to_string(root().join("docs/DEPLOY.md")).unwrap();
+    let secrets = [("AppSecret", "`lisa/$ENV/app` — "), ("SystemSecret", "`lisa/$ENV/system` — ")];
+    let read = |(id, begins): (&str, &str)| {
+        let (_, section) = text.split_once(begins).unwrap_or_else(|| panic!("docs/DEPLOY.md says nothing of {id}"));
+        let (functions, rest) = section.split_once(':').unwrap();
+        let json = rest.split_once("```json").unwrap().1.split_once("```").unwrap().0;
+        let keys: BTreeMap<String, String> = serde_json::from_str(json).unwrap();
+        (id.to_owned(), (names(functions.split(", ")), keys.into_keys().collect()))
+    };
+    secrets.map(read).into()
+}
