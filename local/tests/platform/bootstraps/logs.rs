@@ -1,21 +1,21 @@
-//! What a program wrote: one JSON object a line.
+//! What a program wrote: one JSON object a line, a log or a metric.
 
 use serde_json::Value;
 
 #[derive(Debug)]
 pub(crate) struct Logs {
     pub(crate) text: String,
+    /// Without the metrics.
     pub(crate) lines: Vec<Value>,
 }
 
 impl Logs {
     pub(crate) fn read(text: String) -> Self {
-        let lines = text.lines().map(|line| {
-            let parsed: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-            assert!(parsed["timestamp"].is_string() && parsed["level"].is_string(), "{line}");
-            parsed
-        });
-        let lines = lines.collect();
+        let parse = |line| serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let lines: Vec<_> = text.lines().map(parse).filter(|line| line["_aws"].is_null()).collect();
+        for line in &lines {
+            assert!(line["timestamp"].is_string() && line["level"].is_string(), "{line}");
+        }
         Self { text, lines }
     }
 

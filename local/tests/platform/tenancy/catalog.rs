@@ -8,8 +8,8 @@ use crate::seed::Tenant;
 /// Schemas that are not PostgreSQL's own.
 pub(crate) const OURS: &str = "nspname not in ('pg_catalog', 'information_schema') and nspname !~ '^pg_(toast|temp)'";
 
-/// Rows that belong to no tenant: what the plans are, and which migrations ran.
-pub(crate) const SHARED: [&str; 2] = ["plans", "_sqlx_migrations"];
+/// Rows that belong to no tenant: what the plans are, which migrations ran, and how often who called.
+pub(crate) const SHARED: [&str; 3] = ["plans", "_sqlx_migrations", "rate_limits"];
 
 /// A table of the schema public.
 #[derive(Debug, Clone)]

@@ -52,6 +52,12 @@ async fn full_tenant(admin: &mut PgConnection, name: &str) -> Tenant {
             "insert into reservations (customer_id, user_id, kind, expires_at) \
              values ('{customer}', '{owner}', 'free_quota', now() + interval '1 day')"
         ),
+        format!(
+            "insert into idempotency_keys (customer_id, key, request_sha256, locked_until, expires_at) \
+             values ('{customer}', 'key', {hash}, now(), now() + interval '1 day')"
+        ),
+        // Also begins the chain.
+        format!("select app.audit('{customer}', '{owner}', 'test', 'object', null, '{{}}')"),
     ];
     for statement in statements {
         let done = sqlx::raw_sql(AssertSqlSafe(statement.clone())).execute(&mut *admin).await;
