@@ -25,7 +25,8 @@ async fn every_table_has_row_level_security_and_those_of_tenants_have_policies()
     for table in tables {
         assert!(table.has_rls, "{} has no row-level security", table.name);
         // Without a policy nobody but the owner sees a row: right where nobody has a grant either.
-        let granted = "select count(*) from pg_class, aclexplode(relacl) where oid = $1::regclass and grantee <> grantor";
+        let granted =
+            "select count(*) from pg_class, aclexplode(relacl) where oid = $1::regclass and grantee <> grantor";
         let granted: i64 = sqlx::query_scalar(granted).bind(&table.name).fetch_one(&mut admin).await.unwrap();
         assert!(table.policies > 0 || granted == 0, "{} has no policy", table.name);
     }
