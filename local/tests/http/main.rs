@@ -11,6 +11,8 @@ mod health;
 #[cfg(test)]
 mod hostile_pdfs;
 #[cfg(test)]
+mod idempotency;
+#[cfg(test)]
 mod ingestion;
 #[cfg(test)]
 mod jwks;
@@ -19,9 +21,13 @@ mod maintenance;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod privacy;
+#[cfg(test)]
 mod query;
 #[cfg(test)]
 mod quota;
+#[cfg(test)]
+mod rate_limits;
 #[cfg(test)]
 mod routing;
 #[cfg(test)]

@@ -205,10 +205,10 @@ impl Shared {
         })
     }
 
-    /// The account of a valid call, or the refusal.
-    fn check(&self, headers: &HeaderMap) -> Result<(), Response> {
+    /// Refuses what the project would refuse before it looks at the call.
+    fn check(&self, headers: &HeaderMap) -> Answer<()> {
         if let Some((status, body)) = self.inner.lock().unwrap().trouble.clone() {
-            return Err((StatusCode::from_u16(status).unwrap(), Json(body)).into_response());
+            return Err(Refusal(status, body));
         }
         match headers.get("apikey") {
             Some(key) if key == ANON_KEY => Ok(()),
@@ -259,12 +259,20 @@ fn user(account: &Account) -> Value {
     })
 }
 
-fn refusal(status: u16, error_code: &str, msg: &str) -> Response {
-    let body = json!({ "code": status, "error_code": error_code, "msg": msg });
-    (StatusCode::from_u16(status).unwrap(), Json(body)).into_response()
+/// What GoTrue says instead of an answer.
+struct Refusal(u16, Value);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (StatusCode::from_u16(self.0).unwrap(), Json(self.1)).into_response()
+    }
 }
 
-type Answer = Result<Json<Value>, Response>;
+fn refusal(status: u16, error_code: &str, msg: &str) -> Refusal {
+    Refusal(status, json!({ "code": status, "error_code": error_code, "msg": msg }))
+}
+
+type Answer<T = Json<Value>> = Result<T, Refusal>;
 
 async fn keys(State(shared): State<Arc<Shared>>) -> Json<Value> {
     shared.inner.lock().unwrap().key_requests += 1;
@@ -327,7 +335,7 @@ async fn log_out(
     State(shared): State<Arc<Shared>>,
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
-) -> Result<StatusCode, Response> {
+) -> Answer<StatusCode> {
     shared.check(&headers)?;
     let email = shared.caller(&headers).ok_or_else(|| refusal(401, "bad_jwt", "invalid JWT"))?;
     let mut inner = shared.inner.lock().unwrap();

@@ -1,0 +1,111 @@
+//! Idempotency-Key on POST /api/v1/query: the same key and body gives the first answer again.
+
+use serde_json::{Value, json};
+
+use super::support::{App, Call, SOON, Tenant, small_pdf, wait_until};
+
+fn ask(app: &App, tenant: &Tenant, key: &str, body: &Value) -> Call {
+    app.post("/api/v1/query").by(tenant).header("idempotency-key", key).json(body)
+}
+
+async fn used(app: &App, tenant: &Tenant) -> Value {
+    app.get("/api/v1/quota/status").by(tenant).await.data(200)["free_quota_used"].clone()
+}
+
+#[tokio::test]
+async fn a_repetition_gets_the_first_answer_and_takes_nothing() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let other = app.sign_up("Chez Koffi").await;
+    let guide = app.learn(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    let body = json!({ "question": "How long does the delivery take?", "top_k": 3 });
+    let first = ask(&app, &tenant, "key-1", &body).await;
+    assert_eq!(first.header("idempotency-replayed"), "");
+    let first = first.data(200);
+    // Even when the answer would be another one now.
+    app.delete(&format!("/api/v1/documents/{guide}")).by(&tenant).await.empty();
+
+    let spaced = r#"{ "top_k": 3,   "question": "How long does the delivery take?" }"#;
+    for repeated in [
+        ask(&app, &tenant, "key-1", &body).await,
+        app.post("/api/v1/query").by(&tenant).header("idempotency-key", " key-1 ").raw_json(spaced).await,
+    ] {
+        assert_eq!(repeated.header("idempotency-replayed"), "true");
+        assert_eq!(repeated.data(200), first);
+    }
+    assert_eq!(used(&app, &tenant).await, 1);
+
+    ask(&app, &tenant, "key-1", &json!({ "question": "Combien ?" })).await.refused(409, "idempotency_key_reused");
+    assert_eq!(used(&app, &tenant).await, 1);
+    assert_eq!(ask(&app, &tenant, "key-2", &body).await.data(200)["answered"], false);
+    // Keys are the tenant's own.
+    let theirs = ask(&app, &other, "key-1", &body).await;
+    assert_eq!(theirs.header("idempotency-replayed"), "");
+    assert_eq!(theirs.data(200)["answered"], false);
+}
+
+#[tokio::test]
+async fn of_repetitions_at_once_one_is_answered_and_the_others_wait_or_repeat_it() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    app.learn(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    let body = json!({ "question": "How long does the delivery take?" });
+    let calls = (0..10).map(|_| ask(&app, &tenant, "key", &body).into_future());
+    let mut answers = Vec::new();
+    for answer in futures::future::join_all(calls).await {
+        if answer.status == 409 {
+            assert_eq!(answer.header("retry-after"), "1");
+            answer.refused(409, "idempotency_in_progress");
+        } else {
+            answers.push(answer.data(200));
+        }
+    }
+    answers.dedup();
+    assert_eq!(answers.len(), 1);
+    assert_eq!(used(&app, &tenant).await, 1);
+}
+
+#[tokio::test]
+async fn a_key_whose_question_failed_or_was_killed_can_be_used_again() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let body = json!({ "question": "How long does the delivery take?" });
+    app.sql("alter table document_chunks rename column embedding to lost").await;
+    ask(&app, &tenant, "key", &body).await.refused(500, "internal");
+    app.sql("alter table document_chunks rename column lost to embedding").await;
+    ask(&app, &tenant, "key", &body).await.data(200);
+    assert_eq!(used(&app, &tenant).await, 1);
+
+    let mut holder = app.admin_db().await;
+    sqlx::raw_sql("begin; lock table document_chunks").execute(&mut holder).await.unwrap();
+    let asking = ask(&app, &tenant, "killed", &body).into_future();
+    let taken = wait_until("the key is claimed", SOON, async || {
+        let claimed = "select count(*) from idempotency_keys where key = 'killed'";
+        (app.number(claimed).await == 1).then_some(())
+    });
+    tokio::select! { answer = asking => panic!("{answer:?}"), () = taken => {} }
+    sqlx::raw_sql("rollback").execute(&mut holder).await.unwrap();
+    ask(&app, &tenant, "killed", &body).await.refused(409, "idempotency_in_progress");
+    app.sql("update idempotency_keys set locked_until = now() - interval '1 second' where state = 'in_progress'").await;
+    ask(&app, &tenant, "killed", &body).await.data(200);
+}
+
+#[tokio::test]
+async fn keys_are_visible_short_and_forgotten_after_a_day() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let body = json!({ "question": "Combien ?" });
+    for key in ["", "   ", &"k".repeat(256), "clé"] {
+        ask(&app, &tenant, key, &body).await.names(&["Idempotency-Key"]);
+    }
+    assert_eq!(used(&app, &tenant).await, 0);
+    ask(&app, &tenant, &"k".repeat(255), &body).await.data(200);
+
+    app.sql("update idempotency_keys set expires_at = now() - interval '1 second'").await;
+    let other = json!({ "question": "Quand ?" });
+    ask(&app, &tenant, &"k".repeat(255), &other).await.data(200);
+    app.sql("update idempotency_keys set expires_at = now() - interval '1 second'").await;
+    let report = app.stack.invoke("maintenance", json!({})).await.unwrap();
+    assert_eq!(report["rows_removed"], 1);
+    assert_eq!(app.number("select count(*) from idempotency_keys").await, 0);
+}
