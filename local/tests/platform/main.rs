@@ -3,11 +3,19 @@
 //!
 //! PostgreSQL, the stand-in for AWS and PgBouncer are started by the tests.
 
+#[cfg(test)]
 mod bootstraps;
+#[cfg(test)]
 mod contract;
+#[cfg(test)]
 mod proxy;
+#[cfg(test)]
 mod quota_sql;
+#[cfg(test)]
 mod route;
+#[cfg(test)]
 mod seed;
+#[cfg(test)]
 mod tenancy;
+#[cfg(test)]
 mod transactions;
