@@ -6,12 +6,14 @@ use shared::function::Function;
 pub const ALL: &[Function] = &[
     auth::FUNCTION,
     default::FUNCTION,
+    docs::FUNCTION,
     document_upload::FUNCTION,
     documents::FUNCTION,
     health::FUNCTION,
     ingest_worker::FUNCTION,
     maintenance::FUNCTION,
     migrate::FUNCTION,
+    privacy::FUNCTION,
     query::FUNCTION,
     quota::FUNCTION,
 ];

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use local::{bench, corpus, dev, eval, openapi};
+use local::{bench, corpus, dev, eval, new_function, openapi, operator};
 
 #[derive(Debug, Parser)]
 #[command(about = "Lisa on one machine")]
@@ -19,6 +19,9 @@ enum Command {
     Eval(eval::Arguments),
     Corpus(corpus::Arguments),
     BenchLambda(bench::Arguments),
+    NewFunction(new_function::Arguments),
+    AuditVerify(operator::Connection),
+    RotateKeys(operator::Connection),
 }
 
 fn main() -> ExitCode {
@@ -33,6 +36,9 @@ fn main() -> ExitCode {
         Command::Eval(arguments) => run_eval(arguments),
         Command::Corpus(arguments) => run_corpus(arguments),
         Command::BenchLambda(arguments) => run_bench(arguments),
+        Command::NewFunction(arguments) => new_function::run(arguments),
+        Command::AuditVerify(connection) => audit_verify(connection),
+        Command::RotateKeys(connection) => rotate_keys(connection),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -64,4 +70,14 @@ async fn run_corpus(arguments: corpus::Arguments) -> anyhow::Result<()> {
 #[tokio::main]
 async fn run_bench(arguments: bench::Arguments) -> anyhow::Result<()> {
     Box::pin(bench::run(arguments)).await
+}
+
+#[tokio::main]
+async fn audit_verify(connection: operator::Connection) -> anyhow::Result<()> {
+    operator::audit_verify(connection).await
+}
+
+#[tokio::main]
+async fn rotate_keys(connection: operator::Connection) -> anyhow::Result<()> {
+    operator::rotate_keys(connection).await
 }

@@ -115,7 +115,7 @@ pub async fn list(tx: &mut TenantTx, paging: &Paging) -> Result<List<AuditEntry>
             offset
         )
         .fetch_all(&mut *tx)
-        .await?
+        .await
     } else {
         sqlx::query_as!(
             AuditEntry,
@@ -130,8 +130,9 @@ pub async fn list(tx: &mut TenantTx, paging: &Paging) -> Result<List<AuditEntry>
             offset
         )
         .fetch_all(&mut *tx)
-        .await?
-    };
+        .await
+    }
+    .map_err(|error| paging.failed(error))?;
     let counted = sqlx::query_scalar!(
         r#"select count(*) as "count!" from (select from audit_log where customer_id = $1 limit $2) counted"#,
         tx.tenant(),

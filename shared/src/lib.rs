@@ -17,13 +17,19 @@ pub mod input;
 pub mod jobs;
 pub mod llm;
 pub mod logging;
+pub mod outbound;
 pub mod paging;
 pub mod pdf;
 pub mod queue;
 pub mod quota;
 pub mod rate_limits;
 pub mod retrieval;
+pub mod sealed;
 pub mod settings;
 pub mod storage;
 pub mod tenants;
 pub mod text;
+
+// For `routes!`.
+#[doc(hidden)]
+pub use utoipa_axum;

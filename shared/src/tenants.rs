@@ -7,7 +7,12 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{db::SystemTx, error::ApiError, input, text};
+use crate::{
+    audit::{self, Entry},
+    db::SystemTx,
+    error::ApiError,
+    input, text,
+};
 
 /// The name of a company, 1 to 200 characters.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -244,6 +249,67 @@ pub async fn add_webhook_secret(tx: &mut SystemTx, tenant: Uuid, secret: &str) -
     .execute(tx)
     .await
     .map(drop)
+}
+
+/// What a tenant's ManyChat key is sealed for.
+pub const MANYCHAT_KEY: &str = "manychat_api_key";
+
+/// A sealed key of a tenant.
+#[derive(Debug)]
+pub struct SealedKey {
+    /// The tenant.
+    pub customer_id: Uuid,
+    /// See [`crate::sealed`].
+    pub sealed: Vec<u8>,
+}
+
+/// Sealed ManyChat keys in the order of their tenants, after one.
+///
+/// # Errors
+/// The database's.
+pub async fn sealed_keys(tx: &mut SystemTx, after: Uuid, most: i64) -> sqlx::Result<Vec<SealedKey>> {
+    sqlx::query_as!(
+        SealedKey,
+        r#"
+        select id as customer_id, manychat_api_key as "sealed!" from customers
+        where manychat_api_key is not null and id > $1
+        order by id
+        limit $2
+        "#,
+        after,
+        most
+    )
+    .fetch_all(tx)
+    .await
+}
+
+/// Puts a key that was sealed anew in the place of the one it was made of; false when that is there no more. The change
+/// is in the tenant's audit log.
+///
+/// # Errors
+/// The database's.
+pub async fn replace_sealed_key(tx: &mut SystemTx, key: &SealedKey, anew: &[u8]) -> sqlx::Result<bool> {
+    let replaced = sqlx::query!(
+        "update customers set manychat_api_key = $3 where id = $1 and manychat_api_key = $2",
+        key.customer_id,
+        key.sealed,
+        anew
+    )
+    .execute(&mut *tx)
+    .await?
+    .rows_affected()
+        > 0;
+    if replaced {
+        let entry = Entry {
+            actor: None,
+            action: "key.resealed",
+            object: format!("customer:{}", key.customer_id),
+            request_id: None,
+            details: serde_json::json!({ "key": MANYCHAT_KEY }),
+        };
+        audit::record_for(tx, Some(key.customer_id), &entry).await?;
+    }
+    Ok(replaced)
 }
 
 /// A secret of 256 random bits, with a prefix that secret scanners and people recognise.

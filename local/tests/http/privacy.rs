@@ -1,16 +1,25 @@
 //! GET /api/v1/audit
 
-use reqwest::Method;
-use serde_json::json;
-
 use super::support::App;
 
 #[tokio::test]
-async fn a_member_is_told_the_own_company() {
+async fn the_owner_reads_the_own_company_s_log_newest_first() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
+    app.sign_up("Chez Koffi").await;
 
-    let answer = app.call(Method::GET, "/api/v1/audit").by(&tenant).await.data(200);
+    let answer = app.get("/api/v1/audit").by(&tenant).await.data(200);
 
-    assert_eq!(answer, json!({ "customer_id": tenant.customer_id }));
+    let actions: Vec<_> = answer.as_array().unwrap().iter().map(|entry| entry["action"].clone()).collect();
+    assert_eq!(actions, ["auth.signup"]);
+    assert_eq!(answer[0]["actor"], tenant.user_id.to_string());
+}
+
+#[tokio::test]
+async fn a_support_user_does_not_read_the_log() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let support = app.sign_up_support(&tenant).await;
+
+    app.get("/api/v1/audit").by(&support).await.refused(403, "forbidden");
 }

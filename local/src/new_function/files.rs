@@ -1,0 +1,13 @@
+//! The files of a new function.
+
+/// Path and text; `{{name}}` and its likes are filled in.
+pub(super) const NEW: &[(&str, &str)] = &[
+    ("functions/{{name}}/Cargo.toml", include_str!("templates/Cargo.toml.txt")),
+    ("functions/{{name}}/src/main.rs", include_str!("templates/main.rs.txt")),
+    ("functions/{{name}}/src/lib.rs", include_str!("templates/lib.rs.txt")),
+    ("events/{{name}}.json", include_str!("templates/event.json.txt")),
+    ("local/tests/http/{{module}}.rs", include_str!("templates/test.rs.txt")),
+];
+
+/// The block in template.yaml.
+pub(super) const BLOCK: &str = include_str!("templates/block.yaml.txt");

@@ -1,0 +1,114 @@
+//! What an operator runs now and then, against a deployed database or the one of `cargo dev`.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::Value;
+use shared::{
+    audit,
+    db::SystemDb,
+    error::ApiError,
+    sealed::{self, KeyRing},
+    settings::{Settings, SettingsMap},
+    tenants,
+};
+use uuid::Uuid;
+
+use crate::environment::variable;
+
+/// Tenants a transaction.
+const BATCH: i64 = 100;
+
+/// Works on the database that SYSTEM_DATABASE_URL names, or else on that of the running `cargo dev`.
+#[derive(Debug, Args)]
+pub struct Connection {
+    /// The file that `cargo dev` wrote.
+    #[arg(long, default_value = ".local/demo.json")]
+    demo: PathBuf,
+}
+
+impl Connection {
+    /// The settings: the database's, and the sealing keys where they are set.
+    fn settings(&self) -> Result<SettingsMap> {
+        let mut settings = SettingsMap::new();
+        let url = match variable("SYSTEM_DATABASE_URL")? {
+            Some(url) => url,
+            None => self.of_demo()?,
+        };
+        settings.insert("SYSTEM_DATABASE_URL".to_owned(), url);
+        if let Some(keys) = variable("SEALING_KEYS")? {
+            settings.insert("SEALING_KEYS".to_owned(), keys);
+        }
+        Ok(settings)
+    }
+
+    fn of_demo(&self) -> Result<String> {
+        let text = fs::read_to_string(&self.demo).with_context(|| {
+            format!(
+                "SYSTEM_DATABASE_URL is not set, and {} cannot be read: is `cargo dev` running?",
+                self.demo.display()
+            )
+        })?;
+        let demo: Value = serde_json::from_str(&text).with_context(|| format!("{} is wrong", self.demo.display()))?;
+        let url = demo["admin_database_url"].as_str();
+        Ok(url.with_context(|| format!("{} names no database", self.demo.display()))?.to_owned())
+    }
+}
+
+/// Checks every chain of the audit log.
+///
+/// # Errors
+/// A chain that does not hold, with the entry; or a database that is away.
+pub async fn audit_verify(connection: Connection) -> Result<()> {
+    let mut settings = Settings::new(connection.settings()?);
+    let db = SystemDb::read(&mut settings);
+    settings.finish()?;
+    let faults = db.system(async |tx| Ok::<_, ApiError>(audit::verify(tx).await?)).await?;
+    for fault in &faults {
+        println!("  tenant {}, entry {}: {}", fault.customer_id, fault.entry, fault.fault);
+    }
+    if !faults.is_empty() {
+        bail!("the audit log does not hold: {} faults", faults.len());
+    }
+    println!("  the audit log holds");
+    Ok(())
+}
+
+/// Seals every tenant's keys anew with the first of SEALING_KEYS, so that an older one can be taken out. Can be stopped
+/// and run again at any time; a key that its tenant changes meanwhile is left as it is, being sealed anew already.
+///
+/// # Errors
+/// Keys that none of SEALING_KEYS opens, which are named; or a database that is away.
+pub async fn rotate_keys(connection: Connection) -> Result<()> {
+    let mut settings = Settings::new(connection.settings()?);
+    let db = SystemDb::read(&mut settings);
+    let ring = KeyRing::read(&mut settings);
+    settings.finish()?;
+    let (mut after, mut resealed, mut failed) = (Uuid::nil(), 0, 0);
+    loop {
+        let batch = db.system(async |tx| Ok::<_, ApiError>(tenants::sealed_keys(tx, after, BATCH).await?)).await?;
+        let Some(last) = batch.last() else { break };
+        after = last.customer_id;
+        for key in &batch {
+            match sealed::reseal(&ring, key.customer_id, tenants::MANYCHAT_KEY, &key.sealed) {
+                Ok(None) => {}
+                Ok(Some(anew)) => {
+                    let replaced = db
+                        .system(async |tx| Ok::<_, ApiError>(tenants::replace_sealed_key(tx, key, &anew).await?))
+                        .await?;
+                    resealed += u32::from(replaced);
+                }
+                Err(error) => {
+                    failed += 1;
+                    println!("  tenant {}: {error}", key.customer_id);
+                }
+            }
+        }
+    }
+    println!("  {resealed} keys sealed anew");
+    if failed > 0 {
+        bail!("{failed} keys could not be opened: is their key missing from SEALING_KEYS?");
+    }
+    Ok(())
+}

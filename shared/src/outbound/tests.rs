@@ -1,0 +1,357 @@
+//! Calls over a little internet of local servers that answer with fixed bytes.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
+    sync::mpsc::{self, Receiver},
+    thread,
+};
+
+use reqwest::dns::{Name, Resolve};
+
+use super::*;
+
+const HOOK: &str = "https://hooks.example.com/in?key=s3cret";
+
+/// A server that hands each request to `answer`, and tells of it before.
+struct Server {
+    address: SocketAddr,
+    requests: Receiver<String>,
+}
+
+impl Server {
+    fn start(answer: impl Fn(&mut TcpStream) -> std::io::Result<()> + Send + Sync + Clone + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (sender, requests) = mpsc::channel();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (sender, answer) = (sender.clone(), answer.clone());
+                thread::spawn(move || {
+                    let mut stream = stream?;
+                    // Several requests over one connection, if the client wants that.
+                    while let Some(request) = read_request(&stream) {
+                        let _ = sender.send(request);
+                        answer(&mut stream)?;
+                    }
+                    std::io::Result::Ok(())
+                });
+            }
+        });
+        Self { address, requests }
+    }
+
+    fn saying(answer: impl Into<String>) -> Self {
+        let answer = answer.into();
+        Self::start(move |stream| stream.write_all(answer.as_bytes()))
+    }
+
+    fn redirecting(status: u16, location: &str) -> Self {
+        Self::saying(format!("HTTP/1.1 {status} Moved\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n"))
+    }
+
+    /// The requests so far.
+    fn seen(&self) -> Vec<String> {
+        self.requests.try_iter().collect()
+    }
+}
+
+fn read_request(stream: &TcpStream) -> Option<String> {
+    let mut reader = BufReader::new(stream);
+    let mut request = String::new();
+    while !request.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut request).ok()? == 0 {
+            return None;
+        }
+    }
+    let length = request.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    request.push_str(&String::from_utf8(body).ok()?);
+    Some(request)
+}
+
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+fn limits() -> Limits {
+    Limits { total: Duration::from_secs(5), connect: Duration::from_secs(2), body_bytes: 1000 }
+}
+
+fn over(net: TestNet) -> Outbound {
+    Outbound::for_tests(net, limits()).unwrap()
+}
+
+fn url(text: &str) -> TenantUrl {
+    TenantUrl::parse(text).unwrap()
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn key() -> HeaderMap {
+    HeaderMap::from_iter([(header::HeaderName::from_static("x-api-key"), HeaderValue::from_static("k3y"))])
+}
+
+async fn get(net: TestNet) -> Result<Answer, OutboundError> {
+    over(net).get(&url(HOOK), key()).await
+}
+
+#[tokio::test]
+async fn an_answer_is_read() {
+    let server = Server::saying(OK);
+    let answer = get(TestNet::default().site("hooks.example.com", server.address)).await.unwrap();
+    assert_eq!(answer, Answer { status: StatusCode::OK, body: Bytes::from_static(b"ok") });
+    let [request] = server.seen().try_into().unwrap();
+    assert!(request.starts_with("GET /in?key=s3cret HTTP/1.1\r\n"), "{request}");
+    assert!(request.contains("\r\nhost: hooks.example.com\r\n"), "{request}");
+    assert!(request.contains("\r\nx-api-key: k3y\r\n"), "{request}");
+}
+
+#[tokio::test]
+async fn json_is_posted_byte_for_byte_and_any_status_is_an_answer() {
+    let server = Server::saying("HTTP/1.1 503 Down\r\ncontent-length: 0\r\n\r\n");
+    let net = TestNet::default().site("hooks.example.com", server.address);
+    let answer = over(net).post_json(&url(HOOK), key(), r#"{"b":1, "a":2}"#).await.unwrap();
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    let [request] = server.seen().try_into().unwrap();
+    assert!(request.starts_with("POST /in?key=s3cret HTTP/1.1\r\n"), "{request}");
+    assert!(request.contains("\r\ncontent-type: application/json\r\n"), "{request}");
+    assert!(request.ends_with("\r\n\r\n{\"b\":1, \"a\":2}"), "{request}");
+}
+
+#[tokio::test]
+async fn a_name_with_one_inner_address_is_refused_whole() {
+    let server = Server::saying(OK);
+    for addresses in [
+        &["127.0.0.1"][..],
+        &["169.254.169.254"],
+        &["93.184.215.1", "10.0.0.1"],
+        &["10.0.0.1", "93.184.215.1"],
+        &["93.184.215.1", "::ffff:93.184.215.1"],
+        &["93.184.215.1", "fd00:ec2::254"],
+    ] {
+        let mut net = TestNet::default();
+        // Whatever gets through would be answered.
+        for address in addresses {
+            net = net.server(ip(address), server.address);
+        }
+        let addresses: Vec<_> = addresses.iter().map(|address| ip(address)).collect();
+        let error = get(net.name("hooks.example.com", &addresses)).await.unwrap_err();
+        assert!(matches!(error, OutboundError::Refused(Refusal::InnerAddress)), "{addresses:?}: {error:?}");
+    }
+    assert_eq!(server.seen(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_name_that_changes_its_mind_is_refused_at_the_next_call() {
+    let server = Server::saying(OK);
+    let net = TestNet::default()
+        .name("hooks.example.com", &[ip("93.184.215.1")])
+        .name("hooks.example.com", &[ip("127.0.0.1")])
+        .server(ip("93.184.215.1"), server.address)
+        .server(ip("127.0.0.1"), server.address);
+    let outbound = over(net);
+    outbound.get(&url(HOOK), HeaderMap::new()).await.unwrap();
+    let error = outbound.get(&url(HOOK), HeaderMap::new()).await.unwrap_err();
+    assert!(matches!(error, OutboundError::Refused(Refusal::InnerAddress)), "{error:?}");
+    assert_eq!(server.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn a_name_that_changes_its_mind_between_redirects_is_refused() {
+    let server = Server::redirecting(302, "/again");
+    let net = TestNet::default()
+        .name("hooks.example.com", &[ip("93.184.215.1")])
+        .name("hooks.example.com", &[ip("127.0.0.1")])
+        .server(ip("93.184.215.1"), server.address)
+        .server(ip("127.0.0.1"), server.address);
+    let error = get(net).await.unwrap_err();
+    assert!(matches!(error, OutboundError::Refused(Refusal::InnerAddress)), "{error:?}");
+}
+
+#[tokio::test]
+async fn redirects_to_what_is_not_public_https_are_refused() {
+    for (location, expected) in [
+        ("https://127.0.0.1/", Refusal::InnerAddress),
+        ("https://2130706433/", Refusal::InnerAddress),
+        ("//[::1]/", Refusal::InnerAddress),
+        ("https://[::ffff:169.254.169.254]/", Refusal::InnerAddress),
+        ("https://169.254.169.254/latest/meta-data/", Refusal::InnerAddress),
+        ("https://inner.example.com/", Refusal::InnerAddress),
+        ("https://localhost/", Refusal::InnerName),
+        ("https://metadata.google.internal/", Refusal::InnerName),
+        ("http://169.254.169.254/latest/meta-data/", Refusal::NotHttps),
+        ("http://hooks.example.com/", Refusal::NotHttps),
+        ("file:///etc/passwd", Refusal::NotHttps),
+        ("https://hooks.example.com:22/", Refusal::Port),
+        ("https://a:b@hooks.example.com/", Refusal::Credentials),
+        ("caf\u{e9}", Refusal::Invalid),
+    ] {
+        let server = Server::redirecting(307, location);
+        let inner = Server::saying(OK);
+        let net = TestNet::default()
+            .site("hooks.example.com", server.address)
+            .name("inner.example.com", &[ip("10.1.2.3")])
+            .server(ip("10.1.2.3"), inner.address);
+        let outbound = over(net);
+        for outcome in [outbound.get(&url(HOOK), key()).await, outbound.post_json(&url(HOOK), key(), "{}").await] {
+            let error = outcome.unwrap_err();
+            assert!(matches!(error, OutboundError::Refused(refusal) if refusal == expected), "{location}: {error:?}");
+        }
+        assert_eq!((server.seen().len(), inner.seen().len()), (2, 0), "{location}");
+    }
+}
+
+#[tokio::test]
+async fn three_redirects_are_followed_and_no_more() {
+    let last = Server::saying(OK);
+    let third = Server::redirecting(301, "https://last.example.com:8443/x");
+    let second = Server::redirecting(308, "https://third.example.com/");
+    let first = Server::redirecting(302, "//second.example.com/");
+    let before = Server::redirecting(303, "https://first.example.com/");
+    let net = TestNet::default()
+        .site("before.example.com", before.address)
+        .site("first.example.com", first.address)
+        .site("second.example.com", second.address)
+        .site("third.example.com", third.address)
+        .site("last.example.com", last.address);
+    let outbound = over(net);
+    assert_eq!(outbound.get(&url("https://first.example.com/"), key()).await.unwrap().body, "ok");
+    let [request] = last.seen().try_into().unwrap();
+    assert!(request.starts_with("GET /x HTTP/1.1\r\n"), "{request}");
+    let error = outbound.get(&url("https://before.example.com/"), key()).await.unwrap_err();
+    assert!(matches!(error, OutboundError::TooManyRedirects), "{error:?}");
+    assert_eq!(last.seen(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_redirect_takes_the_key_to_no_other_host() {
+    let other = Server::saying(OK);
+    let server = Server::redirecting(307, "https://other.example.com/");
+    let net = TestNet::default().site("hooks.example.com", server.address).site("other.example.com", other.address);
+    over(net).post_json(&url(HOOK), key(), r#"{"a":1}"#).await.unwrap();
+    let [request] = other.seen().try_into().unwrap();
+    assert!(request.starts_with("POST / ") && request.ends_with(r#"{"a":1}"#), "{request}");
+    assert!(!request.contains("k3y") && !request.contains("s3cret"), "{request}");
+}
+
+#[tokio::test]
+async fn a_post_never_becomes_a_get() {
+    for status in [301, 302, 303] {
+        let server = Server::redirecting(status, "https://127.0.0.1/");
+        let net = TestNet::default().site("hooks.example.com", server.address);
+        let answer = over(net).post_json(&url(HOOK), key(), "{}").await.unwrap();
+        assert_eq!(answer.status, status);
+    }
+}
+
+#[tokio::test]
+async fn a_large_body_is_cut() {
+    let announced = Server::saying("HTTP/1.1 200 OK\r\ncontent-length: 1001\r\n\r\n");
+    let endless = Server::start(|stream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")?;
+        loop {
+            stream.write_all(b"8\r\nendless \r\n")?;
+        }
+    });
+    let unframed = Server::start(|stream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
+        loop {
+            stream.write_all(&[b'x'; 500])?;
+        }
+    });
+    let headers = Server::start(|stream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\n")?;
+        loop {
+            stream.write_all(b"x-more: headers\r\n")?;
+        }
+    });
+    for server in [announced, endless, unframed] {
+        let error = get(TestNet::default().site("hooks.example.com", server.address)).await.unwrap_err();
+        assert!(matches!(error, OutboundError::TooLarge(1000)), "{error:?}");
+    }
+    let error = get(TestNet::default().site("hooks.example.com", headers.address)).await.unwrap_err();
+    assert!(matches!(error, OutboundError::Unreachable(_)), "{error:?}");
+    let whole = Server::saying(format!("HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n{}", "x".repeat(1000)));
+    let answer = get(TestNet::default().site("hooks.example.com", whole.address)).await.unwrap();
+    assert_eq!(answer.body.len(), 1000);
+}
+
+#[tokio::test]
+async fn a_slow_server_is_left() {
+    let silent = Server::saying("");
+    let slow = Server::saying("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nslow");
+    for server in [silent, slow] {
+        let net = TestNet::default().site("hooks.example.com", server.address);
+        let limits = Limits { total: Duration::from_millis(200), ..limits() };
+        let error = Outbound::for_tests(net, limits).unwrap().get(&url(HOOK), key()).await.unwrap_err();
+        assert!(matches!(error, OutboundError::TimedOut), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_limit_of_time_is_for_all_redirects_together() {
+    let server = Server::start(|stream| {
+        thread::sleep(Duration::from_millis(300));
+        stream.write_all(b"HTTP/1.1 307 On\r\nlocation: /on\r\ncontent-length: 0\r\n\r\n")
+    });
+    let net = TestNet::default().site("hooks.example.com", server.address);
+    let limits = Limits { total: Duration::from_millis(800), ..limits() };
+    let error = Outbound::for_tests(net, limits).unwrap().get(&url(HOOK), key()).await.unwrap_err();
+    assert!(matches!(error, OutboundError::TimedOut), "{error:?}");
+}
+
+#[tokio::test]
+async fn errors_never_have_the_url() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let broken = Server::saying("SSH-2.0-OpenSSH\r\n\r\n");
+    let cut = Server::start(|stream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\ncut")?;
+        stream.shutdown(std::net::Shutdown::Both)
+    });
+    let site = |address| TestNet::default().site("hooks.example.com", address);
+    let empty = TestNet::default().name("hooks.example.com", &[]);
+    for net in [site(closed), site(broken.address), site(cut.address), empty, TestNet::default()] {
+        let error = get(net).await.unwrap_err();
+        assert!(matches!(error, OutboundError::Unreachable(_)), "{error:?}");
+        let mut texts = format!("{error:?}");
+        let mut cause: Option<&dyn Error> = Some(&error);
+        while let Some(error) = cause {
+            texts.push_str(&error.to_string());
+            cause = error.source();
+        }
+        assert!(!texts.contains("s3cret") && !texts.contains("hooks.example.com/"), "{texts}");
+    }
+}
+
+#[tokio::test]
+async fn the_real_resolver_judges_too() {
+    // From the hosts file: no question leaves the machine.
+    let Err(error) = Network::Internet.resolve("localhost".parse::<Name>().unwrap()).await else {
+        panic!("localhost resolved")
+    };
+    assert_eq!(error.downcast_ref(), Some(&Refusal::InnerAddress), "{error:?}");
+}
+
+/// The client that product code gets sends nothing in plain text, whatever is asked of it.
+#[tokio::test]
+async fn the_real_client_speaks_https_alone() {
+    let server = Server::saying(OK);
+    let outbound = Outbound::new(limits()).unwrap();
+    outbound.http.get(format!("http://{}/", server.address)).send().await.unwrap_err();
+    assert_eq!(server.seen(), [""; 0]);
+}
+
+/// Runs a test of this file again in a process whose environment names a proxy that nobody runs.
+#[test]
+fn a_proxy_of_the_environment_is_not_asked() {
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+        child.env(name, "http://127.0.0.1:9").env(name.to_lowercase(), "http://127.0.0.1:9");
+    }
+    child.env_remove("NO_PROXY").env_remove("no_proxy").env_remove("REQUEST_METHOD");
+    let output = child.args(["--exact", "outbound::tests::an_answer_is_read"]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
