@@ -133,7 +133,7 @@ async fn a_unit_that_is_given_back_by_several_goes_back_once(route: Route) {
             )
         };
         let sweeps = async { tokio::join!(return_expired(&system, 10), return_expired(&system, 10)) };
-        let (_, (one, other)) = tokio::join!(functions, sweeps);
+        let (_, (one, other)) = tokio::join!(Box::pin(functions), Box::pin(sweeps));
         assert!(one + other <= 1, "{one} {other}");
         let (used, held, spent, _) = books(&mut admin, &tenant).await;
         assert_eq!((i64::from(used), held, spent), (1, 0, 1), "round {round}");
@@ -161,7 +161,7 @@ async fn random_schedule(route: &Route, seed: u64) {
     }
     let tenants = Arc::new(tenants);
     let is_over = Arc::new(AtomicBool::new(false));
-    let watching = watch(route.admin().await, Arc::clone(&tenants), Arc::clone(&is_over));
+    let watching = Box::pin(watch(route.admin().await, Arc::clone(&tenants), Arc::clone(&is_over)));
     let (db, system) = (route.db(CONNECTIONS), route.system(2));
     let ready = Arc::new(Barrier::new(CLIENTS as usize));
     let mut clients = JoinSet::new();
@@ -171,7 +171,7 @@ async fn random_schedule(route: &Route, seed: u64) {
         let (tenants, ready) = (Arc::clone(&tenants), Arc::clone(&ready));
         clients.spawn(async move {
             ready.wait().await;
-            client.run(&tenants).await
+            Box::pin(client.run(&tenants)).await
         });
     }
     let run = async {
