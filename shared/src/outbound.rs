@@ -104,13 +104,11 @@ impl Outbound {
             // `follow` does it: reqwest asks no resolver about a host that is an address, hands the caller's own headers
             // on to other hosts, and makes a GET of a POST.
             .redirect(redirect::Policy::none())
-            .referer(false)
             // Whether a failed call is repeated is its caller's choice: a webhook counts its attempts.
             .retry(retry::never())
             // Each call dials anew and is judged anew; between two calls the environment may have been frozen for hours.
             .pool_max_idle_per_host(0)
             .connect_timeout(limits.connect)
-            .timeout(limits.total)
             .user_agent("Lisa/1.0")
             .build()?;
         Ok(Self { http, network, limits })
@@ -149,7 +147,7 @@ impl Outbound {
         headers: HeaderMap,
         json: Bytes,
     ) -> Result<Answer, OutboundError> {
-        // Over all hops: the client's own timeout starts anew with each.
+        // Over all redirects: a timeout of the client's would start anew with each.
         tokio::time::timeout(self.limits.total, Box::pin(self.follow(method, url, headers, json)))
             .await
             .unwrap_or(Err(OutboundError::TimedOut))
@@ -173,7 +171,7 @@ impl Outbound {
             let location = location.to_str().or(Err(OutboundError::Refused(Refusal::Invalid)))?;
             let next = url.join(location).map_err(OutboundError::Refused)?;
             if next.as_url().origin() != url.as_url().origin() {
-                
+                headers.clear();
             }
             url = next;
         }
