@@ -4,7 +4,7 @@
 mod figures;
 mod set;
 
-use std::{path::PathBuf, time::Instant};
+use std::{collections::HashMap, path::PathBuf, time::Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -40,6 +40,9 @@ pub struct Arguments {
     /// Questions that no paragraph answers, to see how many are refused.
     #[arg(long, value_name = "FILE")]
     unanswerable: Option<PathBuf>,
+    /// Show what full text finds alone, and what vectors do.
+    #[arg(long)]
+    parts: bool,
     /// Keep the figures as the ones to compare with.
     #[arg(long)]
     save: bool,
@@ -67,7 +70,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let mut ranks = Ranks::default();
     for question in &set.questions {
         let started = Instant::now();
-        let found = bench.search(&question.question).await?;
+        let found = bench.search(&question.question, Part::Both).await?;
         let took = started.elapsed();
         let wanted = ids.get(&question.context_id).copied();
         ranks.add(rank(&found.passages, wanted), took, found.answer(&question.question).is_some());
@@ -76,6 +79,12 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         None => None,
         Some(path) => Some(bench.refused(&set::lines(path)?).await?),
     };
+    if arguments.parts {
+        for (part, name) in [(Part::FullText, "full text"), (Part::Vectors, "vectors")] {
+            bench.ranks(&set.questions, &ids, part).await?.show(name);
+        }
+        ranks.show("fused");
+    }
     let figures = Figures::new(&ranks, refused);
     figures.report(&set.name, arguments.save, arguments.check)
 }
@@ -97,6 +106,14 @@ struct Bench {
     tenant: Uuid,
     embedder: Embedder,
     provider: Provider,
+}
+
+/// The searches that a question goes through.
+#[derive(Clone, Copy, PartialEq)]
+enum Part {
+    Both,
+    FullText,
+    Vectors,
 }
 
 struct Found {
@@ -132,8 +149,8 @@ impl Bench {
         Ok(bench)
     }
 
-    async fn ingest(&self, contexts: &[Paragraph]) -> Result<std::collections::HashMap<String, Uuid>> {
-        let mut ids = std::collections::HashMap::new();
+    async fn ingest(&self, contexts: &[Paragraph]) -> Result<HashMap<String, Uuid>> {
+        let mut ids = HashMap::new();
         for context in contexts {
             ids.insert(context.id.clone(), self.ingest_one(context).await?);
         }
@@ -174,11 +191,15 @@ impl Bench {
         Ok(id)
     }
 
-    async fn search(&self, question: &str) -> Result<Found> {
+    async fn search(&self, question: &str, part: Part) -> Result<Found> {
         let language = text::detect_language(question);
-        let embedding = self.embedder.embed_query(question).await?;
+        let mut embedding = self.embedder.embed_query(question).await?;
+        if part == Part::FullText {
+            // Nothing is near a vector without a direction.
+            embedding.fill(0.0);
+        }
         let search = Search {
-            question,
+            question: if part == Part::Vectors { "" } else { question },
             language,
             embedding: &embedding,
             model: self.embedder.model(),
@@ -190,11 +211,22 @@ impl Bench {
         Ok(Found { language, passages, provider: self.provider.clone() })
     }
 
+    /// The places at which one part of the search finds what answers each question.
+    async fn ranks(&self, questions: &[Question], ids: &HashMap<String, Uuid>, part: Part) -> Result<Ranks> {
+        let mut ranks = Ranks::default();
+        for question in questions {
+            let started = Instant::now();
+            let found = self.search(&question.question, part).await?;
+            ranks.add(rank(&found.passages, ids.get(&question.context_id).copied()), started.elapsed(), false);
+        }
+        Ok(ranks)
+    }
+
     /// The part of questions without an answer that get none.
     async fn refused(&self, questions: &[Question]) -> Result<f64> {
         let mut refused = 0;
         for question in questions {
-            let found = self.search(&question.question).await?;
+            let found = self.search(&question.question, Part::Both).await?;
             refused += usize::from(found.answer(&question.question).is_none());
         }
         Ok(refused as f64 / questions.len().max(1) as f64)

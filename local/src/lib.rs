@@ -5,6 +5,7 @@
 
 pub mod aws;
 pub mod bench;
+pub mod bench_pdf;
 pub mod corpus;
 pub mod demo;
 pub mod dev;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use local::{bench, corpus, dev, eval, new_function, openapi, operator};
+use local::{bench, bench_pdf, corpus, dev, eval, new_function, openapi, operator};
 
 #[derive(Debug, Parser)]
 #[command(about = "Lisa on one machine")]
@@ -19,6 +19,7 @@ enum Command {
     Eval(eval::Arguments),
     Corpus(corpus::Arguments),
     BenchLambda(bench::Arguments),
+    BenchPdf(bench_pdf::Arguments),
     NewFunction(new_function::Arguments),
     AuditVerify(operator::Connection),
     RotateKeys(operator::Connection),
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Eval(arguments) => run_eval(arguments),
         Command::Corpus(arguments) => run_corpus(arguments),
         Command::BenchLambda(arguments) => run_bench(arguments),
+        Command::BenchPdf(arguments) => run_bench_pdf(arguments),
         Command::NewFunction(arguments) => new_function::run(arguments),
         Command::AuditVerify(connection) => audit_verify(connection),
         Command::RotateKeys(connection) => rotate_keys(connection),
@@ -80,4 +82,9 @@ async fn audit_verify(connection: operator::Connection) -> anyhow::Result<()> {
 #[tokio::main]
 async fn rotate_keys(connection: operator::Connection) -> anyhow::Result<()> {
     operator::rotate_keys(connection).await
+}
+
+#[tokio::main]
+async fn run_bench_pdf(arguments: bench_pdf::Arguments) -> anyhow::Result<()> {
+    bench_pdf::run(arguments).await
 }

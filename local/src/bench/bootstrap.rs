@@ -25,6 +25,8 @@ pub(super) struct Bootstrap {
     log: PathBuf,
     /// From before the process was made to its first poll for an event.
     pub(super) start: Duration,
+    /// Processor time until then: what neighbours on the machine disturb less.
+    pub(super) start_cpu: Duration,
 }
 
 impl Bootstrap {
@@ -46,8 +48,9 @@ impl Bootstrap {
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let before = Instant::now();
         let child = command.spawn().with_context(|| format!("{} cannot be started", program.display()))?;
-        let mut bootstrap = Self { child, api, log: log.to_owned(), start: Duration::ZERO };
+        let mut bootstrap = Self { child, api, log: log.to_owned(), start: Duration::ZERO, start_cpu: Duration::ZERO };
         bootstrap.start = bootstrap.polled()?.duration_since(before);
+        bootstrap.start_cpu = bootstrap.scheduled()?;
         Ok(bootstrap)
     }
 
@@ -78,6 +81,17 @@ impl Bootstrap {
         let (_, rest) = stat.rsplit_once(')').context("the kernel's stat is not understood")?;
         let ticks: f64 = rest.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
         Ok(ticks / TICKS_PER_SECOND * 1e3)
+    }
+
+    /// Processor time so far of the threads that are there, to the nanosecond.
+    fn scheduled(&self) -> Result<Duration> {
+        let mut nanoseconds = 0;
+        for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let text = fs::read_to_string(thread?.path().join("schedstat"))?;
+            let first = text.split_whitespace().next().context("the kernel's schedstat is not understood")?;
+            nanoseconds += first.parse::<u64>().context("the kernel's schedstat is not understood")?;
+        }
+        Ok(Duration::from_nanos(nanoseconds))
     }
 
     fn polled(&self) -> Result<Instant> {

@@ -54,6 +54,9 @@ impl Scene {
             ("AWS_ACCESS_KEY_ID", "local"),
             ("AWS_SECRET_ACCESS_KEY", "local"),
             ("DOCUMENTS_BUCKET", "bench"),
+            // Counted, and never reached.
+            ("RATE_LIMIT_USER", "1000000"),
+            ("RATE_LIMIT_ADDRESS", "1000000"),
             ("INGEST_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/123456789012/bench"),
         ]);
         let secrets_manager = secrets_manager(&secret)?;

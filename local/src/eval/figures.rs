@@ -24,6 +24,12 @@ impl Ranks {
         self.answered += usize::from(answered);
     }
 
+    /// Prints how well one kind of search finds.
+    pub(super) fn show(&self, name: &str) {
+        let [first, five, ten] = [1, 5, 10].map(|depth| self.recall(depth));
+        println!("  {name:<12} R@1 {first:.4}   R@5 {five:.4}   R@10 {ten:.4}   MRR@10 {:.4}", self.reciprocal());
+    }
+
     fn recall(&self, depth: usize) -> f64 {
         let found = self.ranks.iter().filter(|rank| rank.is_some_and(|rank| rank <= depth)).count();
         self.part(found)
@@ -45,6 +51,9 @@ impl Ranks {
         took.get(place).map_or(0.0, |took| took.as_secs_f64() * 1e3)
     }
 }
+
+/// Takes one figure out.
+type Pick = fn(&Figures) -> Option<f64>;
 
 /// The figures of one set. The times are of this machine, so they are shown and not compared.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -113,7 +122,7 @@ impl Figures {
         Ok(())
     }
 
-    const COMPARED: [(&'static str, fn(&Self) -> Option<f64>); 6] = [
+    const COMPARED: [(&'static str, Pick); 6] = [
         ("R@1", |figures| Some(figures.recall_at_1)),
         ("R@5", |figures| Some(figures.recall_at_5)),
         ("R@10", |figures| Some(figures.recall_at_10)),

@@ -1,0 +1,88 @@
+//! `cargo bench-pdf`: what the text of a PDF costs, child process included.
+
+use std::{fs, path::PathBuf, time::Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use local_postgres::{Folder, Progress, Python};
+use nix::sys::resource::{UsageWho, getrusage};
+use shared::pdf::Extractor;
+
+use crate::environment::lisa;
+
+/// Reads the text of a PDF several times, as ingestion does, and prints the median time and the peak memory.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// A document; without one, 200 pages full of text that are made for this.
+    file: Option<PathBuf>,
+    /// How many times.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+}
+
+/// Reads and prints.
+///
+/// # Errors
+/// A document that is not read.
+pub async fn run(arguments: Arguments) -> Result<()> {
+    let pdf = match &arguments.file {
+        Some(file) => fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?,
+        None => dense(200),
+    };
+    let python = Python::ensure(&Folder::open(None)?, Progress::Silent)?;
+    let extractor = Extractor::new(lisa()?, python.libpdfium());
+    let (mut took, mut counts) = (Vec::new(), (0, 0));
+    for _ in 0..arguments.rounds {
+        let started = Instant::now();
+        let pages = extractor.extract(&pdf).await?;
+        took.push(started.elapsed().as_secs_f64());
+        let letters = pages.as_slice().iter().map(|page| page.text.chars().count()).sum::<usize>();
+        counts = (pages.as_slice().len(), letters);
+    }
+    took.sort_by(f64::total_cmp);
+    let Some(median) = took.get(took.len() / 2) else { bail!("no round, no figure") };
+    // Of the largest child, in KiB. The only other one would be pip, the first time of all.
+    let peak = getrusage(UsageWho::RUSAGE_CHILDREN).context("the children's memory is not known")?.max_rss();
+    let (pages, letters) = counts;
+    println!(
+        "  {pages} pages, {letters} characters: {median:.2} s in the median, {:.0} MB at most",
+        peak as f64 * 1024.0 / 1e6
+    );
+    Ok(())
+}
+
+/// A PDF whose pages hold 60 lines of 90 characters each, about as much as paper takes.
+fn dense(pages: usize) -> Vec<u8> {
+    let mut objects = vec!["<< /Type /Catalog /Pages 2 0 R >>".to_owned(), String::new()];
+    objects.push("<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>".to_owned());
+    let mut kids = String::new();
+    for page in 1..=pages {
+        let mut content = "BT /F 9 Tf 12 TL 40 780 Td".to_owned();
+        for line in 1..=60 {
+            let words = format!("Page {page}, line {line}: delivery takes two working days and costs {line} euros. ");
+            content.push_str(&format!(" ({}) Tj T*", &words.repeat(2)[..90]));
+        }
+        content.push_str(" ET");
+        let number = objects.len() + 1;
+        kids.push_str(&format!("{number} 0 R "));
+        objects.push(format!(
+            "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents {} 0 R \
+             /Resources << /Font << /F 3 0 R >> >> >>",
+            number + 1
+        ));
+        objects.push(format!("<< /Length {} >>\nstream\n{content}\nendstream", content.len()));
+    }
+    objects[1] = format!("<< /Type /Pages /Count {pages} /Kids [ {kids}] >>");
+
+    let (mut file, mut places) = ("%PDF-1.7\n".to_owned(), String::new());
+    for (number, object) in objects.iter().enumerate() {
+        places.push_str(&format!("{:010} 00000 n \n", file.len()));
+        file.push_str(&format!("{} 0 obj\n{object}\nendobj\n", number + 1));
+    }
+    let (count, start) = (objects.len() + 1, file.len());
+    file.push_str(&format!(
+        "xref\n0 {count}\n0000000000 65535 f \n{places}trailer\n<< /Size {count} /Root 1 0 R >>\n\
+         startxref\n{start}\n%%EOF\n"
+    ));
+    file.into_bytes()
+}
