@@ -1,9 +1,10 @@
 //! Identity: tokens and the keys that verify them, and the callers that handlers name in their signature.
 
 mod caller;
+pub mod gate;
 mod jwks;
 pub mod passwords;
 pub mod tokens;
 
-pub use caller::{AccountUser, Caller, Identity, Public, SignedIn, SupportUser};
+pub use caller::{AccountUser, Caller, Identity, Open, Public, SignedIn, SupportUser};
 pub use tokens::{Claims, VerificationKeys};

@@ -12,9 +12,10 @@ use shared::{
     function::{Function, HttpFunction},
     http::{Created, Data, Envelope, Json, NoContent, RequestId},
     rate_limits::{RateLimits, Who},
+    routes,
     settings::Settings,
 };
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
     local::LocalAccounts,
@@ -67,8 +68,8 @@ impl HttpFunction for Deps {
 
 /// Makes an account, with a company of its own or by an invitation to one.
 #[utoipa::path(
-    post, path = "/api/v1/auth/signup", tag = "auth", security(()), request_body = Signup,
-    responses((status = 201, body = Envelope<SignupAnswer>)),
+    post, path = "/api/v1/auth/signup", tag = "auth", request_body = Signup,
+    responses((status = 201, body = Envelope<SignupAnswer>), (status = 409)),
 )]
 async fn sign_up(
     caller: Public,
@@ -88,8 +89,8 @@ async fn sign_up(
 
 /// Signs in by address and password.
 #[utoipa::path(
-    post, path = "/api/v1/auth/login", tag = "auth", security(()), request_body = Login,
-    responses((status = 200, body = Envelope<Session>)),
+    post, path = "/api/v1/auth/login", tag = "auth", request_body = Login,
+    responses((status = 200, body = Envelope<Session>), (status = 401)),
 )]
 async fn log_in(
     caller: Public,
@@ -108,8 +109,8 @@ async fn log_in(
 
 /// Exchanges a refresh token for new tokens. Each is good once: one that is used again ends its session.
 #[utoipa::path(
-    post, path = "/api/v1/auth/refresh", tag = "auth", security(()), request_body = Refresh,
-    responses((status = 200, body = Envelope<Session>)),
+    post, path = "/api/v1/auth/refresh", tag = "auth", request_body = Refresh,
+    responses((status = 200, body = Envelope<Session>), (status = 401)),
 )]
 async fn refresh(_: Public, State(accounts): State<Accounts>, Json(refresh): Json<Refresh>) -> Result<Data<Session>> {
     let session = match accounts {

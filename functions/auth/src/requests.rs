@@ -11,6 +11,9 @@ use utoipa::ToSchema;
 
 /// A new account: with `company_name` it owns a new company, with `invitation` it joins one.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "email": "awa@example.com", "password": "correct horse battery", "company_name": "Comptoir Baobab",
+}))]
 pub(crate) struct Signup {
     email: Email,
     password: Password,
@@ -53,6 +56,7 @@ impl Signup {
 
 /// An address and its password.
 #[derive(Deserialize, ToSchema)]
+#[schema(example = json!({ "email": "awa@example.com", "password": "correct horse battery" }))]
 pub(crate) struct Login {
     #[schema(format = Email)]
     pub(crate) email: String,
@@ -62,12 +66,16 @@ pub(crate) struct Login {
 
 /// A refresh token.
 #[derive(Deserialize, ToSchema)]
+#[schema(example = json!({ "refresh_token": "the refresh_token of the last answer" }))]
 pub(crate) struct Refresh {
     pub(crate) refresh_token: String,
 }
 
 /// The old password and the new one.
 #[derive(Deserialize, ToSchema)]
+#[schema(example = json!({
+    "current_password": "correct horse battery", "new_password": "staple battery horse",
+}))]
 pub(crate) struct PasswordChange {
     #[schema(format = Password)]
     pub(crate) current_password: String,

@@ -20,11 +20,12 @@ use shared::{
     function::{Function, HttpFunction},
     http::{Created, Data, Envelope, Json, Preferred},
     rate_limits::RateLimits,
+    routes,
     settings::Settings,
     storage::Storage,
 };
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::router::OpenApiRouter;
 
 /// The function.
 pub const FUNCTION: Function = Function::http::<Deps>();
@@ -63,6 +64,7 @@ impl HttpFunction for Deps {
 
 /// A file that will be put.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(example = json!({ "filename": "guide-livraison.pdf", "size_bytes": 5120 }))]
 struct Announcement {
     filename: Filename,
     /// Its exact size; another one is refused when it is put.

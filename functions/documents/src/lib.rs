@@ -13,10 +13,11 @@ use shared::{
     paging::{List, ListParams},
     queue::Queue,
     rate_limits::RateLimits,
+    routes,
     settings::Settings,
     storage::Storage,
 };
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
 /// The function.
@@ -113,7 +114,7 @@ async fn delete(caller: Caller<AccountUser>, State(deps): State<Deps>, Path(id):
 /// Tries a failed document again.
 #[utoipa::path(
     post, path = "/api/v1/documents/{id}/retry", tag = "documents", params(("id" = Uuid, Path)),
-    responses((status = 200, body = Envelope<Document>)),
+    responses((status = 200, body = Envelope<Document>), (status = 409)),
 )]
 async fn retry(
     caller: Caller<AccountUser>,

@@ -10,7 +10,7 @@ use axum::{
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use shared::{
-    auth::{Identity, VerificationKeys},
+    auth::{Identity, Open, VerificationKeys},
     db::Db,
     error::{ApiError, Result},
     function::{Function, HttpFunction},
@@ -18,11 +18,12 @@ use shared::{
     logging,
     queue::Queue,
     rate_limits::RateLimits,
+    routes,
     settings::{Common, Settings},
     storage::Storage,
 };
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::router::OpenApiRouter;
 
 /// The function.
 pub const FUNCTION: Function = Function::http::<Deps>();
@@ -67,8 +68,11 @@ struct Depth {
 
 /// A bare object, without the envelope: the mobile app reads it so.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "status": "healthy", "environment": "dev", "version": "0.1.0", "timestamp": "2026-11-23T09:30:06Z",
+}))]
 struct Health {
-    status: Status,
+    status: Condition,
     environment: String,
     version: &'static str,
     timestamp: DateTime<Utc>,
@@ -79,7 +83,7 @@ struct Health {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Status {
+enum Condition {
     Healthy,
     Degraded,
 }
@@ -99,10 +103,10 @@ struct Check {
 
 /// Tells that the API is up; with `deep=1` also whether the database, the queue and the storage are.
 #[utoipa::path(
-    get, path = "/health", tag = "health", params(Depth), security((), ("bearer" = [])),
+    get, path = "/health", tag = "health", params(Depth), security((), ("bearer" = ["service"])),
     responses((status = 200, body = Health), (status = 503, description = "A dependency is down", body = Health)),
 )]
-async fn health(State(deps): State<Deps>, Query(depth): Query<Depth>, request: Request) -> Result<Response> {
+async fn health(_: Open, State(deps): State<Deps>, Query(depth): Query<Depth>, request: Request) -> Result<Response> {
     let checks = if depth.deep == Some(1) {
         let (mut parts, _) = request.into_parts();
         let Identity(claims) = Identity::from_request_parts(&mut parts, &deps).await?;
@@ -114,8 +118,11 @@ async fn health(State(deps): State<Deps>, Query(depth): Query<Depth>, request: R
         None
     };
     let is_up = checks.as_ref().is_none_or(|checks| checks.database.up && checks.queue.up && checks.storage.up);
-    let (code, status) =
-        if is_up { (StatusCode::OK, Status::Healthy) } else { (StatusCode::SERVICE_UNAVAILABLE, Status::Degraded) };
+    let (code, status) = if is_up {
+        (StatusCode::OK, Condition::Healthy)
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, Condition::Degraded)
+    };
     let health = Health {
         status,
         environment: deps.environment,

@@ -23,10 +23,11 @@ use shared::{
     quota::{self, Quota, Reservation},
     rate_limits::RateLimits,
     retrieval::{self, Question},
+    routes,
     settings::Settings,
 };
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
 /// The function.
@@ -71,6 +72,7 @@ impl HttpFunction for Deps {
 
 /// A question.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[schema(example = json!({ "question": "Combien coûte la livraison à Abidjan ?" }))]
 struct Ask {
     question: Question,
     /// A conversation to go on with.
@@ -131,7 +133,7 @@ struct Answer {
 #[utoipa::path(
     post, path = PATH, tag = "query", request_body = Ask,
     params(("Idempotency-Key" = Option<String>, Header, description = "Kept for 24 hours")),
-    responses((status = 200, body = Envelope<Answer>)),
+    responses((status = 200, body = Envelope<Answer>), (status = 402)),
 )]
 async fn query(
     caller: Caller<SupportUser>,

@@ -10,10 +10,11 @@ use shared::{
     http::{Data, Envelope, Path},
     quota::{self, Quota},
     rate_limits::RateLimits,
+    routes,
     settings::Settings,
 };
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
 /// The function.

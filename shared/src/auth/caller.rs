@@ -3,7 +3,8 @@
 //!
 //! | type | who |
 //! | --- | --- |
-//! | [`Public`] | anybody |
+//! | [`Open`] | anybody, and not counted |
+//! | [`Public`] | anybody, counted by address |
 //! | [`Identity`] | anybody with a valid token: a person or a service |
 //! | [`SignedIn`] | a person |
 //! | [`Caller<SupportUser>`] | a member of the tenant |
@@ -32,6 +33,10 @@ const TENANT_HEADER: &str = "x-customer-id";
 /// A valid token's claims.
 #[derive(Debug, Clone)]
 pub struct Identity(pub Claims);
+
+/// Anybody, as often as API Gateway lets them: for what costs nothing to answer, and is asked without a person behind it.
+#[derive(Debug, Clone, Copy)]
+pub struct Open;
 
 /// Anybody. In a signature it says that a route is public on purpose; it counts the caller's address.
 #[derive(Debug, Clone, Copy)]
@@ -106,6 +111,14 @@ impl<Role> Caller<Role> {
     #[must_use]
     pub fn owner(&self) -> Uuid {
         self.owner
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Open {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self)
     }
 }
 

@@ -1,0 +1,3 @@
+fn main() -> Result<(), shared::function::BoxError> {
+    shared::function::serve(docs::FUNCTION)
+}

@@ -1,0 +1,344 @@
+"use strict";
+
+// Everything is put in as text, never as markup: what the document or an answer says cannot become part of the page.
+const make = (tag, properties = {}, ...children) => {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name in element) element[name] = value; else element.setAttribute(name, value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return element;
+};
+const find = (id) => document.getElementById(id);
+// `code` in descriptions is all the Markdown there is.
+const prose = (text) => (text ?? "").split("`").map((part, odd) => (odd % 2 ? make("code", {}, part) : part));
+const pretty = (value) => JSON.stringify(value, null, 2);
+
+let api;
+// Its only place: nothing is stored.
+let token = "";
+
+/** Follows a reference; what stands beside it stays. */
+function resolve(value) {
+  const { $ref, ...beside } = value ?? {};
+  if (!$ref) return beside;
+  const target = $ref.slice(2).split("/").reduce((at, step) => at[step.replace(/~1/g, "/").replace(/~0/g, "~")], api);
+  return { ...resolve(target), ...beside };
+}
+
+const alternatives = (schema) => (schema.oneOf ?? schema.anyOf ?? []).map(resolve).filter((one) => one.type !== "null");
+
+function typeOf(schema) {
+  const some = alternatives(schema);
+  const isNullable = [schema.type].flat().includes("null") || (schema.oneOf ?? []).some((one) => one.type === "null");
+  const plain = [schema.type ?? (schema.properties ? "object" : some.length ? [] : "any")].flat();
+  let name = plain.filter((type) => type !== "null").join(" or ");
+  if (some.length) name = some.map(typeOf).join(" or ");
+  if (name === "array") name = `array of ${typeOf(resolve(schema.items))}`;
+  return name + (schema.format ? ` (${schema.format})` : "") + (isNullable ? " or null" : "");
+}
+
+function limits(schema) {
+  const said = [];
+  const range = (unit, least, most) => {
+    if (least !== undefined && most !== undefined) said.push(`${least} to ${most}${unit}`);
+    else if (least !== undefined) said.push(`at least ${least}${unit}`);
+    else if (most !== undefined) said.push(`at most ${most}${unit}`);
+  };
+  range("", schema.minimum, schema.maximum);
+  range(" characters", schema.minLength, schema.maxLength);
+  range(" items", schema.minItems, schema.maxItems);
+  if (schema.enum) said.push(`one of ${schema.enum.join(", ")}`);
+  if (schema.default !== undefined && schema.default !== null) said.push(`${schema.default} unless said`);
+  return said.length ? ` ${said.join("; ")}.` : "";
+}
+
+/** The properties of an object, of what an array holds, or of each alternative, as nested lists. */
+function schemaTree(raw, depth = 0) {
+  const schema = resolve(raw);
+  if (depth > 6) return [];
+  if (schema.items) return schemaTree(schema.items, depth);
+  const some = alternatives(schema);
+  if (some.length) {
+    const each = some.map((one) => schemaTree(one, depth + 1));
+    return each.flatMap((tree, at) => (at && tree.length ? [make("div", { className: "soft" }, "or"), ...tree] : tree));
+  }
+  const properties = Object.entries(schema.properties ?? {});
+  if (!properties.length) return [];
+  const rows = properties.map(([name, inner]) => {
+    const property = resolve(inner);
+    const isRequired = schema.required?.includes(name);
+    return make("li", {},
+      make("span", { className: "name" }, name),
+      make("span", { className: "type" }, typeOf(property)),
+      isRequired ? null : make("span", { className: "soft" }, "optional "),
+      prose(property.description), limits(property),
+      schemaTree(property, depth + 1));
+  });
+  return [make("ul", { className: "schema" }, rows)];
+}
+
+/** The example that stands there, or one made from the schema. */
+function example(media) {
+  if (media?.example !== undefined) return media.example;
+  const named = Object.values(media?.examples ?? {})[0];
+  if (named) return resolve(named).value;
+  return media?.schema ? sample(media.schema) : undefined;
+}
+
+function sample(raw, depth = 0) {
+  const schema = resolve(raw);
+  if (schema.example !== undefined) return schema.example;
+  if (schema.examples?.length) return schema.examples[0];
+  if (schema.enum) return schema.enum[0];
+  const some = alternatives(schema);
+  if (some.length) return sample(some[0], depth);
+  if (schema.properties && depth < 6) {
+    return Object.fromEntries(Object.entries(schema.properties).map(([name, one]) => [name, sample(one, depth + 1)]));
+  }
+  const type = [schema.type].flat().find((one) => one !== "null");
+  if (type === "array") return [sample(schema.items, depth + 1)];
+  if (type === "integer" || type === "number") return schema.minimum ?? 0;
+  if (type === "boolean") return true;
+  if (type === "object") return {};
+  return { uuid: "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "date-time": "2026-01-31T09:30:00Z" }[schema.format] ?? "text";
+}
+
+/** Who may call, as OpenAPI has it: an empty requirement is nobody in particular, and scopes are roles. */
+function roles(operation) {
+  const requirements = operation.security ?? api.security ?? [];
+  const named = requirements.flatMap((one) => Object.values(one)).flat();
+  const isPublic = requirements.some((one) => !Object.keys(one).length);
+  if (isPublic) return named.length ? `public, more for ${named.join(", ")}` : "public";
+  return named.join(" or ") || "any token";
+}
+
+function parameterTable(parameters) {
+  const inputs = [];
+  const rows = parameters.map((raw) => {
+    const parameter = resolve(raw);
+    const schema = resolve(parameter.schema);
+    const input = make("input", {
+      "aria-label": parameter.name, placeholder: parameter.required ? "required" : "", spellcheck: false,
+      value: parameter.example ?? (parameter.required ? schema.example ?? "" : ""),
+    });
+    inputs.push({ parameter, input });
+    return make("tr", {},
+      make("td", {}, make("span", { className: "name" }, parameter.name)),
+      make("td", {}, parameter.in),
+      make("td", {}, make("span", { className: "type" }, typeOf(schema)), prose(parameter.description), limits(schema)),
+      make("td", {}, input));
+  });
+  const head = ["Name", "In", "What", "Value"].map((name) => make("th", { scope: "col" }, name));
+  const table = rows.length
+    ? make("table", {}, make("thead", {}, make("tr", {}, head)), make("tbody", {}, rows)) : null;
+  return { table, inputs };
+}
+
+function bodyEditor(requestBody) {
+  const content = Object.entries(resolve(requestBody).content ?? {});
+  if (!content.length) return { parts: [], read: () => ({}) };
+  const kinds = make("select", { "aria-label": "Content type" }, content.map(([kind]) => make("option", {}, kind)));
+  const text = make("textarea", { "aria-label": "Request body", spellcheck: false });
+  const file = make("input", { type: "file", "aria-label": "File", hidden: true });
+  const tree = make("div");
+  const isForm = () => kinds.value.startsWith("multipart/");
+  const show = () => {
+    const media = content.find(([kind]) => kind === kinds.value)[1];
+    text.hidden = isForm();
+    file.hidden = !isForm();
+    text.value = isForm() ? "" : pretty(example(media));
+    tree.replaceChildren(...schemaTree(media.schema));
+  };
+  kinds.addEventListener("change", show);
+  show();
+  const read = () => {
+    if (!isForm()) return { body: text.value, kind: kinds.value };
+    const form = new FormData();
+    if (file.files[0]) form.append("file", file.files[0]);
+    return { body: form };
+  };
+  const chooser = content.length > 1 ? make("div", { className: "row" }, kinds) : null;
+  return { parts: [make("h3", {}, "Request body"), chooser, tree, text, file].filter(Boolean), read };
+}
+
+function responseList(responses) {
+  return Object.entries(responses).map(([status, raw]) => {
+    const response = resolve(raw);
+    const parts = Object.entries(response.content ?? {}).flatMap(([kind, media]) => {
+      const shown = kind.includes("json") ? example(media) : undefined;
+      return [
+        make("div", { className: "soft" }, kind), ...schemaTree(media.schema),
+        shown === undefined ? null : make("pre", { tabIndex: 0 }, pretty(shown)),
+      ];
+    });
+    const headers = Object.keys(response.headers ?? {});
+    return make("details", { className: "response" },
+      make("summary", {},
+        make("span", { className: `status ${status < 400 ? "good" : "bad"}` }, status), prose(response.description)),
+      headers.length ? make("div", { className: "soft" }, `Headers: ${headers.join(", ")}`) : null,
+      parts);
+  });
+}
+
+const quoted = (text) => `'${text.replace(/'/g, "'\\''")}'`;
+
+function curl(method, url, headers, body) {
+  const said = Object.entries(headers).map(([name, value]) => {
+    // A command may end in a shell's history: the token stays out of it.
+    const shown = name === "authorization" ? "\"authorization: Bearer $TOKEN\"" : quoted(`${name}: ${value}`);
+    return ` -H ${shown}`;
+  });
+  const data = typeof body === "string" ? ` -d ${quoted(body)}` : body ? " -F file=@document.pdf" : "";
+  return `curl -X ${method.toUpperCase()} ${quoted(url.href)}${said.join("")}${data}`;
+}
+
+/** The form under an operation: sends what stands in its fields, shows what came back. */
+function tryForm(method, path, inputs, read) {
+  const button = make("button", { type: "submit", className: "send" }, "Try it");
+  const note = make("span", { className: "soft", role: "status" });
+  const answer = make("div", { className: "answer" });
+  const send = async () => {
+    const values = (place) => inputs.filter(({ parameter, input }) => parameter.in === place && input.value !== "");
+    const missing = inputs.find(({ parameter, input }) => parameter.in === "path" && !input.value);
+    if (missing) {
+      note.textContent = `${missing.parameter.name} is missing`;
+      return missing.input.focus();
+    }
+    const target = values("path").reduce(
+      (at, { parameter, input }) => at.replace(`{${parameter.name}}`, encodeURIComponent(input.value)), path);
+    const url = new URL(target, location.origin);
+    for (const { parameter, input } of values("query")) url.searchParams.set(parameter.name, input.value);
+    const headers = Object.fromEntries(values("header").map(({ parameter, input }) => [parameter.name, input.value]));
+    if (token) headers.authorization = `Bearer ${token}`;
+    const { body, kind } = read();
+    if (kind) headers["content-type"] = kind;
+    const command = make("details", {},
+      make("summary", { className: "soft" }, "as curl"), make("pre", { tabIndex: 0 }, curl(method, url, headers, body)));
+    const started = performance.now();
+    note.textContent = "…";
+    try {
+      const response = await fetch(url, { method, headers, body, credentials: "omit", cache: "no-store" });
+      const text = await response.text();
+      const took = Math.round(performance.now() - started);
+      note.textContent = "";
+      answer.replaceChildren(...shown(response, text, took), command);
+    } catch (error) {
+      note.textContent = "";
+      answer.replaceChildren(make("p", { className: "bad", role: "alert" }, `No answer: ${error.message}`), command);
+    }
+  };
+  const form = make("form", {}, make("div", { className: "row" }, button, note), answer);
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    button.disabled = true;
+    await send();
+    button.disabled = false;
+  });
+  return form;
+}
+
+function shown(response, text, took) {
+  let value;
+  try { value = JSON.parse(text); } catch { /* shown as it is */ }
+  const headers = [...response.headers].map(([name, content]) => `${name}: ${content}`).join("\n");
+  const found = value?.data?.access_token;
+  const use = found ? make("button", { type: "button" }, "Use this token") : null;
+  use?.addEventListener("click", () => {
+    token = find("token").value = found;
+    use.textContent = "In use";
+  });
+  return [
+    make("div", { className: "row", role: "status" },
+      make("span", { className: `status ${response.ok ? "good" : "bad"}` }, `${response.status} ${response.statusText}`),
+      make("span", { className: "soft" }, `${took} ms`), use),
+    make("pre", { className: "headers", tabIndex: 0 }, headers),
+    text ? make("pre", { className: "body", tabIndex: 0 }, value === undefined ? text : pretty(value)) : null,
+  ].filter(Boolean);
+}
+
+function operationCard(method, path, operation) {
+  const id = `${method}-${path}`;
+  const card = make("details", { className: "operation", id },
+    make("summary", {},
+      make("span", { className: `method ${method}` }, method),
+      make("span", { className: "path" }, path),
+      make("span", { className: "soft" }, prose(operation.summary)),
+      make("span", { className: "role" }, roles(operation))));
+  // Most are never opened, so the inside is made when one is.
+  card.addEventListener("toggle", () => {
+    if (!card.open || card.querySelector(".inside")) return;
+    const { table, inputs } = parameterTable(operation.parameters ?? []);
+    const { parts, read } = bodyEditor(operation.requestBody);
+    const heading = table ? make("h3", {}, "Parameters") : null;
+    card.append(make("div", { className: "inside" },
+      operation.description ? make("p", {}, prose(operation.description)) : null,
+      heading, table, parts, tryForm(method, path, inputs, read),
+      make("h3", {}, "Answers"), responseList(operation.responses)));
+  });
+  return card;
+}
+
+function render() {
+  find("version").textContent = api.info.version;
+  const tags = new Map((api.tags ?? []).map((tag) => [tag.name, { tag, cards: [], links: [] }]));
+  for (const [path, item] of Object.entries(api.paths)) {
+    for (const method of ["get", "post", "put", "patch", "delete"].filter((one) => item[one])) {
+      const operation = item[method];
+      const name = operation.tags?.[0] ?? "other";
+      if (!tags.has(name)) tags.set(name, { tag: { name }, cards: [], links: [] });
+      tags.get(name).cards.push(operationCard(method, path, operation));
+      tags.get(name).links.push(make("a", { href: `#${method}-${path}` },
+        make("span", { className: `method ${method}` }, method), make("span", { className: "path" }, path)));
+    }
+  }
+  const used = [...tags.values()].filter(({ cards }) => cards.length);
+  document.querySelector("nav").replaceChildren(
+    ...used.flatMap(({ tag, links }) => [make("h2", {}, tag.name), ...links]));
+  find("operations").replaceChildren(
+    make("p", {}, prose(api.info.description), " The document behind this page: ",
+      make("a", { href: "openapi.json" }, "openapi.json"), "."),
+    ...used.map(({ tag, cards }) =>
+      make("section", { "aria-label": tag.name }, make("h2", {}, tag.name), make("p", {}, prose(tag.description)), cards)));
+}
+
+/** Opens what the address names: /docs#get-/health. */
+function openNamed() {
+  const card = find(decodeURIComponent(location.hash.slice(1)));
+  if (!card?.classList.contains("operation")) return;
+  card.open = true;
+  card.scrollIntoView();
+  card.querySelector("summary").focus({ preventScroll: true });
+}
+
+function filter(text) {
+  const wanted = text.trim().toLowerCase();
+  for (const section of document.querySelectorAll("section")) {
+    const cards = [...section.querySelectorAll(".operation")];
+    for (const card of cards) card.hidden = !card.querySelector("summary").textContent.toLowerCase().includes(wanted);
+    section.hidden = cards.every((card) => card.hidden);
+  }
+}
+
+function theme(isDark) {
+  document.documentElement.classList.toggle("dark", isDark);
+  find("theme").setAttribute("aria-pressed", isDark);
+}
+
+theme(matchMedia("(prefers-color-scheme: dark)").matches);
+find("theme").addEventListener("click", () => theme(!document.documentElement.classList.contains("dark")));
+find("token").addEventListener("input", (event) => { token = event.target.value.trim(); });
+find("filter").addEventListener("input", (event) => filter(event.target.value));
+addEventListener("hashchange", openNamed);
+addEventListener("keydown", (event) => {
+  if (event.key === "/" && !/^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement.tagName)) {
+    event.preventDefault();
+    find("filter").focus();
+  }
+});
+fetch("openapi.json").then(async (response) => {
+  if (!response.ok) throw new Error(`the answer was ${response.status}`);
+  api = await response.json();
+  render();
+  openNamed();
+}).catch((error) => { find("loading").textContent = `openapi.json could not be loaded: ${error.message}`; });

@@ -1,0 +1,136 @@
+//! Who a route is for, read off its handler's signature: [`crate::routes!`] takes only handlers whose first argument is
+//! one of the callers of this module, and says in openapi.json which one. So no route opens by forgetting, and what is
+//! documented is what is checked.
+
+use axum::handler::Handler;
+use utoipa::openapi::{SecurityRequirement, extensions::ExtensionsBuilder, path::Operation};
+use utoipa_axum::router::UtoipaMethodRouter;
+
+use super::{AccountUser, Caller, Identity, Open, Public, SignedIn, SupportUser};
+
+/// The extension of an operation that tells what counts its calls: `address` or `user`.
+pub const RATE_LIMIT: &str = "x-rate-limit";
+
+/// Who a route is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Anybody; not counted.
+    Open,
+    /// Anybody; counted by address.
+    Public,
+    /// Whoever has a valid token; of this role, where there is one.
+    Token(Option<&'static str>),
+}
+
+/// A caller that a handler may name first.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say who may call",
+    note = "a handler's first argument is `Caller<…>`, `SignedIn`, `Identity`, `Public` or `Open`"
+)]
+pub trait Gate {
+    /// Whom it lets through.
+    const ACCESS: Access;
+}
+
+impl Gate for Open {
+    const ACCESS: Access = Access::Open;
+}
+
+impl Gate for Public {
+    const ACCESS: Access = Access::Public;
+}
+
+impl Gate for Identity {
+    const ACCESS: Access = Access::Token(None);
+}
+
+impl Gate for SignedIn {
+    const ACCESS: Access = Access::Token(Some("user"));
+}
+
+impl Gate for Caller<SupportUser> {
+    const ACCESS: Access = Access::Token(Some("support_user"));
+}
+
+impl Gate for Caller<AccountUser> {
+    const ACCESS: Access = Access::Token(Some("account_user"));
+}
+
+/// The arguments of a handler, as axum lists them: a marker, then their types.
+pub trait Arguments {
+    /// What the first one says.
+    const ACCESS: Access;
+}
+
+macro_rules! arguments {
+    ($($rest:ident)*) => {
+        impl<Marker, First: Gate, $($rest),*> Arguments for (Marker, First, $($rest,)*) {
+            const ACCESS: Access = First::ACCESS;
+        }
+    };
+}
+
+arguments!();
+arguments!(A);
+arguments!(A B);
+arguments!(A B C);
+arguments!(A B C D);
+arguments!(A B C D E);
+arguments!(A B C D E F);
+arguments!(A B C D E F G);
+
+/// Writes into the documentation of a handler's route who may call it. [`crate::routes!`] calls this.
+#[must_use]
+pub fn documented<H, T, S>(_: H, mut routes: UtoipaMethodRouter<S>) -> UtoipaMethodRouter<S>
+where
+    H: Handler<T, S>,
+    T: Arguments,
+{
+    for item in routes.1.paths.values_mut() {
+        let all = [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
+        all.into_iter().flatten().for_each(|operation| document(operation, T::ACCESS));
+    }
+    routes
+}
+
+fn document(operation: &mut Operation, access: Access) {
+    let (security, counted) = match access {
+        Access::Open => (SecurityRequirement::default(), None),
+        Access::Public => (SecurityRequirement::default(), Some("address")),
+        Access::Token(role) => (SecurityRequirement::new("bearer", role), Some("user")),
+    };
+    // What is open may offer more to some; the handler says to whom.
+    if access != Access::Open || operation.security.is_none() {
+        operation.security = Some(vec![security]);
+    }
+    if let Some(counted) = counted {
+        operation.extensions = Some(ExtensionsBuilder::new().add(RATE_LIMIT, counted).build());
+    }
+}
+
+/// The routes of handlers on one path, with their documentation, as `utoipa_axum::routes!` collects them. Each handler's
+/// first argument must say who may call it; see [`auth::gate`](crate::auth::gate).
+#[macro_export]
+macro_rules! routes {
+    ($first:ident $(, $rest:ident)* $(,)?) => {{
+        let routes = $crate::auth::gate::documented($first, $crate::utoipa_axum::routes!($first));
+        $(
+            let routes = $crate::auth::gate::joined(
+                routes,
+                $crate::auth::gate::documented($rest, $crate::utoipa_axum::routes!($rest)),
+            );
+        )*
+        routes
+    }};
+}
+
+/// Two handlers of one path. [`crate::routes!`] calls this.
+#[must_use]
+pub fn joined<S: Clone + Send + Sync + 'static>(
+    mut one: UtoipaMethodRouter<S>,
+    other: UtoipaMethodRouter<S>,
+) -> UtoipaMethodRouter<S> {
+    one.0.extend(other.0);
+    one.1.merge(other.1);
+    (one.0, one.1, one.2.merge(other.2))
+}
