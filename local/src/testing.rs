@@ -11,6 +11,7 @@
 use std::{
     net::Ipv4Addr,
     ops::Deref,
+    path::PathBuf,
     sync::{
         atomic::{AtomicU32, Ordering},
         mpsc,
@@ -18,7 +19,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use local_postgres::{Folder, Pooler, Progress};
+use local_postgres::{Folder, Pooler, Progress, Redis};
 use reqwest::Url;
 use shared::settings::SettingsMap;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -192,14 +193,47 @@ pub async fn pooler(urls: &[&str], size: u32) -> Result<Option<Pooler>> {
     }
     match Pooler::find() {
         Some(program) => Pooler::start(&program, port, &roles, size).await.map(Some),
-        None if variable("CI")?.is_some_and(|value| value == "true") => {
-            bail!("PgBouncer is missing: apt install pgbouncer")
-        }
-        None => {
-            eprintln!("skipped: PgBouncer is missing (on Debian or Ubuntu, `apt install pgbouncer`)");
-            Ok(None)
-        }
+        None => missing("PgBouncer", "pgbouncer").map(|()| None),
     }
+}
+
+/// Starts a Redis that keeps nothing.
+///
+/// `None` where it is not installed: standard error says what to install, and the test ends there.
+///
+/// # Errors
+/// A server that does not start; with CI=true also one that is not installed.
+pub async fn redis() -> Result<Option<Redis>> {
+    match Redis::find() {
+        Some(program) => Redis::start(&program).await.map(Some),
+        None => missing("Redis", "redis-server").map(|()| None),
+    }
+}
+
+/// Finds a program that is known by one of these names.
+///
+/// `None` where it is not installed: standard error says what to install, and the test ends there.
+///
+/// # Errors
+/// With CI=true, a program that is not installed.
+pub fn program(title: &str, package: &str, names: &[&str]) -> Result<Option<PathBuf>> {
+    #[allow(clippy::disallowed_methods, reason = "where programs are, which is no setting of a function")]
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<_> = std::env::split_paths(&path).collect();
+    let found = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+    match found.into_iter().find(|program| program.is_file()) {
+        Some(program) => Ok(Some(program)),
+        None => missing(title, package).map(|()| None),
+    }
+}
+
+/// Says that a program is not installed; where everything must be tested, that is an error.
+fn missing(program: &str, package: &str) -> Result<()> {
+    if variable("CI")?.is_some_and(|value| value == "true") {
+        bail!("{program} is missing: apt install {package}");
+    }
+    eprintln!("skipped: {program} is missing (on Debian or Ubuntu, `apt install {package}`)");
+    Ok(())
 }
 
 #[derive(Debug)]

@@ -22,9 +22,13 @@ declare
     elapsed double precision;
     used double precision;
 begin
-    insert into public.rate_limits (key, window_start, count, previous)
-        values (wanted, clock_timestamp(), 0, 0) on conflict (key) do nothing;
-    select * into state from public.rate_limits where key = wanted for update;
+    loop
+        select * into state from public.rate_limits where key = wanted for update;
+        -- New, or removed while this call waited for it.
+        exit when found;
+        insert into public.rate_limits (key, window_start, count, previous)
+            values (wanted, clock_timestamp(), 0, 0) on conflict (key) do nothing;
+    end loop;
     -- Read only now: others were served while this call waited for the row.
     at := clock_timestamp();
     elapsed := extract(epoch from at - state.window_start) / seconds;

@@ -109,10 +109,17 @@ impl RateLimits {
     }
 
     fn on(settings: &mut Settings, pool: &sqlx::PgPool) -> Self {
+        let mut most = |name, default| {
+            let most = settings.parsed(name, default);
+            if most == 0 {
+                settings.problem(format_args!("{name} must be 1 or more"));
+            }
+            most
+        };
         let limits = Limits {
-            user: settings.parsed("RATE_LIMIT_USER", 100),
-            address: settings.parsed("RATE_LIMIT_ADDRESS", 20),
-            sign_in: settings.parsed("RATE_LIMIT_SIGN_IN", 10),
+            user: most("RATE_LIMIT_USER", 100),
+            address: most("RATE_LIMIT_ADDRESS", 20),
+            sign_in: most("RATE_LIMIT_SIGN_IN", 10),
         };
         let store = match Redis::read(settings) {
             Some(redis) => Store::Redis(redis),

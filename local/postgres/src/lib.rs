@@ -11,6 +11,7 @@ mod pooler;
 mod prepare;
 mod progress;
 mod python;
+mod redis;
 mod server;
 
 pub use account::Account;
@@ -21,4 +22,5 @@ pub use pooler::Pooler;
 pub use prepare::prepare_sql;
 pub use progress::Progress;
 pub use python::Python;
+pub use redis::Redis;
 pub use server::{Postgres, migrate};

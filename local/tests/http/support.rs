@@ -7,12 +7,13 @@ mod documents;
 mod hold;
 mod pooler;
 mod proxy;
+mod store;
 mod supabase;
 mod tenant;
 mod tokens;
 mod wait;
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use local::testing::{TestOptions, TestStack, stack};
 use reqwest::{Client, Method};
@@ -24,11 +25,15 @@ pub(crate) use self::{
     call::Call,
     documents::{file, fixture, long_pdf, padded_pdf, pdf, place, small_pdf},
     proxy::Proxy,
+    store::Store,
     supabase::{Key, Supabase},
     tenant::{PASSWORD, Tenant, new_address},
     tokens::in_seconds,
     wait::{SOON, wait_until},
 };
+
+/// The gateway itself gives up after 30 s.
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// A running product with a database, a bucket and queues of its own.
 pub(crate) struct App {
@@ -75,6 +80,12 @@ impl App {
         Call::new(self.http.request(method, format!("{}{path}", self.stack.base_url())))
     }
 
+    /// A call from another address of this machine.
+    pub(crate) fn call_from(&self, address: [u8; 4], method: Method, path: &str) -> Call {
+        let http = Client::builder().local_address(IpAddr::from(address)).timeout(PATIENCE).no_proxy().build().unwrap();
+        Call::new(http.request(method, format!("{}{path}", self.stack.base_url())))
+    }
+
     /// A connection past functions, pooler and row-level security.
     pub(crate) async fn admin_db(&self) -> PgConnection {
         PgConnection::connect(&self.stack.database.admin).await.unwrap()
@@ -99,6 +110,6 @@ impl App {
 }
 
 fn client() -> Client {
-    // The gateway itself gives up after 30 s. A proxy of the environment has no business on the loopback interface.
-    Client::builder().timeout(Duration::from_secs(40)).no_proxy().build().unwrap()
+    // A proxy of the environment has no business on the loopback interface.
+    Client::builder().timeout(PATIENCE).no_proxy().build().unwrap()
 }

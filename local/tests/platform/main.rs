@@ -13,6 +13,7 @@ mod contract;
 mod proxy;
 #[cfg(test)]
 mod quota_sql;
+mod rate_limits;
 #[cfg(test)]
 mod route;
 #[cfg(test)]
