@@ -41,7 +41,8 @@ function typeOf(schema) {
 function limits(schema) {
   const said = [];
   const range = (unit, least, most) => {
-    if (least !== undefined && most !== undefined) said.push(`${least} to ${most}${unit}`);
+    if (least === most && least !== undefined) said.push(`${least}${unit}`);
+    else if (least !== undefined && most !== undefined) said.push(`${least} to ${most}${unit}`);
     else if (least !== undefined) said.push(`at least ${least}${unit}`);
     else if (most !== undefined) said.push(`at most ${most}${unit}`);
   };
@@ -108,7 +109,7 @@ function sample(raw, depth = 0) {
 function roles(operation) {
   const requirements = operation.security ?? api.security ?? [];
   const named = requirements.flatMap((one) => Object.values(one)).flat();
-  const isPublic = requirements.some((one) => !Object.keys(one).length);
+  const isPublic = !requirements.length || requirements.some((one) => !Object.keys(one).length);
   if (isPublic) return named.length ? `public, more for ${named.join(", ")}` : "public";
   return named.join(" or ") || "any token";
 }
@@ -289,7 +290,7 @@ function render() {
       if (!tags.has(name)) tags.set(name, { tag: { name }, cards: [], links: [] });
       tags.get(name).cards.push(operationCard(method, path, operation));
       tags.get(name).links.push(make("a", { href: `#${method}-${path}` },
-        make("span", { className: `method ${method}` }, method), make("span", { className: "path" }, path)));
+        make("span", { className: `method ${method}` }, method), make("span", { className: "path" }, path.replace(/^\/api\/v1/, ""))));
     }
   }
   const used = [...tags.values()].filter(({ cards }) => cards.length);

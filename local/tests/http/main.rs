@@ -5,6 +5,10 @@
 #[cfg(test)]
 mod auth;
 #[cfg(test)]
+mod authorization;
+#[cfg(test)]
+mod docs;
+#[cfg(test)]
 mod documents;
 #[cfg(test)]
 mod health;

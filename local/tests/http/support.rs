@@ -2,6 +2,7 @@
 
 mod answer;
 mod aws;
+mod browser;
 mod call;
 mod documents;
 mod hold;
@@ -22,6 +23,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 pub(crate) use self::{
     answer::Answer,
     aws::{arrival, batch},
+    browser::Browser,
     call::Call,
     documents::{file, fixture, long_pdf, padded_pdf, pdf, place, small_pdf},
     proxy::Proxy,

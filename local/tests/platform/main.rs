@@ -4,8 +4,6 @@
 //! PostgreSQL, the stand-in for AWS and PgBouncer are started by the tests.
 
 #[cfg(test)]
-mod access;
-#[cfg(test)]
 mod bootstraps;
 #[cfg(test)]
 mod contract;

@@ -1,0 +1,153 @@
+//! Chromium without a window, driven through its DevTools protocol: over a pipe, so that no port and no driver is needed.
+
+use std::{path::PathBuf, process::Stdio, time::Duration};
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    process::{Child, ChildStdin, ChildStdout, Command},
+};
+use uuid::Uuid;
+
+use super::{SOON, wait_until};
+
+/// The programs that Debian and others call it.
+const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+
+/// A browser with one page.
+pub(crate) struct Browser {
+    _child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+    profile: PathBuf,
+    session: Option<String>,
+    last_id: u64,
+    /// What the page reported, in order.
+    events: Vec<Value>,
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // What stays of it only takes room until the machine tidies up.
+        let _ = std::fs::remove_dir_all(&self.profile);
+    }
+}
+
+impl Browser {
+    /// Starts one; `None` where it is not installed: standard error says what to install, and the test ends there.
+    pub(crate) async fn start() -> Option<Self> {
+        let program = local::testing::program("Chromium", "chromium", &NAMES).unwrap()?;
+        let profile = std::env::temp_dir().join(format!("lisa-browser-{}", Uuid::new_v4()));
+        // Commands are read from descriptor 3, answers written to 4; the shell makes them of its own 0 and 1.
+        let mut child = Command::new("sh")
+            .args(["-c", r#"exec "$0" "$@" 3<&0 4>&1 </dev/null >/dev/null 2>&1"#])
+            .arg(program)
+            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
+            .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+            .args(["--no-proxy-server", "--remote-debugging-pipe"])
+            .arg(format!("--user-data-dir={}", profile.display()))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        let mut browser = Self { _child: child, input, output, profile, session: None, last_id: 0, events: Vec::new() };
+        let target = browser.send("Target.createTarget", json!({ "url": "about:blank" })).await;
+        let attach = json!({ "targetId": target["targetId"], "flatten": true });
+        let attached = browser.send("Target.attachToTarget", attach).await;
+        browser.session = Some(attached["sessionId"].as_str().unwrap().to_owned());
+        for domain in ["Page", "Runtime", "Network", "Log"] {
+            browser.send(&format!("{domain}.enable"), json!({})).await;
+        }
+        Some(browser)
+    }
+
+    /// Opens an address.
+    pub(crate) async fn open(&mut self, url: &str) {
+        let opened = self.send("Page.navigate", json!({ "url": url })).await;
+        assert_eq!(opened["errorText"], Value::Null, "{url}");
+    }
+
+    /// The value of an expression in the page.
+    pub(crate) async fn value(&mut self, expression: &str) -> Value {
+        let asked = json!({ "expression": expression, "returnByValue": true });
+        let mut answer = self.send("Runtime.evaluate", asked).await;
+        assert_eq!(answer["exceptionDetails"], Value::Null, "{expression}");
+        answer["result"]["value"].take()
+    }
+
+    /// Waits until an expression in the page is true.
+    pub(crate) async fn until(&mut self, expression: &str) {
+        wait_until(expression, SOON, async || (self.value(expression).await == true).then_some(())).await;
+    }
+
+    /// Clicks in the middle of what a selector finds, as a mouse does: what lies above it gets the click.
+    pub(crate) async fn click(&mut self, selector: &str) {
+        let place = format!(
+            "(() => {{ const found = document.querySelector({selector:?}); found.scrollIntoView({{block: 'center'}}); \
+             const box = found.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]; }})()"
+        );
+        let place = self.value(&place).await;
+        for kind in ["mousePressed", "mouseReleased"] {
+            let event = json!({ "type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1 });
+            self.send("Input.dispatchMouseEvent", event).await;
+        }
+    }
+
+    /// Presses a key.
+    pub(crate) async fn press(&mut self, key: &str, text: Option<&str>) {
+        let code = if key == "Enter" { 13 } else { 0 };
+        let down = json!({ "type": "keyDown", "key": key, "text": text, "windowsVirtualKeyCode": code });
+        self.send("Input.dispatchKeyEvent", down).await;
+        self.send("Input.dispatchKeyEvent", json!({ "type": "keyUp", "key": key })).await;
+    }
+
+    /// Types into what has the focus.
+    pub(crate) async fn write(&mut self, text: &str) {
+        self.send("Input.insertText", json!({ "text": text })).await;
+    }
+
+    /// Every address that was asked for so far.
+    pub(crate) fn requested(&self) -> Vec<&str> {
+        let requests = self.events.iter().filter(|event| event["method"] == "Network.requestWillBeSent");
+        requests.map(|event| event["params"]["request"]["url"].as_str().unwrap()).collect()
+    }
+
+    /// What the page or the browser complained about so far: exceptions, errors, violations of its policy.
+    pub(crate) fn complaints(&self) -> Vec<&Value> {
+        let is_one = |event: &&Value| match event["method"].as_str() {
+            Some("Runtime.exceptionThrown" | "Network.loadingFailed") => true,
+            Some("Runtime.consoleAPICalled") => true,
+            Some("Log.entryAdded") => event["params"]["entry"]["level"] == "error",
+            _ => false,
+        };
+        self.events.iter().filter(is_one).collect()
+    }
+
+    async fn send(&mut self, method: &str, params: Value) -> Value {
+        self.last_id += 1;
+        let mut command = json!({ "id": self.last_id, "method": method, "params": params });
+        if let Some(session) = &self.session {
+            command["sessionId"] = json!(session);
+        }
+        self.input.write_all(format!("{command}\0").as_bytes()).await.unwrap();
+        let answered = tokio::time::timeout(Duration::from_secs(60), self.answer(self.last_id)).await;
+        let mut answer = answered.unwrap_or_else(|_| panic!("Chromium does not answer {method}"));
+        assert_eq!(answer["error"], Value::Null, "{method}");
+        answer["result"].take()
+    }
+
+    async fn answer(&mut self, id: u64) -> Value {
+        loop {
+            let mut message = Vec::new();
+            self.output.read_until(0, &mut message).await.unwrap();
+            assert_eq!(message.pop(), Some(0), "Chromium ended");
+            let message: Value = serde_json::from_slice(&message).unwrap();
+            if message["id"] == id {
+                return message;
+            }
+            self.events.push(message);
+        }
+    }
+}
