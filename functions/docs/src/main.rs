@@ -1,3 +1,3 @@
-fn main() -> Result<(), shared::function::BoxError> {
+fn main() -> std::process::ExitCode {
     shared::function::serve(docs::FUNCTION)
 }

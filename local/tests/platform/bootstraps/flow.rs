@@ -167,6 +167,12 @@ async fn every_function_answers_its_event() {
     let maintained = deployed.run("maintenance", None).await;
     assert_eq!(maintained["reservations_returned"], 0, "{maintained}");
 
+    let audited = data(&deployed.run("privacy", customer).await, 200);
+    assert!(!audited.as_array().unwrap().is_empty(), "signing up was not kept");
+
+    let described = body(&deployed.run("docs", None).await, 200);
+    assert!(described["openapi"].as_str().unwrap().starts_with("3.1"), "{}", described["openapi"]);
+
     let refusal = body(&deployed.run("default", None).await, 404);
     assert_eq!(refusal["error"]["code"], "not_found", "{refusal}");
 
