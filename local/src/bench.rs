@@ -2,7 +2,7 @@
 //! bootstraps run as processes, one at a time, in turns, so that what disturbs the machine disturbs all alike.
 
 mod bootstrap;
-mod build;
+pub(crate) mod build;
 mod figures;
 mod scene;
 mod stub;

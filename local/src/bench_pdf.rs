@@ -1,6 +1,6 @@
-//! `cargo bench-pdf`: what the text of a PDF costs, child process included.
+//! `cargo bench-pdf`: what the text of a PDF costs, read by the child process of the release ingest-worker.
 
-use std::{fs, path::PathBuf, time::Instant};
+use std::{fs, path::PathBuf, process::Command, time::Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -8,7 +8,7 @@ use local_postgres::{Folder, Progress, Python};
 use nix::sys::resource::{UsageWho, getrusage};
 use shared::pdf::Extractor;
 
-use crate::environment::lisa;
+use crate::bench::build;
 
 /// Reads the text of a PDF several times, as ingestion does, and prints the median time and the peak memory.
 #[derive(Debug, Args)]
@@ -18,19 +18,44 @@ pub struct Arguments {
     /// How many times.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
+    /// Build nothing: take the program as it is.
+    #[arg(long)]
+    as_built: bool,
+    #[arg(long, hide = true)]
+    alone: bool,
 }
+
+/// The function whose program reads PDFs.
+const WORKER: &str = "ingest-worker";
 
 /// Reads and prints.
 ///
 /// # Errors
 /// A document that is not read.
 pub async fn run(arguments: Arguments) -> Result<()> {
+    if arguments.alone { measure(arguments).await } else { fresh(&arguments) }
+}
+
+/// Measures in a process that had no children: what the kernel tells is of all that there were, and this process may
+/// have been cargo before it was this program.
+fn fresh(arguments: &Arguments) -> Result<()> {
+    if !arguments.as_built {
+        build::build("release", &[WORKER])?;
+    }
+    let program = std::env::current_exe().context("the path of this program is not known")?;
+    let mut command = Command::new(program);
+    command.args(["bench-pdf", "--alone", "--rounds", &arguments.rounds.to_string()]).args(&arguments.file);
+    let ended = command.status().context("this program cannot be run again")?;
+    if ended.success() { Ok(()) } else { bail!("the measurement failed") }
+}
+
+async fn measure(arguments: Arguments) -> Result<()> {
     let pdf = match &arguments.file {
         Some(file) => fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?,
         None => dense(200),
     };
     let python = Python::ensure(&Folder::open(None)?, Progress::Silent)?;
-    let extractor = Extractor::new(lisa()?, python.libpdfium());
+    let extractor = Extractor::new(build::folder("release")?.join(WORKER), python.libpdfium());
     let (mut took, mut counts) = (Vec::new(), (0, 0));
     for _ in 0..arguments.rounds {
         let started = Instant::now();

@@ -11,6 +11,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
+    auth::gate,
     aws, http, logging,
     settings::{Common, Settings, SettingsMap},
 };
@@ -74,7 +75,7 @@ impl Function {
     pub const fn http<F: HttpFunction>() -> Self {
         Self {
             name: F::NAME,
-            openapi: Some(|| F::routes().into_openapi()),
+            openapi: Some(|| gate::documenting(|| F::routes().into_openapi())),
             settings: || {
                 let mut settings = Settings::default();
                 Common::read(&mut settings);

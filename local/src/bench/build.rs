@@ -11,7 +11,7 @@ use local_postgres::root;
 /// Builds packages with a profile.
 ///
 /// Bare is built apart: in one build with the others its libraries would have the others' features.
-pub(super) fn build(profile: &str, packages: &[&str]) -> Result<()> {
+pub(crate) fn build(profile: &str, packages: &[&str]) -> Result<()> {
     let (alone, together): (Vec<&str>, Vec<&str>) = packages.iter().partition(|package| **package == super::BARE);
     for packages in [alone, together].into_iter().filter(|packages| !packages.is_empty()) {
         let mut cargo = Command::new(env!("CARGO"));
@@ -25,7 +25,7 @@ pub(super) fn build(profile: &str, packages: &[&str]) -> Result<()> {
 }
 
 /// The folder that the programs of a profile are in.
-pub(super) fn folder(profile: &str) -> Result<PathBuf> {
+pub(crate) fn folder(profile: &str) -> Result<PathBuf> {
     // target/debug/lisa
     let here = std::env::current_exe().context("the path of this program is not known")?;
     let target = here.ancestors().nth(2).context("this program is not in a target folder")?;
@@ -33,7 +33,7 @@ pub(super) fn folder(profile: &str) -> Result<PathBuf> {
 }
 
 /// A program's size as it is, and compressed as a package would be (deflate, the usual level), in bytes.
-pub(super) fn sizes(program: &Path) -> Result<(u64, u64)> {
+pub(crate) fn sizes(program: &Path) -> Result<(u64, u64)> {
     let whole = program.metadata().with_context(|| format!("{} is not there", program.display()))?.len();
     let gzip = Command::new("gzip").args(["--stdout", "-6"]).arg(program).stdin(Stdio::null()).output();
     let gzip = gzip.context("gzip cannot be run")?;

@@ -2,9 +2,15 @@
 //! one of the callers of this module, and says in openapi.json which one. So no route opens by forgetting, and what is
 //! documented is what is checked.
 
-use axum::handler::Handler;
-use utoipa::openapi::{SecurityRequirement, extensions::ExtensionsBuilder, path::Operation};
-use utoipa_axum::router::UtoipaMethodRouter;
+use std::cell::Cell;
+
+use axum::{handler::Handler, routing::MethodRouter};
+use utoipa::openapi::{
+    PathItem, SecurityRequirement,
+    extensions::ExtensionsBuilder,
+    path::{Operation, Paths},
+};
+use utoipa_axum::{PathItemExt, router::UtoipaMethodRouter};
 
 use super::{AccountUser, Caller, Identity, Open, Public, SignedIn, SupportUser};
 
@@ -108,20 +114,60 @@ fn document(operation: &mut Operation, access: Access) {
     }
 }
 
-/// The routes of handlers on one path, with their documentation, as `utoipa_axum::routes!` collects them. Each handler's
+thread_local! {
+    static IS_DOCUMENTING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Makes routes with their documentation. Elsewhere [`crate::routes!`] leaves it out: it is a tree of small strings and
+/// maps, which nobody reads at the start of a function, and takes an eighth of that start.
+pub fn documenting<T>(routes: impl FnOnce() -> T) -> T {
+    let before = IS_DOCUMENTING.replace(true);
+    let made = routes();
+    IS_DOCUMENTING.set(before);
+    made
+}
+
+/// Whether routes are being documented. [`crate::routes!`] calls this.
+#[must_use]
+pub fn is_documenting() -> bool {
+    IS_DOCUMENTING.get()
+}
+
+/// The route of a handler, without its documentation. [`crate::routes!`] calls this.
+#[must_use]
+pub fn undocumented<P, H, T, S>(handler: H) -> UtoipaMethodRouter<S>
+where
+    P: utoipa::Path,
+    H: Handler<T, S>,
+    T: Arguments + 'static,
+    S: Clone + Send + Sync + 'static,
+{
+    let mut paths = Paths::new();
+    paths.paths.insert(P::path(), PathItem::default());
+    let methods = P::methods()
+        .iter()
+        .fold(MethodRouter::new(), |methods, method| methods.on(method.to_method_filter(), handler.clone()));
+    (Vec::new(), paths, methods)
+}
+
+/// The routes of handlers on one path, with their documentation where it is asked for ([`documenting`]), as `utoipa_axum::routes!` collects them. Each handler's
 /// first argument must say who may call it; see [`auth::gate`](crate::auth::gate).
 #[macro_export]
 macro_rules! routes {
     ($first:ident $(, $rest:ident)* $(,)?) => {{
-        let routes = $crate::auth::gate::documented($first, $crate::utoipa_axum::routes!($first));
-        $(
-            let routes = $crate::auth::gate::joined(
-                routes,
-                $crate::auth::gate::documented($rest, $crate::utoipa_axum::routes!($rest)),
-            );
-        )*
+        let routes = $crate::routes!(@one $first);
+        $( let routes = $crate::auth::gate::joined(routes, $crate::routes!(@one $rest)); )*
         routes
     }};
+    (@one $handler:ident) => {
+        if $crate::auth::gate::is_documenting() {
+            $crate::auth::gate::documented($handler, $crate::utoipa_axum::routes!($handler))
+        } else {
+            $crate::utoipa_axum::paste! {
+                $crate::auth::gate::undocumented::<[<__path_ $handler>], _, _, _>($handler)
+            }
+        }
+    };
 }
 
 /// Two handlers of one path. [`crate::routes!`] calls this.
