@@ -139,6 +139,14 @@ fn complete(path: &str, operation: &mut Value) -> Result<()> {
         // OpenAPI's way to say that the requirement of all others does not hold here.
         operation["security"] = json!([]);
     }
+    for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
+        // An `Option` in the code is a parameter that may be left out, not one whose value may be null.
+        if let Some([kind, Value::String(null)]) = parameter["schema"]["type"].as_array().map(Vec::as_slice)
+            && null == "null"
+        {
+            parameter["schema"]["type"] = kind.clone();
+        }
+    }
     if is_of_a_company {
         let parameters = operation.as_object_mut().map(|operation| operation.entry("parameters").or_insert(json!([])));
         let company = json!({ "$ref": "#/components/parameters/Company" });
@@ -181,7 +189,7 @@ fn complete(path: &str, operation: &mut Value) -> Result<()> {
             response["headers"][name] = header(name);
         }
         if response["description"].as_str().is_none_or(str::is_empty) {
-            response["description"] = json!(if status == "204" { "Done" } else { "As asked" });
+            response["description"] = json!(if status == "204" { "Done; there is no body" } else { "Success" });
         }
     }
     Ok(())

@@ -70,6 +70,10 @@ impl FullName {
 
 /// A user, as sign-in shows it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e", "email": "awa@example.com", "full_name": "Awa Koné",
+    "created_at": "2026-11-23T09:30:06Z",
+}))]
 pub struct User {
     /// `users.id`, the token's `sub`, the quota's `public_user_id`.
     pub id: Uuid,

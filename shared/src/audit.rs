@@ -66,6 +66,10 @@ pub async fn record_for(tx: &mut SystemTx, tenant: Option<Uuid>, entry: &Entry<'
 
 /// An entry, as the tenant's owner sees it.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": 42, "at": "2026-11-23T09:30:06Z", "actor": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e", "action": "document.read",
+    "object": "document:0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "request_id": "JKJaXmPLvHcESHA=", "details": {},
+}))]
 pub struct AuditEntry {
     /// Its place in the log.
     pub id: i64,

@@ -160,6 +160,11 @@ impl Failure {
 
 /// A document, as its tenant sees it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "filename": "guide-livraison.pdf", "status": "processed",
+    "upload_date": "2026-11-23T09:30:06Z", "bytes": 5120, "pages_total": 2, "pages_done": 2,
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "error_code": null, "error": null,
+}))]
 pub struct Document {
     /// The document.
     pub id: Uuid,

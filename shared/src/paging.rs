@@ -194,6 +194,7 @@ pub struct List<T> {
 
 /// Where the page stands in its list.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({ "page": 1, "limit": 20, "total": 1, "total_pages": 1, "next_cursor": null }))]
 pub struct Meta {
     /// Absent when a cursor is followed.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -15,6 +15,9 @@ use crate::{
 
 /// How many units are used, and what that means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(example = json!({
+    "is_pro": false, "free_quota_used": 1, "free_quota_limit": 8, "state": "normal", "paywall_should_show": false,
+}))]
 pub struct Quota {
     /// Whether a plan is paid for.
     pub is_pro: bool,

@@ -38,6 +38,10 @@ impl CompanyName {
 
 /// A tenant, as its members see it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60", "name": "Comptoir Baobab", "company_id": "comptoir-baobab",
+    "created_at": "2026-11-23T09:30:06Z",
+}))]
 pub struct Customer {
     /// The tenant.
     pub id: Uuid,

@@ -89,12 +89,16 @@ pub(crate) struct Session {
     /// Null for a user who belongs to no company yet.
     pub(crate) customer: Option<Customer>,
     /// For `Authorization: Bearer …`.
+    #[schema(example = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.…")]
     pub(crate) access_token: String,
     /// For `POST /api/v1/auth/refresh`, once.
+    #[schema(example = "2f7c1d0b9a8e4f53…")]
     pub(crate) refresh_token: String,
     /// Always `bearer`.
+    #[schema(example = "bearer")]
     pub(crate) token_type: &'static str,
     /// Seconds for which the access token is good.
+    #[schema(example = 3600)]
     pub(crate) expires_in: u64,
 }
 

@@ -38,9 +38,12 @@ function typeOf(schema) {
   return name + (schema.format ? ` (${schema.format})` : "") + (isNullable ? " or null" : "");
 }
 
+/** What the schema limits and its description does not say already. */
 function limits(schema) {
+  const words = (schema.description ?? "").replace(/(\d),(?=\d{3})/g, "$1").split(/[^\w]+/);
   const said = [];
   const range = (unit, least, most) => {
+    if (words.includes(String(most ?? least))) return;
     if (least === most && least !== undefined) said.push(`${least}${unit}`);
     else if (least !== undefined && most !== undefined) said.push(`${least} to ${most}${unit}`);
     else if (least !== undefined) said.push(`at least ${least}${unit}`);
@@ -51,7 +54,7 @@ function limits(schema) {
   range(" items", schema.minItems, schema.maxItems);
   if (schema.enum) said.push(`one of ${schema.enum.join(", ")}`);
   if (schema.default !== undefined && schema.default !== null) said.push(`${schema.default} unless said`);
-  return said.length ? ` ${said.join("; ")}.` : "";
+  return said.length ? make("span", { className: "soft" }, ` ${said.join("; ")}`) : null;
 }
 
 /** The properties of an object, of what an array holds, or of each alternative, as nested lists. */

@@ -112,6 +112,11 @@ struct Upload {
 
 /// One PUT of the file's bytes.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "method": "PUT", "url": "https://bucket.s3.eu-west-1.amazonaws.com/tenants/…?X-Amz-Signature=…",
+    "headers": { "content-length": "5120", "content-type": "application/pdf", "if-none-match": "*" },
+    "expires_at": "2026-11-23T09:45:06Z",
+}))]
 struct Put {
     /// Always `PUT`.
     method: &'static str,

@@ -100,6 +100,10 @@ impl Ask {
 
 /// A passage that the answer rests on.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "document_id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "filename": "guide-livraison.pdf", "page": 1,
+    "snippet": "La livraison à Abidjan coûte 1 500 F CFA.", "score": 0.0328,
+}))]
 struct Citation {
     document_id: Uuid,
     filename: String,
@@ -115,16 +119,19 @@ struct Citation {
 #[derive(Debug, Serialize, ToSchema)]
 struct Answer {
     /// In the question's language.
+    #[schema(example = "La livraison à Abidjan coûte 1 500 F CFA.")]
     answer: String,
     citations: Vec<Citation>,
     /// False when the documents do not say; the answer then is a polite sentence that says so.
     answered: bool,
     /// Who answered: a model's name, or `extractive-1`.
+    #[schema(example = "extractive-1")]
     model: String,
     usage: Usage,
     /// After this answer.
     quota: Quota,
     /// Null as long as API questions are not kept in conversations.
+    #[schema(example = json!(null))]
     conversation_id: Option<Uuid>,
 }
 
