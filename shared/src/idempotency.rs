@@ -16,7 +16,7 @@ use crate::{db::TenantTx, error::ApiError};
 /// The header.
 const HEADER: &str = "idempotency-key";
 /// Says that an answer is a repetition.
-const REPLAYED: &str = "idempotency-replayed";
+pub(crate) const REPLAYED: &str = "idempotency-replayed";
 const LONGEST: usize = 255;
 
 /// The key that a caller sent, if any.
@@ -56,6 +56,14 @@ pub enum Outcome {
 pub struct Replay {
     status: u16,
     body: serde_json::Value,
+}
+
+impl Replay {
+    /// The body that was answered.
+    #[must_use]
+    pub fn body(&self) -> &serde_json::Value {
+        &self.body
+    }
 }
 
 impl IntoResponse for Replay {

@@ -194,7 +194,12 @@ impl Deps {
                 let claim = match key {
                     None => None,
                     Some(key) => match idempotency::claim(tx, key, &idempotency::fingerprint(PATH, ask)).await? {
-                        Outcome::Finished(replay) => return Ok(Begun::Replay(replay)),
+                        Outcome::Finished(replay) => {
+                            if caller.is_support() {
+                                audit::record(tx, &read_by_support(caller, cited(replay.body()))).await?;
+                            }
+                            return Ok(Begun::Replay(replay));
+                        }
                         Outcome::Claimed(claim) => Some(claim),
                     },
                 };
@@ -219,7 +224,8 @@ impl Deps {
                     idempotency::finish(tx, claim, 200, answer).await?;
                 }
                 if caller.is_support() {
-                    audit::record(tx, &read_by_support(caller, &answer.data)).await?;
+                    let documents = answer.data.citations.iter().map(|citation| citation.document_id);
+                    audit::record(tx, &read_by_support(caller, documents)).await?;
                 }
                 Ok(())
             })
@@ -244,8 +250,8 @@ impl Deps {
 }
 
 /// Which documents a support user saw passages of.
-fn read_by_support<'a>(caller: &'a Caller<SupportUser>, answer: &Answer) -> audit::Entry<'a> {
-    let documents: BTreeSet<_> = answer.citations.iter().map(|citation| citation.document_id).collect();
+fn read_by_support(caller: &Caller<SupportUser>, documents: impl Iterator<Item = Uuid>) -> audit::Entry<'_> {
+    let documents: BTreeSet<_> = documents.collect();
     audit::Entry {
         actor: Some(caller.user),
         action: "documents.queried",
@@ -253,4 +259,10 @@ fn read_by_support<'a>(caller: &'a Caller<SupportUser>, answer: &Answer) -> audi
         request_id: Some(&caller.request_id),
         details: serde_json::json!({ "documents": documents }),
     }
+}
+
+/// The documents of an answer that was kept.
+fn cited(answer: &serde_json::Value) -> impl Iterator<Item = Uuid> {
+    let citations = answer["data"]["citations"].as_array().into_iter().flatten();
+    citations.filter_map(|citation| citation["document_id"].as_str()?.parse().ok())
 }

@@ -45,24 +45,80 @@ async fn a_repetition_gets_the_first_answer_and_takes_nothing() {
 }
 
 #[tokio::test]
-async fn of_repetitions_at_once_one_is_answered_and_the_others_wait_or_repeat_it() {
+async fn fifty_repetitions_at_once_have_one_effect() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     app.learn(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
     let body = json!({ "question": "How long does the delivery take?" });
-    let calls = (0..10).map(|_| ask(&app, &tenant, "key", &body).into_future());
-    let mut answers = Vec::new();
+    let calls = (0..50).map(|_| ask(&app, &tenant, "key", &body).into_future());
+    let (mut answers, mut firsts) = (Vec::new(), 0);
     for answer in futures::future::join_all(calls).await {
         if answer.status == 409 {
             assert_eq!(answer.header("retry-after"), "1");
             answer.refused(409, "idempotency_in_progress");
         } else {
+            firsts += i32::from(answer.header("idempotency-replayed").is_empty());
             answers.push(answer.data(200));
         }
     }
+    assert_eq!(firsts, 1, "one did the work");
     answers.dedup();
     assert_eq!(answers.len(), 1);
     assert_eq!(used(&app, &tenant).await, 1);
+    assert_eq!(app.number("select count(*) from reservations").await, 1);
+    assert_eq!(app.number("select count(*) from idempotency_keys where state = 'finished'").await, 1);
+    // Whoever was told to come back gets the answer then.
+    let late = ask(&app, &tenant, "key", &body).await;
+    assert_eq!(late.header("idempotency-replayed"), "true");
+    assert_eq!(late.data(200), answers[0]);
+}
+
+#[tokio::test]
+async fn fields_may_come_in_any_order_and_what_is_null_is_absent() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let raw = async |body: &'static str| {
+        app.post("/api/v1/query").by(&tenant).header("idempotency-key", "key").raw_json(body).await
+    };
+    let first = raw(r#"{"question":"Combien ?","top_k":3}"#).await.data(200);
+    for same in [
+        r#"{"top_k":3,"question":"Combien ?"}"#,
+        "\n{ \"top_k\" : 3, \"document_ids\": null,\t\"question\" : \"Combien ?\" }\n",
+        r#"{"question":"Com\u0062ien ?","top_k":3}"#,
+    ] {
+        let repeated = raw(same).await;
+        assert_eq!(repeated.header("idempotency-replayed"), "true", "{same}: {}", repeated.text);
+        assert_eq!(repeated.data(200), first);
+    }
+    for other in [
+        r#"{"question":"Combien ?"}"#,
+        r#"{"question":"combien ?","top_k":3}"#,
+        r#"{"question":"Combien ?","top_k":4}"#,
+    ] {
+        raw(other).await.refused(409, "idempotency_key_reused");
+    }
+    assert_eq!(used(&app, &tenant).await, 1);
+}
+
+#[tokio::test]
+async fn a_refusal_is_not_remembered() {
+    let app = App::with(&[("FREE_QUOTA_LIMIT", "1")]).await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let body = json!({ "question": "Combien ?" });
+    app.ask(&tenant, "Combien ?").await.data(200);
+    for _ in 0..2 {
+        ask(&app, &tenant, "key", &body).await.refused(402, "quota_exceeded");
+    }
+    // Nor is what was not understood, with the same key.
+    ask(&app, &tenant, "key", &json!({ "question": "" })).await.names(&["question"]);
+    assert_eq!(app.number("select count(*) from idempotency_keys").await, 0);
+
+    app.sql("update user_settings set free_quota_limit = 2").await;
+    let answer = ask(&app, &tenant, "key", &body).await;
+    assert_eq!(answer.header("idempotency-replayed"), "");
+    answer.data(200);
+    // And the answer stays when there is nothing left again.
+    assert_eq!(ask(&app, &tenant, "key", &body).await.header("idempotency-replayed"), "true");
 }
 
 #[tokio::test]
@@ -86,8 +142,23 @@ async fn a_key_whose_question_failed_or_was_killed_can_be_used_again() {
     tokio::select! { answer = asking => panic!("{answer:?}"), () = taken => {} }
     sqlx::raw_sql("rollback").execute(&mut holder).await.unwrap();
     ask(&app, &tenant, "killed", &body).await.refused(409, "idempotency_in_progress");
+    assert_eq!(used(&app, &tenant).await, 2, "the unit of the killed one is held");
+
+    // Nor does a power cut make a claim free before its time.
+    let app = app.restart().await;
+    ask(&app, &tenant, "killed", &body).await.refused(409, "idempotency_in_progress");
+    ask(&app, &tenant, "killed", &json!({ "question": "Quand ?" })).await.refused(409, "idempotency_key_reused");
     app.sql("update idempotency_keys set locked_until = now() - interval '1 second' where state = 'in_progress'").await;
-    ask(&app, &tenant, "killed", &body).await.data(200);
+    let late = ask(&app, &tenant, "killed", &body).await;
+    assert_eq!(late.header("idempotency-replayed"), "");
+    late.data(200);
+    assert_eq!(ask(&app, &tenant, "killed", &body).await.header("idempotency-replayed"), "true");
+
+    assert_eq!(used(&app, &tenant).await, 3);
+    app.sql("update reservations set expires_at = now() - interval '1 second' where state = 'held'").await;
+    let report = app.stack.invoke("maintenance", json!({})).await.unwrap();
+    assert_eq!(report["reservations_returned"], 1);
+    assert_eq!(used(&app, &tenant).await, 2, "one unit an answer");
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@
 //! The same files are two programs: `http`, and `http_through_pgbouncer` with a transaction pooler before the database.
 
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod auth;
 #[cfg(test)]
 mod authorization;
@@ -20,6 +22,8 @@ mod idempotency;
 mod ingestion;
 #[cfg(test)]
 mod jwks;
+#[cfg(test)]
+mod layers;
 #[cfg(test)]
 mod maintenance;
 #[cfg(test)]

@@ -4,5 +4,6 @@
 mod build;
 mod flow;
 mod logs;
+mod metrics;
 mod runtime_api;
 mod starts;

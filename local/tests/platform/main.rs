@@ -4,6 +4,7 @@
 //! PostgreSQL, the stand-in for AWS and PgBouncer are started by the tests.
 
 #[cfg(test)]
+mod audit;
 mod bootstraps;
 #[cfg(test)]
 mod contract;

@@ -8,7 +8,7 @@ use std::{
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, HttpBody},
     extract::{Request, State},
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
@@ -20,7 +20,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::extract::{self, RequestId};
-use crate::{error::ApiError, logging, rate_limits::Standing, settings::Settings};
+use crate::{error::ApiError, idempotency, logging, rate_limits::Standing, settings::Settings};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
@@ -67,6 +67,7 @@ impl Cors {
                 RATE_LIMIT,
                 RATE_REMAINING,
                 RATE_RESET,
+                HeaderName::from_static(idempotency::REPLAYED),
             ])
             .max_age(std::time::Duration::from_secs(600));
         // Tokens travel in a header, never in a cookie: no credentials are allowed, so `*` is safe where it is wanted.
@@ -91,8 +92,16 @@ pub fn layers(router: Router, function: &'static str, body_limit: usize, cors: &
         .method_not_allowed_fallback(async || method_not_allowed())
         .layer(extract::own_limit())
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(body_limit, refuse_large))
         .layer(cors.layer())
         .layer(middleware::from_fn_with_state(Frame { function, body_limit }, finish))
+}
+
+/// Refuses a body that is too large before anybody looks at it, on routes that take none too. Lambda hands it over whole,
+/// so its size is known; where it is not, [`extract::Bytes`] stops reading.
+async fn refuse_large(State(limit): State<usize>, request: Request, next: Next) -> Response {
+    let length = usize::try_from(request.body().size_hint().lower()).unwrap_or(usize::MAX);
+    if length > limit { ApiError::payload_too_large(limit).into_response() } else { next.run(request).await }
 }
 
 /// 405, where a path exists but not with this method.

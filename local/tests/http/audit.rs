@@ -1,0 +1,232 @@
+//! The audit log: what gets into it, what never does, and GET /api/v1/audit.
+
+use serde_json::{Value, json};
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use super::support::{Answer, App, PASSWORD, Tenant, new_address, small_pdf};
+
+const AUDIT: &str = "/api/v1/audit";
+
+#[derive(Debug, PartialEq, FromRow)]
+struct Entry {
+    customer_id: Uuid,
+    actor: Option<Uuid>,
+    action: String,
+    object: String,
+    request_id: Option<String>,
+    details: Value,
+}
+
+/// All entries, as they were written.
+async fn entries(app: &App) -> Vec<Entry> {
+    let statement = "select customer_id, actor, action, object, request_id, details from audit_log order by id";
+    sqlx::query_as(statement).fetch_all(&mut app.admin_db().await).await.unwrap()
+}
+
+/// What a person did to the own account, in the request of this answer.
+fn of_account(tenant: &Tenant, action: &str, answer: &Answer) -> Entry {
+    Entry {
+        customer_id: tenant.customer_id,
+        actor: Some(tenant.user_id),
+        action: action.to_owned(),
+        object: format!("user:{}", tenant.user_id),
+        request_id: Some(answer.header("x-request-id").to_owned()),
+        details: json!({}),
+    }
+}
+
+#[tokio::test]
+async fn whatever_happens_to_an_account_is_told_with_the_request() {
+    let app = App::start().await;
+    let body = json!({ "email": new_address(), "password": PASSWORD, "company_name": "Comptoir Baobab" });
+    let signup = app.post("/api/v1/auth/signup").json(&body).await;
+    let tenant = Tenant::of(&signup.body["data"]);
+    let failed = app.log_in(&tenant.email, "wrong horse battery").await;
+    let login = app.log_in(&tenant.email, PASSWORD).await;
+    let token = login.body["data"]["access_token"].as_str().unwrap();
+    let change = json!({ "current_password": PASSWORD, "new_password": "another horse battery" });
+    let changed = app.post("/api/v1/auth/password").by(token).json(&change).await;
+    let logout = app.post("/api/v1/auth/logout").by(token).await;
+
+    let expected = [
+        ("auth.signup", &signup, 201),
+        ("auth.login_failed", &failed, 401),
+        ("auth.login", &login, 200),
+        ("auth.password_changed", &changed, 204),
+        ("auth.logout", &logout, 204),
+    ];
+    for (action, answer, status) in expected {
+        assert_eq!(answer.status, status, "{action}: {}", answer.text);
+    }
+    let expected = expected.map(|(action, answer, _)| of_account(&tenant, action, answer));
+    assert_eq!(entries(&app).await, expected);
+}
+
+#[tokio::test]
+async fn what_comes_to_nothing_is_not_told() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let before = entries(&app).await;
+
+    app.log_in(&new_address(), PASSWORD).await.refused(401, "invalid_credentials");
+    let body = json!({ "email": tenant.email, "password": PASSWORD, "company_name": "Encore" });
+    app.post("/api/v1/auth/signup").json(&body).await.refused(409, "email_taken");
+    let change = json!({ "current_password": "wrong horse battery", "new_password": "another horse battery" });
+    app.post("/api/v1/auth/password").by(&tenant).json(&change).await.names(&["current_password"]);
+    app.post("/api/v1/auth/logout").await.refused(401, "unauthorized");
+    app.refresh(&tenant.refresh_token).await.data(200);
+
+    assert_eq!(entries(&app).await, before);
+}
+
+#[tokio::test]
+async fn what_a_support_user_reads_is_told_and_what_the_owner_reads_is_not() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let support = app.sign_up_support(&tenant).await;
+    let guide = app.learn(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    let question = "How long does the delivery take?";
+    let document = format!("/api/v1/documents/{guide}");
+    let before = entries(&app).await.len();
+    app.get(&document).by(&tenant).await.data(200);
+    app.ask(&tenant, question).header("idempotency-key", "owner").await.data(200);
+    assert_eq!(entries(&app).await.len(), before, "the owner's own");
+
+    let read = app.get(&document).by(&support).await;
+    let asked = app.ask(&support, question).await;
+    // What the owner asked first is read as well when it is only repeated.
+    let repeated = app.ask(&support, question).header("idempotency-key", "owner").await;
+    assert_eq!(repeated.header("idempotency-replayed"), "true", "{}", repeated.text);
+    app.get(&format!("/api/v1/documents/{}", Uuid::new_v4())).by(&support).await.refused(404, "not_found");
+
+    let by_support = |action: &str, object: String, details: Value, answer: &Answer| Entry {
+        customer_id: tenant.customer_id,
+        actor: Some(support.user_id),
+        action: action.to_owned(),
+        object,
+        request_id: Some(answer.header("x-request-id").to_owned()),
+        details,
+    };
+    let (company, cited) = (format!("tenant:{}", tenant.customer_id), json!({ "documents": [guide] }));
+    let expected = [
+        by_support("document.read", format!("document:{guide}"), json!({}), &read),
+        by_support("documents.queried", company.clone(), cited.clone(), &asked),
+        by_support("documents.queried", company, cited, &repeated),
+    ];
+    assert_eq!(entries(&app).await[before..], expected);
+}
+
+#[tokio::test]
+async fn what_cannot_be_told_is_not_shown() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let support = app.sign_up_support(&tenant).await;
+    let guide = app.learn(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    let document = format!("/api/v1/documents/{guide}");
+    let used = "select sum(free_quota_used) from user_settings";
+    app.sql("revoke execute on function app.audit_own(uuid, text, text, text, jsonb) from lisa_tenant").await;
+
+    assert!(!app.get(&document).by(&support).await.text.contains("three days"));
+    app.get(&document).by(&support).await.refused(500, "internal");
+    app.ask(&support, "How long does the delivery take?").await.refused(500, "internal");
+    app.get(&document).by(&tenant).await.data(200);
+
+    app.sql("revoke execute on function app.audit(uuid, uuid, text, text, text, jsonb) from lisa_system").await;
+    app.log_in(&tenant.email, PASSWORD).await.refused(500, "internal");
+    assert!(app.number(used).await <= 1);
+}
+
+#[tokio::test]
+async fn nothing_personal_gets_into_it() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let support = app.sign_up_support(&tenant).await;
+    let guide = app.learn(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    app.ask(&support, "How long does the delivery take?").await.data(200);
+    app.get(&format!("/api/v1/documents/{guide}")).by(&support).await.data(200);
+    app.log_in(&tenant.email, "wrong horse battery").await.refused(401, "invalid_credentials");
+    app.log_in(&support.email, PASSWORD).await.data(200);
+
+    let told = "select string_agg(entry::text, ' ') from audit_log entry";
+    let told: String = sqlx::query_scalar(told).fetch_one(&mut app.admin_db().await).await.unwrap();
+    let told = told.to_lowercase();
+    for text in [&tenant.email, &support.email, "@", "horse", "comptoir", "baobab", "delivery", "guide", "127.0.0.1"] {
+        assert!(!told.contains(text), "{text}: {told}");
+    }
+}
+
+/// Follows the cursors from the first page on.
+async fn walk(app: &App, tenant: &Tenant, sort: &str, mut between: impl AsyncFnMut()) -> Vec<Value> {
+    let (mut all, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = app.get(&format!("{AUDIT}?limit=3&sort={sort}{cursor}")).by(tenant).await.bare(200);
+        all.extend(page["data"].as_array().unwrap().clone());
+        let Some(next) = page["meta"]["next_cursor"].as_str() else { return all };
+        cursor = format!("&cursor={next}");
+        between().await;
+    }
+}
+
+#[tokio::test]
+async fn the_owner_walks_through_every_entry_once_while_others_come_in() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let other = app.sign_up("Chez Koffi").await;
+    for _ in 0..6 {
+        app.log_in(&tenant.email, PASSWORD).await.data(200);
+        app.log_in(&other.email, PASSWORD).await.data(200);
+    }
+    let ids = |entries: &[Value]| entries.iter().map(|entry| entry["id"].as_i64().unwrap()).collect::<Vec<_>>();
+    let query = format!("select array_agg(id order by id) from audit_log where customer_id = '{}'", tenant.customer_id);
+    let own = async || -> Vec<i64> {
+        sqlx::query_scalar(sqlx::AssertSqlSafe(query.clone())).fetch_one(&mut app.admin_db().await).await.unwrap()
+    };
+    let mut expected = own().await;
+    assert_eq!(expected.len(), 7);
+
+    let page = app.get(&format!("{AUDIT}?limit=5&page=2")).by(&tenant).await.bare(200);
+    assert_eq!(page["meta"], json!({ "page": 2, "limit": 5, "total": 7, "total_pages": 2, "next_cursor": null }));
+    assert_eq!(page["data"].as_array().unwrap().len(), 2);
+    let entry = &page["data"][1];
+    assert_eq!((&entry["action"], &entry["actor"]), (&json!("auth.signup"), &json!(tenant.user_id)));
+    assert!(entry["at"].as_str().unwrap().ends_with('Z') && entry["request_id"].is_string());
+    // The chain is the database's business.
+    assert_eq!(entry.as_object().unwrap().len(), 7, "{entry}");
+
+    let newer = async || drop(app.log_in(&tenant.email, PASSWORD).await.data(200));
+    let descending = walk(&app, &tenant, "-at", newer).await;
+    expected.reverse();
+    assert_eq!(ids(&descending), expected);
+    let ascending = walk(&app, &tenant, "at", async || {}).await;
+    assert_eq!(ids(&ascending), own().await);
+}
+
+#[tokio::test]
+async fn the_log_is_the_owner_s_alone() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let other = app.sign_up("Chez Koffi").await;
+    let support = app.sign_up_support(&tenant).await;
+    app.get(AUDIT).await.refused(401, "unauthorized");
+    app.get(AUDIT).by(&support).await.refused(403, "forbidden");
+    app.get(AUDIT).by(app.service_token()).await.refused(403, "forbidden");
+    let theirs = tenant.customer_id.to_string();
+    app.get(AUDIT).by(&other).header("x-customer-id", &theirs).await.refused(404, "not_found");
+    for field in
+        ["sort=action", "sort=-id", "page=0", "limit=101", "status=x", "cursor=x", "cursor=eyJzb3J0IjoiLWF0In0"]
+    {
+        let name = field.split('=').next().unwrap();
+        app.get(&format!("{AUDIT}?{field}")).by(&tenant).await.names(&[name]);
+    }
+    // A cursor of another company leads into one's own log.
+    for _ in 0..2 {
+        app.log_in(&tenant.email, PASSWORD).await.data(200);
+    }
+    let page = app.get(&format!("{AUDIT}?limit=1")).by(&tenant).await.bare(200);
+    let cursor = page["meta"]["next_cursor"].as_str().unwrap();
+    let page = app.get(&format!("{AUDIT}?cursor={cursor}")).by(&other).await.bare(200);
+    for entry in page["data"].as_array().unwrap() {
+        assert_eq!(entry["actor"], json!(other.user_id));
+    }
+}

@@ -1,0 +1,256 @@
+//! The chains of the audit log: what was altered, removed or put in is found, and nobody but the database writes them.
+
+use shared::{
+    audit::{self, Fault},
+    db::{Db, SystemDb},
+    error::ApiError,
+};
+use sqlx::{AssertSqlSafe, PgConnection};
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use crate::{
+    route::{Route, both_ways},
+    seed::{self, Tenant},
+};
+
+both_ways!(
+    whatever_is_done_to_a_chain_is_found,
+    a_chain_stays_whole_when_many_write_at_once,
+    a_transaction_that_fails_leaves_no_gap,
+    nobody_but_the_database_writes,
+);
+
+fn entry(number: usize) -> audit::Entry<'static> {
+    audit::Entry {
+        actor: Some(Uuid::nil()),
+        action: "test.done",
+        object: format!("number:{number}"),
+        request_id: Some("request"),
+        details: serde_json::json!({ "number": number }),
+    }
+}
+
+async fn record(system: &SystemDb, tenant: Uuid, number: usize) {
+    let told: Result<(), ApiError> =
+        system.system(async |tx| Ok(audit::record_for(tx, Some(tenant), &entry(number)).await?)).await;
+    told.unwrap();
+}
+
+async fn record_own(db: &Db, tenant: Uuid, number: usize) {
+    let told: Result<(), ApiError> = db.tenant(tenant, async |tx| Ok(audit::record(tx, &entry(number)).await?)).await;
+    told.unwrap();
+}
+
+async fn faults(system: &SystemDb) -> Vec<Fault> {
+    let found: Result<_, ApiError> = system.system(async |tx| Ok(audit::verify(tx).await?)).await;
+    found.unwrap()
+}
+
+async fn run(admin: &mut PgConnection, statements: &str) {
+    let outcome = sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(admin).await;
+    outcome.unwrap_or_else(|error| panic!("{statements}: {error}"));
+}
+
+async fn two_tenants(admin: &mut PgConnection) -> [Tenant; 2] {
+    [seed::tenant(admin, "a", 8).await, seed::tenant(admin, "b", 8).await]
+}
+
+async fn whatever_is_done_to_a_chain_is_found(route: Route) {
+    let mut admin = route.admin().await;
+    let [mine, theirs] = two_tenants(&mut admin).await;
+    let system = route.system(1);
+    assert_eq!(faults(&system).await, []);
+    for number in 1..=5 {
+        record(&system, mine.customer, number).await;
+        record(&system, theirs.customer, number).await;
+        // That of no tenant, as when an account without a company signs in.
+        record(&system, Uuid::nil(), number).await;
+    }
+    assert_eq!(faults(&system).await, []);
+    let keep = "create table kept_log as table audit_log; create table kept_heads as table audit_heads";
+    let restore = "delete from audit_log; delete from audit_heads; insert into audit_heads table kept_heads;
+                   insert into audit_log overriding system value table kept_log";
+    run(&mut admin, keep).await;
+
+    let (altered, missing, end) = ("altered", "an entry before it is missing", "the end is missing");
+    // Entries of `mine` by their numbers; a fault at 0 is one of the end.
+    let id =
+        |number: usize| format!("(select id from kept_log where customer_id = '{{}}' and object = 'number:{number}')");
+    let tamperings = [
+        (format!("update audit_log set details = '{{\"number\": 7}}' where id = {}", id(2)), vec![(2, altered)]),
+        (format!("update audit_log set details = '[]' where id = {}", id(5)), vec![(5, altered)]),
+        (format!("update audit_log set at = at + interval '1 microsecond' where id = {}", id(2)), vec![(2, altered)]),
+        (format!("update audit_log set actor = null where id = {}", id(1)), vec![(1, altered)]),
+        (format!("update audit_log set action = 'test.undone' where id = {}", id(3)), vec![(3, altered)]),
+        (format!("update audit_log set object = 'number:9' where id = {}", id(3)), vec![(3, altered)]),
+        (format!("update audit_log set request_id = 'another' where id = {}", id(3)), vec![(3, altered)]),
+        (format!("update audit_log set hash = sha256('x') where id = {}", id(3)), vec![(3, altered), (4, missing)]),
+        (format!("delete from audit_log where id = {}", id(3)), vec![(0, end), (4, missing)]),
+        (format!("delete from audit_log where id = {}", id(1)), vec![(0, end), (2, missing)]),
+        (format!("delete from audit_log where id = {}", id(5)), vec![(0, end)]),
+        ("delete from audit_log where customer_id = '{}'".to_owned(), vec![(0, end)]),
+        ("delete from audit_heads where customer_id = '{}'".to_owned(), vec![(0, "the chain is not known")]),
+        // The last two removed, and the head turned back to what it was then, but for its hash.
+        (
+            format!(
+                "delete from audit_log where customer_id = '{{}}' and id >= {};
+                 update audit_heads set entries = 3 where customer_id = '{{}}'",
+                id(4)
+            ),
+            vec![(0, end)],
+        ),
+        // Two entries change places, with all that belongs to them.
+        (
+            format!(
+                "update audit_log set id = -1 where id = {0};
+                 update audit_log set id = {0} where id = {1};
+                 update audit_log set id = {1} where id = -1",
+                id(2),
+                id(3)
+            ),
+            vec![(2, altered), (3, altered), (4, missing)],
+        ),
+        // An entry more, which knows how to make its own hash, between two that are there.
+        (
+            format!(
+                "delete from audit_log where id = {0};
+                 insert into audit_log overriding system value
+                     select id, customer_id, at, actor, 'test.forged', object, request_id, details, prev_hash, hash
+                     from kept_log where id = {0};
+                 update audit_log forged set hash = app.audit_digest(forged) where id = {0}",
+                id(3)
+            ),
+            vec![(4, missing)],
+        ),
+        // The same after the last one.
+        (
+            format!(
+                "insert into audit_log (customer_id, at, action, object, prev_hash, hash)
+                     select customer_id, now(), 'test.forged', 'number:6', hash, hash from kept_log where id = {};
+                 update audit_log forged set hash = app.audit_digest(forged) where object = 'number:6'",
+                id(5)
+            ),
+            vec![(0, end)],
+        ),
+        // An entry of one chain moved into another.
+        (format!("update audit_log set customer_id = '{}' where id = {}", Uuid::from_u128(7), id(5)), vec![(0, end)]),
+    ];
+    for (statements, expected) in tamperings {
+        let statements = statements.replace("{}", &mine.customer.to_string());
+        run(&mut admin, "alter table audit_log alter id drop identity if exists").await;
+        run(&mut admin, "alter table audit_log alter id add generated by default as identity (start 1000)").await;
+        run(&mut admin, &format!("begin; {statements}; commit")).await;
+        let found = faults(&system).await;
+        let mut told = Vec::new();
+        for fault in found.iter().filter(|fault| fault.customer_id == mine.customer) {
+            let number = "select coalesce((select substr(object, 8)::int from kept_log where id = $1), 0)";
+            let number: i32 = sqlx::query_scalar(number).bind(fault.entry).fetch_one(&mut admin).await.unwrap();
+            told.push((number, fault.fault.as_str()));
+        }
+        assert_eq!(told, expected, "{statements}: {found:?}");
+        // The other chains are whole, but for the one that something was moved into.
+        let others = found.iter().filter(|fault| ![mine.customer, Uuid::from_u128(7)].contains(&fault.customer_id));
+        assert_eq!(others.count(), 0, "{statements}: {found:?}");
+        run(&mut admin, restore).await;
+        assert_eq!(faults(&system).await, [], "after {statements}");
+    }
+}
+
+async fn a_chain_stays_whole_when_many_write_at_once(route: Route) {
+    let mut admin = route.admin().await;
+    let [mine, theirs] = two_tenants(&mut admin).await;
+    let (db, system) = (route.db(8), route.system(8));
+    let mut writers = JoinSet::new();
+    for number in 0..20 {
+        for tenant in [mine.customer, theirs.customer] {
+            let (db, system) = (db.clone(), system.clone());
+            writers.spawn(async move {
+                if number % 2 == 0 {
+                    record_own(&db, tenant, number).await;
+                } else {
+                    record(&system, tenant, number).await;
+                }
+            });
+        }
+    }
+    writers.join_all().await;
+    assert_eq!(faults(&system).await, []);
+    let chains = "select customer_id, count(*), count(distinct prev_hash), count(distinct object) from audit_log
+                  group by customer_id";
+    let chains: Vec<(Uuid, i64, i64, i64)> = sqlx::query_as(chains).fetch_all(&mut admin).await.unwrap();
+    assert_eq!(chains.len(), 2);
+    for chain in chains {
+        assert_eq!((chain.1, chain.2, chain.3), (20, 20, 20), "{chain:?}");
+    }
+}
+
+async fn a_transaction_that_fails_leaves_no_gap(route: Route) {
+    let mut admin = route.admin().await;
+    let [mine, _] = two_tenants(&mut admin).await;
+    let (db, system) = (route.db(2), route.system(1));
+    for number in 1..=3 {
+        let failed: Result<(), ApiError> = db
+            .tenant(mine.customer, async |tx| {
+                audit::record(tx, &entry(0)).await?;
+                audit::record(tx, &entry(0)).await?;
+                Err(ApiError::internal())
+            })
+            .await;
+        failed.unwrap_err();
+        record_own(&db, mine.customer, number).await;
+    }
+    assert_eq!(faults(&system).await, []);
+    let told: i64 = sqlx::query_scalar("select count(*) from audit_log").fetch_one(&mut admin).await.unwrap();
+    assert_eq!(told, 3);
+}
+
+/// The code of the server's refusal.
+async fn refusal(outcome: Result<u64, ApiError>) -> String {
+    let error = outcome.unwrap_err();
+    shared::logging::chain(&error)
+}
+
+async fn nobody_but_the_database_writes(route: Route) {
+    let mut admin = route.admin().await;
+    let [mine, theirs] = two_tenants(&mut admin).await;
+    let (db, system) = (route.db(1), route.system(1));
+    record(&system, mine.customer, 1).await;
+    record(&system, theirs.customer, 1).await;
+    let forged = format!(
+        "insert into audit_log (customer_id, at, action, object, prev_hash, hash)
+         values ('{}', now(), 'test.forged', 'x', '', '')",
+        mine.customer
+    );
+    let statements = [
+        "update audit_log set action = 'test.undone'",
+        "delete from audit_log",
+        "truncate audit_log",
+        &forged,
+        "update audit_heads set entries = 0",
+        "delete from audit_heads",
+        "select * from audit_heads",
+    ];
+    let other = format!("select app.audit('{}', null, 'test.forged', 'x', null, '{{}}')", theirs.customer);
+    for statement in statements.iter().copied().chain([other.as_str()]) {
+        let sql = AssertSqlSafe(statement.to_owned());
+        let outcome: Result<u64, ApiError> =
+            db.tenant(mine.customer, async |tx| Ok(sqlx::query(sql).execute(tx).await?.rows_affected())).await;
+        assert!(refusal(outcome).await.contains("permission denied"), "{statement}");
+    }
+    for statement in statements {
+        let sql = AssertSqlSafe(statement.to_owned());
+        let outcome: Result<u64, ApiError> =
+            system.system(async |tx| Ok(sqlx::query(sql).execute(tx).await?.rows_affected())).await;
+        assert!(refusal(outcome).await.contains("permission denied"), "{statement}");
+    }
+    // A tenant's entry is the tenant's, and what others did is not seen.
+    record_own(&db, mine.customer, 2).await;
+    let seen: Result<Vec<Uuid>, ApiError> = db
+        .tenant(mine.customer, async |tx| {
+            Ok(sqlx::query_scalar("select customer_id from audit_log").fetch_all(tx).await?)
+        })
+        .await;
+    assert_eq!(seen.unwrap(), [mine.customer; 2]);
+    assert_eq!(faults(&system).await, []);
+}
