@@ -53,7 +53,8 @@ impl EventFunction for Deps {
     async fn handle(&self, event: Value) -> Result<Value, BoxError> {
         let mut failures = Vec::new();
         for record in records::of(&event)? {
-            let span = tracing::error_span!("record", message_id = record.message_id, tenant_id = tracing::field::Empty);
+            let span =
+                tracing::error_span!("record", message_id = record.message_id, tenant_id = tracing::field::Empty);
             if let Err(error) = self.take(&record).instrument(span.clone()).await {
                 let _entered = span.enter();
                 tracing::error!(attempt = record.attempt, error = logging::chain(error.as_ref()), "record failed");

@@ -3,7 +3,6 @@
 
 use serde_json::{Value, json};
 use shared::{
-    rate_limits,
     db::SystemDb,
     documents,
     error::ApiError,
@@ -12,7 +11,7 @@ use shared::{
     jobs::{self, DueJob, JobMessage},
     logging,
     queue::Queue,
-    quota,
+    quota, rate_limits,
     settings::Settings,
     storage::Storage,
 };
@@ -51,7 +50,12 @@ impl EventFunction for Deps {
         let swept = self.sweep().await;
         let removed = self.remove_stale().await;
         let (returned, swept, removed) = (returned?, swept?, removed?);
-        tracing::info!(reservations_returned = returned, jobs_taken = swept, rows_removed = removed, "maintenance done");
+        tracing::info!(
+            reservations_returned = returned,
+            jobs_taken = swept,
+            rows_removed = removed,
+            "maintenance done"
+        );
         Ok(json!({ "reservations_returned": returned, "jobs_taken": swept, "rows_removed": removed }))
     }
 }
