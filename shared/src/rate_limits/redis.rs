@@ -16,10 +16,12 @@ const TAKE: &str = include_str!("take.lua");
 
 /// A connection that is made at the first use and made again when it breaks.
 #[derive(Clone)]
-pub(super) struct Redis {
+pub(super) struct Redis(Arc<Inner>);
+
+struct Inner {
     client: Client,
-    connection: Arc<OnceCell<ConnectionManager>>,
-    take: Arc<Script>,
+    connection: OnceCell<ConnectionManager>,
+    take: Script,
 }
 
 impl std::fmt::Debug for Redis {
@@ -34,7 +36,7 @@ impl Redis {
     pub(super) fn read(settings: &mut Settings) -> Option<Self> {
         let url = settings.optional("REDIS_URL")?;
         match Client::open(url) {
-            Ok(client) => Some(Self { client, connection: Arc::default(), take: Arc::new(Script::new(TAKE)) }),
+            Ok(client) => Some(Self(Arc::new(Inner { client, connection: OnceCell::new(), take: Script::new(TAKE) }))),
             Err(_) => {
                 settings.problem("REDIS_URL is not a redis:// or rediss:// URL");
                 None
@@ -44,15 +46,16 @@ impl Redis {
 
     /// Takes a call.
     pub(super) async fn take(&self, key: &str, limit: u32) -> Result<Taken, RedisError> {
+        let Inner { client, connection, take } = self.0.as_ref();
         let connect = || {
             let config = ConnectionManagerConfig::new()
                 .set_number_of_retries(1)
                 .set_connection_timeout(Some(PATIENCE))
                 .set_response_timeout(Some(PATIENCE));
-            ConnectionManager::new_with_config(self.client.clone(), config)
+            ConnectionManager::new_with_config(client.clone(), config)
         };
-        let mut connection = self.connection.get_or_try_init(connect).await?.clone();
-        let mut call = self.take.key(format!("lisa:{key}"));
+        let mut connection = connection.get_or_try_init(connect).await?.clone();
+        let mut call = take.key(format!("lisa:{key}"));
         call.arg(limit).arg(WINDOW_S);
         let answer = match call.invoke_async(&mut connection).await {
             // The connection died while the function was frozen; the manager makes a new one. The call was not counted,
