@@ -1,7 +1,7 @@
 //! Who may call what: every operation of openapi.json, called by everybody who may not, and by those who may. Nothing
 //! here names an operation but the list of public ones; one that is new is covered, or fails until it says who it is for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use jsonwebtoken::{Algorithm, Header};
 use reqwest::Method;
@@ -177,12 +177,12 @@ impl Furnished {
                 let key = (collection.clone(), segment.to_owned());
                 if segment == "{public_user_id}" {
                     ids.insert(key, owner.user_id);
-                } else if !ids.contains_key(&key) {
+                } else if let Entry::Vacant(missing) = ids.entry(key) {
                     let listed = app.get(&collection).by(&owner).await;
                     let id = listed.body["data"][0]["id"].as_str().unwrap_or_else(|| {
                         panic!("{}: GET {collection} lists nothing; make one here first", operation.name)
                     });
-                    ids.insert(key, id.parse().unwrap());
+                    missing.insert(id.parse().unwrap());
                 }
             }
         }
@@ -351,11 +351,18 @@ async fn who_is_meant_is_let_in() {
     let app = App::start().await;
     let all = Operation::all();
     for operation in all.iter().filter(|operation| operation.access != Access::Public) {
-        // Of their own, since some end sessions or delete what others ask for.
-        let tenant = Furnished::make(&app, &all).await;
-        if operation.access != Access::Owner && !(operation.access == Access::Token && operation.has_ids()) {
+        // A tenant for each call, since some end sessions or delete what others ask for.
+        let is_for_support = match operation.access {
+            Access::Owner => false,
+            // The handler judges by whose id is in the path, and that is the owner's.
+            Access::Token => !operation.has_ids(),
+            _ => true,
+        };
+        if is_for_support {
+            let tenant = Furnished::make(&app, &all).await;
             operation.lets_in("a support user", &operation.call(&app, &tenant).by(&tenant.support).await);
         }
+        let tenant = Furnished::make(&app, &all).await;
         operation.lets_in("the owner", &operation.call(&app, &tenant).by(&tenant.owner).await);
     }
     assert_eq!(PASSWORD, "correct horse battery", "the examples of openapi.json say so");

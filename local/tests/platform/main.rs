@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod audit;
+#[cfg(test)]
 mod bootstraps;
 #[cfg(test)]
 mod contract;
@@ -12,6 +13,7 @@ mod contract;
 mod proxy;
 #[cfg(test)]
 mod quota_sql;
+#[cfg(test)]
 mod rate_limits;
 #[cfg(test)]
 mod route;

@@ -86,7 +86,6 @@ arguments!(A B C D E F);
 arguments!(A B C D E F G);
 
 /// Writes into the documentation of a handler's route who may call it. [`crate::routes!`] calls this.
-#[must_use]
 pub fn documented<H, T, S>(_: H, mut routes: UtoipaMethodRouter<S>) -> UtoipaMethodRouter<S>
 where
     H: Handler<T, S>,
@@ -134,7 +133,6 @@ pub fn is_documenting() -> bool {
 }
 
 /// The route of a handler, without its documentation. [`crate::routes!`] calls this.
-#[must_use]
 pub fn undocumented<P, H, T, S>(handler: H) -> UtoipaMethodRouter<S>
 where
     P: utoipa::Path,
@@ -171,7 +169,6 @@ macro_rules! routes {
 }
 
 /// Two handlers of one path. [`crate::routes!`] calls this.
-#[must_use]
 pub fn joined<S: Clone + Send + Sync + 'static>(
     mut one: UtoipaMethodRouter<S>,
     other: UtoipaMethodRouter<S>,

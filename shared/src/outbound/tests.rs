@@ -1,5 +1,7 @@
 //! Calls over a little internet of local servers that answer with fixed bytes.
 
+#![expect(clippy::disallowed_methods, reason = "these are the tests")]
+
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{IpAddr, SocketAddr, TcpListener, TcpStream},
