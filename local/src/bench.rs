@@ -4,6 +4,7 @@
 mod bootstrap;
 pub(crate) mod build;
 mod figures;
+mod layers;
 mod scene;
 mod stub;
 
@@ -57,6 +58,9 @@ pub struct Arguments {
     /// Build nothing: take the programs as they are.
     #[arg(long)]
     as_built: bool,
+    /// Measure the layers around a quota request, and nothing else.
+    #[arg(long)]
+    layers: bool,
     /// Fail when a figure of the first profile is beyond its budget.
     #[arg(long)]
     check: bool,
@@ -73,6 +77,9 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 }
 
 fn measure(arguments: &Arguments, scene: &Scene) -> Result<()> {
+    if arguments.layers {
+        return layers::measure(arguments, scene);
+    }
     let mut programs = Vec::new();
     for (place, profile) in arguments.profiles.iter().enumerate() {
         let packages = if place == 0 { PACKAGES.as_slice() } else { &COMPARED };
@@ -248,7 +255,7 @@ fn warm_requests(arguments: &Arguments, scene: &Scene, programs: &[Program]) -> 
     for _ in 0..arguments.warm_rounds {
         for kind in &mut warm {
             let bootstrap = kind.program.start(&scene.with_secret())?;
-            let times = |count: usize| (0..count).try_for_each(|_| bootstrap.invoke(&kind.event));
+            let times = |count: usize| (0..count).try_for_each(|_| bootstrap.invoke(&kind.event, 200));
             times(WARM_UP_REQUESTS).context(kind.what)?;
             kind.peak.add(bootstrap.peak_kib()? as f64 * 1024.0 / 1e6);
             let before = bootstrap.cpu_ms()?;

@@ -54,11 +54,12 @@ impl Bootstrap {
         Ok(bootstrap)
     }
 
-    /// Hands it an event and waits until it has answered 200 and polls for the next one.
-    pub(super) fn invoke(&self, event: &str) -> Result<()> {
+    /// Hands it an event and waits until it has answered with this status and polls for the next one.
+    pub(super) fn invoke(&self, event: &str, status: u16) -> Result<()> {
         self.api.events.send(event.to_owned()).context("the Runtime API has ended")?;
+        let expected = format!(r#""statusCode":{status}"#);
         match self.call()? {
-            Call::Answer(body) if String::from_utf8_lossy(&body).contains(r#""statusCode":200"#) => {}
+            Call::Answer(body) if String::from_utf8_lossy(&body).contains(&expected) => {}
             Call::Answer(body) | Call::Failure(body) => {
                 bail!("an event failed: {}", String::from_utf8_lossy(&body))
             }
