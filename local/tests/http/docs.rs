@@ -135,4 +135,5 @@ async fn a_person_reads_and_tries_the_api_in_a_browser() {
     // The refusal is the one thing that the browser itself reports.
     let complaints = browser.complaints();
     assert!(complaints.len() <= 1 && complaints.iter().all(|one| one.to_string().contains("401")), "{complaints:#?}");
+    browser.close().await;
 }

@@ -16,7 +16,7 @@ const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
 /// A browser with one page.
 pub(crate) struct Browser {
-    _child: Child,
+    child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
     profile: PathBuf,
@@ -28,7 +28,7 @@ pub(crate) struct Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // What stays of it only takes room until the machine tidies up.
+        // After a test that failed it may still be writing: what stays of it only takes room until the machine tidies up.
         let _ = std::fs::remove_dir_all(&self.profile);
     }
 }
@@ -52,7 +52,7 @@ impl Browser {
             .spawn()
             .unwrap();
         let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-        let mut browser = Self { _child: child, input, output, profile, session: None, last_id: 0, events: Vec::new() };
+        let mut browser = Self { child, input, output, profile, session: None, last_id: 0, events: Vec::new() };
         let target = browser.send("Target.createTarget", json!({ "url": "about:blank" })).await;
         let attach = json!({ "targetId": target["targetId"], "flatten": true });
         let attached = browser.send("Target.attachToTarget", attach).await;
@@ -61,6 +61,13 @@ impl Browser {
             browser.send(&format!("{domain}.enable"), json!({})).await;
         }
         Some(browser)
+    }
+
+    /// Ends it, and waits until it is gone: it would write its profile again.
+    pub(crate) async fn close(mut self) {
+        self.session = None;
+        self.send("Browser.close", json!({})).await;
+        self.child.wait().await.unwrap();
     }
 
     /// Opens an address.
