@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use self::redis::Redis;
 use crate::{
-    db::{Db, Pool, SystemDb, SystemTx},
+    db::{Db, SystemDb, SystemTx},
     error::{ApiError, is_unavailable},
     logging,
     settings::Settings,
@@ -43,7 +43,7 @@ pub struct RateLimits {
 
 #[derive(Debug, Clone)]
 enum Store {
-    Postgres(Pool),
+    Postgres(sqlx::PgPool),
     Redis(Redis),
 }
 
@@ -108,7 +108,7 @@ impl RateLimits {
         Self::on(settings, db.pool())
     }
 
-    fn on(settings: &mut Settings, pool: &Pool) -> Self {
+    fn on(settings: &mut Settings, pool: &sqlx::PgPool) -> Self {
         let mut most = |name, default| {
             let most = settings.parsed(name, default);
             if most == 0 {
