@@ -7,15 +7,21 @@
 //! and unnamed (docs/DECISIONS.md). One function owns a transaction from begin to end and always ends it, so that a
 //! function frozen after its response never leaves one open.
 
-use std::{future::Future, marker::PhantomData, str::FromStr, time::Duration};
+use std::{
+    future::Future,
+    marker::PhantomData,
+    str::FromStr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use futures::{future::BoxFuture, stream::BoxStream};
 use sqlx::{
-    AssertSqlSafe, Either, Execute, Executor, PgPool, Postgres, Row, SqlStr,
+    AssertSqlSafe, Connection as _, Either, Execute, Executor, PgConnection, PgPool, Postgres, Row, SqlStr,
     error::BoxDynError,
-    pool::PoolConnection,
     postgres::{PgArguments, PgConnectOptions, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo},
 };
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use crate::{error::ApiError, settings::Settings};
@@ -57,11 +63,11 @@ impl TenantTx {
 
 /// The pool of `lisa_app`, which owns nothing and may do nothing before it takes the role of a tenant.
 #[derive(Debug, Clone)]
-pub struct Db(PgPool);
+pub struct Db(Pool);
 
 /// The pool of `lisa_system`.
 #[derive(Debug, Clone)]
-pub struct SystemDb(PgPool);
+pub struct SystemDb(Pool);
 
 impl Db {
     /// Reads DATABASE_URL; connects at the first use.
@@ -96,7 +102,7 @@ impl Db {
         identify(&self.0, &format!("{function}({})", ids.join(", "))).await
     }
 
-    pub(crate) fn pool(&self) -> &PgPool {
+    pub(crate) fn pool(&self) -> &Pool {
         &self.0
     }
 
@@ -142,27 +148,65 @@ impl SystemDb {
         transaction(&self.0, begin, System, SYSTEM_DEADLINE, work).await
     }
 
-    pub(crate) fn pool(&self) -> &PgPool {
+    pub(crate) fn pool(&self) -> &Pool {
         &self.0
     }
 }
 
-fn pool(name: &'static str, settings: &mut Settings) -> PgPool {
+/// The connections of a function. sqlx's pool asks the server at each release whether the connection lives: a round trip
+/// for each transaction, which nobody waits for but everybody pays, and which Lambda may leave to a frozen process. Here
+/// `begin` is the test, so a connection that is clean is kept as it is; sqlx's pool only makes new ones.
+#[derive(Debug, Clone)]
+pub(crate) struct Pool {
+    new: PgPool,
+    most: u32,
+    permits: Arc<Semaphore>,
+    idle: Arc<Mutex<Vec<PgConnection>>>,
+}
+
+impl Pool {
+    async fn acquire(&self) -> sqlx::Result<Connection> {
+        let permit = tokio::time::timeout(ACQUIRE_TIMEOUT, Arc::clone(&self.permits).acquire_owned()).await;
+        let permit = permit.or(Err(sqlx::Error::PoolTimedOut))?.or(Err(sqlx::Error::PoolClosed))?;
+        let idle = self.idle().pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => self.new.acquire().await?.detach(),
+        };
+        Ok(Connection { connection: Some(connection), pool: self.clone(), _permit: permit })
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<PgConnection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn close(&self) {
+        self.permits.close();
+        let idle = std::mem::take(&mut *self.idle());
+        for connection in idle {
+            // One that cannot say good-bye is closed all the same.
+            let _ = connection.close().await;
+        }
+        self.new.close().await;
+    }
+}
+
+fn pool(name: &'static str, settings: &mut Settings) -> Pool {
     let url = settings.database_url(name);
     // One connection an instance is enough where an instance serves one request at a time, and it is what keeps a
     // thousand instances inside the pooler's limit; the local stack serves many at once.
     let connections = settings.parsed("DATABASE_MAX_CONNECTIONS", 1_u32).max(1);
     let options = PgConnectOptions::from_str(&url).unwrap_or_else(|_| PgConnectOptions::new());
-    PgPoolOptions::new()
+    let new = PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        // `begin` is the test: it is repeated once on a new connection, which saves a round trip on all the others.
-        .test_before_acquire(false)
-        .connect_lazy_with(options.statement_cache_capacity(0).application_name("lisa"))
+        .connect_lazy_with(options.statement_cache_capacity(0).application_name("lisa"));
+    let permits = Arc::new(Semaphore::new(connections as usize));
+    Pool { new, most: connections, permits, idle: Arc::default() }
 }
 
 async fn transaction<Scope, T, E>(
-    pool: &PgPool,
+    pool: &Pool,
     begin: String,
     scope: Scope,
     deadline: Duration,
@@ -195,15 +239,15 @@ where
 }
 
 /// Calls a function of the schema `app` outside of any transaction; its arguments are written by us, never by callers.
-pub(crate) async fn identify(pool: &PgPool, call: &str) -> sqlx::Result<Vec<PgRow>> {
+pub(crate) async fn identify(pool: &Pool, call: &str) -> sqlx::Result<Vec<PgRow>> {
     let statement = format!("select * from {call}");
     within(TENANT_DEADLINE, on_a_living_connection(pool, || ask(pool, &statement))).await
 }
 
 /// Runs one statement in the simple protocol, outside of any transaction.
-async fn ask(pool: &PgPool, statement: &str) -> sqlx::Result<Vec<PgRow>> {
-    let mut connection = Connection::acquire(pool).await?;
-    let rows = sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).fetch_all(&mut **connection.get()?).await;
+async fn ask(pool: &Pool, statement: &str) -> sqlx::Result<Vec<PgRow>> {
+    let mut connection = pool.acquire().await?;
+    let rows = sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).fetch_all(&mut *connection.get()?).await;
     // An error of the server leaves the connection usable, unless it says good-bye.
     let is_usable = match &rows {
         Ok(_) => true,
@@ -217,11 +261,11 @@ async fn ask(pool: &PgPool, statement: &str) -> sqlx::Result<Vec<PgRow>> {
 
 /// Repeats what has written nothing yet, when it fails with its connection. After a restart of the server, or an hour in
 /// which the function was frozen, all pooled connections are dead: as many tries, and one on a new connection.
-async fn on_a_living_connection<T, F>(pool: &PgPool, attempt: impl Fn() -> F) -> sqlx::Result<T>
+async fn on_a_living_connection<T, F>(pool: &Pool, attempt: impl Fn() -> F) -> sqlx::Result<T>
 where
     F: Future<Output = sqlx::Result<T>>,
 {
-    for _ in 0..pool.options().get_max_connections() {
+    for _ in 0..pool.most {
         match attempt().await {
             Err(error) if is_broken(&error) => {}
             outcome => return outcome,
@@ -245,26 +289,27 @@ fn is_broken(error: &sqlx::Error) -> bool {
 /// A pooled connection that goes back to the pool only when it is known to be clean. Dropped in any other way (an
 /// error, a cancelled query, a deadline), it is closed: the pool would hand its open transaction to the next caller.
 #[derive(Debug)]
-struct Connection(Option<PoolConnection<Postgres>>);
+struct Connection {
+    connection: Option<PgConnection>,
+    pool: Pool,
+    /// Given back after the connection is closed: fields are dropped in their order.
+    _permit: OwnedSemaphorePermit,
+}
 
 impl Connection {
-    async fn acquire(pool: &PgPool) -> sqlx::Result<Self> {
-        Ok(Self(Some(pool.acquire().await?)))
-    }
-
-    async fn begin(pool: &PgPool, statements: &str) -> sqlx::Result<Self> {
-        let mut connection = Self::acquire(pool).await?;
-        sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&mut **connection.get()?).await?;
+    async fn begin(pool: &Pool, statements: &str) -> sqlx::Result<Self> {
+        let mut connection = pool.acquire().await?;
+        sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&mut *connection.get()?).await?;
         Ok(connection)
     }
 
-    fn get(&mut self) -> sqlx::Result<&mut PoolConnection<Postgres>> {
-        self.0.as_mut().ok_or(sqlx::Error::PoolClosed)
+    fn get(&mut self) -> sqlx::Result<&mut PgConnection> {
+        self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)
     }
 
     /// The `select` makes an aborted transaction an error: a bare `commit` would roll it back and say that all is well.
     async fn commit(mut self) -> sqlx::Result<()> {
-        sqlx::raw_sql("select 1; commit").execute(&mut **self.get()?).await?;
+        sqlx::raw_sql("select 1; commit").execute(&mut *self.get()?).await?;
         self.release();
         Ok(())
     }
@@ -272,20 +317,14 @@ impl Connection {
     async fn rollback(mut self) {
         let Ok(connection) = self.get() else { return };
         // If it cannot be rolled back, it is closed, which rolls back too.
-        if sqlx::raw_sql("rollback").execute(&mut **connection).await.is_ok() {
+        if sqlx::raw_sql("rollback").execute(&mut *connection).await.is_ok() {
             self.release();
         }
     }
 
-    fn release(&mut self) {
-        drop(self.0.take());
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        if let Some(connection) = self.0.take() {
-            drop(connection.detach());
+    fn release(mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.pool.idle().push(connection);
         }
     }
 }
@@ -320,7 +359,7 @@ impl<'c, Scope: Send + std::fmt::Debug> Executor<'c> for &'c mut Tx<Scope> {
         E: 'q + Execute<'q, Postgres>,
     {
         match self.connection.get() {
-            Ok(connection) => (&mut **connection).fetch_many(Unnamed(query, PhantomData)),
+            Ok(connection) => (&mut *connection).fetch_many(Unnamed(query, PhantomData)),
             Err(error) => Box::pin(futures::stream::once(std::future::ready(Err(error)))),
         }
     }
@@ -331,7 +370,7 @@ impl<'c, Scope: Send + std::fmt::Debug> Executor<'c> for &'c mut Tx<Scope> {
         E: 'q + Execute<'q, Postgres>,
     {
         match self.connection.get() {
-            Ok(connection) => (&mut **connection).fetch_optional(Unnamed(query, PhantomData)),
+            Ok(connection) => (&mut *connection).fetch_optional(Unnamed(query, PhantomData)),
             Err(error) => Box::pin(std::future::ready(Err(error))),
         }
     }
@@ -349,7 +388,7 @@ impl<'c, Scope: Send + std::fmt::Debug> Executor<'c> for &'c mut Tx<Scope> {
         'c: 'e,
     {
         match self.connection.get() {
-            Ok(connection) => (&mut **connection).describe(sql),
+            Ok(connection) => (&mut *connection).describe(sql),
             Err(error) => Box::pin(std::future::ready(Err(error))),
         }
     }

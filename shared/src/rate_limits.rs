@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use self::redis::Redis;
 use crate::{
-    db::{Db, SystemDb, SystemTx},
+    db::{Db, Pool, SystemDb, SystemTx},
     error::{ApiError, is_unavailable},
     logging,
     settings::Settings,
@@ -43,7 +43,7 @@ pub struct RateLimits {
 
 #[derive(Debug, Clone)]
 enum Store {
-    Postgres(sqlx::PgPool),
+    Postgres(Pool),
     Redis(Redis),
 }
 
@@ -108,7 +108,7 @@ impl RateLimits {
         Self::on(settings, db.pool())
     }
 
-    fn on(settings: &mut Settings, pool: &sqlx::PgPool) -> Self {
+    fn on(settings: &mut Settings, pool: &Pool) -> Self {
         let mut most = |name, default| {
             let most = settings.parsed(name, default);
             if most == 0 {

@@ -1,12 +1,12 @@
 //! Counting in `rate_limits`, by `app.take_rate`.
 
-use sqlx::{PgPool, Row};
+use sqlx::Row;
 
 use super::{Taken, WINDOW_S};
-use crate::db::identify;
+use crate::db::{Pool, identify};
 
 /// Takes a call.
-pub(super) async fn take(pool: &PgPool, key: &str, limit: u32) -> sqlx::Result<Taken> {
+pub(super) async fn take(pool: &Pool, key: &str, limit: u32) -> sqlx::Result<Taken> {
     debug_assert!(key.chars().all(|letter| letter.is_ascii_alphanumeric() || ":.-".contains(letter)), "{key}");
     // The key is ours and holds nothing that could end the text.
     let rows = identify(pool, &format!("app.take_rate('{key}', {limit}, {WINDOW_S})")).await?;
