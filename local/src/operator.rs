@@ -62,7 +62,7 @@ impl Connection {
 /// A chain that does not hold, with the entry; or a database that is away.
 pub async fn audit_verify(connection: Connection) -> Result<()> {
     let mut settings = Settings::new(connection.settings()?);
-    let db = SystemDb::read(&mut settings);
+    let db = SystemDb::read(&mut settings).patient();
     settings.finish()?;
     let faults = db.system(async |tx| Ok::<_, ApiError>(audit::verify(tx).await?)).await?;
     for fault in &faults {
@@ -82,7 +82,7 @@ pub async fn audit_verify(connection: Connection) -> Result<()> {
 /// Keys that none of SEALING_KEYS opens, which are named; or a database that is away.
 pub async fn rotate_keys(connection: Connection) -> Result<()> {
     let mut settings = Settings::new(connection.settings()?);
-    let db = SystemDb::read(&mut settings);
+    let db = SystemDb::read(&mut settings).patient();
     let ring = KeyRing::read(&mut settings);
     settings.finish()?;
     let (mut after, mut resealed, mut failed) = (Uuid::nil(), 0, 0);

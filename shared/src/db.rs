@@ -26,10 +26,10 @@ use uuid::Uuid;
 
 use crate::{error::ApiError, settings::Settings};
 
-/// How long a tenant's transaction may take, connecting included: a database that is away answers 503 in time.
-const TENANT_DEADLINE: Duration = Duration::from_millis(3_800);
-/// How long work across tenants may take; maintenance does its sweeps in batches that fit.
-const SYSTEM_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a request's transaction may take, connecting included: a database that is away answers 503 in time.
+const DEADLINE: Duration = Duration::from_millis(3_800);
+/// How long a transaction may take that no caller waits for; maintenance does its sweeps in batches that fit.
+const PATIENT_DEADLINE: Duration = Duration::from_secs(30);
 /// How long to wait for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -67,7 +67,10 @@ pub struct Db(Pool);
 
 /// The pool of `lisa_system`.
 #[derive(Debug, Clone)]
-pub struct SystemDb(Pool);
+pub struct SystemDb {
+    pool: Pool,
+    deadline: Duration,
+}
 
 impl Db {
     /// Reads DATABASE_URL; connects at the first use.
@@ -87,12 +90,12 @@ impl Db {
     where
         E: From<ApiError>,
     {
-        let timeout_ms = TENANT_DEADLINE.as_millis();
+        let timeout_ms = DEADLINE.as_millis();
         let begin = format!(
             "begin; set local role lisa_tenant; set local statement_timeout = {timeout_ms}; \
              select set_config('app.customer_id', '{tenant}', true)"
         );
-        transaction(&self.0, begin, Tenant(tenant), TENANT_DEADLINE, work).await
+        transaction(&self.0, begin, Tenant(tenant), DEADLINE, work).await
     }
 
     /// Runs one statement outside of any tenant and returns its rows: the few security-definer functions that find out
@@ -132,7 +135,13 @@ impl Db {
 impl SystemDb {
     /// Reads SYSTEM_DATABASE_URL; connects at the first use.
     pub fn read(settings: &mut Settings) -> Self {
-        Self(pool("SYSTEM_DATABASE_URL", settings))
+        Self { pool: pool("SYSTEM_DATABASE_URL", settings), deadline: DEADLINE }
+    }
+
+    /// For work that no caller waits for: its transactions may take longer than a request's.
+    #[must_use]
+    pub fn patient(self) -> Self {
+        Self { deadline: PATIENT_DEADLINE, ..self }
     }
 
     /// Runs `work` in a transaction that sees every tenant and commits it, or rolls it back when `work` fails.
@@ -143,13 +152,13 @@ impl SystemDb {
     where
         E: From<ApiError>,
     {
-        let timeout_ms = SYSTEM_DEADLINE.as_millis();
+        let timeout_ms = self.deadline.as_millis();
         let begin = format!("begin; set local statement_timeout = {timeout_ms}");
-        transaction(&self.0, begin, System, SYSTEM_DEADLINE, work).await
+        transaction(&self.pool, begin, System, self.deadline, work).await
     }
 
     pub(crate) fn pool(&self) -> &Pool {
-        &self.0
+        &self.pool
     }
 }
 
@@ -218,7 +227,7 @@ where
     let run = async {
         let begun = on_a_living_connection(pool, || Connection::begin(pool, &begin));
         // However long the work may take: a database that does not even begin is away.
-        let connection = within(TENANT_DEADLINE, begun).await.map_err(ApiError::from)?;
+        let connection = within(DEADLINE, begun).await.map_err(ApiError::from)?;
         let mut tx = Tx { connection, scope };
         match work(&mut tx).await {
             Ok(value) => {
@@ -241,7 +250,7 @@ where
 /// Calls a function of the schema `app` outside of any transaction; its arguments are written by us, never by callers.
 pub(crate) async fn identify(pool: &Pool, call: &str) -> sqlx::Result<Vec<PgRow>> {
     let statement = format!("select * from {call}");
-    within(TENANT_DEADLINE, on_a_living_connection(pool, || ask(pool, &statement))).await
+    within(DEADLINE, on_a_living_connection(pool, || ask(pool, &statement))).await
 }
 
 /// Runs one statement in the simple protocol, outside of any transaction.

@@ -76,6 +76,12 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, code, message)
     }
 
+    /// 405, where a path exists but not with this method.
+    #[must_use]
+    pub fn method_not_allowed() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not take this method")
+    }
+
     /// 404: unknown, or somebody else's; the two are never told apart.
     #[must_use]
     pub fn not_found(what: &str) -> Self {

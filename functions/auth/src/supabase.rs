@@ -118,6 +118,10 @@ impl GoTrue {
     }
 
     async fn password_grant(&self, email: &str, password: &str) -> Result<Tokens> {
+        // No address holds a NUL; GoTrue's database would answer it with an error of its own.
+        if email.contains('\0') {
+            return Err(wrong_credentials());
+        }
         let request = self.http.post(format!("{}/token?grant_type=password", self.url));
         let request = request.json(&json!({ "email": email, "password": password }));
         read(self.send(request).await?).await

@@ -1,6 +1,10 @@
 //! The `$default` route: 404, 405 with `Allow`, and CORS preflights, for everything that no other function serves.
 
-use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::{
+    http::{Method, header::ALLOW},
+    response::{IntoResponse, Response},
+    routing::{MethodFilter, MethodRouter, on},
+};
 use shared::{
     error::ApiError,
     function::{Function, HttpFunction},
@@ -39,10 +43,20 @@ fn known() -> Vec<(String, MethodRouter<Deps>)> {
     paths
         .iter()
         .filter_map(|(path, item)| {
-            let methods = item.as_object()?.keys().filter_map(|method| filter(method)).reduce(MethodFilter::or)?;
-            Some((path.clone(), on(methods, async || ApiError::not_found("route"))))
+            let item = item.as_object()?;
+            let methods = item.keys().filter_map(|method| filter(method)).reduce(MethodFilter::or)?;
+            let allow = item.keys().map(|method| method.to_uppercase()).collect::<Vec<_>>().join(",");
+            Some((path.clone(), on(methods, async |method: Method| refuse(&method, allow))))
         })
         .collect()
+}
+
+/// axum takes HEAD for GET; the gateway does not, so HEAD is the one method that may come here on a path with GET.
+fn refuse(method: &Method, allow: String) -> Response {
+    if method == Method::HEAD {
+        return ([(ALLOW, allow)], ApiError::method_not_allowed()).into_response();
+    }
+    ApiError::not_found("route").into_response()
 }
 
 fn filter(method: &str) -> Option<MethodFilter> {

@@ -38,7 +38,7 @@ impl EventFunction for Deps {
 
     fn read(settings: &mut Settings) -> Self {
         Self {
-            db: SystemDb::read(settings),
+            db: SystemDb::read(settings).patient(),
             storage: Storage::read(settings),
             ingest_queue: Queue::read(settings, "INGEST_QUEUE_URL"),
         }

@@ -34,6 +34,13 @@ async fn a_wrong_method_is_told_the_right_ones() {
 }
 
 #[tokio::test]
+async fn a_head_request_is_a_wrong_method_too() {
+    let app = App::start().await;
+    let answer = app.call(Method::HEAD, "/api/v1/quota/status").await;
+    assert_eq!((answer.status, answer.header("allow")), (405, "GET"));
+}
+
+#[tokio::test]
 async fn browsers_may_call_from_the_origins_of_the_setting() {
     let app = App::with(&[("CORS_ORIGINS", "https://app.example.com,https://admin.example.com")]).await;
     let preflight = |origin: &str| {

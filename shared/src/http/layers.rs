@@ -10,7 +10,7 @@ use axum::{
     Router,
     body::{Body, HttpBody},
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderName, HeaderValue, Method, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
@@ -89,7 +89,7 @@ struct Frame {
 pub fn layers(router: Router, function: &'static str, body_limit: usize, cors: &Cors) -> Router {
     router
         .fallback(async || ApiError::not_found("route"))
-        .method_not_allowed_fallback(async || method_not_allowed())
+        .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(extract::own_limit())
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(body_limit, refuse_large))
@@ -102,11 +102,6 @@ pub fn layers(router: Router, function: &'static str, body_limit: usize, cors: &
 async fn refuse_large(State(limit): State<usize>, request: Request, next: Next) -> Response {
     let length = usize::try_from(request.body().size_hint().lower()).unwrap_or(usize::MAX);
     if length > limit { ApiError::payload_too_large(limit).into_response() } else { next.run(request).await }
-}
-
-/// 405, where a path exists but not with this method.
-fn method_not_allowed() -> ApiError {
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not take this method")
 }
 
 fn panicked(_: Box<dyn Any + Send + 'static>) -> Response<Body> {
