@@ -5,6 +5,8 @@ pub mod gate;
 mod jwks;
 pub mod passwords;
 pub mod tokens;
+mod webhooks;
 
 pub use caller::{AccountUser, Caller, Identity, Open, Public, SignedIn, SupportUser};
 pub use tokens::{Claims, VerificationKeys};
+pub use webhooks::ManyChatCall;

@@ -17,6 +17,15 @@ pub struct JobMessage {
     pub document_id: Uuid,
 }
 
+/// What the reply queue carries: a conversation in which something waits to be answered or to be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplyMessage {
+    /// The tenant.
+    pub customer_id: Uuid,
+    /// The conversation.
+    pub conversation_id: Uuid,
+}
+
 /// A job that is due.
 #[derive(Debug)]
 pub struct DueJob {
@@ -24,7 +33,7 @@ pub struct DueJob {
     pub id: Uuid,
     /// The tenant.
     pub customer_id: Uuid,
-    /// `ingest` or `delete_object`.
+    /// `ingest`, `reply` or `delete_object`.
     pub kind: String,
     /// What it is about.
     pub payload: serde_json::Value,

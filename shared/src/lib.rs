@@ -2,14 +2,18 @@
 //! and its SQL.
 
 pub mod accounts;
+pub mod activities;
 pub mod audit;
 pub mod auth;
 pub mod aws;
+pub mod bot_sessions;
 pub mod chunking;
+pub mod conversations;
 pub mod db;
 pub mod documents;
 pub mod embeddings;
 pub mod error;
+pub mod feedback;
 pub mod function;
 pub mod http;
 pub mod idempotency;
@@ -17,9 +21,14 @@ pub mod input;
 pub mod jobs;
 pub mod llm;
 pub mod logging;
+pub mod manychat;
+pub mod messages;
+pub mod orders;
 pub mod outbound;
+pub mod outbox;
 pub mod paging;
 pub mod pdf;
+pub mod products;
 pub mod queue;
 pub mod quota;
 pub mod rate_limits;
@@ -29,6 +38,7 @@ pub mod settings;
 pub mod storage;
 pub mod tenants;
 pub mod text;
+pub mod usage;
 
 // For `routes!`.
 #[doc(hidden)]

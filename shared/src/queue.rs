@@ -7,6 +7,9 @@ use serde::Serialize;
 
 use crate::{aws, error::ApiError, settings::Settings};
 
+/// SQS's own limit.
+const LONGEST_DELAY_S: i32 = 900;
+
 /// A queue to send to, or to put messages off on.
 #[derive(Debug, Clone)]
 pub struct Queue {
@@ -43,8 +46,18 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn send(&self, message: &impl Serialize) -> Result<(), QueueError> {
+        self.send_after(message, Duration::ZERO).await
+    }
+
+    /// Sends one message that is delivered after `delay`: in whole seconds, rounded up, 15 minutes at most.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn send_after(&self, message: &impl Serialize, delay: Duration) -> Result<(), QueueError> {
         let body = serde_json::to_string(message).map_err(failed)?;
-        self.client.send_message().queue_url(&self.url).message_body(body).send().await.map_err(failed)?;
+        let seconds = i32::try_from(delay.as_millis().div_ceil(1_000)).unwrap_or(i32::MAX).min(LONGEST_DELAY_S);
+        let request = self.client.send_message().queue_url(&self.url).message_body(body);
+        request.set_delay_seconds((seconds > 0).then_some(seconds)).send().await.map_err(failed)?;
         Ok(())
     }
 

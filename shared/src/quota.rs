@@ -121,40 +121,47 @@ pub async fn of_user(db: &Db, user: Uuid) -> sqlx::Result<Option<Quota>> {
     Ok(Some(Quota::new(row.try_get("is_pro")?, number("free_quota_used")?, number("free_quota_limit")?)))
 }
 
-/// Takes one unit, in one statement: safe under any concurrency. Commit before doing the work.
+/// Takes one unit, in one statement: safe under any concurrency. Commit before doing the work. A conversation has one
+/// unit at a time: the one that a worker held when it died is its successor's.
 ///
 /// # Errors
 /// [`QuotaError::Exceeded`] with the state, when none is left.
-pub async fn reserve(tx: &mut TenantTx, owner: Uuid) -> Result<Reservation, QuotaError> {
+pub async fn reserve(tx: &mut TenantTx, owner: Uuid, conversation: Option<Uuid>) -> Result<Reservation, QuotaError> {
     let row = sqlx::query!(
         r#"
         with account as (
             select users.is_pro, settings.free_quota_used as used, settings.free_quota_limit as quota_limit
             from users join user_settings settings on settings.user_id = users.id
             where users.id = $2
+        ), known as (
+            update reservations set expires_at = now() + interval '2 minutes'
+            where customer_id = $1 and conversation_id = $3 and state = 'held'
+            returning id
         ), taken as (
             update user_settings set free_quota_used = free_quota_used + 1
             where user_id = $2 and free_quota_used < free_quota_limit and not (select is_pro from account)
+              and not exists (select from known)
             returning free_quota_used as used
         ), held as (
-            insert into reservations (customer_id, user_id, kind, expires_at)
-            select $1, $2, case when is_pro then 'plan' else 'free_quota' end, now() + interval '2 minutes'
-            from account where is_pro or exists (select from taken)
+            insert into reservations (customer_id, user_id, kind, conversation_id, expires_at)
+            select $1, $2, case when is_pro then 'plan' else 'free_quota' end, $3, now() + interval '2 minutes'
+            from account where (is_pro or exists (select from taken)) and not exists (select from known)
             returning id
         )
         select
-            (select id from held) as reservation_id,
+            coalesce((select id from known), (select id from held)) as reservation_id,
             account.is_pro as "is_pro!",
             -- Refused, while others were taking the last units: what this statement saw is already out of date.
             coalesce(
                 (select used from taken),
-                case when account.is_pro then account.used else account.quota_limit end
+                case when account.is_pro or exists (select from known) then account.used else account.quota_limit end
             ) as "used!",
             account.quota_limit as "quota_limit!"
         from account
         "#,
         tx.tenant(),
-        owner
+        owner,
+        conversation
     )
     .fetch_one(tx)
     .await?;

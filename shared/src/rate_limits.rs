@@ -32,6 +32,7 @@ struct Limits {
     user: u32,
     address: u32,
     sign_in: u32,
+    webhook: u32,
 }
 
 /// The limits, and where calls are counted.
@@ -54,6 +55,8 @@ pub enum Who<'a> {
     User(Uuid),
     /// An address without a token: API Gateway's source address, never a header that the client writes.
     Address(IpAddr),
+    /// A source of webhooks: the tenant, where ManyChat calls.
+    Webhook(Uuid),
     /// Sign-ins and sign-ups of one account from one address.
     SignIn {
         /// As it was typed; only its hash is kept.
@@ -120,6 +123,7 @@ impl RateLimits {
             user: most("RATE_LIMIT_USER", 100),
             address: most("RATE_LIMIT_ADDRESS", 20),
             sign_in: most("RATE_LIMIT_SIGN_IN", 10),
+            webhook: most("RATE_LIMIT_WEBHOOK", 1_000),
         };
         let store = match Redis::read(settings) {
             Some(redis) => Store::Redis(redis),
@@ -173,6 +177,7 @@ impl RateLimits {
         match who {
             Who::User(user) => (format!("user:{user}"), self.limits.user),
             Who::Address(address) => (format!("address:{}", network(*address)), self.limits.address),
+            Who::Webhook(source) => (format!("webhook:{source}"), self.limits.webhook),
             Who::SignIn { email, address } => {
                 let account = hex::encode(Sha256::digest(email.trim().to_lowercase()));
                 (format!("sign-in:{account}:{}", network(*address)), self.limits.sign_in)

@@ -203,7 +203,7 @@ impl Deps {
                         Outcome::Claimed(claim) => Some(claim),
                     },
                 };
-                Ok(Begun::Reserved(claim, quota::reserve(tx, owner).await?))
+                Ok(Begun::Reserved(claim, quota::reserve(tx, owner, None).await?))
             })
             .await
     }

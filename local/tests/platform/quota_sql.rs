@@ -31,7 +31,7 @@ both_ways!(
 const CONNECTIONS: u32 = 8;
 
 async fn reserve(db: &Db, tenant: &Tenant) -> Result<Reservation, QuotaOrApi> {
-    db.tenant(tenant.customer, async |tx| Ok(quota::reserve(tx, tenant.owner).await?)).await
+    db.tenant(tenant.customer, async |tx| Ok(quota::reserve(tx, tenant.owner, None).await?)).await
 }
 
 async fn spend(db: &Db, tenant: &Tenant, reservation: &Reservation) {
@@ -281,7 +281,7 @@ impl Client {
         let outcome: Result<(), QuotaOrApi> = self
             .db
             .tenant(tenant.customer, async |tx| {
-                let _gone = quota::reserve(tx, tenant.owner).await?;
+                let _gone = quota::reserve(tx, tenant.owner, None).await?;
                 Err(QuotaOrApi::Cancelled)
             })
             .await;

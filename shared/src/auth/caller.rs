@@ -9,6 +9,7 @@
 //! | [`SignedIn`] | a person |
 //! | [`Caller<SupportUser>`] | a member of the tenant |
 //! | [`Caller<AccountUser>`] | the owner of the tenant |
+//! | [`ManyChatCall`](super::ManyChatCall) | a tenant's ManyChat bot |
 
 use std::{marker::PhantomData, net::IpAddr};
 
@@ -138,7 +139,7 @@ where
 }
 
 /// Leaves the standing where the response's headers are made.
-fn note(parts: &Parts, standing: Standing) {
+pub(super) fn note(parts: &Parts, standing: Standing) {
     if let Some(slot) = parts.extensions.get::<RateSlot>() {
         // The first one is the caller's own; it stays.
         let _ = slot.0.set(standing);

@@ -12,9 +12,9 @@ use utoipa::openapi::{
 };
 use utoipa_axum::{PathItemExt, router::UtoipaMethodRouter};
 
-use super::{AccountUser, Caller, Identity, Open, Public, SignedIn, SupportUser};
+use super::{AccountUser, Caller, Identity, ManyChatCall, Open, Public, SignedIn, SupportUser};
 
-/// The extension of an operation that tells what counts its calls: `address` or `user`.
+/// The extension of an operation that tells what counts its calls: `address`, `user` or `webhook`.
 pub const RATE_LIMIT: &str = "x-rate-limit";
 
 /// Who a route is for.
@@ -26,6 +26,8 @@ pub enum Access {
     Public,
     /// Whoever has a valid token; of this role, where there is one.
     Token(Option<&'static str>),
+    /// A system that knows a secret; as the security scheme of openapi.json names it.
+    Webhook(&'static str),
 }
 
 /// A caller that a handler may name first.
@@ -52,6 +54,10 @@ impl Gate for Identity {
 
 impl Gate for SignedIn {
     const ACCESS: Access = Access::Token(Some("user"));
+}
+
+impl Gate for ManyChatCall {
+    const ACCESS: Access = Access::Webhook("manychat");
 }
 
 impl Gate for Caller<SupportUser> {
@@ -103,6 +109,7 @@ fn document(operation: &mut Operation, access: Access) {
         Access::Open => (SecurityRequirement::default(), None),
         Access::Public => (SecurityRequirement::default(), Some("address")),
         Access::Token(role) => (SecurityRequirement::new("bearer", role), Some("user")),
+        Access::Webhook(scheme) => (SecurityRequirement::new(scheme, [""; 0]), Some("webhook")),
     };
     // What is open may offer more to some; the handler says to whom.
     if access != Access::Open || operation.security.is_none() {

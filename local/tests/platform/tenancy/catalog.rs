@@ -70,6 +70,8 @@ impl Table {
         match self.name.as_str() {
             "customers" => return Some(("id", customer)),
             "users" | "profiles" => return Some(("id", owner)),
+            // The fronts' tables name the company by its UUID.
+            "activities" | "bot_sessions" | "bot_usage" | "orders" => return Some(("company_id", customer)),
             _ => {}
         }
         if self.has("customer_id") {

@@ -53,7 +53,17 @@ fn names<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
     names.into_iter().map(str::to_owned).collect()
 }
 
-const OF_TENANTS: [&str; 3] = ["company_mapping", "company_rag_configs", "documents"];
+const OF_TENANTS: [&str; 9] = [
+    "activities",
+    "bot_sessions",
+    "bot_usage",
+    "company_mapping",
+    "company_rag_configs",
+    "conversations",
+    "documents",
+    "messages",
+    "orders",
+];
 const OF_PEOPLE: [&str; 3] = ["profiles", "user_settings", "users"];
 
 #[tokio::test]

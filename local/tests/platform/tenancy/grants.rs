@@ -64,16 +64,24 @@ const EVERYBODY: [&str; 4] = [
 ];
 
 /// What the fronts may, through Supabase; DATA.md says why.
-pub(crate) const FRONTS: [&str; 17] = [
+pub(crate) const FRONTS: [&str; 24] = [
     "anon: usage on schema auth",
     "anon: usage on schema public",
     "authenticated: execute on app.companies()",
     "authenticated: execute on app.tenants()",
+    "authenticated: select on activities",
+    "authenticated: select on bot_sessions",
+    "authenticated: select on bot_usage",
     "authenticated: select on company_mapping",
     "authenticated: select on company_rag_configs",
     "authenticated: update on company_rag_configs (prompt_botlive_deepseek_v3, prompt_botlive_groq_70b)",
+    "authenticated: select on conversation_memory",
+    // What that view reads, as its caller.
+    "authenticated: select on conversations (contact_id, customer_id, id)",
+    "authenticated: select on messages (content, conversation_id, created_at, customer_id, direction)",
     "authenticated: select on documents \
      (company_id, content, filename, id, metadata, pages_done, pages_total, status, upload_date)",
+    "authenticated: select on orders",
     "authenticated: select on profiles",
     "authenticated: update on profiles (avatar_url, full_name)",
     "authenticated: usage on schema app",
@@ -86,18 +94,19 @@ pub(crate) const FRONTS: [&str; 17] = [
 ];
 
 /// What the functions' role may by itself, before it takes the role of a tenant.
-const APP: [&str; 6] = [
+const APP: [&str; 7] = [
     "lisa_app: execute on app.memberships(uuid,uuid)",
     "lisa_app: execute on app.quota_of(uuid)",
     "lisa_app: execute on app.take_rate(text,integer,integer)",
     "lisa_app: execute on app.user_role(uuid)",
+    "lisa_app: execute on app.webhook_tenant(text)",
     "lisa_app: usage on schema app",
     // Where the types of vectors are.
     "lisa_app: usage on schema public",
 ];
 
 /// What a tenant's transaction may.
-const TENANT: [&str; 21] = [
+const TENANT: [&str; 37] = [
     "lisa_tenant: execute on app.audit_own(uuid,text,text,text,jsonb)",
     "lisa_tenant: execute on app.current_company()",
     "lisa_tenant: execute on app.current_customer()",
@@ -117,6 +126,24 @@ const TENANT: [&str; 21] = [
     "lisa_tenant: insert, select, update on reservations",
     "lisa_tenant: usage on schema app",
     "lisa_tenant: usage on schema public",
+    "lisa_tenant: execute on app.receive_message(text,text,text,text,text,text,text)",
+    "lisa_tenant: insert, select on activities",
+    "lisa_tenant: insert, select, update on bot_sessions",
+    "lisa_tenant: insert, select, update on bot_usage",
+    "lisa_tenant: select on conversation_memory",
+    "lisa_tenant: insert, select, update on conversations",
+    "lisa_tenant: update on customers \
+     (currency, manychat_api_key, manychat_api_key_last4, name, timezone, webhook_url)",
+    "lisa_tenant: insert, select, update on feedback",
+    "lisa_tenant: insert, select on llm_calls",
+    "lisa_tenant: insert, select, update on messages",
+    "lisa_tenant: delete, insert, select, update on orders",
+    "lisa_tenant: insert, select, update on outbox",
+    "lisa_tenant: delete, insert, select, update on products",
+    // Their hashes are read by nobody but app.webhook_tenant.
+    "lisa_tenant: delete, insert on webhook_secrets",
+    "lisa_tenant: select on webhook_secrets (created_at, customer_id, expires_at, id)",
+    "lisa_tenant: update on webhook_secrets (expires_at)",
     "lisa_tenant: select on user_settings",
     "lisa_tenant: update on user_settings (free_quota_used)",
     "lisa_tenant: select on users (id, is_pro)",

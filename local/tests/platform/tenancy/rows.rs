@@ -56,6 +56,28 @@ async fn full_tenant(admin: &mut PgConnection, name: &str) -> Tenant {
             "insert into idempotency_keys (customer_id, key, request_sha256, locked_until, expires_at) \
              values ('{customer}', 'key', {hash}, now(), now() + interval '1 day')"
         ),
+        format!("insert into conversations (customer_id, contact_id) values ('{customer}', '1')"),
+        format!(
+            "insert into messages (customer_id, conversation_id, direction, author, content) \
+             select customer_id, id, 'outbound', 'bot', 'hello' from conversations where customer_id = '{customer}'"
+        ),
+        format!(
+            "insert into outbox (message_id, part, customer_id, conversation_id, content) \
+             select id, 0, customer_id, conversation_id, 'hello' from messages where customer_id = '{customer}'"
+        ),
+        format!("insert into products (customer_id, name, price, currency) values ('{customer}', 'coffee', 1, 'XOF')"),
+        format!("insert into orders (company_id, total_amount, currency, items) values ('{customer}', 0, 'XOF', '[]')"),
+        format!("insert into activities (company_id, type, title) values ('{customer}', 'test', 'test')"),
+        format!("insert into bot_sessions (company_id, mode) values ('{customer}', 'live')"),
+        format!("insert into bot_usage (company_id, date) values ('{customer}', '2026-11-21')"),
+        format!(
+            "insert into llm_calls (customer_id, purpose, provider, model, status) \
+             values ('{customer}', 'answer', 'extractive', 'extractive-1', 'ok')"
+        ),
+        format!(
+            "insert into feedback (message_id, user_id, customer_id, is_helpful) \
+             select id, '{owner}', customer_id, true from messages where customer_id = '{customer}'"
+        ),
         // Also begins the chain.
         format!("select app.audit('{customer}', '{owner}', 'test', 'object', null, '{{}}')"),
     ];

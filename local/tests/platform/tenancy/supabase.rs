@@ -139,8 +139,40 @@ async fn realtime_publishes_exactly_the_listed_columns() {
         sqlx::query_as(statement).fetch_all(&mut project.superuser).await.unwrap();
     let line =
         |table: &str, columns: &[&str]| (table.to_owned(), columns.iter().map(|name| (*name).to_owned()).collect());
-    let expected =
-        [line("user_settings", &["user_id", "free_quota_used", "free_quota_limit"]), line("users", &["id", "is_pro"])];
+    let expected = [
+        line(
+            "activities",
+            &[
+                "id",
+                "company_id",
+                "conversation_id",
+                "type",
+                "title",
+                "description",
+                "status",
+                "metadata",
+                "created_at",
+            ],
+        ),
+        line(
+            "orders",
+            &[
+                "id",
+                "company_id",
+                "conversation_id",
+                "customer_name",
+                "total_amount",
+                "currency",
+                "status",
+                "items",
+                "needs_review",
+                "created_at",
+                "updated_at",
+            ],
+        ),
+        line("user_settings", &["user_id", "free_quota_used", "free_quota_limit"]),
+        line("users", &["id", "is_pro"]),
+    ];
     assert_eq!(published, expected);
     // An update is published with the key of its row, which must be among the columns: else it fails.
     sqlx::raw_sql("update users set is_pro = true; update user_settings set free_quota_used = 1; delete from users")

@@ -1,0 +1,122 @@
+//! The list of conversations, as the tenant watches them.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::{
+    db::TenantTx,
+    error::ApiError,
+    paging::{COUNTED_EXACTLY, List, Listing, Paging},
+};
+
+/// A conversation, as members see it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d", "channel": "whatsapp", "contact_id": "132",
+    "user_phone": "+2250700000000", "display_name": "Awa", "language": "fr", "handler": "bot", "handover_reason": null,
+    "handover_until": null, "opted_out_at": null, "last_message_at": "2026-11-23T09:30:06Z",
+    "last_message": "Combien coûte la livraison ?", "unanswered": 1, "created_at": "2026-11-23T09:30:06Z",
+}))]
+pub struct ConversationItem {
+    id: Uuid,
+    channel: String,
+    /// ManyChat's id of the contact.
+    contact_id: String,
+    user_phone: Option<String>,
+    display_name: Option<String>,
+    /// The language that the contact writes in: `fr` or `en`.
+    language: Option<String>,
+    /// Who answers: `bot` or `human`.
+    handler: String,
+    /// Why a person has it: `keyword`, `model`, `person`, `outside_hours` or `unsupported`.
+    handover_reason: Option<String>,
+    /// When the bot takes over again.
+    handover_until: Option<DateTime<Utc>>,
+    /// When the contact asked to be left alone.
+    opted_out_at: Option<DateTime<Utc>>,
+    last_message_at: DateTime<Utc>,
+    /// The beginning of the last message.
+    last_message: Option<String>,
+    /// Messages that wait for an answer.
+    unanswered: i64,
+    created_at: DateTime<Utc>,
+}
+
+/// The order and the states of the list.
+#[derive(Debug)]
+pub struct ConversationListing;
+
+impl Listing for ConversationListing {
+    const SORTS: &'static [&'static str] = &["last_message_at"];
+    const STATUSES: &'static [&'static str] = &["bot", "human"];
+}
+
+macro_rules! fetch {
+    ($tx:expr, $paging:expr, $after:expr, $beyond:tt, $direction:tt) => {{
+        let (at, id) = $after.unzip();
+        sqlx::query_as!(
+            ConversationItem,
+            r#"select listed.id, channel, contact_id, user_phone, display_name, language, handler, handover_reason,
+                handover_until, opted_out_at, last_message_at, created_at, last.content as "last_message?",
+                (
+                    select count(*) from messages waiting
+                    where waiting.conversation_id = listed.id and waiting.direction = 'inbound'
+                      and waiting.answered_by is null and waiting.skipped_reason is null
+                ) as "unanswered!"
+            from (
+                select * from conversations
+                where customer_id = $1 and ($2::text is null or handler = $2)
+                  and ($3::timestamptz is null or (last_message_at, id) "#
+                + $beyond
+                + " ($3, $4::uuid)) order by last_message_at "
+                + $direction
+                + ", id "
+                + $direction
+                + " limit $5 offset $6
+            ) listed
+            left join lateral (
+                select left(message.content, 200) as content from messages message
+                where message.conversation_id = listed.id
+                order by message.created_at desc, message.id desc limit 1
+            ) last on true
+            order by last_message_at "
+                + $direction
+                + ", listed.id "
+                + $direction,
+            $tx.tenant(),
+            $paging.status,
+            at,
+            id,
+            $paging.fetched(),
+            $paging.offset
+        )
+        .fetch_all(&mut *$tx)
+        .await
+        .map_err(|error| $paging.failed(error))?
+    }};
+}
+
+/// A page of the tenant's conversations.
+///
+/// # Errors
+/// 422 for a cursor that was tampered with; the database's.
+pub async fn list(tx: &mut TenantTx, paging: &Paging) -> Result<List<ConversationItem>, ApiError> {
+    let after: Option<(DateTime<Utc>, Uuid)> = paging.after()?;
+    let rows =
+        if paging.descending { fetch!(tx, paging, after, "<", "desc") } else { fetch!(tx, paging, after, ">", "asc") };
+    let counted = sqlx::query_scalar!(
+        r#"
+        select count(*) as "count!" from (
+            select from conversations where customer_id = $1 and ($2::text is null or handler = $2) limit $3
+        ) counted
+        "#,
+        tx.tenant(),
+        paging.status,
+        COUNTED_EXACTLY + 1
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(paging.page(rows, counted, |last| (last.last_message_at, last.id)))
+}
