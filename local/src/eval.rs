@@ -15,7 +15,7 @@ use shared::{
     documents::{self, Filename, NewChunk, NewDocument},
     embeddings::Embedder,
     error::ApiError,
-    llm::Provider,
+    llm::{Ask, Provider, Style},
     pdf::Page,
     retrieval::{self, Passage, Search},
     settings::{Settings, SettingsMap},
@@ -51,6 +51,8 @@ pub struct Arguments {
     check: bool,
 }
 
+/// For one answer, as `query` has it.
+const ANSWER: Duration = Duration::from_secs(25);
 /// Documents that were found by a search count up to this place.
 const DEPTH: usize = 10;
 
@@ -73,7 +75,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         let found = bench.search(&question.question, Part::Both).await?;
         let took = started.elapsed();
         let wanted = ids.get(&question.context_id).copied();
-        ranks.add(rank(&found.passages, wanted), took, found.answer(&question.question).is_some());
+        ranks.add(rank(&found.passages, wanted), took, found.answer(&question.question).await?.is_some());
     }
     let refused = match &arguments.unanswerable {
         None => None,
@@ -123,9 +125,19 @@ struct Found {
 }
 
 impl Found {
-    fn answer(&self, question: &str) -> Option<String> {
-        let shown = &self.passages[..self.passages.len().min(5)];
-        self.provider.answer(question, self.language, shown).answer
+    async fn answer(&self, question: &str) -> Result<Option<String>> {
+        let ask = Ask {
+            question,
+            history: &[],
+            language: self.language,
+            instructions: None,
+            assistant: "Lisa",
+            company: "Evaluation",
+            style: Style::Plain,
+            passages: &self.passages[..self.passages.len().min(5)],
+            deadline: tokio::time::Instant::now() + ANSWER,
+        };
+        Ok(self.provider.answer(&ask).await.outcome?.answer)
     }
 }
 
@@ -227,7 +239,7 @@ impl Bench {
         let mut refused = 0;
         for question in questions {
             let found = self.search(&question.question, Part::Both).await?;
-            refused += usize::from(found.answer(&question.question).is_none());
+            refused += usize::from(found.answer(&question.question).await?.is_none());
         }
         Ok(refused as f64 / questions.len().max(1) as f64)
     }

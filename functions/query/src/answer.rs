@@ -1,18 +1,21 @@
 //! From the question to the answer: embed, search, ask the provider, cite.
 
+use axum::http::StatusCode;
 use shared::{
     error::{ApiError, Result},
+    llm::{self, LlmError, Style},
     quota::Quota,
     retrieval::{self, Search},
     text::{self, Language},
 };
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{Answer, Ask, Citation, DEFAULT_PASSAGES, Deps};
 
 impl Deps {
-    /// Answers; the quota is what is left after it.
-    pub(crate) async fn answer(&self, tenant: Uuid, ask: &Ask, quota: Quota) -> Result<Answer> {
+    /// Answers before the deadline; the quota is what is left after it.
+    pub(crate) async fn answer(&self, tenant: Uuid, ask: &Ask, quota: Quota, deadline: Instant) -> Result<Answer> {
         let question = ask.question.as_str();
         let language = text::detect_language(question);
         let embedding =
@@ -27,7 +30,18 @@ impl Deps {
         };
         let passages =
             self.db.tenant(tenant, async |tx| Ok::<_, ApiError>(retrieval::search(tx, &search).await?)).await?;
-        let completion = self.provider.answer(question, language, &passages);
+        let asked = llm::Ask {
+            question,
+            history: &[],
+            language,
+            instructions: None,
+            assistant: ASSISTANT,
+            company: "this company",
+            style: Style::Plain,
+            passages: &passages,
+            deadline,
+        };
+        let completion = self.provider.answer(&asked).await.outcome.map_err(refused)?;
         let citations = completion
             .sources
             .into_iter()
@@ -53,6 +67,22 @@ impl Deps {
             conversation_id: None,
         })
     }
+}
+
+/// What the assistant is called when nobody gave it another name.
+const ASSISTANT: &str = "Lisa";
+
+/// A model that declined would decline again; everything else may pass.
+fn refused(error: LlmError) -> ApiError {
+    match error {
+        LlmError::Blocked(_) => ApiError::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "answer_blocked",
+            "the model declined to answer this question",
+        ),
+        LlmError::NoModel | LlmError::Failed(_) => ApiError::unavailable(),
+    }
+    .because(error)
 }
 
 fn not_in_the_documents(language: Language) -> &'static str {

@@ -26,6 +26,7 @@ use shared::{
     routes,
     settings::Settings,
 };
+use tokio::time::Instant;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
@@ -157,7 +158,9 @@ async fn query(
         Begun::Replay(replay) => return Ok(replay.into_response()),
         Begun::Reserved(claim, reservation) => (claim, reservation),
     };
-    let answered = tokio::time::timeout(DEADLINE, deps.answer(caller.tenant(), &ask, reservation.quota)).await;
+    let deadline = Instant::now() + DEADLINE;
+    let answering = Box::pin(deps.answer(caller.tenant(), &ask, reservation.quota, deadline));
+    let answered = tokio::time::timeout_at(deadline, answering).await;
     match answered.unwrap_or_else(|elapsed| Err(ApiError::unavailable().because(elapsed))) {
         Ok(answer) => {
             let answer = Envelope { success: true, data: answer };

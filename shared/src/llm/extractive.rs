@@ -179,22 +179,22 @@ fn from(sentences: &[&str]) -> String {
     quote
 }
 
-fn split(folded: &str) -> impl Iterator<Item = &str> {
+pub(super) fn split(folded: &str) -> impl Iterator<Item = &str> {
     folded.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty())
 }
 
-fn stems(text: &str, stemmer: &Stemmer) -> impl Iterator<Item = String> {
+pub(super) fn stems(text: &str, stemmer: &Stemmer) -> impl Iterator<Item = String> {
     let folded = text::fold(text);
     split(&folded).map(|word| stem(word, stemmer)).collect::<Vec<_>>().into_iter()
 }
 
 /// The stem, and of it the beginning: French stemming leaves `acceptez` and `acceptons` apart, which begin alike.
-fn stem(word: &str, stemmer: &Stemmer) -> String {
+pub(super) fn stem(word: &str, stemmer: &Stemmer) -> String {
     stemmer.stem(word).chars().take(STEM_CHARS).collect()
 }
 
 /// One line of at most [`LONGEST_QUOTE`] characters, cut between words.
-fn shorten(quote: &str) -> String {
+pub(super) fn shorten(quote: &str) -> String {
     let line = quote.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(LONGEST_QUOTE) {
         None => line,

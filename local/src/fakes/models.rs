@@ -1,0 +1,209 @@
+//! Model servers: OpenAI-compatible ones, as Groq, DeepSeek, OpenAI and Ollama are.
+//! https://platform.openai.com/docs/api-reference/chat
+
+mod script;
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use anyhow::{Context, Result};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{OriginalUri, State},
+    http::HeaderMap,
+    response::Response,
+};
+use serde_json::{Value, json};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, watch},
+    task::JoinSet,
+};
+
+pub use script::Reply;
+
+/// A running server. Dropped, it ends.
+#[derive(Debug)]
+pub struct FakeModels {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    _serving: JoinSet<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    inner: Mutex<Inner>,
+    /// Whether requests wait for [`FakeModels::release`].
+    holds: watch::Sender<bool>,
+    arrived: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    script: script::Script,
+    requests: Vec<Request>,
+    /// How many wait.
+    held: usize,
+}
+
+/// What the server was asked.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The path with its query.
+    pub path: String,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Value,
+}
+
+impl FakeModels {
+    /// Starts one on a free port of the loopback interface. Without a script it answers every call with one sentence.
+    ///
+    /// # Errors
+    /// No free port.
+    pub async fn start() -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("a port for a fake model server")?;
+        let address = listener.local_addr()?;
+        let shared =
+            Arc::new(Shared { inner: Mutex::default(), holds: watch::Sender::new(false), arrived: Notify::new() });
+        let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            if let Err(error) = axum::serve(listener, router).await {
+                tracing::error!(%error, "a fake model server ended");
+            }
+        });
+        Ok(Self { address, shared, _serving: serving })
+    }
+
+    /// Where it listens: the value of GROQ_BASE_URL and the like.
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Puts a reply behind those that were put before. When all were given, the default one is given again and again.
+    pub fn reply(&self, reply: Reply) {
+        self.inner().script.queue.push_back(reply);
+    }
+
+    /// Puts a reply of this text.
+    pub fn reply_text(&self, text: &str) {
+        self.reply(Reply::Text(text.to_owned()));
+    }
+
+    /// Puts a reply that calls a tool.
+    pub fn reply_tool(&self, name: &str, arguments: Value) {
+        self.reply(Reply::Tool { name: name.to_owned(), arguments: arguments.to_string() });
+    }
+
+    /// Puts a refusal with this status.
+    pub fn fail(&self, status: u16) {
+        self.reply(Reply::Status { status, body: Value::Null, retry_after_s: None });
+    }
+
+    /// What is replied when the script is empty.
+    pub fn always(&self, reply: Reply) {
+        self.inner().script.default = reply;
+    }
+
+    /// How often it was asked.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        self.inner().requests.len()
+    }
+
+    /// The bodies of what it was asked, the oldest first.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Value> {
+        self.inner().requests.iter().map(|request| request.body.clone()).collect()
+    }
+
+    /// All of what it was asked, the oldest first.
+    #[must_use]
+    pub fn received(&self) -> Vec<Request> {
+        self.inner().requests.clone()
+    }
+
+    /// From now on requests wait for [`FakeModels::release`].
+    pub fn hold(&self) {
+        self.shared.holds.send_replace(true);
+    }
+
+    /// Waits until a request is held.
+    pub async fn is_met(&self) {
+        loop {
+            let arrived = self.shared.arrived.notified();
+            if self.inner().held > 0 {
+                return;
+            }
+            arrived.await;
+        }
+    }
+
+    /// Lets the held requests go on, and those to come.
+    pub fn release(&self) {
+        self.shared.holds.send_replace(false);
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.shared.inner()
+    }
+}
+
+impl Shared {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn wait_while_held(self: &Arc<Self>) {
+        let mut holds = self.holds.subscribe();
+        if !*holds.borrow_and_update() {
+            return;
+        }
+        let _held = Held::new(self);
+        // The sender lives as long as the server.
+        let _ = holds.wait_for(|holds| !holds).await;
+    }
+}
+
+/// A request that waits; a client that goes away takes it along.
+struct Held(Arc<Shared>);
+
+impl Held {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.inner().held += 1;
+        shared.arrived.notify_waiters();
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.inner().held -= 1;
+    }
+}
+
+async fn answer(
+    State(shared): State<Arc<Shared>>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let body: Value = serde_json::from_slice(&body).unwrap_or_else(|error| json!({ "unreadable": error.to_string() }));
+    let path = uri.path_and_query().map_or_else(String::new, ToString::to_string);
+    let reply = {
+        let mut inner = shared.inner();
+        inner.requests.push(Request { path: path.clone(), headers, body: body.clone() });
+        inner.script.next()
+    };
+    shared.wait_while_held().await;
+    match reply {
+        Reply::Hang => std::future::pending().await,
+        reply => reply.response(script::Shape::of(&path), &body),
+    }
+}

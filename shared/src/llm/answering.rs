@@ -1,0 +1,51 @@
+//! Answers from passages by a model: what it says is held against what it was given.
+
+use rand::Rng;
+
+use super::{
+    Answered, Ask, Completion, LlmError, Usage,
+    chain::{Models, Prompt, Said},
+    citations, conversation, extractive, prompt,
+};
+
+/// Thoughts count too, where a model has some.
+const MAX_TOKENS: u32 = 3_000;
+
+/// Asks the models.
+pub(super) async fn answer(models: &Models, ask: &Ask<'_>) -> Answered {
+    if ask.passages.is_empty() {
+        // There is nothing to answer from: no model need say so.
+        let model = models.first_model().to_owned();
+        let nothing = Completion { answer: None, sources: Vec::new(), model, usage: Usage::default() };
+        return Answered { outcome: Ok(nothing), calls: Vec::new() };
+    }
+    let boundary = boundary();
+    let system = prompt::system(ask, &boundary);
+    let turns = prompt::turns(ask, &boundary);
+    let prompt = Prompt { system: &system, turns: &turns, tools: &[], max_tokens: MAX_TOKENS };
+    let outcome = models.ask(&prompt, ask.deadline).await;
+    let outcome_of = match outcome.said {
+        Ok((said, model, usage)) => Ok(checked(said, model, usage, ask)),
+        Err(LlmError::Failed(_)) if models.ends_extractive => {
+            Ok(extractive::answer(ask.question, ask.language, ask.passages))
+        }
+        Err(error) => Err(error),
+    };
+    Answered { outcome: outcome_of, calls: outcome.calls }
+}
+
+fn checked(said: Said, model: String, usage: Usage, ask: &Ask<'_>) -> Completion {
+    let text = if said.is_cut { conversation::whole_sentences(&said.text) } else { said.text };
+    let (answer, sources) = match citations::check(&text, ask) {
+        Some((answer, sources)) => (Some(answer), sources),
+        None => (None, Vec::new()),
+    };
+    Completion { answer, sources, model, usage }
+}
+
+/// A word that no document knows.
+fn boundary() -> String {
+    let mut bytes = [0_u8; 12];
+    rand::rng().fill_bytes(&mut bytes);
+    format!("§{}", hex::encode(bytes))
+}

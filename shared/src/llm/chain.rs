@@ -1,0 +1,295 @@
+//! The models that are asked one after the other: within one deadline, again where that helps, and never where it does
+//! not.
+
+use std::time::Duration;
+
+use http::HeaderValue;
+use rand::RngExt;
+use tokio::time::{Instant, sleep};
+
+use super::{
+    Call, CallStatus, LlmError, Tool, ToolCall, Turn, Usage,
+    circuit::Circuit,
+    openai_compatible,
+    prices::Prices,
+    transport::{Failure, Next, Transport},
+};
+use crate::logging;
+
+/// Calls to one model for one prompt.
+const ATTEMPTS: u32 = 3;
+/// The first wait before another attempt, without what the provider asks for; it doubles.
+const BACKOFF: Duration = Duration::from_millis(250);
+/// A provider that asks for more is not waited for.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// With less time than this left, nothing is asked.
+const LEAST: Duration = Duration::from_millis(200);
+/// The part of the remaining time that a model may take while others are left to be asked, in tenths.
+const SHARE: u32 = 6;
+
+/// A chain of models, and what they have in common.
+#[derive(Debug)]
+pub struct Models {
+    pub(super) providers: Vec<Endpoint>,
+    pub(super) transport: Transport,
+    pub(super) prices: Prices,
+    /// The longest that one call may take.
+    pub(super) call_timeout: Duration,
+    /// Whether passages are quoted without a model when no model answers.
+    pub(super) ends_extractive: bool,
+}
+
+/// A provider, with its models in the order in which they are asked.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    pub(super) name: &'static str,
+    pub(super) wire: Wire,
+    pub(super) base_url: String,
+    /// As the header's value, marked sensitive.
+    pub(super) key: Option<HeaderValue>,
+    pub(super) models: Vec<String>,
+    pub(super) circuit: Circuit,
+}
+
+/// Which shape a provider speaks.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Wire {
+    /// With the name of the field that limits a reply's length.
+    OpenAiCompatible { limit: &'static str },
+}
+
+/// What is asked of any model.
+#[derive(Debug)]
+pub(super) struct Prompt<'a> {
+    pub(super) system: &'a str,
+    /// Begins with the user, and alternates.
+    pub(super) turns: &'a [Turn],
+    pub(super) tools: &'a [Tool],
+    pub(super) max_tokens: u32,
+}
+
+/// What any model says.
+#[derive(Debug)]
+pub(super) struct Said {
+    pub(super) text: String,
+    pub(super) tool_calls: Vec<ToolCall>,
+    /// The reply ended because it was too long.
+    pub(super) is_cut: bool,
+}
+
+/// What came of a prompt.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    /// What was said, by which model, and what that took.
+    pub(super) said: Result<(Said, String, Usage), LlmError>,
+    pub(super) calls: Vec<Call>,
+}
+
+impl Models {
+    /// The name of the provider that is asked first.
+    pub(super) fn name(&self) -> &'static str {
+        self.providers.first().map_or("extractive", |provider| provider.name)
+    }
+
+    /// The model that is asked first.
+    pub(super) fn first_model(&self) -> &str {
+        self.providers.first().and_then(|provider| provider.models.first()).map_or("", String::as_str)
+    }
+
+    /// Asks one model after the other until one replies.
+    pub(super) async fn ask(&self, prompt: &Prompt<'_>, deadline: Instant) -> Outcome {
+        let mut calls = Vec::new();
+        let mut failure = Failure::TimedOut;
+        // With every circuit open, all are asked all the same: what is remembered here may be wrong.
+        for heeds_circuits in [true, false] {
+            let mut left: usize = self.providers.iter().map(|provider| provider.models.len()).sum();
+            'providers: for provider in &self.providers {
+                left = left.saturating_sub(provider.models.len());
+                if heeds_circuits && !provider.circuit.admits(Instant::now()) {
+                    continue;
+                }
+                let models = provider.models.len();
+                for (place, model) in provider.models.iter().enumerate() {
+                    let is_last = left == 0 && place + 1 == models;
+                    match self.try_model(provider, model, prompt, deadline, is_last, &mut calls).await {
+                        Ok((said, usage)) => return Outcome { said: Ok((said, model.clone(), usage)), calls },
+                        Err(Failure::Blocked(reason)) => {
+                            return Outcome { said: Err(LlmError::Blocked(reason)), calls };
+                        }
+                        Err(why) => {
+                            let next = why.next();
+                            failure = why;
+                            if next == Next::Provider {
+                                continue 'providers;
+                            }
+                        }
+                    }
+                }
+            }
+            if !calls.is_empty() {
+                break;
+            }
+        }
+        Outcome { said: Err(LlmError::Failed(failure)), calls }
+    }
+
+    /// Asks one model, several times where its failures are of the kind that passes.
+    async fn try_model(
+        &self,
+        provider: &Endpoint,
+        model: &str,
+        prompt: &Prompt<'_>,
+        deadline: Instant,
+        is_last: bool,
+        calls: &mut Vec<Call>,
+    ) -> Result<(Said, Usage), Failure> {
+        let remaining = deadline.saturating_duration_since(Instant::now());
+        let share = if is_last { remaining } else { remaining * SHARE / 10 };
+        let own_deadline = Instant::now() + share;
+        let mut attempt = 0;
+        loop {
+            let limit = own_deadline.saturating_duration_since(Instant::now());
+            if limit < LEAST {
+                return Err(Failure::TimedOut);
+            }
+            let failure = match self.call(provider, model, prompt, limit.min(self.call_timeout), calls).await {
+                Ok(said) => return Ok(said),
+                Err(failure) => failure,
+            };
+            attempt += 1;
+            let wait = pause(attempt, failure.retry_after());
+            let is_in_time = Instant::now() + wait + LEAST < own_deadline;
+            if failure.next() != Next::Retry || attempt >= ATTEMPTS || wait > LONGEST_WAIT || !is_in_time {
+                return Err(failure);
+            }
+            sleep(wait).await;
+        }
+    }
+
+    /// Makes one call, and keeps what the ledger wants to know of it.
+    async fn call(
+        &self,
+        provider: &Endpoint,
+        model: &str,
+        prompt: &Prompt<'_>,
+        limit: Duration,
+        calls: &mut Vec<Call>,
+    ) -> Result<(Said, Usage), Failure> {
+        let started = Instant::now();
+        let (said, usage) = provider.call(&self.transport, model, prompt, limit).await;
+        let said = said.and_then(|said| check(said, prompt.tools));
+        let latency_ms = i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX);
+        let status = said.as_ref().err().map_or(CallStatus::Ok, Failure::status);
+        match &said {
+            Err(failure) if failure.is_the_providers() => provider.circuit.failed(Instant::now()),
+            _ => provider.circuit.succeeded(),
+        }
+        if let Err(failure) = &said {
+            let error = logging::chain(failure);
+            tracing::warn!(provider = provider.name, model, latency_ms, error, "a call to a model failed");
+        }
+        calls.push(Call {
+            provider: provider.name,
+            model: model.to_owned(),
+            usage,
+            cost_micros: self.prices.cost_micros(model, usage),
+            latency_ms,
+            status,
+        });
+        said.map(|said| (said, usage))
+    }
+}
+
+impl Endpoint {
+    async fn call(
+        &self,
+        transport: &Transport,
+        model: &str,
+        prompt: &Prompt<'_>,
+        limit: Duration,
+    ) -> (Result<Said, Failure>, Usage) {
+        let (path, headers, body, read) = match self.wire {
+            Wire::OpenAiCompatible { limit } => (
+                openai_compatible::PATH.to_owned(),
+                openai_compatible::headers(self.key.as_ref()),
+                openai_compatible::body(model, prompt, limit),
+                openai_compatible::read,
+            ),
+        };
+        match transport.post(&format!("{}{path}", self.base_url), headers, &body, limit).await {
+            Ok(reply) => read(reply),
+            Err(failure) => (Err(failure), Usage::default()),
+        }
+    }
+}
+
+/// Refuses what nobody could use: silence, and calls of tools that were not given or with arguments that are no object.
+fn check(mut said: Said, tools: &[Tool]) -> Result<Said, Failure> {
+    said.text = without_thoughts(&said.text);
+    if said.tool_calls.iter().any(|call| tools.iter().all(|tool| tool.name != call.name)) {
+        return Err(Failure::Malformed("it calls a tool that there is not"));
+    }
+    if said.tool_calls.iter().any(|call| !call.arguments.is_object()) {
+        return Err(Failure::Malformed("its tool arguments are no object"));
+    }
+    if said.text.is_empty() && said.tool_calls.is_empty() { Err(Failure::Empty) } else { Ok(said) }
+}
+
+/// The text without what open models think aloud, and without characters that no database and no phone takes.
+fn without_thoughts(text: &str) -> String {
+    let trimmed = text.trim_start();
+    let spoken = match trimmed.strip_prefix("<think>") {
+        Some(thoughts) => thoughts.split_once("</think>").map_or("", |(_, spoken)| spoken),
+        None => trimmed,
+    };
+    let visible = spoken.chars().filter(|char| !char.is_control() || matches!(char, '\n' | '\t'));
+    visible.collect::<String>().trim().to_owned()
+}
+
+/// How long to wait before attempt `attempt + 1`: what the provider asks for, and a little more that is not the same
+/// for all who wait; otherwise anything up to the backoff, for the same reason.
+fn pause(attempt: u32, asked_for: Option<Duration>) -> Duration {
+    let backoff = BACKOFF * 2_u32.saturating_pow(attempt.saturating_sub(1));
+    let jitter = rand::rng().random_range(Duration::ZERO..=backoff);
+    asked_for.map_or(jitter, |asked_for| asked_for.saturating_add(jitter / 4))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn said(text: &str, tool_calls: Vec<ToolCall>) -> Said {
+        Said { text: text.to_owned(), tool_calls, is_cut: false }
+    }
+
+    #[test]
+    fn silence_and_unusable_calls_are_refused() {
+        let tools = [Tool { name: "hand_over", description: "", parameters: json!({}) }];
+        let call = |name: &str, arguments| ToolCall { name: name.to_owned(), arguments, thought_signature: None };
+        assert!(check(said("", vec![call("hand_over", json!({}))]), &tools).is_ok());
+        assert!(matches!(check(said(" \u{0}\n", vec![]), &tools), Err(Failure::Empty)));
+        for unusable in [call("rm_rf", json!({})), call("hand_over", json!("x")), call("hand_over", json!(null))] {
+            assert!(matches!(check(said("text", vec![unusable]), &tools), Err(Failure::Malformed(_))));
+        }
+    }
+
+    #[test]
+    fn thoughts_are_not_said() {
+        assert_eq!(without_thoughts("<think>Hm.\n</think>\n\nTrois jours.\u{0}"), "Trois jours.");
+        assert_eq!(without_thoughts("<think>It never ended"), "");
+        assert_eq!(without_thoughts("Use <think> wisely"), "Use <think> wisely");
+    }
+
+    #[test]
+    fn a_pause_grows_and_honours_what_is_asked_for() {
+        for _ in 0..100 {
+            assert!(pause(1, None) <= BACKOFF);
+            assert!(pause(2, None) <= BACKOFF * 2);
+            let asked = Duration::from_secs(2);
+            assert!((asked..asked + BACKOFF).contains(&pause(1, Some(asked))));
+            assert!(pause(1, Some(Duration::MAX)) > LONGEST_WAIT);
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Which models a deployment uses, and in which order.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+use super::{
+    Provider,
+    chain::{Endpoint, Models, Wire},
+    circuit::Circuit,
+    prices::Prices,
+    transport::Transport,
+};
+use crate::settings::Settings;
+
+/// Of which LLM_PROVIDER is one, and of which LLM_FALLBACKS are several.
+const NAMES: &str = "extractive, groq, deepseek, openai";
+/// What OpenAI's own API is called; everybody else's limits a reply by `max_tokens`.
+const OPENAI: &str = "https://api.openai.com/v1";
+
+/// A provider that there is, with the names of its settings. Names of models die every few months: these are only what
+/// is used where a deployment names none.
+struct Known {
+    name: &'static str,
+    base_url: (&'static str, &'static str),
+    key: &'static str,
+    models: (&'static str, &'static [&'static str]),
+    wire: Wire,
+}
+
+const KNOWN: [Known; 3] = [
+    Known {
+        name: "groq",
+        base_url: ("GROQ_BASE_URL", "https://api.groq.com/openai/v1"),
+        key: "GROQ_API_KEY",
+        models: ("GROQ_MODELS", &["openai/gpt-oss-120b", "qwen/qwen3.6-27b"]),
+        wire: Wire::OpenAiCompatible { limit: "max_completion_tokens" },
+    },
+    Known {
+        name: "deepseek",
+        base_url: ("DEEPSEEK_BASE_URL", "https://api.deepseek.com"),
+        key: "DEEPSEEK_API_KEY",
+        models: ("DEEPSEEK_MODELS", &["deepseek-flash", "deepseek-v4-pro"]),
+        wire: Wire::OpenAiCompatible { limit: "max_tokens" },
+    },
+    Known {
+        name: "openai",
+        base_url: ("OPENAI_BASE_URL", OPENAI),
+        key: "OPENAI_API_KEY",
+        // Of which server, OPENAI_BASE_URL says: there is no name that all of them know.
+        models: ("OPENAI_MODELS", &[]),
+        wire: Wire::OpenAiCompatible { limit: "max_tokens" },
+    },
+];
+
+impl Provider {
+    /// Reads LLM_PROVIDER, LLM_FALLBACKS, LLM_CALL_TIMEOUT_S, LLM_PRICES, and of each provider its key, base URL and
+    /// models.
+    pub fn read(settings: &mut Settings) -> Self {
+        let first = settings.text("LLM_PROVIDER", "extractive");
+        let mut wanted = settings.list("LLM_FALLBACKS");
+        if first == "extractive" && !wanted.is_empty() {
+            settings.problem("LLM_FALLBACKS is set, but LLM_PROVIDER is extractive, which never fails");
+        }
+        wanted.insert(0, first);
+        let prices = Prices::read(settings);
+        let call_timeout = settings.seconds("LLM_CALL_TIMEOUT_S", 20);
+        // All of them: a name that was not asked for would be unknown to whoever compares settings with the template.
+        let known = KNOWN.map(|known| (known.name, known.read(settings)));
+        let mut providers: Vec<Endpoint> = Vec::new();
+        let mut ends_extractive = false;
+        let mut known: Vec<_> = known.into_iter().collect();
+        for name in wanted {
+            if name == "extractive" {
+                ends_extractive = true;
+            } else if ends_extractive {
+                settings.problem("LLM_FALLBACKS goes on after extractive, which never fails");
+            } else if let Some(at) = known.iter().position(|(known, _)| *known == name) {
+                let (_, read) = known.swap_remove(at);
+                read.problems.iter().for_each(|problem| settings.problem(problem));
+                providers.push(read.endpoint);
+            } else if providers.iter().any(|provider| provider.name == name) {
+                settings.problem(format_args!("LLM_FALLBACKS names {name} twice"));
+            } else {
+                // Not repeated: somebody may have put a key in the wrong line.
+                settings.problem(format_args!("LLM_PROVIDER and LLM_FALLBACKS name something else than {NAMES}"));
+            }
+        }
+        if providers.is_empty() {
+            return Self::Extractive;
+        }
+        Self::Models(Arc::new(Models { providers, transport: Transport::new(), prices, call_timeout, ends_extractive }))
+    }
+}
+
+/// A provider as the settings have it, and what is wrong with it, should it be used.
+struct Read {
+    endpoint: Endpoint,
+    problems: Vec<String>,
+}
+
+impl Known {
+    fn read(self, settings: &mut Settings) -> Read {
+        let Self { name, base_url: (base_url, default), key, models: (models, default_models), wire } = self;
+        let base_url = settings.optional_url(base_url).unwrap_or_else(|| default.to_owned());
+        let is_its_own = base_url == default;
+        let secret = settings.optional(key);
+        let mut named = settings.list(models);
+        if named.is_empty() {
+            named = default_models.iter().map(|model| (*model).to_owned()).collect();
+        }
+        let mut problems = Vec::new();
+        // A server of one's own may want no key.
+        if secret.is_none() && (is_its_own || name != "openai") {
+            problems.push(format!("{key} is missing"));
+        }
+        if named.is_empty() {
+            problems.push(format!("{models} is missing"));
+        }
+        let header = secret.map(|secret| header(&secret, wire));
+        if header.as_ref().is_some_and(Option::is_none) {
+            problems.push(format!("{key} has characters that no key has"));
+        }
+        let wire = match wire {
+            Wire::OpenAiCompatible { .. } if base_url == OPENAI => {
+                Wire::OpenAiCompatible { limit: "max_completion_tokens" }
+            }
+            wire => wire,
+        };
+        let endpoint =
+            Endpoint { name, wire, base_url, key: header.flatten(), models: named, circuit: Circuit::default() };
+        Read { endpoint, problems }
+    }
+}
+
+/// The key as its header has it; never shown by `Debug`.
+fn header(key: &str, wire: Wire) -> Option<HeaderValue> {
+    let text = match wire {
+        Wire::OpenAiCompatible { .. } => format!("Bearer {key}"),
+    };
+    let mut value = HeaderValue::try_from(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> (Provider, Result<(), String>) {
+        let map = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut settings = Settings::new(map);
+        let provider = Provider::read(&mut settings);
+        (provider, settings.finish().map_err(|error| error.to_string()))
+    }
+
+    fn names(provider: &Provider) -> Vec<(&'static str, Vec<String>)> {
+        match provider {
+            Provider::Extractive => Vec::new(),
+            Provider::Models(models) => {
+                models.providers.iter().map(|provider| (provider.name, provider.models.clone())).collect()
+            }
+        }
+    }
+
+    #[test]
+    fn without_settings_no_model_is_asked() {
+        let (provider, problems) = read(&[]);
+        problems.unwrap();
+        assert_eq!((provider.name(), provider.is_a_model()), ("extractive", false));
+    }
+
+    #[test]
+    fn a_chain_keeps_its_order_and_models_are_settings() {
+        let (provider, problems) = read(&[
+            ("LLM_PROVIDER", "openai"),
+            ("LLM_FALLBACKS", "groq, extractive"),
+            ("OPENAI_BASE_URL", "http://127.0.0.1:11434/v1/"),
+            ("OPENAI_MODELS", "llama4:8b, phi5"),
+            ("GROQ_API_KEY", "gsk_test"),
+        ]);
+        problems.unwrap();
+        assert_eq!((provider.name(), provider.is_a_model()), ("openai", true));
+        let names = names(&provider);
+        assert_eq!(names[0], ("openai", vec!["llama4:8b".to_owned(), "phi5".to_owned()]));
+        assert_eq!(names[1].0, "groq");
+        assert!(!format!("{provider:?}").contains("gsk_test"), "{provider:?}");
+    }
+
+    #[test]
+    fn what_a_chain_needs_is_told_and_nothing_is_repeated() {
+        for (pairs, expected) in [
+            (&[("LLM_PROVIDER", "groq")][..], "GROQ_API_KEY is missing"),
+            (&[("LLM_PROVIDER", "openai")], "OPENAI_API_KEY is missing; OPENAI_MODELS is missing"),
+            (&[("LLM_PROVIDER", "sk-1234")], "LLM_PROVIDER and LLM_FALLBACKS name something else than"),
+            (&[("LLM_PROVIDER", "groq"), ("GROQ_API_KEY", "a\u{7}")], "GROQ_API_KEY has characters"),
+            (
+                &[("LLM_FALLBACKS", "groq"), ("GROQ_API_KEY", "k")],
+                "LLM_FALLBACKS is set, but LLM_PROVIDER is extractive",
+            ),
+            (&[("LLM_PROVIDER", "groq"), ("LLM_FALLBACKS", "groq"), ("GROQ_API_KEY", "k")], "names groq twice"),
+        ] {
+            let problem = read(pairs).1.unwrap_err();
+            assert!(problem.contains(expected) && !problem.contains("1234"), "{problem}");
+        }
+    }
+}
