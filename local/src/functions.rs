@@ -12,10 +12,12 @@ pub const ALL: &[Function] = &[
     health::FUNCTION,
     ingest_worker::FUNCTION,
     maintenance::FUNCTION,
+    manychat_webhook::FUNCTION,
     migrate::FUNCTION,
     privacy::FUNCTION,
     query::FUNCTION,
     quota::FUNCTION,
+    reply_worker::FUNCTION,
 ];
 
 /// Finds a function by its name in template.yaml.

@@ -21,11 +21,12 @@ const DESCRIPTION: &str = "A WhatsApp assistant that answers from its tenants' d
     sentence and the request's id. Times are RFC 3339 in UTC.";
 
 /// The groups of the operations, in the order in which one meets them.
-const TAGS: [(&str, &str); 7] = [
+const TAGS: [(&str, &str); 8] = [
     ("auth", "Accounts, and the tokens that everything else asks for."),
     ("quota", "How many questions are left."),
     ("documents", "The PDFs that answers are taken from."),
     ("query", "Questions, answered from the documents with the page."),
+    ("webhooks", "What other systems call."),
     ("privacy", "Who did what to the company's data."),
     ("health", "Whether the API is up."),
     ("docs", "This document, and a page to read and try it."),
@@ -93,6 +94,11 @@ pub fn document() -> Result<String> {
                 "description": "The `access_token` of `POST /api/v1/auth/login`, or one of the Supabase project. The \
                     name in an operation's requirement is the least role that may call it: `user`, a person; \
                     `support_user`, a member of the company; `account_user`, its owner; `service`, another back end.",
+            }, "manychat": {
+                "type": "apiKey",
+                "in": "header",
+                "name": "X-Webhook-Secret",
+                "description": "The company's webhook secret, which its ManyChat bot sends.",
             } },
         },
     });
@@ -132,6 +138,7 @@ fn complete(path: &str, operation: &mut Value) -> Result<()> {
         operation["security"].as_array().ok_or_else(|| anyhow!("use shared::routes!: it says who may call"))?;
     let role = scopes.iter().find_map(|one| one["bearer"].as_array()).map(|roles| roles.first().cloned());
     let is_public = scopes.iter().any(|one| one == &json!({}));
+    let is_webhook = role.is_none() && !is_public;
     let is_of_a_company =
         matches!(role.as_ref().and_then(Option::as_ref), Some(Value::String(role)) if role.ends_with("_user"));
     let is_counted = operation[RATE_LIMIT].is_string();
@@ -160,9 +167,9 @@ fn complete(path: &str, operation: &mut Value) -> Result<()> {
         (500, true),
         (429, is_counted),
         (503, is_counted || role.is_some()),
-        (401, role.is_some()),
+        (401, role.is_some() || is_webhook),
         // A token of the wrong kind: of a service where a person is asked for, of another role, of a closed company.
-        (403, matches!(role, Some(Some(_)))),
+        (403, matches!(role, Some(Some(_))) || is_webhook),
         (404, is_of_a_company || path.contains('{')),
         (422, is_of_a_company || takes("query") || has_key),
         (409, has_key),
@@ -232,7 +239,7 @@ fn name(error: &ApiError) -> String {
 fn response(error: &ApiError) -> Value {
     let about = match error.status.as_u16() {
         400 => "The request cannot be read",
-        401 => "No token, or none that counts",
+        401 => "No token or secret, or none that counts",
         402 => "The quota is used up, or the plan's limit reached; `details` holds the state",
         403 => "The role is too low, or the company is suspended (`tenant_suspended`) or deleted (`tenant_deleted`)",
         404 => "Unknown, or somebody else's",

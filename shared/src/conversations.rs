@@ -5,17 +5,23 @@
 //! transaction is held across a call to the outside. Whatever a worker commits, it commits only while the lease is its.
 
 mod list;
+pub mod words;
 
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{db::TenantTx, error::ApiError, manychat::inbound::Inbound, text::Language};
+use crate::{
+    db::{SystemTx, TenantTx},
+    error::ApiError,
+    manychat::inbound::Inbound,
+    text::Language,
+};
 
 pub use list::{ConversationListing, list};
 
@@ -131,8 +137,6 @@ pub struct Assistant {
     pub business_hours: Option<Value>,
     /// How long a person keeps a conversation without a word.
     pub handover: Duration,
-    /// Of the company, an IANA name.
-    pub timezone: String,
     /// Of its prices.
     pub currency: String,
     /// Whether it sells (LIVE) rather than answers from documents (RAG).
@@ -200,6 +204,8 @@ pub struct Lease {
     pub next_send_at: DateTime<Utc>,
     /// The database's clock at that moment.
     pub now: DateTime<Utc>,
+    /// The same on the company's wall.
+    pub local_now: NaiveDateTime,
 }
 
 /// What a worker finds.
@@ -236,7 +242,7 @@ pub async fn take(tx: &mut TenantTx, conversation: Uuid, lease: Duration) -> sql
             config.ai_name, config.company_name, config.language as default_language, config.prompt_rag,
             config.prompt_botlive_groq_70b, config.prompt_botlive_deepseek_v3, config.show_sources,
             config.unsupported_messages, config.outside_hours, config.handover_keywords, config.business_hours,
-            config.handover_minutes, tenant.timezone, tenant.currency, tenant.manychat_api_key, tenant.user_id,
+            config.handover_minutes, tenant.currency, tenant.manychat_api_key, tenant.user_id,
             tenant.suspended_at is not null or tenant.deleted_at is not null as "is_closed!",
             exists (
                 select from bot_sessions session
@@ -250,7 +256,7 @@ pub async fn take(tx: &mut TenantTx, conversation: Uuid, lease: Duration) -> sql
                 where job.customer_id = $1 and job.kind = 'reply'
                   and job.payload ->> 'conversation_id' = leased.id::text
             ) as job_version,
-            now() as "now!"
+            now() as "now!", now() at time zone tenant.timezone as "local_now!"
         from leased
         join customers tenant on tenant.id = leased.customer_id
         join company_mapping mapping on mapping.uuid = tenant.id
@@ -313,7 +319,6 @@ pub async fn take(tx: &mut TenantTx, conversation: Uuid, lease: Duration) -> sql
             handover_keywords: row.handover_keywords,
             business_hours: row.business_hours,
             handover: Duration::from_secs(minutes * 60),
-            timezone: row.timezone,
             currency: row.currency,
             is_live: row.is_live,
             manychat_key: row.manychat_api_key,
@@ -323,6 +328,7 @@ pub async fn take(tx: &mut TenantTx, conversation: Uuid, lease: Duration) -> sql
         has_outbox: row.has_outbox,
         next_send_at: row.next_send_at,
         now: row.now,
+        local_now: row.local_now,
     })))
 }
 
@@ -397,6 +403,14 @@ pub enum Next {
     Done,
     /// Something, not before that time.
     At(DateTime<Utc>),
+}
+
+/// Gives the lease back, and leaves the job as it is.
+///
+/// # Errors
+/// The database's; the lease then runs out by itself.
+pub async fn let_go(tx: &mut TenantTx, lease: &Lease) -> sqlx::Result<()> {
+    give_up_lease(tx, lease.conversation.id, lease.token).await
 }
 
 /// Gives the lease back, and ends the job or makes it due again.
@@ -489,6 +503,29 @@ pub async fn make_due(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<()>
                 updated_at = clock_timestamp()
         "#,
         tx.tenant(),
+        conversation
+    )
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
+/// Gives up what waits in a conversation whose worker failed again and again; the tenant sees it.
+///
+/// # Errors
+/// The database's.
+pub async fn give_up(tx: &mut SystemTx, tenant: Uuid, conversation: Uuid) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        with skipped as (
+            update messages set skipped_reason = 'failed'
+            where customer_id = $1 and conversation_id = $2
+              and direction = 'inbound' and answered_by is null and skipped_reason is null
+        )
+        insert into activities (company_id, conversation_id, type, title, status)
+        values ($1, $2, 'bot_failed', 'The bot could not answer a contact', 'error')
+        "#,
+        tenant,
         conversation
     )
     .execute(tx)

@@ -24,6 +24,9 @@ pub struct ReplyMessage {
     pub customer_id: Uuid,
     /// The conversation.
     pub conversation_id: Uuid,
+    /// The message that came in; none where something else made the conversation due.
+    #[serde(default)]
+    pub message_id: Option<Uuid>,
 }
 
 /// A job that is due.

@@ -235,6 +235,31 @@ pub async fn change(tx: &mut TenantTx, conversation: Uuid, order: Uuid, draft: &
     Ok(changed)
 }
 
+/// Cancels an order for its contact, who may still change it; `None` when it may not any more.
+///
+/// # Errors
+/// The database's.
+pub async fn cancel(tx: &mut TenantTx, conversation: Uuid, order: Uuid) -> sqlx::Result<Option<Order>> {
+    let before = revenue_off(tx, order).await?;
+    let cancelled = sqlx::query_as!(
+        Order,
+        r#"
+        update orders set status = 'cancelled', updated_at = now()
+        where company_id = $1 and conversation_id = $2 and id = $3 and status in ('pending', 'confirmed')
+        returning id, conversation_id, items, (total_amount * 100)::bigint as "total_cents!", currency, status
+        "#,
+        tx.tenant(),
+        conversation,
+        order
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    if cancelled.is_some() {
+        add_revenue(tx, -before).await?;
+    }
+    Ok(cancelled)
+}
+
 /// What an order counts as revenue now, in hundredths: from `confirmed` on.
 async fn revenue_off(tx: &mut TenantTx, order: Uuid) -> sqlx::Result<i64> {
     let counted = sqlx::query_scalar!(

@@ -1,11 +1,15 @@
 //! Queues: standard SQS queues that carry the ids of jobs; order and truth are in the database.
 
+mod records;
+
 use std::time::Duration;
 
 use aws_sdk_sqs::{Client, error::DisplayErrorContext};
 use serde::Serialize;
 
 use crate::{aws, error::ApiError, settings::Settings};
+
+pub use records::{Record, records};
 
 /// SQS's own limit.
 const LONGEST_DELAY_S: i32 = 900;

@@ -1,8 +1,9 @@
-//! What the tenant's bot did and what it cost: `bot_usage`, one row a day in the tenant's timezone.
+//! What the tenant's bot did and what it cost: `bot_usage`, one row a day in the tenant's timezone, and `llm_calls`, one
+//! row a call of a model.
 
 use uuid::Uuid;
 
-use crate::db::TenantTx;
+use crate::{db::TenantTx, llm::Call};
 
 /// What is added to a day.
 #[derive(Debug, Clone, Copy, Default)]
@@ -103,4 +104,39 @@ pub async fn note_blocked(tx: &mut TenantTx) -> sqlx::Result<Blocked> {
     )
     .fetch_one(tx)
     .await
+}
+
+/// Writes calls of models into the ledger, those that failed too.
+///
+/// # Errors
+/// The database's.
+pub async fn record_calls(
+    tx: &mut TenantTx,
+    conversation: Option<Uuid>,
+    purpose: &'static str,
+    calls: &[Call],
+) -> sqlx::Result<()> {
+    let tokens = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
+    for call in calls {
+        sqlx::query!(
+            r#"
+            insert into llm_calls (customer_id, conversation_id, purpose, provider, model, prompt_tokens,
+                completion_tokens, cost_micros, latency_ms, status)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+            "#,
+            tx.tenant(),
+            conversation,
+            purpose,
+            call.provider,
+            call.model,
+            tokens(call.usage.prompt_tokens),
+            tokens(call.usage.completion_tokens),
+            call.cost_micros,
+            call.latency_ms,
+            call.status.as_str()
+        )
+        .execute(&mut *tx)
+        .await?;
+    }
+    Ok(())
 }

@@ -12,7 +12,7 @@ use shared::{
     text,
 };
 
-use crate::{Deps, records::Target};
+use crate::{Deps, notices::Target};
 
 /// Chunks that are embedded and stored together: a batch is what a kill can lose.
 const BATCH: usize = 32;

@@ -2,7 +2,7 @@
 //! retries, from one queue; a record that fails is delivered again alone.
 
 mod ingest;
-mod records;
+mod notices;
 
 use std::time::Duration;
 
@@ -13,13 +13,11 @@ use shared::{
     function::{BoxError, EventFunction, Function},
     logging,
     pdf::Extractor,
-    queue::Queue,
+    queue::{Queue, Record, records},
     settings::Settings,
     storage::Storage,
 };
 use tracing::Instrument;
-
-use crate::records::Record;
 
 /// The function.
 pub const FUNCTION: Function = Function::event::<Deps>();
@@ -52,7 +50,7 @@ impl EventFunction for Deps {
 
     async fn handle(&self, event: Value) -> Result<Value, BoxError> {
         let mut failures = Vec::new();
-        for record in records::of(&event)? {
+        for record in records(&event)? {
             let span =
                 tracing::error_span!("record", message_id = record.message_id, tenant_id = tracing::field::Empty);
             if let Err(error) = self.take(&record).instrument(span.clone()).await {
@@ -68,7 +66,7 @@ impl EventFunction for Deps {
 
 impl Deps {
     async fn take(&self, record: &Record<'_>) -> Result<(), BoxError> {
-        for document in record.documents()? {
+        for document in notices::documents(record.body)? {
             tracing::Span::current().record("tenant_id", tracing::field::display(document.tenant));
             self.ingest(document, record.attempt).await?;
         }

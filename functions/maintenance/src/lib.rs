@@ -3,12 +3,13 @@
 
 use serde_json::{Value, json};
 use shared::{
+    conversations,
     db::SystemDb,
     documents,
     error::ApiError,
     function::{BoxError, EventFunction, Function},
     idempotency,
-    jobs::{self, DueJob, JobMessage},
+    jobs::{self, DueJob, JobMessage, ReplyMessage},
     logging,
     queue::Queue,
     quota, rate_limits,
@@ -22,7 +23,7 @@ pub const FUNCTION: Function = Function::event::<Deps>();
 
 /// Rows a statement: what is left is taken by the next sweep.
 const BATCH: i64 = 200;
-/// An ingestion that was sent again this often will not succeed.
+/// What was sent again this often will not succeed.
 const MOST_ATTEMPTS: i32 = 12;
 
 /// What it needs.
@@ -31,6 +32,7 @@ pub struct Deps {
     db: SystemDb,
     storage: Storage,
     ingest_queue: Queue,
+    reply_queue: Queue,
 }
 
 impl EventFunction for Deps {
@@ -41,6 +43,7 @@ impl EventFunction for Deps {
             db: SystemDb::read(settings).patient(),
             storage: Storage::read(settings),
             ingest_queue: Queue::read(settings, "INGEST_QUEUE_URL"),
+            reply_queue: Queue::read(settings, "REPLY_QUEUE_URL"),
         }
     }
 
@@ -78,6 +81,7 @@ impl Deps {
         for job in due {
             let done = match job.kind.as_str() {
                 "ingest" => self.take_up_ingestion(&job).await,
+                "reply" => self.take_up_reply(&job).await,
                 "delete_object" => self.delete_object(&job).await,
                 _ => Err("a job of an unknown kind".into()),
             };
@@ -114,6 +118,21 @@ impl Deps {
                 .await?;
             return self.end(job, Some("not uploaded")).await;
         }
+        Ok(())
+    }
+
+    /// A conversation in which something waits and nobody looks: its worker ends the job.
+    async fn take_up_reply(&self, job: &DueJob) -> Result<(), BoxError> {
+        let (tenant, conversation) =
+            (job.customer_id, job.payload["conversation_id"].as_str().unwrap_or_default().parse()?);
+        if job.attempts > MOST_ATTEMPTS {
+            self.db
+                .system(async |tx| Ok::<_, ApiError>(conversations::give_up(tx, tenant, conversation).await?))
+                .await?;
+            return self.end(job, Some("given up")).await;
+        }
+        let message = ReplyMessage { customer_id: tenant, conversation_id: conversation, message_id: None };
+        self.reply_queue.send(&message).await?;
         Ok(())
     }
 

@@ -36,6 +36,8 @@ enum Access {
     Member,
     /// Its owner.
     Owner,
+    /// The company's ManyChat bot, by its secret.
+    ManyChat,
 }
 
 impl Access {
@@ -43,6 +45,9 @@ impl Access {
         let requirements = operation["security"].as_array().expect("an operation says whom it is for");
         if requirements.is_empty() || requirements.contains(&json!({})) {
             return Self::Public;
+        }
+        if requirements.iter().any(|one| one.get("manychat").is_some()) {
+            return Self::ManyChat;
         }
         let roles: Vec<_> = requirements.iter().flat_map(|one| one["bearer"].as_array().unwrap()).collect();
         match roles.iter().map(|role| role.as_str().unwrap()).collect::<Vec<_>>()[..] {
@@ -56,6 +61,11 @@ impl Access {
 
     fn is_of_a_company(self) -> bool {
         matches!(self, Self::Member | Self::Owner)
+    }
+
+    /// What somebody without anything is told.
+    fn missing(self) -> &'static str {
+        if self == Self::ManyChat { "invalid_webhook_secret" } else { "unauthorized" }
     }
 }
 
@@ -161,6 +171,7 @@ fn example(document: &Value, media: &Value) -> Option<Value> {
 struct Furnished {
     owner: Tenant,
     support: Tenant,
+    webhook_secret: String,
     /// By the path before the parameter, and the parameter.
     ids: BTreeMap<(String, String), Uuid>,
 }
@@ -170,6 +181,7 @@ impl Furnished {
         let owner = app.sign_up("Comptoir Baobab").await;
         let support = app.sign_up_support(&owner).await;
         app.announce(&owner, "guide.pdf", 100).await;
+        let webhook_secret = app.webhook_secret(&owner).await;
         let mut ids = BTreeMap::new();
         for operation in operations {
             for (at, segment) in operation.path.split('/').enumerate().filter(|(_, segment)| segment.starts_with('{')) {
@@ -186,7 +198,7 @@ impl Furnished {
                 }
             }
         }
-        Self { owner, support, ids }
+        Self { owner, support, webhook_secret, ids }
     }
 
     /// Every row that the database keeps for the tenant, table by table.
@@ -272,7 +284,7 @@ async fn without_a_token_that_counts_only_the_public_operations_open() {
         }
         for (who, answer) in answers {
             if !is_public {
-                operation.refuses(who, answer, 401, "unauthorized");
+                operation.refuses(who, answer, 401, operation.access.missing());
                 continue;
             }
             operation.is_documented(who, &answer);
@@ -311,6 +323,20 @@ async fn who_is_not_meant_is_refused_and_changes_nothing() {
             operation.refuses("another owner who names no company", unknown.await, 404, "not_found");
             refused += 3;
         }
+        if operation.access == Access::ManyChat {
+            let wrong = call().header("x-webhook-secret", "whs_wrong");
+            operation.refuses("a wrong secret", wrong.await, 401, "invalid_webhook_secret");
+            operation.refuses("the owner", call().by(&victim.owner).await, 401, "invalid_webhook_secret");
+            app.sql(&format!(
+                "insert into webhook_secrets (customer_id, sha256, expires_at) values ('{}', \
+                sha256('old secret'), now() - interval '1 second')",
+                other.owner.customer_id
+            ))
+            .await;
+            let expired = call().header("x-webhook-secret", "old secret");
+            operation.refuses("an expired secret", expired.await, 401, "invalid_webhook_secret");
+            refused += 3;
+        }
         if operation.access == Access::Token {
             operation.refuses("a user of no company", call().by(&homeless).await, 404, "not_found");
             refused += 1;
@@ -336,6 +362,10 @@ async fn companies_out_of_use_are_closed_to_their_members() {
     for (column, code) in [("suspended_at", "tenant_suspended"), ("deleted_at", "tenant_deleted")] {
         app.sql(&format!("update customers set {column} = now() where id = '{}'", closed.owner.customer_id)).await;
         let before = closed.rows(&app).await;
+        for operation in all.iter().filter(|operation| operation.access == Access::ManyChat) {
+            let call = operation.call(&app, &closed).header("x-webhook-secret", &closed.webhook_secret);
+            operation.refuses("its ManyChat bot", call.await, 403, code);
+        }
         for operation in all.iter().filter(|operation| operation.access.is_of_a_company()) {
             for (who, token) in [("the owner", &closed.owner), ("a support user", &closed.support)] {
                 operation.refuses(who, operation.call(&app, &closed).by(token).await, 403, code);
@@ -352,6 +382,12 @@ async fn who_is_meant_is_let_in() {
     let all = Operation::all();
     for operation in all.iter().filter(|operation| operation.access != Access::Public) {
         // A tenant for each call, since some end sessions or delete what others ask for.
+        if operation.access == Access::ManyChat {
+            let tenant = Furnished::make(&app, &all).await;
+            let call = operation.call(&app, &tenant).header("x-webhook-secret", &tenant.webhook_secret);
+            operation.lets_in("its ManyChat bot", &call.await);
+            continue;
+        }
         let is_for_support = match operation.access {
             Access::Owner => false,
             // The handler judges by whose id is in the path, and that is the owner's.

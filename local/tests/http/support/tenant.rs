@@ -69,6 +69,16 @@ impl App {
         token
     }
 
+    /// Writes a webhook secret of a tenant and returns it.
+    pub(crate) async fn webhook_secret(&self, owner: &Tenant) -> String {
+        let secret = format!("whs_{}", Uuid::new_v4().simple());
+        let customer = owner.customer_id;
+        let insert =
+            format!("insert into webhook_secrets (customer_id, sha256) values ('{customer}', sha256('{secret}'))");
+        self.sql(&insert).await;
+        secret
+    }
+
     /// Signs in.
     pub(crate) async fn log_in(&self, email: &str, password: &str) -> super::Answer {
         self.post("/api/v1/auth/login").json(&json!({ "email": email, "password": password })).await

@@ -6,41 +6,11 @@ use serde_json::Value;
 use shared::{function::BoxError, jobs::JobMessage, storage};
 use uuid::Uuid;
 
-/// One message of a batch.
-#[derive(Debug)]
-pub(crate) struct Record<'e> {
-    pub(crate) message_id: &'e str,
-    pub(crate) receipt_handle: &'e str,
-    /// From 1.
-    pub(crate) attempt: u32,
-    body: &'e str,
-}
-
 /// A document to ingest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) tenant: Uuid,
     pub(crate) document: Uuid,
-}
-
-/// The messages of an event.
-///
-/// # Errors
-/// An event that is not one of a queue: there is no record to fail alone.
-pub(crate) fn of(event: &Value) -> Result<Vec<Record<'_>>, BoxError> {
-    let records = event["Records"].as_array().ok_or("not an event of a queue")?;
-    Ok(records
-        .iter()
-        .map(|record| Record {
-            message_id: record["messageId"].as_str().unwrap_or_default(),
-            receipt_handle: record["receiptHandle"].as_str().unwrap_or_default(),
-            attempt: record["attributes"]["ApproximateReceiveCount"]
-                .as_str()
-                .and_then(|count| count.parse().ok())
-                .unwrap_or(1),
-            body: record["body"].as_str().unwrap_or_default(),
-        })
-        .collect())
 }
 
 /// An S3 event notification, as far as it matters.
@@ -65,20 +35,18 @@ struct S3Object {
     key: String,
 }
 
-impl Record<'_> {
-    /// The documents that the message is about. None for S3's test event, and for objects that are no documents.
-    pub(crate) fn documents(&self) -> Result<Vec<Target>, BoxError> {
-        let body: Value = serde_json::from_str(self.body)?;
-        if body["Event"] == "s3:TestEvent" {
-            return Ok(Vec::new());
-        }
-        if body["Records"].is_array() {
-            let event = S3Event::deserialize(body)?;
-            return Ok(event.records.iter().filter_map(|record| target(&record.s3.object.key)).collect());
-        }
-        let job = JobMessage::deserialize(body)?;
-        Ok(vec![Target { tenant: job.customer_id, document: job.document_id }])
+/// The documents that a message is about. None for S3's test event, and for objects that are no documents.
+pub(crate) fn documents(body: &str) -> Result<Vec<Target>, BoxError> {
+    let body: Value = serde_json::from_str(body)?;
+    if body["Event"] == "s3:TestEvent" {
+        return Ok(Vec::new());
     }
+    if body["Records"].is_array() {
+        let event = S3Event::deserialize(body)?;
+        return Ok(event.records.iter().filter_map(|record| target(&record.s3.object.key)).collect());
+    }
+    let job = JobMessage::deserialize(body)?;
+    Ok(vec![Target { tenant: job.customer_id, document: job.document_id }])
 }
 
 /// Keys in S3 events are encoded as form fields are: `%2F` for a slash, `+` for a space.
@@ -102,9 +70,7 @@ mod tests {
     const DOCUMENT: &str = "01939f2c-345a-7a57-9a43-2f6e6f0f6f02";
 
     fn documents(body: &Value) -> Result<Vec<Target>, BoxError> {
-        let event = json!({ "Records": [{ "messageId": "1", "body": body.to_string() }] });
-        let records = of(&event)?;
-        records[0].documents()
+        super::documents(&body.to_string())
     }
 
     #[test]
@@ -126,8 +92,7 @@ mod tests {
 
     #[test]
     fn poison_fails_alone() {
-        let event = json!({ "Records": [{ "messageId": "1", "body": "{" }, { "messageId": "2", "body": "[]" }] });
-        assert!(of(&event).unwrap().iter().all(|record| record.documents().is_err()));
-        assert!(of(&json!({})).is_err());
+        assert!(super::documents("{").is_err());
+        assert!(super::documents("[]").is_err());
     }
 }

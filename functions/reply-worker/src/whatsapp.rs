@@ -1,0 +1,114 @@
+//! Markdown, as models write it, in the few marks that WhatsApp knows: `*bold*`, `_italic_`, `~struck~`, lists and quotes.
+
+/// Makes a text fit for WhatsApp: headings and strong words become bold, links show where they lead, tables become
+/// lines.
+pub(crate) fn formatted(text: &str) -> String {
+    let mut lines = Vec::<String>::new();
+    let mut is_code = false;
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            is_code = !is_code;
+            continue;
+        }
+        if is_code {
+            lines.push(line.to_owned());
+        } else if let Some(line) = self::line(line) {
+            lines.push(line);
+        }
+    }
+    let mut text = String::new();
+    let mut blank = 0;
+    for line in lines {
+        blank = if line.trim().is_empty() { blank + 1 } else { 0 };
+        if blank < 2 {
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+    }
+    text.trim().to_owned()
+}
+
+/// One line; `None` for a table's ruler.
+fn line(line: &str) -> Option<String> {
+    let trimmed = line.trim();
+    if is_ruler(trimmed) {
+        return None;
+    }
+    let heading = trimmed.trim_start_matches('#');
+    if heading.len() < trimmed.len() && trimmed.len() - heading.len() <= 6 && heading.starts_with(' ') {
+        let heading = inline(heading.trim().trim_end_matches('#').trim()).replace('*', "");
+        return Some(format!("*{heading}*"));
+    }
+    if trimmed.len() > 1 && trimmed.starts_with('|') && trimmed.ends_with('|') {
+        let cells = trimmed.trim_matches('|').split('|').map(|cell| inline(cell.trim()));
+        return Some(cells.filter(|cell| !cell.is_empty()).collect::<Vec<_>>().join(" – "));
+    }
+    // A star that begins a list would begin bold letters.
+    let indent = &line[..line.len() - line.trim_start().len()];
+    match trimmed.strip_prefix("* ").or_else(|| trimmed.strip_prefix("+ ")) {
+        Some(item) => Some(format!("{indent}- {}", inline(item))),
+        None => Some(format!("{indent}{}", inline(trimmed))),
+    }
+}
+
+/// `---`, or the line under a table's head.
+fn is_ruler(line: &str) -> bool {
+    line.len() >= 3 && line.contains('-') && line.chars().all(|letter| matches!(letter, '-' | '|' | ':' | ' '))
+        || (line.len() >= 3 && line.chars().all(|letter| letter == '*' || letter == '_'))
+}
+
+/// Strong words, struck words and links.
+fn inline(text: &str) -> String {
+    let text = text.replace("***", "**").replace("**", "*").replace("__", "*").replace("~~", "~");
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some(start) = rest.find('[') {
+        let (before, link) = rest.split_at(start);
+        out.push_str(before.strip_suffix('!').unwrap_or(before));
+        let parsed = link[1..].split_once("](").and_then(|(label, after)| {
+            let (target, after) = after.split_once(')')?;
+            (!label.contains(['[', '\n']) && !target.contains(char::is_whitespace)).then_some((label, target, after))
+        });
+        match parsed {
+            Some((label, target, after)) => {
+                out.push_str(&if label == target { target.to_owned() } else { format!("{label} ({target})") });
+                rest = after;
+            }
+            None => {
+                out.push('[');
+                rest = &link[1..];
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_whatsapps() {
+        for (markdown, expected) in [
+            ("**Prix** : 1 500", "*Prix* : 1 500"),
+            ("## Livraison ##\nLe jour même.", "*Livraison*\nLe jour même."),
+            ("## **Livraison**", "*Livraison*"),
+            ("* un\n* deux", "- un\n- deux"),
+            ("- un\n  - sous", "- un\n  - sous"),
+            ("Voir [le site](https://example.com/a).", "Voir le site (https://example.com/a)."),
+            ("[https://example.com](https://example.com)", "https://example.com"),
+            ("a [b] c [d](e f)", "a [b] c [d](e f)"),
+            ("| Ville | Prix |\n|---|---:|\n| Abidjan | 1 500 |", "Ville – Prix\nAbidjan – 1 500"),
+            ("a\n\n\n\nb", "a\n\nb"),
+            ("#1 du marché", "#1 du marché"),
+            ("~~10~~ 8", "~10~ 8"),
+            ("```\nx * y\n```", "x * y"),
+            ("---\nfin", "fin"),
+            ("2 * 3", "2 * 3"),
+            ("", ""),
+        ] {
+            assert_eq!(formatted(markdown), expected, "{markdown}");
+        }
+    }
+}
