@@ -11,6 +11,7 @@ pub mod demo;
 pub mod dev;
 pub mod environment;
 pub mod eval;
+pub mod fakes;
 pub mod functions;
 pub mod gateway;
 pub mod kept;
