@@ -211,8 +211,35 @@ impl Drop for Held<'_> {
     }
 }
 
-/// The beginning of every call: it counts, it waits where it is held, and its key is judged.
-async fn admit(known: &watch::Sender<Known>, headers: &HeaderMap) -> Result<(String, Mode), Response> {
+/// An answer that says no.
+struct Refusal(StatusCode, Value);
+
+impl Refusal {
+    fn new(status: StatusCode, mut body: Value) -> Self {
+        body["status"] = json!("error");
+        Self(status, body)
+    }
+
+    fn window_closed() -> Self {
+        let message = "This message is sent outside of allowed window";
+        Self::new(StatusCode::BAD_REQUEST, json!({ "code": 3011, "message": message }))
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let Self(status, body) = self;
+        let mut response = (status, Json(body)).into_response();
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_S.into());
+        }
+        response
+    }
+}
+
+/// The beginning of every call: it waits where it is held, its key is judged, and the bad day comes over it. Returns the
+/// page.
+async fn admit(known: &watch::Sender<Known>, headers: &HeaderMap) -> Result<(String, Mode), Refusal> {
     if known.borrow().is_held {
         let _held = Held::new(known);
         // The sender is the fake's own: it is there as long as calls are.
@@ -220,54 +247,44 @@ async fn admit(known: &watch::Sender<Known>, headers: &HeaderMap) -> Result<(Str
     }
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     let Some(key) = bearer.filter(|key| KEYS.contains(key)) else {
-        return Err(refusal(StatusCode::UNAUTHORIZED, json!({ "message": "Wrong token" })));
+        return Err(Refusal::new(StatusCode::UNAUTHORIZED, json!({ "message": "Wrong token" })));
     };
     let mode = known.borrow().mode;
     match mode {
         Mode::Slow => tokio::time::sleep(SLOWNESS).await,
         Mode::TooManyRequests => {
-            let mut response = refusal(StatusCode::TOO_MANY_REQUESTS, json!({ "message": "Rate limit is reached" }));
-            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_S.into());
-            return Err(response);
+            return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, json!({ "message": "Rate limit is reached" })));
         }
         Mode::ServerError => {
-            return Err(refusal(StatusCode::INTERNAL_SERVER_ERROR, json!({ "message": "Internal server error" })));
+            return Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, json!({ "message": "Internal server error" })));
         }
         Mode::Ok | Mode::ErrorWith200 | Mode::WindowClosed | Mode::AnswerLost => {}
     }
     Ok((key.split(':').next().unwrap_or_default().to_owned(), mode))
 }
 
-async fn send_content(State(known): State<Knowledge>, headers: HeaderMap, body: Bytes) -> Response {
+async fn send_content(State(known): State<Knowledge>, headers: HeaderMap, body: Bytes) -> Result<Response, Refusal> {
     known.send_modify(|known| known.calls += 1);
-    let (page, mode) = match admit(&known, &headers).await {
-        Ok(admitted) => admitted,
-        Err(refused) => return refused,
-    };
-    let content: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let (contact_id, texts) = match judge(&content) {
-        Ok(judged) => judged,
-        Err(refused) => return refused,
-    };
+    let (page, mode) = admit(&known, &headers).await?;
+    let (contact_id, texts) = judge(&serde_json::from_slice(&body).unwrap_or_default())?;
     match mode {
-        Mode::WindowClosed => return window_closed(),
-        Mode::ErrorWith200 => return refusal(StatusCode::OK, json!({ "message": "Something went wrong" })),
+        Mode::WindowClosed => return Err(Refusal::window_closed()),
+        Mode::ErrorWith200 => {
+            return Err(Refusal::new(StatusCode::OK, json!({ "message": "Something went wrong" })));
+        }
         _ => {}
     }
     let at = Utc::now();
     let sent = texts.into_iter().map(|text| Sent { page: page.clone(), contact_id: contact_id.clone(), text, at });
     known.send_modify(|known| known.sent.extend(sent));
-    if mode == Mode::AnswerLost {
-        return hang_up();
-    }
-    Json(json!({ "status": "success" })).into_response()
+    Ok(if mode == Mode::AnswerLost { hang_up() } else { Json(json!({ "status": "success" })).into_response() })
 }
 
 /// What the real one refuses, in its words; else the contact and the texts.
-fn judge(body: &Value) -> Result<(String, Vec<String>), Response> {
+fn judge(body: &Value) -> Result<(String, Vec<String>), Refusal> {
     let invalid = |message: &str| {
         let details = json!({ "messages": [{ "message": message }] });
-        Err(refusal(StatusCode::BAD_REQUEST, json!({ "message": "Validation error", "details": details })))
+        Err(Refusal::new(StatusCode::BAD_REQUEST, json!({ "message": "Validation error", "details": details })))
     };
     let Some(contact_id) = body["subscriber_id"].as_u64() else { return invalid("subscriber_id must be an integer") };
     let (data, content) = (&body["data"], &body["data"]["content"]);
@@ -276,7 +293,7 @@ fn judge(body: &Value) -> Result<(String, Vec<String>), Response> {
     }
     if content["type"] != "whatsapp" {
         // It looks at the Messenger channel then, where this contact has never written.
-        return Err(window_closed());
+        return Err(Refusal::window_closed());
     }
     let messages = content["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
     if messages.is_empty() || messages.len() > MOST_MESSAGES {
@@ -293,25 +310,11 @@ fn judge(body: &Value) -> Result<(String, Vec<String>), Response> {
     Ok((contact_id.to_string(), texts))
 }
 
-async fn page_info(State(known): State<Knowledge>, headers: HeaderMap) -> Response {
-    match admit(&known, &headers).await {
-        Ok((_, Mode::AnswerLost)) => hang_up(),
-        Ok((page, _)) => {
-            let info = json!({ "id": page, "name": "A page", "timezone": "Africa/Abidjan", "is_pro": true });
-            Json(json!({ "status": "success", "data": info })).into_response()
-        }
-        Err(refused) => refused,
-    }
-}
-
-fn refusal(status: StatusCode, mut body: Value) -> Response {
-    body["status"] = json!("error");
-    (status, Json(body)).into_response()
-}
-
-fn window_closed() -> Response {
-    let message = "This message is sent outside of allowed window";
-    refusal(StatusCode::BAD_REQUEST, json!({ "code": 3011, "message": message }))
+async fn page_info(State(known): State<Knowledge>, headers: HeaderMap) -> Result<Response, Refusal> {
+    let (page, mode) = admit(&known, &headers).await?;
+    let info = json!({ "id": page, "name": "A page", "timezone": "Africa/Abidjan", "is_pro": true });
+    let answer = Json(json!({ "status": "success", "data": info }));
+    Ok(if mode == Mode::AnswerLost { hang_up() } else { answer.into_response() })
 }
 
 /// Ends the connection before the first byte of an answer: its head is only sent with the beginning of its body.
