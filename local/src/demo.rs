@@ -8,11 +8,21 @@ use local_postgres::write_private;
 use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use shared::{auth::tokens::SigningKey, settings::Settings, settings::SettingsMap};
+use shared::{
+    auth::tokens::SigningKey,
+    sealed::{self, KeyRing},
+    settings::{Settings, SettingsMap},
+    tenants,
+};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use crate::{environment::Database, kept::Kept, stack::Stack};
+use crate::{
+    environment::Database,
+    fakes::manychat::{FakeManyChat, KEYS},
+    kept::Kept,
+    stack::Stack,
+};
 
 const TOKEN_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const ADMIN: &str = "admin@example.com";
@@ -31,6 +41,8 @@ pub struct Demo {
     service_token: String,
     admin_token: String,
     stripe_webhook_secret: String,
+    /// Where the fake ManyChat is; null when the functions speak to another one.
+    pub manychat_url: Option<String>,
 }
 
 /// A demo tenant and its owner.
@@ -45,32 +57,53 @@ pub struct Tenant {
     user_id: Uuid,
     company_id: String,
     webhook_secret: String,
+    /// The page of the fake ManyChat that the tenant's key is of.
+    manychat_page: String,
+}
+
+/// What the demo is made with.
+struct Maker<'s> {
+    stack: &'s Stack,
+    admin: PgConnection,
+    kept: &'s Kept,
+    signing: SigningKey,
+    sealing: KeyRing,
+    /// Whether the tenants' keys are those of the fake ManyChat.
+    has_fake: bool,
 }
 
 /// Makes what is not there yet, through the product's own sign-up, and fresh tokens.
 ///
 /// # Errors
 /// A product that refuses, or a database that is away.
-pub async fn seed(stack: &Stack, database: &Database, kept: &Kept, settings: &SettingsMap) -> Result<Demo> {
+pub async fn seed(
+    stack: &Stack,
+    database: &Database,
+    kept: &Kept,
+    settings: &SettingsMap,
+    manychat: Option<&FakeManyChat>,
+) -> Result<Demo> {
     let mut settings = settings.clone();
     settings.entry("JWT_SECRET".to_owned()).or_insert_with(|| kept.jwt_secret.clone());
+    settings.entry("SEALING_KEYS".to_owned()).or_insert_with(|| kept.sealing_keys.clone());
     let mut settings = Settings::new(settings);
-    let key = SigningKey::read(&mut settings);
+    let (signing, sealing) = (SigningKey::read(&mut settings), KeyRing::read(&mut settings));
     settings.finish()?;
 
-    let mut admin = PgConnection::connect(&database.admin).await.context("the database is away")?;
-    let [secret, other_secret] = &kept.webhook_secrets;
+    let admin = PgConnection::connect(&database.admin).await.context("the database is away")?;
+    let mut maker = Maker { stack, admin, kept, signing, sealing, has_fake: manychat.is_some() };
     let demo = Demo {
         base_url: stack.base_url(),
         database_url: database.app.clone(),
         admin_database_url: database.admin.clone(),
-        tenant: tenant(&mut admin, stack, &key, kept, TENANTS[0], secret).await?,
-        other_tenant: tenant(&mut admin, stack, &key, kept, TENANTS[1], other_secret).await?,
-        service_token: key.service(Utc::now(), TOKEN_LIFE)?,
-        admin_token: administrator(&mut admin, &key).await?,
+        tenant: maker.tenant(0).await?,
+        other_tenant: maker.tenant(1).await?,
+        service_token: maker.signing.service(Utc::now(), TOKEN_LIFE)?,
+        admin_token: maker.administrator().await?,
         stripe_webhook_secret: kept.stripe_webhook_secret.clone(),
+        manychat_url: manychat.map(FakeManyChat::base_url),
     };
-    admin.close().await.context("the database connection cannot be closed")?;
+    maker.admin.close().await.context("the database connection cannot be closed")?;
     Ok(demo)
 }
 
@@ -85,37 +118,70 @@ impl Demo {
     }
 }
 
-async fn tenant(
-    admin: &mut PgConnection,
-    stack: &Stack,
-    key: &SigningKey,
-    kept: &Kept,
-    (email, company): (&str, &str),
-    webhook_secret: &str,
-) -> Result<Tenant> {
-    let found = match find(admin, email).await? {
-        Some(found) => found,
-        None => {
-            sign_up(stack, email, &kept.demo_password, company).await?;
-            find(admin, email).await?.with_context(|| format!("{email} signed up, but has no company"))?
+impl Maker<'_> {
+    async fn tenant(&mut self, index: usize) -> Result<Tenant> {
+        let (email, company) = TENANTS[index];
+        let found = match find(&mut self.admin, email).await? {
+            Some(found) => found,
+            None => {
+                sign_up(self.stack, email, &self.kept.demo_password, company).await?;
+                let found = find(&mut self.admin, email).await?;
+                found.with_context(|| format!("{email} signed up, but has no company"))?
+            }
+        };
+        let (user_id, customer_id, company_id) = found;
+        let webhook_secret = &self.kept.webhook_secrets[index];
+        sqlx::query("insert into webhook_secrets (customer_id, sha256) values ($1, $2) on conflict do nothing")
+            .bind(customer_id)
+            .bind(Sha256::digest(webhook_secret).to_vec())
+            .execute(&mut self.admin)
+            .await
+            .context("the webhook secret cannot be kept")?;
+        if self.has_fake {
+            self.connect_manychat(customer_id, KEYS[index]).await?;
         }
-    };
-    let (user_id, customer_id, company_id) = found;
-    sqlx::query("insert into webhook_secrets (customer_id, sha256) values ($1, $2) on conflict do nothing")
-        .bind(customer_id)
-        .bind(Sha256::digest(webhook_secret).to_vec())
-        .execute(admin)
-        .await
-        .context("the webhook secret cannot be kept")?;
-    Ok(Tenant {
-        email: email.to_owned(),
-        password: kept.demo_password.clone(),
-        access_token: key.person(user_id, email, Uuid::new_v4(), Utc::now(), TOKEN_LIFE)?,
-        customer_id,
-        user_id,
-        company_id,
-        webhook_secret: webhook_secret.to_owned(),
-    })
+        Ok(Tenant {
+            email: email.to_owned(),
+            password: self.kept.demo_password.clone(),
+            access_token: self.signing.person(user_id, email, Uuid::new_v4(), Utc::now(), TOKEN_LIFE)?,
+            customer_id,
+            user_id,
+            company_id,
+            webhook_secret: webhook_secret.clone(),
+            manychat_page: KEYS[index].split(':').next().unwrap_or_default().to_owned(),
+        })
+    }
+
+    /// Gives a tenant a key of the fake ManyChat, where it has none: one that somebody put there stays.
+    async fn connect_manychat(&mut self, tenant: Uuid, key: &str) -> Result<()> {
+        let statement = r#"
+            update customers set manychat_api_key = $2, manychat_api_key_last4 = $3
+            where id = $1 and manychat_api_key is null
+        "#;
+        sqlx::query(statement)
+            .bind(tenant)
+            .bind(self.sealing.seal(tenant, tenants::MANYCHAT_KEY, key)?)
+            .bind(sealed::last4(key))
+            .execute(&mut self.admin)
+            .await
+            .context("the ManyChat key cannot be kept")?;
+        Ok(())
+    }
+
+    /// No route makes an administrator, on purpose.
+    async fn administrator(&mut self) -> Result<String> {
+        let statement = r#"
+            with made as (
+                insert into users (email, role) values ($1, 'global_admin')
+                on conflict (lower(email)) do nothing
+                returning id
+            )
+            select id from made union all select id from users where lower(email) = lower($1)
+        "#;
+        let id = sqlx::query_scalar(statement).bind(ADMIN).fetch_one(&mut self.admin).await;
+        let id = id.context("the administrator cannot be made")?;
+        Ok(self.signing.person(id, ADMIN, Uuid::new_v4(), Utc::now(), TOKEN_LIFE)?)
+    }
 }
 
 async fn find(admin: &mut PgConnection, email: &str) -> Result<Option<(Uuid, Uuid, String)>> {
@@ -152,19 +218,4 @@ async fn sign_up(stack: &Stack, email: &str, password: &str, company: &str) -> R
         bail!("the demo tenant {email} cannot sign up: {}", answer["body"]);
     }
     Ok(())
-}
-
-/// No route makes an administrator, on purpose.
-async fn administrator(admin: &mut PgConnection, key: &SigningKey) -> Result<String> {
-    let statement = r#"
-        with made as (
-            insert into users (email, role) values ($1, 'global_admin')
-            on conflict (lower(email)) do nothing
-            returning id
-        )
-        select id from made union all select id from users where lower(email) = lower($1)
-    "#;
-    let id = sqlx::query_scalar(statement).bind(ADMIN).fetch_one(admin).await;
-    let id = id.context("the administrator cannot be made")?;
-    Ok(key.person(id, ADMIN, Uuid::new_v4(), Utc::now(), TOKEN_LIFE)?)
 }

@@ -23,6 +23,7 @@ use tracing_subscriber::{
 use crate::{
     demo::{self, Demo},
     environment::{Database, External, overrides},
+    fakes::manychat::FakeManyChat,
     functions,
     kept::Kept,
     servers::Servers,
@@ -32,7 +33,8 @@ use crate::{
 /// Runs the whole product on this machine: needs no account, no key and no Docker.
 ///
 /// DATABASE_URL with SYSTEM_DATABASE_URL and MIGRATE_DATABASE_URL, and AWS_ENDPOINT_URL, are used when they are set.
-/// A setting of a function, such as GEMINI_API_KEY, reaches it when it is set.
+/// A setting of a function, such as GEMINI_API_KEY, reaches it when it is set. Messages to contacts go to a fake ManyChat,
+/// which `cargo phone` reads, unless MANYCHAT_BASE_URL names another one.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Where it listens, on 127.0.0.1.
@@ -64,7 +66,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     if arguments.reset {
         data.reset()?;
     }
-    let settings = overrides()?;
+    let mut settings = overrides()?;
     let kept = Kept::open(&data)?;
     let servers = Box::pin(Servers::start(&data, External::read()?, false, progress)).await?;
     let database = servers.database("lisa", &kept).await?;
@@ -72,6 +74,14 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let step = progress.step("Migrations");
     migrate(&database).await?;
     step.done("applied");
+
+    let manychat = match settings.contains_key("MANYCHAT_BASE_URL") {
+        true => None,
+        false => Some(FakeManyChat::start().await?),
+    };
+    if let Some(manychat) = &manychat {
+        settings.insert("MANYCHAT_BASE_URL".to_owned(), manychat.base_url());
+    }
 
     let step = progress.step("Functions");
     let options = Options {
@@ -92,7 +102,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         progress.line("  Accounts are kept by SUPABASE_URL: no demo tenants are made there.");
     } else {
         let step = progress.step("Demo tenants");
-        let demo = demo::seed(&stack, &database, &kept, &settings).await?;
+        let demo = demo::seed(&stack, &database, &kept, &settings, manychat.as_ref()).await?;
         demo.write(&file)?;
         step.done("ready");
         progress.line(&welcome(&stack.base_url(), &demo, &file));
@@ -105,6 +115,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     progress.line("\n  Stopping …");
     // What is under way first, then what it stands on.
     drop(stack);
+    drop(manychat);
     drop(servers);
     Ok(())
 }
@@ -188,11 +199,15 @@ fn welcome(base_url: &str, demo: &Demo, file: &std::path::Path) -> String {
         let hint = token.get(token.len().saturating_sub(6)..).unwrap_or_default();
         text.push_str(&format!("  tenant {:<20} token …{hint}\n", tenant.email));
     }
+    if let Some(manychat) = &demo.manychat_url {
+        text.push_str(&format!("  a fake ManyChat {manychat}\n"));
+    }
     text.push_str(&format!(
         "  passwords and tokens are in {file}\n\n  Try, in another terminal:\n\n    \
          curl {base_url}/health\n    \
          TOKEN=$(python3 -c \"import json; print(json.load(open('{file}'))['tenant']['access_token'])\")\n    \
-         curl -H \"authorization: Bearer $TOKEN\" {base_url}/api/v1/quota/status\n\n  \
+         curl -H \"authorization: Bearer $TOKEN\" {base_url}/api/v1/quota/status\n    \
+         cargo phone\n\n  \
          Ctrl-C ends it.\n"
     ));
     text

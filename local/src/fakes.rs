@@ -1,4 +1,5 @@
-//! The services outside, as far as the product calls them: they speak each one's shapes and errors, say what a script
-//! tells them, and remember what they were asked.
+//! Servers that stand in for those outside, on the loopback interface: with their shapes, their refusals and their bad
+//! days.
 
+pub mod manychat;
 pub mod models;

@@ -19,6 +19,7 @@ pub mod lambda;
 pub mod new_function;
 pub mod openapi;
 pub mod operator;
+pub mod phone;
 pub mod queue;
 pub mod schedule;
 pub mod seed;

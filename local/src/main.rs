@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use local::{bench, bench_pdf, corpus, dev, eval, new_function, openapi, operator};
+use local::{bench, bench_pdf, corpus, dev, eval, new_function, openapi, operator, phone};
 
 #[derive(Debug, Parser)]
 #[command(about = "Lisa on one machine")]
@@ -15,6 +15,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Dev(dev::Arguments),
+    Phone(phone::Arguments),
     Openapi(openapi::Arguments),
     Eval(eval::Arguments),
     Corpus(corpus::Arguments),
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     }
     let outcome = match Arguments::parse().command {
         Command::Dev(arguments) => run_dev(arguments),
+        Command::Phone(arguments) => run_phone(arguments),
         Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Eval(arguments) => run_eval(arguments),
         Command::Corpus(arguments) => run_corpus(arguments),
@@ -57,6 +59,11 @@ fn run_dev(arguments: dev::Arguments) -> anyhow::Result<()> {
     // Work on threads cannot be cancelled; nothing that it would still do is waited for.
     runtime.shutdown_background();
     outcome
+}
+
+#[tokio::main]
+async fn run_phone(arguments: phone::Arguments) -> anyhow::Result<()> {
+    phone::run(arguments).await
 }
 
 #[tokio::main]

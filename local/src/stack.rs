@@ -178,6 +178,7 @@ fn secrets(options: &Options, variables: HashSet<String>) -> (SettingsMap, Setti
     let mut app = SettingsMap::new();
     app.insert("DATABASE_URL".to_owned(), options.database.app.clone());
     app.insert("JWT_SECRET".to_owned(), kept.jwt_secret.clone());
+    app.insert("SEALING_KEYS".to_owned(), kept.sealing_keys.clone());
     let mut system = app.clone();
     system.insert("SYSTEM_DATABASE_URL".to_owned(), options.database.system.clone());
     system.insert("MIGRATE_DATABASE_URL".to_owned(), options.database.admin.clone());
