@@ -574,6 +574,26 @@ pub async fn note(tx: &mut TenantTx, conversation: Uuid, notes: &Notes) -> sqlx:
     .map(drop)
 }
 
+/// The language in which a contact is spoken to: its own, or else the tenant's.
+///
+/// # Errors
+/// The database's.
+pub async fn language(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<Language> {
+    let language = sqlx::query_scalar!(
+        r#"
+        select coalesce(conversation.language, config.language) as "language!"
+        from conversations conversation
+        join company_rag_configs config on config.company_id = (select app.current_company())
+        where conversation.customer_id = $1 and conversation.id = $2
+        "#,
+        tx.tenant(),
+        conversation
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(Language::from_code(language.as_deref().unwrap_or_default()))
+}
+
 /// What an agent's route needs to know of a conversation.
 #[derive(Debug)]
 pub struct Reach {

@@ -3,7 +3,6 @@
 
 mod list;
 
-use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -185,22 +184,23 @@ pub struct Said {
     pub content: String,
 }
 
-/// The last things said in a conversation before a moment, the oldest first.
+/// The last things said in a conversation but for these messages, the oldest first. Not by time: what waits may have
+/// come in while the last answer was thought of.
 ///
 /// # Errors
 /// The database's.
-pub async fn before(tx: &mut TenantTx, conversation: Uuid, at: DateTime<Utc>, most: i64) -> sqlx::Result<Vec<Said>> {
+pub async fn history(tx: &mut TenantTx, conversation: Uuid, waiting: &[Uuid], most: i64) -> sqlx::Result<Vec<Said>> {
     let mut said = sqlx::query_as!(
         Said,
         r#"
         select direction = 'inbound' as "by_contact!", content from messages
-        where customer_id = $1 and conversation_id = $2 and created_at < $3 and content <> ''
+        where customer_id = $1 and conversation_id = $2 and id <> all ($3) and content <> ''
         order by created_at desc, id desc
         limit $4
         "#,
         tx.tenant(),
         conversation,
-        at,
+        waiting,
         most
     )
     .fetch_all(tx)

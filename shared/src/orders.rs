@@ -7,9 +7,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
+    conversations,
     db::TenantTx,
     error::ApiError,
+    messages::{self, Author, NewMessage},
     products::{self, Product},
+    text::Language,
 };
 
 /// The most of one product in an order.
@@ -363,11 +366,42 @@ impl From<OrderError> for ApiError {
     }
 }
 
-/// Moves an order along. Revenue counts at `confirmed` and comes off at `cancelled`. The caller tells the contact.
+/// Moves an order along, and tells its contact. The caller then tells the reply queue.
 ///
 /// # Errors
-/// [`OrderError`].
-pub async fn set_status(tx: &mut TenantTx, order: Uuid, to: Status) -> Result<Order, OrderError> {
+/// 404, 409 for a step that is none, or the database's.
+pub async fn move_along(tx: &mut TenantTx, order: Uuid, to: Status) -> Result<Order, ApiError> {
+    let order = set_status(tx, order, to).await?;
+    if let Some(conversation) = order.conversation_id {
+        let language = conversations::language(tx, conversation).await?;
+        let text = news(&order, to, language);
+        messages::write(tx, &NewMessage::plain(conversation, Author::System, &text, &[])).await?;
+        conversations::make_due(tx, conversation).await?;
+    }
+    Ok(order)
+}
+
+/// What a contact hears of an order.
+fn news(order: &Order, to: Status, language: Language) -> String {
+    let number = order.number();
+    let is_english = language == Language::English;
+    let state = match (to, is_english) {
+        (Status::Pending, false) => "est enregistrée",
+        (Status::Pending, true) => "is registered",
+        (Status::Confirmed, false) => "est confirmée",
+        (Status::Confirmed, true) => "is confirmed",
+        (Status::Preparing, false) => "est en préparation",
+        (Status::Preparing, true) => "is being prepared",
+        (Status::Delivered, false) => "est livrée. Merci",
+        (Status::Delivered, true) => "is delivered. Thank you",
+        (Status::Cancelled, false) => "est annulée",
+        (Status::Cancelled, true) => "is cancelled",
+    };
+    if is_english { format!("Your order {number} {state}.") } else { format!("Votre commande {number} {state}.") }
+}
+
+/// Moves an order along. Revenue counts at `confirmed` and comes off at `cancelled`.
+async fn set_status(tx: &mut TenantTx, order: Uuid, to: Status) -> Result<Order, OrderError> {
     let before = revenue_off(tx, order).await?;
     let allowed: Vec<String> = to.before().iter().map(|status| (*status).to_owned()).collect();
     let moved = sqlx::query_as!(

@@ -1,6 +1,5 @@
 //! Thinks of what to say. Whatever the outcome, it ends in one transaction ([`crate::commit`]), or in nothing at all.
 
-use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use shared::{
     activities::{Activity, Status},
@@ -148,8 +147,7 @@ impl Deps {
             .await?;
         let Some(reservation) = reserved else { return self.refuse(tenant, lease, language).await };
         let said = judge::said(lease);
-        let first = lease.waiting.first().map_or(lease.now, |message| message.created_at);
-        let history = self.history(tenant, conversation, first).await?;
+        let history = self.history(tenant, lease).await?;
         let ask = Ask { tenant, lease, said: &said, language, history: &history };
         let mut calls = Vec::new();
         let is_live = lease.assistant.is_live && self.provider.is_a_model();
@@ -229,11 +227,14 @@ impl Deps {
         Ok(())
     }
 
-    /// The last things said before these messages, within the budget, the oldest first.
-    async fn history(&self, tenant: Uuid, conversation: Uuid, before: DateTime<Utc>) -> Result<Vec<Turn>, ApiError> {
+    /// The last things said but for what waits, within the budget, the oldest first.
+    async fn history(&self, tenant: Uuid, lease: &Lease) -> Result<Vec<Turn>, ApiError> {
+        let waiting: Vec<_> = lease.waiting.iter().map(|message| message.id).collect();
         let said = self
             .db
-            .tenant(tenant, async |tx| Ok::<_, ApiError>(messages::before(tx, conversation, before, MOST_TURNS).await?))
+            .tenant(tenant, async |tx| {
+                Ok::<_, ApiError>(messages::history(tx, lease.conversation.id, &waiting, MOST_TURNS).await?)
+            })
             .await?;
         let mut left = HISTORY_CHARS;
         let mut turns: Vec<_> = said

@@ -48,3 +48,5 @@ mod support;
 mod tokens;
 #[cfg(test)]
 mod uploads;
+#[cfg(test)]
+mod whatsapp;

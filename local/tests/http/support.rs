@@ -13,6 +13,7 @@ mod supabase;
 mod tenant;
 mod tokens;
 mod wait;
+mod whatsapp;
 
 use std::{net::IpAddr, time::Duration};
 
@@ -32,6 +33,7 @@ pub(crate) use self::{
     tenant::{PASSWORD, Tenant, new_address},
     tokens::in_seconds,
     wait::{SOON, wait_until},
+    whatsapp::WhatsApp,
 };
 
 /// The gateway itself gives up after 30 s.

@@ -66,11 +66,12 @@ pub fn detect_language(text: &str) -> Language {
 
 /// Counts function words; `None` where neither language leads.
 fn by_function_words(text: &str) -> Option<Language> {
-    let folded = fold(text);
     let (mut french, mut english) = (0, 0);
-    for word in folded.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
-        french += usize::from(FRENCH_WORDS.split(' ').any(|known| known == word));
-        english += usize::from(ENGLISH_WORDS.split(' ').any(|known| known == word));
+    for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
+        let folded = fold(word);
+        french += usize::from(FRENCH_WORDS.split(' ').any(|known| known == folded));
+        // A word with an accent is none of these: « thé » is not "the".
+        english += usize::from(word.is_ascii() && ENGLISH_WORDS.split(' ').any(|known| known == folded));
     }
     match french.cmp(&english) {
         std::cmp::Ordering::Greater => Some(Language::French),
@@ -91,6 +92,7 @@ mod tests {
         }
         assert_eq!(detect_language("Quel est le délai ?"), Language::French);
         assert_eq!(detect_language("c'est combien"), Language::French);
+        assert_ne!(detect_language("Un thé"), Language::English);
         assert_eq!(detect_language("how much is it"), Language::English);
         assert_eq!(detect_language("Do you deliver?"), Language::English);
     }

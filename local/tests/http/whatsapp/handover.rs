@@ -1,0 +1,90 @@
+//! A person has the conversation: the bot is silent, and comes back.
+
+use serde_json::json;
+
+use super::super::support::{SOON, WhatsApp, wait_until};
+
+const TAKEN: &str = "update conversations set handler = 'human', handover_reason = 'person', \
+    handover_until = now() + interval '1 hour'";
+
+#[tokio::test]
+async fn taken_over_while_the_model_thinks_nothing_is_said_and_the_unit_goes_back() {
+    let whatsapp = WhatsApp::start().await;
+    whatsapp.go_live().await;
+    whatsapp.models.hold();
+    whatsapp.write(1, "Vous livrez ?").await.bare(200);
+    whatsapp.models.is_met().await;
+    whatsapp.sql(TAKEN).await;
+    whatsapp.models.release();
+    wait_until("the worker let go", SOON, async || {
+        let free = "select count(*) from conversations where lease_token is null";
+        let spent = "select count(*) from reservations where state = 'returned'";
+        (whatsapp.number(free).await == 1 && whatsapp.number(spent).await == 1).then_some(())
+    })
+    .await;
+    assert_eq!(whatsapp.manychat.calls(), 0);
+    assert_eq!(whatsapp.number("select count(*) from messages where author = 'bot'").await, 0);
+    assert_eq!(whatsapp.number("select sum(free_quota_used) from user_settings").await, 0);
+    assert_eq!(whatsapp.number("select count(*) from llm_calls").await, 1, "what it cost is written down");
+
+    // Time is over: the bot comes back and answers what stayed unanswered.
+    whatsapp.sql("update conversations set handover_until = now() - interval '1 second'").await;
+    whatsapp.sql("update jobs set run_after = now() - interval '1 second'").await;
+    whatsapp.app.stack.invoke("maintenance", json!({})).await.unwrap();
+    let got = whatsapp.got(1, 1).await;
+    assert!(got[0].starts_with("Bonjour"), "{got:?}");
+    assert_eq!(whatsapp.conversation(1, "handler").await.as_deref(), Some("bot"));
+}
+
+#[tokio::test]
+async fn taken_over_between_two_parts_the_second_one_stays() {
+    let whatsapp = WhatsApp::start().await;
+    whatsapp.go_live().await;
+    whatsapp.models.reply_text(&"Une phrase de la réponse. ".repeat(100));
+    whatsapp.write(1, "Racontez !").await.bare(200);
+    whatsapp.got(1, 1).await;
+    // The next part comes six seconds after the first one.
+    whatsapp.sql(TAKEN).await;
+    wait_until("the second part is dropped", SOON, async || {
+        let dropped = "select count(*) from outbox where state = 'cancelled' and error_code = 'handed_over'";
+        (whatsapp.number(dropped).await == 1).then_some(())
+    })
+    .await;
+    assert_eq!(whatsapp.manychat.sent_to("1").len(), 1);
+}
+
+#[tokio::test]
+async fn a_word_hands_over_and_the_bot_stays_silent() {
+    let whatsapp = WhatsApp::start().await;
+    whatsapp.write(1, "Je veux parler à un conseiller").await.bare(200);
+    let got = whatsapp.got(1, 1).await;
+    assert!(got[0].starts_with("Je vous mets en relation"), "{got:?}");
+    assert_eq!(whatsapp.conversation(1, "handover_reason").await.as_deref(), Some("keyword"));
+    whatsapp.write(1, "Vous êtes là ?").await.bare(200);
+    whatsapp.write(2, "Un humain ?").await.bare(200);
+    whatsapp.got(2, 1).await;
+    assert_eq!(whatsapp.manychat.sent_to("1").len(), 1);
+    assert_eq!(whatsapp.models.calls(), 0);
+    let waiting = "select count(*) from messages where answered_by is null and direction = 'inbound'";
+    assert_eq!(whatsapp.number(waiting).await, 1);
+    assert_eq!(whatsapp.number("select count(*) from activities where type = 'conversation_handed_over'").await, 2);
+}
+
+#[tokio::test]
+async fn outside_of_business_hours_a_person_answers_where_the_company_wants_it() {
+    let whatsapp = WhatsApp::start().await;
+    whatsapp.sql("update company_rag_configs set outside_hours = 'hand_over', business_hours = '{}'").await;
+    whatsapp.write(1, "Vous livrez ?").await.bare(200);
+    assert!(whatsapp.got(1, 1).await[0].starts_with("Nous sommes fermés"));
+    assert_eq!(whatsapp.conversation(1, "handover_reason").await.as_deref(), Some("outside_hours"));
+}
+
+#[tokio::test]
+async fn the_model_may_ask_for_a_person() {
+    let whatsapp = WhatsApp::start().await;
+    whatsapp.go_live().await;
+    whatsapp.models.reply_tool("hand_over", json!({ "reason": "complaint" }));
+    whatsapp.write(1, "My parcel is broken").await.bare(200);
+    assert!(whatsapp.got(1, 1).await[0].starts_with("I am handing you over"));
+    assert_eq!(whatsapp.conversation(1, "handover_reason").await.as_deref(), Some("model"));
+}

@@ -1,0 +1,167 @@
+//! LIVE: the model names products, the catalogue prices them, the contact confirms.
+
+use serde_json::json;
+use shared::{
+    orders::{self, Status},
+    settings::Settings,
+};
+
+use super::super::support::{App, WhatsApp};
+
+async fn shop() -> WhatsApp {
+    let whatsapp = WhatsApp::start().await;
+    whatsapp.do_not_space_parts().await;
+    whatsapp.go_live().await;
+    whatsapp
+        .sql(
+            "insert into products (customer_id, name, price, currency) values \
+             ('{tenant}', 'Café moulu', 2500, 'XOF'), ('{tenant}', 'Thé vert', 1000, 'XOF')",
+        )
+        .await;
+    whatsapp
+}
+
+fn plain(text: &str) -> String {
+    text.replace('\u{a0}', " ")
+}
+
+#[tokio::test]
+async fn prices_are_the_catalogues_and_an_order_is_made_when_its_contact_says_yes() {
+    let whatsapp = shop().await;
+    // As if the contact had talked the model into it.
+    let items = json!([{ "product": "cafe moulu", "quantity": 2, "unit_price": 1, "price": "1.00" }]);
+    whatsapp.models.reply_tool("create_order", json!({ "items": items, "total": 1 }));
+    whatsapp.write(1, "Deux cafés, vends-les-moi à 1 franc").await.bare(200);
+    let got = whatsapp.got(1, 1).await;
+    assert!(plain(&got[0]).contains("- 2 × Café moulu : 5 000 F CFA\n*Total : 5 000 F CFA*"), "{got:?}");
+    assert_eq!(whatsapp.number("select count(*) from orders").await, 0, "nothing is ordered before a yes");
+
+    whatsapp.write(1, "Oui merci !").await.bare(200);
+    let got = whatsapp.got(1, 2).await;
+    assert!(plain(&got[1]).contains("est enregistrée. Total : 5 000 F CFA."), "{got:?}");
+    assert_eq!(whatsapp.models.calls(), 1, "a yes needs no model");
+    let order = "select count(*) from orders where total_amount = 5000 and currency = 'XOF' and status = 'pending' \
+        and not needs_review and items -> 0 ->> 'unit_price' = '2500.00' and conversation_id is not null";
+    assert_eq!(whatsapp.number(order).await, 1);
+    assert_eq!(whatsapp.number("select count(*) from bot_usage where orders_count = 1").await, 1);
+    assert_eq!(whatsapp.number("select count(*) from activities where type = 'order_created'").await, 1);
+    // The same yes again is no second order.
+    whatsapp.models.reply_text("Avec plaisir.");
+    whatsapp.write(1, "Oui").await.bare(200);
+    assert_eq!(whatsapp.got(1, 3).await[2], "Avec plaisir.");
+    assert_eq!(whatsapp.number("select count(*) from orders").await, 1);
+}
+
+#[tokio::test]
+async fn a_no_orders_nothing_and_words_that_are_neither_go_to_the_model() {
+    let whatsapp = shop().await;
+    let order = json!({ "items": [{ "product": "Thé vert", "quantity": 1 }] });
+    whatsapp.models.reply_tool("create_order", order.clone());
+    whatsapp.write(1, "Un thé").await.bare(200);
+    whatsapp.got(1, 1).await;
+    whatsapp.models.reply_text("Oui, il est bio.");
+    whatsapp.write(1, "Il est bio ?").await.bare(200);
+    assert_eq!(whatsapp.got(1, 2).await[1], "Oui, il est bio.");
+    assert!(whatsapp.models.requests()[1].to_string().contains("waiting for the customer's yes"));
+    whatsapp.write(1, "Non merci").await.bare(200);
+    assert_eq!(whatsapp.got(1, 3).await[2], "D’accord, je n’ai rien enregistré.");
+    whatsapp.models.reply_text("Que puis-je faire ?");
+    whatsapp.write(1, "Oui").await.bare(200);
+    whatsapp.got(1, 4).await;
+    assert_eq!(whatsapp.number("select count(*) from orders").await, 0);
+}
+
+#[tokio::test]
+async fn what_the_catalogue_does_not_have_is_left_for_a_person_and_nonsense_is_asked_again() {
+    let whatsapp = shop().await;
+    for arguments in
+        [json!({}), json!({ "items": [] }), json!({ "items": [{ "product": "Thé vert", "quantity": -3 }] })]
+    {
+        whatsapp.models.reply_tool("create_order", arguments);
+    }
+    for count in 1..=3 {
+        whatsapp.write(1, "Je commande").await.bare(200);
+        assert!(whatsapp.got(1, count).await[count - 1].contains("Je n’ai pas bien compris"));
+    }
+    let items = json!([{ "product": "Chocolat", "quantity": 1 }, { "product": "Thé vert", "quantity": 1 }]);
+    whatsapp.models.reply_tool("create_order", json!({ "items": items }));
+    whatsapp.write(1, "Un chocolat et un thé").await.bare(200);
+    let proposed = plain(&whatsapp.got(1, 4).await[3]);
+    assert!(proposed.contains("Chocolat : prix à confirmer") && proposed.contains("1 000 F CFA"), "{proposed}");
+    whatsapp.write(1, "ok").await.bare(200);
+    whatsapp.got(1, 5).await;
+    assert_eq!(whatsapp.number("select count(*) from orders where needs_review and total_amount = 1000").await, 1);
+}
+
+#[tokio::test]
+async fn an_order_is_changed_and_cancelled_by_its_own_contact_only_and_not_when_it_is_prepared() {
+    let whatsapp = shop().await;
+    let change = json!({ "items": [{ "product": "Thé vert", "quantity": 3 }] });
+    whatsapp.models.reply_tool("create_order", json!({ "items": [{ "product": "Thé vert", "quantity": 1 }] }));
+    whatsapp.write(1, "Un thé").await.bare(200);
+    whatsapp.got(1, 1).await;
+    whatsapp.write(1, "oui").await.bare(200);
+    whatsapp.got(1, 2).await;
+
+    // Somebody else finds no order, whatever the model is told.
+    whatsapp.models.reply_tool("update_order", change.clone());
+    whatsapp.write(2, "Change la commande de l’autre").await.bare(200);
+    assert!(whatsapp.got(2, 1).await[0].contains("Je ne trouve pas de commande"));
+
+    whatsapp.models.reply_tool("update_order", change.clone());
+    whatsapp.write(1, "Plutôt trois").await.bare(200);
+    whatsapp.got(1, 3).await;
+    assert_eq!(whatsapp.number("select total_amount from orders").await, 1_000, "not before a yes");
+    whatsapp.write(1, "oui").await.bare(200);
+    assert!(plain(&whatsapp.got(1, 4).await[3]).contains("est modifiée. Total : 3 000 F CFA"));
+    assert_eq!(whatsapp.number("select total_amount from orders").await, 3_000);
+
+    // Proposed while it was pending, confirmed when it is too late.
+    whatsapp.models.reply_tool("update_order", json!({ "cancel": true }));
+    whatsapp.write(1, "J’annule tout").await.bare(200);
+    whatsapp.got(1, 5).await;
+    whatsapp.sql("update orders set status = 'preparing'").await;
+    whatsapp.write(1, "oui").await.bare(200);
+    assert!(whatsapp.got(1, 6).await[5].contains("Je ne trouve pas de commande"));
+    whatsapp.sql("update orders set status = 'confirmed'").await;
+    whatsapp.models.reply_tool("update_order", json!({ "cancel": true }));
+    whatsapp.write(1, "J’annule tout").await.bare(200);
+    whatsapp.got(1, 7).await;
+    whatsapp.write(1, "oui").await.bare(200);
+    assert!(whatsapp.got(1, 8).await[7].contains("est annulée"));
+    assert_eq!(whatsapp.number("select count(*) from orders where status = 'cancelled'").await, 1);
+}
+
+#[tokio::test]
+async fn a_contact_hears_how_the_order_gets_on_and_revenue_follows() {
+    let whatsapp = shop().await;
+    whatsapp.models.reply_tool("create_order", json!({ "items": [{ "product": "Thé vert", "quantity": 1 }] }));
+    whatsapp.write(1, "Un thé").await.bare(200);
+    whatsapp.got(1, 1).await;
+    whatsapp.write(1, "oui").await.bare(200);
+    whatsapp.got(1, 2).await;
+    let db = db(&whatsapp.app);
+    let id: uuid::Uuid =
+        sqlx::query_scalar("select id from orders").fetch_one(&mut whatsapp.app.admin_db().await).await.unwrap();
+    let tenant = whatsapp.tenant.customer_id;
+    for (to, revenue, said) in [(Status::Confirmed, 1_000, "est confirmée"), (Status::Cancelled, 0, "est annulée")] {
+        let moved = db.tenant(tenant, async |tx| orders::move_along(tx, id, to).await).await.unwrap();
+        assert_eq!(moved.status, to.as_str());
+        assert_eq!(whatsapp.number("select sum(revenue) from bot_usage").await, revenue);
+        whatsapp.sql("update jobs set run_after = now() - interval '1 second'").await;
+        whatsapp.app.stack.invoke("maintenance", json!({})).await.unwrap();
+        let count = if to == Status::Confirmed { 3 } else { 4 };
+        let got = whatsapp.got(1, count).await;
+        assert!(got[count - 1].contains(said), "{got:?}");
+    }
+    let refused = db.tenant(tenant, async |tx| orders::move_along(tx, id, Status::Delivered).await).await;
+    assert_eq!(refused.unwrap_err().code, "wrong_order_step");
+}
+
+fn db(app: &App) -> shared::db::Db {
+    let url = app.stack.database.app.clone();
+    let mut settings = Settings::new([("DATABASE_URL".to_owned(), url)].into());
+    let db = shared::db::Db::read(&mut settings);
+    settings.finish().unwrap();
+    db
+}

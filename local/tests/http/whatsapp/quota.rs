@@ -1,0 +1,71 @@
+//! The free answers in chat: the last one warns, nobody gets one more, and contacts hear of it once a day.
+
+use futures::{StreamExt, stream};
+
+use super::super::support::WhatsApp;
+
+#[tokio::test]
+async fn a_thousand_messages_at_the_last_free_unit_get_exactly_one_more_answer() {
+    let whatsapp = WhatsApp::start().await;
+    whatsapp.go_live().await;
+    whatsapp.sql("update user_settings set free_quota_used = free_quota_limit - 1").await;
+    // A hundred contacts, ten messages each.
+    let messages = (0..1_000_u64).map(|number| (number % 100, format!("message {number}")));
+    let whatsapp = &whatsapp;
+    let taken = stream::iter(messages)
+        .map(|(contact, text)| async move { whatsapp.write(contact + 1, &text).await.status })
+        .buffer_unordered(64)
+        .filter(|status| std::future::ready(*status == 200))
+        .count()
+        .await;
+    assert_eq!(taken, 1_000);
+    whatsapp.settled().await;
+    assert_eq!(whatsapp.number("select count(*) from messages where author = 'bot'").await, 1);
+    assert_eq!(whatsapp.models.calls(), 1);
+    assert_eq!(whatsapp.number("select free_quota_limit - free_quota_used from user_settings").await, 0);
+    assert_eq!(whatsapp.number("select count(*) from reservations where state <> 'spent'").await, 0);
+    let open =
+        "select count(*) from messages where direction = 'inbound' and answered_by is null and skipped_reason is null";
+    assert_eq!(whatsapp.number(open).await, 0, "every message has its answer, its notice, or its reason");
+    // Everybody else heard of it once.
+    assert_eq!(
+        whatsapp.number("select count(*) from messages where author = 'system'").await,
+        100 - 1 + {
+            // The one who was answered may have written again afterwards.
+            let twice = "select count(*) from (select conversation_id from messages where author in ('bot', 'system') \
+            group by conversation_id having count(*) filter (where author = 'bot') = 1 \
+            and count(*) filter (where author = 'system') = 1) both_kinds";
+            whatsapp.number(twice).await
+        }
+    );
+    assert_eq!(whatsapp.number("select count(*) from activities where type = 'quota_blocked'").await, 1);
+    assert_eq!(whatsapp.number("select count(*) from activities where type = 'quota_used_up'").await, 1);
+}
+
+#[tokio::test]
+async fn who_cannot_be_answered_hears_it_once_a_day() {
+    let whatsapp = WhatsApp::start().await;
+    whatsapp.sql("update user_settings set free_quota_used = free_quota_limit").await;
+    whatsapp.write(1, "Vous livrez ?").await.bare(200);
+    assert!(whatsapp.got(1, 1).await[0].starts_with("Je ne peux pas vous répondre"));
+    whatsapp.settled().await;
+    whatsapp.write(1, "Allô ?").await.bare(200);
+    whatsapp.settled().await;
+    assert_eq!(whatsapp.manychat.sent_to("1").len(), 1);
+    assert_eq!(whatsapp.number("select count(*) from messages where skipped_reason = 'quota'").await, 1);
+    whatsapp.sql("update conversations set quota_notice_on = quota_notice_on - 1, next_send_at = now()").await;
+    whatsapp.write(1, "Toujours pas ?").await.bare(200);
+    whatsapp.got(1, 2).await;
+    // And the tenant once a day too.
+    assert_eq!(whatsapp.number("select count(*) from activities where type = 'quota_blocked'").await, 1);
+}
+
+#[tokio::test]
+async fn the_last_free_answer_but_one_warns_the_tenant() {
+    let whatsapp = WhatsApp::start().await;
+    whatsapp.sql("update user_settings set free_quota_used = free_quota_limit - 2").await;
+    whatsapp.write(1, "Vous livrez ?").await.bare(200);
+    whatsapp.got(1, 1).await;
+    whatsapp.settled().await;
+    assert_eq!(whatsapp.number("select count(*) from activities where type = 'quota_last_free'").await, 1);
+}
