@@ -4,9 +4,13 @@
 mod choice;
 mod features;
 mod local;
+mod remote;
 pub(crate) mod words;
 
+use std::sync::Arc;
+
 pub use local::LocalEmbedder;
+pub use remote::EmbedError;
 
 /// The length of every vector, as the database's column has it.
 pub const DIMENSIONS: usize = 1536;
@@ -16,32 +20,38 @@ pub const DIMENSIONS: usize = 1536;
 pub enum Embedder {
     /// Without a model: see [`LocalEmbedder`].
     Local(LocalEmbedder),
+    /// A model behind HTTP.
+    Model(Arc<remote::Model>),
 }
-
-/// Why there is no vector. The local embedder always has one.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum EmbedError {}
 
 impl Embedder {
     /// Returns the name that is stored with each vector.
     pub fn model(&self) -> &str {
         match self {
             Self::Local(_) => LocalEmbedder::MODEL,
+            Self::Model(model) => model.name(),
         }
     }
 
     /// Returns one vector a text, of [`DIMENSIONS`] numbers and length 1.
+    ///
+    /// # Errors
+    /// Those of the model's provider. The local embedder always has a vector.
     pub async fn embed_documents(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbedError> {
         match self {
             Self::Local(local) => Ok(texts.iter().map(|text| local.embed_document(text)).collect()),
+            Self::Model(model) => Box::pin(model.embed_documents(texts)).await,
         }
     }
 
     /// Returns the vector of a question, to be compared with those of documents by cosine.
+    ///
+    /// # Errors
+    /// As [`Embedder::embed_documents`].
     pub async fn embed_query(&self, question: &str) -> Result<Vec<f32>, EmbedError> {
         match self {
             Self::Local(local) => Ok(local.embed_query(question)),
+            Self::Model(model) => Box::pin(model.embed_query(question)).await,
         }
     }
 }

@@ -2,16 +2,19 @@
 //! providers; each brings its own settings. Writes nothing: every call that was made is handed back for the cost ledger.
 
 mod answering;
+mod anthropic;
 mod chain;
-mod choice;
+pub(crate) mod choice;
 mod circuit;
 mod citations;
 mod conversation;
 mod extractive;
+mod gemini;
 mod openai_compatible;
+pub(crate) mod patience;
 mod prices;
 mod prompt;
-mod transport;
+pub(crate) mod transport;
 
 use std::sync::Arc;
 

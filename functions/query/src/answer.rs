@@ -1,5 +1,7 @@
 //! From the question to the answer: embed, search, ask the provider, cite.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use shared::{
     error::{ApiError, Result},
@@ -12,6 +14,11 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{Answer, Ask, Citation, DEFAULT_PASSAGES, Deps};
+
+/// Of the deadline, for what comes after the model.
+const ROOM: Duration = Duration::from_millis(500);
+/// What the assistant is called when nobody gave it another name.
+const ASSISTANT: &str = "Lisa";
 
 impl Deps {
     /// Answers before the deadline; the quota is what is left after it.
@@ -39,7 +46,7 @@ impl Deps {
             company: "this company",
             style: Style::Plain,
             passages: &passages,
-            deadline,
+            deadline: deadline - ROOM,
         };
         let completion = self.provider.answer(&asked).await.outcome.map_err(refused)?;
         let citations = completion
@@ -68,9 +75,6 @@ impl Deps {
         })
     }
 }
-
-/// What the assistant is called when nobody gave it another name.
-const ASSISTANT: &str = "Lisa";
 
 /// A model that declined would decline again; everything else may pass.
 fn refused(error: LlmError) -> ApiError {

@@ -27,6 +27,8 @@ mod layers;
 #[cfg(test)]
 mod maintenance;
 #[cfg(test)]
+mod models;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod privacy;

@@ -3,27 +3,20 @@
 
 use std::time::Duration;
 
-use http::HeaderValue;
-use rand::RngExt;
-use tokio::time::{Instant, sleep};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use serde_json::Value;
+use tokio::time::Instant;
 
 use super::{
-    Call, CallStatus, LlmError, Tool, ToolCall, Turn, Usage,
+    Call, CallStatus, LlmError, Tool, ToolCall, Turn, Usage, anthropic,
     circuit::Circuit,
-    openai_compatible,
+    gemini, openai_compatible,
+    patience::Patience,
     prices::Prices,
     transport::{Failure, Next, Transport},
 };
 use crate::logging;
 
-/// Calls to one model for one prompt.
-const ATTEMPTS: u32 = 3;
-/// The first wait before another attempt, without what the provider asks for; it doubles.
-const BACKOFF: Duration = Duration::from_millis(250);
-/// A provider that asks for more is not waited for.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// With less time than this left, nothing is asked.
-const LEAST: Duration = Duration::from_millis(200);
 /// The part of the remaining time that a model may take while others are left to be asked, in tenths.
 const SHARE: u32 = 6;
 
@@ -54,6 +47,10 @@ pub(super) struct Endpoint {
 /// Which shape a provider speaks.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Wire {
+    /// Google's.
+    Gemini,
+    /// Anthropic's.
+    Anthropic,
     /// With the name of the field that limits a reply's length.
     OpenAiCompatible { limit: &'static str },
 }
@@ -145,24 +142,13 @@ impl Models {
     ) -> Result<(Said, Usage), Failure> {
         let remaining = deadline.saturating_duration_since(Instant::now());
         let share = if is_last { remaining } else { remaining * SHARE / 10 };
-        let own_deadline = Instant::now() + share;
-        let mut attempt = 0;
+        let mut patience = Patience::until(Instant::now() + share);
         loop {
-            let limit = own_deadline.saturating_duration_since(Instant::now());
-            if limit < LEAST {
-                return Err(Failure::TimedOut);
-            }
-            let failure = match self.call(provider, model, prompt, limit.min(self.call_timeout), calls).await {
+            let limit = patience.limit()?.min(self.call_timeout);
+            match self.call(provider, model, prompt, limit, calls).await {
                 Ok(said) => return Ok(said),
-                Err(failure) => failure,
-            };
-            attempt += 1;
-            let wait = pause(attempt, failure.retry_after());
-            let is_in_time = Instant::now() + wait + LEAST < own_deadline;
-            if failure.next() != Next::Retry || attempt >= ATTEMPTS || wait > LONGEST_WAIT || !is_in_time {
-                return Err(failure);
+                Err(failure) => patience.after(failure).await?,
             }
-            sleep(wait).await;
         }
     }
 
@@ -200,6 +186,17 @@ impl Models {
     }
 }
 
+impl Wire {
+    /// The header that holds the key.
+    pub(super) fn key_header(self) -> HeaderName {
+        match self {
+            Self::Gemini => HeaderName::from_static("x-goog-api-key"),
+            Self::Anthropic => HeaderName::from_static("x-api-key"),
+            Self::OpenAiCompatible { .. } => header::AUTHORIZATION,
+        }
+    }
+}
+
 impl Endpoint {
     async fn call(
         &self,
@@ -208,17 +205,35 @@ impl Endpoint {
         prompt: &Prompt<'_>,
         limit: Duration,
     ) -> (Result<Said, Failure>, Usage) {
-        let (path, headers, body, read) = match self.wire {
-            Wire::OpenAiCompatible { limit } => (
-                openai_compatible::PATH.to_owned(),
-                openai_compatible::headers(self.key.as_ref()),
-                openai_compatible::body(model, prompt, limit),
-                openai_compatible::read,
-            ),
+        let (path, body) = match self.wire {
+            Wire::Gemini => (gemini::path(model), gemini::body(prompt)),
+            Wire::Anthropic => (anthropic::PATH.to_owned(), anthropic::body(model, prompt)),
+            Wire::OpenAiCompatible { limit } => {
+                (openai_compatible::PATH.to_owned(), openai_compatible::body(model, prompt, limit))
+            }
         };
-        match transport.post(&format!("{}{path}", self.base_url), headers, &body, limit).await {
-            Ok(reply) => read(reply),
+        match transport.post(&format!("{}{path}", self.base_url), self.headers(), &body, limit).await {
+            Ok(reply) => self.read(reply),
             Err(failure) => (Err(failure), Usage::default()),
+        }
+    }
+
+    fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if let Some(key) = &self.key {
+            headers.insert(self.wire.key_header(), key.clone());
+        }
+        if matches!(self.wire, Wire::Anthropic) {
+            headers.insert("anthropic-version", HeaderValue::from_static(anthropic::VERSION));
+        }
+        headers
+    }
+
+    fn read(&self, reply: Value) -> (Result<Said, Failure>, Usage) {
+        match self.wire {
+            Wire::Gemini => gemini::read(reply),
+            Wire::Anthropic => anthropic::read(reply),
+            Wire::OpenAiCompatible { .. } => openai_compatible::read(reply),
         }
     }
 }
@@ -226,6 +241,9 @@ impl Endpoint {
 /// Refuses what nobody could use: silence, and calls of tools that were not given or with arguments that are no object.
 fn check(mut said: Said, tools: &[Tool]) -> Result<Said, Failure> {
     said.text = without_thoughts(&said.text);
+    if said.is_cut && !said.tool_calls.is_empty() {
+        return Err(Failure::Malformed("its tool call broke off"));
+    }
     if said.tool_calls.iter().any(|call| tools.iter().all(|tool| tool.name != call.name)) {
         return Err(Failure::Malformed("it calls a tool that there is not"));
     }
@@ -244,14 +262,6 @@ fn without_thoughts(text: &str) -> String {
     };
     let visible = spoken.chars().filter(|char| !char.is_control() || matches!(char, '\n' | '\t'));
     visible.collect::<String>().trim().to_owned()
-}
-
-/// How long to wait before attempt `attempt + 1`: what the provider asks for, and a little more that is not the same
-/// for all who wait; otherwise anything up to the backoff, for the same reason.
-fn pause(attempt: u32, asked_for: Option<Duration>) -> Duration {
-    let backoff = BACKOFF * 2_u32.saturating_pow(attempt.saturating_sub(1));
-    let jitter = rand::rng().random_range(Duration::ZERO..=backoff);
-    asked_for.map_or(jitter, |asked_for| asked_for.saturating_add(jitter / 4))
 }
 
 #[cfg(test)]
@@ -273,6 +283,8 @@ mod tests {
         for unusable in [call("rm_rf", json!({})), call("hand_over", json!("x")), call("hand_over", json!(null))] {
             assert!(matches!(check(said("text", vec![unusable]), &tools), Err(Failure::Malformed(_))));
         }
+        let broken_off = Said { is_cut: true, ..said("", vec![call("hand_over", json!({}))]) };
+        assert!(matches!(check(broken_off, &tools), Err(Failure::Malformed(_))));
     }
 
     #[test]
@@ -280,16 +292,5 @@ mod tests {
         assert_eq!(without_thoughts("<think>Hm.\n</think>\n\nTrois jours.\u{0}"), "Trois jours.");
         assert_eq!(without_thoughts("<think>It never ended"), "");
         assert_eq!(without_thoughts("Use <think> wisely"), "Use <think> wisely");
-    }
-
-    #[test]
-    fn a_pause_grows_and_honours_what_is_asked_for() {
-        for _ in 0..100 {
-            assert!(pause(1, None) <= BACKOFF);
-            assert!(pause(2, None) <= BACKOFF * 2);
-            let asked = Duration::from_secs(2);
-            assert!((asked..asked + BACKOFF).contains(&pause(1, Some(asked))));
-            assert!(pause(1, Some(Duration::MAX)) > LONGEST_WAIT);
-        }
     }
 }

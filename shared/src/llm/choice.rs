@@ -14,9 +14,12 @@ use super::{
 use crate::settings::Settings;
 
 /// Of which LLM_PROVIDER is one, and of which LLM_FALLBACKS are several.
-const NAMES: &str = "extractive, groq, deepseek, openai";
-/// What OpenAI's own API is called; everybody else's limits a reply by `max_tokens`.
-const OPENAI: &str = "https://api.openai.com/v1";
+const NAMES: &str = "extractive, gemini, anthropic, groq, deepseek, openai";
+/// Where Gemini is; embeddings are made there too.
+pub(crate) const GEMINI_BASE_URL: (&str, &str) =
+    ("GEMINI_BASE_URL", "https://generativelanguage.googleapis.com/v1beta");
+/// OpenAI's own API; everybody else's limits a reply by `max_tokens`.
+pub(crate) const OPENAI_BASE_URL: (&str, &str) = ("OPENAI_BASE_URL", "https://api.openai.com/v1");
 
 /// A provider that there is, with the names of its settings. Names of models die every few months: these are only what
 /// is used where a deployment names none.
@@ -28,7 +31,21 @@ struct Known {
     wire: Wire,
 }
 
-const KNOWN: [Known; 3] = [
+const KNOWN: [Known; 5] = [
+    Known {
+        name: "gemini",
+        base_url: GEMINI_BASE_URL,
+        key: "GEMINI_API_KEY",
+        models: ("GEMINI_MODELS", &["gemini-3.8-flash", "gemini-3.5-flash-lite"]),
+        wire: Wire::Gemini,
+    },
+    Known {
+        name: "anthropic",
+        base_url: ("ANTHROPIC_BASE_URL", "https://api.anthropic.com"),
+        key: "ANTHROPIC_API_KEY",
+        models: ("ANTHROPIC_MODELS", &["claude-haiku-4-5", "claude-sonnet-5"]),
+        wire: Wire::Anthropic,
+    },
     Known {
         name: "groq",
         base_url: ("GROQ_BASE_URL", "https://api.groq.com/openai/v1"),
@@ -45,7 +62,7 @@ const KNOWN: [Known; 3] = [
     },
     Known {
         name: "openai",
-        base_url: ("OPENAI_BASE_URL", OPENAI),
+        base_url: OPENAI_BASE_URL,
         key: "OPENAI_API_KEY",
         // Of which server, OPENAI_BASE_URL says: there is no name that all of them know.
         models: ("OPENAI_MODELS", &[]),
@@ -122,7 +139,7 @@ impl Known {
             problems.push(format!("{key} has characters that no key has"));
         }
         let wire = match wire {
-            Wire::OpenAiCompatible { .. } if base_url == OPENAI => {
+            Wire::OpenAiCompatible { .. } if base_url == OPENAI_BASE_URL.1 => {
                 Wire::OpenAiCompatible { limit: "max_completion_tokens" }
             }
             wire => wire,
@@ -135,9 +152,14 @@ impl Known {
 
 /// The key as its header has it; never shown by `Debug`.
 fn header(key: &str, wire: Wire) -> Option<HeaderValue> {
-    let text = match wire {
-        Wire::OpenAiCompatible { .. } => format!("Bearer {key}"),
-    };
+    match wire {
+        Wire::Gemini | Wire::Anthropic => secret(key),
+        Wire::OpenAiCompatible { .. } => secret(&format!("Bearer {key}")),
+    }
+}
+
+/// A header's value that is never shown; none where the text cannot be one.
+pub(crate) fn secret(text: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::try_from(text).ok()?;
     value.set_sensitive(true);
     Some(value)

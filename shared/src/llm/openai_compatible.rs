@@ -1,6 +1,5 @@
 //! OpenAI's chat completions, as Groq, DeepSeek, Ollama, vLLM and llama.cpp speak them too.
 
-use http::{HeaderMap, HeaderValue, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -9,11 +8,6 @@ use super::{
     chain::{Prompt, Said},
     transport::Failure,
 };
-
-/// The key as a header; a server of one's own may want none.
-pub(super) fn headers(key: Option<&HeaderValue>) -> HeaderMap {
-    key.map(|key| (header::AUTHORIZATION, key.clone())).into_iter().collect()
-}
 
 /// The path below the base URL.
 pub(super) const PATH: &str = "/chat/completions";
@@ -95,11 +89,11 @@ fn said(choices: Vec<Choice>) -> Result<Said, Failure> {
     let choice = choices.into_iter().next().ok_or(Failure::Empty)?;
     let ending = choice.finish_reason.unwrap_or_default();
     if ending == "content_filter" {
-        return Err(Failure::Blocked(ending));
+        return Err(Failure::blocked(&ending));
     }
     let message = choice.message;
     if message.refusal.is_some_and(|refusal| !refusal.is_empty()) {
-        return Err(Failure::Blocked("refusal".to_owned()));
+        return Err(Failure::blocked("refusal"));
     }
     let tool_calls = message.tool_calls.unwrap_or_default().into_iter().map(|call| {
         let Named { name, arguments } = call.function;

@@ -88,6 +88,11 @@ pub(crate) enum Next {
 }
 
 impl Failure {
+    /// For the reason that the provider gives, as long as it is a word.
+    pub(super) fn blocked(reason: &str) -> Self {
+        Self::Blocked(if is_word(reason) { reason.to_owned() } else { "no reason".to_owned() })
+    }
+
     pub(crate) fn next(&self) -> Next {
         match self {
             Self::Unreachable(_)
@@ -219,9 +224,12 @@ fn refusal(status: StatusCode, headers: &HeaderMap, body: &Value) -> Failure {
 
 /// The provider's own code: a word without anything of the call in it.
 fn code(error: &Value) -> &str {
-    let is_word =
-        |text: &&str| text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    ["code", "status", "type"].into_iter().filter_map(|name| error[name].as_str()).find(is_word).unwrap_or("no code")
+    let mut words = ["code", "status", "type"].into_iter().filter_map(|name| error[name].as_str());
+    words.find(|text| is_word(text)).unwrap_or("no code")
+}
+
+fn is_word(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 fn details(error: &Value) -> impl Iterator<Item = &Value> {
