@@ -16,6 +16,8 @@ mod quota_sql;
 #[cfg(test)]
 mod rate_limits;
 #[cfg(test)]
+mod replies;
+#[cfg(test)]
 mod route;
 #[cfg(test)]
 mod seed;
@@ -23,3 +25,5 @@ mod seed;
 mod tenancy;
 #[cfg(test)]
 mod transactions;
+#[cfg(test)]
+mod webhook;

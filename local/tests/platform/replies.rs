@@ -1,0 +1,214 @@
+//! The reply-worker, killed at every step between taking a message and sending the last part of its answer.
+//!
+//! A kill is its future dropped after so many polls: at any place where it waits, as a power cut would. Whatever was
+//! sent to PostgreSQL, the model or ManyChat by then goes on without it.
+
+use std::{future::poll_fn, pin::pin, task::Poll};
+
+use local::{
+    fakes::{
+        manychat::{FakeManyChat, KEYS},
+        models::{FakeModels, Reply},
+    },
+    testing::{self, TestDatabase},
+};
+use serde_json::{Value, json};
+use shared::{
+    conversations,
+    db::Db,
+    error::ApiError,
+    function::{EventHandler, Handler},
+    manychat::inbound::Inbound,
+    sealed::KeyRing,
+    settings::{Settings, SettingsMap},
+    tenants,
+};
+use sqlx::{Connection, PgConnection};
+use uuid::Uuid;
+
+use crate::{
+    route,
+    seed::{self, Tenant},
+};
+
+/// The parts of the model's answer.
+const PARTS: usize = 2;
+const SEALING_KEYS: &str = "test:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+struct Scene {
+    // Dropped first: it stops what the servers below would still do.
+    handle: EventHandler,
+    manychat: FakeManyChat,
+    models: FakeModels,
+    db: Db,
+    admin: PgConnection,
+    tenant: Tenant,
+    _database: TestDatabase,
+}
+
+/// What became of one contact's message whose worker was killed.
+struct Outcome {
+    /// Whether the worker came to its end before the kill.
+    is_finished: bool,
+    /// Parts that arrived more than once.
+    repeated: usize,
+}
+
+impl Scene {
+    async fn start() -> Self {
+        let database = testing::database().await.unwrap();
+        let (manychat, models) = (FakeManyChat::start().await.unwrap(), FakeModels::start().await.unwrap());
+        models.always(Reply::Text("Une phrase de la réponse. ".repeat(100)));
+        let mut admin = PgConnection::connect(&database.urls.admin).await.unwrap();
+        let tenant = seed::tenant(&mut admin, "replies", 1_000_000).await;
+        let aws = &testing::servers().await.unwrap().aws;
+        let queue = format!("replies-{}-{}", std::process::id(), database.name().replace('_', "-"));
+        let made = aws_sdk_sqs::Client::new(&aws.config()).create_queue().queue_name(queue).send().await.unwrap();
+        let mut settings = aws.settings();
+        for (name, value) in [
+            ("DATABASE_URL", database.urls.app.as_str()),
+            ("DATABASE_MAX_CONNECTIONS", "2"),
+            ("REPLY_QUEUE_URL", made.queue_url().unwrap()),
+            ("MANYCHAT_BASE_URL", &manychat.base_url()),
+            ("SEALING_KEYS", SEALING_KEYS),
+            ("LLM_PROVIDER", "groq"),
+            ("GROQ_API_KEY", "test"),
+            ("GROQ_BASE_URL", &models.base_url()),
+            ("BURST_WINDOW_S", "0"),
+        ] {
+            settings.insert(name.to_owned(), value.to_owned());
+        }
+        let Handler::Event(handle) = reply_worker::FUNCTION.start(settings).await.unwrap() else { panic!("no events") };
+        let sealed = ring().seal(tenant.customer, tenants::MANYCHAT_KEY, KEYS[0]).unwrap();
+        let update = sqlx::query("update customers set manychat_api_key = $2 where id = $1");
+        update.bind(tenant.customer).bind(sealed).execute(&mut admin).await.unwrap();
+        let live = sqlx::query("insert into bot_sessions (company_id, mode) values ($1, 'live')");
+        live.bind(tenant.customer).execute(&mut admin).await.unwrap();
+        let db = route::db(&database.urls.app, 1);
+        Self { handle, manychat, models, db, admin, tenant, _database: database }
+    }
+
+    /// A message of a contact comes in.
+    async fn receive(&self, contact: usize) -> Uuid {
+        let body = json!({ "id": contact, "last_input_text": "Vous livrez ?", "message_id": contact });
+        let message = Inbound::read(&body).unwrap();
+        let received: Result<_, ApiError> =
+            self.db.tenant(self.tenant.customer, async |tx| Ok(conversations::receive(tx, &message).await?)).await;
+        received.unwrap().conversation_id
+    }
+
+    /// A delivery of the queue, the first or a later one.
+    fn event(&self, conversation: Uuid) -> Value {
+        let body = json!({ "customer_id": self.tenant.customer, "conversation_id": conversation });
+        json!({ "Records": [{
+            "messageId": "1", "receiptHandle": "1", "body": body.to_string(),
+            "attributes": { "ApproximateReceiveCount": "1" },
+        }] })
+    }
+
+    async fn number(&mut self, query: &'static str, conversation: Uuid) -> i64 {
+        sqlx::query_scalar(query).bind(conversation).fetch_one(&mut self.admin).await.unwrap()
+    }
+
+    /// Kills the worker of a contact's message after so many polls, and lets its successors finish.
+    async fn kill_after(&mut self, polls: usize, contact: usize) -> Outcome {
+        let conversation = self.receive(contact).await;
+        let calls = self.models.calls();
+        let killed = killed_after(polls, (self.handle)(self.event(conversation))).await;
+        let is_finished = killed.is_some();
+        // Waits for what the dead one may still hold; then its lease is over.
+        let expire = "update conversations set lease_expires_at = now() - interval '1 second'
+            where id = $1 and lease_token is not null";
+        sqlx::query(expire).bind(conversation).execute(&mut self.admin).await.unwrap();
+        const ANSWERS: &str = "select count(*) from messages where conversation_id = $1 and author = 'bot'";
+        let committed = self.number(ANSWERS, conversation).await;
+        for _ in 0..=PARTS {
+            (self.handle)(self.event(conversation)).await.unwrap();
+            let now = "update conversations set next_send_at = now() - interval '1 second' where id = $1";
+            sqlx::query(now).bind(conversation).execute(&mut self.admin).await.unwrap();
+        }
+
+        let at = format!("killed after {polls} polls");
+        assert_eq!(self.number(ANSWERS, conversation).await, 1, "{at}: one answer");
+        let open = "select count(*) from outbox where conversation_id = $1 and state <> 'sent'";
+        assert_eq!(self.number(open, conversation).await, 0, "{at}: every part is sent");
+        let undone = "select count(*) from jobs where payload ->> 'conversation_id' = $1::text and status <> 'done'";
+        assert_eq!(self.number(undone, conversation).await, 0, "{at}: the job is done");
+        let units = "select count(*) from reservations where conversation_id = $1 and state = 'spent'";
+        assert_eq!(self.number(units, conversation).await, 1, "{at}: one unit");
+        let held = "select count(*) from reservations where conversation_id = $1 and state <> 'spent'";
+        assert_eq!(self.number(held, conversation).await, 0, "{at}: no other unit");
+        let calls = self.models.calls() - calls;
+        assert!(
+            calls == 1 || (calls == 2 && committed == 0),
+            "{at}: {calls} calls of the model, {committed} committed"
+        );
+        let sent = self.manychat.sent_to(&contact.to_string());
+        let mut distinct = sent.clone();
+        distinct.dedup();
+        assert_eq!(distinct.len(), PARTS, "{at}: {sent:?}");
+        assert!(sent.len() <= PARTS + 1, "{at}: more than one part was repeated");
+        Outcome { is_finished, repeated: sent.len() - PARTS }
+    }
+
+    /// Kills so many workers, each one poll later than the one before, over and over.
+    async fn kill(mut self, most: usize) -> (usize, usize) {
+        let (mut kills, mut polls, mut repeated, mut contact) = (0, 1, 0, 0);
+        while kills < most {
+            contact += 1;
+            let outcome = self.kill_after(polls, contact).await;
+            repeated += outcome.repeated;
+            if outcome.is_finished {
+                assert!(polls > 20, "it came to its end after {polls} polls, so hardly anything was tried");
+                polls = 1;
+            } else {
+                kills += 1;
+                polls += 1;
+            }
+        }
+        let used = "select free_quota_used::bigint from user_settings settings
+            join conversations conversation on conversation.id = $1
+            join customers tenant on tenant.id = conversation.customer_id and tenant.user_id = settings.user_id";
+        let conversation = sqlx::query_scalar("select id from conversations limit 1").fetch_one(&mut self.admin);
+        let conversation = conversation.await.unwrap();
+        assert_eq!(self.number(used, conversation).await, i64::try_from(contact).unwrap(), "a unit an answer");
+        (kills, repeated)
+    }
+}
+
+fn ring() -> KeyRing {
+    let mut settings = Settings::new(SettingsMap::from([("SEALING_KEYS".to_owned(), SEALING_KEYS.to_owned())]));
+    let ring = KeyRing::read(&mut settings);
+    settings.finish().unwrap();
+    ring
+}
+
+/// Polls a future so many times and drops it; its value, where it came to its end before.
+async fn killed_after<T>(polls: usize, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    let mut left = polls;
+    poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        work.as_mut().poll(context).map(Some)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_worker_killed_at_any_step_is_followed_by_one_that_finishes() {
+    let (kills, repeated) = Box::pin(Scene::start().await.kill(200)).await;
+    assert_eq!(kills, 200);
+    // At most the part that was under way: most kills repeat nothing.
+    assert!(repeated * 4 < kills, "{repeated} repeated parts after {kills} kills");
+}
+
+/// The figure of docs/BENCHMARKS.md: `cargo test -p local --test platform -- --ignored --nocapture a_thousand_kills`.
+#[tokio::test]
+#[ignore = "takes minutes; the test above tries each step"]
+async fn a_thousand_kills() {
+    let (kills, repeated) = Box::pin(Scene::start().await.kill(1_000)).await;
+    println!("{kills} kills: {repeated} parts arrived twice, none more often, none was lost");
+}
