@@ -41,8 +41,8 @@ pub(super) fn alternating(turns: &[Turn]) -> Vec<Turn> {
 
 /// A text that broke off, as far as its last whole sentence; with an ellipsis where it has none.
 pub(super) fn whole_sentences(text: &str) -> String {
-    let ends = text.char_indices().filter(|(_, char)| matches!(char, '.' | '!' | '?' | '…' | '\n'));
-    let end = ends.map(|(at, char)| at + char.len_utf8()).last();
+    let end = text.char_indices().rfind(|(_, char)| matches!(char, '.' | '!' | '?' | '…' | '\n'));
+    let end = end.map(|(at, char)| at + char.len_utf8());
     match end.map(|end| text[..end].trim_end()) {
         Some(whole) if !whole.is_empty() => whole.to_owned(),
         _ => format!("{}…", text.trim_end()),
