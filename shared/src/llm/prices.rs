@@ -26,7 +26,7 @@ struct Price {
 /// goes before them.
 const DEFAULTS: [(&str, u32, u32); 3] = [
     ("claude-haiku-4-5", 1_000_000, 5_000_000),
-    ("claude-sonnet-5", 3_000_000, 15_000_000),
+    ("claude-sonnet-5", 2_000_000, 10_000_000),
     ("openai/gpt-oss-120b", 150_000, 600_000),
 ];
 
