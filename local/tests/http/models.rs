@@ -1,5 +1,8 @@
 //! Answers by models, through POST /api/v1/query: what goes wrong at a provider, and what is left of it here.
 
+mod chat;
+mod injection;
+
 use std::time::{Duration, Instant};
 
 use local::fakes::models::{FakeModels, Reply};
