@@ -1,7 +1,8 @@
-//! Model servers: OpenAI-compatible ones, as Groq, DeepSeek, OpenAI and Ollama are.
-//! https://platform.openai.com/docs/api-reference/chat
+//! Model servers. One speaks every shape, by the path that is called: OpenAI's, as Groq, DeepSeek and Ollama do,
+//! Gemini's, Anthropic's, and those of embeddings.
 
 mod script;
+mod shape;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -10,11 +11,11 @@ use std::{
 
 use anyhow::{Context, Result};
 use axum::{
-    Router,
+    Json, Router,
     body::Bytes,
     extract::State,
     http::{HeaderMap, Uri},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -24,6 +25,8 @@ use tokio::{
 };
 
 pub use script::Reply;
+
+use shape::Shape;
 
 /// A running server. Dropped, it ends.
 #[derive(Debug)]
@@ -44,6 +47,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Inner {
     script: script::Script,
+    /// Of vectors; otherwise as asked for.
+    dimensions: Option<usize>,
     requests: Vec<Request>,
     /// How many wait.
     held: usize,
@@ -101,9 +106,14 @@ impl FakeModels {
         self.reply(Reply::Tool { name: name.to_owned(), arguments: arguments.to_string() });
     }
 
-    /// Puts a refusal with this status.
+    /// Puts a refusal with this status, as the provider words it.
     pub fn fail(&self, status: u16) {
-        self.reply(Reply::Status { status, body: Value::Null, retry_after_s: None });
+        self.reply(Reply::Refused { status, retry_after_s: None });
+    }
+
+    /// From now on vectors have this length, whatever is asked for.
+    pub fn embed_with(&self, dimensions: usize) {
+        self.inner().dimensions = Some(dimensions);
     }
 
     /// What is replied when the script is empty.
@@ -191,14 +201,18 @@ impl Drop for Held {
 async fn answer(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let body: Value = serde_json::from_slice(&body).unwrap_or_else(|error| json!({ "unreadable": error.to_string() }));
     let path = uri.path_and_query().map_or_else(String::new, ToString::to_string);
-    let reply = {
+    let shape = Shape::of(&path);
+    let (reply, dimensions) = {
         let mut inner = shared.inner();
-        inner.requests.push(Request { path: path.clone(), headers, body: body.clone() });
-        inner.script.next()
+        inner.requests.push(Request { path, headers, body: body.clone() });
+        // Vectors come with every document, also where a script is for what follows.
+        let reply = if shape.is_of_embeddings() { inner.script.next_refusal() } else { Some(inner.script.next()) };
+        (reply, inner.dimensions)
     };
     shared.wait_while_held().await;
     match reply {
-        Reply::Hang => std::future::pending().await,
-        reply => reply.response(script::Shape::of(&path), &body),
+        None => Json(shape.vectors(&body, dimensions)).into_response(),
+        Some(Reply::Hang) => std::future::pending().await,
+        Some(reply) => reply.response(shape, &body),
     }
 }

@@ -87,6 +87,10 @@ mod tests {
                 ],
                 "openai:all-minilm:l6-v2",
             ),
+            (
+                &[("EMBEDDING_PROVIDER", "gemini"), ("GEMINI_API_KEY", "k"), ("EMBEDDING_DIMENSIONS", "768")],
+                "gemini:gemini-embedding-001@768",
+            ),
         ] {
             let (embedder, problems) = read(pairs);
             problems.unwrap();

@@ -68,7 +68,9 @@ impl Model {
             Wire::Gemini => "gemini",
             Wire::OpenAiCompatible => "openai",
         };
-        let name = format!("{provider}:{id}");
+        // The same model's vectors of another length do not compare either.
+        let length = dimensions.filter(|dimensions| *dimensions != DIMENSIONS);
+        let name = length.map_or_else(|| format!("{provider}:{id}"), |length| format!("{provider}:{id}@{length}"));
         Self { wire, id, name, base_url, key, dimensions, transport: Transport::new() }
     }
 

@@ -23,15 +23,19 @@ pub(super) async fn answer(models: &Models, ask: &Ask<'_>) -> Answered {
     let system = prompt::system(ask, &boundary);
     let turns = prompt::turns(ask, &boundary);
     let prompt = Prompt { system: &system, turns: &turns, tools: &[], max_tokens: MAX_TOKENS };
-    let outcome = models.ask(&prompt, ask.deadline).await;
-    let outcome_of = match outcome.said {
-        Ok((said, model, usage)) => Ok(checked(said, model, usage, ask)),
+    let asked = models.ask(&prompt, ask.deadline).await;
+    let outcome = match asked.said {
+        Ok((mut said, model, usage)) => {
+            // It gives nothing away, being used up, but is no word for a customer.
+            said.text = said.text.replace(&boundary, "");
+            Ok(checked(said, model, usage, ask))
+        }
         Err(LlmError::Failed(_)) if models.ends_extractive => {
             Ok(extractive::answer(ask.question, ask.language, ask.passages))
         }
         Err(error) => Err(error),
     };
-    Answered { outcome: outcome_of, calls: outcome.calls }
+    Answered { outcome, calls: asked.calls }
 }
 
 fn checked(said: Said, model: String, usage: Usage, ask: &Ask<'_>) -> Completion {

@@ -13,12 +13,12 @@ pub(super) async fn reply(models: &Models, chat: &Chat<'_>) -> Chatted {
         return Chatted { outcome: Err(LlmError::Failed(Failure::Malformed("nothing was said"))), calls: Vec::new() };
     }
     let prompt = Prompt { system: chat.system, turns: &turns, tools: chat.tools, max_tokens: chat.max_tokens };
-    let outcome = models.ask(&prompt, chat.deadline).await;
-    let outcome_of = |said: super::chain::Said| {
+    let asked = models.ask(&prompt, chat.deadline).await;
+    let outcome = asked.said.map(|(said, ..)| {
         let text = if said.is_cut { whole_sentences(&said.text) } else { said.text };
         ChatReply { text: (!text.is_empty()).then_some(text), tool_calls: said.tool_calls }
-    };
-    Chatted { outcome: outcome.said.map(|(said, ..)| outcome_of(said)), calls: outcome.calls }
+    });
+    Chatted { outcome, calls: asked.calls }
 }
 
 /// The turns as every provider takes them: beginning with the user, in alternation, none of them empty.
@@ -41,8 +41,8 @@ pub(super) fn alternating(turns: &[Turn]) -> Vec<Turn> {
 
 /// A text that broke off, as far as its last whole sentence; with an ellipsis where it has none.
 pub(super) fn whole_sentences(text: &str) -> String {
-    let ends = text.char_indices().filter(|(_, char)| matches!(char, '.' | '!' | '?' | '…' | '\n'));
-    let end = ends.map(|(at, char)| at + char.len_utf8()).next_back();
+    let end = text.char_indices().rfind(|(_, char)| matches!(char, '.' | '!' | '?' | '…' | '\n'));
+    let end = end.map(|(at, char)| at + char.len_utf8());
     match end.map(|end| text[..end].trim_end()) {
         Some(whole) if !whole.is_empty() => whole.to_owned(),
         _ => format!("{}…", text.trim_end()),

@@ -22,12 +22,16 @@ struct Price {
     completion: u32,
 }
 
-/// List prices as they were published in November 2026 or, where the note says so, last known. Whatever LLM_PRICES has
-/// goes before them.
-const DEFAULTS: [(&str, u32, u32); 3] = [
+/// What the vendors' pages said in November 2026; whatever LLM_PRICES has goes before it. DeepSeek's are those of its
+/// peak hours, half of which it asks at other times; Gemini's holds until 2026-12-31 and then doubles. Models that are
+/// not here had no price that could be found.
+const DEFAULTS: [(&str, u32, u32); 6] = [
+    ("gemini-3.8-flash", 750_000, 3_750_000),
     ("claude-haiku-4-5", 1_000_000, 5_000_000),
-    ("claude-sonnet-5", 3_000_000, 15_000_000),
+    ("claude-sonnet-5", 2_000_000, 10_000_000),
     ("openai/gpt-oss-120b", 150_000, 600_000),
+    ("deepseek-flash", 300_000, 1_200_000),
+    ("deepseek-v4-pro", 1_320_000, 3_960_000),
 ];
 
 impl Prices {

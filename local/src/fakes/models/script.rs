@@ -1,4 +1,4 @@
-//! What a fake model server says, in the shape of whoever is asked.
+//! What a fake model server says.
 
 use std::collections::VecDeque;
 
@@ -9,10 +9,12 @@ use axum::{
 };
 use serde_json::{Value, json};
 
+use super::shape::Shape;
+
 /// What the server says to one call.
 #[derive(Debug, Clone)]
 pub enum Reply {
-    /// A text.
+    /// A text. Gemini thinks aloud before it, in parts of its own.
     Text(String),
     /// A call of a tool, whose arguments may be broken JSON.
     Tool {
@@ -31,15 +33,15 @@ pub enum Reply {
     NotJson,
     /// Status 200, and JSON of another shape.
     OtherJson,
-    /// A refusal; null as the body means that of the provider for this status.
-    Status {
+    /// A refusal as the provider words it; how long to wait stands where it puts that.
+    Refused {
         /// The HTTP status.
         status: u16,
-        /// The body.
-        body: Value,
-        /// The header `retry-after`.
+        /// How long to wait.
         retry_after_s: Option<u32>,
     },
+    /// Gemini's quota of a day; its advice to come back in three seconds is no good.
+    PerDay,
     /// No answer at all, as long as the client waits.
     Hang,
 }
@@ -61,67 +63,35 @@ impl Script {
     pub(super) fn next(&mut self) -> Reply {
         self.queue.pop_front().unwrap_or_else(|| self.default.clone())
     }
-}
 
-/// Whose shape an answer has.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Shape {
-    OpenAi,
-}
-
-impl Shape {
-    pub(super) fn of(_path: &str) -> Self {
-        Self::OpenAi
+    /// The next reply, if it is none that a model for texts gives.
+    pub(super) fn next_refusal(&mut self) -> Option<Reply> {
+        let is_refusal = |reply: &mut Reply| {
+            matches!(reply, Reply::Refused { .. } | Reply::PerDay | Reply::NotJson | Reply::OtherJson | Reply::Hang)
+        };
+        self.queue.pop_front_if(is_refusal)
     }
 }
 
 impl Reply {
     pub(super) fn response(self, shape: Shape, request: &Value) -> Response {
-        match self {
-            Self::NotJson => "<html>busy</html>".into_response(),
-            Self::OtherJson => Json(json!({ "status": "fine" })).into_response(),
-            Self::Status { status, body, retry_after_s } => {
-                let body = if body.is_null() { refusal(shape, status) } else { body };
-                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                let mut response = (status, Json(body)).into_response();
-                if let Some(seconds) = retry_after_s {
-                    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-                }
-                response
-            }
-            said => match shape {
-                Shape::OpenAi => Json(openai(&said, request)).into_response(),
-            },
-        }
+        let body = match self {
+            Self::NotJson => return "<html>busy</html>".into_response(),
+            Self::OtherJson => json!({ "status": "fine" }),
+            Self::PerDay => return refused(shape, 429, Some(3), true),
+            Self::Refused { status, retry_after_s } => return refused(shape, status, retry_after_s, false),
+            said => shape.reply(&said, request),
+        };
+        Json(body).into_response()
     }
 }
 
-fn openai(said: &Reply, request: &Value) -> Value {
-    let message = |content: Value| json!({ "role": "assistant", "content": content });
-    let (message, ending) = match said {
-        Reply::Text(text) => (message(json!(text)), "stop"),
-        Reply::Cut(text) => (message(json!(text)), "length"),
-        Reply::Blocked => (message(Value::Null), "content_filter"),
-        Reply::Tool { name, arguments } => {
-            let mut message = message(Value::Null);
-            let function = json!({ "name": name, "arguments": arguments });
-            message["tool_calls"] = json!([{ "id": "call_1", "type": "function", "function": function }]);
-            (message, "tool_calls")
-        }
-        _ => (message(json!("")), "stop"),
-    };
-    json!({
-        "id": "chatcmpl-1", "object": "chat.completion", "created": 1_795_000_000, "model": request["model"],
-        "choices": [{ "index": 0, "message": message, "logprobs": null, "finish_reason": ending }],
-        "usage": { "prompt_tokens": 120, "completion_tokens": 30, "total_tokens": 150 },
-    })
-}
-
-fn refusal(shape: Shape, status: u16) -> Value {
-    match shape {
-        Shape::OpenAi => {
-            let code = (status == 404).then_some("model_not_found");
-            json!({ "error": { "message": "no", "type": "error", "param": null, "code": code } })
-        }
+fn refused(shape: Shape, status: u16, retry_after_s: Option<u32>, is_per_day: bool) -> Response {
+    let body = shape.refusal(status, retry_after_s, is_per_day);
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, Json(body)).into_response();
+    if let Some(seconds) = retry_after_s.filter(|_| !shape.is_gemini()) {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
+    response
 }

@@ -1,0 +1,193 @@
+//! The shapes that providers speak, as design and vendors' pages have them.
+
+use serde_json::{Value, json};
+use shared::embeddings::LocalEmbedder;
+
+use super::Reply;
+
+/// Whose an answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    OpenAi,
+    Gemini,
+    Anthropic,
+    OpenAiEmbeddings,
+    GeminiEmbeddings,
+}
+
+impl Shape {
+    pub(super) fn of(path: &str) -> Self {
+        match path {
+            path if path.ends_with(":generateContent") => Self::Gemini,
+            path if path.ends_with(":batchEmbedContents") => Self::GeminiEmbeddings,
+            path if path.ends_with("/v1/messages") => Self::Anthropic,
+            path if path.ends_with("/embeddings") => Self::OpenAiEmbeddings,
+            _ => Self::OpenAi,
+        }
+    }
+
+    pub(super) fn is_of_embeddings(self) -> bool {
+        matches!(self, Self::OpenAiEmbeddings | Self::GeminiEmbeddings)
+    }
+
+    pub(super) fn is_gemini(self) -> bool {
+        matches!(self, Self::Gemini | Self::GeminiEmbeddings)
+    }
+
+    /// Vectors that are near where texts are: those of the local embedder, as far as they are asked for.
+    pub(super) fn vectors(self, request: &Value, dimensions: Option<usize>) -> Value {
+        let vector = |text: &Value, asked_for: &Value| {
+            let mut vector = LocalEmbedder.embed_query(text.as_str().unwrap_or_default());
+            let asked_for = asked_for.as_u64().and_then(|length| usize::try_from(length).ok());
+            vector.resize(dimensions.or(asked_for).unwrap_or(vector.len()), 0.5);
+            vector
+        };
+        if self == Self::GeminiEmbeddings {
+            let requests = request["requests"].as_array().into_iter().flatten();
+            let embeddings = requests.map(|request| {
+                json!({ "values": vector(&request["content"]["parts"][0]["text"], &request["outputDimensionality"]) })
+            });
+            return json!({ "embeddings": embeddings.collect::<Vec<_>>() });
+        }
+        let texts = request["input"].as_array().into_iter().flatten().enumerate();
+        let data = texts.map(|(index, text)| {
+            json!({ "object": "embedding", "index": index, "embedding": vector(text, &request["dimensions"]) })
+        });
+        // In another order: the index counts.
+        let mut data: Vec<_> = data.collect();
+        data.reverse();
+        json!({ "object": "list", "data": data, "model": request["model"], "usage": { "prompt_tokens": 8, "total_tokens": 8 } })
+    }
+
+    pub(super) fn reply(self, said: &Reply, request: &Value) -> Value {
+        match self {
+            Self::Gemini => gemini(said),
+            Self::Anthropic => anthropic(said, request),
+            _ => openai(said, request),
+        }
+    }
+
+    pub(super) fn refusal(self, status: u16, retry_after_s: Option<u32>, is_per_day: bool) -> Value {
+        match self {
+            Self::Gemini | Self::GeminiEmbeddings => google(status, retry_after_s, is_per_day),
+            Self::Anthropic => {
+                let kind = match status {
+                    401 => "authentication_error",
+                    402 => "billing_error",
+                    403 => "permission_error",
+                    404 => "not_found_error",
+                    413 => "request_too_large",
+                    429 => "rate_limit_error",
+                    529 => "overloaded_error",
+                    400..500 => "invalid_request_error",
+                    _ => "api_error",
+                };
+                json!({ "type": "error", "error": { "type": kind, "message": kind }, "request_id": "req_1" })
+            }
+            Self::OpenAi | Self::OpenAiEmbeddings => {
+                let code = (status == 404).then_some("model_not_found");
+                json!({ "error": { "message": "no", "type": "invalid_request_error", "param": null, "code": code } })
+            }
+        }
+    }
+}
+
+fn openai(said: &Reply, request: &Value) -> Value {
+    let mut message = json!({ "role": "assistant", "content": null });
+    let ending = match said {
+        Reply::Blocked => "content_filter",
+        Reply::Tool { name, arguments } => {
+            let function = json!({ "name": name, "arguments": arguments });
+            message["tool_calls"] = json!([{ "id": "call_1", "type": "function", "function": function }]);
+            "tool_calls"
+        }
+        Reply::Cut(text) => {
+            message["content"] = json!(text);
+            "length"
+        }
+        Reply::Text(text) => {
+            message["content"] = json!(text);
+            "stop"
+        }
+        _ => "stop",
+    };
+    json!({
+        "id": "chatcmpl-1", "object": "chat.completion", "created": 1_795_000_000, "model": request["model"],
+        "choices": [{ "index": 0, "message": message, "logprobs": null, "finish_reason": ending }],
+        "usage": { "prompt_tokens": 120, "completion_tokens": 30, "total_tokens": 150 },
+    })
+}
+
+fn gemini(said: &Reply) -> Value {
+    let thought = json!({ "text": "**Considering**\nThe customer wants to know.", "thought": true });
+    let (parts, ending) = match said {
+        Reply::Text(text) => (vec![thought, json!({ "text": text, "thoughtSignature": "c2lnbmF0dXJl" })], "STOP"),
+        Reply::Cut(text) => (vec![thought, json!({ "text": text })], "MAX_TOKENS"),
+        Reply::Blocked => {
+            return json!({
+                "promptFeedback": { "blockReason": "PROHIBITED_CONTENT" },
+                "usageMetadata": { "promptTokenCount": 120, "totalTokenCount": 120 },
+                "modelVersion": "fake",
+            });
+        }
+        Reply::Tool { name, arguments } => match serde_json::from_str::<Value>(arguments) {
+            Ok(args) => {
+                let call = json!({ "name": name, "args": args });
+                (vec![json!({ "functionCall": call, "thoughtSignature": "c2lnbmF0dXJl" })], "STOP")
+            }
+            Err(_) => (vec![], "MALFORMED_FUNCTION_CALL"),
+        },
+        _ => (vec![thought], "STOP"),
+    };
+    json!({
+        "candidates": [{ "content": { "role": "model", "parts": parts }, "finishReason": ending, "index": 0 }],
+        "usageMetadata": { "promptTokenCount": 120, "candidatesTokenCount": 20, "thoughtsTokenCount": 10,
+            "totalTokenCount": 150 },
+        "modelVersion": "fake",
+    })
+}
+
+fn anthropic(said: &Reply, request: &Value) -> Value {
+    let (content, ending) = match said {
+        Reply::Text(text) => (json!([{ "type": "text", "text": text }]), "end_turn"),
+        Reply::Cut(text) => (json!([{ "type": "text", "text": text }]), "max_tokens"),
+        Reply::Blocked => (json!([]), "refusal"),
+        Reply::Tool { name, arguments } => {
+            let input = serde_json::from_str(arguments).unwrap_or_else(|_| json!(arguments));
+            (json!([{ "type": "tool_use", "id": "toolu_1", "name": name, "input": input }]), "tool_use")
+        }
+        _ => (json!([]), "end_turn"),
+    };
+    json!({
+        "id": "msg_1", "type": "message", "role": "assistant", "model": request["model"], "content": content,
+        "stop_reason": ending, "stop_sequence": null,
+        "usage": { "input_tokens": 100, "output_tokens": 30, "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": 20 },
+    })
+}
+
+fn google(status: u16, retry_after_s: Option<u32>, is_per_day: bool) -> Value {
+    let mut details = Vec::new();
+    if status == 429 {
+        let period = if is_per_day { "PerDay" } else { "PerMinute" };
+        let quota = format!("GenerateRequests{period}PerProjectPerModel-FreeTier");
+        details.push(json!({
+            "@type": "type.googleapis.com/google.rpc.QuotaFailure",
+            "violations": [{ "quotaMetric": "generate_content_free_tier_requests", "quotaId": quota }],
+        }));
+    }
+    if let Some(seconds) = retry_after_s {
+        let delay = format!("{seconds}.074824224s");
+        details.push(json!({ "@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay }));
+    }
+    let name = match status {
+        400 => "INVALID_ARGUMENT",
+        403 => "PERMISSION_DENIED",
+        404 => "NOT_FOUND",
+        429 => "RESOURCE_EXHAUSTED",
+        503 => "UNAVAILABLE",
+        _ => "INTERNAL",
+    };
+    // Inside a list, as it comes at times.
+    json!([{ "error": { "code": status, "message": "no", "status": name, "details": details } }])
+}

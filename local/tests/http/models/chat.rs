@@ -1,0 +1,167 @@
+//! `Provider::chat` and what it hands to the ledger, in each provider's shape.
+
+use std::time::Duration;
+
+use local::fakes::models::{FakeModels, Reply};
+use serde_json::{Value, json};
+use shared::{
+    llm::{CallStatus, Chat, ChatReply, Chatted, LlmError, Provider, Role, Tool, ToolCall, Turn, Usage},
+    settings::Settings,
+};
+use tokio::time::Instant;
+
+const SHAPES: [(&str, &str); 3] = [("groq", "GROQ"), ("gemini", "GEMINI"), ("anthropic", "ANTHROPIC")];
+
+fn provider(name: &str, prefix: &str, server: &FakeModels, more: &[(&str, &str)]) -> Provider {
+    let own = [
+        ("LLM_PROVIDER".to_owned(), name.to_owned()),
+        (format!("{prefix}_API_KEY"), "test-key".to_owned()),
+        (format!("{prefix}_MODELS"), "small-model".to_owned()),
+        (format!("{prefix}_BASE_URL"), server.base_url()),
+    ];
+    let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let mut settings = Settings::new(own.into_iter().chain(more).collect());
+    let provider = Provider::read(&mut settings);
+    settings.finish().unwrap();
+    provider
+}
+
+/// One call of a conversation about an order.
+async fn chat(provider: &Provider, time: Duration) -> Chatted {
+    let parameters = json!({
+        "type": "object", "required": ["quantity"], "additionalProperties": false,
+        "properties": { "quantity": { "type": "integer" } },
+    });
+    let tools = [Tool { name: "create_order", description: "Creates an order.", parameters }];
+    let turn = |role, text: &str| Turn { role, text: text.to_owned() };
+    let turns = [
+        turn(Role::User, "Bonjour"),
+        turn(Role::Assistant, "Bonjour !"),
+        turn(Role::User, "Deux lampes"),
+        turn(Role::User, "solaires"),
+    ];
+    let system = "You sell lamps.";
+    provider
+        .chat(&Chat { system, turns: &turns, tools: &tools, max_tokens: 500, deadline: Instant::now() + time })
+        .await
+}
+
+fn failed(chatted: Chatted) -> (LlmError, Vec<CallStatus>) {
+    let statuses = chatted.calls.iter().map(|call| call.status).collect();
+    (chatted.outcome.unwrap_err(), statuses)
+}
+
+const LONG: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn a_model_replies_with_a_text_or_calls_a_tool_and_every_call_is_accounted_for() {
+    for (name, prefix) in SHAPES {
+        let server = FakeModels::start().await.unwrap();
+        let prices = ("LLM_PRICES", r#"{"small-model": {"in": 1000000, "out": 10000000}}"#);
+        let provider = provider(name, prefix, &server, &[prices]);
+
+        server.reply_text("C'est noté.");
+        let chatted = chat(&provider, LONG).await;
+        let reply = ChatReply { text: Some("C'est noté.".to_owned()), tool_calls: vec![] };
+        assert_eq!(chatted.outcome.unwrap(), reply, "{name}");
+        let call = &chatted.calls[0];
+        assert_eq!((call.provider, call.model.as_str(), call.status.as_str()), (name, "small-model", "ok"));
+        assert_eq!(call.usage, Usage { prompt_tokens: 120, completion_tokens: 30 });
+        assert_eq!((call.cost_micros, chatted.calls.len()), (420, 1));
+
+        server.reply_tool("create_order", json!({ "quantity": 2 }));
+        let reply = chat(&provider, LONG).await.outcome.unwrap();
+        let ToolCall { name: tool, arguments, .. } = &reply.tool_calls[0];
+        assert_eq!((tool.as_str(), arguments, reply.text), ("create_order", &json!({ "quantity": 2 }), None), "{name}");
+        assert_eq!(reply.tool_calls[0].thought_signature.is_some(), name == "gemini");
+
+        let asked = server.requests()[0].to_string();
+        for said in ["You sell lamps.", "Bonjour !", "Deux lampes\\nsolaires", "create_order", "integer"] {
+            assert!(asked.contains(said), "{name}: {said} in {asked}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn broken_arguments_end_in_an_error_and_never_in_a_call() {
+    for (name, prefix) in SHAPES {
+        for arguments in ["{\"quantity\": 2", "[1, 2]", "\"two\"", "42"] {
+            let server = FakeModels::start().await.unwrap();
+            let provider = provider(name, prefix, &server, &[]);
+            server.always(Reply::Tool { name: "create_order".to_owned(), arguments: arguments.to_owned() });
+            let (error, statuses) = failed(chat(&provider, LONG).await);
+            assert!(matches!(error, LlmError::Failed(_)), "{name}: {arguments}");
+            assert_eq!(statuses, [CallStatus::Malformed; 3], "{name}: {arguments}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn declined_silent_and_failed_are_told_apart() {
+    for (name, prefix) in SHAPES {
+        let server = FakeModels::start().await.unwrap();
+        let provider = provider(name, prefix, &server, &[]);
+        let refused = |status, retry_after_s| Reply::Refused { status, retry_after_s };
+        for (reply, statuses, is_blocked) in [
+            (Reply::Blocked, &[CallStatus::Blocked][..], true),
+            (Reply::Empty, &[CallStatus::Empty; 3], false),
+            (Reply::NotJson, &[CallStatus::Malformed; 3], false),
+            (refused(429, Some(0)), &[CallStatus::RateLimited; 3], false),
+            (refused(429, Some(3600)), &[CallStatus::RateLimited], false),
+            (refused(402, None), &[CallStatus::QuotaExhausted], false),
+            (refused(401, None), &[CallStatus::Refused], false),
+            (refused(529, Some(0)), &[CallStatus::Failed; 3], false),
+        ] {
+            server.always(reply.clone());
+            let (error, found) = failed(chat(&provider, LONG).await);
+            assert_eq!(found, statuses, "{name}: {reply:?}");
+            assert_eq!(matches!(error, LlmError::Blocked(_)), is_blocked);
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains("test-key") && !shown.contains("lampes"), "{shown}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_deadline_is_one_for_all_attempts() {
+    let server = FakeModels::start().await.unwrap();
+    let provider = provider("groq", "GROQ", &server, &[]);
+    server.always(Reply::Hang);
+    let started = Instant::now();
+    let (_, statuses) = failed(chat(&provider, Duration::from_millis(700)).await);
+    assert_eq!(statuses, [CallStatus::Timeout]);
+    assert!((Duration::from_millis(700)..Duration::from_secs(5)).contains(&started.elapsed()));
+    server.always(Reply::Refused { status: 503, retry_after_s: Some(4) });
+    let started = Instant::now();
+    let (_, statuses) = failed(chat(&provider, Duration::from_secs(3)).await);
+    assert_eq!(statuses, [CallStatus::Failed], "to wait for 4 s of 3 is no use");
+    assert!(started.elapsed() < Duration::from_secs(3));
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_a_failure_of_the_chain() {
+    let server = FakeModels::start().await.unwrap();
+    let provider = provider("groq", "GROQ", &server, &[]);
+    drop(server);
+    let (error, statuses) = failed(chat(&provider, LONG).await);
+    assert_eq!(statuses, [CallStatus::Failed; 3]);
+    assert!(matches!(error, LlmError::Failed(_)), "{error}");
+}
+
+#[tokio::test]
+async fn without_a_model_there_is_no_conversation() {
+    let provider = Provider::read(&mut Settings::default());
+    let chatted = chat(&provider, LONG).await;
+    assert!(matches!(chatted.outcome, Err(LlmError::NoModel)));
+    assert_eq!(chatted.calls, []);
+}
+
+#[tokio::test]
+async fn nothing_said_is_nothing_asked() {
+    let server = FakeModels::start().await.unwrap();
+    let provider = provider("groq", "GROQ", &server, &[]);
+    let turns = [Turn { role: Role::Assistant, text: "Bonjour !".to_owned() }];
+    let chat = Chat { system: "", turns: &turns, tools: &[], max_tokens: 10, deadline: Instant::now() + LONG };
+    assert!(matches!(provider.chat(&chat).await.outcome, Err(LlmError::Failed(_))));
+    assert_eq!(server.requests(), Vec::<Value>::new());
+}
