@@ -5,13 +5,16 @@ use shared::function::Function;
 /// The functions, by name.
 pub const ALL: &[Function] = &[
     auth::FUNCTION,
+    customer::FUNCTION,
     default::FUNCTION,
     docs::FUNCTION,
     document_upload::FUNCTION,
     documents::FUNCTION,
     health::FUNCTION,
     ingest_worker::FUNCTION,
+    live_mode::FUNCTION,
     maintenance::FUNCTION,
+    messages::FUNCTION,
     migrate::FUNCTION,
     privacy::FUNCTION,
     query::FUNCTION,
