@@ -131,7 +131,12 @@ impl Maker<'_> {
         };
         let (user_id, customer_id, company_id) = found;
         let webhook_secret = &self.kept.webhook_secrets[index];
-        sqlx::query("insert into webhook_secrets (customer_id, sha256) values ($1, $2) on conflict do nothing")
+        // Also where it was rotated out: `cargo phone` knows no other.
+        let statement = r#"
+            insert into webhook_secrets (customer_id, sha256) values ($1, $2)
+            on conflict on constraint webhook_secrets_sha256_key do update set expires_at = null
+        "#;
+        sqlx::query(statement)
             .bind(customer_id)
             .bind(Sha256::digest(webhook_secret).to_vec())
             .execute(&mut self.admin)

@@ -56,7 +56,7 @@ impl External {
 /// # Errors
 /// A value that is not text.
 pub fn overrides() -> Result<SettingsMap> {
-    const OURS: [&str; 8] = [
+    const OURS: [&str; 9] = [
         "DATABASE_URL",
         "SYSTEM_DATABASE_URL",
         "MIGRATE_DATABASE_URL",
@@ -65,6 +65,7 @@ pub fn overrides() -> Result<SettingsMap> {
         "PDFIUM_LIBRARY",
         "DOCUMENTS_BUCKET",
         "INGEST_QUEUE_URL",
+        "REPLY_QUEUE_URL",
     ];
     let names: BTreeSet<_> = functions::ALL.iter().flat_map(|function| function.settings()).collect();
     let mut overrides = SettingsMap::new();

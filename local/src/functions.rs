@@ -5,14 +5,17 @@ use shared::function::Function;
 /// The functions, by name.
 pub const ALL: &[Function] = &[
     auth::FUNCTION,
+    customer::FUNCTION,
     default::FUNCTION,
     docs::FUNCTION,
     document_upload::FUNCTION,
     documents::FUNCTION,
     health::FUNCTION,
     ingest_worker::FUNCTION,
+    live_mode::FUNCTION,
     maintenance::FUNCTION,
     manychat_webhook::FUNCTION,
+    messages::FUNCTION,
     migrate::FUNCTION,
     privacy::FUNCTION,
     query::FUNCTION,

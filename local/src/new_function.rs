@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn names_and_routes_are_judged_first() {
-        assert_eq!(plan("live-mode", "POST /api/v1/toggle-live-mode").unwrap().camel(), "LiveMode");
+        assert_eq!(plan("tea-time", "POST /api/v1/tea-time").unwrap().camel(), "TeaTime");
         for (name, route) in [
             ("Live", "GET /x"),
             ("live-", "GET /x"),
@@ -129,11 +129,12 @@ mod tests {
 
     #[test]
     fn every_file_takes_its_new_lines() {
-        let plan = plan("live-mode", "POST /api/v1/toggle-live-mode").unwrap();
+        // A name that the product never takes.
+        let plan = plan("tea-time", "POST /api/v1/tea-time").unwrap();
         for (path, insert) in insert::INTO {
             let text = fs::read_to_string(root().join(path)).unwrap();
             let grown = insert(&text, &plan).unwrap();
-            assert!(grown.len() > text.len() && grown.contains("live"), "{path}");
+            assert!(grown.len() > text.len() && grown.contains("tea"), "{path}");
         }
     }
 }

@@ -21,12 +21,15 @@ const DESCRIPTION: &str = "A WhatsApp assistant that answers from its tenants' d
     sentence and the request's id. Times are RFC 3339 in UTC.";
 
 /// The groups of the operations, in the order in which one meets them.
-const TAGS: [(&str, &str); 8] = [
+const TAGS: [(&str, &str); 11] = [
     ("auth", "Accounts, and the tokens that everything else asks for."),
     ("quota", "How many questions are left."),
     ("documents", "The PDFs that answers are taken from."),
     ("query", "Questions, answered from the documents with the page."),
     ("webhooks", "What other systems call."),
+    ("conversations", "What customers write on WhatsApp, and who answers: the assistant, or a person."),
+    ("live-mode", "Whether the assistant sells, or answers from documents."),
+    ("customer", "The company, and what it is connected with."),
     ("privacy", "Who did what to the company's data."),
     ("health", "Whether the API is up."),
     ("docs", "This document, and a page to read and try it."),

@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::{BufRead, IsTerminal, Write},
+    io::{self, BufRead, IsTerminal, Write},
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -61,8 +61,8 @@ enum To {
 /// A stack that does not run, or messages that were refused.
 pub async fn run(arguments: Arguments) -> Result<()> {
     let phone = Phone::open(&arguments)?;
-    let mut output = std::io::stdout();
-    if std::io::stdin().is_terminal() {
+    let mut output = io::stdout();
+    if io::stdin().is_terminal() {
         writeln!(output, "  You are {}, contact {}, and write to {}.", phone.name, phone.contact, phone.company)?;
         writeln!(output, "  {HELP}\n")?;
     }
@@ -70,12 +70,12 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 }
 
 /// The lines of the standard input, read aside: a read that waits cannot be cancelled, and ends with the process.
-fn typed() -> mpsc::Receiver<String> {
+fn typed() -> mpsc::Receiver<io::Result<String>> {
     let (sender, lines) = mpsc::channel(1);
     std::thread::spawn(move || {
-        for line in std::io::stdin().lock().lines() {
-            let Ok(line) = line else { break };
-            if sender.blocking_send(line).is_err() {
+        for line in io::stdin().lock().lines() {
+            let is_broken = line.is_err();
+            if sender.blocking_send(line).is_err() || is_broken {
                 break;
             }
         }
@@ -140,7 +140,7 @@ impl Phone {
     }
 
     /// Sends each line, and shows what comes, until the input has ended and the answers are there.
-    async fn chat(&self, mut lines: mpsc::Receiver<String>, output: &mut impl Write) -> Result<()> {
+    async fn chat(&self, mut lines: mpsc::Receiver<io::Result<String>>, output: &mut impl Write) -> Result<()> {
         let poller = self.poller()?;
         // What is there already was shown before.
         let known = poller.poll(None).await?;
@@ -158,7 +158,7 @@ impl Phone {
             tokio::select! {
                 line = lines.recv(), if ended_at.is_none() => match line {
                     None => ended_at = Some(Instant::now()),
-                    Some(line) => match self.handle(line.trim(), output).await? {
+                    Some(line) => match self.handle(line.context("the input cannot be read")?.trim(), output).await? {
                         Outcome::Sent => (sent_at, answered_at) = (Some(Instant::now()), None),
                         Outcome::Refused => refused += 1,
                         Outcome::Own => {}
@@ -400,7 +400,7 @@ mod tests {
     async fn shown(phone: &Phone, lines: &[&str]) -> (Vec<String>, Result<()>) {
         let (sender, typed) = mpsc::channel(lines.len().max(1));
         for line in lines {
-            sender.send((*line).to_owned()).await.unwrap();
+            sender.send(Ok((*line).to_owned())).await.unwrap();
         }
         drop(sender);
         let mut output = Vec::new();
@@ -455,6 +455,15 @@ mod tests {
         let (lines, ended) = shown(&phone, &["Bonjour", "/mode 3011", "/mode moody", "/dance"]).await;
         assert_eq!(ended.unwrap_err().to_string(), "a message was refused");
         assert_eq!(lines, ["refused: HTTP 401 invalid_webhook_secret: no", "ManyChat: 3011", HELP, HELP]);
+    }
+
+    #[tokio::test]
+    async fn an_input_that_breaks_is_told() {
+        let manychat = FakeManyChat::start().await.unwrap();
+        let (sender, typed) = mpsc::channel(1);
+        sender.send(Err(io::ErrorKind::InvalidData.into())).await.unwrap();
+        let error = phone("http://127.0.0.1:9", &manychat, "whs_1").chat(typed, &mut Vec::new()).await.unwrap_err();
+        assert_eq!(error.to_string(), "the input cannot be read");
     }
 
     #[tokio::test]

@@ -43,18 +43,22 @@ pub struct Switched {
 /// The database's.
 pub async fn switch(tx: &mut TenantTx, live: bool) -> sqlx::Result<Switched> {
     let mode = if live { "live" } else { "rag" };
-    sqlx::query!(
-        "update bot_sessions set ended_at = now() where company_id = $1 and ended_at is null and mode <> $2",
+    // Two switches at once come one after the other: each answers with the mode that it asked for.
+    sqlx::query!("select from customers where id = $1 for no key update", tx.tenant()).execute(&mut *tx).await?;
+    let ended = sqlx::query!(
+        // Not now(): whoever waited began before the session that is to end.
+        "update bot_sessions set ended_at = clock_timestamp()
+        where company_id = $1 and ended_at is null and mode <> $2",
         tx.tenant(),
         mode
     )
     .execute(&mut *tx)
-    .await?;
-    // Two switches at once: the index lets one begin, and the other finds it.
+    .await?
+    .rows_affected();
     let started = sqlx::query_as!(
         BotSession,
         r#"
-        insert into bot_sessions (company_id, mode) values ($1, $2)
+        insert into bot_sessions (company_id, mode, started_at) values ($1, $2, clock_timestamp())
         on conflict (company_id) where ended_at is null do nothing
         returning id, mode, started_at, ended_at
         "#,
@@ -64,7 +68,8 @@ pub async fn switch(tx: &mut TenantTx, live: bool) -> sqlx::Result<Switched> {
     .fetch_optional(&mut *tx)
     .await?;
     if let Some(session) = started {
-        return Ok(Switched { session, is_new: true });
+        // Before its first session, a tenant's mode was RAG.
+        return Ok(Switched { session, is_new: live || ended > 0 });
     }
     let session = sqlx::query_as!(
         BotSession,

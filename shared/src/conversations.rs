@@ -23,7 +23,7 @@ use crate::{
     text::Language,
 };
 
-pub use list::{ConversationListing, list};
+pub use list::{ConversationItem, ConversationListing, get, list};
 
 /// How long WhatsApp takes free texts after a contact's last message.
 pub const WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
@@ -465,6 +465,49 @@ pub async fn hand_over(tx: &mut TenantTx, conversation: Uuid, reason: HandoverRe
     .execute(tx)
     .await?;
     Ok(changed.rows_affected() > 0)
+}
+
+/// Gives the conversation to a person of the company, and for as long as the tenant configured from now on; true when
+/// nobody of the company had taken it yet. Of several people at once, one takes it.
+///
+/// # Errors
+/// 404, or the database's.
+pub async fn take_over(tx: &mut TenantTx, conversation: Uuid) -> Result<bool, ApiError> {
+    let is_taken = sqlx::query_scalar!(
+        r#"
+        select coalesce(handler = 'human' and handover_until > now() and handover_reason = 'person', false) as "is_taken!"
+        from conversations where customer_id = $1 and id = $2 for update
+        "#,
+        tx.tenant(),
+        conversation
+    )
+    .fetch_optional(&mut *tx)
+    .await?
+    .ok_or_else(|| ApiError::not_found("conversation"))?;
+    hand_over(tx, conversation, HandoverReason::Person).await?;
+    Ok(!is_taken)
+}
+
+/// Gives the conversation back to the bot, and makes its job due; false when the bot has it already.
+///
+/// # Errors
+/// 404, or the database's.
+pub async fn leave(tx: &mut TenantTx, conversation: Uuid) -> Result<bool, ApiError> {
+    let is_left = sqlx::query_scalar!(
+        r#"
+        select handler = 'bot' as "is_left!" from conversations where customer_id = $1 and id = $2 for update
+        "#,
+        tx.tenant(),
+        conversation
+    )
+    .fetch_optional(&mut *tx)
+    .await?
+    .ok_or_else(|| ApiError::not_found("conversation"))?;
+    if is_left {
+        return Ok(false);
+    }
+    give_back(tx, conversation).await?;
+    Ok(true)
 }
 
 /// Gives the conversation back to the bot, and makes its job due; false when there is no such conversation.

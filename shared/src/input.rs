@@ -1,5 +1,7 @@
 //! Texts that people type: what every field refuses, so that PostgreSQL never has to.
 
+use serde::{Deserialize, Deserializer};
+
 /// A text that is empty, too long, or holds control characters.
 #[derive(Debug, thiserror::Error)]
 pub enum UnusableText {
@@ -41,6 +43,15 @@ fn within(text: &str, shortest: usize, longest: usize) -> Result<String, Unusabl
         length if length > longest => Err(UnusableText::TooLong(longest)),
         _ => Ok(text.to_owned()),
     }
+}
+
+/// For `#[serde(default, deserialize_with = "input::nullable")]`: a field of a patch that is left out is `None`, and one
+/// that is null is `Some(None)`.
+///
+/// # Errors
+/// Those of the value.
+pub fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(value).map(Some)
 }
 
 #[cfg(test)]

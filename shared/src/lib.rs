@@ -9,6 +9,7 @@ pub mod aws;
 pub mod bot_sessions;
 pub mod chunking;
 pub mod conversations;
+pub mod currency;
 pub mod db;
 pub mod documents;
 pub mod embeddings;

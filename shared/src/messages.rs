@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{db::TenantTx, llm::Usage, outbox};
 
-pub use list::{Message, MessageFilter, MessageListing, list};
+pub use list::{Message, MessageFilter, MessageListing, get, list};
 
 /// Who says something to a contact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! Tenants: `customers` and what is made with one: its owner's membership, its TEXT name, its configuration.
 
+mod own;
+
 use chrono::{DateTime, Utc};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
@@ -12,6 +14,11 @@ use crate::{
     db::SystemTx,
     error::ApiError,
     input, text,
+};
+
+pub use own::{
+    CustomerDetails, CustomerPatch, ManyChatKey, NewKey, NewWebhookSecret, WebhookSecret, change, details,
+    rotate_webhook_secret,
 };
 
 /// The name of a company, 1 to 200 characters.

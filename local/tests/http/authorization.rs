@@ -22,7 +22,13 @@ const PUBLIC: [&str; 6] = [
 ];
 
 /// What a support user may do besides reading. This list only ever gets shorter, too.
-const FOR_SUPPORT: [&str; 1] = ["POST /api/v1/query"];
+const FOR_SUPPORT: [&str; 5] = [
+    "POST /api/v1/conversations/{id}/release",
+    "POST /api/v1/conversations/{id}/reply",
+    "POST /api/v1/conversations/{id}/takeover",
+    "POST /api/v1/messages/{id}/feedback",
+    "POST /api/v1/query",
+];
 
 /// Whom an operation is for, as its `security` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,6 +188,8 @@ impl Furnished {
         let support = app.sign_up_support(&owner).await;
         app.announce(&owner, "guide.pdf", 100).await;
         let webhook_secret = app.webhook_secret(&owner).await;
+        let conversation = app.write_in(&owner, "132", "Bonjour").await;
+        app.bot_says(&owner, conversation, "Bonjour, je suis l'assistant.").await;
         let mut ids = BTreeMap::new();
         for operation in operations {
             for (at, segment) in operation.path.split('/').enumerate().filter(|(_, segment)| segment.starts_with('{')) {

@@ -9,6 +9,10 @@ mod auth;
 #[cfg(test)]
 mod authorization;
 #[cfg(test)]
+mod conversations;
+#[cfg(test)]
+mod customers;
+#[cfg(test)]
 mod docs;
 #[cfg(test)]
 mod documents;
@@ -24,6 +28,8 @@ mod ingestion;
 mod jwks;
 #[cfg(test)]
 mod layers;
+#[cfg(test)]
+mod live_mode;
 #[cfg(test)]
 mod maintenance;
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod answer;
 mod aws;
 mod browser;
 mod call;
+mod chats;
 mod documents;
 mod hold;
 mod pooler;
@@ -23,7 +24,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 pub(crate) use self::{
     answer::Answer,
-    aws::{arrival, batch},
+    aws::{arrival, batch, own_queue},
     browser::Browser,
     call::Call,
     documents::{file, fixture, long_pdf, padded_pdf, pdf, place, small_pdf},

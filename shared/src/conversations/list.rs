@@ -120,3 +120,33 @@ pub async fn list(tx: &mut TenantTx, paging: &Paging) -> Result<List<Conversatio
     .await?;
     Ok(paging.page(rows, counted, |last| (last.last_message_at, last.id)))
 }
+
+/// One conversation.
+///
+/// # Errors
+/// 404, or the database's.
+pub async fn get(tx: &mut TenantTx, id: Uuid) -> Result<ConversationItem, ApiError> {
+    sqlx::query_as!(
+        ConversationItem,
+        r#"
+        select listed.id, channel, contact_id, user_phone, display_name, language, handler, handover_reason,
+            handover_until, opted_out_at, last_message_at, created_at,
+            (
+                select left(message.content, 200) from messages message
+                where message.conversation_id = listed.id
+                order by message.created_at desc, message.id desc limit 1
+            ) as last_message,
+            (
+                select count(*) from messages waiting
+                where waiting.conversation_id = listed.id and waiting.direction = 'inbound'
+                  and waiting.answered_by is null and waiting.skipped_reason is null
+            ) as "unanswered!"
+        from conversations listed where customer_id = $1 and id = $2
+        "#,
+        tx.tenant(),
+        id
+    )
+    .fetch_optional(tx)
+    .await?
+    .ok_or_else(|| ApiError::not_found("conversation"))
+}

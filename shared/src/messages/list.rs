@@ -52,6 +52,21 @@ pub struct Message {
     created_at: DateTime<Utc>,
 }
 
+/// A phone number, of which the digits count: in a query, a plus sign arrives as a space.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+struct Phone(String);
+
+impl TryFrom<String> for Phone {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+        let is_phone = text.chars().all(|letter| letter.is_ascii_digit() || "+-(). ".contains(letter));
+        if is_phone && (5..=50).contains(&digits.len()) { Ok(Self(digits)) } else { Err("must be a phone number") }
+    }
+}
+
 /// Which messages.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -59,7 +74,20 @@ pub struct MessageFilter {
     /// Only those of a conversation.
     conversation_id: Option<Uuid>,
     /// Only those of a phone number, as `+2250700000000`.
-    user_phone: Option<String>,
+    #[param(value_type = Option<String>)]
+    user_phone: Option<Phone>,
+}
+
+impl MessageFilter {
+    /// The conversation that is asked for, if it is one.
+    #[must_use]
+    pub fn conversation(&self) -> Option<Uuid> {
+        self.conversation_id
+    }
+
+    fn digits(&self) -> Option<&str> {
+        self.user_phone.as_ref().map(|phone| phone.0.as_str())
+    }
 }
 
 /// The order of the list.
@@ -80,7 +108,7 @@ macro_rules! fetch {
                 answered_by, skipped_reason, sent_at, error_code, created_at
             from messages
             where customer_id = $1 and ($2::uuid is null or conversation_id = $2)
-              and ($3::text is null or user_phone = $3)
+              and ($3::text is null or user_phone in ($3, '+' || $3))
               and ($4::timestamptz is null or (created_at, id) "
                 + $beyond
                 + " ($4, $5::uuid))
@@ -91,7 +119,7 @@ macro_rules! fetch {
                 + " limit $6 offset $7",
             $tx.tenant(),
             $filter.conversation_id,
-            $filter.user_phone,
+            $filter.digits(),
             at,
             id,
             $paging.fetched(),
@@ -119,16 +147,51 @@ pub async fn list(tx: &mut TenantTx, filter: &MessageFilter, paging: &Paging) ->
         select count(*) as "count!" from (
             select from messages
             where customer_id = $1 and ($2::uuid is null or conversation_id = $2)
-              and ($3::text is null or user_phone = $3)
+              and ($3::text is null or user_phone in ($3, '+' || $3))
             limit $4
         ) counted
         "#,
         tx.tenant(),
         filter.conversation_id,
-        filter.user_phone,
+        filter.digits(),
         COUNTED_EXACTLY + 1
     )
     .fetch_one(tx)
     .await?;
     Ok(paging.page(rows, counted, |last| (last.created_at, last.id)))
+}
+
+/// One message.
+///
+/// # Errors
+/// 404, or the database's.
+pub async fn get(tx: &mut TenantTx, id: Uuid) -> Result<Message, ApiError> {
+    sqlx::query_as!(
+        Message,
+        r#"
+        select id, conversation_id, direction, author, content, attachment, citations, answered, model, sent_by,
+            answered_by, skipped_reason, sent_at, error_code, created_at
+        from messages where customer_id = $1 and id = $2
+        "#,
+        tx.tenant(),
+        id
+    )
+    .fetch_optional(tx)
+    .await?
+    .ok_or_else(|| ApiError::not_found("message"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phone_number_is_its_digits() {
+        for text in ["+2250700000000", " 2250700000000", "225 07 00-00-00.00"] {
+            assert_eq!(Phone::try_from(text.to_owned()).unwrap().0, "2250700000000");
+        }
+        for text in ["", "1234", "+225 07\0", "abc12345", &"1".repeat(51)] {
+            assert!(Phone::try_from(text.to_owned()).is_err(), "{text}");
+        }
+    }
 }

@@ -35,7 +35,26 @@ pub(crate) fn batch(bodies: &[String]) -> Value {
     json!({ "Records": records })
 }
 
+/// A queue that nothing is fed from, so that what is sent to it stays.
+pub(crate) async fn own_queue() -> String {
+    let client = aws_sdk_sqs::Client::new(&servers().await.unwrap().aws.config());
+    client.create_queue().queue_name(Uuid::new_v4().to_string()).send().await.unwrap().queue_url.unwrap()
+}
+
 impl App {
+    /// Takes the messages that are in a queue.
+    pub(crate) async fn taken_from(&self, queue: &str) -> Vec<Value> {
+        let mut bodies = Vec::new();
+        loop {
+            let request = self.sqs().await.receive_message().queue_url(queue).max_number_of_messages(10);
+            let messages = request.send().await.unwrap().messages.unwrap_or_default();
+            if messages.is_empty() {
+                return bodies;
+            }
+            bodies.extend(messages.iter().map(|message| serde_json::from_str(message.body().unwrap()).unwrap()));
+        }
+    }
+
     async fn sqs(&self) -> aws_sdk_sqs::Client {
         aws_sdk_sqs::Client::new(&servers().await.unwrap().aws.config())
     }

@@ -1,6 +1,5 @@
 //! Answers from documents, as a contact reads them.
 
-use serde_json::Value;
 
 use super::super::support::WhatsApp;
 
@@ -80,7 +79,7 @@ async fn what_is_no_text_gets_a_polite_sentence_or_a_person() {
 async fn a_model_that_fails_ends_in_a_polite_sentence_and_the_unit_goes_back() {
     let whatsapp = WhatsApp::start().await;
     whatsapp.teach("Delivery in Abidjan costs 1500 francs.").await;
-    whatsapp.models.always(local::fakes::models::Reply::Status { status: 402, body: Value::Null, retry_after_s: None });
+    whatsapp.models.always(local::fakes::models::Reply::Refused { status: 402, retry_after_s: None });
     whatsapp.write(1, "What does delivery cost?").await.bare(200);
     let got = whatsapp.got(1, 1).await;
     assert_eq!(got, ["Sorry, I cannot answer you right now. Please try again a little later."]);

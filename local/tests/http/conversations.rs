@@ -1,0 +1,405 @@
+//! What is said in conversations, and who answers: the routes of the company's people.
+
+use futures::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::support::{App, Call, Tenant, own_queue};
+
+const CONVERSATIONS: &str = "/api/v1/conversations";
+const MESSAGES: &str = "/api/v1/messages";
+
+/// A product whose worker sleeps: what is sent to its queue stays there.
+struct Company {
+    app: App,
+    queue: String,
+    owner: Tenant,
+    support: Tenant,
+}
+
+impl Company {
+    async fn start() -> Self {
+        let queue = own_queue().await;
+        let app = App::with(&[("REPLY_QUEUE_URL", &queue)]).await;
+        let owner = app.sign_up("Comptoir Baobab").await;
+        let support = app.sign_up_support(&owner).await;
+        Self { app, queue, owner, support }
+    }
+
+    async fn hears(&self, contact: &str, text: &str) -> Uuid {
+        self.app.write_in(&self.owner, contact, text).await
+    }
+
+    /// A call of the support user.
+    fn call(&self, conversation: Uuid, what: &str) -> Call {
+        self.app.post(&format!("{CONVERSATIONS}/{conversation}/{what}")).by(&self.support)
+    }
+
+    fn reply(&self, conversation: Uuid, text: &str) -> Call {
+        self.call(conversation, "reply").json(&json!({ "text": text }))
+    }
+
+    async fn messages(&self, query: &str) -> Vec<Value> {
+        let list = self.app.get(&format!("{MESSAGES}?{query}")).by(&self.owner).await.data(200);
+        list.as_array().unwrap().clone()
+    }
+
+    async fn conversation(&self, id: Uuid) -> Value {
+        let list = self.app.get(CONVERSATIONS).by(&self.owner).await.data(200);
+        let found = list.as_array().unwrap().iter().find(|one| one["id"] == json!(id));
+        found.unwrap().clone()
+    }
+
+    /// What the worker is told of a conversation.
+    fn told(&self, conversation: Uuid) -> Value {
+        json!({ "customer_id": self.owner.customer_id, "conversation_id": conversation })
+    }
+
+    async fn count(&self, table: &str) -> i64 {
+        self.app.number(&format!("select count(*) from {table}")).await
+    }
+}
+
+fn texts(messages: &[Value]) -> Vec<&str> {
+    messages.iter().map(|message| message["content"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn conversations_are_listed_with_what_waits_in_them() {
+    let company = Company::start().await;
+    let first = company.hears("132", "Bonjour").await;
+    let second = company.hears("133", "Combien coûte la livraison ?").await;
+    company.hears("132", "Vous êtes là ?").await;
+    company.call(second, "takeover").await.data(200);
+    let list = async |query: &str| company.app.get(&format!("{CONVERSATIONS}?{query}")).by(&company.support).await;
+
+    let all = list("").await.bare(200);
+    assert_eq!(all["meta"]["total"], 2);
+    let expected = json!({
+        "id": first, "channel": "whatsapp", "contact_id": "132", "user_phone": "+2250700000132", "display_name": "Awa",
+        "language": "fr", "handler": "bot", "handover_reason": null, "handover_until": null, "opted_out_at": null,
+        "last_message_at": all["data"][0]["last_message_at"], "last_message": "Vous êtes là ?", "unanswered": 2,
+        "created_at": all["data"][0]["created_at"],
+    });
+    assert_eq!(all["data"][0], expected);
+    for (status, expected) in [("bot", first), ("human", second)] {
+        let some = list(&format!("status={status}")).await.data(200);
+        assert_eq!((some.as_array().unwrap().len(), &some[0]["id"]), (1, &json!(expected)));
+    }
+    let page = list("limit=1").await.bare(200);
+    let cursor = page["meta"]["next_cursor"].as_str().unwrap();
+    assert_eq!(list(&format!("cursor={cursor}")).await.data(200)[0]["id"], json!(second));
+    for (query, field) in [("status=robot", "status"), ("sort=contact_id", "sort"), ("limit=0", "limit")] {
+        list(query).await.names(&[field]);
+    }
+    let other = company.app.sign_up("Chez Koffi").await;
+    assert_eq!(company.app.get(CONVERSATIONS).by(&other).await.data(200), json!([]));
+}
+
+#[tokio::test]
+async fn messages_are_found_by_conversation_and_by_phone_number() {
+    let company = Company::start().await;
+    let first = company.hears("132", "Bonjour").await;
+    company.hears("133", "Bonsoir").await;
+    company.app.bot_says(&company.owner, first, "Bienvenue").await;
+
+    assert_eq!(texts(&company.messages("").await), ["Bienvenue", "Bonsoir", "Bonjour"]);
+    assert_eq!(texts(&company.messages("sort=created_at&limit=1").await), ["Bonjour"]);
+    assert_eq!(texts(&company.messages(&format!("conversation_id={first}")).await), ["Bienvenue", "Bonjour"]);
+    // A plus sign that nobody encoded arrives as a space.
+    for phone in ["%2B2250700000133", "+2250700000133", "2250700000133"] {
+        assert_eq!(texts(&company.messages(&format!("user_phone={phone}")).await), ["Bonsoir"], "{phone}");
+    }
+    assert_eq!(texts(&company.messages("user_phone=%2B33612345678").await), [""; 0]);
+    for (query, field) in
+        [("conversation_id=x", "conversation_id"), ("user_phone=%00", "user_phone"), ("page=0", "page")]
+    {
+        company.app.get(&format!("{MESSAGES}?{query}")).by(&company.owner).await.names(&[field]);
+    }
+    let other = company.app.sign_up("Chez Koffi").await;
+    for query in [String::new(), format!("conversation_id={first}"), "user_phone=2250700000133".to_owned()] {
+        assert_eq!(company.app.get(&format!("{MESSAGES}?{query}")).by(&other).await.data(200), json!([]));
+    }
+}
+
+#[tokio::test]
+async fn what_a_support_user_reads_is_in_the_audit_log() {
+    let company = Company::start().await;
+    let conversation = company.hears("132", "Bonjour").await;
+    let by_conversation = format!("{MESSAGES}?conversation_id={conversation}");
+    for path in [CONVERSATIONS, MESSAGES, &by_conversation] {
+        company.app.get(path).by(&company.owner).await.data(200);
+        company.app.get(path).by(&company.support).await.data(200);
+    }
+    company.app.get("/api/v1/messages?page=0").by(&company.support).await.names(&["page"]);
+
+    let tenant = company.owner.customer_id;
+    let expected = [
+        format!("conversations.read tenant:{tenant}"),
+        format!("messages.read tenant:{tenant}"),
+        format!("messages.read conversation:{conversation}"),
+    ];
+    assert_eq!(company.app.audited(&company.owner).await, expected);
+    let told = "select count(*) from audit_log where details::text ~ 'Bonjour|132'";
+    assert_eq!(company.app.number(told).await, 0);
+}
+
+#[tokio::test]
+async fn what_cannot_be_told_is_not_shown() {
+    let company = Company::start().await;
+    company.hears("132", "Bonjour").await;
+    let revoke = "revoke execute on function app.audit_own(uuid, text, text, text, jsonb) from lisa_tenant";
+    company.app.sql(revoke).await;
+    for path in [CONVERSATIONS, MESSAGES] {
+        company.app.get(path).by(&company.support).await.refused(500, "internal");
+        company.app.get(path).by(&company.owner).await.data(200);
+    }
+}
+
+#[tokio::test]
+async fn of_many_who_take_a_conversation_over_at_once_one_is_told_of() {
+    let company = Company::start().await;
+    let id = company.hears("132", "Je voudrais parler à quelqu'un").await;
+
+    let answers = join_all((0..8).map(|_| async { company.call(id, "takeover").await.data(200) })).await;
+
+    assert!(answers.iter().all(|one| one["handler"] == "human" && one["handover_reason"] == "person"), "{answers:?}");
+    assert_eq!(company.app.activities(&company.owner).await, ["conversation_taken_over"]);
+    let minutes = "select extract(epoch from handover_until - now()) / 60 from conversations";
+    assert!((235..=240).contains(&company.app.number(minutes).await), "as long as configured");
+    assert_eq!(company.app.taken_from(&company.queue).await, [Value::Null; 0], "there is nothing to do");
+}
+
+#[tokio::test]
+async fn taking_over_again_begins_the_time_anew_and_tells_nobody() {
+    let company = Company::start().await;
+    let id = company.hears("132", "Bonjour").await;
+    company.call(id, "takeover").await.data(200);
+    company.app.sql("update conversations set handover_until = now() + interval '1 minute'").await;
+
+    company.call(id, "takeover").await.data(200);
+
+    let minutes = "select extract(epoch from handover_until - now()) / 60 from conversations";
+    assert!(company.app.number(minutes).await > 200);
+    assert_eq!(company.app.activities(&company.owner).await, ["conversation_taken_over"]);
+    // What the bot handed over, nobody of the company had yet; and a time that is over has ended.
+    for change in ["handover_reason = 'keyword'", "handover_until = now() - interval '1 second'"] {
+        company.app.sql(&format!("update conversations set {change}")).await;
+        company.call(id, "takeover").await.data(200);
+    }
+    assert_eq!(company.app.activities(&company.owner).await, ["conversation_taken_over"; 3]);
+}
+
+#[tokio::test]
+async fn a_conversation_that_is_given_back_is_due_at_once() {
+    let company = Company::start().await;
+    let id = company.hears("132", "Bonjour").await;
+    company.call(id, "takeover").await.data(200);
+    company.app.sql("update jobs set status = 'done'").await;
+
+    let conversation = company.call(id, "release").await.data(200);
+
+    assert_eq!((&conversation["handler"], &conversation["handover_until"]), (&json!("bot"), &Value::Null));
+    assert_eq!(conversation["unanswered"], 1);
+    assert_eq!(company.count("jobs where kind = 'reply' and status = 'queued'").await, 1);
+    assert_eq!(company.app.taken_from(&company.queue).await, [company.told(id)]);
+
+    let answers = join_all((0..4).map(|_| async { company.call(id, "release").await.data(200) })).await;
+    assert!(answers.iter().all(|one| *one == conversation), "calling it again changes nothing: {answers:?}");
+    assert_eq!(company.app.taken_from(&company.queue).await, [Value::Null; 0]);
+    assert_eq!(company.app.activities(&company.owner).await, ["conversation_taken_over", "conversation_released"]);
+}
+
+#[tokio::test]
+async fn a_person_answers_what_waits_and_the_bot_falls_silent() {
+    let company = Company::start().await;
+    let id = company.hears("132", "Bonjour").await;
+    company.hears("132", "Combien coûte la livraison ?").await;
+
+    let message = company.reply(id, "  Bonjour,\nelle coûte 1 500 F CFA. ").await.data(201);
+
+    let expected = json!({
+        "id": message["id"], "conversation_id": id, "direction": "outbound", "author": "agent",
+        "content": "Bonjour,\nelle coûte 1 500 F CFA.", "attachment": null, "citations": null, "answered": null,
+        "model": null, "sent_by": company.support.user_id, "answered_by": null, "skipped_reason": null,
+        "sent_at": null, "error_code": null, "created_at": message["created_at"],
+    });
+    assert_eq!(message, expected);
+    let conversation = company.conversation(id).await;
+    assert_eq!((&conversation["handler"], &conversation["unanswered"]), (&json!("human"), &json!(0)));
+    let answered = company.messages("sort=created_at").await;
+    assert!(answered[..2].iter().all(|one| one["answered_by"] == message["id"]), "{answered:?}");
+    assert_eq!(company.count("outbox where state = 'queued'").await, 1);
+    assert_eq!(company.count("jobs where kind = 'reply' and status = 'queued'").await, 1);
+    assert_eq!(company.app.taken_from(&company.queue).await, [company.told(id)]);
+    assert_eq!(company.app.activities(&company.owner).await, ["conversation_taken_over", "agent_replied"]);
+
+    // Each word of a person keeps the bot silent for longer; the longest text goes out in parts.
+    company.app.sql("update conversations set handover_until = now() + interval '1 minute'").await;
+    company.reply(id, &"é".repeat(4_096)).await.data(201);
+    let minutes = "select extract(epoch from handover_until - now()) / 60 from conversations";
+    assert!(company.app.number(minutes).await > 200);
+    assert_eq!(company.count("outbox").await, 1 + 3);
+    assert_eq!(company.app.activities(&company.owner).await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_repeated_reply_is_said_once() {
+    let company = Company::start().await;
+    let id = company.hears("132", "Bonjour").await;
+    let reply = |text: &str| company.reply(id, text).header("idempotency-key", "click");
+
+    let answers = join_all((0..6).map(|_| async { reply("Bonjour").await })).await;
+
+    let replayed = answers.iter().filter(|answer| answer.header("idempotency-replayed") == "true").count();
+    assert_eq!(replayed, 5);
+    let mut messages: Vec<_> = answers.into_iter().map(|answer| answer.data(201)["id"].clone()).collect();
+    messages.dedup();
+    assert_eq!(messages.len(), 1);
+    assert_eq!(company.count("messages where author = 'agent'").await, 1);
+    assert_eq!(company.app.taken_from(&company.queue).await, [company.told(id)]);
+    assert_eq!(company.app.activities(&company.owner).await, ["conversation_taken_over", "agent_replied"]);
+
+    reply("Bonsoir").await.refused(409, "idempotency_key_reused");
+    let another = company.hears("133", "Bonjour").await;
+    company.reply(another, "Bonjour").header("idempotency-key", "click").await.refused(409, "idempotency_key_reused");
+    // Without a key, two clicks are two messages.
+    company.reply(another, "Bonjour").await.data(201);
+    company.reply(another, "Bonjour").await.data(201);
+    assert_eq!(company.count("messages where author = 'agent'").await, 3);
+}
+
+#[tokio::test]
+async fn a_contact_that_cannot_be_reached_is_not_written_to() {
+    let company = Company::start().await;
+    let id = company.hears("132", "Bonjour").await;
+    let reply = || company.reply(id, "Bonjour").header("idempotency-key", "click");
+    for (change, code) in [
+        ("last_inbound_at = now() - interval '24 hours 1 second'", "whatsapp_window_closed"),
+        ("last_inbound_at = null", "whatsapp_window_closed"),
+        ("last_inbound_at = now(), opted_out_at = now()", "contact_opted_out"),
+    ] {
+        company.app.sql(&format!("update conversations set {change}")).await;
+        reply().await.refused(409, code);
+    }
+    assert_eq!(company.count("messages where author = 'agent'").await, 0);
+    assert_eq!(company.count("outbox").await, 0);
+    assert_eq!(company.conversation(id).await["handler"], "bot");
+    assert_eq!(company.app.taken_from(&company.queue).await, [Value::Null; 0]);
+    assert_eq!(company.app.activities(&company.owner).await, [""; 0]);
+
+    // The contact writes again: the same click works.
+    company.app.sql("update conversations set opted_out_at = null").await;
+    company.hears("132", "Me revoilà").await;
+    reply().await.data(201);
+}
+
+#[tokio::test]
+async fn a_reply_is_a_text_of_1_to_4096_characters() {
+    let company = Company::start().await;
+    let id = company.hears("132", "Bonjour").await;
+    let call = || company.call(id, "reply");
+    for text in [json!(""), json!(" \n "), json!("\u{0}"), json!("é".repeat(4_097)), json!(1), json!(null)] {
+        call().json(&json!({ "text": text })).await.names(&["text"]);
+    }
+    call().json(&json!({})).await.names(&["text"]);
+    call().raw_json("{").await.refused(400, "malformed_json");
+    call().body("text/plain", "Bonjour").await.refused(415, "unsupported_media_type");
+    call().json(&json!({ "text": "a" })).header("idempotency-key", " ").await.names(&["Idempotency-Key"]);
+    assert_eq!(company.count("messages where author = 'agent'").await, 0);
+}
+
+#[tokio::test]
+async fn a_queue_that_is_away_loses_nothing() {
+    let queue = own_queue().await + "-gone";
+    let app = App::with(&[("REPLY_QUEUE_URL", &queue)]).await;
+    let owner = app.sign_up("Comptoir Baobab").await;
+    let id = app.write_in(&owner, "132", "Bonjour").await;
+    app.sql("delete from jobs").await;
+
+    let reply = app.post(&format!("{CONVERSATIONS}/{id}/reply")).by(&owner).json(&json!({ "text": "Bonjour" }));
+    reply.await.data(201);
+    assert_eq!(app.number("select count(*) from jobs where kind = 'reply' and status = 'queued'").await, 1);
+
+    app.sql("update jobs set status = 'done'").await;
+    app.post(&format!("{CONVERSATIONS}/{id}/release")).by(&owner).await.data(200);
+    assert_eq!(app.number("select count(*) from jobs where kind = 'reply' and status = 'queued'").await, 1);
+}
+
+#[tokio::test]
+async fn what_fails_halfway_leaves_nothing() {
+    let company = Company::start().await;
+    let id = company.hears("132", "Bonjour").await;
+    company.app.sql("revoke insert on activities from lisa_tenant").await;
+    for (what, body) in [("reply", json!({ "text": "Bonjour" })), ("takeover", json!({}))] {
+        company.call(id, what).json(&body).header("idempotency-key", "click").await.refused(500, "internal");
+    }
+    assert_eq!(company.count("messages where author = 'agent'").await, 0);
+    assert_eq!(company.count("idempotency_keys").await, 0);
+    assert_eq!(company.conversation(id).await["handler"], "bot");
+    assert_eq!(company.app.taken_from(&company.queue).await, [Value::Null; 0]);
+}
+
+#[tokio::test]
+async fn answers_of_the_bot_are_judged_by_each_member_once() {
+    let company = Company::start().await;
+    let id = company.hears("132", "Bonjour").await;
+    let answer = company.app.bot_says(&company.owner, id, "La livraison est gratuite.").await;
+    let feedback = |message: &str| company.app.post(&format!("{MESSAGES}/{message}/feedback"));
+    let answer = answer.to_string();
+
+    let first = json!({ "is_helpful": true });
+    let given = feedback(&answer).by(&company.support).json(&first).await.data(200);
+    assert_eq!((&given["is_helpful"], &given["comment"]), (&json!(true), &Value::Null));
+    let second = json!({ "is_helpful": false, "comment": "Elle coûte 1 500 F CFA." });
+    let given = feedback(&answer).by(&company.support).json(&second).await.data(200);
+    let expected = json!({
+        "message_id": answer, "user_id": company.support.user_id, "is_helpful": false,
+        "comment": "Elle coûte 1 500 F CFA.", "updated_at": given["updated_at"],
+    });
+    assert_eq!(given, expected);
+    feedback(&answer).by(&company.owner).json(&first).await.data(200);
+    assert_eq!(company.count("feedback").await, 2);
+
+    let of_contact = company.messages("sort=created_at&limit=1").await[0]["id"].as_str().unwrap().to_owned();
+    let of_agent = company.reply(id, "Bonjour").await.data(201)["id"].as_str().unwrap().to_owned();
+    for other in [of_contact.as_str(), of_agent.as_str(), "x"] {
+        feedback(other).by(&company.owner).json(&first).await.refused(404, "not_found");
+    }
+    let feedback = || feedback(&answer).by(&company.owner);
+    feedback().json(&json!({ "comment": "?" })).await.names(&["is_helpful"]);
+    feedback().json(&json!({ "is_helpful": true, "comment": "é".repeat(2_001) })).await.names(&["comment"]);
+}
+
+#[tokio::test]
+async fn what_is_another_company_s_is_answered_like_nothing() {
+    let company = Company::start().await;
+    let theirs = company.hears("132", "Bonjour").await;
+    let message = company.app.bot_says(&company.owner, theirs, "Bienvenue").await;
+    let other = company.app.sign_up("Chez Koffi").await;
+    let before = company.conversation(theirs).await;
+    let unknown = Uuid::new_v4();
+    let reply = json!({ "text": "Bonjour" });
+    for (theirs, path, body) in [
+        (theirs, format!("{CONVERSATIONS}/{{id}}/takeover"), json!({})),
+        (theirs, format!("{CONVERSATIONS}/{{id}}/release"), json!({})),
+        (theirs, format!("{CONVERSATIONS}/{{id}}/reply"), reply),
+        (message, format!("{MESSAGES}/{{id}}/feedback"), json!({ "is_helpful": true })),
+    ] {
+        let mut bodies = Vec::new();
+        for id in [theirs, unknown] {
+            let call = company.app.call(Method::POST, &path.replace("{id}", &id.to_string())).by(&other);
+            let mut answer = call.json(&body).header("idempotency-key", "click").await;
+            answer.body["error"]["request_id"].take();
+            assert_eq!(answer.status, 404, "{path}: {}", answer.text);
+            bodies.push(answer.body);
+        }
+        assert_eq!(bodies[0], bodies[1], "{path}");
+    }
+    assert_eq!(company.conversation(theirs).await, before);
+    assert_eq!(
+        company.count("feedback").await + company.count("outbox").await + company.count("idempotency_keys").await,
+        0
+    );
+}

@@ -1,0 +1,247 @@
+//! The company: what it is called, its ManyChat key, and the secrets of its webhook.
+
+use futures::future::join_all;
+use local::fakes::manychat::{FakeManyChat, KEYS, Mode};
+use reqwest::Method;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use shared::{
+    sealed::KeyRing,
+    settings::{Settings, SettingsMap},
+    tenants::MANYCHAT_KEY,
+};
+
+use super::support::{App, Call, Tenant};
+
+const ME: &str = "/api/v1/customers/me";
+const SECRET: &str = "/api/v1/customers/me/webhook-secret";
+
+/// A product beside a ManyChat.
+struct Company {
+    app: App,
+    manychat: FakeManyChat,
+    owner: Tenant,
+}
+
+impl Company {
+    async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    async fn with(settings: &[(&str, &str)]) -> Self {
+        let manychat = FakeManyChat::start().await.unwrap();
+        let url = manychat.base_url();
+        let app = App::with(&[&[("MANYCHAT_BASE_URL", url.as_str())], settings].concat()).await;
+        let owner = app.sign_up("Comptoir Baobab").await;
+        Self { app, manychat, owner }
+    }
+
+    fn patch(&self, body: &Value) -> Call {
+        self.app.call(Method::PATCH, ME).by(&self.owner).json(body)
+    }
+
+    async fn shown(&self) -> Value {
+        self.app.get(ME).by(&self.owner).await.data(200)
+    }
+
+    /// The key as the worker would read it.
+    async fn opened_key(&self) -> Option<String> {
+        let select = "select manychat_api_key from customers where id = $1";
+        let sealed: Option<Vec<u8>> = sqlx::query_scalar(select)
+            .bind(self.owner.customer_id)
+            .fetch_one(&mut self.app.admin_db().await)
+            .await
+            .unwrap();
+        let keys = self.app.stack.kept.sealing_keys.clone();
+        let mut settings = Settings::new(SettingsMap::from([("SEALING_KEYS".to_owned(), keys)]));
+        let ring = KeyRing::read(&mut settings);
+        settings.finish().unwrap();
+        sealed.map(|sealed| ring.open(self.owner.customer_id, MANYCHAT_KEY, &sealed).unwrap().expose().to_owned())
+    }
+
+    async fn new_secret(&self) -> String {
+        let data = self.app.post(SECRET).by(&self.owner).await.data(201);
+        data["webhook_secret"].as_str().unwrap().to_owned()
+    }
+
+    /// Whether the webhook would know the tenant by this secret.
+    async fn is_live(&self, secret: &str) -> bool {
+        let sha256 = Sha256::digest(secret).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let found = format!(
+            "select count(*) from app.webhook_tenant('{sha256}') where customer_id = '{}'",
+            self.owner.customer_id
+        );
+        self.app.number(&found).await == 1
+    }
+}
+
+#[tokio::test]
+async fn a_company_sees_itself_and_its_people_no_secret() {
+    let company = Company::start().await;
+    let shown = company.shown().await;
+    let expected = json!({
+        "id": company.owner.customer_id, "name": "Comptoir Baobab", "company_id": company.owner.company_id,
+        "plan": "free", "currency": "XOF", "timezone": "UTC", "webhook_url": null, "manychat_api_key": null,
+        "webhook_secrets": [], "created_at": shown["created_at"],
+    });
+    assert_eq!(shown, expected);
+
+    let url = "https://example.com/hooks/s3cr3t?token=1";
+    company.patch(&json!({ "webhook_url": url, "manychat_api_key": KEYS[0] })).await.data(200);
+    company.new_secret().await;
+    let shown = company.shown().await;
+    assert_eq!((&shown["webhook_url"], &shown["manychat_api_key"]), (&json!(url), &json!("••••page")));
+    let support = company.app.sign_up_support(&company.owner).await;
+    let shown = company.app.get(ME).by(&support).await.data(200);
+    assert_eq!(shown["webhook_url"], "https://example.com/…");
+    assert_eq!(shown["webhook_secrets"].as_array().unwrap().len(), 1);
+    company.app.call(Method::PATCH, ME).by(&support).json(&json!({ "name": "A" })).await.refused(403, "forbidden");
+    company.app.post(SECRET).by(&support).await.refused(403, "forbidden");
+}
+
+#[tokio::test]
+async fn what_is_named_changes_and_the_rest_stays() {
+    let company = Company::start().await;
+    let object = format!("customer:{}", company.owner.customer_id);
+    let changed = company.patch(&json!({ "name": " Le Baobab ", "timezone": "Africa/Abidjan" })).await.data(200);
+    assert_eq!((&changed["name"], &changed["timezone"]), (&json!("Le Baobab"), &json!("Africa/Abidjan")));
+    assert_eq!(changed["currency"], "XOF");
+    company.patch(&json!({ "currency": "EUR", "webhook_url": "https://example.com/a" })).await.data(200);
+    // What is the same, null where that means nothing, and fields that are none.
+    for body in [json!({}), json!({ "currency": "EUR", "name": null, "timezone": "Africa/Abidjan", "plan": "scale" })] {
+        company.patch(&body).await.data(200);
+    }
+    let removed = company.patch(&json!({ "webhook_url": null })).await.data(200);
+    assert_eq!((&removed["webhook_url"], &removed["currency"]), (&Value::Null, &json!("EUR")));
+    assert_eq!(company.shown().await, removed);
+    assert_eq!(company.app.audited(&company.owner).await, vec![format!("customer.changed {object}"); 3]);
+    let other = company.app.sign_up("Chez Koffi").await;
+    assert_eq!(company.app.get(ME).by(&other).await.data(200)["name"], "Chez Koffi");
+}
+
+#[tokio::test]
+async fn every_field_that_is_wrong_is_named_and_nothing_changes() {
+    let company = Company::start().await;
+    let before = company.shown().await;
+    for (field, values) in [
+        ("name", vec![json!(""), json!("a\u{0}b"), json!("é".repeat(201)), json!(1)]),
+        ("currency", vec![json!("xof"), json!("XXX"), json!("F CFA"), json!("")]),
+        ("timezone", vec![json!("Mars/Olympus"), json!(""), json!("UTC\u{0}"), json!("a".repeat(1_000))]),
+        ("webhook_url", vec![json!("http://example.com"), json!("https://localhost/a"), json!("https://10.0.0.1")]),
+        ("manychat_api_key", vec![json!("short"), json!("1001:with space in it"), json!("1001:é".repeat(4)), json!(7)]),
+    ] {
+        for value in values {
+            company.patch(&json!({ "name": "Le Baobab", field: value })).await.names(&[field]);
+        }
+    }
+    company.patch(&json!([])).await.names(&["body"]);
+    assert_eq!(company.shown().await, before);
+    assert_eq!(company.app.audited(&company.owner).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_manychat_key_is_tried_then_sealed_and_never_shown_again() {
+    let company = Company::start().await;
+    let shown = company.patch(&json!({ "manychat_api_key": KEYS[0] })).await;
+    assert!(!shown.text.contains(KEYS[0]));
+    assert_eq!(shown.data(200)["manychat_api_key"], "••••page");
+    assert_eq!(company.opened_key().await.as_deref(), Some(KEYS[0]));
+    company.patch(&json!({ "manychat_api_key": KEYS[1] })).await.data(200);
+    assert_eq!(company.opened_key().await.as_deref(), Some(KEYS[1]));
+    company.patch(&json!({ "name": "Le Baobab" })).await.data(200);
+    assert_eq!(company.opened_key().await.as_deref(), Some(KEYS[1]), "left out, it stays");
+    for _ in 0..2 {
+        assert_eq!(
+            company.patch(&json!({ "manychat_api_key": null })).await.data(200)["manychat_api_key"],
+            Value::Null
+        );
+    }
+    assert_eq!(company.opened_key().await, None);
+
+    let object = format!("customer:{}", company.owner.customer_id);
+    let expected = ["key.changed", "key.changed", "customer.changed", "key.removed"];
+    assert_eq!(company.app.audited(&company.owner).await, expected.map(|action| format!("{action} {object}")));
+    let told = "select count(*) from audit_log entry where entry::text ~ 'fake-manychat|page'";
+    assert_eq!(company.app.number(told).await, 0);
+}
+
+#[tokio::test]
+async fn a_key_that_manychat_does_not_take_is_not_kept() {
+    let company = Company::start().await;
+    company.patch(&json!({ "manychat_api_key": KEYS[0] })).await.data(200);
+    let before = company.shown().await;
+    let wrong = json!({ "name": "Le Baobab", "manychat_api_key": "1001:not-a-key-of-anybody" });
+    company.patch(&wrong).await.names(&["manychat_api_key"]);
+    assert_eq!(company.shown().await, before);
+    assert_eq!(company.opened_key().await.as_deref(), Some(KEYS[0]));
+}
+
+#[tokio::test]
+async fn while_manychat_is_away_no_key_is_kept() {
+    let company = Company::start().await;
+    let before = company.shown().await;
+    let body = json!({ "name": "Le Baobab", "manychat_api_key": KEYS[0] });
+    for mode in [Mode::TooManyRequests, Mode::ServerError, Mode::AnswerLost] {
+        company.manychat.set_mode(mode);
+        company.patch(&body).await.refused(503, "unavailable");
+    }
+    let Company { app, manychat, owner } = company;
+    drop(manychat);
+    app.call(Method::PATCH, ME).by(&owner).json(&body).await.refused(503, "unavailable");
+    assert_eq!(app.get(ME).by(&owner).await.data(200), before);
+    assert_eq!(app.audited(&owner).await, [""; 0]);
+    // What needs no ManyChat works, removing the key too.
+    app.call(Method::PATCH, ME).by(&owner).json(&json!({ "manychat_api_key": null, "name": "A" })).await.data(200);
+}
+
+#[tokio::test]
+async fn a_new_webhook_secret_leaves_the_one_before_for_a_while() {
+    let company = Company::start().await;
+    let first = company.new_secret().await;
+    assert!(first.starts_with("whs_") && first.len() == 68, "256 bits");
+    assert!(company.is_live(&first).await);
+    let second = company.new_secret().await;
+    assert!(company.is_live(&first).await && company.is_live(&second).await);
+    let hours =
+        "select extract(epoch from expires_at - now()) / 3600 from webhook_secrets where expires_at is not null";
+    assert!((23..=24).contains(&company.app.number(hours).await));
+
+    let third = company.new_secret().await;
+    let live = [company.is_live(&first).await, company.is_live(&second).await, company.is_live(&third).await];
+    assert_eq!(live, [false, true, true], "two at most: the oldest goes");
+    let shown = company.shown().await;
+    let ends: Vec<_> =
+        shown["webhook_secrets"].as_array().unwrap().iter().map(|one| one["expires_at"].is_null()).collect();
+    assert_eq!(ends, [true, false], "the newest first");
+    assert!(!shown.to_string().contains("whs_"));
+
+    company
+        .app
+        .sql("update webhook_secrets set expires_at = now() - interval '1 second' where expires_at is not null")
+        .await;
+    assert!(!company.is_live(&second).await && company.is_live(&third).await);
+    assert_eq!(company.shown().await["webhook_secrets"].as_array().unwrap().len(), 1);
+    let expected = vec![format!("webhook_secret.created customer:{}", company.owner.customer_id); 3];
+    assert_eq!(company.app.audited(&company.owner).await, expected);
+    assert_eq!(company.app.number("select count(*) from audit_log entry where entry::text like '%whs_%'").await, 0);
+}
+
+#[tokio::test]
+async fn of_secrets_made_at_once_the_last_stays_and_one_before_it_ends() {
+    let company = Company::start().await;
+    let secrets = join_all((0..6).map(|_| company.new_secret())).await;
+    let mut live = 0;
+    for secret in &secrets {
+        live += usize::from(company.is_live(secret).await);
+    }
+    assert_eq!(live, 2);
+    assert_eq!(company.app.number("select count(*) from webhook_secrets where expires_at is null").await, 1);
+}
+
+#[tokio::test]
+async fn without_a_grace_period_the_secret_before_ends_at_once() {
+    let company = Company::with(&[("WEBHOOK_SECRET_GRACE_S", "0")]).await;
+    let first = company.new_secret().await;
+    let second = company.new_secret().await;
+    assert_eq!((company.is_live(&first).await, company.is_live(&second).await), (false, true));
+}

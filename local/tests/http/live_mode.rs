@@ -1,0 +1,105 @@
+//! Whether the bot sells or answers from documents: switching, and the sessions that it leaves.
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+
+use super::support::{App, Call, Tenant};
+
+const TOGGLE: &str = "/api/v1/toggle-live-mode";
+const SESSIONS: &str = "/api/v1/bot-sessions";
+
+fn toggle(app: &App, tenant: &Tenant, enabled: bool) -> Call {
+    app.post(TOGGLE).by(tenant).json(&json!({ "enabled": enabled }))
+}
+
+/// The modes of the sessions, the newest first, with those that have ended in brackets.
+async fn sessions(app: &App, tenant: &Tenant) -> Vec<String> {
+    let list = app.get(&format!("{SESSIONS}?limit=100")).by(tenant).await.data(200);
+    let name = |session: &Value| match (session["mode"].as_str().unwrap(), session["ended_at"].is_null()) {
+        (mode, true) => mode.to_owned(),
+        (mode, false) => format!("({mode})"),
+    };
+    list.as_array().unwrap().iter().map(name).collect()
+}
+
+#[tokio::test]
+async fn switching_ends_a_session_and_begins_another() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let other = app.sign_up("Chez Koffi").await;
+
+    let live = toggle(&app, &tenant, true).await.data(200);
+    assert_eq!((&live["mode"], &live["ended_at"]), (&json!("live"), &Value::Null));
+    // The address of the mobile app.
+    let rag = app.post("/toggle-live-mode").by(&tenant).json(&json!({ "enabled": false })).await.data(200);
+    assert_eq!(rag["mode"], "rag");
+
+    assert_eq!(sessions(&app, &tenant).await, ["rag", "(live)"]);
+    assert_eq!(sessions(&app, &other).await, [""; 0]);
+    assert_eq!(app.activities(&tenant).await, ["mode_changed"; 2]);
+    assert_eq!(app.audited(&tenant).await, vec![format!("mode.changed tenant:{}", tenant.customer_id); 2]);
+    let live_only = app.get(&format!("{SESSIONS}?status=live")).by(&tenant).await.data(200);
+    assert_eq!((live_only.as_array().unwrap().len(), &live_only[0]["id"]), (1, &live["id"]));
+    app.get(&format!("{SESSIONS}?status=sales")).by(&tenant).await.names(&["status"]);
+}
+
+#[tokio::test]
+async fn the_mode_that_it_is_already_changes_nothing() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    // Without a session the mode is RAG.
+    let rag = toggle(&app, &tenant, false).await.data(200);
+    assert_eq!(toggle(&app, &tenant, false).await.data(200), rag);
+    assert_eq!((app.activities(&tenant).await.len(), app.audited(&tenant).await.len()), (0, 0));
+
+    let live = toggle(&app, &tenant, true).await.data(200);
+    assert_eq!(toggle(&app, &tenant, true).await.data(200), live);
+    assert_eq!(sessions(&app, &tenant).await, ["live", "(rag)"]);
+    assert_eq!((app.activities(&tenant).await.len(), app.audited(&tenant).await.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn of_switches_at_once_each_is_answered_with_its_own_mode() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+
+    let same = join_all((0..8).map(|_| async { toggle(&app, &tenant, true).await.data(200) })).await;
+    assert!(same.iter().all(|session| session["id"] == same[0]["id"]), "one session: {same:?}");
+    assert_eq!(app.activities(&tenant).await, ["mode_changed"]);
+
+    let mixed = [true, false].repeat(8).into_iter();
+    let calls = mixed.map(|enabled| {
+        let call = toggle(&app, &tenant, enabled);
+        async move { (enabled, call.await.data(200)) }
+    });
+    for (enabled, session) in join_all(calls).await {
+        assert_eq!(session["mode"], if enabled { "live" } else { "rag" });
+    }
+    let open = "select count(*) from bot_sessions where ended_at is null";
+    assert_eq!(app.number(open).await, 1);
+    let all = app.number("select count(*) from bot_sessions").await;
+    assert_eq!(app.activities(&tenant).await.len(), usize::try_from(all).unwrap(), "an activity a session");
+}
+
+#[tokio::test]
+async fn who_may_not_or_asks_for_nothing_is_refused() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let support = app.sign_up_support(&tenant).await;
+    toggle(&app, &support, true).await.refused(403, "forbidden");
+    app.get(SESSIONS).by(&support).await.refused(403, "forbidden");
+    for body in [json!({}), json!({ "enabled": "yes" }), json!({ "enabled": null }), json!({ "enabled": 1 })] {
+        app.post(TOGGLE).by(&tenant).json(&body).await.names(&["enabled"]);
+    }
+    assert_eq!(sessions(&app, &tenant).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_switch_that_cannot_be_told_does_not_happen() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    app.sql("revoke execute on function app.audit_own(uuid, text, text, text, jsonb) from lisa_tenant").await;
+    toggle(&app, &tenant, true).await.refused(500, "internal");
+    assert_eq!(sessions(&app, &tenant).await, [""; 0]);
+    assert_eq!(app.activities(&tenant).await, [""; 0]);
+}
