@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use chrono::Local;
 use clap::Args;
 use local_postgres::{Folder, Progress};
-use shared::{function::Handler, settings::SettingsMap};
+use shared::function::Handler;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -44,6 +44,9 @@ pub struct Arguments {
     /// Clear the data first; the Python environment stays.
     #[arg(long)]
     reset: bool,
+    /// Keep billing in a database of its own, as BACKEND_APP_DATABASE_URL does.
+    #[arg(long)]
+    two_databases: bool,
     /// Show warnings and errors only.
     #[arg(long, short, conflicts_with = "verbose")]
     quiet: bool,
@@ -67,7 +70,14 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let settings = overrides()?;
     let kept = Kept::open(&data)?;
     let servers = Box::pin(Servers::start(&data, External::read()?, false, progress)).await?;
-    let database = servers.database("lisa", &kept).await?;
+    let mut database = servers.database("lisa", &kept).await?;
+    if arguments.two_databases {
+        if !servers.are_own() {
+            bail!("--two-databases makes databases of our own: set BACKEND_APP_DATABASE_URL instead");
+        }
+        servers.database("lisa_billing", &kept).await?;
+        database = servers.with_billing(database, "lisa_billing", &kept);
+    }
 
     let step = progress.step("Migrations");
     migrate(&database).await?;
@@ -114,12 +124,8 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 /// # Errors
 /// A migration that fails.
 pub async fn migrate(database: &Database) -> Result<()> {
-    let settings = SettingsMap::from([
-        ("DATABASE_URL".to_owned(), database.app.clone()),
-        ("SYSTEM_DATABASE_URL".to_owned(), database.system.clone()),
-        ("MIGRATE_DATABASE_URL".to_owned(), database.admin.clone()),
-    ]);
-    let handler = Box::pin(migrate::FUNCTION.start(settings)).await.map_err(anyhow::Error::from_boxed)?;
+    let handler =
+        Box::pin(migrate::FUNCTION.start(database.migrate_settings())).await.map_err(anyhow::Error::from_boxed)?;
     let Handler::Event(handle) = handler else { bail!("migrate takes no events") };
     handle(serde_json::json!({})).await.map_err(anyhow::Error::from_boxed).context("the migrations fail")?;
     Ok(())

@@ -56,6 +56,11 @@ async fn full_tenant(admin: &mut PgConnection, name: &str) -> Tenant {
             "insert into idempotency_keys (customer_id, key, request_sha256, locked_until, expires_at) \
              values ('{customer}', 'key', {hash}, now(), now() + interval '1 day')"
         ),
+        format!("select app.open_period('{customer}', now())"),
+        format!(
+            "insert into billing_records (customer_id, period_start, period_end, plan, requests, amount_cents, \
+             overage_requests, overage_cents, currency) values ('{customer}', now(), now(), 'pro', 1, 1, 0, 0, 'EUR')"
+        ),
         // Also begins the chain.
         format!("select app.audit('{customer}', '{owner}', 'test', 'object', null, '{{}}')"),
     ];
