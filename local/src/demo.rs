@@ -24,6 +24,9 @@ pub struct Demo {
     base_url: String,
     database_url: String,
     admin_database_url: String,
+    /// Absent where billing stands in the same database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    billing_database_url: Option<String>,
     /// The first tenant.
     pub tenant: Tenant,
     /// One that must never see the first one's data.
@@ -31,6 +34,8 @@ pub struct Demo {
     service_token: String,
     admin_token: String,
     stripe_webhook_secret: String,
+    /// Where the fake Stripe is; absent with somebody's own.
+    pub stripe_url: Option<String>,
 }
 
 /// A demo tenant and its owner.
@@ -64,14 +69,28 @@ pub async fn seed(stack: &Stack, database: &Database, kept: &Kept, settings: &Se
         base_url: stack.base_url(),
         database_url: database.app.clone(),
         admin_database_url: database.admin.clone(),
+        billing_database_url: database.billing.as_ref().map(|billing| billing.admin.clone()),
         tenant: tenant(&mut admin, stack, &key, kept, TENANTS[0], secret).await?,
         other_tenant: tenant(&mut admin, stack, &key, kept, TENANTS[1], other_secret).await?,
         service_token: key.service(Utc::now(), TOKEN_LIFE)?,
         admin_token: administrator(&mut admin, &key).await?,
         stripe_webhook_secret: kept.stripe_webhook_secret.clone(),
+        stripe_url: None,
     };
     admin.close().await.context("the database connection cannot be closed")?;
     Ok(demo)
+}
+
+/// Gives the plans prices at the fake Stripe, where they have none.
+///
+/// # Errors
+/// A database that is away.
+pub async fn sell_plans(database: &Database) -> Result<()> {
+    let mut admin = PgConnection::connect(&database.admin).await.context("the database is away")?;
+    let statement = "update plans set stripe_price_id = 'price_local_' || name
+                     where stripe_price_id is null and price_cents > 0";
+    sqlx::query(statement).execute(&mut admin).await.context("the plans cannot be sold")?;
+    admin.close().await.context("the database connection cannot be closed")
 }
 
 impl Demo {

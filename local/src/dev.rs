@@ -23,6 +23,7 @@ use tracing_subscriber::{
 use crate::{
     demo::{self, Demo},
     environment::{Database, External, overrides},
+    fakes::stripe::FakeStripe,
     functions,
     kept::Kept,
     servers::Servers,
@@ -67,7 +68,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     if arguments.reset {
         data.reset()?;
     }
-    let settings = overrides()?;
+    let mut settings = overrides()?;
     let kept = Kept::open(&data)?;
     let servers = Box::pin(Servers::start(&data, External::read()?, false, progress)).await?;
     let mut database = servers.database("lisa", &kept).await?;
@@ -82,6 +83,17 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let step = progress.step("Migrations");
     migrate(&database).await?;
     step.done("applied");
+
+    // With a key of somebody's own, Stripe itself is asked.
+    let stripe = if settings.contains_key("STRIPE_SECRET_KEY") {
+        None
+    } else {
+        let stripe = FakeStripe::start(Some(data.join("stripe.json"))).await?;
+        settings.extend(stripe.settings());
+        let own_page = || format!("http://127.0.0.1:{}/docs", arguments.port);
+        settings.entry("BILLING_RETURN_URL".to_owned()).or_insert_with(own_page);
+        Some(stripe)
+    };
 
     let step = progress.step("Functions");
     let options = Options {
@@ -102,10 +114,19 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         progress.line("  Accounts are kept by SUPABASE_URL: no demo tenants are made there.");
     } else {
         let step = progress.step("Demo tenants");
-        let demo = demo::seed(&stack, &database, &kept, &settings).await?;
+        let mut demo = demo::seed(&stack, &database, &kept, &settings).await?;
+        if let Some(stripe) = &stripe {
+            demo.stripe_url = Some(stripe.base_url());
+            demo::sell_plans(&database).await?;
+        }
         demo.write(&file)?;
         step.done("ready");
         progress.line(&welcome(&stack.base_url(), &demo, &file));
+    }
+    if let Some(stripe) = &stripe {
+        let secret = settings.get("STRIPE_WEBHOOK_SECRET").unwrap_or(&kept.stripe_webhook_secret);
+        let first = secret.split(',').next().unwrap_or_default().trim();
+        stripe.send_to(&format!("{}/api/v1/webhooks/stripe", stack.base_url()), first);
     }
     // Whoever waits for an answer here finds the demo's file written: it names this start's ports.
     stack.open();
@@ -115,6 +136,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     progress.line("\n  Stopping …");
     // What is under way first, then what it stands on.
     drop(stack);
+    drop(stripe);
     drop(servers);
     Ok(())
 }

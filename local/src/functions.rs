@@ -5,6 +5,7 @@ use shared::function::Function;
 /// The functions, by name.
 pub const ALL: &[Function] = &[
     auth::FUNCTION,
+    billing::FUNCTION,
     default::FUNCTION,
     docs::FUNCTION,
     document_upload::FUNCTION,
@@ -16,6 +17,7 @@ pub const ALL: &[Function] = &[
     privacy::FUNCTION,
     query::FUNCTION,
     quota::FUNCTION,
+    stripe_webhook::FUNCTION,
 ];
 
 /// Finds a function by its name in template.yaml.

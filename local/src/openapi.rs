@@ -21,11 +21,12 @@ const DESCRIPTION: &str = "A WhatsApp assistant that answers from its tenants' d
     sentence and the request's id. Times are RFC 3339 in UTC.";
 
 /// The groups of the operations, in the order in which one meets them.
-const TAGS: [(&str, &str); 7] = [
+const TAGS: [(&str, &str); 8] = [
     ("auth", "Accounts, and the tokens that everything else asks for."),
     ("quota", "How many questions are left."),
     ("documents", "The PDFs that answers are taken from."),
     ("query", "Questions, answered from the documents with the page."),
+    ("billing", "What is used of the plan, what was billed, and the ways to pay."),
     ("privacy", "Who did what to the company's data."),
     ("health", "Whether the API is up."),
     ("docs", "This document, and a page to read and try it."),
@@ -93,6 +94,11 @@ pub fn document() -> Result<String> {
                 "description": "The `access_token` of `POST /api/v1/auth/login`, or one of the Supabase project. The \
                     name in an operation's requirement is the least role that may call it: `user`, a person; \
                     `support_user`, a member of the company; `account_user`, its owner; `service`, another back end.",
+            }, "stripeSignature": {
+                "type": "apiKey",
+                "in": "header",
+                "name": "Stripe-Signature",
+                "description": "`t=<unix>,v1=<hex>`: HMAC-SHA256 over `<t>.<raw body>`, keyed with the endpoint's secret.",
             } },
         },
     });
@@ -135,6 +141,7 @@ fn complete(path: &str, operation: &mut Value) -> Result<()> {
     let is_of_a_company =
         matches!(role.as_ref().and_then(Option::as_ref), Some(Value::String(role)) if role.ends_with("_user"));
     let is_counted = operation[RATE_LIMIT].is_string();
+    let is_webhook = operation[RATE_LIMIT] == "webhook";
     if is_public && role.is_none() {
         // OpenAPI's way to say that the requirement of all others does not hold here.
         operation["security"] = json!([]);
@@ -167,7 +174,9 @@ fn complete(path: &str, operation: &mut Value) -> Result<()> {
         (422, is_of_a_company || takes("query") || has_key),
         (409, has_key),
     ];
-    let of_a_body = [400, 413, 415, 422].map(|status| (status, operation["requestBody"].is_object()));
+    // A webhook takes what its sender signed, whatever it calls it.
+    let of_a_body = [(400, true), (413, true), (415, !is_webhook), (422, !is_webhook)]
+        .map(|(status, holds)| (status, holds && operation["requestBody"].is_object()));
     let statuses = rules.into_iter().chain(of_a_body).filter(|(_, holds)| *holds);
     let statuses: Vec<String> = statuses.map(|(status, _)| status.to_string()).collect();
     let responses = operation["responses"].as_object_mut().context("it has no responses")?;

@@ -153,7 +153,7 @@ pub async fn stack(options: TestOptions) -> Result<TestStack> {
 async fn start(database: Database, asked: TestOptions, names: Names) -> Result<TestStack> {
     let shared = shared().await?;
     let mut settings = asked.settings.clone();
-    for limit in ["RATE_LIMIT_USER", "RATE_LIMIT_ADDRESS", "RATE_LIMIT_SIGN_IN"] {
+    for limit in ["RATE_LIMIT_USER", "RATE_LIMIT_ADDRESS", "RATE_LIMIT_SIGN_IN", "RATE_LIMIT_WEBHOOK"] {
         // All tests come from one address; those of the limits set their own.
         settings.entry(limit.to_owned()).or_insert_with(|| "1000000".to_owned());
     }

@@ -131,6 +131,8 @@ create function app.takes_room(status text, error_code text) returns boolean lan
 create function app.open_period(tenant uuid, moment timestamptz) returns void
     language sql security definer set search_path = '' as
 $body$
+    -- One at a time a tenant, before any row is locked: a row and the profile that shows it are written in this order.
+    select pg_advisory_xact_lock(hashtextextended(tenant::text, 10));
     insert into public.usage_periods as known (
         customer_id, period_start, period_end, plan_id, plan, request_limit, overage_cents_per_request, price_cents,
         currency, bytes

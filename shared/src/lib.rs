@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod audit;
 pub mod auth;
 pub mod aws;
+pub mod billing;
 pub mod chunking;
 pub mod db;
 pub mod documents;
@@ -20,6 +21,7 @@ pub mod logging;
 pub mod outbound;
 pub mod paging;
 pub mod pdf;
+pub mod plans;
 pub mod queue;
 pub mod quota;
 pub mod rate_limits;
@@ -27,8 +29,10 @@ pub mod retrieval;
 pub mod sealed;
 pub mod settings;
 pub mod storage;
+pub mod stripe;
 pub mod tenants;
 pub mod text;
+pub mod usage;
 
 // For `routes!`.
 #[doc(hidden)]

@@ -32,6 +32,7 @@ struct Limits {
     user: u32,
     address: u32,
     sign_in: u32,
+    webhook: u32,
 }
 
 /// The limits, and where calls are counted.
@@ -61,6 +62,8 @@ pub enum Who<'a> {
         /// Where from.
         address: IpAddr,
     },
+    /// What calls a webhook, once it is known who it is.
+    Webhook(&'a str),
 }
 
 /// Where a caller stands.
@@ -120,6 +123,7 @@ impl RateLimits {
             user: most("RATE_LIMIT_USER", 100),
             address: most("RATE_LIMIT_ADDRESS", 20),
             sign_in: most("RATE_LIMIT_SIGN_IN", 10),
+            webhook: most("RATE_LIMIT_WEBHOOK", 1_000),
         };
         let store = match Redis::read(settings) {
             Some(redis) => Store::Redis(redis),
@@ -177,6 +181,7 @@ impl RateLimits {
                 let account = hex::encode(Sha256::digest(email.trim().to_lowercase()));
                 (format!("sign-in:{account}:{}", network(*address)), self.limits.sign_in)
             }
+            Who::Webhook(source) => (format!("webhook:{source}"), self.limits.webhook),
         }
     }
 }

@@ -9,6 +9,7 @@
 //! | [`SignedIn`] | a person |
 //! | [`Caller<SupportUser>`] | a member of the tenant |
 //! | [`Caller<AccountUser>`] | the owner of the tenant |
+//! | [`StripeEvent`](crate::stripe::StripeEvent) | Stripe, by its signature |
 
 use std::{marker::PhantomData, net::IpAddr};
 
@@ -23,8 +24,8 @@ use super::tokens::{Claims, InvalidToken, VerificationKeys};
 use crate::{
     db::Db,
     error::ApiError,
-    http::{ClientAddress, RateSlot, RequestId},
-    rate_limits::{RateLimits, Standing, Who},
+    http::{ClientAddress, RequestId, note},
+    rate_limits::{RateLimits, Who},
 };
 
 /// The header by which a user of several tenants names one.
@@ -134,14 +135,6 @@ where
         let standing = RateLimits::from_ref(state).check_anonymous(&Who::Address(address)).await?;
         note(parts, standing);
         Ok(Self { address })
-    }
-}
-
-/// Leaves the standing where the response's headers are made.
-fn note(parts: &Parts, standing: Standing) {
-    if let Some(slot) = parts.extensions.get::<RateSlot>() {
-        // The first one is the caller's own; it stays.
-        let _ = slot.0.set(standing);
     }
 }
 

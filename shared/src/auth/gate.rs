@@ -13,8 +13,9 @@ use utoipa::openapi::{
 use utoipa_axum::{PathItemExt, router::UtoipaMethodRouter};
 
 use super::{AccountUser, Caller, Identity, Open, Public, SignedIn, SupportUser};
+use crate::stripe::StripeEvent;
 
-/// The extension of an operation that tells what counts its calls: `address` or `user`.
+/// The extension of an operation that tells what counts its calls: `address`, `user` or `webhook`.
 pub const RATE_LIMIT: &str = "x-rate-limit";
 
 /// Who a route is for.
@@ -26,12 +27,14 @@ pub enum Access {
     Public,
     /// Whoever has a valid token; of this role, where there is one.
     Token(Option<&'static str>),
+    /// Another system, which proves itself by this scheme of openapi.json; counted by source.
+    Webhook(&'static str),
 }
 
 /// A caller that a handler may name first.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say who may call",
-    note = "a handler's first argument is `Caller<…>`, `SignedIn`, `Identity`, `Public` or `Open`"
+    note = "a handler's first argument is `Caller<…>`, `SignedIn`, `Identity`, `StripeEvent`, `Public` or `Open`"
 )]
 pub trait Gate {
     /// Whom it lets through.
@@ -60,6 +63,10 @@ impl Gate for Caller<SupportUser> {
 
 impl Gate for Caller<AccountUser> {
     const ACCESS: Access = Access::Token(Some("account_user"));
+}
+
+impl<Deps> Gate for StripeEvent<Deps> {
+    const ACCESS: Access = Access::Webhook("stripeSignature");
 }
 
 /// The arguments of a handler, as axum lists them: a marker, then their types.
@@ -103,6 +110,7 @@ fn document(operation: &mut Operation, access: Access) {
         Access::Open => (SecurityRequirement::default(), None),
         Access::Public => (SecurityRequirement::default(), Some("address")),
         Access::Token(role) => (SecurityRequirement::new("bearer", role), Some("user")),
+        Access::Webhook(scheme) => (SecurityRequirement::new(scheme, None::<String>), Some("webhook")),
     };
     // What is open may offer more to some; the handler says to whom.
     if access != Access::Open || operation.security.is_none() {

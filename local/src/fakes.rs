@@ -1,0 +1,3 @@
+//! Other people's services, played on this machine.
+
+pub mod stripe;
