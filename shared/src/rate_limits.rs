@@ -181,7 +181,7 @@ impl RateLimits {
                 let account = hex::encode(Sha256::digest(email.trim().to_lowercase()));
                 (format!("sign-in:{account}:{}", network(*address)), self.limits.sign_in)
             }
-            Who::Webhook(source) => (format!("webhook:{source}"), self.limits.webhook),
+            Who::Webhook(source) => (format!("webhook:{}", hex::encode(Sha256::digest(source))), self.limits.webhook),
         }
     }
 }

@@ -23,7 +23,7 @@ use reqwest::Client;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared::settings::SettingsMap;
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
 use uuid::Uuid;
 
 pub use events::{Change, Sent};
@@ -47,6 +47,8 @@ struct Shared {
     /// Where its data is kept.
     file: Option<PathBuf>,
     http: Client,
+    /// Answers that may go, of those that are held.
+    released: Arc<Semaphore>,
 }
 
 /// Everything that it knows.
@@ -78,6 +80,8 @@ pub enum Fault {
     Refuse(u16),
     /// It is done, but the answer is lost: the connection ends with a 500.
     LoseAnswer,
+    /// It is done, and answered when [`FakeStripe::release`] says so.
+    HoldAnswer,
 }
 
 /// A request that it got.
@@ -108,7 +112,8 @@ impl FakeStripe {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no port is free on 127.0.0.1")?;
         let address = listener.local_addr().context("the fake Stripe has no address")?;
         let http = Client::builder().timeout(Duration::from_secs(30)).no_proxy().build()?;
-        let shared = Shared { state: Arc::new(Mutex::new(state)), address, file, http };
+        let shared =
+            Shared { state: Arc::new(Mutex::new(state)), address, file, http, released: Arc::new(Semaphore::new(0)) };
         let router = Router::new().merge(api::routes()).merge(pages::routes()).with_state(shared.clone());
         let mut serving = JoinSet::new();
         serving.spawn(async move {
@@ -142,6 +147,11 @@ impl FakeStripe {
     /// Lets the next requests go wrong, one fault each.
     pub fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
         self.shared.state().faults.extend(faults);
+    }
+
+    /// Lets an answer go that is held.
+    pub fn release(&self) {
+        self.shared.released.add_permits(1);
     }
 
     /// The requests that it got so far.

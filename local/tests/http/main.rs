@@ -9,6 +9,8 @@ mod auth;
 #[cfg(test)]
 mod authorization;
 #[cfg(test)]
+mod billing;
+#[cfg(test)]
 mod docs;
 #[cfg(test)]
 mod documents;
@@ -40,6 +42,8 @@ mod rate_limits;
 mod routing;
 #[cfg(test)]
 mod sessions;
+#[cfg(test)]
+mod stripe;
 #[cfg(test)]
 mod supabase;
 #[cfg(test)]

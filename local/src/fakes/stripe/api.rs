@@ -38,23 +38,35 @@ async fn handle(Extracted(shared): Extracted<Shared>, request: Request) -> Respo
         key: header("idempotency-key"),
         version: header("stripe-version"),
     };
+    let (status, value, fault) = take(&shared, &parts.headers, asked);
+    if fault == Some(Fault::HoldAnswer)
+        && let Ok(permit) = shared.released.acquire().await
+    {
+        permit.forget();
+    }
+    answer(status, &value)
+}
+
+/// Does what is asked, unless it is to go wrong.
+fn take(shared: &Shared, headers: &HeaderMap, asked: Asked) -> (u16, Value, Option<Fault>) {
     let mut state = shared.state();
     state.requests.push(asked.clone());
     let fault = state.faults.pop_front();
+    let broken = |status| error(&Refusal(status, "api_error", "", "", "as a test wanted".to_owned()));
     if let Some(Fault::Refuse(status)) = fault {
-        return answer(status, &error(&Refusal(status, "api_error", "", "", "as a test wanted".to_owned())));
+        return (status, broken(status), fault);
     }
-    let (status, value) = match authorized(&parts.headers).and_then(|()| once(&mut state, &shared, &asked)) {
+    let (status, value) = match authorized(headers).and_then(|()| once(&mut state, shared, &asked)) {
         Ok(done) => done,
         Err(refusal) => (refusal.0, error(&refusal)),
     };
     if let Err(error) = shared.keep(&state) {
         tracing::error!(error = format!("{error:#}"), "the fake Stripe cannot keep its data");
     }
-    if fault == Some(Fault::LoseAnswer) {
-        return answer(500, &error(&Refusal(500, "api_error", "", "", "the answer is lost".to_owned())));
+    match fault {
+        Some(Fault::LoseAnswer) => (500, broken(500), fault),
+        _ => (status, value, fault),
     }
-    answer(status, &value)
 }
 
 fn answer(status: u16, value: &Value) -> Response {
@@ -94,11 +106,8 @@ fn once(state: &mut State, shared: &Shared, asked: &Asked) -> Result<(u16, Value
             "Keys for idempotent requests can only be used with the same parameters they were first used with.";
         return Err(Refusal(400, "idempotency_error", "", "", message.to_owned()));
     }
-    let (status, value) = match done(state, shared, asked) {
-        Ok(done) => done,
-        // Stripe keeps what it answered once a request was begun, errors too; not what it refused before.
-        Err(refusal) => return Err(refusal),
-    };
+    // What was refused before anything was begun is not kept.
+    let (status, value) = done(state, shared, asked)?;
     state.answered.insert(key.clone(), (print, status, value.clone()));
     Ok((status, value))
 }
