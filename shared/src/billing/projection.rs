@@ -68,7 +68,7 @@ impl Entitlement {
         }
         match self.status {
             Status::Trialing | Status::Active => {
-                let renews = (!self.cancel_at_period_end).then_some(grace).unwrap_or_default();
+                let renews = if self.cancel_at_period_end { TimeDelta::zero() } else { grace };
                 let end = self.period_end.map(|end| end + renews);
                 // Whichever comes first.
                 match (end, self.cancel_at) {

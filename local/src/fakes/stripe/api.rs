@@ -199,9 +199,10 @@ fn check_out(state: &mut State, shared: &Shared, fields: &Fields) -> Result<Valu
 
 fn add_item(state: &mut State, fields: &Fields) -> Result<Value, Refusal> {
     let customer = known_customer(state, required(fields, "customer")?)?;
-    let amount: i64 = required(fields, "amount")?.parse().or_else(|_| {
+    let amount: Option<i64> = required(fields, "amount")?.parse().ok();
+    let amount = amount.ok_or_else(|| {
         let message = "Invalid integer".to_owned();
-        Err(Refusal(400, "invalid_request_error", "parameter_invalid_integer", "amount", message))
+        Refusal(400, "invalid_request_error", "parameter_invalid_integer", "amount", message)
     })?;
     let item = json!({
         "id": new_id("ii"), "object": "invoiceitem", "customer": customer, "amount": amount,

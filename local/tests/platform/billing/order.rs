@@ -77,7 +77,7 @@ fn permutations(count: usize) -> Vec<Vec<usize>> {
         }
         for place in 0..size {
             heap(size - 1, order, all);
-            order.swap(if size % 2 == 0 { place } else { 0 }, size - 1);
+            order.swap(if size.is_multiple_of(2) { place } else { 0 }, size - 1);
         }
     }
     let mut all = Vec::new();
