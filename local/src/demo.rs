@@ -34,6 +34,9 @@ pub struct Demo {
     base_url: String,
     database_url: String,
     admin_database_url: String,
+    /// Absent where billing stands in the same database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    billing_database_url: Option<String>,
     /// The first tenant.
     pub tenant: Tenant,
     /// One that must never see the first one's data.
@@ -43,6 +46,8 @@ pub struct Demo {
     stripe_webhook_secret: String,
     /// Where the fake ManyChat is; null when the functions speak to another one.
     pub manychat_url: Option<String>,
+    /// Where the fake Stripe is; absent with somebody's own.
+    pub stripe_url: Option<String>,
 }
 
 /// A demo tenant and its owner.
@@ -96,15 +101,29 @@ pub async fn seed(
         base_url: stack.base_url(),
         database_url: database.app.clone(),
         admin_database_url: database.admin.clone(),
+        billing_database_url: database.billing.as_ref().map(|billing| billing.admin.clone()),
         tenant: maker.tenant(0).await?,
         other_tenant: maker.tenant(1).await?,
         service_token: maker.signing.service(Utc::now(), TOKEN_LIFE)?,
         admin_token: maker.administrator().await?,
         stripe_webhook_secret: kept.stripe_webhook_secret.clone(),
         manychat_url: manychat.map(FakeManyChat::base_url),
+        stripe_url: None,
     };
     maker.admin.close().await.context("the database connection cannot be closed")?;
     Ok(demo)
+}
+
+/// Gives the plans prices at the fake Stripe, where they have none.
+///
+/// # Errors
+/// A database that is away.
+pub async fn sell_plans(database: &Database) -> Result<()> {
+    let mut admin = PgConnection::connect(&database.admin).await.context("the database is away")?;
+    let statement = "update plans set stripe_price_id = 'price_local_' || name
+                     where stripe_price_id is null and price_cents > 0";
+    sqlx::query(statement).execute(&mut admin).await.context("the plans cannot be sold")?;
+    admin.close().await.context("the database connection cannot be closed")
 }
 
 impl Demo {

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use chrono::Local;
 use clap::Args;
 use local_postgres::{Folder, Progress};
-use shared::{function::Handler, settings::SettingsMap};
+use shared::function::Handler;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -23,7 +23,7 @@ use tracing_subscriber::{
 use crate::{
     demo::{self, Demo},
     environment::{Database, External, overrides},
-    fakes::manychat::FakeManyChat,
+    fakes::{manychat::FakeManyChat, stripe::FakeStripe},
     functions,
     kept::Kept,
     servers::Servers,
@@ -46,6 +46,9 @@ pub struct Arguments {
     /// Clear the data first; the Python environment stays.
     #[arg(long)]
     reset: bool,
+    /// Keep billing in a database of its own, as BACKEND_APP_DATABASE_URL does.
+    #[arg(long)]
+    two_databases: bool,
     /// Show warnings and errors only.
     #[arg(long, short, conflicts_with = "verbose")]
     quiet: bool,
@@ -69,7 +72,14 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let mut settings = overrides()?;
     let kept = Kept::open(&data)?;
     let servers = Box::pin(Servers::start(&data, External::read()?, false, progress)).await?;
-    let database = servers.database("lisa", &kept).await?;
+    let mut database = servers.database("lisa", &kept).await?;
+    if arguments.two_databases {
+        if !servers.are_own() {
+            bail!("--two-databases makes databases of our own: set BACKEND_APP_DATABASE_URL instead");
+        }
+        servers.database("lisa_billing", &kept).await?;
+        database = servers.with_billing(database, "lisa_billing", &kept);
+    }
 
     let step = progress.step("Migrations");
     migrate(&database).await?;
@@ -82,6 +92,16 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     if let Some(manychat) = &manychat {
         settings.insert("MANYCHAT_BASE_URL".to_owned(), manychat.base_url());
     }
+    // With a key of somebody's own, Stripe itself is asked.
+    let stripe = if settings.contains_key("STRIPE_SECRET_KEY") {
+        None
+    } else {
+        let stripe = FakeStripe::start(Some(data.join("stripe.json"))).await?;
+        settings.extend(stripe.settings());
+        let own_page = || format!("http://127.0.0.1:{}/docs", arguments.port);
+        settings.entry("BILLING_RETURN_URL".to_owned()).or_insert_with(own_page);
+        Some(stripe)
+    };
 
     let step = progress.step("Functions");
     let options = Options {
@@ -102,10 +122,19 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         progress.line("  Accounts are kept by SUPABASE_URL: no demo tenants are made there.");
     } else {
         let step = progress.step("Demo tenants");
-        let demo = demo::seed(&stack, &database, &kept, &settings, manychat.as_ref()).await?;
+        let mut demo = demo::seed(&stack, &database, &kept, &settings, manychat.as_ref()).await?;
+        if let Some(stripe) = &stripe {
+            demo.stripe_url = Some(stripe.base_url());
+            demo::sell_plans(&database).await?;
+        }
         demo.write(&file)?;
         step.done("ready");
         progress.line(&welcome(&stack.base_url(), &demo, &file));
+    }
+    if let Some(stripe) = &stripe {
+        let secret = settings.get("STRIPE_WEBHOOK_SECRET").unwrap_or(&kept.stripe_webhook_secret);
+        let first = secret.split(',').next().unwrap_or_default().trim();
+        stripe.send_to(&format!("{}/api/v1/webhooks/stripe", stack.base_url()), first);
     }
     // Whoever waits for an answer here finds the demo's file written: it names this start's ports.
     stack.open();
@@ -115,7 +144,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     progress.line("\n  Stopping …");
     // What is under way first, then what it stands on.
     drop(stack);
-    drop(manychat);
+    drop((manychat, stripe));
     drop(servers);
     Ok(())
 }
@@ -125,12 +154,8 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 /// # Errors
 /// A migration that fails.
 pub async fn migrate(database: &Database) -> Result<()> {
-    let settings = SettingsMap::from([
-        ("DATABASE_URL".to_owned(), database.app.clone()),
-        ("SYSTEM_DATABASE_URL".to_owned(), database.system.clone()),
-        ("MIGRATE_DATABASE_URL".to_owned(), database.admin.clone()),
-    ]);
-    let handler = Box::pin(migrate::FUNCTION.start(settings)).await.map_err(anyhow::Error::from_boxed)?;
+    let handler =
+        Box::pin(migrate::FUNCTION.start(database.migrate_settings())).await.map_err(anyhow::Error::from_boxed)?;
     let Handler::Event(handle) = handler else { bail!("migrate takes no events") };
     handle(serde_json::json!({})).await.map_err(anyhow::Error::from_boxed).context("the migrations fail")?;
     Ok(())

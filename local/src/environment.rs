@@ -29,18 +29,70 @@ pub struct Database {
     pub system: String,
     /// That of the schema's owner.
     pub admin: String,
+    /// The one of the schema `billing`, where it is another one.
+    pub billing: Option<BillingDatabase>,
+}
+
+/// The connection strings of billing's own database.
+#[derive(Debug, Clone)]
+pub struct BillingDatabase {
+    /// That of `lisa_system`.
+    pub system: String,
+    /// That of the schema's owner.
+    pub admin: String,
+}
+
+impl Database {
+    /// What the function `migrate` is given.
+    #[must_use]
+    pub fn migrate_settings(&self) -> SettingsMap {
+        let mut settings = SettingsMap::from([
+            ("DATABASE_URL".to_owned(), self.app.clone()),
+            ("SYSTEM_DATABASE_URL".to_owned(), self.system.clone()),
+            ("MIGRATE_DATABASE_URL".to_owned(), self.admin.clone()),
+        ]);
+        if let Some(billing) = &self.billing {
+            settings.insert("BACKEND_APP_DATABASE_URL".to_owned(), billing.system.clone());
+            settings.insert("MIGRATE_BACKEND_APP_DATABASE_URL".to_owned(), billing.admin.clone());
+        }
+        settings
+    }
+
+    /// Where the schema `billing` is, for its owner.
+    #[must_use]
+    pub fn billing_admin(&self) -> &str {
+        self.billing.as_ref().map_or(&self.admin, |billing| &billing.admin)
+    }
+
+    /// Where the schema `billing` is, for `lisa_system`.
+    #[must_use]
+    pub fn billing_system(&self) -> &str {
+        self.billing.as_ref().map_or(&self.system, |billing| &billing.system)
+    }
 }
 
 impl External {
-    /// Reads DATABASE_URL, SYSTEM_DATABASE_URL, MIGRATE_DATABASE_URL and AWS_ENDPOINT_URL.
+    /// Reads DATABASE_URL, SYSTEM_DATABASE_URL, MIGRATE_DATABASE_URL, BACKEND_APP_DATABASE_URL,
+    /// MIGRATE_BACKEND_APP_DATABASE_URL and AWS_ENDPOINT_URL.
     ///
     /// # Errors
     /// Some connection strings without the others.
     pub fn read() -> Result<Self> {
         let urls = [variable("DATABASE_URL")?, variable("SYSTEM_DATABASE_URL")?, variable("MIGRATE_DATABASE_URL")?];
+        let billing = match [variable("BACKEND_APP_DATABASE_URL")?, variable("MIGRATE_BACKEND_APP_DATABASE_URL")?] {
+            [Some(system), Some(admin)] => Some(BillingDatabase { system, admin }),
+            [None, None] => None,
+            _ => bail!(
+                "to use a database of your own for billing, set both of BACKEND_APP_DATABASE_URL and \
+                     MIGRATE_BACKEND_APP_DATABASE_URL"
+            ),
+        };
         let database = match urls {
-            [Some(app), Some(system), Some(admin)] => Some(Database { app, system, admin }),
-            [None, None, None] => None,
+            [Some(app), Some(system), Some(admin)] => Some(Database { app, system, admin, billing }),
+            [None, None, None] if billing.is_none() => None,
+            [None, None, None] => bail!(
+                "BACKEND_APP_DATABASE_URL goes with a DATABASE_URL; to have both databases made, use --two-databases"
+            ),
             _ => bail!(
                 "to use a database of your own, set all of DATABASE_URL, SYSTEM_DATABASE_URL and \
                  MIGRATE_DATABASE_URL; to have one made, none"
@@ -56,10 +108,12 @@ impl External {
 /// # Errors
 /// A value that is not text.
 pub fn overrides() -> Result<SettingsMap> {
-    const OURS: [&str; 9] = [
+    const OURS: [&str; 11] = [
         "DATABASE_URL",
         "SYSTEM_DATABASE_URL",
         "MIGRATE_DATABASE_URL",
+        "BACKEND_APP_DATABASE_URL",
+        "MIGRATE_BACKEND_APP_DATABASE_URL",
         "SECRET_ARN",
         "PDF_EXTRACTOR",
         "PDFIUM_LIBRARY",

@@ -3,3 +3,4 @@
 
 pub mod manychat;
 pub mod models;
+pub mod stripe;

@@ -6,6 +6,7 @@ use shared::function::Function;
 pub const ALL: &[Function] = &[
     auth::FUNCTION,
     customer::FUNCTION,
+    billing::FUNCTION,
     default::FUNCTION,
     docs::FUNCTION,
     document_upload::FUNCTION,
@@ -21,6 +22,7 @@ pub const ALL: &[Function] = &[
     query::FUNCTION,
     quota::FUNCTION,
     reply_worker::FUNCTION,
+    stripe_webhook::FUNCTION,
 ];
 
 /// Finds a function by its name in template.yaml.

@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use local::{bench, bench_pdf, corpus, dev, eval, new_function, openapi, operator, phone};
+use local::{
+    bench, bench_pdf, corpus, dev, eval, import_subscriptions, new_function, openapi, operator, phone, stripe_event,
+};
 
 #[derive(Debug, Parser)]
 #[command(about = "Lisa on one machine")]
@@ -24,6 +26,8 @@ enum Command {
     NewFunction(new_function::Arguments),
     AuditVerify(operator::Connection),
     RotateKeys(operator::Connection),
+    StripeEvent(stripe_event::Arguments),
+    ImportSubscriptions(import_subscriptions::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +47,8 @@ fn main() -> ExitCode {
         Command::NewFunction(arguments) => new_function::run(arguments),
         Command::AuditVerify(connection) => audit_verify(connection),
         Command::RotateKeys(connection) => rotate_keys(connection),
+        Command::StripeEvent(arguments) => stripe_event(arguments),
+        Command::ImportSubscriptions(arguments) => import_subscriptions(arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -89,6 +95,16 @@ async fn audit_verify(connection: operator::Connection) -> anyhow::Result<()> {
 #[tokio::main]
 async fn rotate_keys(connection: operator::Connection) -> anyhow::Result<()> {
     operator::rotate_keys(connection).await
+}
+
+#[tokio::main]
+async fn stripe_event(arguments: stripe_event::Arguments) -> anyhow::Result<()> {
+    stripe_event::run(arguments).await
+}
+
+#[tokio::main]
+async fn import_subscriptions(arguments: import_subscriptions::Arguments) -> anyhow::Result<()> {
+    Box::pin(import_subscriptions::run(arguments)).await
 }
 
 #[tokio::main]

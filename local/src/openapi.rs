@@ -21,7 +21,7 @@ const DESCRIPTION: &str = "A WhatsApp assistant that answers from its tenants' d
     sentence and the request's id. Times are RFC 3339 in UTC.";
 
 /// The groups of the operations, in the order in which one meets them.
-const TAGS: [(&str, &str); 11] = [
+const TAGS: [(&str, &str); 12] = [
     ("auth", "Accounts, and the tokens that everything else asks for."),
     ("quota", "How many questions are left."),
     ("documents", "The PDFs that answers are taken from."),
@@ -30,6 +30,7 @@ const TAGS: [(&str, &str); 11] = [
     ("conversations", "What customers write on WhatsApp, and who answers: the assistant, or a person."),
     ("live-mode", "Whether the assistant sells, or answers from documents."),
     ("customer", "The company, and what it is connected with."),
+    ("billing", "What is used of the plan, what was billed, and the ways to pay."),
     ("privacy", "Who did what to the company's data."),
     ("health", "Whether the API is up."),
     ("docs", "This document, and a page to read and try it."),
@@ -102,6 +103,11 @@ pub fn document() -> Result<String> {
                 "in": "header",
                 "name": "X-Webhook-Secret",
                 "description": "The company's webhook secret, which its ManyChat bot sends.",
+            }, "stripeSignature": {
+                "type": "apiKey",
+                "in": "header",
+                "name": "Stripe-Signature",
+                "description": "`t=<unix>,v1=<hex>`: HMAC-SHA256 over `<t>.<raw body>`, keyed with the endpoint's secret.",
             } },
         },
     });
@@ -141,7 +147,8 @@ fn complete(path: &str, operation: &mut Value) -> Result<()> {
         operation["security"].as_array().ok_or_else(|| anyhow!("use shared::routes!: it says who may call"))?;
     let role = scopes.iter().find_map(|one| one["bearer"].as_array()).map(|roles| roles.first().cloned());
     let is_public = scopes.iter().any(|one| one == &json!({}));
-    let is_webhook = role.is_none() && !is_public;
+    let asks_for = |scheme: &str| scopes.iter().any(|one| one.get(scheme).is_some());
+    let (has_secret, is_signed) = (asks_for("manychat"), asks_for("stripeSignature"));
     let is_of_a_company =
         matches!(role.as_ref().and_then(Option::as_ref), Some(Value::String(role)) if role.ends_with("_user"));
     let is_counted = operation[RATE_LIMIT].is_string();
@@ -170,14 +177,16 @@ fn complete(path: &str, operation: &mut Value) -> Result<()> {
         (500, true),
         (429, is_counted),
         (503, is_counted || role.is_some()),
-        (401, role.is_some() || is_webhook),
+        (401, role.is_some() || has_secret),
         // A token of the wrong kind: of a service where a person is asked for, of another role, of a closed company.
-        (403, matches!(role, Some(Some(_))) || is_webhook),
+        (403, matches!(role, Some(Some(_))) || has_secret),
         (404, is_of_a_company || path.contains('{')),
         (422, is_of_a_company || takes("query") || has_key),
         (409, has_key),
     ];
-    let of_a_body = [400, 413, 415, 422].map(|status| (status, operation["requestBody"].is_object()));
+    // What its sender signed is taken, whatever it calls it.
+    let of_a_body = [(400, true), (413, true), (415, !is_signed), (422, !is_signed)]
+        .map(|(status, holds)| (status, holds && operation["requestBody"].is_object()));
     let statuses = rules.into_iter().chain(of_a_body).filter(|(_, holds)| *holds);
     let statuses: Vec<String> = statuses.map(|(status, _)| status.to_string()).collect();
     let responses = operation["responses"].as_object_mut().context("it has no responses")?;

@@ -29,30 +29,43 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// The settings: the database's, and the sealing keys where they are set.
-    fn settings(&self) -> Result<SettingsMap> {
+    /// The settings: the databases', and what else operators' commands read, where it is set.
+    pub(crate) fn settings(&self) -> Result<SettingsMap> {
         let mut settings = SettingsMap::new();
         let url = match variable("SYSTEM_DATABASE_URL")? {
             Some(url) => url,
             None => self.of_demo()?,
         };
         settings.insert("SYSTEM_DATABASE_URL".to_owned(), url);
-        if let Some(keys) = variable("SEALING_KEYS")? {
-            settings.insert("SEALING_KEYS".to_owned(), keys);
+        for name in ["BACKEND_APP_DATABASE_URL", "BILLING_GRACE_DAYS", "SEALING_KEYS"] {
+            if let Some(value) = variable(name)? {
+                settings.insert(name.to_owned(), value);
+            }
+        }
+        if !settings.contains_key("BACKEND_APP_DATABASE_URL") && variable("SYSTEM_DATABASE_URL")?.is_none() {
+            // That of `cargo dev --two-databases`.
+            if let Some(url) = self.read_demo()?["billing_database_url"].as_str() {
+                settings.insert("BACKEND_APP_DATABASE_URL".to_owned(), url.to_owned());
+            }
         }
         Ok(settings)
     }
 
     fn of_demo(&self) -> Result<String> {
+        let demo = self.read_demo()?;
+        let url = demo["admin_database_url"].as_str();
+        Ok(url.with_context(|| format!("{} names no database", self.demo.display()))?.to_owned())
+    }
+
+    /// What `cargo dev` wrote.
+    pub(crate) fn read_demo(&self) -> Result<Value> {
         let text = fs::read_to_string(&self.demo).with_context(|| {
             format!(
                 "SYSTEM_DATABASE_URL is not set, and {} cannot be read: is `cargo dev` running?",
                 self.demo.display()
             )
         })?;
-        let demo: Value = serde_json::from_str(&text).with_context(|| format!("{} is wrong", self.demo.display()))?;
-        let url = demo["admin_database_url"].as_str();
-        Ok(url.with_context(|| format!("{} names no database", self.demo.display()))?.to_owned())
+        serde_json::from_str(&text).with_context(|| format!("{} is wrong", self.demo.display()))
     }
 }
 

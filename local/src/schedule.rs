@@ -7,16 +7,16 @@ use chrono::{SecondsFormat, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{aws::REGION, lambda::Lambda, template::Schedule};
+use crate::{aws::REGION, lambda::Lambda, template::ScheduleEvent};
 
 /// Runs the function until this is dropped.
-pub async fn run(lambda: Arc<Lambda>, schedule: Schedule) {
+pub async fn run(lambda: Arc<Lambda>, schedule: ScheduleEvent) {
     loop {
         // Failures are tried again at the next run: the template allows no retries of its own.
-        if let Err(error) = lambda.invoke(event()).await {
+        if let Err(error) = lambda.invoke(schedule.input.clone().unwrap_or_else(event)).await {
             tracing::error!(function = lambda.name(), %error, "the scheduled run failed");
         }
-        let Some(wait) = schedule.wait(Utc::now()) else { return };
+        let Some(wait) = schedule.schedule.wait(Utc::now()) else { return };
         tokio::time::sleep(wait).await;
     }
 }

@@ -7,7 +7,7 @@ use local_postgres::{Cluster, Folder, Postgres, Progress, Python};
 
 use crate::{
     aws::Aws,
-    environment::{Database, External},
+    environment::{BillingDatabase, Database, External},
     kept::Kept,
 };
 
@@ -78,7 +78,21 @@ impl Servers {
                 app: postgres.url("lisa_app", &kept.app_password, name),
                 system: postgres.url("lisa_system", &kept.system_password, name),
                 admin: postgres.admin_url(name),
+                billing: None,
             },
         }
+    }
+
+    /// The same with a second database, of this name, for the schema `billing`.
+    #[must_use]
+    pub fn with_billing(&self, database: Database, name: &str, kept: &Kept) -> Database {
+        let second = self.urls(name, kept);
+        Database { billing: Some(BillingDatabase { system: second.system, admin: second.admin }), ..database }
+    }
+
+    /// Whether the database is our own.
+    #[must_use]
+    pub fn are_own(&self) -> bool {
+        matches!(self.postgres, Source::Own(_))
     }
 }

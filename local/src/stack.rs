@@ -172,6 +172,15 @@ impl Stack {
     }
 }
 
+/// What no function that serves tenants is given.
+const OF_THE_SYSTEM: [&str; 5] = [
+    "SYSTEM_DATABASE_URL",
+    "MIGRATE_DATABASE_URL",
+    "BACKEND_APP_DATABASE_URL",
+    "MIGRATE_BACKEND_APP_DATABASE_URL",
+    "STRIPE_WEBHOOK_SECRET",
+];
+
 /// What the two secrets hold: template.yaml says who reads which.
 fn secrets(options: &Options, variables: HashSet<String>) -> (SettingsMap, SettingsMap) {
     let kept = &options.kept;
@@ -180,11 +189,11 @@ fn secrets(options: &Options, variables: HashSet<String>) -> (SettingsMap, Setti
     app.insert("JWT_SECRET".to_owned(), kept.jwt_secret.clone());
     app.insert("SEALING_KEYS".to_owned(), kept.sealing_keys.clone());
     let mut system = app.clone();
-    system.insert("SYSTEM_DATABASE_URL".to_owned(), options.database.system.clone());
-    system.insert("MIGRATE_DATABASE_URL".to_owned(), options.database.admin.clone());
+    system.extend(options.database.migrate_settings());
+    system.insert("STRIPE_WEBHOOK_SECRET".to_owned(), kept.stripe_webhook_secret.clone());
     for (name, value) in options.settings.iter().filter(|(name, _)| !variables.contains(*name)) {
         // Only what the tenant-facing functions may have goes into their secret.
-        if !matches!(name.as_str(), "SYSTEM_DATABASE_URL" | "MIGRATE_DATABASE_URL") {
+        if !OF_THE_SYSTEM.contains(&name.as_str()) {
             app.insert(name.clone(), value.clone());
         }
         system.insert(name.clone(), value.clone());

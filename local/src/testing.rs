@@ -34,6 +34,8 @@ use crate::{
 };
 
 const TEMPLATE: &str = "lisa_template";
+/// The two that billing apart is cloned from.
+const APART: [&str; 2] = ["lisa_template_app", "lisa_template_billing"];
 
 /// What a test asks for.
 #[derive(Debug, Clone, Default)]
@@ -43,6 +45,8 @@ pub struct TestOptions {
     pub settings: SettingsMap,
     /// The queues' visibility timeout in seconds, instead of the template's.
     pub visibility_timeout: Option<u32>,
+    /// Billing in a database of its own.
+    pub two_databases: bool,
 }
 
 /// A test's own stack. Dropped, it ends, and its database is removed.
@@ -54,7 +58,7 @@ pub struct TestStack {
     /// The secrets: JWT_SECRET and the like.
     pub kept: Kept,
     options: TestOptions,
-    name: Name,
+    names: Names,
 }
 
 impl TestStack {
@@ -63,15 +67,15 @@ impl TestStack {
     /// # Errors
     /// A stack that does not start.
     pub async fn restart(self) -> Result<Self> {
-        let Self { stack, database, options, name, .. } = self;
+        let Self { stack, database, options, names, .. } = self;
         drop(stack);
-        start(database, options, name).await
+        start(database, options, names).await
     }
 
     /// Ends the functions, the gateway and the pollers; the database stays, and what is in it.
     #[must_use]
     pub fn into_database(self) -> TestDatabase {
-        TestDatabase { urls: self.database, name: self.name }
+        TestDatabase { urls: self.database, names: self.names }
     }
 }
 
@@ -80,20 +84,28 @@ impl TestStack {
 pub struct TestDatabase {
     /// The connection strings, direct ones.
     pub urls: Database,
-    name: Name,
+    names: Names,
 }
 
 impl TestDatabase {
     /// What the server calls it.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name.0
+        &self.names.app.0
     }
 }
 
 /// The name of a database that goes away with it.
 #[derive(Debug)]
 struct Name(String);
+
+/// Those of a test.
+#[derive(Debug)]
+struct Names {
+    app: Name,
+    /// Held for its end alone.
+    _billing: Option<Name>,
+}
 
 impl Deref for TestStack {
     type Target = Stack;
@@ -134,33 +146,33 @@ pub async fn urls(name: &str) -> Result<Database> {
 /// # Errors
 /// Servers that do not start, or a database that cannot be cloned.
 pub async fn stack(options: TestOptions) -> Result<TestStack> {
-    let TestDatabase { urls, name } = database().await?;
-    start(urls, options, name).await
+    let TestDatabase { urls, names } = if options.two_databases { two_databases().await } else { database().await }?;
+    start(urls, options, names).await
 }
 
-async fn start(database: Database, asked: TestOptions, name: Name) -> Result<TestStack> {
+async fn start(database: Database, asked: TestOptions, names: Names) -> Result<TestStack> {
     let shared = shared().await?;
     let mut settings = asked.settings.clone();
-    for limit in ["RATE_LIMIT_USER", "RATE_LIMIT_ADDRESS", "RATE_LIMIT_SIGN_IN"] {
+    for limit in ["RATE_LIMIT_USER", "RATE_LIMIT_ADDRESS", "RATE_LIMIT_SIGN_IN", "RATE_LIMIT_WEBHOOK"] {
         // All tests come from one address; those of the limits set their own.
         settings.entry(limit.to_owned()).or_insert_with(|| "1000000".to_owned());
     }
     // No test speaks to the real one: port 9 discards what it gets, where anybody listens there at all.
     settings.entry("MANYCHAT_BASE_URL".to_owned()).or_insert_with(|| "http://127.0.0.1:9".to_owned());
-    settings.values_mut().for_each(|value| *value = value.replace("{database}", &name.0));
+    settings.values_mut().for_each(|value| *value = value.replace("{database}", &names.app.0));
     let options = Options {
         listener: TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no port is free on 127.0.0.1")?,
         database: database.clone(),
         kept: shared.kept.clone(),
         settings,
         // Another test process may use the same endpoint.
-        suffix: format!("-{}-{}", std::process::id(), name.0.replace('_', "-")),
+        suffix: format!("-{}-{}", std::process::id(), names.app.0.replace('_', "-")),
         visibility_timeout: asked.visibility_timeout,
         schedules: false,
     };
     let mut stack = Box::pin(Stack::start(&shared.servers, options)).await?;
     stack.open();
-    Ok(TestStack { stack, database, kept: shared.kept.clone(), options: asked, name })
+    Ok(TestStack { stack, database, kept: shared.kept.clone(), options: asked, names })
 }
 
 /// Makes a database for one test.
@@ -168,14 +180,39 @@ async fn start(database: Database, asked: TestOptions, name: Name) -> Result<Tes
 /// # Errors
 /// Servers that do not start, or a database that cannot be cloned.
 pub async fn database() -> Result<TestDatabase> {
-    static NEXT: AtomicU32 = AtomicU32::new(1);
     let shared = shared().await?;
+    let app = clone(shared, TEMPLATE).await?;
+    Ok(TestDatabase { urls: shared.servers.urls(&app.0, &shared.kept), names: Names { app, _billing: None } })
+}
+
+/// Makes two, billing in the second one; the first has no schema of that name.
+///
+/// # Errors
+/// Servers that do not start, or a database that cannot be cloned.
+pub async fn two_databases() -> Result<TestDatabase> {
+    static MADE: OnceCell<()> = OnceCell::const_new();
+    let shared = shared().await?;
+    let [app, billing] = APART;
+    MADE.get_or_try_init(|| async {
+        let database = shared.servers.database(app, &shared.kept).await?;
+        shared.servers.database(billing, &shared.kept).await?;
+        migrate(&shared.servers.with_billing(database, billing, &shared.kept)).await
+    })
+    .await?;
+    let (app, billing) = (clone(shared, app).await?, clone(shared, billing).await?);
+    let urls = shared.servers.urls(&app.0, &shared.kept);
+    let urls = shared.servers.with_billing(urls, &billing.0, &shared.kept);
+    Ok(TestDatabase { urls, names: Names { app, _billing: Some(billing) } })
+}
+
+async fn clone(shared: &Shared, template: &str) -> Result<Name> {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
     let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
     let mut admin = PgConnection::connect(&shared.servers.urls("postgres", &shared.kept).admin).await?;
-    let clone = AssertSqlSafe(format!("create database {name} template {TEMPLATE}"));
+    let clone = AssertSqlSafe(format!("create database {name} template {template}"));
     sqlx::raw_sql(clone).execute(&mut admin).await.context("the database cannot be cloned")?;
     admin.close().await.context("the database connection cannot be closed")?;
-    Ok(TestDatabase { urls: shared.servers.urls(&name, &shared.kept), name: Name(name) })
+    Ok(Name(name))
 }
 
 /// Starts PgBouncer before the server, in transaction mode and without prepared statements, for the roles of these

@@ -1,9 +1,11 @@
 //! The database handles. Which rows a piece of SQL may touch is in the type of its transaction:
 //!
 //! - [`TenantTx`], opened by [`Db::tenant`]: the role `lisa_tenant`, held by row-level security to one tenant;
-//! - [`SystemTx`], opened by [`SystemDb::system`]: all tenants, for sign-in, maintenance and the like.
+//! - [`SystemTx`], opened by [`SystemDb::system`]: all tenants, for sign-in, maintenance and the like;
+//! - [`BillingTx`], opened by [`BillingDb::billing`]: the schema `billing`, which may be in another database, so that a
+//!   statement on the one never takes a transaction of the other.
 //!
-//! Both survive a transaction pooler that knows no prepared statements: every statement runs inside `begin … commit`
+//! All survive a transaction pooler that knows no prepared statements: every statement runs inside `begin … commit`
 //! and unnamed (docs/DECISIONS.md). One function owns a transaction from begin to end and always ends it, so that a
 //! function frozen after its response never leaves one open.
 
@@ -41,10 +43,16 @@ pub struct Tenant(Uuid);
 #[derive(Debug, Clone, Copy)]
 pub struct System;
 
+/// The scope of a [`BillingTx`].
+#[derive(Debug, Clone, Copy)]
+pub struct Billing;
+
 /// A transaction held to one tenant's rows.
 pub type TenantTx = Tx<Tenant>;
 /// A transaction that sees every tenant.
 pub type SystemTx = Tx<System>;
+/// A transaction on the schema `billing`.
+pub type BillingTx = Tx<Billing>;
 
 /// An open transaction. Statements run on `&mut tx`; whoever opened it commits or rolls back.
 #[derive(Debug)]
@@ -72,10 +80,17 @@ pub struct SystemDb {
     deadline: Duration,
 }
 
+/// The pool of `lisa_system` on the database of the schema `billing`.
+#[derive(Debug, Clone)]
+pub struct BillingDb {
+    pool: Pool,
+    deadline: Duration,
+}
+
 impl Db {
     /// Reads DATABASE_URL; connects at the first use.
     pub fn read(settings: &mut Settings) -> Self {
-        Self(pool("DATABASE_URL", settings))
+        Self(pool(settings.database_url("DATABASE_URL"), settings))
     }
 
     /// Runs `work` in a transaction of one tenant and commits it, or rolls it back when `work` fails.
@@ -135,7 +150,7 @@ impl Db {
 impl SystemDb {
     /// Reads SYSTEM_DATABASE_URL; connects at the first use.
     pub fn read(settings: &mut Settings) -> Self {
-        Self { pool: pool("SYSTEM_DATABASE_URL", settings), deadline: DEADLINE }
+        Self { pool: pool(settings.database_url("SYSTEM_DATABASE_URL"), settings), deadline: DEADLINE }
     }
 
     /// For work that no caller waits for: its transactions may take longer than a request's.
@@ -159,6 +174,36 @@ impl SystemDb {
 
     pub(crate) fn pool(&self) -> &Pool {
         &self.pool
+    }
+}
+
+impl BillingDb {
+    /// Reads BACKEND_APP_DATABASE_URL, or else SYSTEM_DATABASE_URL; connects at the first use.
+    pub fn read(settings: &mut Settings) -> Self {
+        let url = match settings.optional_database_url("BACKEND_APP_DATABASE_URL") {
+            Some(url) => url,
+            None => settings.database_url("SYSTEM_DATABASE_URL"),
+        };
+        Self { pool: pool(url, settings), deadline: DEADLINE }
+    }
+
+    /// For work that no caller waits for: its transactions may take longer than a request's.
+    #[must_use]
+    pub fn patient(self) -> Self {
+        Self { deadline: PATIENT_DEADLINE, ..self }
+    }
+
+    /// Runs `work` in a transaction on the schema `billing` and commits it, or rolls it back when `work` fails.
+    ///
+    /// # Errors
+    /// Those of `work`; 503 when the database is away or slower than the deadline.
+    pub async fn billing<T, E>(&self, work: impl AsyncFnOnce(&mut BillingTx) -> Result<T, E>) -> Result<T, E>
+    where
+        E: From<ApiError>,
+    {
+        let timeout_ms = self.deadline.as_millis();
+        let begin = format!("begin; set local statement_timeout = {timeout_ms}");
+        transaction(&self.pool, begin, Billing, self.deadline, work).await
     }
 }
 
@@ -200,8 +245,7 @@ impl Pool {
     }
 }
 
-fn pool(name: &'static str, settings: &mut Settings) -> Pool {
-    let url = settings.database_url(name);
+fn pool(url: String, settings: &mut Settings) -> Pool {
     // One connection an instance is enough where an instance serves one request at a time, and it is what keeps a
     // thousand instances inside the pooler's limit; the local stack serves many at once.
     let connections = settings.parsed("DATABASE_MAX_CONNECTIONS", 1_u32).max(1);

@@ -12,7 +12,14 @@ use uuid::Uuid;
 pub use ingestion::{Begun, NewChunk, Pending, begin, fail, find_pending, finish, give_up, pages_known, store_chunks};
 pub use list::{DocumentListing, list};
 
-use crate::{db::TenantTx, error::ApiError, input, jobs, storage, text::Language};
+use crate::{
+    db::TenantTx,
+    error::ApiError,
+    input, jobs,
+    periods::{self, RoomError},
+    storage,
+    text::Language,
+};
 
 /// The largest file, in bytes: 20 MiB.
 pub const MAX_BYTES: usize = 20_971_520;
@@ -268,8 +275,9 @@ impl From<DocumentError> for ApiError {
 /// Announces a document: its row, and the job that looks after it should its upload or its event be lost.
 ///
 /// # Errors
-/// The database's.
-pub async fn announce(tx: &mut TenantTx, new: NewDocument, language: Language) -> sqlx::Result<Announced> {
+/// [`RoomError`]: the plan's storage is full, or the database's.
+pub async fn announce(tx: &mut TenantTx, new: NewDocument, language: Language) -> Result<Announced, RoomError> {
+    periods::hold_room(tx, new.bytes).await?;
     let id = Uuid::now_v7();
     let storage_key = storage::document_key(tx.tenant(), id);
     let row = sqlx::query_as!(

@@ -5,6 +5,6 @@ mod layers;
 mod respond;
 
 pub use extract::{Bytes, ClientAddress, Json, Path, Preferred, Query, RequestId};
-pub(crate) use layers::RateSlot;
+pub(crate) use layers::note;
 pub use layers::{Cors, layers};
 pub use respond::{Created, Data, Envelope, NoContent};

@@ -36,7 +36,7 @@ pub struct DueJob {
     pub id: Uuid,
     /// The tenant.
     pub customer_id: Uuid,
-    /// `ingest`, `reply` or `delete_object`.
+    /// `ingest`, `reply`, `delete_object` or `invoice_item`.
     pub kind: String,
     /// What it is about.
     pub payload: serde_json::Value,

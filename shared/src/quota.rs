@@ -2,6 +2,7 @@
 //!
 //! It belongs to the tenant's owner, for the API and for WhatsApp alike. A unit is taken by one statement before the
 //! answer is made, and goes back, once, when there is none: by the function itself, or by maintenance if it was killed.
+//! Where a plan is paid for, the unit is one of the period's instead, in `usage_periods`.
 
 use axum::http::StatusCode;
 use serde::Serialize;
@@ -11,6 +12,8 @@ use uuid::Uuid;
 use crate::{
     db::{Db, SystemTx, TenantTx},
     error::ApiError,
+    periods,
+    plans::{self, Limit},
 };
 
 /// How many units are used, and what that means.
@@ -72,6 +75,9 @@ pub enum QuotaError {
     /// The free requests are used up.
     #[error("the free quota is used up")]
     Exceeded(Quota),
+    /// The plan's requests of the period are used up, and more are not sold.
+    #[error("the plan's requests of the period are used up")]
+    PlanLimit(Limit),
     /// The database said so.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
@@ -85,6 +91,7 @@ impl From<QuotaError> for ApiError {
                 Self::new(StatusCode::PAYMENT_REQUIRED, "quota_exceeded", message)
                     .with_details(serde_json::json!(quota))
             }
+            QuotaError::PlanLimit(limit) => limit.into(),
             QuotaError::Database(error) => error.into(),
         }
     }
@@ -97,9 +104,11 @@ impl From<QuotaError> for ApiError {
 pub async fn status(tx: &mut TenantTx, owner: Uuid) -> sqlx::Result<Quota> {
     let row = sqlx::query!(
         r#"
-        select account.is_pro, settings.free_quota_used, settings.free_quota_limit
+        select account.is_pro and coalesce(profile.subscription_access_until > now(), true) as "is_pro!",
+            settings.free_quota_used, settings.free_quota_limit
         from users account
         join user_settings settings on settings.user_id = account.id
+        left join profiles profile on profile.id = account.id
         where account.id = $1
         "#,
         owner
@@ -125,32 +134,96 @@ pub async fn of_user(db: &Db, user: Uuid) -> sqlx::Result<Option<Quota>> {
 /// unit at a time: the one that a worker held when it died is its successor's.
 ///
 /// # Errors
-/// [`QuotaError::Exceeded`] with the state, when none is left.
+/// [`QuotaError::Exceeded`] or [`QuotaError::PlanLimit`] with the state, when none is left.
 pub async fn reserve(tx: &mut TenantTx, owner: Uuid, conversation: Option<Uuid>) -> Result<Reservation, QuotaError> {
-    let row = sqlx::query!(
+    let taken = match take(tx, owner, conversation).await? {
+        // The period's first request.
+        Taken { reservation_id: None, is_pro: true, has_period: false, is_over_cap: false, .. } => {
+            periods::open(tx).await?;
+            take(tx, owner, conversation).await?
+        }
+        taken => taken,
+    };
+    let quota = Quota::new(taken.is_pro, taken.used, taken.quota_limit);
+    match taken.reservation_id {
+        Some(id) => Ok(Reservation { id, quota }),
+        None if taken.is_over_cap => {
+            let spent = periods::current(tx).await?.spent_micros;
+            let reached = plans::check_spend_cap(&plans::of_tenant(tx).await?, spent);
+            // A cap that was raised in between leaves the state that was seen.
+            Err(reached.err().map_or(QuotaError::Exceeded(quota), QuotaError::PlanLimit))
+        }
+        None if taken.is_pro => {
+            let period = periods::current(tx).await?;
+            let (used, most) = (period.requests.into(), period.request_limit.unwrap_or_default().into());
+            Err(QuotaError::PlanLimit(Limit { limit: "requests", plan: period.plan, used, most, wanted: 1 }))
+        }
+        None => Err(QuotaError::Exceeded(quota)),
+    }
+}
+
+struct Taken {
+    reservation_id: Option<Uuid>,
+    is_pro: bool,
+    has_period: bool,
+    is_over_cap: bool,
+    used: i32,
+    quota_limit: i32,
+}
+
+async fn take(tx: &mut TenantTx, owner: Uuid, conversation: Option<Uuid>) -> sqlx::Result<Taken> {
+    sqlx::query_as!(
+        Taken,
         r#"
         with account as (
-            select users.is_pro, settings.free_quota_used as used, settings.free_quota_limit as quota_limit
-            from users join user_settings settings on settings.user_id = users.id
+            select users.is_pro and coalesce(profile.subscription_access_until > now(), true) as is_pro,
+                settings.free_quota_used as used, settings.free_quota_limit as quota_limit
+            from users
+            join user_settings settings on settings.user_id = users.id
+            left join profiles profile on profile.id = users.id
             where users.id = $2
         ), known as (
             update reservations set expires_at = now() + interval '2 minutes'
             where customer_id = $1 and conversation_id = $3 and state = 'held'
             returning id
+        ), own as (
+            select period_start from app.own_period()
+        ), over_cap as (
+            -- The cap holds between calls: the one that reaches it is still answered, and so are those under way.
+            select from own
+            join usage_periods period on period.customer_id = $1 and period.period_start = own.period_start
+            join customers tenant on tenant.id = $1
+            join plans plan on plan.id = tenant.plan_id
+            where period.spent_micros >= coalesce(tenant.spend_cap_micros, plan.monthly_spend_cap_micros)
         ), taken as (
             update user_settings set free_quota_used = free_quota_used + 1
             where user_id = $2 and free_quota_used < free_quota_limit and not (select is_pro from account)
-              and not exists (select from known)
+              and not exists (select from known) and not exists (select from over_cap)
             returning free_quota_used as used
+        ), counted as (
+            update usage_periods period set requests = period.requests + 1
+            from own
+            where period.customer_id = $1 and period.period_start = own.period_start and (select is_pro from account)
+              and not exists (select from known) and not exists (select from over_cap)
+              -- Over the limit only where that is sold.
+              and (period.request_limit is null or period.requests < period.request_limit
+                   or period.overage_cents_per_request is not null)
+            returning period.period_start
         ), held as (
-            insert into reservations (customer_id, user_id, kind, conversation_id, expires_at)
-            select $1, $2, case when is_pro then 'plan' else 'free_quota' end, $3, now() + interval '2 minutes'
-            from account where (is_pro or exists (select from taken)) and not exists (select from known)
+            insert into reservations (customer_id, user_id, kind, conversation_id, period_start, expires_at)
+            select $1, $2, case when is_pro then 'plan' else 'free_quota' end, $3, (select period_start from counted),
+                now() + interval '2 minutes'
+            from account where exists (select from counted) or exists (select from taken)
             returning id
         )
         select
             coalesce((select id from known), (select id from held)) as reservation_id,
             account.is_pro as "is_pro!",
+            exists (select from over_cap) as "is_over_cap!",
+            exists (
+                select from usage_periods period join own on own.period_start = period.period_start
+                where period.customer_id = $1
+            ) as "has_period!",
             -- Refused, while others were taking the last units: what this statement saw is already out of date.
             coalesce(
                 (select used from taken),
@@ -164,9 +237,7 @@ pub async fn reserve(tx: &mut TenantTx, owner: Uuid, conversation: Option<Uuid>)
         conversation
     )
     .fetch_one(tx)
-    .await?;
-    let quota = Quota::new(row.is_pro, row.used, row.quota_limit);
-    row.reservation_id.map(|id| Reservation { id, quota }).ok_or(QuotaError::Exceeded(quota))
+    .await
 }
 
 /// Spends a unit: the answer was made.
@@ -194,7 +265,12 @@ pub async fn give_back(tx: &mut TenantTx, reservation: &Reservation) -> sqlx::Re
         with returned as (
             update reservations set state = 'returned'
             where customer_id = $1 and id = $2 and state = 'held'
-            returning user_id, amount, kind
+            returning user_id, amount, kind, period_start
+        ), uncounted as (
+            update usage_periods period set requests = greatest(period.requests - returned.amount, 0)
+            from returned
+            where returned.kind = 'plan' and period.customer_id = $1 and period.period_start = returned.period_start
+              and period.closed_at is null
         )
         update user_settings settings
         set free_quota_used = greatest(settings.free_quota_used - returned.amount, 0)
@@ -225,7 +301,16 @@ pub async fn return_expired(tx: &mut SystemTx, most: i64) -> sqlx::Result<u64> {
         ), returned as (
             update reservations set state = 'returned'
             from expired where reservations.id = expired.id
-            returning reservations.user_id, reservations.amount, reservations.kind
+            returning reservations.customer_id, reservations.user_id, reservations.amount, reservations.kind,
+                reservations.period_start
+        ), unused as (
+            select customer_id, period_start, sum(amount)::integer as amount from returned
+            where kind = 'plan' group by customer_id, period_start
+        ), uncounted as (
+            update usage_periods period set requests = greatest(period.requests - unused.amount, 0)
+            from unused
+            where period.customer_id = unused.customer_id and period.period_start = unused.period_start
+              and period.closed_at is null
         ), owed as (
             -- One row a user: an update from a join takes only one of several matching rows.
             select user_id, sum(amount)::integer as amount from returned where kind = 'free_quota' group by user_id

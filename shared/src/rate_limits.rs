@@ -55,8 +55,6 @@ pub enum Who<'a> {
     User(Uuid),
     /// An address without a token: API Gateway's source address, never a header that the client writes.
     Address(IpAddr),
-    /// A source of webhooks: the tenant, where ManyChat calls.
-    Webhook(Uuid),
     /// Sign-ins and sign-ups of one account from one address.
     SignIn {
         /// As it was typed; only its hash is kept.
@@ -64,6 +62,8 @@ pub enum Who<'a> {
         /// Where from.
         address: IpAddr,
     },
+    /// What calls a webhook, once it is known who it is: `manychat:` and the tenant, `stripe:` and the account.
+    Webhook(&'a str),
 }
 
 /// Where a caller stands.
@@ -177,11 +177,11 @@ impl RateLimits {
         match who {
             Who::User(user) => (format!("user:{user}"), self.limits.user),
             Who::Address(address) => (format!("address:{}", network(*address)), self.limits.address),
-            Who::Webhook(source) => (format!("webhook:{source}"), self.limits.webhook),
             Who::SignIn { email, address } => {
                 let account = hex::encode(Sha256::digest(email.trim().to_lowercase()));
                 (format!("sign-in:{account}:{}", network(*address)), self.limits.sign_in)
             }
+            Who::Webhook(source) => (format!("webhook:{}", hex::encode(Sha256::digest(source))), self.limits.webhook),
         }
     }
 }

@@ -119,13 +119,17 @@ impl Settings {
 
     /// A PostgreSQL connection string.
     pub fn database_url(&mut self, name: &'static str) -> String {
-        let value = self.required(name);
-        if !value.is_empty()
-            && let Err(problem) = check_database_url(&value)
-        {
+        self.required(name);
+        self.optional_database_url(name).unwrap_or_default()
+    }
+
+    /// A PostgreSQL connection string that may be absent.
+    pub fn optional_database_url(&mut self, name: &'static str) -> Option<String> {
+        let value = self.optional(name)?;
+        if let Err(problem) = check_database_url(&value) {
             self.problem(format_args!("{name} {problem}"));
         }
-        value
+        Some(value)
     }
 }
 

@@ -1,8 +1,11 @@
 //! What must happen sooner or later, every few minutes: quota held by functions that were killed goes back, work that a
-//! queue lost is sent again, uploads that never came are marked, files of deleted documents go.
+//! queue lost is sent again, uploads that never came are marked, files of deleted documents go, periods that are over are
+//! billed, and what is paid for no longer ends. Every night, subscriptions are compared with Stripe's.
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use shared::{
+    billing::Billing,
     conversations,
     db::SystemDb,
     documents,
@@ -33,6 +36,7 @@ pub struct Deps {
     storage: Storage,
     ingest_queue: Queue,
     reply_queue: Queue,
+    billing: Billing,
 }
 
 impl EventFunction for Deps {
@@ -44,23 +48,59 @@ impl EventFunction for Deps {
             storage: Storage::read(settings),
             ingest_queue: Queue::read(settings, "INGEST_QUEUE_URL"),
             reply_queue: Queue::read(settings, "REPLY_QUEUE_URL"),
+            billing: Billing::read(settings).patient(),
         }
     }
 
     /// Every part runs, also when one before it failed; the failures are told at the end.
-    async fn handle(&self, _: Value) -> Result<Value, BoxError> {
+    async fn handle(&self, event: Value) -> Result<Value, BoxError> {
+        let now = moment(&event);
+        if event["task"] == "reconcile" {
+            let report = self.billing.reconcile(now).await?;
+            tracing::info!(
+                checked = report.subscriptions_checked,
+                repaired = report.repaired.len(),
+                missing = report.missing.len(),
+                projections_repaired = report.projections_repaired,
+                events_finished = report.events_finished,
+                events_left = report.events_left,
+                "subscriptions compared with Stripe's"
+            );
+            return Ok(serde_json::to_value(report)?);
+        }
         let returned = self.db.system(async |tx| Ok::<_, ApiError>(quota::return_expired(tx, BATCH).await?)).await;
+        let ended = self.billing.end_access(now, BATCH).await;
+        let projected = self.billing.project_pending(now).await;
+        let closed = self.billing.close_periods(now).await;
         let swept = self.sweep().await;
         let removed = self.remove_stale().await;
         let (returned, swept, removed) = (returned?, swept?, removed?);
+        let (ended, projected, closed) = (ended?, projected?, closed?);
         tracing::info!(
             reservations_returned = returned,
             jobs_taken = swept,
             rows_removed = removed,
+            subscriptions_ended = ended,
+            subscriptions_projected = projected,
+            periods_closed = closed.periods,
+            records_made = closed.records,
             "maintenance done"
         );
-        Ok(json!({ "reservations_returned": returned, "jobs_taken": swept, "rows_removed": removed }))
+        Ok(json!({
+            "reservations_returned": returned,
+            "jobs_taken": swept,
+            "rows_removed": removed,
+            "subscriptions_ended": ended,
+            "subscriptions_projected": projected,
+            "periods_closed": closed.periods,
+            "records_made": closed.records,
+        }))
     }
+}
+
+/// The time that the scheduler's event was made for; now, where it says none.
+fn moment(event: &Value) -> DateTime<Utc> {
+    event["time"].as_str().and_then(|time| time.parse().ok()).unwrap_or_else(Utc::now)
 }
 
 impl Deps {
@@ -83,6 +123,7 @@ impl Deps {
                 "ingest" => self.take_up_ingestion(&job).await,
                 "reply" => self.take_up_reply(&job).await,
                 "delete_object" => self.delete_object(&job).await,
+                "invoice_item" => self.billing.invoice(&job).await.map_err(BoxError::from),
                 _ => Err("a job of an unknown kind".into()),
             };
             if let Err(error) = done {

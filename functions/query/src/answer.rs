@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use shared::{
     error::{ApiError, Result},
-    llm::{self, LlmError, Style},
+    llm::{self, Call, LlmError, Style},
     quota::Quota,
     retrieval::{self, Search},
     text::{self, Language},
@@ -21,8 +21,16 @@ const ROOM: Duration = Duration::from_millis(500);
 const ASSISTANT: &str = "Lisa";
 
 impl Deps {
-    /// Answers before the deadline; the quota is what is left after it.
-    pub(crate) async fn answer(&self, tenant: Uuid, ask: &Ask, quota: Quota, deadline: Instant) -> Result<Answer> {
+    /// Answers before the deadline; the quota is what is left after it. The calls of models are noted as they come, since
+    /// those that failed cost too.
+    pub(crate) async fn answer(
+        &self,
+        tenant: Uuid,
+        ask: &Ask,
+        quota: Quota,
+        deadline: Instant,
+        calls: &mut Vec<Call>,
+    ) -> Result<Answer> {
         let question = ask.question.as_str();
         let language = text::detect_language(question);
         let embedding =
@@ -48,7 +56,9 @@ impl Deps {
             passages: &passages,
             deadline: deadline - ROOM,
         };
-        let completion = self.provider.answer(&asked).await.outcome.map_err(refused)?;
+        let answered = self.provider.answer(&asked).await;
+        calls.extend(answered.calls);
+        let completion = answered.outcome.map_err(refused)?;
         let citations = completion
             .sources
             .into_iter()

@@ -18,13 +18,14 @@ use shared::{
     function::{Function, HttpFunction},
     http::{Envelope, Json},
     idempotency::{self, Claim, IdempotencyKey, Outcome, Replay},
-    llm::{Provider, Usage},
+    llm::{Call, Provider, Usage},
     logging,
     quota::{self, Quota, Reservation},
     rate_limits::RateLimits,
     retrieval::{self, Question},
     routes,
     settings::Settings,
+    usage,
 };
 use tokio::time::Instant;
 use utoipa::ToSchema;
@@ -159,16 +160,17 @@ async fn query(
         Begun::Reserved(claim, reservation) => (claim, reservation),
     };
     let deadline = Instant::now() + DEADLINE;
-    let answering = Box::pin(deps.answer(caller.tenant(), &ask, reservation.quota, deadline));
+    let mut calls = Vec::new();
+    let answering = Box::pin(deps.answer(caller.tenant(), &ask, reservation.quota, deadline, &mut calls));
     let answered = tokio::time::timeout_at(deadline, answering).await;
     match answered.unwrap_or_else(|elapsed| Err(ApiError::unavailable().because(elapsed))) {
         Ok(answer) => {
             let answer = Envelope { success: true, data: answer };
-            deps.spend(&caller, &reservation, claim.as_ref(), &answer).await?;
+            deps.spend(&caller, &reservation, claim.as_ref(), &answer, &calls).await?;
             Ok(axum::Json(answer).into_response())
         }
         Err(error) => {
-            deps.give_back(caller.tenant(), &reservation, claim.as_ref()).await;
+            deps.give_back(caller.tenant(), &reservation, claim.as_ref(), &calls).await;
             Err(error)
         }
     }
@@ -219,10 +221,12 @@ impl Deps {
         reservation: &Reservation,
         claim: Option<&Claim>,
         answer: &Envelope<Answer>,
+        calls: &[Call],
     ) -> Result<()> {
         self.db
             .tenant(caller.tenant(), async |tx| {
                 quota::spend(tx, reservation).await?;
+                usage::record_calls(tx, None, "query", calls).await?;
                 if let Some(claim) = claim {
                     idempotency::finish(tx, claim, 200, answer).await?;
                 }
@@ -235,11 +239,12 @@ impl Deps {
             .await
     }
 
-    async fn give_back(&self, tenant: Uuid, reservation: &Reservation, claim: Option<&Claim>) {
+    async fn give_back(&self, tenant: Uuid, reservation: &Reservation, claim: Option<&Claim>, calls: &[Call]) {
         let returned: Result<()> = self
             .db
             .tenant(tenant, async |tx| {
                 quota::give_back(tx, reservation).await?;
+                usage::record_calls(tx, None, "query", calls).await?;
                 if let Some(claim) = claim {
                     idempotency::release(tx, claim).await?;
                 }

@@ -141,7 +141,7 @@ impl Deps {
             .db
             .tenant(tenant, async |tx| match quota::reserve(tx, owner, Some(conversation)).await {
                 Ok(reservation) => Ok(Some(reservation)),
-                Err(QuotaError::Exceeded(_)) => Ok(None),
+                Err(QuotaError::Exceeded(_) | QuotaError::PlanLimit(_)) => Ok(None),
                 Err(QuotaError::Database(error)) => Err(ApiError::from(error)),
             })
             .await?;

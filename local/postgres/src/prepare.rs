@@ -25,7 +25,8 @@ pub async fn prepare_sql(check: bool, progress: Progress) -> Result<()> {
     postgres.create_database("lisa").await?;
     let url = postgres.admin_url("lisa");
     let step = progress.step("Migrations");
-    migrate(&url, &root().join("migrations/app")).await?;
+    migrate(&url, &root().join("migrations/app"), None).await?;
+    migrate(&url, &root().join("migrations/billing"), Some("billing")).await?;
     step.done("applied");
 
     let made = tempfile::tempdir().context("a temporary folder cannot be made")?;

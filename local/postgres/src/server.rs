@@ -93,12 +93,16 @@ impl Postgres {
     }
 }
 
-/// Applies the migrations of a folder.
+/// Applies the migrations of a folder. Their ledger is in `schema`, or else where PostgreSQL makes tables by itself.
 ///
 /// # Errors
 /// A migration that fails, or that was changed after it was applied.
-pub async fn migrate(admin_url: &str, migrations: &Path) -> Result<()> {
-    let migrator = sqlx::migrate::Migrator::new(migrations).await.context("the migrations cannot be read")?;
+pub async fn migrate(admin_url: &str, migrations: &Path, schema: Option<&str>) -> Result<()> {
+    let mut migrator = sqlx::migrate::Migrator::new(migrations).await.context("the migrations cannot be read")?;
+    if let Some(schema) = schema {
+        migrator.create_schema(schema.to_owned());
+        migrator.dangerous_set_table_name(format!("{schema}._sqlx_migrations"));
+    }
     let pool = PgPoolOptions::new().max_connections(1).connect(admin_url).await.context("the database is away")?;
     migrator.run(&pool).await.context("the migrations fail")?;
     pool.close().await;

@@ -21,7 +21,16 @@ pub struct Block {
     /// The queues that it takes messages from.
     pub queues: Vec<QueueEvent>,
     /// When it runs by itself.
-    pub schedules: Vec<Schedule>,
+    pub schedules: Vec<ScheduleEvent>,
+}
+
+/// A schedule as an event source.
+#[derive(Debug, Clone)]
+pub struct ScheduleEvent {
+    /// When.
+    pub schedule: Schedule,
+    /// What the function is handed; absent for the scheduler's own event.
+    pub input: Option<Value>,
 }
 
 /// A queue as an event source.
@@ -83,7 +92,9 @@ impl Block {
             }
             Some("Schedule" | "ScheduleV2") => {
                 let text = properties.get("Schedule").or_else(|| properties.get("ScheduleExpression"));
-                self.schedules.push(text.and_then(Value::as_str).context("it has no schedule")?.parse()?);
+                let schedule = text.and_then(Value::as_str).context("it has no schedule")?.parse()?;
+                let input = properties["Input"].as_str().map(serde_json::from_str).transpose();
+                self.schedules.push(ScheduleEvent { schedule, input: input.context("its input is not JSON")? });
             }
             other => bail!("the local stack knows no events of type {}", other.unwrap_or("(none)")),
         }

@@ -44,6 +44,8 @@ enum Access {
     Owner,
     /// The company's ManyChat bot, by its secret.
     ManyChat,
+    /// Stripe, by its signature; tested with the webhook itself.
+    Stripe,
 }
 
 impl Access {
@@ -54,6 +56,9 @@ impl Access {
         }
         if requirements.iter().any(|one| one.get("manychat").is_some()) {
             return Self::ManyChat;
+        }
+        if requirements.iter().any(|one| one.get("stripeSignature").is_some()) {
+            return Self::Stripe;
         }
         let roles: Vec<_> = requirements.iter().flat_map(|one| one["bearer"].as_array().unwrap()).collect();
         match roles.iter().map(|role| role.as_str().unwrap()).collect::<Vec<_>>()[..] {
@@ -291,6 +296,11 @@ async fn without_a_token_that_counts_only_the_public_operations_open() {
             answers.push((who, operation.call(&app, &victim).by(token).await));
         }
         for (who, answer) in answers {
+            if operation.access == Access::Stripe {
+                // Before the body is looked at, and whatever token comes along.
+                operation.refuses(who, answer, 400, "invalid_signature");
+                continue;
+            }
             if !is_public {
                 operation.refuses(who, answer, 401, operation.access.missing());
                 continue;
@@ -388,7 +398,8 @@ async fn companies_out_of_use_are_closed_to_their_members() {
 async fn who_is_meant_is_let_in() {
     let app = App::start().await;
     let all = Operation::all();
-    for operation in all.iter().filter(|operation| operation.access != Access::Public) {
+    let for_people = all.iter().filter(|one| !matches!(one.access, Access::Public | Access::Stripe));
+    for operation in for_people {
         // A tenant for each call, since some end sessions or delete what others ask for.
         if operation.access == Access::ManyChat {
             let tenant = Furnished::make(&app, &all).await;

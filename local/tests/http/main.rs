@@ -8,6 +8,7 @@ mod audit;
 mod auth;
 #[cfg(test)]
 mod authorization;
+mod billing;
 #[cfg(test)]
 mod conversations;
 #[cfg(test)]
@@ -48,6 +49,8 @@ mod rate_limits;
 mod routing;
 #[cfg(test)]
 mod sessions;
+#[cfg(test)]
+mod stripe;
 #[cfg(test)]
 mod supabase;
 #[cfg(test)]

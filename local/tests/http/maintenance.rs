@@ -26,7 +26,11 @@ async fn job(app: &App, document: Uuid) -> String {
 #[tokio::test]
 async fn a_sweep_with_nothing_to_do_does_nothing() {
     let app = App::start().await;
-    assert_eq!(sweep(&app).await, json!({ "reservations_returned": 0, "jobs_taken": 0, "rows_removed": 0 }));
+    let nothing = json!({
+        "reservations_returned": 0, "jobs_taken": 0, "rows_removed": 0, "subscriptions_ended": 0,
+        "subscriptions_projected": 0, "periods_closed": 0, "records_made": 0,
+    });
+    assert_eq!(sweep(&app).await, nothing);
 }
 
 #[tokio::test]

@@ -60,8 +60,16 @@ impl App {
     pub(crate) async fn with_options(settings: &[(&str, &str)], visibility_timeout: Option<u32>) -> Self {
         let mut all = pooler::settings().await;
         all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let stack = stack(TestOptions { settings: all, visibility_timeout }).await.unwrap();
+        let stack = stack(TestOptions { settings: all, visibility_timeout, two_databases: false }).await.unwrap();
         Self { stack, http: client() }
+    }
+
+    /// With billing in a database of its own.
+    pub(crate) async fn with_two_databases(settings: &[(&str, &str)]) -> Self {
+        let mut all = pooler::settings().await;
+        all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let options = TestOptions { settings: all, visibility_timeout: None, two_databases: true };
+        Self { stack: stack(options).await.unwrap(), http: client() }
     }
 
     /// Kills everything that is under way, and starts again on the same data.

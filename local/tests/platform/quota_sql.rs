@@ -63,7 +63,7 @@ impl From<QuotaError> for QuotaOrApi {
     fn from(error: QuotaError) -> Self {
         match error {
             QuotaError::Exceeded(quota) => Self::Exceeded(quota),
-            QuotaError::Database(error) => Self::Failed(error.to_string()),
+            error @ (QuotaError::PlanLimit(_) | QuotaError::Database(_)) => Self::Failed(error.to_string()),
         }
     }
 }

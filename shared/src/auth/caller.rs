@@ -10,6 +10,7 @@
 //! | [`Caller<SupportUser>`] | a member of the tenant |
 //! | [`Caller<AccountUser>`] | the owner of the tenant |
 //! | [`ManyChatCall`](super::ManyChatCall) | a tenant's ManyChat bot |
+//! | [`StripeEvent`](crate::stripe::StripeEvent) | Stripe, by its signature |
 
 use std::{marker::PhantomData, net::IpAddr};
 
@@ -24,8 +25,8 @@ use super::tokens::{Claims, InvalidToken, VerificationKeys};
 use crate::{
     db::Db,
     error::ApiError,
-    http::{ClientAddress, RateSlot, RequestId},
-    rate_limits::{RateLimits, Standing, Who},
+    http::{ClientAddress, RequestId, note},
+    rate_limits::{RateLimits, Who},
 };
 
 /// The header by which a user of several tenants names one.
@@ -135,14 +136,6 @@ where
         let standing = RateLimits::from_ref(state).check_anonymous(&Who::Address(address)).await?;
         note(parts, standing);
         Ok(Self { address })
-    }
-}
-
-/// Leaves the standing where the response's headers are made.
-pub(super) fn note(parts: &Parts, standing: Standing) {
-    if let Some(slot) = parts.extensions.get::<RateSlot>() {
-        // The first one is the caller's own; it stays.
-        let _ = slot.0.set(standing);
     }
 }
 

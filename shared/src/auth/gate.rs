@@ -13,6 +13,7 @@ use utoipa::openapi::{
 use utoipa_axum::{PathItemExt, router::UtoipaMethodRouter};
 
 use super::{AccountUser, Caller, Identity, ManyChatCall, Open, Public, SignedIn, SupportUser};
+use crate::stripe::StripeEvent;
 
 /// The extension of an operation that tells what counts its calls: `address`, `user` or `webhook`.
 pub const RATE_LIMIT: &str = "x-rate-limit";
@@ -26,14 +27,14 @@ pub enum Access {
     Public,
     /// Whoever has a valid token; of this role, where there is one.
     Token(Option<&'static str>),
-    /// A system that knows a secret; as the security scheme of openapi.json names it.
+    /// Another system, which proves itself by this scheme of openapi.json; counted by source.
     Webhook(&'static str),
 }
 
 /// A caller that a handler may name first.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say who may call",
-    note = "a handler's first argument is `Caller<…>`, `SignedIn`, `Identity`, `Public` or `Open`"
+    note = "a handler's first argument is `Caller<…>`, `SignedIn`, `Identity`, `StripeEvent`, `Public` or `Open`"
 )]
 pub trait Gate {
     /// Whom it lets through.
@@ -66,6 +67,10 @@ impl Gate for Caller<SupportUser> {
 
 impl Gate for Caller<AccountUser> {
     const ACCESS: Access = Access::Token(Some("account_user"));
+}
+
+impl<Deps> Gate for StripeEvent<Deps> {
+    const ACCESS: Access = Access::Webhook("stripeSignature");
 }
 
 /// The arguments of a handler, as axum lists them: a marker, then their types.

@@ -8,10 +8,11 @@ use sha2::{Digest, Sha256};
 use sqlx::Row;
 use uuid::Uuid;
 
-use super::caller::{Public, note};
+use super::caller::Public;
 use crate::{
     db::{Db, identify},
     error::ApiError,
+    http::note,
     rate_limits::{RateLimits, Who},
     text::Language,
 };
@@ -64,7 +65,8 @@ where
         };
         let tenant: Uuid = row.try_get("customer_id")?;
         tracing::Span::current().record("tenant_id", tracing::field::display(tenant));
-        if let Some(standing) = RateLimits::from_ref(state).check(&Who::Webhook(tenant)).await? {
+        let source = format!("manychat:{tenant}");
+        if let Some(standing) = RateLimits::from_ref(state).check(&Who::Webhook(&source)).await? {
             note(parts, standing);
         }
         if row.try_get("deleted")? {

@@ -10,7 +10,7 @@ use axum::{
     Router,
     body::{Body, HttpBody},
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, Method, header},
+    http::{HeaderName, HeaderValue, Method, header, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
@@ -78,6 +78,14 @@ impl Cors {
 /// Where an extractor leaves how the caller's rate limit stands, for the response's headers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RateSlot(pub(crate) Arc<OnceLock<Standing>>);
+
+/// Leaves the standing where the response's headers are made.
+pub(crate) fn note(parts: &Parts, standing: Standing) {
+    if let Some(slot) = parts.extensions.get::<RateSlot>() {
+        // The first one is the caller's own; it stays.
+        let _ = slot.0.set(standing);
+    }
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Frame {

@@ -4,8 +4,8 @@
 use local::fakes::models::FakeModels;
 use serde_json::{Value, json};
 
-use super::{QUESTION, Scene};
 use super::super::support::{pdf, small_pdf};
+use super::{QUESTION, Scene};
 
 /// Lines of hostile documents. `\247` is how a PDF writes the paragraph sign with which a boundary begins; a line that
 /// ends a string of the PDF and begins another changes how the rest is drawn.

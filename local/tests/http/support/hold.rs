@@ -1,6 +1,6 @@
 //! Stops a statement of the product in its middle for as long as a test wants.
 
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::{App, SOON, wait_until};
 
@@ -12,14 +12,19 @@ pub(crate) struct Hold {
 impl App {
     /// Makes statements wait, by a trigger: `before insert on documents for each row`.
     pub(crate) async fn hold(&self, trigger: &str) -> Hold {
+        self.hold_in(&self.stack.database.admin, trigger).await
+    }
+
+    /// The same in another database.
+    pub(crate) async fn hold_in(&self, url: &str, trigger: &str) -> Hold {
+        let mut db = PgConnection::connect(url).await.unwrap();
         // The lock is the database's own, and each test has one.
-        self.sql(&format!(
+        let made = format!(
             "create function public.hold() returns trigger language plpgsql as
                  'begin perform pg_advisory_xact_lock_shared(1); return new; end';
              create trigger hold {trigger} execute function public.hold();"
-        ))
-        .await;
-        let mut db = self.admin_db().await;
+        );
+        sqlx::raw_sql(AssertSqlSafe(made)).execute(&mut db).await.unwrap();
         sqlx::raw_sql("select pg_advisory_lock(1)").execute(&mut db).await.unwrap();
         Hold { db }
     }

@@ -1,6 +1,5 @@
 //! Answers from documents, as a contact reads them.
 
-
 use super::super::support::WhatsApp;
 
 #[tokio::test]

@@ -106,14 +106,18 @@ const APP: [&str; 7] = [
 ];
 
 /// What a tenant's transaction may.
-const TENANT: [&str; 37] = [
+const TENANT: [&str; 44] = [
     "lisa_tenant: execute on app.audit_own(uuid,text,text,text,jsonb)",
     "lisa_tenant: execute on app.current_company()",
     "lisa_tenant: execute on app.current_customer()",
     "lisa_tenant: execute on app.current_owner()",
+    "lisa_tenant: execute on app.open_own_period()",
+    "lisa_tenant: execute on app.own_model_spend(timestamp with time zone)",
+    "lisa_tenant: execute on app.own_period()",
     "lisa_tenant: execute on app.search_chunks(text,text,text,uuid[],integer)",
     // Entries are written by app.audit_own alone.
     "lisa_tenant: select on audit_log",
+    "lisa_tenant: select on billing_records",
     "lisa_tenant: select on company_mapping",
     "lisa_tenant: select on company_rag_configs",
     "lisa_tenant: select on customer_members",
@@ -123,6 +127,9 @@ const TENANT: [&str; 37] = [
     "lisa_tenant: delete, insert, select, update on idempotency_keys",
     "lisa_tenant: insert, select, update on jobs",
     "lisa_tenant: select on plans",
+    "lisa_tenant: select on profiles (email, id, stripe_customer_id, subscription_access_until, \
+     subscription_cancel_at_period_end, subscription_current_period_end, subscription_current_period_start, \
+     subscription_status, subscription_tier)",
     "lisa_tenant: insert, select, update on reservations",
     "lisa_tenant: usage on schema app",
     "lisa_tenant: usage on schema public",
@@ -144,6 +151,9 @@ const TENANT: [&str; 37] = [
     "lisa_tenant: delete, insert on webhook_secrets",
     "lisa_tenant: select on webhook_secrets (created_at, customer_id, expires_at, id)",
     "lisa_tenant: update on webhook_secrets (expires_at)",
+    // Rows of it are made by app.open_own_period alone.
+    "lisa_tenant: select on usage_periods",
+    "lisa_tenant: update on usage_periods (requests)",
     "lisa_tenant: select on user_settings",
     "lisa_tenant: update on user_settings (free_quota_used)",
     "lisa_tenant: select on users (id, is_pro)",
@@ -168,10 +178,20 @@ async fn grants_are_those_that_are_listed() {
         "execute on app.audit_faults()",
         "execute on app.current_customer()",
         "execute on app.memberships(uuid,uuid)",
+        "execute on app.open_period(uuid,timestamp with time zone)",
+        "execute on app.period_of(uuid,timestamp with time zone)",
         "execute on app.provision_account(uuid,text,text,integer)",
         "execute on app.take_rate(text,integer,integer)",
         "usage on schema app",
+        "usage on schema billing",
         "usage on schema public",
+        // Billing's: nobody else sees any of it.
+        "delete, insert, select, update on stripe_customers",
+        "delete, insert, select, update on stripe_events",
+        "delete, insert, select, update on subscription_states",
+        "delete, insert, select, update on subscriptions",
+        "delete, insert, select, update on user_config",
+        "usage on subscription_versions",
     ]
     .map(|privilege| format!("lisa_system: {privilege}"))
     .into();

@@ -1,12 +1,9 @@
 //! The function `migrate`, on servers of its own: roles and their passwords belong to a whole server.
 
-use local::environment::Database;
+use local::environment::{BillingDatabase, Database};
 use local_postgres::{Cluster, Folder, Postgres, Progress, Python};
 use serde_json::{Value, json};
-use shared::{
-    function::{BoxError, Handler},
-    settings::SettingsMap,
-};
+use shared::function::{BoxError, Handler};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 /// A server that nobody migrated yet.
@@ -21,17 +18,14 @@ pub(crate) fn urls(server: &Postgres, database: &str) -> Database {
         app: server.url("lisa_app", "first", database),
         system: server.url("lisa_system", "first", database),
         admin: server.admin_url(database),
+        billing: None,
     }
 }
 
 /// Runs the function as a deployment does.
 pub(crate) async fn run(urls: &Database) -> Result<Value, BoxError> {
-    let settings = SettingsMap::from([
-        ("DATABASE_URL".to_owned(), urls.app.clone()),
-        ("SYSTEM_DATABASE_URL".to_owned(), urls.system.clone()),
-        ("MIGRATE_DATABASE_URL".to_owned(), urls.admin.clone()),
-    ]);
-    let Handler::Event(handle) = migrate::FUNCTION.start(settings).await.unwrap() else { panic!("it takes events") };
+    let handler = migrate::FUNCTION.start(urls.migrate_settings()).await.unwrap();
+    let Handler::Event(handle) = handler else { panic!("it takes events") };
     handle(json!({})).await
 }
 
@@ -54,10 +48,46 @@ async fn migrations_that_are_applied_twice_change_nothing_the_second_time() {
     let urls = urls(&server, "lisa");
     let first = run(&urls).await.unwrap();
     assert!(first["app"]["version"].as_i64().unwrap() >= 5, "{first}");
+    assert!(first["billing"]["version"].as_i64().unwrap() >= 1, "{first}");
     let mut admin = PgConnection::connect(&urls.admin).await.unwrap();
     let before = schema(&mut admin).await;
     assert_eq!(run(&urls).await.unwrap(), first);
     assert_eq!(schema(&mut admin).await, before);
+}
+
+#[tokio::test]
+async fn billing_stands_beside_the_app_or_in_a_database_of_its_own() {
+    const SCHEMAS: &str = "select count(*) filter (where nspname = 'app'), count(*) filter (where nspname = 'billing') \
+                           from pg_namespace";
+    let server = server().await;
+    for database in ["together", "apart", "billing"] {
+        server.create_database(database).await.unwrap();
+    }
+    let together = urls(&server, "together");
+    // Another server would have other passwords.
+    let billing = urls(&server, "billing");
+    let billing = BillingDatabase { system: billing.system, admin: billing.admin };
+    let apart = Database { billing: Some(billing), ..urls(&server, "apart") };
+    run(&together).await.unwrap();
+    let first = run(&apart).await.unwrap();
+    assert_eq!(run(&apart).await.unwrap(), first);
+    for (url, expected) in
+        [(&together.admin, (1, 1)), (&apart.admin, (1, 0)), (&apart.billing.as_ref().unwrap().admin, (0, 1))]
+    {
+        let mut admin = PgConnection::connect(url).await.unwrap();
+        let found: (i64, i64) = sqlx::query_as(SCHEMAS).fetch_one(&mut admin).await.unwrap();
+        assert_eq!(found, expected, "{url}");
+    }
+    let mut system = PgConnection::connect(&apart.billing.as_ref().unwrap().system).await.unwrap();
+    sqlx::raw_sql("select * from billing.subscriptions").execute(&mut system).await.unwrap();
+
+    // One of the two alone would have the tables made where nobody looks.
+    for name in ["BACKEND_APP_DATABASE_URL", "MIGRATE_BACKEND_APP_DATABASE_URL"] {
+        let mut settings = apart.migrate_settings();
+        settings.remove(name);
+        let error = migrate::FUNCTION.start(settings).await.err().unwrap().to_string();
+        assert!(error.contains("must be set together"), "{error}");
+    }
 }
 
 #[tokio::test]

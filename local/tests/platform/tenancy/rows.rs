@@ -78,6 +78,11 @@ async fn full_tenant(admin: &mut PgConnection, name: &str) -> Tenant {
             "insert into feedback (message_id, user_id, customer_id, is_helpful) \
              select id, '{owner}', customer_id, true from messages where customer_id = '{customer}'"
         ),
+        format!("select app.open_period('{customer}', now())"),
+        format!(
+            "insert into billing_records (customer_id, period_start, period_end, plan, requests, amount_cents, \
+             overage_requests, overage_cents, currency) values ('{customer}', now(), now(), 'pro', 1, 1, 0, 0, 'EUR')"
+        ),
         // Also begins the chain.
         format!("select app.audit('{customer}', '{owner}', 'test', 'object', null, '{{}}')"),
     ];

@@ -1,0 +1,232 @@
+//! What a company uses of its plan, what it was billed, and the ways to pay: usage, invoices and the subscription as they
+//! stand here; Checkout and the Billing Portal at Stripe.
+
+mod pay;
+
+use axum::extract::{FromRef, State};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use shared::{
+    auth::{AccountUser, Caller, VerificationKeys},
+    billing::{self, BillingRecord, BillingRecordListing},
+    db::Db,
+    error::Result,
+    function::{Function, HttpFunction},
+    http::{Data, Envelope, Query},
+    paging::{List, ListParams},
+    periods::{self, ModelSpend},
+    plans::{self, Plan},
+    quota::{self, Quota},
+    rate_limits::RateLimits,
+    routes,
+    settings::Settings,
+    stripe::Client,
+};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+// With what documents them, which `routes!` asks for by name.
+use pay::{__path_check_out, __path_open_portal, check_out, open_portal};
+
+/// The function.
+pub const FUNCTION: Function = Function::http::<Deps>();
+
+/// What it needs.
+#[derive(Debug, Clone, FromRef)]
+pub struct Deps {
+    db: Db,
+    keys: VerificationKeys,
+    limits: RateLimits,
+    stripe: Option<Client>,
+    /// Where Stripe's pages lead back to.
+    return_url: ReturnUrl,
+}
+
+/// The page of the front that shows the subscription.
+#[derive(Debug, Clone)]
+struct ReturnUrl(String);
+
+impl HttpFunction for Deps {
+    const NAME: &'static str = "billing";
+
+    fn read(settings: &mut Settings) -> Self {
+        let db = Db::read(settings);
+        let return_url = settings.optional_url("BILLING_RETURN_URL");
+        let stripe = Client::read(settings);
+        if stripe.is_some() && return_url.is_none() {
+            settings.problem("BILLING_RETURN_URL is missing: with STRIPE_SECRET_KEY, Stripe's pages need a way back");
+        }
+        Self {
+            limits: RateLimits::read(settings, &db),
+            keys: VerificationKeys::read(settings),
+            db,
+            stripe,
+            return_url: ReturnUrl(return_url.unwrap_or_default()),
+        }
+    }
+
+    fn routes() -> OpenApiRouter<Self> {
+        OpenApiRouter::new()
+            .routes(routes!(usage_now))
+            .routes(routes!(invoices))
+            .routes(routes!(subscription))
+            .routes(routes!(check_out))
+            .routes(routes!(open_portal))
+    }
+}
+
+/// What is used in the current period, against what the plan holds.
+#[derive(Debug, Serialize, ToSchema)]
+struct PlanUsage {
+    plan: Plan,
+    period: UsedPeriod,
+    requests: RequestUsage,
+    storage: StorageUsage,
+    models: ModelUsage,
+    quota: Quota,
+}
+
+/// Stripe's period, or the calendar month where no plan is paid for.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({ "start": "2026-11-01T00:00:00Z", "end": "2026-12-01T00:00:00Z" }))]
+struct UsedPeriod {
+    start: DateTime<Utc>,
+    end: DateTime<Utc>,
+}
+
+/// Questions that were answered.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({ "used": 3, "limit": 8, "remaining": 5, "overage": 0, "overage_cents": 0 }))]
+struct RequestUsage {
+    /// In the period; without a plan, in the account's lifetime.
+    used: i32,
+    /// Null without a limit.
+    limit: Option<i32>,
+    /// Null without a limit.
+    remaining: Option<i32>,
+    /// Those over the limit, where they are sold.
+    overage: i32,
+    /// What these will cost, in the plan's currency.
+    overage_cents: i64,
+}
+
+/// What files take.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({ "used_bytes": 5120, "limit_bytes": 52_428_800 }))]
+struct StorageUsage {
+    used_bytes: i64,
+    limit_bytes: i64,
+}
+
+/// What models were asked in the period.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({ "prompt_tokens": 0, "completion_tokens": 0, "cost_micros": 0, "cap_micros": 500_000 }))]
+struct ModelUsage {
+    #[serde(flatten)]
+    spend: ModelSpend,
+    /// In millionths of a US dollar; null without a cap.
+    cap_micros: Option<i64>,
+}
+
+/// What is used in the current period, against what the plan holds.
+#[utoipa::path(
+    get, path = "/api/v1/billing/usage", tag = "billing",
+    responses((status = 200, body = Envelope<PlanUsage>)),
+)]
+async fn usage_now(caller: Caller<AccountUser>, State(db): State<Db>) -> Result<Data<PlanUsage>> {
+    let owner = caller.owner();
+    db.tenant(caller.tenant(), async |tx| {
+        let plan = plans::of_tenant(tx).await?;
+        let period = periods::current(tx).await?;
+        let quota = quota::status(tx, owner).await?;
+        let spend = periods::model_spend(tx, period.start).await?;
+        Ok(Data(PlanUsage {
+            requests: RequestUsage::of(&quota, &period),
+            storage: StorageUsage {
+                used_bytes: period.bytes,
+                limit_bytes: i64::from(plan.storage_limit_mb) * 1024 * 1024,
+            },
+            models: ModelUsage { spend, cap_micros: plan.monthly_spend_cap_micros },
+            period: UsedPeriod { start: period.start, end: period.end },
+            plan,
+            quota,
+        }))
+    })
+    .await
+}
+
+impl RequestUsage {
+    fn of(quota: &Quota, period: &periods::Period) -> Self {
+        let (used, limit) = if quota.is_pro {
+            (period.requests, period.request_limit)
+        } else {
+            (quota.free_quota_used, Some(quota.free_quota_limit))
+        };
+        let over = limit.map_or(0, |limit| (used - limit).max(0));
+        let price = period.overage_cents_per_request.filter(|_| quota.is_pro);
+        Self {
+            used,
+            limit,
+            remaining: limit.map(|limit| (limit - used).max(0)),
+            overage: if price.is_some() { over } else { 0 },
+            overage_cents: i64::from(price.unwrap_or_default()) * i64::from(over),
+        }
+    }
+}
+
+/// A page of the periods that were billed, newest first.
+#[utoipa::path(
+    get, path = "/api/v1/billing/invoices", tag = "billing", params(ListParams),
+    responses((status = 200, body = List<BillingRecord>)),
+)]
+async fn invoices(
+    caller: Caller<AccountUser>,
+    State(db): State<Db>,
+    Query(params): Query<ListParams>,
+) -> Result<List<BillingRecord>> {
+    let paging = params.of::<BillingRecordListing>()?;
+    db.tenant(caller.tenant(), async |tx| billing::list_records(tx, &paging).await).await
+}
+
+/// The subscription, as it was last heard of.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "plan": "pro", "status": "active", "is_pro": true, "current_period_start": "2026-11-23T09:30:06Z",
+    "current_period_end": "2026-12-23T09:30:06Z", "cancel_at_period_end": false, "can_open_portal": true,
+}))]
+struct SubscriptionNow {
+    /// `free`, `pro` or `business`.
+    plan: String,
+    /// `free` without one; else `trialing`, `active`, `past_due`, `incomplete`, `unpaid`, `paused`, `cancelled`, `expired`.
+    status: String,
+    /// Whether it gives access now.
+    is_pro: bool,
+    current_period_start: Option<DateTime<Utc>>,
+    current_period_end: Option<DateTime<Utc>>,
+    /// Whether it ends with the period.
+    cancel_at_period_end: bool,
+    /// Whether Stripe knows the company: then the portal shows cards and invoices.
+    can_open_portal: bool,
+}
+
+/// The company's subscription.
+#[utoipa::path(
+    get, path = "/api/v1/billing/subscription", tag = "billing",
+    responses((status = 200, body = Envelope<SubscriptionNow>)),
+)]
+async fn subscription(caller: Caller<AccountUser>, State(db): State<Db>) -> Result<Data<SubscriptionNow>> {
+    let owner = caller.owner();
+    db.tenant(caller.tenant(), async |tx| {
+        let known = billing::known_to_tenant(tx, owner).await?;
+        let quota = quota::status(tx, owner).await?;
+        Ok(Data(SubscriptionNow {
+            plan: plans::of_tenant(tx).await?.name,
+            status: known.status,
+            is_pro: quota.is_pro,
+            current_period_start: known.period_start,
+            current_period_end: known.period_end,
+            cancel_at_period_end: known.cancel_at_period_end,
+            can_open_portal: known.customer.is_some(),
+        }))
+    })
+    .await
+}

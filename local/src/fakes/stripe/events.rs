@@ -1,0 +1,237 @@
+//! What happens to subscriptions, and the signed events that tell of it.
+
+use anyhow::{Context, Result, bail};
+use chrono::Utc;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use shared::stripe::signature;
+
+use super::{PERIOD, Shared, State, new_id, seconds};
+
+/// The version of the events' shapes: the one that the client asks for.
+const VERSION: &str = "2026-09-30.endive";
+
+/// Something that is to happen.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Change {
+    /// The type of the event that tells of it, such as `checkout.session.completed`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `users.id`
+    pub user: String,
+    /// The plan that is bought.
+    #[serde(default = "pro")]
+    pub plan: String,
+    /// With `customer.subscription.updated`: whether it ends with its period.
+    pub cancel_at_period_end: Option<bool>,
+}
+
+fn pro() -> String {
+    "pro".to_owned()
+}
+
+/// An event that was sent, and what was answered.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Sent {
+    /// `evt_…`
+    pub id: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The HTTP status of the answer; absent where nobody answered.
+    pub status: Option<u16>,
+}
+
+impl Shared {
+    pub(super) async fn change(&self, change: &Change) -> Result<Vec<Sent>> {
+        let events = {
+            let mut state = self.state();
+            let events = happen(&mut state, change)?;
+            self.keep(&state)?;
+            events
+        };
+        self.send(events).await
+    }
+
+    /// Pays a Checkout Session.
+    pub(super) async fn pay(&self, session: &str) -> Result<(Value, Vec<Sent>)> {
+        let (paid, events) = {
+            let mut state = self.state();
+            let paid = pay(&mut state, session)?;
+            self.keep(&state)?;
+            paid
+        };
+        Ok((paid, self.send(events).await?))
+    }
+
+    async fn send(&self, events: Vec<Value>) -> Result<Vec<Sent>> {
+        let webhook = self.state().webhook.clone();
+        let Some((url, secret)) = webhook else { bail!("the fake Stripe knows no webhook to send events to") };
+        let mut sent = Vec::new();
+        for event in events {
+            let body = event.to_string();
+            let header = signature::sign(body.as_bytes(), &secret, Utc::now());
+            let request = self.http.post(&url).header("stripe-signature", header);
+            let answer = request.header("content-type", "application/json; charset=utf-8").body(body).send().await;
+            let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
+            sent.push(Sent {
+                id: text("id"),
+                kind: text("type"),
+                status: answer.ok().map(|answer| answer.status().into()),
+            });
+        }
+        Ok(sent)
+    }
+}
+
+/// An event around an object.
+fn event(kind: &str, object: &Value) -> Value {
+    json!({
+        "id": new_id("evt"), "object": "event", "api_version": VERSION, "created": seconds(Utc::now()),
+        "livemode": false, "pending_webhooks": 1, "request": { "id": null, "idempotency_key": null }, "type": kind,
+        "data": { "object": object },
+    })
+}
+
+fn happen(state: &mut State, change: &Change) -> Result<Vec<Value>> {
+    let user = change.user.as_str();
+    let kind = change.kind.as_str();
+    if kind == "checkout.session.completed" {
+        let open = state.sessions.values().filter(|one| one["client_reference_id"] == user && one["status"] == "open");
+        let newest = open.max_by_key(|one| one["created"].as_i64()).and_then(|one| one["id"].as_str());
+        let session = match newest.map(str::to_owned) {
+            Some(session) => session,
+            None => open_session(state, user, &change.plan),
+        };
+        return Ok(pay(state, &session)?.1);
+    }
+    if kind == "customer.deleted" {
+        let customer = state.customer(user, None);
+        let ended = end_all(state, user);
+        let gone = state.customers.get_mut(&customer).context("the customer is gone")?;
+        gone["deleted"] = json!(true);
+        let deleted = event(kind, gone);
+        return Ok(ended.into_iter().chain([deleted]).collect());
+    }
+    let id = newest_of(state, user)
+        .with_context(|| format!("user {user} has no subscription: complete a checkout first"))?;
+    let subscription = state.subscriptions.get_mut(&id).context("the subscription is gone")?;
+    let invoice = |paid: bool, subscription: &Value| {
+        json!({
+            "id": new_id("in"), "object": "invoice", "customer": subscription["customer"],
+            "status": if paid { "paid" } else { "open" }, "lines": { "object": "list", "data": [] },
+            "parent": { "type": "subscription_details", "subscription_details": { "subscription": id } },
+        })
+    };
+    Ok(match kind {
+        "customer.subscription.created" | "customer.subscription.trial_will_end" => vec![event(kind, subscription)],
+        "customer.subscription.updated" => {
+            if let Some(cancels) = change.cancel_at_period_end {
+                subscription["cancel_at_period_end"] = json!(cancels);
+            }
+            vec![event(kind, subscription)]
+        }
+        "customer.subscription.deleted" => {
+            end(subscription);
+            vec![event(kind, subscription)]
+        }
+        "customer.subscription.paused" | "customer.subscription.resumed" => {
+            subscription["status"] = json!(if kind.ends_with("paused") { "paused" } else { "active" });
+            vec![event(kind, subscription)]
+        }
+        "invoice.paid" => {
+            // A renewal: the next period begins where this one ends.
+            let item = &mut subscription["items"]["data"][0];
+            let end = item["current_period_end"].as_i64().unwrap_or_default();
+            item["current_period_start"] = json!(end);
+            item["current_period_end"] = json!(end + PERIOD.num_seconds());
+            subscription["status"] = json!("active");
+            vec![event("customer.subscription.updated", subscription), event(kind, &invoice(true, subscription))]
+        }
+        "invoice.payment_failed" => {
+            subscription["status"] = json!("past_due");
+            vec![event("customer.subscription.updated", subscription), event(kind, &invoice(false, subscription))]
+        }
+        "invoice.payment_action_required" | "invoice.finalization_failed" => {
+            vec![event(kind, &invoice(false, subscription))]
+        }
+        other => bail!("the fake Stripe makes no {other} happen"),
+    })
+}
+
+fn open_session(state: &mut State, user: &str, plan: &str) -> String {
+    let id = new_id("cs_test");
+    let session = json!({
+        "id": id, "object": "checkout.session", "mode": "subscription", "status": "open", "client_reference_id": user,
+        "customer": null, "created": seconds(Utc::now()), "_price": format!("price_local_{plan}"),
+        "_metadata": { "user_id": user, "plan": plan },
+    });
+    state.sessions.insert(id.clone(), session);
+    id
+}
+
+/// A paid session: its subscription, and the events in an order in which Stripe likes to send them.
+fn pay(state: &mut State, id: &str) -> Result<(Value, Vec<Value>)> {
+    let session = state.sessions.get(id).cloned().with_context(|| format!("there is no Checkout Session {id}"))?;
+    if session["status"] != "open" {
+        bail!("the Checkout Session {id} was paid already");
+    }
+    let user = session["client_reference_id"].as_str().unwrap_or_default();
+    let customer = match session["customer"].as_str() {
+        Some(customer) => customer.to_owned(),
+        None => state.customer(user, session["customer_email"].as_str()),
+    };
+    let now = Utc::now();
+    let subscription = json!({
+        "id": new_id("sub"), "object": "subscription", "customer": customer, "status": "active",
+        "created": seconds(now), "start_date": seconds(now), "cancel_at_period_end": false, "cancel_at": null,
+        "canceled_at": null, "ended_at": null, "metadata": session["_metadata"], "livemode": false,
+        "items": { "object": "list", "data": [{
+            "id": new_id("si"), "object": "subscription_item", "quantity": 1,
+            "current_period_start": seconds(now), "current_period_end": seconds(now + PERIOD),
+            "price": { "id": session["_price"], "object": "price", "lookup_key": null },
+        }] },
+    });
+    let subscription_id = subscription["id"].as_str().unwrap_or_default().to_owned();
+    state.subscriptions.insert(subscription_id.clone(), subscription.clone());
+    let mut paid = session;
+    paid["status"] = json!("complete");
+    paid["payment_status"] = json!("paid");
+    paid["customer"] = json!(customer);
+    paid["subscription"] = json!(subscription_id);
+    state.sessions.insert(id.to_owned(), paid.clone());
+    let invoice = json!({
+        "id": new_id("in"), "object": "invoice", "customer": customer, "status": "paid",
+        "lines": { "object": "list", "data": [] },
+        "parent": { "type": "subscription_details", "subscription_details": { "subscription": subscription_id } },
+    });
+    let events = vec![
+        event("customer.subscription.created", &subscription),
+        event("invoice.paid", &invoice),
+        event("checkout.session.completed", &paid),
+    ];
+    Ok((paid, events))
+}
+
+fn newest_of(state: &State, user: &str) -> Option<String> {
+    let own = state.subscriptions.values().filter(|one| one["metadata"]["user_id"] == user);
+    let newest = own.max_by_key(|one| (one["status"] != "canceled", one["created"].as_i64()))?;
+    newest["id"].as_str().map(str::to_owned)
+}
+
+fn end(subscription: &mut Value) {
+    let now = seconds(Utc::now());
+    subscription["status"] = json!("canceled");
+    subscription["canceled_at"] = json!(now);
+    subscription["ended_at"] = json!(now);
+}
+
+fn end_all(state: &mut State, user: &str) -> Vec<Value> {
+    let own = state.subscriptions.values_mut().filter(|one| one["metadata"]["user_id"] == user);
+    own.filter(|one| one["status"] != "canceled")
+        .map(|one| {
+            end(one);
+            event("customer.subscription.deleted", one)
+        })
+        .collect()
+}
