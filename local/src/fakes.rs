@@ -3,4 +3,5 @@
 
 pub mod manychat;
 pub mod models;
+pub mod queue;
 pub mod stripe;

@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(lines, [3, 5, 6, 7, 8, 9], "{bad:?}");
         for (place, problem) in [
             (0, "status"),
-            (1, "user_id is empty; plan gold is not known; current_period_start"),
+            (1, "user_id is empty; plan gold is not known: free, pro, business; cancel_at_period_end maybe"),
             (2, "3 fields instead of 11"),
             (3, "user_id u1 stands in line 2 already"),
             (4, "ends before it begins"),

@@ -25,7 +25,7 @@ pub struct ReplyMessage {
     /// The conversation.
     pub conversation_id: Uuid,
     /// The message that came in; none where something else made the conversation due.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_id: Option<Uuid>,
 }
 

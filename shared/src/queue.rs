@@ -7,12 +7,15 @@ use std::time::Duration;
 use aws_sdk_sqs::{Client, error::DisplayErrorContext};
 use serde::Serialize;
 
-use crate::{aws, error::ApiError, settings::Settings};
+use crate::{aws, error::ApiError, logging, settings::Settings};
 
 pub use records::{Record, records};
 
 /// SQS's own limit.
 const LONGEST_DELAY_S: i32 = 900;
+
+/// For a caller who waits.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A queue to send to, or to put messages off on.
 #[derive(Debug, Clone)]
@@ -43,6 +46,16 @@ impl Queue {
         let client = aws::Lazy::new(move || Client::new(&config));
         let url = settings.required(name);
         Self { client, url }
+    }
+
+    /// Sends the message of a job that is written, for a caller who waits: where the queue is away or slow, maintenance
+    /// sends it later. Delivered after `delay`, as [`Self::send_after`] does.
+    pub async fn offer(&self, message: &impl Serialize, delay: Duration) {
+        match tokio::time::timeout(PATIENCE, self.send_after(message, delay)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(error = logging::chain(&error), "the message is left to maintenance"),
+            Err(_) => tracing::warn!("the queue is slow: the message is left to maintenance"),
+        }
     }
 
     /// Sends one message.

@@ -1,5 +1,7 @@
 //! The tenant's documents: list, look, delete, try again.
 
+use std::time::Duration;
+
 use axum::extract::{FromRef, State};
 use shared::{
     audit,
@@ -126,9 +128,6 @@ async fn retry(
         .db
         .tenant(caller.tenant(), async |tx| Ok::<_, ApiError>(documents::retry(tx, id, language).await?))
         .await?;
-    // The job is written: should the queue be away, maintenance sends it.
-    if let Err(error) = deps.ingest_queue.send(&message).await {
-        tracing::warn!(error = logging::chain(&error), "the message is left to maintenance");
-    }
+    deps.ingest_queue.offer(&message, Duration::ZERO).await;
     Ok(Data(document))
 }

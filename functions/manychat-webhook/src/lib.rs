@@ -14,7 +14,6 @@ use shared::{
     function::{Function, HttpFunction},
     http::Json,
     jobs::ReplyMessage,
-    logging,
     manychat::inbound::Inbound,
     queue::Queue,
     rate_limits::RateLimits,
@@ -134,10 +133,7 @@ async fn receive(call: ManyChatCall, State(deps): State<Deps>, Json(body): Json<
             conversation_id: received.conversation_id,
             message_id: received.message_id,
         };
-        // The job is written: should the queue be away, maintenance sends it.
-        if let Err(error) = deps.reply_queue.send_after(&job, deps.burst_window.0).await {
-            tracing::warn!(error = logging::chain(&error), "the message is left to maintenance");
-        }
+        deps.reply_queue.offer(&job, deps.burst_window.0).await;
     }
     Ok(axum::Json(Block::new(acknowledgement(&received, &message, call.language()))))
 }

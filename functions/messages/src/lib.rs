@@ -1,5 +1,7 @@
 //! What is said in conversations, and who answers: people of the company look on, take over, answer, and give back.
 
+use std::time::Duration;
+
 use axum::{
     extract::{FromRef, State},
     response::{IntoResponse, Response},
@@ -19,7 +21,6 @@ use shared::{
     idempotency::{self, IdempotencyKey, Outcome},
     input,
     jobs::ReplyMessage,
-    logging,
     messages::{self, Author, Message, MessageFilter, MessageListing, NewMessage},
     paging::{List, ListParams},
     queue::Queue,
@@ -275,11 +276,9 @@ async fn note_read(
 }
 
 impl Deps {
-    /// Tells the worker that something waits. The job is written: should the queue be away, maintenance sends it.
+    /// Tells the worker that something waits.
     async fn tell_worker(&self, caller: &Caller<SupportUser>, conversation_id: Uuid) {
         let message = ReplyMessage { customer_id: caller.tenant(), conversation_id, message_id: None };
-        if let Err(error) = self.reply_queue.send(&message).await {
-            tracing::warn!(error = logging::chain(&error), "the message is left to maintenance");
-        }
+        self.reply_queue.offer(&message, Duration::ZERO).await;
     }
 }

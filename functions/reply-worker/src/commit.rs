@@ -103,18 +103,28 @@ impl Deps {
         language: Language,
         outcome: Outcome,
     ) -> Result<(), ApiError> {
-        self.db
+        let conversation_id = lease.conversation.id;
+        let committed = self
+            .db
             .tenant(tenant, async |tx| {
-                if Self::write(tx, lease, language, &outcome).await? == Committed::No {
-                    tracing::info!(conversation_id = %lease.conversation.id, "not said: the conversation changed hands");
+                let committed = Self::write(tx, lease, language, &outcome).await?;
+                if committed == Committed::No {
                     usage::record_calls(tx, Some(lease.conversation.id), "reply", &outcome.calls).await?;
                     if let Some(reservation) = outcome.spends.as_ref().or(outcome.returns.as_ref()) {
                         quota::give_back(tx, reservation).await?;
                     }
                 }
-                Ok(())
+                Ok::<_, ApiError>(committed)
             })
-            .await
+            .await?;
+        match committed {
+            Committed::Yes => {
+                let (messages, calls) = (lease.waiting.len(), outcome.calls.len());
+                tracing::info!(%conversation_id, messages, calls, "answered what waited");
+            }
+            Committed::No => tracing::info!(%conversation_id, "not said: the conversation changed hands"),
+        }
+        Ok(())
     }
 
     /// Writes an outcome in the caller's transaction; nothing, where the conversation is no more this worker's.

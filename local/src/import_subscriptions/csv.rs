@@ -58,7 +58,6 @@ pub(super) fn records(text: &str) -> Vec<Record> {
 }
 
 fn ended(field: &mut String, was_quoted: &mut bool) -> Option<String> {
-    let value = std::mem::take(field);
-    let is_null = value.is_empty() && !std::mem::take(was_quoted);
-    (!is_null).then_some(value)
+    let (value, was_quoted) = (std::mem::take(field), std::mem::take(was_quoted));
+    (was_quoted || !value.is_empty()).then_some(value)
 }

@@ -74,30 +74,59 @@ async fn usage_shows_what_is_used_against_what_there_is() {
     assert_eq!(usage(&app, &tenant).await["storage"]["used_bytes"], 0);
 }
 
-/// The ledger of model calls comes with WhatsApp; usage shows it as soon as it is there.
-#[tokio::test]
-async fn usage_shows_what_models_cost_in_the_period() {
-    let app = App::start().await;
-    let tenant = app.sign_up("Comptoir Baobab").await;
+/// Calls of a model as the ledger keeps them, this cost each.
+async fn models_cost(app: &App, tenant: &Tenant, micros: i64, when: &str) {
     app.sql(&format!(
-        "create table if not exists llm_calls (
-             customer_id uuid, purpose text, provider text, model text, prompt_tokens integer,
-             completion_tokens integer, cost_micros bigint, latency_ms integer, status text,
-             created_at timestamptz not null default now()
-         );
-         insert into llm_calls (customer_id, purpose, provider, model, prompt_tokens, completion_tokens, cost_micros,
+        "insert into llm_calls (customer_id, purpose, provider, model, prompt_tokens, completion_tokens, cost_micros,
              latency_ms, status, created_at)
-         select id, 'answer', 'p', 'm', 100, 20, 7, 1, 'ok', at
-         from (values ('{}'::uuid), (gen_random_uuid())) tenants (id),
-             (values (now()), (now()), (now() - interval '40 days')) times (at)",
+         values ('{}', 'query', 'p', 'm', 100, 20, {micros}, 1, 'ok', {when})",
         tenant.customer_id
     ))
     .await;
+}
+
+#[tokio::test]
+async fn usage_shows_what_models_cost_in_the_period() {
+    let app = App::start().await;
+    let (tenant, other) = (app.sign_up("Comptoir Baobab").await, app.sign_up("Chez Koffi").await);
+    for tenant in [&tenant, &other] {
+        for when in ["now()", "now()", "now() - interval '40 days'"] {
+            models_cost(&app, tenant, 7, when).await;
+        }
+    }
     let shown = usage(&app, &tenant).await;
     assert_eq!(
         shown["models"],
         json!({ "prompt_tokens": 200, "completion_tokens": 40, "cost_micros": 14, "cap_micros": 500_000 })
     );
+}
+
+#[tokio::test]
+async fn models_are_not_asked_beyond_the_cap_on_what_they_cost() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    app.learn(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    let ask = || app.ask(&tenant, "How long does the delivery take?");
+    models_cost(&app, &tenant, 499_999, "now()").await;
+    ask().await.data(200);
+    models_cost(&app, &tenant, 1, "now()").await;
+    let details = ask().await.refused(402, "plan_limit");
+    let reached = json!({
+        "limit": "model_spend_micros", "plan": "free", "used": 500_000, "most": 500_000, "wanted": 1,
+    });
+    assert_eq!(details, reached);
+    let quota = app.get("/api/v1/quota/status").by(&tenant).await.data(200);
+    assert_eq!(quota["free_quota_used"], 1, "a refusal takes nothing");
+
+    // A plan that is paid for has a cap of its own, and a tenant may have another; what was spent stays spent.
+    pays(&app, &tenant, "business").await;
+    ask().await.data(200);
+    app.sql("update customers set spend_cap_micros = 10; delete from usage_periods").await;
+    ask().await.data(200);
+    models_cost(&app, &tenant, 10, "now()").await;
+    let details = ask().await.refused(402, "plan_limit");
+    assert_eq!((&details["limit"], &details["most"]), (&json!("model_spend_micros"), &json!(10)));
+    assert_eq!(app.number("select requests::bigint from usage_periods").await, 1);
 }
 
 #[tokio::test]

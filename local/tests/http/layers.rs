@@ -108,12 +108,14 @@ async fn an_outage_has_them_too() {
 async fn a_body_that_is_too_large_is_refused_before_anybody_looks_at_it() {
     let app = App::with(&[("CORS_ORIGINS", "https://app.example.com")]).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
+    let secret = app.webhook_secret(&tenant).await;
     let rows = "select count(*) from idempotency_keys";
     for operation in Operation::all() {
         let name = &operation.name;
         let send = async |bytes: usize| {
             let call = operation.call(&app, Some(&tenant)).header("origin", "https://app.example.com");
-            call.header("idempotency-key", "key").raw_json("{".repeat(bytes)).await
+            let call = call.header("idempotency-key", "key").header("x-webhook-secret", &secret);
+            call.raw_json("{".repeat(bytes)).await
         };
         let refused = send(HUGE).await;
         has_the_headers(name, &refused, false);

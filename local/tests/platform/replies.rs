@@ -3,7 +3,7 @@
 //! A kill is its future dropped after so many polls: at any place where it waits, as a power cut would. Whatever was
 //! sent to PostgreSQL, the model or ManyChat by then goes on without it.
 
-use std::{future::poll_fn, pin::pin, task::Poll};
+use std::{collections::BTreeMap, future::poll_fn, pin::pin, task::Poll};
 
 use local::{
     fakes::{
@@ -50,8 +50,20 @@ struct Scene {
 struct Outcome {
     /// Whether the worker came to its end before the kill.
     is_finished: bool,
+    /// Where it was killed.
+    stage: Stage,
     /// Parts that arrived more than once.
     repeated: usize,
+}
+
+/// What was done by the time of the kill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Nothing,
+    Thought,
+    Committed,
+    FirstPartSent,
+    AllSent,
 }
 
 impl Scene {
@@ -122,6 +134,14 @@ impl Scene {
         sqlx::query(expire).bind(conversation).execute(&mut self.admin).await.unwrap();
         const ANSWERS: &str = "select count(*) from messages where conversation_id = $1 and author = 'bot'";
         let committed = self.number(ANSWERS, conversation).await;
+        let sent = self.manychat.sent_to(&contact.to_string()).len();
+        let stage = match (self.models.calls() - calls, committed, sent) {
+            (0, ..) => Stage::Nothing,
+            (_, 0, _) => Stage::Thought,
+            (_, _, 0) => Stage::Committed,
+            (_, _, sent) if sent < PARTS => Stage::FirstPartSent,
+            _ => Stage::AllSent,
+        };
         for _ in 0..=PARTS {
             (self.handle)(self.event(conversation)).await.unwrap();
             let now = "update conversations set next_send_at = now() - interval '1 second' where id = $1";
@@ -148,23 +168,27 @@ impl Scene {
         distinct.dedup();
         assert_eq!(distinct.len(), PARTS, "{at}: {sent:?}");
         assert!(sent.len() <= PARTS + 1, "{at}: more than one part was repeated");
-        Outcome { is_finished, repeated: sent.len() - PARTS }
+        Outcome { is_finished, stage, repeated: sent.len() - PARTS }
     }
 
     /// Kills so many workers, each one poll later than the one before, over and over.
     async fn kill(mut self, most: usize) -> (usize, usize) {
         let (mut kills, mut polls, mut repeated, mut contact) = (0, 1, 0, 0);
+        let mut stages = BTreeMap::<Stage, usize>::new();
         while kills < most {
             contact += 1;
             let outcome = self.kill_after(polls, contact).await;
             repeated += outcome.repeated;
             if outcome.is_finished {
-                assert!(polls > 20, "it came to its end after {polls} polls, so hardly anything was tried");
                 polls = 1;
             } else {
+                *stages.entry(outcome.stage).or_default() += 1;
                 kills += 1;
                 polls += 1;
             }
+        }
+        for stage in [Stage::Nothing, Stage::Thought, Stage::Committed, Stage::FirstPartSent] {
+            assert!(stages.contains_key(&stage), "none was killed at {stage:?}: {stages:?}");
         }
         let used = "select free_quota_used::bigint from user_settings settings
             join conversations conversation on conversation.id = $1

@@ -1,8 +1,10 @@
 //! Ten thousand bodies at the ManyChat webhook: taken or refused with a code, never half written.
 
+use std::collections::HashSet;
+
 use axum::{body::Body, http::Request};
 use futures::{StreamExt, stream};
-use local::testing;
+use local::{fakes::queue::FakeQueue, testing};
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use serde_json::{Value, json};
 use shared::function::Handler;
@@ -44,6 +46,11 @@ fn body() -> impl Strategy<Value = Value> {
     prop_oneof![message, anything()]
 }
 
+fn conversation(message: &str) -> String {
+    let message: Value = serde_json::from_str(message).unwrap();
+    message["conversation_id"].as_str().unwrap().to_owned()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_bodies_are_taken_or_refused_with_a_code() {
     let database = testing::database().await.unwrap();
@@ -52,13 +59,15 @@ async fn ten_thousand_bodies_are_taken_or_refused_with_a_code() {
     let insert = sqlx::query("insert into webhook_secrets (customer_id, sha256) values ($1, sha256('secret'))");
     insert.bind(tenant.customer).execute(&mut admin).await.unwrap();
     let aws = &testing::servers().await.unwrap().aws;
-    let queue = format!("webhook-{}", std::process::id());
-    let made = aws_sdk_sqs::Client::new(&aws.config()).create_queue().queue_name(queue).send().await.unwrap();
+    let queue = FakeQueue::before(aws.endpoint()).await.unwrap();
     let mut settings = aws.settings();
+    let endpoint = queue.endpoint();
+    let queue_url = format!("{endpoint}/123456789012/replies");
     for (name, value) in [
         ("DATABASE_URL", database.urls.app.as_str()),
         ("DATABASE_MAX_CONNECTIONS", "8"),
-        ("REPLY_QUEUE_URL", made.queue_url().unwrap()),
+        ("AWS_ENDPOINT_URL", &endpoint),
+        ("REPLY_QUEUE_URL", &queue_url),
         ("RATE_LIMIT_WEBHOOK", "10000000"),
     ] {
         settings.insert(name.to_owned(), value.to_owned());
@@ -106,4 +115,7 @@ async fn ten_thousand_bodies_are_taken_or_refused_with_a_code() {
     let more = "select count(*) from jobs where kind = 'reply'
         and not exists (select from conversations where id::text = payload ->> 'conversation_id')";
     assert_eq!(number(more).await, 0, "a job without its conversation");
+    let told: HashSet<_> = queue.take().into_iter().map(|message| conversation(&message.body)).collect();
+    let due = number("select count(distinct payload ->> 'conversation_id') from jobs where kind = 'reply'").await;
+    assert_eq!(i64::try_from(told.len()).unwrap(), due, "a conversation that no worker hears of");
 }

@@ -2,7 +2,7 @@
 
 use local::fakes::manychat::Mode;
 
-use super::super::support::{SOON, WhatsApp, wait_until};
+use super::super::support::{Proxy, SOON, WhatsApp, wait_until};
 
 #[tokio::test]
 async fn what_never_will_arrive_ends_with_a_reason_and_is_not_tried_again() {
@@ -71,6 +71,27 @@ async fn a_queue_that_lost_the_message_is_made_up_for_by_maintenance() {
     whatsapp.sql("update jobs set run_after = now() - interval '1 second'").await;
     whatsapp.app.stack.invoke("maintenance", serde_json::json!({})).await.unwrap();
     whatsapp.got(1, 1).await;
+}
+
+#[tokio::test]
+async fn a_queue_that_is_silent_or_away_delays_no_acknowledgement_and_loses_nothing() {
+    let network = Proxy::before_aws().await;
+    let whatsapp = WhatsApp::with(&network.settings()).await;
+    // The function has started, and is known to the queue.
+    whatsapp.write(1, "Vous livrez ?").await.bare(200);
+    whatsapp.got(1, 1).await;
+    whatsapp.settled().await;
+    network.silence();
+    whatsapp.write(2, "Vous livrez ?").await.bare(200);
+    network.refuse().await;
+    whatsapp.write(3, "Vous livrez ?").await.bare(200);
+    assert_eq!(whatsapp.number("select count(*) from jobs where status = 'queued'").await, 2);
+    network.restore().await;
+    whatsapp.sql("update jobs set run_after = now() - interval '1 second'").await;
+    whatsapp.app.stack.invoke("maintenance", serde_json::json!({})).await.unwrap();
+    for contact in [2, 3] {
+        whatsapp.got(contact, 1).await;
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,9 @@
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use chrono::Utc;
 use local::{
+    fakes::manychat::{FakeManyChat, KEYS},
     functions,
     seed::{self, Seed},
     template::Template,
@@ -11,7 +13,12 @@ use local::{
 };
 use local_postgres::root;
 use serde_json::Value;
-use shared::settings::SettingsMap;
+use shared::{
+    sealed::KeyRing,
+    settings::{Settings, SettingsMap},
+    stripe::signature,
+    tenants,
+};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
@@ -20,6 +27,9 @@ use super::{build, runtime_api};
 /// What is deployed, but for the functions.
 pub(crate) struct Deployment {
     pub(crate) database: TestDatabase,
+    manychat: FakeManyChat,
+    sealing_keys: String,
+    stripe_secret: String,
     settings: std::collections::HashMap<String, SettingsMap>,
     secrets: Vec<String>,
     values: Vec<(&'static str, String)>,
@@ -35,23 +45,44 @@ impl Deployment {
         let text = |pairs: &[(&str, &str)]| -> SettingsMap {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
         };
-        let app = text(&[("DATABASE_URL", &database.urls.app), ("JWT_SECRET", &jwt_secret)]);
+        let manychat = FakeManyChat::start().await.unwrap();
+        let (sealing_keys, stripe_secret) = (sealing_keys(), format!("whsec_{}", Uuid::new_v4().simple()));
+        let app = text(&[
+            ("DATABASE_URL", &database.urls.app),
+            ("JWT_SECRET", &jwt_secret),
+            ("SEALING_KEYS", &sealing_keys),
+            ("MANYCHAT_BASE_URL", &manychat.base_url()),
+        ]);
         let mut system = app.clone();
         system.extend(text(&[
             ("SYSTEM_DATABASE_URL", &database.urls.system),
             ("MIGRATE_DATABASE_URL", &database.urls.admin),
+            ("STRIPE_WEBHOOK_SECRET", &stripe_secret),
         ]));
         let template = Template::read(&root().join("template.yaml")).unwrap();
         // A bucket's name has 63 characters at most.
         let suffix = format!("-b{}-{}", std::process::id(), database.name().replace('_', "-"));
         let seed = Seed { app: &app, system: &system, suffix: &suffix, visibility_timeout: None };
         let scope = seed::seed(&template, &servers.aws.config(), &seed).await.unwrap();
-        let library = text(&[("PDFIUM_LIBRARY", &servers.libpdfium.display().to_string())]);
-        let settings = seed::settings(&template, &scope, &servers.aws.settings(), &library).unwrap();
+        let overrides = text(&[
+            ("PDFIUM_LIBRARY", &servers.libpdfium.display().to_string()),
+            // The one message is answered at once.
+            ("BURST_WINDOW_S", "0"),
+        ]);
+        let settings = seed::settings(&template, &scope, &servers.aws.settings(), &overrides).unwrap();
         let secrets = [&database.urls.app, &database.urls.system, &database.urls.admin]
             .map(|url| reqwest::Url::parse(url).unwrap().password().unwrap().to_owned());
-        let secrets = secrets.into_iter().chain([jwt_secret]).collect();
-        Self { database, settings, secrets, values: Vec::new(), ran: BTreeSet::new() }
+        let secrets = secrets.into_iter().chain([jwt_secret, sealing_keys.clone(), stripe_secret.clone()]).collect();
+        Self {
+            database,
+            manychat,
+            sealing_keys,
+            stripe_secret,
+            settings,
+            secrets,
+            values: Vec::new(),
+            ran: BTreeSet::new(),
+        }
     }
 
     /// The settings that a function is deployed with. Its secret is named there, and not among them.
@@ -75,6 +106,36 @@ impl Deployment {
         response
     }
 
+    /// Connects the tenant with the fake ManyChat, as PATCH and POST of /api/v1/customers/me would.
+    async fn connect_bot(&self, customer: &str, secret: &str) {
+        let mut settings = Settings::new(SettingsMap::from([("SEALING_KEYS".to_owned(), self.sealing_keys.clone())]));
+        let ring = KeyRing::read(&mut settings);
+        settings.finish().unwrap();
+        let customer: Uuid = customer.parse().unwrap();
+        let sealed = ring.seal(customer, tenants::MANYCHAT_KEY, KEYS[0]).unwrap();
+        let mut admin = PgConnection::connect(&self.database.urls.admin).await.unwrap();
+        let update = sqlx::query("update customers set manychat_api_key = $2 where id = $1");
+        update.bind(customer).bind(sealed).execute(&mut admin).await.unwrap();
+        let insert = "insert into webhook_secrets (customer_id, sha256) values ($1, sha256(convert_to($2, 'UTF8')))";
+        sqlx::query(insert).bind(customer).bind(secret).execute(&mut admin).await.unwrap();
+    }
+
+    /// The message that came in is what the queue's event names.
+    async fn note_message(&mut self) {
+        let mut admin = PgConnection::connect(&self.database.urls.admin).await.unwrap();
+        let message = "select conversation_id, id from messages where direction = 'inbound'";
+        let (conversation, id): (Uuid, Uuid) = sqlx::query_as(message).fetch_one(&mut admin).await.unwrap();
+        self.values.extend([("CONVERSATION_ID", conversation.to_string()), ("MESSAGE_ID", id.to_string())]);
+    }
+
+    /// Signs the body of Stripe's event, as it is now.
+    fn sign_for_stripe(&mut self) {
+        let event = fs::read_to_string(event_file("stripe-webhook")).unwrap();
+        let event: Value = serde_json::from_str(&event).unwrap();
+        let signature = signature::sign(text(&event["body"]).as_bytes(), &self.stripe_secret, Utc::now());
+        self.values.push(("STRIPE_SIGNATURE", signature));
+    }
+
     /// The event, with what is not known before filled in.
     fn event(&self, function: &str) -> Value {
         let mut text = fs::read_to_string(event_file(function)).unwrap();
@@ -84,6 +145,12 @@ impl Deployment {
         assert!(!text.contains("${"), "events/{function}.json has a placeholder that nobody fills");
         serde_json::from_str(&text).unwrap()
     }
+}
+
+/// One key of 32 bytes.
+fn sealing_keys() -> String {
+    let key: Vec<u8> = [Uuid::new_v4(), Uuid::new_v4()].iter().flat_map(|half| *half.as_bytes()).collect();
+    format!("test:{}", BASE64_STANDARD.encode(key))
 }
 
 pub(crate) fn event_file(function: &str) -> PathBuf {
@@ -164,6 +231,30 @@ async fn every_function_answers_its_event() {
     assert!(answer["citations"][0]["page"].as_i64().unwrap() >= 1, "{answer}");
     assert_eq!(answer["quota"]["free_quota_used"], 1, "{answer}");
 
+    let company = data(&deployed.run("customer", customer).await, 200);
+    assert_eq!(company["id"].as_str(), customer, "{company}");
+    let secret = Uuid::new_v4().simple().to_string();
+    deployed.connect_bot(customer.unwrap(), &secret).await;
+    deployed.secrets.extend([secret.clone(), "+2250700000000".to_owned(), "Awa Koné".to_owned()]);
+    deployed.values.push(("WEBHOOK_SECRET", secret));
+    let acknowledged = body(&deployed.run("manychat-webhook", customer).await, 200);
+    assert_eq!(acknowledged["content"]["messages"][0]["text"], "OK, bien reçu", "{acknowledged}");
+    deployed.note_message().await;
+    let replied = deployed.run("reply-worker", customer).await;
+    assert_eq!(replied, serde_json::json!({ "batchItemFailures": [] }));
+    let sent = deployed.manychat.sent_to("132");
+    assert!(sent.len() == 1 && sent[0].contains("1 500"), "{sent:?}");
+    let messages = data(&deployed.run("messages", customer).await, 200);
+    assert_eq!((messages.as_array().unwrap().len(), &messages[0]["author"]), (2, &"bot".into()), "{messages}");
+    let mode = data(&deployed.run("live-mode", customer).await, 200);
+    assert_eq!(mode["mode"], "live", "{mode}");
+
+    let usage = data(&deployed.run("billing", customer).await, 200);
+    assert_eq!(usage["requests"]["used"], 2, "{usage}");
+    deployed.sign_for_stripe();
+    let received = body(&deployed.run("stripe-webhook", None).await, 200);
+    assert!(received.is_object(), "{received}");
+
     let maintained = deployed.run("maintenance", None).await;
     assert_eq!(maintained["reservations_returned"], 0, "{maintained}");
 
@@ -185,7 +276,7 @@ async fn every_function_answers_its_event() {
         .fetch_one(&mut admin)
         .await
         .unwrap();
-    assert_eq!(spent, 1);
+    assert_eq!(spent, 2);
 }
 
 /// Puts a file as the client is told to. The stand-in for S3 looks neither at the signature nor at the length.
