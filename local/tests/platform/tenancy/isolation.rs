@@ -160,6 +160,23 @@ async fn the_full_text_search_stays_within_the_tenant() {
     assert!(matches!(attempt(&db, &theirs, &named).await, Outcome::Rows(1)));
 }
 
+/// A view with the rights of whoever reads it, so that its tables' policies hold; as the owner of the schema one sees two.
+#[tokio::test]
+async fn what_was_said_is_remembered_for_its_own_tenant_alone() {
+    let route = Route::direct().await;
+    let mut admin = route.admin().await;
+    let tenants = rows::two_tenants(&mut admin).await;
+    let all = "select count(distinct company_id) from conversation_memory";
+    assert_eq!(sqlx::query_scalar::<_, i64>(all).fetch_one(&mut admin).await.unwrap(), 2);
+    let db = route.db(1);
+    for tenant in &tenants {
+        let own = format!("select count(*) from conversation_memory where company_id = '{}'", tenant.company);
+        assert!(matches!(attempt(&db, tenant, &own).await, Outcome::Rows(1..)), "{own}");
+        let others = format!("select count(*) from conversation_memory where company_id <> '{}'", tenant.company);
+        assert!(matches!(attempt(&db, tenant, &others).await, Outcome::Rows(0)), "{others}");
+    }
+}
+
 #[tokio::test]
 async fn a_reservation_of_a_tenant_is_its_own_owners() {
     let route = Route::direct().await;
