@@ -227,6 +227,9 @@ fn welcome(base_url: &str, demo: &Demo, file: &std::path::Path) -> String {
     if let Some(manychat) = &demo.manychat_url {
         text.push_str(&format!("  a fake ManyChat {manychat}\n"));
     }
+    if let Some(stripe) = &demo.stripe_url {
+        text.push_str(&format!("  a fake Stripe   {stripe}\n"));
+    }
     text.push_str(&format!(
         "  passwords and tokens are in {file}\n\n  Try, in another terminal:\n\n    \
          curl {base_url}/health\n    \

@@ -8,6 +8,7 @@ mod audit;
 mod auth;
 #[cfg(test)]
 mod authorization;
+#[cfg(test)]
 mod billing;
 #[cfg(test)]
 mod conversations;

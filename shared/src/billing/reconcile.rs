@@ -48,7 +48,9 @@ impl Billing {
         };
         let projected = self.project_all(now, &mut report).await;
         let differences = report.repaired.len() + report.missing.len();
-        logging::metric("SubscriptionsDiffering", differences as f64);
+        if differences > 0 {
+            logging::metric("SubscriptionsDiffering", differences as f64);
+        }
         for id in &report.repaired {
             tracing::warn!(subscription = id, "a subscription was not as Stripe has it; it is now");
         }

@@ -200,7 +200,8 @@ async fn every_function_answers_its_event() {
         ("PUBLIC_USER_ID", user.clone()),
         ("CUSTOMER_ID", customer.clone()),
     ]);
-    let customer = Some(customer.as_str());
+    let tenant = customer.as_str();
+    let customer = Some(tenant);
 
     let health = body(&deployed.run("health", None).await, 200);
     assert_eq!((&health["status"], &health["environment"]), (&"healthy".into(), &"dev".into()), "{health}");
@@ -234,7 +235,7 @@ async fn every_function_answers_its_event() {
     let company = data(&deployed.run("customer", customer).await, 200);
     assert_eq!(company["id"].as_str(), customer, "{company}");
     let secret = Uuid::new_v4().simple().to_string();
-    deployed.connect_bot(customer.unwrap(), &secret).await;
+    deployed.connect_bot(tenant, &secret).await;
     deployed.secrets.extend([secret.clone(), "+2250700000000".to_owned(), "Awa Koné".to_owned()]);
     deployed.values.push(("WEBHOOK_SECRET", secret));
     let acknowledged = body(&deployed.run("manychat-webhook", customer).await, 200);
