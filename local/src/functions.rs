@@ -20,6 +20,7 @@ pub const ALL: &[Function] = &[
     migrate::FUNCTION,
     privacy::FUNCTION,
     query::FUNCTION,
+    query_stream::FUNCTION,
     quota::FUNCTION,
     reply_worker::FUNCTION,
     stripe_webhook::FUNCTION,

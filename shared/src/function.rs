@@ -63,6 +63,8 @@ pub trait EventFunction: Clone + Send + Sync + 'static {
 pub struct Function {
     /// The name in template.yaml.
     pub name: &'static str,
+    /// Whether its answers are told while they are made.
+    pub streams: bool,
     /// The documentation of its routes; `None` where it has none.
     pub openapi: Option<fn() -> OpenApi>,
     settings: fn() -> Vec<&'static str>,
@@ -70,11 +72,18 @@ pub struct Function {
 }
 
 impl Function {
+    /// A function with routes, whose answers are told while they are made.
+    #[must_use]
+    pub const fn streaming<F: HttpFunction>() -> Self {
+        Self { streams: true, ..Self::http::<F>() }
+    }
+
     /// A function with routes.
     #[must_use]
     pub const fn http<F: HttpFunction>() -> Self {
         Self {
             name: F::NAME,
+            streams: false,
             openapi: Some(|| gate::documenting(|| F::routes().into_openapi())),
             settings: || {
                 let mut settings = Settings::default();
@@ -100,6 +109,7 @@ impl Function {
     pub const fn event<F: EventFunction>() -> Self {
         Self {
             name: F::NAME,
+            streams: false,
             openapi: None,
             settings: || {
                 let mut settings = Settings::default();
@@ -156,6 +166,7 @@ pub fn serve(function: Function) -> ExitCode {
 
 async fn run(function: Function, values: SettingsMap) -> Result<(), BoxError> {
     match function.start(values).await? {
+        Handler::Http(router) if function.streams => lambda_http::run_with_streaming_response(router).await,
         Handler::Http(router) => lambda_http::run(router).await,
         Handler::Event(handle) => {
             lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {

@@ -33,6 +33,7 @@ pub mod pdf;
 pub mod periods;
 pub mod plans;
 pub mod products;
+pub mod questions;
 pub mod queue;
 pub mod quota;
 pub mod rate_limits;

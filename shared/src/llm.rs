@@ -10,6 +10,7 @@ mod citations;
 mod conversation;
 mod extractive;
 mod gemini;
+mod listening;
 mod openai_compatible;
 pub(crate) mod patience;
 mod prices;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::{sync::mpsc, time::Instant};
 use utoipa::ToSchema;
 
 use crate::{retrieval::Passage, text::Language};
@@ -73,6 +74,8 @@ pub struct Ask<'a> {
 pub enum Style {
     /// With markers: `[1]` is the first of the sources.
     Plain,
+    /// With markers: `[1]` is the first of the passages given, which is known before the answer is.
+    AsGiven,
     /// As WhatsApp shows it: `*bold*`, no Markdown, no markers.
     WhatsApp,
 }
@@ -219,6 +222,8 @@ pub enum CallStatus {
     Refused,
     /// The provider is overloaded, broken or out of reach.
     Failed,
+    /// Nobody waited for its end any more.
+    Abandoned,
 }
 
 /// Why there is no answer. Neither the text nor a cause has anything of the prompt, the reply or a key.
@@ -249,8 +254,15 @@ impl CallStatus {
             Self::QuotaExhausted => "quota_exhausted",
             Self::Refused => "refused",
             Self::Failed => "failed",
+            Self::Abandoned => "abandoned",
         }
     }
+}
+
+/// A passage as it is shown beside an answer: on one line, and not too long.
+#[must_use]
+pub fn excerpt(passage: &str) -> String {
+    extractive::shorten(passage)
 }
 
 impl Provider {
@@ -276,7 +288,17 @@ impl Provider {
                 let completion = extractive::answer(ask.question, ask.language, ask.passages);
                 Answered { outcome: Ok(completion), calls: Vec::new() }
             }
-            Self::Models(models) => Box::pin(answering::answer(models, ask)).await,
+            Self::Models(models) => Box::pin(answering::answer(models, ask, None)).await,
+        }
+    }
+
+    /// The same, with what a model says told while it says it. What counts is the answer in the end: it may have been cut
+    /// to whole sentences, rest on nothing, or come from [`Self::Extractive`], of which nothing is told before. Once
+    /// something was told, no other model is asked; when nobody listens any more, none is.
+    pub async fn stream(&self, ask: &Ask<'_>, deltas: mpsc::Sender<String>) -> Answered {
+        match self {
+            Self::Extractive => self.answer(ask).await,
+            Self::Models(models) => Box::pin(answering::answer(models, ask, Some(deltas))).await,
         }
     }
 

@@ -1,18 +1,22 @@
 //! Answers from passages by a model: what it says is held against what it was given.
 
 use rand::Rng;
+use tokio::sync::mpsc;
 
 use super::{
     Answered, Ask, Completion, LlmError, Usage,
     chain::{Models, Prompt, Said},
-    citations, conversation, extractive, prompt,
+    citations, conversation, extractive,
+    listening::Listener,
+    prompt,
+    transport::Next,
 };
 
 /// Thoughts count too, where a model has some.
 const MAX_TOKENS: u32 = 3_000;
 
-/// Asks the models.
-pub(super) async fn answer(models: &Models, ask: &Ask<'_>) -> Answered {
+/// Asks the models, and tells what they say while they say it, where somebody listens.
+pub(super) async fn answer(models: &Models, ask: &Ask<'_>, deltas: Option<mpsc::Sender<String>>) -> Answered {
     if ask.passages.is_empty() {
         // There is nothing to answer from: no model need say so.
         let model = models.first_model().to_owned();
@@ -23,14 +27,15 @@ pub(super) async fn answer(models: &Models, ask: &Ask<'_>) -> Answered {
     let system = prompt::system(ask, &boundary);
     let turns = prompt::turns(ask, &boundary);
     let prompt = Prompt { system: &system, turns: &turns, tools: &[], max_tokens: MAX_TOKENS };
-    let asked = models.ask(&prompt, ask.deadline).await;
+    let mut listener = deltas.map(|deltas| Listener::new(deltas, &boundary, ask.passages.len()));
+    let asked = models.ask(&prompt, ask.deadline, listener.as_mut()).await;
     let outcome = match asked.said {
         Ok((mut said, model, usage)) => {
             // It gives nothing away, being used up, but is no word for a customer.
             said.text = said.text.replace(&boundary, "");
             Ok(checked(said, model, usage, ask))
         }
-        Err(LlmError::Failed(_)) if models.ends_extractive => {
+        Err(LlmError::Failed(failure)) if models.ends_extractive && failure.next() != Next::Stop => {
             Ok(extractive::answer(ask.question, ask.language, ask.passages))
         }
         Err(error) => Err(error),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     Role, ToolCall, Usage,
-    chain::{Prompt, Said},
+    chain::{Heard, Prompt, Said},
     transport::Failure,
 };
 
@@ -36,6 +36,13 @@ pub(super) fn body(model: &str, prompt: &Prompt<'_>) -> Value {
             .map(|tool| json!({ "name": tool.name, "description": tool.description, "input_schema": tool.parameters }));
         body["tools"] = tools.collect();
     }
+    body
+}
+
+/// The same, for a reply that is told while it comes.
+pub(super) fn stream_body(model: &str, prompt: &Prompt<'_>) -> Value {
+    let mut body = body(model, prompt);
+    body["stream"] = json!(true);
     body
 }
 
@@ -75,14 +82,89 @@ pub(super) fn read(reply: Value) -> (Result<Said, Failure>, Usage) {
     let Ok(reply) = serde_json::from_value::<Reply>(reply) else {
         return (Err(Failure::Malformed("it is not a message")), Usage::default());
     };
-    let usage = reply.usage.as_ref().map_or_else(Usage::default, |tokens| {
-        let read = [tokens.input_tokens, tokens.cache_creation_input_tokens, tokens.cache_read_input_tokens];
-        Usage {
-            prompt_tokens: read.into_iter().flatten().fold(0, u32::saturating_add),
-            completion_tokens: tokens.output_tokens.unwrap_or_default(),
-        }
-    });
+    let usage = reply.usage.as_ref().map_or_else(Usage::default, usage);
     (said(reply), usage)
+}
+
+fn usage(tokens: &Tokens) -> Usage {
+    let read = [tokens.input_tokens, tokens.cache_creation_input_tokens, tokens.cache_read_input_tokens];
+    Usage {
+        prompt_tokens: read.into_iter().flatten().fold(0, u32::saturating_add),
+        completion_tokens: tokens.output_tokens.unwrap_or_default(),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Event {
+    MessageStart {
+        message: Started,
+    },
+    ContentBlockStart {
+        content_block: Block,
+    },
+    ContentBlockDelta {
+        delta: Delta,
+    },
+    MessageDelta {
+        delta: Ending,
+        usage: Option<Tokens>,
+    },
+    MessageStop,
+    /// `ping`, `content_block_stop`, and whatever comes next.
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+struct Started {
+    usage: Option<Tokens>,
+}
+
+#[derive(Deserialize)]
+struct Ending {
+    stop_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Delta {
+    TextDelta {
+        text: String,
+    },
+    /// Thoughts, signatures, and whatever comes next.
+    #[serde(other)]
+    Other,
+}
+
+/// Takes an event of a stream. What was read is counted at the beginning, what was written at the end.
+pub(super) fn hear(event: Value, heard: &mut Heard) -> Result<(), Failure> {
+    let Ok(event) = serde_json::from_value::<Event>(event) else {
+        return Err(Failure::Malformed("it is not an event of a message"));
+    };
+    match event {
+        Event::MessageStart { message } => {
+            heard.usage = message.usage.as_ref().map_or_else(Usage::default, usage);
+        }
+        Event::ContentBlockStart { content_block: Block::ToolUse { .. } } => {
+            return Err(Failure::Malformed("it calls a tool that there is not"));
+        }
+        Event::ContentBlockStart { content_block: Block::Text { text } }
+        | Event::ContentBlockDelta { delta: Delta::TextDelta { text } } => heard.add(&text),
+        Event::MessageDelta { delta, usage } => {
+            if let Some(tokens) = usage.and_then(|tokens| tokens.output_tokens) {
+                heard.usage.completion_tokens = tokens;
+            }
+            let ending = delta.stop_reason.unwrap_or_default();
+            if ending == "refusal" {
+                return Err(Failure::blocked(&ending));
+            }
+            heard.is_cut |= matches!(ending.as_str(), "max_tokens" | "model_context_window_exceeded");
+        }
+        Event::MessageStop => heard.is_over = true,
+        Event::ContentBlockStart { .. } | Event::ContentBlockDelta { .. } | Event::Other => {}
+    }
+    Ok(())
 }
 
 fn said(reply: Reply) -> Result<Said, Failure> {

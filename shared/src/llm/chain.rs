@@ -10,10 +10,12 @@ use tokio::time::Instant;
 use super::{
     Call, CallStatus, LlmError, Tool, ToolCall, Turn, Usage, anthropic,
     circuit::Circuit,
-    gemini, openai_compatible,
+    gemini,
+    listening::Listener,
+    openai_compatible,
     patience::Patience,
     prices::Prices,
-    transport::{Failure, Next, Transport},
+    transport::{self, Failure, Next, Transport},
 };
 use crate::logging;
 
@@ -74,6 +76,27 @@ pub(super) struct Said {
     pub(super) is_cut: bool,
 }
 
+/// What was said so far, event by event.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    /// All of it.
+    pub(super) text: String,
+    /// What of it is new.
+    pub(super) news: String,
+    pub(super) usage: Usage,
+    /// As [`Said::is_cut`].
+    pub(super) is_cut: bool,
+    /// The model said that it has ended.
+    pub(super) is_over: bool,
+}
+
+impl Heard {
+    pub(super) fn add(&mut self, text: &str) {
+        self.text.push_str(text);
+        self.news.push_str(text);
+    }
+}
+
 /// What came of a prompt.
 #[derive(Debug)]
 pub(super) struct Outcome {
@@ -93,8 +116,14 @@ impl Models {
         self.providers.first().and_then(|provider| provider.models.first()).map_or("", String::as_str)
     }
 
-    /// Asks one model after the other until one replies.
-    pub(super) async fn ask(&self, prompt: &Prompt<'_>, deadline: Instant) -> Outcome {
+    /// Asks one model after the other until one replies. Where somebody listens, the reply is told while it comes; the
+    /// first that is told is the one.
+    pub(super) async fn ask(
+        &self,
+        prompt: &Prompt<'_>,
+        deadline: Instant,
+        mut listener: Option<&mut Listener<'_>>,
+    ) -> Outcome {
         let mut calls = Vec::new();
         let mut failure = Failure::TimedOut;
         // With every circuit open, all are asked all the same: what is remembered here may be wrong.
@@ -108,10 +137,15 @@ impl Models {
                 let models = provider.models.len();
                 for (place, model) in provider.models.iter().enumerate() {
                     let is_last = left == 0 && place + 1 == models;
-                    match self.try_model(provider, model, prompt, deadline, is_last, &mut calls).await {
+                    let until = until(deadline, is_last);
+                    let listener = listener.as_deref_mut();
+                    match self.try_model(provider, model, prompt, until, listener, &mut calls).await {
                         Ok((said, usage)) => return Outcome { said: Ok((said, model.clone(), usage)), calls },
                         Err(Failure::Blocked(reason)) => {
                             return Outcome { said: Err(LlmError::Blocked(reason)), calls };
+                        }
+                        Err(why) if why.next() == Next::Stop => {
+                            return Outcome { said: Err(LlmError::Failed(why)), calls };
                         }
                         Err(why) => {
                             let next = why.next();
@@ -136,16 +170,14 @@ impl Models {
         provider: &Endpoint,
         model: &str,
         prompt: &Prompt<'_>,
-        deadline: Instant,
-        is_last: bool,
+        until: Instant,
+        mut listener: Option<&mut Listener<'_>>,
         calls: &mut Vec<Call>,
     ) -> Result<(Said, Usage), Failure> {
-        let remaining = deadline.saturating_duration_since(Instant::now());
-        let share = if is_last { remaining } else { remaining * SHARE / 10 };
-        let mut patience = Patience::until(Instant::now() + share);
+        let mut patience = Patience::until(until);
         loop {
             let limit = patience.limit()?.min(self.call_timeout);
-            match self.call(provider, model, prompt, limit, calls).await {
+            match self.call(provider, model, prompt, limit, listener.as_deref_mut(), calls).await {
                 Ok(said) => return Ok(said),
                 Err(failure) => patience.after(failure).await?,
             }
@@ -159,15 +191,29 @@ impl Models {
         model: &str,
         prompt: &Prompt<'_>,
         limit: Duration,
+        listener: Option<&mut Listener<'_>>,
         calls: &mut Vec<Call>,
     ) -> Result<(Said, Usage), Failure> {
         let started = Instant::now();
-        let (said, usage) = provider.call(&self.transport, model, prompt, limit).await;
+        let (said, usage, was_heard) = match listener {
+            None => {
+                let (said, usage) = provider.call(&self.transport, model, prompt, limit).await;
+                (said, usage, false)
+            }
+            Some(listener) => {
+                listener.begin();
+                let (said, usage) = provider.stream(&self.transport, model, prompt, limit, listener).await;
+                (said, usage, listener.has_heard())
+            }
+        };
         let said = said.and_then(|said| check(said, prompt.tools));
+        let said = said.map_err(|failure| if was_heard { Failure::BrokenOff(Box::new(failure)) } else { failure });
         let latency_ms = i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX);
         let status = said.as_ref().err().map_or(CallStatus::Ok, Failure::status);
         match &said {
             Err(failure) if failure.is_the_providers() => provider.circuit.failed(Instant::now()),
+            // It says nothing of the provider.
+            Err(failure) if failure.status() == CallStatus::Abandoned => {}
             _ => provider.circuit.succeeded(),
         }
         if let Err(failure) = &said {
@@ -184,6 +230,13 @@ impl Models {
         });
         said.map(|said| (said, usage))
     }
+}
+
+/// When a model must have replied, if others are left to be asked, and if not.
+fn until(deadline: Instant, is_last: bool) -> Instant {
+    let now = Instant::now();
+    let remaining = deadline.saturating_duration_since(now);
+    now + if is_last { remaining } else { remaining * SHARE / 10 }
 }
 
 impl Wire {
@@ -215,6 +268,60 @@ impl Endpoint {
         match transport.post(&format!("{}{path}", self.base_url), self.headers(), &body, limit).await {
             Ok(reply) => self.read(reply),
             Err(failure) => (Err(failure), Usage::default()),
+        }
+    }
+
+    /// The same, told while it comes. Usage is what was known of it when it ended, however it ended.
+    async fn stream(
+        &self,
+        transport: &Transport,
+        model: &str,
+        prompt: &Prompt<'_>,
+        limit: Duration,
+        listener: &mut Listener<'_>,
+    ) -> (Result<Said, Failure>, Usage) {
+        let (path, body) = match self.wire {
+            Wire::Gemini => (gemini::stream_path(model), gemini::body(prompt)),
+            Wire::Anthropic => (anthropic::PATH.to_owned(), anthropic::stream_body(model, prompt)),
+            Wire::OpenAiCompatible { limit } => {
+                (openai_compatible::PATH.to_owned(), openai_compatible::stream_body(model, prompt, limit))
+            }
+        };
+        let url = format!("{}{path}", self.base_url);
+        let deltas = listener.deltas();
+        let mut heard = Heard::default();
+        let call = Box::pin(async {
+            let mut events = transport.open(&url, self.headers(), &body).await?;
+            // Some servers keep the connection open after that.
+            while let Some(event) = events.next().await?.filter(|event| event != "[DONE]") {
+                self.hear(&event, &mut heard)?;
+                listener.hear(&std::mem::take(&mut heard.news)).await?;
+            }
+            if !heard.is_over {
+                return Err(Failure::Malformed("its stream has no end"));
+            }
+            listener.end().await
+        });
+        let ended = tokio::select! {
+            // Dropped, the call ends with its connection.
+            gone = Listener::gone(&deltas) => Err(gone),
+            ended = tokio::time::timeout(limit, call) => ended.unwrap_or(Err(Failure::TimedOut)),
+        };
+        let said = Said { text: heard.text, tool_calls: Vec::new(), is_cut: heard.is_cut };
+        (ended.map(|()| said), heard.usage)
+    }
+
+    fn hear(&self, event: &str, heard: &mut Heard) -> Result<(), Failure> {
+        let Ok(event) = serde_json::from_str::<Value>(event) else {
+            return Err(Failure::Malformed("an event of its stream is not JSON"));
+        };
+        if let Some(failure) = transport::told(&event) {
+            return Err(failure);
+        }
+        match self.wire {
+            Wire::Gemini => gemini::hear(event, heard),
+            Wire::Anthropic => anthropic::hear(event, heard),
+            Wire::OpenAiCompatible { .. } => openai_compatible::hear(event, heard),
         }
     }
 
@@ -260,8 +367,11 @@ fn without_thoughts(text: &str) -> String {
         Some(thoughts) => thoughts.split_once("</think>").map_or("", |(_, spoken)| spoken),
         None => trimmed,
     };
-    let visible = spoken.chars().filter(|char| !char.is_control() || matches!(char, '\n' | '\t'));
-    visible.collect::<String>().trim().to_owned()
+    spoken.chars().filter(|char| is_visible(*char)).collect::<String>().trim().to_owned()
+}
+
+pub(super) fn is_visible(char: char) -> bool {
+    !char.is_control() || matches!(char, '\n' | '\t')
 }
 
 #[cfg(test)]

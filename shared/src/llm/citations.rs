@@ -43,8 +43,11 @@ pub(super) fn check(said: &str, ask: &Ask<'_>) -> Option<(String, Vec<Source>)> 
         };
         let claim = bare.unicode_sentences().last().unwrap_or_default();
         let places: Vec<_> = numbers.into_iter().filter(|number| (1..=ask.passages.len()).contains(number)).collect();
-        let shows = ask.style == Style::Plain && !places.is_empty();
-        let shown_numbers = places.into_iter().map(|number| cited.add(number - 1, claim));
+        let shows = ask.style != Style::WhatsApp && !places.is_empty();
+        let shown_numbers = places.into_iter().map(|number| {
+            let listed = cited.add(number - 1, claim);
+            if ask.style == Style::AsGiven { number } else { listed }
+        });
         let markers: String = shown_numbers.map(|number| format!("[{number}]")).collect();
         if shows {
             shown.push_str(&markers);
@@ -63,7 +66,7 @@ pub(super) fn check(said: &str, ask: &Ask<'_>) -> Option<(String, Vec<Source>)> 
         cited.add(place, &bare);
     }
     let shown = match ask.style {
-        Style::Plain => shown.trim().to_owned(),
+        Style::Plain | Style::AsGiven => shown.trim().to_owned(),
         Style::WhatsApp => whatsapp(&shown),
     };
     let sources = cited.0.into_iter().map(|(passage, claim)| Source { passage, quote: matcher.quote(passage, &claim) });
@@ -85,6 +88,27 @@ impl Cited {
         claims.push(' ');
         claims.push_str(claim);
         at + 1
+    }
+}
+
+/// What a bracket at the beginning of a text is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Bracket<'t> {
+    /// A marker with these numbers, and what follows it.
+    Marker(Vec<usize>, &'t str),
+    /// A character like others.
+    Text,
+    /// It may become either: the text ends too early.
+    Open,
+}
+
+/// Looks at the bracket that a text begins with.
+pub(super) fn bracket(text: &str) -> Bracket<'_> {
+    let closing = if text.starts_with('【') { '】' } else { ']' };
+    match marker(text) {
+        Some((numbers, after)) => Bracket::Marker(numbers, after),
+        None if text.contains(closing) || text.len() > LONGEST_MARKER + '【'.len_utf8() => Bracket::Text,
+        None => Bracket::Open,
     }
 }
 

@@ -5,13 +5,18 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Role, ToolCall, Usage,
-    chain::{Prompt, Said},
+    chain::{Heard, Prompt, Said},
     transport::Failure,
 };
 
 /// The path below the base URL.
 pub(super) fn path(model: &str) -> String {
     format!("/models/{model}:generateContent")
+}
+
+/// The same, for a reply that is told while it comes.
+pub(super) fn stream_path(model: &str) -> String {
+    format!("/models/{model}:streamGenerateContent?alt=sse")
 }
 
 /// The body of a call.
@@ -110,14 +115,40 @@ pub(super) fn read(reply: Value) -> (Result<Said, Failure>, Usage) {
     let Ok(reply) = serde_json::from_value::<Reply>(reply) else {
         return (Err(Failure::Malformed("it is not Gemini's")), Usage::default());
     };
-    let usage = reply.usage_metadata.as_ref().map_or_else(Usage::default, |tokens| Usage {
+    let usage = reply.usage_metadata.as_ref().map_or_else(Usage::default, usage);
+    (said(reply), usage)
+}
+
+fn usage(tokens: &Tokens) -> Usage {
+    Usage {
         prompt_tokens: tokens.prompt_token_count.unwrap_or_default(),
         completion_tokens: tokens
             .candidates_token_count
             .unwrap_or_default()
             .saturating_add(tokens.thoughts_token_count.unwrap_or_default()),
-    });
-    (said(reply), usage)
+    }
+}
+
+/// Takes an event of a stream: a reply with what is new of the text, and with the usage so far.
+pub(super) fn hear(event: Value, heard: &mut Heard) -> Result<(), Failure> {
+    let Ok(reply) = serde_json::from_value::<Reply>(event) else {
+        return Err(Failure::Malformed("it is not Gemini's"));
+    };
+    if let Some(tokens) = &reply.usage_metadata {
+        heard.usage = usage(tokens);
+    }
+    if reply.candidates.is_empty() && reply.prompt_feedback.is_none() {
+        return Ok(());
+    }
+    let ends = reply.candidates.first().is_some_and(|candidate| candidate.finish_reason.is_some());
+    let said = said(reply)?;
+    if !said.tool_calls.is_empty() {
+        return Err(Failure::Malformed("it calls a tool that there is not"));
+    }
+    heard.add(&said.text);
+    heard.is_cut |= said.is_cut;
+    heard.is_over |= ends;
+    Ok(())
 }
 
 fn said(reply: Reply) -> Result<Said, Failure> {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     Role, ToolCall, Usage,
-    chain::{Prompt, Said},
+    chain::{Heard, Prompt, Said},
     transport::Failure,
 };
 
@@ -31,6 +31,14 @@ pub(super) fn body(model: &str, prompt: &Prompt<'_>, limit: &str) -> Value {
         });
         body["tools"] = tools.collect();
     }
+    body
+}
+
+/// The same, for a reply that is told while it comes, with its usage at the end.
+pub(super) fn stream_body(model: &str, prompt: &Prompt<'_>, limit: &str) -> Value {
+    let mut body = body(model, prompt, limit);
+    body["stream"] = json!(true);
+    body["stream_options"] = json!({ "include_usage": true });
     body
 }
 
@@ -78,11 +86,60 @@ pub(super) fn read(reply: Value) -> (Result<Said, Failure>, Usage) {
     let Ok(reply) = serde_json::from_value::<Reply>(reply) else {
         return (Err(Failure::Malformed("it is not a chat completion")), Usage::default());
     };
-    let usage = reply.usage.map_or_else(Usage::default, |tokens| Usage {
+    let usage = reply.usage.as_ref().map_or_else(Usage::default, usage);
+    (said(reply.choices), usage)
+}
+
+fn usage(tokens: &Tokens) -> Usage {
+    Usage {
         prompt_tokens: tokens.prompt_tokens.unwrap_or_default(),
         completion_tokens: tokens.completion_tokens.unwrap_or_default(),
-    });
-    (said(reply.choices), usage)
+    }
+}
+
+#[derive(Deserialize)]
+struct Chunk {
+    choices: Vec<Piece>,
+    usage: Option<Tokens>,
+}
+
+#[derive(Deserialize)]
+struct Piece {
+    delta: Delta,
+    finish_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Delta {
+    content: Option<String>,
+    refusal: Option<String>,
+    tool_calls: Option<Vec<Value>>,
+}
+
+/// Takes an event of a stream. The one with the usage has no choices, and comes after the end.
+pub(super) fn hear(event: Value, heard: &mut Heard) -> Result<(), Failure> {
+    let Ok(chunk) = serde_json::from_value::<Chunk>(event) else {
+        return Err(Failure::Malformed("it is not a chunk of a chat completion"));
+    };
+    if let Some(tokens) = &chunk.usage {
+        heard.usage = usage(tokens);
+    }
+    let Some(Piece { delta, finish_reason }) = chunk.choices.into_iter().next() else { return Ok(()) };
+    if delta.refusal.is_some_and(|refusal| !refusal.is_empty()) {
+        return Err(Failure::blocked("refusal"));
+    }
+    if delta.tool_calls.is_some_and(|calls| !calls.is_empty()) {
+        return Err(Failure::Malformed("it calls a tool that there is not"));
+    }
+    heard.add(&delta.content.unwrap_or_default());
+    if let Some(ending) = finish_reason {
+        if ending == "content_filter" {
+            return Err(Failure::blocked(&ending));
+        }
+        heard.is_cut |= ending == "length";
+        heard.is_over = true;
+    }
+    Ok(())
 }
 
 fn said(choices: Vec<Choice>) -> Result<Said, Failure> {

@@ -20,7 +20,7 @@ pub(super) fn system(ask: &Ask<'_>, boundary: &str) -> String {
         Language::Other => "the language of the question",
     };
     let style = match ask.style {
-        Style::Plain => "Write plain text: short paragraphs, no headings, no tables, no Markdown.",
+        Style::Plain | Style::AsGiven => "Write plain text: short paragraphs, no headings, no tables, no Markdown.",
         Style::WhatsApp => {
             "Write for WhatsApp: short, at most 1,000 characters; *bold* with single asterisks, lists with a dash, no \
              headings, no tables, no other Markdown."

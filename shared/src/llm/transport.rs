@@ -4,7 +4,7 @@ use std::{sync::LazyLock, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
-use reqwest::{Client, redirect};
+use reqwest::{Client, Response, redirect};
 use serde_json::Value;
 
 use super::CallStatus;
@@ -72,6 +72,12 @@ pub enum Failure {
     /// A reply that makes no sense.
     #[error("the reply is malformed: {0}")]
     Malformed(&'static str),
+    /// It failed in the middle of what was told already.
+    #[error("the reply broke off after its beginning was told")]
+    BrokenOff(#[source] Box<Failure>),
+    /// Nobody waits for the reply any more.
+    #[error("nobody waits for the reply any more")]
+    Abandoned,
 }
 
 /// What to do after a failure.
@@ -105,19 +111,22 @@ impl Failure {
             Self::Unauthorized | Self::BalanceExhausted => Next::Provider,
             // Another model is not asked for what this one would not say.
             Self::Blocked(_) => Next::Stop,
+            // Nobody can take back what was told.
+            Self::BrokenOff(_) | Self::Abandoned => Next::Stop,
         }
     }
 
     /// Whether it says that the provider does not work, rather than that it did not like this call.
     pub(crate) fn is_the_providers(&self) -> bool {
-        matches!(
-            self,
+        match self {
+            Self::BrokenOff(why) => why.is_the_providers(),
             Self::TimedOut
-                | Self::Unreachable(_)
-                | Self::Overloaded { .. }
-                | Self::BalanceExhausted
-                | Self::Unauthorized
-        )
+            | Self::Unreachable(_)
+            | Self::Overloaded { .. }
+            | Self::BalanceExhausted
+            | Self::Unauthorized => true,
+            _ => false,
+        }
     }
 
     /// How long the provider asks to be left alone.
@@ -138,6 +147,8 @@ impl Failure {
             Self::Blocked(_) => CallStatus::Blocked,
             Self::Empty => CallStatus::Empty,
             Self::Malformed(_) => CallStatus::Malformed,
+            Self::BrokenOff(why) => why.status(),
+            Self::Abandoned => CallStatus::Abandoned,
         }
     }
 }
@@ -183,6 +194,102 @@ impl Transport {
         });
         tokio::time::timeout(limit, call).await.unwrap_or(Err(Failure::TimedOut))
     }
+}
+
+/// The events of a reply that comes bit by bit, as <https://html.spec.whatwg.org/multipage/server-sent-events.html> has
+/// them; of each only its data.
+#[derive(Debug)]
+pub(super) struct Events {
+    response: Response,
+    /// What came and was not read yet.
+    buffer: BytesMut,
+    /// As many bytes may come.
+    left: usize,
+}
+
+impl Transport {
+    /// Posts JSON and waits for the head of what comes back. Without a limit in time: that is its caller's.
+    ///
+    /// # Errors
+    /// [`Failure`]; a refusal is read as in [`Transport::post`].
+    pub(super) async fn open(&self, url: &str, headers: HeaderMap, body: &Value) -> Result<Events, Failure> {
+        let response = self.0.post(url).headers(headers).json(body).send().await.map_err(unreachable)?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let mut events = Events { response, buffer: BytesMut::new(), left: BODY_BYTES };
+        if status.is_success() {
+            return Ok(events);
+        }
+        while events.fill().await? {}
+        Err(read(status, &headers, &events.buffer.freeze()).err().unwrap_or(Failure::Empty))
+    }
+}
+
+impl Events {
+    /// The data of the next event; `None` at the end.
+    pub(super) async fn next(&mut self) -> Result<Option<String>, Failure> {
+        let mut data = String::new();
+        loop {
+            let Some(line) = self.line().await? else {
+                // What no blank line ends is no event, but some servers leave the last one out.
+                return Ok((!data.is_empty()).then_some(data));
+            };
+            match line.strip_prefix("data:") {
+                Some(more) => {
+                    if !data.is_empty() {
+                        data.push('\n');
+                    }
+                    data.push_str(more.strip_prefix(' ').unwrap_or(more));
+                }
+                None if line.is_empty() && !data.is_empty() => return Ok(Some(data)),
+                // Names of events, which the data repeat, and comments that keep the connection open.
+                None => {}
+            }
+        }
+    }
+
+    async fn line(&mut self) -> Result<Option<String>, Failure> {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let line = self.buffer.split_to(end + 1);
+                return text(line.strip_suffix(b"\n").unwrap_or(&line)).map(Some);
+            }
+            if !self.fill().await? {
+                let rest = std::mem::take(&mut self.buffer);
+                return if rest.is_empty() { Ok(None) } else { text(&rest).map(Some) };
+            }
+        }
+    }
+
+    /// Waits for more; `false` at the end.
+    async fn fill(&mut self) -> Result<bool, Failure> {
+        let Some(chunk) = self.response.chunk().await.map_err(unreachable)? else { return Ok(false) };
+        self.left = self.left.checked_sub(chunk.len()).ok_or(Failure::Malformed("it has no end"))?;
+        self.buffer.extend_from_slice(&chunk);
+        Ok(true)
+    }
+}
+
+fn text(line: &[u8]) -> Result<String, Failure> {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    std::str::from_utf8(line).map(str::to_owned).or(Err(Failure::Malformed("it is not UTF-8")))
+}
+
+/// The failure that an event of a stream tells of, where it does. Google's has the status as a number, Anthropic's only a
+/// word, and others' what they like.
+pub(super) fn told(event: &Value) -> Option<Failure> {
+    let error = &event.get(0).unwrap_or(event)["error"];
+    if error.is_null() {
+        return None;
+    }
+    let status = error["code"].as_u64().and_then(|status| u16::try_from(status).ok());
+    let status = status.filter(|status| (400..600).contains(status)).unwrap_or_else(|| match code(error) {
+        "overloaded_error" => 529,
+        "rate_limit_error" | "rate_limit_exceeded" => 429,
+        "invalid_request_error" => 400,
+        _ => 500,
+    });
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    Some(refusal(status, &HeaderMap::new(), event))
 }
 
 fn unreachable(error: reqwest::Error) -> Failure {

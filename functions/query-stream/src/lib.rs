@@ -1,0 +1,191 @@
+//! `POST /api/v1/query/stream`: a question, answered while the answer is made. Behind a Function URL, since API Gateway's
+//! HTTP APIs hold an answer back until it is whole.
+
+use axum::{
+    extract::{FromRef, State},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use shared::{
+    auth::{Caller, SupportUser, VerificationKeys},
+    db::Db,
+    error::{ApiError, Result},
+    function::{Function, HttpFunction},
+    http::{self, Events, Gone, Json},
+    llm::Call,
+    questions::{Answer, Ask, Begun, Citation, DEADLINE, Questions},
+    quota::Reservation,
+    rate_limits::RateLimits,
+    routes,
+    settings::Settings,
+};
+use tokio::{sync::mpsc, time::Instant};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+
+/// The function.
+pub const FUNCTION: Function = Function::streaming::<Deps>();
+
+const PATH: &str = "/api/v1/query/stream";
+
+/// What it needs.
+#[derive(Debug, Clone, FromRef)]
+pub struct Deps {
+    db: Db,
+    keys: VerificationKeys,
+    limits: RateLimits,
+    questions: Questions,
+}
+
+impl HttpFunction for Deps {
+    const NAME: &'static str = "query-stream";
+
+    fn read(settings: &mut Settings) -> Self {
+        let db = Db::read(settings);
+        Self {
+            limits: RateLimits::read(settings, &db),
+            keys: VerificationKeys::read(settings),
+            questions: Questions::read(settings, &db),
+            db,
+        }
+    }
+
+    fn routes() -> OpenApiRouter<Self> {
+        OpenApiRouter::new().routes(routes!(query_stream))
+    }
+}
+
+/// The data of an event `citations`, the first one.
+#[derive(Debug, Serialize, ToSchema)]
+struct Citations<'a> {
+    /// The passages that the answer may rest on. Its markers have their numbers.
+    citations: &'a [Citation],
+}
+
+/// The data of an event `delta`.
+#[derive(Debug, Serialize, ToSchema)]
+struct Delta<'a> {
+    /// What comes next in the answer. A marker is never split, and never names a passage that there is not.
+    text: &'a str,
+}
+
+/// Answers a question from the tenant's documents as server-sent events: `citations` with the passages that the answer
+/// may rest on, one `delta` after the other with its text, and `done` with the whole answer as `POST /api/v1/query` has
+/// it, which counts: a text that proves to rest on no passage is not `answered`. What fails after the first event is an
+/// event `error`. Takes one unit of the quota, which goes back without an answer, and when the client goes away before
+/// its end. An `Idempotency-Key` has no effect here.
+#[utoipa::path(
+    post, path = PATH, tag = "query", request_body = Ask,
+    responses(
+        (status = 200, content((Answer = "text/event-stream")), description = "Events; this is the data of `done`"),
+        (status = 402),
+    ),
+)]
+async fn query_stream(
+    caller: Caller<SupportUser>,
+    State(questions): State<Questions>,
+    Json(ask): Json<Ask>,
+) -> Result<Response> {
+    ask.check()?;
+    let reservation = match questions.begin(&caller, PATH, &ask, None).await? {
+        Begun::Replay(replay) => return Ok(replay.into_response()),
+        Begun::Reserved(_, reservation) => reservation,
+    };
+    let request_id = caller.request_id.clone();
+    let asked = Asked { questions, caller, ask, reservation };
+    http::stream(request_id, async move |events| Box::pin(asked.tell(&events)).await).await
+}
+
+/// A question whose unit is taken.
+struct Asked {
+    questions: Questions,
+    caller: Caller<SupportUser>,
+    ask: Ask,
+    reservation: Reservation,
+}
+
+/// What was shown and made, however it ended.
+#[derive(Default)]
+struct Told {
+    passages: Vec<Citation>,
+    calls: Vec<Call>,
+}
+
+/// Why there is no answer.
+enum End {
+    Failed(ApiError),
+    Gone,
+}
+
+impl From<ApiError> for End {
+    fn from(error: ApiError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<Gone> for End {
+    fn from(_: Gone) -> Self {
+        Self::Gone
+    }
+}
+
+impl Asked {
+    /// Tells the answer. The unit is spent before the last event, after which Lambda freezes the function.
+    async fn tell(self, events: &Events) -> Result<()> {
+        let deadline = Instant::now() + DEADLINE;
+        let mut told = Told::default();
+        let answering = Box::pin(self.answer(events, deadline, &mut told));
+        let answered = tokio::time::timeout_at(deadline, answering).await;
+        let end = match answered.unwrap_or_else(|elapsed| Err(ApiError::unavailable().because(elapsed).into())) {
+            Ok(answer) => {
+                let (passages, calls) = (&told.passages, &told.calls);
+                self.questions.spend(&self.caller, &self.reservation, None, passages, calls).await?;
+                // It was told in full: who is gone now had it.
+                let _ = events.send("done", &answer).await;
+                return Ok(());
+            }
+            Err(end) => end,
+        };
+        self.questions.give_back(&self.caller, &self.reservation, None, &told.passages, &told.calls).await;
+        match end {
+            End::Failed(error) => Err(error),
+            End::Gone => {
+                tracing::info!("the client went away before the end");
+                Ok(())
+            }
+        }
+    }
+
+    async fn answer(&self, events: &Events, deadline: Instant, told: &mut Told) -> Result<Answer, End> {
+        let found = tokio::select! {
+            () = events.closed() => return Err(End::Gone),
+            found = self.questions.search(self.caller.tenant(), &self.ask) => found?,
+        };
+        let citations = found.citations();
+        events.send("citations", &Citations { citations: &citations }).await?;
+        told.passages = citations;
+        let (deltas, pieces) = mpsc::channel(1);
+        let quota = self.reservation.quota;
+        let answering = self.questions.answer(&self.ask, &found, quota, deadline, Some(deltas), &mut told.calls);
+        let (answer, was_told) = tokio::join!(Box::pin(answering), pass_on(pieces, events));
+        let (was_told, answer) = (was_told?, answer?);
+        if !was_told {
+            events.send("delta", &Delta { text: &answer.answer }).await?;
+        }
+        Ok(answer)
+    }
+}
+
+/// Sends what is said until it ends; whether anything was. Dropping the receiver is what ends the call of the model.
+async fn pass_on(mut pieces: mpsc::Receiver<String>, events: &Events) -> Result<bool, Gone> {
+    let mut was_told = false;
+    loop {
+        let piece = tokio::select! {
+            () = events.closed() => return Err(Gone),
+            piece = pieces.recv() => piece,
+        };
+        let Some(text) = piece else { return Ok(was_told) };
+        events.send("delta", &Delta { text: &text }).await?;
+        was_told = true;
+    }
+}
