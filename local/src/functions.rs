@@ -1,5 +1,8 @@
 //! Every function of the product. One that is missing here does not run here.
 
+use std::collections::BTreeSet;
+
+use serde_json::Value;
 use shared::function::Function;
 
 /// The functions, by name.
@@ -30,4 +33,17 @@ pub const ALL: &[Function] = &[
 #[must_use]
 pub fn find(name: &str) -> Option<Function> {
     ALL.iter().find(|function| function.name == name).copied()
+}
+
+/// The routes that a function has in its code, as `GET /health`.
+#[must_use]
+pub fn routes(function: &Function) -> BTreeSet<String> {
+    let document = function.openapi.map(|openapi| serde_json::to_value(openapi()).unwrap_or_default());
+    let paths = document.as_ref().and_then(|document| document["paths"].as_object()).into_iter().flatten();
+    paths.flat_map(|(path, item)| methods(item).map(move |method| format!("{method} {path}"))).collect()
+}
+
+fn methods(item: &Value) -> impl Iterator<Item = String> {
+    let all = ["get", "post", "put", "patch", "delete"].into_iter();
+    all.filter(move |method| item.get(*method).is_some()).map(str::to_uppercase)
 }

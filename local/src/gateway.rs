@@ -1,4 +1,5 @@
-//! API Gateway's part: HTTP on a loopback port, turned into events by the template's routes, within its limits.
+//! API Gateway's part, and that of Function URLs: HTTP on a loopback port, turned into events by the template's routes,
+//! within their limits.
 
 mod answer;
 mod event;
@@ -52,6 +53,10 @@ async fn handle(
     if event.to_string().len() > LARGEST_PAYLOAD_BYTES {
         return refusal(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
     }
+    if route.lambda.streams() {
+        // A Function URL waits as long as the function may run.
+        return route.lambda.stream(event).await.unwrap_or_else(|error| failed(&route.lambda, &error));
+    }
     answer(&route.lambda, event).await
 }
 
@@ -66,19 +71,21 @@ async fn answer(lambda: &Lambda, event: serde_json::Value) -> Response<Body> {
             tracing::error!(function = lambda.name(), "the answer is larger than Lambda's 6 MB");
             refusal(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
         }
-        Ok(Err(error)) => {
-            let at = lambda.name();
-            match error {
-                Failure::Start(..) => tracing::error!(function = at, %error, "the function does not start"),
-                _ => tracing::error!(function = at, %error, "the function failed"),
-            }
-            refusal(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
-        }
+        Ok(Err(error)) => failed(lambda, &error),
         Err(_) => {
             tracing::error!(function = lambda.name(), "no answer within the gateway's 30 s");
             refusal(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
         }
     }
+}
+
+fn failed(lambda: &Lambda, error: &Failure) -> Response<Body> {
+    let at = lambda.name();
+    match error {
+        Failure::Start(..) => tracing::error!(function = at, %error, "the function does not start"),
+        _ => tracing::error!(function = at, %error, "the function failed"),
+    }
+    refusal(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
 }
 
 /// What API Gateway answers by itself.

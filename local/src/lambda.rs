@@ -5,7 +5,9 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use lambda_http::{Adapter, request::LambdaRequest};
+use axum::{body::Body, http::Response};
+use futures::StreamExt;
+use lambda_http::{Adapter, StreamAdapter, request::LambdaRequest};
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::Value;
 use shared::{
@@ -62,6 +64,34 @@ impl Lambda {
         started.map_err(|error| Failure::Start(self.name(), logging::chain(error.as_ref())))
     }
 
+    /// Whether its answers are told while they are made.
+    #[must_use]
+    pub fn streams(&self) -> bool {
+        self.function.streams
+    }
+
+    /// Handles one event with an answer that is told while it is made. At the timeout it ends, wherever it is.
+    ///
+    /// # Errors
+    /// As [`Lambda::invoke`], before the answer begins.
+    pub async fn stream(&self, event: Value) -> Result<Response<Body>, Failure> {
+        let Handler::Http(router) = self.start().await?.clone() else {
+            return Err(Failure::Event(self.name(), "it takes no requests".to_owned()));
+        };
+        let ends = tokio::time::Instant::now() + self.timeout;
+        let deadline = SystemTime::now() + self.timeout;
+        let mut task = JoinSet::new();
+        task.spawn(async move { streamed(router, &event, deadline).await });
+        let response = match tokio::time::timeout_at(ends, task.join_next()).await {
+            Err(_) => return Err(Failure::Timeout(self.name(), self.timeout)),
+            Ok(Some(Ok(answer))) => answer.map_err(|error| Failure::Event(self.name(), error))?,
+            Ok(Some(Err(error))) => return Err(Failure::Event(self.name(), error.to_string())),
+            Ok(None) => return Err(Failure::Event(self.name(), "it never ran".to_owned())),
+        };
+        let end = Box::pin(tokio::time::sleep_until(ends));
+        Ok(response.map(|body| Body::from_stream(body.into_data_stream().take_until(end))))
+    }
+
     /// Handles one event and returns the answer, as the Runtime API would get it.
     ///
     /// # Errors
@@ -88,16 +118,33 @@ impl Lambda {
 
 /// Runs the function's own lambda_http service.
 async fn http(router: axum::Router, event: &Value, deadline: SystemTime) -> Result<Value, String> {
+    // The adapter is not Sync, so it must be gone before the answer is waited for.
+    let answering = Adapter::from(router).call(invocation(event, deadline)?);
+    let Ok(answer) = answering.await;
+    serde_json::to_value(answer).map_err(|error| error.to_string())
+}
+
+/// The same, with the answer as the Runtime API would get it bit by bit: first status and headers, then the body.
+async fn streamed(router: axum::Router, event: &Value, deadline: SystemTime) -> Result<Response<Body>, String> {
+    let answering = StreamAdapter::from(router).call(invocation(event, deadline)?);
+    let Ok(answer) = answering.await;
+    let prelude = answer.metadata_prelude;
+    let mut response = Response::new(Body::from_stream(answer.stream));
+    *response.status_mut() = prelude.status_code;
+    *response.headers_mut() = prelude.headers;
+    // Lambda says itself how long the body is.
+    response.headers_mut().remove(axum::http::header::CONTENT_LENGTH);
+    Ok(response)
+}
+
+fn invocation(event: &Value, deadline: SystemTime) -> Result<LambdaEvent<LambdaRequest>, String> {
     // From text: the type tells its forms apart by the raw JSON.
     let request: LambdaRequest = serde_json::from_str(&event.to_string()).map_err(|error| error.to_string())?;
     let mut context = Context::default();
     context.request_id = Uuid::new_v4().to_string();
     let deadline_ms = deadline.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     context.deadline = u64::try_from(deadline_ms).unwrap_or(u64::MAX);
-    // The adapter is not Sync, so it must be gone before the answer is waited for.
-    let answering = Adapter::from(router).call(LambdaEvent::new(request, context));
-    let Ok(answer) = answering.await;
-    serde_json::to_value(answer).map_err(|error| error.to_string())
+    Ok(LambdaEvent::new(request, context))
 }
 
 impl fmt::Debug for Lambda {

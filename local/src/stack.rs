@@ -100,6 +100,13 @@ impl Stack {
             for key in &block.routes {
                 routes.insert(key, Arc::clone(&lambda))?;
             }
+            if block.url.is_some() {
+                // It takes every method: preflights are its own, too.
+                for route in functions::routes(&function) {
+                    let path = route.split_once(' ').map_or("", |(_, path)| path);
+                    routes.insert(&format!("ANY {path}"), Arc::clone(&lambda))?;
+                }
+            }
             for event in &block.queues {
                 let poller = Poller {
                     client: aws_sdk_sqs::Client::new(&config),

@@ -11,7 +11,7 @@ use std::{fs, path::Path};
 use anyhow::{Context, Result, anyhow};
 use serde_json::{Map, Value};
 
-pub use block::{Block, QueueEvent, ScheduleEvent};
+pub use block::{Block, FunctionUrl, QueueEvent, ScheduleEvent};
 pub use resolve::{Reference, Scope};
 pub use schedule::Schedule;
 

@@ -3,6 +3,7 @@
 
 mod script;
 mod shape;
+mod stream;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -20,11 +21,12 @@ use axum::{
 use serde_json::{Value, json};
 use tokio::{
     net::TcpListener,
-    sync::{Notify, watch},
+    sync::{Notify, Semaphore, watch},
     task::JoinSet,
 };
 
 pub use script::Reply;
+pub use stream::Step;
 
 use shape::Shape;
 
@@ -42,6 +44,8 @@ struct Shared {
     /// Whether requests wait for [`FakeModels::release`].
     holds: watch::Sender<bool>,
     arrived: Notify,
+    /// One permit a [`FakeModels::go_on`].
+    goes_on: Semaphore,
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +56,8 @@ struct Inner {
     requests: Vec<Request>,
     /// How many wait.
     held: usize,
+    /// Replies that came bit by bit, whose end nobody waited for.
+    abandoned: usize,
 }
 
 /// What the server was asked.
@@ -73,8 +79,12 @@ impl FakeModels {
     pub async fn start() -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("a port for a fake model server")?;
         let address = listener.local_addr()?;
-        let shared =
-            Arc::new(Shared { inner: Mutex::default(), holds: watch::Sender::new(false), arrived: Notify::new() });
+        let shared = Arc::new(Shared {
+            inner: Mutex::default(),
+            holds: watch::Sender::new(false),
+            arrived: Notify::new(),
+            goes_on: Semaphore::new(0),
+        });
         let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
         let mut serving = JoinSet::new();
         serving.spawn(async move {
@@ -104,6 +114,27 @@ impl FakeModels {
     /// Puts a reply that calls a tool.
     pub fn reply_tool(&self, name: &str, arguments: Value) {
         self.reply(Reply::Tool { name: name.to_owned(), arguments: arguments.to_string() });
+    }
+
+    /// Puts a reply that comes bit by bit.
+    pub fn reply_steps(&self, steps: impl Into<Vec<Step>>) {
+        self.reply(Reply::Steps(steps.into()));
+    }
+
+    /// Lets one [`Step::Wait`] go on, also one to come.
+    pub fn go_on(&self) {
+        self.shared.goes_on.add_permits(1);
+    }
+
+    /// Waits until a client went away before the end of a reply that came bit by bit.
+    pub async fn is_abandoned(&self) {
+        loop {
+            let arrived = self.shared.arrived.notified();
+            if self.inner().abandoned > 0 {
+                return;
+            }
+            arrived.await;
+        }
     }
 
     /// Puts a refusal with this status, as the provider words it.
@@ -202,6 +233,7 @@ async fn answer(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap,
     let body: Value = serde_json::from_slice(&body).unwrap_or_else(|error| json!({ "unreadable": error.to_string() }));
     let path = uri.path_and_query().map_or_else(String::new, ToString::to_string);
     let shape = Shape::of(&path);
+    let comes_bit_by_bit = stream::is_wanted(&path, &body);
     let (reply, dimensions) = {
         let mut inner = shared.inner();
         inner.requests.push(Request { path, headers, body: body.clone() });
@@ -213,6 +245,9 @@ async fn answer(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap,
     match reply {
         None => Json(shape.vectors(&body, dimensions)).into_response(),
         Some(Reply::Hang) => std::future::pending().await,
-        Some(reply) => reply.response(shape, &body),
+        Some(reply) => match stream::steps(&reply).filter(|_| comes_bit_by_bit) {
+            Some(steps) => stream::response(&shared, shape, &reply, steps, &body),
+            None => reply.response(shape, &body),
+        },
     }
 }

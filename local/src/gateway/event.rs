@@ -21,9 +21,11 @@ pub(super) fn of(head: &Parts, body: &[u8], client: SocketAddr, route: &Found) -
     let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
     let user_agent = text(&head.headers, &header::USER_AGENT);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    // A Function URL has no routes.
+    let key = if route.lambda.streams() { "$default" } else { &route.key };
     let mut event = json!({
         "version": "2.0",
-        "routeKey": route.key,
+        "routeKey": key,
         "rawPath": path,
         "rawQueryString": query,
         "headers": headers(head, client),
@@ -40,7 +42,7 @@ pub(super) fn of(head: &Parts, body: &[u8], client: SocketAddr, route: &Found) -
                 "userAgent": user_agent,
             },
             "requestId": Uuid::new_v4(),
-            "routeKey": route.key,
+            "routeKey": key,
             "stage": "$default",
             "time": Utc::now().format("%d/%b/%Y:%H:%M:%S %z").to_string(),
             "timeEpoch": u64::try_from(now).unwrap_or_default(),

@@ -20,8 +20,17 @@ pub struct Block {
     pub routes: Vec<String>,
     /// The queues that it takes messages from.
     pub queues: Vec<QueueEvent>,
+    /// The URL of its own, where it has one.
+    pub url: Option<FunctionUrl>,
     /// When it runs by itself.
     pub schedules: Vec<ScheduleEvent>,
+}
+
+/// A function's own URL, which everybody may call, at every path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FunctionUrl {
+    /// Whether an answer is told while it is made.
+    pub streams: bool,
 }
 
 /// A schedule as an event source.
@@ -46,6 +55,15 @@ pub struct QueueEvent {
     pub concurrency: Option<Value>,
 }
 
+impl FunctionUrl {
+    fn read(config: &Value) -> Result<Self> {
+        if config["AuthType"] != "NONE" {
+            bail!("the local stack signs nobody in at a URL of AuthType {}", config["AuthType"]);
+        }
+        Ok(Self { streams: config["InvokeMode"] == "RESPONSE_STREAM" })
+    }
+}
+
 impl Block {
     pub(super) fn read(resource: &Value, globals: &Value) -> Result<Self> {
         let properties = &resource["Properties"];
@@ -63,6 +81,7 @@ impl Block {
             variables,
             routes: Vec::new(),
             queues: Vec::new(),
+            url: properties.get("FunctionUrlConfig").map(FunctionUrl::read).transpose()?,
             schedules: Vec::new(),
         };
         for (id, event) in properties["Events"].as_object().into_iter().flatten() {

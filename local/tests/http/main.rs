@@ -43,6 +43,8 @@ mod privacy;
 #[cfg(test)]
 mod query;
 #[cfg(test)]
+mod query_stream;
+#[cfg(test)]
 mod quota;
 #[cfg(test)]
 mod rate_limits;

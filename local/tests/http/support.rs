@@ -9,6 +9,7 @@ mod documents;
 mod hold;
 mod pooler;
 mod proxy;
+mod sse;
 mod store;
 mod supabase;
 mod tenant;
@@ -29,6 +30,7 @@ pub(crate) use self::{
     call::Call,
     documents::{file, fixture, long_pdf, padded_pdf, pdf, place, small_pdf},
     proxy::Proxy,
+    sse::{Event, Stream},
     store::Store,
     supabase::{Key, Supabase},
     tenant::{PASSWORD, Tenant, new_address},

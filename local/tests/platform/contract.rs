@@ -27,19 +27,6 @@ fn names<'n>(names: impl IntoIterator<Item = &'n str>) -> BTreeSet<String> {
     names.into_iter().map(str::to_owned).collect()
 }
 
-/// The routes that a function has in its code, as `GET /health`.
-fn routes(function: &Function) -> BTreeSet<String> {
-    let Some(openapi) = function.openapi else { return BTreeSet::new() };
-    let document = serde_json::to_value(openapi()).unwrap();
-    let paths = document["paths"].as_object().unwrap();
-    let routes = paths.iter().flat_map(|(path, item)| {
-        let methods =
-            ["get", "post", "put", "patch", "delete"].into_iter().filter(|method| item.get(*method).is_some());
-        methods.map(move |method| format!("{} {path}", method.to_uppercase()))
-    });
-    routes.collect()
-}
-
 #[test]
 fn every_function_has_its_folder_its_block_and_its_event() {
     let folders: BTreeSet<_> = fs::read_dir(root().join("functions"))
@@ -65,24 +52,30 @@ fn the_template_routes_what_the_code_answers() {
         let expected = match function.name {
             // Knows the paths of the others; the gateway knows it by no path.
             "default" => names(["$default"]),
-            _ => routes(function),
+            // Reached by a URL of its own.
+            _ if blocks[function.name].url.is_some() => BTreeSet::new(),
+            _ => functions::routes(function),
         };
-        assert_eq!(names(blocks[function.name].routes.iter().map(String::as_str)), expected, "{}", function.name);
+        let block = &blocks[function.name];
+        assert_eq!(names(block.routes.iter().map(String::as_str)), expected, "{}", function.name);
+        assert_eq!(block.url.is_some_and(|url| url.streams), function.streams, "{}", function.name);
     }
 }
 
 #[test]
 fn the_gateway_finds_each_route_at_its_function() {
     let mut gateway = Routes::default();
-    for block in blocks().into_values() {
+    let blocks = blocks();
+    for block in blocks.values() {
         let function = functions::find(&block.name).unwrap();
         let lambda = Arc::new(Lambda::new(function, Duration::from_secs(1), SettingsMap::new()));
         for route in &block.routes {
             gateway.insert(route, Arc::clone(&lambda)).unwrap();
         }
     }
-    for function in functions::ALL.iter().filter(|function| function.name != "default") {
-        for route in routes(function) {
+    let is_routed = |function: &&Function| function.name != "default" && blocks[function.name].url.is_none();
+    for function in functions::ALL.iter().filter(is_routed) {
+        for route in functions::routes(function) {
             let (method, path) = route.split_once(' ').unwrap();
             let found = gateway.find(method, &path.replace(['{', '}'], "")).unwrap();
             assert_eq!((found.lambda.name(), &found.key), (function.name, &route));
@@ -97,6 +90,7 @@ fn every_event_of_a_route_is_of_its_own_function() {
         let text = fs::read_to_string(root().join(format!("events/{name}.json"))).unwrap();
         let event: Value = serde_json::from_str(&text).unwrap();
         match event["routeKey"].as_str() {
+            Some(key) if block.url.is_some() => assert_eq!(key, "$default", "events/{name}.json"),
             Some(key) => {
                 assert!(block.routes.iter().any(|route| route == key), "events/{name}.json is for {key}");
                 assert_eq!(event["requestContext"]["routeKey"], key, "events/{name}.json");

@@ -108,7 +108,14 @@ struct Filter<'a> {
 
 impl<'a> Filter<'a> {
     fn new(boundary: &'a str, passages: usize) -> Self {
-        Self { boundary, passages, place: Place::Beginning, pending: String::new(), space: String::new(), has_shown: false }
+        Self {
+            boundary,
+            passages,
+            place: Place::Beginning,
+            pending: String::new(),
+            space: String::new(),
+            has_shown: false,
+        }
     }
 
     fn push(&mut self, piece: &str) -> String {

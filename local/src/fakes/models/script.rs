@@ -9,7 +9,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::shape::Shape;
+use super::{shape::Shape, stream::Step};
 
 /// What the server says to one call.
 #[derive(Debug, Clone)]
@@ -23,6 +23,8 @@ pub enum Reply {
         /// Its arguments, as the model wrote them.
         arguments: String,
     },
+    /// A text that comes bit by bit, where that is asked for; without an answer where it is not.
+    Steps(Vec<Step>),
     /// A text that broke off because it grew too long.
     Cut(String),
     /// The filter declined.

@@ -18,7 +18,7 @@ pub(super) enum Shape {
 impl Shape {
     pub(super) fn of(path: &str) -> Self {
         match path {
-            path if path.ends_with(":generateContent") => Self::Gemini,
+            path if path.contains("enerateContent") => Self::Gemini,
             path if path.ends_with(":batchEmbedContents") => Self::GeminiEmbeddings,
             path if path.ends_with("/v1/messages") => Self::Anthropic,
             path if path.ends_with("/embeddings") => Self::OpenAiEmbeddings,

@@ -8,7 +8,7 @@ use std::{
 use reqwest::{Body, RequestBuilder};
 use serde_json::Value;
 
-use super::Answer;
+use super::{Answer, Stream};
 
 /// A request. Awaited, it is sent.
 pub(crate) struct Call(RequestBuilder);
@@ -21,6 +21,11 @@ impl Call {
     /// With a token, or that of a tenant's owner.
     pub(crate) fn by(self, token: impl AsRef<str>) -> Self {
         Self(self.0.bearer_auth(token.as_ref()))
+    }
+
+    /// Sends it, for an answer that is told while it is made.
+    pub(crate) async fn stream(self) -> Result<Stream, Answer> {
+        Stream::begin(self.0.send().await.unwrap()).await
     }
 
     pub(crate) fn header(self, name: &str, value: impl AsRef<str>) -> Self {

@@ -1,0 +1,419 @@
+//! POST /api/v1/query/stream: what is told while a model speaks, and what becomes of it when something breaks.
+
+use std::time::{Duration, Instant};
+
+use local::fakes::models::{FakeModels, Reply, Step};
+use serde_json::{Value, json};
+
+use super::support::{Answer, App, Event, SOON, Stream, Tenant, small_pdf, wait_until};
+
+const STREAM: &str = "/api/v1/query/stream";
+const QUESTION: &str = "How long does the delivery take?";
+const TEXT: &str = "The delivery takes three days. The warranty lasts two years.";
+const SHAPES: [(&str, &str); 3] = [("groq", "GROQ"), ("gemini", "GEMINI"), ("anthropic", "ANTHROPIC")];
+
+/// A product whose models are the servers given, with a tenant that has one document.
+struct Scene {
+    app: App,
+    tenant: Tenant,
+}
+
+impl Scene {
+    async fn new(settings: &[(&str, &str)]) -> Self {
+        let app = App::with(settings).await;
+        let tenant = app.sign_up("Comptoir Baobab").await;
+        app.learn(&tenant, "guide.pdf", small_pdf(TEXT)).await;
+        Self { app, tenant }
+    }
+
+    async fn of(name: &str, prefix: &str, server: &FakeModels) -> Self {
+        let [key, models, url] = ["API_KEY", "MODELS", "BASE_URL"].map(|setting| format!("{prefix}_{setting}"));
+        let base_url = server.base_url();
+        Self::new(&[("LLM_PROVIDER", name), (&key, "test-key"), (&models, "small-model"), (&url, &base_url)]).await
+    }
+
+    /// Two providers, one model each.
+    async fn of_two(first: &FakeModels, second: &FakeModels) -> Self {
+        Self::new(&[
+            ("LLM_PROVIDER", "anthropic"),
+            ("LLM_FALLBACKS", "groq"),
+            ("ANTHROPIC_API_KEY", "a"),
+            ("ANTHROPIC_MODELS", "first"),
+            ("ANTHROPIC_BASE_URL", &first.base_url()),
+            ("GROQ_API_KEY", "b"),
+            ("GROQ_MODELS", "second"),
+            ("GROQ_BASE_URL", &second.base_url()),
+        ])
+        .await
+    }
+
+    async fn ask(&self) -> Stream {
+        ask(&self.app, &self.tenant, &json!({ "question": QUESTION })).await.unwrap()
+    }
+
+    /// The text that was told, and the last event.
+    async fn told(&self) -> (String, Event) {
+        let mut stream = self.ask().await;
+        stream.expect("citations").await;
+        stream.rest().await
+    }
+
+    async fn used(&self) -> Value {
+        used(&self.app, &self.tenant).await
+    }
+
+    /// The calls of models that are in the ledger, with their tokens.
+    async fn calls(&self, status: &str) -> i64 {
+        let query = format!("select count(*) from llm_calls where status = '{status}' and purpose = 'query'");
+        self.app.number(&query).await
+    }
+}
+
+async fn ask(app: &App, tenant: &Tenant, body: &Value) -> Result<Stream, Answer> {
+    app.post(STREAM).by(tenant).json(body).stream().await
+}
+
+async fn used(app: &App, tenant: &Tenant) -> Value {
+    app.get("/api/v1/quota/status").by(tenant).await.data(200)["free_quota_used"].clone()
+}
+
+fn say(text: &str) -> Step {
+    Step::Say(text.to_owned())
+}
+
+#[tokio::test]
+async fn the_first_piece_arrives_before_the_model_has_said_the_last() {
+    for (name, prefix) in SHAPES {
+        let server = FakeModels::start().await.unwrap();
+        let scene = Scene::of(name, prefix, &server).await;
+        server.reply_steps([say("It takes "), say("three "), Step::Wait, say("days [1]."), Step::Wait, say(" Yes.")]);
+
+        let mut stream = scene.ask().await;
+
+        let citations = stream.expect("citations").await;
+        let passage = &citations["citations"][0];
+        assert_eq!(
+            (&passage["number"], &passage["filename"], &passage["page"]),
+            (&json!(1), &json!("guide.pdf"), &json!(1))
+        );
+        assert_eq!(passage["snippet"], TEXT);
+        assert_eq!(stream.expect("delta").await, json!({ "text": "It takes" }), "{name}");
+        assert_eq!(stream.expect("delta").await, json!({ "text": " three" }));
+        assert_eq!(scene.app.number("select count(*) from reservations where state = 'held'").await, 1);
+        server.go_on();
+        assert_eq!(stream.expect("delta").await, json!({ "text": " days [1]." }));
+        server.go_on();
+        assert_eq!(stream.expect("delta").await, json!({ "text": " Yes." }));
+        let done = stream.expect("done").await;
+        assert_eq!(stream.next().await, None);
+
+        assert_eq!(done["answer"], "It takes three days [1]. Yes.");
+        assert_eq!((&done["answered"], &done["model"]), (&json!(true), &json!("small-model")));
+        assert_eq!(done["usage"], json!({ "prompt_tokens": 120, "completion_tokens": 30 }), "{name}");
+        assert_eq!(done["citations"][0]["snippet"], "The delivery takes three days.");
+        assert_eq!(done["citations"][0]["number"], 1);
+        assert_eq!((done["quota"]["free_quota_used"].clone(), scene.used().await), (json!(1), json!(1)));
+        assert_eq!((scene.calls("ok").await, server.calls()), (1, 1));
+        assert_eq!(scene.app.number("select count(*) from reservations where state = 'spent'").await, 1);
+        let asked = &server.received()[0];
+        match name {
+            "gemini" => assert_eq!(asked.path, "/models/small-model:streamGenerateContent?alt=sse"),
+            _ => assert_eq!(asked.body["stream"], true),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_stops_the_model_and_pays_nothing() {
+    for (name, prefix) in SHAPES {
+        let server = FakeModels::start().await.unwrap();
+        let scene = Scene::of(name, prefix, &server).await;
+        server.reply_steps([say("It takes "), Step::Wait, say("three days [1].")]);
+        let mut stream = scene.ask().await;
+        stream.expect("citations").await;
+        stream.expect("delta").await;
+        assert_eq!(scene.used().await, 1);
+
+        drop(stream);
+
+        server.is_abandoned().await;
+        wait_until("the unit is back", SOON, async || (scene.used().await == 0).then_some(())).await;
+        assert_eq!((scene.calls("abandoned").await, server.calls()), (1, 1), "{name}: what was said costs");
+        // The next one is not kept from anything.
+        assert_eq!(scene.told().await.1.name, "done");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_before_the_first_word_pays_nothing_either() {
+    let groq = FakeModels::start().await.unwrap();
+    let scene = Scene::of("groq", "GROQ", &groq).await;
+    groq.hold();
+    let mut stream = scene.ask().await;
+    stream.expect("citations").await;
+    groq.is_met().await;
+    drop(stream);
+    wait_until("the unit is back", SOON, async || (scene.used().await == 0).then_some(())).await;
+    assert_eq!((scene.calls("abandoned").await, groq.calls()), (1, 1));
+    groq.release();
+}
+
+#[tokio::test]
+async fn what_breaks_in_the_middle_is_an_event_and_costs_nothing() {
+    for (name, prefix) in SHAPES {
+        let server = FakeModels::start().await.unwrap();
+        let scene = Scene::of(name, prefix, &server).await;
+        for broken in [Step::Fail(529), Step::Fail(400), Step::Cut, Step::Stop] {
+            let before = server.calls();
+            server.reply_steps([say("It takes three"), broken.clone()]);
+            let (text, end) = scene.told().await;
+            assert_eq!((text.as_str(), end.name.as_str()), ("It takes three", "error"), "{name}: {broken:?}");
+            assert_eq!(end.data["code"], "unavailable");
+            assert!(!end.data["request_id"].as_str().unwrap().is_empty() && end.data["message"].is_string());
+            assert_eq!(server.calls() - before, 1, "nobody else can go on with it");
+            assert_eq!(scene.used().await, 0);
+        }
+        assert_eq!(scene.calls("ok").await, 0);
+        assert_eq!(scene.app.number("select count(*) from llm_calls").await, 4);
+    }
+}
+
+#[tokio::test]
+async fn before_the_first_word_the_next_of_the_chain_answers() {
+    let (first, second) = (FakeModels::start().await.unwrap(), FakeModels::start().await.unwrap());
+    let scene = Scene::of_two(&first, &second).await;
+    let refused = |status| Reply::Refused { status, retry_after_s: None };
+    // The last three said what is not shown: that is no first word.
+    for failure in [
+        refused(401),
+        refused(404),
+        Reply::Steps(vec![Step::Fail(400)]),
+        Reply::Steps(vec![say("<think>Hm [9]"), Step::Fail(400)]),
+        Reply::Steps(vec![say("NOT_IN"), Step::Fail(400)]),
+    ] {
+        scene.app.sql("update user_settings set free_quota_used = 0").await;
+        let before = (first.calls(), second.calls());
+        first.reply(failure.clone());
+        let (text, end) = scene.told().await;
+        assert_eq!((text.as_str(), end.name.as_str()), ("The documents say so [1].", "done"), "{failure:?}");
+        assert_eq!(end.data["model"], "second");
+        assert_eq!((first.calls() - before.0, second.calls() - before.1), (1, 1));
+        assert_eq!(scene.used().await, 1);
+    }
+    // What passes is tried again with the same one.
+    for passing in [Reply::Refused { status: 529, retry_after_s: Some(0) }, Reply::NotJson, Reply::Empty] {
+        first.reply(passing);
+        assert_eq!(scene.told().await.1.data["model"], "first");
+    }
+}
+
+#[tokio::test]
+async fn without_any_model_that_answers_the_end_is_an_error_and_the_unit_is_back() {
+    for (name, prefix) in SHAPES {
+        let server = FakeModels::start().await.unwrap();
+        let scene = Scene::of(name, prefix, &server).await;
+        for (reply, code) in
+            [(Reply::Refused { status: 403, retry_after_s: None }, "unavailable"), (Reply::Blocked, "answer_blocked")]
+        {
+            server.reply(reply);
+            let (text, end) = scene.told().await;
+            assert_eq!((text.as_str(), end.name.as_str(), &end.data["code"]), ("", "error", &json!(code)), "{name}");
+            assert!(!end.data.to_string().contains("test-key"));
+            assert_eq!(scene.used().await, 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_falls_silent_is_given_up_in_time() {
+    let groq = FakeModels::start().await.unwrap();
+    let scene = Scene::new(&[
+        ("LLM_PROVIDER", "groq"),
+        ("LLM_CALL_TIMEOUT_S", "1"),
+        ("GROQ_API_KEY", "k"),
+        ("GROQ_MODELS", "only-model"),
+        ("GROQ_BASE_URL", &groq.base_url()),
+    ])
+    .await;
+    groq.reply_steps([say("It takes"), Step::Wait]);
+    let started = Instant::now();
+    assert_eq!(scene.told().await.1.name, "error");
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    groq.is_abandoned().await;
+    assert_eq!((scene.used().await, scene.calls("timeout").await), (json!(0), 1));
+}
+
+#[tokio::test]
+async fn markers_come_whole_or_not_at_all() {
+    for (name, prefix) in SHAPES {
+        let server = FakeModels::start().await.unwrap();
+        let scene = Scene::of(name, prefix, &server).await;
+        let pieces =
+            ["It takes three days [", "1", "][", "7]", ". [", "Really", "] [4", "2] two years 【", "1†x】", "."];
+        server.reply_steps(pieces.map(say));
+        let mut stream = scene.ask().await;
+        stream.expect("citations").await;
+        let mut text = String::new();
+        let done = loop {
+            let event = stream.next().await.unwrap();
+            if event.name == "done" {
+                break event.data;
+            }
+            let piece = event.data["text"].as_str().unwrap().to_owned();
+            assert_eq!(piece.matches('[').count(), piece.matches(']').count(), "{name}: {piece}");
+            text.push_str(&piece);
+        };
+        assert_eq!(text, "It takes three days [1]. [Really] two years [1].", "{name}");
+        assert_eq!(done["answer"], text);
+        assert_eq!(done["citations"].as_array().unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn what_is_told_keeps_the_numbers_of_the_first_event() {
+    let groq = FakeModels::start().await.unwrap();
+    let scene = Scene::of("groq", "GROQ", &groq).await;
+    scene.app.learn(&scene.tenant, "more.pdf", small_pdf("The delivery takes longer on islands.")).await;
+    groq.reply_text("On islands longer [2].");
+    let mut stream = scene.ask().await;
+    let given = stream.expect("citations").await["citations"].clone();
+    let (text, end) = stream.rest().await;
+    assert_eq!((text.as_str(), &end.data["answer"]), ("On islands longer [2].", &json!("On islands longer [2].")));
+    let cited = end.data["citations"].as_array().unwrap();
+    assert_eq!((cited.len(), &cited[0]["number"]), (1, &json!(2)));
+    assert_eq!((&cited[0]["document_id"], &given[1]["number"]), (&given[1]["document_id"], &json!(2)));
+}
+
+#[tokio::test]
+async fn what_the_documents_do_not_say_is_said_plainly() {
+    let groq = FakeModels::start().await.unwrap();
+    let scene = Scene::of("groq", "GROQ", &groq).await;
+    groq.reply_steps(["NOT_", "IN_DOCUMENTS", " [1]"].map(say));
+    let (text, end) = scene.told().await;
+    assert_eq!(text, "I could not find the answer in the documents. Could you be more specific?");
+    assert_eq!(
+        (&end.data["answered"], &end.data["citations"], &end.data["answer"]),
+        (&json!(false), &json!([]), &json!(text))
+    );
+    // What rests on nothing was told already; the end takes it back.
+    groq.reply_text("The capital of Mongolia is Ulaanbaatar [7].");
+    let (told, end) = scene.told().await;
+    assert_eq!(told, "The capital of Mongolia is Ulaanbaatar.");
+    assert_eq!((&end.data["answered"], &end.data["answer"]), (&json!(false), &json!(text)));
+    assert_eq!(scene.used().await, 2);
+}
+
+#[tokio::test]
+async fn without_a_model_the_answer_is_one_piece() {
+    let scene = Scene::new(&[]).await;
+    let mut stream = scene.ask().await;
+    stream.expect("citations").await;
+    let delta = stream.expect("delta").await;
+    let done = stream.expect("done").await;
+    assert_eq!((&done["answer"], &done["model"]), (&delta["text"], &json!("extractive-1")));
+    assert!(done["answer"].as_str().unwrap().contains("three days"));
+    assert_eq!(done["citations"][0]["number"], 1);
+    assert_eq!(scene.used().await, 1);
+}
+
+#[tokio::test]
+async fn a_question_is_judged_before_the_stream_begins() {
+    let scene = Scene::new(&[]).await;
+    let (app, tenant) = (&scene.app, &scene.tenant);
+    let refused = async |body: Value| ask(app, tenant, &body).await.err().expect("a refusal");
+    app.post(STREAM).json(&json!({ "question": QUESTION })).await.refused(401, "unauthorized");
+    refused(json!({})).await.names(&["question"]);
+    refused(json!({ "question": QUESTION, "top_k": 0 })).await.names(&["top_k"]);
+    let nobody_s = "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01";
+    refused(json!({ "question": QUESTION, "document_ids": [nobody_s] })).await.refused(404, "not_found");
+    refused(json!({ "question": QUESTION, "conversation_id": nobody_s })).await.refused(404, "not_found");
+    assert_eq!(scene.used().await, 0);
+    app.sql("update user_settings set free_quota_used = free_quota_limit").await;
+    let details = refused(json!({ "question": QUESTION })).await.refused(402, "quota_exceeded");
+    assert_eq!(details["state"], "blocked");
+}
+
+#[tokio::test]
+async fn what_fails_before_the_first_event_is_an_answer_like_any_other() {
+    let scene = Scene::new(&[]).await;
+    scene.app.sql("alter table document_chunks rename column embedding to lost").await;
+    let answer = ask(&scene.app, &scene.tenant, &json!({ "question": QUESTION })).await.err().expect("a refusal");
+    assert!(!answer.text.contains("document_chunks"), "{}", answer.text);
+    answer.refused(500, "internal_error");
+    scene.app.sql("alter table document_chunks rename column lost to embedding").await;
+    assert_eq!(scene.used().await, 0);
+}
+
+#[tokio::test]
+async fn documents_of_another_tenant_are_neither_told_nor_given_to_the_model() {
+    let groq = FakeModels::start().await.unwrap();
+    let scene = Scene::of("groq", "GROQ", &groq).await;
+    let other = scene.app.sign_up("Autre Maison").await;
+    let foreign = scene.app.learn(&other, "secret.pdf", small_pdf("The delivery takes a hundred years.")).await;
+    let body = json!({ "question": QUESTION, "document_ids": [foreign] });
+    ask(&scene.app, &scene.tenant, &body).await.err().expect("a refusal").refused(404, "not_found");
+    let mut stream = scene.ask().await;
+    let citations = stream.expect("citations").await;
+    assert_eq!(citations["citations"].as_array().unwrap().len(), 1);
+    assert!(!citations.to_string().contains("secret.pdf"));
+    stream.rest().await;
+    assert!(!groq.requests()[0].to_string().contains("hundred years"));
+    assert_eq!((scene.used().await, used(&scene.app, &other).await), (json!(1), json!(0)));
+}
+
+#[tokio::test]
+async fn what_a_support_user_is_shown_is_told_also_when_no_answer_came() {
+    let groq = FakeModels::start().await.unwrap();
+    let scene = Scene::of("groq", "GROQ", &groq).await;
+    let support = scene.app.sign_up_support(&scene.tenant).await;
+    let queried = "select count(*) from audit_log where action = 'documents.queried' and details->'documents' <> '[]'";
+    for (place, reply) in
+        [Reply::Text("Three days [1].".to_owned()), Reply::Steps(vec![say("Three"), Step::Cut])].into_iter().enumerate()
+    {
+        groq.reply(reply);
+        let call = scene.app.post(STREAM).by(&support).header("x-customer-id", scene.tenant.customer_id.to_string());
+        let mut stream = call.json(&json!({ "question": QUESTION })).stream().await.unwrap();
+        stream.expect("citations").await;
+        stream.rest().await;
+        assert_eq!(scene.app.number(queried).await, i64::try_from(place).unwrap() + 1);
+    }
+}
+
+#[tokio::test]
+async fn a_browser_may_ask_from_the_origins_that_are_allowed() {
+    let app = App::with(&[("CORS_ORIGINS", "https://app.example.com")]).await;
+    let preflight = app.call(reqwest::Method::OPTIONS, STREAM).header("origin", "https://app.example.com");
+    let answer = preflight.header("access-control-request-method", "POST").await;
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, "https://app.example.com"));
+}
+
+/// Prints how long after a model's word the client has it: `cargo test -p local --release --test http -- --ignored
+/// --nocapture how_soon_a_word_is_there`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn how_soon_a_word_is_there() {
+    const ROUNDS: usize = 200;
+    let groq = FakeModels::start().await.unwrap();
+    let scene = Scene::of("groq", "GROQ", &groq).await;
+    scene.app.sql("update user_settings set free_quota_limit = 1000").await;
+    let mut took = Vec::new();
+    for _ in 0..ROUNDS {
+        // It is about to say its first word, and says it when told: the clock runs from there.
+        groq.reply_steps([Step::Wait, say("Three"), say(" days [1].")]);
+        let calls = groq.calls();
+        let mut stream = scene.ask().await;
+        stream.expect("citations").await;
+        wait_until("the model is asked", SOON, async || (groq.calls() > calls).then_some(())).await;
+        let spoken = Instant::now();
+        groq.go_on();
+        stream.expect("delta").await;
+        took.push(spoken.elapsed());
+        assert_eq!(stream.rest().await.1.name, "done");
+    }
+    took.sort_unstable();
+    let (p50, p99, most) = (took[ROUNDS / 2], took[ROUNDS * 99 / 100], took[ROUNDS - 1]);
+    println!(
+        "first word of the model to first delta at the client, {ROUNDS} rounds: p50 {p50:?}, p99 {p99:?}, max {most:?}"
+    );
+    assert!(most < Duration::from_millis(300), "{most:?}");
+}
