@@ -148,7 +148,7 @@ mod tests {
             });
             let text = text(response.await.unwrap()).await;
             let (_, error) = text.split_once("event: error\ndata: ").unwrap();
-            assert!(error.contains(r#""code":"internal_error""#) && error.contains("r-1"), "{error}");
+            assert!(error.contains(r#""code":"internal""#) && error.contains("r-1"), "{error}");
         }
     }
 

@@ -88,6 +88,8 @@ pub(super) fn response(
                 Some(Act::Send(frame)) => Ok(frame),
                 Some(Act::Cut) => {
                     open.is_done = true;
+                    // What was said before goes out while this waits.
+                    tokio::task::yield_now().await;
                     Err(io::Error::other("cut, as the script says"))
                 }
                 None => {

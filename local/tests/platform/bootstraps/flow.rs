@@ -232,6 +232,18 @@ async fn every_function_answers_its_event() {
     assert!(answer["citations"][0]["page"].as_i64().unwrap() >= 1, "{answer}");
     assert_eq!(answer["quota"]["free_quota_used"], 1, "{answer}");
 
+    let told = deployed.run("query-stream", customer).await;
+    assert_eq!(
+        (&told["statusCode"], &told["headers"]["content-type"]),
+        (&200.into(), &"text/event-stream; charset=utf-8".into())
+    );
+    let events = text(&told["body"]);
+    let names: Vec<_> = events.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
+    assert_eq!(names, ["citations", "delta", "done"], "{events}");
+    let done = events.lines().rev().find_map(|line| line.strip_prefix("data: ")).unwrap();
+    let done: Value = serde_json::from_str(done).unwrap();
+    assert_eq!((&done["answer"], &done["quota"]["free_quota_used"]), (&answer["answer"], &2.into()), "{done}");
+
     let company = data(&deployed.run("customer", customer).await, 200);
     assert_eq!(company["id"].as_str(), customer, "{company}");
     let secret = Uuid::new_v4().simple().to_string();
@@ -251,7 +263,7 @@ async fn every_function_answers_its_event() {
     assert_eq!(mode["mode"], "live", "{mode}");
 
     let usage = data(&deployed.run("billing", customer).await, 200);
-    assert_eq!(usage["requests"]["used"], 2, "{usage}");
+    assert_eq!(usage["requests"]["used"], 3, "{usage}");
     deployed.sign_for_stripe();
     let received = body(&deployed.run("stripe-webhook", None).await, 200);
     assert!(received.is_object(), "{received}");
@@ -277,7 +289,7 @@ async fn every_function_answers_its_event() {
         .fetch_one(&mut admin)
         .await
         .unwrap();
-    assert_eq!(spent, 2);
+    assert_eq!(spent, 3);
 }
 
 /// Puts a file as the client is told to. The stand-in for S3 looks neither at the signature nor at the length.
