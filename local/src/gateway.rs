@@ -13,6 +13,7 @@ use axum::{
     body::{Body, to_bytes},
     extract::{ConnectInfo, Request, State},
     http::{HeaderValue, Response, StatusCode, header},
+    serve::ListenerExt,
 };
 use tokio::net::TcpListener;
 
@@ -34,6 +35,12 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub async fn serve(listener: TcpListener, routes: Routes) -> Result<()> {
     let gateway = Router::new().fallback(handle).with_state(Arc::new(routes));
     let service = gateway.into_make_service_with_connect_info::<SocketAddr>();
+    // Small pieces of a stream must not wait for each other's acknowledgement.
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::warn!(%error, "a connection delays small pieces");
+        }
+    });
     axum::serve(listener, service).await.context("the gateway ended")
 }
 

@@ -17,6 +17,7 @@ use axum::{
     extract::State,
     http::{HeaderMap, Uri},
     response::{IntoResponse, Response},
+    serve::ListenerExt,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -84,6 +85,12 @@ impl FakeModels {
             holds: watch::Sender::new(false),
             arrived: Notify::new(),
             goes_on: Semaphore::new(0),
+        });
+        // A provider's words do not wait for each other's acknowledgement.
+        let listener = listener.tap_io(|connection| {
+            if let Err(error) = connection.set_nodelay(true) {
+                tracing::warn!(%error, "a connection delays small pieces");
+            }
         });
         let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
         let mut serving = JoinSet::new();

@@ -22,12 +22,13 @@ const PUBLIC: [&str; 6] = [
 ];
 
 /// What a support user may do besides reading. This list only ever gets shorter, too.
-const FOR_SUPPORT: [&str; 5] = [
+const FOR_SUPPORT: [&str; 6] = [
     "POST /api/v1/conversations/{id}/release",
     "POST /api/v1/conversations/{id}/reply",
     "POST /api/v1/conversations/{id}/takeover",
     "POST /api/v1/messages/{id}/feedback",
     "POST /api/v1/query",
+    "POST /api/v1/query/stream",
 ];
 
 /// Whom an operation is for, as its `security` says.

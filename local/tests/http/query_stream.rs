@@ -387,8 +387,8 @@ async fn a_browser_may_ask_from_the_origins_that_are_allowed() {
     assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, "https://app.example.com"));
 }
 
-/// Prints how long after a model's word the client has it: `cargo test -p local --release --test http -- --ignored
-/// --nocapture how_soon_a_word_is_there`.
+/// Prints how long after a model's word the client has it: `cargo test -p local --test http -- --ignored --nocapture
+/// how_soon_a_word_is_there`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement"]
 async fn how_soon_a_word_is_there() {
