@@ -30,7 +30,7 @@ impl HttpFunction for Deps {
     }
 
     /// Knows every path, so that a wrong method is told apart from a wrong path. The methods it knows are served by
-    /// other functions and never come here.
+    /// other functions and never come here, but for those of a function with a URL of its own: that is not here, so 404.
     fn routes() -> OpenApiRouter<Self> {
         known().into_iter().fold(OpenApiRouter::new(), |router, (path, methods)| router.route(&path, methods))
     }

@@ -120,3 +120,19 @@ impl Block {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_url_streams_where_it_says_so_and_signs_nobody_in() {
+        let read = |config: Value| FunctionUrl::read(&config);
+        let streams = json!({ "AuthType": "NONE", "InvokeMode": "RESPONSE_STREAM" });
+        assert_eq!(read(streams).unwrap(), FunctionUrl { streams: true });
+        assert_eq!(read(json!({ "AuthType": "NONE" })).unwrap(), FunctionUrl { streams: false });
+        assert!(read(json!({ "AuthType": "AWS_IAM" })).is_err());
+    }
+}

@@ -317,6 +317,28 @@ async fn without_a_model_the_answer_is_one_piece() {
 }
 
 #[tokio::test]
+async fn where_no_model_answers_the_passages_are_quoted_in_one_piece() {
+    let groq = FakeModels::start().await.unwrap();
+    let base_url = groq.base_url();
+    let scene = Scene::new(&[
+        ("LLM_PROVIDER", "groq"),
+        ("LLM_FALLBACKS", "extractive"),
+        ("GROQ_API_KEY", "k"),
+        ("GROQ_MODELS", "only-model"),
+        ("GROQ_BASE_URL", &base_url),
+    ])
+    .await;
+    groq.fail(401);
+    let (text, end) = scene.told().await;
+    assert_eq!((&end.data["model"], &end.data["answer"]), (&json!("extractive-1"), &json!(text)));
+    // But not behind the beginning of another answer.
+    groq.reply_steps([say("It takes"), Step::Cut]);
+    let (text, end) = scene.told().await;
+    assert_eq!((text.as_str(), end.name.as_str()), ("It takes", "error"));
+    assert_eq!(scene.used().await, 1);
+}
+
+#[tokio::test]
 async fn a_question_is_judged_before_the_stream_begins() {
     let scene = Scene::new(&[]).await;
     let (app, tenant) = (&scene.app, &scene.tenant);

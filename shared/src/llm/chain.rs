@@ -303,6 +303,8 @@ impl Endpoint {
             listener.end().await
         });
         let ended = tokio::select! {
+            // Who went away during a pause between two calls has no use for the second.
+            biased;
             // Dropped, the call ends with its connection.
             gone = Listener::gone(&deltas) => Err(gone),
             ended = tokio::time::timeout(limit, call) => ended.unwrap_or(Err(Failure::TimedOut)),

@@ -425,4 +425,32 @@ mod tests {
             refused(400, json!({ "error": { "message": "sk-secret", "code": "sk secret", "type": "bad_one" } }));
         assert_eq!(failure.to_string(), "the provider refused the call with status 400 (bad_one)");
     }
+
+    #[tokio::test]
+    async fn events_are_read_whatever_the_line_ends_and_however_they_are_cut() {
+        let text = ": comment\n\ndata: {\"a\":\ndata: 1}\n\nevent: x\r\ndata:two é\r\n\r\nretry: 3\n\ndata: last";
+        for size in [1, 2, 7, text.len()] {
+            let chunks: Vec<_> =
+                text.as_bytes().chunks(size).map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec())).collect();
+            let body = reqwest::Body::wrap_stream(futures::stream::iter(chunks));
+            let response = Response::from(http::Response::new(body));
+            let mut events = Events { response, buffer: BytesMut::new(), left: BODY_BYTES };
+            for expected in [Some("{\"a\":\n1}"), Some("two é"), Some("last"), None] {
+                assert_eq!(events.next().await.unwrap().as_deref(), expected, "{size}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_failure_that_a_stream_tells_of_is_sorted_as_a_refusal_is() {
+        for (event, next) in [
+            (json!({ "type": "error", "error": { "type": "overloaded_error" } }), Next::Retry),
+            (json!([{ "error": { "code": 403, "status": "PERMISSION_DENIED" } }]), Next::Provider),
+            (json!({ "error": { "type": "invalid_request_error", "code": null } }), Next::Model),
+            (json!({ "error": { "message": "anything" } }), Next::Retry),
+        ] {
+            assert_eq!(told(&event).unwrap().next(), next, "{event}");
+        }
+        assert!(told(&json!({ "choices": [] })).is_none() && told(&json!({ "error": null })).is_none());
+    }
 }
