@@ -107,7 +107,8 @@ impl Db {
     {
         let timeout_ms = DEADLINE.as_millis();
         let begin = format!(
-            "begin; set local role lisa_tenant; set local statement_timeout = {timeout_ms}; \
+            // Searches are short, and estimated to be long: compiling them takes longer than they do.
+            "begin; set local role lisa_tenant; set local statement_timeout = {timeout_ms}; set local jit = off; \
              select set_config('app.customer_id', '{tenant}', true)"
         );
         transaction(&self.0, begin, Tenant(tenant), DEADLINE, work).await

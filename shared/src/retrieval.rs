@@ -1,24 +1,20 @@
-//! Retrieval: the passages of a tenant's documents that a question is about. Full text and vectors, fused by reciprocal
-//! rank, in one statement.
+//! Retrieval: the passages of a tenant's documents that a question is about. Full text and vectors find candidates in one
+//! statement; their order is made here.
+
+mod ranking;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{
-    db::TenantTx,
-    input,
-    text::{self, Language},
-};
+use self::ranking::Candidate;
+use crate::{db::TenantTx, input, text::Language};
 
 /// How many each of the two searches contributes.
 const CANDIDATES: i32 = 50;
-/// Of reciprocal rank fusion: how much the first places stand out. 60 is Cormack, Clarke and Büttcher's (SIGIR 2009).
-const RANK_CONSTANT: f64 = 60.0;
-/// What a place among the vectors counts, against 1 for the same place in full text. Measured by `cargo eval`
-/// (docs/BENCHMARKS.md).
-const VECTOR_WEIGHT: f64 = 0.5;
-
+/// How many chunks are compared by their whole vectors: those whose signs are most like the question's. A tenant that has
+/// no more is searched exactly.
+const RESCORED: i32 = 400;
 /// A question, 1 to 10,000 characters.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(try_from = "String")]
@@ -75,60 +71,67 @@ pub struct Search<'a> {
     pub most: i64,
 }
 
-/// Finds the passages, the best first.
+/// Finds the passages, the best first: those with the question's words and those whose vectors are near, ordered by
+/// [`ranking`].
 ///
 /// # Errors
 /// The database's.
 pub async fn search(tx: &mut TenantTx, search: &Search<'_>) -> sqlx::Result<Vec<Passage>> {
-    sqlx::query_as!(
-        Passage,
+    let rows = sqlx::query!(
         r#"
         with lexical as (
-            select chunk_id, row_number() over (order by rank desc, chunk_id) as place
-            from app.search_chunks($2, $3, $4, $5, $6)
-        ), nearest as (
-            -- Exact: every vector of the tenant is compared.
-            select chunk.id as chunk_id, chunk.embedding <=> $7::real[]::vector as distance
+            select chunk_id, rank from app.search_chunks($2, $3, $4, $5, $6)
+        ), candidate as (
+            -- By the signs alone, out of the index.
+            select chunk.id
             from document_chunks chunk
             join documents document on document.id = chunk.document_id
             where chunk.customer_id = $1 and document.customer_id = $1 and document.status = 'processed'
               and chunk.embedding_model = $4
               and ($5::uuid[] is null or chunk.document_id = any ($5))
+            order by chunk.embedding_bits <~> binary_quantize($7::real[]::vector)::bit(1536)
+            limit $8::integer
+        ), nearest as (
+            select chunk.id as chunk_id, chunk.embedding <=> $7::real[]::vector as distance
+            from candidate join document_chunks chunk on chunk.id = candidate.id and chunk.customer_id = $1
             order by distance
             limit $6::integer
         ), semantic as (
-            select chunk_id, row_number() over (order by distance, chunk_id) as place from nearest where distance < 1
-        ), fused as (
-            select chunk_id, sum(weight / ($8::float8 + place)) as score
-            from (
-                select chunk_id, place, 1::float8 as weight from lexical
-                union all
-                select chunk_id, place, $9::float8 from semantic
-            ) found
-            group by chunk_id
-            order by score desc, chunk_id
-            limit $10::bigint
+            -- Nothing is near a vector without a direction.
+            select chunk_id from nearest where distance < 1
         )
         select chunk.id as chunk_id, chunk.document_id, document.filename, chunk.page_start,
-            chunk.text_chunk as text, fused.score as "score!"
-        from fused
-        join document_chunks chunk on chunk.id = fused.chunk_id and chunk.customer_id = $1
+            chunk.text_chunk as text, lexical.rank as "rank?",
+            nullif(1 - (chunk.embedding <=> $7::real[]::vector), 'NaN') as "nearness?"
+        from lexical full join semantic using (chunk_id)
+        join document_chunks chunk on chunk.id = chunk_id and chunk.customer_id = $1
         join documents document on document.id = chunk.document_id
-        order by fused.score desc, chunk.id
+        order by chunk.id
         "#,
         tx.tenant(),
-        text::fold(search.question),
+        ranking::telling_words(search.question, search.language),
         search.language.as_str(),
         search.model,
         search.documents,
         CANDIDATES,
         search.embedding,
-        RANK_CONSTANT,
-        VECTOR_WEIGHT,
-        search.most
+        RESCORED
     )
     .fetch_all(tx)
-    .await
+    .await?;
+    let candidates = rows.into_iter().map(|row| Candidate {
+        rank: row.rank.map_or(0.0, f64::from),
+        nearness: row.nearness.unwrap_or(0.0),
+        passage: Passage {
+            chunk_id: row.chunk_id,
+            document_id: row.document_id,
+            filename: row.filename,
+            page_start: row.page_start,
+            text: row.text,
+            score: 0.0,
+        },
+    });
+    Ok(ranking::order(search.question, search.language, candidates.collect(), search.most))
 }
 
 /// Whether all these documents are the tenant's.

@@ -168,6 +168,7 @@ pub async fn finish(
             update documents
             set status = 'processed', pages_done = pages_total, sha256 = $3, language = $4, content = $5,
                 processed_at = now(),
+                chunks = (select count(*) from document_chunks where customer_id = $1 and document_id = $2),
                 metadata = metadata || jsonb_build_object('filename', filename, 'pages', pages_total, 'language', $4::text)
             where customer_id = $1 and id = $2 and status = 'pending'
         )

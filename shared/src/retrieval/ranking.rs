@@ -1,0 +1,202 @@
+//! The order of what was found. A word counts as much as it is rare, and so do the parts of words, which find its other
+//! forms; the vectors add what is said in other words.
+
+use super::Passage;
+use crate::{
+    embeddings::words,
+    text::{self, Language},
+};
+
+/// The length of the parts of words, in characters, marks of beginning and end included.
+const GRAM: u32 = 4;
+/// Of BM25: how fast repetition wears off, and how much length counts. The usual values.
+const SATURATION: f64 = 1.2;
+const LENGTH: f64 = 0.75;
+/// What the nearest vector counts, against 1 each for the best by words and by their parts. Measured by `cargo eval`
+/// (docs/BENCHMARKS.md).
+const VECTOR_WEIGHT: f64 = 0.5;
+
+/// A passage that was found, and why.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) passage: Passage,
+    /// By full text; 0 where it was found by its vector alone.
+    pub(super) rank: f64,
+    /// The cosine with the question's vector.
+    pub(super) nearness: f64,
+}
+
+/// The question as full text is asked: folded, and without words that say nothing about its subject, as long as there are
+/// others.
+pub(super) fn telling_words(question: &str, language: Language) -> String {
+    let folded = text::fold(question);
+    let telling: Vec<_> = split(&folded).filter(|word| words::weight(word, language) > 0.0).collect();
+    if telling.is_empty() { folded } else { telling.join(" ") }
+}
+
+/// The best candidates, the best first, each with its score.
+pub(super) fn order(question: &str, language: Language, candidates: Vec<Candidate>, most: i64) -> Vec<Passage> {
+    let ranks = shares(candidates.iter().map(|candidate| candidate.rank).collect());
+    let parts = shares(parts(question, language, &candidates));
+    let nearness = shares(candidates.iter().map(|candidate| candidate.nearness).collect());
+    let scores = ranks.into_iter().zip(parts).zip(nearness);
+    let mut passages: Vec<_> = candidates
+        .into_iter()
+        .zip(scores)
+        .map(|(candidate, ((rank, part), nearness))| Passage {
+            score: rank + part + VECTOR_WEIGHT * nearness,
+            ..candidate.passage
+        })
+        .collect();
+    // Among equals, always in the same order.
+    passages.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.chunk_id.cmp(&b.chunk_id)));
+    passages.truncate(usize::try_from(most).unwrap_or_default());
+    passages
+}
+
+/// Scores as parts of the highest one; what is below nothing counts as nothing.
+fn shares(scores: Vec<f64>) -> Vec<f64> {
+    let highest = scores.iter().copied().fold(0.0, f64::max);
+    let share = |score: f64| if highest > 0.0 { score.max(0.0) / highest } else { 0.0 };
+    scores.into_iter().map(share).collect()
+}
+
+/// BM25 of each candidate over the parts of the question's words. How rare a part is, is counted among the candidates:
+/// those are what it has to tell apart.
+fn parts(question: &str, language: Language, candidates: &[Candidate]) -> Vec<f64> {
+    let mut wanted = Vec::new();
+    for word in split(&text::fold(question)).filter(|word| words::weight(word, language) > 0.0) {
+        each_part(word, |part| wanted.push(part));
+    }
+    wanted.sort_unstable();
+    wanted.dedup();
+    if wanted.is_empty() {
+        return vec![0.0; candidates.len()];
+    }
+    let mut lengths = Vec::with_capacity(candidates.len());
+    let mut counts = Vec::with_capacity(candidates.len());
+    for candidate in candidates {
+        let (mut length, mut count) = (0.0, vec![0.0; wanted.len()]);
+        let mut note = |part| {
+            length += 1.0;
+            if let Ok(index) = wanted.binary_search(&part) {
+                count[index] += 1.0;
+            }
+        };
+        for word in split(&candidate.passage.text) {
+            // Most words are, and folding is dear.
+            if word.bytes().all(|byte| byte.is_ascii_lowercase()) {
+                each_part(word, &mut note);
+            } else {
+                split(&text::fold(word)).for_each(|word| each_part(word, &mut note));
+            }
+        }
+        lengths.push(length);
+        counts.push(count);
+    }
+    let total = candidates.len() as f64;
+    let mean = lengths.iter().sum::<f64>() / total;
+    let rarity: Vec<f64> = (0..wanted.len())
+        .map(|index| {
+            let holders = counts.iter().filter(|count| count[index] > 0.0).count() as f64;
+            (1.0 + (total - holders + 0.5) / (holders + 0.5)).ln()
+        })
+        .collect();
+    counts
+        .iter()
+        .zip(lengths)
+        .map(|(count, length)| {
+            let dampened = SATURATION * (1.0 - LENGTH + LENGTH * length / mean);
+            count.iter().zip(&rarity).map(|(count, rarity)| rarity * count / (count + dampened)).sum()
+        })
+        .collect()
+}
+
+fn split(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
+}
+
+/// Calls `take` with each part of a word, its characters packed into a number; with the whole word, where it is shorter.
+fn each_part(word: &str, mut take: impl FnMut(u128)) {
+    const BITS: u32 = 21;
+    const MASK: u128 = (1 << (BITS * GRAM)) - 1;
+    let mut part = 0;
+    let mut length = 0;
+    for c in std::iter::once('^').chain(word.chars()).chain(std::iter::once('$')) {
+        part = (part << BITS | u128::from(u32::from(c))) & MASK;
+        length += 1;
+        if length >= GRAM {
+            take(part);
+        }
+    }
+    if length < GRAM {
+        take(part);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn candidate(number: u128, text: &str, rank: f64, nearness: f64) -> Candidate {
+        let passage = Passage {
+            chunk_id: Uuid::from_u128(number),
+            document_id: Uuid::from_u128(number),
+            filename: "guide.pdf".to_owned(),
+            page_start: 1,
+            text: text.to_owned(),
+            score: 0.0,
+        };
+        Candidate { passage, rank, nearness }
+    }
+
+    fn found(question: &str, candidates: Vec<Candidate>) -> Vec<u128> {
+        let passages = order(question, Language::French, candidates, 10);
+        passages.iter().map(|passage| passage.chunk_id.as_u128()).collect()
+    }
+
+    #[test]
+    fn another_form_of_a_rare_word_counts_more_than_a_common_one() {
+        let candidates = || {
+            vec![
+                candidate(1, "La commande est livrée avec une facture.", 0.5, 0.0),
+                candidate(2, "Le remboursement suit le retour de la commande.", 0.5, 0.0),
+                candidate(3, "La commande se passe par téléphone.", 0.5, 0.0),
+            ]
+        };
+        assert_eq!(found("rembourser une commande", candidates())[0], 2);
+        assert_eq!(found("Commandes facturées ?", candidates())[0], 1);
+    }
+
+    #[test]
+    fn what_is_near_without_a_word_in_common_comes_after_what_has_them() {
+        let candidates = vec![
+            candidate(1, "The weather is fine.", 0.0, 0.9),
+            candidate(2, "Delivery takes three days.", 0.4, 0.8),
+            candidate(3, "Delivery is free.", 0.3, 0.0),
+        ];
+        assert_eq!(found("delivery days", candidates), [2, 3, 1]);
+    }
+
+    #[test]
+    fn without_words_the_vectors_decide_and_without_anything_nothing_is_found() {
+        let candidates = vec![candidate(1, "b", 0.0, 0.2), candidate(2, "a", 0.0, 0.3)];
+        assert_eq!(found("?", candidates), [2, 1]);
+        assert_eq!(found("delivery", Vec::new()), [0_u128; 0]);
+    }
+
+    #[test]
+    fn full_text_is_asked_for_what_tells_something() {
+        assert_eq!(telling_words("Où est-ce que l’on retourne un colis ?", Language::French), "retourne colis");
+        assert_eq!(telling_words("Qui es-tu ?", Language::French), "qui es-tu ?");
+    }
+
+    #[test]
+    fn equals_keep_their_order_and_no_more_than_asked_for_are_given() {
+        let same = |number| candidate(number, "La livraison est offerte.", 0.2, 0.0);
+        assert_eq!(found("livraison", vec![same(1), same(2), same(3)]), [1, 2, 3]);
+        assert_eq!(order("livraison", Language::French, vec![same(1), same(2)], 1).len(), 1);
+    }
+}
