@@ -64,7 +64,7 @@ pub struct Ask {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(example = json!({
     "number": 1, "document_id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "filename": "guide-livraison.pdf", "page": 1,
-    "snippet": "La livraison à Abidjan coûte 1 500 F CFA.", "score": 0.0328,
+    "snippet": "La livraison à Abidjan coûte 1 500 F CFA.", "score": 2.31,
 }))]
 pub struct Citation {
     /// That of its markers in the text: `[1]`.
