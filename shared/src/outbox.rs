@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn parts_end_where_sentences_do() {
-        let sentence = format!("{} fin. ", "mot ".repeat(100));
+        let sentence = format!("Un {}fin. ", "mot ".repeat(100));
         let text = sentence.repeat(10);
         let parts = parts(&text);
         assert_eq!(parts.len(), 4);
