@@ -130,7 +130,9 @@ async fn connect(client: TcpStream, server: String, network: watch::Receiver<Net
 async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut network: watch::Receiver<Network>) {
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
-        if network.wait_for(|state| *state != Network::Silent).await.is_err() {
+        // What was held back when the connection is cut is lost, and not passed on in the last moment.
+        let passes = network.wait_for(|state| *state != Network::Silent).await.is_ok_and(|state| *state == Network::Up);
+        if !passes {
             return;
         }
         if to.write_all(&buffer[..read]).await.is_err() {
