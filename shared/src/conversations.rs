@@ -1,9 +1,10 @@
 //! `conversations` with a tenant's customers: messages come in ([`receive`]), one worker at a time answers ([`take`],
-//! [`release`]), and a person may take over.
+//! [`release`]), and a person may take over. Those of the API are questions and answers alone ([`api`]).
 //!
 //! The worker's right is a lease, a row with an expiry: behind a transaction pooler there are no session locks, and no
 //! transaction is held across a call to the outside. Whatever a worker commits, it commits only while the lease is its.
 
+pub mod api;
 mod list;
 pub mod words;
 
@@ -23,7 +24,7 @@ use crate::{
     text::Language,
 };
 
-pub use list::{ConversationItem, ConversationListing, get, list};
+pub use list::{Channel, ConversationFilter, ConversationItem, ConversationListing, get, list};
 
 /// How long WhatsApp takes free texts after a contact's last message.
 pub const WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
@@ -476,7 +477,7 @@ pub async fn take_over(tx: &mut TenantTx, conversation: Uuid) -> Result<bool, Ap
     let is_taken = sqlx::query_scalar!(
         r#"
         select coalesce(handler = 'human' and handover_until > now() and handover_reason = 'person', false) as "is_taken!"
-        from conversations where customer_id = $1 and id = $2 for update
+        from conversations where customer_id = $1 and id = $2 and channel = 'whatsapp' for update
         "#,
         tx.tenant(),
         conversation
@@ -495,7 +496,8 @@ pub async fn take_over(tx: &mut TenantTx, conversation: Uuid) -> Result<bool, Ap
 pub async fn leave(tx: &mut TenantTx, conversation: Uuid) -> Result<bool, ApiError> {
     let is_left = sqlx::query_scalar!(
         r#"
-        select handler = 'bot' as "is_left!" from conversations where customer_id = $1 and id = $2 for update
+        select handler = 'bot' as "is_left!" from conversations
+        where customer_id = $1 and id = $2 and channel = 'whatsapp' for update
         "#,
         tx.tenant(),
         conversation
@@ -656,7 +658,7 @@ pub async fn reach(tx: &mut TenantTx, conversation: Uuid) -> Result<Reach, ApiEr
         r#"
         select coalesce(last_inbound_at > now() - interval '24 hours', false) as "is_open!",
             opted_out_at is not null as "is_opted_out!"
-        from conversations where customer_id = $1 and id = $2 for update
+        from conversations where customer_id = $1 and id = $2 and channel = 'whatsapp' for update
         "#,
         tx.tenant(),
         conversation

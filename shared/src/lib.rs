@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod activities;
+pub mod approved_answers;
 pub mod audit;
 pub mod auth;
 pub mod aws;
@@ -44,6 +45,7 @@ pub mod storage;
 pub mod stripe;
 pub mod tenants;
 pub mod text;
+pub mod unanswered;
 pub mod usage;
 
 // For `routes!`.

@@ -51,6 +51,8 @@ pub struct Usage {
 pub struct Ask<'a> {
     /// What is asked.
     pub question: &'a str,
+    /// The same as it was searched: with what it goes on from.
+    pub standalone: &'a str,
     /// What was said before, the oldest first.
     pub history: &'a [Turn],
     /// The language to answer in.
@@ -285,7 +287,7 @@ impl Provider {
     pub async fn answer(&self, ask: &Ask<'_>) -> Answered {
         match self {
             Self::Extractive => {
-                let completion = extractive::answer(ask.question, ask.language, ask.passages);
+                let completion = extractive::answer(ask);
                 Answered { outcome: Ok(completion), calls: Vec::new() }
             }
             Self::Models(models) => Box::pin(answering::answer(models, ask, None)).await,

@@ -1,6 +1,6 @@
 //! A question of the API, answered from the tenant's documents: what `POST /api/v1/query` and its stream have in common.
-//! Owns no table; the unit of the quota, the ledger of calls and the audit log are kept here, in that order of their
-//! transactions.
+//! Owns no table; the unit of the quota, the conversation, the ledger of calls and the audit log are kept here, in two
+//! transactions: one before the work and one after it.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -11,20 +11,22 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
+    approved_answers::{self, ApprovedAnswer},
     audit,
     auth::{Caller, SupportUser},
+    conversations::api::{self, Exchange},
     db::{Db, TenantTx},
     embeddings::Embedder,
     error::{ApiError, FieldError, Result},
     http::Envelope,
     idempotency::{self, Claim, Outcome, Replay},
-    llm::{self, Answered, Call, Completion, LlmError, Provider, Style, Usage},
-    logging,
+    llm::{self, Answered, Call, Completion, LlmError, Provider, Role, Style, Turn, Usage},
+    logging, messages,
     quota::{self, Quota, Reservation},
     retrieval::{self, Passage, Question, Search},
     settings::Settings,
     text::{self, Language},
-    usage,
+    usage::{self, Used},
 };
 
 /// For everything between the question and the answer; API Gateway gives up after 30 s.
@@ -34,6 +36,8 @@ const ROOM: Duration = Duration::from_millis(500);
 const DEFAULT_PASSAGES: u8 = 5;
 const MOST_PASSAGES: u8 = 20;
 const MOST_DOCUMENTS: usize = 100;
+/// Of a conversation, what a model is shown.
+const MOST_TURNS: i64 = 12;
 /// What the assistant is called when nobody gave it another name.
 const ASSISTANT: &str = "Lisa";
 
@@ -50,7 +54,7 @@ pub struct Questions {
 #[schema(example = json!({ "question": "Combien coûte la livraison à Abidjan ?" }))]
 pub struct Ask {
     question: Question,
-    /// A conversation to go on with.
+    /// A conversation to go on with, as an earlier answer named it; without one, a new one begins.
     conversation_id: Option<Uuid>,
     /// Only these documents; at most 100.
     #[schema(max_items = 100)]
@@ -89,15 +93,14 @@ pub struct Answer {
     pub citations: Vec<Citation>,
     /// False when the documents do not say; the answer then is a polite sentence that says so.
     answered: bool,
-    /// Who answered: a model's name, or `extractive-1`.
+    /// Who answered: a model's name, `extractive-1`, or `approved-answer` where the tenant's own answer was given.
     #[schema(example = "extractive-1")]
     model: String,
     usage: Usage,
     /// After this answer.
     quota: Quota,
-    /// Null as long as API questions are not kept in conversations.
-    #[schema(example = json!(null))]
-    conversation_id: Option<Uuid>,
+    /// Where question and answer are kept: named by the next question, it is understood as going on from this one.
+    conversation_id: Uuid,
 }
 
 /// How a question begins.
@@ -106,21 +109,45 @@ pub enum Begun {
     /// It was answered before.
     Replay(Replay),
     /// Its unit is taken.
-    Reserved(Option<Claim>, Reservation),
+    Reserved(Box<Taken>),
+}
+
+/// A question whose unit is taken.
+#[derive(Debug)]
+pub struct Taken {
+    /// The unit.
+    pub reservation: Reservation,
+    claim: Option<Claim>,
+    /// What was said before in its conversation.
+    history: Vec<Turn>,
+    approved: Option<ApprovedAnswer>,
 }
 
 /// What was found for a question.
 #[derive(Debug)]
 pub struct Found {
     language: Language,
+    /// The question as it was searched.
+    standalone: String,
     passages: Vec<Passage>,
 }
 
+/// An answer that is not written yet.
+#[derive(Debug)]
+pub struct Draft {
+    text: String,
+    citations: Vec<Citation>,
+    answered: bool,
+    model: String,
+    usage: Usage,
+    language: Language,
+}
+
 impl Ask {
-    /// Refuses what is out of its range, or names what there is not.
+    /// Refuses what is out of its range.
     ///
     /// # Errors
-    /// 422 with the fields; 404 for a conversation.
+    /// 422 with the fields.
     pub fn check(&self) -> Result<()> {
         let mut wrong = Vec::new();
         if self.top_k.is_some_and(|most| !(1..=MOST_PASSAGES).contains(&most)) {
@@ -129,11 +156,7 @@ impl Ask {
         if self.document_ids.as_ref().is_some_and(|ids| ids.is_empty() || ids.len() > MOST_DOCUMENTS) {
             wrong.push(FieldError::new("document_ids", format!("must name 1 to {MOST_DOCUMENTS} documents")));
         }
-        if !wrong.is_empty() {
-            return Err(ApiError::validation(wrong));
-        }
-        // None is kept yet, so none can be named.
-        if self.conversation_id.is_some() { Err(ApiError::not_found("conversation")) } else { Ok(()) }
+        if wrong.is_empty() { Ok(()) } else { Err(ApiError::validation(wrong)) }
     }
 }
 
@@ -158,10 +181,11 @@ impl Found {
         numbered.map(|(number, passage)| Citation::new(number, passage, llm::excerpt(&passage.text))).collect()
     }
 
-    fn ask<'a>(&'a self, ask: &'a Ask, style: Style, deadline: Instant) -> llm::Ask<'a> {
+    fn ask<'a>(&'a self, ask: &'a Ask, history: &'a [Turn], style: Style, deadline: Instant) -> llm::Ask<'a> {
         llm::Ask {
             question: ask.question.as_str(),
-            history: &[],
+            standalone: &self.standalone,
+            history,
             language: self.language,
             instructions: None,
             assistant: ASSISTANT,
@@ -172,7 +196,7 @@ impl Found {
         }
     }
 
-    fn answer(&self, completion: Completion, style: Style, quota: Quota) -> Answer {
+    fn draft(&self, completion: Completion, style: Style) -> Draft {
         let listed = (1..).zip(completion.sources);
         let citations = listed.filter_map(|(place, source)| {
             let number = if style == Style::AsGiven { source.passage + 1 } else { place };
@@ -180,15 +204,62 @@ impl Found {
         });
         let citations = citations.collect();
         let answered = completion.answer.is_some();
-        Answer {
-            answer: completion.answer.unwrap_or_else(|| not_in_the_documents(self.language).to_owned()),
+        Draft {
+            text: completion.answer.unwrap_or_else(|| not_in_the_documents(self.language).to_owned()),
             citations,
             answered,
             model: completion.model,
             usage: completion.usage,
-            quota,
-            conversation_id: None,
+            language: self.language,
         }
+    }
+}
+
+impl Draft {
+    /// What is said.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    fn approved(approved: &ApprovedAnswer, language: Language) -> Self {
+        Self {
+            text: approved.answer.clone(),
+            citations: Vec::new(),
+            answered: true,
+            model: approved_answers::MODEL.to_owned(),
+            usage: Usage::default(),
+            language,
+        }
+    }
+
+    /// Keeps it in its conversation, of which it says the id, and counts it in the tenant's day.
+    async fn keep(self, tx: &mut TenantTx, user: Uuid, ask: &Ask, calls: &[Call], quota: Quota) -> Result<Answer> {
+        let (conversation, is_first) = match ask.conversation_id {
+            Some(conversation) => (conversation, usage::is_first_today(tx, conversation).await?),
+            None => (api::begin(tx, user, self.language).await?, true),
+        };
+        let used = Used { conversations: i32::from(is_first), messages: 2, requests: 1, ..Used::default() };
+        usage::add(tx, &used.with(calls)).await?;
+        let exchange = Exchange {
+            user,
+            question: ask.question.as_str(),
+            answer: &self.text,
+            citations: serde_json::to_value(&self.citations).map_err(|error| ApiError::internal().because(error))?,
+            answered: self.answered,
+            model: &self.model,
+            usage: self.usage,
+        };
+        api::record(tx, conversation, &exchange).await?;
+        Ok(Answer {
+            answer: self.text,
+            citations: self.citations,
+            answered: self.answered,
+            model: self.model,
+            usage: self.usage,
+            quota,
+            conversation_id: conversation,
+        })
     }
 }
 
@@ -202,7 +273,8 @@ impl Questions {
     /// begins, so that of any number of questions at once only as many are worked on as are left.
     ///
     /// # Errors
-    /// 402 without a unit, 404 for a document that the tenant has not, 409 and 422 for a key that is in use otherwise.
+    /// 402 without a unit, 404 for a document or a conversation that the tenant has not, 409 and 422 for a key that is in
+    /// use otherwise.
     pub async fn begin(
         &self,
         caller: &Caller<SupportUser>,
@@ -218,6 +290,11 @@ impl Questions {
                 {
                     return Err(ApiError::not_found("document"));
                 }
+                if let Some(conversation) = ask.conversation_id
+                    && !api::is_known(tx, conversation).await?
+                {
+                    return Err(ApiError::not_found("conversation"));
+                }
                 let claim = match key {
                     None => None,
                     Some(key) => match idempotency::claim(tx, key, &idempotency::fingerprint(path, ask)).await? {
@@ -230,22 +307,35 @@ impl Questions {
                         Outcome::Claimed(claim) => Some(claim),
                     },
                 };
-                Ok(Begun::Reserved(claim, quota::reserve(tx, owner, None).await?))
+                let reservation = quota::reserve(tx, owner, None).await?;
+                let approved = approved_answers::find(tx, ask.question.as_str()).await?;
+                let history = match ask.conversation_id {
+                    Some(conversation) => history(tx, conversation).await?,
+                    None => Vec::new(),
+                };
+                Ok(Begun::Reserved(Box::new(Taken { reservation, claim, history, approved })))
             })
             .await
     }
 
-    /// Finds the passages that the answer may rest on.
+    /// Finds the passages that the answer may rest on: none where the tenant has approved an answer.
     ///
     /// # Errors
     /// 503 without an embedding; the database's.
-    pub async fn search(&self, tenant: Uuid, ask: &Ask) -> Result<Found> {
+    pub async fn search(&self, tenant: Uuid, ask: &Ask, taken: &Taken) -> Result<Found> {
         let question = ask.question.as_str();
         let language = text::detect_language(question);
+        let standalone = retrieval::standalone(question, language, &taken.history).into_owned();
+        if taken.approved.is_some() {
+            return Ok(Found { language, standalone, passages: Vec::new() });
+        }
+        // Of few words, the question alone may not tell.
+        let language = if language == Language::Other { text::detect_language(&standalone) } else { language };
         let embedding =
-            self.embedder.embed_query(question).await.map_err(|error| ApiError::unavailable().because(error))?;
+            self.embedder.embed_query(&standalone).await.map_err(|error| ApiError::unavailable().because(error))?;
         let search = Search {
             question,
+            standalone: &standalone,
             language,
             embedding: &embedding,
             model: self.embedder.model(),
@@ -254,11 +344,11 @@ impl Questions {
         };
         let passages =
             self.db.tenant(tenant, async |tx| Ok::<_, ApiError>(retrieval::search(tx, &search).await?)).await?;
-        Ok(Found { language, passages })
+        Ok(Found { language, standalone, passages })
     }
 
-    /// Answers before the deadline; the quota is what is left after it. The calls of models are noted as they come, since
-    /// those that failed cost too. With `deltas`, what the model says is told while it says it, and its markers have the
+    /// Answers before the deadline. The calls of models are noted as they come, since those that failed cost too. With
+    /// `deltas`, what the model says is told while it says it, and its markers have the
     /// numbers of [`Found::citations`].
     ///
     /// # Errors
@@ -266,65 +356,68 @@ impl Questions {
     pub async fn answer(
         &self,
         ask: &Ask,
+        taken: &Taken,
         found: &Found,
-        quota: Quota,
         deadline: Instant,
         deltas: Option<mpsc::Sender<String>>,
         calls: &mut Vec<Call>,
-    ) -> Result<Answer> {
+    ) -> Result<Draft> {
+        if let Some(approved) = &taken.approved {
+            return Ok(Draft::approved(approved, found.language));
+        }
         let style = if deltas.is_some() { Style::AsGiven } else { Style::Plain };
-        let asked = found.ask(ask, style, deadline);
+        let asked = found.ask(ask, &taken.history, style, deadline);
         let Answered { outcome, calls: made } = match deltas {
             Some(deltas) => self.provider.stream(&asked, deltas).await,
             None => self.provider.answer(&asked).await,
         };
         calls.extend(made);
-        Ok(found.answer(outcome.map_err(refused)?, style, quota))
+        Ok(found.draft(outcome.map_err(refused)?, style))
     }
 
     /// Spends the unit and keeps the answer. Should this fail, the unit goes back when it expires, and the caller gets an
-    /// error rather than a free answer. `shown` is what a support user saw passages of.
+    /// error rather than a free answer. `shown` is what a support user saw passages of, beside those that are cited.
     ///
     /// # Errors
     /// The database's.
     pub async fn spend(
         &self,
         caller: &Caller<SupportUser>,
-        reservation: &Reservation,
-        kept: Option<(&Claim, &Envelope<Answer>)>,
+        ask: &Ask,
+        taken: &Taken,
+        draft: Draft,
         shown: &[Citation],
         calls: &[Call],
-    ) -> Result<()> {
+    ) -> Result<Envelope<Answer>> {
         self.db
             .tenant(caller.tenant(), async |tx| {
-                quota::spend(tx, reservation).await?;
+                quota::spend(tx, &taken.reservation).await?;
                 usage::record_calls(tx, None, "query", calls).await?;
-                if let Some((claim, answer)) = kept {
-                    idempotency::finish(tx, claim, 200, answer).await?;
+                note_shown(tx, caller, draft.citations.iter().chain(shown)).await?;
+                let answer = draft.keep(tx, caller.user, ask, calls, taken.reservation.quota).await?;
+                let answer = Envelope { success: true, data: answer };
+                if let Some(claim) = &taken.claim {
+                    idempotency::finish(tx, claim, 200, &answer).await?;
                 }
-                note_shown(tx, caller, shown).await
+                Ok(answer)
             })
             .await
     }
 
     /// Gives the unit back and frees the key. Should this fail, maintenance does it when the reservation expires.
-    pub async fn give_back(
-        &self,
-        caller: &Caller<SupportUser>,
-        reservation: &Reservation,
-        claim: Option<&Claim>,
-        shown: &[Citation],
-        calls: &[Call],
-    ) {
+    pub async fn give_back(&self, caller: &Caller<SupportUser>, taken: &Taken, shown: &[Citation], calls: &[Call]) {
         let returned: Result<()> = self
             .db
             .tenant(caller.tenant(), async |tx| {
-                quota::give_back(tx, reservation).await?;
+                quota::give_back(tx, &taken.reservation).await?;
                 usage::record_calls(tx, None, "query", calls).await?;
-                if let Some(claim) = claim {
+                if !calls.is_empty() {
+                    usage::add(tx, &Used::default().with(calls)).await?;
+                }
+                if let Some(claim) = &taken.claim {
                     idempotency::release(tx, claim).await?;
                 }
-                if shown.is_empty() { Ok(()) } else { note_shown(tx, caller, shown).await }
+                if shown.is_empty() { Ok(()) } else { note_shown(tx, caller, shown.iter()).await }
             })
             .await;
         if let Err(error) = returned {
@@ -346,6 +439,16 @@ fn refused(error: LlmError) -> ApiError {
     .because(error)
 }
 
+/// What was said before in a conversation, the oldest first.
+async fn history(tx: &mut TenantTx, conversation: Uuid) -> Result<Vec<Turn>> {
+    let said = messages::history(tx, conversation, &[], MOST_TURNS).await?;
+    let turn = |said: messages::Said| Turn {
+        role: if said.by_contact { Role::User } else { Role::Assistant },
+        text: said.content,
+    };
+    Ok(said.into_iter().map(turn).collect())
+}
+
 fn not_in_the_documents(language: Language) -> &'static str {
     match language {
         Language::French => "Je n'ai pas trouvé la réponse dans les documents. Pouvez-vous préciser votre question ?",
@@ -354,9 +457,13 @@ fn not_in_the_documents(language: Language) -> &'static str {
 }
 
 /// Keeps which documents a support user saw passages of.
-async fn note_shown(tx: &mut TenantTx, caller: &Caller<SupportUser>, shown: &[Citation]) -> Result<()> {
+async fn note_shown<'c>(
+    tx: &mut TenantTx,
+    caller: &Caller<SupportUser>,
+    shown: impl Iterator<Item = &'c Citation>,
+) -> Result<()> {
     if caller.is_support() {
-        let documents = shown.iter().map(|citation| citation.document_id);
+        let documents = shown.map(|citation| citation.document_id);
         audit::record(tx, &read_by_support(caller, documents)).await?;
     }
     Ok(())

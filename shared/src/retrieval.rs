@@ -1,7 +1,11 @@
 //! Retrieval: the passages of a tenant's documents that a question is about. Full text and vectors find candidates in one
 //! statement; their order is made here.
 
+mod follow_up;
+mod joining;
 mod ranking;
+
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -9,6 +13,8 @@ use uuid::Uuid;
 
 use self::ranking::Candidate;
 use crate::{db::TenantTx, input, text::Language};
+
+pub use follow_up::standalone;
 
 /// How many each of the two searches contributes.
 const CANDIDATES: i32 = 50;
@@ -40,7 +46,7 @@ impl Question {
 /// A passage that was found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Passage {
-    /// The chunk.
+    /// The chunk that was found.
     pub chunk_id: Uuid,
     /// Its document.
     pub document_id: Uuid,
@@ -48,6 +54,10 @@ pub struct Passage {
     pub filename: String,
     /// The page on which it begins.
     pub page_start: i32,
+    /// The page on which it ends.
+    pub page_end: i32,
+    /// The places in the document of the chunks that it is made of.
+    pub chunks: RangeInclusive<i32>,
     /// The text.
     pub text: String,
     /// The fused score; comparable within one search only.
@@ -59,6 +69,8 @@ pub struct Passage {
 pub struct Search<'a> {
     /// What is asked.
     pub question: &'a str,
+    /// The same with what it goes on from ([`standalone`]): this is what is searched.
+    pub standalone: &'a str,
     /// The language it is asked in.
     pub language: Language,
     /// The vector of the question.
@@ -72,7 +84,7 @@ pub struct Search<'a> {
 }
 
 /// Finds the passages, the best first: those with the question's words and those whose vectors are near, ordered by
-/// [`ranking`].
+/// [`ranking`] and put together by [`joining`].
 ///
 /// # Errors
 /// The database's.
@@ -101,7 +113,7 @@ pub async fn search(tx: &mut TenantTx, search: &Search<'_>) -> sqlx::Result<Vec<
             select chunk_id from nearest where distance < 1
         )
         select chunk.id as chunk_id, chunk.document_id, document.filename, chunk.page_start,
-            chunk.text_chunk as text, lexical.rank as "rank?",
+            chunk.page_end, chunk.chunk_index, chunk.text_chunk as text, lexical.rank as "rank?",
             nullif(1 - (chunk.embedding <=> $7::real[]::vector), 'NaN') as "nearness?"
         from lexical full join semantic using (chunk_id)
         join document_chunks chunk on chunk.id = chunk_id and chunk.customer_id = $1
@@ -109,7 +121,7 @@ pub async fn search(tx: &mut TenantTx, search: &Search<'_>) -> sqlx::Result<Vec<
         order by chunk.id
         "#,
         tx.tenant(),
-        ranking::telling_words(search.question, search.language),
+        ranking::telling_words(search.standalone, search.language),
         search.language.as_str(),
         search.model,
         search.documents,
@@ -117,7 +129,7 @@ pub async fn search(tx: &mut TenantTx, search: &Search<'_>) -> sqlx::Result<Vec<
         search.embedding,
         RESCORED
     )
-    .fetch_all(tx)
+    .fetch_all(&mut *tx)
     .await?;
     let candidates = rows.into_iter().map(|row| Candidate {
         rank: row.rank.map_or(0.0, f64::from),
@@ -127,11 +139,16 @@ pub async fn search(tx: &mut TenantTx, search: &Search<'_>) -> sqlx::Result<Vec<
             document_id: row.document_id,
             filename: row.filename,
             page_start: row.page_start,
+            page_end: row.page_end,
+            chunks: row.chunk_index..=row.chunk_index,
             text: row.text,
             score: 0.0,
         },
     });
-    Ok(ranking::order(search.question, search.language, candidates.collect(), search.most))
+    let ordered = ranking::order(search, candidates.collect());
+    let mut passages = joining::join(ordered, usize::try_from(search.most).unwrap_or_default());
+    joining::read_on(tx, &mut passages).await?;
+    Ok(passages)
 }
 
 /// Whether all these documents are the tenant's.

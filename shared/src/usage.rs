@@ -22,6 +22,19 @@ pub struct Used {
     pub cost_micros: i64,
 }
 
+impl Used {
+    /// The same with what these calls took.
+    #[must_use]
+    pub fn with(self, calls: &[Call]) -> Self {
+        let tokens = |call: &Call| i64::from(call.usage.prompt_tokens) + i64::from(call.usage.completion_tokens);
+        Self {
+            tokens: self.tokens + calls.iter().map(tokens).sum::<i64>(),
+            cost_micros: self.cost_micros + calls.iter().map(|call| call.cost_micros).sum::<i64>(),
+            ..self
+        }
+    }
+}
+
 /// Adds to the tenant's day.
 ///
 /// # Errors

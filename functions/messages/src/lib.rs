@@ -12,7 +12,7 @@ use shared::{
     activities::{self, Activity, Status},
     audit,
     auth::{Caller, SupportUser, VerificationKeys},
-    conversations::{self, ConversationItem, ConversationListing},
+    conversations::{self, ConversationFilter, ConversationItem, ConversationListing},
     db::{Db, TenantTx},
     error::{ApiError, Result},
     feedback::{self, Feedback, NewFeedback},
@@ -27,6 +27,7 @@ use shared::{
     rate_limits::RateLimits,
     routes,
     settings::Settings,
+    unanswered::{self, Unanswered, UnansweredListing},
 };
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -60,6 +61,7 @@ impl HttpFunction for Deps {
     fn routes() -> OpenApiRouter<Self> {
         OpenApiRouter::new()
             .routes(routes!(list))
+            .routes(routes!(list_unanswered))
             .routes(routes!(give_feedback))
             .routes(routes!(list_conversations))
             .routes(routes!(take_over))
@@ -87,20 +89,41 @@ async fn list(
     .await
 }
 
-/// A page of the conversations, the one with the newest message first. `status` says who has them: `bot` or `human`.
+/// A page of the questions that the documents did not answer, newest first: what to write a document about, or an answer
+/// to approve.
 #[utoipa::path(
-    get, path = "/api/v1/conversations", tag = "conversations", params(ListParams),
+    get, path = "/api/v1/unanswered-questions", tag = "conversations", params(ListParams),
+    responses((status = 200, body = List<Unanswered>)),
+)]
+async fn list_unanswered(
+    caller: Caller<SupportUser>,
+    State(db): State<Db>,
+    Query(params): Query<ListParams>,
+) -> Result<List<Unanswered>> {
+    let paging = params.of::<UnansweredListing>()?;
+    db.tenant(caller.tenant(), async |tx| {
+        note_read(tx, &caller, "messages.read", None).await?;
+        unanswered::list(tx, &paging).await
+    })
+    .await
+}
+
+/// A page of the conversations on WhatsApp, or of those over the API, the one with the newest message first. `status` says
+/// who has them: `bot` or `human`.
+#[utoipa::path(
+    get, path = "/api/v1/conversations", tag = "conversations", params(ConversationFilter, ListParams),
     responses((status = 200, body = List<ConversationItem>)),
 )]
 async fn list_conversations(
     caller: Caller<SupportUser>,
     State(db): State<Db>,
+    Query(filter): Query<ConversationFilter>,
     Query(params): Query<ListParams>,
 ) -> Result<List<ConversationItem>> {
     let paging = params.of::<ConversationListing>()?;
     db.tenant(caller.tenant(), async |tx| {
         note_read(tx, &caller, "conversations.read", None).await?;
-        conversations::list(tx, &paging).await
+        conversations::list(tx, &filter, &paging).await
     })
     .await
 }

@@ -13,8 +13,7 @@ use shared::{
     function::{Function, HttpFunction},
     http::{self, Events, Gone, Json},
     llm::Call,
-    questions::{Answer, Ask, Begun, Citation, DEADLINE, Questions},
-    quota::Reservation,
+    questions::{Answer, Ask, Begun, Citation, DEADLINE, Draft, Questions, Taken},
     rate_limits::RateLimits,
     routes,
     settings::Settings,
@@ -87,12 +86,12 @@ async fn query_stream(
     Json(ask): Json<Ask>,
 ) -> Result<Response> {
     ask.check()?;
-    let reservation = match questions.begin(&caller, PATH, &ask, None).await? {
+    let taken = match questions.begin(&caller, PATH, &ask, None).await? {
         Begun::Replay(replay) => return Ok(replay.into_response()),
-        Begun::Reserved(_, reservation) => reservation,
+        Begun::Reserved(taken) => taken,
     };
     let request_id = caller.request_id.clone();
-    let asked = Asked { questions, caller, ask, reservation };
+    let asked = Asked { questions, caller, ask, taken };
     http::stream(request_id, async move |events| Box::pin(asked.tell(&events)).await).await
 }
 
@@ -101,7 +100,7 @@ struct Asked {
     questions: Questions,
     caller: Caller<SupportUser>,
     ask: Ask,
-    reservation: Reservation,
+    taken: Box<Taken>,
 }
 
 /// What was shown and made, however it ended.
@@ -137,16 +136,16 @@ impl Asked {
         let answering = Box::pin(self.answer(events, deadline, &mut told));
         let answered = tokio::time::timeout_at(deadline, answering).await;
         let end = match answered.unwrap_or_else(|elapsed| Err(ApiError::unavailable().because(elapsed).into())) {
-            Ok(answer) => {
+            Ok(draft) => {
                 let (passages, calls) = (&told.passages, &told.calls);
-                self.questions.spend(&self.caller, &self.reservation, None, passages, calls).await?;
+                let spent = self.questions.spend(&self.caller, &self.ask, &self.taken, draft, passages, calls).await?;
                 // It was told in full: who is gone now had it.
-                let _ = events.send("done", &answer).await;
+                let _ = events.send("done", &spent.data).await;
                 return Ok(());
             }
             Err(end) => end,
         };
-        self.questions.give_back(&self.caller, &self.reservation, None, &told.passages, &told.calls).await;
+        self.questions.give_back(&self.caller, &self.taken, &told.passages, &told.calls).await;
         match end {
             End::Failed(error) => Err(error),
             End::Gone => {
@@ -156,23 +155,22 @@ impl Asked {
         }
     }
 
-    async fn answer(&self, events: &Events, deadline: Instant, told: &mut Told) -> Result<Answer, End> {
+    async fn answer(&self, events: &Events, deadline: Instant, told: &mut Told) -> Result<Draft, End> {
         let found = tokio::select! {
             () = events.closed() => return Err(End::Gone),
-            found = self.questions.search(self.caller.tenant(), &self.ask) => found?,
+            found = self.questions.search(self.caller.tenant(), &self.ask, &self.taken) => found?,
         };
         let citations = found.citations();
         events.send("citations", &Citations { citations: &citations }).await?;
         told.passages = citations;
         let (deltas, pieces) = mpsc::channel(1);
-        let quota = self.reservation.quota;
-        let answering = self.questions.answer(&self.ask, &found, quota, deadline, Some(deltas), &mut told.calls);
+        let answering = self.questions.answer(&self.ask, &self.taken, &found, deadline, Some(deltas), &mut told.calls);
         let (answer, was_told) = tokio::join!(Box::pin(answering), pass_on(pieces, events));
-        let (was_told, answer) = (was_told?, answer?);
+        let (was_told, draft) = (was_told?, answer?);
         if !was_told {
-            events.send("delta", &Delta { text: &answer.answer }).await?;
+            events.send("delta", &Delta { text: draft.text() }).await?;
         }
-        Ok(answer)
+        Ok(draft)
     }
 }
 

@@ -12,8 +12,7 @@ use shared::{
     http::{Envelope, Json},
     idempotency::IdempotencyKey,
     llm::Call,
-    questions::{Answer, Ask, Begun, DEADLINE, Questions},
-    quota::Quota,
+    questions::{Answer, Ask, Begun, DEADLINE, Draft, Questions, Taken},
     rate_limits::RateLimits,
     routes,
     settings::Settings,
@@ -54,8 +53,9 @@ impl HttpFunction for Deps {
     }
 }
 
-/// Answers a question from the tenant's documents. Takes one unit of the quota, which goes back if there is no answer.
-/// With an `Idempotency-Key`, a repetition gets the first answer again and takes nothing.
+/// Answers a question from the tenant's documents, or with the answer that the tenant has approved. Question and answer
+/// are kept in a conversation: named by the next question, it is understood as going on from this one. Takes one unit of
+/// the quota, which goes back if there is no answer. With an `Idempotency-Key`, a repetition gets the first answer again and takes nothing.
 #[utoipa::path(
     post, path = PATH, tag = "query", request_body = Ask,
     params(("Idempotency-Key" = Option<String>, Header, description = "Kept for 24 hours")),
@@ -68,23 +68,21 @@ async fn query(
     Json(ask): Json<Ask>,
 ) -> Result<Response> {
     ask.check()?;
-    let (claim, reservation) = match questions.begin(&caller, PATH, &ask, key).await? {
+    let taken = match questions.begin(&caller, PATH, &ask, key).await? {
         Begun::Replay(replay) => return Ok(replay.into_response()),
-        Begun::Reserved(claim, reservation) => (claim, reservation),
+        Begun::Reserved(taken) => taken,
     };
     let deadline = Instant::now() + DEADLINE;
     let mut calls = Vec::new();
-    let answering = Box::pin(answer(&questions, caller.tenant(), &ask, reservation.quota, deadline, &mut calls));
+    let answering = Box::pin(answer(&questions, caller.tenant(), &ask, &taken, deadline, &mut calls));
     let answered = tokio::time::timeout_at(deadline, answering).await;
     match answered.unwrap_or_else(|elapsed| Err(ApiError::unavailable().because(elapsed))) {
-        Ok(answer) => {
-            let answer = Envelope { success: true, data: answer };
-            let kept = claim.as_ref().map(|claim| (claim, &answer));
-            questions.spend(&caller, &reservation, kept, &answer.data.citations, &calls).await?;
+        Ok(draft) => {
+            let answer = questions.spend(&caller, &ask, &taken, draft, &[], &calls).await?;
             Ok(axum::Json(answer).into_response())
         }
         Err(error) => {
-            questions.give_back(&caller, &reservation, claim.as_ref(), &[], &calls).await;
+            questions.give_back(&caller, &taken, &[], &calls).await;
             Err(error)
         }
     }
@@ -94,10 +92,10 @@ async fn answer(
     questions: &Questions,
     tenant: Uuid,
     ask: &Ask,
-    quota: Quota,
+    taken: &Taken,
     deadline: Instant,
     calls: &mut Vec<Call>,
-) -> Result<Answer> {
-    let found = questions.search(tenant, ask).await?;
-    questions.answer(ask, &found, quota, deadline, None, calls).await
+) -> Result<Draft> {
+    let found = questions.search(tenant, ask, taken).await?;
+    questions.answer(ask, taken, &found, deadline, None, calls).await
 }

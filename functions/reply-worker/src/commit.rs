@@ -179,10 +179,7 @@ impl Deps {
         }
         usage::record_calls(tx, Some(conversation), "reply", &outcome.calls).await?;
         used.messages += i32::try_from(waiting.len()).unwrap_or(i32::MAX);
-        used.tokens =
-            outcome.calls.iter().map(|call| i64::from(call.usage.prompt_tokens + call.usage.completion_tokens)).sum();
-        used.cost_micros = outcome.calls.iter().map(|call| call.cost_micros).sum();
-        usage::add(tx, &used).await?;
+        usage::add(tx, &used.with(&outcome.calls)).await?;
         Ok(Committed::Yes)
     }
 }

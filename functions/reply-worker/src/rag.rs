@@ -32,6 +32,7 @@ impl Deps {
             .provider
             .answer(&llm::Ask {
                 question: ask.said,
+                standalone: &ask.standalone,
                 history: ask.history,
                 language: ask.language,
                 instructions: assistant.prompt_rag.as_deref(),
@@ -97,11 +98,13 @@ impl Deps {
         })
     }
 
-    /// What the documents have on what was said.
+    /// What the documents have on what was said, and on what that goes on from.
     pub(crate) async fn passages(&self, ask: &Ask<'_>, most: i64) -> Result<Vec<Passage>, NoThought> {
-        let embedding = self.embedder.embed_query(ask.said).await.map_err(|error| NoThought::Model(error.into()))?;
+        let embedding =
+            self.embedder.embed_query(&ask.standalone).await.map_err(|error| NoThought::Model(error.into()))?;
         let search = Search {
             question: ask.said,
+            standalone: &ask.standalone,
             language: ask.language,
             embedding: &embedding,
             model: self.embedder.model(),

@@ -1,8 +1,11 @@
 //! Thinks of what to say. Whatever the outcome, it ends in one transaction ([`crate::commit`]), or in nothing at all.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 use shared::{
     activities::{Activity, Status},
+    approved_answers::{self, ApprovedAnswer},
     conversations::{HandoverReason, Lease, Notes},
     db::TenantTx,
     error::ApiError,
@@ -12,6 +15,7 @@ use shared::{
     messages::{self, Author, Skipped},
     orders::{self, Draft},
     quota::{self, QuotaError, Reservation, State},
+    retrieval,
     text::Language,
     usage,
 };
@@ -50,6 +54,21 @@ pub(crate) struct Thought {
     pub(crate) hands_over: bool,
 }
 
+impl Thought {
+    /// The tenant's own words.
+    fn approved(approved: ApprovedAnswer) -> Self {
+        Self {
+            text: approved.answer,
+            citations: Some(json!([])),
+            answered: true,
+            model: approved_answers::MODEL.to_owned(),
+            usage: Usage::default(),
+            draft: None,
+            hands_over: false,
+        }
+    }
+}
+
 /// Why nothing was thought of. The calls that were made are paid for all the same.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoThought {
@@ -68,6 +87,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) lease: &'a Lease,
     /// All that waits, as one text.
     pub(crate) said: &'a str,
+    /// The same as it is searched: with what it goes on from.
+    pub(crate) standalone: Cow<'a, str>,
     pub(crate) language: Language,
     /// What was said before, the oldest first.
     pub(crate) history: &'a [Turn],
@@ -137,18 +158,27 @@ impl Deps {
     /// Takes a unit of the quota, thinks, and writes the answer.
     async fn answer(&self, tenant: Uuid, lease: &Lease, language: Language, attempt: u32) -> Result<(), BoxError> {
         let (owner, conversation) = (lease.assistant.owner, lease.conversation.id);
+        let said = judge::said(lease);
         let reserved = self
             .db
-            .tenant(tenant, async |tx| match quota::reserve(tx, owner, Some(conversation)).await {
-                Ok(reservation) => Ok(Some(reservation)),
-                Err(QuotaError::Exceeded(_) | QuotaError::PlanLimit(_)) => Ok(None),
-                Err(QuotaError::Database(error)) => Err(ApiError::from(error)),
+            .tenant(tenant, async |tx| {
+                let reservation = match quota::reserve(tx, owner, Some(conversation)).await {
+                    Ok(reservation) => reservation,
+                    Err(QuotaError::Exceeded(_) | QuotaError::PlanLimit(_)) => return Ok(None),
+                    Err(QuotaError::Database(error)) => return Err(ApiError::from(error)),
+                };
+                Ok(Some((reservation, approved_answers::find(tx, &said).await?)))
             })
             .await?;
-        let Some(reservation) = reserved else { return self.refuse(tenant, lease, language).await };
-        let said = judge::said(lease);
+        let Some((reservation, approved)) = reserved else { return self.refuse(tenant, lease, language).await };
+        if let Some(approved) = approved {
+            let outcome = Self::answered(Thought::approved(approved), Vec::new(), reservation, language);
+            self.commit(tenant, lease, language, outcome).await?;
+            return Ok(());
+        }
         let history = self.history(tenant, lease).await?;
-        let ask = Ask { tenant, lease, said: &said, language, history: &history };
+        let standalone = retrieval::standalone(&said, language, &history);
+        let ask = Ask { tenant, lease, said: &said, standalone, language, history: &history };
         let mut calls = Vec::new();
         let is_live = lease.assistant.is_live && self.provider.is_a_model();
         let thought = if is_live {

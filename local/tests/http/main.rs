@@ -3,6 +3,8 @@
 //! The same files are two programs: `http`, and `http_through_pgbouncer` with a transaction pooler before the database.
 
 #[cfg(test)]
+mod answers;
+#[cfg(test)]
 mod audit;
 #[cfg(test)]
 mod auth;

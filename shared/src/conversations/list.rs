@@ -1,8 +1,8 @@
 //! The list of conversations, as the tenant watches them.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::{
@@ -21,8 +21,9 @@ use crate::{
 }))]
 pub struct ConversationItem {
     id: Uuid,
+    /// `whatsapp` or `api`.
     channel: String,
-    /// ManyChat's id of the contact.
+    /// ManyChat's id of the contact; of channel `api`, the conversation's own id.
     contact_id: String,
     user_phone: Option<String>,
     display_name: Option<String>,
@@ -44,6 +45,36 @@ pub struct ConversationItem {
     created_at: DateTime<Utc>,
 }
 
+/// Where a conversation takes place.
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    /// With a customer on WhatsApp.
+    #[default]
+    Whatsapp,
+    /// With whoever asks `POST /api/v1/query`.
+    Api,
+}
+
+impl Channel {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Whatsapp => "whatsapp",
+            Self::Api => "api",
+        }
+    }
+}
+
+/// Which conversations.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ConversationFilter {
+    /// Those of one channel.
+    #[serde(default)]
+    #[param(inline, default = "whatsapp")]
+    channel: Channel,
+}
+
 /// The order and the states of the list.
 #[derive(Debug)]
 pub struct ConversationListing;
@@ -54,7 +85,7 @@ impl Listing for ConversationListing {
 }
 
 macro_rules! fetch {
-    ($tx:expr, $paging:expr, $after:expr, $beyond:tt, $direction:tt) => {{
+    ($tx:expr, $paging:expr, $channel:expr, $after:expr, $beyond:tt, $direction:tt) => {{
         let (at, id) = $after.unzip();
         sqlx::query_as!(
             ConversationItem,
@@ -67,7 +98,7 @@ macro_rules! fetch {
                 ) as "unanswered!"
             from (
                 select * from conversations
-                where customer_id = $1 and ($2::text is null or handler = $2)
+                where customer_id = $1 and channel = $7 and ($2::text is null or handler = $2)
                   and ($3::timestamptz is null or (last_message_at, id) "#
                 + $beyond
                 + " ($3, $4::uuid)) order by last_message_at "
@@ -90,7 +121,8 @@ macro_rules! fetch {
             at,
             id,
             $paging.fetched(),
-            $paging.offset
+            $paging.offset,
+            $channel
         )
         .fetch_all(&mut *$tx)
         .await
@@ -102,19 +134,29 @@ macro_rules! fetch {
 ///
 /// # Errors
 /// 422 for a cursor that was tampered with; the database's.
-pub async fn list(tx: &mut TenantTx, paging: &Paging) -> Result<List<ConversationItem>, ApiError> {
+pub async fn list(
+    tx: &mut TenantTx,
+    filter: &ConversationFilter,
+    paging: &Paging,
+) -> Result<List<ConversationItem>, ApiError> {
     let after: Option<(DateTime<Utc>, Uuid)> = paging.after()?;
-    let rows =
-        if paging.descending { fetch!(tx, paging, after, "<", "desc") } else { fetch!(tx, paging, after, ">", "asc") };
+    let channel = filter.channel.as_str();
+    let rows = if paging.descending {
+        fetch!(tx, paging, channel, after, "<", "desc")
+    } else {
+        fetch!(tx, paging, channel, after, ">", "asc")
+    };
     let counted = sqlx::query_scalar!(
         r#"
         select count(*) as "count!" from (
-            select from conversations where customer_id = $1 and ($2::text is null or handler = $2) limit $3
+            select from conversations
+            where customer_id = $1 and channel = $4 and ($2::text is null or handler = $2) limit $3
         ) counted
         "#,
         tx.tenant(),
         paging.status,
-        COUNTED_EXACTLY + 1
+        COUNTED_EXACTLY + 1,
+        channel
     )
     .fetch_one(tx)
     .await?;

@@ -36,7 +36,7 @@ pub(super) async fn answer(models: &Models, ask: &Ask<'_>, deltas: Option<mpsc::
             Ok(checked(said, model, usage, ask))
         }
         Err(LlmError::Failed(failure)) if models.ends_extractive && failure.next() != Next::Stop => {
-            Ok(extractive::answer(ask.question, ask.language, ask.passages))
+            Ok(extractive::answer(ask))
         }
         Err(error) => Err(error),
     };

@@ -184,7 +184,7 @@ impl<'a> Matcher<'a> {
     /// The sentence of a passage that has most of what was said of it; of equals, the first.
     fn quote(&self, place: usize, claim: &str) -> String {
         let Some(passage) = self.ask.passages.get(place) else { return String::new() };
-        let (said, asked) = (self.telling(claim), self.telling(self.ask.question));
+        let (said, asked) = (self.telling(claim), self.telling(self.ask.standalone));
         let sentences = passage.text.unicode_sentences().map(str::trim).filter(|sentence| !sentence.is_empty());
         let worth = |sentence: &str| self.covered(&said, sentence) + OF_THE_QUESTION * self.covered(&asked, sentence);
         let best = sentences.fold(None, |best: Option<(f32, &str)>, sentence| {
@@ -232,6 +232,8 @@ mod tests {
             document_id: Uuid::nil(),
             filename: "guide.pdf".to_owned(),
             page_start: 1,
+            page_end: 1,
+            chunks: 0..=0,
             text: text.to_owned(),
             score: 1.0,
         }
@@ -245,6 +247,7 @@ mod tests {
         ];
         let ask = Ask {
             question: "Combien coûte la livraison ?",
+            standalone: "Combien coûte la livraison ?",
             history: &[],
             language: Language::French,
             instructions: None,

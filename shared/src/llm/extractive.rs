@@ -7,10 +7,9 @@ use std::collections::{BTreeSet, HashMap};
 use rust_stemmers::{Algorithm, Stemmer};
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::{Completion, Source, Usage};
+use super::{Ask, Completion, Source, Usage};
 use crate::{
     embeddings::words,
-    retrieval::Passage,
     text::{self, Language},
 };
 
@@ -32,14 +31,17 @@ const NEARLY: f32 = 0.85;
 const WITHOUT_NUMBER: f32 = 0.6;
 /// What a word that asks for a number weighs: the number answers it, not the word.
 const ASKING_WEIGHT: f32 = 0.3;
+/// What a follow-up's own word weighs, against one of the question it goes on from.
+const NEWEST_WEIGHT: f32 = 2.0;
 /// What it is worth to come to the point at once: to begin with a heading of just the question's words, at best.
 const AT_ONCE: f32 = 0.15;
 /// What the best retrieved passage is worth above one that was hardly found.
 const PRIOR: f32 = 0.2;
 
 /// Answers from passages, or says that they do not say.
-pub(super) fn answer(question: &str, language: Language, passages: &[Passage]) -> Completion {
-    let question = Asked::new(question, language, passages);
+pub(super) fn answer(ask: &Ask<'_>) -> Completion {
+    let Ask { language, passages, .. } = *ask;
+    let question = Asked::new(ask);
     let best_score = passages.iter().map(|passage| passage.score).fold(f64::MIN_POSITIVE, f64::max);
     let mut quotes: Vec<_> = passages
         .iter()
@@ -102,16 +104,20 @@ struct Quote {
 }
 
 impl Asked {
-    fn new(question: &str, language: Language, passages: &[Passage]) -> Self {
+    fn new(ask: &Ask<'_>) -> Self {
+        let Ask { question, standalone, language, passages, .. } = *ask;
         let algorithm = if language == Language::French { Algorithm::French } else { Algorithm::English };
         let stemmer = Stemmer::create(algorithm);
         let standing: Vec<BTreeSet<_>> =
             passages.iter().map(|passage| stems(&passage.text, &stemmer).collect()).collect();
-        let folded = text::fold(question);
+        let folded = text::fold(standalone);
+        let newest = text::fold(question);
+        let is_new = |word: &str| question != standalone && split(&newest).any(|new| new == word);
         let mut terms = HashMap::new();
         for word in split(&folded) {
             let asking = if numbers::are_asked_for(word) { ASKING_WEIGHT } else { 1.0 };
-            let weight = words::weight(word, language) * asking;
+            let new = if is_new(word) { NEWEST_WEIGHT } else { 1.0 };
+            let weight = words::weight(word, language) * asking * new;
             if weight > 0.0 {
                 let stem = stem(word, &stemmer);
                 let seen = standing.iter().filter(|stems| stems.contains(&stem)).count();
@@ -207,9 +213,11 @@ pub(super) fn shorten(quote: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
     use uuid::Uuid;
 
-    use super::*;
+    use super::{super::Style, *};
+    use crate::retrieval::Passage;
 
     fn passage(text: &str, page: i32) -> Passage {
         Passage {
@@ -217,9 +225,41 @@ mod tests {
             document_id: Uuid::nil(),
             filename: "guide.pdf".to_owned(),
             page_start: page,
+            page_end: page,
+            chunks: 0..=0,
             text: text.to_owned(),
             score: 1.0,
         }
+    }
+
+    fn answered(question: &str, language: Language, passages: &[Passage]) -> Completion {
+        going_on_from(question, question, language, passages)
+    }
+
+    fn going_on_from(question: &str, standalone: &str, language: Language, passages: &[Passage]) -> Completion {
+        answer(&Ask {
+            question,
+            standalone,
+            history: &[],
+            language,
+            instructions: None,
+            assistant: "Lisa",
+            company: "Comptoir Baobab",
+            style: Style::Plain,
+            passages,
+            deadline: Instant::now(),
+        })
+    }
+
+    #[test]
+    fn of_a_follow_up_its_own_words_are_answered() {
+        let passages = [
+            passage("La livraison à Abidjan coûte 1 500 francs.", 1),
+            passage("La livraison à Bouaké coûte 2 500 francs.", 2),
+        ];
+        let standalone = "Combien coûte la livraison à Abidjan ? Et à Bouaké ?";
+        let completion = going_on_from("Et à Bouaké ?", standalone, Language::French, &passages);
+        assert_eq!(completion.sources[0].passage, 1, "{completion:?}");
     }
 
     #[test]
@@ -228,7 +268,7 @@ mod tests {
             passage("Le magasin ouvre à huit heures. Il ferme le dimanche.", 1),
             passage("Bienvenue. La livraison à Abidjan coûte 1 500 FCFA. Elle prend deux jours.", 2),
         ];
-        let completion = answer("Combien coûte la livraison à Abidjan ?", Language::French, &passages);
+        let completion = answered("Combien coûte la livraison à Abidjan ?", Language::French, &passages);
         assert_eq!(
             completion.answer.unwrap(),
             "« La livraison à Abidjan coûte 1 500 FCFA. Elle prend deux jours. » (guide.pdf, p. 2)"
@@ -242,7 +282,7 @@ mod tests {
             passage("Ce guide dit ce que coûte la livraison, à Abidjan et ailleurs.", 1),
             passage("Frais de livraison\nAbidjan 24 heures 1 500 FCFA\nDakar 6 jours 12 000 FCFA", 2),
         ];
-        let completion = answer("Combien coûte la livraison à Abidjan ?", Language::French, &passages);
+        let completion = answered("Combien coûte la livraison à Abidjan ?", Language::French, &passages);
         assert_eq!(completion.sources[0].passage, 1);
     }
 
@@ -252,7 +292,7 @@ mod tests {
             passage("Keep this manual of 2026: the warranty card is on the last page.", 1),
             passage("Warranty\nWe repair the lamp free of charge for two years.", 4),
         ];
-        let completion = answer("How long is the warranty?", Language::English, &passages);
+        let completion = answered("How long is the warranty?", Language::English, &passages);
         assert_eq!(completion.sources[0].passage, 1);
     }
 
@@ -260,10 +300,10 @@ mod tests {
     fn what_the_passages_do_not_say_is_not_answered() {
         let passages = [passage("The lamp charges in six hours of sun.", 3)];
         for question in ["What is the capital of Mongolia?", "?", "What is it?"] {
-            let completion = answer(question, Language::English, &passages);
+            let completion = answered(question, Language::English, &passages);
             assert_eq!((completion.answer, completion.sources.len()), (None, 0), "{question}");
         }
-        assert_eq!(answer("How long does the lamp charge?", Language::English, &[]).answer, None);
+        assert_eq!(answered("How long does the lamp charge?", Language::English, &[]).answer, None);
     }
 
     #[test]

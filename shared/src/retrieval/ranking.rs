@@ -1,7 +1,7 @@
 //! The order of what was found. A word counts as much as it is rare, and so do the parts of words, which find its other
 //! forms; the vectors add what is said in other words.
 
-use super::Passage;
+use super::{Passage, Search};
 use crate::{
     embeddings::words,
     text::{self, Language},
@@ -15,6 +15,8 @@ const LENGTH: f64 = 0.75;
 /// What the nearest vector counts, against 1 each for the best by words and by their parts. Measured by `cargo eval`
 /// (docs/BENCHMARKS.md).
 const VECTOR_WEIGHT: f64 = 0.5;
+/// What the parts of a follow-up's own words count beside those of the whole: they are what is new in it.
+const NEWEST_WEIGHT: f64 = 0.5;
 
 /// A passage that was found, and why.
 #[derive(Debug)]
@@ -34,10 +36,12 @@ pub(super) fn telling_words(question: &str, language: Language) -> String {
     if telling.is_empty() { folded } else { telling.join(" ") }
 }
 
-/// The best candidates, the best first, each with its score.
-pub(super) fn order(question: &str, language: Language, candidates: Vec<Candidate>, most: i64) -> Vec<Passage> {
+/// The candidates, the best first, each with its score.
+pub(super) fn order(search: &Search<'_>, candidates: Vec<Candidate>) -> Vec<Passage> {
+    let Search { question, standalone, language, .. } = *search;
     let ranks = shares(candidates.iter().map(|candidate| candidate.rank).collect());
-    let parts = shares(parts(question, language, &candidates));
+    let newest = (question != standalone).then(|| shares(parts(question, language, &candidates)));
+    let parts = shares(parts(standalone, language, &candidates));
     let nearness = shares(candidates.iter().map(|candidate| candidate.nearness).collect());
     let scores = ranks.into_iter().zip(parts).zip(nearness);
     let mut passages: Vec<_> = candidates
@@ -48,9 +52,11 @@ pub(super) fn order(question: &str, language: Language, candidates: Vec<Candidat
             ..candidate.passage
         })
         .collect();
+    if let Some(newest) = newest {
+        passages.iter_mut().zip(newest).for_each(|(passage, part)| passage.score += NEWEST_WEIGHT * part);
+    }
     // Among equals, always in the same order.
     passages.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.chunk_id.cmp(&b.chunk_id)));
-    passages.truncate(usize::try_from(most).unwrap_or_default());
     passages
 }
 
@@ -112,7 +118,8 @@ fn parts(question: &str, language: Language, candidates: &[Candidate]) -> Vec<f6
         .collect()
 }
 
-fn split(text: &str) -> impl Iterator<Item = &str> {
+/// The words of a text.
+pub(super) fn split(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
 }
 
@@ -146,6 +153,8 @@ mod tests {
             document_id: Uuid::from_u128(number),
             filename: "guide.pdf".to_owned(),
             page_start: 1,
+            page_end: 1,
+            chunks: 0..=0,
             text: text.to_owned(),
             score: 0.0,
         };
@@ -153,7 +162,13 @@ mod tests {
     }
 
     fn found(question: &str, candidates: Vec<Candidate>) -> Vec<u128> {
-        let passages = order(question, Language::French, candidates, 10);
+        found_going_on_from(question, question, candidates)
+    }
+
+    fn found_going_on_from(question: &str, standalone: &str, candidates: Vec<Candidate>) -> Vec<u128> {
+        let language = Language::French;
+        let search = Search { question, standalone, language, embedding: &[], model: "", documents: None, most: 10 };
+        let passages = order(&search, candidates);
         passages.iter().map(|passage| passage.chunk_id.as_u128()).collect()
     }
 
@@ -188,15 +203,27 @@ mod tests {
     }
 
     #[test]
+    fn of_a_follow_up_its_own_words_count_most() {
+        let candidates = || {
+            vec![
+                candidate(1, "La livraison coûte 1 500 francs pour Abidjan.", 0.5, 0.5),
+                candidate(2, "La livraison coûte 2 500 francs pour Bouaké.", 0.5, 0.5),
+                candidate(3, "Bouaké a un magasin.", 0.2, 0.1),
+            ]
+        };
+        let standalone = "Combien coûte la livraison à Abidjan ? Et à Bouaké ?";
+        assert_eq!(found_going_on_from("Et à Bouaké ?", standalone, candidates()), [2, 1, 3]);
+    }
+
+    #[test]
     fn full_text_is_asked_for_what_tells_something() {
         assert_eq!(telling_words("Où est-ce que l’on retourne un colis ?", Language::French), "retourne colis");
         assert_eq!(telling_words("Qui es-tu ?", Language::French), "qui es-tu ?");
     }
 
     #[test]
-    fn equals_keep_their_order_and_no_more_than_asked_for_are_given() {
+    fn equals_keep_their_order() {
         let same = |number| candidate(number, "La livraison est offerte.", 0.2, 0.0);
         assert_eq!(found("livraison", vec![same(1), same(2), same(3)]), [1, 2, 3]);
-        assert_eq!(order("livraison", Language::French, vec![same(1), same(2)], 1).len(), 1);
     }
 }

@@ -77,7 +77,7 @@ pub(crate) const FRONTS: [&str; 24] = [
     "authenticated: update on company_rag_configs (prompt_botlive_deepseek_v3, prompt_botlive_groq_70b)",
     "authenticated: select on conversation_memory",
     // What that view reads, as its caller.
-    "authenticated: select on conversations (contact_id, customer_id, id)",
+    "authenticated: select on conversations (contact_id, customer_id, id, user_id)",
     "authenticated: select on messages (content, conversation_id, created_at, customer_id, direction)",
     "authenticated: select on documents \
      (company_id, content, filename, id, metadata, pages_done, pages_total, status, upload_date)",
@@ -106,7 +106,7 @@ const APP: [&str; 7] = [
 ];
 
 /// What a tenant's transaction may.
-const TENANT: [&str; 44] = [
+const TENANT: [&str; 47] = [
     "lisa_tenant: execute on app.audit_own(uuid,text,text,text,jsonb)",
     "lisa_tenant: execute on app.current_company()",
     "lisa_tenant: execute on app.current_customer()",
@@ -114,9 +114,11 @@ const TENANT: [&str; 44] = [
     "lisa_tenant: execute on app.open_own_period()",
     "lisa_tenant: execute on app.own_model_spend(timestamp with time zone)",
     "lisa_tenant: execute on app.own_period()",
+    "lisa_tenant: execute on app.question_key(text,regdictionary)",
     "lisa_tenant: execute on app.search_chunks(text,text,text,uuid[],integer)",
     // Entries are written by app.audit_own alone.
     "lisa_tenant: select on audit_log",
+    "lisa_tenant: select on approved_answers",
     "lisa_tenant: select on billing_records",
     "lisa_tenant: select on company_mapping",
     "lisa_tenant: select on company_rag_configs",
@@ -156,6 +158,7 @@ const TENANT: [&str; 44] = [
     "lisa_tenant: update on usage_periods (requests)",
     "lisa_tenant: select on user_settings",
     "lisa_tenant: update on user_settings (free_quota_used)",
+    "lisa_tenant: select on unanswered",
     "lisa_tenant: select on users (id, is_pro)",
 ];
 
@@ -181,6 +184,7 @@ async fn grants_are_those_that_are_listed() {
         "execute on app.open_period(uuid,timestamp with time zone)",
         "execute on app.period_of(uuid,timestamp with time zone)",
         "execute on app.provision_account(uuid,text,text,integer)",
+        "execute on app.question_key(text,regdictionary)",
         "execute on app.take_rate(text,integer,integer)",
         "usage on schema app",
         "usage on schema billing",

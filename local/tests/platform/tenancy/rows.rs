@@ -65,6 +65,9 @@ async fn full_tenant(admin: &mut PgConnection, name: &str) -> Tenant {
             "insert into outbox (message_id, part, customer_id, conversation_id, content) \
              select id, 0, customer_id, conversation_id, 'hello' from messages where customer_id = '{customer}'"
         ),
+        format!(
+            "insert into approved_answers (customer_id, question, answer) values ('{customer}', 'delivery?', 'yes')"
+        ),
         format!("insert into products (customer_id, name, price, currency) values ('{customer}', 'coffee', 1, 'XOF')"),
         format!("insert into orders (company_id, total_amount, currency, items) values ('{customer}', 0, 'XOF', '[]')"),
         format!("insert into activities (company_id, type, title) values ('{customer}', 'test', 'test')"),

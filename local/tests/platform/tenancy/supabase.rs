@@ -207,6 +207,7 @@ async fn a_tenant_stores_vectors_and_finds_them() {
             documents::finish(tx, document, &[0; 32], Language::English, "Delivery").await?;
             let search = Search {
                 question: "delivery",
+                standalone: "delivery",
                 language: Language::English,
                 embedding: &embedding,
                 model: "model",

@@ -1,0 +1,86 @@
+//! The view `unanswered`: what was asked, on WhatsApp or over the API, and not found in the documents.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::{
+    db::TenantTx,
+    error::ApiError,
+    paging::{COUNTED_EXACTLY, List, Listing, Paging},
+};
+
+/// A question without an answer.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "message_id": "0d6a8e52-7c1c-4a51-9b50-54f2a9b9d7a1", "conversation_id": "7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d",
+    "channel": "whatsapp", "question": "Livrez-vous au Togo ?", "created_at": "2026-11-23T09:30:08Z",
+}))]
+pub struct Unanswered {
+    /// The message that says so.
+    message_id: Uuid,
+    conversation_id: Uuid,
+    /// `whatsapp` or `api`.
+    channel: String,
+    /// All that was asked at once.
+    question: String,
+    /// When it was said that the documents do not say.
+    created_at: DateTime<Utc>,
+}
+
+/// The order of the list.
+#[derive(Debug)]
+pub struct UnansweredListing;
+
+impl Listing for UnansweredListing {
+    const SORTS: &'static [&'static str] = &["created_at"];
+    const STATUSES: &'static [&'static str] = &[];
+}
+
+macro_rules! fetch {
+    ($tx:expr, $paging:expr, $after:expr, $beyond:tt, $direction:tt) => {{
+        let (at, id) = $after.unzip();
+        sqlx::query_as!(
+            Unanswered,
+            r#"select message_id as "message_id!", conversation_id as "conversation_id!", channel as "channel!",
+                question as "question!", created_at as "created_at!"
+            from unanswered
+            where customer_id = $1 and ($2::timestamptz is null or (created_at, message_id) "#
+                + $beyond
+                + " ($2, $3::uuid)) order by created_at "
+                + $direction
+                + ", message_id "
+                + $direction
+                + " limit $4 offset $5",
+            $tx.tenant(),
+            at,
+            id,
+            $paging.fetched(),
+            $paging.offset
+        )
+        .fetch_all(&mut *$tx)
+        .await
+        .map_err(|error| $paging.failed(error))?
+    }};
+}
+
+/// A page of the tenant's questions without an answer.
+///
+/// # Errors
+/// 422 for a cursor that was tampered with; the database's.
+pub async fn list(tx: &mut TenantTx, paging: &Paging) -> Result<List<Unanswered>, ApiError> {
+    let after: Option<(DateTime<Utc>, Uuid)> = paging.after()?;
+    let rows =
+        if paging.descending { fetch!(tx, paging, after, "<", "desc") } else { fetch!(tx, paging, after, ">", "asc") };
+    let counted = sqlx::query_scalar!(
+        r#"
+        select count(*) as "count!" from (select from unanswered where customer_id = $1 limit $2) counted
+        "#,
+        tx.tenant(),
+        COUNTED_EXACTLY + 1
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(paging.page(rows, counted, |last| (last.created_at, last.message_id)))
+}
