@@ -5,13 +5,14 @@ mod figures;
 mod set;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     path::PathBuf,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
 use clap::Args;
+use local_postgres::root;
 use serde_json::json;
 use shared::{
     chunking,
@@ -19,7 +20,7 @@ use shared::{
     documents::{self, Filename, NewChunk, NewDocument},
     embeddings::Embedder,
     error::ApiError,
-    llm::{Ask, Provider, Style},
+    llm::{Ask, Provider, Role, Style, Turn},
     pdf::Page,
     retrieval::{self, Passage, Search},
     settings::{Settings, SettingsMap},
@@ -40,11 +41,16 @@ use self::{
 pub struct Arguments {
     /// Paragraphs: one JSON object a line, with `id` and `text`.
     contexts: PathBuf,
-    /// Questions: one JSON object a line, with `question` and the `context_id` that answers it.
+    /// Questions: one JSON object a line, with `question`, the `context_id` that answers it, and in `history` the
+    /// questions before it, where it is a follow-up.
     questions: PathBuf,
     /// Questions that no paragraph answers, to see how many are refused.
     #[arg(long, value_name = "FILE")]
     unanswerable: Option<PathBuf>,
+    /// Put the paragraphs of a title into one document, page after page. A question then counts as found at the place of
+    /// the passage that has its answer.
+    #[arg(long, conflicts_with = "parts")]
+    whole: bool,
     /// Show what full text finds alone, and what vectors do.
     #[arg(long)]
     parts: bool,
@@ -56,10 +62,29 @@ pub struct Arguments {
     check: bool,
 }
 
+impl Arguments {
+    /// The project's own set, which must not get worse.
+    #[must_use]
+    pub fn golden() -> Self {
+        let file = |kind: &str| root().join(format!("local/golden/golden.{kind}.jsonl"));
+        Self {
+            contexts: file("contexts"),
+            questions: file("questions"),
+            unanswerable: Some(file("unanswerable")),
+            whole: false,
+            parts: false,
+            save: false,
+            check: true,
+        }
+    }
+}
+
 /// For one answer, as `query` has it.
 const ANSWER: Duration = Duration::from_secs(25);
 /// Documents that were found by a search count up to this place.
 const DEPTH: usize = 10;
+/// A page of a whole document ends with the paragraph that goes beyond this.
+const PAGE_CHARS: usize = 2_500;
 
 /// Measures, prints and compares.
 ///
@@ -71,7 +96,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let bench = Bench::new(&stack.base_url(), &stack.database.app).await?;
     eprintln!("  {}: {} paragraphs, {} questions", set.name, set.contexts.len(), set.questions.len());
     let started = Instant::now();
-    let ids = bench.ingest(&set.contexts).await?;
+    let ids = if arguments.whole { bench.ingest_whole(&set).await? } else { bench.ingest(&set.contexts).await? };
     eprintln!("  ingested in {:.1} s", started.elapsed().as_secs_f64());
     // What a server does by itself, and the servers of tests do not: without it, plans are made for empty tables.
     let mut admin = PgConnection::connect(&stack.database.admin).await?;
@@ -80,10 +105,15 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let mut ranks = Ranks::default();
     for question in &set.questions {
         let started = Instant::now();
-        let found = bench.search(&question.question, Part::Both).await?;
+        let found = bench.search(question, Part::Both).await?;
         let took = started.elapsed();
         let wanted = ids.get(&question.context_id).copied();
-        ranks.add(rank(&found.passages, wanted), took, found.answer(&question.question).await?.is_some());
+        let rank = if arguments.whole {
+            rank_of_answer(&found.passages, wanted, question)
+        } else {
+            rank(&found.passages, wanted)
+        };
+        ranks.add(rank, took, found.answer().await?.is_some());
     }
     let refused = match &arguments.unanswerable {
         None => None,
@@ -96,7 +126,8 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         ranks.show("fused");
     }
     let figures = Figures::new(&ranks, refused);
-    figures.report(&set.name, arguments.save, arguments.check)
+    let name = if arguments.whole { format!("{}_whole", set.name) } else { set.name };
+    figures.report(&name, arguments.save, arguments.check)
 }
 
 /// The place of the wanted document among those found, from 1.
@@ -108,6 +139,16 @@ fn rank(passages: &[Passage], wanted: Option<Uuid>) -> Option<usize> {
         }
     }
     seen.iter().position(|document| Some(*document) == wanted).map(|place| place + 1)
+}
+
+/// The place of the first passage of the wanted document that has an answer, from 1.
+fn rank_of_answer(passages: &[Passage], wanted: Option<Uuid>, question: &Question) -> Option<usize> {
+    let answers: Vec<_> = question.answers.iter().map(|answer| text::fold(answer)).collect();
+    let has_answer = |passage: &Passage| {
+        let text = text::fold(&passage.text);
+        Some(passage.document_id) == wanted && answers.iter().any(|answer| text.contains(answer))
+    };
+    passages.iter().position(has_answer).map(|place| place + 1)
 }
 
 /// What is measured: one tenant and the product's parts.
@@ -127,15 +168,19 @@ enum Part {
 }
 
 struct Found {
+    question: String,
+    /// The question as it was searched.
+    standalone: String,
     language: Language,
     passages: Vec<Passage>,
     provider: Provider,
 }
 
 impl Found {
-    async fn answer(&self, question: &str) -> Result<Option<String>> {
+    async fn answer(&self) -> Result<Option<String>> {
         let ask = Ask {
-            question,
+            question: &self.question,
+            standalone: &self.standalone,
             history: &[],
             language: self.language,
             instructions: None,
@@ -172,14 +217,39 @@ impl Bench {
     async fn ingest(&self, contexts: &[Paragraph]) -> Result<HashMap<String, Uuid>> {
         let mut ids = HashMap::new();
         for context in contexts {
-            ids.insert(context.id.clone(), self.ingest_one(context).await?);
+            ids.insert(context.id.clone(), self.ingest_one(&context.id, std::slice::from_ref(&context.text)).await?);
         }
         Ok(ids)
     }
 
-    async fn ingest_one(&self, context: &Paragraph) -> Result<Uuid> {
-        let page = Page { number: 1, text: text::clean(&context.text) };
-        let chunks = chunking::chunk(std::slice::from_ref(&page));
+    /// Each title as a document: where the document of each paragraph is.
+    async fn ingest_whole(&self, set: &Set) -> Result<HashMap<String, Uuid>> {
+        let mut titles: BTreeMap<&str, Vec<&Paragraph>> = BTreeMap::new();
+        for context in &set.contexts {
+            titles.entry(&context.title).or_default().push(context);
+        }
+        let mut ids = HashMap::new();
+        for paragraphs in titles.values() {
+            let mut pages = vec![String::new()];
+            for paragraph in paragraphs {
+                if pages.last().is_some_and(|page| page.chars().count() > PAGE_CHARS) {
+                    pages.push(String::new());
+                }
+                if let Some(page) = pages.last_mut() {
+                    page.push_str(&paragraph.text);
+                    page.push_str("\n\n");
+                }
+            }
+            let id = self.ingest_one(&paragraphs[0].id, &pages).await?;
+            ids.extend(paragraphs.iter().map(|paragraph| (paragraph.id.clone(), id)));
+        }
+        Ok(ids)
+    }
+
+    async fn ingest_one(&self, name: &str, texts: &[String]) -> Result<Uuid> {
+        let page = |(number, text): (u32, &String)| Page { number, text: text::clean(text) };
+        let pages: Vec<_> = (1..).zip(texts).map(page).collect();
+        let chunks = chunking::chunk(&pages);
         let texts: Vec<_> = chunks.iter().map(|chunk| chunk.text.clone()).collect();
         let embeddings = self.embedder.embed_documents(&texts).await?;
         let rows: Vec<_> = chunks
@@ -187,22 +257,24 @@ impl Bench {
             .zip(embeddings)
             .map(|(chunk, embedding)| NewChunk {
                 index: chunk.index as i32,
-                page_start: 1,
-                page_end: 1,
+                page_start: chunk.page_start as i32,
+                page_end: chunk.page_end as i32,
                 text: chunk.text,
                 embedding,
             })
             .collect();
-        let filename = Filename::try_from(format!("{}.pdf", context.id))?;
-        let new = NewDocument { filename, bytes: context.text.len() as i64, sha256: None };
-        let language = text::detect_language(&page.text);
+        let filename = Filename::try_from(format!("{name}.pdf"))?;
+        let bytes = texts.iter().map(String::len).sum::<usize>() as i64;
+        let new = NewDocument { filename, bytes, sha256: None };
+        let language = text::detect_language(&pages[0].text);
+        let total = pages.len() as i32;
         let model = self.embedder.model();
         let id = self
             .db
             .tenant(self.tenant, async |tx| {
                 let id = documents::announce(tx, new, Language::English).await?.document.id;
                 documents::begin(tx, id, model).await?;
-                documents::pages_known(tx, id, 1, 1).await?;
+                documents::pages_known(tx, id, total, 1).await?;
                 documents::store_chunks(tx, id, language, model, &rows).await?;
                 documents::finish(tx, id, &[0; 32], language, "").await?;
                 Ok::<_, ApiError>(id)
@@ -211,15 +283,20 @@ impl Bench {
         Ok(id)
     }
 
-    async fn search(&self, question: &str, part: Part) -> Result<Found> {
-        let language = text::detect_language(question);
-        let mut embedding = self.embedder.embed_query(question).await?;
+    async fn search(&self, question: &Question, part: Part) -> Result<Found> {
+        let said = |text: &String| Turn { role: Role::User, text: text.clone() };
+        let history: Vec<_> = question.history.iter().map(said).collect();
+        let language = text::detect_language(&question.question);
+        let standalone = retrieval::standalone(&question.question, language, &history).into_owned();
+        let language = if language == Language::Other { text::detect_language(&standalone) } else { language };
+        let mut embedding = self.embedder.embed_query(&standalone).await?;
         if part == Part::FullText {
             // Nothing is near a vector without a direction.
             embedding.fill(0.0);
         }
         let search = Search {
-            question: if part == Part::Vectors { "" } else { question },
+            question: if part == Part::Vectors { "" } else { &question.question },
+            standalone: if part == Part::Vectors { "" } else { &standalone },
             language,
             embedding: &embedding,
             model: self.embedder.model(),
@@ -228,7 +305,13 @@ impl Bench {
         };
         let passages =
             self.db.tenant(self.tenant, async |tx| Ok::<_, ApiError>(retrieval::search(tx, &search).await?)).await?;
-        Ok(Found { language, passages, provider: self.provider.clone() })
+        Ok(Found {
+            question: question.question.clone(),
+            standalone,
+            language,
+            passages,
+            provider: self.provider.clone(),
+        })
     }
 
     /// The places at which one part of the search finds what answers each question.
@@ -236,7 +319,7 @@ impl Bench {
         let mut ranks = Ranks::default();
         for question in questions {
             let started = Instant::now();
-            let found = self.search(&question.question, part).await?;
+            let found = self.search(question, part).await?;
             ranks.add(rank(&found.passages, ids.get(&question.context_id).copied()), started.elapsed(), false);
         }
         Ok(ranks)
@@ -246,8 +329,8 @@ impl Bench {
     async fn refused(&self, questions: &[Question]) -> Result<f64> {
         let mut refused = 0;
         for question in questions {
-            let found = self.search(&question.question, Part::Both).await?;
-            refused += usize::from(found.answer(&question.question).await?.is_none());
+            let found = self.search(question, Part::Both).await?;
+            refused += usize::from(found.answer().await?.is_none());
         }
         Ok(refused as f64 / questions.len().max(1) as f64)
     }

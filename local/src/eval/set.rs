@@ -14,13 +14,24 @@ use serde::{Deserialize, de::DeserializeOwned};
 pub(super) struct Context {
     pub(super) id: String,
     pub(super) text: String,
+    /// Of what it is a part.
+    #[serde(default)]
+    pub(super) title: String,
 }
 
 /// A question, and the paragraph that answers it.
 #[derive(Debug, Deserialize)]
 pub(super) struct Question {
     pub(super) question: String,
+    /// Empty where none does.
+    #[serde(default)]
     pub(super) context_id: String,
+    /// Texts of which each is an answer.
+    #[serde(default)]
+    pub(super) answers: Vec<String>,
+    /// What was asked before in the conversation, the oldest first.
+    #[serde(default)]
+    pub(super) history: Vec<String>,
 }
 
 /// A question set.

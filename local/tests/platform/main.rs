@@ -12,6 +12,8 @@ mod bootstraps;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod proxy;
 #[cfg(test)]
 mod quota_sql;
