@@ -19,7 +19,7 @@ mod prompt;
 pub(crate) mod transport;
 mod vision;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -241,6 +241,17 @@ pub enum LlmError {
     /// The last of the models that were tried.
     #[error("no model answered")]
     Failed(#[source] Failure),
+}
+
+impl LlmError {
+    /// How long the provider that failed last asks to be left alone.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Failed(failure) => failure.retry_after(),
+            Self::NoModel | Self::Blocked(_) => None,
+        }
+    }
 }
 
 impl CallStatus {
