@@ -276,7 +276,7 @@ impl Bench {
                 documents::begin(tx, id, model).await?;
                 documents::pages_known(tx, id, total, 1).await?;
                 documents::store_chunks(tx, id, language, model, &rows).await?;
-                documents::finish(tx, id, &[0; 32], language, "").await?;
+                documents::finish(tx, id, &[0; 32], language, "", &[]).await?;
                 Ok::<_, ApiError>(id)
             })
             .await?;

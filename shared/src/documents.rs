@@ -1,7 +1,8 @@
-//! `documents` and `document_chunks`: what answers are made from, from the upload to the last chunk.
+//! `documents`, `document_chunks` and `document_pages`: what answers are made from, from the upload to the last chunk.
 
 mod ingestion;
 mod list;
+mod scans;
 
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
@@ -11,6 +12,7 @@ use uuid::Uuid;
 
 pub use ingestion::{Begun, NewChunk, Pending, begin, fail, find_pending, finish, give_up, pages_known, store_chunks};
 pub use list::{DocumentListing, list};
+pub use scans::{Claim, ReadPage, ScanCost, claim_page, read_pages, release_page, scan_cost, store_page};
 
 use crate::{
     db::TenantTx,
@@ -90,10 +92,16 @@ pub enum Failure {
     NotUploaded,
     /// The embedding provider kept failing.
     EmbeddingFailed,
+    /// The models kept failing to read its scanned pages.
+    ScanFailed,
+    /// Its scanned pages would cost more to read than a document may.
+    ScanTooCostly,
+    /// What models may cost the company in this period was used up before its scanned pages were read.
+    SpendCapReached,
 }
 
 impl Failure {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 11] = [
         Self::Encrypted,
         Self::Corrupt,
         Self::NoText,
@@ -102,6 +110,9 @@ impl Failure {
         Self::TimedOut,
         Self::NotUploaded,
         Self::EmbeddingFailed,
+        Self::ScanFailed,
+        Self::ScanTooCostly,
+        Self::SpendCapReached,
     ];
 
     /// The code, as stored and shown.
@@ -116,6 +127,9 @@ impl Failure {
             Self::TimedOut => "timed_out",
             Self::NotUploaded => "not_uploaded",
             Self::EmbeddingFailed => "embedding_failed",
+            Self::ScanFailed => "scan_failed",
+            Self::ScanTooCostly => "scan_too_costly",
+            Self::SpendCapReached => "spend_cap_reached",
         }
     }
 
@@ -161,6 +175,22 @@ impl Failure {
                 "Le texte n'a pas pu être indexé pour l'instant. Réessayez plus tard."
             }
             (Self::EmbeddingFailed, _) => "The text could not be indexed for now. Try again later.",
+            (Self::ScanFailed, Language::French) => {
+                "Les pages numérisées n'ont pas pu être lues pour l'instant. Réessayez plus tard."
+            }
+            (Self::ScanFailed, _) => "The scanned pages could not be read for now. Try again later.",
+            (Self::ScanTooCostly, Language::French) => {
+                "Le fichier a trop de pages numérisées. Divisez-le, ou passez-le à la reconnaissance de texte (OCR), et renvoyez-le."
+            }
+            (Self::ScanTooCostly, _) => {
+                "The file has too many scanned pages. Split it, or run text recognition (OCR) on it, and upload it again."
+            }
+            (Self::SpendCapReached, Language::French) => {
+                "Le budget de la période pour les modèles est épuisé avant la lecture des pages numérisées. Réessayez à la prochaine période ou changez de formule : les pages déjà lues le restent."
+            }
+            (Self::SpendCapReached, _) => {
+                "This period's budget for models ran out before the scanned pages were read. Try again next period or change the plan: pages already read stay read."
+            }
         }
     }
 }
@@ -185,7 +215,7 @@ pub struct Document {
     pub bytes: i64,
     /// Known once the file was opened.
     pub pages_total: Option<i32>,
-    /// Pages that are indexed; moves while the document is being read.
+    /// Pages that are indexed, or read where they are scanned; moves while the document is being read.
     pub pages_done: i32,
     /// Why it failed.
     pub error_code: Option<Failure>,
@@ -386,7 +416,8 @@ pub async fn delete(tx: &mut TenantTx, id: Uuid) -> Result<Orphan, DocumentError
     Ok(Orphan { job, storage_key })
 }
 
-/// Makes a failed document pending again, with its job due at once; what it had is thrown away.
+/// Makes a failed document pending again, with its job due at once; what it had is thrown away, but for scanned pages that
+/// were read.
 ///
 /// # Errors
 /// [`DocumentError::NotFound`], [`DocumentError::NotFailed`], or the database's.
@@ -416,6 +447,9 @@ pub async fn retry(
         r#"
         with stale as (
             delete from document_chunks where customer_id = $1 and document_id = $2
+        ), unread as (
+            update document_pages set attempts = 0, claimed_until = null
+            where customer_id = $1 and document_id = $2 and text is null
         )
         insert into jobs (customer_id, kind, payload)
         values ($1, 'ingest', jsonb_build_object('document_id', $2::uuid))

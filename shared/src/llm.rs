@@ -1,5 +1,6 @@
-//! The one door to the models: a question answered from passages, or a turn of a conversation with tools. An enum over
-//! providers; each brings its own settings. Writes nothing: every call that was made is handed back for the cost ledger.
+//! The one door to the models: a question answered from passages, a turn of a conversation with tools, or a picture of a
+//! page read. An enum over providers; each brings its own settings. Writes nothing: every call that was made is handed
+//! back for the cost ledger.
 
 mod answering;
 mod anthropic;
@@ -16,8 +17,9 @@ pub(crate) mod patience;
 mod prices;
 mod prompt;
 pub(crate) mod transport;
+mod vision;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -27,6 +29,7 @@ use utoipa::ToSchema;
 use crate::{retrieval::Passage, text::Language};
 
 pub use transport::Failure;
+pub use vision::{Transcribed, Transcript, Vision};
 
 /// Who answers.
 #[derive(Debug, Clone)]
@@ -240,6 +243,17 @@ pub enum LlmError {
     /// The last of the models that were tried.
     #[error("no model answered")]
     Failed(#[source] Failure),
+}
+
+impl LlmError {
+    /// How long the provider that failed last asks to be left alone.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Failed(failure) => failure.retry_after(),
+            Self::NoModel | Self::Blocked(_) => None,
+        }
+    }
 }
 
 impl CallStatus {

@@ -1,5 +1,5 @@
-//! Text of PDF files, page by page. pdfium reads them in a child process under limits, since its
-//! C++ aborts on some of what strangers upload.
+//! Text of PDF files, page by page, and pictures of pages that have none. pdfium reads them in a child
+//! process under limits, since its C++ aborts on some of what strangers upload.
 
 use crate::text;
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ mod child;
 mod layout;
 mod page_count;
 mod parent;
+mod picture;
 
 pub use child::{SUBCOMMAND, child_main};
 pub use parent::Extractor;
@@ -51,31 +52,67 @@ pub struct Page {
     pub text: String,
 }
 
-/// The pages of a document in their order, at least one of them with text.
+/// The pages of a document in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pages(Vec<Page>);
+pub struct Pages {
+    pages: Vec<Page>,
+    scans: Vec<u32>,
+}
+
+/// Letters and digits below which a text counts as none: page numbers and stamps on scanned pages are not worth an
+/// answer.
+const FEWEST_LETTERS: usize = 4;
+
+/// Letters and digits below which a page that images cover is taken for a scan, and its text for what a scanner, a fax
+/// or a stamp put on it.
+const FEW_LETTERS: usize = 100;
 
 impl Pages {
-    /// Letters and digits below which a document counts as having no text: page numbers and stamps
-    /// on scanned pages are not worth an answer.
-    const FEWEST_LETTERS: usize = 4;
-
-    /// Cleans raw pages. Fails with [`PdfError::NoText`] where nothing readable remains.
-    fn from_raw(mut pages: Vec<Page>) -> Result<Self, PdfError> {
-        for page in &mut pages {
-            page.text = text::clean(&page.text);
-        }
-        let letters = pages.iter().flat_map(|page| page.text.chars());
-        if letters.filter(|c| c.is_alphanumeric()).take(Self::FEWEST_LETTERS).count() < Self::FEWEST_LETTERS {
-            return Err(PdfError::NoText);
-        }
-        Ok(Self(pages))
+    /// Cleans raw pages.
+    fn from_raw(raw: Vec<RawPage>) -> Self {
+        let mut scans = Vec::new();
+        let pages = raw.into_iter().map(|RawPage { number, text, is_covered }| {
+            let text = text::clean(&text);
+            let least = if is_covered { FEW_LETTERS } else { FEWEST_LETTERS };
+            if has_fewer_letters(&text, least) {
+                scans.push(number);
+            }
+            Page { number, text }
+        });
+        Self { pages: pages.collect(), scans }
     }
 
     /// Returns the pages, blank ones included.
     pub fn as_slice(&self) -> &[Page] {
-        &self.0
+        &self.pages
     }
+
+    /// Returns the numbers, in order, of the pages whose text is not in the file: those without any, and those that
+    /// images cover and whose few words are a stamp's.
+    pub fn scans(&self) -> &[u32] {
+        &self.scans
+    }
+
+    /// Gives a page the text that was read from its picture; an empty one leaves what is there.
+    pub fn fill(&mut self, number: u32, text: &str) {
+        let text = text::clean(text);
+        if let Some(page) = self.pages.iter_mut().find(|page| page.number == number && !text.is_empty()) {
+            page.text = text;
+        }
+    }
+
+    /// Returns the pages if there is something to answer from.
+    ///
+    /// # Errors
+    /// [`PdfError::NoText`] where nothing readable is on any of them.
+    pub fn with_text(self) -> Result<Self, PdfError> {
+        let all: String = self.pages.iter().map(|page| page.text.as_str()).collect();
+        if has_fewer_letters(&all, FEWEST_LETTERS) { Err(PdfError::NoText) } else { Ok(self) }
+    }
+}
+
+fn has_fewer_letters(text: &str, least: usize) -> bool {
+    text.chars().filter(|c| c.is_alphanumeric()).take(least).count() < least
 }
 
 /// Why a document has no pages to give: its own fault where [`PdfError::code`] knows one, else ours.
@@ -123,6 +160,27 @@ struct Job {
     library: PathBuf,
     pdf_bytes: usize,
     limits: Limits,
+    task: Task,
+}
+
+/// What the parent wants.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Task {
+    /// The text of every page.
+    Text,
+    /// What one page looks like.
+    Picture { page: u32, longest_side_px: u16 },
+}
+
+/// A page as the child found it.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct RawPage {
+    number: u32,
+    text: String,
+    /// Whether images take most of it; looked at only where there is little text.
+    #[serde(default)]
+    is_covered: bool,
 }
 
 /// What the child answers, one JSON value a line.
@@ -131,9 +189,11 @@ struct Job {
 enum Answer {
     /// The limits hold and the library is loaded: from here on the document is to blame.
     Ready,
-    Page(Page),
+    Page(RawPage),
     /// All pages have been written.
     Complete,
+    /// A JPEG in base64; none where nothing is on the page.
+    Picture(Option<String>),
     Encrypted,
     Corrupt,
     TooManyPages(u32),
@@ -144,19 +204,50 @@ enum Answer {
 mod tests {
     use super::*;
 
-    fn page(number: u32, text: &str) -> Page {
-        Page { number, text: text.to_owned() }
+    fn pages(texts: &[(&str, bool)]) -> Pages {
+        let raw =
+            (1..).zip(texts).map(|(number, &(text, is_covered))| RawPage { number, text: text.to_owned(), is_covered });
+        Pages::from_raw(raw.collect())
+    }
+
+    fn texts(pages: &Pages) -> Vec<&str> {
+        pages.as_slice().iter().map(|page| page.text.as_str()).collect()
     }
 
     #[test]
     fn pages_are_cleaned() {
-        let pages = Pages::from_raw(vec![page(1, ""), page(2, "la livrai\u{2}\r\nson\0 ")]);
-        assert_eq!(pages.unwrap().as_slice(), [page(1, ""), page(2, "la livraison")]);
+        let pages = pages(&[("", false), ("la livrai\u{2}\r\nson\0 ", false)]).with_text().unwrap();
+        assert_eq!(texts(&pages), ["", "la livraison"]);
     }
 
     #[test]
     fn page_numbers_alone_are_no_text() {
-        let pages = Pages::from_raw(vec![page(1, "- 1 -"), page(2, "- 2 -"), page(3, "\0")]);
+        let pages = pages(&[("- 1 -", false), ("- 2 -", false), ("\0", false)]).with_text();
         assert!(matches!(pages, Err(PdfError::NoText)));
+    }
+
+    #[test]
+    fn a_page_without_text_is_a_scan_and_so_is_a_stamped_image() {
+        let fax = "21/11/2026 14:05 FAX +225 01 02 03 04 PAGE 2/7";
+        let page = "The delivery takes three days. ".repeat(5);
+        let pages = pages(&[
+            ("- 1 -", false),
+            (fax, true),
+            // A title, on its own or over a picture that takes little of the page.
+            (fax, false),
+            // Recognised by the scanner.
+            (&page, true),
+        ]);
+        assert_eq!(pages.scans(), [1, 2]);
+    }
+
+    #[test]
+    fn what_is_read_takes_the_place_of_a_stamp_and_nothing_leaves_it() {
+        let mut pages = pages(&[("- 1 -", true), ("- 2 -", true)]);
+        pages.fill(1, "- 1 -\r\nThe deliv-\nery");
+        pages.fill(2, " ");
+        pages.fill(3, "nowhere");
+        assert_eq!(texts(&pages), ["- 1 -\nThe delivery", "- 2 -"]);
+        pages.with_text().unwrap();
     }
 }

@@ -1,18 +1,23 @@
 //! One document, from its file to its last chunk. Every step can be repeated: a worker that is killed is followed by
 //! another one that goes on where the chunks end.
 
+use std::time::Duration;
+
 use sha2::{Digest, Sha256};
 use shared::{
     chunking::{self, Chunk},
     documents::{self, Begun, Failure, MAX_BYTES, NewChunk},
     error::ApiError,
     function::BoxError,
+    jobs::JobMessage,
     logging,
+    pdf::PdfError,
     storage::ReadError,
     text,
 };
+use tokio::time::Instant;
 
-use crate::{Deps, notices::Target};
+use crate::{Deps, notices::Target, scans::Scanned};
 
 /// Chunks that are embedded and stored together: a batch is what a kill can lose.
 const BATCH: usize = 32;
@@ -21,9 +26,18 @@ const LAST_ATTEMPT: u32 = 5;
 /// Of the document's text, kept on its row for lists.
 const BEGINNING_CHARS: usize = 500;
 
+/// How an attempt ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// The document is in an end state, or gone.
+    Here,
+    /// Another invocation goes on, after so long.
+    GoesOn(Duration),
+}
+
 /// How an attempt went wrong.
 #[derive(Debug, thiserror::Error)]
-enum Trouble {
+pub(crate) enum Trouble {
     /// The document's own fault: it ends here, with a reason for its owner.
     #[error("{0:?}: {1}")]
     Final(Failure, String),
@@ -41,9 +55,19 @@ impl From<ApiError> for Trouble {
     }
 }
 
+impl From<PdfError> for Trouble {
+    fn from(error: PdfError) -> Self {
+        match error.code().and_then(Failure::from_code) {
+            Some(failure) => Self::Final(failure, error.to_string()),
+            None => Self::Transient(error.into()),
+        }
+    }
+}
+
 impl Deps {
     /// Brings a document to an end state, or fails to be called again.
     pub(crate) async fn ingest(&self, target: Target, attempt: u32) -> Result<(), BoxError> {
+        let started = Instant::now();
         let model = self.embedder.model();
         let begun = self
             .db
@@ -53,8 +77,9 @@ impl Deps {
             tracing::info!(document_id = %target.document, "nothing to do: deleted, or done before");
             return Ok(());
         };
-        match self.read(target, &begun).await {
-            Ok(()) => Ok(()),
+        match self.read(target, &begun, started).await {
+            Ok(Ended::Here) => Ok(()),
+            Ok(Ended::GoesOn(after)) => self.go_on(target, &begun, after).await,
             Err(Trouble::Final(failure, detail)) => self.fail(target, failure, &detail).await,
             Err(Trouble::Embedding(error)) if attempt >= LAST_ATTEMPT => {
                 self.fail(target, Failure::EmbeddingFailed, &logging::chain(error.as_ref())).await
@@ -63,7 +88,7 @@ impl Deps {
         }
     }
 
-    async fn read(&self, target: Target, begun: &Begun) -> Result<(), Trouble> {
+    async fn read(&self, target: Target, begun: &Begun, started: Instant) -> Result<Ended, Trouble> {
         let file = match self.storage.get(&begun.storage_key, MAX_BYTES).await {
             Ok(file) => file,
             Err(ReadError::TooLarge) => return Err(Trouble::Final(Failure::TooLarge, "over 20 MiB".to_owned())),
@@ -76,32 +101,42 @@ impl Deps {
         if begun.declared_sha256.as_ref().is_some_and(|declared| declared != &sha256) {
             return Err(Trouble::Final(Failure::Corrupt, "the bytes are not those that were announced".to_owned()));
         }
-        let pages =
-            self.extractor.extract(&file).await.map_err(|error| match error.code().and_then(Failure::from_code) {
-                Some(failure) => Trouble::Final(failure, error.to_string()),
-                None => Trouble::Transient(error.into()),
-            })?;
-        let pages = pages.as_slice();
-        let total = i32::try_from(pages.len()).unwrap_or(i32::MAX);
+        let mut pages = self.extractor.extract(&file).await?;
+        let total = i32::try_from(pages.as_slice().len()).unwrap_or(i32::MAX);
         let bytes = i64::try_from(file.len()).unwrap_or(i64::MAX);
         self.db
             .tenant(target.tenant, async |tx| {
                 Ok::<_, ApiError>(documents::pages_known(tx, target.document, total, bytes).await?)
             })
             .await?;
-        let chunks = chunking::chunk(pages);
+        let unread = match self.read_scans(target, &file, &mut pages, started).await? {
+            Scanned::AllBut(unread) => unread,
+            Scanned::Not(ended) => return Ok(ended),
+        };
+        let pages = pages.with_text()?;
+        let chunks = chunking::chunk(pages.as_slice());
         let language = text::detect_language(&sample(&chunks));
         let missing = usize::try_from(begun.next_chunk).unwrap_or_default();
         if !self.index(target, language, chunks.get(missing..).unwrap_or_default()).await? {
-            return Ok(());
+            return Ok(Ended::Here);
         }
         let beginning: String = chunks.iter().flat_map(|chunk| chunk.text.chars()).take(BEGINNING_CHARS).collect();
         self.db
             .tenant(target.tenant, async |tx| {
-                Ok::<_, ApiError>(documents::finish(tx, target.document, &sha256, language, &beginning).await?)
+                Ok::<_, ApiError>(documents::finish(tx, target.document, &sha256, language, &beginning, &unread).await?)
             })
             .await?;
-        tracing::info!(document_id = %target.document, pages = total, chunks = chunks.len(), "document processed");
+        let unread = unread.len();
+        tracing::info!(document_id = %target.document, pages = total, unread, chunks = chunks.len(), "document processed");
+        Ok(Ended::Here)
+    }
+
+    /// Sends the job again, by a message whose deliveries count anew.
+    async fn go_on(&self, target: Target, begun: &Begun, after: Duration) -> Result<(), BoxError> {
+        let job_id = begun.job_id.ok_or("the document has no job")?;
+        let message = JobMessage { job_id, customer_id: target.tenant, document_id: target.document };
+        self.queue.send_after(&message, after).await?;
+        tracing::info!(document_id = %target.document, after_s = after.as_secs(), "another invocation goes on");
         Ok(())
     }
 

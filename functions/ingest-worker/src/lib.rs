@@ -1,8 +1,9 @@
-//! A stored PDF becomes chunks with embeddings. Takes the events of the bucket, and the messages of maintenance and of
+//! A stored PDF becomes chunks with embeddings; scanned pages are read by a model where that is set. Takes the events of the bucket, and the messages of maintenance and of
 //! retries, from one queue; a record that fails is delivered again alone.
 
 mod ingest;
 mod notices;
+mod scans;
 
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ use shared::{
 };
 use tracing::Instrument;
 
+use scans::Scans;
+
 /// The function.
 pub const FUNCTION: Function = Function::event::<Deps>();
 
@@ -30,6 +33,7 @@ pub struct Deps {
     queue: Queue,
     extractor: Extractor,
     embedder: Embedder,
+    scans: Option<Scans>,
 }
 
 impl EventFunction for Deps {
@@ -45,6 +49,7 @@ impl EventFunction for Deps {
             queue: Queue::read(settings, "INGEST_QUEUE_URL"),
             extractor: Extractor::new(program, library),
             embedder: Embedder::read(settings),
+            scans: Scans::read(settings),
         }
     }
 

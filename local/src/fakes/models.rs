@@ -70,6 +70,8 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The body.
     pub body: Value,
+    /// The JPEG that its last message shows.
+    pub image: Option<Vec<u8>>,
 }
 
 impl FakeModels {
@@ -240,10 +242,13 @@ async fn answer(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap,
     let body: Value = serde_json::from_slice(&body).unwrap_or_else(|error| json!({ "unreadable": error.to_string() }));
     let path = uri.path_and_query().map_or_else(String::new, ToString::to_string);
     let shape = Shape::of(&path);
+    let Ok(image) = shape.image(&body) else {
+        return Reply::Refused { status: 400, retry_after_s: None }.response(shape, &body);
+    };
     let comes_bit_by_bit = stream::is_wanted(&path, &body);
     let (reply, dimensions) = {
         let mut inner = shared.inner();
-        inner.requests.push(Request { path, headers, body: body.clone() });
+        inner.requests.push(Request { path, headers, body: body.clone(), image });
         // Vectors come with every document, also where a script is for what follows.
         let reply = if shape.is_of_embeddings() { inner.script.next_refusal() } else { Some(inner.script.next()) };
         (reply, inner.dimensions)

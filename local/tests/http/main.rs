@@ -53,6 +53,8 @@ mod rate_limits;
 #[cfg(test)]
 mod routing;
 #[cfg(test)]
+mod scans;
+#[cfg(test)]
 mod sessions;
 #[cfg(test)]
 mod stripe;

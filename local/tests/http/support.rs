@@ -28,7 +28,7 @@ pub(crate) use self::{
     aws::{arrival, batch, own_queue},
     browser::Browser,
     call::Call,
-    documents::{file, fixture, long_pdf, padded_pdf, pdf, place, small_pdf},
+    documents::{Sheet, file, fixture, long_pdf, padded_pdf, pdf, place, sheets, small_pdf},
     proxy::Proxy,
     sse::{Event, Stream},
     store::Store,

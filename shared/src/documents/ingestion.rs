@@ -18,6 +18,8 @@ pub struct Begun {
     pub declared_sha256: Option<Vec<u8>>,
     /// The number of the first chunk that is missing.
     pub next_chunk: i32,
+    /// The job, for a message that goes on with it.
+    pub job_id: Option<Uuid>,
 }
 
 /// A chunk with its vector.
@@ -59,11 +61,12 @@ pub async fn begin(tx: &mut TenantTx, document: Uuid, embedding_model: &str) -> 
             update jobs set status = 'running', run_after = now() + interval '10 minutes', updated_at = now()
             where customer_id = $1 and kind = 'ingest' and payload ->> 'document_id' = $2::uuid::text
               and exists (select from begun)
+            returning id
         )
         select begun.storage_key, begun.sha256, (
             select coalesce(max(chunk_index) + 1, 0) from document_chunks
             where customer_id = $1 and document_id = begun.id and embedding_model = $3
-        ) as "next_chunk!"
+        ) as "next_chunk!", (select id from job) as job_id
         from begun
         "#,
         tx.tenant(),
@@ -72,7 +75,12 @@ pub async fn begin(tx: &mut TenantTx, document: Uuid, embedding_model: &str) -> 
     )
     .fetch_optional(tx)
     .await?;
-    Ok(row.map(|row| Begun { storage_key: row.storage_key, declared_sha256: row.sha256, next_chunk: row.next_chunk }))
+    Ok(row.map(|row| Begun {
+        storage_key: row.storage_key,
+        declared_sha256: row.sha256,
+        next_chunk: row.next_chunk,
+        job_id: row.job_id,
+    }))
 }
 
 /// Notes what the file turned out to hold, so that progress has a whole.
@@ -151,7 +159,8 @@ pub async fn store_chunks(
     Ok(row.exists)
 }
 
-/// Ends a document well: all chunks are there.
+/// Ends a document well: all chunks are there, and what was read of its pictures is in them. `unread` are the pages that
+/// could not be read, or not to their end.
 ///
 /// # Errors
 /// The database's.
@@ -161,6 +170,7 @@ pub async fn finish(
     sha256: &[u8; 32],
     language: text::Language,
     beginning: &str,
+    unread: &[i32],
 ) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
@@ -170,7 +180,12 @@ pub async fn finish(
                 processed_at = now(),
                 chunks = (select count(*) from document_chunks where customer_id = $1 and document_id = $2),
                 metadata = metadata || jsonb_build_object('filename', filename, 'pages', pages_total, 'language', $4::text)
+                    || case when cardinality($6::integer[]) > 0 then jsonb_build_object('unread_pages', $6::integer[])
+                        else '{}' end
             where customer_id = $1 and id = $2 and status = 'pending'
+            returning id
+        ), read as (
+            delete from document_pages where customer_id = $1 and document_id = (select id from finished)
         )
         update jobs set status = 'done', last_error = null, updated_at = now()
         where customer_id = $1 and kind = 'ingest' and payload ->> 'document_id' = $2::uuid::text
@@ -179,14 +194,16 @@ pub async fn finish(
         document,
         sha256.as_slice(),
         language.as_str(),
-        beginning
+        beginning,
+        unread
     )
     .execute(tx)
     .await
     .map(drop)
 }
 
-/// Ends a document badly, with a reason that a person can act on. Its chunks, if it had any, go.
+/// Ends a document badly, with a reason that a person can act on. Its chunks, if it had any, go; pages that were read
+/// stay, for another try.
 ///
 /// # Errors
 /// The database's.

@@ -26,7 +26,7 @@ pub(super) async fn answer(models: &Models, ask: &Ask<'_>, deltas: Option<mpsc::
     let boundary = boundary();
     let system = prompt::system(ask, &boundary);
     let turns = prompt::turns(ask, &boundary);
-    let prompt = Prompt { system: &system, turns: &turns, tools: &[], max_tokens: MAX_TOKENS };
+    let prompt = Prompt { system: &system, turns: &turns, image: None, tools: &[], max_tokens: MAX_TOKENS };
     let mut listener = deltas.map(|deltas| Listener::new(deltas, &boundary, ask.passages.len()));
     let asked = models.ask(&prompt, ask.deadline, listener.as_mut()).await;
     let outcome = match asked.said {

@@ -23,11 +23,17 @@ pub(super) fn body(model: &str, prompt: &Prompt<'_>) -> Value {
         };
         json!({ "role": role, "content": turn.text })
     });
+    let mut messages: Vec<Value> = messages.collect();
+    if let (Some(image), Some(last)) = (prompt.image, messages.last_mut()) {
+        let source = json!({ "type": "base64", "media_type": "image/jpeg", "data": image });
+        let text = json!({ "type": "text", "text": last["content"] });
+        last["content"] = json!([{ "type": "image", "source": source }, text]);
+    }
     let mut body = json!({
         "model": model,
         "max_tokens": prompt.max_tokens,
         "system": [{ "type": "text", "text": prompt.system }],
-        "messages": messages.collect::<Vec<_>>(),
+        "messages": messages,
     });
     if !prompt.tools.is_empty() {
         let tools = prompt
@@ -196,7 +202,7 @@ mod tests {
     fn a_call_has_the_shape_that_anthropic_documents() {
         let tools = [Tool { name: "hand_over", description: "To a person.", parameters: json!({ "type": "object" }) }];
         let turns = [Turn { role: Role::User, text: "Bonjour".to_owned() }];
-        let prompt = Prompt { system: "You sell.", turns: &turns, tools: &tools, max_tokens: 500 };
+        let prompt = Prompt { system: "You sell.", turns: &turns, image: None, tools: &tools, max_tokens: 500 };
         assert_eq!(
             body("a-model", &prompt),
             json!({
@@ -205,6 +211,19 @@ mod tests {
                 "messages": [{ "role": "user", "content": "Bonjour" }],
                 "tools": [{ "name": "hand_over", "description": "To a person.", "input_schema": { "type": "object" } }],
             })
+        );
+    }
+
+    #[test]
+    fn an_image_stands_before_the_words_of_the_last_turn() {
+        let turns = [Turn { role: Role::User, text: "Write it down.".to_owned() }];
+        let prompt = Prompt { system: "You read.", turns: &turns, image: Some("/9j/"), tools: &[], max_tokens: 500 };
+        assert_eq!(
+            body("a-model", &prompt)["messages"],
+            json!([{ "role": "user", "content": [
+                { "type": "image", "source": { "type": "base64", "media_type": "image/jpeg", "data": "/9j/" } },
+                { "type": "text", "text": "Write it down." },
+            ] }])
         );
     }
 

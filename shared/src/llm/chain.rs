@@ -63,6 +63,8 @@ pub(super) struct Prompt<'a> {
     pub(super) system: &'a str,
     /// Begins with the user, and alternates.
     pub(super) turns: &'a [Turn],
+    /// What the last turn shows: a JPEG in base64.
+    pub(super) image: Option<&'a str>,
     pub(super) tools: &'a [Tool],
     pub(super) max_tokens: u32,
 }

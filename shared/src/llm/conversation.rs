@@ -12,7 +12,8 @@ pub(super) async fn reply(models: &Models, chat: &Chat<'_>) -> Chatted {
     if turns.is_empty() {
         return Chatted { outcome: Err(LlmError::Failed(Failure::Malformed("nothing was said"))), calls: Vec::new() };
     }
-    let prompt = Prompt { system: chat.system, turns: &turns, tools: chat.tools, max_tokens: chat.max_tokens };
+    let prompt =
+        Prompt { system: chat.system, turns: &turns, image: None, tools: chat.tools, max_tokens: chat.max_tokens };
     let asked = models.ask(&prompt, chat.deadline, None).await;
     let outcome = asked.said.map(|(said, ..)| {
         let text = if said.is_cut { whole_sentences(&said.text) } else { said.text };

@@ -28,9 +28,14 @@ pub(super) fn body(prompt: &Prompt<'_>) -> Value {
         };
         json!({ "role": role, "parts": [{ "text": turn.text }] })
     });
+    let mut contents: Vec<Value> = contents.collect();
+    if let (Some(image), Some(last)) = (prompt.image, contents.last_mut()) {
+        let shown = json!({ "inlineData": { "mimeType": "image/jpeg", "data": image } });
+        last["parts"] = json!([shown, last["parts"][0]]);
+    }
     let mut body = json!({
         "system_instruction": { "parts": [{ "text": prompt.system }] },
-        "contents": contents.collect::<Vec<_>>(),
+        "contents": contents,
         "generationConfig": { "maxOutputTokens": prompt.max_tokens },
     });
     if !prompt.tools.is_empty() {
@@ -193,7 +198,7 @@ mod tests {
         let tools = [Tool { name: "create_order", description: "Creates it.", parameters }];
         let turns = [(Role::User, "Deux lampes"), (Role::Assistant, "Où ?"), (Role::User, "Abidjan")]
             .map(|(role, text)| Turn { role, text: text.to_owned() });
-        let prompt = Prompt { system: "You sell.", turns: &turns, tools: &tools, max_tokens: 500 };
+        let prompt = Prompt { system: "You sell.", turns: &turns, image: None, tools: &tools, max_tokens: 500 };
         assert_eq!(
             body(&prompt),
             json!({
@@ -212,6 +217,19 @@ mod tests {
                     },
                 }] }],
             })
+        );
+    }
+
+    #[test]
+    fn an_image_stands_before_the_words_of_the_last_turn() {
+        let turns = [Turn { role: Role::User, text: "Write it down.".to_owned() }];
+        let prompt = Prompt { system: "You read.", turns: &turns, image: Some("/9j/"), tools: &[], max_tokens: 500 };
+        assert_eq!(
+            body(&prompt)["contents"],
+            json!([{ "role": "user", "parts": [
+                { "inlineData": { "mimeType": "image/jpeg", "data": "/9j/" } },
+                { "text": "Write it down." },
+            ] }])
         );
     }
 

@@ -22,7 +22,12 @@ pub(super) fn body(model: &str, prompt: &Prompt<'_>, limit: &str) -> Value {
         };
         json!({ "role": role, "content": turn.text })
     });
-    let messages: Vec<Value> = std::iter::once(system).chain(turns).collect();
+    let mut messages: Vec<Value> = std::iter::once(system).chain(turns).collect();
+    if let (Some(image), Some(last)) = (prompt.image, messages.last_mut()) {
+        let shown = json!({ "type": "image_url", "image_url": { "url": format!("data:image/jpeg;base64,{image}") } });
+        let text = json!({ "type": "text", "text": last["content"] });
+        last["content"] = json!([shown, text]);
+    }
     let mut body = json!({ "model": model, "messages": messages, limit: prompt.max_tokens });
     if !prompt.tools.is_empty() {
         let tools = prompt.tools.iter().map(|tool| {
@@ -171,9 +176,26 @@ fn said(choices: Vec<Choice>) -> Result<Said, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::llm::Turn;
 
     fn message(message: Value, ending: &str) -> Result<Said, Failure> {
         read(json!({ "choices": [{ "message": message, "finish_reason": ending }] })).0
+    }
+
+    #[test]
+    fn an_image_stands_before_the_words_of_the_last_turn() {
+        let turns = [Turn { role: Role::User, text: "Write it down.".to_owned() }];
+        let prompt = Prompt { system: "You read.", turns: &turns, image: Some("/9j/"), tools: &[], max_tokens: 500 };
+        assert_eq!(
+            body("a-model", &prompt, "max_tokens"),
+            json!({ "model": "a-model", "max_tokens": 500, "messages": [
+                { "role": "system", "content": "You read." },
+                { "role": "user", "content": [
+                    { "type": "image_url", "image_url": { "url": "data:image/jpeg;base64,/9j/" } },
+                    { "type": "text", "text": "Write it down." },
+                ] },
+            ] })
+        );
     }
 
     #[test]

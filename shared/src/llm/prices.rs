@@ -8,7 +8,7 @@ use super::Usage;
 use crate::settings::Settings;
 
 /// Prices by model, in millionths of a US dollar a million tokens.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Prices(BTreeMap<String, Price>);
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -49,6 +49,11 @@ impl Prices {
         let defaults =
             DEFAULTS.map(|(model, prompt, completion)| (model.to_owned(), Price { prompt, completion })).into_iter();
         Self(defaults.chain(own).collect())
+    }
+
+    /// Whether a model's price is known; one that is free has the price 0.
+    pub(super) fn has(&self, model: &str) -> bool {
+        self.0.contains_key(model)
     }
 
     /// What a call costs, in millionths of a US dollar, rounded up; nothing where the model has no price.

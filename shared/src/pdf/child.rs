@@ -1,6 +1,7 @@
 //! The child's side: bounds itself, reads one PDF from standard input and writes its pages.
 
-use super::{Answer, Job, Limits, Page, layout, page_count};
+use super::{Answer, FEW_LETTERS, Job, Limits, RawPage, Task, has_fewer_letters, layout, page_count, picture};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use nix::sys::resource::{Resource, setrlimit};
 use pdfium_render::prelude::{PdfDocument, PdfPage, Pdfium, PdfiumError, PdfiumInternalError};
 use std::ffi::OsStr;
@@ -56,7 +57,15 @@ fn extract<W: Write>(job: &Job, answers: &mut Answers<W>) -> io::Result<()> {
         Err(error) => return answers.write(&refusal(&error)),
     };
     let recounted = page_count::recount(&library, &document);
-    write_pages(recounted.as_ref().unwrap_or(&document), &job.limits, answers)
+    let document = recounted.as_ref().unwrap_or(&document);
+    match job.task {
+        Task::Text => write_pages(document, &job.limits, answers),
+        Task::Picture { page, longest_side_px } => {
+            let jpeg = picture::jpeg(document, page, longest_side_px);
+            let answer = jpeg.map(|jpeg| Answer::Picture(jpeg.map(|jpeg| STANDARD.encode(jpeg))));
+            answers.write(&answer.unwrap_or(Answer::Corrupt))
+        }
+    }
 }
 
 fn write_pages<W: Write>(document: &PdfDocument<'_>, limits: &Limits, answers: &mut Answers<W>) -> io::Result<()> {
@@ -67,10 +76,11 @@ fn write_pages<W: Write>(document: &PdfDocument<'_>, limits: &Limits, answers: &
     let mut readable = 0;
     for (number, index) in (1..=pages).zip(document.pages().as_range()) {
         let page = guarded(|| document.pages().get(index));
-        let text = page.and_then(|page| page_text(document, page));
-        readable += u32::from(text.is_ok());
+        let read = page.and_then(|page| read_page(document, page));
+        readable += u32::from(read.is_ok());
         // A page that cannot be read is blank; the others keep their numbers.
-        answers.write(&Answer::Page(Page { number, text: text.unwrap_or_default() }))?;
+        let (text, is_covered) = read.unwrap_or_default();
+        answers.write(&Answer::Page(RawPage { number, text, is_covered }))?;
     }
     answers.write(if readable == 0 { &Answer::Corrupt } else { &Answer::Complete })
 }
@@ -81,8 +91,8 @@ pub(super) fn guarded<T>(call: impl FnOnce() -> T) -> T {
     panic::catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| panic::resume_unwind(panic))
 }
 
-/// Returns the text of a page, with what stands in its form fields.
-fn page_text(document: &PdfDocument<'_>, mut page: PdfPage<'_>) -> Result<String, PdfiumError> {
+/// Returns the text of a page, with what stands in its form fields; and where that is little, whether images cover it.
+fn read_page(document: &PdfDocument<'_>, mut page: PdfPage<'_>) -> Result<(String, bool), PdfiumError> {
     if document.form().is_some() && !page.annotations().is_empty() {
         // Field values are drawn beside the page; flattening puts them where they are seen.
         guarded(|| page.flatten()).or_else(|error| match error {
@@ -90,7 +100,9 @@ fn page_text(document: &PdfDocument<'_>, mut page: PdfPage<'_>) -> Result<String
             error => Err(error),
         })?;
     }
-    layout::text(&page)
+    let text = layout::text(&page)?;
+    let is_covered = has_fewer_letters(&text, FEW_LETTERS) && picture::is_covered(&page);
+    Ok((text, is_covered))
 }
 
 fn refusal(error: &PdfiumError) -> Answer {

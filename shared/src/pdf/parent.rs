@@ -1,16 +1,21 @@
 //! The parent's side: starts the child process, feeds it, hears it out and judges how it ended.
 
 use super::child::SUBCOMMAND;
-use super::{Answer, Job, Limits, Page, Pages, PdfError};
+use super::{Answer, Job, Limits, Pages, PdfError, RawPage, Task};
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 
 /// `%PDF-` must stand within this many bytes, as readers have it.
 const HEADER_WITHIN_BYTES: usize = 1024;
+
+/// What the picture of one page may take of the time of a whole document.
+const PICTURE_WALL: Duration = Duration::from_secs(20);
+const PICTURE_CPU: Duration = Duration::from_secs(15);
 
 /// What Rust's runtime exits with after a panic that unwound.
 const PANICKED: i32 = 101;
@@ -35,26 +40,50 @@ impl Extractor {
         Self { limits, ..self }
     }
 
-    /// Returns the text of each page of `pdf`.
+    /// Returns the text of each page of `pdf`, also where no page has any.
+    ///
+    /// # Errors
+    /// [`PdfError`], but for [`PdfError::NoText`].
     pub async fn extract(&self, pdf: &[u8]) -> Result<Pages, PdfError> {
+        match self.run(Task::Text, self.limits, pdf).await? {
+            (Heard::Pages(pages), _) => Ok(Pages::from_raw(pages)),
+            (_, status) => Err(PdfError::Protocol(status)),
+        }
+    }
+
+    /// Returns what a page of `pdf` looks like: a grey JPEG in base64, its longest side at most `longest_side_px` long.
+    /// `None` where nothing is on it.
+    ///
+    /// # Errors
+    /// [`PdfError`]; with a code, the page is to blame, and the other ones may still be readable.
+    pub async fn picture(&self, pdf: &[u8], page: u32, longest_side_px: u16) -> Result<Option<String>, PdfError> {
+        let limits =
+            Limits { wall: self.limits.wall.min(PICTURE_WALL), cpu: self.limits.cpu.min(PICTURE_CPU), ..self.limits };
+        match self.run(Task::Picture { page, longest_side_px }, limits, pdf).await? {
+            (Heard::Picture(picture), _) => Ok(picture),
+            (_, status) => Err(PdfError::Protocol(status)),
+        }
+    }
+
+    /// Runs a child process to its last word, which is never [`Heard::Silence`].
+    async fn run(&self, task: Task, limits: Limits, pdf: &[u8]) -> Result<(Heard, ExitStatus), PdfError> {
         let head = &pdf[..pdf.len().min(HEADER_WITHIN_BYTES)];
         if !head.windows(5).any(|bytes| bytes == b"%PDF-") {
             return Err(PdfError::Corrupt);
         }
-        let mut child = self.spawn(pdf.len()).map_err(PdfError::Spawn)?;
-        let conversation = self.converse(&mut child, pdf);
-        let outcome = match tokio::time::timeout(self.limits.wall, conversation).await {
+        let mut child = self.spawn(task, limits, pdf.len()).map_err(PdfError::Spawn)?;
+        let outcome = match tokio::time::timeout(limits.wall, converse(&mut child, pdf, &limits)).await {
             Ok(outcome) => outcome,
             Err(_elapsed) => Err(PdfError::TimedOut),
         };
         // Nobody waits for a child that has said enough: it may be in an endless loop.
         child.kill().await.map_err(PdfError::Spawn)?;
-        Pages::from_raw(outcome?)
+        Ok((outcome?, child.wait().await.map_err(PdfError::Spawn)?))
     }
 
     /// Starts the child with no more than it needs: no environment, hence no secrets, and no file.
-    fn spawn(&self, pdf_bytes: usize) -> io::Result<Child> {
-        let job = Job { library: self.library.clone(), pdf_bytes, limits: self.limits };
+    fn spawn(&self, task: Task, limits: Limits, pdf_bytes: usize) -> io::Result<Child> {
+        let job = Job { library: self.library.clone(), pdf_bytes, limits, task };
         Command::new(&self.program)
             .arg(SUBCOMMAND)
             .arg(serde_json::to_string(&job)?)
@@ -66,59 +95,61 @@ impl Extractor {
             .kill_on_drop(true)
             .spawn()
     }
+}
 
-    async fn converse(&self, child: &mut Child, pdf: &[u8]) -> Result<Vec<Page>, PdfError> {
-        let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(PdfError::Spawn(io::ErrorKind::BrokenPipe.into()));
-        };
-        let feed = async move {
-            // A child that refuses early closes the pipe; its answer tells why.
-            let _ = stdin.write_all(pdf).await;
-        };
-        let ((), heard) = tokio::join!(feed, self.listen(stdout));
-        match heard? {
-            Heard::Pages(pages) => Ok(pages),
-            Heard::Silence { ready } => {
-                let status = child.wait().await.map_err(PdfError::Spawn)?;
-                Err(judge(status, ready))
-            }
+/// Feeds the child and hears it out.
+async fn converse(child: &mut Child, pdf: &[u8], limits: &Limits) -> Result<Heard, PdfError> {
+    let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+        return Err(PdfError::Spawn(io::ErrorKind::BrokenPipe.into()));
+    };
+    let feed = async move {
+        // A child that refuses early closes the pipe; its answer tells why.
+        let _ = stdin.write_all(pdf).await;
+    };
+    let ((), heard) = tokio::join!(feed, listen(stdout, limits));
+    match heard? {
+        Heard::Silence { ready } => {
+            let status = child.wait().await.map_err(PdfError::Spawn)?;
+            Err(judge(status, ready))
         }
+        heard => Ok(heard),
     }
+}
 
-    /// Reads answers until the one that ends the conversation, or the end of the stream.
-    async fn listen(&self, stdout: ChildStdout) -> Result<Heard, PdfError> {
-        let limits = &self.limits;
-        let mut lines = BufReader::new(stdout.take(limits.max_output_bytes));
-        let mut pages = Vec::new();
-        let mut ready = false;
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            lines.read_until(b'\n', &mut line).await.map_err(PdfError::Spawn)?;
-            let Ok(answer) = serde_json::from_slice(&line) else {
-                return match lines.get_ref().limit() {
-                    0 => Err(PdfError::TooLarge { limit: limits.max_output_bytes }),
-                    _ => Ok(Heard::Silence { ready }),
-                };
+/// Reads answers until the one that ends the conversation, or the end of the stream.
+async fn listen(stdout: ChildStdout, limits: &Limits) -> Result<Heard, PdfError> {
+    let mut lines = BufReader::new(stdout.take(limits.max_output_bytes));
+    let mut pages = Vec::new();
+    let mut ready = false;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        lines.read_until(b'\n', &mut line).await.map_err(PdfError::Spawn)?;
+        let Ok(answer) = serde_json::from_slice(&line) else {
+            return match lines.get_ref().limit() {
+                0 => Err(PdfError::TooLarge { limit: limits.max_output_bytes }),
+                _ => Ok(Heard::Silence { ready }),
             };
-            match answer {
-                Answer::Ready => ready = true,
-                Answer::Page(page) => pages.push(page),
-                Answer::Complete => return Ok(Heard::Pages(pages)),
-                Answer::Encrypted => return Err(PdfError::Encrypted),
-                Answer::Corrupt => return Err(PdfError::Corrupt),
-                Answer::TooManyPages(pages) => {
-                    return Err(PdfError::TooManyPages { pages, limit: limits.max_pages });
-                }
-                Answer::Unusable(why) => return Err(PdfError::Library(why)),
+        };
+        match answer {
+            Answer::Ready => ready = true,
+            Answer::Page(page) => pages.push(page),
+            Answer::Complete => return Ok(Heard::Pages(pages)),
+            Answer::Picture(picture) => return Ok(Heard::Picture(picture)),
+            Answer::Encrypted => return Err(PdfError::Encrypted),
+            Answer::Corrupt => return Err(PdfError::Corrupt),
+            Answer::TooManyPages(pages) => {
+                return Err(PdfError::TooManyPages { pages, limit: limits.max_pages });
             }
+            Answer::Unusable(why) => return Err(PdfError::Library(why)),
         }
     }
 }
 
 /// How a conversation ended when no error was told.
 enum Heard {
-    Pages(Vec<Page>),
+    Pages(Vec<RawPage>),
+    Picture(Option<String>),
     /// The child ended, or spoke nonsense, in the middle.
     Silence {
         ready: bool,
@@ -138,8 +169,8 @@ fn judge(status: ExitStatus, ready: bool) -> PdfError {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Page;
     use super::*;
-    use std::time::Duration;
 
     /// Runs a shell script in the child's place.
     async fn run(script: &str, limits: Limits) -> Result<Pages, PdfError> {

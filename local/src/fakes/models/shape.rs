@@ -1,5 +1,6 @@
 //! The shapes that providers speak, as design and vendors' pages have them.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use shared::embeddings::LocalEmbedder;
 
@@ -32,6 +33,38 @@ impl Shape {
 
     pub(super) fn is_gemini(self) -> bool {
         matches!(self, Self::Gemini | Self::GeminiEmbeddings)
+    }
+
+    /// The JPEG that the last message shows.
+    ///
+    /// # Errors
+    /// One that is shown in another way than the provider wants, or that is none.
+    pub(super) fn image(self, request: &Value) -> Result<Option<Vec<u8>>, &'static str> {
+        let (turns, parts) = if self == Self::Gemini { ("contents", "parts") } else { ("messages", "content") };
+        let last = request[turns].as_array().and_then(|turns| turns.last()).unwrap_or(&Value::Null);
+        let mut images = Vec::new();
+        for part in last[parts].as_array().into_iter().flatten() {
+            match self {
+                _ if part["text"].is_string() => {}
+                Self::Gemini if part["inlineData"]["mimeType"] == "image/jpeg" => {
+                    images.push(part["inlineData"]["data"].as_str());
+                }
+                Self::Anthropic if part["type"] == "image" => {
+                    let source = &part["source"];
+                    let is_right = source["type"] == "base64" && source["media_type"] == "image/jpeg";
+                    images.push(source["data"].as_str().filter(|_| is_right));
+                }
+                Self::OpenAi if part["type"] == "image_url" => {
+                    let url = part["image_url"]["url"].as_str();
+                    images.push(url.and_then(|url| url.strip_prefix("data:image/jpeg;base64,")));
+                }
+                _ => return Err("a part of another kind"),
+            }
+        }
+        let Some(image) = images.pop() else { return Ok(None) };
+        let image = image.and_then(|image| STANDARD.decode(image).ok()).ok_or("an image of another shape")?;
+        let is_jpeg = image.starts_with(&[0xff, 0xd8, 0xff]) && image.ends_with(&[0xff, 0xd9]);
+        if is_jpeg && images.is_empty() { Ok(Some(image)) } else { Err("not one JPEG") }
     }
 
     /// Vectors that are near where texts are: those of the local embedder, as far as they are asked for.

@@ -29,21 +29,74 @@ pub(crate) fn pdf(pages: &[String]) -> Vec<u8> {
 
 /// The same with so many bytes that mean nothing.
 pub(crate) fn padded_pdf(pages: &[String], padding: usize) -> Vec<u8> {
-    let kids: Vec<_> = (0..pages.len()).map(|number| format!("{} 0 R", 4 + 2 * number)).collect();
+    written(&pages.iter().map(|page| Sheet::text(page)).collect::<Vec<_>>(), padding)
+}
+
+/// A page, as somebody put it on a scanner or printed it.
+pub(crate) struct Sheet {
+    text: String,
+    is_scanned: bool,
+    /// In points.
+    size: (u64, u64),
+}
+
+impl Sheet {
+    /// Words alone.
+    pub(crate) fn text(text: &str) -> Self {
+        Self { text: text.to_owned(), is_scanned: false, size: (595, 842) }
+    }
+
+    /// Nothing.
+    pub(crate) fn blank() -> Self {
+        Self::text("")
+    }
+
+    /// An image, which is another one on every page.
+    pub(crate) fn scan() -> Self {
+        Self { is_scanned: true, ..Self::blank() }
+    }
+
+    /// An image with words over it.
+    pub(crate) fn stamped(text: &str) -> Self {
+        Self { is_scanned: true, ..Self::text(text) }
+    }
+
+    /// The same on paper of another size, in points.
+    pub(crate) fn sized(self, width: u64, height: u64) -> Self {
+        Self { size: (width, height), ..self }
+    }
+}
+
+/// A PDF of these pages.
+pub(crate) fn sheets(sheets: &[Sheet]) -> Vec<u8> {
+    written(sheets, 0)
+}
+
+fn written(sheets: &[Sheet], padding: usize) -> Vec<u8> {
+    let kids: Vec<_> = (0..sheets.len()).map(|number| format!("{} 0 R", 4 + 3 * number)).collect();
     let mut objects = vec![
         "<< /Type /Catalog /Pages 2 0 R >>".to_owned(),
-        format!("<< /Type /Pages /Kids [{}] /Count {} >>", kids.join(" "), pages.len()),
+        format!("<< /Type /Pages /Kids [{}] /Count {} >>", kids.join(" "), sheets.len()),
         "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>".to_owned(),
     ];
-    for (number, page) in pages.iter().enumerate() {
-        let lines: String = page.lines().map(|line| format!("({line}) Tj T*\n")).collect();
-        let content = format!("BT /F1 9 Tf 11 TL 40 800 Td\n{lines}ET");
+    for (number, Sheet { text, is_scanned, size: (width, height) }) in sheets.iter().enumerate() {
+        let image = if *is_scanned { format!("q {width} 0 0 {height} 0 0 cm /I1 Do Q\n") } else { String::new() };
+        let lines: String = text.lines().map(|line| format!("({line}) Tj T*\n")).collect();
+        let content = format!("{image}BT /F1 9 Tf 11 TL 40 800 Td\n{lines}ET");
         objects.push(format!(
-            "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents {} 0 R \
-             /Resources << /Font << /F1 3 0 R >> >> >>",
-            5 + 2 * number
+            "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 {width} {height}] /Contents {} 0 R \
+             /Resources << /Font << /F1 3 0 R >> /XObject << /I1 {} 0 R >> >> >>",
+            5 + 3 * number,
+            6 + 3 * number
         ));
         objects.push(format!("<< /Length {} >>\nstream\n{content}\nendstream", content.len()));
+        // Four rows: black, white, white, and as grey as the page's number.
+        let pixels = format!("00ffff{number:02x}>");
+        objects.push(format!(
+            "<< /Type /XObject /Subtype /Image /Width 1 /Height 4 /ColorSpace /DeviceGray /BitsPerComponent 8 \
+             /Filter /ASCIIHexDecode /Length {} >>\nstream\n{pixels}\nendstream",
+            pixels.len()
+        ));
     }
     let mut out = format!("%PDF-1.7\n%{}\n", "x".repeat(padding));
     let mut places = Vec::new();

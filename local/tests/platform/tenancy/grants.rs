@@ -106,7 +106,7 @@ const APP: [&str; 7] = [
 ];
 
 /// What a tenant's transaction may.
-const TENANT: [&str; 47] = [
+const TENANT: [&str; 48] = [
     "lisa_tenant: execute on app.audit_own(uuid,text,text,text,jsonb)",
     "lisa_tenant: execute on app.current_company()",
     "lisa_tenant: execute on app.current_customer()",
@@ -125,6 +125,7 @@ const TENANT: [&str; 47] = [
     "lisa_tenant: select on customer_members",
     "lisa_tenant: select on customers",
     "lisa_tenant: delete, insert, select, update on document_chunks",
+    "lisa_tenant: delete, insert, select, update on document_pages",
     "lisa_tenant: delete, insert, select, update on documents",
     "lisa_tenant: delete, insert, select, update on idempotency_keys",
     "lisa_tenant: insert, select, update on jobs",

@@ -47,6 +47,10 @@ async fn full_tenant(admin: &mut PgConnection, name: &str) -> Tenant {
              select id, customer_id, 0, 1, 1, 'delivery', 'delivery', 'en', array_fill(0.1, array[1536])::vector, 'm' \
              from documents where customer_id = '{customer}'"
         ),
+        format!(
+            "insert into document_pages (document_id, customer_id, page, text) \
+             select id, customer_id, 1, 'delivery' from documents where customer_id = '{customer}'"
+        ),
         format!("insert into jobs (customer_id, kind) values ('{customer}', 'delete_object')"),
         format!(
             "insert into reservations (customer_id, user_id, kind, expires_at) \

@@ -204,7 +204,7 @@ async fn a_tenant_stores_vectors_and_finds_them() {
         .tenant(tenant.customer, async |tx| {
             documents::pages_known(tx, document, 1, 1).await?;
             documents::store_chunks(tx, document, Language::English, "model", &[chunk]).await?;
-            documents::finish(tx, document, &[0; 32], Language::English, "Delivery").await?;
+            documents::finish(tx, document, &[0; 32], Language::English, "Delivery", &[]).await?;
             let search = Search {
                 question: "delivery",
                 standalone: "delivery",
