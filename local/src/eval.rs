@@ -28,7 +28,10 @@ use shared::{
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use crate::testing::{self, TestOptions};
+use crate::{
+    environment::variable,
+    testing::{self, TestOptions},
+};
 
 use self::{
     figures::{Figures, Ranks},
@@ -56,6 +59,16 @@ pub struct Arguments {
     check: bool,
 }
 
+/// What may be set otherwise: who makes the vectors.
+const SETTINGS: [&str; 7] = [
+    "EMBEDDING_PROVIDER",
+    "EMBEDDING_MODEL",
+    "EMBEDDING_DIMENSIONS",
+    "GEMINI_API_KEY",
+    "GEMINI_BASE_URL",
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+];
 /// For one answer, as `query` has it.
 const ANSWER: Duration = Duration::from_secs(25);
 /// Documents that were found by a search count up to this place.
@@ -69,7 +82,8 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let set = Set::read(&arguments.contexts, &arguments.questions)?;
     let stack = testing::stack(TestOptions::default()).await?;
     let bench = Bench::new(&stack.base_url(), &stack.database.app).await?;
-    eprintln!("  {}: {} paragraphs, {} questions", set.name, set.contexts.len(), set.questions.len());
+    let name = bench.name(&set.name);
+    eprintln!("  {name}: {} paragraphs, {} questions", set.contexts.len(), set.questions.len());
     let started = Instant::now();
     let ids = bench.ingest(&set.contexts).await?;
     eprintln!("  ingested in {:.1} s", started.elapsed().as_secs_f64());
@@ -96,7 +110,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         ranks.show("fused");
     }
     let figures = Figures::new(&ranks, refused);
-    figures.report(&set.name, arguments.save, arguments.check)
+    figures.report(&name, arguments.save, arguments.check)
 }
 
 /// The place of the wanted document among those found, from 1.
@@ -158,7 +172,11 @@ impl Bench {
         let answer = client.post(format!("{base_url}/api/v1/auth/signup")).json(&body).send().await?;
         let answer: serde_json::Value = answer.error_for_status()?.json().await?;
         let tenant = answer["data"]["customer"]["id"].as_str().context("sign-up names no customer")?.parse()?;
-        let mut settings = Settings::new(SettingsMap::from([("DATABASE_URL".to_owned(), app_url.to_owned())]));
+        let mut settings = SettingsMap::from([("DATABASE_URL".to_owned(), app_url.to_owned())]);
+        for name in SETTINGS {
+            settings.extend(variable(name)?.map(|value| (name.to_owned(), value)));
+        }
+        let mut settings = Settings::new(settings);
         let bench = Self {
             db: Db::read(&mut settings),
             tenant,
@@ -167,6 +185,14 @@ impl Bench {
         };
         settings.finish()?;
         Ok(bench)
+    }
+
+    /// What the figures are kept under.
+    fn name(&self, set: &str) -> String {
+        match self.embedder {
+            Embedder::Local(_) => set.to_owned(),
+            Embedder::Model(_) => format!("{set}, {}", self.embedder.model()),
+        }
     }
 
     async fn ingest(&self, contexts: &[Paragraph]) -> Result<HashMap<String, Uuid>> {
@@ -223,6 +249,7 @@ impl Bench {
             language,
             embedding: &embedding,
             model: self.embedder.model(),
+            vector_weight: self.embedder.vector_weight(),
             documents: None,
             most: DEPTH as i64,
         };

@@ -33,6 +33,15 @@ impl Embedder {
         }
     }
 
+    /// Returns what the nearest vector counts in [`crate::retrieval`], against 1 each for the best by words and by their
+    /// parts. Measured by `cargo eval` (docs/BENCHMARKS.md).
+    pub fn vector_weight(&self) -> f64 {
+        match self {
+            Self::Local(_) => 0.5,
+            Self::Model(_) => 1.25,
+        }
+    }
+
     /// Returns one vector a text, of [`DIMENSIONS`] numbers and length 1.
     ///
     /// # Errors

@@ -249,6 +249,7 @@ impl Questions {
             language,
             embedding: &embedding,
             model: self.embedder.model(),
+            vector_weight: self.embedder.vector_weight(),
             documents: ask.document_ids.as_deref(),
             most: ask.top_k.unwrap_or(DEFAULT_PASSAGES).into(),
         };

@@ -65,6 +65,8 @@ pub struct Search<'a> {
     pub embedding: &'a [f32],
     /// The model that made it: vectors of other models are not looked at.
     pub model: &'a str,
+    /// What the nearest vector counts, against 1 each for the best by words and by their parts.
+    pub vector_weight: f64,
     /// Only these documents, where some are named.
     pub documents: Option<&'a [Uuid]>,
     /// How many passages.
@@ -131,7 +133,7 @@ pub async fn search(tx: &mut TenantTx, search: &Search<'_>) -> sqlx::Result<Vec<
             score: 0.0,
         },
     });
-    Ok(ranking::order(search.question, search.language, candidates.collect(), search.most))
+    Ok(ranking::order(search, candidates.collect()))
 }
 
 /// Whether all these documents are the tenant's.

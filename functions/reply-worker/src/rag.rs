@@ -105,6 +105,7 @@ impl Deps {
             language: ask.language,
             embedding: &embedding,
             model: self.embedder.model(),
+            vector_weight: self.embedder.vector_weight(),
             documents: None,
             most,
         };

@@ -1,6 +1,7 @@
 //! Answers by models, through POST /api/v1/query: what goes wrong at a provider, and what is left of it here.
 
 mod chat;
+mod embeddings;
 mod injection;
 
 use std::time::{Duration, Instant};

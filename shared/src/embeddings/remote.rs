@@ -99,22 +99,26 @@ impl Model {
         };
         let url = format!("{}{path}", self.base_url);
         let mut patience = Patience::until(Instant::now() + time);
-        let reply = loop {
+        let vectors = loop {
             let limit = patience.limit().map_err(EmbedError::Failed)?;
-            match self.transport.post(&url, self.headers(), &body, limit).await {
-                Ok(reply) => break reply,
+            let reply = self.transport.post(&url, self.headers(), &body, limit).await;
+            match reply.and_then(|reply| self.read(reply)) {
+                Ok(vectors) => break vectors,
                 Err(failure) => patience.after(failure).await.map_err(EmbedError::Failed)?,
             }
         };
-        let vectors = match self.wire {
-            Wire::Gemini => serde_json::from_value::<Gemini>(reply).map(Gemini::vectors),
-            Wire::OpenAiCompatible => serde_json::from_value::<OpenAi>(reply).map(OpenAi::vectors),
-        };
-        let vectors = vectors.or(Err(EmbedError::Failed(Failure::Malformed("it has no vectors"))))?;
         if vectors.len() != texts.len() {
             return Err(EmbedError::Unusable(format!("{} vectors for {} texts", vectors.len(), texts.len())));
         }
         vectors.into_iter().map(|vector| self.fit(vector)).collect()
+    }
+
+    fn read(&self, reply: Value) -> Result<Vec<Vec<f32>>, Failure> {
+        let vectors = match self.wire {
+            Wire::Gemini => serde_json::from_value::<Gemini>(reply).map(Gemini::vectors),
+            Wire::OpenAiCompatible => serde_json::from_value::<OpenAi>(reply).map(OpenAi::vectors),
+        };
+        vectors.or(Err(Failure::Malformed("it has no vectors")))
     }
 
     fn gemini(&self, texts: &[&str], task: Task) -> Value {

@@ -1,7 +1,7 @@
 //! The order of what was found. A word counts as much as it is rare, and so do the parts of words, which find its other
 //! forms; the vectors add what is said in other words.
 
-use super::Passage;
+use super::{Passage, Search};
 use crate::{
     embeddings::words,
     text::{self, Language},
@@ -12,10 +12,6 @@ const GRAM: u32 = 4;
 /// Of BM25: how fast repetition wears off, and how much length counts. The usual values.
 const SATURATION: f64 = 1.2;
 const LENGTH: f64 = 0.75;
-/// What the nearest vector counts, against 1 each for the best by words and by their parts. Measured by `cargo eval`
-/// (docs/BENCHMARKS.md).
-const VECTOR_WEIGHT: f64 = 0.5;
-
 /// A passage that was found, and why.
 #[derive(Debug)]
 pub(super) struct Candidate {
@@ -34,8 +30,10 @@ pub(super) fn telling_words(question: &str, language: Language) -> String {
     if telling.is_empty() { folded } else { telling.join(" ") }
 }
 
-/// The best candidates, the best first, each with its score.
-pub(super) fn order(question: &str, language: Language, candidates: Vec<Candidate>, most: i64) -> Vec<Passage> {
+/// The best candidates, the best first, each with its score: 1 each for the best by words and by their parts, and the
+/// weight of vectors for the nearest.
+pub(super) fn order(search: &Search<'_>, candidates: Vec<Candidate>) -> Vec<Passage> {
+    let Search { question, language, vector_weight, most, .. } = *search;
     let ranks = shares(candidates.iter().map(|candidate| candidate.rank).collect());
     let parts = shares(parts(question, language, &candidates));
     let nearness = shares(candidates.iter().map(|candidate| candidate.nearness).collect());
@@ -44,7 +42,7 @@ pub(super) fn order(question: &str, language: Language, candidates: Vec<Candidat
         .into_iter()
         .zip(scores)
         .map(|(candidate, ((rank, part), nearness))| Passage {
-            score: rank + part + VECTOR_WEIGHT * nearness,
+            score: rank + part + vector_weight * nearness,
             ..candidate.passage
         })
         .collect();
@@ -152,8 +150,13 @@ mod tests {
         Candidate { passage, rank, nearness }
     }
 
+    fn search(question: &str, most: i64) -> Search<'_> {
+        let language = Language::French;
+        Search { question, language, embedding: &[], model: "", vector_weight: 0.5, documents: None, most }
+    }
+
     fn found(question: &str, candidates: Vec<Candidate>) -> Vec<u128> {
-        let passages = order(question, Language::French, candidates, 10);
+        let passages = order(&search(question, 10), candidates);
         passages.iter().map(|passage| passage.chunk_id.as_u128()).collect()
     }
 
@@ -197,6 +200,6 @@ mod tests {
     fn equals_keep_their_order_and_no_more_than_asked_for_are_given() {
         let same = |number| candidate(number, "La livraison est offerte.", 0.2, 0.0);
         assert_eq!(found("livraison", vec![same(1), same(2), same(3)]), [1, 2, 3]);
-        assert_eq!(order("livraison", Language::French, vec![same(1), same(2)], 1).len(), 1);
+        assert_eq!(order(&search("livraison", 1), vec![same(1), same(2)]).len(), 1);
     }
 }

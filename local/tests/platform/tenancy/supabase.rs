@@ -210,6 +210,7 @@ async fn a_tenant_stores_vectors_and_finds_them() {
                 language: Language::English,
                 embedding: &embedding,
                 model: "model",
+                vector_weight: 0.5,
                 documents: None,
                 most: 5,
             };
