@@ -8,9 +8,10 @@ use shared::{
     llm::{self, Call, Style},
     retrieval::{self, Passage, Search},
 };
+use tokio::time::timeout_at;
 
 use crate::{
-    Deps, deadline,
+    Deps,
     reply::{Ask, NoThought, Thought},
     whatsapp, wording,
 };
@@ -39,11 +40,11 @@ impl Deps {
                 company: &assistant.company,
                 style: Style::WhatsApp,
                 passages: &passages,
-                deadline: deadline(),
+                deadline: ask.deadline,
             })
             .await;
         calls.extend(answered.calls);
-        let completion = answered.outcome.map_err(|error| NoThought::Model(error.into()))?;
+        let completion = answered.outcome?;
         let Some(text) = completion.answer else {
             return Ok(Thought {
                 text: wording::not_in_the_documents(ask.language).to_owned(),
@@ -99,7 +100,10 @@ impl Deps {
 
     /// What the documents have on what was said.
     pub(crate) async fn passages(&self, ask: &Ask<'_>, most: i64) -> Result<Vec<Passage>, NoThought> {
-        let embedding = self.embedder.embed_query(ask.said).await.map_err(|error| NoThought::Model(error.into()))?;
+        let embedding = timeout_at(ask.deadline, self.embedder.embed_query(ask.said)).await;
+        let embedding = embedding
+            .map_err(|elapsed| NoThought::Model(elapsed.into()))?
+            .map_err(|error| NoThought::Model(error.into()))?;
         let search = Search {
             question: ask.said,
             language: ask.language,
