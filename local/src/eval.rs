@@ -29,7 +29,7 @@ use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use crate::{
-    environment::variable,
+    environment::{EMBEDDINGS, variable},
     testing::{self, TestOptions},
 };
 
@@ -59,16 +59,6 @@ pub struct Arguments {
     check: bool,
 }
 
-/// What may be set otherwise: who makes the vectors.
-const SETTINGS: [&str; 7] = [
-    "EMBEDDING_PROVIDER",
-    "EMBEDDING_MODEL",
-    "EMBEDDING_DIMENSIONS",
-    "GEMINI_API_KEY",
-    "GEMINI_BASE_URL",
-    "OPENAI_API_KEY",
-    "OPENAI_BASE_URL",
-];
 /// For one answer, as `query` has it.
 const ANSWER: Duration = Duration::from_secs(25);
 /// Documents that were found by a search count up to this place.
@@ -173,7 +163,7 @@ impl Bench {
         let answer: serde_json::Value = answer.error_for_status()?.json().await?;
         let tenant = answer["data"]["customer"]["id"].as_str().context("sign-up names no customer")?.parse()?;
         let mut settings = SettingsMap::from([("DATABASE_URL".to_owned(), app_url.to_owned())]);
-        for name in SETTINGS {
+        for name in EMBEDDINGS {
             settings.extend(variable(name)?.map(|value| (name.to_owned(), value)));
         }
         let mut settings = Settings::new(settings);
@@ -191,7 +181,7 @@ impl Bench {
     fn name(&self, set: &str) -> String {
         match self.embedder {
             Embedder::Local(_) => set.to_owned(),
-            Embedder::Model(_) => format!("{set}, {}", self.embedder.model()),
+            Embedder::Model(_) | Embedder::OutOfReach(_) => format!("{set}, {}", self.embedder.model()),
         }
     }
 
@@ -230,7 +220,7 @@ impl Bench {
                 documents::begin(tx, id, model).await?;
                 documents::pages_known(tx, id, 1, 1).await?;
                 documents::store_chunks(tx, id, language, model, &rows).await?;
-                documents::finish(tx, id, &[0; 32], language, "").await?;
+                documents::finish(tx, id, model, &[0; 32], language, "").await?;
                 Ok::<_, ApiError>(id)
             })
             .await?;

@@ -14,14 +14,14 @@ use crate::{
     audit,
     auth::{Caller, SupportUser},
     db::{Db, TenantTx},
-    embeddings::Embedder,
+    embeddings::Embedders,
     error::{ApiError, FieldError, Result},
     http::Envelope,
     idempotency::{self, Claim, Outcome, Replay},
     llm::{self, Answered, Call, Completion, LlmError, Provider, Style, Usage},
     logging,
     quota::{self, Quota, Reservation},
-    retrieval::{self, Passage, Question, Search},
+    retrieval::{self, FindError, Passage, Question, Wanted},
     settings::Settings,
     text::{self, Language},
     usage,
@@ -41,7 +41,7 @@ const ASSISTANT: &str = "Lisa";
 #[derive(Debug, Clone)]
 pub struct Questions {
     db: Db,
-    embedder: Embedder,
+    embedders: Embedders,
     provider: Provider,
 }
 
@@ -195,7 +195,7 @@ impl Found {
 impl Questions {
     /// Reads what the embedder and the provider read.
     pub fn read(settings: &mut Settings, db: &Db) -> Self {
-        Self { db: db.clone(), embedder: Embedder::read(settings), provider: Provider::read(settings) }
+        Self { db: db.clone(), embedders: Embedders::read(settings), provider: Provider::read(settings) }
     }
 
     /// Claims the key of the route and takes the unit, in a transaction of their own: it is committed before the work
@@ -242,19 +242,17 @@ impl Questions {
     pub async fn search(&self, tenant: Uuid, ask: &Ask) -> Result<Found> {
         let question = ask.question.as_str();
         let language = text::detect_language(question);
-        let embedding =
-            self.embedder.embed_query(question).await.map_err(|error| ApiError::unavailable().because(error))?;
-        let search = Search {
+        let wanted = Wanted {
             question,
             language,
-            embedding: &embedding,
-            model: self.embedder.model(),
-            vector_weight: self.embedder.vector_weight(),
             documents: ask.document_ids.as_deref(),
             most: ask.top_k.unwrap_or(DEFAULT_PASSAGES).into(),
         };
-        let passages =
-            self.db.tenant(tenant, async |tx| Ok::<_, ApiError>(retrieval::search(tx, &search).await?)).await?;
+        let found = retrieval::find(&self.db, &self.embedders, tenant, &wanted).await;
+        let passages = found.map_err(|error| match error {
+            FindError::Embedding(error) => ApiError::unavailable().because(error),
+            FindError::Database(error) => error,
+        })?;
         Ok(Found { language, passages })
     }
 

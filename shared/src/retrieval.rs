@@ -1,11 +1,14 @@
 //! Retrieval: the passages of a tenant's documents that a question is about. Full text and vectors find candidates in one
 //! statement; their order is made here.
 
+mod find;
 mod ranking;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
+
+pub use self::find::{FindError, Wanted, find};
 
 use self::ranking::Candidate;
 use crate::{db::TenantTx, input, text::Language};

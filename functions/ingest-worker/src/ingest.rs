@@ -4,7 +4,7 @@
 use sha2::{Digest, Sha256};
 use shared::{
     chunking::{self, Chunk},
-    documents::{self, Begun, Failure, MAX_BYTES, NewChunk},
+    documents::{self, Begun, Failure, MAX_BYTES, NewChunk, Stored},
     error::ApiError,
     function::BoxError,
     logging,
@@ -16,6 +16,8 @@ use crate::{Deps, notices::Target};
 
 /// Chunks that are embedded and stored together: a batch is what a kill can lose.
 const BATCH: usize = 32;
+/// A tenant may go over to another embedding model while one of its documents is read, but hardly twice.
+const BEGINNINGS: u32 = 3;
 /// After this many deliveries the queue gives a message up.
 const LAST_ATTEMPT: u32 = 5;
 /// Of the document's text, kept on its row for lists.
@@ -44,26 +46,38 @@ impl From<ApiError> for Trouble {
 impl Deps {
     /// Brings a document to an end state, or fails to be called again.
     pub(crate) async fn ingest(&self, target: Target, attempt: u32) -> Result<(), BoxError> {
-        let model = self.embedder.model();
-        let begun = self
-            .db
-            .tenant(target.tenant, async |tx| Ok::<_, ApiError>(documents::begin(tx, target.document, model).await?))
-            .await?;
-        let Some(begun) = begun else {
-            tracing::info!(document_id = %target.document, "nothing to do: deleted, or done before");
-            return Ok(());
-        };
-        match self.read(target, &begun).await {
-            Ok(()) => Ok(()),
-            Err(Trouble::Final(failure, detail)) => self.fail(target, failure, &detail).await,
-            Err(Trouble::Embedding(error)) if attempt >= LAST_ATTEMPT => {
-                self.fail(target, Failure::EmbeddingFailed, &logging::chain(error.as_ref())).await
+        for _ in 0..BEGINNINGS {
+            let model = self.embedders.current().model();
+            let begun = self
+                .db
+                .tenant(target.tenant, async |tx| {
+                    Ok::<_, ApiError>(documents::begin(tx, target.document, model).await?)
+                })
+                .await?;
+            let Some(begun) = begun else {
+                tracing::info!(document_id = %target.document, "nothing to do: deleted, or done before");
+                return Ok(());
+            };
+            match self.read(target, &begun).await {
+                Ok(Stored::Yes) => return Ok(()),
+                Ok(Stored::Gone) => {
+                    tracing::info!(document_id = %target.document, "deleted while it was read");
+                    return Ok(());
+                }
+                Ok(Stored::OtherModel) => {
+                    tracing::info!(document_id = %target.document, "the tenant has another embedding model now");
+                }
+                Err(Trouble::Final(failure, detail)) => return self.fail(target, failure, &detail).await,
+                Err(Trouble::Embedding(error)) if attempt >= LAST_ATTEMPT => {
+                    return self.fail(target, Failure::EmbeddingFailed, &logging::chain(error.as_ref())).await;
+                }
+                Err(trouble) => return Err(trouble.into()),
             }
-            Err(trouble) => Err(trouble.into()),
         }
+        Err(Trouble::Transient("the tenant's embedding model does not stay".into()).into())
     }
 
-    async fn read(&self, target: Target, begun: &Begun) -> Result<(), Trouble> {
+    async fn read(&self, target: Target, begun: &Begun) -> Result<Stored, Trouble> {
         let file = match self.storage.get(&begun.storage_key, MAX_BYTES).await {
             Ok(file) => file,
             Err(ReadError::TooLarge) => return Err(Trouble::Final(Failure::TooLarge, "over 20 MiB".to_owned())),
@@ -92,39 +106,51 @@ impl Deps {
         let chunks = chunking::chunk(pages);
         let language = text::detect_language(&sample(&chunks));
         let missing = usize::try_from(begun.next_chunk).unwrap_or_default();
-        if !self.index(target, language, chunks.get(missing..).unwrap_or_default()).await? {
-            return Ok(());
+        let model = begun.embedding_model.as_str();
+        let stored = self.index(target, language, model, chunks.get(missing..).unwrap_or_default()).await?;
+        if stored != Stored::Yes {
+            return Ok(stored);
         }
         let beginning: String = chunks.iter().flat_map(|chunk| chunk.text.chars()).take(BEGINNING_CHARS).collect();
-        self.db
+        let stored = self
+            .db
             .tenant(target.tenant, async |tx| {
-                Ok::<_, ApiError>(documents::finish(tx, target.document, &sha256, language, &beginning).await?)
+                Ok::<_, ApiError>(documents::finish(tx, target.document, model, &sha256, language, &beginning).await?)
             })
             .await?;
-        tracing::info!(document_id = %target.document, pages = total, chunks = chunks.len(), "document processed");
-        Ok(())
+        if stored == Stored::Yes {
+            tracing::info!(document_id = %target.document, pages = total, chunks = chunks.len(), "document processed");
+        }
+        Ok(stored)
     }
 
-    /// Embeds and stores chunks batch by batch; false when the document was deleted meanwhile.
-    async fn index(&self, target: Target, language: text::Language, chunks: &[Chunk]) -> Result<bool, Trouble> {
+    /// Embeds and stores chunks batch by batch, as long as they are stored.
+    async fn index(
+        &self,
+        target: Target,
+        language: text::Language,
+        model: &str,
+        chunks: &[Chunk],
+    ) -> Result<Stored, Trouble> {
         for batch in chunks.chunks(BATCH) {
             let texts: Vec<_> = batch.iter().map(|chunk| chunk.text.clone()).collect();
-            let embeddings =
-                self.embedder.embed_documents(&texts).await.map_err(|error| Trouble::Embedding(error.into()))?;
+            let embeddings = self
+                .embedders
+                .embed_documents(model, &texts)
+                .await
+                .map_err(|error| Trouble::Embedding(error.into()))?;
             let rows: Vec<_> = batch.iter().zip(embeddings).map(|(chunk, embedding)| row(chunk, embedding)).collect();
-            let model = self.embedder.model();
-            let is_there = self
+            let stored = self
                 .db
                 .tenant(target.tenant, async |tx| {
                     Ok::<_, ApiError>(documents::store_chunks(tx, target.document, language, model, &rows).await?)
                 })
                 .await?;
-            if !is_there {
-                tracing::info!(document_id = %target.document, "deleted while it was read");
-                return Ok(false);
+            if stored != Stored::Yes {
+                return Ok(stored);
             }
         }
-        Ok(true)
+        Ok(Stored::Yes)
     }
 
     async fn fail(&self, target: Target, failure: Failure, detail: &str) -> Result<(), BoxError> {

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use shared::{
     conversations::{self, Handler, Lease, Next, Taken, Waiting},
     db::Db,
-    embeddings::Embedder,
+    embeddings::Embedders,
     error::ApiError,
     function::{BoxError, EventFunction, Function},
     jobs::ReplyMessage,
@@ -58,7 +58,7 @@ pub struct Deps {
     queue: Queue,
     manychat: ManyChat,
     keys: KeyRing,
-    embedder: Embedder,
+    embedders: Embedders,
     provider: Provider,
     burst: Burst,
 }
@@ -102,7 +102,7 @@ impl EventFunction for Deps {
             queue: Queue::read(settings, "REPLY_QUEUE_URL"),
             manychat: ManyChat::read(settings),
             keys: KeyRing::read(settings),
-            embedder: Embedder::read(settings),
+            embedders: Embedders::read(settings),
             provider: Provider::read(settings),
             burst,
         }

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 use shared::{
-    error::ApiError,
     llm::{self, Call, Style},
-    retrieval::{self, Passage, Search},
+    retrieval::{self, FindError, Passage, Wanted},
 };
 use tokio::time::timeout_at;
 
@@ -100,21 +99,11 @@ impl Deps {
 
     /// What the documents have on what was said.
     pub(crate) async fn passages(&self, ask: &Ask<'_>, most: i64) -> Result<Vec<Passage>, NoThought> {
-        let embedding = timeout_at(ask.deadline, self.embedder.embed_query(ask.said)).await;
-        let embedding = embedding
-            .map_err(|elapsed| NoThought::Model(elapsed.into()))?
-            .map_err(|error| NoThought::Model(error.into()))?;
-        let search = Search {
-            question: ask.said,
-            language: ask.language,
-            embedding: &embedding,
-            model: self.embedder.model(),
-            vector_weight: self.embedder.vector_weight(),
-            documents: None,
-            most,
-        };
-        let found =
-            self.db.tenant(ask.tenant, async |tx| Ok::<_, ApiError>(retrieval::search(tx, &search).await?)).await;
-        Ok(found?)
+        let wanted = Wanted { question: ask.said, language: ask.language, documents: None, most };
+        let found = timeout_at(ask.deadline, retrieval::find(&self.db, &self.embedders, ask.tenant, &wanted)).await;
+        found.map_err(|elapsed| NoThought::Model(elapsed.into()))?.map_err(|error| match error {
+            FindError::Embedding(error) => NoThought::Model(error.into()),
+            FindError::Database(error) => NoThought::Other(error),
+        })
     }
 }

@@ -49,6 +49,8 @@ mod quota;
 #[cfg(test)]
 mod rate_limits;
 #[cfg(test)]
+mod reembedding;
+#[cfg(test)]
 mod routing;
 #[cfg(test)]
 mod sessions;

@@ -47,6 +47,10 @@ async fn full_tenant(admin: &mut PgConnection, name: &str) -> Tenant {
              select id, customer_id, 0, 1, 1, 'delivery', 'delivery', 'en', array_fill(0.1, array[1536])::vector, 'm' \
              from documents where customer_id = '{customer}'"
         ),
+        format!(
+            "insert into reembedded_chunks (chunk_id, customer_id, embedding_model, embedding) \
+             select id, customer_id, 'n', embedding from document_chunks where customer_id = '{customer}'"
+        ),
         format!("insert into jobs (customer_id, kind) values ('{customer}', 'delete_object')"),
         format!(
             "insert into reservations (customer_id, user_id, kind, expires_at) \

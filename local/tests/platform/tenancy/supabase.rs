@@ -202,9 +202,10 @@ async fn a_tenant_stores_vectors_and_finds_them() {
     let db = route::db(&project.urls.app, 1);
     let found: Result<_, ApiError> = db
         .tenant(tenant.customer, async |tx| {
+            documents::begin(tx, document, "model").await?;
             documents::pages_known(tx, document, 1, 1).await?;
             documents::store_chunks(tx, document, Language::English, "model", &[chunk]).await?;
-            documents::finish(tx, document, &[0; 32], Language::English, "Delivery").await?;
+            documents::finish(tx, document, "model", &[0; 32], Language::English, "Delivery").await?;
             let search = Search {
                 question: "delivery",
                 language: Language::English,
