@@ -11,6 +11,17 @@ use shared::settings::SettingsMap;
 
 use crate::functions;
 
+/// The settings that say who makes vectors, for commands that make some.
+pub(crate) const EMBEDDINGS: [&str; 7] = [
+    "EMBEDDING_PROVIDER",
+    "EMBEDDING_MODEL",
+    "EMBEDDING_DIMENSIONS",
+    "GEMINI_API_KEY",
+    "GEMINI_BASE_URL",
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+];
+
 /// Servers to use instead of our own.
 #[derive(Debug, Clone, Default)]
 pub struct External {

@@ -29,7 +29,10 @@ use shared::{
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use crate::testing::{self, TestOptions};
+use crate::{
+    environment::{EMBEDDINGS, variable},
+    testing::{self, TestOptions},
+};
 
 use self::{
     figures::{Figures, Ranks},
@@ -94,7 +97,8 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let set = Set::read(&arguments.contexts, &arguments.questions)?;
     let stack = testing::stack(TestOptions::default()).await?;
     let bench = Bench::new(&stack.base_url(), &stack.database.app).await?;
-    eprintln!("  {}: {} paragraphs, {} questions", set.name, set.contexts.len(), set.questions.len());
+    let name = bench.name(&set.name);
+    eprintln!("  {name}: {} paragraphs, {} questions", set.contexts.len(), set.questions.len());
     let started = Instant::now();
     let ids = if arguments.whole { bench.ingest_whole(&set).await? } else { bench.ingest(&set.contexts).await? };
     eprintln!("  ingested in {:.1} s", started.elapsed().as_secs_f64());
@@ -126,7 +130,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         ranks.show("fused");
     }
     let figures = Figures::new(&ranks, refused);
-    let name = if arguments.whole { format!("{}_whole", set.name) } else { set.name };
+    let name = if arguments.whole { format!("{name}_whole") } else { name };
     figures.report(&name, arguments.save, arguments.check)
 }
 
@@ -203,7 +207,11 @@ impl Bench {
         let answer = client.post(format!("{base_url}/api/v1/auth/signup")).json(&body).send().await?;
         let answer: serde_json::Value = answer.error_for_status()?.json().await?;
         let tenant = answer["data"]["customer"]["id"].as_str().context("sign-up names no customer")?.parse()?;
-        let mut settings = Settings::new(SettingsMap::from([("DATABASE_URL".to_owned(), app_url.to_owned())]));
+        let mut settings = SettingsMap::from([("DATABASE_URL".to_owned(), app_url.to_owned())]);
+        for name in EMBEDDINGS {
+            settings.extend(variable(name)?.map(|value| (name.to_owned(), value)));
+        }
+        let mut settings = Settings::new(settings);
         let bench = Self {
             db: Db::read(&mut settings),
             tenant,
@@ -212,6 +220,14 @@ impl Bench {
         };
         settings.finish()?;
         Ok(bench)
+    }
+
+    /// What the figures are kept under.
+    fn name(&self, set: &str) -> String {
+        match self.embedder {
+            Embedder::Local(_) => set.to_owned(),
+            Embedder::Model(_) | Embedder::OutOfReach(_) => format!("{set}, {}", self.embedder.model()),
+        }
     }
 
     async fn ingest(&self, contexts: &[Paragraph]) -> Result<HashMap<String, Uuid>> {
@@ -276,7 +292,7 @@ impl Bench {
                 documents::begin(tx, id, model).await?;
                 documents::pages_known(tx, id, total, 1).await?;
                 documents::store_chunks(tx, id, language, model, &rows).await?;
-                documents::finish(tx, id, &[0; 32], language, "", &[]).await?;
+                documents::finish(tx, id, model, &[0; 32], language, "", &[]).await?;
                 Ok::<_, ApiError>(id)
             })
             .await?;
@@ -300,6 +316,7 @@ impl Bench {
             language,
             embedding: &embedding,
             model: self.embedder.model(),
+            vector_weight: self.embedder.vector_weight(),
             documents: None,
             most: DEPTH as i64,
         };

@@ -28,6 +28,8 @@ enum Command {
     NewFunction(new_function::Arguments),
     AuditVerify(operator::Connection),
     RotateKeys(operator::Connection),
+    /// Embeds tenants' chunks anew by the model that is set.
+    ReEmbed(operator::ReEmbed),
     StripeEvent(stripe_event::Arguments),
     ImportSubscriptions(import_subscriptions::Arguments),
 }
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::NewFunction(arguments) => new_function::run(arguments),
         Command::AuditVerify(connection) => audit_verify(connection),
         Command::RotateKeys(connection) => rotate_keys(connection),
+        Command::ReEmbed(arguments) => re_embed(arguments),
         Command::StripeEvent(arguments) => stripe_event(arguments),
         Command::ImportSubscriptions(arguments) => import_subscriptions(arguments),
     };
@@ -98,6 +101,11 @@ async fn audit_verify(connection: operator::Connection) -> anyhow::Result<()> {
 #[tokio::main]
 async fn rotate_keys(connection: operator::Connection) -> anyhow::Result<()> {
     operator::rotate_keys(connection).await
+}
+
+#[tokio::main]
+async fn re_embed(arguments: operator::ReEmbed) -> anyhow::Result<()> {
+    Box::pin(operator::re_embed(arguments)).await
 }
 
 #[tokio::main]

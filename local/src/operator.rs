@@ -1,6 +1,6 @@
 //! What an operator runs now and then, against a deployed database or the one of `cargo dev`.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -8,17 +8,25 @@ use serde_json::Value;
 use shared::{
     audit,
     db::SystemDb,
+    embeddings::Embedder,
     error::ApiError,
+    reembedding::{self, Step, StepError},
     sealed::{self, KeyRing},
     settings::{Settings, SettingsMap},
     tenants,
 };
 use uuid::Uuid;
 
-use crate::environment::variable;
+use crate::environment::{EMBEDDINGS, variable};
 
 /// Tenants a transaction.
 const BATCH: i64 = 100;
+/// Failures of the embedding model in a row that are waited out.
+const PATIENCE: u32 = 10;
+/// The longest of these waits.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// How soon a tenant that another run is at is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// Works on the database that SYSTEM_DATABASE_URL names, or else on that of the running `cargo dev`.
 #[derive(Debug, Args)]
@@ -37,7 +45,7 @@ impl Connection {
             None => self.of_demo()?,
         };
         settings.insert("SYSTEM_DATABASE_URL".to_owned(), url);
-        for name in ["BACKEND_APP_DATABASE_URL", "BILLING_GRACE_DAYS", "SEALING_KEYS"] {
+        for name in ["BACKEND_APP_DATABASE_URL", "BILLING_GRACE_DAYS", "SEALING_KEYS"].into_iter().chain(EMBEDDINGS) {
             if let Some(value) = variable(name)? {
                 settings.insert(name.to_owned(), value);
             }
@@ -124,4 +132,74 @@ pub async fn rotate_keys(connection: Connection) -> Result<()> {
         bail!("{failed} keys could not be opened: is their key missing from SEALING_KEYS?");
     }
     Ok(())
+}
+
+/// What is embedded anew.
+#[derive(Debug, Args)]
+pub struct ReEmbed {
+    #[command(flatten)]
+    connection: Connection,
+    /// Only this tenant, by its id; otherwise all.
+    #[arg(long, value_name = "ID")]
+    tenant: Option<Uuid>,
+}
+
+/// Embeds the chunks of tenants anew by the model that EMBEDDING_PROVIDER and its like name, and lets each tenant go over
+/// to it when all its new vectors are there. Can be stopped and run again at any time, also twice at once.
+///
+/// # Errors
+/// A model that does not answer for long, or a database that is away; what was embedded by then is kept.
+pub async fn re_embed(arguments: ReEmbed) -> Result<()> {
+    let mut settings = Settings::new(arguments.connection.settings()?);
+    let db = SystemDb::read(&mut settings).of_operators();
+    let embedder = Embedder::read(&mut settings);
+    settings.finish()?;
+    println!("  to {}", embedder.model());
+    let (mut after, mut count) = (Uuid::nil(), 0);
+    if let Some(tenant) = arguments.tenant {
+        re_embed_tenant(&db, &embedder, tenant).await?;
+        return Ok(());
+    }
+    loop {
+        let model = embedder.model();
+        let page =
+            db.system(async |tx| Ok::<_, ApiError>(reembedding::tenants(tx, model, after, BATCH).await?)).await?;
+        let Some(last) = page.last() else { break };
+        after = *last;
+        for tenant in page {
+            re_embed_tenant(&db, &embedder, tenant).await?;
+            count += 1;
+        }
+    }
+    println!("  {count} tenants");
+    Ok(())
+}
+
+async fn re_embed_tenant(db: &SystemDb, embedder: &Embedder, tenant: Uuid) -> Result<()> {
+    let mut failures = 0;
+    loop {
+        match reembedding::step(db, embedder, tenant).await {
+            Ok(Step::Embedded { done, total }) => {
+                failures = 0;
+                println!("  tenant {tenant}: {done} of {total} chunks");
+            }
+            Ok(Step::Busy) => tokio::time::sleep(LOOK_AGAIN).await,
+            Ok(Step::Ready) => {
+                if let Some(chunks) = reembedding::go_over(db, embedder.model(), tenant).await? {
+                    println!("  tenant {tenant}: went over, {chunks} chunks");
+                    return Ok(());
+                }
+            }
+            Err(StepError::Embedding(error)) => {
+                failures += 1;
+                let wait = error.retry_after().filter(|_| failures < PATIENCE).map(|wait| wait.min(LONGEST_WAIT));
+                let Some(wait) = wait else {
+                    return Err(error).context("what was embedded is kept: run this again to go on");
+                };
+                println!("  tenant {tenant}: {error}; again in {} s", wait.as_secs());
+                tokio::time::sleep(wait).await;
+            }
+            Err(StepError::Database(error)) => return Err(error.into()),
+        }
+    }
 }

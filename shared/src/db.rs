@@ -32,6 +32,8 @@ use crate::{error::ApiError, settings::Settings};
 const DEADLINE: Duration = Duration::from_millis(3_800);
 /// How long a transaction may take that no caller waits for; maintenance does its sweeps in batches that fit.
 const PATIENT_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a transaction of an operator's command may take: a tenant with all its chunks.
+const OPERATORS_DEADLINE: Duration = Duration::from_secs(1_800);
 /// How long to wait for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -105,12 +107,22 @@ impl Db {
     where
         E: From<ApiError>,
     {
-        let timeout_ms = DEADLINE.as_millis();
-        let begin = format!(
-            // Searches are short, and estimated to be long: compiling them takes longer than they do.
-            "begin; set local role lisa_tenant; set local statement_timeout = {timeout_ms}; set local jit = off; \
-             select set_config('app.customer_id', '{tenant}', true)"
-        );
+        transaction(&self.0, begin_of("begin", tenant), Tenant(tenant), DEADLINE, work).await
+    }
+
+    /// The same for `work` that only reads: all its statements see the database as it was at the first one.
+    ///
+    /// # Errors
+    /// As [`Db::tenant`].
+    pub async fn tenant_snapshot<T, E>(
+        &self,
+        tenant: Uuid,
+        work: impl AsyncFnOnce(&mut TenantTx) -> Result<T, E>,
+    ) -> Result<T, E>
+    where
+        E: From<ApiError>,
+    {
+        let begin = begin_of("begin isolation level repeatable read read only", tenant);
         transaction(&self.0, begin, Tenant(tenant), DEADLINE, work).await
     }
 
@@ -158,6 +170,12 @@ impl SystemDb {
     #[must_use]
     pub fn patient(self) -> Self {
         Self { deadline: PATIENT_DEADLINE, ..self }
+    }
+
+    /// For an operator's command: its transactions may take as long as a whole tenant does.
+    #[must_use]
+    pub fn of_operators(self) -> Self {
+        Self { deadline: OPERATORS_DEADLINE, ..self }
     }
 
     /// Runs `work` in a transaction that sees every tenant and commits it, or rolls it back when `work` fails.
@@ -257,6 +275,16 @@ fn pool(url: String, settings: &mut Settings) -> Pool {
         .connect_lazy_with(options.statement_cache_capacity(0).application_name("lisa"));
     let permits = Arc::new(Semaphore::new(connections as usize));
     Pool { new, most: connections, permits, idle: Arc::default() }
+}
+
+/// How a tenant's transaction begins, in one round trip.
+fn begin_of(begin: &str, tenant: Uuid) -> String {
+    let timeout_ms = DEADLINE.as_millis();
+    format!(
+        // Searches are short, and estimated to be long: compiling them takes longer than they do.
+        "{begin}; set local role lisa_tenant; set local statement_timeout = {timeout_ms}; set local jit = off; \
+         select set_config('app.customer_id', '{tenant}', true)"
+    )
 }
 
 async fn transaction<Scope, T, E>(

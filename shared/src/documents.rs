@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-pub use ingestion::{Begun, NewChunk, Pending, begin, fail, find_pending, finish, give_up, pages_known, store_chunks};
+pub use ingestion::{
+    Begun, NewChunk, Pending, Stored, begin, fail, find_pending, finish, give_up, pages_known, store_chunks,
+};
 pub use list::{DocumentListing, list};
 pub use scans::{Claim, ReadPage, ScanCost, claim_page, read_pages, release_page, scan_cost, store_page};
 

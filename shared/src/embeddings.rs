@@ -3,12 +3,14 @@
 
 mod choice;
 mod features;
+mod former;
 mod local;
 mod remote;
 pub(crate) mod words;
 
 use std::sync::Arc;
 
+pub use former::Embedders;
 pub use local::LocalEmbedder;
 pub use remote::EmbedError;
 
@@ -22,6 +24,8 @@ pub enum Embedder {
     Local(LocalEmbedder),
     /// A model behind HTTP.
     Model(Arc<remote::Model>),
+    /// A model, by its stored name, whose provider these settings do not reach.
+    OutOfReach(Arc<str>),
 }
 
 impl Embedder {
@@ -30,6 +34,16 @@ impl Embedder {
         match self {
             Self::Local(_) => LocalEmbedder::MODEL,
             Self::Model(model) => model.name(),
+            Self::OutOfReach(name) => name,
+        }
+    }
+
+    /// Returns what the nearest vector counts in [`crate::retrieval`], against 1 each for the best by words and by their
+    /// parts. Measured by `cargo eval` (docs/BENCHMARKS.md).
+    pub fn vector_weight(&self) -> f64 {
+        match self {
+            Self::Local(_) => 0.5,
+            Self::Model(_) | Self::OutOfReach(_) => 1.25,
         }
     }
 
@@ -41,6 +55,7 @@ impl Embedder {
         match self {
             Self::Local(local) => Ok(texts.iter().map(|text| local.embed_document(text)).collect()),
             Self::Model(model) => Box::pin(model.embed_documents(texts)).await,
+            Self::OutOfReach(_) => Err(EmbedError::OutOfReach),
         }
     }
 
@@ -52,6 +67,7 @@ impl Embedder {
         match self {
             Self::Local(local) => Ok(local.embed_query(question)),
             Self::Model(model) => Box::pin(model.embed_query(question)).await,
+            Self::OutOfReach(_) => Err(EmbedError::OutOfReach),
         }
     }
 }

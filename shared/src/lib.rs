@@ -38,6 +38,7 @@ pub mod questions;
 pub mod queue;
 pub mod quota;
 pub mod rate_limits;
+pub mod reembedding;
 pub mod retrieval;
 pub mod sealed;
 pub mod settings;

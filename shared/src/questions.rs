@@ -16,14 +16,14 @@ use crate::{
     auth::{Caller, SupportUser},
     conversations::api::{self, Exchange},
     db::{Db, TenantTx},
-    embeddings::Embedder,
+    embeddings::Embedders,
     error::{ApiError, FieldError, Result},
     http::Envelope,
     idempotency::{self, Claim, Outcome, Replay},
     llm::{self, Answered, Call, Completion, LlmError, Provider, Role, Style, Turn, Usage},
     logging, messages,
     quota::{self, Quota, Reservation},
-    retrieval::{self, Passage, Question, Search},
+    retrieval::{self, FindError, Passage, Question, Wanted},
     settings::Settings,
     text::{self, Language},
     usage::{self, Used},
@@ -45,7 +45,7 @@ const ASSISTANT: &str = "Lisa";
 #[derive(Debug, Clone)]
 pub struct Questions {
     db: Db,
-    embedder: Embedder,
+    embedders: Embedders,
     provider: Provider,
 }
 
@@ -266,7 +266,7 @@ impl Draft {
 impl Questions {
     /// Reads what the embedder and the provider read.
     pub fn read(settings: &mut Settings, db: &Db) -> Self {
-        Self { db: db.clone(), embedder: Embedder::read(settings), provider: Provider::read(settings) }
+        Self { db: db.clone(), embedders: Embedders::read(settings), provider: Provider::read(settings) }
     }
 
     /// Claims the key of the route and takes the unit, in a transaction of their own: it is committed before the work
@@ -331,19 +331,18 @@ impl Questions {
         }
         // Of few words, the question alone may not tell.
         let language = if language == Language::Other { text::detect_language(&standalone) } else { language };
-        let embedding =
-            self.embedder.embed_query(&standalone).await.map_err(|error| ApiError::unavailable().because(error))?;
-        let search = Search {
+        let wanted = Wanted {
             question,
             standalone: &standalone,
             language,
-            embedding: &embedding,
-            model: self.embedder.model(),
             documents: ask.document_ids.as_deref(),
             most: ask.top_k.unwrap_or(DEFAULT_PASSAGES).into(),
         };
-        let passages =
-            self.db.tenant(tenant, async |tx| Ok::<_, ApiError>(retrieval::search(tx, &search).await?)).await?;
+        let found = retrieval::find(&self.db, &self.embedders, tenant, &wanted).await;
+        let passages = found.map_err(|error| match error {
+            FindError::Embedding(error) => ApiError::unavailable().because(error),
+            FindError::Database(error) => error,
+        })?;
         Ok(Found { language, standalone, passages })
     }
 

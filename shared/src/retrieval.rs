@@ -1,6 +1,7 @@
 //! Retrieval: the passages of a tenant's documents that a question is about. Full text and vectors find candidates in one
 //! statement; their order is made here.
 
+mod find;
 mod follow_up;
 mod joining;
 mod ranking;
@@ -10,6 +11,8 @@ use std::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
+
+pub use self::find::{FindError, Wanted, find};
 
 use self::ranking::Candidate;
 use crate::{db::TenantTx, input, text::Language};
@@ -77,6 +80,8 @@ pub struct Search<'a> {
     pub embedding: &'a [f32],
     /// The model that made it: vectors of other models are not looked at.
     pub model: &'a str,
+    /// What the nearest vector counts, against 1 each for the best by words and by their parts.
+    pub vector_weight: f64,
     /// Only these documents, where some are named.
     pub documents: Option<&'a [Uuid]>,
     /// How many passages.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use shared::{
     chunking::{self, Chunk},
-    documents::{self, Begun, Failure, MAX_BYTES, NewChunk},
+    documents::{self, Begun, Failure, MAX_BYTES, NewChunk, Stored},
     error::ApiError,
     function::BoxError,
     jobs::JobMessage,
@@ -21,6 +21,8 @@ use crate::{Deps, notices::Target, scans::Scanned};
 
 /// Chunks that are embedded and stored together: a batch is what a kill can lose.
 const BATCH: usize = 32;
+/// A tenant may go over to another embedding model while one of its documents is read, but hardly twice.
+const BEGINNINGS: u32 = 3;
 /// After this many deliveries the queue gives a message up.
 const LAST_ATTEMPT: u32 = 5;
 /// Of the document's text, kept on its row for lists.
@@ -33,6 +35,17 @@ pub(crate) enum Ended {
     Here,
     /// Another invocation goes on, after so long.
     GoesOn(Duration),
+    /// The tenant went over to another embedding model: it begins anew.
+    OtherModel,
+}
+
+impl Ended {
+    fn by(stored: Stored) -> Self {
+        match stored {
+            Stored::Yes | Stored::Gone => Self::Here,
+            Stored::OtherModel => Self::OtherModel,
+        }
+    }
 }
 
 /// How an attempt went wrong.
@@ -68,24 +81,32 @@ impl Deps {
     /// Brings a document to an end state, or fails to be called again.
     pub(crate) async fn ingest(&self, target: Target, attempt: u32) -> Result<(), BoxError> {
         let started = Instant::now();
-        let model = self.embedder.model();
-        let begun = self
-            .db
-            .tenant(target.tenant, async |tx| Ok::<_, ApiError>(documents::begin(tx, target.document, model).await?))
-            .await?;
-        let Some(begun) = begun else {
-            tracing::info!(document_id = %target.document, "nothing to do: deleted, or done before");
-            return Ok(());
-        };
-        match self.read(target, &begun, started).await {
-            Ok(Ended::Here) => Ok(()),
-            Ok(Ended::GoesOn(after)) => self.go_on(target, &begun, after).await,
-            Err(Trouble::Final(failure, detail)) => self.fail(target, failure, &detail).await,
-            Err(Trouble::Embedding(error)) if attempt >= LAST_ATTEMPT => {
-                self.fail(target, Failure::EmbeddingFailed, &logging::chain(error.as_ref())).await
+        for _ in 0..BEGINNINGS {
+            let model = self.embedders.current().model();
+            let begun = self
+                .db
+                .tenant(target.tenant, async |tx| {
+                    Ok::<_, ApiError>(documents::begin(tx, target.document, model).await?)
+                })
+                .await?;
+            let Some(begun) = begun else {
+                tracing::info!(document_id = %target.document, "nothing to do: deleted, or done before");
+                return Ok(());
+            };
+            match self.read(target, &begun, started).await {
+                Ok(Ended::Here) => return Ok(()),
+                Ok(Ended::GoesOn(after)) => return self.go_on(target, &begun, after).await,
+                Ok(Ended::OtherModel) => {
+                    tracing::info!(document_id = %target.document, "the tenant has another embedding model now");
+                }
+                Err(Trouble::Final(failure, detail)) => return self.fail(target, failure, &detail).await,
+                Err(Trouble::Embedding(error)) if attempt >= LAST_ATTEMPT => {
+                    return self.fail(target, Failure::EmbeddingFailed, &logging::chain(error.as_ref())).await;
+                }
+                Err(trouble) => return Err(trouble.into()),
             }
-            Err(trouble) => Err(trouble.into()),
         }
+        Err(Trouble::Transient("the tenant's embedding model does not stay".into()).into())
     }
 
     async fn read(&self, target: Target, begun: &Begun, started: Instant) -> Result<Ended, Trouble> {
@@ -117,18 +138,25 @@ impl Deps {
         let chunks = chunking::chunk(pages.as_slice());
         let language = text::detect_language(&sample(&chunks));
         let missing = usize::try_from(begun.next_chunk).unwrap_or_default();
-        if !self.index(target, language, chunks.get(missing..).unwrap_or_default()).await? {
-            return Ok(Ended::Here);
+        let model = begun.embedding_model.as_str();
+        let stored = self.index(target, language, model, chunks.get(missing..).unwrap_or_default()).await?;
+        if stored != Stored::Yes {
+            return Ok(Ended::by(stored));
         }
         let beginning: String = chunks.iter().flat_map(|chunk| chunk.text.chars()).take(BEGINNING_CHARS).collect();
-        self.db
+        let stored = self
+            .db
             .tenant(target.tenant, async |tx| {
-                Ok::<_, ApiError>(documents::finish(tx, target.document, &sha256, language, &beginning, &unread).await?)
+                let stored =
+                    documents::finish(tx, target.document, model, &sha256, language, &beginning, &unread).await?;
+                Ok::<_, ApiError>(stored)
             })
             .await?;
-        let unread = unread.len();
-        tracing::info!(document_id = %target.document, pages = total, unread, chunks = chunks.len(), "document processed");
-        Ok(Ended::Here)
+        if stored == Stored::Yes {
+            let (unread, chunks) = (unread.len(), chunks.len());
+            tracing::info!(document_id = %target.document, pages = total, unread, chunks, "document processed");
+        }
+        Ok(Ended::by(stored))
     }
 
     /// Sends the job again, by a message whose deliveries count anew.
@@ -140,26 +168,33 @@ impl Deps {
         Ok(())
     }
 
-    /// Embeds and stores chunks batch by batch; false when the document was deleted meanwhile.
-    async fn index(&self, target: Target, language: text::Language, chunks: &[Chunk]) -> Result<bool, Trouble> {
+    /// Embeds and stores chunks batch by batch, as long as they are stored.
+    async fn index(
+        &self,
+        target: Target,
+        language: text::Language,
+        model: &str,
+        chunks: &[Chunk],
+    ) -> Result<Stored, Trouble> {
         for batch in chunks.chunks(BATCH) {
             let texts: Vec<_> = batch.iter().map(|chunk| chunk.text.clone()).collect();
-            let embeddings =
-                self.embedder.embed_documents(&texts).await.map_err(|error| Trouble::Embedding(error.into()))?;
+            let embeddings = self
+                .embedders
+                .embed_documents(model, &texts)
+                .await
+                .map_err(|error| Trouble::Embedding(error.into()))?;
             let rows: Vec<_> = batch.iter().zip(embeddings).map(|(chunk, embedding)| row(chunk, embedding)).collect();
-            let model = self.embedder.model();
-            let is_there = self
+            let stored = self
                 .db
                 .tenant(target.tenant, async |tx| {
                     Ok::<_, ApiError>(documents::store_chunks(tx, target.document, language, model, &rows).await?)
                 })
                 .await?;
-            if !is_there {
-                tracing::info!(document_id = %target.document, "deleted while it was read");
-                return Ok(false);
+            if stored != Stored::Yes {
+                return Ok(stored);
             }
         }
-        Ok(true)
+        Ok(Stored::Yes)
     }
 
     async fn fail(&self, target: Target, failure: Failure, detail: &str) -> Result<(), BoxError> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use shared::{
     db::Db,
-    embeddings::Embedder,
+    embeddings::Embedders,
     function::{BoxError, EventFunction, Function},
     logging,
     pdf::Extractor,
@@ -32,7 +32,7 @@ pub struct Deps {
     storage: Storage,
     queue: Queue,
     extractor: Extractor,
-    embedder: Embedder,
+    embedders: Embedders,
     scans: Option<Scans>,
 }
 
@@ -48,7 +48,7 @@ impl EventFunction for Deps {
             storage: Storage::read(settings),
             queue: Queue::read(settings, "INGEST_QUEUE_URL"),
             extractor: Extractor::new(program, library),
-            embedder: Embedder::read(settings),
+            embedders: Embedders::read(settings),
             scans: Scans::read(settings),
         }
     }

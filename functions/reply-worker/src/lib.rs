@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use shared::{
     conversations::{self, Handler, Lease, Next, Taken, Waiting},
     db::Db,
-    embeddings::Embedder,
+    embeddings::Embedders,
     error::ApiError,
     function::{BoxError, EventFunction, Function},
     jobs::ReplyMessage,
@@ -32,6 +32,7 @@ use shared::{
     sealed::KeyRing,
     settings::Settings,
 };
+use tokio::time::Instant;
 use tracing::Instrument;
 
 /// The function.
@@ -39,8 +40,12 @@ pub const FUNCTION: Function = Function::event::<Deps>();
 
 /// Longer than the function's own timeout: whose lease has run out is dead.
 const LEASE: Duration = Duration::from_secs(75);
-/// For everything between the contact's words and the answer.
-const THINKING: Duration = Duration::from_secs(25);
+/// So long after the last words a contact has an answer, or hears that there is none.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(25);
+/// Of it, for what comes after thinking.
+const ROOM: Duration = Duration::from_secs(2);
+/// Thinking has at least this, however late it begins.
+const LEAST_THINKING: Duration = Duration::from_secs(8);
 /// How soon a conversation that another worker has is looked at again.
 const LOOK_AGAIN: TimeDelta = TimeDelta::seconds(3);
 /// What is later than this is left to maintenance: SQS holds messages back for 15 minutes at most.
@@ -53,7 +58,7 @@ pub struct Deps {
     queue: Queue,
     manychat: ManyChat,
     keys: KeyRing,
-    embedder: Embedder,
+    embedders: Embedders,
     provider: Provider,
     burst: Burst,
 }
@@ -97,7 +102,7 @@ impl EventFunction for Deps {
             queue: Queue::read(settings, "REPLY_QUEUE_URL"),
             manychat: ManyChat::read(settings),
             keys: KeyRing::read(settings),
-            embedder: Embedder::read(settings),
+            embedders: Embedders::read(settings),
             provider: Provider::read(settings),
             burst,
         }
@@ -195,16 +200,43 @@ impl Deps {
 
     /// The next attempt comes after 2^n seconds instead of the queue's own time, which is made for workers that die.
     async fn put_off(&self, record: &Record<'_>) {
-        let delay = Duration::from_secs(2_u64.saturating_pow(record.attempt.min(6)));
+        let delay = delay_after(record.attempt);
         if let Err(error) = self.queue.put_off(record.receipt_handle, delay).await {
             tracing::warn!(error = logging::chain(&error), "the next attempt waits for the queue's own time");
         }
     }
 }
 
-/// When thinking that begins now must be over.
-fn deadline() -> tokio::time::Instant {
-    tokio::time::Instant::now() + THINKING
+/// How long the attempt after this one is put off.
+fn delay_after(attempt: u32) -> Duration {
+    Duration::from_secs(2_u64.saturating_pow(attempt.min(6)))
+}
+
+/// How long an answer has, beginning now.
+#[derive(Debug, Clone, Copy)]
+struct Time {
+    /// When thinking must be over.
+    thinking: Instant,
+    /// When the contact must have heard something.
+    all: Instant,
+}
+
+impl Time {
+    fn begin(lease: &Lease) -> Self {
+        let waited = lease.waiting.last().map(|last| lease.now - last.created_at);
+        Self::after(waited.and_then(|waited| waited.to_std().ok()).unwrap_or_default(), Instant::now())
+    }
+
+    /// For a contact that has waited so long by now.
+    fn after(waited: Duration, now: Instant) -> Self {
+        let left = ANSWERED_WITHIN.saturating_sub(waited);
+        Self { thinking: now + left.saturating_sub(ROOM).max(LEAST_THINKING), all: now + left }
+    }
+
+    /// Whether an attempt after this one could still end in time.
+    fn allows_another(self, attempt: u32, now: Instant) -> bool {
+        now + delay_after(attempt) + LEAST_THINKING + ROOM <= self.all
+    }
 }
 
 impl Burst {
@@ -222,6 +254,21 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+
+    #[test]
+    fn a_contact_hears_something_in_time() {
+        let seconds = Duration::from_secs;
+        let now = Instant::now();
+        let time = Time::after(seconds(2), now);
+        assert_eq!(time.thinking - now, seconds(21));
+        assert!(time.allows_another(1, now) && time.allows_another(2, now));
+        assert!(time.allows_another(1, now + seconds(10)) && !time.allows_another(2, now + seconds(10)));
+        assert!(!time.allows_another(1, now + seconds(12)), "it would be put off by 2 s");
+        // Whose turn comes too late is thought about all the same, once.
+        let late = Time::after(seconds(600), now);
+        assert_eq!(late.thinking - now, LEAST_THINKING);
+        assert!(!late.allows_another(1, now));
+    }
 
     #[test]
     fn a_burst_is_over_after_a_pause_or_at_its_cap() {

@@ -15,7 +15,7 @@ use shared::{
 };
 
 use crate::{
-    Deps, deadline, judge,
+    Deps, judge,
     money::shown,
     reply::{Ask, NoThought, Thought},
     whatsapp, wording,
@@ -50,14 +50,15 @@ impl Deps {
         let mut turns = ask.history.to_vec();
         turns.push(Turn { role: Role::User, text: ask.said.to_owned() });
         let tools = tools();
-        let chat = Chat { system: &system, turns: &turns, tools: &tools, max_tokens: MAX_TOKENS, deadline: deadline() };
+        let chat =
+            Chat { system: &system, turns: &turns, tools: &tools, max_tokens: MAX_TOKENS, deadline: ask.deadline };
         let chatted = self.provider.chat(&chat).await;
         let (model, usage) = chatted.calls.last().map_or_else(
             || (self.provider.name().to_owned(), Usage::default()),
             |call| (call.model.clone(), call.usage),
         );
         calls.extend(chatted.calls);
-        let reply = chatted.outcome.map_err(|error| NoThought::Model(error.into()))?;
+        let reply = chatted.outcome?;
         let said = understand(&reply, ask, &shop).ok_or_else(|| NoThought::Model("neither words nor a tool".into()))?;
         Ok(Thought {
             text: said.text,

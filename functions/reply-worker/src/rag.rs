@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 use shared::{
-    error::ApiError,
     llm::{self, Call, Style},
-    retrieval::{self, Passage, Search},
+    retrieval::{self, FindError, Passage, Wanted},
 };
+use tokio::time::timeout_at;
 
 use crate::{
-    Deps, deadline,
+    Deps,
     reply::{Ask, NoThought, Thought},
     whatsapp, wording,
 };
@@ -40,11 +40,11 @@ impl Deps {
                 company: &assistant.company,
                 style: Style::WhatsApp,
                 passages: &passages,
-                deadline: deadline(),
+                deadline: ask.deadline,
             })
             .await;
         calls.extend(answered.calls);
-        let completion = answered.outcome.map_err(|error| NoThought::Model(error.into()))?;
+        let completion = answered.outcome?;
         let Some(text) = completion.answer else {
             return Ok(Thought {
                 text: wording::not_in_the_documents(ask.language).to_owned(),
@@ -100,19 +100,12 @@ impl Deps {
 
     /// What the documents have on what was said, and on what that goes on from.
     pub(crate) async fn passages(&self, ask: &Ask<'_>, most: i64) -> Result<Vec<Passage>, NoThought> {
-        let embedding =
-            self.embedder.embed_query(&ask.standalone).await.map_err(|error| NoThought::Model(error.into()))?;
-        let search = Search {
-            question: ask.said,
-            standalone: &ask.standalone,
-            language: ask.language,
-            embedding: &embedding,
-            model: self.embedder.model(),
-            documents: None,
-            most,
-        };
-        let found =
-            self.db.tenant(ask.tenant, async |tx| Ok::<_, ApiError>(retrieval::search(tx, &search).await?)).await;
-        Ok(found?)
+        let wanted =
+            Wanted { question: ask.said, standalone: &ask.standalone, language: ask.language, documents: None, most };
+        let found = timeout_at(ask.deadline, retrieval::find(&self.db, &self.embedders, ask.tenant, &wanted)).await;
+        found.map_err(|elapsed| NoThought::Model(elapsed.into()))?.map_err(|error| match error {
+            FindError::Embedding(error) => NoThought::Model(error.into()),
+            FindError::Database(error) => NoThought::Other(error),
+        })
     }
 }

@@ -10,7 +10,7 @@ use shared::{
     db::TenantTx,
     error::ApiError,
     function::BoxError,
-    llm::{Call, Role, Turn, Usage},
+    llm::{Call, LlmError, Role, Turn, Usage},
     logging,
     messages::{self, Author, Skipped},
     orders::{self, Draft},
@@ -19,10 +19,11 @@ use shared::{
     text::Language,
     usage,
 };
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
-    Deps,
+    Deps, Time,
     commit::{Committed, Outcome, Speech},
     judge::{self, Verdict},
     wording,
@@ -75,9 +76,27 @@ pub(crate) enum NoThought {
     /// The model's doing.
     #[error("the model gave no answer")]
     Model(#[source] BoxError),
+    /// The model declined, and would again.
+    #[error("the model declined to answer")]
+    Declined(#[source] LlmError),
     /// Something else's.
     #[error(transparent)]
     Other(#[from] ApiError),
+}
+
+impl NoThought {
+    fn is_final(&self) -> bool {
+        matches!(self, Self::Declined(_))
+    }
+}
+
+impl From<LlmError> for NoThought {
+    fn from(error: LlmError) -> Self {
+        match error {
+            LlmError::Blocked(_) => Self::Declined(error),
+            LlmError::NoModel | LlmError::Failed(_) => Self::Model(error.into()),
+        }
+    }
 }
 
 /// What a model is shown.
@@ -92,6 +111,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) language: Language,
     /// What was said before, the oldest first.
     pub(crate) history: &'a [Turn],
+    /// When thinking must be over.
+    pub(crate) deadline: Instant,
 }
 
 impl Deps {
@@ -157,6 +178,7 @@ impl Deps {
 
     /// Takes a unit of the quota, thinks, and writes the answer.
     async fn answer(&self, tenant: Uuid, lease: &Lease, language: Language, attempt: u32) -> Result<(), BoxError> {
+        let time = Time::begin(lease);
         let (owner, conversation) = (lease.assistant.owner, lease.conversation.id);
         let said = judge::said(lease);
         let reserved = self
@@ -178,7 +200,8 @@ impl Deps {
         }
         let history = self.history(tenant, lease).await?;
         let standalone = retrieval::standalone(&said, language, &history);
-        let ask = Ask { tenant, lease, said: &said, standalone, language, history: &history };
+        let deadline = time.thinking;
+        let ask = Ask { tenant, lease, said: &said, standalone, language, history: &history, deadline };
         let mut calls = Vec::new();
         let is_live = lease.assistant.is_live && self.provider.is_a_model();
         let thought = if is_live {
@@ -188,15 +211,21 @@ impl Deps {
         };
         let thought = match thought {
             Ok(thought) => thought,
-            Err(error) if attempt < LAST_ATTEMPT => {
+            Err(error)
+                if !error.is_final() && attempt < LAST_ATTEMPT && time.allows_another(attempt, Instant::now()) =>
+            {
                 // The unit stays with the conversation: the next attempt uses it.
                 self.record_calls(tenant, conversation, &calls).await;
                 return Err(error.into());
             }
             Err(error) => {
-                tracing::error!(error = logging::chain(&error), "no answer after all attempts");
-                let mut outcome = Outcome::say(Speech::new(Author::System, wording::failed(language).to_owned()))
-                    .telling("bot_failed", "The bot could not answer a contact", Status::Error);
+                tracing::error!(attempt, error = logging::chain(&error), "no answer after all attempts");
+                let text = if error.is_final() { wording::will_not_answer } else { wording::failed };
+                let mut outcome = Outcome::say(Speech::new(Author::System, text(language).to_owned())).telling(
+                    "bot_failed",
+                    "The bot could not answer a contact",
+                    Status::Error,
+                );
                 outcome.calls = calls;
                 outcome.returns = Some(reservation);
                 self.commit(tenant, lease, language, outcome).await?;

@@ -84,6 +84,15 @@ pub(crate) fn failed(language: Language) -> &'static str {
     )
 }
 
+/// Where a model declined.
+pub(crate) fn will_not_answer(language: Language) -> &'static str {
+    said!(
+        language,
+        "Désolé, je ne peux pas répondre à cette question. Écrivez CONSEILLER pour parler à une personne.",
+        "Sorry, I cannot answer this question. Write HUMAN to speak with a person.",
+    )
+}
+
 pub(crate) fn not_in_the_documents(language: Language) -> &'static str {
     said!(
         language,

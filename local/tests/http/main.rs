@@ -51,6 +51,8 @@ mod quota;
 #[cfg(test)]
 mod rate_limits;
 #[cfg(test)]
+mod reembedding;
+#[cfg(test)]
 mod routing;
 #[cfg(test)]
 mod scans;

@@ -1,6 +1,8 @@
 //! Answers by models, through POST /api/v1/query: what goes wrong at a provider, and what is left of it here.
 
 mod chat;
+mod embeddings;
+mod failures;
 mod injection;
 
 use std::time::{Duration, Instant};
@@ -238,8 +240,16 @@ async fn a_text_that_is_too_long_ends_with_a_sentence() {
     for (name, prefix) in [("groq", "GROQ"), ("gemini", "GEMINI"), ("anthropic", "ANTHROPIC")] {
         let server = FakeModels::start().await.unwrap();
         let scene = Scene::of(name, prefix, &server).await;
-        server.reply(Reply::Cut("It takes three days [1]. The warran".to_owned()));
-        assert_eq!(scene.ask().await.data(200)["answer"], "It takes three days [1].");
+        for (said, answer) in [
+            ("It takes three days [1]. The warran", "It takes three days [1]."),
+            ("It takes three days [1]. [9", "It takes three days [1]."),
+            ("The delivery takes three days [1", "The delivery takes three days…"),
+        ] {
+            server.reply(Reply::Cut(said.to_owned()));
+            assert_eq!(scene.ask().await.data(200)["answer"], answer, "{name}");
+        }
+        server.reply_text("It takes three days [1], the delivery [9");
+        assert_eq!(scene.ask().await.data(200)["answer"], "It takes three days [1], the delivery", "{name}");
     }
 }
 

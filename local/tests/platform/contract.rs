@@ -121,6 +121,20 @@ async fn no_function_is_given_a_variable_that_it_does_not_read() {
     }
 }
 
+#[tokio::test]
+async fn the_settings_of_models_are_given_to_every_function_that_reads_them() {
+    let blocks = blocks();
+    let is_of_models = |name: &&String| name.starts_with("LLM_") || name.starts_with("EMBEDDING_");
+    let given: BTreeSet<_> = blocks.values().flat_map(|block| block.variables.keys()).filter(is_of_models).collect();
+    assert!(!given.is_empty());
+    for (name, block) in &blocks {
+        let reads = functions::find(name).unwrap().settings();
+        for setting in given.iter().filter(|setting| reads.contains(&setting.as_str())) {
+            assert!(block.variables.contains_key(*setting), "template.yaml does not give {setting} to {name}");
+        }
+    }
+}
+
 /// What Lambda gives every function by itself.
 const PLATFORM: [&str; 2] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
 

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::Failure;
 use crate::{
     db::{SystemTx, TenantTx},
-    text,
+    reembedding, text,
 };
 
 /// What is to be read, and how far an earlier worker came.
@@ -20,6 +20,29 @@ pub struct Begun {
     pub next_chunk: i32,
     /// The job, for a message that goes on with it.
     pub job_id: Option<Uuid>,
+    /// The model that the tenant's chunks have.
+    pub embedding_model: String,
+}
+
+/// What became of a batch of chunks, or of a document's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// It is there.
+    Yes,
+    /// The document was deleted, or ended, in the meantime.
+    Gone,
+    /// The tenant went over to another embedding model: the document begins anew.
+    OtherModel,
+}
+
+impl Stored {
+    fn of(is_model: bool, is_there: bool) -> Self {
+        match (is_model, is_there) {
+            (false, _) => Self::OtherModel,
+            (true, false) => Self::Gone,
+            (true, true) => Self::Yes,
+        }
+    }
 }
 
 /// A chunk with its vector.
@@ -39,11 +62,13 @@ pub struct NewChunk {
 
 /// Begins, or takes up, the ingestion of a document; `None` when there is nothing to do: deleted, or done.
 ///
-/// Chunks of another embedding model are thrown away: vectors of different models do not compare.
+/// The embedding model is the tenant's; the one that is set becomes it with the first document. Chunks of another one are
+/// thrown away: vectors of different models do not compare.
 ///
 /// # Errors
 /// The database's.
-pub async fn begin(tx: &mut TenantTx, document: Uuid, embedding_model: &str) -> sqlx::Result<Option<Begun>> {
+pub async fn begin(tx: &mut TenantTx, document: Uuid, set_model: &str) -> sqlx::Result<Option<Begun>> {
+    let embedding_model = reembedding::model_or(tx, set_model).await?;
     let row = sqlx::query!(
         r#"
         with begun as (
@@ -80,6 +105,7 @@ pub async fn begin(tx: &mut TenantTx, document: Uuid, embedding_model: &str) -> 
         declared_sha256: row.sha256,
         next_chunk: row.next_chunk,
         job_id: row.job_id,
+        embedding_model,
     }))
 }
 
@@ -103,8 +129,7 @@ pub async fn pages_known(tx: &mut TenantTx, document: Uuid, pages: i32, bytes: i
     .map(drop)
 }
 
-/// Stores a batch of chunks and moves the progress; chunks that are there already stay as they are. False when the
-/// document was deleted in the meantime.
+/// Stores a batch of chunks and moves the progress; chunks that are there already stay as they are.
 ///
 /// # Errors
 /// The database's.
@@ -114,7 +139,7 @@ pub async fn store_chunks(
     language: text::Language,
     embedding_model: &str,
     chunks: &[NewChunk],
-) -> sqlx::Result<bool> {
+) -> sqlx::Result<Stored> {
     let indexes: Vec<_> = chunks.iter().map(|chunk| chunk.index).collect();
     let starts: Vec<_> = chunks.iter().map(|chunk| chunk.page_start).collect();
     let ends: Vec<_> = chunks.iter().map(|chunk| chunk.page_end).collect();
@@ -124,9 +149,14 @@ pub async fn store_chunks(
     let embeddings: Vec<f32> = chunks.iter().flat_map(|chunk| chunk.embedding.iter().copied()).collect();
     let row = sqlx::query!(
         r#"
-        with document as (
+        with tenant as materialized (
+            -- Locked, so that it does not go over to another model meanwhile (crate::reembedding).
+            select id from customers where id = $1 and embedding_model = $4 for share
+        ), document as (
             -- Locked, so that it is not deleted between this look and the chunks.
-            select id from documents where customer_id = $1 and id = $2 and status = 'pending' for no key update
+            select documents.id from documents join tenant on documents.customer_id = tenant.id
+            where documents.customer_id = $1 and documents.id = $2 and documents.status = 'pending'
+            for no key update of documents
         ), stored as (
             insert into document_chunks (document_id, customer_id, chunk_index, page_start, page_end, text_chunk,
                 search_text, language, embedding, embedding_model)
@@ -141,7 +171,7 @@ pub async fn store_chunks(
             set pages_done = greatest(pages_done, (select max(page_end) - 1 from unnest($7::integer[]) as page_end))
             where customer_id = $1 and id = (select id from document)
         )
-        select exists (select from document) as "exists!"
+        select exists (select from tenant) as "is_model!", exists (select from document) as "is_there!"
         "#,
         tx.tenant(),
         document,
@@ -156,7 +186,7 @@ pub async fn store_chunks(
     )
     .fetch_one(tx)
     .await?;
-    Ok(row.exists)
+    Ok(Stored::of(row.is_model, row.is_there))
 }
 
 /// Ends a document well: all chunks are there, and what was read of its pictures is in them. `unread` are the pages that
@@ -167,39 +197,46 @@ pub async fn store_chunks(
 pub async fn finish(
     tx: &mut TenantTx,
     document: Uuid,
+    embedding_model: &str,
     sha256: &[u8; 32],
     language: text::Language,
     beginning: &str,
     unread: &[i32],
-) -> sqlx::Result<()> {
-    sqlx::query!(
+) -> sqlx::Result<Stored> {
+    let row = sqlx::query!(
         r#"
-        with finished as (
+        with tenant as materialized (
+            select id from customers where id = $1 and embedding_model = $6 for share
+        ), finished as (
             update documents
             set status = 'processed', pages_done = pages_total, sha256 = $3, language = $4, content = $5,
                 processed_at = now(),
                 chunks = (select count(*) from document_chunks where customer_id = $1 and document_id = $2),
                 metadata = metadata || jsonb_build_object('filename', filename, 'pages', pages_total, 'language', $4::text)
-                    || case when cardinality($6::integer[]) > 0 then jsonb_build_object('unread_pages', $6::integer[])
+                    || case when cardinality($7::integer[]) > 0 then jsonb_build_object('unread_pages', $7::integer[])
                         else '{}' end
-            where customer_id = $1 and id = $2 and status = 'pending'
+            where customer_id = $1 and id = $2 and status = 'pending' and exists (select from tenant)
             returning id
         ), read as (
             delete from document_pages where customer_id = $1 and document_id = (select id from finished)
+        ), job as (
+            update jobs set status = 'done', last_error = null, updated_at = now()
+            where customer_id = $1 and kind = 'ingest' and payload ->> 'document_id' = $2::uuid::text
+              and exists (select from tenant)
         )
-        update jobs set status = 'done', last_error = null, updated_at = now()
-        where customer_id = $1 and kind = 'ingest' and payload ->> 'document_id' = $2::uuid::text
+        select exists (select from tenant) as "is_model!", exists (select from finished) as "is_there!"
         "#,
         tx.tenant(),
         document,
         sha256.as_slice(),
         language.as_str(),
         beginning,
+        embedding_model,
         unread
     )
-    .execute(tx)
-    .await
-    .map(drop)
+    .fetch_one(tx)
+    .await?;
+    Ok(Stored::of(row.is_model, row.is_there))
 }
 
 /// Ends a document badly, with a reason that a person can act on. Its chunks, if it had any, go; pages that were read

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 use super::{
     DIMENSIONS, Embedder, LocalEmbedder,
     remote::{Model, Wire},
@@ -14,10 +16,60 @@ use crate::{
 /// What is used where EMBEDDING_MODEL says nothing.
 const GEMINI_MODEL: &str = "gemini-embedding-001";
 
+/// Where models are, as far as the settings say.
+#[derive(Debug)]
+pub(super) struct Providers {
+    gemini_url: String,
+    gemini_key: Option<HeaderValue>,
+    openai_url: Option<String>,
+    openai_key: Option<HeaderValue>,
+}
+
+impl Providers {
+    fn openai_is_their_own(&self) -> bool {
+        self.openai_url.as_deref().is_none_or(|url| url == OPENAI_BASE_URL.1)
+    }
+
+    fn gemini(&self, model: &str, dimensions: Option<usize>) -> Model {
+        let (url, key) = (self.gemini_url.clone(), self.gemini_key.clone());
+        Model::new(Wire::Gemini, model.to_owned(), url, key, dimensions.or(Some(DIMENSIONS)))
+    }
+
+    fn openai(&self, model: &str, dimensions: Option<usize>) -> Model {
+        let url = self.openai_url.clone().unwrap_or_else(|| OPENAI_BASE_URL.1.to_owned());
+        // A server of one's own may have a model that takes no length.
+        let dimensions = dimensions.or(self.openai_is_their_own().then_some(DIMENSIONS));
+        Model::new(Wire::OpenAiCompatible, model.to_owned(), url, self.openai_key.clone(), dimensions)
+    }
+
+    /// The embedder that has this stored name.
+    pub(super) fn named(&self, name: &str) -> Embedder {
+        if name == LocalEmbedder::MODEL {
+            return Embedder::Local(LocalEmbedder);
+        }
+        let (model, dimensions) = match name.rsplit_once('@').map(|(model, length)| (model, length.parse())) {
+            Some((model, Ok(length))) => (model, Some(length)),
+            _ => (name, None),
+        };
+        let found = match model.split_once(':') {
+            Some(("gemini", id)) if self.gemini_key.is_some() => self.gemini(id, dimensions),
+            Some(("openai", id)) if self.openai_key.is_some() || !self.openai_is_their_own() => {
+                self.openai(id, dimensions)
+            }
+            _ => return Embedder::OutOfReach(name.into()),
+        };
+        Embedder::Model(Arc::new(found))
+    }
+}
+
 impl Embedder {
-    /// Reads EMBEDDING_PROVIDER, EMBEDDING_MODEL, EMBEDDING_DIMENSIONS, and the key and base URL of the provider, which
-    /// are those of its language models.
+    /// Reads EMBEDDING_PROVIDER, EMBEDDING_MODEL, EMBEDDING_DIMENSIONS, and the keys and base URLs of the providers,
+    /// which are those of their language models.
     pub fn read(settings: &mut Settings) -> Self {
+        Self::read_with_providers(settings).0
+    }
+
+    pub(super) fn read_with_providers(settings: &mut Settings) -> (Self, Providers) {
         let provider = settings.text("EMBEDDING_PROVIDER", "local");
         let model = settings.optional("EMBEDDING_MODEL");
         let dimensions: usize = settings.parsed("EMBEDDING_DIMENSIONS", 0);
@@ -29,37 +81,36 @@ impl Embedder {
             settings.problem(format_args!("EMBEDDING_DIMENSIONS is more than {DIMENSIONS}"));
         }
         let dimensions = (dimensions > 0).then_some(dimensions);
+        let providers = Providers {
+            gemini_url: gemini_url.unwrap_or_else(|| GEMINI_BASE_URL.1.to_owned()),
+            gemini_key: gemini_key.as_deref().and_then(secret),
+            openai_url,
+            openai_key: openai_key.as_ref().and_then(|key| secret(&format!("Bearer {key}"))),
+        };
         let model = match provider.as_str() {
-            "local" => return Self::Local(LocalEmbedder),
+            "local" => return (Self::Local(LocalEmbedder), providers),
             "gemini" => {
-                let key = gemini_key.as_deref().and_then(secret);
-                if key.is_none() {
+                if providers.gemini_key.is_none() {
                     settings.problem("GEMINI_API_KEY is missing, or no key");
                 }
-                let url = gemini_url.unwrap_or_else(|| GEMINI_BASE_URL.1.to_owned());
-                let model = model.unwrap_or_else(|| GEMINI_MODEL.to_owned());
-                Model::new(Wire::Gemini, model, url, key, dimensions.or(Some(DIMENSIONS)))
+                providers.gemini(model.as_deref().unwrap_or(GEMINI_MODEL), dimensions)
             }
             "openai" => {
                 if model.is_none() {
                     settings.problem("EMBEDDING_MODEL is missing");
                 }
-                let is_their_own = openai_url.as_deref().is_none_or(|url| url == OPENAI_BASE_URL.1);
-                let key = openai_key.as_ref().and_then(|key| secret(&format!("Bearer {key}")));
-                // A server of one's own may want no key, and may have a model that takes no length.
-                if key.is_none() && (is_their_own || openai_key.is_some()) {
+                // A server of one's own may want no key.
+                if providers.openai_key.is_none() && (providers.openai_is_their_own() || openai_key.is_some()) {
                     settings.problem("OPENAI_API_KEY is missing, or no key");
                 }
-                let url = openai_url.unwrap_or_else(|| OPENAI_BASE_URL.1.to_owned());
-                let dimensions = dimensions.or(is_their_own.then_some(DIMENSIONS));
-                Model::new(Wire::OpenAiCompatible, model.unwrap_or_default(), url, key, dimensions)
+                providers.openai(&model.unwrap_or_default(), dimensions)
             }
             _ => {
                 settings.problem("EMBEDDING_PROVIDER is not one of: local, gemini, openai");
-                return Self::Local(LocalEmbedder);
+                return (Self::Local(LocalEmbedder), providers);
             }
         };
-        Self::Model(Arc::new(model))
+        (Self::Model(Arc::new(model)), providers)
     }
 }
 
@@ -108,6 +159,34 @@ mod tests {
         ] {
             let problem = read(pairs).1.unwrap_err();
             assert!(problem.contains(expected), "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_stored_name_leads_back_to_its_model() {
+        let own = ("OPENAI_BASE_URL", "http://127.0.0.1:11434/v1");
+        let mut settings = Settings::new(
+            [("GEMINI_API_KEY", "k"), own].map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        );
+        let (_, providers) = Embedder::read_with_providers(&mut settings);
+        for name in [
+            "local-ngram-1",
+            "gemini:gemini-embedding-001",
+            "gemini:gemini-embedding-001@768",
+            "openai:all-minilm:l6-v2",
+            "openai:nomic@256",
+        ] {
+            let embedder = providers.named(name);
+            assert_eq!(embedder.model(), name);
+            assert!(!matches!(embedder, Embedder::OutOfReach(_)), "{name}");
+        }
+        let (_, providers) = Embedder::read_with_providers(&mut Settings::default());
+        for name in
+            ["gemini:gemini-embedding-001", "openai:text-embedding-3-small", "cohere:embed", "local-ngram-0", "x"]
+        {
+            let embedder = providers.named(name);
+            assert_eq!(embedder.model(), name);
+            assert!(matches!(embedder, Embedder::OutOfReach(_)), "{name}");
         }
     }
 }

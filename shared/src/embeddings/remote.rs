@@ -9,7 +9,11 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::DIMENSIONS;
-use crate::llm::{Failure, patience::Patience, transport::Transport};
+use crate::llm::{
+    Failure,
+    patience::Patience,
+    transport::{Next, Transport},
+};
 
 /// Texts in one call: Gemini takes no more.
 const BATCH: usize = 100;
@@ -17,6 +21,9 @@ const BATCH: usize = 100;
 const FOR_A_BATCH: Duration = Duration::from_secs(40);
 /// For a question, whose answer has 25 s in all.
 const FOR_A_QUESTION: Duration = Duration::from_secs(8);
+
+/// Between two attempts that nobody waits for, without what the provider asks for.
+const A_WHILE: Duration = Duration::from_secs(5);
 
 /// A model.
 #[derive(Debug)]
@@ -54,6 +61,26 @@ pub enum EmbedError {
     /// The vectors are not the ones that were asked for.
     #[error("the embedding model's answer cannot be used: {0}")]
     Unusable(String),
+    /// The settings name no provider that has the model.
+    #[error("the embedding model is not within reach of these settings")]
+    OutOfReach,
+}
+
+impl EmbedError {
+    /// How long to wait for another attempt, where one may help: what the provider asks for, or some seconds.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let Self::Failed(failure) = self else { return None };
+        self.passes().then(|| failure.retry_after().unwrap_or(A_WHILE))
+    }
+
+    /// Whether there may be a vector in a moment.
+    pub(super) fn passes(&self) -> bool {
+        match self {
+            Self::Failed(failure) => matches!(failure, Failure::TimedOut) || failure.next() == Next::Retry,
+            Self::Unusable(_) | Self::OutOfReach => false,
+        }
+    }
 }
 
 impl Model {
@@ -99,22 +126,26 @@ impl Model {
         };
         let url = format!("{}{path}", self.base_url);
         let mut patience = Patience::until(Instant::now() + time);
-        let reply = loop {
+        let vectors = loop {
             let limit = patience.limit().map_err(EmbedError::Failed)?;
-            match self.transport.post(&url, self.headers(), &body, limit).await {
-                Ok(reply) => break reply,
+            let reply = self.transport.post(&url, self.headers(), &body, limit).await;
+            match reply.and_then(|reply| self.read(reply)) {
+                Ok(vectors) => break vectors,
                 Err(failure) => patience.after(failure).await.map_err(EmbedError::Failed)?,
             }
         };
-        let vectors = match self.wire {
-            Wire::Gemini => serde_json::from_value::<Gemini>(reply).map(Gemini::vectors),
-            Wire::OpenAiCompatible => serde_json::from_value::<OpenAi>(reply).map(OpenAi::vectors),
-        };
-        let vectors = vectors.or(Err(EmbedError::Failed(Failure::Malformed("it has no vectors"))))?;
         if vectors.len() != texts.len() {
             return Err(EmbedError::Unusable(format!("{} vectors for {} texts", vectors.len(), texts.len())));
         }
         vectors.into_iter().map(|vector| self.fit(vector)).collect()
+    }
+
+    fn read(&self, reply: Value) -> Result<Vec<Vec<f32>>, Failure> {
+        let vectors = match self.wire {
+            Wire::Gemini => serde_json::from_value::<Gemini>(reply).map(Gemini::vectors),
+            Wire::OpenAiCompatible => serde_json::from_value::<OpenAi>(reply).map(OpenAi::vectors),
+        };
+        vectors.or(Err(Failure::Malformed("it has no vectors")))
     }
 
     fn gemini(&self, texts: &[&str], task: Task) -> Value {

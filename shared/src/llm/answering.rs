@@ -44,7 +44,8 @@ pub(super) async fn answer(models: &Models, ask: &Ask<'_>, deltas: Option<mpsc::
 }
 
 fn checked(said: Said, model: String, usage: Usage, ask: &Ask<'_>) -> Completion {
-    let text = if said.is_cut { conversation::whole_sentences(&said.text) } else { said.text };
+    let whole = citations::without_half_a_marker(&said.text);
+    let text = if said.is_cut { conversation::whole_sentences(whole) } else { whole.to_owned() };
     let (answer, sources) = match citations::check(&text, ask) {
         Some((answer, sources)) => (Some(answer), sources),
         None => (None, Vec::new()),

@@ -112,6 +112,30 @@ pub(super) fn bracket(text: &str) -> Bracket<'_> {
     }
 }
 
+/// The text without a marker that breaks off at its end.
+pub(super) fn without_half_a_marker(text: &str) -> &str {
+    match text.rfind(['[', '【']) {
+        Some(at) if breaks_off(&text[at..]) => text[..at].trim_end(),
+        _ => text,
+    }
+}
+
+/// Whether a text that begins with a bracket is the first part of a marker, and ends in it: half of a marker is none.
+pub(super) fn breaks_off(text: &str) -> bool {
+    let inside = text.trim_start_matches(['[', '【']);
+    let numbers = without_word(inside.split('†').next().unwrap_or_default().to_lowercase().trim());
+    !inside.contains([']', '】'])
+        && inside.len() <= LONGEST_MARKER
+        && numbers.chars().all(|char| char.is_ascii_digit() || " ,;&-–^".contains(char))
+}
+
+/// What is inside a marker, without the word that some models put before the number.
+fn without_word(inside: &str) -> String {
+    let inside = inside.trim_start_matches('^');
+    let mut words = ["passages", "passage", "sources", "source"].into_iter();
+    words.find_map(|word| inside.strip_prefix(word)).unwrap_or(inside).to_owned()
+}
+
 /// The numbers of a marker at the beginning of a text, and what follows it. Models write `[1]`, `[1, 2]`, `[1-3]`,
 /// `[^1]`, `[passage 1]` and `【1†source】`; whatever else stands in brackets is text.
 fn marker(text: &str) -> Option<(Vec<usize>, &str)> {
@@ -122,12 +146,7 @@ fn marker(text: &str) -> Option<(Vec<usize>, &str)> {
     if inside.len() > LONGEST_MARKER {
         return None;
     }
-    let inside = inside.split('†').next().unwrap_or_default().to_lowercase();
-    let inside = inside.trim().trim_start_matches('^');
-    let inside = ["passages", "passage", "sources", "source"]
-        .into_iter()
-        .find_map(|word| inside.strip_prefix(word))
-        .unwrap_or(inside);
+    let inside = without_word(inside.split('†').next().unwrap_or_default().to_lowercase().trim());
     let mut numbers = Vec::new();
     for part in inside.split([',', ';', '&']) {
         let mut ends = part.split(['-', '–']).map(|end| end.trim().trim_start_matches('^').parse::<usize>());
@@ -291,6 +310,16 @@ mod tests {
         let (text, sources) = plain("Deux [ou trois] jours [2]. [Voir] [a");
         assert_eq!((text.as_str(), sources), ("Deux [ou trois] jours [1]. [Voir] [a", vec![1]));
         assert_eq!(plain("De tout [1-3].").1, [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_marker_that_breaks_off_at_the_end_goes_from_the_text() {
+        for half in ["[", "[9", "[2, ", "[^1", "[1-", "【", "【2†sour", "[passage 1", "[Source "] {
+            assert_eq!(without_half_a_marker(&format!("Deux jours [2] {half}")), "Deux jours [2]", "{half}");
+        }
+        for whole in ["Deux jours [2]", "Deux [ou trois", "Deux [9] jours", "[a", "Deux jours"] {
+            assert_eq!(without_half_a_marker(whole), whole);
+        }
     }
 
     #[test]

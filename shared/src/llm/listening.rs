@@ -199,8 +199,7 @@ impl<'a> Filter<'a> {
                     rest = after;
                 }
                 Bracket::Open if !is_over => break,
-                // It broke off: half of a marker is none.
-                Bracket::Open if !rest.contains(char::is_alphabetic) => rest = "",
+                Bracket::Open if citations::breaks_off(rest) => rest = "",
                 Bracket::Open | Bracket::Text => {
                     shown.push(first);
                     rest = &rest[width..];
@@ -230,7 +229,7 @@ mod tests {
         shown
     }
 
-    const ANSWERS: [(&str, &str); 15] = [
+    const ANSWERS: [(&str, &str); 17] = [
         ("It takes three days [1].", "It takes three days [1]."),
         ("Three days [1][9]. Or [7] two [2, 3].", "Three days [1]. Or two [2][3]."),
         ("Three days 【2†source】, [^3] or [passage 1].", "Three days [2], [3] or [1]."),
@@ -244,6 +243,8 @@ mod tests {
         ("<think>It never ended", ""),
         ("§0123456789ab end\u{0} Two §0123 days.", "end Two §0123 days."),
         ("It broke off [1", "It broke off"),
+        ("It broke off [source 1, ", "It broke off"),
+        ("It broke off [sour", "It broke off [sour"),
         ("  [2] says so\n\n", "[2] says so"),
         ("[9] So it is [1].", "So it is [1]."),
     ];

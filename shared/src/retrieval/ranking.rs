@@ -12,9 +12,6 @@ const GRAM: u32 = 4;
 /// Of BM25: how fast repetition wears off, and how much length counts. The usual values.
 const SATURATION: f64 = 1.2;
 const LENGTH: f64 = 0.75;
-/// What the nearest vector counts, against 1 each for the best by words and by their parts. Measured by `cargo eval`
-/// (docs/BENCHMARKS.md).
-const VECTOR_WEIGHT: f64 = 0.5;
 /// What the parts of a follow-up's own words count beside those of the whole: they are what is new in it.
 const NEWEST_WEIGHT: f64 = 0.5;
 
@@ -36,9 +33,10 @@ pub(super) fn telling_words(question: &str, language: Language) -> String {
     if telling.is_empty() { folded } else { telling.join(" ") }
 }
 
-/// The candidates, the best first, each with its score.
+/// The candidates, the best first, each with its score: 1 each for the best by words and by their parts, and the weight of
+/// vectors for the nearest.
 pub(super) fn order(search: &Search<'_>, candidates: Vec<Candidate>) -> Vec<Passage> {
-    let Search { question, standalone, language, .. } = *search;
+    let Search { question, standalone, language, vector_weight, .. } = *search;
     let ranks = shares(candidates.iter().map(|candidate| candidate.rank).collect());
     let newest = (question != standalone).then(|| shares(parts(question, language, &candidates)));
     let parts = shares(parts(standalone, language, &candidates));
@@ -48,7 +46,7 @@ pub(super) fn order(search: &Search<'_>, candidates: Vec<Candidate>) -> Vec<Pass
         .into_iter()
         .zip(scores)
         .map(|(candidate, ((rank, part), nearness))| Passage {
-            score: rank + part + VECTOR_WEIGHT * nearness,
+            score: rank + part + vector_weight * nearness,
             ..candidate.passage
         })
         .collect();
@@ -167,7 +165,16 @@ mod tests {
 
     fn found_going_on_from(question: &str, standalone: &str, candidates: Vec<Candidate>) -> Vec<u128> {
         let language = Language::French;
-        let search = Search { question, standalone, language, embedding: &[], model: "", documents: None, most: 10 };
+        let search = Search {
+            question,
+            standalone,
+            language,
+            embedding: &[],
+            model: "",
+            vector_weight: 0.5,
+            documents: None,
+            most: 10,
+        };
         let passages = order(&search, candidates);
         passages.iter().map(|passage| passage.chunk_id.as_u128()).collect()
     }

@@ -14,7 +14,7 @@ use super::{shape::Shape, stream::Step};
 /// What the server says to one call.
 #[derive(Debug, Clone)]
 pub enum Reply {
-    /// A text. Gemini thinks aloud before it, in parts of its own.
+    /// A text. What the model thought before it comes along, in the provider's own place.
     Text(String),
     /// A call of a tool, whose arguments may be broken JSON.
     Tool {
@@ -29,7 +29,7 @@ pub enum Reply {
     Cut(String),
     /// The filter declined.
     Blocked,
-    /// A reply without anything in it.
+    /// A reply without anything in it but thoughts.
     Empty,
     /// Status 200, and a body that is not JSON.
     NotJson,

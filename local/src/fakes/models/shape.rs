@@ -126,7 +126,9 @@ impl Shape {
 }
 
 fn openai(said: &Reply, request: &Value) -> Value {
-    let mut message = json!({ "role": "assistant", "content": null });
+    // DeepSeek and Groq each have a field for thoughts.
+    let mut message = json!({ "role": "assistant", "content": null, "reasoning_content": "Considering [9]",
+        "reasoning": "Considering [9]" });
     let ending = match said {
         Reply::Blocked => "content_filter",
         Reply::Tool { name, arguments } => {
@@ -181,15 +183,16 @@ fn gemini(said: &Reply) -> Value {
 }
 
 fn anthropic(said: &Reply, request: &Value) -> Value {
+    let thought = json!({ "type": "thinking", "thinking": "Considering [9]", "signature": "c2lnbmF0dXJl" });
     let (content, ending) = match said {
-        Reply::Text(text) => (json!([{ "type": "text", "text": text }]), "end_turn"),
-        Reply::Cut(text) => (json!([{ "type": "text", "text": text }]), "max_tokens"),
+        Reply::Text(text) => (json!([thought, { "type": "text", "text": text }]), "end_turn"),
+        Reply::Cut(text) => (json!([thought, { "type": "text", "text": text }]), "max_tokens"),
         Reply::Blocked => (json!([]), "refusal"),
         Reply::Tool { name, arguments } => {
             let input = serde_json::from_str(arguments).unwrap_or_else(|_| json!(arguments));
             (json!([{ "type": "tool_use", "id": "toolu_1", "name": name, "input": input }]), "tool_use")
         }
-        _ => (json!([]), "end_turn"),
+        _ => (json!([thought]), "end_turn"),
     };
     json!({
         "id": "msg_1", "type": "message", "role": "assistant", "model": request["model"], "content": content,

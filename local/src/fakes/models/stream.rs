@@ -170,7 +170,14 @@ fn begin(shape: Shape, request: &Value) -> Vec<String> {
                     "content_block": { "type": "text", "text": "" } })),
             ]
         }
-        _ => vec![": PROCESSING\n\n".to_owned(), chunk(&json!({ "role": "assistant", "content": "" }), None)],
+        _ => vec![
+            ": PROCESSING\n\n".to_owned(),
+            chunk(&json!({ "role": "assistant", "content": "" }), None),
+            chunk(
+                &json!({ "content": null, "reasoning_content": "Considering [9]", "reasoning": "Considering [9]" }),
+                None,
+            ),
+        ],
     }
 }
 

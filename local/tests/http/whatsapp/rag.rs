@@ -106,3 +106,32 @@ async fn a_contact_may_ask_to_be_left_alone_and_come_back() {
     whatsapp.write(1, "Vous livrez à Bouaké ?").await.bare(200);
     assert!(whatsapp.got(1, 3).await[2].contains("Je n’ai pas trouvé"));
 }
+
+#[tokio::test]
+async fn a_contact_that_waited_for_long_is_not_put_off_for_another_attempt() {
+    let whatsapp = WhatsApp::start().await;
+    whatsapp.teach("Delivery in Abidjan costs 1500 francs.").await;
+    let late = "create function waited() returns trigger language plpgsql as
+            $$ begin new.created_at := now() - interval '20 seconds'; return new; end $$;
+        create trigger waited before insert on messages for each row execute function waited()";
+    whatsapp.sql(late).await;
+    whatsapp.models.always(local::fakes::models::Reply::Refused { status: 402, retry_after_s: None });
+    whatsapp.write(1, "What does delivery cost?").await.bare(200);
+    assert_eq!(whatsapp.got(1, 1).await, ["Sorry, I cannot answer you right now. Please try again a little later."]);
+    whatsapp.settled().await;
+    assert_eq!(whatsapp.models.calls(), 1);
+    assert_eq!(whatsapp.number("select sum(free_quota_used) from user_settings").await, 0);
+}
+
+#[tokio::test]
+async fn a_model_that_declines_is_not_asked_again() {
+    let whatsapp = WhatsApp::start().await;
+    whatsapp.teach("Delivery in Abidjan costs 1500 francs.").await;
+    whatsapp.models.always(local::fakes::models::Reply::Blocked);
+    whatsapp.write(1, "What does delivery cost?").await.bare(200);
+    let got = whatsapp.got(1, 1).await;
+    assert_eq!(got, ["Sorry, I cannot answer this question. Write HUMAN to speak with a person."]);
+    whatsapp.settled().await;
+    assert_eq!(whatsapp.models.calls(), 1);
+    assert_eq!(whatsapp.number("select sum(free_quota_used) from user_settings").await, 0);
+}

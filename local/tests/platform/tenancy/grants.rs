@@ -143,7 +143,7 @@ const TENANT: [&str; 48] = [
     "lisa_tenant: select on conversation_memory",
     "lisa_tenant: insert, select, update on conversations",
     "lisa_tenant: update on customers \
-     (currency, manychat_api_key, manychat_api_key_last4, name, timezone, webhook_url)",
+     (currency, embedding_model, manychat_api_key, manychat_api_key_last4, name, timezone, webhook_url)",
     "lisa_tenant: insert, select, update on feedback",
     "lisa_tenant: insert, select on llm_calls",
     "lisa_tenant: insert, select, update on messages",

@@ -51,6 +51,10 @@ async fn full_tenant(admin: &mut PgConnection, name: &str) -> Tenant {
             "insert into document_pages (document_id, customer_id, page, text) \
              select id, customer_id, 1, 'delivery' from documents where customer_id = '{customer}'"
         ),
+        format!(
+            "insert into reembedded_chunks (chunk_id, customer_id, embedding_model, embedding) \
+             select id, customer_id, 'n', embedding from document_chunks where customer_id = '{customer}'"
+        ),
         format!("insert into jobs (customer_id, kind) values ('{customer}', 'delete_object')"),
         format!(
             "insert into reservations (customer_id, user_id, kind, expires_at) \

@@ -202,15 +202,17 @@ async fn a_tenant_stores_vectors_and_finds_them() {
     let db = route::db(&project.urls.app, 1);
     let found: Result<_, ApiError> = db
         .tenant(tenant.customer, async |tx| {
+            documents::begin(tx, document, "model").await?;
             documents::pages_known(tx, document, 1, 1).await?;
             documents::store_chunks(tx, document, Language::English, "model", &[chunk]).await?;
-            documents::finish(tx, document, &[0; 32], Language::English, "Delivery", &[]).await?;
+            documents::finish(tx, document, "model", &[0; 32], Language::English, "Delivery", &[]).await?;
             let search = Search {
                 question: "delivery",
                 standalone: "delivery",
                 language: Language::English,
                 embedding: &embedding,
                 model: "model",
+                vector_weight: 0.5,
                 documents: None,
                 most: 5,
             };

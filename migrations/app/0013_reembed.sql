@@ -1,0 +1,30 @@
+-- Embedding a tenant's chunks anew by another model: the new vectors wait beside the old ones, and a tenant goes over to
+-- them in one transaction. Until then it is asked, and goes on uploading, by the model that its chunks have.
+
+alter table customers
+    add column embedding_model text constraint customers_embedding_model_not_empty check (embedding_model <> '');
+comment on column customers.embedding_model is 'of the vectors of all its processed documents; null before the first one';
+update customers set embedding_model = (
+    select chunk.embedding_model from document_chunks chunk where chunk.customer_id = customers.id
+    group by chunk.embedding_model order by count(*) desc, chunk.embedding_model limit 1
+);
+grant update (embedding_model) on customers to lisa_tenant;
+
+create table reembedded_chunks (
+    chunk_id uuid not null,
+    customer_id uuid not null,
+    embedding_model text not null,
+    embedding vector(1536) not null,
+    created_at timestamptz not null default now(),
+    constraint reembedded_chunks_pkey primary key (chunk_id, embedding_model),
+    constraint reembedded_chunks_chunk_id_fkey foreign key (chunk_id) references document_chunks (id) on delete cascade,
+    constraint reembedded_chunks_customer_id_fkey foreign key (customer_id) references customers (id) on delete cascade
+);
+comment on table reembedded_chunks is 'new vectors of chunks, until their tenant goes over to the model';
+create index reembedded_chunks_customer_id_idx on reembedded_chunks (customer_id, embedding_model);
+
+alter table reembedded_chunks enable row level security;
+revoke all on reembedded_chunks from anon, authenticated, service_role;
+-- An operator's command writes them; a tenant's transaction has no use for them.
+grant select, insert, update, delete on reembedded_chunks to lisa_system;
+create policy reembedded_chunks_system on reembedded_chunks to lisa_system using (true) with check (true);
