@@ -13,7 +13,7 @@ const COVERED: f32 = 0.5;
 /// Objects of a page that are looked at: a scan has few, and hostile pages have millions.
 const MOST_OBJECTS: usize = 1_000;
 
-/// Enough to read small print by; a page of text takes about 300 KB.
+/// Enough to read small print by; a scanned page takes about 150 KB.
 const JPEG_QUALITY: u8 = 80;
 
 /// The finest that a page is drawn, in pixels a point: 300 dpi.
