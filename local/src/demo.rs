@@ -46,6 +46,8 @@ pub struct Demo {
     stripe_webhook_secret: String,
     /// Where the fake ManyChat is; null when the functions speak to another one.
     pub manychat_url: Option<String>,
+    /// Where the fake models are, the first one first; empty without `--fake-models`.
+    pub models_urls: Vec<String>,
     /// Where the fake Stripe is; absent with somebody's own.
     pub stripe_url: Option<String>,
 }
@@ -108,6 +110,7 @@ pub async fn seed(
         admin_token: maker.administrator().await?,
         stripe_webhook_secret: kept.stripe_webhook_secret.clone(),
         manychat_url: manychat.map(FakeManyChat::base_url),
+        models_urls: Vec::new(),
         stripe_url: None,
     };
     maker.admin.close().await.context("the database connection cannot be closed")?;
@@ -123,6 +126,21 @@ pub async fn sell_plans(database: &Database) -> Result<()> {
     let statement = "update plans set stripe_price_id = 'price_local_' || name
                      where stripe_price_id is null and price_cents > 0";
     sqlx::query(statement).execute(&mut admin).await.context("the plans cannot be sold")?;
+    admin.close().await.context("the database connection cannot be closed")
+}
+
+/// Gives a demo tenant something to sell, where it has nothing.
+///
+/// # Errors
+/// A database that is away.
+pub async fn offer_products(database: &Database, tenant: &Tenant) -> Result<()> {
+    let mut admin = PgConnection::connect(&database.admin).await.context("the database is away")?;
+    let statement = "insert into products (customer_id, name, price, currency)
+                     select customer.id, offered.name, offered.price, customer.currency
+                     from customers customer, (values ('Lampe solaire', 15000), ('Riz 5 kg', 4000)) offered (name, price)
+                     where customer.id = $1 and not exists (select from products where customer_id = $1)";
+    let insert = sqlx::query(statement).bind(tenant.customer_id).execute(&mut admin).await;
+    insert.context("the products cannot be offered")?;
     admin.close().await.context("the database connection cannot be closed")
 }
 

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use chrono::Local;
 use clap::Args;
 use local_postgres::{Folder, Progress};
-use shared::function::Handler;
+use shared::{function::Handler, settings::SettingsMap};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -23,7 +23,11 @@ use tracing_subscriber::{
 use crate::{
     demo::{self, Demo},
     environment::{Database, External, overrides},
-    fakes::{manychat::FakeManyChat, stripe::FakeStripe},
+    fakes::{
+        manychat::FakeManyChat,
+        models::{FakeModels, Reply},
+        stripe::FakeStripe,
+    },
     functions,
     kept::Kept,
     servers::Servers,
@@ -49,6 +53,9 @@ pub struct Arguments {
     /// Keep billing in a database of its own, as BACKEND_APP_DATABASE_URL does.
     #[arg(long)]
     two_databases: bool,
+    /// Answer with two fake language models, the second of which stands in for the first.
+    #[arg(long)]
+    fake_models: bool,
     /// Show warnings and errors only.
     #[arg(long, short, conflicts_with = "verbose")]
     quiet: bool,
@@ -103,6 +110,8 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         Some(stripe)
     };
 
+    let models = if arguments.fake_models { Some(fake_models(&mut settings).await?) } else { None };
+
     let step = progress.step("Functions");
     let options = Options {
         listener,
@@ -127,6 +136,10 @@ pub async fn run(arguments: Arguments) -> Result<()> {
             demo.stripe_url = Some(stripe.base_url());
             demo::sell_plans(&database).await?;
         }
+        if let Some(models) = &models {
+            demo.models_urls = models.iter().map(FakeModels::base_url).collect();
+            demo::offer_products(&database, &demo.tenant).await?;
+        }
         demo.write(&file)?;
         step.done("ready");
         progress.line(&welcome(&stack.base_url(), &demo, &file));
@@ -144,9 +157,34 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     progress.line("\n  Stopping …");
     // What is under way first, then what it stands on.
     drop(stack);
-    drop((manychat, stripe));
+    drop((manychat, stripe, models));
     drop(servers);
     Ok(())
+}
+
+/// Two servers that talk, and the settings that lead to them.
+async fn fake_models(settings: &mut SettingsMap) -> Result<[FakeModels; 2]> {
+    if settings.contains_key("LLM_PROVIDER") {
+        bail!("--fake-models and LLM_PROVIDER contradict each other: leave one out");
+    }
+    let models = [FakeModels::start().await?, FakeModels::start().await?];
+    models.iter().for_each(|server| server.always(Reply::Talk));
+    let [first, second] = models.each_ref().map(FakeModels::base_url);
+    for (name, value) in [
+        ("LLM_PROVIDER", "gemini"),
+        ("LLM_FALLBACKS", "groq,extractive"),
+        ("GEMINI_API_KEY", "fake"),
+        ("GEMINI_MODELS", "first-fake"),
+        ("GEMINI_BASE_URL", &first),
+        ("GROQ_API_KEY", "fake"),
+        ("GROQ_MODELS", "second-fake"),
+        ("GROQ_BASE_URL", &second),
+    ] {
+        settings.insert(name.to_owned(), value.to_owned());
+    }
+    // Whoever has one hang does not wait for long.
+    settings.entry("LLM_CALL_TIMEOUT_S".to_owned()).or_insert_with(|| "5".to_owned());
+    Ok(models)
 }
 
 /// Brings a database up to date, by the product's own function.
@@ -229,6 +267,9 @@ fn welcome(base_url: &str, demo: &Demo, file: &std::path::Path) -> String {
     }
     if let Some(stripe) = &demo.stripe_url {
         text.push_str(&format!("  a fake Stripe   {stripe}\n"));
+    }
+    for (place, models) in ["first", "second"].into_iter().zip(&demo.models_urls) {
+        text.push_str(&format!("  a fake model    {models} ({place})\n"));
     }
     text.push_str(&format!(
         "  passwords and tokens are in {file}\n\n  Try, in another terminal:\n\n    \

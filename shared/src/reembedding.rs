@@ -19,7 +19,9 @@ const BATCH: i64 = 96;
 /// # Errors
 /// The database's.
 pub async fn model(tx: &mut TenantTx) -> sqlx::Result<Option<String>> {
-    sqlx::query_scalar!("select embedding_model from customers where id = $1", tx.tenant()).fetch_one(tx).await
+    let model = sqlx::query_scalar!("select embedding_model from customers where id = $1", tx.tenant());
+    // Queues may speak of tenants that are gone.
+    Ok(model.fetch_optional(tx).await?.flatten())
 }
 
 /// The same, which becomes this one where there is none yet.

@@ -4,6 +4,7 @@
 mod script;
 mod shape;
 mod stream;
+mod talker;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -17,8 +18,10 @@ use axum::{
     extract::State,
     http::{HeaderMap, Uri},
     response::{IntoResponse, Response},
+    routing::put,
     serve::ListenerExt,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::{
     net::TcpListener,
@@ -94,7 +97,7 @@ impl FakeModels {
                 tracing::warn!(%error, "a connection delays small pieces");
             }
         });
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
+        let router = Router::new().route("/_mode", put(change_mode)).fallback(answer).with_state(Arc::clone(&shared));
         let mut serving = JoinSet::new();
         serving.spawn(async move {
             if let Err(error) = axum::serve(listener, router).await {
@@ -238,6 +241,17 @@ impl Drop for Held {
     }
 }
 
+/// The body of `PUT /_mode`.
+#[derive(Debug, Serialize, Deserialize)]
+struct NewMode {
+    mode: script::Mode,
+}
+
+async fn change_mode(State(shared): State<Arc<Shared>>, Json(new): Json<NewMode>) -> Json<NewMode> {
+    shared.inner().script.default = new.mode.into();
+    Json(new)
+}
+
 async fn answer(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let body: Value = serde_json::from_slice(&body).unwrap_or_else(|error| json!({ "unreadable": error.to_string() }));
     let path = uri.path_and_query().map_or_else(String::new, ToString::to_string);
@@ -254,6 +268,13 @@ async fn answer(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap,
         (reply, inner.dimensions)
     };
     shared.wait_while_held().await;
+    let reply = reply.map(|reply| match reply {
+        Reply::Talk => match talker::reply(&body) {
+            Reply::Text(text) if comes_bit_by_bit => Reply::Steps(talker::steps(&text)),
+            reply => reply,
+        },
+        reply => reply,
+    });
     match reply {
         None => Json(shape.vectors(&body, dimensions)).into_response(),
         Some(Reply::Hang) => std::future::pending().await,

@@ -4,6 +4,7 @@ mod chat;
 mod embeddings;
 mod failures;
 mod injection;
+mod talking;
 
 use std::time::{Duration, Instant};
 

@@ -7,6 +7,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{shape::Shape, stream::Step};
@@ -14,6 +15,8 @@ use super::{shape::Shape, stream::Step};
 /// What the server says to one call.
 #[derive(Debug, Clone)]
 pub enum Reply {
+    /// What a small model would say to the prompt, word by word where that is asked for.
+    Talk,
     /// A text. What the model thought before it comes along, in the provider's own place.
     Text(String),
     /// A call of a tool, whose arguments may be broken JSON.
@@ -46,6 +49,50 @@ pub enum Reply {
     PerDay,
     /// No answer at all, as long as the client waits.
     Hang,
+}
+
+/// How a server behaves, as `PUT /_mode` names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Mode {
+    /// It talks.
+    #[serde(rename = "ok")]
+    Ok,
+    /// It never answers.
+    #[serde(rename = "hang")]
+    Hang,
+    /// It limits the rate of calls, for half a minute.
+    #[serde(rename = "429")]
+    RateLimited,
+    /// The quota of the day is used up.
+    #[serde(rename = "day")]
+    PerDay,
+    /// It is overloaded.
+    #[serde(rename = "529")]
+    Overloaded,
+    /// It breaks off after some words.
+    #[serde(rename = "cut")]
+    Cut,
+    /// It declines.
+    #[serde(rename = "blocked")]
+    Blocked,
+    /// It answers with something that is not JSON.
+    #[serde(rename = "malformed")]
+    Malformed,
+}
+
+impl From<Mode> for Reply {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Ok => Self::Talk,
+            Mode::Hang => Self::Hang,
+            Mode::RateLimited => Self::Refused { status: 429, retry_after_s: Some(34) },
+            Mode::PerDay => Self::PerDay,
+            Mode::Overloaded => Self::Refused { status: 529, retry_after_s: None },
+            Mode::Cut => Self::Steps(vec![Step::Say("One moment, ".to_owned()), Step::Cut]),
+            Mode::Blocked => Self::Blocked,
+            Mode::Malformed => Self::NotJson,
+        }
+    }
 }
 
 /// Replies to come, and the one that is given when there are no more.

@@ -4,6 +4,7 @@ use std::{
     collections::VecDeque,
     io,
     sync::{Arc, MutexGuard},
+    time::Duration,
 };
 
 use axum::{
@@ -23,6 +24,8 @@ pub enum Step {
     Say(String),
     /// Waits for one `go_on` of the server.
     Wait,
+    /// Waits so long, for those who watch.
+    Pause(Duration),
     /// Fails in its middle, as the provider words it, and ends.
     Fail(u16),
     /// Closes the connection without an end.
@@ -51,6 +54,7 @@ pub(super) fn steps(reply: &Reply) -> Option<Vec<Step>> {
 enum Act {
     Send(String),
     Wait,
+    Pause(Duration),
     Cut,
 }
 
@@ -67,6 +71,7 @@ pub(super) fn response(
     acts.extend(steps.into_iter().filter_map(|step| match step {
         Step::Say(text) => Some(Act::Send(piece(shape, &text))),
         Step::Wait => Some(Act::Wait),
+        Step::Pause(pause) => Some(Act::Pause(pause)),
         Step::Fail(status) => Some(Act::Send(failure(shape, status))),
         Step::Cut => Some(Act::Cut),
         Step::Stop => None,
@@ -83,6 +88,10 @@ pub(super) fn response(
                     if let Ok(permit) = open.shared.goes_on.acquire().await {
                         permit.forget();
                     }
+                    continue;
+                }
+                Some(Act::Pause(pause)) => {
+                    tokio::time::sleep(pause).await;
                     continue;
                 }
                 Some(Act::Send(frame)) => Ok(frame),

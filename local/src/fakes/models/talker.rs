@@ -1,0 +1,160 @@
+//! What a small model would say: for `cargo dev --fake-models`, so that streaming, fallbacks and tools can be seen without
+//! a key. It understands nothing; it quotes the sentence that shares most words with what is asked.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use shared::text::fold;
+
+use super::{Reply, stream::Step};
+
+/// Between two words.
+const PAUSE: Duration = Duration::from_millis(60);
+/// As many letters of a word tell it from others.
+const STEM: usize = 4;
+/// What makes it hand over.
+const COMPLAINTS: [&str; 6] = ["plainte", "reclamation", "inadmissible", "complain", "unacceptable", "refund"];
+
+/// The reply to a request of any provider's shape.
+pub(super) fn reply(request: &Value) -> Reply {
+    let (system, said) = (system(request), last_turn(request));
+    let has_tools = request["tools"].as_array().is_some_and(|tools| !tools.is_empty());
+    if has_tools { sell(&system, &said) } else { answer(&said) }
+}
+
+/// The same text word by word.
+pub(super) fn steps(text: &str) -> Vec<Step> {
+    text.split_inclusive(' ').flat_map(|word| [Step::Say(word.to_owned()), Step::Pause(PAUSE)]).collect()
+}
+
+fn system(request: &Value) -> String {
+    let first = &request["messages"][0];
+    match first["role"].as_str() {
+        Some("system") => texts(&first["content"]),
+        _ => texts(&request["system"]) + &texts(&request["system_instruction"]["parts"]),
+    }
+}
+
+fn last_turn(request: &Value) -> String {
+    let last = |turns: &Value, content: &str| {
+        turns.as_array().and_then(|turns| turns.last()).map_or_else(String::new, |turn| texts(&turn[content]))
+    };
+    last(&request["messages"], "content") + &last(&request["contents"], "parts")
+}
+
+/// A text, or the texts of a list of parts.
+fn texts(content: &Value) -> String {
+    let parts = content.as_array().into_iter().flatten().filter_map(|part| part["text"].as_str());
+    content.as_str().map_or_else(|| parts.collect::<Vec<_>>().join("\n"), str::to_owned)
+}
+
+/// The stems of a text's words that are long enough to be about something.
+fn stems(text: &str) -> Vec<String> {
+    let folded = fold(text);
+    let words = folded.split(|char: char| !char.is_alphanumeric()).filter(|word| word.chars().count() >= STEM);
+    words.map(|word| word.chars().take(STEM).collect()).collect()
+}
+
+/// Quotes from the passages of the prompt, or says that they do not tell.
+fn answer(said: &str) -> Reply {
+    let (passages, question) = said.rsplit_once("The question: ").unwrap_or(("", said));
+    let asked = stems(question);
+    let (mut number, mut best) = (0, (0, 0, ""));
+    for line in passages.lines() {
+        if let Some((_, place)) = line.rsplit_once(" passage ") {
+            number = place.parse().unwrap_or(number);
+            continue;
+        }
+        for sentence in line.split_inclusive(['.', '!', '?']) {
+            let standing = stems(sentence);
+            let shared = asked.iter().filter(|stem| standing.contains(stem)).count();
+            if shared > best.0 {
+                best = (shared, number, sentence.trim());
+            }
+        }
+    }
+    Reply::Text(match best {
+        (0, ..) => "NOT_IN_DOCUMENTS".to_owned(),
+        (_, number, sentence) => format!("{sentence} [{number}]"),
+    })
+}
+
+/// Proposes an order of what is named, hands over who complains, and shows the catalogue to everybody else.
+fn sell(system: &str, said: &str) -> Reply {
+    let asked = stems(said);
+    let folded = fold(said);
+    if COMPLAINTS.iter().any(|word| folded.contains(word)) {
+        return tool("hand_over", &json!({ "reason": "the customer complains" }));
+    }
+    let catalogue = system.split_once("# Catalogue").map_or("", |(_, after)| after);
+    let catalogue = catalogue.split_once("</").map_or(catalogue, |(catalogue, _)| catalogue);
+    let products = catalogue.lines().filter_map(|line| line.strip_prefix("- ")?.split_once(": "));
+    let products: Vec<_> = products.collect();
+    let wanted = products.iter().find(|(name, _)| stems(name).iter().any(|stem| asked.contains(stem)));
+    if let Some((name, _)) = wanted {
+        let quantity = folded.split(|char: char| !char.is_ascii_digit()).find_map(|number| number.parse::<u32>().ok());
+        let items = json!([{ "product": name, "quantity": quantity.unwrap_or(1).max(1) }]);
+        return tool("create_order", &json!({ "items": items }));
+    }
+    let offered: Vec<_> = products.iter().map(|(name, price)| format!("{name} ({price})")).collect();
+    let is_english = system.contains("Answer in English");
+    Reply::Text(match (offered.is_empty(), is_english) {
+        (true, true) => "Nothing is in our catalogue yet.".to_owned(),
+        (true, false) => "Notre catalogue est encore vide.".to_owned(),
+        (false, true) => format!("We have {}. What would you like?", offered.join(", ")),
+        (false, false) => format!("Nous avons {}. Que souhaitez-vous ?", offered.join(", ")),
+    })
+}
+
+fn tool(name: &str, arguments: &Value) -> Reply {
+    Reply::Tool { name: name.to_owned(), arguments: arguments.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_sentence_is_quoted_with_its_passage() {
+        let prompt = "§1 passage 1\n(file: a.pdf, page 1)\nWe are open. Returns are free.\n§1 end\n\n\
+            §1 passage 2\n(file: b.pdf, page 1)\nDelivery takes three days.\n§1 end\n\nThe question: ";
+        let said = |question: &str| match answer(&format!("{prompt}{question}")) {
+            Reply::Text(text) => text,
+            reply => panic!("{reply:?}"),
+        };
+        assert_eq!(said("How long does a delivery take?"), "Delivery takes three days. [2]");
+        assert_eq!(said("Is a return free?"), "Returns are free. [1]");
+        assert_eq!(said("Quel âge avez-vous ?"), "NOT_IN_DOCUMENTS");
+    }
+
+    #[test]
+    fn a_product_that_is_named_is_ordered_and_a_complaint_handed_over() {
+        let system = "Answer in French\n# Catalogue <1>\n- Lampe solaire: 15 000 XOF\n- Riz 5 kg: 4 000 XOF\n</1>\n";
+        let called = |said: &str| match sell(system, said) {
+            Reply::Tool { name, arguments } => format!("{name} {arguments}"),
+            Reply::Text(text) => text,
+            reply => panic!("{reply:?}"),
+        };
+        assert_eq!(
+            called("Je voudrais 2 lampes"),
+            r#"create_order {"items":[{"product":"Lampe solaire","quantity":2}]}"#
+        );
+        assert_eq!(called("C'est INADMISSIBLE !"), r#"hand_over {"reason":"the customer complains"}"#);
+        assert_eq!(
+            called("Bonjour"),
+            "Nous avons Lampe solaire (15 000 XOF), Riz 5 kg (4 000 XOF). Que souhaitez-vous ?"
+        );
+    }
+
+    #[test]
+    fn every_shape_is_read() {
+        for request in [
+            json!({ "messages": [{ "role": "system", "content": "S" }, { "role": "user", "content": "U" }] }),
+            json!({ "system": [{ "type": "text", "text": "S" }], "messages": [{ "role": "user", "content": "U" }] }),
+            json!({ "system_instruction": { "parts": [{ "text": "S" }] },
+                "contents": [{ "role": "user", "parts": [{ "text": "U" }] }] }),
+        ] {
+            assert_eq!((system(&request).as_str(), last_turn(&request).as_str()), ("S", "U"), "{request}");
+        }
+    }
+}
