@@ -137,7 +137,7 @@ pub async fn offer_products(database: &Database, tenant: &Tenant) -> Result<()> 
     let mut admin = PgConnection::connect(&database.admin).await.context("the database is away")?;
     let statement = "insert into products (customer_id, name, price, currency)
                      select customer.id, offered.name, offered.price, customer.currency
-                     from customers customer, (values ('Lampe solaire', 15000), ('Riz 5 kg', 4000)) offered (name, price)
+                     from customers customer, (values ('Lampe solaire', 15000), ('Panier de fruits', 4000)) offered (name, price)
                      where customer.id = $1 and not exists (select from products where customer_id = $1)";
     let insert = sqlx::query(statement).bind(tenant.customer_id).execute(&mut admin).await;
     insert.context("the products cannot be offered")?;

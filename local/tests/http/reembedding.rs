@@ -180,7 +180,7 @@ async fn a_tenant_is_answered_before_meanwhile_and_after() {
     scene.is_answered().await;
     assert_eq!(scene.gemini.calls(), before, "the former model is not asked any more");
     let left = scene.db.system(async |tx| Ok::<_, ApiError>(reembedding::tenants(tx, OPENAI, Uuid::nil(), 10).await?));
-    assert_eq!(left.await.unwrap(), [Uuid::nil(); 0]);
+    assert_eq!(left.await.unwrap().len(), 0);
     let audited = "select count(*) from audit_log where action = 'documents.reembedded'";
     assert_eq!(scene.app.number(audited).await, 2);
 }

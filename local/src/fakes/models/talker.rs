@@ -10,8 +10,9 @@ use super::{Reply, stream::Step};
 
 /// Between two words.
 const PAUSE: Duration = Duration::from_millis(60);
-/// As many letters of a word tell it from others.
-const STEM: usize = 4;
+/// As many letters of a word tell it from others; shorter words than that tell little.
+const STEM: usize = 5;
+const SHORTEST: usize = 4;
 /// What makes it hand over.
 const COMPLAINTS: [&str; 6] = ["plainte", "reclamation", "inadmissible", "complain", "unacceptable", "refund"];
 
@@ -51,7 +52,7 @@ fn texts(content: &Value) -> String {
 /// The stems of a text's words that are long enough to be about something.
 fn stems(text: &str) -> Vec<String> {
     let folded = fold(text);
-    let words = folded.split(|char: char| !char.is_alphanumeric()).filter(|word| word.chars().count() >= STEM);
+    let words = folded.split(|char: char| !char.is_alphanumeric()).filter(|word| word.chars().count() >= SHORTEST);
     words.map(|word| word.chars().take(STEM).collect()).collect()
 }
 
@@ -129,7 +130,8 @@ mod tests {
 
     #[test]
     fn a_product_that_is_named_is_ordered_and_a_complaint_handed_over() {
-        let system = "Answer in French\n# Catalogue <1>\n- Lampe solaire: 15 000 XOF\n- Riz 5 kg: 4 000 XOF\n</1>\n";
+        let system =
+            "Answer in French\n# Catalogue <1>\n- Lampe solaire: 15 000 XOF\n- Panier de fruits: 4 000 XOF\n</1>\n";
         let called = |said: &str| match sell(system, said) {
             Reply::Tool { name, arguments } => format!("{name} {arguments}"),
             Reply::Text(text) => text,
@@ -142,7 +144,7 @@ mod tests {
         assert_eq!(called("C'est INADMISSIBLE !"), r#"hand_over {"reason":"the customer complains"}"#);
         assert_eq!(
             called("Bonjour"),
-            "Nous avons Lampe solaire (15 000 XOF), Riz 5 kg (4 000 XOF). Que souhaitez-vous ?"
+            "Nous avons Lampe solaire (15 000 XOF), Panier de fruits (4 000 XOF). Que souhaitez-vous ?"
         );
     }
 

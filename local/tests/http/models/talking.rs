@@ -5,10 +5,14 @@ use local::fakes::models::{FakeModels, Reply};
 use reqwest::Client;
 use serde_json::json;
 
-use super::{super::support::WhatsApp, QUESTION, Scene};
+use super::{
+    super::support::{SOON, WhatsApp},
+    QUESTION, Scene,
+};
 
 async fn put(server: &FakeModels, mode: &str) -> u16 {
-    let request = Client::new().put(format!("{}/_mode", server.base_url())).json(&json!({ "mode": mode }));
+    let client = Client::builder().timeout(SOON).build().unwrap();
+    let request = client.put(format!("{}/_mode", server.base_url())).json(&json!({ "mode": mode }));
     request.send().await.unwrap().status().as_u16()
 }
 
