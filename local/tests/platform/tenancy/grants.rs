@@ -106,15 +106,17 @@ const APP: [&str; 7] = [
 ];
 
 /// What a tenant's transaction may.
-const TENANT: [&str; 44] = [
+const TENANT: [&str; 46] = [
     "lisa_tenant: execute on app.audit_own(uuid,text,text,text,jsonb)",
     "lisa_tenant: execute on app.current_company()",
     "lisa_tenant: execute on app.current_customer()",
     "lisa_tenant: execute on app.current_owner()",
+    "lisa_tenant: execute on app.nearest_chunks(real[],text,uuid[],integer)",
     "lisa_tenant: execute on app.open_own_period()",
     "lisa_tenant: execute on app.own_model_spend(timestamp with time zone)",
     "lisa_tenant: execute on app.own_period()",
     "lisa_tenant: execute on app.search_chunks(text,text,text,uuid[],integer)",
+    "lisa_tenant: execute on app.word_keys(uuid,text[])",
     // Entries are written by app.audit_own alone.
     "lisa_tenant: select on audit_log",
     "lisa_tenant: select on billing_records",
@@ -182,6 +184,7 @@ async fn grants_are_those_that_are_listed() {
         "execute on app.period_of(uuid,timestamp with time zone)",
         "execute on app.provision_account(uuid,text,text,integer)",
         "execute on app.take_rate(text,integer,integer)",
+        "execute on app.word_keys(uuid,text[])",
         "usage on schema app",
         "usage on schema billing",
         "usage on schema public",
