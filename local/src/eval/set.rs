@@ -11,29 +11,29 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 /// A paragraph.
 #[derive(Debug, Deserialize)]
-pub(super) struct Context {
-    pub(super) id: String,
-    pub(super) text: String,
+pub(crate) struct Context {
+    pub(crate) id: String,
+    pub(crate) text: String,
 }
 
 /// A question, and the paragraph that answers it.
 #[derive(Debug, Deserialize)]
-pub(super) struct Question {
-    pub(super) question: String,
-    pub(super) context_id: String,
+pub(crate) struct Question {
+    pub(crate) question: String,
+    pub(crate) context_id: String,
 }
 
 /// A question set.
 #[derive(Debug)]
-pub(super) struct Set {
+pub(crate) struct Set {
     /// The file's name up to the first dot.
-    pub(super) name: String,
-    pub(super) contexts: Vec<Context>,
-    pub(super) questions: Vec<Question>,
+    pub(crate) name: String,
+    pub(crate) contexts: Vec<Context>,
+    pub(crate) questions: Vec<Question>,
 }
 
 impl Set {
-    pub(super) fn read(contexts: &Path, questions: &Path) -> Result<Self> {
+    pub(crate) fn read(contexts: &Path, questions: &Path) -> Result<Self> {
         let name = questions.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let name = name.split('.').next().unwrap_or_default().to_owned();
         Ok(Self { name, contexts: lines(contexts)?, questions: lines(questions)? })
@@ -41,7 +41,7 @@ impl Set {
 }
 
 /// Reads one value a line.
-pub(super) fn lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
+pub(crate) fn lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
     let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
     let parse = |(number, line): (usize, std::io::Result<String>)| {
         let line = line.with_context(|| format!("{} cannot be read", path.display()))?;
