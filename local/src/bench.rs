@@ -3,7 +3,7 @@
 
 mod bootstrap;
 pub(crate) mod build;
-mod figures;
+pub(crate) mod figures;
 mod layers;
 mod scene;
 mod stub;
@@ -288,7 +288,7 @@ fn warm_requests(arguments: &Arguments, scene: &Scene, programs: &[Program]) -> 
 }
 
 /// The machine in general terms.
-fn machine() -> Result<String> {
+pub(crate) fn machine() -> Result<String> {
     let cpus = fs::read_to_string("/proc/cpuinfo").context("/proc/cpuinfo cannot be read")?;
     let model = cpus.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("\t: a processor");
     let model = model.trim_start_matches(['\t', ' ', ':']);

@@ -2,7 +2,7 @@
 //! database of its own, each paragraph as a document; then every question is searched as the query function does.
 
 mod figures;
-mod set;
+pub(crate) mod set;
 
 use std::{
     collections::{BTreeMap, HashMap},

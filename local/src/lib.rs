@@ -6,6 +6,7 @@
 pub mod aws;
 pub mod bench;
 pub mod bench_pdf;
+pub mod bench_retrieval;
 pub mod bench_webhook;
 pub mod corpus;
 pub mod demo;

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use local::{
-    bench, bench_pdf, bench_webhook, corpus, dev, eval, import_subscriptions, new_function, openapi, operator, phone,
-    stripe_event,
+    bench, bench_pdf, bench_retrieval, bench_webhook, corpus, dev, eval, import_subscriptions, new_function, openapi,
+    operator, phone, stripe_event,
 };
 
 #[derive(Debug, Parser)]
@@ -24,6 +24,7 @@ enum Command {
     Corpus(corpus::Arguments),
     BenchLambda(bench::Arguments),
     BenchPdf(bench_pdf::Arguments),
+    BenchRetrieval(bench_retrieval::Arguments),
     BenchWebhook(bench_webhook::Arguments),
     NewFunction(new_function::Arguments),
     AuditVerify(operator::Connection),
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Corpus(arguments) => run_corpus(arguments),
         Command::BenchLambda(arguments) => run_bench(arguments),
         Command::BenchPdf(arguments) => run_bench_pdf(arguments),
+        Command::BenchRetrieval(arguments) => run_bench_retrieval(arguments),
         Command::BenchWebhook(arguments) => run_bench_webhook(arguments),
         Command::NewFunction(arguments) => new_function::run(arguments),
         Command::AuditVerify(connection) => audit_verify(connection),
@@ -121,6 +123,11 @@ async fn import_subscriptions(arguments: import_subscriptions::Arguments) -> any
 #[tokio::main]
 async fn run_bench_pdf(arguments: bench_pdf::Arguments) -> anyhow::Result<()> {
     bench_pdf::run(arguments).await
+}
+
+#[tokio::main]
+async fn run_bench_retrieval(arguments: bench_retrieval::Arguments) -> anyhow::Result<()> {
+    Box::pin(bench_retrieval::run(arguments)).await
 }
 
 #[tokio::main]

@@ -13,17 +13,14 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub use self::find::{FindError, Wanted, find};
-
 use self::ranking::Candidate;
+pub use self::ranking::telling_words;
 use crate::{db::TenantTx, input, text::Language};
 
 pub use follow_up::standalone;
 
 /// How many each of the two searches contributes.
-const CANDIDATES: i32 = 50;
-/// How many chunks are compared by their whole vectors: those whose signs are most like the question's. A tenant that has
-/// no more is searched exactly.
-const RESCORED: i32 = 400;
+pub const CANDIDATES: i32 = 50;
 /// A question, 1 to 10,000 characters.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(try_from = "String")]
@@ -98,28 +95,12 @@ pub async fn search(tx: &mut TenantTx, search: &Search<'_>) -> sqlx::Result<Vec<
         r#"
         with lexical as (
             select chunk_id, rank from app.search_chunks($2, $3, $4, $5, $6)
-        ), candidate as (
-            -- By the signs alone, out of the index.
-            select chunk.id
-            from document_chunks chunk
-            join documents document on document.id = chunk.document_id
-            where chunk.customer_id = $1 and document.customer_id = $1 and document.status = 'processed'
-              and chunk.embedding_model = $4
-              and ($5::uuid[] is null or chunk.document_id = any ($5))
-            order by chunk.embedding_bits <~> binary_quantize($7::real[]::vector)::bit(1536)
-            limit $8::integer
-        ), nearest as (
-            select chunk.id as chunk_id, chunk.embedding <=> $7::real[]::vector as distance
-            from candidate join document_chunks chunk on chunk.id = candidate.id and chunk.customer_id = $1
-            order by distance
-            limit $6::integer
         ), semantic as (
-            -- Nothing is near a vector without a direction.
-            select chunk_id from nearest where distance < 1
+            select chunk_id, nearness from app.nearest_chunks($7, $4, $5, $6) where nearness > 0
         )
         select chunk.id as chunk_id, chunk.document_id, document.filename, chunk.page_start,
             chunk.page_end, chunk.chunk_index, chunk.text_chunk as text, lexical.rank as "rank?",
-            nullif(1 - (chunk.embedding <=> $7::real[]::vector), 'NaN') as "nearness?"
+            coalesce(semantic.nearness, nullif(1 - (chunk.embedding <=> $7::real[]::vector), 'NaN')) as "nearness?"
         from lexical full join semantic using (chunk_id)
         join document_chunks chunk on chunk.id = chunk_id and chunk.customer_id = $1
         join documents document on document.id = chunk.document_id
@@ -131,8 +112,7 @@ pub async fn search(tx: &mut TenantTx, search: &Search<'_>) -> sqlx::Result<Vec<
         search.model,
         search.documents,
         CANDIDATES,
-        search.embedding,
-        RESCORED
+        search.embedding
     )
     .fetch_all(&mut *tx)
     .await?;

@@ -31,6 +31,8 @@ pub struct Cluster {
     /// That of the superuser `postgres`.
     pub(crate) password: String,
     pub(crate) log: PathBuf,
+    /// Of the server, over those that every stack has: `name=value`.
+    pub(crate) settings: Vec<String>,
     /// Present where the cluster is thrown away. Until the server takes it over, dropping it removes the folder.
     pub(crate) temporary: Option<TempDir>,
 }
@@ -62,7 +64,7 @@ impl Cluster {
             }
             let password = fs::read_to_string(&password_file)
                 .with_context(|| format!("{} is gone: start over with --reset", password_file.display()))?;
-            return Ok(Self { folder, programs, account, password, log, temporary: None });
+            return Ok(Self { folder, programs, account, password, log, settings: Vec::new(), temporary: None });
         }
         let step = progress.step("Database cluster");
         let password = Uuid::new_v4().simple().to_string();
@@ -72,7 +74,7 @@ impl Cluster {
         remove_half_made(&place)?;
         let new = place.join(format!("{HALF_MADE}{}", Uuid::new_v4().simple()));
         fs::create_dir(&new).with_context(|| format!("{} cannot be made", new.display()))?;
-        let cluster = Self { folder: new, programs, account, password, log, temporary: None };
+        let cluster = Self { folder: new, programs, account, password, log, settings: Vec::new(), temporary: None };
         cluster.initialise(&place, &[])?;
         fs::rename(&cluster.folder, &folder).with_context(|| format!("{} cannot be made", folder.display()))?;
         step.done(&format!("made in {}", folder.display()));
@@ -97,9 +99,16 @@ impl Cluster {
         let temporary = temporary.with_context(|| format!("{} cannot be written", parent.display()))?;
         let folder = temporary.path().to_owned();
         let (password, log) = (Uuid::new_v4().simple().to_string(), folder.join("server.log"));
-        let cluster = Self { folder, programs, account, password, log, temporary: Some(temporary) };
+        let cluster =
+            Self { folder, programs, account, password, log, settings: Vec::new(), temporary: Some(temporary) };
         cluster.initialise(&parent, &["--no-sync"])?;
         Ok(cluster)
+    }
+
+    /// Serves it with these settings, each `name=value`, over those that every stack has.
+    #[must_use]
+    pub fn with_settings(self, settings: &[&str]) -> Self {
+        Self { settings: settings.iter().map(|&setting| setting.to_owned()).collect(), ..self }
     }
 
     fn initialise(&self, beside: &Path, more: &[&str]) -> Result<()> {

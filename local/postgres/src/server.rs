@@ -131,6 +131,7 @@ fn command(cluster: &Cluster, port: u16) -> Result<Command> {
     };
     set(&format!("max_connections={connections}"));
     careless.iter().for_each(|setting| set(setting));
+    cluster.settings.iter().for_each(|setting| set(setting));
     let errors = log.try_clone().context("the log cannot be written")?;
     command.current_dir("/").stdout(log).stderr(errors);
     Ok(command)

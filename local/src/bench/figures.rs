@@ -2,19 +2,19 @@
 
 /// Measurements of one thing.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Sample(Vec<f64>);
+pub(crate) struct Sample(Vec<f64>);
 
 impl Sample {
-    pub(super) fn add(&mut self, value: f64) {
+    pub(crate) fn add(&mut self, value: f64) {
         self.0.push(value);
     }
 
-    pub(super) fn median(&self) -> f64 {
+    pub(crate) fn median(&self) -> f64 {
         self.percentile(50)
     }
 
     /// By nearest rank; 0 of nothing.
-    pub(super) fn percentile(&self, percent: usize) -> f64 {
+    pub(crate) fn percentile(&self, percent: usize) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
         let place = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
@@ -23,7 +23,7 @@ impl Sample {
 }
 
 /// Prints a table: the first column to the left, the others to the right.
-pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) {
+pub(crate) fn table(heads: &[&str], rows: &[Vec<String>]) {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
         cells.chain([heads[column].chars().count(), 3]).max().unwrap_or_default()

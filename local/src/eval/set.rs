@@ -11,40 +11,40 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 /// A paragraph.
 #[derive(Debug, Deserialize)]
-pub(super) struct Context {
-    pub(super) id: String,
-    pub(super) text: String,
+pub(crate) struct Context {
+    pub(crate) id: String,
+    pub(crate) text: String,
     /// Of what it is a part.
     #[serde(default)]
-    pub(super) title: String,
+    pub(crate) title: String,
 }
 
 /// A question, and the paragraph that answers it.
 #[derive(Debug, Deserialize)]
-pub(super) struct Question {
-    pub(super) question: String,
+pub(crate) struct Question {
+    pub(crate) question: String,
     /// Empty where none does.
     #[serde(default)]
-    pub(super) context_id: String,
+    pub(crate) context_id: String,
     /// Texts of which each is an answer.
     #[serde(default)]
-    pub(super) answers: Vec<String>,
+    pub(crate) answers: Vec<String>,
     /// What was asked before in the conversation, the oldest first.
     #[serde(default)]
-    pub(super) history: Vec<String>,
+    pub(crate) history: Vec<String>,
 }
 
 /// A question set.
 #[derive(Debug)]
-pub(super) struct Set {
+pub(crate) struct Set {
     /// The file's name up to the first dot.
-    pub(super) name: String,
-    pub(super) contexts: Vec<Context>,
-    pub(super) questions: Vec<Question>,
+    pub(crate) name: String,
+    pub(crate) contexts: Vec<Context>,
+    pub(crate) questions: Vec<Question>,
 }
 
 impl Set {
-    pub(super) fn read(contexts: &Path, questions: &Path) -> Result<Self> {
+    pub(crate) fn read(contexts: &Path, questions: &Path) -> Result<Self> {
         let name = questions.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let name = name.split('.').next().unwrap_or_default().to_owned();
         Ok(Self { name, contexts: lines(contexts)?, questions: lines(questions)? })
@@ -52,7 +52,7 @@ impl Set {
 }
 
 /// Reads one value a line.
-pub(super) fn lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
+pub(crate) fn lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
     let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
     let parse = |(number, line): (usize, std::io::Result<String>)| {
         let line = line.with_context(|| format!("{} cannot be read", path.display()))?;

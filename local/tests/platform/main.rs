@@ -22,6 +22,8 @@ mod rate_limits;
 #[cfg(test)]
 mod replies;
 #[cfg(test)]
+mod retrieval;
+#[cfg(test)]
 mod route;
 #[cfg(test)]
 mod seed;

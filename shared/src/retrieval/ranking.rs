@@ -27,7 +27,8 @@ pub(super) struct Candidate {
 
 /// The question as full text is asked: folded, and without words that say nothing about its subject, as long as there are
 /// others.
-pub(super) fn telling_words(question: &str, language: Language) -> String {
+#[must_use]
+pub fn telling_words(question: &str, language: Language) -> String {
     let folded = text::fold(question);
     let telling: Vec<_> = split(&folded).filter(|word| words::weight(word, language) > 0.0).collect();
     if telling.is_empty() { folded } else { telling.join(" ") }

@@ -106,16 +106,18 @@ const APP: [&str; 7] = [
 ];
 
 /// What a tenant's transaction may.
-const TENANT: [&str; 48] = [
+const TENANT: [&str; 50] = [
     "lisa_tenant: execute on app.audit_own(uuid,text,text,text,jsonb)",
     "lisa_tenant: execute on app.current_company()",
     "lisa_tenant: execute on app.current_customer()",
     "lisa_tenant: execute on app.current_owner()",
+    "lisa_tenant: execute on app.nearest_chunks(real[],text,uuid[],integer)",
     "lisa_tenant: execute on app.open_own_period()",
     "lisa_tenant: execute on app.own_model_spend(timestamp with time zone)",
     "lisa_tenant: execute on app.own_period()",
     "lisa_tenant: execute on app.question_key(text,regdictionary)",
     "lisa_tenant: execute on app.search_chunks(text,text,text,uuid[],integer)",
+    "lisa_tenant: execute on app.word_keys(uuid,text[])",
     // Entries are written by app.audit_own alone.
     "lisa_tenant: select on audit_log",
     "lisa_tenant: select on approved_answers",
@@ -187,6 +189,7 @@ async fn grants_are_those_that_are_listed() {
         "execute on app.provision_account(uuid,text,text,integer)",
         "execute on app.question_key(text,regdictionary)",
         "execute on app.take_rate(text,integer,integer)",
+        "execute on app.word_keys(uuid,text[])",
         "usage on schema app",
         "usage on schema billing",
         "usage on schema public",

@@ -1,0 +1,101 @@
+//! The SQL of retrieval in tenants large enough to be approximated, against comparing everything.
+
+use shared::{db::Db, error::ApiError};
+use sqlx::{AssertSqlSafe, PgConnection};
+use uuid::Uuid;
+
+use crate::{
+    route::Route,
+    seed::{self, Tenant},
+};
+
+/// Stores a document of so many chunks; `text` and `vector` are SQL over their `number`, from 1.
+async fn learn(admin: &mut PgConnection, tenant: &Tenant, language: &str, chunks: u32, text: &str, vector: &str) {
+    let Tenant { customer, company, .. } = tenant;
+    let statement = format!(
+        "with document as ( \
+             insert into documents (customer_id, company_id, filename, bytes, storage_key, status, chunks) \
+             values ('{customer}', '{company}', 'a.pdf', 1, gen_random_uuid()::text, 'processed', {chunks}) returning id \
+         ) \
+         insert into document_chunks (document_id, customer_id, chunk_index, page_start, page_end, text_chunk, \
+             search_text, language, embedding, embedding_model) \
+         select id, '{customer}', number - 1, 1, 1, {text}, {text}, '{language}', {vector}, 'm' \
+         from document, generate_series(1, {chunks}) number"
+    );
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(admin).await.unwrap();
+}
+
+const SAME: &str = "array_fill(0.1, array[1536])::vector";
+
+/// What full text finds, the best first.
+async fn search(db: &Db, tenant: &Tenant, words: &str, language: &str) -> Vec<String> {
+    let found: Result<_, ApiError> = db
+        .tenant(tenant.customer, async |tx| {
+            let query = sqlx::query_scalar(
+                "select chunk.text_chunk from app.search_chunks($1, $2, 'm', null, 3) found
+                 join document_chunks chunk on chunk.id = found.chunk_id
+                 order by found.rank desc, chunk.text_chunk",
+            );
+            Ok(query.bind(words).bind(language).fetch_all(tx).await?)
+        })
+        .await;
+    found.unwrap()
+}
+
+#[tokio::test]
+async fn a_question_in_an_unknown_language_is_found_in_documents_of_any() {
+    let route = Route::direct().await;
+    let mut admin = route.admin().await;
+    let tenant = seed::tenant(&mut admin, "mine", 8).await;
+    for (language, text) in [("fr", "les livraisons"), ("en", "deliveries"), ("other", "livrarias")] {
+        learn(&mut admin, &tenant, language, 1, &format!("'{text}'"), SAME).await;
+    }
+    let db = route.db(1);
+    assert_eq!(search(&db, &tenant, "livraison", "other").await, ["les livraisons"]);
+    assert_eq!(search(&db, &tenant, "delivery", "other").await, ["deliveries"]);
+    assert_eq!(search(&db, &tenant, "livrarias", "other").await, ["livrarias"]);
+}
+
+#[tokio::test]
+async fn among_many_chunks_a_rare_word_or_two_frequent_ones_are_found() {
+    let route = Route::direct().await;
+    let mut admin = route.admin().await;
+    let tenant = seed::tenant(&mut admin, "mine", 8).await;
+    // Each word is in a third of the chunks, and both are in one.
+    let text = "case when number = 2222 then 'lamp cable' when number = 2345 then 'zebra' \
+        when number % 3 = 0 then 'lamp ' || number when number % 3 = 1 then 'cable ' || number else 'other ' || number end";
+    learn(&mut admin, &tenant, "en", 3_000, text, SAME).await;
+    let db = route.db(1);
+    assert_eq!(search(&db, &tenant, "lamps and cables", "en").await[0], "lamp cable");
+    assert_eq!(search(&db, &tenant, "lamp cable zebra", "en").await[..2], ["zebra", "lamp cable"]);
+    assert_eq!(search(&db, &tenant, "lamp", "en").await.len(), 3, "a word alone is found however frequent it is");
+}
+
+#[tokio::test]
+async fn the_nearest_vectors_are_found_by_a_question_most_of_whose_numbers_are_0() {
+    let route = Route::direct().await;
+    let mut admin = route.admin().await;
+    let tenant = seed::tenant(&mut admin, "mine", 8).await;
+    sqlx::raw_sql("select setseed(0.5)").execute(&mut admin).await.unwrap();
+    let random = "(select array_agg(random() - 0.5) from generate_series(1, 1536) where number > 0)::vector";
+    learn(&mut admin, &tenant, "en", 3_000, "'text'", random).await;
+    let question: Vec<f32> =
+        (0..1536_i16).map(|place| if place % 5 == 0 { f32::from(place % 7 - 3) } else { 0.0 }).collect();
+
+    let ids = async |sql: &'static str, question: &[f32]| -> Vec<Uuid> {
+        let found: Result<_, ApiError> = route
+            .db(1)
+            .tenant(tenant.customer, async |tx| Ok(sqlx::query_scalar(sql).bind(question).fetch_all(tx).await?))
+            .await;
+        found.unwrap()
+    };
+    let found = ids("select chunk_id from app.nearest_chunks($1, 'm', null, 10)", &question).await;
+    let nearest =
+        ids("select id from document_chunks order by embedding <=> $1::real[]::vector limit 10", &question).await;
+    let common = nearest.iter().filter(|id| found.contains(id)).count();
+    assert!(common >= 9, "{common} of the nearest ten are found");
+    let other_model = ids("select chunk_id from app.nearest_chunks($1, 'other', null, 10)", &question).await;
+    let nothing = ids("select chunk_id from app.nearest_chunks($1, 'm', null, 10)", &[0.0; 1536]).await;
+    assert!(nothing.is_empty(), "nothing is near a vector without a direction");
+    assert!(other_model.is_empty(), "vectors of different models do not meet");
+}
