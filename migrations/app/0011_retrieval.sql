@@ -224,8 +224,14 @@ begin
             + (chunk.embedding_bits <~> high) + (chunk.embedding_bits <~> highest)
         limit rescored
     ), compared as materialized (
-        select chunk.id, 1 - (chunk.embedding <=> asked) as nearness
-        from alike join document_chunks chunk on chunk.id = alike.id
+        -- One by one: the planner takes tenants for smaller than the largest are, and would read all of their chunks.
+        select one.id, one.nearness
+        from alike cross join lateral (
+            select chunk.id, 1 - (chunk.embedding <=> asked) as nearness
+            from document_chunks chunk
+            where chunk.id = alike.id
+            offset 0
+        ) one
     )
     select compared.id, compared.nearness from compared order by compared.nearness desc, compared.id limit most;
 end

@@ -57,7 +57,7 @@ async fn a_french_guide_is_put_read_and_cited_with_its_page() {
     assert_eq!((&citation["filename"], &citation["page"]), (&json!("guide-livraison.pdf"), &json!(2)), "{answer}");
     assert!(citation["snippet"].as_str().unwrap().contains("quatorze jours"));
     assert_eq!(answer["model"], "extractive-1");
-    assert_eq!(answer["conversation_id"], Value::Null);
+    assert!(answer["conversation_id"].is_string(), "{answer}");
     assert_eq!(answer["quota"]["free_quota_used"], 1);
 
     let answer = app.ask(&tenant, "Quand la boutique de Cocody est-elle ouverte ?").await.data(200);
