@@ -92,7 +92,7 @@ pub(super) async fn run(arguments: &Arguments, load: &Arc<Load>, database: &Data
     let searched = Arc::new(AtomicUsize::new(0));
     for number in 0..arguments.neighbours {
         let noise = noise(connect(database)?, Arc::clone(load), Arc::clone(&searched), number);
-        neighbours.spawn(async move { noise.await });
+        neighbours.spawn(noise);
     }
     let started = Instant::now();
     let beside = time(&db, &classes).await?;
@@ -215,7 +215,9 @@ async fn time(db: &Db, classes: &[Class]) -> Result<Vec<Vec<Samples>>> {
 async fn run_part(db: &Db, part: Part, asked: &Asked) -> Result<()> {
     db.tenant(asked.tenant, async |tx| {
         match part {
-            Part::Nothing => drop(sqlx::query("select 1").execute(tx).await?),
+            Part::Nothing => {
+                sqlx::query("select 1").execute(tx).await?;
+            }
             Part::Search => drop(retrieval::search(tx, &search(asked)).await?),
             Part::FullText => drop(full_text(asked).fetch_all(tx).await?),
             Part::Vectors => drop(nearest(asked, CANDIDATES).fetch_all(tx).await?),
