@@ -129,6 +129,7 @@ begin
         (select chunk.id, chunk.customer_id, chunk.document_id, chunk.embedding_model, chunk.tsv
         from public.document_chunks chunk
         where app.word_keys(chunk.customer_id, tsvector_to_array(chunk.tsv)) && app.word_keys(tenant, rare)
+          and (wanted is null or chunk.document_id = any (wanted))
         limit most_found)
         union all
         select of_pair.*
@@ -136,6 +137,7 @@ begin
             select chunk.id, chunk.customer_id, chunk.document_id, chunk.embedding_model, chunk.tsv
             from public.document_chunks chunk
             where app.word_keys(chunk.customer_id, tsvector_to_array(chunk.tsv)) @> pair.keys
+              and (wanted is null or chunk.document_id = any (wanted))
             limit few
         ) of_pair
     ), matched as materialized (
@@ -233,7 +235,9 @@ begin
             offset 0
         ) one
     )
-    select compared.id, compared.nearness from compared order by compared.nearness desc, compared.id limit most;
+    -- A vector without a direction is near to nothing: its distance is NaN, which would come first.
+    select compared.id, compared.nearness from compared where compared.nearness <> 'NaN'
+    order by compared.nearness desc, compared.id limit most;
 end
 $body$;
 revoke all on function app.nearest_chunks(real[], text, uuid[], integer) from public;

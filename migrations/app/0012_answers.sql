@@ -39,27 +39,33 @@ create view unanswered with (security_invoker = true) as
 revoke all on unanswered from anon, authenticated, service_role;
 grant select on unanswered to lisa_tenant;
 
--- By what a question is known again, however it is worded: its words in a fixed order, without accents, endings, and what
--- is said out of politeness or grammar alone. Words that change the meaning stay: who, where, when, with, without, not.
+-- By what a question is known again, however it is worded: its words in their order, without accents, endings, and what is
+-- said out of politeness or grammar alone. Words that change the meaning stay: who, where, when, with, without, not; and so
+-- do single letters, which are sizes and vitamins where they are not what is left of an elision.
 create function app.question_key(question text, stemming regdictionary)
     returns text language sql immutable parallel safe set search_path = '' as
 $body$
-    select string_agg(stem, ' ' order by stem)
-    from (
-        select distinct coalesce((ts_lexize(stemming, word))[1], word) as stem
-        from regexp_split_to_table(
-            regexp_replace(normalize(lower(question), NFKD), '[\u0300-\u036f]', '', 'g'), '[^[:alnum:]]+'
-        ) word
-        where word <> '' and word <> all (array[
-            'a', 'an', 'and', 'are', 'as', 'at', 'be', 'bonjour', 'bonsoir', 'c', 'can', 'ce', 'ces', 'cet',
-            'cette', 'could', 'd', 'de', 'des', 'did', 'do', 'does', 'du', 'elle', 'en', 'est', 'et', 'for',
-            'hello', 'hey', 'hi', 'i', 'il', 'is', 'it', 'j', 'je', 'l', 'la', 'le', 'les', 'm', 'ma', 'madame',
-            'me', 'merci', 'mes', 'mon', 'monsieur', 'my', 'of', 'on', 'our', 'peut', 'peux', 'plait', 'please',
-            'pourriez', 'pouvez', 'qu', 'que', 's', 'salut', 'si', 'sir', 'sont', 'ste', 'stp', 'svp', 't',
-            'te', 'thank', 'thanks', 'that', 'the', 'this', 'to', 'tu', 'un', 'une', 'us', 'vos', 'votre',
-            'vous', 'was', 'we', 'were', 'would', 'you', 'your'
-        ])
-    ) stemmed
+    select string_agg(coalesce((ts_lexize(stemming, word))[1], word), ' ' order by place)
+    from regexp_split_to_table(
+        regexp_replace(
+            regexp_replace(
+                regexp_replace(
+                    regexp_replace(normalize(lower(question), NFKD), '[\u0300-\u036f]', '', 'g'), '[’ʼ]', $$'$$, 'g'
+                ),
+                $$\mcannot\M|(\mca)?n't\M$$, ' not ', 'g'
+            ),
+            $$\m(c|d|j|l|m|n|s|t|qu|jusqu|lorsqu|puisqu)'|'(s|m|d|re|ve|ll)\M$$, ' ', 'g'
+        ),
+        '[^[:alnum:]]+'
+    ) with ordinality listed (word, place)
+    where word <> '' and word <> all (array[
+        'a', 'an', 'and', 'are', 'as', 'at', 'be', 'bonjour', 'bonsoir', 'can', 'ce', 'ces', 'cet', 'cette', 'could', 'de',
+        'des', 'did', 'do', 'does', 'du', 'elle', 'en', 'est', 'et', 'for', 'hello', 'hey', 'hi', 'i', 'il', 'is', 'it',
+        'je', 'la', 'le', 'les', 'ma', 'madame', 'me', 'merci', 'mes', 'mon', 'monsieur', 'my', 'of', 'on', 'our', 'peut',
+        'peux', 'plait', 'please', 'pourriez', 'pouvez', 'que', 'salut', 'sir', 'sont', 'stp', 'svp', 'te', 'thank',
+        'thanks', 'that', 'the', 'this', 'to', 'tu', 'un', 'une', 'us', 'vos', 'votre', 'vous', 'was', 'we', 'were',
+        'would', 'you', 'your'
+    ])
 $body$;
 revoke all on function app.question_key(text, regdictionary) from public;
 grant execute on function app.question_key(text, regdictionary) to lisa_tenant, lisa_system;

@@ -4,10 +4,16 @@
 alter table customers
     add column embedding_model text constraint customers_embedding_model_not_empty check (embedding_model <> '');
 comment on column customers.embedding_model is 'of the vectors of all its processed documents; null before the first one';
--- Any chunk says it, and the index does: to count them all would hold the tenants' rows for as long as that takes.
+-- That of the newest document: to count the chunks of each would hold the tenants' rows for as long as that takes.
 update customers set embedding_model = (
-    select chunk.embedding_model from document_chunks chunk where chunk.customer_id = customers.id
-    order by chunk.embedding_model limit 1
+    select chunk.embedding_model
+    from documents document
+    cross join lateral (
+        select one.embedding_model from document_chunks one where one.document_id = document.id limit 1
+    ) chunk
+    where document.customer_id = customers.id and document.status = 'processed'
+    order by document.processed_at desc, document.id desc
+    limit 1
 );
 grant update (embedding_model) on customers to lisa_tenant;
 

@@ -17,8 +17,8 @@ pub struct ApprovedAnswer {
     pub answer: String,
 }
 
-/// Finds the answer to a question. Two questions are the same when they have the same words but for endings, accents,
-/// order, politeness and grammar (`app.question_key`), so that nobody is given the answer to another question.
+/// Finds the answer to a question. Two questions are the same when they have the same words in the same order, but for
+/// endings, accents, politeness and grammar (`app.question_key`), so that nobody is given the answer to another question.
 ///
 /// # Errors
 /// The database's.

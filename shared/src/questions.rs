@@ -300,7 +300,7 @@ impl Questions {
                     Some(key) => match idempotency::claim(tx, key, &idempotency::fingerprint(path, ask)).await? {
                         Outcome::Finished(replay) => {
                             if caller.is_support() {
-                                audit::record(tx, &read_by_support(caller, cited(replay.body()))).await?;
+                                audit::record(tx, &read_by_support(caller, ask, cited(replay.body()))).await?;
                             }
                             return Ok(Begun::Replay(replay));
                         }
@@ -392,7 +392,7 @@ impl Questions {
             .tenant(caller.tenant(), async |tx| {
                 quota::spend(tx, &taken.reservation).await?;
                 usage::record_calls(tx, None, "query", calls).await?;
-                note_shown(tx, caller, draft.citations.iter().chain(shown)).await?;
+                note_shown(tx, caller, ask, draft.citations.iter().chain(shown)).await?;
                 let answer = draft.keep(tx, caller.user, ask, calls, taken.reservation.quota).await?;
                 let answer = Envelope { success: true, data: answer };
                 if let Some(claim) = &taken.claim {
@@ -404,7 +404,14 @@ impl Questions {
     }
 
     /// Gives the unit back and frees the key. Should this fail, maintenance does it when the reservation expires.
-    pub async fn give_back(&self, caller: &Caller<SupportUser>, taken: &Taken, shown: &[Citation], calls: &[Call]) {
+    pub async fn give_back(
+        &self,
+        caller: &Caller<SupportUser>,
+        ask: &Ask,
+        taken: &Taken,
+        shown: &[Citation],
+        calls: &[Call],
+    ) {
         let returned: Result<()> = self
             .db
             .tenant(caller.tenant(), async |tx| {
@@ -416,7 +423,7 @@ impl Questions {
                 if let Some(claim) = &taken.claim {
                     idempotency::release(tx, claim).await?;
                 }
-                if shown.is_empty() { Ok(()) } else { note_shown(tx, caller, shown.iter()).await }
+                if shown.is_empty() { Ok(()) } else { note_shown(tx, caller, ask, shown.iter()).await }
             })
             .await;
         if let Err(error) = returned {
@@ -455,27 +462,35 @@ fn not_in_the_documents(language: Language) -> &'static str {
     }
 }
 
-/// Keeps which documents a support user saw passages of.
+/// Keeps which documents a support user saw passages of, and which conversation was gone on with.
 async fn note_shown<'c>(
     tx: &mut TenantTx,
     caller: &Caller<SupportUser>,
+    ask: &Ask,
     shown: impl Iterator<Item = &'c Citation>,
 ) -> Result<()> {
     if caller.is_support() {
         let documents = shown.map(|citation| citation.document_id);
-        audit::record(tx, &read_by_support(caller, documents)).await?;
+        audit::record(tx, &read_by_support(caller, ask, documents)).await?;
     }
     Ok(())
 }
 
-fn read_by_support(caller: &Caller<SupportUser>, documents: impl Iterator<Item = Uuid>) -> audit::Entry<'_> {
+fn read_by_support<'a>(
+    caller: &'a Caller<SupportUser>,
+    ask: &Ask,
+    documents: impl Iterator<Item = Uuid>,
+) -> audit::Entry<'a> {
     let documents: BTreeSet<_> = documents.collect();
     audit::Entry {
         actor: Some(caller.user),
         action: "documents.queried",
         object: format!("tenant:{}", caller.tenant()),
         request_id: Some(&caller.request_id),
-        details: serde_json::json!({ "documents": documents }),
+        details: match ask.conversation_id {
+            Some(conversation) => serde_json::json!({ "documents": documents, "conversation": conversation }),
+            None => serde_json::json!({ "documents": documents }),
+        },
     }
 }
 

@@ -177,6 +177,13 @@ pub async fn step(db: &SystemDb, embedder: &Embedder, tenant: Uuid) -> Result<St
 pub async fn go_over(db: &SystemDb, model: &str, tenant: Uuid) -> Result<Option<u64>, ApiError> {
     let outcome = db
         .system(async |tx| {
+            // First of all, as whoever deletes a document does: in another order the two would wait for each other.
+            sqlx::query!(
+                "select id from documents where customer_id = $1 and status = 'processed' order by id for no key update",
+                tenant
+            )
+            .fetch_all(&mut *tx)
+            .await?;
             let moved = sqlx::query!(
                 r#"
                 update document_chunks chunk

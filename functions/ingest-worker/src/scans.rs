@@ -11,7 +11,7 @@ use shared::{
     pdf::Pages,
     periods, plans,
     settings::Settings,
-    usage,
+    usage::{self, Used},
 };
 use tokio::time::Instant;
 
@@ -226,10 +226,12 @@ impl Deps {
     /// Keeps a page together with what it cost.
     async fn keep(&self, target: Target, read: ReadPage, calls: &[Call]) -> Result<Looked, Trouble> {
         let cost = cost(calls);
-        self.db
+        let read = self
+            .db
             .tenant(target.tenant, async |tx| {
                 usage::record_calls(tx, None, "vision", calls).await?;
-                Ok::<_, ApiError>(documents::store_page(tx, target.document, &read, cost).await?)
+                usage::add(tx, &Used::default().with(calls)).await?;
+                Ok::<_, ApiError>(documents::store_page(tx, target.document, read, cost).await?)
             })
             .await?;
         tracing::info!(document_id = %target.document, page = read.page, cost_micros = cost, "page read");
@@ -241,6 +243,7 @@ impl Deps {
         self.db
             .tenant(target.tenant, async |tx| {
                 usage::record_calls(tx, None, "vision", calls).await?;
+                usage::add(tx, &Used::default().with(calls)).await?;
                 Ok::<_, ApiError>(documents::release_page(tx, target.document, page, cost(calls)).await?)
             })
             .await?;

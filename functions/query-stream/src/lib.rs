@@ -86,12 +86,13 @@ async fn query_stream(
     Json(ask): Json<Ask>,
 ) -> Result<Response> {
     ask.check()?;
+    let deadline = Instant::now() + DEADLINE;
     let taken = match questions.begin(&caller, PATH, &ask, None).await? {
         Begun::Replay(replay) => return Ok(replay.into_response()),
         Begun::Reserved(taken) => taken,
     };
     let request_id = caller.request_id.clone();
-    let asked = Asked { questions, caller, ask, taken };
+    let asked = Asked { questions, caller, ask, taken, deadline };
     http::stream(request_id, async move |events| Box::pin(asked.tell(&events)).await).await
 }
 
@@ -101,6 +102,8 @@ struct Asked {
     caller: Caller<SupportUser>,
     ask: Ask,
     taken: Box<Taken>,
+    /// When the answer must be there.
+    deadline: Instant,
 }
 
 /// What was shown and made, however it ended.
@@ -131,7 +134,7 @@ impl From<Gone> for End {
 impl Asked {
     /// Tells the answer. The unit is spent before the last event, after which Lambda freezes the function.
     async fn tell(self, events: &Events) -> Result<()> {
-        let deadline = Instant::now() + DEADLINE;
+        let deadline = self.deadline;
         let mut told = Told::default();
         let answering = Box::pin(self.answer(events, deadline, &mut told));
         let answered = tokio::time::timeout_at(deadline, answering).await;
@@ -145,7 +148,7 @@ impl Asked {
             }
             Err(end) => end,
         };
-        self.questions.give_back(&self.caller, &self.taken, &told.passages, &told.calls).await;
+        self.questions.give_back(&self.caller, &self.ask, &self.taken, &told.passages, &told.calls).await;
         match end {
             End::Failed(error) => Err(error),
             End::Gone => {

@@ -68,11 +68,11 @@ async fn query(
     Json(ask): Json<Ask>,
 ) -> Result<Response> {
     ask.check()?;
+    let deadline = Instant::now() + DEADLINE;
     let taken = match questions.begin(&caller, PATH, &ask, key).await? {
         Begun::Replay(replay) => return Ok(replay.into_response()),
         Begun::Reserved(taken) => taken,
     };
-    let deadline = Instant::now() + DEADLINE;
     let mut calls = Vec::new();
     let answering = Box::pin(answer(&questions, caller.tenant(), &ask, &taken, deadline, &mut calls));
     let answered = tokio::time::timeout_at(deadline, answering).await;
@@ -82,7 +82,7 @@ async fn query(
             Ok(axum::Json(answer).into_response())
         }
         Err(error) => {
-            questions.give_back(&caller, &taken, &[], &calls).await;
+            questions.give_back(&caller, &ask, &taken, &[], &calls).await;
             Err(error)
         }
     }

@@ -148,6 +148,7 @@ async fn what_the_tenant_has_approved_is_answered_before_anything_is_searched() 
             "{question}"
         );
     }
+    app.sql("update user_settings set free_quota_limit = 100").await;
     let body = json!({ "question": "Hello! Do you deliver on Sunday?" });
     let mut stream = app.post(STREAM).by(owner).json(&body).stream().await.unwrap();
     assert_eq!(stream.expect("citations").await["citations"], json!([]));
@@ -157,7 +158,19 @@ async fn what_the_tenant_has_approved_is_answered_before_anything_is_searched() 
     for question in ["Quand livrez-vous ?", "Livrez-vous ?", "Où livrez-vous le dimanche ?"] {
         assert_ne!(company.ask(question, &Value::Null).await["model"], "approved-answer", "{question}");
     }
-    app.sql("update user_settings set free_quota_limit = 100").await;
+    for (approved, others) in [
+        ("Avez-vous la taille M ?", &["Avez-vous la taille L ?", "Avez-vous la taille ?"][..]),
+        ("What can be returned?", &["What can't be returned?", "What cannot be returned?", "What can’t be returned?"]),
+        ("Un trajet d''Abidjan à Bouaké ?", &["Un trajet de Bouaké à Abidjan ?"]),
+        ("Payer sans carte ?", &["Payer avec carte ?", "Payer sans la carte 2 ?"]),
+    ] {
+        company.approve(if approved.starts_with("What") { "en" } else { "fr" }, approved, "Oui.").await;
+        let same = approved.replace("''", "’").to_lowercase();
+        assert_eq!(company.ask(&same, &Value::Null).await["model"], "approved-answer", "{same}");
+        for other in others {
+            assert_ne!(company.ask(other, &Value::Null).await["model"], "approved-answer", "{other}");
+        }
+    }
     let other = app.sign_up("Chez Koffi").await;
     let answer = app.ask(&other, "Où livrez-vous ?").await.data(200);
     assert_eq!((&answer["answered"], &answer["model"]), (&json!(false), &json!("extractive-1")));

@@ -149,23 +149,26 @@ pub async fn claim_page(tx: &mut TenantTx, document: Uuid, page: i32, time: Dura
 }
 
 /// Keeps what was read of a page, with what that cost, and moves the progress. Of two workers that read the same page
-/// after all, the first counts.
+/// after all, the first counts: returns what is kept.
 ///
 /// # Errors
 /// The database's.
-pub async fn store_page(tx: &mut TenantTx, document: Uuid, read: &ReadPage, cost_micros: i64) -> sqlx::Result<()> {
-    sqlx::query!(
+pub async fn store_page(tx: &mut TenantTx, document: Uuid, read: ReadPage, cost_micros: i64) -> sqlx::Result<ReadPage> {
+    let kept = sqlx::query!(
         r#"
         with read as (
             update document_pages
             set text = coalesce(text, $4), is_complete = case when text is null then $5 else is_complete end,
                 claimed_until = null, cost_micros = cost_micros + $6
             where customer_id = $1 and document_id = $2 and page = $3
+            returning text, is_complete
+        ), progress as (
+            update documents
+            -- The last page is done when it is indexed.
+            set pages_done = greatest(pages_done, least($3, pages_total - 1))
+            where customer_id = $1 and id = $2 and status = 'pending'
         )
-        update documents
-        -- The last page is done when it is indexed.
-        set pages_done = greatest(pages_done, least($3, pages_total - 1))
-        where customer_id = $1 and id = $2 and status = 'pending'
+        select text as "text!", is_complete from read
         "#,
         tx.tenant(),
         document,
@@ -174,9 +177,13 @@ pub async fn store_page(tx: &mut TenantTx, document: Uuid, read: &ReadPage, cost
         read.is_complete,
         cost_micros
     )
-    .execute(tx)
-    .await
-    .map(drop)
+    .fetch_optional(tx)
+    .await?;
+    // Deleted with its document, it is not needed any more.
+    Ok(match kept {
+        Some(kept) => ReadPage { page: read.page, text: kept.text, is_complete: kept.is_complete },
+        None => read,
+    })
 }
 
 /// Gives up a claim without a text: another attempt may read the page.
