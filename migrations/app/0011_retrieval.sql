@@ -102,14 +102,16 @@ begin
             group by word.place
             order by word.place
         );
-        -- The rarest, as long as they are not in too many chunks together. A word alone is never too frequent.
+        -- The rarest, as long as they are not in too many chunks together. A word alone is never too frequent, nor is one
+        -- beside words that no chunk has.
         rare := array(
             select lexeme
             from (
-                select lexeme, sum(count) over (order by count, lexeme) as together
+                select lexeme, sum(count) over (order by count, lexeme) as together,
+                    count(*) filter (where count > 0) over () as found_words
                 from unnest(words, seen) word (lexeme, count)
             ) ordered
-            where cardinality(words) = 1 or together * total / sampled <= few
+            where found_words <= 1 or together * total / sampled <= few
         );
     end if;
     return query

@@ -54,16 +54,16 @@ $body$
                 ),
                 $$\mcannot\M|(\mca)?n't\M$$, ' not ', 'g'
             ),
-            $$\m(c|d|j|l|m|n|s|t|qu|jusqu|lorsqu|puisqu)'|'(s|m|d|re|ve|ll)\M$$, ' ', 'g'
+            $$\m(c|d|j|l|m|n|s|t|qu|jusqu|lorsqu|puisqu)'|'(s|m|d|re|ve|ll)\M|\mest[- ]ce\M$$, ' ', 'g'
         ),
         '[^[:alnum:]]+'
     ) with ordinality listed (word, place)
     where word <> '' and word <> all (array[
         'a', 'an', 'and', 'are', 'as', 'at', 'be', 'bonjour', 'bonsoir', 'can', 'ce', 'ces', 'cet', 'cette', 'could', 'de',
-        'des', 'did', 'do', 'does', 'du', 'elle', 'en', 'est', 'et', 'for', 'hello', 'hey', 'hi', 'i', 'il', 'is', 'it',
-        'je', 'la', 'le', 'les', 'ma', 'madame', 'me', 'merci', 'mes', 'mon', 'monsieur', 'my', 'of', 'on', 'our', 'peut',
+        'des', 'did', 'do', 'does', 'du', 'elle', 'en', 'et', 'for', 'hello', 'hey', 'hi', 'il', 'is',
+        'je', 'la', 'le', 'les', 'ma', 'madame', 'me', 'merci', 'mes', 'mon', 'monsieur', 'my', 'of', 'our', 'peut',
         'peux', 'plait', 'please', 'pourriez', 'pouvez', 'que', 'salut', 'sir', 'sont', 'stp', 'svp', 'te', 'thank',
-        'thanks', 'that', 'the', 'this', 'to', 'tu', 'un', 'une', 'us', 'vos', 'votre', 'vous', 'was', 'we', 'were',
+        'thanks', 'that', 'the', 'this', 'to', 'tu', 'un', 'une', 'vos', 'votre', 'vous', 'was', 'we', 'were',
         'would', 'you', 'your'
     ])
 $body$;

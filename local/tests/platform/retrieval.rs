@@ -69,6 +69,8 @@ async fn among_many_chunks_a_rare_word_or_two_frequent_ones_are_found() {
     assert_eq!(search(&db, &tenant, "lamps and cables", "en").await[0], "lamp cable");
     assert_eq!(search(&db, &tenant, "lamp cable zebra", "en").await[..2], ["zebra", "lamp cable"]);
     assert_eq!(search(&db, &tenant, "lamp", "en").await.len(), 3, "a word alone is found however frequent it is");
+    assert_eq!(search(&db, &tenant, "lamp giraffe", "en").await.len(), 3, "beside one that nobody wrote, too");
+    assert_eq!(search(&db, &tenant, "lamps", "other").await.len(), 3, "and in a language that is not known");
 }
 
 #[tokio::test]

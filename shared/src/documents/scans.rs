@@ -156,11 +156,14 @@ pub async fn claim_page(tx: &mut TenantTx, document: Uuid, page: i32, time: Dura
 pub async fn store_page(tx: &mut TenantTx, document: Uuid, read: ReadPage, cost_micros: i64) -> sqlx::Result<ReadPage> {
     let kept = sqlx::query!(
         r#"
-        with read as (
+        with document as materialized (
+            -- First, as whoever claims a page or deletes its document does.
+            select id from documents where customer_id = $1 and id = $2 for no key update
+        ), read as (
             update document_pages
             set text = coalesce(text, $4), is_complete = case when text is null then $5 else is_complete end,
                 claimed_until = null, cost_micros = cost_micros + $6
-            where customer_id = $1 and document_id = $2 and page = $3
+            where customer_id = $1 and document_id = (select id from document) and page = $3
             returning text, is_complete
         ), progress as (
             update documents
