@@ -123,7 +123,7 @@ impl Deployment {
     /// The message that came in is what the queue's event names.
     async fn note_message(&mut self) {
         let mut admin = PgConnection::connect(&self.database.urls.admin).await.unwrap();
-        let message = "select conversation_id, id from messages where direction = 'inbound'";
+        let message = "select conversation_id, id from messages where direction = 'inbound' and channel = 'whatsapp'";
         let (conversation, id): (Uuid, Uuid) = sqlx::query_as(message).fetch_one(&mut admin).await.unwrap();
         self.values.extend([("CONVERSATION_ID", conversation.to_string()), ("MESSAGE_ID", id.to_string())]);
     }
@@ -258,7 +258,8 @@ async fn every_function_answers_its_event() {
     let sent = deployed.manychat.sent_to("132");
     assert!(sent.len() == 1 && sent[0].contains("1 500"), "{sent:?}");
     let messages = data(&deployed.run("messages", customer).await, 200);
-    assert_eq!((messages.as_array().unwrap().len(), &messages[0]["author"]), (2, &"bot".into()), "{messages}");
+    // Three questions with their answers: of query, of its stream, and on WhatsApp.
+    assert_eq!((messages.as_array().unwrap().len(), &messages[0]["author"]), (6, &"bot".into()), "{messages}");
     let mode = data(&deployed.run("live-mode", customer).await, 200);
     assert_eq!(mode["mode"], "live", "{mode}");
 
