@@ -16,10 +16,10 @@ use sqlx::{Connection, PgConnection};
 use self::load::Load;
 use crate::{bench, dev::migrate, environment::Database, eval::set::Set, kept::Kept};
 
-/// Of a server with about 16 GB of memory that is its own. While it loads, commits do not wait.
+/// Of a server with about 24 GB of memory that is its own. While it loads, commits do not wait.
 const SETTINGS: [&str; 10] = [
-    "shared_buffers=4GB",
-    "effective_cache_size=12GB",
+    "shared_buffers=8GB",
+    "effective_cache_size=16GB",
     "work_mem=8MB",
     "random_page_cost=1.1",
     "effective_io_concurrency=200",

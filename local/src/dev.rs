@@ -15,9 +15,12 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
+use tracing::Level;
 use tracing_subscriber::{
-    EnvFilter,
+    filter::Targets,
     fmt::{format::Writer, time::FormatTime},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
 };
 
 use crate::{
@@ -225,24 +228,25 @@ async fn until_signal() -> Result<()> {
 
 fn log(arguments: &Arguments) {
     let level = match (arguments.quiet, arguments.verbose) {
-        (true, _) => "warn",
-        (_, true) => "debug",
-        _ => "info",
+        (true, _) => Level::WARN,
+        (_, true) => Level::DEBUG,
+        _ => Level::INFO,
     };
     // Libraries speak at their warnings only; sqlx would repeat statements.
-    let mut filter = format!("warn,shared={level},local={level}");
-    for function in functions::ALL {
-        filter.push_str(&format!(",{}={level}", function.name.replace('-', "_")));
-    }
+    let filter = Targets::new()
+        .with_default(Level::WARN)
+        .with_targets(["shared", "local"].map(|target| (target, level)))
+        .with_targets(functions::ALL.iter().map(|function| (function.name.replace('-', "_"), level)));
     let subscriber = tracing_subscriber::fmt()
         .compact()
-        .with_env_filter(EnvFilter::new(filter))
+        .with_max_level(Level::DEBUG)
         .with_target(false)
         .with_timer(Clock)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        .finish();
     // Only a second call in one process would fail.
-    let _ = subscriber.try_init();
+    let _ = subscriber.with(filter).try_init();
 }
 
 /// The time of the day: whoever watches knows the date.

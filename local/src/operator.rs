@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use serde_json::Value;
 use shared::{
@@ -10,7 +10,7 @@ use shared::{
     db::SystemDb,
     embeddings::Embedder,
     error::ApiError,
-    reembedding::{self, Step, StepError},
+    reembedding::{self, Crossing, Step, StepError},
     sealed::{self, KeyRing},
     settings::{Settings, SettingsMap},
     tenants,
@@ -155,11 +155,12 @@ pub async fn re_embed(arguments: ReEmbed) -> Result<()> {
     let embedder = Embedder::read(&mut settings);
     settings.finish()?;
     println!("  to {}", embedder.model());
-    let (mut after, mut count) = (Uuid::nil(), 0);
     if let Some(tenant) = arguments.tenant {
-        re_embed_tenant(&db, &embedder, tenant).await?;
+        let is_known = re_embed_tenant(&db, &embedder, tenant).await?;
+        ensure!(is_known, "there is no tenant {tenant}");
         return Ok(());
     }
+    let (mut after, mut count, mut failed) = (Uuid::nil(), 0, 0);
     loop {
         let model = embedder.model();
         let page =
@@ -167,15 +168,24 @@ pub async fn re_embed(arguments: ReEmbed) -> Result<()> {
         let Some(last) = page.last() else { break };
         after = *last;
         for tenant in page {
-            re_embed_tenant(&db, &embedder, tenant).await?;
-            count += 1;
+            match re_embed_tenant(&db, &embedder, tenant).await {
+                Ok(is_known) => count += u32::from(is_known),
+                // One tenant's trouble is not the others'; a model that is away is everyone's.
+                Err(StepError::Database(error)) => {
+                    eprintln!("  tenant {tenant}: {error}");
+                    failed += 1;
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
     }
     println!("  {count} tenants");
+    ensure!(failed == 0, "{failed} tenants did not go over: run this again to go on");
     Ok(())
 }
 
-async fn re_embed_tenant(db: &SystemDb, embedder: &Embedder, tenant: Uuid) -> Result<()> {
+/// Whether there is such a tenant.
+async fn re_embed_tenant(db: &SystemDb, embedder: &Embedder, tenant: Uuid) -> Result<bool, StepError> {
     let mut failures = 0;
     loop {
         match reembedding::step(db, embedder, tenant).await {
@@ -184,22 +194,25 @@ async fn re_embed_tenant(db: &SystemDb, embedder: &Embedder, tenant: Uuid) -> Re
                 println!("  tenant {tenant}: {done} of {total} chunks");
             }
             Ok(Step::Busy) => tokio::time::sleep(LOOK_AGAIN).await,
-            Ok(Step::Ready) => {
-                if let Some(chunks) = reembedding::go_over(db, embedder.model(), tenant).await? {
+            Ok(Step::Ready) => match reembedding::go_over(db, embedder.model(), tenant).await? {
+                Crossing::Over(chunks) => {
                     println!("  tenant {tenant}: went over, {chunks} chunks");
-                    return Ok(());
+                    return Ok(true);
                 }
-            }
+                Crossing::NotYet => {}
+                Crossing::Unknown => return Ok(false),
+            },
             Err(StepError::Embedding(error)) => {
                 failures += 1;
                 let wait = error.retry_after().filter(|_| failures < PATIENCE).map(|wait| wait.min(LONGEST_WAIT));
                 let Some(wait) = wait else {
-                    return Err(error).context("what was embedded is kept: run this again to go on");
+                    println!("  what was embedded is kept: run this again to go on");
+                    return Err(error.into());
                 };
                 println!("  tenant {tenant}: {error}; again in {} s", wait.as_secs());
                 tokio::time::sleep(wait).await;
             }
-            Err(StepError::Database(error)) => return Err(error.into()),
+            Err(error) => return Err(error),
         }
     }
 }

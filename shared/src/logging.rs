@@ -6,11 +6,11 @@ use std::{fmt, io::Write};
 use chrono::{SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 use tracing::{
-    Event, Subscriber,
+    Event, Level, Subscriber,
     field::{Field, Visit},
 };
 use tracing_subscriber::{
-    EnvFilter,
+    filter::Targets,
     fmt::{
         FmtContext, FormatEvent, FormatFields, FormattedFields,
         format::{JsonFields, Writer},
@@ -23,12 +23,12 @@ use tracing_subscriber::{
 use crate::settings::Common;
 
 /// Libraries speak at their warnings only: at debug sqlx would repeat statements, and the SDK whole requests.
-pub const LIBRARIES: &str = "aws=warn,h2=warn,hyper=warn,lambda=warn,reqwest=warn,rustls=warn,sqlx=warn,tower=warn";
+const LIBRARIES: [&str; 8] = ["aws", "h2", "hyper", "lambda", "reqwest", "rustls", "sqlx", "tower"];
 
 /// Starts logging for a process that holds one function. The local stack starts its own, once for all functions.
 pub fn init(common: &Common) {
-    let level = common.log_level.as_str().to_lowercase();
-    let filter = EnvFilter::new(format!("{level},{LIBRARIES}"));
+    let filter =
+        Targets::new().with_default(common.log_level).with_targets(LIBRARIES.map(|library| (library, Level::WARN)));
     let json = tracing_subscriber::fmt::layer()
         .fmt_fields(JsonFields::new())
         .event_format(OneObject)

@@ -169,12 +169,22 @@ pub async fn step(db: &SystemDb, embedder: &Embedder, tenant: Uuid) -> Result<St
     .await
 }
 
-/// Lets a tenant go over to its new vectors, all at once, and removes what waited; the chunks that did. `None` where some
-/// have no new vector yet, because a document was finished meanwhile: then nothing has changed.
+/// What came of going over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crossing {
+    /// The tenant has the model, and so many chunks went over.
+    Over(u64),
+    /// Some chunks have no new vector yet, because a document was finished meanwhile: nothing has changed.
+    NotYet,
+    /// There is no such tenant.
+    Unknown,
+}
+
+/// Lets a tenant go over to its new vectors, all at once, and removes what waited.
 ///
 /// # Errors
 /// The database's.
-pub async fn go_over(db: &SystemDb, model: &str, tenant: Uuid) -> Result<Option<u64>, ApiError> {
+pub async fn go_over(db: &SystemDb, model: &str, tenant: Uuid) -> Result<Crossing, ApiError> {
     let outcome = db
         .system(async |tx| {
             // First of all, as whoever deletes a document does: in another order the two would wait for each other.
@@ -204,7 +214,7 @@ pub async fn go_over(db: &SystemDb, model: &str, tenant: Uuid) -> Result<Option<
                 sqlx::query_scalar!("select embedding_model from customers where id = $1 for no key update", tenant)
                     .fetch_optional(&mut *tx)
                     .await?;
-            let Some(former) = former else { return Ok(moved) };
+            let Some(former) = former else { return Ok(Crossing::Unknown) };
             sqlx::query!("update customers set embedding_model = $2 where id = $1", tenant, model)
                 .execute(&mut *tx)
                 .await?;
@@ -223,7 +233,7 @@ pub async fn go_over(db: &SystemDb, model: &str, tenant: Uuid) -> Result<Option<
             .await?;
             if !is_whole {
                 // Rolled back.
-                return Err(NotYet::Missing);
+                return Err(Undone::NotYet);
             }
             sqlx::query!(
                 "update documents set embedding_model = $2
@@ -235,7 +245,7 @@ pub async fn go_over(db: &SystemDb, model: &str, tenant: Uuid) -> Result<Option<
             .await?;
             sqlx::query!("delete from reembedded_chunks where customer_id = $1", tenant).execute(&mut *tx).await?;
             if moved == 0 && former.as_deref() == Some(model) {
-                return Ok(moved);
+                return Ok(Crossing::Over(moved));
             }
             let entry = Entry {
                 actor: None,
@@ -245,29 +255,29 @@ pub async fn go_over(db: &SystemDb, model: &str, tenant: Uuid) -> Result<Option<
                 details: json!({ "from": former, "to": model, "chunks": moved }),
             };
             audit::record_for(tx, Some(tenant), &entry).await?;
-            Ok(moved)
+            Ok(Crossing::Over(moved))
         })
         .await;
     match outcome {
-        Ok(moved) => Ok(Some(moved)),
-        Err(NotYet::Missing) => Ok(None),
-        Err(NotYet::Failed(error)) => Err(error),
+        Ok(crossing) => Ok(crossing),
+        Err(Undone::NotYet) => Ok(Crossing::NotYet),
+        Err(Undone::Failed(error)) => Err(error),
     }
 }
 
-/// Why a tenant did not go over.
-enum NotYet {
-    Missing,
+/// Why what was begun is rolled back.
+enum Undone {
+    NotYet,
     Failed(ApiError),
 }
 
-impl From<ApiError> for NotYet {
+impl From<ApiError> for Undone {
     fn from(error: ApiError) -> Self {
         Self::Failed(error)
     }
 }
 
-impl From<sqlx::Error> for NotYet {
+impl From<sqlx::Error> for Undone {
     fn from(error: sqlx::Error) -> Self {
         Self::Failed(error.into())
     }

@@ -193,7 +193,7 @@ impl Deps {
                 return self.keep(target, nothing(false), &[]).await;
             }
             Err(error) => {
-                self.release(target, page, &[]).await?;
+                self.release(target, page, attempts, &[]).await?;
                 return Err(Trouble::Transient(error.into()));
             }
         };
@@ -211,7 +211,7 @@ impl Deps {
                 self.keep(target, nothing(false), &calls).await
             }
             Err(error) => {
-                self.release(target, page, &calls).await?;
+                self.release(target, page, attempts, &calls).await?;
                 let why = logging::chain(&error);
                 if attempts >= MOST_ATTEMPTS {
                     return Err(Trouble::Final(Failure::ScanFailed, format!("page {page}: {why}")));
@@ -239,12 +239,12 @@ impl Deps {
     }
 
     /// Leaves a page to another attempt; what this one cost is kept.
-    async fn release(&self, target: Target, page: i32, calls: &[Call]) -> Result<(), Trouble> {
+    async fn release(&self, target: Target, page: i32, attempts: i32, calls: &[Call]) -> Result<(), Trouble> {
         self.db
             .tenant(target.tenant, async |tx| {
                 usage::record_calls(tx, None, "vision", calls).await?;
                 usage::add(tx, &Used::default().with(calls)).await?;
-                Ok::<_, ApiError>(documents::release_page(tx, target.document, page, cost(calls)).await?)
+                Ok::<_, ApiError>(documents::release_page(tx, target.document, page, attempts, cost(calls)).await?)
             })
             .await?;
         Ok(())

@@ -36,8 +36,6 @@ use crate::{
 const SIZES: [usize; 4] = [1_000, 10_000, 50_000, 200_000];
 /// Of each size so many are searched, where there are as many.
 const TENANTS: usize = 20;
-/// Rounds that are not counted: they fill the caches.
-const WARM_UP: usize = 50;
 /// Passages that query asks for, and how many of the nearest chunks the recall is of.
 const MOST: i32 = 10;
 
@@ -82,8 +80,9 @@ struct Class {
 /// # Errors
 /// A search that fails.
 pub(super) async fn run(arguments: &Arguments, load: &Arc<Load>, database: &Database) -> Result<Vec<String>> {
-    let classes = classes(load, WARM_UP + arguments.searches);
+    let classes = classes(load, arguments.searches);
     let db = connect(database)?;
+    warm_up(&db, &classes).await;
     let alone = time(&db, &classes).await?;
     println!("Alone:\n");
     print(&classes, &alone);
@@ -182,23 +181,23 @@ fn client_ms() -> Result<f64> {
     Ok(of(usage.user_time()) + of(usage.system_time()))
 }
 
+/// Searches all that will be searched once before, so that the database has read it into its memory.
+async fn warm_up(db: &Db, classes: &[Class]) {
+    for asked in classes.iter().flat_map(|class| &class.questions) {
+        // What is read from the disk may take longer than a request's transaction may.
+        let _ = run_part(db, Part::Search, asked).await;
+    }
+}
+
 /// Times all parts for all classes, which take turns, so that what disturbs the machine disturbs all alike. The samples of
 /// each class are in the order of [`PARTS`].
 async fn time(db: &Db, classes: &[Class]) -> Result<Vec<Vec<Samples>>> {
-    for round in 0..WARM_UP {
-        for class in classes {
-            for (part, _) in PARTS {
-                // What is read from the disk for the first time may take longer than a request's transaction may.
-                let _ = run_part(db, part, &class.questions[round]).await;
-            }
-        }
-    }
     // There is one connection, which stays.
     let pid = sqlx::query_scalar("select pg_backend_pid()");
     let pid = db.tenant(Uuid::nil(), async |tx| Ok::<_, ApiError>(pid.fetch_one(tx).await?)).await?;
     let mut samples = vec![vec![Samples::default(); PARTS.len()]; classes.len()];
     let rounds = classes.first().map_or(0, |class| class.questions.len());
-    for round in WARM_UP..rounds {
+    for round in 0..rounds {
         for (class, samples) in classes.iter().zip(&mut samples) {
             for ((part, name), sample) in PARTS.iter().zip(samples) {
                 let (server, client, started) = (server_ms(pid)?, client_ms()?, Instant::now());

@@ -8,7 +8,7 @@ use shared::{
     embeddings::Embedder,
     error::ApiError,
     logging,
-    reembedding::{self, Step},
+    reembedding::{self, Crossing, Step},
     settings::Settings,
     text::Language,
 };
@@ -52,7 +52,7 @@ impl Scene {
         reembedding::step(&self.db, &self.embedder(model), self.id()).await.unwrap()
     }
 
-    async fn go_over(&self, model: &str) -> Option<u64> {
+    async fn go_over(&self, model: &str) -> Crossing {
         go_over(&self.db, model, self.id()).await
     }
 
@@ -130,7 +130,7 @@ fn system_db(app: &App) -> SystemDb {
     db
 }
 
-async fn go_over(db: &SystemDb, model: &str, tenant: Uuid) -> Option<u64> {
+async fn go_over(db: &SystemDb, model: &str, tenant: Uuid) -> Crossing {
     let moved = reembedding::go_over(db, model, tenant).await;
     moved.unwrap_or_else(|error| panic!("{}", logging::chain(&error)))
 }
@@ -138,7 +138,7 @@ async fn go_over(db: &SystemDb, model: &str, tenant: Uuid) -> Option<u64> {
 async fn re_embed(db: &SystemDb, embedder: &Embedder, tenant: Uuid) {
     loop {
         match reembedding::step(db, embedder, tenant).await.unwrap() {
-            Step::Ready if go_over(db, embedder.model(), tenant).await.is_some() => return,
+            Step::Ready if go_over(db, embedder.model(), tenant).await != Crossing::NotYet => return,
             Step::Busy => tokio::task::yield_now().await,
             _ => {}
         }
@@ -171,7 +171,8 @@ async fn a_tenant_is_answered_before_meanwhile_and_after() {
     assert_eq!(scene.step(OPENAI).await, Step::Ready);
     assert_eq!((scene.chunks(GEMINI).await, scene.waiting().await), (2, 2));
     scene.is_answered().await;
-    assert_eq!(scene.go_over(OPENAI).await, Some(2));
+    assert_eq!(scene.go_over(OPENAI).await, Crossing::Over(2));
+    assert_eq!(go_over(&scene.db, OPENAI, Uuid::new_v4()).await, Crossing::Unknown);
 
     assert_eq!((scene.chunks(OPENAI).await, scene.waiting().await), (2, 0));
     let gone_over = format!("select count(*) from customers where embedding_model = '{OPENAI}'");
@@ -241,7 +242,7 @@ async fn documents_that_come_and_go_meanwhile_come_out_right() {
     assert_eq!(scene.waiting().await, 1, "its new vectors go with it");
     scene.app.learn(&scene.tenant, "new.pdf", small_pdf("Returns are free for two weeks.")).await;
 
-    assert_eq!(scene.go_over(OPENAI).await, None, "one has no new vector yet");
+    assert_eq!(scene.go_over(OPENAI).await, Crossing::NotYet, "one has no new vector yet");
     assert_eq!((scene.chunks(GEMINI).await, scene.waiting().await), (2, 1), "so nothing has changed");
     scene.is_answered().await;
     scene.re_embed(OPENAI).await;

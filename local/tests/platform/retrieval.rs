@@ -101,3 +101,21 @@ async fn the_nearest_vectors_are_found_by_a_question_most_of_whose_numbers_are_0
     assert!(nothing.is_empty(), "nothing is near a vector without a direction");
     assert!(other_model.is_empty(), "vectors of different models do not meet");
 }
+
+#[tokio::test]
+async fn where_the_first_documents_are_the_nearest_the_others_are_found_too() {
+    let route = Route::direct().await;
+    let mut admin = route.admin().await;
+    let tenant = seed::tenant(&mut admin, "mine", 8).await;
+    learn(&mut admin, &tenant, "en", 300, "'near'", SAME).await;
+    learn(&mut admin, &tenant, "en", 6_000, "'far'", "array_fill(-0.1, array[1536])::vector").await;
+    let found: Result<Vec<f64>, ApiError> = route
+        .db(1)
+        .tenant(tenant.customer, async |tx| {
+            let query = sqlx::query_scalar("select nearness from app.nearest_chunks($1, 'm', null, 320)");
+            Ok(query.bind([0.1_f32; 1536]).fetch_all(tx).await?)
+        })
+        .await;
+    let found = found.unwrap();
+    assert_eq!((found.len(), found.iter().filter(|nearness| **nearness > 0.9).count()), (320, 300));
+}

@@ -189,19 +189,28 @@ pub async fn store_page(tx: &mut TenantTx, document: Uuid, read: ReadPage, cost_
     })
 }
 
-/// Gives up a claim without a text: another attempt may read the page.
+/// Gives up the claim that was the page's `attempts`th, without a text: another attempt may read the page. A claim that
+/// ran out meanwhile, and became another worker's, stays that worker's.
 ///
 /// # Errors
 /// The database's.
-pub async fn release_page(tx: &mut TenantTx, document: Uuid, page: i32, cost_micros: i64) -> sqlx::Result<()> {
+pub async fn release_page(
+    tx: &mut TenantTx,
+    document: Uuid,
+    page: i32,
+    attempts: i32,
+    cost_micros: i64,
+) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
-        update document_pages set claimed_until = null, cost_micros = cost_micros + $4
+        update document_pages
+        set claimed_until = case when attempts > $4 then claimed_until end, cost_micros = cost_micros + $5
         where customer_id = $1 and document_id = $2 and page = $3
         "#,
         tx.tenant(),
         document,
         page,
+        attempts,
         cost_micros
     )
     .execute(tx)

@@ -69,31 +69,26 @@ fn shares(scores: Vec<f64>) -> Vec<f64> {
 /// BM25 of each candidate over the parts of the question's words. How rare a part is, is counted among the candidates:
 /// those are what it has to tell apart.
 fn parts(question: &str, language: Language, candidates: &[Candidate]) -> Vec<f64> {
-    let mut wanted = Vec::new();
-    for word in split(&text::fold(question)).filter(|word| words::weight(word, language) > 0.0) {
-        each_part(word, |part| wanted.push(part));
-    }
-    wanted.sort_unstable();
-    wanted.dedup();
-    if wanted.is_empty() {
+    let wanted = Wanted::of(question, language);
+    if wanted.parts.is_empty() {
         return vec![0.0; candidates.len()];
     }
     let mut lengths = Vec::with_capacity(candidates.len());
     let mut counts = Vec::with_capacity(candidates.len());
     for candidate in candidates {
-        let (mut length, mut count) = (0.0, vec![0.0; wanted.len()]);
+        let (mut length, mut count) = (0.0, vec![0.0; wanted.parts.len()]);
         let mut note = |part| {
             length += 1.0;
-            if let Ok(index) = wanted.binary_search(&part) {
-                count[index] += 1.0;
+            if let Some(place) = wanted.place(part) {
+                count[place] += 1.0;
             }
         };
         for word in split(&candidate.passage.text) {
-            // Most words are, and folding is dear.
-            if word.bytes().all(|byte| byte.is_ascii_lowercase()) {
-                each_part(word, &mut note);
+            // Folding is dear, and of most words it would only make the letters small.
+            if word.is_ascii() {
+                each_part(word.chars().map(|c| c.to_ascii_lowercase()), &mut note);
             } else {
-                split(&text::fold(word)).for_each(|word| each_part(word, &mut note));
+                split(&text::fold(word)).for_each(|word| each_part(word.chars(), &mut note));
             }
         }
         lengths.push(length);
@@ -101,7 +96,7 @@ fn parts(question: &str, language: Language, candidates: &[Candidate]) -> Vec<f6
     }
     let total = candidates.len() as f64;
     let mean = lengths.iter().sum::<f64>() / total;
-    let rarity: Vec<f64> = (0..wanted.len())
+    let rarity: Vec<f64> = (0..wanted.parts.len())
         .map(|index| {
             let holders = counts.iter().filter(|count| count[index] > 0.0).count() as f64;
             (1.0 + (total - holders + 0.5) / (holders + 0.5)).ln()
@@ -117,18 +112,60 @@ fn parts(question: &str, language: Language, candidates: &[Candidate]) -> Vec<f6
         .collect()
 }
 
+/// The parts of the question's words.
+struct Wanted {
+    /// In their order, each once.
+    parts: Vec<u128>,
+    /// A bit for each, by its hash: most parts of a passage are none of these, which is seen sooner here.
+    bits: [u64; Self::BITS / 64],
+}
+
+impl Wanted {
+    const BITS: usize = 4096;
+
+    fn of(question: &str, language: Language) -> Self {
+        let mut parts = Vec::new();
+        for word in split(&text::fold(question)).filter(|word| words::weight(word, language) > 0.0) {
+            each_part(word.chars(), |part| parts.push(part));
+        }
+        parts.sort_unstable();
+        parts.dedup();
+        let mut bits = [0; Self::BITS / 64];
+        for part in &parts {
+            let bit = Self::bit(*part);
+            bits[bit / 64] |= 1 << (bit % 64);
+        }
+        Self { parts, bits }
+    }
+
+    /// Which of the parts it is.
+    fn place(&self, part: u128) -> Option<usize> {
+        let bit = Self::bit(part);
+        if self.bits[bit / 64] & (1 << (bit % 64)) == 0 {
+            return None;
+        }
+        self.parts.binary_search(&part).ok()
+    }
+
+    /// By the golden ratio, as Fibonacci hashing does: the upper bits depend on all of the lower ones.
+    fn bit(part: u128) -> usize {
+        let folded = part as u64 ^ (part >> 64) as u64;
+        (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - Self::BITS.ilog2())) as usize
+    }
+}
+
 /// The words of a text.
 pub(super) fn split(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
 }
 
 /// Calls `take` with each part of a word, its characters packed into a number; with the whole word, where it is shorter.
-fn each_part(word: &str, mut take: impl FnMut(u128)) {
+fn each_part(word: impl Iterator<Item = char>, mut take: impl FnMut(u128)) {
     const BITS: u32 = 21;
     const MASK: u128 = (1 << (BITS * GRAM)) - 1;
     let mut part = 0;
     let mut length = 0;
-    for c in std::iter::once('^').chain(word.chars()).chain(std::iter::once('$')) {
+    for c in std::iter::once('^').chain(word).chain(std::iter::once('$')) {
         part = (part << BITS | u128::from(u32::from(c))) & MASK;
         length += 1;
         if length >= GRAM {

@@ -92,6 +92,26 @@ async fn two_workers_at_once_pay_for_each_page_once() {
 }
 
 #[tokio::test]
+async fn a_worker_that_comes_back_too_late_leaves_the_claim_of_its_successor() {
+    let scene = Scene::new(&[]).await;
+    scene.app.lose_events().await;
+    let id = scene.upload(&scans(1)).await;
+    scene.server.always(Reply::Refused { status: 401, retry_after_s: None });
+    scene.server.hold();
+    let successor = async {
+        scene.server.is_met().await;
+        scene
+            .app
+            .sql("update document_pages set attempts = attempts + 1, claimed_until = now() + interval '1 h'")
+            .await;
+        scene.server.release();
+    };
+    tokio::join!(scene.invoke(id), successor);
+    assert_eq!(scene.app.number("select count(*) from document_pages where claimed_until > now()").await, 1);
+    assert_eq!(scene.server.calls(), 1);
+}
+
+#[tokio::test]
 async fn models_that_are_away_are_asked_again_and_in_the_end_the_owner_is_told() {
     let scene = Scene::new(&[]).await;
     scene.app.lose_events().await;
