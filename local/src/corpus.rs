@@ -6,6 +6,7 @@ mod recall;
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
@@ -78,6 +79,8 @@ pub(crate) struct Running {
     pub(crate) token: String,
     http: Client,
     pub(crate) admin: PgConnection,
+    /// How long the rate limit has asked for patience so far, in seconds: that is not what documents take.
+    patience_s: AtomicU64,
 }
 
 impl Running {
@@ -95,12 +98,12 @@ impl Running {
         let answer: Value = answer.error_for_status()?.json().await?;
         let token = answer["data"]["access_token"].as_str().context("sign-up gave no token")?.to_owned();
         let admin = PgConnection::connect(&text("admin_database_url")?).await?;
-        Ok(Self { base_url, token, http, admin })
+        Ok(Self { base_url, token, http, admin, patience_s: AtomicU64::new(0) })
     }
 
     async fn take(&mut self, folder: &Path, entry: Entry) -> Result<Outcome> {
         let file = fs::read(folder.join(&entry.file)).with_context(|| format!("{} cannot be read", entry.file))?;
-        let started = Instant::now();
+        let (started, patience) = (Instant::now(), self.patience());
         if file.is_empty() {
             // Nothing can be announced: the API refuses a size of 0 by 422.
             let took = started.elapsed();
@@ -114,7 +117,7 @@ impl Running {
         }
         let id = self.upload(&entry.file, file).await?;
         let document = self.wait(id).await?;
-        let took = started.elapsed();
+        let took = started.elapsed().saturating_sub(self.patience() - patience);
         let reference = folder.join("reference_text").join(&entry.file).with_extension("txt");
         let recall = match fs::read_to_string(reference) {
             Ok(reference) if document["status"] == "processed" => {
@@ -131,7 +134,7 @@ impl Running {
         let body = json!({ "filename": name, "size_bytes": file.len() });
         let request = self.http.post(format!("{}/api/v1/documents/upload", self.base_url)).bearer_auth(&self.token);
         let request = request.json(&body);
-        let answer: Value = patiently(&request).await?.error_for_status()?.json().await?;
+        let answer: Value = self.patiently(&request).await?.error_for_status()?.json().await?;
         let upload = &answer["data"]["upload"];
         let mut request = self.http.put(upload["url"].as_str().context("no upload URL")?).body(file);
         for (name, value) in upload["headers"].as_object().into_iter().flatten() {
@@ -148,7 +151,7 @@ impl Running {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let request = self.http.get(format!("{}/api/v1/documents/{id}", self.base_url)).bearer_auth(&self.token);
-            let answer: Value = patiently(&request).await?.error_for_status()?.json().await?;
+            let answer: Value = self.patiently(&request).await?.error_for_status()?.json().await?;
             if answer["data"]["status"] != "pending" || Instant::now() > deadline {
                 return Ok(answer["data"].clone());
             }
@@ -163,18 +166,24 @@ impl Running {
         let text: Option<String> = sqlx::query_scalar(statement).bind(id).fetch_one(&mut self.admin).await?;
         Ok(text.unwrap_or_default())
     }
-}
 
-/// Sends a request, again and again while the rate limit of the stack asks for patience.
-async fn patiently(request: &reqwest::RequestBuilder) -> Result<reqwest::Response> {
-    loop {
-        let attempt = request.try_clone().context("the request cannot be repeated")?;
-        let answer = attempt.send().await?;
-        if answer.status() != reqwest::StatusCode::TOO_MANY_REQUESTS {
-            return Ok(answer);
+    fn patience(&self) -> Duration {
+        Duration::from_secs(self.patience_s.load(Ordering::Relaxed))
+    }
+
+    /// Sends a request, again and again while the rate limit of the stack asks for patience.
+    async fn patiently(&self, request: &reqwest::RequestBuilder) -> Result<reqwest::Response> {
+        loop {
+            let attempt = request.try_clone().context("the request cannot be repeated")?;
+            let answer = attempt.send().await?;
+            if answer.status() != reqwest::StatusCode::TOO_MANY_REQUESTS {
+                return Ok(answer);
+            }
+            let seconds = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+            let seconds = seconds.unwrap_or(1);
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            self.patience_s.fetch_add(seconds, Ordering::Relaxed);
         }
-        let seconds = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
-        tokio::time::sleep(Duration::from_secs(seconds.unwrap_or(1))).await;
     }
 }
 

@@ -133,16 +133,19 @@ impl Asked {
         let total: f32 = self.terms.values().map(|term| term.weight).sum();
         let all_telling: f32 = self.terms.values().map(|term| term.telling).sum();
         let sentences: Vec<_> = text.unicode_sentences().map(str::trim).filter(|text| !text.is_empty()).collect();
+        // Once a sentence: each stands in several quotes.
+        let sentence_stems: Vec<Vec<_>> =
+            sentences.iter().map(|sentence| stems(sentence, &self.stemmer).collect()).collect();
         let mut best: Option<Quote> = None;
         for start in 0..sentences.len() {
-            let quote = from(&sentences[start..]);
-            let (covered, telling) = self.covered(&quote);
+            let (quote, length) = from(&sentences[start..]);
+            let (covered, telling) = self.covered(&sentence_stems[start..start + length]);
             // Not a question of any words: 0 / 0 is not enough either.
             if (covered / total).is_nan() || covered / total < ENOUGH {
                 continue;
             }
             let covered = telling / all_telling;
-            let at_once = AT_ONCE * self.density(sentences[start]);
+            let at_once = AT_ONCE * self.density(&sentence_stems[start]);
             let has_number = !self.wants_number || numbers::stand_in(&quote);
             let worth = (covered + at_once) * if has_number { 1.0 } else { WITHOUT_NUMBER };
             if best.as_ref().is_none_or(|best| worth > best.worth) {
@@ -153,36 +156,34 @@ impl Asked {
     }
 
     /// The part of a sentence's words that are the question's.
-    fn density(&self, sentence: &str) -> f32 {
-        let (mut words, mut asked) = (0_u16, 0_u16);
-        for stem in stems(sentence, &self.stemmer) {
-            words += 1;
-            asked += u16::from(self.terms.contains_key(&stem));
-        }
-        f32::from(asked) / f32::from(words.max(1))
+    fn density(&self, stems: &[String]) -> f32 {
+        let asked = stems.iter().filter(|stem| self.terms.contains_key(*stem)).count();
+        asked as f32 / stems.len().max(1) as f32
     }
 
-    /// The weight of the question's words that stand in a text, by themselves and among the passages.
-    fn covered(&self, text: &str) -> (f32, f32) {
-        let standing: BTreeSet<_> = stems(text, &self.stemmer).collect();
-        let found = self.terms.iter().filter(|(stem, _)| standing.contains(*stem));
+    /// The weight of the question's words that stand in sentences, by themselves and among the passages.
+    fn covered(&self, sentences: &[Vec<String>]) -> (f32, f32) {
+        let stands = |stem: &String| sentences.iter().any(|stems| stems.contains(stem));
+        let found = self.terms.iter().filter(|(stem, _)| stands(stem));
         found.fold((0.0, 0.0), |(weight, telling), (_, term)| (weight + term.weight, telling + term.telling))
     }
 }
 
-/// The first sentences, as many as make a quote.
-fn from(sentences: &[&str]) -> String {
+/// The first sentences, as many as make a quote, and how many those are.
+fn from(sentences: &[&str]) -> (String, usize) {
     let mut quote = String::new();
+    let mut length = 0;
     for sentence in sentences {
         if !quote.is_empty() {
             quote.push(' ');
         }
         quote.push_str(sentence);
+        length += 1;
         if quote.chars().count() >= QUOTE_CHARS {
             break;
         }
     }
-    quote
+    (quote, length)
 }
 
 pub(super) fn split(folded: &str) -> impl Iterator<Item = &str> {
