@@ -204,24 +204,6 @@ pub async fn accept_invitation(
     Ok(Customer { id: row.id, name: row.name, company_id: row.company_id, created_at: row.created_at })
 }
 
-/// The tenant that a user owns.
-///
-/// # Errors
-/// The database's.
-pub async fn find_owned(tx: &mut SystemTx, owner: Uuid) -> sqlx::Result<Option<Customer>> {
-    sqlx::query_as!(
-        Customer,
-        r#"
-        select tenant.id, tenant.name, mapping.company_id, tenant.created_at
-        from customers tenant join company_mapping mapping on mapping.uuid = tenant.id
-        where tenant.user_id = $1
-        "#,
-        owner
-    )
-    .fetch_optional(tx)
-    .await
-}
-
 /// The tenant that a user works for first: the one that sign-in shows.
 ///
 /// # Errors
@@ -242,24 +224,6 @@ pub async fn find_first(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<Option<Cu
     )
     .fetch_optional(tx)
     .await
-}
-
-/// Stores the hash of a webhook secret; the secret itself is shown once and never kept.
-///
-/// # Errors
-/// The database's.
-pub async fn add_webhook_secret(tx: &mut SystemTx, tenant: Uuid, secret: &str) -> sqlx::Result<()> {
-    sqlx::query!(
-        r#"
-        insert into webhook_secrets (customer_id, sha256) values ($1, $2)
-        on conflict on constraint webhook_secrets_sha256_key do nothing
-        "#,
-        tenant,
-        &sha256(secret.as_bytes())
-    )
-    .execute(tx)
-    .await
-    .map(drop)
 }
 
 /// What a tenant's ManyChat key is sealed for.

@@ -79,6 +79,6 @@ async fn is_admin(db: &Db, user: Option<Uuid>) -> Result<bool> {
     responses((status = 200, body = Envelope<Quota>)),
 )]
 async fn of_tenant(caller: Caller<SupportUser>, State(db): State<Db>) -> Result<Data<Quota>> {
-    let owner = caller.owner();
-    db.tenant(caller.tenant(), async |tx| Ok(Data(quota::status(tx, owner).await?))).await
+    let quota = quota::of_user(&db, caller.owner()).await?;
+    quota.map(Data).ok_or_else(|| ApiError::not_found("user"))
 }
