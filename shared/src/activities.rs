@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::db::TenantTx;
+use crate::db::{SystemTx, TenantTx, Tx};
 
 /// Something that happened.
 #[derive(Debug, Clone)]
@@ -64,9 +64,26 @@ impl Activity {
 /// # Errors
 /// The database's.
 pub async fn record(tx: &mut TenantTx, activity: &Activity) -> sqlx::Result<()> {
+    let tenant = tx.tenant();
+    insert(tx, tenant, activity).await
+}
+
+/// Records an activity of a tenant, where no tenant is at work.
+///
+/// # Errors
+/// The database's.
+pub async fn record_for(tx: &mut SystemTx, tenant: Uuid, activity: &Activity) -> sqlx::Result<()> {
+    insert(tx, tenant, activity).await
+}
+
+async fn insert<Scope: Send + std::fmt::Debug>(
+    tx: &mut Tx<Scope>,
+    tenant: Uuid,
+    activity: &Activity,
+) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into activities (company_id, conversation_id, type, title, status, metadata) values ($1, $2, $3, $4, $5, $6)",
-        tx.tenant(),
+        tenant,
         activity.conversation,
         activity.kind,
         activity.title,

@@ -95,6 +95,7 @@ pub struct AuditListing;
 
 impl Listing for AuditListing {
     const SORTS: &'static [&'static str] = &["at"];
+    const CREATED_AT: &'static str = "at";
     const STATUSES: &'static [&'static str] = &[];
 }
 
@@ -144,7 +145,7 @@ pub async fn list(tx: &mut TenantTx, paging: &Paging) -> Result<List<AuditEntry>
     )
     .fetch_one(tx)
     .await?;
-    Ok(paging.page(entries, counted, |last| last.id))
+    paging.page(entries, counted, |last| last.id)
 }
 
 /// A place where a chain does not hold.

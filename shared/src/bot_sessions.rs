@@ -87,6 +87,7 @@ pub struct BotSessionListing;
 
 impl Listing for BotSessionListing {
     const SORTS: &'static [&'static str] = &["started_at"];
+    const CREATED_AT: &'static str = "started_at";
     const STATUSES: &'static [&'static str] = &["live", "rag"];
 }
 
@@ -138,5 +139,5 @@ pub async fn list(tx: &mut TenantTx, paging: &Paging) -> Result<List<BotSession>
     )
     .fetch_one(tx)
     .await?;
-    Ok(paging.page(rows, counted, |last| (last.started_at, last.id)))
+    paging.page(rows, counted, |last| (last.started_at, last.id))
 }

@@ -40,12 +40,13 @@ pub struct Received {
     pub is_opted_out: bool,
 }
 
-/// Stores a message with its conversation and its job, in one statement; a repetition changes nothing.
+/// Stores a message with its conversation and its job; a repetition changes nothing. Who asks to be left alone is left
+/// alone from now on, also by what a worker is thinking of or has half sent.
 ///
 /// # Errors
 /// The database's.
 pub async fn receive(tx: &mut TenantTx, message: &Inbound) -> sqlx::Result<Received> {
-    sqlx::query_as!(
+    let received = sqlx::query_as!(
         Received,
         r#"
         select conversation_id as "conversation_id!", message_id, job_id, is_first as "is_first!",
@@ -60,8 +61,12 @@ pub async fn receive(tx: &mut TenantTx, message: &Inbound) -> sqlx::Result<Recei
         message.attachment,
         message.external_id
     )
-    .fetch_one(tx)
-    .await
+    .fetch_one(&mut *tx)
+    .await?;
+    if received.message_id.is_some() && words::asks_to_stop(&message.text) {
+        note(tx, received.conversation_id, &Notes { opted_out: Some(true), ..Notes::default() }).await?;
+    }
+    Ok(received)
 }
 
 /// Makes the conversation's job due, where something waits to be answered or to be sent. The caller then tells the queue.

@@ -146,6 +146,14 @@ impl Db {
         rows.first().map(|row| row.try_get("role")).transpose()
     }
 
+    /// Whether a user is one of those who look after all tenants.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub async fn is_global_admin(&self, user: Uuid) -> sqlx::Result<bool> {
+        Ok(self.user_role(user).await?.as_deref() == Some("global_admin"))
+    }
+
     /// Asks the database whether it is there.
     ///
     /// # Errors

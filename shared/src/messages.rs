@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::{db::TenantTx, llm::Usage, outbox};
 
+pub(crate) use list::Phone;
 pub use list::{Message, MessageFilter, MessageListing, get, list};
 
 /// Who says something to a contact.

@@ -96,11 +96,17 @@ pub enum NextPart {
 pub async fn next(tx: &mut TenantTx, conversation: Uuid, by_person: bool) -> sqlx::Result<NextPart> {
     sqlx::query!(
         r#"
-        update outbox set state = 'cancelled', error_code = case when $3 then 'handed_over' else 'contact_opted_out' end
-        from messages message, conversations conversation
-        where outbox.customer_id = $1 and outbox.conversation_id = $2 and outbox.state = 'queued'
-          and message.id = outbox.message_id and message.author = 'bot'
-          and conversation.id = outbox.conversation_id and ($3 or conversation.opted_out_at is not null)
+        with cancelled as (
+            update outbox
+            set state = 'cancelled', error_code = case when $3 then 'handed_over' else 'contact_opted_out' end
+            from messages message, conversations conversation
+            where outbox.customer_id = $1 and outbox.conversation_id = $2 and outbox.state = 'queued'
+              and message.id = outbox.message_id and message.author = 'bot'
+              and conversation.id = outbox.conversation_id and ($3 or conversation.opted_out_at is not null)
+            returning outbox.message_id, outbox.error_code
+        )
+        update messages set error_code = cancelled.error_code
+        from cancelled where messages.customer_id = $1 and messages.id = cancelled.message_id
         "#,
         tx.tenant(),
         conversation,

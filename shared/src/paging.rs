@@ -37,6 +37,8 @@ pub struct ListParams {
 pub trait Listing {
     /// The columns, as the parameter `sort` names them; the first, descending, is the default.
     const SORTS: &'static [&'static str];
+    /// Which of them `created_at` means, the name that all lists know.
+    const CREATED_AT: &'static str = "created_at";
     /// The values of the parameter `status`; empty where the list has none.
     const STATUSES: &'static [&'static str];
 }
@@ -46,7 +48,7 @@ pub trait Listing {
 pub struct Paging {
     /// Rows a page.
     pub limit: i64,
-    /// Rows before the page.
+    /// Rows before the page; fewer where that is too deep.
     pub offset: i64,
     /// The column, one of the listing's.
     pub sort: &'static str,
@@ -55,6 +57,7 @@ pub struct Paging {
     /// One of the listing's states.
     pub status: Option<&'static str>,
     page: Option<i64>,
+    is_too_deep: bool,
     cursor: Option<Cursor>,
 }
 
@@ -81,13 +84,12 @@ impl ListParams {
         let offset = page.saturating_sub(1).saturating_mul(limit);
         if page < 1 {
             wrong.push(FieldError::new("page", "must be 1 or more"));
-        } else if offset > MAX_SKIPPED {
-            wrong.push(FieldError::new("page", "is too deep: follow meta.next_cursor instead"));
         }
         let (name, descending) = match self.sort.as_deref() {
             None => (L::SORTS[0], true),
             Some(sort) => sort.strip_prefix('-').map_or((sort, false), |name| (name, true)),
         };
+        let name = if name == "created_at" { L::CREATED_AT } else { name };
         let sort = L::SORTS.iter().copied().find(|column| *column == name).unwrap_or_else(|| {
             wrong.push(FieldError::new("sort", format!("must be one of {}", L::SORTS.join(", "))));
             L::SORTS[0]
@@ -95,7 +97,11 @@ impl ListParams {
         let status = self.status.as_deref().and_then(|wanted| {
             let known = L::STATUSES.iter().copied().find(|status| *status == wanted);
             if known.is_none() {
-                wrong.push(FieldError::new("status", format!("must be one of {}", L::STATUSES.join(", "))));
+                let message = match L::STATUSES {
+                    [] => "is not something that this list is filtered by".to_owned(),
+                    statuses => format!("must be one of {}", statuses.join(", ")),
+                };
+                wrong.push(FieldError::new("status", message));
             }
             known
         });
@@ -113,7 +119,11 @@ impl ListParams {
             return Err(ApiError::validation(wrong));
         }
         let page = cursor.is_none().then_some(page);
-        Ok(Paging { limit, offset: page.map_or(0, |_| offset), sort, descending, status, page, cursor })
+        let (offset, is_too_deep) = match page {
+            Some(_) => (offset.min(MAX_SKIPPED), offset > MAX_SKIPPED),
+            None => (0, false),
+        };
+        Ok(Paging { limit, offset, sort, descending, status, page, is_too_deep, cursor })
     }
 }
 
@@ -145,7 +155,18 @@ impl Paging {
 
     /// Makes the page of what was fetched. `counted` stops past [`COUNTED_EXACTLY`]; `last` gives a row's place in the
     /// order.
-    pub fn page<T, K: Serialize>(&self, mut rows: Vec<T>, counted: i64, last: impl FnOnce(&T) -> K) -> List<T> {
+    ///
+    /// # Errors
+    /// 422 for a page that is too deep in a list that goes so far; in a shorter one it is empty, as any beyond the end.
+    pub fn page<T, K: Serialize>(
+        &self,
+        mut rows: Vec<T>,
+        counted: i64,
+        last: impl FnOnce(&T) -> K,
+    ) -> Result<List<T>, ApiError> {
+        if self.is_too_deep && !rows.is_empty() {
+            return Err(ApiError::field("page", "is too deep: follow meta.next_cursor instead"));
+        }
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let has_more = rows.len() > limit;
         rows.truncate(limit);
@@ -162,7 +183,7 @@ impl Paging {
             total_is_estimate: (counted > COUNTED_EXACTLY).then_some(true),
             next_cursor,
         };
-        List { success: true, data: rows, meta }
+        Ok(List { success: true, data: rows, meta })
     }
 }
 
@@ -245,6 +266,27 @@ mod tests {
     }
 
     #[test]
+    fn beyond_the_end_a_page_is_empty_and_too_deep_only_where_there_are_rows() {
+        let paging = params(&[("page", "999999")]).of::<Orders>().unwrap();
+        assert_eq!(paging.offset, MAX_SKIPPED);
+        let list = paging.page(Vec::<i32>::new(), 3, |row| *row).unwrap();
+        assert_eq!((list.data.len(), list.meta.page, list.meta.next_cursor), (0, Some(999_999), None));
+        assert!(paging.page(vec![1], COUNTED_EXACTLY + 1, |row| *row).is_err());
+    }
+
+    #[test]
+    fn all_lists_know_created_at() {
+        struct Documents;
+        impl Listing for Documents {
+            const SORTS: &'static [&'static str] = &["upload_date", "filename"];
+            const CREATED_AT: &'static str = "upload_date";
+            const STATUSES: &'static [&'static str] = &[];
+        }
+        let paging = params(&[("sort", "created_at")]).of::<Documents>().unwrap();
+        assert_eq!((paging.sort, paging.descending), ("upload_date", false));
+    }
+
+    #[test]
     fn every_wrong_parameter_is_named() {
         let wrong = [("page", "0"), ("limit", "101"), ("sort", "password"), ("status", "gone"), ("cursor", "x")];
         let error = params(&wrong).of::<Orders>().unwrap_err();
@@ -256,7 +298,7 @@ mod tests {
     #[test]
     fn a_cursor_belongs_to_its_order() {
         let first = params(&[("limit", "2"), ("sort", "name")]).of::<Orders>().unwrap();
-        let list = first.page(vec!["a", "b", "c"], 3, |row| (*row, 7));
+        let list = first.page(vec!["a", "b", "c"], 3, |row| (*row, 7)).unwrap();
         let cursor = list.meta.next_cursor.unwrap();
         assert_eq!((list.data.len(), list.meta.total_pages), (2, 2));
         let next = params(&[("sort", "name"), ("cursor", &cursor)]).of::<Orders>().unwrap();

@@ -4,7 +4,6 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tokio::{sync::mpsc, time::Instant};
 use utoipa::ToSchema;
@@ -23,7 +22,7 @@ use crate::{
     llm::{self, Answered, Call, Completion, LlmError, Provider, Role, Style, Turn, Usage},
     logging, messages,
     quota::{self, Quota, Reservation},
-    retrieval::{self, FindError, Passage, Question, Wanted},
+    retrieval::{self, Passage, Question, Wanted},
     settings::Settings,
     text::{self, Language},
     usage::{self, Used},
@@ -38,6 +37,8 @@ const MOST_PASSAGES: u8 = 20;
 const MOST_DOCUMENTS: usize = 100;
 /// Of a conversation, what a model is shown.
 const MOST_TURNS: i64 = 12;
+/// Who answered, where no model did.
+const NOBODY: &str = "none";
 /// What the assistant is called when nobody gave it another name.
 const ASSISTANT: &str = "Lisa";
 
@@ -91,16 +92,19 @@ pub struct Answer {
     pub answer: String,
     /// What it rests on.
     pub citations: Vec<Citation>,
-    /// False when the documents do not say; the answer then is a polite sentence that says so.
+    /// False when the documents do not say, or when no model answered; the answer then is a polite sentence that says so.
     answered: bool,
-    /// Who answered: a model's name, `extractive-1`, or `approved-answer` where the tenant's own answer was given.
+    /// Who answered: a model's name, `extractive-1`, `approved-answer` where the tenant's own answer was given, or `none`
+    /// where no model did: the unit then went back.
     #[schema(example = "extractive-1")]
     model: String,
     usage: Usage,
     /// After this answer.
     quota: Quota,
-    /// Where question and answer are kept: named by the next question, it is understood as going on from this one.
-    conversation_id: Uuid,
+    /// Where question and answer are kept: named by the next question, it is understood as going on from this one. Null
+    /// where no model answered a first question, of which nothing is kept.
+    #[schema(required)]
+    conversation_id: Option<Uuid>,
 }
 
 /// How a question begins.
@@ -141,6 +145,8 @@ pub struct Draft {
     model: String,
     usage: Usage,
     language: Language,
+    /// Whether it only says that no model answered: it costs nothing, and is not kept.
+    is_excuse: bool,
 }
 
 impl Ask {
@@ -211,6 +217,7 @@ impl Found {
             model: completion.model,
             usage: completion.usage,
             language: self.language,
+            is_excuse: false,
         }
     }
 }
@@ -222,6 +229,27 @@ impl Draft {
         &self.text
     }
 
+    /// What is said where no model answered.
+    fn excuse(error: &LlmError, language: Language) -> Self {
+        let text = match (error, language) {
+            (LlmError::Blocked(_), Language::French) => "Désolé, je ne peux pas répondre à cette question.",
+            (LlmError::Blocked(_), _) => "Sorry, I cannot answer this question.",
+            (_, Language::French) => {
+                "Désolé, je n’arrive pas à répondre pour le moment. Merci de réessayer un peu plus tard."
+            }
+            _ => "Sorry, I cannot answer right now. Please try again a little later.",
+        };
+        Self {
+            text: text.to_owned(),
+            citations: Vec::new(),
+            answered: false,
+            model: NOBODY.to_owned(),
+            usage: Usage::default(),
+            language,
+            is_excuse: true,
+        }
+    }
+
     fn approved(approved: &ApprovedAnswer, language: Language) -> Self {
         Self {
             text: approved.answer.clone(),
@@ -230,6 +258,7 @@ impl Draft {
             model: approved_answers::MODEL.to_owned(),
             usage: Usage::default(),
             language,
+            is_excuse: false,
         }
     }
 
@@ -258,7 +287,7 @@ impl Draft {
             model: self.model,
             usage: self.usage,
             quota,
-            conversation_id: conversation,
+            conversation_id: Some(conversation),
         })
     }
 }
@@ -321,7 +350,7 @@ impl Questions {
     /// Finds the passages that the answer may rest on: none where the tenant has approved an answer.
     ///
     /// # Errors
-    /// 503 without an embedding; the database's.
+    /// The database's.
     pub async fn search(&self, tenant: Uuid, ask: &Ask, taken: &Taken) -> Result<Found> {
         let question = ask.question.as_str();
         let language = text::detect_language(question);
@@ -338,20 +367,13 @@ impl Questions {
             documents: ask.document_ids.as_deref(),
             most: ask.top_k.unwrap_or(DEFAULT_PASSAGES).into(),
         };
-        let found = retrieval::find(&self.db, &self.embedders, tenant, &wanted).await;
-        let passages = found.map_err(|error| match error {
-            FindError::Embedding(error) => ApiError::unavailable().because(error),
-            FindError::Database(error) => error,
-        })?;
+        let passages = retrieval::find(&self.db, &self.embedders, tenant, &wanted).await?;
         Ok(Found { language, standalone, passages })
     }
 
-    /// Answers before the deadline. The calls of models are noted as they come, since those that failed cost too. With
-    /// `deltas`, what the model says is told while it says it, and its markers have the
-    /// numbers of [`Found::citations`].
-    ///
-    /// # Errors
-    /// 422 when the model declined, 503 when none answered.
+    /// Answers before the deadline; where the model declined, or none answered, with a polite sentence. The calls of models
+    /// are noted as they come, since those that failed cost too. With `deltas`, what the model says is told while it says
+    /// it, and its markers have the numbers of [`Found::citations`].
     pub async fn answer(
         &self,
         ask: &Ask,
@@ -360,9 +382,9 @@ impl Questions {
         deadline: Instant,
         deltas: Option<mpsc::Sender<String>>,
         calls: &mut Vec<Call>,
-    ) -> Result<Draft> {
+    ) -> Draft {
         if let Some(approved) = &taken.approved {
-            return Ok(Draft::approved(approved, found.language));
+            return Draft::approved(approved, found.language);
         }
         let style = if deltas.is_some() { Style::AsGiven } else { Style::Plain };
         let asked = found.ask(ask, &taken.history, style, deadline);
@@ -371,15 +393,22 @@ impl Questions {
             None => self.provider.answer(&asked).await,
         };
         calls.extend(made);
-        Ok(found.draft(outcome.map_err(refused)?, style))
+        match outcome {
+            Ok(completion) => found.draft(completion, style),
+            Err(error) => {
+                tracing::warn!(error = logging::chain(&error), "a question has no answer");
+                Draft::excuse(&error, found.language)
+            }
+        }
     }
 
-    /// Spends the unit and keeps the answer. Should this fail, the unit goes back when it expires, and the caller gets an
-    /// error rather than a free answer. `shown` is what a support user saw passages of, beside those that are cited.
+    /// Spends the unit and keeps the answer; where no model answered, the unit goes back instead and the key is free again.
+    /// Should this fail, the unit goes back when it expires, and the caller gets an error rather than a free answer.
+    /// `shown` is what a support user saw passages of, beside those that are cited.
     ///
     /// # Errors
     /// The database's.
-    pub async fn spend(
+    pub async fn finish(
         &self,
         caller: &Caller<SupportUser>,
         ask: &Ask,
@@ -388,6 +417,19 @@ impl Questions {
         shown: &[Citation],
         calls: &[Call],
     ) -> Result<Envelope<Answer>> {
+        if draft.is_excuse {
+            self.give_back(caller, ask, taken, shown, calls).await;
+            let answer = Answer {
+                answer: draft.text,
+                citations: draft.citations,
+                answered: draft.answered,
+                model: draft.model,
+                usage: draft.usage,
+                quota: taken.reservation.quota_without(),
+                conversation_id: ask.conversation_id,
+            };
+            return Ok(Envelope { success: true, data: answer });
+        }
         self.db
             .tenant(caller.tenant(), async |tx| {
                 quota::spend(tx, &taken.reservation).await?;
@@ -401,6 +443,30 @@ impl Questions {
                 Ok(answer)
             })
             .await
+    }
+
+    /// Spends the unit of an answer that its client has heard a part of, and then went away from. Nothing of it is kept.
+    /// Should this fail, the unit goes back when it expires.
+    pub async fn spend_on_a_part(
+        &self,
+        caller: &Caller<SupportUser>,
+        ask: &Ask,
+        taken: &Taken,
+        shown: &[Citation],
+        calls: &[Call],
+    ) {
+        let spent: Result<()> = self
+            .db
+            .tenant(caller.tenant(), async |tx| {
+                quota::spend(tx, &taken.reservation).await?;
+                usage::record_calls(tx, None, "query", calls).await?;
+                usage::add(tx, &Used { requests: 1, ..Used::default() }.with(calls)).await?;
+                note_shown(tx, caller, ask, shown.iter()).await
+            })
+            .await;
+        if let Err(error) = spent {
+            tracing::warn!(error = logging::chain(&error), "the reservation goes back when it expires");
+        }
     }
 
     /// Gives the unit back and frees the key. Should this fail, maintenance does it when the reservation expires.
@@ -430,19 +496,6 @@ impl Questions {
             tracing::warn!(error = logging::chain(&error), "the reservation goes back when it expires");
         }
     }
-}
-
-/// A model that declined would decline again; everything else may pass.
-fn refused(error: LlmError) -> ApiError {
-    match error {
-        LlmError::Blocked(_) => ApiError::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "answer_blocked",
-            "the model declined to answer this question",
-        ),
-        LlmError::NoModel | LlmError::Failed(_) => ApiError::unavailable(),
-    }
-    .because(error)
 }
 
 /// What was said before in a conversation, the oldest first.

@@ -69,6 +69,15 @@ pub struct Reservation {
     pub quota: Quota,
 }
 
+impl Reservation {
+    /// The quota as it is once the unit is given back.
+    #[must_use]
+    pub fn quota_without(&self) -> Quota {
+        let Quota { is_pro, free_quota_used, free_quota_limit, .. } = self.quota;
+        Quota::new(is_pro, free_quota_used - i32::from(!is_pro), free_quota_limit)
+    }
+}
+
 /// Why no unit could be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum QuotaError {
@@ -306,18 +315,29 @@ pub async fn return_expired(tx: &mut SystemTx, most: i64) -> sqlx::Result<u64> {
         ), unused as (
             select customer_id, period_start, sum(amount)::integer as amount from returned
             where kind = 'plan' group by customer_id, period_start
+        ), held_periods as (
+            -- Locked in their order, as the owners below: two sweeps at once would otherwise wait for each other.
+            select period.customer_id, period.period_start
+            from usage_periods period join unused using (customer_id, period_start)
+            order by period.customer_id, period.period_start
+            for update of period
         ), uncounted as (
             update usage_periods period set requests = greatest(period.requests - unused.amount, 0)
-            from unused
+            from unused join held_periods using (customer_id, period_start)
             where period.customer_id = unused.customer_id and period.period_start = unused.period_start
               and period.closed_at is null
         ), owed as (
             -- One row a user: an update from a join takes only one of several matching rows.
             select user_id, sum(amount)::integer as amount from returned where kind = 'free_quota' group by user_id
+        ), held_settings as (
+            select settings.user_id from user_settings settings join owed using (user_id)
+            order by settings.user_id
+            for update of settings
         ), credited as (
             update user_settings settings
             set free_quota_used = greatest(settings.free_quota_used - owed.amount, 0)
-            from owed where settings.user_id = owed.user_id
+            from owed join held_settings using (user_id)
+            where settings.user_id = owed.user_id
         )
         select count(*) as "count!" from returned
         "#,

@@ -163,12 +163,14 @@ impl RateLimits {
             Store::Postgres(pool) => postgres::take(pool, &key, limit).await?,
             Store::Redis(redis) => tokio::time::timeout(PATIENCE, redis.take(&key, limit)).await??,
         };
+        let retry_after_s = if taken.allowed { 0 } else { (taken.retry_after_s.ceil() as u32).max(1) };
         Ok(Standing {
             allowed: taken.allowed,
             limit,
             remaining: taken.remaining as u32,
-            reset_s: taken.reset_s.ceil() as u32,
-            retry_after_s: if taken.allowed { 0 } else { (taken.retry_after_s.ceil() as u32).max(1) },
+            // The window before still weighs on the next: who was refused is told when there is room again.
+            reset_s: (taken.reset_s.ceil() as u32).max(retry_after_s),
+            retry_after_s,
         })
     }
 

@@ -4,6 +4,7 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
 mod language;
+pub mod whatsapp;
 
 pub use language::{Language, detect_language};
 

@@ -82,5 +82,5 @@ pub async fn list(tx: &mut TenantTx, paging: &Paging) -> Result<List<Unanswered>
     )
     .fetch_one(tx)
     .await?;
-    Ok(paging.page(rows, counted, |last| (last.created_at, last.message_id)))
+    paging.page(rows, counted, |last| (last.created_at, last.message_id))
 }

@@ -6,7 +6,7 @@ use axum::extract::{FromRef, State};
 use serde_json::{Value, json};
 use shared::{
     audit,
-    auth::{AccountUser, Caller, SupportUser, VerificationKeys},
+    auth::{AccountUser, Caller, VerificationKeys},
     db::{Db, TenantTx},
     error::{ApiError, Result},
     function::{Function, HttpFunction},
@@ -62,9 +62,8 @@ impl HttpFunction for Deps {
     get, path = "/api/v1/customers/me", tag = "customer",
     responses((status = 200, body = Envelope<CustomerDetails>)),
 )]
-async fn show(caller: Caller<SupportUser>, State(db): State<Db>) -> Result<Data<CustomerDetails>> {
-    let details = db.tenant(caller.tenant(), async |tx| Ok::<_, ApiError>(tenants::details(tx).await?)).await?;
-    Ok(Data(if caller.is_support() { details.for_support() } else { details }))
+async fn show(caller: Caller<AccountUser>, State(db): State<Db>) -> Result<Data<CustomerDetails>> {
+    db.tenant(caller.tenant(), async |tx| Ok::<_, ApiError>(Data(tenants::details(tx).await?))).await
 }
 
 /// Changes the company. A ManyChat key is tried first: 422 when ManyChat does not take it, 503 when ManyChat cannot be

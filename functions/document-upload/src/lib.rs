@@ -143,6 +143,7 @@ struct Form {
     responses(
         (status = 201, description = "Announced, or taken", body = Envelope<Upload>),
         (status = 200, description = "The same bytes were processed before", body = Envelope<Upload>),
+        (status = 402),
     ),
 )]
 async fn upload(

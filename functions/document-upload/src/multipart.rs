@@ -18,25 +18,31 @@ pub(crate) const MAX_BYTES: usize = 4 * 1024 * 1024;
 /// Reads the field `file`.
 ///
 /// # Errors
-/// 400 for a broken form, 413 for a file over 4 MiB, 415 for one that is not a PDF, 422 for one without a usable name.
+/// 400 for a broken form, 413 for a file over 4 MiB, 415 for one that is not a PDF, 422 for one without a usable name, for
+/// none and for several.
 pub(crate) async fn read(request: Request) -> Result<(NewDocument, Bytes)> {
     // Our own limit comes first: it refuses by the declared length, before anything is parsed.
     let (parts, body) = request.into_parts();
     let http::Bytes(body) = http::Bytes::from_request(Request::from_parts(parts.clone(), body), &()).await?;
     let request = Request::from_parts(parts, body.into());
     let mut form = Multipart::from_request(request, &()).await.map_err(|error| malformed(error.body_text()))?;
+    let mut sent = None;
     while let Some(field) = form.next_field().await.map_err(|error| malformed(error.body_text()))? {
         if field.name() != Some("file") {
             continue;
+        }
+        if sent.is_some() {
+            return Err(ApiError::field("file", "must be one file: send each with a request of its own"));
         }
         let filename = field.file_name().unwrap_or_default().to_owned();
         let file = field.bytes().await.map_err(|error| match error.status() {
             StatusCode::PAYLOAD_TOO_LARGE => ApiError::payload_too_large(MAX_BYTES),
             _ => malformed(error.body_text()),
         })?;
-        return judge(filename, file);
+        sent = Some((filename, file));
     }
-    Err(ApiError::field("file", "is required"))
+    let (filename, file) = sent.ok_or_else(|| ApiError::field("file", "is required"))?;
+    judge(filename, file)
 }
 
 fn judge(filename: String, file: Bytes) -> Result<(NewDocument, Bytes)> {

@@ -4,7 +4,7 @@ use std::{future::Future, time::Instant};
 
 use axum::{
     extract::{FromRef, FromRequestParts, Request, State},
-    http::StatusCode,
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
@@ -130,7 +130,11 @@ async fn health(_: Open, State(deps): State<Deps>, Query(depth): Query<Depth>, r
         timestamp: Utc::now(),
         checks,
     };
-    Ok((code, axum::Json(health)).into_response())
+    let mut response = (code, axum::Json(health)).into_response();
+    if !is_up {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+    Ok(response)
 }
 
 impl Deps {

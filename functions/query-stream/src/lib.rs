@@ -70,9 +70,9 @@ struct Delta<'a> {
 
 /// Answers a question from the tenant's documents as server-sent events: `citations` with the passages that the answer
 /// may rest on, one `delta` after the other with its text, and `done` with the whole answer as `POST /api/v1/query` has
-/// it, which counts: a text that proves to rest on no passage is not `answered`. What fails after the first event is an
-/// event `error`. Takes one unit of the quota, which goes back without an answer, and when the client goes away before
-/// its end. An `Idempotency-Key` has no effect here.
+/// it, which counts: a text that proves to rest on no passage, or that its model did not finish, is not `answered`. What
+/// else fails after the first event is an event `error`. Takes one unit of the quota, which goes back without an answer,
+/// and when the client goes away before it has heard anything of it. An `Idempotency-Key` has no effect here.
 #[utoipa::path(
     post, path = PATH, tag = "query", request_body = Ask,
     responses(
@@ -110,6 +110,8 @@ struct Asked {
 #[derive(Default)]
 struct Told {
     passages: Vec<Citation>,
+    /// Whether anything of the answer was.
+    any: bool,
     calls: Vec<Call>,
 }
 
@@ -141,18 +143,28 @@ impl Asked {
         let end = match answered.unwrap_or_else(|elapsed| Err(ApiError::unavailable().because(elapsed).into())) {
             Ok(draft) => {
                 let (passages, calls) = (&told.passages, &told.calls);
-                let spent = self.questions.spend(&self.caller, &self.ask, &self.taken, draft, passages, calls).await?;
+                let spent = self.questions.finish(&self.caller, &self.ask, &self.taken, draft, passages, calls).await?;
                 // It was told in full: who is gone now had it.
                 let _ = events.send("done", &spent.data).await;
                 return Ok(());
             }
             Err(end) => end,
         };
-        self.questions.give_back(&self.caller, &self.ask, &self.taken, &told.passages, &told.calls).await;
+        let Self { questions, caller, ask, taken, .. } = &self;
         match end {
-            End::Failed(error) => Err(error),
-            End::Gone => {
+            End::Failed(error) => {
+                questions.give_back(caller, ask, taken, &told.passages, &told.calls).await;
+                Err(error)
+            }
+            // Whoever stops listening just before the end would never pay.
+            End::Gone if told.any => {
                 tracing::info!("the client went away before the end");
+                questions.spend_on_a_part(caller, ask, taken, &told.passages, &told.calls).await;
+                Ok(())
+            }
+            End::Gone => {
+                tracing::info!("the client went away before the beginning");
+                questions.give_back(caller, ask, taken, &told.passages, &told.calls).await;
                 Ok(())
             }
         }
@@ -168,25 +180,25 @@ impl Asked {
         told.passages = citations;
         let (deltas, pieces) = mpsc::channel(1);
         let answering = self.questions.answer(&self.ask, &self.taken, &found, deadline, Some(deltas), &mut told.calls);
-        let (answer, was_told) = tokio::join!(Box::pin(answering), pass_on(pieces, events));
-        let (was_told, draft) = (was_told?, answer?);
-        if !was_told {
+        let (draft, passed_on) = tokio::join!(Box::pin(answering), pass_on(pieces, events, &mut told.any));
+        passed_on?;
+        if !told.any {
             events.send("delta", &Delta { text: draft.text() }).await?;
         }
         Ok(draft)
     }
 }
 
-/// Sends what is said until it ends; whether anything was. Dropping the receiver is what ends the call of the model.
-async fn pass_on(mut pieces: mpsc::Receiver<String>, events: &Events) -> Result<bool, Gone> {
-    let mut was_told = false;
+/// Sends what is said until it ends, and notes whether anything was. Dropping the receiver is what ends the call of the
+/// model.
+async fn pass_on(mut pieces: mpsc::Receiver<String>, events: &Events, any: &mut bool) -> Result<(), Gone> {
     loop {
         let piece = tokio::select! {
             () = events.closed() => return Err(Gone),
             piece = pieces.recv() => piece,
         };
-        let Some(text) = piece else { return Ok(was_told) };
+        let Some(text) = piece else { return Ok(()) };
         events.send("delta", &Delta { text: &text }).await?;
-        was_told = true;
+        *any = true;
     }
 }

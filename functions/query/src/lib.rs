@@ -55,7 +55,8 @@ impl HttpFunction for Deps {
 
 /// Answers a question from the tenant's documents, or with the answer that the tenant has approved. Question and answer
 /// are kept in a conversation: named by the next question, it is understood as going on from this one. Takes one unit of
-/// the quota, which goes back if there is no answer. With an `Idempotency-Key`, a repetition gets the first answer again and takes nothing.
+/// the quota. Where no model answers, or it declines, a polite sentence says so, and the unit goes back. With an
+/// `Idempotency-Key`, a repetition gets the first answer again and takes nothing.
 #[utoipa::path(
     post, path = PATH, tag = "query", request_body = Ask,
     params(("Idempotency-Key" = Option<String>, Header, description = "Kept for 24 hours")),
@@ -78,7 +79,7 @@ async fn query(
     let answered = tokio::time::timeout_at(deadline, answering).await;
     match answered.unwrap_or_else(|elapsed| Err(ApiError::unavailable().because(elapsed))) {
         Ok(draft) => {
-            let answer = questions.spend(&caller, &ask, &taken, draft, &[], &calls).await?;
+            let answer = questions.finish(&caller, &ask, &taken, draft, &[], &calls).await?;
             Ok(axum::Json(answer).into_response())
         }
         Err(error) => {
@@ -97,5 +98,5 @@ async fn answer(
     calls: &mut Vec<Call>,
 ) -> Result<Draft> {
     let found = questions.search(tenant, ask, taken).await?;
-    questions.answer(ask, taken, &found, deadline, None, calls).await
+    Ok(questions.answer(ask, taken, &found, deadline, None, calls).await)
 }

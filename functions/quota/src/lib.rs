@@ -70,7 +70,7 @@ async fn of_user(
 
 async fn is_admin(db: &Db, user: Option<Uuid>) -> Result<bool> {
     let Some(user) = user else { return Ok(false) };
-    Ok(db.user_role(user).await?.as_deref() == Some("global_admin"))
+    Ok(db.is_global_admin(user).await?)
 }
 
 /// The quota that the tenant's questions are taken from: its owner's.

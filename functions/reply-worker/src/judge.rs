@@ -51,19 +51,25 @@ pub(crate) fn judge(lease: &Lease) -> Verdict {
     }
     let assistant = &lease.assistant;
     let said = said(lease);
+    // A person has seen what came before the conversation was given back: that hands it over no second time.
+    let unseen = || lease.waiting.iter().filter(|message| lease.conversation.released_at < Some(message.created_at));
     if said.is_empty() {
-        let unsupported = Verdict::HandOver(HandoverReason::Unsupported);
-        return if assistant.hands_over_unsupported { unsupported } else { Verdict::Unsupported };
+        let hands_over = assistant.hands_over_unsupported && unseen().next().is_some();
+        return if hands_over { Verdict::HandOver(HandoverReason::Unsupported) } else { Verdict::Unsupported };
     }
-    if texts.iter().any(|text| words::asks_for_a_person(text, &assistant.handover_keywords)) {
+    if unseen().any(|message| words::asks_for_a_person(&message.content, &assistant.handover_keywords)) {
         return Verdict::HandOver(HandoverReason::Keyword);
     }
-    if assistant.hands_over_outside_hours && !is_open(assistant.business_hours.as_ref(), lease.local_now) {
+    let is_open = || is_open(assistant.business_hours.as_ref(), lease.local_now);
+    if assistant.hands_over_outside_hours && unseen().next().is_some() && !is_open() {
         return Verdict::HandOver(HandoverReason::OutsideHours);
     }
+    // Said in one go, or in several.
+    let says =
+        |judge: fn(&str) -> bool| judge(&said) || texts.iter().filter(|text| !text.is_empty()).all(|text| judge(text));
     match draft(lease) {
-        Some(draft) if words::is_yes(&said) => Verdict::Confirm(Box::new(draft)),
-        Some(_) if words::is_no(&said) => Verdict::Decline,
+        Some(draft) if says(words::is_yes) => Verdict::Confirm(Box::new(draft)),
+        Some(_) if says(words::is_no) => Verdict::Decline,
         _ => Verdict::Answer,
     }
 }

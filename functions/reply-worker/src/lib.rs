@@ -11,7 +11,6 @@ mod money;
 mod rag;
 mod reply;
 mod send;
-mod whatsapp;
 mod wording;
 
 use std::time::Duration;

@@ -11,14 +11,14 @@ use shared::{
     orders::{self, Draft, Order, WantedItem},
     products::{self, Product},
     retrieval::Passage,
-    text::Language,
+    text::{Language, whatsapp},
 };
 
 use crate::{
     Deps, judge,
     money::shown,
     reply::{Ask, NoThought, Thought},
-    whatsapp, wording,
+    wording,
 };
 
 /// Extracts of documents that the model is shown.

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use serde_json::json;
 use shared::{
     llm::{self, Call, Style},
-    retrieval::{self, FindError, Passage, Wanted},
+    retrieval::{self, Passage, Wanted},
 };
 use tokio::time::timeout_at;
 
 use crate::{
     Deps,
     reply::{Ask, NoThought, Thought},
-    whatsapp, wording,
+    wording,
 };
 
 /// Passages that a model is shown.
@@ -58,7 +58,7 @@ impl Deps {
         };
         // Without a model the answer is the quotes; where they stand is said below, as for a model's.
         let mut text = if self.provider.is_a_model() {
-            whatsapp::formatted(&text)
+            text
         } else {
             completion.sources.iter().map(|source| source.quote.as_str()).collect::<Vec<_>>().join("\n\n")
         };
@@ -103,9 +103,6 @@ impl Deps {
         let wanted =
             Wanted { question: ask.said, standalone: &ask.standalone, language: ask.language, documents: None, most };
         let found = timeout_at(ask.deadline, retrieval::find(&self.db, &self.embedders, ask.tenant, &wanted)).await;
-        found.map_err(|elapsed| NoThought::Model(elapsed.into()))?.map_err(|error| match error {
-            FindError::Embedding(error) => NoThought::Model(error.into()),
-            FindError::Database(error) => NoThought::Other(error),
-        })
+        Ok(found.map_err(|elapsed| NoThought::Model(elapsed.into()))??)
     }
 }

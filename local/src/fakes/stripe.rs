@@ -30,6 +30,8 @@ pub use events::{Change, Sent};
 
 /// The key that it takes.
 const KEY: &str = "sk_test_of_the_fake_stripe";
+/// The same for what believes that the money is real.
+pub const LIVE_KEY: &str = "sk_live_of_the_fake_stripe";
 const PERIOD: TimeDelta = TimeDelta::days(30);
 
 /// A running fake. Dropped, it ends.

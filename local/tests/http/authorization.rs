@@ -325,7 +325,7 @@ async fn who_is_not_meant_is_refused_and_changes_nothing() {
     let other = Furnished::make(&app, &all).await;
     let homeless = app.sign_up("Personne").await;
     app.sql(&format!("delete from customer_members where user_id = '{}'", homeless.user_id)).await;
-    let service = app.service_token();
+    let (service, admin) = (app.service_token(), app.admin_token().await);
     let before = victim.rows(&app).await;
     let mut refused = 0;
     for operation in all.iter().filter(|operation| operation.access != Access::Public) {
@@ -336,11 +336,14 @@ async fn who_is_not_meant_is_refused_and_changes_nothing() {
         }
         if operation.access.is_of_a_company() {
             operation.refuses("a user of no company", call().by(&homeless).await, 422, "tenant_required");
+            operation.refuses("a global administrator", call().by(&admin).await, 403, "forbidden");
+            let named = call().by(&admin).header("x-customer-id", victim.owner.customer_id.to_string());
+            operation.refuses("a global administrator who names the company", named.await, 403, "forbidden");
             let named = call().by(&other.owner).header("x-customer-id", victim.owner.customer_id.to_string());
             operation.refuses("another owner who names the company", named.await, 404, "not_found");
             let unknown = call().by(&other.owner).header("x-customer-id", Uuid::new_v4().to_string());
             operation.refuses("another owner who names no company", unknown.await, 404, "not_found");
-            refused += 3;
+            refused += 5;
         }
         if operation.access == Access::ManyChat {
             let wrong = call().header("x-webhook-secret", "whs_wrong");

@@ -117,8 +117,13 @@ async fn messages_are_found_by_conversation_and_by_phone_number() {
     {
         company.app.get(&format!("{MESSAGES}?{query}")).by(&company.owner).await.names(&[field]);
     }
+    for query in [format!("conversation_id={first}"), "user_phone=%2B2250700000132".to_owned()] {
+        let listed = company.app.get(&format!("{CONVERSATIONS}?{query}")).by(&company.owner).await.bare(200);
+        assert_eq!((&listed["data"][0]["id"], &listed["meta"]["total"]), (&json!(first), &json!(1)), "{query}");
+    }
     let other = company.app.sign_up("Chez Koffi").await;
     for query in [String::new(), format!("conversation_id={first}"), "user_phone=2250700000133".to_owned()] {
+        assert_eq!(company.app.get(&format!("{CONVERSATIONS}?{query}")).by(&other).await.data(200), json!([]));
         assert_eq!(company.app.get(&format!("{MESSAGES}?{query}")).by(&other).await.data(200), json!([]));
     }
 }

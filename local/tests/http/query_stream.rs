@@ -124,7 +124,7 @@ async fn the_first_piece_arrives_before_the_model_has_said_the_last() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_stops_the_model_and_pays_nothing() {
+async fn a_client_that_goes_away_stops_the_model_and_pays_for_what_it_has_heard() {
     for (name, prefix) in SHAPES {
         let server = FakeModels::start().await.unwrap();
         let scene = Scene::of(name, prefix, &server).await;
@@ -137,15 +137,16 @@ async fn a_client_that_goes_away_stops_the_model_and_pays_nothing() {
         drop(stream);
 
         server.is_abandoned().await;
-        wait_until("the unit is back", SOON, async || (scene.used().await == 0).then_some(())).await;
-        assert_eq!((scene.calls("abandoned").await, server.calls()), (1, 1), "{name}: what was said costs");
+        let spent = "select count(*) from reservations where state = 'spent'";
+        wait_until("the unit is spent", SOON, async || (scene.app.number(spent).await == 1).then_some(())).await;
+        assert_eq!((scene.calls("abandoned").await, server.calls(), scene.used().await), (1, 1, json!(1)), "{name}");
         // The next one is not kept from anything.
         assert_eq!(scene.told().await.1.name, "done");
     }
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_before_the_first_word_pays_nothing_either() {
+async fn a_client_that_goes_away_before_the_first_word_pays_nothing() {
     let groq = FakeModels::start().await.unwrap();
     let scene = Scene::of("groq", "GROQ", &groq).await;
     groq.hold();
@@ -159,7 +160,7 @@ async fn a_client_that_goes_away_before_the_first_word_pays_nothing_either() {
 }
 
 #[tokio::test]
-async fn what_breaks_in_the_middle_is_an_event_and_costs_nothing() {
+async fn what_breaks_in_the_middle_ends_politely_and_costs_nothing() {
     for (name, prefix) in SHAPES {
         let server = FakeModels::start().await.unwrap();
         let scene = Scene::of(name, prefix, &server).await;
@@ -167,9 +168,10 @@ async fn what_breaks_in_the_middle_is_an_event_and_costs_nothing() {
             let before = server.calls();
             server.reply_steps([say("It takes three"), broken.clone()]);
             let (text, end) = scene.told().await;
-            assert_eq!((text.as_str(), end.name.as_str()), ("It takes three", "error"), "{name}: {broken:?}");
-            assert_eq!(end.data["code"], "unavailable");
-            assert!(!end.data["request_id"].as_str().unwrap().is_empty() && end.data["message"].is_string());
+            assert_eq!((text.as_str(), end.name.as_str()), ("It takes three", "done"), "{name}: {broken:?}");
+            assert_eq!((&end.data["answered"], &end.data["model"]), (&json!(false), &json!("none")));
+            assert!(end.data["answer"].as_str().unwrap().starts_with("Sorry, I cannot answer right now"));
+            assert_eq!(end.data["quota"]["free_quota_used"], 0);
             assert_eq!(server.calls() - before, 1, "nobody else can go on with it");
             assert_eq!(scene.used().await, 0);
         }
@@ -208,16 +210,21 @@ async fn before_the_first_word_the_next_of_the_chain_answers() {
 }
 
 #[tokio::test]
-async fn without_any_model_that_answers_the_end_is_an_error_and_the_unit_is_back() {
+async fn without_any_model_that_answers_the_end_is_a_polite_sentence_and_the_unit_is_back() {
     for (name, prefix) in SHAPES {
         let server = FakeModels::start().await.unwrap();
         let scene = Scene::of(name, prefix, &server).await;
-        for (reply, code) in
-            [(Reply::Refused { status: 403, retry_after_s: None }, "unavailable"), (Reply::Blocked, "answer_blocked")]
-        {
+        for (reply, sentence) in [
+            (
+                Reply::Refused { status: 403, retry_after_s: None },
+                "Sorry, I cannot answer right now. Please try again a little later.",
+            ),
+            (Reply::Blocked, "Sorry, I cannot answer this question."),
+        ] {
             server.reply(reply);
             let (text, end) = scene.told().await;
-            assert_eq!((text.as_str(), end.name.as_str(), &end.data["code"]), ("", "error", &json!(code)), "{name}");
+            assert_eq!((text.as_str(), end.name.as_str()), (sentence, "done"), "{name}");
+            assert_eq!((&end.data["answer"], &end.data["answered"]), (&json!(sentence), &json!(false)));
             assert!(!end.data.to_string().contains("test-key"));
             assert_eq!(scene.used().await, 0);
         }
@@ -237,7 +244,8 @@ async fn a_model_that_falls_silent_is_given_up_in_time() {
     .await;
     groq.reply_steps([say("It takes"), Step::Wait]);
     let started = Instant::now();
-    assert_eq!(scene.told().await.1.name, "error");
+    let end = scene.told().await.1;
+    assert_eq!((end.name.as_str(), &end.data["model"]), ("done", &json!("none")));
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     groq.is_abandoned().await;
     assert_eq!((scene.used().await, scene.calls("timeout").await), (json!(0), 1));
@@ -334,7 +342,7 @@ async fn where_no_model_answers_the_passages_are_quoted_in_one_piece() {
     // But not behind the beginning of another answer.
     groq.reply_steps([say("It takes"), Step::Cut]);
     let (text, end) = scene.told().await;
-    assert_eq!((text.as_str(), end.name.as_str()), ("It takes", "error"));
+    assert_eq!((text.as_str(), &end.data["model"]), ("It takes", &json!("none")));
     assert_eq!(scene.used().await, 1);
 }
 

@@ -105,6 +105,7 @@ impl Scene {
 fn settings(gemini: &FakeModels, openai: &FakeModels, provider: &str, model: &str) -> Vec<(String, String)> {
     [
         ("EMBEDDING_PROVIDER", provider),
+        ("LLM_PROVIDER", "extractive"),
         ("EMBEDDING_MODEL", model),
         ("GEMINI_API_KEY", "k"),
         ("GEMINI_BASE_URL", &gemini.base_url()),

@@ -26,10 +26,11 @@ async fn a_wrong_method_is_told_the_right_ones() {
         let answer = app.call(method.clone(), path).await;
         let allow = answer.header("allow").to_owned();
         answer.refused(405, "method_not_allowed");
-        for method in allowed {
-            assert!(allow.split(',').any(|offered| offered.trim() == *method), "{method} {path}: {allow}");
-        }
-        assert!(!allow.contains(method.as_str()), "{path}: {allow}");
+        let mut offered: Vec<_> = allow.split(',').collect();
+        offered.sort_unstable();
+        let mut allowed = allowed.to_vec();
+        allowed.sort_unstable();
+        assert_eq!(offered, allowed, "{method} {path}");
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use local::fakes::stripe::{Change, FakeStripe, Fault};
+use local::fakes::stripe::{Change, FakeStripe, Fault, LIVE_KEY};
 use local_postgres::{Folder, Progress, Python, root};
 use serde_json::{Value, json};
 use shared::stripe::{Event, Happening, signature};
@@ -417,9 +417,37 @@ async fn where_stripe_may_be_asked_its_word_counts_and_its_absence_is_a_5xx() {
     });
     app.deliver(&event("invoice.paid", 1, invoice)).await.data(200);
     assert_eq!(app.shown(&tenant).await, pro("active"));
-    // One that Stripe does not have is no permission to believe the event.
-    let foreign = subscription(&tenant, "active", json!({ "id": "sub_foreign" }));
-    app.deliver(&event("customer.subscription.updated", 1, foreign)).await.refused(500, "internal");
+    // One that Stripe does not have it will not have at the next delivery: what was signed counts.
+    let other = app.sign_up("Autre Maison").await;
+    let told = |status| subscription(&other, status, json!({ "id": "sub_told" }));
+    app.deliver(&event("customer.subscription.updated", 5, told("active"))).await.data(200);
+    assert_eq!(app.shown(&other).await, pro("active"));
+    assert_eq!(app.activities(&other).await, ["subscription_changed"]);
+    app.deliver(&event("customer.subscription.deleted", 1, told("canceled"))).await.data(200);
+    assert_eq!(app.shown(&other).await, free("cancelled"));
+    app.deliver(&event("customer.subscription.updated", 3, told("active"))).await.data(200);
+    assert_eq!(app.shown(&other).await, free("cancelled"), "told late");
+    let unpaid = json!({ "id": "in_2", "parent": { "subscription_details": { "subscription": "sub_nowhere" } } });
+    app.deliver(&event("invoice.payment_failed", 1, unpaid)).await.data(200);
+    assert_eq!(app.billing_number("select count(*) from billing.stripe_events where projected_at is null").await, 0);
+}
+
+#[tokio::test]
+async fn what_is_played_in_test_mode_buys_nothing_where_the_money_is_real() {
+    let stripe = FakeStripe::start(None).await.unwrap();
+    let mut settings = stripe.settings();
+    settings.insert("STRIPE_SECRET_KEY".to_owned(), LIVE_KEY.to_owned());
+    let mut settings: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    settings.push(("BILLING_RETURN_URL", "https://app.example.com/billing"));
+    let app = App::with(&settings).await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let mut played = event("customer.subscription.created", 5, subscription(&tenant, "active", json!({})));
+    app.deliver(&played).await.data(200);
+    assert!(!app.shown(&tenant).await.0);
+    played["id"] = json!("evt_real");
+    played["livemode"] = json!(true);
+    app.deliver(&played).await.data(200);
+    assert_eq!(app.shown(&tenant).await, pro("active"));
 }
 
 #[tokio::test]

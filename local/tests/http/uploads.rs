@@ -261,6 +261,10 @@ async fn forms_without_a_pdf_are_refused() {
         let answer = send_form(&app, &tenant, form("file", filename, &pdf)).await;
         assert!(matches!(answer.status, 400 | 422), "{filename:?}: {}", answer.text);
     }
+    let mut two = form("file", "guide.pdf", &pdf);
+    two.truncate(two.len() - "--\r\n".len());
+    two.extend_from_slice(&form("file", "other.pdf", &pdf)["--boundary".len()..]);
+    send_form(&app, &tenant, two).await.names(&["file"]);
     for broken in
         [&b""[..], b"nonsense", b"--boundary\r\n", b"--boundary\r\ncontent-disposition: form-data; name=\"file\""]
     {

@@ -24,6 +24,7 @@ use crate::{
 both_ways!(
     two_hundred_at_once_take_exactly_what_is_left,
     a_unit_that_is_given_back_by_several_goes_back_once,
+    sweeps_at_once_do_not_wait_for_each_other_in_a_circle,
     random_schedules_neither_lose_nor_double_a_unit,
 );
 
@@ -141,6 +142,33 @@ async fn a_unit_that_is_given_back_by_several_goes_back_once(route: Route) {
             .execute(&mut admin)
             .await
             .unwrap();
+    }
+}
+
+/// Each of two sweeps has units of many owners, whose rows lie in another order after every round.
+async fn sweeps_at_once_do_not_wait_for_each_other_in_a_circle(route: Route) {
+    const OWNERS: i64 = 40;
+    let mut admin = route.admin().await;
+    for number in 0..OWNERS {
+        seed::tenant(&mut admin, &format!("owner-{number}"), 8).await;
+    }
+    let system = route.system(2);
+    let take_two_each = r#"
+        update user_settings set free_quota_used = 2;
+        insert into reservations (customer_id, user_id, kind, expires_at)
+        select customers.id, customers.user_id, 'free_quota', now() - interval '1 second'
+        from customers, generate_series(1, 2)
+        order by random()
+    "#;
+    for round in 0..100 {
+        sqlx::raw_sql(take_two_each).execute(&mut admin).await.unwrap();
+        let sweeps = async { tokio::join!(return_expired(&system, OWNERS), return_expired(&system, OWNERS)) };
+        let (one, other) = Box::pin(sweeps).await;
+        // What one has locked, the other one leaves out.
+        while return_expired(&system, OWNERS).await > 0 {}
+        let left: i64 =
+            sqlx::query_scalar("select sum(free_quota_used) from user_settings").fetch_one(&mut admin).await.unwrap();
+        assert_eq!(left, 0, "round {round}: {one} and {other}");
     }
 }
 

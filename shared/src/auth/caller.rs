@@ -221,7 +221,13 @@ where
         let wanted = wanted_tenant(parts)?;
         let rows = Db::from_ref(state).identify("app.memberships", &[Some(user), wanted]).await?;
         let memberships = rows.iter().map(Membership::from_row).collect::<Result<Vec<_>, _>>()?;
-        let membership = choose(&memberships, wanted.is_some())?;
+        let membership = match choose(&memberships, wanted.is_some()) {
+            Err(_) if memberships.is_empty() && Db::from_ref(state).is_global_admin(user).await? => {
+                let message = "this is for members of the company: administrators have routes of their own";
+                return Err(ApiError::forbidden("forbidden", message));
+            }
+            chosen => chosen?,
+        };
         tracing::Span::current().record("tenant_id", tracing::field::display(membership.tenant));
         if !Role::includes(&membership.role) {
             return Err(ApiError::forbidden("forbidden", "only the owner of the company may do this"));

@@ -270,6 +270,7 @@ pub struct BillingRecordListing;
 
 impl Listing for BillingRecordListing {
     const SORTS: &'static [&'static str] = &["period_start"];
+    const CREATED_AT: &'static str = "period_start";
     const STATUSES: &'static [&'static str] = &["closed", "invoiced", "paid", "failed"];
 }
 
@@ -334,5 +335,5 @@ pub async fn list_records(tx: &mut TenantTx, paging: &Paging) -> Result<List<Bil
     )
     .fetch_one(tx)
     .await?;
-    Ok(paging.page(records, counted, |last| (last.period_start, last.id)))
+    paging.page(records, counted, |last| (last.period_start, last.id))
 }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::Billing;
 use crate::{
+    activities::{self, Activity},
     audit::{self, Entry},
     db::{BillingTx, SystemTx},
     error::ApiError,
@@ -367,7 +368,16 @@ async fn project(
     )
     .execute(&mut *tx)
     .await?;
-    // The dashboard's activity belongs here, in the transaction of what it tells.
+    if let Some(tenant) = tenant {
+        let activity = Activity {
+            kind: "subscription_changed",
+            title: if is_pro { "The plan is paid for" } else { "The plan is the free one" },
+            status: if is_pro { activities::Status::Success } else { activities::Status::Warning },
+            conversation: None,
+            metadata: serde_json::json!({ "plan": plan, "status": entitlement.shown_status(is_pro) }),
+        };
+        activities::record_for(tx, tenant, &activity).await?;
+    }
     let entry = Entry {
         actor: None,
         action: "subscription.changed",

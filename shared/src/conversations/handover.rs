@@ -120,7 +120,8 @@ pub async fn leave(tx: &mut TenantTx, conversation: Uuid) -> Result<bool, ApiErr
 pub async fn give_back(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<bool> {
     let changed = sqlx::query!(
         r#"
-        update conversations set handler = 'bot', handover_reason = null, handover_until = null
+        update conversations
+        set handler = 'bot', handover_reason = null, handover_until = null, released_at = clock_timestamp()
         where customer_id = $1 and id = $2
         "#,
         tx.tenant(),

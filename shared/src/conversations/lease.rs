@@ -65,6 +65,8 @@ pub struct Conversation {
     pub handler: Handler,
     /// When the bot takes over again.
     pub handover_until: Option<DateTime<Utc>>,
+    /// When the bot last took over from a person.
+    pub released_at: Option<DateTime<Utc>>,
     /// Whether the contact has asked to be left alone.
     pub is_opted_out: bool,
     /// Whether the contact knows that it speaks with an assistant.
@@ -133,6 +135,7 @@ pub async fn take(tx: &mut TenantTx, conversation: Uuid, lease: Duration) -> sql
         with leased as (
             -- A person who said nothing for so long has left it to the bot again.
             update conversations set lease_token = $3, lease_expires_at = now() + make_interval(secs => $4),
+                released_at = case when handover_until <= now() then now() else released_at end,
                 handler = case when handover_until <= now() then 'bot' else handler end,
                 handover_reason = case when handover_until <= now() then null else handover_reason end,
                 handover_until = case when handover_until <= now() then null else handover_until end
@@ -141,7 +144,7 @@ pub async fn take(tx: &mut TenantTx, conversation: Uuid, lease: Duration) -> sql
         )
         select leased.contact_id, leased.display_name, leased.language, leased.handler, leased.handover_until,
             leased.opted_out_at is not null as "is_opted_out!", leased.greeted_at is not null as "is_greeted!",
-            leased.quota_notice_on, leased.order_draft, leased.next_send_at,
+            leased.quota_notice_on, leased.order_draft, leased.next_send_at, leased.released_at,
             config.ai_name, config.company_name, config.language as default_language, config.prompt_rag,
             config.prompt_botlive_groq_70b, config.prompt_botlive_deepseek_v3, config.show_sources,
             config.unsupported_messages, config.outside_hours, config.handover_keywords, config.business_hours,
@@ -204,6 +207,7 @@ pub async fn take(tx: &mut TenantTx, conversation: Uuid, lease: Duration) -> sql
             language: row.language.as_deref().map(Language::from_code),
             handler: if row.handler == "human" { Handler::Human } else { Handler::Bot },
             handover_until: row.handover_until,
+            released_at: row.released_at,
             is_opted_out: row.is_opted_out,
             is_greeted: row.is_greeted,
             quota_notice_on: row.quota_notice_on,
@@ -270,6 +274,8 @@ pub enum Standing {
     Bot,
     /// The lease is the worker's; a person has the conversation.
     Human,
+    /// The lease is the worker's; since it was taken, the contact has asked to be left alone.
+    Silenced,
     /// The lease went to another worker.
     Lost,
 }
@@ -282,7 +288,8 @@ pub enum Standing {
 pub async fn hold(tx: &mut TenantTx, lease: &Lease) -> sqlx::Result<Standing> {
     let row = sqlx::query!(
         r#"
-        select handler = 'human' and handover_until > now() as "by_person!" from conversations
+        select handler = 'human' and handover_until > now() as "by_person!", opted_out_at is not null as "is_opted_out!"
+        from conversations
         where customer_id = $1 and id = $2 and lease_token = $3
         for update
         "#,
@@ -295,6 +302,7 @@ pub async fn hold(tx: &mut TenantTx, lease: &Lease) -> sqlx::Result<Standing> {
     Ok(match row {
         None => Standing::Lost,
         Some(row) if row.by_person => Standing::Human,
+        Some(row) if row.is_opted_out && !lease.conversation.is_opted_out => Standing::Silenced,
         Some(_) => Standing::Bot,
     })
 }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::{
     db::TenantTx,
     error::ApiError,
+    messages::Phone,
     paging::{COUNTED_EXACTLY, List, Listing, Paging},
 };
 
@@ -69,10 +70,15 @@ impl Channel {
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ConversationFilter {
-    /// Those of one channel.
+    /// Those of one channel: `whatsapp`, which is the default, or `api`.
     #[serde(default)]
-    #[param(inline, default = "whatsapp")]
+    #[param(inline)]
     channel: Channel,
+    /// Only this one.
+    conversation_id: Option<Uuid>,
+    /// Only those of a phone number, as `+2250700000000`.
+    #[param(value_type = Option<String>)]
+    user_phone: Option<Phone>,
 }
 
 /// The order and the states of the list.
@@ -81,11 +87,12 @@ pub struct ConversationListing;
 
 impl Listing for ConversationListing {
     const SORTS: &'static [&'static str] = &["last_message_at"];
+    const CREATED_AT: &'static str = "last_message_at";
     const STATUSES: &'static [&'static str] = &["bot", "human"];
 }
 
 macro_rules! fetch {
-    ($tx:expr, $paging:expr, $channel:expr, $after:expr, $beyond:tt, $direction:tt) => {{
+    ($tx:expr, $paging:expr, $filter:expr, $after:expr, $beyond:tt, $direction:tt) => {{
         let (at, id) = $after.unzip();
         sqlx::query_as!(
             ConversationItem,
@@ -99,6 +106,7 @@ macro_rules! fetch {
             from (
                 select * from conversations
                 where customer_id = $1 and channel = $7 and ($2::text is null or handler = $2)
+                  and ($8::uuid is null or id = $8) and ($9::text is null or user_phone in ($9, '+' || $9))
                   and ($3::timestamptz is null or (last_message_at, id) "#
                 + $beyond
                 + " ($3, $4::uuid)) order by last_message_at "
@@ -122,7 +130,9 @@ macro_rules! fetch {
             id,
             $paging.fetched(),
             $paging.offset,
-            $channel
+            $filter.channel.as_str(),
+            $filter.conversation_id,
+            $filter.user_phone.as_ref().map(Phone::digits)
         )
         .fetch_all(&mut *$tx)
         .await
@@ -140,27 +150,30 @@ pub async fn list(
     paging: &Paging,
 ) -> Result<List<ConversationItem>, ApiError> {
     let after: Option<(DateTime<Utc>, Uuid)> = paging.after()?;
-    let channel = filter.channel.as_str();
     let rows = if paging.descending {
-        fetch!(tx, paging, channel, after, "<", "desc")
+        fetch!(tx, paging, filter, after, "<", "desc")
     } else {
-        fetch!(tx, paging, channel, after, ">", "asc")
+        fetch!(tx, paging, filter, after, ">", "asc")
     };
     let counted = sqlx::query_scalar!(
         r#"
         select count(*) as "count!" from (
             select from conversations
-            where customer_id = $1 and channel = $4 and ($2::text is null or handler = $2) limit $3
+            where customer_id = $1 and channel = $4 and ($2::text is null or handler = $2)
+              and ($5::uuid is null or id = $5) and ($6::text is null or user_phone in ($6, '+' || $6))
+            limit $3
         ) counted
         "#,
         tx.tenant(),
         paging.status,
         COUNTED_EXACTLY + 1,
-        channel
+        filter.channel.as_str(),
+        filter.conversation_id,
+        filter.user_phone.as_ref().map(Phone::digits)
     )
     .fetch_one(tx)
     .await?;
-    Ok(paging.page(rows, counted, |last| (last.last_message_at, last.id)))
+    paging.page(rows, counted, |last| (last.last_message_at, last.id))
 }
 
 /// One conversation.

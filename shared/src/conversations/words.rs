@@ -38,7 +38,7 @@ const YES: &[&str] = &[
 const NO: &[&str] = &["non", "no", "annule", "annuler", "cancel", "non annule", "laisse tomber", "never mind", "nope"];
 /// Said before or after a yes or a no without changing it.
 const POLITE: &[&str] = &["merci", "svp", "s il vous plait", "s il te plait", "please", "thanks", "thank you", "bien"];
-/// Where the tenant has configured none.
+/// Anywhere in a message where the tenant has configured none, and always as the whole message: the bot says to write one.
 const PERSON: &[&str] = &["humain", "conseiller", "conseillere", "vraie personne", "human", "real person", "operator"];
 
 /// Whether a message asks to be left alone.
@@ -65,10 +65,15 @@ pub fn is_no(message: &str) -> bool {
     NO.contains(&bare(message).as_str())
 }
 
-/// Whether a message asks for a person, by one of these words, or, where there are none, by those that anybody uses.
+/// Whether a message asks for a person, by one of these words, or by one that anybody uses: anywhere in it where there are
+/// none of the tenant's own, else as all that it says.
 #[must_use]
 pub fn asks_for_a_person(message: &str, keywords: &[String]) -> bool {
-    let message = format!(" {} ", plain(message));
+    let message = plain(message);
+    if PERSON.contains(&message.as_str()) {
+        return true;
+    }
+    let message = format!(" {message} ");
     let says = |keyword: &str| {
         let keyword = plain(keyword);
         !keyword.is_empty() && message.contains(&format!(" {keyword} "))
@@ -139,5 +144,6 @@ mod tests {
         let own = ["service client".to_owned(), " ".to_owned()];
         assert!(asks_for_a_person("Le Service Client, vite", &own));
         assert!(!asks_for_a_person("un conseiller", &own));
+        assert!(asks_for_a_person("CONSEILLER", &own) && asks_for_a_person("human!", &own));
     }
 }

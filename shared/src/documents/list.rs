@@ -19,6 +19,7 @@ pub struct DocumentListing;
 
 impl Listing for DocumentListing {
     const SORTS: &'static [&'static str] = &["upload_date", "filename"];
+    const CREATED_AT: &'static str = "upload_date";
     const STATUSES: &'static [&'static str] = &["pending", "processed", "failed"];
 }
 
@@ -84,9 +85,9 @@ pub async fn list(tx: &mut TenantTx, paging: &Paging, language: Language) -> Res
     .await?;
     let documents = rows.into_iter().map(|row| row.shown_in(language)).collect();
     let by_name = paging.sort == "filename";
-    Ok(paging.page(documents, counted, |last: &Document| {
+    paging.page(documents, counted, |last: &Document| {
         if by_name { place(&last.filename, last.id) } else { place(last.upload_date, last.id) }
-    }))
+    })
 }
 
 fn after<T: DeserializeOwned>(paging: &Paging) -> Result<Option<(T, Uuid)>, ApiError> {

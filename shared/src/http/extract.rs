@@ -11,14 +11,21 @@ use axum::{
 use http_body_util::BodyExt;
 use lambda_http::request::RequestContext;
 use serde::de::DeserializeOwned;
-use serde_json::error::Category;
+use serde_json::Value;
+use utoipa::{
+    ToSchema,
+    openapi::{RefOr, Schema},
+};
 
 use crate::{
     error::{ApiError, FieldError},
     text::Language,
 };
 
-/// A JSON body.
+/// Of what is wrong with a body, no more is named.
+const MOST_WRONG: usize = 10;
+
+/// A JSON body: an object.
 #[derive(Debug, Clone)]
 pub struct Json<T>(pub T);
 
@@ -59,7 +66,7 @@ impl<S: Send + Sync> FromRequest<S> for Bytes {
     }
 }
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+impl<S: Send + Sync, T: DeserializeOwned + ToSchema> FromRequest<S> for Json<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
@@ -75,22 +82,55 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
-/// Parses a JSON document, naming the field that is wrong.
+/// Parses a JSON object, naming what is wrong with it.
 ///
 /// # Errors
 /// 400 when it is not JSON, 422 when it is not what was asked for.
-pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    let mut reader = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let field = error.path().to_string();
-        let error = error.into_inner();
-        match error.classify() {
-            Category::Data => ApiError::validation(vec![field_error(&field, &error)]),
-            _ => malformed(&error),
+fn parse<T: DeserializeOwned + ToSchema>(body: &[u8]) -> Result<T, ApiError> {
+    // Some editors put a byte order mark before a text.
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    // serde takes an array for an object whose fields are in the same order: only by chance is that what was meant.
+    let is_object = body.trim_ascii_start().first() == Some(&b'{');
+    match serde_json::from_slice(body) {
+        Ok(value) if is_object => Ok(value),
+        _ => Err(what_is_wrong::<T>(body)),
+    }
+}
+
+/// Reads a refused body once more, for everything that is wrong with it.
+fn what_is_wrong<T: DeserializeOwned + ToSchema>(body: &[u8]) -> ApiError {
+    let mut object = match serde_json::from_slice(body) {
+        Ok(Value::Object(object)) => object,
+        Ok(_) => return ApiError::field("body", "must be an object"),
+        Err(error) => return malformed(&error),
+    };
+    let missing: Vec<_> = required::<T>().into_iter().filter(|name| !object.contains_key(name)).collect();
+    let mut wrong: Vec<FieldError> = Vec::new();
+    // Each is left out once it is known, so that the next one shows.
+    while wrong.len() < MOST_WRONG {
+        let Err(error) = serde_path_to_error::deserialize::<_, T>(Value::Object(object.clone())) else { break };
+        let path = error.path().to_string();
+        let error = field_error(&path, &error.into_inner());
+        let name = error.field.split(['.', '[']).next().unwrap_or_default().to_owned();
+        if object.remove(&name).is_none() {
+            // One that is missing, from the beginning or by now.
+            if wrong.is_empty() && !missing.contains(&name) {
+                wrong.push(error);
+            }
+            break;
         }
-    })?;
-    reader.end().map_err(|error| malformed(&error))?;
-    Ok(value)
+        wrong.push(error);
+    }
+    wrong.extend(missing.into_iter().map(|name| FieldError::new(name, "is required")));
+    ApiError::validation(wrong)
+}
+
+/// The fields that a body must have, as openapi.json names them.
+fn required<T: ToSchema>() -> Vec<String> {
+    match T::schema() {
+        RefOr::T(Schema::Object(object)) => object.required,
+        _ => Vec::new(),
+    }
 }
 
 fn malformed(error: &serde_json::Error) -> ApiError {
@@ -214,37 +254,58 @@ mod tests {
 
     use super::*;
 
-    #[derive(Debug, Deserialize)]
+    #[derive(Debug, Deserialize, ToSchema)]
     #[serde(deny_unknown_fields)]
+    #[allow(dead_code, reason = "only read")]
     struct Order {
-        #[allow(dead_code)]
         items: Vec<Item>,
+        kind: Kind,
+        note: Option<String>,
     }
 
-    #[derive(Debug, Deserialize)]
+    #[derive(Debug, Deserialize, ToSchema)]
+    #[allow(dead_code, reason = "only read")]
     struct Item {
-        #[allow(dead_code)]
         quantity: u32,
     }
 
+    #[derive(Debug, Deserialize, ToSchema)]
+    #[serde(rename_all = "snake_case")]
+    enum Kind {
+        Retail,
+    }
+
     #[test]
-    fn a_wrong_body_names_its_field() {
-        for (body, status, field) in [
-            (r#"{"items":[{"quantity":"two"}]}"#, 422, "items[0].quantity"),
-            (r#"{"items":[{}]}"#, 422, "items[0].quantity"),
-            (r"{}", 422, "items"),
-            (r#"{"items":[],"extra":1}"#, 422, "extra"),
-            (r"[1]", 422, "items[0]"),
-            (r#"{"items":"#, 400, ""),
-            (r#"{"items":[]} trailing"#, 400, ""),
-            ("", 400, ""),
+    fn all_that_is_wrong_with_a_body_is_named() {
+        for (body, fields) in [
+            (r#"{"items":[{"quantity":"two"}],"kind":"retail"}"#, &["items[0].quantity"][..]),
+            (r#"{"items":[{}],"kind":"retail"}"#, &["items[0].quantity"]),
+            (r"{}", &["items", "kind"]),
+            (r#"{"items":[],"kind":null}"#, &["kind"]),
+            (r#"{"items":[],"kind":5}"#, &["kind"]),
+            (r#"{"items":[],"kind":"retail","extra":1}"#, &["extra"]),
+            (r#"{"items":5,"kind":"other","note":7}"#, &["items", "kind", "note"]),
+            (r#"{"note":7}"#, &["note", "items", "kind"]),
+            (r#" [[],"retail",null]"#, &["body"]),
+            ("null", &["body"]),
         ] {
             let error = parse::<Order>(body.as_bytes()).unwrap_err();
-            assert_eq!(error.status.as_u16(), status, "{body}");
-            if status == 422 && body != "[1]" {
-                assert_eq!(error.details.unwrap()[0]["field"], field, "{body}");
-            }
+            assert_eq!(error.status.as_u16(), 422, "{body}");
+            let details = error.details.unwrap();
+            let named: Vec<_> =
+                details.as_array().unwrap().iter().map(|wrong| wrong["field"].as_str().unwrap()).collect();
+            assert_eq!(named, fields, "{body}");
         }
+    }
+
+    #[test]
+    fn what_is_not_json_is_malformed_whatever_else_is_wrong() {
+        for body in
+            [r#"{"items":"#, r#"{"items":5,"#, r#"{"items":[],"kind":"retail"} trailing"#, "", r#"{"note":"\ud800"}"#]
+        {
+            assert_eq!(parse::<Order>(body.as_bytes()).unwrap_err().code, "malformed_json", "{body}");
+        }
+        parse::<Order>(b"\xef\xbb\xbf {\"items\":[{\"quantity\":1}],\"kind\":\"retail\"}").unwrap();
     }
 
     #[test]
@@ -258,10 +319,5 @@ mod tests {
         ] {
             assert_eq!(preferred(header), language, "{header:?}");
         }
-    }
-
-    #[test]
-    fn lone_surrogates_are_malformed() {
-        assert_eq!(parse::<String>(br#""\ud800""#).unwrap_err().status.as_u16(), 400);
     }
 }

@@ -19,6 +19,8 @@ use super::{
 };
 use crate::logging;
 
+/// In characters. No limit of tokens that we set lets more through; a message takes 20,000.
+const LONGEST_REPLY: usize = 16_000;
 /// The part of the remaining time that a model may take while others are left to be asked, in tenths.
 const SHARE: u32 = 6;
 
@@ -352,6 +354,11 @@ impl Endpoint {
 /// Refuses what nobody could use: silence, and calls of tools that were not given or with arguments that are no object.
 fn check(mut said: Said, tools: &[Tool]) -> Result<Said, Failure> {
     said.text = without_thoughts(&said.text);
+    if let Some((end, _)) = said.text.char_indices().nth(LONGEST_REPLY) {
+        // A server that heeds no limit.
+        said.text.truncate(end);
+        said.is_cut = true;
+    }
     if said.is_cut && !said.tool_calls.is_empty() {
         return Err(Failure::Malformed("its tool call broke off"));
     }
@@ -397,6 +404,8 @@ mod tests {
         for unusable in [call("rm_rf", json!({})), call("hand_over", json!("x")), call("hand_over", json!(null))] {
             assert!(matches!(check(said("text", vec![unusable]), &tools), Err(Failure::Malformed(_))));
         }
+        let endless = check(said(&"é ".repeat(LONGEST_REPLY), vec![]), &tools).unwrap();
+        assert!(endless.is_cut && endless.text.chars().count() == LONGEST_REPLY);
         let broken_off = Said { is_cut: true, ..said("", vec![call("hand_over", json!({}))]) };
         assert!(matches!(check(broken_off, &tools), Err(Failure::Malformed(_))));
     }

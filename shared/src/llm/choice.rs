@@ -72,18 +72,21 @@ const KNOWN: [Known; 5] = [
 
 impl Provider {
     /// Reads LLM_PROVIDER, LLM_FALLBACKS, LLM_CALL_TIMEOUT_S, LLM_PRICES, and of each provider its key, base URL and
-    /// models.
+    /// models. Without LLM_PROVIDER it is the first that is set up otherwise.
     pub fn read(settings: &mut Settings) -> Self {
-        let first = settings.text("LLM_PROVIDER", "extractive");
+        let prices = Prices::read(settings);
+        let call_timeout = settings.seconds("LLM_CALL_TIMEOUT_S", 20);
+        // All of them: a name that was not asked for would be unknown to whoever compares settings with the template.
+        let known = KNOWN.map(|known| (known.name, known.read(settings)));
+        let first = settings.optional("LLM_PROVIDER").unwrap_or_else(|| {
+            let set_up = known.iter().find(|(_, read)| read.is_set_up && read.problems.is_empty());
+            set_up.map_or("extractive", |(name, _)| name).to_owned()
+        });
         let mut wanted = settings.list("LLM_FALLBACKS");
         if first == "extractive" && !wanted.is_empty() {
             settings.problem("LLM_FALLBACKS is set, but LLM_PROVIDER is extractive, which never fails");
         }
         wanted.insert(0, first);
-        let prices = Prices::read(settings);
-        let call_timeout = settings.seconds("LLM_CALL_TIMEOUT_S", 20);
-        // All of them: a name that was not asked for would be unknown to whoever compares settings with the template.
-        let known = KNOWN.map(|known| (known.name, known.read(settings)));
         let mut providers: Vec<Endpoint> = Vec::new();
         let mut ends_extractive = false;
         let mut known: Vec<_> = known.into_iter().collect();
@@ -113,6 +116,8 @@ impl Provider {
 /// A provider as the settings have it, and what is wrong with it, should it be used.
 struct Read {
     endpoint: Endpoint,
+    /// Whether it has a key, or an address of one's own.
+    is_set_up: bool,
     problems: Vec<String>,
 }
 
@@ -144,9 +149,10 @@ impl Known {
             }
             wire => wire,
         };
+        let is_set_up = header.is_some() || (name == "openai" && !is_its_own);
         let endpoint =
             Endpoint { name, wire, base_url, key: header.flatten(), models: named, circuit: Circuit::default() };
-        Read { endpoint, problems }
+        Read { endpoint, is_set_up, problems }
     }
 }
 
@@ -190,6 +196,26 @@ mod tests {
         let (provider, problems) = read(&[]);
         problems.unwrap();
         assert_eq!((provider.name(), provider.is_a_model()), ("extractive", false));
+    }
+
+    #[test]
+    fn without_a_name_the_provider_is_the_one_that_has_a_key() {
+        for (pairs, expected) in [
+            (&[("GEMINI_API_KEY", "k")][..], "gemini"),
+            (&[("GROQ_API_KEY", "k"), ("ANTHROPIC_API_KEY", "k")], "anthropic"),
+            (&[("OPENAI_BASE_URL", "http://127.0.0.1:11434/v1"), ("OPENAI_MODELS", "small")], "openai"),
+            // For embeddings only: there is no model to ask.
+            (&[("OPENAI_API_KEY", "k")], "extractive"),
+            (&[("GEMINI_API_KEY", "k"), ("LLM_PROVIDER", "extractive")], "extractive"),
+            (&[("GEMINI_BASE_URL", "http://127.0.0.1:1")], "extractive"),
+        ] {
+            let (provider, problems) = read(pairs);
+            problems.unwrap();
+            assert_eq!(provider.name(), expected, "{pairs:?}");
+        }
+        let (provider, problems) = read(&[("GEMINI_API_KEY", "k"), ("LLM_FALLBACKS", "extractive")]);
+        problems.unwrap();
+        assert_eq!(provider.name(), "gemini");
     }
 
     #[test]

@@ -7,7 +7,10 @@ use rust_stemmers::{Algorithm, Stemmer};
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::{Ask, Source, Style, extractive, prompt::NOT_IN_DOCUMENTS};
-use crate::{embeddings::words, text::Language};
+use crate::{
+    embeddings::words,
+    text::{Language, whatsapp},
+};
 
 /// The longest thing in brackets that is looked at.
 const LONGEST_MARKER: usize = 60;
@@ -67,7 +70,7 @@ pub(super) fn check(said: &str, ask: &Ask<'_>) -> Option<(String, Vec<Source>)> 
     }
     let shown = match ask.style {
         Style::Plain | Style::AsGiven => shown.trim().to_owned(),
-        Style::WhatsApp => whatsapp(&shown),
+        Style::WhatsApp => whatsapp::formatted(&shown),
     };
     let sources = cited.0.into_iter().map(|(passage, claim)| Source { passage, quote: matcher.quote(passage, &claim) });
     Some((shown, sources.collect()))
@@ -149,16 +152,22 @@ fn marker(text: &str) -> Option<(Vec<usize>, &str)> {
     let inside = without_word(inside.split('†').next().unwrap_or_default().to_lowercase().trim());
     let mut numbers = Vec::new();
     for part in inside.split([',', ';', '&']) {
-        let mut ends = part.split(['-', '–']).map(|end| end.trim().trim_start_matches('^').parse::<usize>());
+        let mut ends = part.split(['-', '–']).map(|end| number(end.trim().trim_start_matches('^')));
         match (ends.next(), ends.next(), ends.next()) {
-            (Some(Ok(number)), None, None) => numbers.push(number),
-            (Some(Ok(first)), Some(Ok(last)), None) if first <= last && last - first <= 20 => {
+            (Some(Some(number)), None, None) => numbers.push(number),
+            (Some(Some(first)), Some(Some(last)), None) if first <= last && last - first <= 20 => {
                 numbers.extend(first..=last);
             }
             _ => return None,
         }
     }
     Some((numbers, after))
+}
+
+/// A number, also one that is larger than any of ours can be.
+fn number(digits: &str) -> Option<usize> {
+    let is_one = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
+    is_one.then(|| digits.parse().unwrap_or(usize::MAX))
 }
 
 /// Finds what of a passage a statement rests on.
@@ -212,29 +221,6 @@ impl<'a> Matcher<'a> {
         });
         extractive::shorten(best.map_or("", |(_, sentence)| sentence))
     }
-}
-
-/// Markdown as WhatsApp has it: bold between single asterisks, headings bold, cells of a table in a row with dashes.
-fn whatsapp(text: &str) -> String {
-    let lines = text.lines().filter_map(|line| {
-        let trimmed = line.trim();
-        if trimmed.starts_with('|') {
-            let cells = trimmed.trim_matches('|').split('|').map(str::trim).filter(|cell| !cell.is_empty());
-            let cells: Vec<_> = cells.collect();
-            let is_a_rule = cells.iter().all(|cell| cell.chars().all(|char| matches!(char, '-' | ':')));
-            return (!is_a_rule).then(|| bold(&cells.join(" – ")));
-        }
-        let heading = trimmed.trim_start_matches('#');
-        if heading.len() < trimmed.len() && heading.starts_with(' ') {
-            return Some(format!("*{}*", heading.trim().replace('*', "")));
-        }
-        Some(bold(line.trim_end()))
-    });
-    lines.collect::<Vec<_>>().join("\n").trim().to_owned()
-}
-
-fn bold(line: &str) -> String {
-    line.replace("**", "*").replace("__", "_")
 }
 
 #[cfg(test)]

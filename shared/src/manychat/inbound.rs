@@ -1,6 +1,8 @@
 //! What a ManyChat bot posts: whatever its builder composed. Lenient in what is read (ids as numbers or strings, nested
 //! or flat, placeholders that were not filled in), strict in what comes out of it.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -47,11 +49,11 @@ impl Inbound {
             ApiError::field("id", "must be the contact's id, for example {{user_id}} of ManyChat, filled in")
         })?;
         let written = text_of(body);
-        if written.is_some_and(is_placeholder) {
+        if written.as_deref().is_some_and(is_placeholder) {
             let message = "is a placeholder that ManyChat did not fill in: choose the field in its editor";
             return Err(ApiError::validation(vec![FieldError::new("last_input_text", message)]));
         }
-        let text = clean(written.unwrap_or_default());
+        let text = clean(written.as_deref().unwrap_or_default());
         let attachment = text.is_empty().then(|| attachment_of(body));
         let last_interaction = string(body, &["last_interaction"]);
         let message_id = id(&body["message_id"]).or_else(|| id(&body["message"]["id"])).or_else(|| id(&body["mid"]));
@@ -109,13 +111,24 @@ fn contact_id(body: &Value) -> Option<String> {
     flat.or_else(nested).or_else(key)
 }
 
-/// The text, which may be a placeholder.
-fn text_of(body: &Value) -> Option<&str> {
-    let direct = ["last_input_text", "message_text", "text", "message"].iter().filter_map(|name| body[*name].as_str());
+/// The text, which may be a placeholder. A contact who answers `2` may arrive as a number.
+fn text_of(body: &Value) -> Option<Cow<'_, str>> {
+    let direct = ["last_input_text", "message_text", "text", "message"].iter().map(|name| &body[*name]);
     let nested =
         [&body["message"]["text"], &body["subscriber"]["last_input_text"], &body["contact"]["last_input_text"]];
-    let mut all = direct.chain(nested.into_iter().filter_map(Value::as_str));
-    all.find(|text| !text.trim().is_empty())
+    let all = direct.chain(nested).filter_map(|value| match value {
+        Value::String(text) => Some(Cow::Borrowed(text.as_str())),
+        Value::Number(number) => Some(Cow::Owned(number.to_string())),
+        _ => None,
+    });
+    all.into_iter().find(|text| text.chars().any(is_seen))
+}
+
+/// Not a space, and not one of the characters without width that phones put between others.
+fn is_seen(letter: char) -> bool {
+    !letter.is_whitespace()
+        && !letter.is_control()
+        && !matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
 }
 
 /// `{{last_input_text}}`, as it stands when the builder's variable does not exist.
@@ -187,6 +200,18 @@ mod tests {
         assert_eq!(inbound.name.as_deref(), Some("Zoë D’Été"));
         assert_eq!((inbound.language, inbound.attachment), (Some(Language::French), None));
         assert!(inbound.external_id.is_some());
+    }
+
+    #[test]
+    fn a_number_is_a_text_and_what_nobody_sees_is_none() {
+        assert_eq!(read(json!({ "id": 1, "last_input_text": 2 })).text, "2");
+        assert_eq!(read(json!({ "id": 1, "message": { "text": 2.5 } })).text, "2.5");
+        for unseen in ["\u{200b}", " \u{feff}\u{200e}\n", ""] {
+            let inbound = read(json!({ "id": 1, "last_input_text": unseen, "image": "x" }));
+            assert_eq!((inbound.text.as_str(), inbound.attachment.as_deref()), ("", Some("image")), "{unseen:?}");
+        }
+        // Joiners belong to what they join.
+        assert_eq!(read(json!({ "id": 1, "text": "👩\u{200d}🌾" })).text, "👩\u{200d}🌾");
     }
 
     #[test]

@@ -55,7 +55,14 @@ pub struct Message {
 /// A phone number, of which the digits count: in a query, a plus sign arrives as a space.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "String")]
-struct Phone(String);
+pub(crate) struct Phone(String);
+
+impl Phone {
+    /// As they are stored, with or without a plus sign before them.
+    pub(crate) fn digits(&self) -> &str {
+        &self.0
+    }
+}
 
 impl TryFrom<String> for Phone {
     type Error = &'static str;
@@ -86,7 +93,7 @@ impl MessageFilter {
     }
 
     fn digits(&self) -> Option<&str> {
-        self.user_phone.as_ref().map(|phone| phone.0.as_str())
+        self.user_phone.as_ref().map(Phone::digits)
     }
 }
 
@@ -158,7 +165,7 @@ pub async fn list(tx: &mut TenantTx, filter: &MessageFilter, paging: &Paging) ->
     )
     .fetch_one(tx)
     .await?;
-    Ok(paging.page(rows, counted, |last| (last.created_at, last.id)))
+    paging.page(rows, counted, |last| (last.created_at, last.id))
 }
 
 /// One message.

@@ -5,9 +5,9 @@ use uuid::Uuid;
 use super::{Passage, Search, search};
 use crate::{
     db::Db,
-    embeddings::{EmbedError, Embedders},
+    embeddings::{DIMENSIONS, Embedders},
     error::ApiError,
-    reembedding,
+    logging, reembedding,
     text::Language,
 };
 
@@ -29,31 +29,20 @@ pub struct Wanted<'a> {
     pub most: i64,
 }
 
-/// Why nothing could be looked for.
-#[derive(Debug, thiserror::Error)]
-pub enum FindError {
-    /// The question has no vector.
-    #[error(transparent)]
-    Embedding(#[from] EmbedError),
-    /// The database's.
-    #[error(transparent)]
-    Database(#[from] ApiError),
-}
-
 /// Finds the passages of a tenant, as [`search`] does. Only where the model that is set finds nothing, the tenant is asked
-/// for its own: most of the time that is the same.
+/// for its own: most of the time that is the same. While there are no vectors to be had, words alone are searched.
 ///
 /// # Errors
-/// [`FindError`].
-pub async fn find(
-    db: &Db,
-    embedders: &Embedders,
-    tenant: Uuid,
-    wanted: &Wanted<'_>,
-) -> Result<Vec<Passage>, FindError> {
+/// The database's.
+pub async fn find(db: &Db, embedders: &Embedders, tenant: Uuid, wanted: &Wanted<'_>) -> Result<Vec<Passage>, ApiError> {
     let mut embedder = embedders.current().clone();
     for _ in 0..LOOKS {
-        let embedding = embedders.embed_query(embedder.model(), wanted.standalone).await?;
+        let embedding = embedders.embed_query(embedder.model(), wanted.standalone).await.unwrap_or_else(|error| {
+            logging::metric("QuestionsWithoutVector", 1.0);
+            tracing::warn!(error = logging::chain(&error), model = embedder.model(), "searched by words alone");
+            // Nothing is near a vector without a direction.
+            vec![0.0; DIMENSIONS]
+        });
         let search_for = Search {
             question: wanted.question,
             standalone: wanted.standalone,

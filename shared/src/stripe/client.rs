@@ -146,6 +146,12 @@ impl Client {
         Some(Self { http: HTTP.clone(), base_url, key, version })
     }
 
+    /// Whether its key is for real money: `sk_live_…`, `rk_live_…`.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.key.contains("_live_")
+    }
+
     /// Makes a Checkout Session and returns its id and URL.
     ///
     /// # Errors

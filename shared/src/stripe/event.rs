@@ -201,6 +201,12 @@ pub struct Invoice {
 }
 
 impl Event {
+    /// Whether it is about real money, not Stripe's test mode.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.payload["livemode"] == true
+    }
+
     /// Reads a body.
     ///
     /// # Errors

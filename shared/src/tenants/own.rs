@@ -57,15 +57,6 @@ pub struct WebhookSecret {
     expires_at: Option<DateTime<Utc>>,
 }
 
-impl CustomerDetails {
-    /// Without the URL's path and query, which hold secrets as often as not.
-    #[must_use]
-    pub fn for_support(self) -> Self {
-        let host = self.webhook_url.and_then(|url| TenantUrl::parse(&url).ok().map(|url| url.host().to_owned()));
-        Self { webhook_url: host.map(|host| format!("https://{host}/…")), ..self }
-    }
-}
-
 /// The transaction's tenant.
 ///
 /// # Errors

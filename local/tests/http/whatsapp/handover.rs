@@ -1,5 +1,6 @@
 //! A person has the conversation: the bot is silent, and comes back.
 
+use local::fakes::models::Reply;
 use serde_json::json;
 
 use super::super::support::{SOON, WhatsApp, wait_until};
@@ -37,6 +38,26 @@ async fn taken_over_while_the_model_thinks_nothing_is_said_and_the_unit_goes_bac
 }
 
 #[tokio::test]
+async fn who_says_stop_while_the_model_thinks_hears_nothing_but_that_it_is_heeded() {
+    let whatsapp = WhatsApp::start().await;
+    whatsapp.go_live().await;
+    whatsapp.models.hold();
+    whatsapp.write(1, "Vous livrez ?").await.bare(200);
+    whatsapp.models.is_met().await;
+    whatsapp.write(1, "STOP").await.bare(200);
+    whatsapp.models.release();
+    let got = whatsapp.got(1, 1).await;
+    assert!(got[0].starts_with("C’est noté"), "{got:?}");
+    whatsapp.settled().await;
+    assert_eq!(whatsapp.manychat.sent_to("1").len(), 1);
+    assert_eq!(whatsapp.number("select count(*) from messages where author = 'bot'").await, 0);
+    assert_eq!(whatsapp.number("select sum(free_quota_used) from user_settings").await, 0);
+    whatsapp.write(1, "START").await.bare(200);
+    whatsapp.got(1, 2).await;
+    assert_eq!(whatsapp.conversation(1, "opted_out_at").await, None);
+}
+
+#[tokio::test]
 async fn taken_over_between_two_parts_the_second_one_stays() {
     let whatsapp = WhatsApp::start().await;
     whatsapp.go_live().await;
@@ -51,6 +72,8 @@ async fn taken_over_between_two_parts_the_second_one_stays() {
     })
     .await;
     assert_eq!(whatsapp.manychat.sent_to("1").len(), 1);
+    let told = "select count(*) from messages where error_code = 'handed_over' and sent_at is null";
+    assert_eq!(whatsapp.number(told).await, 1, "the tenant sees that it was cut short");
 }
 
 #[tokio::test]
@@ -87,4 +110,42 @@ async fn the_model_may_ask_for_a_person() {
     whatsapp.write(1, "My parcel is broken").await.bare(200);
     assert!(whatsapp.got(1, 1).await[0].starts_with("I am handing you over"));
     assert_eq!(whatsapp.conversation(1, "handover_reason").await.as_deref(), Some("model"));
+}
+
+#[tokio::test]
+async fn given_back_the_bot_answers_what_a_person_has_left_and_hands_it_over_no_second_time() {
+    let whatsapp = WhatsApp::start().await;
+    whatsapp.sql("update company_rag_configs set outside_hours = 'hand_over', business_hours = '{}'").await;
+    whatsapp.go_live().await;
+    whatsapp.models.always(Reply::Text("Le jour même.".to_owned()));
+    whatsapp.do_not_space_parts().await;
+    // Closed, then a word for a person, while one has the conversation.
+    whatsapp.write(1, "Vous livrez ?").await.bare(200);
+    assert!(whatsapp.got(1, 1).await[0].starts_with("Nous sommes fermés"));
+    whatsapp.write(1, "Un conseiller ? Sinon, vous livrez quand ?").await.bare(200);
+    let id = whatsapp.conversation(1, "id").await.unwrap();
+    whatsapp.app.post(&format!("/api/v1/conversations/{id}/release")).by(&whatsapp.tenant).await.data(200);
+    assert!(whatsapp.got(1, 2).await[1].ends_with("Le jour même."));
+    assert_eq!(whatsapp.conversation(1, "handler").await.as_deref(), Some("bot"));
+    whatsapp.settled().await;
+    // What comes after that is judged as ever.
+    whatsapp.write(1, "Et demain ?").await.bare(200);
+    assert!(whatsapp.got(1, 3).await[2].starts_with("Nous sommes fermés"));
+
+    // A person who says nothing leaves it to the bot in time, with what waits.
+    whatsapp.write(1, "Toujours là ?").await.bare(200);
+    whatsapp.sql("update conversations set handover_until = now() - interval '1 second'").await;
+    whatsapp.sql("update jobs set run_after = now() - interval '1 second'").await;
+    whatsapp.app.stack.invoke("maintenance", json!({})).await.unwrap();
+    assert!(whatsapp.got(1, 4).await[3].ends_with("Le jour même."));
+    assert_eq!(whatsapp.conversation(1, "handler").await.as_deref(), Some("bot"));
+}
+
+#[tokio::test]
+async fn the_word_that_the_bot_names_works_beside_the_tenants_own() {
+    let whatsapp = WhatsApp::start().await;
+    whatsapp.sql("update company_rag_configs set handover_keywords = '{boss}'").await;
+    whatsapp.write(1, "CONSEILLER").await.bare(200);
+    assert!(whatsapp.got(1, 1).await[0].starts_with("Je vous mets en relation"));
+    assert_eq!(whatsapp.conversation(1, "handover_reason").await.as_deref(), Some("keyword"));
 }

@@ -53,6 +53,24 @@ async fn prices_are_the_catalogues_and_an_order_is_made_when_its_contact_says_ye
 }
 
 #[tokio::test]
+async fn a_yes_in_several_messages_is_one() {
+    let whatsapp = shop().await;
+    whatsapp.models.reply_tool("create_order", json!({ "items": [{ "product": "Thé vert", "quantity": 1 }] }));
+    whatsapp.write(1, "Un thé").await.bare(200);
+    whatsapp.got(1, 1).await;
+    // Both wait while a person has the conversation.
+    whatsapp.settled().await;
+    let id = whatsapp.conversation(1, "id").await.unwrap();
+    let path = |what: &str| format!("/api/v1/conversations/{id}/{what}");
+    whatsapp.app.post(&path("takeover")).by(&whatsapp.tenant).await.data(200);
+    whatsapp.write(1, "Oui").await.bare(200);
+    whatsapp.write(1, "oui merci").await.bare(200);
+    whatsapp.app.post(&path("release")).by(&whatsapp.tenant).await.data(200);
+    assert!(whatsapp.got(1, 2).await[1].contains("est enregistrée"));
+    assert_eq!(whatsapp.number("select count(*) from orders").await, 1);
+}
+
+#[tokio::test]
 async fn a_no_orders_nothing_and_words_that_are_neither_go_to_the_model() {
     let whatsapp = shop().await;
     let order = json!({ "items": [{ "product": "Thé vert", "quantity": 1 }] });

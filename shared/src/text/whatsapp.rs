@@ -1,8 +1,12 @@
 //! Markdown, as models write it, in the few marks that WhatsApp knows: `*bold*`, `_italic_`, `~struck~`, lists and quotes.
 
+/// Markdown's marks and WhatsApp's, the longest first.
+const MARKS: [(&str, &str); 4] = [("***", "*"), ("**", "*"), ("__", "*"), ("~~", "~")];
+
 /// Makes a text fit for WhatsApp: headings and strong words become bold, links show where they lead, tables become
 /// lines.
-pub(crate) fn formatted(text: &str) -> String {
+#[must_use]
+pub fn formatted(text: &str) -> String {
     let mut lines = Vec::<String>::new();
     let mut is_code = false;
     for line in text.lines() {
@@ -57,9 +61,57 @@ fn is_ruler(line: &str) -> bool {
         || (line.len() >= 3 && line.chars().all(|letter| letter == '*' || letter == '_'))
 }
 
-/// Strong words, struck words and links.
+/// Strong and struck words, where a mark begins and another one ends them. What stands in an address stays as it is.
+fn marked(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        if let Some(end) = address(rest) {
+            out.push_str(&rest[..end]);
+            rest = &rest[end..];
+            continue;
+        }
+        let before = out.chars().next_back();
+        let marked = MARKS.iter().find_map(|(markdown, whatsapp)| {
+            let (inside, after) = between(rest, markdown, before)?;
+            Some((format!("{whatsapp}{}{whatsapp}", marked(inside)), after))
+        });
+        match marked {
+            Some((words, after)) => {
+                out.push_str(&words);
+                rest = after;
+            }
+            None => {
+                out.push(first);
+                rest = &rest[first.len_utf8()..];
+            }
+        }
+    }
+    out
+}
+
+/// The end of the address that a text begins with.
+fn address(text: &str) -> Option<usize> {
+    let is_one = ["https://", "http://", "www."].iter().any(|start| text.starts_with(start));
+    // A mark at the end is one of the sentence, as in `**https://example.com**`.
+    let end = text.find(|letter: char| letter.is_whitespace() || matches!(letter, ')' | ']' | '<' | '>' | '|'));
+    is_one.then(|| text[..end.unwrap_or(text.len())].trim_end_matches(['*', '_', '~', '.', ',']).len())
+}
+
+/// What a mark that a text begins with and the next one like it hold between them, and what follows. Underscores mark
+/// whole words only: names have them inside.
+fn between<'t>(text: &'t str, mark: &str, before: Option<char>) -> Option<(&'t str, &'t str)> {
+    let (inside, after) = text.strip_prefix(mark)?.split_once(mark)?;
+    let is_whole = !mark.starts_with('_')
+        || !before.is_some_and(char::is_alphanumeric) && !after.starts_with(char::is_alphanumeric);
+    let is_tight =
+        !inside.is_empty() && !inside.starts_with(char::is_whitespace) && !inside.ends_with(char::is_whitespace);
+    (is_whole && is_tight).then_some((inside, after))
+}
+
+/// Links, after strong and struck words.
 fn inline(text: &str) -> String {
-    let text = text.replace("***", "**").replace("**", "*").replace("__", "*").replace("~~", "~");
+    let text = marked(text);
     let mut out = String::with_capacity(text.len());
     let mut rest = text.as_str();
     while let Some(start) = rest.find('[') {
@@ -106,6 +158,16 @@ mod tests {
             ("```\nx * y\n```", "x * y"),
             ("---\nfin", "fin"),
             ("2 * 3", "2 * 3"),
+            ("2**3 et 4 ** 5", "2**3 et 4 ** 5"),
+            ("__Prix__ de ***tout***", "*Prix* de *tout*"),
+            ("**Prix :**1 500 **net**", "*Prix :*1 500 *net*"),
+            (
+                "https://x.io/p/lampe__noire__x et https://x.io/a**b**c",
+                "https://x.io/p/lampe__noire__x et https://x.io/a**b**c",
+            ),
+            ("**https://x.io/a__b__**", "*https://x.io/a__b__*"),
+            ("[la **lampe**](https://x.io/a__b__c)", "la *lampe* (https://x.io/a__b__c)"),
+            ("nom_de__fichier__final", "nom_de__fichier__final"),
             ("", ""),
         ] {
             assert_eq!(formatted(markdown), expected, "{markdown}");
