@@ -8,10 +8,14 @@ mod layers;
 mod scene;
 mod stub;
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs::{self, File},
+    path::PathBuf,
+};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use shared::settings::SettingsMap;
 
 use self::{
@@ -120,6 +124,15 @@ impl Program {
         Bootstrap::start(&self.path, settings, &log).with_context(|| format!("{} ({})", self.package, self.profile))
     }
 
+    /// Takes it out of the page cache. What a linker has written lies there in small pieces, and costs more to map than what
+    /// is read, as a deployed function is.
+    fn forget(&self) -> Result<()> {
+        let file = File::open(&self.path)?;
+        file.sync_all()?;
+        posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
+        Ok(())
+    }
+
     fn cells(&self, what: &str) -> Vec<String> {
         vec![what.to_owned(), self.profile.clone()]
     }
@@ -174,6 +187,9 @@ fn cold_starts(arguments: &Arguments, scene: &Scene, programs: &[Program]) -> Re
             supabase.insert("SUPABASE_URL".to_owned(), "https://bench.supabase.co".to_owned());
             add("settings given, SUPABASE_URL too", supabase);
         }
+    }
+    for program in programs {
+        program.forget()?;
     }
     for round in 0..WARM_UP_ROUNDS + arguments.rounds {
         for start in &mut starts {

@@ -93,15 +93,16 @@ fn parse<T: DeserializeOwned + ToSchema>(body: &[u8]) -> Result<T, ApiError> {
     let is_object = body.trim_ascii_start().first() == Some(&b'{');
     match serde_json::from_slice(body) {
         Ok(value) if is_object => Ok(value),
-        _ => Err(what_is_wrong::<T>(body)),
+        Ok(_) => Err(not_an_object()),
+        Err(error) => Err(what_is_wrong::<T>(body, &error)),
     }
 }
 
-/// Reads a refused body once more, for everything that is wrong with it.
-fn what_is_wrong<T: DeserializeOwned + ToSchema>(body: &[u8]) -> ApiError {
+/// Reads a refused body once more, for everything that is wrong with it; for the first error, where that says no more.
+fn what_is_wrong<T: DeserializeOwned + ToSchema>(body: &[u8], first: &serde_json::Error) -> ApiError {
     let mut object = match serde_json::from_slice(body) {
         Ok(Value::Object(object)) => object,
-        Ok(_) => return ApiError::field("body", "must be an object"),
+        Ok(_) => return not_an_object(),
         Err(error) => return malformed(&error),
     };
     let missing: Vec<_> = required::<T>().into_iter().filter(|name| !object.contains_key(name)).collect();
@@ -122,7 +123,15 @@ fn what_is_wrong<T: DeserializeOwned + ToSchema>(body: &[u8]) -> ApiError {
         wrong.push(error);
     }
     wrong.extend(missing.into_iter().map(|name| FieldError::new(name, "is required")));
+    if wrong.is_empty() {
+        // A field that is there twice.
+        wrong.push(field_error("", first));
+    }
     ApiError::validation(wrong)
+}
+
+fn not_an_object() -> ApiError {
+    ApiError::field("body", "must be an object")
 }
 
 /// The fields that a body must have, as openapi.json names them.
@@ -143,7 +152,7 @@ fn field_error(path: &str, error: &serde_json::Error) -> FieldError {
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or_default();
     // A missing or unknown field is reported at its parent, with the name in backquotes.
-    let named = ["missing field `", "unknown field `"]
+    let named = ["missing field `", "unknown field `", "duplicate field `"]
         .iter()
         .find_map(|prefix| message.strip_prefix(prefix))
         .and_then(|rest| rest.split('`').next());
@@ -286,6 +295,7 @@ mod tests {
             (r#"{"items":[],"kind":"retail","extra":1}"#, &["extra"]),
             (r#"{"items":5,"kind":"other","note":7}"#, &["items", "kind", "note"]),
             (r#"{"note":7}"#, &["note", "items", "kind"]),
+            (r#"{"items":[],"items":[],"kind":"retail"}"#, &["items"]),
             (r#" [[],"retail",null]"#, &["body"]),
             ("null", &["body"]),
         ] {
