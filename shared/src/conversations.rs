@@ -63,8 +63,17 @@ pub async fn receive(tx: &mut TenantTx, message: &Inbound) -> sqlx::Result<Recei
     )
     .fetch_one(&mut *tx)
     .await?;
-    if received.message_id.is_some() && words::asks_to_stop(&message.text) {
-        note(tx, received.conversation_id, &Notes { opted_out: Some(true), ..Notes::default() }).await?;
+    let asks = received.message_id.is_some();
+    let opted_out = if asks && words::asks_to_stop(&message.text) {
+        Some(true)
+    } else if asks && received.by_person && words::asks_to_resume(&message.text) {
+        // No worker reads it until the conversation is given back.
+        Some(false)
+    } else {
+        None
+    };
+    if opted_out.is_some() {
+        note(tx, received.conversation_id, &Notes { opted_out, ..Notes::default() }).await?;
     }
     Ok(received)
 }

@@ -246,6 +246,12 @@ pub enum LlmError {
 }
 
 impl LlmError {
+    /// Whether nobody waited for the answer any more.
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        matches!(self, Self::Failed(failure) if failure.status() == CallStatus::Abandoned)
+    }
+
     /// How long the provider that failed last asks to be left alone.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {

@@ -22,7 +22,7 @@ use crate::{
     llm::{self, Answered, Call, Completion, LlmError, Provider, Role, Style, Turn, Usage},
     logging, messages,
     quota::{self, Quota, Reservation},
-    retrieval::{self, Passage, Question, Wanted},
+    retrieval::{self, FindError, Passage, Question, Wanted},
     settings::Settings,
     text::{self, Language},
     usage::{self, Used},
@@ -134,6 +134,8 @@ pub struct Found {
     /// The question as it was searched.
     standalone: String,
     passages: Vec<Passage>,
+    /// Whether nothing can be said of what the documents hold.
+    is_unknown: bool,
 }
 
 /// An answer that is not written yet.
@@ -229,15 +231,15 @@ impl Draft {
         &self.text
     }
 
-    /// What is said where no model answered.
-    fn excuse(error: &LlmError, language: Language) -> Self {
-        let text = match (error, language) {
-            (LlmError::Blocked(_), Language::French) => "Désolé, je ne peux pas répondre à cette question.",
-            (LlmError::Blocked(_), _) => "Sorry, I cannot answer this question.",
-            (_, Language::French) => {
+    /// What is said where no model answered, or where it declined.
+    fn excuse(is_declined: bool, language: Language) -> Self {
+        let text = match (is_declined, language) {
+            (true, Language::French) => "Désolé, je ne peux pas répondre à cette question.",
+            (true, _) => "Sorry, I cannot answer this question.",
+            (false, Language::French) => {
                 "Désolé, je n’arrive pas à répondre pour le moment. Merci de réessayer un peu plus tard."
             }
-            _ => "Sorry, I cannot answer right now. Please try again a little later.",
+            (false, _) => "Sorry, I cannot answer right now. Please try again a little later.",
         };
         Self {
             text: text.to_owned(),
@@ -356,7 +358,7 @@ impl Questions {
         let language = text::detect_language(question);
         let standalone = retrieval::standalone(question, language, &taken.history).into_owned();
         if taken.approved.is_some() {
-            return Ok(Found { language, standalone, passages: Vec::new() });
+            return Ok(Found { language, standalone, passages: Vec::new(), is_unknown: false });
         }
         // Of few words, the question alone may not tell.
         let language = if language == Language::Other { text::detect_language(&standalone) } else { language };
@@ -367,8 +369,12 @@ impl Questions {
             documents: ask.document_ids.as_deref(),
             most: ask.top_k.unwrap_or(DEFAULT_PASSAGES).into(),
         };
-        let passages = retrieval::find(&self.db, &self.embedders, tenant, &wanted).await?;
-        Ok(Found { language, standalone, passages })
+        let (passages, is_unknown) = match retrieval::find(&self.db, &self.embedders, tenant, &wanted).await {
+            Ok(passages) => (passages, false),
+            Err(FindError::Embedding(_)) => (Vec::new(), true),
+            Err(FindError::Database(error)) => return Err(error),
+        };
+        Ok(Found { language, standalone, passages, is_unknown })
     }
 
     /// Answers before the deadline; where the model declined, or none answered, with a polite sentence. The calls of models
@@ -386,6 +392,9 @@ impl Questions {
         if let Some(approved) = &taken.approved {
             return Draft::approved(approved, found.language);
         }
+        if found.is_unknown {
+            return Draft::excuse(false, found.language);
+        }
         let style = if deltas.is_some() { Style::AsGiven } else { Style::Plain };
         let asked = found.ask(ask, &taken.history, style, deadline);
         let Answered { outcome, calls: made } = match deltas {
@@ -396,8 +405,10 @@ impl Questions {
         match outcome {
             Ok(completion) => found.draft(completion, style),
             Err(error) => {
-                tracing::warn!(error = logging::chain(&error), "a question has no answer");
-                Draft::excuse(&error, found.language)
+                if !error.is_abandoned() {
+                    tracing::warn!(error = logging::chain(&error), "a question has no answer");
+                }
+                Draft::excuse(matches!(error, LlmError::Blocked(_)), found.language)
             }
         }
     }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-pub use self::find::{Wanted, find};
+pub use self::find::{FindError, Wanted, find};
 use self::ranking::Candidate;
 pub use self::ranking::telling_words;
 use crate::{db::TenantTx, input, text::Language};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 use shared::{
     llm::{self, Call, Style},
-    retrieval::{self, Passage, Wanted},
+    retrieval::{self, FindError, Passage, Wanted},
 };
 use tokio::time::timeout_at;
 
@@ -103,6 +103,9 @@ impl Deps {
         let wanted =
             Wanted { question: ask.said, standalone: &ask.standalone, language: ask.language, documents: None, most };
         let found = timeout_at(ask.deadline, retrieval::find(&self.db, &self.embedders, ask.tenant, &wanted)).await;
-        Ok(found.map_err(|elapsed| NoThought::Model(elapsed.into()))??)
+        found.map_err(|elapsed| NoThought::Model(elapsed.into()))?.map_err(|error| match error {
+            FindError::Embedding(error) => NoThought::Model(error.into()),
+            FindError::Database(error) => NoThought::Other(error),
+        })
     }
 }

@@ -326,5 +326,9 @@ async fn documents_and_questions_are_embedded_by_the_model_that_is_set() {
         assert_eq!((&data["answered"], &data["citations"][0]["page"]), (&json!(true), &json!(1)));
         server.fail(500);
         assert_eq!(scene.ask().await.data(200)["answered"], true);
+        // Where they find nothing, nobody knows what the documents say.
+        let used = scene.used().await;
+        is_put_off(scene.app.ask(&scene.tenant, "Who repairs umbrellas?").await, "right now");
+        assert_eq!(scene.used().await, used);
     }
 }

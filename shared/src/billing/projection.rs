@@ -278,7 +278,11 @@ async fn project(
             or exists (
                 select from customers tenant join plans plan on plan.id = tenant.plan_id
                 where tenant.user_id = account.id and plan.name <> $10
-            ) as "differs!"
+            ) as "differs!",
+            exists (
+                select from customers tenant join plans plan on plan.id = tenant.plan_id
+                where tenant.user_id = account.id and plan.name <> $10
+            ) as "is_another_plan!"
         from users account join profiles profile on profile.id = account.id
         where account.id = $1
         for update of account, profile
@@ -368,7 +372,7 @@ async fn project(
     )
     .execute(&mut *tx)
     .await?;
-    if let Some(tenant) = tenant {
+    if let Some(tenant) = tenant.filter(|_| before.is_another_plan) {
         let activity = Activity {
             kind: "subscription_changed",
             title: if is_pro { "The plan is paid for" } else { "The plan is the free one" },

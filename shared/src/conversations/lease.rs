@@ -135,7 +135,7 @@ pub async fn take(tx: &mut TenantTx, conversation: Uuid, lease: Duration) -> sql
         with leased as (
             -- A person who said nothing for so long has left it to the bot again.
             update conversations set lease_token = $3, lease_expires_at = now() + make_interval(secs => $4),
-                released_at = case when handover_until <= now() then now() else released_at end,
+                released_at = case when handover_until <= now() then handover_until else released_at end,
                 handler = case when handover_until <= now() then 'bot' else handler end,
                 handover_reason = case when handover_until <= now() then null else handover_reason end,
                 handover_until = case when handover_until <= now() then null else handover_until end

@@ -87,7 +87,6 @@ pub struct ConversationListing;
 
 impl Listing for ConversationListing {
     const SORTS: &'static [&'static str] = &["last_message_at"];
-    const CREATED_AT: &'static str = "last_message_at";
     const STATUSES: &'static [&'static str] = &["bot", "human"];
 }
 

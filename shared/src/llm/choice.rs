@@ -79,7 +79,7 @@ impl Provider {
         // All of them: a name that was not asked for would be unknown to whoever compares settings with the template.
         let known = KNOWN.map(|known| (known.name, known.read(settings)));
         let first = settings.optional("LLM_PROVIDER").unwrap_or_else(|| {
-            let set_up = known.iter().find(|(_, read)| read.is_set_up && read.problems.is_empty());
+            let set_up = known.iter().find(|(_, read)| read.is_set_up);
             set_up.map_or("extractive", |(name, _)| name).to_owned()
         });
         let mut wanted = settings.list("LLM_FALLBACKS");
@@ -149,7 +149,8 @@ impl Known {
             }
             wire => wire,
         };
-        let is_set_up = header.is_some() || (name == "openai" && !is_its_own);
+        // A key of OpenAI's without a model may be for embeddings only.
+        let is_set_up = (header.is_some() || (name == "openai" && !is_its_own)) && !named.is_empty();
         let endpoint =
             Endpoint { name, wire, base_url, key: header.flatten(), models: named, circuit: Circuit::default() };
         Read { endpoint, is_set_up, problems }

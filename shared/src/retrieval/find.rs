@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::{Passage, Search, search};
 use crate::{
     db::Db,
-    embeddings::{DIMENSIONS, Embedders},
+    embeddings::{DIMENSIONS, EmbedError, Embedders},
     error::ApiError,
     logging, reembedding,
     text::Language,
@@ -29,20 +29,39 @@ pub struct Wanted<'a> {
     pub most: i64,
 }
 
+/// Why nothing is found.
+#[derive(Debug, thiserror::Error)]
+pub enum FindError {
+    /// The question has no vector, and its words alone found nothing: what the documents say is not known.
+    #[error("nothing was found by words alone")]
+    Embedding(#[from] EmbedError),
+    /// The database's.
+    #[error(transparent)]
+    Database(#[from] ApiError),
+}
+
 /// Finds the passages of a tenant, as [`search`] does. Only where the model that is set finds nothing, the tenant is asked
 /// for its own: most of the time that is the same. While there are no vectors to be had, words alone are searched.
 ///
 /// # Errors
-/// The database's.
-pub async fn find(db: &Db, embedders: &Embedders, tenant: Uuid, wanted: &Wanted<'_>) -> Result<Vec<Passage>, ApiError> {
+/// [`FindError`].
+pub async fn find(
+    db: &Db,
+    embedders: &Embedders,
+    tenant: Uuid,
+    wanted: &Wanted<'_>,
+) -> Result<Vec<Passage>, FindError> {
     let mut embedder = embedders.current().clone();
     for _ in 0..LOOKS {
-        let embedding = embedders.embed_query(embedder.model(), wanted.standalone).await.unwrap_or_else(|error| {
-            logging::metric("QuestionsWithoutVector", 1.0);
-            tracing::warn!(error = logging::chain(&error), model = embedder.model(), "searched by words alone");
-            // Nothing is near a vector without a direction.
-            vec![0.0; DIMENSIONS]
-        });
+        let (embedding, failure) = match embedders.embed_query(embedder.model(), wanted.standalone).await {
+            Ok(embedding) => (embedding, None),
+            Err(error) => {
+                logging::metric("QuestionsWithoutVector", 1.0);
+                tracing::warn!(error = logging::chain(&error), model = embedder.model(), "searched by words alone");
+                // Nothing is near a vector without a direction.
+                (vec![0.0; DIMENSIONS], Some(error))
+            }
+        };
         let search_for = Search {
             question: wanted.question,
             standalone: wanted.standalone,
@@ -63,6 +82,7 @@ pub async fn find(db: &Db, embedders: &Embedders, tenant: Uuid, wanted: &Wanted<
             .await?;
         match model {
             Some(model) if model != embedder.model() => embedder = embedders.named(&model),
+            _ if passages.is_empty() => return failure.map_or(Ok(passages), |failure| Err(failure.into())),
             _ => return Ok(passages),
         }
     }

@@ -92,10 +92,12 @@ fn marked(text: &str) -> String {
 
 /// The end of the address that a text begins with.
 fn address(text: &str) -> Option<usize> {
-    let is_one = ["https://", "http://", "www."].iter().any(|start| text.starts_with(start));
-    // A mark at the end is one of the sentence, as in `**https://example.com**`.
+    if !["https://", "http://", "www."].iter().any(|start| text.starts_with(start)) {
+        return None;
+    }
     let end = text.find(|letter: char| letter.is_whitespace() || matches!(letter, ')' | ']' | '<' | '>' | '|'));
-    is_one.then(|| text[..end.unwrap_or(text.len())].trim_end_matches(['*', '_', '~', '.', ',']).len())
+    // A mark at the end is one of the sentence, as in `**https://example.com**`.
+    Some(text[..end.unwrap_or(text.len())].trim_end_matches(['*', '_', '~', '.', ',']).len())
 }
 
 /// What a mark that a text begins with and the next one like it hold between them, and what follows. Underscores mark

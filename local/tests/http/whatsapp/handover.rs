@@ -134,11 +134,46 @@ async fn given_back_the_bot_answers_what_a_person_has_left_and_hands_it_over_no_
 
     // A person who says nothing leaves it to the bot in time, with what waits.
     whatsapp.write(1, "Toujours là ?").await.bare(200);
-    whatsapp.sql("update conversations set handover_until = now() - interval '1 second'").await;
+    whatsapp.sql("update conversations set handover_until = now()").await;
     whatsapp.sql("update jobs set run_after = now() - interval '1 second'").await;
     whatsapp.app.stack.invoke("maintenance", json!({})).await.unwrap();
     assert!(whatsapp.got(1, 4).await[3].ends_with("Le jour même."));
     assert_eq!(whatsapp.conversation(1, "handler").await.as_deref(), Some("bot"));
+}
+
+#[tokio::test]
+async fn what_comes_after_a_handover_that_nobody_saw_ending_is_judged_as_ever() {
+    let whatsapp = WhatsApp::start().await;
+    whatsapp.go_live().await;
+    whatsapp.do_not_space_parts().await;
+    whatsapp.write(1, "Bonjour").await.bare(200);
+    whatsapp.got(1, 1).await;
+    whatsapp.settled().await;
+    whatsapp.sql(TAKEN).await;
+    // Nothing waits, so no worker looks until the contact writes again.
+    whatsapp.sql("update conversations set handover_until = now() - interval '1 hour'").await;
+    whatsapp.write(1, "CONSEILLER").await.bare(200);
+    assert!(whatsapp.got(1, 2).await[1].starts_with("Je vous mets en relation"));
+    assert_eq!(whatsapp.conversation(1, "handover_reason").await.as_deref(), Some("keyword"));
+}
+
+#[tokio::test]
+async fn stop_and_start_count_while_a_person_has_the_conversation() {
+    let whatsapp = WhatsApp::start().await;
+    whatsapp.go_live().await;
+    whatsapp.write(1, "Bonjour").await.bare(200);
+    whatsapp.got(1, 1).await;
+    whatsapp.settled().await;
+    whatsapp.sql(TAKEN).await;
+    let id = whatsapp.conversation(1, "id").await.unwrap();
+    let reply = || {
+        let call = whatsapp.app.post(&format!("/api/v1/conversations/{id}/reply")).by(&whatsapp.tenant);
+        call.json(&json!({ "text": "Je suis là." }))
+    };
+    whatsapp.write(1, "Stop").await.bare(200);
+    reply().await.refused(409, "contact_opted_out");
+    whatsapp.write(1, "Start").await.bare(200);
+    reply().await.data(201);
 }
 
 #[tokio::test]
