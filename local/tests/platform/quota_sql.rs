@@ -153,21 +153,29 @@ async fn sweeps_at_once_do_not_wait_for_each_other_in_a_circle(route: Route) {
         seed::tenant(&mut admin, &format!("owner-{number}"), 8).await;
     }
     let system = route.system(2);
+    let open_periods = r#"
+        insert into usage_periods (customer_id, period_start, period_end, plan_id, plan, price_cents, currency)
+        select customers.id, timestamptz '2026-11-01', timestamptz '2026-12-01', plans.id, plans.name, 0, 'USD'
+        from customers join plans on plans.id = customers.plan_id
+    "#;
+    sqlx::raw_sql(open_periods).execute(&mut admin).await.unwrap();
     let take_two_each = r#"
-        update user_settings set free_quota_used = 2;
-        insert into reservations (customer_id, user_id, kind, expires_at)
-        select customers.id, customers.user_id, 'free_quota', now() - interval '1 second'
-        from customers, generate_series(1, 2)
+        update user_settings set free_quota_used = 1;
+        update usage_periods set requests = 1;
+        insert into reservations (customer_id, user_id, kind, period_start, expires_at)
+        select customers.id, customers.user_id, kind, case kind when 'plan' then timestamptz '2026-11-01' end,
+            now() - interval '1 second'
+        from customers, unnest(array['free_quota', 'plan']) kind
         order by random()
     "#;
+    let used = "select (select sum(free_quota_used) from user_settings) + (select sum(requests) from usage_periods)";
     for round in 0..100 {
         sqlx::raw_sql(take_two_each).execute(&mut admin).await.unwrap();
         let sweeps = async { tokio::join!(return_expired(&system, OWNERS), return_expired(&system, OWNERS)) };
         let (one, other) = Box::pin(sweeps).await;
         // What one has locked, the other one leaves out.
         while return_expired(&system, OWNERS).await > 0 {}
-        let left: i64 =
-            sqlx::query_scalar("select sum(free_quota_used) from user_settings").fetch_one(&mut admin).await.unwrap();
+        let left: i64 = sqlx::query_scalar(used).fetch_one(&mut admin).await.unwrap();
         assert_eq!(left, 0, "round {round}: {one} and {other}");
     }
 }
