@@ -78,11 +78,12 @@ impl Provider {
         let call_timeout = settings.seconds("LLM_CALL_TIMEOUT_S", 20);
         // All of them: a name that was not asked for would be unknown to whoever compares settings with the template.
         let known = KNOWN.map(|known| (known.name, known.read(settings)));
+        let mut wanted = settings.list("LLM_FALLBACKS");
         let first = settings.optional("LLM_PROVIDER").unwrap_or_else(|| {
-            let set_up = known.iter().find(|(_, read)| read.is_set_up);
+            let is_fallback = |name: &str| wanted.iter().any(|wanted| wanted == name);
+            let set_up = known.iter().find(|(name, read)| read.is_set_up && !is_fallback(name));
             set_up.map_or("extractive", |(name, _)| name).to_owned()
         });
-        let mut wanted = settings.list("LLM_FALLBACKS");
         if first == "extractive" && !wanted.is_empty() {
             settings.problem("LLM_FALLBACKS is set, but LLM_PROVIDER is extractive, which never fails");
         }
@@ -214,9 +215,11 @@ mod tests {
             problems.unwrap();
             assert_eq!(provider.name(), expected, "{pairs:?}");
         }
-        let (provider, problems) = read(&[("GEMINI_API_KEY", "k"), ("LLM_FALLBACKS", "extractive")]);
+        // What is named as a fallback is not asked first.
+        let (provider, problems) =
+            read(&[("GROQ_API_KEY", "k"), ("DEEPSEEK_API_KEY", "k"), ("LLM_FALLBACKS", "groq,extractive")]);
         problems.unwrap();
-        assert_eq!(provider.name(), "gemini");
+        assert_eq!(names(&provider).iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["deepseek", "groq"]);
     }
 
     #[test]
