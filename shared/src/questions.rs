@@ -2,6 +2,8 @@
 //! Owns no table; the unit of the quota, the conversation, the ledger of calls and the audit log are kept here, in two
 //! transactions: one before the work and one after it.
 
+mod draft;
+
 use std::{collections::BTreeSet, time::Duration};
 
 use serde::{Deserialize, Serialize};
@@ -13,13 +15,13 @@ use crate::{
     approved_answers::{self, ApprovedAnswer},
     audit,
     auth::{Caller, SupportUser},
-    conversations::api::{self, Exchange},
+    conversations::api,
     db::{Db, TenantTx},
     embeddings::Embedders,
     error::{ApiError, FieldError, Result},
     http::Envelope,
     idempotency::{self, Claim, Outcome, Replay},
-    llm::{self, Answered, Call, Completion, LlmError, Provider, Role, Style, Turn, Usage},
+    llm::{self, Answered, Call, LlmError, Provider, Role, Style, Turn, Usage},
     logging, messages,
     quota::{self, Quota, Reservation},
     retrieval::{self, FindError, Passage, Question, Wanted},
@@ -27,6 +29,8 @@ use crate::{
     text::{self, Language},
     usage::{self, Used},
 };
+
+pub use draft::Draft;
 
 /// For everything between the question and the answer; API Gateway gives up after 30 s.
 pub const DEADLINE: Duration = Duration::from_secs(25);
@@ -37,8 +41,6 @@ const MOST_PASSAGES: u8 = 20;
 const MOST_DOCUMENTS: usize = 100;
 /// Of a conversation, what a model is shown.
 const MOST_TURNS: i64 = 12;
-/// Who answered, where no model did.
-const NOBODY: &str = "none";
 /// What the assistant is called when nobody gave it another name.
 const ASSISTANT: &str = "Lisa";
 
@@ -127,6 +129,15 @@ pub struct Taken {
     approved: Option<ApprovedAnswer>,
 }
 
+/// What becomes of the unit of a question of which nothing is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// There was no answer.
+    GoesBack,
+    /// Its client has heard a part of the answer, and then went away.
+    IsSpent,
+}
+
 /// What was found for a question.
 #[derive(Debug)]
 pub struct Found {
@@ -136,19 +147,6 @@ pub struct Found {
     passages: Vec<Passage>,
     /// Whether nothing can be said of what the documents hold.
     is_unknown: bool,
-}
-
-/// An answer that is not written yet.
-#[derive(Debug)]
-pub struct Draft {
-    text: String,
-    citations: Vec<Citation>,
-    answered: bool,
-    model: String,
-    usage: Usage,
-    language: Language,
-    /// Whether it only says that no model answered: it costs nothing, and is not kept.
-    is_excuse: bool,
 }
 
 impl Ask {
@@ -202,95 +200,6 @@ impl Found {
             passages: &self.passages,
             deadline: deadline - ROOM,
         }
-    }
-
-    fn draft(&self, completion: Completion, style: Style) -> Draft {
-        let listed = (1..).zip(completion.sources);
-        let citations = listed.filter_map(|(place, source)| {
-            let number = if style == Style::AsGiven { source.passage + 1 } else { place };
-            Some(Citation::new(number, self.passages.get(source.passage)?, source.quote))
-        });
-        let citations = citations.collect();
-        let answered = completion.answer.is_some();
-        Draft {
-            text: completion.answer.unwrap_or_else(|| not_in_the_documents(self.language).to_owned()),
-            citations,
-            answered,
-            model: completion.model,
-            usage: completion.usage,
-            language: self.language,
-            is_excuse: false,
-        }
-    }
-}
-
-impl Draft {
-    /// What is said.
-    #[must_use]
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// What is said where no model answered, or where it declined.
-    fn excuse(is_declined: bool, language: Language) -> Self {
-        let text = match (is_declined, language) {
-            (true, Language::French) => "Désolé, je ne peux pas répondre à cette question.",
-            (true, _) => "Sorry, I cannot answer this question.",
-            (false, Language::French) => {
-                "Désolé, je n’arrive pas à répondre pour le moment. Merci de réessayer un peu plus tard."
-            }
-            (false, _) => "Sorry, I cannot answer right now. Please try again a little later.",
-        };
-        Self {
-            text: text.to_owned(),
-            citations: Vec::new(),
-            answered: false,
-            model: NOBODY.to_owned(),
-            usage: Usage::default(),
-            language,
-            is_excuse: true,
-        }
-    }
-
-    fn approved(approved: &ApprovedAnswer, language: Language) -> Self {
-        Self {
-            text: approved.answer.clone(),
-            citations: Vec::new(),
-            answered: true,
-            model: approved_answers::MODEL.to_owned(),
-            usage: Usage::default(),
-            language,
-            is_excuse: false,
-        }
-    }
-
-    /// Keeps it in its conversation, of which it says the id, and counts it in the tenant's day.
-    async fn keep(self, tx: &mut TenantTx, user: Uuid, ask: &Ask, calls: &[Call], quota: Quota) -> Result<Answer> {
-        let (conversation, is_first) = match ask.conversation_id {
-            Some(conversation) => (conversation, usage::is_first_today(tx, conversation).await?),
-            None => (api::begin(tx, user, self.language).await?, true),
-        };
-        let used = Used { conversations: i32::from(is_first), messages: 2, requests: 1, ..Used::default() };
-        usage::add(tx, &used.with(calls)).await?;
-        let exchange = Exchange {
-            user,
-            question: ask.question.as_str(),
-            answer: &self.text,
-            citations: serde_json::to_value(&self.citations).map_err(|error| ApiError::internal().because(error))?,
-            answered: self.answered,
-            model: &self.model,
-            usage: self.usage,
-        };
-        api::record(tx, conversation, &exchange).await?;
-        Ok(Answer {
-            answer: self.text,
-            citations: self.citations,
-            answered: self.answered,
-            model: self.model,
-            usage: self.usage,
-            quota,
-            conversation_id: Some(conversation),
-        })
     }
 }
 
@@ -403,7 +312,7 @@ impl Questions {
         };
         calls.extend(made);
         match outcome {
-            Ok(completion) => found.draft(completion, style),
+            Ok(completion) => Draft::of(completion, found, style),
             Err(error) => {
                 if !error.is_abandoned() {
                     tracing::warn!(error = logging::chain(&error), "a question has no answer");
@@ -428,24 +337,16 @@ impl Questions {
         shown: &[Citation],
         calls: &[Call],
     ) -> Result<Envelope<Answer>> {
-        if draft.is_excuse {
-            self.give_back(caller, ask, taken, shown, calls).await;
-            let answer = Answer {
-                answer: draft.text,
-                citations: draft.citations,
-                answered: draft.answered,
-                model: draft.model,
-                usage: draft.usage,
-                quota: taken.reservation.quota_without(),
-                conversation_id: ask.conversation_id,
-            };
-            return Ok(Envelope { success: true, data: answer });
+        if draft.is_excuse() {
+            self.close(caller, ask, taken, Unit::GoesBack, shown, calls).await;
+            let quota = taken.reservation.quota_without();
+            return Ok(Envelope { success: true, data: draft.answer(quota, ask.conversation_id) });
         }
         self.db
             .tenant(caller.tenant(), async |tx| {
                 quota::spend(tx, &taken.reservation).await?;
                 usage::record_calls(tx, None, "query", calls).await?;
-                note_shown(tx, caller, ask, draft.citations.iter().chain(shown)).await?;
+                note_shown(tx, caller, ask, draft.citations().iter().chain(shown)).await?;
                 let answer = draft.keep(tx, caller.user, ask, calls, taken.reservation.quota).await?;
                 let answer = Envelope { success: true, data: answer };
                 if let Some(claim) = &taken.claim {
@@ -456,46 +357,28 @@ impl Questions {
             .await
     }
 
-    /// Spends the unit of an answer that its client has heard a part of, and then went away from. Nothing of it is kept.
-    /// Should this fail, the unit goes back when it expires.
-    pub async fn spend_on_a_part(
+    /// Ends a question of which nothing is kept: settles its unit and frees its key. Should this fail, maintenance does it
+    /// when the reservation expires.
+    pub async fn close(
         &self,
         caller: &Caller<SupportUser>,
         ask: &Ask,
         taken: &Taken,
+        unit: Unit,
         shown: &[Citation],
         calls: &[Call],
     ) {
-        let spent: Result<()> = self
+        let closed: Result<()> = self
             .db
             .tenant(caller.tenant(), async |tx| {
-                quota::spend(tx, &taken.reservation).await?;
+                match unit {
+                    Unit::GoesBack => quota::give_back(tx, &taken.reservation).await?,
+                    Unit::IsSpent => quota::spend(tx, &taken.reservation).await?,
+                }
                 usage::record_calls(tx, None, "query", calls).await?;
-                usage::add(tx, &Used { requests: 1, ..Used::default() }.with(calls)).await?;
-                note_shown(tx, caller, ask, shown.iter()).await
-            })
-            .await;
-        if let Err(error) = spent {
-            tracing::warn!(error = logging::chain(&error), "the reservation goes back when it expires");
-        }
-    }
-
-    /// Gives the unit back and frees the key. Should this fail, maintenance does it when the reservation expires.
-    pub async fn give_back(
-        &self,
-        caller: &Caller<SupportUser>,
-        ask: &Ask,
-        taken: &Taken,
-        shown: &[Citation],
-        calls: &[Call],
-    ) {
-        let returned: Result<()> = self
-            .db
-            .tenant(caller.tenant(), async |tx| {
-                quota::give_back(tx, &taken.reservation).await?;
-                usage::record_calls(tx, None, "query", calls).await?;
-                if !calls.is_empty() {
-                    usage::add(tx, &Used::default().with(calls)).await?;
+                if unit == Unit::IsSpent || !calls.is_empty() {
+                    let requests = i32::from(unit == Unit::IsSpent);
+                    usage::add(tx, &Used { requests, ..Used::default() }.with(calls)).await?;
                 }
                 if let Some(claim) = &taken.claim {
                     idempotency::release(tx, claim).await?;
@@ -503,7 +386,7 @@ impl Questions {
                 if shown.is_empty() { Ok(()) } else { note_shown(tx, caller, ask, shown.iter()).await }
             })
             .await;
-        if let Err(error) = returned {
+        if let Err(error) = closed {
             tracing::warn!(error = logging::chain(&error), "the reservation goes back when it expires");
         }
     }
@@ -517,13 +400,6 @@ async fn history(tx: &mut TenantTx, conversation: Uuid) -> Result<Vec<Turn>> {
         text: said.content,
     };
     Ok(said.into_iter().map(turn).collect())
-}
-
-fn not_in_the_documents(language: Language) -> &'static str {
-    match language {
-        Language::French => "Je n'ai pas trouvé la réponse dans les documents. Pouvez-vous préciser votre question ?",
-        _ => "I could not find the answer in the documents. Could you be more specific?",
-    }
 }
 
 /// Keeps which documents a support user saw passages of, and which conversation was gone on with.

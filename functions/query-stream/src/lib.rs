@@ -13,7 +13,7 @@ use shared::{
     function::{Function, HttpFunction},
     http::{self, Events, Gone, Json},
     llm::Call,
-    questions::{Answer, Ask, Begun, Citation, DEADLINE, Draft, Questions, Taken},
+    questions::{Answer, Ask, Begun, Citation, DEADLINE, Draft, Questions, Taken, Unit},
     rate_limits::RateLimits,
     routes,
     settings::Settings,
@@ -150,21 +150,13 @@ impl Asked {
             }
             Err(end) => end,
         };
-        let Self { questions, caller, ask, taken, .. } = &self;
+        // Whoever stopped listening just before the end would never pay.
+        let unit = if matches!(end, End::Gone) && told.any { Unit::IsSpent } else { Unit::GoesBack };
+        self.questions.close(&self.caller, &self.ask, &self.taken, unit, &told.passages, &told.calls).await;
         match end {
-            End::Failed(error) => {
-                questions.give_back(caller, ask, taken, &told.passages, &told.calls).await;
-                Err(error)
-            }
-            // Whoever stops listening just before the end would never pay.
-            End::Gone if told.any => {
-                tracing::info!("the client went away before the end");
-                questions.spend_on_a_part(caller, ask, taken, &told.passages, &told.calls).await;
-                Ok(())
-            }
+            End::Failed(error) => Err(error),
             End::Gone => {
-                tracing::info!("the client went away before the beginning");
-                questions.give_back(caller, ask, taken, &told.passages, &told.calls).await;
+                tracing::info!(was_heard = told.any, "the client went away before the end");
                 Ok(())
             }
         }

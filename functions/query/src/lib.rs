@@ -12,7 +12,7 @@ use shared::{
     http::{Envelope, Json},
     idempotency::IdempotencyKey,
     llm::Call,
-    questions::{Answer, Ask, Begun, DEADLINE, Draft, Questions, Taken},
+    questions::{Answer, Ask, Begun, DEADLINE, Draft, Questions, Taken, Unit},
     rate_limits::RateLimits,
     routes,
     settings::Settings,
@@ -83,7 +83,7 @@ async fn query(
             Ok(axum::Json(answer).into_response())
         }
         Err(error) => {
-            questions.give_back(&caller, &ask, &taken, &[], &calls).await;
+            questions.close(&caller, &ask, &taken, Unit::GoesBack, &[], &calls).await;
             Err(error)
         }
     }

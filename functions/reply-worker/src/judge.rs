@@ -60,8 +60,8 @@ pub(crate) fn judge(lease: &Lease) -> Verdict {
     if unseen().any(|message| words::asks_for_a_person(&message.content, &assistant.handover_keywords)) {
         return Verdict::HandOver(HandoverReason::Keyword);
     }
-    let is_open = || is_open(assistant.business_hours.as_ref(), lease.local_now);
-    if assistant.hands_over_outside_hours && unseen().next().is_some() && !is_open() {
+    let is_closed = !is_open(assistant.business_hours.as_ref(), lease.local_now);
+    if assistant.hands_over_outside_hours && is_closed && unseen().next().is_some() {
         return Verdict::HandOver(HandoverReason::OutsideHours);
     }
     // Said in one go, or in several.

@@ -274,11 +274,7 @@ async fn project(
              profile.subscription_current_period_start, profile.subscription_current_period_end,
              profile.subscription_cancel_at_period_end, profile.subscription_access_until)
             is distinct from ($2, $3::text, $4::text, $5::timestamptz, $6::timestamptz, $7::boolean, $8::timestamptz)
-            or profile.stripe_customer_id is distinct from $9
-            or exists (
-                select from customers tenant join plans plan on plan.id = tenant.plan_id
-                where tenant.user_id = account.id and plan.name <> $10
-            ) as "differs!",
+            or profile.stripe_customer_id is distinct from $9 as "is_another_state!",
             exists (
                 select from customers tenant join plans plan on plan.id = tenant.plan_id
                 where tenant.user_id = account.id and plan.name <> $10
@@ -306,7 +302,8 @@ async fn project(
     if before.subscription_version > entitlement.version {
         return Ok(Projected::Unchanged);
     }
-    if before.differs {
+    let differs = before.is_another_state || before.is_another_plan;
+    if differs {
         sqlx::query!("update users set is_pro = $2 where id = $1 and is_pro <> $2", user, is_pro)
             .execute(&mut *tx)
             .await?;
@@ -350,7 +347,7 @@ async fn project(
         // Also of a period in which nothing will be asked: it is billed all the same.
         sqlx::query!("select app.open_period($1, $2)", tenant, now).execute(&mut *tx).await?;
     }
-    if !before.differs {
+    if !differs {
         return Ok(Projected::Unchanged);
     }
     sqlx::query!(
