@@ -126,6 +126,12 @@ impl ApiError {
         error
     }
 
+    /// Whether it is the error of a dependency that is away.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE
+    }
+
     /// 500.
     #[must_use]
     pub fn internal() -> Self {

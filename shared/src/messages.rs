@@ -35,6 +35,8 @@ impl Author {
 /// A message to a contact.
 #[derive(Debug)]
 pub struct NewMessage<'a> {
+    /// `messages.id`, so that whoever does not hear of the commit can ask for it ([`settled`]).
+    pub id: Uuid,
     /// Where.
     pub conversation: Uuid,
     /// Who says it.
@@ -60,6 +62,7 @@ impl<'a> NewMessage<'a> {
     #[must_use]
     pub fn plain(conversation: Uuid, author: Author, content: &'a str, answers: &'a [Uuid]) -> Self {
         Self {
+            id: Uuid::new_v4(),
             conversation,
             author,
             sent_by: None,
@@ -86,9 +89,9 @@ pub async fn write(tx: &mut TenantTx, message: &NewMessage<'_>) -> sqlx::Result<
             update conversations set last_message_at = now() where customer_id = $1 and id = $2
             returning id, channel, user_phone
         ), written as (
-            insert into messages (customer_id, conversation_id, channel, user_phone, direction, author, sent_by, content,
-                citations, answered, model, prompt_tokens, completion_tokens)
-            select $1, id, channel, user_phone, 'outbound', $3, $4, $5, $6, $7, $8, $9, $10 from conversation
+            insert into messages (id, customer_id, conversation_id, channel, user_phone, direction, author, sent_by,
+                content, citations, answered, model, prompt_tokens, completion_tokens)
+            select $13, $1, id, channel, user_phone, 'outbound', $3, $4, $5, $6, $7, $8, $9, $10 from conversation
             returning id
         ), parts as (
             insert into outbox (message_id, part, customer_id, conversation_id, content)
@@ -112,10 +115,49 @@ pub async fn write(tx: &mut TenantTx, message: &NewMessage<'_>) -> sqlx::Result<
         message.model.map(|_| tokens(message.usage.prompt_tokens)),
         message.model.map(|_| tokens(message.usage.completion_tokens)),
         &parts,
-        message.answers
+        message.answers,
+        message.id
     )
     .fetch_one(tx)
     .await
+}
+
+/// What became of messages that were waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// They wait.
+    No,
+    /// By this very answer.
+    ByIt,
+    /// Some of them, in another way.
+    Otherwise,
+}
+
+/// Whether what an answer is for is settled already. Comes after a lock on the conversation: what was committed before
+/// it was given is seen.
+///
+/// # Errors
+/// The database's.
+pub async fn settled(tx: &mut TenantTx, answer: Option<Uuid>, waiting: &[Uuid]) -> sqlx::Result<Settled> {
+    let row = sqlx::query!(
+        r#"
+        select exists (select from messages where customer_id = $1 and id = $2) as "is_written!",
+            exists (
+                select from messages
+                where customer_id = $1 and id = any ($3) and (answered_by is not null or skipped_reason is not null)
+            ) as "is_settled!"
+        "#,
+        tx.tenant(),
+        answer,
+        waiting
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(match row {
+        row if row.is_written => Settled::ByIt,
+        row if row.is_settled => Settled::Otherwise,
+        _ => Settled::No,
+    })
 }
 
 /// Why messages are not answered.

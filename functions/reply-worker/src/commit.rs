@@ -2,6 +2,8 @@
 //! the conversation, the unit of the quota, the ledger, the figures and the activities. While it is written the
 //! conversation is locked, so a person who takes over does so before it or after it, never in between.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use shared::{
     activities::{self, Status},
@@ -9,7 +11,8 @@ use shared::{
     db::TenantTx,
     error::ApiError,
     llm::{Call, Usage},
-    messages::{self, Author, NewMessage, Skipped},
+    logging,
+    messages::{self, Author, NewMessage, Settled, Skipped},
     quota::{self, Reservation},
     text::Language,
     usage::{self, Used},
@@ -18,9 +21,17 @@ use uuid::Uuid;
 
 use crate::{Deps, reply::activity, wording};
 
+/// Attempts at writing an outcome down: what was thought of, and is paid for, does not go with a database that is away
+/// for a moment.
+const ATTEMPTS: u32 = 3;
+/// Before the second; it doubles.
+const PAUSE: Duration = Duration::from_millis(250);
+
 /// Something to say.
 #[derive(Debug)]
 pub(crate) struct Speech {
+    /// Its message's, once it is written.
+    pub(crate) id: Uuid,
     pub(crate) author: Author,
     pub(crate) text: String,
     /// Whether it begins with who is speaking, where the contact does not know yet.
@@ -34,7 +45,7 @@ pub(crate) struct Speech {
 impl Speech {
     pub(crate) fn new(author: Author, text: String) -> Self {
         let usage = Usage::default();
-        Self { author, text, greets: false, citations: None, answered: None, model: None, usage }
+        Self { id: Uuid::new_v4(), author, text, greets: false, citations: None, answered: None, model: None, usage }
     }
 
     pub(crate) fn greeting(author: Author, text: String) -> Self {
@@ -89,7 +100,9 @@ impl Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Committed {
     Yes,
-    /// A person has taken the conversation over meanwhile, or another worker has.
+    /// Already: the attempt before has come to its end unheard.
+    Before,
+    /// A person has answered or taken the conversation over meanwhile, or another worker has it.
     No,
 }
 
@@ -104,27 +117,46 @@ impl Deps {
         outcome: Outcome,
     ) -> Result<(), ApiError> {
         let conversation_id = lease.conversation.id;
-        let committed = self
-            .db
-            .tenant(tenant, async |tx| {
-                let committed = Self::write(tx, lease, language, &outcome).await?;
-                if committed == Committed::No {
-                    usage::record_calls(tx, Some(lease.conversation.id), "reply", &outcome.calls).await?;
-                    if let Some(reservation) = outcome.spends.as_ref().or(outcome.returns.as_ref()) {
-                        quota::give_back(tx, reservation).await?;
-                    }
+        let mut attempt = 1;
+        let committed = loop {
+            match self.try_to_commit(tenant, lease, language, &outcome).await {
+                Err(error) if error.is_unavailable() && attempt < ATTEMPTS => {
+                    tracing::warn!(attempt, error = logging::chain(&error), "an answer could not be written yet");
+                    tokio::time::sleep(PAUSE * 2_u32.pow(attempt - 1)).await;
+                    attempt += 1;
                 }
-                Ok::<_, ApiError>(committed)
-            })
-            .await?;
+                ended => break ended?,
+            }
+        };
         match committed {
-            Committed::Yes => {
+            Committed::Yes | Committed::Before => {
                 let (messages, calls) = (lease.waiting.len(), outcome.calls.len());
                 tracing::info!(%conversation_id, messages, calls, "answered what waited");
             }
             Committed::No => tracing::info!(%conversation_id, "not said: the conversation changed hands"),
         }
         Ok(())
+    }
+
+    async fn try_to_commit(
+        &self,
+        tenant: Uuid,
+        lease: &Lease,
+        language: Language,
+        outcome: &Outcome,
+    ) -> Result<Committed, ApiError> {
+        self.db
+            .tenant(tenant, async |tx| {
+                let committed = Self::write(tx, lease, language, outcome).await?;
+                if committed == Committed::No {
+                    usage::record_calls(tx, Some(lease.conversation.id), "reply", &outcome.calls).await?;
+                    if let Some(reservation) = outcome.spends.as_ref().or(outcome.returns.as_ref()) {
+                        quota::give_back(tx, reservation).await?;
+                    }
+                }
+                Ok(committed)
+            })
+            .await
     }
 
     /// Writes an outcome in the caller's transaction; nothing, where the conversation is no more this worker's.
@@ -134,11 +166,15 @@ impl Deps {
         language: Language,
         outcome: &Outcome,
     ) -> Result<Committed, ApiError> {
-        if conversations::hold(tx, lease).await? != Standing::Bot {
-            return Ok(Committed::No);
-        }
+        let standing = conversations::hold(tx, lease).await?;
         let conversation = lease.conversation.id;
         let waiting: Vec<_> = lease.waiting.iter().map(|message| message.id).collect();
+        let settled = messages::settled(tx, outcome.speech.as_ref().map(|speech| speech.id), &waiting).await?;
+        match (settled, standing) {
+            (Settled::ByIt, _) => return Ok(Committed::Before),
+            (Settled::No, Standing::Bot) => {}
+            _ => return Ok(Committed::No),
+        }
         let mut used = outcome.used;
         let mut notes = outcome.notes.clone();
         if let Some(speech) = &outcome.speech {
@@ -151,6 +187,7 @@ impl Deps {
             };
             notes.greeted = greets;
             let message = NewMessage {
+                id: speech.id,
                 citations: speech.citations.clone(),
                 answered: speech.answered,
                 model: speech.model.as_deref(),

@@ -164,7 +164,7 @@ impl Deps {
                 };
                 outcome.used.orders = i32::from(carried.is_new);
                 match Self::write(tx, lease, language, &outcome).await? {
-                    Committed::Yes => Ok(()),
+                    Committed::Yes | Committed::Before => Ok(()),
                     // Rolled back with the order: a person took over, or another worker did.
                     Committed::No => Err(Confirming::NotOurs),
                 }

@@ -15,29 +15,46 @@ impl App {
         self.hold_in(&self.stack.database.admin, trigger).await
     }
 
+    /// Makes the commits of transactions wait, by a trigger: `after insert on documents deferrable initially deferred for
+    /// each row`.
+    pub(crate) async fn hold_commit(&self, trigger: &str) -> Hold {
+        Hold::by(&self.stack.database.admin, "constraint trigger", trigger).await
+    }
+
     /// The same in another database.
     pub(crate) async fn hold_in(&self, url: &str, trigger: &str) -> Hold {
-        let mut db = PgConnection::connect(url).await.unwrap();
-        // The lock is the database's own, and each test has one.
-        let made = format!(
-            "create function public.hold() returns trigger language plpgsql as
-                 'begin perform pg_advisory_xact_lock_shared(1); return new; end';
-             create trigger hold {trigger} execute function public.hold();"
-        );
-        sqlx::raw_sql(AssertSqlSafe(made)).execute(&mut db).await.unwrap();
-        sqlx::raw_sql("select pg_advisory_lock(1)").execute(&mut db).await.unwrap();
-        Hold { db }
+        Hold::by(url, "trigger", trigger).await
     }
 }
 
 impl Hold {
+    async fn by(url: &str, kind: &str, trigger: &str) -> Self {
+        let mut db = PgConnection::connect(url).await.unwrap();
+        // The lock is the database's own, and each test has one.
+        let made = format!(
+            "create sequence public.holds;
+             create function public.hold() returns trigger language plpgsql security definer as
+                 'begin perform nextval(''public.holds''), pg_advisory_xact_lock_shared(1); return new; end';
+             create {kind} hold {trigger} execute function public.hold();"
+        );
+        sqlx::raw_sql(AssertSqlSafe(made)).execute(&mut db).await.unwrap();
+        sqlx::raw_sql("select pg_advisory_lock(1)").execute(&mut db).await.unwrap();
+        Self { db }
+    }
+
     /// Waits until a statement is held.
     pub(crate) async fn is_met(&mut self) {
-        let held = "select count(*) from pg_locks where locktype = 'advisory' and not granted
-                    and database = (select oid from pg_database where datname = current_database())";
+        self.is_met_times(1).await;
+    }
+
+    /// Waits until so many statements were held, those included that were given up.
+    pub(crate) async fn is_met_times(&mut self, times: i64) {
+        let met = "select count(*) filter (where not granted) > 0 and (select last_value from public.holds) >= $1
+                   from pg_locks where locktype = 'advisory'
+                     and database = (select oid from pg_database where datname = current_database())";
         wait_until("a statement is held", SOON, async || {
-            let held: i64 = sqlx::query_scalar(AssertSqlSafe(held)).fetch_one(&mut self.db).await.unwrap();
-            (held > 0).then_some(())
+            let is_met: bool = sqlx::query_scalar(met).bind(times).fetch_one(&mut self.db).await.unwrap();
+            is_met.then_some(())
         })
         .await;
     }

@@ -105,3 +105,46 @@ async fn a_suspended_company_answers_nobody() {
     whatsapp.write(2, "Et à Bouaké ?").await.refused(403, "tenant_suspended");
     whatsapp.models.release();
 }
+
+#[tokio::test]
+async fn what_was_thought_of_is_written_as_soon_as_the_database_takes_it() {
+    let whatsapp = WhatsApp::start().await;
+    whatsapp.go_live().await;
+    let mut hold = whatsapp.app.hold("before insert on messages for each row when (new.author = 'bot')").await;
+    whatsapp.write(1, "Vous livrez ?").await.bare(200);
+    // The first attempt has run into its deadline, and the next one waits.
+    hold.is_met_times(2).await;
+    hold.release().await;
+    whatsapp.got(1, 1).await;
+    whatsapp.settled().await;
+    assert_eq!((whatsapp.models.calls(), whatsapp.manychat.sent_to("1").len()), (1, 1));
+    assert_eq!(whatsapp.number("select count(*) from messages where author = 'bot'").await, 1);
+    assert_eq!(whatsapp.number("select count(*) from llm_calls").await, 1);
+    assert_eq!(whatsapp.number("select free_quota_used from user_settings where free_quota_used > 0").await, 1);
+}
+
+#[tokio::test]
+async fn an_answer_whose_commit_is_not_heard_of_is_not_written_again() {
+    let network = Proxy::before_database().await;
+    let whatsapp = WhatsApp::with(&network.settings()).await;
+    whatsapp.go_live().await;
+    let trigger = "after insert on messages deferrable initially deferred for each row when (new.author = 'bot')";
+    let mut hold = whatsapp.app.hold_commit(trigger).await;
+    whatsapp.write(1, "Vous livrez ?").await.bare(200);
+    hold.is_met().await;
+    network.silence();
+    hold.release().await;
+    wait_until("the answer is committed", SOON, async || {
+        let written = "select count(*) from messages where author = 'bot'";
+        (whatsapp.number(written).await == 1).then_some(())
+    })
+    .await;
+    network.refuse().await;
+    network.restore().await;
+    whatsapp.got(1, 1).await;
+    whatsapp.settled().await;
+    assert_eq!((whatsapp.models.calls(), whatsapp.manychat.sent_to("1").len()), (1, 1));
+    assert_eq!(whatsapp.number("select count(*) from messages where author = 'bot'").await, 1);
+    assert_eq!(whatsapp.number("select count(*) from llm_calls").await, 1);
+    assert_eq!(whatsapp.number("select free_quota_used from user_settings where free_quota_used > 0").await, 1);
+}
