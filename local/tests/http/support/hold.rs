@@ -32,7 +32,8 @@ impl Hold {
         let mut db = PgConnection::connect(url).await.unwrap();
         // The lock is the database's own, and each test has one.
         let made = format!(
-            "create sequence public.holds;
+            "drop sequence if exists public.holds;
+             create sequence public.holds;
              create function public.hold() returns trigger language plpgsql security definer as
                  'begin perform nextval(''public.holds''), pg_advisory_xact_lock_shared(1); return new; end';
              create {kind} hold {trigger} execute function public.hold();"
