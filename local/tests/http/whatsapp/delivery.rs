@@ -115,12 +115,7 @@ async fn what_was_thought_of_is_written_as_soon_as_the_database_takes_it() {
     // The first attempt has run into its deadline, and the next one waits.
     hold.is_met_times(2).await;
     hold.release().await;
-    whatsapp.got(1, 1).await;
-    whatsapp.settled().await;
-    assert_eq!((whatsapp.models.calls(), whatsapp.manychat.sent_to("1").len()), (1, 1));
-    assert_eq!(whatsapp.number("select count(*) from messages where author = 'bot'").await, 1);
-    assert_eq!(whatsapp.number("select count(*) from llm_calls").await, 1);
-    assert_eq!(whatsapp.number("select free_quota_used from user_settings where free_quota_used > 0").await, 1);
+    is_answered_once(&whatsapp).await;
 }
 
 #[tokio::test]
@@ -141,6 +136,11 @@ async fn an_answer_whose_commit_is_not_heard_of_is_not_written_again() {
     .await;
     network.refuse().await;
     network.restore().await;
+    is_answered_once(&whatsapp).await;
+}
+
+/// The one question was thought of, written, paid for and sent once.
+async fn is_answered_once(whatsapp: &WhatsApp) {
     whatsapp.got(1, 1).await;
     whatsapp.settled().await;
     assert_eq!((whatsapp.models.calls(), whatsapp.manychat.sent_to("1").len()), (1, 1));

@@ -38,6 +38,29 @@ async fn taken_over_while_the_model_thinks_nothing_is_said_and_the_unit_goes_bac
 }
 
 #[tokio::test]
+async fn what_a_person_has_answered_while_the_model_thought_is_not_answered_again() {
+    let whatsapp = WhatsApp::start().await;
+    whatsapp.go_live().await;
+    whatsapp.models.hold();
+    whatsapp.write(1, "Vous livrez ?").await.bare(200);
+    whatsapp.models.is_met().await;
+    let id = whatsapp.conversation(1, "id").await.unwrap();
+    let conversation = |action: &str| {
+        let path = format!("/api/v1/conversations/{id}/{action}");
+        whatsapp.app.post(&path).by(&whatsapp.tenant)
+    };
+    conversation("reply").json(&json!({ "text": "Oui, demain." })).await.data(201);
+    conversation("release").await.data(200);
+    whatsapp.models.release();
+    assert_eq!(whatsapp.got(1, 1).await, ["Oui, demain."]);
+    whatsapp.settled().await;
+    assert_eq!(whatsapp.manychat.sent_to("1").len(), 1);
+    assert_eq!(whatsapp.number("select count(*) from messages where author = 'bot'").await, 0);
+    assert_eq!(whatsapp.number("select sum(free_quota_used) from user_settings").await, 0);
+    assert_eq!(whatsapp.number("select count(*) from llm_calls").await, 1, "what it cost is written down");
+}
+
+#[tokio::test]
 async fn who_says_stop_while_the_model_thinks_hears_nothing_but_that_it_is_heeded() {
     let whatsapp = WhatsApp::start().await;
     whatsapp.go_live().await;
