@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Fills layers/libpdfium with libpdfium from the pypdfium2 wheel: the same library, and the same version, that the local
-# stack installs. The wheel is checked against the hash below before it is opened.
+# Fills layers/libpdfium with libpdfium from the pypdfium2 wheel. The local stack installs the library in this version
+# too. The wheel's hash is verified before the wheel is opened.
 #
-#   scripts/fetch-libpdfium.sh [arm64|x86_64] [folder]      arm64 and layers/libpdfium when not given
+#   scripts/fetch-libpdfium.sh [arm64|x86_64] [folder]      default: arm64 layers/libpdfium
 #
 # Needs Python 3.10 or newer with pip (or with venv, which brings pip).
 set -euo pipefail
 
-# Change both together with pdfium-render in Cargo.toml: it binds to one version of the library.
+# Update version and hashes together with pdfium-render in Cargo.toml, which binds to one version of the library.
 readonly VERSION=5.15.2
 readonly SHA256_ARM64=dd46e93c0c3a73f6cea8489baff6d77a5d0759dd53fbbce0aeb49c91830176fc
 readonly SHA256_X86_64=dc31aea5b0fb9fefc9b537a65f4113980b2c40798445736a7e6565bc85161e37
@@ -16,7 +16,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 architecture=${1:-arm64}
 folder=${2:-$root/layers/libpdfium}
 
-# ELF's e_machine, to tell that what was unpacked is what was asked for.
+# `machine` is the ELF header's e_machine, checked against the unpacked library.
 case $architecture in
     arm64) platform=aarch64 hash=$SHA256_ARM64 machine=183 ;;
     x86_64) platform=x86_64 hash=$SHA256_X86_64 machine=62 ;;
@@ -35,12 +35,12 @@ if ! python3 -m pip --version >/dev/null 2>&1; then
 fi
 
 echo "pypdfium2==$VERSION --hash=sha256:$hash" >"$work/requirements.txt"
-# One wheel serves every Python; the version is named because pip otherwise looks for the one that runs it.
+# The wheel serves every Python version. Without --python-version, pip would use the version that runs it.
 "$python" -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
     --python-version 3.12 --platform "manylinux2014_$platform" \
     --require-hashes --requirement "$work/requirements.txt" --dest "$work/wheel"
 
-# Unpacked beside the target and moved in one step: a run that is interrupted leaves no half-filled layer.
+# Unpacks beside the target and moves in one step, so that an interrupted run leaves no half-filled layer.
 mkdir -p "$(dirname "$folder")"
 new=$(mktemp -d "$folder.new.XXXXXX")
 trap 'rm -rf "$work" "$new"' EXIT
@@ -64,7 +64,7 @@ with zipfile.ZipFile(wheel) as archive:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(archive.read(name))
 PYTHON
-# mktemp makes folders for their owner only; Lambda unpacks the layer with the modes it finds.
+# mktemp creates folders with mode 0700, and Lambda keeps the modes of the layer.
 chmod -R u=rwX,go=rX "$new"
 rm -rf "$folder"
 mv "$new" "$folder"

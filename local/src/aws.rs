@@ -1,4 +1,4 @@
-//! The stand-in for S3, SQS and Secrets Manager: a Python process, or an endpoint that somebody else runs.
+//! The AWS stand-in for S3, SQS and Secrets Manager: a Python process, or an external endpoint.
 
 use std::{
     fs::File,
@@ -10,57 +10,57 @@ use std::{
 use anyhow::{Context, Result, bail};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
-use local_postgres::{Child, Progress, Python, root};
+use local_postgres::{ChildProcess, ProgressOutput, Python, root};
 use shared::settings::SettingsMap;
 
-use crate::environment::variable;
+use crate::environment::env_variable;
 
-/// The region of everything made here.
+/// The region of all local resources.
 pub const REGION: &str = "us-east-1";
 
-/// An endpoint that answers as AWS does.
+/// A running AWS stand-in with its credentials.
 #[derive(Debug)]
-pub struct Aws {
+pub struct AwsStandIn {
     endpoint: String,
     key: String,
     secret: String,
-    _child: Option<Child>,
+    _child: Option<ChildProcess>,
 }
 
-impl Aws {
-    /// Begins to start the stand-in. With `folder`, objects and messages are kept there.
+impl AwsStandIn {
+    /// Starts the stand-in without waiting until it is ready. With `folder`, objects and messages are kept there.
     ///
     /// # Errors
-    /// A program that cannot be run.
-    pub fn start(python: &Python, folder: Option<&Path>, log: &Path) -> Result<Starting> {
+    /// Fails when the program cannot be run.
+    pub fn start(python: &Python, folder: Option<&Path>, log: &Path) -> Result<StartingAwsStandIn> {
         let mut command = python.command();
         command.arg(root().join("local/python/aws_stand_in.py")).args(folder);
         let errors = File::create(log).with_context(|| format!("{} cannot be written", log.display()))?;
-        let child = Child::spawn(command.stdout(Stdio::piped()).stderr(errors))?;
-        Ok(Starting { child, log: log.to_owned() })
+        let child = ChildProcess::spawn(command.stdout(Stdio::piped()).stderr(errors))?;
+        Ok(StartingAwsStandIn { child, log: log.to_owned() })
     }
 
-    /// Uses an endpoint that runs already, with the credentials of the environment, if it has any.
+    /// Uses an external endpoint, with the credentials of the environment if there are any.
     ///
     /// # Errors
-    /// Credentials that are not text.
+    /// Fails when the credentials are not Unicode.
     pub fn external(endpoint: &str) -> Result<Self> {
         let or_local = |value: Option<String>| value.unwrap_or_else(|| "local".to_owned());
         Ok(Self {
             endpoint: endpoint.to_owned(),
-            key: or_local(variable("AWS_ACCESS_KEY_ID")?),
-            secret: or_local(variable("AWS_SECRET_ACCESS_KEY")?),
+            key: or_local(env_variable("AWS_ACCESS_KEY_ID")?),
+            secret: or_local(env_variable("AWS_SECRET_ACCESS_KEY")?),
             _child: None,
         })
     }
 
-    /// Where it is.
+    /// The endpoint URL.
     #[must_use]
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// What Lambda gives every function by itself, and the endpoint.
+    /// The settings that Lambda gives every function, and the endpoint URL.
     #[must_use]
     pub fn settings(&self) -> SettingsMap {
         let pairs = [
@@ -72,7 +72,7 @@ impl Aws {
         pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
     }
 
-    /// A configuration for clients of our own. Its connections belong to the running runtime.
+    /// An SDK configuration for the local stack's own clients. Its connections belong to the current runtime.
     #[must_use]
     pub fn config(&self) -> SdkConfig {
         let credentials = Credentials::new(&self.key, &self.secret, None, None, "local");
@@ -85,21 +85,22 @@ impl Aws {
     }
 }
 
-/// The stand-in, while it loads: which takes it most of a second, in which PostgreSQL starts.
+/// A stand-in that is starting. Loading takes most of a second, so PostgreSQL is started meanwhile.
 #[derive(Debug)]
-pub struct Starting {
-    child: Child,
+pub struct StartingAwsStandIn {
+    child: ChildProcess,
     log: PathBuf,
 }
 
-impl Starting {
-    /// Waits until it takes requests.
+impl StartingAwsStandIn {
+    /// Waits until the stand-in accepts requests.
     ///
     /// # Errors
-    /// A stand-in that does not start.
-    pub fn ready(mut self, progress: Progress) -> Result<Aws> {
+    /// Fails when the stand-in does not start.
+    pub fn wait_until_ready(mut self, progress: ProgressOutput) -> Result<AwsStandIn> {
         let step = progress.step("S3, SQS and secrets");
-        // It says its port when it takes requests. A process that ends closes the pipe, so this does not wait for ever.
+        // The stand-in prints its port when it accepts requests. A process that ends closes the pipe, so this read
+        // always returns.
         let mut port = String::new();
         let stdout = self.child.stdout().context("the stand-in for AWS has no output")?;
         BufReader::new(stdout).read_line(&mut port).context("the stand-in for AWS cannot be read")?;
@@ -108,6 +109,6 @@ impl Starting {
         };
         let endpoint = format!("http://127.0.0.1:{port}");
         step.done(&endpoint);
-        Ok(Aws { endpoint, key: "local".to_owned(), secret: "local".to_owned(), _child: Some(self.child) })
+        Ok(AwsStandIn { endpoint, key: "local".to_owned(), secret: "local".to_owned(), _child: Some(self.child) })
     }
 }

@@ -1,11 +1,12 @@
-//! `cargo bench-lambda`: what a start and a warm request of a function cost, against a bare one in the same run. The real
-//! bootstraps run as processes, one at a time, in turns, so that what disturbs the machine disturbs all alike.
+//! `cargo bench-lambda`: measures cold starts and warm requests of functions against a bare function in the same run.
+//! The release bootstraps run as processes, one at a time and in turns, so that disturbances of the machine affect
+//! all alike.
 
 mod bootstrap;
 pub(crate) mod build;
 pub(crate) mod figures;
+mod fixture;
 mod layers;
-mod scene;
 mod stub;
 
 use std::{
@@ -21,72 +22,72 @@ use shared::settings::SettingsMap;
 use self::{
     bootstrap::Bootstrap,
     figures::{Sample, table},
-    scene::Scene,
+    fixture::BenchFixture,
 };
 
-/// The package that the others are compared with.
+/// The package of the bare function, the baseline.
 const BARE: &str = "bare";
 const PACKAGES: [&str; 4] = [BARE, "health", "quota", "query"];
-/// Of the profiles after the first.
-const COMPARED: [&str; 2] = ["quota", "query"];
-/// The start that bare has too.
-const GIVEN: &str = "settings given";
-/// The start whose fetch is told apart, and is not held to the budget.
-const FETCHED: &str = "secret fetched";
-/// Rounds that are not counted: they fill the page cache.
+/// The packages that are measured with every profile after the first.
+const COMPARED_PACKAGES: [&str; 2] = ["quota", "query"];
+/// The kind of cold start that the bare function has too.
+const ALL_SETTINGS_GIVEN: &str = "settings given";
+/// The kind of cold start with a fetched secret. Shown in its own row, and exempt from the budget.
+const SECRET_FETCHED: &str = "secret fetched";
+/// Uncounted rounds of cold starts, which fill the page cache.
 const WARM_UP_ROUNDS: usize = 2;
-/// Requests that are not counted as warm ones; the second memory figure is taken after them.
+/// Uncounted requests before the warm ones. The second memory figure is taken after them.
 const WARM_UP_REQUESTS: usize = 200;
 
-// What the figures are held to (docs/BENCHMARKS.md).
-const MOST_START: f64 = 1.5;
-const MOST_RSS_MB: f64 = 20.0;
-const MOST_QUOTA_MS: f64 = 0.3;
-const MOST_ZIPPED_MB: f64 = 5.0;
+// The budgets of the figures (docs/BENCHMARKS.md).
+const MAX_START_RATIO: f64 = 1.5;
+const MAX_RSS_MB: f64 = 20.0;
+const MAX_QUOTA_CPU_MS: f64 = 0.3;
+const MAX_ZIPPED_MB: f64 = 5.0;
 
-/// Measures cold starts, memory, processor time and size of release bootstraps. Prints Markdown.
+/// Measures cold starts, memory, CPU time and size of release bootstraps. Prints Markdown.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The cargo profile. With several, quota and query of the others are compared with those of the first.
+    /// The cargo profile. Given several times, quota and query are also measured with the further profiles.
     #[arg(long = "profile", default_value = "release")]
     profiles: Vec<String>,
-    /// Starts of each kind.
+    /// The number of cold starts of each kind.
     #[arg(long, default_value_t = 30)]
     rounds: usize,
-    /// Processes of each kind whose warm requests are measured.
+    /// The number of processes of each kind whose warm requests are measured.
     #[arg(long, default_value_t = 5)]
     warm_rounds: usize,
-    /// Warm requests of each process.
+    /// The number of warm requests per process.
     #[arg(long, default_value_t = 2_000)]
     requests: usize,
-    /// Build nothing: take the programs as they are.
+    /// Do not build; measure the programs as they are.
     #[arg(long)]
     as_built: bool,
-    /// Measure the layers around a quota request, and nothing else.
+    /// Measure only the layers around a quota request.
     #[arg(long)]
     layers: bool,
-    /// Fail when a figure of the first profile is beyond its budget.
+    /// Fail when a figure of the first profile exceeds its budget.
     #[arg(long)]
     check: bool,
 }
 
-/// Builds, measures and prints.
+/// Builds and measures the programs, and prints the tables.
 ///
 /// # Errors
-/// A build or a function that fails, or with `--check` a figure beyond its budget.
+/// Fails when a build or a function fails, or with `--check` when a figure exceeds its budget.
 pub async fn run(arguments: Arguments) -> Result<()> {
-    let scene = Box::pin(Scene::make()).await?;
-    // Nothing else has work on this runtime, and the measurements wait for processes.
+    let scene = Box::pin(BenchFixture::create()).await?;
+    // Blocking is fine: nothing else runs on this runtime, and the measurements wait for processes.
     tokio::task::block_in_place(|| measure(&arguments, &scene))
 }
 
-fn measure(arguments: &Arguments, scene: &Scene) -> Result<()> {
+fn measure(arguments: &Arguments, scene: &BenchFixture) -> Result<()> {
     if arguments.layers {
         return layers::measure(arguments, scene);
     }
     let mut programs = Vec::new();
     for (place, profile) in arguments.profiles.iter().enumerate() {
-        let packages = if place == 0 { PACKAGES.as_slice() } else { &COMPARED };
+        let packages = if place == 0 { PACKAGES.as_slice() } else { &COMPARED_PACKAGES };
         if !arguments.as_built {
             eprintln!("  building with the profile {profile}: minutes, the first time");
             build::build(profile, packages)?;
@@ -103,15 +104,15 @@ fn measure(arguments: &Arguments, scene: &Scene) -> Result<()> {
     misses.extend(cold_starts(arguments, scene, &programs)?);
     misses.extend(warm_requests(arguments, scene, &programs)?);
     for miss in &misses {
-        println!("beyond its budget: {miss}");
+        println!("over budget: {miss}");
     }
     if arguments.check && !misses.is_empty() {
-        bail!("{} figures are beyond their budgets", misses.len());
+        bail!("{} figures are over budget", misses.len());
     }
     Ok(())
 }
 
-/// A bootstrap.
+/// A built bootstrap.
 struct Program {
     profile: String,
     package: &'static str,
@@ -124,9 +125,9 @@ impl Program {
         Bootstrap::start(&self.path, settings, &log).with_context(|| format!("{} ({})", self.package, self.profile))
     }
 
-    /// Takes it out of the page cache. What a linker has written lies there in small pieces, and costs more to map than what
-    /// is read, as a deployed function is.
-    fn forget(&self) -> Result<()> {
+    /// Evicts the program from the page cache. A file that a linker has just written is cached in small pieces, which
+    /// cost more to map than a file read from disk, as a deployed function is.
+    fn evict_from_page_cache(&self) -> Result<()> {
         let file = File::open(&self.path)?;
         file.sync_all()?;
         posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
@@ -138,7 +139,7 @@ impl Program {
     }
 }
 
-/// Sizes of the programs. Returns what is beyond its budget.
+/// Measures the sizes of the programs. Returns the figures over budget.
 fn sizes(programs: &[Program]) -> Result<Vec<String>> {
     let (mut rows, mut misses) = (Vec::new(), Vec::new());
     for program in programs {
@@ -147,7 +148,7 @@ fn sizes(programs: &[Program]) -> Result<Vec<String>> {
         let mut row = program.cells(program.package);
         row.extend([format!("{whole:.2}"), format!("{zipped:.2}")]);
         rows.push(row);
-        if zipped > MOST_ZIPPED_MB {
+        if zipped > MAX_ZIPPED_MB {
             misses.push(format!("{} ({}): {zipped:.2} MB zipped", program.package, program.profile));
         }
     }
@@ -155,8 +156,8 @@ fn sizes(programs: &[Program]) -> Result<Vec<String>> {
     Ok(misses)
 }
 
-/// One way to start a program.
-struct Start<'p> {
+/// A kind of cold start of a program, with its samples.
+struct ColdStart<'p> {
     program: &'p Program,
     what: &'static str,
     settings: SettingsMap,
@@ -165,13 +166,13 @@ struct Start<'p> {
     peak: Sample,
 }
 
-/// Starts: all settings given, with the secret fetched, and with the public keys of a Supabase project to be fetched at
-/// the first request. Returns what is beyond its budget.
-fn cold_starts(arguments: &Arguments, scene: &Scene, programs: &[Program]) -> Result<Vec<String>> {
+/// Measures cold starts: with all settings given, with the secret fetched, and with a Supabase project whose public
+/// keys are fetched at the first request. Returns the figures over budget.
+fn cold_starts(arguments: &Arguments, scene: &BenchFixture, programs: &[Program]) -> Result<Vec<String>> {
     let mut starts = Vec::new();
     for program in programs {
         let mut add = |what, settings| {
-            starts.push(Start {
+            starts.push(ColdStart {
                 program,
                 what,
                 settings,
@@ -180,16 +181,16 @@ fn cold_starts(arguments: &Arguments, scene: &Scene, programs: &[Program]) -> Re
                 peak: Sample::default(),
             });
         };
-        add(GIVEN, scene.given());
+        add(ALL_SETTINGS_GIVEN, scene.complete_settings());
         if program.package != BARE {
-            add(FETCHED, scene.with_secret());
-            let mut supabase = scene.given();
+            add(SECRET_FETCHED, scene.settings_with_secret_arn());
+            let mut supabase = scene.complete_settings();
             supabase.insert("SUPABASE_URL".to_owned(), "https://bench.supabase.co".to_owned());
             add("settings given, SUPABASE_URL too", supabase);
         }
     }
     for program in programs {
-        program.forget()?;
+        program.evict_from_page_cache()?;
     }
     for round in 0..WARM_UP_ROUNDS + arguments.rounds {
         for start in &mut starts {
@@ -203,8 +204,8 @@ fn cold_starts(arguments: &Arguments, scene: &Scene, programs: &[Program]) -> Re
     }
     let (mut rows, mut misses) = (Vec::new(), Vec::new());
     for start in &starts {
-        let given = |program: fn(&Start<'_>, &Start<'_>) -> bool| {
-            let found = starts.iter().find(|other| other.what == GIVEN && program(other, start));
+        let given = |program: fn(&ColdStart<'_>, &ColdStart<'_>) -> bool| {
+            let found = starts.iter().find(|other| other.what == ALL_SETTINGS_GIVEN && program(other, start));
             found.map_or(f64::NAN, |other| other.took.median())
         };
         let took = start.took.median();
@@ -220,10 +221,10 @@ fn cold_starts(arguments: &Arguments, scene: &Scene, programs: &[Program]) -> Re
             format!("{:.1}", start.peak.median()),
         ]);
         rows.push(row);
-        if start.what != FETCHED && ratio > MOST_START {
+        if start.what != SECRET_FETCHED && ratio > MAX_START_RATIO {
             misses.push(format!("{}, {}: {ratio:.2} × bare to start", start.program.package, start.what));
         }
-        if start.peak.median() > MOST_RSS_MB {
+        if start.peak.median() > MAX_RSS_MB {
             misses.push(format!("{}, {}: {:.1} MB at start", start.program.package, start.what, start.peak.median()));
         }
     }
@@ -241,8 +242,8 @@ fn cold_starts(arguments: &Arguments, scene: &Scene, programs: &[Program]) -> Re
     Ok(misses)
 }
 
-/// One kind of warm request.
-struct Warm<'p> {
+/// A kind of warm request, with its samples.
+struct WarmRequest<'p> {
     program: &'p Program,
     what: &'static str,
     event: String,
@@ -250,8 +251,8 @@ struct Warm<'p> {
     peak: Sample,
 }
 
-/// Warm requests, one after the other, as one instance gets them. Returns what is beyond its budget.
-fn warm_requests(arguments: &Arguments, scene: &Scene, programs: &[Program]) -> Result<Vec<String>> {
+/// Measures warm requests, one after the other, as one Lambda instance gets them. Returns the figures over budget.
+fn warm_requests(arguments: &Arguments, scene: &BenchFixture, programs: &[Program]) -> Result<Vec<String>> {
     let mut warm = Vec::new();
     for program in programs {
         let events: &[(&'static str, &str, Option<&str>)] = match program.package {
@@ -265,12 +266,12 @@ fn warm_requests(arguments: &Arguments, scene: &Scene, programs: &[Program]) -> 
         };
         for &(what, function, route) in events {
             let event = scene.event(function, route)?;
-            warm.push(Warm { program, what, event, cpu: Sample::default(), peak: Sample::default() });
+            warm.push(WarmRequest { program, what, event, cpu: Sample::default(), peak: Sample::default() });
         }
     }
     for _ in 0..arguments.warm_rounds {
         for kind in &mut warm {
-            let bootstrap = kind.program.start(&scene.with_secret())?;
+            let bootstrap = kind.program.start(&scene.settings_with_secret_arn())?;
             let times = |count: usize| (0..count).try_for_each(|_| bootstrap.invoke(&kind.event, 200));
             times(WARM_UP_REQUESTS).context(kind.what)?;
             kind.peak.add(bootstrap.peak_kib()? as f64 * 1024.0 / 1e6);
@@ -291,10 +292,10 @@ fn warm_requests(arguments: &Arguments, scene: &Scene, programs: &[Program]) -> 
             format!("{peak:.1}"),
         ]);
         rows.push(row);
-        if kind.program.package == "quota" && cpu > MOST_QUOTA_MS {
+        if kind.program.package == "quota" && cpu > MAX_QUOTA_CPU_MS {
             misses.push(format!("{}: {cpu:.3} ms of processor time", kind.what));
         }
-        if peak > MOST_RSS_MB {
+        if peak > MAX_RSS_MB {
             misses.push(format!("{}: {peak:.1} MB after {WARM_UP_REQUESTS} requests", kind.what));
         }
     }
@@ -303,7 +304,7 @@ fn warm_requests(arguments: &Arguments, scene: &Scene, programs: &[Program]) -> 
     Ok(misses)
 }
 
-/// The machine in general terms.
+/// Describes the machine: cores, processor and memory.
 pub(crate) fn machine() -> Result<String> {
     let cpus = fs::read_to_string("/proc/cpuinfo").context("/proc/cpuinfo cannot be read")?;
     let model = cpus.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("\t: a processor");

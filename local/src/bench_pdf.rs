@@ -1,44 +1,44 @@
-//! `cargo bench-pdf`: what the text of a PDF costs, read by the child process of the release ingest-worker.
+//! `cargo bench-pdf`: measures PDF text extraction in the child process of the release ingest-worker.
 
 use std::{fs, path::PathBuf, process::Command, time::Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use local_postgres::{Folder, Progress, Python};
+use local_postgres::{DataFolder, ProgressOutput, Python};
 use nix::sys::resource::{UsageWho, getrusage};
 use shared::pdf::Extractor;
 
 use crate::bench::build;
 
-/// Reads the text of a PDF several times, as ingestion does, and prints the median time and the peak memory.
+/// Extracts the text of a PDF several times, as ingestion does, and prints the median time and the peak memory.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// A document; without one, 200 pages full of text that are made for this.
+    /// The document [default: a generated one with 200 pages full of text].
     file: Option<PathBuf>,
-    /// How many times.
+    /// The number of extractions.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Build nothing: take the program as it is.
+    /// Do not build; measure the program as it is.
     #[arg(long)]
     as_built: bool,
     #[arg(long, hide = true)]
     alone: bool,
 }
 
-/// The function whose program reads PDFs.
+/// The function whose program extracts PDFs.
 const WORKER: &str = "ingest-worker";
 
-/// Reads and prints.
+/// Extracts the document and prints the figures.
 ///
 /// # Errors
-/// A document that is not read.
+/// Fails when the document cannot be extracted.
 pub async fn run(arguments: Arguments) -> Result<()> {
-    if arguments.alone { measure(arguments).await } else { fresh(&arguments) }
+    if arguments.alone { measure(arguments).await } else { measure_in_new_process(&arguments) }
 }
 
-/// Measures in a process that had no children: what the kernel tells is of all that there were, and this process may
-/// have been cargo before it was this program.
-fn fresh(arguments: &Arguments) -> Result<()> {
+/// Measures in a new process. The kernel reports the peak over all children of a process, and this process may have
+/// had other children: `cargo run` replaces itself with this program.
+fn measure_in_new_process(arguments: &Arguments) -> Result<()> {
     if !arguments.as_built {
         build::build("release", &[WORKER])?;
     }
@@ -52,9 +52,9 @@ fn fresh(arguments: &Arguments) -> Result<()> {
 async fn measure(arguments: Arguments) -> Result<()> {
     let pdf = match &arguments.file {
         Some(file) => fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?,
-        None => dense(200),
+        None => generate_pdf(200),
     };
-    let python = Python::ensure(&Folder::open(None)?, Progress::Silent)?;
+    let python = Python::ensure(&DataFolder::open(None)?, ProgressOutput::Silent)?;
     let extractor = Extractor::new(build::folder("release")?.join(WORKER), python.libpdfium());
     let (mut took, mut counts) = (Vec::new(), (0, 0));
     for _ in 0..arguments.rounds {
@@ -65,8 +65,8 @@ async fn measure(arguments: Arguments) -> Result<()> {
         counts = (pages.as_slice().len(), letters);
     }
     took.sort_by(f64::total_cmp);
-    let Some(median) = took.get(took.len() / 2) else { bail!("no round, no figure") };
-    // Of the largest child, in KiB. The only other one would be pip, the first time of all.
+    let Some(median) = took.get(took.len() / 2) else { bail!("--rounds must be at least 1") };
+    // The peak of the largest child, in KiB. The only other child is pip, on the first run of all.
     let peak = getrusage(UsageWho::RUSAGE_CHILDREN).context("the children's memory is not known")?.max_rss();
     let (pages, letters) = counts;
     println!(
@@ -76,8 +76,8 @@ async fn measure(arguments: Arguments) -> Result<()> {
     Ok(())
 }
 
-/// A PDF whose pages hold 60 lines of 90 characters each, about as much as paper takes.
-fn dense(pages: usize) -> Vec<u8> {
+/// Generates a PDF whose pages have 60 lines of 90 characters, about as much as fits on paper.
+fn generate_pdf(pages: usize) -> Vec<u8> {
     let mut objects = vec!["<< /Type /Catalog /Pages 2 0 R >>".to_owned(), String::new()];
     objects.push("<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>".to_owned());
     let mut kids = String::new();

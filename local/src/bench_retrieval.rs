@@ -1,22 +1,23 @@
-//! `cargo bench-retrieval`: how long searches take among many chunks of many tenants, and what is lost by not comparing
-//! them all. The chunks are made by a seed and kept, so that the next run measures at once.
+//! `cargo bench-retrieval`: measures the latency of searches among many chunks of many tenants, and the recall that
+//! approximate search loses. The chunks are generated from a seed and kept, so that the next run measures at once.
 
-mod load;
+mod chunk_generator;
+mod dataset;
 mod measure;
 mod plan;
-mod texts;
 
 use std::{path::PathBuf, sync::Arc};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use local_postgres::{Cluster, Folder, Postgres, Progress, Python, root};
+use local_postgres::{Cluster, DataFolder, Postgres, ProgressOutput, Python, root};
 use sqlx::{Connection, PgConnection};
 
-use self::load::Load;
-use crate::{bench, dev::migrate, environment::Database, eval::set::Set, kept::Kept};
+use self::dataset::Dataset;
+use crate::{bench, dev::migrate, environment::DatabaseUrls, eval::set::QuestionSet, secrets::LocalSecrets};
 
-/// Of a server with about 24 GB of memory that is its own. While it loads, commits do not wait.
+/// PostgreSQL settings of a dedicated server with about 24 GB of memory. Commits do not wait for the disk while the
+/// data is loaded.
 const SETTINGS: [&str; 10] = [
     "shared_buffers=8GB",
     "effective_cache_size=16GB",
@@ -33,65 +34,70 @@ const DATABASE: &str = "bench_retrieval";
 
 /// Measures searches among many chunks of many tenants. Prints Markdown.
 ///
-/// The first run makes the chunks, which takes a while, and keeps them; a run that was killed is gone on with.
+/// The first run generates the chunks, which takes a while, and keeps them. A run after an interrupted one continues
+/// the loading.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Question sets, whose paragraphs chunks are made of: contexts.jsonl and questions.jsonl of each, as of `cargo eval`.
+    /// The question sets from whose paragraphs the chunks are made: contexts.jsonl and questions.jsonl of each, in
+    /// the format of `cargo eval`.
     #[arg(required = true, num_args = 2.., value_names = ["CONTEXTS", "QUESTIONS"])]
     files: Vec<PathBuf>,
-    /// Chunks, of all tenants together.
+    /// The number of chunks of all tenants together.
     #[arg(long, default_value_t = 1_000_000)]
     chunks: usize,
-    /// Tenants: one of 200,000 chunks, some of 50,000, more of 10,000 and 1,000, the others of few.
+    /// The number of tenants: one with 200,000 chunks, some with 50,000, more with 10,000 and 1,000, the others with
+    /// few.
     #[arg(long, default_value_t = 1_000)]
     tenants: usize,
-    /// What is generated depends on this number alone.
+    /// The seed of the generated data.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The folder that keeps the chunks, about 12 kB each [default: target/bench-retrieval].
+    /// The folder of the chunks, about 12 kB each [default: target/bench-retrieval].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Make the chunks anew.
+    /// Generate the chunks again.
     #[arg(long)]
     reset: bool,
-    /// Searches of each kind, for each size of tenants.
+    /// The number of searches of each kind, per size of tenant.
     #[arg(long, default_value_t = 300)]
     searches: usize,
-    /// Questions of each size whose nearest chunks are looked for among all, to tell the recall.
+    /// The number of questions, per size of tenant, that are also compared with all chunks to measure the recall.
     #[arg(long, default_value_t = 50)]
     compared: usize,
-    /// Connections that search the largest tenant all the while, the second time.
+    /// The number of connections that search the largest tenant during the second measurement.
     #[arg(long, default_value_t = 1)]
     neighbours: usize,
-    /// Fail when a figure is beyond its budget.
+    /// Fail when a figure exceeds its budget.
     #[arg(long)]
     check: bool,
 }
 
-/// Loads what is missing, measures and prints.
+/// Loads missing data, measures and prints.
 ///
 /// # Errors
-/// A server that does not start, a folder that holds something else, or with `--check` a figure beyond its budget.
+/// Fails when a server does not start, the folder holds other data, or with `--check` a figure exceeds its budget.
 pub async fn run(arguments: Arguments) -> Result<()> {
     ensure!(arguments.tenants > 0 && arguments.chunks >= 10 * arguments.tenants, "a tenant has ten chunks or more");
     ensure!(arguments.files.len().is_multiple_of(2), "a question set is two files: contexts, then questions");
-    let sets = arguments.files.chunks(2).map(|files| Set::read(&files[0], &files[1])).collect::<Result<Vec<_>>>()?;
-    let load = Arc::new(Load { seed: arguments.seed, sizes: plan::sizes(arguments.chunks, arguments.tenants), sets });
+    let sets =
+        arguments.files.chunks(2).map(|files| QuestionSet::read(&files[0], &files[1])).collect::<Result<Vec<_>>>()?;
+    let load =
+        Arc::new(Dataset { seed: arguments.seed, sizes: plan::sizes(arguments.chunks, arguments.tenants), sets });
 
     let path = arguments.data.clone().unwrap_or_else(|| root().join("target/bench-retrieval"));
-    let mut data = Folder::open(Some(&path))?;
+    let mut data = DataFolder::open(Some(&path))?;
     data.lock()?;
     if arguments.reset {
         data.reset()?;
     }
-    let python = Python::ensure(&Folder::open(None)?, Progress::Silent)?;
-    let cluster = Cluster::kept(&data, &python, Progress::Silent)?.with_settings(&SETTINGS);
-    let postgres = Postgres::start(cluster, Progress::Silent).await?;
-    let kept = Kept::open(&data)?;
-    postgres.create_database(DATABASE).await.context("the database cannot be made")?;
-    let database = Database {
-        app: postgres.url("lisa_app", &kept.app_password, DATABASE),
-        system: postgres.url("lisa_system", &kept.system_password, DATABASE),
+    let python = Python::ensure(&DataFolder::open(None)?, ProgressOutput::Silent)?;
+    let cluster = Cluster::persistent(&data, &python, ProgressOutput::Silent)?.with_settings(&SETTINGS);
+    let postgres = Postgres::start(cluster, ProgressOutput::Silent).await?;
+    let secrets = LocalSecrets::open(&data)?;
+    postgres.create_database(DATABASE).await.context("the database cannot be created")?;
+    let database = DatabaseUrls {
+        app: postgres.url("lisa_app", &secrets.app_password, DATABASE),
+        system: postgres.url("lisa_system", &secrets.system_password, DATABASE),
         admin: postgres.admin_url(DATABASE),
         billing: None,
     };
@@ -100,13 +106,13 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 
     let mut admin = PgConnection::connect(&database.admin).await?;
     println!("{}; PostgreSQL with {}\n", bench::machine()?, SETTINGS[..5].join(", "));
-    load::describe(&load, &mut admin).await?;
+    dataset::describe(&load, &mut admin).await?;
     let misses = measure::run(&arguments, &load, &database).await?;
     for miss in &misses {
-        println!("beyond its budget: {miss}");
+        println!("over budget: {miss}");
     }
     if arguments.check && !misses.is_empty() {
-        bail!("{} figures are beyond their budgets", misses.len());
+        bail!("{} figures are over budget", misses.len());
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! `cargo bench-webhook`: how long a contact's message waits for its acknowledgement while others write too, with a queue
-//! within the process and with the stand-in for SQS, and whether everything is answered in the end.
+//! `cargo bench-webhook`: measures the acknowledgement latency of contacts' messages under load, with an in-process
+//! queue and with the AWS stand-in's, and checks that every message is answered in the end.
 
 use std::{
     collections::BTreeMap,
@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use local_postgres::{Folder, Progress};
+use local_postgres::{DataFolder, ProgressOutput};
 use reqwest::Client;
 use serde_json::{Value, json};
 use shared::{
@@ -24,77 +24,78 @@ use uuid::Uuid;
 
 use crate::{
     dev::migrate,
-    environment::{Database, External},
+    environment::{DatabaseUrls, ExternalServers},
     fakes::{
         manychat::{FakeManyChat, KEYS},
-        models::{FakeModels, Reply},
-        queue::{FakeQueue, Message},
+        models::{FakeModels, FakeReply},
+        queue::{FakeQueue, QueuedMessage},
     },
-    kept::Kept,
+    secrets::LocalSecrets,
     servers::Servers,
-    stack::{Options, Stack},
+    stack::{Stack, StackOptions},
 };
 
-/// Messages that a contact writes in a row; they share an answer.
-const BURST: usize = 3;
-/// How long everything may take to be answered, after the last message.
-const PATIENCE: Duration = Duration::from_secs(300);
-/// How often it is looked whether everything is answered.
-const LOOK: Duration = Duration::from_millis(500);
-/// Workers of the queue within the process, as many as the poller of the stand-in has on a machine of two cores.
+/// The number of messages that a contact sends in a row; one answer covers them.
+const MESSAGES_PER_BURST: usize = 3;
+/// The time limit for answering everything, counted from the last message.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(300);
+/// The interval at which the database is checked for unanswered messages.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// Concurrent invocations from the in-process queue, equal to those of the SQS poller on a machine with two cores.
 const WORKERS: usize = 2;
-/// The 99th percentile that is asked for with the queue within the process, in milliseconds.
-const MOST_P99_MS: f64 = 50.0;
+/// The budget of the 99th percentile with the in-process queue, in milliseconds.
+const MAX_P99_MS: f64 = 50.0;
 
-/// Measures the acknowledgement of messages under load. Prints Markdown.
+/// Measures the acknowledgement latency of messages under load. Prints Markdown.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Messages a second, over all tenants.
+    /// Messages per second, over all tenants.
     #[arg(long, default_value_t = 50)]
     rate: u32,
-    /// How long messages come in, in seconds.
+    /// The duration of the load in seconds.
     #[arg(long, default_value_t = 60)]
     seconds: u32,
-    /// Companies.
+    /// The number of tenants.
     #[arg(long, default_value_t = 5)]
     tenants: usize,
-    /// Fail when the 99th percentile with the queue within the process is beyond its budget.
+    /// Fail when the 99th percentile with the in-process queue exceeds its budget.
     #[arg(long)]
     check: bool,
 }
 
-/// What came of one run.
-struct Figures {
+/// The result of one run.
+struct RunResult {
     acknowledged_ms: Vec<f64>,
     answers: usize,
     drained: Duration,
 }
 
-/// Runs it both ways and prints.
+/// Measures with both queues and prints the table.
 ///
 /// # Errors
-/// A message that is not acknowledged or not answered, or with `--check` a figure beyond its budget.
+/// Fails when a message is not acknowledged or not answered, or with `--check` when the figure exceeds its budget.
 pub async fn run(arguments: Arguments) -> Result<()> {
     ensure!(arguments.rate > 0 && arguments.seconds > 0 && arguments.tenants > 0, "nothing would be measured");
     println!(
-        "{} messages a second over {} tenants for {} s; a contact writes {BURST} in a row.\n",
+        "{} messages a second over {} tenants for {} s; a contact writes {MESSAGES_PER_BURST} in a row.\n",
         arguments.rate, arguments.tenants, arguments.seconds
     );
     println!("| Queue | Messages | p50 | p95 | p99 | Longest | Answers | All answered after |");
     println!("|---|---|---|---|---|---|---|---|");
-    let ground = Box::pin(Ground::make()).await?;
-    let own = Box::pin(measure(&arguments, &ground, true)).await.context("with the queue within the process")?;
+    let bench_servers = Box::pin(BenchServers::make()).await?;
+    let own = Box::pin(measure(&arguments, &bench_servers, true)).await.context("with the queue within the process")?;
     own.print("within the process");
-    let standing_in = Box::pin(measure(&arguments, &ground, false)).await.context("with the stand-in for SQS")?;
+    let standing_in =
+        Box::pin(measure(&arguments, &bench_servers, false)).await.context("with the stand-in for SQS")?;
     standing_in.print("stand-in for SQS");
     let p99 = own.percentile(0.99);
-    if arguments.check && p99 > MOST_P99_MS {
-        bail!("the 99th percentile is {p99:.1} ms, beyond {MOST_P99_MS} ms");
+    if arguments.check && p99 > MAX_P99_MS {
+        bail!("the 99th percentile is {p99:.1} ms, over the budget of {MAX_P99_MS} ms");
     }
     Ok(())
 }
 
-impl Figures {
+impl RunResult {
     fn percentile(&self, part: f64) -> f64 {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
         let rank = (part * self.acknowledged_ms.len() as f64).ceil() as usize;
@@ -115,39 +116,40 @@ impl Figures {
     }
 }
 
-/// What both runs stand on: the servers of `cargo dev`, whose commits wait for the disk.
-struct Ground {
+/// The servers that both runs share: those of `cargo dev`, whose commits are flushed to disk.
+struct BenchServers {
     servers: Servers,
-    kept: Kept,
+    secrets: LocalSecrets,
 }
 
-impl Ground {
+impl BenchServers {
     async fn make() -> Result<Self> {
-        let mut data = Folder::open(None)?;
+        let mut data = DataFolder::open(None)?;
         data.lock()?;
-        let kept = Kept::open(&data)?;
-        let servers = Box::pin(Servers::start(&data, External::default(), false, Progress::Silent)).await?;
-        Ok(Self { servers, kept })
+        let secrets = LocalSecrets::open(&data)?;
+        let servers =
+            Box::pin(Servers::start(&data, ExternalServers::default(), false, ProgressOutput::Silent)).await?;
+        Ok(Self { servers, secrets })
     }
 
-    /// An empty database, migrated.
-    async fn database(&self) -> Result<Database> {
-        let mut admin = PgConnection::connect(&self.servers.urls("postgres", &self.kept).admin).await?;
+    /// Creates an empty, migrated database.
+    async fn database(&self) -> Result<DatabaseUrls> {
+        let mut admin = PgConnection::connect(&self.servers.database_urls("postgres", &self.secrets).admin).await?;
         sqlx::query("drop database if exists bench_webhook with (force)").execute(&mut admin).await?;
-        let database = self.servers.database("bench_webhook", &self.kept).await?;
+        let database = self.servers.create_database("bench_webhook", &self.secrets).await?;
         migrate(&database).await?;
         Ok(database)
     }
 
-    async fn stack(&self, database: &Database, settings: SettingsMap) -> Result<Stack> {
-        let options = Options {
+    async fn stack(&self, database: &DatabaseUrls, settings: SettingsMap) -> Result<Stack> {
+        let options = StackOptions {
             listener: TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no port is free on 127.0.0.1")?,
             database: database.clone(),
-            kept: self.kept.clone(),
+            secrets: self.secrets.clone(),
             settings,
             suffix: "-bench".to_owned(),
             visibility_timeout: None,
-            schedules: false,
+            runs_schedules: false,
         };
         let mut stack = Box::pin(Stack::start(&self.servers, options)).await?;
         stack.start_functions().await?;
@@ -156,9 +158,9 @@ impl Ground {
     }
 }
 
-async fn measure(arguments: &Arguments, ground: &Ground, is_own: bool) -> Result<Figures> {
+async fn measure(arguments: &Arguments, bench_servers: &BenchServers, uses_fake_queue: bool) -> Result<RunResult> {
     let (manychat, models) = (FakeManyChat::start().await?, FakeModels::start().await?);
-    models.always(Reply::Text("Oui, nous livrons à Abidjan.".to_owned()));
+    models.always(FakeReply::Text("Oui, nous livrons à Abidjan.".to_owned()));
     let mut settings: SettingsMap = [
         ("MANYCHAT_BASE_URL", manychat.base_url()),
         ("LLM_PROVIDER", "groq".to_owned()),
@@ -167,35 +169,40 @@ async fn measure(arguments: &Arguments, ground: &Ground, is_own: bool) -> Result
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();
-    let queue = match is_own {
-        true => Some(FakeQueue::before(ground.servers.aws.endpoint()).await?),
+    let queue = match uses_fake_queue {
+        true => Some(FakeQueue::start(bench_servers.servers.aws.endpoint()).await?),
         false => None,
     };
     if let Some(queue) = &queue {
         settings.insert("AWS_ENDPOINT_URL".to_owned(), queue.endpoint());
     }
-    let database = ground.database().await?;
-    let stack = Arc::new(Box::pin(ground.stack(&database, settings)).await?);
+    let database = bench_servers.database().await?;
+    let stack = Arc::new(Box::pin(bench_servers.stack(&database, settings)).await?);
     let mut admin = PgConnection::connect(&database.admin).await?;
     let mut secrets = Vec::new();
     for number in 0..arguments.tenants {
-        secrets.push(connect(&stack, &ground.kept, &mut admin, number).await?);
+        secrets.push(create_tenant(&stack, &bench_servers.secrets, &mut admin, number).await?);
     }
 
     let mut delivering = JoinSet::new();
     if let Some(queue) = queue {
         delivering.spawn(deliver(Arc::clone(&stack), queue));
     }
-    let acknowledged_ms = write(arguments, &stack, &secrets).await?;
+    let acknowledged_ms = send_messages(arguments, &stack, &secrets).await?;
     let last = Instant::now();
-    let answers = answered(&mut admin, &mut delivering, acknowledged_ms.len()).await?;
+    let answers = wait_until_answered(&mut admin, &mut delivering, acknowledged_ms.len()).await?;
     let drained = last.elapsed();
     delivering.shutdown().await;
-    Ok(Figures { acknowledged_ms, answers, drained })
+    Ok(RunResult { acknowledged_ms, answers, drained })
 }
 
-/// Signs a company up and connects its bot, which sells. Returns its webhook secret.
-async fn connect(stack: &Stack, kept: &Kept, admin: &mut PgConnection, number: usize) -> Result<String> {
+/// Signs a company up and connects its bot in live mode. Returns the webhook secret.
+async fn create_tenant(
+    stack: &Stack,
+    secrets: &LocalSecrets,
+    admin: &mut PgConnection,
+    number: usize,
+) -> Result<String> {
     let body = json!({
         "email": format!("bench-{number}@example.com"), "password": Uuid::new_v4().to_string(), "company_name": "Bench",
     });
@@ -203,10 +210,10 @@ async fn connect(stack: &Stack, kept: &Kept, admin: &mut PgConnection, number: u
     let answer = http.post(format!("{}/api/v1/auth/signup", stack.base_url())).json(&body).send().await?;
     let answer: Value = answer.error_for_status()?.json().await?;
     let customer: Uuid = answer["data"]["customer"]["id"].as_str().context("sign-up names no company")?.parse()?;
-    let mut keys = Settings::new(BTreeMap::from([("SEALING_KEYS".to_owned(), kept.sealing_keys.clone())]));
+    let mut keys = Settings::new(BTreeMap::from([("SEALING_KEYS".to_owned(), secrets.sealing_keys.clone())]));
     let ring = KeyRing::read(&mut keys);
     keys.finish()?;
-    let sealed = ring.seal(customer, tenants::MANYCHAT_KEY, KEYS[number % KEYS.len()])?;
+    let sealed = ring.seal(customer, tenants::MANYCHAT_KEY_PURPOSE, KEYS[number % KEYS.len()])?;
     let secret = Uuid::new_v4().simple().to_string();
     let key = sqlx::query("update customers set manychat_api_key = $2 where id = $1");
     key.bind(customer).bind(sealed).execute(&mut *admin).await?;
@@ -220,12 +227,12 @@ async fn connect(stack: &Stack, kept: &Kept, admin: &mut PgConnection, number: u
     Ok(secret)
 }
 
-/// Writes messages at the rate asked for, whatever the answers take. A wait counts from when the message was due to be
-/// written, not from when it was. In milliseconds, the shortest first.
-async fn write(arguments: &Arguments, stack: &Stack, secrets: &[String]) -> Result<Vec<f64>> {
+/// Sends messages at the requested rate, regardless of the answers. A latency counts from the time at which the
+/// message was due, not from the time at which it was sent. Returns the latencies in milliseconds, sorted.
+async fn send_messages(arguments: &Arguments, stack: &Stack, secrets: &[String]) -> Result<Vec<f64>> {
     let http = Client::builder().no_proxy().build()?;
     let url = format!("{}/api/v1/webhook/manychat", stack.base_url());
-    let round = BURST * secrets.len();
+    let round = MESSAGES_PER_BURST * secrets.len();
     let begun = tokio::time::Instant::now();
     let mut writing = JoinSet::new();
     for number in 0..arguments.rate * arguments.seconds {
@@ -250,14 +257,14 @@ async fn write(arguments: &Arguments, stack: &Stack, secrets: &[String]) -> Resu
     Ok(waits)
 }
 
-/// Gives the messages of the queue within the process to the worker when they are due, and again when it failed.
+/// Delivers the due messages of the in-process queue to the reply-worker, and failed ones again.
 async fn deliver(stack: Arc<Stack>, queue: FakeQueue) -> Result<()> {
-    let mut waiting: Vec<Message> = Vec::new();
-    let mut working: JoinSet<Result<Option<Message>>> = JoinSet::new();
+    let mut waiting: Vec<QueuedMessage> = Vec::new();
+    let mut working: JoinSet<Result<Option<QueuedMessage>>> = JoinSet::new();
     let mut look = tokio::time::interval(Duration::from_millis(10));
     loop {
         look.tick().await;
-        waiting.extend(queue.take());
+        waiting.extend(queue.drain());
         while let Some(done) = working.try_join_next() {
             waiting.extend(done??);
         }
@@ -274,16 +281,20 @@ async fn deliver(stack: Arc<Stack>, queue: FakeQueue) -> Result<()> {
                 let answer = stack.invoke("reply-worker", event).await?;
                 let is_done = answer["batchItemFailures"].as_array().is_none_or(Vec::is_empty);
                 let later = tokio::time::Instant::now() + Duration::from_secs(1);
-                Ok((!is_done).then_some(Message { due: later, ..message }))
+                Ok((!is_done).then_some(QueuedMessage { due: later, ..message }))
             });
         }
     }
 }
 
-/// Waits until every message has its answer and every answer is sent. Returns how many answers.
-async fn answered(admin: &mut PgConnection, delivering: &mut JoinSet<Result<()>>, messages: usize) -> Result<usize> {
+/// Waits until every message is answered and every answer is sent. Returns the number of answers.
+async fn wait_until_answered(
+    admin: &mut PgConnection,
+    delivering: &mut JoinSet<Result<()>>,
+    messages: usize,
+) -> Result<usize> {
     let begun = Instant::now();
-    let mut look = tokio::time::interval(LOOK);
+    let mut look = tokio::time::interval(POLL_INTERVAL);
     loop {
         look.tick().await;
         if let Some(ended) = delivering.try_join_next() {
@@ -302,6 +313,6 @@ async fn answered(admin: &mut PgConnection, delivering: &mut JoinSet<Result<()>>
         if open == 0 {
             return Ok(usize::try_from(answers)?);
         }
-        ensure!(begun.elapsed() < PATIENCE, "{open} messages or parts are still open");
+        ensure!(begun.elapsed() < DRAIN_TIMEOUT, "{open} messages or parts are still open");
     }
 }

@@ -1,4 +1,4 @@
-//! The demo: two tenants, a service and an administrator, with tokens to try the product with, in `demo.json`.
+//! Creates the demo data of `cargo dev` and `demo.json`: two tenants, a service token and an administrator.
 
 use std::{path::Path, time::Duration};
 
@@ -18,123 +18,123 @@ use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use crate::{
-    environment::Database,
+    environment::DatabaseUrls,
     fakes::manychat::{FakeManyChat, KEYS},
-    kept::Kept,
+    secrets::LocalSecrets,
     stack::Stack,
 };
 
-const TOKEN_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-const ADMIN: &str = "admin@example.com";
+const TOKEN_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const ADMIN_EMAIL: &str = "admin@example.com";
 const TENANTS: [(&str, &str); 2] = [("demo@example.com", "Boutique Awa"), ("other@example.com", "Chez Koffi")];
 
-/// What `demo.json` holds.
+/// The contents of `demo.json`.
 #[derive(Debug, Serialize)]
 pub struct Demo {
     base_url: String,
     database_url: String,
     admin_database_url: String,
-    /// Absent where billing stands in the same database.
+    /// The database of billing; absent when billing shares the main database.
     #[serde(skip_serializing_if = "Option::is_none")]
     billing_database_url: Option<String>,
-    /// The first tenant.
-    pub tenant: Tenant,
-    /// One that must never see the first one's data.
-    pub other_tenant: Tenant,
+    /// The first demo tenant.
+    pub tenant: DemoTenant,
+    /// The second demo tenant, to try the isolation of tenants with.
+    pub other_tenant: DemoTenant,
     service_token: String,
     admin_token: String,
     stripe_webhook_secret: String,
-    /// Where the fake ManyChat is; null when the functions speak to another one.
+    /// The base URL of the fake ManyChat; null when another server is configured.
     pub manychat_url: Option<String>,
-    /// Where the fake models are, the first one first; empty without `--fake-models`.
+    /// The base URLs of the fake model servers, in the order of the fallback chain; empty without `--fake-models`.
     pub models_urls: Vec<String>,
-    /// Where the fake Stripe is; absent with somebody's own.
+    /// The base URL of the fake Stripe; null when the functions call Stripe itself.
     pub stripe_url: Option<String>,
 }
 
 /// A demo tenant and its owner.
 #[derive(Debug, Serialize)]
-pub struct Tenant {
-    /// The owner's address.
+pub struct DemoTenant {
+    /// The owner's email address.
     pub email: String,
     password: String,
-    /// Good for 30 days.
+    /// The owner's access token, valid for 30 days.
     pub access_token: String,
     customer_id: Uuid,
     user_id: Uuid,
     company_id: String,
     webhook_secret: String,
-    /// The page of the fake ManyChat that the tenant's key is of.
+    /// The page id of the tenant's key at the fake ManyChat.
     manychat_page: String,
 }
 
-/// What the demo is made with.
-struct Maker<'s> {
+/// Creates the demo data.
+struct DemoBuilder<'s> {
     stack: &'s Stack,
     admin: PgConnection,
-    kept: &'s Kept,
+    secrets: &'s LocalSecrets,
     signing: SigningKey,
     sealing: KeyRing,
-    /// Whether the tenants' keys are those of the fake ManyChat.
-    has_fake: bool,
+    /// True when the tenants get keys of the fake ManyChat.
+    uses_fake_manychat: bool,
 }
 
-/// Makes what is not there yet, through the product's own sign-up, and fresh tokens.
+/// Creates missing demo tenants through the product's sign-up, and issues new tokens.
 ///
 /// # Errors
-/// A product that refuses, or a database that is away.
-pub async fn seed(
+/// Fails when a sign-up is refused or the database cannot be reached.
+pub async fn create_demo(
     stack: &Stack,
-    database: &Database,
-    kept: &Kept,
+    database: &DatabaseUrls,
+    secrets: &LocalSecrets,
     settings: &SettingsMap,
     manychat: Option<&FakeManyChat>,
 ) -> Result<Demo> {
     let mut settings = settings.clone();
-    settings.entry("JWT_SECRET".to_owned()).or_insert_with(|| kept.jwt_secret.clone());
-    settings.entry("SEALING_KEYS".to_owned()).or_insert_with(|| kept.sealing_keys.clone());
+    settings.entry("JWT_SECRET".to_owned()).or_insert_with(|| secrets.jwt_secret.clone());
+    settings.entry("SEALING_KEYS".to_owned()).or_insert_with(|| secrets.sealing_keys.clone());
     let mut settings = Settings::new(settings);
     let (signing, sealing) = (SigningKey::read(&mut settings), KeyRing::read(&mut settings));
     settings.finish()?;
 
-    let admin = PgConnection::connect(&database.admin).await.context("the database is away")?;
-    let mut maker = Maker { stack, admin, kept, signing, sealing, has_fake: manychat.is_some() };
+    let admin = PgConnection::connect(&database.admin).await.context("cannot connect to the database")?;
+    let mut builder = DemoBuilder { stack, admin, secrets, signing, sealing, uses_fake_manychat: manychat.is_some() };
     let demo = Demo {
         base_url: stack.base_url(),
         database_url: database.app.clone(),
         admin_database_url: database.admin.clone(),
         billing_database_url: database.billing.as_ref().map(|billing| billing.admin.clone()),
-        tenant: maker.tenant(0).await?,
-        other_tenant: maker.tenant(1).await?,
-        service_token: maker.signing.service(Utc::now(), TOKEN_LIFE)?,
-        admin_token: maker.administrator().await?,
-        stripe_webhook_secret: kept.stripe_webhook_secret.clone(),
+        tenant: builder.tenant(0).await?,
+        other_tenant: builder.tenant(1).await?,
+        service_token: builder.signing.sign_service_token(Utc::now(), TOKEN_LIFETIME)?,
+        admin_token: builder.administrator().await?,
+        stripe_webhook_secret: secrets.stripe_webhook_secret.clone(),
         manychat_url: manychat.map(FakeManyChat::base_url),
         models_urls: Vec::new(),
         stripe_url: None,
     };
-    maker.admin.close().await.context("the database connection cannot be closed")?;
+    builder.admin.close().await.context("the database connection cannot be closed")?;
     Ok(demo)
 }
 
-/// Gives the plans prices at the fake Stripe, where they have none.
+/// Sets a Stripe price of the fake Stripe for each paid plan that has none.
 ///
 /// # Errors
-/// A database that is away.
-pub async fn sell_plans(database: &Database) -> Result<()> {
-    let mut admin = PgConnection::connect(&database.admin).await.context("the database is away")?;
+/// Fails when the database cannot be reached.
+pub async fn set_plan_prices(database: &DatabaseUrls) -> Result<()> {
+    let mut admin = PgConnection::connect(&database.admin).await.context("cannot connect to the database")?;
     let statement = "update plans set stripe_price_id = 'price_local_' || name
                      where stripe_price_id is null and price_cents > 0";
     sqlx::query(statement).execute(&mut admin).await.context("the plans cannot be sold")?;
     admin.close().await.context("the database connection cannot be closed")
 }
 
-/// Gives a demo tenant something to sell, where it has nothing.
+/// Adds two products to a tenant that has none.
 ///
 /// # Errors
-/// A database that is away.
-pub async fn offer_products(database: &Database, tenant: &Tenant) -> Result<()> {
-    let mut admin = PgConnection::connect(&database.admin).await.context("the database is away")?;
+/// Fails when the database cannot be reached.
+pub async fn add_demo_products(database: &DatabaseUrls, tenant: &DemoTenant) -> Result<()> {
+    let mut admin = PgConnection::connect(&database.admin).await.context("cannot connect to the database")?;
     let statement = "insert into products (customer_id, name, price, currency)
                      select customer.id, offered.name, offered.price, customer.currency
                      from customers customer, (values ('Lampe solaire', 15000), ('Panier de fruits', 4000)) offered (name, price)
@@ -145,30 +145,30 @@ pub async fn offer_products(database: &Database, tenant: &Tenant) -> Result<()> 
 }
 
 impl Demo {
-    /// Writes the file; only its owner may read it.
+    /// Writes the file with mode 0600.
     ///
     /// # Errors
-    /// A folder that cannot be written.
+    /// Fails when the folder cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self).context("the demo cannot be written")?;
         write_private(path, (text + "\n").as_bytes())
     }
 }
 
-impl Maker<'_> {
-    async fn tenant(&mut self, index: usize) -> Result<Tenant> {
+impl DemoBuilder<'_> {
+    async fn tenant(&mut self, index: usize) -> Result<DemoTenant> {
         let (email, company) = TENANTS[index];
         let found = match find(&mut self.admin, email).await? {
             Some(found) => found,
             None => {
-                sign_up(self.stack, email, &self.kept.demo_password, company).await?;
+                sign_up(self.stack, email, &self.secrets.demo_password, company).await?;
                 let found = find(&mut self.admin, email).await?;
                 found.with_context(|| format!("{email} signed up, but has no company"))?
             }
         };
         let (user_id, customer_id, company_id) = found;
-        let webhook_secret = &self.kept.webhook_secrets[index];
-        // Also where it was rotated out: `cargo phone` knows no other.
+        let webhook_secret = &self.secrets.webhook_secrets[index];
+        // Reactivates a secret that was rotated out: `cargo phone` uses this one.
         let statement = r#"
             insert into webhook_secrets (customer_id, sha256) values ($1, $2)
             on conflict on constraint webhook_secrets_sha256_key do update set expires_at = null
@@ -179,13 +179,13 @@ impl Maker<'_> {
             .execute(&mut self.admin)
             .await
             .context("the webhook secret cannot be kept")?;
-        if self.has_fake {
+        if self.uses_fake_manychat {
             self.connect_manychat(customer_id, KEYS[index]).await?;
         }
-        Ok(Tenant {
+        Ok(DemoTenant {
             email: email.to_owned(),
-            password: self.kept.demo_password.clone(),
-            access_token: self.signing.person(user_id, email, Uuid::new_v4(), Utc::now(), TOKEN_LIFE)?,
+            password: self.secrets.demo_password.clone(),
+            access_token: self.signing.sign_user_token(user_id, email, Uuid::new_v4(), Utc::now(), TOKEN_LIFETIME)?,
             customer_id,
             user_id,
             company_id,
@@ -194,7 +194,7 @@ impl Maker<'_> {
         })
     }
 
-    /// Gives a tenant a key of the fake ManyChat, where it has none: one that somebody put there stays.
+    /// Sets a tenant's key of the fake ManyChat. A key that is already set stays.
     async fn connect_manychat(&mut self, tenant: Uuid, key: &str) -> Result<()> {
         let statement = r#"
             update customers set manychat_api_key = $2, manychat_api_key_last4 = $3
@@ -202,7 +202,7 @@ impl Maker<'_> {
         "#;
         sqlx::query(statement)
             .bind(tenant)
-            .bind(self.sealing.seal(tenant, tenants::MANYCHAT_KEY, key)?)
+            .bind(self.sealing.seal(tenant, tenants::MANYCHAT_KEY_PURPOSE, key)?)
             .bind(sealed::last4(key))
             .execute(&mut self.admin)
             .await
@@ -210,7 +210,7 @@ impl Maker<'_> {
         Ok(())
     }
 
-    /// No route makes an administrator, on purpose.
+    /// Creates the administrator by SQL, because no route may do so. Returns an access token.
     async fn administrator(&mut self) -> Result<String> {
         let statement = r#"
             with made as (
@@ -220,9 +220,9 @@ impl Maker<'_> {
             )
             select id from made union all select id from users where lower(email) = lower($1)
         "#;
-        let id = sqlx::query_scalar(statement).bind(ADMIN).fetch_one(&mut self.admin).await;
-        let id = id.context("the administrator cannot be made")?;
-        Ok(self.signing.person(id, ADMIN, Uuid::new_v4(), Utc::now(), TOKEN_LIFE)?)
+        let id = sqlx::query_scalar(statement).bind(ADMIN_EMAIL).fetch_one(&mut self.admin).await;
+        let id = id.context("the administrator cannot be created")?;
+        Ok(self.signing.sign_user_token(id, ADMIN_EMAIL, Uuid::new_v4(), Utc::now(), TOKEN_LIFETIME)?)
     }
 }
 
@@ -237,7 +237,7 @@ async fn find(admin: &mut PgConnection, email: &str) -> Result<Option<(Uuid, Uui
     sqlx::query_as(statement).bind(email).fetch_optional(admin).await.context("the demo tenants cannot be looked up")
 }
 
-/// Without the gateway, which opens when the demo is ready.
+/// Signs a tenant up by invoking `auth` directly: the gateway is still closed.
 async fn sign_up(stack: &Stack, email: &str, password: &str, company: &str) -> Result<()> {
     let body = json!({ "email": email, "password": password, "company_name": company });
     let route = "POST /api/v1/auth/signup";

@@ -1,4 +1,4 @@
-//! `cargo dev`: the whole product on 127.0.0.1, until Ctrl-C.
+//! `cargo dev`: runs the whole product on 127.0.0.1 until Ctrl-C.
 
 use std::{
     io::{ErrorKind, IsTerminal},
@@ -9,8 +9,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 use chrono::Local;
 use clap::Args;
-use local_postgres::{Folder, Progress};
-use shared::{function::Handler, settings::SettingsMap};
+use local_postgres::{DataFolder, ProgressOutput};
+use shared::{function::StartedFunction, settings::SettingsMap};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -25,70 +25,70 @@ use tracing_subscriber::{
 
 use crate::{
     demo::{self, Demo},
-    environment::{Database, External, overrides},
+    environment::{DatabaseUrls, ExternalServers, setting_overrides},
     fakes::{
         manychat::FakeManyChat,
-        models::{FakeModels, Reply},
+        models::{FakeModels, FakeReply},
         stripe::FakeStripe,
     },
     functions,
-    kept::Kept,
+    secrets::LocalSecrets,
     servers::Servers,
-    stack::{Options, Stack},
+    stack::{Stack, StackOptions},
 };
 
-/// Runs the whole product on this machine: needs no account, no key and no Docker.
+/// Runs the whole product on this machine. Needs no account, no API key and no Docker.
 ///
-/// DATABASE_URL with SYSTEM_DATABASE_URL and MIGRATE_DATABASE_URL, and AWS_ENDPOINT_URL, are used when they are set.
-/// A setting of a function, such as GEMINI_API_KEY, reaches it when it is set. Messages to contacts go to a fake ManyChat,
-/// which `cargo phone` reads, unless MANYCHAT_BASE_URL names another one.
+/// Uses DATABASE_URL with SYSTEM_DATABASE_URL and MIGRATE_DATABASE_URL, and AWS_ENDPOINT_URL, when they are set.
+/// Passes settings of functions, such as GEMINI_API_KEY, from the environment to the functions. Sends messages to a
+/// fake ManyChat, which `cargo phone` reads, unless MANYCHAT_BASE_URL names another server.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Where it listens, on 127.0.0.1.
+    /// The port to listen on, at 127.0.0.1.
     #[arg(long, default_value_t = 9000)]
     port: u16,
-    /// The folder that keeps the data [default: .local in the workspace].
+    /// The data folder [default: .local in the workspace].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Clear the data first; the Python environment stays.
+    /// Clear the data folder first, except for the Python environment.
     #[arg(long)]
     reset: bool,
-    /// Keep billing in a database of its own, as BACKEND_APP_DATABASE_URL does.
+    /// Keep billing in a second database, as a deployment with BACKEND_APP_DATABASE_URL does.
     #[arg(long)]
     two_databases: bool,
-    /// Answer with two fake language models, the second of which stands in for the first.
+    /// Answer with two fake language models; the second is the fallback of the first.
     #[arg(long)]
     fake_models: bool,
-    /// Show warnings and errors only.
+    /// Show only warnings and errors.
     #[arg(long, short, conflicts_with = "verbose")]
     quiet: bool,
-    /// Show more.
+    /// Also show debug logs.
     #[arg(long, short)]
     verbose: bool,
 }
 
-/// Runs until SIGINT, SIGTERM or SIGHUP.
+/// Runs the stack until SIGINT, SIGTERM or SIGHUP.
 ///
 /// # Errors
-/// What keeps it from starting, in one sentence.
+/// Fails when the stack cannot start; the message is one sentence.
 pub async fn run(arguments: Arguments) -> Result<()> {
-    let progress = if arguments.quiet { Progress::Silent } else { Progress::Shown };
+    let progress = if arguments.quiet { ProgressOutput::Silent } else { ProgressOutput::Shown };
     let listener = listen(arguments.port).await?;
-    let mut data = Folder::open(arguments.data.as_deref())?;
+    let mut data = DataFolder::open(arguments.data.as_deref())?;
     data.lock()?;
     if arguments.reset {
         data.reset()?;
     }
-    let mut settings = overrides()?;
-    let kept = Kept::open(&data)?;
-    let servers = Box::pin(Servers::start(&data, External::read()?, false, progress)).await?;
-    let mut database = servers.database("lisa", &kept).await?;
+    let mut settings = setting_overrides()?;
+    let secrets = LocalSecrets::open(&data)?;
+    let servers = Box::pin(Servers::start(&data, ExternalServers::read()?, false, progress)).await?;
+    let mut database = servers.create_database("lisa", &secrets).await?;
     if arguments.two_databases {
-        if !servers.are_own() {
-            bail!("--two-databases makes databases of our own: set BACKEND_APP_DATABASE_URL instead");
+        if !servers.owns_postgres() {
+            bail!("--two-databases works only with the stack's own PostgreSQL: set BACKEND_APP_DATABASE_URL instead");
         }
-        servers.database("lisa_billing", &kept).await?;
-        database = servers.with_billing(database, "lisa_billing", &kept);
+        servers.create_database("lisa_billing", &secrets).await?;
+        database = servers.with_billing(database, "lisa_billing", &secrets);
     }
 
     let step = progress.step("Migrations");
@@ -102,28 +102,28 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     if let Some(manychat) = &manychat {
         settings.insert("MANYCHAT_BASE_URL".to_owned(), manychat.base_url());
     }
-    // With a key of somebody's own, Stripe itself is asked.
+    // With a Stripe key in the environment, the functions call Stripe itself.
     let stripe = if settings.contains_key("STRIPE_SECRET_KEY") {
         None
     } else {
         let stripe = FakeStripe::start(Some(data.join("stripe.json"))).await?;
         settings.extend(stripe.settings());
-        let own_page = || format!("http://127.0.0.1:{}/docs", arguments.port);
-        settings.entry("BILLING_RETURN_URL".to_owned()).or_insert_with(own_page);
+        let return_page = || format!("http://127.0.0.1:{}/docs", arguments.port);
+        settings.entry("BILLING_RETURN_URL".to_owned()).or_insert_with(return_page);
         Some(stripe)
     };
 
     let models = if arguments.fake_models { Some(fake_models(&mut settings).await?) } else { None };
 
     let step = progress.step("Functions");
-    let options = Options {
+    let options = StackOptions {
         listener,
         database: database.clone(),
-        kept: kept.clone(),
+        secrets: secrets.clone(),
         settings: settings.clone(),
         suffix: String::new(),
         visibility_timeout: None,
-        schedules: true,
+        runs_schedules: true,
     };
     let mut stack = Box::pin(Stack::start(&servers, options)).await?;
     stack.start_functions().await?;
@@ -131,47 +131,48 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 
     let file = data.join("demo.json");
     if settings.contains_key("SUPABASE_URL") {
-        progress.line("  Accounts are kept by SUPABASE_URL: no demo tenants are made there.");
+        progress.line("  SUPABASE_URL is set, so accounts are kept there and no demo tenants are created.");
     } else {
         let step = progress.step("Demo tenants");
-        let mut demo = demo::seed(&stack, &database, &kept, &settings, manychat.as_ref()).await?;
+        let mut demo = demo::create_demo(&stack, &database, &secrets, &settings, manychat.as_ref()).await?;
         if let Some(stripe) = &stripe {
             demo.stripe_url = Some(stripe.base_url());
-            demo::sell_plans(&database).await?;
+            demo::set_plan_prices(&database).await?;
         }
         if let Some(models) = &models {
             demo.models_urls = models.iter().map(FakeModels::base_url).collect();
-            demo::offer_products(&database, &demo.tenant).await?;
+            demo::add_demo_products(&database, &demo.tenant).await?;
         }
         demo.write(&file)?;
         step.done("ready");
         progress.line(&welcome(&stack.base_url(), &demo, &file));
     }
     if let Some(stripe) = &stripe {
-        let secret = settings.get("STRIPE_WEBHOOK_SECRET").unwrap_or(&kept.stripe_webhook_secret);
+        let secret = settings.get("STRIPE_WEBHOOK_SECRET").unwrap_or(&secrets.stripe_webhook_secret);
         let first = secret.split(',').next().unwrap_or_default().trim();
         stripe.send_to(&format!("{}/api/v1/webhooks/stripe", stack.base_url()), first);
     }
-    // Whoever waits for an answer here finds the demo's file written: it names this start's ports.
+    // The gateway opens after the demo file is written: a client that waits for the gateway finds this start's ports
+    // in the file.
     stack.open();
-    // Only now: the steps of the start have told what there was to tell, each in its line.
-    log(&arguments);
-    until_signal().await?;
+    // Logging starts only now: until here, each step of the start prints its own line.
+    init_logging(&arguments);
+    wait_for_signal().await?;
     progress.line("\n  Stopping …");
-    // What is under way first, then what it stands on.
+    // The stack ends before the servers that it uses.
     drop(stack);
     drop((manychat, stripe, models));
     drop(servers);
     Ok(())
 }
 
-/// Two servers that talk, and the settings that lead to them.
+/// Starts two fake model servers and adds the settings that point the functions to them.
 async fn fake_models(settings: &mut SettingsMap) -> Result<[FakeModels; 2]> {
     if settings.contains_key("LLM_PROVIDER") {
-        bail!("--fake-models and LLM_PROVIDER contradict each other: leave one out");
+        bail!("--fake-models and LLM_PROVIDER cannot be used together: leave one out");
     }
     let models = [FakeModels::start().await?, FakeModels::start().await?];
-    models.iter().for_each(|server| server.always(Reply::Talk));
+    models.iter().for_each(|server| server.always(FakeReply::RuleBased));
     let [first, second] = models.each_ref().map(FakeModels::base_url);
     for (name, value) in [
         ("LLM_PROVIDER", "gemini"),
@@ -185,39 +186,39 @@ async fn fake_models(settings: &mut SettingsMap) -> Result<[FakeModels; 2]> {
     ] {
         settings.insert(name.to_owned(), value.to_owned());
     }
-    // Whoever has one hang does not wait for long.
+    // A fake model that hangs delays an answer by 5 s only.
     settings.entry("LLM_CALL_TIMEOUT_S".to_owned()).or_insert_with(|| "5".to_owned());
     Ok(models)
 }
 
-/// Brings a database up to date, by the product's own function.
+/// Applies the migrations to a database, using the function `migrate`.
 ///
 /// # Errors
-/// A migration that fails.
-pub async fn migrate(database: &Database) -> Result<()> {
+/// Fails when a migration fails.
+pub async fn migrate(database: &DatabaseUrls) -> Result<()> {
     let handler =
         Box::pin(migrate::FUNCTION.start(database.migrate_settings())).await.map_err(anyhow::Error::from_boxed)?;
-    let Handler::Event(handle) = handler else { bail!("migrate takes no events") };
-    handle(serde_json::json!({})).await.map_err(anyhow::Error::from_boxed).context("the migrations fail")?;
+    let StartedFunction::Event(handle) = handler else { bail!("migrate handles no events") };
+    handle(serde_json::json!({})).await.map_err(anyhow::Error::from_boxed).context("a migration failed")?;
     Ok(())
 }
 
 async fn listen(port: u16) -> Result<TcpListener> {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
         Err(error) if error.kind() == ErrorKind::AddrInUse => {
-            bail!("port {port} of 127.0.0.1 is taken: name another with --port")
+            bail!("port {port} of 127.0.0.1 is in use: choose another with --port")
         }
         bound => {
-            bound.with_context(|| format!("port {port} of 127.0.0.1 cannot be listened on: try another with --port"))
+            bound.with_context(|| format!("cannot listen on port {port} of 127.0.0.1: choose another with --port"))
         }
     }
 }
 
-async fn until_signal() -> Result<()> {
-    let wait = "signals cannot be waited for";
-    let mut interrupt = signal(SignalKind::interrupt()).context(wait)?;
-    let mut terminate = signal(SignalKind::terminate()).context(wait)?;
-    let mut hangup = signal(SignalKind::hangup()).context(wait)?;
+async fn wait_for_signal() -> Result<()> {
+    let failed = "signal handlers cannot be installed";
+    let mut interrupt = signal(SignalKind::interrupt()).context(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).context(failed)?;
+    let mut hangup = signal(SignalKind::hangup()).context(failed)?;
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
@@ -226,13 +227,13 @@ async fn until_signal() -> Result<()> {
     Ok(())
 }
 
-fn log(arguments: &Arguments) {
+fn init_logging(arguments: &Arguments) {
     let level = match (arguments.quiet, arguments.verbose) {
         (true, _) => Level::WARN,
         (_, true) => Level::DEBUG,
         _ => Level::INFO,
     };
-    // Libraries speak at their warnings only; sqlx would repeat statements.
+    // Libraries log warnings only; at lower levels sqlx would log every statement.
     let filter = Targets::new()
         .with_default(Level::WARN)
         .with_targets(["shared", "local"].map(|target| (target, level)))
@@ -245,11 +246,11 @@ fn log(arguments: &Arguments) {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .finish();
-    // Only a second call in one process would fail.
+    // Fails only when logging is initialized twice in one process.
     let _ = subscriber.with(filter).try_init();
 }
 
-/// The time of the day: whoever watches knows the date.
+/// Formats log times as the time of day, without the date.
 struct Clock;
 
 impl FormatTime for Clock {
@@ -281,7 +282,7 @@ fn welcome(base_url: &str, demo: &Demo, file: &std::path::Path) -> String {
          TOKEN=$(python3 -c \"import json; print(json.load(open('{file}'))['tenant']['access_token'])\")\n    \
          curl -H \"authorization: Bearer $TOKEN\" {base_url}/api/v1/quota/status\n    \
          cargo phone\n\n  \
-         Ctrl-C ends it.\n"
+         Press Ctrl-C to stop.\n"
     ));
     text
 }

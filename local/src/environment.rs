@@ -1,4 +1,4 @@
-//! The process environment: the one place where the local stack reads it.
+//! Reads the process environment; the local stack does so only here.
 
 use std::{
     collections::BTreeSet,
@@ -11,8 +11,8 @@ use shared::settings::SettingsMap;
 
 use crate::functions;
 
-/// The settings that say who makes vectors, for commands that make some.
-pub(crate) const EMBEDDINGS: [&str; 7] = [
+/// The settings of the embedding model, for commands that create embeddings.
+pub(crate) const EMBEDDING_SETTINGS: [&str; 7] = [
     "EMBEDDING_PROVIDER",
     "EMBEDDING_MODEL",
     "EMBEDDING_DIMENSIONS",
@@ -22,39 +22,39 @@ pub(crate) const EMBEDDINGS: [&str; 7] = [
     "OPENAI_BASE_URL",
 ];
 
-/// Servers to use instead of our own.
+/// External servers to use instead of starting local ones.
 #[derive(Debug, Clone, Default)]
-pub struct External {
-    /// The database, when DATABASE_URL and its siblings are set.
-    pub database: Option<Database>,
-    /// What stands in for AWS, when AWS_ENDPOINT_URL is set.
+pub struct ExternalServers {
+    /// The database of DATABASE_URL and its related variables, when they are set.
+    pub database: Option<DatabaseUrls>,
+    /// The AWS endpoint of AWS_ENDPOINT_URL, when it is set.
     pub aws: Option<String>,
 }
 
-/// The connection strings of a database, one a role.
+/// The connection strings of a database, one per role.
 #[derive(Debug, Clone)]
-pub struct Database {
-    /// That of `lisa_app`.
+pub struct DatabaseUrls {
+    /// The connection string of `lisa_app`.
     pub app: String,
-    /// That of `lisa_system`.
+    /// The connection string of `lisa_system`.
     pub system: String,
-    /// That of the schema's owner.
+    /// The connection string of the schema's owner.
     pub admin: String,
-    /// The one of the schema `billing`, where it is another one.
-    pub billing: Option<BillingDatabase>,
+    /// The database of the schema `billing`; `None` when it is in this database.
+    pub billing: Option<BillingDatabaseUrls>,
 }
 
-/// The connection strings of billing's own database.
+/// The connection strings of a second database for billing.
 #[derive(Debug, Clone)]
-pub struct BillingDatabase {
-    /// That of `lisa_system`.
+pub struct BillingDatabaseUrls {
+    /// The connection string of `lisa_system`.
     pub system: String,
-    /// That of the schema's owner.
+    /// The connection string of the schema's owner.
     pub admin: String,
 }
 
-impl Database {
-    /// What the function `migrate` is given.
+impl DatabaseUrls {
+    /// The settings of the function `migrate`.
     #[must_use]
     pub fn migrate_settings(&self) -> SettingsMap {
         let mut settings = SettingsMap::from([
@@ -69,37 +69,42 @@ impl Database {
         settings
     }
 
-    /// Where the schema `billing` is, for its owner.
+    /// The owner's connection string of the database that holds the schema `billing`.
     #[must_use]
     pub fn billing_admin(&self) -> &str {
         self.billing.as_ref().map_or(&self.admin, |billing| &billing.admin)
     }
 
-    /// Where the schema `billing` is, for `lisa_system`.
+    /// `lisa_system`'s connection string of the database that holds the schema `billing`.
     #[must_use]
     pub fn billing_system(&self) -> &str {
         self.billing.as_ref().map_or(&self.system, |billing| &billing.system)
     }
 }
 
-impl External {
+impl ExternalServers {
     /// Reads DATABASE_URL, SYSTEM_DATABASE_URL, MIGRATE_DATABASE_URL, BACKEND_APP_DATABASE_URL,
     /// MIGRATE_BACKEND_APP_DATABASE_URL and AWS_ENDPOINT_URL.
     ///
     /// # Errors
-    /// Some connection strings without the others.
+    /// Fails when only some of the connection strings are set.
     pub fn read() -> Result<Self> {
-        let urls = [variable("DATABASE_URL")?, variable("SYSTEM_DATABASE_URL")?, variable("MIGRATE_DATABASE_URL")?];
-        let billing = match [variable("BACKEND_APP_DATABASE_URL")?, variable("MIGRATE_BACKEND_APP_DATABASE_URL")?] {
-            [Some(system), Some(admin)] => Some(BillingDatabase { system, admin }),
-            [None, None] => None,
-            _ => bail!(
-                "to use a database of your own for billing, set both of BACKEND_APP_DATABASE_URL and \
+        let urls = [
+            env_variable("DATABASE_URL")?,
+            env_variable("SYSTEM_DATABASE_URL")?,
+            env_variable("MIGRATE_DATABASE_URL")?,
+        ];
+        let billing =
+            match [env_variable("BACKEND_APP_DATABASE_URL")?, env_variable("MIGRATE_BACKEND_APP_DATABASE_URL")?] {
+                [Some(system), Some(admin)] => Some(BillingDatabaseUrls { system, admin }),
+                [None, None] => None,
+                _ => bail!(
+                    "to use a database of your own for billing, set both of BACKEND_APP_DATABASE_URL and \
                      MIGRATE_BACKEND_APP_DATABASE_URL"
-            ),
-        };
+                ),
+            };
         let database = match urls {
-            [Some(app), Some(system), Some(admin)] => Some(Database { app, system, admin, billing }),
+            [Some(app), Some(system), Some(admin)] => Some(DatabaseUrls { app, system, admin, billing }),
             [None, None, None] if billing.is_none() => None,
             [None, None, None] => bail!(
                 "BACKEND_APP_DATABASE_URL goes with a DATABASE_URL; to have both databases made, use --two-databases"
@@ -109,17 +114,17 @@ impl External {
                  MIGRATE_DATABASE_URL; to have one made, none"
             ),
         };
-        Ok(Self { database, aws: variable("AWS_ENDPOINT_URL")? })
+        Ok(Self { database, aws: env_variable("AWS_ENDPOINT_URL")? })
     }
 }
 
-/// The settings of functions that the environment names: `GEMINI_API_KEY=… cargo dev` gives the key to those that ask
-/// for it. What the stack itself decides is left out.
+/// The functions' settings that are set in the environment: `GEMINI_API_KEY=… cargo dev` passes the key to the
+/// functions that read it. Settings that the stack itself decides are left out.
 ///
 /// # Errors
-/// A value that is not text.
-pub fn overrides() -> Result<SettingsMap> {
-    const OURS: [&str; 11] = [
+/// Fails when a value is not Unicode.
+pub fn setting_overrides() -> Result<SettingsMap> {
+    const STACK_SETTINGS: [&str; 11] = [
         "DATABASE_URL",
         "SYSTEM_DATABASE_URL",
         "MIGRATE_DATABASE_URL",
@@ -135,19 +140,19 @@ pub fn overrides() -> Result<SettingsMap> {
     let names: BTreeSet<_> = functions::ALL.iter().flat_map(|function| function.settings()).collect();
     let mut overrides = SettingsMap::new();
     for name in names {
-        if name.starts_with("AWS_") || OURS.contains(&name) {
+        if name.starts_with("AWS_") || STACK_SETTINGS.contains(&name) {
             continue;
         }
-        if let Some(value) = variable(name)? {
+        if let Some(value) = env_variable(name)? {
             overrides.insert(name.to_owned(), value);
         }
     }
     Ok(overrides)
 }
 
-/// A variable that is set to something.
+/// The value of an environment variable; `None` when it is unset or blank.
 #[expect(clippy::disallowed_methods, reason = "the local stack has an environment; its functions have settings")]
-pub(crate) fn variable(name: &str) -> Result<Option<String>> {
+pub(crate) fn env_variable(name: &str) -> Result<Option<String>> {
     match std::env::var(name) {
         Ok(value) => Ok(Some(value).filter(|value| !value.trim().is_empty())),
         Err(VarError::NotPresent) => Ok(None),
@@ -155,11 +160,12 @@ pub(crate) fn variable(name: &str) -> Result<Option<String>> {
     }
 }
 
-/// The `lisa` program, which extracts PDFs when it is called so; tests run in another program beside it.
+/// The path of the `lisa` program, which extracts PDFs as a child process. Tests are another program in the same
+/// target folder.
 ///
 /// # Errors
-/// No `lisa` beside this program.
-pub fn lisa() -> Result<PathBuf> {
+/// Fails when there is no `lisa` beside this program.
+pub fn lisa_program() -> Result<PathBuf> {
     let here = std::env::current_exe().context("the path of this program is not known")?;
     // target/debug/lisa, or target/debug/deps/<test>
     let found = here.ancestors().skip(1).take(2).map(|folder| folder.join("lisa")).find(|path| path.is_file());

@@ -1,5 +1,6 @@
-//! `cargo eval`: how well retrieval finds. A question set goes through ingestion's own chunker and embedder into a
-//! database of its own, each paragraph as a document; then every question is searched as the query function does.
+//! `cargo eval`: measures retrieval quality on a question set. The paragraphs go through ingestion's chunker and
+//! embedder into a temporary database, one document each; then every question is searched as the function `query`
+//! does.
 
 mod figures;
 pub(crate) mod set;
@@ -20,9 +21,9 @@ use shared::{
     documents::{self, Filename, NewChunk, NewDocument},
     embeddings::Embedder,
     error::ApiError,
-    llm::{Ask, Provider, Role, Style, Turn},
-    pdf::Page,
-    retrieval::{self, Passage, Search},
+    llm::{AnswerStyle, GroundedQuestion, Provider, Role, Turn},
+    pdf::PageText,
+    retrieval::{self, HybridQuery, Passage},
     settings::{Settings, SettingsMap},
     text::{self, Language},
 };
@@ -30,43 +31,43 @@ use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use crate::{
-    environment::{EMBEDDINGS, variable},
+    environment::{EMBEDDING_SETTINGS, env_variable},
     testing::{self, TestOptions},
 };
 
 use self::{
-    figures::{Figures, Ranks},
-    set::{Context as Paragraph, Question, Set},
+    figures::{Ranks, RetrievalFigures},
+    set::{QuestionSet, SetParagraph as Paragraph, SetQuestion},
 };
 
-/// Measures retrieval on a question set, and compares with the committed figures.
+/// Measures retrieval on a question set and compares with the committed figures.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Paragraphs: one JSON object a line, with `id` and `text`.
+    /// The paragraphs: one JSON object per line, with `id` and `text`.
     contexts: PathBuf,
-    /// Questions: one JSON object a line, with `question`, the `context_id` that answers it, and in `history` the
-    /// questions before it, where it is a follow-up.
+    /// The questions: one JSON object per line, with `question`, the `context_id` of the paragraph that answers it,
+    /// and for a follow-up in `history` the questions before it.
     questions: PathBuf,
-    /// Questions that no paragraph answers, to see how many are refused.
+    /// Questions without an answer in the paragraphs, to measure how many are refused.
     #[arg(long, value_name = "FILE")]
     unanswerable: Option<PathBuf>,
-    /// Put the paragraphs of a title into one document, page after page. A question then counts as found at the place of
-    /// the passage that has its answer.
+    /// Put the paragraphs of a title into one document, page after page. A question's rank is then that of the first
+    /// passage with its answer.
     #[arg(long, conflicts_with = "parts")]
     whole: bool,
-    /// Show what full text finds alone, and what vectors do.
+    /// Also show the figures of full-text search alone and of vector search alone.
     #[arg(long)]
     parts: bool,
-    /// Keep the figures as the ones to compare with.
+    /// Save the figures as the ones to compare with.
     #[arg(long)]
     save: bool,
-    /// Fail when a figure is worse than the committed one by more than a hundredth.
+    /// Fail when a figure is worse than the committed one by more than 0.01.
     #[arg(long)]
     check: bool,
 }
 
 impl Arguments {
-    /// The project's own set, which must not get worse.
+    /// The arguments for the project's own question set, whose figures must not get worse.
     #[must_use]
     pub fn golden() -> Self {
         let file = |kind: &str| root().join(format!("local/golden/golden.{kind}.jsonl"));
@@ -82,123 +83,123 @@ impl Arguments {
     }
 }
 
-/// For one answer, as `query` has it.
-const ANSWER: Duration = Duration::from_secs(25);
-/// Documents that were found by a search count up to this place.
-const DEPTH: usize = 10;
-/// A page of a whole document ends with the paragraph that goes beyond this.
+/// The time limit for one answer, as in the function `query`.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(25);
+/// The number of passages retrieved per question; documents count up to this rank.
+const MAX_RANK: usize = 10;
+/// A page of a combined document ends with the paragraph that exceeds this number of characters.
 const PAGE_CHARS: usize = 2_500;
 
-/// Measures, prints and compares.
+/// Measures retrieval, prints the figures and compares them with the committed ones.
 ///
 /// # Errors
-/// Files that are not what they should be, servers that do not start, or with `--check` a figure that is worse.
+/// Fails when a file is malformed, a server does not start, or with `--check` a figure is worse.
 pub async fn run(arguments: Arguments) -> Result<()> {
-    let set = Set::read(&arguments.contexts, &arguments.questions)?;
+    let set = QuestionSet::read(&arguments.contexts, &arguments.questions)?;
     let stack = testing::stack(TestOptions::default()).await?;
-    let bench = Bench::new(&stack.base_url(), &stack.database.app).await?;
-    let name = bench.name(&set.name);
+    let harness = RetrievalHarness::new(&stack.base_url(), &stack.database.app).await?;
+    let name = harness.name(&set.name);
     eprintln!("  {name}: {} paragraphs, {} questions", set.contexts.len(), set.questions.len());
     let started = Instant::now();
-    let ids = if arguments.whole { bench.ingest_whole(&set).await? } else { bench.ingest(&set.contexts).await? };
+    let ids = if arguments.whole { harness.ingest_whole(&set).await? } else { harness.ingest(&set.contexts).await? };
     eprintln!("  ingested in {:.1} s", started.elapsed().as_secs_f64());
-    // What a server does by itself, and the servers of tests do not: without it, plans are made for empty tables.
+    // Test servers run without autovacuum. Without statistics, queries are planned for empty tables.
     let mut admin = PgConnection::connect(&stack.database.admin).await?;
     sqlx::query("analyze documents, document_chunks").execute(&mut admin).await?;
 
     let mut ranks = Ranks::default();
     for question in &set.questions {
         let started = Instant::now();
-        let found = bench.search(question, Part::Both).await?;
+        let found = harness.search(question, SearchKind::Both).await?;
         let took = started.elapsed();
-        let wanted = ids.get(&question.context_id).copied();
+        let expected = ids.get(&question.context_id).copied();
         let rank = if arguments.whole {
-            rank_of_answer(&found.passages, wanted, question)
+            rank_of_answer(&found.passages, expected, question)
         } else {
-            rank(&found.passages, wanted)
+            rank(&found.passages, expected)
         };
         ranks.add(rank, took, found.answer().await?.is_some());
     }
     let refused = match &arguments.unanswerable {
         None => None,
-        Some(path) => Some(bench.refused(&set::lines(path)?).await?),
+        Some(path) => Some(harness.refused(&set::lines(path)?).await?),
     };
     if arguments.parts {
-        for (part, name) in [(Part::FullText, "full text"), (Part::Vectors, "vectors")] {
-            bench.ranks(&set.questions, &ids, part).await?.show(name);
+        for (part, name) in [(SearchKind::FullText, "full text"), (SearchKind::Vectors, "vectors")] {
+            harness.ranks(&set.questions, &ids, part).await?.show(name);
         }
         ranks.show("fused");
     }
-    let figures = Figures::new(&ranks, refused);
+    let figures = RetrievalFigures::new(&ranks, refused);
     let name = if arguments.whole { format!("{name}_whole") } else { name };
     figures.report(&name, arguments.save, arguments.check)
 }
 
-/// The place of the wanted document among those found, from 1.
-fn rank(passages: &[Passage], wanted: Option<Uuid>) -> Option<usize> {
+/// The rank of the expected document among those found, from 1.
+fn rank(passages: &[Passage], expected: Option<Uuid>) -> Option<usize> {
     let mut seen = Vec::new();
     for passage in passages {
         if !seen.contains(&passage.document_id) {
             seen.push(passage.document_id);
         }
     }
-    seen.iter().position(|document| Some(*document) == wanted).map(|place| place + 1)
+    seen.iter().position(|document| Some(*document) == expected).map(|place| place + 1)
 }
 
-/// The place of the first passage of the wanted document that has an answer, from 1.
-fn rank_of_answer(passages: &[Passage], wanted: Option<Uuid>, question: &Question) -> Option<usize> {
+/// The rank of the first passage of the expected document that contains an answer, from 1.
+fn rank_of_answer(passages: &[Passage], expected: Option<Uuid>, question: &SetQuestion) -> Option<usize> {
     let answers: Vec<_> = question.answers.iter().map(|answer| text::fold(answer)).collect();
     let has_answer = |passage: &Passage| {
         let text = text::fold(&passage.text);
-        Some(passage.document_id) == wanted && answers.iter().any(|answer| text.contains(answer))
+        Some(passage.document_id) == expected && answers.iter().any(|answer| text.contains(answer))
     };
     passages.iter().position(has_answer).map(|place| place + 1)
 }
 
-/// What is measured: one tenant and the product's parts.
-struct Bench {
+/// The measured parts of the product, used as one tenant.
+struct RetrievalHarness {
     db: Db,
     tenant: Uuid,
     embedder: Embedder,
     provider: Provider,
 }
 
-/// The searches that a question goes through.
+/// The kind of search to measure.
 #[derive(Clone, Copy, PartialEq)]
-enum Part {
+enum SearchKind {
     Both,
     FullText,
     Vectors,
 }
 
-struct Found {
+struct SearchResult {
     question: String,
-    /// The question as it was searched.
+    /// The standalone form of the question, used for the search.
     standalone: String,
     language: Language,
     passages: Vec<Passage>,
     provider: Provider,
 }
 
-impl Found {
+impl SearchResult {
     async fn answer(&self) -> Result<Option<String>> {
-        let ask = Ask {
-            question: &self.question,
+        let ask = GroundedQuestion {
+            text: &self.question,
             standalone: &self.standalone,
             history: &[],
             language: self.language,
             instructions: None,
             assistant: "Lisa",
             company: "Evaluation",
-            style: Style::Plain,
+            style: AnswerStyle::SourceNumbers,
             passages: &self.passages[..self.passages.len().min(5)],
-            deadline: tokio::time::Instant::now() + ANSWER,
+            deadline: tokio::time::Instant::now() + ANSWER_TIMEOUT,
         };
         Ok(self.provider.answer(&ask).await.outcome?.answer)
     }
 }
 
-impl Bench {
+impl RetrievalHarness {
     async fn new(base_url: &str, app_url: &str) -> Result<Self> {
         let body = json!({
             "email": "eval@example.com", "password": "not a secret at all", "company_name": "Evaluation",
@@ -208,25 +209,25 @@ impl Bench {
         let answer: serde_json::Value = answer.error_for_status()?.json().await?;
         let tenant = answer["data"]["customer"]["id"].as_str().context("sign-up names no customer")?.parse()?;
         let mut settings = SettingsMap::from([("DATABASE_URL".to_owned(), app_url.to_owned())]);
-        for name in EMBEDDINGS {
-            settings.extend(variable(name)?.map(|value| (name.to_owned(), value)));
+        for name in EMBEDDING_SETTINGS {
+            settings.extend(env_variable(name)?.map(|value| (name.to_owned(), value)));
         }
         let mut settings = Settings::new(settings);
-        let bench = Self {
+        let harness = Self {
             db: Db::read(&mut settings),
             tenant,
             embedder: Embedder::read(&mut settings),
             provider: Provider::read(&mut settings),
         };
         settings.finish()?;
-        Ok(bench)
+        Ok(harness)
     }
 
-    /// What the figures are kept under.
+    /// The name under which the figures are saved.
     fn name(&self, set: &str) -> String {
         match self.embedder {
             Embedder::Local(_) => set.to_owned(),
-            Embedder::Model(_) | Embedder::OutOfReach(_) => format!("{set}, {}", self.embedder.model()),
+            Embedder::Remote(_) | Embedder::NotConfigured(_) => format!("{set}, {}", self.embedder.model()),
         }
     }
 
@@ -238,8 +239,8 @@ impl Bench {
         Ok(ids)
     }
 
-    /// Each title as a document: where the document of each paragraph is.
-    async fn ingest_whole(&self, set: &Set) -> Result<HashMap<String, Uuid>> {
+    /// Ingests the paragraphs of each title as one document. Returns each paragraph's document.
+    async fn ingest_whole(&self, set: &QuestionSet) -> Result<HashMap<String, Uuid>> {
         let mut titles: BTreeMap<&str, Vec<&Paragraph>> = BTreeMap::new();
         for context in &set.contexts {
             titles.entry(&context.title).or_default().push(context);
@@ -263,7 +264,7 @@ impl Bench {
     }
 
     async fn ingest_one(&self, name: &str, texts: &[String]) -> Result<Uuid> {
-        let page = |(number, text): (u32, &String)| Page { number, text: text::clean(text) };
+        let page = |(number, text): (u32, &String)| PageText { number, text: text::clean(text) };
         let pages: Vec<_> = (1..).zip(texts).map(page).collect();
         let chunks = chunking::chunk(&pages);
         let texts: Vec<_> = chunks.iter().map(|chunk| chunk.text.clone()).collect();
@@ -287,10 +288,10 @@ impl Bench {
         let model = self.embedder.model();
         let id = self
             .db
-            .tenant(self.tenant, async |tx| {
+            .tenant_tx(self.tenant, async |tx| {
                 let id = documents::announce(tx, new, Language::English).await?.document.id;
                 documents::begin(tx, id, model).await?;
-                documents::pages_known(tx, id, total, 1).await?;
+                documents::record_page_count(tx, id, total, 1).await?;
                 documents::store_chunks(tx, id, language, model, &rows).await?;
                 documents::finish(tx, id, model, &[0; 32], language, "", &[]).await?;
                 Ok::<_, ApiError>(id)
@@ -299,30 +300,30 @@ impl Bench {
         Ok(id)
     }
 
-    async fn search(&self, question: &Question, part: Part) -> Result<Found> {
+    async fn search(&self, question: &SetQuestion, part: SearchKind) -> Result<SearchResult> {
         let said = |text: &String| Turn { role: Role::User, text: text.clone() };
         let history: Vec<_> = question.history.iter().map(said).collect();
         let language = text::detect_language(&question.question);
-        let standalone = retrieval::standalone(&question.question, language, &history).into_owned();
+        let standalone = retrieval::standalone_question(&question.question, language, &history).into_owned();
         let language = if language == Language::Other { text::detect_language(&standalone) } else { language };
         let mut embedding = self.embedder.embed_query(&standalone).await?;
-        if part == Part::FullText {
-            // Nothing is near a vector without a direction.
+        if part == SearchKind::FullText {
+            // A zero vector has no direction, so no chunk is similar to it.
             embedding.fill(0.0);
         }
-        let search = Search {
-            question: if part == Part::Vectors { "" } else { &question.question },
-            standalone: if part == Part::Vectors { "" } else { &standalone },
+        let search = HybridQuery {
+            question: if part == SearchKind::Vectors { "" } else { &question.question },
+            standalone: if part == SearchKind::Vectors { "" } else { &standalone },
             language,
             embedding: &embedding,
             model: self.embedder.model(),
             vector_weight: self.embedder.vector_weight(),
             documents: None,
-            most: DEPTH as i64,
+            limit: MAX_RANK as i64,
         };
         let passages =
-            self.db.tenant(self.tenant, async |tx| Ok::<_, ApiError>(retrieval::search(tx, &search).await?)).await?;
-        Ok(Found {
+            self.db.tenant_tx(self.tenant, async |tx| Ok::<_, ApiError>(retrieval::search(tx, &search).await?)).await?;
+        Ok(SearchResult {
             question: question.question.clone(),
             standalone,
             language,
@@ -331,8 +332,8 @@ impl Bench {
         })
     }
 
-    /// The places at which one part of the search finds what answers each question.
-    async fn ranks(&self, questions: &[Question], ids: &HashMap<String, Uuid>, part: Part) -> Result<Ranks> {
+    /// The rank of each question's document with one kind of search.
+    async fn ranks(&self, questions: &[SetQuestion], ids: &HashMap<String, Uuid>, part: SearchKind) -> Result<Ranks> {
         let mut ranks = Ranks::default();
         for question in questions {
             let started = Instant::now();
@@ -342,11 +343,11 @@ impl Bench {
         Ok(ranks)
     }
 
-    /// The part of questions without an answer that get none.
-    async fn refused(&self, questions: &[Question]) -> Result<f64> {
+    /// The share of unanswerable questions that get no answer.
+    async fn refused(&self, questions: &[SetQuestion]) -> Result<f64> {
         let mut refused = 0;
         for question in questions {
-            let found = self.search(question, Part::Both).await?;
+            let found = self.search(question, SearchKind::Both).await?;
             refused += usize::from(found.answer().await?.is_none());
         }
         Ok(refused as f64 / questions.len().max(1) as f64)

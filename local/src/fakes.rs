@@ -1,5 +1,5 @@
-//! Servers that stand in for those outside, on the loopback interface: with their shapes, their refusals and their bad
-//! days.
+//! Fake servers on the loopback interface for the product's external services. They use the services' formats, reject
+//! what the services reject, and simulate their failures.
 
 pub mod manychat;
 pub mod models;

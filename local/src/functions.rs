@@ -1,11 +1,11 @@
-//! Every function of the product. One that is missing here does not run here.
+//! The list of all functions. The local stack runs only the functions in it.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 use shared::function::Function;
 
-/// The functions, by name.
+/// All functions, sorted by name.
 pub const ALL: &[Function] = &[
     auth::FUNCTION,
     customer::FUNCTION,
@@ -35,7 +35,7 @@ pub fn find(name: &str) -> Option<Function> {
     ALL.iter().find(|function| function.name == name).copied()
 }
 
-/// The routes that a function has in its code, as `GET /health`.
+/// The routes of a function's code, such as `GET /health`.
 #[must_use]
 pub fn routes(function: &Function) -> BTreeSet<String> {
     let document = function.openapi.map(|openapi| serde_json::to_value(openapi()).unwrap_or_default());

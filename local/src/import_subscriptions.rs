@@ -1,6 +1,6 @@
-//! `cargo import-subscriptions <file>`: the old system's `subscriptions.csv`, as `COPY subscriptions TO … CSV HEADER`
-//! writes it. All of it or nothing: a file with a bad row changes nothing, and each bad row is told by its line. It can be
-//! imported again at any time; what Stripe has told of a subscription since stays.
+//! `cargo import-subscriptions <file>`: imports the old system's `subscriptions.csv`, as written by `COPY
+//! subscriptions TO … CSV HEADER`. Imports all rows or none: a file with bad rows changes nothing, and each bad row
+//! is reported with its line. The import can be repeated at any time; newer data from Stripe is not overwritten.
 
 mod csv;
 mod row;
@@ -11,28 +11,28 @@ use anyhow::{Context, Result, bail};
 use chrono::Utc;
 use clap::Args;
 use shared::{
-    billing::{self, Billing, Projected},
+    billing::{self, Billing, ProjectionOutcome},
     settings::Settings,
 };
 
 use crate::operator;
 
-/// Imports the old system's subscriptions.csv (COPY … CSV HEADER), all of it or nothing.
+/// Imports the old system's subscriptions.csv (COPY … CSV HEADER): all rows or none.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The file.
+    /// The CSV file.
     file: PathBuf,
-    /// Judge the file, and change nothing.
+    /// Only validate the file; change nothing.
     #[arg(long)]
     check: bool,
     #[command(flatten)]
-    connection: operator::Connection,
+    connection: operator::ConnectionArguments,
 }
 
-/// Imports the file and projects its rows; those of users who are not there yet wait for them.
+/// Imports the file and projects its rows. Rows of users who do not exist yet wait until the user exists.
 ///
 /// # Errors
-/// A file that cannot be read, bad rows, or a database that is away.
+/// Fails when the file cannot be read, a row is bad, or the database cannot be reached.
 pub async fn run(arguments: Arguments) -> Result<()> {
     let shown = arguments.file.display();
     let text = fs::read_to_string(&arguments.file).with_context(|| format!("{shown} cannot be read"))?;
@@ -48,14 +48,14 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         return Ok(());
     }
     let mut settings = Settings::new(arguments.connection.settings()?);
-    let billing = Billing::read(&mut settings).patient();
+    let billing = Billing::read(&mut settings).with_background_timeout();
     settings.finish()?;
     let imported = billing::import(&billing, &rows).await?;
     let (mut projected, mut waiting) = (0, 0);
     for row in &rows {
         match billing.project(&row.user_id, Utc::now()).await? {
-            Projected::UserUnknown => waiting += 1,
-            Projected::Changed | Projected::Unchanged => projected += 1,
+            ProjectionOutcome::UserUnknown => waiting += 1,
+            ProjectionOutcome::Changed | ProjectionOutcome::Unchanged => projected += 1,
         }
     }
     println!("  {} rows written, {} unchanged", imported.written, imported.unchanged);
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_read_as_copy_wrote_it() {
+    fn row_written_by_copy_is_parsed() {
         let text = format!(
             "{HEADER}c1,u1,active,pro,cus_1,sub_1,2025-01-31 12:00:00.5,2025-02-28 12:00:00,t,2025-01-31 12:00:00,\
              2025-01-31 12:00:00\n\"c\"\"2\",\"u,2\",cancelled,free,,,,,,2025-01-31 12:00:00+00,\n"
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_may_come_in_any_order_and_lines_in_any_ending() {
+    fn any_column_order_and_line_ending_is_accepted() {
         let text = "plan,user_id,id,status,created_at\r\npro,u1,c1,active,2025-01-31 12:00:00\r\n";
         let (rows, bad) = row::read(text).unwrap();
         assert_eq!((rows.len(), bad.len(), rows[0].plan.as_str()), (1, 0, "pro"));
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn each_bad_row_is_told_by_the_line_it_begins_on() {
+    fn each_bad_row_is_reported_with_its_first_line() {
         let (good, bad) = read(
             "c1,u1,active,pro,,,,,f,2025-01-31 12:00:00,\n\
              \"c\n2\",u2,sleeping,pro,,,,,f,2025-01-31 12:00:00,\n\
@@ -119,7 +119,7 @@ mod tests {
             (0, "status"),
             (1, "user_id is empty; plan gold is not known: free, pro, business; cancel_at_period_end maybe"),
             (2, "3 fields instead of 11"),
-            (3, "user_id u1 stands in line 2 already"),
+            (3, "user_id u1 is in line 2 already"),
             (4, "ends before it begins"),
             (5, "quote"),
         ] {

@@ -1,4 +1,5 @@
-//! One function, as Lambda runs it: started at its first event, ended at its timeout, alone in its failures.
+//! Runs one function as Lambda does: starts it at its first event, ends an invocation at the timeout, and contains
+//! its failures.
 
 use std::{
     fmt,
@@ -11,7 +12,7 @@ use lambda_http::{Adapter, StreamAdapter, request::LambdaRequest};
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::Value;
 use shared::{
-    function::{Function, Handler},
+    function::{Function, StartedFunction},
     logging,
     settings::SettingsMap,
 };
@@ -19,126 +20,126 @@ use tokio::{sync::OnceCell, task::JoinSet};
 use tower::Service;
 use uuid::Uuid;
 
-/// A function with its settings.
+/// A function with its settings and its timeout.
 pub struct Lambda {
     function: Function,
     timeout: Duration,
     settings: SettingsMap,
-    handler: OnceCell<Handler>,
+    handler: OnceCell<StartedFunction>,
 }
 
-/// Why an event got no answer. What the caller may see of it is the caller's business.
+/// The reason why an event got no answer. Callers decide how much of it a client sees.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// It does not start.
+pub enum InvocationError {
+    /// The function does not start.
     #[error("{0} does not start: {1}")]
     Start(&'static str, String),
-    /// It said so, or panicked.
+    /// The handler returned an error or panicked.
     #[error("{0} failed: {1}")]
     Event(&'static str, String),
-    /// It took longer than the template allows.
+    /// The handler ran longer than the template's timeout.
     #[error("{0} took longer than {1:?}")]
     Timeout(&'static str, Duration),
 }
 
 impl Lambda {
-    /// A function that is started at its first event.
+    /// A function that starts at its first event.
     #[must_use]
     pub fn new(function: Function, timeout: Duration, settings: SettingsMap) -> Self {
         Self { function, timeout, settings, handler: OnceCell::new() }
     }
 
-    /// Its name in the template.
+    /// The function's name in the template.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.function.name
     }
 
-    /// Starts it, if that was not done yet. A start that failed is tried again by the next event, as Lambda does.
+    /// Starts the function unless it is running. A failed start is repeated at the next event, as Lambda does.
     ///
     /// # Errors
-    /// [`Failure::Start`].
-    pub async fn start(&self) -> Result<&Handler, Failure> {
+    /// Fails with [`InvocationError::Start`].
+    pub async fn start(&self) -> Result<&StartedFunction, InvocationError> {
         let start = || self.function.start(self.settings.clone());
         let started = self.handler.get_or_try_init(|| Box::pin(start())).await;
-        started.map_err(|error| Failure::Start(self.name(), logging::chain(error.as_ref())))
+        started.map_err(|error| InvocationError::Start(self.name(), logging::chain(error.as_ref())))
     }
 
-    /// Whether its answers are told while they are made.
+    /// True when the function streams its answers.
     #[must_use]
     pub fn streams(&self) -> bool {
         self.function.streams
     }
 
-    /// Handles one event with an answer that is told while it is made. At the timeout it ends, wherever it is.
+    /// Handles one event with a streamed answer. The stream is cut at the timeout.
     ///
     /// # Errors
-    /// As [`Lambda::invoke`], before the answer begins.
-    pub async fn stream(&self, event: Value) -> Result<Response<Body>, Failure> {
-        let Handler::Http(router) = self.start().await?.clone() else {
-            return Err(Failure::Event(self.name(), "it takes no requests".to_owned()));
+    /// Fails like [`Lambda::invoke`] until the answer begins.
+    pub async fn stream(&self, event: Value) -> Result<Response<Body>, InvocationError> {
+        let StartedFunction::Http(router) = self.start().await?.clone() else {
+            return Err(InvocationError::Event(self.name(), "it handles no requests".to_owned()));
         };
-        let ends = tokio::time::Instant::now() + self.timeout;
+        let end_at = tokio::time::Instant::now() + self.timeout;
         let deadline = SystemTime::now() + self.timeout;
         let mut task = JoinSet::new();
-        task.spawn(async move { streamed(router, &event, deadline).await });
-        let response = match tokio::time::timeout_at(ends, task.join_next()).await {
-            Err(_) => return Err(Failure::Timeout(self.name(), self.timeout)),
-            Ok(Some(Ok(answer))) => answer.map_err(|error| Failure::Event(self.name(), error))?,
-            Ok(Some(Err(error))) => return Err(Failure::Event(self.name(), error.to_string())),
-            Ok(None) => return Err(Failure::Event(self.name(), "it never ran".to_owned())),
+        task.spawn(async move { handle_streaming(router, &event, deadline).await });
+        let response = match tokio::time::timeout_at(end_at, task.join_next()).await {
+            Err(_) => return Err(InvocationError::Timeout(self.name(), self.timeout)),
+            Ok(Some(Ok(answer))) => answer.map_err(|error| InvocationError::Event(self.name(), error))?,
+            Ok(Some(Err(error))) => return Err(InvocationError::Event(self.name(), error.to_string())),
+            Ok(None) => return Err(InvocationError::Event(self.name(), "it never ran".to_owned())),
         };
-        let end = Box::pin(tokio::time::sleep_until(ends));
+        let end = Box::pin(tokio::time::sleep_until(end_at));
         Ok(response.map(|body| Body::from_stream(body.into_data_stream().take_until(end))))
     }
 
-    /// Handles one event and returns the answer, as the Runtime API would get it.
+    /// Handles one event and returns the answer as the Runtime API would receive it.
     ///
     /// # Errors
-    /// [`Failure`]; a panic is one, and ends nothing else.
-    pub async fn invoke(&self, event: Value) -> Result<Value, Failure> {
+    /// Fails with [`InvocationError`]. A panic is an error, and the function stays usable.
+    pub async fn invoke(&self, event: Value) -> Result<Value, InvocationError> {
         let handler = self.start().await?.clone();
         let deadline = SystemTime::now() + self.timeout;
-        // A task of its own, so that a panic stays in it; dropped with the set, it is cancelled.
+        // A task of its own contains a panic. Dropping the set cancels the task.
         let mut task = JoinSet::new();
         task.spawn(async move {
             match handler {
-                Handler::Http(router) => http(router, &event, deadline).await,
-                Handler::Event(handle) => handle(event).await.map_err(|error| logging::chain(error.as_ref())),
+                StartedFunction::Http(router) => handle_buffered(router, &event, deadline).await,
+                StartedFunction::Event(handle) => handle(event).await.map_err(|error| logging::chain(error.as_ref())),
             }
         });
         match tokio::time::timeout(self.timeout, task.join_next()).await {
-            Err(_) => Err(Failure::Timeout(self.name(), self.timeout)),
-            Ok(Some(Ok(answer))) => answer.map_err(|error| Failure::Event(self.name(), error)),
-            Ok(Some(Err(error))) => Err(Failure::Event(self.name(), error.to_string())),
-            Ok(None) => Err(Failure::Event(self.name(), "it never ran".to_owned())),
+            Err(_) => Err(InvocationError::Timeout(self.name(), self.timeout)),
+            Ok(Some(Ok(answer))) => answer.map_err(|error| InvocationError::Event(self.name(), error)),
+            Ok(Some(Err(error))) => Err(InvocationError::Event(self.name(), error.to_string())),
+            Ok(None) => Err(InvocationError::Event(self.name(), "it never ran".to_owned())),
         }
     }
 }
 
-/// Runs the function's own lambda_http service.
-async fn http(router: axum::Router, event: &Value, deadline: SystemTime) -> Result<Value, String> {
-    // The adapter is not Sync, so it must be gone before the answer is waited for.
+/// Handles a request through the lambda_http adapter, buffering the answer.
+async fn handle_buffered(router: axum::Router, event: &Value, deadline: SystemTime) -> Result<Value, String> {
+    // The adapter is not Sync, so it must be dropped before the await.
     let answering = Adapter::from(router).call(invocation(event, deadline)?);
     let Ok(answer) = answering.await;
     serde_json::to_value(answer).map_err(|error| error.to_string())
 }
 
-/// The same, with the answer as the Runtime API would get it bit by bit: first status and headers, then the body.
-async fn streamed(router: axum::Router, event: &Value, deadline: SystemTime) -> Result<Response<Body>, String> {
+/// Handles a request through the lambda_http stream adapter: first status and headers, then the body in pieces.
+async fn handle_streaming(router: axum::Router, event: &Value, deadline: SystemTime) -> Result<Response<Body>, String> {
     let answering = StreamAdapter::from(router).call(invocation(event, deadline)?);
     let Ok(answer) = answering.await;
     let prelude = answer.metadata_prelude;
     let mut response = Response::new(Body::from_stream(answer.stream));
     *response.status_mut() = prelude.status_code;
     *response.headers_mut() = prelude.headers;
-    // Lambda says itself how long the body is.
+    // Lambda sends a streamed body without a length.
     response.headers_mut().remove(axum::http::header::CONTENT_LENGTH);
     Ok(response)
 }
 
 fn invocation(event: &Value, deadline: SystemTime) -> Result<LambdaEvent<LambdaRequest>, String> {
-    // From text: the type tells its forms apart by the raw JSON.
+    // Parsed from text: `LambdaRequest` tells its variants apart by the raw JSON.
     let request: LambdaRequest = serde_json::from_str(&event.to_string()).map_err(|error| error.to_string())?;
     let mut context = Context::default();
     context.request_id = Uuid::new_v4().to_string();
@@ -149,7 +150,7 @@ fn invocation(event: &Value, deadline: SystemTime) -> Result<LambdaEvent<LambdaR
 
 impl fmt::Debug for Lambda {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Its settings hold secrets.
+        // The settings hold secrets, so they are left out.
         write!(out, "Lambda({})", self.name())
     }
 }
@@ -164,12 +165,12 @@ mod tests {
 
     use super::*;
 
-    /// Does what its event says.
+    /// A function whose events say how it behaves.
     #[derive(Clone)]
-    struct Obedient;
+    struct Scripted;
 
-    impl EventFunction for Obedient {
-        const NAME: &'static str = "obedient";
+    impl EventFunction for Scripted {
+        const NAME: &'static str = "scripted";
 
         fn read(_: &mut Settings) -> Self {
             Self
@@ -187,13 +188,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_ends_neither_the_function_nor_the_stack() {
-        let function = Function::event::<Obedient>();
+        let function = Function::event::<Scripted>();
         let lambda = Lambda::new(function, Duration::from_millis(50), SettingsMap::new());
         assert!(
-            matches!(lambda.invoke(json!("fail")).await, Err(Failure::Event("obedient", cause)) if cause == "as told")
+            matches!(lambda.invoke(json!("fail")).await, Err(InvocationError::Event("scripted", cause)) if cause == "as told")
         );
-        assert!(matches!(lambda.invoke(json!("panic")).await, Err(Failure::Event(..))));
-        assert!(matches!(lambda.invoke(json!("hang")).await, Err(Failure::Timeout(..))));
+        assert!(matches!(lambda.invoke(json!("panic")).await, Err(InvocationError::Event(..))));
+        assert!(matches!(lambda.invoke(json!("hang")).await, Err(InvocationError::Timeout(..))));
         assert_eq!(lambda.invoke(json!("echo")).await.unwrap(), json!("echo"));
     }
 

@@ -1,7 +1,9 @@
-//! The whole product on one machine: PostgreSQL, a stand-in for AWS, the functions in one process, and before them a
-//! gateway and pollers that follow template.yaml. `cargo dev` runs it, and so do the tests ([`testing`]).
+//! The local stack: the whole product on one machine. It consists of PostgreSQL, an AWS stand-in, all functions in
+//! one process, and a gateway and queue pollers that follow template.yaml. `cargo dev` and the tests ([`testing`])
+//! run it.
 //!
-//! Product code does not know of it: the functions get settings as they do deployed, and the AWS SDK an endpoint.
+//! Product code does not depend on the local stack. The functions read settings as they do when deployed, and the AWS
+//! SDK gets an endpoint URL.
 
 pub mod aws;
 pub mod bench;
@@ -17,15 +19,15 @@ pub mod fakes;
 pub mod functions;
 pub mod gateway;
 pub mod import_subscriptions;
-pub mod kept;
 pub mod lambda;
 pub mod new_function;
 pub mod openapi;
 pub mod operator;
 pub mod phone;
 pub mod queue;
+pub mod resources;
 pub mod schedule;
-pub mod seed;
+pub mod secrets;
 pub mod servers;
 pub mod stack;
 pub mod stripe_event;

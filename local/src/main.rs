@@ -1,4 +1,4 @@
-//! `lisa`: the local stack's commands.
+//! The `lisa` program: the commands of the local stack.
 
 use std::process::ExitCode;
 
@@ -9,7 +9,7 @@ use local::{
 };
 
 #[derive(Debug, Parser)]
-#[command(about = "Lisa on one machine")]
+#[command(about = "Runs and measures Lisa on one machine, and operates its databases")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -27,16 +27,18 @@ enum Command {
     BenchRetrieval(bench_retrieval::Arguments),
     BenchWebhook(bench_webhook::Arguments),
     NewFunction(new_function::Arguments),
-    AuditVerify(operator::Connection),
-    RotateKeys(operator::Connection),
-    /// Embeds tenants' chunks anew by the model that is set.
-    ReEmbed(operator::ReEmbed),
+    /// Verifies the hash chains of the audit log.
+    AuditVerify(operator::ConnectionArguments),
+    /// Seals the tenants' API keys again with the first of SEALING_KEYS.
+    RotateKeys(operator::ConnectionArguments),
+    /// Embeds the tenants' chunks again with the configured embedding model.
+    ReEmbed(operator::ReEmbedArguments),
     StripeEvent(stripe_event::Arguments),
     ImportSubscriptions(import_subscriptions::Arguments),
 }
 
 fn main() -> ExitCode {
-    // Before any thread is started: the child that reads a PDF bounds itself as a process.
+    // Before any thread is started: the PDF extraction child sets resource limits for its whole process.
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_some_and(|first| first == shared::pdf::SUBCOMMAND) {
         return shared::pdf::child_main(arguments.next().as_deref());
@@ -70,7 +72,7 @@ fn main() -> ExitCode {
 fn run_dev(arguments: dev::Arguments) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(dev::run(arguments));
-    // Work on threads cannot be cancelled; nothing that it would still do is waited for.
+    // Work on blocking threads cannot be cancelled. The process ends without waiting for it.
     runtime.shutdown_background();
     outcome
 }
@@ -96,17 +98,17 @@ async fn run_bench(arguments: bench::Arguments) -> anyhow::Result<()> {
 }
 
 #[tokio::main]
-async fn audit_verify(connection: operator::Connection) -> anyhow::Result<()> {
+async fn audit_verify(connection: operator::ConnectionArguments) -> anyhow::Result<()> {
     operator::audit_verify(connection).await
 }
 
 #[tokio::main]
-async fn rotate_keys(connection: operator::Connection) -> anyhow::Result<()> {
+async fn rotate_keys(connection: operator::ConnectionArguments) -> anyhow::Result<()> {
     operator::rotate_keys(connection).await
 }
 
 #[tokio::main]
-async fn re_embed(arguments: operator::ReEmbed) -> anyhow::Result<()> {
+async fn re_embed(arguments: operator::ReEmbedArguments) -> anyhow::Result<()> {
     Box::pin(operator::re_embed(arguments)).await
 }
 

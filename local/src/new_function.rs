@@ -1,5 +1,5 @@
-//! `cargo new-function`: everything that a new function consists of, in the places where it belongs. What it writes is
-//! complete and passes the tests; what the function does is then written into its `lib.rs`.
+//! `cargo new-function`: creates all parts of a new function in their places. The result compiles and passes the
+//! tests; its handler is a placeholder in `lib.rs`.
 
 mod files;
 mod insert;
@@ -12,28 +12,28 @@ use local_postgres::root;
 
 use crate::functions;
 
-/// Makes a function with one route: its package, template block, event and test.
+/// Creates a function with one route: its package, template block, event and test.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Its name, in lower-case letters and hyphens: `live-mode`.
+    /// The function's name in lower-case letters and hyphens, such as `live-mode`.
     name: String,
-    /// Its first route: `"GET /api/v1/bot-sessions"`.
+    /// The function's first route, such as `"GET /api/v1/bot-sessions"`.
     #[arg(long)]
     route: String,
 }
 
-/// What the files are made from.
+/// The values that the file templates are filled with.
 #[derive(Debug)]
-pub(crate) struct Plan {
-    /// `live-mode`
+pub(crate) struct NewFunction {
+    /// The name, such as `live-mode`.
     name: String,
-    /// `GET`
+    /// The HTTP method, such as `GET`.
     method: String,
-    /// `/api/v1/bot-sessions`
+    /// The path, such as `/api/v1/bot-sessions`.
     path: String,
 }
 
-impl Plan {
+impl NewFunction {
     fn new(arguments: Arguments) -> Result<Self> {
         let Arguments { name, route } = arguments;
         let is_name = name.starts_with(|letter: char| letter.is_ascii_lowercase())
@@ -52,12 +52,12 @@ impl Plan {
         Ok(Self { name, method: method.to_owned(), path: path.to_owned() })
     }
 
-    /// `live_mode`
+    /// The Rust module name, such as `live_mode`.
     fn module(&self) -> String {
         self.name.replace('-', "_")
     }
 
-    /// `LiveMode`
+    /// The name in camel case, such as `LiveMode`.
     fn camel(&self) -> String {
         let capital = |word: &str| word[..1].to_uppercase() + &word[1..];
         self.name.split('-').map(capital).collect()
@@ -74,33 +74,33 @@ impl Plan {
     }
 }
 
-/// Writes the files. Everything is computed before the first is written, so a refusal leaves nothing half done.
+/// Writes the files. All contents are computed before the first write, so that an error leaves nothing half done.
 ///
 /// # Errors
-/// A name or route that cannot be, or files that are not as they were.
+/// Fails for a name or route that is not usable, and when a file to extend has changed its structure.
 pub fn run(arguments: Arguments) -> Result<()> {
-    let plan = Plan::new(arguments)?;
+    let plan = NewFunction::new(arguments)?;
     let root = root();
     let mut writes: Vec<(PathBuf, String)> = Vec::new();
-    for (path, text) in files::NEW {
+    for (path, text) in files::NEW_FILES {
         let path = root.join(plan.fill(path));
         ensure!(!path.exists(), "{} is there already", path.display());
         writes.push((path, plan.fill(text)));
     }
-    for (path, insert) in insert::INTO {
+    for (path, insert) in insert::EXTENDED_FILES {
         let path = root.join(path);
         let text = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-        let text = insert(&text, &plan).with_context(|| format!("{} is not as it was", path.display()))?;
+        let text = insert(&text, &plan).with_context(|| format!("{} has changed its structure", path.display()))?;
         writes.push((path, text));
     }
     for (path, text) in writes {
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+            fs::create_dir_all(folder).with_context(|| format!("{} cannot be created", folder.display()))?;
         }
         fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
         println!("  {}", path.strip_prefix(root).unwrap_or(&path).display());
     }
-    println!("\n  Now: cargo openapi, then docs/ADDING-A-FUNCTION.md from step 2 on.");
+    println!("\n  Next: run `cargo openapi`, then continue with step 2 of docs/ADDING-A-FUNCTION.md.");
     Ok(())
 }
 
@@ -108,12 +108,12 @@ pub fn run(arguments: Arguments) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn plan(name: &str, route: &str) -> Result<Plan> {
-        Plan::new(Arguments { name: name.to_owned(), route: route.to_owned() })
+    fn plan(name: &str, route: &str) -> Result<NewFunction> {
+        NewFunction::new(Arguments { name: name.to_owned(), route: route.to_owned() })
     }
 
     #[test]
-    fn names_and_routes_are_judged_first() {
+    fn malformed_names_and_routes_are_rejected() {
         assert_eq!(plan("tea-time", "POST /api/v1/tea-time").unwrap().camel(), "TeaTime");
         for (name, route) in [
             ("Live", "GET /x"),
@@ -128,10 +128,10 @@ mod tests {
     }
 
     #[test]
-    fn every_file_takes_its_new_lines() {
-        // A name that the product never takes.
+    fn every_extended_file_gets_its_new_lines() {
+        // A name that the product will never use.
         let plan = plan("tea-time", "POST /api/v1/tea-time").unwrap();
-        for (path, insert) in insert::INTO {
+        for (path, insert) in insert::EXTENDED_FILES {
             let text = fs::read_to_string(root().join(path)).unwrap();
             let grown = insert(&text, &plan).unwrap();
             assert!(grown.len() > text.len() && grown.contains("tea"), "{path}");

@@ -1,5 +1,5 @@
-//! `cargo openapi`: the routes of all functions in one document, `openapi.json`. What holds for all of them is said here,
-//! once: the errors that an operation may answer follow from what it takes and whom it is for.
+//! `cargo openapi`: writes `openapi.json`, one document with the routes of all functions. Adds what holds for every
+//! operation: the error responses follow from the operation's inputs and its authorization.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use clap::Args;
 use local_postgres::root;
 use serde_json::{Map, Value, json};
 use shared::{
-    auth::gate::RATE_LIMIT,
+    auth::access_policy::RATE_LIMIT_EXTENSION,
     error::{ApiError, ErrorBody, ErrorDetail},
     function::Function,
 };
@@ -16,38 +16,38 @@ use utoipa::openapi::ComponentsBuilder;
 
 use crate::functions;
 
-const DESCRIPTION: &str = "A WhatsApp assistant that answers from its tenants' documents. JSON over HTTPS; what succeeds \
-    answers `{\"success\":true,\"data\":…}`, what fails `{\"success\":false,\"error\":{…}}` with a stable `code`, a \
-    sentence and the request's id. Times are RFC 3339 in UTC.";
+const DESCRIPTION: &str = "A WhatsApp assistant that answers from its tenants' documents. JSON over HTTPS. A success \
+    answers `{\"success\":true,\"data\":…}`. A failure answers `{\"success\":false,\"error\":{…}}` with a stable \
+    `code`, a message and the request's id. Times are RFC 3339 in UTC.";
 
-/// The groups of the operations, in the order in which one meets them.
+/// The tags of the operations, in the order of the document.
 const TAGS: [(&str, &str); 12] = [
-    ("auth", "Accounts, and the tokens that everything else asks for."),
-    ("quota", "How many questions are left."),
-    ("documents", "The PDFs that answers are taken from."),
-    ("query", "Questions, answered from the documents with the page."),
-    ("webhooks", "What other systems call."),
-    ("conversations", "What customers write on WhatsApp, and who answers: the assistant, or a person."),
-    ("live-mode", "Whether the assistant sells, or answers from documents."),
-    ("customer", "The company, and what it is connected with."),
-    ("billing", "What is used of the plan, what was billed, and the ways to pay."),
-    ("privacy", "Who did what to the company's data."),
-    ("health", "Whether the API is up."),
-    ("docs", "This document, and a page to read and try it."),
+    ("auth", "Accounts, sign-in and access tokens."),
+    ("quota", "The number of questions left in the plan."),
+    ("documents", "The company's PDFs, from which questions are answered."),
+    ("query", "Questions, answered from the documents with page citations."),
+    ("webhooks", "Endpoints that ManyChat and Stripe call."),
+    ("conversations", "WhatsApp conversations with customers, and the handover between the assistant and a person."),
+    ("live-mode", "The mode of the assistant: sales, or answers from documents."),
+    ("customer", "The company's profile, settings and connections."),
+    ("billing", "Plan usage, invoiced periods, checkout and the payment portal."),
+    ("privacy", "The audit log of access to the company's data."),
+    ("health", "The health check of the API."),
+    ("docs", "This OpenAPI document, and a page to read it and try requests."),
 ];
 
-/// Writes openapi.json anew from the code.
+/// Generates openapi.json from the code.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Write nothing; fail when openapi.json is stale.
+    /// Write nothing; fail when openapi.json is out of date.
     #[arg(long)]
     check: bool,
 }
 
-/// Writes or checks the document.
+/// Writes or checks openapi.json.
 ///
 /// # Errors
-/// With `--check`, a document that is stale.
+/// With `--check`, fails when openapi.json is out of date.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let path = root().join("openapi.json");
     let shown = path.display();
@@ -61,10 +61,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     fs::write(&path, text).with_context(|| format!("{shown} cannot be written"))
 }
 
-/// The document, its keys sorted, so that it changes only where the code does.
+/// The document with sorted keys, so that its text changes only when the code does.
 ///
 /// # Errors
-/// Two functions that use one name for two things.
+/// Fails when two functions use one schema name for different schemas.
 pub fn document() -> Result<String> {
     let mut paths = Map::new();
     let body = ComponentsBuilder::new().schema_from::<ErrorBody>().schema_from::<ErrorDetail>();
@@ -89,7 +89,7 @@ pub fn document() -> Result<String> {
         "components": {
             "schemas": schemas,
             "responses": errors().into_iter().map(|error| (name(&error), response(&error))).collect::<Map<_, _>>(),
-            "parameters": { "Company": company() },
+            "parameters": { "Company": company_parameter() },
             "headers": headers(),
             "securitySchemes": { "bearer": {
                 "type": "http",
@@ -118,7 +118,7 @@ fn operations(item: &Value) -> impl Iterator<Item = (&String, &Value)> {
     item.as_object().into_iter().flatten()
 }
 
-/// Adds a function's routes and schemas.
+/// Adds a function's paths and schemas to the document.
 fn add(function: &Function, paths: &mut Map<String, Value>, schemas: &mut Value) -> Result<()> {
     let Some(openapi) = function.openapi else { return Ok(()) };
     let mut own = json!(openapi());
@@ -131,8 +131,8 @@ fn add(function: &Function, paths: &mut Map<String, Value>, schemas: &mut Value)
     }
     for (path, item) in own["paths"].as_object_mut().into_iter().flatten() {
         for (method, operation) in item.as_object_mut().into_iter().flatten() {
-            complete(path, operation).with_context(|| format!("{method} {path}"))?;
-            // Handlers are named within their function: `list` there is many an operation here.
+            add_shared_parts(path, operation).with_context(|| format!("{method} {path}"))?;
+            // Operation ids are unique only within a function: several functions have a `list`.
             let id = operation["operationId"].as_str().unwrap_or_default();
             operation["operationId"] = json!(format!("{}_{id}", function.name.replace('-', "_")));
             paths.entry(path).or_insert_with(|| json!({}))[method] = operation.take();
@@ -141,30 +141,30 @@ fn add(function: &Function, paths: &mut Map<String, Value>, schemas: &mut Value)
     Ok(())
 }
 
-/// Adds what follows from a rule: errors, headers, and the parameter that names the company.
-fn complete(path: &str, operation: &mut Value) -> Result<()> {
+/// Adds the error responses, the response headers and the `X-Customer-Id` parameter to an operation.
+fn add_shared_parts(path: &str, operation: &mut Value) -> Result<()> {
     let scopes =
         operation["security"].as_array().ok_or_else(|| anyhow!("use shared::routes!: it says who may call"))?;
     let role = scopes.iter().find_map(|one| one["bearer"].as_array()).map(|roles| roles.first().cloned());
     let is_public = scopes.iter().any(|one| one == &json!({}));
     let asks_for = |scheme: &str| scopes.iter().any(|one| one.get(scheme).is_some());
     let (has_secret, is_signed) = (asks_for("manychat"), asks_for("stripeSignature"));
-    let is_of_a_company =
+    let is_tenant_scoped =
         matches!(role.as_ref().and_then(Option::as_ref), Some(Value::String(role)) if role.ends_with("_user"));
-    let is_counted = operation[RATE_LIMIT].is_string();
+    let is_rate_limited = operation[RATE_LIMIT_EXTENSION].is_string();
     if is_public && role.is_none() {
-        // OpenAPI's way to say that the requirement of all others does not hold here.
+        // An empty list overrides the document's default security requirement.
         operation["security"] = json!([]);
     }
     for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
-        // An `Option` in the code is a parameter that may be left out, not one whose value may be null.
+        // An `Option` in the code is an optional parameter, not a nullable one.
         if let Some([kind, Value::String(null)]) = parameter["schema"]["type"].as_array().map(Vec::as_slice)
             && null == "null"
         {
             parameter["schema"]["type"] = kind.clone();
         }
     }
-    if is_of_a_company {
+    if is_tenant_scoped {
         let parameters = operation.as_object_mut().map(|operation| operation.entry("parameters").or_insert(json!([])));
         let company = json!({ "$ref": "#/components/parameters/Company" });
         parameters.and_then(Value::as_array_mut).into_iter().for_each(|all| all.push(company.clone()));
@@ -175,19 +175,20 @@ fn complete(path: &str, operation: &mut Value) -> Result<()> {
     let has_key = takes("Idempotency-Key");
     let rules = [
         (500, true),
-        (429, is_counted),
-        (503, is_counted || role.is_some()),
+        (429, is_rate_limited),
+        (503, is_rate_limited || role.is_some()),
         (401, role.is_some() || has_secret),
-        // A token of the wrong kind: of a service where a person is asked for, of another role, of a closed company.
+        // Tokens that are valid but not sufficient: of a service instead of a person, of too low a role, or of a
+        // closed company.
         (403, matches!(role, Some(Some(_))) || has_secret),
-        (404, is_of_a_company || path.contains('{')),
-        (422, is_of_a_company || takes("query") || has_key),
+        (404, is_tenant_scoped || path.contains('{')),
+        (422, is_tenant_scoped || takes("query") || has_key),
         (409, has_key),
     ];
-    // What its sender signed is taken, whatever it calls it.
-    let of_a_body = [(400, true), (413, true), (415, !is_signed), (422, !is_signed)]
+    // A signed body is accepted under any content type and in any shape.
+    let body_rules = [(400, true), (413, true), (415, !is_signed), (422, !is_signed)]
         .map(|(status, holds)| (status, holds && operation["requestBody"].is_object()));
-    let statuses = rules.into_iter().chain(of_a_body).filter(|(_, holds)| *holds);
+    let statuses = rules.into_iter().chain(body_rules).filter(|(_, holds)| *holds);
     let statuses: Vec<String> = statuses.map(|(status, _)| status.to_string()).collect();
     let responses = operation["responses"].as_object_mut().context("it has no responses")?;
     for status in statuses {
@@ -196,7 +197,7 @@ fn complete(path: &str, operation: &mut Value) -> Result<()> {
     for (status, response) in responses {
         let is_error = status.parse::<u16>().is_ok_and(|status| status >= 400);
         if is_error && response["content"].is_null() {
-            // A handler may name an error of its own by its status alone.
+            // A handler may declare an error by its status alone.
             let error = errors().into_iter().find(|error| error.status.as_str() == status);
             let error =
                 error.with_context(|| format!("{status} is no error of ours: add it to local/src/openapi.rs"))?;
@@ -204,7 +205,9 @@ fn complete(path: &str, operation: &mut Value) -> Result<()> {
             continue;
         }
         response["headers"]["x-request-id"] = header("x-request-id");
-        for name in ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"].into_iter().filter(|_| is_counted) {
+        for name in
+            ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"].into_iter().filter(|_| is_rate_limited)
+        {
             response["headers"][name] = header(name);
         }
         if response["description"].as_str().is_none_or(str::is_empty) {
@@ -214,7 +217,7 @@ fn complete(path: &str, operation: &mut Value) -> Result<()> {
     Ok(())
 }
 
-/// An error of each status that a client may meet, as the code makes it.
+/// One example error per status, built by the code that builds the real ones.
 fn errors() -> Vec<ApiError> {
     let quota = json!({
         "is_pro": false, "free_quota_used": 8, "free_quota_limit": 8, "state": "blocked", "paywall_should_show": true,
@@ -243,7 +246,7 @@ fn error(status: u16, code: &'static str, message: &str) -> ApiError {
     error
 }
 
-/// `404 Not Found` is `NotFound`.
+/// The component name of an error: `NotFound` for `404 Not Found`.
 fn name(error: &ApiError) -> String {
     error.status.canonical_reason().unwrap_or_default().replace(' ', "")
 }
@@ -251,16 +254,16 @@ fn name(error: &ApiError) -> String {
 fn response(error: &ApiError) -> Value {
     let about = match error.status.as_u16() {
         400 => "The request cannot be read",
-        401 => "No token or secret, or none that counts",
+        401 => "The token or secret is missing or not valid",
         402 => "The quota is used up, or the plan's limit reached; `details` holds the state",
         403 => "The role is too low, or the company is suspended (`tenant_suspended`) or deleted (`tenant_deleted`)",
-        404 => "Unknown, or somebody else's",
-        409 => "Right in itself, but not now",
+        404 => "The object does not exist, or belongs to another company",
+        409 => "The request conflicts with the current state",
         413 => "The body is too large; `details` names the limit",
         415 => "Another content type is expected",
         422 => "Some fields are not valid, `details` names them; or a company must be named (`tenant_required`)",
         429 => "Too many requests",
-        500 => "Something went wrong here",
+        500 => "Internal error",
         _ => "A dependency is down; the same call may work in a moment",
     };
     let mut headers = json!({ "x-request-id": header("x-request-id") });
@@ -291,21 +294,21 @@ fn headers() -> Value {
     let integer = |about: &str, example: u32| json!({ "description": about, "schema": { "type": "integer", "minimum": 0 }, "example": example });
     let text = |about: &str, example: &str| json!({ "description": about, "schema": { "type": "string" }, "example": example });
     json!({
-        "x-request-id": text("What to name when asking for help; every answer has it.", "JKJaXmPLvHcESHA="),
-        "RateLimit-Limit": integer("Requests a minute.", 100),
-        "RateLimit-Remaining": integer("Requests that are left now.", 99),
-        "RateLimit-Reset": integer("Seconds until all are there again.", 1),
-        "Retry-After": integer("Seconds after which a repetition makes sense.", 5),
+        "x-request-id": text("The request's id, for support requests; every response has it.", "JKJaXmPLvHcESHA="),
+        "RateLimit-Limit": integer("The number of requests allowed per minute.", 100),
+        "RateLimit-Remaining": integer("The number of requests left now.", 99),
+        "RateLimit-Reset": integer("Seconds until the full number is available again.", 1),
+        "Retry-After": integer("Seconds to wait before a retry.", 5),
         "WWW-Authenticate": text("Always `Bearer`.", "Bearer"),
     })
 }
 
-fn company() -> Value {
+fn company_parameter() -> Value {
     json!({
         "name": "X-Customer-Id",
         "in": "header",
         "required": false,
-        "description": "Which company, for members of several; their own otherwise.",
+        "description": "The company to act for, required for members of several; by default the caller's own.",
         "schema": { "type": "string", "format": "uuid" },
     })
 }

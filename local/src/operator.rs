@@ -1,4 +1,4 @@
-//! What an operator runs now and then, against a deployed database or the one of `cargo dev`.
+//! Operators' maintenance commands, against a deployed database or the one of `cargo dev`.
 
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -10,48 +10,50 @@ use shared::{
     db::SystemDb,
     embeddings::Embedder,
     error::ApiError,
-    reembedding::{self, Crossing, Step, StepError},
+    reembedding::{self, BatchError, BatchOutcome, SwitchOutcome},
     sealed::{self, KeyRing},
     settings::{Settings, SettingsMap},
     tenants,
 };
 use uuid::Uuid;
 
-use crate::environment::{EMBEDDINGS, variable};
+use crate::environment::{EMBEDDING_SETTINGS, env_variable};
 
-/// Tenants a transaction.
+/// Tenants or keys per transaction.
 const BATCH: i64 = 100;
-/// Failures of the embedding model in a row that are waited out.
-const PATIENCE: u32 = 10;
-/// The longest of these waits.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// How soon a tenant that another run is at is looked at again.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// The number of consecutive failures of the embedding model at which a run gives up.
+const MAX_CONSECUTIVE_FAILURES: u32 = 10;
+/// The maximum wait before the next attempt.
+const MAX_RETRY_WAIT: Duration = Duration::from_secs(60);
+/// The delay before the next attempt at a tenant that another run is working on.
+const BUSY_RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// Works on the database that SYSTEM_DATABASE_URL names, or else on that of the running `cargo dev`.
+/// The database to work on: the one of SYSTEM_DATABASE_URL, or else that of the running `cargo dev`.
 #[derive(Debug, Args)]
-pub struct Connection {
-    /// The file that `cargo dev` wrote.
+pub struct ConnectionArguments {
+    /// The demo file that `cargo dev` writes.
     #[arg(long, default_value = ".local/demo.json")]
     demo: PathBuf,
 }
 
-impl Connection {
-    /// The settings: the databases', and what else operators' commands read, where it is set.
+impl ConnectionArguments {
+    /// The settings of operators' commands: the connection strings, and further settings that are in the environment.
     pub(crate) fn settings(&self) -> Result<SettingsMap> {
         let mut settings = SettingsMap::new();
-        let url = match variable("SYSTEM_DATABASE_URL")? {
+        let url = match env_variable("SYSTEM_DATABASE_URL")? {
             Some(url) => url,
-            None => self.of_demo()?,
+            None => self.demo_database_url()?,
         };
         settings.insert("SYSTEM_DATABASE_URL".to_owned(), url);
-        for name in ["BACKEND_APP_DATABASE_URL", "BILLING_GRACE_DAYS", "SEALING_KEYS"].into_iter().chain(EMBEDDINGS) {
-            if let Some(value) = variable(name)? {
+        for name in
+            ["BACKEND_APP_DATABASE_URL", "BILLING_GRACE_DAYS", "SEALING_KEYS"].into_iter().chain(EMBEDDING_SETTINGS)
+        {
+            if let Some(value) = env_variable(name)? {
                 settings.insert(name.to_owned(), value);
             }
         }
-        if !settings.contains_key("BACKEND_APP_DATABASE_URL") && variable("SYSTEM_DATABASE_URL")?.is_none() {
-            // That of `cargo dev --two-databases`.
+        if !settings.contains_key("BACKEND_APP_DATABASE_URL") && env_variable("SYSTEM_DATABASE_URL")?.is_none() {
+            // Present after `cargo dev --two-databases`.
             if let Some(url) = self.read_demo()?["billing_database_url"].as_str() {
                 settings.insert("BACKEND_APP_DATABASE_URL".to_owned(), url.to_owned());
             }
@@ -59,13 +61,13 @@ impl Connection {
         Ok(settings)
     }
 
-    fn of_demo(&self) -> Result<String> {
+    fn demo_database_url(&self) -> Result<String> {
         let demo = self.read_demo()?;
         let url = demo["admin_database_url"].as_str();
         Ok(url.with_context(|| format!("{} names no database", self.demo.display()))?.to_owned())
     }
 
-    /// What `cargo dev` wrote.
+    /// Reads the demo file.
     pub(crate) fn read_demo(&self) -> Result<Value> {
         let text = fs::read_to_string(&self.demo).with_context(|| {
             format!(
@@ -73,50 +75,53 @@ impl Connection {
                 self.demo.display()
             )
         })?;
-        serde_json::from_str(&text).with_context(|| format!("{} is wrong", self.demo.display()))
+        serde_json::from_str(&text).with_context(|| format!("{} is not valid JSON", self.demo.display()))
     }
 }
 
-/// Checks every chain of the audit log.
+/// Verifies all hash chains of the audit log.
 ///
 /// # Errors
-/// A chain that does not hold, with the entry; or a database that is away.
-pub async fn audit_verify(connection: Connection) -> Result<()> {
+/// Fails when a chain is broken, after printing the entries, or when the database cannot be reached.
+pub async fn audit_verify(connection: ConnectionArguments) -> Result<()> {
     let mut settings = Settings::new(connection.settings()?);
-    let db = SystemDb::read(&mut settings).patient();
+    let db = SystemDb::read(&mut settings).with_background_timeout();
     settings.finish()?;
-    let faults = db.system(async |tx| Ok::<_, ApiError>(audit::verify(tx).await?)).await?;
+    let faults = db.system_tx(async |tx| Ok::<_, ApiError>(audit::verify(tx).await?)).await?;
     for fault in &faults {
         println!("  tenant {}, entry {}: {}", fault.customer_id, fault.entry, fault.fault);
     }
     if !faults.is_empty() {
-        bail!("the audit log does not hold: {} faults", faults.len());
+        bail!("the audit log does not verify: {} faults", faults.len());
     }
-    println!("  the audit log holds");
+    println!("  the audit log verifies");
     Ok(())
 }
 
-/// Seals every tenant's keys anew with the first of SEALING_KEYS, so that an older one can be taken out. Can be stopped
-/// and run again at any time; a key that its tenant changes meanwhile is left as it is, being sealed anew already.
+/// Seals all tenants' keys again with the first of SEALING_KEYS, so that older sealing keys can be removed. Can be
+/// stopped and repeated at any time. A key that its tenant changes meanwhile is skipped: the change sealed it with
+/// the first key already.
 ///
 /// # Errors
-/// Keys that none of SEALING_KEYS opens, which are named; or a database that is away.
-pub async fn rotate_keys(connection: Connection) -> Result<()> {
+/// Fails when none of SEALING_KEYS opens a key, after printing the tenants, or when the database cannot be reached.
+pub async fn rotate_keys(connection: ConnectionArguments) -> Result<()> {
     let mut settings = Settings::new(connection.settings()?);
-    let db = SystemDb::read(&mut settings).patient();
+    let db = SystemDb::read(&mut settings).with_background_timeout();
     let ring = KeyRing::read(&mut settings);
     settings.finish()?;
     let (mut after, mut resealed, mut failed) = (Uuid::nil(), 0, 0);
     loop {
-        let batch = db.system(async |tx| Ok::<_, ApiError>(tenants::sealed_keys(tx, after, BATCH).await?)).await?;
+        let batch = db.system_tx(async |tx| Ok::<_, ApiError>(tenants::sealed_keys(tx, after, BATCH).await?)).await?;
         let Some(last) = batch.last() else { break };
         after = last.customer_id;
         for key in &batch {
-            match sealed::reseal(&ring, key.customer_id, tenants::MANYCHAT_KEY, &key.sealed) {
+            match sealed::reseal(&ring, key.customer_id, tenants::MANYCHAT_KEY_PURPOSE, &key.sealed) {
                 Ok(None) => {}
-                Ok(Some(anew)) => {
+                Ok(Some(resealed_key)) => {
                     let replaced = db
-                        .system(async |tx| Ok::<_, ApiError>(tenants::replace_sealed_key(tx, key, &anew).await?))
+                        .system_tx(async |tx| {
+                            Ok::<_, ApiError>(tenants::replace_sealed_key(tx, key, &resealed_key).await?)
+                        })
                         .await?;
                     resealed += u32::from(replaced);
                 }
@@ -127,34 +132,35 @@ pub async fn rotate_keys(connection: Connection) -> Result<()> {
             }
         }
     }
-    println!("  {resealed} keys sealed anew");
+    println!("  {resealed} keys sealed again");
     if failed > 0 {
         bail!("{failed} keys could not be opened: is their key missing from SEALING_KEYS?");
     }
     Ok(())
 }
 
-/// What is embedded anew.
+/// The arguments of `cargo re-embed`.
 #[derive(Debug, Args)]
-pub struct ReEmbed {
+pub struct ReEmbedArguments {
     #[command(flatten)]
-    connection: Connection,
-    /// Only this tenant, by its id; otherwise all.
+    connection: ConnectionArguments,
+    /// Only this tenant, by its id [default: all tenants].
     #[arg(long, value_name = "ID")]
     tenant: Option<Uuid>,
 }
 
-/// Embeds the chunks of tenants anew by the model that EMBEDDING_PROVIDER and its like name, and lets each tenant go over
-/// to it when all its new vectors are there. Can be stopped and run again at any time, also twice at once.
+/// Embeds the tenants' chunks with the configured model (EMBEDDING_PROVIDER and related settings), and switches each
+/// tenant to it when all its new vectors are stored. Can be stopped and repeated at any time, and may run twice at
+/// once.
 ///
 /// # Errors
-/// A model that does not answer for long, or a database that is away; what was embedded by then is kept.
-pub async fn re_embed(arguments: ReEmbed) -> Result<()> {
+/// Fails when the model keeps failing or the database cannot be reached. Vectors stored by then are kept.
+pub async fn re_embed(arguments: ReEmbedArguments) -> Result<()> {
     let mut settings = Settings::new(arguments.connection.settings()?);
-    let db = SystemDb::read(&mut settings).of_operators();
+    let db = SystemDb::read(&mut settings).with_operator_timeout();
     let embedder = Embedder::read(&mut settings);
     settings.finish()?;
-    println!("  to {}", embedder.model());
+    println!("  model: {}", embedder.model());
     if let Some(tenant) = arguments.tenant {
         let is_known = re_embed_tenant(&db, &embedder, tenant).await?;
         ensure!(is_known, "there is no tenant {tenant}");
@@ -163,15 +169,16 @@ pub async fn re_embed(arguments: ReEmbed) -> Result<()> {
     let (mut after, mut count, mut failed) = (Uuid::nil(), 0, 0);
     loop {
         let model = embedder.model();
-        let page =
-            db.system(async |tx| Ok::<_, ApiError>(reembedding::tenants(tx, model, after, BATCH).await?)).await?;
+        let page = db
+            .system_tx(async |tx| Ok::<_, ApiError>(reembedding::tenants_to_reembed(tx, model, after, BATCH).await?))
+            .await?;
         let Some(last) = page.last() else { break };
         after = *last;
         for tenant in page {
             match re_embed_tenant(&db, &embedder, tenant).await {
                 Ok(is_known) => count += u32::from(is_known),
-                // One tenant's trouble is not the others'; a model that is away is everyone's.
-                Err(StepError::Database(error)) => {
+                // A database error concerns one tenant. A model that cannot be reached concerns all.
+                Err(BatchError::Database(error)) => {
                     eprintln!("  tenant {tenant}: {error}");
                     failed += 1;
                 }
@@ -180,33 +187,36 @@ pub async fn re_embed(arguments: ReEmbed) -> Result<()> {
         }
     }
     println!("  {count} tenants");
-    ensure!(failed == 0, "{failed} tenants did not go over: run this again to go on");
+    ensure!(failed == 0, "{failed} tenants were not switched: run this again to continue");
     Ok(())
 }
 
-/// Whether there is such a tenant.
-async fn re_embed_tenant(db: &SystemDb, embedder: &Embedder, tenant: Uuid) -> Result<bool, StepError> {
+/// Re-embeds one tenant. Returns false when the tenant does not exist.
+async fn re_embed_tenant(db: &SystemDb, embedder: &Embedder, tenant: Uuid) -> Result<bool, BatchError> {
     let mut failures = 0;
     loop {
-        match reembedding::step(db, embedder, tenant).await {
-            Ok(Step::Embedded { done, total }) => {
+        match reembedding::embed_next_batch(db, embedder, tenant).await {
+            Ok(BatchOutcome::Embedded { done, total }) => {
                 failures = 0;
                 println!("  tenant {tenant}: {done} of {total} chunks");
             }
-            Ok(Step::Busy) => tokio::time::sleep(LOOK_AGAIN).await,
-            Ok(Step::Ready) => match reembedding::go_over(db, embedder.model(), tenant).await? {
-                Crossing::Over(chunks) => {
-                    println!("  tenant {tenant}: went over, {chunks} chunks");
+            Ok(BatchOutcome::Busy) => tokio::time::sleep(BUSY_RETRY_DELAY).await,
+            Ok(BatchOutcome::Ready) => match reembedding::switch_model(db, embedder.model(), tenant).await? {
+                SwitchOutcome::Switched(chunks) => {
+                    println!("  tenant {tenant}: switched, {chunks} chunks");
                     return Ok(true);
                 }
-                Crossing::NotYet => {}
-                Crossing::Unknown => return Ok(false),
+                SwitchOutcome::MissingVectors => {}
+                SwitchOutcome::TenantNotFound => return Ok(false),
             },
-            Err(StepError::Embedding(error)) => {
+            Err(BatchError::Embedding(error)) => {
                 failures += 1;
-                let wait = error.retry_after().filter(|_| failures < PATIENCE).map(|wait| wait.min(LONGEST_WAIT));
+                let wait = error
+                    .retry_after()
+                    .filter(|_| failures < MAX_CONSECUTIVE_FAILURES)
+                    .map(|wait| wait.min(MAX_RETRY_WAIT));
                 let Some(wait) = wait else {
-                    println!("  what was embedded is kept: run this again to go on");
+                    println!("  the vectors stored so far are kept: run this again to continue");
                     return Err(error.into());
                 };
                 println!("  tenant {tenant}: {error}; again in {} s", wait.as_secs());

@@ -1,5 +1,5 @@
-//! `cargo phone`: a customer's WhatsApp in the terminal. What is typed goes through the real webhook of the running
-//! `cargo dev`, as ManyChat would call it; what the product sends comes back by way of the fake ManyChat.
+//! `cargo phone`: a WhatsApp chat in the terminal, in the role of a customer. Each line is sent to the webhook of the
+//! running `cargo dev`, as ManyChat sends it; the replies are read from the fake ManyChat.
 
 use std::{
     fs,
@@ -15,62 +15,62 @@ use reqwest::{Client, Url};
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, task::JoinSet};
 
-/// For one call. The longest are the polls, which the fake ends after 20 s.
-const PATIENCE: Duration = Duration::from_secs(40);
-/// After an answer, how long another part of it may take: WhatsApp takes about one message in six seconds.
-const QUIET: Duration = Duration::from_secs(8);
-const HELP: &str = "/image, /voice: send one · /mode ok|slow|429|500|200-error|3011|lost: what ManyChat does · /quit";
+/// The timeout of an HTTP request. The fake ManyChat ends a long poll after 20 s.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(40);
+/// The wait for another part of an answer: WhatsApp delivers about one message per six seconds.
+const QUIET_PERIOD: Duration = Duration::from_secs(8);
+const HELP: &str = "/image, /voice: send one · /mode ok|slow|429|500|200-error|3011|lost: ManyChat's behaviour · /quit";
 
-/// A WhatsApp chat with a tenant of the running `cargo dev`. Each line is a message.
+/// Chats with a tenant of the running `cargo dev`, as a customer on WhatsApp. Each line is a message.
 ///
-/// Ends with its input: in a pipe, when the answers are there.
+/// Reads from the terminal or from a pipe. Ends after the last line, when the answers have arrived.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Who writes: ManyChat's id of the contact.
+    /// ManyChat's id of the contact who writes.
     #[arg(long, default_value = "132")]
     contact: String,
-    /// What the contact is called.
+    /// The contact's name.
     #[arg(long, default_value = "Awa")]
     name: String,
-    /// To whom.
-    #[arg(long, value_enum, default_value_t = To::Demo)]
-    tenant: To,
-    /// Where the product is [default: as the demo's file says].
+    /// The tenant to write to.
+    #[arg(long, value_enum, default_value_t = TenantChoice::Demo)]
+    tenant: TenantChoice,
+    /// The base URL of the product [default: that of the demo file].
     #[arg(long)]
     url: Option<String>,
-    /// Seconds to wait for answers when the input has ended.
+    /// Seconds to wait for answers after the last line.
     #[arg(long, default_value_t = 30)]
     wait: u64,
-    /// The file that `cargo dev` wrote.
+    /// The demo file that `cargo dev` writes.
     #[arg(long, default_value = ".local/demo.json")]
     demo: PathBuf,
 }
 
-/// A tenant of the demo.
+/// A demo tenant.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum To {
-    /// The first.
+enum TenantChoice {
+    /// The first demo tenant.
     Demo,
-    /// The second.
+    /// The second demo tenant.
     Other,
 }
 
 /// Chats until the input ends.
 ///
 /// # Errors
-/// A stack that does not run, or messages that were refused.
+/// Fails when the stack does not run or a message was refused.
 pub async fn run(arguments: Arguments) -> Result<()> {
-    let phone = Phone::open(&arguments)?;
+    let phone = ContactPhone::open(&arguments)?;
     let mut output = io::stdout();
     if io::stdin().is_terminal() {
         writeln!(output, "  You are {}, contact {}, and write to {}.", phone.name, phone.contact, phone.company)?;
         writeln!(output, "  {HELP}\n")?;
     }
-    phone.chat(typed(), &mut output).await
+    phone.chat(stdin_lines(), &mut output).await
 }
 
-/// The lines of the standard input, read aside: a read that waits cannot be cancelled, and ends with the process.
-fn typed() -> mpsc::Receiver<io::Result<String>> {
+/// The lines of standard input, read on a thread: a blocking read cannot be cancelled, and ends with the process.
+fn stdin_lines() -> mpsc::Receiver<io::Result<String>> {
     let (sender, lines) = mpsc::channel(1);
     std::thread::spawn(move || {
         for line in io::stdin().lock().lines() {
@@ -83,12 +83,12 @@ fn typed() -> mpsc::Receiver<io::Result<String>> {
     lines
 }
 
-/// A contact's phone.
-struct Phone {
+/// A contact's phone, connected to the webhook and to the fake ManyChat.
+struct ContactPhone {
     http: Client,
-    /// The product.
+    /// The base URL of the product.
     url: String,
-    /// The fake ManyChat.
+    /// The base URL of the fake ManyChat.
     manychat: String,
     page: String,
     secret: String,
@@ -99,50 +99,53 @@ struct Phone {
     quiet: Duration,
 }
 
-/// What became of a line.
-enum Outcome {
+/// The result of an input line.
+enum LineResult {
     Sent,
     Refused,
-    /// It was none for the product.
-    Own,
+    /// The line was blank or a command of this program; nothing was sent to the product.
+    Local,
     Quit,
 }
 
-impl Phone {
+impl ContactPhone {
     fn open(arguments: &Arguments) -> Result<Self> {
         let shown = arguments.demo.display();
         let text = fs::read_to_string(&arguments.demo)
             .with_context(|| format!("{shown} cannot be read: is `cargo dev` running?"))?;
-        let demo: Value = serde_json::from_str(&text).with_context(|| format!("{shown} is wrong"))?;
+        let demo: Value = serde_json::from_str(&text).with_context(|| format!("{shown} is not valid JSON"))?;
         let of_file = |value: &Value, name: &str| {
             let value = value[name].as_str().map(str::to_owned);
             value.with_context(|| format!("{shown} names no {name}: start `cargo dev` again"))
         };
         let tenant = match arguments.tenant {
-            To::Demo => &demo["tenant"],
-            To::Other => &demo["other_tenant"],
+            TenantChoice::Demo => &demo["tenant"],
+            TenantChoice::Other => &demo["other_tenant"],
         };
         let manychat = demo["manychat_url"].as_str().map(str::to_owned);
         Ok(Self {
-            http: Client::builder().timeout(PATIENCE).no_proxy().build().context("the HTTP client cannot be built")?,
+            http: Client::builder()
+                .timeout(REQUEST_TIMEOUT)
+                .no_proxy()
+                .build()
+                .context("the HTTP client cannot be built")?,
             url: arguments.url.clone().map_or_else(|| of_file(&demo, "base_url"), Ok)?,
-            manychat: manychat.context(
-                "`cargo dev` runs without its fake ManyChat, since MANYCHAT_BASE_URL is set: answers go there",
-            )?,
+            manychat: manychat
+                .context("`cargo dev` runs without its fake ManyChat, as MANYCHAT_BASE_URL is set: answers go there")?,
             page: of_file(tenant, "manychat_page")?,
             secret: of_file(tenant, "webhook_secret")?,
             company: of_file(tenant, "company_id")?,
             contact: arguments.contact.clone(),
             name: arguments.name.clone(),
             wait: Duration::from_secs(arguments.wait),
-            quiet: QUIET,
+            quiet: QUIET_PERIOD,
         })
     }
 
-    /// Sends each line, and shows what comes, until the input has ended and the answers are there.
+    /// Sends each line and prints the messages that arrive, until the input has ended and the answers are there.
     async fn chat(&self, mut lines: mpsc::Receiver<io::Result<String>>, output: &mut impl Write) -> Result<()> {
         let poller = self.poller()?;
-        // What is there already was shown before.
+        // Skips messages of earlier sessions.
         let known = poller.poll(None).await?;
         let (sender, mut answers) = mpsc::channel(1);
         let mut polling = JoinSet::new();
@@ -159,20 +162,20 @@ impl Phone {
                 line = lines.recv(), if ended_at.is_none() => match line {
                     None => ended_at = Some(Instant::now()),
                     Some(line) => match self.handle(line.context("the input cannot be read")?.trim(), output).await? {
-                        Outcome::Sent => (sent_at, answered_at) = (Some(Instant::now()), None),
-                        Outcome::Refused => refused += 1,
-                        Outcome::Own => {}
-                        Outcome::Quit => break,
+                        LineResult::Sent => (sent_at, answered_at) = (Some(Instant::now()), None),
+                        LineResult::Refused => refused += 1,
+                        LineResult::Local => {}
+                        LineResult::Quit => break,
                     },
                 },
                 answer = answers.recv() => {
                     let Some(answer) = answer else { bail!("the fake ManyChat has ended") };
-                    let Incoming { at, text } = answer?;
+                    let IncomingMessage { at, text } = answer?;
                     let at = at.with_timezone(&Local).format("%H:%M:%S");
                     writeln!(output, "  {at} {} > {}", self.company, text.replace('\n', "\n           "))?;
                     answered_at = Some(Instant::now());
                 },
-                () = until(deadline) => {
+                () = wait_until(deadline) => {
                     if sent_at.is_some() && answered_at.is_none() {
                         writeln!(output, "  no answer within {} s", self.wait.as_secs())?;
                     }
@@ -189,23 +192,23 @@ impl Phone {
         }
     }
 
-    async fn handle(&self, line: &str, output: &mut impl Write) -> Result<Outcome> {
+    async fn handle(&self, line: &str, output: &mut impl Write) -> Result<LineResult> {
         match line.split_once(' ').unwrap_or((line, "")) {
-            ("", _) => Ok(Outcome::Own),
-            ("/quit", _) => Ok(Outcome::Quit),
+            ("", _) => Ok(LineResult::Local),
+            ("/quit", _) => Ok(LineResult::Quit),
             ("/image", _) => self.send(json!({ "message": { "type": "image" } }), output).await,
             ("/voice", _) => self.send(json!({ "message": { "type": "audio" } }), output).await,
             ("/mode", mode) => self.change_mode(mode.trim(), output).await,
             (command, _) if command.starts_with('/') => {
                 writeln!(output, "  {HELP}")?;
-                Ok(Outcome::Own)
+                Ok(LineResult::Local)
             }
             _ => self.send(json!({ "last_input_text": line }), output).await,
         }
     }
 
-    /// Calls the webhook as the documented external request of a ManyChat bot does.
-    async fn send(&self, what: Value, output: &mut impl Write) -> Result<Outcome> {
+    /// Calls the webhook like the documented External Request of a ManyChat bot.
+    async fn send(&self, what: Value, output: &mut impl Write) -> Result<LineResult> {
         let mut body = json!({
             "id": self.contact.parse::<u64>().map_or_else(|_| json!(self.contact), |number| json!(number)),
             "key": format!("user:{}", self.contact),
@@ -237,15 +240,15 @@ impl Phone {
             let details = Some(&error["details"]).filter(|details| !details.is_null());
             let details = details.map(|details| format!(" {details}")).unwrap_or_default();
             writeln!(output, "  refused: HTTP {} {code}: {message}{details}", status.as_u16())?;
-            return Ok(Outcome::Refused);
+            return Ok(LineResult::Refused);
         }
         let texts = answer["content"]["messages"].as_array().into_iter().flatten();
         let texts: Vec<_> = texts.filter_map(|message| message["text"].as_str()).collect();
         writeln!(output, "  ✓ {}({took_ms} ms)", texts.iter().map(|text| format!("{text} ")).collect::<String>())?;
-        Ok(Outcome::Sent)
+        Ok(LineResult::Sent)
     }
 
-    async fn change_mode(&self, mode: &str, output: &mut impl Write) -> Result<Outcome> {
+    async fn change_mode(&self, mode: &str, output: &mut impl Write) -> Result<LineResult> {
         let request = self.http.put(format!("{}/_mode", self.manychat)).json(&json!({ "mode": mode }));
         let answer = request.send().await.context("the fake ManyChat does not answer: is `cargo dev` running?")?;
         if answer.status().is_success() {
@@ -253,72 +256,72 @@ impl Phone {
         } else {
             writeln!(output, "  {HELP}")?;
         }
-        Ok(Outcome::Own)
+        Ok(LineResult::Local)
     }
 
-    fn poller(&self) -> Result<Poller> {
+    fn poller(&self) -> Result<MessagePoller> {
         let mut url = Url::parse(&self.manychat).context("the address of the fake ManyChat is malformed")?;
         if let Ok(mut path) = url.path_segments_mut() {
             path.extend(["_phone", &self.contact]);
         }
         url.query_pairs_mut().append_pair("page", &self.page);
-        Ok(Poller { http: self.http.clone(), url })
+        Ok(MessagePoller { http: self.http.clone(), url })
     }
 }
 
-async fn until(deadline: Option<Instant>) {
+async fn wait_until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
     }
 }
 
-/// A message that came.
+/// A message to the contact.
 #[derive(Debug, serde::Deserialize)]
-struct Incoming {
+struct IncomingMessage {
     at: DateTime<Utc>,
     text: String,
 }
 
-/// What the fake answers to a poll.
+/// The fake ManyChat's answer to a poll.
 #[derive(Debug, serde::Deserialize)]
-struct News {
-    messages: Vec<Incoming>,
+struct PollResponse {
+    messages: Vec<IncomingMessage>,
     after: usize,
 }
 
-/// Asks the fake for what comes.
-struct Poller {
+/// Polls the fake ManyChat for messages to the contact.
+struct MessagePoller {
     http: Client,
     url: Url,
 }
 
-impl Poller {
-    async fn run(self, mut after: usize, sender: mpsc::Sender<Result<Incoming>>) {
+impl MessagePoller {
+    async fn run(self, mut after: usize, sender: mpsc::Sender<Result<IncomingMessage>>) {
         loop {
             match self.poll(Some(after)).await {
-                Ok(news) => {
-                    after = news.after;
-                    for message in news.messages {
+                Ok(response) => {
+                    after = response.after;
+                    for message in response.messages {
                         if sender.send(Ok(message)).await.is_err() {
                             return;
                         }
                     }
                 }
-                // The chat ends with it.
+                // This error ends the chat.
                 Err(error) => return drop(sender.send(Err(error)).await),
             }
         }
     }
 
-    async fn poll(&self, after: Option<usize>) -> Result<News> {
+    async fn poll(&self, after: Option<usize>) -> Result<PollResponse> {
         let mut url = self.url.clone();
         if let Some(after) = after {
             url.query_pairs_mut().append_pair("after", &after.to_string());
         }
         let answer = self.http.get(url).send().await;
         let answer = answer.context("the fake ManyChat does not answer: is `cargo dev` running?")?;
-        answer.json().await.context("the fake ManyChat answers something else")
+        answer.json().await.context("the fake ManyChat's answer cannot be read")
     }
 }
 
@@ -335,7 +338,7 @@ mod tests {
     use super::*;
     use crate::fakes::manychat::{FakeManyChat, KEYS};
 
-    /// Stands in for the webhook: acknowledges as documented, and has each text answered.
+    /// Stands in for the webhook: acknowledges as documented, and sends an answer to each text.
     struct Product {
         url: String,
         _serving: JoinSet<()>,
@@ -378,11 +381,11 @@ mod tests {
     }
 
     fn client() -> Client {
-        Client::builder().timeout(PATIENCE).no_proxy().build().unwrap()
+        Client::builder().timeout(REQUEST_TIMEOUT).no_proxy().build().unwrap()
     }
 
-    fn phone(url: &str, manychat: &FakeManyChat, secret: &str) -> Phone {
-        Phone {
+    fn phone(url: &str, manychat: &FakeManyChat, secret: &str) -> ContactPhone {
+        ContactPhone {
             http: client(),
             url: url.to_owned(),
             manychat: manychat.base_url(),
@@ -396,8 +399,8 @@ mod tests {
         }
     }
 
-    /// What is shown for lines, and what it ends with. Times and latencies are left out.
-    async fn shown(phone: &Phone, lines: &[&str]) -> (Vec<String>, Result<()>) {
+    /// The output for these input lines, without times and latencies, and the result of the chat.
+    async fn shown(phone: &ContactPhone, lines: &[&str]) -> (Vec<String>, Result<()>) {
         let (sender, typed) = mpsc::channel(lines.len().max(1));
         for line in lines {
             sender.send(Ok((*line).to_owned())).await.unwrap();
@@ -418,21 +421,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_pipe_gets_its_acknowledgement_and_its_answer() {
+    async fn piped_lines_print_acknowledgement_and_answer() {
         let manychat = FakeManyChat::start().await.unwrap();
         let product = Product::start(&manychat).await;
         let phone = phone(&product.url, &manychat, "whs_1");
         let (lines, ended) = shown(&phone, &["", "Bonjour"]).await;
         ended.unwrap();
         assert_eq!(lines, ["✓ OK, bien reçu", "Awa, +2250700000132: Bonjour"]);
-        // What the contact got before is not shown again.
+        // Messages of the first chat are not printed again.
         let (lines, ended) = shown(&phone, &["/image"]).await;
         ended.unwrap();
         assert_eq!(lines, ["✓ OK, bien reçu", "a image"]);
     }
 
     #[tokio::test]
-    async fn it_does_not_wait_for_ever() {
+    async fn chat_ends_when_no_answer_arrives_in_time() {
         let manychat = FakeManyChat::start().await.unwrap();
         let product = Product::start(&manychat).await;
         let mut phone = phone(&product.url, &manychat, "whs_1");
@@ -440,7 +443,7 @@ mod tests {
         let (lines, ended) = shown(&phone, &["/voice"]).await;
         ended.unwrap();
         assert_eq!(lines, ["✓ OK, bien reçu", "no answer within 0 s"]);
-        // Nothing was sent, so nothing is waited for.
+        // Without a sent message, the chat does not wait.
         phone.wait = Duration::from_secs(600);
         assert_eq!(shown(&phone, &[]).await.0, [""; 0]);
         assert_eq!(shown(&phone, &["Bonjour", "/quit", "Bonsoir"]).await.0[0], "✓ OK, bien reçu");
@@ -448,7 +451,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn refusals_and_commands_are_told() {
+    async fn refusals_and_commands_are_printed() {
         let manychat = FakeManyChat::start().await.unwrap();
         let product = Product::start(&manychat).await;
         let phone = phone(&product.url, &manychat, "another");
@@ -458,7 +461,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_input_that_breaks_is_told() {
+    async fn broken_input_ends_the_chat_with_an_error() {
         let manychat = FakeManyChat::start().await.unwrap();
         let (sender, typed) = mpsc::channel(1);
         sender.send(Err(io::ErrorKind::InvalidData.into())).await.unwrap();
@@ -467,12 +470,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stack_that_does_not_run_is_told() {
+    async fn stack_that_does_not_run_is_reported() {
         let manychat = FakeManyChat::start().await.unwrap();
         let phone = phone("http://127.0.0.1:9", &manychat, "whs_1");
         let error = shown(&phone, &["Bonjour"]).await.1.unwrap_err().to_string();
         assert_eq!(error, "nothing answers on http://127.0.0.1:9: is `cargo dev` running?");
-        let gone = Phone { manychat: "http://127.0.0.1:9".to_owned(), ..phone };
+        let gone = ContactPhone { manychat: "http://127.0.0.1:9".to_owned(), ..phone };
         let error = shown(&gone, &[]).await.1.unwrap_err().to_string();
         assert_eq!(error, "the fake ManyChat does not answer: is `cargo dev` running?");
     }

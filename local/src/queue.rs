@@ -1,5 +1,6 @@
-//! SQS → function, by the rules of Lambda's event source mapping: batches, partial failures, and no delete of what
-//! failed, which comes back after the visibility timeout until the queue's redrive policy takes it out.
+//! Feeds a function from an SQS queue by the rules of Lambda's event source mapping: batches, partial batch failures,
+//! and no delete of failed messages. A failed message is delivered again after the visibility timeout until the
+//! redrive policy moves it to the dead-letter queue.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -13,43 +14,43 @@ use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{aws::REGION, lambda::Lambda};
 
-/// The longest that SQS lets a poll wait, in seconds.
-const WAIT_SECONDS: i32 = 20;
-/// Before asking again when the queue is away.
-const PAUSE: Duration = Duration::from_secs(1);
+/// SQS's maximum for a long poll, in seconds.
+const LONG_POLL_WAIT_S: i32 = 20;
+/// The delay before the next poll when the queue cannot be reached.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// A queue that feeds a function.
+/// Polls a queue and invokes a function with its messages.
 #[derive(Debug)]
-pub struct Poller {
-    /// Talks to the queue.
+pub struct QueuePoller {
+    /// The SQS client.
     pub client: Client,
-    /// The queue.
+    /// The queue's ARN.
     pub arn: String,
-    /// The function.
+    /// The function to invoke.
     pub lambda: Arc<Lambda>,
-    /// Messages an invocation, at most.
+    /// The maximum number of messages per invocation.
     pub batch_size: i32,
-    /// Whether the function names the messages that failed.
-    pub reports_failures: bool,
-    /// Invocations at a time.
-    pub concurrency: usize,
+    /// True when the function reports failed messages (ReportBatchItemFailures).
+    pub reports_batch_item_failures: bool,
+    /// The maximum number of concurrent invocations.
+    pub max_concurrency: usize,
 }
 
-impl Poller {
-    /// Polls until it is dropped.
+impl QueuePoller {
+    /// Polls until the future is dropped.
     ///
     /// # Errors
-    /// A queue that is not there. One that is away later is asked again.
+    /// Fails when the queue does not exist. A queue that becomes unreachable later is polled again.
     pub async fn run(self) -> Result<()> {
         let arn = self.arn.clone();
         let name = arn.rsplit(':').next().unwrap_or_default();
         let found = self.client.get_queue_url().queue_name(name).send().await;
-        let url = found.with_context(|| format!("the queue {name} is not there"))?.queue_url.unwrap_or_default();
-        let permits = Arc::new(Semaphore::new(self.concurrency));
+        let url = found.with_context(|| format!("the queue {name} does not exist"))?.queue_url.unwrap_or_default();
+        let permits = Arc::new(Semaphore::new(self.max_concurrency));
         let this = Arc::new(self);
         let mut running = JoinSet::new();
         loop {
-            // One poll waits at a time, and only when what it may bring can be worked on.
+            // One poll at a time, and only when a permit for the invocation is free.
             let permit = Arc::clone(&permits).acquire_owned().await?;
             while running.try_join_next().is_some() {}
             match this.receive(&url).await {
@@ -62,15 +63,15 @@ impl Poller {
                     });
                 }
                 Err(error) => {
-                    tracing::warn!(queue = name, error = format!("{error:#}"), "the queue is away");
-                    tokio::time::sleep(PAUSE).await;
+                    tracing::warn!(queue = name, error = format!("{error:#}"), "the queue cannot be reached");
+                    tokio::time::sleep(RETRY_DELAY).await;
                 }
             }
         }
     }
 
     async fn receive(&self, url: &str) -> Result<Vec<Message>> {
-        let request = self.client.receive_message().queue_url(url).wait_time_seconds(WAIT_SECONDS);
+        let request = self.client.receive_message().queue_url(url).wait_time_seconds(LONG_POLL_WAIT_S);
         let request = request.max_number_of_messages(self.batch_size);
         let request = request
             .message_system_attribute_names(MessageSystemAttributeName::All)
@@ -78,26 +79,26 @@ impl Poller {
         Ok(request.send().await?.messages.unwrap_or_default())
     }
 
-    /// Invokes the function and deletes what it has done.
+    /// Invokes the function and deletes the messages that it handled.
     async fn deliver(&self, url: &str, messages: Vec<Message>) {
         let ids: Vec<_> = messages.iter().filter_map(|message| message.message_id.as_deref()).collect();
         let records: Vec<_> = messages.iter().map(|message| record(message, &self.arn)).collect();
         let failed = match self.lambda.invoke(json!({ "Records": records })).await {
-            Ok(answer) if self.reports_failures => failed(&answer, &ids),
+            Ok(answer) if self.reports_batch_item_failures => failed_message_ids(&answer, &ids),
             Ok(_) => Some(HashSet::new()),
             Err(error) => {
                 tracing::error!(function = self.lambda.name(), %error, "the event failed");
                 None
             }
         };
-        // Nothing is known to be done.
+        // The invocation failed, so no message counts as handled.
         let Some(failed) = failed else { return };
         if !failed.is_empty() {
             tracing::warn!(function = self.lambda.name(), failed = failed.len(), "messages will come again");
         }
         let done = messages.iter().filter(|message| !failed.contains(message.message_id().unwrap_or_default()));
         if let Err(error) = self.delete(url, done).await {
-            // They come again, and handlers are idempotent.
+            // These messages are delivered again, and handlers are idempotent.
             tracing::warn!(error = format!("{error:#}"), "messages could not be deleted");
         }
     }
@@ -115,9 +116,9 @@ impl Poller {
     }
 }
 
-/// The messages that a partial answer names; `None` when it makes the whole batch fail: an id that is not in it, as AWS
-/// documents, or an answer of another form.
-fn failed(answer: &Value, ids: &[&str]) -> Option<HashSet<String>> {
+/// The ids of the messages that a partial batch response reports as failed. `None` when the whole batch fails: the
+/// response names an unknown id, as AWS documents, or is malformed.
+fn failed_message_ids(answer: &Value, ids: &[&str]) -> Option<HashSet<String>> {
     let failures = match answer {
         Value::Null => return Some(HashSet::new()),
         answer => answer.get("batchItemFailures"),
@@ -137,8 +138,8 @@ fn record(message: &Message, arn: &str) -> Value {
     let attributes = message.attributes.iter().flatten();
     let attributes: serde_json::Map<_, _> =
         attributes.map(|(name, value)| (name.as_str().to_owned(), json!(value))).collect();
-    let own = message.message_attributes.iter().flatten();
-    let own: serde_json::Map<_, _> = own
+    let custom = message.message_attributes.iter().flatten();
+    let custom: serde_json::Map<_, _> = custom
         .map(|(name, value)| {
             let value = json!({
                 "stringValue": value.string_value(),
@@ -154,7 +155,7 @@ fn record(message: &Message, arn: &str) -> Value {
         "receiptHandle": message.receipt_handle(),
         "body": message.body(),
         "attributes": attributes,
-        "messageAttributes": own,
+        "messageAttributes": custom,
         "md5OfBody": message.md5_of_body(),
         "eventSource": "aws:sqs",
         "eventSourceARN": arn,
@@ -174,9 +175,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_partial_answer_names_what_failed() {
+    fn partial_batch_response_yields_the_failed_ids() {
         let ids = ["a", "b"];
-        let named = |answer: Value| failed(&answer, &ids).map(|failed| failed.len());
+        let named = |answer: Value| failed_message_ids(&answer, &ids).map(|failed| failed.len());
         assert_eq!(named(json!({"batchItemFailures": [{"itemIdentifier": "b"}]})), Some(1));
         for nothing_failed in
             [json!(null), json!({}), json!({"batchItemFailures": []}), json!({"batchItemFailures": null})]
@@ -189,7 +190,7 @@ mod tests {
         }
     }
 
-    /// Fails the messages that say so; counts nothing, keeps nothing.
+    /// A function that fails the messages whose body is `bad`.
     #[derive(Clone)]
     struct Picky;
 
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_fails_comes_again_until_it_is_set_aside() {
+    async fn failed_message_is_redelivered_until_it_reaches_the_dead_letter_queue() {
         let client = Client::new(&crate::testing::servers().await.unwrap().aws.config());
         let make = async |name: &str, attributes: HashMap<QueueAttributeName, String>| {
             let made = client.create_queue().queue_name(name).set_attributes(Some(attributes)).send().await;
@@ -227,17 +228,17 @@ mod tests {
             client.send_message().queue_url(&url).message_body(body).send().await.unwrap();
         }
         let lambda = Lambda::new(Function::event::<Picky>(), Duration::from_secs(5), SettingsMap::new());
-        let poller = Poller {
+        let poller = QueuePoller {
             client: client.clone(),
             arn: "arn:aws:sqs:us-east-1:123456789012:picky".to_owned(),
             lambda: Arc::new(lambda),
             batch_size: 10,
-            reports_failures: true,
-            concurrency: 2,
+            reports_batch_item_failures: true,
+            max_concurrency: 2,
         };
         let mut polling = JoinSet::new();
         polling.spawn(async move { Box::pin(poller.run()).await.unwrap() });
-        let request = client.receive_message().queue_url(dead).wait_time_seconds(WAIT_SECONDS);
+        let request = client.receive_message().queue_url(dead).wait_time_seconds(LONG_POLL_WAIT_S);
         let set_aside = request.max_number_of_messages(10).send().await.unwrap().messages.unwrap_or_default();
         assert_eq!(set_aside.iter().map(|message| message.body().unwrap()).collect::<Vec<_>>(), ["bad"]);
         let left = client.receive_message().queue_url(url).send().await.unwrap().messages;

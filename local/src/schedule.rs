@@ -1,5 +1,5 @@
-//! EventBridge → function: runs a function on its schedule, and once at the start of the stack, so that what a restart
-//! lost is found soon.
+//! Stands in for EventBridge: invokes a function on its schedule, and once at the start of the stack, so that work
+//! that a restart interrupted is picked up soon.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use uuid::Uuid;
 
 use crate::{aws::REGION, lambda::Lambda, template::ScheduleEvent};
 
-/// Runs the function until this is dropped.
+/// Invokes the function until the future is dropped.
 pub async fn run(lambda: Arc<Lambda>, schedule: ScheduleEvent) {
     loop {
-        // Failures are tried again at the next run: the template allows no retries of its own.
+        // A failed run is repeated at the next scheduled time: the template allows no retries.
         if let Err(error) = lambda.invoke(schedule.input.clone().unwrap_or_else(event)).await {
             tracing::error!(function = lambda.name(), %error, "the scheduled run failed");
         }
@@ -21,7 +21,7 @@ pub async fn run(lambda: Arc<Lambda>, schedule: ScheduleEvent) {
     }
 }
 
-/// The event of a schedule.
+/// EventBridge's scheduled event.
 #[must_use]
 pub fn event() -> Value {
     json!({

@@ -1,98 +1,103 @@
-//! The servers below a stack: PostgreSQL and the stand-in for AWS, our own or somebody else's.
+//! The servers that a stack uses: PostgreSQL and the AWS stand-in, started here or external.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use local_postgres::{Cluster, Folder, Postgres, Progress, Python};
+use local_postgres::{Cluster, DataFolder, Postgres, ProgressOutput, Python};
 
 use crate::{
-    aws::Aws,
-    environment::{BillingDatabase, Database, External},
-    kept::Kept,
+    aws::AwsStandIn,
+    environment::{BillingDatabaseUrls, DatabaseUrls, ExternalServers},
+    secrets::LocalSecrets,
 };
 
-/// Running servers. Dropped, they end; they also end when this process is killed.
+/// Running servers. They stop when dropped, and also when this process is killed.
 #[derive(Debug)]
 pub struct Servers {
-    /// The stand-in for AWS.
-    pub aws: Aws,
-    /// The library that reads PDFs.
+    /// The AWS stand-in.
+    pub aws: AwsStandIn,
+    /// The path of libpdfium, which reads PDFs.
     pub libpdfium: PathBuf,
-    postgres: Source,
+    postgres: PostgresSource,
 }
 
 #[derive(Debug)]
-enum Source {
+enum PostgresSource {
     Own(Postgres),
-    External(Database),
+    External(DatabaseUrls),
 }
 
 impl Servers {
-    /// Starts what `external` does not name. A temporary start leaves nothing behind; otherwise data is kept in `data`,
-    /// which must be locked.
+    /// Starts the servers that `external` does not name. With `temporary`, nothing is left behind; otherwise the
+    /// servers keep their data in `data`, which must be locked.
     ///
     /// # Errors
-    /// A server that does not start; one sentence each.
-    pub async fn start(data: &Folder, external: External, temporary: bool, progress: Progress) -> Result<Self> {
+    /// Fails when a server does not start; the message is one sentence.
+    pub async fn start(
+        data: &DataFolder,
+        external: ExternalServers,
+        temporary: bool,
+        progress: ProgressOutput,
+    ) -> Result<Self> {
         let python = Python::ensure(data, progress)?;
         let starting = match external.aws {
             Some(_) => None,
             None => {
                 let kept = (!temporary).then(|| data.join("aws"));
                 let log = data.join(if temporary { "aws-test.log" } else { "aws.log" });
-                Some(Aws::start(&python, kept.as_deref(), &log)?)
+                Some(AwsStandIn::start(&python, kept.as_deref(), &log)?)
             }
         };
         let postgres = match external.database {
-            Some(database) => Source::External(database),
+            Some(database) => PostgresSource::External(database),
             None => {
                 let cluster =
-                    if temporary { Cluster::temporary(&python) } else { Cluster::kept(data, &python, progress) };
-                Source::Own(Postgres::start(cluster?, progress).await?)
+                    if temporary { Cluster::temporary(&python) } else { Cluster::persistent(data, &python, progress) };
+                PostgresSource::Own(Postgres::start(cluster?, progress).await?)
             }
         };
         let aws = match (starting, external.aws) {
-            (Some(starting), _) => starting.ready(progress)?,
-            (None, endpoint) => Aws::external(&endpoint.unwrap_or_default())?,
+            (Some(starting), _) => starting.wait_until_ready(progress)?,
+            (None, endpoint) => AwsStandIn::external(&endpoint.unwrap_or_default())?,
         };
         Ok(Self { aws, libpdfium: python.libpdfium(), postgres })
     }
 
-    /// The connection strings of a database, made where it is not there yet. One that is external is taken as it is.
+    /// The connection strings of a database, created if missing. An external database is used as it is.
     ///
     /// # Errors
-    /// Those of the server.
-    pub async fn database(&self, name: &'static str, kept: &Kept) -> Result<Database> {
-        if let Source::Own(postgres) = &self.postgres {
-            postgres.create_database(name).await.context("the database cannot be made")?;
+    /// Fails when the server refuses.
+    pub async fn create_database(&self, name: &'static str, secrets: &LocalSecrets) -> Result<DatabaseUrls> {
+        if let PostgresSource::Own(postgres) = &self.postgres {
+            postgres.create_database(name).await.context("the database cannot be created")?;
         }
-        Ok(self.urls(name, kept))
+        Ok(self.database_urls(name, secrets))
     }
 
-    /// The connection strings of a database that is there, or is about to be.
+    /// The connection strings of a database, which need not exist yet.
     #[must_use]
-    pub fn urls(&self, name: &str, kept: &Kept) -> Database {
+    pub fn database_urls(&self, name: &str, secrets: &LocalSecrets) -> DatabaseUrls {
         match &self.postgres {
-            Source::External(database) => database.clone(),
-            Source::Own(postgres) => Database {
-                app: postgres.url("lisa_app", &kept.app_password, name),
-                system: postgres.url("lisa_system", &kept.system_password, name),
+            PostgresSource::External(database) => database.clone(),
+            PostgresSource::Own(postgres) => DatabaseUrls {
+                app: postgres.url("lisa_app", &secrets.app_password, name),
+                system: postgres.url("lisa_system", &secrets.system_password, name),
                 admin: postgres.admin_url(name),
                 billing: None,
             },
         }
     }
 
-    /// The same with a second database, of this name, for the schema `billing`.
+    /// Adds the connection strings of a second database, `name`, for the schema `billing`.
     #[must_use]
-    pub fn with_billing(&self, database: Database, name: &str, kept: &Kept) -> Database {
-        let second = self.urls(name, kept);
-        Database { billing: Some(BillingDatabase { system: second.system, admin: second.admin }), ..database }
+    pub fn with_billing(&self, database: DatabaseUrls, name: &str, secrets: &LocalSecrets) -> DatabaseUrls {
+        let second = self.database_urls(name, secrets);
+        DatabaseUrls { billing: Some(BillingDatabaseUrls { system: second.system, admin: second.admin }), ..database }
     }
 
-    /// Whether the database is our own.
+    /// True when PostgreSQL was started here.
     #[must_use]
-    pub fn are_own(&self) -> bool {
-        matches!(self.postgres, Source::Own(_))
+    pub fn owns_postgres(&self) -> bool {
+        matches!(self.postgres, PostgresSource::Own(_))
     }
 }

@@ -1,4 +1,4 @@
-//! A running product: the functions on one database and one set of resources, behind a gateway of their own.
+//! A running stack: the functions on one database and one set of AWS resources, behind a gateway.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -14,82 +14,84 @@ use shared::settings::SettingsMap;
 use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
-    environment::{Database, lisa},
+    environment::{DatabaseUrls, lisa_program},
     functions, gateway,
-    kept::Kept,
-    lambda::{Failure, Lambda},
-    queue::Poller,
+    lambda::{InvocationError, Lambda},
+    queue::QueuePoller,
+    resources::{self, ResourceOptions},
     schedule,
-    seed::{self, Seed},
+    secrets::LocalSecrets,
     servers::Servers,
-    template::{Scope, Template},
+    template::{Template, TemplateScope},
 };
 
-/// Enough for one process that serves many requests at once; a deployed function has one.
-const CONNECTIONS: &str = "10";
+/// Database connections per function. One process serves many requests at once here; a deployed function has one
+/// connection.
+const MAX_DATABASE_CONNECTIONS: &str = "10";
 
-/// What a stack is made of, beside the servers.
+/// What a stack is started with, besides the servers.
 #[derive(Debug)]
-pub struct Options {
-    /// Where the gateway listens.
+pub struct StackOptions {
+    /// The socket that the gateway listens on.
     pub listener: TcpListener,
-    /// The database; migrated already.
-    pub database: Database,
-    /// The secrets.
-    pub kept: Kept,
-    /// Settings that stand in for those of the template or of the secrets. A name that neither has goes to the secrets.
+    /// The database, already migrated.
+    pub database: DatabaseUrls,
+    /// The local secrets.
+    pub secrets: LocalSecrets,
+    /// Settings that override those of the template and of the secrets. A name that neither has is added to the
+    /// secrets.
     pub settings: SettingsMap,
-    /// Ends the names of buckets, queues and secrets, where several stacks share the servers.
+    /// Suffix of the names of buckets, queues and secrets; keeps stacks apart that share servers.
     pub suffix: String,
-    /// Stands in for the queues' visibility timeout, in seconds.
+    /// Overrides the queues' visibility timeout, in seconds.
     pub visibility_timeout: Option<u32>,
-    /// Whether scheduled functions run by themselves.
-    pub schedules: bool,
+    /// True when the schedules of the template run.
+    pub runs_schedules: bool,
 }
 
-/// A running stack. Dropped, it ends with everything that is under way in it.
+/// A running stack. Dropping it aborts all its tasks, including invocations in progress.
 #[derive(Debug)]
 pub struct Stack {
     address: SocketAddr,
     lambdas: BTreeMap<String, Arc<Lambda>>,
     resources: SettingsMap,
-    /// Until it is opened.
-    gateway: Option<(TcpListener, gateway::Routes)>,
+    /// The gateway's socket and routes until [`Stack::open`] takes them.
+    gateway: Option<(TcpListener, gateway::RouteTable)>,
     tasks: JoinSet<()>,
 }
 
 impl Stack {
-    /// Makes the resources, and polls the queues. Functions start at their first event, unless
-    /// [`Stack::start_functions`] does it before; nobody outside is served until [`Stack::open`].
+    /// Creates the AWS resources and starts polling the queues. A function starts at its first event, unless
+    /// [`Stack::start_functions`] starts it before. HTTP requests are served from [`Stack::open`] on.
     ///
     /// # Errors
-    /// A template that is not understood, or a resource that cannot be made.
-    pub async fn start(servers: &Servers, options: Options) -> Result<Self> {
+    /// Fails when the template is not understood or a resource cannot be created.
+    pub async fn start(servers: &Servers, options: StackOptions) -> Result<Self> {
         let template = Template::read(&root().join("template.yaml"))?;
         let blocks = template.functions()?;
         let (app, system) =
             secrets(&options, blocks.iter().flat_map(|block| block.variables.keys().cloned()).collect());
         let config = servers.aws.config();
-        let seed = Seed {
+        let seed = ResourceOptions {
             app: &app,
             system: &system,
             suffix: &options.suffix,
             visibility_timeout: options.visibility_timeout,
         };
-        let scope = Box::pin(seed::seed(&template, &config, &seed)).await?;
+        let scope = Box::pin(resources::create_resources(&template, &config, &seed)).await?;
 
         let mut platform = servers.aws.settings();
-        platform.insert("DATABASE_MAX_CONNECTIONS".to_owned(), CONNECTIONS.to_owned());
-        platform.insert("PDF_EXTRACTOR".to_owned(), lisa()?.display().to_string());
+        platform.insert("DATABASE_MAX_CONNECTIONS".to_owned(), MAX_DATABASE_CONNECTIONS.to_owned());
+        platform.insert("PDF_EXTRACTOR".to_owned(), lisa_program()?.display().to_string());
         let mut overrides = options.settings;
-        // So that a test may stand between the functions and what they depend on.
+        // Overridable, so that a test can put a proxy between the functions and their dependencies.
         platform.iter_mut().for_each(|(name, value)| *value = overrides.get(name).unwrap_or(value).clone());
         overrides.insert("PDFIUM_LIBRARY".to_owned(), servers.libpdfium.display().to_string());
-        let mut settings = seed::settings(&template, &scope, &platform, &overrides)?;
+        let mut settings = resources::settings(&template, &scope, &platform, &overrides)?;
         let resources = settings.values().flatten().map(|(name, value)| (name.clone(), value.clone())).collect();
 
         let mut lambdas = BTreeMap::new();
-        let mut routes = gateway::Routes::default();
+        let mut routes = gateway::RouteTable::default();
         let mut tasks = JoinSet::new();
         for block in blocks {
             let function = functions::find(&block.name).ok_or_else(|| {
@@ -101,20 +103,20 @@ impl Stack {
                 routes.insert(key, Arc::clone(&lambda))?;
             }
             if block.url.is_some() {
-                // It takes every method: preflights are its own, too.
+                // A Function URL passes every method to the function, which answers CORS preflights itself.
                 for route in functions::routes(&function) {
                     let path = route.split_once(' ').map_or("", |(_, path)| path);
                     routes.insert(&format!("ANY {path}"), Arc::clone(&lambda))?;
                 }
             }
             for event in &block.queues {
-                let poller = Poller {
+                let poller = QueuePoller {
                     client: aws_sdk_sqs::Client::new(&config),
-                    arn: scope.text(&event.queue)?,
+                    arn: scope.resolve_text(&event.queue)?,
                     lambda: Arc::clone(&lambda),
                     batch_size: event.batch_size,
-                    reports_failures: event.reports_failures,
-                    concurrency: concurrency(&scope, event.concurrency.as_ref())?,
+                    reports_batch_item_failures: event.reports_batch_item_failures,
+                    max_concurrency: concurrency(&scope, event.max_concurrency.as_ref())?,
                 };
                 tasks.spawn(async move {
                     if let Err(error) = Box::pin(poller.run()).await {
@@ -122,7 +124,7 @@ impl Stack {
                     }
                 });
             }
-            for schedule in block.schedules.into_iter().filter(|_| options.schedules) {
+            for schedule in block.schedules.into_iter().filter(|_| options.runs_schedules) {
                 tasks.spawn(schedule::run(Arc::clone(&lambda), schedule));
             }
             lambdas.insert(block.name, lambda);
@@ -131,7 +133,7 @@ impl Stack {
         Ok(Self { address, lambdas, resources, gateway: Some((options.listener, routes)), tasks })
     }
 
-    /// Opens the gateway. Calling it again changes nothing.
+    /// Starts serving HTTP requests. Calling it again has no effect.
     pub fn open(&mut self) {
         let Some((listener, routes)) = self.gateway.take() else { return };
         self.tasks.spawn(async move {
@@ -141,31 +143,31 @@ impl Stack {
         });
     }
 
-    /// `http://127.0.0.1:9000`, without a slash at the end.
+    /// The gateway's base URL without a trailing slash, such as `http://127.0.0.1:9000`.
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// A setting that some function has from the template, such as DOCUMENTS_BUCKET or INGEST_QUEUE_URL.
+    /// The value of a setting that the template gives to any function, such as DOCUMENTS_BUCKET or INGEST_QUEUE_URL.
     #[must_use]
-    pub fn resource(&self, name: &str) -> Option<&str> {
+    pub fn resource_setting(&self, name: &str) -> Option<&str> {
         self.resources.get(name).map(String::as_str)
     }
 
-    /// Runs a function with an event, as `aws lambda invoke` does.
+    /// Invokes a function with an event, as `aws lambda invoke` does.
     ///
     /// # Errors
-    /// A function that is not there, or fails.
+    /// Fails when the function does not exist or fails.
     pub async fn invoke(&self, function: &str, event: Value) -> Result<Value> {
         let lambda = self.lambdas.get(function).with_context(|| format!("there is no function {function}"))?;
         Ok(lambda.invoke(event).await?)
     }
 
-    /// Starts every function now, so that wrong settings are told at once.
+    /// Starts all functions now, so that wrong settings are reported at once.
     ///
     /// # Errors
-    /// The first function that does not start.
+    /// Fails with the first function that does not start.
     pub async fn start_functions(&self) -> Result<()> {
         let mut starts = JoinSet::new();
         for lambda in self.lambdas.values() {
@@ -173,14 +175,14 @@ impl Stack {
             starts.spawn(async move { lambda.start().await.map(|_| ()) });
         }
         for started in starts.join_all().await {
-            started.map_err(|error: Failure| anyhow!(error))?;
+            started.map_err(|error: InvocationError| anyhow!(error))?;
         }
         Ok(())
     }
 }
 
-/// What no function that serves tenants is given.
-const OF_THE_SYSTEM: [&str; 5] = [
+/// Settings that belong to the system secret only. Functions that serve tenants do not get them.
+const SYSTEM_ONLY_SETTINGS: [&str; 5] = [
     "SYSTEM_DATABASE_URL",
     "MIGRATE_DATABASE_URL",
     "BACKEND_APP_DATABASE_URL",
@@ -188,19 +190,19 @@ const OF_THE_SYSTEM: [&str; 5] = [
     "STRIPE_WEBHOOK_SECRET",
 ];
 
-/// What the two secrets hold: template.yaml says who reads which.
-fn secrets(options: &Options, variables: HashSet<String>) -> (SettingsMap, SettingsMap) {
-    let kept = &options.kept;
+/// The contents of the app secret and the system secret; template.yaml decides which function reads which.
+fn secrets(options: &StackOptions, variables: HashSet<String>) -> (SettingsMap, SettingsMap) {
+    let local = &options.secrets;
     let mut app = SettingsMap::new();
     app.insert("DATABASE_URL".to_owned(), options.database.app.clone());
-    app.insert("JWT_SECRET".to_owned(), kept.jwt_secret.clone());
-    app.insert("SEALING_KEYS".to_owned(), kept.sealing_keys.clone());
+    app.insert("JWT_SECRET".to_owned(), local.jwt_secret.clone());
+    app.insert("SEALING_KEYS".to_owned(), local.sealing_keys.clone());
     let mut system = app.clone();
     system.extend(options.database.migrate_settings());
-    system.insert("STRIPE_WEBHOOK_SECRET".to_owned(), kept.stripe_webhook_secret.clone());
+    system.insert("STRIPE_WEBHOOK_SECRET".to_owned(), local.stripe_webhook_secret.clone());
     for (name, value) in options.settings.iter().filter(|(name, _)| !variables.contains(*name)) {
-        // Only what the tenant-facing functions may have goes into their secret.
-        if !OF_THE_SYSTEM.contains(&name.as_str()) {
+        // The app secret is read by the functions that serve tenants.
+        if !SYSTEM_ONLY_SETTINGS.contains(&name.as_str()) {
             app.insert(name.clone(), value.clone());
         }
         system.insert(name.clone(), value.clone());
@@ -208,10 +210,10 @@ fn secrets(options: &Options, variables: HashSet<String>) -> (SettingsMap, Setti
     (app, system)
 }
 
-/// As many as the template allows, but no more than the machine has cores.
-fn concurrency(scope: &Scope<'_>, wanted: Option<&Value>) -> Result<usize> {
+/// The concurrent invocations of a queue: the template's limit, capped at the number of CPU cores.
+fn concurrency(scope: &TemplateScope<'_>, limit: Option<&Value>) -> Result<usize> {
     let cores = available_parallelism().map_or(1, usize::from);
-    let wanted = wanted.map(|wanted| scope.text(wanted)).transpose()?;
-    let wanted = wanted.map(|wanted| wanted.parse().context("MaximumConcurrency is not a number")).transpose()?;
-    Ok(wanted.unwrap_or(cores).min(cores).max(1))
+    let limit = limit.map(|limit| scope.resolve_text(limit)).transpose()?;
+    let limit = limit.map(|limit| limit.parse().context("MaximumConcurrency is not a number")).transpose()?;
+    Ok(limit.unwrap_or(cores).min(cores).max(1))
 }

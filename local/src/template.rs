@@ -1,5 +1,5 @@
-//! template.yaml, as far as the local stack follows it: which function answers which route, takes which queue, runs on
-//! which schedule, and with which settings. What is missing there is then missing here too.
+//! Reads template.yaml as far as the local stack follows it: the functions with their routes, queues, schedules and
+//! settings. Whatever the template lacks, the local stack lacks too.
 
 mod block;
 mod resolve;
@@ -11,19 +11,19 @@ use std::{fs, path::Path};
 use anyhow::{Context, Result, anyhow};
 use serde_json::{Map, Value};
 
-pub use block::{Block, FunctionUrl, QueueEvent, ScheduleEvent};
-pub use resolve::{Reference, Scope};
+pub use block::{FunctionBlock, FunctionUrl, QueueEvent, ScheduleEvent};
+pub use resolve::{ResourceReference, TemplateScope};
 pub use schedule::Schedule;
 
-/// The template, its short tags written out (`!Ref X` is `{"Ref": "X"}`).
+/// The parsed template. Short tags are expanded: `!Ref X` is `{"Ref": "X"}`.
 #[derive(Debug, Clone)]
 pub struct Template(Value);
 
 impl Template {
-    /// Reads a file.
+    /// Reads the template from a file.
     ///
     /// # Errors
-    /// A file that cannot be read, or is not YAML.
+    /// Fails when the file cannot be read or is not YAML.
     pub fn read(path: &Path) -> Result<Self> {
         let shown = path.display();
         let text = fs::read_to_string(path).with_context(|| format!("{shown} cannot be read"))?;
@@ -34,24 +34,24 @@ impl Template {
         yaml::parse(text).map(Self)
     }
 
-    /// The resources of a type, by their logical ids.
+    /// The logical ids and properties of the resources of a type.
     pub fn resources<'t>(&'t self, kind: &'t str) -> impl Iterator<Item = (&'t str, &'t Value)> {
         let all = self.0["Resources"].as_object().into_iter().flatten();
         all.filter(move |(_, resource)| resource["Type"] == kind)
             .map(|(id, resource)| (id.as_str(), &resource["Properties"]))
     }
 
-    /// The functions.
+    /// The template's functions.
     ///
     /// # Errors
-    /// A block that the local stack does not understand.
-    pub fn functions(&self) -> Result<Vec<Block>> {
+    /// Fails when the local stack does not understand a function's block.
+    pub fn functions(&self) -> Result<Vec<FunctionBlock>> {
         let globals = &self.0["Globals"]["Function"];
         let resources = self.0["Resources"].as_object().into_iter().flatten();
         resources
             .filter(|(_, resource)| resource["Type"] == "AWS::Serverless::Function")
             .map(|(id, resource)| {
-                Block::read(resource, globals).with_context(|| format!("template.yaml: {id} is not understood"))
+                FunctionBlock::read(resource, globals).with_context(|| format!("template.yaml: {id} is not understood"))
             })
             .collect()
     }

@@ -1,4 +1,4 @@
-//! For tests: servers once a process, then a stack of its own for each test, on a clone of a migrated database and with
+//! Test support: one set of servers per process, and one stack per test, on a clone of a migrated database and with
 //! its own bucket, queues and secrets.
 //!
 //! ```no_run
@@ -19,7 +19,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use local_postgres::{Folder, Pooler, Progress, Redis};
+use local_postgres::{DataFolder, Pooler, ProgressOutput, Redis};
 use reqwest::Url;
 use shared::settings::SettingsMap;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -27,84 +27,85 @@ use tokio::{net::TcpListener, sync::OnceCell};
 
 use crate::{
     dev::migrate,
-    environment::{Database, External, variable},
-    kept::Kept,
+    environment::{DatabaseUrls, ExternalServers, env_variable},
+    secrets::LocalSecrets,
     servers::Servers,
-    stack::{Options, Stack},
+    stack::{Stack, StackOptions},
 };
 
 const TEMPLATE: &str = "lisa_template";
-/// The two that billing apart is cloned from.
-const APART: [&str; 2] = ["lisa_template_app", "lisa_template_billing"];
+/// The template databases for stacks that keep billing in a second database.
+const SPLIT_TEMPLATES: [&str; 2] = ["lisa_template_app", "lisa_template_billing"];
 
-/// What a test asks for.
+/// The options of a test's stack.
 #[derive(Debug, Clone, Default)]
 pub struct TestOptions {
-    /// Settings of functions, over those of the template and the secrets: base URLs of fake servers, limits, and
-    /// DATABASE_URL or SYSTEM_DATABASE_URL, where `{database}` becomes the name of the test's database, for a pooler.
+    /// Settings that override those of the template and the secrets: base URLs of fake servers, limits, and
+    /// DATABASE_URL or SYSTEM_DATABASE_URL of a pooler. `{database}` in a value is replaced by the name of the test's
+    /// database.
     pub settings: SettingsMap,
-    /// The queues' visibility timeout in seconds, instead of the template's.
+    /// The queues' visibility timeout in seconds; `None` for the template's.
     pub visibility_timeout: Option<u32>,
-    /// Billing in a database of its own.
+    /// True when billing is kept in a second database.
     pub two_databases: bool,
 }
 
-/// A test's own stack. Dropped, it ends, and its database is removed.
+/// A test's own stack. Dropping it stops the stack and removes its database.
 #[derive(Debug)]
 pub struct TestStack {
     stack: Stack,
-    /// The connection strings of the test's database, direct ones.
-    pub database: Database,
-    /// The secrets: JWT_SECRET and the like.
-    pub kept: Kept,
+    /// Direct connection strings of the test's database.
+    pub database: DatabaseUrls,
+    /// The local secrets, such as JWT_SECRET.
+    pub secrets: LocalSecrets,
     options: TestOptions,
-    names: Names,
+    names: TestDatabaseNames,
 }
 
 impl TestStack {
-    /// Ends it with everything that is under way, as a power cut would, and starts it again on the same data.
+    /// Aborts the stack with everything in progress, as a power cut would, and starts it again on the same data.
     ///
     /// # Errors
-    /// A stack that does not start.
+    /// Fails when the stack does not start.
     pub async fn restart(self) -> Result<Self> {
         let Self { stack, database, options, names, .. } = self;
         drop(stack);
         start(database, options, names).await
     }
 
-    /// Ends the functions, the gateway and the pollers; the database stays, and what is in it.
+    /// Stops the functions, the gateway and the pollers, and keeps the database.
     #[must_use]
     pub fn into_database(self) -> TestDatabase {
         TestDatabase { urls: self.database, names: self.names }
     }
 }
 
-/// A migrated database for one test, without functions. Dropped, it is removed.
+/// A migrated database for one test, without functions. Dropping it removes the database.
 #[derive(Debug)]
 pub struct TestDatabase {
-    /// The connection strings, direct ones.
-    pub urls: Database,
-    names: Names,
+    /// Direct connection strings.
+    pub urls: DatabaseUrls,
+    names: TestDatabaseNames,
 }
 
 impl TestDatabase {
-    /// What the server calls it.
+    /// The database's name on the server.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.names.app.0
     }
 }
 
-/// The name of a database that goes away with it.
+/// The name of a test database. Dropping it removes the database.
 #[derive(Debug)]
-struct Name(String);
+struct TestDatabaseName(String);
 
-/// Those of a test.
+/// The names of a test's databases.
 #[derive(Debug)]
-struct Names {
-    app: Name,
-    /// Held for its end alone.
-    _billing: Option<Name>,
+struct TestDatabaseNames {
+    app: TestDatabaseName,
+    /// Kept only for its `Drop`.
+    _billing: Option<TestDatabaseName>,
 }
 
 impl Deref for TestStack {
@@ -115,113 +116,118 @@ impl Deref for TestStack {
     }
 }
 
-impl Drop for Name {
+impl Drop for TestDatabaseName {
     fn drop(&mut self) {
         if let Some(Ok(shared)) = SHARED.get().map(|shared| shared.stale.lock().map(|sender| sender.clone())) {
-            // Nobody listening is the end of the process, which removes the whole cluster.
+            // The receiver is gone only when the process ends, which removes the whole cluster.
             let _ = shared.send(std::mem::take(&mut self.0));
         }
     }
 }
 
-/// The servers below all tests of the process.
+/// The servers that all tests of the process share.
 ///
 /// # Errors
-/// Servers that do not start.
+/// Fails when a server does not start.
 pub async fn servers() -> Result<&'static Servers> {
     Ok(&shared().await?.servers)
 }
 
-/// The direct connection strings of a database of this name, which may be `{database}`: what a pooler stands before.
+/// Direct connection strings of the database `name`, for a pooler in front of it. `name` may be `{database}`.
 ///
 /// # Errors
-/// Servers that do not start.
-pub async fn urls(name: &str) -> Result<Database> {
+/// Fails when a server does not start.
+pub async fn database_urls(name: &str) -> Result<DatabaseUrls> {
     let shared = shared().await?;
-    Ok(shared.servers.urls(name, &shared.kept))
+    Ok(shared.servers.database_urls(name, &shared.secrets))
 }
 
 /// Starts a stack for one test.
 ///
 /// # Errors
-/// Servers that do not start, or a database that cannot be cloned.
+/// Fails when a server does not start or the database cannot be cloned.
 pub async fn stack(options: TestOptions) -> Result<TestStack> {
     let TestDatabase { urls, names } = if options.two_databases { two_databases().await } else { database().await }?;
     start(urls, options, names).await
 }
 
-async fn start(database: Database, asked: TestOptions, names: Names) -> Result<TestStack> {
+async fn start(database: DatabaseUrls, test_options: TestOptions, names: TestDatabaseNames) -> Result<TestStack> {
     let shared = shared().await?;
-    let mut settings = asked.settings.clone();
+    let mut settings = test_options.settings.clone();
     for limit in ["RATE_LIMIT_USER", "RATE_LIMIT_ADDRESS", "RATE_LIMIT_SIGN_IN", "RATE_LIMIT_WEBHOOK"] {
-        // All tests come from one address; those of the limits set their own.
+        // All tests share one client address. Tests of the rate limits set their own.
         settings.entry(limit.to_owned()).or_insert_with(|| "1000000".to_owned());
     }
-    // No test speaks to the real one: port 9 discards what it gets, where anybody listens there at all.
+    // Keeps tests away from the real ManyChat: port 9 is the discard service.
     settings.entry("MANYCHAT_BASE_URL".to_owned()).or_insert_with(|| "http://127.0.0.1:9".to_owned());
     settings.values_mut().for_each(|value| *value = value.replace("{database}", &names.app.0));
-    let options = Options {
+    let options = StackOptions {
         listener: TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no port is free on 127.0.0.1")?,
         database: database.clone(),
-        kept: shared.kept.clone(),
+        secrets: shared.secrets.clone(),
         settings,
-        // Another test process may use the same endpoint.
+        // Another test process may use the same AWS endpoint.
         suffix: format!("-{}-{}", std::process::id(), names.app.0.replace('_', "-")),
-        visibility_timeout: asked.visibility_timeout,
-        schedules: false,
+        visibility_timeout: test_options.visibility_timeout,
+        runs_schedules: false,
     };
     let mut stack = Box::pin(Stack::start(&shared.servers, options)).await?;
     stack.open();
-    Ok(TestStack { stack, database, kept: shared.kept.clone(), options: asked, names })
+    Ok(TestStack { stack, database, secrets: shared.secrets.clone(), options: test_options, names })
 }
 
-/// Makes a database for one test.
+/// Creates a database for one test.
 ///
 /// # Errors
-/// Servers that do not start, or a database that cannot be cloned.
+/// Fails when a server does not start or the database cannot be cloned.
 pub async fn database() -> Result<TestDatabase> {
     let shared = shared().await?;
     let app = clone(shared, TEMPLATE).await?;
-    Ok(TestDatabase { urls: shared.servers.urls(&app.0, &shared.kept), names: Names { app, _billing: None } })
+    Ok(TestDatabase {
+        urls: shared.servers.database_urls(&app.0, &shared.secrets),
+        names: TestDatabaseNames { app, _billing: None },
+    })
 }
 
-/// Makes two, billing in the second one; the first has no schema of that name.
+/// Creates two databases for one test, the second for billing. The first has no schema `billing`.
 ///
 /// # Errors
-/// Servers that do not start, or a database that cannot be cloned.
+/// Fails when a server does not start or a database cannot be cloned.
 pub async fn two_databases() -> Result<TestDatabase> {
-    static MADE: OnceCell<()> = OnceCell::const_new();
+    static TEMPLATES_READY: OnceCell<()> = OnceCell::const_new();
     let shared = shared().await?;
-    let [app, billing] = APART;
-    MADE.get_or_try_init(|| async {
-        let database = shared.servers.database(app, &shared.kept).await?;
-        shared.servers.database(billing, &shared.kept).await?;
-        migrate(&shared.servers.with_billing(database, billing, &shared.kept)).await
-    })
-    .await?;
+    let [app, billing] = SPLIT_TEMPLATES;
+    TEMPLATES_READY
+        .get_or_try_init(|| async {
+            let database = shared.servers.create_database(app, &shared.secrets).await?;
+            shared.servers.create_database(billing, &shared.secrets).await?;
+            migrate(&shared.servers.with_billing(database, billing, &shared.secrets)).await
+        })
+        .await?;
     let (app, billing) = (clone(shared, app).await?, clone(shared, billing).await?);
-    let urls = shared.servers.urls(&app.0, &shared.kept);
-    let urls = shared.servers.with_billing(urls, &billing.0, &shared.kept);
-    Ok(TestDatabase { urls, names: Names { app, _billing: Some(billing) } })
+    let urls = shared.servers.database_urls(&app.0, &shared.secrets);
+    let urls = shared.servers.with_billing(urls, &billing.0, &shared.secrets);
+    Ok(TestDatabase { urls, names: TestDatabaseNames { app, _billing: Some(billing) } })
 }
 
-async fn clone(shared: &Shared, template: &str) -> Result<Name> {
+async fn clone(shared: &SharedServers, template: &str) -> Result<TestDatabaseName> {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
-    let mut admin = PgConnection::connect(&shared.servers.urls("postgres", &shared.kept).admin).await?;
+    let mut admin = PgConnection::connect(&shared.servers.database_urls("postgres", &shared.secrets).admin).await?;
     let clone = AssertSqlSafe(format!("create database {name} template {template}"));
     sqlx::raw_sql(clone).execute(&mut admin).await.context("the database cannot be cloned")?;
     admin.close().await.context("the database connection cannot be closed")?;
-    Ok(Name(name))
+    Ok(TestDatabaseName(name))
 }
 
-/// Starts PgBouncer before the server, in transaction mode and without prepared statements, for the roles of these
-/// connection strings; at most `size` server connections a role and database. [`Pooler::url`] leads through it.
+/// Starts PgBouncer in front of the server, in transaction mode and without prepared statements, for the roles of
+/// these connection strings. `size` limits the server connections per role and database. [`Pooler::url`] converts a
+/// connection string.
 ///
-/// `None` where it is not installed: standard error says what to install, and the test ends there.
+/// `None` when PgBouncer is not installed: a message on standard error names the package, and the test should return.
 ///
 /// # Errors
-/// A pooler that does not start; with CI=true also one that is not installed.
+/// Fails when the pooler does not start; with CI=true also when it is not installed.
 pub async fn pooler(urls: &[&str], size: u32) -> Result<Option<Pooler>> {
     let mut roles = Vec::new();
     let mut port = 0;
@@ -236,12 +242,12 @@ pub async fn pooler(urls: &[&str], size: u32) -> Result<Option<Pooler>> {
     }
 }
 
-/// Starts a Redis that keeps nothing.
+/// Starts a Redis server without persistence.
 ///
-/// `None` where it is not installed: standard error says what to install, and the test ends there.
+/// `None` when Redis is not installed: a message on standard error names the package, and the test should return.
 ///
 /// # Errors
-/// A server that does not start; with CI=true also one that is not installed.
+/// Fails when the server does not start; with CI=true also when it is not installed.
 pub async fn redis() -> Result<Option<Redis>> {
     match Redis::find() {
         Some(program) => Redis::start(&program).await.map(Some),
@@ -249,12 +255,12 @@ pub async fn redis() -> Result<Option<Redis>> {
     }
 }
 
-/// Finds a program that is known by one of these names.
+/// Finds a program on the PATH by any of these names.
 ///
-/// `None` where it is not installed: standard error says what to install, and the test ends there.
+/// `None` when it is not installed: a message on standard error names the package, and the test should return.
 ///
 /// # Errors
-/// With CI=true, a program that is not installed.
+/// With CI=true, fails when the program is not installed.
 pub fn program(title: &str, package: &str, names: &[&str]) -> Result<Option<PathBuf>> {
     #[allow(clippy::disallowed_methods, reason = "where programs are, which is no setting of a function")]
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -266,9 +272,9 @@ pub fn program(title: &str, package: &str, names: &[&str]) -> Result<Option<Path
     }
 }
 
-/// Says that a program is not installed; where everything must be tested, that is an error.
+/// Reports a program that is not installed: as an error with CI=true, as a skipped test otherwise.
 fn missing(program: &str, package: &str) -> Result<()> {
-    if variable("CI")?.is_some_and(|value| value == "true") {
+    if env_variable("CI")?.is_some_and(|value| value == "true") {
         bail!("{program} is missing: apt install {package}");
     }
     eprintln!("skipped: {program} is missing (on Debian or Ubuntu, `apt install {package}`)");
@@ -276,36 +282,37 @@ fn missing(program: &str, package: &str) -> Result<()> {
 }
 
 #[derive(Debug)]
-struct Shared {
+struct SharedServers {
     servers: Servers,
-    kept: Kept,
+    secrets: LocalSecrets,
     stale: std::sync::Mutex<mpsc::Sender<String>>,
 }
 
-static SHARED: OnceCell<Shared> = OnceCell::const_new();
+static SHARED: OnceCell<SharedServers> = OnceCell::const_new();
 
-/// Never dropped: the servers notice by themselves that the process has ended.
-async fn shared() -> Result<&'static Shared> {
+/// The servers of this process. They are never dropped; they notice the end of the process themselves.
+async fn shared() -> Result<&'static SharedServers> {
     SHARED
         .get_or_try_init(|| async {
-            let data = Folder::open(None)?;
-            // Always our own database: a test must be free to break it.
-            let servers = Box::pin(Servers::start(&data, External::default(), true, Progress::Silent)).await?;
-            let kept = Kept::random();
-            migrate(&servers.database(TEMPLATE, &kept).await?).await?;
-            let stale = remove_databases(servers.urls("postgres", &kept).admin);
-            Ok(Shared { servers, kept, stale: std::sync::Mutex::new(stale) })
+            let data = DataFolder::open(None)?;
+            // External servers are never used: a test must be free to break the database.
+            let servers =
+                Box::pin(Servers::start(&data, ExternalServers::default(), true, ProgressOutput::Silent)).await?;
+            let secrets = LocalSecrets::random();
+            migrate(&servers.create_database(TEMPLATE, &secrets).await?).await?;
+            let stale = remove_databases(servers.database_urls("postgres", &secrets).admin);
+            Ok(SharedServers { servers, secrets, stale: std::sync::Mutex::new(stale) })
         })
         .await
 }
 
-/// Removes the databases of finished tests, aside: the runtime of a test ends with it.
+/// Removes the databases of finished tests on a thread of its own, because a test's runtime ends with the test.
 fn remove_databases(admin_url: String) -> mpsc::Sender<String> {
     let (sender, names) = mpsc::channel::<String>();
     std::thread::spawn(move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
         for name in names {
-            // One that stays only takes room until the process ends.
+            // A database that cannot be removed only takes up disk space until the process ends.
             let _ = runtime.block_on(async {
                 let mut admin = PgConnection::connect(&admin_url).await?;
                 let drop = AssertSqlSafe(format!("drop database if exists {name} with (force)"));

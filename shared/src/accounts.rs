@@ -1,4 +1,5 @@
-//! Accounts kept here, where no Supabase project keeps them: `users`, `credentials` and the families of refresh tokens.
+//! User accounts. Owns the tables `users` and, for accounts without a Supabase project, `credentials` and
+//! `refresh_sessions`.
 
 mod sessions;
 
@@ -7,17 +8,17 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-pub use sessions::{RefreshError, RefreshToken, end_all, end_session, refresh, start_session};
+pub use sessions::{RefreshError, RefreshToken, end_all_sessions, end_session, refresh, start_session};
 
 use crate::{auth::passwords::Password, db::SystemTx, error::ApiError, input};
 
-/// An e-mail address, as far as it can be judged without sending to it.
+/// E-mail address. Only its form is checked, not the existence of a mailbox.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, format = Email, max_length = 320)]
 pub struct Email(String);
 
-/// Not an address.
+/// Error of a text that is not an e-mail address.
 #[derive(Debug, thiserror::Error)]
 #[error("is not an e-mail address")]
 pub struct UnusableEmail;
@@ -39,14 +40,14 @@ impl TryFrom<String> for Email {
 }
 
 impl Email {
-    /// The text.
+    /// Returns the address as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// The name of a person, at most 255 characters.
+/// Name of a person, 1 to 255 characters.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, max_length = 255)]
@@ -61,37 +62,37 @@ impl TryFrom<String> for FullName {
 }
 
 impl FullName {
-    /// The text.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A user, as sign-in shows it.
+/// A user as shown at sign-in.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(example = json!({
     "id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e", "email": "awa@example.com", "full_name": "Awa Koné",
     "created_at": "2026-11-23T09:30:06Z",
 }))]
 pub struct User {
-    /// `users.id`, the token's `sub`, the quota's `public_user_id`.
+    /// Identifier of the user: `users.id`, `sub` in tokens and `public_user_id` of the quota.
     pub id: Uuid,
-    /// The address.
+    /// E-mail address.
     pub email: String,
-    /// How the person is called.
+    /// Name of the person.
     pub full_name: Option<String>,
-    /// When the account was made.
+    /// Time of the account's creation.
     pub created_at: DateTime<Utc>,
 }
 
-/// Why an account could not be made.
+/// Error of creating an account.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountError {
-    /// Somebody signed up with the address.
+    /// Another account has the e-mail address.
     #[error("the address is taken")]
     EmailTaken,
-    /// The database said so.
+    /// A database error.
     #[error(transparent)]
     Database(sqlx::Error),
 }
@@ -114,29 +115,29 @@ impl From<AccountError> for ApiError {
     }
 }
 
-/// 409: there is an account with the address.
+/// Returns the 409 error for an e-mail address that another account has.
 #[must_use]
 pub fn email_taken() -> ApiError {
     ApiError::conflict("email_taken", "an account with this address exists already")
 }
 
-/// What a new account is made of.
+/// An account to be created.
 #[derive(Debug)]
 pub struct NewAccount<'a> {
-    /// Given by whoever keeps the accounts.
+    /// Identifier of the user, given by the account's provider: Supabase or this project.
     pub id: Uuid,
-    /// The address.
+    /// E-mail address.
     pub email: &'a Email,
-    /// How the person is called.
+    /// Name of the person.
     pub full_name: Option<&'a FullName>,
-    /// Free requests in a lifetime.
+    /// Number of free requests for the lifetime of the account.
     pub free_quota_limit: i32,
 }
 
-/// Makes the rows of an account, or finds them made: the trigger on Supabase's accounts may have been there before.
+/// Creates the rows of an account unless they exist: the trigger on Supabase's accounts may have created them before.
 ///
 /// # Errors
-/// [`AccountError::EmailTaken`] when another account has the address.
+/// Returns [`AccountError::EmailTaken`] when another account has the e-mail address, or any database error.
 pub async fn provision(tx: &mut SystemTx, new: &NewAccount<'_>) -> Result<User, AccountError> {
     sqlx::query!(
         "select app.provision_account($1, $2, $3, $4)",
@@ -150,10 +151,10 @@ pub async fn provision(tx: &mut SystemTx, new: &NewAccount<'_>) -> Result<User, 
     Ok(get(tx, new.id).await?)
 }
 
-/// Keeps an account's password.
+/// Stores the hash of a user's password, replacing any earlier one.
 ///
 /// # Errors
-/// The database's.
+/// Returns any database error.
 pub async fn set_password(tx: &mut SystemTx, user: Uuid, hashed_password: &str) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
@@ -169,10 +170,10 @@ pub async fn set_password(tx: &mut SystemTx, user: Uuid, hashed_password: &str) 
     .map(drop)
 }
 
-/// A user.
+/// Returns a user.
 ///
 /// # Errors
-/// `RowNotFound` when there is none, or the database's.
+/// Returns `RowNotFound` when the user does not exist, or any database error.
 pub async fn get(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<User> {
     sqlx::query_as!(
         User,
@@ -187,22 +188,22 @@ pub async fn get(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<User> {
     .await
 }
 
-/// A user and the hash of the password, by address.
+/// Password hash of a user, found by e-mail address.
 #[derive(Debug)]
 pub struct Credentials {
     /// `users.id`.
     pub user_id: Uuid,
-    /// argon2id, in PHC form.
+    /// argon2id hash in PHC string format.
     pub hashed_password: String,
 }
 
-/// The credentials of an address.
+/// Finds the credentials for an e-mail address, ignoring letter case.
 ///
 /// # Errors
-/// The database's.
+/// Returns any database error.
 pub async fn find_credentials(tx: &mut SystemTx, email: &str) -> sqlx::Result<Option<Credentials>> {
     if email.contains('\0') {
-        // Nobody has such an address, and PostgreSQL would not even take it.
+        // No address contains NUL, and PostgreSQL would reject the parameter.
         return Ok(None);
     }
     sqlx::query_as!(
@@ -218,30 +219,32 @@ pub async fn find_credentials(tx: &mut SystemTx, email: &str) -> sqlx::Result<Op
     .await
 }
 
-/// The hash of a signed-in user's password.
+/// Finds the password hash of a user.
 ///
 /// # Errors
-/// The database's.
-pub async fn find_hash(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<Option<String>> {
+/// Returns any database error.
+pub async fn find_password_hash(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<Option<String>> {
     sqlx::query_scalar!("select hashed_password from credentials where user_id = $1", user).fetch_optional(tx).await
 }
 
-/// Hashes or compares a password beside the event loop: it keeps a core busy for some 20 ms.
+/// Hashes a password on a blocking thread, since hashing keeps a core busy for about 20 ms.
 ///
 /// # Errors
-/// 500 when the work was lost, or hashing failed.
-pub async fn hash(password: Password) -> Result<String, ApiError> {
+/// Returns 500 when the blocking task or the hashing fails.
+pub async fn hash_password(password: Password) -> Result<String, ApiError> {
     let hashed = tokio::task::spawn_blocking(move || password.hash()).await;
-    hashed.map_err(|error| ApiError::internal().because(error))?.map_err(|error| ApiError::internal().because(error))
+    hashed
+        .map_err(|error| ApiError::internal().with_source(error))?
+        .map_err(|error| ApiError::internal().with_source(error))
 }
 
-/// Whether a password is the one of this hash; as slow without one.
+/// Compares a password with a hash on a blocking thread. Without a hash, takes as long and returns false.
 ///
 /// # Errors
-/// 500 when the work was lost.
-pub async fn matches(password: Password, hash: Option<String>) -> Result<bool, ApiError> {
+/// Returns 500 when the blocking task fails.
+pub async fn verify_password(password: Password, hash: Option<String>) -> Result<bool, ApiError> {
     let compared = tokio::task::spawn_blocking(move || password.matches(hash.as_deref())).await;
-    compared.map_err(|error| ApiError::internal().because(error))
+    compared.map_err(|error| ApiError::internal().with_source(error))
 }
 
 #[cfg(test)]
@@ -249,7 +252,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_judged_by_their_shape() {
+    fn addresses_of_a_wrong_form_are_refused() {
         for good in ["a@b.co", " awa.kone+shop@mail.example.ci ", "é@exemple.fr"] {
             assert!(Email::try_from(good.to_owned()).is_ok(), "{good}");
         }

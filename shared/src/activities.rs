@@ -1,40 +1,40 @@
-//! `activities`: what happened, as the tenant's dashboard shows it, in real time where Supabase publishes it. Types and
-//! ids; no text of a contact.
+//! Table `activities`: the events on the tenant's dashboard. Supabase can publish the table, so that they appear in
+//! real time. A row holds types and ids, and no text of a contact.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::db::{SystemTx, TenantTx, Tx};
 
-/// Something that happened.
+/// An event on the tenant's dashboard.
 #[derive(Debug, Clone)]
 pub struct Activity {
-    /// `noun_verb`, for programs.
+    /// Machine-readable type, as `noun_verb`.
     pub kind: &'static str,
-    /// One line, for people.
+    /// One line of text for people.
     pub title: &'static str,
-    /// How much it matters.
-    pub status: Status,
-    /// Where.
+    /// The event's severity.
+    pub status: ActivityStatus,
+    /// The conversation that the event belongs to, if any.
     pub conversation: Option<Uuid>,
-    /// Ids and codes.
+    /// Ids and codes, as a JSON object.
     pub metadata: Value,
 }
 
-/// How much an activity matters.
+/// The severity of an activity (`activities.status`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
-    /// For information.
+pub enum ActivityStatus {
+    /// Information.
     Info,
-    /// Good news.
+    /// A success.
     Success,
-    /// Somebody should look.
+    /// A problem that a person should look at.
     Warning,
-    /// Something failed.
+    /// A failure.
     Error,
 }
 
-impl Status {
+impl ActivityStatus {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Info => "info",
@@ -46,32 +46,37 @@ impl Status {
 }
 
 impl Activity {
-    /// An activity of a conversation.
+    /// Creates an activity of a conversation, without metadata.
     #[must_use]
-    pub fn of(conversation: Uuid, kind: &'static str, title: &'static str, status: Status) -> Self {
+    pub fn for_conversation(
+        conversation: Uuid,
+        kind: &'static str,
+        title: &'static str,
+        status: ActivityStatus,
+    ) -> Self {
         Self { kind, title, status, conversation: Some(conversation), metadata: json!({}) }
     }
 
-    /// The same with ids and codes.
+    /// Returns the activity with this metadata (ids and codes).
     #[must_use]
-    pub fn with(self, metadata: Value) -> Self {
+    pub fn with_metadata(self, metadata: Value) -> Self {
         Self { metadata, ..self }
     }
 }
 
-/// Records an activity.
+/// Records an activity of the transaction's tenant.
 ///
 /// # Errors
-/// The database's.
+/// A database error.
 pub async fn record(tx: &mut TenantTx, activity: &Activity) -> sqlx::Result<()> {
     let tenant = tx.tenant();
     insert(tx, tenant, activity).await
 }
 
-/// Records an activity of a tenant, where no tenant is at work.
+/// Records an activity of any tenant, in a system transaction.
 ///
 /// # Errors
-/// The database's.
+/// A database error.
 pub async fn record_for(tx: &mut SystemTx, tenant: Uuid, activity: &Activity) -> sqlx::Result<()> {
     insert(tx, tenant, activity).await
 }

@@ -1,11 +1,11 @@
-//! `approved_answers`: the tenant's own answers. One is given as it is to every question that its own question is another
-//! wording of, before documents are searched or a model is asked.
+//! `approved_answers`: answers that the tenant wrote. A question that differs from the stored one only in wording
+//! gets the approved answer unchanged, before documents are searched or a model is called.
 
 use uuid::Uuid;
 
 use crate::db::TenantTx;
 
-/// Who answers, where a model would be named.
+/// Stands in place of a model's name when an approved answer was given.
 pub const MODEL: &str = "approved-answer";
 
 /// An answer that the tenant has approved.
@@ -13,15 +13,16 @@ pub const MODEL: &str = "approved-answer";
 pub struct ApprovedAnswer {
     /// `approved_answers.id`.
     pub id: Uuid,
-    /// The text, as the tenant wrote it.
+    /// Text of the answer, as the tenant wrote it.
     pub answer: String,
 }
 
-/// Finds the answer to a question. Two questions are the same when they have the same words in the same order, but for
-/// endings, accents, politeness and grammar (`app.question_key`), so that nobody is given the answer to another question.
+/// Finds the approved answer to a question, the newest of several. Two questions match when they have the same words
+/// in the same order, apart from endings, accents, words of politeness and function words (`app.question_key`). The
+/// match is this strict so that nobody gets the answer to another question.
 ///
 /// # Errors
-/// The database's.
+/// Fails when the statement fails.
 pub async fn find(tx: &mut TenantTx, question: &str) -> sqlx::Result<Option<ApprovedAnswer>> {
     sqlx::query_as!(
         ApprovedAnswer,

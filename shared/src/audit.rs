@@ -1,5 +1,7 @@
-//! `audit_log`: who did what to whose data. Append-only and hash-chained; the database writes the chain, in the
-//! transaction of what is told. Ids only: no address, no text.
+//! Audit log of actions on tenants' data. Owns the table `audit_log`: append-only, with one hash chain per tenant.
+//!
+//! The database computes the chain, in the transaction of the recorded action. Entries hold ids and codes only, no
+//! e-mail addresses and no texts.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -9,29 +11,29 @@ use uuid::Uuid;
 use crate::{
     db::{SystemTx, TenantTx},
     error::ApiError,
-    paging::{COUNTED_EXACTLY, List, Listing, Paging},
+    paging::{List, Listing, MAX_COUNTED_ROWS, Paging},
 };
 
-/// Something that was done.
+/// An entry to be added to the audit log.
 #[derive(Debug, Clone)]
-pub struct Entry<'a> {
-    /// The user; `None` for a service or the system.
+pub struct NewAuditEntry<'a> {
+    /// User who acted; `None` for a service or the system.
     pub actor: Option<Uuid>,
-    /// What, as `noun.verb`.
+    /// Action, as `noun.verb`.
     pub action: &'static str,
-    /// To what, as `noun:id`.
+    /// Object of the action, as `noun:id`.
     pub object: String,
-    /// The request in which it was done.
+    /// Id of the request.
     pub request_id: Option<&'a str>,
-    /// What else matters, ids and codes only.
+    /// Further details: ids and codes only.
     pub details: serde_json::Value,
 }
 
-/// Writes an entry into the chain of the transaction's tenant.
+/// Adds an entry to the chain of the transaction's tenant.
 ///
 /// # Errors
-/// The database's.
-pub async fn record(tx: &mut TenantTx, entry: &Entry<'_>) -> sqlx::Result<()> {
+/// Returns any database error.
+pub async fn record(tx: &mut TenantTx, entry: &NewAuditEntry<'_>) -> sqlx::Result<()> {
     sqlx::query!(
         "select app.audit_own($1, $2, $3, $4, $5)",
         entry.actor,
@@ -45,11 +47,11 @@ pub async fn record(tx: &mut TenantTx, entry: &Entry<'_>) -> sqlx::Result<()> {
     .map(drop)
 }
 
-/// Writes an entry into a tenant's chain, or, without a tenant, into that of the nil UUID.
+/// Adds an entry to a tenant's chain, or to the chain of the nil UUID when `tenant` is `None`.
 ///
 /// # Errors
-/// The database's.
-pub async fn record_for(tx: &mut SystemTx, tenant: Option<Uuid>, entry: &Entry<'_>) -> sqlx::Result<()> {
+/// Returns any database error.
+pub async fn record_for(tx: &mut SystemTx, tenant: Option<Uuid>, entry: &NewAuditEntry<'_>) -> sqlx::Result<()> {
     sqlx::query!(
         "select app.audit($1, $2, $3, $4, $5, $6)",
         tenant.unwrap_or_default(),
@@ -64,32 +66,32 @@ pub async fn record_for(tx: &mut SystemTx, tenant: Option<Uuid>, entry: &Entry<'
     .map(drop)
 }
 
-/// An entry, as the tenant's owner sees it.
+/// An entry of the audit log as shown to the tenant's owner.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "id": 42, "at": "2026-11-23T09:30:06Z", "actor": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e", "action": "document.read",
     "object": "document:0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "request_id": "JKJaXmPLvHcESHA=", "details": {},
 }))]
 pub struct AuditEntry {
-    /// Its place in the log.
+    /// Number of the entry, ascending over time.
     pub id: i64,
-    /// When.
+    /// Time of the action.
     pub at: DateTime<Utc>,
-    /// The user; null for a service or the system.
+    /// User who acted; null for a service or the system.
     pub actor: Option<Uuid>,
-    /// What, as `noun.verb`.
+    /// Action, as `noun.verb`.
     #[schema(example = "auth.login")]
     pub action: String,
-    /// To what, as `noun:id`.
+    /// Object of the action, as `noun:id`.
     pub object: String,
-    /// The request in which it was done.
+    /// Id of the request.
     pub request_id: Option<String>,
-    /// What else matters.
+    /// Further details.
     #[schema(value_type = Object)]
     pub details: serde_json::Value,
 }
 
-/// The order of the list: as it was written.
+/// Sort order of the audit log: by time of writing.
 #[derive(Debug)]
 pub struct AuditListing;
 
@@ -99,13 +101,13 @@ impl Listing for AuditListing {
     const STATUSES: &'static [&'static str] = &[];
 }
 
-/// A page of the tenant's entries.
+/// Returns one page of the tenant's audit log.
 ///
 /// # Errors
-/// 422 for a cursor that was tampered with; the database's.
+/// Returns 422 for a cursor of the wrong form, and any database error.
 pub async fn list(tx: &mut TenantTx, paging: &Paging) -> Result<List<AuditEntry>, ApiError> {
     let after: Option<i64> = paging.after()?;
-    let (fetched, offset) = (paging.fetched(), paging.offset);
+    let (fetched, offset) = (paging.rows_to_fetch(), paging.offset);
     let entries = if paging.descending {
         sqlx::query_as!(
             AuditEntry,
@@ -137,35 +139,35 @@ pub async fn list(tx: &mut TenantTx, paging: &Paging) -> Result<List<AuditEntry>
         .fetch_all(&mut *tx)
         .await
     }
-    .map_err(|error| paging.failed(error))?;
+    .map_err(|error| paging.query_error(error))?;
     let counted = sqlx::query_scalar!(
         r#"select count(*) as "count!" from (select from audit_log where customer_id = $1 limit $2) counted"#,
         tx.tenant(),
-        COUNTED_EXACTLY + 1
+        MAX_COUNTED_ROWS + 1
     )
     .fetch_one(tx)
     .await?;
     paging.page(entries, counted, |last| last.id)
 }
 
-/// A place where a chain does not hold.
+/// A defect in an audit chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// Whose chain; nil for that of no tenant.
+pub struct AuditFault {
+    /// Tenant of the chain; the nil UUID for entries without a tenant.
     pub customer_id: Uuid,
-    /// The entry; 0 where the end of the chain is missing.
+    /// Number of the entry; 0 when the end of the chain is missing.
     pub entry: i64,
-    /// What is wrong.
+    /// Description of the defect.
     pub fault: String,
 }
 
-/// Checks every chain. Empty when nothing was altered, removed or put in between.
+/// Verifies all chains and returns their defects; empty when no entry was changed, removed or inserted.
 ///
 /// # Errors
-/// The database's.
-pub async fn verify(tx: &mut SystemTx) -> sqlx::Result<Vec<Fault>> {
+/// Returns any database error.
+pub async fn verify(tx: &mut SystemTx) -> sqlx::Result<Vec<AuditFault>> {
     sqlx::query_as!(
-        Fault,
+        AuditFault,
         r#"select customer_id as "customer_id!", entry as "entry!", fault as "fault!" from app.audit_faults()"#
     )
     .fetch_all(tx)

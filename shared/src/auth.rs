@@ -1,12 +1,13 @@
-//! Identity: tokens and the keys that verify them, and the callers that handlers name in their signature.
+//! Authentication and authorisation: tokens, their verification keys, and the extractor types by which a handler's
+//! signature states its permitted callers.
 
+pub mod access_policy;
 mod caller;
-pub mod gate;
 mod jwks;
 pub mod passwords;
 pub mod tokens;
 mod webhooks;
 
-pub use caller::{AccountUser, Caller, Identity, Open, Public, SignedIn, SupportUser};
+pub use caller::{AccountUser, Caller, Identity, Public, SignedInUser, SupportUser, Unmetered};
 pub use tokens::{Claims, VerificationKeys};
 pub use webhooks::ManyChatCall;

@@ -1,4 +1,4 @@
-//! The AWS clients' common configuration, and the function's one secret.
+//! The configuration that all AWS clients share, and the function's secret in Secrets Manager.
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
@@ -13,30 +13,30 @@ use crate::{
     settings::{Settings, SettingsMap},
 };
 
-/// The setting that names the secret.
+/// The setting with the ARN of the function's secret.
 pub const SECRET_ARN: &str = "SECRET_ARN";
 
-/// A client that is made at its first use. Making one parses the system's certificates, which takes longer than all the
-/// rest of a start (docs/BENCHMARKS.md), and many an instance ends without having needed it.
+/// A client that is created at its first use. Creating one parses the system's certificates, which takes longer than
+/// the rest of a cold start together (docs/BENCHMARKS.md), and many instances never use it.
 #[derive(Debug)]
-pub struct Lazy<C>(Arc<LazyLock<C, Make<C>>>);
+pub struct LazyClient<C>(Arc<LazyLock<C, Make<C>>>);
 
 type Make<C> = Box<dyn FnOnce() -> C + Send>;
 
-impl<C> Lazy<C> {
-    /// Takes how to make it.
+impl<C> LazyClient<C> {
+    /// Stores `make`, which creates the client at its first use.
     pub fn new(make: impl FnOnce() -> C + Send + 'static) -> Self {
         Self(Arc::new(LazyLock::new(Box::new(make))))
     }
 }
 
-impl<C> Clone for Lazy<C> {
+impl<C> Clone for LazyClient<C> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<C> Deref for Lazy<C> {
+impl<C> Deref for LazyClient<C> {
     type Target = C;
 
     fn deref(&self) -> &C {
@@ -44,8 +44,8 @@ impl<C> Deref for Lazy<C> {
     }
 }
 
-/// Reads the region, the credentials and an endpoint that stands in for AWS, from the same map as everything else: on
-/// Lambda they are environment variables, fixed for the life of the process.
+/// Reads the region, the credentials and the endpoint of a stand-in for AWS. On Lambda they are environment
+/// variables, fixed for the life of the process, so they come from the settings map like everything else.
 pub fn read(settings: &mut Settings) -> SdkConfig {
     let region = settings.text("AWS_REGION", "us-east-1");
     let key = settings.required("AWS_ACCESS_KEY_ID");
@@ -68,10 +68,11 @@ pub fn read(settings: &mut Settings) -> SdkConfig {
     config.build()
 }
 
-/// Adds the keys of the secret that SECRET_ARN names, if it names one. What the environment says itself wins.
+/// Adds the keys of the secret that SECRET_ARN names; returns `values` unchanged when SECRET_ARN is not set. A key
+/// that `values` already has keeps its value there.
 ///
 /// # Errors
-/// A secret that cannot be fetched, or is not a JSON object of texts.
+/// The secret cannot be fetched, or is not a JSON object whose values are texts.
 pub async fn with_secret(mut values: SettingsMap) -> Result<SettingsMap, BoxError> {
     let mut settings = Settings::new(values.clone());
     let Some(arn) = settings.optional(SECRET_ARN) else { return Ok(values) };
@@ -79,7 +80,7 @@ pub async fn with_secret(mut values: SettingsMap) -> Result<SettingsMap, BoxErro
     settings.finish()?;
     let answer = aws_sdk_secretsmanager::Client::new(&config).get_secret_value().secret_id(arn).send().await?;
     let text = answer.secret_string().ok_or("the secret holds no text")?;
-    // The cause is dropped on purpose: the parser's message may quote the secret.
+    // The cause is dropped on purpose: the JSON parser's message may quote the secret.
     let secret: SettingsMap =
         serde_json::from_str(text).or(Err("the secret is not a JSON object whose values are texts"))?;
     for (name, value) in secret {

@@ -1,13 +1,16 @@
-//! Subscriptions, in the schema `billing`, and what follows from them in the app's: what Stripe tells goes into a ledger
-//! (`stripe_events`), is applied behind a watermark (`subscription_states`, of which `subscriptions` holds the one that
-//! counts), and is projected onto `users.is_pro`, `profiles` and `customers.plan_id`.
+//! Subscriptions, in the schema `billing`, and their projection onto the app's schema.
 //!
-//! The two schemas may be in two databases, so no transaction spans them. Each step is idempotent and remembers that it
-//! was done; what fails in between is answered 500 and taken up at Stripe's next delivery, or by the nightly reconcile.
+//! An event of Stripe passes three steps. The ledger `stripe_events` stores it. A watermark decides whether it
+//! changes the subscription's row in `subscription_states`; `subscriptions` holds a user's subscription that counts.
+//! The projection writes `users.is_pro`, `profiles` and `customers.plan_id`.
+//!
+//! The two schemas may be in two databases, so no transaction spans both. Each step is idempotent and records that it
+//! was done. A failed step is answered with 500, and is resumed at Stripe's next delivery or by the nightly
+//! reconcile.
 
-mod closing;
 mod import;
 mod ledger;
+mod period_close;
 mod projection;
 mod reconcile;
 mod states;
@@ -21,50 +24,50 @@ use crate::{
     error::ApiError,
     logging, plans,
     settings::Settings,
-    stripe::{Client, Event, Happening, Subscription},
+    stripe::{Event, EventKind, StripeClient, Subscription},
 };
 
-pub use closing::{BillingRecord, BillingRecordListing, Closed, list_records};
-pub use import::{Imported, OldSubscription, import};
-pub use projection::{Entitlement, Projected};
-pub use reconcile::Report;
-use states::Prices;
+pub use import::{ImportCounts, OldSubscription, import};
+pub use period_close::{BillingRecord, BillingRecordListing, CloseCounts, list_records};
+pub use projection::{Entitlement, ProjectionOutcome};
+pub use reconcile::ReconcileReport;
+use states::PlanPrices;
 
-/// Everything that subscriptions need, in functions that log in as the system.
+/// Processor of subscriptions, with its databases and Stripe's client. For functions that log in as the system role.
 #[derive(Debug, Clone)]
 pub struct Billing {
     db: BillingDb,
     app: SystemDb,
-    /// Present where Stripe may be asked.
-    stripe: Option<Client>,
-    /// How long access outlives a payment that failed, or a renewal that nobody told us of.
+    /// Stripe's client; `None` when no key is set.
+    stripe: Option<StripeClient>,
+    /// Time for which access continues after a failed payment, or after a period's end without a renewal event.
     grace: TimeDelta,
 }
 
-/// What became of an event.
+/// Result of receiving an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// It was applied and projected.
+pub enum BillingEventOutcome {
+    /// The event was applied and projected.
     Done,
-    /// It was done before.
+    /// The event was applied and projected at an earlier delivery.
     Repeated,
-    /// It concerns nothing here; it is in the ledger.
+    /// The event is of a known type that changes nothing here; the ledger keeps it.
     Noted,
-    /// It is of a type that is not handled; it is in the ledger.
+    /// The event is of a type that is not handled; the ledger keeps it.
     Unknown,
-    /// It is of a known type, but not of its shape. It stays in the ledger, and is tried again by the reconcile: by then
-    /// its shape may be known.
+    /// The event is of a handled type, but its object cannot be parsed. The ledger keeps it, and each reconcile
+    /// retries it, since a later release may parse it.
     Unreadable,
 }
 
 impl Billing {
-    /// Reads the databases', Stripe's and BILLING_GRACE_DAYS.
+    /// Reads the settings of both databases and of Stripe, and BILLING_GRACE_DAYS.
     pub fn read(settings: &mut Settings) -> Self {
         let days = settings.parsed("BILLING_GRACE_DAYS", 7_u16);
         Self {
             db: BillingDb::read(settings),
             app: SystemDb::read(settings),
-            stripe: Client::read(settings),
+            stripe: StripeClient::read(settings),
             grace: TimeDelta::days(days.into()),
         }
     }
@@ -75,106 +78,118 @@ impl Billing {
         &self.app
     }
 
-    /// For work that no caller waits for.
+    /// Sets the databases' timeouts for background work, which no caller waits for.
     #[must_use]
-    pub fn patient(self) -> Self {
-        Self { db: self.db.patient(), app: self.app.patient(), ..self }
+    pub fn with_background_timeout(self) -> Self {
+        Self { db: self.db.with_background_timeout(), app: self.app.with_background_timeout(), ..self }
     }
 
-    /// Takes an event: into the ledger, then as far as it goes. Repeating it takes up what was left, and changes nothing
-    /// once all is done.
+    /// Stores an event in the ledger, applies and projects it. A repeated call resumes at the first step that is not
+    /// done, and changes nothing once all steps are done.
     ///
     /// # Errors
-    /// 503 and 500 for what may go well at the next delivery.
-    pub async fn receive(&self, event: &Event, now: DateTime<Utc>) -> Result<Outcome, ApiError> {
-        let progress = self.db.billing(async |tx| Ok::<_, ApiError>(ledger::enter(tx, event).await?)).await?;
+    /// Returns 503 or 500 for a failure that Stripe's next delivery may overcome.
+    pub async fn receive(&self, event: &Event, now: DateTime<Utc>) -> Result<BillingEventOutcome, ApiError> {
+        let progress = self.db.billing_tx(async |tx| Ok::<_, ApiError>(ledger::insert(tx, event).await?)).await?;
         if progress.is_projected {
-            return Ok(Outcome::Repeated);
+            return Ok(BillingEventOutcome::Repeated);
         }
-        self.finish(event, progress.is_applied, now).await
+        self.process_event(event, progress.is_applied, now).await
     }
 
-    async fn finish(&self, event: &Event, is_applied: bool, now: DateTime<Utc>) -> Result<Outcome, ApiError> {
-        let happening = match event.happening() {
-            Ok(happening) => happening,
+    /// Runs the steps that an event of the ledger has not passed yet.
+    async fn process_event(
+        &self,
+        event: &Event,
+        is_applied: bool,
+        now: DateTime<Utc>,
+    ) -> Result<BillingEventOutcome, ApiError> {
+        let kind = match event.parse_kind() {
+            Ok(kind) => kind,
             Err(error) => {
                 logging::metric("StripeEventsUnreadable", 1.0);
                 tracing::error!(event_id = event.id, kind = event.kind, %error, "an event is not of its type's shape");
                 let reason = error.to_string();
-                self.db.billing(async |tx| Ok::<_, ApiError>(ledger::fail(tx, &event.id, &reason).await?)).await?;
-                return Ok(Outcome::Unreadable);
+                self.db
+                    .billing_tx(async |tx| Ok::<_, ApiError>(ledger::record_error(tx, &event.id, &reason).await?))
+                    .await?;
+                return Ok(BillingEventOutcome::Unreadable);
             }
         };
-        let outcome = match happening {
-            Happening::Noted => Outcome::Noted,
-            Happening::Unknown => Outcome::Unknown,
-            _ => Outcome::Done,
+        let outcome = match kind {
+            EventKind::NoEffect => BillingEventOutcome::Noted,
+            EventKind::Unhandled => BillingEventOutcome::Unknown,
+            _ => BillingEventOutcome::Done,
         };
         if !is_applied {
-            self.apply(event, &happening).await?;
+            self.apply(event, &kind).await?;
         }
-        let users = self.db.billing(async |tx| Ok::<_, ApiError>(states::affected(tx, &happening).await?)).await?;
+        let users = self.db.billing_tx(async |tx| Ok::<_, ApiError>(states::affected_users(tx, &kind).await?)).await?;
         for user in users {
             self.project(&user, now).await?;
         }
-        if let Happening::Invoice(invoice) = &happening {
-            self.app.system(async |tx| Ok::<_, ApiError>(closing::invoice_told(tx, invoice).await?)).await?;
+        if let EventKind::Invoice(invoice) = &kind {
+            self.app
+                .system_tx(async |tx| Ok::<_, ApiError>(period_close::record_invoice_payment(tx, invoice).await?))
+                .await?;
         }
-        self.db.billing(async |tx| Ok::<_, ApiError>(ledger::finish(tx, &event.id).await?)).await?;
+        self.db.billing_tx(async |tx| Ok::<_, ApiError>(ledger::mark_projected(tx, &event.id).await?)).await?;
         Ok(outcome)
     }
 
-    /// Applies what an event says, or, where Stripe may be asked and knows it, what it says now of the subscription that the
-    /// event is about.
-    async fn apply(&self, event: &Event, happening: &Happening) -> Result<(), ApiError> {
-        let fetched = match (&self.stripe, subscription_of(happening)) {
-            (Some(stripe), Some(id)) => self.fetch(stripe, id, event.created).await?,
+    /// Applies an event. Without a Stripe client, the event's own object is applied. With one, the subscription's
+    /// present state is fetched and applied instead, unless Stripe does not know the subscription.
+    async fn apply(&self, event: &Event, kind: &EventKind) -> Result<(), ApiError> {
+        let snapshot = match (&self.stripe, subscription_of(kind)) {
+            (Some(stripe), Some(id)) => self.fetch_snapshot(stripe, id, event.created).await?,
             _ => None,
         };
-        // What Stripe plays in its test mode buys nothing where the money is real.
-        let is_believed = event.is_live() || self.stripe.as_ref().is_none_or(|stripe| !stripe.is_live());
-        let told = match happening {
-            Happening::Subscription(subscription) if is_believed => Some(subscription.as_ref()),
+        // An event of Stripe's test mode grants nothing when the client's key is of the live mode.
+        let is_trusted = event.is_live() || self.stripe.as_ref().is_none_or(|stripe| !stripe.is_live());
+        let event_object = match kind {
+            EventKind::Subscription(subscription) if is_trusted => Some(subscription.as_ref()),
             _ => None,
         };
-        let needs_prices = fetched.is_some() || told.is_some();
-        let prices = if needs_prices { self.prices().await? } else { Prices::default() };
+        let needs_prices = snapshot.is_some() || event_object.is_some();
+        let prices = if needs_prices { self.prices().await? } else { PlanPrices::default() };
         self.db
-            .billing(async |tx| {
-                if let Happening::Checkout { customer: Some(customer), user: Some(user), .. } = happening {
-                    states::link(tx, customer, user).await?;
+            .billing_tx(async |tx| {
+                if let EventKind::Checkout { customer: Some(customer), user: Some(user), .. } = kind {
+                    states::link_customer(tx, customer, user).await?;
                 }
-                if let Happening::CustomerDeleted(customer) = happening {
-                    states::customer_deleted(tx, customer).await?;
+                if let EventKind::CustomerDeleted(customer) = kind {
+                    states::mark_customer_deleted(tx, customer).await?;
                 }
-                match (&fetched, told) {
+                match (&snapshot, event_object) {
                     (Some((number, subscription)), _) => {
-                        states::apply_fetched(tx, subscription, &prices, *number, event.created).await?;
+                        states::apply_snapshot(tx, subscription, &prices, *number, event.created).await?;
                     }
-                    (None, Some(subscription)) => states::apply_told(tx, subscription, &prices, event).await?,
+                    (None, Some(subscription)) => states::apply_event(tx, subscription, &prices, event).await?,
                     (None, None) => {}
                 }
-                for user in states::affected(tx, happening).await? {
-                    states::choose(tx, &user).await?;
+                for user in states::affected_users(tx, kind).await? {
+                    states::choose_current(tx, &user).await?;
                 }
-                ledger::applied(tx, &event.id).await?;
+                ledger::mark_applied(tx, &event.id).await?;
                 Ok(())
             })
             .await
     }
 
-    /// Asks Stripe how a subscription stands. The question is numbered before it is asked, since its answer may arrive
-    /// after that to a later one. A subscription that Stripe does not know, it will not know at the next delivery either:
-    /// then the event, which is signed, counts as it is.
-    async fn fetch(
+    /// Fetches a subscription's present state from Stripe, with the number of the fetch.
+    ///
+    /// The number is assigned before the request, since the response may arrive after that of a later fetch. `None`
+    /// when Stripe does not know the subscription. Stripe will not know it at the next delivery either, so the signed
+    /// event's own object is applied then.
+    async fn fetch_snapshot(
         &self,
-        stripe: &Client,
+        stripe: &StripeClient,
         id: &str,
-        heard_at: DateTime<Utc>,
+        event_at: DateTime<Utc>,
     ) -> Result<Option<(i64, Subscription)>, ApiError> {
         let number =
-            self.db.billing(async |tx| Ok::<_, ApiError>(states::begin_fetch(tx, id, heard_at).await?)).await?;
-        match stripe.subscription(id).await {
+            self.db.billing_tx(async |tx| Ok::<_, ApiError>(states::begin_fetch(tx, id, event_at).await?)).await?;
+        match stripe.get_subscription(id).await {
             Ok(subscription) => Ok(Some((number, subscription))),
             Err(error) if error.is_missing() => {
                 tracing::warn!(error = logging::chain(&error), "an event is about a subscription that is not there");
@@ -184,53 +199,54 @@ impl Billing {
         }
     }
 
-    async fn prices(&self) -> Result<Prices, ApiError> {
-        self.app.system(async |tx| Ok(Prices::new(plans::prices(tx).await?))).await
+    /// Reads the plans' prices from the app's database.
+    async fn prices(&self) -> Result<PlanPrices, ApiError> {
+        self.app.system_tx(async |tx| Ok(PlanPrices::new(plans::names_by_price_id(tx).await?))).await
     }
 }
 
-/// The subscription that an event is about.
-fn subscription_of(happening: &Happening) -> Option<&str> {
-    match happening {
-        Happening::Subscription(subscription) => Some(&subscription.id),
-        Happening::Checkout { subscription, .. } => subscription.as_deref(),
-        Happening::Invoice(invoice) => invoice.subscription.as_deref(),
-        Happening::CustomerDeleted(_) | Happening::Noted | Happening::Unknown => None,
+/// Id of the subscription that an event concerns.
+fn subscription_of(kind: &EventKind) -> Option<&str> {
+    match kind {
+        EventKind::Subscription(subscription) => Some(&subscription.id),
+        EventKind::Checkout { subscription, .. } => subscription.as_deref(),
+        EventKind::Invoice(invoice) => invoice.subscription.as_deref(),
+        EventKind::CustomerDeleted(_) | EventKind::NoEffect | EventKind::Unhandled => None,
     }
 }
 
-/// A new id in the form of CUID2: a letter, and 23 letters and digits.
+/// Generates an id of the form of CUID2: a letter, then 23 letters and digits.
 fn new_id() -> String {
-    const LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+    const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
     let mut random = rand::rng();
-    let letter = |place| char::from(LETTERS[random.random_range(0..if place == 0 { 26 } else { 36 })]);
+    let letter = |place| char::from(ALPHABET[random.random_range(0..if place == 0 { 26 } else { 36 })]);
     (0..24).map(letter).collect()
 }
 
-/// What a tenant's own transaction knows of its owner's subscription.
+/// The subscription of a tenant's owner, as projected onto `profiles`.
 #[derive(Debug)]
-pub struct Known {
-    /// The owner's address.
+pub struct SubscriptionView {
+    /// Email address of the owner.
     pub email: String,
-    /// `cus_…`
+    /// Customer at Stripe (`cus_…`).
     pub customer: Option<String>,
-    /// `profiles.subscription_status`.
+    /// Status, as `profiles.subscription_status` has it.
     pub status: String,
-    /// The paid period.
+    /// Start of the paid period.
     pub period_start: Option<DateTime<Utc>>,
-    /// Its end.
+    /// End of the paid period.
     pub period_end: Option<DateTime<Utc>>,
-    /// Whether it ends with the period.
+    /// True when the subscription ends with the period.
     pub cancel_at_period_end: bool,
 }
 
-/// The projection of the owner's subscription.
+/// Reads the subscription of a tenant's owner.
 ///
 /// # Errors
-/// The database's.
-pub async fn known_to_tenant(tx: &mut TenantTx, owner: Uuid) -> sqlx::Result<Known> {
+/// Returns the database's error.
+pub async fn subscription_view(tx: &mut TenantTx, owner: Uuid) -> sqlx::Result<SubscriptionView> {
     sqlx::query_as!(
-        Known,
+        SubscriptionView,
         r#"
         select email, stripe_customer_id as customer, subscription_status as status,
             subscription_current_period_start as period_start, subscription_current_period_end as period_end,

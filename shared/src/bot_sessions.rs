@@ -1,5 +1,5 @@
-//! `bot_sessions`: since when the bot sells (LIVE) or answers from documents (RAG). The open one is the mode; without
-//! one it is RAG.
+//! Table `bot_sessions`: the periods in which the bot sold products (mode LIVE) or answered from documents (mode
+//! RAG). The open session is the present mode; without an open session the mode is RAG.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -9,44 +9,46 @@ use uuid::Uuid;
 use crate::{
     db::TenantTx,
     error::ApiError,
-    paging::{COUNTED_EXACTLY, List, Listing, Paging},
+    paging::{List, Listing, MAX_COUNTED_ROWS, Paging},
 };
 
-/// A time in one mode.
+/// A period in one mode.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "id": "c0a8e52a-7c1c-4a51-9b50-54f2a9b9d7a1", "mode": "live", "started_at": "2026-11-23T09:30:06Z", "ended_at": null,
 }))]
 pub struct BotSession {
-    /// The session.
+    /// The session's id.
     pub id: Uuid,
     /// `live` or `rag`.
     pub mode: String,
-    /// Since when.
+    /// Start of the session.
     pub started_at: DateTime<Utc>,
-    /// Until when; null while it lasts.
+    /// End of the session; null while it is open.
     pub ended_at: Option<DateTime<Utc>>,
 }
 
-/// A mode, and whether it was switched on just now.
+/// The result of a switch of the mode.
 #[derive(Debug)]
-pub struct Switched {
+pub struct ModeSwitch {
     /// The open session.
     pub session: BotSession,
-    /// False when it was the mode already.
+    /// True when the mode changed; false when it was the present mode already.
     pub is_new: bool,
 }
 
-/// Ends the open session and starts one in the wanted mode; in that mode already, it changes nothing.
+/// Ends the open session and starts one in the requested mode: LIVE when `live` is true, else RAG. Changes nothing
+/// when that is the present mode.
 ///
 /// # Errors
-/// The database's.
-pub async fn switch(tx: &mut TenantTx, live: bool) -> sqlx::Result<Switched> {
+/// A database error.
+pub async fn switch(tx: &mut TenantTx, live: bool) -> sqlx::Result<ModeSwitch> {
     let mode = if live { "live" } else { "rag" };
-    // Two switches at once come one after the other: each answers with the mode that it asked for.
+    // The lock serialises two simultaneous switches: each returns the mode that it requested.
     sqlx::query!("select from customers where id = $1 for no key update", tx.tenant()).execute(&mut *tx).await?;
     let ended = sqlx::query!(
-        // Not now(): whoever waited began before the session that is to end.
+        // Not now(), which is the transaction's start: a switch that waited for the lock began before the session
+        // that it ends.
         "update bot_sessions set ended_at = clock_timestamp()
         where company_id = $1 and ended_at is null and mode <> $2",
         tx.tenant(),
@@ -68,8 +70,8 @@ pub async fn switch(tx: &mut TenantTx, live: bool) -> sqlx::Result<Switched> {
     .fetch_optional(&mut *tx)
     .await?;
     if let Some(session) = started {
-        // Before its first session, a tenant's mode was RAG.
-        return Ok(Switched { session, is_new: live || ended > 0 });
+        // Before its first session, a tenant's mode is RAG: a first session in RAG is no change.
+        return Ok(ModeSwitch { session, is_new: live || ended > 0 });
     }
     let session = sqlx::query_as!(
         BotSession,
@@ -78,10 +80,10 @@ pub async fn switch(tx: &mut TenantTx, live: bool) -> sqlx::Result<Switched> {
     )
     .fetch_one(tx)
     .await?;
-    Ok(Switched { session, is_new: false })
+    Ok(ModeSwitch { session, is_new: false })
 }
 
-/// The order and the states of the list.
+/// The sort fields and the statuses of the list.
 #[derive(Debug)]
 pub struct BotSessionListing;
 
@@ -110,19 +112,19 @@ macro_rules! fetch {
             $paging.status,
             at,
             id,
-            $paging.fetched(),
+            $paging.rows_to_fetch(),
             $paging.offset
         )
         .fetch_all(&mut *$tx)
         .await
-        .map_err(|error| $paging.failed(error))?
+        .map_err(|error| $paging.query_error(error))?
     }};
 }
 
-/// A page of the tenant's sessions.
+/// Returns a page of the tenant's sessions.
 ///
 /// # Errors
-/// 422 for a cursor that was tampered with; the database's.
+/// 422 for a cursor that was tampered with; a database error.
 pub async fn list(tx: &mut TenantTx, paging: &Paging) -> Result<List<BotSession>, ApiError> {
     let after: Option<(DateTime<Utc>, Uuid)> = paging.after()?;
     let rows =
@@ -135,7 +137,7 @@ pub async fn list(tx: &mut TenantTx, paging: &Paging) -> Result<List<BotSession>
         "#,
         tx.tenant(),
         paging.status,
-        COUNTED_EXACTLY + 1
+        MAX_COUNTED_ROWS + 1
     )
     .fetch_one(tx)
     .await?;

@@ -1,45 +1,45 @@
-//! Cuts the pages of a document into chunks for retrieval, each citable by its pages. The same
-//! pages always give the same chunks: an ingestion that was killed goes on by chunk index.
+//! Chunking of a document's pages for retrieval, each chunk citable by its pages. The result is deterministic: an
+//! interrupted ingestion continues by chunk index.
 
-use crate::pdf::Page;
+use crate::pdf::PageText;
 
 mod pieces;
 
-use pieces::{Block, Kind, Piece};
+use pieces::{BlockKind, PageBlock, Piece};
 
-/// The most characters that a chunk has.
+/// Longest chunk, in characters.
 pub const MAX_CHARS: usize = 1600;
 
-/// A chunk that takes in no further sentence where it would grow beyond this, in characters.
-const GOAL_CHARS: usize = 1000;
+/// Target length of a chunk, in characters. No further sentence is added beyond this length.
+const TARGET_CHARS: usize = 1000;
 
-/// A whole paragraph still joins a chunk that stays below this, in characters.
-const FULL_CHARS: usize = 1200;
+/// Longest chunk to which a whole paragraph or a table row is still added, in characters.
+const MAX_WITH_PARAGRAPH_CHARS: usize = 1200;
 
-/// A chunk shorter than this takes in what follows, be it another section, in characters.
+/// Shortest chunk, in characters. A shorter one takes the following text, even of another section.
 const MIN_CHARS: usize = 300;
 
-/// What is left of a page or paragraph and shorter than this joins the chunk before, in characters.
-const TAIL_CHARS: usize = 200;
+/// Longest rest of a page or paragraph that is added to the chunk before, in characters.
+const MAX_TAIL_CHARS: usize = 200;
 
-/// A passage of a document, with its place.
+/// A passage of a document, with its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk {
-    /// Its place in the document, from 0.
+    /// Index of the chunk in the document, from 0.
     pub index: u32,
-    /// The page on which it begins, from 1.
+    /// First page of the chunk, from 1.
     pub page_start: u32,
-    /// The page on which it ends: another one only where a sentence runs across the page break.
+    /// Last page of the chunk. Differs from the first only when a sentence runs across the page break.
     pub page_end: u32,
-    /// At most [`MAX_CHARS`]. Repeats the heading of its section where it does not begin with it,
-    /// and the header of its table.
+    /// Text of at most [`MAX_CHARS`] characters. A chunk from the middle of a section or table repeats the heading
+    /// and the table's header.
     pub text: String,
 }
 
-/// Cuts pages into chunks, in order. Nothing but white space is lost.
-pub fn chunk(pages: &[Page]) -> Vec<Chunk> {
+/// Cuts pages into chunks, in order. Loses white space only.
+pub fn chunk(pages: &[PageText]) -> Vec<Chunk> {
     let mut packer = Packer::default();
-    for blocks in pieces::of_pages(pages) {
+    for blocks in pieces::page_blocks(pages) {
         for (nth, block) in blocks.iter().enumerate() {
             packer.add(block, nth == 0);
         }
@@ -47,25 +47,29 @@ pub fn chunk(pages: &[Page]) -> Vec<Chunk> {
     packer.finish()
 }
 
-/// Fills one chunk after the other.
+/// Builder of chunks, filled one after the other.
 #[derive(Default)]
 struct Packer {
     chunks: Vec<Chunk>,
-    open: Option<Draft>,
+    open: Option<OpenChunk>,
+    /// Heading of the current section.
     heading: Option<String>,
 }
 
 /// The chunk that is being filled.
-struct Draft {
+struct OpenChunk {
     text: String,
+    /// Length of `text`, in characters.
     chars: usize,
     page_start: u32,
     page_end: u32,
-    last: Kind,
+    /// Kind of the block that was added last.
+    last: BlockKind,
 }
 
 impl Packer {
-    fn add(&mut self, block: &Block, first_of_page: bool) {
+    /// Adds the pieces of a block, and closes chunks as they fill.
+    fn add(&mut self, block: &PageBlock, first_of_page: bool) {
         if first_of_page {
             self.turn_page(block);
         }
@@ -81,30 +85,30 @@ impl Packer {
                 self.close();
             }
         }
-        if block.kind == Kind::Heading {
+        if block.kind == BlockKind::Heading {
             self.heading = block.pieces.first().map(|piece| piece.text.clone());
         }
     }
 
-    /// Ends the chunk with its page, unless the sentence goes on overleaf.
-    fn turn_page(&mut self, next: &Block) {
-        let goes_on = self.open.as_ref().is_some_and(|draft| {
+    /// Closes the chunk at the end of its page, unless its last sentence continues on the next page.
+    fn turn_page(&mut self, next: &PageBlock) {
+        let sentence_continues = self.open.as_ref().is_some_and(|draft| {
             let ends = draft.text.ends_with(pieces::ends_sentence);
             let begins = next.pieces.first().filter(|piece| {
-                next.kind == Kind::Prose
+                next.kind == BlockKind::Prose
                     && piece.text.starts_with(char::is_lowercase)
                     && draft.chars + piece.chars() < MAX_CHARS
             });
-            draft.last != Kind::Rows && !ends && begins.is_some()
+            draft.last != BlockKind::Rows && !ends && begins.is_some()
         });
-        if !goes_on {
+        if !sentence_continues {
             self.close();
         }
     }
 
-    /// Whether the open chunk should end before `piece`, the first of the `left` characters of its
-    /// block that are not packed yet.
-    fn is_full(&self, block: &Block, piece: &Piece, first: bool, left: usize) -> bool {
+    /// Returns true when the open chunk should end before `piece`. `left` is the number of characters of the block
+    /// that are not packed yet, `piece` included.
+    fn is_full(&self, block: &PageBlock, piece: &Piece, first: bool, left: usize) -> bool {
         let Some(draft) = &self.open else {
             return false;
         };
@@ -116,28 +120,29 @@ impl Packer {
             return false;
         }
         match block.kind {
-            Kind::Heading => draft.last != Kind::Heading,
-            _ if with(left) <= FULL_CHARS => false,
-            _ if left <= TAIL_CHARS && !first => with(left) > MAX_CHARS,
-            _ if first => draft.last != Kind::Heading,
-            Kind::Prose => with(piece.chars()) > GOAL_CHARS,
-            Kind::Rows => with(piece.chars()) > FULL_CHARS,
+            BlockKind::Heading => draft.last != BlockKind::Heading,
+            _ if with(left) <= MAX_WITH_PARAGRAPH_CHARS => false,
+            _ if left <= MAX_TAIL_CHARS && !first => with(left) > MAX_CHARS,
+            _ if first => draft.last != BlockKind::Heading,
+            BlockKind::Prose => with(piece.chars()) > TARGET_CHARS,
+            BlockKind::Rows => with(piece.chars()) > MAX_WITH_PARAGRAPH_CHARS,
         }
     }
 
-    fn push(&mut self, block: &Block, piece: &Piece, first: bool) {
+    /// Appends a piece to the open chunk. A new chunk begins with the section's heading and the table's header.
+    fn push(&mut self, block: &PageBlock, piece: &Piece, first: bool) {
         let draft = match &mut self.open {
             Some(draft) => {
                 draft.append(match block.kind {
                     _ if first => "\n\n",
-                    Kind::Rows => "\n",
+                    BlockKind::Rows => "\n",
                     _ => " ",
                 });
                 draft
             }
             None => {
-                let mut draft = Draft::new(piece.page, block.kind);
-                if block.kind != Kind::Heading
+                let mut draft = OpenChunk::new(piece.page, block.kind);
+                if block.kind != BlockKind::Heading
                     && let Some(heading) = &self.heading
                 {
                     draft.append(heading);
@@ -155,12 +160,13 @@ impl Packer {
         draft.last = block.kind;
     }
 
+    /// Ends the open chunk. A short rest of a page is appended to the chunk before.
     fn close(&mut self) {
         let Some(draft) = self.open.take() else {
             return;
         };
         if let Some(before) = self.chunks.last_mut()
-            && draft.chars < TAIL_CHARS
+            && draft.chars < MAX_TAIL_CHARS
             && (before.page_start, before.page_end) == (draft.page_start, draft.page_end)
             && before.text.chars().count() + draft.chars + 2 <= MAX_CHARS
         {
@@ -182,8 +188,8 @@ impl Packer {
     }
 }
 
-impl Draft {
-    fn new(page: u32, kind: Kind) -> Self {
+impl OpenChunk {
+    fn new(page: u32, kind: BlockKind) -> Self {
         Self { text: String::new(), chars: 0, page_start: page, page_end: page, last: kind }
     }
 

@@ -1,11 +1,12 @@
-//! `conversations` with a tenant's customers: messages come in ([`receive`]), one worker at a time answers ([`take`],
-//! [`release`]), and a person may take over ([`take_over`]). Those of the API are questions and answers alone ([`api`]).
+//! Table `conversations`: the conversations of a tenant with its contacts. On WhatsApp, messages come in
+//! ([`receive`]), one worker at a time answers under a lease ([`acquire`], [`release`]), and a person of the company
+//! may take over ([`take_over`]). Conversations over the API hold questions and answers only ([`api`]).
 
 pub mod api;
 mod handover;
+pub mod keywords;
 mod lease;
 mod list;
-pub mod words;
 
 use axum::http::StatusCode;
 use chrono::NaiveDate;
@@ -15,39 +16,43 @@ use uuid::Uuid;
 use crate::{
     db::{SystemTx, TenantTx},
     error::ApiError,
-    manychat::inbound::Inbound,
+    manychat::inbound::InboundMessage,
     text::Language,
 };
 
-pub use handover::{Handler, HandoverReason, give_back, hand_over, leave, take_over};
-pub use lease::{Assistant, Conversation, Lease, Next, Standing, Taken, Waiting, hold, let_go, release, take};
+pub use handover::{HandoverReason, Responder, hand_back_to_bot, hand_over, release_to_bot, take_over};
+pub use lease::{
+    Assistant, Conversation, JobSchedule, Lease, LeaseCheck, LeaseOutcome, PendingMessage, acquire, lock_and_check,
+    release, release_and_reschedule,
+};
 pub use list::{Channel, ConversationFilter, ConversationItem, ConversationListing, get, list};
 
-/// What became of a message that came in.
+/// The result of storing an incoming message.
 #[derive(Debug)]
-pub struct Received {
-    /// Its conversation.
+pub struct ReceiveOutcome {
+    /// The message's conversation.
     pub conversation_id: Uuid,
-    /// The message; `None` when it was there already.
+    /// The new row of `messages`; `None` when the message was stored before.
     pub message_id: Option<Uuid>,
-    /// The job that answers it; `None` for a repetition whose job is done.
+    /// The job that answers the message; `None` for a repeated delivery whose job is done.
     pub job_id: Option<Uuid>,
-    /// Whether nothing else of the contact was waiting for an answer.
+    /// True when no other message of the contact was waiting for an answer.
     pub is_first: bool,
-    /// Whether a person has the conversation.
+    /// True when a person answers the conversation.
     pub by_person: bool,
-    /// Whether the contact has asked to be left alone.
+    /// True when the contact had opted out before this message.
     pub is_opted_out: bool,
 }
 
-/// Stores a message with its conversation and its job; a repetition changes nothing. Who asks to be left alone is left
-/// alone from now on, also by what a worker is thinking of or has half sent.
+/// Stores an incoming message together with its conversation and its reply job. A repeated delivery changes nothing.
+/// A message that asks to stop opts the contact out at once: an answer that a worker is generating, or has partly
+/// sent, is not sent further.
 ///
 /// # Errors
-/// The database's.
-pub async fn receive(tx: &mut TenantTx, message: &Inbound) -> sqlx::Result<Received> {
+/// A database error.
+pub async fn receive(tx: &mut TenantTx, message: &InboundMessage) -> sqlx::Result<ReceiveOutcome> {
     let received = sqlx::query_as!(
-        Received,
+        ReceiveOutcome,
         r#"
         select conversation_id as "conversation_id!", message_id, job_id, is_first as "is_first!",
             by_person as "by_person!", is_opted_out as "is_opted_out!"
@@ -63,26 +68,28 @@ pub async fn receive(tx: &mut TenantTx, message: &Inbound) -> sqlx::Result<Recei
     )
     .fetch_one(&mut *tx)
     .await?;
-    let asks = received.message_id.is_some();
-    let opted_out = if asks && words::asks_to_stop(&message.text) {
+    let is_new = received.message_id.is_some();
+    let opted_out = if is_new && keywords::asks_to_stop(&message.text) {
         Some(true)
-    } else if asks && received.by_person && words::asks_to_resume(&message.text) {
-        // No worker reads it until the conversation is given back.
+    } else if is_new && received.by_person && keywords::asks_to_resume(&message.text) {
+        // No worker reads this message until the conversation goes back to the bot.
         Some(false)
     } else {
         None
     };
     if opted_out.is_some() {
-        note(tx, received.conversation_id, &Notes { opted_out, ..Notes::default() }).await?;
+        update(tx, received.conversation_id, &ConversationPatch { opted_out, ..ConversationPatch::default() }).await?;
     }
     Ok(received)
 }
 
-/// Makes the conversation's job due, where something waits to be answered or to be sent. The caller then tells the queue.
+/// Queues the conversation's reply job, because a message waits to be answered or sent. `run_after` is one minute
+/// ahead: the caller sends a message to the reply queue after the commit, and maintenance runs the job only if that
+/// message was lost.
 ///
 /// # Errors
-/// The database's.
-pub async fn make_due(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<()> {
+/// A database error.
+pub async fn queue_reply_job(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         insert into jobs as job (customer_id, kind, payload, run_after)
@@ -99,11 +106,12 @@ pub async fn make_due(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<()>
     .map(drop)
 }
 
-/// Gives up what waits in a conversation whose worker failed again and again; the tenant sees it.
+/// Marks the unanswered messages of a conversation as skipped (`failed`), after too many failed attempts of its
+/// worker, and records an activity that the tenant sees.
 ///
 /// # Errors
-/// The database's.
-pub async fn give_up(tx: &mut SystemTx, tenant: Uuid, conversation: Uuid) -> sqlx::Result<()> {
+/// A database error.
+pub async fn mark_failed(tx: &mut SystemTx, tenant: Uuid, conversation: Uuid) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         with skipped as (
@@ -122,24 +130,24 @@ pub async fn give_up(tx: &mut SystemTx, tenant: Uuid, conversation: Uuid) -> sql
     .map(drop)
 }
 
-/// Notes what the bot's work has changed on a conversation.
+/// Changes that the bot's work makes to a conversation. The default changes nothing.
 #[derive(Debug, Clone, Default)]
-pub struct Notes {
-    /// The contact was told that it speaks with an assistant.
+pub struct ConversationPatch {
+    /// True marks the contact as greeted: it was told that an assistant answers.
     pub greeted: bool,
-    /// The contact has asked to be left alone, or to be answered again.
+    /// `Some(true)` opts the contact out; `Some(false)` opts it in again.
     pub opted_out: Option<bool>,
-    /// The contact was told today, in the tenant's day, that there is no answer.
+    /// The day, in the tenant's time zone, on which the contact was told that no answers are left.
     pub quota_notice_on: Option<NaiveDate>,
-    /// What is proposed to the contact: `Some(None)` when nothing is any more.
+    /// `Some(Some(draft))` stores the order draft proposed to the contact; `Some(None)` deletes the stored one.
     pub order_draft: Option<Option<Value>>,
 }
 
-/// Writes notes.
+/// Applies a patch to a conversation.
 ///
 /// # Errors
-/// The database's.
-pub async fn note(tx: &mut TenantTx, conversation: Uuid, notes: &Notes) -> sqlx::Result<()> {
+/// A database error.
+pub async fn update(tx: &mut TenantTx, conversation: Uuid, patch: &ConversationPatch) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         update conversations set
@@ -152,21 +160,21 @@ pub async fn note(tx: &mut TenantTx, conversation: Uuid, notes: &Notes) -> sqlx:
         "#,
         tx.tenant(),
         conversation,
-        notes.greeted,
-        notes.opted_out,
-        notes.quota_notice_on,
-        notes.order_draft.is_some(),
-        notes.order_draft.clone().flatten()
+        patch.greeted,
+        patch.opted_out,
+        patch.quota_notice_on,
+        patch.order_draft.is_some(),
+        patch.order_draft.clone().flatten()
     )
     .execute(tx)
     .await
     .map(drop)
 }
 
-/// The language in which a contact is spoken to: its own, or else the tenant's.
+/// Returns the language for messages to a contact: the conversation's language, or else the tenant's default.
 ///
 /// # Errors
-/// The database's.
+/// A database error.
 pub async fn language(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<Language> {
     let language = sqlx::query_scalar!(
         r#"
@@ -183,22 +191,22 @@ pub async fn language(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<Lan
     Ok(Language::from_code(language.as_deref().unwrap_or_default()))
 }
 
-/// What an agent's route needs to know of a conversation.
+/// The conditions under which a person's message may be sent to a contact.
 #[derive(Debug)]
-pub struct Reach {
-    /// Whether WhatsApp still takes a free text.
+pub struct Deliverability {
+    /// True when WhatsApp accepts a free text: the contact wrote within the last 24 hours.
     pub is_open: bool,
-    /// Whether the contact has asked to be left alone.
+    /// True when the contact has opted out.
     pub is_opted_out: bool,
 }
 
-/// Locks a conversation and tells whether its contact can be reached.
+/// Locks a WhatsApp conversation until the transaction ends and returns whether its contact accepts messages.
 ///
 /// # Errors
-/// 404, or the database's.
-pub async fn reach(tx: &mut TenantTx, conversation: Uuid) -> Result<Reach, ApiError> {
+/// 404 when there is no such conversation; a database error.
+pub async fn lock_deliverability(tx: &mut TenantTx, conversation: Uuid) -> Result<Deliverability, ApiError> {
     sqlx::query_as!(
-        Reach,
+        Deliverability,
         r#"
         select coalesce(last_inbound_at > now() - interval '24 hours', false) as "is_open!",
             opted_out_at is not null as "is_opted_out!"
@@ -212,12 +220,12 @@ pub async fn reach(tx: &mut TenantTx, conversation: Uuid) -> Result<Reach, ApiEr
     .ok_or_else(|| ApiError::not_found("conversation"))
 }
 
-impl Reach {
-    /// Judges whether a person's text may go out.
+impl Deliverability {
+    /// Checks that a person's text may be sent.
     ///
     /// # Errors
-    /// 409.
-    pub fn judge(&self) -> Result<(), ApiError> {
+    /// 409 `contact_opted_out` or `whatsapp_window_closed`.
+    pub fn ensure_open(&self) -> Result<(), ApiError> {
         let conflict = |code, message: &str| Err(ApiError::new(StatusCode::CONFLICT, code, message));
         if self.is_opted_out {
             return conflict("contact_opted_out", "the contact has asked to receive no more messages");

@@ -1,9 +1,9 @@
-//! Currencies, by their ISO 4217 codes.
+//! Currency codes of ISO 4217.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// The currencies that people pay with: ISO 4217's list without funds, metals and codes for tests.
+/// The codes of ISO 4217 for currencies in circulation, without funds, metals and test codes.
 const CODES: &str = "\
     AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD \
     CAD CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD \
@@ -13,13 +13,13 @@ const CODES: &str = "\
     STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VED VES VND VUV WST XAF XCD \
     XCG XOF XPF YER ZAR ZMW ZWG";
 
-/// A currency in use.
+/// An ISO 4217 code of a currency in circulation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schema(value_type = String, pattern = "^[A-Z]{3}$", example = "XOF")]
 pub struct Currency(String);
 
-/// Not the code of a currency.
+/// The error for a text that is not in the list of currency codes.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("must be the code of a currency, such as XOF (ISO 4217)")]
 pub struct UnknownCurrency;
@@ -39,7 +39,7 @@ impl From<Currency> for String {
 }
 
 impl Currency {
-    /// The code.
+    /// Returns the three-letter code.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_codes_of_currencies_in_use_are_taken() {
+    fn only_codes_of_currencies_in_circulation_are_accepted() {
         for code in ["XOF", "EUR", "ZWG"] {
             assert_eq!(Currency::try_from(code.to_owned()).unwrap().as_str(), code);
         }

@@ -1,13 +1,31 @@
-//! The database handles. Which rows a piece of SQL may touch is in the type of its transaction:
+//! Database handles and transactions. The type of a transaction says which rows its SQL may touch:
 //!
-//! - [`TenantTx`], opened by [`Db::tenant`]: the role `lisa_tenant`, held by row-level security to one tenant;
-//! - [`SystemTx`], opened by [`SystemDb::system`]: all tenants, for sign-in, maintenance and the like;
-//! - [`BillingTx`], opened by [`BillingDb::billing`]: the schema `billing`, which may be in another database, so that a
-//!   statement on the one never takes a transaction of the other.
+//! - [`TenantTx`], opened by [`Db::tenant_tx`]: one tenant's rows. The login role `lisa_app` takes the role
+//!   `lisa_tenant` for the transaction, and row-level security restricts that role to the tenant.
+//! - [`SystemTx`], opened by [`SystemDb::system_tx`]: all tenants' rows, for sign-in, maintenance and operators'
+//!   commands. The login role is `lisa_system`.
+//! - [`BillingTx`], opened by [`BillingDb::billing_tx`]: the schema `billing`, which may be in another database. The
+//!   login role is `lisa_system`.
 //!
-//! All survive a transaction pooler that knows no prepared statements: every statement runs inside `begin … commit`
-//! and unnamed (docs/DECISIONS.md). One function owns a transaction from begin to end and always ends it, so that a
-//! function frozen after its response never leaves one open.
+//! [`BillingTx`] is a type of its own so that no statement on `billing` is sent to the app's database, or the
+//! reverse.
+//!
+//! # Course of a transaction
+//!
+//! 1. A connection is taken from the pool. A new one is opened when no idle one is left.
+//! 2. `begin` and the transaction's settings (role, tenant, timeout) are sent together, in one round trip. If the
+//!    connection turns out to be broken, steps 1 and 2 are repeated with the next connection.
+//! 3. The caller's closure runs its statements. They are never repeated.
+//! 4. `Ok` commits. `Err` rolls back.
+//! 5. The connection returns to the pool only after a successful commit or rollback. After anything else (an error of
+//!    the commit, a panic, a cancelled future, the timeout) the connection is closed, and the server rolls back
+//!    whatever is not committed.
+//!
+//! One function opens and ends each transaction. A Lambda that is frozen after its response therefore leaves none
+//! open.
+//!
+//! All of this works through a transaction pooler without support for named prepared statements: every statement of a
+//! transaction is unnamed, and everything outside a transaction is a single message (docs/DECISIONS.md).
 
 use std::{
     future::Future,
@@ -28,78 +46,86 @@ use uuid::Uuid;
 
 use crate::{error::ApiError, settings::Settings};
 
-/// How long a request's transaction may take, connecting included: a database that is away answers 503 in time.
-const DEADLINE: Duration = Duration::from_millis(3_800);
-/// How long a transaction may take that no caller waits for; maintenance does its sweeps in batches that fit.
-const PATIENT_DEADLINE: Duration = Duration::from_secs(30);
-/// How long a transaction of an operator's command may take: a tenant with all its chunks.
-const OPERATORS_DEADLINE: Duration = Duration::from_secs(1_800);
-/// How long to wait for a connection.
+/// Timeout of a request's transaction, connecting included. When the database is down, the caller gets its 503 in
+/// time.
+const REQUEST_TIMEOUT: Duration = Duration::from_millis(3_800);
+/// Timeout of a transaction for which no caller waits. Maintenance splits its sweeps into batches that fit into it.
+const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(30);
+/// Timeout of a transaction of an operator's command, which may write a tenant with all its chunks.
+const OPERATOR_TIMEOUT: Duration = Duration::from_secs(1_800);
+/// Timeout of waiting for a free connection, and of opening one.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The scope of a [`TenantTx`].
+/// The scope of a [`TenantTx`]: the tenant's id.
 #[derive(Debug, Clone, Copy)]
-pub struct Tenant(Uuid);
+pub struct TenantScope(Uuid);
 
 /// The scope of a [`SystemTx`].
 #[derive(Debug, Clone, Copy)]
-pub struct System;
+pub struct SystemScope;
 
 /// The scope of a [`BillingTx`].
 #[derive(Debug, Clone, Copy)]
-pub struct Billing;
+pub struct BillingScope;
 
-/// A transaction held to one tenant's rows.
-pub type TenantTx = Tx<Tenant>;
+/// A transaction that row-level security restricts to one tenant's rows.
+pub type TenantTx = Tx<TenantScope>;
 /// A transaction that sees every tenant.
-pub type SystemTx = Tx<System>;
+pub type SystemTx = Tx<SystemScope>;
 /// A transaction on the schema `billing`.
-pub type BillingTx = Tx<Billing>;
+pub type BillingTx = Tx<BillingScope>;
 
-/// An open transaction. Statements run on `&mut tx`; whoever opened it commits or rolls back.
+/// An open transaction. Statements run on `&mut tx`. Only `transaction` begins, commits and rolls back.
 #[derive(Debug)]
 pub struct Tx<Scope> {
-    connection: Connection,
+    connection: PooledConnection,
     scope: Scope,
 }
 
 impl TenantTx {
-    /// The tenant that row-level security holds this transaction to; for `where customer_id = $1` beside it.
+    /// The id of this transaction's tenant. Queries also filter by it (`where customer_id = $1`), besides row-level
+    /// security.
     #[must_use]
     pub fn tenant(&self) -> Uuid {
         self.scope.0
     }
 }
 
-/// The pool of `lisa_app`, which owns nothing and may do nothing before it takes the role of a tenant.
+/// The connection pool of the role `lisa_app`. The role owns nothing and may touch no table before it takes the role
+/// `lisa_tenant`; it may only call a few functions of the schema `app`.
 #[derive(Debug, Clone)]
 pub struct Db(Pool);
 
-/// The pool of `lisa_system`.
+/// The connection pool of the role `lisa_system` on the app's database.
 #[derive(Debug, Clone)]
 pub struct SystemDb {
     pool: Pool,
-    deadline: Duration,
+    timeout: Duration,
 }
 
-/// The pool of `lisa_system` on the database of the schema `billing`.
+/// The connection pool of the role `lisa_system` on the database that holds the schema `billing`.
 #[derive(Debug, Clone)]
 pub struct BillingDb {
     pool: Pool,
-    deadline: Duration,
+    timeout: Duration,
 }
 
 impl Db {
-    /// Reads DATABASE_URL; connects at the first use.
+    /// Reads DATABASE_URL. Connects at the first use.
     pub fn read(settings: &mut Settings) -> Self {
         Self(pool(settings.database_url("DATABASE_URL"), settings))
     }
 
-    /// Runs `work` in a transaction of one tenant and commits it, or rolls it back when `work` fails.
+    /// Runs `work` in a transaction of one tenant. Commits when `work` returns `Ok`, rolls back when it returns
+    /// `Err`.
+    ///
+    /// `work` runs at most once. The isolation level is PostgreSQL's default, read committed.
     ///
     /// # Errors
-    /// Those of `work`; 503 when the database is away or slower than the deadline.
-    pub async fn tenant<T, E>(
+    /// Any error of `work`; 503 when the database is down or the transaction takes longer than its timeout of 3.8 s.
+    /// When the connection breaks or the time runs out during the commit itself, the transaction may have been
+    /// committed all the same.
+    pub async fn tenant_tx<T, E>(
         &self,
         tenant: Uuid,
         work: impl AsyncFnOnce(&mut TenantTx) -> Result<T, E>,
@@ -107,14 +133,15 @@ impl Db {
     where
         E: From<ApiError>,
     {
-        transaction(&self.0, begin_of("begin", tenant), Tenant(tenant), DEADLINE, work).await
+        transaction(&self.0, tenant_begin_sql("begin", tenant), TenantScope(tenant), REQUEST_TIMEOUT, work).await
     }
 
-    /// The same for `work` that only reads: all its statements see the database as it was at the first one.
+    /// Runs `work` in a read-only transaction of one tenant with isolation level repeatable read: all its statements
+    /// see the database as it was when the transaction began.
     ///
     /// # Errors
-    /// As [`Db::tenant`].
-    pub async fn tenant_snapshot<T, E>(
+    /// Any error of `work`; 503 as for [`Db::tenant_tx`].
+    pub async fn tenant_snapshot_tx<T, E>(
         &self,
         tenant: Uuid,
         work: impl AsyncFnOnce(&mut TenantTx) -> Result<T, E>,
@@ -122,81 +149,90 @@ impl Db {
     where
         E: From<ApiError>,
     {
-        let begin = begin_of("begin isolation level repeatable read read only", tenant);
-        transaction(&self.0, begin, Tenant(tenant), DEADLINE, work).await
+        let begin = tenant_begin_sql("begin isolation level repeatable read read only", tenant);
+        transaction(&self.0, begin, TenantScope(tenant), REQUEST_TIMEOUT, work).await
     }
 
-    /// Runs one statement outside of any tenant and returns its rows: the few security-definer functions that find out
-    /// who is calling. In the simple protocol, so that it needs no transaction; hence the typed argument list.
-    pub(crate) async fn identify(&self, function: &'static str, ids: &[Option<Uuid>]) -> sqlx::Result<Vec<PgRow>> {
+    /// Calls a security-definer function of the schema `app` that reads about users, before any tenant is known, and
+    /// returns its rows. `None` among `ids` becomes `null`.
+    ///
+    /// The call is written as text and runs outside a transaction. The arguments are UUIDs by type, so they cannot
+    /// inject SQL.
+    pub(crate) async fn call_app_function(
+        &self,
+        function: &'static str,
+        ids: &[Option<Uuid>],
+    ) -> sqlx::Result<Vec<PgRow>> {
         let ids: Vec<_> = ids.iter().map(|id| id.map_or_else(|| "null".to_owned(), |id| format!("'{id}'"))).collect();
-        identify(&self.0, &format!("{function}({})", ids.join(", "))).await
+        call_app_function(&self.0, &format!("{function}({})", ids.join(", "))).await
     }
 
     pub(crate) fn pool(&self) -> &Pool {
         &self.0
     }
 
-    /// The role of a user beyond any tenant, `users.role`; `None` when there is no such user.
+    /// Returns `users.role`, the user's role outside any tenant; `None` when there is no such user.
     ///
     /// # Errors
-    /// What the driver says.
+    /// Any error of the database.
     pub async fn user_role(&self, user: Uuid) -> sqlx::Result<Option<String>> {
-        let rows = self.identify("app.user_role", &[Some(user)]).await?;
+        let rows = self.call_app_function("app.user_role", &[Some(user)]).await?;
         rows.first().map(|row| row.try_get("role")).transpose()
     }
 
-    /// Whether a user is one of those who look after all tenants.
+    /// Returns true when the user has the role `global_admin`, which looks after all tenants.
     ///
     /// # Errors
-    /// What the driver says.
+    /// Any error of the database.
     pub async fn is_global_admin(&self, user: Uuid) -> sqlx::Result<bool> {
         Ok(self.user_role(user).await?.as_deref() == Some("global_admin"))
     }
 
-    /// Asks the database whether it is there.
+    /// Checks that the database answers.
     ///
     /// # Errors
-    /// What the driver says.
+    /// Any error of the database.
     pub async fn ping(&self) -> sqlx::Result<()> {
-        self.identify("app.memberships", &[Some(Uuid::nil()), None]).await.map(drop)
+        self.call_app_function("app.memberships", &[Some(Uuid::nil()), None]).await.map(drop)
     }
 
-    /// Ends all connections; for tests and the local stack.
+    /// Closes the pool and its idle connections. For tests and the local stack.
     pub async fn close(&self) {
         self.0.close().await;
     }
 }
 
 impl SystemDb {
-    /// Reads SYSTEM_DATABASE_URL; connects at the first use.
+    /// Reads SYSTEM_DATABASE_URL. Connects at the first use.
     pub fn read(settings: &mut Settings) -> Self {
-        Self { pool: pool(settings.database_url("SYSTEM_DATABASE_URL"), settings), deadline: DEADLINE }
+        Self { pool: pool(settings.database_url("SYSTEM_DATABASE_URL"), settings), timeout: REQUEST_TIMEOUT }
     }
 
-    /// For work that no caller waits for: its transactions may take longer than a request's.
+    /// Sets the timeout of transactions to 30 s, for work for which no caller waits.
     #[must_use]
-    pub fn patient(self) -> Self {
-        Self { deadline: PATIENT_DEADLINE, ..self }
+    pub fn with_background_timeout(self) -> Self {
+        Self { timeout: BACKGROUND_TIMEOUT, ..self }
     }
 
-    /// For an operator's command: its transactions may take as long as a whole tenant does.
+    /// Sets the timeout of transactions to 30 min, for an operator's command that handles a whole tenant at once.
     #[must_use]
-    pub fn of_operators(self) -> Self {
-        Self { deadline: OPERATORS_DEADLINE, ..self }
+    pub fn with_operator_timeout(self) -> Self {
+        Self { timeout: OPERATOR_TIMEOUT, ..self }
     }
 
-    /// Runs `work` in a transaction that sees every tenant and commits it, or rolls it back when `work` fails.
+    /// Runs `work` in a transaction that sees every tenant. Commits when `work` returns `Ok`, rolls back when it
+    /// returns `Err`.
     ///
     /// # Errors
-    /// Those of `work`; 503 when the database is away or slower than the deadline.
-    pub async fn system<T, E>(&self, work: impl AsyncFnOnce(&mut SystemTx) -> Result<T, E>) -> Result<T, E>
+    /// Any error of `work`; 503 when the database is down or the transaction takes longer than this handle's timeout.
+    /// A failed commit may have taken effect, as for [`Db::tenant_tx`].
+    pub async fn system_tx<T, E>(&self, work: impl AsyncFnOnce(&mut SystemTx) -> Result<T, E>) -> Result<T, E>
     where
         E: From<ApiError>,
     {
-        let timeout_ms = self.deadline.as_millis();
+        let timeout_ms = self.timeout.as_millis();
         let begin = format!("begin; set local statement_timeout = {timeout_ms}");
-        transaction(&self.pool, begin, System, self.deadline, work).await
+        transaction(&self.pool, begin, SystemScope, self.timeout, work).await
     }
 
     pub(crate) fn pool(&self) -> &Pool {
@@ -205,56 +241,64 @@ impl SystemDb {
 }
 
 impl BillingDb {
-    /// Reads BACKEND_APP_DATABASE_URL, or else SYSTEM_DATABASE_URL; connects at the first use.
+    /// Reads BACKEND_APP_DATABASE_URL, or SYSTEM_DATABASE_URL where the first is not set. Connects at the first use.
     pub fn read(settings: &mut Settings) -> Self {
         let url = match settings.optional_database_url("BACKEND_APP_DATABASE_URL") {
             Some(url) => url,
             None => settings.database_url("SYSTEM_DATABASE_URL"),
         };
-        Self { pool: pool(url, settings), deadline: DEADLINE }
+        Self { pool: pool(url, settings), timeout: REQUEST_TIMEOUT }
     }
 
-    /// For work that no caller waits for: its transactions may take longer than a request's.
+    /// Sets the timeout of transactions to 30 s, for work for which no caller waits.
     #[must_use]
-    pub fn patient(self) -> Self {
-        Self { deadline: PATIENT_DEADLINE, ..self }
+    pub fn with_background_timeout(self) -> Self {
+        Self { timeout: BACKGROUND_TIMEOUT, ..self }
     }
 
-    /// Runs `work` in a transaction on the schema `billing` and commits it, or rolls it back when `work` fails.
+    /// Runs `work` in a transaction on the schema `billing`. Commits when `work` returns `Ok`, rolls back when it
+    /// returns `Err`.
     ///
     /// # Errors
-    /// Those of `work`; 503 when the database is away or slower than the deadline.
-    pub async fn billing<T, E>(&self, work: impl AsyncFnOnce(&mut BillingTx) -> Result<T, E>) -> Result<T, E>
+    /// Any error of `work`; 503 when the database is down or the transaction takes longer than this handle's timeout.
+    /// A failed commit may have taken effect, as for [`Db::tenant_tx`].
+    pub async fn billing_tx<T, E>(&self, work: impl AsyncFnOnce(&mut BillingTx) -> Result<T, E>) -> Result<T, E>
     where
         E: From<ApiError>,
     {
-        let timeout_ms = self.deadline.as_millis();
+        let timeout_ms = self.timeout.as_millis();
         let begin = format!("begin; set local statement_timeout = {timeout_ms}");
-        transaction(&self.pool, begin, Billing, self.deadline, work).await
+        transaction(&self.pool, begin, BillingScope, self.timeout, work).await
     }
 }
 
-/// The connections of a function. sqlx's pool asks the server at each release whether the connection lives: a round trip
-/// for each transaction, which nobody waits for but everybody pays, and which Lambda may leave to a frozen process. Here
-/// `begin` is the test, so a connection that is clean is kept as it is; sqlx's pool only makes new ones.
+/// The connection pool of one function instance: at most `max_connections` open connections.
+///
+/// sqlx's own pool is used only to open connections (`connector`). It would ping the server whenever a connection is
+/// returned. That costs a round trip for each transaction, and the ping comes after the response, when Lambda may
+/// already have frozen the process. Here nothing is pinged: `begin` finds a broken connection, and
+/// [`retry_on_broken_connection`] replaces it.
 #[derive(Debug, Clone)]
 pub(crate) struct Pool {
-    new: PgPool,
-    most: u32,
+    connector: PgPool,
+    max_connections: u32,
+    /// One permit for each connection in use.
     permits: Arc<Semaphore>,
+    /// Connections without an open transaction, ready for the next use.
     idle: Arc<Mutex<Vec<PgConnection>>>,
 }
 
 impl Pool {
-    async fn acquire(&self) -> sqlx::Result<Connection> {
+    /// Waits for a permit, then takes an idle connection or opens a new one. An idle connection may be broken.
+    async fn acquire(&self) -> sqlx::Result<PooledConnection> {
         let permit = tokio::time::timeout(ACQUIRE_TIMEOUT, Arc::clone(&self.permits).acquire_owned()).await;
         let permit = permit.or(Err(sqlx::Error::PoolTimedOut))?.or(Err(sqlx::Error::PoolClosed))?;
         let idle = self.idle().pop();
         let connection = match idle {
             Some(connection) => connection,
-            None => self.new.acquire().await?.detach(),
+            None => self.connector.acquire().await?.detach(),
         };
-        Ok(Connection { connection: Some(connection), pool: self.clone(), _permit: permit })
+        Ok(PooledConnection { connection: Some(connection), pool: self.clone(), _permit: permit })
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<PgConnection>> {
@@ -265,50 +309,61 @@ impl Pool {
         self.permits.close();
         let idle = std::mem::take(&mut *self.idle());
         for connection in idle {
-            // One that cannot say good-bye is closed all the same.
+            // An error means that the farewell message was not sent; the socket is closed in any case.
             let _ = connection.close().await;
         }
-        self.new.close().await;
+        self.connector.close().await;
     }
 }
 
+/// Creates a pool for `url` with DATABASE_MAX_CONNECTIONS connections, 1 by default. Connects nowhere.
 fn pool(url: String, settings: &mut Settings) -> Pool {
-    // One connection an instance is enough where an instance serves one request at a time, and it is what keeps a
-    // thousand instances inside the pooler's limit; the local stack serves many at once.
-    let connections = settings.parsed("DATABASE_MAX_CONNECTIONS", 1_u32).max(1);
+    // A Lambda instance serves one request at a time, so one connection is enough. More would take a thousand
+    // instances over the pooler's limit. The local stack serves many requests at once and sets a higher number.
+    let max_connections = settings.parsed("DATABASE_MAX_CONNECTIONS", 1_u32).max(1);
+    // For a malformed URL, `settings` has recorded a problem, and the function does not start. Only an option that
+    // sqlx alone refuses, such as an unknown `sslmode`, gets past that check and leads to sqlx's default connection
+    // here.
     let options = PgConnectOptions::from_str(&url).unwrap_or_else(|_| PgConnectOptions::new());
-    let new = PgPoolOptions::new()
-        .max_connections(connections)
+    let connector = PgPoolOptions::new()
+        .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .connect_lazy_with(options.statement_cache_capacity(0).application_name("lisa"));
-    let permits = Arc::new(Semaphore::new(connections as usize));
-    Pool { new, most: connections, permits, idle: Arc::default() }
+    let permits = Arc::new(Semaphore::new(max_connections as usize));
+    Pool { connector, max_connections, permits, idle: Arc::default() }
 }
 
-/// How a tenant's transaction begins, in one round trip.
-fn begin_of(begin: &str, tenant: Uuid) -> String {
-    let timeout_ms = DEADLINE.as_millis();
+/// Returns the statements that begin a tenant's transaction, as one text for one round trip.
+///
+/// Every setting is local to the transaction (the `true` of `set_config` means that too), so the connection's next
+/// user starts as `lisa_app` without a tenant. With repeatable read, the `select` is the query that takes the
+/// snapshot.
+fn tenant_begin_sql(begin: &str, tenant: Uuid) -> String {
+    let timeout_ms = REQUEST_TIMEOUT.as_millis();
     format!(
-        // Searches are short, and estimated to be long: compiling them takes longer than they do.
+        // The planner overestimates our short searches, and JIT compilation would take longer than the search itself.
         "{begin}; set local role lisa_tenant; set local statement_timeout = {timeout_ms}; set local jit = off; \
          select set_config('app.customer_id', '{tenant}', true)"
     )
 }
 
+/// Runs `work` in a transaction that the statements `begin` open, and ends the transaction in every case.
+///
+/// `timeout` covers everything, from waiting for a connection to the commit.
 async fn transaction<Scope, T, E>(
     pool: &Pool,
     begin: String,
     scope: Scope,
-    deadline: Duration,
+    timeout: Duration,
     work: impl AsyncFnOnce(&mut Tx<Scope>) -> Result<T, E>,
 ) -> Result<T, E>
 where
     E: From<ApiError>,
 {
     let run = async {
-        let begun = on_a_living_connection(pool, || Connection::begin(pool, &begin));
-        // However long the work may take: a database that does not even begin is away.
-        let connection = within(DEADLINE, begun).await.map_err(ApiError::from)?;
+        let opening = retry_on_broken_connection(pool, || PooledConnection::begin(pool, &begin));
+        // The short timeout holds for background work too: a database that cannot even begin a transaction is down.
+        let connection = with_timeout(REQUEST_TIMEOUT, opening).await.map_err(ApiError::from)?;
         let mut tx = Tx { connection, scope };
         match work(&mut tx).await {
             Ok(value) => {
@@ -321,24 +376,29 @@ where
             }
         }
     };
-    match tokio::time::timeout(deadline, run).await {
+    match tokio::time::timeout(timeout, run).await {
         Ok(outcome) => outcome,
-        // The connection was dropped with the future, unreleased, so it is closed and the server rolls back.
-        Err(elapsed) => Err(ApiError::unavailable().because(elapsed).into()),
+        // Dropping the future dropped the connection without releasing it: it is closed, and the server rolls back.
+        Err(elapsed) => Err(ApiError::unavailable().with_source(elapsed).into()),
     }
 }
 
-/// Calls a function of the schema `app` outside of any transaction; its arguments are written by us, never by callers.
-pub(crate) async fn identify(pool: &Pool, call: &str) -> sqlx::Result<Vec<PgRow>> {
+/// Calls a function of the schema `app` outside a transaction. `call` is SQL, so it must not hold text that a client
+/// chose.
+///
+/// The call is repeated when the connection breaks. Most of the functions only read. `app.take_rate` writes: when its
+/// answer is lost, the request is counted twice.
+pub(crate) async fn call_app_function(pool: &Pool, call: &str) -> sqlx::Result<Vec<PgRow>> {
     let statement = format!("select * from {call}");
-    within(DEADLINE, on_a_living_connection(pool, || ask(pool, &statement))).await
+    with_timeout(REQUEST_TIMEOUT, retry_on_broken_connection(pool, || run_simple(pool, &statement))).await
 }
 
-/// Runs one statement in the simple protocol, outside of any transaction.
-async fn ask(pool: &Pool, statement: &str) -> sqlx::Result<Vec<PgRow>> {
+/// Runs one statement in PostgreSQL's simple query protocol, outside a transaction. The statement is one message,
+/// which a transaction pooler passes on whole.
+async fn run_simple(pool: &Pool, statement: &str) -> sqlx::Result<Vec<PgRow>> {
     let mut connection = pool.acquire().await?;
     let rows = sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).fetch_all(&mut *connection.get()?).await;
-    // An error of the server leaves the connection usable, unless it says good-bye.
+    // An error that the server reports leaves the connection usable, unless the server is closing the connection.
     let is_usable = match &rows {
         Ok(_) => true,
         Err(error) => matches!(error, sqlx::Error::Database(_)) && !is_broken(error),
@@ -349,13 +409,16 @@ async fn ask(pool: &Pool, statement: &str) -> sqlx::Result<Vec<PgRow>> {
     rows
 }
 
-/// Repeats what has written nothing yet, when it fails with its connection. After a restart of the server, or an hour in
-/// which the function was frozen, all pooled connections are dead: as many tries, and one on a new connection.
-async fn on_a_living_connection<T, F>(pool: &Pool, attempt: impl Fn() -> F) -> sqlx::Result<T>
+/// Runs `attempt` again, at once, while it fails because its connection is broken. Only for an `attempt` that
+/// acquires a connection itself and that may run twice.
+///
+/// After a restart of the server, or an hour in which the function was frozen, all `max_connections` idle connections
+/// may be broken. Each failed attempt uses up one of them, so `max_connections` + 1 attempts reach a new connection.
+async fn retry_on_broken_connection<T, F>(pool: &Pool, attempt: impl Fn() -> F) -> sqlx::Result<T>
 where
     F: Future<Output = sqlx::Result<T>>,
 {
-    for _ in 0..pool.most {
+    for _ in 0..pool.max_connections {
         match attempt().await {
             Err(error) if is_broken(&error) => {}
             outcome => return outcome,
@@ -364,29 +427,36 @@ where
     attempt().await
 }
 
-async fn within<T>(deadline: Duration, work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
-    tokio::time::timeout(deadline, work).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+/// Runs `work`, or fails with [`sqlx::Error::PoolTimedOut`], which becomes a 503.
+async fn with_timeout<T>(timeout: Duration, work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    tokio::time::timeout(timeout, work).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
+/// Returns true when the connection that reported the error must not be used again.
 fn is_broken(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_))
-        // admin_shutdown, crash_shutdown and a pooler's "server closed": said on a connection that is of no more use.
+        // 57P01 admin_shutdown, 57P02 crash_shutdown, 08P01 protocol_violation (a pooler's "server closed"),
+        // 08006 connection_failure, 08003 connection_does_not_exist.
         || error.as_database_error().and_then(|error| error.code()).is_some_and(|code| {
             matches!(code.as_ref(), "57P01" | "57P02" | "08P01" | "08006" | "08003")
         })
 }
 
-/// A pooled connection that goes back to the pool only when it is known to be clean. Dropped in any other way (an
-/// error, a cancelled query, a deadline), it is closed: the pool would hand its open transaction to the next caller.
+/// A connection taken from the pool. [`Self::release`] returns it; only a connection without an open transaction may
+/// be returned, because the pool does not reset it for the next caller.
+///
+/// Dropping the value (after an error, a cancelled query, a timeout) closes the connection instead.
 #[derive(Debug)]
-struct Connection {
+struct PooledConnection {
+    /// `None` only while `release` runs.
     connection: Option<PgConnection>,
     pool: Pool,
-    /// Given back after the connection is closed: fields are dropped in their order.
+    /// The last field, so that it is dropped after the connection is closed: fields are dropped in their order.
     _permit: OwnedSemaphorePermit,
 }
 
-impl Connection {
+impl PooledConnection {
+    /// Acquires a connection and sends the statements that begin a transaction.
     async fn begin(pool: &Pool, statements: &str) -> sqlx::Result<Self> {
         let mut connection = pool.acquire().await?;
         sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&mut *connection.get()?).await?;
@@ -397,21 +467,26 @@ impl Connection {
         self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)
     }
 
-    /// The `select` makes an aborted transaction an error: a bare `commit` would roll it back and say that all is well.
+    /// Commits, and returns the connection to the pool.
+    ///
+    /// The `select` fails in a transaction that an earlier error aborted. A bare `commit` would roll such a
+    /// transaction back and report success.
     async fn commit(mut self) -> sqlx::Result<()> {
         sqlx::raw_sql("select 1; commit").execute(&mut *self.get()?).await?;
         self.release();
         Ok(())
     }
 
+    /// Rolls back, and returns the connection to the pool. Where that fails, the connection is closed, which makes
+    /// the server roll back.
     async fn rollback(mut self) {
         let Ok(connection) = self.get() else { return };
-        // If it cannot be rolled back, it is closed, which rolls back too.
         if sqlx::raw_sql("rollback").execute(&mut *connection).await.is_ok() {
             self.release();
         }
     }
 
+    /// Returns the connection to the pool.
     fn release(mut self) {
         if let Some(connection) = self.connection.take() {
             self.pool.idle().push(connection);
@@ -419,10 +494,11 @@ impl Connection {
     }
 }
 
-/// A statement that is neither prepared by name nor kept.
-struct Unnamed<'q, E>(E, PhantomData<&'q ()>);
+/// A query that is sent as an unnamed statement and not cached. A named one would be prepared on one server
+/// connection of a transaction pooler, and looked for on another.
+struct UnnamedStatement<'q, E>(E, PhantomData<&'q ()>);
 
-impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for Unnamed<'q, E> {
+impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for UnnamedStatement<'q, E> {
     fn sql(self) -> SqlStr {
         self.0.sql()
     }
@@ -449,7 +525,7 @@ impl<'c, Scope: Send + std::fmt::Debug> Executor<'c> for &'c mut Tx<Scope> {
         E: 'q + Execute<'q, Postgres>,
     {
         match self.connection.get() {
-            Ok(connection) => (&mut *connection).fetch_many(Unnamed(query, PhantomData)),
+            Ok(connection) => (&mut *connection).fetch_many(UnnamedStatement(query, PhantomData)),
             Err(error) => Box::pin(futures::stream::once(std::future::ready(Err(error)))),
         }
     }
@@ -460,7 +536,7 @@ impl<'c, Scope: Send + std::fmt::Debug> Executor<'c> for &'c mut Tx<Scope> {
         E: 'q + Execute<'q, Postgres>,
     {
         match self.connection.get() {
-            Ok(connection) => (&mut *connection).fetch_optional(Unnamed(query, PhantomData)),
+            Ok(connection) => (&mut *connection).fetch_optional(UnnamedStatement(query, PhantomData)),
             Err(error) => Box::pin(std::future::ready(Err(error))),
         }
     }

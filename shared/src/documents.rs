@@ -1,4 +1,5 @@
-//! `documents`, `document_chunks` and `document_pages`: what answers are made from, from the upload to the last chunk.
+//! Tenants' documents, from the upload to the last chunk. Owns the tables `documents`, `document_chunks` and
+//! `document_pages`.
 
 mod ingestion;
 mod list;
@@ -11,32 +12,36 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub use ingestion::{
-    Begun, NewChunk, Pending, Stored, begin, fail, find_pending, finish, give_up, pages_known, store_chunks,
+    IngestState, NewChunk, PendingDocument, StoreOutcome, begin, fail, find_pending, finish, mark_failed,
+    record_page_count, store_chunks,
 };
 pub use list::{DocumentListing, list};
-pub use scans::{Claim, ReadPage, ScanCost, claim_page, read_pages, release_page, scan_cost, store_page};
+pub use scans::{
+    PageClaim, PageTranscript, ScanCost, claim_page, page_transcripts, release_page, scan_cost, store_page,
+};
 
 use crate::{
     db::TenantTx,
     error::ApiError,
     input, jobs,
-    periods::{self, RoomError},
+    periods::{self, StorageLimitError},
     storage,
     text::Language,
 };
 
-/// The largest file, in bytes: 20 MiB.
+/// Maximum size of a document's file, in bytes: 20 MiB.
 pub const MAX_BYTES: usize = 20_971_520;
-/// The most pages.
+/// Maximum number of pages of a document.
 pub const MAX_PAGES: u32 = 200;
 
-/// Whether bytes begin as a PDF does. Readers accept some bytes before the header, and so do people's files.
+/// Returns true when `%PDF-` occurs within the first 1,024 bytes. PDF readers accept bytes before this header, and
+/// real files have them.
 #[must_use]
 pub fn is_pdf(bytes: &[u8]) -> bool {
     bytes[..bytes.len().min(1024)].windows(5).any(|window| window == b"%PDF-")
 }
 
-/// The name of a file, 1 to 255 characters, without a path.
+/// File name of 1 to 255 characters, without a path.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, min_length = 1, max_length = 255, example = "guide.pdf")]
@@ -46,25 +51,25 @@ impl TryFrom<String> for Filename {
     type Error = input::UnusableText;
 
     fn try_from(name: String) -> Result<Self, input::UnusableText> {
-        // Some browsers send the whole path.
+        // Some browsers send the full path of the file.
         let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
         input::one_line(name, 1, 255).map(Self)
     }
 }
 
-/// Where a document stands.
+/// Processing status of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// Waits for its upload, or is being read.
+pub enum DocumentStatus {
+    /// Waiting for the upload, or being processed.
     Pending,
-    /// Answers are made from it.
+    /// Indexed: answers can cite the document.
     Processed,
-    /// See `error_code`.
+    /// Processing failed; `error_code` holds the reason.
     Failed,
 }
 
-impl Status {
+impl DocumentStatus {
     fn from_column(text: &str) -> Self {
         match text {
             "processed" => Self::Processed,
@@ -74,35 +79,35 @@ impl Status {
     }
 }
 
-/// Why a document could not be taken in; a person can act on each.
+/// Reason why a document could not be processed. A person can act on each of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Failure {
-    /// Opens with a password only.
+pub enum DocumentFailure {
+    /// The file needs a password.
     Encrypted,
-    /// Not a PDF, or broken beyond repair.
+    /// The file is not a PDF, or is damaged beyond repair.
     Corrupt,
-    /// Images only, or empty.
+    /// The file has no text: images only, or empty pages.
     NoText,
-    /// More than [`MAX_PAGES`].
+    /// The file has more than [`MAX_PAGES`] pages.
     TooManyPages,
-    /// More than [`MAX_BYTES`], or more text than any real document has.
+    /// The file is larger than [`MAX_BYTES`], or holds more text than any real document.
     TooLarge,
-    /// Could not be read in a minute.
+    /// The text could not be extracted within a minute.
     TimedOut,
-    /// Announced, but never uploaded.
+    /// The document was announced, but its file was never uploaded.
     NotUploaded,
-    /// The embedding provider kept failing.
+    /// The embedding provider failed on every attempt.
     EmbeddingFailed,
-    /// The models kept failing to read its scanned pages.
+    /// The vision models failed to read the scanned pages on every attempt.
     ScanFailed,
-    /// Its scanned pages would cost more to read than a document may.
+    /// Reading the scanned pages would exceed the cost limit of one document.
     ScanTooCostly,
-    /// What models may cost the company in this period was used up before its scanned pages were read.
+    /// The company's model budget for this period ran out before all scanned pages were read.
     SpendCapReached,
 }
 
-impl Failure {
+impl DocumentFailure {
     const ALL: [Self; 11] = [
         Self::Encrypted,
         Self::Corrupt,
@@ -117,7 +122,7 @@ impl Failure {
         Self::SpendCapReached,
     ];
 
-    /// The code, as stored and shown.
+    /// Returns the error code, as stored in `documents.error_code` and shown in the API.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -135,13 +140,13 @@ impl Failure {
         }
     }
 
-    /// The failure of a code.
+    /// Returns the failure with this error code; `None` for an unknown code.
     #[must_use]
     pub fn from_code(code: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|failure| failure.code() == code)
     }
 
-    /// What a person can do about it, in French, or else in English.
+    /// Returns the explanation and advice for the document's owner: in French, or in English for any other language.
     #[must_use]
     pub fn reason(self, language: Language) -> &'static str {
         match (self, language) {
@@ -197,7 +202,7 @@ impl Failure {
     }
 }
 
-/// A document, as its tenant sees it.
+/// A document as shown to its tenant.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(example = json!({
     "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "filename": "guide-livraison.pdf", "status": "processed",
@@ -205,30 +210,30 @@ impl Failure {
     "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "error_code": null, "error": null,
 }))]
 pub struct Document {
-    /// The document.
+    /// Identifier of the document.
     pub id: Uuid,
-    /// The name it was uploaded under.
+    /// File name given at the upload.
     pub filename: String,
-    /// Where it stands.
-    pub status: Status,
-    /// When it was announced.
+    /// Processing status.
+    pub status: DocumentStatus,
+    /// Time of the announcement, before the file arrived.
     pub upload_date: DateTime<Utc>,
-    /// The size of the file.
+    /// Size of the file, in bytes.
     pub bytes: i64,
-    /// Known once the file was opened.
+    /// Number of pages; null until the file has been opened.
     pub pages_total: Option<i32>,
-    /// Pages that are indexed, or read where they are scanned; moves while the document is being read.
+    /// Number of pages processed so far: indexed, or, for scanned pages, read. Grows during processing.
     pub pages_done: i32,
-    /// Why it failed.
-    pub error_code: Option<Failure>,
-    /// What to do about it, in the caller's language.
+    /// Reason of the failure; null unless the status is `failed`.
+    pub error_code: Option<DocumentFailure>,
+    /// Explanation of the failure and advice, in the caller's language.
     pub error: Option<&'static str>,
-    /// Of the file, in hexadecimal.
+    /// SHA-256 of the file, in hexadecimal.
     pub sha256: Option<String>,
 }
 
-/// A row, as the queries of this module select it.
-struct Row {
+/// A row of `documents`, as the queries of this module select it.
+struct DocumentRow {
     id: Uuid,
     filename: String,
     status: String,
@@ -240,13 +245,13 @@ struct Row {
     sha256: Option<Vec<u8>>,
 }
 
-impl Row {
-    fn shown_in(self, language: Language) -> Document {
-        let failure = self.error_code.as_deref().and_then(Failure::from_code);
+impl DocumentRow {
+    fn into_document(self, language: Language) -> Document {
+        let failure = self.error_code.as_deref().and_then(DocumentFailure::from_code);
         Document {
             id: self.id,
             filename: self.filename,
-            status: Status::from_column(&self.status),
+            status: DocumentStatus::from_column(&self.status),
             upload_date: self.upload_date,
             bytes: self.bytes,
             pages_total: self.pages_total,
@@ -258,36 +263,36 @@ impl Row {
     }
 }
 
-/// What an upload announces.
+/// A document to be announced.
 #[derive(Debug)]
 pub struct NewDocument {
-    /// The name it is shown under.
+    /// File name shown to the tenant.
     pub filename: Filename,
-    /// The size of the file.
+    /// Size of the file, in bytes.
     pub bytes: i64,
-    /// Of the file, if the client computed it.
+    /// SHA-256 of the file; `None` when the client sent none.
     pub sha256: Option<[u8; 32]>,
 }
 
-/// A document that was announced, and where its file belongs.
+/// An announced document and the storage key for its file.
 #[derive(Debug)]
-pub struct Announced {
-    /// The document.
+pub struct PendingUpload {
+    /// The announced document, in the status `pending`.
     pub document: Document,
-    /// The key of its file.
+    /// Storage key of the file.
     pub storage_key: String,
 }
 
-/// Why an operation on a document is refused.
+/// Error of an operation on a document.
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentError {
-    /// Unknown, or another tenant's.
+    /// The document does not exist or belongs to another tenant.
     #[error("no such document")]
     NotFound,
-    /// Only what failed is tried again.
+    /// The document has not failed, so it cannot be retried.
     #[error("the document did not fail")]
     NotFailed,
-    /// The database said so.
+    /// A database error.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
@@ -304,16 +309,21 @@ impl From<DocumentError> for ApiError {
     }
 }
 
-/// Announces a document: its row, and the job that looks after it should its upload or its event be lost.
+/// Announces a document: inserts its row, and the job by which maintenance recovers a lost upload or a lost bucket
+/// event.
 ///
 /// # Errors
-/// [`RoomError`]: the plan's storage is full, or the database's.
-pub async fn announce(tx: &mut TenantTx, new: NewDocument, language: Language) -> Result<Announced, RoomError> {
-    periods::hold_room(tx, new.bytes).await?;
+/// Returns an error when the tenant's plan has no storage left for the file, and any database error.
+pub async fn announce(
+    tx: &mut TenantTx,
+    new: NewDocument,
+    language: Language,
+) -> Result<PendingUpload, StorageLimitError> {
+    periods::check_storage_limit(tx, new.bytes).await?;
     let id = Uuid::now_v7();
     let storage_key = storage::document_key(tx.tenant(), id);
     let row = sqlx::query_as!(
-        Row,
+        DocumentRow,
         r#"
         with document as (
             insert into documents (id, customer_id, company_id, filename, bytes, sha256, storage_key)
@@ -334,20 +344,20 @@ pub async fn announce(tx: &mut TenantTx, new: NewDocument, language: Language) -
     )
     .fetch_one(tx)
     .await?;
-    Ok(Announced { document: row.shown_in(language), storage_key })
+    Ok(PendingUpload { document: row.into_document(language), storage_key })
 }
 
-/// The document that was made of the same bytes before.
+/// Finds the tenant's oldest processed document with this SHA-256.
 ///
 /// # Errors
-/// The database's.
+/// Returns any database error.
 pub async fn find_processed(
     tx: &mut TenantTx,
     sha256: &[u8; 32],
     language: Language,
 ) -> sqlx::Result<Option<Document>> {
     let row = sqlx::query_as!(
-        Row,
+        DocumentRow,
         r#"
         select id, filename, status, upload_date, bytes, pages_total, pages_done, error_code, sha256
         from documents
@@ -360,16 +370,16 @@ pub async fn find_processed(
     )
     .fetch_optional(tx)
     .await?;
-    Ok(row.map(|row| row.shown_in(language)))
+    Ok(row.map(|row| row.into_document(language)))
 }
 
-/// One document.
+/// Returns one document of the tenant.
 ///
 /// # Errors
-/// [`DocumentError::NotFound`], or the database's.
+/// Returns [`DocumentError::NotFound`], or any database error.
 pub async fn get(tx: &mut TenantTx, id: Uuid, language: Language) -> Result<Document, DocumentError> {
     let row = sqlx::query_as!(
-        Row,
+        DocumentRow,
         r#"
         select id, filename, status, upload_date, bytes, pages_total, pages_done, error_code, sha256
         from documents
@@ -380,23 +390,23 @@ pub async fn get(tx: &mut TenantTx, id: Uuid, language: Language) -> Result<Docu
     )
     .fetch_optional(tx)
     .await?;
-    Ok(row.ok_or(DocumentError::NotFound)?.shown_in(language))
+    Ok(row.ok_or(DocumentError::NotFound)?.into_document(language))
 }
 
-/// A file that is to be deleted, with the job that sees to it.
+/// A stored file whose document was deleted, with the job that deletes the file.
 #[derive(Debug)]
-pub struct Orphan {
-    /// To be marked as done once the file is gone.
+pub struct StoredObject {
+    /// Job to be marked as done after the file was deleted.
     pub job: Uuid,
-    /// The key of the file.
+    /// Storage key of the file.
     pub storage_key: String,
 }
 
-/// Deletes a document with its chunks, and writes the job that deletes its file.
+/// Deletes a document with its chunks, and inserts the job that deletes its file.
 ///
 /// # Errors
-/// [`DocumentError::NotFound`], or the database's.
-pub async fn delete(tx: &mut TenantTx, id: Uuid) -> Result<Orphan, DocumentError> {
+/// Returns [`DocumentError::NotFound`], or any database error.
+pub async fn delete(tx: &mut TenantTx, id: Uuid) -> Result<StoredObject, DocumentError> {
     let storage_key = sqlx::query_scalar!(
         r#"
         with gone as (
@@ -414,22 +424,22 @@ pub async fn delete(tx: &mut TenantTx, id: Uuid) -> Result<Orphan, DocumentError
     .fetch_optional(&mut *tx)
     .await?
     .ok_or(DocumentError::NotFound)?;
-    let job = jobs::delete_object(tx, &storage_key).await?;
-    Ok(Orphan { job, storage_key })
+    let job = jobs::enqueue_object_deletion(tx, &storage_key).await?;
+    Ok(StoredObject { job, storage_key })
 }
 
-/// Makes a failed document pending again, with its job due at once; what it had is thrown away, but for scanned pages that
-/// were read.
+/// Sets a failed document to pending again and returns the queue message for its job. Deletes the document's chunks;
+/// keeps the scanned pages that were read.
 ///
 /// # Errors
-/// [`DocumentError::NotFound`], [`DocumentError::NotFailed`], or the database's.
+/// Returns [`DocumentError::NotFound`], [`DocumentError::NotFailed`], or any database error.
 pub async fn retry(
     tx: &mut TenantTx,
     id: Uuid,
     language: Language,
-) -> Result<(Document, jobs::JobMessage), DocumentError> {
+) -> Result<(Document, jobs::IngestMessage), DocumentError> {
     let row = sqlx::query_as!(
-        Row,
+        DocumentRow,
         r#"
         update documents
         set status = 'pending', error_code = null, error = null, pages_total = null, pages_done = 0
@@ -442,7 +452,7 @@ pub async fn retry(
     .fetch_optional(&mut *tx)
     .await?;
     let Some(row) = row else {
-        // Settles which of the two it is.
+        // The lookup tells an unknown document from one that has not failed.
         return get(tx, id, language).await.and(Err(DocumentError::NotFailed));
     };
     let job_id = sqlx::query_scalar!(
@@ -464,8 +474,8 @@ pub async fn retry(
     )
     .fetch_one(&mut *tx)
     .await?;
-    let message = jobs::JobMessage { job_id, customer_id: tx.tenant(), document_id: id };
-    Ok((row.shown_in(language), message))
+    let message = jobs::IngestMessage { job_id, customer_id: tx.tenant(), document_id: id };
+    Ok((row.into_document(language), message))
 }
 
 #[cfg(test)]
@@ -473,16 +483,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_is_known_and_explained() {
-        for failure in Failure::ALL {
-            assert_eq!(Failure::from_code(failure.code()), Some(failure));
+    fn every_failure_has_a_code_and_two_explanations() {
+        for failure in DocumentFailure::ALL {
+            assert_eq!(DocumentFailure::from_code(failure.code()), Some(failure));
             assert_eq!(serde_json::to_value(failure).unwrap(), failure.code());
             assert_ne!(failure.reason(Language::French), failure.reason(Language::English));
         }
     }
 
     #[test]
-    fn paths_are_cut_from_filenames() {
+    fn a_path_in_a_filename_is_cut_off() {
         let name = |text: &str| Filename::try_from(text.to_owned()).map(|name| name.0);
         assert_eq!(name(r"C:\fakepath\guide.pdf").unwrap(), "guide.pdf");
         assert_eq!(name("../../etc/passwd").unwrap(), "passwd");

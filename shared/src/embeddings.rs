@@ -1,73 +1,72 @@
-//! Vectors of chunks and questions. Vectors of different models are never compared: each is stored
-//! with the [`Embedder::model`] it came from.
+//! Embedding vectors of chunks and questions. Vectors of different models are never compared: each vector is stored
+//! with the [`Embedder::model`] that made it.
 
-mod choice;
+mod config;
 mod features;
-mod former;
 mod local;
+mod registry;
 mod remote;
-pub(crate) mod words;
 
 use std::sync::Arc;
 
-pub use former::Embedders;
 pub use local::LocalEmbedder;
+pub use registry::EmbedderRegistry;
 pub use remote::EmbedError;
 
-/// The length of every vector, as the database's column has it.
+/// Dimensions of every stored vector, as declared by the database's columns.
 pub const DIMENSIONS: usize = 1536;
 
-/// Whatever makes the vectors.
+/// A source of embedding vectors.
 #[derive(Clone, Debug)]
 pub enum Embedder {
-    /// Without a model: see [`LocalEmbedder`].
+    /// Feature hashing without a model: see [`LocalEmbedder`].
     Local(LocalEmbedder),
-    /// A model behind HTTP.
-    Model(Arc<remote::Model>),
-    /// A model, by its stored name, whose provider these settings do not reach.
-    OutOfReach(Arc<str>),
+    /// An embedding model behind HTTP.
+    Remote(Arc<remote::RemoteEmbedder>),
+    /// A stored model name whose provider the settings do not configure. Every call fails.
+    NotConfigured(Arc<str>),
 }
 
 impl Embedder {
-    /// Returns the name that is stored with each vector.
+    /// Returns the model name that is stored with each vector.
     pub fn model(&self) -> &str {
         match self {
             Self::Local(_) => LocalEmbedder::MODEL,
-            Self::Model(model) => model.name(),
-            Self::OutOfReach(name) => name,
+            Self::Remote(model) => model.name(),
+            Self::NotConfigured(name) => name,
         }
     }
 
-    /// Returns what the nearest vector counts in [`crate::retrieval`], against 1 each for the best by words and by their
-    /// parts. Measured by `cargo eval` (docs/BENCHMARKS.md).
+    /// Returns the weight of vector similarity in the fused score of [`crate::retrieval`], where full-text rank and
+    /// n-gram BM25 weigh 1 each. Measured by `cargo eval` (docs/BENCHMARKS.md).
     pub fn vector_weight(&self) -> f64 {
         match self {
             Self::Local(_) => 0.5,
-            Self::Model(_) | Self::OutOfReach(_) => 1.25,
+            Self::Remote(_) | Self::NotConfigured(_) => 1.25,
         }
     }
 
-    /// Returns one vector a text, of [`DIMENSIONS`] numbers and length 1.
+    /// Returns one vector per text, of [`DIMENSIONS`] dimensions and norm 1.
     ///
     /// # Errors
-    /// Those of the model's provider. The local embedder always has a vector.
+    /// Fails when the model's provider fails or is not configured. The local embedder never fails.
     pub async fn embed_documents(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbedError> {
         match self {
             Self::Local(local) => Ok(texts.iter().map(|text| local.embed_document(text)).collect()),
-            Self::Model(model) => Box::pin(model.embed_documents(texts)).await,
-            Self::OutOfReach(_) => Err(EmbedError::OutOfReach),
+            Self::Remote(model) => Box::pin(model.embed_documents(texts)).await,
+            Self::NotConfigured(_) => Err(EmbedError::NotConfigured),
         }
     }
 
-    /// Returns the vector of a question, to be compared with those of documents by cosine.
+    /// Returns the vector of a question, for comparison with document vectors by cosine.
     ///
     /// # Errors
-    /// As [`Embedder::embed_documents`].
+    /// Fails when the model's provider fails or is not configured. The local embedder never fails.
     pub async fn embed_query(&self, question: &str) -> Result<Vec<f32>, EmbedError> {
         match self {
             Self::Local(local) => Ok(local.embed_query(question)),
-            Self::Model(model) => Box::pin(model.embed_query(question)).await,
-            Self::OutOfReach(_) => Err(EmbedError::OutOfReach),
+            Self::Remote(model) => Box::pin(model.embed_query(question)).await,
+            Self::NotConfigured(_) => Err(EmbedError::NotConfigured),
         }
     }
 }

@@ -1,8 +1,9 @@
-//! The one error that a client sees.
+//! The error type of all HTTP handlers.
 //!
-//! Policy: a 4xx says what the caller can do about it, with a stable `code`; a 5xx says nothing of the inside, and its
-//! whole chain goes to the log, once, where the response is made (`http::finish`), under the request id that the client
-//! got. Domain errors are enums beside their noun and turn into this one by an exhaustive match.
+//! Policy: a 4xx tells the caller what to do about it and has a stable `code`. A 5xx tells the caller nothing about
+//! the inside. Its whole error chain is logged once, where the response is made (`http::layers::finish`), under the
+//! request id that the client got. Each domain module has its own error enum, which converts into [`ApiError`] by an
+//! exhaustive match.
 
 use axum::{
     http::{HeaderValue, StatusCode, header},
@@ -12,43 +13,43 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use crate::rate_limits::Standing;
+use crate::rate_limits::RateLimitStatus;
 
-/// What handlers return.
+/// The result of a handler.
 pub type Result<T, E = ApiError> = std::result::Result<T, E>;
 
-type Source = Box<dyn std::error::Error + Send + Sync>;
+type BoxedSource = Box<dyn std::error::Error + Send + Sync>;
 
-/// A status, a code for programs, a sentence for people, and the cause for the log.
+/// An error response: status, code for programs, sentence for people, and cause for the log.
 #[derive(Debug)]
 pub struct ApiError {
     /// The HTTP status.
     pub status: StatusCode,
-    /// `snake_case`, stable.
+    /// The error code for programs: `snake_case`, stable.
     pub code: &'static str,
-    /// One sentence, safe to show.
+    /// One sentence for people, safe to show.
     pub message: String,
-    /// What a program needs beside the code; the fields of a 422.
+    /// Data for programs besides the code, for example the wrong fields of a 422.
     pub details: Option<Value>,
-    /// Seconds after which a repetition makes sense.
+    /// Value of the header `Retry-After`, in seconds.
     pub retry_after_s: Option<u32>,
-    /// Where the caller's rate limit stands, on a 429.
-    pub standing: Option<Standing>,
-    /// The cause, for the log alone.
-    pub source: Option<Source>,
+    /// State of the caller's rate limit, on a 429.
+    pub rate_limit_status: Option<RateLimitStatus>,
+    /// The cause. It is only logged, never sent.
+    pub source: Option<BoxedSource>,
 }
 
 /// One wrong field of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
-    /// The path of the field, as `items[0].name`.
+    /// Path of the field, for example `items[0].name`.
     pub field: String,
-    /// What is wrong with it.
+    /// The rule that the field breaks, for example `is required`.
     pub message: String,
 }
 
 impl FieldError {
-    /// Makes one.
+    /// An error of `field` with a message.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self { field: field.into(), message: message.into() }
     }
@@ -57,67 +58,75 @@ impl FieldError {
 impl ApiError {
     /// An error with a status, a code and a sentence.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), details: None, retry_after_s: None, standing: None, source: None }
+        Self {
+            status,
+            code,
+            message: message.into(),
+            details: None,
+            retry_after_s: None,
+            rate_limit_status: None,
+            source: None,
+        }
     }
 
-    /// 400: the request cannot be read at all.
+    /// 400: the request cannot be parsed.
     pub fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 
-    /// 401: no token, or none that counts. One code for all reasons, so that nothing is learnt by probing.
+    /// 401: no token, or an invalid one. All reasons have one code, so that probing reveals nothing.
     #[must_use]
     pub fn unauthorized() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "a valid bearer token is required")
     }
 
-    /// 403: known, but not allowed.
+    /// 403: the caller is identified, but not allowed to do this.
     pub fn forbidden(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, code, message)
     }
 
-    /// 405, where a path exists but not with this method.
+    /// 405: the path exists, but not with this method.
     #[must_use]
     pub fn method_not_allowed() -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not take this method")
     }
 
-    /// 404: unknown, or somebody else's; the two are never told apart.
+    /// 404: `what` does not exist or belongs to another tenant. The response never distinguishes the two cases.
     #[must_use]
     pub fn not_found(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", format!("{what} not found"))
     }
 
-    /// 409: right in itself, wrong now.
+    /// 409: the request is valid, but conflicts with the current state.
     pub fn conflict(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, code, message)
     }
 
-    /// 413: the body is larger than this route takes.
+    /// 413: the body is larger than `limit_bytes`.
     #[must_use]
     pub fn payload_too_large(limit_bytes: usize) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", "the request body is too large")
             .with_details(json!({ "limit_bytes": limit_bytes }))
     }
 
-    /// 415: another content type is expected.
+    /// 415: the content type is not the expected one.
     pub fn unsupported_media_type(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
     }
 
-    /// 422: read, but some fields are wrong.
+    /// 422: the request was parsed, but `fields` are not valid.
     #[must_use]
     pub fn validation(fields: Vec<FieldError>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation_failed", "some fields are not valid")
             .with_details(json!(fields))
     }
 
-    /// 422 for one field.
+    /// 422 with one wrong field.
     pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::validation(vec![FieldError::new(field, message)])
     }
 
-    /// 503: something that this depends on is away; the same call may work in a moment.
+    /// 503: a dependency is down. `Retry-After` is 5 s.
     #[must_use]
     pub fn unavailable() -> Self {
         let mut error =
@@ -126,33 +135,33 @@ impl ApiError {
         error
     }
 
-    /// Whether it is the error of a dependency that is away.
+    /// Returns true for a 503, the error of a dependency that is down.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         self.status == StatusCode::SERVICE_UNAVAILABLE
     }
 
-    /// 500.
+    /// 500: a defect or an unexpected answer of a dependency.
     #[must_use]
     pub fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something went wrong on our side")
     }
 
-    /// Adds details for programs.
+    /// Sets the details for programs.
     #[must_use]
     pub fn with_details(mut self, details: Value) -> Self {
         self.details = Some(details);
         self
     }
 
-    /// Adds the cause for the log.
+    /// Sets the cause, which is only logged.
     #[must_use]
-    pub fn because(mut self, source: impl Into<Source>) -> Self {
+    pub fn with_source(mut self, source: impl Into<BoxedSource>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// The body as it is sent; `http::finish` is what knows the request id.
+    /// The JSON body of the response. Called by `http::layers::finish`, which has the request id.
     #[must_use]
     pub fn body(&self, request_id: &str) -> Value {
         json!({
@@ -189,19 +198,22 @@ impl IntoResponse for ApiError {
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        // The body is written by the layer that knows the request id; see http::finish.
+        // `http::layers::finish` takes the error from the extensions and writes the body, because it has the request
+        // id.
         response.extensions_mut().insert(std::sync::Arc::new(self));
         response
     }
 }
 
-/// PostgreSQL's answers that mean "not now" rather than "not like this".
+/// Returns true for database errors that a later attempt may not meet: no connection, overload, timeouts, conflicts
+/// with other transactions.
 pub(crate) fn is_unavailable(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
         sqlx::Error::Database(database) => database.code().is_some_and(|code| {
-            // 08 connection, 53 resources, 57 operator intervention (shutdown, statement timeout),
-            // 40 serialization and deadlock, 25P03 idle-in-transaction timeout, 55P03 lock timeout.
+            // SQLSTATE classes: 08 connection, 53 insufficient resources, 57 operator intervention (shutdown,
+            // statement timeout), 40 serialization failure and deadlock. Codes: 25P03 idle-in-transaction timeout,
+            // 55P03 lock timeout.
             ["08", "53", "57", "40"].iter().any(|class| code.starts_with(class))
                 || matches!(code.as_ref(), "25P03" | "55P03")
         }),
@@ -211,29 +223,33 @@ pub(crate) fn is_unavailable(error: &sqlx::Error) -> bool {
 
 impl From<sqlx::Error> for ApiError {
     fn from(error: sqlx::Error) -> Self {
-        if is_unavailable(&error) { Self::unavailable().because(error) } else { Self::internal().because(error) }
+        if is_unavailable(&error) {
+            Self::unavailable().with_source(error)
+        } else {
+            Self::internal().with_source(error)
+        }
     }
 }
 
-/// The schema of every error body, for openapi.json.
+/// The body of every error response.
 #[derive(Serialize, ToSchema)]
 pub struct ErrorBody {
     /// Always false.
     pub success: bool,
-    /// What went wrong.
+    /// The error.
     pub error: ErrorDetail,
 }
 
-/// The inside of an error body.
+/// The error of an error response.
 #[derive(Serialize, ToSchema)]
 pub struct ErrorDetail {
-    /// Stable, for programs.
+    /// Error code for programs; stable.
     #[schema(example = "validation_failed")]
     pub code: String,
-    /// One sentence, for people.
+    /// One sentence for people.
     pub message: String,
-    /// The fields of a 422, the state of a 402, else null.
+    /// The wrong fields of a 422, the quota or plan limit of a 402, the size limit of a 413; otherwise null.
     pub details: Option<Value>,
-    /// The same as the header `x-request-id`: what to name when asking for help.
+    /// Id of the request, equal to the header `x-request-id`. Quote it when asking for support.
     pub request_id: String,
 }

@@ -1,4 +1,4 @@
-//! `feedback`: whether the people of a company found an answer of the bot helpful.
+//! `feedback`: ratings of the bot's answers by members of the tenant, helpful or not.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{db::TenantTx, error::ApiError, input};
 
-/// A remark, at most 2,000 characters.
+/// A comment of at most 2,000 characters.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, max_length = 2_000)]
@@ -21,7 +21,7 @@ impl TryFrom<String> for Comment {
     }
 }
 
-/// Thumbs up or down.
+/// A member's rating of a message: thumbs up or down, with an optional comment.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(example = json!({ "is_helpful": false, "comment": "The price is out of date." }))]
 pub struct NewFeedback {
@@ -29,7 +29,7 @@ pub struct NewFeedback {
     comment: Option<Comment>,
 }
 
-/// What a member thinks of a message.
+/// A member's stored rating of a message.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "message_id": "0d6a8e52-7c1c-4a51-9b50-54f2a9b9d7a1", "user_id": "5d0f3c52-8e7a-4b7e-9a55-6f0a2b1c3d4e",
@@ -43,12 +43,18 @@ pub struct Feedback {
     updated_at: DateTime<Utc>,
 }
 
-/// Keeps what a member thinks of an answer of the bot; a second opinion replaces the first.
+/// Stores a member's feedback on an answer of the bot. A member's later feedback on the message replaces the earlier
+/// one.
 ///
 /// # Errors
-/// 404 for what is no answer of the tenant's bot; the database's.
-pub async fn give(tx: &mut TenantTx, message: Uuid, user: Uuid, feedback: &NewFeedback) -> Result<Feedback, ApiError> {
-    let given = sqlx::query_as!(
+/// 404 when the message is not an answer of the tenant's bot. Fails when the statement fails.
+pub async fn upsert(
+    tx: &mut TenantTx,
+    message: Uuid,
+    user: Uuid,
+    feedback: &NewFeedback,
+) -> Result<Feedback, ApiError> {
+    let stored = sqlx::query_as!(
         Feedback,
         r#"
         insert into feedback as known (message_id, user_id, customer_id, is_helpful, comment)
@@ -65,5 +71,5 @@ pub async fn give(tx: &mut TenantTx, message: Uuid, user: Uuid, feedback: &NewFe
     )
     .fetch_optional(tx)
     .await?;
-    given.ok_or_else(|| ApiError::not_found("message"))
+    stored.ok_or_else(|| ApiError::not_found("message"))
 }

@@ -1,12 +1,13 @@
-//! The HTTP conventions, once: envelopes, extractors that answer with our errors, and the layers around every function.
+//! The HTTP conventions of all functions: response envelopes, extractors that reject with [`crate::error::ApiError`],
+//! and the layers around every router.
 
-mod events;
 mod extract;
 mod layers;
 mod respond;
+mod sse;
 
-pub use events::{Events, Gone, stream};
-pub use extract::{Bytes, ClientAddress, Json, Path, Preferred, Query, RequestId};
-pub(crate) use layers::note;
+pub use extract::{Bytes, ClientAddress, Json, Path, PreferredLanguage, Query, RequestId};
+pub(crate) use layers::record_rate_limit;
 pub use layers::{Cors, layers};
 pub use respond::{Created, Data, Envelope, NoContent};
+pub use sse::{ClientDisconnected, SseSender, stream_events};

@@ -1,7 +1,9 @@
-//! `idempotency_keys`: the same key and body gives the first answer again, for a day.
+//! Idempotency keys, in the table `idempotency_keys`. For 24 hours, a repeated request (same key, route and body)
+//! gets the response of the first one.
 //!
-//! A key is claimed in the transaction that begins the work and finished in the one that ends it, so an answer and its
-//! effect stand or fall together. A function that is killed in between leaves a claim that runs out.
+//! A key is claimed in the transaction that begins the work, and finished in the transaction that ends it. So the
+//! stored response and the effect are committed together or not at all. A function that is killed in between leaves a
+//! claim, which expires after a minute.
 
 use axum::{
     extract::FromRequestParts,
@@ -13,13 +15,14 @@ use sha2::{Digest, Sha256};
 
 use crate::{db::TenantTx, error::ApiError};
 
-/// The header.
+/// Request header with the key.
 const HEADER: &str = "idempotency-key";
-/// Says that an answer is a repetition.
+/// Response header that marks a replayed response.
 pub(crate) const REPLAYED: &str = "idempotency-replayed";
-const LONGEST: usize = 255;
+/// Maximum length of a key, in bytes.
+const MAX_KEY_LENGTH: usize = 255;
 
-/// The key that a caller sent, if any.
+/// The value of the header `Idempotency-Key`; `None` when the client sent none.
 #[derive(Debug, Clone)]
 pub struct IdempotencyKey(pub Option<String>);
 
@@ -28,7 +31,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let Some(value) = parts.headers.get(HEADER) else { return Ok(Self(None)) };
-        let key = value.to_str().ok().map(str::trim).filter(|key| !key.is_empty() && key.len() <= LONGEST);
+        let key = value.to_str().ok().map(str::trim).filter(|key| !key.is_empty() && key.len() <= MAX_KEY_LENGTH);
         match key {
             Some(key) => Ok(Self(Some(key.to_owned()))),
             None => Err(ApiError::field("Idempotency-Key", "must have 1 to 255 visible ASCII characters")),
@@ -36,22 +39,22 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     }
 }
 
-/// A claimed key: whoever holds it does the work.
+/// A claimed key. Its owner does the work, then calls [`finish`] or [`release`].
 #[derive(Debug, Clone)]
-pub struct Claim {
+pub struct IdempotencyClaim {
     key: String,
 }
 
-/// What a key says about a request.
+/// The outcome of claiming a key.
 #[derive(Debug)]
-pub enum Outcome {
-    /// Do the work, then [`finish`] or [`release`].
-    Claimed(Claim),
-    /// It was done: this is what was answered.
+pub enum ClaimOutcome {
+    /// The key is claimed for this request: do the work, then call [`finish`] or [`release`].
+    Claimed(IdempotencyClaim),
+    /// An earlier request finished with this response.
     Finished(Replay),
 }
 
-/// An answer that was given before.
+/// The stored response of an earlier request.
 #[derive(Debug)]
 pub struct Replay {
     status: u16,
@@ -59,7 +62,7 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// The body that was answered.
+    /// The stored body.
     #[must_use]
     pub fn body(&self) -> &serde_json::Value {
         &self.body
@@ -75,16 +78,16 @@ impl IntoResponse for Replay {
     }
 }
 
-/// Why a request with a key is refused.
+/// The reasons to refuse a request with an idempotency key.
 #[derive(Debug, thiserror::Error)]
 pub enum IdempotencyError {
-    /// The key came with another body, or on another route.
+    /// The key was used with another body or on another route.
     #[error("the key was used for another request")]
     Reused,
-    /// The first request is still being worked on.
+    /// The first request with the key is still in progress.
     #[error("the first request is not done yet")]
     InProgress,
-    /// The database said so.
+    /// The database failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
@@ -108,24 +111,25 @@ impl From<IdempotencyError> for ApiError {
     }
 }
 
-/// What identifies a request: its route and its body, as it was understood.
+/// Returns the SHA-256 that identifies a request: of its route and its parsed body.
 #[must_use]
 pub fn fingerprint(route: &str, body: &impl Serialize) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(route);
     hash.update([0]);
-    // Field order is the type's, so spaces and order in the client's JSON do not matter.
+    // Serialised again from the type, so whitespace and field order in the client's JSON make no difference.
     hash.update(serde_json::to_vec(body).unwrap_or_default());
     hash.finalize().into()
 }
 
-/// Claims a key, or finds what was answered. Of identical requests at once, one claims it.
+/// Claims a key, or returns the stored response. Of several identical requests at once, one claims the key.
 ///
-/// A claim runs out after a minute, twice as long as any request lives: its function was killed.
+/// A claim expires after one minute, which is twice as long as any request runs. By then its function was killed, and
+/// an identical request may claim the key again.
 ///
 /// # Errors
 /// [`IdempotencyError`].
-pub async fn claim(tx: &mut TenantTx, key: String, fingerprint: &[u8; 32]) -> Result<Outcome, IdempotencyError> {
+pub async fn claim(tx: &mut TenantTx, key: String, fingerprint: &[u8; 32]) -> Result<ClaimOutcome, IdempotencyError> {
     let claimed = sqlx::query_scalar!(
         r#"
         insert into idempotency_keys as known (customer_id, key, request_sha256, locked_until, expires_at)
@@ -145,7 +149,7 @@ pub async fn claim(tx: &mut TenantTx, key: String, fingerprint: &[u8; 32]) -> Re
     .fetch_optional(&mut *tx)
     .await?;
     if claimed.is_some() {
-        return Ok(Outcome::Claimed(Claim { key }));
+        return Ok(ClaimOutcome::Claimed(IdempotencyClaim { key }));
     }
     let known = sqlx::query!(
         "select request_sha256, status, response from idempotency_keys where customer_id = $1 and key = $2",
@@ -159,17 +163,22 @@ pub async fn claim(tx: &mut TenantTx, key: String, fingerprint: &[u8; 32]) -> Re
     }
     match (known.status, known.response) {
         (Some(status), Some(body)) => {
-            Ok(Outcome::Finished(Replay { status: u16::try_from(status).unwrap_or(200), body }))
+            Ok(ClaimOutcome::Finished(Replay { status: u16::try_from(status).unwrap_or(200), body }))
         }
         _ => Err(IdempotencyError::InProgress),
     }
 }
 
-/// Keeps the answer, in the transaction that commits its effect.
+/// Stores the response, in the transaction that commits its effect.
 ///
 /// # Errors
-/// The database's.
-pub async fn finish(tx: &mut TenantTx, claim: &Claim, status: u16, body: &impl Serialize) -> sqlx::Result<()> {
+/// Any error of the database.
+pub async fn finish(
+    tx: &mut TenantTx,
+    claim: &IdempotencyClaim,
+    status: u16,
+    body: &impl Serialize,
+) -> sqlx::Result<()> {
     let body = serde_json::to_value(body).map_err(|error| sqlx::Error::Encode(error.into()))?;
     sqlx::query!(
         r#"
@@ -186,11 +195,11 @@ pub async fn finish(tx: &mut TenantTx, claim: &Claim, status: u16, body: &impl S
     .map(drop)
 }
 
-/// Gives a key up: the work failed, and may be tried again with it.
+/// Deletes a claim whose work failed, so that the client may retry with the same key.
 ///
 /// # Errors
-/// The database's; the claim then runs out by itself.
-pub async fn release(tx: &mut TenantTx, claim: &Claim) -> sqlx::Result<()> {
+/// Any error of the database. The claim then expires by itself.
+pub async fn release(tx: &mut TenantTx, claim: &IdempotencyClaim) -> sqlx::Result<()> {
     sqlx::query!(
         "delete from idempotency_keys where customer_id = $1 and key = $2 and state = 'in_progress'",
         tx.tenant(),
@@ -201,18 +210,18 @@ pub async fn release(tx: &mut TenantTx, claim: &Claim) -> sqlx::Result<()> {
     .map(drop)
 }
 
-/// Removes keys that are over, at most `most`. Returns how many.
+/// Deletes at most `limit` expired keys, the oldest first, and returns their number.
 ///
 /// # Errors
-/// The database's.
-pub async fn remove_expired(tx: &mut crate::db::SystemTx, most: i64) -> sqlx::Result<u64> {
+/// Any error of the database.
+pub async fn remove_expired(tx: &mut crate::db::SystemTx, limit: i64) -> sqlx::Result<u64> {
     sqlx::query!(
         r#"
         delete from idempotency_keys where (customer_id, key) in (
             select customer_id, key from idempotency_keys where expires_at < now() order by expires_at limit $1
         )
         "#,
-        most
+        limit
     )
     .execute(tx)
     .await

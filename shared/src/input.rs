@@ -1,55 +1,57 @@
-//! Texts that people type: what every field refuses, so that PostgreSQL never has to.
+//! Validation of texts that people type: length and control characters. PostgreSQL would refuse NUL with an error.
 
 use serde::{Deserialize, Deserializer};
 
-/// A text that is empty, too long, or holds control characters.
+/// The reasons to refuse a text. The messages are for the field in a 422.
 #[derive(Debug, thiserror::Error)]
 pub enum UnusableText {
-    /// Fewer characters than the field wants, spaces at its ends not counted.
+    /// Fewer characters than the minimum, without whitespace at the ends.
     #[error("must have at least {0} characters")]
     TooShort(usize),
-    /// More characters than the field takes.
+    /// More characters than the maximum, without whitespace at the ends.
     #[error("must have at most {0} characters")]
     TooLong(usize),
-    /// NUL, or a character that moves a cursor.
+    /// A control character, for example NUL or a line break.
     #[error("must not contain control characters")]
     ControlCharacters,
 }
 
-/// A text of one line, without spaces at its ends, of `shortest` to `longest` characters.
+/// Validates a text of one line and removes whitespace at its ends. The result has `min` to `max` characters.
 ///
 /// # Errors
 /// [`UnusableText`].
-pub fn one_line(text: &str, shortest: usize, longest: usize) -> Result<String, UnusableText> {
+pub fn one_line(text: &str, min: usize, max: usize) -> Result<String, UnusableText> {
     if text.chars().any(char::is_control) {
         return Err(UnusableText::ControlCharacters);
     }
-    within(text.trim(), shortest, longest)
+    check_length(text.trim(), min, max)
 }
 
-/// A text of several lines: line breaks and tabs stay, other control characters are dropped. They come from keyboards
-/// and copied documents, and nobody can see them, so they are no reason to refuse what a person wrote.
+/// Validates a text of several lines and removes whitespace at its ends. The result has `min` to `max` characters.
+///
+/// Line feeds and tabs are kept; other control characters are removed. They come from keyboards and copied documents
+/// and are invisible, so they are no reason to refuse the text.
 ///
 /// # Errors
-/// [`UnusableText`].
-pub fn several_lines(text: &str, shortest: usize, longest: usize) -> Result<String, UnusableText> {
+/// [`UnusableText::TooShort`] or [`UnusableText::TooLong`].
+pub fn several_lines(text: &str, min: usize, max: usize) -> Result<String, UnusableText> {
     let visible: String = text.chars().filter(|letter| matches!(letter, '\n' | '\t') || !letter.is_control()).collect();
-    within(visible.trim(), shortest, longest)
+    check_length(visible.trim(), min, max)
 }
 
-fn within(text: &str, shortest: usize, longest: usize) -> Result<String, UnusableText> {
+fn check_length(text: &str, min: usize, max: usize) -> Result<String, UnusableText> {
     match text.chars().count() {
-        length if length < shortest => Err(UnusableText::TooShort(shortest)),
-        length if length > longest => Err(UnusableText::TooLong(longest)),
+        length if length < min => Err(UnusableText::TooShort(min)),
+        length if length > max => Err(UnusableText::TooLong(max)),
         _ => Ok(text.to_owned()),
     }
 }
 
-/// For `#[serde(default, deserialize_with = "input::nullable")]`: a field of a patch that is left out is `None`, and one
-/// that is null is `Some(None)`.
+/// Deserialises a nullable field of a PATCH body. With `#[serde(default, deserialize_with = "input::nullable")]`, an
+/// absent field is `None`, and a field that is null is `Some(None)`.
 ///
 /// # Errors
-/// Those of the value.
+/// Any error of deserialising `T`.
 pub fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(value).map(Some)
 }
@@ -59,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_stored_is_refused_or_dropped() {
+    fn control_characters_are_refused_in_one_line_and_removed_from_several() {
         assert_eq!(one_line("  Awa ", 1, 5).unwrap(), "Awa");
         assert!(matches!(one_line("a\u{0}b", 1, 5), Err(UnusableText::ControlCharacters)));
         assert!(matches!(one_line("   ", 1, 5), Err(UnusableText::TooShort(1))));

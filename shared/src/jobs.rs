@@ -1,14 +1,15 @@
-//! `jobs`: what must happen later, written in the transaction of its cause. A queue carries only its id; what the queue
-//! lost is found here by maintenance.
+//! Deferred work, in the table `jobs`. A job is written in the transaction that causes it. A queue message carries
+//! only its id. When a message is lost, maintenance finds the job here.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::db::{SystemTx, TenantTx};
 
-/// What a queue carries. The rest is in the database, which may have moved on since.
+/// A message of the ingest queue. Everything else is read from the database when the message is handled, since it may
+/// have changed by then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobMessage {
+pub struct IngestMessage {
     /// `jobs.id`.
     pub job_id: Uuid,
     /// The tenant.
@@ -17,19 +18,19 @@ pub struct JobMessage {
     pub document_id: Uuid,
 }
 
-/// What the reply queue carries: a conversation in which something waits to be answered or to be sent.
+/// A message of the reply queue: a conversation with messages to answer or replies to send.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplyMessage {
     /// The tenant.
     pub customer_id: Uuid,
     /// The conversation.
     pub conversation_id: Uuid,
-    /// The message that came in; none where something else made the conversation due.
+    /// The incoming message that caused this; `None` for any other cause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_id: Option<Uuid>,
 }
 
-/// A job that is due.
+/// A job that is due now.
 #[derive(Debug)]
 pub struct DueJob {
     /// `jobs.id`.
@@ -38,17 +39,17 @@ pub struct DueJob {
     pub customer_id: Uuid,
     /// `ingest`, `reply`, `delete_object` or `invoice_item`.
     pub kind: String,
-    /// What it is about.
+    /// Parameters of the job, depending on `kind`.
     pub payload: serde_json::Value,
-    /// How often it was tried, this time included.
+    /// Number of attempts, this one included.
     pub attempts: i32,
 }
 
-/// Writes the job that deletes a stored object, due at once.
+/// Inserts a job that deletes the object `storage_key` from the bucket. It is due at once. Returns the job's id.
 ///
 /// # Errors
-/// The database's.
-pub async fn delete_object(tx: &mut TenantTx, storage_key: &str) -> sqlx::Result<Uuid> {
+/// Any error of the database.
+pub async fn enqueue_object_deletion(tx: &mut TenantTx, storage_key: &str) -> sqlx::Result<Uuid> {
     sqlx::query_scalar!(
         "insert into jobs (customer_id, kind, payload) values ($1, 'delete_object', $2) returning id",
         tx.tenant(),
@@ -61,8 +62,8 @@ pub async fn delete_object(tx: &mut TenantTx, storage_key: &str) -> sqlx::Result
 /// Marks a job as done.
 ///
 /// # Errors
-/// The database's.
-pub async fn done(tx: &mut TenantTx, job: Uuid) -> sqlx::Result<()> {
+/// Any error of the database.
+pub async fn mark_done(tx: &mut TenantTx, job: Uuid) -> sqlx::Result<()> {
     sqlx::query!(
         "update jobs set status = 'done', last_error = null, updated_at = now() where customer_id = $1 and id = $2",
         tx.tenant(),
@@ -73,12 +74,14 @@ pub async fn done(tx: &mut TenantTx, job: Uuid) -> sqlx::Result<()> {
     .map(drop)
 }
 
-/// Takes jobs that are due, the oldest first, and puts each off by 2^attempts minutes (an hour at most): whoever takes
-/// one and dies leaves it to the next sweep, and two sweeps never take the same one.
+/// Claims at most `limit` due jobs, the longest due first.
+///
+/// Claiming counts the attempt and makes the job due again in 2^attempts minutes, at most an hour. So a job whose
+/// worker dies is claimed again later. Two concurrent calls never claim one job (`for update skip locked`).
 ///
 /// # Errors
-/// The database's.
-pub async fn take_due(tx: &mut SystemTx, most: i64) -> sqlx::Result<Vec<DueJob>> {
+/// Any error of the database.
+pub async fn claim_due(tx: &mut SystemTx, limit: i64) -> sqlx::Result<Vec<DueJob>> {
     sqlx::query_as!(
         DueJob,
         r#"
@@ -96,16 +99,16 @@ pub async fn take_due(tx: &mut SystemTx, most: i64) -> sqlx::Result<Vec<DueJob>>
         from due where jobs.id = due.id
         returning jobs.id, jobs.customer_id, jobs.kind, jobs.payload, jobs.attempts
         "#,
-        most
+        limit
     )
     .fetch_all(tx)
     .await
 }
 
-/// Ends a job, done or failed for good.
+/// Ends a job: as done when `failure` is `None`, otherwise as failed for good.
 ///
 /// # Errors
-/// The database's.
+/// Any error of the database.
 pub async fn end(tx: &mut SystemTx, job: Uuid, failure: Option<&str>) -> sqlx::Result<()> {
     sqlx::query!(
         r#"

@@ -1,5 +1,5 @@
-//! What every function of Lisa stands on: HTTP conventions, identity, tenancy, and one module a noun with its rules
-//! and its SQL.
+//! The code that Lisa's Lambda functions share: HTTP conventions, identity, tenancy, clients of other services, and
+//! one module per domain noun with its rules and its SQL.
 
 pub mod accounts;
 pub mod activities;
@@ -49,6 +49,6 @@ pub mod text;
 pub mod unanswered;
 pub mod usage;
 
-// For `routes!`.
+// The macro `routes!` expands to paths of this crate.
 #[doc(hidden)]
 pub use utoipa_axum;

@@ -1,21 +1,20 @@
-//! The one door to the models: a question answered from passages, a turn of a conversation with tools, or a picture of a
-//! page read. An enum over providers; each brings its own settings. Writes nothing: every call that was made is handed
-//! back for the cost ledger.
+//! The interface to language models: answers a question from passages, makes one chat call with tools, or transcribes
+//! the image of a page. Writes nothing to the database: each result carries all calls made, for the cost ledger.
 
-mod answering;
 mod anthropic;
-mod chain;
-pub(crate) mod choice;
-mod circuit;
+mod chat;
+mod circuit_breaker;
 mod citations;
-mod conversation;
+pub(crate) mod config;
 mod extractive;
+mod fallback;
 mod gemini;
-mod listening;
+mod grounded_answer;
 mod openai_compatible;
-pub(crate) mod patience;
 mod prices;
 mod prompt;
+pub(crate) mod retry;
+mod streaming;
 pub(crate) mod transport;
 mod vision;
 
@@ -28,231 +27,234 @@ use utoipa::ToSchema;
 
 use crate::{retrieval::Passage, text::Language};
 
-pub use transport::Failure;
-pub use vision::{Transcribed, Transcript, Vision};
+pub use transport::ProviderError;
+pub use vision::{TranscribeResult, Transcript, Vision};
 
-/// Who answers.
+/// The configured way to answer: a chain of models, or none.
 #[derive(Debug, Clone)]
 pub enum Provider {
-    /// Without a model: quotes the best passages, see [`extractive`].
+    /// No model: quotes sentences of the best passages, see `extractive`.
     Extractive,
-    /// A model, and those that stand in for it.
-    Models(Arc<chain::Models>),
+    /// A model and its fallbacks.
+    Models(Arc<fallback::ModelChain>),
 }
 
-/// Tokens that an answer took, as the provider counts them.
+/// Tokens used by an answer, as the provider counts them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Usage {
-    /// Read by the model.
+    /// Input tokens.
     pub prompt_tokens: u32,
-    /// Written by the model, its thoughts included.
+    /// Output tokens, including thinking tokens.
     pub completion_tokens: u32,
 }
 
-/// A question and what its answer may rest on.
+/// A question with the passages that its answer must be based on.
 #[derive(Debug, Clone, Copy)]
-pub struct Ask<'a> {
-    /// What is asked.
-    pub question: &'a str,
-    /// The same as it was searched: with what it goes on from.
+pub struct GroundedQuestion<'a> {
+    /// The customer's question, as written.
+    pub text: &'a str,
+    /// The standalone question used for the search: a follow-up together with the question before it.
     pub standalone: &'a str,
-    /// What was said before, the oldest first.
+    /// Earlier turns of the conversation, oldest first.
     pub history: &'a [Turn],
-    /// The language to answer in.
+    /// Language of the answer.
     pub language: Language,
-    /// The tenant's own wishes (`prompt_rag`): they set tone and subject, never the rules.
+    /// The tenant's instructions (`prompt_rag`). They set tone and content and never override the rules.
     pub instructions: Option<&'a str>,
-    /// What the assistant is called.
+    /// The assistant's name.
     pub assistant: &'a str,
-    /// Whose assistant it is.
+    /// The company's name.
     pub company: &'a str,
-    /// How the answer is shown.
-    pub style: Style,
-    /// The passages, the best first.
+    /// Formatting and citation numbering of the answer.
+    pub style: AnswerStyle,
+    /// The retrieved passages, best first.
     pub passages: &'a [Passage],
-    /// When all of it must be over, retries and fallbacks included.
+    /// The time by which the answer must be complete, retries and fallbacks included.
     pub deadline: Instant,
 }
 
-/// How an answer is shown.
+/// Formatting and citation numbering of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Style {
-    /// With markers: `[1]` is the first of the sources.
-    Plain,
-    /// With markers: `[1]` is the first of the passages given, which is known before the answer is.
-    AsGiven,
-    /// As WhatsApp shows it: `*bold*`, no Markdown, no markers.
+pub enum AnswerStyle {
+    /// Plain text; the marker `[1]` cites the first of [`GroundedAnswer::sources`].
+    SourceNumbers,
+    /// Plain text; the marker `[1]` cites the first of [`GroundedQuestion::passages`]. These numbers are known before
+    /// the answer is complete, so that it can be streamed.
+    PassageNumbers,
+    /// WhatsApp's formatting: `*bold*`, no Markdown, no citation markers.
     WhatsApp,
 }
 
-/// Something that was said.
+/// One message of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Turn {
-    /// By whom.
+    /// The author.
     pub role: Role,
-    /// What.
+    /// The message's text.
     pub text: String,
 }
 
-/// Who said something.
+/// The author of a [`Turn`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// The customer.
     User,
-    /// The assistant, or the person who stood in for it.
+    /// The assistant, or the person who replied in its place.
     Assistant,
 }
 
-/// One call in a conversation.
+/// One chat call, with tools.
 #[derive(Debug, Clone, Copy)]
-pub struct Chat<'a> {
-    /// What the assistant is and does.
+pub struct ChatRequest<'a> {
+    /// The system prompt.
     pub system: &'a str,
-    /// What was said, the oldest first.
+    /// The conversation so far, oldest message first.
     pub turns: &'a [Turn],
-    /// What it may call.
+    /// The tools offered to the model.
     pub tools: &'a [Tool],
-    /// The longest reply.
+    /// Maximum length of the reply, in tokens.
     pub max_tokens: u32,
-    /// When all of it must be over, retries and fallbacks included.
+    /// The time by which the reply must be complete, retries and fallbacks included.
     pub deadline: Instant,
 }
 
-/// Something a model may call.
+/// A tool offered to a model.
 #[derive(Debug, Clone)]
 pub struct Tool {
-    /// `snake_case`.
+    /// Name in `snake_case`.
     pub name: &'static str,
-    /// When to call it, for the model.
+    /// Description for the model: when to call the tool.
     pub description: &'static str,
-    /// A JSON schema of an object.
+    /// JSON schema of the arguments; its type is `object`.
     pub parameters: Value,
 }
 
-/// What a model wants called. Its name is that of a given tool; its arguments are an object, otherwise unchecked.
+/// A model's request to call a tool. The tool is one of those offered; the arguments are an object and otherwise
+/// unchecked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ToolCall {
-    /// The tool.
+    /// The tool's name.
     pub name: String,
-    /// Its arguments.
+    /// The arguments, a JSON object.
     pub arguments: Value,
-    /// What Gemini wants back with the call, exactly as it came.
+    /// Gemini's signature of the call; Gemini expects it back unchanged together with the call.
     pub thought_signature: Option<String>,
 }
 
-/// What a model replied: a text, calls, or both; never neither.
+/// A model's reply: a text, tool calls, or both; at least one of them is present.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChatReply {
     /// The text.
     pub text: Option<String>,
-    /// The calls, in order.
+    /// The tool calls, in the model's order.
     pub tool_calls: Vec<ToolCall>,
 }
 
-/// An answer before its citations are made.
+/// An answer with the passages that it cites.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Completion {
-    /// The text; `None` when the passages do not say.
+pub struct GroundedAnswer {
+    /// The answer's text; `None` when the passages do not contain an answer.
     pub answer: Option<String>,
-    /// The passages that it rests on, by their place among those given, with what is quoted of each.
-    pub sources: Vec<Source>,
-    /// Who said it.
+    /// The cited passages, in the order of their first citation.
+    pub sources: Vec<CitedPassage>,
+    /// Name of the model that answered.
     pub model: String,
-    /// What it took.
+    /// Tokens used.
     pub usage: Usage,
 }
 
-/// A passage that an answer rests on.
+/// A cited passage.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
-    /// Its place among the passages given.
+pub struct CitedPassage {
+    /// Index into [`GroundedQuestion::passages`].
     pub passage: usize,
-    /// What is quoted.
+    /// The quoted part of the passage.
     pub quote: String,
 }
 
-/// The end of [`Provider::answer`].
+/// The result of [`Provider::answer`].
 #[derive(Debug)]
-pub struct Answered {
-    /// The answer.
-    pub outcome: Result<Completion, LlmError>,
-    /// Every call that was made, also those that failed.
-    pub calls: Vec<Call>,
+pub struct AnswerResult {
+    /// The answer, or why there is none.
+    pub outcome: Result<GroundedAnswer, LlmError>,
+    /// All model calls made, including failed ones.
+    pub calls: Vec<ModelCall>,
 }
 
-/// The end of [`Provider::chat`].
+/// The result of [`Provider::chat`].
 #[derive(Debug)]
-pub struct Chatted {
-    /// The reply.
+pub struct ChatResult {
+    /// The reply, or why there is none.
     pub outcome: Result<ChatReply, LlmError>,
-    /// Every call that was made, also those that failed.
-    pub calls: Vec<Call>,
+    /// All model calls made, including failed ones.
+    pub calls: Vec<ModelCall>,
 }
 
-/// A call to a model, as the ledger wants it.
+/// One call to a model, as recorded in the cost ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Call {
+pub struct ModelCall {
     /// The provider's name.
     pub provider: &'static str,
-    /// The model's, as it was asked for.
+    /// The model's name in the request.
     pub model: String,
-    /// What it took; nothing where the call failed.
+    /// Tokens used; zero when the failed call reported none.
     pub usage: Usage,
-    /// What that costs, in millionths of a US dollar.
+    /// Cost in millionths of a US dollar.
     pub cost_micros: i64,
-    /// From the request to the last byte.
+    /// Time from the request to the last byte, in milliseconds.
     pub latency_ms: i32,
-    /// How it ended.
+    /// The call's result.
     pub status: CallStatus,
 }
 
-/// How a call ended.
+/// The result of a model call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallStatus {
-    /// With a reply.
+    /// The model replied.
     Ok,
-    /// The model or its filter declined.
+    /// The model or its content filter declined.
     Blocked,
-    /// A reply without anything in it.
+    /// The reply has neither text nor tool calls.
     Empty,
-    /// A reply that makes no sense, such as tool arguments that are not JSON.
+    /// The reply is unusable, such as tool arguments that are not JSON.
     Malformed,
-    /// Not in time.
+    /// The call timed out.
     Timeout,
-    /// Too many calls; later it would work.
+    /// The provider's rate limit is reached; a later call would work.
     RateLimited,
-    /// The day's quota or the balance is used up.
+    /// The daily quota or the balance is used up.
     QuotaExhausted,
-    /// The provider does not take this call: a wrong key, a model that is gone, a prompt that is too long.
+    /// The provider rejects this call: an invalid key, an unknown model, a prompt that is too long.
     Refused,
-    /// The provider is overloaded, broken or out of reach.
+    /// The provider is overloaded, broken or unreachable.
     Failed,
-    /// Nobody waited for its end any more.
+    /// The client disconnected before the call ended.
     Abandoned,
 }
 
-/// Why there is no answer. Neither the text nor a cause has anything of the prompt, the reply or a key.
+/// The reason why there is no answer. Neither the message nor the source contains any part of the prompt, the reply
+/// or a key.
 #[derive(Debug, thiserror::Error)]
 pub enum LlmError {
-    /// A conversation needs a model, and none is set.
+    /// A chat needs a model, and none is configured.
     #[error("no model is set")]
     NoModel,
-    /// The model or its filter declined. Asked again, it would decline again.
+    /// The model or its content filter declined. A retry would be declined too.
     #[error("the model declined to answer ({0})")]
     Blocked(String),
-    /// The last of the models that were tried.
+    /// All models tried have failed; the source is the last failure.
     #[error("no model answered")]
-    Failed(#[source] Failure),
+    Failed(#[source] ProviderError),
 }
 
 impl LlmError {
-    /// Whether nobody waited for the answer any more.
+    /// True when the client disconnected before the answer was complete.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
         matches!(self, Self::Failed(failure) if failure.status() == CallStatus::Abandoned)
     }
 
-    /// How long the provider that failed last asks to be left alone.
+    /// Delay before the next call, as requested by the provider that failed last.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -263,7 +265,7 @@ impl LlmError {
 }
 
 impl CallStatus {
-    /// As the ledger has it.
+    /// The status as stored in the ledger.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -281,14 +283,14 @@ impl CallStatus {
     }
 }
 
-/// A passage as it is shown beside an answer: on one line, and not too long.
+/// Shortens a passage for display beside an answer: one line of limited length.
 #[must_use]
 pub fn excerpt(passage: &str) -> String {
     extractive::shorten(passage)
 }
 
 impl Provider {
-    /// The name of the provider that is asked first.
+    /// Name of the first provider in the chain, or `extractive`.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -297,38 +299,40 @@ impl Provider {
         }
     }
 
-    /// Whether there is a model, which can hold a conversation.
+    /// True when a model is configured; only a model can chat.
     #[must_use]
-    pub fn is_a_model(&self) -> bool {
+    pub fn has_model(&self) -> bool {
         matches!(self, Self::Models(_))
     }
 
-    /// Answers a question from numbered passages; what it cites is checked against those.
-    pub async fn answer(&self, ask: &Ask<'_>) -> Answered {
+    /// Answers a question from its passages. Each citation is checked against the passages.
+    pub async fn answer(&self, question: &GroundedQuestion<'_>) -> AnswerResult {
         match self {
             Self::Extractive => {
-                let completion = extractive::answer(ask);
-                Answered { outcome: Ok(completion), calls: Vec::new() }
+                let answer = extractive::answer(question);
+                AnswerResult { outcome: Ok(answer), calls: Vec::new() }
             }
-            Self::Models(models) => Box::pin(answering::answer(models, ask, None)).await,
+            Self::Models(models) => Box::pin(grounded_answer::answer(models, question, None)).await,
         }
     }
 
-    /// The same, with what a model says told while it says it. What counts is the answer in the end: it may have been cut
-    /// to whole sentences, rest on nothing, or come from [`Self::Extractive`], of which nothing is told before. Once
-    /// something was told, no other model is asked; when nobody listens any more, none is.
-    pub async fn stream(&self, ask: &Ask<'_>, deltas: mpsc::Sender<String>) -> Answered {
+    /// Answers a question like [`Self::answer`] and sends the text to `deltas` as the model writes it.
+    ///
+    /// The returned answer is authoritative and may differ from the streamed text: it may be truncated to whole
+    /// sentences, may be `None`, or may come from the extractive fallback, which streams nothing. No other model is
+    /// tried once a delta was sent, or once the receiver of `deltas` is closed.
+    pub async fn stream(&self, question: &GroundedQuestion<'_>, deltas: mpsc::Sender<String>) -> AnswerResult {
         match self {
-            Self::Extractive => self.answer(ask).await,
-            Self::Models(models) => Box::pin(answering::answer(models, ask, Some(deltas))).await,
+            Self::Extractive => self.answer(question).await,
+            Self::Models(models) => Box::pin(grounded_answer::answer(models, question, Some(deltas))).await,
         }
     }
 
-    /// Makes one call in a conversation.
-    pub async fn chat(&self, chat: &Chat<'_>) -> Chatted {
+    /// Makes one chat call, with tools.
+    pub async fn chat(&self, chat: &ChatRequest<'_>) -> ChatResult {
         match self {
-            Self::Extractive => Chatted { outcome: Err(LlmError::NoModel), calls: Vec::new() },
-            Self::Models(models) => Box::pin(conversation::reply(models, chat)).await,
+            Self::Extractive => ChatResult { outcome: Err(LlmError::NoModel), calls: Vec::new() },
+            Self::Models(models) => Box::pin(chat::reply(models, chat)).await,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! JSON logs, one object a line, as CloudWatch Logs Insights reads them: never a secret, a phone number or the text of
-//! a message.
+//! JSON logs, one object per line, as CloudWatch Logs Insights reads them. No log line may contain a secret, a phone
+//! number or the text of a message.
 
 use std::{fmt, io::Write};
 
@@ -20,30 +20,31 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::settings::Common;
+use crate::settings::CommonSettings;
 
-/// Libraries speak at their warnings only: at debug sqlx would repeat statements, and the SDK whole requests.
+/// Libraries that are logged from the level warn only. At debug, sqlx would log statements and the AWS SDK whole
+/// requests.
 const LIBRARIES: [&str; 8] = ["aws", "h2", "hyper", "lambda", "reqwest", "rustls", "sqlx", "tower"];
 
-/// Starts logging for a process that holds one function. The local stack starts its own, once for all functions.
-pub fn init(common: &Common) {
+/// Starts logging for a process that runs one function. The local stack has its own logging for all functions.
+pub fn init(common: &CommonSettings) {
     let filter =
         Targets::new().with_default(common.log_level).with_targets(LIBRARIES.map(|library| (library, Level::WARN)));
     let json = tracing_subscriber::fmt::layer()
         .fmt_fields(JsonFields::new())
-        .event_format(OneObject)
+        .event_format(FlatJson)
         .with_writer(std::io::stdout);
-    // A second call is a programming error in a test harness at most; the first subscriber stays.
+    // Fails only when a subscriber is already set, which stays; only a test harness could call this twice.
     let _ = tracing_subscriber::registry().with(filter).with(json).try_init();
     std::panic::set_hook(Box::new(|panic| {
-        // The message may quote input, so only its place is told.
+        // The message may quote input, so only the place in the code is logged.
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "panic");
     }));
 }
 
-/// Writes a metric in CloudWatch's embedded format: one JSON object a line, nothing around it. It has no dimensions: what
-/// an alarm watches needs none, and tenants must not become any.
+/// Writes a metric in CloudWatch's embedded metric format: one JSON object on one line. The metric has no dimensions:
+/// an alarm needs none, and a dimension per tenant must not exist.
 pub fn metric(name: &'static str, value: f64) {
     let metric = serde_json::json!({
         "_aws": {
@@ -52,15 +53,15 @@ pub fn metric(name: &'static str, value: f64) {
         },
         name: value,
     });
-    // A log that cannot be written cannot be told of either.
+    // If standard output cannot be written, the error cannot be logged either.
     let _ = writeln!(std::io::stdout().lock(), "{metric}");
 }
 
-/// What the spans around an event say and what it says itself, side by side in one object: every line of a request has
-/// its `request_id`, however deep it was written.
-struct OneObject;
+/// The log format: the fields of an event and of all spans around it, side by side in one JSON object. So every line
+/// of a request has its `request_id`.
+struct FlatJson;
 
-impl<S, N> FormatEvent<S, N> for OneObject
+impl<S, N> FormatEvent<S, N> for FlatJson
 where
     S: Subscriber + for<'lookup> LookupSpan<'lookup>,
     N: for<'writer> FormatFields<'writer> + 'static,
@@ -73,22 +74,23 @@ where
             let fields = fields.and_then(|fields| serde_json::from_str::<Map<_, _>>(&fields.fields).ok());
             line.extend(fields.unwrap_or_default());
         }
-        event.record(&mut Fields(&mut line));
+        event.record(&mut EventFields(&mut line));
         line.insert("timestamp".to_owned(), json!(Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true)));
         line.insert("level".to_owned(), json!(event.metadata().level().as_str()));
         writeln!(out, "{}", Value::Object(line))
     }
 }
 
-struct Fields<'l>(&'l mut Map<String, Value>);
+/// Collects the fields of an event into a JSON object.
+struct EventFields<'l>(&'l mut Map<String, Value>);
 
-impl Fields<'_> {
+impl EventFields<'_> {
     fn add(&mut self, field: &Field, value: Value) {
         self.0.insert(field.name().to_owned(), value);
     }
 }
 
-impl Visit for Fields<'_> {
+impl Visit for EventFields<'_> {
     fn record_f64(&mut self, field: &Field, value: f64) {
         self.add(field, json!(value));
     }
@@ -114,7 +116,7 @@ impl Visit for Fields<'_> {
     }
 }
 
-/// An error and all its causes, as one line.
+/// Returns the text of an error and of all its causes, as one line. A cause whose text is already there is left out.
 #[must_use]
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
@@ -153,12 +155,12 @@ mod tests {
     }
 
     #[test]
-    fn a_line_says_what_all_spans_around_it_say() {
+    fn a_line_has_the_fields_of_all_spans_around_it() {
         let written = Written::default();
         let writer = written.clone();
         let json = tracing_subscriber::fmt::layer()
             .fmt_fields(JsonFields::new())
-            .event_format(OneObject)
+            .event_format(FlatJson)
             .with_writer(move || writer.clone());
         tracing::subscriber::with_default(tracing_subscriber::registry().with(json), || {
             let outer = tracing::error_span!("outer", request_id = "r-1", tenant_id = tracing::field::Empty);

@@ -1,8 +1,9 @@
-//! ManyChat: what its calls carry ([`inbound`]), and the messages that are pushed to a contact later.
+//! Client of ManyChat's API, which sends messages to contacts, and the parser of ManyChat's webhook calls
+//! ([`inbound`]).
 //!
-//! `POST /fb/sending/sendContent` answers `{"status":"error"}` also with HTTP 200, so the body decides. Without
-//! `content.type` it looks at another channel and says that the window is closed. It knows no idempotency key: whoever
-//! dies between a send and its note sends twice.
+//! `POST /fb/sending/sendContent` also answers `{"status":"error"}` with HTTP 200, so the body decides. Without
+//! `content.type` ManyChat checks another channel and reports a closed window. ManyChat has no idempotency key: a
+//! worker that dies after a send and before it records the send causes a second send.
 
 pub mod inbound;
 
@@ -14,53 +15,53 @@ use serde_json::{Value, json};
 
 use crate::{sealed::Secret, settings::Settings};
 
-/// For one call, connecting included.
-const TIMEOUT: Duration = Duration::from_secs(10);
-/// Of what an error says, kept for the log.
-const DETAIL_CHARS: usize = 300;
-/// "Outside of WhatsApp's window of 24 hours".
-const WINDOW_CLOSED: i64 = 3011;
+/// Timeout of one call, connecting included.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum length of an error's detail kept for the log, in characters.
+const MAX_DETAIL_CHARS: usize = 300;
+/// ManyChat's error code for a message outside of WhatsApp's 24-hour window.
+const WINDOW_CLOSED_CODE: i64 = 3011;
 
-/// The client. Which page it speaks for is in each call's key.
+/// Client of ManyChat's API. The API key of each call determines the ManyChat page.
 #[derive(Debug, Clone)]
 pub struct ManyChat {
     http: Client,
     base_url: String,
 }
 
-/// Why a message did not reach its contact.
+/// The reason for which a message was not sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// It never will: sending it again would give the same answer.
+    /// A permanent failure: another attempt would give the same answer. With ManyChat's detail.
     #[error("{code}: {1}", code = .0.as_str())]
-    Permanent(Rejection, String),
-    /// It may, later.
+    Permanent(DeliveryFailure, String),
+    /// A transient failure: a later attempt may succeed.
     #[error("not now: {detail}")]
     Transient {
-        /// What ManyChat asks to wait, where it does.
+        /// The `Retry-After` of the response, if any.
         retry_after: Option<Duration>,
-        /// What it said.
+        /// The response's or the connection's error, for the log.
         detail: String,
     },
 }
 
-/// Why a message never reaches its contact; the tenant sees it as `error_code`.
+/// The reason for which a message never reaches its contact. The tenant sees it as the message's `error_code`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rejection {
-    /// WhatsApp takes free texts for 24 hours after the contact's last message only.
+pub enum DeliveryFailure {
+    /// The contact wrote nothing for 24 hours: WhatsApp accepts no free text any more.
     WindowClosed,
-    /// ManyChat does not take the tenant's key.
+    /// ManyChat rejects the tenant's API key.
     InvalidKey,
-    /// There is no key.
+    /// The tenant has no API key.
     MissingKey,
-    /// ManyChat refuses the message or the contact.
+    /// ManyChat rejects the message or the contact.
     Rejected,
-    /// Tried too often.
+    /// All attempts failed with transient errors.
     GivenUp,
 }
 
-impl Rejection {
-    /// The `error_code` of the message.
+impl DeliveryFailure {
+    /// Returns the message's `error_code`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -73,20 +74,20 @@ impl Rejection {
     }
 }
 
-/// Why a key could not be tried.
+/// The error of a key's verification.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// ManyChat does not know it.
+    /// ManyChat rejects the key.
     #[error("ManyChat does not take this key")]
     Invalid,
-    /// ManyChat is away.
+    /// ManyChat could not be reached or did not answer usefully.
     #[error("ManyChat could not be asked: {0}")]
     Unavailable(String),
 }
 
-/// The body of every answer, as far as it matters.
+/// The fields of ManyChat's response bodies that are used here.
 #[derive(Debug, Default, Deserialize)]
-struct Answer {
+struct ApiResponse {
     #[serde(default)]
     status: String,
     #[serde(default)]
@@ -97,11 +98,12 @@ struct Answer {
     details: Value,
 }
 
-impl Answer {
-    /// The code stands beside the status, or among the details.
+impl ApiResponse {
+    /// Returns true for error code 3011, at the top level or in `details`.
     fn is_window_closed(&self) -> bool {
         let is_code = |value: &Value| {
-            value.as_i64() == Some(WINDOW_CLOSED) || value.as_str() == Some(WINDOW_CLOSED.to_string().as_str())
+            value.as_i64() == Some(WINDOW_CLOSED_CODE)
+                || value.as_str() == Some(WINDOW_CLOSED_CODE.to_string().as_str())
         };
         let detailed = self.details["messages"].as_array().into_iter().flatten();
         is_code(&self.code) || is_code(&self.details["code"]) || detailed.into_iter().any(|one| is_code(&one["code"]))
@@ -109,23 +111,23 @@ impl Answer {
 }
 
 impl ManyChat {
-    /// Reads MANYCHAT_BASE_URL.
+    /// Reads the setting MANYCHAT_BASE_URL (default: ManyChat's API) and builds the client.
     pub fn read(settings: &mut Settings) -> Self {
         let base_url =
             settings.optional_url("MANYCHAT_BASE_URL").unwrap_or_else(|| "https://api.manychat.com".to_owned());
-        let http = Client::builder().timeout(TIMEOUT).build().unwrap_or_else(|error| {
+        let http = Client::builder().timeout(CALL_TIMEOUT).build().unwrap_or_else(|error| {
             settings.problem(format_args!("the HTTP client cannot be built: {error}"));
             Client::default()
         });
         Self { http, base_url }
     }
 
-    /// Sends one text to one contact, on WhatsApp.
+    /// Sends one text to one contact on WhatsApp.
     ///
     /// # Errors
-    /// [`SendError`]. After a timeout the message may have arrived all the same.
+    /// A [`SendError`]. After a timeout the message may have arrived nevertheless.
     pub async fn send_text(&self, key: &Secret, contact_id: &str, text: &str) -> Result<(), SendError> {
-        // Contacts are numbers to ManyChat; what is none is left for it to judge.
+        // ManyChat's ids are numbers; any other id is sent as it is, for ManyChat to accept or reject.
         let subscriber = contact_id.parse::<u64>().map_or_else(|_| json!(contact_id), |number| json!(number));
         let body = json!({
             "subscriber_id": subscriber,
@@ -135,27 +137,27 @@ impl ManyChat {
             },
         });
         let request = self.http.post(format!("{}/fb/sending/sendContent", self.base_url));
-        let answer = request.bearer_auth(key.expose()).json(&body).send().await.map_err(unreachable)?;
+        let answer = request.bearer_auth(key.expose()).json(&body).send().await.map_err(transport_error)?;
         let status = answer.status();
         let retry_after = answer
             .headers()
             .get(header::RETRY_AFTER)
             .and_then(|value| value.to_str().ok()?.parse().ok())
             .map(Duration::from_secs);
-        let text = answer.text().await.map_err(unreachable)?;
-        judge(status, retry_after, &text)
+        let text = answer.text().await.map_err(transport_error)?;
+        classify_response(status, retry_after, &text)
     }
 
-    /// Asks ManyChat for the page that a key belongs to.
+    /// Verifies an API key: asks ManyChat for the page that the key belongs to.
     ///
     /// # Errors
-    /// [`KeyError`].
-    pub async fn try_key(&self, key: &str) -> Result<(), KeyError> {
+    /// A [`KeyError`].
+    pub async fn verify_key(&self, key: &str) -> Result<(), KeyError> {
         let request = self.http.get(format!("{}/fb/page/getInfo", self.base_url)).bearer_auth(key);
         let unavailable = |error: reqwest::Error| KeyError::Unavailable(error.without_url().to_string());
         let answer = request.send().await.map_err(unavailable)?;
         let status = answer.status();
-        let body: Answer = serde_json::from_str(&answer.text().await.map_err(unavailable)?).unwrap_or_default();
+        let body: ApiResponse = serde_json::from_str(&answer.text().await.map_err(unavailable)?).unwrap_or_default();
         match status {
             _ if status.is_success() && body.status == "success" => Ok(()),
             StatusCode::TOO_MANY_REQUESTS => Err(KeyError::Unavailable("too many requests".to_owned())),
@@ -165,37 +167,38 @@ impl ManyChat {
     }
 }
 
-fn unreachable(error: reqwest::Error) -> SendError {
+/// Returns the transient error for a failed connection.
+fn transport_error(error: reqwest::Error) -> SendError {
     SendError::Transient { retry_after: None, detail: error.without_url().to_string() }
 }
 
-/// What an answer means.
-fn judge(status: StatusCode, retry_after: Option<Duration>, text: &str) -> Result<(), SendError> {
-    let answer: Answer = serde_json::from_str(text).unwrap_or_default();
+/// Classifies ManyChat's response to a send.
+fn classify_response(status: StatusCode, retry_after: Option<Duration>, text: &str) -> Result<(), SendError> {
+    let answer: ApiResponse = serde_json::from_str(text).unwrap_or_default();
     if status.is_success() && answer.status == "success" {
         return Ok(());
     }
     let detail = || {
-        let said = [&answer.message, &answer.details].map(|said| match said {
+        let texts = [&answer.message, &answer.details].map(|value| match value {
             Value::Null => String::new(),
             Value::String(text) => text.clone(),
             other => other.to_string(),
         });
-        let detail = format!("HTTP {} {}", status.as_u16(), said.join(" "));
-        detail.trim().chars().take(DETAIL_CHARS).collect::<String>()
+        let detail = format!("HTTP {} {}", status.as_u16(), texts.join(" "));
+        detail.trim().chars().take(MAX_DETAIL_CHARS).collect::<String>()
     };
     if answer.is_window_closed() {
-        return Err(SendError::Permanent(Rejection::WindowClosed, detail()));
+        return Err(SendError::Permanent(DeliveryFailure::WindowClosed, detail()));
     }
     Err(match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => SendError::Permanent(Rejection::InvalidKey, detail()),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => SendError::Permanent(DeliveryFailure::InvalidKey, detail()),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => {
             SendError::Transient { retry_after, detail: detail() }
         }
         _ if status.is_server_error() => SendError::Transient { retry_after, detail: detail() },
-        // Success without a body that says so: nothing is known, so it is tried again.
+        // HTTP 2xx without a usable body: the result is unknown, so the send is tried again.
         _ if status.is_success() && answer.status.is_empty() => SendError::Transient { retry_after, detail: detail() },
-        _ => SendError::Permanent(Rejection::Rejected, detail()),
+        _ => SendError::Permanent(DeliveryFailure::Rejected, detail()),
     })
 }
 
@@ -204,34 +207,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_body_decides_not_the_status() {
+    fn the_body_decides_the_result_also_with_http_200() {
         let ok = StatusCode::OK;
-        assert_eq!(judge(ok, None, r#"{"status":"success"}"#), Ok(()));
+        assert_eq!(classify_response(ok, None, r#"{"status":"success"}"#), Ok(()));
         for (status, body, expected) in [
-            (ok, r#"{"status":"error","message":"no such subscriber"}"#, Rejection::Rejected),
-            (ok, r#"{"status":"error","code":3011,"message":"window"}"#, Rejection::WindowClosed),
-            (ok, r#"{"status":"error","code":"3011"}"#, Rejection::WindowClosed),
+            (ok, r#"{"status":"error","message":"no such subscriber"}"#, DeliveryFailure::Rejected),
+            (ok, r#"{"status":"error","code":3011,"message":"window"}"#, DeliveryFailure::WindowClosed),
+            (ok, r#"{"status":"error","code":"3011"}"#, DeliveryFailure::WindowClosed),
             (
                 StatusCode::BAD_REQUEST,
                 r#"{"status":"error","details":{"messages":[{"message":"x","code":3011}]}}"#,
-                Rejection::WindowClosed,
+                DeliveryFailure::WindowClosed,
             ),
-            (StatusCode::BAD_REQUEST, r#"{"status":"error","message":"Validation error"}"#, Rejection::Rejected),
-            (StatusCode::UNAUTHORIZED, "", Rejection::InvalidKey),
-            (StatusCode::NOT_FOUND, "<html>", Rejection::Rejected),
+            (StatusCode::BAD_REQUEST, r#"{"status":"error","message":"Validation error"}"#, DeliveryFailure::Rejected),
+            (StatusCode::UNAUTHORIZED, "", DeliveryFailure::InvalidKey),
+            (StatusCode::NOT_FOUND, "<html>", DeliveryFailure::Rejected),
         ] {
-            let judged = judge(status, None, body);
-            assert!(matches!(judged, Err(SendError::Permanent(code, _)) if code == expected), "{status} {body}");
+            let result = classify_response(status, None, body);
+            assert!(matches!(result, Err(SendError::Permanent(code, _)) if code == expected), "{status} {body}");
         }
     }
 
     #[test]
-    fn what_may_pass_is_tried_again() {
+    fn rate_limits_server_errors_and_unusable_bodies_are_transient() {
         for (status, body) in [(429, ""), (500, "oops"), (502, "<html>"), (408, ""), (200, ""), (200, "<html>")] {
             let status = StatusCode::from_u16(status).unwrap();
-            let judged = judge(status, Some(Duration::from_secs(7)), body);
+            let result = classify_response(status, Some(Duration::from_secs(7)), body);
             assert!(
-                matches!(judged, Err(SendError::Transient { retry_after: Some(wait), .. }) if wait.as_secs() == 7),
+                matches!(result, Err(SendError::Transient { retry_after: Some(wait), .. }) if wait.as_secs() == 7),
                 "{status} {body}"
             );
         }

@@ -1,5 +1,5 @@
-//! `messages`: what was said in conversations. An answer is written together with what it answers and with its parts in
-//! the outbox, so that it is thought of once and sent however often it takes.
+//! Table `messages`: the messages of conversations. One transaction writes an answer, marks the messages that it
+//! answers and queues its parts in the outbox. So an answer is generated once, however often its parts must be sent.
 
 mod list;
 
@@ -11,14 +11,14 @@ use crate::{db::TenantTx, llm::Usage, outbox};
 pub(crate) use list::Phone;
 pub use list::{Message, MessageFilter, MessageListing, get, list};
 
-/// Who says something to a contact.
+/// The author of a message to a contact (`messages.author`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Author {
-    /// The assistant: silent while a person has the conversation.
+    /// The assistant. Its queued parts are cancelled when a person takes the conversation over.
     Bot,
     /// A person of the company.
     Agent,
-    /// The product: what is said whoever has the conversation.
+    /// The product: notices that are sent also while a person answers the conversation.
     System,
 }
 
@@ -32,35 +32,36 @@ impl Author {
     }
 }
 
-/// A message to a contact.
+/// A message to a contact, to be written.
 #[derive(Debug)]
 pub struct NewMessage<'a> {
-    /// `messages.id`, so that whoever does not hear of the commit can ask for it ([`settled`]).
+    /// `messages.id`, chosen by the caller: after a commit whose result was lost, [`answer_status`] looks for this
+    /// id.
     pub id: Uuid,
-    /// Where.
+    /// The message's conversation.
     pub conversation: Uuid,
-    /// Who says it.
+    /// The message's author.
     pub author: Author,
-    /// The person, where it is one.
+    /// The user who wrote the message; `None` unless the author is a person.
     pub sent_by: Option<Uuid>,
-    /// The text, whole; it is sent in parts.
+    /// The whole text; the outbox sends it in parts.
     pub content: &'a str,
-    /// What an answer rests on.
+    /// The answer's citations, as JSON.
     pub citations: Option<Value>,
-    /// Whether the documents, or the catalogue, said so; `None` for what is no answer.
+    /// True when the answer comes from the documents or the catalogue; `None` for a message that is no answer.
     pub answered: Option<bool>,
-    /// Who worded it.
+    /// The model that generated the text.
     pub model: Option<&'a str>,
-    /// What wording it took.
+    /// Tokens used to generate the text.
     pub usage: Usage,
-    /// The contact's messages that it answers.
-    pub answers: &'a [Uuid],
+    /// Ids of the contact's messages that this message answers.
+    pub in_reply_to: &'a [Uuid],
 }
 
 impl<'a> NewMessage<'a> {
-    /// A message without a model behind it.
+    /// Creates a message that no model generated, with a new id.
     #[must_use]
-    pub fn plain(conversation: Uuid, author: Author, content: &'a str, answers: &'a [Uuid]) -> Self {
+    pub fn without_model(conversation: Uuid, author: Author, content: &'a str, in_reply_to: &'a [Uuid]) -> Self {
         Self {
             id: Uuid::new_v4(),
             conversation,
@@ -71,17 +72,18 @@ impl<'a> NewMessage<'a> {
             answered: None,
             model: None,
             usage: Usage::default(),
-            answers,
+            in_reply_to,
         }
     }
 }
 
-/// Writes a message with its parts, and marks what it answers. It is sent by whoever takes the conversation's job.
+/// Writes a message, queues its parts in the outbox and marks the messages that it answers. The conversation's reply
+/// job sends the parts.
 ///
 /// # Errors
-/// The database's.
+/// A database error.
 pub async fn write(tx: &mut TenantTx, message: &NewMessage<'_>) -> sqlx::Result<Uuid> {
-    let parts = outbox::parts(message.content);
+    let parts = outbox::split_into_parts(message.content);
     let tokens = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
     sqlx::query_scalar!(
         r#"
@@ -115,30 +117,30 @@ pub async fn write(tx: &mut TenantTx, message: &NewMessage<'_>) -> sqlx::Result<
         message.model.map(|_| tokens(message.usage.prompt_tokens)),
         message.model.map(|_| tokens(message.usage.completion_tokens)),
         &parts,
-        message.answers,
+        message.in_reply_to,
         message.id
     )
     .fetch_one(tx)
     .await
 }
 
-/// What became of messages that were waiting.
+/// The state of the messages that an answer is meant for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Settled {
-    /// They wait.
-    No,
-    /// By this very answer.
-    ByIt,
-    /// Some of them, in another way.
-    Otherwise,
+pub enum AnswerStatus {
+    /// All of them wait for an answer.
+    Pending,
+    /// This very answer was written already.
+    AlreadyWritten,
+    /// At least one of them has another answer or was skipped.
+    SettledOtherwise,
 }
 
-/// Whether what an answer is for is settled already. Comes after a lock on the conversation: what was committed before
-/// it was given is seen.
+/// Returns whether an answer, or the messages that it is meant for, were written or settled before. The caller must
+/// hold the lock on the conversation: then the query sees everything that was committed before the lock was granted.
 ///
 /// # Errors
-/// The database's.
-pub async fn settled(tx: &mut TenantTx, answer: Option<Uuid>, waiting: &[Uuid]) -> sqlx::Result<Settled> {
+/// A database error.
+pub async fn answer_status(tx: &mut TenantTx, answer: Option<Uuid>, waiting: &[Uuid]) -> sqlx::Result<AnswerStatus> {
     let row = sqlx::query!(
         r#"
         select exists (select from messages where customer_id = $1 and id = $2) as "is_written!",
@@ -154,24 +156,24 @@ pub async fn settled(tx: &mut TenantTx, answer: Option<Uuid>, waiting: &[Uuid]) 
     .fetch_one(tx)
     .await?;
     Ok(match row {
-        row if row.is_written => Settled::ByIt,
-        row if row.is_settled => Settled::Otherwise,
-        _ => Settled::No,
+        row if row.is_written => AnswerStatus::AlreadyWritten,
+        row if row.is_settled => AnswerStatus::SettledOtherwise,
+        _ => AnswerStatus::Pending,
     })
 }
 
-/// Why messages are not answered.
+/// The reason for which a message gets no answer (`messages.skipped_reason`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Skipped {
-    /// No answers are left, and the contact was told so today.
+pub enum SkipReason {
+    /// The quota is used up, and the contact was told so today.
     Quota,
-    /// The contact has asked to be left alone.
+    /// The contact has opted out.
     OptedOut,
-    /// Every attempt failed.
+    /// All attempts failed.
     Failed,
 }
 
-impl Skipped {
+impl SkipReason {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Quota => "quota",
@@ -181,11 +183,11 @@ impl Skipped {
     }
 }
 
-/// Marks messages as not to be answered.
+/// Marks unanswered messages as skipped.
 ///
 /// # Errors
-/// The database's.
-pub async fn skip(tx: &mut TenantTx, messages: &[Uuid], why: Skipped) -> sqlx::Result<()> {
+/// A database error.
+pub async fn skip(tx: &mut TenantTx, messages: &[Uuid], why: SkipReason) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         update messages set skipped_reason = $3
@@ -200,11 +202,11 @@ pub async fn skip(tx: &mut TenantTx, messages: &[Uuid], why: Skipped) -> sqlx::R
     .map(drop)
 }
 
-/// The contact's messages that wait for an answer, which a person's answer is one to.
+/// Returns the ids of the contact's messages that wait for an answer. A person's reply answers all of them.
 ///
 /// # Errors
-/// The database's.
-pub async fn waiting(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<Vec<Uuid>> {
+/// A database error.
+pub async fn pending_ids(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar!(
         r#"
         select id from messages
@@ -218,23 +220,29 @@ pub async fn waiting(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<Vec<
     .await
 }
 
-/// Something that was said before.
+/// An earlier message of a conversation.
 #[derive(Debug)]
-pub struct Said {
-    /// Whether the contact said it.
+pub struct HistoryMessage {
+    /// True when the contact wrote the message; false when the company's side did.
     pub by_contact: bool,
     /// The text.
     pub content: String,
 }
 
-/// The last things said in a conversation but for these messages, the oldest first. Not by time: what waits may have
-/// come in while the last answer was thought of.
+/// Returns the last messages of a conversation without those in `waiting`, oldest first. Excluded by id and not by
+/// time, because a waiting message may be older than the last answer: it may have come in while that answer was
+/// generated.
 ///
 /// # Errors
-/// The database's.
-pub async fn history(tx: &mut TenantTx, conversation: Uuid, waiting: &[Uuid], most: i64) -> sqlx::Result<Vec<Said>> {
-    let mut said = sqlx::query_as!(
-        Said,
+/// A database error.
+pub async fn history(
+    tx: &mut TenantTx,
+    conversation: Uuid,
+    waiting: &[Uuid],
+    limit: i64,
+) -> sqlx::Result<Vec<HistoryMessage>> {
+    let mut messages = sqlx::query_as!(
+        HistoryMessage,
         r#"
         select direction = 'inbound' as "by_contact!", content from messages
         where customer_id = $1 and conversation_id = $2 and id <> all ($3) and content <> ''
@@ -244,10 +252,10 @@ pub async fn history(tx: &mut TenantTx, conversation: Uuid, waiting: &[Uuid], mo
         tx.tenant(),
         conversation,
         waiting,
-        most
+        limit
     )
     .fetch_all(tx)
     .await?;
-    said.reverse();
-    Ok(said)
+    messages.reverse();
+    Ok(messages)
 }

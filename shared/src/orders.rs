@@ -1,5 +1,6 @@
-//! `orders`: what a contact has ordered. An order begins as a [`Draft`] with the catalogue's prices, which its contact
-//! confirms; what is not in the catalogue has no price and is left for a person to look at.
+//! Table `orders`: the orders of contacts. An order begins as an [`OrderDraft`] with the catalogue's prices; the
+//! contact confirms the draft. An item that is not in the catalogue has no price, and the order is marked for review
+//! by a person.
 
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
@@ -15,110 +16,110 @@ use crate::{
     text::Language,
 };
 
-/// The most of one product in an order.
-const MOST_OF_ONE: i64 = 999;
-/// The most different items in an order.
-const MOST_ITEMS: usize = 50;
-/// The longest name of an item.
-const LONGEST_NAME: usize = 200;
+/// Maximum quantity of one item.
+const MAX_ITEM_QUANTITY: i64 = 999;
+/// Maximum number of items in an order.
+const MAX_ITEMS: usize = 50;
+/// Maximum length of an item's name, in characters.
+const MAX_ITEM_NAME_CHARS: usize = 200;
 
-/// An item, as `orders.items` holds it.
+/// An item of an order, as stored in `orders.items` and in a draft.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Item {
-    /// The product; none when the catalogue does not have it.
+pub struct OrderItem {
+    /// The product's id; `None` when the item is not in the catalogue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub product_id: Option<Uuid>,
-    /// What it is called.
+    /// The item's name.
     pub name: String,
-    /// 1 to 999.
+    /// Quantity, from 1 to 999.
     pub quantity: i64,
-    /// A decimal, from the catalogue.
+    /// The catalogue's price, as a decimal number; `None` when the item is not in the catalogue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit_price: Option<String>,
 }
 
-/// An item, as it is asked for. A price among its fields is not read.
+/// An item that the model requests. A price among its fields is ignored.
 #[derive(Debug, Clone, Deserialize)]
-pub struct WantedItem {
-    /// What it is called.
+pub struct RequestedItem {
+    /// The product's name.
     pub product: String,
-    /// How many.
+    /// The requested quantity, not validated yet.
     pub quantity: i64,
 }
 
-/// What was proposed to a contact and is not confirmed yet, as `conversations.order_draft` holds it.
+/// An order that was proposed to a contact and is not confirmed yet, as stored in `conversations.order_draft`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Draft {
-    /// The order that it would change; none for a new one.
+pub struct OrderDraft {
+    /// The order that the draft changes or cancels; `None` for a new order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order_id: Option<Uuid>,
-    /// Whether it would cancel that order.
+    /// True when the draft cancels that order.
     #[serde(default)]
     pub cancels: bool,
-    /// What is in it.
-    pub items: Vec<Item>,
-    /// In hundredths.
+    /// The items.
+    pub items: Vec<OrderItem>,
+    /// Sum of the items that have a price, in hundredths of the currency.
     pub total_cents: i64,
-    /// ISO 4217.
+    /// ISO 4217 code.
     pub currency: String,
-    /// Whom it is for.
+    /// The customer's name, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_name: Option<String>,
-    /// When it was proposed.
+    /// Time of the proposal.
     pub proposed_at: DateTime<Utc>,
 }
 
-impl Draft {
-    /// Whether a person has to look at it: something in it is not in the catalogue.
+impl OrderDraft {
+    /// Returns true when a person must review the order, because an item is not in the catalogue.
     #[must_use]
     pub fn needs_review(&self) -> bool {
         self.items.iter().any(|item| item.unit_price.is_none())
     }
 }
 
-/// Why no draft can be made of what is asked for.
+/// The reason for which requested items give no draft.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unusable {
-    /// Nothing is asked for, or too much at once.
-    #[error("an order has 1 to {MOST_ITEMS} items")]
+pub enum DraftError {
+    /// No items, or more than 50.
+    #[error("an order has 1 to {MAX_ITEMS} items")]
     Count,
-    /// A quantity that is none.
-    #[error("a quantity is 1 to {MOST_OF_ONE}")]
+    /// A quantity outside of 1 to 999.
+    #[error("a quantity is 1 to {MAX_ITEM_QUANTITY}")]
     Quantity,
-    /// An item without a name.
+    /// An item whose name is empty, too long or has control characters.
     #[error("an item has a name")]
     Name,
 }
 
-/// Prices what is asked for, from the catalogue alone.
+/// Builds a draft from requested items, with prices from the catalogue only.
 ///
 /// # Errors
-/// [`Unusable`].
-pub fn draft(
+/// A [`DraftError`].
+pub fn build_draft(
     catalogue: &[Product],
-    wanted: &[WantedItem],
+    wanted: &[RequestedItem],
     currency: &str,
     now: DateTime<Utc>,
-) -> Result<Draft, Unusable> {
-    if wanted.is_empty() || wanted.len() > MOST_ITEMS {
-        return Err(Unusable::Count);
+) -> Result<OrderDraft, DraftError> {
+    if wanted.is_empty() || wanted.len() > MAX_ITEMS {
+        return Err(DraftError::Count);
     }
-    let mut items = Vec::<Item>::new();
+    let mut items = Vec::<OrderItem>::new();
     let mut total_cents = 0_i64;
     for item in wanted {
-        if !(1..=MOST_OF_ONE).contains(&item.quantity) {
-            return Err(Unusable::Quantity);
+        if !(1..=MAX_ITEM_QUANTITY).contains(&item.quantity) {
+            return Err(DraftError::Quantity);
         }
         let name = item.product.trim();
-        if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
-            return Err(Unusable::Name);
+        if name.is_empty() || name.chars().count() > MAX_ITEM_NAME_CHARS || name.chars().any(char::is_control) {
+            return Err(DraftError::Name);
         }
-        // Prices of another currency cannot be added up.
+        // A price in another currency cannot be added to the total: the item counts as not in the catalogue.
         let product = products::find(catalogue, name).filter(|product| product.currency == currency);
         if let Some(product) = product {
             total_cents = total_cents.saturating_add(product.price_cents.saturating_mul(item.quantity));
         }
-        items.push(Item {
+        items.push(OrderItem {
             product_id: product.map(|product| product.id),
             name: product.map_or(name, |product| product.name.as_str()).to_owned(),
             quantity: item.quantity,
@@ -126,10 +127,18 @@ pub fn draft(
         });
     }
     let currency = currency.to_owned();
-    Ok(Draft { order_id: None, cancels: false, items, total_cents, currency, customer_name: None, proposed_at: now })
+    Ok(OrderDraft {
+        order_id: None,
+        cancels: false,
+        items,
+        total_cents,
+        currency,
+        customer_name: None,
+        proposed_at: now,
+    })
 }
 
-/// Hundredths as a decimal.
+/// Formats hundredths as a decimal number: `2500.00`.
 fn decimal(cents: i64) -> String {
     format!("{}.{:02}", cents / 100, cents % 100)
 }
@@ -139,31 +148,31 @@ fn decimal(cents: i64) -> String {
 pub struct Order {
     /// `orders.id`.
     pub id: Uuid,
-    /// Where it came from.
+    /// The conversation in which the contact ordered.
     pub conversation_id: Option<Uuid>,
-    /// What is in it.
+    /// The items, as JSON (a list of [`OrderItem`]).
     pub items: serde_json::Value,
-    /// In hundredths.
+    /// Total in hundredths of the currency.
     pub total_cents: i64,
-    /// ISO 4217.
+    /// ISO 4217 code.
     pub currency: String,
-    /// Where it stands.
+    /// The value of `orders.status`; see [`OrderStatus`].
     pub status: String,
 }
 
 impl Order {
-    /// What people call it.
+    /// Returns the number that people see: the first eight hex digits of the id, in upper case.
     #[must_use]
     pub fn number(&self) -> String {
         self.id.simple().to_string().chars().take(8).collect::<String>().to_uppercase()
     }
 }
 
-/// Makes the order that a contact has confirmed. What it costs is added up by the database from its items.
+/// Creates the order of a draft that its contact confirmed. The database computes the total from the items.
 ///
 /// # Errors
-/// The database's.
-pub async fn create(tx: &mut TenantTx, conversation: Uuid, draft: &Draft) -> sqlx::Result<Order> {
+/// A database error.
+pub async fn create(tx: &mut TenantTx, conversation: Uuid, draft: &OrderDraft) -> sqlx::Result<Order> {
     let items = serde_json::to_value(&draft.items).map_err(|error| sqlx::Error::Encode(error.into()))?;
     sqlx::query_as!(
         Order,
@@ -184,10 +193,10 @@ pub async fn create(tx: &mut TenantTx, conversation: Uuid, draft: &Draft) -> sql
     .await
 }
 
-/// The order of a conversation that its contact may still change: the last one, as long as nobody prepares it.
+/// Finds the order of a conversation that its contact may still change: the newest one that is pending or confirmed.
 ///
 /// # Errors
-/// The database's.
+/// A database error.
 pub async fn find_changeable(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<Option<Order>> {
     sqlx::query_as!(
         Order,
@@ -204,13 +213,19 @@ pub async fn find_changeable(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Res
     .await
 }
 
-/// Changes the items of an order that its contact may still change, back to pending; `None` when it may not any more.
+/// Replaces the items of a pending or confirmed order and sets its status to pending. Returns `None` when the order
+/// has another status. Revenue that was counted for the order is subtracted.
 ///
 /// # Errors
-/// The database's.
-pub async fn change(tx: &mut TenantTx, conversation: Uuid, order: Uuid, draft: &Draft) -> sqlx::Result<Option<Order>> {
+/// A database error.
+pub async fn change(
+    tx: &mut TenantTx,
+    conversation: Uuid,
+    order: Uuid,
+    draft: &OrderDraft,
+) -> sqlx::Result<Option<Order>> {
     let items = serde_json::to_value(&draft.items).map_err(|error| sqlx::Error::Encode(error.into()))?;
-    let before = revenue_off(tx, order).await?;
+    let counted = lock_counted_revenue(tx, order).await?;
     let changed = sqlx::query_as!(
         Order,
         r#"
@@ -233,17 +248,18 @@ pub async fn change(tx: &mut TenantTx, conversation: Uuid, order: Uuid, draft: &
     .fetch_optional(&mut *tx)
     .await?;
     if changed.is_some() {
-        add_revenue(tx, -before).await?;
+        add_revenue(tx, -counted).await?;
     }
     Ok(changed)
 }
 
-/// Cancels an order for its contact, who may still change it; `None` when it may not any more.
+/// Cancels a pending or confirmed order on the contact's request. Returns `None` when the order has another status.
+/// Revenue that was counted for the order is subtracted.
 ///
 /// # Errors
-/// The database's.
+/// A database error.
 pub async fn cancel(tx: &mut TenantTx, conversation: Uuid, order: Uuid) -> sqlx::Result<Option<Order>> {
-    let before = revenue_off(tx, order).await?;
+    let counted = lock_counted_revenue(tx, order).await?;
     let cancelled = sqlx::query_as!(
         Order,
         r#"
@@ -258,13 +274,14 @@ pub async fn cancel(tx: &mut TenantTx, conversation: Uuid, order: Uuid) -> sqlx:
     .fetch_optional(&mut *tx)
     .await?;
     if cancelled.is_some() {
-        add_revenue(tx, -before).await?;
+        add_revenue(tx, -counted).await?;
     }
     Ok(cancelled)
 }
 
-/// What an order counts as revenue now, in hundredths: from `confirmed` on.
-async fn revenue_off(tx: &mut TenantTx, order: Uuid) -> sqlx::Result<i64> {
+/// Locks an order and returns the revenue counted for it, in hundredths: its total from status `confirmed` on, else
+/// 0.
+async fn lock_counted_revenue(tx: &mut TenantTx, order: Uuid) -> sqlx::Result<i64> {
     let counted = sqlx::query_scalar!(
         r#"
         select case when status in ('confirmed', 'preparing', 'delivered') then (total_amount * 100)::bigint else 0 end
@@ -279,7 +296,7 @@ async fn revenue_off(tx: &mut TenantTx, order: Uuid) -> sqlx::Result<i64> {
     Ok(counted.unwrap_or_default())
 }
 
-/// Adds to the revenue of the tenant's day.
+/// Adds an amount in hundredths, possibly negative, to the revenue of the current day in the tenant's time zone.
 async fn add_revenue(tx: &mut TenantTx, cents: i64) -> sqlx::Result<()> {
     if cents == 0 {
         return Ok(());
@@ -298,24 +315,24 @@ async fn add_revenue(tx: &mut TenantTx, cents: i64) -> sqlx::Result<()> {
     .map(drop)
 }
 
-/// Where an order stands.
+/// The status of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+pub enum OrderStatus {
     /// Confirmed by its contact, not yet by the company.
     Pending,
-    /// Taken by the company.
+    /// Accepted by the company.
     Confirmed,
-    /// Being prepared.
+    /// In preparation.
     Preparing,
-    /// With its customer.
+    /// Delivered to the customer.
     Delivered,
-    /// Not any more.
+    /// Cancelled by the contact or the company.
     Cancelled,
 }
 
-impl Status {
-    /// As the column has it.
+impl OrderStatus {
+    /// Returns the value of `orders.status`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -327,8 +344,8 @@ impl Status {
         }
     }
 
-    /// The states that lead here.
-    const fn before(self) -> &'static [&'static str] {
+    /// Returns the statuses from which an order may change to this one.
+    const fn predecessors(self) -> &'static [&'static str] {
         match self {
             Self::Pending => &[],
             Self::Confirmed => &["pending"],
@@ -339,16 +356,16 @@ impl Status {
     }
 }
 
-/// Why an order stays as it is.
+/// The reason for which an order's status was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OrderError {
     /// There is no such order.
     #[error("no such order")]
-    Unknown,
-    /// It cannot go there from where it stands.
+    NotFound,
+    /// The order's present status does not allow the change.
     #[error("the order is {0}")]
-    WrongStep(String),
-    /// The database said so.
+    InvalidTransition(String),
+    /// A database error.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
@@ -356,8 +373,8 @@ pub enum OrderError {
 impl From<OrderError> for ApiError {
     fn from(error: OrderError) -> Self {
         match error {
-            OrderError::Unknown => Self::not_found("order"),
-            OrderError::WrongStep(status) => {
+            OrderError::NotFound => Self::not_found("order"),
+            OrderError::InvalidTransition(status) => {
                 let message = format!("an order that is {status} cannot go there");
                 Self::new(StatusCode::CONFLICT, "wrong_order_step", message)
             }
@@ -366,45 +383,47 @@ impl From<OrderError> for ApiError {
     }
 }
 
-/// Moves an order along, and tells its contact. The caller then tells the reply queue.
+/// Changes an order's status and writes a message about the change to its contact. The caller sends a message to the
+/// reply queue after the commit.
 ///
 /// # Errors
-/// 404, 409 for a step that is none, or the database's.
-pub async fn move_along(tx: &mut TenantTx, order: Uuid, to: Status) -> Result<Order, ApiError> {
+/// 404 when there is no such order; 409 `wrong_order_step` when its status does not allow the change; a database
+/// error.
+pub async fn transition(tx: &mut TenantTx, order: Uuid, to: OrderStatus) -> Result<Order, ApiError> {
     let order = set_status(tx, order, to).await?;
     if let Some(conversation) = order.conversation_id {
         let language = conversations::language(tx, conversation).await?;
-        let text = news(&order, to, language);
-        messages::write(tx, &NewMessage::plain(conversation, Author::System, &text, &[])).await?;
-        conversations::make_due(tx, conversation).await?;
+        let text = status_message(&order, to, language);
+        messages::write(tx, &NewMessage::without_model(conversation, Author::System, &text, &[])).await?;
+        conversations::queue_reply_job(tx, conversation).await?;
     }
     Ok(order)
 }
 
-/// What a contact hears of an order.
-fn news(order: &Order, to: Status, language: Language) -> String {
+/// Returns the message to the contact about an order's new status.
+fn status_message(order: &Order, to: OrderStatus, language: Language) -> String {
     let number = order.number();
     let is_english = language == Language::English;
     let state = match (to, is_english) {
-        (Status::Pending, false) => "est enregistrée",
-        (Status::Pending, true) => "is registered",
-        (Status::Confirmed, false) => "est confirmée",
-        (Status::Confirmed, true) => "is confirmed",
-        (Status::Preparing, false) => "est en préparation",
-        (Status::Preparing, true) => "is being prepared",
-        (Status::Delivered, false) => "est livrée. Merci",
-        (Status::Delivered, true) => "is delivered. Thank you",
-        (Status::Cancelled, false) => "est annulée",
-        (Status::Cancelled, true) => "is cancelled",
+        (OrderStatus::Pending, false) => "est enregistrée",
+        (OrderStatus::Pending, true) => "is registered",
+        (OrderStatus::Confirmed, false) => "est confirmée",
+        (OrderStatus::Confirmed, true) => "is confirmed",
+        (OrderStatus::Preparing, false) => "est en préparation",
+        (OrderStatus::Preparing, true) => "is being prepared",
+        (OrderStatus::Delivered, false) => "est livrée. Merci",
+        (OrderStatus::Delivered, true) => "is delivered. Thank you",
+        (OrderStatus::Cancelled, false) => "est annulée",
+        (OrderStatus::Cancelled, true) => "is cancelled",
     };
     if is_english { format!("Your order {number} {state}.") } else { format!("Votre commande {number} {state}.") }
 }
 
-/// Moves an order along. Revenue counts at `confirmed` and comes off at `cancelled`.
-async fn set_status(tx: &mut TenantTx, order: Uuid, to: Status) -> Result<Order, OrderError> {
-    let before = revenue_off(tx, order).await?;
-    let allowed: Vec<String> = to.before().iter().map(|status| (*status).to_owned()).collect();
-    let moved = sqlx::query_as!(
+/// Changes an order's status. Revenue is added at `confirmed` and subtracted at `cancelled`.
+async fn set_status(tx: &mut TenantTx, order: Uuid, to: OrderStatus) -> Result<Order, OrderError> {
+    let counted = lock_counted_revenue(tx, order).await?;
+    let allowed: Vec<String> = to.predecessors().iter().map(|status| (*status).to_owned()).collect();
+    let updated = sqlx::query_as!(
         Order,
         r#"
         update orders set status = $3, updated_at = now()
@@ -418,15 +437,15 @@ async fn set_status(tx: &mut TenantTx, order: Uuid, to: Status) -> Result<Order,
     )
     .fetch_optional(&mut *tx)
     .await?;
-    if let Some(moved) = moved {
-        let after = if matches!(to, Status::Pending | Status::Cancelled) { 0 } else { moved.total_cents };
-        add_revenue(tx, after - before).await?;
-        return Ok(moved);
+    if let Some(updated) = updated {
+        let after = if matches!(to, OrderStatus::Pending | OrderStatus::Cancelled) { 0 } else { updated.total_cents };
+        add_revenue(tx, after - counted).await?;
+        return Ok(updated);
     }
     let status = sqlx::query_scalar!("select status from orders where company_id = $1 and id = $2", tx.tenant(), order)
         .fetch_optional(tx)
         .await?;
-    Err(status.map_or(OrderError::Unknown, OrderError::WrongStep))
+    Err(status.map_or(OrderError::NotFound, OrderError::InvalidTransition))
 }
 
 #[cfg(test)]
@@ -445,38 +464,40 @@ mod tests {
             .to_vec()
     }
 
-    fn wanted(items: &[(&str, i64)]) -> Vec<WantedItem> {
+    fn wanted(items: &[(&str, i64)]) -> Vec<RequestedItem> {
         items
             .iter()
-            .map(|(product, quantity)| WantedItem { product: (*product).to_owned(), quantity: *quantity })
+            .map(|(product, quantity)| RequestedItem { product: (*product).to_owned(), quantity: *quantity })
             .collect()
     }
 
     #[test]
-    fn prices_are_the_catalogues() {
-        let draft = draft(&catalogue(), &wanted(&[("cafe  MOULU", 2), ("thé", 1)]), "XOF", Utc::now()).unwrap();
+    fn prices_come_from_the_catalogue_and_a_price_of_the_model_is_ignored() {
+        let draft = build_draft(&catalogue(), &wanted(&[("cafe  MOULU", 2), ("thé", 1)]), "XOF", Utc::now()).unwrap();
         assert_eq!(draft.total_cents, 599_950);
         assert_eq!(draft.items[0].unit_price.as_deref(), Some("2500.00"));
         assert_eq!(draft.items[1].unit_price.as_deref(), Some("999.50"));
         assert!(!draft.needs_review());
-        // Whatever else a model writes beside it.
-        let sly: WantedItem = serde_json::from_str(r#"{"product":"Thé","quantity":1,"unit_price":"1.00"}"#).unwrap();
-        assert_eq!(super::draft(&catalogue(), &[sly], "XOF", Utc::now()).unwrap().total_cents, 99_950);
+        // A price that the model adds.
+        let with_price: RequestedItem =
+            serde_json::from_str(r#"{"product":"Thé","quantity":1,"unit_price":"1.00"}"#).unwrap();
+        assert_eq!(super::build_draft(&catalogue(), &[with_price], "XOF", Utc::now()).unwrap().total_cents, 99_950);
     }
 
     #[test]
-    fn what_is_not_in_the_catalogue_is_reviewed() {
-        let draft = draft(&catalogue(), &wanted(&[("Chocolat", 3)]), "XOF", Utc::now()).unwrap();
+    fn an_item_outside_of_the_catalogue_has_no_price_and_needs_review() {
+        let draft = build_draft(&catalogue(), &wanted(&[("Chocolat", 3)]), "XOF", Utc::now()).unwrap();
         assert!(draft.needs_review());
         assert_eq!((draft.total_cents, draft.items[0].unit_price.as_deref()), (0, None));
     }
 
     #[test]
-    fn nonsense_makes_no_draft() {
-        let draft = |items: &[(&str, i64)]| super::draft(&catalogue(), &wanted(items), "XOF", Utc::now()).unwrap_err();
-        assert_eq!(draft(&[]), Unusable::Count);
-        assert_eq!(draft(&[("Thé", 0)]), Unusable::Quantity);
-        assert_eq!(draft(&[("Thé", 1_000)]), Unusable::Quantity);
-        assert_eq!(draft(&[("  ", 1)]), Unusable::Name);
+    fn an_invalid_count_quantity_or_name_gives_no_draft() {
+        let draft =
+            |items: &[(&str, i64)]| super::build_draft(&catalogue(), &wanted(items), "XOF", Utc::now()).unwrap_err();
+        assert_eq!(draft(&[]), DraftError::Count);
+        assert_eq!(draft(&[("Thé", 0)]), DraftError::Quantity);
+        assert_eq!(draft(&[("Thé", 1_000)]), DraftError::Quantity);
+        assert_eq!(draft(&[("  ", 1)]), DraftError::Name);
     }
 }

@@ -1,6 +1,6 @@
-//! Calls to URLs that tenants give: webhooks, data pods. Who names a URL has us call it from inside our network, so it
-//! is judged when it is saved ([`TenantUrl`]) and again at each call and each redirect, by the addresses that are
-//! dialled.
+//! HTTP calls to URLs that tenants configure (webhooks, data pods), guarded against server-side request forgery
+//! (SSRF). A tenant's URL is called from inside our network. So it is validated when it is saved ([`TenantUrl`]), and
+//! again at each call and each redirect, by the addresses to which the connection is made.
 
 mod addresses;
 mod network;
@@ -14,99 +14,103 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use reqwest::{Client, Response, redirect, retry};
 
-use network::Network;
+use network::OutboundNetwork;
 
 pub use addresses::is_public;
 pub use network::TestNet;
-pub use tenant_url::{Refusal, TenantUrl};
+pub use tenant_url::{TenantUrl, UrlRefusal};
 
-/// Redirects that one call follows.
-const REDIRECTS: usize = 3;
+/// Redirects that one call follows at most.
+const MAX_REDIRECTS: usize = 3;
 
-/// What one call may cost.
+/// Limits of one call.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// From the first look-up to the last byte, redirects included.
+pub struct OutboundLimits {
+    /// Timeout of the whole call, from the first DNS lookup to the last byte, redirects included.
     pub total: Duration,
-    /// For one connection, TLS included.
+    /// Timeout of opening one connection, TLS included.
     pub connect: Duration,
-    /// The body of the answer.
+    /// Maximum length of the response body, in bytes.
     pub body_bytes: usize,
 }
 
-impl Default for Limits {
-    /// 10 s, of which 3 s to connect; 256 KiB.
+impl Default for OutboundLimits {
+    /// 10 s in total, 3 s to connect, 256 KiB.
     fn default() -> Self {
         Self { total: Duration::from_secs(10), connect: Duration::from_secs(3), body_bytes: 256 * 1024 }
     }
 }
 
-/// What a tenant's server said; any status but a redirect that was followed.
+/// The response of a tenant's server. It may have any status, except that of a redirect that was followed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct OutboundResponse {
     /// The HTTP status.
     pub status: StatusCode,
-    /// The body, whole.
+    /// The complete body.
     pub body: Bytes,
 }
 
-/// Why there is no answer. Neither the text nor a cause has the URL, whose path and query may be secret.
+/// The reasons why a call got no response. Neither the message nor a cause contains the URL, whose path and query may
+/// be secret.
 #[derive(Debug, thiserror::Error)]
 pub enum OutboundError {
-    /// The URL, a redirect or a resolved address is one that tenants may not have us call.
+    /// The URL, a redirect or a resolved address must not be called for a tenant.
     #[error("the URL {0}")]
-    Refused(Refusal),
-    /// More than three redirects.
-    #[error("the URL redirects more than {REDIRECTS} times")]
+    Refused(UrlRefusal),
+    /// The server redirected more than three times.
+    #[error("the URL redirects more than {MAX_REDIRECTS} times")]
     TooManyRedirects,
-    /// A limit of time passed.
+    /// A timeout of [`OutboundLimits`] passed.
     #[error("the server did not answer in time")]
     TimedOut,
-    /// The answer is larger than the limit.
+    /// The response body is longer than this limit, in bytes.
     #[error("the answer has more than {0} bytes")]
     TooLarge(usize),
-    /// No such name, no connection, no TLS, or an answer that breaks off or is not HTTP.
+    /// The name does not exist, the connection or TLS failed, or the response broke off or is not HTTP.
     #[error("the server could not be reached")]
     Unreachable(#[source] reqwest::Error),
 }
 
-/// The one client for tenants' URLs.
+/// The HTTP client for tenants' URLs. No other client may call them.
 #[derive(Debug, Clone)]
 pub struct Outbound {
     http: Client,
-    network: Network,
-    limits: Limits,
+    network: OutboundNetwork,
+    limits: OutboundLimits,
 }
 
 impl Outbound {
-    /// Makes the client. It reads no setting and no environment: nothing outside of the code weakens it.
+    /// Creates the client. It reads no setting and no environment variable, so nothing outside the code can weaken
+    /// it.
     ///
     /// # Errors
-    /// The TLS library's, when the machine has no root certificates.
-    pub fn new(limits: Limits) -> reqwest::Result<Self> {
-        Self::over(Network::Internet, limits)
+    /// The TLS library finds no root certificates on the machine.
+    pub fn new(limits: OutboundLimits) -> reqwest::Result<Self> {
+        Self::with_network(OutboundNetwork::Internet, limits)
     }
 
-    /// Makes a client with the same guard over a little internet of local servers. Product code has no business here.
+    /// Creates a client for tests, whose network is a simulation with local servers. Its guard is that of
+    /// [`Outbound::new`].
     ///
     /// # Errors
-    /// As [`Outbound::new`].
-    pub fn for_tests(net: TestNet, limits: Limits) -> reqwest::Result<Self> {
-        Self::over(Network::Test(net), limits)
+    /// The TLS library finds no root certificates on the machine.
+    pub fn for_tests(net: TestNet, limits: OutboundLimits) -> reqwest::Result<Self> {
+        Self::with_network(OutboundNetwork::Test(net), limits)
     }
 
-    fn over(network: Network, limits: Limits) -> reqwest::Result<Self> {
+    fn with_network(network: OutboundNetwork, limits: OutboundLimits) -> reqwest::Result<Self> {
         let http = Client::builder()
             .dns_resolver(network.clone())
-            .https_only(matches!(network, Network::Internet))
-            // A proxy would resolve the name itself, and judge nothing.
+            .https_only(matches!(network, OutboundNetwork::Internet))
+            // A proxy would resolve the name itself, without checking the addresses.
             .no_proxy()
-            // `follow` does it: reqwest asks no resolver about a host that is an address, hands the caller's own headers
-            // on to other hosts, and makes a GET of a POST.
+            // `follow` follows redirects. reqwest would not ask the resolver about a host that is an IP address,
+            // would pass the caller's own headers on to other hosts, and would turn a POST into a GET.
             .redirect(redirect::Policy::none())
-            // Whether a failed call is repeated is its caller's choice: a webhook counts its attempts.
+            // The caller decides about retries; a webhook counts its attempts.
             .retry(retry::never())
-            // Each call dials anew and is judged anew; between two calls the environment may have been frozen for hours.
+            // No connection is reused: each call resolves and checks the addresses again. Besides, the process may
+            // have been frozen for hours between two calls.
             .pool_max_idle_per_host(0)
             .connect_timeout(limits.connect)
             .user_agent("Lisa/1.0")
@@ -114,20 +118,22 @@ impl Outbound {
         Ok(Self { http, network, limits })
     }
 
-    /// Fetches a URL.
+    /// Sends a GET request.
     ///
-    /// The headers (a key, say) go to the URL's own host alone: a redirect to another one is followed without them.
+    /// The headers, which may hold an API key, are sent only to the URL's own origin. A redirect to another origin is
+    /// followed without them.
     ///
     /// # Errors
     /// [`OutboundError`].
-    pub async fn get(&self, url: &TenantUrl, headers: HeaderMap) -> Result<Answer, OutboundError> {
+    pub async fn get(&self, url: &TenantUrl, headers: HeaderMap) -> Result<OutboundResponse, OutboundError> {
         self.call(Method::GET, url, headers, Bytes::new()).await
     }
 
-    /// Posts JSON, byte for byte: a signature among the headers covers exactly what is sent.
+    /// Sends a POST request with the bytes of `json` unchanged, so that a signature in the headers covers exactly
+    /// what is sent.
     ///
-    /// Of redirects, 307 and 308 are followed, with the headers to the same host alone; 301 to 303 are the answer, since
-    /// following them means to GET, and nothing would be delivered.
+    /// The redirects 307 and 308 are followed, with the headers only to the same origin. The redirects 301 to 303 are
+    /// returned as the response: following them means a GET, which would deliver nothing.
     ///
     /// # Errors
     /// [`OutboundError`].
@@ -136,39 +142,41 @@ impl Outbound {
         url: &TenantUrl,
         headers: HeaderMap,
         json: impl Into<Bytes>,
-    ) -> Result<Answer, OutboundError> {
+    ) -> Result<OutboundResponse, OutboundError> {
         self.call(Method::POST, url, headers, json.into()).await
     }
 
+    /// Sends a request within the total timeout.
     async fn call(
         &self,
         method: Method,
         url: &TenantUrl,
         headers: HeaderMap,
         json: Bytes,
-    ) -> Result<Answer, OutboundError> {
-        // Over all redirects: a timeout of the client's would start anew with each.
+    ) -> Result<OutboundResponse, OutboundError> {
+        // The timeout covers all redirects together. The client's own timeout would start again with each of them.
         tokio::time::timeout(self.limits.total, Box::pin(self.follow(method, url, headers, json)))
             .await
             .unwrap_or(Err(OutboundError::TimedOut))
     }
 
+    /// Sends a request and follows its redirects.
     async fn follow(
         &self,
         method: Method,
         url: &TenantUrl,
         mut headers: HeaderMap,
         json: Bytes,
-    ) -> Result<Answer, OutboundError> {
+    ) -> Result<OutboundResponse, OutboundError> {
         let mut url = url.clone();
-        for _ in 0..=REDIRECTS {
+        for _ in 0..=MAX_REDIRECTS {
             let mut request = self.http.request(method.clone(), self.network.target(&url)).headers(headers.clone());
             if method == Method::POST {
                 request = request.header(header::CONTENT_TYPE, "application/json").body(json.clone());
             }
             let response = request.send().await.map_err(classify)?;
-            let Some(location) = redirect_of(&method, &response) else { return self.read(response).await };
-            let location = location.to_str().or(Err(OutboundError::Refused(Refusal::Invalid)))?;
+            let Some(location) = followed_location(&method, &response) else { return self.read(response).await };
+            let location = location.to_str().or(Err(OutboundError::Refused(UrlRefusal::Invalid)))?;
             let next = url.join(location).map_err(OutboundError::Refused)?;
             if next.as_url().origin() != url.as_url().origin() {
                 headers.clear();
@@ -178,8 +186,8 @@ impl Outbound {
         Err(OutboundError::TooManyRedirects)
     }
 
-    /// Reads the body as far as the limit; what the answer says of its own length is only the first opinion.
-    async fn read(&self, mut response: Response) -> Result<Answer, OutboundError> {
+    /// Reads the body. The limit also holds while reading, because `Content-Length` may be missing or wrong.
+    async fn read(&self, mut response: Response) -> Result<OutboundResponse, OutboundError> {
         let limit = self.limits.body_bytes;
         if response.content_length().is_some_and(|length| length > limit as u64) {
             return Err(OutboundError::TooLarge(limit));
@@ -191,12 +199,12 @@ impl Outbound {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status: response.status(), body: body.freeze() })
+        Ok(OutboundResponse { status: response.status(), body: body.freeze() })
     }
 }
 
-/// Where an answer sends this call on to.
-fn redirect_of<'a>(method: &Method, response: &'a Response) -> Option<&'a HeaderValue> {
+/// Returns the `Location` of a redirect that is followed for this method.
+fn followed_location<'a>(method: &Method, response: &'a Response) -> Option<&'a HeaderValue> {
     let followed = match response.status().as_u16() {
         307 | 308 => true,
         301..=303 => method == Method::GET,
@@ -205,7 +213,7 @@ fn redirect_of<'a>(method: &Method, response: &'a Response) -> Option<&'a Header
     response.headers().get(header::LOCATION).filter(|_| followed)
 }
 
-/// The resolver's refusal comes back as the cause of a failed connection.
+/// Converts an error of reqwest. A refusal by the resolver ([`OutboundNetwork`]) is a cause of a failed connection.
 fn classify(error: reqwest::Error) -> OutboundError {
     let mut causes = iter::successors(error.source(), |&cause| cause.source());
     let refusal = causes.find_map(|cause| cause.downcast_ref());

@@ -1,99 +1,103 @@
-//! `outbox`: the parts of messages that are still to be sent to a contact. A send that stops goes on at the part where
-//! it stopped; what was thought of is never thought of again.
+//! Table `outbox`: the parts of messages to contacts, with their delivery state. An interrupted delivery continues at
+//! the first unsent part; the text is not generated again.
 
 use chrono::{DateTime, Utc};
 use unicode_segmentation::UnicodeSegmentation;
 use uuid::Uuid;
 
-use crate::{db::TenantTx, manychat::Rejection};
+use crate::{db::TenantTx, manychat::DeliveryFailure};
 
-/// The longest part, in characters. WhatsApp takes 4,096; a screen shows less.
-const LONGEST_PART: usize = 1_500;
-/// Seconds between two parts to one contact: WhatsApp takes about one message in six.
-const SPACING_S: f64 = 6.0;
-/// After so many attempts a part is given up.
-pub const MOST_ATTEMPTS: i32 = 8;
+/// The maximum length of a part, in characters. WhatsApp accepts 4,096; a screen shows less.
+const MAX_PART_CHARS: usize = 1_500;
+/// Seconds between two parts to one contact: WhatsApp accepts about one message in six seconds.
+const PART_SPACING_S: f64 = 6.0;
+/// Attempts at sending a part, after which its message fails.
+pub const MAX_SEND_ATTEMPTS: i32 = 8;
 
-/// Cuts a text into parts at the ends of paragraphs and sentences, or, where there are none, of words.
+/// Splits a text into parts of at most `MAX_PART_CHARS` characters, at the ends of paragraphs and sentences. A
+/// longer sentence is split after a word.
 #[must_use]
-pub fn parts(text: &str) -> Vec<String> {
+pub fn split_into_parts(text: &str) -> Vec<String> {
     let mut parts = Vec::new();
     let mut part = String::new();
-    for piece in pieces(text) {
-        if length(&part) + length(piece.trim_end()) > LONGEST_PART {
-            close(&mut parts, &mut part);
+    for piece in split_into_sentences(text) {
+        if char_count(&part) + char_count(piece.trim_end()) > MAX_PART_CHARS {
+            finish_part(&mut parts, &mut part);
         }
         part.push_str(piece);
     }
-    close(&mut parts, &mut part);
+    finish_part(&mut parts, &mut part);
     parts
 }
 
-/// Sentences with what follows them, each of at most [`LONGEST_PART`] characters.
-fn pieces(text: &str) -> impl Iterator<Item = &str> {
+/// Splits a text into sentences with their trailing white space, each of at most [`MAX_PART_CHARS`] characters.
+fn split_into_sentences(text: &str) -> impl Iterator<Item = &str> {
     text.split_sentence_bounds().flat_map(|sentence| {
         let mut rest = sentence;
         std::iter::from_fn(move || {
-            let (piece, after) = split(rest)?;
+            let (piece, after) = split_at_limit(rest)?;
             rest = after;
             Some(piece)
         })
     })
 }
 
-/// The beginning of a text that fits a part, cut after a word where there is one in sight.
-fn split(text: &str) -> Option<(&str, &str)> {
+/// Splits off the start of a text that fits a part. The split is after a word, if one ends in the second half of the
+/// start; else between two graphemes.
+fn split_at_limit(text: &str) -> Option<(&str, &str)> {
     if text.is_empty() {
         return None;
     }
-    let Some((end, _)) = text.char_indices().nth(LONGEST_PART) else { return Some((text, "")) };
+    let Some((end, _)) = text.char_indices().nth(MAX_PART_CHARS) else { return Some((text, "")) };
     let (head, _) = text.split_at(end);
     let after_word = head.rfind(char::is_whitespace).map(|at| at + head[at..].chars().next().map_or(1, char::len_utf8));
-    // Never between the letters of one grapheme.
+    // Never inside a grapheme.
     let whole = || head.grapheme_indices(true).next_back().map(|(at, _)| at).filter(|at| *at > 0);
     let at = after_word.filter(|at| *at > head.len() / 2).or_else(whole).unwrap_or(end);
     Some(text.split_at(at))
 }
 
-fn length(text: &str) -> usize {
+fn char_count(text: &str) -> usize {
     text.chars().count()
 }
 
-fn close(parts: &mut Vec<String>, part: &mut String) {
-    let closed = std::mem::take(part);
-    if !closed.trim().is_empty() {
-        parts.push(closed.trim().to_owned());
+/// Moves the current part to `parts`, unless it is blank.
+fn finish_part(parts: &mut Vec<String>, part: &mut String) {
+    let finished = std::mem::take(part);
+    if !finished.trim().is_empty() {
+        parts.push(finished.trim().to_owned());
     }
 }
 
-/// A part that is being sent.
+/// A part to be sent now.
 #[derive(Debug)]
-pub struct Part {
+pub struct OutboxPart {
     message_id: Uuid,
     part: i32,
     /// The text.
     pub content: String,
-    /// How often it was tried, this time included.
+    /// Attempts at sending, this one included.
     pub attempts: i32,
 }
 
-/// What is to be sent next.
+/// The result of [`claim_next_part`].
 #[derive(Debug)]
 pub enum NextPart {
-    /// This one, now.
-    Now(Part),
-    /// Something, then.
+    /// A part to send now.
+    Now(OutboxPart),
+    /// A part that must not be sent before this time.
     Later(DateTime<Utc>),
-    /// Nothing.
+    /// The outbox holds no queued part of the conversation.
     None,
 }
 
-/// Takes the next part of a conversation that its worker holds. The bot's own words are dropped where a person has the
-/// conversation, or the contact has asked to be left alone.
+/// Returns the next part of a conversation and counts an attempt at it. The caller holds the conversation's lease.
+/// First cancels the bot's queued parts when `by_person` is true (a person answers the conversation) or the contact
+/// has opted out.
 ///
 /// # Errors
-/// The database's.
-pub async fn next(tx: &mut TenantTx, conversation: Uuid, by_person: bool) -> sqlx::Result<NextPart> {
+/// A database error.
+pub async fn claim_next_part(tx: &mut TenantTx, conversation: Uuid, by_person: bool) -> sqlx::Result<NextPart> {
     sqlx::query!(
         r#"
         with cancelled as (
@@ -142,18 +146,18 @@ pub async fn next(tx: &mut TenantTx, conversation: Uuid, by_person: bool) -> sql
         None => NextPart::None,
         Some(row) => match (row.message_id, row.part, row.content, row.attempts) {
             (Some(message_id), Some(part), Some(content), Some(attempts)) => {
-                NextPart::Now(Part { message_id, part, content, attempts })
+                NextPart::Now(OutboxPart { message_id, part, content, attempts })
             }
             _ => NextPart::Later(row.due),
         },
     })
 }
 
-/// Notes that a part was sent; the next one waits for a while.
+/// Marks a part as sent, and delays the conversation's next part by `PART_SPACING_S`.
 ///
 /// # Errors
-/// The database's; the part is then sent again.
-pub async fn sent(tx: &mut TenantTx, conversation: Uuid, part: &Part) -> sqlx::Result<()> {
+/// A database error; the part is then sent again.
+pub async fn mark_sent(tx: &mut TenantTx, conversation: Uuid, part: &OutboxPart) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         with sent as (
@@ -173,18 +177,18 @@ pub async fn sent(tx: &mut TenantTx, conversation: Uuid, part: &Part) -> sqlx::R
         conversation,
         part.message_id,
         part.part,
-        SPACING_S
+        PART_SPACING_S
     )
     .execute(tx)
     .await
     .map(drop)
 }
 
-/// Puts a part off: it could not be sent now.
+/// Delays a part that could not be sent by `wait_s` seconds, and returns the time of the next attempt.
 ///
 /// # Errors
-/// The database's.
-pub async fn put_off(tx: &mut TenantTx, part: &Part, wait_s: f64, detail: &str) -> sqlx::Result<DateTime<Utc>> {
+/// A database error.
+pub async fn defer(tx: &mut TenantTx, part: &OutboxPart, wait_s: f64, detail: &str) -> sqlx::Result<DateTime<Utc>> {
     sqlx::query_scalar!(
         r#"
         update outbox set not_before = now() + make_interval(secs => $4), error = $5
@@ -201,11 +205,12 @@ pub async fn put_off(tx: &mut TenantTx, part: &Part, wait_s: f64, detail: &str) 
     .await
 }
 
-/// Ends a message that cannot reach its contact: what is left of it is not sent, and the tenant sees why.
+/// Marks a message that cannot reach its contact as failed. Its queued parts are not sent, and the tenant sees the
+/// reason.
 ///
 /// # Errors
-/// The database's.
-pub async fn fail(tx: &mut TenantTx, part: &Part, why: Rejection, detail: &str) -> sqlx::Result<()> {
+/// A database error.
+pub async fn mark_failed(tx: &mut TenantTx, part: &OutboxPart, why: DeliveryFailure, detail: &str) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         with failed as (
@@ -231,40 +236,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_short_text_is_one_part() {
-        assert_eq!(parts(" La livraison coûte 1 500 F CFA. "), ["La livraison coûte 1 500 F CFA."]);
-        assert_eq!(parts("  \n "), Vec::<String>::new());
+    fn a_short_text_is_one_trimmed_part_and_a_blank_one_is_none() {
+        assert_eq!(split_into_parts(" La livraison coûte 1 500 F CFA. "), ["La livraison coûte 1 500 F CFA."]);
+        assert_eq!(split_into_parts("  \n "), Vec::<String>::new());
     }
 
     #[test]
-    fn parts_end_where_sentences_do() {
+    fn a_long_text_is_split_at_the_ends_of_sentences() {
         let sentence = format!("Un {}fin. ", "mot ".repeat(100));
         let text = sentence.repeat(10);
-        let parts = parts(&text);
+        let parts = split_into_parts(&text);
         assert_eq!(parts.len(), 4);
-        assert!(parts.iter().all(|part| part.ends_with("fin.") && length(part) <= LONGEST_PART));
+        assert!(parts.iter().all(|part| part.ends_with("fin.") && char_count(part) <= MAX_PART_CHARS));
     }
 
     #[test]
-    fn a_text_without_sentences_is_cut_between_words() {
-        let parts = parts(&"mot ".repeat(1_000));
+    fn a_text_without_sentences_is_split_between_words() {
+        let parts = split_into_parts(&"mot ".repeat(1_000));
         assert!(parts.iter().all(|part| part.split(' ').all(|word| word == "mot")), "{parts:?}");
     }
 
     #[test]
-    fn letters_of_one_grapheme_stay_together() {
+    fn a_grapheme_is_never_split() {
         let family = "👨‍👩‍👧‍👦";
-        let parts = parts(&family.repeat(500));
+        let parts = split_into_parts(&family.repeat(500));
         assert!(parts.len() > 1 && parts.iter().all(|part| part.graphemes(true).all(|one| one == family)));
     }
 
     proptest! {
         #[test]
-        fn nothing_is_lost_and_nothing_is_too_long(text in "([a-zé .!?\n👍]{0,60}[a-z]{0,1700}){0,6}") {
-            let parts = parts(&text);
+        fn parts_keep_every_letter_and_the_length_limit(text in "([a-zé .!?\n👍]{0,60}[a-z]{0,1700}){0,6}") {
+            let parts = split_into_parts(&text);
             let letters = |text: &str| text.chars().filter(|letter| !letter.is_whitespace()).collect::<String>();
             prop_assert_eq!(letters(&parts.concat()), letters(&text));
-            prop_assert!(parts.iter().all(|part| (1..=LONGEST_PART).contains(&length(part))));
+            prop_assert!(parts.iter().all(|part| (1..=MAX_PART_CHARS).contains(&char_count(part))));
         }
     }
 }

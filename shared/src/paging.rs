@@ -1,4 +1,5 @@
-//! Lists: `page` and `limit`, or a `cursor` that walks every row exactly once while rows come in.
+//! Paging of list endpoints: by `page` and `limit`, or by a `cursor`, which returns every row exactly once even while
+//! rows are added.
 
 use axum::response::{IntoResponse, Response};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -7,74 +8,79 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::error::{ApiError, FieldError};
 
-/// Counting stops here: an exact count of a large list costs more than the page.
-pub const COUNTED_EXACTLY: i64 = 10_000;
+/// Rows that a list counts at most. An exact count of a larger list would cost more than the page.
+pub const MAX_COUNTED_ROWS: i64 = 10_000;
+/// Rows per page, by default.
 const DEFAULT_LIMIT: i64 = 20;
+/// Maximum number of rows per page.
 const MAX_LIMIT: i64 = 100;
-/// Deeper pages cost the skipping of all rows before them; a cursor does not.
-const MAX_SKIPPED: i64 = 100_000;
+/// Maximum offset of a page, in rows. The database reads and discards the rows before a page; a cursor avoids that.
+const MAX_OFFSET: i64 = 100_000;
 const NOT_A_CURSOR: &str = "is not a cursor of this list and order";
 
-/// The parameters that every list takes.
+/// The query parameters of every list.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ListParams {
-    /// From 1; not together with `cursor`.
+    /// Number of the page, from 1. Cannot be used together with `cursor`.
     #[param(minimum = 1, default = 1)]
     page: Option<i64>,
-    /// Rows a page.
+    /// Maximum number of rows per page.
     #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<i64>,
-    /// A column of the list, `-` before it for descending.
+    /// Column to sort by; `-` before it sorts descending.
     sort: Option<String>,
-    /// Only rows in this state.
+    /// Returns only rows with this status.
     status: Option<String>,
-    /// `meta.next_cursor` of the page before.
+    /// `meta.next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
-/// What a list may be sorted and filtered by.
+/// The columns and statuses by which a list can be sorted and filtered.
 pub trait Listing {
-    /// The columns, as the parameter `sort` names them; the first, descending, is the default.
+    /// The columns that the parameter `sort` accepts. The default is the first, descending.
     const SORTS: &'static [&'static str];
-    /// Which of them `created_at` means, the name that all lists know.
+    /// The column that `sort=created_at` means. Every list accepts that name.
     const CREATED_AT: &'static str = "created_at";
-    /// The values of the parameter `status`; empty where the list has none.
+    /// The values that the parameter `status` accepts; empty when the list cannot be filtered by status.
     const STATUSES: &'static [&'static str];
 }
 
-/// Validated parameters.
+/// The validated parameters of a list.
 #[derive(Debug, Clone)]
 pub struct Paging {
-    /// Rows a page.
+    /// Maximum number of rows per page.
     pub limit: i64,
-    /// Rows before the page; fewer where that is too deep.
+    /// Rows before the page, at most 100,000; 0 with a cursor.
     pub offset: i64,
-    /// The column, one of the listing's.
+    /// Column to sort by, one of [`Listing::SORTS`].
     pub sort: &'static str,
-    /// Whether it descends.
+    /// True when the order is descending.
     pub descending: bool,
-    /// One of the listing's states.
+    /// Status to filter by, one of [`Listing::STATUSES`].
     pub status: Option<&'static str>,
+    /// `None` when a cursor is followed.
     page: Option<i64>,
+    /// True when the page begins after more rows than `offset` may skip.
     is_too_deep: bool,
     cursor: Option<Cursor>,
 }
 
-/// The last row of a page: the value it is sorted by, and its id.
+/// The position after the last row of a page.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Cursor {
-    /// The sort it belongs to: a cursor of another order would skip rows.
+    /// The parameter `sort` of the list. A cursor of another order would skip rows, so it is refused.
     sort: String,
+    /// The value by which the last row is sorted, and the row's id.
     last: serde_json::Value,
 }
 
 impl ListParams {
-    /// Validates them for a listing.
+    /// Validates the parameters for the list `L`.
     ///
     /// # Errors
-    /// 422 with every parameter that is wrong.
-    pub fn of<L: Listing>(self) -> Result<Paging, ApiError> {
+    /// 422 with every wrong parameter.
+    pub fn validate<L: Listing>(self) -> Result<Paging, ApiError> {
         let mut wrong = Vec::new();
         let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
         if !(1..=MAX_LIMIT).contains(&limit) {
@@ -120,7 +126,7 @@ impl ListParams {
         }
         let page = cursor.is_none().then_some(page);
         let (offset, is_too_deep) = match page {
-            Some(_) => (offset.min(MAX_SKIPPED), offset > MAX_SKIPPED),
+            Some(_) => (offset.min(MAX_OFFSET), offset > MAX_OFFSET),
             None => (0, false),
         };
         Ok(Paging { limit, offset, sort, descending, status, page, is_too_deep, cursor })
@@ -128,36 +134,40 @@ impl ListParams {
 }
 
 impl Paging {
-    /// Where the page before ended: the sort value and the id of its last row.
+    /// Returns the sort value and the id of the previous page's last row; `None` without a cursor.
     ///
     /// # Errors
-    /// 422 when the cursor was tampered with.
+    /// 422 when the cursor does not contain a `T`, because the client made it up.
     pub fn after<T: DeserializeOwned>(&self) -> Result<Option<T>, ApiError> {
         let Some(cursor) = &self.cursor else { return Ok(None) };
         serde_json::from_value(cursor.last.clone()).map(Some).or(Err(not_a_cursor()))
     }
 
-    /// The error of a listing's query. What a cursor holds is checked for its type alone; where the database refuses the
-    /// value itself (NUL, a time before all times), somebody made it up.
+    /// Converts an error of a list's query. Only the type of a cursor's values is validated before the query. When
+    /// the database refuses a value itself (NUL, a time out of range), the client made the cursor up: 422 instead of
+    /// 500.
     #[must_use]
-    pub fn failed(&self, error: sqlx::Error) -> ApiError {
-        // Class 22: data exception.
-        let is_data =
+    pub fn query_error(&self, error: sqlx::Error) -> ApiError {
+        // SQLSTATE class 22: data exception.
+        let is_data_exception =
             error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code.starts_with("22"));
-        if is_data && self.cursor.is_some() { not_a_cursor() } else { error.into() }
+        if is_data_exception && self.cursor.is_some() { not_a_cursor() } else { error.into() }
     }
 
-    /// The rows to ask the database for: one more than a page tells whether there is another.
+    /// The number of rows to query: one more than a page has, to see whether there is a next page.
     #[must_use]
-    pub fn fetched(&self) -> i64 {
+    pub fn rows_to_fetch(&self) -> i64 {
         self.limit + 1
     }
 
-    /// Makes the page of what was fetched. `counted` stops past [`COUNTED_EXACTLY`]; `last` gives a row's place in the
-    /// order.
+    /// Builds the page from the queried rows.
+    ///
+    /// `counted` is the number of rows in the list; the query may stop counting at any number above
+    /// [`MAX_COUNTED_ROWS`]. `last` returns a row's sort value and id, for the cursor.
     ///
     /// # Errors
-    /// 422 for a page that is too deep in a list that goes so far; in a shorter one it is empty, as any beyond the end.
+    /// 422 for a page with an offset over the maximum, in a list that has so many rows. In a shorter list such a page
+    /// is empty, like every page beyond the end.
     pub fn page<T, K: Serialize>(
         &self,
         mut rows: Vec<T>,
@@ -174,13 +184,13 @@ impl Paging {
             let last = serde_json::to_value(last(row)).ok()?;
             Some(Cursor { sort: sort_key(self.sort, self.descending), last }.encode())
         });
-        let total = counted.min(COUNTED_EXACTLY);
+        let total = counted.min(MAX_COUNTED_ROWS);
         let meta = Meta {
             page: self.page,
             limit: self.limit,
             total,
             total_pages: (total + self.limit - 1) / self.limit,
-            total_is_estimate: (counted > COUNTED_EXACTLY).then_some(true),
+            total_is_estimate: (counted > MAX_COUNTED_ROWS).then_some(true),
             next_cursor,
         };
         Ok(List { success: true, data: rows, meta })
@@ -205,29 +215,33 @@ impl Cursor {
     }
 }
 
-/// A page of a list, in the envelope.
+/// One page of a list.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct List<T> {
+    /// Always true.
     success: bool,
+    /// Rows of the page.
     data: Vec<T>,
     meta: Meta,
 }
 
-/// Where the page stands in its list.
+/// Position of the page in its list.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({ "page": 1, "limit": 20, "total": 1, "total_pages": 1, "next_cursor": null }))]
 pub struct Meta {
-    /// Absent when a cursor is followed.
+    /// Number of the page, from 1; absent when a cursor is followed.
     #[serde(skip_serializing_if = "Option::is_none")]
     page: Option<i64>,
+    /// Maximum number of rows per page.
     limit: i64,
-    /// Exact up to 10,000.
+    /// Number of rows in the list, counted up to 10,000.
     total: i64,
+    /// Number of pages that `total` rows fill.
     total_pages: i64,
-    /// Present and true when there are more than `total`.
+    /// True when the list has more than `total` rows; otherwise absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     total_is_estimate: Option<bool>,
-    /// For the next page; null on the last one.
+    /// Cursor of the next page; null on the last page.
     next_cursor: Option<String>,
 }
 
@@ -260,51 +274,51 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_the_first_page_newest_first() {
-        let paging = params(&[]).of::<Orders>().unwrap();
+    fn without_parameters_the_first_page_is_sorted_newest_first() {
+        let paging = params(&[]).validate::<Orders>().unwrap();
         assert_eq!((paging.limit, paging.offset, paging.sort, paging.descending), (20, 0, "created_at", true));
     }
 
     #[test]
-    fn beyond_the_end_a_page_is_empty_and_too_deep_only_where_there_are_rows() {
-        let paging = params(&[("page", "999999")]).of::<Orders>().unwrap();
-        assert_eq!(paging.offset, MAX_SKIPPED);
+    fn a_page_beyond_the_end_is_empty_and_a_too_deep_page_with_rows_is_refused() {
+        let paging = params(&[("page", "999999")]).validate::<Orders>().unwrap();
+        assert_eq!(paging.offset, MAX_OFFSET);
         let list = paging.page(Vec::<i32>::new(), 3, |row| *row).unwrap();
         assert_eq!((list.data.len(), list.meta.page, list.meta.next_cursor), (0, Some(999_999), None));
-        assert!(paging.page(vec![1], COUNTED_EXACTLY + 1, |row| *row).is_err());
+        assert!(paging.page(vec![1], MAX_COUNTED_ROWS + 1, |row| *row).is_err());
     }
 
     #[test]
-    fn all_lists_know_created_at() {
+    fn sort_by_created_at_uses_the_column_of_the_list() {
         struct Documents;
         impl Listing for Documents {
             const SORTS: &'static [&'static str] = &["upload_date", "filename"];
             const CREATED_AT: &'static str = "upload_date";
             const STATUSES: &'static [&'static str] = &[];
         }
-        let paging = params(&[("sort", "created_at")]).of::<Documents>().unwrap();
+        let paging = params(&[("sort", "created_at")]).validate::<Documents>().unwrap();
         assert_eq!((paging.sort, paging.descending), ("upload_date", false));
     }
 
     #[test]
-    fn every_wrong_parameter_is_named() {
+    fn every_wrong_parameter_is_reported() {
         let wrong = [("page", "0"), ("limit", "101"), ("sort", "password"), ("status", "gone"), ("cursor", "x")];
-        let error = params(&wrong).of::<Orders>().unwrap_err();
+        let error = params(&wrong).validate::<Orders>().unwrap_err();
         let details = error.details.unwrap();
         let fields: Vec<_> = details.as_array().unwrap().iter().map(|field| field["field"].as_str().unwrap()).collect();
         assert_eq!(fields, ["limit", "page", "sort", "status", "cursor"]);
     }
 
     #[test]
-    fn a_cursor_belongs_to_its_order() {
-        let first = params(&[("limit", "2"), ("sort", "name")]).of::<Orders>().unwrap();
+    fn a_cursor_with_another_sort_or_a_page_is_refused() {
+        let first = params(&[("limit", "2"), ("sort", "name")]).validate::<Orders>().unwrap();
         let list = first.page(vec!["a", "b", "c"], 3, |row| (*row, 7)).unwrap();
         let cursor = list.meta.next_cursor.unwrap();
         assert_eq!((list.data.len(), list.meta.total_pages), (2, 2));
-        let next = params(&[("sort", "name"), ("cursor", &cursor)]).of::<Orders>().unwrap();
+        let next = params(&[("sort", "name"), ("cursor", &cursor)]).validate::<Orders>().unwrap();
         assert_eq!(next.after::<(String, i32)>().unwrap(), Some(("b".to_owned(), 7)));
-        assert!(params(&[("sort", "-name"), ("cursor", &cursor)]).of::<Orders>().is_err());
-        assert!(params(&[("sort", "name"), ("cursor", &cursor), ("page", "2")]).of::<Orders>().is_err());
+        assert!(params(&[("sort", "-name"), ("cursor", &cursor)]).validate::<Orders>().is_err());
+        assert!(params(&[("sort", "name"), ("cursor", &cursor), ("page", "2")]).validate::<Orders>().is_err());
         assert!(next.after::<i32>().is_err());
     }
 }

@@ -1,5 +1,5 @@
-//! Text of PDF files, page by page, and pictures of pages that have none. pdfium reads them in a child
-//! process under limits, since its C++ aborts on some of what strangers upload.
+//! Extracts the text of PDF files page by page, and renders images of pages without text. pdfium runs in a child
+//! process under resource limits, since its C++ code aborts on some uploaded files.
 
 use crate::text;
 use serde::{Deserialize, Serialize};
@@ -12,110 +12,112 @@ mod child;
 mod layout;
 mod page_count;
 mod parent;
-mod picture;
+mod rendering;
 
 pub use child::{SUBCOMMAND, child_main};
 pub use parent::Extractor;
 
-/// What one document may cost. Beyond it the child process ends, and the document with it.
+/// Resource limits for one document. Exceeding a limit ends the child process and fails the document.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Limits {
-    /// Address space of the child process, program and library included, in bytes.
+pub struct PdfLimits {
+    /// Address space of the child process, including program and library, in bytes.
     pub memory_bytes: u64,
-    /// Time from the start of the child process to its last page.
-    pub wall: Duration,
-    /// Processor time of the child process, in whole seconds.
-    pub cpu: Duration,
-    /// Pages that a document may have.
+    /// Wall-clock time from the start of the child process to its last page.
+    pub wall_time: Duration,
+    /// CPU time of the child process, in whole seconds.
+    pub cpu_time: Duration,
+    /// Maximum number of pages.
     pub max_pages: u32,
-    /// Text that a document may hold, as the child process writes it, in bytes.
+    /// Maximum output of the child process, in bytes: the document's text as JSON lines.
     pub max_output_bytes: u64,
 }
 
-impl Default for Limits {
+impl Default for PdfLimits {
     fn default() -> Self {
         Self {
             memory_bytes: 512 * 1024 * 1024,
-            wall: Duration::from_secs(55),
-            cpu: Duration::from_secs(30),
+            wall_time: Duration::from_secs(55),
+            cpu_time: Duration::from_secs(30),
             max_pages: 200,
             max_output_bytes: 32 * 1024 * 1024,
         }
     }
 }
 
-/// The text of one page, cleaned; empty where the page has none.
+/// Cleaned text of one page; empty when the page has none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Page {
-    /// Counted from 1, as readers count.
+pub struct PageText {
+    /// Page number, from 1.
     pub number: u32,
+    /// Text of the page.
     pub text: String,
 }
 
-/// The pages of a document in their order.
+/// Extracted pages of a document, in page order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pages {
-    pages: Vec<Page>,
+pub struct ExtractedPages {
+    pages: Vec<PageText>,
     scans: Vec<u32>,
 }
 
-/// Letters and digits below which a text counts as none: page numbers and stamps on scanned pages are not worth an
-/// answer.
-const FEWEST_LETTERS: usize = 4;
+/// Number of letters and digits below which a text counts as empty: page numbers and stamps on scanned pages answer
+/// no question.
+const MIN_TEXT_LETTERS: usize = 4;
 
-/// Letters and digits below which a page that images cover is taken for a scan, and its text for what a scanner, a fax
-/// or a stamp put on it.
-const FEW_LETTERS: usize = 100;
+/// Number of letters and digits below which a page covered by images counts as a scan. So little text on such a page
+/// comes from a scanner, a fax header or a stamp.
+const MIN_COVERED_PAGE_LETTERS: usize = 100;
 
-impl Pages {
-    /// Cleans raw pages.
+impl ExtractedPages {
+    /// Cleans the text of raw pages and determines which pages are scans.
     fn from_raw(raw: Vec<RawPage>) -> Self {
         let mut scans = Vec::new();
         let pages = raw.into_iter().map(|RawPage { number, text, is_covered }| {
             let text = text::clean(&text);
-            let least = if is_covered { FEW_LETTERS } else { FEWEST_LETTERS };
-            if has_fewer_letters(&text, least) {
+            let min_letters = if is_covered { MIN_COVERED_PAGE_LETTERS } else { MIN_TEXT_LETTERS };
+            if has_fewer_letters(&text, min_letters) {
                 scans.push(number);
             }
-            Page { number, text }
+            PageText { number, text }
         });
         Self { pages: pages.collect(), scans }
     }
 
-    /// Returns the pages, blank ones included.
-    pub fn as_slice(&self) -> &[Page] {
+    /// Returns all pages, including blank ones.
+    pub fn as_slice(&self) -> &[PageText] {
         &self.pages
     }
 
-    /// Returns the numbers, in order, of the pages whose text is not in the file: those without any, and those that
-    /// images cover and whose few words are a stamp's.
+    /// Returns, in ascending order, the numbers of the pages whose text is not in the file: pages without text, and
+    /// pages covered by images with only a few words, such as a stamp.
     pub fn scans(&self) -> &[u32] {
         &self.scans
     }
 
-    /// Gives a page the text that was read from its picture; an empty one leaves what is there.
-    pub fn fill(&mut self, number: u32, text: &str) {
+    /// Replaces a page's text by the text read from its image. An empty text changes nothing.
+    pub fn set_scan_text(&mut self, number: u32, text: &str) {
         let text = text::clean(text);
         if let Some(page) = self.pages.iter_mut().find(|page| page.number == number && !text.is_empty()) {
             page.text = text;
         }
     }
 
-    /// Returns the pages if there is something to answer from.
+    /// Returns the pages unchanged when they hold any text.
     ///
     /// # Errors
-    /// [`PdfError::NoText`] where nothing readable is on any of them.
-    pub fn with_text(self) -> Result<Self, PdfError> {
+    /// Returns [`PdfError::NoText`] when all pages together have fewer than four letters and digits.
+    pub fn require_text(self) -> Result<Self, PdfError> {
         let all: String = self.pages.iter().map(|page| page.text.as_str()).collect();
-        if has_fewer_letters(&all, FEWEST_LETTERS) { Err(PdfError::NoText) } else { Ok(self) }
+        if has_fewer_letters(&all, MIN_TEXT_LETTERS) { Err(PdfError::NoText) } else { Ok(self) }
     }
 }
 
-fn has_fewer_letters(text: &str, least: usize) -> bool {
-    text.chars().filter(|c| c.is_alphanumeric()).take(least).count() < least
+fn has_fewer_letters(text: &str, min_letters: usize) -> bool {
+    text.chars().filter(|c| c.is_alphanumeric()).take(min_letters).count() < min_letters
 }
 
-/// Why a document has no pages to give: its own fault where [`PdfError::code`] knows one, else ours.
+/// Error of reading a PDF. The document is at fault when [`PdfError::code`] returns a code, otherwise the
+/// installation.
 #[derive(Debug, thiserror::Error)]
 pub enum PdfError {
     #[error("the document needs a password")]
@@ -139,8 +141,8 @@ pub enum PdfError {
 }
 
 impl PdfError {
-    /// Returns the code stored with the failed document, or `None` for a fault of the installation,
-    /// which another attempt may not meet.
+    /// Returns the error code stored with the failed document, or `None` for a fault of the installation, after which
+    /// another attempt may succeed.
     pub const fn code(&self) -> Option<&'static str> {
         match self {
             Self::Encrypted => Some("encrypted"),
@@ -154,49 +156,56 @@ impl PdfError {
     }
 }
 
-/// What the parent hands to the child, as the argument after [`SUBCOMMAND`].
+/// Instructions of the parent process to the child process: the argument after [`SUBCOMMAND`], as JSON.
 #[derive(Debug, Serialize, Deserialize)]
-struct Job {
+struct ExtractionJob {
+    /// File of libpdfium.
     library: PathBuf,
+    /// Size of the PDF on standard input, in bytes.
     pdf_bytes: usize,
-    limits: Limits,
-    task: Task,
+    limits: PdfLimits,
+    task: ExtractionTask,
 }
 
-/// What the parent wants.
+/// Work of a child process.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Task {
-    /// The text of every page.
+enum ExtractionTask {
+    /// Extracts the text of every page.
     Text,
-    /// What one page looks like.
+    /// Renders one page, numbered from 1, as a JPEG.
     Picture { page: u32, longest_side_px: u16 },
 }
 
-/// A page as the child found it.
+/// A page as the child process read it, before cleaning.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct RawPage {
     number: u32,
     text: String,
-    /// Whether images take most of it; looked at only where there is little text.
+    /// True when images cover most of the page. Determined only for pages with little text; otherwise false.
     #[serde(default)]
     is_covered: bool,
 }
 
-/// What the child answers, one JSON value a line.
+/// Answer of the child process; one JSON value a line.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Answer {
-    /// The limits hold and the library is loaded: from here on the document is to blame.
+enum ChildAnswer {
+    /// The limits are set and the library is loaded. The document is to blame for any failure after this answer.
     Ready,
+    /// One page of the document.
     Page(RawPage),
     /// All pages have been written.
     Complete,
-    /// A JPEG in base64; none where nothing is on the page.
+    /// The rendered page as a JPEG in base64; `None` for a blank page.
     Picture(Option<String>),
+    /// The document needs a password.
     Encrypted,
+    /// The document, or the page to be rendered, cannot be read.
     Corrupt,
+    /// Page count of a document over the limit.
     TooManyPages(u32),
+    /// Reason why the child process could not start its work.
     Unusable(String),
 }
 
@@ -204,30 +213,30 @@ enum Answer {
 mod tests {
     use super::*;
 
-    fn pages(texts: &[(&str, bool)]) -> Pages {
+    fn pages(texts: &[(&str, bool)]) -> ExtractedPages {
         let raw =
             (1..).zip(texts).map(|(number, &(text, is_covered))| RawPage { number, text: text.to_owned(), is_covered });
-        Pages::from_raw(raw.collect())
+        ExtractedPages::from_raw(raw.collect())
     }
 
-    fn texts(pages: &Pages) -> Vec<&str> {
+    fn texts(pages: &ExtractedPages) -> Vec<&str> {
         pages.as_slice().iter().map(|page| page.text.as_str()).collect()
     }
 
     #[test]
-    fn pages_are_cleaned() {
-        let pages = pages(&[("", false), ("la livrai\u{2}\r\nson\0 ", false)]).with_text().unwrap();
+    fn raw_pages_are_cleaned() {
+        let pages = pages(&[("", false), ("la livrai\u{2}\r\nson\0 ", false)]).require_text().unwrap();
         assert_eq!(texts(&pages), ["", "la livraison"]);
     }
 
     #[test]
-    fn page_numbers_alone_are_no_text() {
-        let pages = pages(&[("- 1 -", false), ("- 2 -", false), ("\0", false)]).with_text();
+    fn pages_with_only_page_numbers_give_the_no_text_error() {
+        let pages = pages(&[("- 1 -", false), ("- 2 -", false), ("\0", false)]).require_text();
         assert!(matches!(pages, Err(PdfError::NoText)));
     }
 
     #[test]
-    fn a_page_without_text_is_a_scan_and_so_is_a_stamped_image() {
+    fn pages_without_text_and_stamped_images_are_scans() {
         let fax = "21/11/2026 14:05 FAX +225 01 02 03 04 PAGE 2/7";
         let page = "The delivery takes three days. ".repeat(5);
         let pages = pages(&[
@@ -242,12 +251,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_takes_the_place_of_a_stamp_and_nothing_leaves_it() {
+    fn a_scan_text_replaces_the_stamp_and_an_empty_one_keeps_it() {
         let mut pages = pages(&[("- 1 -", true), ("- 2 -", true)]);
-        pages.fill(1, "- 1 -\r\nThe deliv-\nery");
-        pages.fill(2, " ");
-        pages.fill(3, "nowhere");
+        pages.set_scan_text(1, "- 1 -\r\nThe deliv-\nery");
+        pages.set_scan_text(2, " ");
+        pages.set_scan_text(3, "nowhere");
         assert_eq!(texts(&pages), ["- 1 -\nThe delivery", "- 2 -"]);
-        pages.with_text().unwrap();
+        pages.require_text().unwrap();
     }
 }

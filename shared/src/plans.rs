@@ -1,4 +1,4 @@
-//! `plans`: what may be bought, what it limits, and what it costs.
+//! The table `plans`: each plan with its limits, its price and its price's id at Stripe.
 
 use std::collections::HashMap;
 
@@ -11,18 +11,18 @@ use crate::{
     error::ApiError,
 };
 
-/// The plan of whoever pays for none.
+/// Name of the plan of accounts that pay for none.
 pub const FREE: &str = "free";
-/// Those that may be bought.
+/// Names of the plans that can be bought.
 pub const PAID: [&str; 2] = ["pro", "business"];
 
-/// The name of a plan that may be bought.
+/// Returns the static name of a plan that can be bought; `None` for any other name.
 #[must_use]
-pub fn paid(name: &str) -> Option<&'static str> {
+pub fn find_paid(name: &str) -> Option<&'static str> {
     PAID.into_iter().find(|plan| *plan == name)
 }
 
-/// A plan.
+/// A plan with its limits and prices.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(example = json!({
     "name": "pro", "monthly_request_limit": 2000, "storage_limit_mb": 500, "price_cents": 2900, "currency": "EUR",
@@ -31,24 +31,24 @@ pub fn paid(name: &str) -> Option<&'static str> {
 pub struct Plan {
     /// `free`, `pro` or `business`.
     pub name: String,
-    /// Requests a period; null where the lifetime quota limits instead.
+    /// Requests per period; null when the lifetime quota limits instead.
     pub monthly_request_limit: Option<i32>,
-    /// In MiB.
+    /// Storage for files, in MiB.
     pub storage_limit_mb: i32,
-    /// A month, in minor units.
+    /// Price per month, in minor units of the currency.
     pub price_cents: i32,
-    /// Of all amounts.
+    /// ISO 4217 code of the plan's prices.
     pub currency: String,
-    /// Of each request over the limit; null where these are refused.
+    /// Price of each request over the limit, in minor units; null when such requests are refused.
     pub overage_cents_per_request: Option<i32>,
-    /// What models may cost a period, in millionths of a US dollar; null without a cap.
+    /// Maximum cost of model calls per period, in millionths of a US dollar; null without a cap.
     pub monthly_spend_cap_micros: Option<i64>,
 }
 
-/// The plan of the transaction's tenant, with the tenant's own spend cap where it has one.
+/// Reads the plan of the transaction's tenant. The tenant's own spend cap, when set, replaces the plan's.
 ///
 /// # Errors
-/// The database's.
+/// Returns the database's error.
 pub async fn of_tenant(tx: &mut TenantTx) -> sqlx::Result<Plan> {
     sqlx::query_as!(
         Plan,
@@ -65,44 +65,44 @@ pub async fn of_tenant(tx: &mut TenantTx) -> sqlx::Result<Plan> {
     .await
 }
 
-/// The price of a plan at Stripe; `None` for a plan that is not sold.
+/// Reads the id of a plan's price at Stripe; `None` for a plan that is not sold.
 ///
 /// # Errors
-/// The database's.
-pub async fn price(tx: &mut TenantTx, plan: &str) -> sqlx::Result<Option<String>> {
-    let found =
+/// Returns the database's error.
+pub async fn stripe_price_id(tx: &mut TenantTx, plan: &str) -> sqlx::Result<Option<String>> {
+    let price_id =
         sqlx::query_scalar!("select stripe_price_id from plans where name = $1", plan).fetch_optional(tx).await?;
-    Ok(found.flatten())
+    Ok(price_id.flatten())
 }
 
-/// The plans by their prices at Stripe.
+/// Reads the names of the sold plans, by the ids of their prices at Stripe.
 ///
 /// # Errors
-/// The database's.
-pub async fn prices(tx: &mut SystemTx) -> sqlx::Result<HashMap<String, String>> {
+/// Returns the database's error.
+pub async fn names_by_price_id(tx: &mut SystemTx) -> sqlx::Result<HashMap<String, String>> {
     let rows = sqlx::query!(r#"select stripe_price_id as "price!", name from plans where stripe_price_id is not null"#)
         .fetch_all(tx)
         .await?;
     Ok(rows.into_iter().map(|row| (row.price, row.name)).collect())
 }
 
-/// Something that the plan does not hold.
+/// A limit of the plan that a request would exceed. It is the `details` of the error `plan_limit`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Limit {
-    /// `requests`, `storage_bytes` or `model_spend_micros`.
+pub struct LimitExceeded {
+    /// Name of the limit: `requests`, `storage_bytes` or `model_spend_micros`.
     pub limit: &'static str,
-    /// The plan that limits.
+    /// Name of the plan.
     pub plan: String,
-    /// What is used.
+    /// Amount used so far, in the limit's unit.
     pub used: i64,
-    /// What there is.
+    /// The limit.
     pub most: i64,
-    /// What was asked for.
+    /// Amount that was requested.
     pub wanted: i64,
 }
 
-impl From<Limit> for ApiError {
-    fn from(limit: Limit) -> Self {
+impl From<LimitExceeded> for ApiError {
+    fn from(limit: LimitExceeded) -> Self {
         let message = match limit.limit {
             "storage_bytes" => "the plan has no room for this file",
             "model_spend_micros" => "what models may cost in this period is used up",
@@ -112,16 +112,17 @@ impl From<Limit> for ApiError {
     }
 }
 
-/// Whether models may still be asked for a tenant of this plan that has spent so much in its period. The cap holds
-/// between calls: the one that reaches it is still answered.
+/// Checks that a tenant's model spend of the period, in millionths of a US dollar, is below its plan's cap.
+///
+/// The check runs between calls. The call that reaches the cap is still answered.
 ///
 /// # Errors
-/// [`Limit`].
-pub fn check_spend_cap(plan: &Plan, spent_micros: i64) -> Result<(), Limit> {
+/// Returns [`LimitExceeded`] when the spend has reached the cap.
+pub fn check_spend_cap(plan: &Plan, spent_micros: i64) -> Result<(), LimitExceeded> {
     match plan.monthly_spend_cap_micros {
         Some(cap) if spent_micros >= cap => {
             let plan = plan.name.clone();
-            Err(Limit { limit: "model_spend_micros", plan, used: spent_micros, most: cap, wanted: 1 })
+            Err(LimitExceeded { limit: "model_spend_micros", plan, used: spent_micros, most: cap, wanted: 1 })
         }
         _ => Ok(()),
     }
@@ -132,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_spend_cap_is_reached_at_its_last_micro() {
+    fn spend_cap_is_exceeded_once_the_spend_equals_the_cap() {
         let mut plan = Plan {
             name: "pro".to_owned(),
             monthly_request_limit: Some(2000),
@@ -143,9 +144,9 @@ mod tests {
             monthly_spend_cap_micros: Some(100),
         };
         assert_eq!(check_spend_cap(&plan, 99), Ok(()));
-        let reached = check_spend_cap(&plan, 100).unwrap_err();
-        assert_eq!((reached.used, reached.most), (100, 100));
-        assert_eq!(ApiError::from(reached).code, "plan_limit");
+        let exceeded = check_spend_cap(&plan, 100).unwrap_err();
+        assert_eq!((exceeded.used, exceeded.most), (100, 100));
+        assert_eq!(ApiError::from(exceeded).code, "plan_limit");
         plan.monthly_spend_cap_micros = None;
         assert_eq!(check_spend_cap(&plan, i64::MAX), Ok(()));
     }

@@ -1,32 +1,32 @@
-//! `products`: what a tenant's bot may sell. The model names products; their prices come from here.
+//! Table `products`: the catalogue of a tenant. The model names products; their prices come from this table only.
 
 use uuid::Uuid;
 
 use crate::{db::TenantTx, text};
 
-/// Products that a model is shown.
-const MOST_SHOWN: i64 = 200;
+/// Products that are listed in a model's prompt.
+const MAX_CATALOGUE_PRODUCTS: i64 = 200;
 
-/// A product that can be had.
+/// An available product.
 #[derive(Debug, Clone)]
 pub struct Product {
     /// `products.id`.
     pub id: Uuid,
-    /// What it is called.
+    /// The product's name.
     pub name: String,
-    /// What it is.
+    /// The product's description.
     pub description: Option<String>,
-    /// In hundredths of the currency, whatever it is divided into.
+    /// Price in hundredths of the currency, also for currencies without hundredths.
     pub price_cents: i64,
     /// ISO 4217.
     pub currency: String,
 }
 
-/// The available products, by name.
+/// Returns the available products, ordered by name; at most `MAX_CATALOGUE_PRODUCTS`.
 ///
 /// # Errors
-/// The database's.
-pub async fn available(tx: &mut TenantTx) -> sqlx::Result<Vec<Product>> {
+/// A database error.
+pub async fn list_available(tx: &mut TenantTx) -> sqlx::Result<Vec<Product>> {
     sqlx::query_as!(
         Product,
         r#"
@@ -36,19 +36,19 @@ pub async fn available(tx: &mut TenantTx) -> sqlx::Result<Vec<Product>> {
         limit $2
         "#,
         tx.tenant(),
-        MOST_SHOWN
+        MAX_CATALOGUE_PRODUCTS
     )
     .fetch_all(tx)
     .await
 }
 
-/// The product of a name, however it is accented and capitalised.
+/// Finds a product by name, regardless of case, accents and white space.
 #[must_use]
 pub fn find<'p>(catalogue: &'p [Product], name: &str) -> Option<&'p Product> {
-    let wanted = key(name);
-    catalogue.iter().find(|product| key(&product.name) == wanted)
+    let normalized = normalized_name(name);
+    catalogue.iter().find(|product| normalized_name(&product.name) == normalized)
 }
 
-fn key(name: &str) -> String {
+fn normalized_name(name: &str) -> String {
     text::fold(name).split_whitespace().collect::<Vec<_>>().join(" ")
 }

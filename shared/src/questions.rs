@@ -1,6 +1,6 @@
-//! A question of the API, answered from the tenant's documents: what `POST /api/v1/query` and its stream have in common.
-//! Owns no table; the unit of the quota, the conversation, the ledger of calls and the audit log are kept here, in two
-//! transactions: one before the work and one after it.
+//! Answers to questions over the API, from the tenant's documents: the steps that the routes `/api/v1/query` and
+//! `/api/v1/query/stream` share. Owns no table. The quota, the conversation, the ledger of model calls and the audit
+//! log are written in two transactions, one before the search and the model call, one after them.
 
 mod draft;
 
@@ -17,150 +17,150 @@ use crate::{
     auth::{Caller, SupportUser},
     conversations::api,
     db::{Db, TenantTx},
-    embeddings::Embedders,
+    embeddings::EmbedderRegistry,
     error::{ApiError, FieldError, Result},
     http::Envelope,
-    idempotency::{self, Claim, Outcome, Replay},
-    llm::{self, Answered, Call, LlmError, Provider, Role, Style, Turn, Usage},
+    idempotency::{self, ClaimOutcome, IdempotencyClaim, Replay},
+    llm::{self, AnswerResult, AnswerStyle, LlmError, ModelCall, Provider, Role, Turn, Usage},
     logging, messages,
     quota::{self, Quota, Reservation},
-    retrieval::{self, FindError, Passage, Question, Wanted},
+    retrieval::{self, Passage, Question, RetrievalError, SearchRequest},
     settings::Settings,
     text::{self, Language},
-    usage::{self, Used},
+    usage::{self, UsageDelta},
 };
 
-pub use draft::Draft;
+pub use draft::AnswerDraft;
 
-/// For everything between the question and the answer; API Gateway gives up after 30 s.
-pub const DEADLINE: Duration = Duration::from_secs(25);
-/// Of the deadline, for what comes after the model.
-const ROOM: Duration = Duration::from_millis(500);
+/// Time from the request to the answer. API Gateway's own timeout is 30 s.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(25);
+/// Part of [`ANSWER_TIMEOUT`] that is reserved for the transaction after the model call.
+const POST_MODEL_MARGIN: Duration = Duration::from_millis(500);
 const DEFAULT_PASSAGES: u8 = 5;
-const MOST_PASSAGES: u8 = 20;
-const MOST_DOCUMENTS: usize = 100;
-/// Of a conversation, what a model is shown.
-const MOST_TURNS: i64 = 12;
-/// What the assistant is called when nobody gave it another name.
-const ASSISTANT: &str = "Lisa";
+const MAX_PASSAGES: u8 = 20;
+const MAX_DOCUMENTS: usize = 100;
+/// Most messages of a conversation in the model's prompt.
+const MAX_HISTORY_MESSAGES: i64 = 12;
+/// Name of the assistant in the prompt.
+const DEFAULT_ASSISTANT_NAME: &str = "Lisa";
 
-/// What answering takes.
+/// The steps from a question to its stored answer, with the clients that they use.
 #[derive(Debug, Clone)]
-pub struct Questions {
+pub struct QueryPipeline {
     db: Db,
-    embedders: Embedders,
+    embedders: EmbedderRegistry,
     provider: Provider,
 }
 
-/// A question.
+/// A question, with the documents to search.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[schema(example = json!({ "question": "Combien coûte la livraison à Abidjan ?" }))]
-pub struct Ask {
+pub struct QueryRequest {
     question: Question,
-    /// A conversation to go on with, as an earlier answer named it; without one, a new one begins.
+    /// The conversation to continue: `conversation_id` of an earlier answer. Without it, a new conversation begins.
     conversation_id: Option<Uuid>,
-    /// Only these documents; at most 100.
+    /// Documents to search, 1 to 100. Without it, all of the tenant's documents are searched.
     #[schema(max_items = 100)]
     document_ids: Option<Vec<Uuid>>,
-    /// How many passages are looked at, 1 to 20.
+    /// Most passages to retrieve, 1 to 20.
     #[schema(minimum = 1, maximum = 20, default = 5)]
     top_k: Option<u8>,
 }
 
-/// A passage that the answer rests on.
+/// A passage that supports the answer.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(example = json!({
     "number": 1, "document_id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "filename": "guide-livraison.pdf", "page": 1,
     "snippet": "La livraison à Abidjan coûte 1 500 F CFA.", "score": 2.31,
 }))]
 pub struct Citation {
-    /// That of its markers in the text: `[1]`.
+    /// Number of the citation's markers in the answer's text: 1 for `[1]`.
     number: usize,
     document_id: Uuid,
     filename: String,
-    /// From 1.
+    /// First page of the passage, from 1.
     page: i32,
-    /// What is quoted.
+    /// Quoted text of the passage.
     snippet: String,
-    /// Comparable within one answer only.
+    /// Retrieval score. Comparable within one answer only.
     score: f64,
 }
 
-/// An answer.
+/// The answer to a question.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Answer {
-    /// In the question's language.
+    /// The answer's text, in the question's language.
     #[schema(example = "La livraison à Abidjan coûte 1 500 F CFA.")]
     pub answer: String,
-    /// What it rests on.
+    /// Passages that support the answer.
     pub citations: Vec<Citation>,
-    /// False when the documents do not say, or when no model answered; the answer then is a polite sentence that says so.
+    /// False when the documents do not contain the answer, or when no model answered. `answer` then says so.
     answered: bool,
-    /// Who answered: a model's name, `extractive-1`, `approved-answer` where the tenant's own answer was given, or `none`
-    /// where no model did: the unit then went back.
+    /// Source of the answer: a model's name, `extractive-1`, `approved-answer` for an answer that the tenant
+    /// approved, or `none` when no model answered; the request is then refunded.
     #[schema(example = "extractive-1")]
     model: String,
     usage: Usage,
-    /// After this answer.
+    /// Quota after this answer.
     quota: Quota,
-    /// Where question and answer are kept: named by the next question, it is understood as going on from this one. Null
-    /// where no model answered a first question, of which nothing is kept.
+    /// The conversation that holds the question and the answer. A later question that names it is understood as a
+    /// follow-up. Null when no model answered the first question of a conversation: nothing is stored then.
     #[schema(required)]
     conversation_id: Option<Uuid>,
 }
 
-/// How a question begins.
+/// Outcome of [`QueryPipeline::begin`].
 #[derive(Debug)]
-pub enum Begun {
-    /// It was answered before.
+pub enum BeginOutcome {
+    /// The idempotency key was used before: the stored answer.
     Replay(Replay),
-    /// Its unit is taken.
-    Reserved(Box<Taken>),
+    /// One request of the quota is reserved for the question.
+    Reserved(Box<ReservedQuestion>),
 }
 
-/// A question whose unit is taken.
+/// A question for which one request of the quota is reserved.
 #[derive(Debug)]
-pub struct Taken {
-    /// The unit.
+pub struct ReservedQuestion {
+    /// The reserved request.
     pub reservation: Reservation,
-    claim: Option<Claim>,
-    /// What was said before in its conversation.
+    claim: Option<IdempotencyClaim>,
+    /// Earlier messages of the conversation, the oldest first.
     history: Vec<Turn>,
     approved: Option<ApprovedAnswer>,
 }
 
-/// What becomes of the unit of a question of which nothing is kept.
+/// Settlement of the reserved request when no answer is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
-    /// There was no answer.
-    GoesBack,
-    /// Its client has heard a part of the answer, and then went away.
-    IsSpent,
+pub enum Settlement {
+    /// Returns the request to the quota, since there was no answer.
+    Refund,
+    /// Spends the request, since the client received a part of the answer and then disconnected.
+    Charge,
 }
 
-/// What was found for a question.
+/// Passages retrieved for a question, with the question as it was searched.
 #[derive(Debug)]
-pub struct Found {
+pub struct RetrievedContext {
     language: Language,
-    /// The question as it was searched.
+    /// The standalone question that was searched.
     standalone: String,
     passages: Vec<Passage>,
-    /// Whether nothing can be said of what the documents hold.
-    is_unknown: bool,
+    /// True when the question could not be embedded and full text alone found nothing.
+    search_failed: bool,
 }
 
-impl Ask {
-    /// Refuses what is out of its range.
+impl QueryRequest {
+    /// Validates the ranges of the fields.
     ///
     /// # Errors
-    /// 422 with the fields.
-    pub fn check(&self) -> Result<()> {
+    /// 422 with the fields that are out of range.
+    pub fn validate(&self) -> Result<()> {
         let mut wrong = Vec::new();
-        if self.top_k.is_some_and(|most| !(1..=MOST_PASSAGES).contains(&most)) {
-            wrong.push(FieldError::new("top_k", format!("must be between 1 and {MOST_PASSAGES}")));
+        if self.top_k.is_some_and(|top_k| !(1..=MAX_PASSAGES).contains(&top_k)) {
+            wrong.push(FieldError::new("top_k", format!("must be between 1 and {MAX_PASSAGES}")));
         }
-        if self.document_ids.as_ref().is_some_and(|ids| ids.is_empty() || ids.len() > MOST_DOCUMENTS) {
-            wrong.push(FieldError::new("document_ids", format!("must name 1 to {MOST_DOCUMENTS} documents")));
+        if self.document_ids.as_ref().is_some_and(|ids| ids.is_empty() || ids.len() > MAX_DOCUMENTS) {
+            wrong.push(FieldError::new("document_ids", format!("must name 1 to {MAX_DOCUMENTS} documents")));
         }
         if wrong.is_empty() { Ok(()) } else { Err(ApiError::validation(wrong)) }
     }
@@ -179,177 +179,195 @@ impl Citation {
     }
 }
 
-impl Found {
-    /// All passages, each under the number that markers of a streamed answer have for it.
+impl RetrievedContext {
+    /// Returns all passages as citations, numbered as the markers of a streamed answer.
     #[must_use]
     pub fn citations(&self) -> Vec<Citation> {
         let numbered = (1..).zip(&self.passages);
         numbered.map(|(number, passage)| Citation::new(number, passage, llm::excerpt(&passage.text))).collect()
     }
 
-    fn ask<'a>(&'a self, ask: &'a Ask, history: &'a [Turn], style: Style, deadline: Instant) -> llm::Ask<'a> {
-        llm::Ask {
-            question: ask.question.as_str(),
+    /// Builds the question for the model from the passages.
+    fn grounded_question<'a>(
+        &'a self,
+        request: &'a QueryRequest,
+        history: &'a [Turn],
+        style: AnswerStyle,
+        deadline: Instant,
+    ) -> llm::GroundedQuestion<'a> {
+        llm::GroundedQuestion {
+            text: request.question.as_str(),
             standalone: &self.standalone,
             history,
             language: self.language,
             instructions: None,
-            assistant: ASSISTANT,
+            assistant: DEFAULT_ASSISTANT_NAME,
             company: "this company",
             style,
             passages: &self.passages,
-            deadline: deadline - ROOM,
+            deadline: deadline - POST_MODEL_MARGIN,
         }
     }
 }
 
-impl Questions {
-    /// Reads what the embedder and the provider read.
+impl QueryPipeline {
+    /// Reads the settings of the embedders and of the language models.
     pub fn read(settings: &mut Settings, db: &Db) -> Self {
-        Self { db: db.clone(), embedders: Embedders::read(settings), provider: Provider::read(settings) }
+        Self { db: db.clone(), embedders: EmbedderRegistry::read(settings), provider: Provider::read(settings) }
     }
 
-    /// Claims the key of the route and takes the unit, in a transaction of their own: it is committed before the work
-    /// begins, so that of any number of questions at once only as many are worked on as are left.
+    /// Claims the idempotency key for the route and reserves one request of the quota. The transaction commits before
+    /// the search begins, so that concurrent questions cannot exceed the quota.
     ///
     /// # Errors
-    /// 402 without a unit, 404 for a document or a conversation that the tenant has not, 409 and 422 for a key that is in
-    /// use otherwise.
+    /// 402 when the quota is used up, 404 for a document or a conversation that the tenant does not have, 409 and 422
+    /// for an idempotency key that is in use for another request.
     pub async fn begin(
         &self,
         caller: &Caller<SupportUser>,
         path: &str,
-        ask: &Ask,
+        request: &QueryRequest,
         key: Option<String>,
-    ) -> Result<Begun> {
+    ) -> Result<BeginOutcome> {
         let owner = caller.owner();
         self.db
-            .tenant(caller.tenant(), async |tx| {
-                if let Some(documents) = &ask.document_ids
-                    && !retrieval::are_known(tx, documents).await?
+            .tenant_tx(caller.tenant(), async |tx| {
+                if let Some(documents) = &request.document_ids
+                    && !retrieval::all_documents_exist(tx, documents).await?
                 {
                     return Err(ApiError::not_found("document"));
                 }
-                if let Some(conversation) = ask.conversation_id
-                    && !api::is_known(tx, conversation).await?
+                if let Some(conversation) = request.conversation_id
+                    && !api::exists(tx, conversation).await?
                 {
                     return Err(ApiError::not_found("conversation"));
                 }
                 let claim = match key {
                     None => None,
-                    Some(key) => match idempotency::claim(tx, key, &idempotency::fingerprint(path, ask)).await? {
-                        Outcome::Finished(replay) => {
+                    Some(key) => match idempotency::claim(tx, key, &idempotency::fingerprint(path, request)).await? {
+                        ClaimOutcome::Finished(replay) => {
                             if caller.is_support() {
-                                audit::record(tx, &read_by_support(caller, ask, cited(replay.body()))).await?;
+                                audit::record(
+                                    tx,
+                                    &support_audit_entry(caller, request, cited_documents(replay.body())),
+                                )
+                                .await?;
                             }
-                            return Ok(Begun::Replay(replay));
+                            return Ok(BeginOutcome::Replay(replay));
                         }
-                        Outcome::Claimed(claim) => Some(claim),
+                        ClaimOutcome::Claimed(claim) => Some(claim),
                     },
                 };
                 let reservation = quota::reserve(tx, owner, None).await?;
-                let approved = approved_answers::find(tx, ask.question.as_str()).await?;
-                let history = match ask.conversation_id {
-                    Some(conversation) => history(tx, conversation).await?,
+                let approved = approved_answers::find(tx, request.question.as_str()).await?;
+                let history = match request.conversation_id {
+                    Some(conversation) => load_history(tx, conversation).await?,
                     None => Vec::new(),
                 };
-                Ok(Begun::Reserved(Box::new(Taken { reservation, claim, history, approved })))
+                Ok(BeginOutcome::Reserved(Box::new(ReservedQuestion { reservation, claim, history, approved })))
             })
             .await
     }
 
-    /// Finds the passages that the answer may rest on: none where the tenant has approved an answer.
+    /// Retrieves passages for the question. With an approved answer, nothing is searched.
     ///
     /// # Errors
-    /// The database's.
-    pub async fn search(&self, tenant: Uuid, ask: &Ask, taken: &Taken) -> Result<Found> {
-        let question = ask.question.as_str();
+    /// Fails when a statement fails. A failed embedding is no error: [`Self::answer`] then apologises.
+    pub async fn search(
+        &self,
+        tenant: Uuid,
+        request: &QueryRequest,
+        reserved: &ReservedQuestion,
+    ) -> Result<RetrievedContext> {
+        let question = request.question.as_str();
         let language = text::detect_language(question);
-        let standalone = retrieval::standalone(question, language, &taken.history).into_owned();
-        if taken.approved.is_some() {
-            return Ok(Found { language, standalone, passages: Vec::new(), is_unknown: false });
+        let standalone = retrieval::standalone_question(question, language, &reserved.history).into_owned();
+        if reserved.approved.is_some() {
+            return Ok(RetrievedContext { language, standalone, passages: Vec::new(), search_failed: false });
         }
-        // Of few words, the question alone may not tell.
+        // The language of a short question may show only in its standalone form.
         let language = if language == Language::Other { text::detect_language(&standalone) } else { language };
-        let wanted = Wanted {
+        let search_request = SearchRequest {
             question,
             standalone: &standalone,
             language,
-            documents: ask.document_ids.as_deref(),
-            most: ask.top_k.unwrap_or(DEFAULT_PASSAGES).into(),
+            documents: request.document_ids.as_deref(),
+            limit: request.top_k.unwrap_or(DEFAULT_PASSAGES).into(),
         };
-        let (passages, is_unknown) = match retrieval::find(&self.db, &self.embedders, tenant, &wanted).await {
-            Ok(passages) => (passages, false),
-            Err(FindError::Embedding(_)) => (Vec::new(), true),
-            Err(FindError::Database(error)) => return Err(error),
-        };
-        Ok(Found { language, standalone, passages, is_unknown })
+        let (passages, search_failed) =
+            match retrieval::embed_and_search(&self.db, &self.embedders, tenant, &search_request).await {
+                Ok(passages) => (passages, false),
+                Err(RetrievalError::Embedding(_)) => (Vec::new(), true),
+                Err(RetrievalError::Database(error)) => return Err(error),
+            };
+        Ok(RetrievedContext { language, standalone, passages, search_failed })
     }
 
-    /// Answers before the deadline; where the model declined, or none answered, with a polite sentence. The calls of models
-    /// are noted as they come, since those that failed cost too. With `deltas`, what the model says is told while it says
-    /// it, and its markers have the numbers of [`Found::citations`].
+    /// Generates the answer before the deadline: an apology when the model declined or no model answered. Model calls
+    /// are appended to `calls`, failed ones too, since they are charged for. With `deltas`, the text is sent while
+    /// the model generates it, and its markers have the numbers of [`RetrievedContext::citations`].
     pub async fn answer(
         &self,
-        ask: &Ask,
-        taken: &Taken,
-        found: &Found,
+        request: &QueryRequest,
+        reserved: &ReservedQuestion,
+        context: &RetrievedContext,
         deadline: Instant,
         deltas: Option<mpsc::Sender<String>>,
-        calls: &mut Vec<Call>,
-    ) -> Draft {
-        if let Some(approved) = &taken.approved {
-            return Draft::approved(approved, found.language);
+        calls: &mut Vec<ModelCall>,
+    ) -> AnswerDraft {
+        if let Some(approved) = &reserved.approved {
+            return AnswerDraft::approved(approved, context.language);
         }
-        if found.is_unknown {
-            return Draft::excuse(false, found.language);
+        if context.search_failed {
+            return AnswerDraft::apology(false, context.language);
         }
-        let style = if deltas.is_some() { Style::AsGiven } else { Style::Plain };
-        let asked = found.ask(ask, &taken.history, style, deadline);
-        let Answered { outcome, calls: made } = match deltas {
-            Some(deltas) => self.provider.stream(&asked, deltas).await,
-            None => self.provider.answer(&asked).await,
+        let style = if deltas.is_some() { AnswerStyle::PassageNumbers } else { AnswerStyle::SourceNumbers };
+        let grounded = context.grounded_question(request, &reserved.history, style, deadline);
+        let AnswerResult { outcome, calls: made } = match deltas {
+            Some(deltas) => self.provider.stream(&grounded, deltas).await,
+            None => self.provider.answer(&grounded).await,
         };
         calls.extend(made);
         match outcome {
-            Ok(completion) => Draft::of(completion, found, style),
+            Ok(completion) => AnswerDraft::from_completion(completion, context, style),
             Err(error) => {
                 if !error.is_abandoned() {
                     tracing::warn!(error = logging::chain(&error), "a question has no answer");
                 }
-                Draft::excuse(matches!(error, LlmError::Blocked(_)), found.language)
+                AnswerDraft::apology(matches!(error, LlmError::Blocked(_)), context.language)
             }
         }
     }
 
-    /// Spends the unit and keeps the answer; where no model answered, the unit goes back instead and the key is free again.
-    /// Should this fail, the unit goes back when it expires, and the caller gets an error rather than a free answer.
-    /// `shown` is what a support user saw passages of, beside those that are cited.
+    /// Spends the request and stores the answer. An apology is not stored: the request is refunded and the
+    /// idempotency key released. When storing fails, the caller gets an error rather than a free answer, and
+    /// maintenance refunds the request when the reservation expires. `shown` lists passages that the client received
+    /// besides the cited ones, for the audit log.
     ///
     /// # Errors
-    /// The database's.
+    /// Fails when a statement fails.
     pub async fn finish(
         &self,
         caller: &Caller<SupportUser>,
-        ask: &Ask,
-        taken: &Taken,
-        draft: Draft,
+        request: &QueryRequest,
+        reserved: &ReservedQuestion,
+        draft: AnswerDraft,
         shown: &[Citation],
-        calls: &[Call],
+        calls: &[ModelCall],
     ) -> Result<Envelope<Answer>> {
-        if draft.is_excuse() {
-            self.close(caller, ask, taken, Unit::GoesBack, shown, calls).await;
-            let quota = taken.reservation.quota_without();
-            return Ok(Envelope { success: true, data: draft.answer(quota, ask.conversation_id) });
+        if draft.is_apology() {
+            self.settle(caller, request, reserved, Settlement::Refund, shown, calls).await;
+            let quota = reserved.reservation.quota_after_refund();
+            return Ok(Envelope { success: true, data: draft.into_answer(quota, request.conversation_id) });
         }
         self.db
-            .tenant(caller.tenant(), async |tx| {
-                quota::spend(tx, &taken.reservation).await?;
+            .tenant_tx(caller.tenant(), async |tx| {
+                quota::spend(tx, &reserved.reservation).await?;
                 usage::record_calls(tx, None, "query", calls).await?;
-                note_shown(tx, caller, ask, draft.citations().iter().chain(shown)).await?;
-                let answer = draft.keep(tx, caller.user, ask, calls, taken.reservation.quota).await?;
+                audit_shown_documents(tx, caller, request, draft.citations().iter().chain(shown)).await?;
+                let answer = draft.store(tx, caller.user, request, calls, reserved.reservation.quota).await?;
                 let answer = Envelope { success: true, data: answer };
-                if let Some(claim) = &taken.claim {
+                if let Some(claim) = &reserved.claim {
                     idempotency::finish(tx, claim, 200, &answer).await?;
                 }
                 Ok(answer)
@@ -357,33 +375,33 @@ impl Questions {
             .await
     }
 
-    /// Ends a question of which nothing is kept: settles its unit and frees its key. Should this fail, maintenance does it
-    /// when the reservation expires.
-    pub async fn close(
+    /// Settles a question without storing an answer: refunds or spends the request and releases the idempotency key.
+    /// When the transaction fails, maintenance refunds the request when the reservation expires.
+    pub async fn settle(
         &self,
         caller: &Caller<SupportUser>,
-        ask: &Ask,
-        taken: &Taken,
-        unit: Unit,
+        request: &QueryRequest,
+        reserved: &ReservedQuestion,
+        settlement: Settlement,
         shown: &[Citation],
-        calls: &[Call],
+        calls: &[ModelCall],
     ) {
         let closed: Result<()> = self
             .db
-            .tenant(caller.tenant(), async |tx| {
-                match unit {
-                    Unit::GoesBack => quota::give_back(tx, &taken.reservation).await?,
-                    Unit::IsSpent => quota::spend(tx, &taken.reservation).await?,
+            .tenant_tx(caller.tenant(), async |tx| {
+                match settlement {
+                    Settlement::Refund => quota::refund(tx, &reserved.reservation).await?,
+                    Settlement::Charge => quota::spend(tx, &reserved.reservation).await?,
                 }
                 usage::record_calls(tx, None, "query", calls).await?;
-                if unit == Unit::IsSpent || !calls.is_empty() {
-                    let requests = i32::from(unit == Unit::IsSpent);
-                    usage::add(tx, &Used { requests, ..Used::default() }.with(calls)).await?;
+                if settlement == Settlement::Charge || !calls.is_empty() {
+                    let requests = i32::from(settlement == Settlement::Charge);
+                    usage::add(tx, &UsageDelta { requests, ..UsageDelta::default() }.with_calls(calls)).await?;
                 }
-                if let Some(claim) = &taken.claim {
+                if let Some(claim) = &reserved.claim {
                     idempotency::release(tx, claim).await?;
                 }
-                if shown.is_empty() { Ok(()) } else { note_shown(tx, caller, ask, shown.iter()).await }
+                if shown.is_empty() { Ok(()) } else { audit_shown_documents(tx, caller, request, shown.iter()).await }
             })
             .await;
         if let Err(error) = closed {
@@ -392,50 +410,52 @@ impl Questions {
     }
 }
 
-/// What was said before in a conversation, the oldest first.
-async fn history(tx: &mut TenantTx, conversation: Uuid) -> Result<Vec<Turn>> {
-    let said = messages::history(tx, conversation, &[], MOST_TURNS).await?;
-    let turn = |said: messages::Said| Turn {
-        role: if said.by_contact { Role::User } else { Role::Assistant },
-        text: said.content,
+/// Loads the latest messages of a conversation, the oldest first.
+async fn load_history(tx: &mut TenantTx, conversation: Uuid) -> Result<Vec<Turn>> {
+    let messages = messages::history(tx, conversation, &[], MAX_HISTORY_MESSAGES).await?;
+    let turn = |message: messages::HistoryMessage| Turn {
+        role: if message.by_contact { Role::User } else { Role::Assistant },
+        text: message.content,
     };
-    Ok(said.into_iter().map(turn).collect())
+    Ok(messages.into_iter().map(turn).collect())
 }
 
-/// Keeps which documents a support user saw passages of, and which conversation was gone on with.
-async fn note_shown<'c>(
+/// Writes an audit entry when the caller is a support user: the documents whose passages were shown, and the
+/// conversation.
+async fn audit_shown_documents<'c>(
     tx: &mut TenantTx,
     caller: &Caller<SupportUser>,
-    ask: &Ask,
+    request: &QueryRequest,
     shown: impl Iterator<Item = &'c Citation>,
 ) -> Result<()> {
     if caller.is_support() {
         let documents = shown.map(|citation| citation.document_id);
-        audit::record(tx, &read_by_support(caller, ask, documents)).await?;
+        audit::record(tx, &support_audit_entry(caller, request, documents)).await?;
     }
     Ok(())
 }
 
-fn read_by_support<'a>(
+/// Builds the audit entry of a support user's question.
+fn support_audit_entry<'a>(
     caller: &'a Caller<SupportUser>,
-    ask: &Ask,
+    request: &QueryRequest,
     documents: impl Iterator<Item = Uuid>,
-) -> audit::Entry<'a> {
+) -> audit::NewAuditEntry<'a> {
     let documents: BTreeSet<_> = documents.collect();
-    audit::Entry {
+    audit::NewAuditEntry {
         actor: Some(caller.user),
         action: "documents.queried",
         object: format!("tenant:{}", caller.tenant()),
         request_id: Some(&caller.request_id),
-        details: match ask.conversation_id {
+        details: match request.conversation_id {
             Some(conversation) => serde_json::json!({ "documents": documents, "conversation": conversation }),
             None => serde_json::json!({ "documents": documents }),
         },
     }
 }
 
-/// The documents of an answer that was kept.
-fn cited(answer: &serde_json::Value) -> impl Iterator<Item = Uuid> {
+/// Returns the ids of the documents that a stored answer cites.
+fn cited_documents(answer: &serde_json::Value) -> impl Iterator<Item = Uuid> {
     let citations = answer["data"]["citations"].as_array().into_iter().flatten();
     citations.filter_map(|citation| citation["document_id"].as_str()?.parse().ok())
 }

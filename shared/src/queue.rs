@@ -1,4 +1,4 @@
-//! Queues: standard SQS queues that carry the ids of jobs; order and truth are in the database.
+//! Standard SQS queues. A message carries only ids; order and state are in the database.
 
 mod records;
 
@@ -9,29 +9,33 @@ use serde::Serialize;
 
 use crate::{aws, error::ApiError, logging, settings::Settings};
 
-pub use records::{Record, records};
+pub use records::{SqsRecord, records};
 
-/// SQS's own limit.
-const LONGEST_DELAY_S: i32 = 900;
+/// Maximum delay of a message, in seconds: a limit of SQS.
+const MAX_DELAY_S: i32 = 900;
 
-/// For a caller who waits.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Maximum visibility timeout of a message, in seconds: a limit of SQS (12 hours).
+const MAX_VISIBILITY_S: i32 = 43_200;
 
-/// A queue to send to, or to put messages off on.
+/// Timeout of sending while an HTTP client waits for its response.
+const SEND_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A client of one queue.
 #[derive(Debug, Clone)]
 pub struct Queue {
-    client: aws::Lazy<Client>,
+    client: aws::LazyClient<Client>,
     url: String,
 }
 
-/// The queue is away. What was to be sent is a row in `jobs`, so maintenance sends it later.
+/// An error of SQS. A message that could not be sent is not lost: it is a row in the database, which maintenance
+/// finds and sends later.
 #[derive(Debug, thiserror::Error)]
 #[error("queue: {0}")]
 pub struct QueueError(String);
 
 impl From<QueueError> for ApiError {
     fn from(error: QueueError) -> Self {
-        Self::unavailable().because(error)
+        Self::unavailable().with_source(error)
     }
 }
 
@@ -40,18 +44,18 @@ fn failed<E: std::error::Error>(error: E) -> QueueError {
 }
 
 impl Queue {
-    /// Reads the URL from the setting `name`, and what the AWS clients need.
+    /// Reads the URL from the setting `name`, and the settings of the AWS clients.
     pub fn read(settings: &mut Settings, name: &'static str) -> Self {
         let config = aws::read(settings);
-        let client = aws::Lazy::new(move || Client::new(&config));
+        let client = aws::LazyClient::new(move || Client::new(&config));
         let url = settings.required(name);
         Self { client, url }
     }
 
-    /// Sends the message of a job that is written, for a caller who waits: where the queue is away or slow, maintenance
-    /// sends it later. Delivered after `delay`, as [`Self::send_after`] does.
-    pub async fn offer(&self, message: &impl Serialize, delay: Duration) {
-        match tokio::time::timeout(PATIENCE, self.send_after(message, delay)).await {
+    /// Sends a message as [`Self::send_after`] does, within one second; logs a failure instead of returning it. For
+    /// HTTP requests whose work is already committed to the database: maintenance sends the message later.
+    pub async fn send_or_log(&self, message: &impl Serialize, delay: Duration) {
+        match tokio::time::timeout(SEND_TIMEOUT, self.send_after(message, delay)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(error = logging::chain(&error), "the message is left to maintenance"),
             Err(_) => tracing::warn!("the queue is slow: the message is left to maintenance"),
@@ -66,30 +70,31 @@ impl Queue {
         self.send_after(message, Duration::ZERO).await
     }
 
-    /// Sends one message that is delivered after `delay`: in whole seconds, rounded up, 15 minutes at most.
+    /// Sends one message that becomes visible after `delay`, rounded up to whole seconds, at most 15 minutes.
     ///
     /// # Errors
     /// [`QueueError`].
     pub async fn send_after(&self, message: &impl Serialize, delay: Duration) -> Result<(), QueueError> {
         let body = serde_json::to_string(message).map_err(failed)?;
-        let seconds = i32::try_from(delay.as_millis().div_ceil(1_000)).unwrap_or(i32::MAX).min(LONGEST_DELAY_S);
+        let seconds = i32::try_from(delay.as_millis().div_ceil(1_000)).unwrap_or(i32::MAX).min(MAX_DELAY_S);
         let request = self.client.send_message().queue_url(&self.url).message_body(body);
         request.set_delay_seconds((seconds > 0).then_some(seconds)).send().await.map_err(failed)?;
         Ok(())
     }
 
-    /// Makes a received message visible again after `delay` instead of the queue's own time.
+    /// Makes a received message visible again after `delay` instead of the queue's visibility timeout. `delay` is
+    /// rounded down to whole seconds, at most 12 hours.
     ///
     /// # Errors
     /// [`QueueError`].
-    pub async fn put_off(&self, receipt_handle: &str, delay: Duration) -> Result<(), QueueError> {
-        let seconds = i32::try_from(delay.as_secs()).unwrap_or(i32::MAX).min(43_200);
+    pub async fn change_visibility(&self, receipt_handle: &str, delay: Duration) -> Result<(), QueueError> {
+        let seconds = i32::try_from(delay.as_secs()).unwrap_or(i32::MAX).min(MAX_VISIBILITY_S);
         let request = self.client.change_message_visibility().queue_url(&self.url);
         request.receipt_handle(receipt_handle).visibility_timeout(seconds).send().await.map_err(failed)?;
         Ok(())
     }
 
-    /// Asks the queue whether it is there.
+    /// Checks that the queue answers.
     ///
     /// # Errors
     /// [`QueueError`].

@@ -1,8 +1,10 @@
-//! The quota: `user_settings` counts the free requests of a lifetime, `reservations` what is taken and not yet spent.
+//! The request quota. `user_settings` counts an account's free requests over its lifetime, and `reservations` holds
+//! the requests that are reserved for an answer.
 //!
-//! It belongs to the tenant's owner, for the API and for WhatsApp alike. A unit is taken by one statement before the
-//! answer is made, and goes back, once, when there is none: by the function itself, or by maintenance if it was killed.
-//! Where a plan is paid for, the unit is one of the period's instead, in `usage_periods`.
+//! The quota belongs to the tenant's owner; requests of the API and of WhatsApp both count. One statement reserves a
+//! request before the answer is generated. Without an answer the request is refunded once: by the function itself, or
+//! by the maintenance function when the function was killed. With a paid plan, the request counts in the period's row
+//! of `usage_periods` instead.
 
 use axum::http::StatusCode;
 use serde::Serialize;
@@ -13,81 +15,81 @@ use crate::{
     db::{Db, SystemTx, TenantTx},
     error::ApiError,
     periods,
-    plans::{self, Limit},
+    plans::{self, LimitExceeded},
 };
 
-/// How many units are used, and what that means.
+/// The request quota of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(example = json!({
     "is_pro": false, "free_quota_used": 1, "free_quota_limit": 8, "state": "normal", "paywall_should_show": false,
 }))]
 pub struct Quota {
-    /// Whether a plan is paid for.
+    /// True when the account has a paid plan.
     pub is_pro: bool,
     /// Free requests used so far; never reset.
     pub free_quota_used: i32,
-    /// Free requests in a lifetime.
+    /// Free requests over the account's lifetime.
     pub free_quota_limit: i32,
-    /// Where that stands.
-    pub state: State,
-    /// `!is_pro and used >= limit`.
+    /// State of the free quota.
+    pub state: QuotaState,
+    /// True when the app must show the paywall: `!is_pro` and `free_quota_used >= free_quota_limit`.
     pub paywall_should_show: bool,
 }
 
-/// Where the free quota stands.
+/// State of the free quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
-    /// More than one is left.
+pub enum QuotaState {
+    /// More than one free request is left.
     Normal,
-    /// One is left.
+    /// One free request is left.
     WarnLastFree,
-    /// None is left.
+    /// No free request is left.
     Blocked,
 }
 
 impl Quota {
-    /// Judges the numbers.
+    /// Derives the state from the numbers of free requests.
     #[must_use]
     pub fn new(is_pro: bool, used: i32, limit: i32) -> Self {
         let state = match limit.saturating_sub(used) {
-            ..=0 => State::Blocked,
-            1 => State::WarnLastFree,
-            _ => State::Normal,
+            ..=0 => QuotaState::Blocked,
+            1 => QuotaState::WarnLastFree,
+            _ => QuotaState::Normal,
         };
-        let paywall_should_show = !is_pro && state == State::Blocked;
+        let paywall_should_show = !is_pro && state == QuotaState::Blocked;
         Self { is_pro, free_quota_used: used, free_quota_limit: limit, state, paywall_should_show }
     }
 }
 
-/// A unit that is taken and neither spent nor returned.
+/// A request that is reserved, and neither spent nor refunded yet.
 #[derive(Debug)]
-#[must_use = "a unit that is held must be spent or given back"]
+#[must_use = "a reserved request must be spent or refunded"]
 pub struct Reservation {
     id: Uuid,
-    /// The quota after the unit was taken.
+    /// Quota with the reserved request counted.
     pub quota: Quota,
 }
 
 impl Reservation {
-    /// The quota as it is once the unit is given back.
+    /// Quota as it will be after a refund of the request.
     #[must_use]
-    pub fn quota_without(&self) -> Quota {
+    pub fn quota_after_refund(&self) -> Quota {
         let Quota { is_pro, free_quota_used, free_quota_limit, .. } = self.quota;
         Quota::new(is_pro, free_quota_used - i32::from(!is_pro), free_quota_limit)
     }
 }
 
-/// Why no unit could be taken.
+/// Reason why no request could be reserved.
 #[derive(Debug, thiserror::Error)]
 pub enum QuotaError {
     /// The free requests are used up.
     #[error("the free quota is used up")]
     Exceeded(Quota),
-    /// The plan's requests of the period are used up, and more are not sold.
+    /// The plan's requests of the period are used up and it sells no overage, or the model spend has reached its cap.
     #[error("the plan's requests of the period are used up")]
-    PlanLimit(Limit),
-    /// The database said so.
+    PlanLimit(LimitExceeded),
+    /// A query failed.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
@@ -106,10 +108,10 @@ impl From<QuotaError> for ApiError {
     }
 }
 
-/// The quota of the tenant's owner.
+/// Reads the quota of the tenant's owner.
 ///
 /// # Errors
-/// The database's.
+/// Returns the database's error.
 pub async fn status(tx: &mut TenantTx, owner: Uuid) -> sqlx::Result<Quota> {
     let row = sqlx::query!(
         r#"
@@ -127,51 +129,54 @@ pub async fn status(tx: &mut TenantTx, owner: Uuid) -> sqlx::Result<Quota> {
     Ok(Quota::new(row.is_pro, row.free_quota_used, row.free_quota_limit))
 }
 
-/// The quota of any user, for callers that were already judged; `None` when there is no such user.
+/// Reads the quota of any user; `None` when there is no such user. The caller must already be authorised to see it.
 ///
 /// # Errors
-/// The database's.
+/// Returns the database's error.
 pub async fn of_user(db: &Db, user: Uuid) -> sqlx::Result<Option<Quota>> {
     use sqlx::Row;
-    let rows = db.identify("app.quota_of", &[Some(user)]).await?;
+    let rows = db.call_app_function("app.quota_of", &[Some(user)]).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let number = |name| row.try_get::<i32, _>(name);
     Ok(Some(Quota::new(row.try_get("is_pro")?, number("free_quota_used")?, number("free_quota_limit")?)))
 }
 
-/// Takes one unit, in one statement: safe under any concurrency. Commit before doing the work. A conversation has one
-/// unit at a time: the one that a worker held when it died is its successor's.
+/// Reserves one request for an answer.
+///
+/// One statement checks and counts the request, which is safe under any concurrency. Commit before the work begins. A
+/// conversation has at most one reservation. When a worker dies, its successor gets that reservation.
 ///
 /// # Errors
-/// [`QuotaError::Exceeded`] or [`QuotaError::PlanLimit`] with the state, when none is left.
+/// Returns [`QuotaError::Exceeded`] or [`QuotaError::PlanLimit`] with the present numbers when no request is left.
 pub async fn reserve(tx: &mut TenantTx, owner: Uuid, conversation: Option<Uuid>) -> Result<Reservation, QuotaError> {
-    let taken = match take(tx, owner, conversation).await? {
-        // The period's first request.
-        Taken { reservation_id: None, is_pro: true, has_period: false, is_over_cap: false, .. } => {
-            periods::open(tx).await?;
-            take(tx, owner, conversation).await?
+    let row = match try_reserve(tx, owner, conversation).await? {
+        // The period's first request: its row does not exist yet.
+        ReserveRow { reservation_id: None, is_pro: true, has_period: false, is_over_cap: false, .. } => {
+            periods::open_current(tx).await?;
+            try_reserve(tx, owner, conversation).await?
         }
-        taken => taken,
+        row => row,
     };
-    let quota = Quota::new(taken.is_pro, taken.used, taken.quota_limit);
-    match taken.reservation_id {
+    let quota = Quota::new(row.is_pro, row.used, row.quota_limit);
+    match row.reservation_id {
         Some(id) => Ok(Reservation { id, quota }),
-        None if taken.is_over_cap => {
-            let spent = periods::current(tx).await?.spent_micros;
-            let reached = plans::check_spend_cap(&plans::of_tenant(tx).await?, spent);
-            // A cap that was raised in between leaves the state that was seen.
-            Err(reached.err().map_or(QuotaError::Exceeded(quota), QuotaError::PlanLimit))
+        None if row.is_over_cap => {
+            let spent_micros = periods::current(tx).await?.spent_micros;
+            let checked = plans::check_spend_cap(&plans::of_tenant(tx).await?, spent_micros);
+            // The check passes when the cap was raised in between; the error then holds the quota read before.
+            Err(checked.err().map_or(QuotaError::Exceeded(quota), QuotaError::PlanLimit))
         }
-        None if taken.is_pro => {
+        None if row.is_pro => {
             let period = periods::current(tx).await?;
             let (used, most) = (period.requests.into(), period.request_limit.unwrap_or_default().into());
-            Err(QuotaError::PlanLimit(Limit { limit: "requests", plan: period.plan, used, most, wanted: 1 }))
+            Err(QuotaError::PlanLimit(LimitExceeded { limit: "requests", plan: period.plan, used, most, wanted: 1 }))
         }
         None => Err(QuotaError::Exceeded(quota)),
     }
 }
 
-struct Taken {
+/// Result of [`try_reserve`]; without a `reservation_id`, no request was reserved.
+struct ReserveRow {
     reservation_id: Option<Uuid>,
     is_pro: bool,
     has_period: bool,
@@ -180,9 +185,9 @@ struct Taken {
     quota_limit: i32,
 }
 
-async fn take(tx: &mut TenantTx, owner: Uuid, conversation: Option<Uuid>) -> sqlx::Result<Taken> {
+async fn try_reserve(tx: &mut TenantTx, owner: Uuid, conversation: Option<Uuid>) -> sqlx::Result<ReserveRow> {
     sqlx::query_as!(
-        Taken,
+        ReserveRow,
         r#"
         with account as (
             select users.is_pro and coalesce(profile.subscription_access_until > now(), true) as is_pro,
@@ -249,10 +254,10 @@ async fn take(tx: &mut TenantTx, owner: Uuid, conversation: Option<Uuid>) -> sql
     .await
 }
 
-/// Spends a unit: the answer was made.
+/// Marks a reserved request as spent, after the answer was generated.
 ///
 /// # Errors
-/// The database's; the unit then goes back when it expires.
+/// Returns the database's error. The reservation then expires, and maintenance refunds the request.
 pub async fn spend(tx: &mut TenantTx, reservation: &Reservation) -> sqlx::Result<()> {
     sqlx::query!(
         "update reservations set state = 'spent' where customer_id = $1 and id = $2 and state = 'held'",
@@ -264,11 +269,11 @@ pub async fn spend(tx: &mut TenantTx, reservation: &Reservation) -> sqlx::Result
     .map(drop)
 }
 
-/// Gives a unit back, once: there was no answer.
+/// Refunds a reserved request, after no answer was generated. A second call changes nothing.
 ///
 /// # Errors
-/// The database's; the unit then goes back when it expires.
-pub async fn give_back(tx: &mut TenantTx, reservation: &Reservation) -> sqlx::Result<()> {
+/// Returns the database's error. The reservation then expires, and maintenance refunds the request.
+pub async fn refund(tx: &mut TenantTx, reservation: &Reservation) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         with returned as (
@@ -294,11 +299,11 @@ pub async fn give_back(tx: &mut TenantTx, reservation: &Reservation) -> sqlx::Re
     .map(drop)
 }
 
-/// Gives back what functions that were killed still hold; at most `most` at a time. Returns how many.
+/// Refunds the expired reservations of functions that were killed, at most `limit` of them. Returns their number.
 ///
 /// # Errors
-/// The database's.
-pub async fn return_expired(tx: &mut SystemTx, most: i64) -> sqlx::Result<u64> {
+/// Returns the database's error.
+pub async fn refund_expired(tx: &mut SystemTx, limit: i64) -> sqlx::Result<u64> {
     let row = sqlx::query!(
         r#"
         with expired as (
@@ -341,7 +346,7 @@ pub async fn return_expired(tx: &mut SystemTx, most: i64) -> sqlx::Result<u64> {
         )
         select count(*) as "count!" from returned
         "#,
-        most
+        limit
     )
     .fetch_one(tx)
     .await?;
@@ -353,15 +358,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_state_follows_the_numbers() {
+    fn state_is_derived_from_used_and_limit() {
         for (used, limit, state, paywall) in [
-            (0, 8, State::Normal, false),
-            (6, 8, State::Normal, false),
-            (7, 8, State::WarnLastFree, false),
-            (8, 8, State::Blocked, true),
-            (9, 8, State::Blocked, true),
-            (0, 0, State::Blocked, true),
-            (0, 1, State::WarnLastFree, false),
+            (0, 8, QuotaState::Normal, false),
+            (6, 8, QuotaState::Normal, false),
+            (7, 8, QuotaState::WarnLastFree, false),
+            (8, 8, QuotaState::Blocked, true),
+            (9, 8, QuotaState::Blocked, true),
+            (0, 0, QuotaState::Blocked, true),
+            (0, 1, QuotaState::WarnLastFree, false),
         ] {
             let quota = Quota::new(false, used, limit);
             assert_eq!((quota.state, quota.paywall_should_show), (state, paywall), "{used}/{limit}");

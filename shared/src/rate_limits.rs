@@ -1,8 +1,12 @@
-//! Rate limits: a sliding window a minute long, kept in PostgreSQL, or in Redis when REDIS_URL is set. Both behave alike.
+//! Rate limits: a sliding window of one minute. The counts are in the table `rate_limits` or, when REDIS_URL is set,
+//! in Redis. Both stores count alike.
 //!
-//! A store that fails lets authenticated callers through and raises an alarm metric: limits protect the product, they are
-//! not the product. Callers without a token wait until it is back. A database that is away is another matter: what the
-//! callers want is in it too, so they are told at once.
+//! When the store fails:
+//!
+//! - calls with a token are served without a limit, and the metric `RateLimitStoreFailures` raises an alarm.
+//!   RateLimitSettings protect the product; they must not take it down. Exception: when the store is PostgreSQL and
+//!   the database is down, the call gets 503 at once, because the data it asks for is in that database too.
+//! - calls without a token get 503 until the store is back, because sign-in is where passwords are guessed.
 
 mod postgres;
 mod redis;
@@ -13,7 +17,7 @@ use axum::http::StatusCode;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use self::redis::Redis;
+use self::redis::RedisStore;
 use crate::{
     db::{Db, Pool, SystemDb, SystemTx},
     error::{ApiError, is_unavailable},
@@ -21,69 +25,69 @@ use crate::{
     settings::Settings,
 };
 
-/// The window, in seconds.
+/// Length of the sliding window.
 const WINDOW_S: u32 = 60;
-/// A Redis that takes longer is as good as away; the database has a deadline of its own.
-const PATIENCE: Duration = Duration::from_millis(800);
+/// Timeout of a call of Redis. The database has a timeout of its own (`db`).
+const REDIS_TIMEOUT: Duration = Duration::from_millis(800);
 
-/// The limits, in calls a minute.
+/// The configured limits, in calls per minute.
 #[derive(Debug, Clone, Copy)]
-struct Limits {
+struct RateLimitSettings {
     user: u32,
     address: u32,
     sign_in: u32,
     webhook: u32,
 }
 
-/// The limits, and where calls are counted.
+/// The limits and the store that counts the calls.
 #[derive(Debug, Clone)]
 pub struct RateLimits {
-    store: Store,
-    limits: Limits,
+    store: CounterStore,
+    limits: RateLimitSettings,
 }
 
 #[derive(Debug, Clone)]
-enum Store {
+enum CounterStore {
     Postgres(Pool),
-    Redis(Redis),
+    Redis(RedisStore),
 }
 
-/// Who is counted.
+/// The caller whose calls are counted together.
 #[derive(Debug, Clone)]
-pub enum Who<'a> {
+pub enum RateLimitKey<'a> {
     /// A user, by `users.id`.
     User(Uuid),
-    /// An address without a token: API Gateway's source address, never a header that the client writes.
+    /// A caller without a token, by the source address that API Gateway reports, never by a header of the client.
     Address(IpAddr),
-    /// Sign-ins and sign-ups of one account from one address.
+    /// Sign-ins and sign-ups of one account from one source address.
     SignIn {
-        /// As it was typed; only its hash is kept.
+        /// E-mail address as typed. Only its hash is stored.
         email: &'a str,
-        /// Where from.
+        /// Source address.
         address: IpAddr,
     },
-    /// What calls a webhook, once it is known who it is: `manychat:` and the tenant, `stripe:` and the account.
+    /// The authenticated caller of a webhook: `manychat:` with the tenant, or `stripe:` with the account.
     Webhook(&'a str),
 }
 
-/// Where a caller stands.
+/// State of a caller's rate limit after a call.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Standing {
-    /// Whether this call is served.
+pub struct RateLimitStatus {
+    /// True when this call is within the limit.
     pub allowed: bool,
-    /// Calls a minute.
+    /// Calls allowed per minute.
     pub limit: u32,
-    /// Calls left.
+    /// Calls left now.
     pub remaining: u32,
-    /// Seconds until the window ends.
+    /// Seconds until the window ends; not before the next call is allowed.
     pub reset_s: u32,
-    /// Seconds until there is a call again; 0 when this one is served.
+    /// Seconds until the next call is allowed; 0 when this one is.
     pub retry_after_s: u32,
 }
 
-/// What a store answers.
+/// The answer of a store: its count of one caller's window, before rounding.
 #[derive(Debug, Clone, Copy)]
-struct Taken {
+struct WindowCount {
     allowed: bool,
     remaining: f64,
     reset_s: f64,
@@ -101,44 +105,46 @@ enum StoreError {
 }
 
 impl RateLimits {
-    /// Reads REDIS_URL and the limits; without Redis, calls are counted in the database of tenants.
+    /// Reads REDIS_URL and the limits. Without REDIS_URL, calls are counted in the database of `db`.
     pub fn read(settings: &mut Settings, db: &Db) -> Self {
         Self::on(settings, db.pool())
     }
 
-    /// The same for functions that log in as the system.
+    /// Reads REDIS_URL and the limits, for functions whose login role is `lisa_system`. Without REDIS_URL, calls are
+    /// counted in the database of `db`.
     pub fn read_on_system(settings: &mut Settings, db: &SystemDb) -> Self {
         Self::on(settings, db.pool())
     }
 
     fn on(settings: &mut Settings, pool: &Pool) -> Self {
-        let mut most = |name, default| {
-            let most = settings.parsed(name, default);
-            if most == 0 {
+        let mut read_limit = |name, default| {
+            let limit = settings.parsed(name, default);
+            if limit == 0 {
                 settings.problem(format_args!("{name} must be 1 or more"));
             }
-            most
+            limit
         };
-        let limits = Limits {
-            user: most("RATE_LIMIT_USER", 100),
-            address: most("RATE_LIMIT_ADDRESS", 20),
-            sign_in: most("RATE_LIMIT_SIGN_IN", 10),
-            webhook: most("RATE_LIMIT_WEBHOOK", 1_000),
+        let limits = RateLimitSettings {
+            user: read_limit("RATE_LIMIT_USER", 100),
+            address: read_limit("RATE_LIMIT_ADDRESS", 20),
+            sign_in: read_limit("RATE_LIMIT_SIGN_IN", 10),
+            webhook: read_limit("RATE_LIMIT_WEBHOOK", 1_000),
         };
-        let store = match Redis::read(settings) {
-            Some(redis) => Store::Redis(redis),
-            None => Store::Postgres(pool.clone()),
+        let store = match RedisStore::read(settings) {
+            Some(redis) => CounterStore::Redis(redis),
+            None => CounterStore::Postgres(pool.clone()),
         };
         Self { store, limits }
     }
 
-    /// Counts a call of a caller with a token. When counting fails, the call is served.
+    /// Counts a call of an authenticated caller. Returns `None` when the store failed and the call is served
+    /// uncounted.
     ///
     /// # Errors
-    /// 429; 503 when the database is away.
-    pub async fn check(&self, who: &Who<'_>) -> Result<Option<Standing>, ApiError> {
-        match self.take(who).await {
-            Ok(standing) => judge(standing).map(Some),
+    /// 429 when the call is over the limit; 503 when the store is PostgreSQL and the database is down.
+    pub async fn check(&self, key: &RateLimitKey<'_>) -> Result<Option<RateLimitStatus>, ApiError> {
+        match self.count_call(key).await {
+            Ok(status) => ensure_allowed(status).map(Some),
             Err(StoreError::Postgres(error)) if is_unavailable(&error) => Err(error.into()),
             Err(error) => {
                 logging::metric("RateLimitStoreFailures", 1.0);
@@ -148,47 +154,53 @@ impl RateLimits {
         }
     }
 
-    /// Counts a call of a caller without one. Without a store nobody is served: this is where passwords are guessed.
+    /// Counts a call of a caller without a token.
     ///
     /// # Errors
-    /// 429, or 503.
-    pub async fn check_anonymous(&self, who: &Who<'_>) -> Result<Standing, ApiError> {
-        let standing = self.take(who).await.map_err(|error| ApiError::unavailable().because(error))?;
-        judge(standing)
+    /// 429 when the call is over the limit; 503 when the store fails.
+    pub async fn check_anonymous(&self, key: &RateLimitKey<'_>) -> Result<RateLimitStatus, ApiError> {
+        let status = self.count_call(key).await.map_err(|error| ApiError::unavailable().with_source(error))?;
+        ensure_allowed(status)
     }
 
-    async fn take(&self, who: &Who<'_>) -> Result<Standing, StoreError> {
-        let (key, limit) = self.key(who);
-        let taken = match &self.store {
-            Store::Postgres(pool) => postgres::take(pool, &key, limit).await?,
-            Store::Redis(redis) => tokio::time::timeout(PATIENCE, redis.take(&key, limit)).await??,
+    /// Counts a call in the store.
+    async fn count_call(&self, key: &RateLimitKey<'_>) -> Result<RateLimitStatus, StoreError> {
+        let (key, limit) = self.key_and_limit(key);
+        let count = match &self.store {
+            CounterStore::Postgres(pool) => postgres::count_call(pool, &key, limit).await?,
+            CounterStore::Redis(redis) => tokio::time::timeout(REDIS_TIMEOUT, redis.count_call(&key, limit)).await??,
         };
-        let retry_after_s = if taken.allowed { 0 } else { (taken.retry_after_s.ceil() as u32).max(1) };
-        Ok(Standing {
-            allowed: taken.allowed,
+        let retry_after_s = if count.allowed { 0 } else { (count.retry_after_s.ceil() as u32).max(1) };
+        Ok(RateLimitStatus {
+            allowed: count.allowed,
             limit,
-            remaining: taken.remaining as u32,
-            // The window before still weighs on the next: who was refused is told when there is room again.
-            reset_s: (taken.reset_s.ceil() as u32).max(retry_after_s),
+            remaining: count.remaining as u32,
+            // The calls of the previous window still count in the next one, so the next call may be allowed only
+            // after the window's end.
+            reset_s: (count.reset_s.ceil() as u32).max(retry_after_s),
             retry_after_s,
         })
     }
 
-    /// Keys hold letters, digits, colons, dots and hyphens only, whatever the caller typed.
-    fn key(&self, who: &Who<'_>) -> (String, u32) {
-        match who {
-            Who::User(user) => (format!("user:{user}"), self.limits.user),
-            Who::Address(address) => (format!("address:{}", network(*address)), self.limits.address),
-            Who::SignIn { email, address } => {
+    /// Returns the key under which the store counts, and the limit. The key holds only letters, digits, colons, dots
+    /// and hyphens, whatever the caller typed: `postgres::count_call` writes it into SQL text.
+    fn key_and_limit(&self, key: &RateLimitKey<'_>) -> (String, u32) {
+        match key {
+            RateLimitKey::User(user) => (format!("user:{user}"), self.limits.user),
+            RateLimitKey::Address(address) => (format!("address:{}", network(*address)), self.limits.address),
+            RateLimitKey::SignIn { email, address } => {
                 let account = hex::encode(Sha256::digest(email.trim().to_lowercase()));
                 (format!("sign-in:{account}:{}", network(*address)), self.limits.sign_in)
             }
-            Who::Webhook(source) => (format!("webhook:{}", hex::encode(Sha256::digest(source))), self.limits.webhook),
+            RateLimitKey::Webhook(source) => {
+                (format!("webhook:{}", hex::encode(Sha256::digest(source))), self.limits.webhook)
+            }
         }
     }
 }
 
-/// One customer of a provider owns a whole IPv6 /64, so that is what counts as one address.
+/// Returns the address to count by: an IPv4 address itself, but the /64 network of an IPv6 address, because providers
+/// assign a whole /64 to one customer.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -199,20 +211,21 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-fn judge(standing: Standing) -> Result<Standing, ApiError> {
-    if standing.allowed {
-        return Ok(standing);
+/// Turns the state of a call over the limit into a 429.
+fn ensure_allowed(status: RateLimitStatus) -> Result<RateLimitStatus, ApiError> {
+    if status.allowed {
+        return Ok(status);
     }
     let mut error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "too many requests, try again later");
-    error.retry_after_s = Some(standing.retry_after_s);
-    error.standing = Some(standing);
+    error.retry_after_s = Some(status.retry_after_s);
+    error.rate_limit_status = Some(status);
     Err(error)
 }
 
-/// Removes the counters of callers that were not seen for an hour. The table is small: it is rewritten every minute.
+/// Deletes the counters whose window began more than an hour ago, and returns their number.
 ///
 /// # Errors
-/// The database's.
+/// Any error of the database.
 pub async fn remove_idle(tx: &mut SystemTx) -> sqlx::Result<u64> {
     sqlx::query!("delete from rate_limits where window_start < now() - interval '1 hour'")
         .execute(tx)
@@ -225,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_count_by_their_network() {
+    fn ipv4_counts_by_address_and_ipv6_by_its_64_network() {
         for (address, expected) in
             [("192.0.2.7", "192.0.2.7"), ("::ffff:192.0.2.7", "192.0.2.7"), ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::")]
         {

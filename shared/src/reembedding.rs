@@ -1,34 +1,34 @@
-//! Embedding the chunks of a tenant anew by another model. New vectors wait in `reembedded_chunks`; when all are there the
-//! tenant goes over in one transaction. Which model a tenant has is in `customers.embedding_model`.
+//! Reembedding of a tenant's chunks by another model. New vectors are collected in `reembedded_chunks`; when all are
+//! present the tenant switches models in one transaction. `customers.embedding_model` holds the tenant's model.
 
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    audit::{self, Entry},
+    audit::{self, NewAuditEntry},
     db::{SystemDb, SystemTx, TenantTx},
     embeddings::{EmbedError, Embedder},
     error::ApiError,
 };
 
-/// Chunks in one call of the model: what a kill can lose.
-const BATCH: i64 = 96;
+/// Most chunks per call of the model, and so per transaction: a killed process loses at most one batch.
+const MAX_CHUNKS_PER_BATCH: i64 = 96;
 
-/// The model of the tenant's chunks; `None` before it has any.
+/// Returns the name of the model of the tenant's chunks; `None` before the tenant has any.
 ///
 /// # Errors
-/// The database's.
-pub async fn model(tx: &mut TenantTx) -> sqlx::Result<Option<String>> {
+/// Fails when the statement fails.
+pub async fn tenant_model(tx: &mut TenantTx) -> sqlx::Result<Option<String>> {
     let model = sqlx::query_scalar!("select embedding_model from customers where id = $1", tx.tenant());
-    // Queues may speak of tenants that are gone.
+    // A queued message may name a tenant that was deleted.
     Ok(model.fetch_optional(tx).await?.flatten())
 }
 
-/// The same, which becomes this one where there is none yet.
+/// Returns the name of the model of the tenant's chunks. A tenant without one gets `current`.
 ///
 /// # Errors
-/// The database's.
-pub async fn model_or(tx: &mut TenantTx, current: &str) -> sqlx::Result<String> {
+/// Fails when a statement fails.
+pub async fn get_or_set_tenant_model(tx: &mut TenantTx, current: &str) -> sqlx::Result<String> {
     sqlx::query!(
         "update customers set embedding_model = $2 where id = $1 and embedding_model is null",
         tx.tenant(),
@@ -36,15 +36,15 @@ pub async fn model_or(tx: &mut TenantTx, current: &str) -> sqlx::Result<String> 
     )
     .execute(&mut *tx)
     .await?;
-    // Another worker may have been first; a statement of its own sees what it committed.
-    Ok(model(tx).await?.unwrap_or_else(|| current.to_owned()))
+    // Another worker may have set the model first. A separate statement has a newer snapshot, which shows its commit.
+    Ok(tenant_model(tx).await?.unwrap_or_else(|| current.to_owned()))
 }
 
-/// The tenants that have chunks of another model, a page of them by id.
+/// Lists tenants that have chunks of a model other than `model`, by id, at most `limit` after `after`.
 ///
 /// # Errors
-/// The database's.
-pub async fn tenants(tx: &mut SystemTx, model: &str, after: Uuid, most: i64) -> sqlx::Result<Vec<Uuid>> {
+/// Fails when the statement fails.
+pub async fn tenants_to_reembed(tx: &mut SystemTx, model: &str, after: Uuid, limit: i64) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar!(
         r#"
         select tenant.id from customers tenant
@@ -57,53 +57,53 @@ pub async fn tenants(tx: &mut SystemTx, model: &str, after: Uuid, most: i64) -> 
         "#,
         model,
         after,
-        most
+        limit
     )
     .fetch_all(tx)
     .await
 }
 
-/// What one step did.
+/// Outcome of [`embed_next_batch`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// Embedded a batch. So many vectors wait now, of so many.
+pub enum BatchOutcome {
+    /// A batch was embedded.
     Embedded {
-        /// They wait.
+        /// Chunks of the tenant that have a new vector.
         done: i64,
-        /// Of these.
+        /// Chunks of the tenant to embed.
         total: i64,
     },
-    /// All wait: the next step is [`go_over`].
+    /// Every chunk has a new vector: [`switch_model`] comes next.
     Ready,
-    /// Another run is at this tenant.
+    /// Another process is reembedding this tenant.
     Busy,
 }
 
-/// Why a step failed.
+/// A failed batch.
 #[derive(Debug, thiserror::Error)]
-pub enum StepError {
-    /// The model gave no vectors.
+pub enum BatchError {
+    /// The model returned no usable vectors.
     #[error(transparent)]
     Embedding(#[from] EmbedError),
-    /// The database's.
+    /// A statement failed.
     #[error(transparent)]
     Database(#[from] ApiError),
 }
 
-impl From<sqlx::Error> for StepError {
+impl From<sqlx::Error> for BatchError {
     fn from(error: sqlx::Error) -> Self {
         Self::Database(error.into())
     }
 }
 
-/// Embeds the next chunks of a tenant whose new vectors are missing. Only chunks of processed documents: what is being
-/// ingested begins anew when the tenant has gone over. Runs in one transaction, with the model asked within it, so that of
-/// several runs each text is embedded by one.
+/// Embeds the next batch of a tenant's chunks that have no new vector. Only chunks of processed documents are taken:
+/// the ingestion of other documents restarts after the tenant has switched models. The model is called within the
+/// transaction, under an advisory lock of the tenant, so that of several processes one embeds each text.
 ///
 /// # Errors
-/// The model's, or the database's; nothing is stored then.
-pub async fn step(db: &SystemDb, embedder: &Embedder, tenant: Uuid) -> Result<Step, StepError> {
-    db.system(async |tx| {
+/// Fails when the model or a statement fails. Nothing is stored then.
+pub async fn embed_next_batch(db: &SystemDb, embedder: &Embedder, tenant: Uuid) -> Result<BatchOutcome, BatchError> {
+    db.system_tx(async |tx| {
         let is_mine = sqlx::query_scalar!(
             r#"select pg_try_advisory_xact_lock(hashtextextended('reembedding ' || $1::uuid::text, 0)) as "is_mine!""#,
             tenant
@@ -111,7 +111,7 @@ pub async fn step(db: &SystemDb, embedder: &Embedder, tenant: Uuid) -> Result<St
         .fetch_one(&mut *tx)
         .await?;
         if !is_mine {
-            return Ok(Step::Busy);
+            return Ok(BatchOutcome::Busy);
         }
         let missing = sqlx::query!(
             r#"
@@ -126,12 +126,12 @@ pub async fn step(db: &SystemDb, embedder: &Embedder, tenant: Uuid) -> Result<St
             "#,
             tenant,
             embedder.model(),
-            BATCH
+            MAX_CHUNKS_PER_BATCH
         )
         .fetch_all(&mut *tx)
         .await?;
         if missing.is_empty() {
-            return Ok(Step::Ready);
+            return Ok(BatchOutcome::Ready);
         }
         let (ids, texts): (Vec<_>, Vec<_>) = missing.into_iter().map(|chunk| (chunk.id, chunk.text_chunk)).unzip();
         let vectors = embedder.embed_documents(&texts).await?;
@@ -164,30 +164,30 @@ pub async fn step(db: &SystemDb, embedder: &Embedder, tenant: Uuid) -> Result<St
         )
         .fetch_one(&mut *tx)
         .await?;
-        Ok(Step::Embedded { done: row.done, total: row.total })
+        Ok(BatchOutcome::Embedded { done: row.done, total: row.total })
     })
     .await
 }
 
-/// What came of going over.
+/// Outcome of [`switch_model`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Crossing {
-    /// The tenant has the model, and so many chunks went over.
-    Over(u64),
-    /// Some chunks have no new vector yet, because a document was finished meanwhile: nothing has changed.
-    NotYet,
-    /// There is no such tenant.
-    Unknown,
+pub enum SwitchOutcome {
+    /// The tenant has the new model; holds the number of chunks whose vectors were replaced.
+    Switched(u64),
+    /// Some chunks have no new vector, because a document was processed meanwhile. Nothing was changed.
+    MissingVectors,
+    /// The tenant does not exist.
+    TenantNotFound,
 }
 
-/// Lets a tenant go over to its new vectors, all at once, and removes what waited.
+/// Switches a tenant to its new vectors in one transaction, and deletes them from `reembedded_chunks`.
 ///
 /// # Errors
-/// The database's.
-pub async fn go_over(db: &SystemDb, model: &str, tenant: Uuid) -> Result<Crossing, ApiError> {
+/// Fails when a statement fails.
+pub async fn switch_model(db: &SystemDb, model: &str, tenant: Uuid) -> Result<SwitchOutcome, ApiError> {
     let outcome = db
-        .system(async |tx| {
-            // First of all, as whoever deletes a document does: in another order the two would wait for each other.
+        .system_tx(async |tx| {
+            // Lock order: documents before chunks, as in the deletion of a document. Another order could deadlock.
             sqlx::query!(
                 "select id from documents where customer_id = $1 and status = 'processed' order by id for no key update",
                 tenant
@@ -209,12 +209,12 @@ pub async fn go_over(db: &SystemDb, model: &str, tenant: Uuid) -> Result<Crossin
             .execute(&mut *tx)
             .await?
             .rows_affected();
-            // Waits for workers that store chunks, and keeps others from it: they hold this row while they do.
-            let former =
+            // Workers hold a lock on this row while they store chunks: waits for those workers and blocks new ones.
+            let previous =
                 sqlx::query_scalar!("select embedding_model from customers where id = $1 for no key update", tenant)
                     .fetch_optional(&mut *tx)
                     .await?;
-            let Some(former) = former else { return Ok(Crossing::Unknown) };
+            let Some(previous) = previous else { return Ok(SwitchOutcome::TenantNotFound) };
             sqlx::query!("update customers set embedding_model = $2 where id = $1", tenant, model)
                 .execute(&mut *tx)
                 .await?;
@@ -232,8 +232,8 @@ pub async fn go_over(db: &SystemDb, model: &str, tenant: Uuid) -> Result<Crossin
             .fetch_one(&mut *tx)
             .await?;
             if !is_whole {
-                // Rolled back.
-                return Err(Undone::NotYet);
+                // The error rolls the transaction back.
+                return Err(Rollback::MissingVectors);
             }
             sqlx::query!(
                 "update documents set embedding_model = $2
@@ -244,40 +244,40 @@ pub async fn go_over(db: &SystemDb, model: &str, tenant: Uuid) -> Result<Crossin
             .execute(&mut *tx)
             .await?;
             sqlx::query!("delete from reembedded_chunks where customer_id = $1", tenant).execute(&mut *tx).await?;
-            if moved == 0 && former.as_deref() == Some(model) {
-                return Ok(Crossing::Over(moved));
+            if moved == 0 && previous.as_deref() == Some(model) {
+                return Ok(SwitchOutcome::Switched(moved));
             }
-            let entry = Entry {
+            let entry = NewAuditEntry {
                 actor: None,
                 action: "documents.reembedded",
                 object: format!("customer:{tenant}"),
                 request_id: None,
-                details: json!({ "from": former, "to": model, "chunks": moved }),
+                details: json!({ "from": previous, "to": model, "chunks": moved }),
             };
             audit::record_for(tx, Some(tenant), &entry).await?;
-            Ok(Crossing::Over(moved))
+            Ok(SwitchOutcome::Switched(moved))
         })
         .await;
     match outcome {
-        Ok(crossing) => Ok(crossing),
-        Err(Undone::NotYet) => Ok(Crossing::NotYet),
-        Err(Undone::Failed(error)) => Err(error),
+        Ok(switched) => Ok(switched),
+        Err(Rollback::MissingVectors) => Ok(SwitchOutcome::MissingVectors),
+        Err(Rollback::Failed(error)) => Err(error),
     }
 }
 
-/// Why what was begun is rolled back.
-enum Undone {
-    NotYet,
+/// Reason for the rollback of a switch.
+enum Rollback {
+    MissingVectors,
     Failed(ApiError),
 }
 
-impl From<ApiError> for Undone {
+impl From<ApiError> for Rollback {
     fn from(error: ApiError) -> Self {
         Self::Failed(error)
     }
 }
 
-impl From<sqlx::Error> for Undone {
+impl From<sqlx::Error> for Rollback {
     fn from(error: sqlx::Error) -> Self {
         Self::Failed(error.into())
     }

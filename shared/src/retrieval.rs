@@ -1,10 +1,10 @@
-//! Retrieval: the passages of a tenant's documents that a question is about. Full text and vectors find candidates in one
-//! statement; their order is made here.
+//! Hybrid retrieval of passages from a tenant's documents. One statement finds candidates by full text and by
+//! vectors; the code here ranks and merges them.
 
-mod find;
 mod follow_up;
-mod joining;
+mod merge;
 mod ranking;
+mod search;
 
 use std::ops::RangeInclusive;
 
@@ -12,16 +12,17 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-pub use self::find::{FindError, Wanted, find};
 use self::ranking::Candidate;
-pub use self::ranking::telling_words;
+pub use self::ranking::content_words;
+pub use self::search::{RetrievalError, SearchRequest, embed_and_search};
 use crate::{db::TenantTx, input, text::Language};
 
-pub use follow_up::standalone;
+pub use follow_up::standalone_question;
 
-/// How many each of the two searches contributes.
-pub const CANDIDATES: i32 = 50;
-/// A question, 1 to 10,000 characters.
+/// Most candidates from each of the two searches, full text and vectors.
+pub const MAX_CANDIDATES_PER_SEARCH: i32 = 50;
+
+/// A question of 1 to 10,000 characters.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, min_length = 1, max_length = 10_000, example = "What does delivery cost?")]
@@ -36,61 +37,61 @@ impl TryFrom<String> for Question {
 }
 
 impl Question {
-    /// The text.
+    /// Returns the text of the question.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A passage that was found.
+/// A retrieved passage: one chunk, or adjacent chunks merged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Passage {
-    /// The chunk that was found.
+    /// The chunk that was found by the search.
     pub chunk_id: Uuid,
-    /// Its document.
+    /// The passage's document.
     pub document_id: Uuid,
-    /// The document's name.
+    /// The document's filename.
     pub filename: String,
-    /// The page on which it begins.
+    /// First page of the passage, from 1.
     pub page_start: i32,
-    /// The page on which it ends.
+    /// Last page of the passage, from 1.
     pub page_end: i32,
-    /// The places in the document of the chunks that it is made of.
-    pub chunks: RangeInclusive<i32>,
-    /// The text.
+    /// Indexes in the document of the passage's chunks, from 0.
+    pub chunk_indexes: RangeInclusive<i32>,
+    /// Text of the passage.
     pub text: String,
-    /// The fused score; comparable within one search only.
+    /// Fused score. Comparable within one search only.
     pub score: f64,
 }
 
-/// A search.
+/// A search by full text and by the vector of one model.
 #[derive(Debug)]
-pub struct Search<'a> {
-    /// What is asked.
+pub struct HybridQuery<'a> {
+    /// The question as the user asked it.
     pub question: &'a str,
-    /// The same with what it goes on from ([`standalone`]): this is what is searched.
+    /// The standalone question ([`standalone_question`]), which is searched for.
     pub standalone: &'a str,
-    /// The language it is asked in.
+    /// Language of the question.
     pub language: Language,
-    /// The vector of the question.
+    /// Vector of the standalone question, of [`DIMENSIONS`](crate::embeddings::DIMENSIONS) dimensions.
     pub embedding: &'a [f32],
-    /// The model that made it: vectors of other models are not looked at.
+    /// Stored name of the model that made the vector. Chunks of other models are not searched.
     pub model: &'a str,
-    /// What the nearest vector counts, against 1 each for the best by words and by their parts.
+    /// Weight of vector similarity in the fused score, where full-text rank and n-gram BM25 weigh 1 each.
     pub vector_weight: f64,
-    /// Only these documents, where some are named.
+    /// Documents to search; `None` for all.
     pub documents: Option<&'a [Uuid]>,
-    /// How many passages.
-    pub most: i64,
+    /// Most passages to return.
+    pub limit: i64,
 }
 
-/// Finds the passages, the best first: those with the question's words and those whose vectors are near, ordered by
-/// [`ranking`] and put together by [`joining`].
+/// Finds passages by full text and by vector similarity, ranks them (`ranking`) and merges them (`merge`).
+/// Returns the best first.
 ///
 /// # Errors
-/// The database's.
-pub async fn search(tx: &mut TenantTx, search: &Search<'_>) -> sqlx::Result<Vec<Passage>> {
+/// Fails when a statement fails.
+pub async fn search(tx: &mut TenantTx, search: &HybridQuery<'_>) -> sqlx::Result<Vec<Passage>> {
     let rows = sqlx::query!(
         r#"
         with lexical as (
@@ -118,40 +119,40 @@ pub async fn search(tx: &mut TenantTx, search: &Search<'_>) -> sqlx::Result<Vec<
         order by chunk.id
         "#,
         tx.tenant(),
-        ranking::telling_words(search.standalone, search.language),
+        ranking::content_words(search.standalone, search.language),
         search.language.as_str(),
         search.model,
         search.documents,
-        CANDIDATES,
+        MAX_CANDIDATES_PER_SEARCH,
         search.embedding
     )
     .fetch_all(&mut *tx)
     .await?;
     let candidates = rows.into_iter().map(|row| Candidate {
         rank: row.rank.map_or(0.0, f64::from),
-        nearness: row.nearness.unwrap_or(0.0),
+        similarity: row.nearness.unwrap_or(0.0),
         passage: Passage {
             chunk_id: row.chunk_id,
             document_id: row.document_id,
             filename: row.filename,
             page_start: row.page_start,
             page_end: row.page_end,
-            chunks: row.chunk_index..=row.chunk_index,
+            chunk_indexes: row.chunk_index..=row.chunk_index,
             text: row.text,
             score: 0.0,
         },
     });
     let ordered = ranking::order(search, candidates.collect());
-    let mut passages = joining::join(ordered, usize::try_from(search.most).unwrap_or_default());
-    joining::read_on(tx, &mut passages).await?;
+    let mut passages = merge::merge_and_deduplicate(ordered, usize::try_from(search.limit).unwrap_or_default());
+    merge::extend_into_next_chunk(tx, &mut passages).await?;
     Ok(passages)
 }
 
-/// Whether all these documents are the tenant's.
+/// Returns true when all these documents exist and belong to the tenant.
 ///
 /// # Errors
-/// The database's.
-pub async fn are_known(tx: &mut TenantTx, documents: &[Uuid]) -> sqlx::Result<bool> {
+/// Fails when the statement fails.
+pub async fn all_documents_exist(tx: &mut TenantTx, documents: &[Uuid]) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
         r#"
         select not exists (

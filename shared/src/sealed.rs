@@ -1,8 +1,9 @@
-//! Tenants' secrets (ManyChat keys, data pod keys), sealed with AES-256-GCM before they are stored.
+//! Encryption of tenants' secrets (ManyChat keys, data pod keys) with AES-256-GCM before they are stored. "Sealed"
+//! means encrypted and authenticated.
 //!
-//! A sealed secret is bytes:
+//! The bytes of a sealed secret:
 //!
-//! | offset | length | what |
+//! | offset | length | content |
 //! | --- | --- | --- |
 //! | 0 | 1 | version of this layout: 1 |
 //! | 1 | 1 | n, the length of the key's id, 1 to 32 |
@@ -11,9 +12,9 @@
 //! | 14 + n | m | ciphertext, as long as the secret |
 //! | 14 + n + m | 16 | tag |
 //!
-//! Associated data: version, length and id as above, then the 16 bytes of the tenant's id, then the purpose. Everything
-//! before the purpose says how long it is, so no two contexts give the same bytes: a sealed secret that is copied to
-//! another tenant's row, or to another column, does not open.
+//! The associated data is the version, the length and the id as above, then the 16 bytes of the tenant's id, then the
+//! purpose. Only the purpose, which comes last, has no known length, so no two contexts have the same bytes. A sealed
+//! secret that is copied to another tenant's row or to another column therefore does not open.
 
 use std::{fmt, sync::Arc};
 
@@ -27,14 +28,15 @@ use crate::settings::Settings;
 const SETTING: &str = "SEALING_KEYS";
 const VERSION: u8 = 1;
 const KEY_BYTES: usize = 32;
-const LONGEST_ID: usize = 32;
+/// Maximum length of a key's id, in bytes.
+const MAX_ID_LENGTH: usize = 32;
 
-/// A secret that was opened: shown to nobody by accident, and wiped from memory when it is dropped.
+/// A decrypted secret. `Debug` does not show it, and dropping it wipes it from memory.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// The secret itself, for the one place that sends it.
+    /// The text of the secret, only for the code that sends it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -47,33 +49,36 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Why a secret could not be sealed or opened. Nothing here tells of the secret, or of how far opening it got.
+/// The reasons why a secret could not be sealed or opened. No message reveals the secret or the step that failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SealingError {
-    /// The bytes are not of a layout that this version knows.
+    /// The bytes do not have the layout of a sealed secret.
     #[error("not a sealed secret")]
     Malformed,
-    /// Sealed by a key that is not in the ring any more, or not yet.
+    /// The key with this id is not in the ring.
     #[error("sealed by the key {0}, which SEALING_KEYS does not have")]
     UnknownKey(String),
-    /// Another tenant's, of another purpose, altered, or sealed by another key of the same id.
+    /// Authentication failed: the secret is another tenant's, has another purpose, was altered, or was sealed by
+    /// another key with the same id.
     #[error("the sealed secret does not open")]
     NotOpened,
-    /// The library refused to seal.
+    /// The cryptographic library failed to seal.
     #[error("the secret could not be sealed")]
     NotSealed,
 }
 
-struct Key {
+/// One key of the ring.
+struct SealingKey {
     id: String,
     aead: RandomizedNonceKey,
 }
 
-/// The keys of SEALING_KEYS: the first one seals, all of them open.
+/// The keys of SEALING_KEYS. The first key seals; every key opens what it sealed.
 ///
-/// Each seal takes a random nonce from the library, which keeps one key safe for 2^32 seals (NIST SP 800-38D, 8.3).
+/// The library chooses a random nonce for each sealed secret. One key is safe for 2^32 of them (NIST SP 800-38D,
+/// 8.3).
 #[derive(Clone)]
-pub struct KeyRing(Arc<[Key]>);
+pub struct KeyRing(Arc<[SealingKey]>);
 
 impl fmt::Debug for KeyRing {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -82,13 +87,16 @@ impl fmt::Debug for KeyRing {
 }
 
 impl KeyRing {
-    /// Reads SEALING_KEYS: `id:base64` of 32 random bytes, several separated by commas, the newest first. A problem names
-    /// the entry by its place, never by its text: with the parts swapped, even the id would be the key.
+    /// Reads SEALING_KEYS: entries `id:base64`, separated by commas, the newest first. The base64 part is 32 random
+    /// bytes.
+    ///
+    /// A problem names an entry by its number, never by its text: if the two parts were swapped, the id would be the
+    /// key.
     pub fn read(settings: &mut Settings) -> Self {
-        let mut keys = Vec::<Key>::new();
+        let mut keys = Vec::<SealingKey>::new();
         let text = Zeroizing::new(settings.required(SETTING));
         for (index, entry) in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).enumerate() {
-            match Key::parse(entry) {
+            match SealingKey::parse(entry) {
                 Ok(key) if keys.iter().any(|other| other.id == key.id) => {
                     settings.problem(format_args!("{SETTING} entry {}: its id stands there twice", index + 1));
                 }
@@ -102,15 +110,15 @@ impl KeyRing {
         Self(keys.into())
     }
 
-    /// Seals a secret of a tenant for a purpose, with the first key.
+    /// Seals a tenant's secret for a purpose, with the first key.
     ///
     /// # Errors
-    /// [`SealingError::NotSealed`], which no input leads to.
+    /// [`SealingError::NotSealed`], which no input causes.
     pub fn seal(&self, tenant: Uuid, purpose: &'static str, plaintext: &str) -> Result<Vec<u8>, SealingError> {
         let key = self.0.first().ok_or(SealingError::NotSealed)?;
         let header = header(&key.id)?;
         let text_at = header.len() + NONCE_LEN;
-        // Room for everything at once: a vector that grows would leave a copy of the plaintext behind.
+        // The full capacity from the start: a vector that grows would leave a copy of the plaintext in freed memory.
         let mut sealed = Vec::with_capacity(text_at + plaintext.len() + AES_256_GCM.tag_len());
         sealed.extend_from_slice(&header);
         sealed.extend_from_slice(&[0; NONCE_LEN]);
@@ -124,12 +132,12 @@ impl KeyRing {
         Ok(sealed)
     }
 
-    /// Opens what [`KeyRing::seal`] made for the same tenant and purpose.
+    /// Opens a secret that [`KeyRing::seal`] sealed for this tenant and this purpose.
     ///
     /// # Errors
-    /// All of [`SealingError`] but `NotSealed`.
+    /// Any [`SealingError`] except `NotSealed`.
     pub fn open(&self, tenant: Uuid, purpose: &'static str, sealed: &[u8]) -> Result<Secret, SealingError> {
-        let Parts { header, id, nonce, text } = Parts::of(sealed).ok_or(SealingError::Malformed)?;
+        let SealedParts { header, id, nonce, text } = SealedParts::parse(sealed).ok_or(SealingError::Malformed)?;
         let key = self.0.iter().find(|key| key.id == id).ok_or_else(|| SealingError::UnknownKey(id.to_owned()))?;
         let mut opened = Zeroizing::new(text.to_vec());
         let length = key
@@ -140,7 +148,7 @@ impl KeyRing {
         opened.truncate(length);
         match String::from_utf8(std::mem::take(&mut *opened)) {
             Ok(secret) => Ok(Secret(Zeroizing::new(secret))),
-            // Only another program could have sealed it; the bytes are wiped all the same.
+            // Another program must have sealed it, since `seal` takes text. The bytes are wiped here too.
             Err(error) => {
                 drop(Zeroizing::new(error.into_bytes()));
                 Err(SealingError::NotOpened)
@@ -148,20 +156,21 @@ impl KeyRing {
         }
     }
 
-    /// Whether something else than the first key of the ring sealed this.
+    /// Returns true unless the first key of the ring sealed this secret.
     #[must_use]
     pub fn needs_resealing(&self, sealed: &[u8]) -> bool {
-        match (Parts::of(sealed), self.0.first()) {
+        match (SealedParts::parse(sealed), self.0.first()) {
             (Some(parts), Some(first)) => parts.id != first.id,
             _ => true,
         }
     }
 }
 
-/// Seals a stored secret anew where an older key sealed it; None where the first key did. The core of `rotate-keys`.
+/// Seals a stored secret again with the first key; returns `None` when the first key has sealed it. The command
+/// `rotate-keys` uses it.
 ///
 /// # Errors
-/// Those of [`KeyRing::open`] and [`KeyRing::seal`]; the stored one then stays as it is.
+/// Any error of [`KeyRing::open`] and [`KeyRing::seal`].
 pub fn reseal(
     keys: &KeyRing,
     tenant: Uuid,
@@ -175,8 +184,8 @@ pub fn reseal(
     keys.seal(tenant, purpose, secret.expose()).map(Some)
 }
 
-/// The last four characters of a secret, by which its owner recognises it; nothing of one shorter than 12 characters,
-/// where four would be a good part of it.
+/// Returns the last four characters of a secret, by which its owner recognises it. Returns an empty text for a secret
+/// of fewer than 12 characters, of which four would reveal too much.
 #[must_use]
 pub fn last4(secret: &str) -> String {
     match secret.chars().count() {
@@ -185,7 +194,7 @@ pub fn last4(secret: &str) -> String {
     }
 }
 
-impl Key {
+impl SealingKey {
     fn parse(entry: &str) -> Result<Self, &'static str> {
         let (id, key) = entry.split_once(':').ok_or("is not of the form id:base64")?;
         if !is_id(id) {
@@ -201,7 +210,8 @@ impl Key {
 }
 
 fn is_id(id: &str) -> bool {
-    (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    (1..=MAX_ID_LENGTH).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
 fn header(id: &str) -> Result<Vec<u8>, SealingError> {
@@ -213,16 +223,16 @@ fn context(header: &[u8], tenant: Uuid, purpose: &str) -> Aad<Vec<u8>> {
     Aad::from([header, tenant.as_bytes(), purpose.as_bytes()].concat())
 }
 
-/// A sealed secret, taken apart; `text` still has its tag.
-struct Parts<'a> {
+/// The parts of a sealed secret. `text` is the ciphertext with the tag.
+struct SealedParts<'a> {
     header: &'a [u8],
     id: &'a str,
     nonce: &'a [u8; NONCE_LEN],
     text: &'a [u8],
 }
 
-impl<'a> Parts<'a> {
-    fn of(sealed: &'a [u8]) -> Option<Self> {
+impl<'a> SealedParts<'a> {
+    fn parse(sealed: &'a [u8]) -> Option<Self> {
         let &[VERSION, length, ..] = sealed else { return None };
         let (header, rest) = sealed.split_at_checked(2 + usize::from(length))?;
         let id = str::from_utf8(&header[2..]).ok().filter(|id| is_id(id))?;
@@ -257,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_secret_opens_for_its_tenant_and_purpose_alone() {
+    fn a_sealed_secret_opens_only_with_its_tenant_purpose_and_key() {
         let keys = ring(&[entry("k1", 1)]);
         let sealed = keys.seal(TENANT, MANYCHAT, "123:café-key").unwrap();
 
@@ -269,20 +279,20 @@ mod tests {
     }
 
     #[test]
-    fn the_layout_is_the_documented_one() {
+    fn sealed_bytes_have_the_documented_layout() {
         let keys = ring(&[entry("k1", 1)]);
         let sealed = keys.seal(TENANT, MANYCHAT, "secret").unwrap();
         assert_eq!(sealed[..4], *b"\x01\x02k1");
         assert_eq!(sealed.len(), 4 + 12 + 6 + 16);
         assert!(!sealed.windows(6).any(|window| window == b"secret"));
-        // One secret sealed twice looks like two.
+        // The nonce is random, so sealing one secret twice gives different bytes.
         assert_ne!(sealed, keys.seal(TENANT, MANYCHAT, "secret").unwrap());
     }
 
-    /// Made with another implementation (Python's cryptography, AESGCM), so that what is stored stays readable whatever
-    /// library stands below.
+    /// The vector was made with another implementation (Python's cryptography, AESGCM). So stored secrets stay
+    /// readable if the library here changes.
     #[test]
-    fn a_secret_sealed_elsewhere_opens() {
+    fn a_secret_sealed_by_another_implementation_opens() {
         let sealed = hex(VECTOR);
         assert_eq!(ring(&[entry("k1", 1)]).open(TENANT, MANYCHAT, &sealed).unwrap().expose(), "secret");
     }
@@ -305,25 +315,25 @@ mod tests {
             }
             assert!(keys.open(TENANT, MANYCHAT, &sealed[..at]).is_err(), "cut at {at}");
         }
-        // An id that no key can have is not shown as one.
+        // An id with a character that ids cannot have is malformed, and does not appear in an error.
         let mut garbled = sealed.clone();
         garbled[3] = b'\n';
         assert_eq!(keys.open(TENANT, MANYCHAT, &garbled).unwrap_err(), SealingError::Malformed);
-        // The id is authenticated too: the same key under another id does not open it.
+        // The id is authenticated too: the key does not open the secret under another id.
         let mut renamed = sealed;
         renamed[3] = b'2';
         assert_eq!(keys.open(TENANT, MANYCHAT, &renamed).unwrap_err(), SealingError::NotOpened);
     }
 
     #[test]
-    fn an_unknown_key_is_named_by_its_id() {
+    fn the_error_of_an_unknown_key_has_its_id() {
         let sealed = ring(&[entry("2025-a", 1)]).seal(TENANT, MANYCHAT, "a secret").unwrap();
         let error = ring(&[entry("2026-a", 1)]).open(TENANT, MANYCHAT, &sealed).unwrap_err();
         assert_eq!(error.to_string(), "sealed by the key 2025-a, which SEALING_KEYS does not have");
     }
 
     #[test]
-    fn rotation_reseals_what_older_keys_sealed() {
+    fn reseal_replaces_only_secrets_of_older_keys() {
         let old = ring(&[entry("k1", 1)]);
         let both = ring(&[entry("k2", 2), entry("k1", 1)]);
         let new = ring(&[entry("k2", 2)]);
@@ -341,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_settings_are_named_by_their_place_and_never_shown() {
+    fn a_malformed_key_is_reported_by_its_number_and_never_shown() {
         let good = entry("k1", 1);
         let key = BASE64_STANDARD.encode([0xa5; KEY_BYTES]);
         for (value, expected) in [
@@ -365,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_shows_a_secret() {
+    fn debug_output_and_last4_do_not_reveal_a_secret() {
         let keys = ring(&[entry("k1", 1)]);
         let sealed = keys.seal(TENANT, MANYCHAT, "hunter2hunter2").unwrap();
         let secret = keys.open(TENANT, MANYCHAT, &sealed).unwrap();
@@ -376,7 +386,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_text_survives(text in ".*", tenant: u128) {
+        fn every_text_opens_to_itself(text in ".*", tenant: u128) {
             let keys = ring(&[entry("k1", 1)]);
             let sealed = keys.seal(Uuid::from_u128(tenant), MANYCHAT, &text).unwrap();
             let secret = keys.open(Uuid::from_u128(tenant), MANYCHAT, &sealed).unwrap();

@@ -1,5 +1,5 @@
-//! Settings: a map handed to each function at its start, read once, and refused with one message that names everything
-//! missing or malformed. Functions share a process on one machine, so nothing reads the process environment.
+//! Settings: a map that each function gets at its start and reads once. One error lists everything missing or
+//! malformed. Nothing reads the process environment, because all functions share one process in the local stack.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,13 +10,13 @@ use std::{
 
 use url::Url;
 
-/// The map a function is started with: environment variables, and the keys of its secret.
+/// The settings of a function by name: environment variables and the keys of its secret.
 pub type SettingsMap = BTreeMap<String, String>;
 
-/// Reads settings by name and remembers each name and each problem.
+/// A reader of settings. It records every name that is asked for and every problem.
 ///
-/// A wrong value yields a harmless stand-in and a problem; [`Settings::finish`] then refuses them all at once, so no
-/// stand-in is ever used.
+/// Reading a wrong value records a problem and returns a harmless stand-in. [`Settings::finish`] then fails with all
+/// problems, so no stand-in is ever used.
 #[derive(Debug, Default)]
 pub struct Settings {
     values: SettingsMap,
@@ -24,13 +24,13 @@ pub struct Settings {
     problems: Vec<String>,
 }
 
-/// Everything that is wrong with a function's settings, one line each.
+/// All problems of a function's settings, one text each.
 #[derive(Debug, thiserror::Error)]
 #[error("settings are not usable: {}", .0.join("; "))]
 pub struct InvalidSettings(pub Vec<String>);
 
 impl Settings {
-    /// Takes the map. An empty value counts as absent, as `NAME=` in a file means it.
+    /// A reader of `values`. An empty value counts as absent, like `NAME=` in an environment file.
     #[must_use]
     pub fn new(mut values: SettingsMap) -> Self {
         values.retain(|_, value| !value.trim().is_empty());
@@ -40,33 +40,33 @@ impl Settings {
     /// Ends reading.
     ///
     /// # Errors
-    /// [`InvalidSettings`] with every missing or malformed one. Values are never repeated: they may be secrets.
+    /// [`InvalidSettings`] with every missing or malformed setting. It never contains values, which may be secrets.
     pub fn finish(self) -> Result<(), InvalidSettings> {
         if self.problems.is_empty() { Ok(()) } else { Err(InvalidSettings(self.problems)) }
     }
 
-    /// The names asked for so far; a test holds them against template.yaml.
+    /// The names asked for so far, sorted. A test compares them with template.yaml.
     #[must_use]
     pub fn names(&self) -> Vec<&'static str> {
         self.names.iter().copied().collect()
     }
 
-    /// Notes a problem with what was read together, for example two settings that exclude each other.
+    /// Records a problem, for example two settings that exclude each other.
     pub fn problem(&mut self, text: impl fmt::Display) {
         let text = text.to_string();
-        // Two clients may want the same key.
+        // Two clients may read one setting, and would report its problem twice.
         if !self.problems.contains(&text) {
             self.problems.push(text);
         }
     }
 
-    /// A text that may be absent.
+    /// Reads an optional text.
     pub fn optional(&mut self, name: &'static str) -> Option<String> {
         self.names.insert(name);
         self.values.get(name).map(|value| value.trim().to_owned())
     }
 
-    /// A text that must be there.
+    /// Reads a required text.
     pub fn required(&mut self, name: &'static str) -> String {
         self.optional(name).unwrap_or_else(|| {
             self.problem(format_args!("{name} is missing"));
@@ -74,12 +74,12 @@ impl Settings {
         })
     }
 
-    /// A text with a default.
+    /// Reads a text with a default.
     pub fn text(&mut self, name: &'static str, default: &str) -> String {
         self.optional(name).unwrap_or_else(|| default.to_owned())
     }
 
-    /// A number or another value with a `FromStr`, with its default.
+    /// Reads a number or another `FromStr` type, with a default.
     pub fn parsed<T: FromStr>(&mut self, name: &'static str, default: T) -> T {
         match self.optional(name).map(|value| value.parse()) {
             None => default,
@@ -92,18 +92,18 @@ impl Settings {
         }
     }
 
-    /// A duration in whole seconds, with its default.
+    /// Reads a duration in whole seconds. `default` is in seconds too.
     pub fn seconds(&mut self, name: &'static str, default: u64) -> Duration {
         Duration::from_secs(self.parsed(name, default))
     }
 
-    /// A comma-separated list; absent means empty.
+    /// Reads a comma-separated list; empty when the setting is absent.
     pub fn list(&mut self, name: &'static str) -> Vec<String> {
         let text = self.optional(name).unwrap_or_default();
         text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
     }
 
-    /// An `http` or `https` URL that may be absent, without a slash at its end.
+    /// Reads an optional `http` or `https` URL and removes slashes at its end.
     pub fn optional_url(&mut self, name: &'static str) -> Option<String> {
         let value = self.optional(name)?;
         match Url::parse(&value) {
@@ -117,13 +117,13 @@ impl Settings {
         }
     }
 
-    /// A PostgreSQL connection string.
+    /// Reads a required PostgreSQL connection string.
     pub fn database_url(&mut self, name: &'static str) -> String {
         self.required(name);
         self.optional_database_url(name).unwrap_or_default()
     }
 
-    /// A PostgreSQL connection string that may be absent.
+    /// Reads an optional PostgreSQL connection string.
     pub fn optional_database_url(&mut self, name: &'static str) -> Option<String> {
         let value = self.optional(name)?;
         if let Err(problem) = check_database_url(&value) {
@@ -133,10 +133,11 @@ impl Settings {
     }
 }
 
-/// Tells what is wrong with a connection string, without repeating it.
+/// Validates a connection string. The error describes the problem without quoting the string.
 fn check_database_url(value: &str) -> Result<(), &'static str> {
     const BRACKETS: &str = "still has its password in square brackets: put the password itself, without [ and ]";
-    // The template that Supabase shows has the placeholder in brackets, which also breaks URL parsing: look first.
+    // Supabase shows the connection string with `[YOUR-PASSWORD]`. Brackets also break URL parsing, so they are
+    // checked first.
     let authority = value.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or(rest));
     if let Some((credentials, _)) = authority.rsplit_once('@')
         && (credentials.contains('[') || credentials.contains(']'))
@@ -159,16 +160,16 @@ fn check_database_url(value: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// What every function reads.
+/// The settings that every function reads.
 #[derive(Debug, Clone)]
-pub struct Common {
-    /// `dev`, `staging` or `prod`; shown by /health.
+pub struct CommonSettings {
+    /// Environment name: `dev`, `staging` or `prod`. `GET /health` shows it.
     pub environment: String,
-    /// The least severe level that is logged.
+    /// Least severe level that is logged.
     pub log_level: tracing::Level,
 }
 
-impl Common {
+impl CommonSettings {
     /// Reads ENVIRONMENT and LOG_LEVEL.
     pub fn read(settings: &mut Settings) -> Self {
         Self {
@@ -187,9 +188,9 @@ mod tests {
     }
 
     #[test]
-    fn one_message_names_everything_that_is_wrong() {
+    fn one_error_lists_every_wrong_setting() {
         let mut settings = settings(&[("LOG_LEVEL", "loud"), ("DATABASE_URL", "mysql://a:b@c/d"), ("EMPTY", " ")]);
-        Common::read(&mut settings);
+        CommonSettings::read(&mut settings);
         settings.database_url("DATABASE_URL");
         settings.required("JWT_SECRET");
         settings.required("EMPTY");
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_left_in_brackets_is_named_without_being_shown() {
+    fn a_password_in_brackets_is_reported_without_being_shown() {
         for url in [
             "postgresql://postgres:[YOUR-PASSWORD]@db.ref.supabase.co:5432/postgres",
             "postgresql://postgres:[hunter2]@localhost/postgres",
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn good_connection_strings_pass() {
+    fn valid_connection_strings_pass_and_invalid_ones_fail() {
         for url in [
             "postgresql://lisa_app:p%40ss@127.0.0.1:5432/lisa",
             "postgres://lisa_app.ref:x@aws-0-eu.pooler.supabase.com:6543/postgres?sslmode=require",

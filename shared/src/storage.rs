@@ -1,4 +1,4 @@
-//! Where the PDFs are: one S3 bucket, a folder a tenant.
+//! The S3 bucket of uploaded PDFs, with one key prefix per tenant.
 
 use std::time::Duration;
 
@@ -14,38 +14,38 @@ use uuid::Uuid;
 
 use crate::{aws, error::ApiError, settings::Settings};
 
-/// The content type of everything in the bucket.
+/// The content type of every object in the bucket.
 pub const PDF: &str = "application/pdf";
 
-/// The bucket.
+/// A client of the bucket.
 #[derive(Debug, Clone)]
 pub struct Storage {
-    client: aws::Lazy<Client>,
+    client: aws::LazyClient<Client>,
     bucket: String,
 }
 
-/// The storage is away, or refused us. Transient: what it is about can be tried again.
+/// S3 is down or refused the request. Transient: the request may be repeated.
 #[derive(Debug, thiserror::Error)]
 #[error("storage: {0}")]
 pub struct StorageError(String);
 
-/// Why an object could not be read.
+/// The reasons why an object could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// There is no such object.
+    /// No object has this key.
     #[error("no such object")]
     Missing,
-    /// It has more bytes than asked for.
+    /// The object is longer than the limit.
     #[error("the object is larger than the limit")]
     TooLarge,
-    /// Transient.
+    /// S3 failed; transient.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
 
 impl From<StorageError> for ApiError {
     fn from(error: StorageError) -> Self {
-        Self::unavailable().because(error)
+        Self::unavailable().with_source(error)
     }
 }
 
@@ -53,22 +53,22 @@ fn failed<E: std::error::Error>(error: E) -> StorageError {
     StorageError(DisplayErrorContext(error).to_string())
 }
 
-/// An upload that a client may make: one PUT to a URL, with exactly these headers.
+/// A presigned upload: one PUT to `url`, with exactly `headers`.
 #[derive(Debug)]
 pub struct PresignedPut {
-    /// Where to.
+    /// URL to send the PUT to.
     pub url: String,
-    /// The headers that are signed; another length or type is refused by S3.
+    /// The signed headers. S3 refuses another length or content type.
     pub headers: Vec<(String, String)>,
 }
 
-/// The key of a document's file.
+/// Returns the key of a document's PDF.
 #[must_use]
 pub fn document_key(tenant: Uuid, document: Uuid) -> String {
     format!("tenants/{tenant}/{document}.pdf")
 }
 
-/// The tenant and the document that a key names; `None` where it is not one of ours.
+/// Returns the tenant and the document of a key; `None` when [`document_key`] does not produce such keys.
 #[must_use]
 pub fn parse_document_key(key: &str) -> Option<(Uuid, Uuid)> {
     let (tenant, file) = key.strip_prefix("tenants/")?.split_once('/')?;
@@ -76,26 +76,27 @@ pub fn parse_document_key(key: &str) -> Option<(Uuid, Uuid)> {
 }
 
 impl Storage {
-    /// Reads DOCUMENTS_BUCKET and what the AWS clients need.
+    /// Reads DOCUMENTS_BUCKET and the settings of the AWS clients.
     pub fn read(settings: &mut Settings) -> Self {
         let config = aws::read(settings);
         let s3 = Builder::from(&config)
-            // A stand-in behind an endpoint has no bucket host names.
+            // A stand-in for S3 has no host name per bucket.
             .force_path_style(config.endpoint_url().is_some())
-            // Otherwise a presigned PUT would promise the checksum of an empty body.
+            // By default the SDK would sign the checksum of an empty body into a presigned PUT.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .build();
-        Self { client: aws::Lazy::new(|| Client::from_conf(s3)), bucket: settings.required("DOCUMENTS_BUCKET") }
+        Self { client: aws::LazyClient::new(|| Client::from_conf(s3)), bucket: settings.required("DOCUMENTS_BUCKET") }
     }
 
-    /// Signs a PUT of exactly `bytes` bytes, once: with `If-None-Match`, S3 refuses a second object under the key.
+    /// Presigns the PUT of an object of exactly `length` bytes. It succeeds once: with `If-None-Match: *`, S3 refuses
+    /// to replace an object.
     ///
     /// # Errors
-    /// Credentials that cannot sign.
-    pub async fn presign_put(&self, key: &str, bytes: i64, valid_for: Duration) -> Result<PresignedPut, StorageError> {
+    /// The credentials cannot sign, or S3 does not allow `valid_for`.
+    pub async fn presign_put(&self, key: &str, length: i64, valid_for: Duration) -> Result<PresignedPut, StorageError> {
         let config = PresigningConfig::expires_in(valid_for).map_err(failed)?;
         let request = self.client.put_object().bucket(&self.bucket).key(key);
-        let request = request.content_length(bytes).content_type(PDF).if_none_match("*");
+        let request = request.content_length(length).content_type(PDF).if_none_match("*");
         let presigned = request.presigned(config).await.map_err(failed)?;
         let headers = presigned.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         Ok(PresignedPut { url: presigned.uri().to_owned(), headers })
@@ -111,7 +112,7 @@ impl Storage {
         Ok(())
     }
 
-    /// Whether an object is there.
+    /// Returns true when an object has this key.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -123,7 +124,7 @@ impl Storage {
         }
     }
 
-    /// Reads an object of at most `limit` bytes; a larger one is not read to its end.
+    /// Reads an object of at most `limit` bytes. A larger object is not read to its end.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -148,7 +149,7 @@ impl Storage {
         Ok(body.freeze())
     }
 
-    /// Deletes an object; one that is not there counts as deleted.
+    /// Deletes an object. Deleting a key without an object succeeds.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -157,7 +158,7 @@ impl Storage {
         Ok(())
     }
 
-    /// Asks the bucket whether it is there.
+    /// Checks that the bucket answers.
     ///
     /// # Errors
     /// [`StorageError`].
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_length_of_an_upload_is_signed() {
+    async fn a_presigned_put_signs_its_length_and_no_checksum() {
         let put = storage().presign_put("tenants/a/b.pdf", 1234, Duration::from_secs(60)).await.unwrap();
         assert!(
             put.url.contains("X-Amz-SignedHeaders=content-length%3Bcontent-type%3Bhost%3Bif-none-match"),
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_name_their_tenant_and_document() {
+    fn document_keys_parse_and_foreign_keys_do_not() {
         let (tenant, document) = (Uuid::new_v4(), Uuid::new_v4());
         assert_eq!(parse_document_key(&document_key(tenant, document)), Some((tenant, document)));
         for foreign in ["", "tenants/x/y.pdf", "exports/a.zip", "tenants/../etc/passwd.pdf"] {

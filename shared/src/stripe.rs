@@ -1,11 +1,13 @@
-//! Stripe: what it sends ([`Event`], behind the gate [`StripeEvent`]) and what it is asked ([`Client`]). Its shapes alone;
-//! what they mean for a tenant is in [`crate::billing`].
+//! Stripe's API: events that Stripe sends ([`Event`], verified by the extractor [`StripeEvent`]) and calls to Stripe
+//! ([`StripeClient`]).
+//!
+//! This module knows the shapes only. Their meaning for a tenant is in [`crate::billing`].
 
 mod client;
 mod event;
-mod incoming;
 pub mod signature;
+mod webhook;
 
-pub use client::{Checkout, Client, InvoiceItem, StripeError, Subscriptions};
-pub use event::{Event, Happening, Invoice, Status, Subscription, Unreadable};
-pub use incoming::{Secrets, StripeEvent};
+pub use client::{CheckoutRequest, InvoiceItem, StripeClient, StripeError, SubscriptionPage};
+pub use event::{Event, EventKind, EventParseError, Invoice, Subscription, SubscriptionStatus};
+pub use webhook::{StripeEvent, WebhookSecrets};

@@ -1,6 +1,7 @@
-//! Tenants: `customers` and what is made with one: its owner's membership, its TEXT name, its configuration.
+//! Tenants: creation, invitations and sealed keys. Owns the tables `customers`, `customer_members`, `company_mapping`
+//! and `invitations`; creates each tenant's row in `company_rag_configs`.
 
-mod own;
+mod profile;
 
 use chrono::{DateTime, Utc};
 use rand::Rng;
@@ -10,18 +11,18 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    audit::{self, Entry},
+    audit::{self, NewAuditEntry},
     db::SystemTx,
     error::ApiError,
     input, text,
 };
 
-pub use own::{
-    CustomerDetails, CustomerPatch, ManyChatKey, NewKey, NewWebhookSecret, WebhookSecret, change, details,
+pub use profile::{
+    CustomerDetails, CustomerPatch, ManyChatKey, NewManyChatKey, NewWebhookSecret, WebhookSecret, change, details,
     rotate_webhook_secret,
 };
 
-/// The name of a company, 1 to 200 characters.
+/// Name of a company, 1 to 200 characters.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, min_length = 1, max_length = 200)]
@@ -36,40 +37,40 @@ impl TryFrom<String> for CompanyName {
 }
 
 impl CompanyName {
-    /// The text.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A tenant, as its members see it.
+/// A tenant as shown to its members.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(example = json!({
     "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60", "name": "Comptoir Baobab", "company_id": "comptoir-baobab",
     "created_at": "2026-11-23T09:30:06Z",
 }))]
 pub struct Customer {
-    /// The tenant.
+    /// Identifier of the tenant.
     pub id: Uuid,
-    /// What it is called.
+    /// Name of the company.
     pub name: String,
-    /// The name that the older tables know it by.
+    /// Text identifier of the tenant, used by the older tables.
     pub company_id: String,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: DateTime<Utc>,
 }
 
-/// Why a tenant could not be made.
+/// Error of creating or joining a tenant.
 #[derive(Debug, thiserror::Error)]
 pub enum TenantError {
-    /// The user owns one already.
+    /// The user owns a tenant already.
     #[error("the user owns a company already")]
-    OwnsOne,
-    /// The invitation is unknown, used or expired.
+    AlreadyOwnsCompany,
+    /// The invitation is unknown, used, expired, or for another e-mail address.
     #[error("the invitation is not valid")]
     InvalidInvitation,
-    /// The database said so.
+    /// A database error.
     #[error(transparent)]
     Database(sqlx::Error),
 }
@@ -77,7 +78,7 @@ pub enum TenantError {
 impl From<sqlx::Error> for TenantError {
     fn from(error: sqlx::Error) -> Self {
         match error.as_database_error().and_then(|error| error.constraint()) {
-            Some("customers_user_id_key") => Self::OwnsOne,
+            Some("customers_user_id_key") => Self::AlreadyOwnsCompany,
             _ => Self::Database(error),
         }
     }
@@ -86,7 +87,7 @@ impl From<sqlx::Error> for TenantError {
 impl From<TenantError> for ApiError {
     fn from(error: TenantError) -> Self {
         match error {
-            TenantError::OwnsOne => Self::conflict("company_exists", "you own a company already"),
+            TenantError::AlreadyOwnsCompany => Self::conflict("company_exists", "you own a company already"),
             TenantError::InvalidInvitation => {
                 Self::field("invitation", "is unknown, was used already, or is no longer valid")
             }
@@ -95,10 +96,10 @@ impl From<TenantError> for ApiError {
     }
 }
 
-/// Makes a tenant with its owner, its `company_id` and its configuration, all in the caller's transaction.
+/// Creates a tenant with its owner's membership, its `company_id` and its configuration.
 ///
 /// # Errors
-/// [`TenantError::OwnsOne`], or the database's.
+/// Returns [`TenantError::AlreadyOwnsCompany`], or any database error.
 pub async fn create(tx: &mut SystemTx, owner: Uuid, name: &CompanyName) -> Result<Customer, TenantError> {
     let row = sqlx::query!(
         r#"
@@ -116,7 +117,7 @@ pub async fn create(tx: &mut SystemTx, owner: Uuid, name: &CompanyName) -> Resul
     )
     .fetch_one(&mut *tx)
     .await?;
-    let company_id = map_company(tx, row.id, owner, name).await?;
+    let company_id = insert_company_id(tx, row.id, owner, name).await?;
     sqlx::query!(
         "insert into company_rag_configs (company_id, user_id, company_name) values ($1, $2, $3)",
         company_id,
@@ -128,9 +129,9 @@ pub async fn create(tx: &mut SystemTx, owner: Uuid, name: &CompanyName) -> Resul
     Ok(Customer { id: row.id, name: row.name, company_id, created_at: row.created_at })
 }
 
-/// Gives the tenant a `company_id`: a slug of its name, made unique. Two tenants of one name at once are settled by the
-/// constraint, not by looking first.
-async fn map_company(tx: &mut SystemTx, tenant: Uuid, owner: Uuid, name: &CompanyName) -> sqlx::Result<String> {
+/// Inserts the tenant's `company_id`: a slug of its name, with the tenant's UUID as a suffix when the slug is taken.
+/// The unique constraint decides between two simultaneous tenants of one name, since a prior lookup would race.
+async fn insert_company_id(tx: &mut SystemTx, tenant: Uuid, owner: Uuid, name: &CompanyName) -> sqlx::Result<String> {
     let slug = slug(name.as_str());
     let unique = format!("{slug}-{}", tenant.simple());
     sqlx::query_scalar!(
@@ -155,7 +156,7 @@ async fn map_company(tx: &mut SystemTx, tenant: Uuid, owner: Uuid, name: &Compan
     .await
 }
 
-/// Lower-case ASCII letters, digits and hyphens.
+/// Returns a slug of at most 60 lower-case ASCII letters, digits and hyphens.
 fn slug(name: &str) -> String {
     let folded = text::fold(name);
     let words: Vec<_> =
@@ -163,14 +164,14 @@ fn slug(name: &str) -> String {
     let mut slug = words.join("-");
     slug.truncate(60);
     let slug = slug.trim_matches('-');
-    // A name in another script leaves nothing.
+    // A name in a non-Latin script gives an empty slug.
     if slug.is_empty() { "company".to_owned() } else { slug.to_owned() }
 }
 
-/// Adds a user as a support user by an invitation, which is used up by it.
+/// Uses up an invitation and adds the user to its tenant as a support user.
 ///
 /// # Errors
-/// [`TenantError::InvalidInvitation`], or the database's.
+/// Returns [`TenantError::InvalidInvitation`], or any database error.
 pub async fn accept_invitation(
     tx: &mut SystemTx,
     user: Uuid,
@@ -204,10 +205,10 @@ pub async fn accept_invitation(
     Ok(Customer { id: row.id, name: row.name, company_id: row.company_id, created_at: row.created_at })
 }
 
-/// The tenant that a user works for first: the one that sign-in shows.
+/// Finds the user's tenant to be shown at sign-in: the oldest, with deleted tenants last.
 ///
 /// # Errors
-/// The database's.
+/// Returns any database error.
 pub async fn find_first(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<Option<Customer>> {
     sqlx::query_as!(
         Customer,
@@ -226,23 +227,23 @@ pub async fn find_first(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<Option<Cu
     .await
 }
 
-/// What a tenant's ManyChat key is sealed for.
-pub const MANYCHAT_KEY: &str = "manychat_api_key";
+/// Purpose under which a tenant's ManyChat key is sealed (encrypted). Also the name of its column in `customers`.
+pub const MANYCHAT_KEY_PURPOSE: &str = "manychat_api_key";
 
-/// A sealed key of a tenant.
+/// Sealed (encrypted) ManyChat key of a tenant.
 #[derive(Debug)]
 pub struct SealedKey {
-    /// The tenant.
+    /// Identifier of the tenant.
     pub customer_id: Uuid,
-    /// See [`crate::sealed`].
+    /// Sealed key, in the format of [`crate::sealed`].
     pub sealed: Vec<u8>,
 }
 
-/// Sealed ManyChat keys in the order of their tenants, after one.
+/// Returns up to `limit` sealed ManyChat keys, in the order of their tenants' ids, of tenants after `after`.
 ///
 /// # Errors
-/// The database's.
-pub async fn sealed_keys(tx: &mut SystemTx, after: Uuid, most: i64) -> sqlx::Result<Vec<SealedKey>> {
+/// Returns any database error.
+pub async fn sealed_keys(tx: &mut SystemTx, after: Uuid, limit: i64) -> sqlx::Result<Vec<SealedKey>> {
     sqlx::query_as!(
         SealedKey,
         r#"
@@ -252,42 +253,43 @@ pub async fn sealed_keys(tx: &mut SystemTx, after: Uuid, most: i64) -> sqlx::Res
         limit $2
         "#,
         after,
-        most
+        limit
     )
     .fetch_all(tx)
     .await
 }
 
-/// Puts a key that was sealed anew in the place of the one it was made of; false when that is there no more. The change
-/// is in the tenant's audit log.
+/// Replaces a sealed key by `resealed` and records the change in the tenant's audit log. Returns false, and changes
+/// nothing, when the tenant's key is no longer `key`.
 ///
 /// # Errors
-/// The database's.
-pub async fn replace_sealed_key(tx: &mut SystemTx, key: &SealedKey, anew: &[u8]) -> sqlx::Result<bool> {
+/// Returns any database error.
+pub async fn replace_sealed_key(tx: &mut SystemTx, key: &SealedKey, resealed: &[u8]) -> sqlx::Result<bool> {
     let replaced = sqlx::query!(
         "update customers set manychat_api_key = $3 where id = $1 and manychat_api_key = $2",
         key.customer_id,
         key.sealed,
-        anew
+        resealed
     )
     .execute(&mut *tx)
     .await?
     .rows_affected()
         > 0;
     if replaced {
-        let entry = Entry {
+        let entry = NewAuditEntry {
             actor: None,
             action: "key.resealed",
             object: format!("customer:{}", key.customer_id),
             request_id: None,
-            details: serde_json::json!({ "key": MANYCHAT_KEY }),
+            details: serde_json::json!({ "key": MANYCHAT_KEY_PURPOSE }),
         };
         audit::record_for(tx, Some(key.customer_id), &entry).await?;
     }
     Ok(replaced)
 }
 
-/// A secret of 256 random bits, with a prefix that secret scanners and people recognise.
+/// Generates a secret of 256 random bits in hexadecimal, after a prefix by which people and secret scanners recognise
+/// it.
 #[must_use]
 pub fn random_secret(prefix: &str) -> String {
     let mut bytes = [0_u8; 32];
@@ -295,7 +297,8 @@ pub fn random_secret(prefix: &str) -> String {
     format!("{prefix}_{}", hex::encode(bytes))
 }
 
-/// What is stored of a token: it has 256 random bits, so a plain hash cannot be guessed back.
+/// Returns the SHA-256 under which a token is stored. A token has 256 random bits, so an unsalted hash cannot be
+/// reversed by guessing.
 pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
@@ -305,7 +308,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slugs_are_plain() {
+    fn slugs_hold_only_ascii_letters_digits_and_hyphens() {
         for (name, expected) in [
             ("Comptoir Baobab", "comptoir-baobab"),
             ("  L'Épicerie d'Awa & Fils ", "l-epicerie-d-awa-fils"),

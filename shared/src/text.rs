@@ -1,30 +1,32 @@
-//! Text hygiene: what is stored, what is searched, and in which language it is.
+//! Text normalisation for storage and for search, and language detection.
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
 mod language;
+pub(crate) mod stop_words;
 pub mod whatsapp;
 
 pub use language::{Language, detect_language};
 
-/// The character that pdfium puts where a word was hyphenated at the end of a line.
+/// Character that pdfium emits in place of a hyphen at the end of a line.
 const LINE_END_HYPHEN: char = '\u{2}';
 
-/// Returns `raw` as it may be stored and shown: NFKC, without control characters, with the hyphens
-/// of line ends joined. Lines are kept and a blank line separates paragraphs; every other run of
-/// white space is one space. Cleaning what is clean changes nothing.
+/// Normalises text for storage and display: NFKC, without control characters, with words rejoined that were
+/// hyphenated at the end of a line. Keeps lines, separates paragraphs by one blank line, and makes every other run of
+/// white space one space. Idempotent.
 pub fn clean(raw: &str) -> String {
     let visible = raw.replace("\r\n", "\n");
     let normal: String = visible.chars().filter_map(visible_char).nfkc().collect();
     tidy_lines(&join_hyphens(&normal))
 }
 
-/// Returns `text` as it is searched: lower-case, accents and ligatures folded, apostrophes and
-/// white space as single spaces. Documents and questions must both pass through here.
+/// Folds text for search: lower case, without Latin accents and ligatures, with apostrophes and white space as single
+/// spaces. Documents and questions must both be folded. Idempotent.
 pub fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
-    // Compatibility forms hide capitals, and İ becomes an i with a combining dot: hence the order.
+    // NFKC comes before lower case, since compatibility forms hide capitals. NFKD comes after it, since the lower
+    // case of İ is an i with a combining dot.
     let lower = text.nfkc().flat_map(char::to_lowercase);
     for c in lower.nfkd().filter(|&c| !is_latin_accent(c)).nfc() {
         match c {
@@ -47,7 +49,7 @@ pub fn fold(text: &str) -> String {
     folded
 }
 
-/// Maps a character to what is kept of it: itself, a line break, a space for noise, or nothing.
+/// Maps a character to itself, to a line break, to a space for noise, or to nothing.
 fn visible_char(c: char) -> Option<char> {
     match c {
         '\n' | LINE_END_HYPHEN => Some(c),
@@ -55,8 +57,8 @@ fn visible_char(c: char) -> Option<char> {
         // Bullets of the Symbol and Wingdings fonts, which word processors leave unmapped.
         '\u{f0a7}' | '\u{f0b7}' | '\u{f0d8}' => Some('•'),
         '\u{e000}'..='\u{f8ff}' | '\u{fff9}'..='\u{fffd}' | '\u{f0000}'.. => Some(' '),
-        // Soft hyphens, zero-width and directional marks would split words for a search. The
-        // joiners U+200C and U+200D stay: Persian and the Indic scripts spell with them.
+        // Soft hyphens, zero-width and directional marks would split words for a search. The joiners U+200C and
+        // U+200D stay, since they belong to the spelling of Persian and the Indic scripts.
         '\u{ad}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' => None,
         '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fdd0}'..='\u{fdef}' => None,
         '\t' => Some(' '),
@@ -66,8 +68,8 @@ fn visible_char(c: char) -> Option<char> {
     }
 }
 
-/// Joins words that were divided at the end of a line. A break that is followed by a capital or a
-/// digit keeps its hyphen, for it belongs to the word: `Jean-Pierre`, `2023-2024`.
+/// Joins words that were hyphenated at the end of a line. The hyphen stays before a capital or a digit, where it
+/// belongs to the word: `Jean-Pierre`, `2023-2024`.
 fn join_hyphens(text: &str) -> String {
     let mut joined = String::with_capacity(text.len());
     let mut rest = text;
@@ -98,7 +100,7 @@ fn join_hyphens(text: &str) -> String {
     joined
 }
 
-/// Trims lines, makes each run of white space one space and each run of blank lines one.
+/// Trims lines, and reduces each run of white space to one space and each run of blank lines to one.
 fn tidy_lines(text: &str) -> String {
     let mut tidy = String::with_capacity(text.len());
     let mut blank = false;
@@ -121,7 +123,8 @@ fn tidy_lines(text: &str) -> String {
     tidy
 }
 
-/// Other scripts spell with their combining marks; only those over Latin letters are folded.
+/// Returns true for the combining marks of Latin letters. The combining marks of other scripts belong to the
+/// spelling.
 fn is_latin_accent(c: char) -> bool {
     matches!(c, '\u{300}'..='\u{36f}') && is_combining_mark(c)
 }
@@ -143,12 +146,12 @@ mod tests {
     }
 
     #[test]
-    fn compatibility_forms_become_plain() {
+    fn compatibility_forms_become_plain_characters() {
         assert_eq!(clean("eﬃcace\u{a0}: ５ ｋｇ, e\u{301}te\u{301}"), "efficace : 5 kg, été");
     }
 
     #[test]
-    fn divided_words_are_joined() {
+    fn words_hyphenated_at_a_line_end_are_joined() {
         assert_eq!(clean("la livrai-\r\nson"), "la livraison");
         assert_eq!(clean("la livrai\u{2}\nson"), "la livraison");
         assert_eq!(clean("la livrai\u{2}son"), "la livraison");
@@ -169,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn folding_is_for_searching() {
+    fn folding_lowers_case_and_removes_latin_accents() {
         assert_eq!(fold("L'Œuf d’Été,  à\nNoël"), "l oeuf d ete, a noel");
         assert_eq!(fold("Straße İstanbul Łódź"), "strasse istanbul lodz");
         assert_eq!(fold("한국 がぎ"), "한국 がぎ");

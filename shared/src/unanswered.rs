@@ -1,4 +1,4 @@
-//! The view `unanswered`: what was asked, on WhatsApp or over the API, and not found in the documents.
+//! The view `unanswered`: questions on WhatsApp or over the API whose answer was not found in the documents.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -8,28 +8,28 @@ use uuid::Uuid;
 use crate::{
     db::TenantTx,
     error::ApiError,
-    paging::{COUNTED_EXACTLY, List, Listing, Paging},
+    paging::{List, Listing, MAX_COUNTED_ROWS, Paging},
 };
 
-/// A question without an answer.
+/// A question whose answer was not found in the documents.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "message_id": "0d6a8e52-7c1c-4a51-9b50-54f2a9b9d7a1", "conversation_id": "7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d",
     "channel": "whatsapp", "question": "Livrez-vous au Togo ?", "created_at": "2026-11-23T09:30:08Z",
 }))]
 pub struct Unanswered {
-    /// The message that says so.
+    /// The bot's message that no answer was found.
     message_id: Uuid,
     conversation_id: Uuid,
-    /// `whatsapp` or `api`.
+    /// Channel of the question: `whatsapp` or `api`.
     channel: String,
-    /// All that was asked at once.
+    /// Text of the question. On WhatsApp, all messages that were answered together.
     question: String,
-    /// When it was said that the documents do not say.
+    /// Time of the bot's message.
     created_at: DateTime<Utc>,
 }
 
-/// The order of the list.
+/// Sort keys of the list.
 #[derive(Debug)]
 pub struct UnansweredListing;
 
@@ -56,19 +56,19 @@ macro_rules! fetch {
             $tx.tenant(),
             at,
             id,
-            $paging.fetched(),
+            $paging.rows_to_fetch(),
             $paging.offset
         )
         .fetch_all(&mut *$tx)
         .await
-        .map_err(|error| $paging.failed(error))?
+        .map_err(|error| $paging.query_error(error))?
     }};
 }
 
-/// A page of the tenant's questions without an answer.
+/// Lists a page of the tenant's unanswered questions.
 ///
 /// # Errors
-/// 422 for a cursor that was tampered with; the database's.
+/// 422 for a cursor that was tampered with. Fails when a statement fails.
 pub async fn list(tx: &mut TenantTx, paging: &Paging) -> Result<List<Unanswered>, ApiError> {
     let after: Option<(DateTime<Utc>, Uuid)> = paging.after()?;
     let rows =
@@ -78,7 +78,7 @@ pub async fn list(tx: &mut TenantTx, paging: &Paging) -> Result<List<Unanswered>
         select count(*) as "count!" from (select from unanswered where customer_id = $1 limit $2) counted
         "#,
         tx.tenant(),
-        COUNTED_EXACTLY + 1
+        MAX_COUNTED_ROWS + 1
     )
     .fetch_one(tx)
     .await?;

@@ -1,32 +1,32 @@
-//! What the tenant's bot did and what it cost: `bot_usage`, one row a day in the tenant's timezone, and `llm_calls`, one
-//! row a call of a model.
+//! Counters of the tenant's bot, for statistics: the table `bot_usage`, one row per day in the tenant's timezone, and
+//! the table `llm_calls`, one row per model call.
 
 use uuid::Uuid;
 
-use crate::{db::TenantTx, llm::Call};
+use crate::{db::TenantTx, llm::ModelCall};
 
-/// What is added to a day.
+/// Amounts to add to the counters of the tenant's present day.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Used {
-    /// Conversations whose first answer of the day this is.
+pub struct UsageDelta {
+    /// Conversations with their first answer of the day.
     pub conversations: i32,
-    /// Messages, in and out.
+    /// Messages, inbound and outbound.
     pub messages: i32,
-    /// Units of the quota.
+    /// Requests of the quota.
     pub requests: i32,
-    /// Orders.
+    /// Orders placed.
     pub orders: i32,
-    /// Tokens, read and written.
+    /// Tokens, sent and generated.
     pub tokens: i64,
-    /// In millionths of a US dollar.
+    /// Cost of model calls, in millionths of a US dollar.
     pub cost_micros: i64,
 }
 
-impl Used {
-    /// The same with what these calls took.
+impl UsageDelta {
+    /// Adds the tokens and the cost of model calls.
     #[must_use]
-    pub fn with(self, calls: &[Call]) -> Self {
-        let tokens = |call: &Call| i64::from(call.usage.prompt_tokens) + i64::from(call.usage.completion_tokens);
+    pub fn with_calls(self, calls: &[ModelCall]) -> Self {
+        let tokens = |call: &ModelCall| i64::from(call.usage.prompt_tokens) + i64::from(call.usage.completion_tokens);
         Self {
             tokens: self.tokens + calls.iter().map(tokens).sum::<i64>(),
             cost_micros: self.cost_micros + calls.iter().map(|call| call.cost_micros).sum::<i64>(),
@@ -35,11 +35,11 @@ impl Used {
     }
 }
 
-/// Adds to the tenant's day.
+/// Adds amounts to the counters of the tenant's present day.
 ///
 /// # Errors
-/// The database's.
-pub async fn add(tx: &mut TenantTx, used: &Used) -> sqlx::Result<()> {
+/// Returns the database's error.
+pub async fn add(tx: &mut TenantTx, used: &UsageDelta) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         insert into bot_usage as day (company_id, date, conversations_count, messages_count, requests_count, orders_count,
@@ -66,11 +66,11 @@ pub async fn add(tx: &mut TenantTx, used: &Used) -> sqlx::Result<()> {
     .map(drop)
 }
 
-/// Whether the bot has said nothing yet today, in the tenant's day, in this conversation.
+/// Returns true when the conversation has no outbound message yet today, in the tenant's timezone.
 ///
 /// # Errors
-/// The database's.
-pub async fn is_first_today(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<bool> {
+/// Returns the database's error.
+pub async fn has_no_outbound_today(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
         r#"
         select not exists (
@@ -87,22 +87,22 @@ pub async fn is_first_today(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Resu
     .await
 }
 
-/// The tenant's day, and whether its owner hears only now that no answers are left.
+/// The day for which the tenant was notified that its quota is used up.
 #[derive(Debug)]
-pub struct Blocked {
-    /// Today, in the tenant's timezone.
+pub struct QuotaNotice {
+    /// Present day in the tenant's timezone.
     pub today: chrono::NaiveDate,
-    /// Whether nobody was told today.
+    /// True when this is the day's first notice.
     pub is_news: bool,
 }
 
-/// Notes that the quota is used up, once a day.
+/// Records that the quota is used up, once per day.
 ///
 /// # Errors
-/// The database's.
-pub async fn note_blocked(tx: &mut TenantTx) -> sqlx::Result<Blocked> {
+/// Returns the database's error.
+pub async fn record_quota_notice(tx: &mut TenantTx) -> sqlx::Result<QuotaNotice> {
     sqlx::query_as!(
-        Blocked,
+        QuotaNotice,
         r#"
         with today as (
             select (now() at time zone timezone)::date as date from customers where id = $1
@@ -119,17 +119,17 @@ pub async fn note_blocked(tx: &mut TenantTx) -> sqlx::Result<Blocked> {
     .await
 }
 
-/// Writes calls of models into the ledger, those that failed too.
+/// Inserts model calls, failed ones included, into the cost ledger `llm_calls`.
 ///
 /// # Errors
-/// The database's.
+/// Returns the database's error.
 pub async fn record_calls(
     tx: &mut TenantTx,
     conversation: Option<Uuid>,
     purpose: &'static str,
-    calls: &[Call],
+    calls: &[ModelCall],
 ) -> sqlx::Result<()> {
-    let tokens = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
+    let saturate = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
     for call in calls {
         sqlx::query!(
             r#"
@@ -142,8 +142,8 @@ pub async fn record_calls(
             purpose,
             call.provider,
             call.model,
-            tokens(call.usage.prompt_tokens),
-            tokens(call.usage.completion_tokens),
+            saturate(call.usage.prompt_tokens),
+            saturate(call.usage.completion_tokens),
             call.cost_micros,
             call.latency_ms,
             call.status.as_str()

@@ -1,4 +1,5 @@
-//! Sign-up, sign-in, refresh, sign-out and passwords: with accounts kept here, or in a Supabase project.
+//! Routes for sign-up, sign-in, refresh, sign-out and passwords. Accounts are kept in this project's database or in a
+//! Supabase project.
 
 mod local;
 mod requests;
@@ -6,12 +7,12 @@ mod supabase;
 
 use axum::extract::{FromRef, State};
 use shared::{
-    auth::{Public, SignedIn, VerificationKeys},
+    auth::{Public, SignedInUser, VerificationKeys},
     db::SystemDb,
     error::{ApiError, Result},
     function::{Function, HttpFunction},
     http::{Created, Data, Envelope, Json, NoContent, RequestId},
-    rate_limits::{RateLimits, Who},
+    rate_limits::{RateLimitKey, RateLimits},
     routes,
     settings::Settings,
 };
@@ -23,10 +24,10 @@ use crate::{
     supabase::GoTrue,
 };
 
-/// The function.
+/// The `auth` Lambda function.
 pub const FUNCTION: Function = Function::http::<Deps>();
 
-/// What it needs.
+/// Dependencies of the function.
 #[derive(Debug, Clone, FromRef)]
 pub struct Deps {
     accounts: Accounts,
@@ -34,7 +35,7 @@ pub struct Deps {
     limits: RateLimits,
 }
 
-/// Who keeps the accounts.
+/// Provider of the accounts: this project's database, or Supabase when SUPABASE_URL is set.
 #[derive(Debug, Clone)]
 #[allow(clippy::large_enum_variant, reason = "one value a process")]
 enum Accounts {
@@ -66,7 +67,7 @@ impl HttpFunction for Deps {
     }
 }
 
-/// Makes an account, with a company of its own or by an invitation to one.
+/// Creates an account, either with a new company or by an invitation to an existing one.
 #[utoipa::path(
     post, path = "/api/v1/auth/signup", tag = "auth", request_body = Signup,
     responses((status = 201, body = Envelope<SignupAnswer>), (status = 409)),
@@ -79,7 +80,7 @@ async fn sign_up(
     Json(signup): Json<Signup>,
 ) -> Result<Created<SignupAnswer>> {
     let (new, joining) = signup.split()?;
-    limits.check_anonymous(&Who::SignIn { email: new.email.as_str(), address: caller.address }).await?;
+    limits.check_anonymous(&RateLimitKey::SignIn { email: new.email.as_str(), address: caller.address }).await?;
     let answer = match accounts {
         Accounts::Local(local) => SignupAnswer::SignedIn(Box::new(local.sign_up(new, joining, &request_id).await?)),
         Accounts::Supabase(project) => project.sign_up(new, joining, &request_id).await?,
@@ -87,7 +88,7 @@ async fn sign_up(
     Ok(Created(answer))
 }
 
-/// Signs in by address and password.
+/// Signs in with e-mail address and password.
 #[utoipa::path(
     post, path = "/api/v1/auth/login", tag = "auth", request_body = Login,
     responses((status = 200, body = Envelope<Session>), (status = 401)),
@@ -99,7 +100,7 @@ async fn log_in(
     RequestId(request_id): RequestId,
     Json(login): Json<Login>,
 ) -> Result<Data<Session>> {
-    limits.check_anonymous(&Who::SignIn { email: &login.email, address: caller.address }).await?;
+    limits.check_anonymous(&RateLimitKey::SignIn { email: &login.email, address: caller.address }).await?;
     let session = match accounts {
         Accounts::Local(local) => local.log_in(login, &request_id).await?,
         Accounts::Supabase(project) => project.log_in(login, &request_id).await?,
@@ -107,7 +108,7 @@ async fn log_in(
     Ok(Data(session))
 }
 
-/// Exchanges a refresh token for new tokens. Each is good once: one that is used again ends its session.
+/// Exchanges a refresh token for new tokens. Each refresh token is valid once; a second use ends its session.
 #[utoipa::path(
     post, path = "/api/v1/auth/refresh", tag = "auth", request_body = Refresh,
     responses((status = 200, body = Envelope<Session>), (status = 401)),
@@ -120,10 +121,10 @@ async fn refresh(_: Public, State(accounts): State<Accounts>, Json(refresh): Jso
     Ok(Data(session))
 }
 
-/// Ends the session: at once for refreshing, within the hour for the access token.
+/// Ends the session. Its refresh token is invalid at once; its access token stays valid for up to an hour.
 #[utoipa::path(post, path = "/api/v1/auth/logout", tag = "auth", responses((status = 204)))]
 async fn log_out(
-    caller: SignedIn,
+    caller: SignedInUser,
     headers: axum::http::HeaderMap,
     State(accounts): State<Accounts>,
 ) -> Result<NoContent> {
@@ -134,13 +135,13 @@ async fn log_out(
     Ok(NoContent)
 }
 
-/// Changes the password, and ends all sessions.
+/// Changes the password and ends all sessions of the user.
 #[utoipa::path(
     post, path = "/api/v1/auth/password", tag = "auth", request_body = PasswordChange,
     responses((status = 204)),
 )]
 async fn change_password(
-    caller: SignedIn,
+    caller: SignedInUser,
     State(accounts): State<Accounts>,
     Json(change): Json<PasswordChange>,
 ) -> Result<NoContent> {
@@ -151,12 +152,13 @@ async fn change_password(
     Ok(NoContent)
 }
 
-/// One sentence for a wrong address and a wrong password alike.
+/// Returns the 401 error of a failed sign-in. A wrong address and a wrong password give one error, so as not to
+/// reveal which addresses have accounts.
 fn wrong_credentials() -> ApiError {
     ApiError::new(axum::http::StatusCode::UNAUTHORIZED, "invalid_credentials", "the address or the password is wrong")
 }
 
-/// A refresh token that does not count.
+/// Returns the 401 error of an invalid refresh token.
 fn wrong_refresh_token() -> ApiError {
     ApiError::new(
         axum::http::StatusCode::UNAUTHORIZED,

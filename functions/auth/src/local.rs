@@ -1,12 +1,12 @@
-//! Accounts kept here: argon2id hashes, HS256 access tokens, rotating refresh tokens.
+//! Accounts in this project's database: argon2id password hashes, HS256 access tokens, rotating refresh tokens.
 
 use std::time::Duration;
 
 use chrono::Utc;
 use shared::{
     accounts::{self, NewAccount, RefreshToken, User},
-    audit::{self, Entry},
-    auth::{SignedIn, passwords::Password, tokens::SigningKey},
+    audit::{self, NewAuditEntry},
+    auth::{SignedInUser, passwords::Password, tokens::SigningKey},
     db::{SystemDb, SystemTx},
     error::{ApiError, Result},
     settings::Settings,
@@ -15,13 +15,14 @@ use shared::{
 use uuid::Uuid;
 
 use crate::{
-    requests::{Joining, Login, NewPerson, PasswordChange, Session},
+    requests::{CompanyChoice, Login, NewPerson, PasswordChange, Session},
     wrong_credentials, wrong_refresh_token,
 };
 
-/// How long an access token is good; a logout reaches it by then.
+/// Validity of an access token. After a logout, the access token stays valid for at most this time.
 const ACCESS_TOKEN_LIFE: Duration = Duration::from_secs(3600);
 
+/// Sign-in with accounts in this project's database.
 #[derive(Debug, Clone)]
 pub(crate) struct LocalAccounts {
     db: SystemDb,
@@ -34,12 +35,12 @@ impl LocalAccounts {
         Self { db, signing_key: SigningKey::read(settings), free_quota_limit }
     }
 
-    /// One transaction: an account without its company, or the other way round, never exists.
-    pub(crate) async fn sign_up(&self, new: NewPerson, joining: Joining, request_id: &str) -> Result<Session> {
-        let hashed_password = accounts::hash(new.password).await?;
+    /// Creates an account and its company, or joins one, in one transaction: neither ever exists without the other.
+    pub(crate) async fn sign_up(&self, new: NewPerson, joining: CompanyChoice, request_id: &str) -> Result<Session> {
+        let hashed_password = accounts::hash_password(new.password).await?;
         let (user, customer, refresh_token) = self
             .db
-            .system(async |tx| {
+            .system_tx(async |tx| {
                 let account = NewAccount {
                     id: Uuid::new_v4(),
                     email: &new.email,
@@ -49,13 +50,13 @@ impl LocalAccounts {
                 let user = accounts::provision(tx, &account).await?;
                 accounts::set_password(tx, user.id, &hashed_password).await?;
                 let customer = match &joining {
-                    Joining::NewCompany(name) => tenants::create(tx, user.id, name).await?,
-                    Joining::Invitation(token) => {
+                    CompanyChoice::NewCompany(name) => tenants::create(tx, user.id, name).await?,
+                    CompanyChoice::Invitation(token) => {
                         tenants::accept_invitation(tx, user.id, new.email.as_str(), token).await?
                     }
                 };
                 let refresh_token = accounts::start_session(tx, user.id).await?;
-                let entry = entry(user.id, "auth.signup", request_id);
+                let entry = account_audit_entry(user.id, "auth.signup", request_id);
                 audit::record_for(tx, Some(customer.id), &entry).await?;
                 Ok::<_, ApiError>((user, customer, refresh_token))
             })
@@ -64,10 +65,12 @@ impl LocalAccounts {
     }
 
     pub(crate) async fn log_in(&self, login: Login, request_id: &str) -> Result<Session> {
-        let found =
-            self.db.system(async |tx| Ok::<_, ApiError>(accounts::find_credentials(tx, &login.email).await?)).await?;
+        let found = self
+            .db
+            .system_tx(async |tx| Ok::<_, ApiError>(accounts::find_credentials(tx, &login.email).await?))
+            .await?;
         let (user, hash) = found.map(|found| (found.user_id, found.hashed_password)).unzip();
-        let matches = accounts::matches(Password::typed(login.password), hash).await?;
+        let matches = accounts::verify_password(Password::unchecked(login.password), hash).await?;
         let Some(user) = user.filter(|_| matches) else {
             if let Some(account) = user {
                 self.record(account, "auth.login_failed", request_id).await?;
@@ -76,11 +79,11 @@ impl LocalAccounts {
         };
         let (user, customer, refresh_token) = self
             .db
-            .system(async |tx| {
-                let (user, customer) = who(tx, user).await?;
+            .system_tx(async |tx| {
+                let (user, customer) = user_and_company(tx, user).await?;
                 let refresh_token = accounts::start_session(tx, user.id).await?;
                 let tenant = customer.as_ref().map(|customer| customer.id);
-                audit::record_for(tx, tenant, &entry(user.id, "auth.login", request_id)).await?;
+                audit::record_for(tx, tenant, &account_audit_entry(user.id, "auth.login", request_id)).await?;
                 Ok::<_, ApiError>((user, customer, refresh_token))
             })
             .await?;
@@ -89,56 +92,58 @@ impl LocalAccounts {
 
     pub(crate) async fn refresh(&self, token: &str) -> Result<Session> {
         let token = RefreshToken::decode(token).ok_or_else(wrong_refresh_token)?;
-        // A refusal is committed too: it ended the session.
+        // A refusal must be committed too, since it ends the session. So it is a value and not an error.
         let exchanged = self
             .db
-            .system(async |tx| match accounts::refresh(tx, &token).await? {
+            .system_tx(async |tx| match accounts::refresh(tx, &token).await? {
                 Ok((user, next)) => {
-                    let (user, customer) = who(tx, user).await?;
+                    let (user, customer) = user_and_company(tx, user).await?;
                     Ok::<_, ApiError>(Ok((user, customer, next)))
                 }
                 Err(refusal) => Ok(Err(refusal)),
             })
             .await?;
-        let (user, customer, next) = exchanged.map_err(|refusal| wrong_refresh_token().because(refusal))?;
+        let (user, customer, next) = exchanged.map_err(|refusal| wrong_refresh_token().with_source(refusal))?;
         self.session(user, customer, &next)
     }
 
-    pub(crate) async fn log_out(&self, caller: &SignedIn) -> Result<()> {
+    pub(crate) async fn log_out(&self, caller: &SignedInUser) -> Result<()> {
         let Some(session) = caller.session else { return Ok(()) };
         self.db
-            .system(async |tx| {
+            .system_tx(async |tx| {
                 accounts::end_session(tx, session).await?;
                 let tenant = tenants::find_first(tx, caller.user).await?.map(|customer| customer.id);
-                let entry = entry(caller.user, "auth.logout", &caller.request_id);
+                let entry = account_audit_entry(caller.user, "auth.logout", &caller.request_id);
                 Ok::<_, ApiError>(audit::record_for(tx, tenant, &entry).await?)
             })
             .await
     }
 
-    pub(crate) async fn change_password(&self, caller: &SignedIn, change: PasswordChange) -> Result<()> {
+    pub(crate) async fn change_password(&self, caller: &SignedInUser, change: PasswordChange) -> Result<()> {
         let user = caller.user;
-        let hash = self.db.system(async |tx| Ok::<_, ApiError>(accounts::find_hash(tx, user).await?)).await?;
-        if !accounts::matches(Password::typed(change.current_password), hash).await? {
+        let hash =
+            self.db.system_tx(async |tx| Ok::<_, ApiError>(accounts::find_password_hash(tx, user).await?)).await?;
+        if !accounts::verify_password(Password::unchecked(change.current_password), hash).await? {
             return Err(ApiError::field("current_password", "is not the current password"));
         }
-        let hashed_password = accounts::hash(change.new_password).await?;
+        let hashed_password = accounts::hash_password(change.new_password).await?;
         self.db
-            .system(async |tx| {
+            .system_tx(async |tx| {
                 accounts::set_password(tx, user, &hashed_password).await?;
-                accounts::end_all(tx, user).await?;
+                accounts::end_all_sessions(tx, user).await?;
                 let tenant = tenants::find_first(tx, user).await?.map(|customer| customer.id);
-                let entry = entry(user, "auth.password_changed", &caller.request_id);
+                let entry = account_audit_entry(user, "auth.password_changed", &caller.request_id);
                 Ok::<_, ApiError>(audit::record_for(tx, tenant, &entry).await?)
             })
             .await
     }
 
+    /// Records an action of a user in a transaction of its own.
     async fn record(&self, user: Uuid, action: &'static str, request_id: &str) -> Result<()> {
         self.db
-            .system(async |tx| {
+            .system_tx(async |tx| {
                 let tenant = tenants::find_first(tx, user).await?.map(|customer| customer.id);
-                Ok::<_, ApiError>(audit::record_for(tx, tenant, &entry(user, action, request_id)).await?)
+                Ok::<_, ApiError>(audit::record_for(tx, tenant, &account_audit_entry(user, action, request_id)).await?)
             })
             .await
     }
@@ -146,8 +151,8 @@ impl LocalAccounts {
     fn session(&self, user: User, customer: Option<Customer>, refresh_token: &RefreshToken) -> Result<Session> {
         let access_token = self
             .signing_key
-            .person(user.id, &user.email, refresh_token.session, Utc::now(), ACCESS_TOKEN_LIFE)
-            .map_err(|error| ApiError::internal().because(error))?;
+            .sign_user_token(user.id, &user.email, refresh_token.session, Utc::now(), ACCESS_TOKEN_LIFE)
+            .map_err(|error| ApiError::internal().with_source(error))?;
         Ok(Session {
             user,
             customer,
@@ -159,9 +164,9 @@ impl LocalAccounts {
     }
 }
 
-/// What a user did to the own account.
-pub(crate) fn entry<'a>(user: Uuid, action: &'static str, request_id: &'a str) -> Entry<'a> {
-    Entry {
+/// Returns an audit entry about a user's action on the own account.
+pub(crate) fn account_audit_entry<'a>(user: Uuid, action: &'static str, request_id: &'a str) -> NewAuditEntry<'a> {
+    NewAuditEntry {
         actor: Some(user),
         action,
         object: format!("user:{user}"),
@@ -170,6 +175,6 @@ pub(crate) fn entry<'a>(user: Uuid, action: &'static str, request_id: &'a str) -
     }
 }
 
-async fn who(tx: &mut SystemTx, user: Uuid) -> Result<(User, Option<Customer>)> {
+async fn user_and_company(tx: &mut SystemTx, user: Uuid) -> Result<(User, Option<Customer>)> {
     Ok((accounts::get(tx, user).await?, tenants::find_first(tx, user).await?))
 }

@@ -1,4 +1,4 @@
-//! What is sent to the auth routes, and what they answer.
+//! Request and response bodies of the auth routes.
 
 use serde::{Deserialize, Serialize};
 use shared::{
@@ -9,7 +9,8 @@ use shared::{
 };
 use utoipa::ToSchema;
 
-/// A new account: with `company_name` it owns a new company, with `invitation` it joins one.
+/// A new account. Exactly one of `company_name`, for a new company, and `invitation`, for an existing one, is
+/// required.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(example = json!({
     "email": "awa@example.com", "password": "correct horse battery", "company_name": "Comptoir Baobab",
@@ -18,12 +19,12 @@ pub(crate) struct Signup {
     email: Email,
     password: Password,
     company_name: Option<CompanyName>,
-    /// The token of an invitation link.
+    /// Token of an invitation link.
     invitation: Option<String>,
     full_name: Option<FullName>,
 }
 
-/// The person of a new account.
+/// Person of a new account.
 #[derive(Debug)]
 pub(crate) struct NewPerson {
     pub(crate) email: Email,
@@ -31,20 +32,24 @@ pub(crate) struct NewPerson {
     pub(crate) full_name: Option<FullName>,
 }
 
-/// What a new account is for.
+/// Company of a new account.
 #[derive(Debug)]
-pub(crate) enum Joining {
+pub(crate) enum CompanyChoice {
+    /// Creates a company of this name.
     NewCompany(CompanyName),
+    /// Joins a company by this invitation token.
     Invitation(String),
 }
 
 impl Signup {
+    /// Splits the request into the person and the company.
+    ///
     /// # Errors
-    /// 422 unless exactly one of `company_name` and `invitation` is there.
-    pub(crate) fn split(self) -> Result<(NewPerson, Joining)> {
+    /// Returns 422 unless exactly one of `company_name` and `invitation` is there.
+    pub(crate) fn split(self) -> Result<(NewPerson, CompanyChoice)> {
         let joining = match (self.company_name, self.invitation) {
-            (Some(name), None) => Joining::NewCompany(name),
-            (None, Some(token)) => Joining::Invitation(token),
+            (Some(name), None) => CompanyChoice::NewCompany(name),
+            (None, Some(token)) => CompanyChoice::Invitation(token),
             (None, None) => return Err(ApiError::field("company_name", "is required, or an invitation instead")),
             (Some(_), Some(_)) => {
                 return Err(ApiError::field("invitation", "cannot be used together with company_name"));
@@ -54,7 +59,7 @@ impl Signup {
     }
 }
 
-/// An address and its password.
+/// E-mail address and password of an account.
 #[derive(Deserialize, ToSchema)]
 #[schema(example = json!({ "email": "awa@example.com", "password": "correct horse battery" }))]
 pub(crate) struct Login {
@@ -71,7 +76,7 @@ pub(crate) struct Refresh {
     pub(crate) refresh_token: String,
 }
 
-/// The old password and the new one.
+/// Current password and new password.
 #[derive(Deserialize, ToSchema)]
 #[schema(example = json!({
     "current_password": "correct horse battery", "new_password": "staple battery horse",
@@ -82,27 +87,27 @@ pub(crate) struct PasswordChange {
     pub(crate) new_password: Password,
 }
 
-/// A signed-in user, the company first worked for, and the tokens.
+/// Signed-in user with the company and the tokens. For a user of several companies, the oldest is shown.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Session {
     pub(crate) user: User,
     /// Null for a user who belongs to no company yet.
     pub(crate) customer: Option<Customer>,
-    /// For `Authorization: Bearer …`.
+    /// Access token, for the header `Authorization: Bearer …`.
     #[schema(example = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.…")]
     pub(crate) access_token: String,
-    /// For `POST /api/v1/auth/refresh`, once.
+    /// Refresh token, for one call of `POST /api/v1/auth/refresh`.
     #[schema(example = "2f7c1d0b9a8e4f53…")]
     pub(crate) refresh_token: String,
     /// Always `bearer`.
     #[schema(example = "bearer")]
     pub(crate) token_type: &'static str,
-    /// Seconds for which the access token is good.
+    /// Validity of the access token, in seconds.
     #[schema(example = 3600)]
     pub(crate) expires_in: u64,
 }
 
-/// Signed in at once, or asked to confirm the address first.
+/// Result of a sign-up: a session, or the request to confirm the e-mail address first.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub(crate) enum SignupAnswer {
@@ -114,7 +119,7 @@ pub(crate) enum SignupAnswer {
     },
 }
 
-/// A user whose address is not confirmed yet.
+/// A user whose e-mail address is not confirmed yet.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Unconfirmed {
     pub(crate) email: String,

@@ -1,4 +1,5 @@
-//! Accounts kept in a Supabase project, through its GoTrue API. The company is made here, with the account's rows.
+//! Accounts in a Supabase project, through its GoTrue API. This project creates the company and the account's own
+//! rows.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 use shared::{
     accounts::{self, Email, FullName, NewAccount, User},
     audit,
-    auth::SignedIn,
+    auth::SignedInUser,
     db::SystemDb,
     error::{ApiError, Result},
     settings::Settings,
@@ -18,13 +19,15 @@ use shared::{
 use uuid::Uuid;
 
 use crate::{
-    local::entry,
-    requests::{Joining, Login, NewPerson, PasswordChange, Session, SignupAnswer, Unconfirmed},
+    local::account_audit_entry,
+    requests::{CompanyChoice, Login, NewPerson, PasswordChange, Session, SignupAnswer, Unconfirmed},
     wrong_credentials, wrong_refresh_token,
 };
 
-const TIMEOUT: Duration = Duration::from_secs(8);
+/// Timeout of a GoTrue request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
 
+/// Sign-in with accounts in a Supabase project.
 #[derive(Clone)]
 pub(crate) struct GoTrue {
     http: Client,
@@ -40,51 +43,54 @@ impl std::fmt::Debug for GoTrue {
     }
 }
 
-/// The part of GoTrue's session that is passed on.
+/// GoTrue session, with the fields that are used.
 #[derive(Deserialize)]
-struct Tokens {
+struct GoTrueSession {
     access_token: String,
     refresh_token: String,
     expires_in: u64,
-    user: RemoteUser,
+    user: GoTrueUser,
 }
 
 #[derive(Deserialize)]
-struct RemoteUser {
+struct GoTrueUser {
     id: Uuid,
     email: Option<String>,
-    /// What sign-up left with the account until its first sign-in. The user can change it to anything, so it decides
-    /// nothing but the name of the user's own company, and what is no text is not there.
+    /// Company name, invitation and full name stored at sign-up, until the first sign-in. The user can change these
+    /// values at will, so they decide only the name and the company of the user; values that are not text are
+    /// ignored.
     #[serde(default)]
     user_metadata: Value,
 }
 
-impl RemoteUser {
+impl GoTrueUser {
     fn metadata(&self, name: &str) -> Option<String> {
         self.user_metadata.get(name)?.as_str().map(str::to_owned)
     }
 }
 
-/// Either form of GoTrue's answer to a sign-up.
+/// GoTrue's response to a sign-up, in either of its two forms.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum SignedUp {
-    Session(Box<Tokens>),
-    /// E-mail confirmation is on. Also what GoTrue says of an address that is taken, so as not to tell.
+enum GoTrueSignup {
+    Session(Box<GoTrueSession>),
+    /// The address must be confirmed by e-mail first. GoTrue also sends this form for an address that is taken, so as
+    /// not to reveal its account.
     Unconfirmed {
         email: Option<String>,
     },
 }
 
+/// Error response of GoTrue.
 #[derive(Default, Deserialize)]
-struct Refusal {
+struct GoTrueError {
     #[serde(default)]
     error_code: String,
 }
 
 impl GoTrue {
     pub(crate) fn read(settings: &mut Settings, project: String, db: SystemDb, free_quota_limit: i32) -> Self {
-        let http = Client::builder().timeout(TIMEOUT).build().unwrap_or_else(|error| {
+        let http = Client::builder().timeout(REQUEST_TIMEOUT).build().unwrap_or_else(|error| {
             settings.problem(format_args!("the HTTP client cannot be built: {error}"));
             Client::default()
         });
@@ -92,20 +98,25 @@ impl GoTrue {
         Self { http, url: format!("{project}/auth/v1"), anon_key, db, free_quota_limit }
     }
 
-    pub(crate) async fn sign_up(&self, new: NewPerson, joining: Joining, request_id: &str) -> Result<SignupAnswer> {
+    pub(crate) async fn sign_up(
+        &self,
+        new: NewPerson,
+        joining: CompanyChoice,
+        request_id: &str,
+    ) -> Result<SignupAnswer> {
         let mut metadata = json!({ "full_name": new.full_name.as_ref().map(FullName::as_str) });
         match &joining {
-            Joining::NewCompany(name) => metadata["company_name"] = name.as_str().into(),
-            Joining::Invitation(token) => metadata["invitation"] = token.as_str().into(),
+            CompanyChoice::NewCompany(name) => metadata["company_name"] = name.as_str().into(),
+            CompanyChoice::Invitation(token) => metadata["invitation"] = token.as_str().into(),
         }
         let body = json!({ "email": new.email.as_str(), "password": new.password.expose(), "data": metadata });
         let answer = self.send(self.http.post(format!("{}/signup", self.url)).json(&body)).await?;
-        match read(answer).await? {
-            SignedUp::Session(tokens) => {
+        match parse_body(answer).await? {
+            GoTrueSignup::Session(tokens) => {
                 let session = self.session(*tokens, Some(("auth.signup", request_id))).await?;
                 Ok(SignupAnswer::SignedIn(Box::new(session)))
             }
-            SignedUp::Unconfirmed { email } => Ok(SignupAnswer::ConfirmationRequired {
+            GoTrueSignup::Unconfirmed { email } => Ok(SignupAnswer::ConfirmationRequired {
                 user: Unconfirmed { email: email.unwrap_or_else(|| new.email.as_str().to_owned()) },
                 confirmation_required: true,
             }),
@@ -117,35 +128,35 @@ impl GoTrue {
         self.session(tokens, Some(("auth.login", request_id))).await
     }
 
-    async fn password_grant(&self, email: &str, password: &str) -> Result<Tokens> {
-        // No address holds a NUL; GoTrue's database would answer it with an error of its own.
+    async fn password_grant(&self, email: &str, password: &str) -> Result<GoTrueSession> {
+        // No address contains NUL; GoTrue's database would fail on it.
         if email.contains('\0') {
             return Err(wrong_credentials());
         }
         let request = self.http.post(format!("{}/token?grant_type=password", self.url));
         let request = request.json(&json!({ "email": email, "password": password }));
-        read(self.send(request).await?).await
+        parse_body(self.send(request).await?).await
     }
 
     pub(crate) async fn refresh(&self, token: &str) -> Result<Session> {
         let request = self.http.post(format!("{}/token?grant_type=refresh_token", self.url));
         let answer = self.send(request.json(&json!({ "refresh_token": token }))).await?;
-        self.session(read(answer).await?, None).await
+        self.session(parse_body(answer).await?, None).await
     }
 
     pub(crate) async fn log_out(&self, headers: &HeaderMap) -> Result<()> {
         let token = headers.get(header::AUTHORIZATION).ok_or_else(ApiError::unauthorized)?;
         let request = self.http.post(format!("{}/logout?scope=local", self.url)).header(header::AUTHORIZATION, token);
         match self.send(request).await {
-            // The session has ended already, which is what was asked for.
+            // The session has ended already, so the logout has succeeded.
             Err(error) if error.code == "invalid_refresh_token" => Ok(()),
             sent => sent.map(drop),
         }
     }
 
-    pub(crate) async fn change_password(&self, caller: &SignedIn, change: PasswordChange) -> Result<()> {
+    pub(crate) async fn change_password(&self, caller: &SignedInUser, change: PasswordChange) -> Result<()> {
         let user = caller.user;
-        let account = self.db.system(async |tx| Ok::<_, ApiError>(accounts::get(tx, user).await?)).await?;
+        let account = self.db.system_tx(async |tx| Ok::<_, ApiError>(accounts::get(tx, user).await?)).await?;
         let tokens = match self.password_grant(&account.email, &change.current_password).await {
             Err(error) if error.code == "invalid_credentials" => {
                 return Err(ApiError::field("current_password", "is not the current password"));
@@ -157,31 +168,32 @@ impl GoTrue {
         let request = self.http.post(format!("{}/logout?scope=global", self.url)).bearer_auth(&tokens.access_token);
         self.send(request).await?;
         self.db
-            .system(async |tx| {
+            .system_tx(async |tx| {
                 let tenant = tenants::find_first(tx, user).await?.map(|customer| customer.id);
-                let entry = entry(user, "auth.password_changed", &caller.request_id);
+                let entry = account_audit_entry(user, "auth.password_changed", &caller.request_id);
                 Ok::<_, ApiError>(audit::record_for(tx, tenant, &entry).await?)
             })
             .await
     }
 
-    /// Makes what an account needs here, unless it is there: sign-up may have died half-way, or the account may be older
-    /// than this back end. Both are repaired by the next sign-in.
-    async fn session(&self, tokens: Tokens, told: Option<(&'static str, &str)>) -> Result<Session> {
+    /// Creates the account's rows unless they exist, and returns the session. A sign-up may have stopped half-way, or
+    /// the account may be older than this back end; the next sign-in repairs both. `audit_event` is the action and
+    /// the request id to be recorded in the audit log.
+    async fn session(&self, tokens: GoTrueSession, audit_event: Option<(&'static str, &str)>) -> Result<Session> {
         let provision = async || {
             self.db
-                .system(async |tx| {
+                .system_tx(async |tx| {
                     let (user, customer) = self.provision(tx, &tokens.user).await?;
-                    if let Some((action, request_id)) = told {
+                    if let Some((action, request_id)) = audit_event {
                         let tenant = customer.as_ref().map(|customer| customer.id);
-                        audit::record_for(tx, tenant, &entry(user.id, action, request_id)).await?;
+                        audit::record_for(tx, tenant, &account_audit_entry(user.id, action, request_id)).await?;
                     }
                     Ok::<_, ApiError>((user, customer))
                 })
                 .await
         };
         let (user, customer) = match provision().await {
-            // Of several first sign-ins at once another one was quicker: what it made is found now.
+            // A simultaneous first sign-in created the rows between this one's lookup and insert; now they are found.
             Err(error) if matches!(error.code, "company_exists" | "email_taken") => provision().await?,
             made => made?,
         };
@@ -195,9 +207,9 @@ impl GoTrue {
         })
     }
 
-    async fn provision(&self, tx: &mut shared::db::SystemTx, remote: &RemoteUser) -> Result<(User, Option<Customer>)> {
+    async fn provision(&self, tx: &mut shared::db::SystemTx, remote: &GoTrueUser) -> Result<(User, Option<Customer>)> {
         let address = remote.email.clone().unwrap_or_else(|| format!("{}@accounts.invalid", remote.id));
-        let email = Email::try_from(address).map_err(|error| ApiError::internal().because(error))?;
+        let email = Email::try_from(address).map_err(|error| ApiError::internal().with_source(error))?;
         let full_name = remote.metadata("full_name").and_then(|name| FullName::try_from(name).ok());
         let account = NewAccount {
             id: remote.id,
@@ -214,7 +226,7 @@ impl GoTrue {
                 Ok(name) => Some(tenants::create(tx, user.id, &name).await?),
                 Err(_) => None,
             },
-            // An invitation that ran out before the first sign-in leaves an account without a company.
+            // When the invitation expired before the first sign-in, the account stays without a company.
             (None, Some(token)) => tenants::accept_invitation(tx, user.id, email.as_str(), &token).await.ok(),
             (None, None) => None,
         };
@@ -227,23 +239,24 @@ impl GoTrue {
             return Ok(answer);
         }
         let status = answer.status();
-        let refusal: Refusal = answer.json().await.unwrap_or_default();
-        Err(translate(status.as_u16(), &refusal.error_code))
+        let refusal: GoTrueError = answer.json().await.unwrap_or_default();
+        Err(api_error(status.as_u16(), &refusal.error_code))
     }
 }
 
-async fn read<T: for<'de> Deserialize<'de>>(answer: Response) -> Result<T> {
+async fn parse_body<T: for<'de> Deserialize<'de>>(answer: Response) -> Result<T> {
     let value: Value = answer.json().await.map_err(unavailable)?;
-    // The body holds tokens: what is wrong with it is told without it.
-    serde_json::from_value(value).or(Err(ApiError::unavailable().because("unexpected answer of the sign-in service")))
+    // The body holds tokens, so the parser's error, which may quote it, is dropped.
+    serde_json::from_value(value)
+        .or(Err(ApiError::unavailable().with_source("unexpected answer of the sign-in service")))
 }
 
 fn unavailable(error: reqwest::Error) -> ApiError {
-    ApiError::unavailable().because(error.without_url())
+    ApiError::unavailable().with_source(error.without_url())
 }
 
-/// GoTrue's codes, as ours.
-fn translate(status: u16, code: &str) -> ApiError {
+/// Maps a GoTrue error code to this API's error.
+fn api_error(status: u16, code: &str) -> ApiError {
     match (status, code) {
         (_, "invalid_credentials") => wrong_credentials(),
         (_, "user_already_exists" | "email_exists") => accounts::email_taken(),
@@ -265,6 +278,6 @@ fn translate(status: u16, code: &str) -> ApiError {
             error.retry_after_s = Some(60);
             error
         }
-        (status, code) => ApiError::unavailable().because(format!("sign-in service: {status} {code}")),
+        (status, code) => ApiError::unavailable().with_source(format!("sign-in service: {status} {code}")),
     }
 }

@@ -1,5 +1,5 @@
-//! What a company uses of its plan, what it was billed, and the ways to pay: usage, invoices and the subscription as they
-//! stand here; Checkout and the Billing Portal at Stripe.
+//! The routes of a company's billing: usage of the plan, billed periods, the subscription, and links to Stripe's
+//! Checkout and Billing Portal.
 
 mod pay;
 
@@ -20,28 +20,28 @@ use shared::{
     rate_limits::RateLimits,
     routes,
     settings::Settings,
-    stripe::Client,
+    stripe::StripeClient,
 };
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
-// With what documents them, which `routes!` asks for by name.
+// `routes!` needs the handlers' `__path_…` items, which hold the OpenAPI description, in scope.
 use pay::{__path_check_out, __path_open_portal, check_out, open_portal};
 
-/// The function.
+/// The Lambda function.
 pub const FUNCTION: Function = Function::http::<Deps>();
 
-/// What it needs.
+/// Dependencies of the handlers.
 #[derive(Debug, Clone, FromRef)]
 pub struct Deps {
     db: Db,
     keys: VerificationKeys,
     limits: RateLimits,
-    stripe: Option<Client>,
-    /// Where Stripe's pages lead back to.
+    stripe: Option<StripeClient>,
+    /// URL that Stripe's pages lead back to.
     return_url: ReturnUrl,
 }
 
-/// The page of the front that shows the subscription.
+/// URL of the front end's subscription page; empty when payments are not configured.
 #[derive(Debug, Clone)]
 struct ReturnUrl(String);
 
@@ -51,7 +51,7 @@ impl HttpFunction for Deps {
     fn read(settings: &mut Settings) -> Self {
         let db = Db::read(settings);
         let return_url = settings.optional_url("BILLING_RETURN_URL");
-        let stripe = Client::read(settings);
+        let stripe = StripeClient::read(settings);
         if stripe.is_some() && return_url.is_none() {
             settings.problem("BILLING_RETURN_URL is missing: with STRIPE_SECRET_KEY, Stripe's pages need a way back");
         }
@@ -74,7 +74,7 @@ impl HttpFunction for Deps {
     }
 }
 
-/// What is used in the current period, against what the plan holds.
+/// Usage of the current period, with the limits of the plan.
 #[derive(Debug, Serialize, ToSchema)]
 struct PlanUsage {
     plan: Plan,
@@ -85,7 +85,7 @@ struct PlanUsage {
     quota: Quota,
 }
 
-/// Stripe's period, or the calendar month where no plan is paid for.
+/// The current period: Stripe's period with a paid plan, else the calendar month.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({ "start": "2026-11-01T00:00:00Z", "end": "2026-12-01T00:00:00Z" }))]
 struct UsedPeriod {
@@ -93,23 +93,23 @@ struct UsedPeriod {
     end: DateTime<Utc>,
 }
 
-/// Questions that were answered.
+/// Answered requests, with the limit.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({ "used": 3, "limit": 8, "remaining": 5, "overage": 0, "overage_cents": 0 }))]
 struct RequestUsage {
-    /// In the period; without a plan, in the account's lifetime.
+    /// Requests used in the period; without a paid plan, over the account's lifetime.
     used: i32,
-    /// Null without a limit.
+    /// Maximum number of requests; null without a limit.
     limit: Option<i32>,
-    /// Null without a limit.
+    /// Requests left; null without a limit.
     remaining: Option<i32>,
-    /// Those over the limit, where they are sold.
+    /// Requests over the limit; 0 when the plan sells none.
     overage: i32,
-    /// What these will cost, in the plan's currency.
+    /// Price of the requests over the limit, in minor units of the plan's currency.
     overage_cents: i64,
 }
 
-/// What files take.
+/// Storage used by files, with the limit, in bytes.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({ "used_bytes": 5120, "limit_bytes": 52_428_800 }))]
 struct StorageUsage {
@@ -117,24 +117,24 @@ struct StorageUsage {
     limit_bytes: i64,
 }
 
-/// What models were asked in the period.
+/// Tokens and cost of model calls in the period, with the cap.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({ "prompt_tokens": 0, "completion_tokens": 0, "cost_micros": 0, "cap_micros": 500_000 }))]
 struct ModelUsage {
     #[serde(flatten)]
     spend: ModelSpend,
-    /// In millionths of a US dollar; null without a cap.
+    /// Maximum cost per period, in millionths of a US dollar; null without a cap.
     cap_micros: Option<i64>,
 }
 
-/// What is used in the current period, against what the plan holds.
+/// Returns the usage of the current period, with the limits of the plan.
 #[utoipa::path(
     get, path = "/api/v1/billing/usage", tag = "billing",
     responses((status = 200, body = Envelope<PlanUsage>)),
 )]
 async fn usage_now(caller: Caller<AccountUser>, State(db): State<Db>) -> Result<Data<PlanUsage>> {
     let owner = caller.owner();
-    db.tenant(caller.tenant(), async |tx| {
+    db.tenant_tx(caller.tenant(), async |tx| {
         let plan = plans::of_tenant(tx).await?;
         let period = periods::current(tx).await?;
         let quota = quota::status(tx, owner).await?;
@@ -161,19 +161,19 @@ impl RequestUsage {
         } else {
             (quota.free_quota_used, Some(quota.free_quota_limit))
         };
-        let over = limit.map_or(0, |limit| (used - limit).max(0));
+        let over_limit = limit.map_or(0, |limit| (used - limit).max(0));
         let price = period.overage_cents_per_request.filter(|_| quota.is_pro);
         Self {
             used,
             limit,
             remaining: limit.map(|limit| (limit - used).max(0)),
-            overage: if price.is_some() { over } else { 0 },
-            overage_cents: i64::from(price.unwrap_or_default()) * i64::from(over),
+            overage: if price.is_some() { over_limit } else { 0 },
+            overage_cents: i64::from(price.unwrap_or_default()) * i64::from(over_limit),
         }
     }
 }
 
-/// A page of the periods that were billed, newest first.
+/// Lists the billed periods, newest first.
 #[utoipa::path(
     get, path = "/api/v1/billing/invoices", tag = "billing", params(ListParams),
     responses((status = 200, body = List<BillingRecord>)),
@@ -183,49 +183,50 @@ async fn invoices(
     State(db): State<Db>,
     Query(params): Query<ListParams>,
 ) -> Result<List<BillingRecord>> {
-    let paging = params.of::<BillingRecordListing>()?;
-    db.tenant(caller.tenant(), async |tx| billing::list_records(tx, &paging).await).await
+    let paging = params.validate::<BillingRecordListing>()?;
+    db.tenant_tx(caller.tenant(), async |tx| billing::list_records(tx, &paging).await).await
 }
 
-/// The subscription, as it was last heard of.
+/// The company's subscription, in its last known state.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "plan": "pro", "status": "active", "is_pro": true, "current_period_start": "2026-11-23T09:30:06Z",
     "current_period_end": "2026-12-23T09:30:06Z", "cancel_at_period_end": false, "can_open_portal": true,
 }))]
 struct SubscriptionNow {
-    /// `free`, `pro` or `business`.
+    /// Name of the plan: `free`, `pro` or `business`.
     plan: String,
-    /// `free` without one; else `trialing`, `active`, `past_due`, `incomplete`, `unpaid`, `paused`, `cancelled`, `expired`.
+    /// `free` without a subscription; else `trialing`, `active`, `past_due`, `incomplete`, `unpaid`, `paused`,
+    /// `cancelled` or `expired`.
     status: String,
-    /// Whether it gives access now.
+    /// True when the subscription gives access now.
     is_pro: bool,
     current_period_start: Option<DateTime<Utc>>,
     current_period_end: Option<DateTime<Utc>>,
-    /// Whether it ends with the period.
+    /// True when the subscription ends with the period.
     cancel_at_period_end: bool,
-    /// Whether Stripe knows the company: then the portal shows cards and invoices.
+    /// True when the company has a customer at Stripe, so that the Billing Portal can show its cards and invoices.
     can_open_portal: bool,
 }
 
-/// The company's subscription.
+/// Returns the company's subscription.
 #[utoipa::path(
     get, path = "/api/v1/billing/subscription", tag = "billing",
     responses((status = 200, body = Envelope<SubscriptionNow>)),
 )]
 async fn subscription(caller: Caller<AccountUser>, State(db): State<Db>) -> Result<Data<SubscriptionNow>> {
     let owner = caller.owner();
-    db.tenant(caller.tenant(), async |tx| {
-        let known = billing::known_to_tenant(tx, owner).await?;
+    db.tenant_tx(caller.tenant(), async |tx| {
+        let subscription = billing::subscription_view(tx, owner).await?;
         let quota = quota::status(tx, owner).await?;
         Ok(Data(SubscriptionNow {
             plan: plans::of_tenant(tx).await?.name,
-            status: known.status,
+            status: subscription.status,
             is_pro: quota.is_pro,
-            current_period_start: known.period_start,
-            current_period_end: known.period_end,
-            cancel_at_period_end: known.cancel_at_period_end,
-            can_open_portal: known.customer.is_some(),
+            current_period_start: subscription.period_start,
+            current_period_end: subscription.period_end,
+            cancel_at_period_end: subscription.cancel_at_period_end,
+            can_open_portal: subscription.customer.is_some(),
         }))
     })
     .await

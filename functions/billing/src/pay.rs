@@ -1,4 +1,4 @@
-//! `POST /api/v1/billing/checkout` and `/portal`: links to Stripe's pages.
+//! `POST /api/v1/billing/checkout` and `POST /api/v1/billing/portal`: links to Stripe's pages.
 
 use axum::{
     extract::State,
@@ -13,25 +13,25 @@ use shared::{
     billing,
     error::{ApiError, Result},
     http::{Data, Envelope, Json},
-    idempotency::{self, Claim, IdempotencyKey, Outcome},
+    idempotency::{self, ClaimOutcome, IdempotencyClaim, IdempotencyKey},
     logging, plans, quota,
-    stripe::{Checkout, Client, StripeError},
+    stripe::{CheckoutRequest, StripeClient, StripeError},
 };
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::Deps;
 
-const CHECKOUT: &str = "/api/v1/billing/checkout";
+const CHECKOUT_PATH: &str = "/api/v1/billing/checkout";
 
-/// What is to be bought.
+/// The plan to buy.
 #[derive(Debug, Clone, Copy, Deserialize, Serialize, ToSchema)]
 #[schema(example = json!({ "plan": "pro" }))]
 pub(crate) struct PlanOrder {
     plan: PaidPlan,
 }
 
-/// A plan that may be bought.
+/// A plan that can be bought.
 #[derive(Debug, Clone, Copy, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum PaidPlan {
@@ -49,17 +49,18 @@ impl PaidPlan {
     }
 }
 
-/// Stripe's page.
+/// A link to a page of Stripe's.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({ "url": "https://checkout.stripe.com/c/pay/cs_test_a1" }))]
 pub(crate) struct PageLink {
-    /// To open in the browser; good for a day at most.
+    /// URL to open in the browser; valid for a day at most.
     url: String,
 }
 
-/// A link to Stripe's Checkout, where a plan is paid for. With an `Idempotency-Key`, a repetition gets the same link.
+/// Creates a link to Stripe's Checkout, where a plan is paid for. A repeated call with an `Idempotency-Key` gets the
+/// first call's link.
 #[utoipa::path(
-    post, path = CHECKOUT, tag = "billing", request_body = PlanOrder,
+    post, path = CHECKOUT_PATH, tag = "billing", request_body = PlanOrder,
     params(("Idempotency-Key" = Option<String>, Header, description = "Kept for 24 hours")),
     responses((status = 200, body = Envelope<PageLink>), (status = 409)),
 )]
@@ -70,25 +71,25 @@ pub(crate) async fn check_out(
     Json(order): Json<PlanOrder>,
 ) -> Result<Response> {
     let stripe = deps.stripe()?;
-    let buyer = match deps.begin(&caller, order, key.clone()).await? {
-        Begun::Replay(replay) => return Ok(replay.into_response()),
-        Begun::Claimed(buyer) => buyer,
+    let buyer = match deps.start_checkout(&caller, order, key.clone()).await? {
+        CheckoutStart::Replay(replay) => return Ok(replay.into_response()),
+        CheckoutStart::Claimed(buyer) => buyer,
     };
-    let link = deps.session(stripe, &caller, order, &buyer, key.as_deref()).await;
+    let link = deps.create_session(stripe, &caller, order, &buyer, key.as_deref()).await;
     match link {
         Ok(url) => {
             let answer = Envelope { success: true, data: PageLink { url } };
-            deps.finish(&caller, order, buyer.claim.as_ref(), &answer).await?;
+            deps.record_checkout(&caller, order, buyer.claim.as_ref(), &answer).await?;
             Ok(axum::Json(answer).into_response())
         }
         Err(error) => {
-            deps.release(&caller, buyer.claim.as_ref()).await;
+            deps.release_claim(&caller, buyer.claim.as_ref()).await;
             Err(error.into())
         }
     }
 }
 
-/// A link to Stripe's Billing Portal, where cards, plan and cancellation are.
+/// Creates a link to Stripe's Billing Portal, where cards and the plan are changed and the subscription is cancelled.
 #[utoipa::path(
     post, path = "/api/v1/billing/portal", tag = "billing",
     responses((status = 200, body = Envelope<PageLink>), (status = 409)),
@@ -96,57 +97,69 @@ pub(crate) async fn check_out(
 pub(crate) async fn open_portal(caller: Caller<AccountUser>, State(deps): State<Deps>) -> Result<Data<PageLink>> {
     let stripe = deps.stripe()?;
     let owner = caller.owner();
-    let known = deps
+    let subscription = deps
         .db
-        .tenant(caller.tenant(), async |tx| Ok::<_, ApiError>(billing::known_to_tenant(tx, owner).await?))
+        .tenant_tx(caller.tenant(), async |tx| Ok::<_, ApiError>(billing::subscription_view(tx, owner).await?))
         .await?;
-    let Some(customer) = known.customer else { return Err(nothing_to_show()) };
-    // Each call opens a session of its own; the key covers the tries of this one.
-    let opened = stripe.open_portal(&customer, &deps.return_url.0, &Uuid::new_v4().to_string()).await;
+    let Some(customer) = subscription.customer else { return Err(no_customer()) };
+    // Each request opens its own portal session. The idempotency key covers only the attempts of this call.
+    let opened = stripe.create_portal_session(&customer, &deps.return_url.0, &Uuid::new_v4().to_string()).await;
     match opened {
         Ok(url) => Ok(Data(PageLink { url })),
-        Err(error) if error.is_missing() => Err(nothing_to_show().because(error)),
+        Err(error) if error.is_missing() => Err(no_customer().with_source(error)),
         Err(error) => Err(error.into()),
     }
 }
 
-fn nothing_to_show() -> ApiError {
+/// The error of a company without a customer at Stripe.
+fn no_customer() -> ApiError {
     ApiError::conflict("no_subscription", "there is nothing at Stripe yet: buy a plan first")
 }
 
-/// How a checkout begins.
-enum Begun {
-    /// It was answered before.
+/// Result of starting a checkout.
+enum CheckoutStart {
+    /// The idempotency key has a stored response.
     Replay(idempotency::Replay),
-    /// Its key is claimed, and this is who buys.
+    /// The checkout can continue; any idempotency key is claimed.
     Claimed(Buyer),
 }
 
+/// Data of the company that buys a plan.
 struct Buyer {
-    claim: Option<Claim>,
+    /// Claim on the caller's idempotency key; `None` without a key.
+    claim: Option<IdempotencyClaim>,
+    /// Id of the plan's price at Stripe.
     price: String,
+    /// Customer at Stripe, when one exists.
     customer: Option<String>,
+    /// Email address of the owner.
     email: String,
 }
 
 impl Deps {
-    fn stripe(&self) -> Result<&Client> {
+    fn stripe(&self) -> Result<&StripeClient> {
         self.stripe.as_ref().ok_or_else(|| {
             let message = "payments are not set up on this deployment";
             ApiError::new(StatusCode::CONFLICT, "payments_not_configured", message)
         })
     }
 
-    async fn begin(&self, caller: &Caller<AccountUser>, order: PlanOrder, key: Option<String>) -> Result<Begun> {
+    /// Claims the idempotency key, checks that the company can buy the plan, and reads the buyer's data.
+    async fn start_checkout(
+        &self,
+        caller: &Caller<AccountUser>,
+        order: PlanOrder,
+        key: Option<String>,
+    ) -> Result<CheckoutStart> {
         let owner = caller.owner();
         self.db
-            .tenant(caller.tenant(), async |tx| {
+            .tenant_tx(caller.tenant(), async |tx| {
                 let claim = match key {
                     None => None,
                     Some(key) => {
-                        match idempotency::claim(tx, key, &idempotency::fingerprint(CHECKOUT, &order)).await? {
-                            Outcome::Finished(replay) => return Ok(Begun::Replay(replay)),
-                            Outcome::Claimed(claim) => Some(claim),
+                        match idempotency::claim(tx, key, &idempotency::fingerprint(CHECKOUT_PATH, &order)).await? {
+                            ClaimOutcome::Finished(replay) => return Ok(CheckoutStart::Replay(replay)),
+                            ClaimOutcome::Claimed(claim) => Some(claim),
                         }
                     }
                 };
@@ -154,30 +167,36 @@ impl Deps {
                     let message = "there is a subscription already: change its plan in the portal";
                     return Err(ApiError::conflict("already_subscribed", message));
                 }
-                let Some(price) = plans::price(tx, order.plan.name()).await? else {
+                let Some(price) = plans::stripe_price_id(tx, order.plan.name()).await? else {
                     return Err(ApiError::conflict("plan_not_sold", "this plan cannot be bought on this deployment"));
                 };
-                let known = billing::known_to_tenant(tx, owner).await?;
-                Ok(Begun::Claimed(Buyer { claim, price, customer: known.customer, email: known.email }))
+                let subscription = billing::subscription_view(tx, owner).await?;
+                Ok(CheckoutStart::Claimed(Buyer {
+                    claim,
+                    price,
+                    customer: subscription.customer,
+                    email: subscription.email,
+                }))
             })
             .await
     }
 
-    /// Has Stripe make the session. A customer that was deleted there is made anew.
-    async fn session(
+    /// Creates the Checkout Session at Stripe and returns its URL. When Stripe has deleted the customer, the session
+    /// creates a new one.
+    async fn create_session(
         &self,
-        stripe: &Client,
+        stripe: &StripeClient,
         caller: &Caller<AccountUser>,
         order: PlanOrder,
         buyer: &Buyer,
         key: Option<&str>,
     ) -> Result<String, StripeError> {
-        let back = |outcome: &str| {
-            let joint = if self.return_url.0.contains('?') { '&' } else { '?' };
-            format!("{}{joint}checkout={outcome}", self.return_url.0)
+        let return_url = |outcome: &str| {
+            let separator = if self.return_url.0.contains('?') { '&' } else { '?' };
+            format!("{}{separator}checkout={outcome}", self.return_url.0)
         };
-        let (success_url, cancel_url) = (back("success"), back("cancelled"));
-        let mut checkout = Checkout {
+        let (success_url, cancel_url) = (return_url("success"), return_url("cancelled"));
+        let mut checkout = CheckoutRequest {
             price: &buyer.price,
             plan: order.plan.name(),
             user: caller.owner(),
@@ -188,30 +207,31 @@ impl Deps {
             cancel_url: &cancel_url,
         };
         let key = stripe_key(caller.tenant(), key);
-        match stripe.check_out(&checkout, &key).await {
+        match stripe.create_checkout_session(&checkout, &key).await {
             Err(error) if error.is_missing() && checkout.customer.is_some() => {
                 checkout.customer = None;
-                // Another request, so another key.
-                stripe.check_out(&checkout, &format!("{key}-new")).await
+                // The fields differ from the first call's, so Stripe requires another idempotency key.
+                stripe.create_checkout_session(&checkout, &format!("{key}-new")).await
             }
-            made => made,
+            result => result,
         }
         .map(|(_, url)| url)
     }
 
-    async fn finish(
+    /// Stores the response under the idempotency key, and writes the audit log.
+    async fn record_checkout(
         &self,
         caller: &Caller<AccountUser>,
         order: PlanOrder,
-        claim: Option<&Claim>,
+        claim: Option<&IdempotencyClaim>,
         answer: &Envelope<PageLink>,
     ) -> Result<()> {
         self.db
-            .tenant(caller.tenant(), async |tx| {
+            .tenant_tx(caller.tenant(), async |tx| {
                 if let Some(claim) = claim {
                     idempotency::finish(tx, claim, 200, answer).await?;
                 }
-                let entry = audit::Entry {
+                let entry = audit::NewAuditEntry {
                     actor: Some(caller.user),
                     action: "billing.checkout_begun",
                     object: format!("tenant:{}", caller.tenant()),
@@ -224,18 +244,21 @@ impl Deps {
             .await
     }
 
-    async fn release(&self, caller: &Caller<AccountUser>, claim: Option<&Claim>) {
+    /// Frees the idempotency key after a failure, so that a repeated call can try again.
+    async fn release_claim(&self, caller: &Caller<AccountUser>, claim: Option<&IdempotencyClaim>) {
         let Some(claim) = claim else { return };
         let released: Result<()> =
-            self.db.tenant(caller.tenant(), async |tx| Ok(idempotency::release(tx, claim).await?)).await;
+            self.db.tenant_tx(caller.tenant(), async |tx| Ok(idempotency::release(tx, claim).await?)).await;
         if let Err(error) = released {
             tracing::warn!(error = logging::chain(&error), "the key is free again when its claim runs out");
         }
     }
 }
 
-/// Stripe's keys are the account's, ours a tenant's: two tenants may choose the same. Without one of the caller's, the key
-/// covers the tries of this call alone.
+/// Derives the `Idempotency-Key` of a call to Stripe.
+///
+/// Stripe's keys are unique per Stripe account, the callers' keys per tenant. Two tenants may choose equal keys, so
+/// the tenant is part of the hash. Without a caller's key, a random one covers only the attempts of this call.
 fn stripe_key(tenant: Uuid, key: Option<&str>) -> String {
     match key {
         Some(key) => format!("checkout-{}", hex::encode(Sha256::digest(format!("{tenant}:{key}")))),

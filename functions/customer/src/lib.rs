@@ -1,4 +1,4 @@
-//! The company: what it is called and where it is, its ManyChat key, and the secrets of its webhook.
+//! Routes of the company's own record: its details, its ManyChat key and its webhook secrets.
 
 use std::time::Duration;
 
@@ -16,17 +16,17 @@ use shared::{
     routes,
     sealed::KeyRing,
     settings::Settings,
-    tenants::{self, CustomerDetails, CustomerPatch, ManyChatKey, NewKey, NewWebhookSecret},
+    tenants::{self, CustomerDetails, CustomerPatch, ManyChatKey, NewManyChatKey, NewWebhookSecret},
 };
 use utoipa_axum::router::OpenApiRouter;
 
-/// The function.
+/// Definition of this Lambda function.
 pub const FUNCTION: Function = Function::http::<Deps>();
 
-/// Time to put a new webhook secret into the bot: a day.
-const GRACE_S: u64 = 24 * 60 * 60;
+/// Default time, in seconds, for which an old webhook secret stays valid: a day, to put the new one into the bot.
+const DEFAULT_GRACE_S: u64 = 24 * 60 * 60;
 
-/// What it needs.
+/// Dependencies of the function.
 #[derive(Debug, Clone, FromRef)]
 pub struct Deps {
     db: Db,
@@ -34,6 +34,7 @@ pub struct Deps {
     limits: RateLimits,
     manychat: ManyChat,
     sealing_keys: KeyRing,
+    /// Time for which the previous webhook secret stays valid.
     grace: Duration,
 }
 
@@ -48,7 +49,7 @@ impl HttpFunction for Deps {
             keys: VerificationKeys::read(settings),
             manychat: ManyChat::read(settings),
             sealing_keys: KeyRing::read(settings),
-            grace: settings.seconds("WEBHOOK_SECRET_GRACE_S", GRACE_S),
+            grace: settings.seconds("WEBHOOK_SECRET_GRACE_S", DEFAULT_GRACE_S),
         }
     }
 
@@ -57,17 +58,17 @@ impl HttpFunction for Deps {
     }
 }
 
-/// The company, and what it is connected with.
+/// Returns the company's details and connections.
 #[utoipa::path(
     get, path = "/api/v1/customers/me", tag = "customer",
     responses((status = 200, body = Envelope<CustomerDetails>)),
 )]
 async fn show(caller: Caller<AccountUser>, State(db): State<Db>) -> Result<Data<CustomerDetails>> {
-    db.tenant(caller.tenant(), async |tx| Ok::<_, ApiError>(Data(tenants::details(tx).await?))).await
+    db.tenant_tx(caller.tenant(), async |tx| Ok::<_, ApiError>(Data(tenants::details(tx).await?))).await
 }
 
-/// Changes the company. A ManyChat key is tried first: 422 when ManyChat does not take it, 503 when ManyChat cannot be
-/// asked, and nothing is changed.
+/// Changes the company's details. A ManyChat key is verified first: 422 when ManyChat rejects it, 503 when ManyChat
+/// is not reachable; then nothing is changed.
 #[utoipa::path(
     patch, path = "/api/v1/customers/me", tag = "customer", request_body = CustomerPatch,
     responses((status = 200, body = Envelope<CustomerDetails>)),
@@ -78,26 +79,26 @@ async fn change(
     Json(patch): Json<CustomerPatch>,
 ) -> Result<Data<CustomerDetails>> {
     let key = match &patch.manychat_api_key {
-        Some(Some(key)) => Some(deps.tried_and_sealed(&caller, key).await?),
+        Some(Some(key)) => Some(deps.verify_and_seal(&caller, key).await?),
         Some(None) | None => None,
     };
     deps.db
-        .tenant(caller.tenant(), async |tx| {
+        .tenant_tx(caller.tenant(), async |tx| {
             let mut fields = tenants::change(tx, &patch, key.as_ref()).await?;
-            if let Some(at) = fields.iter().position(|field| *field == tenants::MANYCHAT_KEY) {
+            if let Some(at) = fields.iter().position(|field| *field == tenants::MANYCHAT_KEY_PURPOSE) {
                 let action = if key.is_some() { "key.changed" } else { "key.removed" };
-                note(tx, &caller, action, json!({ "key": fields.remove(at) })).await?;
+                audit_change(tx, &caller, action, json!({ "key": fields.remove(at) })).await?;
             }
             if !fields.is_empty() {
-                note(tx, &caller, "customer.changed", json!({ "fields": fields })).await?;
+                audit_change(tx, &caller, "customer.changed", json!({ "fields": fields })).await?;
             }
             Ok::<_, ApiError>(Data(tenants::details(tx).await?))
         })
         .await
 }
 
-/// Makes a new secret for the webhook, and shows it this once. The one before works for a day more (a setting), so that
-/// the bot can be changed meanwhile; one that is older still ends now.
+/// Creates a new webhook secret and returns it, this once. The previous secret stays valid for one more day (a
+/// setting), so that the bot can be changed meanwhile. Older secrets end now.
 #[utoipa::path(
     post, path = "/api/v1/customers/me/webhook-secret", tag = "customer",
     responses((status = 201, body = Envelope<NewWebhookSecret>)),
@@ -107,31 +108,37 @@ async fn new_webhook_secret(
     State(deps): State<Deps>,
 ) -> Result<Created<NewWebhookSecret>> {
     deps.db
-        .tenant(caller.tenant(), async |tx| {
+        .tenant_tx(caller.tenant(), async |tx| {
             let secret = tenants::rotate_webhook_secret(tx, deps.grace).await?;
-            note(tx, &caller, "webhook_secret.created", json!({ "webhook_secret_id": secret.id })).await?;
+            audit_change(tx, &caller, "webhook_secret.created", json!({ "webhook_secret_id": secret.id })).await?;
             Ok::<_, ApiError>(Created(secret))
         })
         .await
 }
 
 impl Deps {
-    /// Asks ManyChat about a key, outside of any transaction, and seals it.
-    async fn tried_and_sealed(&self, caller: &Caller<AccountUser>, key: &ManyChatKey) -> Result<NewKey> {
-        match self.manychat.try_key(key.expose()).await {
+    /// Verifies a ManyChat key with ManyChat, outside of any transaction, and seals it.
+    async fn verify_and_seal(&self, caller: &Caller<AccountUser>, key: &ManyChatKey) -> Result<NewManyChatKey> {
+        match self.manychat.verify_key(key.expose()).await {
             Ok(()) => {}
             Err(KeyError::Invalid) => {
                 return Err(ApiError::field("manychat_api_key", "is not a key that ManyChat takes"));
             }
-            Err(error @ KeyError::Unavailable(_)) => return Err(ApiError::unavailable().because(error)),
+            Err(error @ KeyError::Unavailable(_)) => return Err(ApiError::unavailable().with_source(error)),
         }
-        NewKey::seal(&self.sealing_keys, caller.tenant(), key).map_err(|error| ApiError::internal().because(error))
+        NewManyChatKey::seal(&self.sealing_keys, caller.tenant(), key)
+            .map_err(|error| ApiError::internal().with_source(error))
     }
 }
 
-/// Writes what was done to the company into its audit log.
-async fn note(tx: &mut TenantTx, caller: &Caller<AccountUser>, action: &'static str, details: Value) -> Result<()> {
-    let entry = audit::Entry {
+/// Writes an audit entry about a change of the company.
+async fn audit_change(
+    tx: &mut TenantTx,
+    caller: &Caller<AccountUser>,
+    action: &'static str,
+    details: Value,
+) -> Result<()> {
+    let entry = audit::NewAuditEntry {
         actor: Some(caller.user),
         action,
         object: format!("customer:{}", caller.tenant()),

@@ -1,4 +1,5 @@
-//! The `$default` route: 404, 405 with `Allow`, and CORS preflights, for everything that no other function serves.
+//! The `$default` route of API Gateway: 404, 405 with `Allow`, and CORS preflights, for every request that no other
+//! function serves.
 
 use axum::{
     http::{Method, header::ALLOW},
@@ -12,13 +13,13 @@ use shared::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
-/// The function.
+/// The function `default`.
 pub const FUNCTION: Function = Function::http::<Deps>();
 
-/// The routes of all the others, as they are documented; a test holds the file against the code.
+/// The routes of all other functions. A test compares the file with the code.
 const OPENAPI: &str = include_str!("../../../openapi.json");
 
-/// It needs nothing.
+/// The dependencies of the handlers: none.
 #[derive(Debug, Clone)]
 pub struct Deps;
 
@@ -29,15 +30,19 @@ impl HttpFunction for Deps {
         Self
     }
 
-    /// Knows every path, so that a wrong method is told apart from a wrong path. The methods it knows are served by
-    /// other functions and never come here, but for those of a function with a URL of its own: that is not here, so 404.
+    /// Routes every path of the API, to distinguish a wrong method (405) from a wrong path (404). API Gateway sends
+    /// the documented methods of a path to other functions. Exception: a function with a function URL of its own has
+    /// no route in API Gateway, so here its documented methods are 404 too.
     fn routes() -> OpenApiRouter<Self> {
-        known().into_iter().fold(OpenApiRouter::new(), |router, (path, methods)| router.route(&path, methods))
+        documented_paths()
+            .into_iter()
+            .fold(OpenApiRouter::new(), |router, (path, methods)| router.route(&path, methods))
     }
 }
 
-fn known() -> Vec<(String, MethodRouter<Deps>)> {
-    // The file is compiled in and checked by a test: were it broken, every path would be unknown, which is 404.
+/// Returns every path of openapi.json with a handler that refuses all methods.
+fn documented_paths() -> Vec<(String, MethodRouter<Deps>)> {
+    // The file is compiled in, and a test checks it. If it were not valid JSON, every path would be a 404.
     let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap_or_default();
     let Some(paths) = document["paths"].as_object() else { return Vec::new() };
     paths
@@ -49,9 +54,10 @@ fn known() -> Vec<(String, MethodRouter<Deps>)> {
         .collect()
 }
 
-/// What the gateway serves is what `Allow` names: not HEAD, which axum would add to GET.
+/// Returns 404 for a documented method and 405 for any other. `Allow` names exactly the methods that API Gateway
+/// routes: not HEAD, which axum would add to GET.
 fn refuse(method: &Method, methods: &[String]) -> Response {
-    if methods.iter().any(|known| known == method.as_str()) {
+    if methods.iter().any(|documented| documented == method.as_str()) {
         return ApiError::not_found("route").into_response();
     }
     ([(ALLOW, methods.join(","))], ApiError::method_not_allowed()).into_response()

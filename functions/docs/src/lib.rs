@@ -1,5 +1,5 @@
-//! `GET /openapi.json` and `GET /docs`: what the API is, for programs and for people. Both are compiled in; nothing is
-//! read, and nothing is counted.
+//! `GET /openapi.json` and `GET /docs`: the API's documentation for programs and for people. Both files are compiled
+//! in. The handlers use no database and have no rate limit.
 
 use std::sync::LazyLock;
 
@@ -10,32 +10,33 @@ use axum::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use sha2::{Digest, Sha256};
 use shared::{
-    auth::Open,
+    auth::Unmetered,
     function::{Function, HttpFunction},
     routes,
     settings::Settings,
 };
 use utoipa_axum::router::OpenApiRouter;
 
-/// The function.
+/// The function `docs`.
 pub const FUNCTION: Function = Function::http::<Deps>();
 
-/// A test holds the file against the code.
+/// The OpenAPI document. A test compares the file with the code.
 const OPENAPI: &str = include_str!("../../../openapi.json");
 const HTML: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// A deployment is seen within minutes, and asked for with an `If-None-Match` that costs nothing.
-const CACHE: &str = "public, max-age=300";
+/// `Cache-Control`: clients see a new deployment within 5 minutes, and revalidate an old copy with `If-None-Match`.
+const CACHE_CONTROL: &str = "public, max-age=300";
 
 static DOCUMENT: LazyLock<Asset> = LazyLock::new(|| Asset::new("application/json", OPENAPI.to_owned()));
 static PAGE: LazyLock<Asset> = LazyLock::new(|| {
     Asset::new("text/html; charset=utf-8", HTML.replace("{style}", STYLE).replace("{script}", SCRIPT))
 });
 
-/// Only the page's own script and style, by their hashes, and only this API: an answer that is shown can neither run
-/// anything nor tell the token to anybody.
+/// `Content-Security-Policy` of the page. It allows only the page's own script and style, by their hashes, and
+/// requests only to this API. So an API response that the page shows can neither run code nor send the token
+/// elsewhere.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     format!(
         "default-src 'none'; script-src '{}'; style-src '{}'; img-src data:; connect-src 'self'; base-uri 'none'; \
@@ -45,7 +46,7 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// It needs nothing.
+/// The dependencies of the handlers: none.
 #[derive(Debug, Clone)]
 pub struct Deps;
 
@@ -61,7 +62,7 @@ impl HttpFunction for Deps {
     }
 }
 
-/// This document: OpenAPI 3.1.
+/// Returns this OpenAPI 3.1 document.
 #[utoipa::path(
     get, path = "/openapi.json", tag = "docs",
     responses(
@@ -69,11 +70,11 @@ impl HttpFunction for Deps {
         (status = 304, description = "Unchanged since the `ETag` in `If-None-Match`"),
     ),
 )]
-async fn document(_: Open, headers: HeaderMap) -> Response {
-    DOCUMENT.answer(&headers)
+async fn document(_: Unmetered, headers: HeaderMap) -> Response {
+    DOCUMENT.respond(&headers)
 }
 
-/// A page to read and try the API.
+/// Returns a web page to read and try the API.
 #[utoipa::path(
     get, path = "/docs", tag = "docs",
     responses(
@@ -81,35 +82,37 @@ async fn document(_: Open, headers: HeaderMap) -> Response {
         (status = 304, description = "Unchanged since the `ETag` in `If-None-Match`"),
     ),
 )]
-async fn page(_: Open, headers: HeaderMap) -> Response {
+async fn page(_: Unmetered, headers: HeaderMap) -> Response {
     const NO_REFERRER: (HeaderName, &str) = (header::REFERRER_POLICY, "no-referrer");
-    ([(header::CONTENT_SECURITY_POLICY, POLICY.as_str()), NO_REFERRER], PAGE.answer(&headers)).into_response()
+    ([(header::CONTENT_SECURITY_POLICY, POLICY.as_str()), NO_REFERRER], PAGE.respond(&headers)).into_response()
 }
 
-/// A file as it is served.
+/// A compiled-in file with its response headers.
 struct Asset {
-    kind: &'static str,
+    content_type: &'static str,
     body: String,
     etag: String,
 }
 
 impl Asset {
-    fn new(kind: &'static str, body: String) -> Self {
-        Self { kind, etag: format!("\"{}\"", hash(&body)), body }
+    fn new(content_type: &'static str, body: String) -> Self {
+        Self { content_type, etag: format!("\"{}\"", hash(&body)), body }
     }
 
-    fn answer(&self, headers: &HeaderMap) -> Response {
-        let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let caching = [(header::ETAG, self.etag.as_str()), (header::CACHE_CONTROL, CACHE)];
-        // Caches on the way may have weakened it.
-        if known.split(',').any(|tag| tag.trim().trim_start_matches("W/") == self.etag) {
+    /// Returns 304 when `If-None-Match` has the file's `ETag`, otherwise the file.
+    fn respond(&self, headers: &HeaderMap) -> Response {
+        let if_none_match =
+            headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let caching = [(header::ETAG, self.etag.as_str()), (header::CACHE_CONTROL, CACHE_CONTROL)];
+        // A cache on the way may have made the ETag a weak one (`W/`).
+        if if_none_match.split(',').any(|tag| tag.trim().trim_start_matches("W/") == self.etag) {
             return (StatusCode::NOT_MODIFIED, caching).into_response();
         }
-        (caching, [(header::CONTENT_TYPE, self.kind)], self.body.clone()).into_response()
+        (caching, [(header::CONTENT_TYPE, self.content_type)], self.body.clone()).into_response()
     }
 }
 
-/// As a Content-Security-Policy names it.
+/// Returns the SHA-256 of a text, in the form of a Content-Security-Policy.
 fn hash(text: &str) -> String {
     format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(text)))
 }

@@ -1,6 +1,7 @@
 "use strict";
 
-// Everything is put in as text, never as markup: what the document or an answer says cannot become part of the page.
+// Creates an element. Content is added as text, never as markup, so that neither the document nor an API response can
+// inject HTML into the page.
 const make = (tag, properties = {}, ...children) => {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -10,15 +11,15 @@ const make = (tag, properties = {}, ...children) => {
   return element;
 };
 const find = (id) => document.getElementById(id);
-// `code` in descriptions is all the Markdown there is.
+// Renders `code` in descriptions, the only Markdown that they use.
 const prose = (text) => (text ?? "").split("`").map((part, odd) => (odd % 2 ? make("code", {}, part) : part));
 const pretty = (value) => JSON.stringify(value, null, 2);
 
 let api;
-// Its only place: nothing is stored.
+// The bearer token. It is kept only here, and never stored.
 let token = "";
 
-/** Follows a reference; what stands beside it stays. */
+/** Resolves a `$ref`. Properties beside it take precedence over those of its target. */
 function resolve(value) {
   const { $ref, ...beside } = value ?? {};
   if (!$ref) return beside;
@@ -38,7 +39,7 @@ function typeOf(schema) {
   return name + (schema.format ? ` (${schema.format})` : "") + (isNullable ? " or null" : "");
 }
 
-/** What the schema limits and its description does not say already. */
+/** Shows the limits of a schema that its description does not mention. */
 function limits(schema) {
   const words = (schema.description ?? "").replace(/(\d),(?=\d{3})/g, "$1").split(/[^\w]+/);
   const said = [];
@@ -57,7 +58,7 @@ function limits(schema) {
   return said.length ? make("span", { className: "soft" }, ` ${said.join("; ")}`) : null;
 }
 
-/** The properties of an object, of what an array holds, or of each alternative, as nested lists. */
+/** Shows the properties of an object, of an array's items, or of each alternative, as nested lists. */
 function schemaTree(raw, depth = 0) {
   const schema = resolve(raw);
   if (depth > 6) return [];
@@ -82,7 +83,7 @@ function schemaTree(raw, depth = 0) {
   return [make("ul", { className: "schema" }, rows)];
 }
 
-/** The example that stands there, or one made from the schema. */
+/** Returns the documented example, or one made from the schema. */
 function example(media) {
   if (media?.example !== undefined) return media.example;
   const named = Object.values(media?.examples ?? {})[0];
@@ -108,7 +109,7 @@ function sample(raw, depth = 0) {
   return { uuid: "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "date-time": "2026-01-31T09:30:00Z" }[schema.format] ?? "text";
 }
 
-/** Who may call, as OpenAPI has it: an empty requirement is nobody in particular, and scopes are roles. */
+/** Shows the roles that may call an operation: in OpenAPI, an empty requirement means public, and scopes are roles. */
 function roles(operation) {
   const requirements = operation.security ?? api.security ?? [];
   const named = requirements.flatMap((one) => Object.values(one)).flat();
@@ -189,7 +190,7 @@ const quoted = (text) => `'${text.replace(/'/g, "'\\''")}'`;
 
 function curl(method, url, headers, body) {
   const said = Object.entries(headers).map(([name, value]) => {
-    // A command may end in a shell's history: the token stays out of it.
+    // The command may be kept in a shell's history, so it does not contain the token.
     const shown = name === "authorization" ? "\"authorization: Bearer $TOKEN\"" : quoted(`${name}: ${value}`);
     return ` -H ${shown}`;
   });
@@ -197,7 +198,7 @@ function curl(method, url, headers, body) {
   return `curl -X ${method.toUpperCase()} ${quoted(url.href)}${said.join("")}${data}`;
 }
 
-/** The form under an operation: sends what stands in its fields, shows what came back. */
+/** Creates the form of an operation, which sends a request with the values of its fields and shows the response. */
 function tryForm(method, path, inputs, read) {
   const button = make("button", { type: "submit", className: "send" }, "Try it");
   const note = make("span", { className: "soft", role: "status" });
@@ -244,7 +245,7 @@ function tryForm(method, path, inputs, read) {
 
 function shown(response, text, took) {
   let value;
-  try { value = JSON.parse(text); } catch { /* shown as it is */ }
+  try { value = JSON.parse(text); } catch { /* not JSON: shown as text */ }
   const headers = [...response.headers].map(([name, content]) => `${name}: ${content}`).join("\n");
   const found = value?.data?.access_token;
   const use = found ? make("button", { type: "button" }, "Use this token") : null;
@@ -269,7 +270,7 @@ function operationCard(method, path, operation) {
       make("span", { className: "path" }, path),
       make("span", { className: "soft" }, prose(operation.summary)),
       make("span", { className: "role" }, roles(operation))));
-  // Most are never opened, so the inside is made when one is.
+  // The content is created when the card is opened, because most cards never are.
   card.addEventListener("toggle", () => {
     if (!card.open || card.querySelector(".inside")) return;
     const { table, inputs } = parameterTable(operation.parameters ?? []);
@@ -306,7 +307,7 @@ function render() {
       make("section", { "aria-label": tag.name }, make("h2", {}, tag.name), make("p", {}, prose(tag.description)), cards)));
 }
 
-/** Opens what the address names: /docs#get-/health. */
+/** Opens the operation that the URL's fragment names, for example /docs#get-/health. */
 function openNamed() {
   const card = find(decodeURIComponent(location.hash.slice(1)));
   if (!card?.classList.contains("operation")) return;

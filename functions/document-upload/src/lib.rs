@@ -1,5 +1,5 @@
-//! `POST /api/v1/documents/upload`: a place to put a PDF of up to 20 MiB, or a PDF of up to 4 MiB taken directly. Both
-//! end in the same object, whose arrival starts the ingestion.
+//! `POST /api/v1/documents/upload`: presigns the upload of a PDF of up to 20 MiB, or accepts a PDF of up to 4 MiB in
+//! a form. Both ways store one object, and S3's event of its creation starts the ingestion.
 
 mod multipart;
 
@@ -18,7 +18,7 @@ use shared::{
     documents::{self, Document, Filename, MAX_BYTES, NewDocument},
     error::{ApiError, FieldError, Result},
     function::{Function, HttpFunction},
-    http::{Created, Data, Envelope, Json, Preferred},
+    http::{Created, Data, Envelope, Json, PreferredLanguage},
     rate_limits::RateLimits,
     routes,
     settings::Settings,
@@ -27,13 +27,13 @@ use shared::{
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 
-/// The function.
+/// The `document-upload` Lambda function.
 pub const FUNCTION: Function = Function::http::<Deps>();
 
-/// How long the place is kept free.
-const UPLOAD_TIME: Duration = Duration::from_secs(15 * 60);
+/// Validity of a presigned upload URL.
+const UPLOAD_URL_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
-/// What it needs.
+/// Dependencies of the function.
 #[derive(Debug, Clone, FromRef)]
 pub struct Deps {
     db: Db,
@@ -44,8 +44,8 @@ pub struct Deps {
 
 impl HttpFunction for Deps {
     const NAME: &'static str = "document-upload";
-    /// A file of 4 MiB and the form around it; in base64 that is what fits a Lambda event of 6 MB.
-    const BODY_LIMIT: usize = multipart::MAX_BYTES + 16 * 1024;
+    /// Maximum request body, in bytes: a file of 4 MiB and its form. In base64, this fits a Lambda event of 6 MB.
+    const BODY_LIMIT: usize = multipart::MAX_FORM_FILE_BYTES + 16 * 1024;
 
     fn read(settings: &mut Settings) -> Self {
         let db = Db::read(settings);
@@ -62,34 +62,36 @@ impl HttpFunction for Deps {
     }
 }
 
-/// A file that will be put.
+/// Announcement of a PDF to be uploaded.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(example = json!({ "filename": "guide-livraison.pdf", "size_bytes": 5120 }))]
 struct Announcement {
+    /// File name shown to the tenant.
     filename: Filename,
-    /// Its exact size; another one is refused when it is put.
+    /// Exact size of the file, in bytes. S3 refuses an upload of another size.
     #[schema(minimum = 1, maximum = 20_971_520)]
     size_bytes: i64,
-    /// In hexadecimal; a file that was processed before is found by it.
+    /// SHA-256 of the file, in hexadecimal. When the company has a processed document with this hash, that document
+    /// is returned and nothing is announced.
     #[schema(min_length = 64, max_length = 64)]
     sha256: Option<String>,
 }
 
 impl Announcement {
     fn validated(self) -> Result<NewDocument> {
-        let mut wrong = Vec::new();
+        let mut field_errors = Vec::new();
         if self.size_bytes < 1 {
-            wrong.push(FieldError::new("size_bytes", "must be 1 or more"));
+            field_errors.push(FieldError::new("size_bytes", "must be 1 or more"));
         }
         let sha256 = self.sha256.map(|text| {
             let mut hash = [0; 32];
             if hex::decode_to_slice(&text, &mut hash).is_err() {
-                wrong.push(FieldError::new("sha256", "must be 64 hexadecimal digits"));
+                field_errors.push(FieldError::new("sha256", "must be 64 hexadecimal digits"));
             }
             hash
         });
-        if !wrong.is_empty() {
-            return Err(ApiError::validation(wrong));
+        if !field_errors.is_empty() {
+            return Err(ApiError::validation(field_errors));
         }
         if usize::try_from(self.size_bytes).unwrap_or(usize::MAX) > MAX_BYTES {
             return Err(too_large());
@@ -102,15 +104,16 @@ fn too_large() -> ApiError {
     ApiError::payload_too_large(MAX_BYTES)
 }
 
-/// The document, and where to put its file.
+/// The document, and the request that uploads its file.
 #[derive(Debug, Serialize, ToSchema)]
 struct Upload {
+    /// The new document, or the processed one with the same bytes.
     document: Document,
-    /// Null when the file was sent with the request.
+    /// Null when no upload is needed: the file was sent with the request, or was processed before.
     upload: Option<Put>,
 }
 
-/// One PUT of the file's bytes.
+/// Presigned PUT request for the bytes of the file.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "method": "PUT", "url": "https://bucket.s3.eu-west-1.amazonaws.com/tenants/…?X-Amz-Signature=…",
@@ -120,14 +123,15 @@ struct Upload {
 struct Put {
     /// Always `PUT`.
     method: &'static str,
+    /// Presigned URL.
     url: String,
-    /// To be sent exactly so: they are signed.
+    /// Headers to be sent unchanged: they are part of the signature.
     headers: std::collections::BTreeMap<String, String>,
-    /// After this the URL is refused.
+    /// Time after which S3 refuses the URL.
     expires_at: DateTime<Utc>,
 }
 
-/// What is sent when the file itself is.
+/// Form with the file itself.
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "describes the form in openapi.json")]
 struct Form {
@@ -136,7 +140,8 @@ struct Form {
     file: String,
 }
 
-/// Announces a PDF and returns where to put it; or takes a small one from a form, under the field `file`.
+/// Announces a PDF and returns a presigned PUT request for its upload. Accepts a PDF of at most 4 MiB directly in the
+/// field `file` of a form.
 #[utoipa::path(
     post, path = "/api/v1/documents/upload", tag = "documents",
     request_body(content((Announcement = "application/json"), (Form = "multipart/form-data"))),
@@ -149,7 +154,7 @@ struct Form {
 async fn upload(
     caller: Caller<AccountUser>,
     State(deps): State<Deps>,
-    Preferred(language): Preferred,
+    PreferredLanguage(language): PreferredLanguage,
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response> {
@@ -166,7 +171,7 @@ async fn upload(
     let tenant = caller.tenant();
     let announced = deps
         .db
-        .tenant(tenant, async |tx| {
+        .tenant_tx(tenant, async |tx| {
             if let Some(sha256) = &new.sha256
                 && let Some(document) = documents::find_processed(tx, sha256, language).await?
             {
@@ -180,15 +185,15 @@ async fn upload(
         Err(document) => return Ok(Data(Upload { document, upload: None }).into_response()),
     };
     let upload = match file {
-        // Should this fail, the client tries again, and the row that is left ends as `not_uploaded`.
+        // When this fails, the client tries again, and maintenance marks the remaining row as `not_uploaded`.
         Some(file) => deps.storage.put(&announced.storage_key, file).await.map(|()| None)?,
         None => Some(presign(&deps.storage, &announced).await?),
     };
     Ok(Created(Upload { document: announced.document, upload }).into_response())
 }
 
-async fn presign(storage: &Storage, announced: &documents::Announced) -> Result<Put> {
-    let expires_at = Utc::now() + UPLOAD_TIME;
-    let put = storage.presign_put(&announced.storage_key, announced.document.bytes, UPLOAD_TIME).await?;
+async fn presign(storage: &Storage, announced: &documents::PendingUpload) -> Result<Put> {
+    let expires_at = Utc::now() + UPLOAD_URL_LIFETIME;
+    let put = storage.presign_put(&announced.storage_key, announced.document.bytes, UPLOAD_URL_LIFETIME).await?;
     Ok(Put { method: "PUT", url: put.url, headers: put.headers.into_iter().collect(), expires_at })
 }

@@ -1,4 +1,4 @@
-//! A small PDF in a form.
+//! Reads a small PDF from a multipart form.
 
 use axum::{
     extract::{FromRequest, Multipart, Request},
@@ -12,16 +12,16 @@ use shared::{
     http,
 };
 
-/// The largest file that is taken directly, in bytes.
-pub(crate) const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Maximum size of a file in a form, in bytes: 4 MiB.
+pub(crate) const MAX_FORM_FILE_BYTES: usize = 4 * 1024 * 1024;
 
-/// Reads the field `file`.
+/// Reads the PDF in the form's field `file`.
 ///
 /// # Errors
-/// 400 for a broken form, 413 for a file over 4 MiB, 415 for one that is not a PDF, 422 for one without a usable name, for
-/// none and for several.
+/// Returns 400 for a malformed form, 413 for a file over 4 MiB, 415 for a file that is not a PDF, and 422 for an
+/// unusable file name, for no file and for several files.
 pub(crate) async fn read(request: Request) -> Result<(NewDocument, Bytes)> {
-    // Our own limit comes first: it refuses by the declared length, before anything is parsed.
+    // This project's body limit comes before axum's: it refuses by the declared length, before anything is parsed.
     let (parts, body) = request.into_parts();
     let http::Bytes(body) = http::Bytes::from_request(Request::from_parts(parts.clone(), body), &()).await?;
     let request = Request::from_parts(parts, body.into());
@@ -36,28 +36,28 @@ pub(crate) async fn read(request: Request) -> Result<(NewDocument, Bytes)> {
         }
         let filename = field.file_name().unwrap_or_default().to_owned();
         let file = field.bytes().await.map_err(|error| match error.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => ApiError::payload_too_large(MAX_BYTES),
+            StatusCode::PAYLOAD_TOO_LARGE => ApiError::payload_too_large(MAX_FORM_FILE_BYTES),
             _ => malformed(error.body_text()),
         })?;
         sent = Some((filename, file));
     }
     let (filename, file) = sent.ok_or_else(|| ApiError::field("file", "is required"))?;
-    judge(filename, file)
+    validate(filename, file)
 }
 
-fn judge(filename: String, file: Bytes) -> Result<(NewDocument, Bytes)> {
-    if file.len() > MAX_BYTES {
-        return Err(ApiError::payload_too_large(MAX_BYTES));
+fn validate(filename: String, file: Bytes) -> Result<(NewDocument, Bytes)> {
+    if file.len() > MAX_FORM_FILE_BYTES {
+        return Err(ApiError::payload_too_large(MAX_FORM_FILE_BYTES));
     }
     let filename = Filename::try_from(filename)
         .map_err(|error| ApiError::validation(vec![FieldError::new("file", format!("its name {error}"))]))?;
     if !documents::is_pdf(&file) {
         return Err(ApiError::unsupported_media_type("the file is not a PDF"));
     }
-    let bytes = i64::try_from(file.len()).map_err(|error| ApiError::internal().because(error))?;
+    let bytes = i64::try_from(file.len()).map_err(|error| ApiError::internal().with_source(error))?;
     Ok((NewDocument { filename, bytes, sha256: Some(Sha256::digest(&file).into()) }, file))
 }
 
 fn malformed(reason: String) -> ApiError {
-    ApiError::bad_request("malformed_form", "the multipart form cannot be read").because(reason)
+    ApiError::bad_request("malformed_form", "the multipart form cannot be read").with_source(reason)
 }

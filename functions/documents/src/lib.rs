@@ -1,4 +1,4 @@
-//! The tenant's documents: list, look, delete, try again.
+//! Routes of the tenant's documents: list, show, delete and retry.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use shared::{
     documents::{self, Document, DocumentListing},
     error::{ApiError, Result},
     function::{Function, HttpFunction},
-    http::{Data, Envelope, NoContent, Path, Preferred, Query},
+    http::{Data, Envelope, NoContent, Path, PreferredLanguage, Query},
     jobs, logging,
     paging::{List, ListParams},
     queue::Queue,
@@ -22,10 +22,10 @@ use shared::{
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
-/// The function.
+/// The `documents` Lambda function.
 pub const FUNCTION: Function = Function::http::<Deps>();
 
-/// What it needs.
+/// Dependencies of the function.
 #[derive(Debug, Clone, FromRef)]
 pub struct Deps {
     db: Db,
@@ -54,7 +54,7 @@ impl HttpFunction for Deps {
     }
 }
 
-/// A page of the documents, newest first.
+/// Lists one page of the company's documents, newest first unless another order is given.
 #[utoipa::path(
     get, path = "/api/v1/documents", tag = "documents", params(ListParams),
     responses((status = 200, body = List<Document>)),
@@ -62,14 +62,14 @@ impl HttpFunction for Deps {
 async fn list(
     caller: Caller<SupportUser>,
     State(db): State<Db>,
-    Preferred(language): Preferred,
+    PreferredLanguage(language): PreferredLanguage,
     Query(params): Query<ListParams>,
 ) -> Result<List<Document>> {
-    let paging = params.of::<DocumentListing>()?;
-    db.tenant(caller.tenant(), async |tx| documents::list(tx, &paging, language).await).await
+    let paging = params.validate::<DocumentListing>()?;
+    db.tenant_tx(caller.tenant(), async |tx| documents::list(tx, &paging, language).await).await
 }
 
-/// One document, with its progress.
+/// Returns one document with its progress.
 #[utoipa::path(
     get, path = "/api/v1/documents/{id}", tag = "documents", params(("id" = Uuid, Path)),
     responses((status = 200, body = Envelope<Document>)),
@@ -77,13 +77,13 @@ async fn list(
 async fn show(
     caller: Caller<SupportUser>,
     State(db): State<Db>,
-    Preferred(language): Preferred,
+    PreferredLanguage(language): PreferredLanguage,
     Path(id): Path<Uuid>,
 ) -> Result<Data<Document>> {
-    db.tenant(caller.tenant(), async |tx| {
+    db.tenant_tx(caller.tenant(), async |tx| {
         let document = documents::get(tx, id, language).await?;
         if caller.is_support() {
-            let entry = audit::Entry {
+            let entry = audit::NewAuditEntry {
                 actor: Some(caller.user),
                 action: "document.read",
                 object: format!("document:{id}"),
@@ -97,23 +97,26 @@ async fn show(
     .await
 }
 
-/// Deletes a document, its chunks and its file.
+/// Deletes a document with its chunks and its file.
 #[utoipa::path(
     delete, path = "/api/v1/documents/{id}", tag = "documents", params(("id" = Uuid, Path)),
     responses((status = 204)),
 )]
 async fn delete(caller: Caller<AccountUser>, State(deps): State<Deps>, Path(id): Path<Uuid>) -> Result<NoContent> {
     let tenant = caller.tenant();
-    let orphan = deps.db.tenant(tenant, async |tx| Ok::<_, ApiError>(documents::delete(tx, id).await?)).await?;
-    // The document is gone for the caller. Its file goes now, or with the next sweep of the job that was written.
-    match deps.storage.delete(&orphan.storage_key).await {
-        Ok(()) => deps.db.tenant(tenant, async |tx| Ok::<_, ApiError>(jobs::done(tx, orphan.job).await?)).await?,
+    let object = deps.db.tenant_tx(tenant, async |tx| Ok::<_, ApiError>(documents::delete(tx, id).await?)).await?;
+    // The document is deleted for the caller. Its file is deleted now, or later by the job that `documents::delete`
+    // wrote.
+    match deps.storage.delete(&object.storage_key).await {
+        Ok(()) => {
+            deps.db.tenant_tx(tenant, async |tx| Ok::<_, ApiError>(jobs::mark_done(tx, object.job).await?)).await?
+        }
         Err(error) => tracing::warn!(error = logging::chain(&error), "the file is left to maintenance"),
     }
     Ok(NoContent)
 }
 
-/// Tries a failed document again.
+/// Retries the processing of a failed document.
 #[utoipa::path(
     post, path = "/api/v1/documents/{id}/retry", tag = "documents", params(("id" = Uuid, Path)),
     responses((status = 200, body = Envelope<Document>), (status = 409)),
@@ -121,13 +124,13 @@ async fn delete(caller: Caller<AccountUser>, State(deps): State<Deps>, Path(id):
 async fn retry(
     caller: Caller<AccountUser>,
     State(deps): State<Deps>,
-    Preferred(language): Preferred,
+    PreferredLanguage(language): PreferredLanguage,
     Path(id): Path<Uuid>,
 ) -> Result<Data<Document>> {
     let (document, message) = deps
         .db
-        .tenant(caller.tenant(), async |tx| Ok::<_, ApiError>(documents::retry(tx, id, language).await?))
+        .tenant_tx(caller.tenant(), async |tx| Ok::<_, ApiError>(documents::retry(tx, id, language).await?))
         .await?;
-    deps.ingest_queue.offer(&message, Duration::ZERO).await;
+    deps.ingest_queue.send_or_log(&message, Duration::ZERO).await;
     Ok(Data(document))
 }

@@ -1,4 +1,4 @@
-//! `GET /health`: is the API up; with `?deep=1`, are its dependencies.
+//! `GET /health`: reports that the API is up and, with `?deep=1`, the state of its dependencies.
 
 use std::{future::Future, time::Instant};
 
@@ -10,7 +10,7 @@ use axum::{
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use shared::{
-    auth::{Identity, Open, VerificationKeys},
+    auth::{Identity, Unmetered, VerificationKeys},
     db::Db,
     error::{ApiError, Result},
     function::{Function, HttpFunction},
@@ -19,16 +19,16 @@ use shared::{
     queue::Queue,
     rate_limits::RateLimits,
     routes,
-    settings::{Common, Settings},
+    settings::{CommonSettings, Settings},
     storage::Storage,
 };
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
-/// The function.
+/// The function `health`.
 pub const FUNCTION: Function = Function::http::<Deps>();
 
-/// What it needs.
+/// The dependencies of the handler.
 #[derive(Debug, Clone, FromRef)]
 pub struct Deps {
     environment: String,
@@ -45,7 +45,7 @@ impl HttpFunction for Deps {
     fn read(settings: &mut Settings) -> Self {
         let db = Db::read(settings);
         Self {
-            environment: Common::read(settings).environment,
+            environment: CommonSettings::read(settings).environment,
             keys: VerificationKeys::read(settings),
             limits: RateLimits::read(settings, &db),
             db,
@@ -61,12 +61,12 @@ impl HttpFunction for Deps {
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Depth {
-    /// `1` asks the dependencies too; for services only.
+struct HealthParams {
+    /// `1` also checks the dependencies. Requires a service token.
     deep: Option<u8>,
 }
 
-/// A bare object, without the envelope: the mobile app reads it so.
+/// State of the API. The object has no envelope, because the mobile app reads it in this form.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "status": "healthy", "environment": "dev", "version": "0.1.0", "timestamp": "2026-11-23T09:30:06Z",
@@ -76,7 +76,7 @@ struct Health {
     environment: String,
     version: &'static str,
     timestamp: DateTime<Utc>,
-    /// With `deep=1` only.
+    /// State of each dependency; only with `deep=1`.
     #[serde(skip_serializing_if = "Option::is_none")]
     checks: Option<Checks>,
 }
@@ -101,13 +101,18 @@ struct Check {
     latency_ms: f64,
 }
 
-/// Tells that the API is up; with `deep=1` also whether the database, the queue and the storage are.
+/// Reports that the API is up. With `deep=1`, also checks the database, the queue and the storage.
 #[utoipa::path(
-    get, path = "/health", tag = "health", params(Depth), security((), ("bearer" = ["service"])),
+    get, path = "/health", tag = "health", params(HealthParams), security((), ("bearer" = ["service"])),
     responses((status = 200, body = Health), (status = 503, description = "A dependency is down", body = Health)),
 )]
-async fn health(_: Open, State(deps): State<Deps>, Query(depth): Query<Depth>, request: Request) -> Result<Response> {
-    let checks = if depth.deep == Some(1) {
+async fn health(
+    _: Unmetered,
+    State(deps): State<Deps>,
+    Query(params): Query<HealthParams>,
+    request: Request,
+) -> Result<Response> {
+    let checks = if params.deep == Some(1) {
         let (mut parts, _) = request.into_parts();
         let Identity(claims) = Identity::from_request_parts(&mut parts, &deps).await?;
         if !claims.is_service() {
@@ -138,6 +143,7 @@ async fn health(_: Open, State(deps): State<Deps>, Query(depth): Query<Depth>, r
 }
 
 impl Deps {
+    /// Checks all dependencies at the same time.
     async fn check(&self) -> Checks {
         let (database, queue, storage) =
             tokio::join!(check(self.db.ping()), check(self.ingest_queue.ping()), check(self.storage.ping()));
@@ -145,6 +151,7 @@ impl Deps {
     }
 }
 
+/// Measures one check of a dependency, and logs its error.
 async fn check<E: std::error::Error + 'static>(ping: impl Future<Output = std::result::Result<(), E>>) -> Check {
     let started = Instant::now();
     let outcome = ping.await;

@@ -1,15 +1,15 @@
-//! One document, from its file to its last chunk. Every step can be repeated: a worker that is killed is followed by
-//! another one that goes on where the chunks end.
+//! Ingestion of one document, from its file to its last chunk. Every step can be repeated: after a worker is killed,
+//! another one continues after the last stored chunk.
 
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use shared::{
     chunking::{self, Chunk},
-    documents::{self, Begun, Failure, MAX_BYTES, NewChunk, Stored},
+    documents::{self, DocumentFailure, IngestState, MAX_BYTES, NewChunk, StoreOutcome},
     error::ApiError,
     function::BoxError,
-    jobs::JobMessage,
+    jobs::IngestMessage,
     logging,
     pdf::PdfError,
     storage::ReadError,
@@ -17,190 +17,206 @@ use shared::{
 };
 use tokio::time::Instant;
 
-use crate::{Deps, notices::Target, scans::Scanned};
+use crate::{Deps, events::IngestTarget, scans::ScanProgress};
 
-/// Chunks that are embedded and stored together: a batch is what a kill can lose.
-const BATCH: usize = 32;
-/// A tenant may go over to another embedding model while one of its documents is read, but hardly twice.
-const BEGINNINGS: u32 = 3;
-/// After this many deliveries the queue gives a message up.
-const LAST_ATTEMPT: u32 = 5;
-/// Of the document's text, kept on its row for lists.
-const BEGINNING_CHARS: usize = 500;
+/// Number of chunks that are embedded and stored together. A killed worker loses at most one batch.
+const CHUNKS_PER_BATCH: usize = 32;
+/// Maximum number of starts of a document's ingestion in one invocation. A tenant may switch its embedding model
+/// during an ingestion, but hardly twice.
+const MAX_STARTS: u32 = 3;
+/// Number of deliveries after which the queue moves a message to the dead-letter queue.
+const MAX_DELIVERIES: u32 = 5;
+/// Length of the text excerpt stored in the document's row for lists, in characters.
+const MAX_EXCERPT_CHARS: usize = 500;
 
-/// How an attempt ended.
+/// Outcome of an ingestion attempt.
 #[derive(Debug)]
-pub(crate) enum Ended {
-    /// The document is in an end state, or gone.
-    Here,
-    /// Another invocation goes on, after so long.
-    GoesOn(Duration),
-    /// The tenant went over to another embedding model: it begins anew.
-    OtherModel,
+pub(crate) enum IngestOutcome {
+    /// The document has a final status, or was deleted.
+    Done,
+    /// Another invocation must continue, after this time.
+    Continue(Duration),
+    /// The tenant switched to another embedding model: the ingestion must restart.
+    ModelChanged,
 }
 
-impl Ended {
-    fn by(stored: Stored) -> Self {
+impl IngestOutcome {
+    fn from_store(stored: StoreOutcome) -> Self {
         match stored {
-            Stored::Yes | Stored::Gone => Self::Here,
-            Stored::OtherModel => Self::OtherModel,
+            StoreOutcome::Stored | StoreOutcome::DocumentGone => Self::Done,
+            StoreOutcome::ModelChanged => Self::ModelChanged,
         }
     }
 }
 
-/// How an attempt went wrong.
+/// Error of an ingestion attempt.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Trouble {
-    /// The document's own fault: it ends here, with a reason for its owner.
+pub(crate) enum IngestError {
+    /// The document cannot be processed: it is marked as failed, with a reason for its owner.
     #[error("{0:?}: {1}")]
-    Final(Failure, String),
-    /// Somebody else's: the next attempt may succeed.
+    Permanent(DocumentFailure, String),
+    /// A temporary fault outside the document: the next attempt may succeed.
     #[error("not now")]
     Transient(#[source] BoxError),
-    /// The embedding provider's: the same, but the owner is told in the end.
+    /// The embedding provider failed: the next attempt may succeed. The document fails with the last attempt.
     #[error("embedding failed")]
     Embedding(#[source] BoxError),
 }
 
-impl From<ApiError> for Trouble {
+impl From<ApiError> for IngestError {
     fn from(error: ApiError) -> Self {
         Self::Transient(error.into())
     }
 }
 
-impl From<PdfError> for Trouble {
+impl From<PdfError> for IngestError {
     fn from(error: PdfError) -> Self {
-        match error.code().and_then(Failure::from_code) {
-            Some(failure) => Self::Final(failure, error.to_string()),
+        match error.code().and_then(DocumentFailure::from_code) {
+            Some(failure) => Self::Permanent(failure, error.to_string()),
             None => Self::Transient(error.into()),
         }
     }
 }
 
 impl Deps {
-    /// Brings a document to an end state, or fails to be called again.
-    pub(crate) async fn ingest(&self, target: Target, attempt: u32) -> Result<(), BoxError> {
+    /// Ingests a document until it has a final status, was deleted or is left to another invocation. `attempt` counts
+    /// the deliveries of the queue message, this one included.
+    ///
+    /// # Errors
+    /// Returns an error when the queue must deliver the message again.
+    pub(crate) async fn ingest(&self, target: IngestTarget, attempt: u32) -> Result<(), BoxError> {
         let started = Instant::now();
-        for _ in 0..BEGINNINGS {
+        for _ in 0..MAX_STARTS {
             let model = self.embedders.current().model();
-            let begun = self
+            let state = self
                 .db
-                .tenant(target.tenant, async |tx| {
+                .tenant_tx(target.tenant, async |tx| {
                     Ok::<_, ApiError>(documents::begin(tx, target.document, model).await?)
                 })
                 .await?;
-            let Some(begun) = begun else {
+            let Some(state) = state else {
                 tracing::info!(document_id = %target.document, "nothing to do: deleted, or done before");
                 return Ok(());
             };
-            match self.read(target, &begun, started).await {
-                Ok(Ended::Here) => return Ok(()),
-                Ok(Ended::GoesOn(after)) => return self.go_on(target, &begun, after).await,
-                Ok(Ended::OtherModel) => {
+            match self.process(target, &state, started).await {
+                Ok(IngestOutcome::Done) => return Ok(()),
+                Ok(IngestOutcome::Continue(after)) => return self.requeue(target, &state, after).await,
+                Ok(IngestOutcome::ModelChanged) => {
                     tracing::info!(document_id = %target.document, "the tenant has another embedding model now");
                 }
-                Err(Trouble::Final(failure, detail)) => return self.fail(target, failure, &detail).await,
-                Err(Trouble::Embedding(error)) if attempt >= LAST_ATTEMPT => {
-                    return self.fail(target, Failure::EmbeddingFailed, &logging::chain(error.as_ref())).await;
+                Err(IngestError::Permanent(failure, detail)) => return self.fail(target, failure, &detail).await,
+                Err(IngestError::Embedding(error)) if attempt >= MAX_DELIVERIES => {
+                    return self.fail(target, DocumentFailure::EmbeddingFailed, &logging::chain(error.as_ref())).await;
                 }
-                Err(trouble) => return Err(trouble.into()),
+                Err(error) => return Err(error.into()),
             }
         }
-        Err(Trouble::Transient("the tenant's embedding model does not stay".into()).into())
+        Err(IngestError::Transient("the tenant's embedding model does not stay".into()).into())
     }
 
-    async fn read(&self, target: Target, begun: &Begun, started: Instant) -> Result<Ended, Trouble> {
-        let file = match self.storage.get(&begun.storage_key, MAX_BYTES).await {
+    async fn process(
+        &self,
+        target: IngestTarget,
+        state: &IngestState,
+        started: Instant,
+    ) -> Result<IngestOutcome, IngestError> {
+        let file = match self.storage.get(&state.storage_key, MAX_BYTES).await {
             Ok(file) => file,
-            Err(ReadError::TooLarge) => return Err(Trouble::Final(Failure::TooLarge, "over 20 MiB".to_owned())),
-            Err(error) => return Err(Trouble::Transient(error.into())),
+            Err(ReadError::TooLarge) => {
+                return Err(IngestError::Permanent(DocumentFailure::TooLarge, "over 20 MiB".to_owned()));
+            }
+            Err(error) => return Err(IngestError::Transient(error.into())),
         };
         if !documents::is_pdf(&file) {
-            return Err(Trouble::Final(Failure::Corrupt, "does not begin as a PDF".to_owned()));
+            return Err(IngestError::Permanent(DocumentFailure::Corrupt, "does not begin as a PDF".to_owned()));
         }
         let sha256: [u8; 32] = Sha256::digest(&file).into();
-        if begun.declared_sha256.as_ref().is_some_and(|declared| declared != &sha256) {
-            return Err(Trouble::Final(Failure::Corrupt, "the bytes are not those that were announced".to_owned()));
+        if state.declared_sha256.as_ref().is_some_and(|declared| declared != &sha256) {
+            return Err(IngestError::Permanent(
+                DocumentFailure::Corrupt,
+                "the bytes are not those that were announced".to_owned(),
+            ));
         }
         let mut pages = self.extractor.extract(&file).await?;
         let total = i32::try_from(pages.as_slice().len()).unwrap_or(i32::MAX);
         let bytes = i64::try_from(file.len()).unwrap_or(i64::MAX);
         self.db
-            .tenant(target.tenant, async |tx| {
-                Ok::<_, ApiError>(documents::pages_known(tx, target.document, total, bytes).await?)
+            .tenant_tx(target.tenant, async |tx| {
+                Ok::<_, ApiError>(documents::record_page_count(tx, target.document, total, bytes).await?)
             })
             .await?;
         let unread = match self.read_scans(target, &file, &mut pages, started).await? {
-            Scanned::AllBut(unread) => unread,
-            Scanned::Not(ended) => return Ok(ended),
+            ScanProgress::Complete(unread) => unread,
+            ScanProgress::Interrupted(ended) => return Ok(ended),
         };
-        let pages = pages.with_text()?;
+        let pages = pages.require_text()?;
         let chunks = chunking::chunk(pages.as_slice());
-        let language = text::detect_language(&sample(&chunks));
-        let missing = usize::try_from(begun.next_chunk).unwrap_or_default();
-        let model = begun.embedding_model.as_str();
-        let stored = self.index(target, language, model, chunks.get(missing..).unwrap_or_default()).await?;
-        if stored != Stored::Yes {
-            return Ok(Ended::by(stored));
+        let language = text::detect_language(&language_sample(&chunks));
+        let first_missing = usize::try_from(state.next_chunk).unwrap_or_default();
+        let model = state.embedding_model.as_str();
+        let stored = self.index(target, language, model, chunks.get(first_missing..).unwrap_or_default()).await?;
+        if stored != StoreOutcome::Stored {
+            return Ok(IngestOutcome::from_store(stored));
         }
-        let beginning: String = chunks.iter().flat_map(|chunk| chunk.text.chars()).take(BEGINNING_CHARS).collect();
+        let excerpt: String = chunks.iter().flat_map(|chunk| chunk.text.chars()).take(MAX_EXCERPT_CHARS).collect();
         let stored = self
             .db
-            .tenant(target.tenant, async |tx| {
+            .tenant_tx(target.tenant, async |tx| {
                 let stored =
-                    documents::finish(tx, target.document, model, &sha256, language, &beginning, &unread).await?;
+                    documents::finish(tx, target.document, model, &sha256, language, &excerpt, &unread).await?;
                 Ok::<_, ApiError>(stored)
             })
             .await?;
-        if stored == Stored::Yes {
+        if stored == StoreOutcome::Stored {
             let (unread, chunks) = (unread.len(), chunks.len());
             tracing::info!(document_id = %target.document, pages = total, unread, chunks, "document processed");
         }
-        Ok(Ended::by(stored))
+        Ok(IngestOutcome::from_store(stored))
     }
 
-    /// Sends the job again, by a message whose deliveries count anew.
-    async fn go_on(&self, target: Target, begun: &Begun, after: Duration) -> Result<(), BoxError> {
-        let job_id = begun.job_id.ok_or("the document has no job")?;
-        let message = JobMessage { job_id, customer_id: target.tenant, document_id: target.document };
+    /// Sends a new message for the document's job, to be delivered after `after`. Its deliveries are counted from 1.
+    async fn requeue(&self, target: IngestTarget, state: &IngestState, after: Duration) -> Result<(), BoxError> {
+        let job_id = state.job_id.ok_or("the document has no job")?;
+        let message = IngestMessage { job_id, customer_id: target.tenant, document_id: target.document };
         self.queue.send_after(&message, after).await?;
         tracing::info!(document_id = %target.document, after_s = after.as_secs(), "another invocation goes on");
         Ok(())
     }
 
-    /// Embeds and stores chunks batch by batch, as long as they are stored.
+    /// Embeds and stores chunks batch by batch. Stops at the first batch that is not stored.
     async fn index(
         &self,
-        target: Target,
+        target: IngestTarget,
         language: text::Language,
         model: &str,
         chunks: &[Chunk],
-    ) -> Result<Stored, Trouble> {
-        for batch in chunks.chunks(BATCH) {
+    ) -> Result<StoreOutcome, IngestError> {
+        for batch in chunks.chunks(CHUNKS_PER_BATCH) {
             let texts: Vec<_> = batch.iter().map(|chunk| chunk.text.clone()).collect();
             let embeddings = self
                 .embedders
                 .embed_documents(model, &texts)
                 .await
-                .map_err(|error| Trouble::Embedding(error.into()))?;
-            let rows: Vec<_> = batch.iter().zip(embeddings).map(|(chunk, embedding)| row(chunk, embedding)).collect();
+                .map_err(|error| IngestError::Embedding(error.into()))?;
+            let rows: Vec<_> =
+                batch.iter().zip(embeddings).map(|(chunk, embedding)| new_chunk(chunk, embedding)).collect();
             let stored = self
                 .db
-                .tenant(target.tenant, async |tx| {
+                .tenant_tx(target.tenant, async |tx| {
                     Ok::<_, ApiError>(documents::store_chunks(tx, target.document, language, model, &rows).await?)
                 })
                 .await?;
-            if stored != Stored::Yes {
+            if stored != StoreOutcome::Stored {
                 return Ok(stored);
             }
         }
-        Ok(Stored::Yes)
+        Ok(StoreOutcome::Stored)
     }
 
-    async fn fail(&self, target: Target, failure: Failure, detail: &str) -> Result<(), BoxError> {
+    async fn fail(&self, target: IngestTarget, failure: DocumentFailure, detail: &str) -> Result<(), BoxError> {
         tracing::info!(document_id = %target.document, code = failure.code(), detail, "document failed");
         self.db
-            .tenant(target.tenant, async |tx| {
+            .tenant_tx(target.tenant, async |tx| {
                 Ok::<_, ApiError>(documents::fail(tx, target.document, failure, detail).await?)
             })
             .await?;
@@ -208,7 +224,7 @@ impl Deps {
     }
 }
 
-fn row(chunk: &Chunk, embedding: Vec<f32>) -> NewChunk {
+fn new_chunk(chunk: &Chunk, embedding: Vec<f32>) -> NewChunk {
     let number = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
     NewChunk {
         index: number(chunk.index),
@@ -219,8 +235,9 @@ fn row(chunk: &Chunk, embedding: Vec<f32>) -> NewChunk {
     }
 }
 
-/// Enough text to tell the language by, from the whole document: covers are often in another one.
-fn sample(chunks: &[Chunk]) -> String {
+/// Returns about twenty chunks from the whole document for detecting its language. Covers are often in another
+/// language.
+fn language_sample(chunks: &[Chunk]) -> String {
     let step = chunks.len().div_ceil(20).max(1);
     chunks.iter().step_by(step).map(|chunk| chunk.text.as_str()).collect::<Vec<_>>().join("\n")
 }

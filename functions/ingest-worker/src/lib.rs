@@ -1,8 +1,11 @@
-//! A stored PDF becomes chunks with embeddings; scanned pages are read by a model where that is set. Takes the events of the bucket, and the messages of maintenance and of
-//! retries, from one queue; a record that fails is delivered again alone.
+//! Ingests stored PDFs: extracts their text, splits it into chunks and stores them with embeddings. A vision model
+//! reads scanned pages when SCANNED_PDFS is `vision`.
+//!
+//! One queue delivers the bucket's events and the job messages of maintenance and of retries. Only the records of a
+//! batch that failed are delivered again.
 
+mod events;
 mod ingest;
-mod notices;
 mod scans;
 
 use std::time::Duration;
@@ -10,37 +13,37 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use shared::{
     db::Db,
-    embeddings::Embedders,
+    embeddings::EmbedderRegistry,
     function::{BoxError, EventFunction, Function},
     logging,
     pdf::Extractor,
-    queue::{Queue, Record, records},
+    queue::{Queue, SqsRecord, records},
     settings::Settings,
     storage::Storage,
 };
 use tracing::Instrument;
 
-use scans::Scans;
+use scans::ScanReader;
 
-/// The function.
+/// The `ingest-worker` Lambda function.
 pub const FUNCTION: Function = Function::event::<Deps>();
 
-/// What it needs.
+/// Dependencies of the function.
 #[derive(Debug, Clone)]
 pub struct Deps {
     db: Db,
     storage: Storage,
     queue: Queue,
     extractor: Extractor,
-    embedders: Embedders,
-    scans: Option<Scans>,
+    embedders: EmbedderRegistry,
+    scans: Option<ScanReader>,
 }
 
 impl EventFunction for Deps {
     const NAME: &'static str = "ingest-worker";
 
     fn read(settings: &mut Settings) -> Self {
-        // The program itself, where it is deployed as a Lambda bootstrap.
+        // The default is this program itself, at its path in a Lambda deployment.
         let program = settings.text("PDF_EXTRACTOR", "/var/task/bootstrap");
         let library = settings.text("PDFIUM_LIBRARY", "/opt/lib/libpdfium.so");
         Self {
@@ -48,8 +51,8 @@ impl EventFunction for Deps {
             storage: Storage::read(settings),
             queue: Queue::read(settings, "INGEST_QUEUE_URL"),
             extractor: Extractor::new(program, library),
-            embedders: Embedders::read(settings),
-            scans: Scans::read(settings),
+            embedders: EmbedderRegistry::read(settings),
+            scans: ScanReader::read(settings),
         }
     }
 
@@ -58,10 +61,10 @@ impl EventFunction for Deps {
         for record in records(&event)? {
             let span =
                 tracing::error_span!("record", message_id = record.message_id, tenant_id = tracing::field::Empty);
-            if let Err(error) = self.take(&record).instrument(span.clone()).await {
+            if let Err(error) = self.process_record(&record).instrument(span.clone()).await {
                 let _entered = span.enter();
                 tracing::error!(attempt = record.attempt, error = logging::chain(error.as_ref()), "record failed");
-                self.put_off(&record).await;
+                self.delay_retry(&record).await;
                 failures.push(json!({ "itemIdentifier": record.message_id }));
             }
         }
@@ -70,18 +73,19 @@ impl EventFunction for Deps {
 }
 
 impl Deps {
-    async fn take(&self, record: &Record<'_>) -> Result<(), BoxError> {
-        for document in notices::documents(record.body)? {
+    async fn process_record(&self, record: &SqsRecord<'_>) -> Result<(), BoxError> {
+        for document in events::parse_targets(record.body)? {
             tracing::Span::current().record("tenant_id", tracing::field::display(document.tenant));
             self.ingest(document, record.attempt).await?;
         }
         Ok(())
     }
 
-    /// The next attempt comes after 2^n seconds instead of the queue's own time, which is made for workers that die.
-    async fn put_off(&self, record: &Record<'_>) {
+    /// Delays the record's next delivery to 2^n seconds, where n is the number of deliveries so far, at most 9. The
+    /// queue's own visibility timeout is meant for workers that die.
+    async fn delay_retry(&self, record: &SqsRecord<'_>) {
         let delay = Duration::from_secs(2_u64.saturating_pow(record.attempt.min(9)));
-        if let Err(error) = self.queue.put_off(record.receipt_handle, delay).await {
+        if let Err(error) = self.queue.change_visibility(record.receipt_handle, delay).await {
             tracing::warn!(error = logging::chain(&error), "the next attempt waits for the queue's own time");
         }
     }

@@ -1,7 +1,8 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // This program runs itself again to read one PDF under limits; see shared::pdf.
+    // The worker starts this program again as a child process, to read one PDF under resource limits; see
+    // shared::pdf.
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_some_and(|first| first == shared::pdf::SUBCOMMAND) {
         return shared::pdf::child_main(arguments.next().as_deref());

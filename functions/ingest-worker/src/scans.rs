@@ -1,69 +1,74 @@
-//! Pages that are pictures: drawn by pdfium, read by a model, one after the other. What was read is kept page by page, so
-//! that a worker that is killed, or runs out of time, is followed by one that goes on with the next page.
+//! Reading of scanned pages, one after the other: pdfium renders a page, and a vision model reads the image. Each
+//! page's transcript is stored at once, so that after a killed worker, or one without time left, another one
+//! continues with the next page.
 
 use std::{collections::HashMap, time::Duration};
 
 use shared::{
-    documents::{self, Claim, Failure, ReadPage},
+    documents::{self, DocumentFailure, PageClaim, PageTranscript},
     error::ApiError,
-    llm::{Call, LlmError, Provider, Transcribed, Vision},
+    llm::{LlmError, ModelCall, Provider, TranscribeResult, Vision},
     logging,
-    pdf::Pages,
+    pdf::ExtractedPages,
     periods, plans,
     settings::Settings,
-    usage::{self, Used},
+    usage::{self, UsageDelta},
 };
 use tokio::time::Instant;
 
 use crate::{
     Deps,
-    ingest::{Ended, Trouble},
-    notices::Target,
+    events::IngestTarget,
+    ingest::{IngestError, IngestOutcome},
 };
 
-/// Longer than drawing a page and asking all models for it may take: then its worker is dead.
-const CLAIM: Duration = Duration::from_secs(120);
-/// A page that was begun so often and never read ends its document: a quarter of an hour, with the waits between.
-const MOST_ATTEMPTS: i32 = 10;
-/// A page begun after so many seconds, and the index, would not end within the function's 300.
-const LONGEST_TURN_S: u64 = 150;
-/// What providers take without shrinking it.
-const LONGEST_SIDES_PX: std::ops::RangeInclusive<u16> = 512..=4096;
+/// Time until a claim on a page expires. Rendering the page and asking all models takes less, so a worker that
+/// exceeds it is dead.
+const CLAIM_TIMEOUT: Duration = Duration::from_secs(120);
+/// Maximum number of claims on a page. The document fails when the page is still unread after them. The attempts and
+/// the waits between them take a quarter of an hour.
+const MAX_PAGE_ATTEMPTS: i32 = 10;
+/// Maximum time budget for scanned pages, in seconds. A page started later, and the indexing after it, would not end
+/// within the function's timeout of 300 s.
+const MAX_TIME_BUDGET_S: u64 = 150;
+/// Longest sides of an image, in pixels, that providers accept without downscaling.
+const LONGEST_SIDE_RANGE_PX: std::ops::RangeInclusive<u16> = 512..=4096;
 
-/// How scanned pages are read, and what they may cost.
+/// Reader of scanned pages: the vision model, with the limits of cost, image size and time.
 #[derive(Debug, Clone)]
-pub(crate) struct Scans {
+pub(crate) struct ScanReader {
     vision: Vision,
-    /// For one document, in millionths of a US dollar.
+    /// Maximum cost of one document, in millionths of a US dollar.
     max_cost_micros: i64,
-    /// Of a page's picture.
+    /// Longest side of a page's image, in pixels.
     longest_side_px: u16,
-    /// After so long, another invocation goes on.
-    turn: Duration,
+    /// Time since the start of the invocation after which another invocation must continue.
+    time_budget: Duration,
 }
 
-impl Scans {
-    /// Reads SCANNED_PDFS, and, with the language models, what goes with it; `None` where it is off.
+impl ScanReader {
+    /// Reads SCANNED_PDFS and the SCANNED_PDF_* settings, with those of the language models. Returns `None` when
+    /// SCANNED_PDFS is `off`.
     pub(crate) fn read(settings: &mut Settings) -> Option<Self> {
         let mode = settings.text("SCANNED_PDFS", "off");
         let max_cost_micros: u32 = settings.parsed("SCANNED_PDF_MAX_COST_MICROS", 1_000_000);
         let longest_side_px = settings.parsed("SCANNED_PDF_LONGEST_SIDE_PX", 1568);
-        let turn = settings.seconds("SCANNED_PDF_TURN_S", LONGEST_TURN_S);
+        let time_budget = settings.seconds("SCANNED_PDF_TURN_S", MAX_TIME_BUDGET_S);
         if max_cost_micros == 0 {
             settings.problem("SCANNED_PDF_MAX_COST_MICROS is 0: SCANNED_PDFS=off reads no scanned pages");
         }
-        if !LONGEST_SIDES_PX.contains(&longest_side_px) {
-            let (least, most) = (LONGEST_SIDES_PX.start(), LONGEST_SIDES_PX.end());
+        if !LONGEST_SIDE_RANGE_PX.contains(&longest_side_px) {
+            let (least, most) = (LONGEST_SIDE_RANGE_PX.start(), LONGEST_SIDE_RANGE_PX.end());
             settings.problem(format_args!("SCANNED_PDF_LONGEST_SIDE_PX is not between {least} and {most}"));
         }
-        if turn > Duration::from_secs(LONGEST_TURN_S) {
-            settings.problem(format_args!("SCANNED_PDF_TURN_S is more than {LONGEST_TURN_S}"));
+        if time_budget > Duration::from_secs(MAX_TIME_BUDGET_S) {
+            settings.problem(format_args!("SCANNED_PDF_TURN_S is more than {MAX_TIME_BUDGET_S}"));
         }
         let provider = Provider::read(settings);
         match mode.as_str() {
             "vision" => {
                 let vision = Vision::read(settings, "SCANNED_PDF_MODELS", &provider)?;
-                Some(Self { vision, max_cost_micros: max_cost_micros.into(), longest_side_px, turn })
+                Some(Self { vision, max_cost_micros: max_cost_micros.into(), longest_side_px, time_budget })
             }
             mode => {
                 if mode != "off" {
@@ -76,182 +81,216 @@ impl Scans {
     }
 }
 
-/// How far the scanned pages of a document are.
-pub(crate) enum Scanned {
-    /// All are read, but for those that could not be, or not to their end.
-    AllBut(Vec<i32>),
-    /// The invocation ends before.
-    Not(Ended),
+/// Progress of a document's scanned pages at the end of an invocation.
+pub(crate) enum ScanProgress {
+    /// All scanned pages have been handled. Holds the numbers of those that could not be read completely.
+    Complete(Vec<i32>),
+    /// The invocation ends before all scanned pages have been handled.
+    Interrupted(IngestOutcome),
 }
 
-/// A page to be read.
-struct Next<'a> {
+/// A scanned page to be read.
+struct PageToRead<'a> {
+    /// The whole PDF.
     file: &'a [u8],
+    /// Page number, from 1.
     number: u32,
-    /// Pages that are not read, this one included.
+    /// Number of scanned pages not read yet, this one included.
     left: usize,
 }
 
-/// What came of a page.
-enum Looked {
-    Read(ReadPage),
-    /// Another worker reads it, or the models are away: it is looked at again after so long.
-    NotNow(Duration),
-    /// The document is not pending any more.
-    Gone,
+/// Outcome of reading one scanned page.
+enum PageOutcome {
+    /// The transcript is stored, by this worker or another one.
+    Read(PageTranscript),
+    /// Another worker holds the claim, or the models failed: the page is to be tried again after this time.
+    RetryAfter(Duration),
+    /// The document was deleted, or is no longer pending.
+    DocumentGone,
 }
 
 impl Deps {
-    /// Gives the scanned pages of a document the text that is on them, as far as scans are read at all. `begun` is when
-    /// this invocation took the document up.
+    /// Sets the text of a document's scanned pages: from stored transcripts, and, when reading scans is enabled, from
+    /// the vision model. `started` is the time at which this invocation began to work on the document.
     pub(crate) async fn read_scans(
         &self,
-        target: Target,
+        target: IngestTarget,
         file: &[u8],
-        pages: &mut Pages,
-        begun: Instant,
-    ) -> Result<Scanned, Trouble> {
+        pages: &mut ExtractedPages,
+        started: Instant,
+    ) -> Result<ScanProgress, IngestError> {
         let scanned = pages.scans().to_vec();
         if scanned.is_empty() {
-            return Ok(Scanned::AllBut(Vec::new()));
+            return Ok(ScanProgress::Complete(Vec::new()));
         }
-        let known = self
+        let transcripts = self
             .db
-            .tenant(target.tenant, async |tx| Ok::<_, ApiError>(documents::read_pages(tx, target.document).await?))
+            .tenant_tx(target.tenant, async |tx| {
+                Ok::<_, ApiError>(documents::page_transcripts(tx, target.document).await?)
+            })
             .await?;
-        let mut known: HashMap<_, _> = known.into_iter().map(|read| (read.page, read)).collect();
-        let mut left = scanned.len().saturating_sub(known.len());
+        let mut transcripts: HashMap<_, _> = transcripts.into_iter().map(|read| (read.page, read)).collect();
+        let mut left = scanned.len().saturating_sub(transcripts.len());
         let mut unread = Vec::new();
         let mut has_read = false;
         for number in scanned {
-            let read = match (known.remove(&page_number(number)), &self.scans) {
+            let read = match (transcripts.remove(&page_number(number)), &self.scans) {
                 (Some(read), _) => read,
                 (None, None) => continue,
                 (None, Some(scans)) => {
-                    if has_read && begun.elapsed() >= scans.turn {
-                        return Ok(Scanned::Not(Ended::GoesOn(Duration::ZERO)));
+                    if has_read && started.elapsed() >= scans.time_budget {
+                        return Ok(ScanProgress::Interrupted(IngestOutcome::Continue(Duration::ZERO)));
                     }
-                    match Box::pin(self.look(scans, target, Next { file, number, left })).await? {
-                        Looked::Read(read) => {
+                    match Box::pin(self.read_page(scans, target, PageToRead { file, number, left })).await? {
+                        PageOutcome::Read(read) => {
                             has_read = true;
                             left = left.saturating_sub(1);
                             read
                         }
-                        Looked::NotNow(time) => return Ok(Scanned::Not(Ended::GoesOn(time))),
-                        Looked::Gone => return Ok(Scanned::Not(Ended::Here)),
+                        PageOutcome::RetryAfter(time) => {
+                            return Ok(ScanProgress::Interrupted(IngestOutcome::Continue(time)));
+                        }
+                        PageOutcome::DocumentGone => return Ok(ScanProgress::Interrupted(IngestOutcome::Done)),
                     }
                 }
             };
-            pages.fill(number, &read.text);
+            pages.set_scan_text(number, &read.text);
             if !read.is_complete {
                 unread.push(read.page);
             }
         }
-        // The index wants its time, too.
-        if has_read && self.scans.as_ref().is_some_and(|scans| begun.elapsed() >= scans.turn) {
-            return Ok(Scanned::Not(Ended::GoesOn(Duration::ZERO)));
+        // The time budget leaves time for indexing; past it, another invocation indexes the document.
+        if has_read && self.scans.as_ref().is_some_and(|scans| started.elapsed() >= scans.time_budget) {
+            return Ok(ScanProgress::Interrupted(IngestOutcome::Continue(Duration::ZERO)));
         }
-        Ok(Scanned::AllBut(unread))
+        Ok(ScanProgress::Complete(unread))
     }
 
-    /// Reads one page, unless that is paid for or would cost too much.
-    async fn look(&self, scans: &Scans, target: Target, next: Next<'_>) -> Result<Looked, Trouble> {
-        let Target { tenant, document } = target;
+    /// Reads one scanned page, unless another worker has read or claimed it, or its cost would exceed the document's
+    /// or the period's limit.
+    async fn read_page(
+        &self,
+        scans: &ScanReader,
+        target: IngestTarget,
+        next: PageToRead<'_>,
+    ) -> Result<PageOutcome, IngestError> {
+        let IngestTarget { tenant, document } = target;
         let page = page_number(next.number);
         let claim = self
             .db
-            .tenant(tenant, async |tx| {
+            .tenant_tx(tenant, async |tx| {
                 let period = periods::current(tx).await?;
                 if let Err(limit) = plans::check_spend_cap(&plans::of_tenant(tx).await?, period.spent_micros) {
                     let detail = format!("{} of {} micro-USD of the period are spent", limit.used, limit.most);
-                    return Ok::<_, ApiError>(Err((Failure::SpendCapReached, detail)));
+                    return Ok::<_, ApiError>(Err((DocumentFailure::SpendCapReached, detail)));
                 }
                 let cost = documents::scan_cost(tx, document).await?;
                 if cost.exceeds(scans.max_cost_micros, next.left) {
                     let (spent, left) = (cost.spent_micros, next.left);
                     let detail = format!("{spent} micro-USD are spent, with {left} scanned pages left");
-                    return Ok(Err((Failure::ScanTooCostly, detail)));
+                    return Ok(Err((DocumentFailure::ScanTooCostly, detail)));
                 }
-                Ok(Ok(documents::claim_page(tx, document, page, CLAIM).await?))
+                Ok(Ok(documents::claim_page(tx, document, page, CLAIM_TIMEOUT).await?))
             })
             .await?;
-        let attempts = match claim.map_err(|(failure, detail)| Trouble::Final(failure, detail))? {
-            Claim::Granted { attempts } => attempts,
-            Claim::Taken { for_at_most } => return Ok(Looked::NotNow(for_at_most)),
-            Claim::Read(read) => return Ok(Looked::Read(read)),
-            Claim::Gone => return Ok(Looked::Gone),
+        let attempts = match claim.map_err(|(failure, detail)| IngestError::Permanent(failure, detail))? {
+            PageClaim::Granted { attempts } => attempts,
+            PageClaim::HeldByOther { expires_in: for_at_most } => return Ok(PageOutcome::RetryAfter(for_at_most)),
+            PageClaim::AlreadyRead(read) => return Ok(PageOutcome::Read(read)),
+            PageClaim::DocumentGone => return Ok(PageOutcome::DocumentGone),
         };
-        if attempts > MOST_ATTEMPTS {
-            return Err(Trouble::Final(Failure::ScanFailed, format!("page {page} was begun {attempts} times")));
+        if attempts > MAX_PAGE_ATTEMPTS {
+            return Err(IngestError::Permanent(
+                DocumentFailure::ScanFailed,
+                format!("page {page} was begun {attempts} times"),
+            ));
         }
-        let nothing = |is_complete| ReadPage { page, text: String::new(), is_complete };
-        let jpeg = match self.extractor.picture(next.file, next.number, scans.longest_side_px).await {
+        let empty_page = |is_complete| PageTranscript { page, text: String::new(), is_complete };
+        let jpeg = match self.extractor.render_page(next.file, next.number, scans.longest_side_px).await {
             Ok(Some(jpeg)) => jpeg,
-            Ok(None) => return self.keep(target, nothing(true), &[]).await,
+            Ok(None) => return self.store_page(target, empty_page(true), &[]).await,
             Err(error) if error.code().is_some() => {
                 tracing::warn!(document_id = %document, page, error = logging::chain(&error), "a page cannot be drawn");
-                return self.keep(target, nothing(false), &[]).await;
+                return self.store_page(target, empty_page(false), &[]).await;
             }
             Err(error) => {
-                self.release(target, page, attempts, &[]).await?;
-                return Err(Trouble::Transient(error.into()));
+                self.release_page(target, page, attempts, &[]).await?;
+                return Err(IngestError::Transient(error.into()));
             }
         };
-        let Transcribed { outcome, calls } = scans.vision.transcribe(&jpeg).await;
+        let TranscribeResult { outcome, calls } = scans.vision.transcribe(&jpeg).await;
         match outcome {
             Ok(read) => {
-                if read.is_cut {
+                if read.is_truncated {
                     tracing::warn!(document_id = %document, page, "the text of a page broke off");
                 }
-                self.keep(target, ReadPage { page, text: read.text, is_complete: !read.is_cut }, &calls).await
+                self.store_page(
+                    target,
+                    PageTranscript { page, text: read.text, is_complete: !read.is_truncated },
+                    &calls,
+                )
+                .await
             }
-            // Asked again, it would decline again; the other pages are still worth reading.
+            // The model would decline the page again, so it is stored as unreadable; the other pages are still read.
             Err(error @ LlmError::Blocked(_)) => {
                 tracing::warn!(document_id = %document, page, error = logging::chain(&error), "a page is not read");
-                self.keep(target, nothing(false), &calls).await
+                self.store_page(target, empty_page(false), &calls).await
             }
             Err(error) => {
-                self.release(target, page, attempts, &calls).await?;
-                let why = logging::chain(&error);
-                if attempts >= MOST_ATTEMPTS {
-                    return Err(Trouble::Final(Failure::ScanFailed, format!("page {page}: {why}")));
+                self.release_page(target, page, attempts, &calls).await?;
+                let reason = logging::chain(&error);
+                if attempts >= MAX_PAGE_ATTEMPTS {
+                    return Err(IngestError::Permanent(DocumentFailure::ScanFailed, format!("page {page}: {reason}")));
                 }
-                tracing::warn!(document_id = %document, page, attempts, error = why, "a page is left for later");
+                tracing::warn!(document_id = %document, page, attempts, error = reason, "a page is left for later");
                 let pause = Duration::from_secs(2_u64.saturating_pow(attempts.unsigned_abs()));
-                Ok(Looked::NotNow(pause.max(error.retry_after().unwrap_or_default())))
+                Ok(PageOutcome::RetryAfter(pause.max(error.retry_after().unwrap_or_default())))
             }
         }
     }
 
-    /// Keeps a page together with what it cost.
-    async fn keep(&self, target: Target, read: ReadPage, calls: &[Call]) -> Result<Looked, Trouble> {
-        let cost = cost(calls);
+    /// Stores a page's transcript together with the cost of its model calls.
+    async fn store_page(
+        &self,
+        target: IngestTarget,
+        read: PageTranscript,
+        calls: &[ModelCall],
+    ) -> Result<PageOutcome, IngestError> {
+        let cost = total_cost_micros(calls);
         let read = self
             .db
-            .tenant(target.tenant, async |tx| {
+            .tenant_tx(target.tenant, async |tx| {
                 usage::record_calls(tx, None, "vision", calls).await?;
-                usage::add(tx, &Used::default().with(calls)).await?;
+                usage::add(tx, &UsageDelta::default().with_calls(calls)).await?;
                 Ok::<_, ApiError>(documents::store_page(tx, target.document, read, cost).await?)
             })
             .await?;
         tracing::info!(document_id = %target.document, page = read.page, cost_micros = cost, "page read");
-        Ok(Looked::Read(read))
+        Ok(PageOutcome::Read(read))
     }
 
-    /// Leaves a page to another attempt; what this one cost is kept.
-    async fn release(&self, target: Target, page: i32, attempts: i32, calls: &[Call]) -> Result<(), Trouble> {
+    /// Releases the claim on a page for another attempt, and records the cost of this attempt's model calls.
+    async fn release_page(
+        &self,
+        target: IngestTarget,
+        page: i32,
+        attempts: i32,
+        calls: &[ModelCall],
+    ) -> Result<(), IngestError> {
         self.db
-            .tenant(target.tenant, async |tx| {
+            .tenant_tx(target.tenant, async |tx| {
                 usage::record_calls(tx, None, "vision", calls).await?;
-                usage::add(tx, &Used::default().with(calls)).await?;
-                Ok::<_, ApiError>(documents::release_page(tx, target.document, page, attempts, cost(calls)).await?)
+                usage::add(tx, &UsageDelta::default().with_calls(calls)).await?;
+                Ok::<_, ApiError>(
+                    documents::release_page(tx, target.document, page, attempts, total_cost_micros(calls)).await?,
+                )
             })
             .await?;
         Ok(())
     }
 }
 
-fn cost(calls: &[Call]) -> i64 {
+fn total_cost_micros(calls: &[ModelCall]) -> i64 {
     calls.iter().map(|call| call.cost_micros).fold(0, i64::saturating_add)
 }
 
@@ -263,11 +302,11 @@ fn page_number(number: u32) -> i32 {
 mod tests {
     use super::*;
 
-    fn problem(more: &[(&str, &str)]) -> String {
+    fn settings_problems(more: &[(&str, &str)]) -> String {
         let pairs = [&[("SCANNED_PDFS", "vision"), ("LLM_PROVIDER", "anthropic"), ("ANTHROPIC_API_KEY", "k")], more];
         let map = pairs.concat().into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let mut settings = Settings::new(map);
-        let is_on = Scans::read(&mut settings).is_some();
+        let is_on = ScanReader::read(&mut settings).is_some();
         match settings.finish() {
             Ok(()) => format!("none, on: {is_on}"),
             Err(problems) => problems.to_string(),
@@ -275,10 +314,10 @@ mod tests {
     }
 
     #[test]
-    fn settings_are_checked_at_the_start() {
-        assert_eq!(problem(&[]), "none, on: true");
-        assert_eq!(problem(&[("SCANNED_PDFS", "off")]), "none, on: false");
-        assert_eq!(problem(&[("SCANNED_PDFS", "")]), "none, on: false");
+    fn wrong_settings_are_reported_at_the_start() {
+        assert_eq!(settings_problems(&[]), "none, on: true");
+        assert_eq!(settings_problems(&[("SCANNED_PDFS", "off")]), "none, on: false");
+        assert_eq!(settings_problems(&[("SCANNED_PDFS", "")]), "none, on: false");
         for (name, value, expected) in [
             ("SCANNED_PDFS", "ocr", "SCANNED_PDFS is neither off nor vision"),
             ("SCANNED_PDF_MAX_COST_MICROS", "0", "SCANNED_PDF_MAX_COST_MICROS is 0"),
@@ -288,7 +327,7 @@ mod tests {
             ("SCANNED_PDF_TURN_S", "151", "SCANNED_PDF_TURN_S is more than 150"),
             ("LLM_PROVIDER", "extractive", "SCANNED_PDFS is vision, but LLM_PROVIDER names no model"),
         ] {
-            let problem = problem(&[(name, value)]);
+            let problem = settings_problems(&[(name, value)]);
             assert!(problem.contains(expected), "{problem}");
         }
     }

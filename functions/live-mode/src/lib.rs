@@ -1,10 +1,11 @@
-//! Whether the bot sells (LIVE) or answers from documents (RAG): switched by the owner, kept in sessions.
+//! Routes of the bot's mode: the owner switches between LIVE (sells products) and RAG (answers from documents), and
+//! lists the bot sessions.
 
 use axum::extract::{FromRef, State};
 use serde::Deserialize;
 use serde_json::json;
 use shared::{
-    activities::{self, Activity, Status},
+    activities::{self, Activity, ActivityStatus},
     audit,
     auth::{AccountUser, Caller, VerificationKeys},
     bot_sessions::{self, BotSession, BotSessionListing},
@@ -20,10 +21,10 @@ use shared::{
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 
-/// The function.
+/// Definition of this Lambda function.
 pub const FUNCTION: Function = Function::http::<Deps>();
 
-/// What it needs.
+/// Dependencies of the function.
 #[derive(Debug, Clone, FromRef)]
 pub struct Deps {
     db: Db,
@@ -44,15 +45,15 @@ impl HttpFunction for Deps {
     }
 }
 
-/// The mode that is wanted.
+/// The requested mode.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(example = json!({ "enabled": true }))]
 struct LiveMode {
-    /// True: the bot sells (LIVE). False: it answers from documents (RAG).
+    /// True for LIVE (the bot sells products); false for RAG (the bot answers from documents).
     enabled: bool,
 }
 
-/// Ends the open bot session and starts one in the other mode; in the wanted mode already, it changes nothing.
+/// Ends the open bot session and starts one in the requested mode. Changes nothing when that is the present mode.
 #[utoipa::path(
     post, path = "/api/v1/toggle-live-mode", tag = "live-mode", request_body = LiveMode,
     responses((status = 200, body = Envelope<BotSession>)),
@@ -60,24 +61,24 @@ struct LiveMode {
 async fn toggle(
     caller: Caller<AccountUser>,
     State(db): State<Db>,
-    Json(wanted): Json<LiveMode>,
+    Json(requested): Json<LiveMode>,
 ) -> Result<Data<BotSession>> {
-    db.tenant(caller.tenant(), async |tx| {
-        let switched = bot_sessions::switch(tx, wanted.enabled).await?;
+    db.tenant_tx(caller.tenant(), async |tx| {
+        let switched = bot_sessions::switch(tx, requested.enabled).await?;
         if switched.is_new {
             let session = &switched.session;
             let details = json!({ "mode": session.mode, "session_id": session.id });
             let title =
-                if wanted.enabled { "The assistant sells now" } else { "The assistant answers from documents now" };
+                if requested.enabled { "The assistant sells now" } else { "The assistant answers from documents now" };
             let activity = Activity {
                 kind: "mode_changed",
                 title,
-                status: Status::Info,
+                status: ActivityStatus::Info,
                 conversation: None,
                 metadata: details.clone(),
             };
             activities::record(tx, &activity).await?;
-            let entry = audit::Entry {
+            let entry = audit::NewAuditEntry {
                 actor: Some(caller.user),
                 action: "mode.changed",
                 object: format!("tenant:{}", caller.tenant()),
@@ -91,7 +92,7 @@ async fn toggle(
     .await
 }
 
-/// The same at the address that the mobile app knows.
+/// Switches the mode, at the former address, which the mobile app uses. Equal to `POST /api/v1/toggle-live-mode`.
 #[utoipa::path(
     post, path = "/toggle-live-mode", tag = "live-mode", request_body = LiveMode,
     responses((status = 200, body = Envelope<BotSession>)),
@@ -99,12 +100,12 @@ async fn toggle(
 async fn toggle_as_before(
     caller: Caller<AccountUser>,
     db: State<Db>,
-    wanted: Json<LiveMode>,
+    requested: Json<LiveMode>,
 ) -> Result<Data<BotSession>> {
-    toggle(caller, db, wanted).await
+    toggle(caller, db, requested).await
 }
 
-/// A page of the bot's sessions, newest first. `status` is the mode: `live` or `rag`.
+/// Returns a page of the bot's sessions, newest first. `status` is the mode: `live` or `rag`.
 #[utoipa::path(
     get, path = "/api/v1/bot-sessions", tag = "live-mode", params(ListParams),
     responses((status = 200, body = List<BotSession>)),
@@ -114,6 +115,6 @@ async fn list(
     State(db): State<Db>,
     Query(params): Query<ListParams>,
 ) -> Result<List<BotSession>> {
-    let paging = params.of::<BotSessionListing>()?;
-    db.tenant(caller.tenant(), async |tx| bot_sessions::list(tx, &paging).await).await
+    let paging = params.validate::<BotSessionListing>()?;
+    db.tenant_tx(caller.tenant(), async |tx| bot_sessions::list(tx, &paging).await).await
 }

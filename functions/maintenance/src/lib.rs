@@ -1,6 +1,6 @@
-//! What must happen sooner or later, every few minutes: quota held by functions that were killed goes back, work that a
-//! queue lost is sent again, uploads that never came are marked, files of deleted documents go, periods that are over are
-//! billed, and what is paid for no longer ends. Every night, subscriptions are compared with Stripe's.
+//! Scheduled maintenance. Every few minutes: refunds expired quota reservations of killed functions, sends lost queue
+//! messages again, marks documents without an upload as failed, deletes the files of deleted documents, bills ended
+//! periods, and ends access that is no longer paid for. Every night: reconciles subscriptions with Stripe.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use shared::{
     error::ApiError,
     function::{BoxError, EventFunction, Function},
     idempotency,
-    jobs::{self, DueJob, JobMessage, ReplyMessage},
+    jobs::{self, DueJob, IngestMessage, ReplyMessage},
     logging,
     queue::Queue,
     quota, rate_limits,
@@ -21,15 +21,16 @@ use shared::{
 };
 use uuid::Uuid;
 
-/// The function.
+/// The `maintenance` Lambda function.
 pub const FUNCTION: Function = Function::event::<Deps>();
 
-/// Rows a statement: what is left is taken by the next sweep.
-const BATCH: i64 = 200;
-/// What was sent again this often will not succeed.
-const MOST_ATTEMPTS: i32 = 12;
+/// Number of rows that one task handles per run; ten times as many for expired idempotency keys. The next run handles
+/// the remaining rows.
+const BATCH_SIZE: i64 = 200;
+/// Number of attempts of a job after which maintenance marks its document or messages as failed.
+const MAX_JOB_ATTEMPTS: i32 = 12;
 
-/// What it needs.
+/// Dependencies of the function.
 #[derive(Debug, Clone)]
 pub struct Deps {
     db: SystemDb,
@@ -44,17 +45,21 @@ impl EventFunction for Deps {
 
     fn read(settings: &mut Settings) -> Self {
         Self {
-            db: SystemDb::read(settings).patient(),
+            db: SystemDb::read(settings).with_background_timeout(),
             storage: Storage::read(settings),
             ingest_queue: Queue::read(settings, "INGEST_QUEUE_URL"),
             reply_queue: Queue::read(settings, "REPLY_QUEUE_URL"),
-            billing: Billing::read(settings).patient(),
+            billing: Billing::read(settings).with_background_timeout(),
         }
     }
 
-    /// Every part runs, also when one before it failed; the failures are told at the end.
+    /// Runs all maintenance tasks, or the reconciliation with Stripe when the event's `task` is `reconcile`. Each
+    /// task runs even when an earlier one failed.
+    ///
+    /// # Errors
+    /// Returns the error of a failed task, after all tasks have run.
     async fn handle(&self, event: Value) -> Result<Value, BoxError> {
-        let now = moment(&event);
+        let now = event_time(&event);
         if event["task"] == "reconcile" {
             let report = self.billing.reconcile(now).await?;
             tracing::info!(
@@ -68,18 +73,19 @@ impl EventFunction for Deps {
             );
             return Ok(serde_json::to_value(report)?);
         }
-        let returned = self.db.system(async |tx| Ok::<_, ApiError>(quota::return_expired(tx, BATCH).await?)).await;
-        let ended = self.billing.end_access(now, BATCH).await;
+        let refunded =
+            self.db.system_tx(async |tx| Ok::<_, ApiError>(quota::refund_expired(tx, BATCH_SIZE).await?)).await;
+        let ended = self.billing.end_expired_access(now, BATCH_SIZE).await;
         let projected = self.billing.project_pending(now).await;
         let closed = self.billing.close_periods(now).await;
-        let swept = self.sweep().await;
-        let removed = self.remove_stale().await;
-        let (returned, swept, removed) = (returned?, swept?, removed?);
+        let jobs_run = self.run_due_jobs().await;
+        let deleted_rows = self.delete_stale_rows().await;
+        let (refunded, jobs_run, deleted_rows) = (refunded?, jobs_run?, deleted_rows?);
         let (ended, projected, closed) = (ended?, projected?, closed?);
         tracing::info!(
-            reservations_returned = returned,
-            jobs_taken = swept,
-            rows_removed = removed,
+            reservations_returned = refunded,
+            jobs_taken = jobs_run,
+            rows_removed = deleted_rows,
             subscriptions_ended = ended,
             subscriptions_projected = projected,
             periods_closed = closed.periods,
@@ -87,9 +93,9 @@ impl EventFunction for Deps {
             "maintenance done"
         );
         Ok(json!({
-            "reservations_returned": returned,
-            "jobs_taken": swept,
-            "rows_removed": removed,
+            "reservations_returned": refunded,
+            "jobs_taken": jobs_run,
+            "rows_removed": deleted_rows,
             "subscriptions_ended": ended,
             "subscriptions_projected": projected,
             "periods_closed": closed.periods,
@@ -98,32 +104,33 @@ impl EventFunction for Deps {
     }
 }
 
-/// The time that the scheduler's event was made for; now, where it says none.
-fn moment(event: &Value) -> DateTime<Utc> {
+/// Returns the scheduled time of the event, or the current time when the event holds none.
+fn event_time(event: &Value) -> DateTime<Utc> {
     event["time"].as_str().and_then(|time| time.parse().ok()).unwrap_or_else(Utc::now)
 }
 
 impl Deps {
-    /// Removes what nobody asks for any more: idempotency keys of yesterday, counters of callers that are gone.
-    async fn remove_stale(&self) -> Result<u64, ApiError> {
+    /// Deletes expired idempotency keys and the rate-limit counters of idle callers; returns the number of rows.
+    async fn delete_stale_rows(&self) -> Result<u64, ApiError> {
         self.db
-            .system(async |tx| {
-                let keys = idempotency::remove_expired(tx, BATCH * 10).await?;
+            .system_tx(async |tx| {
+                let keys = idempotency::remove_expired(tx, BATCH_SIZE * 10).await?;
                 Ok(keys + rate_limits::remove_idle(tx).await?)
             })
             .await
     }
 
-    /// Takes the jobs that are due. One that fails is due again later, and does not keep the others.
-    async fn sweep(&self) -> Result<usize, BoxError> {
-        let due = self.db.system(async |tx| Ok::<_, ApiError>(jobs::take_due(tx, BATCH).await?)).await?;
+    /// Runs the jobs that are due and returns their number. A failed job stays due for a later run and does not stop
+    /// the others.
+    async fn run_due_jobs(&self) -> Result<usize, BoxError> {
+        let due = self.db.system_tx(async |tx| Ok::<_, ApiError>(jobs::claim_due(tx, BATCH_SIZE).await?)).await?;
         let taken = due.len();
         for job in due {
             let done = match job.kind.as_str() {
-                "ingest" => self.take_up_ingestion(&job).await,
-                "reply" => self.take_up_reply(&job).await,
+                "ingest" => self.resume_ingestion(&job).await,
+                "reply" => self.resume_reply(&job).await,
                 "delete_object" => self.delete_object(&job).await,
-                "invoice_item" => self.billing.invoice(&job).await.map_err(BoxError::from),
+                "invoice_item" => self.billing.run_invoice_item_job(&job).await.map_err(BoxError::from),
                 _ => Err("a job of an unknown kind".into()),
             };
             if let Err(error) = done {
@@ -133,58 +140,65 @@ impl Deps {
         Ok(taken)
     }
 
-    /// A document that is still pending: its file is there, and then the queue lost it; or it is not, and after an hour
-    /// it will not come.
-    async fn take_up_ingestion(&self, job: &DueJob) -> Result<(), BoxError> {
+    /// Resumes the ingestion of a document that is still pending. When its file exists, the queue lost the message,
+    /// and it is sent again. When the file is missing an hour after the announcement, the document is marked as not
+    /// uploaded.
+    async fn resume_ingestion(&self, job: &DueJob) -> Result<(), BoxError> {
         let document_id: Uuid = job.payload["document_id"].as_str().unwrap_or_default().parse()?;
         let pending =
-            self.db.system(async |tx| Ok::<_, ApiError>(documents::find_pending(tx, document_id).await?)).await?;
-        let Some(pending) = pending else { return self.end(job, None).await };
-        if job.attempts > MOST_ATTEMPTS {
+            self.db.system_tx(async |tx| Ok::<_, ApiError>(documents::find_pending(tx, document_id).await?)).await?;
+        let Some(pending) = pending else { return self.end_job(job, None).await };
+        if job.attempts > MAX_JOB_ATTEMPTS {
             self.db
-                .system(async |tx| {
-                    Ok::<_, ApiError>(documents::give_up(tx, document_id, documents::Failure::TimedOut).await?)
+                .system_tx(async |tx| {
+                    Ok::<_, ApiError>(
+                        documents::mark_failed(tx, document_id, documents::DocumentFailure::TimedOut).await?,
+                    )
                 })
                 .await?;
-            return self.end(job, Some("given up")).await;
+            return self.end_job(job, Some("given up")).await;
         }
         if self.storage.exists(&pending.storage_key).await? {
-            let message = JobMessage { job_id: job.id, customer_id: job.customer_id, document_id };
+            let message = IngestMessage { job_id: job.id, customer_id: job.customer_id, document_id };
             self.ingest_queue.send(&message).await?;
         } else if pending.is_overdue {
             self.db
-                .system(async |tx| {
-                    Ok::<_, ApiError>(documents::give_up(tx, document_id, documents::Failure::NotUploaded).await?)
+                .system_tx(async |tx| {
+                    Ok::<_, ApiError>(
+                        documents::mark_failed(tx, document_id, documents::DocumentFailure::NotUploaded).await?,
+                    )
                 })
                 .await?;
-            return self.end(job, Some("not uploaded")).await;
+            return self.end_job(job, Some("not uploaded")).await;
         }
         Ok(())
     }
 
-    /// A conversation in which something waits and nobody looks: its worker ends the job.
-    async fn take_up_reply(&self, job: &DueJob) -> Result<(), BoxError> {
+    /// Resumes the reply in a conversation with pending messages and no active worker. The reply worker ends the job.
+    async fn resume_reply(&self, job: &DueJob) -> Result<(), BoxError> {
         let (tenant, conversation) =
             (job.customer_id, job.payload["conversation_id"].as_str().unwrap_or_default().parse()?);
-        if job.attempts > MOST_ATTEMPTS {
+        if job.attempts > MAX_JOB_ATTEMPTS {
             self.db
-                .system(async |tx| Ok::<_, ApiError>(conversations::give_up(tx, tenant, conversation).await?))
+                .system_tx(async |tx| Ok::<_, ApiError>(conversations::mark_failed(tx, tenant, conversation).await?))
                 .await?;
-            return self.end(job, Some("given up")).await;
+            return self.end_job(job, Some("given up")).await;
         }
         let message = ReplyMessage { customer_id: tenant, conversation_id: conversation, message_id: None };
         self.reply_queue.send(&message).await?;
         Ok(())
     }
 
+    /// Deletes the file of a deleted document, and ends the job.
     async fn delete_object(&self, job: &DueJob) -> Result<(), BoxError> {
         let key = job.payload["storage_key"].as_str().ok_or("a job without a storage key")?;
         self.storage.delete(key).await?;
-        self.end(job, None).await
+        self.end_job(job, None).await
     }
 
-    async fn end(&self, job: &DueJob, failure: Option<&str>) -> Result<(), BoxError> {
-        self.db.system(async |tx| Ok::<_, ApiError>(jobs::end(tx, job.id, failure).await?)).await?;
+    /// Ends a job; `failure` is the error to be stored, if any.
+    async fn end_job(&self, job: &DueJob, failure: Option<&str>) -> Result<(), BoxError> {
+        self.db.system_tx(async |tx| Ok::<_, ApiError>(jobs::end(tx, job.id, failure).await?)).await?;
         Ok(())
     }
 }

@@ -1,5 +1,5 @@
-//! `POST /api/v1/webhook/manychat`: a contact wrote something. It is stored with the job that answers it, and
-//! acknowledged; whatever takes time is the reply-worker's.
+//! `POST /api/v1/webhook/manychat`: receives a contact's message from ManyChat. Stores the message together with its
+//! reply job and acknowledges it; the reply-worker does the slow work.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use serde::Serialize;
 use serde_json::Value;
 use shared::{
     auth::ManyChatCall,
-    conversations::{self, Received, words},
+    conversations::{self, ReceiveOutcome, keywords},
     db::Db,
     error::{ApiError, Result},
     function::{Function, HttpFunction},
     http::Json,
     jobs::ReplyMessage,
-    manychat::inbound::Inbound,
+    manychat::inbound::InboundMessage,
     queue::Queue,
     rate_limits::RateLimits,
     routes,
@@ -24,18 +24,18 @@ use shared::{
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 
-/// The function.
+/// Definition of this Lambda function.
 pub const FUNCTION: Function = Function::http::<Deps>();
 
 const PATH: &str = "/api/v1/webhook/manychat";
 
-/// What it needs.
+/// Dependencies of the function.
 #[derive(Debug, Clone, FromRef)]
 pub struct Deps {
     db: Db,
     limits: RateLimits,
     reply_queue: Queue,
-    /// How long further messages of a burst are waited for.
+    /// Time to wait for further messages of a burst.
     burst_window: BurstWindow,
 }
 
@@ -60,7 +60,7 @@ impl HttpFunction for Deps {
     }
 }
 
-/// What ManyChat shows its contact: a dynamic block, version 2.
+/// ManyChat's dynamic block, version 2: the response that ManyChat shows to the contact.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "version": "v2",
@@ -95,8 +95,8 @@ impl Block {
     }
 }
 
-/// What a ManyChat bot sends: full contact data and the text, composed in its editor. Only the contact's id must be
-/// there; ids are numbers or texts, and fields that are not known are passed over.
+/// The body that a ManyChat bot sends: full contact data and the text, composed in ManyChat's editor. Only the
+/// contact's id is required. Ids are numbers or strings; unknown fields are ignored.
 #[derive(Debug, ToSchema)]
 #[allow(dead_code, reason = "describes the body; Inbound reads it more leniently than a type could")]
 #[schema(example = json!({
@@ -104,48 +104,48 @@ impl Block {
     "last_input_text": "Combien coûte la livraison à Abidjan ?", "last_interaction": "2026-11-23T09:30:06+00:00",
 }))]
 struct ContactMessage {
-    /// The contact.
+    /// ManyChat's id of the contact.
     id: u64,
-    /// The text. Without one, the contact is told that only texts are read.
+    /// The text. Without a text, the contact is told that only texts are read.
     last_input_text: Option<String>,
-    /// Makes a repetition recognisable, where the bot has one.
+    /// Identifies a repeated delivery of the message, if the bot has an id.
     message_id: Option<String>,
-    /// Without a `message_id`, what tells two equal texts apart.
+    /// Distinguishes two equal texts when there is no `message_id`.
     last_interaction: Option<String>,
     name: Option<String>,
     whatsapp_phone: Option<String>,
     locale: Option<String>,
 }
 
-/// Takes a message of a contact. It is acknowledged once a burst, and not while a person has the conversation; the
-/// answer is pushed through ManyChat later. A repetition of a message changes nothing.
+/// Receives a message of a contact. The first message of a burst is acknowledged, unless a person answers the
+/// conversation. The answer is sent through ManyChat later. A repeated delivery of a message changes nothing.
 #[utoipa::path(
     post, path = PATH, tag = "webhooks", request_body = ContactMessage, responses((status = 200, body = Block)),
 )]
 async fn receive(call: ManyChatCall, State(deps): State<Deps>, Json(body): Json<Value>) -> Result<axum::Json<Block>> {
-    let message = Inbound::read(&body)?;
+    let message = InboundMessage::read(&body)?;
     let tenant = call.tenant();
     let received =
-        deps.db.tenant(tenant, async |tx| Ok::<_, ApiError>(conversations::receive(tx, &message).await?)).await?;
+        deps.db.tenant_tx(tenant, async |tx| Ok::<_, ApiError>(conversations::receive(tx, &message).await?)).await?;
     if received.job_id.is_some() {
         let job = ReplyMessage {
             customer_id: tenant,
             conversation_id: received.conversation_id,
             message_id: received.message_id,
         };
-        deps.reply_queue.offer(&job, deps.burst_window.0).await;
+        deps.reply_queue.send_or_log(&job, deps.burst_window.0).await;
     }
     Ok(axum::Json(Block::new(acknowledgement(&received, &message, call.language()))))
 }
 
-/// Said once a burst, and only where the bot is going to answer.
-fn acknowledgement(received: &Received, message: &Inbound, language: Language) -> Option<&'static str> {
-    let is_said = received.message_id.is_some()
+/// Returns the acknowledgement, once a burst and only when the bot will answer.
+fn acknowledgement(received: &ReceiveOutcome, message: &InboundMessage, language: Language) -> Option<&'static str> {
+    let is_acknowledged = received.message_id.is_some()
         && received.is_first
         && !received.by_person
         && !received.is_opted_out
-        && !words::asks_to_stop(&message.text);
-    is_said.then_some(match language {
+        && !keywords::asks_to_stop(&message.text);
+    is_acknowledged.then_some(match language {
         Language::English => "OK, got it",
         _ => "OK, bien reçu",
     })

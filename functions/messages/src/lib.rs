@@ -1,4 +1,5 @@
-//! What is said in conversations, and who answers: people of the company look on, take over, answer, and give back.
+//! Routes of the conversations for people of the company: read messages and conversations, take a conversation over,
+//! reply, release it to the bot, and rate the bot's answers.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared::{
-    activities::{self, Activity, Status},
+    activities::{self, Activity, ActivityStatus},
     audit,
     auth::{Caller, SupportUser, VerificationKeys},
     conversations::{self, ConversationFilter, ConversationItem, ConversationListing},
@@ -18,7 +19,7 @@ use shared::{
     feedback::{self, Feedback, NewFeedback},
     function::{Function, HttpFunction},
     http::{Created, Data, Envelope, Json, Path, Query},
-    idempotency::{self, IdempotencyKey, Outcome},
+    idempotency::{self, ClaimOutcome, IdempotencyKey},
     input,
     jobs::ReplyMessage,
     messages::{self, Author, Message, MessageFilter, MessageListing, NewMessage},
@@ -33,10 +34,10 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
-/// The function.
+/// Definition of this Lambda function.
 pub const FUNCTION: Function = Function::http::<Deps>();
 
-/// What it needs.
+/// Dependencies of the function.
 #[derive(Debug, Clone, FromRef)]
 pub struct Deps {
     db: Db,
@@ -70,7 +71,7 @@ impl HttpFunction for Deps {
     }
 }
 
-/// A page of the messages, newest first.
+/// Returns a page of the messages, newest first.
 #[utoipa::path(
     get, path = "/api/v1/messages", tag = "conversations", params(MessageFilter, ListParams),
     responses((status = 200, body = List<Message>)),
@@ -81,16 +82,16 @@ async fn list(
     Query(filter): Query<MessageFilter>,
     Query(params): Query<ListParams>,
 ) -> Result<List<Message>> {
-    let paging = params.of::<MessageListing>()?;
-    db.tenant(caller.tenant(), async |tx| {
-        note_read(tx, &caller, "messages.read", filter.conversation()).await?;
+    let paging = params.validate::<MessageListing>()?;
+    db.tenant_tx(caller.tenant(), async |tx| {
+        audit_read(tx, &caller, "messages.read", filter.conversation()).await?;
         messages::list(tx, &filter, &paging).await
     })
     .await
 }
 
-/// A page of the questions that the documents did not answer, newest first: what to write a document about, or an answer
-/// to approve.
+/// Returns a page of the questions that the documents did not answer, newest first. Each one can be solved by a new
+/// document or by an approved answer.
 #[utoipa::path(
     get, path = "/api/v1/unanswered-questions", tag = "conversations", params(ListParams),
     responses((status = 200, body = List<Unanswered>)),
@@ -100,16 +101,16 @@ async fn list_unanswered(
     State(db): State<Db>,
     Query(params): Query<ListParams>,
 ) -> Result<List<Unanswered>> {
-    let paging = params.of::<UnansweredListing>()?;
-    db.tenant(caller.tenant(), async |tx| {
-        note_read(tx, &caller, "messages.read", None).await?;
+    let paging = params.validate::<UnansweredListing>()?;
+    db.tenant_tx(caller.tenant(), async |tx| {
+        audit_read(tx, &caller, "messages.read", None).await?;
         unanswered::list(tx, &paging).await
     })
     .await
 }
 
-/// A page of the conversations on WhatsApp, or of those over the API, the one with the newest message first. `status` says
-/// who has them: `bot` or `human`.
+/// Returns a page of the conversations on WhatsApp or over the API, ordered by their last message, newest first.
+/// `status` selects the side that answers: `bot` or `human`.
 #[utoipa::path(
     get, path = "/api/v1/conversations", tag = "conversations", params(ConversationFilter, ListParams),
     responses((status = 200, body = List<ConversationItem>)),
@@ -120,16 +121,16 @@ async fn list_conversations(
     Query(filter): Query<ConversationFilter>,
     Query(params): Query<ListParams>,
 ) -> Result<List<ConversationItem>> {
-    let paging = params.of::<ConversationListing>()?;
-    db.tenant(caller.tenant(), async |tx| {
-        note_read(tx, &caller, "conversations.read", None).await?;
+    let paging = params.validate::<ConversationListing>()?;
+    db.tenant_tx(caller.tenant(), async |tx| {
+        audit_read(tx, &caller, "conversations.read", None).await?;
         conversations::list(tx, &filter, &paging).await
     })
     .await
 }
 
-/// Takes a conversation over: the bot is silent in it until it is given back, or until nobody of the company has said
-/// anything for the time that the company configured. Taking it again begins that time anew.
+/// Takes a conversation over. The bot does not answer it until a person releases it, or until no person of the
+/// company has written for the configured time. Another takeover restarts that time.
 #[utoipa::path(
     post, path = "/api/v1/conversations/{id}/takeover", tag = "conversations", params(("id" = Uuid, Path)),
     responses((status = 200, body = Envelope<ConversationItem>)),
@@ -139,14 +140,14 @@ async fn take_over(
     State(db): State<Db>,
     Path(id): Path<Uuid>,
 ) -> Result<Data<ConversationItem>> {
-    db.tenant(caller.tenant(), async |tx| {
-        take_over_noted(tx, &caller, id).await?;
+    db.tenant_tx(caller.tenant(), async |tx| {
+        take_over_and_record(tx, &caller, id).await?;
         conversations::get(tx, id).await.map(Data)
     })
     .await
 }
 
-/// Gives a conversation back to the bot, which then answers what is unanswered.
+/// Releases a conversation to the bot, which then answers the unanswered messages.
 #[utoipa::path(
     post, path = "/api/v1/conversations/{id}/release", tag = "conversations", params(("id" = Uuid, Path)),
     responses((status = 200, body = Envelope<ConversationItem>)),
@@ -156,25 +157,25 @@ async fn release(
     State(deps): State<Deps>,
     Path(id): Path<Uuid>,
 ) -> Result<Data<ConversationItem>> {
-    let (is_left, conversation) = deps
+    let (is_released, conversation) = deps
         .db
-        .tenant(caller.tenant(), async |tx| {
-            let is_left = conversations::leave(tx, id).await?;
-            if is_left {
+        .tenant_tx(caller.tenant(), async |tx| {
+            let is_released = conversations::release_to_bot(tx, id).await?;
+            if is_released {
                 let title = "The assistant has the conversation again";
-                let activity = Activity::of(id, "conversation_released", title, Status::Info);
-                activities::record(tx, &activity.with(json!({ "user_id": caller.user }))).await?;
+                let activity = Activity::for_conversation(id, "conversation_released", title, ActivityStatus::Info);
+                activities::record(tx, &activity.with_metadata(json!({ "user_id": caller.user }))).await?;
             }
-            Ok::<_, ApiError>((is_left, conversations::get(tx, id).await?))
+            Ok::<_, ApiError>((is_released, conversations::get(tx, id).await?))
         })
         .await?;
-    if is_left {
-        deps.tell_worker(&caller, id).await;
+    if is_released {
+        deps.notify_worker(&caller, id).await;
     }
     Ok(Data(conversation))
 }
 
-/// What a person answers.
+/// The text of a person's reply: 1 to 4,096 characters.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(try_from = "String")]
 struct ReplyText(String);
@@ -187,18 +188,19 @@ impl TryFrom<String> for ReplyText {
     }
 }
 
-/// A person's answer.
+/// A person's reply.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[schema(example = json!({ "text": "Bonjour, votre colis part ce soir." }))]
 struct Reply {
-    /// As WhatsApp shows it; long ones are sent in parts.
+    /// The text, as WhatsApp shows it. A long text is sent in parts.
     #[schema(value_type = String, min_length = 1, max_length = 4_096)]
     text: ReplyText,
 }
 
-/// Answers a contact as a person of the company. Takes the conversation over where the bot has it. With an
-/// `Idempotency-Key`, a repetition gets the first answer again and sends nothing. 409 `whatsapp_window_closed` when the
-/// contact has written nothing for 24 hours, `contact_opted_out` when it has asked to be left alone.
+/// Sends a reply to a contact as a person of the company. Takes the conversation over if the bot answers it. With an
+/// `Idempotency-Key`, a repeated request returns the first response and sends nothing. 409 `whatsapp_window_closed`
+/// when the contact has written nothing for 24 hours; 409 `contact_opted_out` when the contact asked to receive no
+/// more messages.
 #[utoipa::path(
     post, path = "/api/v1/conversations/{id}/reply", tag = "conversations", request_body = Reply,
     params(
@@ -215,30 +217,30 @@ async fn reply(
     Json(reply): Json<Reply>,
 ) -> Result<Response> {
     let fingerprint = idempotency::fingerprint(&format!("/api/v1/conversations/{id}/reply"), &reply);
-    let (is_said_now, response) = deps
+    let (is_new, response) = deps
         .db
-        .tenant(caller.tenant(), async |tx| {
+        .tenant_tx(caller.tenant(), async |tx| {
             let claim = match key {
                 None => None,
                 Some(key) => match idempotency::claim(tx, key, &fingerprint).await? {
-                    Outcome::Finished(replay) => return Ok::<_, ApiError>((false, replay.into_response())),
-                    Outcome::Claimed(claim) => Some(claim),
+                    ClaimOutcome::Finished(replay) => return Ok::<_, ApiError>((false, replay.into_response())),
+                    ClaimOutcome::Claimed(claim) => Some(claim),
                 },
             };
-            let answer = Envelope { success: true, data: say(tx, &caller, id, &reply.text.0).await? };
+            let answer = Envelope { success: true, data: write_reply(tx, &caller, id, &reply.text.0).await? };
             if let Some(claim) = &claim {
                 idempotency::finish(tx, claim, 201, &answer).await?;
             }
             Ok((true, Created(answer.data).into_response()))
         })
         .await?;
-    if is_said_now {
-        deps.tell_worker(&caller, id).await;
+    if is_new {
+        deps.notify_worker(&caller, id).await;
     }
     Ok(response)
 }
 
-/// Says whether an answer of the bot was helpful; a second opinion replaces the first.
+/// Stores whether an answer of the bot was helpful. A second opinion of a user replaces the first.
 #[utoipa::path(
     post, path = "/api/v1/messages/{id}/feedback", tag = "conversations", request_body = NewFeedback,
     params(("id" = Uuid, Path)), responses((status = 200, body = Envelope<Feedback>)),
@@ -250,35 +252,38 @@ async fn give_feedback(
     Json(opinion): Json<NewFeedback>,
 ) -> Result<Data<Feedback>> {
     let user = caller.user;
-    db.tenant(caller.tenant(), async |tx| feedback::give(tx, id, user, &opinion).await.map(Data)).await
+    db.tenant_tx(caller.tenant(), async |tx| feedback::upsert(tx, id, user, &opinion).await.map(Data)).await
 }
 
-/// Writes a person's answer with everything that follows from it; the lock on the conversation comes first.
-async fn say(tx: &mut TenantTx, caller: &Caller<SupportUser>, id: Uuid, text: &str) -> Result<Message> {
-    conversations::reach(tx, id).await?.judge()?;
-    take_over_noted(tx, caller, id).await?;
-    let answers = messages::waiting(tx, id).await?;
-    let plain = NewMessage::plain(id, Author::Agent, text, &answers);
+/// Writes a person's reply, takes the conversation over, queues the reply job and records an activity. The lock on
+/// the conversation comes first.
+async fn write_reply(tx: &mut TenantTx, caller: &Caller<SupportUser>, id: Uuid, text: &str) -> Result<Message> {
+    conversations::lock_deliverability(tx, id).await?.ensure_open()?;
+    take_over_and_record(tx, caller, id).await?;
+    let answers = messages::pending_ids(tx, id).await?;
+    let plain = NewMessage::without_model(id, Author::Agent, text, &answers);
     let message = messages::write(tx, &NewMessage { sent_by: Some(caller.user), ..plain }).await?;
-    conversations::make_due(tx, id).await?;
+    conversations::queue_reply_job(tx, id).await?;
     let ids = json!({ "user_id": caller.user, "message_id": message });
-    let activity = Activity::of(id, "agent_replied", "A person of the company answered", Status::Info).with(ids);
+    let activity =
+        Activity::for_conversation(id, "agent_replied", "A person of the company answered", ActivityStatus::Info)
+            .with_metadata(ids);
     activities::record(tx, &activity).await?;
     messages::get(tx, message).await
 }
 
-/// Takes a conversation over, or begins its time anew; an activity tells of the first.
-async fn take_over_noted(tx: &mut TenantTx, caller: &Caller<SupportUser>, id: Uuid) -> Result<()> {
+/// Takes a conversation over, or restarts the time of the takeover. Records an activity only for a new takeover.
+async fn take_over_and_record(tx: &mut TenantTx, caller: &Caller<SupportUser>, id: Uuid) -> Result<()> {
     if conversations::take_over(tx, id).await? {
         let title = "A person of the company has taken over";
-        let activity = Activity::of(id, "conversation_taken_over", title, Status::Info);
-        activities::record(tx, &activity.with(json!({ "user_id": caller.user }))).await?;
+        let activity = Activity::for_conversation(id, "conversation_taken_over", title, ActivityStatus::Info);
+        activities::record(tx, &activity.with_metadata(json!({ "user_id": caller.user }))).await?;
     }
     Ok(())
 }
 
-/// Tells what a support user reads; the owner's reading is the owner's own business.
-async fn note_read(
+/// Writes an audit entry when a support user reads conversations. Reading by the owner is not audited.
+async fn audit_read(
     tx: &mut TenantTx,
     caller: &Caller<SupportUser>,
     action: &'static str,
@@ -286,7 +291,7 @@ async fn note_read(
 ) -> Result<()> {
     if caller.is_support() {
         let of_tenant = || format!("tenant:{}", caller.tenant());
-        let entry = audit::Entry {
+        let entry = audit::NewAuditEntry {
             actor: Some(caller.user),
             action,
             object: conversation.map_or_else(of_tenant, |id| format!("conversation:{id}")),
@@ -299,9 +304,9 @@ async fn note_read(
 }
 
 impl Deps {
-    /// Tells the worker that something waits.
-    async fn tell_worker(&self, caller: &Caller<SupportUser>, conversation_id: Uuid) {
+    /// Sends a message for the conversation to the reply queue.
+    async fn notify_worker(&self, caller: &Caller<SupportUser>, conversation_id: Uuid) {
         let message = ReplyMessage { customer_id: caller.tenant(), conversation_id, message_id: None };
-        self.reply_queue.offer(&message, Duration::ZERO).await;
+        self.reply_queue.send_or_log(&message, Duration::ZERO).await;
     }
 }

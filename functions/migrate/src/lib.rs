@@ -1,7 +1,8 @@
-//! Brings the databases to their newest schemas; invoked once per deploy, before the new code takes requests. The app's
-//! and billing's migrations have a ledger each, and may stand in one database or in two.
+//! Applies the migrations of the app's and billing's schemas. Invoked once per deployment, before the new code takes
+//! requests. Each schema has its own table of applied migrations. The two schemas may be in one database or in two.
 //!
-//! It also gives the login roles the passwords that the connection strings name, so that a deploy needs no `psql`.
+//! The function also sets the passwords of the login roles to those in the connection strings, so that a deployment
+//! needs no `psql`.
 
 use std::{str::FromStr, time::Duration};
 
@@ -18,21 +19,23 @@ use sqlx::{
 };
 use url::Url;
 
-/// The function.
+/// The function `migrate`.
 pub const FUNCTION: Function = Function::event::<Migrate>();
 
-/// The schemas, as they are compiled in.
+/// The compiled-in migrations.
 static APP: Migrator = sqlx::migrate!("../../migrations/app");
 static BILLING: Migrator = sqlx::migrate!("../../migrations/billing");
 
-/// Its connection strings.
+/// The connection strings of the function.
 #[derive(Debug, Clone)]
 pub struct Migrate {
-    /// The owner of the schema; direct or in session mode, since the migrator holds an advisory lock.
+    /// Connection of the schema's owner. It must be direct or in session mode, since the migrator holds an advisory
+    /// lock.
     admin_url: String,
-    /// Those of the roles that the functions log in with.
+    /// Connections of the login roles `lisa_app` and `lisa_system`.
     login_urls: [String; 2],
-    /// The owner and `lisa_system` of billing's database, where it is another one.
+    /// Connections of the owner and of `lisa_system` on billing's database; `None` when billing is in the app's
+    /// database.
     billing: Option<[String; 2]>,
 }
 
@@ -44,7 +47,7 @@ impl EventFunction for Migrate {
         let billing = match (settings.optional_database_url(owner), settings.optional_database_url(system)) {
             (Some(owner_url), Some(system_url)) => Some([owner_url, system_url]),
             (None, None) => None,
-            // With the other one's fallback the tables would be made where nobody looks for them.
+            // With only one of the two, the tables would be created in one database and used in another.
             _ => {
                 settings.problem(format_args!("{owner} and {system} must be set together, or neither"));
                 None
@@ -64,10 +67,10 @@ impl EventFunction for Migrate {
             set_password(&admin, role, url).await?;
         }
         match &self.billing {
-            None => billing().run(&admin).await?,
+            None => billing_migrator().run(&admin).await?,
             Some([owner_url, system_url]) => {
                 let owner = connect(owner_url).await?;
-                billing().run(&owner).await?;
+                billing_migrator().run(&owner).await?;
                 set_password(&owner, "lisa_system", system_url).await?;
                 owner.close().await;
             }
@@ -85,25 +88,26 @@ async fn connect(url: &str) -> Result<PgPool, BoxError> {
     Ok(pool.connect_with(options).await?)
 }
 
-/// Billing's set, with its ledger in its own schema: beside the app's there is another one in `public`.
-fn billing() -> Migrator {
-    let mut billing = Migrator::with_migrations(BILLING.iter().cloned().collect());
-    billing.create_schema("billing");
-    billing.dangerous_set_table_name("billing._sqlx_migrations");
-    billing
+/// Returns billing's migrations, with their table `_sqlx_migrations` in the schema `billing`. The app's table of that
+/// name is in `public`, maybe in the same database.
+fn billing_migrator() -> Migrator {
+    let mut migrator = Migrator::with_migrations(BILLING.iter().cloned().collect());
+    migrator.create_schema("billing");
+    migrator.dangerous_set_table_name("billing._sqlx_migrations");
+    migrator
 }
 
-/// Gives a login role the password of its connection string. Repeating it changes nothing.
+/// Sets the password of a login role to that of its connection string. Repeating the call changes nothing.
 async fn set_password(admin: &PgPool, role: &'static str, url: &str) -> Result<(), BoxError> {
     let url = Url::parse(url)?;
-    // A shared pooler wants the project beside the name: lisa_app.abcdefgh
-    let named = url.username().split('.').next().unwrap_or_default();
-    if named != role {
+    // For a shared pooler, the user name ends with the project: `lisa_app.abcdefgh`.
+    let url_role = url.username().split('.').next().unwrap_or_default();
+    if url_role != role {
         return Err(format!("the connection string of {role} logs in as another role").into());
     }
     let password = url.password().ok_or_else(|| format!("the connection string of {role} holds no password"))?;
     let password = percent_decode_str(password).decode_utf8()?.into_owned();
-    // DDL takes no parameters: the server itself quotes the password.
+    // DDL takes no parameters, so the server quotes the password with `format`.
     let statement: String = sqlx::query_scalar("select format('alter role %I login password %L', $1::text, $2::text)")
         .bind(role)
         .bind(password)

@@ -1,4 +1,4 @@
-//! Who did what to the company's data: its audit log. Exports and deletion come here too (7 of 8).
+//! Route of the company's audit log. Exports and deletion of data will be added here (7 of 8).
 
 use axum::extract::{FromRef, State};
 use shared::{
@@ -15,10 +15,10 @@ use shared::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
-/// The function.
+/// The `privacy` Lambda function.
 pub const FUNCTION: Function = Function::http::<Deps>();
 
-/// What it needs.
+/// Dependencies of the function.
 #[derive(Debug, Clone, FromRef)]
 pub struct Deps {
     db: Db,
@@ -39,7 +39,8 @@ impl HttpFunction for Deps {
     }
 }
 
-/// A page of the company's audit log, newest first: sign-ins, changed passwords and keys, and what support users read.
+/// Lists one page of the company's audit log, newest first unless another order is given: sign-ins, changes of
+/// passwords and keys, and reads by support users.
 #[utoipa::path(
     get, path = "/api/v1/audit", tag = "privacy", params(ListParams),
     responses((status = 200, body = List<AuditEntry>)),
@@ -49,6 +50,6 @@ async fn audit_log(
     State(db): State<Db>,
     Query(params): Query<ListParams>,
 ) -> Result<List<AuditEntry>> {
-    let paging = params.of::<AuditListing>()?;
-    db.tenant(caller.tenant(), async |tx| audit::list(tx, &paging).await).await
+    let paging = params.validate::<AuditListing>()?;
+    db.tenant_tx(caller.tenant(), async |tx| audit::list(tx, &paging).await).await
 }

@@ -1,5 +1,5 @@
-//! `POST /api/v1/query/stream`: a question, answered while the answer is made. Behind a Function URL, since API Gateway's
-//! HTTP APIs hold an answer back until it is whole.
+//! `POST /api/v1/query/stream`: answers a question as server-sent events, while the answer is generated. Runs behind
+//! a Function URL, since API Gateway's HTTP APIs buffer a response until it is complete.
 
 use axum::{
     extract::{FromRef, State},
@@ -11,9 +11,12 @@ use shared::{
     db::Db,
     error::{ApiError, Result},
     function::{Function, HttpFunction},
-    http::{self, Events, Gone, Json},
-    llm::Call,
-    questions::{Answer, Ask, Begun, Citation, DEADLINE, Draft, Questions, Taken, Unit},
+    http::{self, ClientDisconnected, Json, SseSender},
+    llm::ModelCall,
+    questions::{
+        ANSWER_TIMEOUT, Answer, AnswerDraft, BeginOutcome, Citation, QueryPipeline, QueryRequest, ReservedQuestion,
+        Settlement,
+    },
     rate_limits::RateLimits,
     routes,
     settings::Settings,
@@ -22,18 +25,18 @@ use tokio::{sync::mpsc, time::Instant};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 
-/// The function.
+/// The function's name, settings and routes.
 pub const FUNCTION: Function = Function::streaming::<Deps>();
 
 const PATH: &str = "/api/v1/query/stream";
 
-/// What it needs.
+/// Dependencies of the handler.
 #[derive(Debug, Clone, FromRef)]
 pub struct Deps {
     db: Db,
     keys: VerificationKeys,
     limits: RateLimits,
-    questions: Questions,
+    pipeline: QueryPipeline,
 }
 
 impl HttpFunction for Deps {
@@ -44,7 +47,7 @@ impl HttpFunction for Deps {
         Self {
             limits: RateLimits::read(settings, &db),
             keys: VerificationKeys::read(settings),
-            questions: Questions::read(settings, &db),
+            pipeline: QueryPipeline::read(settings, &db),
             db,
         }
     }
@@ -54,27 +57,29 @@ impl HttpFunction for Deps {
     }
 }
 
-/// The data of an event `citations`, the first one.
+/// Data of the event `citations`, the first event of a stream.
 #[derive(Debug, Serialize, ToSchema)]
 struct Citations<'a> {
-    /// The passages that the answer may rest on. Its markers have their numbers.
+    /// Passages that may support the answer. The markers in the answer refer to their numbers.
     citations: &'a [Citation],
 }
 
-/// The data of an event `delta`.
+/// Data of an event `delta`.
 #[derive(Debug, Serialize, ToSchema)]
 struct Delta<'a> {
-    /// What comes next in the answer. A marker is never split, and never names a passage that there is not.
+    /// Next part of the answer's text. A marker is never split between events, and always refers to a passage of the
+    /// event `citations`.
     text: &'a str,
 }
 
-/// Answers a question from the tenant's documents as server-sent events: `citations` with the passages that the answer
-/// may rest on, one `delta` after the other with its text, and `done` with the whole answer as `POST /api/v1/query` has
-/// it, which counts: a text that proves to rest on no passage, or that its model did not finish, is not `answered`. What
-/// else fails after the first event is an event `error`. Takes one unit of the quota, which goes back without an answer,
-/// and when the client goes away before it has heard anything of it. An `Idempotency-Key` has no effect here.
+/// Answers a question from the tenant's documents as server-sent events: `citations` with the passages that may
+/// support the answer, then `delta` events with its text, then `done` with the whole answer as `POST /api/v1/query`
+/// returns it. The event `done` is authoritative: `answered` is false for a text that no passage supports or that the
+/// model did not finish. Any other failure after the first event is an event `error`. An answer costs one request of
+/// the quota. The request is refunded when there is no answer, or when the client disconnects before the first
+/// `delta`. An `Idempotency-Key` has no effect here.
 #[utoipa::path(
-    post, path = PATH, tag = "query", request_body = Ask,
+    post, path = PATH, tag = "query", request_body = QueryRequest,
     responses(
         (status = 200, content((Answer = "text/event-stream")), description = "Events; this is the data of `done`"),
         (status = 402),
@@ -82,115 +87,132 @@ struct Delta<'a> {
 )]
 async fn query_stream(
     caller: Caller<SupportUser>,
-    State(questions): State<Questions>,
-    Json(ask): Json<Ask>,
+    State(pipeline): State<QueryPipeline>,
+    Json(request): Json<QueryRequest>,
 ) -> Result<Response> {
-    ask.check()?;
-    let deadline = Instant::now() + DEADLINE;
-    let taken = match questions.begin(&caller, PATH, &ask, None).await? {
-        Begun::Replay(replay) => return Ok(replay.into_response()),
-        Begun::Reserved(taken) => taken,
+    request.validate()?;
+    let deadline = Instant::now() + ANSWER_TIMEOUT;
+    let reserved = match pipeline.begin(&caller, PATH, &request, None).await? {
+        BeginOutcome::Replay(replay) => return Ok(replay.into_response()),
+        BeginOutcome::Reserved(reserved) => reserved,
     };
     let request_id = caller.request_id.clone();
-    let asked = Asked { questions, caller, ask, taken, deadline };
-    http::stream(request_id, async move |events| Box::pin(asked.tell(&events)).await).await
+    let streamed = StreamedQuestion { pipeline, caller, request, reserved, deadline };
+    http::stream_events(request_id, async move |events| Box::pin(streamed.stream(&events)).await).await
 }
 
-/// A question whose unit is taken.
-struct Asked {
-    questions: Questions,
+/// A question with its reserved request, to be answered as a stream.
+struct StreamedQuestion {
+    pipeline: QueryPipeline,
     caller: Caller<SupportUser>,
-    ask: Ask,
-    taken: Box<Taken>,
-    /// When the answer must be there.
+    request: QueryRequest,
+    reserved: Box<ReservedQuestion>,
+    /// Deadline of the answer.
     deadline: Instant,
 }
 
-/// What was shown and made, however it ended.
+/// Progress of a stream, needed to settle the question however the stream ends.
 #[derive(Default)]
-struct Told {
+struct StreamProgress {
+    /// Passages that were sent.
     passages: Vec<Citation>,
-    /// Whether anything of the answer was.
-    any: bool,
-    calls: Vec<Call>,
+    /// True when a part of the answer's text was sent.
+    has_sent_text: bool,
+    /// Model calls made.
+    calls: Vec<ModelCall>,
 }
 
-/// Why there is no answer.
-enum End {
+/// Reason for the end of a stream without the event `done`.
+enum StreamEnd {
     Failed(ApiError),
-    Gone,
+    ClientDisconnected,
 }
 
-impl From<ApiError> for End {
+impl From<ApiError> for StreamEnd {
     fn from(error: ApiError) -> Self {
         Self::Failed(error)
     }
 }
 
-impl From<Gone> for End {
-    fn from(_: Gone) -> Self {
-        Self::Gone
+impl From<ClientDisconnected> for StreamEnd {
+    fn from(_: ClientDisconnected) -> Self {
+        Self::ClientDisconnected
     }
 }
 
-impl Asked {
-    /// Tells the answer. The unit is spent before the last event, after which Lambda freezes the function.
-    async fn tell(self, events: &Events) -> Result<()> {
+impl StreamedQuestion {
+    /// Sends the answer's events. The request is spent before the last event, since Lambda freezes the function after
+    /// it.
+    async fn stream(self, events: &SseSender) -> Result<()> {
         let deadline = self.deadline;
-        let mut told = Told::default();
-        let answering = Box::pin(self.answer(events, deadline, &mut told));
+        let mut progress = StreamProgress::default();
+        let answering = Box::pin(self.answer(events, deadline, &mut progress));
         let answered = tokio::time::timeout_at(deadline, answering).await;
-        let end = match answered.unwrap_or_else(|elapsed| Err(ApiError::unavailable().because(elapsed).into())) {
+        let end = match answered.unwrap_or_else(|elapsed| Err(ApiError::unavailable().with_source(elapsed).into())) {
             Ok(draft) => {
-                let (passages, calls) = (&told.passages, &told.calls);
-                let spent = self.questions.finish(&self.caller, &self.ask, &self.taken, draft, passages, calls).await?;
-                // It was told in full: who is gone now had it.
-                let _ = events.send("done", &spent.data).await;
+                let (passages, calls) = (&progress.passages, &progress.calls);
+                let answer =
+                    self.pipeline.finish(&self.caller, &self.request, &self.reserved, draft, passages, calls).await?;
+                // A failed send is ignored: the client has already received the whole text.
+                let _ = events.send("done", &answer.data).await;
                 return Ok(());
             }
             Err(end) => end,
         };
-        // Whoever stopped listening just before the end would never pay.
-        let unit = if matches!(end, End::Gone) && told.any { Unit::IsSpent } else { Unit::GoesBack };
-        self.questions.close(&self.caller, &self.ask, &self.taken, unit, &told.passages, &told.calls).await;
+        // Without the charge, a client that always disconnects just before the end would never pay.
+        let is_charged = matches!(end, StreamEnd::ClientDisconnected) && progress.has_sent_text;
+        let settlement = if is_charged { Settlement::Charge } else { Settlement::Refund };
+        let StreamProgress { passages, calls, .. } = &progress;
+        self.pipeline.settle(&self.caller, &self.request, &self.reserved, settlement, passages, calls).await;
         match end {
-            End::Failed(error) => Err(error),
-            End::Gone => {
-                tracing::info!(was_heard = told.any, "the client went away before the end");
+            StreamEnd::Failed(error) => Err(error),
+            StreamEnd::ClientDisconnected => {
+                tracing::info!(was_heard = progress.has_sent_text, "the client went away before the end");
                 Ok(())
             }
         }
     }
 
-    async fn answer(&self, events: &Events, deadline: Instant, told: &mut Told) -> Result<Draft, End> {
-        let found = tokio::select! {
-            () = events.closed() => return Err(End::Gone),
-            found = self.questions.search(self.caller.tenant(), &self.ask, &self.taken) => found?,
+    /// Retrieves passages, generates the answer and sends its events, except `done`.
+    async fn answer(
+        &self,
+        events: &SseSender,
+        deadline: Instant,
+        progress: &mut StreamProgress,
+    ) -> Result<AnswerDraft, StreamEnd> {
+        let context = tokio::select! {
+            () = events.closed() => return Err(StreamEnd::ClientDisconnected),
+            context = self.pipeline.search(self.caller.tenant(), &self.request, &self.reserved) => context?,
         };
-        let citations = found.citations();
+        let citations = context.citations();
         events.send("citations", &Citations { citations: &citations }).await?;
-        told.passages = citations;
-        let (deltas, pieces) = mpsc::channel(1);
-        let answering = self.questions.answer(&self.ask, &self.taken, &found, deadline, Some(deltas), &mut told.calls);
-        let (draft, passed_on) = tokio::join!(Box::pin(answering), pass_on(pieces, events, &mut told.any));
-        passed_on?;
-        if !told.any {
+        progress.passages = citations;
+        let (sender, deltas) = mpsc::channel(1);
+        let StreamProgress { has_sent_text, calls, .. } = progress;
+        let answering = self.pipeline.answer(&self.request, &self.reserved, &context, deadline, Some(sender), calls);
+        let (draft, forwarded) = tokio::join!(Box::pin(answering), forward_deltas(deltas, events, has_sent_text));
+        forwarded?;
+        if !progress.has_sent_text {
             events.send("delta", &Delta { text: draft.text() }).await?;
         }
         Ok(draft)
     }
 }
 
-/// Sends what is said until it ends, and notes whether anything was. Dropping the receiver is what ends the call of the
-/// model.
-async fn pass_on(mut pieces: mpsc::Receiver<String>, events: &Events, any: &mut bool) -> Result<(), Gone> {
+/// Sends the model's deltas as events until they end, and sets `has_sent_text` at the first one. An error drops the
+/// receiver, which ends the model call.
+async fn forward_deltas(
+    mut deltas: mpsc::Receiver<String>,
+    events: &SseSender,
+    has_sent_text: &mut bool,
+) -> Result<(), ClientDisconnected> {
     loop {
-        let piece = tokio::select! {
-            () = events.closed() => return Err(Gone),
-            piece = pieces.recv() => piece,
+        let delta = tokio::select! {
+            () = events.closed() => return Err(ClientDisconnected),
+            delta = deltas.recv() => delta,
         };
-        let Some(text) = piece else { return Ok(()) };
+        let Some(text) = delta else { return Ok(()) };
         events.send("delta", &Delta { text: &text }).await?;
-        *any = true;
+        *has_sent_text = true;
     }
 }

@@ -1,4 +1,4 @@
-//! `POST /api/v1/query`: a question, answered from the tenant's documents with the page.
+//! `POST /api/v1/query`: answers a question from the tenant's documents, with citations of document and page.
 
 use axum::{
     extract::{FromRef, State},
@@ -11,8 +11,10 @@ use shared::{
     function::{Function, HttpFunction},
     http::{Envelope, Json},
     idempotency::IdempotencyKey,
-    llm::Call,
-    questions::{Answer, Ask, Begun, DEADLINE, Draft, Questions, Taken, Unit},
+    llm::ModelCall,
+    questions::{
+        ANSWER_TIMEOUT, Answer, AnswerDraft, BeginOutcome, QueryPipeline, QueryRequest, ReservedQuestion, Settlement,
+    },
     rate_limits::RateLimits,
     routes,
     settings::Settings,
@@ -21,18 +23,18 @@ use tokio::time::Instant;
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
-/// The function.
+/// The function's name, settings and routes.
 pub const FUNCTION: Function = Function::http::<Deps>();
 
 const PATH: &str = "/api/v1/query";
 
-/// What it needs.
+/// Dependencies of the handler.
 #[derive(Debug, Clone, FromRef)]
 pub struct Deps {
     db: Db,
     keys: VerificationKeys,
     limits: RateLimits,
-    questions: Questions,
+    pipeline: QueryPipeline,
 }
 
 impl HttpFunction for Deps {
@@ -43,7 +45,7 @@ impl HttpFunction for Deps {
         Self {
             limits: RateLimits::read(settings, &db),
             keys: VerificationKeys::read(settings),
-            questions: Questions::read(settings, &db),
+            pipeline: QueryPipeline::read(settings, &db),
             db,
         }
     }
@@ -53,50 +55,52 @@ impl HttpFunction for Deps {
     }
 }
 
-/// Answers a question from the tenant's documents, or with the answer that the tenant has approved. Question and answer
-/// are kept in a conversation: named by the next question, it is understood as going on from this one. Takes one unit of
-/// the quota. Where no model answers, or it declines, a polite sentence says so, and the unit goes back. With an
-/// `Idempotency-Key`, a repetition gets the first answer again and takes nothing.
+/// Answers a question from the tenant's documents, or with an answer that the tenant has approved. Question and
+/// answer are stored in a conversation; a later question that names the conversation is understood as a follow-up. An
+/// answer costs one request of the quota. When no model answers, or the model declines, the answer is an apology and
+/// the request is refunded. A repetition with the same `Idempotency-Key` gets the first answer again and costs
+/// nothing.
 #[utoipa::path(
-    post, path = PATH, tag = "query", request_body = Ask,
+    post, path = PATH, tag = "query", request_body = QueryRequest,
     params(("Idempotency-Key" = Option<String>, Header, description = "Kept for 24 hours")),
     responses((status = 200, body = Envelope<Answer>), (status = 402)),
 )]
 async fn query(
     caller: Caller<SupportUser>,
-    State(questions): State<Questions>,
+    State(pipeline): State<QueryPipeline>,
     IdempotencyKey(key): IdempotencyKey,
-    Json(ask): Json<Ask>,
+    Json(request): Json<QueryRequest>,
 ) -> Result<Response> {
-    ask.check()?;
-    let deadline = Instant::now() + DEADLINE;
-    let taken = match questions.begin(&caller, PATH, &ask, key).await? {
-        Begun::Replay(replay) => return Ok(replay.into_response()),
-        Begun::Reserved(taken) => taken,
+    request.validate()?;
+    let deadline = Instant::now() + ANSWER_TIMEOUT;
+    let reserved = match pipeline.begin(&caller, PATH, &request, key).await? {
+        BeginOutcome::Replay(replay) => return Ok(replay.into_response()),
+        BeginOutcome::Reserved(reserved) => reserved,
     };
     let mut calls = Vec::new();
-    let answering = Box::pin(answer(&questions, caller.tenant(), &ask, &taken, deadline, &mut calls));
+    let answering = Box::pin(answer(&pipeline, caller.tenant(), &request, &reserved, deadline, &mut calls));
     let answered = tokio::time::timeout_at(deadline, answering).await;
-    match answered.unwrap_or_else(|elapsed| Err(ApiError::unavailable().because(elapsed))) {
+    match answered.unwrap_or_else(|elapsed| Err(ApiError::unavailable().with_source(elapsed))) {
         Ok(draft) => {
-            let answer = questions.finish(&caller, &ask, &taken, draft, &[], &calls).await?;
+            let answer = pipeline.finish(&caller, &request, &reserved, draft, &[], &calls).await?;
             Ok(axum::Json(answer).into_response())
         }
         Err(error) => {
-            questions.close(&caller, &ask, &taken, Unit::GoesBack, &[], &calls).await;
+            pipeline.settle(&caller, &request, &reserved, Settlement::Refund, &[], &calls).await;
             Err(error)
         }
     }
 }
 
+/// Retrieves passages and generates the answer. Model calls are appended to `calls`.
 async fn answer(
-    questions: &Questions,
+    pipeline: &QueryPipeline,
     tenant: Uuid,
-    ask: &Ask,
-    taken: &Taken,
+    request: &QueryRequest,
+    reserved: &ReservedQuestion,
     deadline: Instant,
-    calls: &mut Vec<Call>,
-) -> Result<Draft> {
-    let found = questions.search(tenant, ask, taken).await?;
-    Ok(questions.answer(ask, taken, &found, deadline, None, calls).await)
+    calls: &mut Vec<ModelCall>,
+) -> Result<AnswerDraft> {
+    let context = pipeline.search(tenant, request, reserved).await?;
+    Ok(pipeline.answer(request, reserved, &context, deadline, None, calls).await)
 }

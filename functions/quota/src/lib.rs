@@ -1,4 +1,4 @@
-//! How much of the quota is used: for the mobile app by user, for the dashboard by tenant. Reads only.
+//! The routes of the request quota, read-only: by user for the mobile app, by tenant for the dashboard.
 
 use axum::extract::{FromRef, State};
 use serde::Serialize;
@@ -17,10 +17,10 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
-/// The function.
+/// The Lambda function.
 pub const FUNCTION: Function = Function::http::<Deps>();
 
-/// What it needs.
+/// Dependencies of the handlers.
 #[derive(Debug, Clone, FromRef)]
 pub struct Deps {
     db: Db,
@@ -41,7 +41,7 @@ impl HttpFunction for Deps {
     }
 }
 
-/// A bare object, without the envelope: the mobile app reads it so.
+/// The quota of a user. The response has no envelope, since the mobile app expects a bare object.
 #[derive(Debug, Serialize, ToSchema)]
 struct UserQuota {
     public_user_id: Uuid,
@@ -49,7 +49,7 @@ struct UserQuota {
     quota: Quota,
 }
 
-/// The quota of a user: for that user, for other back ends, and for global admins.
+/// Returns the quota of a user. Allowed for that user, for service tokens and for global admins.
 #[utoipa::path(
     get, path = "/v1/quota/{public_user_id}", tag = "quota",
     params(("public_user_id" = Uuid, Path, description = "`users.id`, the token's `sub`")),
@@ -60,20 +60,21 @@ async fn of_user(
     State(db): State<Db>,
     Path(public_user_id): Path<Uuid>,
 ) -> Result<axum::Json<UserQuota>> {
-    let may_see = claims.sub == Some(public_user_id) || claims.is_service() || is_admin(&db, claims.sub).await?;
-    if !may_see {
+    let is_allowed = claims.sub == Some(public_user_id) || claims.is_service() || is_admin(&db, claims.sub).await?;
+    if !is_allowed {
         return Err(ApiError::not_found("user"));
     }
     let quota = quota::of_user(&db, public_user_id).await?.ok_or_else(|| ApiError::not_found("user"))?;
     Ok(axum::Json(UserQuota { public_user_id, quota }))
 }
 
+/// Returns true when the user is a global admin.
 async fn is_admin(db: &Db, user: Option<Uuid>) -> Result<bool> {
     let Some(user) = user else { return Ok(false) };
     Ok(db.is_global_admin(user).await?)
 }
 
-/// The quota that the tenant's questions are taken from: its owner's.
+/// Returns the quota that the tenant's requests count against, which is its owner's.
 #[utoipa::path(
     get, path = "/api/v1/quota/status", tag = "quota",
     responses((status = 200, body = Envelope<Quota>)),

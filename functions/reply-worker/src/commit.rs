@@ -1,157 +1,178 @@
-//! What was decided becomes true in one transaction: the answer and what it answers, its parts to send, what changes on
-//! the conversation, the unit of the quota, the ledger, the figures and the activities. While it is written the
-//! conversation is locked, so a person who takes over does so before it or after it, never in between.
+//! The commit of a reply. One transaction writes the answer, marks the messages that it answers, queues its parts,
+//! patches the conversation, charges or refunds the quota, and adds to the call ledger, the usage figures and the
+//! activities. The transaction holds the lock on the conversation, so a person takes over before it or after it,
+//! never in between.
 
 use std::time::Duration;
 
 use serde_json::Value;
 use shared::{
-    activities::{self, Status},
-    conversations::{self, HandoverReason, Lease, Notes, Standing},
+    activities::{self, ActivityStatus},
+    conversations::{self, ConversationPatch, HandoverReason, Lease, LeaseCheck},
     db::TenantTx,
     error::ApiError,
-    llm::{Call, Usage},
+    llm::{ModelCall, Usage},
     logging,
-    messages::{self, Author, NewMessage, Settled, Skipped},
+    messages::{self, AnswerStatus, Author, NewMessage, SkipReason},
     quota::{self, Reservation},
     text::Language,
-    usage::{self, Used},
+    usage::{self, UsageDelta},
 };
 use uuid::Uuid;
 
-use crate::{Deps, reply::activity, wording};
+use crate::{Deps, customer_texts, reply::activity};
 
-/// Attempts at writing an outcome down: what was thought of, and is paid for, does not go with a database that is away
-/// for a moment.
-const ATTEMPTS: u32 = 3;
-/// Before the second; it doubles.
-const PAUSE: Duration = Duration::from_millis(250);
+/// Attempts at committing an outcome. A short outage of the database must not lose an answer that was generated and
+/// paid for.
+const MAX_COMMIT_ATTEMPTS: u32 = 3;
+/// Delay before the second attempt; doubles with each further one.
+const COMMIT_RETRY_DELAY: Duration = Duration::from_millis(250);
 
-/// Something to say.
+/// A message to the contact.
 #[derive(Debug)]
-pub(crate) struct Speech {
-    /// Its message's, once it is written.
+pub(crate) struct OutgoingMessage {
+    /// `messages.id`, once written.
     pub(crate) id: Uuid,
     pub(crate) author: Author,
     pub(crate) text: String,
-    /// Whether it begins with who is speaking, where the contact does not know yet.
-    pub(crate) greets: bool,
+    /// True when the assistant's introduction precedes the text, if the contact was not greeted before.
+    pub(crate) prepend_greeting: bool,
     pub(crate) citations: Option<Value>,
     pub(crate) answered: Option<bool>,
     pub(crate) model: Option<String>,
     pub(crate) usage: Usage,
 }
 
-impl Speech {
+impl OutgoingMessage {
     pub(crate) fn new(author: Author, text: String) -> Self {
         let usage = Usage::default();
-        Self { id: Uuid::new_v4(), author, text, greets: false, citations: None, answered: None, model: None, usage }
+        Self {
+            id: Uuid::new_v4(),
+            author,
+            text,
+            prepend_greeting: false,
+            citations: None,
+            answered: None,
+            model: None,
+            usage,
+        }
     }
 
-    pub(crate) fn greeting(author: Author, text: String) -> Self {
-        Self { greets: true, ..Self::new(author, text) }
+    /// Creates a message that is preceded by the assistant's introduction.
+    pub(crate) fn with_greeting(author: Author, text: String) -> Self {
+        Self { prepend_greeting: true, ..Self::new(author, text) }
     }
 }
 
-/// What was decided.
+/// The outcome of a reply, to be committed in one transaction.
 #[derive(Debug, Default)]
-pub(crate) struct Outcome {
-    /// What is said; without it, nothing is.
-    speech: Option<Speech>,
-    /// Why what waits is not answered.
-    skips: Option<Skipped>,
+pub(crate) struct ReplyOutcome {
+    /// The message to the contact, if any.
+    message: Option<OutgoingMessage>,
+    /// The reason for which the pending messages are skipped, if they are.
+    skip_reason: Option<SkipReason>,
+    /// The reason for a handover to a person, if there is one.
     pub(crate) hand_over: Option<HandoverReason>,
-    pub(crate) notes: Notes,
-    activities: Vec<(&'static str, &'static str, Status)>,
-    /// Ids and codes of the activities.
+    /// Changes to the conversation.
+    pub(crate) patch: ConversationPatch,
+    /// Activities to record: type, title, severity.
+    activities: Vec<(&'static str, &'static str, ActivityStatus)>,
+    /// Metadata of all activities: ids and codes.
     metadata: Option<Value>,
-    pub(crate) calls: Vec<Call>,
-    pub(crate) used: Used,
-    /// The unit that this answer spends.
-    pub(crate) spends: Option<Reservation>,
-    /// The unit that goes back, there being no answer.
-    pub(crate) returns: Option<Reservation>,
+    /// Model calls, for the ledger.
+    pub(crate) calls: Vec<ModelCall>,
+    /// Usage figures.
+    pub(crate) used: UsageDelta,
+    /// The quota reservation that the answer uses up.
+    pub(crate) charge: Option<Reservation>,
+    /// The quota reservation to refund, because there is no answer.
+    pub(crate) refund: Option<Reservation>,
 }
 
-impl Outcome {
-    pub(crate) fn say(speech: Speech) -> Self {
-        Self { speech: Some(speech), ..Self::default() }
+impl ReplyOutcome {
+    /// Sends a message.
+    pub(crate) fn send(speech: OutgoingMessage) -> Self {
+        Self { message: Some(speech), ..Self::default() }
     }
 
-    pub(crate) fn skip(why: Skipped) -> Self {
-        Self { skips: Some(why), ..Self::default() }
+    /// Skips the pending messages without a message to the contact.
+    pub(crate) fn skip(why: SkipReason) -> Self {
+        Self { skip_reason: Some(why), ..Self::default() }
     }
 
-    pub(crate) fn noting(self, notes: Notes) -> Self {
-        Self { notes, ..self }
+    pub(crate) fn with_patch(self, notes: ConversationPatch) -> Self {
+        Self { patch: notes, ..self }
     }
 
-    pub(crate) fn telling(mut self, kind: &'static str, title: &'static str, status: Status) -> Self {
+    pub(crate) fn with_activity(mut self, kind: &'static str, title: &'static str, status: ActivityStatus) -> Self {
         self.activities.push((kind, title, status));
         self
     }
 
-    pub(crate) fn about(self, metadata: Value) -> Self {
+    pub(crate) fn with_metadata(self, metadata: Value) -> Self {
         Self { metadata: Some(metadata), ..self }
     }
 }
 
-/// Whether an outcome became true.
+/// The result of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Committed {
-    Yes,
-    /// Already: the attempt before has come to its end unheard.
-    Before,
-    /// A person has answered or taken the conversation over meanwhile, or another worker has it.
-    No,
+pub(crate) enum CommitStatus {
+    /// This attempt committed the outcome.
+    Committed,
+    /// An earlier attempt committed the outcome; its result was lost.
+    AlreadyCommitted,
+    /// The outcome is not valid any more: a person answered or took over, the contact opted out, or another worker
+    /// holds the lease.
+    Discarded,
 }
 
 impl Deps {
-    /// Makes an outcome true. Where the conversation is no more this worker's, nothing is said; what thinking cost is
-    /// written down all the same, and the unit goes back.
+    /// Commits an outcome, and tries again while the database is unavailable. When the outcome is not valid any more,
+    /// nothing is sent: only the model calls are recorded, and the quota is refunded.
     pub(crate) async fn commit(
         &self,
         tenant: Uuid,
         lease: &Lease,
         language: Language,
-        outcome: Outcome,
+        outcome: ReplyOutcome,
     ) -> Result<(), ApiError> {
         let conversation_id = lease.conversation.id;
         let mut attempt = 1;
         let committed = loop {
             match self.try_to_commit(tenant, lease, language, &outcome).await {
-                Err(error) if error.is_unavailable() && attempt < ATTEMPTS => {
+                Err(error) if error.is_unavailable() && attempt < MAX_COMMIT_ATTEMPTS => {
                     tracing::warn!(attempt, error = logging::chain(&error), "an answer could not be written yet");
-                    tokio::time::sleep(PAUSE * 2_u32.pow(attempt - 1)).await;
+                    tokio::time::sleep(COMMIT_RETRY_DELAY * 2_u32.pow(attempt - 1)).await;
                     attempt += 1;
                 }
-                ended => break ended?,
+                result => break result?,
             }
         };
         match committed {
-            Committed::Yes | Committed::Before => {
-                let (messages, calls) = (lease.waiting.len(), outcome.calls.len());
+            CommitStatus::Committed | CommitStatus::AlreadyCommitted => {
+                let (messages, calls) = (lease.pending.len(), outcome.calls.len());
                 tracing::info!(%conversation_id, messages, calls, "answered what waited");
             }
-            Committed::No => tracing::info!(%conversation_id, "not said: the conversation changed hands"),
+            CommitStatus::Discarded => tracing::info!(%conversation_id, "not said: the conversation changed hands"),
         }
         Ok(())
     }
 
+    /// Makes one attempt at a commit.
     async fn try_to_commit(
         &self,
         tenant: Uuid,
         lease: &Lease,
         language: Language,
-        outcome: &Outcome,
-    ) -> Result<Committed, ApiError> {
+        outcome: &ReplyOutcome,
+    ) -> Result<CommitStatus, ApiError> {
         self.db
-            .tenant(tenant, async |tx| {
-                let committed = Self::write(tx, lease, language, outcome).await?;
-                if committed == Committed::No {
+            .tenant_tx(tenant, async |tx| {
+                let committed = Self::write_outcome(tx, lease, language, outcome).await?;
+                if committed == CommitStatus::Discarded {
                     usage::record_calls(tx, Some(lease.conversation.id), "reply", &outcome.calls).await?;
-                    if let Some(reservation) = outcome.spends.as_ref().or(outcome.returns.as_ref()) {
-                        quota::give_back(tx, reservation).await?;
+                    if let Some(reservation) = outcome.charge.as_ref().or(outcome.refund.as_ref()) {
+                        quota::refund(tx, reservation).await?;
                     }
                 }
                 Ok(committed)
@@ -159,64 +180,66 @@ impl Deps {
             .await
     }
 
-    /// Writes an outcome in the caller's transaction; nothing, where the conversation is no more this worker's.
-    pub(crate) async fn write(
+    /// Writes an outcome in the caller's transaction. Writes nothing when the outcome is not valid any more
+    /// ([`CommitStatus::Discarded`]).
+    pub(crate) async fn write_outcome(
         tx: &mut TenantTx,
         lease: &Lease,
         language: Language,
-        outcome: &Outcome,
-    ) -> Result<Committed, ApiError> {
-        let standing = conversations::hold(tx, lease).await?;
+        outcome: &ReplyOutcome,
+    ) -> Result<CommitStatus, ApiError> {
+        let lease_check = conversations::lock_and_check(tx, lease).await?;
         let conversation = lease.conversation.id;
-        let waiting: Vec<_> = lease.waiting.iter().map(|message| message.id).collect();
-        let settled = messages::settled(tx, outcome.speech.as_ref().map(|speech| speech.id), &waiting).await?;
-        match (settled, standing) {
-            (Settled::ByIt, _) => return Ok(Committed::Before),
-            (Settled::No, Standing::Bot) => {}
-            _ => return Ok(Committed::No),
+        let waiting: Vec<_> = lease.pending.iter().map(|message| message.id).collect();
+        let answer_status =
+            messages::answer_status(tx, outcome.message.as_ref().map(|message| message.id), &waiting).await?;
+        match (answer_status, lease_check) {
+            (AnswerStatus::AlreadyWritten, _) => return Ok(CommitStatus::AlreadyCommitted),
+            (AnswerStatus::Pending, LeaseCheck::Bot) => {}
+            _ => return Ok(CommitStatus::Discarded),
         }
         let mut used = outcome.used;
-        let mut notes = outcome.notes.clone();
-        if let Some(speech) = &outcome.speech {
-            used.conversations = i32::from(usage::is_first_today(tx, conversation).await?);
-            let greets = speech.greets && !lease.conversation.is_greeted;
+        let mut notes = outcome.patch.clone();
+        if let Some(outgoing) = &outcome.message {
+            used.conversations = i32::from(usage::has_no_outbound_today(tx, conversation).await?);
+            let greets = outgoing.prepend_greeting && !lease.conversation.is_greeted;
             let text = if greets {
-                format!("{}\n\n{}", wording::greeting(&lease.assistant, language), speech.text)
+                format!("{}\n\n{}", customer_texts::greeting(&lease.assistant, language), outgoing.text)
             } else {
-                speech.text.clone()
+                outgoing.text.clone()
             };
             notes.greeted = greets;
             let message = NewMessage {
-                id: speech.id,
-                citations: speech.citations.clone(),
-                answered: speech.answered,
-                model: speech.model.as_deref(),
-                usage: speech.usage,
-                ..NewMessage::plain(conversation, speech.author, &text, &waiting)
+                id: outgoing.id,
+                citations: outgoing.citations.clone(),
+                answered: outgoing.answered,
+                model: outgoing.model.as_deref(),
+                usage: outgoing.usage,
+                ..NewMessage::without_model(conversation, outgoing.author, &text, &waiting)
             };
             messages::write(tx, &message).await?;
             used.messages += 1;
         }
-        if let Some(why) = outcome.skips {
+        if let Some(why) = outcome.skip_reason {
             messages::skip(tx, &waiting, why).await?;
         }
-        conversations::note(tx, conversation, &notes).await?;
+        conversations::update(tx, conversation, &notes).await?;
         if let Some(reason) = outcome.hand_over {
             conversations::hand_over(tx, conversation, reason).await?;
         }
-        if let Some(reservation) = &outcome.spends {
+        if let Some(reservation) = &outcome.charge {
             quota::spend(tx, reservation).await?;
         }
-        if let Some(reservation) = &outcome.returns {
-            quota::give_back(tx, reservation).await?;
+        if let Some(reservation) = &outcome.refund {
+            quota::refund(tx, reservation).await?;
         }
         for (kind, title, status) in &outcome.activities {
             let metadata = outcome.metadata.clone().unwrap_or_else(|| serde_json::json!({}));
-            activities::record(tx, &activity(lease, kind, title, *status).with(metadata)).await?;
+            activities::record(tx, &activity(lease, kind, title, *status).with_metadata(metadata)).await?;
         }
         usage::record_calls(tx, Some(conversation), "reply", &outcome.calls).await?;
         used.messages += i32::try_from(waiting.len()).unwrap_or(i32::MAX);
-        usage::add(tx, &used.with(&outcome.calls)).await?;
-        Ok(Committed::Yes)
+        usage::add(tx, &used.with_calls(&outcome.calls)).await?;
+        Ok(CommitStatus::Committed)
     }
 }

@@ -1,87 +1,87 @@
-//! Answers conversations: takes the lease, thinks once, writes the answer with everything that belongs to it, and sends
-//! it part by part. A worker that dies is followed by one that goes on where the database says it stopped.
+//! Worker of the reply queue: acquires a conversation's lease, generates one answer, commits it with all that belongs
+//! to it, and sends it part by part. When a worker dies, the next one continues from the state in the database.
 //!
-//! A message of the queue only says that something waits in a conversation. Delivered twice, too early or too late, it
-//! finds nothing to do, or does what is to be done.
+//! A queue message only says that a conversation has something to answer or to send. The database holds the work, so
+//! a message that is delivered twice, too early or too late does no harm.
 
+mod amounts;
 mod commit;
-mod judge;
+mod customer_texts;
 mod live;
-mod money;
 mod rag;
 mod reply;
 mod send;
-mod wording;
+mod triage;
 
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use shared::{
-    conversations::{self, Handler, Lease, Next, Taken, Waiting},
+    conversations::{self, JobSchedule, Lease, LeaseOutcome, PendingMessage, Responder},
     db::Db,
-    embeddings::Embedders,
+    embeddings::EmbedderRegistry,
     error::ApiError,
     function::{BoxError, EventFunction, Function},
     jobs::ReplyMessage,
     llm::Provider,
     logging,
     manychat::ManyChat,
-    queue::{Queue, Record, records},
+    queue::{Queue, SqsRecord, records},
     sealed::KeyRing,
     settings::Settings,
 };
 use tokio::time::Instant;
 use tracing::Instrument;
 
-/// The function.
+/// Definition of this Lambda function.
 pub const FUNCTION: Function = Function::event::<Deps>();
 
-/// Longer than the function's own timeout: whose lease has run out is dead.
-const LEASE: Duration = Duration::from_secs(75);
-/// So long after the last words a contact has an answer, or hears that there is none.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(25);
-/// Of it, for what comes after thinking.
-const ROOM: Duration = Duration::from_secs(2);
-/// Thinking has at least this, however late it begins.
-const LEAST_THINKING: Duration = Duration::from_secs(8);
-/// How soon a conversation that another worker has is looked at again.
-const LOOK_AGAIN: TimeDelta = TimeDelta::seconds(3);
-/// What is later than this is left to maintenance: SQS holds messages back for 15 minutes at most.
-const SOON: TimeDelta = TimeDelta::minutes(14);
+/// Duration of a lease. Longer than the function's timeout, so the holder of an expired lease is dead.
+const LEASE_TIMEOUT: Duration = Duration::from_secs(75);
+/// Time from the contact's last message to the answer, or to the notice that there is none.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(25);
+/// Part of [`ANSWER_TIMEOUT`] reserved for the steps after generation.
+const COMMIT_MARGIN: Duration = Duration::from_secs(2);
+/// Minimum time for generation, also when it begins late.
+const MIN_GENERATION_TIME: Duration = Duration::from_secs(8);
+/// Delay of the next delivery when another worker holds the lease.
+const BUSY_RETRY_DELAY: TimeDelta = TimeDelta::seconds(3);
+/// Maximum delay of a queue message; later runs are left to maintenance. SQS delays a message by at most 15 minutes.
+const MAX_QUEUE_DELAY: TimeDelta = TimeDelta::minutes(14);
 
-/// What it needs.
+/// Dependencies of the function.
 #[derive(Debug, Clone)]
 pub struct Deps {
     db: Db,
     queue: Queue,
     manychat: ManyChat,
     keys: KeyRing,
-    embedders: Embedders,
+    embedders: EmbedderRegistry,
     provider: Provider,
-    burst: Burst,
+    burst: BurstPolicy,
 }
 
-/// How long further messages are waited for before all are answered at once.
+/// The waiting times for further messages of a contact, before all are answered together.
 #[derive(Debug, Clone, Copy)]
-struct Burst {
-    /// After the last message.
+struct BurstPolicy {
+    /// Time to wait after the last message.
     window: TimeDelta,
-    /// After the first one, whatever comes.
+    /// Maximum time to wait after the first message.
     cap: TimeDelta,
 }
 
-/// What is left to do in a conversation when its worker lets go.
+/// The work that remains in a conversation when its worker stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum After {
-    /// Nothing.
+enum RemainingWork {
+    /// None.
     Done,
-    /// Something, then.
+    /// Something to do, not before this time.
     At(DateTime<Utc>),
-    /// The message that came last brings a delivery of its own.
-    Newer,
-    /// Another worker has the conversation.
-    Lost,
+    /// A newer message came in; its own queue message continues the work.
+    NewerMessage,
+    /// The lease was lost to another worker.
+    LeaseLost,
 }
 
 impl EventFunction for Deps {
@@ -89,7 +89,7 @@ impl EventFunction for Deps {
 
     fn read(settings: &mut Settings) -> Self {
         let seconds = |seconds: Duration| TimeDelta::from_std(seconds).unwrap_or(TimeDelta::MAX);
-        let burst = Burst {
+        let burst = BurstPolicy {
             window: seconds(settings.seconds("BURST_WINDOW_S", 2)),
             cap: seconds(settings.seconds("BURST_CAP_S", 8)),
         };
@@ -101,7 +101,7 @@ impl EventFunction for Deps {
             queue: Queue::read(settings, "REPLY_QUEUE_URL"),
             manychat: ManyChat::read(settings),
             keys: KeyRing::read(settings),
-            embedders: Embedders::read(settings),
+            embedders: EmbedderRegistry::read(settings),
             provider: Provider::read(settings),
             burst,
         }
@@ -112,10 +112,10 @@ impl EventFunction for Deps {
         for record in records(&event)? {
             let span =
                 tracing::error_span!("record", message_id = record.message_id, tenant_id = tracing::field::Empty);
-            if let Err(error) = self.take(&record).instrument(span.clone()).await {
+            if let Err(error) = self.process(&record).instrument(span.clone()).await {
                 let _entered = span.enter();
                 tracing::error!(attempt = record.attempt, error = logging::chain(error.as_ref()), "record failed");
-                self.put_off(&record).await;
+                self.delay_redelivery(&record).await;
                 failures.push(json!({ "itemIdentifier": record.message_id }));
             }
         }
@@ -124,24 +124,28 @@ impl EventFunction for Deps {
 }
 
 impl Deps {
-    async fn take(&self, record: &Record<'_>) -> Result<(), BoxError> {
+    /// Processes one queue message: acquires the lease, does the work and releases the lease.
+    async fn process(&self, record: &SqsRecord<'_>) -> Result<(), BoxError> {
         let message: ReplyMessage = serde_json::from_str(record.body)?;
         tracing::Span::current().record("tenant_id", tracing::field::display(message.customer_id));
         let (tenant, conversation) = (message.customer_id, message.conversation_id);
-        let taken = self
+        let outcome = self
             .db
-            .tenant(tenant, async |tx| Ok::<_, ApiError>(conversations::take(tx, conversation, LEASE).await?))
+            .tenant_tx(tenant, async |tx| {
+                Ok::<_, ApiError>(conversations::acquire(tx, conversation, LEASE_TIMEOUT).await?)
+            })
             .await?;
-        let lease = match taken {
-            Taken::Leased(lease) => lease,
-            // Whoever has it may be done in a moment, or dead until its lease runs out.
-            Taken::Busy(until) => return self.again(&message, until.min(Utc::now() + LOOK_AGAIN)).await,
-            Taken::Gone => return Ok(()),
+        let lease = match outcome {
+            LeaseOutcome::Leased(lease) => lease,
+            // The holder may finish in a moment, or be dead until its lease expires.
+            LeaseOutcome::Busy(until) => return self.requeue(&message, until.min(Utc::now() + BUSY_RETRY_DELAY)).await,
+            LeaseOutcome::Gone => return Ok(()),
         };
-        match self.work(&message, &lease, record.attempt).await {
-            Ok(after) => self.let_go(&message, &lease, after).await,
+        match self.answer_and_send(&message, &lease, record.attempt).await {
+            Ok(remaining) => self.finish(&message, &lease, remaining).await,
             Err(error) => {
-                // The next attempt is this message's own. Should this fail too, the lease runs out.
+                // The redelivery of this queue message is the next attempt. If the release fails too, the lease
+                // expires.
                 if let Err(error) = self.release(&message, &lease, None).await {
                     tracing::warn!(error = logging::chain(&error), "the lease is left to run out");
                 }
@@ -150,97 +154,111 @@ impl Deps {
         }
     }
 
-    /// Answers what waits, if it is time, and sends what is to be sent.
-    async fn work(&self, message: &ReplyMessage, lease: &Lease, attempt: u32) -> Result<After, BoxError> {
-        if lease.conversation.handler == Handler::Bot && !lease.waiting.is_empty() {
-            if let Some(due) = self.burst.not_before(&lease.waiting, lease.now) {
-                let is_newest = lease.waiting.last().map(|newest| newest.id) == message.message_id;
-                return Ok(if is_newest || message.message_id.is_none() { After::At(due) } else { After::Newer });
+    /// Answers the pending messages, unless more of the burst may follow, and sends the queued parts.
+    async fn answer_and_send(
+        &self,
+        message: &ReplyMessage,
+        lease: &Lease,
+        attempt: u32,
+    ) -> Result<RemainingWork, BoxError> {
+        if lease.conversation.handler == Responder::Bot && !lease.pending.is_empty() {
+            if let Some(due) = self.burst.pending_until(&lease.pending, lease.now) {
+                let is_newest = lease.pending.last().map(|newest| newest.id) == message.message_id;
+                return Ok(if is_newest || message.message_id.is_none() {
+                    RemainingWork::At(due)
+                } else {
+                    RemainingWork::NewerMessage
+                });
             }
             self.reply(message.customer_id, lease, attempt).await?;
         }
         self.send(message.customer_id, lease).await
     }
 
-    async fn let_go(&self, message: &ReplyMessage, lease: &Lease, after: After) -> Result<(), BoxError> {
-        match after {
-            After::Done => self.release(message, lease, Some(Next::Done)).await?,
-            After::Newer => self.release(message, lease, None).await?,
-            After::Lost => {}
-            After::At(at) => {
-                self.release(message, lease, Some(Next::At(at))).await?;
-                return self.again(message, at).await;
+    /// Releases the lease and queues the remaining work.
+    async fn finish(&self, message: &ReplyMessage, lease: &Lease, remaining: RemainingWork) -> Result<(), BoxError> {
+        match remaining {
+            RemainingWork::Done => self.release(message, lease, Some(JobSchedule::Done)).await?,
+            RemainingWork::NewerMessage => self.release(message, lease, None).await?,
+            RemainingWork::LeaseLost => {}
+            RemainingWork::At(at) => {
+                self.release(message, lease, Some(JobSchedule::At(at))).await?;
+                return self.requeue(message, at).await;
             }
         }
         Ok(())
     }
 
-    async fn release(&self, message: &ReplyMessage, lease: &Lease, next: Option<Next>) -> Result<(), ApiError> {
+    /// Releases the lease; with `next`, updates the reply job too.
+    async fn release(&self, message: &ReplyMessage, lease: &Lease, next: Option<JobSchedule>) -> Result<(), ApiError> {
         self.db
-            .tenant(message.customer_id, async |tx| {
+            .tenant_tx(message.customer_id, async |tx| {
                 match next {
-                    Some(next) => conversations::release(tx, lease, next).await?,
-                    None => conversations::let_go(tx, lease).await?,
+                    Some(next) => conversations::release_and_reschedule(tx, lease, next).await?,
+                    None => conversations::release(tx, lease).await?,
                 }
                 Ok(())
             })
             .await
     }
 
-    /// Has the conversation looked at again. Should the queue be away, its job brings it back.
-    async fn again(&self, message: &ReplyMessage, at: DateTime<Utc>) -> Result<(), BoxError> {
+    /// Sends a delayed queue message for the conversation, unless `at` is beyond the queue's limit. If this fails,
+    /// the conversation's job starts the work later.
+    async fn requeue(&self, message: &ReplyMessage, at: DateTime<Utc>) -> Result<(), BoxError> {
         let wait = at - Utc::now();
-        if wait <= SOON {
-            let again = ReplyMessage { message_id: None, ..message.clone() };
-            self.queue.send_after(&again, wait.to_std().unwrap_or_default()).await?;
+        if wait <= MAX_QUEUE_DELAY {
+            let next = ReplyMessage { message_id: None, ..message.clone() };
+            self.queue.send_after(&next, wait.to_std().unwrap_or_default()).await?;
         }
         Ok(())
     }
 
-    /// The next attempt comes after 2^n seconds instead of the queue's own time, which is made for workers that die.
-    async fn put_off(&self, record: &Record<'_>) {
-        let delay = delay_after(record.attempt);
-        if let Err(error) = self.queue.put_off(record.receipt_handle, delay).await {
+    /// Sets the delay of the redelivery to 2^n seconds, instead of the queue's own visibility timeout, which is meant
+    /// for workers that die.
+    async fn delay_redelivery(&self, record: &SqsRecord<'_>) {
+        let delay = retry_delay(record.attempt);
+        if let Err(error) = self.queue.change_visibility(record.receipt_handle, delay).await {
             tracing::warn!(error = logging::chain(&error), "the next attempt waits for the queue's own time");
         }
     }
 }
 
-/// How long the attempt after this one is put off.
-fn delay_after(attempt: u32) -> Duration {
+/// Returns the delay between this attempt and the next: 2^n seconds, at most 64.
+fn retry_delay(attempt: u32) -> Duration {
     Duration::from_secs(2_u64.saturating_pow(attempt.min(6)))
 }
 
-/// How long an answer has, beginning now.
+/// The deadlines of a reply.
 #[derive(Debug, Clone, Copy)]
-struct Time {
-    /// When thinking must be over.
-    thinking: Instant,
-    /// When the contact must have heard something.
-    all: Instant,
+struct ReplyDeadlines {
+    /// Deadline of the generation.
+    generation: Instant,
+    /// Deadline for a message to the contact: an answer, or a notice that there is none.
+    total: Instant,
 }
 
-impl Time {
-    fn begin(lease: &Lease) -> Self {
-        let waited = lease.waiting.last().map(|last| lease.now - last.created_at);
-        Self::after(waited.and_then(|waited| waited.to_std().ok()).unwrap_or_default(), Instant::now())
+impl ReplyDeadlines {
+    /// Returns the deadlines for the pending messages of a lease, from now on.
+    fn start(lease: &Lease) -> Self {
+        let waited = lease.pending.last().map(|last| lease.now - last.created_at);
+        Self::for_wait(waited.and_then(|waited| waited.to_std().ok()).unwrap_or_default(), Instant::now())
     }
 
-    /// For a contact that has waited so long by now.
-    fn after(waited: Duration, now: Instant) -> Self {
-        let left = ANSWERED_WITHIN.saturating_sub(waited);
-        Self { thinking: now + left.saturating_sub(ROOM).max(LEAST_THINKING), all: now + left }
+    /// Returns the deadlines for a contact that has waited for `waited`.
+    fn for_wait(waited: Duration, now: Instant) -> Self {
+        let left = ANSWER_TIMEOUT.saturating_sub(waited);
+        Self { generation: now + left.saturating_sub(COMMIT_MARGIN).max(MIN_GENERATION_TIME), total: now + left }
     }
 
-    /// Whether an attempt after this one could still end in time.
-    fn allows_another(self, attempt: u32, now: Instant) -> bool {
-        now + delay_after(attempt) + LEAST_THINKING + ROOM <= self.all
+    /// Returns true when another attempt after this one could meet the deadline.
+    fn allows_retry(self, attempt: u32, now: Instant) -> bool {
+        now + retry_delay(attempt) + MIN_GENERATION_TIME + COMMIT_MARGIN <= self.total
     }
 }
 
-impl Burst {
-    /// When a burst is over; `None` when it is.
-    fn not_before(&self, waiting: &[Waiting], now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+impl BurstPolicy {
+    /// Returns the end of the burst of messages, or `None` when it is in the past.
+    fn pending_until(&self, waiting: &[PendingMessage], now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let (first, last) = (waiting.first()?, waiting.last()?);
         let due = (last.created_at + self.window).min(first.created_at + self.cap);
         (due > now).then_some(due)
@@ -249,33 +267,33 @@ impl Burst {
 
 #[cfg(test)]
 mod tests {
-    use shared::conversations::Waiting;
+    use shared::conversations::PendingMessage;
     use uuid::Uuid;
 
     use super::*;
 
     #[test]
-    fn a_contact_hears_something_in_time() {
+    fn retries_are_allowed_only_while_they_meet_the_deadline() {
         let seconds = Duration::from_secs;
         let now = Instant::now();
-        let time = Time::after(seconds(2), now);
-        assert_eq!(time.thinking - now, seconds(21));
-        assert!(time.allows_another(1, now) && time.allows_another(2, now));
-        assert!(time.allows_another(1, now + seconds(10)) && !time.allows_another(2, now + seconds(10)));
-        assert!(!time.allows_another(1, now + seconds(12)), "it would be put off by 2 s");
-        // Whose turn comes too late is thought about all the same, once.
-        let late = Time::after(seconds(600), now);
-        assert_eq!(late.thinking - now, LEAST_THINKING);
-        assert!(!late.allows_another(1, now));
+        let deadlines = ReplyDeadlines::for_wait(seconds(2), now);
+        assert_eq!(deadlines.generation - now, seconds(21));
+        assert!(deadlines.allows_retry(1, now) && deadlines.allows_retry(2, now));
+        assert!(deadlines.allows_retry(1, now + seconds(10)) && !deadlines.allows_retry(2, now + seconds(10)));
+        assert!(!deadlines.allows_retry(1, now + seconds(12)), "it would be put off by 2 s");
+        // A reply that begins too late has one attempt with the minimum time.
+        let late = ReplyDeadlines::for_wait(seconds(600), now);
+        assert_eq!(late.generation - now, MIN_GENERATION_TIME);
+        assert!(!late.allows_retry(1, now));
     }
 
     #[test]
-    fn a_burst_is_over_after_a_pause_or_at_its_cap() {
-        let burst = Burst { window: TimeDelta::seconds(2), cap: TimeDelta::seconds(8) };
+    fn a_burst_ends_after_its_window_or_at_its_cap() {
+        let burst = BurstPolicy { window: TimeDelta::seconds(2), cap: TimeDelta::seconds(8) };
         let start = Utc::now();
         let at = |second: i64| start + TimeDelta::seconds(second);
         let waiting = |seconds: &[i64]| -> Vec<_> {
-            let message = |second: &i64| Waiting {
+            let message = |second: &i64| PendingMessage {
                 id: Uuid::new_v4(),
                 content: "x".to_owned(),
                 attachment: None,
@@ -283,10 +301,10 @@ mod tests {
             };
             seconds.iter().map(message).collect()
         };
-        assert_eq!(burst.not_before(&waiting(&[0]), at(1)), Some(at(2)));
-        assert_eq!(burst.not_before(&waiting(&[0]), at(2)), None);
-        assert_eq!(burst.not_before(&waiting(&[0, 1]), at(2)), Some(at(3)));
-        assert_eq!(burst.not_before(&waiting(&[0, 2, 4, 6, 7]), at(7)), Some(at(8)));
-        assert_eq!(burst.not_before(&waiting(&[0, 2, 4, 6, 8]), at(8)), None);
+        assert_eq!(burst.pending_until(&waiting(&[0]), at(1)), Some(at(2)));
+        assert_eq!(burst.pending_until(&waiting(&[0]), at(2)), None);
+        assert_eq!(burst.pending_until(&waiting(&[0, 1]), at(2)), Some(at(3)));
+        assert_eq!(burst.pending_until(&waiting(&[0, 2, 4, 6, 7]), at(7)), Some(at(8)));
+        assert_eq!(burst.pending_until(&waiting(&[0, 2, 4, 6, 8]), at(8)), None);
     }
 }

@@ -1,85 +1,99 @@
-//! LIVE: the tenant's sales prompt, with tools to order and to hand over. The model names products and quantities; what
-//! they cost, and whether an order is made, is never its to say: a proposal carries the catalogue's prices, and becomes
-//! an order when its contact says yes.
+//! Mode LIVE: the tenant's sales prompt, with tools to order and to hand over. The model only names products and
+//! quantities. It decides neither prices nor orders: a draft has the catalogue's prices, and becomes an order when
+//! the contact says yes.
 
 use rand::Rng;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::{
     error::ApiError,
-    llm::{Call, Chat, ChatReply, Role, Tool, ToolCall, Turn, Usage},
-    orders::{self, Draft, Order, WantedItem},
+    llm::{ChatReply, ChatRequest, ModelCall, Role, Tool, ToolCall, Turn, Usage},
+    orders::{self, Order, OrderDraft, RequestedItem},
     products::{self, Product},
     retrieval::Passage,
     text::{Language, whatsapp},
 };
 
 use crate::{
-    Deps, judge,
-    money::shown,
-    reply::{Ask, NoThought, Thought},
-    wording,
+    Deps,
+    amounts::format_amount,
+    customer_texts,
+    reply::{GeneratedReply, ReplyError, ReplyRequest},
+    triage,
 };
 
-/// Extracts of documents that the model is shown.
-const PASSAGES: i64 = 4;
-/// Of an answer.
-const MAX_TOKENS: u32 = 700;
+/// Passages of documents in the model's prompt.
+const MAX_PASSAGES: i64 = 4;
+/// Maximum length of an answer, in tokens.
+const MAX_ANSWER_TOKENS: u32 = 700;
+/// Sales prompt of a tenant that configured none.
 const DEFAULT_PROMPT: &str = "You sell this company's products on WhatsApp: friendly, brief and honest.";
 
-/// What a contact may order now.
-struct Shop {
+/// The products and the order that the contact can choose from or change.
+struct SalesContext {
     catalogue: Vec<Product>,
-    /// The order that the contact may still change.
+    /// The newest order of the contact that can still be changed, if any.
     open_order: Option<Order>,
 }
 
 impl Deps {
-    pub(crate) async fn sell(&self, ask: &Ask<'_>, calls: &mut Vec<Call>) -> Result<Thought, NoThought> {
-        let conversation = ask.lease.conversation.id;
-        let shop = self
+    /// Answers the pending messages with the sales prompt and its tools. Appends the model calls made to `calls`,
+    /// also when it fails.
+    pub(crate) async fn reply_in_live_mode(
+        &self,
+        request: &ReplyRequest<'_>,
+        calls: &mut Vec<ModelCall>,
+    ) -> Result<GeneratedReply, ReplyError> {
+        let conversation = request.lease.conversation.id;
+        let sales = self
             .db
-            .tenant(ask.tenant, async |tx| {
-                let catalogue = products::available(tx).await?;
+            .tenant_tx(request.tenant, async |tx| {
+                let catalogue = products::list_available(tx).await?;
                 let open_order = orders::find_changeable(tx, conversation).await?;
-                Ok::<_, ApiError>(Shop { catalogue, open_order })
+                Ok::<_, ApiError>(SalesContext { catalogue, open_order })
             })
             .await?;
-        let passages = self.passages(ask, PASSAGES).await?;
-        let system = self.system(ask, &shop, &passages);
-        let mut turns = ask.history.to_vec();
-        turns.push(Turn { role: Role::User, text: ask.said.to_owned() });
-        let tools = tools();
-        let chat =
-            Chat { system: &system, turns: &turns, tools: &tools, max_tokens: MAX_TOKENS, deadline: ask.deadline };
-        let chatted = self.provider.chat(&chat).await;
-        let (model, usage) = chatted.calls.last().map_or_else(
+        let passages = self.retrieve_passages(request, MAX_PASSAGES).await?;
+        let system = self.system_prompt(request, &sales, &passages);
+        let mut turns = request.history.to_vec();
+        turns.push(Turn { role: Role::User, text: request.question.to_owned() });
+        let tools = order_tools();
+        let chat = ChatRequest {
+            system: &system,
+            turns: &turns,
+            tools: &tools,
+            max_tokens: MAX_ANSWER_TOKENS,
+            deadline: request.deadline,
+        };
+        let result = self.provider.chat(&chat).await;
+        let (model, usage) = result.calls.last().map_or_else(
             || (self.provider.name().to_owned(), Usage::default()),
             |call| (call.model.clone(), call.usage),
         );
-        calls.extend(chatted.calls);
-        let reply = chatted.outcome?;
-        let said = understand(&reply, ask, &shop).ok_or_else(|| NoThought::Model("neither words nor a tool".into()))?;
-        Ok(Thought {
-            text: said.text,
+        calls.extend(result.calls);
+        let reply = result.outcome?;
+        let interpreted = interpret_reply(&reply, request, &sales)
+            .ok_or_else(|| ReplyError::Model("neither words nor a tool".into()))?;
+        Ok(GeneratedReply {
+            text: interpreted.text,
             citations: None,
             answered: true,
             model,
             usage,
-            draft: said.draft,
-            hands_over: said.hands_over,
+            draft: interpreted.draft,
+            hands_over: interpreted.hands_over,
         })
     }
 
-    /// The tenant's prompt, then what holds whatever it says.
-    fn system(&self, ask: &Ask<'_>, shop: &Shop, passages: &[Passage]) -> String {
-        let assistant = &ask.lease.assistant;
+    /// Builds the system prompt: the tenant's sales prompt, then fixed rules that take precedence, then the data.
+    fn system_prompt(&self, request: &ReplyRequest<'_>, sales: &SalesContext, passages: &[Passage]) -> String {
+        let assistant = &request.lease.assistant;
         let (first, second) = match self.provider.name() {
             "deepseek" => (&assistant.prompt_deepseek, &assistant.prompt_groq),
             _ => (&assistant.prompt_groq, &assistant.prompt_deepseek),
         };
         let prompt = [first, second].into_iter().flatten().find(|prompt| !prompt.trim().is_empty());
-        let language = match ask.language {
+        let language = match request.language {
             Language::English => "English",
             _ => "French",
         };
@@ -97,40 +111,42 @@ impl Deps {
             assistant.name,
             assistant.company,
         );
-        // A document cannot close a mark that it cannot guess.
-        let mark = format!("{:016x}", rand::rng().next_u64());
-        system.push_str(&format!("\n# Catalogue <{mark}>\n"));
-        for product in &shop.catalogue {
-            let price = shown(product.price_cents, &product.currency, Language::English);
+        // A random nonce in the delimiters: a document cannot close a delimiter that it cannot guess.
+        let nonce = format!("{:016x}", rand::rng().next_u64());
+        system.push_str(&format!("\n# Catalogue <{nonce}>\n"));
+        for product in &sales.catalogue {
+            let price = format_amount(product.price_cents, &product.currency, Language::English);
             let description = product.description.as_deref().map(|text| format!(" – {text}")).unwrap_or_default();
             system.push_str(&format!("- {}: {price}{description}\n", product.name));
         }
-        if shop.catalogue.is_empty() {
+        if sales.catalogue.is_empty() {
             system.push_str("(empty)\n");
         }
-        system.push_str(&format!("</{mark}>\n"));
-        if let Some(order) = &shop.open_order {
-            let total = shown(order.total_cents, &order.currency, Language::English);
+        system.push_str(&format!("</{nonce}>\n"));
+        if let Some(order) = &sales.open_order {
+            let total = format_amount(order.total_cents, &order.currency, Language::English);
             let (status, items) = (&order.status, &order.items);
-            system
-                .push_str(&format!("\n# The customer's open order <{mark}>\n{status}, {total}: {items}\n</{mark}>\n"));
+            system.push_str(&format!(
+                "\n# The customer's open order <{nonce}>\n{status}, {total}: {items}\n</{nonce}>\n"
+            ));
         }
-        if let Some(draft) = judge::draft(ask.lease) {
+        if let Some(draft) = triage::valid_draft(request.lease) {
             let items = json!(draft.items);
-            system.push_str(&format!("\n# Proposed, waiting for the customer's yes <{mark}>\n{items}\n</{mark}>\n"));
+            system.push_str(&format!("\n# Proposed, waiting for the customer's yes <{nonce}>\n{items}\n</{nonce}>\n"));
         }
         if !passages.is_empty() {
-            system.push_str(&format!("\n# Extracts of the company's documents <{mark}>\n"));
+            system.push_str(&format!("\n# Extracts of the company's documents <{nonce}>\n"));
             for passage in passages {
                 system.push_str(&format!("[{}, p. {}] {}\n", passage.filename, passage.page_start, passage.text));
             }
-            system.push_str(&format!("</{mark}>\n"));
+            system.push_str(&format!("</{nonce}>\n"));
         }
         system
     }
 }
 
-fn tools() -> [Tool; 3] {
+/// The tools that the model may call.
+fn order_tools() -> [Tool; 3] {
     let items = json!({
         "type": "array",
         "items": {
@@ -171,96 +187,100 @@ fn tools() -> [Tool; 3] {
     ]
 }
 
-/// What a model's reply comes to.
+/// A reply of the model, interpreted.
 #[derive(Debug)]
-struct Said {
+struct LiveReply {
     text: String,
-    draft: Option<Draft>,
+    draft: Option<OrderDraft>,
     hands_over: bool,
 }
 
-impl Said {
-    fn words(text: String) -> Self {
+impl LiveReply {
+    fn text_only(text: String) -> Self {
         Self { text, draft: None, hands_over: false }
     }
 }
 
+/// Arguments of the tool `create_order`.
 #[derive(Debug, Deserialize)]
 struct CreateOrder {
-    items: Vec<WantedItem>,
+    items: Vec<RequestedItem>,
     #[serde(default)]
     customer_name: Option<String>,
 }
 
+/// Arguments of the tool `update_order`.
 #[derive(Debug, Deserialize)]
 struct UpdateOrder {
     #[serde(default)]
-    items: Vec<WantedItem>,
+    items: Vec<RequestedItem>,
     #[serde(default)]
     cancel: bool,
 }
 
-/// `None` where the model said nothing at all.
-fn understand(reply: &ChatReply, ask: &Ask<'_>, shop: &Shop) -> Option<Said> {
+/// Interprets a model's reply. Returns `None` when it has neither a text nor a known tool call.
+fn interpret_reply(reply: &ChatReply, request: &ReplyRequest<'_>, sales: &SalesContext) -> Option<LiveReply> {
     let called = |name: &str| reply.tool_calls.iter().find(|call| call.name == name);
     if called("hand_over").is_some() {
-        return Some(Said { hands_over: true, ..Said::words(String::new()) });
+        return Some(LiveReply { hands_over: true, ..LiveReply::text_only(String::new()) });
     }
     if let Some(call) = called("create_order") {
-        return Some(create(call, ask, shop));
+        return Some(propose_new_order(call, request, sales));
     }
     if let Some(call) = called("update_order") {
-        return Some(update(call, ask, shop));
+        return Some(propose_order_change(call, request, sales));
     }
-    let text = whatsapp::formatted(reply.text.as_deref().unwrap_or_default());
-    (!text.is_empty()).then(|| Said::words(text))
+    let text = whatsapp::from_markdown(reply.text.as_deref().unwrap_or_default());
+    (!text.is_empty()).then(|| LiveReply::text_only(text))
 }
 
-fn create(call: &ToolCall, ask: &Ask<'_>, shop: &Shop) -> Said {
-    let not_understood = || Said::words(wording::order_not_understood(ask.language).to_owned());
-    let Some(wanted) = read::<CreateOrder>(&call.arguments) else { return not_understood() };
-    let currency = &ask.lease.assistant.currency;
-    let Ok(draft) = orders::draft(&shop.catalogue, &wanted.items, currency, ask.lease.now) else {
+/// Builds the proposal for a call of `create_order`.
+fn propose_new_order(call: &ToolCall, request: &ReplyRequest<'_>, sales: &SalesContext) -> LiveReply {
+    let not_understood = || LiveReply::text_only(customer_texts::order_not_understood(request.language).to_owned());
+    let Some(arguments) = parse_arguments::<CreateOrder>(&call.arguments) else { return not_understood() };
+    let currency = &request.lease.assistant.currency;
+    let Ok(draft) = orders::build_draft(&sales.catalogue, &arguments.items, currency, request.lease.now) else {
         return not_understood();
     };
-    let name = wanted.customer_name.or_else(|| ask.lease.conversation.display_name.clone());
+    let name = arguments.customer_name.or_else(|| request.lease.conversation.display_name.clone());
     let name = name.map(|name| name.trim().chars().filter(|letter| !letter.is_control()).take(200).collect::<String>());
-    propose(Draft { customer_name: name.filter(|name| !name.is_empty()), ..draft }, ask.language)
+    propose_draft(OrderDraft { customer_name: name.filter(|name| !name.is_empty()), ..draft }, request.language)
 }
 
-fn update(call: &ToolCall, ask: &Ask<'_>, shop: &Shop) -> Said {
-    let Some(order) = &shop.open_order else {
-        return Said::words(wording::cannot_be_changed(ask.language).to_owned());
+/// Builds the proposal for a call of `update_order`.
+fn propose_order_change(call: &ToolCall, request: &ReplyRequest<'_>, sales: &SalesContext) -> LiveReply {
+    let Some(order) = &sales.open_order else {
+        return LiveReply::text_only(customer_texts::cannot_be_changed(request.language).to_owned());
     };
-    let wanted = read::<UpdateOrder>(&call.arguments);
-    let draft = match wanted {
-        Some(UpdateOrder { cancel: true, .. }) => Some(Draft {
+    let arguments = parse_arguments::<UpdateOrder>(&call.arguments);
+    let draft = match arguments {
+        Some(UpdateOrder { cancel: true, .. }) => Some(OrderDraft {
             order_id: Some(order.id),
             cancels: true,
             items: Vec::new(),
             total_cents: 0,
             currency: order.currency.clone(),
             customer_name: None,
-            proposed_at: ask.lease.now,
+            proposed_at: request.lease.now,
         }),
         Some(UpdateOrder { items, .. }) => {
-            orders::draft(&shop.catalogue, &items, &ask.lease.assistant.currency, ask.lease.now)
+            orders::build_draft(&sales.catalogue, &items, &request.lease.assistant.currency, request.lease.now)
                 .ok()
-                .map(|draft| Draft { order_id: Some(order.id), ..draft })
+                .map(|draft| OrderDraft { order_id: Some(order.id), ..draft })
         }
         None => None,
     };
     draft.map_or_else(
-        || Said::words(wording::order_not_understood(ask.language).to_owned()),
-        |draft| propose(draft, ask.language),
+        || LiveReply::text_only(customer_texts::order_not_understood(request.language).to_owned()),
+        |draft| propose_draft(draft, request.language),
     )
 }
 
-fn propose(draft: Draft, language: Language) -> Said {
-    Said { text: wording::proposal(&draft, language), draft: Some(draft), hands_over: false }
+fn propose_draft(draft: OrderDraft, language: Language) -> LiveReply {
+    LiveReply { text: customer_texts::proposal(&draft, language), draft: Some(draft), hands_over: false }
 }
 
-/// Arguments that do not fit are no order.
-fn read<'a, T: Deserialize<'a>>(arguments: &'a Value) -> Option<T> {
+/// Parses the arguments of a tool call. Logs and returns `None` when they have another shape.
+fn parse_arguments<'a, T: Deserialize<'a>>(arguments: &'a Value) -> Option<T> {
     T::deserialize(arguments).inspect_err(|error| tracing::warn!(%error, "a tool was called with other arguments")).ok()
 }

@@ -1,53 +1,53 @@
-//! RAG: an answer from the tenant's documents, with the file and the page.
+//! Mode RAG: answers from the tenant's documents, with the file and the page.
 
 use std::collections::BTreeSet;
 
 use serde_json::json;
 use shared::{
-    llm::{self, Call, Style},
-    retrieval::{self, FindError, Passage, Wanted},
+    llm::{self, AnswerStyle, ModelCall},
+    retrieval::{self, Passage, RetrievalError, SearchRequest},
 };
 use tokio::time::timeout_at;
 
 use crate::{
-    Deps,
-    reply::{Ask, NoThought, Thought},
-    wording,
+    Deps, customer_texts,
+    reply::{GeneratedReply, ReplyError, ReplyRequest},
 };
 
-/// Passages that a model is shown.
-const PASSAGES: i64 = 6;
-/// Places named below an answer.
-const MOST_PLACES: usize = 3;
+/// Passages in the model's prompt.
+const MAX_PASSAGES: i64 = 6;
+/// Sources listed below an answer.
+const MAX_SOURCES: usize = 3;
 
 impl Deps {
+    /// Answers the pending messages from the documents. Appends the model calls made to `calls`, also when it fails.
     pub(crate) async fn answer_from_documents(
         &self,
-        ask: &Ask<'_>,
-        calls: &mut Vec<Call>,
-    ) -> Result<Thought, NoThought> {
-        let passages = self.passages(ask, PASSAGES).await?;
-        let assistant = &ask.lease.assistant;
-        let answered = self
+        request: &ReplyRequest<'_>,
+        calls: &mut Vec<ModelCall>,
+    ) -> Result<GeneratedReply, ReplyError> {
+        let passages = self.retrieve_passages(request, MAX_PASSAGES).await?;
+        let assistant = &request.lease.assistant;
+        let result = self
             .provider
-            .answer(&llm::Ask {
-                question: ask.said,
-                standalone: &ask.standalone,
-                history: ask.history,
-                language: ask.language,
+            .answer(&llm::GroundedQuestion {
+                text: request.question,
+                standalone: &request.standalone,
+                history: request.history,
+                language: request.language,
                 instructions: assistant.prompt_rag.as_deref(),
                 assistant: &assistant.name,
                 company: &assistant.company,
-                style: Style::WhatsApp,
+                style: AnswerStyle::WhatsApp,
                 passages: &passages,
-                deadline: ask.deadline,
+                deadline: request.deadline,
             })
             .await;
-        calls.extend(answered.calls);
-        let completion = answered.outcome?;
+        calls.extend(result.calls);
+        let completion = result.outcome?;
         let Some(text) = completion.answer else {
-            return Ok(Thought {
-                text: wording::not_in_the_documents(ask.language).to_owned(),
+            return Ok(GeneratedReply {
+                text: customer_texts::not_in_the_documents(request.language).to_owned(),
                 citations: Some(json!([])),
                 answered: false,
                 model: completion.model,
@@ -56,8 +56,9 @@ impl Deps {
                 hands_over: false,
             });
         };
-        // Without a model the answer is the quotes; where they stand is said below, as for a model's.
-        let mut text = if self.provider.is_a_model() {
+        // Without a model the answer consists of the quotes; their sources are appended below, as for a model's
+        // answer.
+        let mut text = if self.provider.has_model() {
             text
         } else {
             completion.sources.iter().map(|source| source.quote.as_str()).collect::<Vec<_>>().join("\n\n")
@@ -69,10 +70,10 @@ impl Deps {
             .collect();
         if assistant.shows_sources {
             let mut seen = BTreeSet::new();
-            let places = cited.iter().map(|(passage, _)| (passage.filename.clone(), passage.page_start));
-            let places: Vec<_> = places.filter(|place| seen.insert(place.clone())).take(MOST_PLACES).collect();
-            if !places.is_empty() {
-                text = format!("{text}\n\n{}", wording::sources(&places, ask.language));
+            let sources = cited.iter().map(|(passage, _)| (passage.filename.clone(), passage.page_start));
+            let sources: Vec<_> = sources.filter(|source| seen.insert(source.clone())).take(MAX_SOURCES).collect();
+            if !sources.is_empty() {
+                text = format!("{text}\n\n{}", customer_texts::sources(&sources, request.language));
             }
         }
         let citations: Vec<_> = cited
@@ -87,7 +88,7 @@ impl Deps {
                 })
             })
             .collect();
-        Ok(Thought {
+        Ok(GeneratedReply {
             text,
             citations: Some(citations.into()),
             answered: true,
@@ -98,14 +99,27 @@ impl Deps {
         })
     }
 
-    /// What the documents have on what was said, and on what that goes on from.
-    pub(crate) async fn passages(&self, ask: &Ask<'_>, most: i64) -> Result<Vec<Passage>, NoThought> {
-        let wanted =
-            Wanted { question: ask.said, standalone: &ask.standalone, language: ask.language, documents: None, most };
-        let found = timeout_at(ask.deadline, retrieval::find(&self.db, &self.embedders, ask.tenant, &wanted)).await;
-        found.map_err(|elapsed| NoThought::Model(elapsed.into()))?.map_err(|error| match error {
-            FindError::Embedding(error) => NoThought::Model(error.into()),
-            FindError::Database(error) => NoThought::Other(error),
+    /// Retrieves passages for the pending messages, using the standalone question; at most `most` passages.
+    pub(crate) async fn retrieve_passages(
+        &self,
+        request: &ReplyRequest<'_>,
+        most: i64,
+    ) -> Result<Vec<Passage>, ReplyError> {
+        let search = SearchRequest {
+            question: request.question,
+            standalone: &request.standalone,
+            language: request.language,
+            documents: None,
+            limit: most,
+        };
+        let found = timeout_at(
+            request.deadline,
+            retrieval::embed_and_search(&self.db, &self.embedders, request.tenant, &search),
+        )
+        .await;
+        found.map_err(|elapsed| ReplyError::Model(elapsed.into()))?.map_err(|error| match error {
+            RetrievalError::Embedding(error) => ReplyError::Model(error.into()),
+            RetrievalError::Database(error) => ReplyError::Other(error),
         })
     }
 }

@@ -1,20 +1,21 @@
-//! Thinks of what to say. Whatever the outcome, it ends in one transaction ([`crate::commit`]), or in nothing at all.
+//! The reply to the pending messages of a conversation. Each reply ends in exactly one committed outcome
+//! ([`crate::commit`]), or fails without one and is tried again.
 
 use std::borrow::Cow;
 
 use serde_json::{Value, json};
 use shared::{
-    activities::{Activity, Status},
+    activities::{Activity, ActivityStatus},
     approved_answers::{self, ApprovedAnswer},
-    conversations::{HandoverReason, Lease, Notes},
+    conversations::{ConversationPatch, HandoverReason, Lease},
     db::TenantTx,
     error::ApiError,
     function::BoxError,
-    llm::{Call, LlmError, Role, Turn, Usage},
+    llm::{LlmError, ModelCall, Role, Turn, Usage},
     logging,
-    messages::{self, Author, Skipped},
-    orders::{self, Draft},
-    quota::{self, QuotaError, Reservation, State},
+    messages::{self, Author, SkipReason},
+    orders::{self, OrderDraft},
+    quota::{self, QuotaError, QuotaState, Reservation},
     retrieval,
     text::Language,
     usage,
@@ -23,41 +24,41 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
-    Deps, Time,
-    commit::{Committed, Outcome, Speech},
-    judge::{self, Verdict},
-    wording,
+    Deps, ReplyDeadlines,
+    commit::{CommitStatus, OutgoingMessage, ReplyOutcome},
+    customer_texts,
+    triage::{self, Action},
 };
 
-/// After so many failed attempts the contact is told that there is no answer.
-const LAST_ATTEMPT: u32 = 3;
-/// Of what was said before, shown to a model.
-const MOST_TURNS: i64 = 12;
-/// Of the same, in characters: some 1,500 tokens.
-const HISTORY_CHARS: usize = 6_000;
+/// Failed attempts after which the contact is told that there is no answer.
+const MAX_ATTEMPTS: u32 = 3;
+/// Earlier messages in the model's prompt.
+const MAX_HISTORY_TURNS: i64 = 12;
+/// Total length of the earlier messages in the model's prompt, in characters: about 1,500 tokens.
+const MAX_HISTORY_CHARS: usize = 6_000;
 
-/// What was thought of.
+/// A generated reply.
 #[derive(Debug)]
-pub(crate) struct Thought {
-    /// What to say.
+pub(crate) struct GeneratedReply {
+    /// The text for the contact.
     pub(crate) text: String,
-    /// What it rests on.
+    /// The answer's citations, as JSON.
     pub(crate) citations: Option<Value>,
-    /// Whether the documents, or the catalogue, said so.
+    /// True when the answer comes from the documents or the catalogue.
     pub(crate) answered: bool,
-    /// Who worded it.
+    /// The model that generated the text.
     pub(crate) model: String,
-    /// What wording it took.
+    /// Tokens used.
     pub(crate) usage: Usage,
-    /// The proposal that it makes, if it makes one.
-    pub(crate) draft: Option<Draft>,
-    /// Whether a person is to take over.
+    /// The order draft that the text proposes, if any.
+    pub(crate) draft: Option<OrderDraft>,
+    /// True when the model hands the conversation over to a person.
     pub(crate) hands_over: bool,
 }
 
-impl Thought {
-    /// The tenant's own words.
-    fn approved(approved: ApprovedAnswer) -> Self {
+impl GeneratedReply {
+    /// Creates the reply from an answer that the tenant approved.
+    fn from_approved_answer(approved: ApprovedAnswer) -> Self {
         Self {
             text: approved.answer,
             citations: Some(json!([])),
@@ -70,27 +71,27 @@ impl Thought {
     }
 }
 
-/// Why nothing was thought of. The calls that were made are paid for all the same.
+/// The error of a generation. The model calls that were made cost nevertheless, and are recorded.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum NoThought {
-    /// The model's doing.
+pub(crate) enum ReplyError {
+    /// The model, or the embedding model, failed.
     #[error("the model gave no answer")]
     Model(#[source] BoxError),
-    /// The model declined, and would again.
+    /// The model declined to answer, and would decline again.
     #[error("the model declined to answer")]
     Declined(#[source] LlmError),
-    /// Something else's.
+    /// Another error.
     #[error(transparent)]
     Other(#[from] ApiError),
 }
 
-impl NoThought {
-    fn is_final(&self) -> bool {
+impl ReplyError {
+    fn is_permanent(&self) -> bool {
         matches!(self, Self::Declined(_))
     }
 }
 
-impl From<LlmError> for NoThought {
+impl From<LlmError> for ReplyError {
     fn from(error: LlmError) -> Self {
         match error {
             LlmError::Blocked(_) => Self::Declined(error),
@@ -99,221 +100,270 @@ impl From<LlmError> for NoThought {
     }
 }
 
-/// What a model is shown.
+/// The input of a generation.
 #[derive(Debug)]
-pub(crate) struct Ask<'a> {
+pub(crate) struct ReplyRequest<'a> {
     pub(crate) tenant: Uuid,
     pub(crate) lease: &'a Lease,
-    /// All that waits, as one text.
-    pub(crate) said: &'a str,
-    /// The same as it is searched: with what it goes on from.
+    /// The pending messages as one text.
+    pub(crate) question: &'a str,
+    /// The standalone question for retrieval: a follow-up question together with the earlier one.
     pub(crate) standalone: Cow<'a, str>,
     pub(crate) language: Language,
-    /// What was said before, the oldest first.
+    /// Earlier messages, oldest first.
     pub(crate) history: &'a [Turn],
-    /// When thinking must be over.
+    /// Deadline of the generation.
     pub(crate) deadline: Instant,
 }
 
 impl Deps {
-    /// Answers what waits: commits exactly one outcome, or fails to be tried again.
+    /// Replies to the pending messages: commits exactly one outcome, or fails and is tried again.
     pub(crate) async fn reply(&self, tenant: Uuid, lease: &Lease, attempt: u32) -> Result<(), BoxError> {
         let language = lease.conversation.language.unwrap_or(lease.assistant.language);
-        let plain = |text: &str| Outcome::say(Speech::new(Author::System, text.to_owned()));
-        let outcome = match judge::judge(lease) {
-            Verdict::Silence => Outcome::skip(Skipped::OptedOut),
-            Verdict::OptOut => plain(wording::opted_out(language))
-                .noting(Notes { opted_out: Some(true), order_draft: Some(None), ..Notes::default() })
-                .telling("contact_opted_out", "A contact asked to receive no more messages", Status::Info),
-            Verdict::OptIn => {
-                plain(wording::opted_in(language)).noting(Notes { opted_out: Some(false), ..Notes::default() })
-            }
-            Verdict::Unsupported => {
-                Outcome::say(Speech::greeting(Author::Bot, wording::text_only(language).to_owned()))
-            }
-            Verdict::HandOver(reason) => Self::handing_over(reason, language),
-            Verdict::Decline => Outcome::say(Speech::new(Author::Bot, wording::declined(language).to_owned()))
-                .noting(Notes { order_draft: Some(None), ..Notes::default() }),
-            Verdict::Confirm(draft) => return self.confirm(tenant, lease, &draft, language).await,
-            Verdict::Answer => return self.answer(tenant, lease, language, attempt).await,
+        let notice = |text: &str| ReplyOutcome::send(OutgoingMessage::new(Author::System, text.to_owned()));
+        let outcome = match triage::decide(lease) {
+            Action::Silence => ReplyOutcome::skip(SkipReason::OptedOut),
+            Action::OptOut => notice(customer_texts::opted_out(language))
+                .with_patch(ConversationPatch {
+                    opted_out: Some(true),
+                    order_draft: Some(None),
+                    ..ConversationPatch::default()
+                })
+                .with_activity(
+                    "contact_opted_out",
+                    "A contact asked to receive no more messages",
+                    ActivityStatus::Info,
+                ),
+            Action::OptIn => notice(customer_texts::opted_in(language))
+                .with_patch(ConversationPatch { opted_out: Some(false), ..ConversationPatch::default() }),
+            Action::Unsupported => ReplyOutcome::send(OutgoingMessage::with_greeting(
+                Author::Bot,
+                customer_texts::text_only(language).to_owned(),
+            )),
+            Action::HandOver(reason) => Self::handover_outcome(reason, language),
+            Action::DiscardDraft => ReplyOutcome::send(OutgoingMessage::new(
+                Author::Bot,
+                customer_texts::draft_discarded(language).to_owned(),
+            ))
+            .with_patch(ConversationPatch { order_draft: Some(None), ..ConversationPatch::default() }),
+            Action::ConfirmDraft(draft) => return self.confirm(tenant, lease, &draft, language).await,
+            Action::Answer => return self.answer(tenant, lease, language, attempt).await,
         };
         self.commit(tenant, lease, language, outcome).await?;
         Ok(())
     }
 
-    fn handing_over(reason: HandoverReason, language: Language) -> Outcome {
-        let mut outcome = Outcome::say(Speech::new(Author::System, wording::handed_over(reason, language).to_owned()))
-            .telling("conversation_handed_over", "A conversation waits for a person", Status::Warning);
+    /// Returns the outcome of a handover to a person.
+    fn handover_outcome(reason: HandoverReason, language: Language) -> ReplyOutcome {
+        let mut outcome = ReplyOutcome::send(OutgoingMessage::new(
+            Author::System,
+            customer_texts::handed_over(reason, language).to_owned(),
+        ))
+        .with_activity(
+            "conversation_handed_over",
+            "A conversation waits for a person",
+            ActivityStatus::Warning,
+        );
         outcome.hand_over = Some(reason);
         outcome
     }
 
-    /// Makes, changes or cancels the order that the contact has confirmed, with the answer, in one transaction.
-    async fn confirm(&self, tenant: Uuid, lease: &Lease, draft: &Draft, language: Language) -> Result<(), BoxError> {
+    /// Creates, changes or cancels the order of the draft that the contact confirmed, and writes the answer, in one
+    /// transaction.
+    async fn confirm(
+        &self,
+        tenant: Uuid,
+        lease: &Lease,
+        draft: &OrderDraft,
+        language: Language,
+    ) -> Result<(), BoxError> {
         let conversation = lease.conversation.id;
         self.db
-            .tenant(tenant, async |tx| {
-                let carried = carry_out(tx, conversation, draft, language).await?;
-                let outcome = Outcome::say(Speech::new(Author::Bot, carried.text))
-                    .noting(Notes { order_draft: Some(None), ..Notes::default() });
-                let mut outcome = match carried.told {
+            .tenant_tx(tenant, async |tx| {
+                let executed = execute_draft(tx, conversation, draft, language).await?;
+                let outcome = ReplyOutcome::send(OutgoingMessage::new(Author::Bot, executed.text))
+                    .with_patch(ConversationPatch { order_draft: Some(None), ..ConversationPatch::default() });
+                let mut outcome = match executed.activity {
                     Some((kind, title, order)) => outcome
-                        .telling(kind, title, if draft.needs_review() { Status::Warning } else { Status::Success })
-                        .about(json!({ "order_id": order, "needs_review": draft.needs_review() })),
+                        .with_activity(
+                            kind,
+                            title,
+                            if draft.needs_review() { ActivityStatus::Warning } else { ActivityStatus::Success },
+                        )
+                        .with_metadata(json!({ "order_id": order, "needs_review": draft.needs_review() })),
                     None => outcome,
                 };
-                outcome.used.orders = i32::from(carried.is_new);
-                match Self::write(tx, lease, language, &outcome).await? {
-                    Committed::Yes | Committed::Before => Ok(()),
-                    // Rolled back with the order: a person took over, or another worker did.
-                    Committed::No => Err(Confirming::NotOurs),
+                outcome.used.orders = i32::from(executed.is_new);
+                match Self::write_outcome(tx, lease, language, &outcome).await? {
+                    CommitStatus::Committed | CommitStatus::AlreadyCommitted => Ok(()),
+                    // The error rolls the order back too: a person or another worker has the conversation.
+                    CommitStatus::Discarded => Err(ConfirmError::LeaseLost),
                 }
             })
             .await
             .or_else(|error| match error {
-                Confirming::NotOurs => Ok(()),
-                Confirming::Failed(error) => Err(error.into()),
+                ConfirmError::LeaseLost => Ok(()),
+                ConfirmError::Failed(error) => Err(error.into()),
             })
     }
 
-    /// Takes a unit of the quota, thinks, and writes the answer.
+    /// Reserves one answer of the quota, generates the reply and commits it.
     async fn answer(&self, tenant: Uuid, lease: &Lease, language: Language, attempt: u32) -> Result<(), BoxError> {
-        let time = Time::begin(lease);
+        let deadlines = ReplyDeadlines::start(lease);
         let (owner, conversation) = (lease.assistant.owner, lease.conversation.id);
-        let said = judge::said(lease);
+        let question = triage::pending_text(lease);
         let reserved = self
             .db
-            .tenant(tenant, async |tx| {
+            .tenant_tx(tenant, async |tx| {
                 let reservation = match quota::reserve(tx, owner, Some(conversation)).await {
                     Ok(reservation) => reservation,
                     Err(QuotaError::Exceeded(_) | QuotaError::PlanLimit(_)) => return Ok(None),
                     Err(QuotaError::Database(error)) => return Err(ApiError::from(error)),
                 };
-                Ok(Some((reservation, approved_answers::find(tx, &said).await?)))
+                Ok(Some((reservation, approved_answers::find(tx, &question).await?)))
             })
             .await?;
-        let Some((reservation, approved)) = reserved else { return self.refuse(tenant, lease, language).await };
+        let Some((reservation, approved)) = reserved else {
+            return self.refuse_over_quota(tenant, lease, language).await;
+        };
         if let Some(approved) = approved {
-            let outcome = Self::answered(Thought::approved(approved), Vec::new(), reservation, language);
+            let outcome =
+                Self::answer_outcome(GeneratedReply::from_approved_answer(approved), Vec::new(), reservation, language);
             self.commit(tenant, lease, language, outcome).await?;
             return Ok(());
         }
-        let history = self.history(tenant, lease).await?;
-        let standalone = retrieval::standalone(&said, language, &history);
-        let deadline = time.thinking;
-        let ask = Ask { tenant, lease, said: &said, standalone, language, history: &history, deadline };
+        let history = self.load_history(tenant, lease).await?;
+        let standalone = retrieval::standalone_question(&question, language, &history);
+        let deadline = deadlines.generation;
+        let request =
+            ReplyRequest { tenant, lease, question: &question, standalone, language, history: &history, deadline };
         let mut calls = Vec::new();
-        let is_live = lease.assistant.is_live && self.provider.is_a_model();
-        let thought = if is_live {
-            Box::pin(self.sell(&ask, &mut calls)).await
+        let is_live = lease.assistant.is_live && self.provider.has_model();
+        let generated = if is_live {
+            Box::pin(self.reply_in_live_mode(&request, &mut calls)).await
         } else {
-            Box::pin(self.answer_from_documents(&ask, &mut calls)).await
+            Box::pin(self.answer_from_documents(&request, &mut calls)).await
         };
-        let thought = match thought {
-            Ok(thought) => thought,
+        let generated = match generated {
+            Ok(generated) => generated,
             Err(error)
-                if !error.is_final() && attempt < LAST_ATTEMPT && time.allows_another(attempt, Instant::now()) =>
+                if !error.is_permanent()
+                    && attempt < MAX_ATTEMPTS
+                    && deadlines.allows_retry(attempt, Instant::now()) =>
             {
-                // The unit stays with the conversation: the next attempt uses it.
+                // The reservation stays with the conversation: the next attempt uses it.
                 self.record_calls(tenant, conversation, &calls).await;
                 return Err(error.into());
             }
             Err(error) => {
                 tracing::error!(attempt, error = logging::chain(&error), "no answer after all attempts");
-                let text = if error.is_final() { wording::will_not_answer } else { wording::failed };
-                let mut outcome = Outcome::say(Speech::new(Author::System, text(language).to_owned())).telling(
-                    "bot_failed",
-                    "The bot could not answer a contact",
-                    Status::Error,
-                );
+                let text = if error.is_permanent() { customer_texts::will_not_answer } else { customer_texts::failed };
+                let mut outcome = ReplyOutcome::send(OutgoingMessage::new(Author::System, text(language).to_owned()))
+                    .with_activity("bot_failed", "The bot could not answer a contact", ActivityStatus::Error);
                 outcome.calls = calls;
-                outcome.returns = Some(reservation);
+                outcome.refund = Some(reservation);
                 self.commit(tenant, lease, language, outcome).await?;
                 return Ok(());
             }
         };
-        let outcome = Self::answered(thought, calls, reservation, language);
+        let outcome = Self::answer_outcome(generated, calls, reservation, language);
         self.commit(tenant, lease, language, outcome).await?;
         Ok(())
     }
 
-    fn answered(thought: Thought, calls: Vec<Call>, reservation: Reservation, language: Language) -> Outcome {
+    /// Returns the outcome for a generated reply.
+    fn answer_outcome(
+        generated: GeneratedReply,
+        calls: Vec<ModelCall>,
+        reservation: Reservation,
+        language: Language,
+    ) -> ReplyOutcome {
         let quota = reservation.quota;
-        let mut outcome = if thought.hands_over {
-            Self::handing_over(HandoverReason::Model, language)
+        let mut outcome = if generated.hands_over {
+            Self::handover_outcome(HandoverReason::Model, language)
         } else {
-            let speech = Speech {
-                citations: thought.citations,
-                answered: Some(thought.answered),
-                model: Some(thought.model),
-                usage: thought.usage,
-                ..Speech::greeting(Author::Bot, thought.text)
+            let message = OutgoingMessage {
+                citations: generated.citations,
+                answered: Some(generated.answered),
+                model: Some(generated.model),
+                usage: generated.usage,
+                ..OutgoingMessage::with_greeting(Author::Bot, generated.text)
             };
-            Outcome::say(speech)
+            ReplyOutcome::send(message)
         };
-        if let Some(draft) = &thought.draft {
-            outcome.notes.order_draft = Some(serde_json::to_value(draft).ok());
+        if let Some(draft) = &generated.draft {
+            outcome.patch.order_draft = Some(serde_json::to_value(draft).ok());
         }
-        // The last free one warns.
+        // The tenant is warned at the last free answer.
         match quota.state {
-            State::WarnLastFree if !quota.is_pro => {
-                outcome = outcome.telling("quota_last_free", "One free answer is left", Status::Warning);
+            QuotaState::WarnLastFree if !quota.is_pro => {
+                outcome = outcome.with_activity("quota_last_free", "One free answer is left", ActivityStatus::Warning);
             }
-            State::Blocked if !quota.is_pro => {
-                outcome = outcome.telling("quota_used_up", "The free answers are used up", Status::Warning);
+            QuotaState::Blocked if !quota.is_pro => {
+                outcome =
+                    outcome.with_activity("quota_used_up", "The free answers are used up", ActivityStatus::Warning);
             }
             _ => {}
         }
         outcome.used.requests = 1;
         outcome.calls = calls;
-        outcome.spends = Some(reservation);
+        outcome.charge = Some(reservation);
         outcome
     }
 
-    /// No answers are left: the contact hears it once a day, and the tenant too.
-    async fn refuse(&self, tenant: Uuid, lease: &Lease, language: Language) -> Result<(), BoxError> {
-        let blocked = self.db.tenant(tenant, async |tx| Ok::<_, ApiError>(usage::note_blocked(tx).await?)).await?;
+    /// Commits the outcome for a used-up quota: the contact and the tenant are told once a day.
+    async fn refuse_over_quota(&self, tenant: Uuid, lease: &Lease, language: Language) -> Result<(), BoxError> {
+        let blocked =
+            self.db.tenant_tx(tenant, async |tx| Ok::<_, ApiError>(usage::record_quota_notice(tx).await?)).await?;
         let mut outcome = if lease.conversation.quota_notice_on == Some(blocked.today) {
-            Outcome::skip(Skipped::Quota)
+            ReplyOutcome::skip(SkipReason::Quota)
         } else {
-            Outcome::say(Speech::new(Author::System, wording::no_answers_left(language).to_owned()))
-                .noting(Notes { quota_notice_on: Some(blocked.today), ..Notes::default() })
+            ReplyOutcome::send(OutgoingMessage::new(
+                Author::System,
+                customer_texts::no_answers_left(language).to_owned(),
+            ))
+            .with_patch(ConversationPatch { quota_notice_on: Some(blocked.today), ..ConversationPatch::default() })
         };
         if blocked.is_news {
-            outcome = outcome.telling("quota_blocked", "Contacts are not answered: no answers are left", Status::Error);
+            outcome = outcome.with_activity(
+                "quota_blocked",
+                "Contacts are not answered: no answers are left",
+                ActivityStatus::Error,
+            );
         }
         self.commit(tenant, lease, language, outcome).await?;
         Ok(())
     }
 
-    /// The last things said but for what waits, within the budget, the oldest first.
-    async fn history(&self, tenant: Uuid, lease: &Lease) -> Result<Vec<Turn>, ApiError> {
-        let waiting: Vec<_> = lease.waiting.iter().map(|message| message.id).collect();
-        let said = self
+    /// Loads the earlier messages without the pending ones, up to [`MAX_HISTORY_TURNS`] and [`MAX_HISTORY_CHARS`],
+    /// oldest first.
+    async fn load_history(&self, tenant: Uuid, lease: &Lease) -> Result<Vec<Turn>, ApiError> {
+        let waiting: Vec<_> = lease.pending.iter().map(|message| message.id).collect();
+        let messages = self
             .db
-            .tenant(tenant, async |tx| {
-                Ok::<_, ApiError>(messages::history(tx, lease.conversation.id, &waiting, MOST_TURNS).await?)
+            .tenant_tx(tenant, async |tx| {
+                Ok::<_, ApiError>(messages::history(tx, lease.conversation.id, &waiting, MAX_HISTORY_TURNS).await?)
             })
             .await?;
-        let mut left = HISTORY_CHARS;
-        let mut turns: Vec<_> = said
+        let mut chars_left = MAX_HISTORY_CHARS;
+        let mut turns: Vec<_> = messages
             .into_iter()
             .rev()
-            .map_while(|said| {
-                left = left.checked_sub(said.content.chars().count())?;
-                let role = if said.by_contact { Role::User } else { Role::Assistant };
-                Some(Turn { role, text: said.content })
+            .map_while(|message| {
+                chars_left = chars_left.checked_sub(message.content.chars().count())?;
+                let role = if message.by_contact { Role::User } else { Role::Assistant };
+                Some(Turn { role, text: message.content })
             })
             .collect();
         turns.reverse();
         Ok(turns)
     }
 
-    /// What failed calls cost is known even where the answer is not. Should the ledger be away too, only the log knows.
-    async fn record_calls(&self, tenant: Uuid, conversation: Uuid, calls: &[Call]) {
+    /// Records the model calls of a failed attempt in the ledger. When that fails too, the error is only logged.
+    async fn record_calls(&self, tenant: Uuid, conversation: Uuid, calls: &[ModelCall]) {
         let recorded: Result<(), ApiError> = self
             .db
-            .tenant(tenant, async |tx| Ok(usage::record_calls(tx, Some(conversation), "reply", calls).await?))
+            .tenant_tx(tenant, async |tx| Ok(usage::record_calls(tx, Some(conversation), "reply", calls).await?))
             .await;
         if let Err(error) = recorded {
             tracing::warn!(calls = calls.len(), error = logging::chain(&error), "calls are missing in the ledger");
@@ -321,36 +371,39 @@ impl Deps {
     }
 }
 
-/// Why a confirmation was not carried out.
+/// The error of a confirmation.
 #[derive(Debug, thiserror::Error)]
-enum Confirming {
+enum ConfirmError {
     #[error("the conversation is another's")]
-    NotOurs,
+    LeaseLost,
     #[error(transparent)]
     Failed(#[from] ApiError),
 }
 
-/// What became of a confirmed proposal.
-struct CarriedOut {
+/// The result of a confirmed draft.
+struct ExecutedDraft {
     text: String,
-    told: Option<(&'static str, &'static str, Uuid)>,
+    /// Type and title of the activity, and the order's id.
+    activity: Option<(&'static str, &'static str, Uuid)>,
+    /// True when an order was created.
     is_new: bool,
 }
 
-async fn carry_out(
+/// Creates, changes or cancels the order of a draft.
+async fn execute_draft(
     tx: &mut TenantTx,
     conversation: Uuid,
-    draft: &Draft,
+    draft: &OrderDraft,
     language: Language,
-) -> Result<CarriedOut, ApiError> {
-    let done = |text, kind, title, order: &orders::Order| CarriedOut {
+) -> Result<ExecutedDraft, ApiError> {
+    let done = |text, kind, title, order: &orders::Order| ExecutedDraft {
         text,
-        told: Some((kind, title, order.id)),
+        activity: Some((kind, title, order.id)),
         is_new: kind == "order_created",
     };
     let Some(order) = draft.order_id else {
         let order = orders::create(tx, conversation, draft).await?;
-        let text = wording::ordered(&order, draft.needs_review(), language);
+        let text = customer_texts::ordered(&order, draft.needs_review(), language);
         return Ok(done(text, "order_created", "A contact has ordered", &order));
     };
     let changed = if draft.cancels {
@@ -359,17 +412,24 @@ async fn carry_out(
         orders::change(tx, conversation, order, draft).await?
     };
     Ok(match changed {
-        Some(order) if draft.cancels => {
-            done(wording::cancelled(&order, language), "order_cancelled", "A contact has cancelled an order", &order)
-        }
+        Some(order) if draft.cancels => done(
+            customer_texts::cancelled(&order, language),
+            "order_cancelled",
+            "A contact has cancelled an order",
+            &order,
+        ),
         Some(order) => {
-            done(wording::changed(&order, language), "order_changed", "A contact has changed an order", &order)
+            done(customer_texts::changed(&order, language), "order_changed", "A contact has changed an order", &order)
         }
-        None => CarriedOut { text: wording::cannot_be_changed(language).to_owned(), told: None, is_new: false },
+        None => ExecutedDraft {
+            text: customer_texts::cannot_be_changed(language).to_owned(),
+            activity: None,
+            is_new: false,
+        },
     })
 }
 
-/// An activity of the conversation.
-pub(crate) fn activity(lease: &Lease, kind: &'static str, title: &'static str, status: Status) -> Activity {
-    Activity::of(lease.conversation.id, kind, title, status)
+/// Creates an activity of the lease's conversation.
+pub(crate) fn activity(lease: &Lease, kind: &'static str, title: &'static str, status: ActivityStatus) -> Activity {
+    Activity::for_conversation(lease.conversation.id, kind, title, status)
 }

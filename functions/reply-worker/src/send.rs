@@ -1,73 +1,78 @@
-//! Sends what the outbox holds, part by part. Nothing is thought of here: a send that failed is tried again as it is.
+//! Delivery of a conversation's outbox, part by part. Nothing is generated here: a failed send is tried again with
+//! the text as it was written.
 //!
-//! ManyChat knows no idempotency key. A worker that dies after ManyChat took a part and before that is noted has its
-//! successor send the part again: a repeated part is the price of never losing one.
+//! ManyChat has no idempotency key. When a worker dies after ManyChat accepted a part and before the part is marked
+//! as sent, the next worker sends the part again: a part may be repeated, but none is lost.
 
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use shared::{
-    activities::{self, Activity, Status},
-    conversations::{self, Handler, Lease, Standing},
+    activities::{self, Activity, ActivityStatus},
+    conversations::{self, Lease, LeaseCheck, Responder},
     error::ApiError,
     function::BoxError,
-    manychat::{Rejection, SendError},
-    outbox::{self, MOST_ATTEMPTS, NextPart, Part},
+    manychat::{DeliveryFailure, SendError},
+    outbox::{self, MAX_SEND_ATTEMPTS, NextPart, OutboxPart},
     sealed::Secret,
     tenants,
 };
 use uuid::Uuid;
 
-use crate::{After, Deps};
+use crate::{Deps, RemainingWork};
 
-/// The longest pause between two attempts at one part.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// Maximum delay between two attempts at one part.
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(300);
 
-/// What the outbox said under the lease.
-enum Found {
-    Next(NextPart, Standing),
+/// The result of a look at the outbox under the lease.
+enum OutboxCheck {
+    Next(NextPart, LeaseCheck),
     Lost,
 }
 
 impl Deps {
-    /// Sends until nothing is left or the next part has to wait.
-    pub(crate) async fn send(&self, tenant: Uuid, lease: &Lease) -> Result<After, BoxError> {
+    /// Sends parts until none is left or the next one must wait. Returns the work that remains.
+    pub(crate) async fn send(&self, tenant: Uuid, lease: &Lease) -> Result<RemainingWork, BoxError> {
         let conversation = lease.conversation.id;
         loop {
-            let found = self
+            let outbox_check = self
                 .db
-                .tenant(tenant, async |tx| {
-                    // Looked at again just before sending: a person may have taken over while the bot was thinking.
-                    Ok::<_, ApiError>(match conversations::hold(tx, lease).await? {
-                        Standing::Lost => Found::Lost,
-                        standing => {
-                            Found::Next(outbox::next(tx, conversation, standing == Standing::Human).await?, standing)
-                        }
+                .tenant_tx(tenant, async |tx| {
+                    // Checked again just before the send: a person may have taken over during the generation.
+                    Ok::<_, ApiError>(match conversations::lock_and_check(tx, lease).await? {
+                        LeaseCheck::Lost => OutboxCheck::Lost,
+                        lease_check => OutboxCheck::Next(
+                            outbox::claim_next_part(tx, conversation, lease_check == LeaseCheck::Human).await?,
+                            lease_check,
+                        ),
                     })
                 })
                 .await?;
-            match found {
-                Found::Lost => return Ok(After::Lost),
-                Found::Next(NextPart::Later(at), _) => return Ok(After::At(at)),
-                Found::Next(NextPart::None, standing) => return Ok(self.rest(lease, standing)),
-                Found::Next(NextPart::Now(part), _) => self.push(tenant, lease, &part).await?,
+            match outbox_check {
+                OutboxCheck::Lost => return Ok(RemainingWork::LeaseLost),
+                OutboxCheck::Next(NextPart::Later(at), _) => return Ok(RemainingWork::At(at)),
+                OutboxCheck::Next(NextPart::None, lease_check) => return Ok(self.remaining_work(lease, lease_check)),
+                OutboxCheck::Next(NextPart::Now(part), _) => self.send_part(tenant, lease, &part).await?,
             }
         }
     }
 
-    /// What is left when nothing is to be sent: messages that wait for a person come back to the bot in time.
-    fn rest(&self, lease: &Lease, standing: Standing) -> After {
+    /// Returns the work that remains when no part is left. Messages that wait for a person return to the bot when the
+    /// handover ends.
+    fn remaining_work(&self, lease: &Lease, lease_check: LeaseCheck) -> RemainingWork {
         let conversation = &lease.conversation;
-        match (standing, conversation.handler, conversation.handover_until) {
-            (Standing::Human, Handler::Human, Some(until)) if !lease.waiting.is_empty() => After::At(until),
-            // Handed over while this worker had it: when that ends is not known here, so it is looked at again.
-            (Standing::Human, Handler::Bot, _) => After::At(lease.now + handover(lease)),
-            _ => After::Done,
+        match (lease_check, conversation.handler, conversation.handover_until) {
+            (LeaseCheck::Human, Responder::Human, Some(until)) if !lease.pending.is_empty() => RemainingWork::At(until),
+            // Handed over while this worker held the lease. The end of the handover is not known here, so the next
+            // run is after the configured time.
+            (LeaseCheck::Human, Responder::Bot, _) => RemainingWork::At(lease.now + handover_timeout(lease)),
+            _ => RemainingWork::Done,
         }
     }
 
-    async fn push(&self, tenant: Uuid, lease: &Lease, part: &Part) -> Result<(), BoxError> {
-        let outcome = match self.key(tenant, lease) {
+    /// Sends one part and records the result. A transient failure delays the part; a permanent one fails its message.
+    async fn send_part(&self, tenant: Uuid, lease: &Lease, part: &OutboxPart) -> Result<(), BoxError> {
+        let outcome = match self.manychat_key(tenant, lease) {
             Ok(key) => self.manychat.send_text(&key, &lease.conversation.contact_id, &part.content).await,
             Err(error) => Err(error),
         };
@@ -75,53 +80,59 @@ impl Deps {
         match outcome {
             Ok(()) => {
                 self.db
-                    .tenant(tenant, async |tx| Ok::<_, ApiError>(outbox::sent(tx, conversation, part).await?))
+                    .tenant_tx(tenant, async |tx| Ok::<_, ApiError>(outbox::mark_sent(tx, conversation, part).await?))
                     .await?;
             }
-            Err(SendError::Transient { retry_after, detail }) if part.attempts < MOST_ATTEMPTS => {
-                let pause = pause(part.attempts, retry_after);
+            Err(SendError::Transient { retry_after, detail }) if part.attempts < MAX_SEND_ATTEMPTS => {
+                let delay = send_retry_delay(part.attempts, retry_after);
                 tracing::warn!(conversation_id = %conversation, attempt = part.attempts, detail, "part put off");
                 self.db
-                    .tenant(tenant, async |tx| {
-                        outbox::put_off(tx, part, pause.as_secs_f64(), &detail).await?;
+                    .tenant_tx(tenant, async |tx| {
+                        outbox::defer(tx, part, delay.as_secs_f64(), &detail).await?;
                         Ok::<_, ApiError>(())
                     })
                     .await?;
             }
             Err(SendError::Transient { detail, .. }) => {
-                self.fail(tenant, lease, part, Rejection::GivenUp, &detail).await?
+                self.fail(tenant, lease, part, DeliveryFailure::GivenUp, &detail).await?
             }
             Err(SendError::Permanent(why, detail)) => self.fail(tenant, lease, part, why, &detail).await?,
         }
         Ok(())
     }
 
-    fn key(&self, tenant: Uuid, lease: &Lease) -> Result<Secret, SendError> {
+    /// Opens the tenant's sealed ManyChat key.
+    fn manychat_key(&self, tenant: Uuid, lease: &Lease) -> Result<Secret, SendError> {
         let sealed = lease.assistant.manychat_key.as_deref();
-        let missing = || SendError::Permanent(Rejection::MissingKey, "the company has no ManyChat key".to_owned());
+        let missing =
+            || SendError::Permanent(DeliveryFailure::MissingKey, "the company has no ManyChat key".to_owned());
         self.keys
-            .open(tenant, tenants::MANYCHAT_KEY, sealed.ok_or_else(missing)?)
-            // SEALING_KEYS may be on its way to this instance: nothing is wrong with the message.
+            .open(tenant, tenants::MANYCHAT_KEY_PURPOSE, sealed.ok_or_else(missing)?)
+            // A new sealing key (SEALING_KEYS) may not have reached this instance yet, so the failure is transient.
             .map_err(|error| SendError::Transient { retry_after: None, detail: error.to_string() })
     }
 
-    /// The message ends, and the tenant sees why.
+    /// Marks the message as failed and records an activity that the tenant sees.
     async fn fail(
         &self,
         tenant: Uuid,
         lease: &Lease,
-        part: &Part,
-        why: Rejection,
+        part: &OutboxPart,
+        why: DeliveryFailure,
         detail: &str,
     ) -> Result<(), BoxError> {
         let conversation = lease.conversation.id;
         tracing::warn!(conversation_id = %conversation, code = why.as_str(), detail, "message not delivered");
-        let activity =
-            Activity::of(conversation, "message_not_delivered", "A message did not reach its contact", Status::Error)
-                .with(serde_json::json!({ "error_code": why.as_str() }));
+        let activity = Activity::for_conversation(
+            conversation,
+            "message_not_delivered",
+            "A message did not reach its contact",
+            ActivityStatus::Error,
+        )
+        .with_metadata(serde_json::json!({ "error_code": why.as_str() }));
         self.db
-            .tenant(tenant, async |tx| {
-                outbox::fail(tx, part, why, detail).await?;
+            .tenant_tx(tenant, async |tx| {
+                outbox::mark_failed(tx, part, why, detail).await?;
                 activities::record(tx, &activity).await?;
                 Ok::<_, ApiError>(())
             })
@@ -130,17 +141,19 @@ impl Deps {
     }
 }
 
-fn handover(lease: &Lease) -> TimeDelta {
-    TimeDelta::from_std(lease.assistant.handover).unwrap_or(TimeDelta::MAX)
+/// Returns the tenant's configured time of a handover.
+fn handover_timeout(lease: &Lease) -> TimeDelta {
+    TimeDelta::from_std(lease.assistant.handover_timeout).unwrap_or(TimeDelta::MAX)
 }
 
-/// 2, 4, 8 … seconds, up to five minutes, with jitter; or what ManyChat asks for, within the same bound.
-fn pause(attempts: i32, retry_after: Option<Duration>) -> Duration {
+/// Returns the delay before the next attempt: ManyChat's `Retry-After`, or else 2, 4, 8 … seconds. Both are at most
+/// five minutes; jitter of 25 % is added to the latter.
+fn send_retry_delay(attempts: i32, retry_after: Option<Duration>) -> Duration {
     if let Some(asked) = retry_after {
-        return asked.min(LONGEST_PAUSE);
+        return asked.min(MAX_RETRY_DELAY);
     }
     let exponential = Duration::from_secs(2_u64.saturating_pow(attempts.clamp(1, 10).unsigned_abs()));
-    exponential.min(LONGEST_PAUSE).mul_f64(rand::random_range(0.75..1.25))
+    exponential.min(MAX_RETRY_DELAY).mul_f64(rand::random_range(0.75..1.25))
 }
 
 #[cfg(test)]
@@ -148,11 +161,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_and_are_bounded() {
-        assert!(pause(1, None) < Duration::from_secs(3));
-        assert!(pause(3, None) > Duration::from_secs(5));
-        assert!(pause(i32::MAX, None) <= LONGEST_PAUSE.mul_f64(1.25));
-        assert_eq!(pause(1, Some(Duration::from_secs(30))), Duration::from_secs(30));
-        assert_eq!(pause(1, Some(Duration::from_secs(86_400))), LONGEST_PAUSE);
+    fn retry_delays_grow_and_are_bounded() {
+        assert!(send_retry_delay(1, None) < Duration::from_secs(3));
+        assert!(send_retry_delay(3, None) > Duration::from_secs(5));
+        assert!(send_retry_delay(i32::MAX, None) <= MAX_RETRY_DELAY.mul_f64(1.25));
+        assert_eq!(send_retry_delay(1, Some(Duration::from_secs(30))), Duration::from_secs(30));
+        assert_eq!(send_retry_delay(1, Some(Duration::from_secs(86_400))), MAX_RETRY_DELAY);
     }
 }

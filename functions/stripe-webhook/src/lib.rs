@@ -1,4 +1,4 @@
-//! `POST /api/v1/webhooks/stripe`: what Stripe tells of subscriptions, checkouts and invoices.
+//! `POST /api/v1/webhooks/stripe`: Stripe's events about subscriptions, checkouts, invoices and customers.
 
 use axum::extract::FromRef;
 use serde::Serialize;
@@ -10,30 +10,34 @@ use shared::{
     rate_limits::RateLimits,
     routes,
     settings::Settings,
-    stripe::{Secrets, StripeEvent},
+    stripe::{StripeEvent, WebhookSecrets},
 };
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 
-/// The function.
+/// The Lambda function.
 pub const FUNCTION: Function = Function::http::<Deps>();
 
-/// What it needs.
+/// Dependencies of the handler.
 #[derive(Debug, Clone, FromRef)]
 pub struct Deps {
-    secrets: Secrets,
+    secrets: WebhookSecrets,
     limits: RateLimits,
     billing: Billing,
 }
 
 impl HttpFunction for Deps {
     const NAME: &'static str = "stripe-webhook";
-    /// An invoice of many lines is larger than what people send.
+    /// 2 MiB: the event of an invoice with many lines is larger than other requests' bodies.
     const BODY_LIMIT: usize = 2 * 1024 * 1024;
 
     fn read(settings: &mut Settings) -> Self {
         let billing = Billing::read(settings);
-        Self { secrets: Secrets::read(settings), limits: RateLimits::read_on_system(settings, billing.app()), billing }
+        Self {
+            secrets: WebhookSecrets::read(settings),
+            limits: RateLimits::read_on_system(settings, billing.app()),
+            billing,
+        }
     }
 
     fn routes() -> OpenApiRouter<Self> {
@@ -50,15 +54,15 @@ impl HttpFunction for Deps {
 #[allow(dead_code, reason = "describes the body in openapi.json")]
 struct StripeEventBody {
     id: String,
-    /// Types that are not handled are answered 200 too.
+    /// Type of the event, such as `invoice.paid`. A type that is not handled is answered with 200 too.
     r#type: String,
-    /// Unix time.
+    /// Time of the event, in seconds of Unix time.
     created: i64,
-    /// `object` is what it is about.
+    /// Data of the event; `object` holds the object that the event concerns.
     data: serde_json::Map<String, serde_json::Value>,
 }
 
-/// What became of it; for whoever looks at deliveries in Stripe's dashboard.
+/// Result of an event, shown with the delivery in Stripe's dashboard.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({ "event_id": "evt_1TExample", "outcome": "unknown" }))]
 struct EventReceived {
@@ -66,36 +70,36 @@ struct EventReceived {
     outcome: EventOutcome,
 }
 
-/// How far an event came.
+/// Outcome of an event.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum EventOutcome {
-    /// It was applied.
+    /// The event was applied.
     Done,
-    /// It was applied before.
+    /// The event was applied at an earlier delivery.
     Repeated,
-    /// It changes nothing.
+    /// The event is of a known type that changes nothing.
     Noted,
-    /// Its type is not handled.
+    /// The event's type is not handled.
     Unknown,
-    /// It is not of its type's shape; it is kept, and somebody is told.
+    /// The event's object cannot be parsed. The event is kept and retried every night, and a metric counts it.
     Unreadable,
 }
 
-impl From<billing::Outcome> for EventOutcome {
-    fn from(outcome: billing::Outcome) -> Self {
+impl From<billing::BillingEventOutcome> for EventOutcome {
+    fn from(outcome: billing::BillingEventOutcome) -> Self {
         match outcome {
-            billing::Outcome::Done => Self::Done,
-            billing::Outcome::Repeated => Self::Repeated,
-            billing::Outcome::Noted => Self::Noted,
-            billing::Outcome::Unknown => Self::Unknown,
-            billing::Outcome::Unreadable => Self::Unreadable,
+            billing::BillingEventOutcome::Done => Self::Done,
+            billing::BillingEventOutcome::Repeated => Self::Repeated,
+            billing::BillingEventOutcome::Noted => Self::Noted,
+            billing::BillingEventOutcome::Unknown => Self::Unknown,
+            billing::BillingEventOutcome::Unreadable => Self::Unreadable,
         }
     }
 }
 
-/// Takes an event that Stripe signed. A repetition changes nothing; what could not be done is answered with a 5xx, and is
-/// taken up where it stopped when Stripe sends it again.
+/// Receives an event that Stripe signed. A repeated delivery changes nothing. A failure is answered with a 5xx
+/// status, and Stripe's next delivery resumes at the step that failed.
 #[utoipa::path(
     post, path = "/api/v1/webhooks/stripe", tag = "billing", request_body = StripeEventBody,
     params(("Stripe-Signature" = Option<String>, Header, description = "`t=…,v1=…`, over the raw body")),

@@ -1,5 +1,5 @@
-//! One route that answers JSON, and nothing else: what is left is the price of Lambda's runtime client and of axum.
-//! Never deployed.
+//! The baseline of `cargo bench-lambda`: a function with one route that answers JSON. Its cost is that of Lambda's
+//! runtime client and axum. It is never deployed.
 
 use axum::{Json, Router, routing::get};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! A process that ends when this one does, however this one ends.
+//! Child processes that end when this process ends, even when it is killed.
 
 use std::{
     net::{Ipv4Addr, TcpListener},
@@ -14,11 +14,11 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::account::Account;
+use crate::server_user::ServerUser;
 
-/// Runs a command and ends it by a signal when standard input ends. That it does even when the parent is killed. The
-/// reader is a second process, so that a command which ends by itself is noticed.
-/// `$1`: the signal; `$2`: a folder to remove at the end, or nothing.
+/// A shell script that runs a command and signals it when standard input ends, which happens even when the parent
+/// process is killed. The reader is a second process, so that the script also notices when the command ends by
+/// itself. Arguments: `$1` is the signal, `$2` a folder to remove at the end, or empty.
 const GUARD: &str = r#"
 signal=$1; trash=$2; shift 2
 exec 3<&0
@@ -32,53 +32,55 @@ kill "$reader" 2>/dev/null
 exit "$code"
 "#;
 
-/// How long a server may take to end before it is killed.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// The time for a server to shut down before it is killed.
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A running server. Dropped, it is stopped.
+/// A running server process. Dropping it stops the server.
 #[derive(Debug)]
-pub struct Child(process::Child);
+pub struct ChildProcess(process::Child);
 
-impl Child {
-    /// Starts a command that itself ends when its standard input does.
+impl ChildProcess {
+    /// Starts a command that must end when its standard input ends.
     ///
     /// # Errors
-    /// A program that cannot be started.
+    /// Fails when the program cannot be started.
     pub fn spawn(command: &mut Command) -> Result<Self> {
         let program = command.get_program().to_owned();
-        // A process group of its own: Ctrl-C in a terminal reaches this process alone, which ends the others in order.
+        // A separate process group: Ctrl-C in a terminal reaches only this process, which stops the servers in order.
         let child = command.stdin(Stdio::piped()).process_group(0).spawn();
         Ok(Self(child.with_context(|| format!("{} cannot be started", Path::new(&program).display()))?))
     }
 
-    /// A command under guard, for servers that do not look at their standard input. The signal ends it: `INT` or `TERM`.
-    pub(crate) fn guarded(account: Account, signal: &str, trash: Option<&Path>) -> Command {
+    /// A command run by the guard script, for servers that do not watch their standard input. `signal` stops the
+    /// server: `INT` or `TERM`. `trash` is a folder to remove afterwards.
+    pub(crate) fn guarded(account: ServerUser, signal: &str, trash: Option<&Path>) -> Command {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", GUARD, "guard", signal]).arg(trash.unwrap_or(Path::new("")));
         account.apply(&mut command);
         command
     }
 
-    /// Its standard output, where that is a pipe; once.
+    /// Takes the standard output, if it is a pipe. Returns it once.
     pub fn stdout(&mut self) -> Option<ChildStdout> {
         self.0.stdout.take()
     }
 
-    /// Has it ended by itself?
+    /// The exit status when the process has ended, else `None`.
     ///
     /// # Errors
-    /// Those of the operating system.
+    /// Fails when the operating system reports an error.
     pub fn exited(&mut self) -> Result<Option<ExitStatus>> {
         self.0.try_wait().context("a child process cannot be waited for")
     }
 
-    /// Ends it, and waits until it has ended.
+    /// Stops the server and waits for its end.
     pub fn stop(&mut self) {
         drop(self.0.stdin.take());
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + STOP_TIMEOUT;
         while matches!(self.0.try_wait(), Ok(None)) {
             if Instant::now() > deadline {
-                // Its group is named by its own id. What has ended meanwhile needs no signal.
+                // The id of the process group equals the process's id. The signal fails harmlessly when the group has
+                // ended.
                 if let Ok(id) = i32::try_from(self.0.id()) {
                     let _ = killpg(Pid::from_raw(id), Signal::SIGKILL);
                 }
@@ -90,16 +92,16 @@ impl Child {
     }
 }
 
-impl Drop for Child {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         self.stop();
     }
 }
 
-/// Finds a port of the loopback interface that is free now; whoever takes it must be ready to lose the race for it.
+/// Finds a free port of the loopback interface. Another program may take the port before the caller uses it.
 ///
 /// # Errors
-/// No port left.
+/// Fails when no port is free.
 pub fn free_port() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port is free on 127.0.0.1")?;
     Ok(listener.local_addr().context("the address of a socket cannot be read")?.port())

@@ -1,5 +1,5 @@
-//! The data folder: everything that the local stack keeps. A marker in it says that it is ours, so that `--reset` can
-//! never clear anything else; a lock says that it is in use.
+//! The data folder of the local stack. A marker file identifies it, so that `--reset` never clears another folder; a
+//! lock file shows that it is in use.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -11,46 +11,46 @@ use std::{
 use anyhow::{Context, Result, bail};
 use uuid::Uuid;
 
-use crate::account::AWAY;
+use crate::server_user::ROOT_DATA_FOLDER;
 
 const MARKER: &str = ".lisa-local";
 const PYTHON: &str = "python";
 
-/// The root of the workspace.
+/// The root folder of the workspace.
 #[must_use]
 pub fn root() -> &'static Path {
-    // This package lies two folders below it.
+    // This package is two levels below the root.
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     package.parent().and_then(Path::parent).unwrap_or(package)
 }
 
-/// A data folder that is ours.
+/// An opened data folder.
 #[derive(Debug)]
-pub struct Folder {
+pub struct DataFolder {
     path: PathBuf,
     id: String,
     lock: Option<File>,
 }
 
-impl Folder {
-    /// Opens a folder, or makes it. Without `path`, it is `.local` in the workspace.
+impl DataFolder {
+    /// Opens a data folder, or creates it. The default path is `.local` in the workspace.
     ///
     /// # Errors
-    /// A folder that holds somebody else's files, or that cannot be made or written.
+    /// Fails when the folder holds other files, or cannot be created or written.
     pub fn open(path: Option<&Path>) -> Result<Self> {
         let path = path.map_or_else(|| root().join(".local"), Path::to_path_buf);
         let shown = path.display().to_string();
-        fs::create_dir_all(&path).with_context(|| format!("the data folder {shown} cannot be made"))?;
+        fs::create_dir_all(&path).with_context(|| format!("the data folder {shown} cannot be created"))?;
         let path = path.canonicalize().with_context(|| format!("the data folder {shown} cannot be opened"))?;
         let marker = path.join(MARKER);
         let id = match fs::read_to_string(&marker) {
             Ok(text) => text.lines().next().unwrap_or_default().to_owned(),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let mut entries = fs::read_dir(&path).with_context(|| format!("{shown} cannot be read"))?;
-                // A marker that was being written when its writer was killed is no reason to refuse.
+                // A half-written marker of a killed process does not make the folder foreign.
                 let half_made = marker.with_extension("new");
                 if entries.any(|entry| entry.map_or(true, |entry| entry.path() != half_made)) {
-                    bail!("{shown} holds files that are not of the local stack: name an empty folder with --data");
+                    bail!("{shown} holds files of something else: choose an empty folder with --data");
                 }
                 let id = Uuid::new_v4().to_string();
                 let text = format!("{id}\nThis folder belongs to Lisa's local stack. `cargo dev --reset` clears it.\n");
@@ -60,34 +60,34 @@ impl Folder {
             Err(error) => return Err(error).with_context(|| format!("{} cannot be read", marker.display())),
         };
         if Uuid::parse_str(&id).is_err() {
-            bail!("{} is damaged: remove that data folder, or name another with --data", marker.display());
+            bail!("{} is damaged: remove that data folder, or choose another with --data", marker.display());
         }
         Ok(Self { path, id, lock: None })
     }
 
-    /// Takes the folder for this process until it ends, however it ends.
+    /// Locks the folder for this process. The operating system releases the lock when the process ends.
     ///
     /// # Errors
-    /// A folder that another process holds.
+    /// Fails when another process holds the lock.
     pub fn lock(&mut self) -> Result<()> {
         let file = open_lock(&self.join("lock"))?;
         match file.try_lock() {
             Ok(()) => self.lock = Some(file),
-            Err(TryLockError::WouldBlock) => bail!(
-                "another local stack runs on {}: stop it, or name another folder with --data",
-                self.path.display()
-            ),
+            Err(TryLockError::WouldBlock) => {
+                bail!("another local stack uses {}: stop it, or choose another folder with --data", self.path.display())
+            }
             Err(TryLockError::Error(error)) => return Err(error).context("the data folder cannot be locked"),
         }
         Ok(())
     }
 
-    /// Clears it. The Python environment stays: it holds no data, and is checked by itself.
+    /// Deletes the contents of the folder, except the Python environment, which holds no data and is verified
+    /// separately.
     ///
     /// # Errors
-    /// A file that cannot be removed.
+    /// Fails when a file cannot be removed.
     pub fn reset(&self) -> Result<()> {
-        let away = self.away();
+        let away = self.outside_folder();
         for folder in [self.path.as_path(), away.as_path()] {
             let entries = match fs::read_dir(folder) {
                 Ok(entries) => entries,
@@ -106,13 +106,13 @@ impl Folder {
         Ok(())
     }
 
-    /// Where it is.
+    /// The path of the folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// A path in it.
+    /// The path of a file in the folder.
     #[must_use]
     pub fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)
@@ -122,13 +122,13 @@ impl Folder {
         self.join(PYTHON)
     }
 
-    /// What belongs to this folder, and cannot lie in it.
-    pub(crate) fn away(&self) -> PathBuf {
-        Path::new(AWAY).join(&self.id)
+    /// The folder outside the data folder for the database, when its user cannot reach the data folder.
+    pub(crate) fn outside_folder(&self) -> PathBuf {
+        Path::new(ROOT_DATA_FOLDER).join(&self.id)
     }
 }
 
-/// Opens a file to lock; it is never read.
+/// Opens a file for locking. Its contents are not used.
 pub(crate) fn open_lock(path: &Path) -> Result<File> {
     OpenOptions::new()
         .create(true)
@@ -138,7 +138,7 @@ pub(crate) fn open_lock(path: &Path) -> Result<File> {
         .with_context(|| format!("{} cannot be written", path.display()))
 }
 
-/// Removes a file, or a folder with all that is in it; a symbolic link is removed, not followed.
+/// Removes a file, or a folder with its contents. A symbolic link is removed, not followed.
 pub(crate) fn remove(path: &Path) -> Result<()> {
     let removed = match path.symlink_metadata() {
         Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
@@ -149,10 +149,10 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
     removed.with_context(|| format!("{} cannot be removed", path.display()))
 }
 
-/// Writes a file that only its owner may read, whole or not at all.
+/// Writes a file with mode 0600 atomically.
 ///
 /// # Errors
-/// A folder that cannot be written.
+/// Fails when the folder cannot be written.
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     let new = path.with_extension("new");
     let write = || {

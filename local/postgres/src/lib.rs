@@ -1,9 +1,8 @@
-//! What stands below the local stack: its folder, its Python environment and PostgreSQL.
+//! The base of the local stack: the data folder, the Python environment, PostgreSQL, PgBouncer and Redis.
 //!
-//! A package of its own that knows nothing of the product: `cargo prepare-sql` needs a database to make what the
-//! product's checked SQL compiles against.
+//! This package does not depend on the product's packages: `cargo prepare-sql` creates the `.sqlx` data that they need
+//! to compile.
 
-mod account;
 mod child;
 mod cluster;
 mod folder;
@@ -13,14 +12,15 @@ mod progress;
 mod python;
 mod redis;
 mod server;
+mod server_user;
 
-pub use account::Account;
-pub use child::{Child, free_port};
+pub use child::{ChildProcess, free_port};
 pub use cluster::Cluster;
-pub use folder::{Folder, root, write_private};
+pub use folder::{DataFolder, root, write_private};
 pub use pooler::Pooler;
 pub use prepare::prepare_sql;
-pub use progress::Progress;
+pub use progress::ProgressOutput;
 pub use python::Python;
 pub use redis::Redis;
 pub use server::{Postgres, migrate};
+pub use server_user::ServerUser;

@@ -1,4 +1,5 @@
-//! PgBouncer, as deployed databases have it in front: transaction mode, and no prepared statements. For tests.
+//! Runs PgBouncer for tests, configured as in front of deployed databases: transaction mode and no prepared
+//! statements.
 
 use std::{
     env, fs,
@@ -12,52 +13,52 @@ use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 use crate::{
-    account::Account,
-    child::{Child, free_port},
+    child::{ChildProcess, free_port},
+    server_user::ServerUser,
 };
 
-const START: Duration = Duration::from_secs(10);
-const POLL: Duration = Duration::from_millis(5);
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// A running pooler. Dropped, it ends; it also ends when this process is killed.
+/// A running pooler. It stops when dropped, and also when this process is killed.
 #[derive(Debug)]
 pub struct Pooler {
-    _child: Child,
+    _child: ChildProcess,
     port: u16,
     server: u16,
 }
 
 impl Pooler {
-    /// Finds the program, where Debian puts it or on the PATH.
+    /// Finds the program on the PATH or where Debian installs it.
     #[must_use]
     pub fn find() -> Option<PathBuf> {
         #[allow(clippy::disallowed_methods, reason = "where programs are, which is no setting of a function")]
         let path = env::var_os("PATH").unwrap_or_default();
         let mut folders: Vec<_> = env::split_paths(&path).collect();
-        // Daemons are where only root's PATH looks.
+        // Debian installs daemons in a folder that only root's PATH contains.
         folders.push(PathBuf::from("/usr/sbin"));
         folders.into_iter().map(|folder| folder.join("pgbouncer")).find(|program| program.is_file())
     }
 
-    /// Starts it before the server on a port of the loopback interface, for these roles and passwords; at most `size`
-    /// server connections a role and database.
+    /// Starts a pooler in front of the PostgreSQL server on the loopback port `server`, for these roles and
+    /// passwords. `size` limits the server connections per role and database.
     ///
     /// # Errors
-    /// A pooler that does not start, with the reason that it gives.
+    /// Fails when the pooler does not start, with its reason.
     pub async fn start(program: &Path, server: u16, roles: &[(String, String)], size: u32) -> Result<Self> {
-        // It refuses to run as root, as PostgreSQL does.
-        let account = Account::choose()?;
-        let unnamed_only = knows_prepared_statements(program)?;
-        // Another program may take the port between finding it and using it.
+        // PgBouncer refuses to run as root, like PostgreSQL.
+        let account = ServerUser::choose()?;
+        let has_setting = supports_prepared_statements(program)?;
+        // Another program may take the port before PgBouncer uses it.
         for _ in 0..5 {
             let port = free_port()?;
             let folder = tempfile::Builder::new().prefix("lisa-pgbouncer-").tempdir();
-            let folder = folder.context("a temporary folder cannot be made")?;
+            let folder = folder.context("a temporary folder cannot be created")?;
             let log = folder.path().join("log");
             let write = |name: &str, text: String| -> Result<PathBuf> {
                 let path = folder.path().join(name);
                 fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
-                account.own(&path)?;
+                account.chown_to(&path)?;
                 Ok(path)
             };
             let users: String = roles.iter().map(|(role, password)| format!("\"{role}\" \"{password}\"\n")).collect();
@@ -70,17 +71,17 @@ impl Pooler {
                 users.display(),
                 log.display()
             );
-            if unnamed_only {
+            if has_setting {
                 settings.push_str("max_prepared_statements = 0\n");
             }
             let settings = write("pgbouncer.ini", settings)?;
-            account.own(folder.path())?;
-            // SIGINT would wait for clients.
-            let mut command = Child::guarded(account, "TERM", Some(folder.path()));
+            account.chown_to(folder.path())?;
+            // SIGTERM stops at once; SIGINT would wait for the clients.
+            let mut command = ChildProcess::guarded(account, "TERM", Some(folder.path()));
             command.arg(program).arg("--quiet").arg(&settings);
-            let mut child = Child::spawn(command.current_dir("/").stdout(Stdio::null()).stderr(Stdio::null()))?;
+            let mut child = ChildProcess::spawn(command.current_dir("/").stdout(Stdio::null()).stderr(Stdio::null()))?;
             if is_ready(&mut child, port, &log).await? {
-                // From here on the guard removes it, even when this process is killed.
+                // From here on the guard script removes the folder, even when this process is killed.
                 let _: PathBuf = TempDir::keep(folder);
                 return Ok(Self { _child: child, port, server });
             }
@@ -88,15 +89,16 @@ impl Pooler {
         bail!("no free port was found for PgBouncer");
     }
 
-    /// The connection string that leads through the pooler instead of to the server.
+    /// Converts a direct connection string to one through the pooler.
     #[must_use]
     pub fn url(&self, direct: &str) -> String {
         direct.replacen(&format!(":{}/", self.server), &format!(":{}/", self.port), 1)
     }
 }
 
-/// Since 1.21 it follows named statements, unless it is told not to; before, it does not know the setting.
-fn knows_prepared_statements(program: &Path) -> Result<bool> {
+/// True for version 1.21 or newer, which supports prepared statements unless a setting turns them off. Older versions
+/// reject the setting.
+fn supports_prepared_statements(program: &Path) -> Result<bool> {
     let output = Command::new(program).arg("--version").stdin(Stdio::null()).output();
     let output = output.with_context(|| format!("{} cannot be started", program.display()))?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -105,9 +107,9 @@ fn knows_prepared_statements(program: &Path) -> Result<bool> {
     Ok((numbers.next(), numbers.next()) >= (Some(1), Some(21)))
 }
 
-/// Waits until it takes connections; false where the port was taken.
-async fn is_ready(child: &mut Child, port: u16, log: &Path) -> Result<bool> {
-    let deadline = Instant::now() + START;
+/// Waits until the pooler accepts connections. Returns false when its port was taken.
+async fn is_ready(child: &mut ChildProcess, port: u16, log: &Path) -> Result<bool> {
+    let deadline = Instant::now() + START_TIMEOUT;
     loop {
         let text = fs::read_to_string(log).unwrap_or_default();
         if text.contains("Address already in use") {
@@ -120,8 +122,8 @@ async fn is_ready(child: &mut Child, port: u16, log: &Path) -> Result<bool> {
             return Ok(true);
         }
         if Instant::now() > deadline {
-            bail!("PgBouncer takes no connections after {} s", START.as_secs());
+            bail!("PgBouncer accepts no connections after {} s", START_TIMEOUT.as_secs());
         }
-        tokio::time::sleep(POLL).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }

@@ -1,6 +1,7 @@
-//! `cargo prepare-sql`: writes `.sqlx/`, what checked SQL is compiled against where there is no database.
+//! `cargo prepare-sql`: writes `.sqlx/`, the data against which checked SQL compiles without a database.
 //!
-//! As `cargo sqlx prepare` does, but with a database of its own, so that it needs nothing to be installed or running.
+//! Does what `cargo sqlx prepare` does, but with a temporary database, so that nothing needs to be installed or
+//! running.
 
 use std::{
     collections::BTreeMap,
@@ -13,14 +14,14 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{Cluster, Folder, Postgres, Progress, Python, folder, migrate, root};
+use crate::{Cluster, DataFolder, Postgres, ProgressOutput, Python, folder, migrate, root};
 
-/// Compiles every checked query against a fresh database and brings `.sqlx/` up to date; with `check`, only compares.
+/// Compiles all checked queries against a new database and updates `.sqlx/`; with `check`, only compares.
 ///
 /// # Errors
-/// SQL that does not compile, or with `check` a `.sqlx/` that is stale.
-pub async fn prepare_sql(check: bool, progress: Progress) -> Result<()> {
-    let python = Python::ensure(&Folder::open(None)?, progress)?;
+/// Fails when SQL does not compile, or with `check` when `.sqlx/` is out of date.
+pub async fn prepare_sql(check: bool, progress: ProgressOutput) -> Result<()> {
+    let python = Python::ensure(&DataFolder::open(None)?, progress)?;
     let postgres = Postgres::start(Cluster::temporary(&python)?, progress).await?;
     postgres.create_database("lisa").await?;
     let url = postgres.admin_url("lisa");
@@ -29,7 +30,7 @@ pub async fn prepare_sql(check: bool, progress: Progress) -> Result<()> {
     migrate(&url, &root().join("migrations/billing"), Some("billing")).await?;
     step.done("applied");
 
-    let made = tempfile::tempdir().context("a temporary folder cannot be made")?;
+    let made = tempfile::tempdir().context("a temporary folder cannot be created")?;
     let compiled = compile(&url, made.path())?;
     let (new, old) = (queries(made.path())?, queries(&root().join(".sqlx"))?);
     if check {
@@ -50,20 +51,22 @@ pub async fn prepare_sql(check: bool, progress: Progress) -> Result<()> {
     Ok(())
 }
 
-/// Lets the macros describe their queries into `into`; false when something does not compile.
+/// Compiles the workspace with the macros writing their query data to `into`. Returns false when something does not
+/// compile.
 fn compile(url: &str, into: &Path) -> Result<bool> {
     for folder in ["functions", "local", "shared"] {
         touch_queries(&root().join(folder))?;
     }
     let mut cargo = Command::new(cargo());
-    // What a crate in the middle of a change lacks must not keep the others from their queries.
+    // With --keep-going, a crate that does not compile does not keep the others from their queries.
     cargo.args(["check", "--quiet", "--workspace", "--all-targets", "--keep-going"]);
     cargo.env("SQLX_OFFLINE", "false").env("SQLX_OFFLINE_DIR", into).env("DATABASE_URL", url);
     let status = cargo.current_dir(root()).status().context("cargo cannot be started")?;
     Ok(status.success())
 }
 
-/// The macros run only when their file is compiled, and cargo compiles what is newer than its last result.
+/// Touches the files with checked queries: the macros run only when cargo compiles their file, and cargo compiles
+/// files newer than its last result.
 fn touch_queries(path: &Path) -> Result<()> {
     let failed = || format!("{} cannot be touched", path.display());
     if path.is_dir() {
@@ -80,7 +83,7 @@ fn touch_queries(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The files of a folder by name, without those that sqlx did not write.
+/// The query files of a folder, by name. Other files are skipped.
 fn queries(folder: &Path) -> Result<BTreeMap<OsString, String>> {
     let failed = || format!("{} cannot be read", folder.display());
     let mut queries = BTreeMap::new();
@@ -100,7 +103,7 @@ fn queries(folder: &Path) -> Result<BTreeMap<OsString, String>> {
 
 fn write(old: &BTreeMap<OsString, String>, new: &BTreeMap<OsString, String>, prune: bool) -> Result<()> {
     let target: PathBuf = root().join(".sqlx");
-    fs::create_dir_all(&target).with_context(|| format!("{} cannot be made", target.display()))?;
+    fs::create_dir_all(&target).with_context(|| format!("{} cannot be created", target.display()))?;
     for (name, text) in new {
         if old.get(name) != Some(text) {
             let path = target.join(name);
@@ -113,7 +116,7 @@ fn write(old: &BTreeMap<OsString, String>, new: &BTreeMap<OsString, String>, pru
     Ok(())
 }
 
-/// The cargo that runs us, or else the one on the PATH.
+/// The cargo that runs this program, or else the one on the PATH.
 #[allow(clippy::disallowed_methods, reason = "a tool of the developer's, not a function's setting")]
 fn cargo() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())

@@ -1,56 +1,56 @@
-//! One line a step, on standard error: what is being done, and how long it took.
+//! Progress on standard error, one line per step with its duration.
 
 use std::{
     io::Write,
     time::{Duration, Instant},
 };
 
-/// Where progress goes.
+/// The output of progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Progress {
-    /// A line a step.
+pub enum ProgressOutput {
+    /// Prints one line per step.
     Shown,
-    /// Nothing; for tests and `--quiet`.
+    /// Prints nothing; for tests and `--quiet`.
     Silent,
 }
 
-impl Progress {
-    /// Begins a step. Its line is completed by [`Step::done`], or cut short when the step fails.
+impl ProgressOutput {
+    /// Begins a step. `ProgressStep::done` completes its line; without it, the line ends with "failed".
     #[must_use]
-    pub fn step(self, what: &str) -> Step {
+    pub fn step(self, what: &str) -> ProgressStep {
         self.write(&format!("  {what:<22} "));
-        Step { progress: self, started: Instant::now(), open: true }
+        ProgressStep { progress: self, started: Instant::now(), open: true }
     }
 
-    /// Writes a line of its own.
+    /// Prints a separate line.
     pub fn line(self, text: &str) {
         self.write(&format!("{text}\n"));
     }
 
     fn write(self, text: &str) {
         if self == Self::Shown {
-            // Nobody reading is no reason to stop.
+            // Errors are ignored: the stack runs on when standard error is closed.
             let mut stderr = std::io::stderr().lock();
             let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
         }
     }
 }
 
-/// A step under way.
+/// A step in progress.
 #[derive(Debug)]
-pub struct Step {
-    progress: Progress,
+pub struct ProgressStep {
+    progress: ProgressOutput,
     started: Instant,
     open: bool,
 }
 
-impl Step {
-    /// Says more about what is under way, in the same line.
+impl ProgressStep {
+    /// Adds a remark to the step's line.
     pub fn note(&self, text: &str) {
         self.progress.write(&format!("{text} … "));
     }
 
-    /// Ends the line.
+    /// Completes the line with the result and the duration.
     pub fn done(mut self, outcome: &str) {
         self.open = false;
         let elapsed = self.started.elapsed();
@@ -62,7 +62,7 @@ impl Step {
     }
 }
 
-impl Drop for Step {
+impl Drop for ProgressStep {
     fn drop(&mut self) {
         if self.open {
             self.progress.line("failed");

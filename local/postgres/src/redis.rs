@@ -1,4 +1,4 @@
-//! Redis, where rate limits may be counted instead of in the database. For tests.
+//! Runs Redis for tests; rate limits can be counted in Redis instead of the database.
 
 use std::{
     env, fs,
@@ -13,17 +13,17 @@ use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 use crate::{
-    account::Account,
-    child::{Child, free_port},
+    child::{ChildProcess, free_port},
+    server_user::ServerUser,
 };
 
-const START: Duration = Duration::from_secs(10);
-const POLL: Duration = Duration::from_millis(5);
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// A running server that keeps nothing. Dropped, it ends; it also ends when this process is killed.
+/// A running server without persistence. It stops when dropped, and also when this process is killed.
 #[derive(Debug)]
 pub struct Redis {
-    child: Child,
+    child: ChildProcess,
     program: PathBuf,
     port: u16,
 }
@@ -37,12 +37,12 @@ impl Redis {
         env::split_paths(&path).map(|folder| folder.join("redis-server")).find(|program| program.is_file())
     }
 
-    /// Starts it on a port of the loopback interface.
+    /// Starts a server on a free port of the loopback interface.
     ///
     /// # Errors
-    /// A server that does not start, with the reason that it gives.
+    /// Fails when the server does not start, with its reason.
     pub async fn start(program: &Path) -> Result<Self> {
-        // Another program may take the port between finding it and using it.
+        // Another program may take the port before Redis uses it.
         for _ in 0..5 {
             let port = free_port()?;
             if let Some(child) = serve(program, port).await? {
@@ -52,36 +52,36 @@ impl Redis {
         bail!("no free port was found for Redis");
     }
 
-    /// Ends it and starts it again at the same place, with nothing in it, as after a failover.
+    /// Restarts the server empty on the same port, as after a failover.
     ///
     /// # Errors
-    /// A server that does not start.
+    /// Fails when the server does not start.
     pub async fn restart(&mut self) -> Result<()> {
         self.child.stop();
         self.child = serve(&self.program, self.port).await?.context("Redis lost its port")?;
         Ok(())
     }
 
-    /// `127.0.0.1:…`
+    /// The address, `127.0.0.1:<port>`.
     #[must_use]
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 }
 
-/// Starts it; `None` where the port was taken.
-async fn serve(program: &Path, port: u16) -> Result<Option<Child>> {
-    // What listens to no outside address still is nothing that root should run.
-    let account = Account::choose()?;
+/// Starts a server; `None` when the port was taken.
+async fn serve(program: &Path, port: u16) -> Result<Option<ChildProcess>> {
+    // Not as root, although the server listens on the loopback interface only.
+    let account = ServerUser::choose()?;
     let folder = tempfile::Builder::new().prefix("lisa-redis-").tempdir();
-    let folder = folder.context("a temporary folder cannot be made")?;
-    account.own(folder.path())?;
+    let folder = folder.context("a temporary folder cannot be created")?;
+    account.chown_to(folder.path())?;
     let log = folder.path().join("log");
-    let mut command = Child::guarded(account, "TERM", Some(folder.path()));
+    let mut command = ChildProcess::guarded(account, "TERM", Some(folder.path()));
     command.arg(program).args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
     command.args(["--save", "", "--appendonly", "no", "--dir"]).arg(folder.path()).arg("--logfile").arg(&log);
-    let mut child = Child::spawn(command.current_dir("/").stdout(Stdio::null()).stderr(Stdio::null()))?;
-    let deadline = Instant::now() + START;
+    let mut child = ChildProcess::spawn(command.current_dir("/").stdout(Stdio::null()).stderr(Stdio::null()))?;
+    let deadline = Instant::now() + START_TIMEOUT;
     loop {
         let text = fs::read_to_string(&log).unwrap_or_default();
         if text.contains("Address already in use") {
@@ -90,21 +90,21 @@ async fn serve(program: &Path, port: u16) -> Result<Option<Child>> {
         if child.exited()?.is_some() {
             bail!("Redis does not start: {}", text.lines().last().unwrap_or("it gave no reason"));
         }
-        if answers(port) {
-            // From here on the guard removes it, even when this process is killed.
+        if answers_ping(port) {
+            // From here on the guard script removes the folder, even when this process is killed.
             let _: PathBuf = TempDir::keep(folder);
             return Ok(Some(child));
         }
         if Instant::now() > deadline {
-            bail!("Redis answers nothing after {} s", START.as_secs());
+            bail!("Redis does not answer after {} s", START_TIMEOUT.as_secs());
         }
-        tokio::time::sleep(POLL).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-/// It takes connections before it takes commands.
-fn answers(port: u16) -> bool {
-    let ask = || -> std::io::Result<[u8; 5]> {
+/// True when the server answers PING. Redis accepts connections before it accepts commands.
+fn answers_ping(port: u16) -> bool {
+    let ping = || -> std::io::Result<[u8; 5]> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_read_timeout(Some(Duration::from_secs(1)))?;
         stream.write_all(b"PING\r\n")?;
@@ -112,5 +112,5 @@ fn answers(port: u16) -> bool {
         stream.read_exact(&mut answer)?;
         Ok(answer)
     };
-    ask().is_ok_and(|answer| &answer == b"+PONG")
+    ping().is_ok_and(|answer| &answer == b"+PONG")
 }

@@ -1,4 +1,4 @@
-//! A running PostgreSQL server, on a free port of the loopback interface.
+//! Runs a PostgreSQL server on a free port of the loopback interface.
 
 use std::{
     fs::{self, File},
@@ -20,39 +20,39 @@ use sqlx::{
 };
 
 use crate::{
-    child::{Child, free_port},
+    child::{ChildProcess, free_port},
     cluster::Cluster,
     folder,
-    progress::Progress,
+    progress::ProgressOutput,
 };
 
-/// How long a start may take. After a crash it replays what was not yet written.
-const START: Duration = Duration::from_secs(60);
-const STOP: Duration = Duration::from_secs(15);
-const POLL: Duration = Duration::from_millis(10);
+/// The timeout of a start. After a crash, the server first replays its write-ahead log.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The server. Dropped, it is shut down; it also ends when this process is killed.
+/// A running server. It shuts down when dropped, and also when this process is killed.
 #[derive(Debug)]
 pub struct Postgres {
-    _child: Child,
+    _child: ChildProcess,
     port: u16,
     password: String,
 }
 
 impl Postgres {
-    /// Starts the server and waits until it takes connections.
+    /// Starts the server and waits until it accepts connections.
     ///
     /// # Errors
-    /// A server that does not start, with the reason that it gives.
-    pub async fn start(mut cluster: Cluster, progress: Progress) -> Result<Self> {
+    /// Fails when the server does not start, with its reason.
+    pub async fn start(mut cluster: Cluster, progress: ProgressOutput) -> Result<Self> {
         let step = progress.step("PostgreSQL");
-        end_predecessor(&cluster.folder).await?;
-        // Another program may take the port between finding it and using it.
+        stop_leftover_server(&cluster.folder).await?;
+        // Another program may take the port before PostgreSQL uses it.
         for _ in 0..5 {
             let port = free_port()?;
-            let mut child = Child::spawn(&mut command(&cluster, port)?)?;
+            let mut child = ChildProcess::spawn(&mut command(&cluster, port)?)?;
             if let Some(temporary) = cluster.temporary.take() {
-                // From here on the guard removes it, even when this process is killed.
+                // From here on the guard script removes the folder, even when this process is killed.
                 let _ = temporary.keep();
             }
             match wait_until_ready(&mut child, port, &cluster).await? {
@@ -72,39 +72,42 @@ impl Postgres {
         self.url("postgres", &self.password, database)
     }
 
-    /// A role's connection string for a database. The password must need no escapes.
+    /// A role's connection string for a database. The password must not need URL escapes.
     #[must_use]
     pub fn url(&self, role: &str, password: &str, database: &str) -> String {
         format!("postgresql://{role}:{password}@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// Makes a database where there is none of this name.
+    /// Creates a database unless it exists.
     ///
     /// # Errors
-    /// Those of the server.
+    /// Fails when the server refuses.
     pub async fn create_database(&self, name: &'static str) -> Result<()> {
-        let mut admin = PgConnection::connect(&self.admin_url("postgres")).await.context("the database is away")?;
+        let mut admin =
+            PgConnection::connect(&self.admin_url("postgres")).await.context("cannot connect to the database")?;
         let exists = sqlx::query("select from pg_database where datname = $1").bind(name);
         if exists.fetch_optional(&mut admin).await.context("the databases cannot be listed")?.is_none() {
             let create = sqlx::AssertSqlSafe(format!("create database {name}"));
-            sqlx::raw_sql(create).execute(&mut admin).await.context("the database cannot be made")?;
+            sqlx::raw_sql(create).execute(&mut admin).await.context("the database cannot be created")?;
         }
         admin.close().await.context("the database connection cannot be closed")
     }
 }
 
-/// Applies the migrations of a folder. Their ledger is in `schema`, or else where PostgreSQL makes tables by itself.
+/// Applies the migrations of a folder. The ledger of applied migrations is in `schema`, or else in the default
+/// schema.
 ///
 /// # Errors
-/// A migration that fails, or that was changed after it was applied.
+/// Fails when a migration fails or was changed after it was applied.
 pub async fn migrate(admin_url: &str, migrations: &Path, schema: Option<&str>) -> Result<()> {
     let mut migrator = sqlx::migrate::Migrator::new(migrations).await.context("the migrations cannot be read")?;
     if let Some(schema) = schema {
         migrator.create_schema(schema.to_owned());
         migrator.dangerous_set_table_name(format!("{schema}._sqlx_migrations"));
     }
-    let pool = PgPoolOptions::new().max_connections(1).connect(admin_url).await.context("the database is away")?;
-    migrator.run(&pool).await.context("the migrations fail")?;
+    let pool =
+        PgPoolOptions::new().max_connections(1).connect(admin_url).await.context("cannot connect to the database")?;
+    migrator.run(&pool).await.context("a migration failed")?;
     pool.close().await;
     Ok(())
 }
@@ -112,8 +115,8 @@ pub async fn migrate(admin_url: &str, migrations: &Path, schema: Option<&str>) -
 fn command(cluster: &Cluster, port: u16) -> Result<Command> {
     let temporary = cluster.temporary.as_ref().map(tempfile::TempDir::path);
     let log = File::create(&cluster.log).with_context(|| format!("{} cannot be written", cluster.log.display()))?;
-    // SIGINT is its fast shutdown.
-    let mut command = Child::guarded(cluster.account, "INT", temporary);
+    // SIGINT is PostgreSQL's fast shutdown.
+    let mut command = ChildProcess::guarded(cluster.account, "INT", temporary);
     command.arg(cluster.programs.join("postgres")).arg("-D").arg(&cluster.folder).arg("-p").arg(port.to_string());
     let mut set = |setting: &str| {
         command.args(["-c", setting]);
@@ -123,14 +126,14 @@ fn command(cluster: &Cluster, port: u16) -> Result<Command> {
     set("shared_buffers=64MB");
     set("max_wal_size=256MB");
     set("log_min_messages=fatal");
-    // Nothing of a temporary cluster outlives the process.
-    let (connections, careless): (_, &[_]) = if temporary.is_some() {
+    // A temporary cluster does not need durability.
+    let (connections, unsafe_settings): (_, &[_]) = if temporary.is_some() {
         (400, &["fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off"])
     } else {
         (200, &[])
     };
     set(&format!("max_connections={connections}"));
-    careless.iter().for_each(|setting| set(setting));
+    unsafe_settings.iter().for_each(|setting| set(setting));
     cluster.settings.iter().for_each(|setting| set(setting));
     let errors = log.try_clone().context("the log cannot be written")?;
     command.current_dir("/").stdout(log).stderr(errors);
@@ -142,12 +145,13 @@ enum Ready {
     PortTaken,
 }
 
-async fn wait_until_ready(child: &mut Child, port: u16, cluster: &Cluster) -> Result<Ready> {
+async fn wait_until_ready(child: &mut ChildProcess, port: u16, cluster: &Cluster) -> Result<Ready> {
     let url = format!("postgresql://postgres:{}@127.0.0.1:{port}/postgres", cluster.password);
     let options = PgConnectOptions::from_str(&url).context("the connection string is malformed")?;
-    let deadline = Instant::now() + START;
+    let deadline = Instant::now() + START_TIMEOUT;
     loop {
-        // Read before looking whether it ended: a temporary cluster's log goes away with it.
+        // Read before checking for the exit: the guard script removes a temporary cluster's log together with the
+        // folder.
         let log = fs::read_to_string(&cluster.log).unwrap_or_default();
         if log.contains("Address already in use") {
             child.stop();
@@ -163,23 +167,28 @@ async fn wait_until_ready(child: &mut Child, port: u16, cluster: &Cluster) -> Re
             return Ok(Ready::Yes);
         }
         if Instant::now() > deadline {
-            bail!("PostgreSQL takes no connections after {} s; see {}", START.as_secs(), cluster.log.display());
+            bail!(
+                "PostgreSQL accepts no connections after {} s; see {}",
+                START_TIMEOUT.as_secs(),
+                cluster.log.display()
+            );
         }
-        tokio::time::sleep(POLL).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-/// Ends a server that a killed predecessor left on this cluster. The data folder's lock is held, so nobody uses it.
-async fn end_predecessor(cluster: &Path) -> Result<()> {
+/// Stops a server that a killed stack left running on this cluster. The lock of the data folder is held, so nobody
+/// uses the server.
+async fn stop_leftover_server(cluster: &Path) -> Result<()> {
     let lock = cluster.join("postmaster.pid");
     let Ok(text) = fs::read_to_string(&lock) else { return Ok(()) };
     let pid = text.lines().next().and_then(|line| line.trim().parse().ok()).filter(|pid| *pid > 1).map(Pid::from_raw);
     let Some(pid) = pid else { return folder::remove(&lock) };
-    if !serves(pid, cluster)? {
-        // The id may belong to any other program by now; PostgreSQL would refuse to start beside it.
+    if !is_server_of(pid, cluster)? {
+        // The process id was reused by another program. PostgreSQL would refuse to start with its lock file there.
         return folder::remove(&lock);
     }
-    let deadline = Instant::now() + STOP;
+    let deadline = Instant::now() + STOP_TIMEOUT;
     let mut signal = Some(Signal::SIGINT);
     loop {
         if let Err(Errno::ESRCH) = kill(pid, signal.take()) {
@@ -188,14 +197,14 @@ async fn end_predecessor(cluster: &Path) -> Result<()> {
         if Instant::now() > deadline {
             bail!("a PostgreSQL server that was left running (process {pid}) does not end; end it, then start again");
         }
-        tokio::time::sleep(POLL).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-/// Is this process a PostgreSQL server on this cluster?
-fn serves(pid: Pid, cluster: &Path) -> Result<bool> {
+/// True when the process is a PostgreSQL server of this cluster.
+fn is_server_of(pid: Pid, cluster: &Path) -> Result<bool> {
     let ps = Command::new("ps").args(["-o", "args=", "-p", &pid.to_string()]).output();
-    let ps = ps.context("ps cannot be started, so nobody can tell whether a server was left running")?;
+    let ps = ps.context("ps cannot be started, so a server that was left running cannot be found")?;
     let arguments = String::from_utf8_lossy(&ps.stdout).into_owned();
     Ok(arguments.contains("postgres") && arguments.contains(&cluster.display().to_string()))
 }

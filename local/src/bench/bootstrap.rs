@@ -1,4 +1,4 @@
-//! A real bootstrap as a process of its own, with a Runtime API of its own.
+//! Runs a bootstrap as a process with its own fake Runtime API.
 
 use std::{
     fs::{self, File},
@@ -11,26 +11,27 @@ use std::{
 use anyhow::{Context, Result, bail};
 use shared::settings::SettingsMap;
 
-use super::stub::{Answer, Server};
+use super::stub::{StubResponse, StubServer};
 
-/// Longer than any start or request takes.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Of utime and stime in /proc: USER_HZ, the same on every Linux that Lambda and we run on.
+/// The timeout of a start or a request; far longer than any takes.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// The unit of utime and stime in /proc: USER_HZ, 100 on every Linux that Lambda and this project run on.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// A running function. Dropped, it is killed.
+/// A running function. Dropping it kills the process.
 pub(super) struct Bootstrap {
     child: Child,
     api: RuntimeApi,
     log: PathBuf,
-    /// From before the process was made to its first poll for an event.
+    /// The time from before the process was created to its first poll for an event.
     pub(super) start: Duration,
-    /// Processor time until then: what neighbours on the machine disturb less.
+    /// The CPU time until the first poll. Other load on the machine disturbs it less than the elapsed time.
     pub(super) start_cpu: Duration,
 }
 
 impl Bootstrap {
-    /// Starts a program with these variables and no others, and waits for its first poll. Its output goes to `log`.
+    /// Starts a program with only these environment variables, and waits for its first poll. Its output goes to
+    /// `log`.
     pub(super) fn start(program: &Path, settings: &SettingsMap, log: &Path) -> Result<Self> {
         let api = RuntimeApi::start()?;
         let output = File::create(log).with_context(|| format!("{} cannot be written", log.display()))?;
@@ -49,43 +50,43 @@ impl Bootstrap {
         let before = Instant::now();
         let child = command.spawn().with_context(|| format!("{} cannot be started", program.display()))?;
         let mut bootstrap = Self { child, api, log: log.to_owned(), start: Duration::ZERO, start_cpu: Duration::ZERO };
-        bootstrap.start = bootstrap.polled()?.duration_since(before);
-        bootstrap.start_cpu = bootstrap.scheduled()?;
+        bootstrap.start = bootstrap.wait_for_poll()?.duration_since(before);
+        bootstrap.start_cpu = bootstrap.thread_cpu_time()?;
         Ok(bootstrap)
     }
 
-    /// Hands it an event and waits until it has answered with this status and polls for the next one.
+    /// Passes an event and waits until the function has answered with this status and polls for the next event.
     pub(super) fn invoke(&self, event: &str, status: u16) -> Result<()> {
         self.api.events.send(event.to_owned()).context("the Runtime API has ended")?;
         let expected = format!(r#""statusCode":{status}"#);
-        match self.call()? {
-            Call::Answer(body) if String::from_utf8_lossy(&body).contains(&expected) => {}
-            Call::Answer(body) | Call::Failure(body) => {
+        match self.next_call()? {
+            RuntimeApiCall::Answer(body) if String::from_utf8_lossy(&body).contains(&expected) => {}
+            RuntimeApiCall::Answer(body) | RuntimeApiCall::Failure(body) => {
                 bail!("an event failed: {}", String::from_utf8_lossy(&body))
             }
-            Call::Poll(_) => bail!("a function polled before it had answered"),
+            RuntimeApiCall::Poll(_) => bail!("a function polled before it had answered"),
         }
-        self.polled().map(drop)
+        self.wait_for_poll().map(drop)
     }
 
-    /// The largest resident set so far, in KiB.
+    /// The peak resident set size so far, in KiB.
     pub(super) fn peak_kib(&self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("the kernel tells no VmHWM")?;
         line.trim().trim_end_matches(" kB").parse().context("VmHWM is not a number")
     }
 
-    /// Processor time so far, its own and the kernel's on its behalf, in steps of 10 ms.
+    /// The user and system CPU time so far, in steps of 10 ms.
     pub(super) fn cpu_ms(&self) -> Result<f64> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The second field is the program's name, which may hold anything; utime and stime are the 14th and 15th.
+        // The second field is the program's name, which may contain anything. utime and stime are the 14th and 15th.
         let (_, rest) = stat.rsplit_once(')').context("the kernel's stat is not understood")?;
         let ticks: f64 = rest.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
         Ok(ticks / TICKS_PER_SECOND * 1e3)
     }
 
-    /// Processor time so far of the threads that are there, to the nanosecond.
-    fn scheduled(&self) -> Result<Duration> {
+    /// The CPU time so far of the living threads, in nanoseconds of resolution.
+    fn thread_cpu_time(&self) -> Result<Duration> {
         let mut nanoseconds = 0;
         for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
             let text = fs::read_to_string(thread?.path().join("schedstat"))?;
@@ -95,17 +96,17 @@ impl Bootstrap {
         Ok(Duration::from_nanos(nanoseconds))
     }
 
-    fn polled(&self) -> Result<Instant> {
-        match self.call()? {
-            Call::Poll(at) => Ok(at),
-            Call::Answer(body) | Call::Failure(body) => {
+    fn wait_for_poll(&self) -> Result<Instant> {
+        match self.next_call()? {
+            RuntimeApiCall::Poll(at) => Ok(at),
+            RuntimeApiCall::Answer(body) | RuntimeApiCall::Failure(body) => {
                 bail!("a function failed: {}", String::from_utf8_lossy(&body))
             }
         }
     }
 
-    fn call(&self) -> Result<Call> {
-        self.api.calls.recv_timeout(PATIENCE).with_context(|| {
+    fn next_call(&self) -> Result<RuntimeApiCall> {
+        self.api.calls.recv_timeout(CALL_TIMEOUT).with_context(|| {
             let log = fs::read_to_string(&self.log).unwrap_or_default();
             format!("a function does not answer; its last words: {}", log.lines().last().unwrap_or("none"))
         })
@@ -114,47 +115,53 @@ impl Bootstrap {
 
 impl Drop for Bootstrap {
     fn drop(&mut self) {
-        // One that has ended by itself needs neither.
+        // Both fail harmlessly when the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// What a function says to the Runtime API.
-enum Call {
+/// A call of the function to the Runtime API.
+enum RuntimeApiCall {
     Poll(Instant),
     Answer(Vec<u8>),
     Failure(Vec<u8>),
 }
 
-/// The Runtime API of one process: <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
+/// A fake Runtime API for one process: <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
 struct RuntimeApi {
-    server: Server,
+    server: StubServer,
     events: mpsc::Sender<String>,
-    calls: mpsc::Receiver<Call>,
+    calls: mpsc::Receiver<RuntimeApiCall>,
 }
 
 impl RuntimeApi {
     fn start() -> Result<Self> {
         let (events, next) = mpsc::channel();
-        let (said, calls) = mpsc::channel();
+        let (call_sender, calls) = mpsc::channel();
         let next = Mutex::new(next);
-        let server = Server::start(move |request| {
-            let accepted = Answer { status: "202 Accepted", headers: String::new(), body: String::new() };
+        let server = StubServer::start(move |request| {
+            let accepted = StubResponse { status: "202 Accepted", headers: String::new(), body: String::new() };
             if request.route.ends_with("/invocation/next") {
-                said.send(Call::Poll(request.at)).ok()?;
+                call_sender.send(RuntimeApiCall::Poll(request.at)).ok()?;
                 return Some(invocation(next.lock().ok()?.recv().ok()?));
             }
             let is_answer = request.route.ends_with("/response");
-            said.send(if is_answer { Call::Answer(request.body) } else { Call::Failure(request.body) }).ok()?;
+            call_sender
+                .send(if is_answer {
+                    RuntimeApiCall::Answer(request.body)
+                } else {
+                    RuntimeApiCall::Failure(request.body)
+                })
+                .ok()?;
             Some(accepted)
         })?;
         Ok(Self { server, events, calls })
     }
 }
 
-fn invocation(event: String) -> Answer {
-    let deadline = SystemTime::now() + PATIENCE;
+fn invocation(event: String) -> StubResponse {
+    let deadline = SystemTime::now() + CALL_TIMEOUT;
     let deadline_ms = deadline.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
     let headers = format!(
         "content-type: application/json\r\n\
@@ -163,5 +170,5 @@ fn invocation(event: String) -> Answer {
          lambda-runtime-invoked-function-arn: arn:aws:lambda:eu-west-1:123456789012:function:bench\r\n\
          lambda-runtime-trace-id: Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=1\r\n"
     );
-    Answer { status: "200 OK", headers, body: event }
+    StubResponse { status: "200 OK", headers, body: event }
 }

@@ -1,4 +1,4 @@
-//! The bootstraps, built as `sam build` builds them, and their sizes.
+//! Builds the bootstraps as `sam build` does, and measures their sizes.
 
 use std::{
     path::{Path, PathBuf},
@@ -8,9 +8,10 @@ use std::{
 use anyhow::{Context, Result, bail};
 use local_postgres::root;
 
-/// Builds packages with a profile.
+/// Builds packages with a cargo profile.
 ///
-/// Bare is built apart: in one build with the others its libraries would have the others' features.
+/// `bare` is built separately: in one build with the others, feature unification would give its libraries the others'
+/// features.
 pub(crate) fn build(profile: &str, packages: &[&str]) -> Result<()> {
     let (alone, together): (Vec<&str>, Vec<&str>) = packages.iter().partition(|package| **package == super::BARE);
     for packages in [alone, together].into_iter().filter(|packages| !packages.is_empty()) {
@@ -24,17 +25,17 @@ pub(crate) fn build(profile: &str, packages: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The folder that the programs of a profile are in.
+/// The target folder of a profile's programs.
 pub(crate) fn folder(profile: &str) -> Result<PathBuf> {
-    // target/debug/lisa
+    // This program is target/debug/lisa.
     let here = std::env::current_exe().context("the path of this program is not known")?;
     let target = here.ancestors().nth(2).context("this program is not in a target folder")?;
     Ok(target.join(if profile == "dev" { "debug" } else { profile }))
 }
 
-/// A program's size as it is, and compressed as a package would be (deflate, the usual level), in bytes.
+/// A program's size in bytes, uncompressed and compressed like a deployment package (deflate, default level).
 pub(crate) fn sizes(program: &Path) -> Result<(u64, u64)> {
-    let whole = program.metadata().with_context(|| format!("{} is not there", program.display()))?.len();
+    let whole = program.metadata().with_context(|| format!("{} does not exist", program.display()))?.len();
     let gzip = Command::new("gzip").args(["--stdout", "-6"]).arg(program).stdin(Stdio::null()).output();
     let gzip = gzip.context("gzip cannot be run")?;
     if !gzip.status.success() {

@@ -1,6 +1,6 @@
-//! Samples, and tables of them in Markdown, as docs/BENCHMARKS.md holds them.
+//! Samples and Markdown tables, in the form of docs/BENCHMARKS.md.
 
-/// Measurements of one thing.
+/// The measurements of one quantity.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sample(Vec<f64>);
 
@@ -13,7 +13,7 @@ impl Sample {
         self.percentile(50)
     }
 
-    /// By nearest rank; 0 of nothing.
+    /// A percentile by nearest rank; 0 for an empty sample.
     pub(crate) fn percentile(&self, percent: usize) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
@@ -22,7 +22,7 @@ impl Sample {
     }
 }
 
-/// Prints a table: the first column to the left, the others to the right.
+/// Prints a Markdown table. The first column is aligned left, the others right.
 pub(crate) fn table(heads: &[&str], rows: &[Vec<String>]) {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());

@@ -1,15 +1,16 @@
-//! `cargo bench-lambda --layers`: what stands around a quota request, in processor time, found by leaving parts out.
+//! `cargo bench-lambda --layers`: measures the CPU time of the layers around a quota request by comparing requests
+//! that skip parts.
 //!
-//! A call for nobody's quota by another back end goes through all layers and asks the database nothing; over the bare
-//! program it is what the layers and the token cost. What a user's call takes more than another back end's for the same
-//! quota is what counting takes.
+//! A service's call for an unknown user passes all layers without a database query, so its excess over the bare
+//! function is the cost of layers and token. The excess of a user's call over a service's call for the same quota is
+//! the cost of rate limiting.
 
 use anyhow::{Context, Result};
 
-use super::{Arguments, BARE, Program, Sample, Scene, WARM_UP_REQUESTS, build, machine, table};
+use super::{Arguments, BARE, BenchFixture, Program, Sample, WARM_UP_REQUESTS, build, machine, table};
 
-/// A call, and what it is answered.
-struct Kind {
+/// A kind of request, with its expected status and its samples.
+struct RequestKind {
     program: Program,
     what: &'static str,
     event: String,
@@ -17,7 +18,7 @@ struct Kind {
     cpu: Sample,
 }
 
-pub(super) fn measure(arguments: &Arguments, scene: &Scene) -> Result<()> {
+pub(super) fn measure(arguments: &Arguments, scene: &BenchFixture) -> Result<()> {
     let profile = arguments.profiles.first().context("no profile is given")?;
     if !arguments.as_built {
         build::build(profile, &[BARE, "quota"])?;
@@ -25,11 +26,11 @@ pub(super) fn measure(arguments: &Arguments, scene: &Scene) -> Result<()> {
     let folder = build::folder(profile)?;
     let kind = |package: &'static str, what, event, status| {
         let program = Program { profile: profile.clone(), package, path: folder.join(package) };
-        Kind { program, what, event, status, cpu: Sample::default() }
+        RequestKind { program, what, event, status, cpu: Sample::default() }
     };
     let by_user = scene.event("quota", None)?;
-    let by_service = scene.by_service(&by_user)?;
-    let of_nobody = scene.by_service(&scene.event("quota", Some("/v1/quota/nobody"))?)?;
+    let by_service = scene.with_service_token(&by_user)?;
+    let of_nobody = scene.with_service_token(&scene.event("quota", Some("/v1/quota/nobody"))?)?;
     let mut kinds = [
         kind(BARE, "bare, GET /health", scene.event("health", None)?, 200),
         kind("quota", "another back end, nobody's quota: 404", of_nobody, 404),
@@ -38,7 +39,7 @@ pub(super) fn measure(arguments: &Arguments, scene: &Scene) -> Result<()> {
     ];
     for _ in 0..arguments.warm_rounds {
         for kind in &mut kinds {
-            let bootstrap = kind.program.start(&scene.with_secret())?;
+            let bootstrap = kind.program.start(&scene.settings_with_secret_arn())?;
             let times = |count: usize| (0..count).try_for_each(|_| bootstrap.invoke(&kind.event, kind.status));
             times(WARM_UP_REQUESTS).context(kind.what)?;
             let before = bootstrap.cpu_ms()?;

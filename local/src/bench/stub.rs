@@ -1,5 +1,5 @@
-//! Just enough of HTTP/1.1 to stand in for the two services that a function meets at its start: the Runtime API and
-//! Secrets Manager. On threads of its own, so that no runtime's work delays the moment that is measured.
+//! A minimal HTTP/1.1 server for the two services that a function calls at its start: the Runtime API and Secrets
+//! Manager. It uses plain threads, so that no async runtime delays the measured moment.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -14,70 +14,70 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-/// A request.
-pub(super) struct Request {
-    /// Its method and path.
+/// A received request.
+pub(super) struct StubRequest {
+    /// Method and path.
     pub(super) route: String,
     pub(super) body: Vec<u8>,
-    /// When its head was read.
+    /// The time at which the head was read.
     pub(super) at: Instant,
 }
 
-/// An answer.
-pub(super) struct Answer {
-    /// The status line's end: `200 OK`.
+/// The answer to a request.
+pub(super) struct StubResponse {
+    /// The end of the status line, such as `200 OK`.
     pub(super) status: &'static str,
-    /// Whole lines, each with its end.
+    /// Complete header lines, each with its line end.
     pub(super) headers: String,
     pub(super) body: String,
 }
 
-/// A server on the loopback interface. Dropped, it takes no further connection; one that is open lives until the other
-/// side closes it, or its handler has no answer.
-pub(super) struct Server {
+/// A server on the loopback interface. After dropping it, no new connection is accepted; an open one lives until the
+/// client closes it or the handler has no answer.
+pub(super) struct StubServer {
     address: SocketAddr,
-    is_over: Arc<AtomicBool>,
+    is_stopped: Arc<AtomicBool>,
 }
 
-impl Server {
-    /// Starts one. The handler runs on one thread a connection; without an answer it closes the connection.
-    pub(super) fn start(handler: impl Fn(Request) -> Option<Answer> + Send + Sync + 'static) -> Result<Self> {
+impl StubServer {
+    /// Starts a server. The handler runs on one thread per connection; `None` closes the connection.
+    pub(super) fn start(handler: impl Fn(StubRequest) -> Option<StubResponse> + Send + Sync + 'static) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port is free on 127.0.0.1")?;
         let address = listener.local_addr().context("the address of a socket cannot be read")?;
-        let is_over = Arc::new(AtomicBool::new(false));
-        let (ends, handler) = (Arc::clone(&is_over), Arc::new(handler));
+        let is_stopped = Arc::new(AtomicBool::new(false));
+        let (stop_flag, handler) = (Arc::clone(&is_stopped), Arc::new(handler));
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                if ends.load(Ordering::Relaxed) {
+                if stop_flag.load(Ordering::Relaxed) {
                     return;
                 }
                 let handler = Arc::clone(&handler);
-                // A process that is killed in the middle of a request is the normal end of a measurement.
-                thread::spawn(move || drop(converse(stream, handler.as_ref())));
+                // Errors are ignored: the killing of a process during a request is the normal end of a measurement.
+                thread::spawn(move || drop(serve_connection(stream, handler.as_ref())));
             }
         });
-        Ok(Self { address, is_over })
+        Ok(Self { address, is_stopped })
     }
 
-    /// `127.0.0.1:<port>`
+    /// The address, `127.0.0.1:<port>`.
     pub(super) fn address(&self) -> String {
         self.address.to_string()
     }
 }
 
-impl Drop for Server {
+impl Drop for StubServer {
     fn drop(&mut self) {
-        self.is_over.store(true, Ordering::Relaxed);
-        // Wakes the thread that waits for a connection.
+        self.is_stopped.store(true, Ordering::Relaxed);
+        // Wakes the accepting thread.
         drop(TcpStream::connect(self.address));
     }
 }
 
-fn converse(stream: TcpStream, handler: &impl Fn(Request) -> Option<Answer>) -> Result<()> {
+fn serve_connection(stream: TcpStream, handler: &impl Fn(StubRequest) -> Option<StubResponse>) -> Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream);
     while let Some(request) = read(&mut reader)? {
-        let Some(Answer { status, headers, body }) = handler(request) else { break };
+        let Some(StubResponse { status, headers, body }) = handler(request) else { break };
         let length = body.len();
         let whole = format!("HTTP/1.1 {status}\r\n{headers}content-length: {length}\r\n\r\n{body}");
         reader.get_mut().write_all(whole.as_bytes())?;
@@ -85,8 +85,8 @@ fn converse(stream: TcpStream, handler: &impl Fn(Request) -> Option<Answer>) -> 
     Ok(())
 }
 
-/// `None`: the other side has closed the connection.
-fn read(reader: &mut BufReader<TcpStream>) -> Result<Option<Request>> {
+/// Reads a request; `None` when the client has closed the connection.
+fn read(reader: &mut BufReader<TcpStream>) -> Result<Option<StubRequest>> {
     let mut line = String::new();
     if reader.read_line(&mut line)? == 0 {
         return Ok(None);
@@ -106,5 +106,5 @@ fn read(reader: &mut BufReader<TcpStream>) -> Result<Option<Request>> {
     let at = Instant::now();
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    Ok(Some(Request { route, body, at }))
+    Ok(Some(StubRequest { route, body, at }))
 }

@@ -1,4 +1,5 @@
-//! Times searches of tenants of each size, alone and beside a noisy neighbour, and tells what approximation loses.
+//! Measures the latency of searches per tenant size, alone and beside a noisy neighbour, and the recall of
+//! approximate search.
 
 use std::{
     fs,
@@ -18,7 +19,7 @@ use shared::{
     db::Db,
     embeddings::{Embedder, LocalEmbedder},
     error::ApiError,
-    retrieval::{self, CANDIDATES, Search},
+    retrieval::{self, HybridQuery, MAX_CANDIDATES_PER_SEARCH},
     settings::{Settings, SettingsMap},
     text::{self, Language},
 };
@@ -26,60 +27,60 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::{Arguments, load::Load, plan};
+use super::{Arguments, dataset::Dataset, plan};
 use crate::{
     bench::figures::{Sample, table},
-    environment::Database,
+    environment::DatabaseUrls,
 };
 
-/// Tenants are told apart by how many chunks they have at most.
+/// The upper limits of the tenants' size classes, in chunks.
 const SIZES: [usize; 4] = [1_000, 10_000, 50_000, 200_000];
-/// Of each size so many are searched, where there are as many.
-const TENANTS: usize = 20;
-/// Passages that query asks for, and how many of the nearest chunks the recall is of.
-const MOST: i32 = 10;
+/// The maximum number of tenants searched per size class.
+const MAX_TENANTS_PER_CLASS: usize = 20;
+/// The number of passages that the function `query` retrieves, and the k of recall@k.
+const MAX_PASSAGES: i32 = 10;
 
-/// What the figures beside a neighbour are held to, in milliseconds: the median and the 95th percentile.
+/// The budgets of searches beside a neighbour: size class, median and 95th percentile in milliseconds.
 const BUDGETS: [(usize, Option<f64>, f64); 4] =
     [(1_000, Some(15.0), 50.0), (10_000, Some(15.0), 50.0), (50_000, Some(15.0), 50.0), (200_000, None, 120.0)];
-const LEAST_RECALL: f64 = 0.98;
+const MIN_RECALL: f64 = 0.98;
 
-/// What is timed.
+/// A timed operation.
 #[derive(Clone, Copy, PartialEq)]
-enum Part {
-    /// A tenant's transaction that does nothing: what the others are compared with.
+enum TimedOperation {
+    /// A tenant's transaction with `select 1`, the baseline of the others.
     Nothing,
     Search,
     FullText,
     Vectors,
 }
 
-const PARTS: [(Part, &str); 4] = [
-    (Part::Nothing, "`select 1`"),
-    (Part::Search, "search"),
-    (Part::FullText, "full text alone"),
-    (Part::Vectors, "vectors alone"),
+const PARTS: [(TimedOperation, &str); 4] = [
+    (TimedOperation::Nothing, "`select 1`"),
+    (TimedOperation::Search, "search"),
+    (TimedOperation::FullText, "full text alone"),
+    (TimedOperation::Vectors, "vectors alone"),
 ];
 
-/// A question of a tenant.
-struct Asked {
+/// A question with the tenant that it is asked for.
+struct TenantQuestion {
     tenant: Uuid,
     text: String,
     language: Language,
     embedding: Vec<f32>,
 }
 
-/// The tenants of a size, and what they are asked.
-struct Class {
-    most: usize,
-    questions: Vec<Asked>,
+/// A size class of tenants, with the questions for them.
+struct SizeClass {
+    max_chunks: usize,
+    questions: Vec<TenantQuestion>,
 }
 
-/// Measures and prints. Returns what is beyond its budget.
+/// Measures and prints. Returns the figures over budget.
 ///
 /// # Errors
-/// A search that fails.
-pub(super) async fn run(arguments: &Arguments, load: &Arc<Load>, database: &Database) -> Result<Vec<String>> {
+/// Fails when a search fails.
+pub(super) async fn run(arguments: &Arguments, load: &Arc<Dataset>, database: &DatabaseUrls) -> Result<Vec<String>> {
     let classes = classes(load, arguments.searches);
     let db = connect(database)?;
     warm_up(&db, &classes).await;
@@ -90,7 +91,7 @@ pub(super) async fn run(arguments: &Arguments, load: &Arc<Load>, database: &Data
     let mut neighbours = JoinSet::new();
     let searched = Arc::new(AtomicUsize::new(0));
     for number in 0..arguments.neighbours {
-        let noise = noise(connect(database)?, Arc::clone(load), Arc::clone(&searched), number);
+        let noise = search_repeatedly(connect(database)?, Arc::clone(load), Arc::clone(&searched), number);
         neighbours.spawn(noise);
     }
     let started = Instant::now();
@@ -105,19 +106,19 @@ pub(super) async fn run(arguments: &Arguments, load: &Arc<Load>, database: &Data
 
     let mut misses = Vec::new();
     for (class, samples) in classes.iter().zip(&beside) {
-        let budget = BUDGETS.into_iter().find(|(most, _, _)| *most == class.most);
+        let budget = BUDGETS.into_iter().find(|(most, _, _)| *most == class.max_chunks);
         let (Some((most, median, p95)), Some(sample)) = (budget, samples.get(1)) else { continue };
         let (p50_ms, p95_ms) = (sample.took.median(), sample.took.percentile(95));
         if median.is_some_and(|median| p50_ms > median) || p95_ms > p95 {
             misses.push(format!("up to {most} chunks: {p50_ms:.1} and {p95_ms:.1} ms"));
         }
     }
-    let whole = Whole::make(&database.admin).await?;
-    misses.extend(recall(&db, &classes, arguments.compared, whole).await?);
+    let exhaustive = ExhaustiveFullText::make(&database.admin).await?;
+    misses.extend(recall(&db, &classes, arguments.compared, exhaustive).await?);
     Ok(misses)
 }
 
-fn classes(load: &Load, questions: usize) -> Vec<Class> {
+fn classes(load: &Dataset, questions: usize) -> Vec<SizeClass> {
     let mut least = 0;
     let mut classes = Vec::new();
     for most in SIZES {
@@ -127,22 +128,22 @@ fn classes(load: &Load, questions: usize) -> Vec<Class> {
         if tenants.is_empty() {
             continue;
         }
-        let step = tenants.len().div_ceil(TENANTS);
+        let step = tenants.len().div_ceil(MAX_TENANTS_PER_CLASS);
         let chosen: Vec<_> = tenants.into_iter().step_by(step).collect();
-        let ask = |number: usize| {
+        let question_of = |number: usize| {
             let place = chosen[number % chosen.len()];
-            ask(load, place, number)
+            tenant_question(load, place, number)
         };
-        classes.push(Class { most, questions: (0..questions).map(ask).collect() });
+        classes.push(SizeClass { max_chunks: most, questions: (0..questions).map(question_of).collect() });
     }
     classes
 }
 
-/// One of the questions of a tenant's set.
-fn ask(load: &Load, tenant: usize, number: usize) -> Asked {
+/// A question from the tenant's question set.
+fn tenant_question(load: &Dataset, tenant: usize, number: usize) -> TenantQuestion {
     let questions = &load.set(tenant).questions;
     let text = questions[number % questions.len()].question.clone();
-    Asked {
+    TenantQuestion {
         tenant: plan::tenant(load.seed, tenant),
         language: text::detect_language(&text),
         embedding: LocalEmbedder.embed_query(&text),
@@ -150,24 +151,24 @@ fn ask(load: &Load, tenant: usize, number: usize) -> Asked {
     }
 }
 
-fn connect(database: &Database) -> Result<Db> {
+fn connect(database: &DatabaseUrls) -> Result<Db> {
     let mut settings = Settings::new(SettingsMap::from([("DATABASE_URL".to_owned(), database.app.clone())]));
     let db = Db::read(&mut settings);
     settings.finish()?;
     Ok(db)
 }
 
-/// What one part took, in milliseconds.
+/// The durations of one operation, in milliseconds.
 #[derive(Clone, Default)]
 struct Samples {
     took: Sample,
-    /// Processor time of the server's process, which neighbours disturb least.
+    /// The CPU time of the server process. Neighbours disturb it least.
     server: Sample,
-    /// Processor time of this process: encoding, decoding and the order of what was found.
+    /// The CPU time of this process: encoding, decoding and ranking.
     client: Sample,
 }
 
-/// The processor time that the server's process of a connection has used, in milliseconds.
+/// The CPU time that a connection's server process has used, in milliseconds.
 fn server_ms(pid: i32) -> Result<f64> {
     let path = format!("/proc/{pid}/schedstat");
     let text = fs::read_to_string(&path).with_context(|| format!("{path} cannot be read"))?;
@@ -181,20 +182,20 @@ fn client_ms() -> Result<f64> {
     Ok(of(usage.user_time()) + of(usage.system_time()))
 }
 
-/// Searches all that will be searched once before, so that the database has read it into its memory.
-async fn warm_up(db: &Db, classes: &[Class]) {
-    for asked in classes.iter().flat_map(|class| &class.questions) {
-        // What is read from the disk may take longer than a request's transaction may.
-        let _ = run_part(db, Part::Search, asked).await;
+/// Runs every search once, so that the data is in the database's memory.
+async fn warm_up(db: &Db, classes: &[SizeClass]) {
+    for question in classes.iter().flat_map(|class| &class.questions) {
+        // Errors are ignored: a search that reads from disk may exceed the transaction timeout of a request.
+        let _ = run_part(db, TimedOperation::Search, question).await;
     }
 }
 
-/// Times all parts for all classes, which take turns, so that what disturbs the machine disturbs all alike. The samples of
-/// each class are in the order of [`PARTS`].
-async fn time(db: &Db, classes: &[Class]) -> Result<Vec<Vec<Samples>>> {
-    // There is one connection, which stays.
+/// Times all operations for all size classes. The classes take turns, so that disturbances of the machine affect all
+/// alike. The samples of each class are in the order of [`PARTS`].
+async fn time(db: &Db, classes: &[SizeClass]) -> Result<Vec<Vec<Samples>>> {
+    // The pool keeps one connection, so all queries run in this server process.
     let pid = sqlx::query_scalar("select pg_backend_pid()");
-    let pid = db.tenant(Uuid::nil(), async |tx| Ok::<_, ApiError>(pid.fetch_one(tx).await?)).await?;
+    let pid = db.tenant_tx(Uuid::nil(), async |tx| Ok::<_, ApiError>(pid.fetch_one(tx).await?)).await?;
     let mut samples = vec![vec![Samples::default(); PARTS.len()]; classes.len()];
     let rounds = classes.first().map_or(0, |class| class.questions.len());
     for round in 0..rounds {
@@ -211,15 +212,15 @@ async fn time(db: &Db, classes: &[Class]) -> Result<Vec<Vec<Samples>>> {
     Ok(samples)
 }
 
-async fn run_part(db: &Db, part: Part, asked: &Asked) -> Result<()> {
-    db.tenant(asked.tenant, async |tx| {
+async fn run_part(db: &Db, part: TimedOperation, question: &TenantQuestion) -> Result<()> {
+    db.tenant_tx(question.tenant, async |tx| {
         match part {
-            Part::Nothing => {
+            TimedOperation::Nothing => {
                 sqlx::query("select 1").execute(tx).await?;
             }
-            Part::Search => drop(retrieval::search(tx, &search(asked)).await?),
-            Part::FullText => drop(full_text(asked).fetch_all(tx).await?),
-            Part::Vectors => drop(nearest(asked, CANDIDATES).fetch_all(tx).await?),
+            TimedOperation::Search => drop(retrieval::search(tx, &search(question)).await?),
+            TimedOperation::FullText => drop(full_text(question).fetch_all(tx).await?),
+            TimedOperation::Vectors => drop(nearest(question, MAX_CANDIDATES_PER_SEARCH).fetch_all(tx).await?),
         }
         Ok::<_, ApiError>(())
     })
@@ -227,47 +228,49 @@ async fn run_part(db: &Db, part: Part, asked: &Asked) -> Result<()> {
     Ok(())
 }
 
-fn search(asked: &Asked) -> Search<'_> {
-    Search {
-        question: &asked.text,
-        standalone: &asked.text,
-        language: asked.language,
-        embedding: &asked.embedding,
+fn search(question: &TenantQuestion) -> HybridQuery<'_> {
+    HybridQuery {
+        question: &question.text,
+        standalone: &question.text,
+        language: question.language,
+        embedding: &question.embedding,
         model: LocalEmbedder::MODEL,
         vector_weight: Embedder::Local(LocalEmbedder).vector_weight(),
         documents: None,
-        most: i64::from(MOST),
+        limit: i64::from(MAX_PASSAGES),
     }
 }
 
 type Query<'q, Row> = sqlx::query::QueryAs<'q, sqlx::Postgres, Row, sqlx::postgres::PgArguments>;
 
-fn nearest(asked: &Asked, most: i32) -> Query<'_, (Uuid, f64)> {
+fn nearest(question: &TenantQuestion, most: i32) -> Query<'_, (Uuid, f64)> {
     let query = sqlx::query_as("select chunk_id, nearness from app.nearest_chunks($1, $2, null, $3)");
-    query.bind(&asked.embedding).bind(LocalEmbedder::MODEL).bind(most)
+    query.bind(&question.embedding).bind(LocalEmbedder::MODEL).bind(most)
 }
 
-fn all_compared(asked: &Asked) -> Query<'_, (Uuid, f64)> {
+fn all_compared(question: &TenantQuestion) -> Query<'_, (Uuid, f64)> {
     let query = sqlx::query_as(
         "select id, 1 - (embedding <=> $1::real[]::vector) as nearness from document_chunks
          where customer_id = $2 and embedding_model = $3
          order by embedding <=> $1::real[]::vector limit $4",
     );
-    query.bind(&asked.embedding).bind(asked.tenant).bind(LocalEmbedder::MODEL).bind(MOST)
+    query.bind(&question.embedding).bind(question.tenant).bind(LocalEmbedder::MODEL).bind(MAX_PASSAGES)
 }
 
-fn full_text(asked: &Asked) -> sqlx::query::QueryScalar<'_, sqlx::Postgres, Uuid, sqlx::postgres::PgArguments> {
-    let words = retrieval::telling_words(&asked.text, asked.language);
+fn full_text(
+    question: &TenantQuestion,
+) -> sqlx::query::QueryScalar<'_, sqlx::Postgres, Uuid, sqlx::postgres::PgArguments> {
+    let words = retrieval::content_words(&question.text, question.language);
     let query = sqlx::query_scalar("select chunk_id from app.search_chunks($1, $2, $3, null, $4)");
-    query.bind(words).bind(asked.language.as_str()).bind(LocalEmbedder::MODEL).bind(CANDIDATES)
+    query.bind(words).bind(question.language.as_str()).bind(LocalEmbedder::MODEL).bind(MAX_CANDIDATES_PER_SEARCH)
 }
 
-/// Searches the largest tenant until it is ended.
-async fn noise(db: Db, load: Arc<Load>, searched: Arc<AtomicUsize>, number: usize) -> Result<()> {
+/// Searches the largest tenant until the task is aborted.
+async fn search_repeatedly(db: Db, load: Arc<Dataset>, searched: Arc<AtomicUsize>, number: usize) -> Result<()> {
     for round in 0.. {
-        let asked = ask(&load, 0, 1_000 * (number + 1) + round);
-        db.tenant(asked.tenant, async |tx| {
-            retrieval::search(tx, &search(&asked)).await?;
+        let question = tenant_question(&load, 0, 1_000 * (number + 1) + round);
+        db.tenant_tx(question.tenant, async |tx| {
+            retrieval::search(tx, &search(&question)).await?;
             Ok::<_, ApiError>(())
         })
         .await?;
@@ -276,14 +279,14 @@ async fn noise(db: Db, load: Arc<Load>, searched: Arc<AtomicUsize>, number: usiz
     Ok(())
 }
 
-fn print(classes: &[Class], samples: &[Vec<Samples>]) {
+fn print(classes: &[SizeClass], samples: &[Vec<Samples>]) {
     let mut rows = Vec::new();
     for (class, samples) in classes.iter().zip(samples) {
         for ((_, name), sample) in PARTS.iter().zip(samples) {
             let [p50, p95, p99] = [50, 95, 99].map(|percent| sample.took.percentile(percent));
             let times = p50 / samples[0].took.median();
             rows.push(vec![
-                thousands(class.most),
+                thousands(class.max_chunks),
                 (*name).to_owned(),
                 format!("{p50:.1}"),
                 format!("{p95:.1}"),
@@ -313,11 +316,12 @@ fn thousands(number: usize) -> String {
     format!("{},000", number / 1_000)
 }
 
-/// Full text that ranks every chunk which has any of the words: what the product's is compared with.
-struct Whole(PgConnection);
+/// Full-text search that ranks every chunk with any of the words: the reference for the recall of the product's
+/// search.
+struct ExhaustiveFullText(PgConnection);
 
-impl Whole {
-    /// Makes it of the product's own function, with other limits.
+impl ExhaustiveFullText {
+    /// Creates the SQL function from the product's `app.search_chunks`, with higher limits.
     async fn make(admin_url: &str) -> Result<Self> {
         let mut admin = PgConnection::connect(admin_url).await?;
         let mut definition: String =
@@ -333,45 +337,54 @@ impl Whole {
         Ok(Self(admin))
     }
 
-    /// The best chunks.
-    async fn best(&mut self, asked: &Asked) -> Result<Vec<Uuid>> {
+    /// The ids of the best-ranked chunks.
+    async fn best(&mut self, question: &TenantQuestion) -> Result<Vec<Uuid>> {
         let set = sqlx::query("select set_config('app.customer_id', $1, false)");
-        set.bind(asked.tenant.to_string()).execute(&mut self.0).await?;
+        set.bind(question.tenant.to_string()).execute(&mut self.0).await?;
         let query = sqlx::query_scalar("select chunk_id from bench.search_all($1, $2, $3, null, $4)");
-        let words = retrieval::telling_words(&asked.text, asked.language);
-        let query = query.bind(words).bind(asked.language.as_str()).bind(LocalEmbedder::MODEL).bind(MOST);
+        let words = retrieval::content_words(&question.text, question.language);
+        let query = query.bind(words).bind(question.language.as_str()).bind(LocalEmbedder::MODEL).bind(MAX_PASSAGES);
         Ok(query.fetch_all(&mut self.0).await?)
     }
 }
 
-/// Which of the nearest chunks are found, against comparing all of the tenant's; and which of those that full text ranks
-/// highest, against ranking all.
-async fn recall(db: &Db, classes: &[Class], compared: usize, mut whole: Whole) -> Result<Vec<String>> {
+/// Measures the recall of vector search against comparing all the tenant's chunks, and that of full-text search
+/// against ranking all matching chunks.
+async fn recall(
+    db: &Db,
+    classes: &[SizeClass],
+    compared: usize,
+    mut exhaustive: ExhaustiveFullText,
+) -> Result<Vec<String>> {
     let (mut rows, mut misses) = (Vec::new(), Vec::new());
     for class in classes {
-        let (mut vectors, mut words) = (Share::default(), Share::default());
-        for (number, asked) in class.questions.iter().take(compared).enumerate() {
+        let (mut vectors, mut words) = (RecallCounter::default(), RecallCounter::default());
+        for (number, question) in class.questions.iter().take(compared).enumerate() {
             let (near, all) = db
-                .tenant(asked.tenant, async |tx| {
-                    let near = nearest(asked, MOST).fetch_all(&mut *tx).await?;
-                    Ok::<_, ApiError>((near, all_compared(asked).fetch_all(tx).await?))
+                .tenant_tx(question.tenant, async |tx| {
+                    let near = nearest(question, MAX_PASSAGES).fetch_all(&mut *tx).await?;
+                    Ok::<_, ApiError>((near, all_compared(question).fetch_all(tx).await?))
                 })
                 .await?;
-            // Of chunks that are equally near, any is right.
+            // Among equally near chunks, any choice counts as correct.
             let last = all.last().map_or(0.0, |(_, nearness)| *nearness) - 1e-9;
             vectors.add(near.iter().filter(|(_, nearness)| *nearness >= last).count().min(all.len()), all.len());
-            // Ranking all takes seconds.
+            // Every fifth question only: ranking all chunks takes seconds.
             if number % 5 == 0 {
-                let best = whole.best(asked).await?;
+                let best = exhaustive.best(question).await?;
                 let found = db
-                    .tenant(asked.tenant, async |tx| Ok::<_, ApiError>(full_text(asked).fetch_all(tx).await?))
+                    .tenant_tx(question.tenant, async |tx| Ok::<_, ApiError>(full_text(question).fetch_all(tx).await?))
                     .await?;
                 words.add(best.iter().filter(|chunk| found.contains(chunk)).count(), best.len());
             }
         }
-        rows.push(vec![thousands(class.most), format!("{:.4}", vectors.part()), format!("{:.3}", words.part())]);
-        if vectors.part() < LEAST_RECALL {
-            misses.push(format!("up to {} chunks: {:.4} of the nearest ten are found", class.most, vectors.part()));
+        rows.push(vec![thousands(class.max_chunks), format!("{:.4}", vectors.part()), format!("{:.3}", words.part())]);
+        if vectors.part() < MIN_RECALL {
+            misses.push(format!(
+                "up to {} chunks: {:.4} of the nearest ten are found",
+                class.max_chunks,
+                vectors.part()
+            ));
         }
     }
     table(&["chunks, at most", "recall@10 of vectors", "full text's ten best among its fifty"], &rows);
@@ -379,12 +392,12 @@ async fn recall(db: &Db, classes: &[Class], compared: usize, mut whole: Whole) -
 }
 
 #[derive(Default)]
-struct Share {
+struct RecallCounter {
     found: usize,
     wanted: usize,
 }
 
-impl Share {
+impl RecallCounter {
     fn add(&mut self, found: usize, wanted: usize) {
         self.found += found;
         self.wanted += wanted;

@@ -1,20 +1,21 @@
-//! What is loaded, by the seed alone: how many chunks each tenant has, and in which documents.
+//! Derives the data to load from the seed: the number of chunks of each tenant, and their documents.
 
 use uuid::{Builder, Uuid};
 
-/// The sizes of large tenants and how many of them there are, as far as a fifth of all chunks goes for each.
+/// The sizes of the large tenants, in chunks, and how many there are of each, as long as a size takes at most a fifth
+/// of all chunks.
 const LARGE: [(usize, usize); 4] = [(200_000, 1), (50_000, 4), (10_000, 20), (1_000, 200)];
-/// No tenant has fewer chunks.
-const LEAST: usize = 10;
-/// Chunks of a document.
-const DOCUMENT: std::ops::RangeInclusive<u64> = 5..=400;
+/// The minimum number of chunks per tenant.
+const MIN_CHUNKS_PER_TENANT: usize = 10;
+/// The number of chunks per document.
+const CHUNKS_PER_DOCUMENT: std::ops::RangeInclusive<u64> = 5..=400;
 
-/// SplitMix64, by Vigna: the same numbers on every machine and in every version.
-pub(super) struct Random(u64);
+/// The SplitMix64 generator by Vigna, which gives the same numbers on every machine and in every version.
+pub(super) struct SplitMix64(u64);
 
-impl Random {
-    /// The numbers of one thing: what is generated anew does not depend on what else is.
-    pub(super) fn of(seed: u64, kind: &str, number: u64) -> Self {
+impl SplitMix64 {
+    /// Creates the generator of one object, so that an object's data does not depend on the other objects.
+    pub(super) fn for_object(seed: u64, kind: &str, number: u64) -> Self {
         let start = kind.bytes().fold(seed, |state, byte| Self(state ^ u64::from(byte)).next());
         Self(Self(start ^ number).next())
     }
@@ -27,7 +28,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// Below `end`, which must not be 0.
+    /// A number below `end`, which must not be 0.
     pub(super) fn below(&mut self, end: usize) -> usize {
         (self.next() % end as u64) as usize
     }
@@ -42,30 +43,30 @@ impl Random {
     }
 }
 
-/// A document that is to be there.
+/// A document to load.
 #[derive(Debug, Clone)]
-pub(super) struct Document {
+pub(super) struct PlannedDocument {
     pub(super) id: Uuid,
-    /// The place of its tenant among them all, the largest first.
+    /// The index of the document's tenant in the order of size.
     pub(super) tenant: usize,
-    /// Seeds what is in it.
+    /// The number that seeds the contents.
     pub(super) number: u64,
     pub(super) chunks: usize,
 }
 
 /// The id of a tenant.
 pub(super) fn tenant(seed: u64, place: usize) -> Uuid {
-    Random::of(seed, "tenant", place as u64).uuid()
+    SplitMix64::for_object(seed, "tenant", place as u64).uuid()
 }
 
-/// How many chunks each tenant has, the largest first: a few large ones, and a tail that grows thin.
+/// The number of chunks of each tenant, largest first: a few large tenants and a long tail.
 pub(super) fn sizes(chunks: usize, tenants: usize) -> Vec<usize> {
     let (mut sizes, mut left) = (Vec::new(), chunks);
     for (size, most) in LARGE {
         for place in 0..most {
             let is_too_much = place > 0 && (place + 1) * size > chunks / 5;
             let others = tenants.saturating_sub(sizes.len() + 1);
-            if is_too_much || others == 0 || left < size + others * LEAST {
+            if is_too_much || others == 0 || left < size + others * MIN_CHUNKS_PER_TENANT {
                 break;
             }
             sizes.push(size);
@@ -73,24 +74,29 @@ pub(super) fn sizes(chunks: usize, tenants: usize) -> Vec<usize> {
         }
     }
     let tail = tenants - sizes.len();
-    let spare = left.saturating_sub(tail * LEAST);
-    // The sum of cubes.
+    let spare = left.saturating_sub(tail * MIN_CHUNKS_PER_TENANT);
+    // The sum of the cubes 1³ + … + tail³.
     let whole = (tail * (tail + 1) / 2).pow(2).max(1);
-    sizes.extend((1..=tail).rev().map(|place| LEAST + spare * place.pow(3) / whole));
+    sizes.extend((1..=tail).rev().map(|place| MIN_CHUNKS_PER_TENANT + spare * place.pow(3) / whole));
     sizes
 }
 
-/// The documents of all tenants, in the order in which they arrive: all tenants at once.
-pub(super) fn documents(seed: u64, sizes: &[usize]) -> Vec<Document> {
+/// The documents of all tenants, in a shuffled order of arrival.
+pub(super) fn documents(seed: u64, sizes: &[usize]) -> Vec<PlannedDocument> {
     let mut documents = Vec::new();
-    let mut random = Random::of(seed, "documents", 0);
+    let mut random = SplitMix64::for_object(seed, "documents", 0);
     for (tenant, &size) in sizes.iter().enumerate() {
         let mut left = size;
         while left > 0 {
-            let span = (DOCUMENT.end() - DOCUMENT.start() + 1) as usize;
-            let chunks = (*DOCUMENT.start() as usize + random.below(span)).min(left);
+            let span = (CHUNKS_PER_DOCUMENT.end() - CHUNKS_PER_DOCUMENT.start() + 1) as usize;
+            let chunks = (*CHUNKS_PER_DOCUMENT.start() as usize + random.below(span)).min(left);
             let number = documents.len() as u64;
-            documents.push(Document { id: Random::of(seed, "document", number).uuid(), tenant, number, chunks });
+            documents.push(PlannedDocument {
+                id: SplitMix64::for_object(seed, "document", number).uuid(),
+                tenant,
+                number,
+                chunks,
+            });
             left -= chunks;
         }
     }
@@ -116,20 +122,20 @@ mod tests {
     }
 
     #[test]
-    fn few_chunks_are_shared_out_too() {
+    fn few_chunks_are_distributed_too() {
         assert_eq!(sizes(100, 10), [10; 10]);
         assert_eq!(sizes(300_000, 300)[..2], [200_000, 50_000]);
         assert_eq!(sizes(5_000, 1).len(), 1);
     }
 
     #[test]
-    fn documents_hold_all_chunks_and_are_the_same_again() {
+    fn documents_hold_all_chunks_and_depend_on_the_seed_only() {
         let sizes = sizes(20_000, 50);
         let first = documents(1, &sizes);
         let mut held = vec![0; 50];
         first.iter().for_each(|document| held[document.tenant] += document.chunks);
         assert_eq!(held, sizes);
-        let ids = |documents: &[Document]| documents.iter().map(|document| document.id).collect::<Vec<_>>();
+        let ids = |documents: &[PlannedDocument]| documents.iter().map(|document| document.id).collect::<Vec<_>>();
         assert_eq!(ids(&first), ids(&documents(1, &sizes)));
         assert_ne!(ids(&first), ids(&documents(2, &sizes)));
     }

@@ -1,22 +1,22 @@
-//! The manifest of a corpus: which file, and what is expected of it.
+//! Reads the manifest of a corpus: its files and the expected result of each.
 
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
 
-/// A file of the corpus.
+/// A file of the corpus and its expected result.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct ManifestEntry {
     pub(super) file: String,
     pub(super) expect: Expectation,
 }
 
-/// What should become of it.
+/// The expected result of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Expectation {
-    /// Processed.
+    /// The document is processed.
     Ingest,
-    /// Failed with this code.
+    /// The document fails with this error code.
     Fail(&'static str),
 }
 
@@ -29,13 +29,13 @@ impl Expectation {
     }
 }
 
-/// Reads the first and the last column; the ones between may hold commas, these do not.
-pub(super) fn read(path: &Path) -> Result<Vec<Entry>> {
+/// Reads the first and the last column of each line. Columns between them may hold commas; these two do not.
+pub(super) fn read(path: &Path) -> Result<Vec<ManifestEntry>> {
     let text = fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
     text.lines().skip(1).filter(|line| !line.is_empty()).map(entry).collect()
 }
 
-fn entry(line: &str) -> Result<Entry> {
+fn entry(line: &str) -> Result<ManifestEntry> {
     let first = line.split(',').next().unwrap_or_default();
     let last = line.rsplit(',').next().unwrap_or_default();
     let expect = match last.trim() {
@@ -43,7 +43,7 @@ fn entry(line: &str) -> Result<Entry> {
         "reject_encrypted" => Expectation::Fail("encrypted"),
         "reject_or_flag_no_text" => Expectation::Fail("no_text"),
         "reject_corrupt" => Expectation::Fail("corrupt"),
-        other => anyhow::bail!("{first}: nothing is known of the label {other}"),
+        other => anyhow::bail!("{first}: unknown label {other}"),
     };
-    Ok(Entry { file: first.to_owned(), expect })
+    Ok(ManifestEntry { file: first.to_owned(), expect })
 }

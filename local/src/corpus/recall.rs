@@ -1,11 +1,11 @@
-//! How much of a reference text was found.
+//! The word recall of extracted text against a reference text.
 
 use std::collections::HashMap;
 
 use shared::text;
 
-/// The part of the reference's words that stand in `found`, each as often as it stands there; 1 without words.
-pub(super) fn words(reference: &str, found: &str) -> f64 {
+/// The share of the reference's words that `found` contains, counting repetitions; 1 for a reference without words.
+pub(super) fn word_recall(reference: &str, found: &str) -> f64 {
     let mut left = count(found);
     let wanted = count(reference);
     let total: usize = wanted.values().sum();
@@ -13,7 +13,7 @@ pub(super) fn words(reference: &str, found: &str) -> f64 {
     if total == 0 { 1.0 } else { hit as f64 / total as f64 }
 }
 
-/// Words as they are searched; scripts without spaces by character.
+/// Counts the folded words. Scripts without spaces are counted by character.
 fn count(raw: &str) -> HashMap<String, usize> {
     let mut words = HashMap::new();
     let folded = text::fold(&text::clean(raw));
@@ -27,7 +27,7 @@ fn count(raw: &str) -> HashMap<String, usize> {
     words
 }
 
-/// Chinese, Japanese, Thai: no spaces tell where words end.
+/// True for Thai, Japanese and Chinese characters, whose words no spaces separate.
 fn is_unspaced(letter: char) -> bool {
     matches!(letter, '\u{0e00}'..='\u{0e7f}' | '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}')
 }
@@ -37,9 +37,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_count_as_often_as_they_stand() {
-        assert_eq!(words("a b b c", "B a x"), 0.5);
-        assert_eq!(words("", "x"), 1.0);
-        assert_eq!(words("東京都", "東京"), 2.0 / 3.0);
+    fn repeated_words_count_as_often_as_they_occur() {
+        assert_eq!(word_recall("a b b c", "B a x"), 0.5);
+        assert_eq!(word_recall("", "x"), 1.0);
+        assert_eq!(word_recall("東京都", "東京"), 2.0 / 3.0);
     }
 }

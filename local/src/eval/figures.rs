@@ -1,4 +1,4 @@
-//! The figures of a question set, and the committed ones to compare with.
+//! The figures of a question set, and the comparison with the committed ones.
 
 use std::{collections::BTreeMap, fs, time::Duration};
 
@@ -6,10 +6,10 @@ use anyhow::{Context, Result, bail};
 use local_postgres::root;
 use serde::{Deserialize, Serialize};
 
-/// A figure may be worse by this much before `--check` fails: questions are few, and ties are broken by chance.
+/// The deterioration that `--check` tolerates: a set has few questions, and ties are broken by chance.
 const TOLERANCE: f64 = 0.01;
 
-/// What was found, question by question.
+/// The results, question by question.
 #[derive(Debug, Default)]
 pub(super) struct Ranks {
     ranks: Vec<Option<usize>>,
@@ -24,7 +24,7 @@ impl Ranks {
         self.answered += usize::from(answered);
     }
 
-    /// Prints how well one kind of search finds.
+    /// Prints recall and MRR of one kind of search.
     pub(super) fn show(&self, name: &str) {
         let [first, five, ten] = [1, 5, 10].map(|depth| self.recall(depth));
         println!("  {name:<12} R@1 {first:.4}   R@5 {five:.4}   R@10 {ten:.4}   MRR@10 {:.4}", self.reciprocal());
@@ -52,19 +52,19 @@ impl Ranks {
     }
 }
 
-/// Takes one figure out.
-type Pick = fn(&Figures) -> Option<f64>;
+/// Selects one figure.
+type Pick = fn(&RetrievalFigures) -> Option<f64>;
 
-/// The figures of one set. The times are of this machine, so they are shown and not compared.
+/// The figures of one question set. The times depend on the machine, so they are shown and not compared.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Figures {
+pub(super) struct RetrievalFigures {
     recall_at_1: f64,
     recall_at_5: f64,
     recall_at_10: f64,
     mrr_at_10: f64,
-    /// Questions with an answer that the extractive provider answers.
+    /// The share of answerable questions that the extractive provider answers.
     answered: f64,
-    /// Questions without an answer that it refuses.
+    /// The share of unanswerable questions that the extractive provider refuses.
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<f64>,
     #[serde(skip, default)]
@@ -73,7 +73,7 @@ pub(super) struct Figures {
     p95_ms: f64,
 }
 
-impl Figures {
+impl RetrievalFigures {
     pub(super) fn new(ranks: &Ranks, refused: Option<f64>) -> Self {
         let round = |figure: f64| (figure * 1e4).round() / 1e4;
         Self {
@@ -88,12 +88,12 @@ impl Figures {
         }
     }
 
-    /// Prints them beside the committed ones; keeps them, or fails where they are worse.
+    /// Prints the figures beside the committed ones; saves them, or fails when they are worse.
     pub(super) fn report(&self, name: &str, save: bool, check: bool) -> Result<()> {
         let path = root().join("docs/retrieval.json");
         let text = fs::read_to_string(&path).unwrap_or_else(|_| "{}".to_owned());
         let mut committed: BTreeMap<String, Self> =
-            serde_json::from_str(&text).with_context(|| format!("{} is wrong", path.display()))?;
+            serde_json::from_str(&text).with_context(|| format!("{} is malformed", path.display()))?;
         let before = committed.get(name).cloned();
         let mut worse = Vec::new();
         for (label, pick) in Self::COMPARED {
@@ -114,7 +114,7 @@ impl Figures {
                 .with_context(|| format!("{} cannot be written", path.display()))?;
         }
         if check && before.is_none() {
-            bail!("no figures of {name} are committed: run it with --save first");
+            bail!("no figures of {name} are committed: run with --save first");
         }
         if check && !worse.is_empty() {
             bail!("worse than the committed figures: {}", worse.join(", "));

@@ -1,4 +1,4 @@
-//! Question sets, one JSON object a line.
+//! Reads question sets: files with one JSON object per line.
 
 use std::{
     fs::File,
@@ -9,41 +9,41 @@ use std::{
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, de::DeserializeOwned};
 
-/// A paragraph.
+/// A paragraph of a question set.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Context {
+pub(crate) struct SetParagraph {
     pub(crate) id: String,
     pub(crate) text: String,
-    /// Of what it is a part.
+    /// The title of the text that the paragraph is a part of.
     #[serde(default)]
     pub(crate) title: String,
 }
 
-/// A question, and the paragraph that answers it.
+/// A question, with the paragraph that answers it.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Question {
+pub(crate) struct SetQuestion {
     pub(crate) question: String,
-    /// Empty where none does.
+    /// The id of the paragraph that answers the question; empty when none does.
     #[serde(default)]
     pub(crate) context_id: String,
-    /// Texts of which each is an answer.
+    /// Texts each of which is an answer.
     #[serde(default)]
     pub(crate) answers: Vec<String>,
-    /// What was asked before in the conversation, the oldest first.
+    /// The earlier questions of the conversation, oldest first.
     #[serde(default)]
     pub(crate) history: Vec<String>,
 }
 
-/// A question set.
+/// The paragraphs and questions of a set.
 #[derive(Debug)]
-pub(crate) struct Set {
-    /// The file's name up to the first dot.
+pub(crate) struct QuestionSet {
+    /// The name of the question file up to the first dot.
     pub(crate) name: String,
-    pub(crate) contexts: Vec<Context>,
-    pub(crate) questions: Vec<Question>,
+    pub(crate) contexts: Vec<SetParagraph>,
+    pub(crate) questions: Vec<SetQuestion>,
 }
 
-impl Set {
+impl QuestionSet {
     pub(crate) fn read(contexts: &Path, questions: &Path) -> Result<Self> {
         let name = questions.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let name = name.split('.').next().unwrap_or_default().to_owned();
@@ -51,12 +51,12 @@ impl Set {
     }
 }
 
-/// Reads one value a line.
+/// Reads one JSON value per line.
 pub(crate) fn lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
     let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
     let parse = |(number, line): (usize, std::io::Result<String>)| {
         let line = line.with_context(|| format!("{} cannot be read", path.display()))?;
-        serde_json::from_str(&line).with_context(|| format!("line {} of {} is wrong", number + 1, path.display()))
+        serde_json::from_str(&line).with_context(|| format!("line {} of {} is malformed", number + 1, path.display()))
     };
     BufReader::new(file).lines().enumerate().map(parse).collect()
 }

@@ -1,5 +1,5 @@
-//! A ManyChat of our own on a loopback port: its calls and its answers as the real one's, a mode for each of its bad
-//! days, and everything that it was given to send. Tests hold it in the hand; `cargo phone` reads from it over HTTP.
+//! A fake ManyChat on a loopback port. It answers like the real API, has a mode for each kind of failure, and records
+//! the messages that it was given to send. Tests use it as a value; `cargo phone` reads from it over HTTP.
 
 use std::{
     io,
@@ -22,26 +22,26 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
-/// The keys that it takes, each of a page of its own. What stands before the colon is the page's id, as in real ones.
+/// The accepted API keys, each of its own page. As in real keys, the part before the colon is the page's id.
 pub const KEYS: [&str; 2] = ["1001:fake-manychat-key-of-the-first-page", "1002:fake-manychat-key-of-the-second-page"];
 
-/// WhatsApp takes no longer text.
-const LONGEST_TEXT: usize = 4_096;
-/// ManyChat takes no more messages at once.
-const MOST_MESSAGES: usize = 10;
-/// How long [`Mode::Slow`] takes for an answer.
-const SLOWNESS: Duration = Duration::from_secs(3);
-/// What [`Mode::TooManyRequests`] asks to wait, in seconds.
+/// WhatsApp's limit for a text, in characters.
+const MAX_TEXT_CHARS: usize = 4_096;
+/// ManyChat's limit for the messages of one call.
+const MAX_MESSAGES_PER_CALL: usize = 10;
+/// The delay of [`ManyChatMode::Slow`].
+const SLOW_MODE_DELAY: Duration = Duration::from_secs(3);
+/// The `Retry-After` of [`ManyChatMode::TooManyRequests`], in seconds.
 pub const RETRY_AFTER_S: u64 = 2;
-/// How long a phone's poll waits for a message.
-const POLL: Duration = Duration::from_secs(20);
-/// How long a test waits for what is to happen by itself.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The maximum duration of a phone's long poll.
+const POLL_TIMEOUT: Duration = Duration::from_secs(20);
+/// The maximum wait of the `wait_for` methods.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How it behaves.
+/// The behaviour of the fake ManyChat.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Mode {
-    /// Sends at once.
+pub enum ManyChatMode {
+    /// Sends immediately.
     #[default]
     #[serde(rename = "ok")]
     Ok,
@@ -60,161 +60,161 @@ pub enum Mode {
     /// Answers that WhatsApp's 24 hours are over.
     #[serde(rename = "3011")]
     WindowClosed,
-    /// Sends, and hangs up instead of saying so.
+    /// Sends, then closes the connection without an answer.
     #[serde(rename = "lost")]
     AnswerLost,
 }
 
 /// A message that was sent to a contact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Sent {
-    /// The page whose key it was sent with: what stands before the key's colon.
+pub struct SentMessage {
+    /// The id of the page whose key was used: the part of the key before the colon.
     pub page: String,
     /// ManyChat's id of the contact.
     pub contact_id: String,
     /// The text.
     pub text: String,
-    /// When.
+    /// The time of sending.
     pub at: DateTime<Utc>,
 }
 
-/// What it knows. Whoever waits for something waits for this to change.
+/// The state of the fake, in a watch channel: a waiting method is woken by each change.
 #[derive(Debug, Default)]
-struct Known {
-    mode: Mode,
+struct FakeManyChatState {
+    mode: ManyChatMode,
     is_held: bool,
-    /// Calls that wait to be let go on.
+    /// The number of calls that wait for the release.
     held: usize,
-    /// Calls that asked to send something.
+    /// The number of calls to send something.
     calls: usize,
-    sent: Vec<Sent>,
+    sent: Vec<SentMessage>,
 }
 
-type Knowledge = Arc<watch::Sender<Known>>;
+type SharedState = Arc<watch::Sender<FakeManyChatState>>;
 
-/// A running fake. Dropped, it ends.
+/// A running fake ManyChat. Dropping it stops the server.
 #[derive(Debug)]
 pub struct FakeManyChat {
-    known: Knowledge,
+    state: SharedState,
     address: SocketAddr,
     _serving: JoinSet<io::Result<()>>,
 }
 
 impl FakeManyChat {
-    /// Starts one on a free port of 127.0.0.1.
+    /// Starts a fake on a free port of 127.0.0.1.
     ///
     /// # Errors
-    /// No free port.
+    /// Fails when no port is free.
     pub async fn start() -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no port is free on 127.0.0.1")?;
         let address = listener.local_addr().context("the address of the fake ManyChat cannot be read")?;
-        let known = Arc::new(watch::Sender::new(Known::default()));
+        let state = Arc::new(watch::Sender::new(FakeManyChatState::default()));
         let router = Router::new()
             .route("/fb/sending/sendContent", post(send_content))
             .route("/fb/page/getInfo", get(page_info))
             .route("/_phone/{contact}", get(phone))
             .route("/_mode", put(change_mode))
-            .with_state(Arc::clone(&known));
+            .with_state(Arc::clone(&state));
         let mut serving = JoinSet::new();
         serving.spawn(async move { axum::serve(listener, router).await });
-        Ok(Self { known, address, _serving: serving })
+        Ok(Self { state, address, _serving: serving })
     }
 
-    /// What MANYCHAT_BASE_URL is set to, without a slash at the end.
+    /// The value for MANYCHAT_BASE_URL, without a trailing slash.
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Everything that was sent, in order.
+    /// All sent messages, in order.
     #[must_use]
-    pub fn sent(&self) -> Vec<Sent> {
-        self.known.borrow().sent.clone()
+    pub fn sent(&self) -> Vec<SentMessage> {
+        self.state.borrow().sent.clone()
     }
 
-    /// The texts that a contact got, in order.
+    /// The texts sent to a contact, in order.
     #[must_use]
     pub fn sent_to(&self, contact_id: &str) -> Vec<String> {
-        let known = self.known.borrow();
-        known.sent.iter().filter(|sent| sent.contact_id == contact_id).map(|sent| sent.text.clone()).collect()
+        let state = self.state.borrow();
+        state.sent.iter().filter(|sent| sent.contact_id == contact_id).map(|sent| sent.text.clone()).collect()
     }
 
-    /// How often it was asked to send something, whatever came of it. A call counts from its arrival.
+    /// The number of calls to send something, successful or not. A call counts from its arrival.
     #[must_use]
     pub fn calls(&self) -> usize {
-        self.known.borrow().calls
+        self.state.borrow().calls
     }
 
-    /// Changes how it behaves from the next call on; calls that are held belong to it too.
-    pub fn set_mode(&self, mode: Mode) {
-        self.known.send_modify(|known| known.mode = mode);
+    /// Sets the behaviour of the following calls, including calls that are held.
+    pub fn set_mode(&self, mode: ManyChatMode) {
+        self.state.send_modify(|state| state.mode = mode);
     }
 
-    /// Lets calls wait from now on, before anything is judged or sent.
+    /// Holds all calls from now on, before they are validated or sent.
     pub fn hold(&self) {
-        self.known.send_modify(|known| known.is_held = true);
+        self.state.send_modify(|state| state.is_held = true);
     }
 
-    /// Lets the calls that wait go on, and those to come.
+    /// Releases the held calls, and holds no further ones.
     pub fn release(&self) {
-        self.known.send_modify(|known| known.is_held = false);
+        self.state.send_modify(|state| state.is_held = false);
     }
 
     /// Waits until `count` messages were sent, and returns them all.
     ///
     /// # Errors
-    /// Fewer within 30 s.
-    pub async fn wait_for(&self, count: usize) -> Result<Vec<Sent>> {
-        self.until("messages sent", count, |known| known.sent.len()).await?;
+    /// Fails when fewer were sent within 30 s.
+    pub async fn wait_for(&self, count: usize) -> Result<Vec<SentMessage>> {
+        self.until("messages sent", count, |state| state.sent.len()).await?;
         Ok(self.sent())
     }
 
-    /// Waits until it was asked `count` times to send something, whatever came of it.
+    /// Waits until `count` calls to send something have arrived, successful or not.
     ///
     /// # Errors
-    /// Fewer within 30 s.
+    /// Fails when fewer arrived within 30 s.
     pub async fn wait_for_calls(&self, count: usize) -> Result<()> {
-        self.until("calls", count, |known| known.calls).await
+        self.until("calls", count, |state| state.calls).await
     }
 
-    /// Waits until so many calls are held.
+    /// Waits until `count` calls are held.
     ///
     /// # Errors
-    /// Fewer within 30 s.
+    /// Fails when fewer are held within 30 s.
     pub async fn wait_for_held(&self, count: usize) -> Result<()> {
-        self.until("held calls", count, |known| known.held).await
+        self.until("held calls", count, |state| state.held).await
     }
 
-    async fn until(&self, what: &str, wanted: usize, count: impl Fn(&Known) -> usize) -> Result<()> {
-        let mut changes = self.known.subscribe();
-        let reached = changes.wait_for(|known| count(known) >= wanted);
-        match tokio::time::timeout(PATIENCE, reached).await {
+    async fn until(&self, what: &str, wanted: usize, count: impl Fn(&FakeManyChatState) -> usize) -> Result<()> {
+        let mut changes = self.state.subscribe();
+        let reached = changes.wait_for(|state| count(state) >= wanted);
+        match tokio::time::timeout(WAIT_TIMEOUT, reached).await {
             Ok(reached) => reached.map(drop).context("the fake ManyChat has ended"),
-            Err(_) => Err(anyhow!("{} of {wanted} {what} within {PATIENCE:?}", count(&self.known.borrow()))),
+            Err(_) => Err(anyhow!("{} of {wanted} {what} within {WAIT_TIMEOUT:?}", count(&self.state.borrow()))),
         }
     }
 }
 
-/// A call that is held, counted until it goes on or its caller hangs up.
-struct Held<'k>(&'k watch::Sender<Known>);
+/// Counts a held call until it continues or its caller disconnects.
+struct HeldCall<'k>(&'k watch::Sender<FakeManyChatState>);
 
-impl<'k> Held<'k> {
-    fn new(known: &'k watch::Sender<Known>) -> Self {
-        known.send_modify(|known| known.held += 1);
-        Self(known)
+impl<'k> HeldCall<'k> {
+    fn new(state: &'k watch::Sender<FakeManyChatState>) -> Self {
+        state.send_modify(|state| state.held += 1);
+        Self(state)
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for HeldCall<'_> {
     fn drop(&mut self) {
-        self.0.send_modify(|known| known.held -= 1);
+        self.0.send_modify(|state| state.held -= 1);
     }
 }
 
-/// An answer that says no.
-struct Refusal(StatusCode, Value);
+/// An error response: status and body.
+struct ManyChatErrorResponse(StatusCode, Value);
 
-impl Refusal {
+impl ManyChatErrorResponse {
     fn new(status: StatusCode, mut body: Value) -> Self {
         body["status"] = json!("error");
         Self(status, body)
@@ -226,7 +226,7 @@ impl Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for ManyChatErrorResponse {
     fn into_response(self) -> Response {
         let Self(status, body) = self;
         let mut response = (status, Json(body)).into_response();
@@ -237,54 +237,71 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// The beginning of every call: it waits where it is held, its key is judged, and the bad day comes over it. Returns the
-/// page.
-async fn admit(known: &watch::Sender<Known>, headers: &HeaderMap) -> Result<(String, Mode), Refusal> {
-    if known.borrow().is_held {
-        let _held = Held::new(known);
-        // The sender is the fake's own: it is there as long as calls are.
-        let _ = known.subscribe().wait_for(|known| !known.is_held).await;
+/// The first part of every call: waits while calls are held, checks the API key, and applies the mode. Returns the
+/// page id and the mode.
+async fn admit(
+    state: &watch::Sender<FakeManyChatState>,
+    headers: &HeaderMap,
+) -> Result<(String, ManyChatMode), ManyChatErrorResponse> {
+    if state.borrow().is_held {
+        let _held = HeldCall::new(state);
+        // The sender outlives all calls, so this never fails.
+        let _ = state.subscribe().wait_for(|state| !state.is_held).await;
     }
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     let Some(key) = bearer.filter(|key| KEYS.contains(key)) else {
-        return Err(Refusal::new(StatusCode::UNAUTHORIZED, json!({ "message": "Wrong token" })));
+        return Err(ManyChatErrorResponse::new(StatusCode::UNAUTHORIZED, json!({ "message": "Wrong token" })));
     };
-    let mode = known.borrow().mode;
+    let mode = state.borrow().mode;
     match mode {
-        Mode::Slow => tokio::time::sleep(SLOWNESS).await,
-        Mode::TooManyRequests => {
-            return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, json!({ "message": "Rate limit is reached" })));
+        ManyChatMode::Slow => tokio::time::sleep(SLOW_MODE_DELAY).await,
+        ManyChatMode::TooManyRequests => {
+            return Err(ManyChatErrorResponse::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                json!({ "message": "Rate limit is reached" }),
+            ));
         }
-        Mode::ServerError => {
-            return Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, json!({ "message": "Internal server error" })));
+        ManyChatMode::ServerError => {
+            return Err(ManyChatErrorResponse::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                json!({ "message": "Internal server error" }),
+            ));
         }
-        Mode::Ok | Mode::ErrorWith200 | Mode::WindowClosed | Mode::AnswerLost => {}
+        ManyChatMode::Ok | ManyChatMode::ErrorWith200 | ManyChatMode::WindowClosed | ManyChatMode::AnswerLost => {}
     }
     Ok((key.split(':').next().unwrap_or_default().to_owned(), mode))
 }
 
-async fn send_content(State(known): State<Knowledge>, headers: HeaderMap, body: Bytes) -> Result<Response, Refusal> {
-    known.send_modify(|known| known.calls += 1);
-    let (page, mode) = admit(&known, &headers).await?;
-    let (contact_id, texts) = judge(&serde_json::from_slice(&body).unwrap_or_default())?;
+async fn send_content(
+    State(state): State<SharedState>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, ManyChatErrorResponse> {
+    state.send_modify(|state| state.calls += 1);
+    let (page, mode) = admit(&state, &headers).await?;
+    let (contact_id, texts) = validate(&serde_json::from_slice(&body).unwrap_or_default())?;
     match mode {
-        Mode::WindowClosed => return Err(Refusal::window_closed()),
-        Mode::ErrorWith200 => {
-            return Err(Refusal::new(StatusCode::OK, json!({ "message": "Something went wrong" })));
+        ManyChatMode::WindowClosed => return Err(ManyChatErrorResponse::window_closed()),
+        ManyChatMode::ErrorWith200 => {
+            return Err(ManyChatErrorResponse::new(StatusCode::OK, json!({ "message": "Something went wrong" })));
         }
         _ => {}
     }
     let at = Utc::now();
-    let sent = texts.into_iter().map(|text| Sent { page: page.clone(), contact_id: contact_id.clone(), text, at });
-    known.send_modify(|known| known.sent.extend(sent));
-    Ok(if mode == Mode::AnswerLost { hang_up() } else { Json(json!({ "status": "success" })).into_response() })
+    let sent =
+        texts.into_iter().map(|text| SentMessage { page: page.clone(), contact_id: contact_id.clone(), text, at });
+    state.send_modify(|state| state.sent.extend(sent));
+    Ok(if mode == ManyChatMode::AnswerLost { hang_up() } else { Json(json!({ "status": "success" })).into_response() })
 }
 
-/// What the real one refuses, in its words; else the contact and the texts.
-fn judge(body: &Value) -> Result<(String, Vec<String>), Refusal> {
+/// Validates a call as the real API does, with its error messages. Returns the contact and the texts.
+fn validate(body: &Value) -> Result<(String, Vec<String>), ManyChatErrorResponse> {
     let invalid = |message: &str| {
         let details = json!({ "messages": [{ "message": message }] });
-        Err(Refusal::new(StatusCode::BAD_REQUEST, json!({ "message": "Validation error", "details": details })))
+        Err(ManyChatErrorResponse::new(
+            StatusCode::BAD_REQUEST,
+            json!({ "message": "Validation error", "details": details }),
+        ))
     };
     let Some(contact_id) = body["subscriber_id"].as_u64() else { return invalid("subscriber_id must be an integer") };
     let (data, content) = (&body["data"], &body["data"]["content"]);
@@ -292,17 +309,17 @@ fn judge(body: &Value) -> Result<(String, Vec<String>), Refusal> {
         return invalid("Unsupported version");
     }
     if content["type"] != "whatsapp" {
-        // It looks at the Messenger channel then, where this contact has never written.
-        return Err(Refusal::window_closed());
+        // Without the type, ManyChat uses the Messenger channel, where this contact has never written.
+        return Err(ManyChatErrorResponse::window_closed());
     }
     let messages = content["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
-    if messages.is_empty() || messages.len() > MOST_MESSAGES {
+    if messages.is_empty() || messages.len() > MAX_MESSAGES_PER_CALL {
         return invalid("messages must have 1 to 10 items");
     }
     let mut texts = Vec::new();
     for message in messages {
         match message["text"].as_str().filter(|_| message["type"] == "text") {
-            Some(text) if (1..=LONGEST_TEXT).contains(&text.chars().count()) => texts.push(text.to_owned()),
+            Some(text) if (1..=MAX_TEXT_CHARS).contains(&text.chars().count()) => texts.push(text.to_owned()),
             Some(_) => return invalid("text must have 1 to 4096 characters"),
             None => return invalid("a message must be a text"),
         }
@@ -310,38 +327,40 @@ fn judge(body: &Value) -> Result<(String, Vec<String>), Refusal> {
     Ok((contact_id.to_string(), texts))
 }
 
-async fn page_info(State(known): State<Knowledge>, headers: HeaderMap) -> Result<Response, Refusal> {
-    let (page, mode) = admit(&known, &headers).await?;
+async fn page_info(State(state): State<SharedState>, headers: HeaderMap) -> Result<Response, ManyChatErrorResponse> {
+    let (page, mode) = admit(&state, &headers).await?;
     let info = json!({ "id": page, "name": "A page", "timezone": "Africa/Abidjan", "is_pro": true });
     let answer = Json(json!({ "status": "success", "data": info }));
-    Ok(if mode == Mode::AnswerLost { hang_up() } else { answer.into_response() })
+    Ok(if mode == ManyChatMode::AnswerLost { hang_up() } else { answer.into_response() })
 }
 
-/// Ends the connection before the first byte of an answer: its head is only sent with the beginning of its body.
+/// Closes the connection before the first byte of an answer: hyper sends the head only together with the first part
+/// of the body.
 fn hang_up() -> Response {
     let lost = futures::stream::once(async { Err::<Bytes, _>(io::Error::from(io::ErrorKind::ConnectionAborted)) });
     Response::new(Body::from_stream(lost))
 }
 
-/// What a phone asks for.
+/// The query of a phone's poll.
 #[derive(Debug, Deserialize)]
 struct Poll {
-    /// How many of its messages the phone has; without it, the answer comes at once.
+    /// The number of messages that the phone has; without it, the poll answers immediately.
     after: Option<usize>,
-    /// Only messages of this page.
+    /// Restricts the messages to this page.
     page: Option<String>,
 }
 
-/// The messages to a contact from one on, as soon as there is one.
-async fn phone(State(known): State<Knowledge>, Path(contact): Path<String>, Query(poll): Query<Poll>) -> Json<Value> {
-    let is_own = |sent: &&Sent| sent.contact_id == contact && poll.page.as_ref().is_none_or(|page| *page == sent.page);
-    let own = |known: &Known| known.sent.iter().filter(is_own).cloned().collect::<Vec<_>>();
+/// Long-polls for the messages to a contact after the first `after`.
+async fn phone(State(state): State<SharedState>, Path(contact): Path<String>, Query(poll): Query<Poll>) -> Json<Value> {
+    let is_own =
+        |sent: &&SentMessage| sent.contact_id == contact && poll.page.as_ref().is_none_or(|page| *page == sent.page);
+    let own = |state: &FakeManyChatState| state.sent.iter().filter(is_own).cloned().collect::<Vec<_>>();
     if let Some(after) = poll.after {
-        let mut changes = known.subscribe();
-        // Nothing new is an answer too.
-        let _ = tokio::time::timeout(POLL, changes.wait_for(|known| own(known).len() > after)).await;
+        let mut changes = state.subscribe();
+        // After a timeout, the answer has no messages.
+        let _ = tokio::time::timeout(POLL_TIMEOUT, changes.wait_for(|state| own(state).len() > after)).await;
     }
-    let messages = own(&known.borrow());
+    let messages = own(&state.borrow());
     let new = messages.get(poll.after.unwrap_or_default()..).unwrap_or_default();
     Json(json!({ "messages": new, "after": messages.len() }))
 }
@@ -349,11 +368,11 @@ async fn phone(State(known): State<Knowledge>, Path(contact): Path<String>, Quer
 /// The body of `PUT /_mode`.
 #[derive(Debug, Serialize, Deserialize)]
 struct NewMode {
-    mode: Mode,
+    mode: ManyChatMode,
 }
 
-async fn change_mode(State(known): State<Knowledge>, Json(new): Json<NewMode>) -> Json<NewMode> {
-    known.send_modify(|known| known.mode = new.mode);
+async fn change_mode(State(state): State<SharedState>, Json(new): Json<NewMode>) -> Json<NewMode> {
+    state.send_modify(|state| state.mode = new.mode);
     Json(new)
 }
 
@@ -361,7 +380,7 @@ async fn change_mode(State(known): State<Knowledge>, Json(new): Json<NewMode>) -
 mod tests {
     use reqwest::Client;
     use shared::{
-        manychat::{KeyError, ManyChat, Rejection, SendError},
+        manychat::{DeliveryFailure, KeyError, ManyChat, SendError},
         sealed::{KeyRing, Secret},
         settings::{Settings, SettingsMap},
     };
@@ -369,7 +388,7 @@ mod tests {
 
     use super::*;
 
-    /// The product's own client, which is what must not be able to tell the difference.
+    /// The product's own client, which must not notice a difference to the real ManyChat.
     fn client(fake: &FakeManyChat) -> ManyChat {
         let mut settings = Settings::new(SettingsMap::from([("MANYCHAT_BASE_URL".to_owned(), fake.base_url())]));
         let client = ManyChat::read(&mut settings);
@@ -387,15 +406,15 @@ mod tests {
     }
 
     fn http() -> Client {
-        Client::builder().timeout(PATIENCE).no_proxy().build().unwrap()
+        Client::builder().timeout(WAIT_TIMEOUT).no_proxy().build().unwrap()
     }
 
-    fn texts(sent: &[Sent]) -> Vec<(&str, &str, &str)> {
+    fn texts(sent: &[SentMessage]) -> Vec<(&str, &str, &str)> {
         sent.iter().map(|sent| (sent.page.as_str(), sent.contact_id.as_str(), sent.text.as_str())).collect()
     }
 
     #[tokio::test]
-    async fn what_is_sent_is_kept_in_order_with_its_page() {
+    async fn sent_messages_are_recorded_in_order_with_their_page() {
         let fake = FakeManyChat::start().await.unwrap();
         let (client, first, second) = (client(&fake), secret(KEYS[0]), secret(KEYS[1]));
         client.send_text(&first, "132", "Bonjour").await.unwrap();
@@ -408,7 +427,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn its_bad_days_are_those_of_the_real_one() {
+    async fn failure_modes_map_to_the_clients_errors() {
         let fake = FakeManyChat::start().await.unwrap();
         let (client, key) = (client(&fake), secret(KEYS[0]));
         let outcome = async |mode| {
@@ -417,39 +436,45 @@ mod tests {
         };
         let wait = Some(Duration::from_secs(RETRY_AFTER_S));
         assert!(matches!(
-            outcome(Mode::TooManyRequests).await,
+            outcome(ManyChatMode::TooManyRequests).await,
             SendError::Transient { retry_after, .. } if retry_after == wait
         ));
-        assert!(matches!(outcome(Mode::ServerError).await, SendError::Transient { retry_after: None, .. }));
-        assert!(matches!(outcome(Mode::ErrorWith200).await, SendError::Permanent(Rejection::Rejected, _)));
-        assert!(matches!(outcome(Mode::WindowClosed).await, SendError::Permanent(Rejection::WindowClosed, _)));
+        assert!(matches!(outcome(ManyChatMode::ServerError).await, SendError::Transient { retry_after: None, .. }));
+        assert!(matches!(
+            outcome(ManyChatMode::ErrorWith200).await,
+            SendError::Permanent(DeliveryFailure::Rejected, _)
+        ));
+        assert!(matches!(
+            outcome(ManyChatMode::WindowClosed).await,
+            SendError::Permanent(DeliveryFailure::WindowClosed, _)
+        ));
         assert_eq!(fake.sent(), []);
 
-        assert!(matches!(outcome(Mode::AnswerLost).await, SendError::Transient { retry_after: None, .. }));
+        assert!(matches!(outcome(ManyChatMode::AnswerLost).await, SendError::Transient { retry_after: None, .. }));
         assert_eq!((fake.sent_to("132").len(), fake.calls()), (1, 5), "it arrived, and nobody was told");
 
-        fake.set_mode(Mode::Slow);
+        fake.set_mode(ManyChatMode::Slow);
         client.send_text(&key, "132", "Enfin").await.unwrap();
         assert_eq!(fake.sent_to("132"), ["Bonjour", "Enfin"]);
     }
 
     #[tokio::test]
-    async fn keys_are_tried_as_the_real_one_tries_them() {
+    async fn unknown_keys_are_rejected() {
         let fake = FakeManyChat::start().await.unwrap();
         let client = client(&fake);
-        client.try_key(KEYS[0]).await.unwrap();
-        assert!(matches!(client.try_key("1001:another").await, Err(KeyError::Invalid)));
-        for mode in [Mode::TooManyRequests, Mode::ServerError, Mode::AnswerLost] {
+        client.verify_key(KEYS[0]).await.unwrap();
+        assert!(matches!(client.verify_key("1001:another").await, Err(KeyError::Invalid)));
+        for mode in [ManyChatMode::TooManyRequests, ManyChatMode::ServerError, ManyChatMode::AnswerLost] {
             fake.set_mode(mode);
-            assert!(matches!(client.try_key(KEYS[0]).await, Err(KeyError::Unavailable(_))), "{mode:?}");
+            assert!(matches!(client.verify_key(KEYS[0]).await, Err(KeyError::Unavailable(_))), "{mode:?}");
         }
         let refused = client.send_text(&secret("1001:another"), "132", "Bonjour").await.unwrap_err();
-        assert!(matches!(refused, SendError::Permanent(Rejection::InvalidKey, _)));
+        assert!(matches!(refused, SendError::Permanent(DeliveryFailure::InvalidKey, _)));
         assert_eq!(fake.sent(), []);
     }
 
     #[tokio::test]
-    async fn what_the_real_one_refuses_is_refused() {
+    async fn malformed_calls_are_rejected_as_by_the_real_api() {
         let fake = FakeManyChat::start().await.unwrap();
         let good = json!({
             "subscriber_id": 132,
@@ -489,7 +514,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn calls_can_be_held_and_nothing_is_sent_meanwhile() {
+    async fn held_calls_send_only_after_the_release() {
         let fake = FakeManyChat::start().await.unwrap();
         fake.hold();
         let mut calls = JoinSet::new();
@@ -505,7 +530,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_phone_gets_its_own_messages_as_they_come() {
+    async fn phone_poll_returns_only_its_own_messages() {
         let fake = FakeManyChat::start().await.unwrap();
         let poll = async |query: &str| {
             let url = format!("{}/_phone/132{query}", fake.base_url());
@@ -523,7 +548,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_mode_is_switched_over_http_too() {
+    async fn mode_can_be_set_over_http() {
         let fake = FakeManyChat::start().await.unwrap();
         let put = async |body: Value| {
             let request = http().put(format!("{}/_mode", fake.base_url())).json(&body);
@@ -531,7 +556,7 @@ mod tests {
         };
         assert_eq!(put(json!({ "mode": "3011" })).await, 200);
         let refused = client(&fake).send_text(&secret(KEYS[0]), "132", "Bonjour").await.unwrap_err();
-        assert!(matches!(refused, SendError::Permanent(Rejection::WindowClosed, _)));
+        assert!(matches!(refused, SendError::Permanent(DeliveryFailure::WindowClosed, _)));
         assert_eq!(put(json!({ "mode": "moody" })).await, 422);
     }
 }

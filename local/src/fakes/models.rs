@@ -1,10 +1,10 @@
-//! Model servers. One speaks every shape, by the path that is called: OpenAI's, as Groq, DeepSeek and Ollama do,
-//! Gemini's, Anthropic's, and those of embeddings.
+//! Fake model servers. Each supports all providers' formats and chooses by the path: OpenAI's (also used by Groq,
+//! DeepSeek and Ollama), Gemini's and Anthropic's, and the embedding formats of OpenAI and Gemini.
 
+mod provider_format;
+mod rule_based;
 mod script;
-mod shape;
 mod stream;
-mod talker;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -29,69 +29,70 @@ use tokio::{
     task::JoinSet,
 };
 
-pub use script::Reply;
-pub use stream::Step;
+pub use script::FakeReply;
+pub use stream::StreamStep;
 
-use shape::Shape;
+use provider_format::ProviderFormat;
 
-/// A running server. Dropped, it ends.
+/// A running fake model server. Dropping it stops the server.
 #[derive(Debug)]
 pub struct FakeModels {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<ModelServer>,
     _serving: JoinSet<()>,
 }
 
 #[derive(Debug)]
-struct Shared {
-    inner: Mutex<Inner>,
-    /// Whether requests wait for [`FakeModels::release`].
-    holds: watch::Sender<bool>,
-    arrived: Notify,
-    /// One permit a [`FakeModels::go_on`].
-    goes_on: Semaphore,
+struct ModelServer {
+    inner: Mutex<ModelServerState>,
+    /// True while requests are held until [`FakeModels::release`].
+    is_holding: watch::Sender<bool>,
+    changed: Notify,
+    /// One permit per [`FakeModels::resume`].
+    resume_permits: Semaphore,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct ModelServerState {
     script: script::Script,
-    /// Of vectors; otherwise as asked for.
+    /// The dimensions of embeddings; `None` for those of the request.
     dimensions: Option<usize>,
-    requests: Vec<Request>,
-    /// How many wait.
+    requests: Vec<ModelRequest>,
+    /// The number of held requests.
     held: usize,
-    /// Replies that came bit by bit, whose end nobody waited for.
+    /// The number of streams that the client closed before their end.
     abandoned: usize,
 }
 
-/// What the server was asked.
+/// A received request.
 #[derive(Debug, Clone)]
-pub struct Request {
-    /// The path with its query.
+pub struct ModelRequest {
+    /// The path with the query.
     pub path: String,
     /// The headers.
     pub headers: HeaderMap,
     /// The body.
     pub body: Value,
-    /// The JPEG that its last message shows.
+    /// The JPEG in the last message.
     pub image: Option<Vec<u8>>,
 }
 
 impl FakeModels {
-    /// Starts one on a free port of the loopback interface. Without a script it answers every call with one sentence.
+    /// Starts a server on a free port of the loopback interface. Without queued replies it answers every call with
+    /// one sentence.
     ///
     /// # Errors
-    /// No free port.
+    /// Fails when no port is free.
     pub async fn start() -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("a port for a fake model server")?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ModelServer {
             inner: Mutex::default(),
-            holds: watch::Sender::new(false),
-            arrived: Notify::new(),
-            goes_on: Semaphore::new(0),
+            is_holding: watch::Sender::new(false),
+            changed: Notify::new(),
+            resume_permits: Semaphore::new(0),
         });
-        // A provider's words do not wait for each other's acknowledgement.
+        // Without TCP_NODELAY, small pieces of a stream wait for the acknowledgement of the piece before.
         let listener = listener.tap_io(|connection| {
             if let Err(error) = connection.set_nodelay(true) {
                 tracing::warn!(%error, "a connection delays small pieces");
@@ -107,41 +108,41 @@ impl FakeModels {
         Ok(Self { address, shared, _serving: serving })
     }
 
-    /// Where it listens: the value of GROQ_BASE_URL and the like.
+    /// The base URL: the value for GROQ_BASE_URL and similar settings.
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Puts a reply behind those that were put before. When all were given, the default one is given again and again.
-    pub fn reply(&self, reply: Reply) {
+    /// Queues a reply. When the queue is empty, the default reply is used.
+    pub fn reply(&self, reply: FakeReply) {
         self.inner().script.queue.push_back(reply);
     }
 
-    /// Puts a reply of this text.
+    /// Queues a text reply.
     pub fn reply_text(&self, text: &str) {
-        self.reply(Reply::Text(text.to_owned()));
+        self.reply(FakeReply::Text(text.to_owned()));
     }
 
-    /// Puts a reply that calls a tool.
+    /// Queues a reply that calls a tool.
     pub fn reply_tool(&self, name: &str, arguments: Value) {
-        self.reply(Reply::Tool { name: name.to_owned(), arguments: arguments.to_string() });
+        self.reply(FakeReply::Tool { name: name.to_owned(), arguments: arguments.to_string() });
     }
 
-    /// Puts a reply that comes bit by bit.
-    pub fn reply_steps(&self, steps: impl Into<Vec<Step>>) {
-        self.reply(Reply::Steps(steps.into()));
+    /// Queues a streamed reply.
+    pub fn reply_steps(&self, steps: impl Into<Vec<StreamStep>>) {
+        self.reply(FakeReply::Stream(steps.into()));
     }
 
-    /// Lets one [`Step::Wait`] go on, also one to come.
-    pub fn go_on(&self) {
-        self.shared.goes_on.add_permits(1);
+    /// Lets one [`StreamStep::Wait`] continue, the current or the next one.
+    pub fn resume(&self) {
+        self.shared.resume_permits.add_permits(1);
     }
 
-    /// Waits until a client went away before the end of a reply that came bit by bit.
-    pub async fn is_abandoned(&self) {
+    /// Waits until a client has closed a stream before its end.
+    pub async fn wait_for_abandoned_reply(&self) {
         loop {
-            let arrived = self.shared.arrived.notified();
+            let arrived = self.shared.changed.notified();
             if self.inner().abandoned > 0 {
                 return;
             }
@@ -149,48 +150,48 @@ impl FakeModels {
         }
     }
 
-    /// Puts a refusal with this status, as the provider words it.
+    /// Queues an error with this status, in the provider's format.
     pub fn fail(&self, status: u16) {
-        self.reply(Reply::Refused { status, retry_after_s: None });
+        self.reply(FakeReply::Refused { status, retry_after_s: None });
     }
 
-    /// From now on vectors have this length, whatever is asked for.
-    pub fn embed_with(&self, dimensions: usize) {
+    /// Sets the dimensions of embeddings, overriding those of the requests.
+    pub fn set_dimensions(&self, dimensions: usize) {
         self.inner().dimensions = Some(dimensions);
     }
 
-    /// What is replied when the script is empty.
-    pub fn always(&self, reply: Reply) {
+    /// Sets the default reply, used when the queue is empty.
+    pub fn always(&self, reply: FakeReply) {
         self.inner().script.default = reply;
     }
 
-    /// How often it was asked.
+    /// The number of received requests.
     #[must_use]
     pub fn calls(&self) -> usize {
         self.inner().requests.len()
     }
 
-    /// The bodies of what it was asked, the oldest first.
+    /// The bodies of the received requests, oldest first.
     #[must_use]
     pub fn requests(&self) -> Vec<Value> {
         self.inner().requests.iter().map(|request| request.body.clone()).collect()
     }
 
-    /// All of what it was asked, the oldest first.
+    /// The received requests, oldest first.
     #[must_use]
-    pub fn received(&self) -> Vec<Request> {
+    pub fn received(&self) -> Vec<ModelRequest> {
         self.inner().requests.clone()
     }
 
-    /// From now on requests wait for [`FakeModels::release`].
+    /// Holds all requests from now on until [`FakeModels::release`].
     pub fn hold(&self) {
-        self.shared.holds.send_replace(true);
+        self.shared.is_holding.send_replace(true);
     }
 
     /// Waits until a request is held.
-    pub async fn is_met(&self) {
+    pub async fn wait_for_held_request(&self) {
         loop {
-            let arrived = self.shared.arrived.notified();
+            let arrived = self.shared.changed.notified();
             if self.inner().held > 0 {
                 return;
             }
@@ -198,44 +199,44 @@ impl FakeModels {
         }
     }
 
-    /// Lets the held requests go on, and those to come.
+    /// Releases the held requests, and holds no further ones.
     pub fn release(&self) {
-        self.shared.holds.send_replace(false);
+        self.shared.is_holding.send_replace(false);
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+    fn inner(&self) -> MutexGuard<'_, ModelServerState> {
         self.shared.inner()
     }
 }
 
-impl Shared {
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+impl ModelServer {
+    fn inner(&self) -> MutexGuard<'_, ModelServerState> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn wait_while_held(self: &Arc<Self>) {
-        let mut holds = self.holds.subscribe();
+        let mut holds = self.is_holding.subscribe();
         if !*holds.borrow_and_update() {
             return;
         }
-        let _held = Held::new(self);
-        // The sender lives as long as the server.
+        let _held = HeldRequest::new(self);
+        // The sender lives as long as the server, so this never fails.
         let _ = holds.wait_for(|holds| !holds).await;
     }
 }
 
-/// A request that waits; a client that goes away takes it along.
-struct Held(Arc<Shared>);
+/// Counts a held request until it continues or its client disconnects.
+struct HeldRequest(Arc<ModelServer>);
 
-impl Held {
-    fn new(shared: &Arc<Shared>) -> Self {
+impl HeldRequest {
+    fn new(shared: &Arc<ModelServer>) -> Self {
         shared.inner().held += 1;
-        shared.arrived.notify_waiters();
+        shared.changed.notify_waiters();
         Self(Arc::clone(shared))
     }
 }
 
-impl Drop for Held {
+impl Drop for HeldRequest {
     fn drop(&mut self) {
         self.0.inner().held -= 1;
     }
@@ -244,41 +245,42 @@ impl Drop for Held {
 /// The body of `PUT /_mode`.
 #[derive(Debug, Serialize, Deserialize)]
 struct NewMode {
-    mode: script::Mode,
+    mode: script::ModelServerMode,
 }
 
-async fn change_mode(State(shared): State<Arc<Shared>>, Json(new): Json<NewMode>) -> Json<NewMode> {
+async fn change_mode(State(shared): State<Arc<ModelServer>>, Json(new): Json<NewMode>) -> Json<NewMode> {
     shared.inner().script.default = new.mode.into();
     Json(new)
 }
 
-async fn answer(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+async fn answer(State(shared): State<Arc<ModelServer>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let body: Value = serde_json::from_slice(&body).unwrap_or_else(|error| json!({ "unreadable": error.to_string() }));
     let path = uri.path_and_query().map_or_else(String::new, ToString::to_string);
-    let shape = Shape::of(&path);
+    let shape = ProviderFormat::from_path(&path);
     let Ok(image) = shape.image(&body) else {
-        return Reply::Refused { status: 400, retry_after_s: None }.response(shape, &body);
+        return FakeReply::Refused { status: 400, retry_after_s: None }.response(shape, &body);
     };
-    let comes_bit_by_bit = stream::is_wanted(&path, &body);
+    let is_streaming = stream::wants_stream(&path, &body);
     let (reply, dimensions) = {
         let mut inner = shared.inner();
-        inner.requests.push(Request { path, headers, body: body.clone(), image });
-        // Vectors come with every document, also where a script is for what follows.
-        let reply = if shape.is_of_embeddings() { inner.script.next_refusal() } else { Some(inner.script.next()) };
+        inner.requests.push(ModelRequest { path, headers, body: body.clone(), image });
+        // Embedding requests take only errors from the queue: every document needs vectors, also when the queue holds
+        // the replies of a later chat.
+        let reply = if shape.is_embedding_format() { inner.script.next_refusal() } else { Some(inner.script.next()) };
         (reply, inner.dimensions)
     };
     shared.wait_while_held().await;
     let reply = reply.map(|reply| match reply {
-        Reply::Talk => match talker::reply(&body) {
-            Reply::Text(text) if comes_bit_by_bit => Reply::Steps(talker::steps(&text)),
+        FakeReply::RuleBased => match rule_based::reply(&body) {
+            FakeReply::Text(text) if is_streaming => FakeReply::Stream(rule_based::steps(&text)),
             reply => reply,
         },
         reply => reply,
     });
     match reply {
         None => Json(shape.vectors(&body, dimensions)).into_response(),
-        Some(Reply::Hang) => std::future::pending().await,
-        Some(reply) => match stream::steps(&reply).filter(|_| comes_bit_by_bit) {
+        Some(FakeReply::Hang) => std::future::pending().await,
+        Some(reply) => match stream::steps(&reply).filter(|_| is_streaming) {
             Some(steps) => stream::response(&shared, shape, &reply, steps, &body),
             None => reply.response(shape, &body),
         },

@@ -1,5 +1,5 @@
-//! A queue within the process: it answers `SendMessage` at once and keeps the message, so that what is measured or tried
-//! is the function and not the stand-in for SQS. Everything else that is asked goes on to that stand-in.
+//! A fake SQS queue in this process: answers `SendMessage` immediately and stores the message, so that a benchmark
+//! measures the function and not the AWS stand-in. All other requests are forwarded to the AWS stand-in.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -21,45 +21,45 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::mpsc, task::JoinSet, time::Instant};
 
-/// What SQS takes at most.
-const MOST_BYTES: usize = 1024 * 1024;
+/// SQS's limit for a message.
+const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 
-/// A message, as it was sent.
+/// A stored message.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Message {
-    /// Its body.
+pub struct QueuedMessage {
+    /// The message's body.
     pub body: String,
-    /// When it may be received.
+    /// The time from which the message may be delivered.
     pub due: Instant,
 }
 
-/// A running queue. Dropped, it ends.
+/// A running fake queue. Dropping it stops the server.
 #[derive(Debug)]
 pub struct FakeQueue {
     address: SocketAddr,
-    messages: Mutex<mpsc::UnboundedReceiver<Message>>,
+    messages: Mutex<mpsc::UnboundedReceiver<QueuedMessage>>,
     _serving: JoinSet<std::io::Result<()>>,
 }
 
 #[derive(Debug)]
-struct Serving {
-    /// Where everything but messages goes.
+struct QueueServer {
+    /// The endpoint of the AWS stand-in, which gets all requests but `SendMessage`.
     endpoint: String,
     http: Client,
     sent: AtomicU64,
-    messages: mpsc::UnboundedSender<Message>,
+    messages: mpsc::UnboundedSender<QueuedMessage>,
 }
 
 impl FakeQueue {
-    /// Starts one before a stand-in for AWS.
+    /// Starts a queue in front of the AWS stand-in at `endpoint`.
     ///
     /// # Errors
-    /// No free port.
-    pub async fn before(endpoint: &str) -> Result<Self> {
+    /// Fails when no port is free.
+    pub async fn start(endpoint: &str) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no port is free on 127.0.0.1")?;
         let address = listener.local_addr().context("the address of the queue cannot be read")?;
         let (messages, received) = mpsc::unbounded_channel();
-        let serving = Serving {
+        let serving = QueueServer {
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             http: Client::builder().no_proxy().build()?,
             sent: AtomicU64::new(0),
@@ -71,23 +71,23 @@ impl FakeQueue {
         Ok(Self { address, messages: Mutex::new(received), _serving: tasks })
     }
 
-    /// What AWS_ENDPOINT_URL is set to, without a slash at the end.
+    /// The value for AWS_ENDPOINT_URL, without a trailing slash.
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The messages that were sent since the last time, due or not, in order.
+    /// Removes and returns all stored messages, due or not, in order.
     #[must_use]
-    pub fn take(&self) -> Vec<Message> {
+    pub fn drain(&self) -> Vec<QueuedMessage> {
         let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
         std::iter::from_fn(|| messages.try_recv().ok()).collect()
     }
 }
 
-async fn answer(State(serving): State<Arc<Serving>>, request: Request) -> Response<Body> {
+async fn answer(State(serving): State<Arc<QueueServer>>, request: Request) -> Response<Body> {
     let (head, body) = request.into_parts();
-    let Ok(body) = axum::body::to_bytes(body, MOST_BYTES).await else {
+    let Ok(body) = axum::body::to_bytes(body, MAX_MESSAGE_BYTES).await else {
         return status(StatusCode::PAYLOAD_TOO_LARGE);
     };
     let target = head.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
@@ -115,12 +115,12 @@ async fn answer(State(serving): State<Arc<Serving>>, request: Request) -> Respon
     }
 }
 
-fn keep(serving: &Serving, body: &Bytes) -> Response<Body> {
-    let Ok(asked) = serde_json::from_slice::<Value>(body) else { return status(StatusCode::BAD_REQUEST) };
-    let Some(text) = asked["MessageBody"].as_str() else { return status(StatusCode::BAD_REQUEST) };
-    let delay = Duration::from_secs(asked["DelaySeconds"].as_u64().unwrap_or_default());
-    // Nobody who receives is a test that does not look.
-    let _ = serving.messages.send(Message { body: text.to_owned(), due: Instant::now() + delay });
+fn keep(serving: &QueueServer, body: &Bytes) -> Response<Body> {
+    let Ok(request) = serde_json::from_slice::<Value>(body) else { return status(StatusCode::BAD_REQUEST) };
+    let Some(text) = request["MessageBody"].as_str() else { return status(StatusCode::BAD_REQUEST) };
+    let delay = Duration::from_secs(request["DelaySeconds"].as_u64().unwrap_or_default());
+    // The receiver may be gone: some tests do not read the messages.
+    let _ = serving.messages.send(QueuedMessage { body: text.to_owned(), due: Instant::now() + delay });
     let number = serving.sent.fetch_add(1, Ordering::Relaxed);
     let answer = json!({ "MessageId": format!("00000000-0000-4000-8000-{number:012x}") });
     let mut response = Response::new(Body::from(answer.to_string()));

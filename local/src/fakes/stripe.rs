@@ -1,6 +1,6 @@
-//! Stripe, as far as Lisa talks to it: Checkout, the portal, subscriptions and invoice items in Stripe's shapes and with
-//! its errors, and events that it signs and sends. A page stands in for Checkout's; `cargo stripe-event` and the tests
-//! make things happen.
+//! A fake Stripe with the parts that Lisa uses: Checkout, the customer portal, subscriptions and invoice items in
+//! Stripe's formats and with its errors, and events that it signs and sends. A simple page replaces Checkout's.
+//! `cargo stripe-event` and the tests simulate changes.
 
 mod api;
 mod events;
@@ -26,96 +26,101 @@ use shared::settings::SettingsMap;
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
 use uuid::Uuid;
 
-pub use events::{Change, Sent};
+pub use events::{SentEvent, StripeChange};
 
-/// The key that it takes.
+/// The accepted test-mode API key.
 const KEY: &str = "sk_test_of_the_fake_stripe";
-/// The same for what believes that the money is real.
+/// The accepted live-mode API key.
 pub const LIVE_KEY: &str = "sk_live_of_the_fake_stripe";
 const PERIOD: TimeDelta = TimeDelta::days(30);
 
-/// A running fake. Dropped, it ends.
+/// A running fake Stripe. Dropping it stops the server.
 #[derive(Debug)]
 pub struct FakeStripe {
     address: SocketAddr,
-    shared: Shared,
+    shared: StripeServer,
     _serving: JoinSet<()>,
 }
 
 #[derive(Debug, Clone)]
-struct Shared {
-    state: Arc<Mutex<State>>,
+struct StripeServer {
+    state: Arc<Mutex<StripeData>>,
     address: SocketAddr,
-    /// Where its data is kept.
+    /// The file that keeps the data; `None` for data in memory.
     file: Option<PathBuf>,
     http: Client,
-    /// Answers that may go, of those that are held.
+    /// One permit per released answer of [`StripeFault::HoldAnswer`].
     released: Arc<Semaphore>,
 }
 
-/// Everything that it knows.
+/// The data of the fake.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct State {
+struct StripeData {
     /// Checkout Sessions by id.
     sessions: BTreeMap<String, Value>,
     /// Subscriptions by id.
     subscriptions: BTreeMap<String, Value>,
-    /// Deleted customers stay, with `deleted`.
+    /// Customers by id. Deleted ones stay, marked `deleted`.
     customers: BTreeMap<String, Value>,
     invoice_items: Vec<Value>,
-    /// What was answered to an Idempotency-Key, and to which request.
+    /// The fingerprint of the request, the status and the body of the answer, by Idempotency-Key.
     #[serde(skip)]
     answered: BTreeMap<String, (String, u16, Value)>,
-    /// Where events are sent, and what they are signed with.
+    /// The webhook's URL and signing secret.
     #[serde(skip)]
     webhook: Option<(String, String)>,
     #[serde(skip)]
-    faults: VecDeque<Fault>,
+    faults: VecDeque<StripeFault>,
     #[serde(skip)]
-    requests: Vec<Asked>,
+    requests: Vec<StripeRequest>,
 }
 
-/// What goes wrong at the next request.
+/// A simulated failure of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// It is refused with this status, before anything is done.
+pub enum StripeFault {
+    /// The request is rejected with this status and has no effect.
     Refuse(u16),
-    /// It is done, but the answer is lost: the connection ends with a 500.
+    /// The request takes effect, but its answer is lost: the client gets a 500.
     LoseAnswer,
-    /// It is done, and answered when [`FakeStripe::release`] says so.
+    /// The request takes effect, and its answer waits for [`FakeStripe::release`].
     HoldAnswer,
 }
 
-/// A request that it got.
+/// A received request.
 #[derive(Debug, Clone)]
-pub struct Asked {
-    /// `POST /v1/checkout/sessions`
+pub struct StripeRequest {
+    /// Method and path, such as `POST /v1/checkout/sessions`.
     pub route: String,
-    /// The form or the query.
+    /// The form fields, or the query parameters of a GET.
     pub fields: BTreeMap<String, String>,
-    /// Its Idempotency-Key.
+    /// The Idempotency-Key header.
     pub key: Option<String>,
-    /// Its Stripe-Version.
+    /// The Stripe-Version header.
     pub version: Option<String>,
 }
 
 impl FakeStripe {
-    /// Starts one on a free port. What it knows is kept in `file`, where one is named.
+    /// Starts a fake on a free port. With `file`, the data is kept there between starts.
     ///
     /// # Errors
-    /// A file that is damaged, or no free port.
+    /// Fails when the file is damaged or no port is free.
     pub async fn start(file: Option<PathBuf>) -> Result<Self> {
         let state = match file.as_ref().map(fs::read) {
             Some(Ok(bytes)) => {
                 serde_json::from_slice(&bytes).context("the fake Stripe's data is damaged: use --reset")?
             }
-            _ => State::default(),
+            _ => StripeData::default(),
         };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no port is free on 127.0.0.1")?;
         let address = listener.local_addr().context("the fake Stripe has no address")?;
         let http = Client::builder().timeout(Duration::from_secs(30)).no_proxy().build()?;
-        let shared =
-            Shared { state: Arc::new(Mutex::new(state)), address, file, http, released: Arc::new(Semaphore::new(0)) };
+        let shared = StripeServer {
+            state: Arc::new(Mutex::new(state)),
+            address,
+            file,
+            http,
+            released: Arc::new(Semaphore::new(0)),
+        };
         let router = Router::new().merge(api::routes()).merge(pages::routes()).with_state(shared.clone());
         let mut serving = JoinSet::new();
         serving.spawn(async move {
@@ -126,13 +131,13 @@ impl FakeStripe {
         Ok(Self { address, shared, _serving: serving })
     }
 
-    /// `http://127.0.0.1:…`
+    /// The base URL, `http://127.0.0.1:<port>`.
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The settings that lead functions here.
+    /// The settings that point the functions to this fake.
     #[must_use]
     pub fn settings(&self) -> SettingsMap {
         SettingsMap::from([
@@ -141,67 +146,67 @@ impl FakeStripe {
         ])
     }
 
-    /// Sends events to this URL from now on, signed with this secret.
+    /// Sets the webhook that events are sent to, and its signing secret.
     pub fn send_to(&self, url: &str, secret: &str) {
         self.shared.state().webhook = Some((url.to_owned(), secret.to_owned()));
     }
 
-    /// Lets the next requests go wrong, one fault each.
-    pub fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
+    /// Queues faults, one per following request.
+    pub fn fail(&self, faults: impl IntoIterator<Item = StripeFault>) {
         self.shared.state().faults.extend(faults);
     }
 
-    /// Lets an answer go that is held.
+    /// Releases one held answer.
     pub fn release(&self) {
         self.shared.released.add_permits(1);
     }
 
-    /// The requests that it got so far.
+    /// All received requests.
     #[must_use]
-    pub fn requests(&self) -> Vec<Asked> {
+    pub fn requests(&self) -> Vec<StripeRequest> {
         self.shared.state().requests.clone()
     }
 
-    /// The invoice items that it has.
+    /// All invoice items.
     #[must_use]
     pub fn invoice_items(&self) -> Vec<Value> {
         self.shared.state().invoice_items.clone()
     }
 
-    /// Puts a subscription there, as it is, without telling anybody.
+    /// Stores a subscription unchanged, without sending an event.
     pub fn put_subscription(&self, subscription: Value) {
         let id = subscription["id"].as_str().unwrap_or_default().to_owned();
         self.shared.state().subscriptions.insert(id, subscription);
     }
 
-    /// Forgets what it answered to keys, as Stripe does after a day.
+    /// Deletes all idempotency keys, as Stripe does after a day.
     pub fn forget_keys(&self) {
         self.shared.state().answered.clear();
     }
 
-    /// Makes something happen for a user, and sends the events that tell of it.
+    /// Applies a change for a user and sends its events.
     ///
     /// # Errors
-    /// A change that cannot be.
-    pub async fn change(&self, change: &Change) -> Result<Vec<Sent>> {
+    /// Fails when the change is not possible.
+    pub async fn change(&self, change: &StripeChange) -> Result<Vec<SentEvent>> {
         self.shared.change(change).await
     }
 }
 
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl StripeServer {
+    fn state(&self) -> MutexGuard<'_, StripeData> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps what changed.
-    fn keep(&self, state: &State) -> Result<()> {
+    /// Writes the data to the file, if there is one.
+    fn keep(&self, state: &StripeData) -> Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
         write_private(file, &serde_json::to_vec(state)?)
     }
 }
 
-impl State {
-    /// The customer of a user, made where there is none.
+impl StripeData {
+    /// The id of a user's customer, created if missing.
     fn customer(&mut self, user: &str, email: Option<&str>) -> String {
         let known = self.customers.values().find(|one| one["metadata"]["user_id"] == user && one["deleted"] != true);
         if let Some(id) = known.and_then(|known| known["id"].as_str()) {

@@ -1,4 +1,4 @@
-//! A request as API Gateway hands it to a function: an HTTP API's event, version 2.0.
+//! Converts an HTTP request to the event of an API Gateway HTTP API, payload format version 2.0.
 
 use std::{
     collections::BTreeMap,
@@ -13,15 +13,15 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::routes::Found;
+use super::routes::RouteMatch;
 
 const DOMAIN: &str = "localhost";
 
-pub(super) fn of(head: &Parts, body: &[u8], client: SocketAddr, route: &Found) -> Value {
+pub(super) fn from_request(head: &Parts, body: &[u8], client: SocketAddr, route: &RouteMatch) -> Value {
     let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
     let user_agent = text(&head.headers, &header::USER_AGENT);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    // A Function URL has no routes.
+    // A Function URL has no routes; its events name `$default`.
     let key = if route.lambda.streams() { "$default" } else { &route.key };
     let mut event = json!({
         "version": "2.0",
@@ -49,7 +49,7 @@ pub(super) fn of(head: &Parts, body: &[u8], client: SocketAddr, route: &Found) -
         },
         "isBase64Encoded": false,
     });
-    // What is empty is absent.
+    // API Gateway leaves empty parts out.
     if let Some(cookies) = cookies(&head.headers) {
         event["cookies"] = cookies;
     }
@@ -71,7 +71,8 @@ pub(super) fn of(head: &Parts, body: &[u8], client: SocketAddr, route: &Found) -
     event
 }
 
-/// API Gateway passes text as it is, by its content type; everything else, forms among it, as base64.
+/// True when API Gateway passes a body of this content type as text. Everything else, forms included, is passed as
+/// base64.
 fn is_text(content_type: &str) -> bool {
     let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     kind.is_empty()
@@ -81,7 +82,8 @@ fn is_text(content_type: &str) -> bool {
         || kind.ends_with("+xml")
 }
 
-/// Lower-case names, repeated ones joined by a comma, without cookies; what the gateway adds itself cannot be forged.
+/// The headers of the event: lower-case names, repeated headers joined by a comma, no cookies. The headers that the
+/// gateway sets itself override the client's, so that they cannot be forged.
 fn headers(head: &Parts, client: SocketAddr) -> BTreeMap<String, String> {
     let mut headers = BTreeMap::<String, String>::new();
     for (name, value) in &head.headers {
@@ -143,8 +145,8 @@ mod tests {
         let (head, body) = request.into_parts();
         let lambda = Arc::new(Lambda::new(health::FUNCTION, Duration::from_secs(1), SettingsMap::new()));
         let parameters = [("id".to_owned(), "a b".to_owned())].into();
-        let route = Found { key: "POST /a/{id}".to_owned(), parameters, lambda };
-        of(&head, body, SocketAddr::from(([127, 0, 0, 1], 50_000)), &route)
+        let route = RouteMatch { key: "POST /a/{id}".to_owned(), parameters, lambda };
+        from_request(&head, body, SocketAddr::from(([127, 0, 0, 1], 50_000)), &route)
     }
 
     #[test]
@@ -170,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_text_is_base64() {
+    fn body_that_is_not_text_is_encoded_as_base64() {
         for (kind, body, encoded) in [
             ("application/json", b"{}".as_slice(), false),
             ("application/problem+json; charset=utf-8", b"{}", false),

@@ -1,5 +1,5 @@
-//! Which function answers: API Gateway's rules for HTTP APIs. The most specific path wins, `{name+}` comes after all
-//! others, a method before ANY, and `$default` is last.
+//! Route matching by API Gateway's rules for HTTP APIs: the most specific path wins, `{name+}` matches last, a method
+//! wins over ANY, and `$default` takes the rest.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -8,9 +8,9 @@ use percent_encoding::percent_decode_str;
 
 use crate::lambda::Lambda;
 
-/// The routes.
+/// The routes of all functions.
 #[derive(Debug, Default)]
-pub struct Routes {
+pub struct RouteTable {
     routes: Vec<Route>,
     default: Option<Arc<Lambda>>,
 }
@@ -23,7 +23,7 @@ struct Route {
     lambda: Arc<Lambda>,
 }
 
-/// In the order of their weight.
+/// A path segment. The variants are in the order of rising specificity.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Segment {
     Greedy(String),
@@ -31,22 +31,22 @@ enum Segment {
     Fixed(String),
 }
 
-/// A route that fits a request.
+/// A route that matches a request.
 #[derive(Debug)]
-pub struct Found {
-    /// As the template has it.
+pub struct RouteMatch {
+    /// The route key of the template, such as `GET /a/{id}`.
     pub key: String,
-    /// The values of the path's parameters, decoded.
+    /// The decoded path parameters.
     pub parameters: BTreeMap<String, String>,
-    /// Who answers.
+    /// The function that handles the request.
     pub lambda: Arc<Lambda>,
 }
 
-impl Routes {
-    /// Adds a route: `GET /health`, or `$default`.
+impl RouteTable {
+    /// Adds a route, such as `GET /health` or `$default`.
     ///
     /// # Errors
-    /// A route that another function has.
+    /// Fails when another function has the route.
     pub fn insert(&mut self, key: &str, lambda: Arc<Lambda>) -> Result<()> {
         let Some((method, path)) = key.split_once(' ') else {
             if let Some(other) = self.default.replace(lambda) {
@@ -62,35 +62,35 @@ impl Routes {
         Ok(())
     }
 
-    /// Finds who answers a request; the path as it was sent.
+    /// Finds the route of a request. `path` is percent-encoded, as received.
     #[must_use]
-    pub fn find(&self, method: &str, path: &str) -> Option<Found> {
-        let asked: Vec<_> = segments(path).collect();
-        let fitting = self.routes.iter().filter(|route| route.method == method || route.method == "ANY");
-        let best = fitting
-            .filter_map(|route| Some((route, route.parameters(&asked)?)))
-            .max_by_key(|(route, _)| (route.weight(), route.method == method));
+    pub fn find(&self, method: &str, path: &str) -> Option<RouteMatch> {
+        let parts: Vec<_> = segments(path).collect();
+        let candidates = self.routes.iter().filter(|route| route.method == method || route.method == "ANY");
+        let best = candidates
+            .filter_map(|route| Some((route, route.parameters(&parts)?)))
+            .max_by_key(|(route, _)| (route.specificity(), route.method == method));
         if let Some((route, parameters)) = best {
-            return Some(Found { key: route.key.clone(), parameters, lambda: Arc::clone(&route.lambda) });
+            return Some(RouteMatch { key: route.key.clone(), parameters, lambda: Arc::clone(&route.lambda) });
         }
         let lambda = Arc::clone(self.default.as_ref()?);
-        Some(Found { key: "$default".to_owned(), parameters: BTreeMap::new(), lambda })
+        Some(RouteMatch { key: "$default".to_owned(), parameters: BTreeMap::new(), lambda })
     }
 }
 
 impl Route {
-    fn weight(&self) -> Vec<u8> {
-        let weigh = |segment: &Segment| match segment {
+    fn specificity(&self) -> Vec<u8> {
+        let rank = |segment: &Segment| match segment {
             Segment::Greedy(_) => 0,
             Segment::Parameter(_) => 1,
             Segment::Fixed(_) => 2,
         };
-        self.path.iter().map(weigh).collect()
+        self.path.iter().map(rank).collect()
     }
 
-    fn parameters(&self, asked: &[&str]) -> Option<BTreeMap<String, String>> {
+    fn parameters(&self, parts: &[&str]) -> Option<BTreeMap<String, String>> {
         let mut parameters = BTreeMap::new();
-        let mut rest = asked;
+        let mut rest = parts;
         for segment in &self.path {
             let (first, others) = rest.split_first()?;
             match segment {
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn the_most_specific_route_wins() {
-        let mut routes = Routes::default();
+        let mut routes = RouteTable::default();
         let lambda = Arc::new(Lambda::new(health::FUNCTION, Duration::from_secs(1), SettingsMap::new()));
         for key in ["GET /a/{id}", "GET /a/b", "ANY /a/b", "GET /a/{rest+}", "POST /a/{id}/retry", "$default"] {
             routes.insert(key, Arc::clone(&lambda)).unwrap();

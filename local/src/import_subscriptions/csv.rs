@@ -1,16 +1,16 @@
-//! CSV as PostgreSQL writes it: commas, double quotes doubled within quotes, line breaks within quotes, and an empty field
-//! without quotes for null.
+//! Parses CSV as PostgreSQL writes it: commas, doubled double quotes and line breaks within quotes, and an empty
+//! unquoted field for null.
 
-/// A record: the line that it begins on, from 1, and its fields, or what is wrong.
-pub(super) type Record = (usize, Result<Vec<Option<String>>, &'static str>);
+/// A record: its first line, counted from 1, and its fields or the problem.
+pub(super) type CsvRecord = (usize, Result<Vec<Option<String>>, &'static str>);
 
-/// Splits a text into records. Blank lines are none.
-pub(super) fn records(text: &str) -> Vec<Record> {
+/// Splits a text into records, skipping blank lines.
+pub(super) fn records(text: &str) -> Vec<CsvRecord> {
     let mut records = Vec::new();
     let mut letters = text.chars().peekable();
     let mut line = 1;
     while letters.peek().is_some() {
-        let begins = line;
+        let first_line = line;
         let mut fields = Vec::new();
         let (mut field, mut was_quoted, mut problem) = (String::new(), false, None);
         loop {
@@ -35,11 +35,11 @@ pub(super) fn records(text: &str) -> Vec<Record> {
                         }
                     }
                 }
-                Some(',') => fields.push(ended(&mut field, &mut was_quoted)),
+                Some(',') => fields.push(take_field(&mut field, &mut was_quoted)),
                 Some('\r') if letters.peek() == Some(&'\n') => {}
                 end @ (Some('\n') | None) => {
                     line += usize::from(end.is_some());
-                    fields.push(ended(&mut field, &mut was_quoted));
+                    fields.push(take_field(&mut field, &mut was_quoted));
                     break;
                 }
                 Some(letter) => {
@@ -51,13 +51,13 @@ pub(super) fn records(text: &str) -> Vec<Record> {
             }
         }
         if fields != [None] {
-            records.push((begins, problem.map_or(Ok(fields), Err)));
+            records.push((first_line, problem.map_or(Ok(fields), Err)));
         }
     }
     records
 }
 
-fn ended(field: &mut String, was_quoted: &mut bool) -> Option<String> {
+fn take_field(field: &mut String, was_quoted: &mut bool) -> Option<String> {
     let (value, was_quoted) = (std::mem::take(field), std::mem::take(was_quoted));
     (was_quoted || !value.is_empty()).then_some(value)
 }

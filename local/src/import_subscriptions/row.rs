@@ -1,4 +1,4 @@
-//! A row of the old table: read, and judged.
+//! Parses and validates the rows of the old subscriptions table.
 
 use std::collections::HashMap;
 
@@ -21,28 +21,28 @@ const COLUMNS: [&str; 11] = [
     "created_at",
     "updated_at",
 ];
-const NEEDED: [&str; 4] = ["id", "user_id", "status", "plan"];
+const REQUIRED_COLUMNS: [&str; 4] = ["id", "user_id", "status", "plan"];
 
-/// What is wrong with rows, by the lines that they begin on.
-pub(super) type Bad = Vec<(usize, String)>;
+/// The problems of bad rows, each with the row's first line.
+pub(super) type RowProblems = Vec<(usize, String)>;
 
-/// Reads a file: the rows that are good, and what is wrong with the others.
+/// Parses a file into good rows and the problems of bad ones.
 ///
 /// # Errors
-/// A header that is missing, or lacks a column.
-pub(super) fn read(text: &str) -> Result<(Vec<OldSubscription>, Bad)> {
+/// Fails when the header is missing or lacks a required column.
+pub(super) fn read(text: &str) -> Result<(Vec<OldSubscription>, RowProblems)> {
     let mut records = csv::records(text.trim_start_matches('\u{feff}')).into_iter();
     let (_, header) = records.next().context("it is empty")?;
     let header = header.map_err(anyhow::Error::msg).context("its header cannot be read")?;
     let names: Vec<_> = header.iter().map(|name| name.as_deref().unwrap_or_default().trim()).collect();
-    if let Some(missing) = NEEDED.iter().find(|name| !names.contains(name)) {
+    if let Some(missing) = REQUIRED_COLUMNS.iter().find(|name| !names.contains(name)) {
         bail!("its header has no column {missing}: write it with COPY … CSV HEADER");
     }
     let mut seen: HashMap<String, usize> = HashMap::new();
     let (mut good, mut bad) = (Vec::new(), Vec::new());
     for (line, record) in records {
-        let judged = record.map_err(|problem| vec![problem.to_owned()]).and_then(|fields| judge(&names, &fields));
-        let judged = judged.and_then(|row| {
+        let validated = record.map_err(|problem| vec![problem.to_owned()]).and_then(|fields| validate(&names, &fields));
+        let validated = validated.and_then(|row| {
             for key in
                 [Some(("user_id", &row.user_id)), row.stripe_subscription_id.as_ref().map(|id| ("subscription", id))]
                     .into_iter()
@@ -50,12 +50,12 @@ pub(super) fn read(text: &str) -> Result<(Vec<OldSubscription>, Bad)> {
             {
                 let first = *seen.entry(format!("{} {}", key.0, key.1)).or_insert(line);
                 if first != line {
-                    return Err(vec![format!("{} {} stands in line {first} already", key.0, key.1)]);
+                    return Err(vec![format!("{} {} is in line {first} already", key.0, key.1)]);
                 }
             }
             Ok(row)
         });
-        match judged {
+        match validated {
             Ok(row) => good.push(row),
             Err(problems) => bad.push((line, problems.join("; "))),
         }
@@ -63,7 +63,7 @@ pub(super) fn read(text: &str) -> Result<(Vec<OldSubscription>, Bad)> {
     Ok((good, bad))
 }
 
-fn judge(names: &[&str], fields: &[Option<String>]) -> Result<OldSubscription, Vec<String>> {
+fn validate(names: &[&str], fields: &[Option<String>]) -> Result<OldSubscription, Vec<String>> {
     if fields.len() != names.len() {
         return Err(vec![format!("it has {} fields instead of {}", fields.len(), names.len())]);
     }
@@ -128,7 +128,7 @@ fn judge(names: &[&str], fields: &[Option<String>]) -> Result<OldSubscription, V
     })
 }
 
-/// `timestamp`, which the old system kept in UTC, or `timestamptz`.
+/// Parses a `timestamptz`, or a `timestamp`, which the old system wrote in UTC.
 fn read_time(text: &str) -> Option<DateTime<Utc>> {
     let zoned = ["%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M:%S%.f%#z"];
     if let Some(time) = zoned.iter().find_map(|form| DateTime::parse_from_str(text, form).ok()) {

@@ -1,13 +1,13 @@
-//! The lines of a new function in files that are there already.
+//! Inserts the lines of a new function into existing files.
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Plan, files};
+use super::{NewFunction, files};
 
-type Insert = fn(&str, &Plan) -> Result<String>;
+type Insert = fn(&str, &NewFunction) -> Result<String>;
 
-/// The files, and how each takes its line.
-pub(super) const INTO: &[(&str, Insert)] = &[
+/// The files to extend, each with the function that inserts its lines.
+pub(super) const EXTENDED_FILES: &[(&str, Insert)] = &[
     ("Cargo.toml", |text, plan| {
         sorted(text, &plan.fill("{{name}} = { path = \"functions/{{name}}\" }"), |line| line.contains("{ path = \""))
     }),
@@ -34,12 +34,12 @@ pub(super) const INTO: &[(&str, Insert)] = &[
     }),
 ];
 
-/// Puts a line into the first run of lines that are of its kind, in their order. The run ends with the first other line.
+/// Inserts a line in sort order into the first run of lines that match `is_of_kind`.
 fn sorted(text: &str, new: &str, is_of_kind: impl Fn(&str) -> bool) -> Result<String> {
     let lines: Vec<_> = text.lines().collect();
     let start = lines.iter().position(|line| is_of_kind(line)).context("no line of this kind is there")?;
     let run = lines[start..].iter().take_while(|line| is_of_kind(line)).count();
-    // A `shared` or `local` before the functions is not one of them, but stands before all of them.
+    // A `shared` or `local` line before the run is not part of it and stays in front.
     let place = lines[start..start + run].iter().position(|line| *line > new).unwrap_or(run);
     let mut grown: Vec<&str> = lines[..start + place].to_vec();
     grown.push(new);

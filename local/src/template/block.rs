@@ -1,4 +1,4 @@
-//! One function's block.
+//! One function's block of the template.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,36 +9,36 @@ use super::Schedule;
 
 /// A function as the template describes it.
 #[derive(Debug, Clone)]
-pub struct Block {
-    /// The name of its binary, which is that of its package and of [`shared::function::Function::name`].
+pub struct FunctionBlock {
+    /// The name of the function's binary, equal to that of its package and to [`shared::function::Function::name`].
     pub name: String,
-    /// When it is ended.
+    /// The timeout of an invocation.
     pub timeout: Duration,
-    /// Its environment variables, unresolved.
+    /// The environment variables, unresolved.
     pub variables: BTreeMap<String, Value>,
-    /// Its routes: `GET /health`, or `$default`.
+    /// The route keys, such as `GET /health` or `$default`.
     pub routes: Vec<String>,
-    /// The queues that it takes messages from.
+    /// The queues that feed the function.
     pub queues: Vec<QueueEvent>,
-    /// The URL of its own, where it has one.
+    /// The Function URL; `None` when the function has none.
     pub url: Option<FunctionUrl>,
-    /// When it runs by itself.
+    /// The schedules that invoke the function.
     pub schedules: Vec<ScheduleEvent>,
 }
 
-/// A function's own URL, which everybody may call, at every path.
+/// A Lambda Function URL without authentication, for every path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FunctionUrl {
-    /// Whether an answer is told while it is made.
+    /// True when the function streams its answers.
     pub streams: bool,
 }
 
 /// A schedule as an event source.
 #[derive(Debug, Clone)]
 pub struct ScheduleEvent {
-    /// When.
+    /// The times at which the function is invoked.
     pub schedule: Schedule,
-    /// What the function is handed; absent for the scheduler's own event.
+    /// The event passed to the function; `None` for EventBridge's own event.
     pub input: Option<Value>,
 }
 
@@ -47,24 +47,24 @@ pub struct ScheduleEvent {
 pub struct QueueEvent {
     /// The queue's ARN, unresolved.
     pub queue: Value,
-    /// Messages an invocation, at most.
+    /// The maximum number of messages per invocation.
     pub batch_size: i32,
-    /// Whether the function names the messages that failed.
-    pub reports_failures: bool,
-    /// Invocations at a time, unresolved; absent for no limit.
-    pub concurrency: Option<Value>,
+    /// True when the function reports failed messages (ReportBatchItemFailures).
+    pub reports_batch_item_failures: bool,
+    /// The maximum number of concurrent invocations, unresolved; `None` for no limit.
+    pub max_concurrency: Option<Value>,
 }
 
 impl FunctionUrl {
     fn read(config: &Value) -> Result<Self> {
         if config["AuthType"] != "NONE" {
-            bail!("the local stack signs nobody in at a URL of AuthType {}", config["AuthType"]);
+            bail!("the local stack does not support a Function URL of AuthType {}", config["AuthType"]);
         }
         Ok(Self { streams: config["InvokeMode"] == "RESPONSE_STREAM" })
     }
 }
 
-impl Block {
+impl FunctionBlock {
     pub(super) fn read(resource: &Value, globals: &Value) -> Result<Self> {
         let properties = &resource["Properties"];
         let binary = resource["Metadata"]["BuildProperties"]["Binary"].as_str();
@@ -76,7 +76,7 @@ impl Block {
         let seconds = [&properties["Timeout"], &globals["Timeout"]].into_iter().find_map(Value::as_u64);
         let mut block = Self {
             name: binary.context("its metadata name no binary")?.to_owned(),
-            // What Lambda gives a function that says nothing.
+            // Lambda's default timeout is 3 s.
             timeout: Duration::from_secs(seconds.unwrap_or(3)),
             variables,
             routes: Vec::new(),
@@ -103,10 +103,10 @@ impl Block {
                 let kinds = properties["FunctionResponseTypes"].as_array().map(Vec::as_slice).unwrap_or_default();
                 self.queues.push(QueueEvent {
                     queue: properties["Queue"].clone(),
-                    // SQS gives ten at a time.
+                    // SQS delivers at most ten messages per call.
                     batch_size: i32::try_from(batch_size.clamp(1, 10)).unwrap_or(10),
-                    reports_failures: kinds.iter().any(|kind| kind == "ReportBatchItemFailures"),
-                    concurrency: properties["ScalingConfig"].get("MaximumConcurrency").cloned(),
+                    reports_batch_item_failures: kinds.iter().any(|kind| kind == "ReportBatchItemFailures"),
+                    max_concurrency: properties["ScalingConfig"].get("MaximumConcurrency").cloned(),
                 });
             }
             Some("Schedule" | "ScheduleV2") => {
@@ -115,7 +115,7 @@ impl Block {
                 let input = properties["Input"].as_str().map(serde_json::from_str).transpose();
                 self.schedules.push(ScheduleEvent { schedule, input: input.context("its input is not JSON")? });
             }
-            other => bail!("the local stack knows no events of type {}", other.unwrap_or("(none)")),
+            other => bail!("the local stack does not support events of type {}", other.unwrap_or("(none)")),
         }
         Ok(())
     }
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_streams_where_it_says_so_and_signs_nobody_in() {
+    fn function_url_streams_by_invoke_mode_and_requires_auth_type_none() {
         let read = |config: Value| FunctionUrl::read(&config);
         let streams = json!({ "AuthType": "NONE", "InvokeMode": "RESPONSE_STREAM" });
         assert_eq!(read(streams).unwrap(), FunctionUrl { streams: true });

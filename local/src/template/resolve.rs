@@ -1,4 +1,5 @@
-//! CloudFormation's functions, with local values: parameters have their defaults, and references what was made here.
+//! Resolves CloudFormation's intrinsic functions to local values: parameters to their defaults, references to local
+//! resources.
 
 use std::collections::BTreeMap;
 
@@ -7,56 +8,57 @@ use serde_json::{Map, Value};
 
 use super::Template;
 
-/// What `!Ref` and `!GetAtt` give for a resource.
+/// The results of `!Ref` and `!GetAtt` for a resource.
 #[derive(Debug, Clone, Default)]
-pub struct Reference {
-    /// `!Ref`.
+pub struct ResourceReference {
+    /// The result of `!Ref X`.
     pub value: String,
-    /// `!GetAtt X.Arn`.
+    /// The result of `!GetAtt X.Arn`.
     pub arn: String,
 }
 
-/// The values that a template is resolved with.
+/// The references, region and account that a template is resolved with.
 #[derive(Debug, Clone)]
-pub struct Scope<'t> {
+pub struct TemplateScope<'t> {
     template: &'t Template,
-    references: BTreeMap<String, Reference>,
+    references: BTreeMap<String, ResourceReference>,
     region: String,
     account: String,
 }
 
-impl<'t> Scope<'t> {
-    /// A scope without resources.
+impl<'t> TemplateScope<'t> {
+    /// Creates a scope without resources.
     #[must_use]
     pub fn new(template: &'t Template, region: &str, account: &str) -> Self {
         Self { template, references: BTreeMap::new(), region: region.to_owned(), account: account.to_owned() }
     }
 
-    /// Adds a resource.
-    pub fn insert(&mut self, id: &str, reference: Reference) {
+    /// Adds a resource by its logical id.
+    pub fn insert(&mut self, id: &str, reference: ResourceReference) {
         self.references.insert(id.to_owned(), reference);
     }
 
-    /// Resolves to a text, a number or a truth as its text.
+    /// Resolves a value to text. A number or a boolean is converted to text.
     ///
     /// # Errors
-    /// A reference to what is not here, or a function that the local stack does not know.
-    pub fn text(&self, value: &Value) -> Result<String> {
-        match self.value(value)? {
+    /// Fails on a reference to an unknown resource, and on an intrinsic function that the local stack does not
+    /// support.
+    pub fn resolve_text(&self, value: &Value) -> Result<String> {
+        match self.resolve(value)? {
             Some(Value::String(text)) => Ok(text),
             Some(value @ (Value::Number(_) | Value::Bool(_))) => Ok(value.to_string()),
             _ => Err(anyhow!("{value} is not a text")),
         }
     }
 
-    /// Resolves everything in a value; `None` is `AWS::NoValue`.
+    /// Resolves all intrinsic functions in a value. `None` stands for `AWS::NoValue`.
     ///
     /// # Errors
-    /// As [`Scope::text`].
-    pub fn value(&self, value: &Value) -> Result<Option<Value>> {
+    /// Fails like [`TemplateScope::resolve_text`].
+    pub fn resolve(&self, value: &Value) -> Result<Option<Value>> {
         match value {
             Value::Array(items) => {
-                let items: Result<Vec<_>> = items.iter().filter_map(|item| self.value(item).transpose()).collect();
+                let items: Result<Vec<_>> = items.iter().filter_map(|item| self.resolve(item).transpose()).collect();
                 Ok(Some(Value::Array(items?)))
             }
             Value::Object(map) => match only_entry(map) {
@@ -64,7 +66,7 @@ impl<'t> Scope<'t> {
                 _ => {
                     let mut resolved = Map::new();
                     for (key, entry) in map {
-                        if let Some(entry) = self.value(entry)? {
+                        if let Some(entry) = self.resolve(entry)? {
                             resolved.insert(key.clone(), entry);
                         }
                     }
@@ -85,7 +87,8 @@ impl<'t> Scope<'t> {
             ("Fn::GetAtt", [resource, attribute]) => {
                 let id = resource.as_str().unwrap_or_default();
                 let found = self.references.get(id).filter(|_| attribute == "Arn");
-                let reference = found.with_context(|| format!("!GetAtt {id}.{attribute} is not known here"))?;
+                let reference =
+                    found.with_context(|| format!("!GetAtt {id}.{attribute} is not known to the local stack"))?;
                 Ok(Some(Value::String(reference.arn.clone())))
             }
             ("Fn::Sub", [text, values]) => self.substitute(text, values.as_object()).map(|text| Some(text.into())),
@@ -93,11 +96,12 @@ impl<'t> Scope<'t> {
             ("Fn::If", [condition, then, otherwise]) => {
                 let name = condition.as_str().unwrap_or_default();
                 let condition = self.template.section("Conditions")?.get(name);
-                let holds = self.holds(condition.with_context(|| format!("there is no condition {name}"))?)?;
-                self.value(if holds { then } else { otherwise })
+                let holds =
+                    self.evaluate_condition(condition.with_context(|| format!("there is no condition {name}"))?)?;
+                self.resolve(if holds { then } else { otherwise })
             }
             ("Fn::Split", [separator, text]) => {
-                let (separator, text) = (self.text(separator)?, self.text(text)?);
+                let (separator, text) = (self.resolve_text(separator)?, self.resolve_text(text)?);
                 Ok(Some(text.split(&separator).map(|part| Value::String(part.to_owned())).collect()))
             }
             _ => bail!("{function} is not known to the local stack"),
@@ -117,7 +121,7 @@ impl<'t> Scope<'t> {
         }
         let parameter = self.template.section("Parameters")?.get(name);
         let default = parameter.and_then(|parameter| parameter.get("Default"));
-        match default.with_context(|| format!("!Ref {name} is not known here"))? {
+        match default.with_context(|| format!("!Ref {name} is not known to the local stack"))? {
             Value::String(text) => Ok(text.clone()),
             other => Ok(other.to_string()),
         }
@@ -130,10 +134,12 @@ impl<'t> Scope<'t> {
             let (name, after) = after.split_once('}').context("a ${ is not closed")?;
             result.push_str(before);
             match (values.and_then(|values| values.get(name)), name.split_once('.')) {
-                (Some(value), _) => result.push_str(&self.text(value)?),
+                (Some(value), _) => result.push_str(&self.resolve_text(value)?),
                 (None, Some((id, "Arn"))) => {
                     let reference = self.references.get(id);
-                    result.push_str(&reference.with_context(|| format!("${{{name}}} is not known here"))?.arn);
+                    result.push_str(
+                        &reference.with_context(|| format!("${{{name}}} is not known to the local stack"))?.arn,
+                    );
                 }
                 (None, _) => result.push_str(&self.reference(name)?),
             }
@@ -142,18 +148,18 @@ impl<'t> Scope<'t> {
         Ok(result + rest)
     }
 
-    fn holds(&self, condition: &Value) -> Result<bool> {
+    fn evaluate_condition(&self, condition: &Value) -> Result<bool> {
         let (name, argument) = condition.as_object().and_then(only_entry).context("a condition is not understood")?;
         let arguments = argument.as_array().map(Vec::as_slice).unwrap_or_default();
         match (name, arguments) {
-            ("Fn::Equals", [one, other]) => Ok(self.text(one)? == self.text(other)?),
-            ("Fn::Not", [inner]) => Ok(!self.holds(inner)?),
-            ("Fn::And", all) => all.iter().try_fold(true, |holds, inner| Ok(holds && self.holds(inner)?)),
-            ("Fn::Or", any) => any.iter().try_fold(false, |holds, inner| Ok(holds || self.holds(inner)?)),
+            ("Fn::Equals", [one, other]) => Ok(self.resolve_text(one)? == self.resolve_text(other)?),
+            ("Fn::Not", [inner]) => Ok(!self.evaluate_condition(inner)?),
+            ("Fn::And", all) => all.iter().try_fold(true, |holds, inner| Ok(holds && self.evaluate_condition(inner)?)),
+            ("Fn::Or", any) => any.iter().try_fold(false, |holds, inner| Ok(holds || self.evaluate_condition(inner)?)),
             ("Condition", _) => {
                 let name = argument.as_str().unwrap_or_default();
                 let condition = self.template.section("Conditions")?.get(name);
-                self.holds(condition.with_context(|| format!("there is no condition {name}"))?)
+                self.evaluate_condition(condition.with_context(|| format!("there is no condition {name}"))?)
             }
             _ => bail!("the condition {name} is not known to the local stack"),
         }
@@ -186,9 +192,9 @@ Resources:
     #[test]
     fn references_become_local_values() {
         let template = Template::parse(TEMPLATE).unwrap();
-        let mut scope = Scope::new(&template, "us-east-1", "123456789012");
-        scope.insert("Queue", Reference { value: "http://queue".into(), arn: "arn:queue".into() });
-        let resolved = scope.value(&template.0["Resources"]).unwrap().unwrap();
+        let mut scope = TemplateScope::new(&template, "us-east-1", "123456789012");
+        scope.insert("Queue", ResourceReference { value: "http://queue".into(), arn: "arn:queue".into() });
+        let resolved = scope.resolve(&template.0["Resources"]).unwrap().unwrap();
         let expected = json!({
             "Name": "lisa-dev-us-east-1",
             "Named": "arn:queue/http://queue",
@@ -199,9 +205,9 @@ Resources:
     }
 
     #[test]
-    fn what_is_not_known_is_named() {
+    fn unknown_reference_is_named_in_the_error() {
         let template = Template::parse(TEMPLATE).unwrap();
-        let error = Scope::new(&template, "r", "a").value(&json!({"Ref": "Bucket"})).unwrap_err();
-        assert_eq!(error.to_string(), "!Ref Bucket is not known here");
+        let error = TemplateScope::new(&template, "r", "a").resolve(&json!({"Ref": "Bucket"})).unwrap_err();
+        assert_eq!(error.to_string(), "!Ref Bucket is not known to the local stack");
     }
 }

@@ -1,20 +1,20 @@
-//! EventBridge's schedules: `rate(5 minutes)` and `cron(0 3 * * ? *)`.
+//! EventBridge's schedule expressions, such as `rate(5 minutes)` and `cron(0 3 * * ? *)`.
 
 use std::{str::FromStr, time::Duration};
 
 use anyhow::{Context, Error, Result, bail};
 use chrono::{DateTime, Datelike, TimeDelta, Timelike, Utc};
 
-/// When a function runs by itself.
+/// A schedule that invokes a function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Schedule {
-    /// At a distance in time.
+    /// A fixed interval.
     Rate(Duration),
-    /// At times of the calendar, in UTC.
+    /// Calendar times in UTC.
     Cron(Cron),
 }
 
-/// A bit for each minute, hour, day, month and day of the week at which it runs.
+/// A cron expression as bit sets: one bit for each matching minute, hour, day, month and weekday.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cron {
     minutes: u64,
@@ -28,7 +28,7 @@ const MONTHS: [&str; 12] = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AU
 const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 
 impl Schedule {
-    /// How long from `now` to the next run; `None` for a date that never comes.
+    /// The time from `now` to the next run; `None` for a date that never comes.
     #[must_use]
     pub fn wait(&self, now: DateTime<Utc>) -> Option<Duration> {
         match self {
@@ -39,14 +39,14 @@ impl Schedule {
 }
 
 impl Cron {
-    /// The first full minute after `now` that fits, within the next four years: enough for a 29th of February.
+    /// The first matching full minute after `now`, within the next four years (enough for a 29th of February).
     fn next(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let mut day = now.date_naive();
         let mut from = now.hour() * 60 + now.minute() + 1;
         for _ in 0..=4 * 366 {
-            if has(self.months, day.month()) && has(self.days, day.day()) && self.is_weekday(day) {
-                let minutes =
-                    (from..24 * 60).find(|minute| has(self.hours, minute / 60) && has(self.minutes, minute % 60));
+            if contains_bit(self.months, day.month()) && contains_bit(self.days, day.day()) && self.is_weekday(day) {
+                let minutes = (from..24 * 60)
+                    .find(|minute| contains_bit(self.hours, minute / 60) && contains_bit(self.minutes, minute % 60));
                 if let Some(minutes) = minutes {
                     return Some(day.and_time(chrono::NaiveTime::MIN).and_utc() + TimeDelta::minutes(minutes.into()));
                 }
@@ -57,8 +57,8 @@ impl Cron {
     }
 
     fn is_weekday(&self, day: chrono::NaiveDate) -> bool {
-        // AWS counts from Sunday, which is 1.
-        has(self.weekdays, day.weekday().number_from_sunday())
+        // AWS numbers the weekdays from 1 for Sunday.
+        contains_bit(self.weekdays, day.weekday().number_from_sunday())
     }
 }
 
@@ -90,7 +90,7 @@ fn read_rate(text: &str) -> Result<Duration> {
 
 fn read_cron(text: &str) -> Result<Cron> {
     let fields: Vec<_> = text.split_whitespace().collect();
-    let [minutes, hours, days, months, weekdays, year] = fields[..] else { bail!("it has not six fields") };
+    let [minutes, hours, days, months, weekdays, year] = fields[..] else { bail!("it does not have six fields") };
     if year != "*" {
         bail!("it names a year");
     }
@@ -103,7 +103,7 @@ fn read_cron(text: &str) -> Result<Cron> {
     })
 }
 
-/// `*`, `?`, `5`, `1-5`, `MON-FRI`, `0/15`, and several of them with commas.
+/// Parses a field to bits: `*`, `?`, `5`, `1-5`, `MON-FRI`, `0/15`, or several of them separated by commas.
 fn read_field(text: &str, first: u32, last: u32, names: &[&str]) -> Result<u64> {
     let number = |text: &str| -> Result<u32> {
         let named = (first..).zip(names).find(|(_, name)| text.eq_ignore_ascii_case(name));
@@ -125,7 +125,7 @@ fn read_field(text: &str, first: u32, last: u32, names: &[&str]) -> Result<u64> 
     Ok(bits)
 }
 
-fn has(bits: u64, number: u32) -> bool {
+fn contains_bit(bits: u64, number: u32) -> bool {
     bits >> number & 1 == 1
 }
 
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_run_is_found() {
+    fn next_run_follows_the_expression() {
         let now = "2026-11-20T23:50:30Z"; // a Friday
         for (schedule, expected) in [
             ("rate(5 minutes)", "2026-11-20T23:55:30Z"),
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_refused() {
+    fn malformed_expressions_are_rejected() {
         for schedule in
             ["", "rate(5)", "rate(x minutes)", "rate(1 week)", "cron(0 3 * * ?)", "cron(60 * * * ? *)", "at(x)"]
         {

@@ -1,4 +1,4 @@
-//! YAML with CloudFormation's tags, as JSON.
+//! Parses YAML with CloudFormation's short tags to JSON.
 
 use anyhow::{Context, Result, bail};
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
@@ -25,13 +25,13 @@ fn value(node: &Yaml<'_>) -> Result<Value> {
             }
             Value::Object(map)
         }
-        Yaml::Tagged(tag, inner) => written_out(&tag.suffix, value(inner)?),
+        Yaml::Tagged(tag, inner) => expand_tag(&tag.suffix, value(inner)?),
         Yaml::Representation(..) | Yaml::Alias(_) | Yaml::BadValue => bail!("a value is not understood"),
     })
 }
 
-/// `!GetAtt A.B` is short for `{"Fn::GetAtt": ["A", "B"]}`, and so on.
-fn written_out(tag: &str, argument: Value) -> Value {
+/// Expands a short tag: `!GetAtt A.B` to `{"Fn::GetAtt": ["A", "B"]}`, and so on.
+fn expand_tag(tag: &str, argument: Value) -> Value {
     let name = if matches!(tag, "Ref" | "Condition") { tag.to_owned() } else { format!("Fn::{tag}") };
     let argument = match (tag, argument.as_str().and_then(|text| text.split_once('.'))) {
         ("GetAtt", Some((resource, attribute))) => json!([resource, attribute]),

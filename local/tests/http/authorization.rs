@@ -258,7 +258,7 @@ fn bad_tokens(app: &App, owner: &Tenant) -> Vec<(&'static str, String)> {
         ("a token of the future", with("nbf", json!(in_seconds(120)))),
         ("a foreign key", app.token_by(&honest, &Header::default(), &foreign)),
         ("a foreign key's service", app.token_by(&service, &Header::default(), &foreign)),
-        ("another algorithm", app.token_by(&honest, &Header::new(Algorithm::HS512), &app.stack.kept.jwt_secret)),
+        ("another algorithm", app.token_by(&honest, &Header::new(Algorithm::HS512), &app.stack.secrets.jwt_secret)),
         // {"alg":"none","typ":"JWT"}
         ("alg none", format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{body}.")),
         ("a wrong audience", with("aud", json!("anon"))),

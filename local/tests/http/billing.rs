@@ -1,6 +1,6 @@
 //! What is used, what is billed, and the ways to pay: /api/v1/billing/…, and the limits of plans.
 
-use local::fakes::stripe::{FakeStripe, Fault};
+use local::fakes::stripe::{FakeStripe, StripeFault};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -198,7 +198,7 @@ async fn a_checkout_is_made_once_for_a_key_and_carries_whose_it_is() {
     let tenant = app.sign_up("Comptoir Baobab").await;
     let call = || app.post("/api/v1/billing/checkout").by(&tenant).json(&json!({ "plan": "pro" }));
     // The first answer is lost; the same key finds the session that was made.
-    stripe.fail([Fault::LoseAnswer]);
+    stripe.fail([StripeFault::LoseAnswer]);
     let first = call().header("idempotency-key", "k1").await.data(200);
     let again = call().header("idempotency-key", "k1").await;
     assert_eq!(again.header("idempotency-replayed"), "true");
@@ -237,10 +237,10 @@ async fn what_stripe_refuses_or_does_not_answer_is_told_without_its_words() {
     let call = || {
         app.post("/api/v1/billing/checkout").by(&tenant).header("idempotency-key", "k").json(&json!({ "plan": "pro" }))
     };
-    stripe.fail([Fault::Refuse(503); 3]);
+    stripe.fail([StripeFault::Refuse(503); 3]);
     call().await.refused(503, "unavailable");
     assert_eq!(stripe.requests().len(), 3, "three tries and no more");
-    stripe.fail([Fault::Refuse(400)]);
+    stripe.fail([StripeFault::Refuse(400)]);
     call().await.refused(500, "internal");
     assert_eq!(stripe.requests().len(), 4, "a refusal is not repeated");
     // The key is free again.
@@ -274,9 +274,10 @@ async fn without_a_key_of_stripes_nothing_can_be_bought() {
 #[tokio::test]
 async fn the_portal_opens_for_whom_stripe_knows() {
     let (app, stripe) = with_stripe().await;
-    stripe.send_to(&format!("{}/api/v1/webhooks/stripe", app.stack.base_url()), &app.stack.kept.stripe_webhook_secret);
+    stripe
+        .send_to(&format!("{}/api/v1/webhooks/stripe", app.stack.base_url()), &app.stack.secrets.stripe_webhook_secret);
     let tenant = app.sign_up("Comptoir Baobab").await;
-    let bought = local::fakes::stripe::Change {
+    let bought = local::fakes::stripe::StripeChange {
         kind: "checkout.session.completed".to_owned(),
         user: tenant.user_id.to_string(),
         plan: "business".to_owned(),
@@ -299,9 +300,10 @@ async fn the_portal_opens_for_whom_stripe_knows() {
 #[tokio::test]
 async fn a_period_that_is_over_becomes_a_record_and_its_overage_an_item_at_stripe_once() {
     let (app, stripe) = with_stripe().await;
-    stripe.send_to(&format!("{}/api/v1/webhooks/stripe", app.stack.base_url()), &app.stack.kept.stripe_webhook_secret);
+    stripe
+        .send_to(&format!("{}/api/v1/webhooks/stripe", app.stack.base_url()), &app.stack.secrets.stripe_webhook_secret);
     let tenant = app.sign_up("Comptoir Baobab").await;
-    let bought = local::fakes::stripe::Change {
+    let bought = local::fakes::stripe::StripeChange {
         kind: "checkout.session.completed".to_owned(),
         user: tenant.user_id.to_string(),
         plan: "business".to_owned(),
@@ -314,7 +316,7 @@ async fn a_period_that_is_over_becomes_a_record_and_its_overage_an_item_at_strip
     )
     .await;
     // The answer to the first try of the item is lost, and the next try comes when Stripe has forgotten its key.
-    stripe.fail([Fault::LoseAnswer, Fault::Refuse(503), Fault::Refuse(503)]);
+    stripe.fail([StripeFault::LoseAnswer, StripeFault::Refuse(503), StripeFault::Refuse(503)]);
     let report = app.stack.invoke("maintenance", json!({})).await.unwrap();
     assert_eq!((&report["periods_closed"], &report["records_made"]), (&json!(1), &json!(1)), "{report}");
     let invoices = app.get("/api/v1/billing/invoices").by(&tenant).await.body;

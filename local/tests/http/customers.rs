@@ -1,14 +1,14 @@
 //! The company: what it is called, its ManyChat key, and the secrets of its webhook.
 
 use futures::future::join_all;
-use local::fakes::manychat::{FakeManyChat, KEYS, Mode};
+use local::fakes::manychat::{FakeManyChat, KEYS, ManyChatMode};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use shared::{
     sealed::KeyRing,
     settings::{Settings, SettingsMap},
-    tenants::MANYCHAT_KEY,
+    tenants::MANYCHAT_KEY_PURPOSE,
 };
 
 use super::support::{App, Call, Tenant};
@@ -52,11 +52,12 @@ impl Company {
             .fetch_one(&mut self.app.admin_db().await)
             .await
             .unwrap();
-        let keys = self.app.stack.kept.sealing_keys.clone();
+        let keys = self.app.stack.secrets.sealing_keys.clone();
         let mut settings = Settings::new(SettingsMap::from([("SEALING_KEYS".to_owned(), keys)]));
         let ring = KeyRing::read(&mut settings);
         settings.finish().unwrap();
-        sealed.map(|sealed| ring.open(self.owner.customer_id, MANYCHAT_KEY, &sealed).unwrap().expose().to_owned())
+        sealed
+            .map(|sealed| ring.open(self.owner.customer_id, MANYCHAT_KEY_PURPOSE, &sealed).unwrap().expose().to_owned())
     }
 
     async fn new_secret(&self) -> String {
@@ -179,7 +180,7 @@ async fn while_manychat_is_away_no_key_is_kept() {
     let company = Company::start().await;
     let before = company.shown().await;
     let body = json!({ "name": "Le Baobab", "manychat_api_key": KEYS[0] });
-    for mode in [Mode::TooManyRequests, Mode::ServerError, Mode::AnswerLost] {
+    for mode in [ManyChatMode::TooManyRequests, ManyChatMode::ServerError, ManyChatMode::AnswerLost] {
         company.manychat.set_mode(mode);
         company.patch(&body).await.refused(503, "unavailable");
     }

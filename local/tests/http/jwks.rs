@@ -67,7 +67,7 @@ async fn a_key_is_for_its_own_algorithm_and_its_own_id() {
     stolen.kid = Some("elliptic".to_owned());
     let public = serde_json::to_string(&project.elliptic().public).unwrap();
     let by_public_key = app.token_by(&claims, &stolen, &public);
-    let by_own_secret = app.token_by(&claims, &stolen, &app.stack.kept.jwt_secret);
+    let by_own_secret = app.token_by(&claims, &stolen, &app.stack.secrets.jwt_secret);
 
     // The second round knows the keys.
     for round in 0..2 {

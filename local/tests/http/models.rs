@@ -8,7 +8,7 @@ mod talking;
 
 use std::time::{Duration, Instant};
 
-use local::fakes::models::{FakeModels, Reply};
+use local::fakes::models::{FakeModels, FakeReply};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -98,12 +98,12 @@ async fn a_failure_that_passes_is_tried_again_and_costs_one_unit() {
         let server = FakeModels::start().await.unwrap();
         let scene = Scene::of(name, prefix, &server).await;
         for (used, failure) in [
-            Reply::Refused { status: 429, retry_after_s: Some(0) },
-            Reply::Refused { status: 503, retry_after_s: None },
-            Reply::Refused { status: 529, retry_after_s: None },
-            Reply::Empty,
-            Reply::NotJson,
-            Reply::Tool { name: "rm_rf".to_owned(), arguments: "{".to_owned() },
+            FakeReply::Refused { status: 429, retry_after_s: Some(0) },
+            FakeReply::Refused { status: 503, retry_after_s: None },
+            FakeReply::Refused { status: 529, retry_after_s: None },
+            FakeReply::Empty,
+            FakeReply::NotJson,
+            FakeReply::Tool { name: "rm_rf".to_owned(), arguments: "{".to_owned() },
         ]
         .into_iter()
         .enumerate()
@@ -174,9 +174,9 @@ async fn a_failure_that_does_not_pass_is_told_at_once_and_costs_nothing() {
             assert_eq!(server.calls() - before, 1, "{name}: {status}");
         }
         let before = server.calls();
-        server.reply(Reply::Refused { status: 429, retry_after_s: Some(60) });
+        server.reply(FakeReply::Refused { status: 429, retry_after_s: Some(60) });
         is_put_off(scene.ask().await, "right now");
-        server.reply(Reply::Blocked);
+        server.reply(FakeReply::Blocked);
         is_put_off(scene.ask().await, "this question");
         assert_eq!(server.calls() - before, 2);
         assert_eq!(scene.used().await, 0);
@@ -198,17 +198,17 @@ async fn the_next_of_the_chain_answers_where_one_fails() {
         ("GROQ_BASE_URL", &groq.base_url()),
     ])
     .await;
-    let said_by = async |failures: &[Reply], more: &[Reply]| {
+    let said_by = async |failures: &[FakeReply], more: &[FakeReply]| {
         failures.iter().for_each(|failure| gemini.reply(failure.clone()));
         more.iter().for_each(|failure| groq.reply(failure.clone()));
         let data = scene.ask().await.data(200);
         assert_eq!(data["answered"], true);
         data["model"].clone()
     };
-    let no_key = [Reply::Refused { status: 403, retry_after_s: None }];
+    let no_key = [FakeReply::Refused { status: 403, retry_after_s: None }];
 
-    assert_eq!(said_by(&[Reply::PerDay], &[]).await, "second", "a quota is a model's own");
-    assert_eq!(said_by(&[Reply::Hang], &[]).await, "second", "what hangs is not waited for again");
+    assert_eq!(said_by(&[FakeReply::PerDay], &[]).await, "second", "a quota is a model's own");
+    assert_eq!(said_by(&[FakeReply::Hang], &[]).await, "second", "what hangs is not waited for again");
     assert_eq!(said_by(&no_key, &[]).await, "third", "a key is the provider's");
     assert_eq!(said_by(&no_key, &no_key).await, "extractive-1", "and the last needs none");
     assert_eq!((gemini.calls(), groq.calls()), (6, 2));
@@ -227,7 +227,7 @@ async fn a_provider_that_hangs_ends_in_a_polite_sentence_long_before_the_gateway
         ("GROQ_BASE_URL", &base_url),
     ])
     .await;
-    groq.reply(Reply::Hang);
+    groq.reply(FakeReply::Hang);
     let started = Instant::now();
     is_put_off(scene.ask().await, "right now");
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
@@ -242,7 +242,7 @@ async fn while_a_model_thinks_the_unit_is_reserved() {
     groq.hold();
     let mut asking = JoinSet::new();
     asking.spawn(scene.app.ask(&scene.tenant, QUESTION).into_future());
-    groq.is_met().await;
+    groq.wait_for_held_request().await;
     assert_eq!(scene.app.number("select count(*) from reservations where state = 'held'").await, 1);
     groq.release();
     asking.join_next().await.unwrap().unwrap().data(200);
@@ -264,14 +264,14 @@ async fn a_provider_that_is_down_is_left_alone_and_then_asked_again_only_for_wan
         ("DEEPSEEK_BASE_URL", &deepseek.base_url()),
     ])
     .await;
-    groq.always(Reply::Refused { status: 500, retry_after_s: Some(0) });
+    groq.always(FakeReply::Refused { status: 500, retry_after_s: Some(0) });
     for _ in 0..5 {
         assert_eq!(scene.ask().await.data(200)["model"], "second");
     }
     // Three attempts, and two more until the circuit opens; the third of that question is made before anybody looks.
     assert_eq!((groq.calls(), deepseek.calls()), (6, 5));
-    deepseek.always(Reply::Refused { status: 401, retry_after_s: None });
-    groq.always(Reply::Text("Three days [1].".to_owned()));
+    deepseek.always(FakeReply::Refused { status: 401, retry_after_s: None });
+    groq.always(FakeReply::Text("Three days [1].".to_owned()));
     for _ in 0..5 {
         is_put_off(scene.ask().await, "right now");
     }
@@ -288,7 +288,7 @@ async fn a_text_that_is_too_long_ends_with_a_sentence() {
             ("It takes three days [1]. [9", "It takes three days [1]."),
             ("The delivery takes three days [1", "The delivery takes three days…"),
         ] {
-            server.reply(Reply::Cut(said.to_owned()));
+            server.reply(FakeReply::Truncated(said.to_owned()));
             assert_eq!(scene.ask().await.data(200)["answer"], answer, "{name}");
         }
         server.reply_text("It takes three days [1], the delivery [9");
@@ -303,7 +303,7 @@ async fn documents_and_questions_are_embedded_by_the_model_that_is_set() {
     {
         let server = FakeModels::start().await.unwrap();
         if let Some(dimensions) = dimensions {
-            server.embed_with(dimensions);
+            server.set_dimensions(dimensions);
         }
         let base_url = server.base_url();
         let [key, url] = ["API_KEY", "BASE_URL"].map(|setting| format!("{prefix}_{setting}"));
@@ -321,7 +321,7 @@ async fn documents_and_questions_are_embedded_by_the_model_that_is_set() {
         assert_eq!(server.calls(), 2, "one for the document, one for the question");
 
         // Without a vector of the question its words are looked for all the same.
-        server.embed_with(3072);
+        server.set_dimensions(3072);
         let data = scene.ask().await.data(200);
         assert_eq!((&data["answered"], &data["citations"][0]["page"]), (&json!(true), &json!(1)));
         server.fail(500);

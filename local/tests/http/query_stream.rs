@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use local::fakes::models::{FakeModels, Reply, Step};
+use local::fakes::models::{FakeModels, FakeReply, StreamStep};
 use serde_json::{Value, json};
 
 use super::support::{Answer, App, Event, SOON, Stream, Tenant, small_pdf, wait_until};
@@ -77,8 +77,8 @@ async fn used(app: &App, tenant: &Tenant) -> Value {
     app.get("/api/v1/quota/status").by(tenant).await.data(200)["free_quota_used"].clone()
 }
 
-fn say(text: &str) -> Step {
-    Step::Say(text.to_owned())
+fn say(text: &str) -> StreamStep {
+    StreamStep::Send(text.to_owned())
 }
 
 #[tokio::test]
@@ -86,7 +86,14 @@ async fn the_first_piece_arrives_before_the_model_has_said_the_last() {
     for (name, prefix) in SHAPES {
         let server = FakeModels::start().await.unwrap();
         let scene = Scene::of(name, prefix, &server).await;
-        server.reply_steps([say("It takes "), say("three "), Step::Wait, say("days [1]."), Step::Wait, say(" Yes.")]);
+        server.reply_steps([
+            say("It takes "),
+            say("three "),
+            StreamStep::Wait,
+            say("days [1]."),
+            StreamStep::Wait,
+            say(" Yes."),
+        ]);
 
         let mut stream = scene.ask().await;
 
@@ -100,9 +107,9 @@ async fn the_first_piece_arrives_before_the_model_has_said_the_last() {
         assert_eq!(stream.expect("delta").await, json!({ "text": "It takes" }), "{name}");
         assert_eq!(stream.expect("delta").await, json!({ "text": " three" }));
         assert_eq!(scene.app.number("select count(*) from reservations where state = 'held'").await, 1);
-        server.go_on();
+        server.resume();
         assert_eq!(stream.expect("delta").await, json!({ "text": " days [1]." }));
-        server.go_on();
+        server.resume();
         assert_eq!(stream.expect("delta").await, json!({ "text": " Yes." }));
         let done = stream.expect("done").await;
         assert_eq!(stream.next().await, None);
@@ -128,7 +135,7 @@ async fn a_client_that_goes_away_stops_the_model_and_pays_for_what_it_has_heard(
     for (name, prefix) in SHAPES {
         let server = FakeModels::start().await.unwrap();
         let scene = Scene::of(name, prefix, &server).await;
-        server.reply_steps([say("It takes "), Step::Wait, say("three days [1].")]);
+        server.reply_steps([say("It takes "), StreamStep::Wait, say("three days [1].")]);
         let mut stream = scene.ask().await;
         stream.expect("citations").await;
         stream.expect("delta").await;
@@ -136,7 +143,7 @@ async fn a_client_that_goes_away_stops_the_model_and_pays_for_what_it_has_heard(
 
         drop(stream);
 
-        server.is_abandoned().await;
+        server.wait_for_abandoned_reply().await;
         let spent = "select count(*) from reservations where state = 'spent'";
         wait_until("the unit is spent", SOON, async || (scene.app.number(spent).await == 1).then_some(())).await;
         assert_eq!((scene.calls("abandoned").await, server.calls(), scene.used().await), (1, 1, json!(1)), "{name}");
@@ -152,7 +159,7 @@ async fn a_client_that_goes_away_before_the_first_word_pays_nothing() {
     groq.hold();
     let mut stream = scene.ask().await;
     stream.expect("citations").await;
-    groq.is_met().await;
+    groq.wait_for_held_request().await;
     drop(stream);
     wait_until("the unit is back", SOON, async || (scene.used().await == 0).then_some(())).await;
     assert_eq!((scene.calls("abandoned").await, groq.calls()), (1, 1));
@@ -164,7 +171,7 @@ async fn what_breaks_in_the_middle_ends_politely_and_costs_nothing() {
     for (name, prefix) in SHAPES {
         let server = FakeModels::start().await.unwrap();
         let scene = Scene::of(name, prefix, &server).await;
-        for broken in [Step::Fail(529), Step::Fail(400), Step::Cut, Step::Stop] {
+        for broken in [StreamStep::Fail(529), StreamStep::Fail(400), StreamStep::Cut, StreamStep::Stop] {
             let before = server.calls();
             server.reply_steps([say("It takes three"), broken.clone()]);
             let (text, end) = scene.told().await;
@@ -184,14 +191,14 @@ async fn what_breaks_in_the_middle_ends_politely_and_costs_nothing() {
 async fn before_the_first_word_the_next_of_the_chain_answers() {
     let (first, second) = (FakeModels::start().await.unwrap(), FakeModels::start().await.unwrap());
     let scene = Scene::of_two(&first, &second).await;
-    let refused = |status| Reply::Refused { status, retry_after_s: None };
+    let refused = |status| FakeReply::Refused { status, retry_after_s: None };
     // The last three said what is not shown: that is no first word.
     for failure in [
         refused(401),
         refused(404),
-        Reply::Steps(vec![Step::Fail(400)]),
-        Reply::Steps(vec![say("<think>Hm [9]"), Step::Fail(400)]),
-        Reply::Steps(vec![say("NOT_IN"), Step::Fail(400)]),
+        FakeReply::Stream(vec![StreamStep::Fail(400)]),
+        FakeReply::Stream(vec![say("<think>Hm [9]"), StreamStep::Fail(400)]),
+        FakeReply::Stream(vec![say("NOT_IN"), StreamStep::Fail(400)]),
     ] {
         scene.app.sql("update user_settings set free_quota_used = 0").await;
         let before = (first.calls(), second.calls());
@@ -203,7 +210,7 @@ async fn before_the_first_word_the_next_of_the_chain_answers() {
         assert_eq!(scene.used().await, 1);
     }
     // What passes is tried again with the same one.
-    for passing in [Reply::Refused { status: 529, retry_after_s: Some(0) }, Reply::NotJson, Reply::Empty] {
+    for passing in [FakeReply::Refused { status: 529, retry_after_s: Some(0) }, FakeReply::NotJson, FakeReply::Empty] {
         first.reply(passing);
         assert_eq!(scene.told().await.1.data["model"], "first");
     }
@@ -216,10 +223,10 @@ async fn without_any_model_that_answers_the_end_is_a_polite_sentence_and_the_uni
         let scene = Scene::of(name, prefix, &server).await;
         for (reply, sentence) in [
             (
-                Reply::Refused { status: 403, retry_after_s: None },
+                FakeReply::Refused { status: 403, retry_after_s: None },
                 "Sorry, I cannot answer right now. Please try again a little later.",
             ),
-            (Reply::Blocked, "Sorry, I cannot answer this question."),
+            (FakeReply::Blocked, "Sorry, I cannot answer this question."),
         ] {
             server.reply(reply);
             let (text, end) = scene.told().await;
@@ -242,12 +249,12 @@ async fn a_model_that_falls_silent_is_given_up_in_time() {
         ("GROQ_BASE_URL", &groq.base_url()),
     ])
     .await;
-    groq.reply_steps([say("It takes"), Step::Wait]);
+    groq.reply_steps([say("It takes"), StreamStep::Wait]);
     let started = Instant::now();
     let end = scene.told().await.1;
     assert_eq!((end.name.as_str(), &end.data["model"]), ("done", &json!("none")));
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
-    groq.is_abandoned().await;
+    groq.wait_for_abandoned_reply().await;
     assert_eq!((scene.used().await, scene.calls("timeout").await), (json!(0), 1));
 }
 
@@ -340,7 +347,7 @@ async fn where_no_model_answers_the_passages_are_quoted_in_one_piece() {
     let (text, end) = scene.told().await;
     assert_eq!((&end.data["model"], &end.data["answer"]), (&json!("extractive-1"), &json!(text)));
     // But not behind the beginning of another answer.
-    groq.reply_steps([say("It takes"), Step::Cut]);
+    groq.reply_steps([say("It takes"), StreamStep::Cut]);
     let (text, end) = scene.told().await;
     assert_eq!((text.as_str(), &end.data["model"]), ("It takes", &json!("none")));
     assert_eq!(scene.used().await, 1);
@@ -398,7 +405,9 @@ async fn what_a_support_user_is_shown_is_told_also_when_no_answer_came() {
     let support = scene.app.sign_up_support(&scene.tenant).await;
     let queried = "select count(*) from audit_log where action = 'documents.queried' and details->'documents' <> '[]'";
     for (place, reply) in
-        [Reply::Text("Three days [1].".to_owned()), Reply::Steps(vec![say("Three"), Step::Cut])].into_iter().enumerate()
+        [FakeReply::Text("Three days [1].".to_owned()), FakeReply::Stream(vec![say("Three"), StreamStep::Cut])]
+            .into_iter()
+            .enumerate()
     {
         groq.reply(reply);
         let call = scene.app.post(STREAM).by(&support);
@@ -429,13 +438,13 @@ async fn how_soon_a_word_is_there() {
     let mut took = Vec::new();
     for _ in 0..ROUNDS {
         // It is about to say its first word, and says it when told: the clock runs from there.
-        groq.reply_steps([Step::Wait, say("Three"), say(" days [1].")]);
+        groq.reply_steps([StreamStep::Wait, say("Three"), say(" days [1].")]);
         let calls = groq.calls();
         let mut stream = scene.ask().await;
         stream.expect("citations").await;
         wait_until("the model is asked", SOON, async || (groq.calls() > calls).then_some(())).await;
         let spoken = Instant::now();
-        groq.go_on();
+        groq.resume();
         stream.expect("delta").await;
         took.push(spoken.elapsed());
         assert_eq!(stream.rest().await.1.name, "done");

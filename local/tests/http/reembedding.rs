@@ -1,14 +1,14 @@
 //! Chunks that are embedded anew by another model: answers before, meanwhile and after, and what comes between.
 
-use local::fakes::models::{FakeModels, Reply};
+use local::fakes::models::{FakeModels, FakeReply};
 use serde_json::{Value, json};
 use shared::{
     db::{Db, SystemDb},
-    documents::{self, NewChunk, Stored},
+    documents::{self, NewChunk, StoreOutcome},
     embeddings::Embedder,
     error::ApiError,
     logging,
-    reembedding::{self, Crossing, Step},
+    reembedding::{self, BatchOutcome, SwitchOutcome},
     settings::Settings,
     text::Language,
 };
@@ -48,11 +48,11 @@ impl Scene {
         embedder(settings(&self.gemini, &self.openai, provider, id))
     }
 
-    async fn step(&self, model: &str) -> Step {
-        reembedding::step(&self.db, &self.embedder(model), self.id()).await.unwrap()
+    async fn step(&self, model: &str) -> BatchOutcome {
+        reembedding::embed_next_batch(&self.db, &self.embedder(model), self.id()).await.unwrap()
     }
 
-    async fn go_over(&self, model: &str) -> Crossing {
+    async fn go_over(&self, model: &str) -> SwitchOutcome {
         go_over(&self.db, model, self.id()).await
     }
 
@@ -126,21 +126,23 @@ fn system_db(app: &App) -> SystemDb {
     let url = ("SYSTEM_DATABASE_URL".to_owned(), app.stack.database.system.clone());
     let connections = ("DATABASE_MAX_CONNECTIONS".to_owned(), "3".to_owned());
     let mut settings = Settings::new([url, connections].into());
-    let db = SystemDb::read(&mut settings).of_operators();
+    let db = SystemDb::read(&mut settings).with_operator_timeout();
     settings.finish().unwrap();
     db
 }
 
-async fn go_over(db: &SystemDb, model: &str, tenant: Uuid) -> Crossing {
-    let moved = reembedding::go_over(db, model, tenant).await;
+async fn go_over(db: &SystemDb, model: &str, tenant: Uuid) -> SwitchOutcome {
+    let moved = reembedding::switch_model(db, model, tenant).await;
     moved.unwrap_or_else(|error| panic!("{}", logging::chain(&error)))
 }
 
 async fn re_embed(db: &SystemDb, embedder: &Embedder, tenant: Uuid) {
     loop {
-        match reembedding::step(db, embedder, tenant).await.unwrap() {
-            Step::Ready if go_over(db, embedder.model(), tenant).await != Crossing::NotYet => return,
-            Step::Busy => tokio::task::yield_now().await,
+        match reembedding::embed_next_batch(db, embedder, tenant).await.unwrap() {
+            BatchOutcome::Ready if go_over(db, embedder.model(), tenant).await != SwitchOutcome::MissingVectors => {
+                return;
+            }
+            BatchOutcome::Busy => tokio::task::yield_now().await,
             _ => {}
         }
     }
@@ -168,12 +170,12 @@ async fn a_tenant_is_answered_before_meanwhile_and_after() {
     let answer = scene.app.ask(&scene.tenant, "Are returns free?").await.data(200);
     assert_eq!(answer["citations"][0]["filename"], "more.pdf");
 
-    assert_eq!(scene.step(OPENAI).await, Step::Embedded { done: 2, total: 2 });
-    assert_eq!(scene.step(OPENAI).await, Step::Ready);
+    assert_eq!(scene.step(OPENAI).await, BatchOutcome::Embedded { done: 2, total: 2 });
+    assert_eq!(scene.step(OPENAI).await, BatchOutcome::Ready);
     assert_eq!((scene.chunks(GEMINI).await, scene.waiting().await), (2, 2));
     scene.is_answered().await;
-    assert_eq!(scene.go_over(OPENAI).await, Crossing::Over(2));
-    assert_eq!(go_over(&scene.db, OPENAI, Uuid::new_v4()).await, Crossing::Unknown);
+    assert_eq!(scene.go_over(OPENAI).await, SwitchOutcome::Switched(2));
+    assert_eq!(go_over(&scene.db, OPENAI, Uuid::new_v4()).await, SwitchOutcome::TenantNotFound);
 
     assert_eq!((scene.chunks(OPENAI).await, scene.waiting().await), (2, 0));
     let gone_over = format!("select count(*) from customers where embedding_model = '{OPENAI}'");
@@ -181,7 +183,9 @@ async fn a_tenant_is_answered_before_meanwhile_and_after() {
     let before = scene.gemini.calls();
     scene.is_answered().await;
     assert_eq!(scene.gemini.calls(), before, "the former model is not asked any more");
-    let left = scene.db.system(async |tx| Ok::<_, ApiError>(reembedding::tenants(tx, OPENAI, Uuid::nil(), 10).await?));
+    let left = scene
+        .db
+        .system_tx(async |tx| Ok::<_, ApiError>(reembedding::tenants_to_reembed(tx, OPENAI, Uuid::nil(), 10).await?));
     assert_eq!(left.await.unwrap().len(), 0);
     let audited = "select count(*) from audit_log where action = 'documents.reembedded'";
     assert_eq!(scene.app.number(audited).await, 2);
@@ -201,12 +205,12 @@ async fn a_run_that_is_killed_is_followed_by_one_that_goes_on() {
     scene.re_embed(GEMINI).await;
     scene.have(249).await;
     let before = texts(&scene.openai);
-    assert_eq!(scene.step(OPENAI).await, Step::Embedded { done: 96, total: 250 });
+    assert_eq!(scene.step(OPENAI).await, BatchOutcome::Embedded { done: 96, total: 250 });
 
     scene.openai.hold();
     tokio::select! {
         _ = scene.step(OPENAI) => panic!("it is held"),
-        () = scene.openai.is_met() => {}
+        () = scene.openai.wait_for_held_request() => {}
     }
     scene.openai.release();
     assert_eq!(scene.waiting().await, 96, "the batch under way is lost, and no other");
@@ -235,7 +239,7 @@ async fn documents_that_come_and_go_meanwhile_come_out_right() {
     let scene = Scene::new().await;
     scene.re_embed(GEMINI).await;
     scene.app.learn(&scene.tenant, "old.pdf", small_pdf("Shops are closed on Sundays.")).await;
-    assert_eq!(scene.step(OPENAI).await, Step::Embedded { done: 2, total: 2 });
+    assert_eq!(scene.step(OPENAI).await, BatchOutcome::Embedded { done: 2, total: 2 });
 
     let old = "select id from documents where filename = 'old.pdf'";
     let old: Uuid = sqlx::query_scalar(old).fetch_one(&mut scene.app.admin_db().await).await.unwrap();
@@ -243,7 +247,7 @@ async fn documents_that_come_and_go_meanwhile_come_out_right() {
     assert_eq!(scene.waiting().await, 1, "its new vectors go with it");
     scene.app.learn(&scene.tenant, "new.pdf", small_pdf("Returns are free for two weeks.")).await;
 
-    assert_eq!(scene.go_over(OPENAI).await, Crossing::NotYet, "one has no new vector yet");
+    assert_eq!(scene.go_over(OPENAI).await, SwitchOutcome::MissingVectors, "one has no new vector yet");
     assert_eq!((scene.chunks(GEMINI).await, scene.waiting().await), (2, 1), "so nothing has changed");
     scene.is_answered().await;
     scene.re_embed(OPENAI).await;
@@ -265,23 +269,25 @@ async fn a_document_that_is_being_read_when_its_tenant_goes_over_begins_anew() {
     let announce = sqlx::query_scalar(sqlx::AssertSqlSafe(announce)).fetch_one(&mut scene.app.admin_db().await).await;
     let document: Uuid = announce.unwrap();
     let begin = async || {
-        let begun = db.tenant(scene.id(), async |tx| Ok::<_, ApiError>(documents::begin(tx, document, OPENAI).await?));
+        let begun =
+            db.tenant_tx(scene.id(), async |tx| Ok::<_, ApiError>(documents::begin(tx, document, OPENAI).await?));
         let begun = begun.await.unwrap().unwrap();
-        let known =
-            db.tenant(scene.id(), async |tx| Ok::<_, ApiError>(documents::pages_known(tx, document, 1, 1).await?));
+        let known = db.tenant_tx(scene.id(), async |tx| {
+            Ok::<_, ApiError>(documents::record_page_count(tx, document, 1, 1).await?)
+        });
         known.await.unwrap();
         begun
     };
     let store = async |model: &str, index| {
         let text = "Returns are free.".to_owned();
         let chunk = NewChunk { index, page_start: 1, page_end: 1, text, embedding: vec![0.1; 1536] };
-        let stored = db.tenant(scene.id(), async |tx| {
+        let stored = db.tenant_tx(scene.id(), async |tx| {
             Ok::<_, ApiError>(documents::store_chunks(tx, document, Language::English, model, &[chunk]).await?)
         });
         stored.await.unwrap()
     };
     let finish = async |model: &str| {
-        let finished = db.tenant(scene.id(), async |tx| {
+        let finished = db.tenant_tx(scene.id(), async |tx| {
             Ok::<_, ApiError>(documents::finish(tx, document, model, &[0; 32], Language::English, "", &[]).await?)
         });
         finished.await.unwrap()
@@ -289,17 +295,20 @@ async fn a_document_that_is_being_read_when_its_tenant_goes_over_begins_anew() {
 
     let begun = begin().await;
     assert_eq!((begun.embedding_model.as_str(), begun.next_chunk), (OPENAI, 0));
-    assert_eq!(store(OPENAI, 0).await, Stored::Yes);
+    assert_eq!(store(OPENAI, 0).await, StoreOutcome::Stored);
     scene.re_embed(GEMINI).await;
     assert_eq!((scene.chunks(GEMINI).await, scene.chunks(OPENAI).await), (1, 1), "it is none of a processed document");
-    assert_eq!(store(OPENAI, 1).await, Stored::OtherModel);
-    assert_eq!(finish(OPENAI).await, Stored::OtherModel);
+    assert_eq!(store(OPENAI, 1).await, StoreOutcome::ModelChanged);
+    assert_eq!(finish(OPENAI).await, StoreOutcome::ModelChanged);
 
     let begun = begin().await;
     assert_eq!((begun.embedding_model.as_str(), begun.next_chunk), (GEMINI, 0));
     assert_eq!(scene.chunks(OPENAI).await, 0, "what it had is of no use");
-    assert_eq!((store(GEMINI, 0).await, finish(GEMINI).await), (Stored::Yes, Stored::Yes));
-    assert_eq!((store(GEMINI, 1).await, finish(GEMINI).await), (Stored::Gone, Stored::Gone));
+    assert_eq!((store(GEMINI, 0).await, finish(GEMINI).await), (StoreOutcome::Stored, StoreOutcome::Stored));
+    assert_eq!(
+        (store(GEMINI, 1).await, finish(GEMINI).await),
+        (StoreOutcome::DocumentGone, StoreOutcome::DocumentGone)
+    );
     assert_eq!(scene.chunks(GEMINI).await, 2);
 }
 
@@ -307,7 +316,7 @@ async fn a_document_that_is_being_read_when_its_tenant_goes_over_begins_anew() {
 async fn where_the_former_model_fails_full_text_goes_on_finding() {
     let scene = Scene::new().await;
     scene.re_embed(GEMINI).await;
-    scene.gemini.always(Reply::Refused { status: 401, retry_after_s: None });
+    scene.gemini.always(FakeReply::Refused { status: 401, retry_after_s: None });
     for _ in 0..3 {
         scene.gemini.fail(401);
     }

@@ -5,7 +5,7 @@ mod money;
 
 use std::collections::BTreeSet;
 
-use local::fakes::models::{FakeModels, Reply};
+use local::fakes::models::{FakeModels, FakeReply};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -201,7 +201,7 @@ async fn an_empty_page_has_an_empty_text() {
     scene.replies(&["NO_TEXT_ON_PAGE", "```\nThe back of it.\n```"]);
     let id = scene.learn(&[Sheet::scan(), Sheet::scan()]).await;
     assert_eq!(scene.indexed(id).await, [(2, "The back of it.".to_owned())]);
-    scene.server.always(Reply::Text("NO_TEXT_ON_PAGE".to_owned()));
+    scene.server.always(FakeReply::Text("NO_TEXT_ON_PAGE".to_owned()));
     scene.refused(&[Sheet::scan()], "no_text").await;
     assert_eq!(scene.server.calls(), 3);
 }

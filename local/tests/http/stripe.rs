@@ -8,10 +8,10 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use local::fakes::stripe::{Change, FakeStripe, Fault, LIVE_KEY};
-use local_postgres::{Folder, Progress, Python, root};
+use local::fakes::stripe::{FakeStripe, LIVE_KEY, StripeChange, StripeFault};
+use local_postgres::{DataFolder, ProgressOutput, Python, root};
 use serde_json::{Value, json};
-use shared::stripe::{Event, Happening, signature};
+use shared::stripe::{Event, EventKind, signature};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
@@ -42,8 +42,8 @@ fn event(kind: &str, seconds_ago: i64, object: Value) -> Value {
     })
 }
 
-fn change(kind: &str, tenant: &Tenant) -> Change {
-    Change {
+fn change(kind: &str, tenant: &Tenant) -> StripeChange {
+    StripeChange {
         kind: kind.to_owned(),
         user: tenant.user_id.to_string(),
         plan: "pro".to_owned(),
@@ -62,7 +62,7 @@ impl App {
 
     pub(crate) async fn deliver(&self, event: &Value) -> Answer {
         let body = event.to_string();
-        let header = signature::sign(body.as_bytes(), &self.stack.kept.stripe_webhook_secret, Utc::now());
+        let header = signature::sign(body.as_bytes(), &self.stack.secrets.stripe_webhook_secret, Utc::now());
         self.signed(&body, Some(&header)).await
     }
 
@@ -106,7 +106,7 @@ fn free(status: &str) -> (bool, String, Option<String>, String) {
 async fn only_what_stripe_signed_is_taken() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
-    let secret = app.stack.kept.stripe_webhook_secret.clone();
+    let secret = app.stack.secrets.stripe_webhook_secret.clone();
     let body = event("customer.subscription.created", 1, subscription(&tenant, "active", json!({}))).to_string();
     let sign = |seconds: i64| signature::sign(body.as_bytes(), &secret, Utc::now() + TimeDelta::seconds(seconds));
     let right = sign(0);
@@ -171,12 +171,12 @@ print(json.dumps({
 }))
 "#;
     let app = App::start().await;
-    let secret = app.stack.kept.stripe_webhook_secret.clone();
+    let secret = app.stack.secrets.stripe_webhook_secret.clone();
     let body = event("invoice.created", 1, json!({ "id": "in_1", "description": "Ünïcödé ✓ F CFA" })).to_string();
     let ours = signature::sign(body.as_bytes(), &secret, Utc::now());
     let request = json!({ "body": body, "secret": secret, "header": ours }).to_string();
 
-    let python = Python::ensure(&Folder::open(None).unwrap(), Progress::Silent).unwrap();
+    let python = Python::ensure(&DataFolder::open(None).unwrap(), ProgressOutput::Silent).unwrap();
     let mut run = python.command();
     let run: &mut Command =
         run.args(["-c", SCRIPT]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -198,7 +198,7 @@ async fn what_is_signed_but_no_event_is_refused_and_unknown_types_are_noted() {
     app.deliver(&thin).await.refused(400, "thin_event");
     app.deliver(&json!({ "object": "event" })).await.refused(400, "not_an_event");
     app.deliver(&json!([1])).await.refused(400, "not_an_event");
-    let secret = app.stack.kept.stripe_webhook_secret.clone();
+    let secret = app.stack.secrets.stripe_webhook_secret.clone();
     let header = signature::sign(b"{", &secret, Utc::now());
     app.signed("{", Some(&header)).await.refused(400, "malformed_json");
 
@@ -222,11 +222,11 @@ async fn the_events_of_the_corpus_all_parse_and_are_taken() {
     for entry in fs::read_dir(root().join("local/fixtures/stripe")).unwrap() {
         let text = fs::read_to_string(entry.unwrap().path()).unwrap();
         let event = Event::read(text.as_bytes()).unwrap();
-        match event.happening().unwrap() {
-            Happening::Subscription(read) => {
+        match event.parse_kind().unwrap() {
+            EventKind::Subscription(read) => {
                 assert!(read.period.is_some() && read.customer.is_some() && !read.prices.is_empty(), "{read:?}");
             }
-            Happening::Invoice(read) => assert!(read.id.is_some() && read.customer.is_some(), "{read:?}"),
+            EventKind::Invoice(read) => assert!(read.id.is_some() && read.customer.is_some(), "{read:?}"),
             _ => {}
         }
         kinds.insert(event.kind.clone());
@@ -395,10 +395,10 @@ async fn where_stripe_may_be_asked_its_word_counts_and_its_absence_is_a_5xx() {
     stripe.put_subscription(subscription(&tenant, "canceled", json!({})));
     // The event is stale: at Stripe the subscription is over.
     let stale = event("customer.subscription.updated", 1, subscription(&tenant, "active", json!({})));
-    stripe.fail([Fault::Refuse(503), Fault::Refuse(503), Fault::Refuse(503)]);
+    stripe.fail([StripeFault::Refuse(503), StripeFault::Refuse(503), StripeFault::Refuse(503)]);
     app.deliver(&stale).await.refused(503, "unavailable");
     assert_eq!(app.billing_number("select count(*) from billing.stripe_events where applied_at is null").await, 1);
-    stripe.fail([Fault::Refuse(429)]);
+    stripe.fail([StripeFault::Refuse(429)]);
     app.deliver(&stale).await.data(200);
     assert_eq!(app.shown(&tenant).await, free("cancelled"));
     let asked = stripe.requests();
@@ -488,7 +488,7 @@ async fn a_newcomer_walks_from_free_to_pro_and_back() {
     settings.push(("BILLING_RETURN_URL", "https://app.example.com/billing"));
     let app = App::with_two_databases(&settings).await;
     app.sql("update plans set stripe_price_id = 'price_local_' || name where price_cents > 0").await;
-    stripe.send_to(&format!("{}{PATH}", app.stack.base_url()), &app.stack.kept.stripe_webhook_secret);
+    stripe.send_to(&format!("{}{PATH}", app.stack.base_url()), &app.stack.secrets.stripe_webhook_secret);
     let tenant = app.sign_up("Comptoir Baobab").await;
     app.sql("update user_settings set free_quota_used = free_quota_limit").await;
     app.ask(&tenant, "Combien ?").await.refused(402, "quota_exceeded");

@@ -89,7 +89,7 @@ async fn the_algorithm_is_ours_to_choose() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let honest = tenant.claims();
-    let secret = &app.stack.kept.jwt_secret;
+    let secret = &app.stack.secrets.jwt_secret;
     let signed = app.token(&honest);
     let [_, body, signature] = <[_; 3]>::try_from(signed.split('.').collect::<Vec<_>>()).unwrap();
     let mut named = Header::new(Algorithm::HS256);

@@ -1,7 +1,7 @@
 //! The chains of the audit log: what was altered, removed or put in is found, and nobody but the database writes them.
 
 use shared::{
-    audit::{self, Fault},
+    audit::{self, AuditFault},
     db::{Db, SystemDb},
     error::ApiError,
 };
@@ -21,8 +21,8 @@ both_ways!(
     nobody_but_the_database_writes,
 );
 
-fn entry(number: usize) -> audit::Entry<'static> {
-    audit::Entry {
+fn entry(number: usize) -> audit::NewAuditEntry<'static> {
+    audit::NewAuditEntry {
         actor: Some(Uuid::nil()),
         action: "test.done",
         object: format!("number:{number}"),
@@ -33,17 +33,18 @@ fn entry(number: usize) -> audit::Entry<'static> {
 
 async fn record(system: &SystemDb, tenant: Uuid, number: usize) {
     let told: Result<(), ApiError> =
-        system.system(async |tx| Ok(audit::record_for(tx, Some(tenant), &entry(number)).await?)).await;
+        system.system_tx(async |tx| Ok(audit::record_for(tx, Some(tenant), &entry(number)).await?)).await;
     told.unwrap();
 }
 
 async fn record_own(db: &Db, tenant: Uuid, number: usize) {
-    let told: Result<(), ApiError> = db.tenant(tenant, async |tx| Ok(audit::record(tx, &entry(number)).await?)).await;
+    let told: Result<(), ApiError> =
+        db.tenant_tx(tenant, async |tx| Ok(audit::record(tx, &entry(number)).await?)).await;
     told.unwrap();
 }
 
-async fn faults(system: &SystemDb) -> Vec<Fault> {
-    let found: Result<_, ApiError> = system.system(async |tx| Ok(audit::verify(tx).await?)).await;
+async fn faults(system: &SystemDb) -> Vec<AuditFault> {
+    let found: Result<_, ApiError> = system.system_tx(async |tx| Ok(audit::verify(tx).await?)).await;
     found.unwrap()
 }
 
@@ -191,7 +192,7 @@ async fn a_transaction_that_fails_leaves_no_gap(route: Route) {
     let (db, system) = (route.db(2), route.system(1));
     for number in 1..=3 {
         let failed: Result<(), ApiError> = db
-            .tenant(mine.customer, async |tx| {
+            .tenant_tx(mine.customer, async |tx| {
                 audit::record(tx, &entry(0)).await?;
                 audit::record(tx, &entry(0)).await?;
                 Err(ApiError::internal())
@@ -235,19 +236,19 @@ async fn nobody_but_the_database_writes(route: Route) {
     for statement in statements.iter().copied().chain([other.as_str()]) {
         let sql = AssertSqlSafe(statement.to_owned());
         let outcome: Result<u64, ApiError> =
-            db.tenant(mine.customer, async |tx| Ok(sqlx::query(sql).execute(tx).await?.rows_affected())).await;
+            db.tenant_tx(mine.customer, async |tx| Ok(sqlx::query(sql).execute(tx).await?.rows_affected())).await;
         assert!(refusal(outcome).await.contains("permission denied"), "{statement}");
     }
     for statement in statements {
         let sql = AssertSqlSafe(statement.to_owned());
         let outcome: Result<u64, ApiError> =
-            system.system(async |tx| Ok(sqlx::query(sql).execute(tx).await?.rows_affected())).await;
+            system.system_tx(async |tx| Ok(sqlx::query(sql).execute(tx).await?.rows_affected())).await;
         assert!(refusal(outcome).await.contains("permission denied"), "{statement}");
     }
     // A tenant's entry is the tenant's, and what others did is not seen.
     record_own(&db, mine.customer, 2).await;
     let seen: Result<Vec<Uuid>, ApiError> = db
-        .tenant(mine.customer, async |tx| {
+        .tenant_tx(mine.customer, async |tx| {
             Ok(sqlx::query_scalar("select customer_id from audit_log").fetch_all(tx).await?)
         })
         .await;

@@ -9,10 +9,10 @@ mod reconcile;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use local::{environment::Database, fakes::stripe::FakeStripe};
+use local::{environment::DatabaseUrls, fakes::stripe::FakeStripe};
 use serde_json::{Value, json};
 use shared::{
-    billing::{Billing, Outcome},
+    billing::{Billing, BillingEventOutcome},
     settings::{Settings, SettingsMap},
     stripe::Event,
 };
@@ -22,7 +22,7 @@ use uuid::Uuid;
 const DAY: i64 = 86_400;
 
 /// Billing on these databases, which asks Stripe where there is one.
-fn billing(urls: &Database, stripe: Option<&FakeStripe>, connections: u32) -> Billing {
+fn billing(urls: &DatabaseUrls, stripe: Option<&FakeStripe>, connections: u32) -> Billing {
     let mut values: SettingsMap = BTreeMap::from([
         ("SYSTEM_DATABASE_URL".to_owned(), urls.system.clone()),
         ("DATABASE_MAX_CONNECTIONS".to_owned(), connections.to_string()),
@@ -34,14 +34,14 @@ fn billing(urls: &Database, stripe: Option<&FakeStripe>, connections: u32) -> Bi
     let mut settings = Settings::new(values);
     let billing = Billing::read(&mut settings);
     settings.finish().unwrap();
-    billing.patient()
+    billing.with_background_timeout()
 }
 
-async fn admin(urls: &Database) -> PgConnection {
+async fn admin(urls: &DatabaseUrls) -> PgConnection {
     PgConnection::connect(&urls.admin).await.unwrap()
 }
 
-async fn billing_admin(urls: &Database) -> PgConnection {
+async fn billing_admin(urls: &DatabaseUrls) -> PgConnection {
     PgConnection::connect(urls.billing_admin()).await.unwrap()
 }
 
@@ -76,7 +76,7 @@ fn event(id: &str, kind: &str, at: i64, object: &Value) -> Event {
     Event::read(payload.to_string().as_bytes()).unwrap()
 }
 
-async fn receive(billing: &Billing, event: &Event, now: DateTime<Utc>) -> Outcome {
+async fn receive(billing: &Billing, event: &Event, now: DateTime<Utc>) -> BillingEventOutcome {
     billing.receive(event, now).await.unwrap_or_else(|error| panic!("{}", shared::logging::chain(&error)))
 }
 

@@ -9,16 +9,16 @@ use std::{
 
 use local::{
     functions,
-    gateway::Routes,
+    gateway::RouteTable,
     lambda::Lambda,
     openapi,
-    template::{Block, Template},
+    template::{FunctionBlock, Template},
 };
 use local_postgres::root;
 use serde_json::Value;
 use shared::{function::Function, settings::SettingsMap};
 
-fn blocks() -> BTreeMap<String, Block> {
+fn blocks() -> BTreeMap<String, FunctionBlock> {
     let template = Template::read(&root().join("template.yaml")).unwrap();
     template.functions().unwrap().into_iter().map(|block| (block.name.clone(), block)).collect()
 }
@@ -64,7 +64,7 @@ fn the_template_routes_what_the_code_answers() {
 
 #[test]
 fn the_gateway_finds_each_route_at_its_function() {
-    let mut gateway = Routes::default();
+    let mut gateway = RouteTable::default();
     let blocks = blocks();
     for block in blocks.values() {
         let function = functions::find(&block.name).unwrap();

@@ -32,23 +32,23 @@ both_ways!(
 const CONNECTIONS: u32 = 8;
 
 async fn reserve(db: &Db, tenant: &Tenant) -> Result<Reservation, QuotaOrApi> {
-    db.tenant(tenant.customer, async |tx| Ok(quota::reserve(tx, tenant.owner, None).await?)).await
+    db.tenant_tx(tenant.customer, async |tx| Ok(quota::reserve(tx, tenant.owner, None).await?)).await
 }
 
 async fn spend(db: &Db, tenant: &Tenant, reservation: &Reservation) {
     let spent: Result<(), ApiError> =
-        db.tenant(tenant.customer, async |tx| Ok(quota::spend(tx, reservation).await?)).await;
+        db.tenant_tx(tenant.customer, async |tx| Ok(quota::spend(tx, reservation).await?)).await;
     spent.unwrap_or_else(|error| panic!("{}", shared::logging::chain(&error)));
 }
 
 async fn give_back(db: &Db, tenant: &Tenant, reservation: &Reservation) {
     let given: Result<(), ApiError> =
-        db.tenant(tenant.customer, async |tx| Ok(quota::give_back(tx, reservation).await?)).await;
+        db.tenant_tx(tenant.customer, async |tx| Ok(quota::refund(tx, reservation).await?)).await;
     given.unwrap_or_else(|error| panic!("{}", shared::logging::chain(&error)));
 }
 
 async fn return_expired(system: &SystemDb, most: i64) -> u64 {
-    let returned: Result<u64, ApiError> = system.system(async |tx| Ok(quota::return_expired(tx, most).await?)).await;
+    let returned: Result<u64, ApiError> = system.system_tx(async |tx| Ok(quota::refund_expired(tx, most).await?)).await;
     returned.unwrap_or_else(|error| panic!("{}", shared::logging::chain(&error)))
 }
 
@@ -316,7 +316,7 @@ impl Client {
     async fn reserve_and_fail(&self, tenant: &Tenant) {
         let outcome: Result<(), QuotaOrApi> = self
             .db
-            .tenant(tenant.customer, async |tx| {
+            .tenant_tx(tenant.customer, async |tx| {
                 let _gone = quota::reserve(tx, tenant.owner, None).await?;
                 Err(QuotaOrApi::Cancelled)
             })

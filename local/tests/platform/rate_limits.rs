@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use self::{
     model::Model,
-    stores::{Store, Taken},
+    stores::{Store, StoreCount},
 };
 use crate::route::Route;
 
@@ -98,7 +98,7 @@ async fn play(stores: &[Store], key: &str, most: u32, steps: &[Step]) -> Result<
     Ok(())
 }
 
-fn agree(store: &Store, taken: Taken, expected: Taken) -> Result<(), TestCaseError> {
+fn agree(store: &Store, taken: StoreCount, expected: StoreCount) -> Result<(), TestCaseError> {
     let near = |one: f64, other: f64| (one - other).abs() < f64::from(WINDOW) * 1e-3;
     prop_assert!(
         (taken.allowed, taken.remaining) == (expected.allowed, expected.remaining)

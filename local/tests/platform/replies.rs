@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, future::poll_fn, pin::pin, task::Poll};
 use local::{
     fakes::{
         manychat::{FakeManyChat, KEYS},
-        models::{FakeModels, Reply},
+        models::{FakeModels, FakeReply},
     },
     testing::{self, TestDatabase},
 };
@@ -17,8 +17,8 @@ use shared::{
     conversations,
     db::Db,
     error::ApiError,
-    function::{EventHandler, Handler},
-    manychat::inbound::Inbound,
+    function::{EventHandler, StartedFunction},
+    manychat::inbound::InboundMessage,
     sealed::KeyRing,
     settings::{Settings, SettingsMap},
     tenants,
@@ -60,7 +60,7 @@ struct Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
     Nothing,
-    Thought,
+    Generated,
     Committed,
     FirstPartSent,
     AllSent,
@@ -70,7 +70,7 @@ impl Scene {
     async fn start() -> Self {
         let database = testing::database().await.unwrap();
         let (manychat, models) = (FakeManyChat::start().await.unwrap(), FakeModels::start().await.unwrap());
-        models.always(Reply::Text("Une phrase de la réponse. ".repeat(100)));
+        models.always(FakeReply::Text("Une phrase de la réponse. ".repeat(100)));
         let mut admin = PgConnection::connect(&database.urls.admin).await.unwrap();
         let tenant = seed::tenant(&mut admin, "replies", 1_000_000).await;
         let aws = &testing::servers().await.unwrap().aws;
@@ -90,8 +90,10 @@ impl Scene {
         ] {
             settings.insert(name.to_owned(), value.to_owned());
         }
-        let Handler::Event(handle) = reply_worker::FUNCTION.start(settings).await.unwrap() else { panic!("no events") };
-        let sealed = ring().seal(tenant.customer, tenants::MANYCHAT_KEY, KEYS[0]).unwrap();
+        let StartedFunction::Event(handle) = reply_worker::FUNCTION.start(settings).await.unwrap() else {
+            panic!("no events")
+        };
+        let sealed = ring().seal(tenant.customer, tenants::MANYCHAT_KEY_PURPOSE, KEYS[0]).unwrap();
         let update = sqlx::query("update customers set manychat_api_key = $2 where id = $1");
         update.bind(tenant.customer).bind(sealed).execute(&mut admin).await.unwrap();
         let live = sqlx::query("insert into bot_sessions (company_id, mode) values ($1, 'live')");
@@ -103,9 +105,9 @@ impl Scene {
     /// A message of a contact comes in.
     async fn receive(&self, contact: usize) -> Uuid {
         let body = json!({ "id": contact, "last_input_text": "Vous livrez ?", "message_id": contact });
-        let message = Inbound::read(&body).unwrap();
+        let message = InboundMessage::read(&body).unwrap();
         let received: Result<_, ApiError> =
-            self.db.tenant(self.tenant.customer, async |tx| Ok(conversations::receive(tx, &message).await?)).await;
+            self.db.tenant_tx(self.tenant.customer, async |tx| Ok(conversations::receive(tx, &message).await?)).await;
         received.unwrap().conversation_id
     }
 
@@ -137,7 +139,7 @@ impl Scene {
         let sent = self.manychat.sent_to(&contact.to_string()).len();
         let stage = match (self.models.calls() - calls, committed, sent) {
             (0, ..) => Stage::Nothing,
-            (_, 0, _) => Stage::Thought,
+            (_, 0, _) => Stage::Generated,
             (_, _, 0) => Stage::Committed,
             (_, _, sent) if sent < PARTS => Stage::FirstPartSent,
             _ => Stage::AllSent,
@@ -187,7 +189,7 @@ impl Scene {
                 polls += 1;
             }
         }
-        for stage in [Stage::Nothing, Stage::Thought, Stage::Committed, Stage::FirstPartSent] {
+        for stage in [Stage::Nothing, Stage::Generated, Stage::Committed, Stage::FirstPartSent] {
             assert!(stages.contains_key(&stage), "none was killed at {stage:?}: {stages:?}");
         }
         let used = "select free_quota_used::bigint from user_settings settings

@@ -30,7 +30,7 @@ const SAME: &str = "array_fill(0.1, array[1536])::vector";
 /// What full text finds, the best first.
 async fn search(db: &Db, tenant: &Tenant, words: &str, language: &str) -> Vec<String> {
     let found: Result<_, ApiError> = db
-        .tenant(tenant.customer, async |tx| {
+        .tenant_tx(tenant.customer, async |tx| {
             let query = sqlx::query_scalar(
                 "select chunk.text_chunk from app.search_chunks($1, $2, 'm', null, 3) found
                  join document_chunks chunk on chunk.id = found.chunk_id
@@ -87,7 +87,7 @@ async fn the_nearest_vectors_are_found_by_a_question_most_of_whose_numbers_are_0
     let ids = async |sql: &'static str, question: &[f32]| -> Vec<Uuid> {
         let found: Result<_, ApiError> = route
             .db(1)
-            .tenant(tenant.customer, async |tx| Ok(sqlx::query_scalar(sql).bind(question).fetch_all(tx).await?))
+            .tenant_tx(tenant.customer, async |tx| Ok(sqlx::query_scalar(sql).bind(question).fetch_all(tx).await?))
             .await;
         found.unwrap()
     };
@@ -111,7 +111,7 @@ async fn where_the_first_documents_are_the_nearest_the_others_are_found_too() {
     learn(&mut admin, &tenant, "en", 6_000, "'far'", "array_fill(-0.1, array[1536])::vector").await;
     let found: Result<Vec<f64>, ApiError> = route
         .db(1)
-        .tenant(tenant.customer, async |tx| {
+        .tenant_tx(tenant.customer, async |tx| {
             let query = sqlx::query_scalar("select nearness from app.nearest_chunks($1, 'm', null, 320)");
             Ok(query.bind([0.1_f32; 1536]).fetch_all(tx).await?)
         })

@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 use local::{fakes::queue::FakeQueue, testing};
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use serde_json::{Value, json};
-use shared::function::Handler;
+use shared::function::StartedFunction;
 use sqlx::{Connection, PgConnection};
 use tower::ServiceExt;
 
@@ -59,7 +59,7 @@ async fn ten_thousand_bodies_are_taken_or_refused_with_a_code() {
     let insert = sqlx::query("insert into webhook_secrets (customer_id, sha256) values ($1, sha256('secret'))");
     insert.bind(tenant.customer).execute(&mut admin).await.unwrap();
     let aws = &testing::servers().await.unwrap().aws;
-    let queue = FakeQueue::before(aws.endpoint()).await.unwrap();
+    let queue = FakeQueue::start(aws.endpoint()).await.unwrap();
     let mut settings = aws.settings();
     let endpoint = queue.endpoint();
     let queue_url = format!("{endpoint}/123456789012/replies");
@@ -72,7 +72,9 @@ async fn ten_thousand_bodies_are_taken_or_refused_with_a_code() {
     ] {
         settings.insert(name.to_owned(), value.to_owned());
     }
-    let Handler::Http(router) = manychat_webhook::FUNCTION.start(settings).await.unwrap() else { panic!("no routes") };
+    let StartedFunction::Http(router) = manychat_webhook::FUNCTION.start(settings).await.unwrap() else {
+        panic!("no routes")
+    };
 
     let mut runner = TestRunner::deterministic();
     let strategy = body();
@@ -115,7 +117,7 @@ async fn ten_thousand_bodies_are_taken_or_refused_with_a_code() {
     let more = "select count(*) from jobs where kind = 'reply'
         and not exists (select from conversations where id::text = payload ->> 'conversation_id')";
     assert_eq!(number(more).await, 0, "a job without its conversation");
-    let told: HashSet<_> = queue.take().into_iter().map(|message| conversation(&message.body)).collect();
+    let told: HashSet<_> = queue.drain().into_iter().map(|message| conversation(&message.body)).collect();
     let due = number("select count(distinct payload ->> 'conversation_id') from jobs where kind = 'reply'").await;
     assert_eq!(i64::try_from(told.len()).unwrap(), due, "a conversation that no worker hears of");
 }

@@ -1,5 +1,7 @@
-//! `refresh_sessions`: one row a family of refresh tokens. Each use makes a new token; an older one that turns up again
-//! was stolen, or its thief was quicker, and ends the family.
+//! Sessions of refresh tokens. Owns the table `refresh_sessions`, with one row per session (token family).
+//!
+//! Each use of a refresh token replaces it by a new one. The second use of a token shows that it was stolen, by
+//! either of its two users, and ends the session.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rand::Rng;
@@ -7,10 +9,10 @@ use uuid::Uuid;
 
 use crate::{db::SystemTx, tenants::sha256};
 
-/// A refresh token as its owner holds it: the session, and 256 random bits of which only the hash is kept.
+/// Refresh token in plain text: the session id and 256 random bits. Only the hash of these bits is stored.
 #[derive(Clone)]
 pub struct RefreshToken {
-    /// The family, also named in access tokens.
+    /// Session of the token, also named in access tokens.
     pub session: Uuid,
     secret: [u8; 32],
 }
@@ -28,7 +30,7 @@ impl RefreshToken {
         Self { session, secret }
     }
 
-    /// The text that the client keeps.
+    /// Encodes the token as the text that the client keeps.
     #[must_use]
     pub fn encode(&self) -> String {
         let mut bytes = self.session.as_bytes().to_vec();
@@ -36,7 +38,7 @@ impl RefreshToken {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// Reads what a client sent; `None` when it cannot be one of ours.
+    /// Decodes the text of a token; `None` when it has the wrong form.
     #[must_use]
     pub fn decode(text: &str) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(text.trim()).ok()?;
@@ -45,21 +47,21 @@ impl RefreshToken {
     }
 }
 
-/// Why a token was not exchanged.
+/// Error of exchanging a refresh token.
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshError {
-    /// Unknown, expired, ended, or used before; in the last case its family has ended.
+    /// The token is unknown, expired, used before, or of an ended session. The session ends with this error.
     #[error("the refresh token is not valid")]
     Invalid,
-    /// The database said so.
+    /// A database error.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
 
-/// Starts a family.
+/// Starts a session for a user and returns its first refresh token, valid for 30 days.
 ///
 /// # Errors
-/// The database's.
+/// Returns any database error.
 pub async fn start_session(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<RefreshToken> {
     let token = RefreshToken::new(Uuid::new_v4());
     sqlx::query!(
@@ -76,13 +78,14 @@ pub async fn start_session(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<Refres
     Ok(token)
 }
 
-/// Exchanges a token for the next one of its family. Of two exchanges at once, one wins; the other is a reuse.
+/// Exchanges a refresh token for the next one of its session and returns the user. Of two simultaneous exchanges, the
+/// second counts as a reuse of the token.
 ///
-/// The transaction must be committed also when the token is refused: that is when the family ends. So a refusal is a
-/// value, not an error.
+/// The caller must commit the transaction even when the token is refused, since the refusal ends the session. So a
+/// refusal is an inner `Err` and not a database error.
 ///
 /// # Errors
-/// The database's.
+/// Returns any database error.
 pub async fn refresh(
     tx: &mut SystemTx,
     token: &RefreshToken,
@@ -110,10 +113,10 @@ pub async fn refresh(
     }
 }
 
-/// Ends a family. Repeating it changes nothing.
+/// Ends a session. Has no effect on an ended session.
 ///
 /// # Errors
-/// The database's.
+/// Returns any database error.
 pub async fn end_session(tx: &mut SystemTx, session: Uuid) -> sqlx::Result<()> {
     sqlx::query!("update refresh_sessions set ended_at = now() where id = $1 and ended_at is null", session)
         .execute(tx)
@@ -121,11 +124,11 @@ pub async fn end_session(tx: &mut SystemTx, session: Uuid) -> sqlx::Result<()> {
         .map(drop)
 }
 
-/// Ends all families of a user: the password changed.
+/// Ends all sessions of a user, after a change of the password.
 ///
 /// # Errors
-/// The database's.
-pub async fn end_all(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<()> {
+/// Returns any database error.
+pub async fn end_all_sessions(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<()> {
     sqlx::query!("update refresh_sessions set ended_at = now() where user_id = $1 and ended_at is null", user)
         .execute(tx)
         .await
@@ -137,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_survive_their_text() {
+    fn an_encoded_token_decodes_to_itself_and_junk_to_none() {
         let token = RefreshToken::new(Uuid::new_v4());
         let read = RefreshToken::decode(&token.encode()).unwrap();
         assert_eq!((read.session, read.secret), (token.session, token.secret));

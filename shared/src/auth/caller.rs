@@ -1,16 +1,16 @@
-//! Who is calling, as extractor types: a handler's signature states who may call it, and nothing runs before it is
-//! settled.
+//! Callers of a route, as extractor types. A handler's signature states who may call it, and axum checks the caller
+//! before the handler runs.
 //!
-//! | type | who |
+//! | type | permitted callers |
 //! | --- | --- |
-//! | [`Open`] | anybody, and not counted |
-//! | [`Public`] | anybody, counted by address |
+//! | [`Unmetered`] | anybody, without a rate limit |
+//! | [`Public`] | anybody, rate-limited by IP address |
 //! | [`Identity`] | anybody with a valid token: a person or a service |
-//! | [`SignedIn`] | a person |
+//! | [`SignedInUser`] | a person with a valid token |
 //! | [`Caller<SupportUser>`] | a member of the tenant |
 //! | [`Caller<AccountUser>`] | the owner of the tenant |
 //! | [`ManyChatCall`](super::ManyChatCall) | a tenant's ManyChat bot |
-//! | [`StripeEvent`](crate::stripe::StripeEvent) | Stripe, by its signature |
+//! | [`StripeEvent`](crate::stripe::StripeEvent) | Stripe, by the request's signature |
 
 use std::{marker::PhantomData, net::IpAddr};
 
@@ -25,62 +25,63 @@ use super::tokens::{Claims, InvalidToken, VerificationKeys};
 use crate::{
     db::Db,
     error::ApiError,
-    http::{ClientAddress, RequestId, note},
-    rate_limits::{RateLimits, Who},
+    http::{ClientAddress, RequestId, record_rate_limit},
+    rate_limits::{RateLimitKey, RateLimits},
 };
 
-/// The header by which a user of several tenants names one.
+/// Header in which a user of several tenants names one of them.
 const TENANT_HEADER: &str = "x-customer-id";
 
-/// A valid token's claims.
+/// Anybody with a valid token: a person or a service. Holds the token's claims.
 #[derive(Debug, Clone)]
 pub struct Identity(pub Claims);
 
-/// Anybody, as often as API Gateway lets them: for what costs nothing to answer, and is asked without a person behind it.
+/// Anybody, without a rate limit of the application; API Gateway's throttling still applies. For routes that cost
+/// nothing and are called by machines, such as health checks.
 #[derive(Debug, Clone, Copy)]
-pub struct Open;
+pub struct Unmetered;
 
-/// Anybody. In a signature it says that a route is public on purpose; it counts the caller's address.
+/// Anybody, rate-limited by IP address. In a handler's signature, states that the route is public on purpose.
 #[derive(Debug, Clone, Copy)]
 pub struct Public {
-    /// The address that API Gateway saw.
+    /// IP address of the client, as seen by API Gateway.
     pub address: IpAddr,
 }
 
-/// A person.
+/// A person with a valid token.
 #[derive(Debug, Clone)]
-pub struct SignedIn {
+pub struct SignedInUser {
     /// `users.id`, the token's `sub`.
     pub user: Uuid,
-    /// The session that the token belongs to, where its issuer keeps one.
+    /// Session of the token; `None` when its issuer keeps no sessions.
     pub session: Option<Uuid>,
-    /// The request, for the audit log.
+    /// Request ID, for the audit log.
     pub request_id: String,
 }
 
-/// A member of a tenant that is in use.
+/// A member with the role `Role` of a tenant that is neither suspended nor deleted.
 #[derive(Debug, Clone)]
 pub struct Caller<Role> {
     /// `users.id`, the token's `sub`.
     pub user: Uuid,
-    /// The request, for the audit log.
+    /// Request ID, for the audit log.
     pub request_id: String,
     tenant: Uuid,
     owner: Uuid,
     role: PhantomData<Role>,
 }
 
-/// Any member.
+/// Role of any member of a tenant.
 #[derive(Debug, Clone)]
 pub struct SupportUser;
 
-/// The owner.
+/// Role of the owner of a tenant.
 #[derive(Debug, Clone)]
 pub struct AccountUser;
 
-/// A role within a tenant. The membership decides it, not the token.
+/// Role within a tenant. The row in `customer_members` decides the role, not the token.
 pub trait TenantRole: Send + Sync {
-    /// Whether a membership of this kind has the role.
+    /// Returns true when a membership of this kind (`customer_members.role`) includes the role.
     fn includes(membership: &str) -> bool;
 }
 
@@ -97,26 +98,27 @@ impl TenantRole for AccountUser {
 }
 
 impl<Role> Caller<Role> {
-    /// The tenant, `customers.id`.
+    /// Returns the tenant, `customers.id`.
     #[must_use]
     pub fn tenant(&self) -> Uuid {
         self.tenant
     }
 
-    /// Whether the caller only supports the tenant: what such a caller reads is in the audit log.
+    /// Returns true when the caller is a support user and not the owner. Reads by such a caller are recorded in the
+    /// audit log.
     #[must_use]
     pub fn is_support(&self) -> bool {
         self.user != self.owner
     }
 
-    /// The tenant's owner, whose quota is used.
+    /// Returns the tenant's owner, whose quota is charged.
     #[must_use]
     pub fn owner(&self) -> Uuid {
         self.owner
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Open {
+impl<S: Send + Sync> FromRequestParts<S> for Unmetered {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
@@ -133,8 +135,8 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let Ok(ClientAddress(address)) = ClientAddress::from_request_parts(parts, state).await;
-        let standing = RateLimits::from_ref(state).check_anonymous(&Who::Address(address)).await?;
-        note(parts, standing);
+        let status = RateLimits::from_ref(state).check_anonymous(&RateLimitKey::Address(address)).await?;
+        record_rate_limit(parts, status);
         Ok(Self { address })
     }
 }
@@ -158,19 +160,20 @@ where
         };
         match verified {
             Ok(claims) => {
-                // Other back ends speak for many users: they are limited by what they forward.
+                // Services act for many users, so they have no limit of their own; the requests that they forward are
+                // limited.
                 if let Some(user) = claims.sub.filter(|_| !claims.is_service())
-                    && let Some(standing) = limits.check(&Who::User(user)).await?
+                    && let Some(status) = limits.check(&RateLimitKey::User(user)).await?
                 {
-                    note(parts, standing);
+                    record_rate_limit(parts, status);
                 }
                 Ok(Self(claims))
             }
-            Err(error @ InvalidToken::KeysUnreachable(_)) => Err(ApiError::unavailable().because(error)),
+            Err(error @ InvalidToken::KeysUnreachable(_)) => Err(ApiError::unavailable().with_source(error)),
             Err(error) => {
-                // A token that does not count is no token: whoever tries many is counted by address.
+                // An invalid token counts as none: trying many tokens is limited by address.
                 Public::from_request_parts(parts, state).await?;
-                Err(ApiError::unauthorized().because(error))
+                Err(ApiError::unauthorized().with_source(error))
             }
         }
     }
@@ -186,7 +189,7 @@ fn bearer(parts: &Parts) -> Result<&str, ApiError> {
     }
 }
 
-impl<S> FromRequestParts<S> for SignedIn
+impl<S> FromRequestParts<S> for SignedInUser
 where
     S: Send + Sync,
     VerificationKeys: FromRef<S>,
@@ -217,16 +220,16 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let SignedIn { user, request_id, .. } = SignedIn::from_request_parts(parts, state).await?;
-        let wanted = wanted_tenant(parts)?;
-        let rows = Db::from_ref(state).identify("app.memberships", &[Some(user), wanted]).await?;
+        let SignedInUser { user, request_id, .. } = SignedInUser::from_request_parts(parts, state).await?;
+        let requested = requested_tenant(parts)?;
+        let rows = Db::from_ref(state).call_app_function("app.memberships", &[Some(user), requested]).await?;
         let memberships = rows.iter().map(Membership::from_row).collect::<Result<Vec<_>, _>>()?;
-        let membership = match choose(&memberships, wanted.is_some()) {
+        let membership = match choose_membership(&memberships, requested.is_some()) {
             Err(_) if memberships.is_empty() && Db::from_ref(state).is_global_admin(user).await? => {
                 let message = "this is for members of the company: administrators have routes of their own";
                 return Err(ApiError::forbidden("forbidden", message));
             }
-            chosen => chosen?,
+            membership => membership?,
         };
         tracing::Span::current().record("tenant_id", tracing::field::display(membership.tenant));
         if !Role::includes(&membership.role) {
@@ -236,7 +239,7 @@ where
     }
 }
 
-fn wanted_tenant(parts: &Parts) -> Result<Option<Uuid>, ApiError> {
+fn requested_tenant(parts: &Parts) -> Result<Option<Uuid>, ApiError> {
     let Some(value) = parts.headers.get(TENANT_HEADER) else { return Ok(None) };
     let parsed = value.to_str().ok().and_then(|text| Uuid::try_parse(text.trim()).ok());
     parsed.map(Some).ok_or_else(|| ApiError::field("X-Customer-Id", "must be a UUID"))
@@ -264,8 +267,9 @@ impl Membership {
     }
 }
 
-/// Those in use come first, so a deleted second tenant does not make the first one ambiguous.
-fn choose(memberships: &[Membership], is_named: bool) -> Result<&Membership, ApiError> {
+/// Selects the membership for the request. `app.memberships` returns deleted tenants last, so a deleted second tenant
+/// does not make the first one ambiguous.
+fn choose_membership(memberships: &[Membership], is_named: bool) -> Result<&Membership, ApiError> {
     match memberships {
         [] if is_named => Err(ApiError::not_found("company")),
         [] => Err(tenant_required("you belong to no company yet: create one first")),

@@ -1,4 +1,4 @@
-//! The public keys of a Supabase project, fetched when needed and kept in memory.
+//! Public keys of a Supabase project (its JWKS), fetched when needed and cached in memory.
 
 use std::{
     collections::HashMap,
@@ -8,34 +8,39 @@ use std::{
 
 use jsonwebtoken::{Algorithm, DecodingKey, jwk};
 
-/// The project says `max-age=600`.
+/// Age up to which cached keys are used without a new fetch. Supabase sends `max-age=600`.
 const MAX_AGE: Duration = Duration::from_secs(600);
-/// An unknown key id may be a new key, or noise: it makes us ask at most this often.
-const SHORTEST_INTERVAL: Duration = Duration::from_secs(60);
-/// Nothing was learnt when the project was away: it is asked again as soon as a client that was told so comes back.
-const AFTER_FAILURE: Duration = Duration::from_secs(5);
-const TIMEOUT: Duration = Duration::from_secs(3);
+/// Minimum time between two fetches because of an unknown key id. Such an id may be a new key or an invalid token.
+const MIN_FETCH_INTERVAL: Duration = Duration::from_secs(60);
+/// Time after a failed fetch during which lookups fail without a new fetch. Short, so that a client's next attempt
+/// fetches again.
+const FAILED_FETCH_BACKOFF: Duration = Duration::from_secs(5);
+/// Timeout of a request for the keys.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The keys could not be fetched, and none that were fetched before fit.
+/// Error when the keys cannot be fetched and no cached key matches.
 #[derive(Debug, thiserror::Error)]
 #[error("the key set is out of reach")]
-pub struct Unreachable(#[source] Option<reqwest::Error>);
+pub struct JwksUnreachable(#[source] Option<reqwest::Error>);
 
-/// A key set behind a URL.
+/// Cached key set of one URL.
 pub(super) struct Jwks {
     url: String,
-    /// Made at its first use: it parses the system's certificates, which tokens signed by a secret do not need.
+    /// HTTP client, built at its first use: building parses the system's certificates, and verifying tokens signed
+    /// with a secret does not need them.
     http: LazyLock<reqwest::Client>,
     cache: RwLock<Cache>,
-    /// One fetch at a time; the others wait for its result.
+    /// Lock that allows one fetch at a time. The other lookups wait for its result.
     fetching: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
 struct Cache {
+    /// Keys by key id, each with its only permitted algorithm.
     keys: HashMap<String, (DecodingKey, Algorithm)>,
-    asked_at: Option<Instant>,
-    /// Whether that was in vain.
+    /// Time of the last fetch, successful or not.
+    fetched_at: Option<Instant>,
+    /// True when the last fetch failed.
     has_failed: bool,
 }
 
@@ -43,50 +48,53 @@ impl Jwks {
     pub(super) fn new(url: String) -> Self {
         Self {
             url,
-            http: LazyLock::new(|| reqwest::Client::builder().timeout(TIMEOUT).build().unwrap_or_default()),
+            http: LazyLock::new(|| reqwest::Client::builder().timeout(FETCH_TIMEOUT).build().unwrap_or_default()),
             cache: RwLock::default(),
             fetching: tokio::sync::Mutex::default(),
         }
     }
 
-    /// Whether a public key of this id was seen.
-    pub(super) fn knows(&self, kid: &str) -> bool {
+    /// Returns true when the cache holds a public key with this id.
+    pub(super) fn has_key(&self, kid: &str) -> bool {
         self.cache.read().unwrap_or_else(PoisonError::into_inner).keys.contains_key(kid)
     }
 
-    /// The key of this id, with the one algorithm that it is for.
-    pub(super) async fn find(&self, kid: &str) -> Result<Option<(DecodingKey, Algorithm)>, Unreachable> {
-        if let Some(found) = self.look_up(kid) {
+    /// Returns the key with this id and its only permitted algorithm; `None` when the key set has no such key.
+    ///
+    /// # Errors
+    /// Returns an error when the keys cannot be fetched and the cache has no key with this id.
+    pub(super) async fn find(&self, kid: &str) -> Result<Option<(DecodingKey, Algorithm)>, JwksUnreachable> {
+        if let Some(found) = self.find_cached(kid) {
             return found;
         }
-        let _only_one = self.fetching.lock().await;
-        if let Some(found) = self.look_up(kid) {
+        let _fetch_lock = self.fetching.lock().await;
+        if let Some(found) = self.find_cached(kid) {
             return found;
         }
         let fetched = self.fetch().await;
         let mut cache = self.cache.write().unwrap_or_else(PoisonError::into_inner);
-        // Asked at all counts, also in vain: a stream of unknown ids must not become a stream of requests. Not before
-        // the answer is there: until then nobody knows that an id is unknown.
-        cache.asked_at = Some(Instant::now());
+        // Failed fetches count too: a stream of unknown ids must not become a stream of requests. The time is set
+        // after the response: until then it is not known whether an id is unknown.
+        cache.fetched_at = Some(Instant::now());
         cache.has_failed = fetched.is_err();
         match fetched {
             Ok(keys) => {
                 cache.keys = keys;
                 Ok(cache.keys.get(kid).cloned())
             }
-            // A key that was good ten minutes ago is better than no service while the project is away.
-            Err(error) => cache.keys.get(kid).cloned().map(Some).ok_or(Unreachable(Some(error))),
+            // During an outage of the project, a key older than its maximum age is better than no service.
+            Err(error) => cache.keys.get(kid).cloned().map(Some).ok_or(JwksUnreachable(Some(error))),
         }
     }
 
-    /// `None`: it is time to ask.
-    fn look_up(&self, kid: &str) -> Option<Result<Option<(DecodingKey, Algorithm)>, Unreachable>> {
+    /// Looks up a key in the cache. Returns `None` when the keys must be fetched.
+    fn find_cached(&self, kid: &str) -> Option<Result<Option<(DecodingKey, Algorithm)>, JwksUnreachable>> {
         let cache = self.cache.read().unwrap_or_else(PoisonError::into_inner);
-        let age = cache.asked_at?.elapsed();
+        let age = cache.fetched_at?.elapsed();
         match cache.keys.get(kid) {
             Some(found) if age < MAX_AGE => Some(Ok(Some(found.clone()))),
-            None if cache.has_failed && age < AFTER_FAILURE => Some(Err(Unreachable(None))),
-            None if !cache.has_failed && age < SHORTEST_INTERVAL => Some(Ok(None)),
+            None if cache.has_failed && age < FAILED_FETCH_BACKOFF => Some(Err(JwksUnreachable(None))),
+            None if !cache.has_failed && age < MIN_FETCH_INTERVAL => Some(Ok(None)),
             _ => None,
         }
     }
@@ -98,7 +106,8 @@ impl Jwks {
     }
 }
 
-/// Only the two algorithms that Supabase signs with; an HMAC key in a public set would be a leak, not a key.
+/// Returns the key id, key and algorithm of a usable key: one of the two algorithms that Supabase signs with. An HMAC
+/// key in a public key set would be a leaked secret and is ignored.
 fn usable(key: &jwk::Jwk) -> Option<(String, (DecodingKey, Algorithm))> {
     let kid = key.common.key_id.clone()?;
     let algorithm = match &key.algorithm {

@@ -1,7 +1,7 @@
-//! JSON Web Tokens: those that sign-in here issues (HS256), and those of a Supabase project (HS256, or ES256/RS256
-//! through its JWKS). Both carry the same claims.
+//! JSON Web Tokens issued by this project's sign-in (HS256) or by a Supabase project (HS256, or ES256/RS256 through
+//! its JWKS). Both issuers use these claims.
 //!
-//! The algorithm comes from the key, never from the token: a token may only name one of the keys we know.
+//! The algorithm comes from the key, never from the token: a token can only name one of the known keys.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,92 +10,92 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, deco
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::jwks::{Jwks, Unreachable};
+use super::jwks::{Jwks, JwksUnreachable};
 use crate::settings::Settings;
 
-/// The audience of every token of a person.
+/// Audience, and role, of every token of a person.
 pub const AUDIENCE: &str = "authenticated";
-/// The role of other back ends.
+/// Role in the tokens of services, that is, other back ends.
 const SERVICE_ROLE: &str = "service_role";
-/// The issuer of Supabase's legacy service key, which has no audience.
+/// Issuer of Supabase's legacy service key, which has no audience.
 const LEGACY_SERVICE_ISSUER: &str = "supabase";
-/// How far clocks may differ.
+/// Maximum clock difference between issuer and verifier.
 const CLOCK_SKEW: Duration = Duration::from_secs(60);
-/// RFC 7518 section 3.2: an HS256 key is at least as long as the hash.
-const SHORTEST_SECRET_BYTES: usize = 32;
+/// Minimum length of an HS256 secret, in bytes: the length of the hash (RFC 7518, section 3.2).
+const MIN_SECRET_BYTES: usize = 32;
 
-/// What a verified token says.
+/// Claims of a token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
-    /// The user; absent for a service.
+    /// User id; absent for a service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sub: Option<Uuid>,
-    /// `authenticated`, or `service_role`.
+    /// Role: `authenticated` or `service_role`.
     #[serde(default)]
     pub role: String,
-    /// Who issued it.
+    /// Issuer.
     pub iss: String,
-    /// For whom; one text or several.
+    /// Audience or audiences.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aud: Option<Audience>,
-    /// End of validity, seconds since the epoch.
+    /// End of validity, in seconds since the Unix epoch.
     pub exp: i64,
-    /// When it was issued.
+    /// Time of issue, in seconds since the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iat: Option<i64>,
-    /// The address, for logs of sign-ins and the like; never trusted for access.
+    /// E-mail address, for information only; never used for access decisions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
-    /// The session that logout ends.
+    /// Session that logout ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<Uuid>,
 }
 
-/// RFC 7519 allows both forms.
+/// Audience claim; RFC 7519 allows one text or a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Audience {
-    /// One.
+    /// A single audience.
     One(String),
-    /// Several.
+    /// A list of audiences.
     Several(Vec<String>),
 }
 
 impl Audience {
-    fn names(&self, wanted: &str) -> bool {
+    fn contains(&self, name: &str) -> bool {
         match self {
-            Self::One(audience) => audience == wanted,
-            Self::Several(audiences) => audiences.iter().any(|audience| audience == wanted),
+            Self::One(audience) => audience == name,
+            Self::Several(audiences) => audiences.iter().any(|audience| audience == name),
         }
     }
 }
 
 impl Claims {
-    /// Whether this is another back end rather than a person.
+    /// Returns true for a token of a service rather than a person.
     #[must_use]
     pub fn is_service(&self) -> bool {
         self.role == SERVICE_ROLE
     }
 }
 
-/// Why a token does not count. Clients learn only that it does not.
+/// Reason for rejecting a token. Clients are told only that the token is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidToken {
-    /// Not a token, or its signature or times are wrong.
+    /// The text is not a token, or its signature or times are invalid.
     #[error("token refused")]
     Refused(#[from] jsonwebtoken::errors::Error),
-    /// No key of ours fits its algorithm and key id.
+    /// No known key matches the token's algorithm and key id.
     #[error("no key for this token")]
     UnknownKey,
-    /// Signed by a known key, but not meant for us.
+    /// The token is signed by a known key, but its issuer, audience, role or subject is not accepted.
     #[error("issuer, audience, role or subject of the token are not ours")]
-    NotForUs,
-    /// The project's keys could not be fetched: not the caller's fault.
+    ClaimsRejected,
+    /// The Supabase project's keys could not be fetched. The only variant that is not the caller's fault.
     #[error("the signing keys could not be fetched")]
-    KeysUnreachable(#[from] Unreachable),
+    KeysUnreachable(#[from] JwksUnreachable),
 }
 
-/// The keys that tokens are verified with. Cloning shares the cache.
+/// Keys for verifying tokens. Clones share one key cache.
 #[derive(Clone)]
 pub struct VerificationKeys(Arc<Inner>);
 
@@ -112,7 +112,7 @@ impl std::fmt::Debug for VerificationKeys {
 }
 
 impl VerificationKeys {
-    /// Reads JWT_SECRET (a comma-separated list, the first one signs), JWT_ISSUER and SUPABASE_URL.
+    /// Reads JWT_SECRET (a comma-separated list, of which the first secret signs), JWT_ISSUER and SUPABASE_URL.
     pub fn read(settings: &mut Settings) -> Self {
         let supabase = settings.optional_url("SUPABASE_URL");
         let secrets = read_secrets(settings);
@@ -128,17 +128,19 @@ impl VerificationKeys {
         }))
     }
 
-    /// Verifies a token: signature, algorithm, times, issuer, audience, role. No network when the keys are cached.
+    /// Verifies a token's signature, algorithm, times, issuer, audience and role. Makes no network request when the
+    /// keys are cached.
     ///
     /// # Errors
-    /// [`InvalidToken`]; only `KeysUnreachable` is not the caller's.
+    /// Returns an [`InvalidToken`].
     pub async fn verify(&self, token: &str) -> Result<Claims, InvalidToken> {
         let header = decode_header(token)?;
         let claims = match (header.alg, &self.0.jwks) {
             (Algorithm::HS256, jwks) => {
-                // An HMAC over a public key must not pass: the id of a public key is never a secret's.
+                // An HMAC computed with a public key as its secret must not pass, so a public key's id is refused
+                // here.
                 if let (Some(jwks), Some(kid)) = (jwks, &header.kid)
-                    && jwks.knows(kid)
+                    && jwks.has_key(kid)
                 {
                     return Err(InvalidToken::UnknownKey);
                 }
@@ -146,21 +148,21 @@ impl VerificationKeys {
             }
             (algorithm @ (Algorithm::ES256 | Algorithm::RS256), Some(jwks)) => {
                 let kid = header.kid.ok_or(InvalidToken::UnknownKey)?;
-                let (key, of_key) = jwks.find(&kid).await?.ok_or(InvalidToken::UnknownKey)?;
-                if of_key != algorithm {
+                let (key, key_algorithm) = jwks.find(&kid).await?.ok_or(InvalidToken::UnknownKey)?;
+                if key_algorithm != algorithm {
                     return Err(InvalidToken::UnknownKey);
                 }
-                decode::<Claims>(token, &key, &times(of_key))?.claims
+                decode::<Claims>(token, &key, &validation(key_algorithm))?.claims
             }
             _ => return Err(InvalidToken::UnknownKey),
         };
-        self.accept(claims)
+        self.check_claims(claims)
     }
 
     fn verify_by_secret(&self, token: &str) -> Result<Claims, InvalidToken> {
         let mut refusal = InvalidToken::UnknownKey;
         for secret in &self.0.secrets {
-            match decode::<Claims>(token, secret, &times(Algorithm::HS256)) {
+            match decode::<Claims>(token, secret, &validation(Algorithm::HS256)) {
                 Ok(verified) => return Ok(verified.claims),
                 Err(error) => refusal = error.into(),
             }
@@ -168,21 +170,22 @@ impl VerificationKeys {
         Err(refusal)
     }
 
-    fn accept(&self, claims: Claims) -> Result<Claims, InvalidToken> {
+    fn check_claims(&self, claims: Claims) -> Result<Claims, InvalidToken> {
         let is_ours = self.0.issuers.contains(&claims.iss);
-        let has_audience = claims.aud.as_ref().is_some_and(|audience| audience.names(AUDIENCE));
+        let has_audience = claims.aud.as_ref().is_some_and(|audience| audience.contains(AUDIENCE));
         let accepted = match claims.role.as_str() {
             SERVICE_ROLE => (claims.iss == LEGACY_SERVICE_ISSUER && claims.aud.is_none()) || (is_ours && has_audience),
-            // Supabase's anonymous users and its anon key carry other roles: they are nobody here.
+            // Supabase's anonymous users and its anon key have other roles and are not accepted.
             AUDIENCE => is_ours && has_audience && claims.sub.is_some(),
             _ => false,
         };
-        if accepted { Ok(claims) } else { Err(InvalidToken::NotForUs) }
+        if accepted { Ok(claims) } else { Err(InvalidToken::ClaimsRejected) }
     }
 }
 
-/// What the library checks; audience and issuer depend on the role, see `accept`.
-fn times(algorithm: Algorithm) -> Validation {
+/// Returns the checks left to the JWT library: signature and times. `check_claims` checks issuer and audience, which
+/// depend on the role.
+fn validation(algorithm: Algorithm) -> Validation {
     let mut validation = Validation::new(algorithm);
     validation.leeway = CLOCK_SKEW.as_secs();
     validation.validate_nbf = true;
@@ -193,13 +196,13 @@ fn times(algorithm: Algorithm) -> Validation {
 
 fn read_secrets(settings: &mut Settings) -> Vec<String> {
     let secrets = settings.list("JWT_SECRET");
-    if secrets.iter().any(|secret| secret.len() < SHORTEST_SECRET_BYTES) {
-        settings.problem(format_args!("JWT_SECRET is shorter than {SHORTEST_SECRET_BYTES} bytes"));
+    if secrets.iter().any(|secret| secret.len() < MIN_SECRET_BYTES) {
+        settings.problem(format_args!("JWT_SECRET is shorter than {MIN_SECRET_BYTES} bytes"));
     }
     secrets
 }
 
-/// Signs tokens, where no Supabase project does.
+/// Key for signing tokens, used when no Supabase project issues them.
 #[derive(Clone)]
 pub struct SigningKey {
     key: EncodingKey,
@@ -217,11 +220,11 @@ impl SigningKey {
         Self { key, issuer: settings.text("JWT_ISSUER", "lisa") }
     }
 
-    /// A token for a person.
+    /// Signs a token for a user.
     ///
     /// # Errors
-    /// None in practice: the claims always serialise.
-    pub fn person(
+    /// Fails only when the claims cannot be serialised, which does not occur.
+    pub fn sign_user_token(
         &self,
         user: Uuid,
         email: &str,
@@ -241,11 +244,15 @@ impl SigningKey {
         })
     }
 
-    /// A token for another back end, in the form of Supabase's legacy service key.
+    /// Signs a token for a service, in the form of Supabase's legacy service key.
     ///
     /// # Errors
-    /// None in practice: the claims always serialise.
-    pub fn service(&self, now: DateTime<Utc>, valid_for: Duration) -> Result<String, jsonwebtoken::errors::Error> {
+    /// Fails only when the claims cannot be serialised, which does not occur.
+    pub fn sign_service_token(
+        &self,
+        now: DateTime<Utc>,
+        valid_for: Duration,
+    ) -> Result<String, jsonwebtoken::errors::Error> {
         self.sign(&Claims {
             sub: None,
             role: SERVICE_ROLE.to_owned(),
@@ -303,7 +310,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_token_of_ours_is_accepted() {
+    async fn a_valid_token_is_accepted() {
         assert!(is_accepted(|_| ()).await);
         assert!(is_accepted(|claims| claims["aud"] = json!(["other", "authenticated"])).await);
     }
@@ -327,14 +334,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn clocks_may_differ_by_a_minute() {
+    async fn a_clock_difference_below_a_minute_is_accepted() {
         let now = Utc::now().timestamp();
         assert!(is_accepted(|claims| claims["exp"] = json!(now - 50)).await);
         assert!(is_accepted(|claims| claims["nbf"] = json!(now + 50)).await);
     }
 
     #[tokio::test]
-    async fn legacy_service_keys_have_no_audience_and_no_subject() {
+    async fn a_service_token_without_audience_is_accepted_from_supabase_only() {
         assert!(
             is_accepted(|claims| {
                 *claims = json!({ "role": "service_role", "iss": "supabase", "exp": claims["exp"] });
@@ -366,7 +373,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_secret_is_rotated_by_a_second_one() {
+    async fn a_token_signed_with_the_second_secret_is_accepted() {
         let rotated = keys(&[("JWT_SECRET", &format!("ffffffffffffffffffffffffffffffff,{SECRET}"))]);
         assert!(rotated.verify(&sign(&claims(), &Header::default(), SECRET)).await.is_ok());
     }

@@ -1,4 +1,4 @@
-//! Who calls a webhook: no person with a token, but a system that knows a secret.
+//! Callers of webhooks: systems that authenticate with a secret instead of a person's token.
 
 use axum::{
     extract::{FromRef, FromRequestParts},
@@ -10,18 +10,18 @@ use uuid::Uuid;
 
 use super::caller::Public;
 use crate::{
-    db::{Db, identify},
+    db::{Db, call_app_function},
     error::ApiError,
-    http::note,
-    rate_limits::{RateLimits, Who},
+    http::record_rate_limit,
+    rate_limits::{RateLimitKey, RateLimits},
     text::Language,
 };
 
-/// The header in which a tenant's ManyChat bot sends its secret.
+/// Header in which a tenant's ManyChat bot sends its webhook secret.
 const SECRET_HEADER: &str = "x-webhook-secret";
 
-/// A tenant's ManyChat bot, known by its webhook secret. Of two secrets that are live while one is rotated out, either
-/// will do.
+/// A tenant's ManyChat bot, authenticated by the tenant's webhook secret. During a rotation, the old and the new
+/// secret are both valid.
 #[derive(Debug, Clone)]
 pub struct ManyChatCall {
     tenant: Uuid,
@@ -29,13 +29,13 @@ pub struct ManyChatCall {
 }
 
 impl ManyChatCall {
-    /// The tenant.
+    /// Returns the tenant, `customers.id`.
     #[must_use]
     pub fn tenant(&self) -> Uuid {
         self.tenant
     }
 
-    /// The tenant's language.
+    /// Returns the tenant's language.
     #[must_use]
     pub fn language(&self) -> Language {
         self.language
@@ -52,13 +52,15 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let secret = parts.headers.get(SECRET_HEADER).map(|value| hex::encode(Sha256::digest(value.as_bytes())));
-        let found = match secret {
-            // Hexadecimal digits only.
-            Some(sha256) => identify(Db::from_ref(state).pool(), &format!("app.webhook_tenant('{sha256}')")).await?,
+        let rows = match secret {
+            // The hash consists of hexadecimal digits, so it is safe to format into SQL.
+            Some(sha256) => {
+                call_app_function(Db::from_ref(state).pool(), &format!("app.webhook_tenant('{sha256}')")).await?
+            }
             None => Vec::new(),
         };
-        let Some(row) = found.first() else {
-            // Whoever tries secrets is counted by address.
+        let Some(row) = rows.first() else {
+            // Requests with a wrong secret are rate-limited by address.
             Public::from_request_parts(parts, state).await?;
             let message = "the header X-Webhook-Secret does not hold a webhook secret that is in use";
             return Err(ApiError::new(StatusCode::UNAUTHORIZED, "invalid_webhook_secret", message));
@@ -66,8 +68,8 @@ where
         let tenant: Uuid = row.try_get("customer_id")?;
         tracing::Span::current().record("tenant_id", tracing::field::display(tenant));
         let source = format!("manychat:{tenant}");
-        if let Some(standing) = RateLimits::from_ref(state).check(&Who::Webhook(&source)).await? {
-            note(parts, standing);
+        if let Some(status) = RateLimits::from_ref(state).check(&RateLimitKey::Webhook(&source)).await? {
+            record_rate_limit(parts, status);
         }
         if row.try_get("deleted")? {
             return Err(ApiError::forbidden("tenant_deleted", "this company is deleted"));

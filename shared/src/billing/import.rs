@@ -1,82 +1,84 @@
-//! The subscriptions of the old system: each counts until Stripe says something of it.
+//! Import of the old system's subscriptions. An imported subscription's state is valid until an event or a snapshot
+//! of Stripe replaces it.
 
 use chrono::{DateTime, Utc};
 
 use super::{Billing, new_id, states};
-use crate::{db::BillingTx, error::ApiError, stripe::Status};
+use crate::{db::BillingTx, error::ApiError, stripe::SubscriptionStatus};
 
-/// A row of the old table, judged.
+/// A validated row of the old system's table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OldSubscription {
-    /// CUID2; kept.
+    /// CUID2 of the row. `billing.subscriptions` keeps it when the row is the first of its user.
     pub id: String,
-    /// `users.id`, or an id of the system before that.
+    /// `users.id`, or a user id of an even older system.
     pub user_id: String,
-    /// `active`, `inactive`, `cancelled` or `expired`.
+    /// Status in the old system: `active`, `inactive`, `cancelled` or `expired`.
     pub status: String,
-    /// `free`, `pro` or `business`.
+    /// Name of the plan: `free`, `pro` or `business`.
     pub plan: String,
-    /// `cus_…`
+    /// Customer at Stripe (`cus_…`).
     pub stripe_customer_id: Option<String>,
-    /// `sub_…`
+    /// Subscription at Stripe (`sub_…`).
     pub stripe_subscription_id: Option<String>,
-    /// The paid period.
+    /// Start of the paid period.
     pub current_period_start: Option<DateTime<Utc>>,
-    /// Its end.
+    /// End of the paid period.
     pub current_period_end: Option<DateTime<Utc>>,
-    /// Whether it ends with the period.
+    /// True when the subscription ends with the period.
     pub cancel_at_period_end: bool,
-    /// When it was made.
+    /// Time at which the subscription was created.
     pub created_at: DateTime<Utc>,
 }
 
-/// What an import did.
+/// Numbers of rows of an import.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Imported {
-    /// Rows that are new, or another than at the last import.
+pub struct ImportCounts {
+    /// Rows that are new, or differ from the last import.
     pub written: u64,
-    /// Rows that were there, or of which Stripe has told since.
+    /// Rows that were imported before without a difference, or that Stripe's data has replaced since.
     pub unchanged: u64,
 }
 
-/// Imports rows, all or none.
+/// Imports the rows in one transaction: all or none.
 ///
 /// # Errors
-/// The database's.
-pub async fn import(billing: &Billing, rows: &[OldSubscription]) -> Result<Imported, ApiError> {
+/// Returns the database's error.
+pub async fn import(billing: &Billing, rows: &[OldSubscription]) -> Result<ImportCounts, ApiError> {
     billing
         .db
-        .billing(async |tx| {
-            let mut imported = Imported::default();
+        .billing_tx(async |tx| {
+            let mut imported = ImportCounts::default();
             for row in rows {
-                if write(tx, row).await? {
+                if upsert(tx, row).await? {
                     imported.written += 1;
                 } else {
                     imported.unchanged += 1;
                 }
-                states::choose(tx, &row.user_id).await?;
+                states::choose_current(tx, &row.user_id).await?;
             }
             Ok(imported)
         })
         .await
 }
 
-/// Stripe's word for what the old system kept.
-fn status(row: &OldSubscription) -> Status {
+/// Translates the old system's status to Stripe's.
+fn stripe_status(row: &OldSubscription) -> SubscriptionStatus {
     match row.status.as_str() {
-        "active" => Status::Active,
-        "cancelled" => Status::Canceled,
-        "expired" => Status::IncompleteExpired,
-        _ => Status::Paused,
+        "active" => SubscriptionStatus::Active,
+        "cancelled" => SubscriptionStatus::Canceled,
+        "expired" => SubscriptionStatus::IncompleteExpired,
+        _ => SubscriptionStatus::Paused,
     }
 }
 
-async fn write(tx: &mut BillingTx, row: &OldSubscription) -> sqlx::Result<bool> {
+/// Inserts or updates the row's state. Returns true when something was written.
+async fn upsert(tx: &mut BillingTx, row: &OldSubscription) -> sqlx::Result<bool> {
     let id = row.stripe_subscription_id.clone().unwrap_or_else(|| format!("import:{}", row.id));
     if let Some(customer) = &row.stripe_customer_id {
-        states::link(tx, customer, &row.user_id).await?;
+        states::link_customer(tx, customer, &row.user_id).await?;
     }
-    // The row keeps its id, if it is the first of its user.
+    // The row keeps its id in `billing.subscriptions` when it is the first of its user.
     let own_id = if row.id.is_empty() { new_id() } else { row.id.clone() };
     let written = sqlx::query!(
         r#"
@@ -101,7 +103,7 @@ async fn write(tx: &mut BillingTx, row: &OldSubscription) -> sqlx::Result<bool> 
         id,
         row.user_id,
         row.stripe_customer_id,
-        status(row).word(),
+        stripe_status(row).as_str(),
         row.plan,
         row.current_period_start,
         row.current_period_end,

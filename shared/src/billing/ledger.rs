@@ -1,16 +1,16 @@
-//! `billing.stripe_events`: every event once, and how far it came.
+//! The ledger `billing.stripe_events`: one row per event, with the processing steps that are done.
 
 use crate::{db::BillingTx, stripe::Event};
 
-/// How far an event came before.
+/// Processing steps that are done for an event.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Progress {
+pub(super) struct EventProgress {
     pub(super) is_applied: bool,
     pub(super) is_projected: bool,
 }
 
-/// Enters an event, or finds how far it came.
-pub(super) async fn enter(tx: &mut BillingTx, event: &Event) -> sqlx::Result<Progress> {
+/// Inserts an event unless the ledger has it, and returns the steps that are done.
+pub(super) async fn insert(tx: &mut BillingTx, event: &Event) -> sqlx::Result<EventProgress> {
     sqlx::query!(
         r#"
         insert into billing.stripe_events (id, type, created, payload) values ($1, $2, $3, $4)
@@ -24,7 +24,7 @@ pub(super) async fn enter(tx: &mut BillingTx, event: &Event) -> sqlx::Result<Pro
     .execute(&mut *tx)
     .await?;
     sqlx::query_as!(
-        Progress,
+        EventProgress,
         r#"
         select applied_at is not null as "is_applied!", projected_at is not null as "is_projected!"
         from billing.stripe_events where id = $1
@@ -35,16 +35,16 @@ pub(super) async fn enter(tx: &mut BillingTx, event: &Event) -> sqlx::Result<Pro
     .await
 }
 
-/// Marks an event as applied, in the transaction that applies it.
-pub(super) async fn applied(tx: &mut BillingTx, event: &str) -> sqlx::Result<()> {
+/// Marks an event as applied. Must run in the transaction that applies it.
+pub(super) async fn mark_applied(tx: &mut BillingTx, event: &str) -> sqlx::Result<()> {
     sqlx::query!("update billing.stripe_events set applied_at = now(), error = null where id = $1", event)
         .execute(tx)
         .await
         .map(drop)
 }
 
-/// Marks an event as done.
-pub(super) async fn finish(tx: &mut BillingTx, event: &str) -> sqlx::Result<()> {
+/// Marks an event as projected, which is the last step.
+pub(super) async fn mark_projected(tx: &mut BillingTx, event: &str) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         update billing.stripe_events set projected_at = now(), error = null
@@ -57,30 +57,31 @@ pub(super) async fn finish(tx: &mut BillingTx, event: &str) -> sqlx::Result<()> 
     .map(drop)
 }
 
-/// Notes what is wrong with an event that cannot be applied.
-pub(super) async fn fail(tx: &mut BillingTx, event: &str, error: &str) -> sqlx::Result<()> {
+/// Stores the reason why an event cannot be parsed.
+pub(super) async fn record_error(tx: &mut BillingTx, event: &str, error: &str) -> sqlx::Result<()> {
     sqlx::query!("update billing.stripe_events set error = $2 where id = $1", event, error).execute(tx).await.map(drop)
 }
 
-/// An event that was left on its way.
+/// An event of the ledger that is not projected yet.
 #[derive(Debug)]
-pub(super) struct Unfinished {
+pub(super) struct UnfinishedEvent {
     pub(super) id: String,
     pub(super) payload: serde_json::Value,
     pub(super) is_applied: bool,
 }
 
-/// Events that nobody is at work on any more, the oldest first, after one.
-pub(super) async fn unfinished(tx: &mut BillingTx, after: &str, most: i64) -> sqlx::Result<Vec<Unfinished>> {
+/// Lists up to `limit` events that are not projected 5 minutes after their arrival, by id, with ids greater than
+/// `after`.
+pub(super) async fn list_unfinished(tx: &mut BillingTx, after: &str, limit: i64) -> sqlx::Result<Vec<UnfinishedEvent>> {
     sqlx::query_as!(
-        Unfinished,
+        UnfinishedEvent,
         r#"
         select id, payload, applied_at is not null as "is_applied!" from billing.stripe_events
         where projected_at is null and received_at < now() - interval '5 minutes' and id > $1
         order by id limit $2
         "#,
         after,
-        most
+        limit
     )
     .fetch_all(tx)
     .await

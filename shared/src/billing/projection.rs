@@ -1,5 +1,5 @@
-//! From `billing.subscriptions` to the app's schema: `users.is_pro`, `profiles`, `customers.plan_id`, the period's row of
-//! `usage_periods`, and the audit log. An older projection never comes over a newer one.
+//! The projection of `billing.subscriptions` onto the app's schema: `users.is_pro`, `profiles`, `customers.plan_id`,
+//! the period's row of `usage_periods`, and the audit log. An older version never overwrites a newer one.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
@@ -7,159 +7,174 @@ use uuid::Uuid;
 use super::Billing;
 use crate::{
     activities::{self, Activity},
-    audit::{self, Entry},
+    audit::{self, NewAuditEntry},
     db::{BillingTx, SystemTx},
     error::ApiError,
     plans,
-    stripe::Status,
+    stripe::SubscriptionStatus,
 };
 
-/// What a subscription gives.
+/// A user's subscription that counts, with the data that decides about access.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entitlement {
-    /// Where it stands at Stripe.
-    pub status: Status,
-    /// The plan that was bought.
+    /// Status at Stripe.
+    pub status: SubscriptionStatus,
+    /// Name of the bought plan.
     pub plan: String,
-    /// `cus_…`
+    /// Customer at Stripe (`cus_…`).
     pub customer: Option<String>,
-    /// `sub_…`
+    /// Subscription at Stripe (`sub_…`).
     pub subscription: Option<String>,
-    /// The paid period.
+    /// Start of the paid period.
     pub period_start: Option<DateTime<Utc>>,
-    /// Its end.
+    /// End of the paid period.
     pub period_end: Option<DateTime<Utc>>,
-    /// Whether it ends with the period.
+    /// True when the subscription ends with the period.
     pub cancel_at_period_end: bool,
-    /// When it ends, where that is set.
+    /// Time at which the subscription ends, when one is set.
     pub cancel_at: Option<DateTime<Utc>>,
-    /// Grows with each change.
+    /// Version of the row of `billing.subscriptions`. It grows with each change.
     pub version: i64,
 }
 
-/// Until when there is access.
+/// Time until which a subscription gives access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// There is none.
+pub enum AccessWindow {
+    /// No access.
     None,
-    /// Until then.
+    /// Access until this time, exclusive.
     Until(DateTime<Utc>),
-    /// Until it is told otherwise: no period is known.
-    Open,
+    /// Access without a known end, until an event sets one: neither a period nor an end is known.
+    Unlimited,
 }
 
-impl Access {
-    /// Whether there is access at a moment.
+impl AccessWindow {
+    /// Returns true when there is access at this time.
     #[must_use]
-    pub fn holds_at(self, now: DateTime<Utc>) -> bool {
+    pub fn is_active_at(self, now: DateTime<Utc>) -> bool {
         match self {
             Self::None => false,
             Self::Until(end) => now < end,
-            Self::Open => true,
+            Self::Unlimited => true,
         }
     }
 }
 
 impl Entitlement {
-    /// Until when it gives access, with so much grace for a payment that failed and for a renewal that was not told.
+    /// Derives the access from the status and the period. `grace` extends the access after a failed payment, and
+    /// after a period's end without a renewal event.
     #[must_use]
-    pub fn access(&self, grace: TimeDelta) -> Access {
+    pub fn access(&self, grace: TimeDelta) -> AccessWindow {
         if self.plan == plans::FREE {
-            return Access::None;
+            return AccessWindow::None;
         }
         match self.status {
-            Status::Trialing | Status::Active => {
-                let renews = if self.cancel_at_period_end { TimeDelta::zero() } else { grace };
-                let end = self.period_end.map(|end| end + renews);
-                // Whichever comes first.
+            SubscriptionStatus::Trialing | SubscriptionStatus::Active => {
+                let grace = if self.cancel_at_period_end { TimeDelta::zero() } else { grace };
+                let end = self.period_end.map(|end| end + grace);
+                // The earlier of the two ends.
                 match (end, self.cancel_at) {
-                    (Some(end), Some(cancelled)) => Access::Until(end.min(cancelled)),
-                    (Some(end), None) | (None, Some(end)) => Access::Until(end),
-                    (None, None) => Access::Open,
+                    (Some(end), Some(cancelled)) => AccessWindow::Until(end.min(cancelled)),
+                    (Some(end), None) | (None, Some(end)) => AccessWindow::Until(end),
+                    (None, None) => AccessWindow::Unlimited,
                 }
             }
-            // A renewal that fails begins its period: nothing but the state itself is needed to know since when.
-            Status::PastDue => self.period_start.map_or(Access::None, |start| Access::Until(start + grace)),
-            Status::Incomplete
-            | Status::IncompleteExpired
-            | Status::Unpaid
-            | Status::Canceled
-            | Status::Paused
-            | Status::Unknown => Access::None,
+            // Stripe starts the new period even when its payment fails, so the grace runs from the period's start.
+            SubscriptionStatus::PastDue => {
+                self.period_start.map_or(AccessWindow::None, |start| AccessWindow::Until(start + grace))
+            }
+            SubscriptionStatus::Incomplete
+            | SubscriptionStatus::IncompleteExpired
+            | SubscriptionStatus::Unpaid
+            | SubscriptionStatus::Canceled
+            | SubscriptionStatus::Paused
+            | SubscriptionStatus::Unknown => AccessWindow::None,
         }
     }
 
-    /// `profiles.subscription_status` at a moment.
-    fn shown_status(&self, has_access: bool) -> &'static str {
+    /// Status for `profiles.subscription_status`, given the present access.
+    fn profile_status(&self, has_access: bool) -> &'static str {
         let is_over = !has_access && (self.cancel_at_period_end || self.cancel_at.is_some());
         match self.status {
-            // Stripe's word of it is still on its way.
-            Status::Trialing | Status::Active if is_over => Status::Canceled.in_profile(),
-            status => status.in_profile(),
+            // The subscription has ended, but Stripe's event of the end has not arrived yet.
+            SubscriptionStatus::Trialing | SubscriptionStatus::Active if is_over => {
+                SubscriptionStatus::Canceled.profile_status()
+            }
+            status => status.profile_status(),
         }
     }
 }
 
-/// What became of a projection.
+/// Result of a projection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Projected {
-    /// The app shows something else than before.
+pub enum ProjectionOutcome {
+    /// The app's schema changed.
     Changed,
-    /// It showed that already, or something newer.
+    /// The app's schema had this version's data already, or a newer version's.
     Unchanged,
-    /// There is no such user yet: it is projected once there is.
+    /// No such user exists yet. The subscription is projected once the user exists.
     UserUnknown,
 }
 
 impl Billing {
-    /// Projects a user's subscription.
+    /// Projects a user's subscription onto the app's schema.
     ///
     /// # Errors
-    /// The databases'.
-    pub async fn project(&self, user: &str, now: DateTime<Utc>) -> Result<Projected, ApiError> {
-        let found = self.db.billing(async |tx| Ok::<_, ApiError>(find(tx, user).await?)).await?;
-        let Some(entitlement) = found else { return Ok(Projected::Unchanged) };
-        // Ids of another system are nobody's here.
-        let Ok(id) = Uuid::try_parse(user) else { return Ok(Projected::UserUnknown) };
+    /// Returns the error of either database.
+    pub async fn project(&self, user: &str, now: DateTime<Utc>) -> Result<ProjectionOutcome, ApiError> {
+        let entitlement = self.db.billing_tx(async |tx| Ok::<_, ApiError>(find_entitlement(tx, user).await?)).await?;
+        let Some(entitlement) = entitlement else { return Ok(ProjectionOutcome::Unchanged) };
+        // A user id that is not a UUID is of an older system; no user has it here.
+        let Ok(id) = Uuid::try_parse(user) else { return Ok(ProjectionOutcome::UserUnknown) };
         let access = entitlement.access(self.grace);
-        let projected =
-            self.app.system(async |tx| Ok::<_, ApiError>(project(tx, id, &entitlement, access, now).await?)).await?;
-        if projected != Projected::UserUnknown {
-            self.db.billing(async |tx| Ok::<_, ApiError>(mark_projected(tx, user, entitlement.version).await?)).await?;
+        let projected = self
+            .app
+            .system_tx(async |tx| Ok::<_, ApiError>(write_projection(tx, id, &entitlement, access, now).await?))
+            .await?;
+        if projected != ProjectionOutcome::UserUnknown {
+            self.db
+                .billing_tx(async |tx| Ok::<_, ApiError>(mark_projected(tx, user, entitlement.version).await?))
+                .await?;
         }
         Ok(projected)
     }
 
-    /// Projects the subscriptions of users who have signed in since: those that an import brought along, or that were
-    /// bought before. Returns how many.
+    /// Projects the subscriptions of users who signed in after their subscription was imported or bought. Returns
+    /// their number.
     ///
     /// # Errors
-    /// The databases'.
+    /// Returns the error of either database.
     pub async fn project_pending(&self, now: DateTime<Utc>) -> Result<u64, ApiError> {
-        const PAGE: i64 = 1_000;
+        /// Users per transaction.
+        const PAGE_SIZE: i64 = 1_000;
         let (mut after, mut projected) = (String::new(), 0);
         loop {
-            let pending = self.db.billing(async |tx| Ok::<_, ApiError>(unprojected(tx, &after, PAGE).await?)).await?;
+            let pending = self
+                .db
+                .billing_tx(async |tx| Ok::<_, ApiError>(users_to_project(tx, &after, PAGE_SIZE).await?))
+                .await?;
             let Some(last) = pending.last() else { return Ok(projected) };
             after.clone_from(last);
             let ids: Vec<_> = pending.iter().filter_map(|user| Uuid::try_parse(user).ok()).collect();
-            let known = self.app.system(async |tx| Ok::<_, ApiError>(known_users(tx, &ids).await?)).await?;
-            for user in known {
+            let existing = self.app.system_tx(async |tx| Ok::<_, ApiError>(existing_users(tx, &ids).await?)).await?;
+            for user in existing {
                 self.project(&user.to_string(), now).await?;
                 projected += 1;
             }
         }
     }
 
-    /// Ends what is paid for no longer, at most `most` at a time. Returns how many lost access.
+    /// Ends the access of users whose access has expired, at most `limit` of them. Returns the number of users who
+    /// lost access.
     ///
     /// # Errors
-    /// The databases'.
-    pub async fn end_access(&self, now: DateTime<Utc>, most: i64) -> Result<u64, ApiError> {
-        let over = self.app.system(async |tx| Ok::<_, ApiError>(over(tx, now, most).await?)).await?;
+    /// Returns the error of either database.
+    pub async fn end_expired_access(&self, now: DateTime<Utc>, limit: i64) -> Result<u64, ApiError> {
+        let expired =
+            self.app.system_tx(async |tx| Ok::<_, ApiError>(users_with_expired_access(tx, now, limit).await?)).await?;
         let mut ended = 0;
-        for user in over {
-            if self.project(&user.to_string(), now).await? == Projected::Changed {
+        for user in expired {
+            if self.project(&user.to_string(), now).await? == ProjectionOutcome::Changed {
                 ended += 1;
             }
         }
@@ -167,7 +182,8 @@ impl Billing {
     }
 }
 
-pub(super) async fn find(tx: &mut BillingTx, user: &str) -> sqlx::Result<Option<Entitlement>> {
+/// Reads a user's subscription that counts.
+pub(super) async fn find_entitlement(tx: &mut BillingTx, user: &str) -> sqlx::Result<Option<Entitlement>> {
     let row = sqlx::query!(
         r#"
         select state.status, chosen.plan, chosen.stripe_customer_id, chosen.stripe_subscription_id,
@@ -182,7 +198,7 @@ pub(super) async fn find(tx: &mut BillingTx, user: &str) -> sqlx::Result<Option<
     .fetch_optional(tx)
     .await?;
     Ok(row.map(|row| Entitlement {
-        status: Status::read(&row.status),
+        status: SubscriptionStatus::read(&row.status),
         plan: row.plan,
         customer: row.stripe_customer_id,
         subscription: row.stripe_subscription_id,
@@ -194,6 +210,7 @@ pub(super) async fn find(tx: &mut BillingTx, user: &str) -> sqlx::Result<Option<
     }))
 }
 
+/// Marks a version as projected, unless a newer version exists.
 async fn mark_projected(tx: &mut BillingTx, user: &str, version: i64) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
@@ -208,7 +225,8 @@ async fn mark_projected(tx: &mut BillingTx, user: &str, version: i64) -> sqlx::R
     .map(drop)
 }
 
-async fn unprojected(tx: &mut BillingTx, after: &str, most: i64) -> sqlx::Result<Vec<String>> {
+/// Lists up to `limit` ids of users whose present version is not projected, in bytewise order, greater than `after`.
+async fn users_to_project(tx: &mut BillingTx, after: &str, limit: i64) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!(
         r#"
         select user_id from billing.subscriptions
@@ -216,17 +234,19 @@ async fn unprojected(tx: &mut BillingTx, after: &str, most: i64) -> sqlx::Result
         order by user_id collate "C" limit $2
         "#,
         after,
-        most
+        limit
     )
     .fetch_all(tx)
     .await
 }
 
-async fn known_users(tx: &mut SystemTx, ids: &[Uuid]) -> sqlx::Result<Vec<Uuid>> {
+/// Lists those of the ids that are of existing users.
+async fn existing_users(tx: &mut SystemTx, ids: &[Uuid]) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar!("select id from users where id = any($1)", ids).fetch_all(tx).await
 }
 
-async fn over(tx: &mut SystemTx, now: DateTime<Utc>, most: i64) -> sqlx::Result<Vec<Uuid>> {
+/// Lists up to `limit` users whose access has expired and who still have it, the earliest expiry first.
+async fn users_with_expired_access(tx: &mut SystemTx, now: DateTime<Utc>, limit: i64) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar!(
         r#"
         select profile.id from profiles profile
@@ -236,30 +256,30 @@ async fn over(tx: &mut SystemTx, now: DateTime<Utc>, most: i64) -> sqlx::Result<
         limit $2
         "#,
         now,
-        most
+        limit
     )
     .fetch_all(tx)
     .await
 }
 
-/// Writes what a subscription gives at a moment, where that is something else than what stands there.
-async fn project(
+/// Writes a subscription's projection at this time, when it differs from the stored one and is not older.
+async fn write_projection(
     tx: &mut SystemTx,
     user: Uuid,
     entitlement: &Entitlement,
-    access: Access,
+    access: AccessWindow,
     now: DateTime<Utc>,
-) -> sqlx::Result<Projected> {
-    let is_pro = access.holds_at(now);
+) -> sqlx::Result<ProjectionOutcome> {
+    let is_pro = access.is_active_at(now);
     let until = match access {
-        Access::Until(end) => Some(end),
-        Access::None | Access::Open => None,
+        AccessWindow::Until(end) => Some(end),
+        AccessWindow::None | AccessWindow::Unlimited => None,
     };
     let plan = if is_pro { entitlement.plan.as_str() } else { plans::FREE };
     let tenant =
         sqlx::query_scalar!("select id from customers where user_id = $1", user).fetch_optional(&mut *tx).await?;
     if let Some(tenant) = tenant {
-        // In the order in which a request takes them: the period, then the profile that shows it.
+        // Locks in the order of a request: the period, then the profile.
         sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1::uuid::text, 10))", tenant)
             .execute(&mut *tx)
             .await?;
@@ -285,7 +305,7 @@ async fn project(
         "#,
         user,
         is_pro,
-        entitlement.shown_status(is_pro),
+        entitlement.profile_status(is_pro),
         is_pro.then_some(plan),
         entitlement.period_start,
         entitlement.period_end,
@@ -297,10 +317,10 @@ async fn project(
     .fetch_optional(&mut *tx)
     .await?
     else {
-        return Ok(Projected::UserUnknown);
+        return Ok(ProjectionOutcome::UserUnknown);
     };
     if before.subscription_version > entitlement.version {
-        return Ok(Projected::Unchanged);
+        return Ok(ProjectionOutcome::Unchanged);
     }
     let differs = before.is_another_state || before.is_another_plan;
     if differs {
@@ -321,7 +341,7 @@ async fn project(
             where profile.id = $1
             "#,
             user,
-            entitlement.shown_status(is_pro),
+            entitlement.profile_status(is_pro),
             is_pro.then_some(plan),
             entitlement.period_start,
             entitlement.period_end,
@@ -344,11 +364,11 @@ async fn project(
         .await?;
     }
     if let Some(tenant) = tenant.filter(|_| is_pro) {
-        // Also of a period in which nothing will be asked: it is billed all the same.
+        // A period without requests needs its row too, since it is billed.
         sqlx::query!("select app.open_period($1, $2)", tenant, now).execute(&mut *tx).await?;
     }
     if !differs {
-        return Ok(Projected::Unchanged);
+        return Ok(ProjectionOutcome::Unchanged);
     }
     sqlx::query!(
         r#"
@@ -373,13 +393,13 @@ async fn project(
         let activity = Activity {
             kind: "subscription_changed",
             title: if is_pro { "The plan is paid for" } else { "The plan is the free one" },
-            status: if is_pro { activities::Status::Success } else { activities::Status::Warning },
+            status: if is_pro { activities::ActivityStatus::Success } else { activities::ActivityStatus::Warning },
             conversation: None,
-            metadata: serde_json::json!({ "plan": plan, "status": entitlement.shown_status(is_pro) }),
+            metadata: serde_json::json!({ "plan": plan, "status": entitlement.profile_status(is_pro) }),
         };
         activities::record_for(tx, tenant, &activity).await?;
     }
-    let entry = Entry {
+    let entry = NewAuditEntry {
         actor: None,
         action: "subscription.changed",
         object: format!("user:{user}"),
@@ -388,13 +408,13 @@ async fn project(
             "is_pro": is_pro,
             "was_pro": before.is_pro,
             "plan": plan,
-            "status": entitlement.shown_status(is_pro),
+            "status": entitlement.profile_status(is_pro),
             "stripe_subscription_id": entitlement.subscription,
             "version": entitlement.version,
         }),
     };
     audit::record_for(tx, tenant, &entry).await?;
-    Ok(Projected::Changed)
+    Ok(ProjectionOutcome::Changed)
 }
 
 #[cfg(test)]
@@ -405,7 +425,7 @@ mod tests {
         DateTime::from_timestamp(1_795_000_000, 0).unwrap() + TimeDelta::days(day)
     }
 
-    fn entitlement(status: Status) -> Entitlement {
+    fn entitlement(status: SubscriptionStatus) -> Entitlement {
         Entitlement {
             status,
             plan: "pro".to_owned(),
@@ -420,35 +440,38 @@ mod tests {
     }
 
     #[test]
-    fn access_follows_the_status() {
+    fn each_status_gives_its_access() {
         let grace = TimeDelta::days(7);
         for (status, access) in [
-            (Status::Active, Access::Until(at(37))),
-            (Status::Trialing, Access::Until(at(37))),
-            (Status::PastDue, Access::Until(at(7))),
-            (Status::Incomplete, Access::None),
-            (Status::IncompleteExpired, Access::None),
-            (Status::Unpaid, Access::None),
-            (Status::Canceled, Access::None),
-            (Status::Paused, Access::None),
-            (Status::Unknown, Access::None),
+            (SubscriptionStatus::Active, AccessWindow::Until(at(37))),
+            (SubscriptionStatus::Trialing, AccessWindow::Until(at(37))),
+            (SubscriptionStatus::PastDue, AccessWindow::Until(at(7))),
+            (SubscriptionStatus::Incomplete, AccessWindow::None),
+            (SubscriptionStatus::IncompleteExpired, AccessWindow::None),
+            (SubscriptionStatus::Unpaid, AccessWindow::None),
+            (SubscriptionStatus::Canceled, AccessWindow::None),
+            (SubscriptionStatus::Paused, AccessWindow::None),
+            (SubscriptionStatus::Unknown, AccessWindow::None),
         ] {
             assert_eq!(entitlement(status).access(grace), access, "{status:?}");
-            assert_eq!(Entitlement { plan: "free".to_owned(), ..entitlement(status) }.access(grace), Access::None);
+            assert_eq!(
+                Entitlement { plan: "free".to_owned(), ..entitlement(status) }.access(grace),
+                AccessWindow::None
+            );
         }
     }
 
     #[test]
-    fn what_is_cancelled_at_its_periods_end_holds_until_then_and_not_a_second_longer() {
-        let cancelled = Entitlement { cancel_at_period_end: true, ..entitlement(Status::Active) };
+    fn subscription_cancelled_at_period_end_gives_access_until_then_without_grace() {
+        let cancelled = Entitlement { cancel_at_period_end: true, ..entitlement(SubscriptionStatus::Active) };
         let access = cancelled.access(TimeDelta::days(7));
-        assert!(access.holds_at(at(30) - TimeDelta::seconds(1)));
-        assert!(!access.holds_at(at(30)));
-        assert_eq!((cancelled.shown_status(true), cancelled.shown_status(false)), ("active", "cancelled"));
-        let dated = Entitlement { cancel_at: Some(at(12)), ..entitlement(Status::Active) };
-        assert_eq!(dated.access(TimeDelta::days(7)), Access::Until(at(12)));
-        let open = Entitlement { period_start: None, period_end: None, ..entitlement(Status::Active) };
-        assert_eq!(open.access(TimeDelta::days(7)), Access::Open);
-        assert!(Access::Open.holds_at(at(10_000)));
+        assert!(access.is_active_at(at(30) - TimeDelta::seconds(1)));
+        assert!(!access.is_active_at(at(30)));
+        assert_eq!((cancelled.profile_status(true), cancelled.profile_status(false)), ("active", "cancelled"));
+        let dated = Entitlement { cancel_at: Some(at(12)), ..entitlement(SubscriptionStatus::Active) };
+        assert_eq!(dated.access(TimeDelta::days(7)), AccessWindow::Until(at(12)));
+        let open = Entitlement { period_start: None, period_end: None, ..entitlement(SubscriptionStatus::Active) };
+        assert_eq!(open.access(TimeDelta::days(7)), AccessWindow::Unlimited);
+        assert!(AccessWindow::Unlimited.is_active_at(at(10_000)));
     }
 }

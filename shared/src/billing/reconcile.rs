@@ -1,46 +1,46 @@
-//! Every night: what the webhook left behind is taken up, every subscription is compared with Stripe's, and every
-//! projection with its subscription. Differences are repaired and told.
+//! The nightly reconcile: finishes the ledger's unfinished events, compares every subscription with Stripe's, and
+//! compares every projection with its subscription. Differences are repaired and logged.
 
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{Billing, Projected, ledger, states};
+use super::{Billing, ProjectionOutcome, ledger, states};
 use crate::{
     db::BillingTx,
     error::ApiError,
     logging,
-    stripe::{Client, Event},
+    stripe::{Event, StripeClient},
 };
 
-/// Rows a transaction.
-const PAGE: i64 = 500;
+/// Rows per transaction.
+const PAGE_SIZE: i64 = 500;
 
-/// What was found.
+/// Counts and differences of one reconcile.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Report {
-    /// Events that were in the ledger only, and are done now.
+pub struct ReconcileReport {
+    /// Unfinished events of the ledger that this run finished.
     pub events_finished: u64,
-    /// Events that are still not done.
+    /// Unfinished events of the ledger that failed again.
     pub events_left: u64,
-    /// Subscriptions that Stripe has.
+    /// Subscriptions that Stripe listed.
     pub subscriptions_checked: u64,
-    /// Those that were other than Stripe has them, by their ids.
+    /// Ids of the subscriptions that differed from Stripe's and were repaired.
     pub repaired: Vec<String>,
-    /// Those that Stripe does not have, and that are not over.
+    /// Ids of the subscriptions that are not ended here and that Stripe did not list.
     pub missing: Vec<String>,
-    /// Users whom the app showed something else than their subscription says.
+    /// Users whose projection differed from their subscription and was repaired.
     pub projections_repaired: u64,
 }
 
 impl Billing {
-    /// Runs all of it. A part that fails leaves the others their turn; its failure is returned in the end.
+    /// Runs the three parts of the reconcile. A failed part does not keep the others from running.
     ///
     /// # Errors
-    /// The databases' and Stripe's.
-    pub async fn reconcile(&self, now: DateTime<Utc>) -> Result<Report, ApiError> {
-        let mut report = Report::default();
+    /// Returns the error of the first part that failed, after all parts have run.
+    pub async fn reconcile(&self, now: DateTime<Utc>) -> Result<ReconcileReport, ApiError> {
+        let mut report = ReconcileReport::default();
         let finished = self.finish_events(now, &mut report).await;
         let compared = match &self.stripe {
             Some(stripe) => self.compare(stripe, now, &mut report).await,
@@ -60,20 +60,23 @@ impl Billing {
         finished.and(compared).and(projected).map(|()| report)
     }
 
-    async fn finish_events(&self, now: DateTime<Utc>, report: &mut Report) -> Result<(), ApiError> {
+    /// Processes the unfinished events of the ledger.
+    async fn finish_events(&self, now: DateTime<Utc>, report: &mut ReconcileReport) -> Result<(), ApiError> {
         let mut after = String::new();
         loop {
-            let left =
-                self.db.billing(async |tx| Ok::<_, ApiError>(ledger::unfinished(tx, &after, PAGE).await?)).await?;
-            let Some(last) = left.last() else { return Ok(()) };
+            let unfinished = self
+                .db
+                .billing_tx(async |tx| Ok::<_, ApiError>(ledger::list_unfinished(tx, &after, PAGE_SIZE).await?))
+                .await?;
+            let Some(last) = unfinished.last() else { return Ok(()) };
             after.clone_from(&last.id);
-            for event in left {
-                let finished = match Event::of(event.payload) {
-                    Ok(read) => self.finish(&read, event.is_applied, now).await,
-                    Err(error) => Err(ApiError::internal().because(error)),
+            for event in unfinished {
+                let finished = match Event::from_payload(event.payload) {
+                    Ok(parsed) => self.process_event(&parsed, event.is_applied, now).await,
+                    Err(error) => Err(ApiError::internal().with_source(error)),
                 };
                 match finished {
-                    Ok(super::Outcome::Unreadable) => report.events_left += 1,
+                    Ok(super::BillingEventOutcome::Unreadable) => report.events_left += 1,
                     Ok(_) => report.events_finished += 1,
                     Err(error) => {
                         report.events_left += 1;
@@ -84,32 +87,40 @@ impl Billing {
         }
     }
 
-    async fn compare(&self, stripe: &Client, now: DateTime<Utc>, report: &mut Report) -> Result<(), ApiError> {
-        // Numbered before Stripe is asked: what a webhook hears meanwhile is newer, and stays.
-        let mut numbers = self.db.billing(async |tx| Ok::<_, ApiError>(states::begin_all_fetches(tx).await?)).await?;
+    /// Compares every subscription with Stripe's list.
+    async fn compare(
+        &self,
+        stripe: &StripeClient,
+        now: DateTime<Utc>,
+        report: &mut ReconcileReport,
+    ) -> Result<(), ApiError> {
+        // The fetches are numbered before Stripe is asked. A webhook's fetch that starts meanwhile has a higher
+        // number, so its snapshot stays.
+        let mut numbers =
+            self.db.billing_tx(async |tx| Ok::<_, ApiError>(states::begin_all_fetches(tx).await?)).await?;
         let prices = self.prices().await?;
         let mut seen = HashSet::new();
         let mut after: Option<String> = None;
         loop {
-            let listed = stripe.subscriptions(after.as_deref()).await?;
-            for subscription in &listed.page {
+            let listed = stripe.list_subscriptions(after.as_deref()).await?;
+            for subscription in &listed.subscriptions {
                 report.subscriptions_checked += 1;
                 seen.insert(subscription.id.clone());
                 let number = match numbers.get(&subscription.id) {
                     Some(number) => *number,
                     None => {
                         let id = &subscription.id;
-                        let begun =
+                        let begin_fetch =
                             async |tx: &mut BillingTx| Ok::<_, ApiError>(states::begin_fetch(tx, id, now).await?);
-                        self.db.billing(begun).await?
+                        self.db.billing_tx(begin_fetch).await?
                     }
                 };
                 let differs = self
                     .db
-                    .billing(async |tx| {
-                        let differs = states::apply_fetched(tx, subscription, &prices, number, now).await?;
-                        if differs && let Some(user) = states::owner(tx, &subscription.id).await? {
-                            states::choose(tx, &user).await?;
+                    .billing_tx(async |tx| {
+                        let differs = states::apply_snapshot(tx, subscription, &prices, number, now).await?;
+                        if differs && let Some(user) = states::find_user(tx, &subscription.id).await? {
+                            states::choose_current(tx, &user).await?;
                         }
                         Ok::<_, ApiError>(differs)
                     })
@@ -118,25 +129,27 @@ impl Billing {
                     report.repaired.push(subscription.id.clone());
                 }
             }
-            match listed.next {
+            match listed.next_cursor {
                 Some(next) => after = Some(next),
                 None => break,
             }
         }
         numbers.retain(|id, _| !seen.contains(id));
         let ids: Vec<_> = numbers.into_keys().collect();
-        report.missing = self.db.billing(async |tx| Ok::<_, ApiError>(states::living(tx, &ids).await?)).await?;
+        report.missing =
+            self.db.billing_tx(async |tx| Ok::<_, ApiError>(states::list_not_ended(tx, &ids).await?)).await?;
         Ok(())
     }
 
-    async fn project_all(&self, now: DateTime<Utc>, report: &mut Report) -> Result<(), ApiError> {
+    /// Projects the subscription of every user.
+    async fn project_all(&self, now: DateTime<Utc>, report: &mut ReconcileReport) -> Result<(), ApiError> {
         let mut after = String::new();
         loop {
-            let users = self.db.billing(async |tx| Ok::<_, ApiError>(users(tx, &after, PAGE).await?)).await?;
+            let users = self.db.billing_tx(async |tx| Ok::<_, ApiError>(users(tx, &after, PAGE_SIZE).await?)).await?;
             let Some(last) = users.last() else { return Ok(()) };
             after.clone_from(last);
             for user in users {
-                if self.project(&user, now).await? == Projected::Changed {
+                if self.project(&user, now).await? == ProjectionOutcome::Changed {
                     report.projections_repaired += 1;
                 }
             }
@@ -144,14 +157,15 @@ impl Billing {
     }
 }
 
-async fn users(tx: &mut BillingTx, after: &str, most: i64) -> sqlx::Result<Vec<String>> {
+/// Lists up to `limit` ids of users with a subscription, in bytewise order, greater than `after`.
+async fn users(tx: &mut BillingTx, after: &str, limit: i64) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!(
         r#"
         select user_id from billing.subscriptions
         where user_id collate "C" > $1 order by user_id collate "C" limit $2
         "#,
         after,
-        most
+        limit
     )
     .fetch_all(tx)
     .await

@@ -1,8 +1,10 @@
-//! `billing.subscription_states`, each subscription as it was last heard of, and the choice among a user's.
+//! The table `billing.subscription_states`, which holds the last known state of each subscription, and the choice of
+//! the subscription that counts for a user.
 //!
-//! Whatever the order in which events arrive, and however often, the state is that of the last one: by its time, within a
-//! second by [`Event::order`], and an end by any, since Stripe never takes a subscription up again. Where Stripe is asked,
-//! the answer to the last question counts: the last event's question is asked after what it tells of.
+//! Events may arrive in any order, and repeatedly. The stored state is that of the last event by Stripe's time, and
+//! within one second by [`Event::order_key`]. An ended subscription stays ended whatever the time, since Stripe never
+//! resumes one. When Stripe's state is fetched, the snapshot of the fetch with the highest number is kept: the fetch
+//! for the last event starts after the change that the event reports.
 
 use std::collections::HashMap;
 
@@ -12,31 +14,32 @@ use super::new_id;
 use crate::{
     db::BillingTx,
     plans,
-    stripe::{Event, Happening, Status, Subscription},
+    stripe::{Event, EventKind, Subscription, SubscriptionStatus},
 };
 
-/// Which plan a price of Stripe's is for.
+/// Plans by the ids of their prices at Stripe.
 #[derive(Debug, Default)]
-pub(super) struct Prices(HashMap<String, String>);
+pub(super) struct PlanPrices(HashMap<String, String>);
 
-impl Prices {
+impl PlanPrices {
     pub(super) fn new(prices: HashMap<String, String>) -> Self {
         Self(prices)
     }
 
-    /// The plan that was bought: by its price, by the price's lookup key, or by what our checkout wrote down. A price that
-    /// is of none buys nothing here: the account may sell other things.
+    /// Finds the plan of a subscription: by a price's id, by a price's lookup key, or by the metadata that our
+    /// checkout set. A subscription without any of these has the free plan, since the Stripe account may sell other
+    /// products.
     fn plan_of(&self, subscription: &Subscription) -> &'static str {
         let prices = || subscription.prices.iter();
-        let by_price = prices().find_map(|(price, _)| self.0.get(price).map(String::as_str));
-        let by_key = || prices().find_map(|(_, key)| plans::paid(key.as_deref()?));
-        let named = by_price.and_then(plans::paid).or_else(by_key);
-        named.or_else(|| plans::paid(subscription.plan.as_deref()?)).unwrap_or(plans::FREE)
+        let by_id = prices().find_map(|(price, _)| self.0.get(price).map(String::as_str));
+        let by_lookup_key = || prices().find_map(|(_, key)| plans::find_paid(key.as_deref()?));
+        let plan = by_id.and_then(plans::find_paid).or_else(by_lookup_key);
+        plan.or_else(|| plans::find_paid(subscription.plan.as_deref()?)).unwrap_or(plans::FREE)
     }
 }
 
-/// Numbers a question to Stripe about a subscription, which may be one that nobody has heard of yet.
-pub(super) async fn begin_fetch(tx: &mut BillingTx, id: &str, heard_at: DateTime<Utc>) -> sqlx::Result<i64> {
+/// Assigns the number of a fetch of a subscription, and inserts the subscription's row when none exists yet.
+pub(super) async fn begin_fetch(tx: &mut BillingTx, id: &str, event_at: DateTime<Utc>) -> sqlx::Result<i64> {
     sqlx::query_scalar!(
         r#"
         insert into billing.subscription_states as known (id, status, plan, started_at, fetches_begun)
@@ -45,13 +48,13 @@ pub(super) async fn begin_fetch(tx: &mut BillingTx, id: &str, heard_at: DateTime
         returning fetches_begun
         "#,
         id,
-        heard_at
+        event_at
     )
     .fetch_one(tx)
     .await
 }
 
-/// Numbers a question about every subscription at once; by their ids.
+/// Assigns the numbers of a fetch of every known subscription; returns them by the subscriptions' ids.
 pub(super) async fn begin_all_fetches(tx: &mut BillingTx) -> sqlx::Result<HashMap<String, i64>> {
     let rows = sqlx::query!(
         r#"
@@ -64,15 +67,15 @@ pub(super) async fn begin_all_fetches(tx: &mut BillingTx) -> sqlx::Result<HashMa
     Ok(rows.into_iter().map(|row| (row.id, row.fetches_begun)).collect())
 }
 
-/// Applies what an event says, unless a later one was applied before.
-pub(super) async fn apply_told(
+/// Applies an event's own subscription object, unless a later event is applied already.
+pub(super) async fn apply_event(
     tx: &mut BillingTx,
-    told: &Subscription,
-    prices: &Prices,
+    subscription: &Subscription,
+    prices: &PlanPrices,
     event: &Event,
 ) -> sqlx::Result<()> {
-    let user = user_of(tx, told).await?;
-    let (start, end) = told.period.unzip();
+    let user = user_of(tx, subscription).await?;
+    let (start, end) = subscription.period.unzip();
     sqlx::query!(
         r#"
         insert into billing.subscription_states as known (
@@ -96,36 +99,36 @@ pub(super) async fn apply_told(
             known.last_event_at, known.last_event_order collate "C"
         )
         "#,
-        told.id,
+        subscription.id,
         user,
-        told.customer,
-        told.status.word(),
-        prices.plan_of(told),
-        told.prices.first().map(|(price, _)| price.as_str()),
+        subscription.customer,
+        subscription.status.as_str(),
+        prices.plan_of(subscription),
+        subscription.prices.first().map(|(price, _)| price.as_str()),
         start,
         end,
-        told.cancel_at_period_end,
-        told.cancel_at,
-        told.started_at.unwrap_or(event.created),
+        subscription.cancel_at_period_end,
+        subscription.cancel_at,
+        subscription.started_at.unwrap_or(event.created),
         event.created,
-        event.order(told)
+        event.order_key(subscription)
     )
     .execute(tx)
     .await
     .map(drop)
 }
 
-/// Applies Stripe's answer to a question of this number, unless that to a later one was applied before. Returns whether
-/// anything is another than before.
-pub(super) async fn apply_fetched(
+/// Applies the snapshot of the fetch with this number, unless that of a later fetch is applied already. Returns true
+/// when the stored state changed.
+pub(super) async fn apply_snapshot(
     tx: &mut BillingTx,
-    fetched: &Subscription,
-    prices: &Prices,
+    snapshot: &Subscription,
+    prices: &PlanPrices,
     number: i64,
-    heard_at: DateTime<Utc>,
+    event_at: DateTime<Utc>,
 ) -> sqlx::Result<bool> {
-    let user = user_of(tx, fetched).await?;
-    let (start, end) = fetched.period.unzip();
+    let user = user_of(tx, snapshot).await?;
+    let (start, end) = snapshot.period.unzip();
     let row = sqlx::query!(
         r#"
         with before as (
@@ -151,18 +154,18 @@ pub(super) async fn apply_fetched(
              before.current_period_end, before.cancel_at_period_end, before.cancel_at) as "differs!"
         from after join before on before.id = after.id
         "#,
-        fetched.id,
+        snapshot.id,
         user,
-        fetched.customer,
-        fetched.status.word(),
-        prices.plan_of(fetched),
-        fetched.prices.first().map(|(price, _)| price.as_str()),
+        snapshot.customer,
+        snapshot.status.as_str(),
+        prices.plan_of(snapshot),
+        snapshot.prices.first().map(|(price, _)| price.as_str()),
         start,
         end,
-        fetched.cancel_at_period_end,
-        fetched.cancel_at,
-        fetched.started_at,
-        heard_at,
+        snapshot.cancel_at_period_end,
+        snapshot.cancel_at,
+        snapshot.started_at,
+        event_at,
         number
     )
     .fetch_optional(tx)
@@ -170,12 +173,12 @@ pub(super) async fn apply_fetched(
     Ok(row.is_some_and(|row| row.differs))
 }
 
-/// Whose a subscription is: its metadata say so, or its customer is known. What the metadata say is known from then on of
-/// the customer too.
+/// Finds the id of a subscription's user: from its metadata, or else from its customer's link. A user in the metadata
+/// is also linked to the customer.
 async fn user_of(tx: &mut BillingTx, subscription: &Subscription) -> sqlx::Result<Option<String>> {
     match (&subscription.customer, &subscription.user) {
         (Some(customer), Some(user)) => {
-            link(tx, customer, user).await?;
+            link_customer(tx, customer, user).await?;
             Ok(Some(user.clone()))
         }
         (Some(customer), None) => {
@@ -187,8 +190,9 @@ async fn user_of(tx: &mut BillingTx, subscription: &Subscription) -> sqlx::Resul
     }
 }
 
-/// Notes whose a customer is, for good, and gives that user the subscriptions of it that were nobody's.
-pub(super) async fn link(tx: &mut BillingTx, customer: &str, user: &str) -> sqlx::Result<()> {
+/// Links a customer to a user, unless the customer has a user already, and assigns the customer's subscriptions
+/// without a user to the linked user. A link never changes.
+pub(super) async fn link_customer(tx: &mut BillingTx, customer: &str, user: &str) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         insert into billing.stripe_customers (id, user_id) values ($1, $2)
@@ -212,8 +216,8 @@ pub(super) async fn link(tx: &mut BillingTx, customer: &str, user: &str) -> sqlx
     .map(drop)
 }
 
-/// Notes that a customer is no more: the next checkout makes a new one.
-pub(super) async fn customer_deleted(tx: &mut BillingTx, customer: &str) -> sqlx::Result<()> {
+/// Marks a customer as deleted at Stripe. The next checkout creates a new customer.
+pub(super) async fn mark_customer_deleted(tx: &mut BillingTx, customer: &str) -> sqlx::Result<()> {
     sqlx::query!(
         "update billing.stripe_customers set deleted_at = now() where id = $1 and deleted_at is null",
         customer
@@ -223,14 +227,14 @@ pub(super) async fn customer_deleted(tx: &mut BillingTx, customer: &str) -> sqlx
     .map(drop)
 }
 
-/// The users whom an event concerns.
-pub(super) async fn affected(tx: &mut BillingTx, happening: &Happening) -> sqlx::Result<Vec<String>> {
-    let (subscription, customer) = match happening {
-        Happening::Subscription(subscription) => (Some(&subscription.id), subscription.customer.as_ref()),
-        Happening::Checkout { customer, subscription, .. } => (subscription.as_ref(), customer.as_ref()),
-        Happening::Invoice(invoice) => (invoice.subscription.as_ref(), invoice.customer.as_ref()),
-        Happening::CustomerDeleted(customer) => (None, Some(customer)),
-        Happening::Noted | Happening::Unknown => return Ok(Vec::new()),
+/// Lists the ids of the users that an event concerns.
+pub(super) async fn affected_users(tx: &mut BillingTx, kind: &EventKind) -> sqlx::Result<Vec<String>> {
+    let (subscription, customer) = match kind {
+        EventKind::Subscription(subscription) => (Some(&subscription.id), subscription.customer.as_ref()),
+        EventKind::Checkout { customer, subscription, .. } => (subscription.as_ref(), customer.as_ref()),
+        EventKind::Invoice(invoice) => (invoice.subscription.as_ref(), invoice.customer.as_ref()),
+        EventKind::CustomerDeleted(customer) => (None, Some(customer)),
+        EventKind::NoEffect | EventKind::Unhandled => return Ok(Vec::new()),
     };
     sqlx::query_scalar!(
         r#"
@@ -245,12 +249,16 @@ pub(super) async fn affected(tx: &mut BillingTx, happening: &Happening) -> sqlx:
     .await
 }
 
-/// Puts the subscription that counts into `billing.subscriptions`: of those that give access, or else of all, the newest.
-/// So an older one never ends a newer one, and a newer one that came to nothing does not end an older one either.
-pub(super) async fn choose(tx: &mut BillingTx, user: &str) -> sqlx::Result<()> {
-    // Two events of two subscriptions at once would each choose without the other.
+/// Writes the subscription that counts for a user into `billing.subscriptions`.
+///
+/// An active or trialing subscription of a paid plan comes first, then one that is past due, then any other; among
+/// equals, the newest counts. So the end of an older subscription never ends a newer one, and a newer one that failed
+/// never ends an older one.
+pub(super) async fn choose_current(tx: &mut BillingTx, user: &str) -> sqlx::Result<()> {
+    // Serialises the choices for one user: two concurrent events of two subscriptions would not see each other's
+    // state.
     sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1, 20))", user).execute(&mut *tx).await?;
-    let best = sqlx::query!(
+    let current = sqlx::query!(
         r#"
         select id, status from billing.subscription_states
         where user_id = $1 and (is_imported or last_event_at is not null)
@@ -268,7 +276,7 @@ pub(super) async fn choose(tx: &mut BillingTx, user: &str) -> sqlx::Result<()> {
     )
     .fetch_optional(&mut *tx)
     .await?;
-    let Some(best) = best else { return Ok(()) };
+    let Some(current) = current else { return Ok(()) };
     sqlx::query!(
         r#"
         insert into billing.subscriptions as known (
@@ -297,24 +305,24 @@ pub(super) async fn choose(tx: &mut BillingTx, user: &str) -> sqlx::Result<()> {
         "#,
         new_id(),
         user,
-        Status::read(&best.status).in_subscriptions(),
-        best.id
+        SubscriptionStatus::read(&current.status).billing_status(),
+        current.id
     )
     .execute(tx)
     .await
     .map(drop)
 }
 
-/// Whose a subscription is.
-pub(super) async fn owner(tx: &mut BillingTx, id: &str) -> sqlx::Result<Option<String>> {
-    let found = sqlx::query_scalar!("select user_id from billing.subscription_states where id = $1", id)
+/// Reads the id of a subscription's user; `None` while it has no user.
+pub(super) async fn find_user(tx: &mut BillingTx, id: &str) -> sqlx::Result<Option<String>> {
+    let user = sqlx::query_scalar!("select user_id from billing.subscription_states where id = $1", id)
         .fetch_optional(tx)
         .await?;
-    Ok(found.flatten())
+    Ok(user.flatten())
 }
 
-/// Those of these subscriptions that are not over, as far as we know.
-pub(super) async fn living(tx: &mut BillingTx, ids: &[String]) -> sqlx::Result<Vec<String>> {
+/// Lists those of the subscriptions that are known and not ended.
+pub(super) async fn list_not_ended(tx: &mut BillingTx, ids: &[String]) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!(
         r#"
         select id from billing.subscription_states

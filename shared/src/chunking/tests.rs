@@ -1,8 +1,8 @@
 use super::*;
 use proptest::prelude::*;
 
-fn page(number: u32, text: &str) -> Page {
-    Page { number, text: text.to_owned() }
+fn page(number: u32, text: &str) -> PageText {
+    PageText { number, text: text.to_owned() }
 }
 
 fn sentences(about: &str, count: usize) -> String {
@@ -10,21 +10,21 @@ fn sentences(about: &str, count: usize) -> String {
 }
 
 #[test]
-fn a_short_page_is_one_chunk() {
+fn short_page_is_one_chunk() {
     let chunks = chunk(&[page(1, "Livraison\n\nNous livrons partout.\n\nEn deux jours.")]);
     assert_eq!(chunks.len(), 1);
     assert_eq!(chunks[0].text, "Livraison\n\nNous livrons partout.\n\nEn deux jours.");
 }
 
 #[test]
-fn pages_are_not_mixed() {
+fn chunks_end_with_their_page() {
     let chunks = chunk(&[page(1, "Un fait."), page(2, ""), page(3, "Un autre.")]);
     let places: Vec<_> = chunks.iter().map(|c| (c.index, c.page_start, c.page_end)).collect();
     assert_eq!(places, [(0, 1, 1), (1, 3, 3)]);
 }
 
 #[test]
-fn a_sentence_that_runs_over_the_page_stays_whole() {
+fn sentence_across_a_page_break_stays_whole() {
     let chunks = chunk(&[page(1, "Les retours sont"), page(2, "gratuits. Écrivez-nous.")]);
     assert_eq!(chunks[0].text, "Les retours sont gratuits.");
     assert_eq!((chunks[0].page_start, chunks[0].page_end), (1, 2));
@@ -32,7 +32,7 @@ fn a_sentence_that_runs_over_the_page_stays_whole() {
 }
 
 #[test]
-fn a_heading_goes_with_what_follows_and_is_repeated() {
+fn heading_opens_its_section_and_is_repeated_in_each_chunk() {
     let text = format!("{}\n\nFrais de retour\n\n{}", sentences("délais", 10), sentences("frais", 40));
     let chunks = chunk(&[page(1, &text)]);
     assert!(!chunks[0].text.contains("Frais de retour"));
@@ -41,7 +41,7 @@ fn a_heading_goes_with_what_follows_and_is_repeated() {
 }
 
 #[test]
-fn a_long_table_repeats_its_header() {
+fn long_table_repeats_its_header_in_each_chunk() {
     let rows: String = (1..80).map(|n| format!("Ville {n} {n} jours {n}00 FCFA\n")).collect();
     let chunks = chunk(&[page(1, &format!("Destination délai prix en vigueur au départ\n{rows}"))]);
     assert!(chunks.len() > 1);
@@ -50,7 +50,7 @@ fn a_long_table_repeats_its_header() {
 }
 
 #[test]
-fn the_rows_of_a_wide_table_are_no_headings() {
+fn rows_of_a_wide_table_are_not_headings() {
     let text = "Frais\n\nVoici les frais.\n\nVille Délai Prix\n\nAbidjan un jour 1 500\n\nBouaké deux jours 3 000";
     let chunks = chunk(&[page(1, &format!("{text}\n\n{}", sentences("poids", 40)))]);
     assert!(chunks[0].text.contains("Ville Délai Prix\nAbidjan un jour 1 500\nBouaké"));
@@ -65,13 +65,13 @@ fn running_titles_are_not_sections() {
 }
 
 #[test]
-fn what_has_no_spaces_is_cut_too() {
+fn text_without_spaces_is_cut_to_size() {
     let chunks = chunk(&[page(1, &"é".repeat(1_000_000))]);
     assert!(chunks.iter().all(|chunk| chunk.text.chars().count() <= MAX_CHARS));
     assert_eq!(chunks.iter().map(|chunk| chunk.text.len()).sum::<usize>(), 2_000_000);
 }
 
-/// Whether the characters of `part` stand in `whole`, in order.
+/// Returns true when the characters of `part`, apart from white space, occur in `whole` in order.
 fn is_within(part: &str, whole: &str) -> bool {
     let mut whole = whole.chars();
     part.chars().filter(|c| !c.is_whitespace()).all(|c| whole.any(|other| other == c))
@@ -94,8 +94,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn nothing_is_lost_and_sizes_are_bounded(texts in prop::collection::vec(any_page(), 0..5)) {
-        let pages: Vec<Page> = (1..).zip(&texts).map(|(n, text)| page(n, text)).collect();
+    fn no_character_is_lost_and_sizes_are_bounded(texts in prop::collection::vec(any_page(), 0..5)) {
+        let pages: Vec<PageText> = (1..).zip(&texts).map(|(n, text)| page(n, text)).collect();
         let chunks = chunk(&pages);
         let everything: String = chunks.iter().map(|chunk| chunk.text.as_str()).collect();
         prop_assert!(is_within(&texts.concat(), &everything));
@@ -108,9 +108,9 @@ proptest! {
     }
 
     #[test]
-    fn pages_are_right(texts in prop::collection::vec(any_page(), 1..5)) {
+    fn each_chunk_names_the_pages_of_its_text(texts in prop::collection::vec(any_page(), 1..5)) {
         let marked = |(n, text): (u32, &String)| page(n, &format!("{text}\n\nThe word mark{n}mark."));
-        let pages: Vec<Page> = (1..).zip(&texts).map(marked).collect();
+        let pages: Vec<PageText> = (1..).zip(&texts).map(marked).collect();
         let chunks = chunk(&pages);
         for page in &pages {
             let mark = format!("mark{}mark", page.number);

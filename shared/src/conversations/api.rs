@@ -1,5 +1,5 @@
-//! Conversations over the API: a question and its answer are written together, once the answer is there. Nobody is waited
-//! for, and nothing is sent: there is no worker, no person who takes over, and no outbox.
+//! Conversations over the API (channel `api`). A question and its answer are written together, when the answer is
+//! complete. There is no reply worker, no handover to a person and no outbox.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -9,27 +9,27 @@ use crate::{db::TenantTx, llm::Usage, text::Language};
 /// A question and its answer.
 #[derive(Debug)]
 pub struct Exchange<'a> {
-    /// Who asked.
+    /// The user who asked.
     pub user: Uuid,
-    /// What.
+    /// The question's text.
     pub question: &'a str,
-    /// What was answered.
+    /// The answer's text.
     pub answer: &'a str,
-    /// What it rests on.
+    /// The answer's citations, as JSON.
     pub citations: Value,
-    /// Whether the documents said so.
+    /// True when the answer comes from the documents.
     pub answered: bool,
-    /// Who worded it.
+    /// The model that generated the answer.
     pub model: &'a str,
-    /// What wording it took.
+    /// Tokens used to generate the answer.
     pub usage: Usage,
 }
 
-/// Whether the tenant has such a conversation.
+/// Returns true when the tenant has an API conversation with this id.
 ///
 /// # Errors
-/// The database's.
-pub async fn is_known(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<bool> {
+/// A database error.
+pub async fn exists(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
         r#"
         select exists (
@@ -43,11 +43,11 @@ pub async fn is_known(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<boo
     .await
 }
 
-/// Begins a conversation in a language.
+/// Creates a conversation of a user, in a language, and returns its id.
 ///
 /// # Errors
-/// The database's.
-pub async fn begin(tx: &mut TenantTx, user: Uuid, language: Language) -> sqlx::Result<Uuid> {
+/// A database error.
+pub async fn create(tx: &mut TenantTx, user: Uuid, language: Language) -> sqlx::Result<Uuid> {
     sqlx::query_scalar!(
         r#"
         insert into conversations (id, customer_id, channel, contact_id, user_id, language)
@@ -62,13 +62,14 @@ pub async fn begin(tx: &mut TenantTx, user: Uuid, language: Language) -> sqlx::R
     .await
 }
 
-/// Writes a question and its answer at the end of a conversation; nothing where it was deleted meanwhile.
+/// Appends a question and its answer to a conversation. Writes nothing when the conversation was deleted meanwhile.
 ///
 /// # Errors
-/// The database's.
-pub async fn record(tx: &mut TenantTx, conversation: Uuid, exchange: &Exchange<'_>) -> sqlx::Result<()> {
+/// A database error.
+pub async fn append(tx: &mut TenantTx, conversation: Uuid, exchange: &Exchange<'_>) -> sqlx::Result<()> {
     let tokens = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
-    // One insert, since each row names the other; the question is the earlier one, however quick the clock.
+    // One insert, since each row refers to the other. The added microsecond keeps the question before its answer,
+    // even when the clock does not advance.
     sqlx::query!(
         r#"
         with conversation as (

@@ -1,39 +1,39 @@
-//! A conversation goes to a person, and back to the bot.
+//! Handovers of a conversation: from the bot to a person of the company, and back.
 
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::make_due;
+use super::queue_reply_job;
 use crate::{db::TenantTx, error::ApiError};
 
-/// Who answers a conversation.
+/// The side that answers a conversation (`conversations.handler`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Handler {
+pub enum Responder {
     /// The assistant.
     Bot,
     /// A person of the company.
     Human,
 }
 
-/// Why a person has a conversation.
+/// The reason for which a person answers a conversation (`conversations.handover_reason`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HandoverReason {
-    /// The contact asked for one, in the words that the tenant configured.
+    /// The contact asked for a person by one of the tenant's keywords, or by a built-in one.
     Keyword,
-    /// The model asked for one.
+    /// The model called its `hand_over` tool.
     Model,
-    /// A person took it.
+    /// A person of the company took the conversation over.
     Person,
-    /// Nobody answers by itself at this hour.
+    /// The message came outside of the business hours.
     OutsideHours,
-    /// What came is no text.
+    /// The message has no text.
     Unsupported,
 }
 
 impl HandoverReason {
-    /// As the column has it.
+    /// The value of `conversations.handover_reason`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -46,10 +46,11 @@ impl HandoverReason {
     }
 }
 
-/// Gives the conversation to a person.
+/// Hands the conversation over to a person for the tenant's configured time, counted from now. Returns false when
+/// there is no such conversation.
 ///
 /// # Errors
-/// The database's.
+/// A database error.
 pub async fn hand_over(tx: &mut TenantTx, conversation: Uuid, reason: HandoverReason) -> sqlx::Result<bool> {
     let changed = sqlx::query!(
         r#"
@@ -69,11 +70,11 @@ pub async fn hand_over(tx: &mut TenantTx, conversation: Uuid, reason: HandoverRe
     Ok(changed.rows_affected() > 0)
 }
 
-/// Gives the conversation to a person of the company, and for as long as the tenant configured from now on; true when
-/// nobody of the company had taken it yet. Of several people at once, one takes it.
+/// Hands the conversation over to the person who calls, for the tenant's configured time, counted from now. Returns
+/// true when no person had taken it over before. Of several simultaneous calls, one returns true: the row is locked.
 ///
 /// # Errors
-/// 404, or the database's.
+/// 404 when there is no such conversation on WhatsApp; a database error.
 pub async fn take_over(tx: &mut TenantTx, conversation: Uuid) -> Result<bool, ApiError> {
     let is_taken = sqlx::query_scalar!(
         r#"
@@ -90,12 +91,12 @@ pub async fn take_over(tx: &mut TenantTx, conversation: Uuid) -> Result<bool, Ap
     Ok(!is_taken)
 }
 
-/// Gives the conversation back to the bot, and makes its job due; false when the bot has it already.
+/// Releases the conversation to the bot and queues its reply job. Returns false when the bot answers it already.
 ///
 /// # Errors
-/// 404, or the database's.
-pub async fn leave(tx: &mut TenantTx, conversation: Uuid) -> Result<bool, ApiError> {
-    let is_left = sqlx::query_scalar!(
+/// 404 when there is no such conversation on WhatsApp; a database error.
+pub async fn release_to_bot(tx: &mut TenantTx, conversation: Uuid) -> Result<bool, ApiError> {
+    let is_with_bot = sqlx::query_scalar!(
         r#"
         select handler = 'bot' as "is_left!" from conversations
         where customer_id = $1 and id = $2 and channel = 'whatsapp' for update
@@ -106,18 +107,19 @@ pub async fn leave(tx: &mut TenantTx, conversation: Uuid) -> Result<bool, ApiErr
     .fetch_optional(&mut *tx)
     .await?
     .ok_or_else(|| ApiError::not_found("conversation"))?;
-    if is_left {
+    if is_with_bot {
         return Ok(false);
     }
-    give_back(tx, conversation).await?;
+    hand_back_to_bot(tx, conversation).await?;
     Ok(true)
 }
 
-/// Gives the conversation back to the bot, and makes its job due; false when there is no such conversation.
+/// Makes the bot the responder and queues the reply job, without a check of the present responder. Returns false when
+/// there is no such conversation.
 ///
 /// # Errors
-/// The database's.
-pub async fn give_back(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<bool> {
+/// A database error.
+pub async fn hand_back_to_bot(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<bool> {
     let changed = sqlx::query!(
         r#"
         update conversations
@@ -130,7 +132,7 @@ pub async fn give_back(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<bo
     .execute(&mut *tx)
     .await?;
     if changed.rows_affected() > 0 {
-        make_due(tx, conversation).await?;
+        queue_reply_job(tx, conversation).await?;
         return Ok(true);
     }
     Ok(false)

@@ -1,5 +1,6 @@
-//! The right to answer a conversation: a row with an expiry. Behind a transaction pooler there are no session locks, and no
-//! transaction is held across a call to the outside. Whatever a worker commits, it commits only while the lease is its.
+//! The lease on a conversation: a token with an expiry in the conversation's row. One worker at a time holds it and
+//! answers. Session locks are not an option behind a transaction pooler, and no transaction stays open during a call
+//! to another service. A worker commits only while it holds the lease ([`lock_and_check`]).
 
 use std::time::Duration;
 
@@ -7,20 +8,20 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::Handler;
+use super::Responder;
 use crate::{db::TenantTx, text::Language};
 
-/// Messages answered at once; what is beyond waits for the next answer.
-const MOST_WAITING: i64 = 50;
+/// Messages that one answer covers; further ones wait for the next answer.
+const MAX_PENDING_MESSAGES: i64 = 50;
 
-/// How a tenant's assistant behaves.
+/// The configuration of a tenant's assistant.
 #[derive(Debug, Clone)]
 pub struct Assistant {
-    /// What it is called.
+    /// The assistant's name.
     pub name: String,
-    /// Whose it is.
+    /// The company's name.
     pub company: String,
-    /// The language of contacts whose own is not known.
+    /// The language for contacts whose own language is not known.
     pub language: Language,
     /// Instructions for answers from documents.
     pub prompt_rag: Option<String>,
@@ -28,107 +29,108 @@ pub struct Assistant {
     pub prompt_groq: Option<String>,
     /// The sales prompt for DeepSeek's models.
     pub prompt_deepseek: Option<String>,
-    /// Whether an answer ends with its file and page.
+    /// True when an answer ends with its sources: file and page.
     pub shows_sources: bool,
-    /// Whether what is no text goes to a person.
+    /// True when messages without text (images, audio …) are handed over to a person.
     pub hands_over_unsupported: bool,
-    /// Whether messages outside of the business hours go to a person.
+    /// True when messages outside of the business hours are handed over to a person.
     pub hands_over_outside_hours: bool,
-    /// Words by which a contact asks for a person.
+    /// The tenant's keywords by which a contact asks for a person.
     pub handover_keywords: Vec<String>,
-    /// `{"mon": [["08:00", "18:00"]], …}`; a day that is not there is closed.
+    /// `{"mon": [["08:00", "18:00"]], …}`; the company is closed on a day that is missing.
     pub business_hours: Option<Value>,
-    /// How long a person keeps a conversation without a word.
-    pub handover: Duration,
-    /// Of its prices.
+    /// Time without a message of a person after which the bot answers again.
+    pub handover_timeout: Duration,
+    /// ISO 4217 code of the tenant's prices.
     pub currency: String,
-    /// Whether it sells (LIVE) rather than answers from documents (RAG).
+    /// True in mode LIVE (sells products); false in mode RAG (answers from documents).
     pub is_live: bool,
-    /// The sealed ManyChat key.
+    /// The ManyChat API key, sealed.
     pub manychat_key: Option<Vec<u8>>,
-    /// The owner, whose quota is used.
+    /// The user who owns the tenant; answers count against this user's quota.
     pub owner: Uuid,
 }
 
-/// A conversation, as its worker sees it.
+/// The state of a conversation when its lease was acquired.
 #[derive(Debug, Clone)]
 pub struct Conversation {
     /// `conversations.id`.
     pub id: Uuid,
     /// ManyChat's id of the contact.
     pub contact_id: String,
-    /// What the contact is called.
+    /// The contact's name.
     pub display_name: Option<String>,
-    /// The language that the contact writes in, where it is known.
+    /// The contact's language, if known.
     pub language: Option<Language>,
-    /// Who answers.
-    pub handler: Handler,
-    /// When the bot takes over again.
+    /// The present responder: the bot or a person.
+    pub handler: Responder,
+    /// Time at which the bot answers again.
     pub handover_until: Option<DateTime<Utc>>,
-    /// When the bot last took over from a person.
+    /// Time at which the bot last took over from a person.
     pub released_at: Option<DateTime<Utc>>,
-    /// Whether the contact has asked to be left alone.
+    /// True when the contact has opted out.
     pub is_opted_out: bool,
-    /// Whether the contact knows that it speaks with an assistant.
+    /// True when the contact was told that an assistant answers.
     pub is_greeted: bool,
-    /// The last day on which it was told that there is no answer.
+    /// The last day on which the contact was told that no answers are left.
     pub quota_notice_on: Option<NaiveDate>,
-    /// What was proposed and not confirmed yet.
+    /// The order draft proposed to the contact and not confirmed yet, as JSON.
     pub order_draft: Option<Value>,
 }
 
-/// A message that waits for an answer.
+/// A contact's message that waits for an answer.
 #[derive(Debug, Clone)]
-pub struct Waiting {
+pub struct PendingMessage {
     /// `messages.id`.
     pub id: Uuid,
-    /// The text; empty when something else came.
+    /// The text; empty for a message without text.
     pub content: String,
-    /// What came instead of a text.
+    /// The kind of a message without text: `audio`, `image` …
     pub attachment: Option<String>,
-    /// When.
+    /// Time of receipt.
     pub created_at: DateTime<Utc>,
 }
 
-/// The right to answer a conversation, and what is to be answered.
+/// A held lease, with everything that the worker needs to answer.
 #[derive(Debug)]
 pub struct Lease {
-    /// Says whose the lease is.
+    /// Identifies this lease among those on the conversation.
     token: Uuid,
-    /// The state of the job when the lease was taken.
+    /// `jobs.updated_at` of the reply job when the lease was acquired.
     job_version: Option<DateTime<Utc>>,
     /// The conversation.
     pub conversation: Conversation,
-    /// How the tenant wants it.
+    /// The assistant's configuration.
     pub assistant: Assistant,
-    /// What waits, the oldest first.
-    pub waiting: Vec<Waiting>,
-    /// Whether parts wait to be sent.
+    /// Unanswered messages, oldest first; at most `MAX_PENDING_MESSAGES`.
+    pub pending: Vec<PendingMessage>,
+    /// True when the outbox holds parts to send.
     pub has_outbox: bool,
-    /// When the next part may be sent.
+    /// Earliest time at which the next part may be sent.
     pub next_send_at: DateTime<Utc>,
-    /// The database's clock at that moment.
+    /// The database's time when the lease was acquired.
     pub now: DateTime<Utc>,
-    /// The same on the company's wall.
+    /// `now` in the tenant's time zone.
     pub local_now: NaiveDateTime,
 }
 
-/// What a worker finds.
+/// The result of [`acquire`].
 #[derive(Debug)]
-pub enum Taken {
-    /// The conversation is this worker's.
+pub enum LeaseOutcome {
+    /// This worker holds the lease.
     Leased(Box<Lease>),
-    /// Another worker has it, until then at the latest.
+    /// Another worker holds the lease, at the latest until this time.
     Busy(DateTime<Utc>),
-    /// It is gone, or its tenant is suspended or deleted: nobody is answered.
+    /// The conversation is deleted, or its tenant is suspended or deleted; nothing is answered.
     Gone,
 }
 
-/// Takes the conversation's lease for `lease`.
+/// Acquires the conversation's lease for the duration `lease`. A handover to a person whose time is over ends here:
+/// the bot is the responder again.
 ///
 /// # Errors
-/// The database's.
-pub async fn take(tx: &mut TenantTx, conversation: Uuid, lease: Duration) -> sqlx::Result<Taken> {
+/// A database error.
+pub async fn acquire(tx: &mut TenantTx, conversation: Uuid, lease: Duration) -> sqlx::Result<LeaseOutcome> {
     let token = Uuid::new_v4();
     let row = sqlx::query!(
         r#"
@@ -175,14 +177,14 @@ pub async fn take(tx: &mut TenantTx, conversation: Uuid, lease: Duration) -> sql
     )
     .fetch_optional(&mut *tx)
     .await?;
-    let Some(row) = row else { return held(tx, conversation).await };
+    let Some(row) = row else { return busy_or_gone(tx, conversation).await };
     if row.is_closed {
-        // With this transaction the lease goes too.
-        give_up_lease(tx, conversation, token).await?;
-        return Ok(Taken::Gone);
+        // The caller commits this transaction, so the lease must not stay in the row.
+        clear_lease(tx, conversation, token).await?;
+        return Ok(LeaseOutcome::Gone);
     }
-    let waiting = sqlx::query_as!(
-        Waiting,
+    let pending = sqlx::query_as!(
+        PendingMessage,
         r#"
         select id, content, attachment, created_at from messages
         where customer_id = $1 and conversation_id = $2
@@ -192,12 +194,12 @@ pub async fn take(tx: &mut TenantTx, conversation: Uuid, lease: Duration) -> sql
         "#,
         tx.tenant(),
         conversation,
-        MOST_WAITING
+        MAX_PENDING_MESSAGES
     )
     .fetch_all(tx)
     .await?;
     let minutes = u64::try_from(row.handover_minutes).unwrap_or_default();
-    Ok(Taken::Leased(Box::new(Lease {
+    Ok(LeaseOutcome::Leased(Box::new(Lease {
         token,
         job_version: row.job_version,
         conversation: Conversation {
@@ -205,7 +207,7 @@ pub async fn take(tx: &mut TenantTx, conversation: Uuid, lease: Duration) -> sql
             contact_id: row.contact_id,
             display_name: row.display_name,
             language: row.language.as_deref().map(Language::from_code),
-            handler: if row.handler == "human" { Handler::Human } else { Handler::Bot },
+            handler: if row.handler == "human" { Responder::Human } else { Responder::Bot },
             handover_until: row.handover_until,
             released_at: row.released_at,
             is_opted_out: row.is_opted_out,
@@ -225,13 +227,13 @@ pub async fn take(tx: &mut TenantTx, conversation: Uuid, lease: Duration) -> sql
             hands_over_outside_hours: row.outside_hours == "hand_over",
             handover_keywords: row.handover_keywords,
             business_hours: row.business_hours,
-            handover: Duration::from_secs(minutes * 60),
+            handover_timeout: Duration::from_secs(minutes * 60),
             currency: row.currency,
             is_live: row.is_live,
             manychat_key: row.manychat_api_key,
             owner: row.user_id,
         },
-        waiting,
+        pending,
         has_outbox: row.has_outbox,
         next_send_at: row.next_send_at,
         now: row.now,
@@ -239,7 +241,8 @@ pub async fn take(tx: &mut TenantTx, conversation: Uuid, lease: Duration) -> sql
     })))
 }
 
-async fn held(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<Taken> {
+/// Returns the outcome for a lease that was not acquired.
+async fn busy_or_gone(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<LeaseOutcome> {
     let until = sqlx::query_scalar!(
         r#"
         select coalesce(lease_expires_at, now()) as "until!" from conversations where customer_id = $1 and id = $2
@@ -249,10 +252,11 @@ async fn held(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<Taken> {
     )
     .fetch_optional(tx)
     .await?;
-    Ok(until.map_or(Taken::Gone, Taken::Busy))
+    Ok(until.map_or(LeaseOutcome::Gone, LeaseOutcome::Busy))
 }
 
-async fn give_up_lease(tx: &mut TenantTx, conversation: Uuid, token: Uuid) -> sqlx::Result<()> {
+/// Removes the lease with this token from the conversation.
+async fn clear_lease(tx: &mut TenantTx, conversation: Uuid, token: Uuid) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         update conversations set lease_token = null, lease_expires_at = null
@@ -267,25 +271,25 @@ async fn give_up_lease(tx: &mut TenantTx, conversation: Uuid, token: Uuid) -> sq
     .map(drop)
 }
 
-/// Whether what a worker is about to commit or to send still stands, as of a lock on the conversation.
+/// The result of [`lock_and_check`]: whether a worker may still commit or send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// The lease is the worker's, and the bot has the conversation.
+pub enum LeaseCheck {
+    /// The worker holds the lease, and the bot is the responder.
     Bot,
-    /// The lease is the worker's; a person has the conversation.
+    /// The worker holds the lease, but a person is the responder.
     Human,
-    /// The lease is the worker's; since it was taken, the contact has asked to be left alone.
-    Silenced,
-    /// The lease went to another worker.
+    /// The worker holds the lease, but the contact has opted out since the lease was acquired.
+    OptedOut,
+    /// The worker does not hold the lease any more.
     Lost,
 }
 
-/// Locks the conversation until the transaction ends, and tells how things stand. Comes first in every transaction in
-/// which a worker commits something.
+/// Locks the conversation until the transaction ends, and checks the lease and the responder. This is the first
+/// statement of every transaction in which a worker commits something, so that locks are taken in one order.
 ///
 /// # Errors
-/// The database's.
-pub async fn hold(tx: &mut TenantTx, lease: &Lease) -> sqlx::Result<Standing> {
+/// A database error.
+pub async fn lock_and_check(tx: &mut TenantTx, lease: &Lease) -> sqlx::Result<LeaseCheck> {
     let row = sqlx::query!(
         r#"
         select handler = 'human' and handover_until > now() as "by_person!", opted_out_at is not null as "is_opted_out!"
@@ -300,39 +304,40 @@ pub async fn hold(tx: &mut TenantTx, lease: &Lease) -> sqlx::Result<Standing> {
     .fetch_optional(tx)
     .await?;
     Ok(match row {
-        None => Standing::Lost,
-        Some(row) if row.by_person => Standing::Human,
-        Some(row) if row.is_opted_out && !lease.conversation.is_opted_out => Standing::Silenced,
-        Some(_) => Standing::Bot,
+        None => LeaseCheck::Lost,
+        Some(row) if row.by_person => LeaseCheck::Human,
+        Some(row) if row.is_opted_out && !lease.conversation.is_opted_out => LeaseCheck::OptedOut,
+        Some(_) => LeaseCheck::Bot,
     })
 }
 
-/// What remains to be done when a worker lets go.
+/// The next run of the reply job, set when a worker releases the lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
-    /// Nothing: the job is done, unless a message came in meanwhile.
+pub enum JobSchedule {
+    /// No next run: the job is done, unless a message came in meanwhile.
     Done,
-    /// Something, not before that time.
+    /// A next run, not before this time.
     At(DateTime<Utc>),
 }
 
-/// Gives the lease back, and leaves the job as it is.
+/// Releases the lease and leaves the reply job unchanged.
 ///
 /// # Errors
-/// The database's; the lease then runs out by itself.
-pub async fn let_go(tx: &mut TenantTx, lease: &Lease) -> sqlx::Result<()> {
-    give_up_lease(tx, lease.conversation.id, lease.token).await
+/// A database error; the lease then ends when it expires.
+pub async fn release(tx: &mut TenantTx, lease: &Lease) -> sqlx::Result<()> {
+    clear_lease(tx, lease.conversation.id, lease.token).await
 }
 
-/// Gives the lease back, and ends the job or makes it due again.
+/// Releases the lease, and marks the reply job as done or queues its next run. The job stays unchanged when a message
+/// came in since the lease was acquired: that message queued the job again.
 ///
 /// # Errors
-/// The database's; the lease then runs out by itself.
-pub async fn release(tx: &mut TenantTx, lease: &Lease, next: Next) -> sqlx::Result<()> {
-    give_up_lease(tx, lease.conversation.id, lease.token).await?;
+/// A database error; the lease then ends when it expires.
+pub async fn release_and_reschedule(tx: &mut TenantTx, lease: &Lease, next: JobSchedule) -> sqlx::Result<()> {
+    clear_lease(tx, lease.conversation.id, lease.token).await?;
     let at = match next {
-        Next::Done => None,
-        Next::At(at) => Some(at),
+        JobSchedule::Done => None,
+        JobSchedule::At(at) => Some(at),
     };
     sqlx::query!(
         r#"

@@ -1,4 +1,4 @@
-//! The list of conversations, as the tenant watches them.
+//! The list of conversations for members of the tenant.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -9,10 +9,10 @@ use crate::{
     db::TenantTx,
     error::ApiError,
     messages::Phone,
-    paging::{COUNTED_EXACTLY, List, Listing, Paging},
+    paging::{List, Listing, MAX_COUNTED_ROWS, Paging},
 };
 
-/// A conversation, as members see it.
+/// A conversation, as shown to members of the tenant.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "id": "7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d", "channel": "whatsapp", "contact_id": "132",
@@ -24,36 +24,36 @@ pub struct ConversationItem {
     id: Uuid,
     /// `whatsapp` or `api`.
     channel: String,
-    /// ManyChat's id of the contact; of channel `api`, the conversation's own id.
+    /// ManyChat's id of the contact; the conversation's own id on channel `api`.
     contact_id: String,
     user_phone: Option<String>,
     display_name: Option<String>,
-    /// The language that the contact writes in: `fr` or `en`.
+    /// The contact's language: `fr` or `en`.
     language: Option<String>,
-    /// Who answers: `bot` or `human`.
+    /// The side that answers: `bot` or `human`.
     handler: String,
-    /// Why a person has it: `keyword`, `model`, `person`, `outside_hours` or `unsupported`.
+    /// The reason for the handover to a person: `keyword`, `model`, `person`, `outside_hours` or `unsupported`.
     handover_reason: Option<String>,
-    /// When the bot takes over again.
+    /// Time at which the bot answers again.
     handover_until: Option<DateTime<Utc>>,
-    /// When the contact asked to be left alone.
+    /// Time at which the contact asked to receive no more messages.
     opted_out_at: Option<DateTime<Utc>>,
     last_message_at: DateTime<Utc>,
-    /// The beginning of the last message.
+    /// The first 200 characters of the last message.
     last_message: Option<String>,
-    /// Messages that wait for an answer.
+    /// Number of the contact's messages that wait for an answer.
     unanswered: i64,
     created_at: DateTime<Utc>,
 }
 
-/// Where a conversation takes place.
+/// The channel of a conversation.
 #[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Channel {
-    /// With a customer on WhatsApp.
+    /// WhatsApp, with a contact of the tenant.
     #[default]
     Whatsapp,
-    /// With whoever asks `POST /api/v1/query`.
+    /// `POST /api/v1/query`, with a caller of the API.
     Api,
 }
 
@@ -66,22 +66,22 @@ impl Channel {
     }
 }
 
-/// Which conversations.
+/// The filter of the list.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ConversationFilter {
-    /// Those of one channel: `whatsapp`, which is the default, or `api`.
+    /// The channel: `whatsapp` (the default) or `api`.
     #[serde(default)]
     #[param(inline)]
     channel: Channel,
-    /// Only this one.
+    /// Only the conversation with this id.
     conversation_id: Option<Uuid>,
-    /// Only those of a phone number, as `+2250700000000`.
+    /// Only conversations with this phone number, as `+2250700000000`.
     #[param(value_type = Option<String>)]
     user_phone: Option<Phone>,
 }
 
-/// The order and the states of the list.
+/// The sort fields and the statuses of the list.
 #[derive(Debug)]
 pub struct ConversationListing;
 
@@ -127,7 +127,7 @@ macro_rules! fetch {
             $paging.status,
             at,
             id,
-            $paging.fetched(),
+            $paging.rows_to_fetch(),
             $paging.offset,
             $filter.channel.as_str(),
             $filter.conversation_id,
@@ -135,14 +135,14 @@ macro_rules! fetch {
         )
         .fetch_all(&mut *$tx)
         .await
-        .map_err(|error| $paging.failed(error))?
+        .map_err(|error| $paging.query_error(error))?
     }};
 }
 
-/// A page of the tenant's conversations.
+/// Returns a page of the tenant's conversations.
 ///
 /// # Errors
-/// 422 for a cursor that was tampered with; the database's.
+/// 422 for a cursor that was tampered with; a database error.
 pub async fn list(
     tx: &mut TenantTx,
     filter: &ConversationFilter,
@@ -165,7 +165,7 @@ pub async fn list(
         "#,
         tx.tenant(),
         paging.status,
-        COUNTED_EXACTLY + 1,
+        MAX_COUNTED_ROWS + 1,
         filter.channel.as_str(),
         filter.conversation_id,
         filter.user_phone.as_ref().map(Phone::digits)
@@ -175,10 +175,10 @@ pub async fn list(
     paging.page(rows, counted, |last| (last.last_message_at, last.id))
 }
 
-/// One conversation.
+/// Returns one conversation.
 ///
 /// # Errors
-/// 404, or the database's.
+/// 404 when there is no such conversation; a database error.
 pub async fn get(tx: &mut TenantTx, id: Uuid) -> Result<ConversationItem, ApiError> {
     sqlx::query_as!(
         ConversationItem,

@@ -1,74 +1,75 @@
-//! What the ingest worker writes. Each step can be repeated, and two workers may do it at once: chunks are made
-//! deterministically and their numbers are unique, so a second writer adds nothing.
+//! Database writes of the ingest worker. Each write can be repeated, and two workers may run it at once: chunking is
+//! deterministic and chunk numbers are unique, so a second writer adds nothing.
 
 use uuid::Uuid;
 
-use super::Failure;
+use super::DocumentFailure;
 use crate::{
     db::{SystemTx, TenantTx},
     reembedding, text,
 };
 
-/// What is to be read, and how far an earlier worker came.
+/// State of a document's ingestion at its start, with the progress of earlier workers.
 #[derive(Debug)]
-pub struct Begun {
-    /// The key of the file.
+pub struct IngestState {
+    /// Storage key of the file.
     pub storage_key: String,
-    /// Of the file, as the client declared it.
+    /// SHA-256 of the file as declared by the client; `None` when none was declared.
     pub declared_sha256: Option<Vec<u8>>,
-    /// The number of the first chunk that is missing.
+    /// Number of the first chunk that is not stored yet.
     pub next_chunk: i32,
-    /// The job, for a message that goes on with it.
+    /// Ingestion job, for the queue message by which another invocation continues.
     pub job_id: Option<Uuid>,
-    /// The model that the tenant's chunks have.
+    /// Embedding model of the tenant's chunks.
     pub embedding_model: String,
 }
 
-/// What became of a batch of chunks, or of a document's end.
+/// Outcome of storing a batch of chunks or of finishing a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stored {
-    /// It is there.
-    Yes,
-    /// The document was deleted, or ended, in the meantime.
-    Gone,
-    /// The tenant went over to another embedding model: the document begins anew.
-    OtherModel,
+pub enum StoreOutcome {
+    /// The write took effect.
+    Stored,
+    /// The document was deleted, or is no longer pending.
+    DocumentGone,
+    /// The tenant switched to another embedding model: the ingestion must restart.
+    ModelChanged,
 }
 
-impl Stored {
-    fn of(is_model: bool, is_there: bool) -> Self {
+impl StoreOutcome {
+    fn from_checks(is_model: bool, is_there: bool) -> Self {
         match (is_model, is_there) {
-            (false, _) => Self::OtherModel,
-            (true, false) => Self::Gone,
-            (true, true) => Self::Yes,
+            (false, _) => Self::ModelChanged,
+            (true, false) => Self::DocumentGone,
+            (true, true) => Self::Stored,
         }
     }
 }
 
-/// A chunk with its vector.
+/// A chunk to be stored, with its embedding.
 #[derive(Debug)]
 pub struct NewChunk {
-    /// Its number, from 0.
+    /// Chunk number, from 0.
     pub index: i32,
-    /// The first page it stands on, from 1.
+    /// First page of the chunk, from 1.
     pub page_start: i32,
-    /// The last page it stands on.
+    /// Last page of the chunk, from 1.
     pub page_end: i32,
-    /// The text.
+    /// Text of the chunk.
     pub text: String,
-    /// Its embedding, of 1536 dimensions.
+    /// Embedding of the text, of 1536 dimensions.
     pub embedding: Vec<f32>,
 }
 
-/// Begins, or takes up, the ingestion of a document; `None` when there is nothing to do: deleted, or done.
+/// Starts or resumes the ingestion of a document. Returns `None` when the document was deleted or has reached a final
+/// status.
 ///
-/// The embedding model is the tenant's; the one that is set becomes it with the first document. Chunks of another one are
-/// thrown away: vectors of different models do not compare.
+/// Uses the tenant's embedding model. `configured_model` becomes the tenant's model with the tenant's first document.
+/// Deletes the document's chunks of any other model, since vectors of different models are not comparable.
 ///
 /// # Errors
-/// The database's.
-pub async fn begin(tx: &mut TenantTx, document: Uuid, set_model: &str) -> sqlx::Result<Option<Begun>> {
-    let embedding_model = reembedding::model_or(tx, set_model).await?;
+/// Returns any database error.
+pub async fn begin(tx: &mut TenantTx, document: Uuid, configured_model: &str) -> sqlx::Result<Option<IngestState>> {
+    let embedding_model = reembedding::get_or_set_tenant_model(tx, configured_model).await?;
     let row = sqlx::query!(
         r#"
         with begun as (
@@ -100,7 +101,7 @@ pub async fn begin(tx: &mut TenantTx, document: Uuid, set_model: &str) -> sqlx::
     )
     .fetch_optional(tx)
     .await?;
-    Ok(row.map(|row| Begun {
+    Ok(row.map(|row| IngestState {
         storage_key: row.storage_key,
         declared_sha256: row.sha256,
         next_chunk: row.next_chunk,
@@ -109,11 +110,11 @@ pub async fn begin(tx: &mut TenantTx, document: Uuid, set_model: &str) -> sqlx::
     }))
 }
 
-/// Notes what the file turned out to hold, so that progress has a whole.
+/// Records the page count and the size in bytes found in the file. Progress is shown relative to the page count.
 ///
 /// # Errors
-/// The database's.
-pub async fn pages_known(tx: &mut TenantTx, document: Uuid, pages: i32, bytes: i64) -> sqlx::Result<()> {
+/// Returns any database error.
+pub async fn record_page_count(tx: &mut TenantTx, document: Uuid, pages: i32, bytes: i64) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         update documents set pages_total = $3, bytes = $4
@@ -129,23 +130,23 @@ pub async fn pages_known(tx: &mut TenantTx, document: Uuid, pages: i32, bytes: i
     .map(drop)
 }
 
-/// Stores a batch of chunks and moves the progress; chunks that are there already stay as they are.
+/// Stores a batch of chunks and advances the document's progress. Chunks that are stored already stay unchanged.
 ///
 /// # Errors
-/// The database's.
+/// Returns any database error.
 pub async fn store_chunks(
     tx: &mut TenantTx,
     document: Uuid,
     language: text::Language,
     embedding_model: &str,
     chunks: &[NewChunk],
-) -> sqlx::Result<Stored> {
+) -> sqlx::Result<StoreOutcome> {
     let indexes: Vec<_> = chunks.iter().map(|chunk| chunk.index).collect();
     let starts: Vec<_> = chunks.iter().map(|chunk| chunk.page_start).collect();
     let ends: Vec<_> = chunks.iter().map(|chunk| chunk.page_end).collect();
     let texts: Vec<_> = chunks.iter().map(|chunk| chunk.text.clone()).collect();
     let searched: Vec<_> = chunks.iter().map(|chunk| text::fold(&chunk.text)).collect();
-    // One flat array for all vectors: arrays of arrays have no fixed shape in SQL.
+    // One flat array for all vectors: SQL has no array of arrays with varying lengths.
     let embeddings: Vec<f32> = chunks.iter().flat_map(|chunk| chunk.embedding.iter().copied()).collect();
     let row = sqlx::query!(
         r#"
@@ -186,23 +187,23 @@ pub async fn store_chunks(
     )
     .fetch_one(tx)
     .await?;
-    Ok(Stored::of(row.is_model, row.is_there))
+    Ok(StoreOutcome::from_checks(row.is_model, row.is_there))
 }
 
-/// Ends a document well: all chunks are there, and what was read of its pictures is in them. `unread` are the pages that
-/// could not be read, or not to their end.
+/// Marks a document as processed and deletes its scanned-page transcripts, whose text is in the chunks. `unread`
+/// lists the scanned pages that could not be read completely; `excerpt` is the start of the text, for lists.
 ///
 /// # Errors
-/// The database's.
+/// Returns any database error.
 pub async fn finish(
     tx: &mut TenantTx,
     document: Uuid,
     embedding_model: &str,
     sha256: &[u8; 32],
     language: text::Language,
-    beginning: &str,
+    excerpt: &str,
     unread: &[i32],
-) -> sqlx::Result<Stored> {
+) -> sqlx::Result<StoreOutcome> {
     let row = sqlx::query!(
         r#"
         with tenant as materialized (
@@ -230,21 +231,21 @@ pub async fn finish(
         document,
         sha256.as_slice(),
         language.as_str(),
-        beginning,
+        excerpt,
         embedding_model,
         unread
     )
     .fetch_one(tx)
     .await?;
-    Ok(Stored::of(row.is_model, row.is_there))
+    Ok(StoreOutcome::from_checks(row.is_model, row.is_there))
 }
 
-/// Ends a document badly, with a reason that a person can act on. Its chunks, if it had any, go; pages that were read
-/// stay, for another try.
+/// Marks a pending document as failed and ends its job. Deletes the document's chunks; keeps the transcripts of
+/// scanned pages for a retry. `detail` is stored in `documents.error`.
 ///
 /// # Errors
-/// The database's.
-pub async fn fail(tx: &mut TenantTx, document: Uuid, failure: Failure, detail: &str) -> sqlx::Result<()> {
+/// Returns any database error.
+pub async fn fail(tx: &mut TenantTx, document: Uuid, failure: DocumentFailure, detail: &str) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         with failed as (
@@ -268,22 +269,22 @@ pub async fn fail(tx: &mut TenantTx, document: Uuid, failure: Failure, detail: &
     .map(drop)
 }
 
-/// A document that waits, as maintenance finds it.
+/// A pending document, as maintenance needs it.
 #[derive(Debug)]
-pub struct Pending {
-    /// The key of its file.
+pub struct PendingDocument {
+    /// Storage key of the file.
     pub storage_key: String,
-    /// Announced more than an hour ago, long after its upload URL ran out.
+    /// True when the document was announced more than an hour ago, long after its upload URL expired.
     pub is_overdue: bool,
 }
 
-/// A document, if it is still pending.
+/// Finds a document of any tenant that is still pending.
 ///
 /// # Errors
-/// The database's.
-pub async fn find_pending(tx: &mut SystemTx, document: Uuid) -> sqlx::Result<Option<Pending>> {
+/// Returns any database error.
+pub async fn find_pending(tx: &mut SystemTx, document: Uuid) -> sqlx::Result<Option<PendingDocument>> {
     sqlx::query_as!(
-        Pending,
+        PendingDocument,
         r#"
         select storage_key, upload_date < now() - interval '1 hour' as "is_overdue!"
         from documents
@@ -295,11 +296,11 @@ pub async fn find_pending(tx: &mut SystemTx, document: Uuid) -> sqlx::Result<Opt
     .await
 }
 
-/// Ends a document that nothing more will happen to.
+/// Marks a pending document of any tenant as failed. Its chunks and its job stay.
 ///
 /// # Errors
-/// The database's.
-pub async fn give_up(tx: &mut SystemTx, document: Uuid, failure: Failure) -> sqlx::Result<()> {
+/// Returns any database error.
+pub async fn mark_failed(tx: &mut SystemTx, document: Uuid, failure: DocumentFailure) -> sqlx::Result<()> {
     sqlx::query!(
         "update documents set status = 'failed', error_code = $2 where id = $1 and status = 'pending'",
         document,

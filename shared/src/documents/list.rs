@@ -1,19 +1,19 @@
-//! The list of documents. Four orders, four statements: an order is part of the SQL that is checked, never a text that
-//! is put into it, and each has its index.
+//! List of a tenant's documents. Each of the four sort orders has its own statement, checked at compile time, and its
+//! own index: no column name is inserted into SQL at run time.
 
 use chrono::{DateTime, Utc};
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-use super::{Document, Row};
+use super::{Document, DocumentRow};
 use crate::{
     db::TenantTx,
     error::ApiError,
-    paging::{COUNTED_EXACTLY, List, Listing, Paging},
+    paging::{List, Listing, MAX_COUNTED_ROWS, Paging},
     text::Language,
 };
 
-/// The orders and states of the list.
+/// Sort orders and status filters of the document list.
 #[derive(Debug)]
 pub struct DocumentListing;
 
@@ -23,12 +23,13 @@ impl Listing for DocumentListing {
     const STATUSES: &'static [&'static str] = &["pending", "processed", "failed"];
 }
 
-/// One order: the column, the comparison that continues after a row, and the direction.
+/// Fetches one page in one sort order, given by the column, its type, the comparison that continues after the
+/// cursor's row, and the direction.
 macro_rules! fetch {
     ($tx:expr, $paging:expr, $after:expr, $column:tt, $type:tt, $beyond:tt, $direction:tt) => {{
         let (value, id) = $after.unzip();
         sqlx::query_as!(
-            Row,
+            DocumentRow,
             "select id, filename, status, upload_date, bytes, pages_total, pages_done, error_code, sha256
              from documents
              where customer_id = $1 and ($2::text is null or status = $2)
@@ -51,19 +52,19 @@ macro_rules! fetch {
             $paging.status,
             value,
             id,
-            $paging.fetched(),
+            $paging.rows_to_fetch(),
             $paging.offset
         )
         .fetch_all(&mut *$tx)
         .await
-        .map_err(|error| $paging.failed(error))?
+        .map_err(|error| $paging.query_error(error))?
     }};
 }
 
-/// A page of the tenant's documents.
+/// Returns one page of the tenant's documents.
 ///
 /// # Errors
-/// 422 for a cursor that was tampered with; the database's.
+/// Returns 422 for a cursor of the wrong form, and any database error.
 pub async fn list(tx: &mut TenantTx, paging: &Paging, language: Language) -> Result<List<Document>, ApiError> {
     let rows = match (paging.sort, paging.descending) {
         ("filename", true) => fetch!(tx, paging, after::<String>(paging)?, "filename", "text", "<", "desc"),
@@ -79,14 +80,14 @@ pub async fn list(tx: &mut TenantTx, paging: &Paging, language: Language) -> Res
         "#,
         tx.tenant(),
         paging.status,
-        COUNTED_EXACTLY + 1
+        MAX_COUNTED_ROWS + 1
     )
     .fetch_one(tx)
     .await?;
-    let documents = rows.into_iter().map(|row| row.shown_in(language)).collect();
+    let documents = rows.into_iter().map(|row| row.into_document(language)).collect();
     let by_name = paging.sort == "filename";
     paging.page(documents, counted, |last: &Document| {
-        if by_name { place(&last.filename, last.id) } else { place(last.upload_date, last.id) }
+        if by_name { cursor_value(&last.filename, last.id) } else { cursor_value(last.upload_date, last.id) }
     })
 }
 
@@ -94,6 +95,6 @@ fn after<T: DeserializeOwned>(paging: &Paging) -> Result<Option<(T, Uuid)>, ApiE
     paging.after()
 }
 
-fn place(value: impl Serialize, id: Uuid) -> serde_json::Value {
+fn cursor_value(value: impl Serialize, id: Uuid) -> serde_json::Value {
     serde_json::json!([value, id])
 }

@@ -1,5 +1,7 @@
-//! `document_pages`: pages that are pictures, each read once. A page is claimed before it is read, so that two workers
-//! never pay for the same one; a claim runs out, so that a worker that died leaves its page to the next one.
+//! Transcripts of scanned pages and the claims on them. Owns the table `document_pages`.
+//!
+//! A worker claims a page before a model reads it, so that no two workers pay for one page. A claim expires, so that
+//! another worker can take the page of a dead one.
 
 use std::time::Duration;
 
@@ -7,24 +9,24 @@ use uuid::Uuid;
 
 use crate::db::TenantTx;
 
-/// A page that was read.
+/// Text that a model read from a scanned page.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReadPage {
-    /// Counted from 1.
+pub struct PageTranscript {
+    /// Page number, from 1.
     pub page: i32,
-    /// Empty where nothing is on it, or nothing could be read.
+    /// Text of the page; empty for a blank page, and for one that could not be read.
     pub text: String,
-    /// False where it could not be read, or not to its end.
+    /// False when the page could not be read, or when its text is cut off.
     pub is_complete: bool,
 }
 
-/// The pages of a document that were read so far.
+/// Returns the transcripts of a document's pages so far, by page number.
 ///
 /// # Errors
-/// The database's.
-pub async fn read_pages(tx: &mut TenantTx, document: Uuid) -> sqlx::Result<Vec<ReadPage>> {
+/// Returns any database error.
+pub async fn page_transcripts(tx: &mut TenantTx, document: Uuid) -> sqlx::Result<Vec<PageTranscript>> {
     sqlx::query_as!(
-        ReadPage,
+        PageTranscript,
         r#"
         select page, text as "text!", is_complete
         from document_pages
@@ -38,30 +40,30 @@ pub async fn read_pages(tx: &mut TenantTx, document: Uuid) -> sqlx::Result<Vec<R
     .await
 }
 
-/// What reading a document cost so far, in millionths of a US dollar.
+/// Cost of reading a document's scanned pages so far, in millionths of a US dollar.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ScanCost {
-    /// All of it, attempts that failed included.
+    /// Total cost, failed attempts included.
     pub spent_micros: i64,
-    /// The cheapest page that was read; nothing where none was.
+    /// Cost of the cheapest page read; 0 when no page was read.
     pub cheapest_micros: i64,
 }
 
 impl ScanCost {
-    /// Whether a document can no longer be read for `most_micros`: that much is spent, or the pages that are left would
-    /// exceed it even if each were as cheap as the cheapest so far.
+    /// Returns true when the document cannot be read for `max_micros`: either `max_micros` is spent, or the remaining
+    /// pages would exceed it even if each cost only as much as the cheapest page so far.
     #[must_use]
-    pub fn exceeds(&self, most_micros: i64, pages_left: usize) -> bool {
+    pub fn exceeds(&self, max_micros: i64, pages_left: usize) -> bool {
         let pages_left = i64::try_from(pages_left).unwrap_or(i64::MAX);
-        let least = self.spent_micros.saturating_add(self.cheapest_micros.saturating_mul(pages_left));
-        self.spent_micros >= most_micros || least > most_micros
+        let min_total_micros = self.spent_micros.saturating_add(self.cheapest_micros.saturating_mul(pages_left));
+        self.spent_micros >= max_micros || min_total_micros > max_micros
     }
 }
 
-/// What reading a document cost so far.
+/// Returns the cost of reading a document's scanned pages so far.
 ///
 /// # Errors
-/// The database's.
+/// Returns any database error.
 pub async fn scan_cost(tx: &mut TenantTx, document: Uuid) -> sqlx::Result<ScanCost> {
     sqlx::query_as!(
         ScanCost,
@@ -78,30 +80,35 @@ pub async fn scan_cost(tx: &mut TenantTx, document: Uuid) -> sqlx::Result<ScanCo
     .await
 }
 
-/// What came of claiming a page.
+/// Outcome of claiming a scanned page.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Claim {
-    /// It is the caller's to read, for so many times now.
+pub enum PageClaim {
+    /// The caller holds the claim and may read the page.
     Granted {
-        /// How often it was claimed, this time included.
+        /// Number of claims on the page so far, this one included.
         attempts: i32,
     },
-    /// Another worker reads it, or died over it.
-    Taken {
-        /// How long its claim goes on.
-        for_at_most: Duration,
+    /// Another worker holds the claim; that worker may be dead.
+    HeldByOther {
+        /// Time until the claim expires.
+        expires_in: Duration,
     },
-    /// Another worker has read it.
-    Read(ReadPage),
-    /// The document is not pending any more.
-    Gone,
+    /// Another worker has read the page.
+    AlreadyRead(PageTranscript),
+    /// The document was deleted, or is no longer pending.
+    DocumentGone,
 }
 
-/// Claims a page for as long as reading it may take. Commit before reading.
+/// Claims a scanned page for `claim_timeout`. Commit the transaction before reading the page.
 ///
 /// # Errors
-/// The database's.
-pub async fn claim_page(tx: &mut TenantTx, document: Uuid, page: i32, time: Duration) -> sqlx::Result<Claim> {
+/// Returns any database error.
+pub async fn claim_page(
+    tx: &mut TenantTx,
+    document: Uuid,
+    page: i32,
+    claim_timeout: Duration,
+) -> sqlx::Result<PageClaim> {
     let row = sqlx::query!(
         r#"
         with document as (
@@ -120,15 +127,15 @@ pub async fn claim_page(tx: &mut TenantTx, document: Uuid, page: i32, time: Dura
         tx.tenant(),
         document,
         page,
-        time.as_secs_f64()
+        claim_timeout.as_secs_f64()
     )
     .fetch_one(&mut *tx)
     .await?;
     if !row.is_there {
-        return Ok(Claim::Gone);
+        return Ok(PageClaim::DocumentGone);
     }
     if let Some(attempts) = row.attempts {
-        return Ok(Claim::Granted { attempts });
+        return Ok(PageClaim::Granted { attempts });
     }
     let other = sqlx::query!(
         r#"
@@ -143,17 +150,22 @@ pub async fn claim_page(tx: &mut TenantTx, document: Uuid, page: i32, time: Dura
     .fetch_one(tx)
     .await?;
     Ok(match other.text {
-        Some(text) => Claim::Read(ReadPage { page, text, is_complete: other.is_complete }),
-        None => Claim::Taken { for_at_most: Duration::try_from_secs_f64(other.seconds).unwrap_or_default() },
+        Some(text) => PageClaim::AlreadyRead(PageTranscript { page, text, is_complete: other.is_complete }),
+        None => PageClaim::HeldByOther { expires_in: Duration::try_from_secs_f64(other.seconds).unwrap_or_default() },
     })
 }
 
-/// Keeps what was read of a page, with what that cost, and moves the progress. Of two workers that read the same page
-/// after all, the first counts: returns what is kept.
+/// Stores a page's transcript, adds its cost and advances the document's progress. When two workers read one page,
+/// the first transcript is kept. Returns the transcript that is kept.
 ///
 /// # Errors
-/// The database's.
-pub async fn store_page(tx: &mut TenantTx, document: Uuid, read: ReadPage, cost_micros: i64) -> sqlx::Result<ReadPage> {
+/// Returns any database error.
+pub async fn store_page(
+    tx: &mut TenantTx,
+    document: Uuid,
+    read: PageTranscript,
+    cost_micros: i64,
+) -> sqlx::Result<PageTranscript> {
     let kept = sqlx::query!(
         r#"
         with document as materialized (
@@ -182,18 +194,18 @@ pub async fn store_page(tx: &mut TenantTx, document: Uuid, read: ReadPage, cost_
     )
     .fetch_optional(tx)
     .await?;
-    // Deleted with its document, it is not needed any more.
+    // The row is missing when the document was deleted meanwhile; nobody will use the transcript then.
     Ok(match kept {
-        Some(kept) => ReadPage { page: read.page, text: kept.text, is_complete: kept.is_complete },
+        Some(kept) => PageTranscript { page: read.page, text: kept.text, is_complete: kept.is_complete },
         None => read,
     })
 }
 
-/// Gives up the claim that was the page's `attempts`th, without a text: another attempt may read the page. A claim that
-/// ran out meanwhile, and became another worker's, stays that worker's.
+/// Releases the caller's claim without a transcript and adds the cost, so that another attempt can read the page.
+/// `attempts` is the number returned with the claim: a later claim by another worker stays in force.
 ///
 /// # Errors
-/// The database's.
+/// Returns any database error.
 pub async fn release_page(
     tx: &mut TenantTx,
     document: Uuid,
@@ -223,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_document_is_too_costly_as_soon_as_that_is_certain() {
+    fn a_document_exceeds_its_limit_once_the_cheapest_estimate_does() {
         let cost = |spent_micros, cheapest_micros| ScanCost { spent_micros, cheapest_micros };
         assert!(!cost(0, 0).exceeds(100, 200), "nothing is known before the first page");
         assert!(!cost(20, 10).exceeds(100, 8));

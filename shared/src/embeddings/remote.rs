@@ -1,5 +1,5 @@
-//! Embedding models behind HTTP: Gemini's, and OpenAI-compatible ones (OpenAI, Ollama, vLLM).
-//! https://ai.google.dev/api/embeddings, https://platform.openai.com/docs/api-reference/embeddings
+//! Embedding models behind HTTP: Gemini, and OpenAI-compatible servers (OpenAI, Ollama, vLLM).
+//! <https://ai.google.dev/api/embeddings>, <https://platform.openai.com/docs/api-reference/embeddings>
 
 use std::time::Duration;
 
@@ -10,95 +10,97 @@ use tokio::time::Instant;
 
 use super::DIMENSIONS;
 use crate::llm::{
-    Failure,
-    patience::Patience,
-    transport::{Next, Transport},
+    ProviderError,
+    retry::RetryBudget,
+    transport::{RetryDecision, Transport},
 };
 
-/// Texts in one call: Gemini takes no more.
-const BATCH: usize = 100;
-/// For one batch of a document's passages, repetitions included.
-const FOR_A_BATCH: Duration = Duration::from_secs(40);
-/// For a question, whose answer has 25 s in all.
-const FOR_A_QUESTION: Duration = Duration::from_secs(8);
+/// Most texts in one call, as Gemini limits them.
+const MAX_TEXTS_PER_CALL: usize = 100;
+/// Time for one batch of a document's passages, retries included.
+const BATCH_TIMEOUT: Duration = Duration::from_secs(40);
+/// Time for a question, retries included. The whole answer has 25 s.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// Between two attempts that nobody waits for, without what the provider asks for.
-const A_WHILE: Duration = Duration::from_secs(5);
+/// Delay before a retry of background work when the provider names none.
+const DEFAULT_RETRY_DELAY: Duration = Duration::from_secs(5);
 
-/// A model.
+/// An embedding model behind HTTP.
 #[derive(Debug)]
-pub struct Model {
-    wire: Wire,
+pub struct RemoteEmbedder {
+    api: EmbeddingApi,
     id: String,
     name: String,
     base_url: String,
     key: Option<HeaderValue>,
-    /// What is asked for; none where the model decides.
+    /// Dimensions that are requested; `None` leaves them to the model.
     dimensions: Option<usize>,
     transport: Transport,
 }
 
-/// Which shape it speaks.
+/// The request and response format of a provider's embedding API.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Wire {
+pub(super) enum EmbeddingApi {
     Gemini,
     OpenAiCompatible,
 }
 
-/// What a text is embedded for.
+/// The purpose of an embedding, as Gemini's `taskType` distinguishes them.
 #[derive(Debug, Clone, Copy)]
-enum Task {
+enum EmbeddingTask {
     Document,
     Query,
 }
 
-/// Why there is no vector.
+/// A failure to embed.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbedError {
     /// The call to the model failed.
     #[error("the embedding model did not answer")]
-    Failed(#[source] Failure),
-    /// The vectors are not the ones that were asked for.
+    Failed(#[source] ProviderError),
+    /// The response has vectors of the wrong number or length.
     #[error("the embedding model's answer cannot be used: {0}")]
-    Unusable(String),
-    /// The settings name no provider that has the model.
+    InvalidResponse(String),
+    /// The settings configure no provider for the model.
     #[error("the embedding model is not within reach of these settings")]
-    OutOfReach,
+    NotConfigured,
 }
 
 impl EmbedError {
-    /// How long to wait for another attempt, where one may help: what the provider asks for, or some seconds.
+    /// Returns the delay before a retry: the provider's, or a default. `None` when a retry cannot help.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         let Self::Failed(failure) = self else { return None };
-        self.passes().then(|| failure.retry_after().unwrap_or(A_WHILE))
+        self.is_transient().then(|| failure.retry_after().unwrap_or(DEFAULT_RETRY_DELAY))
     }
 
-    /// Whether there may be a vector in a moment.
-    pub(super) fn passes(&self) -> bool {
+    /// Returns true when a retry may succeed.
+    pub(super) fn is_transient(&self) -> bool {
         match self {
-            Self::Failed(failure) => matches!(failure, Failure::TimedOut) || failure.next() == Next::Retry,
-            Self::Unusable(_) | Self::OutOfReach => false,
+            Self::Failed(failure) => {
+                matches!(failure, ProviderError::TimedOut) || failure.retry_decision() == RetryDecision::SameModel
+            }
+            Self::InvalidResponse(_) | Self::NotConfigured => false,
         }
     }
 }
 
-impl Model {
+impl RemoteEmbedder {
     pub(super) fn new(
-        wire: Wire,
+        api: EmbeddingApi,
         id: String,
         base_url: String,
         key: Option<HeaderValue>,
         dimensions: Option<usize>,
     ) -> Self {
-        let provider = match wire {
-            Wire::Gemini => "gemini",
-            Wire::OpenAiCompatible => "openai",
+        let provider = match api {
+            EmbeddingApi::Gemini => "gemini",
+            EmbeddingApi::OpenAiCompatible => "openai",
         };
-        // The same model's vectors of another length do not compare either.
+        // Vectors of one model with different dimensions are not comparable, so the name includes them.
         let length = dimensions.filter(|dimensions| *dimensions != DIMENSIONS);
         let name = length.map_or_else(|| format!("{provider}:{id}"), |length| format!("{provider}:{id}@{length}"));
-        Self { wire, id, name, base_url, key, dimensions, transport: Transport::new() }
+        Self { api, id, name, base_url, key, dimensions, transport: Transport::new() }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -107,51 +109,54 @@ impl Model {
 
     pub(super) async fn embed_documents(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbedError> {
         let mut vectors = Vec::with_capacity(texts.len());
-        for batch in texts.chunks(BATCH) {
+        for batch in texts.chunks(MAX_TEXTS_PER_CALL) {
             let texts: Vec<_> = batch.iter().map(String::as_str).collect();
-            vectors.extend(self.embed(&texts, Task::Document, FOR_A_BATCH).await?);
+            vectors.extend(self.embed(&texts, EmbeddingTask::Document, BATCH_TIMEOUT).await?);
         }
         Ok(vectors)
     }
 
     pub(super) async fn embed_query(&self, question: &str) -> Result<Vec<f32>, EmbedError> {
-        let mut vectors = self.embed(&[question], Task::Query, FOR_A_QUESTION).await?;
-        vectors.pop().ok_or_else(|| EmbedError::Unusable("there is no vector".to_owned()))
+        let mut vectors = self.embed(&[question], EmbeddingTask::Query, QUESTION_TIMEOUT).await?;
+        vectors.pop().ok_or_else(|| EmbedError::InvalidResponse("there is no vector".to_owned()))
     }
 
-    async fn embed(&self, texts: &[&str], task: Task, time: Duration) -> Result<Vec<Vec<f32>>, EmbedError> {
-        let (path, body) = match self.wire {
-            Wire::Gemini => (format!("/models/{}:batchEmbedContents", self.id), self.gemini(texts, task)),
-            Wire::OpenAiCompatible => ("/embeddings".to_owned(), self.openai(texts)),
+    /// Embeds the texts of one call, with retries for at most `time`.
+    async fn embed(&self, texts: &[&str], task: EmbeddingTask, time: Duration) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let (path, body) = match self.api {
+            EmbeddingApi::Gemini => (format!("/models/{}:batchEmbedContents", self.id), self.gemini_body(texts, task)),
+            EmbeddingApi::OpenAiCompatible => ("/embeddings".to_owned(), self.openai_body(texts)),
         };
         let url = format!("{}{path}", self.base_url);
-        let mut patience = Patience::until(Instant::now() + time);
+        let mut retries = RetryBudget::until(Instant::now() + time);
         let vectors = loop {
-            let limit = patience.limit().map_err(EmbedError::Failed)?;
+            let limit = retries.time_for_next_call().map_err(EmbedError::Failed)?;
             let reply = self.transport.post(&url, self.headers(), &body, limit).await;
-            match reply.and_then(|reply| self.read(reply)) {
+            match reply.and_then(|reply| self.parse_response(reply)) {
                 Ok(vectors) => break vectors,
-                Err(failure) => patience.after(failure).await.map_err(EmbedError::Failed)?,
+                Err(failure) => retries.wait_before_retry(failure).await.map_err(EmbedError::Failed)?,
             }
         };
         if vectors.len() != texts.len() {
-            return Err(EmbedError::Unusable(format!("{} vectors for {} texts", vectors.len(), texts.len())));
+            return Err(EmbedError::InvalidResponse(format!("{} vectors for {} texts", vectors.len(), texts.len())));
         }
-        vectors.into_iter().map(|vector| self.fit(vector)).collect()
+        vectors.into_iter().map(|vector| self.normalize_and_pad(vector)).collect()
     }
 
-    fn read(&self, reply: Value) -> Result<Vec<Vec<f32>>, Failure> {
-        let vectors = match self.wire {
-            Wire::Gemini => serde_json::from_value::<Gemini>(reply).map(Gemini::vectors),
-            Wire::OpenAiCompatible => serde_json::from_value::<OpenAi>(reply).map(OpenAi::vectors),
+    fn parse_response(&self, reply: Value) -> Result<Vec<Vec<f32>>, ProviderError> {
+        let vectors = match self.api {
+            EmbeddingApi::Gemini => serde_json::from_value::<GeminiResponse>(reply).map(GeminiResponse::vectors),
+            EmbeddingApi::OpenAiCompatible => {
+                serde_json::from_value::<OpenAiResponse>(reply).map(OpenAiResponse::vectors)
+            }
         };
-        vectors.or(Err(Failure::Malformed("it has no vectors")))
+        vectors.or(Err(ProviderError::Malformed("it has no vectors")))
     }
 
-    fn gemini(&self, texts: &[&str], task: Task) -> Value {
+    fn gemini_body(&self, texts: &[&str], task: EmbeddingTask) -> Value {
         let task = match task {
-            Task::Document => "RETRIEVAL_DOCUMENT",
-            Task::Query => "RETRIEVAL_QUERY",
+            EmbeddingTask::Document => "RETRIEVAL_DOCUMENT",
+            EmbeddingTask::Query => "RETRIEVAL_QUERY",
         };
         let requests = texts.iter().map(|text| {
             json!({
@@ -164,7 +169,7 @@ impl Model {
         json!({ "requests": requests.collect::<Vec<_>>() })
     }
 
-    fn openai(&self, texts: &[&str]) -> Value {
+    fn openai_body(&self, texts: &[&str]) -> Value {
         let mut body = json!({ "model": self.id, "input": texts, "encoding_format": "float" });
         if let Some(dimensions) = self.dimensions {
             body["dimensions"] = json!(dimensions);
@@ -173,24 +178,25 @@ impl Model {
     }
 
     fn headers(&self) -> HeaderMap {
-        let name = match self.wire {
-            Wire::Gemini => HeaderName::from_static("x-goog-api-key"),
-            Wire::OpenAiCompatible => header::AUTHORIZATION,
+        let name = match self.api {
+            EmbeddingApi::Gemini => HeaderName::from_static("x-goog-api-key"),
+            EmbeddingApi::OpenAiCompatible => header::AUTHORIZATION,
         };
         self.key.iter().map(|key| (name.clone(), key.clone())).collect()
     }
 
-    /// The vector with length 1 and [`DIMENSIONS`] numbers: zeros at the end of a shorter one change no cosine, but to
-    /// cut a longer one would. A length that was not asked for is refused: it is another model's.
-    fn fit(&self, mut vector: Vec<f32>) -> Result<Vec<f32>, EmbedError> {
+    /// Normalises a vector to norm 1 and pads it with zeros to [`DIMENSIONS`]. Padding changes no cosine; truncating
+    /// a longer vector would, so it is refused. A length other than the requested one is refused too: it belongs to
+    /// another model.
+    fn normalize_and_pad(&self, mut vector: Vec<f32>) -> Result<Vec<f32>, EmbedError> {
         let found = vector.len();
         if found > DIMENSIONS || self.dimensions.is_some_and(|wanted| wanted != found) {
             let wanted = self.dimensions.map_or_else(|| format!("at most {DIMENSIONS}"), |wanted| wanted.to_string());
-            return Err(EmbedError::Unusable(format!("a vector of {found} numbers instead of {wanted}")));
+            return Err(EmbedError::InvalidResponse(format!("a vector of {found} numbers instead of {wanted}")));
         }
         let norm = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
         if !norm.is_normal() {
-            return Err(EmbedError::Unusable("a vector without direction".to_owned()));
+            return Err(EmbedError::InvalidResponse("a vector without direction".to_owned()));
         }
         vector.iter_mut().for_each(|value| *value /= norm);
         vector.resize(DIMENSIONS, 0.0);
@@ -199,37 +205,37 @@ impl Model {
 }
 
 #[derive(Deserialize)]
-struct Gemini {
-    embeddings: Vec<Values>,
+struct GeminiResponse {
+    embeddings: Vec<GeminiEmbedding>,
 }
 
 #[derive(Deserialize)]
-struct Values {
+struct GeminiEmbedding {
     values: Vec<f32>,
 }
 
-impl Gemini {
+impl GeminiResponse {
     fn vectors(self) -> Vec<Vec<f32>> {
         self.embeddings.into_iter().map(|embedding| embedding.values).collect()
     }
 }
 
 #[derive(Deserialize)]
-struct OpenAi {
-    data: Vec<Embedding>,
+struct OpenAiResponse {
+    data: Vec<OpenAiEmbedding>,
 }
 
 #[derive(Deserialize)]
-struct Embedding {
-    /// The place of its text; servers may answer in another order.
+struct OpenAiEmbedding {
+    /// Index of the text in the request. Servers may answer in another order.
     #[serde(default)]
     index: usize,
     embedding: Vec<f32>,
 }
 
-impl OpenAi {
+impl OpenAiResponse {
     fn vectors(mut self) -> Vec<Vec<f32>> {
-        // Stable: where all say 0 they are in order.
+        // The sort is stable: when a server gives every index as 0, the order stays.
         self.data.sort_by_key(|embedding| embedding.index);
         self.data.into_iter().map(|embedding| embedding.embedding).collect()
     }
@@ -239,41 +245,47 @@ impl OpenAi {
 mod tests {
     use super::*;
 
-    fn model(dimensions: Option<usize>) -> Model {
-        Model::new(Wire::OpenAiCompatible, "m".to_owned(), "http://127.0.0.1:1".to_owned(), None, dimensions)
+    fn model(dimensions: Option<usize>) -> RemoteEmbedder {
+        RemoteEmbedder::new(
+            EmbeddingApi::OpenAiCompatible,
+            "m".to_owned(),
+            "http://127.0.0.1:1".to_owned(),
+            None,
+            dimensions,
+        )
     }
 
     #[test]
-    fn a_short_vector_is_normalised_and_padded() {
-        let vector = model(None).fit(vec![3.0, 4.0]).unwrap();
+    fn short_vector_is_normalized_and_padded() {
+        let vector = model(None).normalize_and_pad(vec![3.0, 4.0]).unwrap();
         assert_eq!((vector.len(), &vector[..3]), (DIMENSIONS, &[0.6, 0.8, 0.0][..]));
     }
 
     #[test]
-    fn what_is_too_long_or_not_as_asked_or_without_direction_is_refused() {
-        assert!(model(None).fit(vec![1.0; DIMENSIONS + 1]).is_err());
-        assert!(model(Some(3)).fit(vec![1.0; 2]).is_err());
-        assert!(model(Some(2)).fit(vec![1.0; 2]).is_ok());
-        for nowhere in [vec![], vec![0.0; 4], vec![f32::NAN, 1.0], vec![f32::INFINITY, 1.0]] {
-            assert!(model(None).fit(nowhere).is_err());
+    fn vector_of_wrong_length_or_without_norm_is_refused() {
+        assert!(model(None).normalize_and_pad(vec![1.0; DIMENSIONS + 1]).is_err());
+        assert!(model(Some(3)).normalize_and_pad(vec![1.0; 2]).is_err());
+        assert!(model(Some(2)).normalize_and_pad(vec![1.0; 2]).is_ok());
+        for without_norm in [vec![], vec![0.0; 4], vec![f32::NAN, 1.0], vec![f32::INFINITY, 1.0]] {
+            assert!(model(None).normalize_and_pad(without_norm).is_err());
         }
     }
 
     #[test]
-    fn vectors_are_put_in_the_order_of_their_texts() {
+    fn vectors_are_sorted_into_the_order_of_their_texts() {
         let reply = json!({ "data": [{ "index": 1, "embedding": [2.0] }, { "index": 0, "embedding": [1.0] }] });
-        assert_eq!(serde_json::from_value::<OpenAi>(reply).unwrap().vectors(), [[1.0], [2.0]]);
+        assert_eq!(serde_json::from_value::<OpenAiResponse>(reply).unwrap().vectors(), [[1.0], [2.0]]);
     }
 
     #[test]
-    fn gemini_is_told_what_a_text_is_embedded_for() {
-        let model = Model::new(Wire::Gemini, "g".to_owned(), String::new(), None, Some(1536));
-        let body = model.gemini(&["a"], Task::Query);
+    fn gemini_request_names_the_task_type() {
+        let model = RemoteEmbedder::new(EmbeddingApi::Gemini, "g".to_owned(), String::new(), None, Some(1536));
+        let body = model.gemini_body(&["a"], EmbeddingTask::Query);
         assert_eq!(
             body["requests"][0],
             json!({ "model": "models/g", "content": { "parts": [{ "text": "a" }] }, "taskType": "RETRIEVAL_QUERY",
                 "outputDimensionality": 1536 })
         );
-        assert_eq!(model.gemini(&["a"], Task::Document)["requests"][0]["taskType"], "RETRIEVAL_DOCUMENT");
+        assert_eq!(model.gemini_body(&["a"], EmbeddingTask::Document)["requests"][0]["taskType"], "RETRIEVAL_DOCUMENT");
     }
 }

@@ -1,5 +1,5 @@
-//! Extractors whose refusals are our errors: 400 what cannot be read, 404 a path that names nothing, 413 what is too
-//! large, 415 what is not JSON, 422 what is wrong, with the field.
+//! Extractors that reject with [`ApiError`]: 400 for a body that cannot be parsed, 404 for a path that names nothing,
+//! 413 for a body that is too large, 415 for a body that is not JSON, 422 with every wrong field.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -22,10 +22,10 @@ use crate::{
     text::Language,
 };
 
-/// Of what is wrong with a body, no more is named.
-const MOST_WRONG: usize = 10;
+/// Wrong fields that one 422 reports at most; missing fields are not counted.
+const MAX_FIELD_ERRORS: usize = 10;
 
-/// A JSON body: an object.
+/// A JSON body, which must be an object.
 #[derive(Debug, Clone)]
 pub struct Json<T>(pub T);
 
@@ -33,15 +33,15 @@ pub struct Json<T>(pub T);
 #[derive(Debug, Clone)]
 pub struct Query<T>(pub T);
 
-/// Path parameters. One that does not parse names nothing that exists: 404.
+/// Path parameters. A parameter that does not parse names nothing that exists, so it is rejected with 404.
 #[derive(Debug, Clone)]
 pub struct Path<T>(pub T);
 
-/// The raw body, within the function's limit.
+/// The raw body, at most as long as the function's body limit.
 #[derive(Debug, Clone)]
 pub struct Bytes(pub bytes::Bytes);
 
-/// The limit that `layers` put on the request.
+/// The function's body limit in bytes: a request extension that `layers` sets.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BodyLimit(pub(super) usize);
 
@@ -60,7 +60,7 @@ impl<S: Send + Sync> FromRequest<S> for Bytes {
             Ok(body) => Ok(Self(body.to_bytes())),
             Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(ApiError::payload_too_large(limit)),
             Err(error) => {
-                Err(ApiError::bad_request("unreadable_body", "the request body could not be read").because(error))
+                Err(ApiError::bad_request("unreadable_body", "the request body could not be read").with_source(error))
             }
         }
     }
@@ -82,24 +82,28 @@ impl<S: Send + Sync, T: DeserializeOwned + ToSchema> FromRequest<S> for Json<T> 
     }
 }
 
-/// Parses a JSON object, naming what is wrong with it.
+/// Parses a JSON object.
 ///
 /// # Errors
-/// 400 when it is not JSON, 422 when it is not what was asked for.
+/// 400 when the body is not JSON, 422 with the wrong fields when it is not a valid `T`.
 fn parse<T: DeserializeOwned + ToSchema>(body: &[u8]) -> Result<T, ApiError> {
-    // Some editors put a byte order mark before a text.
+    // Some editors put a byte order mark before the text.
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    // serde takes an array for an object whose fields are in the same order: only by chance is that what was meant.
+    // serde also accepts an array, as the fields in their order. That would be right only by chance, so it is
+    // rejected.
     let is_object = body.trim_ascii_start().first() == Some(&b'{');
     match serde_json::from_slice(body) {
         Ok(value) if is_object => Ok(value),
         Ok(_) => Err(not_an_object()),
-        Err(error) => Err(what_is_wrong::<T>(body, &error)),
+        Err(error) => Err(collect_field_errors::<T>(body, &error)),
     }
 }
 
-/// Reads a refused body once more, for everything that is wrong with it; for the first error, where that says no more.
-fn what_is_wrong<T: DeserializeOwned + ToSchema>(body: &[u8], first: &serde_json::Error) -> ApiError {
+/// Returns the error for a body that serde rejected: 422 with all wrong fields. serde stops at its first error, so
+/// the body is parsed again without each wrong field.
+///
+/// `first` is serde's error. It is used where the second parsing finds nothing.
+fn collect_field_errors<T: DeserializeOwned + ToSchema>(body: &[u8], first: &serde_json::Error) -> ApiError {
     let mut object = match serde_json::from_slice(body) {
         Ok(Value::Object(object)) => object,
         Ok(_) => return not_an_object(),
@@ -107,14 +111,14 @@ fn what_is_wrong<T: DeserializeOwned + ToSchema>(body: &[u8], first: &serde_json
     };
     let missing: Vec<_> = required::<T>().into_iter().filter(|name| !object.contains_key(name)).collect();
     let mut wrong: Vec<FieldError> = Vec::new();
-    // Each is left out once it is known, so that the next one shows.
-    while wrong.len() < MOST_WRONG {
+    // A wrong field is removed, so that the next attempt reports the next one.
+    while wrong.len() < MAX_FIELD_ERRORS {
         let Err(error) = serde_path_to_error::deserialize::<_, T>(Value::Object(object.clone())) else { break };
         let path = error.path().to_string();
         let error = field_error(&path, &error.into_inner());
         let name = error.field.split(['.', '[']).next().unwrap_or_default().to_owned();
         if object.remove(&name).is_none() {
-            // One that is missing, from the beginning or by now.
+            // The error is about a field that the body lacks, or that was removed here.
             if wrong.is_empty() && !missing.contains(&name) {
                 wrong.push(error);
             }
@@ -124,7 +128,7 @@ fn what_is_wrong<T: DeserializeOwned + ToSchema>(body: &[u8], first: &serde_json
     }
     wrong.extend(missing.into_iter().map(|name| FieldError::new(name, "is required")));
     if wrong.is_empty() {
-        // A field that is there twice.
+        // The body has a field twice; parsing into an object has kept only one of the two.
         wrong.push(field_error("", first));
     }
     ApiError::validation(wrong)
@@ -134,7 +138,7 @@ fn not_an_object() -> ApiError {
     ApiError::field("body", "must be an object")
 }
 
-/// The fields that a body must have, as openapi.json names them.
+/// Returns the required fields of `T`, by its OpenAPI schema.
 fn required<T: ToSchema>() -> Vec<String> {
     match T::schema() {
         RefOr::T(Schema::Object(object)) => object.required,
@@ -148,10 +152,10 @@ fn malformed(error: &serde_json::Error) -> ApiError {
 }
 
 fn field_error(path: &str, error: &serde_json::Error) -> FieldError {
-    // serde appends a position that says nothing to a client.
+    // serde may append a position, which is of no use beside the field's name.
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or_default();
-    // A missing or unknown field is reported at its parent, with the name in backquotes.
+    // serde reports a missing, unknown or duplicate field at its parent, with the field's name in backquotes.
     let named = ["missing field `", "unknown field `", "duplicate field `"]
         .iter()
         .find_map(|prefix| message.strip_prefix(prefix))
@@ -171,7 +175,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
         axum::extract::Query::from_request_parts(parts, state).await.map(|query| Self(query.0)).map_err(|rejection| {
             let text = rejection.body_text();
             let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text).to_owned();
-            // `page: invalid digit found in string`
+            // For example `page: invalid digit found in string`.
             match text.split_once(": ") {
                 Some((field, message)) if !field.contains(' ') => ApiError::field(field, message),
                 _ => ApiError::field("query", text),
@@ -187,38 +191,39 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
         match axum::extract::Path::from_request_parts(parts, state).await {
             Ok(path) => Ok(Self(path.0)),
             Err(PathRejection::FailedToDeserializePathParams(_)) => Err(ApiError::not_found("resource")),
-            Err(error) => Err(ApiError::internal().because(error)),
+            Err(error) => Err(ApiError::internal().with_source(error)),
         }
     }
 }
 
-/// The language that the caller prefers to be answered in, by `Accept-Language`.
+/// The language of texts in the response, by the header `Accept-Language`.
 #[derive(Debug, Clone, Copy)]
-pub struct Preferred(pub Language);
+pub struct PreferredLanguage(pub Language);
 
-impl<S: Send + Sync> FromRequestParts<S> for Preferred {
+impl<S: Send + Sync> FromRequestParts<S> for PreferredLanguage {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let header = parts.headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
-        Ok(Self(preferred(header.unwrap_or_default())))
+        Ok(Self(preferred_language(header.unwrap_or_default())))
     }
 }
 
-/// Of the languages that we speak the one of the greatest weight, of equals the first; English otherwise.
-fn preferred(accept_language: &str) -> Language {
-    let weighed = accept_language.split(',').filter_map(|entry| {
+/// Returns the supported language with the greatest weight; the first of several with one weight; English when none
+/// is supported.
+fn preferred_language(accept_language: &str) -> Language {
+    let weighted = accept_language.split(',').filter_map(|entry| {
         let (tag, weight) = entry.split_once(";q=").unwrap_or((entry, "1"));
         match Language::from_code(tag.trim()) {
             Language::Other => None,
             language => Some((weight.trim().parse::<f32>().ok()?, language)),
         }
     });
-    let best = weighed.reduce(|best, entry| if entry.0 > best.0 { entry } else { best });
+    let best = weighted.reduce(|best, entry| if entry.0 > best.0 { entry } else { best });
     best.map_or(Language::English, |(_, language)| language)
 }
 
-/// The id of the request, the same as in the header `x-request-id` of its answer.
+/// The id of the request, which the response carries in the header `x-request-id`.
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
@@ -230,7 +235,7 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestId {
     }
 }
 
-/// The address that API Gateway saw, never one that the client writes into a header.
+/// The source address that API Gateway reports, never one that the client writes into a header.
 #[derive(Debug, Clone, Copy)]
 pub struct ClientAddress(pub IpAddr);
 
@@ -238,22 +243,22 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let seen = match parts.extensions.get::<RequestContext>() {
+        let source_ip = match parts.extensions.get::<RequestContext>() {
             Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.as_deref(),
             _ => None,
         };
-        // Whoever comes without one shares an address with all the others who do.
-        Ok(Self(seen.and_then(|address| address.parse().ok()).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))))
+        // All requests without a source address share the address 0.0.0.0, and so one rate limit.
+        Ok(Self(source_ip.and_then(|address| address.parse().ok()).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))))
     }
 }
 
-/// Lifts axum's own limit: ours is judged in [`Bytes`], where it gets our error.
-pub(super) fn own_limit() -> DefaultBodyLimit {
+/// Disables axum's body limit. [`Bytes`] enforces the function's limit instead, with an [`ApiError`].
+pub(super) fn disable_axum_limit() -> DefaultBodyLimit {
     DefaultBodyLimit::disable()
 }
 
-/// Sets the limit that [`Bytes`] and [`Json`] obey.
-pub(super) fn set_limit(request: &mut http::Request<Body>, limit: usize) {
+/// Sets the body limit, in bytes, that [`Bytes`] and [`Json`] enforce.
+pub(super) fn set_body_limit(request: &mut http::Request<Body>, limit: usize) {
     request.extensions_mut().insert(BodyLimit(limit));
 }
 
@@ -285,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_wrong_with_a_body_is_named() {
+    fn every_wrong_field_of_a_body_is_reported() {
         for (body, fields) in [
             (r#"{"items":[{"quantity":"two"}],"kind":"retail"}"#, &["items[0].quantity"][..]),
             (r#"{"items":[{}],"kind":"retail"}"#, &["items[0].quantity"]),
@@ -309,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_is_malformed_whatever_else_is_wrong() {
+    fn a_body_that_is_not_json_is_malformed_json_whatever_else_is_wrong() {
         for body in
             [r#"{"items":"#, r#"{"items":5,"#, r#"{"items":[],"kind":"retail"} trailing"#, "", r#"{"note":"\ud800"}"#]
         {
@@ -319,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn the_language_is_the_preferred_of_those_we_speak() {
+    fn the_preferred_supported_language_is_used() {
         for (header, language) in [
             ("", Language::English),
             ("fr-CI,fr;q=0.9,en;q=0.8", Language::French),
@@ -327,7 +332,7 @@ mod tests {
             ("en, fr", Language::English),
             (";;q=x", Language::English),
         ] {
-            assert_eq!(preferred(header), language, "{header:?}");
+            assert_eq!(preferred_language(header), language, "{header:?}");
         }
     }
 }

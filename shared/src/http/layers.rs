@@ -1,4 +1,5 @@
-//! The layers around every function: request id, one log line a request, errors in the envelope, CORS, panics.
+//! The layers around every function's router: request id, one log line per request, error bodies, rate limit headers,
+//! CORS, body limit, panics.
 
 use std::{
     any::Any,
@@ -20,14 +21,14 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::extract::{self, RequestId};
-use crate::{error::ApiError, idempotency, logging, rate_limits::Standing, settings::Settings};
+use crate::{error::ApiError, idempotency, logging, rate_limits::RateLimitStatus, settings::Settings};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
-const RATE_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
-const RATE_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
+const RATE_LIMIT_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+const RATE_LIMIT_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
-/// The origins that browsers may call from.
+/// The origins from which browsers may call the API.
 #[derive(Debug, Clone, Default)]
 pub struct Cors {
     origins: Vec<HeaderValue>,
@@ -35,7 +36,8 @@ pub struct Cors {
 }
 
 impl Cors {
-    /// Reads CORS_ORIGINS: a comma-separated list, `*`, or nothing for none.
+    /// Reads CORS_ORIGINS: a comma-separated list of origins, or `*` for any. When it is not set, no origin is
+    /// allowed.
     pub fn read(settings: &mut Settings) -> Self {
         let mut cors = Self::default();
         for origin in settings.list("CORS_ORIGINS") {
@@ -64,61 +66,65 @@ impl Cors {
                 REQUEST_ID,
                 header::RETRY_AFTER,
                 header::WWW_AUTHENTICATE,
-                RATE_LIMIT,
-                RATE_REMAINING,
-                RATE_RESET,
+                RATE_LIMIT_LIMIT,
+                RATE_LIMIT_REMAINING,
+                RATE_LIMIT_RESET,
                 HeaderName::from_static(idempotency::REPLAYED),
             ])
             .max_age(std::time::Duration::from_secs(600));
-        // Tokens travel in a header, never in a cookie: no credentials are allowed, so `*` is safe where it is wanted.
+        // Tokens are sent in a header, never in a cookie. No CORS credentials are allowed, so `*` is safe.
         if self.any { layer.allow_origin(tower_http::cors::Any) } else { layer.allow_origin(self.origins.clone()) }
     }
 }
 
-/// Where an extractor leaves how the caller's rate limit stands, for the response's headers.
+/// A request extension in which an extractor stores the state of the caller's rate limit, for the headers of the
+/// response.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct RateSlot(pub(crate) Arc<OnceLock<Standing>>);
+pub(crate) struct RateLimitSlot(pub(crate) Arc<OnceLock<RateLimitStatus>>);
 
-/// Leaves the standing where the response's headers are made.
-pub(crate) fn note(parts: &Parts, standing: Standing) {
-    if let Some(slot) = parts.extensions.get::<RateSlot>() {
-        // The first one is the caller's own; it stays.
-        let _ = slot.0.set(standing);
+/// Stores `status` in the request's [`RateLimitSlot`].
+pub(crate) fn record_rate_limit(parts: &Parts, status: RateLimitStatus) {
+    if let Some(slot) = parts.extensions.get::<RateLimitSlot>() {
+        // A slot is set once: the first status is the one of the caller.
+        let _ = slot.0.set(status);
     }
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Frame {
+struct FunctionLayer {
     function: &'static str,
     body_limit: usize,
 }
 
-/// Puts the layers around a function's router.
+/// Adds the layers to a function's router. `body_limit` is in bytes.
 pub fn layers(router: Router, function: &'static str, body_limit: usize, cors: &Cors) -> Router {
     router
         .fallback(async || ApiError::not_found("route"))
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
-        .layer(extract::own_limit())
+        .layer(extract::disable_axum_limit())
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(body_limit, refuse_large))
         .layer(cors.layer())
-        .layer(middleware::from_fn_with_state(Frame { function, body_limit }, finish))
+        .layer(middleware::from_fn_with_state(FunctionLayer { function, body_limit }, finish))
 }
 
-/// Refuses a body that is too large before anybody looks at it, on routes that take none too. Lambda hands it over whole,
-/// so its size is known; where it is not, [`extract::Bytes`] stops reading.
+/// Rejects a request whose body is too large before anything reads the body, also on routes that take none. Lambda
+/// passes the whole body, so its size is known. Where it is not known, [`extract::Bytes`] enforces the limit while it
+/// reads.
 async fn refuse_large(State(limit): State<usize>, request: Request, next: Next) -> Response {
     let length = usize::try_from(request.body().size_hint().lower()).unwrap_or(usize::MAX);
     if length > limit { ApiError::payload_too_large(limit).into_response() } else { next.run(request).await }
 }
 
+/// Turns a panic into a 500.
 fn panicked(_: Box<dyn Any + Send + 'static>) -> Response<Body> {
-    // The panic's message went to the log by the panic hook; it may quote input, so it is not repeated.
+    // The panic hook has logged the place of the panic. Its message may quote input, so it is not repeated here.
     ApiError::internal().into_response()
 }
 
-/// Gives the request its id, runs it, writes the error's body, and logs one line.
-async fn finish(State(frame): State<Frame>, mut request: Request, next: Next) -> Response {
+/// The outermost layer: gives the request its id, runs it, writes the body of an error and the common headers, and
+/// logs one line.
+async fn finish(State(layer): State<FunctionLayer>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let request_id = request_id(&request);
     let method = request.method().clone();
@@ -126,13 +132,13 @@ async fn finish(State(frame): State<Frame>, mut request: Request, next: Next) ->
         .extensions()
         .get::<axum::extract::MatchedPath>()
         .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
-    extract::set_limit(&mut request, frame.body_limit);
+    extract::set_body_limit(&mut request, layer.body_limit);
     request.extensions_mut().insert(RequestId(request_id.clone()));
-    let standing = RateSlot::default();
-    request.extensions_mut().insert(standing.clone());
+    let slot = RateLimitSlot::default();
+    request.extensions_mut().insert(slot.clone());
     let span = tracing::error_span!(
         "request",
-        function = frame.function,
+        function = layer.function,
         request_id = request_id.as_str(),
         tenant_id = tracing::field::Empty,
     );
@@ -148,10 +154,11 @@ async fn finish(State(frame): State<Frame>, mut request: Request, next: Next) ->
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         headers.insert(REQUEST_ID, value);
     }
-    if let Some(standing) = error.as_ref().and_then(|error| error.standing).or_else(|| standing.0.get().copied()) {
-        headers.insert(RATE_LIMIT, HeaderValue::from(standing.limit));
-        headers.insert(RATE_REMAINING, HeaderValue::from(standing.remaining));
-        headers.insert(RATE_RESET, HeaderValue::from(standing.reset_s));
+    let rate_limit = error.as_ref().and_then(|error| error.rate_limit_status).or_else(|| slot.0.get().copied());
+    if let Some(rate_limit) = rate_limit {
+        headers.insert(RATE_LIMIT_LIMIT, HeaderValue::from(rate_limit.limit));
+        headers.insert(RATE_LIMIT_REMAINING, HeaderValue::from(rate_limit.remaining));
+        headers.insert(RATE_LIMIT_RESET, HeaderValue::from(rate_limit.reset_s));
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -170,7 +177,8 @@ async fn finish(State(frame): State<Frame>, mut request: Request, next: Next) ->
     response
 }
 
-/// API Gateway's own id, so that its access log and ours name a request alike. Never the client's.
+/// Returns API Gateway's request id, so that its access log and ours use one id; a random one outside API Gateway. An
+/// id that the client sends is never used.
 fn request_id(request: &Request) -> String {
     match request.extensions().get::<RequestContext>() {
         Some(RequestContext::ApiGatewayV2(context)) => context.request_id.clone(),

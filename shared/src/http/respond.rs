@@ -1,4 +1,4 @@
-//! Successful answers, in the envelope.
+//! Successful responses, in the envelope `{"success":true,"data":…}`.
 
 use axum::{
     Json,
@@ -8,24 +8,24 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// `{"success":true,"data":…}`, as the body is described in openapi.json.
+/// The envelope of a successful response.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Envelope<T> {
     /// Always true.
     pub success: bool,
-    /// The answer.
+    /// The requested data.
     pub data: T,
 }
 
-/// 200 with the envelope around it.
+/// A 200 response: the value in an [`Envelope`].
 #[derive(Debug)]
 pub struct Data<T>(pub T);
 
-/// 201 with the envelope around it.
+/// A 201 response: the value in an [`Envelope`].
 #[derive(Debug)]
 pub struct Created<T>(pub T);
 
-/// 204 without a body.
+/// A 204 response, without a body.
 #[derive(Debug)]
 pub struct NoContent;
 

@@ -1,21 +1,21 @@
-//! Anthropic's messages. https://docs.claude.com/en/api/messages
+//! The dialect of Anthropic's Messages API, <https://docs.claude.com/en/api/messages>.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
     Role, ToolCall, Usage,
-    chain::{Heard, Prompt, Said},
-    transport::Failure,
+    fallback::{CompletionRequest, ModelOutput, StreamAccumulator},
+    transport::ProviderError,
 };
 
 /// The path below the base URL.
 pub(super) const PATH: &str = "/v1/messages";
-/// Of the API, in a header.
+/// Value of the `anthropic-version` header.
 pub(super) const VERSION: &str = "2023-06-01";
 
-/// The body of a call.
-pub(super) fn body(model: &str, prompt: &Prompt<'_>) -> Value {
+/// The body of a request.
+pub(super) fn body(model: &str, prompt: &CompletionRequest<'_>) -> Value {
     let messages = prompt.turns.iter().map(|turn| {
         let role = match turn.role {
             Role::User => "user",
@@ -45,8 +45,8 @@ pub(super) fn body(model: &str, prompt: &Prompt<'_>) -> Value {
     body
 }
 
-/// The same, for a reply that is told while it comes.
-pub(super) fn stream_body(model: &str, prompt: &Prompt<'_>) -> Value {
+/// The body of a request for a streamed reply.
+pub(super) fn stream_body(model: &str, prompt: &CompletionRequest<'_>) -> Value {
     let mut body = body(model, prompt);
     body["stream"] = json!(true);
     body
@@ -70,7 +70,7 @@ enum Block {
         #[serde(default)]
         input: Value,
     },
-    /// Thoughts, and whatever comes next.
+    /// Thinking blocks and types unknown here.
     #[serde(other)]
     Other,
 }
@@ -83,19 +83,20 @@ struct Tokens {
     cache_read_input_tokens: Option<u32>,
 }
 
-/// What a reply says, or why it says nothing; with what it took either way.
-pub(super) fn read(reply: Value) -> (Result<Said, Failure>, Usage) {
+/// Parses a complete reply. The tokens used are returned also when the reply is an error.
+pub(super) fn parse_reply(reply: Value) -> (Result<ModelOutput, ProviderError>, Usage) {
     let Ok(reply) = serde_json::from_value::<Reply>(reply) else {
-        return (Err(Failure::Malformed("it is not a message")), Usage::default());
+        return (Err(ProviderError::Malformed("it is not a message")), Usage::default());
     };
     let usage = reply.usage.as_ref().map_or_else(Usage::default, usage);
-    (said(reply), usage)
+    (to_output(reply), usage)
 }
 
+/// Converts the token counts; tokens written to and read from the prompt cache count as input.
 fn usage(tokens: &Tokens) -> Usage {
-    let read = [tokens.input_tokens, tokens.cache_creation_input_tokens, tokens.cache_read_input_tokens];
+    let input = [tokens.input_tokens, tokens.cache_creation_input_tokens, tokens.cache_read_input_tokens];
     Usage {
-        prompt_tokens: read.into_iter().flatten().fold(0, u32::saturating_add),
+        prompt_tokens: input.into_iter().flatten().fold(0, u32::saturating_add),
         completion_tokens: tokens.output_tokens.unwrap_or_default(),
     }
 }
@@ -104,7 +105,7 @@ fn usage(tokens: &Tokens) -> Usage {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Event {
     MessageStart {
-        message: Started,
+        message: StartedMessage,
     },
     ContentBlockStart {
         content_block: Block,
@@ -113,22 +114,22 @@ enum Event {
         delta: Delta,
     },
     MessageDelta {
-        delta: Ending,
+        delta: MessageEnd,
         usage: Option<Tokens>,
     },
     MessageStop,
-    /// `ping`, `content_block_stop`, and whatever comes next.
+    /// `ping`, `content_block_stop` and types unknown here.
     #[serde(other)]
     Other,
 }
 
 #[derive(Deserialize)]
-struct Started {
+struct StartedMessage {
     usage: Option<Tokens>,
 }
 
 #[derive(Deserialize)]
-struct Ending {
+struct MessageEnd {
     stop_reason: Option<String>,
 }
 
@@ -138,59 +139,60 @@ enum Delta {
     TextDelta {
         text: String,
     },
-    /// Thoughts, signatures, and whatever comes next.
+    /// Thinking, signatures and types unknown here.
     #[serde(other)]
     Other,
 }
 
-/// Takes an event of a stream. What was read is counted at the beginning, what was written at the end.
-pub(super) fn hear(event: Value, heard: &mut Heard) -> Result<(), Failure> {
+/// Applies one event of a streamed reply. The first event has the input tokens, one of the last the output tokens.
+pub(super) fn apply_event(event: Value, stream: &mut StreamAccumulator) -> Result<(), ProviderError> {
     let Ok(event) = serde_json::from_value::<Event>(event) else {
-        return Err(Failure::Malformed("it is not an event of a message"));
+        return Err(ProviderError::Malformed("it is not an event of a message"));
     };
     match event {
         Event::MessageStart { message } => {
-            heard.usage = message.usage.as_ref().map_or_else(Usage::default, usage);
+            stream.usage = message.usage.as_ref().map_or_else(Usage::default, usage);
         }
         Event::ContentBlockStart { content_block: Block::ToolUse { .. } } => {
-            return Err(Failure::Malformed("it calls a tool that there is not"));
+            return Err(ProviderError::Malformed("it calls a tool that there is not"));
         }
         Event::ContentBlockStart { content_block: Block::Text { text } }
-        | Event::ContentBlockDelta { delta: Delta::TextDelta { text } } => heard.add(&text),
+        | Event::ContentBlockDelta { delta: Delta::TextDelta { text } } => stream.push_text(&text),
         Event::MessageDelta { delta, usage } => {
             if let Some(tokens) = usage.and_then(|tokens| tokens.output_tokens) {
-                heard.usage.completion_tokens = tokens;
+                stream.usage.completion_tokens = tokens;
             }
-            let ending = delta.stop_reason.unwrap_or_default();
-            if ending == "refusal" {
-                return Err(Failure::blocked(&ending));
+            let stop_reason = delta.stop_reason.unwrap_or_default();
+            if stop_reason == "refusal" {
+                return Err(ProviderError::blocked(&stop_reason));
             }
-            heard.is_cut |= matches!(ending.as_str(), "max_tokens" | "model_context_window_exceeded");
+            stream.is_truncated |= matches!(stop_reason.as_str(), "max_tokens" | "model_context_window_exceeded");
         }
-        Event::MessageStop => heard.is_over = true,
+        Event::MessageStop => stream.is_complete = true,
         Event::ContentBlockStart { .. } | Event::ContentBlockDelta { .. } | Event::Other => {}
     }
     Ok(())
 }
 
-fn said(reply: Reply) -> Result<Said, Failure> {
-    let ending = reply.stop_reason.unwrap_or_default();
-    if ending == "refusal" {
-        return Err(Failure::blocked(&ending));
+/// Converts a complete reply.
+fn to_output(reply: Reply) -> Result<ModelOutput, ProviderError> {
+    let stop_reason = reply.stop_reason.unwrap_or_default();
+    if stop_reason == "refusal" {
+        return Err(ProviderError::blocked(&stop_reason));
     }
-    let is_cut = matches!(ending.as_str(), "max_tokens" | "model_context_window_exceeded");
-    let mut said = Said { text: String::new(), tool_calls: Vec::new(), is_cut };
+    let is_truncated = matches!(stop_reason.as_str(), "max_tokens" | "model_context_window_exceeded");
+    let mut output = ModelOutput { text: String::new(), tool_calls: Vec::new(), is_truncated };
     for block in reply.content {
         match block {
-            Block::Text { text } => said.text.push_str(&text),
+            Block::Text { text } => output.text.push_str(&text),
             Block::ToolUse { name, input } => {
                 let arguments = if input.is_null() { json!({}) } else { input };
-                said.tool_calls.push(ToolCall { name, arguments, thought_signature: None });
+                output.tool_calls.push(ToolCall { name, arguments, thought_signature: None });
             }
             Block::Other => {}
         }
     }
-    Ok(said)
+    Ok(output)
 }
 
 #[cfg(test)]
@@ -199,10 +201,11 @@ mod tests {
     use crate::llm::{Tool, Turn};
 
     #[test]
-    fn a_call_has_the_shape_that_anthropic_documents() {
+    fn a_request_has_the_form_that_anthropic_documents() {
         let tools = [Tool { name: "hand_over", description: "To a person.", parameters: json!({ "type": "object" }) }];
         let turns = [Turn { role: Role::User, text: "Bonjour".to_owned() }];
-        let prompt = Prompt { system: "You sell.", turns: &turns, image: None, tools: &tools, max_tokens: 500 };
+        let prompt =
+            CompletionRequest { system: "You sell.", turns: &turns, image: None, tools: &tools, max_tokens: 500 };
         assert_eq!(
             body("a-model", &prompt),
             json!({
@@ -215,9 +218,10 @@ mod tests {
     }
 
     #[test]
-    fn an_image_stands_before_the_words_of_the_last_turn() {
+    fn an_image_precedes_the_text_of_the_last_turn() {
         let turns = [Turn { role: Role::User, text: "Write it down.".to_owned() }];
-        let prompt = Prompt { system: "You read.", turns: &turns, image: Some("/9j/"), tools: &[], max_tokens: 500 };
+        let prompt =
+            CompletionRequest { system: "You read.", turns: &turns, image: Some("/9j/"), tools: &[], max_tokens: 500 };
         assert_eq!(
             body("a-model", &prompt)["messages"],
             json!([{ "role": "user", "content": [
@@ -228,8 +232,8 @@ mod tests {
     }
 
     #[test]
-    fn text_calls_and_all_tokens_are_read_and_other_blocks_skipped() {
-        let (said, usage) = read(json!({
+    fn text_tool_calls_and_all_tokens_are_read_and_other_blocks_skipped() {
+        let (output, usage) = parse_reply(json!({
             "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-haiku-4-5", "stop_sequence": null,
             "content": [
                 { "type": "thinking", "thinking": "hm", "signature": "x" },
@@ -240,20 +244,21 @@ mod tests {
             "usage": { "input_tokens": 10, "output_tokens": 5, "cache_creation_input_tokens": 20,
                 "cache_read_input_tokens": 30 },
         }));
-        let said = said.unwrap();
-        assert_eq!((said.text.as_str(), said.is_cut), ("C'est noté.", false));
-        assert_eq!(said.tool_calls[0].arguments, json!({ "quantity": 2 }));
+        let output = output.unwrap();
+        assert_eq!((output.text.as_str(), output.is_truncated), ("C'est noté.", false));
+        assert_eq!(output.tool_calls[0].arguments, json!({ "quantity": 2 }));
         assert_eq!(usage, Usage { prompt_tokens: 60, completion_tokens: 5 });
     }
 
     #[test]
-    fn every_ending_is_told_apart() {
-        let ending =
-            |reason: &str| read(json!({ "content": [{ "type": "text", "text": "x" }], "stop_reason": reason })).0;
-        assert!(matches!(ending("refusal"), Err(Failure::Blocked(_))));
-        assert!(ending("max_tokens").unwrap().is_cut);
-        assert!(!ending("pause_turn").unwrap().is_cut);
-        assert!(read(json!({ "content": [] })).0.unwrap().text.is_empty());
-        assert!(matches!(read(json!({ "type": "error" })).0, Err(Failure::Malformed(_))));
+    fn each_stop_reason_yields_its_result() {
+        let reply_with = |reason: &str| {
+            parse_reply(json!({ "content": [{ "type": "text", "text": "x" }], "stop_reason": reason })).0
+        };
+        assert!(matches!(reply_with("refusal"), Err(ProviderError::Blocked(_))));
+        assert!(reply_with("max_tokens").unwrap().is_truncated);
+        assert!(!reply_with("pause_turn").unwrap().is_truncated);
+        assert!(parse_reply(json!({ "content": [] })).0.unwrap().text.is_empty());
+        assert!(matches!(parse_reply(json!({ "type": "error" })).0, Err(ProviderError::Malformed(_))));
     }
 }

@@ -1,26 +1,26 @@
-//! Google's Gemini: `generateContent`. https://ai.google.dev/api/generate-content
+//! The dialect of Google's Gemini API, `generateContent`, <https://ai.google.dev/api/generate-content>.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
     Role, ToolCall, Usage,
-    chain::{Heard, Prompt, Said},
-    transport::Failure,
+    fallback::{CompletionRequest, ModelOutput, StreamAccumulator},
+    transport::ProviderError,
 };
 
-/// The path below the base URL.
+/// The path of a request below the base URL.
 pub(super) fn path(model: &str) -> String {
     format!("/models/{model}:generateContent")
 }
 
-/// The same, for a reply that is told while it comes.
+/// The path of a request for a streamed reply below the base URL.
 pub(super) fn stream_path(model: &str) -> String {
     format!("/models/{model}:streamGenerateContent?alt=sse")
 }
 
-/// The body of a call.
-pub(super) fn body(prompt: &Prompt<'_>) -> Value {
+/// The body of a request.
+pub(super) fn body(prompt: &CompletionRequest<'_>) -> Value {
     let contents = prompt.turns.iter().map(|turn| {
         let role = match turn.role {
             Role::User => "user",
@@ -30,8 +30,8 @@ pub(super) fn body(prompt: &Prompt<'_>) -> Value {
     });
     let mut contents: Vec<Value> = contents.collect();
     if let (Some(image), Some(last)) = (prompt.image, contents.last_mut()) {
-        let shown = json!({ "inlineData": { "mimeType": "image/jpeg", "data": image } });
-        last["parts"] = json!([shown, last["parts"][0]]);
+        let image_part = json!({ "inlineData": { "mimeType": "image/jpeg", "data": image } });
+        last["parts"] = json!([image_part, last["parts"][0]]);
     }
     let mut body = json!({
         "system_instruction": { "parts": [{ "text": prompt.system }] },
@@ -40,7 +40,7 @@ pub(super) fn body(prompt: &Prompt<'_>) -> Value {
     });
     if !prompt.tools.is_empty() {
         let tools = prompt.tools.iter().map(|tool| {
-            let parameters = known_keywords(&tool.parameters);
+            let parameters = without_unsupported_keywords(&tool.parameters);
             json!({ "name": tool.name, "description": tool.description, "parameters": parameters })
         });
         body["tools"] = json!([{ "functionDeclarations": tools.collect::<Vec<_>>() }]);
@@ -48,14 +48,16 @@ pub(super) fn body(prompt: &Prompt<'_>) -> Value {
     body
 }
 
-/// A schema without the keywords that Gemini answers with a 400; they only narrow what is checked again here.
-fn known_keywords(schema: &Value) -> Value {
+/// Removes the JSON schema keywords that Gemini rejects with status 400. They only restrict arguments, and the
+/// arguments of a tool call are checked again in this program.
+fn without_unsupported_keywords(schema: &Value) -> Value {
     match schema {
         Value::Object(members) => {
-            let known = members.iter().filter(|(name, _)| !matches!(name.as_str(), "additionalProperties" | "$schema"));
-            Value::Object(known.map(|(name, value)| (name.clone(), known_keywords(value))).collect::<Map<_, _>>())
+            let kept = members.iter().filter(|(name, _)| !matches!(name.as_str(), "additionalProperties" | "$schema"));
+            let kept = kept.map(|(name, value)| (name.clone(), without_unsupported_keywords(value)));
+            Value::Object(kept.collect::<Map<_, _>>())
         }
-        Value::Array(items) => items.iter().map(known_keywords).collect(),
+        Value::Array(items) => items.iter().map(without_unsupported_keywords).collect(),
         other => other.clone(),
     }
 }
@@ -63,7 +65,7 @@ fn known_keywords(schema: &Value) -> Value {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Reply {
-    /// Missing when the prompt was blocked.
+    /// Absent when the prompt was blocked.
     #[serde(default)]
     candidates: Vec<Candidate>,
     prompt_feedback: Option<Feedback>,
@@ -102,7 +104,7 @@ struct Part {
 #[derive(Deserialize)]
 struct FunctionCall {
     name: String,
-    /// Missing where there are none.
+    /// Absent for a call without arguments.
     #[serde(default)]
     args: Value,
 }
@@ -115,15 +117,16 @@ struct Tokens {
     thoughts_token_count: Option<u32>,
 }
 
-/// What a reply says, or why it says nothing; with what it took either way.
-pub(super) fn read(reply: Value) -> (Result<Said, Failure>, Usage) {
+/// Parses a complete reply. The tokens used are returned also when the reply is an error.
+pub(super) fn parse_reply(reply: Value) -> (Result<ModelOutput, ProviderError>, Usage) {
     let Ok(reply) = serde_json::from_value::<Reply>(reply) else {
-        return (Err(Failure::Malformed("it is not Gemini's")), Usage::default());
+        return (Err(ProviderError::Malformed("it is not Gemini's")), Usage::default());
     };
     let usage = reply.usage_metadata.as_ref().map_or_else(Usage::default, usage);
-    (said(reply), usage)
+    (to_output(reply), usage)
 }
 
+/// Converts the token counts; thinking tokens count as output.
 fn usage(tokens: &Tokens) -> Usage {
     Usage {
         prompt_tokens: tokens.prompt_token_count.unwrap_or_default(),
@@ -134,54 +137,56 @@ fn usage(tokens: &Tokens) -> Usage {
     }
 }
 
-/// Takes an event of a stream: a reply with what is new of the text, and with the usage so far.
-pub(super) fn hear(event: Value, heard: &mut Heard) -> Result<(), Failure> {
+/// Applies one event of a streamed reply. Each event is a reply with the new part of the text and the usage so far.
+pub(super) fn apply_event(event: Value, stream: &mut StreamAccumulator) -> Result<(), ProviderError> {
     let Ok(reply) = serde_json::from_value::<Reply>(event) else {
-        return Err(Failure::Malformed("it is not Gemini's"));
+        return Err(ProviderError::Malformed("it is not Gemini's"));
     };
     if let Some(tokens) = &reply.usage_metadata {
-        heard.usage = usage(tokens);
+        stream.usage = usage(tokens);
     }
     if reply.candidates.is_empty() && reply.prompt_feedback.is_none() {
         return Ok(());
     }
-    let ends = reply.candidates.first().is_some_and(|candidate| candidate.finish_reason.is_some());
-    let said = said(reply)?;
-    if !said.tool_calls.is_empty() {
-        return Err(Failure::Malformed("it calls a tool that there is not"));
+    let is_last = reply.candidates.first().is_some_and(|candidate| candidate.finish_reason.is_some());
+    let output = to_output(reply)?;
+    if !output.tool_calls.is_empty() {
+        return Err(ProviderError::Malformed("it calls a tool that there is not"));
     }
-    heard.add(&said.text);
-    heard.is_cut |= said.is_cut;
-    heard.is_over |= ends;
+    stream.push_text(&output.text);
+    stream.is_truncated |= output.is_truncated;
+    stream.is_complete |= is_last;
     Ok(())
 }
 
-fn said(reply: Reply) -> Result<Said, Failure> {
+/// Converts a complete reply, or one event of a streamed reply.
+fn to_output(reply: Reply) -> Result<ModelOutput, ProviderError> {
     if let Some(reason) = reply.prompt_feedback.and_then(|feedback| feedback.block_reason) {
-        return Err(Failure::blocked(&reason));
+        return Err(ProviderError::blocked(&reason));
     }
-    let candidate = reply.candidates.into_iter().next().ok_or(Failure::Empty)?;
-    let ending = candidate.finish_reason.unwrap_or_default();
-    match ending.as_str() {
+    let candidate = reply.candidates.into_iter().next().ok_or(ProviderError::Empty)?;
+    let finish_reason = candidate.finish_reason.unwrap_or_default();
+    match finish_reason.as_str() {
         "SAFETY" | "RECITATION" | "LANGUAGE" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" => {
-            return Err(Failure::blocked(&ending));
+            return Err(ProviderError::blocked(&finish_reason));
         }
         "MALFORMED_FUNCTION_CALL" | "UNEXPECTED_TOOL_CALL" => {
-            return Err(Failure::Malformed("its tool call does not parse"));
+            return Err(ProviderError::Malformed("its tool call does not parse"));
         }
-        // Others are new or mean little: what was said counts.
+        // Other reasons are unknown or harmless; the content is used.
         _ => {}
     }
-    let mut said = Said { text: String::new(), tool_calls: Vec::new(), is_cut: ending == "MAX_TOKENS" };
+    let is_truncated = finish_reason == "MAX_TOKENS";
+    let mut output = ModelOutput { text: String::new(), tool_calls: Vec::new(), is_truncated };
     let parts = candidate.content.map(|content| content.parts).unwrap_or_default();
     for part in parts.into_iter().filter(|part| !part.thought) {
-        said.text.push_str(part.text.as_deref().unwrap_or_default());
+        output.text.push_str(part.text.as_deref().unwrap_or_default());
         if let Some(FunctionCall { name, args }) = part.function_call {
             let arguments = if args.is_null() { json!({}) } else { args };
-            said.tool_calls.push(ToolCall { name, arguments, thought_signature: part.thought_signature });
+            output.tool_calls.push(ToolCall { name, arguments, thought_signature: part.thought_signature });
         }
     }
-    Ok(said)
+    Ok(output)
 }
 
 #[cfg(test)]
@@ -190,7 +195,7 @@ mod tests {
     use crate::llm::{Tool, Turn};
 
     #[test]
-    fn a_call_has_the_shape_that_gemini_documents() {
+    fn a_request_has_the_form_that_gemini_documents() {
         let parameters = json!({
             "type": "object", "additionalProperties": false,
             "properties": { "items": { "type": "array", "items": { "type": "object", "additionalProperties": false } } },
@@ -198,7 +203,8 @@ mod tests {
         let tools = [Tool { name: "create_order", description: "Creates it.", parameters }];
         let turns = [(Role::User, "Deux lampes"), (Role::Assistant, "Où ?"), (Role::User, "Abidjan")]
             .map(|(role, text)| Turn { role, text: text.to_owned() });
-        let prompt = Prompt { system: "You sell.", turns: &turns, image: None, tools: &tools, max_tokens: 500 };
+        let prompt =
+            CompletionRequest { system: "You sell.", turns: &turns, image: None, tools: &tools, max_tokens: 500 };
         assert_eq!(
             body(&prompt),
             json!({
@@ -221,9 +227,10 @@ mod tests {
     }
 
     #[test]
-    fn an_image_stands_before_the_words_of_the_last_turn() {
+    fn an_image_precedes_the_text_of_the_last_turn() {
         let turns = [Turn { role: Role::User, text: "Write it down.".to_owned() }];
-        let prompt = Prompt { system: "You read.", turns: &turns, image: Some("/9j/"), tools: &[], max_tokens: 500 };
+        let prompt =
+            CompletionRequest { system: "You read.", turns: &turns, image: Some("/9j/"), tools: &[], max_tokens: 500 };
         assert_eq!(
             body(&prompt)["contents"],
             json!([{ "role": "user", "parts": [
@@ -234,8 +241,8 @@ mod tests {
     }
 
     #[test]
-    fn thoughts_are_skipped_and_paid_and_signatures_kept() {
-        let (said, usage) = read(json!({
+    fn thinking_is_skipped_but_counted_and_signatures_are_kept() {
+        let (output, usage) = parse_reply(json!({
             "candidates": [{ "index": 0, "finishReason": "STOP", "content": { "role": "model", "parts": [
                 { "text": "The customer wants…", "thought": true },
                 { "text": "C'est " }, { "text": "noté." },
@@ -245,32 +252,35 @@ mod tests {
                 "totalTokenCount": 104 },
             "modelVersion": "gemini-3.8-flash",
         }));
-        let said = said.unwrap();
-        assert_eq!(said.text, "C'est noté.");
-        assert_eq!(said.tool_calls[0].arguments, json!({}));
-        assert_eq!(said.tool_calls[0].thought_signature.as_deref(), Some("c2ln"));
+        let output = output.unwrap();
+        assert_eq!(output.text, "C'est noté.");
+        assert_eq!(output.tool_calls[0].arguments, json!({}));
+        assert_eq!(output.tool_calls[0].thought_signature.as_deref(), Some("c2ln"));
         assert_eq!(usage, Usage { prompt_tokens: 10, completion_tokens: 94 });
     }
 
     #[test]
-    fn every_ending_is_told_apart() {
-        let ending = |reason: &str| {
-            read(json!({ "candidates": [{ "finishReason": reason, "content": { "parts": [{ "text": "x" }] } }] })).0
+    fn each_finish_reason_yields_its_result() {
+        let reply_with = |reason: &str| {
+            parse_reply(
+                json!({ "candidates": [{ "finishReason": reason, "content": { "parts": [{ "text": "x" }] } }] }),
+            )
+            .0
         };
         for reason in ["SAFETY", "RECITATION", "PROHIBITED_CONTENT"] {
-            assert!(matches!(ending(reason), Err(Failure::Blocked(why)) if why == reason));
+            assert!(matches!(reply_with(reason), Err(ProviderError::Blocked(why)) if why == reason));
         }
-        assert!(ending("MAX_TOKENS").unwrap().is_cut);
-        assert!(!ending("A_NEW_REASON").unwrap().is_cut);
-        assert!(matches!(ending("MALFORMED_FUNCTION_CALL"), Err(Failure::Malformed(_))));
+        assert!(reply_with("MAX_TOKENS").unwrap().is_truncated);
+        assert!(!reply_with("A_NEW_REASON").unwrap().is_truncated);
+        assert!(matches!(reply_with("MALFORMED_FUNCTION_CALL"), Err(ProviderError::Malformed(_))));
         let blocked =
             json!({ "promptFeedback": { "blockReason": "SAFETY" }, "usageMetadata": { "promptTokenCount": 7 } });
-        let (said, usage) = read(blocked);
-        assert!(matches!(said, Err(Failure::Blocked(_))));
+        let (output, usage) = parse_reply(blocked);
+        assert!(matches!(output, Err(ProviderError::Blocked(_))));
         assert_eq!(usage.prompt_tokens, 7);
-        assert!(matches!(read(json!({})).0, Err(Failure::Empty)));
-        let silent = read(json!({ "candidates": [{ "finishReason": "STOP" }] })).0.unwrap();
+        assert!(matches!(parse_reply(json!({})).0, Err(ProviderError::Empty)));
+        let silent = parse_reply(json!({ "candidates": [{ "finishReason": "STOP" }] })).0.unwrap();
         assert!(silent.text.is_empty() && silent.tool_calls.is_empty());
-        assert!(matches!(read(json!({ "candidates": 1 })).0, Err(Failure::Malformed(_))));
+        assert!(matches!(parse_reply(json!({ "candidates": 1 })).0, Err(ProviderError::Malformed(_))));
     }
 }

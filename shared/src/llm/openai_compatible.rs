@@ -1,19 +1,20 @@
-//! OpenAI's chat completions, as Groq, DeepSeek, Ollama, vLLM and llama.cpp speak them too.
+//! The dialect of OpenAI's chat completions API, which Groq, DeepSeek, Ollama, vLLM and llama.cpp also support.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
     Role, ToolCall, Usage,
-    chain::{Heard, Prompt, Said},
-    transport::Failure,
+    fallback::{CompletionRequest, ModelOutput, StreamAccumulator},
+    transport::ProviderError,
 };
 
 /// The path below the base URL.
 pub(super) const PATH: &str = "/chat/completions";
 
-/// The body of a call. OpenAI's newer models want the limit under a name that other servers do not know.
-pub(super) fn body(model: &str, prompt: &Prompt<'_>, limit: &str) -> Value {
+/// The body of a request. `max_tokens_field` is the name of the field that limits the reply's tokens: OpenAI's newer
+/// models require a name that other servers do not know.
+pub(super) fn body(model: &str, prompt: &CompletionRequest<'_>, max_tokens_field: &str) -> Value {
     let system = json!({ "role": "system", "content": prompt.system });
     let turns = prompt.turns.iter().map(|turn| {
         let role = match turn.role {
@@ -24,11 +25,12 @@ pub(super) fn body(model: &str, prompt: &Prompt<'_>, limit: &str) -> Value {
     });
     let mut messages: Vec<Value> = std::iter::once(system).chain(turns).collect();
     if let (Some(image), Some(last)) = (prompt.image, messages.last_mut()) {
-        let shown = json!({ "type": "image_url", "image_url": { "url": format!("data:image/jpeg;base64,{image}") } });
+        let image_part =
+            json!({ "type": "image_url", "image_url": { "url": format!("data:image/jpeg;base64,{image}") } });
         let text = json!({ "type": "text", "text": last["content"] });
-        last["content"] = json!([shown, text]);
+        last["content"] = json!([image_part, text]);
     }
-    let mut body = json!({ "model": model, "messages": messages, limit: prompt.max_tokens });
+    let mut body = json!({ "model": model, "messages": messages, max_tokens_field: prompt.max_tokens });
     if !prompt.tools.is_empty() {
         let tools = prompt.tools.iter().map(|tool| {
             let function = json!({ "name": tool.name, "description": tool.description, "parameters": tool.parameters });
@@ -39,9 +41,9 @@ pub(super) fn body(model: &str, prompt: &Prompt<'_>, limit: &str) -> Value {
     body
 }
 
-/// The same, for a reply that is told while it comes, with its usage at the end.
-pub(super) fn stream_body(model: &str, prompt: &Prompt<'_>, limit: &str) -> Value {
-    let mut body = body(model, prompt, limit);
+/// The body of a request for a streamed reply with its usage at the end.
+pub(super) fn stream_body(model: &str, prompt: &CompletionRequest<'_>, max_tokens_field: &str) -> Value {
+    let mut body = body(model, prompt, max_tokens_field);
     body["stream"] = json!(true);
     body["stream_options"] = json!({ "include_usage": true });
     body
@@ -64,18 +66,18 @@ struct Choice {
 struct Message {
     content: Option<String>,
     refusal: Option<String>,
-    tool_calls: Option<Vec<Function>>,
+    tool_calls: Option<Vec<ToolCallEntry>>,
 }
 
 #[derive(Deserialize)]
-struct Function {
-    function: Named,
+struct ToolCallEntry {
+    function: FunctionCall,
 }
 
 #[derive(Deserialize)]
-struct Named {
+struct FunctionCall {
     name: String,
-    /// JSON as a text; some servers send the object itself, or nothing.
+    /// JSON in a string; some servers send an object, or nothing.
     #[serde(default)]
     arguments: Value,
 }
@@ -86,13 +88,13 @@ struct Tokens {
     completion_tokens: Option<u32>,
 }
 
-/// What a reply says, or why it says nothing; with what it took either way.
-pub(super) fn read(reply: Value) -> (Result<Said, Failure>, Usage) {
+/// Parses a complete reply. The tokens used are returned also when the reply is an error.
+pub(super) fn parse_reply(reply: Value) -> (Result<ModelOutput, ProviderError>, Usage) {
     let Ok(reply) = serde_json::from_value::<Reply>(reply) else {
-        return (Err(Failure::Malformed("it is not a chat completion")), Usage::default());
+        return (Err(ProviderError::Malformed("it is not a chat completion")), Usage::default());
     };
     let usage = reply.usage.as_ref().map_or_else(Usage::default, usage);
-    (said(reply.choices), usage)
+    (to_output(reply.choices), usage)
 }
 
 fn usage(tokens: &Tokens) -> Usage {
@@ -104,12 +106,12 @@ fn usage(tokens: &Tokens) -> Usage {
 
 #[derive(Deserialize)]
 struct Chunk {
-    choices: Vec<Piece>,
+    choices: Vec<ChunkChoice>,
     usage: Option<Tokens>,
 }
 
 #[derive(Deserialize)]
-struct Piece {
+struct ChunkChoice {
     delta: Delta,
     finish_reason: Option<String>,
 }
@@ -121,56 +123,58 @@ struct Delta {
     tool_calls: Option<Vec<Value>>,
 }
 
-/// Takes an event of a stream. The one with the usage has no choices, and comes after the end.
-pub(super) fn hear(event: Value, heard: &mut Heard) -> Result<(), Failure> {
+/// Applies one event of a streamed reply. The event with the usage has no choices and follows the last text.
+pub(super) fn apply_event(event: Value, stream: &mut StreamAccumulator) -> Result<(), ProviderError> {
     let Ok(chunk) = serde_json::from_value::<Chunk>(event) else {
-        return Err(Failure::Malformed("it is not a chunk of a chat completion"));
+        return Err(ProviderError::Malformed("it is not a chunk of a chat completion"));
     };
     if let Some(tokens) = &chunk.usage {
-        heard.usage = usage(tokens);
+        stream.usage = usage(tokens);
     }
-    let Some(Piece { delta, finish_reason }) = chunk.choices.into_iter().next() else { return Ok(()) };
+    let Some(ChunkChoice { delta, finish_reason }) = chunk.choices.into_iter().next() else { return Ok(()) };
     if delta.refusal.is_some_and(|refusal| !refusal.is_empty()) {
-        return Err(Failure::blocked("refusal"));
+        return Err(ProviderError::blocked("refusal"));
     }
     if delta.tool_calls.is_some_and(|calls| !calls.is_empty()) {
-        return Err(Failure::Malformed("it calls a tool that there is not"));
+        return Err(ProviderError::Malformed("it calls a tool that there is not"));
     }
-    heard.add(&delta.content.unwrap_or_default());
-    if let Some(ending) = finish_reason {
-        if ending == "content_filter" {
-            return Err(Failure::blocked(&ending));
+    stream.push_text(&delta.content.unwrap_or_default());
+    if let Some(finish_reason) = finish_reason {
+        if finish_reason == "content_filter" {
+            return Err(ProviderError::blocked(&finish_reason));
         }
-        heard.is_cut |= ending == "length";
-        heard.is_over = true;
+        stream.is_truncated |= finish_reason == "length";
+        stream.is_complete = true;
     }
     Ok(())
 }
 
-fn said(choices: Vec<Choice>) -> Result<Said, Failure> {
-    let choice = choices.into_iter().next().ok_or(Failure::Empty)?;
-    let ending = choice.finish_reason.unwrap_or_default();
-    if ending == "content_filter" {
-        return Err(Failure::blocked(&ending));
+/// Converts a complete reply.
+fn to_output(choices: Vec<Choice>) -> Result<ModelOutput, ProviderError> {
+    let choice = choices.into_iter().next().ok_or(ProviderError::Empty)?;
+    let finish_reason = choice.finish_reason.unwrap_or_default();
+    if finish_reason == "content_filter" {
+        return Err(ProviderError::blocked(&finish_reason));
     }
     let message = choice.message;
     if message.refusal.is_some_and(|refusal| !refusal.is_empty()) {
-        return Err(Failure::blocked("refusal"));
+        return Err(ProviderError::blocked("refusal"));
     }
     let tool_calls = message.tool_calls.unwrap_or_default().into_iter().map(|call| {
-        let Named { name, arguments } = call.function;
+        let FunctionCall { name, arguments } = call.function;
         let arguments = match arguments {
             Value::String(text) if text.trim().is_empty() => json!({}),
             Value::String(text) => {
-                serde_json::from_str(&text).or(Err(Failure::Malformed("its tool arguments are not JSON")))?
+                serde_json::from_str(&text).or(Err(ProviderError::Malformed("its tool arguments are not JSON")))?
             }
             Value::Null => json!({}),
             other => other,
         };
         Ok(ToolCall { name, arguments, thought_signature: None })
     });
-    let tool_calls = tool_calls.collect::<Result<_, Failure>>()?;
-    Ok(Said { text: message.content.unwrap_or_default(), tool_calls, is_cut: ending == "length" })
+    let tool_calls = tool_calls.collect::<Result<_, ProviderError>>()?;
+    let is_truncated = finish_reason == "length";
+    Ok(ModelOutput { text: message.content.unwrap_or_default(), tool_calls, is_truncated })
 }
 
 #[cfg(test)]
@@ -178,14 +182,15 @@ mod tests {
     use super::*;
     use crate::llm::Turn;
 
-    fn message(message: Value, ending: &str) -> Result<Said, Failure> {
-        read(json!({ "choices": [{ "message": message, "finish_reason": ending }] })).0
+    fn message(message: Value, finish_reason: &str) -> Result<ModelOutput, ProviderError> {
+        parse_reply(json!({ "choices": [{ "message": message, "finish_reason": finish_reason }] })).0
     }
 
     #[test]
-    fn an_image_stands_before_the_words_of_the_last_turn() {
+    fn an_image_precedes_the_text_of_the_last_turn() {
         let turns = [Turn { role: Role::User, text: "Write it down.".to_owned() }];
-        let prompt = Prompt { system: "You read.", turns: &turns, image: Some("/9j/"), tools: &[], max_tokens: 500 };
+        let prompt =
+            CompletionRequest { system: "You read.", turns: &turns, image: Some("/9j/"), tools: &[], max_tokens: 500 };
         assert_eq!(
             body("a-model", &prompt, "max_tokens"),
             json!({ "model": "a-model", "max_tokens": 500, "messages": [
@@ -199,8 +204,8 @@ mod tests {
     }
 
     #[test]
-    fn text_calls_and_usage_are_read() {
-        let (said, usage) = read(json!({
+    fn text_tool_calls_and_usage_are_read() {
+        let (output, usage) = parse_reply(json!({
             "id": "chatcmpl-1", "object": "chat.completion", "model": "m-0613", "system_fingerprint": null,
             "choices": [{ "index": 0, "finish_reason": "tool_calls", "logprobs": null, "message": {
                 "role": "assistant", "content": null, "reasoning": "hm",
@@ -209,15 +214,15 @@ mod tests {
             } }],
             "usage": { "prompt_tokens": 11, "completion_tokens": 5, "total_tokens": 16 },
         }));
-        let said = said.unwrap();
-        assert_eq!((said.text.as_str(), said.is_cut), ("", false));
-        assert_eq!(said.tool_calls[0].name, "create_order");
-        assert_eq!(said.tool_calls[0].arguments, json!({ "quantity": 2 }));
+        let output = output.unwrap();
+        assert_eq!((output.text.as_str(), output.is_truncated), ("", false));
+        assert_eq!(output.tool_calls[0].name, "create_order");
+        assert_eq!(output.tool_calls[0].arguments, json!({ "quantity": 2 }));
         assert_eq!(usage, Usage { prompt_tokens: 11, completion_tokens: 5 });
     }
 
     #[test]
-    fn arguments_may_be_nothing_or_an_object_but_not_broken() {
+    fn arguments_may_be_absent_or_an_object_but_not_invalid_json() {
         let call = |arguments: Value| {
             message(json!({ "tool_calls": [{ "function": { "name": "f", "arguments": arguments } }] }), "tool_calls")
         };
@@ -225,17 +230,17 @@ mod tests {
             assert_eq!(call(nothing).unwrap().tool_calls[0].arguments, json!({}));
         }
         assert_eq!(call(json!({ "a": 1 })).unwrap().tool_calls[0].arguments, json!({ "a": 1 }));
-        assert!(matches!(call(json!("{\"quantity\": 2")), Err(Failure::Malformed(_))));
+        assert!(matches!(call(json!("{\"quantity\": 2")), Err(ProviderError::Malformed(_))));
     }
 
     #[test]
-    fn a_refusal_a_filter_a_cut_and_nonsense_are_told_apart() {
-        assert!(matches!(message(json!({ "content": "x" }), "content_filter"), Err(Failure::Blocked(_))));
-        assert!(matches!(message(json!({ "refusal": "I will not." }), "stop"), Err(Failure::Blocked(_))));
-        assert!(message(json!({ "content": "x" }), "length").unwrap().is_cut);
-        assert!(matches!(read(json!({ "choices": [] })).0, Err(Failure::Empty)));
+    fn refused_filtered_truncated_and_malformed_replies_yield_their_results() {
+        assert!(matches!(message(json!({ "content": "x" }), "content_filter"), Err(ProviderError::Blocked(_))));
+        assert!(matches!(message(json!({ "refusal": "I will not." }), "stop"), Err(ProviderError::Blocked(_))));
+        assert!(message(json!({ "content": "x" }), "length").unwrap().is_truncated);
+        assert!(matches!(parse_reply(json!({ "choices": [] })).0, Err(ProviderError::Empty)));
         for nonsense in [json!({ "choices": "x" }), json!(42), json!({ "choices": [{}] }), json!(null)] {
-            assert!(matches!(read(nonsense).0, Err(Failure::Malformed(_))));
+            assert!(matches!(parse_reply(nonsense).0, Err(ProviderError::Malformed(_))));
         }
     }
 }

@@ -1,4 +1,5 @@
-//! One HTTP call to a provider, bounded in time and size, and its failures sorted by what can be done about them.
+//! HTTP calls to providers, limited in time and size, and the classification of their errors by the action that
+//! follows.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -9,145 +10,153 @@ use serde_json::Value;
 
 use super::CallStatus;
 
-/// For one connection, TLS included.
-const CONNECT: Duration = Duration::from_secs(3);
-/// A connection that nobody used for so long may be dead: the environment was frozen meanwhile.
-const IDLE: Duration = Duration::from_secs(30);
-/// The body of an answer: 100 vectors of 3,072 numbers each stay below it.
-const BODY_BYTES: usize = 8 * 1024 * 1024;
+/// Timeout for opening a connection, TLS included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Timeout of idle connections in the pool. A connection idle for longer may be dead, because Lambda may have frozen
+/// the environment in the meantime.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Maximum size of a response body. An embeddings response of 100 vectors of 3,072 numbers each stays below this.
+const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
 
-/// The client for providers, made at its first use: it parses the system's certificates.
+/// The HTTP client for providers. Built at its first use, because building it parses the system's certificates.
 #[derive(Debug)]
 pub(crate) struct Transport(LazyLock<Client>);
 
-/// Why a call came to nothing.
+/// The reason why a call to a provider failed.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// Not in time.
+pub enum ProviderError {
+    /// The call timed out.
     #[error("the provider did not answer in time")]
     TimedOut,
-    /// No connection, or one that broke off.
+    /// The connection could not be opened, or broke.
     #[error("the provider could not be reached")]
     Unreachable(#[source] reqwest::Error),
-    /// 408, 5xx.
+    /// HTTP status 408 or 5xx.
     #[error("the provider failed with status {status}")]
-    Overloaded {
+    ServerError {
         /// The HTTP status.
         status: u16,
-        /// How long it asks to be left alone.
+        /// Delay before a retry, as requested by the provider.
         retry_after: Option<Duration>,
     },
-    /// 429.
+    /// HTTP status 429.
     #[error("the provider limits the rate of calls")]
     RateLimited {
-        /// How long it asks to be left alone.
+        /// Delay before a retry, as requested by the provider.
         retry_after: Option<Duration>,
     },
-    /// The model's quota of the day.
+    /// The model's daily quota is used up.
     #[error("the model's quota of the day is used up")]
     QuotaExhausted,
-    /// 402: the balance.
+    /// The balance is used up: HTTP status 402, or 429 with the code `insufficient_quota`.
     #[error("the balance at the provider is used up")]
     BalanceExhausted,
-    /// 401, 403.
+    /// HTTP status 401 or 403: the provider rejects the key.
     #[error("the provider does not take the key")]
     Unauthorized,
-    /// The model is gone, or never was.
+    /// The model was retired or never existed.
     #[error("the provider has no such model")]
     NoSuchModel,
-    /// Any other 4xx: the same call would be refused again.
+    /// Any other 4xx status: a retry would be rejected too.
     #[error("the provider refused the call with status {status} ({code})")]
     Rejected {
         /// The HTTP status.
         status: u16,
-        /// The provider's own code.
+        /// The provider's error code.
         code: String,
     },
-    /// The model or its filter declined.
+    /// The model or its content filter declined, with the provider's reason.
     #[error("the model declined to answer ({0})")]
     Blocked(String),
-    /// A reply with neither text nor calls.
+    /// The reply has neither text nor tool calls.
     #[error("the reply is empty")]
     Empty,
-    /// A reply that makes no sense.
+    /// The reply is unusable, with a description.
     #[error("the reply is malformed: {0}")]
     Malformed(&'static str),
-    /// It failed in the middle of what was told already.
+    /// The call failed after part of its text was streamed to the client.
     #[error("the reply broke off after its beginning was told")]
-    BrokenOff(#[source] Box<Failure>),
-    /// Nobody waits for the reply any more.
+    StreamInterrupted(#[source] Box<ProviderError>),
+    /// The client disconnected before the reply was complete.
     #[error("nobody waits for the reply any more")]
     Abandoned,
 }
 
-/// What to do after a failure.
+/// The action that follows a failed call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// The same model may answer in a moment.
-    Retry,
-    /// Another model may answer.
-    Model,
-    /// Another provider's may.
-    Provider,
-    /// Nobody is to be asked again.
+pub(crate) enum RetryDecision {
+    /// Retry the model after a delay.
+    SameModel,
+    /// Try the provider's next model.
+    NextModel,
+    /// Skip to the next provider.
+    NextProvider,
+    /// Make no further call.
     Stop,
 }
 
-impl Failure {
-    /// For the reason that the provider gives, as long as it is a word.
+impl ProviderError {
+    /// A [`ProviderError::Blocked`] with the provider's reason. A reason that is not a single word is dropped, since
+    /// it may quote the prompt.
     pub(super) fn blocked(reason: &str) -> Self {
         Self::Blocked(if is_word(reason) { reason.to_owned() } else { "no reason".to_owned() })
     }
 
-    pub(crate) fn next(&self) -> Next {
+    /// The action that follows this error.
+    pub(crate) fn retry_decision(&self) -> RetryDecision {
         match self {
             Self::Unreachable(_)
-            | Self::Overloaded { .. }
+            | Self::ServerError { .. }
             | Self::RateLimited { .. }
             | Self::Empty
-            | Self::Malformed(_) => Next::Retry,
-            // Quotas and sizes are a model's own. What hung once may hang again, and took its share of the time.
-            Self::TimedOut | Self::QuotaExhausted | Self::NoSuchModel | Self::Rejected { .. } => Next::Model,
-            Self::Unauthorized | Self::BalanceExhausted => Next::Provider,
-            // Another model is not asked for what this one would not say.
-            Self::Blocked(_) => Next::Stop,
-            // Nobody can take back what was told.
-            Self::BrokenOff(_) | Self::Abandoned => Next::Stop,
+            | Self::Malformed(_) => RetryDecision::SameModel,
+            // Quotas and size limits belong to one model. A model that timed out may do so again, and has used up its
+            // share of the time.
+            Self::TimedOut | Self::QuotaExhausted | Self::NoSuchModel | Self::Rejected { .. } => {
+                RetryDecision::NextModel
+            }
+            Self::Unauthorized | Self::BalanceExhausted => RetryDecision::NextProvider,
+            // A prompt that one model declined is not passed to another.
+            Self::Blocked(_) => RetryDecision::Stop,
+            // Streamed text cannot be taken back; a disconnected client needs no answer.
+            Self::StreamInterrupted(_) | Self::Abandoned => RetryDecision::Stop,
         }
     }
 
-    /// Whether it says that the provider does not work, rather than that it did not like this call.
-    pub(crate) fn is_the_providers(&self) -> bool {
+    /// True when the error shows that the provider does not work, rather than that it rejects this one call. Such
+    /// errors count towards opening the circuit breaker.
+    pub(crate) fn is_provider_fault(&self) -> bool {
         match self {
-            Self::BrokenOff(why) => why.is_the_providers(),
+            Self::StreamInterrupted(why) => why.is_provider_fault(),
             Self::TimedOut
             | Self::Unreachable(_)
-            | Self::Overloaded { .. }
+            | Self::ServerError { .. }
             | Self::BalanceExhausted
             | Self::Unauthorized => true,
             _ => false,
         }
     }
 
-    /// How long the provider asks to be left alone.
+    /// Delay before a retry, as requested by the provider.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Overloaded { retry_after, .. } | Self::RateLimited { retry_after } => *retry_after,
+            Self::ServerError { retry_after, .. } | Self::RateLimited { retry_after } => *retry_after,
             _ => None,
         }
     }
 
+    /// The status of the failed call for the ledger.
     pub(super) fn status(&self) -> CallStatus {
         match self {
             Self::TimedOut => CallStatus::Timeout,
-            Self::Unreachable(_) | Self::Overloaded { .. } => CallStatus::Failed,
+            Self::Unreachable(_) | Self::ServerError { .. } => CallStatus::Failed,
             Self::RateLimited { .. } => CallStatus::RateLimited,
             Self::QuotaExhausted | Self::BalanceExhausted => CallStatus::QuotaExhausted,
             Self::Unauthorized | Self::NoSuchModel | Self::Rejected { .. } => CallStatus::Refused,
             Self::Blocked(_) => CallStatus::Blocked,
             Self::Empty => CallStatus::Empty,
             Self::Malformed(_) => CallStatus::Malformed,
-            Self::BrokenOff(why) => why.status(),
+            Self::StreamInterrupted(why) => why.status(),
             Self::Abandoned => CallStatus::Abandoned,
         }
     }
@@ -157,9 +166,9 @@ impl Transport {
     pub(crate) const fn new() -> Self {
         Self(LazyLock::new(|| {
             Client::builder()
-                .connect_timeout(CONNECT)
-                .pool_idle_timeout(IDLE)
-                // Whoever is redirected would take the key along.
+                .connect_timeout(CONNECT_TIMEOUT)
+                .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+                // A redirected request would carry the API key to another host.
                 .redirect(redirect::Policy::none())
                 .no_proxy()
                 .user_agent("Lisa/1.0")
@@ -168,69 +177,76 @@ impl Transport {
         }))
     }
 
-    /// Posts JSON and reads the JSON that comes back. The whole of it takes no longer than `limit`.
+    /// Posts JSON and returns the JSON of the response. Connecting, sending and reading together are limited to
+    /// `timeout`.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// Returns a [`ProviderError`] for a timeout, a broken connection, an error status or an unreadable body.
     pub(crate) async fn post(
         &self,
         url: &str,
         headers: HeaderMap,
         body: &Value,
-        limit: Duration,
-    ) -> Result<Value, Failure> {
+        timeout: Duration,
+    ) -> Result<Value, ProviderError> {
         let call = Box::pin(async {
             let request = self.0.post(url).headers(headers).json(body);
-            let mut response = request.send().await.map_err(unreachable)?;
+            let mut response = request.send().await.map_err(connection_error)?;
             let (status, headers) = (response.status(), response.headers().clone());
             let mut body = BytesMut::new();
-            while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-                if body.len() + chunk.len() > BODY_BYTES {
-                    return Err(Failure::Malformed("it has no end"));
+            while let Some(chunk) = response.chunk().await.map_err(connection_error)? {
+                if body.len() + chunk.len() > MAX_BODY_BYTES {
+                    return Err(ProviderError::Malformed("it has no end"));
                 }
                 body.extend_from_slice(&chunk);
             }
-            read(status, &headers, &body.freeze())
+            parse_response(status, &headers, &body.freeze())
         });
-        tokio::time::timeout(limit, call).await.unwrap_or(Err(Failure::TimedOut))
+        tokio::time::timeout(timeout, call).await.unwrap_or(Err(ProviderError::TimedOut))
     }
 }
 
-/// The events of a reply that comes bit by bit, as <https://html.spec.whatwg.org/multipage/server-sent-events.html> has
-/// them; of each only its data.
+/// A reader of a response of server-sent events, <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
+/// Returns only the data of each event.
 #[derive(Debug)]
-pub(super) struct Events {
+pub(super) struct SseReader {
     response: Response,
-    /// What came and was not read yet.
+    /// Bytes received and not yet parsed.
     buffer: BytesMut,
-    /// As many bytes may come.
-    left: usize,
+    /// Bytes that may still be received before the response exceeds [`MAX_BODY_BYTES`].
+    remaining_bytes: usize,
 }
 
 impl Transport {
-    /// Posts JSON and waits for the head of what comes back. Without a limit in time: that is its caller's.
+    /// Posts JSON, waits for the response's headers, and returns a reader of its events. Sets no timeout; the caller
+    /// does.
     ///
     /// # Errors
-    /// [`Failure`]; a refusal is read as in [`Transport::post`].
-    pub(super) async fn open(&self, url: &str, headers: HeaderMap, body: &Value) -> Result<Events, Failure> {
-        let response = self.0.post(url).headers(headers).json(body).send().await.map_err(unreachable)?;
+    /// Returns a [`ProviderError`] for a broken connection or an error status, classified as in [`Transport::post`].
+    pub(super) async fn open_stream(
+        &self,
+        url: &str,
+        headers: HeaderMap,
+        body: &Value,
+    ) -> Result<SseReader, ProviderError> {
+        let response = self.0.post(url).headers(headers).json(body).send().await.map_err(connection_error)?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let mut events = Events { response, buffer: BytesMut::new(), left: BODY_BYTES };
+        let mut events = SseReader { response, buffer: BytesMut::new(), remaining_bytes: MAX_BODY_BYTES };
         if status.is_success() {
             return Ok(events);
         }
         while events.fill().await? {}
-        Err(read(status, &headers, &events.buffer.freeze()).err().unwrap_or(Failure::Empty))
+        Err(parse_response(status, &headers, &events.buffer.freeze()).err().unwrap_or(ProviderError::Empty))
     }
 }
 
-impl Events {
-    /// The data of the next event; `None` at the end.
-    pub(super) async fn next(&mut self) -> Result<Option<String>, Failure> {
+impl SseReader {
+    /// Reads the data of the next event; `None` at the end of the response.
+    pub(super) async fn next_event(&mut self) -> Result<Option<String>, ProviderError> {
         let mut data = String::new();
         loop {
-            let Some(line) = self.line().await? else {
-                // What no blank line ends is no event, but some servers leave the last one out.
+            let Some(line) = self.read_line().await? else {
+                // By the specification an event ends with a blank line, but some servers omit the last blank line.
                 return Ok((!data.is_empty()).then_some(data));
             };
             match line.strip_prefix("data:") {
@@ -241,128 +257,135 @@ impl Events {
                     data.push_str(more.strip_prefix(' ').unwrap_or(more));
                 }
                 None if line.is_empty() && !data.is_empty() => return Ok(Some(data)),
-                // Names of events, which the data repeat, and comments that keep the connection open.
+                // Event names, which the data repeats, and keep-alive comments.
                 None => {}
             }
         }
     }
 
-    async fn line(&mut self) -> Result<Option<String>, Failure> {
+    /// Reads the next line, without its line ending; `None` at the end of the response.
+    async fn read_line(&mut self) -> Result<Option<String>, ProviderError> {
         loop {
             if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
                 let line = self.buffer.split_to(end + 1);
-                return text(line.strip_suffix(b"\n").unwrap_or(&line)).map(Some);
+                return decode_line(line.strip_suffix(b"\n").unwrap_or(&line)).map(Some);
             }
             if !self.fill().await? {
                 let rest = std::mem::take(&mut self.buffer);
-                return if rest.is_empty() { Ok(None) } else { text(&rest).map(Some) };
+                return if rest.is_empty() { Ok(None) } else { decode_line(&rest).map(Some) };
             }
         }
     }
 
-    /// Waits for more; `false` at the end.
-    async fn fill(&mut self) -> Result<bool, Failure> {
-        let Some(chunk) = self.response.chunk().await.map_err(unreachable)? else { return Ok(false) };
-        self.left = self.left.checked_sub(chunk.len()).ok_or(Failure::Malformed("it has no end"))?;
+    /// Appends the next received bytes to the buffer; returns `false` at the end of the response.
+    async fn fill(&mut self) -> Result<bool, ProviderError> {
+        let Some(chunk) = self.response.chunk().await.map_err(connection_error)? else { return Ok(false) };
+        self.remaining_bytes =
+            self.remaining_bytes.checked_sub(chunk.len()).ok_or(ProviderError::Malformed("it has no end"))?;
         self.buffer.extend_from_slice(&chunk);
         Ok(true)
     }
 }
 
-fn text(line: &[u8]) -> Result<String, Failure> {
+/// Decodes a line as UTF-8, without a trailing carriage return.
+fn decode_line(line: &[u8]) -> Result<String, ProviderError> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    std::str::from_utf8(line).map(str::to_owned).or(Err(Failure::Malformed("it is not UTF-8")))
+    std::str::from_utf8(line).map(str::to_owned).or(Err(ProviderError::Malformed("it is not UTF-8")))
 }
 
-/// The failure that an event of a stream tells of, where it does. Google's has the status as a number, Anthropic's only a
-/// word, and others' what they like.
-pub(super) fn told(event: &Value) -> Option<Failure> {
+/// Returns the error that a stream event reports; `None` for other events. Google sends the status as a number,
+/// Anthropic only as a word, other providers in no fixed form.
+pub(super) fn error_in_stream_event(event: &Value) -> Option<ProviderError> {
     let error = &event.get(0).unwrap_or(event)["error"];
     if error.is_null() {
         return None;
     }
     let status = error["code"].as_u64().and_then(|status| u16::try_from(status).ok());
-    let status = status.filter(|status| (400..600).contains(status)).unwrap_or_else(|| match code(error) {
+    let status = status.filter(|status| (400..600).contains(status)).unwrap_or_else(|| match error_code(error) {
         "overloaded_error" => 529,
         "rate_limit_error" | "rate_limit_exceeded" => 429,
         "invalid_request_error" => 400,
         _ => 500,
     });
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    Some(refusal(status, &HeaderMap::new(), event))
+    Some(classify_error(status, &HeaderMap::new(), event))
 }
 
-fn unreachable(error: reqwest::Error) -> Failure {
-    if error.is_timeout() { Failure::TimedOut } else { Failure::Unreachable(error.without_url()) }
+fn connection_error(error: reqwest::Error) -> ProviderError {
+    if error.is_timeout() { ProviderError::TimedOut } else { ProviderError::Unreachable(error.without_url()) }
 }
 
-fn read(status: StatusCode, headers: &HeaderMap, body: &Bytes) -> Result<Value, Failure> {
+/// Parses a response's body as JSON, or classifies the error of a status other than 2xx.
+fn parse_response(status: StatusCode, headers: &HeaderMap, body: &Bytes) -> Result<Value, ProviderError> {
     let parsed = serde_json::from_slice::<Value>(body);
     if status.is_success() {
-        return parsed.or(Err(Failure::Malformed("it is not JSON")));
+        return parsed.or(Err(ProviderError::Malformed("it is not JSON")));
     }
-    // What is not JSON comes from something before the provider; its status says enough.
-    Err(refusal(status, headers, &parsed.unwrap_or_default()))
+    // An error body that is not JSON comes from a proxy in front of the provider; the status alone decides.
+    Err(classify_error(status, headers, &parsed.unwrap_or_default()))
 }
 
-/// Sorts a refusal. The three wire formats agree enough to be read by one function: each has an `error` with a code of
-/// its own, and the details of Google's are only there.
-fn refusal(status: StatusCode, headers: &HeaderMap, body: &Value) -> Failure {
-    // Gemini's comes inside a list at times.
+/// Classifies an error response. One function handles all three API dialects: each has an `error` object with a code,
+/// and only Google adds `details`.
+fn classify_error(status: StatusCode, headers: &HeaderMap, body: &Value) -> ProviderError {
+    // Gemini sometimes wraps the error in a list.
     let error = &body.get(0).unwrap_or(body)["error"];
-    let code = code(error);
+    let code = error_code(error);
     let retry_after = retry_info(error).or_else(|| retry_header(headers));
     match status.as_u16() {
-        402 => Failure::BalanceExhausted,
-        429 if code == "insufficient_quota" => Failure::BalanceExhausted,
-        429 if is_per_day(error) => Failure::QuotaExhausted,
-        429 => Failure::RateLimited { retry_after },
-        401 | 403 => Failure::Unauthorized,
-        404 => Failure::NoSuchModel,
-        400 if matches!(code, "model_not_found" | "model_decommissioned") => Failure::NoSuchModel,
-        // Gemini says so with a 400.
-        400 if reasons(error).any(|reason| reason == "API_KEY_INVALID") => Failure::Unauthorized,
-        // Groq checks the arguments itself, and refuses what its own model wrote.
-        400 if code == "tool_use_failed" => Failure::Malformed("its tool call does not parse"),
-        status @ (408 | 500..) => Failure::Overloaded { status, retry_after },
-        status => Failure::Rejected { status, code: code.to_owned() },
+        402 => ProviderError::BalanceExhausted,
+        429 if code == "insufficient_quota" => ProviderError::BalanceExhausted,
+        429 if is_per_day(error) => ProviderError::QuotaExhausted,
+        429 => ProviderError::RateLimited { retry_after },
+        401 | 403 => ProviderError::Unauthorized,
+        404 => ProviderError::NoSuchModel,
+        400 if matches!(code, "model_not_found" | "model_decommissioned") => ProviderError::NoSuchModel,
+        // Gemini reports an invalid key with status 400.
+        400 if reasons(error).any(|reason| reason == "API_KEY_INVALID") => ProviderError::Unauthorized,
+        // Groq validates tool arguments itself and rejects invalid ones written by its own model.
+        400 if code == "tool_use_failed" => ProviderError::Malformed("its tool call does not parse"),
+        status @ (408 | 500..) => ProviderError::ServerError { status, retry_after },
+        status => ProviderError::Rejected { status, code: code.to_owned() },
     }
 }
 
-/// The provider's own code: a word without anything of the call in it.
-fn code(error: &Value) -> &str {
+/// The provider's error code. Only a single word is accepted, so that no part of the call leaks into it.
+fn error_code(error: &Value) -> &str {
     let mut words = ["code", "status", "type"].into_iter().filter_map(|name| error[name].as_str());
     words.find(|text| is_word(text)).unwrap_or("no code")
 }
 
+/// True for 1 to 64 ASCII letters, digits and underscores.
 fn is_word(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
+/// The entries of Google's `error.details`.
 fn details(error: &Value) -> impl Iterator<Item = &Value> {
     error["details"].as_array().into_iter().flatten()
 }
 
+/// The `reason` of each entry of Google's `error.details`.
 fn reasons(error: &Value) -> impl Iterator<Item = &str> {
     details(error).filter_map(|detail| detail["reason"].as_str())
 }
 
-/// `"retryDelay": "34.07s"` of Google's RetryInfo.
+/// The delay of Google's RetryInfo, such as `"retryDelay": "34.07s"`.
 fn retry_info(error: &Value) -> Option<Duration> {
     let delay = details(error).find_map(|detail| detail["retryDelay"].as_str())?;
-    seconds(delay.strip_suffix('s')?)
+    parse_seconds(delay.strip_suffix('s')?)
 }
 
-/// `retry-after` in seconds; its other form, a date, is nobody's here.
+/// The `retry-after` header in seconds. Its other form, a date, is ignored: no provider here sends it.
 fn retry_header(headers: &HeaderMap) -> Option<Duration> {
-    seconds(headers.get(header::RETRY_AFTER)?.to_str().ok()?)
+    parse_seconds(headers.get(header::RETRY_AFTER)?.to_str().ok()?)
 }
 
-fn seconds(text: &str) -> Option<Duration> {
+fn parse_seconds(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(text.trim().parse().ok()?).ok()
 }
 
-/// A quota of a day is not back within any deadline.
+/// True when the error reports a daily quota. Such a quota is not restored within any deadline.
 fn is_per_day(error: &Value) -> bool {
     let violations = details(error).flat_map(|detail| detail["violations"].as_array().into_iter().flatten());
     violations.filter_map(|violation| violation["quotaId"].as_str()).any(|id| id.contains("PerDay"))
@@ -374,83 +397,86 @@ mod tests {
 
     use super::*;
 
-    fn refused(status: u16, body: Value) -> Failure {
-        refusal(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), &body)
+    fn error_of(status: u16, body: Value) -> ProviderError {
+        classify_error(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), &body)
     }
 
     #[test]
-    fn a_delay_is_read_from_the_body_and_from_the_header() {
+    fn retry_delay_is_read_from_the_body_and_from_the_header() {
         let info = json!([{ "error": { "code": 429, "status": "RESOURCE_EXHAUSTED", "details": [
             { "@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.074824224s" },
         ] } }]);
-        assert_eq!(refused(429, info).retry_after(), Some(Duration::from_secs_f64(34.074_824_224)));
+        assert_eq!(error_of(429, info).retry_after(), Some(Duration::from_secs_f64(34.074_824_224)));
         let mut headers = HeaderMap::new();
         for (text, expected) in [("7", Some(7)), ("-1", None), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("1e99", None)]
         {
             headers.insert(header::RETRY_AFTER, text.parse().unwrap());
-            let failure = refusal(StatusCode::from_u16(529).unwrap(), &headers, &Value::Null);
+            let failure = classify_error(StatusCode::from_u16(529).unwrap(), &headers, &Value::Null);
             assert_eq!(failure.retry_after(), expected.map(Duration::from_secs), "{text}");
         }
     }
 
     #[test]
-    fn what_cannot_get_better_is_not_tried_again() {
+    fn only_temporary_errors_are_retried_with_the_same_model() {
         let per_day = json!({ "error": { "code": 429, "details": [
             { "violations": [{ "quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier" }] },
             { "retryDelay": "3s" },
         ] } });
         let google_key = json!({ "error": { "code": 400, "details": [{ "reason": "API_KEY_INVALID" }] } });
         for (status, body, next) in [
-            (429, per_day, Next::Model),
-            (402, Value::Null, Next::Provider),
-            (429, json!({ "error": { "code": "insufficient_quota" } }), Next::Provider),
-            (400, json!({ "error": { "code": "model_decommissioned" } }), Next::Model),
-            (404, Value::Null, Next::Model),
-            (413, Value::Null, Next::Model),
-            (400, google_key, Next::Provider),
-            (401, json!("a text"), Next::Provider),
-            (403, Value::Null, Next::Provider),
-            (429, Value::Null, Next::Retry),
-            (408, Value::Null, Next::Retry),
-            (500, Value::Null, Next::Retry),
-            (529, json!({ "type": "error", "error": { "type": "overloaded_error" } }), Next::Retry),
+            (429, per_day, RetryDecision::NextModel),
+            (402, Value::Null, RetryDecision::NextProvider),
+            (429, json!({ "error": { "code": "insufficient_quota" } }), RetryDecision::NextProvider),
+            (400, json!({ "error": { "code": "model_decommissioned" } }), RetryDecision::NextModel),
+            (404, Value::Null, RetryDecision::NextModel),
+            (413, Value::Null, RetryDecision::NextModel),
+            (400, google_key, RetryDecision::NextProvider),
+            (401, json!("a text"), RetryDecision::NextProvider),
+            (403, Value::Null, RetryDecision::NextProvider),
+            (429, Value::Null, RetryDecision::SameModel),
+            (408, Value::Null, RetryDecision::SameModel),
+            (500, Value::Null, RetryDecision::SameModel),
+            (529, json!({ "type": "error", "error": { "type": "overloaded_error" } }), RetryDecision::SameModel),
         ] {
-            assert_eq!(refused(status, body.clone()).next(), next, "{status} {body}");
+            assert_eq!(error_of(status, body.clone()).retry_decision(), next, "{status} {body}");
         }
     }
 
     #[test]
-    fn a_refusal_shows_a_code_and_nothing_else_of_the_answer() {
+    fn an_error_message_contains_only_the_code_of_the_response() {
         let failure =
-            refused(400, json!({ "error": { "message": "sk-secret", "code": "sk secret", "type": "bad_one" } }));
+            error_of(400, json!({ "error": { "message": "sk-secret", "code": "sk secret", "type": "bad_one" } }));
         assert_eq!(failure.to_string(), "the provider refused the call with status 400 (bad_one)");
     }
 
     #[tokio::test]
-    async fn events_are_read_whatever_the_line_ends_and_however_they_are_cut() {
+    async fn events_are_read_with_any_line_ending_and_any_split_into_chunks() {
         let text = ": comment\n\ndata: {\"a\":\ndata: 1}\n\nevent: x\r\ndata:two é\r\n\r\nretry: 3\n\ndata: last";
         for size in [1, 2, 7, text.len()] {
             let chunks: Vec<_> =
                 text.as_bytes().chunks(size).map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec())).collect();
             let body = reqwest::Body::wrap_stream(futures::stream::iter(chunks));
             let response = Response::from(http::Response::new(body));
-            let mut events = Events { response, buffer: BytesMut::new(), left: BODY_BYTES };
+            let mut events = SseReader { response, buffer: BytesMut::new(), remaining_bytes: MAX_BODY_BYTES };
             for expected in [Some("{\"a\":\n1}"), Some("two é"), Some("last"), None] {
-                assert_eq!(events.next().await.unwrap().as_deref(), expected, "{size}");
+                assert_eq!(events.next_event().await.unwrap().as_deref(), expected, "{size}");
             }
         }
     }
 
     #[test]
-    fn a_failure_that_a_stream_tells_of_is_sorted_as_a_refusal_is() {
+    fn an_error_in_a_stream_event_is_classified_like_an_error_response() {
         for (event, next) in [
-            (json!({ "type": "error", "error": { "type": "overloaded_error" } }), Next::Retry),
-            (json!([{ "error": { "code": 403, "status": "PERMISSION_DENIED" } }]), Next::Provider),
-            (json!({ "error": { "type": "invalid_request_error", "code": null } }), Next::Model),
-            (json!({ "error": { "message": "anything" } }), Next::Retry),
+            (json!({ "type": "error", "error": { "type": "overloaded_error" } }), RetryDecision::SameModel),
+            (json!([{ "error": { "code": 403, "status": "PERMISSION_DENIED" } }]), RetryDecision::NextProvider),
+            (json!({ "error": { "type": "invalid_request_error", "code": null } }), RetryDecision::NextModel),
+            (json!({ "error": { "message": "anything" } }), RetryDecision::SameModel),
         ] {
-            assert_eq!(told(&event).unwrap().next(), next, "{event}");
+            assert_eq!(error_in_stream_event(&event).unwrap().retry_decision(), next, "{event}");
         }
-        assert!(told(&json!({ "choices": [] })).is_none() && told(&json!({ "error": null })).is_none());
+        assert!(
+            error_in_stream_event(&json!({ "choices": [] })).is_none()
+                && error_in_stream_event(&json!({ "error": null })).is_none()
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! What a ManyChat bot posts: whatever its builder composed. Lenient in what is read (ids as numbers or strings, nested
-//! or flat, placeholders that were not filled in), strict in what comes out of it.
+//! Parser of the webhook bodies that a ManyChat bot posts. Each tenant composes the body in ManyChat's editor, so the
+//! parser accepts many forms (ids as numbers or strings, nested or flat fields, placeholders that were not filled
+//! in). Its result is strictly validated.
 
 use std::borrow::Cow;
 
@@ -12,35 +13,36 @@ use crate::{
     text::{self, Language},
 };
 
-/// WhatsApp lets 4,096 characters through; what is longer was not typed, and is cut.
-const LONGEST_TEXT: usize = 10_000;
-const LONGEST_CONTACT_ID: usize = 100;
-const LONGEST_NAME: usize = 200;
+/// Maximum length of a message's text; a longer one is cut. WhatsApp itself allows 4,096 characters.
+const MAX_TEXT_CHARS: usize = 10_000;
+const MAX_CONTACT_ID_CHARS: usize = 100;
+const MAX_NAME_CHARS: usize = 200;
 
 /// A message of a contact.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Inbound {
+pub struct InboundMessage {
     /// ManyChat's id of the contact.
     pub contact_id: String,
-    /// As WhatsApp shows it.
+    /// The contact's phone number on WhatsApp: digits and plus signs, 5 to 50 characters.
     pub phone: Option<String>,
-    /// What the contact is called.
+    /// The contact's name.
     pub name: Option<String>,
-    /// The language of the text, or else of the contact's phone.
+    /// The language detected in the text, or else the contact's locale.
     pub language: Option<Language>,
-    /// What was written; empty when something else came.
+    /// The text; empty for a message without text.
     pub text: String,
-    /// What came instead of a text: `audio`, `image`, `location` …, or `unknown`.
+    /// The kind of a message without text: `audio`, `image`, `location` …, or `unknown`.
     pub attachment: Option<String>,
-    /// The same for every delivery of a message. `None` where the body says nothing to tell two messages apart by.
+    /// A fingerprint that is equal for all deliveries of one message. `None` when the body has neither a message id
+    /// nor a time of interaction.
     pub external_id: Option<String>,
 }
 
-impl Inbound {
-    /// Reads a body.
+impl InboundMessage {
+    /// Parses a webhook body.
     ///
     /// # Errors
-    /// 422 without a contact, or with a placeholder in the place of the text.
+    /// 422 when the body has no contact id, or when its text is a placeholder that ManyChat did not fill in.
     pub fn read(body: &Value) -> Result<Self, ApiError> {
         if !body.is_object() {
             return Err(ApiError::field("body", "must be an object"));
@@ -53,11 +55,12 @@ impl Inbound {
             let message = "is a placeholder that ManyChat did not fill in: choose the field in its editor";
             return Err(ApiError::validation(vec![FieldError::new("last_input_text", message)]));
         }
-        let text = clean(written.as_deref().unwrap_or_default());
-        let attachment = text.is_empty().then(|| attachment_of(body));
+        let text = sanitize(written.as_deref().unwrap_or_default());
+        let attachment = text.is_empty().then(|| attachment_kind(body));
         let last_interaction = string(body, &["last_interaction"]);
         let message_id = id(&body["message_id"]).or_else(|| id(&body["message"]["id"])).or_else(|| id(&body["mid"]));
-        // With the text: builders that put a constant where the id belongs must not lose every message but the first.
+        // The fingerprint includes the text: some bots send a constant as the id, and would lose all messages but the
+        // first.
         let external_id = match (message_id, last_interaction) {
             (Some(message), _) => Some(fingerprint(["id", &contact_id, &message, &text])),
             (None, Some(at)) => Some(fingerprint(["at", &contact_id, at, &text])),
@@ -77,19 +80,20 @@ impl Inbound {
     }
 }
 
-/// Where a contact's own fields may stand.
-fn places(body: &Value) -> impl Iterator<Item = &Value> {
+/// The JSON objects that may hold the contact's fields.
+fn contact_objects(body: &Value) -> impl Iterator<Item = &Value> {
     [Some(body), body.get("subscriber"), body.get("contact"), body.get("user")].into_iter().flatten()
 }
 
-/// The first text of one of these names that says something.
+/// Returns the first string under one of these names that is neither blank nor a placeholder.
 fn string<'b>(body: &'b Value, names: &[&str]) -> Option<&'b str> {
-    places(body)
+    contact_objects(body)
         .flat_map(|place| names.iter().filter_map(|name| place.get(*name)?.as_str()))
         .find(|text| !text.trim().is_empty() && !is_placeholder(text))
 }
 
-/// An id, as a number or a text. A number that JSON cannot carry exactly is none: it would name somebody else.
+/// Parses an id from a number or a string. A number that is no exact integer is rejected: it could be another
+/// contact's.
 fn id(value: &Value) -> Option<String> {
     let id = match value {
         Value::Number(number) => number.as_u64()?.to_string(),
@@ -97,7 +101,7 @@ fn id(value: &Value) -> Option<String> {
         _ => return None,
     };
     let is_usable = !id.is_empty()
-        && id.chars().count() <= LONGEST_CONTACT_ID
+        && id.chars().count() <= MAX_CONTACT_ID_CHARS
         && !id.chars().any(char::is_control)
         && !is_placeholder(&id);
     is_usable.then_some(id)
@@ -105,13 +109,13 @@ fn id(value: &Value) -> Option<String> {
 
 fn contact_id(body: &Value) -> Option<String> {
     let flat = ["contact_id", "subscriber_id", "user_id", "id"].iter().find_map(|name| id(&body[*name]));
-    let nested = || places(body).skip(1).find_map(|place| id(&place["id"]));
+    let nested = || contact_objects(body).skip(1).find_map(|place| id(&place["id"]));
     // `user:132`
     let key = || id(&body["key"])?.strip_prefix("user:").map(str::to_owned);
     flat.or_else(nested).or_else(key)
 }
 
-/// The text, which may be a placeholder. A contact who answers `2` may arrive as a number.
+/// Returns the message's text, which may be a placeholder. The answer `2` of a contact may arrive as a JSON number.
 fn text_of(body: &Value) -> Option<Cow<'_, str>> {
     let direct = ["last_input_text", "message_text", "text", "message"].iter().map(|name| &body[*name]);
     let nested =
@@ -121,33 +125,35 @@ fn text_of(body: &Value) -> Option<Cow<'_, str>> {
         Value::Number(number) => Some(Cow::Owned(number.to_string())),
         _ => None,
     });
-    all.into_iter().find(|text| text.chars().any(is_seen))
+    all.into_iter().find(|text| text.chars().any(is_visible))
 }
 
-/// Not a space, and not one of the characters without width that phones put between others.
-fn is_seen(letter: char) -> bool {
+/// Returns false for white space, control characters and the zero-width characters that phones insert.
+fn is_visible(letter: char) -> bool {
     !letter.is_whitespace()
         && !letter.is_control()
         && !matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
 }
 
-/// `{{last_input_text}}`, as it stands when the builder's variable does not exist.
+/// Returns true for a placeholder such as `{{last_input_text}}`, which ManyChat leaves when its variable does not
+/// exist.
 fn is_placeholder(text: &str) -> bool {
     let text = text.trim();
     text.starts_with("{{") && text.ends_with("}}")
 }
 
-fn clean(text: &str) -> String {
-    let cut: String = text.chars().take(LONGEST_TEXT).collect();
-    input::several_lines(&cut, 0, LONGEST_TEXT).unwrap_or_default()
+/// Returns a text cut to [`MAX_TEXT_CHARS`] and without control characters; empty when it is not usable.
+fn sanitize(text: &str) -> String {
+    let cut: String = text.chars().take(MAX_TEXT_CHARS).collect();
+    input::several_lines(&cut, 0, MAX_TEXT_CHARS).unwrap_or_default()
 }
 
-/// What came instead of a text, as far as the body tells.
-fn attachment_of(body: &Value) -> String {
+/// Returns the kind of a message without text: one that the body names, or one whose field is present.
+fn attachment_kind(body: &Value) -> String {
     const KINDS: [&str; 7] = ["audio", "voice", "image", "video", "file", "sticker", "location"];
-    let told = ["type", "attachment_type", "input_type"];
-    let told = told.iter().filter_map(|name| body["message"][*name].as_str().or_else(|| body[*name].as_str()));
-    let named = KINDS.iter().copied().find(|kind| told.clone().any(|told| told.eq_ignore_ascii_case(kind)));
+    let type_fields = ["type", "attachment_type", "input_type"];
+    let types = type_fields.iter().filter_map(|name| body["message"][*name].as_str().or_else(|| body[*name].as_str()));
+    let named = KINDS.iter().copied().find(|kind| types.clone().any(|name| name.eq_ignore_ascii_case(kind)));
     let present = || KINDS.iter().copied().find(|kind| !body[*kind].is_null() || !body["message"][*kind].is_null());
     named.or_else(present).unwrap_or("unknown").to_owned()
 }
@@ -164,11 +170,13 @@ fn name(body: &Value) -> Option<String> {
             ["first_name", "last_name"].iter().filter_map(|part| string(body, &[part])).map(str::trim).collect();
         (!parts.is_empty()).then(|| parts.join(" "))
     };
-    let name: String = whole.or_else(parts)?.chars().filter(|letter| !letter.is_control()).take(LONGEST_NAME).collect();
-    input::one_line(&name, 1, LONGEST_NAME).ok()
+    let name: String =
+        whole.or_else(parts)?.chars().filter(|letter| !letter.is_control()).take(MAX_NAME_CHARS).collect();
+    input::one_line(&name, 1, MAX_NAME_CHARS).ok()
 }
 
-/// Parts with their lengths, so that no two lists give the same bytes.
+/// Returns the SHA-256 of the parts, in hex. Each part is preceded by its length, so that no two lists hash the same
+/// bytes.
 fn fingerprint<const N: usize>(parts: [&str; N]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
@@ -185,12 +193,12 @@ mod tests {
 
     use super::*;
 
-    fn read(body: Value) -> Inbound {
-        Inbound::read(&body).unwrap()
+    fn read(body: Value) -> InboundMessage {
+        InboundMessage::read(&body).unwrap()
     }
 
     #[test]
-    fn the_documented_body_is_read_whole() {
+    fn the_documented_body_is_parsed_completely() {
         let inbound = read(json!({
             "id": 132, "key": "user:132", "name": "Zoë D’Été", "locale": "fr_FR", "whatsapp_phone": "+33 6 12 34 56 78",
             "last_input_text": " Quels sont vos délais ? ", "last_interaction": "2026-11-20T09:00:00+00:00",
@@ -203,19 +211,19 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_a_text_and_what_nobody_sees_is_none() {
+    fn a_number_counts_as_text_and_invisible_characters_do_not() {
         assert_eq!(read(json!({ "id": 1, "last_input_text": 2 })).text, "2");
         assert_eq!(read(json!({ "id": 1, "message": { "text": 2.5 } })).text, "2.5");
         for unseen in ["\u{200b}", " \u{feff}\u{200e}\n", ""] {
             let inbound = read(json!({ "id": 1, "last_input_text": unseen, "image": "x" }));
             assert_eq!((inbound.text.as_str(), inbound.attachment.as_deref()), ("", Some("image")), "{unseen:?}");
         }
-        // Joiners belong to what they join.
+        // A zero-width joiner inside an emoji stays.
         assert_eq!(read(json!({ "id": 1, "text": "👩\u{200d}🌾" })).text, "👩\u{200d}🌾");
     }
 
     #[test]
-    fn contacts_are_found_wherever_builders_put_them() {
+    fn the_contact_id_is_found_in_all_known_forms_and_an_invalid_one_is_refused() {
         for (body, contact) in [
             (json!({ "subscriber_id": 17_841_400_000_000_000_123_u64, "text": "hi" }), "17841400000000000123"),
             (json!({ "contact": { "id": "1724803790" }, "last_input_text": "hi" }), "1724803790"),
@@ -234,13 +242,13 @@ mod tests {
             json!([]),
             json!("hi"),
         ] {
-            assert_eq!(Inbound::read(&body).unwrap_err().status.as_u16(), 422, "{body}");
+            assert_eq!(InboundMessage::read(&body).unwrap_err().status.as_u16(), 422, "{body}");
         }
     }
 
     #[test]
-    fn what_is_no_text_is_told_apart() {
-        let error = Inbound::read(&json!({ "id": 1, "message_text": "{{last_input_text}}" })).unwrap_err();
+    fn a_placeholder_is_refused_and_a_message_without_text_has_its_kind() {
+        let error = InboundMessage::read(&json!({ "id": 1, "message_text": "{{last_input_text}}" })).unwrap_err();
         assert_eq!(error.details.unwrap()[0]["field"], "last_input_text");
         for (body, kind) in [
             (json!({ "id": 1, "last_input_text": "   " }), "unknown"),
@@ -253,11 +261,11 @@ mod tests {
     }
 
     #[test]
-    fn a_delivery_is_recognised_and_two_messages_are_not_confused() {
+    fn deliveries_of_one_message_have_one_external_id_and_different_messages_do_not() {
         let with_id = |id: &str, text: &str| read(json!({ "id": 1, "message_id": id, "text": text })).external_id;
         assert_eq!(with_id("m1", "oui"), with_id("m1", "oui"));
         assert_ne!(with_id("m1", "oui"), with_id("m2", "oui"));
-        // A builder's constant.
+        // A bot that sends a constant as the id.
         assert_ne!(with_id("m1", "oui"), with_id("m1", "non"));
         let at = |at: &str| read(json!({ "id": 1, "last_interaction": at, "text": "oui" })).external_id;
         assert_eq!(at("09:00"), at("09:00"));
@@ -288,10 +296,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_comes_is_refused_or_fits_its_columns(body in any_json()) {
-            if let Ok(inbound) = Inbound::read(&body) {
+        fn any_json_is_refused_or_fits_the_columns(body in any_json()) {
+            if let Ok(inbound) = InboundMessage::read(&body) {
                 prop_assert!((1..=100).contains(&inbound.contact_id.chars().count()));
-                prop_assert!(inbound.text.chars().count() <= LONGEST_TEXT && !inbound.text.contains('\0'));
+                prop_assert!(inbound.text.chars().count() <= MAX_TEXT_CHARS && !inbound.text.contains('\0'));
                 prop_assert_eq!(inbound.text.is_empty(), inbound.attachment.is_some());
                 prop_assert!(inbound.name.is_none_or(|name| (1..=200).contains(&name.chars().count())));
                 prop_assert!(inbound.phone.is_none_or(|phone| phone.len() <= 50));

@@ -1,4 +1,4 @@
-//! The list of messages: a tenant's, a conversation's, or a phone number's.
+//! The list of messages of a tenant, a conversation or a phone number.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -9,10 +9,10 @@ use uuid::Uuid;
 use crate::{
     db::TenantTx,
     error::ApiError,
-    paging::{COUNTED_EXACTLY, List, Listing, Paging},
+    paging::{List, Listing, MAX_COUNTED_ROWS, Paging},
 };
 
-/// A message, as members see it.
+/// A message, as shown to members of the tenant.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "id": "0d6a8e52-7c1c-4a51-9b50-54f2a9b9d7a1", "conversation_id": "7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d",
@@ -29,36 +29,36 @@ pub struct Message {
     /// `contact`, `bot`, `agent` or `system`.
     author: String,
     content: String,
-    /// What came instead of a text: `audio`, `image`, `location` …
+    /// The kind of a message without text: `audio`, `image`, `location` …
     attachment: Option<String>,
-    /// The passages that an answer rests on.
+    /// The passages that the answer cites.
     #[schema(value_type = Option<Vec<Object>>)]
     citations: Option<Value>,
-    /// Of the bot's: whether the documents said so.
+    /// True when the bot's answer comes from the documents or the catalogue; null for a message that is no answer.
     answered: Option<bool>,
-    /// Who worded it.
+    /// The model that generated the text.
     model: Option<String>,
-    /// The person who wrote it.
+    /// The user who wrote the message, if a person of the company did.
     sent_by: Option<Uuid>,
-    /// Of a contact's: the message that answers it.
+    /// The id of the message that answers this message of a contact.
     answered_by: Option<Uuid>,
-    /// Of a contact's: why it has no answer: `quota`, `opted_out` or `failed`.
+    /// The reason for which a contact's message got no answer: `quota`, `opted_out` or `failed`.
     skipped_reason: Option<String>,
-    /// When its last part was sent.
+    /// Time at which the last part was sent.
     sent_at: Option<DateTime<Utc>>,
-    /// Why it did not reach the contact.
+    /// The reason for which the message did not reach the contact.
     #[schema(example = json!(null))]
     error_code: Option<String>,
     created_at: DateTime<Utc>,
 }
 
-/// A phone number, of which the digits count: in a query, a plus sign arrives as a space.
+/// A phone number in a query string, reduced to its digits: a plus sign arrives there as a space.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Phone(String);
 
 impl Phone {
-    /// As they are stored, with or without a plus sign before them.
+    /// Returns the digits. The stored number may have a plus sign before them.
     pub(crate) fn digits(&self) -> &str {
         &self.0
     }
@@ -74,19 +74,19 @@ impl TryFrom<String> for Phone {
     }
 }
 
-/// Which messages.
+/// The filter of the list.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct MessageFilter {
-    /// Only those of a conversation.
+    /// Only messages of this conversation.
     conversation_id: Option<Uuid>,
-    /// Only those of a phone number, as `+2250700000000`.
+    /// Only messages of this phone number, as `+2250700000000`.
     #[param(value_type = Option<String>)]
     user_phone: Option<Phone>,
 }
 
 impl MessageFilter {
-    /// The conversation that is asked for, if it is one.
+    /// Returns the conversation of the filter, if any.
     #[must_use]
     pub fn conversation(&self) -> Option<Uuid> {
         self.conversation_id
@@ -97,7 +97,7 @@ impl MessageFilter {
     }
 }
 
-/// The order of the list.
+/// The sort fields and the statuses of the list.
 #[derive(Debug)]
 pub struct MessageListing;
 
@@ -129,19 +129,19 @@ macro_rules! fetch {
             $filter.digits(),
             at,
             id,
-            $paging.fetched(),
+            $paging.rows_to_fetch(),
             $paging.offset
         )
         .fetch_all(&mut *$tx)
         .await
-        .map_err(|error| $paging.failed(error))?
+        .map_err(|error| $paging.query_error(error))?
     }};
 }
 
-/// A page of the tenant's messages.
+/// Returns a page of the tenant's messages.
 ///
 /// # Errors
-/// 422 for a cursor that was tampered with; the database's.
+/// 422 for a cursor that was tampered with; a database error.
 pub async fn list(tx: &mut TenantTx, filter: &MessageFilter, paging: &Paging) -> Result<List<Message>, ApiError> {
     let after: Option<(DateTime<Utc>, Uuid)> = paging.after()?;
     let rows = if paging.descending {
@@ -161,17 +161,17 @@ pub async fn list(tx: &mut TenantTx, filter: &MessageFilter, paging: &Paging) ->
         tx.tenant(),
         filter.conversation_id,
         filter.digits(),
-        COUNTED_EXACTLY + 1
+        MAX_COUNTED_ROWS + 1
     )
     .fetch_one(tx)
     .await?;
     paging.page(rows, counted, |last| (last.created_at, last.id))
 }
 
-/// One message.
+/// Returns one message.
 ///
 /// # Errors
-/// 404, or the database's.
+/// 404 when there is no such message; a database error.
 pub async fn get(tx: &mut TenantTx, id: Uuid) -> Result<Message, ApiError> {
     sqlx::query_as!(
         Message,
@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_phone_number_is_its_digits() {
+    fn a_phone_number_is_reduced_to_5_to_50_digits() {
         for text in ["+2250700000000", " 2250700000000", "225 07 00-00-00.00"] {
             assert_eq!(Phone::try_from(text.to_owned()).unwrap().0, "2250700000000");
         }

@@ -1,18 +1,18 @@
-//! Which addresses a tenant's URL may lead to: those that the whole internet sees alike.
+//! The IP addresses to which a tenant's URL may lead: only public hosts.
 //!
-//! Source: IANA's registries "IPv4 Special-Purpose Address Space", "IPv6 Special-Purpose Address Space" (RFC 6890) and
-//! "IPv6 Global Unicast Address Assignments". Stricter than their column "Globally Reachable", because nothing that a
-//! tenant runs lives at an anycast service of the protocols themselves.
+//! Source: IANA's registries "IPv4 Special-Purpose Address Space", "IPv6 Special-Purpose Address Space" (RFC 6890)
+//! and "IPv6 Global Unicast Address Assignments". The rules here are stricter than the registries' column "Globally
+//! Reachable": the anycast addresses of protocols are refused too, because no tenant's server has one.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What of IPv4 is not a public host.
+/// The IPv4 blocks without public hosts.
 const REFUSED_V4: [(Ipv4Addr, u32); 19] = [
     (Ipv4Addr::new(0, 0, 0, 0), 8),        // this network; 0.0.0.0 reaches the host itself
     (Ipv4Addr::new(10, 0, 0, 0), 8),       // private
     (Ipv4Addr::new(100, 64, 0, 0), 10),    // shared by carriers (CGNAT); some clouds' metadata
     (Ipv4Addr::new(127, 0, 0, 0), 8),      // loopback
-    (Ipv4Addr::new(168, 63, 129, 16), 32), // Azure's host agent: public by the registry, private where it answers
+    (Ipv4Addr::new(168, 63, 129, 16), 32), // Azure's host agent: public in the registry, private in Azure
     (Ipv4Addr::new(169, 254, 0, 0), 16),   // link-local; 169.254.169.254 is the metadata service
     (Ipv4Addr::new(172, 16, 0, 0), 12),    // private
     (Ipv4Addr::new(192, 0, 0, 0), 24),     // IETF protocol assignments
@@ -29,27 +29,27 @@ const REFUSED_V4: [(Ipv4Addr, u32); 19] = [
     (Ipv4Addr::new(240, 0, 0, 0), 4),      // reserved, and broadcast
 ];
 
-/// The one block that IANA assigns global unicast addresses from. Whatever is outside is refused without a list: the
-/// unspecified address, loopback, the forms with an IPv4 address inside (mapped ::ffff:0:0/96, translated
-/// ::ffff:0:0:0/96, compatible ::/96), NAT64 (64:ff9b::/96 and 64:ff9b:1::/48), discard 100::/64, SRv6 5f00::/16,
-/// unique local fc00::/7 with fd00:ec2::254, link-local, site-local, multicast.
+/// The block from which IANA assigns global unicast addresses. Every other address is refused: the unspecified
+/// address, loopback, the forms with an IPv4 address inside (mapped ::ffff:0:0/96, translated ::ffff:0:0:0/96,
+/// compatible ::/96), NAT64 (64:ff9b::/96 and 64:ff9b:1::/48), discard 100::/64, SRv6 5f00::/16, unique local
+/// fc00::/7 with fd00:ec2::254, link-local, site-local, multicast.
 ///
-/// NAT64 and the mapped form could be judged by the address inside; but no public name has such a record, and every
-/// form that is taken is one more that must be unwrapped as the kernel and the network do it. The cost: behind a
-/// resolver that invents NAT64 records (DNS64), names with IPv4 alone are refused; leave DNS64 off in such a subnet.
+/// NAT64 and mapped addresses could be checked by the IPv4 address inside. But no public name has such a record, and
+/// each accepted form would have to be unwrapped exactly as the kernel and the network do. The cost: a DNS64 resolver
+/// (which makes up NAT64 records) gets names that have only IPv4 refused, so leave DNS64 off in the subnet.
 const GLOBAL_UNICAST_V6: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
-/// What inside of it is not a public host.
+/// The blocks inside [`GLOBAL_UNICAST_V6`] without public hosts.
 const REFUSED_V6: [(Ipv6Addr, u32); 5] = [
     // IETF protocol assignments: Teredo 2001::/32, benchmarking 2001:2::/48, ORCHID 2001:10::/28 and 2001:20::/28, …
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32), // documentation
-    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),     // 6to4: an IPv4 address, reached through whoever relays
+    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),     // 6to4: an IPv4 address, reached through any relay
     (Ipv6Addr::new(0x2620, 0x4f, 0x8000, 0, 0, 0, 0, 0), 48), // AS112
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),     // documentation
 ];
 
-/// Whether an address is a public host's, so that calling it reaches nothing that only we can reach.
+/// Returns true when an address is that of a public host, so that a call cannot reach a private service.
 #[must_use]
 pub fn is_public(address: IpAddr) -> bool {
     match address {
@@ -74,7 +74,8 @@ mod tests {
 
     use super::*;
 
-    /// The registries again, as text: a slip in the table above must not be repeated here.
+    /// The registries' special blocks, written down independently of the tables above, so that a slip there is
+    /// noticed.
     const SPECIAL_V4: [&str; 25] = [
         "0.0.0.0/8",
         "10.0.0.0/8",
@@ -137,7 +138,7 @@ mod tests {
         "4000::/2",
     ];
 
-    /// Blocks that registries have given to networks for ordinary hosts.
+    /// Blocks that registries have assigned to networks of ordinary hosts.
     const PUBLIC: [&str; 22] = [
         "1.1.1.0/24",
         "3.0.0.0/8",
@@ -168,7 +169,7 @@ mod tests {
         (network.parse().unwrap(), prefix.parse().unwrap())
     }
 
-    /// The address of a block whose host part is these bits.
+    /// Returns the address in a block whose host part is `bits`.
     fn member((network, prefix): (IpAddr, u32), bits: u128) -> IpAddr {
         let host = |width: u32| bits & u128::MAX.checked_shr(u128::BITS - width + prefix).unwrap_or(0);
         match network {
@@ -177,7 +178,7 @@ mod tests {
         }
     }
 
-    /// Every IPv6 address that leads, or once led, to an IPv4 address.
+    /// Returns every IPv6 address that leads, or once led, to an IPv4 address.
     fn wrapped(address: Ipv4Addr) -> Vec<Ipv6Addr> {
         let bits = u128::from(address.to_bits());
         vec![
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_every_special_block_are_refused() {
+    fn the_first_and_last_address_of_every_special_block_are_refused() {
         for text in SPECIAL_V4.into_iter().chain(SPECIAL_V6) {
             for address in [member(block(text), 0), member(block(text), u128::MAX)] {
                 assert!(!is_public(address), "{address} of {text}");
@@ -269,7 +270,7 @@ mod tests {
         }
 
         #[test]
-        fn outside_global_unicast_nothing_is_public(bits: u128) {
+        fn ipv6_outside_global_unicast_is_refused(bits: u128) {
             let address = Ipv6Addr::from_bits(bits);
             prop_assert!(address.segments()[0] >> 13 == 1 || !is_public(address.into()), "{address}");
         }
@@ -287,9 +288,9 @@ mod tests {
             }
         }
 
-        /// The standard library's own opinion, where it has one.
+        /// Compares with the standard library's predicates, where it has them.
         #[test]
-        fn nothing_that_the_standard_library_calls_special_is_public(v4: u32, v6: u128) {
+        fn addresses_that_the_standard_library_calls_special_are_not_public(v4: u32, v6: u128) {
             let v4 = Ipv4Addr::from_bits(v4);
             let special = v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_multicast()
                 || v4.is_broadcast() || v4.is_documentation() || v4.is_unspecified();

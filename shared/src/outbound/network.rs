@@ -1,4 +1,5 @@
-//! What a call of [`super::Outbound`] travels over: names are resolved and judged here, at the moment of dialling.
+//! The network of [`super::Outbound`]. Host names are resolved, and their addresses checked, when a connection is
+//! made.
 
 use std::{
     collections::HashMap,
@@ -10,34 +11,36 @@ use std::{
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::Url;
 
-use super::tenant_url::{TenantUrl, judge_address};
+use super::tenant_url::{TenantUrl, check_address};
 
-/// The internet, or what stands in for it in a test. The guard is the same over both.
+/// The internet, or a simulation of it in a test. Both go through the checks of `resolve`.
 #[derive(Debug, Clone)]
-pub(super) enum Network {
+pub(super) enum OutboundNetwork {
     Internet,
     Test(TestNet),
 }
 
-impl Resolve for Network {
-    /// Resolves a name for one connection. The addresses that are judged are those that are dialled: nobody asks a
-    /// second time, so a name that changes its mind (DNS rebinding) gains nothing.
+impl Resolve for OutboundNetwork {
+    /// Resolves a name for one connection, and refuses it when an address is not public. The connection is made to
+    /// the addresses checked here, without a second lookup. So DNS rebinding (a name that resolves differently the
+    /// next time) has no effect.
     ///
-    /// One inner address among public ones refuses the whole name: no honest name has both, and which of them is dialled
-    /// would be chance.
+    /// One private address among public ones refuses the whole name. No legitimate name has both, and chance would
+    /// decide which of them is called.
     fn resolve(&self, name: Name) -> Resolving {
         let network = self.clone();
         Box::pin(async move {
             let addresses = network.look_up(name.as_str()).await?;
             for &address in &addresses {
-                judge_address(address)?;
+                check_address(address)?;
             }
             Ok(Box::new(network.sockets(addresses).into_iter()) as Addrs)
         })
     }
 }
 
-impl Network {
+impl OutboundNetwork {
+    /// Resolves a name to all its addresses.
     async fn look_up(&self, name: &str) -> io::Result<Vec<IpAddr>> {
         match self {
             Self::Internet => Ok(tokio::net::lookup_host((name, 0)).await?.map(|socket| socket.ip()).collect()),
@@ -45,7 +48,7 @@ impl Network {
         }
     }
 
-    /// Port 0 stands for the URL's.
+    /// Returns the socket addresses to connect to. Port 0 means the port of the URL.
     fn sockets(&self, addresses: Vec<IpAddr>) -> Vec<SocketAddr> {
         match self {
             Self::Internet => addresses.into_iter().map(|address| SocketAddr::new(address, 0)).collect(),
@@ -53,8 +56,8 @@ impl Network {
         }
     }
 
-    /// What the client is asked to call. A test's servers speak plain HTTP on a port of their own; what is judged, also
-    /// in a redirect, is https all the same.
+    /// Returns the URL for the HTTP client. The servers of a test speak plain HTTP on ports of their own, so there
+    /// the scheme and port are replaced. The checks always see the https URL, also in a redirect.
     pub(super) fn target(&self, url: &TenantUrl) -> Url {
         let mut target = url.as_url().clone();
         if matches!(self, Self::Test(_)) {
@@ -65,19 +68,20 @@ impl Network {
     }
 }
 
-/// A little internet for tests: names, public addresses, and local servers (plain HTTP) that answer for them.
+/// A simulated internet for tests: names, public addresses, and local servers (plain HTTP) behind these addresses.
 ///
-/// It opens no hole in the guard: names lead to the addresses it tells, those are judged, and only what was found public
-/// is answered by a local server.
+/// It does not weaken the guard: its names resolve to the given addresses, those are checked, and only then are they
+/// mapped to local servers.
 #[derive(Debug, Clone, Default)]
 pub struct TestNet {
+    /// The answers to lookups of each name, the last one first.
     names: HashMap<String, Arc<Mutex<Vec<Vec<IpAddr>>>>>,
     servers: HashMap<IpAddr, SocketAddr>,
 }
 
 impl TestNet {
-    /// Lets a name resolve to these addresses. Said again of the same name, it is the answer to the next question; the
-    /// last answer stays.
+    /// Adds a name that resolves to `addresses`. A repeated call for one name sets the answer to its next lookup; the
+    /// answer of the last call is kept for all further lookups.
     #[must_use]
     pub fn name(mut self, name: &str, addresses: &[IpAddr]) -> Self {
         let answers = self.names.entry(name.to_owned()).or_default();
@@ -85,14 +89,14 @@ impl TestNet {
         self
     }
 
-    /// Lets a local server answer for a public address.
+    /// Puts the server at `local` behind a public address.
     #[must_use]
     pub fn server(mut self, address: IpAddr, local: SocketAddr) -> Self {
         self.servers.insert(address, local);
         self
     }
 
-    /// A name with a public address of its own, answered by a local server.
+    /// Adds a name with a public address of its own, and puts the server at `local` behind it.
     #[must_use]
     pub fn site(self, name: &str, local: SocketAddr) -> Self {
         let last = u8::try_from(self.servers.len()).unwrap_or(u8::MAX);

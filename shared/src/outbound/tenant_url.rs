@@ -1,4 +1,5 @@
-//! A URL that a tenant gave, judged by what can be seen in it. Where its name leads to is judged at each call.
+//! The URL type for tenants' URLs, validated by its text alone. The addresses of its host name are checked at each
+//! call.
 
 use std::{fmt, net::IpAddr};
 
@@ -8,106 +9,110 @@ use utoipa::ToSchema;
 
 use super::is_public;
 
-const LONGEST: usize = 2000;
+/// Maximum length of a URL, in bytes.
+const MAX_LENGTH: usize = 2000;
 
-/// 443, and 8443, where small servers have their TLS when something else has 443. No others: a tenant could otherwise
-/// have us knock at every port of a third party's host.
-const PORTS: [u16; 2] = [443, 8443];
+/// The allowed ports: 443, and 8443, where small servers offer TLS when 443 is taken. With any other port allowed, a
+/// tenant could scan the ports of a third party's host through us.
+const ALLOWED_PORTS: [u16; 2] = [443, 8443];
 
-/// Names that mean something inside of a network and nothing outside: RFC 6761 and 6762, RFC 8375, ICANN's `internal`
-/// (which has metadata.google.internal and AWS's instance names), and what routers commonly give their own hosts.
-const INSIDE: [&str; 9] =
+/// Last labels of names that exist only inside a network: those of RFC 6761 and RFC 6762, ICANN's `internal` (which
+/// includes metadata.google.internal and AWS's instance names), and those that routers commonly give to local hosts.
+/// [`check_name`] also refuses `home.arpa` (RFC 8375).
+const INTERNAL_TOP_LABELS: [&str; 9] =
     ["localhost", "localdomain", "local", "internal", "intranet", "private", "corp", "lan", "home"];
 
-/// What is wrong with a tenant's URL, said as the field's message.
+/// The reasons to refuse a tenant's URL. The texts are messages for the field in a 422.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// Not a URL, or only after guessing: spaces and control characters are refused, not dropped.
+pub enum UrlRefusal {
+    /// The text is not a URL. Whitespace and control characters inside are refused, not removed.
     #[error("must be a valid URL")]
     Invalid,
-    /// Too long as typed, or as it is sent.
-    #[error("must have at most {LONGEST} characters")]
+    /// The URL is too long, as typed or in normalised form.
+    #[error("must have at most {MAX_LENGTH} characters")]
     TooLong,
-    /// Another scheme.
+    /// The scheme is not https.
     #[error("must start with https://")]
     NotHttps,
-    /// A secret in the host part, where it would be logged.
+    /// The URL has a user name or password, which would be logged with the host.
     #[error("must not contain a user name or password")]
     Credentials,
-    /// Another port than 443 and 8443.
+    /// The port is neither 443 nor 8443.
     #[error("must use port 443 or 8443")]
     Port,
-    /// A name that only an inner network knows.
+    /// The host name exists only inside a network.
     #[error("must name a host of the public internet")]
-    InnerName,
-    /// An address that is not public, in the URL or behind its name.
+    InternalName,
+    /// An address is not public: the host in the URL, or one to which its name resolves.
     #[error("must not lead to a private or reserved address")]
-    InnerAddress,
+    PrivateAddress,
 }
 
-/// An https URL that may be stored and, through [`super::Outbound`], called.
+/// A validated https URL of a tenant.
 ///
-/// Deserialising judges it, so a field of this type answers 422 with the reason. It is shown only without its path and
-/// query, which hold secrets as often as not.
+/// Deserialising validates it, so a request with a refused URL gets a 422 with the reason. Its `Debug` output has
+/// neither path nor query, which often hold secrets.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schema(value_type = String, format = "uri", max_length = 2000)]
 pub struct TenantUrl(Url);
 
 impl TenantUrl {
-    /// Judges a text; spaces at its ends do not count, they come with copying.
+    /// Validates a URL. Whitespace at the ends, which often comes with copying, is removed.
     ///
     /// # Errors
-    /// [`Refusal`], the first that holds.
-    pub fn parse(text: &str) -> Result<Self, Refusal> {
+    /// The first [`UrlRefusal`] that applies.
+    pub fn parse(text: &str) -> Result<Self, UrlRefusal> {
         let text = text.trim();
-        if text.len() > LONGEST {
-            return Err(Refusal::TooLong);
+        if text.len() > MAX_LENGTH {
+            return Err(UrlRefusal::TooLong);
         }
-        // The parser drops tabs and line breaks wherever they are: what a person checked would not be what is called.
+        // The URL parser removes tabs and line breaks anywhere, so the URL that a person checked would not be the one
+        // that is called.
         if text.chars().any(|letter| letter.is_control() || letter.is_whitespace()) {
-            return Err(Refusal::Invalid);
+            return Err(UrlRefusal::Invalid);
         }
-        Self::judge(Url::parse(text).or(Err(Refusal::Invalid))?)
+        Self::validate(Url::parse(text).or(Err(UrlRefusal::Invalid))?)
     }
 
-    /// Where a redirect from here leads.
-    pub(super) fn join(&self, location: &str) -> Result<Self, Refusal> {
-        Self::judge(self.0.join(location).or(Err(Refusal::Invalid))?)
+    /// Validates the target of a redirect from this URL.
+    pub(super) fn join(&self, location: &str) -> Result<Self, UrlRefusal> {
+        Self::validate(self.0.join(location).or(Err(UrlRefusal::Invalid))?)
     }
 
-    /// By now all spellings of one address (decimal, octal, hexadecimal, full-width digits, percent-encoded) are one:
-    /// the parser of the URL standard has made them an [`IpAddr`], and refused IPv6 zones.
-    fn judge(mut url: Url) -> Result<Self, Refusal> {
+    /// Validates a parsed URL. The parser, which follows the URL standard, has already turned every spelling of an
+    /// address (decimal, octal, hexadecimal, full-width digits, percent-encoded) into an [`IpAddr`], and refused IPv6
+    /// zones.
+    fn validate(mut url: Url) -> Result<Self, UrlRefusal> {
         if url.scheme() != "https" {
-            return Err(Refusal::NotHttps);
+            return Err(UrlRefusal::NotHttps);
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(Refusal::Credentials);
+            return Err(UrlRefusal::Credentials);
         }
-        if !url.port_or_known_default().is_some_and(|port| PORTS.contains(&port)) {
-            return Err(Refusal::Port);
+        if !url.port_or_known_default().is_some_and(|port| ALLOWED_PORTS.contains(&port)) {
+            return Err(UrlRefusal::Port);
         }
-        match url.host().ok_or(Refusal::Invalid)? {
-            Host::Domain(name) => judge_name(name)?,
-            Host::Ipv4(address) => judge_address(address.into())?,
-            Host::Ipv6(address) => judge_address(address.into())?,
+        match url.host().ok_or(UrlRefusal::Invalid)? {
+            Host::Domain(name) => check_name(name)?,
+            Host::Ipv4(address) => check_address(address.into())?,
+            Host::Ipv6(address) => check_address(address.into())?,
         }
-        // It is never sent.
+        // A fragment is never sent.
         url.set_fragment(None);
-        if url.as_str().len() > LONGEST {
-            return Err(Refusal::TooLong);
+        if url.as_str().len() > MAX_LENGTH {
+            return Err(UrlRefusal::TooLong);
         }
         Ok(Self(url))
     }
 
-    /// The whole URL, to store it.
+    /// The complete URL, for storing it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
-    /// The host, to show or log it.
+    /// The host, for showing or logging it.
     #[must_use]
     pub fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()
@@ -118,24 +123,24 @@ impl TenantUrl {
     }
 }
 
-/// Judges a name as far as that goes without asking for it.
-fn judge_name(name: &str) -> Result<(), Refusal> {
+/// Refuses a host name that exists only inside a network. The name is not resolved.
+fn check_name(name: &str) -> Result<(), UrlRefusal> {
     let name = name.trim_end_matches('.');
-    // One label alone is completed by the resolver with whatever domain the network has.
-    let Some((rest, last)) = name.rsplit_once('.') else { return Err(Refusal::InnerName) };
+    // The resolver appends the network's own domain to a name of a single label.
+    let Some((rest, last)) = name.rsplit_once('.') else { return Err(UrlRefusal::InternalName) };
     let is_home_arpa = last == "arpa" && (rest == "home" || rest.ends_with(".home"));
-    if is_home_arpa || INSIDE.contains(&last) { Err(Refusal::InnerName) } else { Ok(()) }
+    if is_home_arpa || INTERNAL_TOP_LABELS.contains(&last) { Err(UrlRefusal::InternalName) } else { Ok(()) }
 }
 
-/// Judges an address, wherever it came from.
-pub(super) fn judge_address(address: IpAddr) -> Result<(), Refusal> {
-    if is_public(address) { Ok(()) } else { Err(Refusal::InnerAddress) }
+/// Refuses an address that is not public.
+pub(super) fn check_address(address: IpAddr) -> Result<(), UrlRefusal> {
+    if is_public(address) { Ok(()) } else { Err(UrlRefusal::PrivateAddress) }
 }
 
 impl TryFrom<String> for TenantUrl {
-    type Error = Refusal;
+    type Error = UrlRefusal;
 
-    fn try_from(text: String) -> Result<Self, Refusal> {
+    fn try_from(text: String) -> Result<Self, UrlRefusal> {
         Self::parse(&text)
     }
 }
@@ -161,7 +166,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn refused(text: &str, expected: Refusal) {
+    fn refused(text: &str, expected: UrlRefusal) {
         assert_eq!(TenantUrl::parse(text).err(), Some(expected), "{text}");
     }
 
@@ -184,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_plain_https_is_refused() {
+    fn urls_that_are_invalid_or_not_plain_https_are_refused() {
         for text in [
             "",
             "example.com",
@@ -203,7 +208,7 @@ mod tests {
             "https://a%00b.com/",
             "https://exa\u{a0}mple.com/",
         ] {
-            refused(text, Refusal::Invalid);
+            refused(text, UrlRefusal::Invalid);
         }
         for text in [
             "http://example.com/",
@@ -214,7 +219,7 @@ mod tests {
             "data:,x",
             "unix:/run/x.sock",
         ] {
-            refused(text, Refusal::NotHttps);
+            refused(text, UrlRefusal::NotHttps);
         }
         for text in [
             "https://user@example.com/",
@@ -223,7 +228,7 @@ mod tests {
             "https://example.com%40@127.0.0.1/",
             "https://example.com:443@169.254.169.254/",
         ] {
-            refused(text, Refusal::Credentials);
+            refused(text, UrlRefusal::Credentials);
         }
         for text in [
             "https://example.com:80/",
@@ -231,10 +236,10 @@ mod tests {
             "https://example.com:0/",
             "https://example.com:5432/",
         ] {
-            refused(text, Refusal::Port);
+            refused(text, UrlRefusal::Port);
         }
-        refused(&format!("https://example.com/{}", "a".repeat(2000)), Refusal::TooLong);
-        refused(&format!("https://example.com/{}", "é".repeat(900)), Refusal::TooLong);
+        refused(&format!("https://example.com/{}", "a".repeat(2000)), UrlRefusal::TooLong);
+        refused(&format!("https://example.com/{}", "é".repeat(900)), UrlRefusal::TooLong);
         assert!(TenantUrl::parse(&format!("https://example.com/{}", "a".repeat(1980))).is_ok());
     }
 
@@ -262,7 +267,7 @@ mod tests {
             "loca\u{ad}lhost",
             "kubernetes.default.svc.cluster.local",
         ] {
-            refused(&format!("https://{host}/"), Refusal::InnerName);
+            refused(&format!("https://{host}/"), UrlRefusal::InternalName);
         }
     }
 
@@ -304,25 +309,25 @@ mod tests {
             "[fe80::1]",
             "①②⑦.0.0.1",
         ] {
-            refused(&format!("https://{host}/"), Refusal::InnerAddress);
+            refused(&format!("https://{host}/"), UrlRefusal::PrivateAddress);
         }
-        // The standard reads backslashes as slashes, and so the host is what follows them.
-        refused(r"https:\\127.0.0.1\@example.com", Refusal::InnerAddress);
-        refused("https:127.0.0.1", Refusal::InnerAddress);
+        // The URL standard reads backslashes as slashes, so the host is the part after them.
+        refused(r"https:\\127.0.0.1\@example.com", UrlRefusal::PrivateAddress);
+        refused("https:127.0.0.1", UrlRefusal::PrivateAddress);
     }
 
     #[test]
-    fn a_redirect_is_judged_like_the_first_url() {
+    fn a_redirect_is_validated_like_the_first_url() {
         let url = TenantUrl::parse("https://hooks.example.com/a/b?c").unwrap();
         assert_eq!(url.join("../d").unwrap().as_str(), "https://hooks.example.com/d");
         assert_eq!(url.join("//other.example.com/").unwrap().as_str(), "https://other.example.com/");
-        assert_eq!(url.join("//127.1/"), Err(Refusal::InnerAddress));
-        assert_eq!(url.join("http://hooks.example.com/"), Err(Refusal::NotHttps));
-        assert_eq!(url.join("https://a:b@hooks.example.com/"), Err(Refusal::Credentials));
+        assert_eq!(url.join("//127.1/"), Err(UrlRefusal::PrivateAddress));
+        assert_eq!(url.join("http://hooks.example.com/"), Err(UrlRefusal::NotHttps));
+        assert_eq!(url.join("https://a:b@hooks.example.com/"), Err(UrlRefusal::Credentials));
     }
 
     #[test]
-    fn json_is_judged_and_debugging_shows_no_secret() {
+    fn deserialising_validates_and_debug_hides_path_and_query() {
         let url: TenantUrl = serde_json::from_str(r#""https://hooks.example.com/s3cret?key=s3cret""#).unwrap();
         assert_eq!(serde_json::to_string(&url).unwrap(), r#""https://hooks.example.com/s3cret?key=s3cret""#);
         assert_eq!(format!("{url:?}"), "TenantUrl(https://hooks.example.com/…)");
@@ -330,7 +335,7 @@ mod tests {
         assert!(error.to_string().starts_with("must not lead to a private or reserved address"), "{error}");
     }
 
-    /// An address as people write it who want it unrecognised.
+    /// Generates an address with one of its unusual spellings, as used to get past a filter.
     fn spelling() -> impl Strategy<Value = (Ipv4Addr, String)> {
         let part = |style: u8, value: u32| match style % 3 {
             0 => format!("{value}"),
@@ -350,13 +355,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn spellings_of_an_address_are_judged_as_that_address((address, text) in spelling()) {
-            let judged = TenantUrl::parse(&format!("https://{text}/"));
-            prop_assert_eq!(judged.is_ok(), is_public(address.into()), "{} is {}", text, address);
+        fn every_spelling_of_an_address_is_treated_as_that_address((address, text) in spelling()) {
+            let parsed = TenantUrl::parse(&format!("https://{text}/"));
+            prop_assert_eq!(parsed.is_ok(), is_public(address.into()), "{} is {}", text, address);
         }
 
         #[test]
-        fn what_passes_keeps_every_promise(text in prop_oneof![
+        fn every_accepted_url_is_https_with_an_allowed_host_and_port(text in prop_oneof![
             ".*",
             "(https|http)://[a-z0-9@:.%\\[\\]/\\\\-]{1,30}",
             "https://[0-9a-fx.:]{1,20}/",
@@ -366,10 +371,10 @@ mod tests {
                 prop_assert_eq!(parsed.scheme(), "https");
                 prop_assert_eq!((parsed.username(), parsed.password()), ("", None));
                 prop_assert!(matches!(parsed.port(), None | Some(8443)));
-                prop_assert!(parsed.as_str().len() <= LONGEST);
+                prop_assert!(parsed.as_str().len() <= MAX_LENGTH);
                 let address = match parsed.host().unwrap() {
                     Host::Domain(name) => {
-                        // What the connection would take for an address never passes as a name.
+                        // A text that the connection would take for an address never passes as a name.
                         prop_assert!(name.parse::<IpAddr>().is_err());
                         prop_assert!(name.contains('.'));
                         None

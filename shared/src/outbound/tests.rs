@@ -1,4 +1,4 @@
-//! Calls over a little internet of local servers that answer with fixed bytes.
+//! Tests of calls over a simulated internet, whose local servers answer with fixed bytes.
 
 #![expect(clippy::disallowed_methods, reason = "these are the tests")]
 
@@ -15,7 +15,7 @@ use super::*;
 
 const HOOK: &str = "https://hooks.example.com/in?key=s3cret";
 
-/// A server that hands each request to `answer`, and tells of it before.
+/// A local server that records each request and then writes its response with `answer`.
 struct Server {
     address: SocketAddr,
     requests: Receiver<String>,
@@ -31,7 +31,7 @@ impl Server {
                 let (sender, answer) = (sender.clone(), answer.clone());
                 thread::spawn(move || {
                     let mut stream = stream?;
-                    // Several requests over one connection, if the client wants that.
+                    // The client may send several requests over one connection.
                     while let Some(request) = read_request(&stream) {
                         let _ = sender.send(request);
                         answer(&mut stream)?;
@@ -52,7 +52,7 @@ impl Server {
         Self::saying(format!("HTTP/1.1 {status} Moved\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n"))
     }
 
-    /// The requests so far.
+    /// Returns the requests received since the last call.
     fn seen(&self) -> Vec<String> {
         self.requests.try_iter().collect()
     }
@@ -75,11 +75,11 @@ fn read_request(stream: &TcpStream) -> Option<String> {
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-fn limits() -> Limits {
-    Limits { total: Duration::from_secs(5), connect: Duration::from_secs(2), body_bytes: 1000 }
+fn limits() -> OutboundLimits {
+    OutboundLimits { total: Duration::from_secs(5), connect: Duration::from_secs(2), body_bytes: 1000 }
 }
 
-fn over(net: TestNet) -> Outbound {
+fn outbound_over(net: TestNet) -> Outbound {
     Outbound::for_tests(net, limits()).unwrap()
 }
 
@@ -95,15 +95,15 @@ fn key() -> HeaderMap {
     HeaderMap::from_iter([(header::HeaderName::from_static("x-api-key"), HeaderValue::from_static("k3y"))])
 }
 
-async fn get(net: TestNet) -> Result<Answer, OutboundError> {
-    over(net).get(&url(HOOK), key()).await
+async fn get(net: TestNet) -> Result<OutboundResponse, OutboundError> {
+    outbound_over(net).get(&url(HOOK), key()).await
 }
 
 #[tokio::test]
-async fn an_answer_is_read() {
+async fn a_get_returns_status_and_body() {
     let server = Server::saying(OK);
     let answer = get(TestNet::default().site("hooks.example.com", server.address)).await.unwrap();
-    assert_eq!(answer, Answer { status: StatusCode::OK, body: Bytes::from_static(b"ok") });
+    assert_eq!(answer, OutboundResponse { status: StatusCode::OK, body: Bytes::from_static(b"ok") });
     let [request] = server.seen().try_into().unwrap();
     assert!(request.starts_with("GET /in?key=s3cret HTTP/1.1\r\n"), "{request}");
     assert!(request.contains("\r\nhost: hooks.example.com\r\n"), "{request}");
@@ -111,10 +111,10 @@ async fn an_answer_is_read() {
 }
 
 #[tokio::test]
-async fn json_is_posted_byte_for_byte_and_any_status_is_an_answer() {
+async fn json_is_posted_byte_for_byte_and_any_status_is_a_response() {
     let server = Server::saying("HTTP/1.1 503 Down\r\ncontent-length: 0\r\n\r\n");
     let net = TestNet::default().site("hooks.example.com", server.address);
-    let answer = over(net).post_json(&url(HOOK), key(), r#"{"b":1, "a":2}"#).await.unwrap();
+    let answer = outbound_over(net).post_json(&url(HOOK), key(), r#"{"b":1, "a":2}"#).await.unwrap();
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     let [request] = server.seen().try_into().unwrap();
     assert!(request.starts_with("POST /in?key=s3cret HTTP/1.1\r\n"), "{request}");
@@ -123,7 +123,7 @@ async fn json_is_posted_byte_for_byte_and_any_status_is_an_answer() {
 }
 
 #[tokio::test]
-async fn a_name_with_one_inner_address_is_refused_whole() {
+async fn a_name_with_one_private_address_is_refused() {
     let server = Server::saying(OK);
     for addresses in [
         &["127.0.0.1"][..],
@@ -134,34 +134,34 @@ async fn a_name_with_one_inner_address_is_refused_whole() {
         &["93.184.215.1", "fd00:ec2::254"],
     ] {
         let mut net = TestNet::default();
-        // Whatever gets through would be answered.
+        // A server is behind every address, so a call that is not refused would get a response.
         for address in addresses {
             net = net.server(ip(address), server.address);
         }
         let addresses: Vec<_> = addresses.iter().map(|address| ip(address)).collect();
         let error = get(net.name("hooks.example.com", &addresses)).await.unwrap_err();
-        assert!(matches!(error, OutboundError::Refused(Refusal::InnerAddress)), "{addresses:?}: {error:?}");
+        assert!(matches!(error, OutboundError::Refused(UrlRefusal::PrivateAddress)), "{addresses:?}: {error:?}");
     }
     assert_eq!(server.seen(), [""; 0]);
 }
 
 #[tokio::test]
-async fn a_name_that_changes_its_mind_is_refused_at_the_next_call() {
+async fn a_name_that_later_resolves_to_a_private_address_is_refused_at_the_next_call() {
     let server = Server::saying(OK);
     let net = TestNet::default()
         .name("hooks.example.com", &[ip("93.184.215.1")])
         .name("hooks.example.com", &[ip("127.0.0.1")])
         .server(ip("93.184.215.1"), server.address)
         .server(ip("127.0.0.1"), server.address);
-    let outbound = over(net);
+    let outbound = outbound_over(net);
     outbound.get(&url(HOOK), HeaderMap::new()).await.unwrap();
     let error = outbound.get(&url(HOOK), HeaderMap::new()).await.unwrap_err();
-    assert!(matches!(error, OutboundError::Refused(Refusal::InnerAddress)), "{error:?}");
+    assert!(matches!(error, OutboundError::Refused(UrlRefusal::PrivateAddress)), "{error:?}");
     assert_eq!(server.seen().len(), 1);
 }
 
 #[tokio::test]
-async fn a_name_that_changes_its_mind_between_redirects_is_refused() {
+async fn a_name_that_resolves_to_a_private_address_after_a_redirect_is_refused() {
     let server = Server::redirecting(302, "/again");
     let net = TestNet::default()
         .name("hooks.example.com", &[ip("93.184.215.1")])
@@ -169,26 +169,26 @@ async fn a_name_that_changes_its_mind_between_redirects_is_refused() {
         .server(ip("93.184.215.1"), server.address)
         .server(ip("127.0.0.1"), server.address);
     let error = get(net).await.unwrap_err();
-    assert!(matches!(error, OutboundError::Refused(Refusal::InnerAddress)), "{error:?}");
+    assert!(matches!(error, OutboundError::Refused(UrlRefusal::PrivateAddress)), "{error:?}");
 }
 
 #[tokio::test]
-async fn redirects_to_what_is_not_public_https_are_refused() {
+async fn redirects_to_anything_but_public_https_are_refused() {
     for (location, expected) in [
-        ("https://127.0.0.1/", Refusal::InnerAddress),
-        ("https://2130706433/", Refusal::InnerAddress),
-        ("//[::1]/", Refusal::InnerAddress),
-        ("https://[::ffff:169.254.169.254]/", Refusal::InnerAddress),
-        ("https://169.254.169.254/latest/meta-data/", Refusal::InnerAddress),
-        ("https://inner.example.com/", Refusal::InnerAddress),
-        ("https://localhost/", Refusal::InnerName),
-        ("https://metadata.google.internal/", Refusal::InnerName),
-        ("http://169.254.169.254/latest/meta-data/", Refusal::NotHttps),
-        ("http://hooks.example.com/", Refusal::NotHttps),
-        ("file:///etc/passwd", Refusal::NotHttps),
-        ("https://hooks.example.com:22/", Refusal::Port),
-        ("https://a:b@hooks.example.com/", Refusal::Credentials),
-        ("caf\u{e9}", Refusal::Invalid),
+        ("https://127.0.0.1/", UrlRefusal::PrivateAddress),
+        ("https://2130706433/", UrlRefusal::PrivateAddress),
+        ("//[::1]/", UrlRefusal::PrivateAddress),
+        ("https://[::ffff:169.254.169.254]/", UrlRefusal::PrivateAddress),
+        ("https://169.254.169.254/latest/meta-data/", UrlRefusal::PrivateAddress),
+        ("https://inner.example.com/", UrlRefusal::PrivateAddress),
+        ("https://localhost/", UrlRefusal::InternalName),
+        ("https://metadata.google.internal/", UrlRefusal::InternalName),
+        ("http://169.254.169.254/latest/meta-data/", UrlRefusal::NotHttps),
+        ("http://hooks.example.com/", UrlRefusal::NotHttps),
+        ("file:///etc/passwd", UrlRefusal::NotHttps),
+        ("https://hooks.example.com:22/", UrlRefusal::Port),
+        ("https://a:b@hooks.example.com/", UrlRefusal::Credentials),
+        ("caf\u{e9}", UrlRefusal::Invalid),
     ] {
         let server = Server::redirecting(307, location);
         let inner = Server::saying(OK);
@@ -196,7 +196,7 @@ async fn redirects_to_what_is_not_public_https_are_refused() {
             .site("hooks.example.com", server.address)
             .name("inner.example.com", &[ip("10.1.2.3")])
             .server(ip("10.1.2.3"), inner.address);
-        let outbound = over(net);
+        let outbound = outbound_over(net);
         for outcome in [outbound.get(&url(HOOK), key()).await, outbound.post_json(&url(HOOK), key(), "{}").await] {
             let error = outcome.unwrap_err();
             assert!(matches!(error, OutboundError::Refused(refusal) if refusal == expected), "{location}: {error:?}");
@@ -206,7 +206,7 @@ async fn redirects_to_what_is_not_public_https_are_refused() {
 }
 
 #[tokio::test]
-async fn three_redirects_are_followed_and_no_more() {
+async fn three_redirects_are_followed_and_a_fourth_is_an_error() {
     let last = Server::saying(OK);
     let third = Server::redirecting(301, "https://last.example.com:8443/x");
     let second = Server::redirecting(308, "https://third.example.com/");
@@ -218,7 +218,7 @@ async fn three_redirects_are_followed_and_no_more() {
         .site("second.example.com", second.address)
         .site("third.example.com", third.address)
         .site("last.example.com", last.address);
-    let outbound = over(net);
+    let outbound = outbound_over(net);
     assert_eq!(outbound.get(&url("https://first.example.com/"), key()).await.unwrap().body, "ok");
     let [request] = last.seen().try_into().unwrap();
     assert!(request.starts_with("GET /x HTTP/1.1\r\n"), "{request}");
@@ -228,28 +228,28 @@ async fn three_redirects_are_followed_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_redirect_takes_the_key_to_no_other_host() {
+async fn a_redirect_to_another_host_is_followed_without_the_headers() {
     let other = Server::saying(OK);
     let server = Server::redirecting(307, "https://other.example.com/");
     let net = TestNet::default().site("hooks.example.com", server.address).site("other.example.com", other.address);
-    over(net).post_json(&url(HOOK), key(), r#"{"a":1}"#).await.unwrap();
+    outbound_over(net).post_json(&url(HOOK), key(), r#"{"a":1}"#).await.unwrap();
     let [request] = other.seen().try_into().unwrap();
     assert!(request.starts_with("POST / ") && request.ends_with(r#"{"a":1}"#), "{request}");
     assert!(!request.contains("k3y") && !request.contains("s3cret"), "{request}");
 }
 
 #[tokio::test]
-async fn a_post_never_becomes_a_get() {
+async fn a_post_is_not_redirected_as_a_get() {
     for status in [301, 302, 303] {
         let server = Server::redirecting(status, "https://127.0.0.1/");
         let net = TestNet::default().site("hooks.example.com", server.address);
-        let answer = over(net).post_json(&url(HOOK), key(), "{}").await.unwrap();
+        let answer = outbound_over(net).post_json(&url(HOOK), key(), "{}").await.unwrap();
         assert_eq!(answer.status, status);
     }
 }
 
 #[tokio::test]
-async fn a_large_body_is_cut() {
+async fn a_body_over_the_limit_is_an_error() {
     let announced = Server::saying("HTTP/1.1 200 OK\r\ncontent-length: 1001\r\n\r\n");
     let endless = Server::start(|stream| {
         stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")?;
@@ -281,31 +281,31 @@ async fn a_large_body_is_cut() {
 }
 
 #[tokio::test]
-async fn a_slow_server_is_left() {
+async fn a_slow_server_times_out() {
     let silent = Server::saying("");
     let slow = Server::saying("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nslow");
     for server in [silent, slow] {
         let net = TestNet::default().site("hooks.example.com", server.address);
-        let limits = Limits { total: Duration::from_millis(200), ..limits() };
+        let limits = OutboundLimits { total: Duration::from_millis(200), ..limits() };
         let error = Outbound::for_tests(net, limits).unwrap().get(&url(HOOK), key()).await.unwrap_err();
         assert!(matches!(error, OutboundError::TimedOut), "{error:?}");
     }
 }
 
 #[tokio::test]
-async fn the_limit_of_time_is_for_all_redirects_together() {
+async fn the_total_timeout_covers_all_redirects_together() {
     let server = Server::start(|stream| {
         thread::sleep(Duration::from_millis(300));
         stream.write_all(b"HTTP/1.1 307 On\r\nlocation: /on\r\ncontent-length: 0\r\n\r\n")
     });
     let net = TestNet::default().site("hooks.example.com", server.address);
-    let limits = Limits { total: Duration::from_millis(800), ..limits() };
+    let limits = OutboundLimits { total: Duration::from_millis(800), ..limits() };
     let error = Outbound::for_tests(net, limits).unwrap().get(&url(HOOK), key()).await.unwrap_err();
     assert!(matches!(error, OutboundError::TimedOut), "{error:?}");
 }
 
 #[tokio::test]
-async fn errors_never_have_the_url() {
+async fn errors_never_contain_the_url() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let broken = Server::saying("SSH-2.0-OpenSSH\r\n\r\n");
     let cut = Server::start(|stream| {
@@ -328,32 +328,32 @@ async fn errors_never_have_the_url() {
 }
 
 #[tokio::test]
-async fn the_real_resolver_judges_too() {
-    // From the hosts file: no question leaves the machine.
-    let Err(error) = Network::Internet.resolve("localhost".parse::<Name>().unwrap()).await else {
+async fn the_real_resolver_refuses_localhost() {
+    // `localhost` is in the hosts file, so no DNS query leaves the machine.
+    let Err(error) = OutboundNetwork::Internet.resolve("localhost".parse::<Name>().unwrap()).await else {
         panic!("localhost resolved")
     };
-    assert_eq!(error.downcast_ref(), Some(&Refusal::InnerAddress), "{error:?}");
+    assert_eq!(error.downcast_ref(), Some(&UrlRefusal::PrivateAddress), "{error:?}");
 }
 
-/// The client that product code gets sends nothing in plain text, whatever is asked of it.
+/// The client of [`Outbound::new`] never sends plain HTTP.
 #[tokio::test]
-async fn the_real_client_speaks_https_alone() {
+async fn the_real_client_refuses_plain_http() {
     let server = Server::saying(OK);
     let outbound = Outbound::new(limits()).unwrap();
     outbound.http.get(format!("http://{}/", server.address)).send().await.unwrap_err();
     assert_eq!(server.seen(), [""; 0]);
 }
 
-/// Runs a test of this file again in a process whose environment names a proxy that nobody runs.
+/// Runs another test of this file in a process whose environment names a proxy that does not exist.
 #[test]
-fn a_proxy_of_the_environment_is_not_asked() {
+fn a_proxy_in_the_environment_is_ignored() {
     let mut child = std::process::Command::new(std::env::current_exe().unwrap());
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
         child.env(name, "http://127.0.0.1:9").env(name.to_lowercase(), "http://127.0.0.1:9");
     }
     child.env_remove("NO_PROXY").env_remove("no_proxy").env_remove("REQUEST_METHOD");
-    let output = child.args(["--exact", "outbound::tests::an_answer_is_read"]).output().unwrap();
+    let output = child.args(["--exact", "outbound::tests::a_get_returns_status_and_body"]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
 }

@@ -1,40 +1,43 @@
-//! From pdfium's characters to lines and paragraphs. pdfium breaks lines but knows no paragraphs:
-//! they show in the distance between lines and in the size of the type.
+//! Builds lines and paragraphs from pdfium's characters. pdfium breaks lines but does not detect paragraphs; these
+//! are derived from the distance between lines and from the font size.
 
-use super::child::guarded;
+use super::child::call_pdfium;
 use pdfium_render::prelude::{PdfPage, PdfPageText, PdfPageTextChar, PdfRect, PdfiumError};
 
-/// A paragraph begins where the distance to the line above is this much larger than is usual.
-const PARAGRAPH_STEP: f32 = 1.3;
+/// Ratio to the usual line distance above which a line begins a paragraph.
+const PARAGRAPH_STEP_RATIO: f32 = 1.3;
 
-/// Distances between the lines of a paragraph, as multiples of the type's size. Less is a superscript.
+/// Plausible line distances within a paragraph, as multiples of the font size. A smaller distance is a superscript.
 const PLAUSIBLE_STEPS: std::ops::Range<f32> = 0.9..4.0;
 
-/// Distances that differ by less than this ratio are the same.
-const ALIKE: f32 = 1.05;
+/// Ratio up to which two line distances count as equal.
+const EQUAL_STEP_RATIO: f32 = 1.05;
 
-/// Type of another size than this ratio begins a paragraph: a heading, or what follows it.
-const SAME_SIZE: f32 = 0.93;
+/// Ratio of the smaller to the larger font size of two lines below which the second line begins a paragraph: one of
+/// them is a heading.
+const SAME_SIZE_RATIO: f32 = 0.93;
 
-/// What pdfium gives for the hyphen of a divided word, whose other part follows at once.
+/// Character that pdfium returns for the hyphen at the end of a line. The second part of the word follows
+/// immediately, without a line break.
 const LINE_END_HYPHEN: u32 = 2;
 
-/// One line of a page, as pdfium ordered them.
+/// A line of a page. Lines keep pdfium's order.
 #[derive(Debug, Default)]
 struct Line {
     text: String,
-    /// Where its first character stands, in points upwards from the page's foot.
+    /// Vertical position of the first character, in points upwards from the bottom of the page.
     baseline: f32,
-    /// Where it ends: a word that is divided goes on below, without a line break from pdfium.
+    /// Vertical position of the end of the line. Lower than `baseline` after a hyphenated word, which pdfium
+    /// continues on the next line without a line break.
     last_baseline: f32,
-    /// The size of its first character, in points.
+    /// Font size of the first character, in points.
     size: f32,
 }
 
-/// Returns the text of a page: lines as they are, paragraphs separated by a blank line. Lines that
-/// stand outside the page, where nobody sees them, are left out.
+/// Returns the text of a page, with paragraphs separated by a blank line. Omits lines outside the visible area of the
+/// page.
 pub(super) fn text(page: &PdfPage<'_>) -> Result<String, PdfiumError> {
-    let mut lines = lines(&guarded(|| page.text())?);
+    let mut lines = lines(&call_pdfium(|| page.text())?);
     let visible = page.boundaries().bounding()?.bounds;
     lines.retain(|line| is_within(&visible, line));
     Ok(join(&lines))
@@ -80,7 +83,8 @@ fn lines(page: &PdfPageText<'_>) -> Vec<Line> {
     lines
 }
 
-/// Characters come as UTF-32 or as halves of a surrogate pair, as the file had them.
+/// Appends a character as UTF-16. pdfium returns UTF-32 code points or halves of surrogate pairs, depending on the
+/// file. Values that are neither are dropped.
 fn push_utf16(units: &mut Vec<u16>, value: u32) {
     match (u16::try_from(value), char::from_u32(value)) {
         (Ok(unit), _) => units.push(unit),
@@ -107,24 +111,25 @@ fn join(lines: &[Line]) -> String {
     text
 }
 
-/// A line that stands higher than the one before is in the next column, where paragraphs go on.
+/// Returns true when `line` begins a paragraph. A line higher than the one before is in the next column and continues
+/// the paragraph.
 fn begins_paragraph(above: &Line, line: &Line, usual_step: f32) -> bool {
     let sizes = (above.size.min(line.size), above.size.max(line.size));
-    step(above, line) > usual_step * PARAGRAPH_STEP || sizes.0 < sizes.1 * SAME_SIZE
+    step(above, line) > usual_step * PARAGRAPH_STEP_RATIO || sizes.0 < sizes.1 * SAME_SIZE_RATIO
 }
 
-/// Returns the smallest distance between two lines that is common on the page, for type of size 1;
-/// infinite where there is nothing to compare. Tables and lists may stand wider.
+/// Returns the smallest line distance that is common on the page, as a multiple of the font size; infinite when there
+/// are too few lines to compare. Tables and lists may have larger distances.
 fn usual_step(lines: &[Line]) -> f32 {
     let steps = lines.windows(2).map(|pair| step(&pair[0], &pair[1]));
     let mut steps: Vec<f32> = steps.filter(|step| PLAUSIBLE_STEPS.contains(step)).collect();
     steps.sort_by(f32::total_cmp);
     let common = (steps.len() / 10).max(2);
-    let alike = |steps: &&[f32]| steps[common - 1] <= steps[0] * ALIKE;
+    let alike = |steps: &&[f32]| steps[common - 1] <= steps[0] * EQUAL_STEP_RATIO;
     steps.windows(common).find(alike).map_or(f32::INFINITY, |steps| steps[0])
 }
 
-/// Returns how far below `above` a line stands, as a multiple of its type's size.
+/// Returns the distance from `above` down to `line`, as a multiple of the font size of `line`.
 fn step(above: &Line, line: &Line) -> f32 {
     (above.last_baseline - line.baseline) / line.size
 }
@@ -138,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn distance_and_size_show_paragraphs() {
+    fn a_larger_distance_or_another_font_size_begins_a_paragraph() {
         let page = [
             line("Livraison", 700.0, 16.0),
             line("Nous livrons", 680.0, 10.0),
@@ -151,13 +156,13 @@ mod tests {
     }
 
     #[test]
-    fn the_next_column_goes_on_with_the_paragraph() {
+    fn a_new_column_continues_the_paragraph() {
         let page = [line("a", 100.0, 10.0), line("b", 88.0, 10.0), line("c", 700.0, 10.0), line("d", 688.0, 10.0)];
         assert_eq!(join(&page), "a\nb\nc\nd");
     }
 
     #[test]
-    fn surrogates_meet_again_and_lone_ones_are_replaced() {
+    fn surrogate_pairs_are_joined_and_lone_surrogates_replaced() {
         let mut units = vec![];
         for value in [0xd83d, 0xde00, 0x1f600, 0xd83d, 0x61] {
             push_utf16(&mut units, value);

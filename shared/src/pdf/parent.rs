@@ -1,7 +1,8 @@
-//! The parent's side: starts the child process, feeds it, hears it out and judges how it ended.
+//! Parent process: starts the child process, writes the PDF to it, reads its answers and derives an error from its
+//! exit.
 
 use super::child::SUBCOMMAND;
-use super::{Answer, Job, Limits, Pages, PdfError, RawPage, Task};
+use super::{ChildAnswer, ExtractedPages, ExtractionJob, ExtractionTask, PdfError, PdfLimits, RawPage};
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -10,80 +11,91 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 
-/// `%PDF-` must stand within this many bytes, as readers have it.
-const HEADER_WITHIN_BYTES: usize = 1024;
+/// Number of bytes at the start of a file within which `%PDF-` must occur. PDF readers use this limit, too.
+const MAX_HEADER_OFFSET_BYTES: usize = 1024;
 
-/// What the picture of one page may take of the time of a whole document.
-const PICTURE_WALL: Duration = Duration::from_secs(20);
-const PICTURE_CPU: Duration = Duration::from_secs(15);
+/// Maximum wall-clock time for rendering one page, when the document's own limit is not lower.
+const MAX_RENDER_WALL_TIME: Duration = Duration::from_secs(20);
+/// Maximum CPU time for rendering one page, when the document's own limit is not lower.
+const MAX_RENDER_CPU_TIME: Duration = Duration::from_secs(15);
 
-/// What Rust's runtime exits with after a panic that unwound.
-const PANICKED: i32 = 101;
+/// Exit code of a Rust program whose main thread panicked and unwound.
+const PANIC_EXIT_CODE: i32 = 101;
 
-/// Extracts text by running `program` with [`SUBCOMMAND`]; that program's `main` must then call
-/// [`child_main`](super::child_main).
+/// Extracts text and renders pages in child processes. Each one runs `program` with [`SUBCOMMAND`], and the program's
+/// `main` must then call [`child_main`](super::child_main).
 #[derive(Clone, Debug)]
 pub struct Extractor {
     program: PathBuf,
     library: PathBuf,
-    limits: Limits,
+    limits: PdfLimits,
 }
 
 impl Extractor {
-    /// Makes an extractor with the default limits. `library` is the file of libpdfium.
+    /// Creates an extractor with the default limits. `library` is the file of libpdfium.
     pub fn new(program: impl Into<PathBuf>, library: impl Into<PathBuf>) -> Self {
-        Self { program: program.into(), library: library.into(), limits: Limits::default() }
+        Self { program: program.into(), library: library.into(), limits: PdfLimits::default() }
     }
 
-    /// Sets what one document may cost.
-    pub fn with_limits(self, limits: Limits) -> Self {
+    /// Sets the resource limits for one document.
+    pub fn with_limits(self, limits: PdfLimits) -> Self {
         Self { limits, ..self }
     }
 
-    /// Returns the text of each page of `pdf`, also where no page has any.
+    /// Returns the text of each page of `pdf`, even when no page has any text.
     ///
     /// # Errors
-    /// [`PdfError`], but for [`PdfError::NoText`].
-    pub async fn extract(&self, pdf: &[u8]) -> Result<Pages, PdfError> {
-        match self.run(Task::Text, self.limits, pdf).await? {
-            (Heard::Pages(pages), _) => Ok(Pages::from_raw(pages)),
+    /// Returns any [`PdfError`] except [`PdfError::NoText`].
+    pub async fn extract(&self, pdf: &[u8]) -> Result<ExtractedPages, PdfError> {
+        match self.run(ExtractionTask::Text, self.limits, pdf).await? {
+            (ChildOutput::Pages(pages), _) => Ok(ExtractedPages::from_raw(pages)),
             (_, status) => Err(PdfError::Protocol(status)),
         }
     }
 
-    /// Returns what a page of `pdf` looks like: a grey JPEG in base64, its longest side at most `longest_side_px` long.
-    /// `None` where nothing is on it.
+    /// Renders a page of `pdf`, numbered from 1, as a grey JPEG in base64. Its longer side has at most
+    /// `longest_side_px` pixels. Returns `None` for a blank page.
     ///
     /// # Errors
-    /// [`PdfError`]; with a code, the page is to blame, and the other ones may still be readable.
-    pub async fn picture(&self, pdf: &[u8], page: u32, longest_side_px: u16) -> Result<Option<String>, PdfError> {
-        let limits =
-            Limits { wall: self.limits.wall.min(PICTURE_WALL), cpu: self.limits.cpu.min(PICTURE_CPU), ..self.limits };
-        match self.run(Task::Picture { page, longest_side_px }, limits, pdf).await? {
-            (Heard::Picture(picture), _) => Ok(picture),
+    /// Returns any [`PdfError`]. An error with a code concerns this page only; the other pages may be readable.
+    pub async fn render_page(&self, pdf: &[u8], page: u32, longest_side_px: u16) -> Result<Option<String>, PdfError> {
+        let limits = PdfLimits {
+            wall_time: self.limits.wall_time.min(MAX_RENDER_WALL_TIME),
+            cpu_time: self.limits.cpu_time.min(MAX_RENDER_CPU_TIME),
+            ..self.limits
+        };
+        match self.run(ExtractionTask::Picture { page, longest_side_px }, limits, pdf).await? {
+            (ChildOutput::Picture(picture), _) => Ok(picture),
             (_, status) => Err(PdfError::Protocol(status)),
         }
     }
 
-    /// Runs a child process to its last word, which is never [`Heard::Silence`].
-    async fn run(&self, task: Task, limits: Limits, pdf: &[u8]) -> Result<(Heard, ExitStatus), PdfError> {
-        let head = &pdf[..pdf.len().min(HEADER_WITHIN_BYTES)];
+    /// Runs a child process to its final output, which is never [`ChildOutput::NoAnswer`], and returns its exit
+    /// status.
+    async fn run(
+        &self,
+        task: ExtractionTask,
+        limits: PdfLimits,
+        pdf: &[u8],
+    ) -> Result<(ChildOutput, ExitStatus), PdfError> {
+        let head = &pdf[..pdf.len().min(MAX_HEADER_OFFSET_BYTES)];
         if !head.windows(5).any(|bytes| bytes == b"%PDF-") {
             return Err(PdfError::Corrupt);
         }
         let mut child = self.spawn(task, limits, pdf.len()).map_err(PdfError::Spawn)?;
-        let outcome = match tokio::time::timeout(limits.wall, converse(&mut child, pdf, &limits)).await {
+        let outcome = match tokio::time::timeout(limits.wall_time, exchange(&mut child, pdf, &limits)).await {
             Ok(outcome) => outcome,
             Err(_elapsed) => Err(PdfError::TimedOut),
         };
-        // Nobody waits for a child that has said enough: it may be in an endless loop.
+        // The child is killed after its final answer: it may be in an endless loop.
         child.kill().await.map_err(PdfError::Spawn)?;
         Ok((outcome?, child.wait().await.map_err(PdfError::Spawn)?))
     }
 
-    /// Starts the child with no more than it needs: no environment, hence no secrets, and no file.
-    fn spawn(&self, task: Task, limits: Limits, pdf_bytes: usize) -> io::Result<Child> {
-        let job = Job { library: self.library.clone(), pdf_bytes, limits, task };
+    /// Starts the child process without environment variables, hence without secrets, and without open files but its
+    /// pipes.
+    fn spawn(&self, task: ExtractionTask, limits: PdfLimits, pdf_bytes: usize) -> io::Result<Child> {
+        let job = ExtractionJob { library: self.library.clone(), pdf_bytes, limits, task };
         Command::new(&self.program)
             .arg(SUBCOMMAND)
             .arg(serde_json::to_string(&job)?)
@@ -97,27 +109,27 @@ impl Extractor {
     }
 }
 
-/// Feeds the child and hears it out.
-async fn converse(child: &mut Child, pdf: &[u8], limits: &Limits) -> Result<Heard, PdfError> {
+/// Writes the PDF to the child process and reads its answers at the same time.
+async fn exchange(child: &mut Child, pdf: &[u8], limits: &PdfLimits) -> Result<ChildOutput, PdfError> {
     let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(PdfError::Spawn(io::ErrorKind::BrokenPipe.into()));
     };
     let feed = async move {
-        // A child that refuses early closes the pipe; its answer tells why.
+        // Writing fails when the child refuses the PDF early and closes the pipe; its answer then holds the reason.
         let _ = stdin.write_all(pdf).await;
     };
-    let ((), heard) = tokio::join!(feed, listen(stdout, limits));
-    match heard? {
-        Heard::Silence { ready } => {
+    let ((), output) = tokio::join!(feed, read_answers(stdout, limits));
+    match output? {
+        ChildOutput::NoAnswer { ready } => {
             let status = child.wait().await.map_err(PdfError::Spawn)?;
-            Err(judge(status, ready))
+            Err(error_from_exit(status, ready))
         }
-        heard => Ok(heard),
+        output => Ok(output),
     }
 }
 
-/// Reads answers until the one that ends the conversation, or the end of the stream.
-async fn listen(stdout: ChildStdout, limits: &Limits) -> Result<Heard, PdfError> {
+/// Reads answers of the child process until a final one or the end of the stream.
+async fn read_answers(stdout: ChildStdout, limits: &PdfLimits) -> Result<ChildOutput, PdfError> {
     let mut lines = BufReader::new(stdout.take(limits.max_output_bytes));
     let mut pages = Vec::new();
     let mut ready = false;
@@ -128,52 +140,53 @@ async fn listen(stdout: ChildStdout, limits: &Limits) -> Result<Heard, PdfError>
         let Ok(answer) = serde_json::from_slice(&line) else {
             return match lines.get_ref().limit() {
                 0 => Err(PdfError::TooLarge { limit: limits.max_output_bytes }),
-                _ => Ok(Heard::Silence { ready }),
+                _ => Ok(ChildOutput::NoAnswer { ready }),
             };
         };
         match answer {
-            Answer::Ready => ready = true,
-            Answer::Page(page) => pages.push(page),
-            Answer::Complete => return Ok(Heard::Pages(pages)),
-            Answer::Picture(picture) => return Ok(Heard::Picture(picture)),
-            Answer::Encrypted => return Err(PdfError::Encrypted),
-            Answer::Corrupt => return Err(PdfError::Corrupt),
-            Answer::TooManyPages(pages) => {
+            ChildAnswer::Ready => ready = true,
+            ChildAnswer::Page(page) => pages.push(page),
+            ChildAnswer::Complete => return Ok(ChildOutput::Pages(pages)),
+            ChildAnswer::Picture(picture) => return Ok(ChildOutput::Picture(picture)),
+            ChildAnswer::Encrypted => return Err(PdfError::Encrypted),
+            ChildAnswer::Corrupt => return Err(PdfError::Corrupt),
+            ChildAnswer::TooManyPages(pages) => {
                 return Err(PdfError::TooManyPages { pages, limit: limits.max_pages });
             }
-            Answer::Unusable(why) => return Err(PdfError::Library(why)),
+            ChildAnswer::Unusable(reason) => return Err(PdfError::Library(reason)),
         }
     }
 }
 
-/// How a conversation ended when no error was told.
-enum Heard {
+/// Output of a child process that reported no error.
+enum ChildOutput {
+    /// All pages of the document.
     Pages(Vec<RawPage>),
+    /// A rendered page; `None` for a blank one.
     Picture(Option<String>),
-    /// The child ended, or spoke nonsense, in the middle.
-    Silence {
-        ready: bool,
-    },
+    /// The child process ended, or wrote an unreadable line, before a final answer. `ready` is true after
+    /// [`ChildAnswer::Ready`].
+    NoAnswer { ready: bool },
 }
 
-/// Names the fault of a child that ended without an answer. A death after [`Answer::Ready`] is the
-/// document's doing: an abort of pdfium, or the memory limit, which no honest 20 MB file meets.
-fn judge(status: ExitStatus, ready: bool) -> PdfError {
+/// Derives the error from the exit status of a child process without a final answer. After [`ChildAnswer::Ready`],
+/// the document is to blame: pdfium aborted, or reached the memory limit, which no ordinary 20 MB file does.
+fn error_from_exit(status: ExitStatus, ready: bool) -> PdfError {
     match status.signal() {
         Some(signal) if signal == nix::sys::signal::Signal::SIGXCPU as i32 => PdfError::TimedOut,
         Some(_) if ready => PdfError::Corrupt,
-        None if ready && status.code() == Some(PANICKED) => PdfError::Corrupt,
+        None if ready && status.code() == Some(PANIC_EXIT_CODE) => PdfError::Corrupt,
         _ => PdfError::Protocol(status),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Page;
+    use super::super::PageText;
     use super::*;
 
-    /// Runs a shell script in the child's place.
-    async fn run(script: &str, limits: Limits) -> Result<Pages, PdfError> {
+    /// Runs a shell script as the child process.
+    async fn run(script: &str, limits: PdfLimits) -> Result<ExtractedPages, PdfError> {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("program");
@@ -182,7 +195,7 @@ mod tests {
         let extractor = Extractor::new(program, "unused").with_limits(limits);
         loop {
             match extractor.extract(b"%PDF-1.7 ...").await {
-                // Another test's fork may still hold the script open for writing.
+                // A process forked by another test may still hold the script open for writing.
                 Err(PdfError::Spawn(e)) if e.kind() == io::ErrorKind::ExecutableFileBusy => {}
                 outcome => return outcome,
             }
@@ -190,50 +203,50 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_pdf_starts_no_process() {
+    async fn a_file_without_a_pdf_header_starts_no_process() {
         let extractor = Extractor::new("/does/not/exist", "/does/not/exist");
         assert!(matches!(extractor.extract(b"PK\x03\x04").await, Err(PdfError::Corrupt)));
         assert!(matches!(extractor.extract(b"%PDF-1.4").await, Err(PdfError::Spawn(_))));
     }
 
     #[tokio::test]
-    async fn the_pages_of_a_complete_answer_are_returned() {
+    async fn a_complete_answer_returns_the_pages() {
         let script = r#"cat > /dev/null; echo '"ready"'
             echo '{"page":{"number":1,"text":"bonjour"}}'; echo '"complete"'; sleep 60"#;
-        let pages = run(script, Limits::default()).await.unwrap();
-        assert_eq!(pages.as_slice(), [Page { number: 1, text: "bonjour".to_owned() }]);
+        let pages = run(script, PdfLimits::default()).await.unwrap();
+        assert_eq!(pages.as_slice(), [PageText { number: 1, text: "bonjour".to_owned() }]);
     }
 
     #[tokio::test]
-    async fn an_incomplete_answer_is_no_answer() {
+    async fn a_crash_after_some_pages_returns_the_corrupt_error() {
         let script = r#"echo '"ready"'; echo '{"page":{"number":1,"text":"bonjour"}}'; kill -6 $$"#;
-        assert!(matches!(run(script, Limits::default()).await, Err(PdfError::Corrupt)));
+        assert!(matches!(run(script, PdfLimits::default()).await, Err(PdfError::Corrupt)));
     }
 
     #[tokio::test]
-    async fn a_child_that_never_got_ready_is_our_fault() {
+    async fn a_child_that_ends_before_ready_gives_an_error_without_code() {
         for script in ["exit 0", "exit 101", "kill -11 $$", "echo nonsense"] {
-            let fault = run(script, Limits::default()).await.unwrap_err();
+            let fault = run(script, PdfLimits::default()).await.unwrap_err();
             assert_eq!(fault.code(), None, "{script}");
         }
     }
 
     #[tokio::test]
-    async fn time_and_output_are_bounded() {
-        let limits = Limits { wall: Duration::from_millis(200), ..Limits::default() };
+    async fn exceeding_the_time_or_output_limit_returns_its_error() {
+        let limits = PdfLimits { wall_time: Duration::from_millis(200), ..PdfLimits::default() };
         assert!(matches!(run("exec sleep 60", limits).await, Err(PdfError::TimedOut)));
         assert!(matches!(run("kill -XCPU $$", limits).await, Err(PdfError::TimedOut)));
-        let limits = Limits { max_output_bytes: 1000, ..Limits::default() };
+        let limits = PdfLimits { max_output_bytes: 1000, ..PdfLimits::default() };
         let endless = run("exec yes '\"ready\"'", limits).await;
         assert!(matches!(endless, Err(PdfError::TooLarge { limit: 1000 })));
     }
 
     #[tokio::test]
-    async fn the_child_sees_no_environment() {
+    async fn the_child_process_has_no_environment_variables() {
         let script = r#"echo '"ready"'; echo "{\"page\":{\"number\":1,\"text\":\"vars$(env |
             grep -vc -e ^PWD= -e ^_= -e ^SHLVL= -e ^OLDPWD=)\"}}"; echo '"complete"'"#;
         let script = format!("PATH=/usr/bin:/bin; {script}");
-        let pages = run(&script, Limits::default()).await.unwrap();
+        let pages = run(&script, PdfLimits::default()).await.unwrap();
         assert_eq!(pages.as_slice()[0].text, "vars0");
     }
 }

@@ -1,64 +1,65 @@
-//! An answer before it is written: from a model, from the tenant, or the polite sentence where nobody answered.
+//! An answer before it is stored: from a model, from the tenant's approved answers, or an apology when no model
+//! answered.
 
 use uuid::Uuid;
 
-use super::{Answer, Ask, Citation, Found};
+use super::{Answer, Citation, QueryRequest, RetrievedContext};
 use crate::{
     approved_answers::{self, ApprovedAnswer},
     conversations::api::{self, Exchange},
     db::TenantTx,
     error::{ApiError, Result},
-    llm::{Call, Completion, Style, Usage},
+    llm::{AnswerStyle, GroundedAnswer, ModelCall, Usage},
     quota::Quota,
     text::Language,
-    usage::{self, Used},
+    usage::{self, UsageDelta},
 };
 
-/// Who answered, where no model did.
-const NOBODY: &str = "none";
+/// [`Answer::model`] when no model answered.
+const NO_MODEL: &str = "none";
 
-/// An answer that is not written yet.
+/// An answer that is not stored yet.
 #[derive(Debug)]
-pub struct Draft {
+pub struct AnswerDraft {
     text: String,
     citations: Vec<Citation>,
     answered: bool,
     model: String,
     usage: Usage,
     language: Language,
-    /// Whether it only says that no model answered: it costs nothing, and is not kept.
-    is_excuse: bool,
+    /// True when the text only says that no model answered. An apology costs nothing and is not stored.
+    is_apology: bool,
 }
 
-impl Draft {
-    /// The answer that a completion makes of what was found, its citations under the numbers that its markers have.
-    pub(super) fn of(completion: Completion, found: &Found, style: Style) -> Self {
-        let listed = (1..).zip(completion.sources);
-        let citations = listed.filter_map(|(place, source)| {
-            let number = if style == Style::AsGiven { source.passage + 1 } else { place };
-            Some(Citation::new(number, found.passages.get(source.passage)?, source.quote))
+impl AnswerDraft {
+    /// Makes the answer from a model's completion. Citations get the numbers of the markers in its text.
+    pub(super) fn from_completion(completion: GroundedAnswer, context: &RetrievedContext, style: AnswerStyle) -> Self {
+        let numbered = (1..).zip(completion.sources);
+        let citations = numbered.filter_map(|(position, source)| {
+            let number = if style == AnswerStyle::PassageNumbers { source.passage + 1 } else { position };
+            Some(Citation::new(number, context.passages.get(source.passage)?, source.quote))
         });
         let citations = citations.collect();
         let answered = completion.answer.is_some();
         Self {
-            text: completion.answer.unwrap_or_else(|| not_in_the_documents(found.language).to_owned()),
+            text: completion.answer.unwrap_or_else(|| not_found_text(context.language).to_owned()),
             citations,
             answered,
             model: completion.model,
             usage: completion.usage,
-            language: found.language,
-            is_excuse: false,
+            language: context.language,
+            is_apology: false,
         }
     }
 
-    /// What is said.
+    /// Returns the text of the answer.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// What is said where no model answered, or where it declined.
-    pub(super) fn excuse(is_declined: bool, language: Language) -> Self {
+    /// Makes the apology for a question that no model answered, or that the model declined.
+    pub(super) fn apology(is_declined: bool, language: Language) -> Self {
         let text = match (is_declined, language) {
             (true, Language::French) => "Désolé, je ne peux pas répondre à cette question.",
             (true, _) => "Sorry, I cannot answer this question.",
@@ -71,13 +72,14 @@ impl Draft {
             text: text.to_owned(),
             citations: Vec::new(),
             answered: false,
-            model: NOBODY.to_owned(),
+            model: NO_MODEL.to_owned(),
             usage: Usage::default(),
             language,
-            is_excuse: true,
+            is_apology: true,
         }
     }
 
+    /// Makes the answer from the tenant's approved answer.
     pub(super) fn approved(approved: &ApprovedAnswer, language: Language) -> Self {
         Self {
             text: approved.answer.clone(),
@@ -86,40 +88,42 @@ impl Draft {
             model: approved_answers::MODEL.to_owned(),
             usage: Usage::default(),
             language,
-            is_excuse: false,
+            is_apology: false,
         }
     }
 
-    /// Keeps it in its conversation, of which it says the id, and counts it in the tenant's day.
-    pub(super) async fn keep(
+    /// Stores question and answer in the conversation, a new one for a first question, and adds them to the tenant's
+    /// usage of the day.
+    pub(super) async fn store(
         self,
         tx: &mut TenantTx,
         user: Uuid,
-        ask: &Ask,
-        calls: &[Call],
+        request: &QueryRequest,
+        calls: &[ModelCall],
         quota: Quota,
     ) -> Result<Answer> {
-        let (conversation, is_first) = match ask.conversation_id {
-            Some(conversation) => (conversation, usage::is_first_today(tx, conversation).await?),
-            None => (api::begin(tx, user, self.language).await?, true),
+        let (conversation, is_first) = match request.conversation_id {
+            Some(conversation) => (conversation, usage::has_no_outbound_today(tx, conversation).await?),
+            None => (api::create(tx, user, self.language).await?, true),
         };
-        let used = Used { conversations: i32::from(is_first), messages: 2, requests: 1, ..Used::default() };
-        usage::add(tx, &used.with(calls)).await?;
+        let used = UsageDelta { conversations: i32::from(is_first), messages: 2, requests: 1, ..UsageDelta::default() };
+        usage::add(tx, &used.with_calls(calls)).await?;
         let exchange = Exchange {
             user,
-            question: ask.question.as_str(),
+            question: request.question.as_str(),
             answer: &self.text,
-            citations: serde_json::to_value(&self.citations).map_err(|error| ApiError::internal().because(error))?,
+            citations: serde_json::to_value(&self.citations)
+                .map_err(|error| ApiError::internal().with_source(error))?,
             answered: self.answered,
             model: &self.model,
             usage: self.usage,
         };
-        api::record(tx, conversation, &exchange).await?;
-        Ok(self.answer(quota, Some(conversation)))
+        api::append(tx, conversation, &exchange).await?;
+        Ok(self.into_answer(quota, Some(conversation)))
     }
 
-    /// As it is told.
-    pub(super) fn answer(self, quota: Quota, conversation_id: Option<Uuid>) -> Answer {
+    /// Converts the draft to the response.
+    pub(super) fn into_answer(self, quota: Quota, conversation_id: Option<Uuid>) -> Answer {
         Answer {
             answer: self.text,
             citations: self.citations,
@@ -131,18 +135,18 @@ impl Draft {
         }
     }
 
-    /// What it rests on.
+    /// Returns the passages that support the answer.
     pub(super) fn citations(&self) -> &[Citation] {
         &self.citations
     }
 
-    /// Whether it only says that no model answered: it costs nothing, and is not kept.
-    pub(super) fn is_excuse(&self) -> bool {
-        self.is_excuse
+    /// Returns true when the text only says that no model answered. An apology costs nothing and is not stored.
+    pub(super) fn is_apology(&self) -> bool {
+        self.is_apology
     }
 }
 
-fn not_in_the_documents(language: Language) -> &'static str {
+fn not_found_text(language: Language) -> &'static str {
     match language {
         Language::French => "Je n'ai pas trouvé la réponse dans les documents. Pouvez-vous préciser votre question ?",
         _ => "I could not find the answer in the documents. Could you be more specific?",

@@ -1,31 +1,31 @@
-//! The messages of a batch, as Lambda hands them over.
+//! The messages of an SQS event, as Lambda delivers a batch.
 
 use serde_json::Value;
 
 use crate::function::BoxError;
 
-/// One message of a batch.
+/// One SQS message of a batch.
 #[derive(Debug)]
-pub struct Record<'e> {
-    /// Names the message where it fails alone.
+pub struct SqsRecord<'e> {
+    /// Message id. A partial batch response names failed messages by it.
     pub message_id: &'e str,
-    /// Names this delivery.
+    /// Id of this delivery, for changing the message's visibility timeout.
     pub receipt_handle: &'e str,
-    /// From 1.
+    /// Number of this delivery, from 1.
     pub attempt: u32,
-    /// What was sent.
+    /// Body of the message.
     pub body: &'e str,
 }
 
-/// The messages of an event.
+/// Returns the messages of an SQS event.
 ///
 /// # Errors
-/// An event that is not one of a queue: there is no record to fail alone.
-pub fn records(event: &Value) -> Result<Vec<Record<'_>>, BoxError> {
+/// The event is not an SQS event. The whole invocation fails, because no single message can.
+pub fn records(event: &Value) -> Result<Vec<SqsRecord<'_>>, BoxError> {
     let records = event["Records"].as_array().ok_or("not an event of a queue")?;
     Ok(records
         .iter()
-        .map(|record| Record {
+        .map(|record| SqsRecord {
             message_id: record["messageId"].as_str().unwrap_or_default(),
             receipt_handle: record["receiptHandle"].as_str().unwrap_or_default(),
             attempt: record["attributes"]["ApproximateReceiveCount"]

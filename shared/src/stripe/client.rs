@@ -1,5 +1,7 @@
-//! Calls to Stripe: form-encoded, with a deadline over all tries, and an `Idempotency-Key` on whatever changes something,
-//! the same at each try.
+//! Calls to Stripe's API.
+//!
+//! Requests are form-encoded. One timeout covers all attempts of a call. Calls that change something carry an
+//! `Idempotency-Key`, and all attempts of a call carry an equal one.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -13,132 +15,134 @@ use super::event::Subscription;
 use crate::{error::ApiError, settings::Settings};
 
 const BASE_URL: &str = "https://api.stripe.com";
-/// The version whose shapes this was written for; Stripe answers in it whatever the account's default is.
-const VERSION: &str = "2026-09-30.endive";
-/// For one call with all its tries.
-const DEADLINE: Duration = Duration::from_secs(8);
-/// For one try.
-const TIMEOUT: Duration = Duration::from_secs(5);
-const TRIES: u32 = 3;
-/// Subscriptions a page.
-const PAGE: usize = 100;
+/// API version that this code was written for. Stripe answers in the requested version, whatever the account's
+/// default.
+const API_VERSION: &str = "2026-09-30.endive";
+/// Timeout of one call with all its attempts.
+const CALL_TIMEOUT: Duration = Duration::from_secs(8);
+/// Timeout of one attempt.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Attempts of one call, the first included.
+const MAX_ATTEMPTS: u32 = 3;
+/// Subscriptions per page of a list; Stripe's maximum is 100.
+const PAGE_SIZE: usize = 100;
 
-/// The client of one account.
+/// A client of Stripe's API, for one account.
 #[derive(Clone)]
-pub struct Client {
+pub struct StripeClient {
     http: reqwest::Client,
     base_url: String,
     key: String,
     version: String,
 }
 
-/// Why Stripe did not do what it was asked.
+/// Error of a call to Stripe.
 #[derive(Debug, thiserror::Error)]
 pub enum StripeError {
-    /// It refused. Neither the text nor the cause has what was asked.
+    /// Stripe answered with an error. Neither the text nor the cause repeats the request's fields.
     #[error("Stripe refused with {status}: {kind} {code} {param}: {message}")]
     Refused {
-        /// The HTTP status.
+        /// HTTP status.
         status: u16,
-        /// `invalid_request_error` and the like.
+        /// Stripe's type of the error, such as `invalid_request_error`.
         kind: String,
-        /// `resource_missing` and the like; empty where there is none.
+        /// Stripe's code of the error, such as `resource_missing`; empty when the error has none.
         code: String,
-        /// The parameter that is wrong; empty where none is.
+        /// Name of the wrong parameter; empty when the error names none.
         param: String,
-        /// For people.
+        /// Stripe's text for developers.
         message: String,
     },
-    /// It did not answer in time, or not at all, or said that it cannot now.
+    /// Stripe did not answer, or not in time.
     #[error("Stripe could not be reached")]
     Unreachable(#[source] Option<reqwest::Error>),
-    /// It answered something else than it should.
+    /// Stripe's answer has another shape than expected.
     #[error("Stripe's answer cannot be read: {0}")]
-    Unreadable(&'static str),
+    InvalidResponse(&'static str),
 }
 
 impl StripeError {
-    /// Whether what was named is not there.
+    /// True when the object that the call named does not exist.
     #[must_use]
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Refused { code, .. } if code == "resource_missing")
     }
 
-    /// Whether the same call may work later.
+    /// True when a later call with equal fields may succeed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Refused { status, .. } => *status == 429 || *status >= 500,
             Self::Unreachable(_) => true,
-            Self::Unreadable(_) => false,
+            Self::InvalidResponse(_) => false,
         }
     }
 }
 
 impl From<StripeError> for ApiError {
     fn from(error: StripeError) -> Self {
-        if error.is_transient() { Self::unavailable().because(error) } else { Self::internal().because(error) }
+        if error.is_transient() { Self::unavailable().with_source(error) } else { Self::internal().with_source(error) }
     }
 }
 
-/// A Checkout Session for a subscription.
+/// The fields of a new Checkout Session for a subscription.
 #[derive(Debug)]
-pub struct Checkout<'a> {
-    /// The price of the plan.
+pub struct CheckoutRequest<'a> {
+    /// Id of the plan's price (`price_…`).
     pub price: &'a str,
-    /// The plan's name, which comes back in the subscription's metadata.
+    /// Name of the plan. Stripe returns it in the subscription's metadata.
     pub plan: &'a str,
-    /// `users.id`, which comes back as `client_reference_id` and in the metadata.
+    /// `users.id`. Stripe returns it as `client_reference_id` and in the subscription's metadata.
     pub user: Uuid,
-    /// The tenant, for whoever looks at Stripe's dashboard.
+    /// Id of the tenant, shown in Stripe's dashboard only.
     pub tenant: Uuid,
-    /// The customer, where there is one already.
+    /// Customer at Stripe (`cus_…`), when one exists.
     pub customer: Option<&'a str>,
-    /// Else the address that the page begins with.
+    /// Email address that the page is prefilled with, used only without a customer.
     pub email: &'a str,
-    /// Where the page leads when it is paid.
+    /// URL that the page leads to after the payment.
     pub success_url: &'a str,
-    /// Where it leads otherwise.
+    /// URL that the page leads to when the buyer cancels.
     pub cancel_url: &'a str,
 }
 
-/// An item of the customer's next invoice.
+/// The fields of a new item of the customer's next invoice.
 #[derive(Debug)]
 pub struct InvoiceItem<'a> {
-    /// `cus_…`
+    /// Customer (`cus_…`).
     pub customer: &'a str,
-    /// In minor units.
+    /// Amount in the currency's minor units.
     pub amount: i64,
-    /// `EUR`
+    /// ISO 4217 code, such as `EUR`.
     pub currency: &'a str,
-    /// What the customer reads.
+    /// Text on the invoice.
     pub description: &'a str,
-    /// What it is for.
+    /// Start and end of the period that the item is for.
     pub period: (DateTime<Utc>, DateTime<Utc>),
-    /// `billing_records.id`, which comes back in the invoice's line.
+    /// `billing_records.id`. Stripe returns it in the metadata of the invoice's line.
     pub record: Uuid,
 }
 
-/// A page of all subscriptions.
+/// A page of the list of all subscriptions.
 #[derive(Debug)]
-pub struct Subscriptions {
-    /// Those of the page.
-    pub page: Vec<Subscription>,
-    /// What to ask for the next page with.
-    pub next: Option<String>,
+pub struct SubscriptionPage {
+    /// Subscriptions of the page.
+    pub subscriptions: Vec<Subscription>,
+    /// Cursor of the next page; `None` on the last page.
+    pub next_cursor: Option<String>,
 }
 
-impl Client {
+impl StripeClient {
     /// Reads STRIPE_SECRET_KEY, STRIPE_BASE_URL and STRIPE_API_VERSION; `None` without a key.
     pub fn read(settings: &mut Settings) -> Option<Self> {
-        // Parsing the system's certificates costs more than a whole request; the functions of a process share it.
+        // Parsing the system's certificates takes longer than a whole request, so a process has one HTTP client.
         static HTTP: LazyLock<reqwest::Client> = LazyLock::new(|| {
-            let builder = reqwest::Client::builder().timeout(TIMEOUT).connect_timeout(Duration::from_secs(2));
-            // After an hour in which the function was frozen, every kept connection is dead.
+            let builder = reqwest::Client::builder().timeout(ATTEMPT_TIMEOUT).connect_timeout(Duration::from_secs(2));
+            // No idle connections: after an hour in which the function was frozen, each of them is dead.
             builder.redirect(reqwest::redirect::Policy::none()).pool_max_idle_per_host(0).build().unwrap_or_default()
         });
         let base_url = settings.optional_url("STRIPE_BASE_URL").unwrap_or_else(|| BASE_URL.to_owned());
-        let version = settings.text("STRIPE_API_VERSION", VERSION);
+        let version = settings.text("STRIPE_API_VERSION", API_VERSION);
         let key = settings.optional("STRIPE_SECRET_KEY")?;
         if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             settings.problem("STRIPE_SECRET_KEY is not a key");
@@ -146,17 +150,21 @@ impl Client {
         Some(Self { http: HTTP.clone(), base_url, key, version })
     }
 
-    /// Whether its key is for real money: `sk_live_…`, `rk_live_…`.
+    /// True when the key is of Stripe's live mode: `sk_live_…` or `rk_live_…`.
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.key.contains("_live_")
     }
 
-    /// Makes a Checkout Session and returns its id and URL.
+    /// Creates a Checkout Session and returns its id and URL. `key` is the call's `Idempotency-Key`.
     ///
     /// # Errors
-    /// [`StripeError`].
-    pub async fn check_out(&self, checkout: &Checkout<'_>, key: &str) -> Result<(String, String), StripeError> {
+    /// Returns [`StripeError`] when the call fails.
+    pub async fn create_checkout_session(
+        &self,
+        checkout: &CheckoutRequest<'_>,
+        key: &str,
+    ) -> Result<(String, String), StripeError> {
         let (user, tenant) = (checkout.user.to_string(), checkout.tenant.to_string());
         let mut form = vec![
             ("mode", "subscription"),
@@ -175,50 +183,55 @@ impl Client {
         });
         let session = self.post("/v1/checkout/sessions", &form, key).await?;
         let text = |name: &str| session[name].as_str().map(str::to_owned);
-        text("id").zip(text("url")).ok_or(StripeError::Unreadable("a session without an id or a URL"))
+        text("id").zip(text("url")).ok_or(StripeError::InvalidResponse("a session without an id or a URL"))
     }
 
-    /// Makes a session of the Billing Portal and returns its URL.
+    /// Creates a session of the Billing Portal and returns its URL. `key` is the call's `Idempotency-Key`.
     ///
     /// # Errors
-    /// [`StripeError`].
-    pub async fn open_portal(&self, customer: &str, return_url: &str, key: &str) -> Result<String, StripeError> {
+    /// Returns [`StripeError`] when the call fails.
+    pub async fn create_portal_session(
+        &self,
+        customer: &str,
+        return_url: &str,
+        key: &str,
+    ) -> Result<String, StripeError> {
         let form = [("customer", customer), ("return_url", return_url)];
         let session = self.post("/v1/billing_portal/sessions", &form, key).await?;
-        session["url"].as_str().map(str::to_owned).ok_or(StripeError::Unreadable("a session without a URL"))
+        session["url"].as_str().map(str::to_owned).ok_or(StripeError::InvalidResponse("a session without a URL"))
     }
 
-    /// A subscription as it is now.
+    /// Fetches a subscription's present state.
     ///
     /// # Errors
-    /// [`StripeError`].
-    pub async fn subscription(&self, id: &str) -> Result<Subscription, StripeError> {
+    /// Returns [`StripeError`] when the call fails.
+    pub async fn get_subscription(&self, id: &str) -> Result<Subscription, StripeError> {
         let id: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
         let object = self.call(Method::GET, &format!("/v1/subscriptions/{id}"), &[], None).await?;
-        Subscription::read(&object).ok_or(StripeError::Unreadable("a subscription without an id"))
+        Subscription::read(&object).ok_or(StripeError::InvalidResponse("a subscription without an id"))
     }
 
-    /// A page of all subscriptions, ended ones too, the newest first.
+    /// Fetches a page of all subscriptions, ended ones included, the newest first.
     ///
     /// # Errors
-    /// [`StripeError`].
-    pub async fn subscriptions(&self, after: Option<&str>) -> Result<Subscriptions, StripeError> {
-        let limit = PAGE.to_string();
+    /// Returns [`StripeError`] when the call fails.
+    pub async fn list_subscriptions(&self, after: Option<&str>) -> Result<SubscriptionPage, StripeError> {
+        let limit = PAGE_SIZE.to_string();
         let mut query = vec![("status", "all"), ("limit", limit.as_str())];
         query.extend(after.map(|after| ("starting_after", after)));
         let list = self.call(Method::GET, "/v1/subscriptions", &query, None).await?;
-        let data = list["data"].as_array().ok_or(StripeError::Unreadable("a list without data"))?;
+        let data = list["data"].as_array().ok_or(StripeError::InvalidResponse("a list without data"))?;
         let page: Option<Vec<_>> = data.iter().map(Subscription::read).collect();
-        let page = page.ok_or(StripeError::Unreadable("a subscription without an id"))?;
+        let page = page.ok_or(StripeError::InvalidResponse("a subscription without an id"))?;
         let has_more = list["has_more"].as_bool().unwrap_or_default();
         let next = page.last().filter(|_| has_more).map(|last| last.id.clone());
-        Ok(Subscriptions { page, next })
+        Ok(SubscriptionPage { subscriptions: page, next_cursor: next })
     }
 
-    /// Adds an item to the customer's next invoice and returns its id.
+    /// Adds an item to the customer's next invoice and returns the item's id. `key` is the call's `Idempotency-Key`.
     ///
     /// # Errors
-    /// [`StripeError`].
+    /// Returns [`StripeError`] when the call fails.
     pub async fn add_invoice_item(&self, item: &InvoiceItem<'_>, key: &str) -> Result<String, StripeError> {
         let currency = item.currency.to_lowercase();
         let amount = item.amount.to_string();
@@ -234,13 +247,15 @@ impl Client {
             ("metadata[billing_record_id]", &record),
         ];
         let made = self.post("/v1/invoiceitems", &form, key).await?;
-        made["id"].as_str().map(str::to_owned).ok_or(StripeError::Unreadable("an invoice item without an id"))
+        made["id"].as_str().map(str::to_owned).ok_or(StripeError::InvalidResponse("an invoice item without an id"))
     }
 
-    /// The item that was added for a record before: Stripe forgets an `Idempotency-Key` after a day, a job does not.
+    /// Finds the id of the invoice item that an earlier call added for a billing record.
+    ///
+    /// Stripe forgets an `Idempotency-Key` after a day, but a job may be retried later than that.
     ///
     /// # Errors
-    /// [`StripeError`].
+    /// Returns [`StripeError`] when the call fails.
     pub async fn find_invoice_item(&self, customer: &str, record: Uuid) -> Result<Option<String>, StripeError> {
         let record = record.to_string();
         let mut after: Option<String> = None;
@@ -248,7 +263,7 @@ impl Client {
             let mut query = vec![("customer", customer), ("limit", "100")];
             query.extend(after.as_deref().map(|after| ("starting_after", after)));
             let list = self.call(Method::GET, "/v1/invoiceitems", &query, None).await?;
-            let items = list["data"].as_array().ok_or(StripeError::Unreadable("a list without data"))?;
+            let items = list["data"].as_array().ok_or(StripeError::InvalidResponse("a list without data"))?;
             let found = items.iter().find(|item| item["metadata"]["billing_record_id"] == record.as_str());
             if let Some(found) = found {
                 return Ok(found["id"].as_str().map(str::to_owned));
@@ -265,7 +280,8 @@ impl Client {
         self.call(Method::POST, path, form, Some(key)).await
     }
 
-    /// Tries until it is answered, or until the deadline. What Stripe says not to repeat is not repeated.
+    /// Sends a request, with up to [`MAX_ATTEMPTS`] attempts within [`CALL_TIMEOUT`]. An error that Stripe marks as
+    /// final is not retried.
     async fn call(
         &self,
         method: Method,
@@ -274,26 +290,32 @@ impl Client {
         key: Option<&str>,
     ) -> Result<Value, StripeError> {
         let encoded = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        let tries = async {
-            let mut tried = 1;
+        let retries = async {
+            let mut attempts = 1;
             loop {
                 match self.attempt(&method, path, &encoded, key).await {
-                    Err(Failed { error, may_repeat: true }) if tried < TRIES => {
-                        tracing::debug!(tried, %error, "Stripe is asked again");
-                        // 2^n × 200 ms, half of it by chance.
-                        let wait_ms = 200 * 2_u64.pow(tried);
+                    Err(AttemptError { error, is_retryable: true }) if attempts < MAX_ATTEMPTS => {
+                        tracing::debug!(tried = attempts, %error, "Stripe is asked again");
+                        // Exponential backoff, 2^n × 200 ms, with jitter over its upper half.
+                        let wait_ms = 200 * 2_u64.pow(attempts);
                         let wait_ms = rand::rng().random_range(wait_ms / 2..=wait_ms);
                         tokio::time::sleep(Duration::from_millis(wait_ms)).await;
-                        tried += 1;
+                        attempts += 1;
                     }
-                    outcome => return outcome.map_err(|failed| failed.error),
+                    outcome => return outcome.map_err(|error| error.error),
                 }
             }
         };
-        tokio::time::timeout(DEADLINE, tries).await.unwrap_or(Err(StripeError::Unreachable(None)))
+        tokio::time::timeout(CALL_TIMEOUT, retries).await.unwrap_or(Err(StripeError::Unreachable(None)))
     }
 
-    async fn attempt(&self, method: &Method, path: &str, encoded: &str, key: Option<&str>) -> Result<Value, Failed> {
+    async fn attempt(
+        &self,
+        method: &Method,
+        path: &str,
+        encoded: &str,
+        key: Option<&str>,
+    ) -> Result<Value, AttemptError> {
         let url = format!("{}{path}", self.base_url);
         let request = match method {
             &Method::GET if encoded.is_empty() => self.http.get(url),
@@ -308,19 +330,20 @@ impl Client {
             Some(key) => request.header("idempotency-key", key),
             None => request,
         };
-        // A URL names customers.
-        let unreachable = |error: reqwest::Error| Failed {
+        // The URL is removed from the error, since it holds customers' ids.
+        let unreachable = |error: reqwest::Error| AttemptError {
             error: StripeError::Unreachable(Some(error.without_url())),
-            may_repeat: true,
+            is_retryable: true,
         };
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
-        let advice = response.headers().get("stripe-should-retry").map(|value| value == "true");
+        let should_retry = response.headers().get("stripe-should-retry").map(|value| value == "true");
         let body = response.bytes().await.map_err(unreachable)?;
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         if status.is_success() {
-            let whole = body.is_object().then_some(body);
-            return whole.ok_or(Failed { error: StripeError::Unreadable("no object"), may_repeat: false });
+            let object = body.is_object().then_some(body);
+            return object
+                .ok_or(AttemptError { error: StripeError::InvalidResponse("no object"), is_retryable: false });
         }
         let text = |name: &str| body["error"][name].as_str().unwrap_or_default().to_owned();
         let error = StripeError::Refused {
@@ -330,20 +353,23 @@ impl Client {
             param: text("param"),
             message: text("message"),
         };
-        // 409: another try with the same key is still at work.
-        let usual = status.is_server_error() || matches!(status, StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS);
-        Err(Failed { error, may_repeat: advice.unwrap_or(usual) })
+        // 409: an earlier attempt with this key is still in progress.
+        let is_retryable =
+            status.is_server_error() || matches!(status, StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS);
+        Err(AttemptError { error, is_retryable: should_retry.unwrap_or(is_retryable) })
     }
 }
 
-struct Failed {
+/// Error of one attempt of a call.
+struct AttemptError {
     error: StripeError,
-    may_repeat: bool,
+    /// True when another attempt may succeed.
+    is_retryable: bool,
 }
 
-impl std::fmt::Debug for Client {
+impl std::fmt::Debug for StripeClient {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Not its key.
+        // Without the key, which is a secret.
         write!(out, "Client({})", self.base_url)
     }
 }

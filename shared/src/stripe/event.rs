@@ -1,24 +1,26 @@
-//! Stripe's events and the objects in them, read leniently: every API version of the last years sends its own shape, and
-//! new values come without notice. Since 2025-03-31.basil periods are on a subscription's items and an invoice names its
-//! subscription under `parent`; the new place is read first, then the old one.
+//! Stripe's events and the objects in them, parsed leniently.
+//!
+//! Each API version of the last years sends its own shape, and new values come without notice. Since 2025-03-31.basil
+//! the paid period is on a subscription's items, and an invoice names its subscription under `parent`. The parser
+//! reads the new place first, then the old one.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-/// A subscription's status, as Stripe has it. The one table of what each means.
+/// Stripe's status of a subscription. This table is the only definition of what each status means here.
 ///
 /// | Stripe | `billing.subscriptions` | `profiles.subscription_status` | access |
 /// | --- | --- | --- | --- |
-/// | `trialing`, `active` | active | trialing, active | until the period ends, and the grace in which a renewal may be told |
-/// | `past_due` | active | past_due | for the grace, from the period's start |
-/// | `incomplete`, `unpaid`, `paused` | inactive | the same | no |
+/// | `trialing`, `active` | active | trialing, active | until the period's end plus the grace for a late renewal |
+/// | `past_due` | active | past_due | from the period's start, for the grace |
+/// | `incomplete`, `unpaid`, `paused` | inactive | incomplete, unpaid, paused | no |
 /// | `canceled` | cancelled | cancelled | no |
 /// | `incomplete_expired` | expired | expired | no |
 /// | anything else | inactive | unknown | no |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "they are Stripe's words")]
-pub enum Status {
+pub enum SubscriptionStatus {
     Incomplete,
     IncompleteExpired,
     Trialing,
@@ -27,12 +29,12 @@ pub enum Status {
     Unpaid,
     Canceled,
     Paused,
-    /// One that came after this was written.
+    /// A status that is not in this list.
     Unknown,
 }
 
-impl Status {
-    /// Reads Stripe's word.
+impl SubscriptionStatus {
+    /// Parses Stripe's name of a status.
     #[must_use]
     pub fn read(word: &str) -> Self {
         match word {
@@ -48,9 +50,9 @@ impl Status {
         }
     }
 
-    /// Stripe's word.
+    /// Stripe's name of the status.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Incomplete => "incomplete",
             Self::IncompleteExpired => "incomplete_expired",
@@ -64,9 +66,9 @@ impl Status {
         }
     }
 
-    /// `billing.subscriptions.status`.
+    /// The status as `billing.subscriptions.status` stores it.
     #[must_use]
-    pub fn in_subscriptions(self) -> &'static str {
+    pub fn billing_status(self) -> &'static str {
         match self {
             Self::Trialing | Self::Active | Self::PastDue => "active",
             Self::Incomplete | Self::Unpaid | Self::Paused | Self::Unknown => "inactive",
@@ -75,24 +77,26 @@ impl Status {
         }
     }
 
-    /// `profiles.subscription_status`.
+    /// The status as `profiles.subscription_status` stores it.
     #[must_use]
-    pub fn in_profile(self) -> &'static str {
+    pub fn profile_status(self) -> &'static str {
         match self {
             Self::Canceled => "cancelled",
             Self::IncompleteExpired => "expired",
-            other => other.word(),
+            other => other.as_str(),
         }
     }
 
-    /// Whether Stripe never leaves it again.
+    /// True when Stripe never changes the subscription's status again.
     #[must_use]
     pub fn is_final(self) -> bool {
         matches!(self, Self::Canceled | Self::IncompleteExpired)
     }
 
-    /// Which of two events of one second, whose order nobody tells, is taken for the later one: a subscription's life
-    /// leads this way.
+    /// Rank of the status among the events of one second; the event of the highest rank counts as the last one.
+    ///
+    /// Stripe's times have whole seconds, and its events carry no order within one. The ranks follow a subscription's
+    /// life.
     fn rank(self) -> u8 {
         match self {
             Self::Incomplete => 1,
@@ -107,150 +111,150 @@ impl Status {
     }
 }
 
-/// What Stripe sent.
+/// An event that Stripe sent.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// `evt_…`, the same at each delivery.
+    /// Id of the event (`evt_…`), equal at each delivery.
     pub id: String,
-    /// `customer.subscription.updated` and the like.
+    /// Stripe's type of the event, such as `customer.subscription.updated`.
     pub kind: String,
-    /// When it happened, in whole seconds.
+    /// Time of the event, in whole seconds.
     pub created: DateTime<Utc>,
-    /// Whose it is, where several accounts send here.
+    /// Stripe account of the event (`acct_…`); `None` for the endpoint's own account.
     pub account: Option<String>,
-    /// All of it, as it may be stored.
+    /// The whole event, without the NUL characters that PostgreSQL cannot store.
     pub payload: Value,
 }
 
-/// Why a body is no event.
+/// Reason why a body is not an event.
 #[derive(Debug, thiserror::Error)]
-pub enum Unreadable {
-    /// Not JSON.
+pub enum EventParseError {
+    /// The body is not JSON.
     #[error("the body is not JSON")]
     NotJson(#[source] serde_json::Error),
-    /// JSON, but something else; what is wrong with it.
+    /// The body is JSON of another shape; holds the name of the field that is missing or wrong.
     #[error("the body is not an event: {0}")]
     NotAnEvent(&'static str),
-    /// A thin event, which names an object instead of holding it.
+    /// The body is a thin event, which names its object instead of holding it.
     #[error("the body is a thin event")]
     Thin,
 }
 
-/// What an event says, as far as it concerns us.
+/// The kinds of events that billing tells apart, each with the data that billing uses.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Happening {
-    /// A subscription's state.
+pub enum EventKind {
+    /// A subscription changed; holds its new state.
     Subscription(Box<Subscription>),
-    /// A checkout went through: whose customer it is.
+    /// A checkout was completed. It links a customer to a user.
     Checkout {
-        /// `cus_…`
+        /// Customer (`cus_…`).
         customer: Option<String>,
-        /// What we gave as `client_reference_id`.
+        /// `client_reference_id`, or else `metadata.user_id`: the user's id that our checkout passed to Stripe.
         user: Option<String>,
-        /// `sub_…`, where one was bought.
+        /// Subscription (`sub_…`); `None` when no subscription was bought.
         subscription: Option<String>,
     },
-    /// An invoice was paid or not.
+    /// An invoice was paid, or its payment failed.
     Invoice(Invoice),
-    /// A customer was deleted, and its subscriptions with it.
+    /// A customer was deleted, and Stripe ended its subscriptions; holds the customer's id.
     CustomerDeleted(String),
-    /// Nothing changes by it; it is in the ledger.
-    Noted,
-    /// A type that is not handled.
-    Unknown,
+    /// An event of a known type that changes nothing here; the ledger keeps it.
+    NoEffect,
+    /// An event of a type that is not handled; the ledger keeps it.
+    Unhandled,
 }
 
-/// A subscription, whatever the version of its shape.
+/// A subscription at Stripe, independent of the API version that sent it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Subscription {
-    /// `sub_…`
+    /// Id of the subscription (`sub_…`).
     pub id: String,
-    /// `cus_…`
+    /// Customer (`cus_…`).
     pub customer: Option<String>,
-    /// Where it stands.
-    pub status: Status,
-    /// When it began; which of a user's subscriptions is the newer one.
+    /// Status at Stripe.
+    pub status: SubscriptionStatus,
+    /// Time at which the subscription began. It decides which of a user's subscriptions is the newest.
     pub started_at: Option<DateTime<Utc>>,
-    /// The paid period.
+    /// Start and end of the paid period.
     pub period: Option<(DateTime<Utc>, DateTime<Utc>)>,
-    /// Whether it ends with the period.
+    /// True when the subscription ends with the period.
     pub cancel_at_period_end: bool,
-    /// When it ends, where that is set.
+    /// Time at which the subscription ends, when one is set.
     pub cancel_at: Option<DateTime<Utc>>,
-    /// Its prices, with the key that they may be looked up by.
+    /// Ids of the prices (`price_…`), each with the price's lookup key.
     pub prices: Vec<(String, Option<String>)>,
-    /// `metadata.plan`, which our checkout gives.
+    /// `metadata.plan`, which our checkout sets.
     pub plan: Option<String>,
-    /// `metadata.user_id`, which our checkout gives.
+    /// `metadata.user_id`, which our checkout sets.
     pub user: Option<String>,
 }
 
-/// An invoice.
+/// An invoice at Stripe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invoice {
-    /// `in_…`
+    /// Id of the invoice (`in_…`).
     pub id: Option<String>,
-    /// `cus_…`
+    /// Customer (`cus_…`).
     pub customer: Option<String>,
-    /// `sub_…`, of a subscription's invoice.
+    /// Subscription (`sub_…`); `None` for an invoice without a subscription.
     pub subscription: Option<String>,
-    /// Whether it is paid; `None` while that is open.
+    /// True when the invoice is paid, false when its payment failed; `None` while neither is decided.
     pub is_paid: Option<bool>,
-    /// Which of our `billing_records` are among its lines.
+    /// Ids of the `billing_records` that the invoice's lines name in their metadata.
     pub records: Vec<Uuid>,
 }
 
 impl Event {
-    /// Whether it is about real money, not Stripe's test mode.
+    /// True for an event of Stripe's live mode, false for one of its test mode.
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.payload["livemode"] == true
     }
 
-    /// Reads a body.
+    /// Parses a webhook's body.
     ///
     /// # Errors
-    /// [`Unreadable`].
-    pub fn read(body: &[u8]) -> Result<Self, Unreadable> {
-        let payload: Value = serde_json::from_slice(body).map_err(Unreadable::NotJson)?;
+    /// Returns [`EventParseError`] when the body is not a snapshot event.
+    pub fn read(body: &[u8]) -> Result<Self, EventParseError> {
+        let payload: Value = serde_json::from_slice(body).map_err(EventParseError::NotJson)?;
         match payload["object"].as_str() {
             Some("event") | None => {}
-            Some(other) if other.starts_with("v2.") => return Err(Unreadable::Thin),
-            Some(_) => return Err(Unreadable::NotAnEvent("another object")),
+            Some(other) if other.starts_with("v2.") => return Err(EventParseError::Thin),
+            Some(_) => return Err(EventParseError::NotAnEvent("another object")),
         }
-        Self::of(payload)
+        Self::from_payload(payload)
     }
 
-    /// The event that was stored.
+    /// Builds the event from its JSON, such as a stored payload.
     ///
     /// # Errors
-    /// [`Unreadable::NotAnEvent`].
-    pub fn of(mut payload: Value) -> Result<Self, Unreadable> {
+    /// Returns [`EventParseError::NotAnEvent`] when a field is missing or wrong.
+    pub fn from_payload(mut payload: Value) -> Result<Self, EventParseError> {
         remove_nul(&mut payload);
         let text = |name: &'static str| {
             payload[name]
                 .as_str()
                 .filter(|text| !text.is_empty())
                 .map(str::to_owned)
-                .ok_or(Unreadable::NotAnEvent(name))
+                .ok_or(EventParseError::NotAnEvent(name))
         };
         let (id, kind) = (text("id")?, text("type")?);
         if id.len() > 255 {
-            return Err(Unreadable::NotAnEvent("id"));
+            return Err(EventParseError::NotAnEvent("id"));
         }
-        let created = seconds(&payload["created"]).ok_or(Unreadable::NotAnEvent("created"))?;
+        let created = seconds(&payload["created"]).ok_or(EventParseError::NotAnEvent("created"))?;
         if !payload["data"]["object"].is_object() {
-            return Err(Unreadable::NotAnEvent("data.object"));
+            return Err(EventParseError::NotAnEvent("data.object"));
         }
         let account = text("account").ok();
         Ok(Self { id, kind, created, account, payload })
     }
 
-    /// What it says. An object without what makes it one is [`Unreadable`], of a type that we know.
+    /// Parses the event's object according to the event's type.
     ///
     /// # Errors
-    /// [`Unreadable::NotAnEvent`], with what is missing.
-    pub fn happening(&self) -> Result<Happening, Unreadable> {
+    /// Returns [`EventParseError::NotAnEvent`] with the missing field, when the object of a handled type has no id.
+    pub fn parse_kind(&self) -> Result<EventKind, EventParseError> {
         let object = &self.payload["data"]["object"];
         Ok(match self.kind.as_str() {
             "customer.subscription.created"
@@ -259,34 +263,36 @@ impl Event {
             | "customer.subscription.paused"
             | "customer.subscription.resumed"
             | "customer.subscription.trial_will_end" => {
-                let mut subscription = Subscription::read(object).ok_or(Unreadable::NotAnEvent("data.object.id"))?;
+                let mut subscription =
+                    Subscription::read(object).ok_or(EventParseError::NotAnEvent("data.object.id"))?;
                 if self.kind == "customer.subscription.deleted" {
-                    subscription.status = Status::Canceled;
+                    subscription.status = SubscriptionStatus::Canceled;
                 }
-                Happening::Subscription(Box::new(subscription))
+                EventKind::Subscription(Box::new(subscription))
             }
-            "checkout.session.completed" | "checkout.session.async_payment_succeeded" => Happening::Checkout {
+            "checkout.session.completed" | "checkout.session.async_payment_succeeded" => EventKind::Checkout {
                 customer: id(&object["customer"]),
                 user: text(&object["client_reference_id"]).or_else(|| text(&object["metadata"]["user_id"])),
                 subscription: id(&object["subscription"]),
             },
-            "invoice.paid" => Happening::Invoice(Invoice::read(object, Some(true))),
+            "invoice.paid" => EventKind::Invoice(Invoice::read(object, Some(true))),
             "invoice.payment_failed" | "invoice.finalization_failed" => {
-                Happening::Invoice(Invoice::read(object, Some(false)))
+                EventKind::Invoice(Invoice::read(object, Some(false)))
             }
-            "invoice.payment_action_required" => Happening::Invoice(Invoice::read(object, None)),
+            "invoice.payment_action_required" => EventKind::Invoice(Invoice::read(object, None)),
             "customer.deleted" => {
-                Happening::CustomerDeleted(id(object).ok_or(Unreadable::NotAnEvent("data.object.id"))?)
+                EventKind::CustomerDeleted(id(object).ok_or(EventParseError::NotAnEvent("data.object.id"))?)
             }
-            "checkout.session.async_payment_failed" | "checkout.session.expired" => Happening::Noted,
-            _ => Happening::Unknown,
+            "checkout.session.async_payment_failed" | "checkout.session.expired" => EventKind::NoEffect,
+            _ => EventKind::Unhandled,
         })
     }
 
-    /// The place of a subscription's state among the events of its second, as a text that sorts. The state alone decides,
-    /// and between equal states the event's id, so that the order of arrival does not.
+    /// Sort key of a subscription's state among the events of one second, as text that sorts bytewise.
+    ///
+    /// The key holds the status's rank, the period's start and the event's id. The order of arrival has no influence.
     #[must_use]
-    pub fn order(&self, state: &Subscription) -> String {
+    pub fn order_key(&self, state: &Subscription) -> String {
         let rank = if self.kind == "customer.subscription.created" { 0 } else { state.status.rank() };
         let period = state.period.map_or(0, |(start, _)| start.timestamp().max(0));
         format!("{rank}:{period:012}:{}", self.id)
@@ -294,14 +300,14 @@ impl Event {
 }
 
 impl Subscription {
-    /// Reads the object; `None` when it has no id.
+    /// Parses a subscription object of any API version; `None` when it has no id.
     #[must_use]
     pub fn read(object: &Value) -> Option<Self> {
         let items = || object["items"]["data"].as_array().into_iter().flatten();
         let period_of =
             |holder: &Value| Some((seconds(&holder["current_period_start"])?, seconds(&holder["current_period_end"])?));
-        // An item of its own interval may end earlier: the subscription renews with the first.
-        let newest = items().filter_map(period_of).min_by_key(|(_, end)| *end);
+        // Items with intervals of their own end at different times. The subscription renews with the first that ends.
+        let first_to_end = items().filter_map(period_of).min_by_key(|(_, end)| *end);
         let prices = items().chain([object]).filter_map(|item| {
             let price = [&item["price"], &item["plan"]].into_iter().find_map(|price| Some((id(price)?, price)))?;
             Some((price.0, text(&price.1["lookup_key"])))
@@ -311,9 +317,9 @@ impl Subscription {
         Some(Self {
             id: text(&object["id"])?,
             customer: id(&object["customer"]),
-            status: Status::read(object["status"].as_str().unwrap_or_default()),
+            status: SubscriptionStatus::read(object["status"].as_str().unwrap_or_default()),
             started_at: ["created", "start_date", "start"].iter().find_map(|name| seconds(&object[*name])),
-            period: newest.or_else(|| period_of(object)),
+            period: first_to_end.or_else(|| period_of(object)),
             cancel_at_period_end: object["cancel_at_period_end"].as_bool().unwrap_or_default(),
             cancel_at: seconds(&object["cancel_at"]),
             prices,
@@ -337,7 +343,7 @@ impl Invoice {
     }
 }
 
-/// A reference, which is an id or, expanded, the object itself.
+/// Id of a referenced object. The reference is an id or, when expanded, the object itself.
 fn id(value: &Value) -> Option<String> {
     text(value).or_else(|| text(&value["id"]))
 }
@@ -350,7 +356,7 @@ fn seconds(value: &Value) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(value.as_i64()?, 0)
 }
 
-/// PostgreSQL stores no NUL.
+/// Removes NUL characters from a JSON value's texts and names, since PostgreSQL cannot store them.
 fn remove_nul(value: &mut Value) {
     match value {
         Value::String(text) if text.contains('\0') => text.retain(|letter| letter != '\0'),
@@ -383,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn the_period_is_found_on_the_items_and_else_on_the_subscription() {
+    fn period_is_read_from_the_items_or_else_from_the_subscription() {
         let new = json!({
             "id": "sub_1", "customer": { "id": "cus_1", "object": "customer" }, "status": "active",
             "created": 1_790_000_000,
@@ -393,7 +399,7 @@ mod tests {
             ] },
             "metadata": { "user_id": "u", "plan": "pro" },
         });
-        let Happening::Subscription(read) = event("customer.subscription.updated", new).happening().unwrap() else {
+        let EventKind::Subscription(read) = event("customer.subscription.updated", new).parse_kind().unwrap() else {
             panic!("a subscription")
         };
         assert_eq!(read.period, Some((at(1_795_000_000), at(1_797_592_000))));
@@ -411,14 +417,14 @@ mod tests {
     }
 
     #[test]
-    fn an_invoice_names_its_subscription_in_either_place() {
+    fn invoice_subscription_is_read_from_parent_or_from_the_old_field() {
         for object in [
             json!({ "id": "in_1", "parent": { "subscription_details": { "subscription": "sub_1" } } }),
             json!({ "id": "in_1", "parent": { "subscription_details": { "subscription": { "id": "sub_1" } } } }),
             json!({ "id": "in_1", "subscription": "sub_1" }),
             json!({ "id": "in_1", "parent": null, "subscription": { "id": "sub_1" } }),
         ] {
-            let Happening::Invoice(invoice) = event("invoice.paid", object).happening().unwrap() else {
+            let EventKind::Invoice(invoice) = event("invoice.paid", object).parse_kind().unwrap() else {
                 panic!("an invoice")
             };
             assert_eq!((invoice.subscription.as_deref(), invoice.is_paid), (Some("sub_1"), Some(true)));
@@ -426,27 +432,30 @@ mod tests {
     }
 
     #[test]
-    fn a_status_that_nobody_knows_yet_gives_no_access() {
-        let status = Status::read("hibernating");
-        assert_eq!((status, status.in_subscriptions(), status.in_profile()), (Status::Unknown, "inactive", "unknown"));
+    fn unknown_status_maps_to_inactive() {
+        let status = SubscriptionStatus::read("hibernating");
+        assert_eq!(
+            (status, status.billing_status(), status.profile_status()),
+            (SubscriptionStatus::Unknown, "inactive", "unknown")
+        );
         for status in ["incomplete", "trialing", "active", "past_due", "unpaid", "canceled", "paused"] {
-            assert_eq!(Status::read(status).word(), status);
+            assert_eq!(SubscriptionStatus::read(status).as_str(), status);
         }
     }
 
     #[test]
-    fn what_is_deleted_is_cancelled_whatever_the_object_says() {
+    fn deleted_event_overrides_the_status_of_its_object() {
         let deleted = event("customer.subscription.deleted", json!({ "id": "sub_1", "status": "active" }));
-        let Happening::Subscription(read) = deleted.happening().unwrap() else { panic!("a subscription") };
-        assert_eq!(read.status, Status::Canceled);
+        let EventKind::Subscription(read) = deleted.parse_kind().unwrap() else { panic!("a subscription") };
+        assert_eq!(read.status, SubscriptionStatus::Canceled);
     }
 
     #[test]
-    fn bodies_that_are_no_events_are_told_apart() {
+    fn body_that_is_not_an_event_yields_a_distinct_error() {
         let read = |body: &str| Event::read(body.as_bytes()).unwrap_err();
-        assert!(matches!(read("{"), Unreadable::NotJson(_)));
+        assert!(matches!(read("{"), EventParseError::NotJson(_)));
         let thin = r#"{"id":"evt_1","object":"v2.core.event","type":"v1.billing.meter.error_report_triggered"}"#;
-        assert!(matches!(read(thin), Unreadable::Thin));
+        assert!(matches!(read(thin), EventParseError::Thin));
         for (body, missing) in [
             ("[]", "id"),
             ("1", "id"),
@@ -456,12 +465,12 @@ mod tests {
             (r#"{"id":"evt_1","object":"event","type":"x","created":1,"data":{}}"#, "data.object"),
             (r#"{"id":"evt_1","object":"event","type":"x","created":"now","data":{"object":{}}}"#, "created"),
         ] {
-            assert!(matches!(read(body), Unreadable::NotAnEvent(name) if name == missing), "{body}");
+            assert!(matches!(read(body), EventParseError::NotAnEvent(name) if name == missing), "{body}");
         }
     }
 
     #[test]
-    fn nothing_that_the_database_refuses_is_kept() {
+    fn nul_characters_are_removed_from_the_payload() {
         let event = event("x", json!({ "name": "a\0b", "k\0": 1, "list": ["\0", { "deep": "\0c" }] }));
         assert_eq!(event.payload["data"]["object"], json!({ "name": "ab", "list": ["", { "deep": "c" }] }));
     }

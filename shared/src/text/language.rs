@@ -1,23 +1,23 @@
-//! The language of a text, as far as full text search and answering need it.
+//! Language of a text, as far as full-text search and answers distinguish languages.
 
 use super::fold;
 use whatlang::Lang;
 
-/// Below this many characters, trigrams guess; function words know better.
-const SHORT_CHARS: usize = 200;
+/// Up to this many characters, function words detect the language more reliably than trigrams.
+const MAX_SHORT_TEXT_CHARS: usize = 200;
 
-/// Function words that only French has among its neighbours, accents folded.
+/// French function words that no neighbouring language shares, with accents folded.
 const FRENCH_WORDS: &str = "au aux avec avez bonjour c ce ces cet cette combien comment d dans des \
     donc du elle elles est et etait il ils j je l le les leur leurs lui mais merci nous ou par pas \
     peut peux pour pourquoi qu quand quel quelle quelles quels qui quoi s sans ses sont sous suis \
     sur une vers votre vos vous y";
 
-/// Function words that only English has among its neighbours.
+/// English function words that no neighbouring language shares.
 const ENGLISH_WORDS: &str = "about and are at been but by can did do does for from has have hello \
     how i if in is it its many much my of or she should that the their there they this to was we \
     were what when where which who whom whose why will with would you your";
 
-/// A language that full text search and the answers distinguish.
+/// A language that full-text search and answers distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Language {
     French,
@@ -35,8 +35,7 @@ impl Language {
         }
     }
 
-    /// Reads an ISO 639 code with or without region (`fr`, `fra`, `fr-CI`, `en_US`); what is not
-    /// known is `Other`.
+    /// Parses an ISO 639 code with or without region (`fr`, `fra`, `fr-CI`, `en_US`). Any other code gives `Other`.
     pub fn from_code(code: &str) -> Self {
         let primary = code.split(['-', '_']).next().unwrap_or_default();
         match primary.trim().to_ascii_lowercase().as_str() {
@@ -47,8 +46,8 @@ impl Language {
     }
 }
 
-/// Detects the language of a question or a document. A short text is judged by its function words
-/// and, where these say nothing, by its trigrams if they are sure.
+/// Detects the language of a question or a document. A long text is classified by its trigrams when they are
+/// reliable. Any other text is classified by its function words, and by reliable trigrams when these are undecided.
 pub fn detect_language(text: &str) -> Language {
     let guess = || whatlang::detect(text).filter(whatlang::Info::is_reliable);
     let by_trigrams = |guess: whatlang::Info| match guess.lang() {
@@ -56,7 +55,7 @@ pub fn detect_language(text: &str) -> Language {
         Lang::Eng => Language::English,
         _ => Language::Other,
     };
-    if text.chars().nth(SHORT_CHARS).is_some()
+    if text.chars().nth(MAX_SHORT_TEXT_CHARS).is_some()
         && let Some(sure) = guess()
     {
         return by_trigrams(sure);
@@ -64,13 +63,13 @@ pub fn detect_language(text: &str) -> Language {
     by_function_words(text).or_else(|| guess().map(by_trigrams)).unwrap_or(Language::Other)
 }
 
-/// Counts function words; `None` where neither language leads.
+/// Returns the language with more function words in the text; `None` for a tie.
 fn by_function_words(text: &str) -> Option<Language> {
     let (mut french, mut english) = (0, 0);
     for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
         let folded = fold(word);
         french += usize::from(FRENCH_WORDS.split(' ').any(|known| known == folded));
-        // A word with an accent is none of these: « thé » is not "the".
+        // An accented word is not English: « thé » is not "the".
         english += usize::from(word.is_ascii() && ENGLISH_WORDS.split(' ').any(|known| known == folded));
     }
     match french.cmp(&english) {
@@ -85,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn short_questions_are_told_apart() {
+    fn short_french_and_english_questions_are_distinguished() {
         for question in ["Livraison à Bouaké ?", "Quel est le délai ?", "c'est combien"] {
             let detected = detect_language(question);
             assert_ne!(detected, Language::English, "{question}");
@@ -98,14 +97,14 @@ mod tests {
     }
 
     #[test]
-    fn what_says_nothing_is_other() {
+    fn undecidable_text_is_other() {
         for text in ["", "???", "12 345", "OK", "商品の返品について教えてください"] {
             assert_eq!(detect_language(text), Language::Other, "{text}");
         }
     }
 
     #[test]
-    fn a_longer_text_of_a_neighbour_is_other() {
+    fn longer_spanish_text_is_other() {
         let spanish = "El plazo de entrega es de tres días laborables en la capital y de una \
             semana en las demás ciudades. Los gastos de envío dependen del peso del paquete y se \
             muestran antes del pago. Puede devolver el producto en un plazo de catorce días.";
@@ -113,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_read_with_and_without_region() {
+    fn codes_are_parsed_with_and_without_region() {
         assert_eq!(Language::from_code("fr-CI"), Language::French);
         assert_eq!(Language::from_code("EN_us"), Language::English);
         assert_eq!(Language::from_code("de"), Language::Other);

@@ -1,12 +1,12 @@
-//! Markdown, as models write it, in the few marks that WhatsApp knows: `*bold*`, `_italic_`, `~struck~`, lists and quotes.
+//! Conversion of the models' Markdown to WhatsApp's formatting: `*bold*`, `_italic_`, `~struck~`, lists and quotes.
 
-/// Markdown's marks and WhatsApp's, the longest first.
+/// Markdown's emphasis marks and WhatsApp's, the longest first.
 const MARKS: [(&str, &str); 4] = [("***", "*"), ("**", "*"), ("__", "*"), ("~~", "~")];
 
-/// Makes a text fit for WhatsApp: headings and strong words become bold, links show where they lead, tables become
-/// lines.
+/// Converts Markdown to WhatsApp's formatting. Headings and strong text become bold, a link becomes its label with
+/// the address in parentheses, and a table row becomes a line.
 #[must_use]
-pub fn formatted(text: &str) -> String {
+pub fn from_markdown(text: &str) -> String {
     let mut lines = Vec::<String>::new();
     let mut is_code = false;
     for line in text.lines() {
@@ -16,7 +16,7 @@ pub fn formatted(text: &str) -> String {
         }
         if is_code {
             lines.push(line.to_owned());
-        } else if let Some(line) = self::line(line) {
+        } else if let Some(line) = convert_line(line) {
             lines.push(line);
         }
     }
@@ -32,51 +32,51 @@ pub fn formatted(text: &str) -> String {
     text.trim().to_owned()
 }
 
-/// One line; `None` for a table's ruler.
-fn line(line: &str) -> Option<String> {
+/// Converts one line; returns `None` for a horizontal rule.
+fn convert_line(line: &str) -> Option<String> {
     let trimmed = line.trim();
     if is_ruler(trimmed) {
         return None;
     }
     let heading = trimmed.trim_start_matches('#');
     if heading.len() < trimmed.len() && trimmed.len() - heading.len() <= 6 && heading.starts_with(' ') {
-        let heading = inline(heading.trim().trim_end_matches('#').trim()).replace('*', "");
+        let heading = convert_inline(heading.trim().trim_end_matches('#').trim()).replace('*', "");
         return Some(format!("*{heading}*"));
     }
     if trimmed.len() > 1 && trimmed.starts_with('|') && trimmed.ends_with('|') {
-        let cells = trimmed.trim_matches('|').split('|').map(|cell| inline(cell.trim()));
+        let cells = trimmed.trim_matches('|').split('|').map(|cell| convert_inline(cell.trim()));
         return Some(cells.filter(|cell| !cell.is_empty()).collect::<Vec<_>>().join(" – "));
     }
-    // A star that begins a list would begin bold letters.
+    // WhatsApp would read the star of a list item as the start of bold text.
     let indent = &line[..line.len() - line.trim_start().len()];
     match trimmed.strip_prefix("* ").or_else(|| trimmed.strip_prefix("+ ")) {
-        Some(item) => Some(format!("{indent}- {}", inline(item))),
-        None => Some(format!("{indent}{}", inline(trimmed))),
+        Some(item) => Some(format!("{indent}- {}", convert_inline(item))),
+        None => Some(format!("{indent}{}", convert_inline(trimmed))),
     }
 }
 
-/// `---`, or the line under a table's head.
+/// Returns true for `---`, `***`, `___` and the line under a table's header.
 fn is_ruler(line: &str) -> bool {
     line.len() >= 3 && line.contains('-') && line.chars().all(|letter| matches!(letter, '-' | '|' | ':' | ' '))
         || (line.len() >= 3 && line.chars().all(|letter| letter == '*' || letter == '_'))
 }
 
-/// Strong and struck words, where a mark begins and another one ends them. What stands in an address stays as it is.
-fn marked(text: &str) -> String {
+/// Converts strong and struck text between two equal marks. URLs stay unchanged.
+fn convert_emphasis(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
-        if let Some(end) = address(rest) {
+        if let Some(end) = url_end(rest) {
             out.push_str(&rest[..end]);
             rest = &rest[end..];
             continue;
         }
         let before = out.chars().next_back();
-        let marked = MARKS.iter().find_map(|(markdown, whatsapp)| {
-            let (inside, after) = between(rest, markdown, before)?;
-            Some((format!("{whatsapp}{}{whatsapp}", marked(inside)), after))
+        let converted = MARKS.iter().find_map(|(markdown, whatsapp)| {
+            let (inside, after) = split_emphasis(rest, markdown, before)?;
+            Some((format!("{whatsapp}{}{whatsapp}", convert_emphasis(inside)), after))
         });
-        match marked {
+        match converted {
             Some((words, after)) => {
                 out.push_str(&words);
                 rest = after;
@@ -90,19 +90,19 @@ fn marked(text: &str) -> String {
     out
 }
 
-/// The end of the address that a text begins with.
-fn address(text: &str) -> Option<usize> {
+/// Returns the end, in bytes, of the URL that a text begins with.
+fn url_end(text: &str) -> Option<usize> {
     if !["https://", "http://", "www."].iter().any(|start| text.starts_with(start)) {
         return None;
     }
     let end = text.find(|letter: char| letter.is_whitespace() || matches!(letter, ')' | ']' | '<' | '>' | '|'));
-    // A mark at the end is one of the sentence, as in `**https://example.com**`.
+    // A mark at the end belongs to the sentence, as in `**https://example.com**`.
     Some(text[..end.unwrap_or(text.len())].trim_end_matches(['*', '_', '~', '.', ',']).len())
 }
 
-/// What a mark that a text begins with and the next one like it hold between them, and what follows. Underscores mark
-/// whole words only: names have them inside.
-fn between<'t>(text: &'t str, mark: &str, before: Option<char>) -> Option<(&'t str, &'t str)> {
+/// Splits a text that begins with a mark into the text up to the next such mark, and the rest. Underscores count as
+/// marks around whole words only, since names contain them.
+fn split_emphasis<'t>(text: &'t str, mark: &str, before: Option<char>) -> Option<(&'t str, &'t str)> {
     let (inside, after) = text.strip_prefix(mark)?.split_once(mark)?;
     let is_whole = !mark.starts_with('_')
         || !before.is_some_and(char::is_alphanumeric) && !after.starts_with(char::is_alphanumeric);
@@ -111,9 +111,9 @@ fn between<'t>(text: &'t str, mark: &str, before: Option<char>) -> Option<(&'t s
     (is_whole && is_tight).then_some((inside, after))
 }
 
-/// Links, after strong and struck words.
-fn inline(text: &str) -> String {
-    let text = marked(text);
+/// Converts emphasis and links within a line.
+fn convert_inline(text: &str) -> String {
+    let text = convert_emphasis(text);
     let mut out = String::with_capacity(text.len());
     let mut rest = text.as_str();
     while let Some(start) = rest.find('[') {
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn marks_are_whatsapps() {
+    fn markdown_is_converted_to_whatsapp_formatting() {
         for (markdown, expected) in [
             ("**Prix** : 1 500", "*Prix* : 1 500"),
             ("## Livraison ##\nLe jour même.", "*Livraison*\nLe jour même."),
@@ -172,7 +172,7 @@ mod tests {
             ("nom_de__fichier__final", "nom_de__fichier__final"),
             ("", ""),
         ] {
-            assert_eq!(formatted(markdown), expected, "{markdown}");
+            assert_eq!(from_markdown(markdown), expected, "{markdown}");
         }
     }
 }

@@ -1,17 +1,17 @@
-//! `cargo prepare-sql [--check]`.
+//! The command `cargo prepare-sql [--check]`.
 
 use clap::Parser;
-use local_postgres::{Progress, prepare_sql};
+use local_postgres::{ProgressOutput, prepare_sql};
 
-/// Brings .sqlx up to date with the checked SQL in the code, by a database of its own.
+/// Updates .sqlx from the checked SQL in the code, using a temporary database.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Write nothing; fail when .sqlx is stale.
+    /// Write nothing; fail when .sqlx is out of date.
     #[arg(long)]
     check: bool,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    prepare_sql(Arguments::parse().check, Progress::Shown).await
+    prepare_sql(Arguments::parse().check, ProgressOutput::Shown).await
 }

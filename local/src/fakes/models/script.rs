@@ -1,4 +1,4 @@
-//! What a fake model server says.
+//! The replies of a fake model server.
 
 use std::collections::VecDeque;
 
@@ -10,132 +10,139 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{shape::Shape, stream::Step};
+use super::{provider_format::ProviderFormat, stream::StreamStep};
 
-/// What the server says to one call.
+/// The reply to one call.
 #[derive(Debug, Clone)]
-pub enum Reply {
-    /// What a small model would say to the prompt, word by word where that is asked for.
-    Talk,
-    /// A text. What the model thought before it comes along, in the provider's own place.
+pub enum FakeReply {
+    /// A rule-based reply to the prompt (see `rule_based`), streamed word by word when the request asks for a stream.
+    RuleBased,
+    /// A text, preceded by the model's reasoning in the provider's format.
     Text(String),
-    /// A call of a tool, whose arguments may be broken JSON.
+    /// A tool call.
     Tool {
-        /// The tool.
+        /// The name of the tool.
         name: String,
-        /// Its arguments, as the model wrote them.
+        /// The arguments as the model wrote them; they may be malformed JSON.
         arguments: String,
     },
-    /// A text that comes bit by bit, where that is asked for; without an answer where it is not.
-    Steps(Vec<Step>),
-    /// A text that broke off because it grew too long.
-    Cut(String),
-    /// The filter declined.
+    /// A text in the pieces of a stream. Without a streaming request, the reply has no text.
+    Stream(Vec<StreamStep>),
+    /// A text that was truncated at the token limit.
+    Truncated(String),
+    /// A refusal by the provider's content filter.
     Blocked,
-    /// A reply without anything in it but thoughts.
+    /// A reply with reasoning only.
     Empty,
-    /// Status 200, and a body that is not JSON.
+    /// Status 200 with a body that is not JSON.
     NotJson,
-    /// Status 200, and JSON of another shape.
+    /// Status 200 with JSON of another shape.
     OtherJson,
-    /// A refusal as the provider words it; how long to wait stands where it puts that.
+    /// An error in the provider's format.
     Refused {
         /// The HTTP status.
         status: u16,
-        /// How long to wait.
+        /// The retry delay in seconds, in the place where the provider states it.
         retry_after_s: Option<u32>,
     },
-    /// Gemini's quota of a day; its advice to come back in three seconds is no good.
+    /// Gemini's daily quota is used up. The error states a retry delay of three seconds, which does not help.
     PerDay,
-    /// No answer at all, as long as the client waits.
+    /// No answer until the client gives up.
     Hang,
 }
 
-/// How a server behaves, as `PUT /_mode` names it.
+/// The behaviours that `PUT /_mode` can set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Mode {
-    /// It talks.
+pub(super) enum ModelServerMode {
+    /// Replies normally.
     #[serde(rename = "ok")]
     Ok,
-    /// It never answers.
+    /// Never answers.
     #[serde(rename = "hang")]
     Hang,
-    /// It limits the rate of calls, for half a minute.
+    /// Answers 429 with a retry delay of 34 s.
     #[serde(rename = "429")]
     RateLimited,
-    /// The quota of the day is used up.
+    /// Answers that the daily quota is used up.
     #[serde(rename = "day")]
     PerDay,
-    /// It is overloaded.
+    /// Answers 529, overloaded.
     #[serde(rename = "529")]
     Overloaded,
-    /// It breaks off after some words.
+    /// Closes the connection after some words.
     #[serde(rename = "cut")]
     Cut,
-    /// It declines.
+    /// Refuses by content filter.
     #[serde(rename = "blocked")]
     Blocked,
-    /// It answers with something that is not JSON.
+    /// Answers 200 with a body that is not JSON.
     #[serde(rename = "malformed")]
     Malformed,
 }
 
-impl From<Mode> for Reply {
-    fn from(mode: Mode) -> Self {
+impl From<ModelServerMode> for FakeReply {
+    fn from(mode: ModelServerMode) -> Self {
         match mode {
-            Mode::Ok => Self::Talk,
-            Mode::Hang => Self::Hang,
-            Mode::RateLimited => Self::Refused { status: 429, retry_after_s: Some(34) },
-            Mode::PerDay => Self::PerDay,
-            Mode::Overloaded => Self::Refused { status: 529, retry_after_s: None },
-            Mode::Cut => Self::Steps(vec![Step::Say("One moment, ".to_owned()), Step::Cut]),
-            Mode::Blocked => Self::Blocked,
-            Mode::Malformed => Self::NotJson,
+            ModelServerMode::Ok => Self::RuleBased,
+            ModelServerMode::Hang => Self::Hang,
+            ModelServerMode::RateLimited => Self::Refused { status: 429, retry_after_s: Some(34) },
+            ModelServerMode::PerDay => Self::PerDay,
+            ModelServerMode::Overloaded => Self::Refused { status: 529, retry_after_s: None },
+            ModelServerMode::Cut => Self::Stream(vec![StreamStep::Send("One moment, ".to_owned()), StreamStep::Cut]),
+            ModelServerMode::Blocked => Self::Blocked,
+            ModelServerMode::Malformed => Self::NotJson,
         }
     }
 }
 
-/// Replies to come, and the one that is given when there are no more.
+/// The queued replies and the default reply.
 #[derive(Debug)]
 pub(super) struct Script {
-    pub(super) queue: VecDeque<Reply>,
-    pub(super) default: Reply,
+    pub(super) queue: VecDeque<FakeReply>,
+    pub(super) default: FakeReply,
 }
 
 impl Default for Script {
     fn default() -> Self {
-        Self { queue: VecDeque::new(), default: Reply::Text("The documents say so [1].".to_owned()) }
+        Self { queue: VecDeque::new(), default: FakeReply::Text("The documents say so [1].".to_owned()) }
     }
 }
 
 impl Script {
-    pub(super) fn next(&mut self) -> Reply {
+    pub(super) fn next(&mut self) -> FakeReply {
         self.queue.pop_front().unwrap_or_else(|| self.default.clone())
     }
 
-    /// The next reply, if it is none that a model for texts gives.
-    pub(super) fn next_refusal(&mut self) -> Option<Reply> {
-        let is_refusal = |reply: &mut Reply| {
-            matches!(reply, Reply::Refused { .. } | Reply::PerDay | Reply::NotJson | Reply::OtherJson | Reply::Hang)
+    /// Takes the next reply if it is an error, and leaves replies of language models in the queue.
+    pub(super) fn next_refusal(&mut self) -> Option<FakeReply> {
+        let is_refusal = |reply: &mut FakeReply| {
+            matches!(
+                reply,
+                FakeReply::Refused { .. }
+                    | FakeReply::PerDay
+                    | FakeReply::NotJson
+                    | FakeReply::OtherJson
+                    | FakeReply::Hang
+            )
         };
         self.queue.pop_front_if(is_refusal)
     }
 }
 
-impl Reply {
-    pub(super) fn response(self, shape: Shape, request: &Value) -> Response {
+impl FakeReply {
+    pub(super) fn response(self, shape: ProviderFormat, request: &Value) -> Response {
         let body = match self {
             Self::NotJson => return "<html>busy</html>".into_response(),
             Self::OtherJson => json!({ "status": "fine" }),
             Self::PerDay => return refused(shape, 429, Some(3), true),
             Self::Refused { status, retry_after_s } => return refused(shape, status, retry_after_s, false),
-            said => shape.reply(&said, request),
+            reply => shape.reply(&reply, request),
         };
         Json(body).into_response()
     }
 }
 
-fn refused(shape: Shape, status: u16, retry_after_s: Option<u32>, is_per_day: bool) -> Response {
+fn refused(shape: ProviderFormat, status: u16, retry_after_s: Option<u32>, is_per_day: bool) -> Response {
     let body = shape.refusal(status, retry_after_s, is_per_day);
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (status, Json(body)).into_response();

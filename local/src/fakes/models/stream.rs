@@ -1,4 +1,4 @@
-//! Replies that come bit by bit, as server-sent events of each provider.
+//! Streamed replies, as server-sent events of each provider.
 
 use std::{
     collections::VecDeque,
@@ -15,89 +15,89 @@ use axum::{
 use futures::stream;
 use serde_json::{Value, json};
 
-use super::{Inner, Reply, Shared, shape::Shape};
+use super::{FakeReply, ModelServer, ModelServerState, provider_format::ProviderFormat};
 
-/// What a reply does next.
+/// One step of a streamed reply.
 #[derive(Debug, Clone)]
-pub enum Step {
-    /// Says a piece of its text.
-    Say(String),
-    /// Waits for one `go_on` of the server.
+pub enum StreamStep {
+    /// Sends a piece of the text.
+    Send(String),
+    /// Waits for [`super::FakeModels::resume`].
     Wait,
-    /// Waits so long, for those who watch.
+    /// Waits, so that a person can watch the stream.
     Pause(Duration),
-    /// Fails in its middle, as the provider words it, and ends.
+    /// Sends an error with this status in the provider's format, and ends.
     Fail(u16),
-    /// Closes the connection without an end.
+    /// Closes the connection without an end event.
     Cut,
-    /// Ends too early, as if that were all.
+    /// Ends the body early, without an end event.
     Stop,
 }
 
-/// Whether this reply is asked for bit by bit.
-pub(super) fn is_wanted(path: &str, request: &Value) -> bool {
+/// True when the request asks for a stream.
+pub(super) fn wants_stream(path: &str, request: &Value) -> bool {
     path.contains(":streamGenerateContent?alt=sse") || request["stream"] == true
 }
 
-/// The steps of a reply that would otherwise come at once; `None` for one that is none of a model's.
-pub(super) fn steps(reply: &Reply) -> Option<Vec<Step>> {
-    let words = |text: &str| text.split_inclusive(' ').map(|word| Step::Say(word.to_owned())).collect();
+/// The steps of a reply; `None` for replies that are HTTP errors or not a model's.
+pub(super) fn steps(reply: &FakeReply) -> Option<Vec<StreamStep>> {
+    let words = |text: &str| text.split_inclusive(' ').map(|word| StreamStep::Send(word.to_owned())).collect();
     match reply {
-        Reply::Steps(steps) => Some(steps.clone()),
-        Reply::Text(text) | Reply::Cut(text) => Some(words(text)),
-        Reply::Blocked | Reply::Empty | Reply::Tool { .. } => Some(Vec::new()),
+        FakeReply::Stream(steps) => Some(steps.clone()),
+        FakeReply::Text(text) | FakeReply::Truncated(text) => Some(words(text)),
+        FakeReply::Blocked | FakeReply::Empty | FakeReply::Tool { .. } => Some(Vec::new()),
         _ => None,
     }
 }
 
-/// One frame to send, or something else to do.
-enum Act {
+/// One action of the response body.
+enum StreamAction {
     Send(String),
     Wait,
     Pause(Duration),
     Cut,
 }
 
-/// Answers with the steps of a reply.
+/// Builds the streamed response from the steps of a reply.
 pub(super) fn response(
-    shared: &Arc<Shared>,
-    shape: Shape,
-    reply: &Reply,
-    steps: Vec<Step>,
+    shared: &Arc<ModelServer>,
+    shape: ProviderFormat,
+    reply: &FakeReply,
+    steps: Vec<StreamStep>,
     request: &Value,
 ) -> Response {
-    let mut acts: VecDeque<_> = begin(shape, request).into_iter().map(Act::Send).collect();
-    let is_broken = steps.iter().any(|step| matches!(step, Step::Fail(_) | Step::Cut | Step::Stop));
-    acts.extend(steps.into_iter().filter_map(|step| match step {
-        Step::Say(text) => Some(Act::Send(piece(shape, &text))),
-        Step::Wait => Some(Act::Wait),
-        Step::Pause(pause) => Some(Act::Pause(pause)),
-        Step::Fail(status) => Some(Act::Send(failure(shape, status))),
-        Step::Cut => Some(Act::Cut),
-        Step::Stop => None,
+    let mut actions: VecDeque<_> = begin(shape, request).into_iter().map(StreamAction::Send).collect();
+    let is_broken = steps.iter().any(|step| matches!(step, StreamStep::Fail(_) | StreamStep::Cut | StreamStep::Stop));
+    actions.extend(steps.into_iter().filter_map(|step| match step {
+        StreamStep::Send(text) => Some(StreamAction::Send(piece(shape, &text))),
+        StreamStep::Wait => Some(StreamAction::Wait),
+        StreamStep::Pause(pause) => Some(StreamAction::Pause(pause)),
+        StreamStep::Fail(status) => Some(StreamAction::Send(failure(shape, status))),
+        StreamStep::Cut => Some(StreamAction::Cut),
+        StreamStep::Stop => None,
     }));
     if !is_broken {
-        acts.extend(end(shape, reply, request).into_iter().map(Act::Send));
+        actions.extend(end(shape, reply, request).into_iter().map(StreamAction::Send));
     }
-    let open = Open { shared: Arc::clone(shared), is_done: false };
-    let frames = stream::unfold((acts, open), async |(mut acts, mut open)| {
+    let open = UnfinishedStream { shared: Arc::clone(shared), is_done: false };
+    let frames = stream::unfold((actions, open), async |(mut actions, mut open)| {
         loop {
-            let frame = match acts.pop_front() {
-                Some(Act::Wait) => {
-                    // It is never closed.
-                    if let Ok(permit) = open.shared.goes_on.acquire().await {
+            let frame = match actions.pop_front() {
+                Some(StreamAction::Wait) => {
+                    // The semaphore is never closed.
+                    if let Ok(permit) = open.shared.resume_permits.acquire().await {
                         permit.forget();
                     }
                     continue;
                 }
-                Some(Act::Pause(pause)) => {
+                Some(StreamAction::Pause(pause)) => {
                     tokio::time::sleep(pause).await;
                     continue;
                 }
-                Some(Act::Send(frame)) => Ok(frame),
-                Some(Act::Cut) => {
+                Some(StreamAction::Send(frame)) => Ok(frame),
+                Some(StreamAction::Cut) => {
                     open.is_done = true;
-                    // What was said before goes out while this waits.
+                    // Lets the frames sent before go out.
                     tokio::task::yield_now().await;
                     Err(io::Error::other("cut, as the script says"))
                 }
@@ -106,29 +106,29 @@ pub(super) fn response(
                     return None;
                 }
             };
-            return Some((frame, (acts, open)));
+            return Some((frame, (actions, open)));
         }
     });
     ([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(frames)).into_response()
 }
 
-/// A reply that has not ended; a client that goes away before counts as one that abandoned it.
-struct Open {
-    shared: Arc<Shared>,
+/// An unfinished stream. Dropping it before its end counts as an abandoned reply.
+struct UnfinishedStream {
+    shared: Arc<ModelServer>,
     is_done: bool,
 }
 
-impl Open {
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+impl UnfinishedStream {
+    fn inner(&self) -> MutexGuard<'_, ModelServerState> {
         self.shared.inner()
     }
 }
 
-impl Drop for Open {
+impl Drop for UnfinishedStream {
     fn drop(&mut self) {
         if !self.is_done {
             self.inner().abandoned += 1;
-            self.shared.arrived.notify_waiters();
+            self.shared.changed.notify_waiters();
         }
     }
 }
@@ -137,7 +137,7 @@ fn data(data: &Value) -> String {
     format!("data: {data}\n\n")
 }
 
-/// Anthropic names its events, too.
+/// A server-sent event with a name, as Anthropic sends it.
 fn named(event: &Value) -> String {
     format!("event: {}\n{}", event["type"].as_str().unwrap_or_default(), data(event))
 }
@@ -154,15 +154,15 @@ fn candidate(parts: &Value, ending: Option<&str>) -> String {
     }
     let usage = json!({ "promptTokenCount": 120, "candidatesTokenCount": 20, "thoughtsTokenCount": 10,
         "totalTokenCount": 150 });
-    // With the line ends that Google sends.
+    // Google ends lines with CR LF.
     let event = json!({ "candidates": [candidate], "usageMetadata": usage, "modelVersion": "fake" });
     format!("data: {event}\r\n\r\n")
 }
 
-fn begin(shape: Shape, request: &Value) -> Vec<String> {
+fn begin(shape: ProviderFormat, request: &Value) -> Vec<String> {
     match shape {
-        Shape::Gemini => vec![candidate(&json!([{ "text": "**Considering** [9]", "thought": true }]), None)],
-        Shape::Anthropic => {
+        ProviderFormat::Gemini => vec![candidate(&json!([{ "text": "**Considering** [9]", "thought": true }]), None)],
+        ProviderFormat::Anthropic => {
             let usage = json!({ "input_tokens": 100, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 20,
                 "output_tokens": 1 });
             let message = json!({ "id": "msg_1", "type": "message", "role": "assistant", "content": [],
@@ -190,29 +190,29 @@ fn begin(shape: Shape, request: &Value) -> Vec<String> {
     }
 }
 
-fn piece(shape: Shape, text: &str) -> String {
+fn piece(shape: ProviderFormat, text: &str) -> String {
     match shape {
-        Shape::Gemini => candidate(&json!([{ "text": text }]), None),
-        Shape::Anthropic => named(&json!({ "type": "content_block_delta", "index": 1,
+        ProviderFormat::Gemini => candidate(&json!([{ "text": text }]), None),
+        ProviderFormat::Anthropic => named(&json!({ "type": "content_block_delta", "index": 1,
             "delta": { "type": "text_delta", "text": text } })),
         _ => chunk(&json!({ "content": text }), None),
     }
 }
 
-fn failure(shape: Shape, status: u16) -> String {
+fn failure(shape: ProviderFormat, status: u16) -> String {
     let body = shape.refusal(status, None, false);
-    if shape == Shape::Anthropic { named(&body) } else { data(&body) }
+    if shape == ProviderFormat::Anthropic { named(&body) } else { data(&body) }
 }
 
-fn end(shape: Shape, reply: &Reply, request: &Value) -> Vec<String> {
+fn end(shape: ProviderFormat, reply: &FakeReply, request: &Value) -> Vec<String> {
     let whole = shape.reply(reply, request);
     match shape {
-        // The whole reply without its text is how one ends, and how a prompt is blocked.
-        Shape::Gemini => match whole["candidates"][0]["finishReason"].as_str() {
+        // A candidate without text carries the finish reason. A blocked prompt has no candidate.
+        ProviderFormat::Gemini => match whole["candidates"][0]["finishReason"].as_str() {
             Some(ending) => vec![candidate(&json!([{ "text": "" }]), Some(ending))],
             None => vec![data(&whole)],
         },
-        Shape::Anthropic => vec![
+        ProviderFormat::Anthropic => vec![
             named(&json!({ "type": "content_block_stop", "index": 1 })),
             named(&json!({ "type": "message_delta", "usage": { "output_tokens": 30 },
                 "delta": { "stop_reason": whole["stop_reason"], "stop_sequence": null } })),

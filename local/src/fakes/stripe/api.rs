@@ -1,4 +1,4 @@
-//! Stripe's API: form-encoded requests, its objects, its errors, and one answer a key.
+//! Stripe's HTTP API: form-encoded requests, Stripe's objects and errors, and idempotency keys.
 
 use std::collections::BTreeMap;
 
@@ -13,33 +13,33 @@ use axum::{
 use chrono::Utc;
 use serde_json::{Value, json};
 
-use super::{Asked, Fault, KEY, LIVE_KEY, Shared, State, new_id, seconds};
+use super::{KEY, LIVE_KEY, StripeData, StripeFault, StripeRequest, StripeServer, new_id, seconds};
 
-const LARGEST_BODY: usize = 64 * 1024;
+const MAX_BODY_BYTES: usize = 64 * 1024;
 
 type Fields = BTreeMap<String, String>;
 
-/// What is wrong with a request: status, type, code, parameter, sentence.
-struct Refusal(u16, &'static str, &'static str, &'static str, String);
+/// A Stripe error: status, type, code, parameter, message.
+struct StripeErrorResponse(u16, &'static str, &'static str, &'static str, String);
 
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes() -> Router<StripeServer> {
     Router::new().route("/v1/{*path}", any(handle))
 }
 
-async fn handle(Extracted(shared): Extracted<Shared>, request: Request) -> Response {
+async fn handle(Extracted(shared): Extracted<StripeServer>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, LARGEST_BODY).await else { return StatusCode::PAYLOAD_TOO_LARGE.into_response() };
+    let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else { return StatusCode::PAYLOAD_TOO_LARGE.into_response() };
     let encoded = if parts.method == "GET" { parts.uri.query().unwrap_or_default().as_bytes() } else { &body[..] };
     let fields: Fields = url::form_urlencoded::parse(encoded).into_owned().collect();
     let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let asked = Asked {
+    let request = StripeRequest {
         route: format!("{} {}", parts.method, parts.uri.path()),
         fields,
         key: header("idempotency-key"),
         version: header("stripe-version"),
     };
-    let (status, value, fault) = take(&shared, &parts.headers, asked);
-    if fault == Some(Fault::HoldAnswer)
+    let (status, value, fault) = handle_with_fault(&shared, &parts.headers, request);
+    if fault == Some(StripeFault::HoldAnswer)
         && let Ok(permit) = shared.released.acquire().await
     {
         permit.forget();
@@ -47,24 +47,28 @@ async fn handle(Extracted(shared): Extracted<Shared>, request: Request) -> Respo
     answer(status, &value)
 }
 
-/// Does what is asked, unless it is to go wrong.
-fn take(shared: &Shared, headers: &HeaderMap, asked: Asked) -> (u16, Value, Option<Fault>) {
+/// Handles a request, applying the next fault.
+fn handle_with_fault(
+    shared: &StripeServer,
+    headers: &HeaderMap,
+    request: StripeRequest,
+) -> (u16, Value, Option<StripeFault>) {
     let mut state = shared.state();
-    state.requests.push(asked.clone());
+    state.requests.push(request.clone());
     let fault = state.faults.pop_front();
-    let broken = |status| error(&Refusal(status, "api_error", "", "", "as a test wanted".to_owned()));
-    if let Some(Fault::Refuse(status)) = fault {
+    let broken = |status| error(&StripeErrorResponse(status, "api_error", "", "", "as a test wanted".to_owned()));
+    if let Some(StripeFault::Refuse(status)) = fault {
         return (status, broken(status), fault);
     }
-    let (status, value) = match authorized(headers).and_then(|()| once(&mut state, shared, &asked)) {
-        Ok(done) => done,
+    let (status, value) = match authorized(headers).and_then(|()| handle_idempotently(&mut state, shared, &request)) {
+        Ok(answer) => answer,
         Err(refusal) => (refusal.0, error(&refusal)),
     };
     if let Err(error) = shared.keep(&state) {
         tracing::error!(error = format!("{error:#}"), "the fake Stripe cannot keep its data");
     }
     match fault {
-        Some(Fault::LoseAnswer) => (500, broken(500), fault),
+        Some(StripeFault::LoseAnswer) => (500, broken(500), fault),
         _ => (status, value, fault),
     }
 }
@@ -74,7 +78,7 @@ fn answer(status: u16, value: &Value) -> Response {
     (status, [("content-type", "application/json")], value.to_string()).into_response()
 }
 
-fn error(Refusal(_, kind, code, param, message): &Refusal) -> Value {
+fn error(StripeErrorResponse(_, kind, code, param, message): &StripeErrorResponse) -> Value {
     let mut error = json!({ "type": kind, "message": message });
     for (name, value) in [("code", code), ("param", param)] {
         if !value.is_empty() {
@@ -84,37 +88,46 @@ fn error(Refusal(_, kind, code, param, message): &Refusal) -> Value {
     json!({ "error": error })
 }
 
-fn authorized(headers: &HeaderMap) -> Result<(), Refusal> {
+fn authorized(headers: &HeaderMap) -> Result<(), StripeErrorResponse> {
     let sent = headers.get("authorization").and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     if sent.is_some_and(|sent| [KEY, LIVE_KEY].contains(&sent)) {
         return Ok(());
     }
-    Err(Refusal(401, "invalid_request_error", "", "", "Invalid API Key provided".to_owned()))
+    Err(StripeErrorResponse(401, "invalid_request_error", "", "", "Invalid API Key provided".to_owned()))
 }
 
-/// One answer a key: the same again for the same request, an error for another.
-fn once(state: &mut State, shared: &Shared, asked: &Asked) -> Result<(u16, Value), Refusal> {
-    let Some(key) = asked.key.as_ref().filter(|_| asked.route.starts_with("POST")) else {
-        return done(state, shared, asked);
+/// Handles a request with its idempotency key: repeats the stored answer for the same request, and rejects a
+/// different request.
+fn handle_idempotently(
+    state: &mut StripeData,
+    shared: &StripeServer,
+    request: &StripeRequest,
+) -> Result<(u16, Value), StripeErrorResponse> {
+    let Some(key) = request.key.as_ref().filter(|_| request.route.starts_with("POST")) else {
+        return execute(state, shared, request);
     };
-    let print = format!("{} {:?}", asked.route, asked.fields);
+    let fingerprint = format!("{} {:?}", request.route, request.fields);
     if let Some((known, status, value)) = state.answered.get(key) {
-        if *known == print {
+        if *known == fingerprint {
             return Ok((*status, value.clone()));
         }
         let message =
             "Keys for idempotent requests can only be used with the same parameters they were first used with.";
-        return Err(Refusal(400, "idempotency_error", "", "", message.to_owned()));
+        return Err(StripeErrorResponse(400, "idempotency_error", "", "", message.to_owned()));
     }
-    // What was refused before anything was begun is not kept.
-    let (status, value) = done(state, shared, asked)?;
-    state.answered.insert(key.clone(), (print, status, value.clone()));
+    // Rejected requests have no effect, so their answers are not stored.
+    let (status, value) = execute(state, shared, request)?;
+    state.answered.insert(key.clone(), (fingerprint, status, value.clone()));
     Ok((status, value))
 }
 
-fn done(state: &mut State, shared: &Shared, asked: &Asked) -> Result<(u16, Value), Refusal> {
-    let fields = &asked.fields;
-    let value = match asked.route.as_str() {
+fn execute(
+    state: &mut StripeData,
+    shared: &StripeServer,
+    request: &StripeRequest,
+) -> Result<(u16, Value), StripeErrorResponse> {
+    let fields = &request.fields;
+    let value = match request.route.as_str() {
         "POST /v1/checkout/sessions" => check_out(state, shared, fields)?,
         "POST /v1/billing_portal/sessions" => {
             let customer = known_customer(state, required(fields, "customer")?)?;
@@ -140,36 +153,36 @@ fn done(state: &mut State, shared: &Shared, asked: &Asked) -> Result<(u16, Value
             Some(id) => state.subscriptions.get(id).cloned().ok_or_else(|| missing("subscription", "id", id))?,
             None => {
                 let message = format!("Unrecognized request URL ({other}).");
-                return Err(Refusal(404, "invalid_request_error", "", "", message));
+                return Err(StripeErrorResponse(404, "invalid_request_error", "", "", message));
             }
         },
     };
     Ok((200, value))
 }
 
-fn required<'f>(fields: &'f Fields, name: &'static str) -> Result<&'f str, Refusal> {
+fn required<'f>(fields: &'f Fields, name: &'static str) -> Result<&'f str, StripeErrorResponse> {
     fields.get(name).map(String::as_str).filter(|value| !value.is_empty()).ok_or_else(|| {
         let message = format!("Missing required param: {name}.");
-        Refusal(400, "invalid_request_error", "parameter_missing", name, message)
+        StripeErrorResponse(400, "invalid_request_error", "parameter_missing", name, message)
     })
 }
 
-fn missing(what: &str, param: &'static str, id: &str) -> Refusal {
+fn missing(what: &str, param: &'static str, id: &str) -> StripeErrorResponse {
     let status = if param == "id" { 404 } else { 400 };
-    Refusal(status, "invalid_request_error", "resource_missing", param, format!("No such {what}: '{id}'"))
+    StripeErrorResponse(status, "invalid_request_error", "resource_missing", param, format!("No such {what}: '{id}'"))
 }
 
-fn known_customer(state: &State, id: &str) -> Result<String, Refusal> {
+fn known_customer(state: &StripeData, id: &str) -> Result<String, StripeErrorResponse> {
     match state.customers.get(id) {
         Some(customer) if customer["deleted"] != true => Ok(id.to_owned()),
         _ => Err(missing("customer", "customer", id)),
     }
 }
 
-fn check_out(state: &mut State, shared: &Shared, fields: &Fields) -> Result<Value, Refusal> {
+fn check_out(state: &mut StripeData, shared: &StripeServer, fields: &Fields) -> Result<Value, StripeErrorResponse> {
     if required(fields, "mode")? != "subscription" {
         let message = "Only subscriptions are sold here.".to_owned();
-        return Err(Refusal(400, "invalid_request_error", "", "mode", message));
+        return Err(StripeErrorResponse(400, "invalid_request_error", "", "mode", message));
     }
     let price = required(fields, "line_items[0][price]")?;
     if !price.starts_with("price_") {
@@ -190,19 +203,19 @@ fn check_out(state: &mut State, shared: &Shared, fields: &Fields) -> Result<Valu
         "customer_email": fields.get("customer_email"), "subscription": null, "created": seconds(Utc::now()),
         "success_url": required(fields, "success_url")?, "cancel_url": fields.get("cancel_url"), "livemode": false,
         "url": format!("http://{}/pay/{id}", shared.address), "metadata": {},
-        // Not Stripe's: what becomes the subscription.
+        // Not part of Stripe's object: the data of the later subscription.
         "_price": price, "_metadata": metadata,
     });
     state.sessions.insert(id, session.clone());
     Ok(session)
 }
 
-fn add_item(state: &mut State, fields: &Fields) -> Result<Value, Refusal> {
+fn add_item(state: &mut StripeData, fields: &Fields) -> Result<Value, StripeErrorResponse> {
     let customer = known_customer(state, required(fields, "customer")?)?;
     let amount: Option<i64> = required(fields, "amount")?.parse().ok();
     let amount = amount.ok_or_else(|| {
         let message = "Invalid integer".to_owned();
-        Refusal(400, "invalid_request_error", "parameter_invalid_integer", "amount", message)
+        StripeErrorResponse(400, "invalid_request_error", "parameter_invalid_integer", "amount", message)
     })?;
     let item = json!({
         "id": new_id("ii"), "object": "invoiceitem", "customer": customer, "amount": amount,

@@ -1,4 +1,4 @@
-//! What happens to subscriptions, and the signed events that tell of it.
+//! Simulated changes of subscriptions, and the signed events that report them.
 
 use anyhow::{Context, Result, bail};
 use chrono::Utc;
@@ -6,23 +6,23 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared::stripe::signature;
 
-use super::{PERIOD, Shared, State, new_id, seconds};
+use super::{PERIOD, StripeData, StripeServer, new_id, seconds};
 
-/// The version of the events' shapes: the one that the client asks for.
+/// The API version of the events, the one that the product's client requests.
 const VERSION: &str = "2026-09-30.endive";
 
-/// Something that is to happen.
+/// A change to simulate.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Change {
-    /// The type of the event that tells of it, such as `checkout.session.completed`.
+pub struct StripeChange {
+    /// The type of the event that reports the change, such as `checkout.session.completed`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// `users.id`
+    /// The user's `users.id`.
     pub user: String,
-    /// The plan that is bought.
+    /// The plan that a checkout buys.
     #[serde(default = "pro")]
     pub plan: String,
-    /// With `customer.subscription.updated`: whether it ends with its period.
+    /// With `customer.subscription.updated`: the new value of the subscription's field.
     pub cancel_at_period_end: Option<bool>,
 }
 
@@ -30,23 +30,23 @@ fn pro() -> String {
     "pro".to_owned()
 }
 
-/// An event that was sent, and what was answered.
+/// A sent event and the webhook's status.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Sent {
-    /// `evt_…`
+pub struct SentEvent {
+    /// The event's id, `evt_…`.
     pub id: String,
-    /// Its type.
+    /// The event's type.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The HTTP status of the answer; absent where nobody answered.
+    /// The HTTP status of the answer; `None` without an answer.
     pub status: Option<u16>,
 }
 
-impl Shared {
-    pub(super) async fn change(&self, change: &Change) -> Result<Vec<Sent>> {
+impl StripeServer {
+    pub(super) async fn change(&self, change: &StripeChange) -> Result<Vec<SentEvent>> {
         let events = {
             let mut state = self.state();
-            let events = happen(&mut state, change)?;
+            let events = apply(&mut state, change)?;
             self.keep(&state)?;
             events
         };
@@ -54,7 +54,7 @@ impl Shared {
     }
 
     /// Pays a Checkout Session.
-    pub(super) async fn pay(&self, session: &str) -> Result<(Value, Vec<Sent>)> {
+    pub(super) async fn pay(&self, session: &str) -> Result<(Value, Vec<SentEvent>)> {
         let (paid, events) = {
             let mut state = self.state();
             let paid = pay(&mut state, session)?;
@@ -64,9 +64,9 @@ impl Shared {
         Ok((paid, self.send(events).await?))
     }
 
-    async fn send(&self, events: Vec<Value>) -> Result<Vec<Sent>> {
+    async fn send(&self, events: Vec<Value>) -> Result<Vec<SentEvent>> {
         let webhook = self.state().webhook.clone();
-        let Some((url, secret)) = webhook else { bail!("the fake Stripe knows no webhook to send events to") };
+        let Some((url, secret)) = webhook else { bail!("the fake Stripe has no webhook URL to send events to") };
         let mut sent = Vec::new();
         for event in events {
             let body = event.to_string();
@@ -74,7 +74,7 @@ impl Shared {
             let request = self.http.post(&url).header("stripe-signature", header);
             let answer = request.header("content-type", "application/json; charset=utf-8").body(body).send().await;
             let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
-            sent.push(Sent {
+            sent.push(SentEvent {
                 id: text("id"),
                 kind: text("type"),
                 status: answer.ok().map(|answer| answer.status().into()),
@@ -84,7 +84,7 @@ impl Shared {
     }
 }
 
-/// An event around an object.
+/// Builds an event for an object.
 fn event(kind: &str, object: &Value) -> Value {
     json!({
         "id": new_id("evt"), "object": "event", "api_version": VERSION, "created": seconds(Utc::now()),
@@ -93,7 +93,7 @@ fn event(kind: &str, object: &Value) -> Value {
     })
 }
 
-fn happen(state: &mut State, change: &Change) -> Result<Vec<Value>> {
+fn apply(state: &mut StripeData, change: &StripeChange) -> Result<Vec<Value>> {
     let user = change.user.as_str();
     let kind = change.kind.as_str();
     if kind == "checkout.session.completed" {
@@ -140,7 +140,7 @@ fn happen(state: &mut State, change: &Change) -> Result<Vec<Value>> {
             vec![event(kind, subscription)]
         }
         "invoice.paid" => {
-            // A renewal: the next period begins where this one ends.
+            // A renewal: the next period begins at the end of the current one.
             let item = &mut subscription["items"]["data"][0];
             let end = item["current_period_end"].as_i64().unwrap_or_default();
             item["current_period_start"] = json!(end);
@@ -155,11 +155,11 @@ fn happen(state: &mut State, change: &Change) -> Result<Vec<Value>> {
         "invoice.payment_action_required" | "invoice.finalization_failed" => {
             vec![event(kind, &invoice(false, subscription))]
         }
-        other => bail!("the fake Stripe makes no {other} happen"),
+        other => bail!("the fake Stripe does not support {other}"),
     })
 }
 
-fn open_session(state: &mut State, user: &str, plan: &str) -> String {
+fn open_session(state: &mut StripeData, user: &str, plan: &str) -> String {
     let id = new_id("cs_test");
     let session = json!({
         "id": id, "object": "checkout.session", "mode": "subscription", "status": "open", "client_reference_id": user,
@@ -170,8 +170,8 @@ fn open_session(state: &mut State, user: &str, plan: &str) -> String {
     id
 }
 
-/// A paid session: its subscription, and the events in an order in which Stripe likes to send them.
-fn pay(state: &mut State, id: &str) -> Result<(Value, Vec<Value>)> {
+/// Pays a session: creates its subscription. Returns the session and the events, in an order that Stripe often uses.
+fn pay(state: &mut StripeData, id: &str) -> Result<(Value, Vec<Value>)> {
     let session = state.sessions.get(id).cloned().with_context(|| format!("there is no Checkout Session {id}"))?;
     if session["status"] != "open" {
         bail!("the Checkout Session {id} was paid already");
@@ -213,7 +213,7 @@ fn pay(state: &mut State, id: &str) -> Result<(Value, Vec<Value>)> {
     Ok((paid, events))
 }
 
-fn newest_of(state: &State, user: &str) -> Option<String> {
+fn newest_of(state: &StripeData, user: &str) -> Option<String> {
     let own = state.subscriptions.values().filter(|one| one["metadata"]["user_id"] == user);
     let newest = own.max_by_key(|one| (one["status"] != "canceled", one["created"].as_i64()))?;
     newest["id"].as_str().map(str::to_owned)
@@ -226,7 +226,7 @@ fn end(subscription: &mut Value) {
     subscription["ended_at"] = json!(now);
 }
 
-fn end_all(state: &mut State, user: &str) -> Vec<Value> {
+fn end_all(state: &mut StripeData, user: &str) -> Vec<Value> {
     let own = state.subscriptions.values_mut().filter(|one| one["metadata"]["user_id"] == user);
     own.filter(|one| one["status"] != "canceled")
         .map(|one| {

@@ -1,4 +1,4 @@
-//! The page that stands in for Checkout's, and what `cargo stripe-event` calls. Neither is Stripe's.
+//! The fake Checkout page and the route of `cargo stripe-event`. Neither exists at Stripe.
 
 use axum::{
     Json, Router,
@@ -9,16 +9,16 @@ use axum::{
 };
 use serde_json::json;
 
-use super::{Shared, events::Change};
+use super::{StripeServer, events::StripeChange};
 
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes() -> Router<StripeServer> {
     Router::new()
         .route("/pay/{session}", get(show).post(pay))
         .route("/portal/{customer}", get(portal))
-        .route("/events", post(happen))
+        .route("/events", post(change))
 }
 
-async fn show(Extracted(shared): Extracted<Shared>, Path(session): Path<String>) -> Response {
+async fn show(Extracted(shared): Extracted<StripeServer>, Path(session): Path<String>) -> Response {
     let found = shared.state().sessions.get(&session).map(|found| found["_price"].to_string());
     let Some(price) = found else { return (StatusCode::NOT_FOUND, "there is no such session").into_response() };
     Html(format!(
@@ -29,7 +29,7 @@ async fn show(Extracted(shared): Extracted<Shared>, Path(session): Path<String>)
     .into_response()
 }
 
-async fn pay(Extracted(shared): Extracted<Shared>, Path(session): Path<String>) -> Response {
+async fn pay(Extracted(shared): Extracted<StripeServer>, Path(session): Path<String>) -> Response {
     match shared.pay(&session).await {
         Ok((paid, _)) => Redirect::to(paid["success_url"].as_str().unwrap_or("/")).into_response(),
         Err(error) => (StatusCode::CONFLICT, format!("{error:#}")).into_response(),
@@ -44,7 +44,7 @@ async fn portal(Path(customer): Path<String>) -> Html<String> {
     ))
 }
 
-async fn happen(Extracted(shared): Extracted<Shared>, Json(change): Json<Change>) -> Response {
+async fn change(Extracted(shared): Extracted<StripeServer>, Json(change): Json<StripeChange>) -> Response {
     match shared.change(&change).await {
         Ok(sent) => Json(sent).into_response(),
         Err(error) => (StatusCode::CONFLICT, Json(json!({ "error": format!("{error:#}") }))).into_response(),

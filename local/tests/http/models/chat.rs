@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use local::fakes::models::{FakeModels, Reply};
+use local::fakes::models::{FakeModels, FakeReply};
 use serde_json::{Value, json};
 use shared::{
-    llm::{CallStatus, Chat, ChatReply, Chatted, LlmError, Provider, Role, Tool, ToolCall, Turn, Usage},
+    llm::{CallStatus, ChatReply, ChatRequest, ChatResult, LlmError, Provider, Role, Tool, ToolCall, Turn, Usage},
     settings::Settings,
 };
 use tokio::time::Instant;
@@ -27,7 +27,7 @@ fn provider(name: &str, prefix: &str, server: &FakeModels, more: &[(&str, &str)]
 }
 
 /// One call of a conversation about an order.
-async fn chat(provider: &Provider, time: Duration) -> Chatted {
+async fn chat(provider: &Provider, time: Duration) -> ChatResult {
     let parameters = json!({
         "type": "object", "required": ["quantity"], "additionalProperties": false,
         "properties": { "quantity": { "type": "integer" } },
@@ -42,11 +42,11 @@ async fn chat(provider: &Provider, time: Duration) -> Chatted {
     ];
     let system = "You sell lamps.";
     provider
-        .chat(&Chat { system, turns: &turns, tools: &tools, max_tokens: 500, deadline: Instant::now() + time })
+        .chat(&ChatRequest { system, turns: &turns, tools: &tools, max_tokens: 500, deadline: Instant::now() + time })
         .await
 }
 
-fn failed(chatted: Chatted) -> (LlmError, Vec<CallStatus>) {
+fn failed(chatted: ChatResult) -> (LlmError, Vec<CallStatus>) {
     let statuses = chatted.calls.iter().map(|call| call.status).collect();
     (chatted.outcome.unwrap_err(), statuses)
 }
@@ -88,7 +88,7 @@ async fn broken_arguments_end_in_an_error_and_never_in_a_call() {
         for arguments in ["{\"quantity\": 2", "[1, 2]", "\"two\"", "42"] {
             let server = FakeModels::start().await.unwrap();
             let provider = provider(name, prefix, &server, &[]);
-            server.always(Reply::Tool { name: "create_order".to_owned(), arguments: arguments.to_owned() });
+            server.always(FakeReply::Tool { name: "create_order".to_owned(), arguments: arguments.to_owned() });
             let (error, statuses) = failed(chat(&provider, LONG).await);
             assert!(matches!(error, LlmError::Failed(_)), "{name}: {arguments}");
             assert_eq!(statuses, [CallStatus::Malformed; 3], "{name}: {arguments}");
@@ -101,11 +101,11 @@ async fn declined_silent_and_failed_are_told_apart() {
     for (name, prefix) in SHAPES {
         let server = FakeModels::start().await.unwrap();
         let provider = provider(name, prefix, &server, &[]);
-        let refused = |status, retry_after_s| Reply::Refused { status, retry_after_s };
+        let refused = |status, retry_after_s| FakeReply::Refused { status, retry_after_s };
         for (reply, statuses, is_blocked) in [
-            (Reply::Blocked, &[CallStatus::Blocked][..], true),
-            (Reply::Empty, &[CallStatus::Empty; 3], false),
-            (Reply::NotJson, &[CallStatus::Malformed; 3], false),
+            (FakeReply::Blocked, &[CallStatus::Blocked][..], true),
+            (FakeReply::Empty, &[CallStatus::Empty; 3], false),
+            (FakeReply::NotJson, &[CallStatus::Malformed; 3], false),
             (refused(429, Some(0)), &[CallStatus::RateLimited; 3], false),
             (refused(429, Some(3600)), &[CallStatus::RateLimited], false),
             (refused(402, None), &[CallStatus::QuotaExhausted], false),
@@ -126,12 +126,12 @@ async fn declined_silent_and_failed_are_told_apart() {
 async fn the_deadline_is_one_for_all_attempts() {
     let server = FakeModels::start().await.unwrap();
     let provider = provider("groq", "GROQ", &server, &[]);
-    server.always(Reply::Hang);
+    server.always(FakeReply::Hang);
     let started = Instant::now();
     let (_, statuses) = failed(chat(&provider, Duration::from_millis(700)).await);
     assert_eq!(statuses, [CallStatus::Timeout]);
     assert!((Duration::from_millis(700)..Duration::from_secs(5)).contains(&started.elapsed()));
-    server.always(Reply::Refused { status: 503, retry_after_s: Some(4) });
+    server.always(FakeReply::Refused { status: 503, retry_after_s: Some(4) });
     let started = Instant::now();
     let (_, statuses) = failed(chat(&provider, Duration::from_secs(3)).await);
     assert_eq!(statuses, [CallStatus::Failed], "to wait for 4 s of 3 is no use");
@@ -161,7 +161,7 @@ async fn nothing_said_is_nothing_asked() {
     let server = FakeModels::start().await.unwrap();
     let provider = provider("groq", "GROQ", &server, &[]);
     let turns = [Turn { role: Role::Assistant, text: "Bonjour !".to_owned() }];
-    let chat = Chat { system: "", turns: &turns, tools: &[], max_tokens: 10, deadline: Instant::now() + LONG };
+    let chat = ChatRequest { system: "", turns: &turns, tools: &[], max_tokens: 10, deadline: Instant::now() + LONG };
     assert!(matches!(provider.chat(&chat).await.outcome, Err(LlmError::Failed(_))));
     assert_eq!(server.requests(), Vec::<Value>::new());
 }

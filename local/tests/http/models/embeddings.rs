@@ -1,6 +1,6 @@
 //! `Embedder` at each provider: batches, what texts are embedded for, and what is tried again.
 
-use local::fakes::models::{FakeModels, Reply};
+use local::fakes::models::{FakeModels, FakeReply};
 use serde_json::Value;
 use shared::{
     embeddings::{EmbedError, Embedder, LocalEmbedder},
@@ -69,15 +69,15 @@ async fn gemini_is_told_which_texts_are_documents_and_which_are_questions() {
 
 #[tokio::test]
 async fn a_failure_is_tried_again_only_where_that_helps() {
-    let refused = |status, retry_after_s| Reply::Refused { status, retry_after_s };
+    let refused = |status, retry_after_s| FakeReply::Refused { status, retry_after_s };
     for (name, prefix) in SHAPES {
         let server = FakeModels::start().await.unwrap();
         let embedder = embedder(name, prefix, &server);
         for (reply, calls) in [
             (refused(429, Some(0)), 3),
             (refused(503, None), 3),
-            (Reply::NotJson, 3),
-            (Reply::OtherJson, 3),
+            (FakeReply::NotJson, 3),
+            (FakeReply::OtherJson, 3),
             (refused(429, Some(34)), 1),
             (refused(401, None), 1),
             (refused(402, None), 1),
@@ -99,7 +99,7 @@ async fn a_failure_is_tried_again_only_where_that_helps() {
         }
         if name == "gemini" {
             let before = server.calls();
-            server.reply(Reply::PerDay);
+            server.reply(FakeReply::PerDay);
             assert!(embedder.embed_query("Combien ?").await.is_err());
             assert_eq!(server.calls() - before, 1, "a quota of a day is not back in a moment");
         }
@@ -111,7 +111,7 @@ async fn a_batch_that_fails_for_a_moment_is_repeated_alone() {
     let server = FakeModels::start().await.unwrap();
     let embedder = embedder("gemini", "GEMINI", &server);
     let many: Vec<_> = (0..150).map(|number| number.to_string()).collect();
-    server.reply(Reply::Refused { status: 429, retry_after_s: Some(0) });
+    server.reply(FakeReply::Refused { status: 429, retry_after_s: Some(0) });
     assert_eq!(embedder.embed_documents(&many).await.unwrap().len(), 150);
     assert_eq!(server.requests().iter().map(|request| texts(request).len()).collect::<Vec<_>>(), [100, 100, 50]);
 }

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use local::fakes::models::{FakeModels, Reply, Step};
+use local::fakes::models::{FakeModels, FakeReply, StreamStep};
 use serde_json::{Value, json};
 
 use super::{
@@ -18,7 +18,7 @@ const IN_TIME: Duration = Duration::from_secs(25);
 
 /// How the first provider fails.
 struct Failure {
-    reply: Reply,
+    reply: FakeReply,
     /// The calls until it is given up.
     calls: usize,
     /// Nobody else is asked: the model declined.
@@ -26,18 +26,18 @@ struct Failure {
 }
 
 fn failures(name: &str) -> Vec<Failure> {
-    let refused = |status, retry_after_s| Reply::Refused { status, retry_after_s };
+    let refused = |status, retry_after_s| FakeReply::Refused { status, retry_after_s };
     let fails = |reply, calls| Failure { reply, calls, is_final: false };
     vec![
-        fails(Reply::Hang, 1),
+        fails(FakeReply::Hang, 1),
         fails(refused(429, Some(0)), 3),
         fails(refused(429, Some(34)), 1),
-        fails(if name == "gemini" { Reply::PerDay } else { refused(429, Some(86_400)) }, 1),
+        fails(if name == "gemini" { FakeReply::PerDay } else { refused(429, Some(86_400)) }, 1),
         fails(refused(529, Some(0)), 3),
-        fails(Reply::NotJson, 3),
-        fails(Reply::OtherJson, 3),
-        fails(Reply::Empty, 3),
-        Failure { reply: Reply::Blocked, calls: 1, is_final: true },
+        fails(FakeReply::NotJson, 3),
+        fails(FakeReply::OtherJson, 3),
+        fails(FakeReply::Empty, 3),
+        Failure { reply: FakeReply::Blocked, calls: 1, is_final: true },
     ]
 }
 
@@ -143,7 +143,7 @@ impl Scene {
 
 async fn every_failure_of(name: &str, prefix: &str) {
     let scene = Scene::new(name, prefix).await;
-    let well = Reply::Text("It takes three days [1].".to_owned());
+    let well = FakeReply::Text("It takes three days [1].".to_owned());
     let mut contact = 0;
     let mut next = || {
         contact += 1;
@@ -176,7 +176,7 @@ async fn every_failure_of(name: &str, prefix: &str) {
         scene.is_told("right now", next(), &what).await;
     }
     // Nobody can go on with what a stream that breaks has begun.
-    scene.first.always(Reply::Steps(vec![Step::Say("It takes".to_owned()), Step::Fail(529)]));
+    scene.first.always(FakeReply::Stream(vec![StreamStep::Send("It takes".to_owned()), StreamStep::Fail(529)]));
     scene.second.always(well);
     let used = scene.used().await;
     let got = scene.ask(next()).await;

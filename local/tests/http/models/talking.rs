@@ -1,7 +1,7 @@
 //! The fake models of `cargo dev --fake-models`: what they say holds before the product, and their bad days are switched
 //! over HTTP.
 
-use local::fakes::models::{FakeModels, Reply};
+use local::fakes::models::{FakeModels, FakeReply};
 use reqwest::Client;
 use serde_json::json;
 
@@ -20,7 +20,7 @@ async fn put(server: &FakeModels, mode: &str) -> u16 {
 async fn they_quote_what_they_are_given_word_by_word() {
     for (name, prefix) in [("groq", "GROQ"), ("gemini", "GEMINI"), ("anthropic", "ANTHROPIC")] {
         let server = FakeModels::start().await.unwrap();
-        server.always(Reply::Talk);
+        server.always(FakeReply::RuleBased);
         let scene = Scene::of(name, prefix, &server).await;
         let data = scene.ask().await.data(200);
         assert_eq!(data["answer"], "The delivery takes three days. [1]", "{name}");
@@ -41,7 +41,7 @@ async fn they_quote_what_they_are_given_word_by_word() {
 #[tokio::test]
 async fn their_bad_days_are_switched_over_http() {
     let server = FakeModels::start().await.unwrap();
-    server.always(Reply::Talk);
+    server.always(FakeReply::RuleBased);
     let scene = Scene::groq(&server).await;
     for mode in ["429", "day", "529", "cut", "malformed"] {
         assert_eq!(put(&server, mode).await, 200, "{mode}");
@@ -57,7 +57,7 @@ async fn their_bad_days_are_switched_over_http() {
 #[tokio::test]
 async fn they_order_what_is_named_and_hand_over_who_complains() {
     let whatsapp = WhatsApp::start().await;
-    whatsapp.models.always(Reply::Talk);
+    whatsapp.models.always(FakeReply::RuleBased);
     whatsapp.go_live().await;
     whatsapp.do_not_space_parts().await;
     whatsapp

@@ -38,7 +38,7 @@ async fn a_page_whose_worker_died_over_it_is_read_when_its_claim_has_run_out() {
     let scene = Scene::of("gemini", "GEMINI", &[], Some(3)).await;
     scene.server.hold();
     let id = scene.upload(&scans(1)).await;
-    scene.server.is_met().await;
+    scene.server.wait_for_held_request().await;
 
     let scene = scene.restart().await;
     scene.server.release();
@@ -79,7 +79,7 @@ async fn two_workers_at_once_pay_for_each_page_once() {
     let id = scene.upload(&scans(2)).await;
     scene.server.hold();
     let other = async {
-        scene.server.is_met().await;
+        scene.server.wait_for_held_request().await;
         // It leaves the page to the first one, and looks again later.
         let left = scene.invoke(id).await;
         scene.server.release();
@@ -96,10 +96,10 @@ async fn a_worker_that_comes_back_too_late_leaves_the_claim_of_its_successor() {
     let scene = Scene::new(&[]).await;
     scene.app.lose_events().await;
     let id = scene.upload(&scans(1)).await;
-    scene.server.always(Reply::Refused { status: 401, retry_after_s: None });
+    scene.server.always(FakeReply::Refused { status: 401, retry_after_s: None });
     scene.server.hold();
     let successor = async {
-        scene.server.is_met().await;
+        scene.server.wait_for_held_request().await;
         scene
             .app
             .sql("update document_pages set attempts = attempts + 1, claimed_until = now() + interval '1 h'")
@@ -116,7 +116,7 @@ async fn models_that_are_away_are_asked_again_and_in_the_end_the_owner_is_told()
     let scene = Scene::new(&[]).await;
     scene.app.lose_events().await;
     scene.replies(&FOUR[..1]);
-    scene.server.always(Reply::Refused { status: 503, retry_after_s: Some(0) });
+    scene.server.always(FakeReply::Refused { status: 503, retry_after_s: Some(0) });
     let id = scene.upload(&scans(2)).await;
 
     assert_eq!(scene.invoke(id).await, nothing_failed());
@@ -127,7 +127,7 @@ async fn models_that_are_away_are_asked_again_and_in_the_end_the_owner_is_told()
     scene.fails(id, "scan_failed").await;
 
     // The page that was read stays read.
-    scene.server.always(Reply::Text(FOUR[1].to_owned()));
+    scene.server.always(FakeReply::Text(FOUR[1].to_owned()));
     let before = scene.server.calls();
     scene.retry(id).await;
     assert_eq!(scene.ended(id).await["status"], "processed");
@@ -140,7 +140,7 @@ async fn a_provider_that_asks_for_patience_gets_it() {
     let scene = Scene::new(&[]).await;
     scene.app.lose_events().await;
     let id = scene.upload(&scans(1)).await;
-    scene.server.reply(Reply::Refused { status: 429, retry_after_s: Some(8) });
+    scene.server.reply(FakeReply::Refused { status: 429, retry_after_s: Some(8) });
     let started = Instant::now();
     assert_eq!(scene.invoke(id).await, nothing_failed());
     assert_eq!(scene.ended(id).await["status"], "processed");
@@ -167,10 +167,10 @@ async fn a_page_that_nobody_survives_ends_its_document() {
 async fn an_empty_reply_is_asked_for_again_and_a_declined_page_is_not() {
     for (name, prefix) in [("gemini", "GEMINI"), ("anthropic", "ANTHROPIC"), ("openai", "OPENAI")] {
         let scene = Scene::of(name, prefix, &[], None).await;
-        scene.server.reply(Reply::Empty);
+        scene.server.reply(FakeReply::Empty);
         scene.server.reply_text(FOUR[0]);
-        scene.server.reply(Reply::Blocked);
-        scene.server.reply(Reply::Cut("The third page breaks".to_owned()));
+        scene.server.reply(FakeReply::Blocked);
+        scene.server.reply(FakeReply::Truncated("The third page breaks".to_owned()));
         let id = scene.learn(&scans(3)).await;
         assert_eq!(scene.ledger().await, ["empty", "ok", "blocked", "ok"], "{name}");
         let unread =
@@ -185,7 +185,7 @@ async fn a_document_that_is_deleted_while_it_is_read_leaves_its_cost_and_nothing
     let scene = Scene::new(&[]).await;
     scene.server.hold();
     let id = scene.upload(&scans(2)).await;
-    scene.server.is_met().await;
+    scene.server.wait_for_held_request().await;
     scene.app.delete(&format!("/api/v1/documents/{id}")).by(&scene.tenant).await.empty();
     scene.server.release();
     scene.app.queue_is_empty().await;

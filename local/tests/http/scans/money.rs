@@ -30,7 +30,7 @@ async fn calls_that_failed_count_too() {
     let scene = Scene::new(&[("SCANNED_PDF_MAX_COST_MICROS", "1000")]).await;
     // Paid, and worth nothing: three times, until the last page would go beyond.
     for _ in 0..2 {
-        scene.server.reply(Reply::Empty);
+        scene.server.reply(FakeReply::Empty);
     }
     scene.refused(&scans(2), "scan_too_costly").await;
     assert_eq!(scene.ledger().await, ["empty", "empty", "ok"]);

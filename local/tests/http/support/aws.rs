@@ -65,11 +65,11 @@ impl App {
     }
 
     fn bucket(&self) -> &str {
-        self.stack.resource("DOCUMENTS_BUCKET").unwrap()
+        self.stack.resource_setting("DOCUMENTS_BUCKET").unwrap()
     }
 
     fn ingest_queue(&self) -> &str {
-        self.stack.resource("INGEST_QUEUE_URL").unwrap()
+        self.stack.resource_setting("INGEST_QUEUE_URL").unwrap()
     }
 
     fn dead_letters(&self) -> String {

@@ -18,7 +18,7 @@ pub(super) async fn settings() -> SettingsMap {
         return SettingsMap::new();
     }
     // `{database}` becomes the name of each test's own.
-    let direct = testing::urls("{database}").await.unwrap();
+    let direct = testing::database_urls("{database}").await.unwrap();
     let start = async || {
         let started = testing::pooler(&[&direct.app, &direct.system], BACKENDS).await;
         started.unwrap().unwrap_or_else(|| leave_out())

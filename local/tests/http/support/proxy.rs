@@ -48,7 +48,7 @@ impl Proxy {
     pub(crate) async fn before_database() -> Self {
         let mut settings = pooler::settings().await;
         if settings.is_empty() {
-            let direct = testing::urls("{database}").await.unwrap();
+            let direct = testing::database_urls("{database}").await.unwrap();
             settings.insert("DATABASE_URL".to_owned(), direct.app);
             settings.insert("SYSTEM_DATABASE_URL".to_owned(), direct.system);
         }

@@ -10,7 +10,7 @@ use super::{App, Tenant};
 impl App {
     /// A token with these claims, signed with the product's own secret.
     pub(crate) fn token(&self, claims: &Value) -> String {
-        self.token_by(claims, &Header::new(Algorithm::HS256), &self.stack.kept.jwt_secret)
+        self.token_by(claims, &Header::new(Algorithm::HS256), &self.stack.secrets.jwt_secret)
     }
 
     /// A token with these claims and this header, signed with any secret.

@@ -134,11 +134,11 @@ impl WhatsApp {
 async fn connect(app: &App, company: &str, key: &str) -> (Tenant, String) {
     let tenant = app.sign_up(company).await;
     let secret = app.webhook_secret(&tenant).await;
-    let keys = BTreeMap::from([("SEALING_KEYS".to_owned(), app.stack.kept.sealing_keys.clone())]);
+    let keys = BTreeMap::from([("SEALING_KEYS".to_owned(), app.stack.secrets.sealing_keys.clone())]);
     let mut settings = Settings::new(keys);
     let ring = KeyRing::read(&mut settings);
     settings.finish().unwrap();
-    let sealed = ring.seal(tenant.customer_id, tenants::MANYCHAT_KEY, key).unwrap();
+    let sealed = ring.seal(tenant.customer_id, tenants::MANYCHAT_KEY_PURPOSE, key).unwrap();
     let statement = "update customers set manychat_api_key = $2 where id = $1";
     let update = sqlx::query(statement).bind(tenant.customer_id).bind(sealed);
     update.execute(&mut app.admin_db().await).await.unwrap();

@@ -56,7 +56,7 @@ async fn what_comes_while_the_model_thinks_is_answered_next() {
     whatsapp.models.reply_text("Seconde réponse.");
     whatsapp.models.hold();
     whatsapp.write(1, "Première question").await.bare(200);
-    whatsapp.models.is_met().await;
+    whatsapp.models.wait_for_held_request().await;
     whatsapp.write(1, "Seconde question").await.bare(200);
     whatsapp.models.release();
     let got = whatsapp.got(1, 2).await;

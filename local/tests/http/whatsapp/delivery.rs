@@ -1,12 +1,14 @@
 //! ManyChat's bad days: what is tried again, what never will be, and what the tenant sees.
 
-use local::fakes::manychat::Mode;
+use local::fakes::manychat::ManyChatMode;
 
 use super::super::support::{Proxy, SOON, WhatsApp, wait_until};
 
 #[tokio::test]
 async fn what_never_will_arrive_ends_with_a_reason_and_is_not_tried_again() {
-    for (mode, code) in [(Mode::WindowClosed, "whatsapp_window_closed"), (Mode::ErrorWith200, "manychat_rejected")] {
+    for (mode, code) in
+        [(ManyChatMode::WindowClosed, "whatsapp_window_closed"), (ManyChatMode::ErrorWith200, "manychat_rejected")]
+    {
         let whatsapp = WhatsApp::start().await;
         whatsapp.manychat.set_mode(mode);
         whatsapp.write(1, "Vous livrez ?").await.bare(200);
@@ -34,13 +36,13 @@ async fn without_a_key_that_counts_the_tenant_is_told() {
 
 #[tokio::test]
 async fn what_may_pass_is_sent_again_without_thinking_again() {
-    for mode in [Mode::TooManyRequests, Mode::ServerError] {
+    for mode in [ManyChatMode::TooManyRequests, ManyChatMode::ServerError] {
         let whatsapp = WhatsApp::start().await;
         whatsapp.go_live().await;
         whatsapp.manychat.set_mode(mode);
         whatsapp.write(1, "Vous livrez ?").await.bare(200);
         whatsapp.manychat.wait_for_calls(2).await.unwrap();
-        whatsapp.manychat.set_mode(Mode::Ok);
+        whatsapp.manychat.set_mode(ManyChatMode::Ok);
         whatsapp.got(1, 1).await;
         whatsapp.settled().await;
         assert_eq!((whatsapp.models.calls(), whatsapp.manychat.sent_to("1").len()), (1, 1));
@@ -100,7 +102,7 @@ async fn a_suspended_company_answers_nobody() {
     whatsapp.go_live().await;
     whatsapp.models.hold();
     whatsapp.write(1, "Vous livrez ?").await.bare(200);
-    whatsapp.models.is_met().await;
+    whatsapp.models.wait_for_held_request().await;
     whatsapp.sql("update customers set suspended_at = now() where id = '{tenant}'").await;
     whatsapp.write(2, "Et à Bouaké ?").await.refused(403, "tenant_suspended");
     whatsapp.models.release();

@@ -1,6 +1,6 @@
 //! A person has the conversation: the bot is silent, and comes back.
 
-use local::fakes::models::Reply;
+use local::fakes::models::FakeReply;
 use serde_json::json;
 
 use super::super::support::{SOON, WhatsApp, wait_until};
@@ -14,7 +14,7 @@ async fn taken_over_while_the_model_thinks_nothing_is_said_and_the_unit_goes_bac
     whatsapp.go_live().await;
     whatsapp.models.hold();
     whatsapp.write(1, "Vous livrez ?").await.bare(200);
-    whatsapp.models.is_met().await;
+    whatsapp.models.wait_for_held_request().await;
     whatsapp.sql(TAKEN).await;
     whatsapp.models.release();
     wait_until("the worker let go", SOON, async || {
@@ -43,7 +43,7 @@ async fn what_a_person_has_answered_while_the_model_thought_is_not_answered_agai
     whatsapp.go_live().await;
     whatsapp.models.hold();
     whatsapp.write(1, "Vous livrez ?").await.bare(200);
-    whatsapp.models.is_met().await;
+    whatsapp.models.wait_for_held_request().await;
     let id = whatsapp.conversation(1, "id").await.unwrap();
     let conversation = |action: &str| {
         let path = format!("/api/v1/conversations/{id}/{action}");
@@ -66,7 +66,7 @@ async fn who_says_stop_while_the_model_thinks_hears_nothing_but_that_it_is_heede
     whatsapp.go_live().await;
     whatsapp.models.hold();
     whatsapp.write(1, "Vous livrez ?").await.bare(200);
-    whatsapp.models.is_met().await;
+    whatsapp.models.wait_for_held_request().await;
     whatsapp.write(1, "STOP").await.bare(200);
     whatsapp.models.release();
     let got = whatsapp.got(1, 1).await;
@@ -140,7 +140,7 @@ async fn given_back_the_bot_answers_what_a_person_has_left_and_hands_it_over_no_
     let whatsapp = WhatsApp::start().await;
     whatsapp.sql("update company_rag_configs set outside_hours = 'hand_over', business_hours = '{}'").await;
     whatsapp.go_live().await;
-    whatsapp.models.always(Reply::Text("Le jour même.".to_owned()));
+    whatsapp.models.always(FakeReply::Text("Le jour même.".to_owned()));
     whatsapp.do_not_space_parts().await;
     // Closed, then a word for a person, while one has the conversation.
     whatsapp.write(1, "Vous livrez ?").await.bare(200);

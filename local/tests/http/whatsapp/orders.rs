@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use shared::{
-    orders::{self, Status},
+    orders::{self, OrderStatus},
     settings::Settings,
 };
 
@@ -162,17 +162,19 @@ async fn a_contact_hears_how_the_order_gets_on_and_revenue_follows() {
     let id: uuid::Uuid =
         sqlx::query_scalar("select id from orders").fetch_one(&mut whatsapp.app.admin_db().await).await.unwrap();
     let tenant = whatsapp.tenant.customer_id;
-    for (to, revenue, said) in [(Status::Confirmed, 1_000, "est confirmée"), (Status::Cancelled, 0, "est annulée")] {
-        let moved = db.tenant(tenant, async |tx| orders::move_along(tx, id, to).await).await.unwrap();
+    for (to, revenue, said) in
+        [(OrderStatus::Confirmed, 1_000, "est confirmée"), (OrderStatus::Cancelled, 0, "est annulée")]
+    {
+        let moved = db.tenant_tx(tenant, async |tx| orders::transition(tx, id, to).await).await.unwrap();
         assert_eq!(moved.status, to.as_str());
         assert_eq!(whatsapp.number("select sum(revenue) from bot_usage").await, revenue);
         whatsapp.sql("update jobs set run_after = now() - interval '1 second'").await;
         whatsapp.app.stack.invoke("maintenance", json!({})).await.unwrap();
-        let count = if to == Status::Confirmed { 3 } else { 4 };
+        let count = if to == OrderStatus::Confirmed { 3 } else { 4 };
         let got = whatsapp.got(1, count).await;
         assert!(got[count - 1].contains(said), "{got:?}");
     }
-    let refused = db.tenant(tenant, async |tx| orders::move_along(tx, id, Status::Delivered).await).await;
+    let refused = db.tenant_tx(tenant, async |tx| orders::transition(tx, id, OrderStatus::Delivered).await).await;
     assert_eq!(refused.unwrap_err().code, "wrong_order_step");
 }
 

@@ -78,7 +78,7 @@ async fn what_is_no_text_gets_a_polite_sentence_or_a_person() {
 async fn a_model_that_fails_ends_in_a_polite_sentence_and_the_unit_goes_back() {
     let whatsapp = WhatsApp::start().await;
     whatsapp.teach("Delivery in Abidjan costs 1500 francs.").await;
-    whatsapp.models.always(local::fakes::models::Reply::Refused { status: 402, retry_after_s: None });
+    whatsapp.models.always(local::fakes::models::FakeReply::Refused { status: 402, retry_after_s: None });
     whatsapp.write(1, "What does delivery cost?").await.bare(200);
     let got = whatsapp.got(1, 1).await;
     assert_eq!(got, ["Sorry, I cannot answer you right now. Please try again a little later."]);
@@ -115,7 +115,7 @@ async fn a_contact_that_waited_for_long_is_not_put_off_for_another_attempt() {
             $$ begin new.created_at := now() - interval '20 seconds'; return new; end $$;
         create trigger waited before insert on messages for each row execute function waited()";
     whatsapp.sql(late).await;
-    whatsapp.models.always(local::fakes::models::Reply::Refused { status: 402, retry_after_s: None });
+    whatsapp.models.always(local::fakes::models::FakeReply::Refused { status: 402, retry_after_s: None });
     whatsapp.write(1, "What does delivery cost?").await.bare(200);
     assert_eq!(whatsapp.got(1, 1).await, ["Sorry, I cannot answer you right now. Please try again a little later."]);
     whatsapp.settled().await;
@@ -127,7 +127,7 @@ async fn a_contact_that_waited_for_long_is_not_put_off_for_another_attempt() {
 async fn a_model_that_declines_is_not_asked_again() {
     let whatsapp = WhatsApp::start().await;
     whatsapp.teach("Delivery in Abidjan costs 1500 francs.").await;
-    whatsapp.models.always(local::fakes::models::Reply::Blocked);
+    whatsapp.models.always(local::fakes::models::FakeReply::Blocked);
     whatsapp.write(1, "What does delivery cost?").await.bare(200);
     let got = whatsapp.got(1, 1).await;
     assert_eq!(got, ["Sorry, I cannot answer this question. Write HUMAN to speak with a person."]);

@@ -74,7 +74,7 @@ async fn ten_thousand_tenants_are_billed_once_and_exactly_by_runs_at_the_same_ti
     assert_eq!(number(&mut app, "select count(*) from usage_periods where closed_at is not null").await, TENANTS);
 
     let again = billing.close_periods(now + TimeDelta::days(1)).await.unwrap();
-    assert_eq!(again, shared::billing::Closed::default());
+    assert_eq!(again, shared::billing::CloseCounts::default());
     assert_eq!(number(&mut app, "select count(*) from billing_records").await, billed);
     // A month late, with the next period over too: that one only.
     let late = billing.close_periods(now + TimeDelta::days(60)).await.unwrap();

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use chrono::Utc;
 use local::testing;
-use shared::billing::{self as subscriptions, Imported, OldSubscription, Projected};
+use shared::billing::{self as subscriptions, ImportCounts, OldSubscription, ProjectionOutcome};
 use uuid::Uuid;
 
 use super::{admin, base, billing, billing_admin, event, held, number, object, receive};
@@ -40,11 +40,14 @@ async fn an_import_can_be_repeated_and_stripes_word_stays() {
         row("kratos:not-a-uuid", None, "cancelled"),
     ];
     let first = subscriptions::import(&billing, &rows).await.unwrap();
-    assert_eq!(first, Imported { written: 4, unchanged: 0 });
-    assert_eq!(subscriptions::import(&billing, &rows).await.unwrap(), Imported { written: 0, unchanged: 4 });
-    for (row, expected) in
-        rows.iter().zip([Projected::Changed, Projected::Changed, Projected::UserUnknown, Projected::UserUnknown])
-    {
+    assert_eq!(first, ImportCounts { written: 4, unchanged: 0 });
+    assert_eq!(subscriptions::import(&billing, &rows).await.unwrap(), ImportCounts { written: 0, unchanged: 4 });
+    for (row, expected) in rows.iter().zip([
+        ProjectionOutcome::Changed,
+        ProjectionOutcome::Changed,
+        ProjectionOutcome::UserUnknown,
+        ProjectionOutcome::UserUnknown,
+    ]) {
         assert_eq!(billing.project(&row.user_id, Utc::now()).await.unwrap(), expected, "{}", row.user_id);
     }
     let shown = held(&mut app, &mut books, one.owner).await;
@@ -58,7 +61,7 @@ async fn an_import_can_be_repeated_and_stripes_word_stays() {
     let start = base().timestamp();
     let ended = object("sub_one", one.owner, "canceled", start, start, false);
     receive(&billing, &event("evt_1", "customer.subscription.deleted", start, &ended), Utc::now()).await;
-    assert_eq!(subscriptions::import(&billing, &rows).await.unwrap(), Imported { written: 0, unchanged: 4 });
+    assert_eq!(subscriptions::import(&billing, &rows).await.unwrap(), ImportCounts { written: 0, unchanged: 4 });
     assert!(!held(&mut app, &mut books, one.owner).await.is_pro);
 
     // Who signs in later has it from the next round on.
@@ -85,7 +88,7 @@ async fn the_command_imports_all_or_nothing_and_names_the_lines() {
     let run = |text: String| {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(text.as_bytes()).unwrap();
-        let mut command = std::process::Command::new(local::environment::lisa().unwrap());
+        let mut command = std::process::Command::new(local::environment::lisa_program().unwrap());
         command.arg("import-subscriptions").arg(file.path()).env("SYSTEM_DATABASE_URL", &database.urls.system);
         command.env_remove("BACKEND_APP_DATABASE_URL");
         let output = command.output().unwrap();

@@ -2,7 +2,7 @@
 
 use chrono::Utc;
 use local::{
-    fakes::stripe::{FakeStripe, Fault},
+    fakes::stripe::{FakeStripe, StripeFault},
     testing,
 };
 
@@ -40,7 +40,7 @@ async fn what_webhooks_never_told_is_found_repaired_and_told() {
     run(&mut app, &format!("update users set is_pro = false where id = '{}'", tenants[5].0)).await;
 
     // Stripe is away for a moment: the next night does it.
-    stripe.fail([Fault::Refuse(503); 3]);
+    stripe.fail([StripeFault::Refuse(503); 3]);
     asking.reconcile(now).await.unwrap_err();
     let report = asking.reconcile(now).await.unwrap();
     assert_eq!(report.subscriptions_checked, 131);
@@ -70,7 +70,7 @@ async fn an_older_answer_never_comes_over_a_newer_one() {
     let active = object("sub_1", tenant.owner, "active", start, start, false);
     let unpaid = object("sub_1", tenant.owner, "unpaid", start, start, false);
     stripe.put_subscription(active.clone());
-    stripe.fail([Fault::HoldAnswer]);
+    stripe.fail([StripeFault::HoldAnswer]);
     let first = event("evt_1", "customer.subscription.created", start, &active);
     let second = event("evt_2", "customer.subscription.updated", start + 1, &unpaid);
     let slow = async {

@@ -7,7 +7,7 @@ use chrono::Utc;
 use local::{
     fakes::manychat::{FakeManyChat, KEYS},
     functions,
-    seed::{self, Seed},
+    resources::{self, ResourceOptions},
     template::Template,
     testing::{self, TestDatabase},
 };
@@ -62,14 +62,14 @@ impl Deployment {
         let template = Template::read(&root().join("template.yaml")).unwrap();
         // A bucket's name has 63 characters at most.
         let suffix = format!("-b{}-{}", std::process::id(), database.name().replace('_', "-"));
-        let seed = Seed { app: &app, system: &system, suffix: &suffix, visibility_timeout: None };
-        let scope = seed::seed(&template, &servers.aws.config(), &seed).await.unwrap();
+        let seed = ResourceOptions { app: &app, system: &system, suffix: &suffix, visibility_timeout: None };
+        let scope = resources::create_resources(&template, &servers.aws.config(), &seed).await.unwrap();
         let overrides = text(&[
             ("PDFIUM_LIBRARY", &servers.libpdfium.display().to_string()),
             // The one message is answered at once.
             ("BURST_WINDOW_S", "0"),
         ]);
-        let settings = seed::settings(&template, &scope, &servers.aws.settings(), &overrides).unwrap();
+        let settings = resources::settings(&template, &scope, &servers.aws.settings(), &overrides).unwrap();
         let secrets = [&database.urls.app, &database.urls.system, &database.urls.admin]
             .map(|url| reqwest::Url::parse(url).unwrap().password().unwrap().to_owned());
         let secrets = secrets.into_iter().chain([jwt_secret, sealing_keys.clone(), stripe_secret.clone()]).collect();
@@ -112,7 +112,7 @@ impl Deployment {
         let ring = KeyRing::read(&mut settings);
         settings.finish().unwrap();
         let customer: Uuid = customer.parse().unwrap();
-        let sealed = ring.seal(customer, tenants::MANYCHAT_KEY, KEYS[0]).unwrap();
+        let sealed = ring.seal(customer, tenants::MANYCHAT_KEY_PURPOSE, KEYS[0]).unwrap();
         let mut admin = PgConnection::connect(&self.database.urls.admin).await.unwrap();
         let update = sqlx::query("update customers set manychat_api_key = $2 where id = $1");
         update.bind(customer).bind(sealed).execute(&mut admin).await.unwrap();

@@ -1,6 +1,6 @@
 //! What a sliding window is, without a clock. How long to wait is found by trying, not by a formula.
 
-use super::stores::Taken;
+use super::stores::StoreCount;
 
 /// A counter of so many calls a window.
 #[derive(Debug, Clone, Copy)]
@@ -24,14 +24,14 @@ impl Model {
     }
 
     /// Takes a call, if there is one.
-    pub(super) fn take(&mut self) -> Taken {
+    pub(super) fn take(&mut self) -> StoreCount {
         let mut after = self.now();
         let allowed = after.used() + 1.0 <= after.most;
         if allowed {
             after.count += 1.0;
             *self = after;
         }
-        Taken {
+        StoreCount {
             allowed,
             remaining: (after.most - after.used()).floor().max(0.0),
             reset_s: self.window_s * (1.0 - after.elapsed.unwrap_or_default()),

@@ -11,7 +11,7 @@ use crate::route::Route;
 
 /// What a store answers.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Taken {
+pub(super) struct StoreCount {
     pub(super) allowed: bool,
     pub(super) remaining: f64,
     pub(super) reset_s: f64,
@@ -57,21 +57,21 @@ impl Store {
     }
 
     /// Takes one of `most` calls in so many seconds.
-    pub(super) async fn take(&self, key: &str, most: u32, seconds: u32) -> Taken {
+    pub(super) async fn take(&self, key: &str, most: u32, seconds: u32) -> StoreCount {
         match self {
             Self::Postgres { app, .. } => {
                 let query = sqlx::query("select * from app.take_rate($1, $2, $3)").bind(key);
                 let query = query.bind(i32::try_from(most).unwrap()).bind(i32::try_from(seconds).unwrap());
                 let row = query.fetch_one(app).await.unwrap();
                 let (allowed, remaining, reset_s, retry_after_s): (_, i32, _, _) = FromRow::from_row(&row).unwrap();
-                Taken { allowed, remaining: remaining.into(), reset_s, retry_after_s }
+                StoreCount { allowed, remaining: remaining.into(), reset_s, retry_after_s }
             }
             Self::Redis { connection, script, .. } => {
                 let mut call = script.key(format!("lisa:{key}"));
                 call.arg(most).arg(seconds);
                 let answer = call.invoke_async(&mut connection.clone()).await.unwrap();
                 let (allowed, remaining, reset_s, retry_after_s): (i64, _, _, _) = answer;
-                Taken { allowed: allowed == 1, remaining, reset_s, retry_after_s }
+                StoreCount { allowed: allowed == 1, remaining, reset_s, retry_after_s }
             }
         }
     }

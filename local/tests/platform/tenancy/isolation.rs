@@ -44,7 +44,7 @@ impl From<ApiError> for Outcome {
 async fn attempt(db: &Db, tenant: &Tenant, statement: &str) -> Outcome {
     let sql = AssertSqlSafe(statement.to_owned());
     let outcome: Result<(), Outcome> = db
-        .tenant(tenant.customer, async |tx| {
+        .tenant_tx(tenant.customer, async |tx| {
             // An error, so that it is rolled back.
             Err(if statement.starts_with("select") {
                 sqlx::query_scalar(sql).fetch_one(tx).await.map_or_else(|error| Outcome::of(&error), Outcome::Rows)

@@ -1,20 +1,20 @@
 //! The function `migrate`, on servers of its own: roles and their passwords belong to a whole server.
 
-use local::environment::{BillingDatabase, Database};
-use local_postgres::{Cluster, Folder, Postgres, Progress, Python};
+use local::environment::{BillingDatabaseUrls, DatabaseUrls};
+use local_postgres::{Cluster, DataFolder, Postgres, ProgressOutput, Python};
 use serde_json::{Value, json};
-use shared::function::{BoxError, Handler};
+use shared::function::{BoxError, StartedFunction};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 /// A server that nobody migrated yet.
 pub(crate) async fn server() -> Postgres {
-    let python = Python::ensure(&Folder::open(None).unwrap(), Progress::Silent).unwrap();
-    Postgres::start(Cluster::temporary(&python).unwrap(), Progress::Silent).await.unwrap()
+    let python = Python::ensure(&DataFolder::open(None).unwrap(), ProgressOutput::Silent).unwrap();
+    Postgres::start(Cluster::temporary(&python).unwrap(), ProgressOutput::Silent).await.unwrap()
 }
 
 /// The connection strings of a database on such a server; the owner's is the superuser's.
-pub(crate) fn urls(server: &Postgres, database: &str) -> Database {
-    Database {
+pub(crate) fn urls(server: &Postgres, database: &str) -> DatabaseUrls {
+    DatabaseUrls {
         app: server.url("lisa_app", "first", database),
         system: server.url("lisa_system", "first", database),
         admin: server.admin_url(database),
@@ -23,9 +23,9 @@ pub(crate) fn urls(server: &Postgres, database: &str) -> Database {
 }
 
 /// Runs the function as a deployment does.
-pub(crate) async fn run(urls: &Database) -> Result<Value, BoxError> {
+pub(crate) async fn run(urls: &DatabaseUrls) -> Result<Value, BoxError> {
     let handler = migrate::FUNCTION.start(urls.migrate_settings()).await.unwrap();
-    let Handler::Event(handle) = handler else { panic!("it takes events") };
+    let StartedFunction::Event(handle) = handler else { panic!("it takes events") };
     handle(json!({})).await
 }
 
@@ -66,8 +66,8 @@ async fn billing_stands_beside_the_app_or_in_a_database_of_its_own() {
     let together = urls(&server, "together");
     // Another server would have other passwords.
     let billing = urls(&server, "billing");
-    let billing = BillingDatabase { system: billing.system, admin: billing.admin };
-    let apart = Database { billing: Some(billing), ..urls(&server, "apart") };
+    let billing = BillingDatabaseUrls { system: billing.system, admin: billing.admin };
+    let apart = DatabaseUrls { billing: Some(billing), ..urls(&server, "apart") };
     run(&together).await.unwrap();
     let first = run(&apart).await.unwrap();
     assert_eq!(run(&apart).await.unwrap(), first);
@@ -121,13 +121,13 @@ async fn a_connection_string_of_another_role_or_without_a_password_is_refused() 
     std::mem::swap(&mut swapped.app, &mut swapped.system);
     let error = run(&swapped).await.unwrap_err().to_string();
     assert_eq!(error, "the connection string of lisa_app logs in as another role");
-    let owner = Database { app: good.admin.clone(), ..good.clone() };
+    let owner = DatabaseUrls { app: good.admin.clone(), ..good.clone() };
     assert!(run(&owner).await.unwrap_err().to_string().contains("logs in as another role"));
-    let open = Database { system: good.system.replace(":first@", "@"), ..good.clone() };
+    let open = DatabaseUrls { system: good.system.replace(":first@", "@"), ..good.clone() };
     let error = run(&open).await.unwrap_err().to_string();
     assert_eq!(error, "the connection string of lisa_system holds no password");
     // A shared pooler wants the project beside the name.
-    let named = Database { app: good.app.replace("lisa_app:", "lisa_app.abcdefgh:"), ..good.clone() };
+    let named = DatabaseUrls { app: good.app.replace("lisa_app:", "lisa_app.abcdefgh:"), ..good.clone() };
     run(&named).await.unwrap();
 }
 
@@ -139,7 +139,7 @@ async fn a_role_that_may_not_migrate_is_told_so() {
     let mut admin = PgConnection::connect(&good.admin).await.unwrap();
     let weak = "create role weak login password 'first'";
     sqlx::raw_sql(AssertSqlSafe(weak)).execute(&mut admin).await.unwrap();
-    let error = run(&Database { admin: server.url("weak", "first", "lisa"), ..good }).await.unwrap_err();
+    let error = run(&DatabaseUrls { admin: server.url("weak", "first", "lisa"), ..good }).await.unwrap_err();
     let chain = shared::logging::chain(error.as_ref());
     assert!(chain.contains("permission denied"), "{chain}");
 }

@@ -1,12 +1,12 @@
 //! The same migrations on a database as Supabase makes them: roles, schemas and default privileges that stand already,
 //! and an owner that is no superuser.
 
-use local::environment::Database;
+use local::environment::DatabaseUrls;
 use local_postgres::Postgres;
 use shared::{
     documents::{self, NewChunk},
     error::ApiError,
-    retrieval::{self, Search},
+    retrieval::{self, HybridQuery},
     text::Language,
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -63,7 +63,7 @@ const DATABASE: &str = r#"
 /// A migrated project.
 struct Project {
     server: Postgres,
-    urls: Database,
+    urls: DatabaseUrls,
     superuser: PgConnection,
 }
 
@@ -201,12 +201,12 @@ async fn a_tenant_stores_vectors_and_finds_them() {
     };
     let db = route::db(&project.urls.app, 1);
     let found: Result<_, ApiError> = db
-        .tenant(tenant.customer, async |tx| {
+        .tenant_tx(tenant.customer, async |tx| {
             documents::begin(tx, document, "model").await?;
-            documents::pages_known(tx, document, 1, 1).await?;
+            documents::record_page_count(tx, document, 1, 1).await?;
             documents::store_chunks(tx, document, Language::English, "model", &[chunk]).await?;
             documents::finish(tx, document, "model", &[0; 32], Language::English, "Delivery", &[]).await?;
-            let search = Search {
+            let search = HybridQuery {
                 question: "delivery",
                 standalone: "delivery",
                 language: Language::English,
@@ -214,7 +214,7 @@ async fn a_tenant_stores_vectors_and_finds_them() {
                 model: "model",
                 vector_weight: 0.5,
                 documents: None,
-                most: 5,
+                limit: 5,
             };
             Ok(retrieval::search(tx, &search).await?)
         })

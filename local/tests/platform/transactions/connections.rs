@@ -40,7 +40,7 @@ async fn connections_that_died_between_transactions_are_replaced_unnoticed(route
                 // At once, so that the pool opens them all.
                 ready.wait().await;
                 let done: Result<(), ApiError> = db
-                    .tenant(tenant.customer, async |tx| {
+                    .tenant_tx(tenant.customer, async |tx| {
                         sqlx::query("select pg_sleep(0.05)").execute(tx).await?;
                         Ok(())
                     })
@@ -70,7 +70,7 @@ async fn a_connection_killed_in_mid_transaction_is_an_error_and_nothing_is_repea
     let db = route.db(1);
     let mut runs = 0;
     let outcome: Result<(), ApiError> = db
-        .tenant(tenant.customer, async |tx| {
+        .tenant_tx(tenant.customer, async |tx| {
             runs += 1;
             sqlx::query("insert into jobs (customer_id, kind) values ($1, 'delete_object')")
                 .bind(tx.tenant())
@@ -84,7 +84,7 @@ async fn a_connection_killed_in_mid_transaction_is_an_error_and_nothing_is_repea
     assert_eq!(outcome.unwrap_err().status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(runs, 1);
     assert_eq!(jobs(&mut admin).await, 0);
-    let next: Result<(), ApiError> = db.tenant(tenant.customer, async |_| Ok(())).await;
+    let next: Result<(), ApiError> = db.tenant_tx(tenant.customer, async |_| Ok(())).await;
     next.unwrap();
 }
 
@@ -97,7 +97,7 @@ async fn a_commit_whose_answer_is_lost_is_an_error_and_is_not_repeated() {
     let db = route::db(&proxy.url(&route.database.urls.app), 1);
     let runs = AtomicUsize::new(0);
     let outcome: Result<(), ApiError> = db
-        .tenant(tenant.customer, async |tx| {
+        .tenant_tx(tenant.customer, async |tx| {
             runs.fetch_add(1, Ordering::Relaxed);
             sqlx::query("insert into jobs (customer_id, kind) values ($1, 'delete_object')")
                 .bind(tx.tenant())
@@ -120,7 +120,7 @@ async fn a_lost_answer_to_the_begin_is_made_up_for_by_a_second_begin() {
     let tenant = seed::tenant(&mut admin, "a", 8).await;
     let proxy = Proxy::start(&route.database.urls.app, Fault::AnswerLost("begin")).await;
     let db = route::db(&proxy.url(&route.database.urls.app), 1);
-    let outcome: Result<(), ApiError> = db.tenant(tenant.customer, async |_| Ok(())).await;
+    let outcome: Result<(), ApiError> = db.tenant_tx(tenant.customer, async |_| Ok(())).await;
     outcome.unwrap();
     assert_eq!(proxy.faults(), 1);
     watch::until_nobody_is_in_a_transaction(&mut admin, Duration::from_secs(2)).await;
@@ -133,11 +133,11 @@ async fn a_database_that_takes_connections_and_says_nothing_is_503_within_five_s
     let (db, system) = (route::db(&url("lisa_app"), 1), route::system(&url("lisa_system"), 1));
     let started = Instant::now();
     let tenant = async {
-        let outcome: Result<(), ApiError> = db.tenant(Uuid::nil(), async |_| Ok(())).await;
+        let outcome: Result<(), ApiError> = db.tenant_tx(Uuid::nil(), async |_| Ok(())).await;
         (outcome.unwrap_err().status, started.elapsed())
     };
     let system = async {
-        let outcome: Result<(), ApiError> = system.system(async |_| Ok(())).await;
+        let outcome: Result<(), ApiError> = system.system_tx(async |_| Ok(())).await;
         (outcome.unwrap_err().status, started.elapsed())
     };
     let other = route::db(&url("lisa_app"), 1);
@@ -163,11 +163,11 @@ async fn an_open_connection_that_falls_silent_is_503_within_five_seconds() {
         (route::db(&proxy.url(&route.database.urls.app), 1), route::system(&proxy.url(&route.database.urls.system), 1));
     let started = Instant::now();
     let tenant = async {
-        let outcome: Result<(), ApiError> = db.tenant(tenant.customer, async |_| Ok(())).await;
+        let outcome: Result<(), ApiError> = db.tenant_tx(tenant.customer, async |_| Ok(())).await;
         (outcome.unwrap_err().status, started.elapsed())
     };
     let system = async {
-        let outcome: Result<(), ApiError> = system.system(async |_| Ok(())).await;
+        let outcome: Result<(), ApiError> = system.system_tx(async |_| Ok(())).await;
         (outcome.unwrap_err().status, started.elapsed())
     };
     let (tenant, system) = tokio::join!(tenant, system);
@@ -184,7 +184,7 @@ async fn a_database_that_is_away_is_503_within_five_seconds_and_its_return_needs
     let tenant = seed::tenant(&mut admin, "a", 8).await;
     let proxy = Proxy::start(&route.database.urls.app, Fault::None).await;
     let db = route::db(&proxy.url(&route.database.urls.app), 2);
-    let ask = async || -> Result<(), ApiError> { db.tenant(tenant.customer, async |_| Ok(())).await };
+    let ask = async || -> Result<(), ApiError> { db.tenant_tx(tenant.customer, async |_| Ok(())).await };
     ask().await.unwrap();
     let address = proxy.stop().await;
     let started = Instant::now();

@@ -43,7 +43,7 @@ async fn assert_clean(db: &Db, admin: &mut PgConnection) {
     let next = seed::tenant(admin, "next", 8).await;
     let before = written(admin).await;
     let outcome: Result<(), ApiError> = db
-        .tenant(next.customer, async |tx| {
+        .tenant_tx(next.customer, async |tx| {
             let row = sqlx::query("select current_user::text as role, current_setting('app.customer_id') as tenant")
                 .fetch_one(&mut *tx)
                 .await?;
@@ -65,7 +65,8 @@ async fn a_failing_begin_does_not_poison_the_pool(route: Route) {
     // It may log in, but not take the role of a tenant: the second statement of the begin fails.
     let db = route::db(&url, 1);
     for _ in 0..3 {
-        let refused: Result<(), ApiError> = db.tenant(Uuid::nil(), async |_| panic!("there is no transaction")).await;
+        let refused: Result<(), ApiError> =
+            db.tenant_tx(Uuid::nil(), async |_| panic!("there is no transaction")).await;
         let refusal = shared::logging::chain(&refused.unwrap_err());
         assert!(refusal.contains("permission denied to set role"), "{refusal}");
     }
@@ -85,7 +86,7 @@ async fn a_transaction_that_fails_leaves_nothing_behind(route: Route) {
     let tenant = seed::tenant(&mut admin, "a", 8).await;
     let db = route.db(1);
     let failed: Result<(), ApiError> = db
-        .tenant(tenant.customer, async |tx| {
+        .tenant_tx(tenant.customer, async |tx| {
             write(tx).await?;
             Err(ApiError::not_found("document"))
         })
@@ -99,7 +100,7 @@ async fn a_transaction_that_panics_leaves_nothing_behind(route: Route) {
     let mut admin = route.admin().await;
     let tenant = seed::tenant(&mut admin, "a", 8).await;
     let db = route.db(1);
-    let work = db.tenant(tenant.customer, async |tx| -> Result<(), ApiError> {
+    let work = db.tenant_tx(tenant.customer, async |tx| -> Result<(), ApiError> {
         write(tx).await?;
         panic!("on purpose")
     });
@@ -114,7 +115,7 @@ async fn a_transaction_that_is_cancelled_leaves_nothing_behind(route: Route) {
     let db = route.db(1);
     // Between two statements, where the server waits for the client.
     let (reached, at) = tokio::sync::oneshot::channel();
-    let work = db.tenant(tenant.customer, async |tx| -> Result<(), ApiError> {
+    let work = db.tenant_tx(tenant.customer, async |tx| -> Result<(), ApiError> {
         write(tx).await?;
         reached.send(()).unwrap();
         std::future::pending().await
@@ -132,11 +133,11 @@ async fn a_commit_leaves_neither_tenant_nor_role_behind(route: Route) {
     let mut admin = route.admin().await;
     let tenant = seed::tenant(&mut admin, "a", 8).await;
     let db = route.db(1);
-    let outcome: Result<(), ApiError> = db.tenant(tenant.customer, async |tx| write(tx).await).await;
+    let outcome: Result<(), ApiError> = db.tenant_tx(tenant.customer, async |tx| write(tx).await).await;
     outcome.unwrap();
     // The same server connection, outside of any transaction: the work ends the one it is in.
     let outcome: Result<(), ApiError> = db
-        .tenant(tenant.customer, async |tx| {
+        .tenant_tx(tenant.customer, async |tx| {
             let row = sqlx::raw_sql(
                 "rollback; select current_user::text as role, session_user::text as login, \
                  coalesce(current_setting('app.customer_id', true), '') as tenant, \
@@ -154,7 +155,7 @@ async fn a_commit_leaves_neither_tenant_nor_role_behind(route: Route) {
     outcome.unwrap();
     // And as lisa_app itself it reads nothing.
     let outcome: Result<(), ApiError> = db
-        .tenant(tenant.customer, async |tx| {
+        .tenant_tx(tenant.customer, async |tx| {
             let refused = sqlx::raw_sql("rollback; select * from jobs").execute(tx).await.unwrap_err();
             assert!(refused.to_string().contains("permission denied"), "{refused}");
             Ok(())
@@ -168,7 +169,7 @@ async fn a_query_that_nobody_waits_for_is_ended_by_the_server(route: Route) {
     let mut admin = route.admin().await;
     let tenant = seed::tenant(&mut admin, "a", 8).await;
     let db = route.db(1);
-    let work = db.tenant(tenant.customer, async |tx| -> Result<(), ApiError> {
+    let work = db.tenant_tx(tenant.customer, async |tx| -> Result<(), ApiError> {
         write(tx).await?;
         sqlx::query("select pg_sleep(60)").execute(tx).await?;
         Ok(())
@@ -191,7 +192,7 @@ async fn an_error_that_the_work_swallows_is_an_error_of_the_transaction(route: R
     let tenant = seed::tenant(&mut admin, "a", 8).await;
     let db = route.db(1);
     let outcome: Result<(), ApiError> = db
-        .tenant(tenant.customer, async |tx| {
+        .tenant_tx(tenant.customer, async |tx| {
             write(tx).await?;
             sqlx::query("select 1 / 0").execute(&mut *tx).await.unwrap_err();
             Ok(())
@@ -211,7 +212,7 @@ async fn a_transaction_that_is_slower_than_its_deadline_answers_in_time(route: R
     let db = route.db(1);
     let started = std::time::Instant::now();
     let outcome: Result<(), ApiError> = db
-        .tenant(tenant.customer, async |tx| {
+        .tenant_tx(tenant.customer, async |tx| {
             write(tx).await?;
             // Two statements, each within the server's limit, together over it.
             for _ in 0..2 {

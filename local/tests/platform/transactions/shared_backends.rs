@@ -68,7 +68,7 @@ async fn serve_sixteen(route: &Route) {
 /// Statements of many shapes: the unnamed one is described anew for each.
 async fn work(db: &shared::db::Db, tenant: &Tenant, round: i32) {
     let done: Result<(), ApiError> = db
-        .tenant(tenant.customer, async |tx| {
+        .tenant_tx(tenant.customer, async |tx| {
             let (number, text): (i32, String) =
                 sqlx::query_as("select $1::integer, $2::text").bind(round).bind("é'").fetch_one(&mut *tx).await?;
             assert_eq!((number, text.as_str()), (round, "é'"));
@@ -91,7 +91,7 @@ async fn work(db: &shared::db::Db, tenant: &Tenant, round: i32) {
     done.unwrap_or_else(|error| panic!("{}", shared::logging::chain(&error)));
     // A refused statement in between, as unique violations are in ordinary work.
     let refused: Result<(), ApiError> = db
-        .tenant(tenant.customer, async |tx| {
+        .tenant_tx(tenant.customer, async |tx| {
             sqlx::query("select 1 / $1::integer").bind(0).execute(tx).await.map(drop).map_err(ApiError::from)
         })
         .await;
@@ -106,7 +106,7 @@ async fn a_named_statement_is_refused_before_it_reaches_the_server() {
     let route = Route::direct().await;
     let db = route::db(&route.database.urls.app, 1);
     let refused: Result<(), ApiError> = db
-        .tenant(Uuid::nil(), async |tx| {
+        .tenant_tx(Uuid::nil(), async |tx| {
             let sql = sqlx::SqlSafeStr::into_sql_str("select 1");
             let refused = sqlx::Executor::prepare(&mut *tx, sql).await.unwrap_err();
             assert!(refused.to_string().contains("does not survive a transaction pooler"), "{refused}");

@@ -1,0 +1,138 @@
+//! Triage of the pending messages before any model is called: fixed rules, in the order of their priority, choose the
+//! next [`Action`].
+
+use chrono::{Datelike, NaiveDateTime, NaiveTime, TimeDelta};
+use serde_json::Value;
+use shared::{
+    conversations::{HandoverReason, Lease, keywords},
+    orders::OrderDraft,
+};
+
+/// Time for which a proposed draft can be confirmed. A later yes does not refer to the draft.
+const DRAFT_TTL: TimeDelta = TimeDelta::hours(24);
+const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+
+/// The action that the pending messages require.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// The contact asks to stop: confirm and opt out.
+    OptOut,
+    /// The contact asks to resume: opt in again.
+    OptIn,
+    /// The contact opted out before: answer nothing.
+    Silence,
+    /// No message has a text: explain that only texts are read.
+    Unsupported,
+    /// Hand over to a person.
+    HandOver(HandoverReason),
+    /// The contact says yes to the draft: carry it out.
+    ConfirmDraft(Box<OrderDraft>),
+    /// The contact says no to the draft: drop it.
+    DiscardDraft,
+    /// Generate an answer.
+    Answer,
+}
+
+/// Returns the action for the pending messages of a lease.
+pub(crate) fn decide(lease: &Lease) -> Action {
+    let texts: Vec<_> = lease.pending.iter().map(|message| message.content.as_str()).collect();
+    // Of several keywords the last one counts.
+    let command = texts.iter().rev().find_map(|text| {
+        if keywords::asks_to_stop(text) {
+            return Some(Action::OptOut);
+        }
+        keywords::asks_to_resume(text).then_some(Action::OptIn)
+    });
+    match command {
+        Some(Action::OptIn) if !lease.conversation.is_opted_out => {}
+        Some(command) => return command,
+        None if lease.conversation.is_opted_out => return Action::Silence,
+        None => {}
+    }
+    let assistant = &lease.assistant;
+    let text = pending_text(lease);
+    // A person has seen the messages from before the conversation went back to the bot: they cause no second
+    // handover.
+    let unseen = || lease.pending.iter().filter(|message| lease.conversation.released_at < Some(message.created_at));
+    if text.is_empty() {
+        let hands_over = assistant.hands_over_unsupported && unseen().next().is_some();
+        return if hands_over { Action::HandOver(HandoverReason::Unsupported) } else { Action::Unsupported };
+    }
+    if unseen().any(|message| keywords::asks_for_a_person(&message.content, &assistant.handover_keywords)) {
+        return Action::HandOver(HandoverReason::Keyword);
+    }
+    let is_closed = !is_open(assistant.business_hours.as_ref(), lease.local_now);
+    if assistant.hands_over_outside_hours && is_closed && unseen().next().is_some() {
+        return Action::HandOver(HandoverReason::OutsideHours);
+    }
+    // The yes or no may be one message, or spread over several.
+    let all_match = |matches: fn(&str) -> bool| {
+        matches(&text) || texts.iter().filter(|text| !text.is_empty()).all(|text| matches(text))
+    };
+    match valid_draft(lease) {
+        Some(draft) if all_match(keywords::is_yes) => Action::ConfirmDraft(Box::new(draft)),
+        Some(_) if all_match(keywords::is_no) => Action::DiscardDraft,
+        _ => Action::Answer,
+    }
+}
+
+/// Returns the texts of the pending messages, one a line.
+pub(crate) fn pending_text(lease: &Lease) -> String {
+    let texts = lease.pending.iter().map(|message| message.content.as_str()).filter(|text| !text.is_empty());
+    texts.collect::<Vec<_>>().join("\n")
+}
+
+/// Returns the order draft that the contact can still confirm, if any.
+pub(crate) fn valid_draft(lease: &Lease) -> Option<OrderDraft> {
+    let draft: OrderDraft = serde_json::from_value(lease.conversation.order_draft.clone()?).ok()?;
+    (lease.now - draft.proposed_at < DRAFT_TTL).then_some(draft)
+}
+
+/// Returns true when the company is open: `{"mon": [["08:00", "12:00"], ["14:00", "18:00"]], …}`. Without business
+/// hours it is always open; it is closed on a day that is missing. An interval whose end is before its start ends on
+/// the next day.
+fn is_open(hours: Option<&Value>, now: NaiveDateTime) -> bool {
+    let Some(hours) = hours.and_then(Value::as_object) else { return true };
+    let day = |back: usize| (now.weekday().num_days_from_monday() as usize + DAYS.len() - back) % DAYS.len();
+    let intervals = |day: usize| {
+        let intervals = hours.get(DAYS[day]).and_then(Value::as_array).into_iter().flatten();
+        intervals.filter_map(|interval| Some((parse_time(&interval[0])?, parse_time(&interval[1])?)))
+    };
+    let clock = now.time();
+    let today =
+        intervals(day(0)).any(|(from, to)| if from <= to { from <= clock && clock < to } else { from <= clock });
+    let since_yesterday = intervals(day(1)).any(|(from, to)| to < from && clock < to);
+    today || since_yesterday
+}
+
+/// Parses a time such as `08:00`; `24:00` is the end of the day.
+fn parse_time(value: &Value) -> Option<NaiveTime> {
+    match value.as_str()? {
+        "24:00" => NaiveTime::from_hms_opt(23, 59, 59),
+        text => NaiveTime::parse_from_str(text, "%H:%M").ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::NaiveDate;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn business_hours_decide_when_the_company_is_open() {
+        let hours = json!({ "mon": [["08:00", "12:00"], ["14:00", "18:00"]], "fri": [["20:00", "02:00"]] });
+        let open = |day: u32, hour: u32| {
+            // 2026-11-23 is a Monday.
+            let at = NaiveDate::from_ymd_opt(2026, 11, day).unwrap().and_hms_opt(hour, 30, 0).unwrap();
+            is_open(Some(&hours), at)
+        };
+        assert!(open(23, 8) && open(23, 17) && !open(23, 12) && !open(23, 19));
+        assert!(!open(24, 10), "a day without hours is closed");
+        assert!(open(27, 22) && open(28, 1) && !open(28, 3), "past midnight");
+        let any = NaiveDate::from_ymd_opt(2026, 11, 24).unwrap().and_hms_opt(3, 0, 0).unwrap();
+        assert!(is_open(None, any) && is_open(Some(&json!(null)), any) && !is_open(Some(&json!({})), any));
+        assert!(!is_open(Some(&json!({ "tue": [["x", 5], "08:00", []] })), any));
+    }
+}

@@ -1,0 +1,335 @@
+//! Company profile that a tenant's owner can read and change, with the ManyChat key and the webhook secrets. Owns the
+//! table `webhook_secrets`.
+
+use std::{fmt, time::Duration};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{CompanyName, MANYCHAT_KEY_PURPOSE, random_secret, sha256};
+use crate::{
+    currency::Currency,
+    db::TenantTx,
+    error::ApiError,
+    input,
+    outbound::TenantUrl,
+    sealed::{self, KeyRing, SealingError},
+};
+
+/// Mask shown in place of a key, before its last four characters.
+const MASK: &str = "••••";
+
+/// The company's profile and connections, without secrets.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60", "name": "Comptoir Baobab", "company_id": "comptoir-baobab",
+    "plan": "free", "currency": "XOF", "timezone": "Africa/Abidjan", "webhook_url": "https://example.com/lisa",
+    "manychat_api_key": "••••9f3c", "created_at": "2026-11-23T09:30:06Z", "webhook_secrets": [{
+        "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "created_at": "2026-11-23T09:30:06Z", "expires_at": null,
+    }],
+}))]
+pub struct CustomerDetails {
+    id: Uuid,
+    name: String,
+    company_id: String,
+    /// The plan's name.
+    plan: String,
+    /// Currency of the prices, as an ISO 4217 code.
+    currency: String,
+    /// Time zone, as an IANA name.
+    timezone: String,
+    /// URL that receives the company's events; for support users, its host only.
+    webhook_url: Option<String>,
+    /// Last four characters of the ManyChat key after a mask; null when no key is set.
+    manychat_api_key: Option<String>,
+    /// Valid webhook secrets, newest first, without their values.
+    webhook_secrets: Vec<WebhookSecret>,
+    created_at: DateTime<Utc>,
+}
+
+/// A valid webhook secret, without its value.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct WebhookSecret {
+    id: Uuid,
+    created_at: DateTime<Utc>,
+    /// Time of expiry, set when a newer secret replaces this one; otherwise null.
+    expires_at: Option<DateTime<Utc>>,
+}
+
+/// Returns the profile of the transaction's tenant.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn details(tx: &mut TenantTx) -> sqlx::Result<CustomerDetails> {
+    let row = sqlx::query!(
+        r#"
+        select tenant.id, tenant.name, mapping.company_id, plan.name as plan, tenant.currency, tenant.timezone,
+            tenant.webhook_url, tenant.manychat_api_key is not null as "has_key!", tenant.manychat_api_key_last4,
+            tenant.created_at
+        from customers tenant
+        join company_mapping mapping on mapping.uuid = tenant.id
+        join plans plan on plan.id = tenant.plan_id
+        where tenant.id = $1
+        "#,
+        tx.tenant()
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    let webhook_secrets = sqlx::query_as!(
+        WebhookSecret,
+        r#"
+        select id, created_at, expires_at from webhook_secrets
+        where customer_id = $1 and (expires_at is null or expires_at > now())
+        order by created_at desc, id desc
+        "#,
+        tx.tenant()
+    )
+    .fetch_all(tx)
+    .await?;
+    let end = row.manychat_api_key_last4.unwrap_or_default();
+    Ok(CustomerDetails {
+        id: row.id,
+        name: row.name,
+        company_id: row.company_id,
+        plan: row.plan,
+        currency: row.currency,
+        timezone: row.timezone,
+        webhook_url: row.webhook_url,
+        manychat_api_key: row.has_key.then(|| format!("{MASK}{end}")),
+        webhook_secrets,
+        created_at: row.created_at,
+    })
+}
+
+/// ManyChat API key in plain text: 12 to 200 visible ASCII characters. Hidden in debug output.
+#[derive(Clone, Deserialize, ToSchema)]
+#[serde(try_from = "String")]
+#[schema(value_type = String, min_length = 12, max_length = 200)]
+pub struct ManyChatKey(String);
+
+impl TryFrom<String> for ManyChatKey {
+    type Error = &'static str;
+
+    fn try_from(key: String) -> Result<Self, Self::Error> {
+        let key = key.trim();
+        let is_key = (12..=200).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+        if is_key { Ok(Self(key.to_owned())) } else { Err("must have 12 to 200 visible ASCII characters") }
+    }
+}
+
+impl fmt::Debug for ManyChatKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("ManyChatKey(…)")
+    }
+}
+
+impl ManyChatKey {
+    /// Returns the plain key, for testing it against ManyChat.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A new ManyChat key, sealed (encrypted) for its tenant.
+#[derive(Debug)]
+pub struct NewManyChatKey {
+    sealed: Vec<u8>,
+    last4: String,
+}
+
+impl NewManyChatKey {
+    /// Seals a key for a tenant.
+    ///
+    /// # Errors
+    /// Returns any error of [`KeyRing::seal`].
+    pub fn seal(keys: &KeyRing, tenant: Uuid, key: &ManyChatKey) -> Result<Self, SealingError> {
+        Ok(Self { sealed: keys.seal(tenant, MANYCHAT_KEY_PURPOSE, &key.0)?, last4: sealed::last4(&key.0) })
+    }
+}
+
+/// Changes to the company's profile. Omitted fields stay unchanged.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(example = json!({ "name": "Comptoir Baobab", "currency": "XOF", "timezone": "Africa/Abidjan" }))]
+pub struct CustomerPatch {
+    name: Option<CompanyName>,
+    currency: Option<Currency>,
+    /// Time zone, as an IANA name such as `Africa/Abidjan`.
+    timezone: Option<String>,
+    /// Public https URL that receives the company's events; null removes it.
+    #[serde(default, deserialize_with = "input::nullable")]
+    #[schema(value_type = Option<TenantUrl>)]
+    webhook_url: Option<Option<TenantUrl>>,
+    /// ManyChat API key, tested against ManyChat before it is stored; null removes it. Only its last four characters
+    /// are shown later.
+    #[serde(default, deserialize_with = "input::nullable")]
+    #[schema(value_type = Option<ManyChatKey>)]
+    pub manychat_api_key: Option<Option<ManyChatKey>>,
+}
+
+/// Updates the profile of the transaction's tenant and returns the names of the changed fields. `key` is the patch's
+/// ManyChat key, sealed.
+///
+/// # Errors
+/// Returns 422 for a time zone unknown to the database, and any database error.
+pub async fn change(
+    tx: &mut TenantTx,
+    patch: &CustomerPatch,
+    key: Option<&NewManyChatKey>,
+) -> Result<Vec<&'static str>, ApiError> {
+    if let Some(timezone) = &patch.timezone {
+        // PostgreSQL rejects a parameter with NUL, which would be a 500 and not a 422.
+        let is_text = !timezone.contains('\0');
+        let known = sqlx::query_scalar!(
+            r#"select exists (select from pg_timezone_names where name = $1) as "known!""#,
+            timezone.replace('\0', "")
+        );
+        if !is_text || !known.fetch_one(&mut *tx).await? {
+            return Err(ApiError::field("timezone", "must be the name of a timezone, such as Africa/Abidjan"));
+        }
+    }
+    let before = sqlx::query!(
+        r#"
+        select name, currency, timezone, webhook_url, manychat_api_key is not null as "has_key!"
+        from customers where id = $1 for no key update
+        "#,
+        tx.tenant()
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    let name = patch.name.as_ref().map(CompanyName::as_str);
+    let currency = patch.currency.as_ref().map(Currency::as_str);
+    let webhook_url = patch.webhook_url.as_ref().map(|url| url.as_ref().map(TenantUrl::as_str));
+    sqlx::query!(
+        r#"
+        update customers set
+            name = coalesce($2, name),
+            currency = coalesce($3, currency),
+            timezone = coalesce($4, timezone),
+            webhook_url = case when $5 then $6 else webhook_url end,
+            manychat_api_key = case when $7 then $8 else manychat_api_key end,
+            manychat_api_key_last4 = case when $7 then $9 else manychat_api_key_last4 end
+        where id = $1
+        "#,
+        tx.tenant(),
+        name,
+        currency,
+        patch.timezone,
+        webhook_url.is_some(),
+        webhook_url.flatten(),
+        patch.manychat_api_key.is_some(),
+        key.map(|key| key.sealed.as_slice()),
+        key.map(|key| key.last4.as_str())
+    )
+    .execute(tx)
+    .await?;
+    let changed = [
+        ("name", name.is_some_and(|name| name != before.name)),
+        ("currency", currency.is_some_and(|currency| currency != before.currency)),
+        ("timezone", patch.timezone.as_ref().is_some_and(|timezone| *timezone != before.timezone)),
+        ("webhook_url", webhook_url.is_some_and(|url| url != before.webhook_url.as_deref())),
+        // Two sealings of one key differ, so any new key counts as changed.
+        ("manychat_api_key", key.is_some() || (patch.manychat_api_key.is_some() && before.has_key)),
+    ];
+    Ok(changed.into_iter().filter(|(_, is_changed)| *is_changed).map(|(field, _)| field).collect())
+}
+
+/// A new webhook secret. Its value is shown only in this response.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "webhook_secret": "whs_0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+    "header": "X-Webhook-Secret", "older_expires_at": "2026-11-24T09:30:06Z",
+}))]
+pub struct NewWebhookSecret {
+    /// Identifier of the secret.
+    pub id: Uuid,
+    /// Secret to be sent in the header of the ManyChat bot's external request.
+    webhook_secret: String,
+    /// Name of the header.
+    header: &'static str,
+    /// Time at which the previous secret expires; null when there is none.
+    older_expires_at: Option<DateTime<Utc>>,
+}
+
+impl fmt::Debug for NewWebhookSecret {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "NewWebhookSecret({}, …)", self.id)
+    }
+}
+
+/// Creates a new webhook secret for the transaction's tenant. The previous secret stays valid for `grace`; all older
+/// ones are deleted.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn rotate_webhook_secret(tx: &mut TenantTx, grace: Duration) -> sqlx::Result<NewWebhookSecret> {
+    // The lock serialises rotations: each of two simultaneous ones would leave a secret without an expiry.
+    sqlx::query!("select from customers where id = $1 for no key update", tx.tenant()).execute(&mut *tx).await?;
+    sqlx::query!(
+        r#"
+        delete from webhook_secrets where customer_id = $1 and id not in (
+            select id from webhook_secrets
+            where customer_id = $1 and (expires_at is null or expires_at > now())
+            order by expires_at is not null, created_at desc, id desc
+            limit 1
+        )
+        "#,
+        tx.tenant()
+    )
+    .execute(&mut *tx)
+    .await?;
+    let older_expires_at = sqlx::query_scalar!(
+        r#"
+        update webhook_secrets set expires_at = least(expires_at, now() + make_interval(secs => $2))
+        where customer_id = $1
+        returning expires_at as "expires_at!"
+        "#,
+        tx.tenant(),
+        grace.as_secs_f64()
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let webhook_secret = random_secret("whs");
+    let id = sqlx::query_scalar!(
+        "insert into webhook_secrets (customer_id, sha256, created_at) values ($1, $2, clock_timestamp()) returning id",
+        tx.tenant(),
+        &sha256(webhook_secret.as_bytes())
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(NewWebhookSecret { id, webhook_secret, header: "X-Webhook-Secret", older_expires_at })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn patch(body: Value) -> Result<CustomerPatch, serde_json::Error> {
+        serde_json::from_value(body)
+    }
+
+    #[test]
+    fn omitted_fields_are_unchanged_and_null_removes_a_value() {
+        let empty = patch(json!({})).unwrap();
+        assert!(empty.webhook_url.is_none() && empty.manychat_api_key.is_none());
+        let null = patch(json!({ "name": null, "webhook_url": null, "manychat_api_key": null })).unwrap();
+        assert!(null.name.is_none());
+        assert!(matches!((null.webhook_url, null.manychat_api_key), (Some(None), Some(None))));
+    }
+
+    #[test]
+    fn a_key_fits_a_header_and_is_hidden_in_debug_output() {
+        let key = "1234567:0a1b2c3d4e5f";
+        let read = patch(json!({ "manychat_api_key": format!(" {key}\n") })).unwrap();
+        assert!(!format!("{read:?}").contains("0a1b2c"), "{read:?}");
+        assert_eq!(read.manychat_api_key.unwrap().unwrap().expose(), key);
+        for key in ["", "short", "1234567:0a1b2c 3d4e5f", "1234567:clé-secrète", "1234567:\u{0}a1b2c3d4e5f"] {
+            assert!(patch(json!({ "manychat_api_key": key })).is_err(), "{key}");
+        }
+        assert!(patch(json!({ "manychat_api_key": "k".repeat(201) })).is_err());
+    }
+}
