@@ -158,10 +158,7 @@ impl fmt::Debug for Lambda {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use shared::{
-        function::{BoxError, EventFunction},
-        settings::Settings,
-    };
+    use shared::{error::BoxError, function::EventFunction, settings::Settings};
 
     use super::*;
 

@@ -168,7 +168,8 @@ mod tests {
     use std::collections::HashMap;
 
     use shared::{
-        function::{BoxError, EventFunction, Function},
+        error::BoxError,
+        function::{EventFunction, Function},
         settings::{Settings, SettingsMap},
     };
 

@@ -1,54 +1,28 @@
-//! The code that Lisa's Lambda functions share: HTTP conventions, identity, tenancy, clients of other services, and
-//! one module per domain noun with its rules and its SQL.
+//! The crate that all functions share, on three floors. Code names modules of its own floor and of those below, never
+//! above, and no two modules name each other: `local/tests/platform/structure.rs` holds both.
+//!
+//! - `domain`: one module a noun of the product, with its rules and its SQL.
+//! - `integrations`: clients of outside systems.
+//! - `foundation`: settings, logging, database handles, HTTP conventions, sign-in, errors.
+//!
+//! Every module is re-exported here, so a function names `shared::orders` without its floor.
 
-pub mod accounts;
-pub mod activities;
-pub mod approved_answers;
-pub mod audit;
-pub mod auth;
-pub mod aws;
-pub mod billing;
-pub mod bot_sessions;
-pub mod chunking;
-pub mod conversations;
-pub mod currency;
-pub mod db;
-pub mod documents;
-pub mod embeddings;
-pub mod error;
-pub mod feedback;
-pub mod function;
-pub mod http;
-pub mod idempotency;
-pub mod input;
-pub mod jobs;
-pub mod llm;
-pub mod logging;
-pub mod manychat;
-pub mod messages;
-pub mod orders;
-pub mod outbound;
-pub mod outbox;
-pub mod paging;
-pub mod pdf;
-pub mod periods;
-pub mod plans;
-pub mod products;
-pub mod questions;
-pub mod queue;
-pub mod quota;
-pub mod rate_limits;
-pub mod reembedding;
-pub mod retrieval;
-pub mod sealed;
-pub mod settings;
-pub mod storage;
-pub mod stripe;
-pub mod tenants;
-pub mod text;
-pub mod unanswered;
-pub mod usage;
+mod domain;
+mod foundation;
+mod integrations;
 
-// The macro `routes!` expands to paths of this crate.
+pub use domain::{
+    accounts, activities, approved_answers, billing, bot_sessions, chunking, conversations, currency, documents,
+    feedback, messages, orders, outbox, periods, plans, products, questions, quota, reembedding, retrieval, tenants,
+    unanswered, usage,
+};
+pub use foundation::{
+    audit, auth, aws, db, error, function, http, idempotency, input, jobs, logging, paging, rate_limits, sealed,
+    settings, text,
+};
+pub(crate) use integrations::model_api;
+pub use integrations::{embeddings, llm, manychat, outbound, pdf, queue, storage, stripe};
+
+// For `routes!`.
 #[doc(hidden)]
 pub use utoipa_axum;

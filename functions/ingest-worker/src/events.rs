@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::Value;
-use shared::{function::BoxError, jobs::IngestMessage, storage};
+use shared::{error::BoxError, jobs::IngestMessage, storage};
 use uuid::Uuid;
 
 /// A document to ingest.

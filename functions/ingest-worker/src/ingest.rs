@@ -7,17 +7,20 @@ use sha2::{Digest, Sha256};
 use shared::{
     chunking::{self, Chunk},
     documents::{self, DocumentFailure, IngestState, MAX_BYTES, NewChunk, StoreOutcome},
-    error::ApiError,
-    function::BoxError,
+    error::{ApiError, BoxError},
     jobs::IngestMessage,
     logging,
-    pdf::PdfError,
     storage::ReadError,
     text,
 };
 use tokio::time::Instant;
 
-use crate::{Deps, events::IngestTarget, scans::ScanProgress};
+use crate::{
+    Deps,
+    events::IngestTarget,
+    outcome::{IngestError, IngestOutcome},
+    scans::ScanProgress,
+};
 
 /// Number of chunks that are embedded and stored together. A killed worker loses at most one batch.
 const CHUNKS_PER_BATCH: usize = 32;
@@ -28,55 +31,6 @@ const MAX_STARTS: u32 = 3;
 const MAX_DELIVERIES: u32 = 5;
 /// Length of the text excerpt stored in the document's row for lists, in characters.
 const MAX_EXCERPT_CHARS: usize = 500;
-
-/// Outcome of an ingestion attempt.
-#[derive(Debug)]
-pub(crate) enum IngestOutcome {
-    /// The document has a final status, or was deleted.
-    Done,
-    /// Another invocation must continue, after this time.
-    Continue(Duration),
-    /// The tenant switched to another embedding model: the ingestion must restart.
-    ModelChanged,
-}
-
-impl IngestOutcome {
-    fn from_store(stored: StoreOutcome) -> Self {
-        match stored {
-            StoreOutcome::Stored | StoreOutcome::DocumentGone => Self::Done,
-            StoreOutcome::ModelChanged => Self::ModelChanged,
-        }
-    }
-}
-
-/// Error of an ingestion attempt.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum IngestError {
-    /// The document cannot be processed: it is marked as failed, with a reason for its owner.
-    #[error("{0:?}: {1}")]
-    Permanent(DocumentFailure, String),
-    /// A temporary fault outside the document: the next attempt may succeed.
-    #[error("not now")]
-    Transient(#[source] BoxError),
-    /// The embedding provider failed: the next attempt may succeed. The document fails with the last attempt.
-    #[error("embedding failed")]
-    Embedding(#[source] BoxError),
-}
-
-impl From<ApiError> for IngestError {
-    fn from(error: ApiError) -> Self {
-        Self::Transient(error.into())
-    }
-}
-
-impl From<PdfError> for IngestError {
-    fn from(error: PdfError) -> Self {
-        match error.code().and_then(DocumentFailure::from_code) {
-            Some(failure) => Self::Permanent(failure, error.to_string()),
-            None => Self::Transient(error.into()),
-        }
-    }
-}
 
 impl Deps {
     /// Ingests a document until it has a final status, was deleted or is left to another invocation. `attempt` counts

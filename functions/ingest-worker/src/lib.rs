@@ -6,6 +6,7 @@
 
 mod events;
 mod ingest;
+mod outcome;
 mod scans;
 
 use std::time::Duration;
@@ -14,7 +15,8 @@ use serde_json::{Value, json};
 use shared::{
     db::Db,
     embeddings::EmbedderRegistry,
-    function::{BoxError, EventFunction, Function},
+    error::BoxError,
+    function::{EventFunction, Function},
     logging,
     pdf::Extractor,
     queue::{Queue, SqsRecord, records},

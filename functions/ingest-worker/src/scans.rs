@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use crate::{
     Deps,
     events::IngestTarget,
-    ingest::{IngestError, IngestOutcome},
+    outcome::{IngestError, IngestOutcome},
 };
 
 /// Time until a claim on a page expires. Rendering the page and asking all models takes less, so a worker that

@@ -9,7 +9,8 @@ use std::{str::FromStr, time::Duration};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use shared::{
-    function::{BoxError, EventFunction, Function},
+    error::BoxError,
+    function::{EventFunction, Function},
     settings::Settings,
 };
 use sqlx::{

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use shared::{
-    activities::{self, ActivityStatus},
+    activities::{self, Activity, ActivityStatus},
     conversations::{self, ConversationPatch, HandoverReason, Lease, LeaseCheck},
     db::TenantTx,
     error::ApiError,
@@ -20,7 +20,7 @@ use shared::{
 };
 use uuid::Uuid;
 
-use crate::{Deps, customer_texts, reply::activity};
+use crate::{Deps, customer_texts};
 
 /// Attempts at committing an outcome. A short outage of the database must not lose an answer that was generated and
 /// paid for.
@@ -235,7 +235,11 @@ impl Deps {
         }
         for (kind, title, status) in &outcome.activities {
             let metadata = outcome.metadata.clone().unwrap_or_else(|| serde_json::json!({}));
-            activities::record(tx, &activity(lease, kind, title, *status).with_metadata(metadata)).await?;
+            activities::record(
+                tx,
+                &Activity::for_conversation(conversation, kind, title, *status).with_metadata(metadata),
+            )
+            .await?;
         }
         usage::record_calls(tx, Some(conversation), "reply", &outcome.calls).await?;
         used.messages += i32::try_from(waiting.len()).unwrap_or(i32::MAX);

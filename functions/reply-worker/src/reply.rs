@@ -5,12 +5,11 @@ use std::borrow::Cow;
 
 use serde_json::{Value, json};
 use shared::{
-    activities::{Activity, ActivityStatus},
+    activities::ActivityStatus,
     approved_answers::{self, ApprovedAnswer},
     conversations::{ConversationPatch, HandoverReason, Lease},
     db::TenantTx,
-    error::ApiError,
-    function::BoxError,
+    error::{ApiError, BoxError},
     llm::{LlmError, ModelCall, Role, Turn, Usage},
     logging,
     messages::{self, Author, SkipReason},
@@ -427,9 +426,4 @@ async fn execute_draft(
             is_new: false,
         },
     })
-}
-
-/// Creates an activity of the lease's conversation.
-pub(crate) fn activity(lease: &Lease, kind: &'static str, title: &'static str, status: ActivityStatus) -> Activity {
-    Activity::for_conversation(lease.conversation.id, kind, title, status)
 }

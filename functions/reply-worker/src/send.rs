@@ -10,8 +10,7 @@ use chrono::TimeDelta;
 use shared::{
     activities::{self, Activity, ActivityStatus},
     conversations::{self, Lease, LeaseCheck, Responder},
-    error::ApiError,
-    function::BoxError,
+    error::{ApiError, BoxError},
     manychat::{DeliveryFailure, SendError},
     outbox::{self, MAX_SEND_ATTEMPTS, NextPart, OutboxPart},
     sealed::Secret,

@@ -1,7 +1,7 @@
-//! What the product stands on, tested below HTTP: transactions and their traps, tenancy as the database's catalog has
-//! it, the quota's SQL under concurrency, and the real bootstraps of all functions.
+//! Tests below HTTP: transactions and their failures, tenancy in the database's catalog, the quota's SQL under
+//! concurrency, and the Lambda programs of all functions.
 //!
-//! PostgreSQL, the stand-in for AWS and PgBouncer are started by the tests.
+//! The tests start PostgreSQL, PgBouncer and the stand-in for AWS themselves.
 
 #[cfg(test)]
 mod audit;
@@ -18,6 +18,8 @@ mod proxy;
 #[cfg(test)]
 mod quota_sql;
 #[cfg(test)]
+mod random;
+#[cfg(test)]
 mod rate_limits;
 #[cfg(test)]
 mod replies;
@@ -27,6 +29,8 @@ mod retrieval;
 mod route;
 #[cfg(test)]
 mod seed;
+#[cfg(test)]
+mod structure;
 #[cfg(test)]
 mod tenancy;
 #[cfg(test)]

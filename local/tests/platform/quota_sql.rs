@@ -1,4 +1,5 @@
-//! The quota's SQL under concurrency, against a model: whatever the schedule, no unit is lost and none is used twice.
+//! The quota's SQL under concurrency, against a model: in every schedule, no request is lost and none is counted
+//! twice.
 
 use std::{
     sync::{
@@ -17,21 +18,22 @@ use sqlx::PgConnection;
 use tokio::{sync::Barrier, task::JoinSet};
 
 use crate::{
+    random::SplitMix64,
     route::{Route, both_ways},
     seed::{self, Tenant},
 };
 
 both_ways!(
-    two_hundred_at_once_take_exactly_what_is_left,
-    a_unit_that_is_given_back_by_several_goes_back_once,
-    sweeps_at_once_do_not_wait_for_each_other_in_a_circle,
-    random_schedules_neither_lose_nor_double_a_unit,
+    two_hundred_concurrent_reservations_take_exactly_the_free_quota,
+    concurrent_refunds_of_one_request_refund_it_once,
+    concurrent_sweeps_of_expired_reservations_do_not_deadlock,
+    random_schedules_neither_lose_nor_double_a_request,
 );
 
-/// Connections of a test's handle: more than the pooler has, so that clients share backends.
+/// Connections of a test's handle: more than the pooler's server connections, so that clients share backends.
 const CONNECTIONS: u32 = 8;
 
-async fn reserve(db: &Db, tenant: &Tenant) -> Result<Reservation, QuotaOrApi> {
+async fn reserve(db: &Db, tenant: &Tenant) -> Result<Reservation, ReserveError> {
     db.tenant_tx(tenant.customer, async |tx| Ok(quota::reserve(tx, tenant.owner, None).await?)).await
 }
 
@@ -41,26 +43,30 @@ async fn spend(db: &Db, tenant: &Tenant, reservation: &Reservation) {
     spent.unwrap_or_else(|error| panic!("{}", shared::logging::chain(&error)));
 }
 
-async fn give_back(db: &Db, tenant: &Tenant, reservation: &Reservation) {
-    let given: Result<(), ApiError> =
+async fn refund(db: &Db, tenant: &Tenant, reservation: &Reservation) {
+    let refunded: Result<(), ApiError> =
         db.tenant_tx(tenant.customer, async |tx| Ok(quota::refund(tx, reservation).await?)).await;
-    given.unwrap_or_else(|error| panic!("{}", shared::logging::chain(&error)));
+    refunded.unwrap_or_else(|error| panic!("{}", shared::logging::chain(&error)));
 }
 
-async fn return_expired(system: &SystemDb, most: i64) -> u64 {
-    let returned: Result<u64, ApiError> = system.system_tx(async |tx| Ok(quota::refund_expired(tx, most).await?)).await;
-    returned.unwrap_or_else(|error| panic!("{}", shared::logging::chain(&error)))
+async fn refund_expired(system: &SystemDb, limit: i64) -> u64 {
+    let refunded: Result<u64, ApiError> =
+        system.system_tx(async |tx| Ok(quota::refund_expired(tx, limit).await?)).await;
+    refunded.unwrap_or_else(|error| panic!("{}", shared::logging::chain(&error)))
 }
 
-/// A refusal is part of the game; anything else fails the test.
+/// Reason why a reservation was not made.
 #[derive(Debug)]
-enum QuotaOrApi {
+enum ReserveError {
+    /// The free quota is used up, which the tests expect.
     Exceeded(quota::Quota),
-    Cancelled,
+    /// The test rolled the transaction back.
+    RolledBack,
+    /// Another error, which fails the test.
     Failed(String),
 }
 
-impl From<QuotaError> for QuotaOrApi {
+impl From<QuotaError> for ReserveError {
     fn from(error: QuotaError) -> Self {
         match error {
             QuotaError::Exceeded(quota) => Self::Exceeded(quota),
@@ -69,15 +75,15 @@ impl From<QuotaError> for QuotaOrApi {
     }
 }
 
-impl From<ApiError> for QuotaOrApi {
+impl From<ApiError> for ReserveError {
     fn from(error: ApiError) -> Self {
         Self::Failed(shared::logging::chain(&error))
     }
 }
 
-/// As the database has it, in one statement: `user_settings.free_quota_used`, the free units held and spent, and all
+/// Reads, in one statement: `user_settings.free_quota_used`, the free requests held, those spent, and all
 /// reservations ever made.
-async fn books(admin: &mut PgConnection, tenant: &Tenant) -> (i32, i64, i64, i64) {
+async fn quota_counts(admin: &mut PgConnection, tenant: &Tenant) -> (i32, i64, i64, i64) {
     let statement = r#"
         select free_quota_used,
             (select count(*) from reservations where user_id = $1 and kind = 'free_quota' and state = 'held'),
@@ -95,7 +101,7 @@ async fn expire_all(admin: &mut PgConnection) {
         .unwrap();
 }
 
-async fn two_hundred_at_once_take_exactly_what_is_left(route: Route) {
+async fn two_hundred_concurrent_reservations_take_exactly_the_free_quota(route: Route) {
     let mut admin = route.admin().await;
     let tenant = seed::tenant(&mut admin, "a", 8).await;
     let db = route.db(CONNECTIONS);
@@ -108,16 +114,16 @@ async fn two_hundred_at_once_take_exactly_what_is_left(route: Route) {
     assert_eq!((taken.len(), refused.len()), (8, 192));
     let mut used: Vec<_> = taken.iter().map(|taken| taken.as_ref().unwrap().quota.free_quota_used).collect();
     used.sort_unstable();
-    // Each is told its own place: the last free one is warned of once.
+    // Each reservation has its own number, so that the warning of the last free request comes once.
     assert_eq!(used, (1..=8).collect::<Vec<_>>());
     for refusal in refused {
-        let Err(QuotaOrApi::Exceeded(quota)) = refusal else { panic!("{refusal:?}") };
+        let Err(ReserveError::Exceeded(quota)) = refusal else { panic!("{refusal:?}") };
         assert_eq!((quota.free_quota_used, quota.paywall_should_show), (8, true));
     }
-    assert_eq!(books(&mut admin, &tenant).await, (8, 8, 0, 8));
+    assert_eq!(quota_counts(&mut admin, &tenant).await, (8, 8, 0, 8));
 }
 
-async fn a_unit_that_is_given_back_by_several_goes_back_once(route: Route) {
+async fn concurrent_refunds_of_one_request_refund_it_once(route: Route) {
     let mut admin = route.admin().await;
     let tenant = seed::tenant(&mut admin, "a", 8).await;
     let (db, system) = (route.db(CONNECTIONS), route.system(CONNECTIONS));
@@ -128,15 +134,15 @@ async fn a_unit_that_is_given_back_by_several_goes_back_once(route: Route) {
         expire_all(&mut admin).await;
         let functions = async {
             tokio::join!(
-                give_back(&db, &tenant, &reservation),
-                give_back(&db, &tenant, &reservation),
-                give_back(&db, &tenant, &kept),
+                refund(&db, &tenant, &reservation),
+                refund(&db, &tenant, &reservation),
+                refund(&db, &tenant, &kept),
             )
         };
-        let sweeps = async { tokio::join!(return_expired(&system, 10), return_expired(&system, 10)) };
+        let sweeps = async { tokio::join!(refund_expired(&system, 10), refund_expired(&system, 10)) };
         let (_, (one, other)) = tokio::join!(Box::pin(functions), Box::pin(sweeps));
         assert!(one + other <= 1, "{one} {other}");
-        let (used, held, spent, _) = books(&mut admin, &tenant).await;
+        let (used, held, spent, _) = quota_counts(&mut admin, &tenant).await;
         assert_eq!((i64::from(used), held, spent), (1, 0, 1), "round {round}");
         sqlx::raw_sql("update user_settings set free_quota_used = 0; delete from reservations")
             .execute(&mut admin)
@@ -145,8 +151,9 @@ async fn a_unit_that_is_given_back_by_several_goes_back_once(route: Route) {
     }
 }
 
-/// Each of two sweeps has units of many owners, whose rows lie in another order after every round.
-async fn sweeps_at_once_do_not_wait_for_each_other_in_a_circle(route: Route) {
+/// Two sweeps refund requests of many owners. The order of the rows differs in every round, so that sweeps that lock
+/// rows in the order in which they find them would deadlock.
+async fn concurrent_sweeps_of_expired_reservations_do_not_deadlock(route: Route) {
     const OWNERS: i64 = 40;
     let mut admin = route.admin().await;
     for number in 0..OWNERS {
@@ -171,16 +178,16 @@ async fn sweeps_at_once_do_not_wait_for_each_other_in_a_circle(route: Route) {
     let used = "select (select sum(free_quota_used) from user_settings) + (select sum(requests) from usage_periods)";
     for round in 0..100 {
         sqlx::raw_sql(take_two_each).execute(&mut admin).await.unwrap();
-        let sweeps = async { tokio::join!(return_expired(&system, OWNERS), return_expired(&system, OWNERS)) };
+        let sweeps = async { tokio::join!(refund_expired(&system, OWNERS), refund_expired(&system, OWNERS)) };
         let (one, other) = Box::pin(sweeps).await;
-        // What one has locked, the other one leaves out.
-        while return_expired(&system, OWNERS).await > 0 {}
+        // A sweep skips the rows that the other sweep has locked: repeat until none is left.
+        while refund_expired(&system, OWNERS).await > 0 {}
         let left: i64 = sqlx::query_scalar(used).fetch_one(&mut admin).await.unwrap();
         assert_eq!(left, 0, "round {round}: {one} and {other}");
     }
 }
 
-async fn random_schedules_neither_lose_nor_double_a_unit(route: Route) {
+async fn random_schedules_neither_lose_nor_double_a_request(route: Route) {
     for seed in 1..=3 {
         random_schedule(&route, seed).await;
     }
@@ -197,13 +204,13 @@ async fn random_schedule(route: &Route, seed: u64) {
     }
     let tenants = Arc::new(tenants);
     let is_over = Arc::new(AtomicBool::new(false));
-    let watching = Box::pin(watch(route.admin().await, Arc::clone(&tenants), Arc::clone(&is_over)));
+    let watching = Box::pin(check_counts_until_over(route.admin().await, Arc::clone(&tenants), Arc::clone(&is_over)));
     let (db, system) = (route.db(CONNECTIONS), route.system(2));
     let ready = Arc::new(Barrier::new(CLIENTS as usize));
     let mut clients = JoinSet::new();
     for number in 0..CLIENTS {
-        let random = Random(seed * 1_000 + number);
-        let client = Client { db: db.clone(), system: system.clone(), admin: route.admin().await, random };
+        let random = SplitMix64(seed * 1_000 + number);
+        let client = QuotaClient { db: db.clone(), system: system.clone(), admin: route.admin().await, random };
         let (tenants, ready) = (Arc::clone(&tenants), Arc::clone(&ready));
         clients.spawn(async move {
             ready.wait().await;
@@ -218,25 +225,25 @@ async fn random_schedule(route: &Route, seed: u64) {
     let (taken, snapshots) = tokio::join!(run, watching);
     assert!(snapshots > 10, "seed {seed}: the books were looked at {snapshots} times only");
 
-    for (place, tenant) in tenants.iter().enumerate() {
-        let (used, held, spent, all) = books(&mut admin, tenant).await;
+    for (tenant_index, tenant) in tenants.iter().enumerate() {
+        let (used, held, spent, all) = quota_counts(&mut admin, tenant).await;
         assert_eq!(i64::from(used), held + spent, "seed {seed}, {tenant:?}");
-        // Every unit that a client was given is in the books, and no other.
-        let given: i64 = taken.iter().map(|taken| taken[place]).sum();
+        // The database has every request that a client reserved, and no other.
+        let given: i64 = taken.iter().map(|taken| taken[tenant_index]).sum();
         assert_eq!(all, given, "seed {seed}, {tenant:?}");
     }
-    // Whatever is still held belongs to clients that were killed: it comes back, and can be taken again.
+    // The requests still held stand for clients that were killed: they are refunded, and can be reserved again.
     sqlx::raw_sql("update users set is_pro = false").execute(&mut admin).await.unwrap();
     expire_all(&mut admin).await;
-    while return_expired(&system, 4).await > 0 {}
+    while refund_expired(&system, 4).await > 0 {}
     for tenant in tenants.iter() {
-        let (used, held, spent, _) = books(&mut admin, tenant).await;
+        let (used, held, spent, _) = quota_counts(&mut admin, tenant).await;
         assert_eq!((i64::from(used), held), (spent, 0), "seed {seed}, {tenant:?}");
         let mut again = 0;
         while reserve(&db, tenant).await.is_ok() {
             again += 1;
         }
-        let (after, ..) = books(&mut admin, tenant).await;
+        let (after, ..) = quota_counts(&mut admin, tenant).await;
         let limit: i32 = sqlx::query_scalar("select free_quota_limit from user_settings where user_id = $1")
             .bind(tenant.owner)
             .fetch_one(&mut admin)
@@ -246,12 +253,17 @@ async fn random_schedule(route: &Route, seed: u64) {
     }
 }
 
-/// Looks at the books while the clients run: they must be right in every moment, not only in the end.
-async fn watch(mut admin: PgConnection, tenants: Arc<Vec<Tenant>>, is_over: Arc<AtomicBool>) -> usize {
+/// Checks the counts while the clients run, because they must be right at every moment and not only at the end.
+/// Returns the number of checks.
+async fn check_counts_until_over(
+    mut admin: PgConnection,
+    tenants: Arc<Vec<Tenant>>,
+    is_over: Arc<AtomicBool>,
+) -> usize {
     let mut snapshots = 0;
     while !is_over.load(Ordering::Relaxed) {
         for tenant in tenants.iter() {
-            let (used, held, spent, _) = books(&mut admin, tenant).await;
+            let (used, held, spent, _) = quota_counts(&mut admin, tenant).await;
             assert_eq!(i64::from(used), held + spent, "{tenant:?}");
             snapshots += 1;
         }
@@ -260,71 +272,68 @@ async fn watch(mut admin: PgConnection, tenants: Arc<Vec<Tenant>>, is_over: Arc<
     snapshots
 }
 
-/// One of those who take units at the same time.
-struct Client {
+/// One of the clients that reserve requests at the same time.
+struct QuotaClient {
     db: Db,
     system: SystemDb,
     admin: PgConnection,
-    random: Random,
+    random: SplitMix64,
 }
 
-impl Client {
-    /// Does random things; returns how many units it was given of each tenant.
+impl QuotaClient {
+    /// Runs random actions; returns the number of requests reserved of each tenant.
     async fn run(mut self, tenants: &[Tenant]) -> Vec<i64> {
         let mut taken = vec![0; tenants.len()];
         let mut held: Vec<(usize, Reservation)> = Vec::new();
         for _ in 0..STEPS {
-            let place = self.random.below(tenants.len());
-            let tenant = &tenants[place];
+            let tenant_index = self.random.below(tenants.len());
+            let tenant = &tenants[tenant_index];
             match self.random.below(20) {
                 0..8 => match reserve(&self.db, tenant).await {
                     Ok(reservation) => {
-                        taken[place] += 1;
-                        held.push((place, reservation));
+                        taken[tenant_index] += 1;
+                        held.push((tenant_index, reservation));
                     }
-                    Err(QuotaOrApi::Exceeded(quota)) => assert!(!quota.is_pro, "{quota:?}"),
-                    Err(QuotaOrApi::Failed(error)) => panic!("{error}"),
-                    Err(QuotaOrApi::Cancelled) => unreachable!("only the other kind is cancelled"),
+                    Err(ReserveError::Exceeded(quota)) => assert!(!quota.is_pro, "{quota:?}"),
+                    Err(ReserveError::Failed(error)) => panic!("{error}"),
+                    Err(ReserveError::RolledBack) => unreachable!("only the other kind is cancelled"),
                 },
-                8..10 => self.reserve_and_fail(tenant).await,
+                8..10 => self.reserve_and_roll_back(tenant).await,
                 10..13 => {
-                    if let Some((place, reservation)) = held.pop() {
-                        spend(&self.db, &tenants[place], &reservation).await;
+                    if let Some((tenant_index, reservation)) = held.pop() {
+                        spend(&self.db, &tenants[tenant_index], &reservation).await;
                     }
                 }
                 13..16 => {
-                    if let Some((place, reservation)) = held.pop() {
-                        let tenant = &tenants[place];
-                        tokio::join!(
-                            give_back(&self.db, tenant, &reservation),
-                            give_back(&self.db, tenant, &reservation)
-                        );
+                    if let Some((tenant_index, reservation)) = held.pop() {
+                        let tenant = &tenants[tenant_index];
+                        tokio::join!(refund(&self.db, tenant, &reservation), refund(&self.db, tenant, &reservation));
                     }
                 }
                 16 => self.expire_some().await,
                 17 => self.change_plan(tenant).await,
                 _ => {
-                    let most = i64::try_from(self.random.below(5) + 1).unwrap();
-                    return_expired(&self.system, most).await;
+                    let limit = i64::try_from(self.random.below(5) + 1).unwrap();
+                    refund_expired(&self.system, limit).await;
                 }
             }
         }
         taken
     }
 
-    /// The transaction in which the unit was taken does not commit.
-    async fn reserve_and_fail(&self, tenant: &Tenant) {
-        let outcome: Result<(), QuotaOrApi> = self
+    /// Reserves a request in a transaction that is rolled back.
+    async fn reserve_and_roll_back(&self, tenant: &Tenant) {
+        let outcome: Result<(), ReserveError> = self
             .db
             .tenant_tx(tenant.customer, async |tx| {
-                let _gone = quota::reserve(tx, tenant.owner, None).await?;
-                Err(QuotaOrApi::Cancelled)
+                let _rolled_back = quota::reserve(tx, tenant.owner, None).await?;
+                Err(ReserveError::RolledBack)
             })
             .await;
-        assert!(matches!(outcome, Err(QuotaOrApi::Cancelled | QuotaOrApi::Exceeded(_))), "{outcome:?}");
+        assert!(matches!(outcome, Err(ReserveError::RolledBack | ReserveError::Exceeded(_))), "{outcome:?}");
     }
 
-    /// Time passes for some, also for those whose client is still at it.
+    /// Expires three held reservations, also of clients that still run.
     async fn expire_some(&mut self) {
         let statement = r#"
             update reservations set expires_at = now() - interval '1 second'
@@ -333,25 +342,12 @@ impl Client {
         sqlx::query(statement).execute(&mut self.admin).await.unwrap();
     }
 
-    /// A plan is paid for, or ends.
+    /// Starts or ends the paid plan of the owner.
     async fn change_plan(&mut self, tenant: &Tenant) {
         sqlx::query("update users set is_pro = not is_pro where id = $1")
             .bind(tenant.owner)
             .execute(&mut self.admin)
             .await
             .unwrap();
-    }
-}
-
-/// SplitMix64: the same numbers for the same seed, on every machine.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, most: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        usize::try_from((mixed ^ (mixed >> 31)) % u64::try_from(most).unwrap()).unwrap()
     }
 }

@@ -1,5 +1,5 @@
-//! Whatever the order in which a subscription's events arrive, and however often: the same end, that of a model which
-//! knows the true order.
+//! The order of a subscription's events. In every order of arrival, and with repeated deliveries, the final state
+//! equals that of a model that knows the true order.
 
 use chrono::{DateTime, Utc};
 use local::{fakes::stripe::FakeStripe, testing};
@@ -8,14 +8,18 @@ use shared::{billing::Billing, stripe::Event};
 use uuid::Uuid;
 
 use super::{DAY, Held, admin, base, billing, billing_admin, event, held, object, receive};
-use crate::seed::{self, Tenant};
+use crate::{
+    random::SplitMix64,
+    seed::{self, Tenant},
+};
 
-/// A step of a life: the event's type, its second, the status, the period and whether it ends with it.
-type Step = (&'static str, i64, &'static str, i64, bool);
+/// One event of a subscription: its type, its time in seconds after the start, the status, the number of the period,
+/// and true when the subscription ends with the period.
+type SubscriptionStep = (&'static str, i64, &'static str, i64, bool);
 
-/// Created, on trial, paid for, failed at the renewal, paid after all with a cancellation in the same second as the
-/// failure's notice, and ended. Two pairs share a second.
-const LIFE: [Step; 6] = [
+/// The history of a subscription: created, on trial, active, past due at the renewal, active again with a
+/// cancellation for the period's end, and canceled. Two pairs of events share a second.
+const HISTORY: [SubscriptionStep; 6] = [
     ("customer.subscription.created", 0, "incomplete", 0, false),
     ("customer.subscription.updated", 0, "trialing", 0, false),
     ("customer.subscription.updated", 10, "active", 1, false),
@@ -24,9 +28,9 @@ const LIFE: [Step; 6] = [
     ("customer.subscription.deleted", 30, "canceled", 2, true),
 ];
 
-/// The model: the last step is what holds. It shares nothing with the code but the table of statuses.
-fn model(life: &[Step], start: i64, subscription: &str) -> Held {
-    let &(_, _, status, period, cancels) = life.last().unwrap();
+/// The model: the last step determines the state. It shares nothing with the code except the table of statuses.
+fn model(steps: &[SubscriptionStep], start: i64, subscription: &str) -> Held {
+    let &(_, _, status, period, cancels) = steps.last().unwrap();
     let (is_pro, profile, row) = match status {
         "trialing" | "active" | "past_due" => (true, status, "active"),
         "canceled" => (false, "cancelled", "cancelled"),
@@ -43,15 +47,17 @@ fn model(life: &[Step], start: i64, subscription: &str) -> Held {
     }
 }
 
-struct Life {
+/// A tenant's subscription with the Stripe object and the event of each step.
+struct SubscriptionHistory {
     tenant: Tenant,
+    /// Stripe's id.
     subscription: String,
     objects: Vec<Value>,
     events: Vec<Event>,
 }
 
-impl Life {
-    fn of(tenant: Tenant, subscription: &str, steps: &[Step], start: i64) -> Self {
+impl SubscriptionHistory {
+    fn new(tenant: Tenant, subscription: &str, steps: &[SubscriptionStep], start: i64) -> Self {
         let objects: Vec<_> = steps
             .iter()
             .map(|(_, _, status, period, cancels)| {
@@ -69,7 +75,7 @@ impl Life {
     }
 }
 
-/// All orders of so many things, by Heap's algorithm.
+/// All orders of the numbers below `count`, by Heap's algorithm.
 fn permutations(count: usize) -> Vec<Vec<usize>> {
     fn heap(size: usize, order: &mut Vec<usize>, all: &mut Vec<Vec<usize>>) {
         if size <= 1 {
@@ -85,21 +91,8 @@ fn permutations(count: usize) -> Vec<Vec<usize>> {
     all
 }
 
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, most: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        usize::try_from((mixed ^ (mixed >> 31)) % u64::try_from(most).unwrap()).unwrap()
-    }
-}
-
-/// An order with each delivery once more, somewhere after the first.
-fn with_repetitions(order: &[usize], random: &mut Random) -> Vec<usize> {
+/// An order with a second delivery of each event, at a random place after the first.
+fn with_repetitions(order: &[usize], random: &mut SplitMix64) -> Vec<usize> {
     let mut all = order.to_vec();
     for step in order {
         let first = all.iter().position(|one| one == step).unwrap();
@@ -109,14 +102,14 @@ fn with_repetitions(order: &[usize], random: &mut Random) -> Vec<usize> {
     all
 }
 
-/// Every permutation of every life: of one that is only created, of one that goes as far as its trial, and so on.
+/// Every order of the first step, of the first two steps, and so on to all six.
 #[tokio::test]
-async fn every_order_of_every_life_ends_where_the_model_does() {
+async fn every_order_of_events_ends_in_the_state_of_the_model() {
     const WORKERS: usize = 6;
     let database = testing::two_databases().await.unwrap();
     let billing = billing(&database.urls, None, 4);
     let (now, start) = (Utc::now(), base().timestamp());
-    let all = (1..=LIFE.len()).flat_map(permutations).enumerate();
+    let all = (1..=HISTORY.len()).flat_map(permutations).enumerate();
     let all: Vec<_> = all.collect();
     assert_eq!(all.len(), 1 + 2 + 6 + 24 + 120 + 720);
     let mut workers = tokio::task::JoinSet::new();
@@ -127,51 +120,52 @@ async fn every_order_of_every_life_ends_where_the_model_does() {
         workers.spawn(async move {
             for (number, order) in own {
                 let tenant = seed::tenant(&mut app, &format!("life-{number}"), 8).await;
-                let steps = &LIFE[..order.len()];
-                let life = Life::of(tenant, &format!("sub_{number}"), steps, start);
-                for step in with_repetitions(&order, &mut Random(number as u64)) {
-                    Box::pin(receive(&billing, &life.events[step], now)).await;
+                let steps = &HISTORY[..order.len()];
+                let history = SubscriptionHistory::new(tenant, &format!("sub_{number}"), steps, start);
+                for step in with_repetitions(&order, &mut SplitMix64(number as u64)) {
+                    Box::pin(receive(&billing, &history.events[step], now)).await;
                 }
-                let found = held(&mut app, &mut books, life.tenant.owner).await;
-                assert_eq!(found, model(steps, start, &life.subscription), "order {order:?}");
+                let found = held(&mut app, &mut books, history.tenant.owner).await;
+                assert_eq!(found, model(steps, start, &history.subscription), "order {order:?}");
             }
         });
     }
     workers.join_all().await;
 }
 
-/// The same where Stripe is asked: its subscription goes on while events are under way, and each arrives after it happened.
+/// With fetches from Stripe: the subscription changes at Stripe while earlier events are still on their way. Each
+/// event arrives after its change, twice.
 #[tokio::test]
-async fn every_schedule_ends_where_the_model_does_when_stripe_is_asked() {
+async fn with_fetches_from_stripe_every_schedule_ends_in_the_state_of_the_model() {
     let stripe = FakeStripe::start(None).await.unwrap();
     let database = testing::database().await.unwrap();
     let (mut app, mut books) = (admin(&database.urls).await, billing_admin(&database.urls).await);
     let billing = billing(&database.urls, Some(&stripe), 2);
     let (now, start) = (Utc::now(), base().timestamp());
-    let mut random = Random(11);
+    let mut random = SplitMix64(11);
     for tried in 0..240 {
-        let length = tried % LIFE.len() + 1;
+        let length = tried % HISTORY.len() + 1;
         let tenant = seed::tenant(&mut app, &format!("asked-{tried}"), 8).await;
-        let life = Life::of(tenant, &format!("sub_asked_{tried}"), &LIFE[..length], start);
+        let history = SubscriptionHistory::new(tenant, &format!("sub_asked_{tried}"), &HISTORY[..length], start);
         let (mut happened, mut waiting) = (0, Vec::new());
         while happened < length || !waiting.is_empty() {
             if happened < length && (waiting.is_empty() || random.below(2) == 0) {
-                stripe.put_subscription(life.objects[happened].clone());
+                stripe.put_subscription(history.objects[happened].clone());
                 waiting.extend([happened, happened]);
                 happened += 1;
             } else {
                 let step: usize = waiting.swap_remove(random.below(waiting.len()));
-                receive(&billing, &life.events[step], now).await;
+                receive(&billing, &history.events[step], now).await;
             }
         }
-        let found = held(&mut app, &mut books, life.tenant.owner).await;
-        assert_eq!(found, model(&LIFE[..length], start, &life.subscription), "schedule {tried}");
+        let found = held(&mut app, &mut books, history.tenant.owner).await;
+        assert_eq!(found, model(&HISTORY[..length], start, &history.subscription), "schedule {tried}");
     }
 }
 
-/// Several at once, as Stripe delivers them.
+/// All events of a subscription at once, each twice, because Stripe delivers concurrently.
 #[tokio::test]
-async fn events_that_arrive_at_once_end_where_the_model_does() {
+async fn concurrent_events_end_in_the_state_of_the_model() {
     for asks in [false, true] {
         let stripe = FakeStripe::start(None).await.unwrap();
         let database = testing::database().await.unwrap();
@@ -179,38 +173,39 @@ async fn events_that_arrive_at_once_end_where_the_model_does() {
         let billing = billing(&database.urls, asks.then_some(&stripe), 8);
         let (now, start) = (Utc::now(), base().timestamp());
         for round in 0..15 {
-            let length = round % LIFE.len() + 1;
+            let length = round % HISTORY.len() + 1;
             let tenant = seed::tenant(&mut app, &format!("at-once-{round}"), 8).await;
-            let life = Life::of(tenant, &format!("sub_at_once_{round}"), &LIFE[..length], start);
-            stripe.put_subscription(life.objects[length - 1].clone());
+            let history = SubscriptionHistory::new(tenant, &format!("sub_at_once_{round}"), &HISTORY[..length], start);
+            stripe.put_subscription(history.objects[length - 1].clone());
             let mut delivering = tokio::task::JoinSet::new();
-            for event in life.events.iter().chain(&life.events) {
+            for event in history.events.iter().chain(&history.events) {
                 let (billing, event): (Billing, Event) = (billing.clone(), event.clone());
                 delivering.spawn(async move { Box::pin(receive(&billing, &event, now)).await });
             }
             delivering.join_all().await;
-            let found = held(&mut app, &mut books, life.tenant.owner).await;
-            assert_eq!(found, model(&LIFE[..length], start, &life.subscription), "round {round}, asks: {asks}");
+            let found = held(&mut app, &mut books, history.tenant.owner).await;
+            assert_eq!(found, model(&HISTORY[..length], start, &history.subscription), "round {round}, asks: {asks}");
         }
     }
 }
 
-/// An older subscription never ends a newer one, and a newer one that comes to nothing does not end an older one.
+/// The end of an older subscription does not end the access of a newer one. A newer subscription that is never paid
+/// does not end the access of an older one.
 #[tokio::test]
-async fn of_two_subscriptions_the_one_that_is_paid_for_counts_in_any_order() {
+async fn of_two_subscriptions_the_paid_one_counts_in_every_order_of_events() {
     let database = testing::database().await.unwrap();
     let (mut app, mut books) = (admin(&database.urls).await, billing_admin(&database.urls).await);
     let billing = billing(&database.urls, None, 2);
     let now: DateTime<Utc> = Utc::now();
     let start = base().timestamp();
-    let older_ends: [(&str, Step); 5] = [
+    let older_ends: [(&str, SubscriptionStep); 5] = [
         ("old", ("customer.subscription.created", 0, "active", 0, false)),
         ("old", ("customer.subscription.updated", 5, "past_due", 0, false)),
         ("old", ("customer.subscription.deleted", 40, "canceled", 0, false)),
         ("new", ("customer.subscription.created", 20, "incomplete", 3, false)),
         ("new", ("customer.subscription.updated", 21, "active", 3, false)),
     ];
-    let newer_fails: [(&str, Step); 4] = [
+    let newer_fails: [(&str, SubscriptionStep); 4] = [
         ("old", ("customer.subscription.created", 0, "active", 0, false)),
         ("new", ("customer.subscription.created", 20, "incomplete", 3, false)),
         ("new", ("customer.subscription.updated", 40, "incomplete_expired", 3, false)),

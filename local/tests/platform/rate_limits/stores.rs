@@ -1,4 +1,4 @@
-//! The SQL function and the script for Redis, as the product has them.
+//! Calls of the product's SQL function `app.take_rate` and of its script for Redis.
 
 use std::{fs, sync::Arc};
 
@@ -9,19 +9,22 @@ use sqlx::{FromRow, PgPool, postgres::PgPoolOptions};
 
 use crate::route::Route;
 
-/// What a store answers.
+/// Answer of a store to one call.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct StoreCount {
     pub(super) allowed: bool,
+    /// Calls left in the window.
     pub(super) remaining: f64,
+    /// Seconds until the window ends.
     pub(super) reset_s: f64,
+    /// Seconds until a call is allowed; 0 for an allowed call.
     pub(super) retry_after_s: f64,
 }
 
-/// One of the two.
+/// A store of the rate limits, PostgreSQL or Redis.
 #[derive(Clone)]
 pub(super) enum Store {
-    /// By the role that the functions have, and by the one that moves clocks.
+    /// With the functions' role for the calls, and the superuser to move the window's start.
     Postgres {
         app: PgPool,
         admin: PgPool,
@@ -40,12 +43,12 @@ impl Store {
         Self::Postgres { app: pool(&urls.app).await, admin: pool(&urls.admin).await }
     }
 
-    /// `None` where Redis is not installed.
+    /// Starts a Redis server; `None` where Redis is not installed.
     pub(super) async fn redis() -> Option<Self> {
         let server = testing::redis().await.unwrap()?;
         let client = redis::Client::open(format!("redis://{}", server.address())).unwrap();
         let connection = client.get_multiplexed_async_connection().await.unwrap();
-        let script = fs::read_to_string(root().join("shared/src/rate_limits/take.lua")).unwrap();
+        let script = fs::read_to_string(root().join("shared/src/foundation/rate_limits/take.lua")).unwrap();
         Some(Self::Redis { _server: Arc::new(server), connection, script: Arc::new(Script::new(&script)) })
     }
 
@@ -56,7 +59,7 @@ impl Store {
         }
     }
 
-    /// Takes one of `most` calls in so many seconds.
+    /// Counts a call under a limit of `most` calls in `seconds`.
     pub(super) async fn take(&self, key: &str, most: u32, seconds: u32) -> StoreCount {
         match self {
             Self::Postgres { app, .. } => {
@@ -76,7 +79,7 @@ impl Store {
         }
     }
 
-    /// As if the window had begun so many seconds earlier.
+    /// Moves the start of the window `seconds` into the past.
     pub(super) async fn rewind(&self, key: &str, seconds: u32) {
         match self {
             Self::Postgres { admin, .. } => {

@@ -1,18 +1,18 @@
-//! The function `migrate`, on servers of its own: roles and their passwords belong to a whole server.
+//! The function `migrate`. Each test has its own server, because roles and their passwords belong to a whole server.
 
 use local::environment::{BillingDatabaseUrls, DatabaseUrls};
 use local_postgres::{Cluster, DataFolder, Postgres, ProgressOutput, Python};
 use serde_json::{Value, json};
-use shared::function::{BoxError, StartedFunction};
+use shared::{error::BoxError, function::StartedFunction};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-/// A server that nobody migrated yet.
+/// Starts a server without migrations.
 pub(crate) async fn server() -> Postgres {
     let python = Python::ensure(&DataFolder::open(None).unwrap(), ProgressOutput::Silent).unwrap();
     Postgres::start(Cluster::temporary(&python).unwrap(), ProgressOutput::Silent).await.unwrap()
 }
 
-/// The connection strings of a database on such a server; the owner's is the superuser's.
+/// Connection strings of a database on such a server. The schema's owner is the superuser.
 pub(crate) fn urls(server: &Postgres, database: &str) -> DatabaseUrls {
     DatabaseUrls {
         app: server.url("lisa_app", "first", database),
@@ -29,7 +29,7 @@ pub(crate) async fn run(urls: &DatabaseUrls) -> Result<Value, BoxError> {
     handle(json!({})).await
 }
 
-/// Everything that makes the schema, as the catalog numbers and describes it.
+/// All objects of the schema with their OIDs, definitions and grants, from the catalog.
 async fn schema(admin: &mut PgConnection) -> Vec<String> {
     let statement = r#"
         select oid || ' ' || relname || coalesce(relacl::text, '') from pg_class where relname !~ '^pg_'
@@ -42,7 +42,7 @@ async fn schema(admin: &mut PgConnection) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn migrations_that_are_applied_twice_change_nothing_the_second_time() {
+async fn a_second_migration_changes_nothing() {
     let server = server().await;
     server.create_database("lisa").await.unwrap();
     let urls = urls(&server, "lisa");
@@ -56,7 +56,7 @@ async fn migrations_that_are_applied_twice_change_nothing_the_second_time() {
 }
 
 #[tokio::test]
-async fn billing_stands_beside_the_app_or_in_a_database_of_its_own() {
+async fn billing_is_migrated_in_the_app_database_or_in_a_second_one() {
     const SCHEMAS: &str = "select count(*) filter (where nspname = 'app'), count(*) filter (where nspname = 'billing') \
                            from pg_namespace";
     let server = server().await;
@@ -64,7 +64,7 @@ async fn billing_stands_beside_the_app_or_in_a_database_of_its_own() {
         server.create_database(database).await.unwrap();
     }
     let together = urls(&server, "together");
-    // Another server would have other passwords.
+    // A second database on the same server, so that the login roles have equal passwords.
     let billing = urls(&server, "billing");
     let billing = BillingDatabaseUrls { system: billing.system, admin: billing.admin };
     let apart = DatabaseUrls { billing: Some(billing), ..urls(&server, "apart") };
@@ -81,7 +81,7 @@ async fn billing_stands_beside_the_app_or_in_a_database_of_its_own() {
     let mut system = PgConnection::connect(&apart.billing.as_ref().unwrap().system).await.unwrap();
     sqlx::raw_sql("select * from billing.subscriptions").execute(&mut system).await.unwrap();
 
-    // One of the two alone would have the tables made where nobody looks.
+    // With only one of the two settings, the tables would be created in a database that no function reads.
     for name in ["BACKEND_APP_DATABASE_URL", "MIGRATE_BACKEND_APP_DATABASE_URL"] {
         let mut settings = apart.migrate_settings();
         settings.remove(name);
@@ -99,7 +99,7 @@ async fn the_login_roles_get_the_passwords_of_their_connection_strings() {
     for url in [&urls.app, &urls.system] {
         PgConnection::connect(url).await.unwrap();
     }
-    // Rotated; with what SQL and URLs give a meaning to.
+    // The new password contains characters with a meaning in SQL and in URLs.
     let old = urls.app.clone();
     let awkward = r#"it''s "50%" \ $$ é"#;
     let encoded = "it%27%27s%20%2250%25%22%20%5C%20%24%24%20%C3%A9";
@@ -126,13 +126,13 @@ async fn a_connection_string_of_another_role_or_without_a_password_is_refused() 
     let open = DatabaseUrls { system: good.system.replace(":first@", "@"), ..good.clone() };
     let error = run(&open).await.unwrap_err().to_string();
     assert_eq!(error, "the connection string of lisa_system holds no password");
-    // A shared pooler wants the project beside the name.
+    // A shared pooler needs the project in the login name.
     let named = DatabaseUrls { app: good.app.replace("lisa_app:", "lisa_app.abcdefgh:"), ..good.clone() };
     run(&named).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_role_that_may_not_migrate_is_told_so() {
+async fn a_migration_by_a_role_without_rights_fails_with_permission_denied() {
     let server = server().await;
     server.create_database("lisa").await.unwrap();
     let good = urls(&server, "lisa");

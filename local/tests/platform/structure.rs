@@ -1,0 +1,112 @@
+//! The shape of the code: modules without circles, and floors of `shared` that only reach down.
+
+mod graph;
+
+use std::{collections::BTreeMap, fs, path::PathBuf};
+
+use graph::ModuleGraph;
+
+/// The floors of `shared`, the lowest first. Code may name modules of its own floor and of those below.
+const FLOORS: [&str; 3] = ["foundation", "integrations", "domain"];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn crates() -> Vec<(String, ModuleGraph)> {
+    let functions = fs::read_dir(root().join("functions")).unwrap().map(|entry| entry.unwrap().path());
+    let folders: Vec<_> = functions.chain([root().join("shared")]).collect();
+    let crates: Vec<_> = folders
+        .iter()
+        .map(|folder| {
+            let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+            (name, ModuleGraph::of_crate(&folder.join("src")))
+        })
+        .collect();
+    assert!(crates.len() > 15, "the crates were not found");
+    crates
+}
+
+fn files(files: &[(&str, &str)]) -> BTreeMap<Vec<String>, String> {
+    files.iter().map(|(path, text)| (path.split("::").map(str::to_owned).collect(), (*text).to_owned())).collect()
+}
+
+#[test]
+fn modules_name_each_other_in_one_direction_only() {
+    let circles: Vec<_> = crates().into_iter().map(|(name, graph)| (name, graph.circles())).collect();
+    let circles: Vec<_> = circles.iter().filter(|(_, circles)| !circles.is_empty()).collect();
+    assert!(circles.is_empty(), "files that name each other in a circle: {circles:#?}");
+}
+
+#[test]
+fn folders_of_shared_name_each_other_in_one_direction_only() {
+    let (_, shared) = crates().into_iter().find(|(name, _)| name == "shared").unwrap();
+    assert!(shared.edges().count() > 200, "the paths were not found");
+    for depth in [1, 2] {
+        assert_eq!(shared.folded(depth).circles(), Vec::<Vec<String>>::new(), "folders of depth {depth}");
+    }
+}
+
+#[test]
+fn floors_of_shared_only_reach_down() {
+    let (_, shared) = crates().into_iter().find(|(name, _)| name == "shared").unwrap();
+    let floor = |module: &[String]| FLOORS.iter().position(|floor| *floor == module[0]);
+    for (from, to) in shared.edges() {
+        if from.is_empty() {
+            continue;
+        }
+        let (above, below) = (floor(from), floor(to));
+        assert!(above.is_some() && below.is_some(), "{from:?} or {to:?} stands on no floor");
+        assert!(above >= below, "{} reaches up to {}", from.join("::"), to.join("::"));
+    }
+}
+
+#[test]
+fn a_circle_made_on_purpose_is_found() {
+    let straight = files(&[("a", "use crate::b::B;"), ("b", "use crate::c::C;"), ("c", "")]);
+    assert_eq!(ModuleGraph::of_files(&straight).circles(), Vec::<Vec<String>>::new());
+    let circles = [
+        // A use line.
+        files(&[("a", "use crate::b::B;"), ("b", "use crate::c::C;"), ("c", "use super::a::{self, A};")]),
+        // A path in a body, in a type, and in a macro call.
+        files(&[
+            ("a", "fn f() { crate::b::g() }"),
+            ("b", "struct S(crate::c::C);"),
+            ("c", "fn f() { m!(crate::a::A) }"),
+        ]),
+        // Through a re-export that stands elsewhere.
+        files(&[
+            ("a", "use crate::front::B;"),
+            ("b", "use crate::front::C;"),
+            ("c", "use crate::front::A;"),
+            ("front", "pub use crate::{a::A, b::B, c::C};"),
+        ]),
+    ];
+    for circle in &circles {
+        assert_eq!(ModuleGraph::of_files(circle).circles(), [["a", "b", "c"]]);
+    }
+    // Of a parent and its child.
+    let family = files(&[("a", "use b::B;"), ("a::b", "use super::A;")]);
+    assert_eq!(ModuleGraph::of_files(&family).circles(), [["a", "a::b"]]);
+    // A parent that only names what its folder offers is none.
+    let front = files(&[("a", "pub use b::B; pub use c::C;"), ("a::b", "use super::C;"), ("a::c", "")]);
+    assert_eq!(ModuleGraph::of_files(&front).circles(), Vec::<Vec<String>>::new());
+    // Tests may name anything.
+    let tested = files(&[("a", "use crate::b::B;"), ("b", "#[cfg(test)] mod tests { use crate::a::A; }")]);
+    assert_eq!(ModuleGraph::of_files(&tested).circles(), Vec::<Vec<String>>::new());
+}
+
+#[test]
+fn folders_are_compared_as_folders() {
+    let graph = files(&[
+        ("a", ""),
+        ("a::x", "use crate::b::y::Y;"),
+        ("a::z", ""),
+        ("b", ""),
+        ("b::y", ""),
+        ("b::w", "use crate::a::z::Z;"),
+    ]);
+    let graph = ModuleGraph::of_files(&graph);
+    assert_eq!(graph.circles(), Vec::<Vec<String>>::new());
+    assert_eq!(graph.folded(1).circles(), [["a", "b"]]);
+}

@@ -1,0 +1,157 @@
+//! The steps of an event of Stripe: ledger, application, projection.
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    ledger, period_close,
+    processor::Billing,
+    states::{self, PlanPrices},
+};
+use crate::{
+    error::ApiError,
+    logging,
+    stripe::{Event, EventKind, StripeClient, Subscription},
+};
+
+/// Result of receiving an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BillingEventOutcome {
+    /// The event was applied and projected.
+    Done,
+    /// The event was applied and projected at an earlier delivery.
+    Repeated,
+    /// The event is of a known type that changes nothing here; the ledger keeps it.
+    Noted,
+    /// The event is of a type that is not handled; the ledger keeps it.
+    Unknown,
+    /// The event is of a handled type, but its object cannot be parsed. The ledger keeps it, and each reconcile
+    /// retries it, since a later release may parse it.
+    Unreadable,
+}
+
+impl Billing {
+    /// Stores an event in the ledger, applies and projects it. A repeated call resumes at the first step that is not
+    /// done, and changes nothing once all steps are done.
+    ///
+    /// # Errors
+    /// Returns 503 or 500 for a failure that Stripe's next delivery may overcome.
+    pub async fn receive(&self, event: &Event, now: DateTime<Utc>) -> Result<BillingEventOutcome, ApiError> {
+        let progress = self.db.billing_tx(async |tx| Ok::<_, ApiError>(ledger::insert(tx, event).await?)).await?;
+        if progress.is_projected {
+            return Ok(BillingEventOutcome::Repeated);
+        }
+        self.process_event(event, progress.is_applied, now).await
+    }
+
+    /// Runs the steps that an event of the ledger has not passed yet.
+    pub(super) async fn process_event(
+        &self,
+        event: &Event,
+        is_applied: bool,
+        now: DateTime<Utc>,
+    ) -> Result<BillingEventOutcome, ApiError> {
+        let kind = match event.parse_kind() {
+            Ok(kind) => kind,
+            Err(error) => {
+                logging::metric("StripeEventsUnreadable", 1.0);
+                tracing::error!(event_id = event.id, kind = event.kind, %error, "an event is not of its type's shape");
+                let reason = error.to_string();
+                self.db
+                    .billing_tx(async |tx| Ok::<_, ApiError>(ledger::record_error(tx, &event.id, &reason).await?))
+                    .await?;
+                return Ok(BillingEventOutcome::Unreadable);
+            }
+        };
+        let outcome = match kind {
+            EventKind::NoEffect => BillingEventOutcome::Noted,
+            EventKind::Unhandled => BillingEventOutcome::Unknown,
+            _ => BillingEventOutcome::Done,
+        };
+        if !is_applied {
+            self.apply(event, &kind).await?;
+        }
+        let users = self.db.billing_tx(async |tx| Ok::<_, ApiError>(states::affected_users(tx, &kind).await?)).await?;
+        for user in users {
+            self.project(&user, now).await?;
+        }
+        if let EventKind::Invoice(invoice) = &kind {
+            self.app
+                .system_tx(async |tx| Ok::<_, ApiError>(period_close::record_invoice_payment(tx, invoice).await?))
+                .await?;
+        }
+        self.db.billing_tx(async |tx| Ok::<_, ApiError>(ledger::mark_projected(tx, &event.id).await?)).await?;
+        Ok(outcome)
+    }
+
+    /// Applies an event. Without a Stripe client, the event's own object is applied. With one, the subscription's
+    /// present state is fetched and applied instead, unless Stripe does not know the subscription.
+    async fn apply(&self, event: &Event, kind: &EventKind) -> Result<(), ApiError> {
+        let snapshot = match (&self.stripe, subscription_of(kind)) {
+            (Some(stripe), Some(id)) => self.fetch_snapshot(stripe, id, event.created).await?,
+            _ => None,
+        };
+        // An event of Stripe's test mode grants nothing when the client's key is of the live mode.
+        let is_trusted = event.is_live() || self.stripe.as_ref().is_none_or(|stripe| !stripe.is_live());
+        let event_object = match kind {
+            EventKind::Subscription(subscription) if is_trusted => Some(subscription.as_ref()),
+            _ => None,
+        };
+        let needs_prices = snapshot.is_some() || event_object.is_some();
+        let prices = if needs_prices { self.prices().await? } else { PlanPrices::default() };
+        self.db
+            .billing_tx(async |tx| {
+                if let EventKind::Checkout { customer: Some(customer), user: Some(user), .. } = kind {
+                    states::link_customer(tx, customer, user).await?;
+                }
+                if let EventKind::CustomerDeleted(customer) = kind {
+                    states::mark_customer_deleted(tx, customer).await?;
+                }
+                match (&snapshot, event_object) {
+                    (Some((number, subscription)), _) => {
+                        states::apply_snapshot(tx, subscription, &prices, *number, event.created).await?;
+                    }
+                    (None, Some(subscription)) => states::apply_event(tx, subscription, &prices, event).await?,
+                    (None, None) => {}
+                }
+                for user in states::affected_users(tx, kind).await? {
+                    states::choose_current(tx, &user).await?;
+                }
+                ledger::mark_applied(tx, &event.id).await?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Fetches a subscription's present state from Stripe, with the number of the fetch.
+    ///
+    /// The number is assigned before the request, since the response may arrive after that of a later fetch. `None`
+    /// when Stripe does not know the subscription. Stripe will not know it at the next delivery either, so the signed
+    /// event's own object is applied then.
+    async fn fetch_snapshot(
+        &self,
+        stripe: &StripeClient,
+        id: &str,
+        event_at: DateTime<Utc>,
+    ) -> Result<Option<(i64, Subscription)>, ApiError> {
+        let number =
+            self.db.billing_tx(async |tx| Ok::<_, ApiError>(states::begin_fetch(tx, id, event_at).await?)).await?;
+        match stripe.get_subscription(id).await {
+            Ok(subscription) => Ok(Some((number, subscription))),
+            Err(error) if error.is_missing() => {
+                tracing::warn!(error = logging::chain(&error), "an event is about a subscription that is not there");
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Id of the subscription that an event concerns.
+fn subscription_of(kind: &EventKind) -> Option<&str> {
+    match kind {
+        EventKind::Subscription(subscription) => Some(&subscription.id),
+        EventKind::Checkout { subscription, .. } => subscription.as_deref(),
+        EventKind::Invoice(invoice) => invoice.subscription.as_deref(),
+        EventKind::CustomerDeleted(_) | EventKind::NoEffect | EventKind::Unhandled => None,
+    }
+}

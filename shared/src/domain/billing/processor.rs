@@ -1,0 +1,53 @@
+//! The processor of subscriptions: both databases, Stripe's client and the grace period.
+
+use chrono::TimeDelta;
+
+use super::states::PlanPrices;
+use crate::{
+    db::{BillingDb, SystemDb},
+    error::ApiError,
+    plans,
+    settings::Settings,
+    stripe::StripeClient,
+};
+
+/// Processor of subscriptions, with its databases and Stripe's client. For functions that log in as the system role.
+#[derive(Debug, Clone)]
+pub struct Billing {
+    pub(super) db: BillingDb,
+    pub(super) app: SystemDb,
+    /// Stripe's client; `None` when no key is set.
+    pub(super) stripe: Option<StripeClient>,
+    /// Time for which access continues after a failed payment, or after a period's end without a renewal event.
+    pub(super) grace: TimeDelta,
+}
+
+impl Billing {
+    /// Reads the settings of both databases and of Stripe, and BILLING_GRACE_DAYS.
+    pub fn read(settings: &mut Settings) -> Self {
+        let days = settings.parsed("BILLING_GRACE_DAYS", 7_u16);
+        Self {
+            db: BillingDb::read(settings),
+            app: SystemDb::read(settings),
+            stripe: StripeClient::read(settings),
+            grace: TimeDelta::days(days.into()),
+        }
+    }
+
+    /// The app's database.
+    #[must_use]
+    pub fn app(&self) -> &SystemDb {
+        &self.app
+    }
+
+    /// Sets the databases' timeouts for background work, which no caller waits for.
+    #[must_use]
+    pub fn with_background_timeout(self) -> Self {
+        Self { db: self.db.with_background_timeout(), app: self.app.with_background_timeout(), ..self }
+    }
+
+    /// Reads the plans' prices from the app's database.
+    pub(super) async fn prices(&self) -> Result<PlanPrices, ApiError> {
+        self.app.system_tx(async |tx| Ok(PlanPrices::new(plans::names_by_price_id(tx).await?))).await
+    }
+}

@@ -1,0 +1,16 @@
+//! Hybrid retrieval of passages from a tenant's documents. One statement finds candidates by full text and by
+//! vectors; the code here ranks and merges them.
+
+mod follow_up;
+mod hybrid_search;
+mod merge;
+mod query;
+mod ranking;
+mod search;
+
+pub use crate::llm::Passage;
+pub use follow_up::standalone_question;
+pub use hybrid_search::{MAX_CANDIDATES_PER_SEARCH, all_documents_exist, search};
+pub use query::{HybridQuery, Question};
+pub use ranking::content_words;
+pub use search::{RetrievalError, SearchRequest, embed_and_search};

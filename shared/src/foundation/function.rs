@@ -1,0 +1,204 @@
+//! The common frame of all Lambda functions: name, settings, routes and start. One [`Function`] value runs as a
+//! Lambda bootstrap ([`serve`]), inside the local stack, and in tests.
+
+use std::{collections::BTreeMap, future::Future, pin::Pin, process::ExitCode, sync::Arc, time::Instant};
+
+use futures::future::BoxFuture;
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde_json::Value;
+use tracing::Instrument;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{
+    auth::access_policy,
+    aws,
+    error::BoxError,
+    http, logging,
+    settings::{CommonSettings, Settings, SettingsMap},
+};
+
+/// A closure that handles one raw event.
+pub type EventHandler = Arc<dyn Fn(Value) -> BoxFuture<'static, Result<Value, BoxError>> + Send + Sync>;
+
+/// A started function.
+#[derive(Clone)]
+pub enum StartedFunction {
+    /// Answers HTTP requests.
+    Http(axum::Router),
+    /// Handles events of a queue, a schedule or an invocation.
+    Event(EventHandler),
+}
+
+/// A function with HTTP routes. `Self` holds the dependencies of its handlers, and nothing else.
+pub trait HttpFunction: Clone + Send + Sync + 'static {
+    /// The name in template.yaml, in the logs and of the package.
+    const NAME: &'static str;
+    /// Maximum length of a request body, in bytes.
+    const BODY_LIMIT: usize = 256 * 1024;
+
+    /// Reads settings and prepares clients. Connects nowhere.
+    fn read(settings: &mut Settings) -> Self;
+
+    /// The routes with their documentation.
+    fn routes() -> OpenApiRouter<Self>;
+}
+
+/// A function that handles events.
+pub trait EventFunction: Clone + Send + Sync + 'static {
+    /// The name in template.yaml, in the logs and of the package.
+    const NAME: &'static str;
+
+    /// Reads settings and prepares clients. Connects nowhere.
+    fn read(settings: &mut Settings) -> Self;
+
+    /// Handles one raw event. The parameter is JSON rather than a type, so that a record that does not parse fails
+    /// alone, and not the process.
+    fn handle(&self, event: Value) -> impl Future<Output = Result<Value, BoxError>> + Send;
+}
+
+/// A function as a value: what the bootstrap, the local stack and the tests need of it.
+#[derive(Clone, Copy)]
+pub struct Function {
+    /// The name in template.yaml.
+    pub name: &'static str,
+    /// True when responses are streamed.
+    pub streams: bool,
+    /// The OpenAPI description of the routes; `None` for a function that handles events.
+    pub openapi: Option<fn() -> OpenApi>,
+    settings: fn() -> Vec<&'static str>,
+    start: fn(SettingsMap) -> Result<StartedFunction, BoxError>,
+}
+
+impl Function {
+    /// A function with HTTP routes and streamed responses.
+    #[must_use]
+    pub const fn streaming<F: HttpFunction>() -> Self {
+        Self { streams: true, ..Self::http::<F>() }
+    }
+
+    /// A function with HTTP routes.
+    #[must_use]
+    pub const fn http<F: HttpFunction>() -> Self {
+        Self {
+            name: F::NAME,
+            streams: false,
+            openapi: Some(|| access_policy::with_documentation(|| F::routes().into_openapi())),
+            settings: || {
+                let mut settings = Settings::default();
+                CommonSettings::read(&mut settings);
+                http::Cors::read(&mut settings);
+                F::read(&mut settings);
+                settings.names()
+            },
+            start: |values| {
+                let mut settings = Settings::new(values);
+                CommonSettings::read(&mut settings);
+                let cors = http::Cors::read(&mut settings);
+                let deps = F::read(&mut settings);
+                settings.finish()?;
+                let (router, _) = F::routes().split_for_parts();
+                Ok(StartedFunction::Http(http::layers(router.with_state(deps), F::NAME, F::BODY_LIMIT, &cors)))
+            },
+        }
+    }
+
+    /// A function that handles events.
+    #[must_use]
+    pub const fn event<F: EventFunction>() -> Self {
+        Self {
+            name: F::NAME,
+            streams: false,
+            openapi: None,
+            settings: || {
+                let mut settings = Settings::default();
+                CommonSettings::read(&mut settings);
+                F::read(&mut settings);
+                settings.names()
+            },
+            start: |values| {
+                let mut settings = Settings::new(values);
+                CommonSettings::read(&mut settings);
+                let function = F::read(&mut settings);
+                settings.finish()?;
+                Ok(StartedFunction::Event(Arc::new(move |event| {
+                    let function = function.clone();
+                    // At the level error, as all spans: LOG_LEVEL would drop a lower span, and its fields would be
+                    // missing from the errors inside.
+                    let span = tracing::error_span!("event", function = F::NAME);
+                    Box::pin(log_outcome(async move { function.handle(event).await }).instrument(span))
+                })))
+            },
+        }
+    }
+
+    /// The names of all settings that the function reads, sorted. The keys of its secret are among them.
+    #[must_use]
+    pub fn settings(&self) -> Vec<&'static str> {
+        (self.settings)()
+    }
+
+    /// Starts the function with the settings `values` and the keys of its secret.
+    ///
+    /// # Errors
+    /// A setting is missing or malformed, or the secret cannot be fetched.
+    pub async fn start(&self, values: SettingsMap) -> Result<StartedFunction, BoxError> {
+        (self.start)(aws::with_secret(values).await?)
+    }
+}
+
+/// Runs a function as a Lambda bootstrap until the platform ends the process. An error of the start or of the Runtime
+/// API is logged in one line and ends the process.
+#[must_use]
+pub fn serve(function: Function) -> ExitCode {
+    let values = environment();
+    // Logging starts before anything that can fail. A malformed LOG_LEVEL is ignored here and reported by `start`.
+    logging::init(&CommonSettings::read(&mut Settings::new(values.clone())));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime.map_err(BoxError::from).and_then(|runtime| runtime.block_on(run(function, values))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(function = function.name, error = logging::chain(error.as_ref()), "the function ended");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(function: Function, values: SettingsMap) -> Result<(), BoxError> {
+    match function.start(values).await? {
+        StartedFunction::Http(router) if function.streams => lambda_http::run_with_streaming_response(router).await,
+        StartedFunction::Http(router) => lambda_http::run(router).await,
+        StartedFunction::Event(handle) => {
+            lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
+                let handle = Arc::clone(&handle);
+                let request_id = event.context.request_id.clone();
+                let span = tracing::error_span!("invocation", request_id);
+                // The handler opens the span `event` when it is called, so the call must happen inside this span.
+                let work: Pin<Box<dyn Future<Output = _> + Send>> = span.in_scope(|| handle(event.payload));
+                work.instrument(span)
+            }))
+            .await
+        }
+    }
+}
+
+/// Awaits the handling of one event and logs one line, as `http::layers::finish` does for requests.
+async fn log_outcome(work: impl Future<Output = Result<Value, BoxError>>) -> Result<Value, BoxError> {
+    let started = Instant::now();
+    let outcome = work.await;
+    let duration_ms = started.elapsed().as_secs_f64() * 1e3;
+    match &outcome {
+        Ok(_) => tracing::info!(duration_ms, "event handled"),
+        Err(error) => tracing::error!(duration_ms, error = logging::chain(error.as_ref()), "event failed"),
+    }
+    outcome
+}
+
+/// Returns the process environment. No other code reads it.
+#[allow(clippy::disallowed_methods, reason = "settings come in here, and are handed on from here")]
+fn environment() -> BTreeMap<String, String> {
+    // All settings are UTF-8, so a variable that is not is skipped.
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}

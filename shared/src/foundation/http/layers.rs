@@ -1,0 +1,192 @@
+//! The layers around every function's router: request id, one log line per request, error bodies, rate limit headers,
+//! CORS, body limit, panics.
+
+use std::{
+    any::Any,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
+
+use axum::{
+    Router,
+    body::{Body, HttpBody},
+    extract::{Request, State},
+    http::{HeaderName, HeaderValue, Method, header, request::Parts},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+use lambda_http::request::RequestContext;
+use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::extract::{self, RequestId};
+use crate::{
+    error::{ApiError, RateLimitStatus},
+    idempotency, logging,
+    settings::Settings,
+};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const RATE_LIMIT_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+const RATE_LIMIT_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
+
+/// The origins from which browsers may call the API.
+#[derive(Debug, Clone, Default)]
+pub struct Cors {
+    origins: Vec<HeaderValue>,
+    any: bool,
+}
+
+impl Cors {
+    /// Reads CORS_ORIGINS: a comma-separated list of origins, or `*` for any. When it is not set, no origin is
+    /// allowed.
+    pub fn read(settings: &mut Settings) -> Self {
+        let mut cors = Self::default();
+        for origin in settings.list("CORS_ORIGINS") {
+            if origin == "*" {
+                cors.any = true;
+            } else if let Ok(value) = HeaderValue::from_str(origin.trim_end_matches('/')) {
+                cors.origins.push(value);
+            } else {
+                settings.problem("CORS_ORIGINS holds something that is not an origin");
+            }
+        }
+        cors
+    }
+
+    fn layer(&self) -> CorsLayer {
+        let layer = CorsLayer::new()
+            .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+            .allow_headers([
+                header::AUTHORIZATION,
+                header::CONTENT_TYPE,
+                HeaderName::from_static("x-customer-id"),
+                HeaderName::from_static("idempotency-key"),
+                REQUEST_ID,
+            ])
+            .expose_headers([
+                REQUEST_ID,
+                header::RETRY_AFTER,
+                header::WWW_AUTHENTICATE,
+                RATE_LIMIT_LIMIT,
+                RATE_LIMIT_REMAINING,
+                RATE_LIMIT_RESET,
+                HeaderName::from_static(idempotency::REPLAYED),
+            ])
+            .max_age(std::time::Duration::from_secs(600));
+        // Tokens are sent in a header, never in a cookie. No CORS credentials are allowed, so `*` is safe.
+        if self.any { layer.allow_origin(tower_http::cors::Any) } else { layer.allow_origin(self.origins.clone()) }
+    }
+}
+
+/// A request extension in which an extractor stores the state of the caller's rate limit, for the headers of the
+/// response.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RateLimitSlot(pub(crate) Arc<OnceLock<RateLimitStatus>>);
+
+/// Stores `status` in the request's [`RateLimitSlot`].
+pub(crate) fn record_rate_limit(parts: &Parts, status: RateLimitStatus) {
+    if let Some(slot) = parts.extensions.get::<RateLimitSlot>() {
+        // A slot is set once: the first status is the one of the caller.
+        let _ = slot.0.set(status);
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct FunctionLayer {
+    function: &'static str,
+    body_limit: usize,
+}
+
+/// Adds the layers to a function's router. `body_limit` is in bytes.
+pub fn layers(router: Router, function: &'static str, body_limit: usize, cors: &Cors) -> Router {
+    router
+        .fallback(async || ApiError::not_found("route"))
+        .method_not_allowed_fallback(async || ApiError::method_not_allowed())
+        .layer(extract::disable_axum_limit())
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(body_limit, refuse_large))
+        .layer(cors.layer())
+        .layer(middleware::from_fn_with_state(FunctionLayer { function, body_limit }, finish))
+}
+
+/// Rejects a request whose body is too large before anything reads the body, also on routes that take none. Lambda
+/// passes the whole body, so its size is known. Where it is not known, [`extract::Bytes`] enforces the limit while it
+/// reads.
+async fn refuse_large(State(limit): State<usize>, request: Request, next: Next) -> Response {
+    let length = usize::try_from(request.body().size_hint().lower()).unwrap_or(usize::MAX);
+    if length > limit { ApiError::payload_too_large(limit).into_response() } else { next.run(request).await }
+}
+
+/// Turns a panic into a 500.
+fn panicked(_: Box<dyn Any + Send + 'static>) -> Response<Body> {
+    // The panic hook has logged the place of the panic. Its message may quote input, so it is not repeated here.
+    ApiError::internal().into_response()
+}
+
+/// The outermost layer: gives the request its id, runs it, writes the body of an error and the common headers, and
+/// logs one line.
+async fn finish(State(layer): State<FunctionLayer>, mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let request_id = request_id(&request);
+    let method = request.method().clone();
+    let path = request
+        .extensions()
+        .get::<axum::extract::MatchedPath>()
+        .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
+    extract::set_body_limit(&mut request, layer.body_limit);
+    request.extensions_mut().insert(RequestId(request_id.clone()));
+    let slot = RateLimitSlot::default();
+    request.extensions_mut().insert(slot.clone());
+    let span = tracing::error_span!(
+        "request",
+        function = layer.function,
+        request_id = request_id.as_str(),
+        tenant_id = tracing::field::Empty,
+    );
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let error = response.extensions_mut().remove::<Arc<ApiError>>();
+    let _entered = span.enter();
+    if let Some(error) = &error {
+        *response.body_mut() = Body::from(error.body(&request_id).to_string());
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        headers.insert(REQUEST_ID, value);
+    }
+    let rate_limit = error.as_ref().and_then(|error| error.rate_limit_status).or_else(|| slot.0.get().copied());
+    if let Some(rate_limit) = rate_limit {
+        headers.insert(RATE_LIMIT_LIMIT, HeaderValue::from(rate_limit.limit));
+        headers.insert(RATE_LIMIT_REMAINING, HeaderValue::from(rate_limit.remaining));
+        headers.insert(RATE_LIMIT_RESET, HeaderValue::from(rate_limit.reset_s));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000"));
+
+    let status = response.status().as_u16();
+    let duration_ms = started.elapsed().as_secs_f64() * 1e3;
+    match error {
+        Some(error) if response.status().is_server_error() => tracing::error!(
+            %method, path, status, duration_ms, code = error.code, error = logging::chain(error.as_ref()),
+            "request failed",
+        ),
+        Some(error) => tracing::info!(%method, path, status, duration_ms, code = error.code, "request refused"),
+        None => tracing::info!(%method, path, status, duration_ms, "request answered"),
+    }
+    response
+}
+
+/// Returns API Gateway's request id, so that its access log and ours use one id; a random one outside API Gateway. An
+/// id that the client sends is never used.
+fn request_id(request: &Request) -> String {
+    match request.extensions().get::<RequestContext>() {
+        Some(RequestContext::ApiGatewayV2(context)) => context.request_id.clone(),
+        _ => None,
+    }
+    .unwrap_or_else(|| Uuid::new_v4().to_string())
+}

@@ -1,0 +1,195 @@
+//! Configuration of the embedder: the settings that choose the provider and its model.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+use super::{
+    dimensions::DIMENSIONS,
+    embedder::Embedder,
+    local::LocalEmbedder,
+    remote::{EmbeddingApi, RemoteEmbedder},
+};
+use crate::{
+    model_api::{GEMINI_BASE_URL, OPENAI_BASE_URL, sensitive_header_value},
+    settings::Settings,
+};
+
+/// Gemini's model when EMBEDDING_MODEL is not set.
+const DEFAULT_GEMINI_MODEL: &str = "gemini-embedding-001";
+
+/// Base URLs and keys of the embedding providers.
+#[derive(Debug)]
+pub(super) struct EmbeddingProviders {
+    gemini_url: String,
+    gemini_key: Option<HeaderValue>,
+    openai_url: Option<String>,
+    openai_key: Option<HeaderValue>,
+}
+
+impl EmbeddingProviders {
+    fn is_openai_itself(&self) -> bool {
+        self.openai_url.as_deref().is_none_or(|url| url == OPENAI_BASE_URL.1)
+    }
+
+    fn gemini(&self, model: &str, dimensions: Option<usize>) -> RemoteEmbedder {
+        let (url, key) = (self.gemini_url.clone(), self.gemini_key.clone());
+        RemoteEmbedder::new(EmbeddingApi::Gemini, model.to_owned(), url, key, dimensions.or(Some(DIMENSIONS)))
+    }
+
+    fn openai(&self, model: &str, dimensions: Option<usize>) -> RemoteEmbedder {
+        let url = self.openai_url.clone().unwrap_or_else(|| OPENAI_BASE_URL.1.to_owned());
+        // A model on a self-hosted server may refuse the parameter `dimensions`.
+        let dimensions = dimensions.or(self.is_openai_itself().then_some(DIMENSIONS));
+        RemoteEmbedder::new(EmbeddingApi::OpenAiCompatible, model.to_owned(), url, self.openai_key.clone(), dimensions)
+    }
+
+    /// Returns the embedder of a stored model name, or [`Embedder::NotConfigured`] when its provider has no key.
+    pub(super) fn embedder_for(&self, name: &str) -> Embedder {
+        if name == LocalEmbedder::MODEL {
+            return Embedder::Local(LocalEmbedder);
+        }
+        let (model, dimensions) = match name.rsplit_once('@').map(|(model, length)| (model, length.parse())) {
+            Some((model, Ok(length))) => (model, Some(length)),
+            _ => (name, None),
+        };
+        let found = match model.split_once(':') {
+            Some(("gemini", id)) if self.gemini_key.is_some() => self.gemini(id, dimensions),
+            Some(("openai", id)) if self.openai_key.is_some() || !self.is_openai_itself() => {
+                self.openai(id, dimensions)
+            }
+            _ => return Embedder::NotConfigured(name.into()),
+        };
+        Embedder::Remote(Arc::new(found))
+    }
+}
+
+impl Embedder {
+    /// Reads EMBEDDING_PROVIDER, EMBEDDING_MODEL, EMBEDDING_DIMENSIONS, and the keys and base URLs of the providers.
+    /// The keys and base URLs are shared with the language models.
+    pub fn read(settings: &mut Settings) -> Self {
+        Self::read_with_providers(settings).0
+    }
+
+    /// Reads what [`Embedder::read`] reads, and returns the providers too.
+    pub(super) fn read_with_providers(settings: &mut Settings) -> (Self, EmbeddingProviders) {
+        let provider = settings.text("EMBEDDING_PROVIDER", "local");
+        let model = settings.optional("EMBEDDING_MODEL");
+        let dimensions: usize = settings.parsed("EMBEDDING_DIMENSIONS", 0);
+        let gemini_url = settings.optional_url(GEMINI_BASE_URL.0);
+        let gemini_key = settings.optional("GEMINI_API_KEY");
+        let openai_url = settings.optional_url(OPENAI_BASE_URL.0);
+        let openai_key = settings.optional("OPENAI_API_KEY");
+        if dimensions > DIMENSIONS {
+            settings.problem(format_args!("EMBEDDING_DIMENSIONS is more than {DIMENSIONS}"));
+        }
+        let dimensions = (dimensions > 0).then_some(dimensions);
+        let providers = EmbeddingProviders {
+            gemini_url: gemini_url.unwrap_or_else(|| GEMINI_BASE_URL.1.to_owned()),
+            gemini_key: gemini_key.as_deref().and_then(sensitive_header_value),
+            openai_url,
+            openai_key: openai_key.as_ref().and_then(|key| sensitive_header_value(&format!("Bearer {key}"))),
+        };
+        let model = match provider.as_str() {
+            "local" => return (Self::Local(LocalEmbedder), providers),
+            "gemini" => {
+                if providers.gemini_key.is_none() {
+                    settings.problem("GEMINI_API_KEY is missing, or no key");
+                }
+                providers.gemini(model.as_deref().unwrap_or(DEFAULT_GEMINI_MODEL), dimensions)
+            }
+            "openai" => {
+                if model.is_none() {
+                    settings.problem("EMBEDDING_MODEL is missing");
+                }
+                // A self-hosted server may need no key.
+                if providers.openai_key.is_none() && (providers.is_openai_itself() || openai_key.is_some()) {
+                    settings.problem("OPENAI_API_KEY is missing, or no key");
+                }
+                providers.openai(&model.unwrap_or_default(), dimensions)
+            }
+            _ => {
+                settings.problem("EMBEDDING_PROVIDER is not one of: local, gemini, openai");
+                return (Self::Local(LocalEmbedder), providers);
+            }
+        };
+        (Self::Remote(Arc::new(model)), providers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> (Embedder, Result<(), String>) {
+        let map = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut settings = Settings::new(map);
+        let embedder = Embedder::read(&mut settings);
+        (embedder, settings.finish().map_err(|error| error.to_string()))
+    }
+
+    #[test]
+    fn stored_model_name_names_the_provider() {
+        for (pairs, name) in [
+            (&[][..], "local-ngram-1"),
+            (&[("EMBEDDING_PROVIDER", "gemini"), ("GEMINI_API_KEY", "k")], "gemini:gemini-embedding-001"),
+            (
+                &[
+                    ("EMBEDDING_PROVIDER", "openai"),
+                    ("OPENAI_BASE_URL", "http://127.0.0.1:11434/v1"),
+                    ("EMBEDDING_MODEL", "all-minilm:l6-v2"),
+                ],
+                "openai:all-minilm:l6-v2",
+            ),
+            (
+                &[("EMBEDDING_PROVIDER", "gemini"), ("GEMINI_API_KEY", "k"), ("EMBEDDING_DIMENSIONS", "768")],
+                "gemini:gemini-embedding-001@768",
+            ),
+        ] {
+            let (embedder, problems) = read(pairs);
+            problems.unwrap();
+            assert_eq!(embedder.model(), name);
+        }
+    }
+
+    #[test]
+    fn missing_or_wrong_settings_are_reported() {
+        for (pairs, expected) in [
+            (&[("EMBEDDING_PROVIDER", "magic")][..], "EMBEDDING_PROVIDER is not one of"),
+            (&[("EMBEDDING_PROVIDER", "gemini")], "GEMINI_API_KEY is missing"),
+            (&[("EMBEDDING_PROVIDER", "openai")], "EMBEDDING_MODEL is missing; OPENAI_API_KEY is missing"),
+            (&[("EMBEDDING_DIMENSIONS", "3072")], "EMBEDDING_DIMENSIONS is more than 1536"),
+        ] {
+            let problem = read(pairs).1.unwrap_err();
+            assert!(problem.contains(expected), "{problem}");
+        }
+    }
+
+    #[test]
+    fn stored_model_name_finds_its_embedder_again() {
+        let own = ("OPENAI_BASE_URL", "http://127.0.0.1:11434/v1");
+        let mut settings = Settings::new(
+            [("GEMINI_API_KEY", "k"), own].map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        );
+        let (_, providers) = Embedder::read_with_providers(&mut settings);
+        for name in [
+            "local-ngram-1",
+            "gemini:gemini-embedding-001",
+            "gemini:gemini-embedding-001@768",
+            "openai:all-minilm:l6-v2",
+            "openai:nomic@256",
+        ] {
+            let embedder = providers.embedder_for(name);
+            assert_eq!(embedder.model(), name);
+            assert!(!matches!(embedder, Embedder::NotConfigured(_)), "{name}");
+        }
+        let (_, providers) = Embedder::read_with_providers(&mut Settings::default());
+        for name in
+            ["gemini:gemini-embedding-001", "openai:text-embedding-3-small", "cohere:embed", "local-ngram-0", "x"]
+        {
+            let embedder = providers.embedder_for(name);
+            assert_eq!(embedder.model(), name);
+            assert!(matches!(embedder, Embedder::NotConfigured(_)), "{name}");
+        }
+    }
+}

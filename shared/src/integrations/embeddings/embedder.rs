@@ -1,0 +1,63 @@
+//! The source of embedding vectors, local or remote.
+
+use std::sync::Arc;
+
+use super::{
+    local::LocalEmbedder,
+    remote::{EmbedError, RemoteEmbedder},
+};
+
+/// A source of embedding vectors.
+#[derive(Clone, Debug)]
+pub enum Embedder {
+    /// Feature hashing without a model: see [`LocalEmbedder`].
+    Local(LocalEmbedder),
+    /// An embedding model behind HTTP.
+    Remote(Arc<RemoteEmbedder>),
+    /// A stored model name whose provider the settings do not configure. Every call fails.
+    NotConfigured(Arc<str>),
+}
+
+impl Embedder {
+    /// Returns the model name that is stored with each vector.
+    pub fn model(&self) -> &str {
+        match self {
+            Self::Local(_) => LocalEmbedder::MODEL,
+            Self::Remote(model) => model.name(),
+            Self::NotConfigured(name) => name,
+        }
+    }
+
+    /// Returns the weight of vector similarity in the fused score of [`crate::retrieval`], where full-text rank and
+    /// n-gram BM25 weigh 1 each. Measured by `cargo eval` (docs/BENCHMARKS.md).
+    pub fn vector_weight(&self) -> f64 {
+        match self {
+            Self::Local(_) => 0.5,
+            Self::Remote(_) | Self::NotConfigured(_) => 1.25,
+        }
+    }
+
+    /// Returns one vector per text, of [`DIMENSIONS`] dimensions and norm 1.
+    ///
+    /// # Errors
+    /// Fails when the model's provider fails or is not configured. The local embedder never fails.
+    pub async fn embed_documents(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbedError> {
+        match self {
+            Self::Local(local) => Ok(texts.iter().map(|text| local.embed_document(text)).collect()),
+            Self::Remote(model) => Box::pin(model.embed_documents(texts)).await,
+            Self::NotConfigured(_) => Err(EmbedError::NotConfigured),
+        }
+    }
+
+    /// Returns the vector of a question, for comparison with document vectors by cosine.
+    ///
+    /// # Errors
+    /// Fails when the model's provider fails or is not configured. The local embedder never fails.
+    pub async fn embed_query(&self, question: &str) -> Result<Vec<f32>, EmbedError> {
+        match self {
+            Self::Local(local) => Ok(local.embed_query(question)),
+            Self::Remote(model) => Box::pin(model.embed_query(question)).await,
+            Self::NotConfigured(_) => Err(EmbedError::NotConfigured),
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! Embedding models behind HTTP: Gemini, and OpenAI-compatible servers (OpenAI, Ollama, vLLM).
+//! <https://ai.google.dev/api/embeddings>, <https://platform.openai.com/docs/api-reference/embeddings>
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::dimensions::DIMENSIONS;
+use crate::model_api::{ProviderError, RetryBudget, RetryDecision, Transport};
+
+/// Most texts in one call, as Gemini limits them.
+const MAX_TEXTS_PER_CALL: usize = 100;
+/// Time for one batch of a document's passages, retries included.
+const BATCH_TIMEOUT: Duration = Duration::from_secs(40);
+/// Time for a question, retries included. The whole answer has 25 s.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// Delay before a retry of background work when the provider names none.
+const DEFAULT_RETRY_DELAY: Duration = Duration::from_secs(5);
+
+/// An embedding model behind HTTP.
+#[derive(Debug)]
+pub struct RemoteEmbedder {
+    api: EmbeddingApi,
+    id: String,
+    name: String,
+    base_url: String,
+    key: Option<HeaderValue>,
+    /// Dimensions that are requested; `None` leaves them to the model.
+    dimensions: Option<usize>,
+    transport: Transport,
+}
+
+/// The request and response format of a provider's embedding API.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum EmbeddingApi {
+    Gemini,
+    OpenAiCompatible,
+}
+
+/// The purpose of an embedding, as Gemini's `taskType` distinguishes them.
+#[derive(Debug, Clone, Copy)]
+enum EmbeddingTask {
+    Document,
+    Query,
+}
+
+/// A failure to embed.
+#[derive(Debug, thiserror::Error)]
+pub enum EmbedError {
+    /// The call to the model failed.
+    #[error("the embedding model did not answer")]
+    Failed(#[source] ProviderError),
+    /// The response has vectors of the wrong number or length.
+    #[error("the embedding model's answer cannot be used: {0}")]
+    InvalidResponse(String),
+    /// The settings configure no provider for the model.
+    #[error("the embedding model is not within reach of these settings")]
+    NotConfigured,
+}
+
+impl EmbedError {
+    /// Returns the delay before a retry: the provider's, or a default. `None` when a retry cannot help.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let Self::Failed(failure) = self else { return None };
+        self.is_transient().then(|| failure.retry_after().unwrap_or(DEFAULT_RETRY_DELAY))
+    }
+
+    /// Returns true when a retry may succeed.
+    pub(super) fn is_transient(&self) -> bool {
+        match self {
+            Self::Failed(failure) => {
+                matches!(failure, ProviderError::TimedOut) || failure.retry_decision() == RetryDecision::SameModel
+            }
+            Self::InvalidResponse(_) | Self::NotConfigured => false,
+        }
+    }
+}
+
+impl RemoteEmbedder {
+    pub(super) fn new(
+        api: EmbeddingApi,
+        id: String,
+        base_url: String,
+        key: Option<HeaderValue>,
+        dimensions: Option<usize>,
+    ) -> Self {
+        let provider = match api {
+            EmbeddingApi::Gemini => "gemini",
+            EmbeddingApi::OpenAiCompatible => "openai",
+        };
+        // Vectors of one model with different dimensions are not comparable, so the name includes them.
+        let length = dimensions.filter(|dimensions| *dimensions != DIMENSIONS);
+        let name = length.map_or_else(|| format!("{provider}:{id}"), |length| format!("{provider}:{id}@{length}"));
+        Self { api, id, name, base_url, key, dimensions, transport: Transport::new() }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) async fn embed_documents(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let mut vectors = Vec::with_capacity(texts.len());
+        for batch in texts.chunks(MAX_TEXTS_PER_CALL) {
+            let texts: Vec<_> = batch.iter().map(String::as_str).collect();
+            vectors.extend(self.embed(&texts, EmbeddingTask::Document, BATCH_TIMEOUT).await?);
+        }
+        Ok(vectors)
+    }
+
+    pub(super) async fn embed_query(&self, question: &str) -> Result<Vec<f32>, EmbedError> {
+        let mut vectors = self.embed(&[question], EmbeddingTask::Query, QUESTION_TIMEOUT).await?;
+        vectors.pop().ok_or_else(|| EmbedError::InvalidResponse("there is no vector".to_owned()))
+    }
+
+    /// Embeds the texts of one call, with retries for at most `time`.
+    async fn embed(&self, texts: &[&str], task: EmbeddingTask, time: Duration) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let (path, body) = match self.api {
+            EmbeddingApi::Gemini => (format!("/models/{}:batchEmbedContents", self.id), self.gemini_body(texts, task)),
+            EmbeddingApi::OpenAiCompatible => ("/embeddings".to_owned(), self.openai_body(texts)),
+        };
+        let url = format!("{}{path}", self.base_url);
+        let mut retries = RetryBudget::until(Instant::now() + time);
+        let vectors = loop {
+            let limit = retries.time_for_next_call().map_err(EmbedError::Failed)?;
+            let reply = self.transport.post(&url, self.headers(), &body, limit).await;
+            match reply.and_then(|reply| self.parse_response(reply)) {
+                Ok(vectors) => break vectors,
+                Err(failure) => retries.wait_before_retry(failure).await.map_err(EmbedError::Failed)?,
+            }
+        };
+        if vectors.len() != texts.len() {
+            return Err(EmbedError::InvalidResponse(format!("{} vectors for {} texts", vectors.len(), texts.len())));
+        }
+        vectors.into_iter().map(|vector| self.normalize_and_pad(vector)).collect()
+    }
+
+    fn parse_response(&self, reply: Value) -> Result<Vec<Vec<f32>>, ProviderError> {
+        let vectors = match self.api {
+            EmbeddingApi::Gemini => serde_json::from_value::<GeminiResponse>(reply).map(GeminiResponse::vectors),
+            EmbeddingApi::OpenAiCompatible => {
+                serde_json::from_value::<OpenAiResponse>(reply).map(OpenAiResponse::vectors)
+            }
+        };
+        vectors.or(Err(ProviderError::Malformed("it has no vectors")))
+    }
+
+    fn gemini_body(&self, texts: &[&str], task: EmbeddingTask) -> Value {
+        let task = match task {
+            EmbeddingTask::Document => "RETRIEVAL_DOCUMENT",
+            EmbeddingTask::Query => "RETRIEVAL_QUERY",
+        };
+        let requests = texts.iter().map(|text| {
+            json!({
+                "model": format!("models/{}", self.id),
+                "content": { "parts": [{ "text": text }] },
+                "taskType": task,
+                "outputDimensionality": self.dimensions,
+            })
+        });
+        json!({ "requests": requests.collect::<Vec<_>>() })
+    }
+
+    fn openai_body(&self, texts: &[&str]) -> Value {
+        let mut body = json!({ "model": self.id, "input": texts, "encoding_format": "float" });
+        if let Some(dimensions) = self.dimensions {
+            body["dimensions"] = json!(dimensions);
+        }
+        body
+    }
+
+    fn headers(&self) -> HeaderMap {
+        let name = match self.api {
+            EmbeddingApi::Gemini => HeaderName::from_static("x-goog-api-key"),
+            EmbeddingApi::OpenAiCompatible => header::AUTHORIZATION,
+        };
+        self.key.iter().map(|key| (name.clone(), key.clone())).collect()
+    }
+
+    /// Normalises a vector to norm 1 and pads it with zeros to [`DIMENSIONS`]. Padding changes no cosine; truncating
+    /// a longer vector would, so it is refused. A length other than the requested one is refused too: it belongs to
+    /// another model.
+    fn normalize_and_pad(&self, mut vector: Vec<f32>) -> Result<Vec<f32>, EmbedError> {
+        let found = vector.len();
+        if found > DIMENSIONS || self.dimensions.is_some_and(|wanted| wanted != found) {
+            let wanted = self.dimensions.map_or_else(|| format!("at most {DIMENSIONS}"), |wanted| wanted.to_string());
+            return Err(EmbedError::InvalidResponse(format!("a vector of {found} numbers instead of {wanted}")));
+        }
+        let norm = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
+        if !norm.is_normal() {
+            return Err(EmbedError::InvalidResponse("a vector without direction".to_owned()));
+        }
+        vector.iter_mut().for_each(|value| *value /= norm);
+        vector.resize(DIMENSIONS, 0.0);
+        Ok(vector)
+    }
+}
+
+#[derive(Deserialize)]
+struct GeminiResponse {
+    embeddings: Vec<GeminiEmbedding>,
+}
+
+#[derive(Deserialize)]
+struct GeminiEmbedding {
+    values: Vec<f32>,
+}
+
+impl GeminiResponse {
+    fn vectors(self) -> Vec<Vec<f32>> {
+        self.embeddings.into_iter().map(|embedding| embedding.values).collect()
+    }
+}
+
+#[derive(Deserialize)]
+struct OpenAiResponse {
+    data: Vec<OpenAiEmbedding>,
+}
+
+#[derive(Deserialize)]
+struct OpenAiEmbedding {
+    /// Index of the text in the request. Servers may answer in another order.
+    #[serde(default)]
+    index: usize,
+    embedding: Vec<f32>,
+}
+
+impl OpenAiResponse {
+    fn vectors(mut self) -> Vec<Vec<f32>> {
+        // The sort is stable: when a server gives every index as 0, the order stays.
+        self.data.sort_by_key(|embedding| embedding.index);
+        self.data.into_iter().map(|embedding| embedding.embedding).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(dimensions: Option<usize>) -> RemoteEmbedder {
+        RemoteEmbedder::new(
+            EmbeddingApi::OpenAiCompatible,
+            "m".to_owned(),
+            "http://127.0.0.1:1".to_owned(),
+            None,
+            dimensions,
+        )
+    }
+
+    #[test]
+    fn short_vector_is_normalized_and_padded() {
+        let vector = model(None).normalize_and_pad(vec![3.0, 4.0]).unwrap();
+        assert_eq!((vector.len(), &vector[..3]), (DIMENSIONS, &[0.6, 0.8, 0.0][..]));
+    }
+
+    #[test]
+    fn vector_of_wrong_length_or_without_norm_is_refused() {
+        assert!(model(None).normalize_and_pad(vec![1.0; DIMENSIONS + 1]).is_err());
+        assert!(model(Some(3)).normalize_and_pad(vec![1.0; 2]).is_err());
+        assert!(model(Some(2)).normalize_and_pad(vec![1.0; 2]).is_ok());
+        for without_norm in [vec![], vec![0.0; 4], vec![f32::NAN, 1.0], vec![f32::INFINITY, 1.0]] {
+            assert!(model(None).normalize_and_pad(without_norm).is_err());
+        }
+    }
+
+    #[test]
+    fn vectors_are_sorted_into_the_order_of_their_texts() {
+        let reply = json!({ "data": [{ "index": 1, "embedding": [2.0] }, { "index": 0, "embedding": [1.0] }] });
+        assert_eq!(serde_json::from_value::<OpenAiResponse>(reply).unwrap().vectors(), [[1.0], [2.0]]);
+    }
+
+    #[test]
+    fn gemini_request_names_the_task_type() {
+        let model = RemoteEmbedder::new(EmbeddingApi::Gemini, "g".to_owned(), String::new(), None, Some(1536));
+        let body = model.gemini_body(&["a"], EmbeddingTask::Query);
+        assert_eq!(
+            body["requests"][0],
+            json!({ "model": "models/g", "content": { "parts": [{ "text": "a" }] }, "taskType": "RETRIEVAL_QUERY",
+                "outputDimensionality": 1536 })
+        );
+        assert_eq!(model.gemini_body(&["a"], EmbeddingTask::Document)["requests"][0]["taskType"], "RETRIEVAL_DOCUMENT");
+    }
+}

@@ -1,0 +1,27 @@
+//! The interface to language models: answers a question from passages, makes one chat call with tools, or transcribes
+//! the image of a page. Writes nothing to the database: each result carries all calls made, for the cost ledger.
+
+mod anthropic;
+mod chat;
+mod circuit_breaker;
+mod citations;
+mod config;
+mod extractive;
+mod fallback;
+mod gemini;
+mod grounded_answer;
+mod openai_compatible;
+mod prices;
+mod prompt;
+mod provider;
+mod streaming;
+mod types;
+mod vision;
+
+pub use crate::model_api::{CallStatus, ProviderError};
+pub use provider::{Provider, excerpt};
+pub use types::{
+    AnswerResult, AnswerStyle, ChatReply, ChatRequest, ChatResult, CitedPassage, GroundedAnswer, GroundedQuestion,
+    LlmError, ModelCall, Passage, Role, Tool, ToolCall, Turn, Usage,
+};
+pub use vision::{TranscribeResult, Transcript, Vision};
