@@ -1,4 +1,4 @@
-//! All HTTP tests once more, with PgBouncer in transaction mode between the functions and PostgreSQL.
+//! All tests of `http`, with PgBouncer in transaction mode between the functions and PostgreSQL.
 
 #[path = "http/main.rs"]
 mod http;

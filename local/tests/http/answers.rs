@@ -1,20 +1,21 @@
-//! Answers in their conversations: what is gone on with, what the tenant says itself, and what nobody could say.
+//! Questions in conversations: follow-up questions, approved answers of the tenant, and unanswered questions.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::support::{App, Tenant, WhatsApp, pdf, small_pdf, wait_until};
+use super::support::{App, TenantUser, WhatsAppFixture, pdf, small_pdf, wait_until};
 
 const QUERY: &str = "/api/v1/query";
 const STREAM: &str = "/api/v1/query/stream";
 const UNANSWERED: &str = "/api/v1/unanswered-questions";
 
-struct Company {
+/// A product with one tenant.
+struct QueryFixture {
     app: App,
-    owner: Tenant,
+    owner: TenantUser,
 }
 
-impl Company {
+impl QueryFixture {
     async fn start() -> Self {
         let app = App::start().await;
         let owner = app.sign_up("Comptoir Baobab").await;
@@ -36,20 +37,20 @@ impl Company {
             .await;
     }
 
-    async fn unanswered(&self, query: &str) -> Value {
-        self.app.get(&format!("{UNANSWERED}?{query}")).by(&self.owner).await.bare(200)
+    async fn list_unanswered(&self, query: &str) -> Value {
+        self.app.get(&format!("{UNANSWERED}?{query}")).by(&self.owner).await.json_body(200)
     }
 }
 
 #[tokio::test]
-async fn a_question_is_understood_as_going_on_from_the_one_before() {
-    let company = Company::start().await;
+async fn a_follow_up_question_is_answered_in_the_context_of_the_question_before_it() {
+    let company = QueryFixture::start().await;
     let pages = [
         "Pour Abidjan, la livraison coute 1500 francs et prend un jour.".to_owned(),
         "Pour Bouake, la livraison coute 2500 francs et prend trois jours.".to_owned(),
         "Le magasin de Bouake ouvre du lundi au samedi.".to_owned(),
     ];
-    company.app.learn(&company.owner, "guide.pdf", pdf(&pages)).await;
+    company.app.upload_and_process(&company.owner, "guide.pdf", pdf(&pages)).await;
     let first = company.ask("Combien coûte la livraison à Abidjan ?", &Value::Null).await;
     assert_eq!(first["citations"][0]["page"], 1);
     let conversation = &first["conversation_id"];
@@ -70,12 +71,12 @@ async fn a_question_is_understood_as_going_on_from_the_one_before() {
         "select count(*) from bot_usage where conversations_count = 1 and messages_count = 4 and requests_count = 2";
     assert_eq!(company.app.number(day).await, 1);
 
-    // Conversations of the API are not among those on WhatsApp, and nobody takes them over.
+    // The list shows WhatsApp conversations by default, and API conversations cannot be taken over.
     let list = async |query: &str| company.app.get(&format!("/api/v1/conversations?{query}")).by(&company.owner).await;
-    assert_eq!(list("").await.bare(200)["meta"]["total"], 0);
-    let listed = list("channel=api").await.bare(200);
+    assert_eq!(list("").await.json_body(200)["meta"]["total"], 0);
+    let listed = list("channel=api").await.json_body(200);
     assert_eq!((&listed["meta"]["total"], &listed["data"][0]["id"]), (&json!(1), conversation));
-    list("channel=sms").await.names(&["channel"]);
+    list("channel=sms").await.invalid_fields(&["channel"]);
     for what in ["takeover", "release"] {
         let path = format!("/api/v1/conversations/{id}/{what}");
         company.app.post(&path).by(&company.owner).await.refused(404, "not_found");
@@ -85,9 +86,9 @@ async fn a_question_is_understood_as_going_on_from_the_one_before() {
 }
 
 #[tokio::test]
-async fn only_a_conversation_of_the_api_and_of_the_tenant_is_gone_on_with() {
-    let company = Company::start().await;
-    let whatsapp = company.app.write_in(&company.owner, "132", "Bonjour").await;
+async fn a_query_in_a_whatsapp_conversation_or_another_tenants_conversation_is_refused() {
+    let company = QueryFixture::start().await;
+    let whatsapp = company.app.store_contact_message(&company.owner, "132", "Bonjour").await;
     let other = company.app.sign_up("Chez Koffi").await;
     let theirs = company.app.ask(&other, "Vous livrez ?").await.data(200)["conversation_id"].clone();
     for conversation in [json!(whatsapp), theirs.clone(), json!(Uuid::new_v4())] {
@@ -96,17 +97,17 @@ async fn only_a_conversation_of_the_api_and_of_the_tenant_is_gone_on_with() {
             company.app.post(path).by(&company.owner).json(&body).await.refused(404, "not_found");
         }
     }
-    let of_theirs = format!("select count(*) from messages where conversation_id = {theirs}").replace('"', "'");
-    assert_eq!(company.app.number(&of_theirs).await, 2);
+    let their_messages = format!("select count(*) from messages where conversation_id = {theirs}").replace('"', "'");
+    assert_eq!(company.app.number(&their_messages).await, 2);
     let used = company.app.get("/api/v1/quota/status").by(&company.owner).await.data(200);
     assert_eq!(used["free_quota_used"], 0);
 }
 
 #[tokio::test]
-async fn an_exchange_is_kept_once_and_only_with_its_answer() {
-    let company = Company::start().await;
+async fn a_question_is_stored_once_and_only_together_with_its_answer() {
+    let company = QueryFixture::start().await;
     let (app, owner) = (&company.app, &company.owner);
-    app.learn(owner, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    app.upload_and_process(owner, "guide.pdf", small_pdf("The delivery takes three days.")).await;
     let ask = || {
         let call = app.post(QUERY).by(owner).header("idempotency-key", "one");
         call.json(&json!({ "question": "How long does the delivery take?" }))
@@ -116,7 +117,7 @@ async fn an_exchange_is_kept_once_and_only_with_its_answer() {
     ask().await.refused(500, "internal");
     app.sql("alter table messages rename column lost to sent_by").await;
     assert_eq!((app.number(messages).await, app.number("select count(*) from conversations").await), (0, 0));
-    // The unit of the failed one waits for its expiry, and its key with it.
+    // The reservation and the idempotency key of the failed question stay until they expire.
     app.sql("delete from idempotency_keys").await;
     let first = ask().await.data(200);
     let again = ask().await.data(200);
@@ -126,18 +127,23 @@ async fn an_exchange_is_kept_once_and_only_with_its_answer() {
     let stream = app.post(STREAM).by(owner).json(&json!({
         "question": "And is it free?", "conversation_id": first["conversation_id"],
     }));
-    let mut told = stream.stream().await.unwrap();
-    told.expect("citations").await;
-    let (_, done) = told.rest().await;
+    let mut events = stream.stream().await.unwrap();
+    events.expect_event("citations").await;
+    let (_, done) = events.read_to_end().await;
     assert_eq!(done.data["conversation_id"], first["conversation_id"]);
     assert_eq!(app.number(messages).await, 4);
 }
 
 #[tokio::test]
-async fn what_the_tenant_has_approved_is_answered_before_anything_is_searched() {
-    let company = Company::start().await;
+async fn a_question_that_matches_an_approved_answer_gets_that_answer_without_a_search() {
+    let company = QueryFixture::start().await;
     let (app, owner) = (&company.app, &company.owner);
-    app.learn(owner, "guide.pdf", small_pdf("Nous livrons partout, le dimanche aussi, contre un supplément.")).await;
+    app.upload_and_process(
+        owner,
+        "guide.pdf",
+        small_pdf("Nous livrons partout, le dimanche aussi, contre un supplément."),
+    )
+    .await;
     company.approve("fr", "Où livrez-vous ?", "Partout à Abidjan, et à Bouaké.").await;
     company.approve("en", "Do you deliver on Sundays?", "Yes, until noon.").await;
     for question in ["Où livrez-vous ?", "Bonjour, ou est-ce que vous livrez svp", "OÙ LIVREZ VOUS"] {
@@ -151,10 +157,10 @@ async fn what_the_tenant_has_approved_is_answered_before_anything_is_searched() 
     app.sql("update user_settings set free_quota_limit = 100").await;
     let body = json!({ "question": "Hello! Do you deliver on Sunday?" });
     let mut stream = app.post(STREAM).by(owner).json(&body).stream().await.unwrap();
-    assert_eq!(stream.expect("citations").await["citations"], json!([]));
-    let (told, done) = stream.rest().await;
-    assert_eq!((told.as_str(), &done.data["model"]), ("Yes, until noon.", &json!("approved-answer")));
-    // Another question, however alike.
+    assert_eq!(stream.expect_event("citations").await["citations"], json!([]));
+    let (text, done) = stream.read_to_end().await;
+    assert_eq!((text.as_str(), &done.data["model"]), ("Yes, until noon.", &json!("approved-answer")));
+    // Similar questions with another meaning do not match.
     for question in ["Quand livrez-vous ?", "Livrez-vous ?", "Où livrez-vous le dimanche ?"] {
         assert_ne!(company.ask(question, &Value::Null).await["model"], "approved-answer", "{question}");
     }
@@ -179,68 +185,74 @@ async fn what_the_tenant_has_approved_is_answered_before_anything_is_searched() 
 }
 
 #[tokio::test]
-async fn a_contact_gets_the_approved_answer_without_a_model_being_asked() {
-    let whatsapp = WhatsApp::start().await;
-    whatsapp.go_live().await;
+async fn a_whatsapp_contact_gets_the_approved_answer_without_a_model_call() {
+    let whatsapp = WhatsAppFixture::start().await;
+    whatsapp.switch_to_live().await;
     whatsapp
         .sql("insert into approved_answers (customer_id, question, answer) values ('{tenant}', 'Quels sont vos horaires ?', 'De 8 h à 18 h.')")
         .await;
-    whatsapp.write(1, "Bonjour ! Quels sont vos horaires, s'il vous plaît ?").await.bare(200);
-    let got = whatsapp.got(1, 1).await;
+    whatsapp.deliver_text(1, "Bonjour ! Quels sont vos horaires, s'il vous plaît ?").await.json_body(200);
+    let got = whatsapp.wait_for_texts(1, 1).await;
     assert!(got[0].starts_with("Bonjour") && got[0].ends_with("De 8 h à 18 h."), "{got:?}");
-    whatsapp.settled().await;
+    whatsapp.wait_for_reply_jobs().await;
     assert_eq!(whatsapp.models.calls(), 0);
     assert_eq!(whatsapp.number("select count(*) from messages where model = 'approved-answer' and answered").await, 1);
     assert_eq!(whatsapp.number("select sum(free_quota_used) from user_settings").await, 1);
 }
 
 #[tokio::test]
-async fn a_contact_s_follow_up_is_searched_with_what_it_goes_on_from() {
-    let whatsapp = WhatsApp::with(&[("LLM_PROVIDER", "extractive")]).await;
-    whatsapp.do_not_space_parts().await;
-    whatsapp.teach("Delivery in Abidjan costs 1500 francs. Delivery in Yamoussoukro costs 4000 francs.").await;
-    whatsapp.write(1, "What does delivery in Abidjan cost?").await.bare(200);
-    whatsapp.got(1, 1).await;
-    whatsapp.settled().await;
-    whatsapp.write(1, "And in Yamoussoukro?").await.bare(200);
-    let got = whatsapp.got(1, 2).await;
+async fn a_whatsapp_follow_up_is_searched_together_with_the_message_before_it() {
+    let whatsapp = WhatsAppFixture::with_settings(&[("LLM_PROVIDER", "extractive")]).await;
+    whatsapp.remove_part_spacing().await;
+    whatsapp
+        .upload_document("Delivery in Abidjan costs 1500 francs. Delivery in Yamoussoukro costs 4000 francs.")
+        .await;
+    whatsapp.deliver_text(1, "What does delivery in Abidjan cost?").await.json_body(200);
+    whatsapp.wait_for_texts(1, 1).await;
+    whatsapp.wait_for_reply_jobs().await;
+    whatsapp.deliver_text(1, "And in Yamoussoukro?").await.json_body(200);
+    let got = whatsapp.wait_for_texts(1, 2).await;
     assert!(got[1].contains("4000 francs"), "{got:?}");
 }
 
 #[tokio::test]
-async fn what_the_documents_do_not_say_is_listed_with_all_that_was_asked() {
-    let company = Company::start().await;
+async fn questions_that_the_documents_do_not_answer_are_listed_for_their_tenant() {
+    let company = QueryFixture::start().await;
     let (app, owner) = (&company.app, &company.owner);
-    app.learn(owner, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    app.upload_and_process(owner, "guide.pdf", small_pdf("The delivery takes three days.")).await;
     company.ask("How long does the delivery take?", &Value::Null).await;
     let first = company.ask("Who wrote the Iliad?", &Value::Null).await;
     company.ask("Quelle est la capitale de la Mongolie ?", &Value::Null).await;
-    let all = company.unanswered("").await;
+    let all = company.list_unanswered("").await;
     assert_eq!(all["meta"]["total"], 2);
     let questions: Vec<_> =
         all["data"].as_array().unwrap().iter().map(|row| row["question"].as_str().unwrap()).collect();
     assert_eq!(questions, ["Quelle est la capitale de la Mongolie ?", "Who wrote the Iliad?"]);
     let row = &all["data"][1];
     assert_eq!((&row["conversation_id"], &row["channel"]), (&first["conversation_id"], &json!("api")));
-    let page = company.unanswered("limit=1").await;
-    let next = company.unanswered(&format!("cursor={}", page["meta"]["next_cursor"].as_str().unwrap())).await;
+    let page = company.list_unanswered("limit=1").await;
+    let next = company.list_unanswered(&format!("cursor={}", page["meta"]["next_cursor"].as_str().unwrap())).await;
     assert_eq!(next["data"][0]["question"], "Who wrote the Iliad?");
     let other = app.sign_up("Chez Koffi").await;
     assert_eq!(app.get(UNANSWERED).by(&other).await.data(200), json!([]));
     let support = app.sign_up_support(owner).await;
     app.get(UNANSWERED).by(&support).await.data(200);
-    assert_eq!(app.audited(owner).await.iter().filter(|done| done.starts_with("messages.read ")).count(), 1);
+    assert_eq!(app.audit_actions(owner).await.iter().filter(|done| done.starts_with("messages.read ")).count(), 1);
 }
 
 #[tokio::test]
-async fn what_a_contact_asked_in_several_messages_is_one_unanswered_question() {
-    let whatsapp =
-        WhatsApp::with(&[("LLM_PROVIDER", "extractive"), ("BURST_WINDOW_S", "1"), ("BURST_CAP_S", "2")]).await;
-    whatsapp.write(1, "Qui a écrit").await.bare(200);
-    whatsapp.write(1, "l'Iliade ?").await.bare(200);
-    whatsapp.got(1, 1).await;
-    whatsapp.settled().await;
-    let listed = wait_until("the question is listed", super::support::SOON, async || {
+async fn a_question_in_several_whatsapp_messages_is_listed_as_one_unanswered_question() {
+    let whatsapp = WhatsAppFixture::with_settings(&[
+        ("LLM_PROVIDER", "extractive"),
+        ("BURST_WINDOW_S", "1"),
+        ("BURST_CAP_S", "2"),
+    ])
+    .await;
+    whatsapp.deliver_text(1, "Qui a écrit").await.json_body(200);
+    whatsapp.deliver_text(1, "l'Iliade ?").await.json_body(200);
+    whatsapp.wait_for_texts(1, 1).await;
+    whatsapp.wait_for_reply_jobs().await;
+    let listed = wait_until("the question is listed", super::support::WAIT_TIMEOUT, async || {
         let listed = whatsapp.app.get(UNANSWERED).by(&whatsapp.tenant).await.data(200);
         (listed.as_array().unwrap().len() == 1).then_some(listed)
     })

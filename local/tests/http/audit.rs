@@ -1,15 +1,16 @@
-//! The audit log: what gets into it, what never does, and GET /api/v1/audit.
+//! The audit log: its entries, and `GET /api/v1/audit`.
 
 use serde_json::{Value, json};
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::support::{Answer, App, PASSWORD, Tenant, new_address, small_pdf};
+use super::support::{App, PASSWORD, TenantUser, TestResponse, new_email, small_pdf};
 
 const AUDIT: &str = "/api/v1/audit";
 
+/// A row of `audit_log`.
 #[derive(Debug, PartialEq, FromRow)]
-struct Entry {
+struct AuditRow {
     customer_id: Uuid,
     actor: Option<Uuid>,
     action: String,
@@ -18,15 +19,15 @@ struct Entry {
     details: Value,
 }
 
-/// All entries, as they were written.
-async fn entries(app: &App) -> Vec<Entry> {
+/// All rows of the audit log, oldest first.
+async fn entries(app: &App) -> Vec<AuditRow> {
     let statement = "select customer_id, actor, action, object, request_id, details from audit_log order by id";
     sqlx::query_as(statement).fetch_all(&mut app.admin_db().await).await.unwrap()
 }
 
-/// What a person did to the own account, in the request of this answer.
-fn of_account(tenant: &Tenant, action: &str, answer: &Answer) -> Entry {
-    Entry {
+/// The expected entry for an action of a user on the user's own account, in the request of this response.
+fn account_entry(tenant: &TenantUser, action: &str, answer: &TestResponse) -> AuditRow {
+    AuditRow {
         customer_id: tenant.customer_id,
         actor: Some(tenant.user_id),
         action: action.to_owned(),
@@ -37,11 +38,11 @@ fn of_account(tenant: &Tenant, action: &str, answer: &Answer) -> Entry {
 }
 
 #[tokio::test]
-async fn whatever_happens_to_an_account_is_told_with_the_request() {
+async fn sign_up_login_password_change_and_logout_are_logged_with_the_request_id() {
     let app = App::start().await;
-    let body = json!({ "email": new_address(), "password": PASSWORD, "company_name": "Comptoir Baobab" });
+    let body = json!({ "email": new_email(), "password": PASSWORD, "company_name": "Comptoir Baobab" });
     let signup = app.post("/api/v1/auth/signup").json(&body).await;
-    let tenant = Tenant::of(&signup.body["data"]);
+    let tenant = TenantUser::from_session(&signup.body["data"]);
     let failed = app.log_in(&tenant.email, "wrong horse battery").await;
     let login = app.log_in(&tenant.email, PASSWORD).await;
     let token = login.body["data"]["access_token"].as_str().unwrap();
@@ -59,21 +60,21 @@ async fn whatever_happens_to_an_account_is_told_with_the_request() {
     for (action, answer, status) in expected {
         assert_eq!(answer.status, status, "{action}: {}", answer.text);
     }
-    let expected = expected.map(|(action, answer, _)| of_account(&tenant, action, answer));
+    let expected = expected.map(|(action, answer, _)| account_entry(&tenant, action, answer));
     assert_eq!(entries(&app).await, expected);
 }
 
 #[tokio::test]
-async fn what_comes_to_nothing_is_not_told() {
+async fn refused_account_requests_and_token_refreshes_are_not_logged() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let before = entries(&app).await;
 
-    app.log_in(&new_address(), PASSWORD).await.refused(401, "invalid_credentials");
+    app.log_in(&new_email(), PASSWORD).await.refused(401, "invalid_credentials");
     let body = json!({ "email": tenant.email, "password": PASSWORD, "company_name": "Encore" });
     app.post("/api/v1/auth/signup").json(&body).await.refused(409, "email_taken");
     let change = json!({ "current_password": "wrong horse battery", "new_password": "another horse battery" });
-    app.post("/api/v1/auth/password").by(&tenant).json(&change).await.names(&["current_password"]);
+    app.post("/api/v1/auth/password").by(&tenant).json(&change).await.invalid_fields(&["current_password"]);
     app.post("/api/v1/auth/logout").await.refused(401, "unauthorized");
     app.refresh(&tenant.refresh_token).await.data(200);
 
@@ -81,11 +82,11 @@ async fn what_comes_to_nothing_is_not_told() {
 }
 
 #[tokio::test]
-async fn what_a_support_user_reads_is_told_and_what_the_owner_reads_is_not() {
+async fn reads_by_a_support_user_are_logged_and_reads_by_the_owner_are_not() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let support = app.sign_up_support(&tenant).await;
-    let guide = app.learn(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    let guide = app.upload_and_process(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
     let question = "How long does the delivery take?";
     let document = format!("/api/v1/documents/{guide}");
     let before = entries(&app).await.len();
@@ -95,12 +96,12 @@ async fn what_a_support_user_reads_is_told_and_what_the_owner_reads_is_not() {
 
     let read = app.get(&document).by(&support).await;
     let asked = app.ask(&support, question).await;
-    // What the owner asked first is read as well when it is only repeated.
+    // Repeating the owner's request with its idempotency key is also a read of documents.
     let repeated = app.ask(&support, question).header("idempotency-key", "owner").await;
     assert_eq!(repeated.header("idempotency-replayed"), "true", "{}", repeated.text);
     app.get(&format!("/api/v1/documents/{}", Uuid::new_v4())).by(&support).await.refused(404, "not_found");
 
-    let by_support = |action: &str, object: String, details: Value, answer: &Answer| Entry {
+    let by_support = |action: &str, object: String, details: Value, answer: &TestResponse| AuditRow {
         customer_id: tenant.customer_id,
         actor: Some(support.user_id),
         action: action.to_owned(),
@@ -118,11 +119,11 @@ async fn what_a_support_user_reads_is_told_and_what_the_owner_reads_is_not() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_told_is_not_shown() {
+async fn a_support_user_reads_nothing_when_the_audit_entry_cannot_be_written() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let support = app.sign_up_support(&tenant).await;
-    let guide = app.learn(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    let guide = app.upload_and_process(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
     let document = format!("/api/v1/documents/{guide}");
     let used = "select sum(free_quota_used) from user_settings";
     app.sql("revoke execute on function app.audit_own(uuid, text, text, text, jsonb) from lisa_tenant").await;
@@ -138,29 +139,29 @@ async fn what_cannot_be_told_is_not_shown() {
 }
 
 #[tokio::test]
-async fn nothing_personal_gets_into_it() {
+async fn the_audit_log_holds_no_personal_data() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let support = app.sign_up_support(&tenant).await;
-    let guide = app.learn(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    let guide = app.upload_and_process(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
     app.ask(&support, "How long does the delivery take?").await.data(200);
     app.get(&format!("/api/v1/documents/{guide}")).by(&support).await.data(200);
     app.log_in(&tenant.email, "wrong horse battery").await.refused(401, "invalid_credentials");
     app.log_in(&support.email, PASSWORD).await.data(200);
 
-    let told = "select string_agg(entry::text, ' ') from audit_log entry";
-    let told: String = sqlx::query_scalar(told).fetch_one(&mut app.admin_db().await).await.unwrap();
-    let told = told.to_lowercase();
+    let select = "select string_agg(entry::text, ' ') from audit_log entry";
+    let log: String = sqlx::query_scalar(select).fetch_one(&mut app.admin_db().await).await.unwrap();
+    let log = log.to_lowercase();
     for text in [&tenant.email, &support.email, "@", "horse", "comptoir", "baobab", "delivery", "guide", "127.0.0.1"] {
-        assert!(!told.contains(text), "{text}: {told}");
+        assert!(!log.contains(text), "{text}: {log}");
     }
 }
 
-/// Follows the cursors from the first page on.
-async fn walk(app: &App, tenant: &Tenant, sort: &str, mut between: impl AsyncFnMut()) -> Vec<Value> {
+/// Reads all pages by their cursors, and calls `between` after each page but the last.
+async fn read_all_pages(app: &App, tenant: &TenantUser, sort: &str, mut between: impl AsyncFnMut()) -> Vec<Value> {
     let (mut all, mut cursor) = (Vec::new(), String::new());
     loop {
-        let page = app.get(&format!("{AUDIT}?limit=3&sort={sort}{cursor}")).by(tenant).await.bare(200);
+        let page = app.get(&format!("{AUDIT}?limit=3&sort={sort}{cursor}")).by(tenant).await.json_body(200);
         all.extend(page["data"].as_array().unwrap().clone());
         let Some(next) = page["meta"]["next_cursor"].as_str() else { return all };
         cursor = format!("&cursor={next}");
@@ -169,7 +170,7 @@ async fn walk(app: &App, tenant: &Tenant, sort: &str, mut between: impl AsyncFnM
 }
 
 #[tokio::test]
-async fn the_owner_walks_through_every_entry_once_while_others_come_in() {
+async fn the_cursor_lists_every_entry_once_while_new_entries_arrive() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let other = app.sign_up("Chez Koffi").await;
@@ -185,25 +186,25 @@ async fn the_owner_walks_through_every_entry_once_while_others_come_in() {
     let mut expected = own().await;
     assert_eq!(expected.len(), 7);
 
-    let page = app.get(&format!("{AUDIT}?limit=5&page=2")).by(&tenant).await.bare(200);
+    let page = app.get(&format!("{AUDIT}?limit=5&page=2")).by(&tenant).await.json_body(200);
     assert_eq!(page["meta"], json!({ "page": 2, "limit": 5, "total": 7, "total_pages": 2, "next_cursor": null }));
     assert_eq!(page["data"].as_array().unwrap().len(), 2);
     let entry = &page["data"][1];
     assert_eq!((&entry["action"], &entry["actor"]), (&json!("auth.signup"), &json!(tenant.user_id)));
     assert!(entry["at"].as_str().unwrap().ends_with('Z') && entry["request_id"].is_string());
-    // The chain is the database's business.
+    // The hash chain of the log is not part of the response.
     assert_eq!(entry.as_object().unwrap().len(), 7, "{entry}");
 
     let newer = async || drop(app.log_in(&tenant.email, PASSWORD).await.data(200));
-    let descending = walk(&app, &tenant, "-at", newer).await;
+    let descending = read_all_pages(&app, &tenant, "-at", newer).await;
     expected.reverse();
     assert_eq!(ids(&descending), expected);
-    let ascending = walk(&app, &tenant, "at", async || {}).await;
+    let ascending = read_all_pages(&app, &tenant, "at", async || {}).await;
     assert_eq!(ids(&ascending), own().await);
 }
 
 #[tokio::test]
-async fn the_log_is_the_owner_s_alone() {
+async fn only_the_owner_reads_the_audit_log() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let other = app.sign_up("Chez Koffi").await;
@@ -211,21 +212,21 @@ async fn the_log_is_the_owner_s_alone() {
     app.get(AUDIT).await.refused(401, "unauthorized");
     app.get(AUDIT).by(&support).await.refused(403, "forbidden");
     app.get(AUDIT).by(app.service_token()).await.refused(403, "forbidden");
-    let theirs = tenant.customer_id.to_string();
-    app.get(AUDIT).by(&other).header("x-customer-id", &theirs).await.refused(404, "not_found");
+    let foreign_tenant = tenant.customer_id.to_string();
+    app.get(AUDIT).by(&other).header("x-customer-id", &foreign_tenant).await.refused(404, "not_found");
     for field in
         ["sort=action", "sort=-id", "page=0", "limit=101", "status=x", "cursor=x", "cursor=eyJzb3J0IjoiLWF0In0"]
     {
         let name = field.split('=').next().unwrap();
-        app.get(&format!("{AUDIT}?{field}")).by(&tenant).await.names(&[name]);
+        app.get(&format!("{AUDIT}?{field}")).by(&tenant).await.invalid_fields(&[name]);
     }
-    // A cursor of another company leads into one's own log.
+    // A cursor made by another company reads the caller's own log.
     for _ in 0..2 {
         app.log_in(&tenant.email, PASSWORD).await.data(200);
     }
-    let page = app.get(&format!("{AUDIT}?limit=1")).by(&tenant).await.bare(200);
+    let page = app.get(&format!("{AUDIT}?limit=1")).by(&tenant).await.json_body(200);
     let cursor = page["meta"]["next_cursor"].as_str().unwrap();
-    let page = app.get(&format!("{AUDIT}?cursor={cursor}")).by(&other).await.bare(200);
+    let page = app.get(&format!("{AUDIT}?cursor={cursor}")).by(&other).await.json_body(200);
     for entry in page["data"].as_array().unwrap() {
         assert_eq!(entry["actor"], json!(other.user_id));
     }

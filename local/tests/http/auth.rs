@@ -1,21 +1,22 @@
-//! POST /api/v1/auth/signup, with accounts kept here.
+//! `POST /api/v1/auth/signup`, with accounts in the product's own database.
 
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::support::{App, PASSWORD, Tenant, new_address};
+use super::support::{App, PASSWORD, TenantUser, new_email};
 
 const SIGNUP: &str = "/api/v1/auth/signup";
 
+/// A valid body of the sign-up request.
 fn signup(email: &str) -> Value {
     json!({ "email": email, "password": PASSWORD, "company_name": "Comptoir Baobab", "full_name": "Awa Koné" })
 }
 
 #[tokio::test]
-async fn signing_up_makes_an_account_with_its_company() {
+async fn sign_up_creates_an_account_and_its_company() {
     let app = App::start().await;
-    let email = new_address();
+    let email = new_email();
 
     let session = app.post(SIGNUP).json(&signup(&email)).await.data(201);
 
@@ -24,7 +25,7 @@ async fn signing_up_makes_an_account_with_its_company() {
     assert_eq!(session["customer"]["name"], "Comptoir Baobab");
     assert_eq!(session["customer"]["company_id"], "comptoir-baobab");
     assert_eq!((session["token_type"].as_str(), session["expires_in"].as_u64()), (Some("bearer"), Some(3600)));
-    let tenant = Tenant::of(&session);
+    let tenant = TenantUser::from_session(&session);
     let quota = app.get("/api/v1/quota/status").by(&tenant).await.data(200);
     assert_eq!((quota["free_quota_used"].as_i64(), quota["free_quota_limit"].as_i64()), (Some(0), Some(8)));
     let hash =
@@ -34,15 +35,15 @@ async fn signing_up_makes_an_account_with_its_company() {
 
 #[tokio::test]
 async fn the_free_quota_follows_its_setting() {
-    let app = App::with(&[("FREE_QUOTA_LIMIT", "3")]).await;
+    let app = App::with_settings(&[("FREE_QUOTA_LIMIT", "3")]).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     assert_eq!(app.get("/api/v1/quota/status").by(&tenant).await.data(200)["free_quota_limit"], 3);
 }
 
 #[tokio::test]
-async fn an_address_is_taken_in_any_case() {
+async fn sign_up_with_an_address_in_use_is_refused_whatever_its_letter_case() {
     let app = App::start().await;
-    let email = new_address();
+    let email = new_email();
     app.post(SIGNUP).json(&signup(&email)).await.data(201);
     for again in [email.clone(), email.to_uppercase(), format!("  {email} ")] {
         app.post(SIGNUP).json(&signup(&again)).await.refused(409, "email_taken");
@@ -51,9 +52,9 @@ async fn an_address_is_taken_in_any_case() {
 }
 
 #[tokio::test]
-async fn of_twenty_sign_ups_at_once_with_one_address_one_wins_and_nothing_is_half_made() {
+async fn of_twenty_concurrent_sign_ups_with_one_address_one_succeeds_and_the_others_leave_no_rows() {
     let app = App::start().await;
-    let email = new_address();
+    let email = new_email();
     let mut calls = JoinSet::new();
     for _ in 0..20 {
         calls.spawn(app.post(SIGNUP).json(&signup(&email)).into_future());
@@ -84,14 +85,18 @@ async fn of_twenty_sign_ups_at_once_with_one_address_one_wins_and_nothing_is_hal
 }
 
 #[tokio::test]
-async fn companies_of_one_name_get_different_ids_also_at_once() {
+async fn concurrent_sign_ups_with_one_company_name_get_different_company_ids() {
     let app = App::start().await;
     let mut calls = JoinSet::new();
     for _ in 0..5 {
-        calls.spawn(app.post(SIGNUP).json(&signup(&new_address())).into_future());
+        calls.spawn(app.post(SIGNUP).json(&signup(&new_email())).into_future());
     }
-    let mut ids: Vec<_> =
-        calls.join_all().await.into_iter().map(|answer| Tenant::of(&answer.data(201)).company_id).collect();
+    let mut ids: Vec<_> = calls
+        .join_all()
+        .await
+        .into_iter()
+        .map(|answer| TenantUser::from_session(&answer.data(201)).company_id)
+        .collect();
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), 5, "{ids:?}");
@@ -99,7 +104,7 @@ async fn companies_of_one_name_get_different_ids_also_at_once() {
 }
 
 #[tokio::test]
-async fn every_wrong_field_is_named() {
+async fn every_invalid_sign_up_field_is_named() {
     let app = App::start().await;
     let long = |length| "x".repeat(length);
     for (field, value) in [
@@ -124,35 +129,35 @@ async fn every_wrong_field_is_named() {
         ("full_name", json!(long(256))),
         ("full_name", json!("")),
     ] {
-        let mut body = signup(&new_address());
+        let mut body = signup(&new_email());
         body[field] = value.clone();
         let answer = app.post(SIGNUP).json(&body).await;
         assert_eq!(answer.status, 422, "{field} {value}: {}", answer.text);
-        answer.names(&[field]);
+        answer.invalid_fields(&[field]);
     }
     for field in ["email", "password"] {
-        let mut body = signup(&new_address());
+        let mut body = signup(&new_email());
         body.as_object_mut().unwrap().remove(field);
-        app.post(SIGNUP).json(&body).await.names(&[field]);
+        app.post(SIGNUP).json(&body).await.invalid_fields(&[field]);
     }
     assert_eq!(app.number("select count(*) from users").await, 0);
 }
 
 #[tokio::test]
-async fn a_company_or_an_invitation_is_needed_but_not_both() {
+async fn sign_up_needs_either_a_company_name_or_an_invitation() {
     let app = App::start().await;
-    let body = json!({ "email": new_address(), "password": PASSWORD });
-    app.post(SIGNUP).json(&body).await.names(&["company_name"]);
-    let mut both = signup(&new_address());
+    let body = json!({ "email": new_email(), "password": PASSWORD });
+    app.post(SIGNUP).json(&body).await.invalid_fields(&["company_name"]);
+    let mut both = signup(&new_email());
     both["invitation"] = "token".into();
-    app.post(SIGNUP).json(&both).await.names(&["invitation"]);
+    app.post(SIGNUP).json(&both).await.invalid_fields(&["invitation"]);
 }
 
 #[tokio::test]
-async fn names_of_other_scripts_are_kept_as_they_are() {
+async fn company_names_in_any_script_are_stored_unchanged() {
     let app = App::start().await;
     for name in ["東京商店", "متجر", "L'Épicerie d'Awa & Fils", "🥭 Mangue"] {
-        let mut body = signup(&new_address());
+        let mut body = signup(&new_email());
         body["company_name"] = name.into();
         assert_eq!(app.post(SIGNUP).json(&body).await.data(201)["customer"]["name"], name);
     }
@@ -163,7 +168,7 @@ async fn an_invitation_works_once() {
     let app = App::start().await;
     let owner = app.sign_up("Comptoir Baobab").await;
     let invitation = app.invite(&owner, "1 day").await;
-    let join = || json!({ "email": new_address(), "password": PASSWORD, "invitation": invitation });
+    let join = || json!({ "email": new_email(), "password": PASSWORD, "invitation": invitation });
 
     let mut calls = JoinSet::new();
     for _ in 0..4 {
@@ -173,11 +178,11 @@ async fn an_invitation_works_once() {
         calls.join_all().await.into_iter().partition(|answer| answer.status == 201);
 
     let [joined] = <[_; 1]>::try_from(joined).unwrap();
-    let support = Tenant::of(&joined.data(201));
+    let support = TenantUser::from_session(&joined.data(201));
     assert_eq!(support.customer_id, owner.customer_id);
-    refused.into_iter().for_each(|answer| answer.names(&["invitation"]));
-    app.post(SIGNUP).json(&join()).await.names(&["invitation"]);
-    // Who was refused has no account, and can try again with another invitation.
+    refused.into_iter().for_each(|answer| answer.invalid_fields(&["invitation"]));
+    app.post(SIGNUP).json(&join()).await.invalid_fields(&["invitation"]);
+    // A refused sign-up creates no account, so the person can try again with another invitation.
     assert_eq!(app.number("select count(*) from users").await, 2);
     let role =
         format!("select count(*) from customer_members where user_id = '{}' and role = 'support'", support.user_id);
@@ -185,29 +190,29 @@ async fn an_invitation_works_once() {
 }
 
 #[tokio::test]
-async fn an_invitation_runs_out_and_may_be_for_one_address_alone() {
+async fn an_invitation_that_expired_or_is_for_another_address_is_refused() {
     let app = App::start().await;
     let owner = app.sign_up("Comptoir Baobab").await;
-    let mut body = json!({ "email": new_address(), "password": PASSWORD });
+    let mut body = json!({ "email": new_email(), "password": PASSWORD });
     body["invitation"] = app.invite(&owner, "-1 second").await.into();
-    app.post(SIGNUP).json(&body).await.names(&["invitation"]);
+    app.post(SIGNUP).json(&body).await.invalid_fields(&["invitation"]);
     for unknown in ["", "unknown", "nul\u{0}", &Uuid::new_v4().to_string()] {
         body["invitation"] = unknown.into();
-        app.post(SIGNUP).json(&body).await.names(&["invitation"]);
+        app.post(SIGNUP).json(&body).await.invalid_fields(&["invitation"]);
     }
 
     let invitation = app.invite(&owner, "1 day").await;
     app.sql("update invitations set email = 'awa@example.com'").await;
     body["invitation"] = invitation.into();
-    app.post(SIGNUP).json(&body).await.names(&["invitation"]);
+    app.post(SIGNUP).json(&body).await.invalid_fields(&["invitation"]);
     body["email"] = "Awa@Example.com".into();
     app.post(SIGNUP).json(&body).await.data(201);
 }
 
 #[tokio::test]
-async fn what_is_no_json_is_refused_before_anything_else() {
+async fn malformed_json_is_refused() {
     let app = App::start().await;
-    let trailing = signup(&new_address()).to_string() + " {}";
+    let trailing = signup(&new_email()).to_string() + " {}";
     for body in ["", "{", "nonsense", &trailing, "{\"email\":\"\u{1}\"}", r#"{"email":"\ud800"}"#] {
         app.post(SIGNUP).raw_json(body.to_owned()).await.refused(400, "malformed_json");
     }
@@ -221,9 +226,9 @@ async fn what_is_no_json_is_refused_before_anything_else() {
 }
 
 #[tokio::test]
-async fn only_json_is_taken_and_only_so_much_of_it() {
+async fn another_content_type_or_a_too_large_body_is_refused() {
     let app = App::start().await;
-    let body = signup(&new_address()).to_string();
+    let body = signup(&new_email()).to_string();
     for kind in
         ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", "multipart/form-data; boundary=x"]
     {
@@ -231,7 +236,7 @@ async fn only_json_is_taken_and_only_so_much_of_it() {
     }
     app.post(SIGNUP).await.refused(415, "unsupported_media_type");
 
-    let mut large = signup(&new_address());
+    let mut large = signup(&new_email());
     large["company_name"] = "x".repeat(256 * 1024).into();
     let details = app.post(SIGNUP).json(&large).await.refused(413, "payload_too_large");
     assert_eq!(details["limit_bytes"], 256 * 1024);

@@ -1,5 +1,7 @@
-//! Who may call what: every operation of openapi.json, called by everybody who may not, and by those who may. Nothing
-//! here names an operation but the list of public ones; one that is new is covered, or fails until it says who it is for.
+//! The authorization matrix: every operation of openapi.json, called with every kind of forbidden and allowed caller.
+//!
+//! Only the two lists below name operations. A new operation is covered automatically, or the tests fail until its
+//! `security` says which callers are allowed.
 
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
@@ -9,9 +11,9 @@ use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use super::support::{Answer, App, Call, PASSWORD, Tenant, in_seconds};
+use super::support::{App, PASSWORD, TenantUser, TestRequest, TestResponse, unix_time_in};
 
-/// What anybody may call. This list only ever gets shorter; a line more is a decision for docs/DECISIONS.md.
+/// Operations that need no token. The list may only get shorter; adding a line needs an entry in docs/DECISIONS.md.
 const PUBLIC: [&str; 6] = [
     "GET /docs",
     "GET /health",
@@ -21,8 +23,8 @@ const PUBLIC: [&str; 6] = [
     "POST /api/v1/auth/signup",
 ];
 
-/// What a support user may do besides reading. This list only ever gets shorter, too.
-const FOR_SUPPORT: [&str; 6] = [
+/// Operations other than GET that a support user may call. The list may only get shorter.
+const SUPPORT_WRITES: [&str; 6] = [
     "POST /api/v1/conversations/{id}/release",
     "POST /api/v1/conversations/{id}/reply",
     "POST /api/v1/conversations/{id}/takeover",
@@ -31,21 +33,21 @@ const FOR_SUPPORT: [&str; 6] = [
     "POST /api/v1/query/stream",
 ];
 
-/// Whom an operation is for, as its `security` says.
+/// The callers that an operation allows, read from its `security`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Access {
     Public,
-    /// Any token; the handler judges by what is asked for.
+    /// Any valid token; the handler checks the requested object.
     Token,
-    /// A person, of any company or none.
+    /// A user of any company or of none.
     User,
     /// A member of the company.
     Member,
-    /// Its owner.
+    /// The owner of the company.
     Owner,
-    /// The company's ManyChat bot, by its secret.
+    /// The company's ManyChat bot, by its webhook secret.
     ManyChat,
-    /// Stripe, by its signature; tested with the webhook itself.
+    /// Stripe, by its signature. Valid signatures are tested with the webhook itself.
     Stripe,
 }
 
@@ -71,30 +73,31 @@ impl Access {
         }
     }
 
-    fn is_of_a_company(self) -> bool {
+    /// True when the operation is for members of a company only.
+    fn needs_membership(self) -> bool {
         matches!(self, Self::Member | Self::Owner)
     }
 
-    /// What somebody without anything is told.
-    fn missing(self) -> &'static str {
+    /// The error code for a request without credentials.
+    fn missing_credentials_code(self) -> &'static str {
         if self == Self::ManyChat { "invalid_webhook_secret" } else { "unauthorized" }
     }
 }
 
 /// An operation of openapi.json.
-struct Operation {
-    /// As `GET /health`.
+struct DocumentedOperation {
+    /// Method and path, such as `GET /health`.
     name: String,
     method: Method,
     path: String,
     access: Access,
-    /// The body's example, so that it is not the validation that refuses.
+    /// The documented example of the body, so that validation does not refuse the request.
     body: Option<Value>,
-    /// The statuses that are documented.
+    /// The documented response statuses.
     statuses: BTreeSet<u16>,
 }
 
-impl Operation {
+impl DocumentedOperation {
     fn all() -> Vec<Self> {
         let document: Value = serde_json::from_str(&local::openapi::document().unwrap()).unwrap();
         let mut all = Vec::new();
@@ -121,18 +124,19 @@ impl Operation {
         all
     }
 
+    /// True when the path has parameters.
     fn has_ids(&self) -> bool {
         self.path.contains('{')
     }
 
-    /// A call with what a tenant has in the path.
-    fn call(&self, app: &App, of: &Furnished) -> Call {
+    /// A request with the ids of a tenant's objects in the path.
+    fn call(&self, app: &App, tenant: &TenantFixture) -> TestRequest {
         let path = self.path.split('/').enumerate().map(|(at, segment)| {
             if !segment.starts_with('{') {
                 return segment.to_owned();
             }
             let collection = self.path.split('/').take(at).collect::<Vec<_>>().join("/");
-            of.ids[&(collection, segment.to_owned())].to_string()
+            tenant.ids[&(collection, segment.to_owned())].to_string()
         });
         let call = app.call(self.method.clone(), &path.collect::<Vec<_>>().join("/"));
         match &self.body {
@@ -141,32 +145,32 @@ impl Operation {
         }
     }
 
-    /// Holds an answer to what is documented.
+    /// Asserts that the response's status is documented.
     #[track_caller]
-    fn is_documented(&self, who: &str, answer: &Answer) {
+    fn assert_documented(&self, who: &str, answer: &TestResponse) {
         assert!(self.statuses.contains(&answer.status), "{} by {who}: {} is not documented", self.name, answer.status);
     }
 
-    /// Refused, in the envelope, as documented.
+    /// Asserts a documented refusal with this status and code in the error envelope.
     #[track_caller]
-    fn refuses(&self, who: &str, answer: Answer, status: u16, code: &str) {
+    fn assert_refused(&self, who: &str, answer: TestResponse, status: u16, code: &str) {
         let got = (answer.status, answer.body["error"]["code"].as_str());
         assert_eq!(got, (status, Some(code)), "{} by {who}: {}", self.name, answer.text);
-        self.is_documented(who, &answer);
+        self.assert_documented(who, &answer);
         answer.refused(status, code);
     }
 
-    /// Let in: what is asked for is done, or is not possible now.
+    /// Asserts that the caller is allowed: the request succeeds, or is refused by the state of the object only.
     #[track_caller]
-    fn lets_in(&self, who: &str, answer: &Answer) {
+    fn assert_allowed(&self, who: &str, answer: &TestResponse) {
         let status = answer.status;
-        let is_let_in = status < 300 || matches!(status, 402 | 409);
-        assert!(is_let_in, "{} by {who}: {status} {}", self.name, answer.text);
-        self.is_documented(who, answer);
+        let is_allowed = status < 300 || matches!(status, 402 | 409);
+        assert!(is_allowed, "{} by {who}: {status} {}", self.name, answer.text);
+        self.assert_documented(who, answer);
     }
 }
 
-/// The example of a media type or of its schema.
+/// The example of a media type, or of its schema.
 fn example(document: &Value, media: &Value) -> Option<Value> {
     if let Some(example) = media.get("example") {
         return Some(example.clone());
@@ -179,23 +183,23 @@ fn example(document: &Value, media: &Value) -> Option<Value> {
     schema.get("example").cloned()
 }
 
-/// A tenant that has one of everything that paths name.
-struct Furnished {
-    owner: Tenant,
-    support: Tenant,
+/// A tenant that has one object of each kind that paths name.
+struct TenantFixture {
+    owner: TenantUser,
+    support: TenantUser,
     webhook_secret: String,
-    /// By the path before the parameter, and the parameter.
+    /// Object ids by the path before the parameter and the parameter's name.
     ids: BTreeMap<(String, String), Uuid>,
 }
 
-impl Furnished {
-    async fn make(app: &App, operations: &[Operation]) -> Self {
+impl TenantFixture {
+    async fn create(app: &App, operations: &[DocumentedOperation]) -> Self {
         let owner = app.sign_up("Comptoir Baobab").await;
         let support = app.sign_up_support(&owner).await;
         app.announce(&owner, "guide.pdf", 100).await;
         let webhook_secret = app.webhook_secret(&owner).await;
-        let conversation = app.write_in(&owner, "132", "Bonjour").await;
-        app.bot_says(&owner, conversation, "Bonjour, je suis l'assistant.").await;
+        let conversation = app.store_contact_message(&owner, "132", "Bonjour").await;
+        app.store_bot_message(&owner, conversation, "Bonjour, je suis l'assistant.").await;
         let mut ids = BTreeMap::new();
         for operation in operations {
             for (at, segment) in operation.path.split('/').enumerate().filter(|(_, segment)| segment.starts_with('{')) {
@@ -215,7 +219,7 @@ impl Furnished {
         Self { owner, support, webhook_secret, ids }
     }
 
-    /// Every row that the database keeps for the tenant, table by table.
+    /// All rows of the tenant as text, by table.
     async fn rows(&self, app: &App) -> BTreeMap<String, String> {
         let mut db = app.admin_db().await;
         let tables: Vec<String> = sqlx::query_scalar(
@@ -241,24 +245,27 @@ impl Furnished {
     }
 }
 
-/// Tokens that do not count, each made from an honest one of the tenant's owner.
-fn bad_tokens(app: &App, owner: &Tenant) -> Vec<(&'static str, String)> {
-    let honest = owner.claims();
+/// Invalid tokens with their description, each derived from valid claims of the tenant's owner.
+fn bad_tokens(app: &App, owner: &TenantUser) -> Vec<(&'static str, String)> {
+    let valid = owner.claims();
     let with = |name: &str, value: Value| {
-        let mut claims = honest.clone();
+        let mut claims = valid.clone();
         claims[name] = value;
         app.token(&claims)
     };
-    let signed = app.token(&honest);
+    let signed = app.token(&valid);
     let body = signed.split('.').nth(1).unwrap();
     let foreign = "f".repeat(64);
-    let service = json!({ "role": "service_role", "iss": "supabase", "exp": in_seconds(600) });
+    let service = json!({ "role": "service_role", "iss": "supabase", "exp": unix_time_in(600) });
     vec![
-        ("an expired token", with("exp", json!(in_seconds(-61)))),
-        ("a token of the future", with("nbf", json!(in_seconds(120)))),
-        ("a foreign key", app.token_by(&honest, &Header::default(), &foreign)),
-        ("a foreign key's service", app.token_by(&service, &Header::default(), &foreign)),
-        ("another algorithm", app.token_by(&honest, &Header::new(Algorithm::HS512), &app.stack.secrets.jwt_secret)),
+        ("an expired token", with("exp", json!(unix_time_in(-61)))),
+        ("a token of the future", with("nbf", json!(unix_time_in(120)))),
+        ("a foreign key", app.token_signed_with(&valid, &Header::default(), &foreign)),
+        ("a foreign key's service", app.token_signed_with(&service, &Header::default(), &foreign)),
+        (
+            "another algorithm",
+            app.token_signed_with(&valid, &Header::new(Algorithm::HS512), &app.stack.secrets.jwt_secret),
+        ),
         // {"alg":"none","typ":"JWT"}
         ("alg none", format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{body}.")),
         ("a wrong audience", with("aud", json!("anon"))),
@@ -269,25 +276,26 @@ fn bad_tokens(app: &App, owner: &Tenant) -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn the_public_operations_are_these() {
-    let all = Operation::all();
+fn the_public_operations_match_the_list() {
+    let all = DocumentedOperation::all();
     let public = all.iter().filter(|operation| operation.access == Access::Public);
     assert_eq!(public.map(|operation| operation.name.as_str()).collect::<BTreeSet<_>>(), BTreeSet::from(PUBLIC));
 }
 
-/// Whom a handler lets in is its own to say, and openapi.json repeats it; that it says too many is seen here.
+/// A handler's signature decides its callers and openapi.json repeats it. This test notices when a handler newly
+/// allows support users.
 #[test]
-fn support_users_read_and_do_these() {
-    let all = Operation::all();
-    let doing = all.iter().filter(|one| one.access == Access::Member && one.method != Method::GET);
-    assert_eq!(doing.map(|one| one.name.as_str()).collect::<BTreeSet<_>>(), BTreeSet::from(FOR_SUPPORT));
+fn non_get_operations_for_support_users_match_the_list() {
+    let all = DocumentedOperation::all();
+    let writes = all.iter().filter(|one| one.access == Access::Member && one.method != Method::GET);
+    assert_eq!(writes.map(|one| one.name.as_str()).collect::<BTreeSet<_>>(), BTreeSet::from(SUPPORT_WRITES));
 }
 
 #[tokio::test]
-async fn without_a_token_that_counts_only_the_public_operations_open() {
+async fn without_a_valid_token_only_public_operations_are_allowed() {
     let app = App::start().await;
-    let all = Operation::all();
-    let victim = Furnished::make(&app, &all).await;
+    let all = DocumentedOperation::all();
+    let victim = TenantFixture::create(&app, &all).await;
     let before = victim.rows(&app).await;
     let bad = bad_tokens(&app, &victim.owner);
     for operation in &all {
@@ -298,15 +306,15 @@ async fn without_a_token_that_counts_only_the_public_operations_open() {
         }
         for (who, answer) in answers {
             if operation.access == Access::Stripe {
-                // Before the body is looked at, and whatever token comes along.
-                operation.refuses(who, answer, 400, "invalid_signature");
+                // The signature is checked before the body is parsed, whatever token is sent.
+                operation.assert_refused(who, answer, 400, "invalid_signature");
                 continue;
             }
             if !is_public {
-                operation.refuses(who, answer, 401, operation.access.missing());
+                operation.assert_refused(who, answer, 401, operation.access.missing_credentials_code());
                 continue;
             }
-            operation.is_documented(who, &answer);
+            operation.assert_documented(who, &answer);
             assert!(answer.status < 500, "{} by {who}: {}", operation.name, answer.text);
             if answer.status >= 400 {
                 let (status, code) = (answer.status, answer.body["error"]["code"].as_str().unwrap().to_owned());
@@ -318,37 +326,37 @@ async fn without_a_token_that_counts_only_the_public_operations_open() {
 }
 
 #[tokio::test]
-async fn who_is_not_meant_is_refused_and_changes_nothing() {
+async fn callers_without_the_required_role_or_tenant_are_refused_and_change_nothing() {
     let app = App::start().await;
-    let all = Operation::all();
-    let victim = Furnished::make(&app, &all).await;
-    let other = Furnished::make(&app, &all).await;
-    let homeless = app.sign_up("Personne").await;
-    app.sql(&format!("delete from customer_members where user_id = '{}'", homeless.user_id)).await;
+    let all = DocumentedOperation::all();
+    let victim = TenantFixture::create(&app, &all).await;
+    let other = TenantFixture::create(&app, &all).await;
+    let no_company = app.sign_up("Personne").await;
+    app.sql(&format!("delete from customer_members where user_id = '{}'", no_company.user_id)).await;
     let (service, admin) = (app.service_token(), app.admin_token().await);
     let before = victim.rows(&app).await;
     let mut refused = 0;
     for operation in all.iter().filter(|operation| operation.access != Access::Public) {
         let call = || operation.call(&app, &victim);
         if matches!(operation.access, Access::User | Access::Member | Access::Owner) {
-            operation.refuses("a service", call().by(&service).await, 403, "forbidden");
+            operation.assert_refused("a service", call().by(&service).await, 403, "forbidden");
             refused += 1;
         }
-        if operation.access.is_of_a_company() {
-            operation.refuses("a user of no company", call().by(&homeless).await, 422, "tenant_required");
-            operation.refuses("a global administrator", call().by(&admin).await, 403, "forbidden");
+        if operation.access.needs_membership() {
+            operation.assert_refused("a user of no company", call().by(&no_company).await, 422, "tenant_required");
+            operation.assert_refused("a global administrator", call().by(&admin).await, 403, "forbidden");
             let named = call().by(&admin).header("x-customer-id", victim.owner.customer_id.to_string());
-            operation.refuses("a global administrator who names the company", named.await, 403, "forbidden");
+            operation.assert_refused("a global administrator who names the company", named.await, 403, "forbidden");
             let named = call().by(&other.owner).header("x-customer-id", victim.owner.customer_id.to_string());
-            operation.refuses("another owner who names the company", named.await, 404, "not_found");
+            operation.assert_refused("another owner who names the company", named.await, 404, "not_found");
             let unknown = call().by(&other.owner).header("x-customer-id", Uuid::new_v4().to_string());
-            operation.refuses("another owner who names no company", unknown.await, 404, "not_found");
+            operation.assert_refused("another owner who names no company", unknown.await, 404, "not_found");
             refused += 5;
         }
         if operation.access == Access::ManyChat {
             let wrong = call().header("x-webhook-secret", "whs_wrong");
-            operation.refuses("a wrong secret", wrong.await, 401, "invalid_webhook_secret");
-            operation.refuses("the owner", call().by(&victim.owner).await, 401, "invalid_webhook_secret");
+            operation.assert_refused("a wrong secret", wrong.await, 401, "invalid_webhook_secret");
+            operation.assert_refused("the owner", call().by(&victim.owner).await, 401, "invalid_webhook_secret");
             app.sql(&format!(
                 "insert into webhook_secrets (customer_id, sha256, expires_at) values ('{}', \
                 sha256('old secret'), now() - interval '1 second')",
@@ -356,19 +364,19 @@ async fn who_is_not_meant_is_refused_and_changes_nothing() {
             ))
             .await;
             let expired = call().header("x-webhook-secret", "old secret");
-            operation.refuses("an expired secret", expired.await, 401, "invalid_webhook_secret");
+            operation.assert_refused("an expired secret", expired.await, 401, "invalid_webhook_secret");
             refused += 3;
         }
         if operation.access == Access::Token {
-            operation.refuses("a user of no company", call().by(&homeless).await, 404, "not_found");
+            operation.assert_refused("a user of no company", call().by(&no_company).await, 404, "not_found");
             refused += 1;
         }
         if operation.access == Access::Owner {
-            operation.refuses("a support user", call().by(&victim.support).await, 403, "forbidden");
+            operation.assert_refused("a support user", call().by(&victim.support).await, 403, "forbidden");
             refused += 1;
         }
         if operation.has_ids() {
-            operation.refuses("another owner", call().by(&other.owner).await, 404, "not_found");
+            operation.assert_refused("another owner", call().by(&other.owner).await, 404, "not_found");
             refused += 1;
         }
     }
@@ -377,52 +385,52 @@ async fn who_is_not_meant_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn companies_out_of_use_are_closed_to_their_members() {
+async fn members_of_a_suspended_or_deleted_company_are_refused() {
     let app = App::start().await;
-    let all = Operation::all();
-    let closed = Furnished::make(&app, &all).await;
+    let all = DocumentedOperation::all();
+    let closed = TenantFixture::create(&app, &all).await;
     for (column, code) in [("suspended_at", "tenant_suspended"), ("deleted_at", "tenant_deleted")] {
         app.sql(&format!("update customers set {column} = now() where id = '{}'", closed.owner.customer_id)).await;
         let before = closed.rows(&app).await;
         for operation in all.iter().filter(|operation| operation.access == Access::ManyChat) {
             let call = operation.call(&app, &closed).header("x-webhook-secret", &closed.webhook_secret);
-            operation.refuses("its ManyChat bot", call.await, 403, code);
+            operation.assert_refused("its ManyChat bot", call.await, 403, code);
         }
-        for operation in all.iter().filter(|operation| operation.access.is_of_a_company()) {
+        for operation in all.iter().filter(|operation| operation.access.needs_membership()) {
             for (who, token) in [("the owner", &closed.owner), ("a support user", &closed.support)] {
-                operation.refuses(who, operation.call(&app, &closed).by(token).await, 403, code);
+                operation.assert_refused(who, operation.call(&app, &closed).by(token).await, 403, code);
             }
         }
         assert_eq!(closed.rows(&app).await, before, "a closed company changed");
     }
 }
 
-/// The other half: were everything refused, or the calls malformed, the tests above would prove nothing.
+/// The counterpart of the tests above, which would pass if every request were refused or malformed.
 #[tokio::test]
-async fn who_is_meant_is_let_in() {
+async fn callers_with_the_required_role_are_allowed() {
     let app = App::start().await;
-    let all = Operation::all();
+    let all = DocumentedOperation::all();
     let for_people = all.iter().filter(|one| !matches!(one.access, Access::Public | Access::Stripe));
     for operation in for_people {
-        // A tenant for each call, since some end sessions or delete what others ask for.
+        // Each request gets a new tenant, since some requests end sessions or delete objects that others need.
         if operation.access == Access::ManyChat {
-            let tenant = Furnished::make(&app, &all).await;
+            let tenant = TenantFixture::create(&app, &all).await;
             let call = operation.call(&app, &tenant).header("x-webhook-secret", &tenant.webhook_secret);
-            operation.lets_in("its ManyChat bot", &call.await);
+            operation.assert_allowed("its ManyChat bot", &call.await);
             continue;
         }
         let is_for_support = match operation.access {
             Access::Owner => false,
-            // The handler judges by whose id is in the path, and that is the owner's.
+            // The handler checks the user id in the path, and the fixture's id is the owner's.
             Access::Token => !operation.has_ids(),
             _ => true,
         };
         if is_for_support {
-            let tenant = Furnished::make(&app, &all).await;
-            operation.lets_in("a support user", &operation.call(&app, &tenant).by(&tenant.support).await);
+            let tenant = TenantFixture::create(&app, &all).await;
+            operation.assert_allowed("a support user", &operation.call(&app, &tenant).by(&tenant.support).await);
         }
-        let tenant = Furnished::make(&app, &all).await;
-        operation.lets_in("the owner", &operation.call(&app, &tenant).by(&tenant.owner).await);
+        let tenant = TenantFixture::create(&app, &all).await;
+        operation.assert_allowed("the owner", &operation.call(&app, &tenant).by(&tenant.owner).await);
     }
     assert_eq!(PASSWORD, "correct horse battery", "the examples of openapi.json say so");
 }

@@ -1,25 +1,26 @@
-//! What is used, what is billed, and the ways to pay: /api/v1/billing/…, and the limits of plans.
+//! Usage, invoices, checkout and portal (`/api/v1/billing/…`), and the limits of plans.
 
 use local::fakes::stripe::{FakeStripe, StripeFault};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::support::{App, Tenant, small_pdf};
+use super::support::{App, TenantUser, small_pdf};
 
 const MIB: i64 = 1024 * 1024;
 
-async fn with_stripe() -> (App, FakeStripe) {
+/// A product whose paid plans have prices at a fake Stripe.
+async fn start_with_stripe() -> (App, FakeStripe) {
     let stripe = FakeStripe::start(None).await.unwrap();
     let settings = stripe.settings();
     let mut settings: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     settings.push(("BILLING_RETURN_URL", "https://app.example.com/billing"));
-    let app = App::with(&settings).await;
+    let app = App::with_settings(&settings).await;
     app.sql("update plans set stripe_price_id = 'price_local_' || name where price_cents > 0").await;
     (app, stripe)
 }
 
-/// As if a plan were paid for, for thirty days from yesterday.
-async fn pays(app: &App, tenant: &Tenant, plan: &str) {
+/// Gives a tenant a paid plan for thirty days from yesterday.
+async fn give_paid_plan(app: &App, tenant: &TenantUser, plan: &str) {
     let (user, customer) = (tenant.user_id, tenant.customer_id);
     app.sql(&format!(
         "update users set is_pro = true where id = '{user}';
@@ -32,17 +33,17 @@ async fn pays(app: &App, tenant: &Tenant, plan: &str) {
     .await;
 }
 
-async fn usage(app: &App, tenant: &Tenant) -> Value {
+async fn usage(app: &App, tenant: &TenantUser) -> Value {
     app.get("/api/v1/billing/usage").by(tenant).await.data(200)
 }
 
-async fn announce(app: &App, tenant: &Tenant, bytes: i64) -> super::support::Answer {
+async fn announce(app: &App, tenant: &TenantUser, bytes: i64) -> super::support::TestResponse {
     let body = json!({ "filename": "a.pdf", "size_bytes": bytes });
     app.post("/api/v1/documents/upload").by(tenant).json(&body).await
 }
 
 #[tokio::test]
-async fn usage_shows_what_is_used_against_what_there_is() {
+async fn usage_shows_consumption_against_the_limits_of_the_plan() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let shown = usage(&app, &tenant).await;
@@ -57,12 +58,12 @@ async fn usage_shows_what_is_used_against_what_there_is() {
 
     let pdf = small_pdf("The delivery takes three days.");
     let size = i64::try_from(pdf.len()).unwrap();
-    let id = app.learn(&tenant, "guide.pdf", pdf).await;
+    let id = app.upload_and_process(&tenant, "guide.pdf", pdf).await;
     app.ask(&tenant, "How long does the delivery take?").await.data(200);
     let shown = usage(&app, &tenant).await;
     assert_eq!((&shown["requests"]["used"], &shown["storage"]["used_bytes"]), (&json!(1), &json!(size)));
 
-    pays(&app, &tenant, "business").await;
+    give_paid_plan(&app, &tenant, "business").await;
     app.sql("update plans set monthly_request_limit = 2 where name = 'business'; delete from usage_periods").await;
     for _ in 0..3 {
         app.ask(&tenant, "How long does the delivery take?").await.data(200);
@@ -70,12 +71,12 @@ async fn usage_shows_what_is_used_against_what_there_is() {
     let shown = usage(&app, &tenant).await;
     assert_eq!(shown["requests"], json!({ "used": 3, "limit": 2, "remaining": 0, "overage": 1, "overage_cents": 2 }));
     assert_eq!(shown["storage"], json!({ "used_bytes": size, "limit_bytes": 5_000 * MIB }));
-    app.delete(&format!("/api/v1/documents/{id}")).by(&tenant).await.empty();
+    app.delete(&format!("/api/v1/documents/{id}")).by(&tenant).await.no_content();
     assert_eq!(usage(&app, &tenant).await["storage"]["used_bytes"], 0);
 }
 
-/// Calls of a model as the ledger keeps them, this cost each.
-async fn models_cost(app: &App, tenant: &Tenant, micros: i64, when: &str) {
+/// Inserts a model call of this cost into the ledger `llm_calls`, at the SQL time `when`.
+async fn add_model_call(app: &App, tenant: &TenantUser, micros: i64, when: &str) {
     app.sql(&format!(
         "insert into llm_calls (customer_id, purpose, provider, model, prompt_tokens, completion_tokens, cost_micros,
              latency_ms, status, created_at)
@@ -86,12 +87,12 @@ async fn models_cost(app: &App, tenant: &Tenant, micros: i64, when: &str) {
 }
 
 #[tokio::test]
-async fn usage_shows_what_models_cost_in_the_period() {
+async fn usage_shows_the_model_cost_of_the_current_period_only() {
     let app = App::start().await;
     let (tenant, other) = (app.sign_up("Comptoir Baobab").await, app.sign_up("Chez Koffi").await);
     for tenant in [&tenant, &other] {
         for when in ["now()", "now()", "now() - interval '40 days'"] {
-            models_cost(&app, tenant, 7, when).await;
+            add_model_call(&app, tenant, 7, when).await;
         }
     }
     let shown = usage(&app, &tenant).await;
@@ -102,14 +103,14 @@ async fn usage_shows_what_models_cost_in_the_period() {
 }
 
 #[tokio::test]
-async fn models_are_not_asked_beyond_the_cap_on_what_they_cost() {
+async fn a_query_is_refused_when_the_model_spend_cap_is_reached() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
-    app.learn(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    app.upload_and_process(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
     let ask = || app.ask(&tenant, "How long does the delivery take?");
-    models_cost(&app, &tenant, 499_999, "now()").await;
+    add_model_call(&app, &tenant, 499_999, "now()").await;
     ask().await.data(200);
-    models_cost(&app, &tenant, 1, "now()").await;
+    add_model_call(&app, &tenant, 1, "now()").await;
     let details = ask().await.refused(402, "plan_limit");
     let reached = json!({
         "limit": "model_spend_micros", "plan": "free", "used": 500_000, "most": 500_000, "wanted": 1,
@@ -118,23 +119,23 @@ async fn models_are_not_asked_beyond_the_cap_on_what_they_cost() {
     let quota = app.get("/api/v1/quota/status").by(&tenant).await.data(200);
     assert_eq!(quota["free_quota_used"], 1, "a refusal takes nothing");
 
-    // A plan that is paid for has a cap of its own, and a tenant may have another; what was spent stays spent.
-    pays(&app, &tenant, "business").await;
+    // A paid plan has its own cap, and a tenant can have another cap. Spending before the change still counts.
+    give_paid_plan(&app, &tenant, "business").await;
     ask().await.data(200);
     app.sql("update customers set spend_cap_micros = 10; delete from usage_periods").await;
     ask().await.data(200);
-    models_cost(&app, &tenant, 10, "now()").await;
+    add_model_call(&app, &tenant, 10, "now()").await;
     let details = ask().await.refused(402, "plan_limit");
     assert_eq!((&details["limit"], &details["most"]), (&json!("model_spend_micros"), &json!(10)));
     assert_eq!(app.number("select requests::bigint from usage_periods").await, 1);
 }
 
 #[tokio::test]
-async fn a_plan_without_overage_ends_at_its_limit_exactly_and_says_where_it_stands() {
+async fn concurrent_queries_stop_exactly_at_the_limit_of_a_plan_without_overage() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     app.sql("update plans set monthly_request_limit = 5 where name = 'pro'").await;
-    pays(&app, &tenant, "pro").await;
+    give_paid_plan(&app, &tenant, "pro").await;
     let mut asking = JoinSet::new();
     for _ in 0..12 {
         let call = app.ask(&tenant, "Combien ?").into_future();
@@ -152,7 +153,7 @@ async fn a_plan_without_overage_ends_at_its_limit_exactly_and_says_where_it_stan
     let quota = app.get("/api/v1/quota/status").by(&tenant).await.data(200);
     assert_eq!((&quota["is_pro"], &quota["free_quota_used"]), (&json!(true), &json!(0)));
 
-    // What was not answered goes back to its period.
+    // An expired reservation of an unanswered question is refunded to its period.
     app.sql("update usage_periods set requests = 4; update reservations set state = 'held', expires_at = now() - interval '1 second'
              where id in (select id from reservations limit 2)").await;
     app.stack.invoke("maintenance", json!({})).await.unwrap();
@@ -160,7 +161,7 @@ async fn a_plan_without_overage_ends_at_its_limit_exactly_and_says_where_it_stan
 }
 
 #[tokio::test]
-async fn storage_is_held_exactly_whatever_comes_at_once() {
+async fn concurrent_uploads_never_exceed_the_storage_limit() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     app.sql("update plans set storage_limit_mb = 10 where name = 'free'").await;
@@ -179,7 +180,7 @@ async fn storage_is_held_exactly_whatever_comes_at_once() {
     );
     assert_eq!(announce(&app, &tenant, MIB).await.status, 201);
     announce(&app, &tenant, 1).await.refused(402, "plan_limit");
-    // One that never came makes room again, and so does one that is deleted.
+    // An upload that never arrived frees its storage again, and so does a deleted document.
     app.sql(
         "update documents set status = 'failed', error_code = 'not_uploaded'
              where id = (select id from documents where bytes > 2000000 limit 1)",
@@ -193,11 +194,11 @@ async fn storage_is_held_exactly_whatever_comes_at_once() {
 }
 
 #[tokio::test]
-async fn a_checkout_is_made_once_for_a_key_and_carries_whose_it_is() {
-    let (app, stripe) = with_stripe().await;
+async fn one_idempotency_key_creates_one_checkout_session_that_names_its_user() {
+    let (app, stripe) = start_with_stripe().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let call = || app.post("/api/v1/billing/checkout").by(&tenant).json(&json!({ "plan": "pro" }));
-    // The first answer is lost; the same key finds the session that was made.
+    // Stripe's first response is lost. The retry with the same key finds the session that was created.
     stripe.fail([StripeFault::LoseAnswer]);
     let first = call().header("idempotency-key", "k1").await.data(200);
     let again = call().header("idempotency-key", "k1").await;
@@ -223,7 +224,7 @@ async fn a_checkout_is_made_once_for_a_key_and_carries_whose_it_is() {
     assert_eq!(asked[0].version.as_deref(), Some("2026-09-30.endive"));
     let other = call().header("idempotency-key", "k2").await.data(200);
     assert_ne!(other, first);
-    // Another tenant's key of the same name is another key.
+    // Idempotency keys are separate for each tenant.
     let neighbour = app.sign_up("Chez Koffi").await;
     let body = json!({ "plan": "pro" });
     let theirs = app.post("/api/v1/billing/checkout").by(&neighbour).header("idempotency-key", "k1").json(&body).await;
@@ -231,8 +232,8 @@ async fn a_checkout_is_made_once_for_a_key_and_carries_whose_it_is() {
 }
 
 #[tokio::test]
-async fn what_stripe_refuses_or_does_not_answer_is_told_without_its_words() {
-    let (app, stripe) = with_stripe().await;
+async fn a_stripe_failure_is_reported_without_the_text_of_stripe() {
+    let (app, stripe) = start_with_stripe().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let call = || {
         app.post("/api/v1/billing/checkout").by(&tenant).header("idempotency-key", "k").json(&json!({ "plan": "pro" }))
@@ -243,16 +244,16 @@ async fn what_stripe_refuses_or_does_not_answer_is_told_without_its_words() {
     stripe.fail([StripeFault::Refuse(400)]);
     call().await.refused(500, "internal");
     assert_eq!(stripe.requests().len(), 4, "a refusal is not repeated");
-    // The key is free again.
+    // The failed requests did not use up the idempotency key.
     call().await.data(200);
 
     app.sql("update plans set stripe_price_id = null").await;
     let unsold = app.post("/api/v1/billing/checkout").by(&tenant).json(&json!({ "plan": "business" })).await;
     unsold.refused(409, "plan_not_sold");
     let unknown = app.post("/api/v1/billing/checkout").by(&tenant).json(&json!({ "plan": "free" })).await;
-    unknown.names(&["plan"]);
+    unknown.invalid_fields(&["plan"]);
     app.post("/api/v1/billing/portal").by(&tenant).await.refused(409, "no_subscription");
-    pays(&app, &tenant, "pro").await;
+    give_paid_plan(&app, &tenant, "pro").await;
     app.post("/api/v1/billing/checkout")
         .by(&tenant)
         .json(&json!({ "plan": "pro" }))
@@ -261,7 +262,7 @@ async fn what_stripe_refuses_or_does_not_answer_is_told_without_its_words() {
 }
 
 #[tokio::test]
-async fn without_a_key_of_stripes_nothing_can_be_bought() {
+async fn without_a_stripe_key_checkout_and_portal_are_refused() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let checkout = app.post("/api/v1/billing/checkout").by(&tenant).json(&json!({ "plan": "pro" })).await;
@@ -272,8 +273,8 @@ async fn without_a_key_of_stripes_nothing_can_be_bought() {
 }
 
 #[tokio::test]
-async fn the_portal_opens_for_whom_stripe_knows() {
-    let (app, stripe) = with_stripe().await;
+async fn the_portal_opens_for_a_tenant_with_a_stripe_customer() {
+    let (app, stripe) = start_with_stripe().await;
     stripe
         .send_to(&format!("{}/api/v1/webhooks/stripe", app.stack.base_url()), &app.stack.secrets.stripe_webhook_secret);
     let tenant = app.sign_up("Comptoir Baobab").await;
@@ -298,8 +299,8 @@ async fn the_portal_opens_for_whom_stripe_knows() {
 }
 
 #[tokio::test]
-async fn a_period_that_is_over_becomes_a_record_and_its_overage_an_item_at_stripe_once() {
-    let (app, stripe) = with_stripe().await;
+async fn an_ended_period_becomes_one_billing_record_and_its_overage_one_stripe_invoice_item() {
+    let (app, stripe) = start_with_stripe().await;
     stripe
         .send_to(&format!("{}/api/v1/webhooks/stripe", app.stack.base_url()), &app.stack.secrets.stripe_webhook_secret);
     let tenant = app.sign_up("Comptoir Baobab").await;
@@ -315,7 +316,8 @@ async fn a_period_that_is_over_becomes_a_record_and_its_overage_an_item_at_strip
                  period_end = now() - interval '1 hour' where plan = 'business'",
     )
     .await;
-    // The answer to the first try of the item is lost, and the next try comes when Stripe has forgotten its key.
+    // Stripe's response to the first creation of the item is lost, and the next try comes after Stripe has forgotten
+    // the idempotency key.
     stripe.fail([StripeFault::LoseAnswer, StripeFault::Refuse(503), StripeFault::Refuse(503)]);
     let report = app.stack.invoke("maintenance", json!({})).await.unwrap();
     assert_eq!((&report["periods_closed"], &report["records_made"]), (&json!(1), &json!(1)), "{report}");
@@ -341,7 +343,7 @@ async fn a_period_that_is_over_becomes_a_record_and_its_overage_an_item_at_strip
         ),
         (&json!("invoiced"), &json!(20150), &json!(150), &json!(300), &json!(9900))
     );
-    // The invoice that has it is paid.
+    // The invoice with this item is paid.
     let paid = json!({
         "id": format!("evt_{}", uuid::Uuid::new_v4().simple()), "object": "event", "type": "invoice.paid",
         "created": chrono::Utc::now().timestamp(),
@@ -350,13 +352,13 @@ async fn a_period_that_is_over_becomes_a_record_and_its_overage_an_item_at_strip
             "lines": { "data": [{ "metadata": { "billing_record_id": record["id"] } }] },
         } },
     });
-    app.deliver(&paid).await.data(200);
+    app.deliver_stripe_event(&paid).await.data(200);
     let record = app.get("/api/v1/billing/invoices?status=paid").by(&tenant).await.body["data"][0].clone();
     assert_eq!(record["stripe_invoice_id"], "in_9");
 }
 
 #[tokio::test]
-async fn the_cursor_of_the_invoices_walks_them_all() {
+async fn the_cursor_lists_every_invoice() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     app.sql(&format!(
@@ -382,7 +384,7 @@ async fn the_cursor_of_the_invoices_walks_them_all() {
         }
         assert_eq!(seen, expected);
     }
-    app.get("/api/v1/billing/invoices?status=gone&sort=plan").by(&tenant).await.names(&["sort", "status"]);
+    app.get("/api/v1/billing/invoices?status=gone&sort=plan").by(&tenant).await.invalid_fields(&["sort", "status"]);
     let other = app.sign_up("Chez Koffi").await;
     assert_eq!(app.get("/api/v1/billing/invoices").by(&other).await.body["data"], json!([]));
 }

@@ -1,42 +1,43 @@
-//! What is said in conversations, and who answers: the routes of the company's people.
+//! Conversations and messages: the routes for the owner and the support users of a company.
 
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::support::{App, Call, Tenant, own_queue};
+use super::support::{App, TenantUser, TestRequest, create_queue};
 
 const CONVERSATIONS: &str = "/api/v1/conversations";
 const MESSAGES: &str = "/api/v1/messages";
 
-/// A product whose worker sleeps: what is sent to its queue stays there.
-struct Company {
+/// A product without a reply worker, so that messages in the reply queue stay there, and one company.
+struct InboxFixture {
     app: App,
     queue: String,
-    owner: Tenant,
-    support: Tenant,
+    owner: TenantUser,
+    support: TenantUser,
 }
 
-impl Company {
+impl InboxFixture {
     async fn start() -> Self {
-        let queue = own_queue().await;
-        let app = App::with(&[("REPLY_QUEUE_URL", &queue)]).await;
+        let queue = create_queue().await;
+        let app = App::with_settings(&[("REPLY_QUEUE_URL", &queue)]).await;
         let owner = app.sign_up("Comptoir Baobab").await;
         let support = app.sign_up_support(&owner).await;
         Self { app, queue, owner, support }
     }
 
-    async fn hears(&self, contact: &str, text: &str) -> Uuid {
-        self.app.write_in(&self.owner, contact, text).await
+    /// Stores a message of a contact and returns the conversation's id.
+    async fn receive(&self, contact: &str, text: &str) -> Uuid {
+        self.app.store_contact_message(&self.owner, contact, text).await
     }
 
-    /// A call of the support user.
-    fn call(&self, conversation: Uuid, what: &str) -> Call {
+    /// A request of the support user to `POST /api/v1/conversations/{conversation}/{what}`.
+    fn call(&self, conversation: Uuid, what: &str) -> TestRequest {
         self.app.post(&format!("{CONVERSATIONS}/{conversation}/{what}")).by(&self.support)
     }
 
-    fn reply(&self, conversation: Uuid, text: &str) -> Call {
+    fn reply(&self, conversation: Uuid, text: &str) -> TestRequest {
         self.call(conversation, "reply").json(&json!({ "text": text }))
     }
 
@@ -51,8 +52,8 @@ impl Company {
         found.unwrap().clone()
     }
 
-    /// What the worker is told of a conversation.
-    fn told(&self, conversation: Uuid) -> Value {
+    /// The queue message about a conversation's reply job.
+    fn reply_message(&self, conversation: Uuid) -> Value {
         json!({ "customer_id": self.owner.customer_id, "conversation_id": conversation })
     }
 
@@ -66,15 +67,15 @@ fn texts(messages: &[Value]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn conversations_are_listed_with_what_waits_in_them() {
-    let company = Company::start().await;
-    let first = company.hears("132", "Bonjour").await;
-    let second = company.hears("133", "Combien coûte la livraison ?").await;
-    company.hears("132", "Vous êtes là ?").await;
+async fn conversations_are_listed_with_their_unanswered_messages() {
+    let company = InboxFixture::start().await;
+    let first = company.receive("132", "Bonjour").await;
+    let second = company.receive("133", "Combien coûte la livraison ?").await;
+    company.receive("132", "Vous êtes là ?").await;
     company.call(second, "takeover").await.data(200);
     let list = async |query: &str| company.app.get(&format!("{CONVERSATIONS}?{query}")).by(&company.support).await;
 
-    let all = list("").await.bare(200);
+    let all = list("").await.json_body(200);
     assert_eq!(all["meta"]["total"], 2);
     let expected = json!({
         "id": first, "channel": "whatsapp", "contact_id": "132", "user_phone": "+2250700000132", "display_name": "Awa",
@@ -87,11 +88,11 @@ async fn conversations_are_listed_with_what_waits_in_them() {
         let some = list(&format!("status={status}")).await.data(200);
         assert_eq!((some.as_array().unwrap().len(), &some[0]["id"]), (1, &json!(expected)));
     }
-    let page = list("limit=1").await.bare(200);
+    let page = list("limit=1").await.json_body(200);
     let cursor = page["meta"]["next_cursor"].as_str().unwrap();
     assert_eq!(list(&format!("cursor={cursor}")).await.data(200)[0]["id"], json!(second));
     for (query, field) in [("status=robot", "status"), ("sort=contact_id", "sort"), ("limit=0", "limit")] {
-        list(query).await.names(&[field]);
+        list(query).await.invalid_fields(&[field]);
     }
     let other = company.app.sign_up("Chez Koffi").await;
     assert_eq!(company.app.get(CONVERSATIONS).by(&other).await.data(200), json!([]));
@@ -99,15 +100,15 @@ async fn conversations_are_listed_with_what_waits_in_them() {
 
 #[tokio::test]
 async fn messages_are_found_by_conversation_and_by_phone_number() {
-    let company = Company::start().await;
-    let first = company.hears("132", "Bonjour").await;
-    company.hears("133", "Bonsoir").await;
-    company.app.bot_says(&company.owner, first, "Bienvenue").await;
+    let company = InboxFixture::start().await;
+    let first = company.receive("132", "Bonjour").await;
+    company.receive("133", "Bonsoir").await;
+    company.app.store_bot_message(&company.owner, first, "Bienvenue").await;
 
     assert_eq!(texts(&company.messages("").await), ["Bienvenue", "Bonsoir", "Bonjour"]);
     assert_eq!(texts(&company.messages("sort=created_at&limit=1").await), ["Bonjour"]);
     assert_eq!(texts(&company.messages(&format!("conversation_id={first}")).await), ["Bienvenue", "Bonjour"]);
-    // A plus sign that nobody encoded arrives as a space.
+    // An unencoded plus sign arrives as a space.
     for phone in ["%2B2250700000133", "+2250700000133", "2250700000133"] {
         assert_eq!(texts(&company.messages(&format!("user_phone={phone}")).await), ["Bonsoir"], "{phone}");
     }
@@ -115,10 +116,10 @@ async fn messages_are_found_by_conversation_and_by_phone_number() {
     for (query, field) in
         [("conversation_id=x", "conversation_id"), ("user_phone=%00", "user_phone"), ("page=0", "page")]
     {
-        company.app.get(&format!("{MESSAGES}?{query}")).by(&company.owner).await.names(&[field]);
+        company.app.get(&format!("{MESSAGES}?{query}")).by(&company.owner).await.invalid_fields(&[field]);
     }
     for query in [format!("conversation_id={first}"), "user_phone=%2B2250700000132".to_owned()] {
-        let listed = company.app.get(&format!("{CONVERSATIONS}?{query}")).by(&company.owner).await.bare(200);
+        let listed = company.app.get(&format!("{CONVERSATIONS}?{query}")).by(&company.owner).await.json_body(200);
         assert_eq!((&listed["data"][0]["id"], &listed["meta"]["total"]), (&json!(first), &json!(1)), "{query}");
     }
     let other = company.app.sign_up("Chez Koffi").await;
@@ -129,15 +130,15 @@ async fn messages_are_found_by_conversation_and_by_phone_number() {
 }
 
 #[tokio::test]
-async fn what_a_support_user_reads_is_in_the_audit_log() {
-    let company = Company::start().await;
-    let conversation = company.hears("132", "Bonjour").await;
+async fn reads_by_a_support_user_are_logged_without_the_content() {
+    let company = InboxFixture::start().await;
+    let conversation = company.receive("132", "Bonjour").await;
     let by_conversation = format!("{MESSAGES}?conversation_id={conversation}");
     for path in [CONVERSATIONS, MESSAGES, &by_conversation] {
         company.app.get(path).by(&company.owner).await.data(200);
         company.app.get(path).by(&company.support).await.data(200);
     }
-    company.app.get("/api/v1/messages?page=0").by(&company.support).await.names(&["page"]);
+    company.app.get("/api/v1/messages?page=0").by(&company.support).await.invalid_fields(&["page"]);
 
     let tenant = company.owner.customer_id;
     let expected = [
@@ -145,15 +146,15 @@ async fn what_a_support_user_reads_is_in_the_audit_log() {
         format!("messages.read tenant:{tenant}"),
         format!("messages.read conversation:{conversation}"),
     ];
-    assert_eq!(company.app.audited(&company.owner).await, expected);
-    let told = "select count(*) from audit_log where details::text ~ 'Bonjour|132'";
-    assert_eq!(company.app.number(told).await, 0);
+    assert_eq!(company.app.audit_actions(&company.owner).await, expected);
+    let leaked = "select count(*) from audit_log where details::text ~ 'Bonjour|132'";
+    assert_eq!(company.app.number(leaked).await, 0);
 }
 
 #[tokio::test]
-async fn what_cannot_be_told_is_not_shown() {
-    let company = Company::start().await;
-    company.hears("132", "Bonjour").await;
+async fn a_support_user_reads_nothing_when_the_audit_entry_cannot_be_written() {
+    let company = InboxFixture::start().await;
+    company.receive("132", "Bonjour").await;
     let revoke = "revoke execute on function app.audit_own(uuid, text, text, text, jsonb) from lisa_tenant";
     company.app.sql(revoke).await;
     for path in [CONVERSATIONS, MESSAGES] {
@@ -163,9 +164,9 @@ async fn what_cannot_be_told_is_not_shown() {
 }
 
 #[tokio::test]
-async fn of_many_who_take_a_conversation_over_at_once_one_is_told_of() {
-    let company = Company::start().await;
-    let id = company.hears("132", "Je voudrais parler à quelqu'un").await;
+async fn concurrent_takeovers_of_a_conversation_record_one_activity() {
+    let company = InboxFixture::start().await;
+    let id = company.receive("132", "Je voudrais parler à quelqu'un").await;
 
     let answers = join_all((0..8).map(|_| async { company.call(id, "takeover").await.data(200) })).await;
 
@@ -173,13 +174,13 @@ async fn of_many_who_take_a_conversation_over_at_once_one_is_told_of() {
     assert_eq!(company.app.activities(&company.owner).await, ["conversation_taken_over"]);
     let minutes = "select extract(epoch from handover_until - now()) / 60 from conversations";
     assert!((235..=240).contains(&company.app.number(minutes).await), "as long as configured");
-    assert_eq!(company.app.taken_from(&company.queue).await, [Value::Null; 0], "there is nothing to do");
+    assert_eq!(company.app.drain_queue(&company.queue).await, [Value::Null; 0], "there is nothing to do");
 }
 
 #[tokio::test]
-async fn taking_over_again_begins_the_time_anew_and_tells_nobody() {
-    let company = Company::start().await;
-    let id = company.hears("132", "Bonjour").await;
+async fn a_repeated_takeover_restarts_the_handover_time_without_a_new_activity() {
+    let company = InboxFixture::start().await;
+    let id = company.receive("132", "Bonjour").await;
     company.call(id, "takeover").await.data(200);
     company.app.sql("update conversations set handover_until = now() + interval '1 minute'").await;
 
@@ -188,7 +189,7 @@ async fn taking_over_again_begins_the_time_anew_and_tells_nobody() {
     let minutes = "select extract(epoch from handover_until - now()) / 60 from conversations";
     assert!(company.app.number(minutes).await > 200);
     assert_eq!(company.app.activities(&company.owner).await, ["conversation_taken_over"]);
-    // What the bot handed over, nobody of the company had yet; and a time that is over has ended.
+    // A takeover is new when the bot had handed over the conversation, and when the earlier handover has expired.
     for change in ["handover_reason = 'keyword'", "handover_until = now() - interval '1 second'"] {
         company.app.sql(&format!("update conversations set {change}")).await;
         company.call(id, "takeover").await.data(200);
@@ -197,9 +198,9 @@ async fn taking_over_again_begins_the_time_anew_and_tells_nobody() {
 }
 
 #[tokio::test]
-async fn a_conversation_that_is_given_back_is_due_at_once() {
-    let company = Company::start().await;
-    let id = company.hears("132", "Bonjour").await;
+async fn releasing_a_conversation_queues_a_reply_job_at_once() {
+    let company = InboxFixture::start().await;
+    let id = company.receive("132", "Bonjour").await;
     company.call(id, "takeover").await.data(200);
     company.app.sql("update jobs set status = 'done'").await;
 
@@ -208,19 +209,19 @@ async fn a_conversation_that_is_given_back_is_due_at_once() {
     assert_eq!((&conversation["handler"], &conversation["handover_until"]), (&json!("bot"), &Value::Null));
     assert_eq!(conversation["unanswered"], 1);
     assert_eq!(company.count("jobs where kind = 'reply' and status = 'queued'").await, 1);
-    assert_eq!(company.app.taken_from(&company.queue).await, [company.told(id)]);
+    assert_eq!(company.app.drain_queue(&company.queue).await, [company.reply_message(id)]);
 
     let answers = join_all((0..4).map(|_| async { company.call(id, "release").await.data(200) })).await;
     assert!(answers.iter().all(|one| *one == conversation), "calling it again changes nothing: {answers:?}");
-    assert_eq!(company.app.taken_from(&company.queue).await, [Value::Null; 0]);
+    assert_eq!(company.app.drain_queue(&company.queue).await, [Value::Null; 0]);
     assert_eq!(company.app.activities(&company.owner).await, ["conversation_taken_over", "conversation_released"]);
 }
 
 #[tokio::test]
-async fn a_person_answers_what_waits_and_the_bot_falls_silent() {
-    let company = Company::start().await;
-    let id = company.hears("132", "Bonjour").await;
-    company.hears("132", "Combien coûte la livraison ?").await;
+async fn a_reply_of_an_agent_answers_the_pending_messages_and_silences_the_bot() {
+    let company = InboxFixture::start().await;
+    let id = company.receive("132", "Bonjour").await;
+    company.receive("132", "Combien coûte la livraison ?").await;
 
     let message = company.reply(id, "  Bonjour,\nelle coûte 1 500 F CFA. ").await.data(201);
 
@@ -237,10 +238,10 @@ async fn a_person_answers_what_waits_and_the_bot_falls_silent() {
     assert!(answered[..2].iter().all(|one| one["answered_by"] == message["id"]), "{answered:?}");
     assert_eq!(company.count("outbox where state = 'queued'").await, 1);
     assert_eq!(company.count("jobs where kind = 'reply' and status = 'queued'").await, 1);
-    assert_eq!(company.app.taken_from(&company.queue).await, [company.told(id)]);
+    assert_eq!(company.app.drain_queue(&company.queue).await, [company.reply_message(id)]);
     assert_eq!(company.app.activities(&company.owner).await, ["conversation_taken_over", "agent_replied"]);
 
-    // Each word of a person keeps the bot silent for longer; the longest text goes out in parts.
+    // Each reply of an agent restarts the handover time. The longest text is sent in parts.
     company.app.sql("update conversations set handover_until = now() + interval '1 minute'").await;
     company.reply(id, &"é".repeat(4_096)).await.data(201);
     let minutes = "select extract(epoch from handover_until - now()) / 60 from conversations";
@@ -250,9 +251,9 @@ async fn a_person_answers_what_waits_and_the_bot_falls_silent() {
 }
 
 #[tokio::test]
-async fn a_repeated_reply_is_said_once() {
-    let company = Company::start().await;
-    let id = company.hears("132", "Bonjour").await;
+async fn a_reply_repeated_with_one_idempotency_key_is_sent_once() {
+    let company = InboxFixture::start().await;
+    let id = company.receive("132", "Bonjour").await;
     let reply = |text: &str| company.reply(id, text).header("idempotency-key", "click");
 
     let answers = join_all((0..6).map(|_| async { reply("Bonjour").await })).await;
@@ -263,22 +264,22 @@ async fn a_repeated_reply_is_said_once() {
     messages.dedup();
     assert_eq!(messages.len(), 1);
     assert_eq!(company.count("messages where author = 'agent'").await, 1);
-    assert_eq!(company.app.taken_from(&company.queue).await, [company.told(id)]);
+    assert_eq!(company.app.drain_queue(&company.queue).await, [company.reply_message(id)]);
     assert_eq!(company.app.activities(&company.owner).await, ["conversation_taken_over", "agent_replied"]);
 
     reply("Bonsoir").await.refused(409, "idempotency_key_reused");
-    let another = company.hears("133", "Bonjour").await;
+    let another = company.receive("133", "Bonjour").await;
     company.reply(another, "Bonjour").header("idempotency-key", "click").await.refused(409, "idempotency_key_reused");
-    // Without a key, two clicks are two messages.
+    // Without an idempotency key, two requests are two messages.
     company.reply(another, "Bonjour").await.data(201);
     company.reply(another, "Bonjour").await.data(201);
     assert_eq!(company.count("messages where author = 'agent'").await, 3);
 }
 
 #[tokio::test]
-async fn a_contact_that_cannot_be_reached_is_not_written_to() {
-    let company = Company::start().await;
-    let id = company.hears("132", "Bonjour").await;
+async fn a_reply_to_an_opted_out_contact_or_outside_the_whatsapp_window_is_refused() {
+    let company = InboxFixture::start().await;
+    let id = company.receive("132", "Bonjour").await;
     let reply = || company.reply(id, "Bonjour").header("idempotency-key", "click");
     for (change, code) in [
         ("last_inbound_at = now() - interval '24 hours 1 second'", "whatsapp_window_closed"),
@@ -291,36 +292,36 @@ async fn a_contact_that_cannot_be_reached_is_not_written_to() {
     assert_eq!(company.count("messages where author = 'agent'").await, 0);
     assert_eq!(company.count("outbox").await, 0);
     assert_eq!(company.conversation(id).await["handler"], "bot");
-    assert_eq!(company.app.taken_from(&company.queue).await, [Value::Null; 0]);
+    assert_eq!(company.app.drain_queue(&company.queue).await, [Value::Null; 0]);
     assert_eq!(company.app.activities(&company.owner).await, [""; 0]);
 
-    // The contact writes again: the same click works.
+    // After the contact writes again, the reply with the same idempotency key works.
     company.app.sql("update conversations set opted_out_at = null").await;
-    company.hears("132", "Me revoilà").await;
+    company.receive("132", "Me revoilà").await;
     reply().await.data(201);
 }
 
 #[tokio::test]
-async fn a_reply_is_a_text_of_1_to_4096_characters() {
-    let company = Company::start().await;
-    let id = company.hears("132", "Bonjour").await;
+async fn a_reply_that_is_not_a_text_of_1_to_4096_characters_is_refused() {
+    let company = InboxFixture::start().await;
+    let id = company.receive("132", "Bonjour").await;
     let call = || company.call(id, "reply");
     for text in [json!(""), json!(" \n "), json!("\u{0}"), json!("é".repeat(4_097)), json!(1), json!(null)] {
-        call().json(&json!({ "text": text })).await.names(&["text"]);
+        call().json(&json!({ "text": text })).await.invalid_fields(&["text"]);
     }
-    call().json(&json!({})).await.names(&["text"]);
+    call().json(&json!({})).await.invalid_fields(&["text"]);
     call().raw_json("{").await.refused(400, "malformed_json");
     call().body("text/plain", "Bonjour").await.refused(415, "unsupported_media_type");
-    call().json(&json!({ "text": "a" })).header("idempotency-key", " ").await.names(&["Idempotency-Key"]);
+    call().json(&json!({ "text": "a" })).header("idempotency-key", " ").await.invalid_fields(&["Idempotency-Key"]);
     assert_eq!(company.count("messages where author = 'agent'").await, 0);
 }
 
 #[tokio::test]
-async fn a_queue_that_is_away_loses_nothing() {
-    let queue = own_queue().await + "-gone";
-    let app = App::with(&[("REPLY_QUEUE_URL", &queue)]).await;
+async fn a_reply_job_stays_queued_when_the_queue_is_unreachable() {
+    let queue = create_queue().await + "-gone";
+    let app = App::with_settings(&[("REPLY_QUEUE_URL", &queue)]).await;
     let owner = app.sign_up("Comptoir Baobab").await;
-    let id = app.write_in(&owner, "132", "Bonjour").await;
+    let id = app.store_contact_message(&owner, "132", "Bonjour").await;
     app.sql("delete from jobs").await;
 
     let reply = app.post(&format!("{CONVERSATIONS}/{id}/reply")).by(&owner).json(&json!({ "text": "Bonjour" }));
@@ -333,9 +334,9 @@ async fn a_queue_that_is_away_loses_nothing() {
 }
 
 #[tokio::test]
-async fn what_fails_halfway_leaves_nothing() {
-    let company = Company::start().await;
-    let id = company.hears("132", "Bonjour").await;
+async fn a_reply_or_takeover_that_fails_halfway_changes_nothing() {
+    let company = InboxFixture::start().await;
+    let id = company.receive("132", "Bonjour").await;
     company.app.sql("revoke insert on activities from lisa_tenant").await;
     for (what, body) in [("reply", json!({ "text": "Bonjour" })), ("takeover", json!({}))] {
         company.call(id, what).json(&body).header("idempotency-key", "click").await.refused(500, "internal");
@@ -343,14 +344,14 @@ async fn what_fails_halfway_leaves_nothing() {
     assert_eq!(company.count("messages where author = 'agent'").await, 0);
     assert_eq!(company.count("idempotency_keys").await, 0);
     assert_eq!(company.conversation(id).await["handler"], "bot");
-    assert_eq!(company.app.taken_from(&company.queue).await, [Value::Null; 0]);
+    assert_eq!(company.app.drain_queue(&company.queue).await, [Value::Null; 0]);
 }
 
 #[tokio::test]
-async fn answers_of_the_bot_are_judged_by_each_member_once() {
-    let company = Company::start().await;
-    let id = company.hears("132", "Bonjour").await;
-    let answer = company.app.bot_says(&company.owner, id, "La livraison est gratuite.").await;
+async fn each_member_gives_one_feedback_on_an_answer_of_the_bot() {
+    let company = InboxFixture::start().await;
+    let id = company.receive("132", "Bonjour").await;
+    let answer = company.app.store_bot_message(&company.owner, id, "La livraison est gratuite.").await;
     let feedback = |message: &str| company.app.post(&format!("{MESSAGES}/{message}/feedback"));
     let answer = answer.to_string();
 
@@ -367,21 +368,21 @@ async fn answers_of_the_bot_are_judged_by_each_member_once() {
     feedback(&answer).by(&company.owner).json(&first).await.data(200);
     assert_eq!(company.count("feedback").await, 2);
 
-    let of_contact = company.messages("sort=created_at&limit=1").await[0]["id"].as_str().unwrap().to_owned();
-    let of_agent = company.reply(id, "Bonjour").await.data(201)["id"].as_str().unwrap().to_owned();
-    for other in [of_contact.as_str(), of_agent.as_str(), "x"] {
+    let contact_message = company.messages("sort=created_at&limit=1").await[0]["id"].as_str().unwrap().to_owned();
+    let agent_message = company.reply(id, "Bonjour").await.data(201)["id"].as_str().unwrap().to_owned();
+    for other in [contact_message.as_str(), agent_message.as_str(), "x"] {
         feedback(other).by(&company.owner).json(&first).await.refused(404, "not_found");
     }
     let feedback = || feedback(&answer).by(&company.owner);
-    feedback().json(&json!({ "comment": "?" })).await.names(&["is_helpful"]);
-    feedback().json(&json!({ "is_helpful": true, "comment": "é".repeat(2_001) })).await.names(&["comment"]);
+    feedback().json(&json!({ "comment": "?" })).await.invalid_fields(&["is_helpful"]);
+    feedback().json(&json!({ "is_helpful": true, "comment": "é".repeat(2_001) })).await.invalid_fields(&["comment"]);
 }
 
 #[tokio::test]
-async fn what_is_another_company_s_is_answered_like_nothing() {
-    let company = Company::start().await;
-    let theirs = company.hears("132", "Bonjour").await;
-    let message = company.app.bot_says(&company.owner, theirs, "Bienvenue").await;
+async fn conversations_of_another_company_are_answered_as_not_found() {
+    let company = InboxFixture::start().await;
+    let theirs = company.receive("132", "Bonjour").await;
+    let message = company.app.store_bot_message(&company.owner, theirs, "Bienvenue").await;
     let other = company.app.sign_up("Chez Koffi").await;
     let before = company.conversation(theirs).await;
     let unknown = Uuid::new_v4();

@@ -1,4 +1,4 @@
-//! The company: what it is called, its ManyChat key, and the secrets of its webhook.
+//! The company: its name and settings, its ManyChat key, and its webhook secrets.
 
 use futures::future::join_all;
 use local::fakes::manychat::{FakeManyChat, KEYS, ManyChatMode};
@@ -11,19 +11,19 @@ use shared::{
     tenants::MANYCHAT_KEY_PURPOSE,
 };
 
-use super::support::{App, Call, Tenant};
+use super::support::{App, TenantUser, TestRequest};
 
 const ME: &str = "/api/v1/customers/me";
 const SECRET: &str = "/api/v1/customers/me/webhook-secret";
 
-/// A product beside a ManyChat.
-struct Company {
+/// A product with a fake ManyChat and one company.
+struct CustomerFixture {
     app: App,
     manychat: FakeManyChat,
-    owner: Tenant,
+    owner: TenantUser,
 }
 
-impl Company {
+impl CustomerFixture {
     async fn start() -> Self {
         Self::with(&[]).await
     }
@@ -31,21 +31,22 @@ impl Company {
     async fn with(settings: &[(&str, &str)]) -> Self {
         let manychat = FakeManyChat::start().await.unwrap();
         let url = manychat.base_url();
-        let app = App::with(&[&[("MANYCHAT_BASE_URL", url.as_str())], settings].concat()).await;
+        let app = App::with_settings(&[&[("MANYCHAT_BASE_URL", url.as_str())], settings].concat()).await;
         let owner = app.sign_up("Comptoir Baobab").await;
         Self { app, manychat, owner }
     }
 
-    fn patch(&self, body: &Value) -> Call {
+    fn patch(&self, body: &Value) -> TestRequest {
         self.app.call(Method::PATCH, ME).by(&self.owner).json(body)
     }
 
-    async fn shown(&self) -> Value {
+    /// The company as its owner sees it.
+    async fn get(&self) -> Value {
         self.app.get(ME).by(&self.owner).await.data(200)
     }
 
-    /// The key as the worker would read it.
-    async fn opened_key(&self) -> Option<String> {
+    /// The stored ManyChat key, unsealed as the reply worker does it.
+    async fn unsealed_key(&self) -> Option<String> {
         let select = "select manychat_api_key from customers where id = $1";
         let sealed: Option<Vec<u8>> = sqlx::query_scalar(select)
             .bind(self.owner.customer_id)
@@ -60,13 +61,14 @@ impl Company {
             .map(|sealed| ring.open(self.owner.customer_id, MANYCHAT_KEY_PURPOSE, &sealed).unwrap().expose().to_owned())
     }
 
-    async fn new_secret(&self) -> String {
+    /// Creates a webhook secret through the API.
+    async fn create_secret(&self) -> String {
         let data = self.app.post(SECRET).by(&self.owner).await.data(201);
         data["webhook_secret"].as_str().unwrap().to_owned()
     }
 
-    /// Whether the webhook would know the tenant by this secret.
-    async fn is_live(&self, secret: &str) -> bool {
+    /// True when the webhook accepts this secret for the tenant.
+    async fn is_valid_secret(&self, secret: &str) -> bool {
         let sha256 = Sha256::digest(secret).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let found = format!(
             "select count(*) from app.webhook_tenant('{sha256}') where customer_id = '{}'",
@@ -77,9 +79,9 @@ impl Company {
 }
 
 #[tokio::test]
-async fn an_owner_sees_the_company_and_its_people_do_not() {
-    let company = Company::start().await;
-    let shown = company.shown().await;
+async fn only_the_owner_sees_and_changes_the_company() {
+    let company = CustomerFixture::start().await;
+    let shown = company.get().await;
     let expected = json!({
         "id": company.owner.customer_id, "name": "Comptoir Baobab", "company_id": company.owner.company_id,
         "plan": "free", "currency": "XOF", "timezone": "UTC", "webhook_url": null, "manychat_api_key": null,
@@ -89,8 +91,8 @@ async fn an_owner_sees_the_company_and_its_people_do_not() {
 
     let url = "https://example.com/hooks/s3cr3t?token=1";
     company.patch(&json!({ "webhook_url": url, "manychat_api_key": KEYS[0] })).await.data(200);
-    company.new_secret().await;
-    let shown = company.shown().await;
+    company.create_secret().await;
+    let shown = company.get().await;
     assert_eq!((&shown["webhook_url"], &shown["manychat_api_key"]), (&json!(url), &json!("••••page")));
     let support = company.app.sign_up_support(&company.owner).await;
     company.app.get(ME).by(&support).await.refused(403, "forbidden");
@@ -99,29 +101,29 @@ async fn an_owner_sees_the_company_and_its_people_do_not() {
 }
 
 #[tokio::test]
-async fn what_is_named_changes_and_the_rest_stays() {
-    let company = Company::start().await;
+async fn a_patch_changes_the_given_fields_only() {
+    let company = CustomerFixture::start().await;
     let object = format!("customer:{}", company.owner.customer_id);
     let changed = company.patch(&json!({ "name": " Le Baobab ", "timezone": "Africa/Abidjan" })).await.data(200);
     assert_eq!((&changed["name"], &changed["timezone"]), (&json!("Le Baobab"), &json!("Africa/Abidjan")));
     assert_eq!(changed["currency"], "XOF");
     company.patch(&json!({ "currency": "EUR", "webhook_url": "https://example.com/a" })).await.data(200);
-    // What is the same, null where that means nothing, and fields that are none.
+    // Unchanged values, null for fields that cannot be null, and unknown fields change nothing.
     for body in [json!({}), json!({ "currency": "EUR", "name": null, "timezone": "Africa/Abidjan", "plan": "scale" })] {
         company.patch(&body).await.data(200);
     }
     let removed = company.patch(&json!({ "webhook_url": null })).await.data(200);
     assert_eq!((&removed["webhook_url"], &removed["currency"]), (&Value::Null, &json!("EUR")));
-    assert_eq!(company.shown().await, removed);
-    assert_eq!(company.app.audited(&company.owner).await, vec![format!("customer.changed {object}"); 3]);
+    assert_eq!(company.get().await, removed);
+    assert_eq!(company.app.audit_actions(&company.owner).await, vec![format!("customer.changed {object}"); 3]);
     let other = company.app.sign_up("Chez Koffi").await;
     assert_eq!(company.app.get(ME).by(&other).await.data(200)["name"], "Chez Koffi");
 }
 
 #[tokio::test]
-async fn every_field_that_is_wrong_is_named_and_nothing_changes() {
-    let company = Company::start().await;
-    let before = company.shown().await;
+async fn an_invalid_field_is_named_and_nothing_changes() {
+    let company = CustomerFixture::start().await;
+    let before = company.get().await;
     for (field, values) in [
         ("name", vec![json!(""), json!("a\u{0}b"), json!("é".repeat(201)), json!(1)]),
         ("currency", vec![json!("xof"), json!("XXX"), json!("F CFA"), json!("")]),
@@ -130,85 +132,89 @@ async fn every_field_that_is_wrong_is_named_and_nothing_changes() {
         ("manychat_api_key", vec![json!("short"), json!("1001:with space in it"), json!("1001:é".repeat(4)), json!(7)]),
     ] {
         for value in values {
-            company.patch(&json!({ "name": "Le Baobab", field: value })).await.names(&[field]);
+            company.patch(&json!({ "name": "Le Baobab", field: value })).await.invalid_fields(&[field]);
         }
     }
-    company.patch(&json!([])).await.names(&["body"]);
-    assert_eq!(company.shown().await, before);
-    assert_eq!(company.app.audited(&company.owner).await, [""; 0]);
+    company.patch(&json!([])).await.invalid_fields(&["body"]);
+    assert_eq!(company.get().await, before);
+    assert_eq!(company.app.audit_actions(&company.owner).await, [""; 0]);
 }
 
 #[tokio::test]
-async fn a_manychat_key_is_tried_then_sealed_and_never_shown_again() {
-    let company = Company::start().await;
+async fn a_manychat_key_is_verified_then_stored_sealed_and_never_shown_again() {
+    let company = CustomerFixture::start().await;
     let shown = company.patch(&json!({ "manychat_api_key": KEYS[0] })).await;
     assert!(!shown.text.contains(KEYS[0]));
     assert_eq!(shown.data(200)["manychat_api_key"], "••••page");
-    assert_eq!(company.opened_key().await.as_deref(), Some(KEYS[0]));
+    assert_eq!(company.unsealed_key().await.as_deref(), Some(KEYS[0]));
     company.patch(&json!({ "manychat_api_key": KEYS[1] })).await.data(200);
-    assert_eq!(company.opened_key().await.as_deref(), Some(KEYS[1]));
+    assert_eq!(company.unsealed_key().await.as_deref(), Some(KEYS[1]));
     company.patch(&json!({ "name": "Le Baobab" })).await.data(200);
-    assert_eq!(company.opened_key().await.as_deref(), Some(KEYS[1]), "left out, it stays");
+    assert_eq!(company.unsealed_key().await.as_deref(), Some(KEYS[1]), "left out, it stays");
     for _ in 0..2 {
         assert_eq!(
             company.patch(&json!({ "manychat_api_key": null })).await.data(200)["manychat_api_key"],
             Value::Null
         );
     }
-    assert_eq!(company.opened_key().await, None);
+    assert_eq!(company.unsealed_key().await, None);
 
     let object = format!("customer:{}", company.owner.customer_id);
     let expected = ["key.changed", "key.changed", "customer.changed", "key.removed"];
-    assert_eq!(company.app.audited(&company.owner).await, expected.map(|action| format!("{action} {object}")));
-    let told = "select count(*) from audit_log entry where entry::text ~ 'fake-manychat|page'";
-    assert_eq!(company.app.number(told).await, 0);
+    assert_eq!(company.app.audit_actions(&company.owner).await, expected.map(|action| format!("{action} {object}")));
+    let leaked = "select count(*) from audit_log entry where entry::text ~ 'fake-manychat|page'";
+    assert_eq!(company.app.number(leaked).await, 0);
 }
 
 #[tokio::test]
-async fn a_key_that_manychat_does_not_take_is_not_kept() {
-    let company = Company::start().await;
+async fn a_key_that_manychat_rejects_is_not_stored() {
+    let company = CustomerFixture::start().await;
     company.patch(&json!({ "manychat_api_key": KEYS[0] })).await.data(200);
-    let before = company.shown().await;
+    let before = company.get().await;
     let wrong = json!({ "name": "Le Baobab", "manychat_api_key": "1001:not-a-key-of-anybody" });
-    company.patch(&wrong).await.names(&["manychat_api_key"]);
-    assert_eq!(company.shown().await, before);
-    assert_eq!(company.opened_key().await.as_deref(), Some(KEYS[0]));
+    company.patch(&wrong).await.invalid_fields(&["manychat_api_key"]);
+    assert_eq!(company.get().await, before);
+    assert_eq!(company.unsealed_key().await.as_deref(), Some(KEYS[0]));
 }
 
 #[tokio::test]
-async fn while_manychat_is_away_no_key_is_kept() {
-    let company = Company::start().await;
-    let before = company.shown().await;
+async fn no_key_is_stored_while_manychat_is_unavailable() {
+    let company = CustomerFixture::start().await;
+    let before = company.get().await;
     let body = json!({ "name": "Le Baobab", "manychat_api_key": KEYS[0] });
     for mode in [ManyChatMode::TooManyRequests, ManyChatMode::ServerError, ManyChatMode::AnswerLost] {
         company.manychat.set_mode(mode);
         company.patch(&body).await.refused(503, "unavailable");
     }
-    let Company { app, manychat, owner } = company;
+    let CustomerFixture { app, manychat, owner } = company;
     drop(manychat);
     app.call(Method::PATCH, ME).by(&owner).json(&body).await.refused(503, "unavailable");
     assert_eq!(app.get(ME).by(&owner).await.data(200), before);
-    assert_eq!(app.audited(&owner).await, [""; 0]);
-    // What needs no ManyChat works, removing the key too.
+    assert_eq!(app.audit_actions(&owner).await, [""; 0]);
+    // Changes that need no request to ManyChat work, including the removal of the key.
     app.call(Method::PATCH, ME).by(&owner).json(&json!({ "manychat_api_key": null, "name": "A" })).await.data(200);
 }
 
 #[tokio::test]
-async fn a_new_webhook_secret_leaves_the_one_before_for_a_while() {
-    let company = Company::start().await;
-    let first = company.new_secret().await;
+async fn the_previous_webhook_secret_stays_valid_for_the_grace_period() {
+    let company = CustomerFixture::start().await;
+    let first = company.create_secret().await;
     assert!(first.starts_with("whs_") && first.len() == 68, "256 bits");
-    assert!(company.is_live(&first).await);
-    let second = company.new_secret().await;
-    assert!(company.is_live(&first).await && company.is_live(&second).await);
+    assert!(company.is_valid_secret(&first).await);
+    let second = company.create_secret().await;
+    assert!(company.is_valid_secret(&first).await && company.is_valid_secret(&second).await);
     let hours =
         "select extract(epoch from expires_at - now()) / 3600 from webhook_secrets where expires_at is not null";
     assert!((23..=24).contains(&company.app.number(hours).await));
 
-    let third = company.new_secret().await;
-    let live = [company.is_live(&first).await, company.is_live(&second).await, company.is_live(&third).await];
+    let third = company.create_secret().await;
+    let live = [
+        company.is_valid_secret(&first).await,
+        company.is_valid_secret(&second).await,
+        company.is_valid_secret(&third).await,
+    ];
     assert_eq!(live, [false, true, true], "two at most: the oldest goes");
-    let shown = company.shown().await;
+    let shown = company.get().await;
     let ends: Vec<_> =
         shown["webhook_secrets"].as_array().unwrap().iter().map(|one| one["expires_at"].is_null()).collect();
     assert_eq!(ends, [true, false], "the newest first");
@@ -218,29 +224,29 @@ async fn a_new_webhook_secret_leaves_the_one_before_for_a_while() {
         .app
         .sql("update webhook_secrets set expires_at = now() - interval '1 second' where expires_at is not null")
         .await;
-    assert!(!company.is_live(&second).await && company.is_live(&third).await);
-    assert_eq!(company.shown().await["webhook_secrets"].as_array().unwrap().len(), 1);
+    assert!(!company.is_valid_secret(&second).await && company.is_valid_secret(&third).await);
+    assert_eq!(company.get().await["webhook_secrets"].as_array().unwrap().len(), 1);
     let expected = vec![format!("webhook_secret.created customer:{}", company.owner.customer_id); 3];
-    assert_eq!(company.app.audited(&company.owner).await, expected);
+    assert_eq!(company.app.audit_actions(&company.owner).await, expected);
     assert_eq!(company.app.number("select count(*) from audit_log entry where entry::text like '%whs_%'").await, 0);
 }
 
 #[tokio::test]
-async fn of_secrets_made_at_once_the_last_stays_and_one_before_it_ends() {
-    let company = Company::start().await;
-    let secrets = join_all((0..6).map(|_| company.new_secret())).await;
+async fn of_concurrently_created_webhook_secrets_two_stay_valid_and_one_of_them_expires() {
+    let company = CustomerFixture::start().await;
+    let secrets = join_all((0..6).map(|_| company.create_secret())).await;
     let mut live = 0;
     for secret in &secrets {
-        live += usize::from(company.is_live(secret).await);
+        live += usize::from(company.is_valid_secret(secret).await);
     }
     assert_eq!(live, 2);
     assert_eq!(company.app.number("select count(*) from webhook_secrets where expires_at is null").await, 1);
 }
 
 #[tokio::test]
-async fn without_a_grace_period_the_secret_before_ends_at_once() {
-    let company = Company::with(&[("WEBHOOK_SECRET_GRACE_S", "0")]).await;
-    let first = company.new_secret().await;
-    let second = company.new_secret().await;
-    assert_eq!((company.is_live(&first).await, company.is_live(&second).await), (false, true));
+async fn without_a_grace_period_the_previous_webhook_secret_ends_at_once() {
+    let company = CustomerFixture::with(&[("WEBHOOK_SECRET_GRACE_S", "0")]).await;
+    let first = company.create_secret().await;
+    let second = company.create_secret().await;
+    assert_eq!((company.is_valid_secret(&first).await, company.is_valid_secret(&second).await), (false, true));
 }

@@ -1,43 +1,43 @@
-//! GET /openapi.json and GET /docs, the latter also as a person sees it.
+//! `GET /openapi.json` and `GET /docs`, the latter also in a browser.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::support::{App, Browser, file, new_address};
+use super::support::{App, Browser, new_email, repository_file};
 
 const PATHS: [&str; 2] = ["/openapi.json", "/docs"];
 
 #[tokio::test]
-async fn the_document_is_the_committed_one() {
-    let app = App::with(&[("CORS_ORIGINS", "https://app.example.com")]).await;
+async fn openapi_json_is_served_as_committed() {
+    let app = App::with_settings(&[("CORS_ORIGINS", "https://app.example.com")]).await;
     let answer = app.get("/openapi.json").header("origin", "https://app.example.com").await;
     assert_eq!(answer.header("content-type"), "application/json");
     assert_eq!(answer.header("access-control-allow-origin"), "https://app.example.com");
-    assert_eq!(answer.text.as_bytes(), file("openapi.json"));
-    answer.bare(200);
+    assert_eq!(answer.text.as_bytes(), repository_file("openapi.json"));
+    answer.json_body(200);
 }
 
 #[tokio::test]
-async fn both_are_kept_until_they_change() {
+async fn openapi_json_and_docs_are_revalidated_by_etag() {
     let app = App::start().await;
     for path in PATHS {
         let first = app.get(path).await;
         let etag = first.header("etag").to_owned();
         assert!(etag.len() > 40, "{etag}");
         assert_eq!(first.header("cache-control"), "public, max-age=300");
-        first.bare(200);
+        first.json_body(200);
         for known in [etag.clone(), format!("W/{etag}"), format!("\"other\", {etag}")] {
             let again = app.get(path).header("if-none-match", &known).await;
             assert_eq!((again.status, again.text.as_str()), (304, ""), "{path} {known}");
             assert_eq!(again.header("etag"), etag);
         }
-        app.get(path).header("if-none-match", "\"other\"").await.bare(200);
+        app.get(path).header("if-none-match", "\"other\"").await.json_body(200);
     }
 }
 
 #[tokio::test]
-async fn the_page_allows_its_own_script_and_nothing_else() {
+async fn the_docs_page_allows_its_own_script_and_style_only() {
     let app = App::start().await;
     let page = app.get("/docs").await;
     let inside = |tag: &str| {
@@ -59,39 +59,39 @@ async fn the_page_allows_its_own_script_and_nothing_else() {
     assert!(!page.text.contains("//cdn") && !page.text.contains("https://"), "nothing comes from elsewhere");
 }
 
-/// Neither is counted, so neither needs the database.
+/// Neither route is rate limited, so neither needs the database.
 #[tokio::test]
-async fn they_are_served_while_the_database_is_away() {
-    let app = App::with(&[("DATABASE_URL", "postgres://lisa_app@127.0.0.1:1/lisa")]).await;
+async fn openapi_json_and_docs_are_served_while_the_database_is_unavailable() {
+    let app = App::with_settings(&[("DATABASE_URL", "postgres://lisa_app@127.0.0.1:1/lisa")]).await;
     for path in PATHS {
-        app.get(path).await.bare(200);
+        app.get(path).await.json_body(200);
     }
 }
 
 #[tokio::test]
-async fn a_person_reads_and_tries_the_api_in_a_browser() {
+async fn the_docs_page_lists_and_calls_the_api_in_a_browser() {
     let Some(mut browser) = Browser::start().await else { return };
     let app = App::start().await;
     let docs = format!("{}/docs", app.stack.base_url());
 
     browser.open(&format!("{docs}#get-/health")).await;
-    browser.until("document.querySelectorAll('details.operation').length > 0").await;
-    let document: Value = serde_json::from_slice(&file("openapi.json")).unwrap();
+    browser.wait_for("document.querySelectorAll('details.operation').length > 0").await;
+    let document: Value = serde_json::from_slice(&repository_file("openapi.json")).unwrap();
     let mut expected: Vec<_> = document["paths"]
         .as_object()
         .unwrap()
         .iter()
         .flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |method| format!("{method}-{path}")))
         .collect();
-    let shown = browser.value("[...document.querySelectorAll('details.operation')].map((card) => card.id)").await;
+    let shown = browser.evaluate("[...document.querySelectorAll('details.operation')].map((card) => card.id)").await;
     let mut shown: Vec<String> = serde_json::from_value(shown).unwrap();
     expected.sort();
     shown.sort();
     assert_eq!(shown, expected);
-    // Each opens, with its parameters, schemas and errors.
-    browser.value("document.querySelectorAll('details.operation').forEach((card) => { card.open = true; })").await;
+    // Each operation can be opened and then shows its parameters, schemas and errors.
+    browser.evaluate("document.querySelectorAll('details.operation').forEach((card) => { card.open = true; })").await;
     browser
-        .until("document.querySelectorAll('.inside').length === document.querySelectorAll('.operation').length")
+        .wait_for("document.querySelectorAll('.inside').length === document.querySelectorAll('.operation').length")
         .await;
 
     let says = |id: &str, status: u16| {
@@ -100,40 +100,43 @@ async fn a_person_reads_and_tries_the_api_in_a_browser() {
     };
     let button = |id: &str| format!("[id='{id}'] button.send");
     browser.click(&button("get-/health")).await;
-    browser.until(&says("get-/health", 200)).await;
+    browser.wait_for(&says("get-/health", 200)).await;
     let answer = |part: &str| format!("document.querySelector(\"[id='get-/health'] .answer .{part}\").textContent");
-    assert!(browser.value(&answer("headers")).await.as_str().unwrap().contains("x-request-id: "));
-    let body: Value = serde_json::from_str(browser.value(&answer("body")).await.as_str().unwrap()).unwrap();
+    assert!(browser.evaluate(&answer("headers")).await.as_str().unwrap().contains("x-request-id: "));
+    let body: Value = serde_json::from_str(browser.evaluate(&answer("body")).await.as_str().unwrap()).unwrap();
     assert_eq!(body["status"], "healthy");
 
-    // Without a token it is refused; with one of a new account it is not.
+    // The request is refused without a token and succeeds with the token of a new account.
     browser.click(&button("get-/api/v1/quota/status")).await;
-    browser.until(&says("get-/api/v1/quota/status", 401)).await;
-    let signup = json!({ "email": new_address(), "password": "correct horse battery", "company_name": "Comptoir" });
+    browser.wait_for(&says("get-/api/v1/quota/status", 401)).await;
+    let signup = json!({ "email": new_email(), "password": "correct horse battery", "company_name": "Comptoir" });
     let text = "document.querySelector(\"[id='post-/api/v1/auth/signup'] textarea\")";
-    browser.value(&format!("{text}.value = {:?}", signup.to_string())).await;
+    browser.evaluate(&format!("{text}.value = {:?}", signup.to_string())).await;
     browser.click(&button("post-/api/v1/auth/signup")).await;
-    browser.until(&says("post-/api/v1/auth/signup", 201)).await;
+    browser.wait_for(&says("post-/api/v1/auth/signup", 201)).await;
     browser.click("[id='post-/api/v1/auth/signup'] .answer button").await;
     browser.click(&button("get-/api/v1/quota/status")).await;
-    browser.until(&says("get-/api/v1/quota/status", 200)).await;
-    let kept = browser.value("[document.cookie, localStorage.length, sessionStorage.length]").await;
+    browser.wait_for(&says("get-/api/v1/quota/status", 200)).await;
+    let kept = browser.evaluate("[document.cookie, localStorage.length, sessionStorage.length]").await;
     assert_eq!(kept, json!(["", 0, 0]), "the token is kept nowhere");
 
-    // By keyboard alone: to the filter, and what it finds.
-    browser.value("document.activeElement.blur()").await;
+    // The filter can be reached and used by keyboard alone.
+    browser.evaluate("document.activeElement.blur()").await;
     browser.press("/", Some("/")).await;
-    browser.write("retry").await;
+    browser.type_text("retry").await;
     browser
-        .until("[...document.querySelectorAll('.operation')].filter((card) => card.checkVisibility()).length === 1")
+        .wait_for("[...document.querySelectorAll('.operation')].filter((card) => card.checkVisibility()).length === 1")
         .await;
 
     let origin = app.stack.base_url();
-    let foreign: Vec<_> =
-        browser.requested().into_iter().filter(|url| !url.starts_with(&origin) && !url.starts_with("data:")).collect();
+    let foreign: Vec<_> = browser
+        .requested_urls()
+        .into_iter()
+        .filter(|url| !url.starts_with(&origin) && !url.starts_with("data:"))
+        .collect();
     assert_eq!(foreign, Vec::<&str>::new());
-    // The refusal is the one thing that the browser itself reports.
-    let complaints = browser.complaints();
+    // The browser itself may report only the refused request (401).
+    let complaints = browser.problems();
     assert!(complaints.len() <= 1 && complaints.iter().all(|one| one.to_string().contains("401")), "{complaints:#?}");
     browser.close().await;
 }

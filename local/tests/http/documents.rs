@@ -1,4 +1,4 @@
-//! The tenant's documents: list, look, delete, try again.
+//! The tenant's documents: list, get, delete and retry.
 
 use std::collections::HashSet;
 
@@ -6,12 +6,12 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::support::{App, Tenant, fixture, small_pdf};
+use super::support::{App, TenantUser, fixture, small_pdf};
 
 const DOCUMENTS: &str = "/api/v1/documents";
 
-/// Writes rows as if they were read long ago.
-async fn insert(app: &App, tenant: &Tenant, range: std::ops::Range<u32>) {
+/// Inserts processed documents with the numbers of `range`, three for each minute of upload time.
+async fn insert(app: &App, tenant: &TenantUser, range: std::ops::Range<u32>) {
     app.sql(&format!(
         "insert into documents (customer_id, company_id, filename, bytes, storage_key, status, upload_date)
          select '{}', '{}', 'file-' || lpad(number::text, 4, '0') || '.pdf', 1, gen_random_uuid(), 'processed',
@@ -31,16 +31,16 @@ fn names(list: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_empty_list_is_a_list() {
+async fn a_tenant_without_documents_gets_an_empty_list() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
-    let list = app.get(DOCUMENTS).by(&tenant).await.bare(200);
+    let list = app.get(DOCUMENTS).by(&tenant).await.json_body(200);
     let meta = json!({ "page": 1, "limit": 20, "total": 0, "total_pages": 0, "next_cursor": null });
     assert_eq!(list, json!({ "success": true, "data": [], "meta": meta }));
 }
 
 #[tokio::test]
-async fn pages_are_counted_sorted_and_filtered() {
+async fn documents_are_paged_sorted_and_filtered() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     insert(&app, &tenant, 0..45).await;
@@ -49,7 +49,7 @@ async fn pages_are_counted_sorted_and_filtered() {
          where filename in ('file-0001.pdf', 'file-0030.pdf')",
     )
     .await;
-    let list = async |query: &str| app.get(&format!("{DOCUMENTS}?{query}")).by(&tenant).await.bare(200);
+    let list = async |query: &str| app.get(&format!("{DOCUMENTS}?{query}")).by(&tenant).await.json_body(200);
 
     let first = list("").await;
     assert_eq!(names(&first).len(), 20);
@@ -71,30 +71,30 @@ async fn pages_are_counted_sorted_and_filtered() {
 }
 
 #[tokio::test]
-async fn counting_ends_at_ten_thousand() {
+async fn the_total_is_an_estimate_beyond_ten_thousand() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     insert(&app, &tenant, 0..10_002).await;
-    let meta = app.get(&format!("{DOCUMENTS}?limit=100")).by(&tenant).await.bare(200)["meta"].clone();
+    let meta = app.get(&format!("{DOCUMENTS}?limit=100")).by(&tenant).await.json_body(200)["meta"].clone();
     assert_eq!((&meta["total"], &meta["total_is_estimate"]), (&json!(10_000), &json!(true)));
 }
 
 #[tokio::test]
-async fn a_cursor_walks_every_row_once_while_rows_come_in() {
+async fn a_cursor_lists_every_document_once_while_new_documents_arrive() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     for sort in ["-upload_date", "upload_date", "filename", "-filename"] {
         app.sql("delete from documents").await;
         insert(&app, &tenant, 100..150).await;
-        let there = app.get(&format!("{DOCUMENTS}?limit=100")).by(&tenant).await.bare(200);
+        let there = app.get(&format!("{DOCUMENTS}?limit=100")).by(&tenant).await.json_body(200);
         let there: HashSet<_> = names(&there).into_iter().collect();
         let (mut seen, mut cursor, mut round) = (Vec::new(), None::<String>, 0);
         loop {
             let page = cursor.map_or(String::new(), |cursor| format!("&cursor={cursor}"));
-            let list = app.get(&format!("{DOCUMENTS}?limit=7&sort={sort}{page}")).by(&tenant).await.bare(200);
+            let list = app.get(&format!("{DOCUMENTS}?limit=7&sort={sort}{page}")).by(&tenant).await.json_body(200);
             assert_eq!(list["meta"].get("page").is_some(), round == 0, "a cursor has no page");
             seen.extend(names(&list));
-            // Before all rows and after them.
+            // New documents sort before and after all others.
             insert(&app, &tenant, round..round + 1).await;
             insert(&app, &tenant, 1000 + round..1001 + round).await;
             round += 1;
@@ -110,14 +110,14 @@ async fn a_cursor_walks_every_row_once_while_rows_come_in() {
 }
 
 #[tokio::test]
-async fn every_wrong_parameter_is_named() {
+async fn every_invalid_list_parameter_is_named() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     insert(&app, &tenant, 0..3).await;
     let refused = async |query: &str, fields: &[&str]| {
         let answer = app.get(&format!("{DOCUMENTS}?{query}")).by(&tenant).await;
         assert_eq!(answer.status, 422, "{query}: {}", answer.text);
-        answer.names(fields);
+        answer.invalid_fields(fields);
     };
     for (query, field) in [
         ("page=0", "page"),
@@ -139,28 +139,28 @@ async fn every_wrong_parameter_is_named() {
     ] {
         refused(query, &[field]).await;
     }
-    // Beyond the end there is nothing, however far.
+    // Pages beyond the last are empty.
     for page in [2, 6_000, i64::MAX] {
-        let listed = app.get(&format!("{DOCUMENTS}?page={page}")).by(&tenant).await.bare(200);
+        let listed = app.get(&format!("{DOCUMENTS}?page={page}")).by(&tenant).await.json_body(200);
         assert_eq!(
             (&listed["data"], &listed["meta"]["total"], &listed["meta"]["page"]),
             (&json!([]), &json!(3), &json!(page))
         );
     }
-    // The name that all lists know for the time of a row.
+    // `created_at` is accepted as another name of `upload_date`, as in all lists.
     let by = async |sort: &str| app.get(&format!("{DOCUMENTS}?sort={sort}")).by(&tenant).await.data(200);
     assert_eq!(by("-created_at").await, by("-upload_date").await);
     assert_ne!(by("-created_at").await, by("created_at").await);
     refused("page=0&limit=0&sort=x&status=y&cursor=z", &["limit", "page", "sort", "status", "cursor"]).await;
 
-    let next = app.get(&format!("{DOCUMENTS}?limit=1&sort=filename")).by(&tenant).await.bare(200);
+    let next = app.get(&format!("{DOCUMENTS}?limit=1&sort=filename")).by(&tenant).await.json_body(200);
     let cursor = next["meta"]["next_cursor"].as_str().unwrap();
     refused(&format!("cursor={cursor}&sort=-filename"), &["cursor"]).await;
     refused(&format!("cursor={cursor}&sort=filename&page=2"), &["page"]).await;
 }
 
 #[tokio::test]
-async fn cursors_that_were_tampered_with_are_refused() {
+async fn a_forged_cursor_is_refused() {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
     let app = App::start().await;
@@ -179,37 +179,37 @@ async fn cursors_that_were_tampered_with_are_refused() {
         let cursor = URL_SAFE_NO_PAD.encode(json!({ "sort": sort, "last": last }).to_string());
         let answer = app.get(&format!("{DOCUMENTS}?sort={sort}&cursor={cursor}")).by(&tenant).await;
         assert_eq!(answer.status, 422, "{sort} {last}: {}", answer.text);
-        answer.names(&["cursor"]);
+        answer.invalid_fields(&["cursor"]);
     }
 }
 
 #[tokio::test]
-async fn a_document_goes_with_its_chunks_and_its_file() {
+async fn deleting_a_document_deletes_its_chunks_and_its_file() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
-    let id = app.learn(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    let id = app.upload_and_process(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
     let path = format!("{DOCUMENTS}/{id}");
-    assert!(app.chunks(id).await > 0 && app.is_stored(&tenant, id).await);
+    assert!(app.chunk_count(id).await > 0 && app.is_stored(&tenant, id).await);
     assert_eq!(app.ask(&tenant, "How long does the delivery take?").await.data(200)["answered"], true);
 
-    app.delete(&path).by(&tenant).await.empty();
+    app.delete(&path).by(&tenant).await.no_content();
 
     app.get(&path).by(&tenant).await.refused(404, "not_found");
     app.delete(&path).by(&tenant).await.refused(404, "not_found");
-    assert_eq!(app.chunks(id).await, 0);
+    assert_eq!(app.chunk_count(id).await, 0);
     assert!(!app.is_stored(&tenant, id).await);
     assert_eq!(app.number("select count(*) from jobs where status <> 'done'").await, 0);
     assert_eq!(app.ask(&tenant, "How long does the delivery take?").await.data(200)["answered"], false);
 }
 
 #[tokio::test]
-async fn a_document_of_another_tenant_is_answered_like_none() {
+async fn a_document_of_another_tenant_is_answered_as_not_found() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let other = app.sign_up("Chez Koffi").await;
-    let theirs = app.learn(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    let theirs = app.upload_and_process(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
     let failed = app.upload(&tenant, "empty.pdf", fixture("empty.pdf")).await;
-    assert_eq!(app.ended(&tenant, failed).await["status"], "failed");
+    assert_eq!(app.wait_for_end_state(&tenant, failed).await["status"], "failed");
     let unknown = Uuid::new_v4();
 
     for (method, rest) in [(Method::GET, ""), (Method::DELETE, ""), (Method::POST, "/retry")] {
@@ -228,41 +228,41 @@ async fn a_document_of_another_tenant_is_answered_like_none() {
         }
     }
     assert_eq!(app.document(&tenant, theirs).await["status"], "processed");
-    assert_eq!(names(&app.get(DOCUMENTS).by(&other).await.bare(200)), [""; 0]);
+    assert_eq!(names(&app.get(DOCUMENTS).by(&other).await.json_body(200)), [""; 0]);
 }
 
 #[tokio::test]
-async fn only_what_failed_is_tried_again() {
+async fn only_a_failed_document_can_be_retried() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let retry = |id: Uuid| app.post(&format!("{DOCUMENTS}/{id}/retry")).by(&tenant);
-    let processed = app.learn(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    let processed = app.upload_and_process(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
     let pending = app.announce(&tenant, "late.pdf", 100).await.document;
     retry(processed).await.refused(409, "not_failed");
     retry(pending).await.refused(409, "not_failed");
 
-    // As if the fault had been ours: the file is good.
+    // A document that failed by a fault of the product: its file is valid.
     app.sql(&format!(
         "update documents set status = 'failed', error_code = 'timed_out', pages_done = 0 where id = '{processed}'"
     ))
     .await;
     let document = retry(processed).await.data(200);
     assert_eq!((&document["status"], &document["error_code"]), (&json!("pending"), &Value::Null));
-    assert_eq!(app.ended(&tenant, processed).await["status"], "processed");
+    assert_eq!(app.wait_for_end_state(&tenant, processed).await["status"], "processed");
 
-    // And one whose fault stays.
+    // A document whose file is at fault fails again.
     let failed = app.upload(&tenant, "empty.pdf", fixture("empty.pdf")).await;
-    app.ended(&tenant, failed).await;
+    app.wait_for_end_state(&tenant, failed).await;
     retry(failed).await.data(200);
-    assert_eq!(app.ended(&tenant, failed).await["error_code"], "no_text");
+    assert_eq!(app.wait_for_end_state(&tenant, failed).await["error_code"], "no_text");
 }
 
 #[tokio::test]
-async fn the_reason_is_told_in_the_language_of_the_caller() {
+async fn the_reason_of_a_failure_is_in_the_language_of_the_caller() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let id = app.upload(&tenant, "scanned.pdf", fixture("scanned.pdf")).await;
-    let document = app.ended(&tenant, id).await;
+    let document = app.wait_for_end_state(&tenant, id).await;
     assert_eq!((&document["status"], &document["error_code"]), (&json!("failed"), &json!("no_text")));
     let english = "The file holds images but no text. Run text recognition (OCR) on it and upload it again.";
     let french = "Le fichier contient des images mais pas de texte. \
@@ -277,7 +277,7 @@ async fn the_reason_is_told_in_the_language_of_the_caller() {
     ] {
         let one = app.get(&format!("{DOCUMENTS}/{id}")).by(&tenant).header("accept-language", accepted).await.data(200);
         assert_eq!(one["error"], reason, "{accepted}");
-        let list = app.get(DOCUMENTS).by(&tenant).header("accept-language", accepted).await.bare(200);
+        let list = app.get(DOCUMENTS).by(&tenant).header("accept-language", accepted).await.json_body(200);
         assert_eq!(list["data"][0]["error"], reason, "{accepted}");
     }
 }

@@ -1,4 +1,5 @@
-//! What strangers upload: each file of local/fixtures/pdf ends with its code in a minute, and the worker lives on.
+//! Ingestion of hostile PDF files: each file of local/fixtures/pdf ends with its expected code within a minute, and
+//! the worker survives.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::support::{App, fixture, small_pdf};
 
-/// A file, and the pages that are read or the code that it fails with.
+/// File name, and the expected number of pages or the expected error code.
 const FILES: &[(&str, Result<u32, &str>)] = &[
     ("plain.pdf", Ok(3)),
     ("two_columns.pdf", Ok(1)),
@@ -34,14 +35,14 @@ const FILES: &[(&str, Result<u32, &str>)] = &[
 ];
 
 #[tokio::test]
-async fn every_file_ends_with_its_code_in_a_minute_and_the_worker_lives_on() {
+async fn every_hostile_pdf_ends_with_its_code_within_a_minute_and_the_worker_survives() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let mut wrong = Vec::new();
     for (name, expected) in FILES {
         let started = Instant::now();
         let id = app.upload(&tenant, name, fixture(name)).await;
-        let document = app.ended(&tenant, id).await;
+        let document = app.wait_for_end_state(&tenant, id).await;
         assert!(started.elapsed() < Duration::from_secs(60), "{name}: {:?}", started.elapsed());
         let (status, code, pages) = match expected {
             Ok(pages) => ("processed", Value::Null, json!(pages)),
@@ -51,12 +52,12 @@ async fn every_file_ends_with_its_code_in_a_minute_and_the_worker_lives_on() {
         if ended != (&json!(status), &code, &pages) {
             wrong.push(format!("{name}: {document}"));
         }
-        assert_eq!(app.chunks(id).await > 0, expected.is_ok() && document["status"] == "processed", "{name}");
+        assert_eq!(app.chunk_count(id).await > 0, expected.is_ok() && document["status"] == "processed", "{name}");
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    app.learn(&tenant, "after.pdf", small_pdf("The worker lives on.")).await;
-    app.queue_is_empty().await;
-    assert_eq!(app.dead().await, 0);
+    app.upload_and_process(&tenant, "after.pdf", small_pdf("The worker lives on.")).await;
+    app.wait_for_empty_ingest_queue().await;
+    assert_eq!(app.dead_letter_count().await, 0);
     let unclean = "select count(*) from document_chunks where text_chunk ~ '[\\x01-\\x08\\x0b-\\x1f]'";
     assert_eq!(app.number(unclean).await, 0);
 }

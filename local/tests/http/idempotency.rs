@@ -1,29 +1,29 @@
-//! Idempotency-Key on POST /api/v1/query: the same key and body gives the first answer again.
+//! `Idempotency-Key` on `POST /api/v1/query`: a request with the same key and body gets the first answer again.
 
 use serde_json::{Value, json};
 
-use super::support::{App, Call, SOON, Tenant, small_pdf, wait_until};
+use super::support::{App, TenantUser, TestRequest, WAIT_TIMEOUT, small_pdf, wait_until};
 
-fn ask(app: &App, tenant: &Tenant, key: &str, body: &Value) -> Call {
+fn ask(app: &App, tenant: &TenantUser, key: &str, body: &Value) -> TestRequest {
     app.post("/api/v1/query").by(tenant).header("idempotency-key", key).json(body)
 }
 
-async fn used(app: &App, tenant: &Tenant) -> Value {
+async fn used(app: &App, tenant: &TenantUser) -> Value {
     app.get("/api/v1/quota/status").by(tenant).await.data(200)["free_quota_used"].clone()
 }
 
 #[tokio::test]
-async fn a_repetition_gets_the_first_answer_and_takes_nothing() {
+async fn a_repeated_question_gets_the_first_answer_and_is_not_charged() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let other = app.sign_up("Chez Koffi").await;
-    let guide = app.learn(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    let guide = app.upload_and_process(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
     let body = json!({ "question": "How long does the delivery take?", "top_k": 3 });
     let first = ask(&app, &tenant, "key-1", &body).await;
     assert_eq!(first.header("idempotency-replayed"), "");
     let first = first.data(200);
-    // Even when the answer would be another one now.
-    app.delete(&format!("/api/v1/documents/{guide}")).by(&tenant).await.empty();
+    // The first answer is repeated although the answer would be different now.
+    app.delete(&format!("/api/v1/documents/{guide}")).by(&tenant).await.no_content();
 
     let spaced = r#"{ "top_k": 3,   "question": "How long does the delivery take?" }"#;
     for repeated in [
@@ -38,17 +38,17 @@ async fn a_repetition_gets_the_first_answer_and_takes_nothing() {
     ask(&app, &tenant, "key-1", &json!({ "question": "Combien ?" })).await.refused(409, "idempotency_key_reused");
     assert_eq!(used(&app, &tenant).await, 1);
     assert_eq!(ask(&app, &tenant, "key-2", &body).await.data(200)["answered"], false);
-    // Keys are the tenant's own.
+    // Idempotency keys are separate for each tenant.
     let theirs = ask(&app, &other, "key-1", &body).await;
     assert_eq!(theirs.header("idempotency-replayed"), "");
     assert_eq!(theirs.data(200)["answered"], false);
 }
 
 #[tokio::test]
-async fn fifty_repetitions_at_once_have_one_effect() {
+async fn fifty_concurrent_requests_with_one_key_are_answered_and_charged_once() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
-    app.learn(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    app.upload_and_process(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
     let body = json!({ "question": "How long does the delivery take?" });
     let calls = (0..50).map(|_| ask(&app, &tenant, "key", &body).into_future());
     let (mut answers, mut firsts) = (Vec::new(), 0);
@@ -67,14 +67,14 @@ async fn fifty_repetitions_at_once_have_one_effect() {
     assert_eq!(used(&app, &tenant).await, 1);
     assert_eq!(app.number("select count(*) from reservations").await, 1);
     assert_eq!(app.number("select count(*) from idempotency_keys where state = 'finished'").await, 1);
-    // Whoever was told to come back gets the answer then.
+    // A client that was refused with 409 gets the answer when it comes back.
     let late = ask(&app, &tenant, "key", &body).await;
     assert_eq!(late.header("idempotency-replayed"), "true");
     assert_eq!(late.data(200), answers[0]);
 }
 
 #[tokio::test]
-async fn fields_may_come_in_any_order_and_what_is_null_is_absent() {
+async fn bodies_that_differ_in_field_order_or_null_fields_count_as_equal() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let raw = async |body: &'static str| {
@@ -101,28 +101,28 @@ async fn fields_may_come_in_any_order_and_what_is_null_is_absent() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_not_remembered() {
-    let app = App::with(&[("FREE_QUOTA_LIMIT", "1")]).await;
+async fn a_refused_question_does_not_use_up_its_key() {
+    let app = App::with_settings(&[("FREE_QUOTA_LIMIT", "1")]).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let body = json!({ "question": "Combien ?" });
     app.ask(&tenant, "Combien ?").await.data(200);
     for _ in 0..2 {
         ask(&app, &tenant, "key", &body).await.refused(402, "quota_exceeded");
     }
-    // Nor is what was not understood, with the same key.
-    ask(&app, &tenant, "key", &json!({ "question": "" })).await.names(&["question"]);
+    // An invalid request does not use up its key either.
+    ask(&app, &tenant, "key", &json!({ "question": "" })).await.invalid_fields(&["question"]);
     assert_eq!(app.number("select count(*) from idempotency_keys").await, 0);
 
     app.sql("update user_settings set free_quota_limit = 2").await;
     let answer = ask(&app, &tenant, "key", &body).await;
     assert_eq!(answer.header("idempotency-replayed"), "");
     answer.data(200);
-    // And the answer stays when there is nothing left again.
+    // The stored answer is repeated although the quota is used up again.
     assert_eq!(ask(&app, &tenant, "key", &body).await.header("idempotency-replayed"), "true");
 }
 
 #[tokio::test]
-async fn a_key_whose_question_failed_or_was_killed_can_be_used_again() {
+async fn the_key_of_a_failed_or_killed_question_can_be_used_again() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let body = json!({ "question": "How long does the delivery take?" });
@@ -135,16 +135,17 @@ async fn a_key_whose_question_failed_or_was_killed_can_be_used_again() {
     let mut holder = app.admin_db().await;
     sqlx::raw_sql("begin; lock table document_chunks").execute(&mut holder).await.unwrap();
     let asking = ask(&app, &tenant, "killed", &body).into_future();
-    let taken = wait_until("the key is claimed", SOON, async || {
+    let claimed_key = wait_until("the key is claimed", WAIT_TIMEOUT, async || {
         let claimed = "select count(*) from idempotency_keys where key = 'killed'";
         (app.number(claimed).await == 1).then_some(())
     });
-    tokio::select! { answer = asking => panic!("{answer:?}"), () = taken => {} }
-    // A client that hangs up is noticed in a moment, in which the answer could be made: the function ends at once.
+    tokio::select! { answer = asking => panic!("{answer:?}"), () = claimed_key => {} }
+    // The restart kills the function at once. A disconnect would be noticed only after a moment, in which the answer
+    // could still be completed.
     let app = app.restart().await;
     sqlx::raw_sql("rollback").execute(&mut holder).await.unwrap();
 
-    // That does not make the claim free before its time.
+    // The claim on the key stays until its lock expires.
     ask(&app, &tenant, "killed", &body).await.refused(409, "idempotency_in_progress");
     assert_eq!(used(&app, &tenant).await, 2, "the unit of the killed one is held");
     ask(&app, &tenant, "killed", &json!({ "question": "Quand ?" })).await.refused(409, "idempotency_key_reused");
@@ -162,12 +163,12 @@ async fn a_key_whose_question_failed_or_was_killed_can_be_used_again() {
 }
 
 #[tokio::test]
-async fn keys_are_visible_short_and_forgotten_after_a_day() {
+async fn an_invalid_key_is_refused_and_an_expired_key_is_forgotten() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let body = json!({ "question": "Combien ?" });
     for key in ["", "   ", &"k".repeat(256), "clé"] {
-        ask(&app, &tenant, key, &body).await.names(&["Idempotency-Key"]);
+        ask(&app, &tenant, key, &body).await.invalid_fields(&["Idempotency-Key"]);
     }
     assert_eq!(used(&app, &tenant).await, 0);
     ask(&app, &tenant, &"k".repeat(255), &body).await.data(200);

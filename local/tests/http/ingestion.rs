@@ -1,17 +1,17 @@
-//! Ingestion when things go wrong: workers that die, messages that come twice, files that go, poison.
+//! Ingestion under faults: killed workers, repeated messages, deleted files, poison messages.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::support::{App, SOON, Tenant, arrival, batch, long_pdf, small_pdf, wait_until};
+use super::support::{App, TenantUser, WAIT_TIMEOUT, long_pdf, object_created_event, small_pdf, sqs_event, wait_until};
 
-/// Stops a worker after its first batch.
+/// Trigger that blocks a worker after its first batch of 32 chunks.
 const SECOND_BATCH: &str = "before insert on document_chunks for each row when (new.chunk_index >= 32)";
 
-/// Numbers, pages and texts of a document's chunks, as one text.
-async fn content(app: &App, document: Uuid) -> String {
+/// Numbers, pages and texts of all chunks of a document, as one text.
+async fn chunk_contents(app: &App, document: Uuid) -> String {
     let query = format!(
         "select string_agg(chunk_index || ':' || page_start || '-' || page_end || ':' || text_chunk, E'\\n'
              order by chunk_index)
@@ -28,22 +28,22 @@ fn nothing_failed() -> Value {
     json!({ "batchItemFailures": [] })
 }
 
-/// What an undisturbed worker makes of a file.
-async fn undisturbed(app: &App, tenant: &Tenant, pdf: Vec<u8>) -> String {
-    let id = app.learn(tenant, "undisturbed.pdf", pdf).await;
-    content(app, id).await
+/// The chunk contents of a file that is ingested without faults.
+async fn ingest_without_faults(app: &App, tenant: &TenantUser, pdf: Vec<u8>) -> String {
+    let id = app.upload_and_process(tenant, "undisturbed.pdf", pdf).await;
+    chunk_contents(app, id).await
 }
 
 #[tokio::test]
-async fn a_worker_that_is_killed_in_the_middle_is_followed_by_one_that_goes_on() {
+async fn the_next_worker_continues_where_a_killed_worker_stopped() {
     let app = App::with_options(&[], Some(3)).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
-    let expected = undisturbed(&app, &tenant, long_pdf()).await;
-    let mut hold = app.hold(SECOND_BATCH).await;
+    let expected = ingest_without_faults(&app, &tenant, long_pdf()).await;
+    let mut hold = app.hold_statements(SECOND_BATCH).await;
     let id = app.upload(&tenant, "catalogue.pdf", long_pdf()).await;
-    hold.is_met().await;
+    hold.wait_for_held_statement().await;
     let halfway = app.document(&tenant, id).await;
-    assert_eq!((app.chunks(id).await, &halfway["status"]), (32, &json!("pending")));
+    assert_eq!((app.chunk_count(id).await, &halfway["status"]), (32, &json!("pending")));
     let (done, total) = (halfway["pages_done"].as_i64().unwrap(), halfway["pages_total"].as_i64().unwrap());
     assert!(0 < done && done < total, "the progress is seen: {done} of {total}");
     let first = format!("select count(distinct xmin::text) from document_chunks where document_id = '{id}'");
@@ -52,16 +52,16 @@ async fn a_worker_that_is_killed_in_the_middle_is_followed_by_one_that_goes_on()
     let app = app.restart().await;
     hold.release().await;
 
-    let document = app.ended(&tenant, id).await;
+    let document = app.wait_for_end_state(&tenant, id).await;
     assert_eq!((&document["status"], &document["pages_done"]), (&json!("processed"), &json!(total)));
-    assert_eq!(content(&app, id).await, expected);
+    assert_eq!(chunk_contents(&app, id).await, expected);
     assert_eq!(app.number(&format!("{first} and chunk_index < 32")).await, 1, "what was there was not written again");
-    app.queue_is_empty().await;
-    assert_eq!(app.dead().await, 0);
+    app.wait_for_empty_ingest_queue().await;
+    assert_eq!(app.dead_letter_count().await, 0);
 }
 
 #[tokio::test]
-async fn a_batch_that_fails_is_tried_again_after_a_moment() {
+async fn a_failed_batch_is_retried_soon() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     app.sql(
@@ -79,8 +79,8 @@ async fn a_batch_that_fails_is_tried_again_after_a_moment() {
     )
     .await;
 
-    // The queue itself would give the message again after half an hour.
-    let id = app.learn(&tenant, "catalogue.pdf", long_pdf()).await;
+    // The queue's own visibility timeout would deliver the message again only after half an hour.
+    let id = app.upload_and_process(&tenant, "catalogue.pdf", long_pdf()).await;
 
     assert_eq!(app.number("select last_value from attempted").await, 2);
     let gaps = format!("select max(chunk_index) + 1 - count(*) from document_chunks where document_id = '{id}'");
@@ -88,96 +88,103 @@ async fn a_batch_that_fails_is_tried_again_after_a_moment() {
 }
 
 #[tokio::test]
-async fn events_that_come_twice_change_nothing() {
+async fn a_repeated_event_changes_nothing() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
-    let id = app.learn(&tenant, "catalogue.pdf", long_pdf()).await;
-    let before = content(&app, id).await;
+    let id = app.upload_and_process(&tenant, "catalogue.pdf", long_pdf()).await;
+    let before = chunk_contents(&app, id).await;
 
-    app.enqueue(arrival(&tenant, id)).await;
-    app.enqueue(arrival(&tenant, id)).await;
-    app.queue_is_empty().await;
-    let twice = batch(&[arrival(&tenant, id).to_string(), arrival(&tenant, id).to_string()]);
+    app.enqueue(object_created_event(&tenant, id)).await;
+    app.enqueue(object_created_event(&tenant, id)).await;
+    app.wait_for_empty_ingest_queue().await;
+    let twice =
+        sqs_event(&[object_created_event(&tenant, id).to_string(), object_created_event(&tenant, id).to_string()]);
     assert_eq!(invoke(&app, twice).await, nothing_failed());
 
-    assert_eq!(content(&app, id).await, before);
-    assert_eq!(app.dead().await, 0);
+    assert_eq!(chunk_contents(&app, id).await, before);
+    assert_eq!(app.dead_letter_count().await, 0);
 }
 
 #[tokio::test]
-async fn two_workers_at_once_make_one_set_of_chunks() {
+async fn concurrent_workers_on_one_document_store_one_set_of_chunks() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
-    let expected = undisturbed(&app, &tenant, long_pdf()).await;
-    app.lose_events().await;
+    let expected = ingest_without_faults(&app, &tenant, long_pdf()).await;
+    app.disable_bucket_events().await;
     let id = app.upload(&tenant, "catalogue.pdf", long_pdf()).await;
-    let event = || batch(&[arrival(&tenant, id).to_string()]);
+    let event = || sqs_event(&[object_created_event(&tenant, id).to_string()]);
 
     let (one, two, three) = tokio::join!(invoke(&app, event()), invoke(&app, event()), invoke(&app, event()));
 
     assert_eq!([one, two, three], [nothing_failed(), nothing_failed(), nothing_failed()]);
     assert_eq!(app.document(&tenant, id).await["status"], "processed");
-    assert_eq!(content(&app, id).await, expected);
+    assert_eq!(chunk_contents(&app, id).await, expected);
 }
 
 #[tokio::test]
-async fn a_document_that_is_deleted_while_it_is_read_leaves_nothing() {
+async fn a_document_deleted_during_ingestion_leaves_nothing() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
-    // When its text is known, before anything is written.
-    let mut hold = app.hold("before update of pages_total on documents for each statement").await;
+    // Blocks the worker after the text is extracted and before anything is stored.
+    let mut hold = app.hold_statements("before update of pages_total on documents for each statement").await;
     let id = app.upload(&tenant, "catalogue.pdf", long_pdf()).await;
-    hold.is_met().await;
+    hold.wait_for_held_statement().await;
 
-    app.delete(&format!("/api/v1/documents/{id}")).by(&tenant).await.empty();
+    app.delete(&format!("/api/v1/documents/{id}")).by(&tenant).await.no_content();
     hold.release().await;
 
-    app.queue_is_empty().await;
+    app.wait_for_empty_ingest_queue().await;
     app.get(&format!("/api/v1/documents/{id}")).by(&tenant).await.refused(404, "not_found");
     assert_eq!(app.number("select count(*) from document_chunks").await, 0);
     assert_eq!(app.number("select count(*) from jobs where status <> 'done'").await, 0);
     assert!(!app.is_stored(&tenant, id).await);
-    assert_eq!(app.dead().await, 0);
+    assert_eq!(app.dead_letter_count().await, 0);
 }
 
 #[tokio::test]
-async fn what_is_no_document_is_acknowledged() {
+async fn a_message_about_no_known_document_is_acknowledged() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     app.enqueue(json!({ "Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "lisa" })).await;
     app.enqueue(json!({ "Records": [{ "s3": { "object": { "key": "exports/all.zip" } } }] })).await;
     app.enqueue(json!({ "Records": [] })).await;
-    // Announced by nobody: its row was deleted, or it is somebody's invention.
-    app.enqueue(arrival(&tenant, Uuid::new_v4())).await;
+    // A file without a document row: the row was deleted, or the key was invented.
+    app.enqueue(object_created_event(&tenant, Uuid::new_v4())).await;
     let job = json!({ "job_id": Uuid::new_v4(), "customer_id": Uuid::new_v4(), "document_id": Uuid::new_v4() });
     app.enqueue(job).await;
-    app.queue_is_empty().await;
-    assert_eq!(app.dead().await, 0);
+    app.wait_for_empty_ingest_queue().await;
+    assert_eq!(app.dead_letter_count().await, 0);
 }
 
 #[tokio::test]
-async fn a_document_is_read_for_its_own_tenant_only() {
+async fn an_event_with_the_folder_of_another_tenant_ingests_nothing() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let other = app.sign_up("Chez Koffi").await;
-    app.lose_events().await;
+    app.disable_bucket_events().await;
     let id = app.upload(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
-    // A key in another tenant's folder names no document of that tenant.
-    assert_eq!(invoke(&app, batch(&[arrival(&other, id).to_string()])).await, nothing_failed());
+    // The key has the folder of another tenant, which has no document with this id.
+    assert_eq!(invoke(&app, sqs_event(&[object_created_event(&other, id).to_string()])).await, nothing_failed());
     assert_eq!(app.document(&tenant, id).await["status"], "pending");
     assert_eq!(app.number("select count(*) from document_chunks").await, 0);
 }
 
 #[tokio::test]
-async fn poison_fails_alone_in_its_batch() {
+async fn a_poison_message_does_not_fail_the_others_in_its_batch() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
-    app.lose_events().await;
+    app.disable_bucket_events().await;
     let good = app.upload(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
     let missing = app.announce(&tenant, "missing.pdf", 100).await.document;
-    let bodies = ["{", "[]", "null", &arrival(&tenant, missing).to_string(), &arrival(&tenant, good).to_string()];
+    let bodies = [
+        "{",
+        "[]",
+        "null",
+        &object_created_event(&tenant, missing).to_string(),
+        &object_created_event(&tenant, good).to_string(),
+    ];
 
-    let answer = invoke(&app, batch(&bodies.map(str::to_owned))).await;
+    let answer = invoke(&app, sqs_event(&bodies.map(str::to_owned))).await;
 
     let failed = ["message-1", "message-2", "message-3", "message-4"].map(|id| json!({ "itemIdentifier": id }));
     assert_eq!(answer, json!({ "batchItemFailures": failed }));
@@ -186,19 +193,19 @@ async fn poison_fails_alone_in_its_batch() {
 }
 
 #[tokio::test]
-async fn poison_is_given_up_after_five_receives_and_keeps_nobody_waiting() {
+async fn a_poison_message_is_dead_lettered_after_five_receives_and_blocks_no_other_message() {
     let app = App::with_options(&[], Some(1)).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     app.enqueue("poison").await;
-    app.learn(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
-    assert_eq!(app.dead().await, 0);
+    app.upload_and_process(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    assert_eq!(app.dead_letter_count().await, 0);
 
-    // Between its receives lie 2, 4, 8, 16 and 32 seconds.
-    wait_until("the poison is given up", Duration::from_secs(62) + SOON, async || {
-        (app.dead().await == 1).then_some(())
+    // The delays between the receives are 2, 4, 8, 16 and 32 seconds.
+    wait_until("the poison is given up", Duration::from_secs(62) + WAIT_TIMEOUT, async || {
+        (app.dead_letter_count().await == 1).then_some(())
     })
     .await;
 
-    app.queue_is_empty().await;
-    app.learn(&tenant, "after.pdf", small_pdf("The worker lives on.")).await;
+    app.wait_for_empty_ingest_queue().await;
+    app.upload_and_process(&tenant, "after.pdf", small_pdf("The worker lives on.")).await;
 }

@@ -1,24 +1,25 @@
-//! What stands around every function: each operation of openapi.json, and what no function serves.
+//! The layers around every function, tested with each operation of openapi.json and with unknown routes: standard
+//! response headers and the limit of the body size.
 
 use reqwest::Method;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::support::{Answer, App, Call, Tenant};
+use super::support::{App, TenantUser, TestRequest, TestResponse};
 
-/// More than any function takes, and less than the gateway does.
-const HUGE: usize = 5 * 1024 * 1024;
+/// Body size above the limit of every function and below the limit of the gateway.
+const OVERSIZED_BODY_BYTES: usize = 5 * 1024 * 1024;
 
-/// An operation of openapi.json.
-struct Operation {
+/// A request to an operation of openapi.json.
+struct OperationProbe {
     name: String,
     method: Method,
-    /// With something in the place of each parameter.
+    /// The path, with a random UUID for each parameter.
     path: String,
     takes_json: bool,
 }
 
-impl Operation {
+impl OperationProbe {
     fn all() -> Vec<Self> {
         let document: Value = serde_json::from_str(&local::openapi::document().unwrap()).unwrap();
         let mut all = Vec::new();
@@ -40,7 +41,7 @@ impl Operation {
         all
     }
 
-    fn call(&self, app: &App, by: Option<&Tenant>) -> Call {
+    fn call(&self, app: &App, by: Option<&TenantUser>) -> TestRequest {
         let call = app.call(self.method.clone(), &self.path);
         match by {
             Some(tenant) => call.by(tenant),
@@ -48,14 +49,15 @@ impl Operation {
         }
     }
 
-    /// Pages that are the same for everybody.
+    /// True when the response is a public, cacheable page.
     fn is_static(&self) -> bool {
         matches!(self.name.as_str(), "GET /docs" | "GET /openapi.json")
     }
 }
 
+/// Asserts the request id and the caching and security headers.
 #[track_caller]
-fn has_the_headers(name: &str, answer: &Answer, is_static: bool) {
+fn assert_standard_headers(name: &str, answer: &TestResponse, is_static: bool) {
     assert!(!answer.header("x-request-id").is_empty(), "{name}: {answer:?}");
     assert_eq!(answer.header("x-content-type-options"), "nosniff", "{name}");
     assert!(answer.header("strict-transport-security").starts_with("max-age="), "{name}");
@@ -71,16 +73,16 @@ fn has_the_headers(name: &str, answer: &Answer, is_static: bool) {
 }
 
 #[tokio::test]
-async fn every_answer_has_its_id_and_is_neither_kept_nor_guessed_at() {
+async fn every_response_has_its_request_id_and_the_caching_and_security_headers() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let mut ids = Vec::new();
-    for operation in Operation::all() {
+    for operation in OperationProbe::all() {
         for by in [None, Some(&tenant)] {
-            // Whatever it answers: 2xx, 4xx, without a body or with one.
+            // The headers are on every response: 2xx or 4xx, with or without a body.
             let answer = operation.call(&app, by).header("x-request-id", "mine").await;
             assert!(answer.status < 500, "{}: {}", operation.name, answer.text);
-            has_the_headers(&operation.name, &answer, operation.is_static());
+            assert_standard_headers(&operation.name, &answer, operation.is_static());
             ids.push(answer.header("x-request-id").to_owned());
         }
     }
@@ -90,41 +92,41 @@ async fn every_answer_has_its_id_and_is_neither_kept_nor_guessed_at() {
     ids.dedup();
     assert_eq!(ids.len(), all, "an id names one request");
     for (method, path) in [(Method::GET, "/nowhere"), (Method::DELETE, "/health"), (Method::OPTIONS, "/health")] {
-        has_the_headers(path, &app.call(method, path).await, false);
+        assert_standard_headers(path, &app.call(method, path).await, false);
     }
 }
 
 #[tokio::test]
-async fn an_outage_has_them_too() {
+async fn an_internal_error_has_the_standard_headers_too() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     app.sql("alter table user_settings rename to lost").await;
     let answer = app.get("/api/v1/quota/status").by(&tenant).await;
-    has_the_headers("status", &answer, false);
+    assert_standard_headers("status", &answer, false);
     answer.refused(500, "internal");
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_is_refused_before_anybody_looks_at_it() {
-    let app = App::with(&[("CORS_ORIGINS", "https://app.example.com")]).await;
+async fn a_too_large_body_is_refused_before_it_is_parsed() {
+    let app = App::with_settings(&[("CORS_ORIGINS", "https://app.example.com")]).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let secret = app.webhook_secret(&tenant).await;
     let rows = "select count(*) from idempotency_keys";
-    for operation in Operation::all() {
+    for operation in OperationProbe::all() {
         let name = &operation.name;
         let send = async |bytes: usize| {
             let call = operation.call(&app, Some(&tenant)).header("origin", "https://app.example.com");
             let call = call.header("idempotency-key", "key").header("x-webhook-secret", &secret);
             call.raw_json("{".repeat(bytes)).await
         };
-        let refused = send(HUGE).await;
-        has_the_headers(name, &refused, false);
+        let refused = send(OVERSIZED_BODY_BYTES).await;
+        assert_standard_headers(name, &refused, false);
         assert_eq!(refused.header("access-control-allow-origin"), "https://app.example.com", "{name}");
         assert_eq!(refused.status, 413, "{name}: {}", refused.text);
         let details = refused.refused(413, "payload_too_large");
         let limit = usize::try_from(details["limit_bytes"].as_u64().unwrap()).unwrap();
         assert_eq!(send(limit + 1).await.status, 413, "{name}");
-        // To the byte; and what fits is looked at.
+        // The limit is exact to the byte, and a body of that size is parsed.
         let looked_at = send(limit).await;
         assert_ne!(looked_at.status, 413, "{name}");
         if operation.takes_json {
@@ -132,5 +134,5 @@ async fn a_body_that_is_too_large_is_refused_before_anybody_looks_at_it() {
         }
     }
     assert_eq!(app.number(rows).await, 0);
-    app.post("/nowhere").raw_json("{".repeat(HUGE)).await.refused(413, "payload_too_large");
+    app.post("/nowhere").raw_json("{".repeat(OVERSIZED_BODY_BYTES)).await.refused(413, "payload_too_large");
 }

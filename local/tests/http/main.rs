@@ -1,6 +1,8 @@
-//! The product over HTTP: the real gateway, PostgreSQL, and a stand-in for S3 and SQS. Each test has a stack of its own.
+//! HTTP tests of the whole product: the real gateway, PostgreSQL, and a stand-in for S3 and SQS. Each test has its own
+//! stack.
 //!
-//! The same files are two programs: `http`, and `http_through_pgbouncer` with a transaction pooler before the database.
+//! These files are compiled into two test programs: `http`, and `http_through_pgbouncer`, which puts PgBouncer in
+//! transaction mode before the database.
 
 #[cfg(test)]
 mod answers;

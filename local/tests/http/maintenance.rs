@@ -1,24 +1,26 @@
-//! What maintenance puts right.
+//! The scheduled maintenance: refunds, lost jobs, missing uploads, undeleted files.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::support::{App, Proxy, SOON, Tenant, small_pdf, wait_until};
+use super::support::{App, FaultProxy, TenantUser, WAIT_TIMEOUT, small_pdf, wait_until};
 
+/// Runs the maintenance function once and returns its report.
 async fn sweep(app: &App) -> Value {
     app.stack.invoke("maintenance", json!({})).await.unwrap()
 }
 
-/// As if all jobs were due.
-async fn jobs_are_due(app: &App) {
+/// Makes all unfinished jobs due now.
+async fn make_jobs_due(app: &App) {
     app.sql("update jobs set run_after = now() where status in ('queued', 'running')").await;
 }
 
-async fn used(app: &App, tenant: &Tenant) -> Value {
+async fn used(app: &App, tenant: &TenantUser) -> Value {
     app.get("/api/v1/quota/status").by(tenant).await.data(200)["free_quota_used"].clone()
 }
 
-async fn job(app: &App, document: Uuid) -> String {
+/// The status of a document's job.
+async fn job_status(app: &App, document: Uuid) -> String {
     let query = format!("select status from jobs where payload ->> 'document_id' = '{document}'");
     sqlx::query_scalar(sqlx::AssertSqlSafe(query)).fetch_one(&mut app.admin_db().await).await.unwrap()
 }
@@ -34,22 +36,23 @@ async fn a_sweep_with_nothing_to_do_does_nothing() {
 }
 
 #[tokio::test]
-async fn the_unit_of_a_question_that_was_killed_comes_back_once() {
+async fn the_request_of_a_killed_question_is_refunded_once() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     app.ask(&tenant, "Combien ?").await.data(200);
-    // The question takes its unit and then waits for the chunks, which somebody holds.
+    // The question reserves its request and then waits for the chunks, whose table is locked here.
     let mut holder = app.admin_db().await;
     sqlx::raw_sql("begin; lock table document_chunks").execute(&mut holder).await.unwrap();
     let asking = app.ask(&tenant, "How long does the delivery take?").into_future();
-    let killed = async {
-        wait_until("the unit is taken", SOON, async || {
+    let reserved = async {
+        wait_until("the unit is taken", WAIT_TIMEOUT, async || {
             (app.number("select count(*) from reservations where state = 'held'").await == 1).then_some(())
         })
         .await;
     };
-    tokio::select! { answer = asking => panic!("{answer:?}"), () = killed => {} }
-    // A client that hangs up is noticed in a moment, in which the answer could be made: the function ends at once.
+    tokio::select! { answer = asking => panic!("{answer:?}"), () = reserved => {} }
+    // The restart kills the function at once. A disconnect would be noticed only after a moment, in which the answer
+    // could still be completed.
     let app = app.restart().await;
     sqlx::raw_sql("rollback").execute(&mut holder).await.unwrap();
     assert_eq!(used(&app, &tenant).await, 2);
@@ -66,7 +69,7 @@ async fn the_unit_of_a_question_that_was_killed_comes_back_once() {
 }
 
 #[tokio::test]
-async fn many_units_of_many_tenants_come_back_each_to_its_own() {
+async fn expired_reservations_are_refunded_to_their_own_tenants() {
     let app = App::start().await;
     let one = app.sign_up("Comptoir Baobab").await;
     let two = app.sign_up("Chez Koffi").await;
@@ -89,95 +92,95 @@ async fn many_units_of_many_tenants_come_back_each_to_its_own() {
 }
 
 #[tokio::test]
-async fn an_upload_that_never_came_is_marked_after_an_hour_and_may_come_after_all() {
+async fn a_missing_upload_is_marked_failed_after_an_hour_and_can_still_arrive() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let pdf = small_pdf("The delivery takes three days.");
     let place = app.announce(&tenant, "late.pdf", pdf.len()).await;
     assert_eq!(sweep(&app).await["jobs_taken"], 0, "it has five minutes without anybody looking");
-    jobs_are_due(&app).await;
+    make_jobs_due(&app).await;
     assert_eq!(sweep(&app).await["jobs_taken"], 1);
     assert_eq!(app.document(&tenant, place.document).await["status"], "pending", "it has an hour");
-    assert_eq!(job(&app, place.document).await, "queued");
+    assert_eq!(job_status(&app, place.document).await, "queued");
 
     app.sql("update documents set upload_date = now() - interval '61 minutes'").await;
-    jobs_are_due(&app).await;
+    make_jobs_due(&app).await;
     let (one, two) = tokio::join!(sweep(&app), sweep(&app));
     assert_eq!(one["jobs_taken"].as_i64().unwrap() + two["jobs_taken"].as_i64().unwrap(), 1);
 
     let document = app.document(&tenant, place.document).await;
     assert_eq!((&document["status"], &document["error_code"]), (&json!("failed"), &json!("not_uploaded")));
     assert_eq!(document["error"], "The file never arrived. Upload it again.");
-    jobs_are_due(&app).await;
+    make_jobs_due(&app).await;
     assert_eq!(sweep(&app).await["jobs_taken"], 0);
 
-    app.put(&place, pdf).await;
-    wait_until("the late file is read", SOON, async || {
+    app.put_file(&place, pdf).await;
+    wait_until("the late file is read", WAIT_TIMEOUT, async || {
         (app.document(&tenant, place.document).await["status"] == "processed").then_some(())
     })
     .await;
-    assert_eq!(job(&app, place.document).await, "done");
+    assert_eq!(job_status(&app, place.document).await, "done");
 }
 
 #[tokio::test]
-async fn a_document_whose_event_was_lost_is_read_after_all() {
+async fn a_document_whose_event_was_lost_is_still_ingested() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
-    app.lose_events().await;
+    app.disable_bucket_events().await;
     let id = app.upload(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
-    app.queue_is_empty().await;
+    app.wait_for_empty_ingest_queue().await;
     assert_eq!(app.document(&tenant, id).await["status"], "pending");
 
-    jobs_are_due(&app).await;
+    make_jobs_due(&app).await;
     assert_eq!(sweep(&app).await["jobs_taken"], 1);
 
-    assert_eq!(app.ended(&tenant, id).await["status"], "processed");
-    assert_eq!(job(&app, id).await, "done");
-    jobs_are_due(&app).await;
+    assert_eq!(app.wait_for_end_state(&tenant, id).await["status"], "processed");
+    assert_eq!(job_status(&app, id).await, "done");
+    make_jobs_due(&app).await;
     assert_eq!(sweep(&app).await["jobs_taken"], 0);
 }
 
 #[tokio::test]
-async fn a_document_that_is_sent_again_and_again_in_vain_is_given_up() {
+async fn a_document_whose_job_used_up_its_attempts_is_marked_failed() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
-    app.lose_events().await;
+    app.disable_bucket_events().await;
     let id = app.upload(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
     app.sql("update jobs set attempts = 12, run_after = now()").await;
     sweep(&app).await;
     let document = app.document(&tenant, id).await;
     assert_eq!((&document["status"], &document["error_code"]), (&json!("failed"), &json!("timed_out")));
-    assert_eq!(job(&app, id).await, "failed");
-    // Its owner may still try.
+    assert_eq!(job_status(&app, id).await, "failed");
+    // The owner can still retry the document.
     app.post(&format!("/api/v1/documents/{id}/retry")).by(&tenant).await.data(200);
-    assert_eq!(app.ended(&tenant, id).await["status"], "processed");
+    assert_eq!(app.wait_for_end_state(&tenant, id).await["status"], "processed");
 }
 
 #[tokio::test]
-async fn the_file_of_a_document_deleted_while_the_storage_was_away_goes_later() {
-    let network = Proxy::before_aws().await;
-    let app = App::with(&network.settings()).await;
+async fn a_file_that_could_not_be_deleted_during_a_storage_outage_is_deleted_later() {
+    let network = FaultProxy::for_aws().await;
+    let app = App::with_settings(&network.settings()).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
-    let id = app.learn(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
-    // Functions fetch their secret when they start.
+    let id = app.upload_and_process(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    // Functions fetch their secret from Secrets Manager when they start, so they must start before the outage.
     app.stack.start_functions().await.unwrap();
 
     network.refuse().await;
-    app.delete(&format!("/api/v1/documents/{id}")).by(&tenant).await.empty();
+    app.delete(&format!("/api/v1/documents/{id}")).by(&tenant).await.no_content();
     app.get(&format!("/api/v1/documents/{id}")).by(&tenant).await.refused(404, "not_found");
     assert!(app.is_stored(&tenant, id).await);
-    let health = app.get("/health?deep=1").by(app.service_token()).await.bare(503);
+    let health = app.get("/health?deep=1").by(app.service_token()).await.json_body(503);
     assert_eq!(
         ["database", "queue", "storage"].map(|name| health["checks"][name]["up"].as_bool().unwrap()),
         [true, false, false]
     );
-    // A sweep while it is still away changes nothing, and keeps the job.
+    // A sweep during the outage changes nothing and keeps the job.
     assert_eq!(sweep(&app).await["jobs_taken"], 1);
 
     network.restore().await;
-    jobs_are_due(&app).await;
+    make_jobs_due(&app).await;
     assert_eq!(sweep(&app).await["jobs_taken"], 1);
     assert!(!app.is_stored(&tenant, id).await);
-    jobs_are_due(&app).await;
+    make_jobs_due(&app).await;
     assert_eq!(sweep(&app).await["jobs_taken"], 0);
 }

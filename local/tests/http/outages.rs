@@ -1,15 +1,16 @@
-//! The database away: 503 in under five seconds, whether it refuses or is silent, and recovery without a restart.
+//! Database outages: 503 within five seconds, whether the database refuses connections or does not respond, and
+//! recovery without a restart.
 
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::support::{App, Call, PASSWORD, Proxy, SOON, Tenant, small_pdf, wait_until};
+use super::support::{App, FaultProxy, PASSWORD, TenantUser, TestRequest, WAIT_TIMEOUT, small_pdf, wait_until};
 
-const LONGEST: Duration = Duration::from_secs(5);
+const MAX_RESPONSE_TIME: Duration = Duration::from_secs(5);
 
-/// One request of each kind: of a tenant, of a user, of nobody yet, and those that write.
-fn requests(app: &App, tenant: &Tenant) -> Vec<(&'static str, Call)> {
+/// Requests that read and write, with a token and without one, each with a name for failure messages.
+fn requests(app: &App, tenant: &TenantUser) -> Vec<(&'static str, TestRequest)> {
     let login = json!({ "email": tenant.email, "password": PASSWORD });
     let announcement = json!({ "filename": "guide.pdf", "size_bytes": 1000 });
     let signup = json!({ "email": "a@example.com", "password": PASSWORD, "company_name": "Autre" });
@@ -25,102 +26,104 @@ fn requests(app: &App, tenant: &Tenant) -> Vec<(&'static str, Call)> {
     ]
 }
 
-async fn all_are_unavailable_in_time(app: &App, tenant: &Tenant) {
+/// Sends all requests at once and asserts that each gets a 503 within [`MAX_RESPONSE_TIME`].
+async fn assert_all_unavailable_in_time(app: &App, tenant: &TenantUser) {
     let calls = requests(app, tenant).into_iter().map(async |(name, call)| {
         let started = Instant::now();
         let answer = call.await;
         assert_eq!(answer.status, 503, "{name} after {:?}: {}", started.elapsed(), answer.text);
         answer.refused(503, "unavailable");
-        assert!(started.elapsed() < LONGEST, "{name} took {:?}", started.elapsed());
+        assert!(started.elapsed() < MAX_RESPONSE_TIME, "{name} took {:?}", started.elapsed());
     });
     futures::future::join_all(calls).await;
 }
 
-async fn all_work_again(app: &App, tenant: &Tenant) {
+/// Waits until reads, sign-in and questions succeed.
+async fn wait_for_recovery(app: &App, tenant: &TenantUser) {
     for path in ["/api/v1/quota/status", "/api/v1/documents", &format!("/v1/quota/{}", tenant.user_id)] {
-        wait_until("the database is found again", SOON, async || {
+        wait_until("the database is found again", WAIT_TIMEOUT, async || {
             (app.get(path).by(tenant).await.status == 200).then_some(())
         })
         .await;
     }
-    wait_until("sign-in works again", SOON, async || {
+    wait_until("sign-in works again", WAIT_TIMEOUT, async || {
         (app.log_in(&tenant.email, PASSWORD).await.status == 200).then_some(())
     })
     .await;
-    wait_until("questions are answered again", SOON, async || {
+    wait_until("questions are answered again", WAIT_TIMEOUT, async || {
         (app.ask(tenant, "How long does the delivery take?").await.status == 200).then_some(())
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_database_that_refuses_is_told_in_time_and_found_again() {
-    let network = Proxy::before_database().await;
-    let app = App::with(&network.settings()).await;
+async fn a_database_that_refuses_connections_causes_fast_503s_until_it_is_back() {
+    let network = FaultProxy::for_database().await;
+    let app = App::with_settings(&network.settings()).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
-    app.learn(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    app.upload_and_process(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
     app.stack.start_functions().await.unwrap();
     let used = async || app.number("select sum(free_quota_used) from user_settings").await;
 
     for round in 0..2 {
         let before = used().await;
         network.refuse().await;
-        // First connections that were open, then none.
-        all_are_unavailable_in_time(&app, &tenant).await;
-        all_are_unavailable_in_time(&app, &tenant).await;
+        // The first round uses connections that were open before; the second round has none.
+        assert_all_unavailable_in_time(&app, &tenant).await;
+        assert_all_unavailable_in_time(&app, &tenant).await;
         assert_eq!(used().await, before, "no unit is lost");
         network.restore().await;
-        all_work_again(&app, &tenant).await;
+        wait_for_recovery(&app, &tenant).await;
         assert!(used().await > before, "round {round}");
     }
 }
 
 #[tokio::test]
-async fn a_database_that_is_silent_is_told_in_time_and_found_again() {
-    let network = Proxy::before_database().await;
-    let app = App::with(&network.settings()).await;
+async fn a_database_that_does_not_respond_causes_fast_503s_until_it_is_back() {
+    let network = FaultProxy::for_database().await;
+    let app = App::with_settings(&network.settings()).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
-    app.learn(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
-    // Open connections of every kind, over which nothing will come back.
-    all_work_again(&app, &tenant).await;
+    app.upload_and_process(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    // Opens connections of every kind, which will then stop responding.
+    wait_for_recovery(&app, &tenant).await;
 
     network.silence();
-    all_are_unavailable_in_time(&app, &tenant).await;
-    all_are_unavailable_in_time(&app, &tenant).await;
+    assert_all_unavailable_in_time(&app, &tenant).await;
+    assert_all_unavailable_in_time(&app, &tenant).await;
     network.restore().await;
-    all_work_again(&app, &tenant).await;
+    wait_for_recovery(&app, &tenant).await;
 }
 
 #[tokio::test]
-async fn a_database_that_was_never_there_is_told_in_time() {
-    let network = Proxy::before_database().await;
-    let app = App::with(&network.settings()).await;
+async fn a_database_that_is_unreachable_from_the_start_causes_fast_503s() {
+    let network = FaultProxy::for_database().await;
+    let app = App::with_settings(&network.settings()).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let app = app.restart().await;
     app.stack.start_functions().await.unwrap();
 
     network.silence();
-    all_are_unavailable_in_time(&app, &tenant).await;
+    assert_all_unavailable_in_time(&app, &tenant).await;
     network.refuse().await;
-    all_are_unavailable_in_time(&app, &tenant).await;
+    assert_all_unavailable_in_time(&app, &tenant).await;
     network.restore().await;
-    app.learn(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    app.upload_and_process(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
 }
 
 #[tokio::test]
-async fn a_file_that_arrives_while_the_database_is_away_is_read_when_it_is_back() {
-    let network = Proxy::before_database().await;
-    let app = App::with(&network.settings()).await;
+async fn a_file_uploaded_during_a_database_outage_is_processed_after_it() {
+    let network = FaultProxy::for_database().await;
+    let app = App::with_settings(&network.settings()).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let pdf = small_pdf("The delivery takes three days.");
     let place = app.announce(&tenant, "guide.pdf", pdf.len()).await;
 
     network.refuse().await;
-    app.put(&place, pdf).await;
+    app.put_file(&place, pdf).await;
     app.get("/api/v1/documents").by(&tenant).await.refused(503, "unavailable");
     network.restore().await;
 
-    wait_until("the file is read", 2 * SOON, async || {
+    wait_until("the file is read", 2 * WAIT_TIMEOUT, async || {
         let answer = app.get(&format!("/api/v1/documents/{}", place.document)).by(&tenant).await;
         (answer.status == 200 && answer.body["data"]["status"] == "processed").then_some(())
     })

@@ -1,9 +1,9 @@
-//! GET /api/v1/audit
+//! GET /api/v1/audit: who may read the audit log.
 
 use super::support::App;
 
 #[tokio::test]
-async fn the_owner_reads_the_own_company_s_log_newest_first() {
+async fn an_owner_reads_only_the_audit_log_of_their_company() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     app.sign_up("Chez Koffi").await;
@@ -16,7 +16,7 @@ async fn the_owner_reads_the_own_company_s_log_newest_first() {
 }
 
 #[tokio::test]
-async fn a_support_user_does_not_read_the_log() {
+async fn a_support_user_may_not_read_the_audit_log() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let support = app.sign_up_support(&tenant).await;

@@ -1,4 +1,4 @@
-//! POST /api/v1/query
+//! POST /api/v1/query: quota, validation, refusals and the choice of documents.
 
 use std::collections::BTreeMap;
 
@@ -6,19 +6,19 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::support::{App, Tenant, pdf, small_pdf};
+use super::support::{App, TenantUser, pdf, small_pdf};
 
 const QUERY: &str = "/api/v1/query";
 
-async fn used(app: &App, tenant: &Tenant) -> Value {
+async fn free_quota_used(app: &App, tenant: &TenantUser) -> Value {
     app.get("/api/v1/quota/status").by(tenant).await.data(200)["free_quota_used"].clone()
 }
 
 #[tokio::test]
-async fn of_two_hundred_questions_at_once_as_many_are_answered_as_are_left() {
+async fn two_hundred_concurrent_questions_use_exactly_the_remaining_quota() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
-    app.learn(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    app.upload_and_process(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
     let mut calls = JoinSet::new();
     for _ in 0..200 {
         calls.spawn(app.ask(&tenant, "How long does the delivery take?").into_future());
@@ -39,16 +39,16 @@ async fn of_two_hundred_questions_at_once_as_many_are_answered_as_are_left() {
     assert_eq!(statuses, BTreeMap::from([(200, 8), (402, 192)]));
     units.sort_unstable();
     assert_eq!(units, [1, 2, 3, 4, 5, 6, 7, 8], "each unit is taken once");
-    assert_eq!(used(&app, &tenant).await, 8);
+    assert_eq!(free_quota_used(&app, &tenant).await, 8);
     assert_eq!(app.number("select count(*) from reservations where state = 'spent'").await, 8);
     assert_eq!(app.number("select count(*) from reservations").await, 8);
 }
 
 #[tokio::test]
-async fn a_question_that_cannot_be_answered_for_our_fault_costs_nothing_and_tells_nothing() {
+async fn an_internal_error_refunds_the_question_and_reveals_nothing() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
-    app.learn(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    app.upload_and_process(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
     for (sabotage, repair) in [
         (
             "alter table document_chunks rename column embedding to lost",
@@ -66,16 +66,16 @@ async fn a_question_that_cannot_be_answered_for_our_fault_costs_nothing_and_tell
             assert!(!text.contains(inside), "{inside}: {text}");
         }
         assert_eq!(answer.refused(500, "internal"), Value::Null);
-        assert_eq!(used(&app, &tenant).await, 0, "the unit came back");
+        assert_eq!(free_quota_used(&app, &tenant).await, 0, "the unit came back");
         app.sql(repair).await;
     }
     assert_eq!(app.number("select count(*) from reservations where state = 'returned'").await, 2);
     app.ask(&tenant, "How long does the delivery take?").await.data(200);
-    assert_eq!(used(&app, &tenant).await, 1);
+    assert_eq!(free_quota_used(&app, &tenant).await, 1);
 }
 
 #[tokio::test]
-async fn a_question_is_judged_before_it_costs_anything() {
+async fn an_invalid_question_is_refused_and_costs_nothing() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let ask = async |body: &Value| app.post(QUERY).by(&tenant).json(body).await;
@@ -103,11 +103,11 @@ async fn a_question_is_judged_before_it_costs_anything() {
         body[field.split('[').next().unwrap()] = value;
         let answer = ask(&body).await;
         assert_eq!(answer.status, 422, "{field}: {}", answer.text);
-        answer.names(&[field]);
+        answer.invalid_fields(&[field]);
     }
-    ask(&json!({ "top_k": 5 })).await.names(&["question"]);
+    ask(&json!({ "top_k": 5 })).await.invalid_fields(&["question"]);
     let several = json!({ "question": "Combien ?", "top_k": 0, "document_ids": [] });
-    ask(&several).await.names(&["top_k", "document_ids"]);
+    ask(&several).await.invalid_fields(&["top_k", "document_ids"]);
     app.post(QUERY).by(&tenant).raw_json(r#"{"question":"#).await.refused(400, "malformed_json");
     app.post(QUERY).by(&tenant).body("text/plain", "Combien ?").await.refused(415, "unsupported_media_type");
     let huge = json!({ "question": "x".repeat(300_000) });
@@ -115,15 +115,15 @@ async fn a_question_is_judged_before_it_costs_anything() {
 
     ask(&json!({ "question": "Combien ?", "conversation_id": Uuid::new_v4() })).await.refused(404, "not_found");
     ask(&json!({ "question": "Combien ?", "document_ids": [Uuid::new_v4()] })).await.refused(404, "not_found");
-    assert_eq!(used(&app, &tenant).await, 0);
+    assert_eq!(free_quota_used(&app, &tenant).await, 0);
     ask(&json!({ "question": "é".repeat(10_000), "top_k": 20, "conversation_id": null })).await.data(200);
 }
 
 #[tokio::test]
-async fn nul_and_lone_surrogates_are_no_error_of_ours() {
-    let app = App::with(&[("FREE_QUOTA_LIMIT", "100")]).await;
+async fn nul_characters_and_lone_surrogates_cause_no_internal_error() {
+    let app = App::with_settings(&[("FREE_QUOTA_LIMIT", "100")]).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
-    app.learn(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    app.upload_and_process(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
     let raw =
         async |question: &str| app.post(QUERY).by(&tenant).raw_json(format!(r#"{{"question":"{question}"}}"#)).await;
     let answer = raw(r"How long does\u0000 the delivery take?\u0007\uffff\ufdd0").await.data(200);
@@ -132,7 +132,7 @@ async fn nul_and_lone_surrogates_are_no_error_of_ours() {
         raw(&format!("How long does the delivery take? {lone}")).await.refused(400, "malformed_json");
     }
     raw(r"\ud83d\ude9a delivery?").await.data(200);
-    // What means something to a search, a template or a pattern means nothing here.
+    // Operators of full-text search, LIKE patterns, templates and SQL are plain text in a question.
     for odd in ["' & | ! ( ) :* <-> \\\\", "%_\\\\%", "{{7*7}} ${x}", "';drop table documents;--", "?", "∞ 🚚 \u{202e}"]
     {
         let answer = raw(odd).await;
@@ -141,7 +141,7 @@ async fn nul_and_lone_surrogates_are_no_error_of_ours() {
 }
 
 #[tokio::test]
-async fn what_the_documents_do_not_say_is_not_answered_but_counts() {
+async fn a_question_without_an_answer_in_the_documents_counts_against_the_quota() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let refusals = [
@@ -155,10 +155,10 @@ async fn what_the_documents_do_not_say_is_not_answered_but_counts() {
             assert!(answer["answer"].as_str().unwrap().starts_with(sentence), "{answer}");
         }
         if round == 0 {
-            app.learn(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+            app.upload_and_process(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
         }
     }
-    assert_eq!(used(&app, &tenant).await, 4);
+    assert_eq!(free_quota_used(&app, &tenant).await, 4);
 }
 
 #[tokio::test]
@@ -167,11 +167,11 @@ async fn documents_of_another_tenant_are_never_cited() {
     let tenant = app.sign_up("Comptoir Baobab").await;
     let other = app.sign_up("Chez Koffi").await;
     let question = "How long does the delivery take?";
-    let theirs = app.learn(&other, "theirs.pdf", small_pdf("The delivery takes nine days.")).await;
+    let theirs = app.upload_and_process(&other, "theirs.pdf", small_pdf("The delivery takes nine days.")).await;
     let answer = app.ask(&tenant, question).await.data(200);
     assert_eq!((&answer["answered"], &answer["citations"]), (&json!(false), &json!([])));
 
-    let ours = app.learn(&tenant, "ours.pdf", small_pdf("The delivery takes three days.")).await;
+    let ours = app.upload_and_process(&tenant, "ours.pdf", small_pdf("The delivery takes three days.")).await;
     for top_k in [1, 20] {
         let answer = app.post(QUERY).by(&tenant).json(&json!({ "question": question, "top_k": top_k })).await.data(200);
         assert!(answer["answer"].as_str().unwrap().contains("three days"), "{answer}");
@@ -179,7 +179,7 @@ async fn documents_of_another_tenant_are_never_cited() {
             assert_eq!(citation["document_id"], ours.to_string());
         }
     }
-    // Naming it does not help, alone or beside one's own; it is answered like one that is not there.
+    // A foreign document id is not found, alone or beside an own one, like an id that does not exist.
     for documents in [vec![theirs], vec![ours, theirs], vec![ours, Uuid::new_v4()]] {
         let body = json!({ "question": question, "document_ids": documents });
         app.post(QUERY).by(&tenant).json(&body).await.refused(404, "not_found");
@@ -187,12 +187,12 @@ async fn documents_of_another_tenant_are_never_cited() {
 }
 
 #[tokio::test]
-async fn an_answer_keeps_to_the_documents_that_are_named() {
+async fn an_answer_cites_only_the_requested_documents() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
-    let old = app.learn(&tenant, "old.pdf", small_pdf("The delivery to Bouake takes nine days.")).await;
+    let old = app.upload_and_process(&tenant, "old.pdf", small_pdf("The delivery to Bouake takes nine days.")).await;
     let pages = ["Welcome to our shop.".to_owned(), "The delivery to Bouake takes three days.".to_owned()];
-    let new = app.learn(&tenant, "new.pdf", pdf(&pages)).await;
+    let new = app.upload_and_process(&tenant, "new.pdf", pdf(&pages)).await;
     for (documents, words, page) in
         [(vec![old], "nine days", 1), (vec![new], "three days", 2), (vec![new, new], "three days", 2)]
     {
@@ -206,10 +206,10 @@ async fn an_answer_keeps_to_the_documents_that_are_named() {
 }
 
 #[tokio::test]
-async fn a_document_that_is_not_whole_yet_is_not_cited() {
+async fn a_document_that_is_not_processed_yet_is_not_cited() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
-    let id = app.learn(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    let id = app.upload_and_process(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
     app.sql("update documents set status = 'pending'").await;
     let answer = app.ask(&tenant, "How long does the delivery take?").await.data(200);
     assert_eq!((&answer["answered"], &answer["citations"]), (&json!(false), &json!([])));

@@ -1,16 +1,16 @@
-//! How much of the quota is used: GET /v1/quota/{public_user_id} and GET /api/v1/quota/status.
+//! The state of the free quota: GET /v1/quota/{public_user_id} and GET /api/v1/quota/status.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::support::{App, Tenant};
+use super::support::{App, TenantUser};
 
-async fn use_up(app: &App, tenant: &Tenant, used: i64) {
+async fn set_free_quota_used(app: &App, tenant: &TenantUser, used: i64) {
     app.sql(&format!("update user_settings set free_quota_used = {used} where user_id = '{}'", tenant.user_id)).await;
 }
 
 #[tokio::test]
-async fn both_routes_show_the_same_each_in_its_shape() {
+async fn both_quota_routes_return_equal_values_in_their_own_format() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let state = json!({
@@ -23,12 +23,12 @@ async fn both_routes_show_the_same_each_in_its_shape() {
 
     let mut bare = state.clone();
     bare["public_user_id"] = json!(tenant.user_id);
-    assert_eq!(app.get(&format!("/v1/quota/{}", tenant.user_id)).by(&tenant).await.bare(200), bare);
+    assert_eq!(app.get(&format!("/v1/quota/{}", tenant.user_id)).by(&tenant).await.json_body(200), bare);
     assert_eq!(app.get("/api/v1/quota/status").by(&tenant).await.data(200), state);
 }
 
 #[tokio::test]
-async fn another_user_is_not_found_like_one_that_is_not_there() {
+async fn the_quota_of_another_user_is_not_found_like_that_of_an_unknown_user() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let other = app.sign_up("Chez Koffi").await;
@@ -45,18 +45,18 @@ async fn another_user_is_not_found_like_one_that_is_not_there() {
 }
 
 #[tokio::test]
-async fn services_and_administrators_may_ask_for_anybody() {
+async fn services_and_administrators_may_read_the_quota_of_any_user() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     for token in [app.service_token(), app.admin_token().await] {
-        let quota = app.get(&format!("/v1/quota/{}", tenant.user_id)).by(&token).await.bare(200);
+        let quota = app.get(&format!("/v1/quota/{}", tenant.user_id)).by(&token).await.json_body(200);
         assert_eq!(quota["public_user_id"], tenant.user_id.to_string());
         app.get(&format!("/v1/quota/{}", Uuid::new_v4())).by(&token).await.refused(404, "not_found");
     }
 }
 
 #[tokio::test]
-async fn the_state_goes_from_normal_over_the_last_one_to_blocked() {
+async fn the_quota_state_changes_from_normal_to_warning_to_blocked() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     for (used, state, paywall) in [
@@ -66,9 +66,9 @@ async fn the_state_goes_from_normal_over_the_last_one_to_blocked() {
         (8, "blocked", true),
         (9, "blocked", true),
     ] {
-        use_up(&app, &tenant, used).await;
+        set_free_quota_used(&app, &tenant, used).await;
         for quota in [
-            app.get(&format!("/v1/quota/{}", tenant.user_id)).by(&tenant).await.bare(200),
+            app.get(&format!("/v1/quota/{}", tenant.user_id)).by(&tenant).await.json_body(200),
             app.get("/api/v1/quota/status").by(&tenant).await.data(200),
         ] {
             assert_eq!((&quota["state"], &quota["paywall_should_show"]), (&json!(state), &json!(paywall)), "{used}");
@@ -77,8 +77,8 @@ async fn the_state_goes_from_normal_over_the_last_one_to_blocked() {
 }
 
 #[tokio::test]
-async fn questions_count_down_to_a_refusal_that_says_where_it_stands() {
-    let app = App::with(&[("FREE_QUOTA_LIMIT", "2")]).await;
+async fn questions_use_up_the_quota_and_the_refusal_reports_it() {
+    let app = App::with_settings(&[("FREE_QUOTA_LIMIT", "2")]).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let asked = |answer: &Value| (answer["quota"]["free_quota_used"].as_i64(), answer["quota"]["state"].clone());
 
@@ -100,8 +100,8 @@ async fn questions_count_down_to_a_refusal_that_says_where_it_stands() {
 }
 
 #[tokio::test]
-async fn who_pays_is_not_limited() {
-    let app = App::with(&[("FREE_QUOTA_LIMIT", "1")]).await;
+async fn a_pro_user_is_not_limited() {
+    let app = App::with_settings(&[("FREE_QUOTA_LIMIT", "1")]).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     app.ask(&tenant, "Combien ?").await.data(200);
     app.ask(&tenant, "Combien ?").await.refused(402, "quota_exceeded");

@@ -1,11 +1,11 @@
-//! What no function serves, and browsers that ask first.
+//! Unknown routes, wrong methods, and cross-origin requests of browsers.
 
 use reqwest::Method;
 
 use super::support::App;
 
 #[tokio::test]
-async fn unknown_paths_are_not_found_in_the_envelope() {
+async fn an_unknown_path_returns_404_in_the_envelope() {
     let app = App::start().await;
     for path in ["/", "/api/v1", "/api/v1/unknown", "/api/v1/documents/", "/health/", "/api/v1/documents/a/b/c"] {
         app.get(path).await.refused(404, "not_found");
@@ -14,7 +14,7 @@ async fn unknown_paths_are_not_found_in_the_envelope() {
 }
 
 #[tokio::test]
-async fn a_wrong_method_is_told_the_right_ones() {
+async fn a_wrong_method_returns_405_with_the_allowed_methods() {
     let app = App::start().await;
     for (method, path, allowed) in [
         (Method::DELETE, "/health", &["GET"][..]),
@@ -35,15 +35,15 @@ async fn a_wrong_method_is_told_the_right_ones() {
 }
 
 #[tokio::test]
-async fn a_head_request_is_a_wrong_method_too() {
+async fn a_head_request_returns_405() {
     let app = App::start().await;
     let answer = app.call(Method::HEAD, "/api/v1/quota/status").await;
     assert_eq!((answer.status, answer.header("allow")), (405, "GET"));
 }
 
 #[tokio::test]
-async fn browsers_may_call_from_the_origins_of_the_setting() {
-    let app = App::with(&[("CORS_ORIGINS", "https://app.example.com,https://admin.example.com")]).await;
+async fn browsers_may_call_from_the_configured_origins() {
+    let app = App::with_settings(&[("CORS_ORIGINS", "https://app.example.com,https://admin.example.com")]).await;
     let preflight = |origin: &str| {
         app.call(Method::OPTIONS, "/api/v1/query")
             .header("origin", origin)
@@ -59,13 +59,13 @@ async fn browsers_may_call_from_the_origins_of_the_setting() {
     for name in ["authorization", "content-type", "x-customer-id", "idempotency-key"] {
         assert!(headers.contains(name), "{headers}");
     }
-    // Tokens travel in a header: a cookie never has to.
+    // Tokens are sent in a header, so browsers need no permission to send cookies.
     assert_eq!(allowed.header("access-control-allow-credentials"), "");
 
     let foreign = preflight("https://evil.example.com").await;
     assert_eq!(foreign.header("access-control-allow-origin"), "");
 
-    // A refusal is readable too.
+    // Scripts of an allowed origin can read error responses too.
     let refused = app.post("/api/v1/query").header("origin", "https://app.example.com").await;
     assert_eq!(refused.header("access-control-allow-origin"), "https://app.example.com");
     assert!(refused.header("access-control-expose-headers").contains("x-request-id"));
@@ -73,9 +73,9 @@ async fn browsers_may_call_from_the_origins_of_the_setting() {
 }
 
 #[tokio::test]
-async fn without_the_setting_no_origin_is_allowed() {
+async fn without_the_cors_setting_no_origin_is_allowed() {
     let app = App::start().await;
     let answer = app.get("/health").header("origin", "https://app.example.com").await;
     assert_eq!(answer.header("access-control-allow-origin"), "");
-    answer.bare(200);
+    answer.json_body(200);
 }

@@ -1,25 +1,25 @@
-//! Login, refresh, logout and the change of the password, with accounts kept here.
+//! Login, refresh, logout and password change, with accounts in the product's own database.
 
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::support::{Answer, App, PASSWORD, Tenant};
+use super::support::{App, PASSWORD, TenantUser, TestResponse};
 
 const NEW_PASSWORD: &str = "another horse, another battery";
 
-async fn change_password(app: &App, tenant: &Tenant, current: &str, new: &str) -> Answer {
+async fn change_password(app: &App, tenant: &TenantUser, current: &str, new: &str) -> TestResponse {
     let body = json!({ "current_password": current, "new_password": new });
     app.post("/api/v1/auth/password").by(tenant).json(&body).await
 }
 
 #[tokio::test]
-async fn signing_in_gives_tokens_that_work_and_are_renewed() {
+async fn sign_in_returns_tokens_that_work_and_can_be_refreshed() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
 
-    let first = Tenant::of(&app.log_in(&tenant.email.to_uppercase(), PASSWORD).await.data(200));
-    let second = Tenant::of(&app.refresh(&first.refresh_token).await.data(200));
-    let third = Tenant::of(&app.refresh(&second.refresh_token).await.data(200));
+    let first = TenantUser::from_session(&app.log_in(&tenant.email.to_uppercase(), PASSWORD).await.data(200));
+    let second = TenantUser::from_session(&app.refresh(&first.refresh_token).await.data(200));
+    let third = TenantUser::from_session(&app.refresh(&second.refresh_token).await.data(200));
 
     for session in [&first, &second, &third] {
         assert_eq!((session.user_id, session.customer_id), (tenant.user_id, tenant.customer_id));
@@ -30,11 +30,11 @@ async fn signing_in_gives_tokens_that_work_and_are_renewed() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_that_comes_again_ends_its_family_and_no_other() {
+async fn a_reused_refresh_token_ends_its_own_session_only() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
-    let other = Tenant::of(&app.log_in(&tenant.email, PASSWORD).await.data(200));
-    let next = Tenant::of(&app.refresh(&tenant.refresh_token).await.data(200));
+    let other = TenantUser::from_session(&app.log_in(&tenant.email, PASSWORD).await.data(200));
+    let next = TenantUser::from_session(&app.refresh(&tenant.refresh_token).await.data(200));
 
     app.refresh(&tenant.refresh_token).await.refused(401, "invalid_refresh_token");
 
@@ -43,40 +43,40 @@ async fn a_refresh_token_that_comes_again_ends_its_family_and_no_other() {
 }
 
 #[tokio::test]
-async fn of_two_refreshes_at_once_one_wins() {
+async fn of_two_concurrent_refreshes_one_succeeds_and_the_session_ends() {
     let app = App::start().await;
     for _ in 0..5 {
         let tenant = app.sign_up("Comptoir Baobab").await;
         let (one, two) = tokio::join!(app.refresh(&tenant.refresh_token), app.refresh(&tenant.refresh_token));
         let (won, lost) = if one.status == 200 { (one, two) } else { (two, one) };
         lost.refused(401, "invalid_refresh_token");
-        // The other one may have been a thief: nobody goes on with this session.
-        let next = Tenant::of(&won.data(200));
+        // The refresh token may have been stolen, so its session ends for both.
+        let next = TenantUser::from_session(&won.data(200));
         app.refresh(&next.refresh_token).await.refused(401, "invalid_refresh_token");
     }
 }
 
 #[tokio::test]
-async fn refresh_tokens_that_are_none_are_refused_alike() {
+async fn invalid_refresh_tokens_all_get_the_same_error() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let foreign = "A".repeat(tenant.refresh_token.len());
     for token in ["", "x", "é", "nul\u{0}", &foreign, &tenant.token, &"A".repeat(10_000)] {
         app.refresh(token).await.refused(401, "invalid_refresh_token");
     }
-    app.post("/api/v1/auth/refresh").json(&json!({})).await.names(&["refresh_token"]);
+    app.post("/api/v1/auth/refresh").json(&json!({})).await.invalid_fields(&["refresh_token"]);
     app.sql("update refresh_sessions set expires_at = now() - interval '1 second'").await;
     app.refresh(&tenant.refresh_token).await.refused(401, "invalid_refresh_token");
 }
 
 #[tokio::test]
-async fn signing_out_ends_the_session_for_refresh_and_no_other() {
+async fn sign_out_ends_its_own_session_only() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
-    let other = Tenant::of(&app.log_in(&tenant.email, PASSWORD).await.data(200));
+    let other = TenantUser::from_session(&app.log_in(&tenant.email, PASSWORD).await.data(200));
 
-    app.post("/api/v1/auth/logout").by(&tenant).await.empty();
-    app.post("/api/v1/auth/logout").by(&tenant).await.empty();
+    app.post("/api/v1/auth/logout").by(&tenant).await.no_content();
+    app.post("/api/v1/auth/logout").by(&tenant).await.no_content();
 
     app.refresh(&tenant.refresh_token).await.refused(401, "invalid_refresh_token");
     app.refresh(&other.refresh_token).await.data(200);
@@ -84,14 +84,14 @@ async fn signing_out_ends_the_session_for_refresh_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_new_password_ends_all_sessions_and_the_old_one() {
+async fn a_password_change_ends_all_sessions_and_the_old_password() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
-    let other = Tenant::of(&app.log_in(&tenant.email, PASSWORD).await.data(200));
+    let other = TenantUser::from_session(&app.log_in(&tenant.email, PASSWORD).await.data(200));
 
-    change_password(&app, &tenant, "wrong horse battery", NEW_PASSWORD).await.names(&["current_password"]);
-    change_password(&app, &tenant, PASSWORD, "short").await.names(&["new_password"]);
-    change_password(&app, &tenant, PASSWORD, NEW_PASSWORD).await.empty();
+    change_password(&app, &tenant, "wrong horse battery", NEW_PASSWORD).await.invalid_fields(&["current_password"]);
+    change_password(&app, &tenant, PASSWORD, "short").await.invalid_fields(&["new_password"]);
+    change_password(&app, &tenant, PASSWORD, NEW_PASSWORD).await.no_content();
 
     for session in [&tenant, &other] {
         app.refresh(&session.refresh_token).await.refused(401, "invalid_refresh_token");
@@ -103,7 +103,7 @@ async fn a_new_password_ends_all_sessions_and_the_old_one() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_and_an_unknown_address_are_answered_alike() {
+async fn a_wrong_password_and_an_unknown_email_get_the_same_answer() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let mut answers = Vec::new();
@@ -126,12 +126,12 @@ async fn a_wrong_password_and_an_unknown_address_are_answered_alike() {
     answers.dedup();
     assert_eq!(answers.len(), 1, "{answers:?}");
     app.log_in("nobody@example.com", PASSWORD).await.refused(401, "invalid_credentials");
-    app.post("/api/v1/auth/login").json(&json!({ "email": tenant.email })).await.names(&["password"]);
-    app.post("/api/v1/auth/login").json(&json!({ "password": PASSWORD })).await.names(&["email"]);
+    app.post("/api/v1/auth/login").json(&json!({ "email": tenant.email })).await.invalid_fields(&["password"]);
+    app.post("/api/v1/auth/login").json(&json!({ "password": PASSWORD })).await.invalid_fields(&["email"]);
 }
 
 #[tokio::test]
-async fn many_sign_ins_at_once_all_succeed() {
+async fn concurrent_sign_ins_all_succeed() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let mut calls = JoinSet::new();

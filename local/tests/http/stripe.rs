@@ -1,4 +1,4 @@
-//! Stripe's webhook: POST /api/v1/webhooks/stripe.
+//! POST /api/v1/webhooks/stripe: signatures, subscription states, crashes and reconciliation.
 
 use std::{
     collections::BTreeSet,
@@ -15,13 +15,13 @@ use shared::stripe::{Event, EventKind, signature};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
-use super::support::{Answer, App, Tenant};
+use super::support::{App, TenantUser, TestResponse};
 
 const PATH: &str = "/api/v1/webhooks/stripe";
 const DAY: i64 = 86_400;
 
-/// A subscription in the shape of these days.
-fn subscription(tenant: &Tenant, status: &str, more: Value) -> Value {
+/// A subscription object as the current API version of Stripe has it; `more` overrides fields.
+fn subscription(tenant: &TenantUser, status: &str, more: Value) -> Value {
     let start = Utc::now().timestamp() - 60;
     let mut object = json!({
         "id": format!("sub_{}", tenant.user_id.simple()), "object": "subscription", "status": status,
@@ -42,7 +42,7 @@ fn event(kind: &str, seconds_ago: i64, object: Value) -> Value {
     })
 }
 
-fn change(kind: &str, tenant: &Tenant) -> StripeChange {
+fn change(kind: &str, tenant: &TenantUser) -> StripeChange {
     StripeChange {
         kind: kind.to_owned(),
         user: tenant.user_id.to_string(),
@@ -52,7 +52,8 @@ fn change(kind: &str, tenant: &Tenant) -> StripeChange {
 }
 
 impl App {
-    async fn signed(&self, body: &str, header: Option<&str>) -> Answer {
+    /// Posts a body with this `stripe-signature` header.
+    async fn post_with_signature(&self, body: &str, header: Option<&str>) -> TestResponse {
         let call = self.post(PATH).body("application/json; charset=utf-8", body.to_owned());
         match header {
             Some(header) => call.header("stripe-signature", header).await,
@@ -60,10 +61,11 @@ impl App {
         }
     }
 
-    pub(crate) async fn deliver(&self, event: &Value) -> Answer {
+    /// Delivers an event with a valid signature.
+    pub(crate) async fn deliver_stripe_event(&self, event: &Value) -> TestResponse {
         let body = event.to_string();
         let header = signature::sign(body.as_bytes(), &self.stack.secrets.stripe_webhook_secret, Utc::now());
-        self.signed(&body, Some(&header)).await
+        self.post_with_signature(&body, Some(&header)).await
     }
 
     async fn billing_db(&self) -> PgConnection {
@@ -79,16 +81,16 @@ impl App {
         sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut self.billing_db().await).await.unwrap()
     }
 
-    /// What the app shows of a user: is_pro, the profile's status and tier, the tenant's plan.
-    async fn shown(&self, tenant: &Tenant) -> (bool, String, Option<String>, String) {
+    /// The projected state of a user: is_pro, the profile's status and tier, and the name of the tenant's plan.
+    async fn projected_state(&self, tenant: &TenantUser) -> (bool, String, Option<String>, String) {
         let query = "select is_pro, subscription_status, subscription_tier, plan.name
                      from users join profiles using (id) join customers on customers.user_id = users.id
                      join plans plan on plan.id = plan_id where users.id = $1";
         sqlx::query_as(query).bind(tenant.user_id).fetch_one(&mut self.admin_db().await).await.unwrap()
     }
 
-    async fn is_pro(&self, tenant: &Tenant) -> bool {
-        let quota = self.get(&format!("/v1/quota/{}", tenant.user_id)).by(tenant).await.bare(200);
+    async fn is_pro(&self, tenant: &TenantUser) -> bool {
+        let quota = self.get(&format!("/v1/quota/{}", tenant.user_id)).by(tenant).await.json_body(200);
         assert!(!(quota["is_pro"] == true && quota["paywall_should_show"] == true), "{quota}");
         quota["is_pro"].as_bool().unwrap()
     }
@@ -103,7 +105,7 @@ fn free(status: &str) -> (bool, String, Option<String>, String) {
 }
 
 #[tokio::test]
-async fn only_what_stripe_signed_is_taken() {
+async fn only_events_signed_by_stripe_are_accepted() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let secret = app.stack.secrets.stripe_webhook_secret.clone();
@@ -122,37 +124,37 @@ async fn only_what_stripe_signed_is_taken() {
         ("only v0", Some(format!("{time},v0={v1}")), body.clone()),
         ("a wrong v1", Some(format!("{time},v1={zeros}")), body.clone()),
     ] {
-        let answer = app.signed(&sent, header.as_deref()).await;
+        let answer = app.post_with_signature(&sent, header.as_deref()).await;
         assert_eq!(answer.status, 400, "{what}");
         answer.refused(400, "invalid_signature");
     }
     assert_eq!(app.billing_number("select count(*) from billing.stripe_events").await, 0);
-    assert_eq!(app.shown(&tenant).await, free("free"));
+    assert_eq!(app.projected_state(&tenant).await, free("free"));
 
-    // Two v1 with one right, and almost five minutes either way.
+    // One valid v1 signature among two is enough, and timestamps may be almost five minutes off.
     let two = format!("{time},v1={zeros},v1={v1}");
-    assert_eq!(app.signed(&body, Some(&two)).await.data(200)["outcome"], "done");
+    assert_eq!(app.post_with_signature(&body, Some(&two)).await.data(200)["outcome"], "done");
     for seconds in [-290, 290] {
-        assert_eq!(app.signed(&body, Some(&sign(seconds))).await.data(200)["outcome"], "repeated");
+        assert_eq!(app.post_with_signature(&body, Some(&sign(seconds))).await.data(200)["outcome"], "repeated");
     }
-    assert_eq!(app.shown(&tenant).await, pro("active"));
+    assert_eq!(app.projected_state(&tenant).await, pro("active"));
 }
 
 #[tokio::test]
-async fn any_of_several_secrets_may_have_signed() {
-    let app = App::with(&[("STRIPE_WEBHOOK_SECRET", "whsec_the_new_one_0001, whsec_the_old_one_0001")]).await;
+async fn an_event_signed_with_any_configured_secret_is_accepted() {
+    let app = App::with_settings(&[("STRIPE_WEBHOOK_SECRET", "whsec_the_new_one_0001, whsec_the_old_one_0001")]).await;
     let body = event("invoice.created", 1, json!({ "id": "in_1" })).to_string();
     for (secret, status) in
         [("whsec_the_new_one_0001", 200), ("whsec_the_old_one_0001", 200), ("whsec_gone_00000000", 400)]
     {
         let header = signature::sign(body.as_bytes(), secret, Utc::now());
-        assert_eq!(app.signed(&body, Some(&header)).await.status, status, "{secret}");
+        assert_eq!(app.post_with_signature(&body, Some(&header)).await.status, status, "{secret}");
     }
 }
 
-/// Stripe's own library for Python signs and checks: neither knows of our code.
+/// Checks signatures in both directions against Stripe's Python library.
 #[tokio::test]
-async fn stripes_own_library_and_ours_agree() {
+async fn signatures_agree_with_the_stripe_python_library() {
     const SCRIPT: &str = r#"
 import json, sys, time
 import stripe
@@ -187,35 +189,35 @@ print(json.dumps({
     let theirs: Value = serde_json::from_slice(&output.stdout).unwrap();
 
     for (name, status) in [("good", 200), ("other_secret", 400), ("other_body", 400), ("stale", 400), ("future", 400)] {
-        assert_eq!(app.signed(&body, theirs[name].as_str()).await.status, status, "{name}");
+        assert_eq!(app.post_with_signature(&body, theirs[name].as_str()).await.status, status, "{name}");
     }
 }
 
 #[tokio::test]
-async fn what_is_signed_but_no_event_is_refused_and_unknown_types_are_noted() {
+async fn signed_non_events_are_refused_and_unknown_event_types_are_stored() {
     let app = App::start().await;
     let thin = json!({ "id": "evt_1", "object": "v2.core.event", "type": "v2.core.account.updated" });
-    app.deliver(&thin).await.refused(400, "thin_event");
-    app.deliver(&json!({ "object": "event" })).await.refused(400, "not_an_event");
-    app.deliver(&json!([1])).await.refused(400, "not_an_event");
+    app.deliver_stripe_event(&thin).await.refused(400, "thin_event");
+    app.deliver_stripe_event(&json!({ "object": "event" })).await.refused(400, "not_an_event");
+    app.deliver_stripe_event(&json!([1])).await.refused(400, "not_an_event");
     let secret = app.stack.secrets.stripe_webhook_secret.clone();
     let header = signature::sign(b"{", &secret, Utc::now());
-    app.signed("{", Some(&header)).await.refused(400, "malformed_json");
+    app.post_with_signature("{", Some(&header)).await.refused(400, "malformed_json");
 
     let unknown = event("treasury.something.new", 1, json!({ "id": "x", "note": "NUL \0 goes" }));
-    assert_eq!(app.deliver(&unknown).await.data(200)["outcome"], "unknown");
-    assert_eq!(app.deliver(&unknown).await.data(200)["outcome"], "repeated");
+    assert_eq!(app.deliver_stripe_event(&unknown).await.data(200)["outcome"], "unknown");
+    assert_eq!(app.deliver_stripe_event(&unknown).await.data(200)["outcome"], "repeated");
     let noted = event("checkout.session.expired", 1, json!({ "id": "cs_1" }));
-    assert_eq!(app.deliver(&noted).await.data(200)["outcome"], "noted");
-    // Of a known type, without what makes it one: kept, and not asked for again.
+    assert_eq!(app.deliver_stripe_event(&noted).await.data(200)["outcome"], "noted");
+    // An event of a known type without the required fields is stored, and Stripe need not deliver it again.
     let broken = event("customer.subscription.updated", 1, json!({ "status": "active" }));
-    assert_eq!(app.deliver(&broken).await.data(200)["outcome"], "unreadable");
+    assert_eq!(app.deliver_stripe_event(&broken).await.data(200)["outcome"], "unreadable");
     assert_eq!(app.billing_number("select count(*) from billing.stripe_events where error is not null").await, 1);
     assert_eq!(app.billing_number("select count(*) from billing.stripe_events").await, 3);
 }
 
 #[tokio::test]
-async fn the_events_of_the_corpus_all_parse_and_are_taken() {
+async fn all_fixture_events_parse_and_are_accepted() {
     let app = App::start().await;
     let mut kinds = BTreeSet::new();
     let mut files = 0;
@@ -230,10 +232,10 @@ async fn the_events_of_the_corpus_all_parse_and_are_taken() {
             _ => {}
         }
         kinds.insert(event.kind.clone());
-        // The corpus has one id for all.
+        // All fixture files have one event id.
         let mut body: Value = serde_json::from_str(&text).unwrap();
         body["id"] = json!(format!("evt_{files}"));
-        assert_eq!(app.deliver(&body).await.status, 200, "{}", event.kind);
+        assert_eq!(app.deliver_stripe_event(&body).await.status, 200, "{}", event.kind);
         files += 1;
     }
     assert_eq!(files, 18);
@@ -242,60 +244,61 @@ async fn the_events_of_the_corpus_all_parse_and_are_taken() {
 }
 
 #[tokio::test]
-async fn a_webhooks_calls_are_counted_by_its_account() {
-    let app = App::with(&[("RATE_LIMIT_WEBHOOK", "2"), ("RATE_LIMIT_ADDRESS", "3")]).await;
+async fn webhook_calls_are_limited_by_stripe_account() {
+    let app = App::with_settings(&[("RATE_LIMIT_WEBHOOK", "2"), ("RATE_LIMIT_ADDRESS", "3")]).await;
     let noted = || event("invoice.created", 1, json!({ "id": "in_1" }));
     for remaining in ["1", "0"] {
-        let answer = app.deliver(&noted()).await;
+        let answer = app.deliver_stripe_event(&noted()).await;
         assert_eq!((answer.status, answer.header("ratelimit-remaining")), (200, remaining));
     }
-    app.deliver(&noted()).await.refused(429, "rate_limited");
+    app.deliver_stripe_event(&noted()).await.refused(429, "rate_limited");
     let mut other = noted();
     other["account"] = json!("acct_2");
-    assert_eq!(app.deliver(&other).await.status, 200);
-    // Who cannot sign is counted by address.
+    assert_eq!(app.deliver_stripe_event(&other).await.status, 200);
+    // Calls with an invalid signature are limited by address.
     for _ in 0..3 {
-        app.signed("{}", Some("t=1,v1=00")).await.refused(400, "invalid_signature");
+        app.post_with_signature("{}", Some("t=1,v1=00")).await.refused(400, "invalid_signature");
     }
-    app.signed("{}", Some("t=1,v1=00")).await.refused(429, "rate_limited");
+    app.post_with_signature("{}", Some("t=1,v1=00")).await.refused(429, "rate_limited");
 }
 
-/// From the checkout to the end, without Stripe being asked; the checkout may be heard of last.
-async fn a_life(app: &App) {
+/// Delivers the events of a subscription from checkout to cancellation, without an API key. The checkout event comes
+/// after that of the subscription.
+async fn check_subscription_lifecycle(app: &App) {
     let tenant = app.sign_up("Comptoir Baobab").await;
     app.sql("update user_settings set free_quota_used = free_quota_limit").await;
     assert!(!app.is_pro(&tenant).await);
     let mut unnamed = subscription(&tenant, "active", json!({}));
     unnamed["metadata"] = json!({ "plan": "pro" });
-    app.deliver(&event("customer.subscription.created", 50, unnamed.clone())).await.data(200);
-    assert_eq!(app.shown(&tenant).await, free("free"), "nobody knows whose it is");
+    app.deliver_stripe_event(&event("customer.subscription.created", 50, unnamed.clone())).await.data(200);
+    assert_eq!(app.projected_state(&tenant).await, free("free"), "nobody knows whose it is");
     let checkout = json!({
         "id": "cs_1", "mode": "subscription", "customer": unnamed["customer"], "subscription": unnamed["id"],
         "client_reference_id": tenant.user_id,
     });
-    app.deliver(&event("checkout.session.completed", 49, checkout)).await.data(200);
-    assert_eq!(app.shown(&tenant).await, pro("active"));
+    app.deliver_stripe_event(&event("checkout.session.completed", 49, checkout)).await.data(200);
+    assert_eq!(app.projected_state(&tenant).await, pro("active"));
     assert!(app.is_pro(&tenant).await);
     let entries = app.get("/api/v1/audit").by(&tenant).await;
     assert_eq!(entries.body["data"][0]["action"], "subscription.changed");
     assert_eq!(entries.body["data"][0]["details"]["is_pro"], true);
 
-    app.deliver(&event("customer.subscription.updated", 40, subscription(&tenant, "past_due", json!({}))))
+    app.deliver_stripe_event(&event("customer.subscription.updated", 40, subscription(&tenant, "past_due", json!({}))))
         .await
         .data(200);
-    assert_eq!(app.shown(&tenant).await, pro("past_due"), "the grace");
-    app.deliver(&event("customer.subscription.updated", 30, subscription(&tenant, "unpaid", json!({}))))
+    assert_eq!(app.projected_state(&tenant).await, pro("past_due"), "the grace");
+    app.deliver_stripe_event(&event("customer.subscription.updated", 30, subscription(&tenant, "unpaid", json!({}))))
         .await
         .data(200);
-    assert_eq!(app.shown(&tenant).await, free("unpaid"));
+    assert_eq!(app.projected_state(&tenant).await, free("unpaid"));
     let ended = event("customer.subscription.deleted", 20, subscription(&tenant, "canceled", json!({})));
-    app.deliver(&ended).await.data(200);
-    assert_eq!(app.shown(&tenant).await, free("cancelled"));
-    // A stale one, and one that claims to be newer than the end.
+    app.deliver_stripe_event(&ended).await.data(200);
+    assert_eq!(app.projected_state(&tenant).await, free("cancelled"));
+    // Neither a stale event nor a newer one reactivates a deleted subscription.
     for seconds_ago in [35, 1] {
         let stale = event("customer.subscription.updated", seconds_ago, subscription(&tenant, "active", json!({})));
-        app.deliver(&stale).await.data(200);
-        assert_eq!(app.shown(&tenant).await, free("cancelled"));
+        app.deliver_stripe_event(&stale).await.data(200);
+        assert_eq!(app.projected_state(&tenant).await, free("cancelled"));
     }
     assert!(!app.is_pro(&tenant).await);
     let versions =
@@ -304,17 +307,17 @@ async fn a_life(app: &App) {
 }
 
 #[tokio::test]
-async fn a_subscription_lives_and_ends_in_one_database() {
-    a_life(&App::start().await).await;
+async fn a_subscription_goes_from_checkout_to_cancellation_in_one_database() {
+    check_subscription_lifecycle(&App::start().await).await;
 }
 
 #[tokio::test]
-async fn a_subscription_lives_and_ends_in_two_databases() {
-    a_life(&App::with_two_databases(&[]).await).await;
+async fn a_subscription_goes_from_checkout_to_cancellation_in_two_databases() {
+    check_subscription_lifecycle(&App::with_two_databases(&[]).await).await;
 }
 
-/// Where the work is stopped: the database of billing or the app's, and what then waits.
-const STOPS: [(bool, &str); 7] = [
+/// Points at which the work is killed: true for the billing database, and the trigger whose statement is held.
+const KILL_POINTS: [(bool, &str); 7] = [
     (true, "before insert on billing.stripe_events for each row"),
     (true, "before insert or update on billing.subscription_states for each row"),
     (true, "before insert or update on billing.subscriptions for each row"),
@@ -324,27 +327,27 @@ const STOPS: [(bool, &str); 7] = [
     (true, "before update on billing.stripe_events for each row when (new.projected_at is not null)"),
 ];
 
-/// Killed at each step with the statement under way, and delivered again.
-async fn killed_everywhere(mut app: App) {
-    for (place, (in_billing, trigger)) in STOPS.into_iter().enumerate() {
+/// Kills the app at each of [`KILL_POINTS`] during the delivery of an event, and delivers the event again.
+async fn check_kill_at_every_step(mut app: App) {
+    for (place, (in_billing, trigger)) in KILL_POINTS.into_iter().enumerate() {
         let tenant = app.sign_up("Comptoir Baobab").await;
         let created = event("customer.subscription.created", 30, subscription(&tenant, "active", json!({})));
         let url = if in_billing { app.stack.database.billing_admin() } else { &app.stack.database.admin }.to_owned();
-        let mut hold = app.hold_in(&url, trigger).await;
+        let mut hold = app.hold_statements_in(&url, trigger).await;
         {
-            let delivering = app.deliver(&created);
+            let delivering = app.deliver_stripe_event(&created);
             tokio::select! {
                 answer = delivering => panic!("{trigger}: {answer:?}"),
-                () = hold.is_met() => {}
+                () = hold.wait_for_held_statement() => {}
             }
         }
         app = app.restart().await;
         hold.release().await;
         let mut db = PgConnection::connect(&url).await.unwrap();
         sqlx::raw_sql("drop function public.hold() cascade").execute(&mut db).await.unwrap();
-        assert_eq!(app.deliver(&created).await.data(200)["outcome"], "done", "{trigger}");
-        assert_eq!(app.shown(&tenant).await, pro("active"), "{trigger}");
-        assert_eq!(app.deliver(&created).await.data(200)["outcome"], "repeated", "{trigger}");
+        assert_eq!(app.deliver_stripe_event(&created).await.data(200)["outcome"], "done", "{trigger}");
+        assert_eq!(app.projected_state(&tenant).await, pro("active"), "{trigger}");
+        assert_eq!(app.deliver_stripe_event(&created).await.data(200)["outcome"], "repeated", "{trigger}");
         let changes = format!(
             "select count(*) from audit_log where action = 'subscription.changed' and customer_id = '{}'",
             tenant.customer_id
@@ -356,56 +359,56 @@ async fn killed_everywhere(mut app: App) {
 }
 
 #[tokio::test]
-async fn an_event_that_was_killed_at_any_step_is_taken_up_in_one_database() {
-    killed_everywhere(App::start().await).await;
+async fn an_event_killed_at_any_step_is_completed_by_redelivery_in_one_database() {
+    check_kill_at_every_step(App::start().await).await;
 }
 
 #[tokio::test]
-async fn an_event_that_was_killed_at_any_step_is_taken_up_in_two_databases() {
-    killed_everywhere(App::with_two_databases(&[]).await).await;
+async fn an_event_killed_at_any_step_is_completed_by_redelivery_in_two_databases() {
+    check_kill_at_every_step(App::with_two_databases(&[]).await).await;
 }
 
 #[tokio::test]
-async fn a_step_that_fails_is_a_5xx_and_the_night_takes_it_up() {
+async fn a_failed_step_returns_500_and_reconciliation_completes_the_event() {
     let app = App::with_two_databases(&[]).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let created = event("customer.subscription.created", 30, subscription(&tenant, "active", json!({})));
     app.sql("alter table profiles rename column subscription_version to gone").await;
-    app.deliver(&created).await.refused(500, "internal");
+    app.deliver_stripe_event(&created).await.refused(500, "internal");
     assert_eq!(app.billing_number("select count(*) from billing.stripe_events where applied_at is not null").await, 1);
-    app.deliver(&created).await.refused(500, "internal");
+    app.deliver_stripe_event(&created).await.refused(500, "internal");
     app.sql("alter table profiles rename column gone to subscription_version").await;
-    assert_eq!(app.shown(&tenant).await, free("free"));
+    assert_eq!(app.projected_state(&tenant).await, free("free"));
 
     app.billing_sql("update billing.stripe_events set received_at = now() - interval '1 hour'").await;
     let report = app.stack.invoke("maintenance", json!({ "task": "reconcile" })).await.unwrap();
     assert_eq!((&report["events_finished"], &report["events_left"]), (&json!(1), &json!(0)), "{report}");
-    assert_eq!(app.shown(&tenant).await, pro("active"));
-    assert_eq!(app.deliver(&created).await.data(200)["outcome"], "repeated");
+    assert_eq!(app.projected_state(&tenant).await, pro("active"));
+    assert_eq!(app.deliver_stripe_event(&created).await.data(200)["outcome"], "repeated");
 }
 
 #[tokio::test]
-async fn where_stripe_may_be_asked_its_word_counts_and_its_absence_is_a_5xx() {
+async fn with_an_api_key_the_state_at_stripe_counts_and_an_outage_returns_503() {
     let stripe = FakeStripe::start(None).await.unwrap();
     let settings = stripe.settings();
     let mut settings: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     settings.push(("BILLING_RETURN_URL", "https://app.example.com/billing"));
-    let app = App::with(&settings).await;
+    let app = App::with_settings(&settings).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     stripe.put_subscription(subscription(&tenant, "canceled", json!({})));
     // The event is stale: at Stripe the subscription is over.
     let stale = event("customer.subscription.updated", 1, subscription(&tenant, "active", json!({})));
     stripe.fail([StripeFault::Refuse(503), StripeFault::Refuse(503), StripeFault::Refuse(503)]);
-    app.deliver(&stale).await.refused(503, "unavailable");
+    app.deliver_stripe_event(&stale).await.refused(503, "unavailable");
     assert_eq!(app.billing_number("select count(*) from billing.stripe_events where applied_at is null").await, 1);
     stripe.fail([StripeFault::Refuse(429)]);
-    app.deliver(&stale).await.data(200);
-    assert_eq!(app.shown(&tenant).await, free("cancelled"));
+    app.deliver_stripe_event(&stale).await.data(200);
+    assert_eq!(app.projected_state(&tenant).await, free("cancelled"));
     let asked = stripe.requests();
     assert_eq!(asked.len(), 5, "three tries, then two");
     assert!(asked.iter().all(|one| one.version.as_deref() == Some("2026-09-30.endive") && one.key.is_none()));
 
-    // An invoice is about its subscription too.
+    // An invoice event updates its subscription too.
     stripe.put_subscription(subscription(
         &tenant,
         "active",
@@ -415,64 +418,67 @@ async fn where_stripe_may_be_asked_its_word_counts_and_its_absence_is_a_5xx() {
         "id": "in_1", "customer": format!("cus_{}", tenant.user_id.simple()),
         "parent": { "subscription_details": { "subscription": "sub_new" } },
     });
-    app.deliver(&event("invoice.paid", 1, invoice)).await.data(200);
-    assert_eq!(app.shown(&tenant).await, pro("active"));
-    // One that Stripe does not have it will not have at the next delivery: what was signed counts.
+    app.deliver_stripe_event(&event("invoice.paid", 1, invoice)).await.data(200);
+    assert_eq!(app.projected_state(&tenant).await, pro("active"));
+    // A subscription that does not exist at Stripe is taken from the signed event, because a redelivery would not
+    // find it either.
     let other = app.sign_up("Autre Maison").await;
     let told = |status| subscription(&other, status, json!({ "id": "sub_told" }));
-    app.deliver(&event("customer.subscription.updated", 5, told("active"))).await.data(200);
-    assert_eq!(app.shown(&other).await, pro("active"));
+    app.deliver_stripe_event(&event("customer.subscription.updated", 5, told("active"))).await.data(200);
+    assert_eq!(app.projected_state(&other).await, pro("active"));
     assert_eq!(app.activities(&other).await, ["subscription_changed"]);
-    app.deliver(&event("customer.subscription.deleted", 1, told("canceled"))).await.data(200);
-    assert_eq!(app.shown(&other).await, free("cancelled"));
-    app.deliver(&event("customer.subscription.updated", 3, told("active"))).await.data(200);
-    assert_eq!(app.shown(&other).await, free("cancelled"), "told late");
+    app.deliver_stripe_event(&event("customer.subscription.deleted", 1, told("canceled"))).await.data(200);
+    assert_eq!(app.projected_state(&other).await, free("cancelled"));
+    app.deliver_stripe_event(&event("customer.subscription.updated", 3, told("active"))).await.data(200);
+    assert_eq!(app.projected_state(&other).await, free("cancelled"), "told late");
     let unpaid = json!({ "id": "in_2", "parent": { "subscription_details": { "subscription": "sub_nowhere" } } });
-    app.deliver(&event("invoice.payment_failed", 1, unpaid)).await.data(200);
+    app.deliver_stripe_event(&event("invoice.payment_failed", 1, unpaid)).await.data(200);
     assert_eq!(app.billing_number("select count(*) from billing.stripe_events where projected_at is null").await, 0);
 }
 
 #[tokio::test]
-async fn what_is_played_in_test_mode_buys_nothing_where_the_money_is_real() {
+async fn with_a_live_key_a_test_mode_event_grants_nothing() {
     let stripe = FakeStripe::start(None).await.unwrap();
     let mut settings = stripe.settings();
     settings.insert("STRIPE_SECRET_KEY".to_owned(), LIVE_KEY.to_owned());
     let mut settings: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     settings.push(("BILLING_RETURN_URL", "https://app.example.com/billing"));
-    let app = App::with(&settings).await;
+    let app = App::with_settings(&settings).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let mut played = event("customer.subscription.created", 5, subscription(&tenant, "active", json!({})));
-    app.deliver(&played).await.data(200);
-    assert!(!app.shown(&tenant).await.0);
+    app.deliver_stripe_event(&played).await.data(200);
+    assert!(!app.projected_state(&tenant).await.0);
     played["id"] = json!("evt_real");
     played["livemode"] = json!(true);
-    app.deliver(&played).await.data(200);
-    assert_eq!(app.shown(&tenant).await, pro("active"));
+    app.deliver_stripe_event(&played).await.data(200);
+    assert_eq!(app.projected_state(&tenant).await, pro("active"));
 }
 
 #[tokio::test]
-async fn who_cancels_at_the_periods_end_is_pro_until_then_and_not_after() {
+async fn a_subscription_cancelled_at_period_end_is_pro_until_the_period_ends() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let object = subscription(&tenant, "active", json!({ "cancel_at_period_end": true }));
     let end = object["items"]["data"][0]["current_period_end"].as_i64().unwrap();
-    app.deliver(&event("customer.subscription.updated", 1, object)).await.data(200);
+    app.deliver_stripe_event(&event("customer.subscription.updated", 1, object)).await.data(200);
     let at = |seconds: i64| json!({ "time": DateTime::from_timestamp(end + seconds, 0).unwrap().to_rfc3339() });
 
     let report = app.stack.invoke("maintenance", at(-1)).await.unwrap();
     assert_eq!((&report["subscriptions_ended"], app.is_pro(&tenant).await), (&json!(0), true));
     let report = app.stack.invoke("maintenance", at(0)).await.unwrap();
     assert_eq!((&report["subscriptions_ended"], app.is_pro(&tenant).await), (&json!(1), false));
-    assert_eq!(app.shown(&tenant).await, free("cancelled"));
+    assert_eq!(app.projected_state(&tenant).await, free("cancelled"));
     let again = app.stack.invoke("maintenance", at(1)).await.unwrap();
     assert_eq!(again["subscriptions_ended"], 0);
 }
 
 #[tokio::test]
-async fn the_api_knows_that_the_time_is_over_before_maintenance_has_said_so() {
-    let app = App::with(&[("FREE_QUOTA_LIMIT", "0")]).await;
+async fn expired_access_is_refused_before_maintenance_has_run() {
+    let app = App::with_settings(&[("FREE_QUOTA_LIMIT", "0")]).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
-    app.deliver(&event("customer.subscription.updated", 1, subscription(&tenant, "active", json!({})))).await.data(200);
+    app.deliver_stripe_event(&event("customer.subscription.updated", 1, subscription(&tenant, "active", json!({}))))
+        .await
+        .data(200);
     assert!(app.is_pro(&tenant).await);
     app.sql("update profiles set subscription_access_until = now() - interval '1 second'").await;
     assert!(!app.is_pro(&tenant).await);
@@ -481,7 +487,7 @@ async fn the_api_knows_that_the_time_is_over_before_maintenance_has_said_so() {
 }
 
 #[tokio::test]
-async fn a_newcomer_walks_from_free_to_pro_and_back() {
+async fn a_new_tenant_goes_from_free_to_pro_and_back() {
     let stripe = FakeStripe::start(None).await.unwrap();
     let settings = stripe.settings();
     let mut settings: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -496,11 +502,11 @@ async fn a_newcomer_walks_from_free_to_pro_and_back() {
     let link = app.post("/api/v1/billing/checkout").by(&tenant).json(&json!({ "plan": "pro" })).await.data(200);
     let paid = app.http().post(link["url"].as_str().unwrap()).send();
     let started = std::time::Instant::now();
-    // It leads back to a page that is not there.
+    // The payment page redirects to a return URL that does not exist.
     let _ = paid.await;
     assert!(app.is_pro(&tenant).await);
     assert!(started.elapsed().as_secs_f64() < 1.0, "{:?}", started.elapsed());
-    assert_eq!(app.shown(&tenant).await, pro("active"));
+    assert_eq!(app.projected_state(&tenant).await, pro("active"));
     app.ask(&tenant, "Combien ?").await.data(200);
 
     for (kind, expected) in [
@@ -516,7 +522,7 @@ async fn a_newcomer_walks_from_free_to_pro_and_back() {
     ] {
         let sent = stripe.change(&change(kind, &tenant)).await.unwrap();
         assert!(!sent.is_empty() && sent.iter().all(|sent| sent.status == Some(200)), "{kind}: {sent:?}");
-        assert_eq!(app.shown(&tenant).await, expected, "{kind}");
+        assert_eq!(app.projected_state(&tenant).await, expected, "{kind}");
     }
     app.ask(&tenant, "Combien ?").await.refused(402, "quota_exceeded");
     let customers = app.number("select count(*) from profiles where stripe_customer_id is not null").await;

@@ -1,9 +1,9 @@
-//! Sign-in with accounts in a Supabase project; the company is made here.
+//! Sign-up and sign-in with accounts in a Supabase project; the companies are in the product's own database.
 
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::support::{App, PASSWORD, SOON, Supabase, Tenant, new_address, wait_until};
+use super::support::{App, FakeSupabase, PASSWORD, TenantUser, WAIT_TIMEOUT, new_email, wait_until};
 
 const SIGNUP: &str = "/api/v1/auth/signup";
 
@@ -12,36 +12,36 @@ fn signup(email: &str) -> Value {
 }
 
 #[tokio::test]
-async fn an_account_that_needs_no_confirmation_is_signed_in_with_its_company() {
-    let project = Supabase::start().await;
-    let app = App::with(&project.settings()).await;
-    let email = new_address();
+async fn sign_up_without_confirmation_creates_the_company_and_signs_in() {
+    let project = FakeSupabase::start().await;
+    let app = App::with_settings(&project.settings()).await;
+    let email = new_email();
 
     let session = app.post(SIGNUP).json(&signup(&email)).await.data(201);
 
     assert_eq!((&session["user"]["email"], &session["user"]["full_name"]), (&json!(email), &json!("Awa Koné")));
     assert_eq!(session["customer"]["name"], "Comptoir Baobab");
     assert_eq!((session["token_type"].as_str(), session["expires_in"].as_u64()), (Some("bearer"), Some(3600)));
-    let tenant = Tenant::of(&session);
+    let tenant = TenantUser::from_session(&session);
     app.get("/api/v1/quota/status").by(&tenant).await.data(200);
     assert_eq!(app.number("select count(*) from credentials").await, 0, "the password is the project's business");
 
     app.post(SIGNUP).json(&signup(&email)).await.refused(409, "email_taken");
-    let again = Tenant::of(&app.log_in(&email, PASSWORD).await.data(200));
+    let again = TenantUser::from_session(&app.log_in(&email, PASSWORD).await.data(200));
     assert_eq!((again.user_id, again.customer_id), (tenant.user_id, tenant.customer_id));
     assert_eq!(app.number("select count(*) from customers").await, 1);
 }
 
 #[tokio::test]
-async fn the_company_is_made_at_the_first_sign_in_after_the_confirmation() {
-    let project = Supabase::start().await;
+async fn the_company_is_created_at_the_first_sign_in_after_confirmation() {
+    let project = FakeSupabase::start().await;
     project.require_confirmation();
-    let app = App::with(&project.settings()).await;
-    let email = new_address();
+    let app = App::with_settings(&project.settings()).await;
+    let email = new_email();
 
     let data = app.post(SIGNUP).json(&signup(&email)).await.data(201);
     assert_eq!(data, json!({ "user": { "email": email }, "confirmation_required": true }));
-    // The same answer, so that nobody learns who has an account.
+    // A second sign-up gets an equal answer, so that it does not reveal that the account exists.
     assert_eq!(app.post(SIGNUP).json(&signup(&email)).await.data(201), data);
     assert_eq!(app.number("select count(*) from users").await, 0);
     app.log_in(&email, PASSWORD).await.refused(403, "email_not_confirmed");
@@ -52,26 +52,30 @@ async fn the_company_is_made_at_the_first_sign_in_after_the_confirmation() {
         (&session["customer"]["name"], &session["user"]["full_name"]),
         (&json!("Comptoir Baobab"), &json!("Awa Koné"))
     );
-    let tenant = Tenant::of(&session);
+    let tenant = TenantUser::from_session(&session);
     app.get("/api/v1/quota/status").by(&tenant).await.data(200);
-    let again = Tenant::of(&app.log_in(&email, PASSWORD).await.data(200));
+    let again = TenantUser::from_session(&app.log_in(&email, PASSWORD).await.data(200));
     assert_eq!(again.customer_id, tenant.customer_id);
 }
 
 #[tokio::test]
-async fn of_several_first_sign_ins_at_once_all_get_the_same_company() {
-    let project = Supabase::start().await;
-    let app = App::with(&project.settings()).await;
+async fn concurrent_first_sign_ins_create_one_company() {
+    let project = FakeSupabase::start().await;
+    let app = App::with_settings(&project.settings()).await;
     for _ in 0..3 {
-        let email = new_address();
+        let email = new_email();
         project.add_account(&email, PASSWORD, json!({ "company_name": "Comptoir Baobab" }));
         let mut calls = JoinSet::new();
         for _ in 0..8 {
             let body = json!({ "email": email, "password": PASSWORD });
             calls.spawn(app.post("/api/v1/auth/login").json(&body).into_future());
         }
-        let mut companies: Vec<_> =
-            calls.join_all().await.into_iter().map(|answer| Tenant::of(&answer.data(200)).customer_id).collect();
+        let mut companies: Vec<_> = calls
+            .join_all()
+            .await
+            .into_iter()
+            .map(|answer| TenantUser::from_session(&answer.data(200)).customer_id)
+            .collect();
         companies.dedup();
         assert_eq!(companies.len(), 1);
     }
@@ -80,19 +84,19 @@ async fn of_several_first_sign_ins_at_once_all_get_the_same_company() {
 
 #[tokio::test]
 async fn an_invitation_is_accepted_at_the_first_sign_in() {
-    let project = Supabase::start().await;
+    let project = FakeSupabase::start().await;
     project.require_confirmation();
-    let app = App::with(&project.settings()).await;
-    let owner_email = new_address();
+    let app = App::with_settings(&project.settings()).await;
+    let owner_email = new_email();
     project.add_account(&owner_email, PASSWORD, json!({ "company_name": "Comptoir Baobab" }));
-    let owner = Tenant::of(&app.log_in(&owner_email, PASSWORD).await.data(200));
-    let email = new_address();
+    let owner = TenantUser::from_session(&app.log_in(&owner_email, PASSWORD).await.data(200));
+    let email = new_email();
     let invitation = app.invite(&owner, "1 day").await;
     let body = json!({ "email": email, "password": PASSWORD, "invitation": invitation });
     app.post(SIGNUP).json(&body).await.data(201);
     project.confirm(&email);
 
-    let support = Tenant::of(&app.log_in(&email, PASSWORD).await.data(200));
+    let support = TenantUser::from_session(&app.log_in(&email, PASSWORD).await.data(200));
 
     assert_eq!(support.customer_id, owner.customer_id);
     let announcement = json!({ "filename": "guide.pdf", "size_bytes": 100 });
@@ -100,9 +104,9 @@ async fn an_invitation_is_accepted_at_the_first_sign_in() {
 }
 
 #[tokio::test]
-async fn metadata_is_the_users_and_decides_nothing() {
-    let project = Supabase::start().await;
-    let app = App::with(&project.settings()).await;
+async fn user_metadata_grants_neither_a_company_nor_a_role() {
+    let project = FakeSupabase::start().await;
+    let app = App::with_settings(&project.settings()).await;
     for metadata in [
         Value::Null,
         json!({}),
@@ -113,7 +117,7 @@ async fn metadata_is_the_users_and_decides_nothing() {
         json!({ "invitation": "unknown" }),
         json!({ "role": "service_role", "customer_id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01" }),
     ] {
-        let email = new_address();
+        let email = new_email();
         project.add_account(&email, PASSWORD, metadata.clone());
         let answer = app.log_in(&email, PASSWORD).await;
         assert_eq!(answer.status, 200, "{metadata}: {}", answer.text);
@@ -125,46 +129,46 @@ async fn metadata_is_the_users_and_decides_nothing() {
 }
 
 #[tokio::test]
-async fn tokens_are_renewed_and_ended_by_the_project() {
-    let project = Supabase::start().await;
-    let app = App::with(&project.settings()).await;
+async fn refresh_and_logout_use_the_sessions_of_the_supabase_project() {
+    let project = FakeSupabase::start().await;
+    let app = App::with_settings(&project.settings()).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
 
-    let next = Tenant::of(&app.refresh(&tenant.refresh_token).await.data(200));
+    let next = TenantUser::from_session(&app.refresh(&tenant.refresh_token).await.data(200));
     assert_eq!(next.customer_id, tenant.customer_id);
     app.refresh(&tenant.refresh_token).await.refused(401, "invalid_refresh_token");
     app.refresh("").await.refused(401, "invalid_refresh_token");
 
-    app.post("/api/v1/auth/logout").by(&next).await.empty();
+    app.post("/api/v1/auth/logout").by(&next).await.no_content();
     app.refresh(&next.refresh_token).await.refused(401, "invalid_refresh_token");
-    app.post("/api/v1/auth/logout").by(&next).await.empty();
+    app.post("/api/v1/auth/logout").by(&next).await.no_content();
     assert_eq!(project.logouts(), ["local"], "other sessions go on");
 }
 
 #[tokio::test]
-async fn a_new_password_is_the_projects_and_ends_all_sessions() {
-    let project = Supabase::start().await;
-    let app = App::with(&project.settings()).await;
+async fn a_password_change_goes_to_the_supabase_project_and_ends_all_sessions() {
+    let project = FakeSupabase::start().await;
+    let app = App::with_settings(&project.settings()).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let change = async |current: &str, new: &str| {
         let body = json!({ "current_password": current, "new_password": new });
         app.post("/api/v1/auth/password").by(&tenant).json(&body).await
     };
-    change("wrong horse battery", "another horse battery").await.names(&["current_password"]);
-    change(PASSWORD, PASSWORD).await.names(&["new_password"]);
-    change(PASSWORD, "another horse battery").await.empty();
+    change("wrong horse battery", "another horse battery").await.invalid_fields(&["current_password"]);
+    change(PASSWORD, PASSWORD).await.invalid_fields(&["new_password"]);
+    change(PASSWORD, "another horse battery").await.no_content();
     assert_eq!(project.logouts(), ["global"]);
     app.log_in(&tenant.email, PASSWORD).await.refused(401, "invalid_credentials");
     app.log_in(&tenant.email, "another horse battery").await.data(200);
 }
 
 #[tokio::test]
-async fn refusals_of_the_project_are_told_in_our_words() {
-    let project = Supabase::start().await;
-    let app = App::with(&project.settings()).await;
-    let mut weak = signup(&new_address());
+async fn errors_of_the_supabase_project_map_to_our_error_codes() {
+    let project = FakeSupabase::start().await;
+    let app = App::with_settings(&project.settings()).await;
+    let mut weak = signup(&new_email());
     weak["password"] = "password12345".into();
-    app.post(SIGNUP).json(&weak).await.names(&["password"]);
+    app.post(SIGNUP).json(&weak).await.invalid_fields(&["password"]);
     app.log_in("nobody@example.com", PASSWORD).await.refused(401, "invalid_credentials");
     app.log_in("", "").await.refused(401, "invalid_credentials");
 
@@ -179,8 +183,8 @@ async fn refusals_of_the_project_are_told_in_our_words() {
         (500, "unexpected_failure", (503, "unavailable")),
         (504, "request_timeout", (503, "unavailable")),
     ] {
-        project.be_in_trouble(status, gotrue(status, code));
-        let answer = app.post(SIGNUP).json(&signup(&new_address())).await;
+        project.fail_with(status, gotrue(status, code));
+        let answer = app.post(SIGNUP).json(&signup(&new_email())).await;
         assert!(!answer.text.contains("inside"), "{}", answer.text);
         assert_eq!((answer.status, answer.body["error"]["code"].as_str()), (expected.0, Some(expected.1)), "{code}");
         if expected.0 == 429 {
@@ -188,28 +192,28 @@ async fn refusals_of_the_project_are_told_in_our_words() {
         }
         answer.refused(expected.0, expected.1);
     }
-    // Answers that nobody documented, such as those of a proxy on the way.
+    // Undocumented responses, such as those of a proxy before the project, count as unavailable.
     for (status, body) in
         [(200, json!([])), (200, json!("hello")), (502, json!({ "message": "bad gateway" })), (403, json!({}))]
     {
-        project.be_in_trouble(status, body);
+        project.fail_with(status, body);
         app.log_in("a@example.com", PASSWORD).await.refused(503, "unavailable");
     }
     project.recover();
-    app.post(SIGNUP).json(&signup(&new_address())).await.data(201);
+    app.post(SIGNUP).json(&signup(&new_email())).await.data(201);
 }
 
 #[tokio::test]
-async fn a_project_that_is_away_is_a_dependency_that_is_down() {
-    let project = Supabase::start().await;
-    let app = App::with(&project.settings()).await;
+async fn an_unreachable_supabase_project_causes_503s_until_it_is_back() {
+    let project = FakeSupabase::start().await;
+    let app = App::with_settings(&project.settings()).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     project.network.refuse().await;
     app.log_in(&tenant.email, PASSWORD).await.refused(503, "unavailable");
     app.refresh(&tenant.refresh_token).await.refused(503, "unavailable");
-    app.post(SIGNUP).json(&signup(&new_address())).await.refused(503, "unavailable");
+    app.post(SIGNUP).json(&signup(&new_email())).await.refused(503, "unavailable");
     project.network.restore().await;
-    wait_until("the project is found again", SOON, async || {
+    wait_until("the project is found again", WAIT_TIMEOUT, async || {
         (app.log_in(&tenant.email, PASSWORD).await.status == 200).then_some(())
     })
     .await;

@@ -1,16 +1,16 @@
-//! What every test stands on: a product of its own, and few words to talk to it.
+//! Shared support of the HTTP tests: a running product for each test, and short helpers to call it.
 
-mod answer;
 mod aws;
 mod browser;
-mod call;
-mod chats;
+mod conversations;
+mod counter_backend;
 mod documents;
 mod hold;
 mod pooler;
 mod proxy;
+mod request;
+mod response;
 mod sse;
-mod store;
 mod supabase;
 mod tenant;
 mod tokens;
@@ -24,41 +24,44 @@ use reqwest::{Client, Method};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 pub(crate) use self::{
-    answer::Answer,
-    aws::{arrival, batch, own_queue},
+    aws::{create_queue, object_created_event, sqs_event},
     browser::Browser,
-    call::Call,
-    documents::{Sheet, file, fixture, long_pdf, padded_pdf, pdf, place, sheets, small_pdf},
-    proxy::Proxy,
-    sse::{Event, Stream},
-    store::Store,
-    supabase::{Key, Supabase},
-    tenant::{PASSWORD, Tenant, new_address},
-    tokens::in_seconds,
-    wait::{SOON, wait_until},
-    whatsapp::WhatsApp,
+    counter_backend::CounterBackend,
+    documents::{
+        PdfPage, fixture, long_pdf, padded_pdf, pdf, pdf_of_pages, presigned_upload, repository_file, small_pdf,
+    },
+    proxy::FaultProxy,
+    request::TestRequest,
+    response::TestResponse,
+    sse::{EventStream, ServerSentEvent},
+    supabase::{FakeSupabase, ProjectKey},
+    tenant::{PASSWORD, TenantUser, new_email},
+    tokens::unix_time_in,
+    wait::{WAIT_TIMEOUT, wait_until},
+    whatsapp::WhatsAppFixture,
 };
 
-/// The gateway itself gives up after 30 s.
-const PATIENCE: Duration = Duration::from_secs(40);
+/// Timeout of one request; above the 30 s after which the gateway itself gives up.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// A running product with a database, a bucket and queues of its own.
+/// A running product with its own database, bucket and queues.
 pub(crate) struct App {
     pub(crate) stack: TestStack,
     http: Client,
 }
 
 impl App {
+    /// Starts the product with default settings.
     pub(crate) async fn start() -> Self {
-        Self::with(&[]).await
+        Self::with_settings(&[]).await
     }
 
-    /// With settings of functions.
-    pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
+    /// Starts the product with these settings of the functions.
+    pub(crate) async fn with_settings(settings: &[(&str, &str)]) -> Self {
         Self::with_options(settings, None).await
     }
 
-    /// With settings, and the time in seconds after which a message that was received comes back.
+    /// Starts the product with these settings and the queues' visibility timeout in seconds.
     pub(crate) async fn with_options(settings: &[(&str, &str)], visibility_timeout: Option<u32>) -> Self {
         let mut all = pooler::settings().await;
         all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
@@ -66,7 +69,7 @@ impl App {
         Self { stack, http: client() }
     }
 
-    /// With billing in a database of its own.
+    /// Starts the product with billing in a separate database.
     pub(crate) async fn with_two_databases(settings: &[(&str, &str)]) -> Self {
         let mut all = pooler::settings().await;
         all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
@@ -74,34 +77,35 @@ impl App {
         Self { stack: stack(options).await.unwrap(), http: client() }
     }
 
-    /// Kills everything that is under way, and starts again on the same data.
+    /// Kills all running work and starts the product again on the same data.
     pub(crate) async fn restart(self) -> Self {
         Self { stack: self.stack.restart().await.unwrap(), http: client() }
     }
 
-    pub(crate) fn get(&self, path: &str) -> Call {
+    pub(crate) fn get(&self, path: &str) -> TestRequest {
         self.call(Method::GET, path)
     }
 
-    pub(crate) fn post(&self, path: &str) -> Call {
+    pub(crate) fn post(&self, path: &str) -> TestRequest {
         self.call(Method::POST, path)
     }
 
-    pub(crate) fn delete(&self, path: &str) -> Call {
+    pub(crate) fn delete(&self, path: &str) -> TestRequest {
         self.call(Method::DELETE, path)
     }
 
-    pub(crate) fn call(&self, method: Method, path: &str) -> Call {
-        Call::new(self.http.request(method, format!("{}{path}", self.stack.base_url())))
+    pub(crate) fn call(&self, method: Method, path: &str) -> TestRequest {
+        TestRequest::new(self.http.request(method, format!("{}{path}", self.stack.base_url())))
     }
 
-    /// A call from another address of this machine.
-    pub(crate) fn call_from(&self, address: [u8; 4], method: Method, path: &str) -> Call {
-        let http = Client::builder().local_address(IpAddr::from(address)).timeout(PATIENCE).no_proxy().build().unwrap();
-        Call::new(http.request(method, format!("{}{path}", self.stack.base_url())))
+    /// A request from another IP address of this machine.
+    pub(crate) fn call_from(&self, address: [u8; 4], method: Method, path: &str) -> TestRequest {
+        let http =
+            Client::builder().local_address(IpAddr::from(address)).timeout(REQUEST_TIMEOUT).no_proxy().build().unwrap();
+        TestRequest::new(http.request(method, format!("{}{path}", self.stack.base_url())))
     }
 
-    /// A connection past functions, pooler and row-level security.
+    /// A superuser connection that bypasses the functions, the pooler and row-level security.
     pub(crate) async fn admin_db(&self) -> PgConnection {
         PgConnection::connect(&self.stack.database.admin).await.unwrap()
     }
@@ -112,19 +116,19 @@ impl App {
         sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&mut db).await.unwrap();
     }
 
-    /// The one number that a query returns.
+    /// Returns the single number that a query yields.
     pub(crate) async fn number(&self, query: &str) -> i64 {
         let query = format!("select ({query})::bigint");
         sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut self.admin_db().await).await.unwrap()
     }
 
-    /// A client for what is not the product, such as a presigned URL.
+    /// A client for addresses outside the product, such as a presigned URL.
     pub(crate) fn http(&self) -> &Client {
         &self.http
     }
 }
 
 fn client() -> Client {
-    // A proxy of the environment has no business on the loopback interface.
-    Client::builder().timeout(PATIENCE).no_proxy().build().unwrap()
+    // A proxy configured in the environment must not be used on the loopback interface.
+    Client::builder().timeout(REQUEST_TIMEOUT).no_proxy().build().unwrap()
 }

@@ -1,22 +1,22 @@
-//! Who is let in: tokens of our own secret, the tenant they lead to, and roles in it.
+//! Access tokens signed with the product's own secret, the choice of the tenant, and roles.
 
 use jsonwebtoken::{Algorithm, Header};
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::support::{App, Call, in_seconds, small_pdf};
+use super::support::{App, TestRequest, small_pdf, unix_time_in};
 
 const STATUS: &str = "/api/v1/quota/status";
-const SOMEBODY: &str = "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01";
+const UNKNOWN_ID: &str = "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01";
 
-/// Every route that needs a token, and whether only an owner may call it.
-fn protected(app: &App) -> Vec<(&'static str, Call)> {
-    let id = format!("/api/v1/documents/{SOMEBODY}");
+/// One call of every route that needs a token, with the route's name.
+fn protected_calls(app: &App) -> Vec<(&'static str, TestRequest)> {
+    let id = format!("/api/v1/documents/{UNKNOWN_ID}");
     let announcement = json!({ "filename": "guide.pdf", "size_bytes": 100 });
     let passwords = json!({ "current_password": "wrong horse battery", "new_password": "right horse battery" });
     vec![
-        ("GET /v1/quota/{id}", app.get(&format!("/v1/quota/{SOMEBODY}"))),
+        ("GET /v1/quota/{id}", app.get(&format!("/v1/quota/{UNKNOWN_ID}"))),
         ("GET /api/v1/quota/status", app.get(STATUS)),
         ("GET /api/v1/documents", app.get("/api/v1/documents")),
         ("GET /api/v1/documents/{id}", app.get(&id)),
@@ -31,18 +31,18 @@ fn protected(app: &App) -> Vec<(&'static str, Call)> {
 }
 
 #[tokio::test]
-async fn without_a_token_or_with_a_bad_one_no_route_opens() {
+async fn protected_routes_refuse_missing_and_invalid_tokens() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
-    let expired = app.token(&with(tenant.claims(), "exp", json!(in_seconds(-61))));
-    let foreign = app.token_by(&tenant.claims(), &Header::default(), &"f".repeat(64));
-    for (route, call) in protected(&app) {
+    let expired = app.token(&with_claim(tenant.claims(), "exp", json!(unix_time_in(-61))));
+    let foreign = app.token_signed_with(&tenant.claims(), &Header::default(), &"f".repeat(64));
+    for (route, call) in protected_calls(&app) {
         let answer = call.await;
         assert_eq!(answer.status, 401, "{route}");
         answer.refused(401, "unauthorized");
     }
     for token in [&expired, &foreign] {
-        for (route, call) in protected(&app) {
+        for (route, call) in protected_calls(&app) {
             let answer = call.by(token).await;
             assert_eq!(answer.status, 401, "{route}");
             answer.refused(401, "unauthorized");
@@ -50,23 +50,24 @@ async fn without_a_token_or_with_a_bad_one_no_route_opens() {
     }
 }
 
-fn with(mut claims: Value, name: &str, value: Value) -> Value {
+/// Claims with one of them replaced.
+fn with_claim(mut claims: Value, name: &str, value: Value) -> Value {
     claims[name] = value;
     claims
 }
 
 #[tokio::test]
-async fn tokens_that_are_not_ours_or_not_good_now_are_refused() {
+async fn tokens_with_wrong_or_missing_claims_are_refused() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
-    let honest = tenant.claims();
-    app.get(STATUS).by(app.token(&honest)).await.data(200);
+    let valid_claims = tenant.claims();
+    app.get(STATUS).by(app.token(&valid_claims)).await.data(200);
 
     for (claim, value) in [
-        ("exp", json!(in_seconds(-61))),
+        ("exp", json!(unix_time_in(-61))),
         ("exp", json!(null)),
         ("exp", json!("tomorrow")),
-        ("nbf", json!(in_seconds(120))),
+        ("nbf", json!(unix_time_in(120))),
         ("iss", json!("somebody")),
         ("iss", json!(null)),
         ("aud", json!("anon")),
@@ -78,34 +79,34 @@ async fn tokens_that_are_not_ours_or_not_good_now_are_refused() {
         ("sub", json!("")),
         ("sub", json!("' or 1=1 --")),
     ] {
-        let answer = app.get(STATUS).by(app.token(&with(honest.clone(), claim, value.clone()))).await;
+        let answer = app.get(STATUS).by(app.token(&with_claim(valid_claims.clone(), claim, value.clone()))).await;
         assert_eq!(answer.status, 401, "{claim} {value}: {}", answer.text);
         answer.refused(401, "unauthorized");
     }
 }
 
 #[tokio::test]
-async fn the_algorithm_is_ours_to_choose() {
+async fn only_the_configured_signing_algorithm_is_accepted() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
-    let honest = tenant.claims();
+    let valid_claims = tenant.claims();
     let secret = &app.stack.secrets.jwt_secret;
-    let signed = app.token(&honest);
+    let signed = app.token(&valid_claims);
     let [_, body, signature] = <[_; 3]>::try_from(signed.split('.').collect::<Vec<_>>()).unwrap();
     let mut named = Header::new(Algorithm::HS256);
     named.kid = Some("unknown".to_owned());
-    // The id of a key decides nothing where all keys are ours.
-    app.get(STATUS).by(app.token_by(&honest, &named, secret)).await.data(200);
+    // The key id is ignored when tokens are signed with the product's own secret.
+    app.get(STATUS).by(app.token_signed_with(&valid_claims, &named, secret)).await.data(200);
 
     for token in [
-        app.token_by(&honest, &Header::new(Algorithm::HS512), secret),
-        app.token_by(&honest, &Header::new(Algorithm::HS384), secret),
-        // {"alg":"none","typ":"JWT"}, with and without the signature of the honest one
+        app.token_signed_with(&valid_claims, &Header::new(Algorithm::HS512), secret),
+        app.token_signed_with(&valid_claims, &Header::new(Algorithm::HS384), secret),
+        // {"alg":"none","typ":"JWT"}, without a signature and with that of the valid token
         format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{body}."),
         format!("eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.{body}.{signature}"),
         // {"alg":"NONE"}
         format!("eyJhbGciOiJOT05FIn0.{body}."),
-        // {"alg":"ES256"}: there is no public key without a project.
+        // {"alg":"ES256"}: without a Supabase project there is no public key.
         format!("eyJhbGciOiJFUzI1NiJ9.{body}.{signature}"),
         format!("{signed}x"),
         format!("{signed}."),
@@ -119,7 +120,7 @@ async fn the_algorithm_is_ours_to_choose() {
 }
 
 #[tokio::test]
-async fn one_authorization_header_of_one_form_is_taken() {
+async fn only_a_single_bearer_authorization_header_is_accepted() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let bearer = format!("Bearer {}", tenant.token);
@@ -134,7 +135,7 @@ async fn one_authorization_header_of_one_form_is_taken() {
 }
 
 #[tokio::test]
-async fn a_member_of_several_companies_names_one() {
+async fn a_member_of_several_companies_must_name_one() {
     let app = App::start().await;
     let one = app.sign_up("Comptoir Baobab").await;
     let two = app.sign_up("Chez Koffi").await;
@@ -152,11 +153,11 @@ async fn a_member_of_several_companies_names_one() {
     status(&format!(" {} ", two.customer_id)).await.data(200);
 
     status(&stranger.customer_id.to_string()).await.refused(404, "not_found");
-    status(SOMEBODY).await.refused(404, "not_found");
+    status(UNKNOWN_ID).await.refused(404, "not_found");
     for malformed in ["", "x", "1", "null", "0b9f2c34-5a1f-4a57-9a43", "' or 1=1 --"] {
-        status(malformed).await.names(&["X-Customer-Id"]);
+        status(malformed).await.invalid_fields(&["X-Customer-Id"]);
     }
-    // The role is that of the company that was named.
+    // The role of the named company applies.
     let announcement = json!({ "filename": "guide.pdf", "size_bytes": 100 });
     let announce = |customer: Uuid| {
         let call = app.post("/api/v1/documents/upload").by(&one).json(&announcement);
@@ -164,14 +165,14 @@ async fn a_member_of_several_companies_names_one() {
     };
     announce(one.customer_id).await.data(201);
     announce(two.customer_id).await.refused(403, "forbidden");
-    // A company that is deleted does not make the other one ambiguous.
+    // After one company is deleted, the other one need not be named.
     app.sql(&format!("update customers set deleted_at = now() where id = '{}'", two.customer_id)).await;
     app.get(STATUS).by(&one).await.data(200);
     status(&two.customer_id.to_string()).await.refused(403, "tenant_deleted");
 }
 
 #[tokio::test]
-async fn companies_out_of_use_are_closed_to_all_who_work_for_them() {
+async fn a_suspended_or_deleted_company_is_closed_to_all_its_users() {
     let app = App::start().await;
     let owner = app.sign_up("Comptoir Baobab").await;
     let support = app.sign_up_support(&owner).await;
@@ -182,7 +183,7 @@ async fn companies_out_of_use_are_closed_to_all_who_work_for_them() {
             app.get("/api/v1/documents").by(token).await.refused(403, code);
             app.ask(token, "Combien ?").await.refused(403, code);
         }
-        // Signing in still works, so that the owner can see why, or restore it.
+        // Sign-in still works, so that the owner can see the reason or restore the company.
         app.log_in(&owner.email, super::support::PASSWORD).await.data(200);
     }
     app.sql("update customers set suspended_at = null, deleted_at = null").await;
@@ -190,21 +191,21 @@ async fn companies_out_of_use_are_closed_to_all_who_work_for_them() {
 }
 
 #[tokio::test]
-async fn who_belongs_to_no_company_is_told_so() {
+async fn a_user_without_a_company_gets_tenant_required() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     app.sql("delete from customer_members").await;
     app.get(STATUS).by(&tenant).await.refused(422, "tenant_required");
-    let unknown = with(tenant.claims(), "sub", json!(Uuid::new_v4()));
+    let unknown = with_claim(tenant.claims(), "sub", json!(Uuid::new_v4()));
     app.get(STATUS).by(app.token(&unknown)).await.refused(422, "tenant_required");
 }
 
 #[tokio::test]
-async fn support_users_read_and_ask_and_change_nothing() {
+async fn support_users_may_read_and_ask_but_not_change_documents() {
     let app = App::start().await;
     let owner = app.sign_up("Comptoir Baobab").await;
     let support = app.sign_up_support(&owner).await;
-    let id = app.learn(&owner, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    let id = app.upload_and_process(&owner, "guide.pdf", small_pdf("The delivery takes three days.")).await;
     let path = format!("/api/v1/documents/{id}");
 
     app.get(&path).by(&support).await.data(200);
@@ -222,11 +223,11 @@ async fn support_users_read_and_ask_and_change_nothing() {
 }
 
 #[tokio::test]
-async fn services_are_no_members_of_a_company() {
+async fn service_tokens_are_forbidden_on_tenant_routes() {
     let app = App::start().await;
     app.sign_up("Comptoir Baobab").await;
     let service = app.service_token();
-    for (route, call) in protected(&app) {
+    for (route, call) in protected_calls(&app) {
         if route.contains("/quota/{id}") || route.contains("/health") {
             continue;
         }

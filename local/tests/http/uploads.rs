@@ -1,15 +1,15 @@
-//! POST /api/v1/documents/upload, and what becomes of the file.
+//! POST /api/v1/documents/upload: announcements, form uploads, and the processing of the file.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::support::{Answer, App, Tenant, file, padded_pdf, place, small_pdf};
+use super::support::{App, TenantUser, TestResponse, padded_pdf, presigned_upload, repository_file, small_pdf};
 
 const UPLOAD: &str = "/api/v1/documents/upload";
-const LARGEST: usize = 20_971_520;
-const LARGEST_IN_FORM: usize = 4 * 1024 * 1024;
+const MAX_FILE_BYTES: usize = 20_971_520;
+const MAX_FORM_FILE_BYTES: usize = 4 * 1024 * 1024;
 
 fn sha256(bytes: &[u8]) -> String {
     aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes)
@@ -19,11 +19,11 @@ fn sha256(bytes: &[u8]) -> String {
         .collect()
 }
 
-async fn announce(app: &App, tenant: &Tenant, body: &Value) -> Answer {
+async fn announce(app: &App, tenant: &TenantUser, body: &Value) -> TestResponse {
     app.post(UPLOAD).by(tenant).json(body).await
 }
 
-/// A form with one file in it.
+/// The body of a multipart form with a text field and one file.
 fn form(field: &str, filename: &str, file: &[u8]) -> Vec<u8> {
     let mut form = format!(
         "--boundary\r\ncontent-disposition: form-data; name=\"note\"\r\n\r\nfor the shop\r\n--boundary\r\n\
@@ -36,15 +36,17 @@ fn form(field: &str, filename: &str, file: &[u8]) -> Vec<u8> {
     form
 }
 
-async fn send_form(app: &App, tenant: &Tenant, form: Vec<u8>) -> Answer {
+async fn send_form(app: &App, tenant: &TenantUser, form: Vec<u8>) -> TestResponse {
     app.post(UPLOAD).by(tenant).body("multipart/form-data; boundary=boundary", form).await
 }
 
 #[tokio::test]
-async fn a_french_guide_is_put_read_and_cited_with_its_page() {
+async fn an_uploaded_french_guide_is_processed_and_cited_with_its_page() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
-    let guide = app.learn(&tenant, "guide-livraison.pdf", file("docs/samples/guide-livraison.pdf")).await;
+    let guide = app
+        .upload_and_process(&tenant, "guide-livraison.pdf", repository_file("docs/samples/guide-livraison.pdf"))
+        .await;
     let document = app.document(&tenant, guide).await;
     assert_eq!((&document["pages_total"], &document["pages_done"]), (&json!(3), &json!(3)));
 
@@ -65,15 +67,15 @@ async fn a_french_guide_is_put_read_and_cited_with_its_page() {
 }
 
 #[tokio::test]
-async fn an_english_manual_in_a_form_is_read_and_cited_with_its_page() {
+async fn an_english_manual_uploaded_by_form_is_processed_and_cited_with_its_page() {
     let app = App::start().await;
     let tenant = app.sign_up("Lumaworks").await;
-    let form = form("file", "product-manual.pdf", &file("docs/samples/product-manual.pdf"));
+    let form = form("file", "product-manual.pdf", &repository_file("docs/samples/product-manual.pdf"));
 
     let data = send_form(&app, &tenant, form).await.data(201);
     assert_eq!((&data["upload"], &data["document"]["status"]), (&Value::Null, &json!("pending")));
     let manual = data["document"]["id"].as_str().unwrap().parse().unwrap();
-    let document = app.ended(&tenant, manual).await;
+    let document = app.wait_for_end_state(&tenant, manual).await;
     assert_eq!((&document["status"], &document["pages_total"]), (&json!("processed"), &json!(4)));
 
     for (question, page, words) in [
@@ -90,7 +92,7 @@ async fn an_english_manual_in_a_form_is_read_and_cited_with_its_page() {
 }
 
 #[tokio::test]
-async fn an_announcement_gives_a_place_for_one_put_of_that_size() {
+async fn an_announcement_returns_a_presigned_put_for_that_size() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let pdf = small_pdf("The delivery takes three days.");
@@ -109,13 +111,13 @@ async fn an_announcement_gives_a_place_for_one_put_of_that_size() {
     let minutes = (expires.with_timezone(&Utc) - Utc::now()).num_minutes();
     assert!((13..=15).contains(&minutes), "{minutes}");
 
-    let place = place(&data);
-    app.put(&place, pdf).await;
-    assert_eq!(app.ended(&tenant, place.document).await["status"], "processed");
+    let place = presigned_upload(&data);
+    app.put_file(&place, pdf).await;
+    assert_eq!(app.wait_for_end_state(&tenant, place.document).await["status"], "processed");
 }
 
 #[tokio::test]
-async fn what_is_announced_wrongly_is_named() {
+async fn an_invalid_announcement_names_the_invalid_fields() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     for (field, value) in [
@@ -139,16 +141,16 @@ async fn what_is_announced_wrongly_is_named() {
         body[field] = value.clone();
         let answer = announce(&app, &tenant, &body).await;
         assert_eq!(answer.status, 422, "{field} {value}: {}", answer.text);
-        answer.names(&[field]);
+        answer.invalid_fields(&[field]);
     }
     announce(&app, &tenant, &json!({ "filename": "guide.pdf", "size_bytes": 0, "sha256": "" }))
         .await
-        .names(&["size_bytes", "sha256"]);
-    for size in [LARGEST + 1, 1 << 40] {
+        .invalid_fields(&["size_bytes", "sha256"]);
+    for size in [MAX_FILE_BYTES + 1, 1 << 40] {
         let details = announce(&app, &tenant, &json!({ "filename": "guide.pdf", "size_bytes": size }))
             .await
             .refused(413, "payload_too_large");
-        assert_eq!(details["limit_bytes"], LARGEST);
+        assert_eq!(details["limit_bytes"], MAX_FILE_BYTES);
     }
     app.post(UPLOAD).by(&tenant).raw_json("{").await.refused(400, "malformed_json");
     app.post(UPLOAD).by(&tenant).body("application/pdf", "%PDF-1.7").await.refused(415, "unsupported_media_type");
@@ -156,17 +158,17 @@ async fn what_is_announced_wrongly_is_named() {
 }
 
 #[tokio::test]
-async fn bytes_that_were_read_before_are_found_again() {
+async fn a_file_with_the_hash_of_a_processed_document_returns_that_document() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let other = app.sign_up("Chez Koffi").await;
     let pdf = small_pdf("The delivery takes three days.");
     let body = json!({ "filename": "again.pdf", "size_bytes": pdf.len(), "sha256": sha256(&pdf) });
-    let first = place(&announce(&app, &tenant, &body).await.data(201));
-    // Announced but not read yet: it may never arrive.
+    let first = presigned_upload(&announce(&app, &tenant, &body).await.data(201));
+    // An announced document that is not processed yet is no duplicate, because its file may never arrive.
     announce(&app, &tenant, &body).await.data(201);
-    app.put(&first, pdf.clone()).await;
-    assert_eq!(app.ended(&tenant, first.document).await["sha256"], sha256(&pdf));
+    app.put_file(&first, pdf.clone()).await;
+    assert_eq!(app.wait_for_end_state(&tenant, first.document).await["sha256"], sha256(&pdf));
 
     let mut shouted = body.clone();
     shouted["sha256"] = sha256(&pdf).to_uppercase().into();
@@ -179,70 +181,70 @@ async fn bytes_that_were_read_before_are_found_again() {
         assert_eq!(data["document"]["id"], first.document.to_string());
         assert_eq!(data["upload"], Value::Null);
     }
-    // Another tenant's file is nobody's business.
+    // The file of another tenant is no duplicate.
     announce(&app, &other, &body).await.data(201);
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_what_was_announced_is_corrupt() {
+async fn a_file_with_another_hash_than_announced_fails_as_corrupt() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let pdf = small_pdf("The delivery takes three days.");
     let body = json!({ "filename": "guide.pdf", "size_bytes": pdf.len(), "sha256": "0".repeat(64) });
-    let place = place(&announce(&app, &tenant, &body).await.data(201));
-    app.put(&place, pdf).await;
-    let document = app.ended(&tenant, place.document).await;
+    let place = presigned_upload(&announce(&app, &tenant, &body).await.data(201));
+    app.put_file(&place, pdf).await;
+    let document = app.wait_for_end_state(&tenant, place.document).await;
     assert_eq!((&document["status"], &document["error_code"]), (&json!("failed"), &json!("corrupt")));
-    assert_eq!(app.chunks(place.document).await, 0);
+    assert_eq!(app.chunk_count(place.document).await, 0);
 }
 
 #[tokio::test]
-async fn the_largest_file_is_read_and_a_larger_one_refused_by_what_is_there() {
+async fn a_file_of_the_maximum_size_is_processed_and_a_larger_one_fails() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let page = ["The delivery takes three days.".to_owned()];
-    // The table of a file of ten million bytes has wider numbers, but of the same width as any.
+    // A file of ten million bytes has offsets of as many digits as the largest file, and therefore an equal overhead.
     let bare = padded_pdf(&page, 10_000_000).len() - 10_000_000;
-    let largest = padded_pdf(&page, LARGEST - bare);
-    assert_eq!(largest.len(), LARGEST);
-    app.learn(&tenant, "largest.pdf", largest).await;
+    let largest = padded_pdf(&page, MAX_FILE_BYTES - bare);
+    assert_eq!(largest.len(), MAX_FILE_BYTES);
+    app.upload_and_process(&tenant, "largest.pdf", largest).await;
 
-    // S3 refuses another length than the signed one. This stand-in does not, so the worker has to.
+    // S3 refuses a length other than the signed one. The stand-in for S3 accepts it, so the worker must check.
     let place = app.announce(&tenant, "larger.pdf", 1000).await;
-    app.put(&place, padded_pdf(&page, LARGEST - bare + 1)).await;
-    let document = app.ended(&tenant, place.document).await;
+    app.put_file(&place, padded_pdf(&page, MAX_FILE_BYTES - bare + 1)).await;
+    let document = app.wait_for_end_state(&tenant, place.document).await;
     assert_eq!((&document["status"], &document["error_code"]), (&json!("failed"), &json!("too_large")));
 }
 
 #[tokio::test]
-async fn a_file_of_another_size_than_announced_counts_as_what_it_is() {
+async fn a_document_reports_the_size_of_its_stored_file() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let pdf = small_pdf("The delivery takes three days.");
     let place = app.announce(&tenant, "guide.pdf", 1).await;
-    app.put(&place, pdf.clone()).await;
-    assert_eq!(app.ended(&tenant, place.document).await["bytes"], pdf.len());
+    app.put_file(&place, pdf.clone()).await;
+    assert_eq!(app.wait_for_end_state(&tenant, place.document).await["bytes"], pdf.len());
 }
 
 #[tokio::test]
-async fn forms_take_pdfs_up_to_four_mebibytes() {
+async fn forms_accept_pdfs_up_to_four_mebibytes() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let page = ["The delivery takes three days.".to_owned()];
     let bare = padded_pdf(&page, 1_000_000).len() - 1_000_000;
-    let largest = padded_pdf(&page, LARGEST_IN_FORM - bare);
-    assert_eq!(largest.len(), LARGEST_IN_FORM);
+    let largest = padded_pdf(&page, MAX_FORM_FILE_BYTES - bare);
+    assert_eq!(largest.len(), MAX_FORM_FILE_BYTES);
 
     let data = send_form(&app, &tenant, form("file", "largest.pdf", &largest)).await.data(201);
     let id = data["document"]["id"].as_str().unwrap().parse().unwrap();
-    assert_eq!(app.ended(&tenant, id).await["status"], "processed");
+    assert_eq!(app.wait_for_end_state(&tenant, id).await["status"], "processed");
 
     for more in [1, 20_000] {
-        let larger = padded_pdf(&page, LARGEST_IN_FORM - bare + more);
+        let larger = padded_pdf(&page, MAX_FORM_FILE_BYTES - bare + more);
         let details = send_form(&app, &tenant, form("file", "larger.pdf", &larger)).await;
         assert_eq!(details.refused(413, "payload_too_large")["limit_bytes"].as_u64().unwrap() / 1024 / 1024, 4);
     }
-    // Beyond what a function can be given the gateway answers by itself.
+    // The gateway itself refuses a body that is larger than the limit of a function.
     let huge = send_form(&app, &tenant, form("file", "huge.pdf", &padded_pdf(&page, 6_000_000))).await;
     assert_eq!((huge.status, &huge.body), (413, &json!({ "message": "Request Entity Too Large" })));
     assert_eq!(app.number("select count(*) from documents").await, 1);
@@ -256,7 +258,7 @@ async fn forms_without_a_pdf_are_refused() {
     for content in [&b"PK\x03\x04 not a PDF"[..], b"", b"%PDF", &[0xff; 2000]] {
         send_form(&app, &tenant, form("file", "guide.pdf", content)).await.refused(415, "unsupported_media_type");
     }
-    send_form(&app, &tenant, form("attachment", "guide.pdf", &pdf)).await.names(&["file"]);
+    send_form(&app, &tenant, form("attachment", "guide.pdf", &pdf)).await.invalid_fields(&["file"]);
     for filename in ["", "folder/", &"x".repeat(256), "nul\u{0}.pdf"] {
         let answer = send_form(&app, &tenant, form("file", filename, &pdf)).await;
         assert!(matches!(answer.status, 400 | 422), "{filename:?}: {}", answer.text);
@@ -264,7 +266,7 @@ async fn forms_without_a_pdf_are_refused() {
     let mut two = form("file", "guide.pdf", &pdf);
     two.truncate(two.len() - "--\r\n".len());
     two.extend_from_slice(&form("file", "other.pdf", &pdf)["--boundary".len()..]);
-    send_form(&app, &tenant, two).await.names(&["file"]);
+    send_form(&app, &tenant, two).await.invalid_fields(&["file"]);
     for broken in
         [&b""[..], b"nonsense", b"--boundary\r\n", b"--boundary\r\ncontent-disposition: form-data; name=\"file\""]
     {
@@ -279,12 +281,12 @@ async fn forms_without_a_pdf_are_refused() {
 }
 
 #[tokio::test]
-async fn a_place_is_good_once() {
+async fn a_presigned_upload_works_only_once() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let pdf = small_pdf("The delivery takes three days.");
     let place = app.announce(&tenant, "guide.pdf", pdf.len()).await;
-    app.put(&place, pdf.clone()).await;
+    app.put_file(&place, pdf.clone()).await;
     let second = app.http().put(&place.url).header("if-none-match", "*").header("content-type", "application/pdf");
     let second = second.timeout(Duration::from_secs(10)).body(pdf).send().await.unwrap();
     assert_eq!(second.status().as_u16(), 412);

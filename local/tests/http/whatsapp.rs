@@ -1,4 +1,4 @@
-//! WhatsApp, from a contact's message to the answer on the phone: the real webhook, queue and worker between a fake
+//! WhatsApp, from a contact's message to the delivered answer: the real webhook, queue and worker, with a fake
 //! ManyChat and a scripted model.
 
 mod bursts;

@@ -1,4 +1,5 @@
-//! The chains of the audit log: what was altered, removed or put in is found, and nobody but the database writes them.
+//! The chains of the audit log. Every altered, removed or inserted entry is reported, and only the database writes
+//! entries.
 
 use shared::{
     audit::{self, AuditFault},
@@ -10,15 +11,15 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::{
-    route::{Route, both_ways},
-    seed::{self, Tenant},
+    route::{DatabaseRoute, both_ways},
+    seed::{self, SeededTenant},
 };
 
 both_ways!(
-    whatever_is_done_to_a_chain_is_found,
-    a_chain_stays_whole_when_many_write_at_once,
-    a_transaction_that_fails_leaves_no_gap,
-    nobody_but_the_database_writes,
+    every_manipulation_of_a_chain_is_reported,
+    concurrent_writes_leave_the_chains_intact,
+    a_failed_transaction_leaves_no_gap_in_the_chain,
+    roles_cannot_write_audit_tables_and_a_tenant_reads_its_own_entries_only,
 );
 
 fn entry(number: usize) -> audit::NewAuditEntry<'static> {
@@ -31,16 +32,16 @@ fn entry(number: usize) -> audit::NewAuditEntry<'static> {
     }
 }
 
-async fn record(system: &SystemDb, tenant: Uuid, number: usize) {
-    let told: Result<(), ApiError> =
+async fn record_in_system_tx(system: &SystemDb, tenant: Uuid, number: usize) {
+    let outcome: Result<(), ApiError> =
         system.system_tx(async |tx| Ok(audit::record_for(tx, Some(tenant), &entry(number)).await?)).await;
-    told.unwrap();
+    outcome.unwrap();
 }
 
-async fn record_own(db: &Db, tenant: Uuid, number: usize) {
-    let told: Result<(), ApiError> =
+async fn record_in_tenant_tx(db: &Db, tenant: Uuid, number: usize) {
+    let outcome: Result<(), ApiError> =
         db.tenant_tx(tenant, async |tx| Ok(audit::record(tx, &entry(number)).await?)).await;
-    told.unwrap();
+    outcome.unwrap();
 }
 
 async fn faults(system: &SystemDb) -> Vec<AuditFault> {
@@ -53,20 +54,20 @@ async fn run(admin: &mut PgConnection, statements: &str) {
     outcome.unwrap_or_else(|error| panic!("{statements}: {error}"));
 }
 
-async fn two_tenants(admin: &mut PgConnection) -> [Tenant; 2] {
+async fn two_tenants(admin: &mut PgConnection) -> [SeededTenant; 2] {
     [seed::tenant(admin, "a", 8).await, seed::tenant(admin, "b", 8).await]
 }
 
-async fn whatever_is_done_to_a_chain_is_found(route: Route) {
+async fn every_manipulation_of_a_chain_is_reported(route: DatabaseRoute) {
     let mut admin = route.admin().await;
     let [mine, theirs] = two_tenants(&mut admin).await;
     let system = route.system(1);
     assert_eq!(faults(&system).await, []);
     for number in 1..=5 {
-        record(&system, mine.customer, number).await;
-        record(&system, theirs.customer, number).await;
-        // That of no tenant, as when an account without a company signs in.
-        record(&system, Uuid::nil(), number).await;
+        record_in_system_tx(&system, mine.customer, number).await;
+        record_in_system_tx(&system, theirs.customer, number).await;
+        // The chain of no tenant, as when an account without a company signs in.
+        record_in_system_tx(&system, Uuid::nil(), number).await;
     }
     assert_eq!(faults(&system).await, []);
     let keep = "create table kept_log as table audit_log; create table kept_heads as table audit_heads";
@@ -75,7 +76,7 @@ async fn whatever_is_done_to_a_chain_is_found(route: Route) {
     run(&mut admin, keep).await;
 
     let (altered, missing, end) = ("altered", "an entry before it is missing", "the end is missing");
-    // Entries of `mine` by their numbers; a fault at 0 is one of the end.
+    // Faults are (number of the entry of `mine`, fault). Number 0 stands for a fault at the end of the chain.
     let id =
         |number: usize| format!("(select id from kept_log where customer_id = '{{}}' and object = 'number:{number}')");
     let tamperings = [
@@ -92,7 +93,7 @@ async fn whatever_is_done_to_a_chain_is_found(route: Route) {
         (format!("delete from audit_log where id = {}", id(5)), vec![(0, end)]),
         ("delete from audit_log where customer_id = '{}'".to_owned(), vec![(0, end)]),
         ("delete from audit_heads where customer_id = '{}'".to_owned(), vec![(0, "the chain is not known")]),
-        // The last two removed, and the head turned back to what it was then, but for its hash.
+        // The last two entries are removed, and the head gets the right number of entries but keeps its hash.
         (
             format!(
                 "delete from audit_log where customer_id = '{{}}' and id >= {};
@@ -101,7 +102,7 @@ async fn whatever_is_done_to_a_chain_is_found(route: Route) {
             ),
             vec![(0, end)],
         ),
-        // Two entries change places, with all that belongs to them.
+        // Two entries swap their ids and keep all their other columns.
         (
             format!(
                 "update audit_log set id = -1 where id = {0};
@@ -112,7 +113,7 @@ async fn whatever_is_done_to_a_chain_is_found(route: Route) {
             ),
             vec![(2, altered), (3, altered), (4, missing)],
         ),
-        // An entry more, which knows how to make its own hash, between two that are there.
+        // An entry in the middle is replaced by a forged one whose own hash is computed correctly.
         (
             format!(
                 "delete from audit_log where id = {0};
@@ -124,7 +125,7 @@ async fn whatever_is_done_to_a_chain_is_found(route: Route) {
             ),
             vec![(4, missing)],
         ),
-        // The same after the last one.
+        // A forged entry with a correct own hash follows the last entry.
         (
             format!(
                 "insert into audit_log (customer_id, at, action, object, prev_hash, hash)
@@ -134,7 +135,7 @@ async fn whatever_is_done_to_a_chain_is_found(route: Route) {
             ),
             vec![(0, end)],
         ),
-        // An entry of one chain moved into another.
+        // An entry moves from one chain into another.
         (format!("update audit_log set customer_id = '{}' where id = {}", Uuid::from_u128(7), id(5)), vec![(0, end)]),
     ];
     for (statements, expected) in tamperings {
@@ -143,14 +144,14 @@ async fn whatever_is_done_to_a_chain_is_found(route: Route) {
         run(&mut admin, "alter table audit_log alter id add generated by default as identity (start 1000)").await;
         run(&mut admin, &format!("begin; {statements}; commit")).await;
         let found = faults(&system).await;
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         for fault in found.iter().filter(|fault| fault.customer_id == mine.customer) {
             let number = "select coalesce((select substr(object, 8)::int from kept_log where id = $1), 0)";
             let number: i32 = sqlx::query_scalar(number).bind(fault.entry).fetch_one(&mut admin).await.unwrap();
-            told.push((number, fault.fault.as_str()));
+            reported.push((number, fault.fault.as_str()));
         }
-        assert_eq!(told, expected, "{statements}: {found:?}");
-        // The other chains are whole, but for the one that something was moved into.
+        assert_eq!(reported, expected, "{statements}: {found:?}");
+        // The other chains have no fault, except the chain that received a moved entry.
         let others = found.iter().filter(|fault| ![mine.customer, Uuid::from_u128(7)].contains(&fault.customer_id));
         assert_eq!(others.count(), 0, "{statements}: {found:?}");
         run(&mut admin, restore).await;
@@ -158,7 +159,7 @@ async fn whatever_is_done_to_a_chain_is_found(route: Route) {
     }
 }
 
-async fn a_chain_stays_whole_when_many_write_at_once(route: Route) {
+async fn concurrent_writes_leave_the_chains_intact(route: DatabaseRoute) {
     let mut admin = route.admin().await;
     let [mine, theirs] = two_tenants(&mut admin).await;
     let (db, system) = (route.db(8), route.system(8));
@@ -168,9 +169,9 @@ async fn a_chain_stays_whole_when_many_write_at_once(route: Route) {
             let (db, system) = (db.clone(), system.clone());
             writers.spawn(async move {
                 if number % 2 == 0 {
-                    record_own(&db, tenant, number).await;
+                    record_in_tenant_tx(&db, tenant, number).await;
                 } else {
-                    record(&system, tenant, number).await;
+                    record_in_system_tx(&system, tenant, number).await;
                 }
             });
         }
@@ -186,7 +187,7 @@ async fn a_chain_stays_whole_when_many_write_at_once(route: Route) {
     }
 }
 
-async fn a_transaction_that_fails_leaves_no_gap(route: Route) {
+async fn a_failed_transaction_leaves_no_gap_in_the_chain(route: DatabaseRoute) {
     let mut admin = route.admin().await;
     let [mine, _] = two_tenants(&mut admin).await;
     let (db, system) = (route.db(2), route.system(1));
@@ -199,25 +200,25 @@ async fn a_transaction_that_fails_leaves_no_gap(route: Route) {
             })
             .await;
         failed.unwrap_err();
-        record_own(&db, mine.customer, number).await;
+        record_in_tenant_tx(&db, mine.customer, number).await;
     }
     assert_eq!(faults(&system).await, []);
-    let told: i64 = sqlx::query_scalar("select count(*) from audit_log").fetch_one(&mut admin).await.unwrap();
-    assert_eq!(told, 3);
+    let entries: i64 = sqlx::query_scalar("select count(*) from audit_log").fetch_one(&mut admin).await.unwrap();
+    assert_eq!(entries, 3);
 }
 
-/// The code of the server's refusal.
+/// Error chain of a refused statement.
 async fn refusal(outcome: Result<u64, ApiError>) -> String {
     let error = outcome.unwrap_err();
     shared::logging::chain(&error)
 }
 
-async fn nobody_but_the_database_writes(route: Route) {
+async fn roles_cannot_write_audit_tables_and_a_tenant_reads_its_own_entries_only(route: DatabaseRoute) {
     let mut admin = route.admin().await;
     let [mine, theirs] = two_tenants(&mut admin).await;
     let (db, system) = (route.db(1), route.system(1));
-    record(&system, mine.customer, 1).await;
-    record(&system, theirs.customer, 1).await;
+    record_in_system_tx(&system, mine.customer, 1).await;
+    record_in_system_tx(&system, theirs.customer, 1).await;
     let forged = format!(
         "insert into audit_log (customer_id, at, action, object, prev_hash, hash)
          values ('{}', now(), 'test.forged', 'x', '', '')",
@@ -245,8 +246,8 @@ async fn nobody_but_the_database_writes(route: Route) {
             system.system_tx(async |tx| Ok(sqlx::query(sql).execute(tx).await?.rows_affected())).await;
         assert!(refusal(outcome).await.contains("permission denied"), "{statement}");
     }
-    // A tenant's entry is the tenant's, and what others did is not seen.
-    record_own(&db, mine.customer, 2).await;
+    // A tenant writes entries of its own, and sees no others.
+    record_in_tenant_tx(&db, mine.customer, 2).await;
     let seen: Result<Vec<Uuid>, ApiError> = db
         .tenant_tx(mine.customer, async |tx| {
             Ok(sqlx::query_scalar("select customer_id from audit_log").fetch_all(tx).await?)

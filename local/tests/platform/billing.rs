@@ -1,9 +1,9 @@
-//! Subscriptions below HTTP: the order of events against a model, closing under concurrency, the comparison with Stripe,
-//! and the import of the old system's.
+//! Subscriptions below HTTP: the order of Stripe's events against a model, the close of periods under concurrency,
+//! the reconciliation with Stripe, and the import of the old system's subscriptions.
 
-mod closing;
 mod import;
 mod order;
+mod period_close;
 mod reconcile;
 
 use std::collections::BTreeMap;
@@ -19,9 +19,10 @@ use shared::{
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
+/// A day in seconds.
 const DAY: i64 = 86_400;
 
-/// Billing on these databases, which asks Stripe where there is one.
+/// Billing on the databases of `urls`. With `stripe`, it fetches the subscription of each event from Stripe.
 fn billing(urls: &DatabaseUrls, stripe: Option<&FakeStripe>, connections: u32) -> Billing {
     let mut values: SettingsMap = BTreeMap::from([
         ("SYSTEM_DATABASE_URL".to_owned(), urls.system.clone()),
@@ -37,29 +38,34 @@ fn billing(urls: &DatabaseUrls, stripe: Option<&FakeStripe>, connections: u32) -
     billing.with_background_timeout()
 }
 
+/// The superuser's connection to the app's database.
 async fn admin(urls: &DatabaseUrls) -> PgConnection {
     PgConnection::connect(&urls.admin).await.unwrap()
 }
 
+/// The superuser's connection to billing's database, which may be the app's.
 async fn billing_admin(urls: &DatabaseUrls) -> PgConnection {
     PgConnection::connect(urls.billing_admin()).await.unwrap()
 }
 
-async fn run(db: &mut PgConnection, statements: &str) {
+/// Runs SQL statements.
+async fn run_sql(db: &mut PgConnection, statements: &str) {
     sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(db).await.unwrap();
 }
 
+/// The one number that a query returns.
 async fn number(db: &mut PgConnection, query: &str) -> i64 {
     sqlx::query_scalar(AssertSqlSafe(format!("select ({query})::bigint"))).fetch_one(db).await.unwrap()
 }
 
-/// A moment that all tests share: today, so that periods are current.
-fn base() -> DateTime<Utc> {
+/// One hour ago, the start of the tests' periods, so that they are current.
+fn one_hour_ago() -> DateTime<Utc> {
     Utc::now() - TimeDelta::hours(1)
 }
 
-/// A subscription object of the new shape.
-fn object(id: &str, user: Uuid, status: &str, created: i64, period: i64, cancels: bool) -> Value {
+/// A Stripe subscription in the newer API shape, with the period in its item. `period` is the start of the period;
+/// times are Unix seconds.
+fn subscription_object(id: &str, user: Uuid, status: &str, created: i64, period: i64, cancels: bool) -> Value {
     json!({
         "id": id, "object": "subscription", "customer": format!("cus_{}", user.simple()), "status": status,
         "created": created, "cancel_at_period_end": cancels, "metadata": { "user_id": user, "plan": "pro" },
@@ -69,6 +75,7 @@ fn object(id: &str, user: Uuid, status: &str, created: i64, period: i64, cancels
     })
 }
 
+/// A Stripe event of the type `kind`, created at the Unix second `at`.
 fn event(id: &str, kind: &str, at: i64, object: &Value) -> Event {
     let payload = json!({
         "id": id, "object": "event", "type": kind, "created": at, "livemode": false, "data": { "object": object },
@@ -76,23 +83,29 @@ fn event(id: &str, kind: &str, at: i64, object: &Value) -> Event {
     Event::read(payload.to_string().as_bytes()).unwrap()
 }
 
+/// Processes an event as the webhook does.
 async fn receive(billing: &Billing, event: &Event, now: DateTime<Utc>) -> BillingEventOutcome {
     billing.receive(event, now).await.unwrap_or_else(|error| panic!("{}", shared::logging::chain(&error)))
 }
 
-/// What the app and billing hold of a user.
+/// A user's subscription as the databases of the app and of billing store it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Held {
+struct StoredSubscription {
     is_pro: bool,
+    /// Status in the app's `profiles`.
     profile_status: String,
+    /// Name of the app's plan.
     plan: String,
+    /// Status in `billing.subscriptions`.
     status: String,
     period_start: Option<DateTime<Utc>>,
+    /// True when the subscription ends with its period.
     cancels: bool,
+    /// Stripe's id of the subscription.
     subscription: Option<String>,
 }
 
-async fn held(app: &mut PgConnection, billing: &mut PgConnection, user: Uuid) -> Held {
+async fn stored_subscription(app: &mut PgConnection, billing: &mut PgConnection, user: Uuid) -> StoredSubscription {
     let query = "select is_pro, subscription_status::text, plan.name from users join profiles using (id)
                  join customers on customers.user_id = users.id join plans plan on plan.id = plan_id where users.id = $1";
     let (is_pro, profile_status, plan) = sqlx::query_as(query).bind(user).fetch_one(app).await.unwrap();
@@ -100,5 +113,5 @@ async fn held(app: &mut PgConnection, billing: &mut PgConnection, user: Uuid) ->
                  from billing.subscriptions where user_id = $1";
     let (status, period_start, cancels, subscription) =
         sqlx::query_as(query).bind(user.to_string()).fetch_one(billing).await.unwrap();
-    Held { is_pro, profile_status, plan, status, period_start, cancels, subscription }
+    StoredSubscription { is_pro, profile_status, plan, status, period_start, cancels, subscription }
 }

@@ -1,5 +1,5 @@
-//! The real programs of all functions, as Lambda runs them: built, started with the settings that template.yaml gives
-//! them, and fed the events of events/ by a Runtime API.
+//! The programs of all functions as Lambda runs them: built, started with their settings from template.yaml, and
+//! given the events of events/ by a Runtime API.
 
 mod build;
 mod flow;

@@ -1,4 +1,4 @@
-//! What must say the same in several places: the functions' folders, template.yaml, the code, events/ and the docs.
+//! Consistency of the functions' folders, template.yaml, the code, events/, openapi.json and docs/DEPLOY.md.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,7 +28,7 @@ fn names<'n>(names: impl IntoIterator<Item = &'n str>) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_function_has_its_folder_its_block_and_its_event() {
+fn every_function_has_a_folder_a_template_block_and_an_event() {
     let folders: BTreeSet<_> = fs::read_dir(root().join("functions"))
         .unwrap()
         .map(|entry| entry.unwrap())
@@ -46,13 +46,13 @@ fn every_function_has_its_folder_its_block_and_its_event() {
 }
 
 #[test]
-fn the_template_routes_what_the_code_answers() {
+fn template_routes_equal_the_routes_of_the_code() {
     let blocks = blocks();
     for function in functions::ALL {
         let expected = match function.name {
-            // Knows the paths of the others; the gateway knows it by no path.
+            // Catches every path that no other function has: the gateway has no path for it.
             "default" => names(["$default"]),
-            // Reached by a URL of its own.
+            // A function with its own Function URL has no route in the gateway.
             _ if blocks[function.name].url.is_some() => BTreeSet::new(),
             _ => functions::routes(function),
         };
@@ -63,7 +63,7 @@ fn the_template_routes_what_the_code_answers() {
 }
 
 #[test]
-fn the_gateway_finds_each_route_at_its_function() {
+fn the_gateway_sends_each_route_to_its_function() {
     let mut gateway = RouteTable::default();
     let blocks = blocks();
     for block in blocks.values() {
@@ -85,7 +85,7 @@ fn the_gateway_finds_each_route_at_its_function() {
 }
 
 #[test]
-fn every_event_of_a_route_is_of_its_own_function() {
+fn every_http_event_names_a_route_of_its_own_function() {
     for (name, block) in blocks() {
         let text = fs::read_to_string(root().join(format!("events/{name}.json"))).unwrap();
         let event: Value = serde_json::from_str(&text).unwrap();
@@ -108,13 +108,13 @@ fn openapi_json_is_current() {
     assert!(committed == openapi::document().unwrap(), "openapi.json is stale: run `cargo openapi`");
 }
 
-// What is read makes clients, which want a runtime.
+// Asynchronous because reading the settings creates clients that need a Tokio runtime.
 #[tokio::test]
-async fn no_function_is_given_a_variable_that_it_does_not_read() {
+async fn the_template_gives_no_function_a_variable_that_it_does_not_read() {
     for (name, block) in blocks() {
         let reads = functions::find(&name).unwrap().settings();
         for variable in block.variables.keys() {
-            // Read by all that have a secret, before anything else.
+            // Every function with a secret reads SECRET_ARN before its other settings.
             let is_read = variable == "SECRET_ARN" || reads.contains(&variable.as_str());
             assert!(is_read, "template.yaml gives {variable} to {name}, which does not read it");
         }
@@ -122,7 +122,7 @@ async fn no_function_is_given_a_variable_that_it_does_not_read() {
 }
 
 #[tokio::test]
-async fn the_settings_of_models_are_given_to_every_function_that_reads_them() {
+async fn the_template_gives_model_settings_to_every_function_that_reads_them() {
     let blocks = blocks();
     let is_of_models = |name: &&String| name.starts_with("LLM_") || name.starts_with("EMBEDDING_");
     let given: BTreeSet<_> = blocks.values().flat_map(|block| block.variables.keys()).filter(is_of_models).collect();
@@ -135,11 +135,11 @@ async fn the_settings_of_models_are_given_to_every_function_that_reads_them() {
     }
 }
 
-/// What Lambda gives every function by itself.
-const PLATFORM: [&str; 2] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+/// Variables that Lambda gives every function by itself.
+const LAMBDA_VARIABLES: [&str; 2] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
 
 #[tokio::test]
-async fn every_setting_that_a_function_requires_is_given_to_it() {
+async fn every_required_setting_is_in_the_template_or_in_the_documented_secret() {
     let documented = documented_secrets();
     for (name, block) in blocks() {
         let Err(error) = functions::find(&name).unwrap().start(SettingsMap::new()).await else {
@@ -155,13 +155,13 @@ async fn every_setting_that_a_function_requires_is_given_to_it() {
         for problem in missing.split("; ") {
             let (setting, _) = problem.split_once(" is missing").unwrap_or_else(|| panic!("{name}: {problem}"));
             let is_given =
-                block.variables.contains_key(setting) || keys.contains(setting) || PLATFORM.contains(&setting);
+                block.variables.contains_key(setting) || keys.contains(setting) || LAMBDA_VARIABLES.contains(&setting);
             assert!(is_given, "{name} requires {setting}, which neither template.yaml nor its secret {secret} holds");
             required += 1;
         }
         assert!(required > 0);
     }
-    // And the other way round: nobody is said to read a secret that is not given to it.
+    // Conversely, docs/DEPLOY.md names no function for a secret that the template does not give to it.
     for (secret, (functions, _)) in documented {
         for function in functions {
             assert_eq!(blocks()[&function].variables["SECRET_ARN"]["Ref"], secret.as_str(), "{function}");
@@ -169,7 +169,7 @@ async fn every_setting_that_a_function_requires_is_given_to_it() {
     }
 }
 
-/// The secrets of docs/DEPLOY.md, by their ids in the template: the functions that read them, and their keys.
+/// Reads the secrets in docs/DEPLOY.md, by their ids in the template: the functions that read each, and its keys.
 fn documented_secrets() -> BTreeMap<String, (BTreeSet<String>, BTreeSet<String>)> {
     let text = fs::read_to_string(root().join("docs/DEPLOY.md")).unwrap();
     let secrets = [("AppSecret", "`lisa/$ENV/app` — "), ("SystemSecret", "`lisa/$ENV/system` — ")];

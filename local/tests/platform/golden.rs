@@ -1,9 +1,9 @@
-//! The project's own question set: retrieval, follow-ups and refusals must not get worse unnoticed.
+//! The golden set, the project's own questions: its scores for retrieval, follow-ups and refusals must not get worse.
 
 use local::eval::{self, Arguments};
 
 #[tokio::test]
-async fn retrieval_is_as_good_as_the_committed_figures_say() {
-    // After a change for the better: `cargo eval` with these files and `--save` (docs/BENCHMARKS.md).
+async fn golden_set_scores_are_not_below_the_committed_figures() {
+    // After an improvement, run `cargo eval` with these files and `--save` (docs/BENCHMARKS.md).
     eval::run(Arguments::golden()).await.unwrap();
 }

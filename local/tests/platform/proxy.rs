@@ -1,4 +1,4 @@
-//! A wire to PostgreSQL that can be cut: at a chosen statement it loses the answer, or falls silent.
+//! A TCP proxy to PostgreSQL that fails at a chosen statement: it loses the answer, or stops forwarding.
 
 use std::{
     net::SocketAddr,
@@ -15,34 +15,34 @@ use tokio::{
     task::JoinSet,
 };
 
-/// What goes wrong.
+/// Failure that the proxy causes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Fault {
-    /// Nothing.
+pub(crate) enum ProxyFault {
+    /// No failure.
     None,
-    /// The first time that the client sends this text, the server gets it, but its answer does not come back, and the
-    /// connection ends.
+    /// At the client's first message with this text, the server gets the message, but the client gets no answer, and
+    /// the connection is closed.
     AnswerLost(&'static str),
-    /// Whenever the client sends this text, the connection stays, and nothing moves on it any more.
+    /// At every message of a client with this text, the connection stays open, but nothing is forwarded any more.
     Silent(&'static str),
 }
 
-/// The wire.
+/// A TCP proxy to PostgreSQL.
 #[derive(Debug)]
-pub(crate) struct Proxy {
+pub(crate) struct FaultProxy {
     address: SocketAddr,
     faults: Arc<AtomicUsize>,
     tasks: JoinSet<()>,
 }
 
-impl Proxy {
-    /// Starts one on a free port, towards the server of this connection string.
-    pub(crate) async fn start(url: &str, fault: Fault) -> Self {
+impl FaultProxy {
+    /// Starts a proxy on a free port, to the server of the connection string `url`.
+    pub(crate) async fn start(url: &str, fault: ProxyFault) -> Self {
         Self::start_at("127.0.0.1:0".parse().unwrap(), url, fault).await
     }
 
-    /// Starts one where another one was.
-    pub(crate) async fn start_at(address: SocketAddr, url: &str, fault: Fault) -> Self {
+    /// Starts a proxy at `address`, for example that of a stopped proxy.
+    pub(crate) async fn start_at(address: SocketAddr, url: &str, fault: ProxyFault) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = Url::parse(url).unwrap().port().unwrap();
@@ -50,36 +50,36 @@ impl Proxy {
         let mut tasks = JoinSet::new();
         let count = Arc::clone(&faults);
         tasks.spawn(async move {
-            let mut wires = JoinSet::new();
+            let mut connections = JoinSet::new();
             loop {
                 let (client, _) = listener.accept().await.unwrap();
                 let server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
-                wires.spawn(wire(client, server, fault, Arc::clone(&count)));
+                connections.spawn(forward(client, server, fault, Arc::clone(&count)));
             }
         });
         Self { address, faults, tasks }
     }
 
-    /// The connection string that leads through it.
+    /// Connection string of `direct`'s database through the proxy.
     pub(crate) fn url(&self, direct: &str) -> String {
         let mut url = Url::parse(direct).unwrap();
         url.set_port(Some(self.address.port())).unwrap();
         url.into()
     }
 
-    /// How often it went wrong.
-    pub(crate) fn faults(&self) -> usize {
+    /// Number of failures caused so far.
+    pub(crate) fn fault_count(&self) -> usize {
         self.faults.load(Ordering::SeqCst)
     }
 
-    /// Cuts everything; returns where it was.
+    /// Closes the listener and all connections; returns the address that the proxy had.
     pub(crate) async fn stop(mut self) -> SocketAddr {
         self.tasks.shutdown().await;
         self.address
     }
 }
 
-async fn wire(mut client: TcpStream, mut server: TcpStream, fault: Fault, faults: Arc<AtomicUsize>) {
+async fn forward(mut client: TcpStream, mut server: TcpStream, fault: ProxyFault, faults: Arc<AtomicUsize>) {
     let (mut sent, mut answered) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     loop {
         tokio::select! {
@@ -87,17 +87,17 @@ async fn wire(mut client: TcpStream, mut server: TcpStream, fault: Fault, faults
                 let Ok(count @ 1..) = read else { return };
                 let holds = |text: &str| sent[..count].windows(text.len()).any(|window| window == text.as_bytes());
                 match fault {
-                    Fault::Silent(text) if holds(text) => {
+                    ProxyFault::Silent(text) if holds(text) => {
                         faults.fetch_add(1, Ordering::SeqCst);
                         // Both sockets stay open until the test ends.
                         return std::future::pending().await;
                     }
-                    Fault::AnswerLost(text)
+                    ProxyFault::AnswerLost(text)
                         if holds(text)
                             && faults.compare_exchange(0, 1, Ordering::SeqCst, Ordering::SeqCst).is_ok() =>
                     {
                         server.write_all(&sent[..count]).await.unwrap();
-                        // Its first bytes say that it did it.
+                        // The first bytes of the answer show that the server has executed the statement.
                         let _ = server.read(&mut answered).await;
                         return;
                     }

@@ -19,8 +19,8 @@ use tokio::{sync::Barrier, task::JoinSet};
 
 use crate::{
     random::SplitMix64,
-    route::{Route, both_ways},
-    seed::{self, Tenant},
+    route::{DatabaseRoute, both_ways},
+    seed::{self, SeededTenant},
 };
 
 both_ways!(
@@ -33,17 +33,17 @@ both_ways!(
 /// Connections of a test's handle: more than the pooler's server connections, so that clients share backends.
 const CONNECTIONS: u32 = 8;
 
-async fn reserve(db: &Db, tenant: &Tenant) -> Result<Reservation, ReserveError> {
+async fn reserve(db: &Db, tenant: &SeededTenant) -> Result<Reservation, ReserveError> {
     db.tenant_tx(tenant.customer, async |tx| Ok(quota::reserve(tx, tenant.owner, None).await?)).await
 }
 
-async fn spend(db: &Db, tenant: &Tenant, reservation: &Reservation) {
+async fn spend(db: &Db, tenant: &SeededTenant, reservation: &Reservation) {
     let spent: Result<(), ApiError> =
         db.tenant_tx(tenant.customer, async |tx| Ok(quota::spend(tx, reservation).await?)).await;
     spent.unwrap_or_else(|error| panic!("{}", shared::logging::chain(&error)));
 }
 
-async fn refund(db: &Db, tenant: &Tenant, reservation: &Reservation) {
+async fn refund(db: &Db, tenant: &SeededTenant, reservation: &Reservation) {
     let refunded: Result<(), ApiError> =
         db.tenant_tx(tenant.customer, async |tx| Ok(quota::refund(tx, reservation).await?)).await;
     refunded.unwrap_or_else(|error| panic!("{}", shared::logging::chain(&error)));
@@ -83,7 +83,7 @@ impl From<ApiError> for ReserveError {
 
 /// Reads, in one statement: `user_settings.free_quota_used`, the free requests held, those spent, and all
 /// reservations ever made.
-async fn quota_counts(admin: &mut PgConnection, tenant: &Tenant) -> (i32, i64, i64, i64) {
+async fn quota_counts(admin: &mut PgConnection, tenant: &SeededTenant) -> (i32, i64, i64, i64) {
     let statement = r#"
         select free_quota_used,
             (select count(*) from reservations where user_id = $1 and kind = 'free_quota' and state = 'held'),
@@ -101,7 +101,7 @@ async fn expire_all(admin: &mut PgConnection) {
         .unwrap();
 }
 
-async fn two_hundred_concurrent_reservations_take_exactly_the_free_quota(route: Route) {
+async fn two_hundred_concurrent_reservations_take_exactly_the_free_quota(route: DatabaseRoute) {
     let mut admin = route.admin().await;
     let tenant = seed::tenant(&mut admin, "a", 8).await;
     let db = route.db(CONNECTIONS);
@@ -123,7 +123,7 @@ async fn two_hundred_concurrent_reservations_take_exactly_the_free_quota(route: 
     assert_eq!(quota_counts(&mut admin, &tenant).await, (8, 8, 0, 8));
 }
 
-async fn concurrent_refunds_of_one_request_refund_it_once(route: Route) {
+async fn concurrent_refunds_of_one_request_refund_it_once(route: DatabaseRoute) {
     let mut admin = route.admin().await;
     let tenant = seed::tenant(&mut admin, "a", 8).await;
     let (db, system) = (route.db(CONNECTIONS), route.system(CONNECTIONS));
@@ -153,7 +153,7 @@ async fn concurrent_refunds_of_one_request_refund_it_once(route: Route) {
 
 /// Two sweeps refund requests of many owners. The order of the rows differs in every round, so that sweeps that lock
 /// rows in the order in which they find them would deadlock.
-async fn concurrent_sweeps_of_expired_reservations_do_not_deadlock(route: Route) {
+async fn concurrent_sweeps_of_expired_reservations_do_not_deadlock(route: DatabaseRoute) {
     const OWNERS: i64 = 40;
     let mut admin = route.admin().await;
     for number in 0..OWNERS {
@@ -187,7 +187,7 @@ async fn concurrent_sweeps_of_expired_reservations_do_not_deadlock(route: Route)
     }
 }
 
-async fn random_schedules_neither_lose_nor_double_a_request(route: Route) {
+async fn random_schedules_neither_lose_nor_double_a_request(route: DatabaseRoute) {
     for seed in 1..=3 {
         random_schedule(&route, seed).await;
     }
@@ -196,7 +196,7 @@ async fn random_schedules_neither_lose_nor_double_a_request(route: Route) {
 const CLIENTS: u64 = 12;
 const STEPS: usize = 30;
 
-async fn random_schedule(route: &Route, seed: u64) {
+async fn random_schedule(route: &DatabaseRoute, seed: u64) {
     let mut admin = route.admin().await;
     let mut tenants = Vec::new();
     for limit in [3, 8, 40] {
@@ -257,7 +257,7 @@ async fn random_schedule(route: &Route, seed: u64) {
 /// Returns the number of checks.
 async fn check_counts_until_over(
     mut admin: PgConnection,
-    tenants: Arc<Vec<Tenant>>,
+    tenants: Arc<Vec<SeededTenant>>,
     is_over: Arc<AtomicBool>,
 ) -> usize {
     let mut snapshots = 0;
@@ -282,7 +282,7 @@ struct QuotaClient {
 
 impl QuotaClient {
     /// Runs random actions; returns the number of requests reserved of each tenant.
-    async fn run(mut self, tenants: &[Tenant]) -> Vec<i64> {
+    async fn run(mut self, tenants: &[SeededTenant]) -> Vec<i64> {
         let mut taken = vec![0; tenants.len()];
         let mut held: Vec<(usize, Reservation)> = Vec::new();
         for _ in 0..STEPS {
@@ -322,7 +322,7 @@ impl QuotaClient {
     }
 
     /// Reserves a request in a transaction that is rolled back.
-    async fn reserve_and_roll_back(&self, tenant: &Tenant) {
+    async fn reserve_and_roll_back(&self, tenant: &SeededTenant) {
         let outcome: Result<(), ReserveError> = self
             .db
             .tenant_tx(tenant.customer, async |tx| {
@@ -343,7 +343,7 @@ impl QuotaClient {
     }
 
     /// Starts or ends the paid plan of the owner.
-    async fn change_plan(&mut self, tenant: &Tenant) {
+    async fn change_plan(&mut self, tenant: &SeededTenant) {
         sqlx::query("update users set is_pro = not is_pro where id = $1")
             .bind(tenant.owner)
             .execute(&mut self.admin)

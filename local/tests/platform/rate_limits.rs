@@ -1,5 +1,5 @@
-//! Both stores of the rate limits, called as the product calls them: against a model of the sliding window, by many at
-//! once, and in real time.
+//! Both stores of the rate limits, called as the product calls them: against a model of the sliding window, by
+//! concurrent calls, and in real time.
 
 mod model;
 mod stores;
@@ -17,89 +17,95 @@ use tokio::{runtime::Runtime, task::JoinSet};
 use uuid::Uuid;
 
 use self::{
-    model::Model,
-    stores::{Store, StoreCount},
+    model::SlidingWindowModel,
+    stores::{RateLimitStore, StoreCount},
 };
-use crate::route::Route;
+use crate::route::DatabaseRoute;
 
-/// Seconds. So long that what the test itself takes is nothing beside it.
-const WINDOW: u32 = 1_000_000;
+/// Length of the window in seconds: so long that the duration of the test does not matter.
+const WINDOW_S: u32 = 1_000_000;
 
-/// The stores that there are on this machine.
-async fn stores(route: &Route) -> Vec<Store> {
-    [Some(Store::postgres(route).await), Store::redis().await].into_iter().flatten().collect()
+/// The stores that are installed on this machine: PostgreSQL, and Redis where there is one.
+async fn stores(route: &DatabaseRoute) -> Vec<RateLimitStore> {
+    [Some(RateLimitStore::postgres(route).await), RateLimitStore::redis().await].into_iter().flatten().collect()
 }
 
 fn new_key() -> String {
     format!("user:{}", Uuid::new_v4())
 }
 
-/// What happens to a counter.
+/// One step of a generated history of a counter.
 #[derive(Debug, Clone, Copy)]
-enum Step {
-    /// So many quarters of a window pass.
+enum CounterStep {
+    /// Time passes, in quarters of a window.
     Pass(u32),
-    /// So many calls are made.
+    /// Calls are made, as many as the number.
     Calls(u32),
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = prop_oneof![(1_u32..10).prop_map(Step::Pass), (1_u32..12).prop_map(Step::Calls)];
+fn steps() -> impl Strategy<Value = Vec<CounterStep>> {
+    let step = prop_oneof![(1_u32..10).prop_map(CounterStep::Pass), (1_u32..12).prop_map(CounterStep::Calls)];
     proptest::collection::vec(step, 1..12)
 }
 
 #[test]
-fn both_stores_do_what_the_model_does() {
+fn both_stores_agree_with_the_sliding_window_model() {
     let runtime = Runtime::new().unwrap();
     let (_route, stores) = runtime.block_on(async {
-        let route = Route::direct().await;
+        let route = DatabaseRoute::direct().await;
         let stores = stores(&route).await;
         (route, stores)
     });
-    let played = RefCell::new(0);
+    let cases = RefCell::new(0);
     let config = Config { cases: 60, failure_persistence: None, ..Config::default() };
     let outcome = TestRunner::new(config).run(&(1_u32..9, steps()), |(most, steps)| {
-        *played.borrow_mut() += 1;
-        runtime.block_on(play(&stores, &new_key(), most, &steps))
+        *cases.borrow_mut() += 1;
+        runtime.block_on(compare_with_model(&stores, &new_key(), most, &steps))
     });
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
-    assert!(*played.borrow() >= 60);
+    assert!(*cases.borrow() >= 60);
 }
 
-/// Plays the same on the stores and on the model.
-async fn play(stores: &[Store], key: &str, most: u32, steps: &[Step]) -> Result<(), TestCaseError> {
-    let mut model = Model::new(most, WINDOW);
+/// Runs the steps on the stores and on the model, and compares each count.
+async fn compare_with_model(
+    stores: &[RateLimitStore],
+    key: &str,
+    most: u32,
+    steps: &[CounterStep],
+) -> Result<(), TestCaseError> {
+    let mut model = SlidingWindowModel::new(most, WINDOW_S);
     for step in steps {
         match *step {
-            Step::Pass(quarters) => {
-                model.pass(f64::from(quarters) / 4.0);
+            CounterStep::Pass(quarters) => {
+                model.advance(f64::from(quarters) / 4.0);
                 for store in stores {
-                    store.rewind(key, quarters * (WINDOW / 4)).await;
+                    store.move_window_start_back(key, quarters * (WINDOW_S / 4)).await;
                 }
             }
-            Step::Calls(calls) => {
+            CounterStep::Calls(calls) => {
                 for _ in 0..calls {
-                    let expected = model.take();
+                    let expected = model.count_call();
                     for store in stores {
-                        agree(store, store.take(key, most, WINDOW).await, expected)?;
+                        check_equal(store, store.count_call(key, most, WINDOW_S).await, expected)?;
                     }
                 }
             }
         }
     }
-    while model.take().allowed {
+    while model.count_call().allowed {
         for store in stores {
-            prop_assert!(store.take(key, most, WINDOW).await.allowed, "{}", store.name());
+            prop_assert!(store.count_call(key, most, WINDOW_S).await.allowed, "{}", store.name());
         }
     }
     for store in stores {
-        waiting_as_told_is_enough(store, key, most).await?;
+        check_retry_after(store, key, most).await?;
     }
     Ok(())
 }
 
-fn agree(store: &Store, taken: StoreCount, expected: StoreCount) -> Result<(), TestCaseError> {
-    let near = |one: f64, other: f64| (one - other).abs() < f64::from(WINDOW) * 1e-3;
+/// Compares the count of a store with the model's; times may differ by a thousandth of the window.
+fn check_equal(store: &RateLimitStore, taken: StoreCount, expected: StoreCount) -> Result<(), TestCaseError> {
+    let near = |one: f64, other: f64| (one - other).abs() < f64::from(WINDOW_S) * 1e-3;
     prop_assert!(
         (taken.allowed, taken.remaining) == (expected.allowed, expected.remaining)
             && near(taken.reset_s, expected.reset_s)
@@ -110,28 +116,28 @@ fn agree(store: &Store, taken: StoreCount, expected: StoreCount) -> Result<(), T
     Ok(())
 }
 
-/// Whoever waits as long as told is served, and not a moment before.
-async fn waiting_as_told_is_enough(store: &Store, key: &str, most: u32) -> Result<(), TestCaseError> {
-    let refused = store.take(key, most, WINDOW).await;
+/// Checks that a refused call is allowed after `retry_after_s`, and not a thousandth of the window earlier.
+async fn check_retry_after(store: &RateLimitStore, key: &str, most: u32) -> Result<(), TestCaseError> {
+    let refused = store.count_call(key, most, WINDOW_S).await;
     prop_assert!(!refused.allowed && refused.retry_after_s > 0.0, "{} says {refused:?}", store.name());
-    let moment = WINDOW / 1_000;
-    let shy = refused.retry_after_s.ceil() as u32 - moment;
-    store.rewind(key, shy).await;
-    prop_assert!(!store.take(key, most, WINDOW).await.allowed, "{} is early", store.name());
-    store.rewind(key, moment).await;
-    prop_assert!(store.take(key, most, WINDOW).await.allowed, "{} is late", store.name());
+    let margin = WINDOW_S / 1_000;
+    let too_early = refused.retry_after_s.ceil() as u32 - margin;
+    store.move_window_start_back(key, too_early).await;
+    prop_assert!(!store.count_call(key, most, WINDOW_S).await.allowed, "{} is early", store.name());
+    store.move_window_start_back(key, margin).await;
+    prop_assert!(store.count_call(key, most, WINDOW_S).await.allowed, "{} is late", store.name());
     Ok(())
 }
 
 #[tokio::test]
-async fn of_a_thousand_calls_at_once_exactly_as_many_are_served_as_are_allowed() {
-    let route = Route::direct().await;
+async fn a_thousand_concurrent_calls_are_allowed_exactly_up_to_the_limit() {
+    let route = DatabaseRoute::direct().await;
     for store in stores(&route).await {
         let key = new_key();
         let mut calls = JoinSet::new();
         for _ in 0..1_000 {
             let (store, key) = (store.clone(), key.clone());
-            calls.spawn(async move { store.take(&key, 100, WINDOW).await });
+            calls.spawn(async move { store.count_call(&key, 100, WINDOW_S).await });
         }
         let (served, refused): (Vec<_>, Vec<_>) = calls.join_all().await.into_iter().partition(|taken| taken.allowed);
         assert_eq!((served.len(), refused.len()), (100, 900), "{}", store.name());
@@ -143,18 +149,19 @@ async fn of_a_thousand_calls_at_once_exactly_as_many_are_served_as_are_allowed()
 }
 
 #[tokio::test]
-async fn the_window_slides_by_the_server_s_own_clock() {
+async fn the_window_slides_with_the_clock_of_the_store() {
     const SECONDS: u32 = 2;
-    let route = Route::direct().await;
+    let route = DatabaseRoute::direct().await;
     for store in stores(&route).await {
         let key = new_key();
         let started = Instant::now();
         for remaining in [2.0, 1.0, 0.0] {
-            let taken = store.take(&key, 3, SECONDS).await;
+            let taken = store.count_call(&key, 3, SECONDS).await;
             assert!(taken.allowed && taken.remaining == remaining, "{} says {taken:?}", store.name());
         }
-        // Three calls are in sight until the window's end; the first of them is out of it after a third of the next.
-        while !store.take(&key, 3, SECONDS).await.allowed {
+        // Three calls count until the window ends. After a third of the next window, the weighted count of the
+        // previous one has dropped by one call.
+        while !store.count_call(&key, 3, SECONDS).await.allowed {
             assert!(started.elapsed() < Duration::from_secs(30), "{} never lets go", store.name());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -163,13 +170,14 @@ async fn the_window_slides_by_the_server_s_own_clock() {
 }
 
 #[tokio::test]
-async fn a_counter_that_is_removed_meanwhile_begins_anew() {
-    let route = Route::direct().await;
-    let store = Store::postgres(&route).await;
+async fn a_call_that_waits_for_the_removal_of_its_counter_starts_a_new_counter() {
+    let route = DatabaseRoute::direct().await;
+    let store = RateLimitStore::postgres(&route).await;
     let key = new_key();
-    assert!(store.take(&key, 1, WINDOW).await.allowed);
+    assert!(store.count_call(&key, 1, WINDOW_S).await.allowed);
     let mut admin = route.admin().await;
-    // As maintenance does it: seen by the call, and gone when it gets there.
+    // Maintenance removes old counters like this. The call still sees the row, waits for its lock, and finds it
+    // removed.
     sqlx::raw_sql("begin; delete from rate_limits").execute(&mut admin).await.unwrap();
     let waits = async {
         let statement = "select count(*) from pg_stat_activity where datname = current_database()
@@ -182,7 +190,7 @@ async fn a_counter_that_is_removed_meanwhile_begins_anew() {
         }
         sqlx::raw_sql("commit").execute(&mut admin).await.unwrap();
     };
-    let (taken, ()) = tokio::join!(store.take(&key, 1, WINDOW), waits);
+    let (taken, ()) = tokio::join!(store.count_call(&key, 1, WINDOW_S), waits);
     assert!(taken.allowed, "{taken:?}");
-    assert!(!store.take(&key, 1, WINDOW).await.allowed);
+    assert!(!store.count_call(&key, 1, WINDOW_S).await.allowed);
 }

@@ -1,7 +1,8 @@
 //! The reply-worker, killed at every step between taking a message and sending the last part of its answer.
 //!
-//! A kill is its future dropped after so many polls: at any place where it waits, as a power cut would. Whatever was
-//! sent to PostgreSQL, the model or ManyChat by then goes on without it.
+//! A kill drops the worker's future after a number of polls, and so at any place where the worker waits. Statements
+//! and requests that PostgreSQL, the model or ManyChat have received by then still run, as after a power cut of the
+//! worker.
 
 use std::{collections::BTreeMap, future::poll_fn, pin::pin, task::Poll};
 
@@ -28,45 +29,49 @@ use uuid::Uuid;
 
 use crate::{
     route,
-    seed::{self, Tenant},
+    seed::{self, SeededTenant},
 };
 
-/// The parts of the model's answer.
+/// Number of messages in which the model's answer is sent.
 const PARTS: usize = 2;
 const SEALING_KEYS: &str = "test:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
-struct Scene {
-    // Dropped first: it stops what the servers below would still do.
+/// A reply-worker with its database, one tenant, and fakes of ManyChat and the model.
+struct ReplyWorkerHarness {
+    // Dropped first, so that the worker makes no more calls of the servers below.
     handle: EventHandler,
     manychat: FakeManyChat,
     models: FakeModels,
     db: Db,
     admin: PgConnection,
-    tenant: Tenant,
+    tenant: SeededTenant,
     _database: TestDatabase,
 }
 
-/// What became of one contact's message whose worker was killed.
-struct Outcome {
-    /// Whether the worker came to its end before the kill.
+/// Result of one kill.
+struct KillOutcome {
+    /// True when the worker finished before the kill.
     is_finished: bool,
-    /// Where it was killed.
-    stage: Stage,
-    /// Parts that arrived more than once.
+    /// ReplyStage at the kill.
+    stage: ReplyStage,
+    /// Number of parts that arrived at ManyChat twice.
     repeated: usize,
 }
 
-/// What was done by the time of the kill.
+/// The last step of a reply that was done at the kill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
+enum ReplyStage {
+    /// The model was not asked.
     Nothing,
+    /// The model was asked.
     Generated,
+    /// The answer is stored.
     Committed,
     FirstPartSent,
     AllSent,
 }
 
-impl Scene {
+impl ReplyWorkerHarness {
     async fn start() -> Self {
         let database = testing::database().await.unwrap();
         let (manychat, models) = (FakeManyChat::start().await.unwrap(), FakeModels::start().await.unwrap());
@@ -102,7 +107,7 @@ impl Scene {
         Self { handle, manychat, models, db, admin, tenant, _database: database }
     }
 
-    /// A message of a contact comes in.
+    /// Stores an inbound message of a contact; returns its conversation.
     async fn receive(&self, contact: usize) -> Uuid {
         let body = json!({ "id": contact, "last_input_text": "Vous livrez ?", "message_id": contact });
         let message = InboundMessage::read(&body).unwrap();
@@ -111,7 +116,7 @@ impl Scene {
         received.unwrap().conversation_id
     }
 
-    /// A delivery of the queue, the first or a later one.
+    /// The queue's event for a conversation; every delivery is equal.
     fn event(&self, conversation: Uuid) -> Value {
         let body = json!({ "customer_id": self.tenant.customer, "conversation_id": conversation });
         json!({ "Records": [{
@@ -120,17 +125,20 @@ impl Scene {
         }] })
     }
 
+    /// The number that a query on the conversation returns.
     async fn number(&mut self, query: &'static str, conversation: Uuid) -> i64 {
         sqlx::query_scalar(query).bind(conversation).fetch_one(&mut self.admin).await.unwrap()
     }
 
-    /// Kills the worker of a contact's message after so many polls, and lets its successors finish.
-    async fn kill_after(&mut self, polls: usize, contact: usize) -> Outcome {
+    /// Kills the worker of a contact's message after `polls`, runs later deliveries to the end, and checks the
+    /// result: one answer, every part sent, one request charged.
+    async fn kill_after(&mut self, polls: usize, contact: usize) -> KillOutcome {
         let conversation = self.receive(contact).await;
         let calls = self.models.calls();
-        let killed = killed_after(polls, (self.handle)(self.event(conversation))).await;
+        let killed = poll_and_drop(polls, (self.handle)(self.event(conversation))).await;
         let is_finished = killed.is_some();
-        // Waits for what the dead one may still hold; then its lease is over.
+        // The update waits for row locks that the killed worker's transaction may still hold; then it expires the
+        // lease.
         let expire = "update conversations set lease_expires_at = now() - interval '1 second'
             where id = $1 and lease_token is not null";
         sqlx::query(expire).bind(conversation).execute(&mut self.admin).await.unwrap();
@@ -138,11 +146,11 @@ impl Scene {
         let committed = self.number(ANSWERS, conversation).await;
         let sent = self.manychat.sent_to(&contact.to_string()).len();
         let stage = match (self.models.calls() - calls, committed, sent) {
-            (0, ..) => Stage::Nothing,
-            (_, 0, _) => Stage::Generated,
-            (_, _, 0) => Stage::Committed,
-            (_, _, sent) if sent < PARTS => Stage::FirstPartSent,
-            _ => Stage::AllSent,
+            (0, ..) => ReplyStage::Nothing,
+            (_, 0, _) => ReplyStage::Generated,
+            (_, _, 0) => ReplyStage::Committed,
+            (_, _, sent) if sent < PARTS => ReplyStage::FirstPartSent,
+            _ => ReplyStage::AllSent,
         };
         for _ in 0..=PARTS {
             (self.handle)(self.event(conversation)).await.unwrap();
@@ -170,14 +178,15 @@ impl Scene {
         distinct.dedup();
         assert_eq!(distinct.len(), PARTS, "{at}: {sent:?}");
         assert!(sent.len() <= PARTS + 1, "{at}: more than one part was repeated");
-        Outcome { is_finished, stage, repeated: sent.len() - PARTS }
+        KillOutcome { is_finished, stage, repeated: sent.len() - PARTS }
     }
 
-    /// Kills so many workers, each one poll later than the one before, over and over.
-    async fn kill(mut self, most: usize) -> (usize, usize) {
+    /// Kills `count` workers, each one poll later than the one before; after a worker that finishes, begins again at
+    /// one poll. Returns the number of kills and of repeated parts.
+    async fn kill_many(mut self, count: usize) -> (usize, usize) {
         let (mut kills, mut polls, mut repeated, mut contact) = (0, 1, 0, 0);
-        let mut stages = BTreeMap::<Stage, usize>::new();
-        while kills < most {
+        let mut stages = BTreeMap::<ReplyStage, usize>::new();
+        while kills < count {
             contact += 1;
             let outcome = self.kill_after(polls, contact).await;
             repeated += outcome.repeated;
@@ -189,7 +198,7 @@ impl Scene {
                 polls += 1;
             }
         }
-        for stage in [Stage::Nothing, Stage::Generated, Stage::Committed, Stage::FirstPartSent] {
+        for stage in [ReplyStage::Nothing, ReplyStage::Generated, ReplyStage::Committed, ReplyStage::FirstPartSent] {
             assert!(stages.contains_key(&stage), "none was killed at {stage:?}: {stages:?}");
         }
         let used = "select free_quota_used::bigint from user_settings settings
@@ -209,32 +218,33 @@ fn ring() -> KeyRing {
     ring
 }
 
-/// Polls a future so many times and drops it; its value, where it came to its end before.
-async fn killed_after<T>(polls: usize, work: impl Future<Output = T>) -> Option<T> {
+/// Polls a future at most `polls` times and drops it. Returns its value when it finished before.
+async fn poll_and_drop<T>(polls: usize, work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
-    let mut left = polls;
+    let mut polls_left = polls;
     poll_fn(|context| {
-        if left == 0 {
+        if polls_left == 0 {
             return Poll::Ready(None);
         }
-        left -= 1;
+        polls_left -= 1;
         work.as_mut().poll(context).map(Some)
     })
     .await
 }
 
 #[tokio::test]
-async fn a_worker_killed_at_any_step_is_followed_by_one_that_finishes() {
-    let (kills, repeated) = Box::pin(Scene::start().await.kill(200)).await;
+async fn after_a_kill_at_any_step_the_next_worker_sends_one_answer_and_charges_one_request() {
+    let (kills, repeated) = Box::pin(ReplyWorkerHarness::start().await.kill_many(200)).await;
     assert_eq!(kills, 200);
-    // At most the part that was under way: most kills repeat nothing.
+    // A kill repeats at most the part that was being sent, and most kills repeat none.
     assert!(repeated * 4 < kills, "{repeated} repeated parts after {kills} kills");
 }
 
-/// The figure of docs/BENCHMARKS.md: `cargo test -p local --test platform -- --ignored --nocapture a_thousand_kills`.
+/// Measures the figure in docs/BENCHMARKS.md, with the command
+/// `cargo test -p local --test platform -- --ignored --nocapture a_thousand_kills`.
 #[tokio::test]
 #[ignore = "takes minutes; the test above tries each step"]
-async fn a_thousand_kills() {
-    let (kills, repeated) = Box::pin(Scene::start().await.kill(1_000)).await;
+async fn a_thousand_kills_lose_no_part_and_repeat_at_most_one_each() {
+    let (kills, repeated) = Box::pin(ReplyWorkerHarness::start().await.kill_many(1_000)).await;
     println!("{kills} kills: {repeated} parts arrived twice, none more often, none was lost");
 }

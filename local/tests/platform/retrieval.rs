@@ -1,17 +1,24 @@
-//! The SQL of retrieval in tenants large enough to be approximated, against comparing everything.
+//! The SQL of retrieval in tenants with so many chunks that the search is approximate, against exact comparison.
 
 use shared::{db::Db, error::ApiError};
 use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
 use crate::{
-    route::Route,
-    seed::{self, Tenant},
+    route::DatabaseRoute,
+    seed::{self, SeededTenant},
 };
 
-/// Stores a document of so many chunks; `text` and `vector` are SQL over their `number`, from 1.
-async fn learn(admin: &mut PgConnection, tenant: &Tenant, language: &str, chunks: u32, text: &str, vector: &str) {
-    let Tenant { customer, company, .. } = tenant;
+/// Stores a document of `chunks` chunks. `text` and `vector` are SQL expressions over the column `number`, from 1.
+async fn store_document(
+    admin: &mut PgConnection,
+    tenant: &SeededTenant,
+    language: &str,
+    chunks: u32,
+    text: &str,
+    vector: &str,
+) {
+    let SeededTenant { customer, company, .. } = tenant;
     let statement = format!(
         "with document as ( \
              insert into documents (customer_id, company_id, filename, bytes, storage_key, status, chunks) \
@@ -25,10 +32,11 @@ async fn learn(admin: &mut PgConnection, tenant: &Tenant, language: &str, chunks
     sqlx::raw_sql(AssertSqlSafe(statement)).execute(admin).await.unwrap();
 }
 
-const SAME: &str = "array_fill(0.1, array[1536])::vector";
+/// SQL of a vector with 1,536 equal numbers.
+const UNIFORM_VECTOR: &str = "array_fill(0.1, array[1536])::vector";
 
-/// What full text finds, the best first.
-async fn search(db: &Db, tenant: &Tenant, words: &str, language: &str) -> Vec<String> {
+/// The texts of the three best chunks of full-text search, the best first.
+async fn full_text_search(db: &Db, tenant: &SeededTenant, words: &str, language: &str) -> Vec<String> {
     let found: Result<_, ApiError> = db
         .tenant_tx(tenant.customer, async |tx| {
             let query = sqlx::query_scalar(
@@ -43,44 +51,52 @@ async fn search(db: &Db, tenant: &Tenant, words: &str, language: &str) -> Vec<St
 }
 
 #[tokio::test]
-async fn a_question_in_an_unknown_language_is_found_in_documents_of_any() {
-    let route = Route::direct().await;
+async fn a_question_in_an_unknown_language_finds_documents_in_every_language() {
+    let route = DatabaseRoute::direct().await;
     let mut admin = route.admin().await;
     let tenant = seed::tenant(&mut admin, "mine", 8).await;
     for (language, text) in [("fr", "les livraisons"), ("en", "deliveries"), ("other", "livrarias")] {
-        learn(&mut admin, &tenant, language, 1, &format!("'{text}'"), SAME).await;
+        store_document(&mut admin, &tenant, language, 1, &format!("'{text}'"), UNIFORM_VECTOR).await;
     }
     let db = route.db(1);
-    assert_eq!(search(&db, &tenant, "livraison", "other").await, ["les livraisons"]);
-    assert_eq!(search(&db, &tenant, "delivery", "other").await, ["deliveries"]);
-    assert_eq!(search(&db, &tenant, "livrarias", "other").await, ["livrarias"]);
+    assert_eq!(full_text_search(&db, &tenant, "livraison", "other").await, ["les livraisons"]);
+    assert_eq!(full_text_search(&db, &tenant, "delivery", "other").await, ["deliveries"]);
+    assert_eq!(full_text_search(&db, &tenant, "livrarias", "other").await, ["livrarias"]);
 }
 
 #[tokio::test]
-async fn among_many_chunks_a_rare_word_or_two_frequent_ones_are_found() {
-    let route = Route::direct().await;
+async fn full_text_search_in_3000_chunks_ranks_rare_words_and_pairs_of_frequent_words_first() {
+    let route = DatabaseRoute::direct().await;
     let mut admin = route.admin().await;
     let tenant = seed::tenant(&mut admin, "mine", 8).await;
-    // Each word is in a third of the chunks, and both are in one.
+    // "lamp" is in a third of the chunks, "cable" in another third, and both are in one chunk.
     let text = "case when number = 2222 then 'lamp cable' when number = 2345 then 'zebra' \
         when number % 3 = 0 then 'lamp ' || number when number % 3 = 1 then 'cable ' || number else 'other ' || number end";
-    learn(&mut admin, &tenant, "en", 3_000, text, SAME).await;
+    store_document(&mut admin, &tenant, "en", 3_000, text, UNIFORM_VECTOR).await;
     let db = route.db(1);
-    assert_eq!(search(&db, &tenant, "lamps and cables", "en").await[0], "lamp cable");
-    assert_eq!(search(&db, &tenant, "lamp cable zebra", "en").await[..2], ["zebra", "lamp cable"]);
-    assert_eq!(search(&db, &tenant, "lamp", "en").await.len(), 3, "a word alone is found however frequent it is");
-    assert_eq!(search(&db, &tenant, "lamp giraffe", "en").await.len(), 3, "beside one that nobody wrote, too");
-    assert_eq!(search(&db, &tenant, "lamps", "other").await.len(), 3, "and in a language that is not known");
+    assert_eq!(full_text_search(&db, &tenant, "lamps and cables", "en").await[0], "lamp cable");
+    assert_eq!(full_text_search(&db, &tenant, "lamp cable zebra", "en").await[..2], ["zebra", "lamp cable"]);
+    assert_eq!(
+        full_text_search(&db, &tenant, "lamp", "en").await.len(),
+        3,
+        "a word alone is found however frequent it is"
+    );
+    assert_eq!(
+        full_text_search(&db, &tenant, "lamp giraffe", "en").await.len(),
+        3,
+        "beside one that nobody wrote, too"
+    );
+    assert_eq!(full_text_search(&db, &tenant, "lamps", "other").await.len(), 3, "and in a language that is not known");
 }
 
 #[tokio::test]
-async fn the_nearest_vectors_are_found_by_a_question_most_of_whose_numbers_are_0() {
-    let route = Route::direct().await;
+async fn a_sparse_question_vector_finds_nine_of_the_ten_nearest_chunks() {
+    let route = DatabaseRoute::direct().await;
     let mut admin = route.admin().await;
     let tenant = seed::tenant(&mut admin, "mine", 8).await;
     sqlx::raw_sql("select setseed(0.5)").execute(&mut admin).await.unwrap();
     let random = "(select array_agg(random() - 0.5) from generate_series(1, 1536) where number > 0)::vector";
-    learn(&mut admin, &tenant, "en", 3_000, "'text'", random).await;
+    store_document(&mut admin, &tenant, "en", 3_000, "'text'", random).await;
     let question: Vec<f32> =
         (0..1536_i16).map(|place| if place % 5 == 0 { f32::from(place % 7 - 3) } else { 0.0 }).collect();
 
@@ -103,12 +119,12 @@ async fn the_nearest_vectors_are_found_by_a_question_most_of_whose_numbers_are_0
 }
 
 #[tokio::test]
-async fn where_the_first_documents_are_the_nearest_the_others_are_found_too() {
-    let route = Route::direct().await;
+async fn a_limit_above_the_number_of_near_chunks_is_filled_with_far_chunks() {
+    let route = DatabaseRoute::direct().await;
     let mut admin = route.admin().await;
     let tenant = seed::tenant(&mut admin, "mine", 8).await;
-    learn(&mut admin, &tenant, "en", 300, "'near'", SAME).await;
-    learn(&mut admin, &tenant, "en", 6_000, "'far'", "array_fill(-0.1, array[1536])::vector").await;
+    store_document(&mut admin, &tenant, "en", 300, "'near'", UNIFORM_VECTOR).await;
+    store_document(&mut admin, &tenant, "en", 6_000, "'far'", "array_fill(-0.1, array[1536])::vector").await;
     let found: Result<Vec<f64>, ApiError> = route
         .db(1)
         .tenant_tx(tenant.customer, async |tx| {

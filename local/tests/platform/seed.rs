@@ -1,18 +1,18 @@
-//! Tenants, made by SQL as the owner of the schema.
+//! Tenants, inserted with SQL by the owner of the schema.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-/// A tenant and its owner.
+/// A tenant and its owner: `customers.id`, `users.id` and the `company_id`.
 #[derive(Debug, Clone)]
-pub(crate) struct Tenant {
+pub(crate) struct SeededTenant {
     pub(crate) customer: Uuid,
     pub(crate) owner: Uuid,
     pub(crate) company: String,
 }
 
-/// Makes a tenant with its owner and configuration.
-pub(crate) async fn tenant(admin: &mut PgConnection, name: &str, quota_limit: i32) -> Tenant {
+/// Inserts a tenant on the free plan with its owner and configuration. `quota_limit` is the owner's free requests.
+pub(crate) async fn tenant(admin: &mut PgConnection, name: &str, quota_limit: i32) -> SeededTenant {
     let (owner, customer, company) = (Uuid::new_v4(), Uuid::new_v4(), format!("company-{name}"));
     sqlx::query("select app.provision_account($1, $2, $3, $4)")
         .bind(owner)
@@ -34,5 +34,5 @@ pub(crate) async fn tenant(admin: &mut PgConnection, name: &str, quota_limit: i3
         let query = sqlx::query(statement).bind(customer).bind(owner).bind(&company);
         query.execute(&mut *admin).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
     }
-    Tenant { customer, owner, company }
+    SeededTenant { customer, owner, company }
 }

@@ -1,7 +1,8 @@
-//! Who may touch what, held against the database's own catalog: a table that is added later is covered, or fails.
+//! Access to tables, tested against the database's own catalog. A table that is added later is either covered by the
+//! tests, or makes them fail.
 
 mod catalog;
-mod front;
+mod frontends;
 mod grants;
 mod isolation;
 mod migrate;

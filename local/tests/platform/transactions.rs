@@ -1,4 +1,4 @@
-//! `shared::db` and its traps: what a transaction leaves behind when it fails, is dropped, or loses its connection.
+//! Transactions of `shared::db` that fail, are dropped, or lose their connection: they must leave nothing behind.
 
 mod connections;
 mod faults;

@@ -1,4 +1,4 @@
-//! Ten thousand bodies at the ManyChat webhook: taken or refused with a code, never half written.
+//! Ten thousand generated bodies at the ManyChat webhook: each is stored completely, or refused with an error code.
 
 use std::collections::HashSet;
 
@@ -13,8 +13,10 @@ use tower::ServiceExt;
 
 use crate::seed;
 
+/// Number of generated bodies.
 const BODIES: usize = 10_000;
 
+/// Any JSON value, with the names and texts of ManyChat's messages among its own.
 fn anything() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -34,7 +36,7 @@ fn anything() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Half of them are messages, with something added; the other half is anything.
+/// A request body: in half of the cases a message with random fields added, in the other half any JSON.
 fn body() -> impl Strategy<Value = Value> {
     let message = (1..50_u64, "\\PC{0,80}", anything()).prop_map(|(id, text, extra)| {
         let mut body = json!({ "id": id, "last_input_text": text });
@@ -46,13 +48,14 @@ fn body() -> impl Strategy<Value = Value> {
     prop_oneof![message, anything()]
 }
 
-fn conversation(message: &str) -> String {
+/// The conversation that a queued message names.
+fn conversation_id(message: &str) -> String {
     let message: Value = serde_json::from_str(message).unwrap();
     message["conversation_id"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_bodies_are_taken_or_refused_with_a_code() {
+async fn ten_thousand_generated_bodies_are_stored_completely_or_refused_with_an_error_code() {
     let database = testing::database().await.unwrap();
     let mut admin = PgConnection::connect(&database.urls.admin).await.unwrap();
     let tenant = seed::tenant(&mut admin, "webhook", 8).await;
@@ -110,14 +113,14 @@ async fn ten_thousand_bodies_are_taken_or_refused_with_a_code() {
         async |query: &'static str| -> i64 { sqlx::query_scalar(query).fetch_one(&mut admin).await.unwrap() };
     let stored = number("select count(*) from messages").await;
     assert!(stored > 0 && stored <= i64::try_from(taken).unwrap(), "{stored} stored of {taken} taken");
-    let half = "select count(*) from conversations conversation
+    let incomplete = "select count(*) from conversations conversation
         where not exists (select from messages where conversation_id = conversation.id)
            or not exists (select from jobs where payload ->> 'conversation_id' = conversation.id::text)";
-    assert_eq!(number(half).await, 0, "a conversation without its message or its job");
-    let more = "select count(*) from jobs where kind = 'reply'
+    assert_eq!(number(incomplete).await, 0, "a conversation without its message or its job");
+    let orphaned = "select count(*) from jobs where kind = 'reply'
         and not exists (select from conversations where id::text = payload ->> 'conversation_id')";
-    assert_eq!(number(more).await, 0, "a job without its conversation");
-    let told: HashSet<_> = queue.drain().into_iter().map(|message| conversation(&message.body)).collect();
+    assert_eq!(number(orphaned).await, 0, "a job without its conversation");
+    let queued: HashSet<_> = queue.drain().into_iter().map(|message| conversation_id(&message.body)).collect();
     let due = number("select count(distinct payload ->> 'conversation_id') from jobs where kind = 'reply'").await;
-    assert_eq!(i64::try_from(told.len()).unwrap(), due, "a conversation that no worker hears of");
+    assert_eq!(i64::try_from(queued.len()).unwrap(), due, "a conversation that no worker hears of");
 }

@@ -1,4 +1,4 @@
-//! `Provider::chat` and what it hands to the ledger, in each provider's shape.
+//! `Provider::chat` and the calls that it reports for the ledger, in each provider's API dialect.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use shared::{
 };
 use tokio::time::Instant;
 
-const SHAPES: [(&str, &str); 3] = [("groq", "GROQ"), ("gemini", "GEMINI"), ("anthropic", "ANTHROPIC")];
+const DIALECTS: [(&str, &str); 3] = [("groq", "GROQ"), ("gemini", "GEMINI"), ("anthropic", "ANTHROPIC")];
 
 fn provider(name: &str, prefix: &str, server: &FakeModels, more: &[(&str, &str)]) -> Provider {
     let own = [
@@ -26,8 +26,8 @@ fn provider(name: &str, prefix: &str, server: &FakeModels, more: &[(&str, &str)]
     provider
 }
 
-/// One call of a conversation about an order.
-async fn chat(provider: &Provider, time: Duration) -> ChatResult {
+/// Makes one chat request about an order, with a deadline after `timeout`.
+async fn chat(provider: &Provider, timeout: Duration) -> ChatResult {
     let parameters = json!({
         "type": "object", "required": ["quantity"], "additionalProperties": false,
         "properties": { "quantity": { "type": "integer" } },
@@ -42,26 +42,33 @@ async fn chat(provider: &Provider, time: Duration) -> ChatResult {
     ];
     let system = "You sell lamps.";
     provider
-        .chat(&ChatRequest { system, turns: &turns, tools: &tools, max_tokens: 500, deadline: Instant::now() + time })
+        .chat(&ChatRequest {
+            system,
+            turns: &turns,
+            tools: &tools,
+            max_tokens: 500,
+            deadline: Instant::now() + timeout,
+        })
         .await
 }
 
-fn failed(chatted: ChatResult) -> (LlmError, Vec<CallStatus>) {
+/// The error of a failed chat, and the statuses of its calls.
+fn error_and_statuses(chatted: ChatResult) -> (LlmError, Vec<CallStatus>) {
     let statuses = chatted.calls.iter().map(|call| call.status).collect();
     (chatted.outcome.unwrap_err(), statuses)
 }
 
-const LONG: Duration = Duration::from_secs(20);
+const CHAT_TIMEOUT: Duration = Duration::from_secs(20);
 
 #[tokio::test]
-async fn a_model_replies_with_a_text_or_calls_a_tool_and_every_call_is_accounted_for() {
-    for (name, prefix) in SHAPES {
+async fn a_model_replies_with_text_or_a_tool_call_and_each_call_is_recorded() {
+    for (name, prefix) in DIALECTS {
         let server = FakeModels::start().await.unwrap();
         let prices = ("LLM_PRICES", r#"{"small-model": {"in": 1000000, "out": 10000000}}"#);
         let provider = provider(name, prefix, &server, &[prices]);
 
         server.reply_text("C'est noté.");
-        let chatted = chat(&provider, LONG).await;
+        let chatted = chat(&provider, CHAT_TIMEOUT).await;
         let reply = ChatReply { text: Some("C'est noté.".to_owned()), tool_calls: vec![] };
         assert_eq!(chatted.outcome.unwrap(), reply, "{name}");
         let call = &chatted.calls[0];
@@ -70,7 +77,7 @@ async fn a_model_replies_with_a_text_or_calls_a_tool_and_every_call_is_accounted
         assert_eq!((call.cost_micros, chatted.calls.len()), (420, 1));
 
         server.reply_tool("create_order", json!({ "quantity": 2 }));
-        let reply = chat(&provider, LONG).await.outcome.unwrap();
+        let reply = chat(&provider, CHAT_TIMEOUT).await.outcome.unwrap();
         let ToolCall { name: tool, arguments, .. } = &reply.tool_calls[0];
         assert_eq!((tool.as_str(), arguments, reply.text), ("create_order", &json!({ "quantity": 2 }), None), "{name}");
         assert_eq!(reply.tool_calls[0].thought_signature.is_some(), name == "gemini");
@@ -83,13 +90,13 @@ async fn a_model_replies_with_a_text_or_calls_a_tool_and_every_call_is_accounted
 }
 
 #[tokio::test]
-async fn broken_arguments_end_in_an_error_and_never_in_a_call() {
-    for (name, prefix) in SHAPES {
+async fn malformed_tool_arguments_end_in_an_error_without_a_tool_call() {
+    for (name, prefix) in DIALECTS {
         for arguments in ["{\"quantity\": 2", "[1, 2]", "\"two\"", "42"] {
             let server = FakeModels::start().await.unwrap();
             let provider = provider(name, prefix, &server, &[]);
             server.always(FakeReply::Tool { name: "create_order".to_owned(), arguments: arguments.to_owned() });
-            let (error, statuses) = failed(chat(&provider, LONG).await);
+            let (error, statuses) = error_and_statuses(chat(&provider, CHAT_TIMEOUT).await);
             assert!(matches!(error, LlmError::Failed(_)), "{name}: {arguments}");
             assert_eq!(statuses, [CallStatus::Malformed; 3], "{name}: {arguments}");
         }
@@ -97,8 +104,8 @@ async fn broken_arguments_end_in_an_error_and_never_in_a_call() {
 }
 
 #[tokio::test]
-async fn declined_silent_and_failed_are_told_apart() {
-    for (name, prefix) in SHAPES {
+async fn blocked_empty_malformed_and_refused_replies_get_distinct_statuses() {
+    for (name, prefix) in DIALECTS {
         let server = FakeModels::start().await.unwrap();
         let provider = provider(name, prefix, &server, &[]);
         let refused = |status, retry_after_s| FakeReply::Refused { status, retry_after_s };
@@ -113,7 +120,7 @@ async fn declined_silent_and_failed_are_told_apart() {
             (refused(529, Some(0)), &[CallStatus::Failed; 3], false),
         ] {
             server.always(reply.clone());
-            let (error, found) = failed(chat(&provider, LONG).await);
+            let (error, found) = error_and_statuses(chat(&provider, CHAT_TIMEOUT).await);
             assert_eq!(found, statuses, "{name}: {reply:?}");
             assert_eq!(matches!(error, LlmError::Blocked(_)), is_blocked);
             let shown = format!("{error} {error:?}");
@@ -123,45 +130,46 @@ async fn declined_silent_and_failed_are_told_apart() {
 }
 
 #[tokio::test]
-async fn the_deadline_is_one_for_all_attempts() {
+async fn all_attempts_share_one_deadline() {
     let server = FakeModels::start().await.unwrap();
     let provider = provider("groq", "GROQ", &server, &[]);
     server.always(FakeReply::Hang);
     let started = Instant::now();
-    let (_, statuses) = failed(chat(&provider, Duration::from_millis(700)).await);
+    let (_, statuses) = error_and_statuses(chat(&provider, Duration::from_millis(700)).await);
     assert_eq!(statuses, [CallStatus::Timeout]);
     assert!((Duration::from_millis(700)..Duration::from_secs(5)).contains(&started.elapsed()));
     server.always(FakeReply::Refused { status: 503, retry_after_s: Some(4) });
     let started = Instant::now();
-    let (_, statuses) = failed(chat(&provider, Duration::from_secs(3)).await);
+    let (_, statuses) = error_and_statuses(chat(&provider, Duration::from_secs(3)).await);
     assert_eq!(statuses, [CallStatus::Failed], "to wait for 4 s of 3 is no use");
     assert!(started.elapsed() < Duration::from_secs(3));
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_a_failure_of_the_chain() {
+async fn an_unreachable_server_fails_the_model_chain() {
     let server = FakeModels::start().await.unwrap();
     let provider = provider("groq", "GROQ", &server, &[]);
     drop(server);
-    let (error, statuses) = failed(chat(&provider, LONG).await);
+    let (error, statuses) = error_and_statuses(chat(&provider, CHAT_TIMEOUT).await);
     assert_eq!(statuses, [CallStatus::Failed; 3]);
     assert!(matches!(error, LlmError::Failed(_)), "{error}");
 }
 
 #[tokio::test]
-async fn without_a_model_there_is_no_conversation() {
+async fn chat_without_a_configured_model_fails_with_no_model() {
     let provider = Provider::read(&mut Settings::default());
-    let chatted = chat(&provider, LONG).await;
+    let chatted = chat(&provider, CHAT_TIMEOUT).await;
     assert!(matches!(chatted.outcome, Err(LlmError::NoModel)));
     assert_eq!(chatted.calls, []);
 }
 
 #[tokio::test]
-async fn nothing_said_is_nothing_asked() {
+async fn chat_without_a_user_turn_fails_without_a_request() {
     let server = FakeModels::start().await.unwrap();
     let provider = provider("groq", "GROQ", &server, &[]);
     let turns = [Turn { role: Role::Assistant, text: "Bonjour !".to_owned() }];
-    let chat = ChatRequest { system: "", turns: &turns, tools: &[], max_tokens: 10, deadline: Instant::now() + LONG };
+    let chat =
+        ChatRequest { system: "", turns: &turns, tools: &[], max_tokens: 10, deadline: Instant::now() + CHAT_TIMEOUT };
     assert!(matches!(provider.chat(&chat).await.outcome, Err(LlmError::Failed(_))));
     assert_eq!(server.requests(), Vec::<Value>::new());
 }

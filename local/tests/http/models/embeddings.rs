@@ -1,4 +1,4 @@
-//! `Embedder` at each provider: batches, what texts are embedded for, and what is tried again.
+//! `Embedder` at each provider: batches, task types and retries.
 
 use local::fakes::models::{FakeModels, FakeReply};
 use serde_json::Value;
@@ -7,7 +7,7 @@ use shared::{
     settings::Settings,
 };
 
-const SHAPES: [(&str, &str); 2] = [("gemini", "GEMINI"), ("openai", "OPENAI")];
+const DIALECTS: [(&str, &str); 2] = [("gemini", "GEMINI"), ("openai", "OPENAI")];
 
 fn embedder(name: &str, prefix: &str, server: &FakeModels) -> Embedder {
     let pairs = [
@@ -22,7 +22,7 @@ fn embedder(name: &str, prefix: &str, server: &FakeModels) -> Embedder {
     embedder
 }
 
-/// The texts of a request.
+/// The texts of an embedding request to Gemini or OpenAI.
 fn texts(request: &Value) -> Vec<&str> {
     let of_gemini = request["requests"].as_array().into_iter().flatten();
     let of_gemini = of_gemini.map(|request| &request["content"]["parts"][0]["text"]);
@@ -31,8 +31,8 @@ fn texts(request: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn many_texts_go_in_batches_and_their_vectors_come_back_in_order() {
-    for (name, prefix) in SHAPES {
+async fn texts_are_embedded_in_batches_and_vectors_keep_their_order() {
+    for (name, prefix) in DIALECTS {
         let server = FakeModels::start().await.unwrap();
         let embedder = embedder(name, prefix, &server);
         let many: Vec<_> = (0..250).map(|number| format!("Article {number} of the catalogue")).collect();
@@ -45,8 +45,8 @@ async fn many_texts_go_in_batches_and_their_vectors_come_back_in_order() {
         assert_eq!(vectors.len(), many.len());
         for (text, vector) in many.iter().zip(vectors) {
             let expected = LocalEmbedder.embed_query(text);
-            let nearness: f32 = expected.iter().zip(&vector).map(|(a, b)| a * b).sum();
-            assert!(nearness > 0.999, "{name}: {text}");
+            let similarity: f32 = expected.iter().zip(&vector).map(|(a, b)| a * b).sum();
+            assert!(similarity > 0.999, "{name}: {text}");
         }
     }
     assert_eq!(
@@ -56,7 +56,7 @@ async fn many_texts_go_in_batches_and_their_vectors_come_back_in_order() {
 }
 
 #[tokio::test]
-async fn gemini_is_told_which_texts_are_documents_and_which_are_questions() {
+async fn gemini_gets_different_task_types_for_documents_and_questions() {
     let server = FakeModels::start().await.unwrap();
     let embedder = embedder("gemini", "GEMINI", &server);
     embedder.embed_documents(&["delivery".to_owned(), "warranty".to_owned()]).await.unwrap();
@@ -68,9 +68,9 @@ async fn gemini_is_told_which_texts_are_documents_and_which_are_questions() {
 }
 
 #[tokio::test]
-async fn a_failure_is_tried_again_only_where_that_helps() {
+async fn only_transient_failures_are_retried() {
     let refused = |status, retry_after_s| FakeReply::Refused { status, retry_after_s };
-    for (name, prefix) in SHAPES {
+    for (name, prefix) in DIALECTS {
         let server = FakeModels::start().await.unwrap();
         let embedder = embedder(name, prefix, &server);
         for (reply, calls) in [
@@ -84,7 +84,7 @@ async fn a_failure_is_tried_again_only_where_that_helps() {
             (refused(404, None), 1),
             (refused(400, None), 1),
         ] {
-            // Once, and it passes; where it does not, to the end.
+            // First the failure occurs once, and a retry succeeds if there is one. Then it occurs at every attempt.
             let before = server.calls();
             server.reply(reply.clone());
             let passed = embedder.embed_query("Combien ?").await.is_ok();
@@ -107,7 +107,7 @@ async fn a_failure_is_tried_again_only_where_that_helps() {
 }
 
 #[tokio::test]
-async fn a_batch_that_fails_for_a_moment_is_repeated_alone() {
+async fn after_a_transient_failure_only_the_failed_batch_is_repeated() {
     let server = FakeModels::start().await.unwrap();
     let embedder = embedder("gemini", "GEMINI", &server);
     let many: Vec<_> = (0..150).map(|number| number.to_string()).collect();

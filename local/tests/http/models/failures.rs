@@ -1,5 +1,5 @@
-//! Every way in which a provider fails, at each of them, for each of the three that ask models: another one answers, or
-//! there is a polite end in time, and the unit goes back.
+//! Every failure of every provider, for the three callers of models: the query, the streamed query and the WhatsApp
+//! reply. Either the fallback answers, or the caller gets an apology in time and the request is refunded.
 
 use std::time::{Duration, Instant};
 
@@ -7,27 +7,27 @@ use local::fakes::models::{FakeModels, FakeReply, StreamStep};
 use serde_json::{Value, json};
 
 use super::{
-    super::support::{Answer, WhatsApp},
-    is_put_off,
+    super::support::{TestResponse, WhatsAppFixture},
+    assert_apology,
 };
 
 const QUESTION: &str = "How long does the delivery take?";
 const TEXT: &str = "The delivery takes three days. The warranty lasts two years.";
-/// Within this, everybody has an answer or is told that there is none.
-const IN_TIME: Duration = Duration::from_secs(25);
+/// The longest time until all three callers have an answer or an apology.
+const MAX_ANSWER_TIME: Duration = Duration::from_secs(25);
 
-/// How the first provider fails.
-struct Failure {
+/// A failure of the first provider.
+struct ProviderFailure {
     reply: FakeReply,
-    /// The calls until it is given up.
+    /// Calls to the first provider for one question.
     calls: usize,
-    /// Nobody else is asked: the model declined.
+    /// True when the fallback is not asked, because the model blocked the question.
     is_final: bool,
 }
 
-fn failures(name: &str) -> Vec<Failure> {
+fn failures(name: &str) -> Vec<ProviderFailure> {
     let refused = |status, retry_after_s| FakeReply::Refused { status, retry_after_s };
-    let fails = |reply, calls| Failure { reply, calls, is_final: false };
+    let fails = |reply, calls| ProviderFailure { reply, calls, is_final: false };
     vec![
         fails(FakeReply::Hang, 1),
         fails(refused(429, Some(0)), 3),
@@ -37,31 +37,32 @@ fn failures(name: &str) -> Vec<Failure> {
         fails(FakeReply::NotJson, 3),
         fails(FakeReply::OtherJson, 3),
         fails(FakeReply::Empty, 3),
-        Failure { reply: FakeReply::Blocked, calls: 1, is_final: true },
+        ProviderFailure { reply: FakeReply::Blocked, calls: 1, is_final: true },
     ]
 }
 
-/// A tenant with a document, two providers, and contacts that have waited for long when their turn comes, so that no
-/// other attempt would be in time.
-struct Scene {
-    whatsapp: WhatsApp,
+/// A WhatsApp tenant with one document, and two providers. Messages of contacts are stored with a time one minute in
+/// the past, so that the reply worker has no time for another attempt.
+struct FallbackFixture {
+    whatsapp: WhatsAppFixture,
     first: FakeModels,
     second: FakeModels,
 }
 
-/// What each of the three got.
-struct Got {
-    query: Answer,
-    told: String,
-    end: (String, Value),
+/// The answers to one question from the query, the streamed query and WhatsApp.
+struct AnswersByCaller {
+    query: TestResponse,
+    streamed_text: String,
+    /// Name and data of the stream's last event.
+    stream_end: (String, Value),
     message: String,
 }
 
-impl Scene {
+impl FallbackFixture {
     async fn new(name: &str, prefix: &str) -> Self {
         let (first, second) = (FakeModels::start().await.unwrap(), FakeModels::start().await.unwrap());
         let [key, models, url] = ["API_KEY", "MODELS", "BASE_URL"].map(|setting| format!("{prefix}_{setting}"));
-        let whatsapp = WhatsApp::with(&[
+        let whatsapp = WhatsAppFixture::with_settings(&[
             ("LLM_PROVIDER", name),
             ("LLM_FALLBACKS", "openai"),
             ("LLM_CALL_TIMEOUT_S", "1"),
@@ -74,7 +75,7 @@ impl Scene {
             ("RATE_LIMIT_USER", "1000000"),
         ])
         .await;
-        whatsapp.teach(TEXT).await;
+        whatsapp.upload_document(TEXT).await;
         whatsapp.sql("update user_settings set free_quota_limit = 1000000").await;
         whatsapp
             .sql(
@@ -87,52 +88,60 @@ impl Scene {
         Self { whatsapp, first, second }
     }
 
-    /// Asks in all three ways at once, as a contact that is new each time.
-    async fn ask(&self, contact: u64) -> Got {
+    /// Asks in all three ways at once; `contact` is a new WhatsApp contact each time.
+    async fn ask(&self, contact: u64) -> AnswersByCaller {
         let started = Instant::now();
         let (app, tenant) = (&self.whatsapp.app, &self.whatsapp.tenant);
         let stream = async {
             let body = json!({ "question": QUESTION });
             let mut stream = app.post("/api/v1/query/stream").by(tenant).json(&body).stream().await.unwrap();
-            stream.expect("citations").await;
-            stream.rest().await
+            stream.expect_event("citations").await;
+            stream.read_to_end().await
         };
         let message = async {
-            self.whatsapp.write(contact, QUESTION).await.bare(200);
-            self.whatsapp.got(contact, 1).await.remove(0)
+            self.whatsapp.deliver_text(contact, QUESTION).await.json_body(200);
+            self.whatsapp.wait_for_texts(contact, 1).await.remove(0)
         };
-        let (query, (told, end), message) = tokio::join!(app.ask(tenant, QUESTION), stream, message);
-        assert!(started.elapsed() < IN_TIME, "{:?}", started.elapsed());
-        self.whatsapp.settled().await;
-        for text in [&query.text, &told, &end.data.to_string(), &message] {
+        let (query, (streamed_text, end), message) = tokio::join!(app.ask(tenant, QUESTION), stream, message);
+        assert!(started.elapsed() < MAX_ANSWER_TIME, "{:?}", started.elapsed());
+        self.whatsapp.wait_for_reply_jobs().await;
+        for text in [&query.text, &streamed_text, &end.data.to_string(), &message] {
             assert!(!text.contains("onsidering") && !text.contains("test-key"), "{text}");
         }
-        Got { query, told, end: (end.name, end.data), message }
+        AnswersByCaller { query, streamed_text, stream_end: (end.name, end.data), message }
     }
 
-    /// Asks, and all are answered by this model.
-    async fn is_answered_by(&self, model: &str, contact: u64, what: &str) {
+    /// Asks, and asserts that `model` gave all three answers.
+    async fn assert_answered_by(&self, model: &str, contact: u64, what: &str) {
         let got = self.ask(contact).await;
         let data = got.query.data(200);
         assert_eq!((&data["answered"], &data["model"]), (&json!(true), &json!(model)), "{what}");
-        assert_eq!((got.end.0.as_str(), &got.end.1["model"]), ("done", &json!(model)), "{what}");
-        assert_eq!((&data["answer"], &got.end.1["answer"]), (&json!(got.told), &json!(got.told)), "{what}");
+        assert_eq!((got.stream_end.0.as_str(), &got.stream_end.1["model"]), ("done", &json!(model)), "{what}");
+        assert_eq!(
+            (&data["answer"], &got.stream_end.1["answer"]),
+            (&json!(got.streamed_text), &json!(got.streamed_text)),
+            "{what}"
+        );
         assert!(got.message.contains("It takes three days."), "{what}: {}", got.message);
     }
 
-    /// Asks, and all are told politely that there is no answer.
-    async fn is_told(&self, why: &str, contact: u64, what: &str) {
-        let used = self.used().await;
+    /// Asks, and asserts that all three answers are the apology for `why` and that nothing is charged.
+    async fn assert_apologies(&self, why: &str, contact: u64, what: &str) {
+        let used = self.free_quota_used().await;
         let got = self.ask(contact).await;
-        is_put_off(got.query, why);
-        assert_eq!((got.end.0.as_str(), &got.end.1["model"]), ("done", &json!("none")), "{what}");
-        assert!(got.told.contains(why) && got.end.1["answer"] == json!(got.told), "{what}: {}", got.told);
+        assert_apology(got.query, why);
+        assert_eq!((got.stream_end.0.as_str(), &got.stream_end.1["model"]), ("done", &json!("none")), "{what}");
+        assert!(
+            got.streamed_text.contains(why) && got.stream_end.1["answer"] == json!(got.streamed_text),
+            "{what}: {}",
+            got.streamed_text
+        );
         assert!(got.message.contains("Sorry, I cannot answer") && got.message.contains(why), "{what}: {}", got.message);
-        assert_eq!(self.used().await, used, "{what}: nothing is taken for no answer");
+        assert_eq!(self.free_quota_used().await, used, "{what}: nothing is taken for no answer");
         assert_eq!(self.whatsapp.number("select count(*) from reservations where state = 'held'").await, 0, "{what}");
     }
 
-    async fn used(&self) -> i64 {
+    async fn free_quota_used(&self) -> i64 {
         self.whatsapp.number("select sum(free_quota_used) from user_settings").await
     }
 
@@ -141,8 +150,9 @@ impl Scene {
     }
 }
 
-async fn every_failure_of(name: &str, prefix: &str) {
-    let scene = Scene::new(name, prefix).await;
+/// Asserts for each failure of a provider that the fallback answers, or that all callers get an apology.
+async fn check_failures_of(name: &str, prefix: &str) {
+    let fixture = FallbackFixture::new(name, prefix).await;
     let well = FakeReply::Text("It takes three days [1].".to_owned());
     let mut contact = 0;
     let mut next = || {
@@ -151,56 +161,56 @@ async fn every_failure_of(name: &str, prefix: &str) {
     };
     for failure in failures(name) {
         let what = format!("{name}: {:?}", failure.reply);
-        // What works closes the circuits.
-        scene.first.always(well.clone());
-        scene.second.always(well.clone());
-        scene.is_answered_by("first", next(), &what).await;
-        let before = scene.calls();
-        scene.first.always(failure.reply.clone());
+        // A successful call closes the circuits that the previous failure opened.
+        fixture.first.always(well.clone());
+        fixture.second.always(well.clone());
+        fixture.assert_answered_by("first", next(), &what).await;
+        let before = fixture.calls();
+        fixture.first.always(failure.reply.clone());
         if failure.is_final {
-            scene.is_told("this question", next(), &what).await;
+            fixture.assert_apologies("this question", next(), &what).await;
         } else {
-            scene.is_answered_by("second", next(), &what).await;
+            fixture.assert_answered_by("second", next(), &what).await;
         }
         let asked = if failure.is_final { 0 } else { 3 };
-        let after = scene.calls();
+        let after = fixture.calls();
         assert_eq!((after.0 - before.0, after.1 - before.1), (3 * failure.calls, asked), "{what}");
         if failure.is_final {
             continue;
         }
 
-        scene.first.always(well.clone());
-        scene.is_answered_by("first", next(), &what).await;
-        scene.first.always(failure.reply.clone());
-        scene.second.always(failure.reply);
-        scene.is_told("right now", next(), &what).await;
+        fixture.first.always(well.clone());
+        fixture.assert_answered_by("first", next(), &what).await;
+        fixture.first.always(failure.reply.clone());
+        fixture.second.always(failure.reply);
+        fixture.assert_apologies("right now", next(), &what).await;
     }
-    // Nobody can go on with what a stream that breaks has begun.
-    scene.first.always(FakeReply::Stream(vec![StreamStep::Send("It takes".to_owned()), StreamStep::Fail(529)]));
-    scene.second.always(well);
-    let used = scene.used().await;
-    let got = scene.ask(next()).await;
-    assert_eq!((got.told.as_str(), &got.end.1["model"]), ("It takes", &json!("none")), "{name}");
+    // The fallback cannot continue a text of which the client already has a part.
+    fixture.first.always(FakeReply::Stream(vec![StreamStep::Send("It takes".to_owned()), StreamStep::Fail(529)]));
+    fixture.second.always(well);
+    let used = fixture.free_quota_used().await;
+    let got = fixture.ask(next()).await;
+    assert_eq!((got.streamed_text.as_str(), &got.stream_end.1["model"]), ("It takes", &json!("none")), "{name}");
     got.query.data(200);
-    assert_eq!(scene.used().await - used, 2, "{name}: the other two are answered");
+    assert_eq!(fixture.free_quota_used().await - used, 2, "{name}: the other two are answered");
 }
 
 #[tokio::test]
-async fn every_failure_of_gemini_ends_in_the_fallbacks_answer_or_politely() {
-    every_failure_of("gemini", "GEMINI").await;
+async fn every_failure_of_gemini_ends_in_a_fallback_answer_or_an_apology() {
+    check_failures_of("gemini", "GEMINI").await;
 }
 
 #[tokio::test]
-async fn every_failure_of_anthropic_ends_in_the_fallbacks_answer_or_politely() {
-    every_failure_of("anthropic", "ANTHROPIC").await;
+async fn every_failure_of_anthropic_ends_in_a_fallback_answer_or_an_apology() {
+    check_failures_of("anthropic", "ANTHROPIC").await;
 }
 
 #[tokio::test]
-async fn every_failure_of_groq_ends_in_the_fallbacks_answer_or_politely() {
-    every_failure_of("groq", "GROQ").await;
+async fn every_failure_of_groq_ends_in_a_fallback_answer_or_an_apology() {
+    check_failures_of("groq", "GROQ").await;
 }
 
 #[tokio::test]
-async fn every_failure_of_deepseek_ends_in_the_fallbacks_answer_or_politely() {
-    every_failure_of("deepseek", "DEEPSEEK").await;
+async fn every_failure_of_deepseek_ends_in_a_fallback_answer_or_an_apology() {
+    check_failures_of("deepseek", "DEEPSEEK").await;
 }

@@ -1,22 +1,22 @@
-//! A thousand calls at once.
+//! A thousand concurrent calls of one user.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::{sync::Semaphore, task::JoinSet};
 
-use super::super::support::Store;
-use super::{STATUS, both_stores, is_limited, leaves};
+use super::super::support::CounterBackend;
+use super::{STATUS, assert_rate_limited, assert_remaining, both_backends};
 
-both_stores!(of_a_thousand_calls_at_once_exactly_as_many_are_served_as_are_allowed);
+both_backends!(of_a_thousand_concurrent_calls_exactly_the_limit_is_served);
 
 const CALLS: usize = 1_000;
-/// Client, gateway and functions share this process: with a socket for each call, most of their time would be the
-/// machine's, and the database's deadline would be over before a call is looked at.
+/// Calls that are open at a time. Client, gateway and functions share this process: with one socket a call, most time
+/// goes to the operating system, and the database deadline passes before a call is handled.
 const CONNECTIONS: usize = 100;
 const LIMIT: u32 = 100;
 
-async fn of_a_thousand_calls_at_once_exactly_as_many_are_served_as_are_allowed(store: Store) {
-    let app = store.app(&[("RATE_LIMIT_USER", "100")]).await;
+async fn of_a_thousand_concurrent_calls_exactly_the_limit_is_served(store: CounterBackend) {
+    let app = store.start_app(&[("RATE_LIMIT_USER", "100")]).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let other = app.sign_up("Chez Koffi").await;
     let mut calls = JoinSet::new();
@@ -35,11 +35,11 @@ async fn of_a_thousand_calls_at_once_exactly_as_many_are_served_as_are_allowed(s
         match answer.status {
             200 => {
                 let left = answer.header("ratelimit-remaining").parse().unwrap();
-                leaves(&answer, LIMIT, left);
+                assert_remaining(&answer, LIMIT, left);
                 remaining.push(left);
                 answer.data(200);
             }
-            429 => drop(is_limited(answer, LIMIT)),
+            429 => drop(assert_rate_limited(answer, LIMIT)),
             _ => {}
         }
     }

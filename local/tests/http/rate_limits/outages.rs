@@ -1,22 +1,25 @@
-//! What counts is away: who has a token is served, nobody else is; and it is used again as soon as it is back.
+//! Outages of the counters: calls with a valid token are served, other calls get 503, and counting resumes later.
 
 use std::time::{Duration, Instant};
 
-use super::super::support::{Answer, App, PASSWORD, Proxy, SOON, Store, Tenant, wait_until};
-use super::{STATUS, both_stores, is_limited};
+use super::super::support::{
+    App, CounterBackend, FaultProxy, PASSWORD, TenantUser, TestResponse, WAIT_TIMEOUT, wait_until,
+};
+use super::{STATUS, assert_rate_limited, both_backends};
 
-both_stores!(a_database_that_is_away_is_told_in_time);
+both_backends!(a_database_outage_causes_fast_503s);
 
-const LONGEST: Duration = Duration::from_secs(5);
+const MAX_RESPONSE_TIME: Duration = Duration::from_secs(5);
 
-async fn served(app: &App, tenant: &Tenant) -> Answer {
+/// Calls with the tenant's token and asserts status 200.
+async fn assert_served(app: &App, tenant: &TenantUser) -> TestResponse {
     let answer = app.get(STATUS).by(tenant).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     answer
 }
 
-/// Nobody without a token is served, and none is told why.
-async fn others_wait(app: &App, tenant: &Tenant) {
+/// Asserts that calls without a valid token get a 503 that reveals no cause, and that the health check succeeds.
+async fn assert_others_unavailable(app: &App, tenant: &TenantUser) {
     for answer in [
         app.get(STATUS).await,
         app.get(STATUS).by("nonsense").await,
@@ -29,12 +32,12 @@ async fn others_wait(app: &App, tenant: &Tenant) {
         }
         answer.refused(503, "unavailable");
     }
-    assert_eq!(app.get("/health").await.bare(200)["status"], "healthy");
+    assert_eq!(app.get("/health").await.json_body(200)["status"], "healthy");
 }
 
 #[tokio::test]
-async fn a_table_that_cannot_be_counted_in_serves_who_has_a_token_and_nobody_else() {
-    let app = App::with(&[("RATE_LIMIT_USER", "2")]).await;
+async fn without_a_working_counter_table_only_calls_with_a_token_are_served() {
+    let app = App::with_settings(&[("RATE_LIMIT_USER", "2")]).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     for (sabotage, repair) in [
         ("alter table rate_limits rename to lost", "alter table lost rename to rate_limits"),
@@ -45,27 +48,27 @@ async fn a_table_that_cannot_be_counted_in_serves_who_has_a_token_and_nobody_els
     ] {
         app.sql(sabotage).await;
         for _ in 0..4 {
-            assert_eq!(served(&app, &tenant).await.header("ratelimit-limit"), "", "it was not counted");
+            assert_eq!(assert_served(&app, &tenant).await.header("ratelimit-limit"), "", "it was not counted");
         }
-        others_wait(&app, &tenant).await;
+        assert_others_unavailable(&app, &tenant).await;
         app.sql(repair).await;
     }
     for _ in 0..2 {
-        assert_eq!(served(&app, &tenant).await.header("ratelimit-limit"), "2");
+        assert_eq!(assert_served(&app, &tenant).await.header("ratelimit-limit"), "2");
     }
-    is_limited(app.get(STATUS).by(&tenant).await, 2);
+    assert_rate_limited(app.get(STATUS).by(&tenant).await, 2);
 }
 
 #[tokio::test]
-async fn a_redis_that_is_away_lets_tokens_through_and_is_used_again_when_it_is_back() {
-    let Some(mut store) = Store::redis().await else { return };
-    let app = store.app(&[("RATE_LIMIT_USER", "2")]).await;
+async fn during_a_redis_outage_only_calls_with_a_token_are_served() {
+    let Some(mut store) = CounterBackend::redis().await else { return };
+    let app = store.start_app(&[("RATE_LIMIT_USER", "2")]).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     app.stack.start_functions().await.unwrap();
     let limited_again = async || {
-        wait_until("calls are counted again", SOON, async || {
+        wait_until("calls are counted again", WAIT_TIMEOUT, async || {
             let answer = app.get(STATUS).by(&tenant).await;
-            (answer.status == 429).then(|| is_limited(answer, 2))
+            (answer.status == 429).then(|| assert_rate_limited(answer, 2))
         })
         .await
     };
@@ -79,32 +82,32 @@ async fn a_redis_that_is_away_lets_tokens_through_and_is_used_again_when_it_is_b
         }
         for _ in 0..4 {
             let started = Instant::now();
-            assert_eq!(served(&app, &tenant).await.header("ratelimit-limit"), "", "it was not counted");
-            assert!(started.elapsed() < LONGEST, "{:?}", started.elapsed());
+            assert_eq!(assert_served(&app, &tenant).await.header("ratelimit-limit"), "", "it was not counted");
+            assert!(started.elapsed() < MAX_RESPONSE_TIME, "{:?}", started.elapsed());
         }
         let started = Instant::now();
         app.log_in(&tenant.email, PASSWORD).await.refused(503, "unavailable");
-        assert!(started.elapsed() < LONGEST, "{:?}", started.elapsed());
-        others_wait(&app, &tenant).await;
+        assert!(started.elapsed() < MAX_RESPONSE_TIME, "{:?}", started.elapsed());
+        assert_others_unavailable(&app, &tenant).await;
         store.network().restore().await;
         limited_again().await;
         app.log_in(&tenant.email, PASSWORD).await.data(200);
     }
 
-    // A new server knows neither the counts nor the script.
+    // A restarted Redis has lost the counts and the script.
     store.restart().await;
-    wait_until("the new server is used", SOON, async || {
-        (served(&app, &tenant).await.header("ratelimit-limit") == "2").then_some(())
+    wait_until("the new server is used", WAIT_TIMEOUT, async || {
+        (assert_served(&app, &tenant).await.header("ratelimit-limit") == "2").then_some(())
     })
     .await;
     limited_again().await;
 }
 
-async fn a_database_that_is_away_is_told_in_time(store: Store) {
-    let network = Proxy::before_database().await;
-    let app = store.app(&network.settings()).await;
+async fn a_database_outage_causes_fast_503s(store: CounterBackend) {
+    let network = FaultProxy::for_database().await;
+    let app = store.start_app(&network.settings()).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
-    served(&app, &tenant).await;
+    assert_served(&app, &tenant).await;
     for is_silent in [true, false] {
         if is_silent {
             network.silence();
@@ -119,11 +122,11 @@ async fn a_database_that_is_away_is_told_in_time(store: Store) {
         let calls = calls.map(async |call| {
             let started = Instant::now();
             call.await.refused(503, "unavailable");
-            assert!(started.elapsed() < LONGEST, "{:?}", started.elapsed());
+            assert!(started.elapsed() < MAX_RESPONSE_TIME, "{:?}", started.elapsed());
         });
         futures::future::join_all(calls).await;
         network.restore().await;
-        wait_until("the database is found again", SOON, async || {
+        wait_until("the database is found again", WAIT_TIMEOUT, async || {
             (app.get(STATUS).by(&tenant).await.status == 200).then_some(())
         })
         .await;

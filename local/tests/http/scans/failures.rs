@@ -1,205 +1,207 @@
-//! What goes wrong while a scan is read: workers that die, models that are away or decline, documents that go.
+//! Failures during the transcription of scans: dead workers, unavailable or blocking models, deleted documents.
 
 use std::time::{Duration, Instant};
 
 use super::*;
 
-const FOUR: [&str; 4] = ["The first page.", "The second page.", "The third page.", "The fourth page."];
+const PAGE_TEXTS: [&str; 4] = ["The first page.", "The second page.", "The third page.", "The fourth page."];
 
-fn scans(pages: usize) -> Vec<Sheet> {
-    (0..pages).map(|_| Sheet::scan()).collect()
+fn scanned_pages(pages: usize) -> Vec<PdfPage> {
+    (0..pages).map(|_| PdfPage::scan()).collect()
 }
 
 #[tokio::test]
-async fn a_worker_that_is_killed_between_pages_is_followed_by_one_that_reads_the_others() {
-    let scene = Scene::of("gemini", "GEMINI", &[], Some(3)).await;
-    scene.replies(&FOUR);
-    let mut hold = scene.app.hold("before insert on document_pages for each row when (new.page = 3)").await;
-    let id = scene.upload(&scans(4)).await;
-    hold.is_met().await;
-    let halfway = scene.app.document(&scene.tenant, id).await;
+async fn after_a_worker_dies_between_pages_another_reads_only_the_remaining_pages() {
+    let fixture = ScanFixture::with_provider("gemini", "GEMINI", &[], Some(3)).await;
+    fixture.queue_replies(&PAGE_TEXTS);
+    let mut hold =
+        fixture.app.hold_statements("before insert on document_pages for each row when (new.page = 3)").await;
+    let id = fixture.upload(&scanned_pages(4)).await;
+    hold.wait_for_held_statement().await;
+    let halfway = fixture.app.document(&fixture.tenant, id).await;
     assert_eq!(
         (&halfway["status"], &halfway["pages_done"], &halfway["pages_total"]),
         (&json!("pending"), &json!(2), &json!(4))
     );
-    assert_eq!(scene.server.calls(), 2);
+    assert_eq!(fixture.server.calls(), 2);
 
-    let scene = scene.restart().await;
+    let fixture = fixture.restart().await;
     hold.release().await;
 
-    assert_eq!(scene.ended(id).await["status"], "processed");
-    assert_eq!(scene.server.calls(), 4, "no page is paid for twice");
-    assert_eq!(scene.indexed(id).await.into_iter().map(|(_, text)| text).collect::<Vec<_>>(), FOUR);
-    assert_eq!(scene.app.dead().await, 0);
+    assert_eq!(fixture.wait_for_end_state(id).await["status"], "processed");
+    assert_eq!(fixture.server.calls(), 4, "no page is paid for twice");
+    assert_eq!(fixture.indexed_pages(id).await.into_iter().map(|(_, text)| text).collect::<Vec<_>>(), PAGE_TEXTS);
+    assert_eq!(fixture.app.dead_letter_count().await, 0);
 }
 
 #[tokio::test]
-async fn a_page_whose_worker_died_over_it_is_read_when_its_claim_has_run_out() {
-    let scene = Scene::of("gemini", "GEMINI", &[], Some(3)).await;
-    scene.server.hold();
-    let id = scene.upload(&scans(1)).await;
-    scene.server.wait_for_held_request().await;
+async fn a_page_claimed_by_a_dead_worker_is_read_after_its_claim_expires() {
+    let fixture = ScanFixture::with_provider("gemini", "GEMINI", &[], Some(3)).await;
+    fixture.server.hold();
+    let id = fixture.upload(&scanned_pages(1)).await;
+    fixture.server.wait_for_held_request().await;
 
-    let scene = scene.restart().await;
-    scene.server.release();
-    // The successor comes after three seconds, and waits for the claim.
-    scene.app.queue_is_empty().await;
-    assert_eq!(scene.app.document(&scene.tenant, id).await["status"], "pending");
-    assert_eq!(scene.server.calls(), 1);
-    scene.app.sql("update document_pages set claimed_until = now()").await;
-    assert_eq!(scene.invoke(id).await, nothing_failed());
+    let fixture = fixture.restart().await;
+    fixture.server.release();
+    // The queue delivers the message again after three seconds, and the next worker waits for the claim to expire.
+    fixture.app.wait_for_empty_ingest_queue().await;
+    assert_eq!(fixture.app.document(&fixture.tenant, id).await["status"], "pending");
+    assert_eq!(fixture.server.calls(), 1);
+    fixture.app.sql("update document_pages set claimed_until = now()").await;
+    assert_eq!(fixture.invoke_worker(id).await, no_batch_failures());
 
-    assert_eq!(scene.app.document(&scene.tenant, id).await["status"], "processed");
-    assert_eq!(scene.server.calls(), 2);
+    assert_eq!(fixture.app.document(&fixture.tenant, id).await["status"], "processed");
+    assert_eq!(fixture.server.calls(), 2);
 }
 
 #[tokio::test]
-async fn when_the_time_of_an_invocation_is_over_another_one_goes_on() {
-    let scene = Scene::new(&[("SCANNED_PDF_TURN_S", "0")]).await;
-    scene.replies(&FOUR);
-    scene.app.lose_events().await;
-    let id = scene.upload(&scans(3)).await;
-    let mut hold = scene.app.hold("before insert on document_pages for each row when (new.page = 2)").await;
+async fn an_invocation_that_uses_up_its_time_is_continued_by_another() {
+    let fixture = ScanFixture::new(&[("SCANNED_PDF_TURN_S", "0")]).await;
+    fixture.queue_replies(&PAGE_TEXTS);
+    fixture.app.disable_bucket_events().await;
+    let id = fixture.upload(&scanned_pages(3)).await;
+    let mut hold =
+        fixture.app.hold_statements("before insert on document_pages for each row when (new.page = 2)").await;
 
-    assert_eq!(scene.invoke(id).await, nothing_failed());
+    assert_eq!(fixture.invoke_worker(id).await, no_batch_failures());
 
-    assert_eq!(scene.server.calls(), 1, "one page a turn");
-    hold.is_met().await;
+    assert_eq!(fixture.server.calls(), 1, "one page a turn");
+    hold.wait_for_held_statement().await;
     hold.release().await;
-    assert_eq!(scene.ended(id).await["status"], "processed");
-    assert_eq!(scene.server.calls(), 3);
-    scene.app.queue_is_empty().await;
-    assert_eq!(scene.app.dead().await, 0);
+    assert_eq!(fixture.wait_for_end_state(id).await["status"], "processed");
+    assert_eq!(fixture.server.calls(), 3);
+    fixture.app.wait_for_empty_ingest_queue().await;
+    assert_eq!(fixture.app.dead_letter_count().await, 0);
 }
 
 #[tokio::test]
-async fn two_workers_at_once_pay_for_each_page_once() {
-    let scene = Scene::new(&[]).await;
-    scene.app.lose_events().await;
-    let id = scene.upload(&scans(2)).await;
-    scene.server.hold();
+async fn two_concurrent_workers_pay_for_each_page_once() {
+    let fixture = ScanFixture::new(&[]).await;
+    fixture.app.disable_bucket_events().await;
+    let id = fixture.upload(&scanned_pages(2)).await;
+    fixture.server.hold();
     let other = async {
-        scene.server.wait_for_held_request().await;
-        // It leaves the page to the first one, and looks again later.
-        let left = scene.invoke(id).await;
-        scene.server.release();
+        fixture.server.wait_for_held_request().await;
+        // The second worker leaves the page to the first one and checks again later.
+        let left = fixture.invoke_worker(id).await;
+        fixture.server.release();
         left
     };
-    let (one, two) = tokio::join!(scene.invoke(id), other);
-    assert_eq!([one, two], [nothing_failed(), nothing_failed()]);
-    assert_eq!(scene.app.document(&scene.tenant, id).await["status"], "processed");
-    assert_eq!(scene.server.calls(), 2);
+    let (one, two) = tokio::join!(fixture.invoke_worker(id), other);
+    assert_eq!([one, two], [no_batch_failures(), no_batch_failures()]);
+    assert_eq!(fixture.app.document(&fixture.tenant, id).await["status"], "processed");
+    assert_eq!(fixture.server.calls(), 2);
 }
 
 #[tokio::test]
-async fn a_worker_that_comes_back_too_late_leaves_the_claim_of_its_successor() {
-    let scene = Scene::new(&[]).await;
-    scene.app.lose_events().await;
-    let id = scene.upload(&scans(1)).await;
-    scene.server.always(FakeReply::Refused { status: 401, retry_after_s: None });
-    scene.server.hold();
+async fn a_late_worker_does_not_release_the_claim_of_its_successor() {
+    let fixture = ScanFixture::new(&[]).await;
+    fixture.app.disable_bucket_events().await;
+    let id = fixture.upload(&scanned_pages(1)).await;
+    fixture.server.always(FakeReply::Refused { status: 401, retry_after_s: None });
+    fixture.server.hold();
     let successor = async {
-        scene.server.wait_for_held_request().await;
-        scene
+        fixture.server.wait_for_held_request().await;
+        fixture
             .app
             .sql("update document_pages set attempts = attempts + 1, claimed_until = now() + interval '1 h'")
             .await;
-        scene.server.release();
+        fixture.server.release();
     };
-    tokio::join!(scene.invoke(id), successor);
-    assert_eq!(scene.app.number("select count(*) from document_pages where claimed_until > now()").await, 1);
-    assert_eq!(scene.server.calls(), 1);
+    tokio::join!(fixture.invoke_worker(id), successor);
+    assert_eq!(fixture.app.number("select count(*) from document_pages where claimed_until > now()").await, 1);
+    assert_eq!(fixture.server.calls(), 1);
 }
 
 #[tokio::test]
-async fn models_that_are_away_are_asked_again_and_in_the_end_the_owner_is_told() {
-    let scene = Scene::new(&[]).await;
-    scene.app.lose_events().await;
-    scene.replies(&FOUR[..1]);
-    scene.server.always(FakeReply::Refused { status: 503, retry_after_s: Some(0) });
-    let id = scene.upload(&scans(2)).await;
+async fn unavailable_models_are_retried_and_finally_fail_the_document() {
+    let fixture = ScanFixture::new(&[]).await;
+    fixture.app.disable_bucket_events().await;
+    fixture.queue_replies(&PAGE_TEXTS[..1]);
+    fixture.server.always(FakeReply::Refused { status: 503, retry_after_s: Some(0) });
+    let id = fixture.upload(&scanned_pages(2)).await;
 
-    assert_eq!(scene.invoke(id).await, nothing_failed());
-    assert_eq!(scene.app.document(&scene.tenant, id).await["status"], "pending");
-    assert_eq!(scene.ledger().await, ["ok", "failed", "failed", "failed"]);
-    // Of the waits between, which double, only the first one passes here.
-    scene.app.sql("update document_pages set attempts = 9 where page = 2").await;
-    scene.fails(id, "scan_failed").await;
+    assert_eq!(fixture.invoke_worker(id).await, no_batch_failures());
+    assert_eq!(fixture.app.document(&fixture.tenant, id).await["status"], "pending");
+    assert_eq!(fixture.ledger_statuses().await, ["ok", "failed", "failed", "failed"]);
+    // The waits between attempts double. This test waits for the first one only and sets the attempts to nine.
+    fixture.app.sql("update document_pages set attempts = 9 where page = 2").await;
+    fixture.assert_failed(id, "scan_failed").await;
 
-    // The page that was read stays read.
-    scene.server.always(FakeReply::Text(FOUR[1].to_owned()));
-    let before = scene.server.calls();
-    scene.retry(id).await;
-    assert_eq!(scene.ended(id).await["status"], "processed");
-    assert_eq!(scene.server.calls(), before + 1);
-    assert_eq!(scene.indexed(id).await.len(), 2);
+    // A retry does not read the finished page again.
+    fixture.server.always(FakeReply::Text(PAGE_TEXTS[1].to_owned()));
+    let before = fixture.server.calls();
+    fixture.retry(id).await;
+    assert_eq!(fixture.wait_for_end_state(id).await["status"], "processed");
+    assert_eq!(fixture.server.calls(), before + 1);
+    assert_eq!(fixture.indexed_pages(id).await.len(), 2);
 }
 
 #[tokio::test]
-async fn a_provider_that_asks_for_patience_gets_it() {
-    let scene = Scene::new(&[]).await;
-    scene.app.lose_events().await;
-    let id = scene.upload(&scans(1)).await;
-    scene.server.reply(FakeReply::Refused { status: 429, retry_after_s: Some(8) });
+async fn the_retry_after_header_of_a_provider_is_respected() {
+    let fixture = ScanFixture::new(&[]).await;
+    fixture.app.disable_bucket_events().await;
+    let id = fixture.upload(&scanned_pages(1)).await;
+    fixture.server.reply(FakeReply::Refused { status: 429, retry_after_s: Some(8) });
     let started = Instant::now();
-    assert_eq!(scene.invoke(id).await, nothing_failed());
-    assert_eq!(scene.ended(id).await["status"], "processed");
+    assert_eq!(fixture.invoke_worker(id).await, no_batch_failures());
+    assert_eq!(fixture.wait_for_end_state(id).await["status"], "processed");
     assert!(started.elapsed() >= Duration::from_secs(8), "{:?}", started.elapsed());
-    assert_eq!(scene.ledger().await, ["rate_limited", "ok"]);
+    assert_eq!(fixture.ledger_statuses().await, ["rate_limited", "ok"]);
 }
 
 #[tokio::test]
-async fn a_page_that_nobody_survives_ends_its_document() {
-    let scene = Scene::new(&[]).await;
-    scene.app.lose_events().await;
-    let id = scene.upload(&scans(1)).await;
+async fn a_page_with_too_many_attempts_fails_its_document() {
+    let fixture = ScanFixture::new(&[]).await;
+    fixture.app.disable_bucket_events().await;
+    let id = fixture.upload(&scanned_pages(1)).await;
     let claimed = "insert into document_pages (document_id, customer_id, page, attempts) \
                    select id, customer_id, 1, 10 from documents";
-    scene.app.sql(claimed).await;
-    assert_eq!(scene.invoke(id).await, nothing_failed());
-    scene.fails(id, "scan_failed").await;
-    assert_eq!(scene.server.calls(), 0);
-    scene.retry(id).await;
-    assert_eq!(scene.ended(id).await["status"], "processed");
+    fixture.app.sql(claimed).await;
+    assert_eq!(fixture.invoke_worker(id).await, no_batch_failures());
+    fixture.assert_failed(id, "scan_failed").await;
+    assert_eq!(fixture.server.calls(), 0);
+    fixture.retry(id).await;
+    assert_eq!(fixture.wait_for_end_state(id).await["status"], "processed");
 }
 
 #[tokio::test]
-async fn an_empty_reply_is_asked_for_again_and_a_declined_page_is_not() {
+async fn an_empty_reply_is_retried_and_a_blocked_page_is_not() {
     for (name, prefix) in [("gemini", "GEMINI"), ("anthropic", "ANTHROPIC"), ("openai", "OPENAI")] {
-        let scene = Scene::of(name, prefix, &[], None).await;
-        scene.server.reply(FakeReply::Empty);
-        scene.server.reply_text(FOUR[0]);
-        scene.server.reply(FakeReply::Blocked);
-        scene.server.reply(FakeReply::Truncated("The third page breaks".to_owned()));
-        let id = scene.learn(&scans(3)).await;
-        assert_eq!(scene.ledger().await, ["empty", "ok", "blocked", "ok"], "{name}");
+        let fixture = ScanFixture::with_provider(name, prefix, &[], None).await;
+        fixture.server.reply(FakeReply::Empty);
+        fixture.server.reply_text(PAGE_TEXTS[0]);
+        fixture.server.reply(FakeReply::Blocked);
+        fixture.server.reply(FakeReply::Truncated("The third page breaks".to_owned()));
+        let id = fixture.upload_and_process(&scanned_pages(3)).await;
+        assert_eq!(fixture.ledger_statuses().await, ["empty", "ok", "blocked", "ok"], "{name}");
         let unread =
             format!("select count(*) from documents where id = '{id}' and metadata -> 'unread_pages' = '[2, 3]'");
-        assert_eq!(scene.app.number(&unread).await, 1, "the document says which pages are missing");
-        assert_eq!(scene.indexed(id).await.len(), 2);
+        assert_eq!(fixture.app.number(&unread).await, 1, "the document says which pages are missing");
+        assert_eq!(fixture.indexed_pages(id).await.len(), 2);
     }
 }
 
 #[tokio::test]
-async fn a_document_that_is_deleted_while_it_is_read_leaves_its_cost_and_nothing_else() {
-    let scene = Scene::new(&[]).await;
-    scene.server.hold();
-    let id = scene.upload(&scans(2)).await;
-    scene.server.wait_for_held_request().await;
-    scene.app.delete(&format!("/api/v1/documents/{id}")).by(&scene.tenant).await.empty();
-    scene.server.release();
-    scene.app.queue_is_empty().await;
-    assert_eq!(scene.ledger().await, ["ok"]);
-    assert_eq!(scene.app.number("select count(*) from document_pages").await, 0);
-    assert_eq!((scene.server.calls(), scene.app.dead().await), (1, 0));
+async fn a_document_deleted_during_transcription_leaves_only_its_cost() {
+    let fixture = ScanFixture::new(&[]).await;
+    fixture.server.hold();
+    let id = fixture.upload(&scanned_pages(2)).await;
+    fixture.server.wait_for_held_request().await;
+    fixture.app.delete(&format!("/api/v1/documents/{id}")).by(&fixture.tenant).await.no_content();
+    fixture.server.release();
+    fixture.app.wait_for_empty_ingest_queue().await;
+    assert_eq!(fixture.ledger_statuses().await, ["ok"]);
+    assert_eq!(fixture.app.number("select count(*) from document_pages").await, 0);
+    assert_eq!((fixture.server.calls(), fixture.app.dead_letter_count().await), (1, 0));
 }
 
 #[tokio::test]
-async fn a_page_that_cannot_be_drawn_is_left_out() {
-    let scene = Scene::new(&[]).await;
-    let mut pdf = String::from_utf8(sheets(&scans(2))).unwrap();
-    // Pixels for 3.6 GB, of which four are there.
+async fn a_page_that_cannot_be_rendered_is_skipped() {
+    let fixture = ScanFixture::new(&[]).await;
+    let mut pdf = String::from_utf8(pdf_of_pages(&scanned_pages(2))).unwrap();
+    // The image declares 3.6 GB of pixels and contains four.
     pdf = pdf.replacen("/Width 1 /Height 4", "/Width 60000 /Height 60000", 1);
-    let id = scene.app.learn(&scene.tenant, "bomb.pdf", pdf.into_bytes()).await;
-    assert_eq!(scene.indexed(id).await.last().unwrap().0, 2);
+    let id = fixture.app.upload_and_process(&fixture.tenant, "bomb.pdf", pdf.into_bytes()).await;
+    assert_eq!(fixture.indexed_pages(id).await.last().unwrap().0, 2);
 }

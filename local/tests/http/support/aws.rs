@@ -1,4 +1,4 @@
-//! The queues and the bucket below the product, past it.
+//! Direct access to the SQS queues and the S3 bucket of the product.
 
 use aws_sdk_s3::types::NotificationConfiguration;
 use aws_sdk_sqs::types::QueueAttributeName;
@@ -6,21 +6,21 @@ use local::testing::servers;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{App, SOON, Tenant, wait_until};
+use super::{App, TenantUser, WAIT_TIMEOUT, wait_until};
 
-/// The key of a document's file.
-pub(crate) fn key(tenant: &Tenant, document: Uuid) -> String {
+/// The S3 key of a document's file.
+fn object_key(tenant: &TenantUser, document: Uuid) -> String {
     format!("tenants/{}/{document}.pdf", tenant.customer_id)
 }
 
-/// What S3 says when a document's file has arrived.
-pub(crate) fn arrival(tenant: &Tenant, document: Uuid) -> Value {
-    let key = key(tenant, document).replace('/', "%2F");
+/// The event that S3 sends when a document's file has arrived.
+pub(crate) fn object_created_event(tenant: &TenantUser, document: Uuid) -> Value {
+    let key = object_key(tenant, document).replace('/', "%2F");
     json!({ "Records": [{ "eventName": "ObjectCreated:Put", "s3": { "object": { "key": key, "size": 1 } } }] })
 }
 
-/// An event of the queue with these messages, received for the first time.
-pub(crate) fn batch(bodies: &[String]) -> Value {
+/// The Lambda event of SQS with these messages, each received for the first time.
+pub(crate) fn sqs_event(bodies: &[String]) -> Value {
     let records: Vec<_> = (1..)
         .zip(bodies)
         .map(|(id, body)| {
@@ -35,15 +35,15 @@ pub(crate) fn batch(bodies: &[String]) -> Value {
     json!({ "Records": records })
 }
 
-/// A queue that nothing is fed from, so that what is sent to it stays.
-pub(crate) async fn own_queue() -> String {
+/// Creates a queue without a consumer, so that messages sent to it stay, and returns its URL.
+pub(crate) async fn create_queue() -> String {
     let client = aws_sdk_sqs::Client::new(&servers().await.unwrap().aws.config());
     client.create_queue().queue_name(Uuid::new_v4().to_string()).send().await.unwrap().queue_url.unwrap()
 }
 
 impl App {
-    /// Takes the messages that are in a queue.
-    pub(crate) async fn taken_from(&self, queue: &str) -> Vec<Value> {
+    /// Receives all messages that are in a queue and returns their bodies.
+    pub(crate) async fn drain_queue(&self, queue: &str) -> Vec<Value> {
         let mut bodies = Vec::new();
         loop {
             let request = self.sqs().await.receive_message().queue_url(queue).max_number_of_messages(10);
@@ -72,7 +72,7 @@ impl App {
         self.stack.resource_setting("INGEST_QUEUE_URL").unwrap()
     }
 
-    fn dead_letters(&self) -> String {
+    fn ingest_dead_letter_queue(&self) -> String {
         self.ingest_queue().replace("-ingest-", "-ingest-dlq-")
     }
 
@@ -88,7 +88,7 @@ impl App {
             .unwrap();
     }
 
-    /// Messages that wait or are worked on.
+    /// Number of messages that are waiting or in flight.
     async fn depth(&self, queue: &str) -> usize {
         let request = self.sqs().await.get_queue_attributes().queue_url(queue).attribute_names(QueueAttributeName::All);
         let attributes = request.send().await.unwrap().attributes.unwrap();
@@ -97,29 +97,29 @@ impl App {
             + number(QueueAttributeName::ApproximateNumberOfMessagesNotVisible)
     }
 
-    /// Waits until everything that was sent to the ingest queue is done.
-    pub(crate) async fn queue_is_empty(&self) {
-        wait_until("the ingest queue is empty", 2 * SOON, async || {
+    /// Waits until the ingest queue has no waiting and no in-flight messages.
+    pub(crate) async fn wait_for_empty_ingest_queue(&self) {
+        wait_until("the ingest queue is empty", 2 * WAIT_TIMEOUT, async || {
             (self.depth(self.ingest_queue()).await == 0).then_some(())
         })
         .await;
     }
 
-    /// Messages that were given up.
-    pub(crate) async fn dead(&self) -> usize {
-        self.depth(&self.dead_letters()).await
+    /// Number of messages in the dead-letter queue of the ingest queue.
+    pub(crate) async fn dead_letter_count(&self) -> usize {
+        self.depth(&self.ingest_dead_letter_queue()).await
     }
 
-    /// From here on the bucket tells nobody what arrives, as if its events were lost.
-    pub(crate) async fn lose_events(&self) {
+    /// Turns off the bucket's notifications, as if all later events were lost.
+    pub(crate) async fn disable_bucket_events(&self) {
         let nothing = NotificationConfiguration::builder().build();
         let request = self.s3().await.put_bucket_notification_configuration().bucket(self.bucket());
         request.notification_configuration(nothing).send().await.unwrap();
     }
 
-    /// Whether a document's file is there.
-    pub(crate) async fn is_stored(&self, tenant: &Tenant, document: Uuid) -> bool {
-        let key = key(tenant, document);
+    /// True when a document's file is in the bucket.
+    pub(crate) async fn is_stored(&self, tenant: &TenantUser, document: Uuid) -> bool {
+        let key = object_key(tenant, document);
         self.s3().await.head_object().bucket(self.bucket()).key(key).send().await.is_ok()
     }
 }

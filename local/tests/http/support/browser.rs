@@ -1,4 +1,4 @@
-//! Chromium without a window, driven through its DevTools protocol: over a pipe, so that no port and no driver is needed.
+//! Headless Chromium, driven through the DevTools protocol over a pipe, which needs neither a port nor a driver.
 
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
@@ -9,10 +9,10 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{SOON, wait_until};
+use super::{WAIT_TIMEOUT, wait_until};
 
-/// The programs that Debian and others call it.
-const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+/// Program names of Chromium in Debian and other distributions.
+const PROGRAM_NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 
 /// A browser with one page.
 pub(crate) struct Browser {
@@ -22,23 +22,26 @@ pub(crate) struct Browser {
     profile: PathBuf,
     session: Option<String>,
     last_id: u64,
-    /// What the page reported, in order.
+    /// DevTools events received so far, in order.
     events: Vec<Value>,
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // After a test that failed it may still be writing: what stays of it only takes room until the machine tidies up.
+        // After a failed test Chromium may still be writing its profile. Files left behind only take space until the
+        // temporary folder is cleaned.
         let _ = std::fs::remove_dir_all(&self.profile);
     }
 }
 
 impl Browser {
-    /// Starts one; `None` where it is not installed: standard error says what to install, and the test ends there.
+    /// Starts a browser. `None` when Chromium is not installed: standard error says what to install, and the test
+    /// returns.
     pub(crate) async fn start() -> Option<Self> {
-        let program = local::testing::program("Chromium", "chromium", &NAMES).unwrap()?;
+        let program = local::testing::program("Chromium", "chromium", &PROGRAM_NAMES).unwrap()?;
         let profile = std::env::temp_dir().join(format!("lisa-browser-{}", Uuid::new_v4()));
-        // Commands are read from descriptor 3, answers written to 4; the shell makes them of its own 0 and 1.
+        // Chromium reads commands from descriptor 3 and writes answers to 4. The shell duplicates its own 0 and 1 to
+        // these.
         let mut child = Command::new("sh")
             .args(["-c", r#"exec "$0" "$@" 3<&0 4>&1 </dev/null >/dev/null 2>&1"#])
             .arg(program)
@@ -63,46 +66,47 @@ impl Browser {
         Some(browser)
     }
 
-    /// Ends it, and waits until it is gone: it would write its profile again.
+    /// Closes the browser and waits until the process has ended, since it writes its profile until then.
     pub(crate) async fn close(mut self) {
         self.session = None;
         self.send("Browser.close", json!({})).await;
         self.child.wait().await.unwrap();
     }
 
-    /// Opens an address.
+    /// Navigates to a URL.
     pub(crate) async fn open(&mut self, url: &str) {
         let opened = self.send("Page.navigate", json!({ "url": url })).await;
         assert_eq!(opened["errorText"], Value::Null, "{url}");
     }
 
-    /// The value of an expression in the page.
-    pub(crate) async fn value(&mut self, expression: &str) -> Value {
+    /// Evaluates a JavaScript expression in the page and returns its value.
+    pub(crate) async fn evaluate(&mut self, expression: &str) -> Value {
         let asked = json!({ "expression": expression, "returnByValue": true });
         let mut answer = self.send("Runtime.evaluate", asked).await;
         assert_eq!(answer["exceptionDetails"], Value::Null, "{expression}");
         answer["result"]["value"].take()
     }
 
-    /// Waits until an expression in the page is true.
-    pub(crate) async fn until(&mut self, expression: &str) {
-        wait_until(expression, SOON, async || (self.value(expression).await == true).then_some(())).await;
+    /// Waits until a JavaScript expression in the page is true.
+    pub(crate) async fn wait_for(&mut self, expression: &str) {
+        wait_until(expression, WAIT_TIMEOUT, async || (self.evaluate(expression).await == true).then_some(())).await;
     }
 
-    /// Clicks in the middle of what a selector finds, as a mouse does: what lies above it gets the click.
+    /// Clicks in the middle of the element that a selector finds. As with a real mouse, an element that covers it
+    /// gets the click.
     pub(crate) async fn click(&mut self, selector: &str) {
         let place = format!(
             "(() => {{ const found = document.querySelector({selector:?}); found.scrollIntoView({{block: 'center'}}); \
              const box = found.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2]; }})()"
         );
-        let place = self.value(&place).await;
+        let place = self.evaluate(&place).await;
         for kind in ["mousePressed", "mouseReleased"] {
             let event = json!({ "type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1 });
             self.send("Input.dispatchMouseEvent", event).await;
         }
     }
 
-    /// Presses a key.
+    /// Presses and releases a key.
     pub(crate) async fn press(&mut self, key: &str, text: Option<&str>) {
         let code = if key == "Enter" { 13 } else { 0 };
         let down = json!({ "type": "keyDown", "key": key, "text": text, "windowsVirtualKeyCode": code });
@@ -110,28 +114,30 @@ impl Browser {
         self.send("Input.dispatchKeyEvent", json!({ "type": "keyUp", "key": key })).await;
     }
 
-    /// Types into what has the focus.
-    pub(crate) async fn write(&mut self, text: &str) {
+    /// Types text into the focused element.
+    pub(crate) async fn type_text(&mut self, text: &str) {
         self.send("Input.insertText", json!({ "text": text })).await;
     }
 
-    /// Every address that was asked for so far.
-    pub(crate) fn requested(&self) -> Vec<&str> {
+    /// The URLs of all requests so far.
+    pub(crate) fn requested_urls(&self) -> Vec<&str> {
         let requests = self.events.iter().filter(|event| event["method"] == "Network.requestWillBeSent");
         requests.map(|event| event["params"]["request"]["url"].as_str().unwrap()).collect()
     }
 
-    /// What the page or the browser complained about so far: exceptions, errors, violations of its policy.
-    pub(crate) fn complaints(&self) -> Vec<&Value> {
-        let is_one = |event: &&Value| match event["method"].as_str() {
+    /// Problems reported so far by the page or the browser: exceptions, failed loads, console calls, logged errors
+    /// (including violations of the content security policy).
+    pub(crate) fn problems(&self) -> Vec<&Value> {
+        let is_problem = |event: &&Value| match event["method"].as_str() {
             Some("Runtime.exceptionThrown" | "Network.loadingFailed") => true,
             Some("Runtime.consoleAPICalled") => true,
             Some("Log.entryAdded") => event["params"]["entry"]["level"] == "error",
             _ => false,
         };
-        self.events.iter().filter(is_one).collect()
+        self.events.iter().filter(is_problem).collect()
     }
 
+    /// Sends a DevTools command and returns its result.
     async fn send(&mut self, method: &str, params: Value) -> Value {
         self.last_id += 1;
         let mut command = json!({ "id": self.last_id, "method": method, "params": params });
@@ -145,6 +151,7 @@ impl Browser {
         answer["result"].take()
     }
 
+    /// Reads messages until the answer to a command; events before it are collected.
     async fn answer(&mut self, id: u64) -> Value {
         loop {
             let mut message = Vec::new();

@@ -1,4 +1,4 @@
-//! PgBouncer before the database, for the program `http_through_pgbouncer`.
+//! PgBouncer between the functions and the database, for the test program `http_through_pgbouncer`.
 
 use std::io::Write;
 
@@ -7,21 +7,22 @@ use local_postgres::Pooler;
 use shared::settings::SettingsMap;
 use tokio::sync::OnceCell;
 
-/// Few backends, so that statements of different clients meet on the same one.
-const BACKENDS: u32 = 3;
+/// Number of database connections of PgBouncer. It is small, so that statements of different clients share a
+/// connection.
+const MAX_BACKENDS: u32 = 3;
 
-/// The settings that lead the functions through the pooler; none in the program `http`.
+/// The database settings that route the functions through PgBouncer; empty in the test program `http`.
 pub(super) async fn settings() -> SettingsMap {
-    // Ends with the process; its guard sees to that.
+    // PgBouncer ends with this process: its guard process stops it.
     static POOLER: OnceCell<Pooler> = OnceCell::const_new();
     if env!("CARGO_CRATE_NAME") != "http_through_pgbouncer" {
         return SettingsMap::new();
     }
-    // `{database}` becomes the name of each test's own.
+    // `{database}` is replaced by the name of each test's database.
     let direct = testing::database_urls("{database}").await.unwrap();
     let start = async || {
-        let started = testing::pooler(&[&direct.app, &direct.system], BACKENDS).await;
-        started.unwrap().unwrap_or_else(|| leave_out())
+        let started = testing::pooler(&[&direct.app, &direct.system], MAX_BACKENDS).await;
+        started.unwrap().unwrap_or_else(|| skip_all_tests())
     };
     let pooler = POOLER.get_or_init(start).await;
     SettingsMap::from([
@@ -30,10 +31,10 @@ pub(super) async fn settings() -> SettingsMap {
     ])
 }
 
-/// Ends this program, well: everything in it needs the pooler.
-fn leave_out() -> ! {
+/// Ends this test program with success, since all its tests need PgBouncer.
+fn skip_all_tests() -> ! {
     let advice = "PgBouncer is not installed (apt install pgbouncer): the tests through it are left out";
-    // Past the harness, which shows nothing of a test that passes.
+    // Written directly to standard error: the test harness hides the output of passing tests.
     let _ = writeln!(std::io::stderr(), "\n{advice}");
     std::process::exit(0)
 }

@@ -1,28 +1,28 @@
-//! An answer that comes as server-sent events.
+//! A response that is a stream of server-sent events.
 
 use reqwest::Response;
 use serde_json::Value;
 
-use super::Answer;
+use super::TestResponse;
 
-/// An answer that is being told. Dropped, its connection is closed.
-pub(crate) struct Stream {
+/// An open stream of server-sent events. Dropping it closes the connection.
+pub(crate) struct EventStream {
     response: Response,
     buffer: String,
 }
 
-/// One event.
+/// One server-sent event.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Event {
+pub(crate) struct ServerSentEvent {
     pub(crate) name: String,
     pub(crate) data: Value,
 }
 
-impl Stream {
-    /// The stream, or the answer that came in its place.
-    pub(super) async fn begin(response: Response) -> Result<Self, Answer> {
+impl EventStream {
+    /// The stream of a response, or the read response when its status is not 200.
+    pub(super) async fn from_response(response: Response) -> Result<Self, TestResponse> {
         if response.status() != 200 {
-            return Err(Answer::read(response).await);
+            return Err(TestResponse::from_response(response).await);
         }
         assert_eq!(response.headers()["content-type"], "text/event-stream; charset=utf-8");
         assert_eq!(response.headers()["cache-control"], "no-store");
@@ -30,12 +30,12 @@ impl Stream {
         Ok(Self { response, buffer: String::new() })
     }
 
-    /// The next event; `None` at the end.
-    pub(crate) async fn next(&mut self) -> Option<Event> {
+    /// Reads the next event; `None` at the end of the stream.
+    pub(crate) async fn next(&mut self) -> Option<ServerSentEvent> {
         loop {
             if let Some((frame, rest)) = self.buffer.split_once("\n\n") {
                 let (name, data) = frame.strip_prefix("event: ").unwrap().split_once("\ndata: ").unwrap();
-                let event = Event { name: name.to_owned(), data: serde_json::from_str(data).unwrap() };
+                let event = ServerSentEvent { name: name.to_owned(), data: serde_json::from_str(data).unwrap() };
                 self.buffer = rest.to_owned();
                 return Some(event);
             }
@@ -47,15 +47,16 @@ impl Stream {
         }
     }
 
-    /// The data of the next event, which must have this name.
-    pub(crate) async fn expect(&mut self, name: &str) -> Value {
+    /// Reads the next event, asserts its name, and returns its data.
+    pub(crate) async fn expect_event(&mut self, name: &str) -> Value {
         let event = self.next().await.unwrap_or_else(|| panic!("the stream ended before {name}"));
         assert_eq!(event.name, name, "{event:?}");
         event.data
     }
 
-    /// The texts of all `delta` until another event, and that one, which must be the last.
-    pub(crate) async fn rest(mut self) -> (String, Event) {
+    /// Reads to the end and returns the joined texts of all `delta` events and the one other event, which must be the
+    /// last.
+    pub(crate) async fn read_to_end(mut self) -> (String, ServerSentEvent) {
         let mut text = String::new();
         loop {
             let event = self.next().await.expect("an end");

@@ -1,6 +1,8 @@
-//! A Supabase project, as far as sign-in goes: GoTrue with its documented answers, and the key set it signs with.
-//! https://supabase.com/docs/reference/self-hosting-auth/introduction, and its error codes:
-//! https://supabase.com/docs/guides/auth/debugging/error-codes
+//! A fake Supabase project with the sign-in part only: GoTrue with its documented answers, and the key set that signs
+//! its tokens.
+//!
+//! Source of the answers: <https://supabase.com/docs/reference/self-hosting-auth/introduction>. Source of the error
+//! codes: <https://supabase.com/docs/guides/auth/debugging/error-codes>.
 
 use std::{
     collections::HashMap,
@@ -27,28 +29,30 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinSet};
 use uuid::Uuid;
 
-use super::{Proxy, in_seconds};
+use super::{FaultProxy, unix_time_in};
 
 const ANON_KEY: &str = "anon-key-of-the-project";
 
-/// A key of the project.
-pub(crate) struct Key {
+/// A signing key of the project.
+pub(crate) struct ProjectKey {
     pub(crate) id: &'static str,
     algorithm: Algorithm,
     signing: EncodingKey,
     pub(crate) public: Jwk,
 }
 
-impl Key {
+impl ProjectKey {
+    /// Generates a P-256 key, for ES256.
     pub(crate) fn elliptic(id: &'static str) -> Self {
         let pair = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
         Self::new(id, Algorithm::ES256, EncodingKey::from_ec_der(pair.as_ref()))
     }
 
+    /// Generates an RSA key of 2048 bits, for RS256.
     pub(crate) fn rsa(id: &'static str) -> Self {
         let pair = rsa::KeyPair::generate(rsa::KeySize::Rsa2048).unwrap();
         let wrapped = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).unwrap();
-        // PKCS #8 is the key of PKCS #1 behind a header of 26 bytes, for keys of this size.
+        // For RSA keys of 2048 bits, PKCS #8 is a header of 26 bytes and then the PKCS #1 key.
         Self::new(id, Algorithm::RS256, EncodingKey::from_rsa_der(&wrapped.as_ref()[26..]))
     }
 
@@ -58,12 +62,12 @@ impl Key {
         Self { id, algorithm, signing, public }
     }
 
-    /// A token with these claims.
+    /// Signs a token with these claims under the key's own id.
     pub(crate) fn sign(&self, claims: &Value) -> String {
         self.sign_as(self.id, claims)
     }
 
-    /// The same under another key's id.
+    /// Signs a token with these claims and the key id `id` in its header.
     pub(crate) fn sign_as(&self, id: &str, claims: &Value) -> String {
         let mut header = Header::new(self.algorithm);
         header.kid = Some(id.to_owned());
@@ -71,6 +75,7 @@ impl Key {
     }
 }
 
+/// A user of the project.
 #[derive(Debug, Clone)]
 struct Account {
     id: Uuid,
@@ -80,42 +85,47 @@ struct Account {
     metadata: Value,
 }
 
+/// The mutable state of the project.
 #[derive(Default)]
-struct Inner {
+struct ProjectState {
+    /// Accounts by email address.
     accounts: HashMap<String, Account>,
-    /// Refresh tokens, and the session and account of each.
+    /// Session id and email address by refresh token.
     refresh: HashMap<String, (Uuid, String)>,
-    confirms: bool,
+    /// True when new accounts have to confirm their address.
+    requires_confirmation: bool,
     key_requests: usize,
     logouts: Vec<String>,
-    /// Answers everything but the keys with this instead.
-    trouble: Option<(u16, Value)>,
+    /// Status and body that answer every request except the one for the key set.
+    forced_error: Option<(u16, Value)>,
 }
 
-struct Shared {
+/// The data behind the routes.
+struct ProjectServer {
     url: String,
-    key: Key,
-    other: Key,
-    inner: Mutex<Inner>,
+    /// The key that signs the project's tokens.
+    elliptic_key: ProjectKey,
+    rsa_key: ProjectKey,
+    state: Mutex<ProjectState>,
 }
 
-/// A running project. Dropped, it ends.
-pub(crate) struct Supabase {
-    shared: Arc<Shared>,
-    /// The way to it.
-    pub(crate) network: Proxy,
+/// A running fake project. Dropping it stops its server.
+pub(crate) struct FakeSupabase {
+    server: Arc<ProjectServer>,
+    /// The proxy through which the product reaches the project.
+    pub(crate) network: FaultProxy,
     _serving: JoinSet<()>,
 }
 
-impl Supabase {
+impl FakeSupabase {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let network = Proxy::before(listener.local_addr().unwrap().to_string()).await;
-        let shared = Arc::new(Shared {
+        let network = FaultProxy::for_server(listener.local_addr().unwrap().to_string()).await;
+        let server = Arc::new(ProjectServer {
             url: format!("http://{}", network.address()),
-            key: Key::elliptic("elliptic"),
-            other: Key::rsa("rsa"),
-            inner: Mutex::default(),
+            elliptic_key: ProjectKey::elliptic("elliptic"),
+            rsa_key: ProjectKey::rsa("rsa"),
+            state: Mutex::default(),
         });
         let router = Router::new()
             .route("/auth/v1/.well-known/jwks.json", get(keys))
@@ -123,124 +133,130 @@ impl Supabase {
             .route("/auth/v1/token", post(token))
             .route("/auth/v1/logout", post(log_out))
             .route("/auth/v1/user", put(change_user))
-            .with_state(Arc::clone(&shared));
+            .with_state(Arc::clone(&server));
         let mut serving = JoinSet::new();
         serving.spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { shared, network, _serving: serving }
+        Self { server, network, _serving: serving }
     }
 
-    /// The settings that make it the product's.
+    /// The settings that make the product use this project.
     pub(crate) fn settings(&self) -> [(&str, &str); 2] {
-        [("SUPABASE_URL", &self.shared.url), ("SUPABASE_ANON_KEY", ANON_KEY)]
+        [("SUPABASE_URL", &self.server.url), ("SUPABASE_ANON_KEY", ANON_KEY)]
     }
 
-    pub(crate) fn elliptic(&self) -> &Key {
-        &self.shared.key
+    /// The key that signs the project's tokens.
+    pub(crate) fn elliptic_key(&self) -> &ProjectKey {
+        &self.server.elliptic_key
     }
 
-    pub(crate) fn rsa(&self) -> &Key {
-        &self.shared.other
+    /// The second key of the project's key set.
+    pub(crate) fn rsa_key(&self) -> &ProjectKey {
+        &self.server.rsa_key
     }
 
-    /// What an honest token of the project says.
+    /// Valid claims for a user of the project, in a new session.
     pub(crate) fn claims(&self, user: Uuid) -> Value {
-        self.shared.claims(user, Uuid::new_v4())
+        self.server.claims(user, Uuid::new_v4())
     }
 
-    /// New accounts have to confirm their address.
+    /// Makes new accounts confirm their address before they can sign in.
     pub(crate) fn require_confirmation(&self) {
-        self.inner().confirms = true;
+        self.state().requires_confirmation = true;
     }
 
-    /// Follows the link in the mail.
+    /// Confirms an account's address, as if its user followed the link in the mail.
     pub(crate) fn confirm(&self, email: &str) {
-        self.inner().accounts.get_mut(email).unwrap().is_confirmed = true;
+        self.state().accounts.get_mut(email).unwrap().is_confirmed = true;
     }
 
-    /// Makes an account that the product has never seen, with metadata that its user may have written.
+    /// Adds an account that the product has never seen, with metadata that its user could have set. Returns the user
+    /// id.
     pub(crate) fn add_account(&self, email: &str, password: &str, metadata: Value) -> Uuid {
         let id = Uuid::new_v4();
         let account =
             Account { id, email: email.to_owned(), password: password.to_owned(), is_confirmed: true, metadata };
-        self.inner().accounts.insert(email.to_owned(), account);
+        self.state().accounts.insert(email.to_owned(), account);
         id
     }
 
-    /// Answers every call with an error.
-    pub(crate) fn be_in_trouble(&self, status: u16, body: Value) {
-        self.inner().trouble = Some((status, body));
+    /// Answers every request except the one for the key set with this error.
+    pub(crate) fn fail_with(&self, status: u16, body: Value) {
+        self.state().forced_error = Some((status, body));
     }
 
+    /// Ends the forced error; requests are answered normally again.
     pub(crate) fn recover(&self) {
-        self.inner().trouble = None;
+        self.state().forced_error = None;
     }
 
-    /// How often the keys were fetched.
+    /// Number of requests for the key set so far.
     pub(crate) fn key_requests(&self) -> usize {
-        self.inner().key_requests
+        self.state().key_requests
     }
 
-    /// The scopes of the logouts so far.
+    /// The scopes of all successful logouts so far.
     pub(crate) fn logouts(&self) -> Vec<String> {
-        self.inner().logouts.clone()
+        self.state().logouts.clone()
     }
 
-    fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
-        self.shared.inner.lock().unwrap()
+    fn state(&self) -> std::sync::MutexGuard<'_, ProjectState> {
+        self.server.state.lock().unwrap()
     }
 }
 
-impl Shared {
+impl ProjectServer {
     fn claims(&self, user: Uuid, session: Uuid) -> Value {
         json!({
             "sub": user,
             "role": "authenticated",
             "iss": format!("{}/auth/v1", self.url),
             "aud": "authenticated",
-            "exp": in_seconds(3600),
-            "iat": in_seconds(0),
+            "exp": unix_time_in(3600),
+            "iat": unix_time_in(0),
             "session_id": session,
             "is_anonymous": false,
             "app_metadata": { "provider": "email" },
         })
     }
 
-    /// Refuses what the project would refuse before it looks at the call.
-    fn check(&self, headers: &HeaderMap) -> Answer<()> {
-        if let Some((status, body)) = self.inner.lock().unwrap().trouble.clone() {
-            return Err(Refusal(status, body));
+    /// Checks the API key of a request, and applies the forced error, before the request itself is handled.
+    fn check(&self, headers: &HeaderMap) -> GoTrueResult<()> {
+        if let Some((status, body)) = self.state.lock().unwrap().forced_error.clone() {
+            return Err(GoTrueErrorBody(status, body));
         }
         match headers.get("apikey") {
             Some(key) if key == ANON_KEY => Ok(()),
-            _ => Err(refusal(401, "no_authorization", "No API key found in request")),
+            _ => Err(error_body(401, "no_authorization", "No API key found in request")),
         }
     }
 
+    /// Issues an access token and a refresh token for an account's session.
     fn session(&self, account: &Account, session: Uuid) -> Value {
         let refresh_token = Uuid::new_v4().simple().to_string();
         let owner = (session, account.email.clone());
-        self.inner.lock().unwrap().refresh.insert(refresh_token.clone(), owner);
+        self.state.lock().unwrap().refresh.insert(refresh_token.clone(), owner);
         json!({
-            "access_token": self.key.sign(&self.claims(account.id, session)),
+            "access_token": self.elliptic_key.sign(&self.claims(account.id, session)),
             "token_type": "bearer",
             "expires_in": 3600,
-            "expires_at": in_seconds(3600),
+            "expires_at": unix_time_in(3600),
             "refresh_token": refresh_token,
             "user": user(account),
             "weak_password": null,
         })
     }
 
-    /// The address of who signed this token.
+    /// The email address of the bearer token's user. The signature is not checked.
     fn caller(&self, headers: &HeaderMap) -> Option<String> {
         let token = headers.get("authorization")?.to_str().ok()?.strip_prefix("Bearer ")?;
         let claims = jsonwebtoken::dangerous::insecure_decode::<Value>(token).ok()?.claims;
-        let inner = self.inner.lock().unwrap();
+        let state = self.state.lock().unwrap();
         let id = claims["sub"].as_str()?;
-        inner.accounts.values().find(|account| account.id.to_string() == id).map(|account| account.email.clone())
+        state.accounts.values().find(|account| account.id.to_string() == id).map(|account| account.email.clone())
     }
 }
 
+/// The user object of GoTrue's answers.
 fn user(account: &Account) -> Value {
     json!({
         "id": account.id,
@@ -259,103 +275,112 @@ fn user(account: &Account) -> Value {
     })
 }
 
-/// What GoTrue says instead of an answer.
-struct Refusal(u16, Value);
+/// GoTrue's error answer: status and body.
+struct GoTrueErrorBody(u16, Value);
 
-impl IntoResponse for Refusal {
+impl IntoResponse for GoTrueErrorBody {
     fn into_response(self) -> Response {
         (StatusCode::from_u16(self.0).unwrap(), Json(self.1)).into_response()
     }
 }
 
-fn refusal(status: u16, error_code: &str, msg: &str) -> Refusal {
-    Refusal(status, json!({ "code": status, "error_code": error_code, "msg": msg }))
+fn error_body(status: u16, error_code: &str, msg: &str) -> GoTrueErrorBody {
+    GoTrueErrorBody(status, json!({ "code": status, "error_code": error_code, "msg": msg }))
 }
 
-type Answer<T = Json<Value>> = Result<T, Refusal>;
+type GoTrueResult<T = Json<Value>> = Result<T, GoTrueErrorBody>;
 
-async fn keys(State(shared): State<Arc<Shared>>) -> Json<Value> {
-    shared.inner.lock().unwrap().key_requests += 1;
-    Json(json!({ "keys": [&shared.key.public, &shared.other.public] }))
+async fn keys(State(server): State<Arc<ProjectServer>>) -> Json<Value> {
+    server.state.lock().unwrap().key_requests += 1;
+    Json(json!({ "keys": [&server.elliptic_key.public, &server.rsa_key.public] }))
 }
 
-async fn sign_up(State(shared): State<Arc<Shared>>, headers: HeaderMap, Json(body): Json<Value>) -> Answer {
-    shared.check(&headers)?;
+async fn sign_up(
+    State(server): State<Arc<ProjectServer>>,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> GoTrueResult {
+    server.check(&headers)?;
     let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
     let (email, password) = (text("email").to_lowercase(), text("password"));
     if password.contains("password") {
-        return Err(refusal(422, "weak_password", "Password is known to be weak and easy to guess"));
+        return Err(error_body(422, "weak_password", "Password is known to be weak and easy to guess"));
     }
-    let confirms = shared.inner.lock().unwrap().confirms;
+    let requires_confirmation = server.state.lock().unwrap().requires_confirmation;
     let new = Account {
         id: Uuid::new_v4(),
         email: email.clone(),
         password,
-        is_confirmed: !confirms,
+        is_confirmed: !requires_confirmation,
         metadata: body["data"].clone(),
     };
-    let is_taken = shared.inner.lock().unwrap().accounts.contains_key(&email);
-    match (is_taken, confirms) {
-        (true, false) => return Err(refusal(422, "user_already_exists", "User already registered")),
-        // So as not to tell that there is an account, GoTrue invents one.
+    let is_taken = server.state.lock().unwrap().accounts.contains_key(&email);
+    match (is_taken, requires_confirmation) {
+        (true, false) => return Err(error_body(422, "user_already_exists", "User already registered")),
+        // GoTrue invents a user here, so that nobody learns that the account exists.
         (true, true) => return Ok(Json(user(&new))),
-        (false, _) => shared.inner.lock().unwrap().accounts.insert(email, new.clone()),
+        (false, _) => server.state.lock().unwrap().accounts.insert(email, new.clone()),
     };
-    Ok(Json(if confirms { user(&new) } else { shared.session(&new, Uuid::new_v4()) }))
+    Ok(Json(if requires_confirmation { user(&new) } else { server.session(&new, Uuid::new_v4()) }))
 }
 
 async fn token(
-    State(shared): State<Arc<Shared>>,
+    State(server): State<Arc<ProjectServer>>,
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
     Json(body): Json<Value>,
-) -> Answer {
-    shared.check(&headers)?;
+) -> GoTrueResult {
+    server.check(&headers)?;
     let text = |name: &str| body[name].as_str().unwrap_or_default();
     if query["grant_type"] == "refresh_token" {
-        let used = shared.inner.lock().unwrap().refresh.remove(text("refresh_token"));
-        let (session, email) = used
-            .ok_or_else(|| refusal(400, "refresh_token_not_found", "Invalid Refresh Token: Refresh Token Not Found"))?;
-        let account = shared.inner.lock().unwrap().accounts[&email].clone();
-        return Ok(Json(shared.session(&account, session)));
+        let used = server.state.lock().unwrap().refresh.remove(text("refresh_token"));
+        let (session, email) = used.ok_or_else(|| {
+            error_body(400, "refresh_token_not_found", "Invalid Refresh Token: Refresh Token Not Found")
+        })?;
+        let account = server.state.lock().unwrap().accounts[&email].clone();
+        return Ok(Json(server.session(&account, session)));
     }
-    let found = shared.inner.lock().unwrap().accounts.get(&text("email").to_lowercase()).cloned();
+    let found = server.state.lock().unwrap().accounts.get(&text("email").to_lowercase()).cloned();
     match found {
         Some(account) if account.password != text("password") => None,
         found => found,
     }
-    .ok_or_else(|| refusal(400, "invalid_credentials", "Invalid login credentials"))
+    .ok_or_else(|| error_body(400, "invalid_credentials", "Invalid login credentials"))
     .and_then(|account| match account.is_confirmed {
-        true => Ok(Json(shared.session(&account, Uuid::new_v4()))),
-        false => Err(refusal(400, "email_not_confirmed", "Email not confirmed")),
+        true => Ok(Json(server.session(&account, Uuid::new_v4()))),
+        false => Err(error_body(400, "email_not_confirmed", "Email not confirmed")),
     })
 }
 
 async fn log_out(
-    State(shared): State<Arc<Shared>>,
+    State(server): State<Arc<ProjectServer>>,
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
-) -> Answer<StatusCode> {
-    shared.check(&headers)?;
-    let email = shared.caller(&headers).ok_or_else(|| refusal(401, "bad_jwt", "invalid JWT"))?;
-    let mut inner = shared.inner.lock().unwrap();
-    let before = inner.refresh.len();
-    inner.refresh.retain(|_, (_, owner)| *owner != email);
-    if inner.refresh.len() == before {
-        return Err(refusal(403, "session_not_found", "Session from session_id claim in JWT does not exist"));
+) -> GoTrueResult<StatusCode> {
+    server.check(&headers)?;
+    let email = server.caller(&headers).ok_or_else(|| error_body(401, "bad_jwt", "invalid JWT"))?;
+    let mut state = server.state.lock().unwrap();
+    let before = state.refresh.len();
+    state.refresh.retain(|_, (_, owner)| *owner != email);
+    if state.refresh.len() == before {
+        return Err(error_body(403, "session_not_found", "Session from session_id claim in JWT does not exist"));
     }
-    inner.logouts.push(query["scope"].clone());
+    state.logouts.push(query["scope"].clone());
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn change_user(State(shared): State<Arc<Shared>>, headers: HeaderMap, Json(body): Json<Value>) -> Answer {
-    shared.check(&headers)?;
-    let email = shared.caller(&headers).ok_or_else(|| refusal(401, "bad_jwt", "invalid JWT"))?;
-    let mut inner = shared.inner.lock().unwrap();
-    let account = inner.accounts.get_mut(&email).unwrap();
+async fn change_user(
+    State(server): State<Arc<ProjectServer>>,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> GoTrueResult {
+    server.check(&headers)?;
+    let email = server.caller(&headers).ok_or_else(|| error_body(401, "bad_jwt", "invalid JWT"))?;
+    let mut state = server.state.lock().unwrap();
+    let account = state.accounts.get_mut(&email).unwrap();
     let password = body["password"].as_str().unwrap_or_default();
     if account.password == password {
-        return Err(refusal(422, "same_password", "New password should be different from the old password."));
+        return Err(error_body(422, "same_password", "New password should be different from the old password."));
     }
     account.password = password.to_owned();
     Ok(Json(user(account)))

@@ -1,4 +1,4 @@
-//! Accounts, made as anybody makes one.
+//! Accounts, created through the public sign-up route.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -7,9 +7,9 @@ use super::App;
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
-/// A signed-in user, and the company worked for.
+/// A signed-in user and the tenant that the user belongs to.
 #[derive(Debug, Clone)]
-pub(crate) struct Tenant {
+pub(crate) struct TenantUser {
     pub(crate) email: String,
     pub(crate) token: String,
     pub(crate) refresh_token: String,
@@ -18,14 +18,15 @@ pub(crate) struct Tenant {
     pub(crate) company_id: String,
 }
 
-impl AsRef<str> for Tenant {
+impl AsRef<str> for TenantUser {
     fn as_ref(&self) -> &str {
         &self.token
     }
 }
 
-impl Tenant {
-    pub(crate) fn of(session: &Value) -> Self {
+impl TenantUser {
+    /// Reads the `data` of the response to a sign-up or a login.
+    pub(crate) fn from_session(session: &Value) -> Self {
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         Self {
             email: text(&session["user"]["email"]),
@@ -38,27 +39,28 @@ impl Tenant {
     }
 }
 
-/// An address that nobody has.
-pub(crate) fn new_address() -> String {
+/// An email address without an account.
+pub(crate) fn new_email() -> String {
     format!("{}@example.com", Uuid::new_v4().simple())
 }
 
 impl App {
-    /// A new account with a new company.
-    pub(crate) async fn sign_up(&self, company: &str) -> Tenant {
-        let body = json!({ "email": new_address(), "password": PASSWORD, "company_name": company });
-        Tenant::of(&self.post("/api/v1/auth/signup").json(&body).await.data(201))
+    /// Signs up a new account with a new company, whose owner it becomes.
+    pub(crate) async fn sign_up(&self, company: &str) -> TenantUser {
+        let body = json!({ "email": new_email(), "password": PASSWORD, "company_name": company });
+        TenantUser::from_session(&self.post("/api/v1/auth/signup").json(&body).await.data(201))
     }
 
-    /// A new account that joined a company by an invitation.
-    pub(crate) async fn sign_up_support(&self, owner: &Tenant) -> Tenant {
+    /// Signs up a new account that joins the owner's company by an invitation, as a support user.
+    pub(crate) async fn sign_up_support(&self, owner: &TenantUser) -> TenantUser {
         let invitation = self.invite(owner, "1 day").await;
-        let body = json!({ "email": new_address(), "password": PASSWORD, "invitation": invitation });
-        Tenant::of(&self.post("/api/v1/auth/signup").json(&body).await.data(201))
+        let body = json!({ "email": new_email(), "password": PASSWORD, "invitation": invitation });
+        TenantUser::from_session(&self.post("/api/v1/auth/signup").json(&body).await.data(201))
     }
 
-    /// Writes an invitation that is good for so long, in SQL's words, and returns its token. No route makes one yet.
-    pub(crate) async fn invite(&self, owner: &Tenant, good_for: &str) -> String {
+    /// Inserts an invitation that is valid for the SQL interval `good_for`, and returns its token. No route creates
+    /// invitations yet.
+    pub(crate) async fn invite(&self, owner: &TenantUser, good_for: &str) -> String {
         let token = Uuid::new_v4().simple().to_string();
         self.sql(&format!(
             "insert into invitations (customer_id, token_sha256, expires_at)
@@ -69,8 +71,8 @@ impl App {
         token
     }
 
-    /// Writes a webhook secret of a tenant and returns it.
-    pub(crate) async fn webhook_secret(&self, owner: &Tenant) -> String {
+    /// Inserts a webhook secret of a tenant and returns it.
+    pub(crate) async fn webhook_secret(&self, owner: &TenantUser) -> String {
         let secret = format!("whs_{}", Uuid::new_v4().simple());
         let customer = owner.customer_id;
         let insert =
@@ -79,13 +81,13 @@ impl App {
         secret
     }
 
-    /// Signs in.
-    pub(crate) async fn log_in(&self, email: &str, password: &str) -> super::Answer {
+    /// Signs in with email and password.
+    pub(crate) async fn log_in(&self, email: &str, password: &str) -> super::TestResponse {
         self.post("/api/v1/auth/login").json(&json!({ "email": email, "password": password })).await
     }
 
     /// Exchanges a refresh token.
-    pub(crate) async fn refresh(&self, token: &str) -> super::Answer {
+    pub(crate) async fn refresh(&self, token: &str) -> super::TestResponse {
         self.post("/api/v1/auth/refresh").json(&json!({ "refresh_token": token })).await
     }
 }

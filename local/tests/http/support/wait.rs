@@ -1,13 +1,17 @@
-//! Waiting for what happens by itself: looked at until it is there, with a deadline.
+//! Polling for an asynchronous result, with a deadline.
 
 use std::time::{Duration, Instant};
 
-/// For what takes no time but the machine's.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
+/// Default deadline of [`wait_until`], for work that takes only the time of the machine.
+pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
-const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
+/// Time between two polls.
+const POLL_INTERVAL: Duration = Duration::from_millis(25);
 
-/// Looks until there is something, and fails at the deadline.
+/// Polls until `look` returns a value, and returns the value.
+///
+/// # Panics
+/// Panics with the description `what` when `deadline` has passed.
 pub(crate) async fn wait_until<T>(what: &str, deadline: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
@@ -15,6 +19,6 @@ pub(crate) async fn wait_until<T>(what: &str, deadline: Duration, mut look: impl
             return found;
         }
         assert!(started.elapsed() < deadline, "not within {deadline:?}: {what}");
-        tokio::time::sleep(BETWEEN_LOOKS).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }

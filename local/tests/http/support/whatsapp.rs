@@ -1,4 +1,4 @@
-//! A tenant whose customers write on WhatsApp: a fake ManyChat, a scripted model, and the product between them.
+//! A tenant with WhatsApp contacts: a fake ManyChat, a scripted model, and the product between them.
 
 use std::collections::BTreeMap;
 
@@ -11,24 +11,25 @@ use shared::{sealed::KeyRing, settings::Settings, tenants};
 use sqlx::{AssertSqlSafe, Row};
 use uuid::Uuid;
 
-use super::{Answer, App, SOON, Tenant, wait_until};
+use super::{App, TenantUser, TestResponse, WAIT_TIMEOUT, wait_until};
 
-/// The product with its outside.
-pub(crate) struct WhatsApp {
+/// The product with a fake ManyChat, fake models and one tenant that is connected to ManyChat.
+pub(crate) struct WhatsAppFixture {
     pub(crate) app: App,
     pub(crate) manychat: FakeManyChat,
     pub(crate) models: FakeModels,
-    pub(crate) tenant: Tenant,
+    pub(crate) tenant: TenantUser,
     secret: String,
 }
 
-impl WhatsApp {
-    /// Answers at once: bursts are what the tests of bursts are for.
+impl WhatsAppFixture {
+    /// Starts the product with a burst window of zero, so that each message is answered at once.
     pub(crate) async fn start() -> Self {
-        Self::with(&[]).await
+        Self::with_settings(&[]).await
     }
 
-    pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
+    /// Starts the product with these settings, which replace the defaults below.
+    pub(crate) async fn with_settings(settings: &[(&str, &str)]) -> Self {
         let manychat = FakeManyChat::start().await.unwrap();
         let models = FakeModels::start().await.unwrap();
         let (manychat_url, models_url) = (manychat.base_url(), models.base_url());
@@ -47,22 +48,23 @@ impl WhatsApp {
         Self { app, manychat, models, tenant, secret }
     }
 
-    /// Another company on the same product, with its webhook secret.
-    pub(crate) async fn neighbour(&self) -> (Tenant, String) {
+    /// Signs up a second tenant that is connected to ManyChat, and returns it with its webhook secret.
+    pub(crate) async fn add_tenant(&self) -> (TenantUser, String) {
         connect(&self.app, "Chez Koffi", KEYS[1]).await
     }
 
-    /// What a contact writes, as ManyChat delivers it.
-    pub(crate) async fn write(&self, contact: u64, text: &str) -> Answer {
+    /// Delivers a text message of a contact, as ManyChat does.
+    pub(crate) async fn deliver_text(&self, contact: u64, text: &str) -> TestResponse {
         self.deliver(&json!({ "id": contact, "last_input_text": text, "message_id": Uuid::new_v4() })).await
     }
 
-    /// Any body.
-    pub(crate) async fn deliver(&self, body: &Value) -> Answer {
-        self.deliver_with(&self.secret, body).await
+    /// Posts a body to the ManyChat webhook with the tenant's secret.
+    pub(crate) async fn deliver(&self, body: &Value) -> TestResponse {
+        self.deliver_with_secret(&self.secret, body).await
     }
 
-    pub(crate) async fn deliver_with(&self, secret: &str, body: &Value) -> Answer {
+    /// Posts a body to the ManyChat webhook with this secret.
+    pub(crate) async fn deliver_with_secret(&self, secret: &str, body: &Value) -> TestResponse {
         self.app.post("/api/v1/webhook/manychat").header("x-webhook-secret", secret).json(body).await
     }
 
@@ -71,22 +73,23 @@ impl WhatsApp {
         &self.secret
     }
 
-    /// A statement about the tenant, with `{tenant}` for its id.
+    /// Runs SQL as superuser, with `{tenant}` replaced by the tenant's id.
     pub(crate) async fn sql(&self, statement: &str) {
         self.app.sql(&statement.replace("{tenant}", &self.tenant.customer_id.to_string())).await;
     }
 
+    /// Returns the single number that a query yields, with `{tenant}` replaced by the tenant's id.
     pub(crate) async fn number(&self, query: &str) -> i64 {
         self.app.number(&query.replace("{tenant}", &self.tenant.customer_id.to_string())).await
     }
 
-    /// Switches to LIVE.
-    pub(crate) async fn go_live(&self) {
+    /// Switches the tenant's bot to LIVE mode.
+    pub(crate) async fn switch_to_live(&self) {
         self.sql("insert into bot_sessions (company_id, mode) values ('{tenant}', 'live')").await;
     }
 
-    /// Parts to one contact follow each other at once.
-    pub(crate) async fn do_not_space_parts(&self) {
+    /// Removes the delay between the message parts sent to one contact.
+    pub(crate) async fn remove_part_spacing(&self) {
         self.sql(
             "create function unspaced() returns trigger language plpgsql as
                  $$ begin new.next_send_at := now() - interval '1 minute'; return new; end $$;
@@ -95,27 +98,27 @@ impl WhatsApp {
         .await;
     }
 
-    /// The texts that a contact has got, once there are so many.
-    pub(crate) async fn got(&self, contact: u64, count: usize) -> Vec<String> {
+    /// Waits until a contact has received at least `count` texts, and returns all of them.
+    pub(crate) async fn wait_for_texts(&self, contact: u64, count: usize) -> Vec<String> {
         let contact = contact.to_string();
-        wait_until(&format!("{count} texts for {contact}"), SOON, async || {
+        wait_until(&format!("{count} texts for {contact}"), WAIT_TIMEOUT, async || {
             let sent = self.manychat.sent_to(&contact);
             (sent.len() >= count).then_some(sent)
         })
         .await
     }
 
-    /// Waits until nothing is left to do in any conversation.
-    pub(crate) async fn settled(&self) {
-        wait_until("all jobs done", SOON, async || {
+    /// Waits until all reply jobs are done.
+    pub(crate) async fn wait_for_reply_jobs(&self) {
+        wait_until("all jobs done", WAIT_TIMEOUT, async || {
             let open = "select count(*) from jobs where kind = 'reply' and status <> 'done'";
             (self.app.number(open).await == 0).then_some(())
         })
         .await;
     }
 
-    /// One column of a conversation, as text.
-    pub(crate) async fn conversation(&self, contact: u64, column: &str) -> Option<String> {
+    /// The value of one column of a contact's conversation, as text.
+    pub(crate) async fn conversation_column(&self, contact: u64, column: &str) -> Option<String> {
         let query = format!(
             "select {column}::text from conversations where customer_id = '{}' and contact_id = '{contact}'",
             self.tenant.customer_id
@@ -124,14 +127,14 @@ impl WhatsApp {
         row.get(0)
     }
 
-    /// A document of one page, processed.
-    pub(crate) async fn teach(&self, text: &str) {
-        self.app.learn(&self.tenant, "guide.pdf", super::small_pdf(text)).await;
+    /// Uploads a document of one page and waits until it is processed.
+    pub(crate) async fn upload_document(&self, text: &str) {
+        self.app.upload_and_process(&self.tenant, "guide.pdf", super::small_pdf(text)).await;
     }
 }
 
-/// Signs a company up and connects its ManyChat.
-async fn connect(app: &App, company: &str, key: &str) -> (Tenant, String) {
+/// Signs up a company, stores its ManyChat key, and returns it with its webhook secret.
+async fn connect(app: &App, company: &str, key: &str) -> (TenantUser, String) {
     let tenant = app.sign_up(company).await;
     let secret = app.webhook_secret(&tenant).await;
     let keys = BTreeMap::from([("SEALING_KEYS".to_owned(), app.stack.secrets.sealing_keys.clone())]);

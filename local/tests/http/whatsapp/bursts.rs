@@ -1,14 +1,14 @@
-//! Several messages in a row, and deliveries twice or at once.
+//! Bursts of messages, and repeated or concurrent deliveries.
 
 use rand::seq::SliceRandom;
 use serde_json::json;
 
-use super::super::support::WhatsApp;
+use super::super::support::WhatsAppFixture;
 
 #[tokio::test]
 async fn ten_messages_shuffled_and_each_delivered_twice_get_one_answer() {
-    let whatsapp = WhatsApp::with(&[("BURST_WINDOW_S", "1"), ("BURST_CAP_S", "8")]).await;
-    whatsapp.go_live().await;
+    let whatsapp = WhatsAppFixture::with_settings(&[("BURST_WINDOW_S", "1"), ("BURST_CAP_S", "8")]).await;
+    whatsapp.switch_to_live().await;
     whatsapp.models.reply_text("Oui, nous livrons tout cela.");
     let mut deliveries: Vec<_> = (0..10)
         .flat_map(|number| [number, number])
@@ -17,10 +17,10 @@ async fn ten_messages_shuffled_and_each_delivered_twice_get_one_answer() {
     deliveries.shuffle(&mut rand::rng());
     let answers = deliveries.iter().map(|body| whatsapp.deliver(body));
     for answer in futures::future::join_all(answers).await {
-        answer.bare(200);
+        answer.json_body(200);
     }
-    let got = whatsapp.got(1, 1).await;
-    whatsapp.settled().await;
+    let got = whatsapp.wait_for_texts(1, 1).await;
+    whatsapp.wait_for_reply_jobs().await;
     assert!(got[0].ends_with("Oui, nous livrons tout cela."), "{got:?}");
     assert_eq!(whatsapp.manychat.sent_to("1").len(), 1);
     assert_eq!(whatsapp.models.calls(), 1);
@@ -33,34 +33,34 @@ async fn ten_messages_shuffled_and_each_delivered_twice_get_one_answer() {
 }
 
 #[tokio::test]
-async fn a_contact_who_never_stops_is_answered_at_the_cap() {
-    let whatsapp = WhatsApp::with(&[("BURST_WINDOW_S", "2"), ("BURST_CAP_S", "4")]).await;
-    whatsapp.go_live().await;
+async fn a_contact_who_keeps_writing_is_answered_at_the_burst_cap() {
+    let whatsapp = WhatsAppFixture::with_settings(&[("BURST_WINDOW_S", "2"), ("BURST_CAP_S", "4")]).await;
+    whatsapp.switch_to_live().await;
     let mut number = 0;
-    // A message each half second, until something comes back: without a cap nothing would.
+    // Writes a message each half second until an answer arrives. Without the cap, the burst would never end.
     while whatsapp.manychat.sent_to("1").is_empty() {
         assert!(number < 40, "no answer in twenty seconds");
         number += 1;
-        whatsapp.write(1, &format!("message {number}")).await.bare(200);
+        whatsapp.deliver_text(1, &format!("message {number}")).await.json_body(200);
         tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     }
     assert!(number >= 6, "answered after {number} messages, which is before the cap");
 }
 
 #[tokio::test]
-async fn what_comes_while_the_model_thinks_is_answered_next() {
-    let whatsapp = WhatsApp::start().await;
-    whatsapp.do_not_space_parts().await;
-    whatsapp.go_live().await;
+async fn a_message_during_a_model_call_gets_the_next_answer() {
+    let whatsapp = WhatsAppFixture::start().await;
+    whatsapp.remove_part_spacing().await;
+    whatsapp.switch_to_live().await;
     whatsapp.models.reply_text("Première réponse.");
     whatsapp.models.reply_text("Seconde réponse.");
     whatsapp.models.hold();
-    whatsapp.write(1, "Première question").await.bare(200);
+    whatsapp.deliver_text(1, "Première question").await.json_body(200);
     whatsapp.models.wait_for_held_request().await;
-    whatsapp.write(1, "Seconde question").await.bare(200);
+    whatsapp.deliver_text(1, "Seconde question").await.json_body(200);
     whatsapp.models.release();
-    let got = whatsapp.got(1, 2).await;
-    whatsapp.settled().await;
+    let got = whatsapp.wait_for_texts(1, 2).await;
+    whatsapp.wait_for_reply_jobs().await;
     assert!(got[0].ends_with("Première réponse.") && got[1] == "Seconde réponse.", "{got:?}");
     assert_eq!(whatsapp.models.calls(), 2);
     let second = whatsapp.models.requests()[1].to_string();

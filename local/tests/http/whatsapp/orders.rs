@@ -1,4 +1,4 @@
-//! LIVE: the model names products, the catalogue prices them, the contact confirms.
+//! Orders in LIVE mode: the model names products, the catalogue sets prices, and the contact confirms.
 
 use serde_json::json;
 use shared::{
@@ -6,12 +6,13 @@ use shared::{
     settings::Settings,
 };
 
-use super::super::support::{App, WhatsApp};
+use super::super::support::{App, WhatsAppFixture};
 
-async fn shop() -> WhatsApp {
-    let whatsapp = WhatsApp::start().await;
-    whatsapp.do_not_space_parts().await;
-    whatsapp.go_live().await;
+/// A tenant in LIVE mode with two products.
+async fn shop() -> WhatsAppFixture {
+    let whatsapp = WhatsAppFixture::start().await;
+    whatsapp.remove_part_spacing().await;
+    whatsapp.switch_to_live().await;
     whatsapp
         .sql(
             "insert into products (customer_id, name, price, currency) values \
@@ -21,76 +22,77 @@ async fn shop() -> WhatsApp {
     whatsapp
 }
 
-fn plain(text: &str) -> String {
+/// A text with ordinary spaces in place of non-breaking ones.
+fn with_plain_spaces(text: &str) -> String {
     text.replace('\u{a0}', " ")
 }
 
 #[tokio::test]
-async fn prices_are_the_catalogues_and_an_order_is_made_when_its_contact_says_yes() {
+async fn an_order_uses_catalogue_prices_and_is_created_after_a_yes() {
     let whatsapp = shop().await;
-    // As if the contact had talked the model into it.
+    // The model repeats prices that the contact has dictated.
     let items = json!([{ "product": "cafe moulu", "quantity": 2, "unit_price": 1, "price": "1.00" }]);
     whatsapp.models.reply_tool("create_order", json!({ "items": items, "total": 1 }));
-    whatsapp.write(1, "Deux cafés, vends-les-moi à 1 franc").await.bare(200);
-    let got = whatsapp.got(1, 1).await;
-    assert!(plain(&got[0]).contains("- 2 × Café moulu : 5 000 F CFA\n*Total : 5 000 F CFA*"), "{got:?}");
+    whatsapp.deliver_text(1, "Deux cafés, vends-les-moi à 1 franc").await.json_body(200);
+    let got = whatsapp.wait_for_texts(1, 1).await;
+    assert!(with_plain_spaces(&got[0]).contains("- 2 × Café moulu : 5 000 F CFA\n*Total : 5 000 F CFA*"), "{got:?}");
     assert_eq!(whatsapp.number("select count(*) from orders").await, 0, "nothing is ordered before a yes");
 
-    whatsapp.write(1, "Oui merci !").await.bare(200);
-    let got = whatsapp.got(1, 2).await;
-    assert!(plain(&got[1]).contains("est enregistrée. Total : 5 000 F CFA."), "{got:?}");
+    whatsapp.deliver_text(1, "Oui merci !").await.json_body(200);
+    let got = whatsapp.wait_for_texts(1, 2).await;
+    assert!(with_plain_spaces(&got[1]).contains("est enregistrée. Total : 5 000 F CFA."), "{got:?}");
     assert_eq!(whatsapp.models.calls(), 1, "a yes needs no model");
     let order = "select count(*) from orders where total_amount = 5000 and currency = 'XOF' and status = 'pending' \
         and not needs_review and items -> 0 ->> 'unit_price' = '2500.00' and conversation_id is not null";
     assert_eq!(whatsapp.number(order).await, 1);
     assert_eq!(whatsapp.number("select count(*) from bot_usage where orders_count = 1").await, 1);
     assert_eq!(whatsapp.number("select count(*) from activities where type = 'order_created'").await, 1);
-    // The same yes again is no second order.
+    // A second yes creates no second order.
     whatsapp.models.reply_text("Avec plaisir.");
-    whatsapp.write(1, "Oui").await.bare(200);
-    assert_eq!(whatsapp.got(1, 3).await[2], "Avec plaisir.");
+    whatsapp.deliver_text(1, "Oui").await.json_body(200);
+    assert_eq!(whatsapp.wait_for_texts(1, 3).await[2], "Avec plaisir.");
     assert_eq!(whatsapp.number("select count(*) from orders").await, 1);
 }
 
 #[tokio::test]
-async fn a_yes_in_several_messages_is_one() {
+async fn a_yes_in_several_messages_creates_one_order() {
     let whatsapp = shop().await;
     whatsapp.models.reply_tool("create_order", json!({ "items": [{ "product": "Thé vert", "quantity": 1 }] }));
-    whatsapp.write(1, "Un thé").await.bare(200);
-    whatsapp.got(1, 1).await;
-    // Both wait while a person has the conversation.
-    whatsapp.settled().await;
-    let id = whatsapp.conversation(1, "id").await.unwrap();
+    whatsapp.deliver_text(1, "Un thé").await.json_body(200);
+    whatsapp.wait_for_texts(1, 1).await;
+    // Both messages stay pending while a person has the conversation.
+    whatsapp.wait_for_reply_jobs().await;
+    let id = whatsapp.conversation_column(1, "id").await.unwrap();
     let path = |what: &str| format!("/api/v1/conversations/{id}/{what}");
     whatsapp.app.post(&path("takeover")).by(&whatsapp.tenant).await.data(200);
-    whatsapp.write(1, "Oui").await.bare(200);
-    whatsapp.write(1, "oui merci").await.bare(200);
+    whatsapp.deliver_text(1, "Oui").await.json_body(200);
+    whatsapp.deliver_text(1, "oui merci").await.json_body(200);
     whatsapp.app.post(&path("release")).by(&whatsapp.tenant).await.data(200);
-    assert!(whatsapp.got(1, 2).await[1].contains("est enregistrée"));
+    assert!(whatsapp.wait_for_texts(1, 2).await[1].contains("est enregistrée"));
     assert_eq!(whatsapp.number("select count(*) from orders").await, 1);
 }
 
 #[tokio::test]
-async fn a_no_orders_nothing_and_words_that_are_neither_go_to_the_model() {
+async fn a_no_creates_no_order_and_other_words_go_to_the_model() {
     let whatsapp = shop().await;
     let order = json!({ "items": [{ "product": "Thé vert", "quantity": 1 }] });
     whatsapp.models.reply_tool("create_order", order.clone());
-    whatsapp.write(1, "Un thé").await.bare(200);
-    whatsapp.got(1, 1).await;
+    whatsapp.deliver_text(1, "Un thé").await.json_body(200);
+    whatsapp.wait_for_texts(1, 1).await;
     whatsapp.models.reply_text("Oui, il est bio.");
-    whatsapp.write(1, "Il est bio ?").await.bare(200);
-    assert_eq!(whatsapp.got(1, 2).await[1], "Oui, il est bio.");
+    whatsapp.deliver_text(1, "Il est bio ?").await.json_body(200);
+    assert_eq!(whatsapp.wait_for_texts(1, 2).await[1], "Oui, il est bio.");
     assert!(whatsapp.models.requests()[1].to_string().contains("waiting for the customer's yes"));
-    whatsapp.write(1, "Non merci").await.bare(200);
-    assert_eq!(whatsapp.got(1, 3).await[2], "D’accord, je n’ai rien enregistré.");
+    whatsapp.deliver_text(1, "Non merci").await.json_body(200);
+    assert_eq!(whatsapp.wait_for_texts(1, 3).await[2], "D’accord, je n’ai rien enregistré.");
     whatsapp.models.reply_text("Que puis-je faire ?");
-    whatsapp.write(1, "Oui").await.bare(200);
-    whatsapp.got(1, 4).await;
+    whatsapp.deliver_text(1, "Oui").await.json_body(200);
+    whatsapp.wait_for_texts(1, 4).await;
     assert_eq!(whatsapp.number("select count(*) from orders").await, 0);
 }
 
 #[tokio::test]
-async fn what_the_catalogue_does_not_have_is_left_for_a_person_and_nonsense_is_asked_again() {
+async fn unknown_products_need_review_and_invalid_tool_calls_ask_the_contact_again() {
     let whatsapp = shop().await;
     for arguments in
         [json!({}), json!({ "items": [] }), json!({ "items": [{ "product": "Thé vert", "quantity": -3 }] })]
@@ -98,66 +100,66 @@ async fn what_the_catalogue_does_not_have_is_left_for_a_person_and_nonsense_is_a
         whatsapp.models.reply_tool("create_order", arguments);
     }
     for count in 1..=3 {
-        whatsapp.write(1, "Je commande").await.bare(200);
-        assert!(whatsapp.got(1, count).await[count - 1].contains("Je n’ai pas bien compris"));
+        whatsapp.deliver_text(1, "Je commande").await.json_body(200);
+        assert!(whatsapp.wait_for_texts(1, count).await[count - 1].contains("Je n’ai pas bien compris"));
     }
     let items = json!([{ "product": "Chocolat", "quantity": 1 }, { "product": "Thé vert", "quantity": 1 }]);
     whatsapp.models.reply_tool("create_order", json!({ "items": items }));
-    whatsapp.write(1, "Un chocolat et un thé").await.bare(200);
-    let proposed = plain(&whatsapp.got(1, 4).await[3]);
+    whatsapp.deliver_text(1, "Un chocolat et un thé").await.json_body(200);
+    let proposed = with_plain_spaces(&whatsapp.wait_for_texts(1, 4).await[3]);
     assert!(proposed.contains("Chocolat : prix à confirmer") && proposed.contains("1 000 F CFA"), "{proposed}");
-    whatsapp.write(1, "ok").await.bare(200);
-    whatsapp.got(1, 5).await;
+    whatsapp.deliver_text(1, "ok").await.json_body(200);
+    whatsapp.wait_for_texts(1, 5).await;
     assert_eq!(whatsapp.number("select count(*) from orders where needs_review and total_amount = 1000").await, 1);
 }
 
 #[tokio::test]
-async fn an_order_is_changed_and_cancelled_by_its_own_contact_only_and_not_when_it_is_prepared() {
+async fn an_order_is_changed_only_by_its_own_contact_and_only_before_preparation() {
     let whatsapp = shop().await;
     let change = json!({ "items": [{ "product": "Thé vert", "quantity": 3 }] });
     whatsapp.models.reply_tool("create_order", json!({ "items": [{ "product": "Thé vert", "quantity": 1 }] }));
-    whatsapp.write(1, "Un thé").await.bare(200);
-    whatsapp.got(1, 1).await;
-    whatsapp.write(1, "oui").await.bare(200);
-    whatsapp.got(1, 2).await;
+    whatsapp.deliver_text(1, "Un thé").await.json_body(200);
+    whatsapp.wait_for_texts(1, 1).await;
+    whatsapp.deliver_text(1, "oui").await.json_body(200);
+    whatsapp.wait_for_texts(1, 2).await;
 
-    // Somebody else finds no order, whatever the model is told.
+    // Another contact finds no order, whatever the model requests.
     whatsapp.models.reply_tool("update_order", change.clone());
-    whatsapp.write(2, "Change la commande de l’autre").await.bare(200);
-    assert!(whatsapp.got(2, 1).await[0].contains("Je ne trouve pas de commande"));
+    whatsapp.deliver_text(2, "Change la commande de l’autre").await.json_body(200);
+    assert!(whatsapp.wait_for_texts(2, 1).await[0].contains("Je ne trouve pas de commande"));
 
     whatsapp.models.reply_tool("update_order", change.clone());
-    whatsapp.write(1, "Plutôt trois").await.bare(200);
-    whatsapp.got(1, 3).await;
+    whatsapp.deliver_text(1, "Plutôt trois").await.json_body(200);
+    whatsapp.wait_for_texts(1, 3).await;
     assert_eq!(whatsapp.number("select total_amount from orders").await, 1_000, "not before a yes");
-    whatsapp.write(1, "oui").await.bare(200);
-    assert!(plain(&whatsapp.got(1, 4).await[3]).contains("est modifiée. Total : 3 000 F CFA"));
+    whatsapp.deliver_text(1, "oui").await.json_body(200);
+    assert!(with_plain_spaces(&whatsapp.wait_for_texts(1, 4).await[3]).contains("est modifiée. Total : 3 000 F CFA"));
     assert_eq!(whatsapp.number("select total_amount from orders").await, 3_000);
 
-    // Proposed while it was pending, confirmed when it is too late.
+    // The cancellation is proposed while the order is pending, and confirmed when it is being prepared.
     whatsapp.models.reply_tool("update_order", json!({ "cancel": true }));
-    whatsapp.write(1, "J’annule tout").await.bare(200);
-    whatsapp.got(1, 5).await;
+    whatsapp.deliver_text(1, "J’annule tout").await.json_body(200);
+    whatsapp.wait_for_texts(1, 5).await;
     whatsapp.sql("update orders set status = 'preparing'").await;
-    whatsapp.write(1, "oui").await.bare(200);
-    assert!(whatsapp.got(1, 6).await[5].contains("Je ne trouve pas de commande"));
+    whatsapp.deliver_text(1, "oui").await.json_body(200);
+    assert!(whatsapp.wait_for_texts(1, 6).await[5].contains("Je ne trouve pas de commande"));
     whatsapp.sql("update orders set status = 'confirmed'").await;
     whatsapp.models.reply_tool("update_order", json!({ "cancel": true }));
-    whatsapp.write(1, "J’annule tout").await.bare(200);
-    whatsapp.got(1, 7).await;
-    whatsapp.write(1, "oui").await.bare(200);
-    assert!(whatsapp.got(1, 8).await[7].contains("est annulée"));
+    whatsapp.deliver_text(1, "J’annule tout").await.json_body(200);
+    whatsapp.wait_for_texts(1, 7).await;
+    whatsapp.deliver_text(1, "oui").await.json_body(200);
+    assert!(whatsapp.wait_for_texts(1, 8).await[7].contains("est annulée"));
     assert_eq!(whatsapp.number("select count(*) from orders where status = 'cancelled'").await, 1);
 }
 
 #[tokio::test]
-async fn a_contact_hears_how_the_order_gets_on_and_revenue_follows() {
+async fn an_order_status_change_notifies_the_contact_and_updates_revenue() {
     let whatsapp = shop().await;
     whatsapp.models.reply_tool("create_order", json!({ "items": [{ "product": "Thé vert", "quantity": 1 }] }));
-    whatsapp.write(1, "Un thé").await.bare(200);
-    whatsapp.got(1, 1).await;
-    whatsapp.write(1, "oui").await.bare(200);
-    whatsapp.got(1, 2).await;
+    whatsapp.deliver_text(1, "Un thé").await.json_body(200);
+    whatsapp.wait_for_texts(1, 1).await;
+    whatsapp.deliver_text(1, "oui").await.json_body(200);
+    whatsapp.wait_for_texts(1, 2).await;
     let db = db(&whatsapp.app);
     let id: uuid::Uuid =
         sqlx::query_scalar("select id from orders").fetch_one(&mut whatsapp.app.admin_db().await).await.unwrap();
@@ -171,7 +173,7 @@ async fn a_contact_hears_how_the_order_gets_on_and_revenue_follows() {
         whatsapp.sql("update jobs set run_after = now() - interval '1 second'").await;
         whatsapp.app.stack.invoke("maintenance", json!({})).await.unwrap();
         let count = if to == OrderStatus::Confirmed { 3 } else { 4 };
-        let got = whatsapp.got(1, count).await;
+        let got = whatsapp.wait_for_texts(1, count).await;
         assert!(got[count - 1].contains(said), "{got:?}");
     }
     let refused = db.tenant_tx(tenant, async |tx| orders::transition(tx, id, OrderStatus::Delivered).await).await;

@@ -1,4 +1,4 @@
-//! The old system's subscriptions.
+//! The import of the old system's subscriptions.
 
 use std::io::Write;
 
@@ -7,9 +7,12 @@ use local::testing;
 use shared::billing::{self as subscriptions, ImportCounts, OldSubscription, ProjectionOutcome};
 use uuid::Uuid;
 
-use super::{admin, base, billing, billing_admin, event, held, number, object, receive};
+use super::{
+    admin, billing, billing_admin, event, number, one_hour_ago, receive, stored_subscription, subscription_object,
+};
 use crate::seed;
 
+/// A row of the old system's table of subscriptions.
 fn row(user: &str, subscription: Option<&str>, status: &str) -> OldSubscription {
     OldSubscription {
         id: format!("old{}", Uuid::new_v4().simple()),
@@ -18,15 +21,15 @@ fn row(user: &str, subscription: Option<&str>, status: &str) -> OldSubscription 
         plan: "pro".to_owned(),
         stripe_customer_id: subscription.map(|id| format!("cus_{id}")),
         stripe_subscription_id: subscription.map(str::to_owned),
-        current_period_start: Some(base()),
-        current_period_end: Some(base() + chrono::TimeDelta::days(30)),
+        current_period_start: Some(one_hour_ago()),
+        current_period_end: Some(one_hour_ago() + chrono::TimeDelta::days(30)),
         cancel_at_period_end: false,
-        created_at: base() - chrono::TimeDelta::days(100),
+        created_at: one_hour_ago() - chrono::TimeDelta::days(100),
     }
 }
 
 #[tokio::test]
-async fn an_import_can_be_repeated_and_stripes_word_stays() {
+async fn a_repeated_import_changes_nothing_and_does_not_overwrite_stripe() {
     let database = testing::two_databases().await.unwrap();
     let (mut app, mut books) = (admin(&database.urls).await, billing_admin(&database.urls).await);
     let billing = billing(&database.urls, None, 2);
@@ -50,21 +53,21 @@ async fn an_import_can_be_repeated_and_stripes_word_stays() {
     ]) {
         assert_eq!(billing.project(&row.user_id, Utc::now()).await.unwrap(), expected, "{}", row.user_id);
     }
-    let shown = held(&mut app, &mut books, one.owner).await;
-    assert_eq!((shown.is_pro, shown.subscription.as_deref()), (true, Some("sub_one")));
-    let shown = held(&mut app, &mut books, two.owner).await;
-    assert_eq!((shown.is_pro, shown.subscription), (true, None));
+    let stored = stored_subscription(&mut app, &mut books, one.owner).await;
+    assert_eq!((stored.is_pro, stored.subscription.as_deref()), (true, Some("sub_one")));
+    let stored = stored_subscription(&mut app, &mut books, two.owner).await;
+    assert_eq!((stored.is_pro, stored.subscription), (true, None));
     let kept = format!("select count(*) from billing.subscriptions where id = '{}'", rows[0].id);
     assert_eq!(number(&mut books, &kept).await, 1, "the old ids stay");
 
-    // Stripe tells of one; the file, imported again, does not come over it.
-    let start = base().timestamp();
-    let ended = object("sub_one", one.owner, "canceled", start, start, false);
+    // After an event of Stripe, a repeated import does not overwrite the subscription.
+    let start = one_hour_ago().timestamp();
+    let ended = subscription_object("sub_one", one.owner, "canceled", start, start, false);
     receive(&billing, &event("evt_1", "customer.subscription.deleted", start, &ended), Utc::now()).await;
     assert_eq!(subscriptions::import(&billing, &rows).await.unwrap(), ImportCounts { written: 0, unchanged: 4 });
-    assert!(!held(&mut app, &mut books, one.owner).await.is_pro);
+    assert!(!stored_subscription(&mut app, &mut books, one.owner).await.is_pro);
 
-    // Who signs in later has it from the next round on.
+    // A user who signs up later gets the subscription with the next projection.
     assert_eq!(billing.project_pending(Utc::now()).await.unwrap(), 0);
     sqlx::query("select app.provision_account($1, 'later@example.com', 'Later', 8)")
         .bind(later)
@@ -78,7 +81,7 @@ async fn an_import_can_be_repeated_and_stripes_word_stays() {
 }
 
 #[tokio::test]
-async fn the_command_imports_all_or_nothing_and_names_the_lines() {
+async fn the_import_command_imports_all_rows_or_none_and_names_the_bad_lines() {
     let database = testing::database().await.unwrap();
     let (mut app, mut books) = (admin(&database.urls).await, billing_admin(&database.urls).await);
     let tenant = seed::tenant(&mut app, "command", 8).await;
@@ -95,16 +98,22 @@ async fn the_command_imports_all_or_nothing_and_names_the_lines() {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.success(), text(&output.stdout) + &text(&output.stderr))
     };
-    let (done, said) = run(format!("{header}\n{good}\nc2,u2,sleeping,pro,,,,,f,,\nc3\n"));
+    let (done, output_text) = run(format!("{header}\n{good}\nc2,u2,sleeping,pro,,,,,f,,\nc3\n"));
     assert!(!done);
-    assert!(said.contains("line 3: status sleeping") && said.contains("line 4: it has 1 fields"), "{said}");
-    assert!(said.contains("2 of 3 rows are bad: nothing was imported"), "{said}");
+    assert!(
+        output_text.contains("line 3: status sleeping") && output_text.contains("line 4: it has 1 fields"),
+        "{output_text}"
+    );
+    assert!(output_text.contains("2 of 3 rows are bad: nothing was imported"), "{output_text}");
     assert_eq!(number(&mut books, "select count(*) from billing.subscriptions").await, 0);
 
-    let (done, said) = run(format!("{header}\n{good}\n"));
-    assert!(done, "{said}");
-    assert!(said.contains("1 rows written, 0 unchanged") && said.contains("1 projected, 0 of users"), "{said}");
-    assert!(held(&mut app, &mut books, tenant.owner).await.is_pro);
-    let (done, said) = run(format!("{header}\n{good}\n"));
-    assert!(done && said.contains("0 rows written, 1 unchanged"), "{said}");
+    let (done, output_text) = run(format!("{header}\n{good}\n"));
+    assert!(done, "{output_text}");
+    assert!(
+        output_text.contains("1 rows written, 0 unchanged") && output_text.contains("1 projected, 0 of users"),
+        "{output_text}"
+    );
+    assert!(stored_subscription(&mut app, &mut books, tenant.owner).await.is_pro);
+    let (done, output_text) = run(format!("{header}\n{good}\n"));
+    assert!(done && output_text.contains("0 rows written, 1 unchanged"), "{output_text}");
 }

@@ -7,10 +7,13 @@ use serde_json::Value;
 use shared::{billing::Billing, stripe::Event};
 use uuid::Uuid;
 
-use super::{DAY, Held, admin, base, billing, billing_admin, event, held, object, receive};
+use super::{
+    DAY, StoredSubscription, admin, billing, billing_admin, event, one_hour_ago, receive, stored_subscription,
+    subscription_object,
+};
 use crate::{
     random::SplitMix64,
-    seed::{self, Tenant},
+    seed::{self, SeededTenant},
 };
 
 /// One event of a subscription: its type, its time in seconds after the start, the status, the number of the period,
@@ -29,14 +32,14 @@ const HISTORY: [SubscriptionStep; 6] = [
 ];
 
 /// The model: the last step determines the state. It shares nothing with the code except the table of statuses.
-fn model(steps: &[SubscriptionStep], start: i64, subscription: &str) -> Held {
+fn model(steps: &[SubscriptionStep], start: i64, subscription: &str) -> StoredSubscription {
     let &(_, _, status, period, cancels) = steps.last().unwrap();
     let (is_pro, profile, row) = match status {
         "trialing" | "active" | "past_due" => (true, status, "active"),
         "canceled" => (false, "cancelled", "cancelled"),
         other => (false, other, "inactive"),
     };
-    Held {
+    StoredSubscription {
         is_pro,
         profile_status: profile.to_owned(),
         plan: if is_pro { "pro" } else { "free" }.to_owned(),
@@ -49,7 +52,7 @@ fn model(steps: &[SubscriptionStep], start: i64, subscription: &str) -> Held {
 
 /// A tenant's subscription with the Stripe object and the event of each step.
 struct SubscriptionHistory {
-    tenant: Tenant,
+    tenant: SeededTenant,
     /// Stripe's id.
     subscription: String,
     objects: Vec<Value>,
@@ -57,11 +60,11 @@ struct SubscriptionHistory {
 }
 
 impl SubscriptionHistory {
-    fn new(tenant: Tenant, subscription: &str, steps: &[SubscriptionStep], start: i64) -> Self {
+    fn new(tenant: SeededTenant, subscription: &str, steps: &[SubscriptionStep], start: i64) -> Self {
         let objects: Vec<_> = steps
             .iter()
             .map(|(_, _, status, period, cancels)| {
-                object(subscription, tenant.owner, status, start, start + period * 60, *cancels)
+                subscription_object(subscription, tenant.owner, status, start, start + period * 60, *cancels)
             })
             .collect();
         let events = steps
@@ -108,7 +111,7 @@ async fn every_order_of_events_ends_in_the_state_of_the_model() {
     const WORKERS: usize = 6;
     let database = testing::two_databases().await.unwrap();
     let billing = billing(&database.urls, None, 4);
-    let (now, start) = (Utc::now(), base().timestamp());
+    let (now, start) = (Utc::now(), one_hour_ago().timestamp());
     let all = (1..=HISTORY.len()).flat_map(permutations).enumerate();
     let all: Vec<_> = all.collect();
     assert_eq!(all.len(), 1 + 2 + 6 + 24 + 120 + 720);
@@ -125,7 +128,7 @@ async fn every_order_of_events_ends_in_the_state_of_the_model() {
                 for step in with_repetitions(&order, &mut SplitMix64(number as u64)) {
                     Box::pin(receive(&billing, &history.events[step], now)).await;
                 }
-                let found = held(&mut app, &mut books, history.tenant.owner).await;
+                let found = stored_subscription(&mut app, &mut books, history.tenant.owner).await;
                 assert_eq!(found, model(steps, start, &history.subscription), "order {order:?}");
             }
         });
@@ -141,7 +144,7 @@ async fn with_fetches_from_stripe_every_schedule_ends_in_the_state_of_the_model(
     let database = testing::database().await.unwrap();
     let (mut app, mut books) = (admin(&database.urls).await, billing_admin(&database.urls).await);
     let billing = billing(&database.urls, Some(&stripe), 2);
-    let (now, start) = (Utc::now(), base().timestamp());
+    let (now, start) = (Utc::now(), one_hour_ago().timestamp());
     let mut random = SplitMix64(11);
     for tried in 0..240 {
         let length = tried % HISTORY.len() + 1;
@@ -158,7 +161,7 @@ async fn with_fetches_from_stripe_every_schedule_ends_in_the_state_of_the_model(
                 receive(&billing, &history.events[step], now).await;
             }
         }
-        let found = held(&mut app, &mut books, history.tenant.owner).await;
+        let found = stored_subscription(&mut app, &mut books, history.tenant.owner).await;
         assert_eq!(found, model(&HISTORY[..length], start, &history.subscription), "schedule {tried}");
     }
 }
@@ -171,7 +174,7 @@ async fn concurrent_events_end_in_the_state_of_the_model() {
         let database = testing::database().await.unwrap();
         let (mut app, mut books) = (admin(&database.urls).await, billing_admin(&database.urls).await);
         let billing = billing(&database.urls, asks.then_some(&stripe), 8);
-        let (now, start) = (Utc::now(), base().timestamp());
+        let (now, start) = (Utc::now(), one_hour_ago().timestamp());
         for round in 0..15 {
             let length = round % HISTORY.len() + 1;
             let tenant = seed::tenant(&mut app, &format!("at-once-{round}"), 8).await;
@@ -183,7 +186,7 @@ async fn concurrent_events_end_in_the_state_of_the_model() {
                 delivering.spawn(async move { Box::pin(receive(&billing, &event, now)).await });
             }
             delivering.join_all().await;
-            let found = held(&mut app, &mut books, history.tenant.owner).await;
+            let found = stored_subscription(&mut app, &mut books, history.tenant.owner).await;
             assert_eq!(found, model(&HISTORY[..length], start, &history.subscription), "round {round}, asks: {asks}");
         }
     }
@@ -197,7 +200,7 @@ async fn of_two_subscriptions_the_paid_one_counts_in_every_order_of_events() {
     let (mut app, mut books) = (admin(&database.urls).await, billing_admin(&database.urls).await);
     let billing = billing(&database.urls, None, 2);
     let now: DateTime<Utc> = Utc::now();
-    let start = base().timestamp();
+    let start = one_hour_ago().timestamp();
     let older_ends: [(&str, SubscriptionStep); 5] = [
         ("old", ("customer.subscription.created", 0, "active", 0, false)),
         ("old", ("customer.subscription.updated", 5, "past_due", 0, false)),
@@ -220,14 +223,14 @@ async fn of_two_subscriptions_the_paid_one_counts_in_every_order_of_events() {
                 .map(|(which, (kind, at, status, period, cancels))| {
                     let created = if *which == "old" { start - 90 * DAY } else { start + 20 };
                     let id = format!("sub_{which}_{tried}");
-                    let object = object(&id, tenant.owner, status, created, start + period * 60, *cancels);
+                    let object = subscription_object(&id, tenant.owner, status, created, start + period * 60, *cancels);
                     event(&format!("evt_{}", Uuid::new_v4().simple()), kind, start + at, &object)
                 })
                 .collect();
             for step in &order {
                 receive(&billing, &events[*step], now).await;
             }
-            let found = held(&mut app, &mut books, tenant.owner).await;
+            let found = stored_subscription(&mut app, &mut books, tenant.owner).await;
             assert!(found.is_pro && found.plan == "pro", "{found:?} in order {order:?}");
             assert_eq!(found.subscription, Some(format!("sub_{counts}_{tried}")), "order {order:?}");
             tried += 1;

@@ -1,11 +1,11 @@
-//! Builds the programs. `cargo test` builds none of a package that has no integration tests of its own.
+//! Builds the functions' programs. `cargo test` does not build the program of a package without integration tests.
 
 use std::{collections::BTreeMap, path::PathBuf, process::Stdio};
 
 use serde_json::Value;
 use tokio::{process::Command, sync::OnceCell};
 
-/// The programs of the workspace by their names, built once.
+/// Paths of the workspace's programs by their names. The first call builds them.
 pub(crate) async fn programs() -> &'static BTreeMap<String, PathBuf> {
     static PROGRAMS: OnceCell<BTreeMap<String, PathBuf>> = OnceCell::const_new();
     PROGRAMS.get_or_init(build).await
@@ -13,7 +13,8 @@ pub(crate) async fn programs() -> &'static BTreeMap<String, PathBuf> {
 
 async fn build() -> BTreeMap<String, PathBuf> {
     let mut cargo = Command::new(env!("CARGO"));
-    // The whole workspace: the features of a part alone are others, and all of it would be compiled again.
+    // A build of single packages would unify other features than the build of the workspace, and compile everything
+    // again.
     cargo.args(["build", "--workspace", "--bins", "--quiet", "--message-format=json-render-diagnostics"]);
     if !cfg!(debug_assertions) {
         cargo.arg("--release");

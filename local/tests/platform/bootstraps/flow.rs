@@ -1,4 +1,4 @@
-//! Every event of events/, in the order in which a tenant would cause them.
+//! Runs every function with its event of events/, in the order in which a tenant causes them.
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
@@ -24,20 +24,24 @@ use uuid::Uuid;
 
 use super::{build, runtime_api};
 
-/// What is deployed, but for the functions.
+/// The resources of a deployment, without the functions.
 pub(crate) struct Deployment {
     pub(crate) database: TestDatabase,
     manychat: FakeManyChat,
     sealing_keys: String,
     stripe_secret: String,
+    /// Settings by function.
     settings: std::collections::HashMap<String, SettingsMap>,
+    /// Texts that must not be logged.
     secrets: Vec<String>,
-    values: Vec<(&'static str, String)>,
+    /// Values of the placeholders in the events.
+    placeholders: Vec<(&'static str, String)>,
+    /// Functions that have run.
     ran: BTreeSet<String>,
 }
 
 impl Deployment {
-    /// Makes the template's resources, and the settings that it gives each function.
+    /// Creates the template's resources, and resolves the settings that it gives each function.
     pub(crate) async fn new() -> Self {
         let database = testing::database().await.unwrap();
         let servers = testing::servers().await.unwrap();
@@ -60,13 +64,13 @@ impl Deployment {
             ("STRIPE_WEBHOOK_SECRET", &stripe_secret),
         ]));
         let template = Template::read(&root().join("template.yaml")).unwrap();
-        // A bucket's name has 63 characters at most.
+        // The name of a bucket has at most 63 characters.
         let suffix = format!("-b{}-{}", std::process::id(), database.name().replace('_', "-"));
         let seed = ResourceOptions { app: &app, system: &system, suffix: &suffix, visibility_timeout: None };
         let scope = resources::create_resources(&template, &servers.aws.config(), &seed).await.unwrap();
         let overrides = text(&[
             ("PDFIUM_LIBRARY", &servers.libpdfium.display().to_string()),
-            // The one message is answered at once.
+            // No waiting for more messages of a burst: only one is sent.
             ("BURST_WINDOW_S", "0"),
         ]);
         let settings = resources::settings(&template, &scope, &servers.aws.settings(), &overrides).unwrap();
@@ -80,33 +84,33 @@ impl Deployment {
             stripe_secret,
             settings,
             secrets,
-            values: Vec::new(),
+            placeholders: Vec::new(),
             ran: BTreeSet::new(),
         }
     }
 
-    /// The settings that a function is deployed with. Its secret is named there, and not among them.
+    /// The settings of a deployed function. They hold the ARN of its secret, not the secret's values.
     pub(crate) fn settings(&self, function: &str, program: &std::path::Path) -> SettingsMap {
         let mut settings = self.settings[function].clone();
-        // Where it is deployed, this is its own path by default.
+        // In a deployment the default is the path of the function's own program.
         settings.insert("PDF_EXTRACTOR".to_owned(), program.display().to_string());
         settings
     }
 
-    /// Runs a function with its event, and checks what it logs.
+    /// Runs a function with its event and checks its logs. Returns its response.
     async fn run(&mut self, function: &str, tenant: Option<&str>) -> Value {
         let program = &build::programs().await[function];
         let event = self.event(function);
         let run = runtime_api::run(program, &self.settings(function, program), event.clone()).await;
         let response = run.response().clone();
-        // API Gateway's own id where there is one, so that both logs name a request alike.
+        // The functions log the request id of API Gateway where there is one, so that both logs have an equal id.
         let id = event["requestContext"]["requestId"].as_str().unwrap_or(&run.request_id);
         run.logs.check(function, id, tenant, &self.secrets);
         self.ran.insert(function.to_owned());
         response
     }
 
-    /// Connects the tenant with the fake ManyChat, as PATCH and POST of /api/v1/customers/me would.
+    /// Stores the tenant's ManyChat key and webhook secret, as PATCH and POST of /api/v1/customers/me would.
     async fn connect_bot(&self, customer: &str, secret: &str) {
         let mut settings = Settings::new(SettingsMap::from([("SEALING_KEYS".to_owned(), self.sealing_keys.clone())]));
         let ring = KeyRing::read(&mut settings);
@@ -120,26 +124,26 @@ impl Deployment {
         sqlx::query(insert).bind(customer).bind(secret).execute(&mut admin).await.unwrap();
     }
 
-    /// The message that came in is what the queue's event names.
-    async fn note_message(&mut self) {
+    /// Fills the placeholders of the queue's event with the ids of the inbound message.
+    async fn fill_message_ids(&mut self) {
         let mut admin = PgConnection::connect(&self.database.urls.admin).await.unwrap();
         let message = "select conversation_id, id from messages where direction = 'inbound' and channel = 'whatsapp'";
         let (conversation, id): (Uuid, Uuid) = sqlx::query_as(message).fetch_one(&mut admin).await.unwrap();
-        self.values.extend([("CONVERSATION_ID", conversation.to_string()), ("MESSAGE_ID", id.to_string())]);
+        self.placeholders.extend([("CONVERSATION_ID", conversation.to_string()), ("MESSAGE_ID", id.to_string())]);
     }
 
-    /// Signs the body of Stripe's event, as it is now.
+    /// Fills the placeholder of Stripe's signature with a signature of the event's body at the present time.
     fn sign_for_stripe(&mut self) {
         let event = fs::read_to_string(event_file("stripe-webhook")).unwrap();
         let event: Value = serde_json::from_str(&event).unwrap();
         let signature = signature::sign(text(&event["body"]).as_bytes(), &self.stripe_secret, Utc::now());
-        self.values.push(("STRIPE_SIGNATURE", signature));
+        self.placeholders.push(("STRIPE_SIGNATURE", signature));
     }
 
-    /// The event, with what is not known before filled in.
+    /// The event of a function with its placeholders filled in.
     fn event(&self, function: &str) -> Value {
         let mut text = fs::read_to_string(event_file(function)).unwrap();
-        for (name, value) in &self.values {
+        for (name, value) in &self.placeholders {
             text = text.replace(&format!("${{{name}}}"), value);
         }
         assert!(!text.contains("${"), "events/{function}.json has a placeholder that nobody fills");
@@ -147,17 +151,18 @@ impl Deployment {
     }
 }
 
-/// One key of 32 bytes.
+/// The setting SEALING_KEYS with one random key of 32 bytes.
 fn sealing_keys() -> String {
     let key: Vec<u8> = [Uuid::new_v4(), Uuid::new_v4()].iter().flat_map(|half| *half.as_bytes()).collect();
     format!("test:{}", BASE64_STANDARD.encode(key))
 }
 
+/// Path of a function's event.
 pub(crate) fn event_file(function: &str) -> PathBuf {
     root().join(format!("events/{function}.json"))
 }
 
-/// The body of an API Gateway answer with this status.
+/// The JSON body of an API Gateway response, which must have the status `status`.
 #[track_caller]
 fn body(answer: &Value, status: u16) -> Value {
     assert_eq!(answer["statusCode"], status, "{answer}");
@@ -169,7 +174,7 @@ fn body(answer: &Value, status: u16) -> Value {
     serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {answer}"))
 }
 
-/// The data of a success.
+/// The field `data` of a successful response.
 #[track_caller]
 fn data(answer: &Value, status: u16) -> Value {
     let body = body(answer, status);
@@ -188,14 +193,14 @@ async fn every_function_answers_its_event() {
     let migrated = deployed.run("migrate", None).await;
     assert!(migrated["app"]["version"].as_i64().unwrap() >= 5, "{migrated}");
 
-    // Who signs up here is the tenant of all other events.
+    // The account that signs up here is the tenant of all other events.
     let signup: Value = serde_json::from_str(&text(&deployed.event("auth")["body"])).unwrap();
     deployed.secrets.extend(["email", "password", "full_name"].map(|name| text(&signup[name])));
     let session = data(&deployed.run("auth", None).await, 201);
     assert_eq!(session["user"]["email"], signup["email"]);
     let (user, customer) = (text(&session["user"]["id"]), text(&session["customer"]["id"]));
     deployed.secrets.extend([text(&session["access_token"]), text(&session["refresh_token"])]);
-    deployed.values.extend([
+    deployed.placeholders.extend([
         ("ACCESS_TOKEN", text(&session["access_token"])),
         ("PUBLIC_USER_ID", user.clone()),
         ("CUSTOMER_ID", customer.clone()),
@@ -212,10 +217,10 @@ async fn every_function_answers_its_event() {
 
     let upload = data(&deployed.run("document-upload", customer).await, 201);
     let document = text(&upload["document"]["id"]);
-    deployed.values.push(("DOCUMENT_ID", document.clone()));
-    put(&upload["upload"], "docs/samples/guide-livraison.pdf").await;
+    deployed.placeholders.push(("DOCUMENT_ID", document.clone()));
+    upload_file(&upload["upload"], "docs/samples/guide-livraison.pdf").await;
 
-    // In a process of its own, which starts another one to read the PDF.
+    // The worker's process starts a child process that reads the PDF.
     let ingested = deployed.run("ingest-worker", customer).await;
     assert_eq!(ingested, serde_json::json!({ "batchItemFailures": [] }));
 
@@ -232,12 +237,12 @@ async fn every_function_answers_its_event() {
     assert!(answer["citations"][0]["page"].as_i64().unwrap() >= 1, "{answer}");
     assert_eq!(answer["quota"]["free_quota_used"], 1, "{answer}");
 
-    let told = deployed.run("query-stream", customer).await;
+    let streamed = deployed.run("query-stream", customer).await;
     assert_eq!(
-        (&told["statusCode"], &told["headers"]["content-type"]),
+        (&streamed["statusCode"], &streamed["headers"]["content-type"]),
         (&200.into(), &"text/event-stream; charset=utf-8".into())
     );
-    let events = text(&told["body"]);
+    let events = text(&streamed["body"]);
     let names: Vec<_> = events.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
     assert_eq!(names, ["citations", "delta", "done"], "{events}");
     let done = events.lines().rev().find_map(|line| line.strip_prefix("data: ")).unwrap();
@@ -249,16 +254,16 @@ async fn every_function_answers_its_event() {
     let secret = Uuid::new_v4().simple().to_string();
     deployed.connect_bot(tenant, &secret).await;
     deployed.secrets.extend([secret.clone(), "+2250700000000".to_owned(), "Awa Koné".to_owned()]);
-    deployed.values.push(("WEBHOOK_SECRET", secret));
+    deployed.placeholders.push(("WEBHOOK_SECRET", secret));
     let acknowledged = body(&deployed.run("manychat-webhook", customer).await, 200);
     assert_eq!(acknowledged["content"]["messages"][0]["text"], "OK, bien reçu", "{acknowledged}");
-    deployed.note_message().await;
+    deployed.fill_message_ids().await;
     let replied = deployed.run("reply-worker", customer).await;
     assert_eq!(replied, serde_json::json!({ "batchItemFailures": [] }));
     let sent = deployed.manychat.sent_to("132");
     assert!(sent.len() == 1 && sent[0].contains("1 500"), "{sent:?}");
     let messages = data(&deployed.run("messages", customer).await, 200);
-    // Three questions with their answers: of query, of its stream, and on WhatsApp.
+    // Three questions with their answers: by query, by query-stream, and on WhatsApp.
     assert_eq!((messages.as_array().unwrap().len(), &messages[0]["author"]), (6, &"bot".into()), "{messages}");
     let mode = data(&deployed.run("live-mode", customer).await, 200);
     assert_eq!(mode["mode"], "live", "{mode}");
@@ -281,7 +286,7 @@ async fn every_function_answers_its_event() {
     let refusal = body(&deployed.run("default", None).await, 404);
     assert_eq!(refusal["error"]["code"], "not_found", "{refusal}");
 
-    // A function that is added is added here.
+    // A new function must be added to this test.
     let all: BTreeSet<_> = functions::ALL.iter().map(|function| function.name.to_owned()).collect();
     assert_eq!(deployed.ran, all);
 
@@ -293,8 +298,8 @@ async fn every_function_answers_its_event() {
     assert_eq!(spent, 3);
 }
 
-/// Puts a file as the client is told to. The stand-in for S3 looks neither at the signature nor at the length.
-async fn put(upload: &Value, file: &str) {
+/// Uploads a file by the presigned request in `upload`. The stand-in for S3 checks neither signature nor length.
+async fn upload_file(upload: &Value, file: &str) {
     let client = reqwest::Client::builder().timeout(std::time::Duration::from_secs(20)).build().unwrap();
     let mut request = client.put(text(&upload["url"])).body(fs::read(root().join(file)).unwrap());
     for (name, value) in upload["headers"].as_object().unwrap() {

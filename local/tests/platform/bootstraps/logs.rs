@@ -1,15 +1,18 @@
-//! What a program wrote: one JSON object a line, a log or a metric.
+//! The standard output of a program: one JSON object per line, a log line or a metric.
 
 use serde_json::Value;
 
+/// The logs of one program.
 #[derive(Debug)]
-pub(crate) struct Logs {
+pub(crate) struct ProgramLogs {
+    /// The whole output.
     pub(crate) text: String,
-    /// Without the metrics.
+    /// Log lines, without the metrics.
     pub(crate) lines: Vec<Value>,
 }
 
-impl Logs {
+impl ProgramLogs {
+    /// Parses the output; every log line must have a time and a level.
     pub(crate) fn read(text: String) -> Self {
         let parse = |line| serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         let lines: Vec<_> = text.lines().map(parse).filter(|line| line["_aws"].is_null()).collect();
@@ -19,7 +22,8 @@ impl Logs {
         Self { text, lines }
     }
 
-    /// Every line names the function and the request, one tells how long it took, and none tells a secret.
+    /// Checks that every line names the function and the request, that one line has the duration and at least one the
+    /// tenant, and that no line contains a secret.
     pub(crate) fn check(&self, function: &str, request_id: &str, tenant: Option<&str>, secrets: &[String]) {
         assert!(!self.lines.is_empty(), "{function} wrote nothing");
         for line in &self.lines {

@@ -1,4 +1,4 @@
-//! Metrics, as CloudWatch reads them off standard output.
+//! Metrics in the embedded metric format, which CloudWatch reads from standard output.
 
 use jsonwebtoken::{EncodingKey, Header, encode};
 use local::testing;
@@ -12,13 +12,17 @@ use super::{build, flow::event_file, runtime_api};
 use crate::seed;
 
 #[tokio::test]
-async fn a_call_that_could_not_be_counted_is_one_metric() {
+async fn a_failure_of_the_rate_limit_store_writes_one_metric() {
     let database = testing::database().await.unwrap();
     let tenant = seed::tenant(&mut PgConnection::connect(&database.urls.admin).await.unwrap(), "a", 8).await;
     let secret = Uuid::new_v4().simple().to_string() + &Uuid::new_v4().simple().to_string();
-    let nobody = format!("redis://127.0.0.1:{}", free_port().unwrap());
-    let settings =
-        [("ENVIRONMENT", "dev"), ("DATABASE_URL", &database.urls.app), ("JWT_SECRET", &secret), ("REDIS_URL", &nobody)];
+    let unreachable_redis = format!("redis://127.0.0.1:{}", free_port().unwrap());
+    let settings = [
+        ("ENVIRONMENT", "dev"),
+        ("DATABASE_URL", &database.urls.app),
+        ("JWT_SECRET", &secret),
+        ("REDIS_URL", &unreachable_redis),
+    ];
     let settings: SettingsMap = settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let expires = chrono::Utc::now().timestamp() + 600;
     let claims = json!({
@@ -49,7 +53,7 @@ async fn a_call_that_could_not_be_counted_is_one_metric() {
     let warned = run.logs.lines.iter().find(|line| line["level"] == "WARN").unwrap();
     assert_eq!(warned["message"], "served without a rate limit");
 
-    // Without a token nobody is served; the error is in the log.
+    // Without a rate limit, a call without a token gets 503, and the log has the error.
     event["headers"].as_object_mut().unwrap().remove("authorization");
     let run = runtime_api::run(program, &settings, event).await;
     assert_eq!(run.response()["statusCode"], 503, "{}", run.logs.text);

@@ -7,7 +7,7 @@ use local_postgres::{Redis, root};
 use redis::{Script, aio::MultiplexedConnection};
 use sqlx::{FromRow, PgPool, postgres::PgPoolOptions};
 
-use crate::route::Route;
+use crate::route::DatabaseRoute;
 
 /// Answer of a store to one call.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,7 +23,7 @@ pub(super) struct StoreCount {
 
 /// A store of the rate limits, PostgreSQL or Redis.
 #[derive(Clone)]
-pub(super) enum Store {
+pub(super) enum RateLimitStore {
     /// With the functions' role for the calls, and the superuser to move the window's start.
     Postgres {
         app: PgPool,
@@ -36,8 +36,8 @@ pub(super) enum Store {
     },
 }
 
-impl Store {
-    pub(super) async fn postgres(route: &Route) -> Self {
+impl RateLimitStore {
+    pub(super) async fn postgres(route: &DatabaseRoute) -> Self {
         let pool = async |url: &str| PgPoolOptions::new().max_connections(8).connect(url).await.unwrap();
         let urls = &route.database.urls;
         Self::Postgres { app: pool(&urls.app).await, admin: pool(&urls.admin).await }
@@ -60,7 +60,7 @@ impl Store {
     }
 
     /// Counts a call under a limit of `most` calls in `seconds`.
-    pub(super) async fn take(&self, key: &str, most: u32, seconds: u32) -> StoreCount {
+    pub(super) async fn count_call(&self, key: &str, most: u32, seconds: u32) -> StoreCount {
         match self {
             Self::Postgres { app, .. } => {
                 let query = sqlx::query("select * from app.take_rate($1, $2, $3)").bind(key);
@@ -80,7 +80,7 @@ impl Store {
     }
 
     /// Moves the start of the window `seconds` into the past.
-    pub(super) async fn rewind(&self, key: &str, seconds: u32) {
+    pub(super) async fn move_window_start_back(&self, key: &str, seconds: u32) {
         match self {
             Self::Postgres { admin, .. } => {
                 let statement = "update rate_limits set window_start = window_start - make_interval(secs => $2)

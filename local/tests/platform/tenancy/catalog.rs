@@ -1,35 +1,39 @@
-//! What the catalog says of the tables that are ours.
+//! The product's tables, read from the database's catalog.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::seed::Tenant;
+use crate::seed::SeededTenant;
 
-/// Schemas that are not PostgreSQL's own.
-pub(crate) const OURS: &str = "nspname not in ('pg_catalog', 'information_schema') and nspname !~ '^pg_(toast|temp)'";
+/// SQL condition on `nspname` for schemas other than PostgreSQL's own.
+pub(crate) const OWN_SCHEMAS: &str =
+    "nspname not in ('pg_catalog', 'information_schema') and nspname !~ '^pg_(toast|temp)'";
 
-/// Rows that belong to no tenant: what the plans are, which migrations ran, and how often who called.
-pub(crate) const SHARED: [&str; 3] = ["plans", "_sqlx_migrations", "rate_limits"];
+/// Tables without rows of tenants: the plans, the applied migrations, and the counters of rate limits.
+const TABLES_WITHOUT_TENANT: [&str; 3] = ["plans", "_sqlx_migrations", "rate_limits"];
 
 /// A table of the schema public.
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
     pub(crate) name: String,
+    /// True when row-level security is enabled.
     pub(crate) has_rls: bool,
+    /// Number of policies.
     pub(crate) policies: i64,
     pub(crate) columns: Vec<Column>,
 }
 
+/// A column of a table.
 #[derive(Debug, Clone)]
 pub(crate) struct Column {
     pub(crate) name: String,
-    /// Whether a statement may give it a value.
+    /// True when a statement may set the value.
     pub(crate) is_plain: bool,
-    /// A generated key: `gen_random_uuid()`.
+    /// True for a generated key `id` of type UUID.
     pub(crate) is_key: bool,
 }
 
-/// All tables, in order.
+/// All tables of the schema public, by name.
 pub(crate) async fn tables(admin: &mut PgConnection) -> Vec<Table> {
     let statement = r#"
         select relname::text, relrowsecurity, (select count(*) from pg_policy where polrelid = relation.oid)
@@ -63,14 +67,14 @@ impl Table {
         self.columns.iter().any(|found| found.name == column)
     }
 
-    /// The column that says whose a row is, and what it then holds. A table without one is [`SHARED`], or must be told
-    /// here.
-    pub(crate) fn owner(&self, tenant: &Tenant) -> Option<(&'static str, String)> {
+    /// The column that names the owner of a row, and its value for `tenant`. `None` for a table in
+    /// `TABLES_WITHOUT_TENANT`; panics for any other table without such a column, which must be added here.
+    pub(crate) fn owner_column(&self, tenant: &SeededTenant) -> Option<(&'static str, String)> {
         let (customer, owner) = (tenant.customer.to_string(), tenant.owner.to_string());
         match self.name.as_str() {
             "customers" => return Some(("id", customer)),
             "users" | "profiles" => return Some(("id", owner)),
-            // The fronts' tables name the company by its UUID.
+            // In the frontends' tables, `company_id` is the tenant's UUID.
             "activities" | "bot_sessions" | "bot_usage" | "orders" => return Some(("company_id", customer)),
             _ => {}
         }
@@ -81,28 +85,30 @@ impl Table {
         } else if self.has("user_id") {
             Some(("user_id", owner))
         } else {
-            assert!(SHARED.contains(&self.name.as_str()), "whose are the rows of {}?", self.name);
+            assert!(TABLES_WITHOUT_TENANT.contains(&self.name.as_str()), "whose are the rows of {}?", self.name);
             None
         }
     }
 
-    /// The rows of a tenant, as a condition.
-    pub(crate) fn of(&self, tenant: &Tenant) -> Option<String> {
-        self.owner(tenant).map(|(column, value)| format!("{column} = '{value}'"))
+    /// SQL condition for the rows of a tenant.
+    pub(crate) fn rows_condition(&self, tenant: &SeededTenant) -> Option<String> {
+        self.owner_column(tenant).map(|(column, value)| format!("{column} = '{value}'"))
     }
 
-    /// Whether the rows go with the tenant, rather than with a person.
+    /// True when the rows belong to tenants and not to users.
     pub(crate) fn is_of_tenants(&self) -> bool {
         self.name == "customers" || self.has("customer_id") || self.has("company_id")
     }
 
-    /// An insert of a copy of a row of a tenant, under a new key where the key is generated.
-    pub(crate) async fn copy_of(&self, admin: &mut PgConnection, tenant: &Tenant) -> String {
-        let condition = self.of(tenant).unwrap();
+    /// An `insert` that copies a row of a tenant, with a new key where the key is generated.
+    pub(crate) async fn insert_copy_sql(&self, admin: &mut PgConnection, tenant: &SeededTenant) -> String {
+        let condition = self.rows_condition(tenant).unwrap();
         let read = format!("select to_jsonb(original)::text from {} original where {condition} limit 1", self.name);
         let row: String = sqlx::query_scalar(sqlx::AssertSqlSafe(read)).fetch_one(admin).await.unwrap();
         let mut row: serde_json::Value = serde_json::from_str(&row).unwrap();
-        for key in self.columns.iter().filter(|column| column.is_key && self.owner(tenant).unwrap().0 != column.name) {
+        for key in
+            self.columns.iter().filter(|column| column.is_key && self.owner_column(tenant).unwrap().0 != column.name)
+        {
             row[&key.name] = serde_json::json!(Uuid::new_v4());
         }
         let columns: Vec<_> =

@@ -1,14 +1,15 @@
-//! Every grant in the database equals an explicit list: whoever adds one, adds it here too.
+//! Every grant in the database is in an explicit list. A new grant must be added here too.
 
 use std::collections::BTreeMap;
 
 use local::testing;
 use sqlx::{Connection, PgConnection};
 
-use super::catalog::OURS;
+use super::catalog::OWN_SCHEMAS;
 
-/// Every privilege that somebody but an object's owner has, one line an object: `role: privilege on object (columns)`.
-pub(crate) async fn all(admin: &mut PgConnection) -> Vec<String> {
+/// All privileges of roles other than an object's owner, one line per role and object: `role: privilege on object
+/// (columns)`.
+pub(crate) async fn list_grants(admin: &mut PgConnection) -> Vec<String> {
     let statement = r#"
         with acl as (
             select 'schema ' || nspname as object, null::text as part, acl.*
@@ -34,7 +35,7 @@ pub(crate) async fn all(admin: &mut PgConnection) -> Vec<String> {
         from acl where grantee <> grantor or grantee = 0
         order by 1, 3, 2, 4
     "#;
-    let statement = statement.replace("{ours}", OURS);
+    let statement = statement.replace("{ours}", OWN_SCHEMAS);
     let rows: Vec<(String, String, String, String, bool)> =
         sqlx::query_as(sqlx::AssertSqlSafe(statement)).fetch_all(admin).await.unwrap();
     let mut columns = BTreeMap::<(String, String, String), Vec<String>>::new();
@@ -55,16 +56,16 @@ pub(crate) async fn all(admin: &mut PgConnection) -> Vec<String> {
         .collect()
 }
 
-/// What anybody may, whatever their role.
-const EVERYBODY: [&str; 4] = [
+/// Privileges of every role.
+const PUBLIC_GRANTS: [&str; 4] = [
     "public: execute on auth.jwt()",
     "public: execute on auth.role()",
     "public: execute on auth.uid()",
     "public: usage on schema public",
 ];
 
-/// What the fronts may, through Supabase; DATA.md says why.
-pub(crate) const FRONTS: [&str; 24] = [
+/// Privileges of the frontends, which read and write through Supabase.
+pub(crate) const FRONTEND_GRANTS: [&str; 24] = [
     "anon: usage on schema auth",
     "anon: usage on schema public",
     "authenticated: execute on app.companies()",
@@ -76,7 +77,7 @@ pub(crate) const FRONTS: [&str; 24] = [
     "authenticated: select on company_rag_configs",
     "authenticated: update on company_rag_configs (prompt_botlive_deepseek_v3, prompt_botlive_groq_70b)",
     "authenticated: select on conversation_memory",
-    // What that view reads, as its caller.
+    // The view conversation_memory reads these columns with the rights of its caller.
     "authenticated: select on conversations (contact_id, customer_id, id, user_id)",
     "authenticated: select on messages (content, conversation_id, created_at, customer_id, direction)",
     "authenticated: select on documents \
@@ -93,20 +94,20 @@ pub(crate) const FRONTS: [&str; 24] = [
     "service_role: usage on schema public",
 ];
 
-/// What the functions' role may by itself, before it takes the role of a tenant.
-const APP: [&str; 7] = [
+/// Privileges of the functions' login role, before it sets the role of a tenant.
+const APP_GRANTS: [&str; 7] = [
     "lisa_app: execute on app.memberships(uuid,uuid)",
     "lisa_app: execute on app.quota_of(uuid)",
     "lisa_app: execute on app.take_rate(text,integer,integer)",
     "lisa_app: execute on app.user_role(uuid)",
     "lisa_app: execute on app.webhook_tenant(text)",
     "lisa_app: usage on schema app",
-    // Where the types of vectors are.
+    // The vector types are in this schema.
     "lisa_app: usage on schema public",
 ];
 
-/// What a tenant's transaction may.
-const TENANT: [&str; 50] = [
+/// Privileges of a tenant's transaction.
+const TENANT_GRANTS: [&str; 50] = [
     "lisa_tenant: execute on app.audit_own(uuid,text,text,text,jsonb)",
     "lisa_tenant: execute on app.current_company()",
     "lisa_tenant: execute on app.current_customer()",
@@ -118,7 +119,7 @@ const TENANT: [&str; 50] = [
     "lisa_tenant: execute on app.question_key(text,regdictionary)",
     "lisa_tenant: execute on app.search_chunks(text,text,text,uuid[],integer)",
     "lisa_tenant: execute on app.word_keys(uuid,text[])",
-    // Entries are written by app.audit_own alone.
+    // Only app.audit_own writes entries.
     "lisa_tenant: select on audit_log",
     "lisa_tenant: select on approved_answers",
     "lisa_tenant: select on billing_records",
@@ -152,11 +153,11 @@ const TENANT: [&str; 50] = [
     "lisa_tenant: delete, insert, select, update on orders",
     "lisa_tenant: insert, select, update on outbox",
     "lisa_tenant: delete, insert, select, update on products",
-    // Their hashes are read by nobody but app.webhook_tenant.
+    // Only app.webhook_tenant reads the hashes.
     "lisa_tenant: delete, insert on webhook_secrets",
     "lisa_tenant: select on webhook_secrets (created_at, customer_id, expires_at, id)",
     "lisa_tenant: update on webhook_secrets (expires_at)",
-    // Rows of it are made by app.open_own_period alone.
+    // Only app.open_own_period inserts rows.
     "lisa_tenant: select on usage_periods",
     "lisa_tenant: update on usage_periods (requests)",
     "lisa_tenant: select on user_settings",
@@ -166,19 +167,19 @@ const TENANT: [&str; 50] = [
 ];
 
 #[tokio::test]
-async fn grants_are_those_that_are_listed() {
+async fn grants_equal_the_explicit_lists() {
     let database = testing::database().await.unwrap();
     let mut admin = PgConnection::connect(&database.urls.admin).await.unwrap();
     let (system, others): (Vec<_>, Vec<_>) =
-        all(&mut admin).await.into_iter().partition(|line| line.starts_with("lisa_system: "));
+        list_grants(&mut admin).await.into_iter().partition(|line| line.starts_with("lisa_system: "));
 
-    let mut expected: Vec<_> = [&EVERYBODY[..], &FRONTS, &APP, &TENANT].concat();
+    let mut expected: Vec<_> = [&PUBLIC_GRANTS[..], &FRONTEND_GRANTS, &APP_GRANTS, &TENANT_GRANTS].concat();
     expected.sort_unstable();
     let mut others: Vec<_> = others.iter().map(String::as_str).collect();
     others.sort_unstable();
     assert_eq!(others, expected, "\nfound:\n{}", others.join("\n"));
 
-    // The system: rows of every table, with these exceptions.
+    // The system role has rows of every table, with the exceptions below.
     let mut expected: Vec<_> = [
         "execute on app.audit(uuid,uuid,text,text,text,jsonb)",
         "execute on app.audit_faults()",
@@ -193,7 +194,7 @@ async fn grants_are_those_that_are_listed() {
         "usage on schema app",
         "usage on schema billing",
         "usage on schema public",
-        // Billing's: nobody else sees any of it.
+        // Tables of billing, on which no other role has a privilege.
         "delete, insert, select, update on stripe_customers",
         "delete, insert, select, update on stripe_events",
         "delete, insert, select, update on subscription_states",
@@ -240,7 +241,7 @@ async fn login_roles_own_nothing_and_inherit_nothing() {
 }
 
 #[tokio::test]
-async fn a_session_that_was_frozen_in_a_transaction_is_ended_by_the_server() {
+async fn login_roles_have_a_timeout_for_sessions_idle_in_a_transaction() {
     let database = testing::database().await.unwrap();
     for (url, expected) in [(&database.urls.app, "15s"), (&database.urls.system, "1min")] {
         let mut session = PgConnection::connect(url).await.unwrap();

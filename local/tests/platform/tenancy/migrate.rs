@@ -7,7 +7,7 @@ use shared::{error::BoxError, function::StartedFunction};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 /// Starts a server without migrations.
-pub(crate) async fn server() -> Postgres {
+pub(crate) async fn start_server() -> Postgres {
     let python = Python::ensure(&DataFolder::open(None).unwrap(), ProgressOutput::Silent).unwrap();
     Postgres::start(Cluster::temporary(&python).unwrap(), ProgressOutput::Silent).await.unwrap()
 }
@@ -43,7 +43,7 @@ async fn schema(admin: &mut PgConnection) -> Vec<String> {
 
 #[tokio::test]
 async fn a_second_migration_changes_nothing() {
-    let server = server().await;
+    let server = start_server().await;
     server.create_database("lisa").await.unwrap();
     let urls = urls(&server, "lisa");
     let first = run(&urls).await.unwrap();
@@ -59,7 +59,7 @@ async fn a_second_migration_changes_nothing() {
 async fn billing_is_migrated_in_the_app_database_or_in_a_second_one() {
     const SCHEMAS: &str = "select count(*) filter (where nspname = 'app'), count(*) filter (where nspname = 'billing') \
                            from pg_namespace";
-    let server = server().await;
+    let server = start_server().await;
     for database in ["together", "apart", "billing"] {
         server.create_database(database).await.unwrap();
     }
@@ -92,7 +92,7 @@ async fn billing_is_migrated_in_the_app_database_or_in_a_second_one() {
 
 #[tokio::test]
 async fn the_login_roles_get_the_passwords_of_their_connection_strings() {
-    let server = server().await;
+    let server = start_server().await;
     server.create_database("lisa").await.unwrap();
     let mut urls = urls(&server, "lisa");
     run(&urls).await.unwrap();
@@ -113,7 +113,7 @@ async fn the_login_roles_get_the_passwords_of_their_connection_strings() {
 
 #[tokio::test]
 async fn a_connection_string_of_another_role_or_without_a_password_is_refused() {
-    let server = server().await;
+    let server = start_server().await;
     server.create_database("lisa").await.unwrap();
     let good = urls(&server, "lisa");
     run(&good).await.unwrap();
@@ -133,7 +133,7 @@ async fn a_connection_string_of_another_role_or_without_a_password_is_refused() 
 
 #[tokio::test]
 async fn a_migration_by_a_role_without_rights_fails_with_permission_denied() {
-    let server = server().await;
+    let server = start_server().await;
     server.create_database("lisa").await.unwrap();
     let good = urls(&server, "lisa");
     let mut admin = PgConnection::connect(&good.admin).await.unwrap();

@@ -3,14 +3,14 @@
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::catalog;
-use crate::seed::{self, Tenant};
+use crate::seed::{self, SeededTenant};
 
-/// Makes both. Fails when a table has no row of either: seed it below.
-pub(crate) async fn two_tenants(admin: &mut PgConnection) -> [Tenant; 2] {
+/// Makes both tenants. Panics when a table has no row of one of them: insert one below.
+pub(crate) async fn two_tenants(admin: &mut PgConnection) -> [SeededTenant; 2] {
     let tenants = [full_tenant(admin, "mine").await, full_tenant(admin, "theirs").await];
     for table in catalog::tables(admin).await {
         for tenant in &tenants {
-            let Some(condition) = table.of(tenant) else { continue };
+            let Some(condition) = table.rows_condition(tenant) else { continue };
             let count = format!("select count(*) from {} where {condition}", table.name);
             let count: i64 = sqlx::query_scalar(AssertSqlSafe(count)).fetch_one(&mut *admin).await.unwrap();
             assert!(count > 0, "no row of {} is seeded: a test of its policies would say nothing", table.name);
@@ -19,9 +19,10 @@ pub(crate) async fn two_tenants(admin: &mut PgConnection) -> [Tenant; 2] {
     tenants
 }
 
-async fn full_tenant(admin: &mut PgConnection, name: &str) -> Tenant {
+/// Makes a tenant with rows in every table.
+async fn full_tenant(admin: &mut PgConnection, name: &str) -> SeededTenant {
     let tenant = seed::tenant(admin, name, 8).await;
-    let Tenant { customer, owner, company } = &tenant;
+    let SeededTenant { customer, owner, company } = &tenant;
     let text = format!("gen_random_uuid()::text || '{name}'");
     let hash = format!("sha256(({text})::bytea)");
     let statements = [
@@ -35,7 +36,7 @@ async fn full_tenant(admin: &mut PgConnection, name: &str) -> Tenant {
              values ('{customer}', {hash}, now() + interval '1 day')"
         ),
         format!("insert into webhook_secrets (customer_id, sha256) values ('{customer}', {hash})"),
-        // Also keeps a version.
+        // A trigger also inserts a row into config_versions.
         format!("update company_rag_configs set prompt_rag = '{name}' where company_id = '{company}'"),
         format!(
             "insert into documents (customer_id, company_id, filename, bytes, storage_key, status) \
@@ -94,7 +95,7 @@ async fn full_tenant(admin: &mut PgConnection, name: &str) -> Tenant {
             "insert into billing_records (customer_id, period_start, period_end, plan, requests, amount_cents, \
              overage_requests, overage_cents, currency) values ('{customer}', now(), now(), 'pro', 1, 1, 0, 0, 'EUR')"
         ),
-        // Also begins the chain.
+        // The function also inserts the chain's row into audit_heads.
         format!("select app.audit('{customer}', '{owner}', 'test', 'object', null, '{{}}')"),
     ];
     for statement in statements {

@@ -1,36 +1,37 @@
-//! How tables are made: row-level security, keys, names and indexes.
+//! Structure of the tables: row-level security, keys, names and indexes.
 
 use local::testing;
 use sqlx::{Connection, PgConnection};
 
-use super::catalog::{self, OURS};
+use super::catalog::{self, OWN_SCHEMAS};
 
+/// A database and the superuser's connection to it.
 async fn admin() -> (testing::TestDatabase, PgConnection) {
     let database = testing::database().await.unwrap();
     let admin = PgConnection::connect(&database.urls.admin).await.unwrap();
     (database, admin)
 }
 
-/// The first column of the rows of a statement. `{ours}` stands for [`OURS`].
+/// The first column of a statement's rows. `{ours}` in the statement stands for the condition on own schemas.
 async fn list(admin: &mut PgConnection, statement: &str) -> Vec<String> {
-    let statement = statement.replace("{ours}", OURS);
+    let statement = statement.replace("{ours}", OWN_SCHEMAS);
     sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).fetch_all(admin).await.unwrap()
 }
 
 #[tokio::test]
-async fn every_table_has_row_level_security_and_those_of_tenants_have_policies() {
+async fn every_table_has_row_level_security_and_every_granted_table_has_a_policy() {
     let (_database, mut admin) = admin().await;
     let tables = catalog::tables(&mut admin).await;
     assert!(tables.len() > 10, "{tables:?}");
     for table in tables {
         assert!(table.has_rls, "{} has no row-level security", table.name);
-        // Without a policy nobody but the owner sees a row: right where nobody has a grant either.
+        // Without a policy only the owner sees rows, which is right for a table without grants.
         let granted =
             "select count(*) from pg_class, aclexplode(relacl) where oid = $1::regclass and grantee <> grantor";
         let granted: i64 = sqlx::query_scalar(granted).bind(&table.name).fetch_one(&mut admin).await.unwrap();
         assert!(table.policies > 0 || granted == 0, "{} has no policy", table.name);
     }
-    // Views read with the rights of their owner, unless they say otherwise.
+    // A view without `security_invoker` reads with the rights of its owner.
     let statement = r#"
         select relname::text from pg_class join pg_namespace on pg_namespace.oid = relnamespace
         where {ours} and nspname <> 'auth' and relkind in ('v', 'm')
@@ -38,7 +39,7 @@ async fn every_table_has_row_level_security_and_those_of_tenants_have_policies()
           and not exists (select from pg_depend where objid = pg_class.oid and deptype = 'e')
     "#;
     assert_eq!(list(&mut admin, statement).await, Vec::<String>::new());
-    // All tables are where the tests look for them. Billing's are the system's alone: see `grants`.
+    // The tests look for tables in the schema public. Only the system role may use billing's tables (`grants`).
     let statement = r#"
         select relname::text from pg_class join pg_namespace on pg_namespace.oid = relnamespace
         where {ours} and nspname not in ('public', 'billing') and relkind in ('r', 'p', 'f')
@@ -47,9 +48,10 @@ async fn every_table_has_row_level_security_and_those_of_tenants_have_policies()
 }
 
 #[tokio::test]
-async fn policies_are_for_the_roles_that_have_grants_and_ask_their_functions_once_a_statement() {
+async fn policies_are_for_the_listed_roles_and_call_their_functions_once_per_statement() {
     let (_database, mut admin) = admin().await;
-    // In the forms that were measured: a function inside of a `select` runs once, and an index serves the comparison.
+    // Only the measured forms: a function inside a `select` runs once per statement, and an index serves the
+    // comparison.
     let statement = r#"
         select tablename || '.' || policyname from pg_policies
         where schemaname = 'public' and not (
@@ -79,7 +81,7 @@ async fn every_table_has_a_primary_key() {
 #[tokio::test]
 async fn every_foreign_key_has_an_index_that_begins_with_its_columns() {
     let (_database, mut admin) = admin().await;
-    // Or with the one of them that is the other table's primary key: the rest adds nothing to finding its rows.
+    // An index that begins with the column of the other table's primary key is enough: it finds the rows alone.
     let statement = r#"
         select conrelid::regclass || ': ' || conname from pg_constraint
         where contype = 'f' and not exists (
@@ -100,10 +102,10 @@ async fn every_foreign_key_has_an_index_that_begins_with_its_columns() {
 }
 
 #[tokio::test]
-async fn constraints_and_indexes_are_named_by_hand() {
+async fn constraints_and_indexes_have_explicit_names() {
     let (_database, mut admin) = admin().await;
-    // The names map to the errors of clients. PostgreSQL's own end in _check, _check1, _key1, _idx1 and the like; those
-    // of not-null constraints are left to it.
+    // Errors for clients are found by the constraint's name. Names that PostgreSQL makes end in _check, _check1,
+    // _key1, _idx1 and the like. Not-null constraints may have such names.
     let statement = r#"
         with names as (
             select replace(conrelid::regclass::text, 'billing.', '') as relation, conname::text as name, contype = 'c' as is_check
@@ -126,7 +128,7 @@ async fn constraints_and_indexes_are_named_by_hand() {
 }
 
 #[tokio::test]
-async fn functions_that_run_as_their_owner_pin_their_search_path_and_are_not_for_everybody() {
+async fn security_definer_functions_pin_their_search_path_and_are_not_public() {
     let (_database, mut admin) = admin().await;
     let definers = "select p.oid::regprocedure::text from pg_proc p join pg_namespace on pg_namespace.oid = pronamespace \
                     where {ours} and prosecdef";

@@ -1,5 +1,5 @@
-//! The same migrations on a database as Supabase makes them: roles, schemas and default privileges that stand already,
-//! and an owner that is no superuser.
+//! The migrations on a database like Supabase's, which has its own roles, schemas and default privileges, and whose
+//! owner is no superuser.
 
 use local::environment::DatabaseUrls;
 use local_postgres::Postgres;
@@ -15,8 +15,8 @@ use uuid::Uuid;
 use super::{grants, migrate};
 use crate::{route, seed};
 
-/// What Supabase's image makes before anybody comes; `project` plays its role `postgres`.
-const IMAGE: &str = r#"
+/// Roles that Supabase's image creates. `project` stands for its role `postgres`.
+const SUPABASE_ROLES: &str = r#"
     create role anon nologin noinherit;
     create role authenticated nologin noinherit;
     create role service_role nologin noinherit bypassrls;
@@ -28,7 +28,8 @@ const IMAGE: &str = r#"
     alter role project set search_path = "$user", public, extensions;
     alter role supabase_auth_admin set search_path = auth;
 "#;
-const DATABASE: &str = r#"
+/// Schemas, grants, default privileges and one account that a Supabase database has before the migrations.
+const SUPABASE_DATABASE: &str = r#"
     alter schema public owner to project;
     grant all on schema public to anon, authenticated, service_role;
     alter default privileges for role project in schema public
@@ -60,20 +61,21 @@ const DATABASE: &str = r#"
     insert into auth.users values ('00000000-0000-0000-0000-000000000001', 'early@example.com', '{"full_name": "É"}');
 "#;
 
-/// A migrated project.
+/// A migrated Supabase project.
 struct Project {
     server: Postgres,
     urls: DatabaseUrls,
     superuser: PgConnection,
 }
 
+/// Starts a server, makes a Supabase database on it and migrates it.
 async fn project() -> Project {
-    let server = migrate::server().await;
+    let server = migrate::start_server().await;
     let mut superuser = PgConnection::connect(&server.admin_url("postgres")).await.unwrap();
-    sqlx::raw_sql(IMAGE).execute(&mut superuser).await.unwrap();
+    sqlx::raw_sql(SUPABASE_ROLES).execute(&mut superuser).await.unwrap();
     sqlx::raw_sql("create database lisa owner project").execute(&mut superuser).await.unwrap();
     let mut superuser = PgConnection::connect(&server.admin_url("lisa")).await.unwrap();
-    sqlx::raw_sql(DATABASE).execute(&mut superuser).await.unwrap();
+    sqlx::raw_sql(SUPABASE_DATABASE).execute(&mut superuser).await.unwrap();
     let mut urls = migrate::urls(&server, "lisa");
     urls.admin = server.url("project", "first", "lisa");
     let migrated = migrate::run(&urls).await;
@@ -82,7 +84,7 @@ async fn project() -> Project {
 }
 
 #[tokio::test]
-async fn an_account_of_supabase_has_its_rows() {
+async fn every_supabase_account_gets_its_user_settings_and_profile() {
     let mut project = project().await;
     let new = Uuid::new_v4();
     let url = project.server.url("supabase_auth_admin", "first", "lisa");
@@ -103,30 +105,30 @@ async fn an_account_of_supabase_has_its_rows() {
         sqlx::query_as(statement).fetch_all(&mut project.superuser).await.unwrap();
     assert_eq!(rows.len(), 4, "{rows:?}");
     let of = |email: &str| rows.iter().find(|row| row.0 == email).unwrap_or_else(|| panic!("{email}: {rows:?}"));
-    // That of before us, too.
+    // The account that existed before the migrations has its rows too.
     assert_eq!(*of("early@example.com"), ("early@example.com".to_owned(), "É".to_owned(), 8, 8));
     assert_eq!(of("awa@example.com").1.chars().count(), 255);
     assert_eq!(rows.iter().filter(|row| row.0.ends_with("@accounts.invalid")).count(), 2);
 }
 
 #[tokio::test]
-async fn no_default_privilege_leaks_to_the_fronts() {
+async fn default_privileges_of_supabase_give_the_frontends_nothing() {
     let mut project = project().await;
     let fronts = |line: &String| ["anon", "authenticated", "service_role"].iter().any(|role| line.starts_with(role));
-    let mut found: Vec<_> = grants::all(&mut project.superuser).await.into_iter().filter(fronts).collect();
-    // Supabase's own: its schemas, and `create` in public, which the migrations leave to it.
+    let mut found: Vec<_> = grants::list_grants(&mut project.superuser).await.into_iter().filter(fronts).collect();
+    // Privileges on schemas are Supabase's own, `create` in public among them. The migrations do not change them.
     found.retain(|line| !line.contains(" on schema "));
-    let mut expected: Vec<_> = grants::FRONTS.iter().filter(|line| !line.contains(" on schema ")).collect();
+    let mut expected: Vec<_> = grants::FRONTEND_GRANTS.iter().filter(|line| !line.contains(" on schema ")).collect();
     expected.sort_unstable();
     found.sort_unstable();
     assert_eq!(found, expected.into_iter().map(|line| (*line).to_owned()).collect::<Vec<_>>());
 
-    // Nor to what a later migration makes.
+    // Objects of a later migration get no default privilege either.
     let mut owner = PgConnection::connect(&project.urls.admin).await.unwrap();
     let later = "create table later (id bigint generated always as identity primary key); \
                  create function later() returns integer language sql as 'select 1'";
     sqlx::raw_sql(later).execute(&mut owner).await.unwrap();
-    let leaked: Vec<_> = grants::all(&mut project.superuser).await.into_iter().filter(fronts).collect();
+    let leaked: Vec<_> = grants::list_grants(&mut project.superuser).await.into_iter().filter(fronts).collect();
     assert!(!leaked.iter().any(|line| line.contains("later")), "{leaked:?}");
 }
 
@@ -174,7 +176,7 @@ async fn realtime_publishes_exactly_the_listed_columns() {
         line("users", &["id", "is_pro"]),
     ];
     assert_eq!(published, expected);
-    // An update is published with the key of its row, which must be among the columns: else it fails.
+    // An update fails unless the published columns contain the key of its row.
     sqlx::raw_sql("update users set is_pro = true; update user_settings set free_quota_used = 1; delete from users")
         .execute(&mut project.superuser)
         .await
@@ -182,7 +184,7 @@ async fn realtime_publishes_exactly_the_listed_columns() {
 }
 
 #[tokio::test]
-async fn a_tenant_stores_vectors_and_finds_them() {
+async fn a_tenant_stores_and_finds_vectors() {
     let mut project = project().await;
     let tenant = seed::tenant(&mut project.superuser, "a", 8).await;
     let insert = format!(
@@ -225,7 +227,7 @@ async fn a_tenant_stores_vectors_and_finds_them() {
 }
 
 #[tokio::test]
-async fn the_owner_of_the_schema_needs_no_superuser_to_migrate_again() {
+async fn a_second_migration_needs_no_superuser() {
     let project = project().await;
     migrate::run(&project.urls).await.unwrap();
 }

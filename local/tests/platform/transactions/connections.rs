@@ -1,4 +1,4 @@
-//! Connections that die: before a transaction, in its middle, at its end; and a database that does not answer at all.
+//! Connections that are lost before, during or at the end of a transaction, and a database that does not answer.
 
 use std::{
     sync::{
@@ -15,21 +15,21 @@ use uuid::Uuid;
 
 use super::watch;
 use crate::{
-    proxy::{Fault, Proxy},
-    route::{self, Route, both_ways},
+    proxy::{FaultProxy, ProxyFault},
+    route::{self, DatabaseRoute, both_ways},
     seed,
 };
 
 both_ways!(
-    connections_that_died_between_transactions_are_replaced_unnoticed,
-    a_connection_killed_in_mid_transaction_is_an_error_and_nothing_is_repeated,
+    connections_killed_between_transactions_are_replaced_without_an_error,
+    a_connection_killed_during_a_transaction_is_an_error_and_the_work_runs_once,
 );
 
-async fn connections_that_died_between_transactions_are_replaced_unnoticed(route: Route) {
+async fn connections_killed_between_transactions_are_replaced_without_an_error(route: DatabaseRoute) {
     const CONNECTIONS: usize = 4;
     let mut admin = route.admin().await;
     let tenant = seed::tenant(&mut admin, "a", 8).await;
-    // More than one, as on the local stack: all of them die when the server is restarted.
+    // More than one connection, as on the local stack, where a restart of the server closes all of them.
     let db = route.db(u32::try_from(CONNECTIONS).unwrap());
     let fill = async || {
         let mut clients = JoinSet::new();
@@ -37,7 +37,7 @@ async fn connections_that_died_between_transactions_are_replaced_unnoticed(route
         for _ in 0..CONNECTIONS {
             let (db, ready) = (db.clone(), Arc::clone(&ready));
             clients.spawn(async move {
-                // At once, so that the pool opens them all.
+                // All start together, so that the pool opens every connection.
                 ready.wait().await;
                 let done: Result<(), ApiError> = db
                     .tenant_tx(tenant.customer, async |tx| {
@@ -54,17 +54,17 @@ async fn connections_that_died_between_transactions_are_replaced_unnoticed(route
         outcome.unwrap();
     }
     for _ in 0..3 {
-        assert!(watch::kill_all(&mut admin).await > 0);
-        // What finds out who is calling, and the transaction itself.
+        assert!(watch::kill_all_sessions(&mut admin).await > 0);
+        // Both the query that identifies the caller and the transaction must replace the connection.
         assert_eq!(db.user_role(tenant.owner).await.unwrap().as_deref(), Some("account_user"));
-        watch::kill_all(&mut admin).await;
+        watch::kill_all_sessions(&mut admin).await;
         for outcome in fill().await {
             outcome.unwrap_or_else(|error| panic!("{}", shared::logging::chain(&error)));
         }
     }
 }
 
-async fn a_connection_killed_in_mid_transaction_is_an_error_and_nothing_is_repeated(route: Route) {
+async fn a_connection_killed_during_a_transaction_is_an_error_and_the_work_runs_once(route: DatabaseRoute) {
     let mut admin = route.admin().await;
     let tenant = seed::tenant(&mut admin, "a", 8).await;
     let db = route.db(1);
@@ -76,24 +76,24 @@ async fn a_connection_killed_in_mid_transaction_is_an_error_and_nothing_is_repea
                 .bind(tx.tenant())
                 .execute(&mut *tx)
                 .await?;
-            assert!(watch::kill_all(&mut admin).await > 0);
+            assert!(watch::kill_all_sessions(&mut admin).await > 0);
             sqlx::query("select 1").execute(&mut *tx).await?;
             Ok(())
         })
         .await;
     assert_eq!(outcome.unwrap_err().status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(runs, 1);
-    assert_eq!(jobs(&mut admin).await, 0);
+    assert_eq!(count_jobs(&mut admin).await, 0);
     let next: Result<(), ApiError> = db.tenant_tx(tenant.customer, async |_| Ok(())).await;
     next.unwrap();
 }
 
 #[tokio::test]
-async fn a_commit_whose_answer_is_lost_is_an_error_and_is_not_repeated() {
-    let route = Route::direct().await;
+async fn a_lost_commit_answer_is_an_error_and_the_work_runs_once() {
+    let route = DatabaseRoute::direct().await;
     let mut admin = route.admin().await;
     let tenant = seed::tenant(&mut admin, "a", 8).await;
-    let proxy = Proxy::start(&route.database.urls.app, Fault::AnswerLost("commit")).await;
+    let proxy = FaultProxy::start(&route.database.urls.app, ProxyFault::AnswerLost("commit")).await;
     let db = route::db(&proxy.url(&route.database.urls.app), 1);
     let runs = AtomicUsize::new(0);
     let outcome: Result<(), ApiError> = db
@@ -108,28 +108,28 @@ async fn a_commit_whose_answer_is_lost_is_an_error_and_is_not_repeated() {
         .await;
     assert_eq!(outcome.unwrap_err().status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(runs.into_inner(), 1);
-    assert_eq!(proxy.faults(), 1);
-    // The server did commit: whoever repeats such a call must be able to. This handle never does.
-    assert_eq!(jobs(&mut admin).await, 1);
+    assert_eq!(proxy.fault_count(), 1);
+    // The server did commit. The handle never repeats a commit; the caller may repeat, and must make that safe.
+    assert_eq!(count_jobs(&mut admin).await, 1);
 }
 
 #[tokio::test]
-async fn a_lost_answer_to_the_begin_is_made_up_for_by_a_second_begin() {
-    let route = Route::direct().await;
+async fn a_lost_begin_answer_is_followed_by_a_second_begin() {
+    let route = DatabaseRoute::direct().await;
     let mut admin = route.admin().await;
     let tenant = seed::tenant(&mut admin, "a", 8).await;
-    let proxy = Proxy::start(&route.database.urls.app, Fault::AnswerLost("begin")).await;
+    let proxy = FaultProxy::start(&route.database.urls.app, ProxyFault::AnswerLost("begin")).await;
     let db = route::db(&proxy.url(&route.database.urls.app), 1);
     let outcome: Result<(), ApiError> = db.tenant_tx(tenant.customer, async |_| Ok(())).await;
     outcome.unwrap();
-    assert_eq!(proxy.faults(), 1);
-    watch::until_nobody_is_in_a_transaction(&mut admin, Duration::from_secs(2)).await;
+    assert_eq!(proxy.fault_count(), 1);
+    watch::wait_until_no_transaction_is_open(&mut admin, Duration::from_secs(2)).await;
 }
 
 #[tokio::test]
-async fn a_database_that_takes_connections_and_says_nothing_is_503_within_five_seconds() {
-    let hole = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = |role: &str| format!("postgresql://{role}:x@{}/lisa", hole.local_addr().unwrap());
+async fn a_database_that_accepts_connections_but_never_answers_is_503_within_five_seconds() {
+    let silent_server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = |role: &str| format!("postgresql://{role}:x@{}/lisa", silent_server.local_addr().unwrap());
     let (db, system) = (route::db(&url("lisa_app"), 1), route::system(&url("lisa_system"), 1));
     let started = Instant::now();
     let tenant = async {
@@ -141,24 +141,24 @@ async fn a_database_that_takes_connections_and_says_nothing_is_503_within_five_s
         (outcome.unwrap_err().status, started.elapsed())
     };
     let other = route::db(&url("lisa_app"), 1);
-    let identify = async {
+    let ping = async {
         let error = ApiError::from(other.ping().await.unwrap_err());
         (error.status, started.elapsed())
     };
-    let (tenant, system, identify) = tokio::join!(tenant, system, identify);
-    for (status, elapsed) in [tenant, system, identify] {
+    let (tenant, system, ping) = tokio::join!(tenant, system, ping);
+    for (status, elapsed) in [tenant, system, ping] {
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         assert!(elapsed < Duration::from_secs(5), "{elapsed:?}");
     }
 }
 
-/// As when a firewall has forgotten the connection of a function that was frozen for long.
+/// Such connections occur when a firewall has dropped the connection of a function that was frozen for long.
 #[tokio::test]
 async fn an_open_connection_that_falls_silent_is_503_within_five_seconds() {
-    let route = Route::direct().await;
+    let route = DatabaseRoute::direct().await;
     let mut admin = route.admin().await;
     let tenant = seed::tenant(&mut admin, "a", 8).await;
-    let proxy = Proxy::start(&route.database.urls.app, Fault::Silent("begin")).await;
+    let proxy = FaultProxy::start(&route.database.urls.app, ProxyFault::Silent("begin")).await;
     let (db, system) =
         (route::db(&proxy.url(&route.database.urls.app), 1), route::system(&proxy.url(&route.database.urls.system), 1));
     let started = Instant::now();
@@ -178,22 +178,23 @@ async fn an_open_connection_that_falls_silent_is_503_within_five_seconds() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_away_is_503_within_five_seconds_and_its_return_needs_no_restart() {
-    let route = Route::direct().await;
+async fn an_unreachable_database_is_503_within_five_seconds_and_is_used_again_when_it_returns() {
+    let route = DatabaseRoute::direct().await;
     let mut admin = route.admin().await;
     let tenant = seed::tenant(&mut admin, "a", 8).await;
-    let proxy = Proxy::start(&route.database.urls.app, Fault::None).await;
+    let proxy = FaultProxy::start(&route.database.urls.app, ProxyFault::None).await;
     let db = route::db(&proxy.url(&route.database.urls.app), 2);
-    let ask = async || -> Result<(), ApiError> { db.tenant_tx(tenant.customer, async |_| Ok(())).await };
-    ask().await.unwrap();
+    let run_transaction = async || -> Result<(), ApiError> { db.tenant_tx(tenant.customer, async |_| Ok(())).await };
+    run_transaction().await.unwrap();
     let address = proxy.stop().await;
     let started = Instant::now();
-    assert_eq!(ask().await.unwrap_err().status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(run_transaction().await.unwrap_err().status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
-    let _proxy = Proxy::start_at(address, &route.database.urls.app, Fault::None).await;
-    ask().await.unwrap();
+    let _proxy = FaultProxy::start_at(address, &route.database.urls.app, ProxyFault::None).await;
+    run_transaction().await.unwrap();
 }
 
-async fn jobs(admin: &mut sqlx::PgConnection) -> i64 {
+/// Number of rows of the table `jobs`.
+async fn count_jobs(admin: &mut sqlx::PgConnection) -> i64 {
     sqlx::query_scalar("select count(*) from jobs").fetch_one(admin).await.unwrap()
 }

@@ -1,4 +1,4 @@
-//! What goes wrong inside a transaction must stay in it: the next caller gets a connection that is clean.
+//! Failures inside a transaction. The next caller must get a clean connection.
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 
@@ -10,23 +10,23 @@ use uuid::Uuid;
 
 use super::watch;
 use crate::{
-    route::{self, Route, both_ways},
+    route::{self, DatabaseRoute, both_ways},
     seed,
 };
 
 both_ways!(
     a_failing_begin_does_not_poison_the_pool,
-    a_transaction_that_fails_leaves_nothing_behind,
-    a_transaction_that_panics_leaves_nothing_behind,
-    a_transaction_that_is_cancelled_leaves_nothing_behind,
+    a_failed_transaction_leaves_nothing_behind,
+    a_panic_in_a_transaction_leaves_nothing_behind,
+    a_cancelled_transaction_leaves_nothing_behind,
     a_commit_leaves_neither_tenant_nor_role_behind,
-    a_query_that_nobody_waits_for_is_ended_by_the_server,
-    an_error_that_the_work_swallows_is_an_error_of_the_transaction,
-    a_transaction_that_is_slower_than_its_deadline_answers_in_time,
+    the_server_ends_a_query_whose_client_is_gone,
+    an_ignored_sql_error_fails_the_transaction,
+    a_transaction_over_its_deadline_is_503_within_five_seconds,
 );
 
-/// Written by the work of a test, and looked for afterwards.
-async fn write(tx: &mut shared::db::TenantTx) -> Result<(), ApiError> {
+/// Inserts a job in the transaction of a test, which the test counts afterwards.
+async fn insert_job(tx: &mut shared::db::TenantTx) -> Result<(), ApiError> {
     sqlx::query("insert into jobs (customer_id, kind) values ($1, 'delete_object')")
         .bind(tx.tenant())
         .execute(tx)
@@ -34,14 +34,16 @@ async fn write(tx: &mut shared::db::TenantTx) -> Result<(), ApiError> {
     Ok(())
 }
 
-async fn written(admin: &mut PgConnection) -> i64 {
+/// Number of rows of the table `jobs`.
+async fn count_jobs(admin: &mut PgConnection) -> i64 {
     sqlx::query_scalar("select count(*) from jobs").fetch_one(admin).await.unwrap()
 }
 
-/// The next caller sees its own tenant and nobody else's, and can write.
+/// Checks that the next transaction has its own tenant's role and id and can write, and that no transaction stays
+/// open.
 async fn assert_clean(db: &Db, admin: &mut PgConnection) {
     let next = seed::tenant(admin, "next", 8).await;
-    let before = written(admin).await;
+    let before = count_jobs(admin).await;
     let outcome: Result<(), ApiError> = db
         .tenant_tx(next.customer, async |tx| {
             let row = sqlx::query("select current_user::text as role, current_setting('app.customer_id') as tenant")
@@ -49,20 +51,20 @@ async fn assert_clean(db: &Db, admin: &mut PgConnection) {
                 .await?;
             assert_eq!(row.get::<String, _>("role"), "lisa_tenant");
             assert_eq!(row.get::<String, _>("tenant"), next.customer.to_string());
-            write(tx).await
+            insert_job(tx).await
         })
         .await;
     outcome.unwrap_or_else(|error| panic!("{}", shared::logging::chain(&error)));
-    assert_eq!(written(admin).await, before + 1);
-    watch::until_nobody_is_in_a_transaction(admin, Duration::from_secs(5)).await;
+    assert_eq!(count_jobs(admin).await, before + 1);
+    watch::wait_until_no_transaction_is_open(admin, Duration::from_secs(5)).await;
 }
 
-async fn a_failing_begin_does_not_poison_the_pool(route: Route) {
+async fn a_failing_begin_does_not_poison_the_pool(route: DatabaseRoute) {
     let mut admin = route.admin().await;
-    let (name, url) = route.stranger();
+    let (name, url) = route.unprivileged_login();
     let make = format!("create role {name} login password 'stranger'; grant usage on schema app to {name}");
     sqlx::raw_sql(AssertSqlSafe(make)).execute(&mut admin).await.unwrap();
-    // It may log in, but not take the role of a tenant: the second statement of the begin fails.
+    // The role may log in but not set the role of a tenant, so that the second statement of the begin fails.
     let db = route::db(&url, 1);
     for _ in 0..3 {
         let refused: Result<(), ApiError> =
@@ -70,53 +72,53 @@ async fn a_failing_begin_does_not_poison_the_pool(route: Route) {
         let refusal = shared::logging::chain(&refused.unwrap_err());
         assert!(refusal.contains("permission denied to set role"), "{refusal}");
     }
-    watch::until_nobody_is_in_a_transaction(&mut admin, Duration::from_secs(5)).await;
+    watch::wait_until_no_transaction_is_open(&mut admin, Duration::from_secs(5)).await;
 
     sqlx::raw_sql(AssertSqlSafe(format!("grant lisa_tenant to {name}"))).execute(&mut admin).await.unwrap();
     assert_clean(&db, &mut admin).await;
 
     db.close().await;
-    watch::kill_all(&mut admin).await;
+    watch::kill_all_sessions(&mut admin).await;
     let remove = format!("revoke lisa_tenant from {name}; drop owned by {name}; drop role {name}");
     sqlx::raw_sql(AssertSqlSafe(remove)).execute(&mut admin).await.unwrap();
 }
 
-async fn a_transaction_that_fails_leaves_nothing_behind(route: Route) {
+async fn a_failed_transaction_leaves_nothing_behind(route: DatabaseRoute) {
     let mut admin = route.admin().await;
     let tenant = seed::tenant(&mut admin, "a", 8).await;
     let db = route.db(1);
     let failed: Result<(), ApiError> = db
         .tenant_tx(tenant.customer, async |tx| {
-            write(tx).await?;
+            insert_job(tx).await?;
             Err(ApiError::not_found("document"))
         })
         .await;
     assert_eq!(failed.unwrap_err().status, StatusCode::NOT_FOUND);
-    assert_eq!(written(&mut admin).await, 0);
+    assert_eq!(count_jobs(&mut admin).await, 0);
     assert_clean(&db, &mut admin).await;
 }
 
-async fn a_transaction_that_panics_leaves_nothing_behind(route: Route) {
+async fn a_panic_in_a_transaction_leaves_nothing_behind(route: DatabaseRoute) {
     let mut admin = route.admin().await;
     let tenant = seed::tenant(&mut admin, "a", 8).await;
     let db = route.db(1);
     let work = db.tenant_tx(tenant.customer, async |tx| -> Result<(), ApiError> {
-        write(tx).await?;
+        insert_job(tx).await?;
         panic!("on purpose")
     });
     AssertUnwindSafe(work).catch_unwind().await.unwrap_err();
-    assert_eq!(written(&mut admin).await, 0);
+    assert_eq!(count_jobs(&mut admin).await, 0);
     assert_clean(&db, &mut admin).await;
 }
 
-async fn a_transaction_that_is_cancelled_leaves_nothing_behind(route: Route) {
+async fn a_cancelled_transaction_leaves_nothing_behind(route: DatabaseRoute) {
     let mut admin = route.admin().await;
     let tenant = seed::tenant(&mut admin, "a", 8).await;
     let db = route.db(1);
-    // Between two statements, where the server waits for the client.
+    // Cancelled between two statements, while the server waits for the client.
     let (reached, at) = tokio::sync::oneshot::channel();
     let work = db.tenant_tx(tenant.customer, async |tx| -> Result<(), ApiError> {
-        write(tx).await?;
+        insert_job(tx).await?;
         reached.send(()).unwrap();
         std::future::pending().await
     });
@@ -124,18 +126,18 @@ async fn a_transaction_that_is_cancelled_leaves_nothing_behind(route: Route) {
         _ = work => panic!("it waits for ever"),
         reached = at => reached.unwrap(),
     }
-    watch::until_nobody_is_in_a_transaction(&mut admin, Duration::from_secs(2)).await;
-    assert_eq!(written(&mut admin).await, 0);
+    watch::wait_until_no_transaction_is_open(&mut admin, Duration::from_secs(2)).await;
+    assert_eq!(count_jobs(&mut admin).await, 0);
     assert_clean(&db, &mut admin).await;
 }
 
-async fn a_commit_leaves_neither_tenant_nor_role_behind(route: Route) {
+async fn a_commit_leaves_neither_tenant_nor_role_behind(route: DatabaseRoute) {
     let mut admin = route.admin().await;
     let tenant = seed::tenant(&mut admin, "a", 8).await;
     let db = route.db(1);
-    let outcome: Result<(), ApiError> = db.tenant_tx(tenant.customer, async |tx| write(tx).await).await;
+    let outcome: Result<(), ApiError> = db.tenant_tx(tenant.customer, async |tx| insert_job(tx).await).await;
     outcome.unwrap();
-    // The same server connection, outside of any transaction: the work ends the one it is in.
+    // A rollback inside the work shows the state of the server connection outside of any transaction.
     let outcome: Result<(), ApiError> = db
         .tenant_tx(tenant.customer, async |tx| {
             let row = sqlx::raw_sql(
@@ -153,7 +155,7 @@ async fn a_commit_leaves_neither_tenant_nor_role_behind(route: Route) {
         })
         .await;
     outcome.unwrap();
-    // And as lisa_app itself it reads nothing.
+    // Outside of a transaction the role lisa_app reads no table.
     let outcome: Result<(), ApiError> = db
         .tenant_tx(tenant.customer, async |tx| {
             let refused = sqlx::raw_sql("rollback; select * from jobs").execute(tx).await.unwrap_err();
@@ -165,12 +167,12 @@ async fn a_commit_leaves_neither_tenant_nor_role_behind(route: Route) {
     assert_clean(&db, &mut admin).await;
 }
 
-async fn a_query_that_nobody_waits_for_is_ended_by_the_server(route: Route) {
+async fn the_server_ends_a_query_whose_client_is_gone(route: DatabaseRoute) {
     let mut admin = route.admin().await;
     let tenant = seed::tenant(&mut admin, "a", 8).await;
     let db = route.db(1);
     let work = db.tenant_tx(tenant.customer, async |tx| -> Result<(), ApiError> {
-        write(tx).await?;
+        insert_job(tx).await?;
         sqlx::query("select pg_sleep(60)").execute(tx).await?;
         Ok(())
     });
@@ -179,42 +181,43 @@ async fn a_query_that_nobody_waits_for_is_ended_by_the_server(route: Route) {
     };
     tokio::select! {
         _ = work => panic!("it sleeps for a minute"),
-        _ = watch::until(&mut admin, Duration::from_secs(3), sleeps) => {}
+        _ = watch::wait_until(&mut admin, Duration::from_secs(3), sleeps) => {}
     }
-    // The client has gone; the server does not look at its socket while it sleeps.
-    watch::until_nobody_is_in_a_transaction(&mut admin, Duration::from_millis(5_500)).await;
-    assert_eq!(written(&mut admin).await, 0);
+    // The client is gone, but the server does not check its socket during `pg_sleep`: its statement timeout ends the
+    // query.
+    watch::wait_until_no_transaction_is_open(&mut admin, Duration::from_millis(5_500)).await;
+    assert_eq!(count_jobs(&mut admin).await, 0);
     assert_clean(&db, &mut admin).await;
 }
 
-async fn an_error_that_the_work_swallows_is_an_error_of_the_transaction(route: Route) {
+async fn an_ignored_sql_error_fails_the_transaction(route: DatabaseRoute) {
     let mut admin = route.admin().await;
     let tenant = seed::tenant(&mut admin, "a", 8).await;
     let db = route.db(1);
     let outcome: Result<(), ApiError> = db
         .tenant_tx(tenant.customer, async |tx| {
-            write(tx).await?;
+            insert_job(tx).await?;
             sqlx::query("select 1 / 0").execute(&mut *tx).await.unwrap_err();
             Ok(())
         })
         .await;
-    // A bare commit would have rolled back, and said that all is well.
+    // PostgreSQL answers a plain commit of an aborted transaction with a rollback and no error.
     let error = outcome.unwrap_err();
     assert_eq!(error.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert!(shared::logging::chain(&error).contains("current transaction is aborted"), "{error:?}");
-    assert_eq!(written(&mut admin).await, 0);
+    assert_eq!(count_jobs(&mut admin).await, 0);
     assert_clean(&db, &mut admin).await;
 }
 
-async fn a_transaction_that_is_slower_than_its_deadline_answers_in_time(route: Route) {
+async fn a_transaction_over_its_deadline_is_503_within_five_seconds(route: DatabaseRoute) {
     let mut admin = route.admin().await;
     let tenant = seed::tenant(&mut admin, "a", 8).await;
     let db = route.db(1);
     let started = std::time::Instant::now();
     let outcome: Result<(), ApiError> = db
         .tenant_tx(tenant.customer, async |tx| {
-            write(tx).await?;
-            // Two statements, each within the server's limit, together over it.
+            insert_job(tx).await?;
+            // Two statements, each within the server's statement timeout, together longer than the deadline.
             for _ in 0..2 {
                 sqlx::query("select pg_sleep(3)").execute(&mut *tx).await?;
             }
@@ -223,7 +226,7 @@ async fn a_transaction_that_is_slower_than_its_deadline_answers_in_time(route: R
         .await;
     assert_eq!(outcome.unwrap_err().status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
-    watch::until_nobody_is_in_a_transaction(&mut admin, Duration::from_secs(5)).await;
-    assert_eq!(written(&mut admin).await, 0);
+    watch::wait_until_no_transaction_is_open(&mut admin, Duration::from_secs(5)).await;
+    assert_eq!(count_jobs(&mut admin).await, 0);
     assert_clean(&db, &mut admin).await;
 }

@@ -1,4 +1,4 @@
-//! Many clients share few server connections, as behind the pooler of a deployment.
+//! Many clients that share few server connections, as behind the pooler of a deployment.
 
 use std::sync::Arc;
 
@@ -8,28 +8,30 @@ use tokio::{sync::Barrier, task::JoinSet};
 use uuid::Uuid;
 
 use crate::{
-    route::{self, Route},
-    seed::{self, Tenant},
+    route::{self, DatabaseRoute},
+    seed::{self, SeededTenant},
 };
 
+/// Number of concurrent clients.
 const CLIENTS: usize = 16;
+/// Transactions per client.
 const ROUNDS: i32 = 25;
 
 #[tokio::test]
 async fn sixteen_clients_are_served_directly() {
-    serve_sixteen(&Route::direct().await).await;
+    serve_sixteen(&DatabaseRoute::direct().await).await;
 }
 
 #[tokio::test]
 async fn sixteen_clients_share_two_backends_of_a_transaction_pooler() {
-    let Some(route) = Route::pooled(2).await else { return };
+    let Some(route) = DatabaseRoute::pooled(2).await else { return };
     serve_sixteen(&route).await;
 }
 
-/// Without it the test above would say nothing.
+/// Shows that the pooler of the test above would break named statements.
 #[tokio::test]
-async fn the_same_pooler_breaks_clients_that_name_their_statements() {
-    let Some(route) = Route::pooled(2).await else { return };
+async fn the_pooler_breaks_clients_with_named_statements() {
+    let Some(route) = DatabaseRoute::pooled(2).await else { return };
     let url = route.url(&route.database.urls.admin);
     let mut clients = JoinSet::new();
     let ready = Arc::new(Barrier::new(CLIENTS));
@@ -45,13 +47,13 @@ async fn the_same_pooler_breaks_clients_that_name_their_statements() {
     assert!(refusals.iter().any(|error| error.to_string().contains("prepared statement")), "{refusals:?}");
 }
 
-async fn serve_sixteen(route: &Route) {
+async fn serve_sixteen(route: &DatabaseRoute) {
     let mut admin = route.admin().await;
     let tenants = [seed::tenant(&mut admin, "a", 8).await, seed::tenant(&mut admin, "b", 8).await];
     let ready = Arc::new(Barrier::new(CLIENTS));
     let mut clients = JoinSet::new();
     for number in 0..CLIENTS {
-        // Each has a pool of its own, as each instance of a function has.
+        // Each client has its own pool, like each instance of a function.
         let (db, tenant, ready) = (route.db(1), tenants[number % 2].clone(), Arc::clone(&ready));
         clients.spawn(async move {
             ready.wait().await;
@@ -65,8 +67,9 @@ async fn serve_sixteen(route: &Route) {
     assert_eq!(jobs, i64::try_from(CLIENTS).unwrap() * i64::from(ROUNDS));
 }
 
-/// Statements of many shapes: the unnamed one is described anew for each.
-async fn work(db: &shared::db::Db, tenant: &Tenant, round: i32) {
+/// Runs statements with different parameters and columns. All use the unnamed prepared statement, which is described
+/// again for each.
+async fn work(db: &shared::db::Db, tenant: &SeededTenant, round: i32) {
     let done: Result<(), ApiError> = db
         .tenant_tx(tenant.customer, async |tx| {
             let (number, text): (i32, String) =
@@ -89,7 +92,7 @@ async fn work(db: &shared::db::Db, tenant: &Tenant, round: i32) {
         })
         .await;
     done.unwrap_or_else(|error| panic!("{}", shared::logging::chain(&error)));
-    // A refused statement in between, as unique violations are in ordinary work.
+    // A failing statement in between, like a unique violation in ordinary work.
     let refused: Result<(), ApiError> = db
         .tenant_tx(tenant.customer, async |tx| {
             sqlx::query("select 1 / $1::integer").bind(0).execute(tx).await.map(drop).map_err(ApiError::from)
@@ -97,13 +100,13 @@ async fn work(db: &shared::db::Db, tenant: &Tenant, round: i32) {
         .await;
     let refusal = shared::logging::chain(&refused.unwrap_err());
     assert!(refusal.contains("division by zero"), "{refusal}");
-    // What runs before there is a tenant.
+    // The query that runs before the tenant is known.
     assert_eq!(db.user_role(tenant.owner).await.unwrap().as_deref(), Some("account_user"));
 }
 
 #[tokio::test]
 async fn a_named_statement_is_refused_before_it_reaches_the_server() {
-    let route = Route::direct().await;
+    let route = DatabaseRoute::direct().await;
     let db = route::db(&route.database.urls.app, 1);
     let refused: Result<(), ApiError> = db
         .tenant_tx(Uuid::nil(), async |tx| {

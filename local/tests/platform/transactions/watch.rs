@@ -1,10 +1,10 @@
-//! Looks at the server's sessions from outside.
+//! The server's sessions, seen by the superuser.
 
 use std::time::{Duration, Instant};
 
 use sqlx::PgConnection;
 
-/// The sessions of other clients in this database: process id, state, and what runs or ran last.
+/// The sessions of other clients in this database: process id, state, and the running or last query.
 pub(crate) async fn sessions(admin: &mut PgConnection) -> Vec<(i32, String, String)> {
     let statement = r#"
         select pid, coalesce(state, ''), coalesce(query, '')
@@ -14,8 +14,8 @@ pub(crate) async fn sessions(admin: &mut PgConnection) -> Vec<(i32, String, Stri
     sqlx::query_as(statement).fetch_all(admin).await.unwrap()
 }
 
-/// Waits until the sessions are as wanted, and tells how long that took. Fails after `most`.
-pub(crate) async fn until(
+/// Waits until the sessions fulfil `wanted`; returns the waiting time. Panics after `most`.
+pub(crate) async fn wait_until(
     admin: &mut PgConnection,
     most: Duration,
     wanted: impl Fn(&[(i32, String, String)]) -> bool,
@@ -31,18 +31,18 @@ pub(crate) async fn until(
     }
 }
 
-/// Waits until no session is in a transaction: the server needs a moment to notice that a client has gone.
-pub(crate) async fn until_nobody_is_in_a_transaction(admin: &mut PgConnection, most: Duration) -> Duration {
-    until(admin, most, |sessions| sessions.iter().all(|(_, state, _)| state == "idle")).await
+/// Waits until no session is in a transaction, because the server notices the end of a client with a delay.
+pub(crate) async fn wait_until_no_transaction_is_open(admin: &mut PgConnection, most: Duration) -> Duration {
+    wait_until(admin, most, |sessions| sessions.iter().all(|(_, state, _)| state == "idle")).await
 }
 
-/// Ends all other sessions of the database, and waits until they have ended.
-pub(crate) async fn kill_all(admin: &mut PgConnection) -> usize {
+/// Terminates all other sessions of the database and waits for their end. Returns their number.
+pub(crate) async fn kill_all_sessions(admin: &mut PgConnection) -> usize {
     let before = sessions(admin).await;
     for (pid, _, _) in &before {
         sqlx::query("select pg_terminate_backend($1)").bind(pid).execute(&mut *admin).await.unwrap();
     }
-    until(admin, Duration::from_secs(5), |now| {
+    wait_until(admin, Duration::from_secs(5), |now| {
         now.iter().all(|(pid, _, _)| before.iter().all(|(old, _, _)| old != pid))
     })
     .await;

@@ -1,14 +1,14 @@
-//! Conversations, begun as ManyChat's calls begin them, and what becomes of them.
+//! Stores messages of conversations, and reads the activities and audit entries that follow.
 
 use sqlx::Connection;
 use uuid::Uuid;
 
-use super::{App, Tenant};
+use super::{App, TenantUser};
 
 impl App {
-    /// Stores a message of a contact, by the database's own function; nobody is told to answer it. Returns the
-    /// conversation.
-    pub(crate) async fn write_in(&self, tenant: &Tenant, contact: &str, text: &str) -> Uuid {
+    /// Stores a message of a contact through `app.receive_message`, without sending a reply job to the queue. Returns
+    /// the conversation's id.
+    pub(crate) async fn store_contact_message(&self, tenant: &TenantUser, contact: &str, text: &str) -> Uuid {
         let mut db = self.admin_db().await;
         let mut tx = db.begin().await.unwrap();
         sqlx::raw_sql("set local role lisa_tenant").execute(&mut *tx).await.unwrap();
@@ -27,8 +27,8 @@ impl App {
         conversation
     }
 
-    /// Writes what the bot said in a conversation, and returns the message.
-    pub(crate) async fn bot_says(&self, tenant: &Tenant, conversation: Uuid, text: &str) -> Uuid {
+    /// Stores an answer of the bot in a conversation and returns the message's id.
+    pub(crate) async fn store_bot_message(&self, tenant: &TenantUser, conversation: Uuid, text: &str) -> Uuid {
         let insert = "insert into messages (customer_id, conversation_id, direction, author, content, answered)
                       values ($1, $2, 'outbound', 'bot', $3, true) returning id";
         sqlx::query_scalar(insert)
@@ -40,14 +40,14 @@ impl App {
             .unwrap()
     }
 
-    /// The activities of a tenant, the oldest first, as `type`.
-    pub(crate) async fn activities(&self, tenant: &Tenant) -> Vec<String> {
+    /// The types of a tenant's activities, oldest first.
+    pub(crate) async fn activities(&self, tenant: &TenantUser) -> Vec<String> {
         let select = "select type from activities where company_id = $1 order by created_at, id";
         sqlx::query_scalar(select).bind(tenant.customer_id).fetch_all(&mut self.admin_db().await).await.unwrap()
     }
 
-    /// What was done in a tenant since its sign-up, the oldest first, as `action object`.
-    pub(crate) async fn audited(&self, tenant: &Tenant) -> Vec<String> {
+    /// A tenant's audit entries as `action object`, oldest first, without the `auth.` actions.
+    pub(crate) async fn audit_actions(&self, tenant: &TenantUser) -> Vec<String> {
         let select = "select action || ' ' || object from audit_log
                       where customer_id = $1 and action not like 'auth.%' order by id";
         sqlx::query_scalar(select).bind(tenant.customer_id).fetch_all(&mut self.admin_db().await).await.unwrap()

@@ -1,52 +1,54 @@
-//! An answer, and what a test expects of it: always the whole envelope.
+//! An HTTP response and its assertions, which always check the whole envelope.
 
 use reqwest::{Response, header::HeaderMap};
 use serde_json::{Value, json};
 
-/// What came back.
+/// A response of the product, read to its end.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct TestResponse {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
-    /// Null where it is not JSON.
+    /// The parsed body; null when it is not JSON.
     pub(crate) body: Value,
     pub(crate) text: String,
 }
 
-impl Answer {
-    pub(super) async fn read(response: Response) -> Self {
+impl TestResponse {
+    /// Reads the whole body of a response.
+    pub(super) async fn from_response(response: Response) -> Self {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await.unwrap();
         Self { status, headers, body: serde_json::from_str(&text).unwrap_or_default(), text }
     }
 
+    /// The value of a header; empty when the header is missing.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The bare body of an answer with this status.
+    /// Asserts the status and returns the JSON body as it is, without unwrapping an envelope.
     #[track_caller]
-    pub(crate) fn bare(self, status: u16) -> Value {
+    pub(crate) fn json_body(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
         assert!(!self.header("x-request-id").is_empty(), "every answer has a request id");
         self.body
     }
 
-    /// The data of a successful answer.
+    /// Asserts the status and a success envelope, and returns its `data`.
     #[track_caller]
     pub(crate) fn data(self, status: u16) -> Value {
-        let mut body = self.bare(status);
+        let mut body = self.json_body(status);
         assert_eq!(body["success"], true, "{body}");
         body["data"].take()
     }
 
-    /// An answer without a body.
+    /// Asserts status 204 without a body.
     #[track_caller]
-    pub(crate) fn empty(self) {
+    pub(crate) fn no_content(self) {
         assert_eq!((self.status, self.text.as_str()), (204, ""));
     }
 
-    /// The details of a refusal.
+    /// Asserts an error envelope with this status and code, and returns its `details`.
     #[track_caller]
     pub(crate) fn refused(self, status: u16, code: &str) -> Value {
         let error = &self.body["error"];
@@ -71,9 +73,9 @@ impl Answer {
         error["details"].clone()
     }
 
-    /// A 422 that names exactly these fields.
+    /// Asserts a 422 whose details name exactly these fields, in this order.
     #[track_caller]
-    pub(crate) fn names(self, fields: &[&str]) {
+    pub(crate) fn invalid_fields(self, fields: &[&str]) {
         let details = self.refused(422, "validation_failed");
         let named: Vec<_> = details.as_array().unwrap().iter().map(|wrong| wrong["field"].as_str().unwrap()).collect();
         assert_eq!(named, fields);

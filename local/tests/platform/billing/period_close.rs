@@ -1,15 +1,15 @@
-//! The monthly closing of 10,000 tenants: exact, once, and in time.
+//! The close of 10,000 tenants' periods: exact, once, and within a minute.
 
 use std::time::{Duration, Instant};
 
 use chrono::{TimeDelta, Utc};
 use local::testing;
 
-use super::{admin, billing, number, run};
+use super::{admin, billing, number, run_sql};
 
 const TENANTS: i64 = 10_000;
 
-/// Tenants by number: a third free, a third pro, a third business; so many requests as their number.
+/// Inserts numbered tenants: a third free, a third pro, a third business. Each has as many requests as its number.
 const SEED: &str = r#"
     create temporary table made as
         select number, gen_random_uuid() as customer, gen_random_uuid() as owner,
@@ -34,10 +34,10 @@ const SEED: &str = r#"
 "#;
 
 #[tokio::test]
-async fn ten_thousand_tenants_are_billed_once_and_exactly_by_runs_at_the_same_time() {
+async fn four_concurrent_runs_bill_ten_thousand_tenants_exactly_once() {
     let database = testing::database().await.unwrap();
     let mut app = admin(&database.urls).await;
-    run(&mut app, SEED).await;
+    run_sql(&mut app, SEED).await;
     assert_eq!(number(&mut app, "select count(*) from usage_periods").await, 2 * TENANTS);
     let billing = billing(&database.urls, None, 4);
     let now = Utc::now();
@@ -76,17 +76,17 @@ async fn ten_thousand_tenants_are_billed_once_and_exactly_by_runs_at_the_same_ti
     let again = billing.close_periods(now + TimeDelta::days(1)).await.unwrap();
     assert_eq!(again, shared::billing::CloseCounts::default());
     assert_eq!(number(&mut app, "select count(*) from billing_records").await, billed);
-    // A month late, with the next period over too: that one only.
+    // A run a month later closes the period that has ended meanwhile, and no other.
     let late = billing.close_periods(now + TimeDelta::days(60)).await.unwrap();
     assert_eq!((late.periods, late.records), (TENANTS, billed));
 }
 
 #[tokio::test]
-async fn a_period_waits_for_what_is_still_held_in_it() {
+async fn a_period_with_a_held_reservation_is_not_closed() {
     let database = testing::database().await.unwrap();
     let mut app = admin(&database.urls).await;
     let tenant = crate::seed::tenant(&mut app, "held", 8).await;
-    run(
+    run_sql(
         &mut app,
         &format!(
             "insert into usage_periods (customer_id, period_start, period_end, plan_id, plan, price_cents, currency, requests)
@@ -100,8 +100,8 @@ async fn a_period_waits_for_what_is_still_held_in_it() {
     .await;
     let billing = billing(&database.urls, None, 1);
     assert_eq!(billing.close_periods(Utc::now()).await.unwrap().periods, 0);
-    run(&mut app, "update reservations set state = 'spent'").await;
-    // Ten minutes are left for what ends with the period.
+    run_sql(&mut app, "update reservations set state = 'spent'").await;
+    // A period is closed ten minutes after its end, so that its last requests can be spent or refunded.
     assert_eq!(billing.close_periods(Utc::now() - TimeDelta::minutes(24 * 60 - 9)).await.unwrap().periods, 0);
     assert_eq!(billing.close_periods(Utc::now()).await.unwrap().records, 1);
 }

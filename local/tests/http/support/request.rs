@@ -1,4 +1,4 @@
-//! A request that is being made.
+//! A builder for one HTTP request to the product.
 
 use std::{
     future::{Future, IntoFuture},
@@ -8,24 +8,24 @@ use std::{
 use reqwest::{Body, RequestBuilder};
 use serde_json::Value;
 
-use super::{Answer, Stream};
+use super::{EventStream, TestResponse};
 
-/// A request. Awaited, it is sent.
-pub(crate) struct Call(RequestBuilder);
+/// A request under construction. Awaiting it sends it.
+pub(crate) struct TestRequest(RequestBuilder);
 
-impl Call {
+impl TestRequest {
     pub(crate) fn new(request: RequestBuilder) -> Self {
         Self(request)
     }
 
-    /// With a token, or that of a tenant's owner.
+    /// Adds a bearer token, or the token of a signed-in user.
     pub(crate) fn by(self, token: impl AsRef<str>) -> Self {
         Self(self.0.bearer_auth(token.as_ref()))
     }
 
-    /// Sends it, for an answer that is told while it is made.
-    pub(crate) async fn stream(self) -> Result<Stream, Answer> {
-        Stream::begin(self.0.send().await.unwrap()).await
+    /// Sends the request and returns the stream of server-sent events, or the response sent instead of a stream.
+    pub(crate) async fn stream(self) -> Result<EventStream, TestResponse> {
+        EventStream::from_response(self.0.send().await.unwrap()).await
     }
 
     pub(crate) fn header(self, name: &str, value: impl AsRef<str>) -> Self {
@@ -36,7 +36,7 @@ impl Call {
         Self(self.0.json(body))
     }
 
-    /// Text that claims to be JSON.
+    /// Sets a text as body with the content type of JSON, whether it is valid JSON or not.
     pub(crate) fn raw_json(self, body: impl Into<Body>) -> Self {
         self.body("application/json", body)
     }
@@ -46,11 +46,11 @@ impl Call {
     }
 }
 
-impl IntoFuture for Call {
-    type Output = Answer;
-    type IntoFuture = Pin<Box<dyn Future<Output = Answer> + Send>>;
+impl IntoFuture for TestRequest {
+    type Output = TestResponse;
+    type IntoFuture = Pin<Box<dyn Future<Output = TestResponse> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(async move { Answer::read(self.0.send().await.unwrap()).await })
+        Box::pin(async move { TestResponse::from_response(self.0.send().await.unwrap()).await })
     }
 }
