@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::{
     db::TenantTx,
     error::ApiError,
-    paging::{List, Listing, MAX_COUNTED_ROWS, Paging},
+    paging::{List, Listing, Paging, list_page},
 };
 
 /// A period in one mode.
@@ -93,53 +93,16 @@ impl Listing for BotSessionListing {
     const STATUSES: &'static [&'static str] = &["live", "rag"];
 }
 
-macro_rules! fetch {
-    ($tx:expr, $paging:expr, $after:expr, $beyond:tt, $direction:tt) => {{
-        let (at, id) = $after.unzip();
-        sqlx::query_as!(
-            BotSession,
-            "select id, mode, started_at, ended_at from bot_sessions
-            where company_id = $1 and ($2::text is null or mode = $2)
-              and ($3::timestamptz is null or (started_at, id) "
-                + $beyond
-                + " ($3, $4::uuid))
-            order by started_at "
-                + $direction
-                + ", id "
-                + $direction
-                + " limit $5 offset $6",
-            $tx.tenant(),
-            $paging.status,
-            at,
-            id,
-            $paging.rows_to_fetch(),
-            $paging.offset
-        )
-        .fetch_all(&mut *$tx)
-        .await
-        .map_err(|error| $paging.query_error(error))?
-    }};
-}
-
 /// Returns a page of the tenant's sessions.
 ///
 /// # Errors
 /// 422 for a cursor that was tampered with; a database error.
 pub async fn list(tx: &mut TenantTx, paging: &Paging) -> Result<List<BotSession>, ApiError> {
-    let after: Option<(DateTime<Utc>, Uuid)> = paging.after()?;
-    let rows =
-        if paging.descending { fetch!(tx, paging, after, "<", "desc") } else { fetch!(tx, paging, after, ">", "asc") };
-    let counted = sqlx::query_scalar!(
-        r#"
-        select count(*) as "count!" from (
-            select from bot_sessions where company_id = $1 and ($2::text is null or mode = $2) limit $3
-        ) counted
-        "#,
-        tx.tenant(),
-        paging.status,
-        MAX_COUNTED_ROWS + 1
-    )
-    .fetch_one(tx)
-    .await?;
-    paging.page(rows, counted, |last| (last.started_at, last.id))
+    list_page!(tx, paging, BotSession {
+        select: "id, mode, started_at, ended_at",
+        from: "bot_sessions where company_id = $1 and ($2::text is null or mode = $2)",
+        bind: [paging.status],
+        order: ["started_at": "started_at" "timestamptz" DateTime<Utc> = started_at],
+        id: "id" "uuid" Uuid = id,
+    })
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::{
     db::TenantTx,
     error::ApiError,
-    paging::{List, Listing, MAX_COUNTED_ROWS, Paging},
+    paging::{List, Listing, Paging, list_page},
 };
 
 /// A question whose answer was not found in the documents.
@@ -35,34 +35,6 @@ pub struct UnansweredListing;
 
 impl Listing for UnansweredListing {
     const SORTS: &'static [&'static str] = &["created_at"];
-    const STATUSES: &'static [&'static str] = &[];
-}
-
-macro_rules! fetch {
-    ($tx:expr, $paging:expr, $after:expr, $beyond:tt, $direction:tt) => {{
-        let (at, id) = $after.unzip();
-        sqlx::query_as!(
-            Unanswered,
-            r#"select message_id as "message_id!", conversation_id as "conversation_id!", channel as "channel!",
-                question as "question!", created_at as "created_at!"
-            from unanswered
-            where customer_id = $1 and ($2::timestamptz is null or (created_at, message_id) "#
-                + $beyond
-                + " ($2, $3::uuid)) order by created_at "
-                + $direction
-                + ", message_id "
-                + $direction
-                + " limit $4 offset $5",
-            $tx.tenant(),
-            at,
-            id,
-            $paging.rows_to_fetch(),
-            $paging.offset
-        )
-        .fetch_all(&mut *$tx)
-        .await
-        .map_err(|error| $paging.query_error(error))?
-    }};
 }
 
 /// Lists a page of the tenant's unanswered questions.
@@ -70,17 +42,12 @@ macro_rules! fetch {
 /// # Errors
 /// 422 for a cursor that was tampered with. Fails when a statement fails.
 pub async fn list(tx: &mut TenantTx, paging: &Paging) -> Result<List<Unanswered>, ApiError> {
-    let after: Option<(DateTime<Utc>, Uuid)> = paging.after()?;
-    let rows =
-        if paging.descending { fetch!(tx, paging, after, "<", "desc") } else { fetch!(tx, paging, after, ">", "asc") };
-    let counted = sqlx::query_scalar!(
-        r#"
-        select count(*) as "count!" from (select from unanswered where customer_id = $1 limit $2) counted
-        "#,
-        tx.tenant(),
-        MAX_COUNTED_ROWS + 1
-    )
-    .fetch_one(tx)
-    .await?;
-    paging.page(rows, counted, |last| (last.created_at, last.message_id))
+    list_page!(tx, paging, Unanswered {
+        select: r#"message_id as "message_id!", conversation_id as "conversation_id!", channel as "channel!",
+            question as "question!", created_at as "created_at!""#,
+        from: "unanswered where customer_id = $1",
+        bind: [],
+        order: ["created_at": "created_at" "timestamptz" DateTime<Utc> = created_at],
+        id: "message_id" "uuid" Uuid = message_id,
+    })
 }

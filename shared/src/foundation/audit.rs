@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     db::{SystemTx, TenantTx},
     error::ApiError,
-    paging::{List, Listing, MAX_COUNTED_ROWS, Paging},
+    paging::{List, Listing, Paging, list_page},
 };
 
 /// An entry to be added to the audit log.
@@ -98,7 +98,6 @@ pub struct AuditListing;
 impl Listing for AuditListing {
     const SORTS: &'static [&'static str] = &["at"];
     const CREATED_AT: &'static str = "at";
-    const STATUSES: &'static [&'static str] = &[];
 }
 
 /// Returns one page of the tenant's audit log.
@@ -106,48 +105,12 @@ impl Listing for AuditListing {
 /// # Errors
 /// Returns 422 for a cursor of the wrong form, and any database error.
 pub async fn list(tx: &mut TenantTx, paging: &Paging) -> Result<List<AuditEntry>, ApiError> {
-    let after: Option<i64> = paging.after()?;
-    let (fetched, offset) = (paging.rows_to_fetch(), paging.offset);
-    let entries = if paging.descending {
-        sqlx::query_as!(
-            AuditEntry,
-            r#"
-            select id, at, actor, action, object, request_id, details from audit_log
-            where customer_id = $1 and ($2::bigint is null or id < $2)
-            order by id desc limit $3 offset $4
-            "#,
-            tx.tenant(),
-            after,
-            fetched,
-            offset
-        )
-        .fetch_all(&mut *tx)
-        .await
-    } else {
-        sqlx::query_as!(
-            AuditEntry,
-            r#"
-            select id, at, actor, action, object, request_id, details from audit_log
-            where customer_id = $1 and ($2::bigint is null or id > $2)
-            order by id limit $3 offset $4
-            "#,
-            tx.tenant(),
-            after,
-            fetched,
-            offset
-        )
-        .fetch_all(&mut *tx)
-        .await
-    }
-    .map_err(|error| paging.query_error(error))?;
-    let counted = sqlx::query_scalar!(
-        r#"select count(*) as "count!" from (select from audit_log where customer_id = $1 limit $2) counted"#,
-        tx.tenant(),
-        MAX_COUNTED_ROWS + 1
-    )
-    .fetch_one(tx)
-    .await?;
-    paging.page(entries, counted, |last| last.id)
+    list_page!(tx, paging, AuditEntry {
+        select: "id, at, actor, action, object, request_id, details",
+        from: "audit_log where customer_id = $1",
+        bind: [],
+        id: "id" "bigint" i64 = id,
+    })
 }
 
 /// A defect in an audit chain.

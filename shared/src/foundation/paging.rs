@@ -43,7 +43,7 @@ pub trait Listing {
     /// The column that `sort=created_at` means. Every list accepts that name.
     const CREATED_AT: &'static str = "created_at";
     /// The values that the parameter `status` accepts; empty when the list cannot be filtered by status.
-    const STATUSES: &'static [&'static str];
+    const STATUSES: &'static [&'static str] = &[];
 }
 
 /// The validated parameters of a list.
@@ -225,6 +225,13 @@ pub struct List<T> {
     meta: Meta,
 }
 
+impl<T> List<T> {
+    /// The page with each row converted.
+    pub fn map<U>(self, convert: impl FnMut(T) -> U) -> List<U> {
+        List { success: self.success, data: self.data.into_iter().map(convert).collect(), meta: self.meta }
+    }
+}
+
 /// Position of the page in its list.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({ "page": 1, "limit": 20, "total": 1, "total_pages": 1, "next_cursor": null }))]
@@ -250,6 +257,166 @@ impl<T: Serialize> IntoResponse for List<T> {
         axum::Json(self).into_response()
     }
 }
+
+/// Reads one page of a list from the database, in the order that the caller asked for, and counts the list's rows up to
+/// [`MAX_COUNTED_ROWS`]. Gives a `Result<List<Row>, ApiError>`.
+///
+/// - `select`: the columns, as `sqlx::query_as!` wants them for the row's fields.
+/// - `from`: the source and the filter. `$1` is the tenant; `$2`, `$3` … are the values of `bind`, at most four.
+/// - `order`: for each of the listing's sorts its name, the column, the column's type in SQL and in Rust, and the row's
+///   field.
+/// - `id`: the column that makes the order unique, in the same form. A list whose only order is this column has no
+///   `order`.
+///
+/// Every order needs an index on the tenant, the column and the id.
+///
+/// ```ignore
+/// list_page!(tx, paging, Product {
+///     select: "id, name, price_cents, created_at",
+///     from: "products where customer_id = $1 and ($2::text is null or status = $2)",
+///     bind: [paging.status],
+///     order: ["created_at": "created_at" "timestamptz" DateTime<Utc> = created_at],
+///     id: "id" "uuid" Uuid = id,
+/// })
+/// ```
+macro_rules! list_page {
+    ($tx:expr, $paging:expr, $row:ident {
+        select: $select:tt, from: $from:tt, bind: [$($bind:expr),*], $($keys:tt)*
+    }) => {
+        $crate::paging::list_page!(@places [$($bind),*] ($tx, $paging, $row, $select, $from) $($keys)*)
+    };
+    // The values of a page follow those of the filter: after, id after, limit, offset; and of the count its limit.
+    (@places [] $list:tt $($keys:tt)*) => {
+        $crate::paging::list_page!(@keys $list [] ("$2" "$3" "$4" "$5") $($keys)*)
+    };
+    (@places [$a:expr] $list:tt $($keys:tt)*) => {
+        $crate::paging::list_page!(@keys $list [$a,] ("$3" "$4" "$5" "$6") $($keys)*)
+    };
+    (@places [$a:expr, $b:expr] $list:tt $($keys:tt)*) => {
+        $crate::paging::list_page!(@keys $list [$a, $b,] ("$4" "$5" "$6" "$7") $($keys)*)
+    };
+    (@places [$a:expr, $b:expr, $c:expr] $list:tt $($keys:tt)*) => {
+        $crate::paging::list_page!(@keys $list [$a, $b, $c,] ("$5" "$6" "$7" "$8") $($keys)*)
+    };
+    (@places [$a:expr, $b:expr, $c:expr, $d:expr] $list:tt $($keys:tt)*) => {
+        $crate::paging::list_page!(@keys $list [$a, $b, $c, $d,] ("$6" "$7" "$8" "$9") $($keys)*)
+    };
+    (@keys $list:tt $bind:tt $places:tt
+        order: [$($sort:tt: $column:tt $sql_type:tt $type:ty = $field:ident),+ $(,)?],
+        id: $id:tt $id_sql_type:tt $id_type:ty = $id_field:ident $(,)?
+    ) => {
+        'page: {
+            let counted = $crate::paging::list_page!(@count $list $bind $places);
+            $(
+                if $crate::paging::list_page!(@paging $list).sort == $sort {
+                    break 'page $crate::paging::list_page!(
+                        @page $list $bind $places counted
+                        $column $sql_type $type, $field, $id $id_sql_type $id_type, $id_field
+                    );
+                }
+            )+
+            Err($crate::error::ApiError::internal())
+        }
+    };
+    (@keys $list:tt $bind:tt $places:tt id: $id:tt $id_sql_type:tt $id_type:ty = $id_field:ident $(,)?) => {{
+        let counted = $crate::paging::list_page!(@count $list $bind $places);
+        $crate::paging::list_page!(@page_by_id $list $bind $places counted $id $id_sql_type $id_type, $id_field)
+    }};
+    (@paging ($tx:expr, $paging:expr, $row:ident, $select:tt, $from:tt)) => { $paging };
+    (@count
+        ($tx:expr, $paging:expr, $row:ident, $select:tt, $from:tt) [$($bind:expr,)*]
+        ($limit:tt $_id:tt $_limit:tt $_offset:tt)
+    ) => {
+        sqlx::query_scalar!(
+            r#"select count(*) as "count!" from (select from "# + $from + " limit " + $limit + ") counted",
+            $tx.tenant(),
+            $($bind,)*
+            $crate::paging::MAX_COUNTED_ROWS + 1
+        )
+        .fetch_one(&mut *$tx)
+        .await?
+    };
+    (@page
+        ($tx:expr, $paging:expr, $row:ident, $select:tt, $from:tt) $bind:tt $places:tt $counted:ident
+        $column:tt $sql_type:tt $type:ty, $field:ident, $id:tt $id_sql_type:tt $id_type:ty, $id_field:ident
+    ) => {{
+        let after: Option<($type, $id_type)> = $paging.after()?;
+        let (after, after_id) = after.unzip();
+        let rows = if $paging.descending {
+            $crate::paging::list_page!(
+                @rows ($tx, $paging, $row, $select, $from) $bind $places
+                $column $sql_type after "<" "desc", $id $id_sql_type after_id
+            )
+        } else {
+            $crate::paging::list_page!(
+                @rows ($tx, $paging, $row, $select, $from) $bind $places
+                $column $sql_type after ">" "asc", $id $id_sql_type after_id
+            )
+        };
+        let rows = rows.map_err(|error| $paging.query_error(error))?;
+        $paging.page(rows, $counted, |last: &$row| (last.$field.clone(), last.$id_field.clone()))
+    }};
+    (@page_by_id
+        ($tx:expr, $paging:expr, $row:ident, $select:tt, $from:tt) $bind:tt $places:tt $counted:ident
+        $id:tt $id_sql_type:tt $id_type:ty, $id_field:ident
+    ) => {{
+        let after: Option<$id_type> = $paging.after()?;
+        let rows = if $paging.descending {
+            $crate::paging::list_page!(
+                @rows_by_id ($tx, $paging, $row, $select, $from) $bind $places $id $id_sql_type after "<" "desc"
+            )
+        } else {
+            $crate::paging::list_page!(
+                @rows_by_id ($tx, $paging, $row, $select, $from) $bind $places $id $id_sql_type after ">" "asc"
+            )
+        };
+        let rows = rows.map_err(|error| $paging.query_error(error))?;
+        $paging.page(rows, $counted, |last: &$row| last.$id_field.clone())
+    }};
+    (@rows
+        ($tx:expr, $paging:expr, $row:ident, $select:tt, $from:tt) [$($bind:expr,)*]
+        ($after_place:tt $id_place:tt $limit_place:tt $offset_place:tt)
+        $column:tt $sql_type:tt $after:ident $beyond:tt $direction:tt, $id:tt $id_sql_type:tt $after_id:ident
+    ) => {
+        sqlx::query_as!(
+            $row,
+            "select " + $select + " from " + $from
+                + " and (" + $after_place + "::" + $sql_type + " is null or (" + $column + ", " + $id + ") " + $beyond
+                + " (" + $after_place + ", " + $id_place + "::" + $id_sql_type + ")) order by " + $column + " "
+                + $direction + ", " + $id + " " + $direction + " limit " + $limit_place + " offset " + $offset_place,
+            $tx.tenant(),
+            $($bind,)*
+            $after,
+            $after_id,
+            $paging.rows_to_fetch(),
+            $paging.offset
+        )
+        .fetch_all(&mut *$tx)
+        .await
+    };
+    (@rows_by_id
+        ($tx:expr, $paging:expr, $row:ident, $select:tt, $from:tt) [$($bind:expr,)*]
+        ($after_place:tt $limit_place:tt $offset_place:tt $_unused:tt)
+        $id:tt $id_sql_type:tt $after:ident $beyond:tt $direction:tt
+    ) => {
+        sqlx::query_as!(
+            $row,
+            "select " + $select + " from " + $from
+                + " and (" + $after_place + "::" + $id_sql_type + " is null or " + $id + " " + $beyond + " "
+                + $after_place + ") order by " + $id + " " + $direction
+                + " limit " + $limit_place + " offset " + $offset_place,
+            $tx.tenant(),
+            $($bind,)*
+            $after,
+            $paging.rows_to_fetch(),
+            $paging.offset
+        )
+        .fetch_all(&mut *$tx)
+        .await
+    };
+}
+
+pub(crate) use list_page;
 
 #[cfg(test)]
 mod tests {

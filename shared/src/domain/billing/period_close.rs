@@ -11,7 +11,7 @@ use crate::{
     db::{SystemTx, TenantTx},
     error::ApiError,
     jobs::{self, DueJob},
-    paging::{List, Listing, MAX_COUNTED_ROWS, Paging},
+    paging::{List, Listing, Paging, list_page},
     stripe::{Invoice, InvoiceItem},
 };
 
@@ -289,61 +289,12 @@ impl Listing for BillingRecordListing {
 /// # Errors
 /// Returns 422 for an invalid cursor, or the database's error.
 pub async fn list_records(tx: &mut TenantTx, paging: &Paging) -> Result<List<BillingRecord>, ApiError> {
-    let after: Option<(DateTime<Utc>, Uuid)> = paging.after()?;
-    let (after_start, after_id) = after.unzip();
-    let (fetched, offset) = (paging.rows_to_fetch(), paging.offset);
-    let records = if paging.descending {
-        sqlx::query_as!(
-            BillingRecord,
-            r#"
-            select id, period_start, period_end, plan, requests, request_limit, amount_cents, overage_requests,
-                overage_cents, currency, status, stripe_invoice_id, created_at
-            from billing_records
-            where customer_id = $1 and ($2::text is null or status = $2)
-              and ($3::timestamptz is null or (period_start, id) < ($3, $4::uuid))
-            order by period_start desc, id desc limit $5 offset $6
-            "#,
-            tx.tenant(),
-            paging.status,
-            after_start,
-            after_id,
-            fetched,
-            offset
-        )
-        .fetch_all(&mut *tx)
-        .await
-    } else {
-        sqlx::query_as!(
-            BillingRecord,
-            r#"
-            select id, period_start, period_end, plan, requests, request_limit, amount_cents, overage_requests,
-                overage_cents, currency, status, stripe_invoice_id, created_at
-            from billing_records
-            where customer_id = $1 and ($2::text is null or status = $2)
-              and ($3::timestamptz is null or (period_start, id) > ($3, $4::uuid))
-            order by period_start, id limit $5 offset $6
-            "#,
-            tx.tenant(),
-            paging.status,
-            after_start,
-            after_id,
-            fetched,
-            offset
-        )
-        .fetch_all(&mut *tx)
-        .await
-    }
-    .map_err(|error| paging.query_error(error))?;
-    let counted = sqlx::query_scalar!(
-        r#"
-        select count(*) as "count!"
-        from (select from billing_records where customer_id = $1 and ($2::text is null or status = $2) limit $3) counted
-        "#,
-        tx.tenant(),
-        paging.status,
-        MAX_COUNTED_ROWS + 1
-    )
-    .fetch_one(tx)
-    .await?;
-    paging.page(records, counted, |last| (last.period_start, last.id))
+    list_page!(tx, paging, BillingRecord {
+        select: "id, period_start, period_end, plan, requests, request_limit, amount_cents, overage_requests,
+            overage_cents, currency, status, stripe_invoice_id, created_at",
+        from: "billing_records where customer_id = $1 and ($2::text is null or status = $2)",
+        bind: [paging.status],
+        order: ["period_start": "period_start" "timestamptz" DateTime<Utc> = period_start],
+        id: "id" "uuid" Uuid = id,
+    })
 }

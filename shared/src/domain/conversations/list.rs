@@ -9,7 +9,7 @@ use crate::{
     db::TenantTx,
     error::ApiError,
     messages::Phone,
-    paging::{List, Listing, MAX_COUNTED_ROWS, Paging},
+    paging::{List, Listing, Paging, list_page},
 };
 
 /// A conversation, as shown to members of the tenant.
@@ -90,55 +90,6 @@ impl Listing for ConversationListing {
     const STATUSES: &'static [&'static str] = &["bot", "human"];
 }
 
-macro_rules! fetch {
-    ($tx:expr, $paging:expr, $filter:expr, $after:expr, $beyond:tt, $direction:tt) => {{
-        let (at, id) = $after.unzip();
-        sqlx::query_as!(
-            ConversationItem,
-            r#"select listed.id, channel, contact_id, user_phone, display_name, language, handler, handover_reason,
-                handover_until, opted_out_at, last_message_at, created_at, last.content as "last_message?",
-                (
-                    select count(*) from messages waiting
-                    where waiting.conversation_id = listed.id and waiting.direction = 'inbound'
-                      and waiting.answered_by is null and waiting.skipped_reason is null
-                ) as "unanswered!"
-            from (
-                select * from conversations
-                where customer_id = $1 and channel = $7 and ($2::text is null or handler = $2)
-                  and ($8::uuid is null or id = $8) and ($9::text is null or user_phone in ($9, '+' || $9))
-                  and ($3::timestamptz is null or (last_message_at, id) "#
-                + $beyond
-                + " ($3, $4::uuid)) order by last_message_at "
-                + $direction
-                + ", id "
-                + $direction
-                + " limit $5 offset $6
-            ) listed
-            left join lateral (
-                select left(message.content, 200) as content from messages message
-                where message.conversation_id = listed.id
-                order by message.created_at desc, message.id desc limit 1
-            ) last on true
-            order by last_message_at "
-                + $direction
-                + ", listed.id "
-                + $direction,
-            $tx.tenant(),
-            $paging.status,
-            at,
-            id,
-            $paging.rows_to_fetch(),
-            $paging.offset,
-            $filter.channel.as_str(),
-            $filter.conversation_id,
-            $filter.user_phone.as_ref().map(Phone::digits)
-        )
-        .fetch_all(&mut *$tx)
-        .await
-        .map_err(|error| $paging.query_error(error))?
-    }};
-}
-
 /// Returns a page of the tenant's conversations.
 ///
 /// # Errors
@@ -148,31 +99,28 @@ pub async fn list(
     filter: &ConversationFilter,
     paging: &Paging,
 ) -> Result<List<ConversationItem>, ApiError> {
-    let after: Option<(DateTime<Utc>, Uuid)> = paging.after()?;
-    let rows = if paging.descending {
-        fetch!(tx, paging, filter, after, "<", "desc")
-    } else {
-        fetch!(tx, paging, filter, after, ">", "asc")
-    };
-    let counted = sqlx::query_scalar!(
-        r#"
-        select count(*) as "count!" from (
-            select from conversations
-            where customer_id = $1 and channel = $4 and ($2::text is null or handler = $2)
-              and ($5::uuid is null or id = $5) and ($6::text is null or user_phone in ($6, '+' || $6))
-            limit $3
-        ) counted
-        "#,
-        tx.tenant(),
-        paging.status,
-        MAX_COUNTED_ROWS + 1,
-        filter.channel.as_str(),
-        filter.conversation_id,
-        filter.user_phone.as_ref().map(Phone::digits)
-    )
-    .fetch_one(tx)
-    .await?;
-    paging.page(rows, counted, |last| (last.last_message_at, last.id))
+    list_page!(tx, paging, ConversationItem {
+        select: r#"id, channel, contact_id, user_phone, display_name, language, handler, handover_reason,
+            handover_until, opted_out_at, last_message_at, created_at,
+            (
+                select left(message.content, 200) from messages message
+                where message.conversation_id = conversations.id
+                order by message.created_at desc, message.id desc limit 1
+            ) as last_message,
+            (
+                select count(*) from messages waiting
+                where waiting.conversation_id = conversations.id and waiting.direction = 'inbound'
+                  and waiting.answered_by is null and waiting.skipped_reason is null
+            ) as "unanswered!""#,
+        from: "conversations where customer_id = $1 and channel = $2 and ($3::text is null or handler = $3)
+            and ($4::uuid is null or id = $4) and ($5::text is null or user_phone in ($5, '+' || $5))",
+        bind: [
+            filter.channel.as_str(), paging.status, filter.conversation_id,
+            filter.user_phone.as_ref().map(Phone::digits)
+        ],
+        order: ["last_message_at": "last_message_at" "timestamptz" DateTime<Utc> = last_message_at],
+        id: "id" "uuid" Uuid = id,
+    })
 }
 
 /// Returns one conversation.

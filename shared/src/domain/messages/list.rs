@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::{
     db::TenantTx,
     error::ApiError,
-    paging::{List, Listing, MAX_COUNTED_ROWS, Paging},
+    paging::{List, Listing, Paging, list_page},
 };
 
 /// A message, as shown to members of the tenant.
@@ -103,39 +103,6 @@ pub struct MessageListing;
 
 impl Listing for MessageListing {
     const SORTS: &'static [&'static str] = &["created_at"];
-    const STATUSES: &'static [&'static str] = &[];
-}
-
-macro_rules! fetch {
-    ($tx:expr, $paging:expr, $filter:expr, $after:expr, $beyond:tt, $direction:tt) => {{
-        let (at, id) = $after.unzip();
-        sqlx::query_as!(
-            Message,
-            "select id, conversation_id, direction, author, content, attachment, citations, answered, model, sent_by,
-                answered_by, skipped_reason, sent_at, error_code, created_at
-            from messages
-            where customer_id = $1 and ($2::uuid is null or conversation_id = $2)
-              and ($3::text is null or user_phone in ($3, '+' || $3))
-              and ($4::timestamptz is null or (created_at, id) "
-                + $beyond
-                + " ($4, $5::uuid))
-            order by created_at "
-                + $direction
-                + ", id "
-                + $direction
-                + " limit $6 offset $7",
-            $tx.tenant(),
-            $filter.conversation_id,
-            $filter.digits(),
-            at,
-            id,
-            $paging.rows_to_fetch(),
-            $paging.offset
-        )
-        .fetch_all(&mut *$tx)
-        .await
-        .map_err(|error| $paging.query_error(error))?
-    }};
 }
 
 /// Returns a page of the tenant's messages.
@@ -143,29 +110,15 @@ macro_rules! fetch {
 /// # Errors
 /// 422 for a cursor that was tampered with; a database error.
 pub async fn list(tx: &mut TenantTx, filter: &MessageFilter, paging: &Paging) -> Result<List<Message>, ApiError> {
-    let after: Option<(DateTime<Utc>, Uuid)> = paging.after()?;
-    let rows = if paging.descending {
-        fetch!(tx, paging, filter, after, "<", "desc")
-    } else {
-        fetch!(tx, paging, filter, after, ">", "asc")
-    };
-    let counted = sqlx::query_scalar!(
-        r#"
-        select count(*) as "count!" from (
-            select from messages
-            where customer_id = $1 and ($2::uuid is null or conversation_id = $2)
-              and ($3::text is null or user_phone in ($3, '+' || $3))
-            limit $4
-        ) counted
-        "#,
-        tx.tenant(),
-        filter.conversation_id,
-        filter.digits(),
-        MAX_COUNTED_ROWS + 1
-    )
-    .fetch_one(tx)
-    .await?;
-    paging.page(rows, counted, |last| (last.created_at, last.id))
+    list_page!(tx, paging, Message {
+        select: "id, conversation_id, direction, author, content, attachment, citations, answered, model, sent_by,
+            answered_by, skipped_reason, sent_at, error_code, created_at",
+        from: "messages where customer_id = $1 and ($2::uuid is null or conversation_id = $2)
+            and ($3::text is null or user_phone in ($3, '+' || $3))",
+        bind: [filter.conversation_id, filter.digits()],
+        order: ["created_at": "created_at" "timestamptz" DateTime<Utc> = created_at],
+        id: "id" "uuid" Uuid = id,
+    })
 }
 
 /// Returns one message.
