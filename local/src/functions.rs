@@ -7,10 +7,11 @@ use shared::function::Function;
 
 /// All functions, sorted by name.
 pub const ALL: &[Function] = &[
+    audit_log::FUNCTION,
     auth::FUNCTION,
-    customer::FUNCTION,
     billing::FUNCTION,
-    default::FUNCTION,
+    conversations::FUNCTION,
+    customer::FUNCTION,
     docs::FUNCTION,
     document_upload::FUNCTION,
     documents::FUNCTION,
@@ -19,9 +20,8 @@ pub const ALL: &[Function] = &[
     live_mode::FUNCTION,
     maintenance::FUNCTION,
     manychat_webhook::FUNCTION,
-    messages::FUNCTION,
     migrate::FUNCTION,
-    privacy::FUNCTION,
+    not_found::FUNCTION,
     query::FUNCTION,
     query_stream::FUNCTION,
     quota::FUNCTION,

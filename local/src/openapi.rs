@@ -36,6 +36,10 @@ const TAGS: [(&str, &str); 12] = [
     ("docs", "This OpenAPI document, and a page to read it and try requests."),
 ];
 
+/// Renamed functions, each with its former name. Operation ids begin with the former name, because generated clients
+/// name their methods by operation id.
+const FORMER_NAMES: [(&str, &str); 2] = [("audit-log", "privacy"), ("conversations", "messages")];
+
 /// Generates openapi.json from the code.
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -134,11 +138,17 @@ fn add(function: &Function, paths: &mut Map<String, Value>, schemas: &mut Value)
             add_shared_parts(path, operation).with_context(|| format!("{method} {path}"))?;
             // Operation ids are unique only within a function: several functions have a `list`.
             let id = operation["operationId"].as_str().unwrap_or_default();
-            operation["operationId"] = json!(format!("{}_{id}", function.name.replace('-', "_")));
+            operation["operationId"] = json!(format!("{}_{id}", operation_id_prefix(function.name)));
             paths.entry(path).or_insert_with(|| json!({}))[method] = operation.take();
         }
     }
     Ok(())
+}
+
+/// Returns the first part of a function's operation ids, such as `live_mode`.
+fn operation_id_prefix(function: &str) -> String {
+    let former = FORMER_NAMES.iter().find(|(name, _)| *name == function);
+    former.map_or(function, |(_, former)| former).replace('-', "_")
 }
 
 /// Adds the error responses, the response headers and the `X-Customer-Id` parameter to an operation.

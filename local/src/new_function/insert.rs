@@ -28,8 +28,8 @@ pub(super) const EXTENDED_FILES: &[(&str, Insert)] = &[
         Ok(text.replacen(&next, &format!("#[cfg(test)]\n{new}\n{next}"), 1))
     }),
     ("template.yaml", |text, plan| {
-        let marker = "  # ---- default ";
-        ensure!(text.matches(marker).count() == 1, "the section of the function default is missing");
+        let marker = "  # ---- not-found ";
+        ensure!(text.matches(marker).count() == 1, "the section of the function not-found is missing");
         Ok(text.replacen(marker, &(plan.fill(files::BLOCK) + marker), 1))
     }),
 ];

@@ -9,6 +9,8 @@ mod answers;
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod audit_log;
+#[cfg(test)]
 mod auth;
 #[cfg(test)]
 mod authorization;
@@ -42,8 +44,6 @@ mod maintenance;
 mod models;
 #[cfg(test)]
 mod outages;
-#[cfg(test)]
-mod privacy;
 #[cfg(test)]
 mod query;
 #[cfg(test)]

@@ -51,7 +51,7 @@ fn template_routes_equal_the_routes_of_the_code() {
     for function in functions::ALL {
         let expected = match function.name {
             // Catches every path that no other function has: the gateway has no path for it.
-            "default" => names(["$default"]),
+            "not-found" => names(["$default"]),
             // A function with its own Function URL has no route in the gateway.
             _ if blocks[function.name].url.is_some() => BTreeSet::new(),
             _ => functions::routes(function),
@@ -73,7 +73,7 @@ fn the_gateway_sends_each_route_to_its_function() {
             gateway.insert(route, Arc::clone(&lambda)).unwrap();
         }
     }
-    let is_routed = |function: &&Function| function.name != "default" && blocks[function.name].url.is_none();
+    let is_routed = |function: &&Function| function.name != "not-found" && blocks[function.name].url.is_none();
     for function in functions::ALL.iter().filter(is_routed) {
         for route in functions::routes(function) {
             let (method, path) = route.split_once(' ').unwrap();
@@ -81,7 +81,7 @@ fn the_gateway_sends_each_route_to_its_function() {
             assert_eq!((found.lambda.name(), &found.key), (function.name, &route));
         }
     }
-    assert_eq!(gateway.find("GET", "/nothing/here").unwrap().lambda.name(), "default");
+    assert_eq!(gateway.find("GET", "/nothing/here").unwrap().lambda.name(), "not-found");
 }
 
 #[test]
@@ -106,6 +106,18 @@ fn every_http_event_names_a_route_of_its_own_function() {
 fn openapi_json_is_current() {
     let committed = fs::read_to_string(root().join("openapi.json")).unwrap();
     assert!(committed == openapi::document().unwrap(), "openapi.json is stale: run `cargo openapi`");
+}
+
+#[test]
+fn a_renamed_function_keeps_its_operation_ids() {
+    let document: Value = serde_json::from_str(&openapi::document().unwrap()).unwrap();
+    for (path, expected) in [
+        ("/api/v1/audit", "privacy_audit_log"),
+        ("/api/v1/conversations", "messages_list_conversations"),
+        ("/api/v1/messages", "messages_list"),
+    ] {
+        assert_eq!(document["paths"][path]["get"]["operationId"], expected, "{path}");
+    }
 }
 
 // Asynchronous because reading the settings creates clients that need a Tokio runtime.

@@ -262,7 +262,7 @@ async fn every_function_answers_its_event() {
     assert_eq!(replied, serde_json::json!({ "batchItemFailures": [] }));
     let sent = deployed.manychat.sent_to("132");
     assert!(sent.len() == 1 && sent[0].contains("1 500"), "{sent:?}");
-    let messages = data(&deployed.run("messages", customer).await, 200);
+    let messages = data(&deployed.run("conversations", customer).await, 200);
     // Three questions with their answers: by query, by query-stream, and on WhatsApp.
     assert_eq!((messages.as_array().unwrap().len(), &messages[0]["author"]), (6, &"bot".into()), "{messages}");
     let mode = data(&deployed.run("live-mode", customer).await, 200);
@@ -277,13 +277,13 @@ async fn every_function_answers_its_event() {
     let maintained = deployed.run("maintenance", None).await;
     assert_eq!(maintained["reservations_returned"], 0, "{maintained}");
 
-    let audited = data(&deployed.run("privacy", customer).await, 200);
+    let audited = data(&deployed.run("audit-log", customer).await, 200);
     assert!(!audited.as_array().unwrap().is_empty(), "signing up was not kept");
 
     let described = body(&deployed.run("docs", None).await, 200);
     assert!(described["openapi"].as_str().unwrap().starts_with("3.1"), "{}", described["openapi"]);
 
-    let refusal = body(&deployed.run("default", None).await, 404);
+    let refusal = body(&deployed.run("not-found", None).await, 404);
     assert_eq!(refusal["error"]["code"], "not_found", "{refusal}");
 
     // A new function must be added to this test.

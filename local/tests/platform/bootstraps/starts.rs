@@ -11,7 +11,7 @@ use super::{
 };
 
 /// Functions that start without any settings.
-const FUNCTIONS_WITHOUT_SETTINGS: [&str; 2] = ["default", "docs"];
+const FUNCTIONS_WITHOUT_SETTINGS: [&str; 2] = ["docs", "not-found"];
 
 /// Names of the settings that a function reports as missing when it is started without any.
 async fn missing_settings(function: &shared::function::Function) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! Route of the company's audit log. Exports and deletion of data will be added here (7 of 8).
+//! Route of the company's audit log.
 
 use axum::extract::{FromRef, State};
 use shared::{
@@ -15,7 +15,7 @@ use shared::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
-/// The `privacy` Lambda function.
+/// The `audit-log` Lambda function.
 pub const FUNCTION: Function = Function::http::<Deps>();
 
 /// Dependencies of the function.
@@ -27,7 +27,7 @@ pub struct Deps {
 }
 
 impl HttpFunction for Deps {
-    const NAME: &'static str = "privacy";
+    const NAME: &'static str = "audit-log";
 
     fn read(settings: &mut Settings) -> Self {
         let db = Db::read(settings);

@@ -47,7 +47,7 @@ pub struct Deps {
 }
 
 impl HttpFunction for Deps {
-    const NAME: &'static str = "messages";
+    const NAME: &'static str = "conversations";
 
     fn read(settings: &mut Settings) -> Self {
         let db = Db::read(settings);

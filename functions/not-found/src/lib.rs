@@ -13,7 +13,7 @@ use shared::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
-/// The function `default`.
+/// The function `not-found`.
 pub const FUNCTION: Function = Function::http::<Deps>();
 
 /// The routes of all other functions. A test compares the file with the code.
@@ -24,7 +24,7 @@ const OPENAPI: &str = include_str!("../../../openapi.json");
 pub struct Deps;
 
 impl HttpFunction for Deps {
-    const NAME: &'static str = "default";
+    const NAME: &'static str = "not-found";
 
     fn read(_: &mut Settings) -> Self {
         Self
