@@ -189,11 +189,17 @@ fn cold_starts(arguments: &Arguments, scene: &BenchFixture, programs: &[Program]
             add("settings given, SUPABASE_URL too", supabase);
         }
     }
+    measure_starts(arguments.rounds, programs, &mut starts)?;
+    Ok(report_starts(&starts))
+}
+
+/// Starts every program once a round, in turn, and adds what is measured to its samples.
+fn measure_starts(rounds: usize, programs: &[Program], starts: &mut [ColdStart<'_>]) -> Result<()> {
     for program in programs {
         program.evict_from_page_cache()?;
     }
-    for round in 0..WARM_UP_ROUNDS + arguments.rounds {
-        for start in &mut starts {
+    for round in 0..WARM_UP_ROUNDS + rounds {
+        for start in starts.iter_mut() {
             let bootstrap = start.program.start(&start.settings)?;
             if round >= WARM_UP_ROUNDS {
                 start.took.add(bootstrap.start.as_secs_f64() * 1e3);
@@ -202,8 +208,13 @@ fn cold_starts(arguments: &Arguments, scene: &BenchFixture, programs: &[Program]
             }
         }
     }
+    Ok(())
+}
+
+/// Prints the table of cold starts. Returns the figures over budget.
+fn report_starts(starts: &[ColdStart<'_>]) -> Vec<String> {
     let (mut rows, mut misses) = (Vec::new(), Vec::new());
-    for start in &starts {
+    for start in starts {
         let given = |program: fn(&ColdStart<'_>, &ColdStart<'_>) -> bool| {
             let found = starts.iter().find(|other| other.what == ALL_SETTINGS_GIVEN && program(other, start));
             found.map_or(f64::NAN, |other| other.took.median())
@@ -239,7 +250,7 @@ fn cold_starts(arguments: &Arguments, scene: &BenchFixture, programs: &[Program]
         "peak RSS, MB",
     ];
     table(&heads, &rows);
-    Ok(misses)
+    misses
 }
 
 /// A kind of warm request, with its samples.

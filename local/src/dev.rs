@@ -82,38 +82,11 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let mut settings = setting_overrides()?;
     let secrets = LocalSecrets::open(&data)?;
     let servers = Box::pin(Servers::start(&data, ExternalServers::read()?, false, progress)).await?;
-    let mut database = servers.create_database("lisa", &secrets).await?;
-    if arguments.two_databases {
-        if !servers.owns_postgres() {
-            bail!("--two-databases works only with the stack's own PostgreSQL: set BACKEND_APP_DATABASE_URL instead");
-        }
-        servers.create_database("lisa_billing", &secrets).await?;
-        database = servers.with_billing(database, "lisa_billing", &secrets);
-    }
-
+    let database = create_databases(&servers, &secrets, arguments.two_databases).await?;
     let step = progress.step("Migrations");
     migrate(&database).await?;
     step.done("applied");
-
-    let manychat = match settings.contains_key("MANYCHAT_BASE_URL") {
-        true => None,
-        false => Some(FakeManyChat::start().await?),
-    };
-    if let Some(manychat) = &manychat {
-        settings.insert("MANYCHAT_BASE_URL".to_owned(), manychat.base_url());
-    }
-    // With a Stripe key in the environment, the functions call Stripe itself.
-    let stripe = if settings.contains_key("STRIPE_SECRET_KEY") {
-        None
-    } else {
-        let stripe = FakeStripe::start(Some(data.join("stripe.json"))).await?;
-        settings.extend(stripe.settings());
-        let return_page = || format!("http://127.0.0.1:{}/docs", arguments.port);
-        settings.entry("BILLING_RETURN_URL".to_owned()).or_insert_with(return_page);
-        Some(stripe)
-    };
-
-    let models = if arguments.fake_models { Some(fake_models(&mut settings).await?) } else { None };
+    let fakes = Fakes::start(&arguments, &data, &mut settings).await?;
 
     let step = progress.step("Functions");
     let options = StackOptions {
@@ -129,25 +102,18 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     stack.start_functions().await?;
     step.done("started");
 
-    let file = data.join("demo.json");
     if settings.contains_key("SUPABASE_URL") {
         progress.line("  SUPABASE_URL is set, so accounts are kept there and no demo tenants are created.");
     } else {
+        let file = data.join("demo.json");
         let step = progress.step("Demo tenants");
-        let mut demo = demo::create_demo(&stack, &database, &secrets, &settings, manychat.as_ref()).await?;
-        if let Some(stripe) = &stripe {
-            demo.stripe_url = Some(stripe.base_url());
-            demo::set_plan_prices(&database).await?;
-        }
-        if let Some(models) = &models {
-            demo.models_urls = models.iter().map(FakeModels::base_url).collect();
-            demo::add_demo_products(&database, &demo.tenant).await?;
-        }
+        let mut demo = demo::create_demo(&stack, &database, &secrets, &settings, fakes.manychat.as_ref()).await?;
+        fakes.add_to_demo(&mut demo, &database).await?;
         demo.write(&file)?;
         step.done("ready");
         progress.line(&welcome(&stack.base_url(), &demo, &file));
     }
-    if let Some(stripe) = &stripe {
+    if let Some(stripe) = &fakes.stripe {
         let secret = settings.get("STRIPE_WEBHOOK_SECRET").unwrap_or(&secrets.stripe_webhook_secret);
         let first = secret.split(',').next().unwrap_or_default().trim();
         stripe.send_to(&format!("{}/api/v1/webhooks/stripe", stack.base_url()), first);
@@ -161,9 +127,67 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     progress.line("\n  Stopping …");
     // The stack ends before the servers that it uses.
     drop(stack);
-    drop((manychat, stripe, models));
+    drop(fakes);
     drop(servers);
     Ok(())
+}
+
+/// Creates the app's database, and with `two_databases` a second one for the schema `billing`.
+async fn create_databases(servers: &Servers, secrets: &LocalSecrets, two_databases: bool) -> Result<DatabaseUrls> {
+    let database = servers.create_database("lisa", secrets).await?;
+    if !two_databases {
+        return Ok(database);
+    }
+    if !servers.owns_postgres() {
+        bail!("--two-databases works only with the stack's own PostgreSQL: set BACKEND_APP_DATABASE_URL instead");
+    }
+    servers.create_database("lisa_billing", secrets).await?;
+    Ok(servers.with_billing(database, "lisa_billing", secrets))
+}
+
+/// Fake servers of outside services. A service that the environment configures has no fake.
+struct Fakes {
+    manychat: Option<FakeManyChat>,
+    stripe: Option<FakeStripe>,
+    models: Option<[FakeModels; 2]>,
+}
+
+impl Fakes {
+    /// Starts the fakes and adds the settings that point the functions to them.
+    async fn start(arguments: &Arguments, data: &DataFolder, settings: &mut SettingsMap) -> Result<Self> {
+        let manychat = match settings.contains_key("MANYCHAT_BASE_URL") {
+            true => None,
+            false => Some(FakeManyChat::start().await?),
+        };
+        if let Some(manychat) = &manychat {
+            settings.insert("MANYCHAT_BASE_URL".to_owned(), manychat.base_url());
+        }
+        // With a Stripe key in the environment, the functions call Stripe itself.
+        let stripe = if settings.contains_key("STRIPE_SECRET_KEY") {
+            None
+        } else {
+            let stripe = FakeStripe::start(Some(data.join("stripe.json"))).await?;
+            settings.extend(stripe.settings());
+            let return_page = || format!("http://127.0.0.1:{}/docs", arguments.port);
+            settings.entry("BILLING_RETURN_URL".to_owned()).or_insert_with(return_page);
+            Some(stripe)
+        };
+        let models = if arguments.fake_models { Some(fake_models(settings).await?) } else { None };
+        Ok(Self { manychat, stripe, models })
+    }
+
+    /// Adds the fakes' addresses to the demo file, and the rows of the database that they need.
+    async fn add_to_demo(&self, demo: &mut Demo, database: &DatabaseUrls) -> Result<()> {
+        if let Some(stripe) = &self.stripe {
+            demo.stripe_url = Some(stripe.base_url());
+            demo::set_plan_prices(database).await?;
+        }
+        if let Some(models) = &self.models {
+            demo.models_urls = models.iter().map(FakeModels::base_url).collect();
+            demo::add_demo_products(database, &demo.tenant).await?;
+        }
+        Ok(())
+    }
 }
 
 /// Starts two fake model servers and adds the settings that point the functions to them.

@@ -204,6 +204,11 @@ fn add_shared_parts(path: &str, operation: &mut Value) -> Result<()> {
     for status in statuses {
         responses.entry(status).or_insert(Value::Null);
     }
+    complete_responses(responses, is_rate_limited)
+}
+
+/// Adds headers and a description to the successes, and the shared body to the errors that have none.
+fn complete_responses(responses: &mut serde_json::Map<String, Value>, is_rate_limited: bool) -> Result<()> {
     for (status, response) in responses {
         let is_error = status.parse::<u16>().is_ok_and(|status| status >= 400);
         if is_error && response["content"].is_null() {

@@ -80,13 +80,7 @@ impl Stack {
         };
         let scope = Box::pin(resources::create_resources(&template, &config, &seed)).await?;
 
-        let mut platform = servers.aws.settings();
-        platform.insert("DATABASE_MAX_CONNECTIONS".to_owned(), MAX_DATABASE_CONNECTIONS.to_owned());
-        platform.insert("PDF_EXTRACTOR".to_owned(), lisa_program()?.display().to_string());
-        let mut overrides = options.settings;
-        // Overridable, so that a test can put a proxy between the functions and their dependencies.
-        platform.iter_mut().for_each(|(name, value)| *value = overrides.get(name).unwrap_or(value).clone());
-        overrides.insert("PDFIUM_LIBRARY".to_owned(), servers.libpdfium.display().to_string());
+        let (platform, overrides) = platform_settings(servers, options.settings)?;
         let mut settings = resources::settings(&template, &scope, &platform, &overrides)?;
         let resources = settings.values().flatten().map(|(name, value)| (name.clone(), value.clone())).collect();
 
@@ -118,11 +112,7 @@ impl Stack {
                     reports_batch_item_failures: event.reports_batch_item_failures,
                     max_concurrency: concurrency(&scope, event.max_concurrency.as_ref())?,
                 };
-                tasks.spawn(async move {
-                    if let Err(error) = Box::pin(poller.run()).await {
-                        tracing::error!(error = format!("{error:#}"), "a queue is no longer polled");
-                    }
-                });
+                tasks.spawn(poll(poller));
             }
             for schedule in block.schedules.into_iter().filter(|_| options.runs_schedules) {
                 tasks.spawn(schedule::run(Arc::clone(&lambda), schedule));
@@ -216,4 +206,22 @@ fn concurrency(scope: &TemplateScope<'_>, limit: Option<&Value>) -> Result<usize
     let limit = limit.map(|limit| scope.resolve_text(limit)).transpose()?;
     let limit = limit.map(|limit| limit.parse().context("MaximumConcurrency is not a number")).transpose()?;
     Ok(limit.unwrap_or(cores).min(cores).max(1))
+}
+
+/// Returns the settings that Lambda's platform would give to every function, and the overrides of all settings.
+fn platform_settings(servers: &Servers, mut overrides: SettingsMap) -> Result<(SettingsMap, SettingsMap)> {
+    let mut platform = servers.aws.settings();
+    platform.insert("DATABASE_MAX_CONNECTIONS".to_owned(), MAX_DATABASE_CONNECTIONS.to_owned());
+    platform.insert("PDF_EXTRACTOR".to_owned(), lisa_program()?.display().to_string());
+    // Overridable, so that a test can put a proxy between the functions and their dependencies.
+    platform.iter_mut().for_each(|(name, value)| *value = overrides.get(name).unwrap_or(value).clone());
+    overrides.insert("PDFIUM_LIBRARY".to_owned(), servers.libpdfium.display().to_string());
+    Ok((platform, overrides))
+}
+
+/// Polls a queue until the stack ends.
+async fn poll(poller: QueuePoller) {
+    if let Err(error) = Box::pin(poller.run()).await {
+        tracing::error!(error = format!("{error:#}"), "a queue is no longer polled");
+    }
 }

@@ -72,21 +72,7 @@ fn validate(names: &[&str], fields: &[Option<String>]) -> Result<OldSubscription
         let place = names.iter().position(|column| *column == name)?;
         fields[place].as_deref().map(str::trim).filter(|value| !value.is_empty())
     };
-    for (name, value) in COLUMNS.iter().filter_map(|name| Some((name, field(name)?))) {
-        if value.len() > 200 {
-            problems.push(format!("{name} is longer than 200 characters"));
-        } else if value.contains('\0') {
-            problems.push(format!("{name} holds a NUL"));
-        }
-    }
-    for name in ["id", "user_id"] {
-        if field(name).is_none() {
-            problems.push(format!("{name} is empty"));
-        }
-    }
-    if field("id").is_some_and(|id| id.len() > 64) {
-        problems.push("id is longer than 64 characters".to_owned());
-    }
+    check_texts(field, &mut problems);
     let mut one_of = |name: &str, default: &str, known: &[&str]| {
         let value = field(name).unwrap_or(default);
         if !known.contains(&value) {
@@ -126,6 +112,25 @@ fn validate(names: &[&str], fields: &[Option<String>]) -> Result<OldSubscription
         cancel_at_period_end: cancels.starts_with('t'),
         created_at: created_at.or(updated_at).or(start).unwrap_or_default(),
     })
+}
+
+/// Checks the lengths and the presence of texts.
+fn check_texts<'f>(field: impl Fn(&str) -> Option<&'f str>, problems: &mut Vec<String>) {
+    for (name, value) in COLUMNS.iter().filter_map(|name| Some((name, field(name)?))) {
+        if value.len() > 200 {
+            problems.push(format!("{name} is longer than 200 characters"));
+        } else if value.contains('\0') {
+            problems.push(format!("{name} holds a NUL"));
+        }
+    }
+    for name in ["id", "user_id"] {
+        if field(name).is_none() {
+            problems.push(format!("{name} is empty"));
+        }
+    }
+    if field("id").is_some_and(|id| id.len() > 64) {
+        problems.push("id is longer than 64 characters".to_owned());
+    }
 }
 
 /// Parses a `timestamptz`, or a `timestamp`, which the old system wrote in UTC.

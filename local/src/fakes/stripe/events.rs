@@ -113,6 +113,12 @@ fn apply(state: &mut StripeData, change: &StripeChange) -> Result<Vec<Value>> {
         let deleted = event(kind, gone);
         return Ok(ended.into_iter().chain([deleted]).collect());
     }
+    apply_to_subscription(state, change)
+}
+
+/// Applies a change of the user's newest subscription, and returns its events.
+fn apply_to_subscription(state: &mut StripeData, change: &StripeChange) -> Result<Vec<Value>> {
+    let (user, kind) = (change.user.as_str(), change.kind.as_str());
     let id = newest_of(state, user)
         .with_context(|| format!("user {user} has no subscription: complete a checkout first"))?;
     let subscription = state.subscriptions.get_mut(&id).context("the subscription is gone")?;
