@@ -20,7 +20,6 @@ use shared::{
     db::Db,
     documents::{self, Filename, NewChunk, NewDocument},
     embeddings::Embedder,
-    error::ApiError,
     llm::{AnswerStyle, GroundedQuestion, Provider, Role, Turn},
     pdf::PageText,
     retrieval::{self, HybridQuery, Passage},
@@ -294,7 +293,7 @@ impl RetrievalHarness {
                 documents::record_page_count(tx, id, total, 1).await?;
                 documents::store_chunks(tx, id, language, model, &rows).await?;
                 documents::finish(tx, id, model, &[0; 32], language, "", &[]).await?;
-                Ok::<_, ApiError>(id)
+                Ok(id)
             })
             .await?;
         Ok(id)
@@ -321,8 +320,7 @@ impl RetrievalHarness {
             documents: None,
             limit: MAX_RANK as i64,
         };
-        let passages =
-            self.db.tenant_tx(self.tenant, async |tx| Ok::<_, ApiError>(retrieval::search(tx, &search).await?)).await?;
+        let passages = self.db.tenant_tx(self.tenant, async |tx| Ok(retrieval::search(tx, &search).await?)).await?;
         Ok(SearchResult {
             question: question.question.clone(),
             standalone,

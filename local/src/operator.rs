@@ -9,7 +9,6 @@ use shared::{
     audit,
     db::SystemDb,
     embeddings::Embedder,
-    error::ApiError,
     reembedding::{self, BatchError, BatchOutcome, SwitchOutcome},
     sealed::{self, KeyRing},
     settings::{Settings, SettingsMap},
@@ -87,7 +86,7 @@ pub async fn audit_verify(connection: ConnectionArguments) -> Result<()> {
     let mut settings = Settings::new(connection.settings()?);
     let db = SystemDb::read(&mut settings).with_background_timeout();
     settings.finish()?;
-    let faults = db.system_tx(async |tx| Ok::<_, ApiError>(audit::verify(tx).await?)).await?;
+    let faults = db.system_tx(async |tx| Ok(audit::verify(tx).await?)).await?;
     for fault in &faults {
         println!("  tenant {}, entry {}: {}", fault.customer_id, fault.entry, fault.fault);
     }
@@ -111,18 +110,15 @@ pub async fn rotate_keys(connection: ConnectionArguments) -> Result<()> {
     settings.finish()?;
     let (mut after, mut resealed, mut failed) = (Uuid::nil(), 0, 0);
     loop {
-        let batch = db.system_tx(async |tx| Ok::<_, ApiError>(tenants::sealed_keys(tx, after, BATCH).await?)).await?;
+        let batch = db.system_tx(async |tx| Ok(tenants::sealed_keys(tx, after, BATCH).await?)).await?;
         let Some(last) = batch.last() else { break };
         after = last.customer_id;
         for key in &batch {
             match sealed::reseal(&ring, key.customer_id, tenants::MANYCHAT_KEY_PURPOSE, &key.sealed) {
                 Ok(None) => {}
                 Ok(Some(resealed_key)) => {
-                    let replaced = db
-                        .system_tx(async |tx| {
-                            Ok::<_, ApiError>(tenants::replace_sealed_key(tx, key, &resealed_key).await?)
-                        })
-                        .await?;
+                    let replaced =
+                        db.system_tx(async |tx| Ok(tenants::replace_sealed_key(tx, key, &resealed_key).await?)).await?;
                     resealed += u32::from(replaced);
                 }
                 Err(error) => {
@@ -169,9 +165,7 @@ pub async fn re_embed(arguments: ReEmbedArguments) -> Result<()> {
     let (mut after, mut count, mut failed) = (Uuid::nil(), 0, 0);
     loop {
         let model = embedder.model();
-        let page = db
-            .system_tx(async |tx| Ok::<_, ApiError>(reembedding::tenants_to_reembed(tx, model, after, BATCH).await?))
-            .await?;
+        let page = db.system_tx(async |tx| Ok(reembedding::tenants_to_reembed(tx, model, after, BATCH).await?)).await?;
         let Some(last) = page.last() else { break };
         after = *last;
         for tenant in page {

@@ -58,17 +58,14 @@ impl LocalAccounts {
                 let refresh_token = accounts::start_session(tx, user.id).await?;
                 let entry = account_audit_entry(user.id, "auth.signup", request_id);
                 audit::record_for(tx, Some(customer.id), &entry).await?;
-                Ok::<_, ApiError>((user, customer, refresh_token))
+                Ok((user, customer, refresh_token))
             })
             .await?;
         self.session(user, Some(customer), &refresh_token)
     }
 
     pub(crate) async fn log_in(&self, login: Login, request_id: &str) -> Result<Session> {
-        let found = self
-            .db
-            .system_tx(async |tx| Ok::<_, ApiError>(accounts::find_credentials(tx, &login.email).await?))
-            .await?;
+        let found = self.db.system_tx(async |tx| Ok(accounts::find_credentials(tx, &login.email).await?)).await?;
         let (user, hash) = found.map(|found| (found.user_id, found.hashed_password)).unzip();
         let matches = accounts::verify_password(Password::unchecked(login.password), hash).await?;
         let Some(user) = user.filter(|_| matches) else {
@@ -84,7 +81,7 @@ impl LocalAccounts {
                 let refresh_token = accounts::start_session(tx, user.id).await?;
                 let tenant = customer.as_ref().map(|customer| customer.id);
                 audit::record_for(tx, tenant, &account_audit_entry(user.id, "auth.login", request_id)).await?;
-                Ok::<_, ApiError>((user, customer, refresh_token))
+                Ok((user, customer, refresh_token))
             })
             .await?;
         self.session(user, customer, &refresh_token)
@@ -98,7 +95,7 @@ impl LocalAccounts {
             .system_tx(async |tx| match accounts::refresh(tx, &token).await? {
                 Ok((user, next)) => {
                     let (user, customer) = user_and_company(tx, user).await?;
-                    Ok::<_, ApiError>(Ok((user, customer, next)))
+                    Ok(Ok((user, customer, next)))
                 }
                 Err(refusal) => Ok(Err(refusal)),
             })
@@ -114,15 +111,14 @@ impl LocalAccounts {
                 accounts::end_session(tx, session).await?;
                 let tenant = tenants::find_first(tx, caller.user).await?.map(|customer| customer.id);
                 let entry = account_audit_entry(caller.user, "auth.logout", &caller.request_id);
-                Ok::<_, ApiError>(audit::record_for(tx, tenant, &entry).await?)
+                Ok(audit::record_for(tx, tenant, &entry).await?)
             })
             .await
     }
 
     pub(crate) async fn change_password(&self, caller: &SignedInUser, change: PasswordChange) -> Result<()> {
         let user = caller.user;
-        let hash =
-            self.db.system_tx(async |tx| Ok::<_, ApiError>(accounts::find_password_hash(tx, user).await?)).await?;
+        let hash = self.db.system_tx(async |tx| Ok(accounts::find_password_hash(tx, user).await?)).await?;
         if !accounts::verify_password(Password::unchecked(change.current_password), hash).await? {
             return Err(ApiError::field("current_password", "is not the current password"));
         }
@@ -133,7 +129,7 @@ impl LocalAccounts {
                 accounts::end_all_sessions(tx, user).await?;
                 let tenant = tenants::find_first(tx, user).await?.map(|customer| customer.id);
                 let entry = account_audit_entry(user, "auth.password_changed", &caller.request_id);
-                Ok::<_, ApiError>(audit::record_for(tx, tenant, &entry).await?)
+                Ok(audit::record_for(tx, tenant, &entry).await?)
             })
             .await
     }
@@ -143,7 +139,7 @@ impl LocalAccounts {
         self.db
             .system_tx(async |tx| {
                 let tenant = tenants::find_first(tx, user).await?.map(|customer| customer.id);
-                Ok::<_, ApiError>(audit::record_for(tx, tenant, &account_audit_entry(user, action, request_id)).await?)
+                Ok(audit::record_for(tx, tenant, &account_audit_entry(user, action, request_id)).await?)
             })
             .await
     }

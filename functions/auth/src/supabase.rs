@@ -156,7 +156,7 @@ impl GoTrue {
 
     pub(crate) async fn change_password(&self, caller: &SignedInUser, change: PasswordChange) -> Result<()> {
         let user = caller.user;
-        let account = self.db.system_tx(async |tx| Ok::<_, ApiError>(accounts::get(tx, user).await?)).await?;
+        let account = self.db.system_tx(async |tx| Ok(accounts::get(tx, user).await?)).await?;
         let tokens = match self.password_grant(&account.email, &change.current_password).await {
             Err(error) if error.code == "invalid_credentials" => {
                 return Err(ApiError::field("current_password", "is not the current password"));
@@ -171,7 +171,7 @@ impl GoTrue {
             .system_tx(async |tx| {
                 let tenant = tenants::find_first(tx, user).await?.map(|customer| customer.id);
                 let entry = account_audit_entry(user, "auth.password_changed", &caller.request_id);
-                Ok::<_, ApiError>(audit::record_for(tx, tenant, &entry).await?)
+                Ok(audit::record_for(tx, tenant, &entry).await?)
             })
             .await
     }
@@ -188,7 +188,7 @@ impl GoTrue {
                         let tenant = customer.as_ref().map(|customer| customer.id);
                         audit::record_for(tx, tenant, &account_audit_entry(user.id, action, request_id)).await?;
                     }
-                    Ok::<_, ApiError>((user, customer))
+                    Ok((user, customer))
                 })
                 .await
         };

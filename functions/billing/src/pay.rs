@@ -97,10 +97,8 @@ pub(crate) async fn check_out(
 pub(crate) async fn open_portal(caller: Caller<AccountUser>, State(deps): State<Deps>) -> Result<Data<PageLink>> {
     let stripe = deps.stripe()?;
     let owner = caller.owner();
-    let subscription = deps
-        .db
-        .tenant_tx(caller.tenant(), async |tx| Ok::<_, ApiError>(billing::subscription_view(tx, owner).await?))
-        .await?;
+    let subscription =
+        deps.db.tenant_tx(caller.tenant(), async |tx| Ok(billing::subscription_view(tx, owner).await?)).await?;
     let Some(customer) = subscription.customer else { return Err(no_customer()) };
     // Each request opens its own portal session. The idempotency key covers only the attempts of this call.
     let opened = stripe.create_portal_session(&customer, &deps.return_url.0, &Uuid::new_v4().to_string()).await;

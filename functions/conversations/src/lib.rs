@@ -15,7 +15,7 @@ use shared::{
     auth::{Caller, SupportUser, VerificationKeys},
     conversations::{self, ConversationFilter, ConversationItem, ConversationListing},
     db::{Db, TenantTx},
-    error::{ApiError, Result},
+    error::Result,
     feedback::{self, Feedback, NewFeedback},
     function::{Function, HttpFunction},
     http::{Created, Data, Envelope, Json, Path, Query},
@@ -166,7 +166,7 @@ async fn release(
                 let activity = Activity::for_conversation(id, "conversation_released", title, ActivityStatus::Info);
                 activities::record(tx, &activity.with_metadata(json!({ "user_id": caller.user }))).await?;
             }
-            Ok::<_, ApiError>((is_released, conversations::get(tx, id).await?))
+            Ok((is_released, conversations::get(tx, id).await?))
         })
         .await?;
     if is_released {
@@ -223,7 +223,7 @@ async fn reply(
             let claim = match key {
                 None => None,
                 Some(key) => match idempotency::claim(tx, key, &fingerprint).await? {
-                    ClaimOutcome::Finished(replay) => return Ok::<_, ApiError>((false, replay.into_response())),
+                    ClaimOutcome::Finished(replay) => return Ok((false, replay.into_response())),
                     ClaimOutcome::Claimed(claim) => Some(claim),
                 },
             };

@@ -64,7 +64,7 @@ impl HttpFunction for Deps {
     responses((status = 200, body = Envelope<CustomerDetails>)),
 )]
 async fn show(caller: Caller<AccountUser>, State(db): State<Db>) -> Result<Data<CustomerDetails>> {
-    db.tenant_tx(caller.tenant(), async |tx| Ok::<_, ApiError>(Data(tenants::details(tx).await?))).await
+    db.tenant_tx(caller.tenant(), async |tx| Ok(Data(tenants::details(tx).await?))).await
 }
 
 /// Changes the company's details. A ManyChat key is verified first: 422 when ManyChat rejects it, 503 when ManyChat
@@ -92,7 +92,7 @@ async fn change(
             if !fields.is_empty() {
                 audit_change(tx, &caller, "customer.changed", json!({ "fields": fields })).await?;
             }
-            Ok::<_, ApiError>(Data(tenants::details(tx).await?))
+            Ok(Data(tenants::details(tx).await?))
         })
         .await
 }
@@ -111,7 +111,7 @@ async fn new_webhook_secret(
         .tenant_tx(caller.tenant(), async |tx| {
             let secret = tenants::rotate_webhook_secret(tx, deps.grace).await?;
             audit_change(tx, &caller, "webhook_secret.created", json!({ "webhook_secret_id": secret.id })).await?;
-            Ok::<_, ApiError>(Created(secret))
+            Ok(Created(secret))
         })
         .await
 }

@@ -177,7 +177,7 @@ async fn upload(
             {
                 return Ok(Err(document));
             }
-            Ok::<_, ApiError>(Ok(documents::announce(tx, new, language).await?))
+            Ok(Ok(documents::announce(tx, new, language).await?))
         })
         .await?;
     let announced = match announced {

@@ -8,7 +8,7 @@ use shared::{
     auth::{AccountUser, Caller, SupportUser, VerificationKeys},
     db::Db,
     documents::{self, Document, DocumentListing},
-    error::{ApiError, Result},
+    error::Result,
     function::{Function, HttpFunction},
     http::{Data, Envelope, NoContent, Path, PreferredLanguage, Query},
     jobs, logging,
@@ -104,13 +104,11 @@ async fn show(
 )]
 async fn delete(caller: Caller<AccountUser>, State(deps): State<Deps>, Path(id): Path<Uuid>) -> Result<NoContent> {
     let tenant = caller.tenant();
-    let object = deps.db.tenant_tx(tenant, async |tx| Ok::<_, ApiError>(documents::delete(tx, id).await?)).await?;
+    let object = deps.db.tenant_tx(tenant, async |tx| Ok(documents::delete(tx, id).await?)).await?;
     // The document is deleted for the caller. Its file is deleted now, or later by the job that `documents::delete`
     // wrote.
     match deps.storage.delete(&object.storage_key).await {
-        Ok(()) => {
-            deps.db.tenant_tx(tenant, async |tx| Ok::<_, ApiError>(jobs::mark_done(tx, object.job).await?)).await?
-        }
+        Ok(()) => deps.db.tenant_tx(tenant, async |tx| Ok(jobs::mark_done(tx, object.job).await?)).await?,
         Err(error) => tracing::warn!(error = logging::chain(&error), "the file is left to maintenance"),
     }
     Ok(NoContent)
@@ -127,10 +125,8 @@ async fn retry(
     PreferredLanguage(language): PreferredLanguage,
     Path(id): Path<Uuid>,
 ) -> Result<Data<Document>> {
-    let (document, message) = deps
-        .db
-        .tenant_tx(caller.tenant(), async |tx| Ok::<_, ApiError>(documents::retry(tx, id, language).await?))
-        .await?;
+    let (document, message) =
+        deps.db.tenant_tx(caller.tenant(), async |tx| Ok(documents::retry(tx, id, language).await?)).await?;
     deps.ingest_queue.send_or_log(&message, Duration::ZERO).await;
     Ok(Data(document))
 }

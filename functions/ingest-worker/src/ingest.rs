@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use shared::{
     chunking::{self, Chunk},
     documents::{self, DocumentFailure, IngestState, MAX_BYTES, NewChunk, StoreOutcome},
-    error::{ApiError, BoxError},
+    error::BoxError,
     jobs::IngestMessage,
     logging,
     storage::ReadError,
@@ -44,9 +44,7 @@ impl Deps {
             let model = self.embedders.current().model();
             let state = self
                 .db
-                .tenant_tx(target.tenant, async |tx| {
-                    Ok::<_, ApiError>(documents::begin(tx, target.document, model).await?)
-                })
+                .tenant_tx(target.tenant, async |tx| Ok(documents::begin(tx, target.document, model).await?))
                 .await?;
             let Some(state) = state else {
                 tracing::info!(document_id = %target.document, "nothing to do: deleted, or done before");
@@ -96,7 +94,7 @@ impl Deps {
         let bytes = i64::try_from(file.len()).unwrap_or(i64::MAX);
         self.db
             .tenant_tx(target.tenant, async |tx| {
-                Ok::<_, ApiError>(documents::record_page_count(tx, target.document, total, bytes).await?)
+                Ok(documents::record_page_count(tx, target.document, total, bytes).await?)
             })
             .await?;
         let unread = match self.read_scans(target, &file, &mut pages, started).await? {
@@ -118,7 +116,7 @@ impl Deps {
             .tenant_tx(target.tenant, async |tx| {
                 let stored =
                     documents::finish(tx, target.document, model, &sha256, language, &excerpt, &unread).await?;
-                Ok::<_, ApiError>(stored)
+                Ok(stored)
             })
             .await?;
         if stored == StoreOutcome::Stored {
@@ -157,7 +155,7 @@ impl Deps {
             let stored = self
                 .db
                 .tenant_tx(target.tenant, async |tx| {
-                    Ok::<_, ApiError>(documents::store_chunks(tx, target.document, language, model, &rows).await?)
+                    Ok(documents::store_chunks(tx, target.document, language, model, &rows).await?)
                 })
                 .await?;
             if stored != StoreOutcome::Stored {
@@ -170,9 +168,7 @@ impl Deps {
     async fn fail(&self, target: IngestTarget, failure: DocumentFailure, detail: &str) -> Result<(), BoxError> {
         tracing::info!(document_id = %target.document, code = failure.code(), detail, "document failed");
         self.db
-            .tenant_tx(target.tenant, async |tx| {
-                Ok::<_, ApiError>(documents::fail(tx, target.document, failure, detail).await?)
-            })
+            .tenant_tx(target.tenant, async |tx| Ok(documents::fail(tx, target.document, failure, detail).await?))
             .await?;
         Ok(())
     }

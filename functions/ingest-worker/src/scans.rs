@@ -6,7 +6,6 @@ use std::{collections::HashMap, time::Duration};
 
 use shared::{
     documents::{self, DocumentFailure, PageClaim, PageTranscript},
-    error::ApiError,
     llm::{LlmError, ModelCall, Provider, TranscribeResult, Vision},
     logging,
     pdf::ExtractedPages,
@@ -125,9 +124,7 @@ impl Deps {
         }
         let transcripts = self
             .db
-            .tenant_tx(target.tenant, async |tx| {
-                Ok::<_, ApiError>(documents::page_transcripts(tx, target.document).await?)
-            })
+            .tenant_tx(target.tenant, async |tx| Ok(documents::page_transcripts(tx, target.document).await?))
             .await?;
         let mut transcripts: HashMap<_, _> = transcripts.into_iter().map(|read| (read.page, read)).collect();
         let mut left = scanned.len().saturating_sub(transcripts.len());
@@ -182,7 +179,7 @@ impl Deps {
                 let period = periods::current(tx).await?;
                 if let Err(limit) = plans::check_spend_cap(&plans::of_tenant(tx).await?, period.spent_micros) {
                     let detail = format!("{} of {} micro-USD of the period are spent", limit.used, limit.most);
-                    return Ok::<_, ApiError>(Err((DocumentFailure::SpendCapReached, detail)));
+                    return Ok(Err((DocumentFailure::SpendCapReached, detail)));
                 }
                 let cost = documents::scan_cost(tx, document).await?;
                 if cost.exceeds(scans.max_cost_micros, next.left) {
@@ -262,7 +259,7 @@ impl Deps {
             .tenant_tx(target.tenant, async |tx| {
                 usage::record_calls(tx, None, "vision", calls).await?;
                 usage::add(tx, &UsageDelta::default().with_calls(calls)).await?;
-                Ok::<_, ApiError>(documents::store_page(tx, target.document, read, cost).await?)
+                Ok(documents::store_page(tx, target.document, read, cost).await?)
             })
             .await?;
         tracing::info!(document_id = %target.document, page = read.page, cost_micros = cost, "page read");
@@ -281,9 +278,7 @@ impl Deps {
             .tenant_tx(target.tenant, async |tx| {
                 usage::record_calls(tx, None, "vision", calls).await?;
                 usage::add(tx, &UsageDelta::default().with_calls(calls)).await?;
-                Ok::<_, ApiError>(
-                    documents::release_page(tx, target.document, page, attempts, total_cost_micros(calls)).await?,
-                )
+                Ok(documents::release_page(tx, target.document, page, attempts, total_cost_micros(calls)).await?)
             })
             .await?;
         Ok(())

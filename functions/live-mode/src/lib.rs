@@ -10,7 +10,7 @@ use shared::{
     auth::{AccountUser, Caller, VerificationKeys},
     bot_sessions::{self, BotSession, BotSessionListing},
     db::Db,
-    error::{ApiError, Result},
+    error::Result,
     function::{Function, HttpFunction},
     http::{Data, Envelope, Json, Query},
     paging::{List, ListParams},
@@ -87,7 +87,7 @@ async fn toggle(
             };
             audit::record(tx, &entry).await?;
         }
-        Ok::<_, ApiError>(Data(switched.session))
+        Ok(Data(switched.session))
     })
     .await
 }

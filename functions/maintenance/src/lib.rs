@@ -73,8 +73,7 @@ impl EventFunction for Deps {
             );
             return Ok(serde_json::to_value(report)?);
         }
-        let refunded =
-            self.db.system_tx(async |tx| Ok::<_, ApiError>(quota::refund_expired(tx, BATCH_SIZE).await?)).await;
+        let refunded = self.db.system_tx(async |tx| Ok(quota::refund_expired(tx, BATCH_SIZE).await?)).await;
         let ended = self.billing.end_expired_access(now, BATCH_SIZE).await;
         let projected = self.billing.project_pending(now).await;
         let closed = self.billing.close_periods(now).await;
@@ -123,7 +122,7 @@ impl Deps {
     /// Runs the jobs that are due and returns their number. A failed job stays due for a later run and does not stop
     /// the others.
     async fn run_due_jobs(&self) -> Result<usize, BoxError> {
-        let due = self.db.system_tx(async |tx| Ok::<_, ApiError>(jobs::claim_due(tx, BATCH_SIZE).await?)).await?;
+        let due = self.db.system_tx(async |tx| Ok(jobs::claim_due(tx, BATCH_SIZE).await?)).await?;
         let taken = due.len();
         for job in due {
             let done = match job.kind.as_str() {
@@ -145,15 +144,12 @@ impl Deps {
     /// uploaded.
     async fn resume_ingestion(&self, job: &DueJob) -> Result<(), BoxError> {
         let document_id: Uuid = job.payload["document_id"].as_str().unwrap_or_default().parse()?;
-        let pending =
-            self.db.system_tx(async |tx| Ok::<_, ApiError>(documents::find_pending(tx, document_id).await?)).await?;
+        let pending = self.db.system_tx(async |tx| Ok(documents::find_pending(tx, document_id).await?)).await?;
         let Some(pending) = pending else { return self.end_job(job, None).await };
         if job.attempts > MAX_JOB_ATTEMPTS {
             self.db
                 .system_tx(async |tx| {
-                    Ok::<_, ApiError>(
-                        documents::mark_failed(tx, document_id, documents::DocumentFailure::TimedOut).await?,
-                    )
+                    Ok(documents::mark_failed(tx, document_id, documents::DocumentFailure::TimedOut).await?)
                 })
                 .await?;
             return self.end_job(job, Some("given up")).await;
@@ -164,9 +160,7 @@ impl Deps {
         } else if pending.is_overdue {
             self.db
                 .system_tx(async |tx| {
-                    Ok::<_, ApiError>(
-                        documents::mark_failed(tx, document_id, documents::DocumentFailure::NotUploaded).await?,
-                    )
+                    Ok(documents::mark_failed(tx, document_id, documents::DocumentFailure::NotUploaded).await?)
                 })
                 .await?;
             return self.end_job(job, Some("not uploaded")).await;
@@ -179,9 +173,7 @@ impl Deps {
         let (tenant, conversation) =
             (job.customer_id, job.payload["conversation_id"].as_str().unwrap_or_default().parse()?);
         if job.attempts > MAX_JOB_ATTEMPTS {
-            self.db
-                .system_tx(async |tx| Ok::<_, ApiError>(conversations::mark_failed(tx, tenant, conversation).await?))
-                .await?;
+            self.db.system_tx(async |tx| Ok(conversations::mark_failed(tx, tenant, conversation).await?)).await?;
             return self.end_job(job, Some("given up")).await;
         }
         let message = ReplyMessage { customer_id: tenant, conversation_id: conversation, message_id: None };
@@ -198,7 +190,7 @@ impl Deps {
 
     /// Ends a job; `failure` is the error to be stored, if any.
     async fn end_job(&self, job: &DueJob, failure: Option<&str>) -> Result<(), BoxError> {
-        self.db.system_tx(async |tx| Ok::<_, ApiError>(jobs::end(tx, job.id, failure).await?)).await?;
+        self.db.system_tx(async |tx| Ok(jobs::end(tx, job.id, failure).await?)).await?;
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use shared::{
     auth::ManyChatCall,
     conversations::{self, ReceiveOutcome, keywords},
     db::Db,
-    error::{ApiError, Result},
+    error::Result,
     function::{Function, HttpFunction},
     http::Json,
     jobs::ReplyMessage,
@@ -125,8 +125,7 @@ struct ContactMessage {
 async fn receive(call: ManyChatCall, State(deps): State<Deps>, Json(body): Json<Value>) -> Result<axum::Json<Block>> {
     let message = InboundMessage::read(&body)?;
     let tenant = call.tenant();
-    let received =
-        deps.db.tenant_tx(tenant, async |tx| Ok::<_, ApiError>(conversations::receive(tx, &message).await?)).await?;
+    let received = deps.db.tenant_tx(tenant, async |tx| Ok(conversations::receive(tx, &message).await?)).await?;
     if received.job_id.is_some() {
         let job = ReplyMessage {
             customer_id: tenant,

@@ -131,9 +131,7 @@ impl Deps {
         let (tenant, conversation) = (message.customer_id, message.conversation_id);
         let outcome = self
             .db
-            .tenant_tx(tenant, async |tx| {
-                Ok::<_, ApiError>(conversations::acquire(tx, conversation, LEASE_TIMEOUT).await?)
-            })
+            .tenant_tx(tenant, async |tx| Ok(conversations::acquire(tx, conversation, LEASE_TIMEOUT).await?))
             .await?;
         let lease = match outcome {
             LeaseOutcome::Leased(lease) => lease,

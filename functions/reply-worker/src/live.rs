@@ -6,7 +6,6 @@ use rand::Rng;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::{
-    error::ApiError,
     llm::{ChatReply, ChatRequest, ModelCall, Role, Tool, ToolCall, Turn, Usage},
     orders::{self, Order, OrderDraft, RequestedItem},
     products::{self, Product},
@@ -50,7 +49,7 @@ impl Deps {
             .tenant_tx(request.tenant, async |tx| {
                 let catalogue = products::list_available(tx).await?;
                 let open_order = orders::find_changeable(tx, conversation).await?;
-                Ok::<_, ApiError>(SalesContext { catalogue, open_order })
+                Ok(SalesContext { catalogue, open_order })
             })
             .await?;
         let passages = self.retrieve_passages(request, MAX_PASSAGES).await?;

@@ -178,7 +178,7 @@ impl Deps {
     ) -> Result<(), BoxError> {
         let conversation = lease.conversation.id;
         self.db
-            .tenant_tx(tenant, async |tx| {
+            .tenant_tx_with_error(tenant, async |tx| {
                 let executed = execute_draft(tx, conversation, draft, language).await?;
                 let outcome = ReplyOutcome::send(OutgoingMessage::new(Author::Bot, executed.text))
                     .with_patch(ConversationPatch { order_draft: Some(None), ..ConversationPatch::default() });
@@ -312,8 +312,7 @@ impl Deps {
 
     /// Commits the outcome for a used-up quota: the contact and the tenant are told once a day.
     async fn refuse_over_quota(&self, tenant: Uuid, lease: &Lease, language: Language) -> Result<(), BoxError> {
-        let blocked =
-            self.db.tenant_tx(tenant, async |tx| Ok::<_, ApiError>(usage::record_quota_notice(tx).await?)).await?;
+        let blocked = self.db.tenant_tx(tenant, async |tx| Ok(usage::record_quota_notice(tx).await?)).await?;
         let mut outcome = if lease.conversation.quota_notice_on == Some(blocked.today) {
             ReplyOutcome::skip(SkipReason::Quota)
         } else {
@@ -341,7 +340,7 @@ impl Deps {
         let messages = self
             .db
             .tenant_tx(tenant, async |tx| {
-                Ok::<_, ApiError>(messages::history(tx, lease.conversation.id, &waiting, MAX_HISTORY_TURNS).await?)
+                Ok(messages::history(tx, lease.conversation.id, &waiting, MAX_HISTORY_TURNS).await?)
             })
             .await?;
         let mut chars_left = MAX_HISTORY_CHARS;

@@ -10,7 +10,7 @@ use chrono::TimeDelta;
 use shared::{
     activities::{self, Activity, ActivityStatus},
     conversations::{self, Lease, LeaseCheck, Responder},
-    error::{ApiError, BoxError},
+    error::BoxError,
     manychat::{DeliveryFailure, SendError},
     outbox::{self, MAX_SEND_ATTEMPTS, NextPart, OutboxPart},
     sealed::Secret,
@@ -38,7 +38,7 @@ impl Deps {
                 .db
                 .tenant_tx(tenant, async |tx| {
                     // Checked again just before the send: a person may have taken over during the generation.
-                    Ok::<_, ApiError>(match conversations::lock_and_check(tx, lease).await? {
+                    Ok(match conversations::lock_and_check(tx, lease).await? {
                         LeaseCheck::Lost => OutboxCheck::Lost,
                         lease_check => OutboxCheck::Next(
                             outbox::claim_next_part(tx, conversation, lease_check == LeaseCheck::Human).await?,
@@ -78,9 +78,7 @@ impl Deps {
         let conversation = lease.conversation.id;
         match outcome {
             Ok(()) => {
-                self.db
-                    .tenant_tx(tenant, async |tx| Ok::<_, ApiError>(outbox::mark_sent(tx, conversation, part).await?))
-                    .await?;
+                self.db.tenant_tx(tenant, async |tx| Ok(outbox::mark_sent(tx, conversation, part).await?)).await?;
             }
             Err(SendError::Transient { retry_after, detail }) if part.attempts < MAX_SEND_ATTEMPTS => {
                 let delay = send_retry_delay(part.attempts, retry_after);
@@ -88,7 +86,7 @@ impl Deps {
                 self.db
                     .tenant_tx(tenant, async |tx| {
                         outbox::defer(tx, part, delay.as_secs_f64(), &detail).await?;
-                        Ok::<_, ApiError>(())
+                        Ok(())
                     })
                     .await?;
             }
@@ -133,7 +131,7 @@ impl Deps {
             .tenant_tx(tenant, async |tx| {
                 outbox::mark_failed(tx, part, why, detail).await?;
                 activities::record(tx, &activity).await?;
-                Ok::<_, ApiError>(())
+                Ok(())
             })
             .await?;
         Ok(())

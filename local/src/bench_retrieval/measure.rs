@@ -18,7 +18,6 @@ use nix::sys::{
 use shared::{
     db::Db,
     embeddings::{Embedder, LocalEmbedder},
-    error::ApiError,
     retrieval::{self, HybridQuery, MAX_CANDIDATES_PER_SEARCH},
     settings::{Settings, SettingsMap},
     text::{self, Language},
@@ -195,7 +194,7 @@ async fn warm_up(db: &Db, classes: &[SizeClass]) {
 async fn time(db: &Db, classes: &[SizeClass]) -> Result<Vec<Vec<Samples>>> {
     // The pool keeps one connection, so all queries run in this server process.
     let pid = sqlx::query_scalar("select pg_backend_pid()");
-    let pid = db.tenant_tx(Uuid::nil(), async |tx| Ok::<_, ApiError>(pid.fetch_one(tx).await?)).await?;
+    let pid = db.tenant_tx(Uuid::nil(), async |tx| Ok(pid.fetch_one(tx).await?)).await?;
     let mut samples = vec![vec![Samples::default(); PARTS.len()]; classes.len()];
     let rounds = classes.first().map_or(0, |class| class.questions.len());
     for round in 0..rounds {
@@ -222,7 +221,7 @@ async fn run_part(db: &Db, part: TimedOperation, question: &TenantQuestion) -> R
             TimedOperation::FullText => drop(full_text(question).fetch_all(tx).await?),
             TimedOperation::Vectors => drop(nearest(question, MAX_CANDIDATES_PER_SEARCH).fetch_all(tx).await?),
         }
-        Ok::<_, ApiError>(())
+        Ok(())
     })
     .await?;
     Ok(())
@@ -271,7 +270,7 @@ async fn search_repeatedly(db: Db, load: Arc<Dataset>, searched: Arc<AtomicUsize
         let question = tenant_question(&load, 0, 1_000 * (number + 1) + round);
         db.tenant_tx(question.tenant, async |tx| {
             retrieval::search(tx, &search(&question)).await?;
-            Ok::<_, ApiError>(())
+            Ok(())
         })
         .await?;
         searched.fetch_add(1, Ordering::Relaxed);
@@ -363,7 +362,7 @@ async fn recall(
             let (near, all) = db
                 .tenant_tx(question.tenant, async |tx| {
                     let near = nearest(question, MAX_PASSAGES).fetch_all(&mut *tx).await?;
-                    Ok::<_, ApiError>((near, all_compared(question).fetch_all(tx).await?))
+                    Ok((near, all_compared(question).fetch_all(tx).await?))
                 })
                 .await?;
             // Among equally near chunks, any choice counts as correct.
@@ -372,9 +371,8 @@ async fn recall(
             // Every fifth question only: ranking all chunks takes seconds.
             if number % 5 == 0 {
                 let best = exhaustive.best(question).await?;
-                let found = db
-                    .tenant_tx(question.tenant, async |tx| Ok::<_, ApiError>(full_text(question).fetch_all(tx).await?))
-                    .await?;
+                let found =
+                    db.tenant_tx(question.tenant, async |tx| Ok(full_text(question).fetch_all(tx).await?)).await?;
                 words.add(best.iter().filter(|chunk| found.contains(chunk)).count(), best.len());
             }
         }

@@ -6,7 +6,6 @@ use shared::{
     db::{Db, SystemDb},
     documents::{self, NewChunk, StoreOutcome},
     embeddings::Embedder,
-    error::ApiError,
     logging,
     reembedding::{self, BatchOutcome, SwitchOutcome},
     settings::Settings,
@@ -186,9 +185,7 @@ async fn questions_are_answered_before_during_and_after_a_model_switch() {
     let before = fixture.gemini.calls();
     fixture.assert_answered().await;
     assert_eq!(fixture.gemini.calls(), before, "the former model is not asked any more");
-    let left = fixture
-        .db
-        .system_tx(async |tx| Ok::<_, ApiError>(reembedding::tenants_to_reembed(tx, OPENAI, Uuid::nil(), 10).await?));
+    let left = fixture.db.system_tx(async |tx| Ok(reembedding::tenants_to_reembed(tx, OPENAI, Uuid::nil(), 10).await?));
     assert_eq!(left.await.unwrap().len(), 0);
     let audited = "select count(*) from audit_log where action = 'documents.reembedded'";
     assert_eq!(fixture.app.number(audited).await, 2);
@@ -275,12 +272,9 @@ async fn a_document_in_ingestion_restarts_after_a_model_switch() {
     let announce = sqlx::query_scalar(sqlx::AssertSqlSafe(announce)).fetch_one(&mut fixture.app.admin_db().await).await;
     let document: Uuid = announce.unwrap();
     let begin = async || {
-        let begun =
-            db.tenant_tx(fixture.id(), async |tx| Ok::<_, ApiError>(documents::begin(tx, document, OPENAI).await?));
+        let begun = db.tenant_tx(fixture.id(), async |tx| Ok(documents::begin(tx, document, OPENAI).await?));
         let begun = begun.await.unwrap().unwrap();
-        let known = db.tenant_tx(fixture.id(), async |tx| {
-            Ok::<_, ApiError>(documents::record_page_count(tx, document, 1, 1).await?)
-        });
+        let known = db.tenant_tx(fixture.id(), async |tx| Ok(documents::record_page_count(tx, document, 1, 1).await?));
         known.await.unwrap();
         begun
     };
@@ -288,13 +282,13 @@ async fn a_document_in_ingestion_restarts_after_a_model_switch() {
         let text = "Returns are free.".to_owned();
         let chunk = NewChunk { index, page_start: 1, page_end: 1, text, embedding: vec![0.1; 1536] };
         let stored = db.tenant_tx(fixture.id(), async |tx| {
-            Ok::<_, ApiError>(documents::store_chunks(tx, document, Language::English, model, &[chunk]).await?)
+            Ok(documents::store_chunks(tx, document, Language::English, model, &[chunk]).await?)
         });
         stored.await.unwrap()
     };
     let finish = async |model: &str| {
         let finished = db.tenant_tx(fixture.id(), async |tx| {
-            Ok::<_, ApiError>(documents::finish(tx, document, model, &[0; 32], Language::English, "", &[]).await?)
+            Ok(documents::finish(tx, document, model, &[0; 32], Language::English, "", &[]).await?)
         });
         finished.await.unwrap()
     };

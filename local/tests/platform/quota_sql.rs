@@ -34,7 +34,7 @@ both_ways!(
 const CONNECTIONS: u32 = 8;
 
 async fn reserve(db: &Db, tenant: &SeededTenant) -> Result<Reservation, ReserveError> {
-    db.tenant_tx(tenant.customer, async |tx| Ok(quota::reserve(tx, tenant.owner, None).await?)).await
+    db.tenant_tx_with_error(tenant.customer, async |tx| Ok(quota::reserve(tx, tenant.owner, None).await?)).await
 }
 
 async fn spend(db: &Db, tenant: &SeededTenant, reservation: &Reservation) {
@@ -325,7 +325,7 @@ impl QuotaClient {
     async fn reserve_and_roll_back(&self, tenant: &SeededTenant) {
         let outcome: Result<(), ReserveError> = self
             .db
-            .tenant_tx(tenant.customer, async |tx| {
+            .tenant_tx_with_error(tenant.customer, async |tx| {
                 let _rolled_back = quota::reserve(tx, tenant.owner, None).await?;
                 Err(ReserveError::RolledBack)
             })

@@ -103,7 +103,7 @@ impl From<sqlx::Error> for BatchError {
 /// # Errors
 /// Fails when the model or a statement fails. Nothing is stored then.
 pub async fn embed_next_batch(db: &SystemDb, embedder: &Embedder, tenant: Uuid) -> Result<BatchOutcome, BatchError> {
-    db.system_tx(async |tx| {
+    db.system_tx_with_error(async |tx| {
         let is_mine = sqlx::query_scalar!(
             r#"select pg_try_advisory_xact_lock(hashtextextended('reembedding ' || $1::uuid::text, 0)) as "is_mine!""#,
             tenant
@@ -186,7 +186,7 @@ pub enum SwitchOutcome {
 /// Fails when a statement fails.
 pub async fn switch_model(db: &SystemDb, model: &str, tenant: Uuid) -> Result<SwitchOutcome, ApiError> {
     let outcome = db
-        .system_tx(async |tx| {
+        .system_tx_with_error(async |tx| {
             // Lock order: documents before chunks, as in the deletion of a document. Another order could deadlock.
             sqlx::query!(
                 "select id from documents where customer_id = $1 and status = 'processed' order by id for no key update",

@@ -24,6 +24,15 @@
 //! One function opens and ends each transaction. A Lambda that is frozen after its response therefore leaves none
 //! open.
 //!
+//! # The closure's error
+//!
+//! The closure returns a [`Result`], whose error is an [`ApiError`]. Its `?` converts [`sqlx::Error`] and the errors of
+//! the domain, so no closure names a type: `async |tx| Ok(jobs::claim_due(tx, limit).await?)`. A single call that
+//! returns an [`ApiError`] needs no conversion: `async |tx| orders::transition(tx, id, to).await`.
+//!
+//! A closure that rolls back for a reason that its caller handles has an error type of its own.
+//! [`Db::tenant_tx_with_error`] and [`SystemDb::system_tx_with_error`] run it.
+//!
 //! All of this works through a transaction pooler without support for named prepared statements: every statement of a
 //! transaction is unnamed, and everything outside a transaction is a single message (docs/DECISIONS.md).
 
@@ -44,7 +53,10 @@ use sqlx::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
-use crate::{error::ApiError, settings::Settings};
+use crate::{
+    error::{ApiError, Result},
+    settings::Settings,
+};
 
 /// Timeout of a request's transaction, connecting included. When the database is down, the caller gets its 503 in
 /// time.
@@ -125,7 +137,16 @@ impl Db {
     /// Any error of `work`; 503 when the database is down or the transaction takes longer than its timeout of 3.8 s.
     /// When the connection breaks or the time runs out during the commit itself, the transaction may have been
     /// committed all the same.
-    pub async fn tenant_tx<T, E>(
+    pub async fn tenant_tx<T>(&self, tenant: Uuid, work: impl AsyncFnOnce(&mut TenantTx) -> Result<T>) -> Result<T> {
+        self.tenant_tx_with_error(tenant, work).await
+    }
+
+    /// Runs `work` as [`Self::tenant_tx`] does, for a closure with an error type of its own. Each of its errors rolls
+    /// back.
+    ///
+    /// # Errors
+    /// Any error of `work`; the errors of [`Self::tenant_tx`], converted into `E`.
+    pub async fn tenant_tx_with_error<T, E>(
         &self,
         tenant: Uuid,
         work: impl AsyncFnOnce(&mut TenantTx) -> Result<T, E>,
@@ -141,14 +162,11 @@ impl Db {
     ///
     /// # Errors
     /// Any error of `work`; 503 as for [`Db::tenant_tx`].
-    pub async fn tenant_snapshot_tx<T, E>(
+    pub async fn tenant_snapshot_tx<T>(
         &self,
         tenant: Uuid,
-        work: impl AsyncFnOnce(&mut TenantTx) -> Result<T, E>,
-    ) -> Result<T, E>
-    where
-        E: From<ApiError>,
-    {
+        work: impl AsyncFnOnce(&mut TenantTx) -> Result<T>,
+    ) -> Result<T> {
         let begin = tenant_begin_sql("begin isolation level repeatable read read only", tenant);
         transaction(&self.0, begin, TenantScope(tenant), REQUEST_TIMEOUT, work).await
     }
@@ -226,7 +244,19 @@ impl SystemDb {
     /// # Errors
     /// Any error of `work`; 503 when the database is down or the transaction takes longer than this handle's timeout.
     /// A failed commit may have taken effect, as for [`Db::tenant_tx`].
-    pub async fn system_tx<T, E>(&self, work: impl AsyncFnOnce(&mut SystemTx) -> Result<T, E>) -> Result<T, E>
+    pub async fn system_tx<T>(&self, work: impl AsyncFnOnce(&mut SystemTx) -> Result<T>) -> Result<T> {
+        self.system_tx_with_error(work).await
+    }
+
+    /// Runs `work` as [`Self::system_tx`] does, for a closure with an error type of its own. Each of its errors rolls
+    /// back.
+    ///
+    /// # Errors
+    /// Any error of `work`; the errors of [`Self::system_tx`], converted into `E`.
+    pub async fn system_tx_with_error<T, E>(
+        &self,
+        work: impl AsyncFnOnce(&mut SystemTx) -> Result<T, E>,
+    ) -> Result<T, E>
     where
         E: From<ApiError>,
     {
@@ -262,10 +292,7 @@ impl BillingDb {
     /// # Errors
     /// Any error of `work`; 503 when the database is down or the transaction takes longer than this handle's timeout.
     /// A failed commit may have taken effect, as for [`Db::tenant_tx`].
-    pub async fn billing_tx<T, E>(&self, work: impl AsyncFnOnce(&mut BillingTx) -> Result<T, E>) -> Result<T, E>
-    where
-        E: From<ApiError>,
-    {
+    pub async fn billing_tx<T>(&self, work: impl AsyncFnOnce(&mut BillingTx) -> Result<T>) -> Result<T> {
         let timeout_ms = self.timeout.as_millis();
         let begin = format!("begin; set local statement_timeout = {timeout_ms}");
         transaction(&self.pool, begin, BillingScope, self.timeout, work).await

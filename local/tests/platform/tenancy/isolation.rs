@@ -46,7 +46,7 @@ impl From<ApiError> for StatementOutcome {
 async fn run_as_tenant(db: &Db, tenant: &SeededTenant, statement: &str) -> StatementOutcome {
     let sql = AssertSqlSafe(statement.to_owned());
     let outcome: Result<(), StatementOutcome> = db
-        .tenant_tx(tenant.customer, async |tx| {
+        .tenant_tx_with_error(tenant.customer, async |tx| {
             // The result is returned as an error, so that the transaction is rolled back.
             Err(if statement.starts_with("select") {
                 sqlx::query_scalar(sql)

@@ -36,7 +36,7 @@ impl Billing {
     /// # Errors
     /// Returns 503 or 500 for a failure that Stripe's next delivery may overcome.
     pub async fn receive(&self, event: &Event, now: DateTime<Utc>) -> Result<BillingEventOutcome, ApiError> {
-        let progress = self.db.billing_tx(async |tx| Ok::<_, ApiError>(ledger::insert(tx, event).await?)).await?;
+        let progress = self.db.billing_tx(async |tx| Ok(ledger::insert(tx, event).await?)).await?;
         if progress.is_projected {
             return Ok(BillingEventOutcome::Repeated);
         }
@@ -56,9 +56,7 @@ impl Billing {
                 logging::metric("StripeEventsUnreadable", 1.0);
                 tracing::error!(event_id = event.id, kind = event.kind, %error, "an event is not of its type's shape");
                 let reason = error.to_string();
-                self.db
-                    .billing_tx(async |tx| Ok::<_, ApiError>(ledger::record_error(tx, &event.id, &reason).await?))
-                    .await?;
+                self.db.billing_tx(async |tx| Ok(ledger::record_error(tx, &event.id, &reason).await?)).await?;
                 return Ok(BillingEventOutcome::Unreadable);
             }
         };
@@ -70,16 +68,14 @@ impl Billing {
         if !is_applied {
             self.apply(event, &kind).await?;
         }
-        let users = self.db.billing_tx(async |tx| Ok::<_, ApiError>(states::affected_users(tx, &kind).await?)).await?;
+        let users = self.db.billing_tx(async |tx| Ok(states::affected_users(tx, &kind).await?)).await?;
         for user in users {
             self.project(&user, now).await?;
         }
         if let EventKind::Invoice(invoice) = &kind {
-            self.app
-                .system_tx(async |tx| Ok::<_, ApiError>(period_close::record_invoice_payment(tx, invoice).await?))
-                .await?;
+            self.app.system_tx(async |tx| Ok(period_close::record_invoice_payment(tx, invoice).await?)).await?;
         }
-        self.db.billing_tx(async |tx| Ok::<_, ApiError>(ledger::mark_projected(tx, &event.id).await?)).await?;
+        self.db.billing_tx(async |tx| Ok(ledger::mark_projected(tx, &event.id).await?)).await?;
         Ok(outcome)
     }
 
@@ -133,8 +129,7 @@ impl Billing {
         id: &str,
         event_at: DateTime<Utc>,
     ) -> Result<Option<(i64, Subscription)>, ApiError> {
-        let number =
-            self.db.billing_tx(async |tx| Ok::<_, ApiError>(states::begin_fetch(tx, id, event_at).await?)).await?;
+        let number = self.db.billing_tx(async |tx| Ok(states::begin_fetch(tx, id, event_at).await?)).await?;
         match stripe.get_subscription(id).await {
             Ok(subscription) => Ok(Some((number, subscription))),
             Err(error) if error.is_missing() => {

@@ -42,7 +42,7 @@ impl Billing {
     pub async fn close_periods(&self, now: DateTime<Utc>) -> Result<CloseCounts, ApiError> {
         let mut totals = CloseCounts::default();
         loop {
-            let batch = self.app.system_tx(async |tx| Ok::<_, ApiError>(close(tx, now, BATCH_SIZE).await?)).await?;
+            let batch = self.app.system_tx(async |tx| Ok(close(tx, now, BATCH_SIZE).await?)).await?;
             totals.periods += batch.periods;
             totals.records += batch.records;
             totals.items += batch.items;
@@ -59,7 +59,7 @@ impl Billing {
     pub async fn run_invoice_item_job(&self, job: &DueJob) -> Result<(), ApiError> {
         let record = job.payload["billing_record_id"].as_str().and_then(|id| Uuid::try_parse(id).ok());
         let record = record.ok_or_else(|| ApiError::internal().with_source("a job without a billing record"))?;
-        let due = self.app.system_tx(async |tx| Ok::<_, ApiError>(find_due_overage(tx, record).await?)).await?;
+        let due = self.app.system_tx(async |tx| Ok(find_due_overage(tx, record).await?)).await?;
         let Some(due) = due else { return self.end_job(job, None).await };
         let Some(stripe) = &self.stripe else {
             return Err(ApiError::unavailable().with_source("an overage waits for STRIPE_SECRET_KEY"));
@@ -68,7 +68,7 @@ impl Billing {
             if job.attempts < MAX_ATTEMPTS {
                 return Err(ApiError::unavailable().with_source("an overage waits for a customer at Stripe"));
             }
-            self.app.system_tx(async |tx| Ok::<_, ApiError>(mark_failed(tx, record).await?)).await?;
+            self.app.system_tx(async |tx| Ok(mark_failed(tx, record).await?)).await?;
             return self.end_job(job, Some("no customer at Stripe")).await;
         };
         // Stripe forgets an Idempotency-Key after a day, and a retry may come later than that.
@@ -88,22 +88,20 @@ impl Billing {
                 stripe.add_invoice_item(&item, &format!("billing-record-{record}")).await?
             }
         };
-        self.app.system_tx(async |tx| Ok::<_, ApiError>(mark_invoiced(tx, record, &item).await?)).await?;
+        self.app.system_tx(async |tx| Ok(mark_invoiced(tx, record, &item).await?)).await?;
         self.end_job(job, None).await
     }
 
     /// Finds a user's customer at Stripe.
     async fn customer_of(&self, user: Uuid) -> Result<Option<String>, ApiError> {
-        let entitlement = self
-            .db
-            .billing_tx(async |tx| Ok::<_, ApiError>(projection::find_entitlement(tx, &user.to_string()).await?))
-            .await?;
+        let entitlement =
+            self.db.billing_tx(async |tx| Ok(projection::find_entitlement(tx, &user.to_string()).await?)).await?;
         Ok(entitlement.and_then(|entitlement| entitlement.customer))
     }
 
     /// Ends a job, with the reason of its failure if it failed.
     async fn end_job(&self, job: &DueJob, failure: Option<&str>) -> Result<(), ApiError> {
-        self.app.system_tx(async |tx| Ok::<_, ApiError>(jobs::end(tx, job.id, failure).await?)).await
+        self.app.system_tx(async |tx| Ok(jobs::end(tx, job.id, failure).await?)).await
     }
 }
 

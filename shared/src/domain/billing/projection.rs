@@ -122,19 +122,15 @@ impl Billing {
     /// # Errors
     /// Returns the error of either database.
     pub async fn project(&self, user: &str, now: DateTime<Utc>) -> Result<ProjectionOutcome, ApiError> {
-        let entitlement = self.db.billing_tx(async |tx| Ok::<_, ApiError>(find_entitlement(tx, user).await?)).await?;
+        let entitlement = self.db.billing_tx(async |tx| Ok(find_entitlement(tx, user).await?)).await?;
         let Some(entitlement) = entitlement else { return Ok(ProjectionOutcome::Unchanged) };
         // A user id that is not a UUID is of an older system; no user has it here.
         let Ok(id) = Uuid::try_parse(user) else { return Ok(ProjectionOutcome::UserUnknown) };
         let access = entitlement.access(self.grace);
-        let projected = self
-            .app
-            .system_tx(async |tx| Ok::<_, ApiError>(write_projection(tx, id, &entitlement, access, now).await?))
-            .await?;
+        let projected =
+            self.app.system_tx(async |tx| Ok(write_projection(tx, id, &entitlement, access, now).await?)).await?;
         if projected != ProjectionOutcome::UserUnknown {
-            self.db
-                .billing_tx(async |tx| Ok::<_, ApiError>(mark_projected(tx, user, entitlement.version).await?))
-                .await?;
+            self.db.billing_tx(async |tx| Ok(mark_projected(tx, user, entitlement.version).await?)).await?;
         }
         Ok(projected)
     }
@@ -149,14 +145,11 @@ impl Billing {
         const PAGE_SIZE: i64 = 1_000;
         let (mut after, mut projected) = (String::new(), 0);
         loop {
-            let pending = self
-                .db
-                .billing_tx(async |tx| Ok::<_, ApiError>(users_to_project(tx, &after, PAGE_SIZE).await?))
-                .await?;
+            let pending = self.db.billing_tx(async |tx| Ok(users_to_project(tx, &after, PAGE_SIZE).await?)).await?;
             let Some(last) = pending.last() else { return Ok(projected) };
             after.clone_from(last);
             let ids: Vec<_> = pending.iter().filter_map(|user| Uuid::try_parse(user).ok()).collect();
-            let existing = self.app.system_tx(async |tx| Ok::<_, ApiError>(existing_users(tx, &ids).await?)).await?;
+            let existing = self.app.system_tx(async |tx| Ok(existing_users(tx, &ids).await?)).await?;
             for user in existing {
                 self.project(&user.to_string(), now).await?;
                 projected += 1;
@@ -170,8 +163,7 @@ impl Billing {
     /// # Errors
     /// Returns the error of either database.
     pub async fn end_expired_access(&self, now: DateTime<Utc>, limit: i64) -> Result<u64, ApiError> {
-        let expired =
-            self.app.system_tx(async |tx| Ok::<_, ApiError>(users_with_expired_access(tx, now, limit).await?)).await?;
+        let expired = self.app.system_tx(async |tx| Ok(users_with_expired_access(tx, now, limit).await?)).await?;
         let mut ended = 0;
         for user in expired {
             if self.project(&user.to_string(), now).await? == ProjectionOutcome::Changed {

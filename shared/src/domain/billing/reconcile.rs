@@ -64,10 +64,8 @@ impl Billing {
     async fn finish_events(&self, now: DateTime<Utc>, report: &mut ReconcileReport) -> Result<(), ApiError> {
         let mut after = String::new();
         loop {
-            let unfinished = self
-                .db
-                .billing_tx(async |tx| Ok::<_, ApiError>(ledger::list_unfinished(tx, &after, PAGE_SIZE).await?))
-                .await?;
+            let unfinished =
+                self.db.billing_tx(async |tx| Ok(ledger::list_unfinished(tx, &after, PAGE_SIZE).await?)).await?;
             let Some(last) = unfinished.last() else { return Ok(()) };
             after.clone_from(&last.id);
             for event in unfinished {
@@ -96,8 +94,7 @@ impl Billing {
     ) -> Result<(), ApiError> {
         // The fetches are numbered before Stripe is asked. A webhook's fetch that starts meanwhile has a higher
         // number, so its snapshot stays.
-        let mut numbers =
-            self.db.billing_tx(async |tx| Ok::<_, ApiError>(states::begin_all_fetches(tx).await?)).await?;
+        let mut numbers = self.db.billing_tx(async |tx| Ok(states::begin_all_fetches(tx).await?)).await?;
         let prices = self.prices().await?;
         let mut seen = HashSet::new();
         let mut after: Option<String> = None;
@@ -110,8 +107,7 @@ impl Billing {
                     Some(number) => *number,
                     None => {
                         let id = &subscription.id;
-                        let begin_fetch =
-                            async |tx: &mut BillingTx| Ok::<_, ApiError>(states::begin_fetch(tx, id, now).await?);
+                        let begin_fetch = async |tx: &mut BillingTx| Ok(states::begin_fetch(tx, id, now).await?);
                         self.db.billing_tx(begin_fetch).await?
                     }
                 };
@@ -122,7 +118,7 @@ impl Billing {
                         if differs && let Some(user) = states::find_user(tx, &subscription.id).await? {
                             states::choose_current(tx, &user).await?;
                         }
-                        Ok::<_, ApiError>(differs)
+                        Ok(differs)
                     })
                     .await?;
                 if differs {
@@ -136,8 +132,7 @@ impl Billing {
         }
         numbers.retain(|id, _| !seen.contains(id));
         let ids: Vec<_> = numbers.into_keys().collect();
-        report.missing =
-            self.db.billing_tx(async |tx| Ok::<_, ApiError>(states::list_not_ended(tx, &ids).await?)).await?;
+        report.missing = self.db.billing_tx(async |tx| Ok(states::list_not_ended(tx, &ids).await?)).await?;
         Ok(())
     }
 
@@ -145,7 +140,7 @@ impl Billing {
     async fn project_all(&self, now: DateTime<Utc>, report: &mut ReconcileReport) -> Result<(), ApiError> {
         let mut after = String::new();
         loop {
-            let users = self.db.billing_tx(async |tx| Ok::<_, ApiError>(users(tx, &after, PAGE_SIZE).await?)).await?;
+            let users = self.db.billing_tx(async |tx| Ok(users(tx, &after, PAGE_SIZE).await?)).await?;
             let Some(last) = users.last() else { return Ok(()) };
             after.clone_from(last);
             for user in users {

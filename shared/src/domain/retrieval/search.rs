@@ -83,7 +83,7 @@ pub async fn embed_and_search(
             .tenant_snapshot_tx(tenant, async |tx| {
                 let passages = search(tx, &query).await?;
                 let model = if passages.is_empty() { reembedding::tenant_model(tx).await? } else { None };
-                Ok::<_, ApiError>((passages, model))
+                Ok((passages, model))
             })
             .await?;
         match model {
