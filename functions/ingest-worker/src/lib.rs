@@ -11,24 +11,25 @@ mod scans;
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use shared::{
     db::Db,
     embeddings::EmbedderRegistry,
     error::BoxError,
     function::{EventFunction, Function},
-    logging,
     pdf::Extractor,
-    queue::{Queue, SqsRecord, records},
+    queue::{Queue, SqsRecord},
     settings::Settings,
     storage::Storage,
 };
-use tracing::Instrument;
 
 use scans::ScanReader;
 
 /// The `ingest-worker` Lambda function.
 pub const FUNCTION: Function = Function::event::<Deps>();
+
+/// Maximum delay between two deliveries of a failed message.
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(512);
 
 /// Dependencies of the function.
 #[derive(Debug, Clone)]
@@ -59,36 +60,16 @@ impl EventFunction for Deps {
     }
 
     async fn handle(&self, event: Value) -> Result<Value, BoxError> {
-        let mut failures = Vec::new();
-        for record in records(&event)? {
-            let span =
-                tracing::error_span!("record", message_id = record.message_id, tenant_id = tracing::field::Empty);
-            if let Err(error) = self.process_record(&record).instrument(span.clone()).await {
-                let _entered = span.enter();
-                tracing::error!(attempt = record.attempt, error = logging::chain(error.as_ref()), "record failed");
-                self.delay_retry(&record).await;
-                failures.push(json!({ "itemIdentifier": record.message_id }));
-            }
-        }
-        Ok(json!({ "batchItemFailures": failures }))
+        self.queue.process_batch(&event, MAX_RETRY_DELAY, |record| self.process_record(record)).await
     }
 }
 
 impl Deps {
-    async fn process_record(&self, record: &SqsRecord<'_>) -> Result<(), BoxError> {
+    async fn process_record(&self, record: SqsRecord<'_>) -> Result<(), BoxError> {
         for document in events::parse_targets(record.body)? {
             tracing::Span::current().record("tenant_id", tracing::field::display(document.tenant));
             self.ingest(document, record.attempt).await?;
         }
         Ok(())
-    }
-
-    /// Delays the record's next delivery to 2^n seconds, where n is the number of deliveries so far, at most 9. The
-    /// queue's own visibility timeout is meant for workers that die.
-    async fn delay_retry(&self, record: &SqsRecord<'_>) {
-        let delay = Duration::from_secs(2_u64.saturating_pow(record.attempt.min(9)));
-        if let Err(error) = self.queue.change_visibility(record.receipt_handle, delay).await {
-            tracing::warn!(error = logging::chain(&error), "the next attempt waits for the queue's own time");
-        }
     }
 }

@@ -16,7 +16,7 @@ mod triage;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::{Value, json};
+use serde_json::Value;
 use shared::{
     conversations::{self, JobSchedule, Lease, LeaseOutcome, PendingMessage, Responder},
     db::Db,
@@ -27,12 +27,11 @@ use shared::{
     llm::Provider,
     logging,
     manychat::ManyChat,
-    queue::{Queue, SqsRecord, records},
+    queue::{self, Queue, SqsRecord},
     sealed::KeyRing,
     settings::Settings,
 };
 use tokio::time::Instant;
-use tracing::Instrument;
 
 /// Definition of this Lambda function.
 pub const FUNCTION: Function = Function::event::<Deps>();
@@ -45,6 +44,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(25);
 const COMMIT_MARGIN: Duration = Duration::from_secs(2);
 /// Minimum time for generation, also when it begins late.
 const MIN_GENERATION_TIME: Duration = Duration::from_secs(8);
+/// Maximum delay between two deliveries of a failed queue message.
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(64);
 /// Delay of the next delivery when another worker holds the lease.
 const BUSY_RETRY_DELAY: TimeDelta = TimeDelta::seconds(3);
 /// Maximum delay of a queue message; later runs are left to maintenance. SQS delays a message by at most 15 minutes.
@@ -108,24 +109,13 @@ impl EventFunction for Deps {
     }
 
     async fn handle(&self, event: Value) -> Result<Value, BoxError> {
-        let mut failures = Vec::new();
-        for record in records(&event)? {
-            let span =
-                tracing::error_span!("record", message_id = record.message_id, tenant_id = tracing::field::Empty);
-            if let Err(error) = self.process(&record).instrument(span.clone()).await {
-                let _entered = span.enter();
-                tracing::error!(attempt = record.attempt, error = logging::chain(error.as_ref()), "record failed");
-                self.delay_redelivery(&record).await;
-                failures.push(json!({ "itemIdentifier": record.message_id }));
-            }
-        }
-        Ok(json!({ "batchItemFailures": failures }))
+        self.queue.process_batch(&event, MAX_RETRY_DELAY, |record| self.process(record)).await
     }
 }
 
 impl Deps {
     /// Processes one queue message: acquires the lease, does the work and releases the lease.
-    async fn process(&self, record: &SqsRecord<'_>) -> Result<(), BoxError> {
+    async fn process(&self, record: SqsRecord<'_>) -> Result<(), BoxError> {
         let message: ReplyMessage = serde_json::from_str(record.body)?;
         tracing::Span::current().record("tenant_id", tracing::field::display(message.customer_id));
         let (tenant, conversation) = (message.customer_id, message.conversation_id);
@@ -210,20 +200,6 @@ impl Deps {
         }
         Ok(())
     }
-
-    /// Sets the delay of the redelivery to 2^n seconds, instead of the queue's own visibility timeout, which is meant
-    /// for workers that die.
-    async fn delay_redelivery(&self, record: &SqsRecord<'_>) {
-        let delay = retry_delay(record.attempt);
-        if let Err(error) = self.queue.change_visibility(record.receipt_handle, delay).await {
-            tracing::warn!(error = logging::chain(&error), "the next attempt waits for the queue's own time");
-        }
-    }
-}
-
-/// Returns the delay between this attempt and the next: 2^n seconds, at most 64.
-fn retry_delay(attempt: u32) -> Duration {
-    Duration::from_secs(2_u64.saturating_pow(attempt.min(6)))
 }
 
 /// The deadlines of a reply.
@@ -250,7 +226,7 @@ impl ReplyDeadlines {
 
     /// Returns true when another attempt after this one could meet the deadline.
     fn allows_retry(self, attempt: u32, now: Instant) -> bool {
-        now + retry_delay(attempt) + MIN_GENERATION_TIME + COMMIT_MARGIN <= self.total
+        now + queue::retry_delay(attempt, MAX_RETRY_DELAY) + MIN_GENERATION_TIME + COMMIT_MARGIN <= self.total
     }
 }
 

@@ -1,6 +1,6 @@
 //! Standard SQS queues. A message carries only ids; order and state are in the database.
 
-mod records;
+mod batch;
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::{aws, error::ApiError, logging, settings::Settings};
 
-pub use records::{SqsRecord, records};
+pub use batch::{SqsRecord, retry_delay};
 
 /// Maximum delay of a message, in seconds: a limit of SQS.
 const MAX_DELAY_S: i32 = 900;
