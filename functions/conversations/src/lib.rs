@@ -8,11 +8,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use shared::{
     activities::{self, Activity, ActivityStatus},
-    audit,
-    auth::{Caller, SupportUser, VerificationKeys},
+    auth::{AuditedRead, Caller, SupportUser, VerificationKeys},
     conversations::{self, ConversationFilter, ConversationItem, ConversationListing},
     db::{Db, TenantTx},
     error::Result,
@@ -83,11 +82,11 @@ async fn list(
     Query(params): Query<ListParams>,
 ) -> Result<List<Message>> {
     let paging = params.validate::<MessageListing>()?;
-    db.tenant_tx(caller.tenant(), async |tx| {
-        audit_read(tx, &caller, "messages.read", filter.conversation()).await?;
-        messages::list(tx, &filter, &paging).await
-    })
-    .await
+    let read = match filter.conversation() {
+        Some(id) => AuditedRead::of("messages.read", "conversation", id),
+        None => AuditedRead::of_tenant("messages.read"),
+    };
+    caller.read_tx(&db, read, async |tx| messages::list(tx, &filter, &paging).await).await
 }
 
 /// Returns a page of the questions that the documents did not answer, newest first. Each one can be solved by a new
@@ -102,11 +101,8 @@ async fn list_unanswered(
     Query(params): Query<ListParams>,
 ) -> Result<List<Unanswered>> {
     let paging = params.validate::<UnansweredListing>()?;
-    db.tenant_tx(caller.tenant(), async |tx| {
-        audit_read(tx, &caller, "messages.read", None).await?;
-        unanswered::list(tx, &paging).await
-    })
-    .await
+    let read = AuditedRead::of_tenant("messages.read");
+    caller.read_tx(&db, read, async |tx| unanswered::list(tx, &paging).await).await
 }
 
 /// Returns a page of the conversations on WhatsApp or over the API, ordered by their last message, newest first.
@@ -122,11 +118,8 @@ async fn list_conversations(
     Query(params): Query<ListParams>,
 ) -> Result<List<ConversationItem>> {
     let paging = params.validate::<ConversationListing>()?;
-    db.tenant_tx(caller.tenant(), async |tx| {
-        audit_read(tx, &caller, "conversations.read", None).await?;
-        conversations::list(tx, &filter, &paging).await
-    })
-    .await
+    let read = AuditedRead::of_tenant("conversations.read");
+    caller.read_tx(&db, read, async |tx| conversations::list(tx, &filter, &paging).await).await
 }
 
 /// Takes a conversation over. The bot does not answer it until a person releases it, or until no person of the
@@ -278,27 +271,6 @@ async fn take_over_and_record(tx: &mut TenantTx, caller: &Caller<SupportUser>, i
         let title = "A person of the company has taken over";
         let activity = Activity::for_conversation(id, "conversation_taken_over", title, ActivityStatus::Info);
         activities::record(tx, &activity.with_metadata(json!({ "user_id": caller.user }))).await?;
-    }
-    Ok(())
-}
-
-/// Writes an audit entry when a support user reads conversations. Reading by the owner is not audited.
-async fn audit_read(
-    tx: &mut TenantTx,
-    caller: &Caller<SupportUser>,
-    action: &'static str,
-    conversation: Option<Uuid>,
-) -> Result<()> {
-    if caller.is_support() {
-        let of_tenant = || format!("tenant:{}", caller.tenant());
-        let entry = audit::NewAuditEntry {
-            actor: Some(caller.user),
-            action,
-            object: conversation.map_or_else(of_tenant, |id| format!("conversation:{id}")),
-            request_id: Some(&caller.request_id),
-            details: Value::Object(serde_json::Map::new()),
-        };
-        audit::record(tx, &entry).await?;
     }
     Ok(())
 }

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use axum::extract::{FromRef, State};
 use shared::{
-    audit,
-    auth::{AccountUser, Caller, SupportUser, VerificationKeys},
+    auth::{AccountUser, AuditedRead, Caller, SupportUser, VerificationKeys},
     db::Db,
     documents::{self, Document, DocumentListing},
     error::Result,
@@ -80,21 +79,8 @@ async fn show(
     PreferredLanguage(language): PreferredLanguage,
     Path(id): Path<Uuid>,
 ) -> Result<Data<Document>> {
-    db.tenant_tx(caller.tenant(), async |tx| {
-        let document = documents::get(tx, id, language).await?;
-        if caller.is_support() {
-            let entry = audit::NewAuditEntry {
-                actor: Some(caller.user),
-                action: "document.read",
-                object: format!("document:{id}"),
-                request_id: Some(&caller.request_id),
-                details: serde_json::json!({}),
-            };
-            audit::record(tx, &entry).await?;
-        }
-        Ok(Data(document))
-    })
-    .await
+    let read = AuditedRead::of("document.read", "document", id);
+    caller.read_tx(&db, read, async |tx| Ok(Data(documents::get(tx, id, language).await?))).await
 }
 
 /// Deletes a document with its chunks and its file.

@@ -13,8 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     approved_answers::{self, ApprovedAnswer},
-    audit,
-    auth::{Caller, SupportUser},
+    auth::{AuditedRead, Caller, SupportUser},
     conversations::api,
     db::{Db, TenantTx},
     embeddings::EmbedderRegistry,
@@ -246,13 +245,7 @@ impl QueryPipeline {
                     None => None,
                     Some(key) => match idempotency::claim(tx, key, &idempotency::fingerprint(path, request)).await? {
                         ClaimOutcome::Finished(replay) => {
-                            if caller.is_support() {
-                                audit::record(
-                                    tx,
-                                    &support_audit_entry(caller, request, cited_documents(replay.body())),
-                                )
-                                .await?;
-                            }
+                            audit_question(tx, caller, request, cited_documents(replay.body())).await?;
                             return Ok(BeginOutcome::Replay(replay));
                         }
                         ClaimOutcome::Claimed(claim) => Some(claim),
@@ -364,7 +357,8 @@ impl QueryPipeline {
             .tenant_tx(caller.tenant(), async |tx| {
                 quota::spend(tx, &reserved.reservation).await?;
                 usage::record_calls(tx, None, "query", calls).await?;
-                audit_shown_documents(tx, caller, request, draft.citations().iter().chain(shown)).await?;
+                let documents = draft.citations().iter().chain(shown).map(|citation| citation.document_id);
+                audit_question(tx, caller, request, documents).await?;
                 let answer = draft.store(tx, caller.user, request, calls, reserved.reservation.quota).await?;
                 let answer = Envelope { success: true, data: answer };
                 if let Some(claim) = &reserved.claim {
@@ -401,7 +395,10 @@ impl QueryPipeline {
                 if let Some(claim) = &reserved.claim {
                     idempotency::release(tx, claim).await?;
                 }
-                if shown.is_empty() { Ok(()) } else { audit_shown_documents(tx, caller, request, shown.iter()).await }
+                if !shown.is_empty() {
+                    audit_question(tx, caller, request, shown.iter().map(|citation| citation.document_id)).await?;
+                }
+                Ok(())
             })
             .await;
         if let Err(error) = closed {
@@ -420,38 +417,19 @@ async fn load_history(tx: &mut TenantTx, conversation: Uuid) -> Result<Vec<Turn>
     Ok(messages.into_iter().map(turn).collect())
 }
 
-/// Writes an audit entry when the caller is a support user: the documents whose passages were shown, and the
-/// conversation.
-async fn audit_shown_documents<'c>(
+/// Records in the audit log that a support user has seen passages of `documents` in the answer to a question.
+async fn audit_question(
     tx: &mut TenantTx,
     caller: &Caller<SupportUser>,
     request: &QueryRequest,
-    shown: impl Iterator<Item = &'c Citation>,
-) -> Result<()> {
-    if caller.is_support() {
-        let documents = shown.map(|citation| citation.document_id);
-        audit::record(tx, &support_audit_entry(caller, request, documents)).await?;
-    }
-    Ok(())
-}
-
-/// Builds the audit entry of a support user's question.
-fn support_audit_entry<'a>(
-    caller: &'a Caller<SupportUser>,
-    request: &QueryRequest,
     documents: impl Iterator<Item = Uuid>,
-) -> audit::NewAuditEntry<'a> {
+) -> Result<()> {
     let documents: BTreeSet<_> = documents.collect();
-    audit::NewAuditEntry {
-        actor: Some(caller.user),
-        action: "documents.queried",
-        object: format!("tenant:{}", caller.tenant()),
-        request_id: Some(&caller.request_id),
-        details: match request.conversation_id {
-            Some(conversation) => serde_json::json!({ "documents": documents, "conversation": conversation }),
-            None => serde_json::json!({ "documents": documents }),
-        },
-    }
+    let details = match request.conversation_id {
+        Some(conversation) => serde_json::json!({ "documents": documents, "conversation": conversation }),
+        None => serde_json::json!({ "documents": documents }),
+    };
+    caller.audit_read(tx, AuditedRead::of_tenant("documents.queried").with_details(details)).await
 }
 
 /// Returns the ids of the documents that a stored answer cites.

@@ -2,12 +2,14 @@
 //! signature states its permitted callers.
 
 pub mod access_policy;
+mod audited_reads;
 mod caller;
 mod jwks;
 pub mod passwords;
 pub mod tokens;
 mod webhooks;
 
+pub use audited_reads::AuditedRead;
 pub use caller::{AccountUser, Caller, Identity, Public, SignedInUser, SupportUser, Unmetered};
 pub use tokens::{Claims, VerificationKeys};
 pub use webhooks::ManyChatCall;

@@ -104,10 +104,9 @@ impl<Role> Caller<Role> {
         self.tenant
     }
 
-    /// Returns true when the caller is a support user and not the owner. Reads by such a caller are recorded in the
-    /// audit log.
-    #[must_use]
-    pub fn is_support(&self) -> bool {
+    /// Returns true when the caller is a support user and not the owner. Private, because a handler has one use for it:
+    /// recording reads. `Caller::read_tx` does that.
+    pub(super) fn is_support(&self) -> bool {
         self.user != self.owner
     }
 
