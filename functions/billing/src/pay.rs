@@ -13,7 +13,7 @@ use shared::{
     billing,
     error::{ApiError, Result},
     http::{Data, Envelope, Json},
-    idempotency::{self, ClaimOutcome, IdempotencyClaim, IdempotencyKey},
+    idempotency::{self, BeginOutcome, IdempotencyClaim, IdempotencyKey},
     logging, plans, quota,
     stripe::{CheckoutRequest, StripeClient, StripeError},
 };
@@ -67,23 +67,23 @@ pub(crate) struct PageLink {
 pub(crate) async fn check_out(
     caller: Caller<AccountUser>,
     State(deps): State<Deps>,
-    IdempotencyKey(key): IdempotencyKey,
+    key: IdempotencyKey,
     Json(order): Json<PlanOrder>,
 ) -> Result<Response> {
     let stripe = deps.stripe()?;
-    let buyer = match deps.start_checkout(&caller, order, key.clone()).await? {
+    let buyer = match deps.start_checkout(&caller, order, key).await? {
         CheckoutStart::Replay(replay) => return Ok(replay.into_response()),
         CheckoutStart::Claimed(buyer) => buyer,
     };
-    let link = deps.create_session(stripe, &caller, order, &buyer, key.as_deref()).await;
+    let link = deps.create_session(stripe, &caller, order, &buyer).await;
     match link {
         Ok(url) => {
             let answer = Envelope { success: true, data: PageLink { url } };
-            deps.record_checkout(&caller, order, buyer.claim.as_ref(), &answer).await?;
+            deps.record_checkout(&caller, order, &buyer.claim, &answer).await?;
             Ok(axum::Json(answer).into_response())
         }
         Err(error) => {
-            deps.release_claim(&caller, buyer.claim.as_ref()).await;
+            deps.release_claim(&caller, &buyer.claim).await;
             Err(error.into())
         }
     }
@@ -124,8 +124,8 @@ enum CheckoutStart {
 
 /// Data of the company that buys a plan.
 struct Buyer {
-    /// Claim on the caller's idempotency key; `None` without a key.
-    claim: Option<IdempotencyClaim>,
+    /// Claim on the caller's idempotency key.
+    claim: IdempotencyClaim,
     /// Id of the plan's price at Stripe.
     price: String,
     /// Customer at Stripe, when one exists.
@@ -147,19 +147,14 @@ impl Deps {
         &self,
         caller: &Caller<AccountUser>,
         order: PlanOrder,
-        key: Option<String>,
+        key: IdempotencyKey,
     ) -> Result<CheckoutStart> {
         let owner = caller.owner();
         self.db
             .tenant_tx(caller.tenant(), async |tx| {
-                let claim = match key {
-                    None => None,
-                    Some(key) => {
-                        match idempotency::claim(tx, key, &idempotency::fingerprint(CHECKOUT_PATH, &order)).await? {
-                            ClaimOutcome::Finished(replay) => return Ok(CheckoutStart::Replay(replay)),
-                            ClaimOutcome::Claimed(claim) => Some(claim),
-                        }
-                    }
+                let claim = match idempotency::begin(tx, key, CHECKOUT_PATH, &order).await? {
+                    BeginOutcome::Replay(replay) => return Ok(CheckoutStart::Replay(replay)),
+                    BeginOutcome::Run(claim) => claim,
                 };
                 if quota::status(tx, owner).await?.is_pro {
                     let message = "there is a subscription already: change its plan in the portal";
@@ -187,7 +182,6 @@ impl Deps {
         caller: &Caller<AccountUser>,
         order: PlanOrder,
         buyer: &Buyer,
-        key: Option<&str>,
     ) -> Result<String, StripeError> {
         let return_url = |outcome: &str| {
             let separator = if self.return_url.0.contains('?') { '&' } else { '?' };
@@ -204,7 +198,7 @@ impl Deps {
             success_url: &success_url,
             cancel_url: &cancel_url,
         };
-        let key = stripe_key(caller.tenant(), key);
+        let key = stripe_key(caller.tenant(), buyer.claim.key());
         match stripe.create_checkout_session(&checkout, &key).await {
             Err(error) if error.is_missing() && checkout.customer.is_some() => {
                 checkout.customer = None;
@@ -221,14 +215,12 @@ impl Deps {
         &self,
         caller: &Caller<AccountUser>,
         order: PlanOrder,
-        claim: Option<&IdempotencyClaim>,
+        claim: &IdempotencyClaim,
         answer: &Envelope<PageLink>,
     ) -> Result<()> {
         self.db
             .tenant_tx(caller.tenant(), async |tx| {
-                if let Some(claim) = claim {
-                    idempotency::finish(tx, claim, 200, answer).await?;
-                }
+                claim.finish(tx, 200, answer).await?;
                 let entry = audit::NewAuditEntry {
                     actor: Some(caller.user),
                     action: "billing.checkout_begun",
@@ -243,10 +235,11 @@ impl Deps {
     }
 
     /// Frees the idempotency key after a failure, so that a repeated call can try again.
-    async fn release_claim(&self, caller: &Caller<AccountUser>, claim: Option<&IdempotencyClaim>) {
-        let Some(claim) = claim else { return };
-        let released: Result<()> =
-            self.db.tenant_tx(caller.tenant(), async |tx| Ok(idempotency::release(tx, claim).await?)).await;
+    async fn release_claim(&self, caller: &Caller<AccountUser>, claim: &IdempotencyClaim) {
+        if claim.key().is_none() {
+            return;
+        }
+        let released = self.db.tenant_tx(caller.tenant(), async |tx| Ok(claim.release(tx).await?)).await;
         if let Err(error) = released {
             tracing::warn!(error = logging::chain(&error), "the key is free again when its claim runs out");
         }

@@ -18,7 +18,7 @@ use shared::{
     feedback::{self, Feedback, NewFeedback},
     function::{Function, HttpFunction},
     http::{Created, Data, Envelope, Json, Path, Query},
-    idempotency::{self, ClaimOutcome, IdempotencyKey},
+    idempotency::{self, BeginOutcome, IdempotencyKey},
     input,
     jobs::ReplyMessage,
     messages::{self, Author, Message, MessageFilter, MessageListing, NewMessage},
@@ -205,25 +205,20 @@ struct Reply {
 async fn reply(
     caller: Caller<SupportUser>,
     State(deps): State<Deps>,
-    IdempotencyKey(key): IdempotencyKey,
+    key: IdempotencyKey,
     Path(id): Path<Uuid>,
     Json(reply): Json<Reply>,
 ) -> Result<Response> {
-    let fingerprint = idempotency::fingerprint(&format!("/api/v1/conversations/{id}/reply"), &reply);
+    let route = format!("/api/v1/conversations/{id}/reply");
     let (is_new, response) = deps
         .db
         .tenant_tx(caller.tenant(), async |tx| {
-            let claim = match key {
-                None => None,
-                Some(key) => match idempotency::claim(tx, key, &fingerprint).await? {
-                    ClaimOutcome::Finished(replay) => return Ok((false, replay.into_response())),
-                    ClaimOutcome::Claimed(claim) => Some(claim),
-                },
+            let claim = match idempotency::begin(tx, key, &route, &reply).await? {
+                BeginOutcome::Replay(replay) => return Ok((false, replay.into_response())),
+                BeginOutcome::Run(claim) => claim,
             };
             let answer = Envelope { success: true, data: write_reply(tx, &caller, id, &reply.text.0).await? };
-            if let Some(claim) = &claim {
-                idempotency::finish(tx, claim, 201, &answer).await?;
-            }
+            claim.finish(tx, 201, &answer).await?;
             Ok((true, Created(answer.data).into_response()))
         })
         .await?;

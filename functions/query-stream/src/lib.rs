@@ -12,6 +12,7 @@ use shared::{
     error::{ApiError, Result},
     function::{Function, HttpFunction},
     http::{self, ClientDisconnected, Json, SseSender},
+    idempotency::IdempotencyKey,
     llm::ModelCall,
     questions::{
         ANSWER_TIMEOUT, Answer, AnswerDraft, BeginOutcome, Citation, QueryPipeline, QueryRequest, ReservedQuestion,
@@ -92,7 +93,7 @@ async fn query_stream(
 ) -> Result<Response> {
     request.validate()?;
     let deadline = Instant::now() + ANSWER_TIMEOUT;
-    let reserved = match pipeline.begin(&caller, PATH, &request, None).await? {
+    let reserved = match pipeline.begin(&caller, PATH, &request, IdempotencyKey(None)).await? {
         BeginOutcome::Replay(replay) => return Ok(replay.into_response()),
         BeginOutcome::Reserved(reserved) => reserved,
     };

@@ -68,7 +68,7 @@ impl HttpFunction for Deps {
 async fn query(
     caller: Caller<SupportUser>,
     State(pipeline): State<QueryPipeline>,
-    IdempotencyKey(key): IdempotencyKey,
+    key: IdempotencyKey,
     Json(request): Json<QueryRequest>,
 ) -> Result<Response> {
     request.validate()?;

@@ -19,7 +19,7 @@ use crate::{
     embeddings::EmbedderRegistry,
     error::{ApiError, FieldError, Result},
     http::Envelope,
-    idempotency::{self, ClaimOutcome, IdempotencyClaim, Replay},
+    idempotency::{self, IdempotencyClaim, IdempotencyKey, Replay},
     llm::{self, AnswerResult, AnswerStyle, LlmError, ModelCall, Provider, Role, Turn, Usage},
     logging, messages,
     quota::{self, Quota, Reservation},
@@ -122,7 +122,7 @@ pub enum BeginOutcome {
 pub struct ReservedQuestion {
     /// The reserved request.
     pub reservation: Reservation,
-    claim: Option<IdempotencyClaim>,
+    claim: IdempotencyClaim,
     /// Earlier messages of the conversation, the oldest first.
     history: Vec<Turn>,
     approved: Option<ApprovedAnswer>,
@@ -226,7 +226,7 @@ impl QueryPipeline {
         caller: &Caller<SupportUser>,
         path: &str,
         request: &QueryRequest,
-        key: Option<String>,
+        key: IdempotencyKey,
     ) -> Result<BeginOutcome> {
         let owner = caller.owner();
         self.db
@@ -241,15 +241,12 @@ impl QueryPipeline {
                 {
                     return Err(ApiError::not_found("conversation"));
                 }
-                let claim = match key {
-                    None => None,
-                    Some(key) => match idempotency::claim(tx, key, &idempotency::fingerprint(path, request)).await? {
-                        ClaimOutcome::Finished(replay) => {
-                            audit_question(tx, caller, request, cited_documents(replay.body())).await?;
-                            return Ok(BeginOutcome::Replay(replay));
-                        }
-                        ClaimOutcome::Claimed(claim) => Some(claim),
-                    },
+                let claim = match idempotency::begin(tx, key, path, request).await? {
+                    idempotency::BeginOutcome::Replay(replay) => {
+                        audit_question(tx, caller, request, cited_documents(replay.body())).await?;
+                        return Ok(BeginOutcome::Replay(replay));
+                    }
+                    idempotency::BeginOutcome::Run(claim) => claim,
                 };
                 let reservation = quota::reserve(tx, owner, None).await?;
                 let approved = approved_answers::find(tx, request.question.as_str()).await?;
@@ -361,9 +358,7 @@ impl QueryPipeline {
                 audit_question(tx, caller, request, documents).await?;
                 let answer = draft.store(tx, caller.user, request, calls, reserved.reservation.quota).await?;
                 let answer = Envelope { success: true, data: answer };
-                if let Some(claim) = &reserved.claim {
-                    idempotency::finish(tx, claim, 200, &answer).await?;
-                }
+                reserved.claim.finish(tx, 200, &answer).await?;
                 Ok(answer)
             })
             .await
@@ -392,9 +387,7 @@ impl QueryPipeline {
                     let requests = i32::from(settlement == Settlement::Charge);
                     usage::add(tx, &UsageDelta { requests, ..UsageDelta::default() }.with_calls(calls)).await?;
                 }
-                if let Some(claim) = &reserved.claim {
-                    idempotency::release(tx, claim).await?;
-                }
+                reserved.claim.release(tx).await?;
                 if !shown.is_empty() {
                     audit_question(tx, caller, request, shown.iter().map(|citation| citation.document_id)).await?;
                 }

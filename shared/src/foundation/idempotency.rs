@@ -4,6 +4,8 @@
 //! A key is claimed in the transaction that begins the work, and finished in the transaction that ends it. So the
 //! stored response and the effect are committed together or not at all. A function that is killed in between leaves a
 //! claim, which expires after a minute.
+//!
+//! A handler passes the optional key of its [`IdempotencyKey`] to [`begin`], and later finishes or releases the claim.
 
 use axum::{
     extract::FromRequestParts,
@@ -39,19 +41,20 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     }
 }
 
-/// A claimed key. Its owner does the work, then calls [`finish`] or [`release`].
+/// The right to run a request. Its owner does the work, then calls [`Self::finish`] or [`Self::release`]. Both do
+/// nothing for a request without a key.
 #[derive(Debug, Clone)]
 pub struct IdempotencyClaim {
-    key: String,
+    key: Option<String>,
 }
 
-/// The outcome of claiming a key.
+/// The outcome of [`begin`].
 #[derive(Debug)]
-pub enum ClaimOutcome {
-    /// The key is claimed for this request: do the work, then call [`finish`] or [`release`].
-    Claimed(IdempotencyClaim),
-    /// An earlier request finished with this response.
-    Finished(Replay),
+pub enum BeginOutcome {
+    /// Run the request, then finish or release the claim.
+    Run(IdempotencyClaim),
+    /// Send this response of an earlier request, and run nothing.
+    Replay(Replay),
 }
 
 /// The stored response of an earlier request.
@@ -111,9 +114,26 @@ impl From<IdempotencyError> for ApiError {
     }
 }
 
+/// Begins a request that may have an idempotency key. Without a key, the request always runs. With a key, it runs when
+/// it can claim the key, and is answered with the stored response when an earlier request with this key, route and
+/// body has finished.
+///
+/// # Errors
+/// [`IdempotencyError`].
+pub async fn begin(
+    tx: &mut TenantTx,
+    IdempotencyKey(key): IdempotencyKey,
+    route: &str,
+    body: &impl Serialize,
+) -> Result<BeginOutcome, IdempotencyError> {
+    match key {
+        None => Ok(BeginOutcome::Run(IdempotencyClaim { key: None })),
+        Some(key) => claim(tx, key, &fingerprint(route, body)).await,
+    }
+}
+
 /// Returns the SHA-256 that identifies a request: of its route and its parsed body.
-#[must_use]
-pub fn fingerprint(route: &str, body: &impl Serialize) -> [u8; 32] {
+fn fingerprint(route: &str, body: &impl Serialize) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(route);
     hash.update([0]);
@@ -126,10 +146,7 @@ pub fn fingerprint(route: &str, body: &impl Serialize) -> [u8; 32] {
 ///
 /// A claim expires after one minute, which is twice as long as any request runs. By then its function was killed, and
 /// an identical request may claim the key again.
-///
-/// # Errors
-/// [`IdempotencyError`].
-pub async fn claim(tx: &mut TenantTx, key: String, fingerprint: &[u8; 32]) -> Result<ClaimOutcome, IdempotencyError> {
+async fn claim(tx: &mut TenantTx, key: String, fingerprint: &[u8; 32]) -> Result<BeginOutcome, IdempotencyError> {
     let claimed = sqlx::query_scalar!(
         r#"
         insert into idempotency_keys as known (customer_id, key, request_sha256, locked_until, expires_at)
@@ -149,7 +166,7 @@ pub async fn claim(tx: &mut TenantTx, key: String, fingerprint: &[u8; 32]) -> Re
     .fetch_optional(&mut *tx)
     .await?;
     if claimed.is_some() {
-        return Ok(ClaimOutcome::Claimed(IdempotencyClaim { key }));
+        return Ok(BeginOutcome::Run(IdempotencyClaim { key: Some(key) }));
     }
     let known = sqlx::query!(
         "select request_sha256, status, response from idempotency_keys where customer_id = $1 and key = $2",
@@ -163,51 +180,56 @@ pub async fn claim(tx: &mut TenantTx, key: String, fingerprint: &[u8; 32]) -> Re
     }
     match (known.status, known.response) {
         (Some(status), Some(body)) => {
-            Ok(ClaimOutcome::Finished(Replay { status: u16::try_from(status).unwrap_or(200), body }))
+            Ok(BeginOutcome::Replay(Replay { status: u16::try_from(status).unwrap_or(200), body }))
         }
         _ => Err(IdempotencyError::InProgress),
     }
 }
 
-/// Stores the response, in the transaction that commits its effect.
-///
-/// # Errors
-/// Any error of the database.
-pub async fn finish(
-    tx: &mut TenantTx,
-    claim: &IdempotencyClaim,
-    status: u16,
-    body: &impl Serialize,
-) -> sqlx::Result<()> {
-    let body = serde_json::to_value(body).map_err(|error| sqlx::Error::Encode(error.into()))?;
-    sqlx::query!(
-        r#"
-        update idempotency_keys set state = 'finished', status = $3, response = $4
-        where customer_id = $1 and key = $2 and state = 'in_progress'
-        "#,
-        tx.tenant(),
-        claim.key,
-        i32::from(status),
-        body
-    )
-    .execute(tx)
-    .await
-    .map(drop)
-}
+impl IdempotencyClaim {
+    /// The claimed key; `None` when the client sent none.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
 
-/// Deletes a claim whose work failed, so that the client may retry with the same key.
-///
-/// # Errors
-/// Any error of the database. The claim then expires by itself.
-pub async fn release(tx: &mut TenantTx, claim: &IdempotencyClaim) -> sqlx::Result<()> {
-    sqlx::query!(
-        "delete from idempotency_keys where customer_id = $1 and key = $2 and state = 'in_progress'",
-        tx.tenant(),
-        claim.key
-    )
-    .execute(tx)
-    .await
-    .map(drop)
+    /// Stores the response, in the transaction that commits its effect.
+    ///
+    /// # Errors
+    /// Any error of the database.
+    pub async fn finish(&self, tx: &mut TenantTx, status: u16, body: &impl Serialize) -> sqlx::Result<()> {
+        let Some(key) = &self.key else { return Ok(()) };
+        let body = serde_json::to_value(body).map_err(|error| sqlx::Error::Encode(error.into()))?;
+        sqlx::query!(
+            r#"
+            update idempotency_keys set state = 'finished', status = $3, response = $4
+            where customer_id = $1 and key = $2 and state = 'in_progress'
+            "#,
+            tx.tenant(),
+            key,
+            i32::from(status),
+            body
+        )
+        .execute(tx)
+        .await
+        .map(drop)
+    }
+
+    /// Deletes the claim of a request whose work failed, so that the client may retry with the same key.
+    ///
+    /// # Errors
+    /// Any error of the database. The claim then expires by itself.
+    pub async fn release(&self, tx: &mut TenantTx) -> sqlx::Result<()> {
+        let Some(key) = &self.key else { return Ok(()) };
+        sqlx::query!(
+            "delete from idempotency_keys where customer_id = $1 and key = $2 and state = 'in_progress'",
+            tx.tenant(),
+            key
+        )
+        .execute(tx)
+        .await
+        .map(drop)
+    }
 }
 
 /// Deletes at most `limit` expired keys, the oldest first, and returns their number.
