@@ -25,6 +25,7 @@ pub mod openapi;
 pub mod operator;
 pub mod phone;
 pub mod queue;
+pub mod random;
 pub mod resources;
 pub mod schedule;
 pub mod secrets;

@@ -1,7 +1,6 @@
 //! Generates chunks that resemble the paragraphs of a question set, each different.
 
-use super::plan::SplitMix64;
-use crate::eval::set::SetParagraph;
+use crate::{eval::set::SetParagraph, random::SplitMix64};
 
 /// The percentage of sentences taken from another paragraph.
 const REPLACED_SENTENCES_PERCENT: usize = 40;

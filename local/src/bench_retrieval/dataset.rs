@@ -14,9 +14,9 @@ use uuid::Uuid;
 
 use super::{
     chunk_generator::ChunkGenerator,
-    plan::{self, PlannedDocument, SplitMix64},
+    plan::{self, PlannedDocument},
 };
-use crate::{bench::figures::table, eval::set::QuestionSet};
+use crate::{bench::figures::table, eval::set::QuestionSet, random::SplitMix64};
 
 /// The approximate number of chunks per transaction.
 const BATCH: usize = 1_000;

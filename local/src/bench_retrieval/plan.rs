@@ -1,6 +1,8 @@
 //! Derives the data to load from the seed: the number of chunks of each tenant, and their documents.
 
-use uuid::{Builder, Uuid};
+use uuid::Uuid;
+
+use crate::random::SplitMix64;
 
 /// The sizes of the large tenants, in chunks, and how many there are of each, as long as a size takes at most a fifth
 /// of all chunks.
@@ -9,39 +11,6 @@ const LARGE: [(usize, usize); 4] = [(200_000, 1), (50_000, 4), (10_000, 20), (1_
 const MIN_CHUNKS_PER_TENANT: usize = 10;
 /// The number of chunks per document.
 const CHUNKS_PER_DOCUMENT: std::ops::RangeInclusive<u64> = 5..=400;
-
-/// The SplitMix64 generator by Vigna, which gives the same numbers on every machine and in every version.
-pub(super) struct SplitMix64(u64);
-
-impl SplitMix64 {
-    /// Creates the generator of one object, so that an object's data does not depend on the other objects.
-    pub(super) fn for_object(seed: u64, kind: &str, number: u64) -> Self {
-        let start = kind.bytes().fold(seed, |state, byte| Self(state ^ u64::from(byte)).next());
-        Self(Self(start ^ number).next())
-    }
-
-    pub(super) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `end`, which must not be 0.
-    pub(super) fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-
-    pub(super) fn percent(&mut self, part: usize) -> bool {
-        self.below(100) < part
-    }
-
-    pub(super) fn uuid(&mut self) -> Uuid {
-        let random = u128::from(self.next()) << 64 | u128::from(self.next());
-        Builder::from_random_bytes(random.to_be_bytes()).into_uuid()
-    }
-}
 
 /// A document to load.
 #[derive(Debug, Clone)]

@@ -18,8 +18,6 @@ mod proxy;
 #[cfg(test)]
 mod quota_sql;
 #[cfg(test)]
-mod random;
-#[cfg(test)]
 mod rate_limits;
 #[cfg(test)]
 mod replies;

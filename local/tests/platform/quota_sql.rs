@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use local::random::SplitMix64;
 use shared::{
     db::{Db, SystemDb},
     error::ApiError,
@@ -18,7 +19,6 @@ use sqlx::PgConnection;
 use tokio::{sync::Barrier, task::JoinSet};
 
 use crate::{
-    random::SplitMix64,
     route::{DatabaseRoute, both_ways},
     seed::{self, SeededTenant},
 };
@@ -209,7 +209,7 @@ async fn random_schedule(route: &DatabaseRoute, seed: u64) {
     let ready = Arc::new(Barrier::new(CLIENTS as usize));
     let mut clients = JoinSet::new();
     for number in 0..CLIENTS {
-        let random = SplitMix64(seed * 1_000 + number);
+        let random = SplitMix64::new(seed * 1_000 + number);
         let client = QuotaClient { db: db.clone(), system: system.clone(), admin: route.admin().await, random };
         let (tenants, ready) = (Arc::clone(&tenants), Arc::clone(&ready));
         clients.spawn(async move {

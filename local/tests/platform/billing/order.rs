@@ -2,7 +2,7 @@
 //! equals that of a model that knows the true order.
 
 use chrono::{DateTime, Utc};
-use local::{fakes::stripe::FakeStripe, testing};
+use local::{fakes::stripe::FakeStripe, random::SplitMix64, testing};
 use serde_json::Value;
 use shared::{billing::Billing, stripe::Event};
 use uuid::Uuid;
@@ -11,10 +11,7 @@ use super::{
     DAY, StoredSubscription, admin, billing, billing_admin, event, one_hour_ago, receive, stored_subscription,
     subscription_object,
 };
-use crate::{
-    random::SplitMix64,
-    seed::{self, SeededTenant},
-};
+use crate::seed::{self, SeededTenant};
 
 /// One event of a subscription: its type, its time in seconds after the start, the status, the number of the period,
 /// and true when the subscription ends with the period.
@@ -125,7 +122,7 @@ async fn every_order_of_events_ends_in_the_state_of_the_model() {
                 let tenant = seed::tenant(&mut app, &format!("life-{number}"), 8).await;
                 let steps = &HISTORY[..order.len()];
                 let history = SubscriptionHistory::new(tenant, &format!("sub_{number}"), steps, start);
-                for step in with_repetitions(&order, &mut SplitMix64(number as u64)) {
+                for step in with_repetitions(&order, &mut SplitMix64::new(number as u64)) {
                     Box::pin(receive(&billing, &history.events[step], now)).await;
                 }
                 let found = stored_subscription(&mut app, &mut books, history.tenant.owner).await;
@@ -145,7 +142,7 @@ async fn with_fetches_from_stripe_every_schedule_ends_in_the_state_of_the_model(
     let (mut app, mut books) = (admin(&database.urls).await, billing_admin(&database.urls).await);
     let billing = billing(&database.urls, Some(&stripe), 2);
     let (now, start) = (Utc::now(), one_hour_ago().timestamp());
-    let mut random = SplitMix64(11);
+    let mut random = SplitMix64::new(11);
     for tried in 0..240 {
         let length = tried % HISTORY.len() + 1;
         let tenant = seed::tenant(&mut app, &format!("asked-{tried}"), 8).await;
