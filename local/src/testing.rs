@@ -8,6 +8,8 @@
 //! # Ok(()) }
 //! ```
 
+mod proxy;
+
 use std::{
     net::Ipv4Addr,
     ops::Deref,
@@ -32,6 +34,8 @@ use crate::{
     servers::Servers,
     stack::{Stack, StackOptions},
 };
+
+pub use proxy::{FaultProxy, MessageFault};
 
 const TEMPLATE: &str = "lisa_template";
 /// The template databases for stacks that keep billing in a second database.

@@ -2,7 +2,7 @@
 
 use chrono::DateTime;
 
-use super::support::{App, FaultProxy, WAIT_TIMEOUT, wait_until};
+use super::support::{App, BackendProxy, WAIT_TIMEOUT, wait_until};
 
 #[tokio::test]
 async fn the_public_health_check_shows_only_that_the_api_is_up() {
@@ -41,10 +41,10 @@ async fn the_deep_health_check_is_for_services_only() {
 
 #[tokio::test]
 async fn a_lost_database_degrades_the_deep_health_check_only() {
-    let network = FaultProxy::for_database().await;
+    let network = BackendProxy::for_database().await;
     let app = App::with_settings(&network.settings()).await;
 
-    network.refuse().await;
+    network.refuse().await.unwrap();
     let health = app.get("/health?deep=1").by(app.service_token()).await.json_body(503);
     assert_eq!(health["status"], "degraded");
     assert_eq!(health["checks"]["database"]["up"], false);
@@ -52,7 +52,7 @@ async fn a_lost_database_degrades_the_deep_health_check_only() {
     assert_eq!(health["checks"]["storage"]["up"], true);
     assert_eq!(app.get("/health").await.json_body(200)["status"], "healthy");
 
-    network.restore().await;
+    network.restore().await.unwrap();
     wait_until("the database is found again", WAIT_TIMEOUT, async || {
         (app.get("/health?deep=1").by(app.service_token()).await.status == 200).then_some(())
     })

@@ -121,7 +121,7 @@ async fn tokens_get_503_instead_of_401_while_the_key_set_is_unreachable() {
     let user = provision(&app).await;
     let token = project.elliptic_key().sign(&project.claims(user));
 
-    project.network.refuse().await;
+    project.network.refuse().await.unwrap();
     for _ in 0..5 {
         app.get(&path(user)).by(&token).await.refused(503, "unavailable");
     }
@@ -129,14 +129,14 @@ async fn tokens_get_503_instead_of_401_while_the_key_set_is_unreachable() {
     app.get(&path(user)).by("nonsense").await.refused(401, "unauthorized");
     app.get(&path(user)).by(app.service_token()).await.json_body(200);
 
-    project.network.restore().await;
+    project.network.restore().await.unwrap();
     wait_until("the keys are fetched", WAIT_TIMEOUT, async || {
         (app.get(&path(user)).by(&token).await.status == 200).then_some(())
     })
     .await;
 
     // Cached keys work while the project is unreachable.
-    project.network.refuse().await;
+    project.network.refuse().await.unwrap();
     app.get(&path(user)).by(&token).await.json_body(200);
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::support::{App, FaultProxy, TenantUser, WAIT_TIMEOUT, small_pdf, wait_until};
+use super::support::{App, BackendProxy, TenantUser, WAIT_TIMEOUT, small_pdf, wait_until};
 
 /// Runs the maintenance function once and returns its report.
 async fn sweep(app: &App) -> Value {
@@ -158,14 +158,14 @@ async fn a_document_whose_job_used_up_its_attempts_is_marked_failed() {
 
 #[tokio::test]
 async fn a_file_that_could_not_be_deleted_during_a_storage_outage_is_deleted_later() {
-    let network = FaultProxy::for_aws().await;
+    let network = BackendProxy::for_aws().await;
     let app = App::with_settings(&network.settings()).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let id = app.upload_and_process(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
     // Functions fetch their secret from Secrets Manager when they start, so they must start before the outage.
     app.stack.start_functions().await.unwrap();
 
-    network.refuse().await;
+    network.refuse().await.unwrap();
     app.delete(&format!("/api/v1/documents/{id}")).by(&tenant).await.no_content();
     app.get(&format!("/api/v1/documents/{id}")).by(&tenant).await.refused(404, "not_found");
     assert!(app.is_stored(&tenant, id).await);
@@ -177,7 +177,7 @@ async fn a_file_that_could_not_be_deleted_during_a_storage_outage_is_deleted_lat
     // A sweep during the outage changes nothing and keeps the job.
     assert_eq!(sweep(&app).await["jobs_taken"], 1);
 
-    network.restore().await;
+    network.restore().await.unwrap();
     make_jobs_due(&app).await;
     assert_eq!(sweep(&app).await["jobs_taken"], 1);
     assert!(!app.is_stored(&tenant, id).await);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::support::{App, FaultProxy, PASSWORD, TenantUser, TestRequest, WAIT_TIMEOUT, small_pdf, wait_until};
+use super::support::{App, BackendProxy, PASSWORD, TenantUser, TestRequest, WAIT_TIMEOUT, small_pdf, wait_until};
 
 const MAX_RESPONSE_TIME: Duration = Duration::from_secs(5);
 
@@ -58,7 +58,7 @@ async fn wait_for_recovery(app: &App, tenant: &TenantUser) {
 
 #[tokio::test]
 async fn a_database_that_refuses_connections_causes_fast_503s_until_it_is_back() {
-    let network = FaultProxy::for_database().await;
+    let network = BackendProxy::for_database().await;
     let app = App::with_settings(&network.settings()).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     app.upload_and_process(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
@@ -67,12 +67,12 @@ async fn a_database_that_refuses_connections_causes_fast_503s_until_it_is_back()
 
     for round in 0..2 {
         let before = used().await;
-        network.refuse().await;
+        network.refuse().await.unwrap();
         // The first round uses connections that were open before; the second round has none.
         assert_all_unavailable_in_time(&app, &tenant).await;
         assert_all_unavailable_in_time(&app, &tenant).await;
         assert_eq!(used().await, before, "no unit is lost");
-        network.restore().await;
+        network.restore().await.unwrap();
         wait_for_recovery(&app, &tenant).await;
         assert!(used().await > before, "round {round}");
     }
@@ -80,7 +80,7 @@ async fn a_database_that_refuses_connections_causes_fast_503s_until_it_is_back()
 
 #[tokio::test]
 async fn a_database_that_does_not_respond_causes_fast_503s_until_it_is_back() {
-    let network = FaultProxy::for_database().await;
+    let network = BackendProxy::for_database().await;
     let app = App::with_settings(&network.settings()).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     app.upload_and_process(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
@@ -90,13 +90,13 @@ async fn a_database_that_does_not_respond_causes_fast_503s_until_it_is_back() {
     network.silence();
     assert_all_unavailable_in_time(&app, &tenant).await;
     assert_all_unavailable_in_time(&app, &tenant).await;
-    network.restore().await;
+    network.restore().await.unwrap();
     wait_for_recovery(&app, &tenant).await;
 }
 
 #[tokio::test]
 async fn a_database_that_is_unreachable_from_the_start_causes_fast_503s() {
-    let network = FaultProxy::for_database().await;
+    let network = BackendProxy::for_database().await;
     let app = App::with_settings(&network.settings()).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let app = app.restart().await;
@@ -104,24 +104,24 @@ async fn a_database_that_is_unreachable_from_the_start_causes_fast_503s() {
 
     network.silence();
     assert_all_unavailable_in_time(&app, &tenant).await;
-    network.refuse().await;
+    network.refuse().await.unwrap();
     assert_all_unavailable_in_time(&app, &tenant).await;
-    network.restore().await;
+    network.restore().await.unwrap();
     app.upload_and_process(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
 }
 
 #[tokio::test]
 async fn a_file_uploaded_during_a_database_outage_is_processed_after_it() {
-    let network = FaultProxy::for_database().await;
+    let network = BackendProxy::for_database().await;
     let app = App::with_settings(&network.settings()).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let pdf = small_pdf("The delivery takes three days.");
     let place = app.announce(&tenant, "guide.pdf", pdf.len()).await;
 
-    network.refuse().await;
+    network.refuse().await.unwrap();
     app.put_file(&place, pdf).await;
     app.get("/api/v1/documents").by(&tenant).await.refused(503, "unavailable");
-    network.restore().await;
+    network.restore().await.unwrap();
 
     wait_until("the file is read", 2 * WAIT_TIMEOUT, async || {
         let answer = app.get(&format!("/api/v1/documents/{}", place.document)).by(&tenant).await;

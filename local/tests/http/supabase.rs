@@ -208,11 +208,11 @@ async fn an_unreachable_supabase_project_causes_503s_until_it_is_back() {
     let project = FakeSupabase::start().await;
     let app = App::with_settings(&project.settings()).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
-    project.network.refuse().await;
+    project.network.refuse().await.unwrap();
     app.log_in(&tenant.email, PASSWORD).await.refused(503, "unavailable");
     app.refresh(&tenant.refresh_token).await.refused(503, "unavailable");
     app.post(SIGNUP).json(&signup(&new_email())).await.refused(503, "unavailable");
-    project.network.restore().await;
+    project.network.restore().await.unwrap();
     wait_until("the project is found again", WAIT_TIMEOUT, async || {
         (app.log_in(&tenant.email, PASSWORD).await.status == 200).then_some(())
     })

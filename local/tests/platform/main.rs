@@ -14,8 +14,6 @@ mod contract;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
-mod proxy;
-#[cfg(test)]
 mod quota_sql;
 #[cfg(test)]
 mod rate_limits;

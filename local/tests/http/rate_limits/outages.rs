@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::super::support::{
-    App, CounterBackend, FaultProxy, PASSWORD, TenantUser, TestResponse, WAIT_TIMEOUT, wait_until,
+    App, BackendProxy, CounterBackend, PASSWORD, TenantUser, TestResponse, WAIT_TIMEOUT, wait_until,
 };
 use super::{STATUS, assert_rate_limited, both_backends};
 
@@ -78,7 +78,7 @@ async fn during_a_redis_outage_only_calls_with_a_token_are_served() {
         if is_silent {
             store.network().silence();
         } else {
-            store.network().refuse().await;
+            store.network().refuse().await.unwrap();
         }
         for _ in 0..4 {
             let started = Instant::now();
@@ -89,7 +89,7 @@ async fn during_a_redis_outage_only_calls_with_a_token_are_served() {
         app.log_in(&tenant.email, PASSWORD).await.refused(503, "unavailable");
         assert!(started.elapsed() < MAX_RESPONSE_TIME, "{:?}", started.elapsed());
         assert_others_unavailable(&app, &tenant).await;
-        store.network().restore().await;
+        store.network().restore().await.unwrap();
         limited_again().await;
         app.log_in(&tenant.email, PASSWORD).await.data(200);
     }
@@ -104,7 +104,7 @@ async fn during_a_redis_outage_only_calls_with_a_token_are_served() {
 }
 
 async fn a_database_outage_causes_fast_503s(store: CounterBackend) {
-    let network = FaultProxy::for_database().await;
+    let network = BackendProxy::for_database().await;
     let app = store.start_app(&network.settings()).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     assert_served(&app, &tenant).await;
@@ -112,7 +112,7 @@ async fn a_database_outage_causes_fast_503s(store: CounterBackend) {
         if is_silent {
             network.silence();
         } else {
-            network.refuse().await;
+            network.refuse().await.unwrap();
         }
         let calls = [
             app.get(STATUS).by(&tenant),
@@ -125,7 +125,7 @@ async fn a_database_outage_causes_fast_503s(store: CounterBackend) {
             assert!(started.elapsed() < MAX_RESPONSE_TIME, "{:?}", started.elapsed());
         });
         futures::future::join_all(calls).await;
-        network.restore().await;
+        network.restore().await.unwrap();
         wait_until("the database is found again", WAIT_TIMEOUT, async || {
             (app.get(STATUS).by(&tenant).await.status == 200).then_some(())
         })

@@ -1,9 +1,9 @@
 //! The store of rate limit counters: PostgreSQL or Redis. Tests of the rate limits run with each of them.
 
-use local::testing;
+use local::testing::{self, FaultProxy};
 use local_postgres::Redis;
 
-use super::{App, FaultProxy};
+use super::App;
 
 /// Lua script that moves the windows of all counters into the past by `ARGV[1]` seconds.
 const REWIND_SCRIPT: &str = r"
@@ -26,7 +26,7 @@ impl CounterBackend {
     /// Starts a Redis server; `None` when Redis is not installed.
     pub(crate) async fn redis() -> Option<Self> {
         let redis = testing::redis().await.unwrap()?;
-        let network = FaultProxy::for_server(redis.address()).await;
+        let network = FaultProxy::start(redis.address()).await.unwrap();
         Some(Self { redis: Some((redis, network)) })
     }
 

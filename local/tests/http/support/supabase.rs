@@ -25,11 +25,12 @@ use axum::{
 };
 use chrono::Utc;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, jwk::Jwk};
+use local::testing::FaultProxy;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinSet};
 use uuid::Uuid;
 
-use super::{FaultProxy, unix_time_in};
+use super::unix_time_in;
 
 const ANON_KEY: &str = "anon-key-of-the-project";
 
@@ -120,7 +121,7 @@ pub(crate) struct FakeSupabase {
 impl FakeSupabase {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let network = FaultProxy::for_server(listener.local_addr().unwrap().to_string()).await;
+        let network = FaultProxy::start(listener.local_addr().unwrap().to_string()).await.unwrap();
         let server = Arc::new(ProjectServer {
             url: format!("http://{}", network.address()),
             elliptic_key: ProjectKey::elliptic("elliptic"),

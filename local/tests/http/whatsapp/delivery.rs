@@ -2,7 +2,7 @@
 
 use local::fakes::manychat::ManyChatMode;
 
-use super::super::support::{FaultProxy, WAIT_TIMEOUT, WhatsAppFixture, wait_until};
+use super::super::support::{BackendProxy, WAIT_TIMEOUT, WhatsAppFixture, wait_until};
 
 #[tokio::test]
 async fn a_permanent_manychat_error_is_recorded_and_not_retried() {
@@ -77,7 +77,7 @@ async fn maintenance_answers_a_message_that_the_queue_lost() {
 
 #[tokio::test]
 async fn a_queue_outage_delays_no_acknowledgement_and_loses_no_message() {
-    let network = FaultProxy::for_aws().await;
+    let network = BackendProxy::for_aws().await;
     let whatsapp = WhatsAppFixture::with_settings(&network.settings()).await;
     // The first message starts the function and its connection to the queue.
     whatsapp.deliver_text(1, "Vous livrez ?").await.json_body(200);
@@ -85,10 +85,10 @@ async fn a_queue_outage_delays_no_acknowledgement_and_loses_no_message() {
     whatsapp.wait_for_reply_jobs().await;
     network.silence();
     whatsapp.deliver_text(2, "Vous livrez ?").await.json_body(200);
-    network.refuse().await;
+    network.refuse().await.unwrap();
     whatsapp.deliver_text(3, "Vous livrez ?").await.json_body(200);
     assert_eq!(whatsapp.number("select count(*) from jobs where status = 'queued'").await, 2);
-    network.restore().await;
+    network.restore().await.unwrap();
     whatsapp.sql("update jobs set run_after = now() - interval '1 second'").await;
     whatsapp.app.stack.invoke("maintenance", serde_json::json!({})).await.unwrap();
     for contact in [2, 3] {
@@ -123,7 +123,7 @@ async fn an_answer_delayed_by_the_database_is_written_and_sent_once() {
 
 #[tokio::test]
 async fn an_answer_with_an_unconfirmed_commit_is_not_written_twice() {
-    let network = FaultProxy::for_database().await;
+    let network = BackendProxy::for_database().await;
     let whatsapp = WhatsAppFixture::with_settings(&network.settings()).await;
     whatsapp.switch_to_live().await;
     let trigger = "after insert on messages deferrable initially deferred for each row when (new.author = 'bot')";
@@ -137,8 +137,8 @@ async fn an_answer_with_an_unconfirmed_commit_is_not_written_twice() {
         (whatsapp.number(written).await == 1).then_some(())
     })
     .await;
-    network.refuse().await;
-    network.restore().await;
+    network.refuse().await.unwrap();
+    network.restore().await.unwrap();
     assert_answered_once(&whatsapp).await;
 }
 

@@ -9,13 +9,13 @@ use std::{
 };
 
 use axum::http::StatusCode;
+use local::testing::{FaultProxy, MessageFault};
 use shared::error::ApiError;
 use tokio::{net::TcpListener, sync::Barrier, task::JoinSet};
 use uuid::Uuid;
 
 use super::watch;
 use crate::{
-    proxy::{FaultProxy, ProxyFault},
     route::{self, DatabaseRoute, both_ways},
     seed,
 };
@@ -93,8 +93,8 @@ async fn a_lost_commit_answer_is_an_error_and_the_work_runs_once() {
     let route = DatabaseRoute::direct().await;
     let mut admin = route.admin().await;
     let tenant = seed::tenant(&mut admin, "a", 8).await;
-    let proxy = FaultProxy::start(&route.database.urls.app, ProxyFault::AnswerLost("commit")).await;
-    let db = route::db(&proxy.url(&route.database.urls.app), 1);
+    let proxy = FaultProxy::with_fault(&route.database.urls.app, MessageFault::AnswerLost("commit")).await.unwrap();
+    let db = route::db(&proxy.url(&route.database.urls.app).unwrap(), 1);
     let runs = AtomicUsize::new(0);
     let outcome: Result<(), ApiError> = db
         .tenant_tx(tenant.customer, async |tx| {
@@ -118,8 +118,8 @@ async fn a_lost_begin_answer_is_followed_by_a_second_begin() {
     let route = DatabaseRoute::direct().await;
     let mut admin = route.admin().await;
     let tenant = seed::tenant(&mut admin, "a", 8).await;
-    let proxy = FaultProxy::start(&route.database.urls.app, ProxyFault::AnswerLost("begin")).await;
-    let db = route::db(&proxy.url(&route.database.urls.app), 1);
+    let proxy = FaultProxy::with_fault(&route.database.urls.app, MessageFault::AnswerLost("begin")).await.unwrap();
+    let db = route::db(&proxy.url(&route.database.urls.app).unwrap(), 1);
     let outcome: Result<(), ApiError> = db.tenant_tx(tenant.customer, async |_| Ok(())).await;
     outcome.unwrap();
     assert_eq!(proxy.fault_count(), 1);
@@ -158,9 +158,11 @@ async fn an_open_connection_that_falls_silent_is_503_within_five_seconds() {
     let route = DatabaseRoute::direct().await;
     let mut admin = route.admin().await;
     let tenant = seed::tenant(&mut admin, "a", 8).await;
-    let proxy = FaultProxy::start(&route.database.urls.app, ProxyFault::Silent("begin")).await;
-    let (db, system) =
-        (route::db(&proxy.url(&route.database.urls.app), 1), route::system(&proxy.url(&route.database.urls.system), 1));
+    let proxy = FaultProxy::with_fault(&route.database.urls.app, MessageFault::Silent("begin")).await.unwrap();
+    let (db, system) = (
+        route::db(&proxy.url(&route.database.urls.app).unwrap(), 1),
+        route::system(&proxy.url(&route.database.urls.system).unwrap(), 1),
+    );
     let started = Instant::now();
     let tenant = async {
         let outcome: Result<(), ApiError> = db.tenant_tx(tenant.customer, async |_| Ok(())).await;
@@ -182,15 +184,15 @@ async fn an_unreachable_database_is_503_within_five_seconds_and_is_used_again_wh
     let route = DatabaseRoute::direct().await;
     let mut admin = route.admin().await;
     let tenant = seed::tenant(&mut admin, "a", 8).await;
-    let proxy = FaultProxy::start(&route.database.urls.app, ProxyFault::None).await;
-    let db = route::db(&proxy.url(&route.database.urls.app), 2);
+    let proxy = FaultProxy::to_server_of(&route.database.urls.app).await.unwrap();
+    let db = route::db(&proxy.url(&route.database.urls.app).unwrap(), 2);
     let run_transaction = async || -> Result<(), ApiError> { db.tenant_tx(tenant.customer, async |_| Ok(())).await };
     run_transaction().await.unwrap();
-    let address = proxy.stop().await;
+    proxy.refuse().await.unwrap();
     let started = Instant::now();
     assert_eq!(run_transaction().await.unwrap_err().status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
-    let _proxy = FaultProxy::start_at(address, &route.database.urls.app, ProxyFault::None).await;
+    proxy.restore().await.unwrap();
     run_transaction().await.unwrap();
 }
 
