@@ -8,6 +8,7 @@ pub mod bot_sessions;
 pub mod chunking;
 pub mod conversations;
 pub mod currency;
+pub mod customer_texts;
 pub mod documents;
 pub mod feedback;
 pub mod messages;

@@ -177,7 +177,7 @@ impl TryFrom<String> for ReplyText {
     type Error = input::UnusableText;
 
     fn try_from(text: String) -> Result<Self, input::UnusableText> {
-        input::several_lines(&text, 1, 4_096).map(Self)
+        input::several_lines(&text, 1, messages::MAX_TEXT_CHARS).map(Self)
     }
 }
 

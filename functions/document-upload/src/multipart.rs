@@ -7,9 +7,9 @@ use axum::{
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use shared::{
-    documents::{self, Filename, NewDocument},
+    documents::{Filename, NewDocument},
     error::{ApiError, FieldError, Result},
-    http,
+    http, pdf,
 };
 
 /// Maximum size of a file in a form, in bytes: 4 MiB.
@@ -51,7 +51,7 @@ fn validate(filename: String, file: Bytes) -> Result<(NewDocument, Bytes)> {
     }
     let filename = Filename::try_from(filename)
         .map_err(|error| ApiError::validation(vec![FieldError::new("file", format!("its name {error}"))]))?;
-    if !documents::is_pdf(&file) {
+    if !pdf::is_pdf(&file) {
         return Err(ApiError::unsupported_media_type("the file is not a PDF"));
     }
     let bytes = i64::try_from(file.len()).map_err(|error| ApiError::internal().with_source(error))?;

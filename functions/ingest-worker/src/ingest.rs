@@ -6,10 +6,10 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use shared::{
     chunking::{self, Chunk},
-    documents::{self, DocumentFailure, IngestState, MAX_BYTES, NewChunk, StoreOutcome},
+    documents::{self, DocumentFailure, IngestState, MAX_BYTES, MAX_MIB, NewChunk, StoreOutcome},
     error::BoxError,
     jobs::IngestMessage,
-    logging,
+    logging, pdf,
     storage::ReadError,
     text,
 };
@@ -75,11 +75,11 @@ impl Deps {
         let file = match self.storage.get(&state.storage_key, MAX_BYTES).await {
             Ok(file) => file,
             Err(ReadError::TooLarge) => {
-                return Err(IngestError::Permanent(DocumentFailure::TooLarge, "over 20 MiB".to_owned()));
+                return Err(IngestError::Permanent(DocumentFailure::TooLarge, format!("over {MAX_MIB} MiB")));
             }
             Err(error) => return Err(IngestError::Transient(error.into())),
         };
-        if !documents::is_pdf(&file) {
+        if !pdf::is_pdf(&file) {
             return Err(IngestError::Permanent(DocumentFailure::Corrupt, "does not begin as a PDF".to_owned()));
         }
         let sha256: [u8; 32] = Sha256::digest(&file).into();

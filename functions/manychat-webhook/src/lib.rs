@@ -9,6 +9,7 @@ use serde_json::Value;
 use shared::{
     auth::ManyChatCall,
     conversations::{self, ReceiveOutcome, keywords},
+    customer_texts,
     db::Db,
     error::Result,
     function::{Function, HttpFunction},
@@ -144,8 +145,5 @@ fn acknowledgement(received: &ReceiveOutcome, message: &InboundMessage, language
         && !received.by_person
         && !received.is_opted_out
         && !keywords::asks_to_stop(&message.text);
-    is_acknowledged.then_some(match language {
-        Language::English => "OK, got it",
-        _ => "OK, bien reçu",
-    })
+    is_acknowledged.then_some(customer_texts::acknowledged(language))
 }

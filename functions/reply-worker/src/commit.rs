@@ -9,6 +9,7 @@ use serde_json::Value;
 use shared::{
     activities::{self, Activity, ActivityStatus},
     conversations::{self, ConversationPatch, HandoverReason, Lease, LeaseCheck},
+    customer_texts,
     db::TenantTx,
     error::ApiError,
     llm::{ModelCall, Usage},
@@ -20,7 +21,7 @@ use shared::{
 };
 use uuid::Uuid;
 
-use crate::{Deps, customer_texts};
+use crate::Deps;
 
 /// Attempts at committing an outcome. A short outage of the database must not lose an answer that was generated and
 /// paid for.

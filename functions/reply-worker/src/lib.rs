@@ -4,9 +4,7 @@
 //! A queue message only says that a conversation has something to answer or to send. The database holds the work, so
 //! a message that is delivered twice, too early or too late does no harm.
 
-mod amounts;
 mod commit;
-mod customer_texts;
 mod live;
 mod rag;
 mod reply;
@@ -18,7 +16,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use shared::{
-    conversations::{self, JobSchedule, Lease, LeaseOutcome, PendingMessage, Responder},
+    conversations::{self, JobSchedule, Lease, LeaseOutcome, Responder},
     db::Db,
     embeddings::EmbedderRegistry,
     error::{ApiError, BoxError},
@@ -27,6 +25,7 @@ use shared::{
     llm::Provider,
     logging,
     manychat::ManyChat,
+    messages::PendingMessage,
     queue::{self, Queue, SqsRecord},
     sealed::KeyRing,
     settings::Settings,
@@ -36,8 +35,6 @@ use tokio::time::Instant;
 /// Definition of this Lambda function.
 pub const FUNCTION: Function = Function::event::<Deps>();
 
-/// Duration of a lease. Longer than the function's timeout, so the holder of an expired lease is dead.
-const LEASE_TIMEOUT: Duration = Duration::from_secs(75);
 /// Time from the contact's last message to the answer, or to the notice that there is none.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(25);
 /// Part of [`ANSWER_TIMEOUT`] reserved for the steps after generation.
@@ -119,10 +116,7 @@ impl Deps {
         let message: ReplyMessage = serde_json::from_str(record.body)?;
         tracing::Span::current().record("tenant_id", tracing::field::display(message.customer_id));
         let (tenant, conversation) = (message.customer_id, message.conversation_id);
-        let outcome = self
-            .db
-            .tenant_tx(tenant, async |tx| Ok(conversations::acquire(tx, conversation, LEASE_TIMEOUT).await?))
-            .await?;
+        let outcome = self.db.tenant_tx(tenant, async |tx| Ok(conversations::acquire(tx, conversation).await?)).await?;
         let lease = match outcome {
             LeaseOutcome::Leased(lease) => lease,
             // The holder may finish in a moment, or be dead until its lease expires.
@@ -241,7 +235,7 @@ impl BurstPolicy {
 
 #[cfg(test)]
 mod tests {
-    use shared::conversations::PendingMessage;
+    use shared::messages::PendingMessage;
     use uuid::Uuid;
 
     use super::*;

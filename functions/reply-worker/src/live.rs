@@ -6,6 +6,8 @@ use rand::Rng;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::{
+    currency::format_amount,
+    customer_texts,
     llm::{ChatReply, ChatRequest, ModelCall, Role, Tool, ToolCall, Turn, Usage},
     orders::{self, Order, OrderDraft, RequestedItem},
     products::{self, Product},
@@ -15,8 +17,6 @@ use shared::{
 
 use crate::{
     Deps,
-    amounts::format_amount,
-    customer_texts,
     reply::{GeneratedReply, ReplyError, ReplyRequest},
     triage,
 };
@@ -242,7 +242,13 @@ fn propose_new_order(call: &ToolCall, request: &ReplyRequest<'_>, sales: &SalesC
         return not_understood();
     };
     let name = arguments.customer_name.or_else(|| request.lease.conversation.display_name.clone());
-    let name = name.map(|name| name.trim().chars().filter(|letter| !letter.is_control()).take(200).collect::<String>());
+    let name = name.map(|name| {
+        name.trim()
+            .chars()
+            .filter(|letter| !letter.is_control())
+            .take(orders::MAX_CUSTOMER_NAME_CHARS)
+            .collect::<String>()
+    });
     propose_draft(OrderDraft { customer_name: name.filter(|name| !name.is_empty()), ..draft }, request.language)
 }
 

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 use shared::{
+    customer_texts,
     llm::{self, AnswerStyle, ModelCall},
     retrieval::{self, Passage, RetrievalError, SearchRequest},
 };
 use tokio::time::timeout_at;
 
 use crate::{
-    Deps, customer_texts,
+    Deps,
     reply::{GeneratedReply, ReplyError, ReplyRequest},
 };
 

@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use shared::{
     activities::ActivityStatus,
     approved_answers::{self, ApprovedAnswer},
-    conversations::{ConversationPatch, HandoverReason, Lease},
+    conversations::{ConversationPatch, FAILURE_ACTIVITY, HandoverReason, Lease},
+    customer_texts,
     db::TenantTx,
     error::{ApiError, BoxError},
-    llm::{LlmError, ModelCall, Role, Turn, Usage},
+    llm::{self, LlmError, ModelCall, Turn, Usage},
     logging,
     messages::{self, Author, SkipReason},
     orders::{self, OrderDraft},
@@ -25,16 +26,11 @@ use uuid::Uuid;
 use crate::{
     Deps, ReplyDeadlines,
     commit::{CommitStatus, OutgoingMessage, ReplyOutcome},
-    customer_texts,
     triage::{self, Action},
 };
 
 /// Failed attempts after which the contact is told that there is no answer.
 const MAX_ATTEMPTS: u32 = 3;
-/// Earlier messages in the model's prompt.
-const MAX_HISTORY_TURNS: i64 = 12;
-/// Total length of the earlier messages in the model's prompt, in characters: about 1,500 tokens.
-const MAX_HISTORY_CHARS: usize = 6_000;
 
 /// A generated reply.
 #[derive(Debug)]
@@ -257,8 +253,9 @@ impl Deps {
             Err(error) => {
                 tracing::error!(attempt, error = logging::chain(&error), "no answer after all attempts");
                 let text = if error.is_permanent() { customer_texts::will_not_answer } else { customer_texts::failed };
+                let (kind, title, status) = FAILURE_ACTIVITY;
                 let mut outcome = ReplyOutcome::send(OutgoingMessage::new(Author::System, text(language).to_owned()))
-                    .with_activity("bot_failed", "The bot could not answer a contact", ActivityStatus::Error);
+                    .with_activity(kind, title, status);
                 outcome.calls = calls;
                 outcome.refund = Some(reservation);
                 self.commit(tenant, lease, language, outcome).await?;
@@ -333,28 +330,14 @@ impl Deps {
         Ok(())
     }
 
-    /// Loads the earlier messages without the pending ones, up to [`MAX_HISTORY_TURNS`] and [`MAX_HISTORY_CHARS`],
-    /// oldest first.
+    /// Loads the earlier messages without the pending ones, as many as fit a prompt, oldest first.
     async fn load_history(&self, tenant: Uuid, lease: &Lease) -> Result<Vec<Turn>, ApiError> {
         let waiting: Vec<_> = lease.pending.iter().map(|message| message.id).collect();
-        let messages = self
+        let history = self
             .db
-            .tenant_tx(tenant, async |tx| {
-                Ok(messages::history(tx, lease.conversation.id, &waiting, MAX_HISTORY_TURNS).await?)
-            })
+            .tenant_tx(tenant, async |tx| Ok(messages::history(tx, lease.conversation.id, &waiting).await?))
             .await?;
-        let mut chars_left = MAX_HISTORY_CHARS;
-        let mut turns: Vec<_> = messages
-            .into_iter()
-            .rev()
-            .map_while(|message| {
-                chars_left = chars_left.checked_sub(message.content.chars().count())?;
-                let role = if message.by_contact { Role::User } else { Role::Assistant };
-                Some(Turn { role, text: message.content })
-            })
-            .collect();
-        turns.reverse();
-        Ok(turns)
+        Ok(llm::fit_history(&history).to_vec())
     }
 
     /// Records the model calls of a failed attempt in the ledger. When that fails too, the error is only logged.

@@ -145,7 +145,7 @@ async fn a_question_without_an_answer_in_the_documents_counts_against_the_quota(
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let refusals = [
-        ("Quelle est la capitale de la Mongolie ?", "Je n'ai pas trouvé la réponse dans les documents."),
+        ("Quelle est la capitale de la Mongolie ?", "Je n’ai pas trouvé la réponse dans les documents."),
         ("What is the capital of Mongolia?", "I could not find the answer in the documents."),
     ];
     for round in 0..2 {

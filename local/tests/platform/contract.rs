@@ -16,7 +16,9 @@ use local::{
 };
 use local_postgres::root;
 use serde_json::Value;
-use shared::{function::Function, settings::SettingsMap};
+use shared::{
+    accounts, documents, feedback, function::Function, messages, questions, retrieval, settings::SettingsMap, tenants,
+};
 
 fn blocks() -> BTreeMap<String, FunctionBlock> {
     let template = Template::read(&root().join("template.yaml")).unwrap();
@@ -193,4 +195,24 @@ fn documented_secrets() -> BTreeMap<String, (BTreeSet<String>, BTreeSet<String>)
         (id.to_owned(), (names(functions.split(", ")), keys.into_keys().collect()))
     };
     secrets.map(read).into()
+}
+
+#[test]
+fn limits_in_openapi_equal_the_constants_of_the_code() {
+    let document: Value = serde_json::from_str(&fs::read_to_string(root().join("openapi.json")).unwrap()).unwrap();
+    for (schema, limit) in [
+        ("Announcement/properties/size_bytes/maximum", documents::MAX_BYTES),
+        ("Comment/maxLength", feedback::MAX_COMMENT_CHARS),
+        ("CompanyName/maxLength", tenants::MAX_COMPANY_NAME_CHARS),
+        ("Email/maxLength", accounts::MAX_EMAIL_BYTES),
+        ("Filename/maxLength", documents::MAX_FILENAME_CHARS),
+        ("FullName/maxLength", accounts::MAX_FULL_NAME_CHARS),
+        ("QueryRequest/properties/document_ids/maxItems", questions::MAX_DOCUMENTS),
+        ("QueryRequest/properties/top_k/maximum", questions::MAX_PASSAGES.into()),
+        ("Question/maxLength", retrieval::MAX_QUESTION_CHARS),
+        ("Reply/properties/text/maxLength", messages::MAX_TEXT_CHARS),
+    ] {
+        let documented = document.pointer(&format!("/components/schemas/{schema}"));
+        assert_eq!(documented.and_then(Value::as_u64), Some(limit as u64), "{schema}");
+    }
 }

@@ -12,6 +12,11 @@ pub use sessions::{RefreshError, RefreshToken, end_all_sessions, end_session, re
 
 use crate::{auth::passwords::Password, db::SystemTx, error::ApiError, input};
 
+/// Maximum length of an e-mail address, in bytes (RFC 3696).
+pub const MAX_EMAIL_BYTES: usize = 320;
+/// Maximum length of the part of an e-mail address before the `@`, in bytes (RFC 5321).
+const MAX_EMAIL_LOCAL_PART_BYTES: usize = 64;
+
 /// E-mail address. Only its form is checked, not the existence of a mailbox.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
@@ -29,9 +34,10 @@ impl TryFrom<String> for Email {
     fn try_from(text: String) -> Result<Self, UnusableEmail> {
         let text = text.trim();
         let (local, domain) = text.rsplit_once('@').ok_or(UnusableEmail)?;
-        let is_plain = text.len() <= 320 && !text.chars().any(|letter| letter.is_whitespace() || letter.is_control());
+        let is_plain =
+            text.len() <= MAX_EMAIL_BYTES && !text.chars().any(|letter| letter.is_whitespace() || letter.is_control());
         let has_domain = domain.contains('.') && !domain.starts_with('.') && !domain.ends_with('.');
-        if is_plain && has_domain && !local.is_empty() && local.len() <= 64 {
+        if is_plain && has_domain && !local.is_empty() && local.len() <= MAX_EMAIL_LOCAL_PART_BYTES {
             Ok(Self(text.to_owned()))
         } else {
             Err(UnusableEmail)
@@ -47,6 +53,9 @@ impl Email {
     }
 }
 
+/// Maximum length of a person's name, in characters.
+pub const MAX_FULL_NAME_CHARS: usize = 255;
+
 /// Name of a person, 1 to 255 characters.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
@@ -57,7 +66,7 @@ impl TryFrom<String> for FullName {
     type Error = input::UnusableText;
 
     fn try_from(name: String) -> Result<Self, input::UnusableText> {
-        input::one_line(&name, 1, 255).map(Self)
+        input::one_line(&name, 1, MAX_FULL_NAME_CHARS).map(Self)
     }
 }
 

@@ -8,24 +8,35 @@ pub mod keywords;
 mod lease;
 mod list;
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use chrono::NaiveDate;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
+    activities::{self, Activity, ActivityStatus},
     db::{SystemTx, TenantTx},
     error::ApiError,
     manychat::inbound::InboundMessage,
+    messages::{self, SkipReason},
     text::Language,
 };
 
 pub use handover::{HandoverReason, Responder, hand_back_to_bot, hand_over, release_to_bot, take_over};
 pub use lease::{
-    Assistant, Conversation, JobSchedule, Lease, LeaseCheck, LeaseOutcome, PendingMessage, acquire, lock_and_check,
+    Assistant, Conversation, JobSchedule, LEASE_TIMEOUT, Lease, LeaseCheck, LeaseOutcome, acquire, lock_and_check,
     release, release_and_reschedule,
 };
 pub use list::{Channel, ConversationFilter, ConversationItem, ConversationListing, get, list};
+
+/// Time after which maintenance runs a reply job. The reply queue comes first; maintenance, only if the queue's message
+/// was lost.
+const REPLY_JOB_DELAY: Duration = Duration::from_secs(60);
+/// Type, title and severity of the activity for messages that the bot failed to answer.
+pub const FAILURE_ACTIVITY: (&str, &str, ActivityStatus) =
+    ("bot_failed", "The bot could not answer a contact", ActivityStatus::Error);
 
 /// The result of storing an incoming message.
 #[derive(Debug)]
@@ -83,9 +94,8 @@ pub async fn receive(tx: &mut TenantTx, message: &InboundMessage) -> sqlx::Resul
     Ok(received)
 }
 
-/// Queues the conversation's reply job, because a message waits to be answered or sent. `run_after` is one minute
-/// ahead: the caller sends a message to the reply queue after the commit, and maintenance runs the job only if that
-/// message was lost.
+/// Queues the conversation's reply job, because a message waits to be answered or sent. `run_after` is
+/// `REPLY_JOB_DELAY` ahead: the caller sends a message to the reply queue after the commit.
 ///
 /// # Errors
 /// A database error.
@@ -93,13 +103,14 @@ pub async fn queue_reply_job(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Res
     sqlx::query!(
         r#"
         insert into jobs as job (customer_id, kind, payload, run_after)
-        values ($1, 'reply', jsonb_build_object('conversation_id', $2::uuid), now() + interval '1 minute')
+        values ($1, 'reply', jsonb_build_object('conversation_id', $2::uuid), now() + make_interval(secs => $3))
         on conflict ((payload ->> 'conversation_id')) where kind = 'reply' do update
             set status = 'queued', attempts = 0, run_after = excluded.run_after, last_error = null,
                 updated_at = clock_timestamp()
         "#,
         tx.tenant(),
-        conversation
+        conversation,
+        REPLY_JOB_DELAY.as_secs_f64()
     )
     .execute(tx)
     .await
@@ -112,22 +123,9 @@ pub async fn queue_reply_job(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Res
 /// # Errors
 /// A database error.
 pub async fn mark_failed(tx: &mut SystemTx, tenant: Uuid, conversation: Uuid) -> sqlx::Result<()> {
-    sqlx::query!(
-        r#"
-        with skipped as (
-            update messages set skipped_reason = 'failed'
-            where customer_id = $1 and conversation_id = $2
-              and direction = 'inbound' and answered_by is null and skipped_reason is null
-        )
-        insert into activities (company_id, conversation_id, type, title, status)
-        values ($1, $2, 'bot_failed', 'The bot could not answer a contact', 'error')
-        "#,
-        tenant,
-        conversation
-    )
-    .execute(tx)
-    .await
-    .map(drop)
+    messages::skip_pending(tx, tenant, conversation, SkipReason::Failed).await?;
+    let (kind, title, status) = FAILURE_ACTIVITY;
+    activities::record_for(tx, tenant, &Activity::for_conversation(conversation, kind, title, status)).await
 }
 
 /// Changes that the bot's work makes to a conversation. The default changes nothing.

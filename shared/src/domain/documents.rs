@@ -5,6 +5,8 @@ mod ingestion;
 mod list;
 mod scans;
 
+use std::borrow::Cow;
+
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -24,22 +26,18 @@ use crate::{
     db::TenantTx,
     error::ApiError,
     input, jobs,
+    pdf::MAX_PAGES,
     periods::{self, StorageLimitError},
     storage,
     text::Language,
 };
 
-/// Maximum size of a document's file, in bytes: 20 MiB.
-pub const MAX_BYTES: usize = 20_971_520;
-/// Maximum number of pages of a document.
-pub const MAX_PAGES: u32 = 200;
-
-/// Returns true when `%PDF-` occurs within the first 1,024 bytes. PDF readers accept bytes before this header, and
-/// real files have them.
-#[must_use]
-pub fn is_pdf(bytes: &[u8]) -> bool {
-    bytes[..bytes.len().min(1024)].windows(5).any(|window| window == b"%PDF-")
-}
+/// Maximum size of a document's file, in MiB.
+pub const MAX_MIB: usize = 20;
+/// Maximum size of a document's file, in bytes.
+pub const MAX_BYTES: usize = MAX_MIB * 1024 * 1024;
+/// Maximum length of a file name, in characters.
+pub const MAX_FILENAME_CHARS: usize = 255;
 
 /// File name of 1 to 255 characters, without a path.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -53,7 +51,7 @@ impl TryFrom<String> for Filename {
     fn try_from(name: String) -> Result<Self, input::UnusableText> {
         // Some browsers send the full path of the file.
         let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
-        input::one_line(name, 1, 255).map(Self)
+        input::one_line(name, 1, MAX_FILENAME_CHARS).map(Self)
     }
 }
 
@@ -148,8 +146,20 @@ impl DocumentFailure {
 
     /// Returns the explanation and advice for the document's owner: in French, or in English for any other language.
     #[must_use]
-    pub fn reason(self, language: Language) -> &'static str {
-        match (self, language) {
+    pub fn reason(self, language: Language) -> Cow<'static, str> {
+        let fixed = match (self, language) {
+            (Self::TooManyPages, Language::French) => {
+                return format!("Le fichier a plus de {MAX_PAGES} pages. Divisez-le et envoyez les parties.").into();
+            }
+            (Self::TooManyPages, _) => {
+                return format!("The file has more than {MAX_PAGES} pages. Split it and upload the parts.").into();
+            }
+            (Self::TooLarge, Language::French) => {
+                return format!("Le fichier dépasse {MAX_MIB} Mo. Compressez-le ou divisez-le.").into();
+            }
+            (Self::TooLarge, _) => {
+                return format!("The file is larger than {MAX_MIB} MB. Compress or split it.").into();
+            }
             (Self::Encrypted, Language::French) => {
                 "Le fichier est protégé par un mot de passe. Enregistrez-le sans mot de passe et renvoyez-le."
             }
@@ -166,12 +176,6 @@ impl DocumentFailure {
             (Self::NoText, _) => {
                 "The file holds images but no text. Run text recognition (OCR) on it and upload it again."
             }
-            (Self::TooManyPages, Language::French) => {
-                "Le fichier a plus de 200 pages. Divisez-le et envoyez les parties."
-            }
-            (Self::TooManyPages, _) => "The file has more than 200 pages. Split it and upload the parts.",
-            (Self::TooLarge, Language::French) => "Le fichier dépasse 20 Mo. Compressez-le ou divisez-le.",
-            (Self::TooLarge, _) => "The file is larger than 20 MB. Compress or split it.",
             (Self::TimedOut, Language::French) => {
                 "Le fichier est trop long à lire. Exportez-le à nouveau sous une forme plus simple."
             }
@@ -198,7 +202,8 @@ impl DocumentFailure {
             (Self::SpendCapReached, _) => {
                 "This period's budget for models ran out before the scanned pages were read. Try again next period or change the plan: pages already read stay read."
             }
-        }
+        };
+        fixed.into()
     }
 }
 
@@ -227,7 +232,7 @@ pub struct Document {
     /// Reason of the failure; null unless the status is `failed`.
     pub error_code: Option<DocumentFailure>,
     /// Explanation of the failure and advice, in the caller's language.
-    pub error: Option<&'static str>,
+    pub error: Option<Cow<'static, str>>,
     /// SHA-256 of the file, in hexadecimal.
     pub sha256: Option<String>,
 }
@@ -489,6 +494,9 @@ mod tests {
             assert_eq!(serde_json::to_value(failure).unwrap(), failure.code());
             assert_ne!(failure.reason(Language::French), failure.reason(Language::English));
         }
+        let reason = |failure: DocumentFailure| failure.reason(Language::French);
+        assert!(reason(DocumentFailure::TooManyPages).contains("plus de 200 pages"));
+        assert!(reason(DocumentFailure::TooLarge).contains("dépasse 20 Mo"));
     }
 
     #[test]

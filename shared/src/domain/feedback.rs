@@ -7,6 +7,9 @@ use uuid::Uuid;
 
 use crate::{db::TenantTx, error::ApiError, input};
 
+/// Maximum length of a comment, in characters.
+pub const MAX_COMMENT_CHARS: usize = 2_000;
+
 /// A comment of at most 2,000 characters.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
@@ -17,7 +20,7 @@ impl TryFrom<String> for Comment {
     type Error = input::UnusableText;
 
     fn try_from(text: String) -> Result<Self, input::UnusableText> {
-        input::several_lines(&text, 0, 2_000).map(Self)
+        input::several_lines(&text, 0, MAX_COMMENT_CHARS).map(Self)
     }
 }
 

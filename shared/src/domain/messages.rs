@@ -3,13 +3,45 @@
 
 mod list;
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{db::TenantTx, llm::Usage, outbox};
+use crate::{
+    db::{SystemTx, TenantTx},
+    llm::{Role, Turn, Usage},
+    outbox,
+};
 
 pub(crate) use list::Phone;
 pub use list::{Message, MessageFilter, MessageListing, get, list};
+
+/// Expands to a checked query, or to [`list_page!`](crate::paging::list_page), in whose SQL `PENDING` is the condition
+/// for messages that wait for an answer. The partial index `messages_unanswered_idx` has this condition, too.
+macro_rules! pending_sql {
+    (@with $pending:tt list_page!($tx:expr, $paging:expr, $row:ident {
+        select: [$before:tt + PENDING + $after:tt], $($rest:tt)*
+    })) => {
+        $crate::paging::list_page!($tx, $paging, $row { select: [$before + $pending + $after], $($rest)* })
+    };
+    (@with $pending:tt $query:ident!($row:ident, $before:tt + PENDING + $after:tt $(, $bind:expr)* $(,)?)) => {
+        sqlx::$query!($row, $before + $pending + $after $(, $bind)*)
+    };
+    (@with $pending:tt $query:ident!($before:tt + PENDING + $after:tt $(, $bind:expr)* $(,)?)) => {
+        sqlx::$query!($before + $pending + $after $(, $bind)*)
+    };
+    ($($call:tt)*) => {
+        $crate::messages::pending_sql!(
+            @with "direction = 'inbound' and answered_by is null and skipped_reason is null" $($call)*
+        )
+    };
+}
+pub(crate) use pending_sql;
+
+/// Earlier messages of a conversation that a model and the search receive.
+const MAX_HISTORY_MESSAGES: i64 = 12;
+/// Maximum length of the text that a person of the company sends, in characters. WhatsApp accepts no longer one.
+pub const MAX_TEXT_CHARS: usize = 4_096;
 
 /// The author of a message to a contact (`messages.author`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,47 +234,69 @@ pub async fn skip(tx: &mut TenantTx, messages: &[Uuid], why: SkipReason) -> sqlx
     .map(drop)
 }
 
+/// Marks all unanswered messages of a conversation as skipped.
+///
+/// # Errors
+/// A database error.
+pub async fn skip_pending(tx: &mut SystemTx, tenant: Uuid, conversation: Uuid, why: SkipReason) -> sqlx::Result<()> {
+    pending_sql!(query!(
+        "update messages set skipped_reason = $3 where customer_id = $1 and conversation_id = $2 and " + PENDING + "",
+        tenant,
+        conversation,
+        why.as_str()
+    ))
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
+/// A contact's message that waits for an answer.
+#[derive(Debug, Clone)]
+pub struct PendingMessage {
+    /// `messages.id`.
+    pub id: Uuid,
+    /// The text; empty for a message without text.
+    pub content: String,
+    /// The kind of a message without text: `audio`, `image` …
+    pub attachment: Option<String>,
+    /// Time of receipt.
+    pub created_at: DateTime<Utc>,
+}
+
+/// Returns the contact's messages that wait for an answer, oldest first; at most `limit`, if one is given.
+///
+/// # Errors
+/// A database error.
+pub async fn pending(tx: &mut TenantTx, conversation: Uuid, limit: Option<i64>) -> sqlx::Result<Vec<PendingMessage>> {
+    pending_sql!(query_as!(
+        PendingMessage,
+        "select id, content, attachment, created_at from messages where customer_id = $1 and conversation_id = $2 and "
+            + PENDING
+            + " order by created_at, id limit $3",
+        tx.tenant(),
+        conversation,
+        limit
+    ))
+    .fetch_all(tx)
+    .await
+}
+
 /// Returns the ids of the contact's messages that wait for an answer. A person's reply answers all of them.
 ///
 /// # Errors
 /// A database error.
 pub async fn pending_ids(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<Vec<Uuid>> {
-    sqlx::query_scalar!(
-        r#"
-        select id from messages
-        where customer_id = $1 and conversation_id = $2
-          and direction = 'inbound' and answered_by is null and skipped_reason is null
-        "#,
-        tx.tenant(),
-        conversation
-    )
-    .fetch_all(tx)
-    .await
+    Ok(pending(tx, conversation, None).await?.into_iter().map(|message| message.id).collect())
 }
 
-/// An earlier message of a conversation.
-#[derive(Debug)]
-pub struct HistoryMessage {
-    /// True when the contact wrote the message; false when the company's side did.
-    pub by_contact: bool,
-    /// The text.
-    pub content: String,
-}
-
-/// Returns the last messages of a conversation without those in `waiting`, oldest first. Excluded by id and not by
-/// time, because a waiting message may be older than the last answer: it may have come in while that answer was
-/// generated.
+/// Returns the last messages of a conversation without those in `waiting`, oldest first, as turns for a model. At
+/// most `MAX_HISTORY_MESSAGES`. Excluded by id and not by time, because a waiting message may be older than the last
+/// answer: it may have come in while that answer was generated.
 ///
 /// # Errors
 /// A database error.
-pub async fn history(
-    tx: &mut TenantTx,
-    conversation: Uuid,
-    waiting: &[Uuid],
-    limit: i64,
-) -> sqlx::Result<Vec<HistoryMessage>> {
-    let mut messages = sqlx::query_as!(
-        HistoryMessage,
+pub async fn history(tx: &mut TenantTx, conversation: Uuid, waiting: &[Uuid]) -> sqlx::Result<Vec<Turn>> {
+    let messages = sqlx::query!(
         r#"
         select direction = 'inbound' as "by_contact!", content from messages
         where customer_id = $1 and conversation_id = $2 and id <> all ($3) and content <> ''
@@ -252,10 +306,13 @@ pub async fn history(
         tx.tenant(),
         conversation,
         waiting,
-        limit
+        MAX_HISTORY_MESSAGES
     )
     .fetch_all(tx)
     .await?;
-    messages.reverse();
-    Ok(messages)
+    let turns = messages.into_iter().rev().map(|message| Turn {
+        role: if message.by_contact { Role::User } else { Role::Assistant },
+        text: message.content,
+    });
+    Ok(turns.collect())
 }

@@ -22,6 +22,8 @@ const MAX_ITEM_QUANTITY: i64 = 999;
 const MAX_ITEMS: usize = 50;
 /// Maximum length of an item's name, in characters.
 const MAX_ITEM_NAME_CHARS: usize = 200;
+/// Maximum length of the name of an order's customer, in characters.
+pub const MAX_CUSTOMER_NAME_CHARS: usize = 200;
 
 /// An item of an order, as stored in `orders.items` and in a draft.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,11 +33,21 @@ pub struct OrderItem {
     pub product_id: Option<Uuid>,
     /// The item's name.
     pub name: String,
-    /// Quantity, from 1 to 999.
+    /// Quantity, from 1 to `MAX_ITEM_QUANTITY`.
     pub quantity: i64,
     /// The catalogue's price, as a decimal number; `None` when the item is not in the catalogue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit_price: Option<String>,
+}
+
+impl OrderItem {
+    /// Returns the unit price in hundredths of the currency; `None` when the item has none.
+    #[must_use]
+    pub fn unit_price_cents(&self) -> Option<i64> {
+        let decimal = self.unit_price.as_deref()?;
+        let (whole, part) = decimal.split_once('.').unwrap_or((decimal, "00"));
+        whole.parse::<i64>().ok()?.checked_mul(100)?.checked_add(part.parse().ok()?)
+    }
 }
 
 /// An item that the model requests. A price among its fields is ignored.
@@ -477,6 +489,7 @@ mod tests {
         assert_eq!(draft.total_cents, 599_950);
         assert_eq!(draft.items[0].unit_price.as_deref(), Some("2500.00"));
         assert_eq!(draft.items[1].unit_price.as_deref(), Some("999.50"));
+        assert_eq!(draft.items[1].unit_price_cents(), Some(99_950));
         assert!(!draft.needs_review());
         // A price that the model adds.
         let with_price: RequestedItem =

@@ -20,7 +20,7 @@ use crate::{
     error::{ApiError, FieldError, Result},
     http::Envelope,
     idempotency::{self, IdempotencyClaim, IdempotencyKey, Replay},
-    llm::{self, AnswerResult, AnswerStyle, LlmError, ModelCall, Provider, Role, Turn, Usage},
+    llm::{self, AnswerResult, AnswerStyle, LlmError, ModelCall, Provider, Turn, Usage},
     logging, messages,
     quota::{self, Quota, Reservation},
     retrieval::{self, Passage, Question, RetrievalError, SearchRequest},
@@ -36,10 +36,10 @@ pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(25);
 /// Part of [`ANSWER_TIMEOUT`] that is reserved for the transaction after the model call.
 const POST_MODEL_MARGIN: Duration = Duration::from_millis(500);
 const DEFAULT_PASSAGES: u8 = 5;
-const MAX_PASSAGES: u8 = 20;
-const MAX_DOCUMENTS: usize = 100;
-/// Most messages of a conversation in the model's prompt.
-const MAX_HISTORY_MESSAGES: i64 = 12;
+/// Maximum number of passages that a question may ask for.
+pub const MAX_PASSAGES: u8 = 20;
+/// Maximum number of documents that a question may name.
+pub const MAX_DOCUMENTS: usize = 100;
 /// Name of the assistant in the prompt.
 const DEFAULT_ASSISTANT_NAME: &str = "Lisa";
 
@@ -251,7 +251,7 @@ impl QueryPipeline {
                 let reservation = quota::reserve(tx, owner, None).await?;
                 let approved = approved_answers::find(tx, request.question.as_str()).await?;
                 let history = match request.conversation_id {
-                    Some(conversation) => load_history(tx, conversation).await?,
+                    Some(conversation) => messages::history(tx, conversation, &[]).await?,
                     None => Vec::new(),
                 };
                 Ok(BeginOutcome::Reserved(Box::new(ReservedQuestion { reservation, claim, history, approved })))
@@ -398,16 +398,6 @@ impl QueryPipeline {
             tracing::warn!(error = logging::chain(&error), "the reservation goes back when it expires");
         }
     }
-}
-
-/// Loads the latest messages of a conversation, the oldest first.
-async fn load_history(tx: &mut TenantTx, conversation: Uuid) -> Result<Vec<Turn>> {
-    let messages = messages::history(tx, conversation, &[], MAX_HISTORY_MESSAGES).await?;
-    let turn = |message: messages::HistoryMessage| Turn {
-        role: if message.by_contact { Role::User } else { Role::Assistant },
-        text: message.content,
-    };
-    Ok(messages.into_iter().map(turn).collect())
 }
 
 /// Records in the audit log that a support user has seen passages of `documents` in the answer to a question.

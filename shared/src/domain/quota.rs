@@ -6,6 +6,8 @@
 //! by the maintenance function when the function was killed. With a paid plan, the request counts in the period's row
 //! of `usage_periods` instead.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -17,6 +19,9 @@ use crate::{
     periods,
     plans::{self, LimitExceeded},
 };
+
+/// Time after which maintenance refunds a reserved request that was neither spent nor refunded.
+const RESERVATION_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The request quota of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -115,7 +120,7 @@ impl From<QuotaError> for ApiError {
 pub async fn status(tx: &mut TenantTx, owner: Uuid) -> sqlx::Result<Quota> {
     let row = sqlx::query!(
         r#"
-        select account.is_pro and coalesce(profile.subscription_access_until > now(), true) as "is_pro!",
+        select app.has_paid_plan(account.is_pro, profile.subscription_access_until) as "is_pro!",
             settings.free_quota_used, settings.free_quota_limit
         from users account
         join user_settings settings on settings.user_id = account.id
@@ -190,14 +195,14 @@ async fn try_reserve(tx: &mut TenantTx, owner: Uuid, conversation: Option<Uuid>)
         ReserveRow,
         r#"
         with account as (
-            select users.is_pro and coalesce(profile.subscription_access_until > now(), true) as is_pro,
+            select app.has_paid_plan(users.is_pro, profile.subscription_access_until) as is_pro,
                 settings.free_quota_used as used, settings.free_quota_limit as quota_limit
             from users
             join user_settings settings on settings.user_id = users.id
             left join profiles profile on profile.id = users.id
             where users.id = $2
         ), known as (
-            update reservations set expires_at = now() + interval '2 minutes'
+            update reservations set expires_at = now() + make_interval(secs => $4)
             where customer_id = $1 and conversation_id = $3 and state = 'held'
             returning id
         ), own as (
@@ -226,7 +231,7 @@ async fn try_reserve(tx: &mut TenantTx, owner: Uuid, conversation: Option<Uuid>)
         ), held as (
             insert into reservations (customer_id, user_id, kind, conversation_id, period_start, expires_at)
             select $1, $2, case when is_pro then 'plan' else 'free_quota' end, $3, (select period_start from counted),
-                now() + interval '2 minutes'
+                now() + make_interval(secs => $4)
             from account where exists (select from counted) or exists (select from taken)
             returning id
         )
@@ -248,7 +253,8 @@ async fn try_reserve(tx: &mut TenantTx, owner: Uuid, conversation: Option<Uuid>)
         "#,
         tx.tenant(),
         owner,
-        conversation
+        conversation,
+        RESERVATION_TIMEOUT.as_secs_f64()
     )
     .fetch_one(tx)
     .await

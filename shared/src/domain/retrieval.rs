@@ -11,6 +11,6 @@ mod search;
 pub use crate::llm::Passage;
 pub use follow_up::standalone_question;
 pub use hybrid_search::{MAX_CANDIDATES_PER_SEARCH, all_documents_exist, search};
-pub use query::{HybridQuery, Question};
+pub use query::{HybridQuery, MAX_QUESTION_CHARS, Question};
 pub use ranking::content_words;
 pub use search::{RetrievalError, SearchRequest, embed_and_search};

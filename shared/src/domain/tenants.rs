@@ -22,6 +22,9 @@ pub use profile::{
     rotate_webhook_secret,
 };
 
+/// Maximum length of a company's name, in characters.
+pub const MAX_COMPANY_NAME_CHARS: usize = 200;
+
 /// Name of a company, 1 to 200 characters.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
@@ -32,7 +35,7 @@ impl TryFrom<String> for CompanyName {
     type Error = input::UnusableText;
 
     fn try_from(name: String) -> Result<Self, input::UnusableText> {
-        input::one_line(&name, 1, 200).map(Self)
+        input::one_line(&name, 1, MAX_COMPANY_NAME_CHARS).map(Self)
     }
 }
 

@@ -261,7 +261,8 @@ impl<T: Serialize> IntoResponse for List<T> {
 /// Reads one page of a list from the database, in the order that the caller asked for, and counts the list's rows up to
 /// [`MAX_COUNTED_ROWS`]. Gives a `Result<List<Row>, ApiError>`.
 ///
-/// - `select`: the columns, as `sqlx::query_as!` wants them for the row's fields.
+/// - `select`: the columns, as `sqlx::query_as!` wants them for the row's fields: one literal, or several in brackets,
+///   joined by `+`.
 /// - `from`: the source and the filter. `$1` is the tenant; `$2`, `$3` … are the values of `bind`, at most four.
 /// - `order`: for each of the listing's sorts its name, the column, the column's type in SQL and in Rust, and the row's
 ///   field.
@@ -281,9 +282,12 @@ impl<T: Serialize> IntoResponse for List<T> {
 /// ```
 macro_rules! list_page {
     ($tx:expr, $paging:expr, $row:ident {
-        select: $select:tt, from: $from:tt, bind: [$($bind:expr),*], $($keys:tt)*
+        select: [$($select:tt)+], from: $from:tt, bind: [$($bind:expr),*], $($keys:tt)*
     }) => {
-        $crate::paging::list_page!(@places [$($bind),*] ($tx, $paging, $row, $select, $from) $($keys)*)
+        $crate::paging::list_page!(@places [$($bind),*] ($tx, $paging, $row, [$($select)+], $from) $($keys)*)
+    };
+    ($tx:expr, $paging:expr, $row:ident { select: $select:tt, $($rest:tt)* }) => {
+        $crate::paging::list_page!($tx, $paging, $row { select: [$select], $($rest)* })
     };
     // The values of a page follow those of the filter: after, id after, limit, offset; and of the count its limit.
     (@places [] $list:tt $($keys:tt)*) => {
@@ -374,13 +378,13 @@ macro_rules! list_page {
         $paging.page(rows, $counted, |last: &$row| last.$id_field.clone())
     }};
     (@rows
-        ($tx:expr, $paging:expr, $row:ident, $select:tt, $from:tt) [$($bind:expr,)*]
+        ($tx:expr, $paging:expr, $row:ident, [$($select:tt)+], $from:tt) [$($bind:expr,)*]
         ($after_place:tt $id_place:tt $limit_place:tt $offset_place:tt)
         $column:tt $sql_type:tt $after:ident $beyond:tt $direction:tt, $id:tt $id_sql_type:tt $after_id:ident
     ) => {
         sqlx::query_as!(
             $row,
-            "select " + $select + " from " + $from
+            "select " + $($select)+ + " from " + $from
                 + " and (" + $after_place + "::" + $sql_type + " is null or (" + $column + ", " + $id + ") " + $beyond
                 + " (" + $after_place + ", " + $id_place + "::" + $id_sql_type + ")) order by " + $column + " "
                 + $direction + ", " + $id + " " + $direction + " limit " + $limit_place + " offset " + $offset_place,
@@ -395,13 +399,13 @@ macro_rules! list_page {
         .await
     };
     (@rows_by_id
-        ($tx:expr, $paging:expr, $row:ident, $select:tt, $from:tt) [$($bind:expr,)*]
+        ($tx:expr, $paging:expr, $row:ident, [$($select:tt)+], $from:tt) [$($bind:expr,)*]
         ($after_place:tt $limit_place:tt $offset_place:tt $_unused:tt)
         $id:tt $id_sql_type:tt $after:ident $beyond:tt $direction:tt
     ) => {
         sqlx::query_as!(
             $row,
-            "select " + $select + " from " + $from
+            "select " + $($select)+ + " from " + $from
                 + " and (" + $after_place + "::" + $id_sql_type + " is null or " + $id + " " + $beyond + " "
                 + $after_place + ") order by " + $id + " " + $direction
                 + " limit " + $limit_place + " offset " + $offset_place,

@@ -19,6 +19,7 @@ mod types;
 mod vision;
 
 pub use crate::model_api::{CallStatus, ProviderError};
+pub use prompt::fit_history;
 pub use provider::{Provider, excerpt};
 pub use types::{
     AnswerResult, AnswerStyle, ChatReply, ChatRequest, ChatResult, CitedPassage, GroundedAnswer, GroundedQuestion,

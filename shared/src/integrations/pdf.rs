@@ -18,6 +18,21 @@ mod rendering;
 pub use child::{SUBCOMMAND, child_main};
 pub use parent::Extractor;
 
+/// Maximum number of pages of a document.
+pub const MAX_PAGES: u32 = 200;
+
+/// What begins a PDF.
+const HEADER: &[u8] = b"%PDF-";
+/// Number of bytes at the start of a file within which [`HEADER`] must occur. PDF readers use this limit, too.
+const MAX_HEADER_OFFSET_BYTES: usize = 1024;
+
+/// Returns true when the header of a PDF occurs within the first 1,024 bytes. PDF readers accept bytes before this
+/// header, and real files have them.
+#[must_use]
+pub fn is_pdf(bytes: &[u8]) -> bool {
+    bytes[..bytes.len().min(MAX_HEADER_OFFSET_BYTES)].windows(HEADER.len()).any(|window| window == HEADER)
+}
+
 /// Resource limits for one document. Exceeding a limit ends the child process and fails the document.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct PdfLimits {
@@ -39,7 +54,7 @@ impl Default for PdfLimits {
             memory_bytes: 512 * 1024 * 1024,
             wall_time: Duration::from_secs(55),
             cpu_time: Duration::from_secs(30),
-            max_pages: 200,
+            max_pages: MAX_PAGES,
             max_output_bytes: 32 * 1024 * 1024,
         }
     }

@@ -107,11 +107,12 @@ const APP_GRANTS: [&str; 7] = [
 ];
 
 /// Privileges of a tenant's transaction.
-const TENANT_GRANTS: [&str; 50] = [
+const TENANT_GRANTS: [&str; 51] = [
     "lisa_tenant: execute on app.audit_own(uuid,text,text,text,jsonb)",
     "lisa_tenant: execute on app.current_company()",
     "lisa_tenant: execute on app.current_customer()",
     "lisa_tenant: execute on app.current_owner()",
+    "lisa_tenant: execute on app.has_paid_plan(boolean,timestamp with time zone)",
     "lisa_tenant: execute on app.nearest_chunks(real[],text,uuid[],integer)",
     "lisa_tenant: execute on app.open_own_period()",
     "lisa_tenant: execute on app.own_model_spend(timestamp with time zone)",

@@ -9,6 +9,9 @@ use uuid::Uuid;
 
 use crate::{db::SystemTx, tenants::sha256};
 
+/// Validity of a refresh token.
+const REFRESH_TOKEN_LIFETIME_DAYS: i32 = 30;
+
 /// Refresh token in plain text: the session id and 256 random bits. Only the hash of these bits is stored.
 #[derive(Clone)]
 pub struct RefreshToken {
@@ -58,7 +61,7 @@ pub enum RefreshError {
     Database(#[from] sqlx::Error),
 }
 
-/// Starts a session for a user and returns its first refresh token, valid for 30 days.
+/// Starts a session for a user and returns its first refresh token, valid for `REFRESH_TOKEN_LIFETIME_DAYS`.
 ///
 /// # Errors
 /// Returns any database error.
@@ -67,11 +70,12 @@ pub async fn start_session(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<Refres
     sqlx::query!(
         r#"
         insert into refresh_sessions (id, user_id, token_sha256, expires_at)
-        values ($1, $2, $3, now() + interval '30 days')
+        values ($1, $2, $3, now() + make_interval(days => $4))
         "#,
         token.session,
         user,
-        &sha256(&token.secret)
+        &sha256(&token.secret),
+        REFRESH_TOKEN_LIFETIME_DAYS
     )
     .execute(tx)
     .await?;
@@ -94,13 +98,14 @@ pub async fn refresh(
     let user = sqlx::query_scalar!(
         r#"
         update refresh_sessions
-        set token_sha256 = $3, rotated_at = now(), expires_at = now() + interval '30 days'
+        set token_sha256 = $3, rotated_at = now(), expires_at = now() + make_interval(days => $4)
         where id = $1 and token_sha256 = $2 and ended_at is null and expires_at > now()
         returning user_id
         "#,
         token.session,
         &sha256(&token.secret),
-        &sha256(&next.secret)
+        &sha256(&next.secret),
+        REFRESH_TOKEN_LIFETIME_DAYS
     )
     .fetch_optional(&mut *tx)
     .await?;

@@ -8,11 +8,16 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::Responder;
-use crate::{db::TenantTx, text::Language};
+use super::{REPLY_JOB_DELAY, Responder};
+use crate::{db::TenantTx, messages::PendingMessage, text::Language};
 
-/// Messages that one answer covers; further ones wait for the next answer.
-const MAX_PENDING_MESSAGES: i64 = 50;
+mod acquire;
+
+pub use acquire::acquire;
+
+/// Duration of a lease. Longer than the timeout of the function that holds it, so the holder of an expired lease is
+/// dead.
+pub const LEASE_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// The configuration of a tenant's assistant.
 #[derive(Debug, Clone)]
@@ -78,19 +83,6 @@ pub struct Conversation {
     pub order_draft: Option<Value>,
 }
 
-/// A contact's message that waits for an answer.
-#[derive(Debug, Clone)]
-pub struct PendingMessage {
-    /// `messages.id`.
-    pub id: Uuid,
-    /// The text; empty for a message without text.
-    pub content: String,
-    /// The kind of a message without text: `audio`, `image` …
-    pub attachment: Option<String>,
-    /// Time of receipt.
-    pub created_at: DateTime<Utc>,
-}
-
 /// A held lease, with everything that the worker needs to answer.
 #[derive(Debug)]
 pub struct Lease {
@@ -102,7 +94,7 @@ pub struct Lease {
     pub conversation: Conversation,
     /// The assistant's configuration.
     pub assistant: Assistant,
-    /// Unanswered messages, oldest first; at most `MAX_PENDING_MESSAGES`.
+    /// Unanswered messages, oldest first; at most as many as one answer covers.
     pub pending: Vec<PendingMessage>,
     /// True when the outbox holds parts to send.
     pub has_outbox: bool,
@@ -123,136 +115,6 @@ pub enum LeaseOutcome {
     Busy(DateTime<Utc>),
     /// The conversation is deleted, or its tenant is suspended or deleted; nothing is answered.
     Gone,
-}
-
-/// Acquires the conversation's lease for the duration `lease`. A handover to a person whose time is over ends here:
-/// the bot is the responder again.
-///
-/// # Errors
-/// A database error.
-pub async fn acquire(tx: &mut TenantTx, conversation: Uuid, lease: Duration) -> sqlx::Result<LeaseOutcome> {
-    let token = Uuid::new_v4();
-    let row = sqlx::query!(
-        r#"
-        with leased as (
-            -- A person who said nothing for so long has left it to the bot again.
-            update conversations set lease_token = $3, lease_expires_at = now() + make_interval(secs => $4),
-                released_at = case when handover_until <= now() then handover_until else released_at end,
-                handler = case when handover_until <= now() then 'bot' else handler end,
-                handover_reason = case when handover_until <= now() then null else handover_reason end,
-                handover_until = case when handover_until <= now() then null else handover_until end
-            where customer_id = $1 and id = $2 and (lease_expires_at is null or lease_expires_at < now())
-            returning *
-        )
-        select leased.contact_id, leased.display_name, leased.language, leased.handler, leased.handover_until,
-            leased.opted_out_at is not null as "is_opted_out!", leased.greeted_at is not null as "is_greeted!",
-            leased.quota_notice_on, leased.order_draft, leased.next_send_at, leased.released_at,
-            config.ai_name, config.company_name, config.language as default_language, config.prompt_rag,
-            config.prompt_botlive_groq_70b, config.prompt_botlive_deepseek_v3, config.show_sources,
-            config.unsupported_messages, config.outside_hours, config.handover_keywords, config.business_hours,
-            config.handover_minutes, tenant.currency, tenant.manychat_api_key, tenant.user_id,
-            tenant.suspended_at is not null or tenant.deleted_at is not null as "is_closed!",
-            exists (
-                select from bot_sessions session
-                where session.company_id = $1 and session.ended_at is null and session.mode = 'live'
-            ) as "is_live!",
-            exists (
-                select from outbox where outbox.conversation_id = leased.id and outbox.state = 'queued'
-            ) as "has_outbox!",
-            (
-                select job.updated_at from jobs job
-                where job.customer_id = $1 and job.kind = 'reply'
-                  and job.payload ->> 'conversation_id' = leased.id::text
-            ) as job_version,
-            now() as "now!", now() at time zone tenant.timezone as "local_now!"
-        from leased
-        join customers tenant on tenant.id = leased.customer_id
-        join company_mapping mapping on mapping.uuid = tenant.id
-        join company_rag_configs config on config.company_id = mapping.company_id
-        "#,
-        tx.tenant(),
-        conversation,
-        token,
-        lease.as_secs_f64()
-    )
-    .fetch_optional(&mut *tx)
-    .await?;
-    let Some(row) = row else { return busy_or_gone(tx, conversation).await };
-    if row.is_closed {
-        // The caller commits this transaction, so the lease must not stay in the row.
-        clear_lease(tx, conversation, token).await?;
-        return Ok(LeaseOutcome::Gone);
-    }
-    let pending = sqlx::query_as!(
-        PendingMessage,
-        r#"
-        select id, content, attachment, created_at from messages
-        where customer_id = $1 and conversation_id = $2
-          and direction = 'inbound' and answered_by is null and skipped_reason is null
-        order by created_at, id
-        limit $3
-        "#,
-        tx.tenant(),
-        conversation,
-        MAX_PENDING_MESSAGES
-    )
-    .fetch_all(tx)
-    .await?;
-    let minutes = u64::try_from(row.handover_minutes).unwrap_or_default();
-    Ok(LeaseOutcome::Leased(Box::new(Lease {
-        token,
-        job_version: row.job_version,
-        conversation: Conversation {
-            id: conversation,
-            contact_id: row.contact_id,
-            display_name: row.display_name,
-            language: row.language.as_deref().map(Language::from_code),
-            handler: if row.handler == "human" { Responder::Human } else { Responder::Bot },
-            handover_until: row.handover_until,
-            released_at: row.released_at,
-            is_opted_out: row.is_opted_out,
-            is_greeted: row.is_greeted,
-            quota_notice_on: row.quota_notice_on,
-            order_draft: row.order_draft,
-        },
-        assistant: Assistant {
-            name: row.ai_name,
-            company: row.company_name,
-            language: Language::from_code(&row.default_language),
-            prompt_rag: row.prompt_rag,
-            prompt_groq: row.prompt_botlive_groq_70b,
-            prompt_deepseek: row.prompt_botlive_deepseek_v3,
-            shows_sources: row.show_sources,
-            hands_over_unsupported: row.unsupported_messages == "hand_over",
-            hands_over_outside_hours: row.outside_hours == "hand_over",
-            handover_keywords: row.handover_keywords,
-            business_hours: row.business_hours,
-            handover_timeout: Duration::from_secs(minutes * 60),
-            currency: row.currency,
-            is_live: row.is_live,
-            manychat_key: row.manychat_api_key,
-            owner: row.user_id,
-        },
-        pending,
-        has_outbox: row.has_outbox,
-        next_send_at: row.next_send_at,
-        now: row.now,
-        local_now: row.local_now,
-    })))
-}
-
-/// Returns the outcome for a lease that was not acquired.
-async fn busy_or_gone(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<LeaseOutcome> {
-    let until = sqlx::query_scalar!(
-        r#"
-        select coalesce(lease_expires_at, now()) as "until!" from conversations where customer_id = $1 and id = $2
-        "#,
-        tx.tenant(),
-        conversation
-    )
-    .fetch_optional(tx)
-    .await?;
-    Ok(until.map_or(LeaseOutcome::Gone, LeaseOutcome::Busy))
 }
 
 /// Removes the lease with this token from the conversation.
@@ -343,8 +205,7 @@ pub async fn release_and_reschedule(tx: &mut TenantTx, lease: &Lease, next: JobS
         r#"
         update jobs set
             status = case when $4::timestamptz is null then 'done' else 'queued' end,
-            -- The queue comes first; maintenance, a minute later, only if it was lost.
-            run_after = coalesce($4 + interval '1 minute', run_after),
+            run_after = coalesce($4 + make_interval(secs => $5), run_after),
             attempts = 0, last_error = null, updated_at = clock_timestamp()
         where customer_id = $1 and kind = 'reply' and payload ->> 'conversation_id' = $2::text
           -- A message that came in meanwhile has made the job due again: it stays so.
@@ -353,7 +214,8 @@ pub async fn release_and_reschedule(tx: &mut TenantTx, lease: &Lease, next: JobS
         tx.tenant(),
         lease.conversation.id.to_string(),
         lease.job_version,
-        at
+        at,
+        REPLY_JOB_DELAY.as_secs_f64()
     )
     .execute(tx)
     .await

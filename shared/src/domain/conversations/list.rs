@@ -8,8 +8,8 @@ use uuid::Uuid;
 use crate::{
     db::TenantTx,
     error::ApiError,
-    messages::Phone,
-    paging::{List, Listing, Paging, list_page},
+    messages::{Phone, pending_sql},
+    paging::{List, Listing, Paging},
 };
 
 /// A conversation, as shown to members of the tenant.
@@ -99,8 +99,8 @@ pub async fn list(
     filter: &ConversationFilter,
     paging: &Paging,
 ) -> Result<List<ConversationItem>, ApiError> {
-    list_page!(tx, paging, ConversationItem {
-        select: r#"id, channel, contact_id, user_phone, display_name, language, handler, handover_reason,
+    pending_sql!(list_page!(tx, paging, ConversationItem {
+        select: [r#"id, channel, contact_id, user_phone, display_name, language, handler, handover_reason,
             handover_until, opted_out_at, last_message_at, created_at,
             (
                 select left(message.content, 200) from messages message
@@ -109,9 +109,8 @@ pub async fn list(
             ) as last_message,
             (
                 select count(*) from messages waiting
-                where waiting.conversation_id = conversations.id and waiting.direction = 'inbound'
-                  and waiting.answered_by is null and waiting.skipped_reason is null
-            ) as "unanswered!""#,
+                where waiting.conversation_id = conversations.id and "# + PENDING + r#"
+            ) as "unanswered!""#],
         from: "conversations where customer_id = $1 and channel = $2 and ($3::text is null or handler = $3)
             and ($4::uuid is null or id = $4) and ($5::text is null or user_phone in ($5, '+' || $5))",
         bind: [
@@ -120,7 +119,7 @@ pub async fn list(
         ],
         order: ["last_message_at": "last_message_at" "timestamptz" DateTime<Utc> = last_message_at],
         id: "id" "uuid" Uuid = id,
-    })
+    }))
 }
 
 /// Returns one conversation.
@@ -128,7 +127,7 @@ pub async fn list(
 /// # Errors
 /// 404 when there is no such conversation; a database error.
 pub async fn get(tx: &mut TenantTx, id: Uuid) -> Result<ConversationItem, ApiError> {
-    sqlx::query_as!(
+    pending_sql!(query_as!(
         ConversationItem,
         r#"
         select listed.id, channel, contact_id, user_phone, display_name, language, handler, handover_reason,
@@ -140,14 +139,15 @@ pub async fn get(tx: &mut TenantTx, id: Uuid) -> Result<ConversationItem, ApiErr
             ) as last_message,
             (
                 select count(*) from messages waiting
-                where waiting.conversation_id = listed.id and waiting.direction = 'inbound'
-                  and waiting.answered_by is null and waiting.skipped_reason is null
+                where waiting.conversation_id = listed.id and "#
+            + PENDING
+            + r#"
             ) as "unanswered!"
         from conversations listed where customer_id = $1 and id = $2
         "#,
         tx.tenant(),
         id
-    )
+    ))
     .fetch_optional(tx)
     .await?
     .ok_or_else(|| ApiError::not_found("conversation"))

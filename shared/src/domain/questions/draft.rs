@@ -7,6 +7,7 @@ use super::{Answer, Citation, QueryRequest, RetrievedContext};
 use crate::{
     approved_answers::{self, ApprovedAnswer},
     conversations::api::{self, Exchange},
+    customer_texts,
     db::TenantTx,
     error::{ApiError, Result},
     llm::{AnswerStyle, GroundedAnswer, ModelCall, Usage},
@@ -42,7 +43,9 @@ impl AnswerDraft {
         let citations = citations.collect();
         let answered = completion.answer.is_some();
         Self {
-            text: completion.answer.unwrap_or_else(|| not_found_text(context.language).to_owned()),
+            text: completion
+                .answer
+                .unwrap_or_else(|| customer_texts::not_in_the_documents_over_api(context.language).to_owned()),
             citations,
             answered,
             model: completion.model,
@@ -60,13 +63,10 @@ impl AnswerDraft {
 
     /// Makes the apology for a question that no model answered, or that the model declined.
     pub(super) fn apology(is_declined: bool, language: Language) -> Self {
-        let text = match (is_declined, language) {
-            (true, Language::French) => "Désolé, je ne peux pas répondre à cette question.",
-            (true, _) => "Sorry, I cannot answer this question.",
-            (false, Language::French) => {
-                "Désolé, je n’arrive pas à répondre pour le moment. Merci de réessayer un peu plus tard."
-            }
-            (false, _) => "Sorry, I cannot answer right now. Please try again a little later.",
+        let text = if is_declined {
+            customer_texts::will_not_answer_over_api(language)
+        } else {
+            customer_texts::failed_over_api(language)
         };
         Self {
             text: text.to_owned(),
@@ -143,12 +143,5 @@ impl AnswerDraft {
     /// Returns true when the text only says that no model answered. An apology costs nothing and is not stored.
     pub(super) fn is_apology(&self) -> bool {
         self.is_apology
-    }
-}
-
-fn not_found_text(language: Language) -> &'static str {
-    match language {
-        Language::French => "Je n'ai pas trouvé la réponse dans les documents. Pouvez-vous préciser votre question ?",
-        _ => "I could not find the answer in the documents. Could you be more specific?",
     }
 }

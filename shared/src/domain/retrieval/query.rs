@@ -6,6 +6,9 @@ use uuid::Uuid;
 
 use crate::{input, text::Language};
 
+/// Maximum length of a question, in characters.
+pub const MAX_QUESTION_CHARS: usize = 10_000;
+
 /// A question of 1 to 10,000 characters.
 #[derive(Debug, Clone, Deserialize, Serialize, ToSchema)]
 #[serde(try_from = "String")]
@@ -16,7 +19,7 @@ impl TryFrom<String> for Question {
     type Error = input::UnusableText;
 
     fn try_from(text: String) -> Result<Self, input::UnusableText> {
-        input::several_lines(&text, 1, 10_000).map(Self)
+        input::several_lines(&text, 1, MAX_QUESTION_CHARS).map(Self)
     }
 }
 

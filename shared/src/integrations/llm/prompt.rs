@@ -8,8 +8,20 @@ use crate::text::Language;
 
 /// The word with which a model replies when the passages do not answer the question.
 pub(super) const NOT_IN_DOCUMENTS: &str = "NOT_IN_DOCUMENTS";
-/// Maximum length of the history, in characters. The oldest turns are dropped, each as a whole.
+/// Maximum length of the history in a prompt, in characters: about 1,500 tokens.
 const MAX_HISTORY_CHARS: usize = 6_000;
+
+/// Returns the last turns of a history that together fit a prompt: at most `MAX_HISTORY_CHARS` characters. The oldest
+/// turns are dropped, each as a whole.
+#[must_use]
+pub fn fit_history(history: &[Turn]) -> &[Turn] {
+    let mut remaining_chars = MAX_HISTORY_CHARS;
+    let fits = |turn: &&Turn| {
+        remaining_chars.checked_sub(turn.text.chars().count()).inspect(|left| remaining_chars = *left).is_some()
+    };
+    let count = history.iter().rev().take_while(fits).count();
+    &history[history.len() - count..]
+}
 
 /// The system prompt: the rules, then the tenant's instructions.
 pub(super) fn system(question: &GroundedQuestion<'_>, nonce: &str) -> String {
@@ -68,14 +80,7 @@ pub(super) fn turns(question: &GroundedQuestion<'_>, nonce: &str) -> Vec<Turn> {
         );
     }
     let _ = write!(text, "The question: {}", question.text.trim());
-    let mut remaining_chars = MAX_HISTORY_CHARS;
-    let fitting = question.history.iter().rev().take_while(|turn| {
-        let fits = turn.text.chars().count() <= remaining_chars;
-        remaining_chars = remaining_chars.saturating_sub(turn.text.chars().count());
-        fits
-    });
-    let mut turns: Vec<Turn> = fitting.cloned().collect();
-    turns.reverse();
+    let mut turns = fit_history(question.history).to_vec();
     turns.push(Turn { role: Role::User, text });
     alternate_roles(&turns)
 }
@@ -107,6 +112,15 @@ pub(super) fn alternate_roles(turns: &[Turn]) -> Vec<Turn> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_history_loses_its_oldest_turns_as_wholes() {
+        let turn = |chars| Turn { role: Role::User, text: "é".repeat(chars) };
+        let history = [turn(1), turn(1_001), turn(2_000), turn(3_000)];
+        assert_eq!(fit_history(&history), &history[2..]);
+        assert_eq!(fit_history(&history[..3]), &history[..3]);
+        assert_eq!(fit_history(&[turn(6_001)]), []);
+    }
 
     #[test]
     fn turns_start_with_the_user_and_alternate() {

@@ -2,7 +2,7 @@
 //! exit.
 
 use super::child::SUBCOMMAND;
-use super::{ChildAnswer, ExtractedPages, ExtractionJob, ExtractionTask, PdfError, PdfLimits, RawPage};
+use super::{ChildAnswer, ExtractedPages, ExtractionJob, ExtractionTask, PdfError, PdfLimits, RawPage, is_pdf};
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -10,9 +10,6 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
-
-/// Number of bytes at the start of a file within which `%PDF-` must occur. PDF readers use this limit, too.
-const MAX_HEADER_OFFSET_BYTES: usize = 1024;
 
 /// Maximum wall-clock time for rendering one page, when the document's own limit is not lower.
 const MAX_RENDER_WALL_TIME: Duration = Duration::from_secs(20);
@@ -78,8 +75,7 @@ impl Extractor {
         limits: PdfLimits,
         pdf: &[u8],
     ) -> Result<(ChildOutput, ExitStatus), PdfError> {
-        let head = &pdf[..pdf.len().min(MAX_HEADER_OFFSET_BYTES)];
-        if !head.windows(5).any(|bytes| bytes == b"%PDF-") {
+        if !is_pdf(pdf) {
             return Err(PdfError::Corrupt);
         }
         let mut child = self.spawn(task, limits, pdf.len()).map_err(PdfError::Spawn)?;

@@ -1,14 +1,14 @@
-//! Fixed texts to contacts, in French and English. French is the default for other languages.
+//! Fixed texts that customers of a company read, on WhatsApp and over the API, in French and English. For another
+//! language the text on WhatsApp is French, and the text over the API is English.
 
-use shared::{
+use crate::{
     conversations::{Assistant, HandoverReason},
+    currency::format_amount,
     orders::{Order, OrderDraft},
     text::Language,
 };
 
-use crate::amounts::format_amount;
-
-/// Selects the French or the English text by a contact's language.
+/// Selects the French or the English text on WhatsApp by a contact's language.
 macro_rules! localized {
     ($language:expr, $french:expr, $english:expr $(,)?) => {
         match $language {
@@ -18,8 +18,15 @@ macro_rules! localized {
     };
 }
 
+/// Acknowledgement of a burst's first message.
+#[must_use]
+pub fn acknowledged(language: Language) -> &'static str {
+    localized!(language, "OK, bien reçu", "OK, got it")
+}
+
 /// Introduction of the assistant, sent once, before the first answer.
-pub(crate) fn greeting(assistant: &Assistant, language: Language) -> String {
+#[must_use]
+pub fn greeting(assistant: &Assistant, language: Language) -> String {
     let (name, company) = (&assistant.name, &assistant.company);
     localized!(
         language,
@@ -29,7 +36,8 @@ pub(crate) fn greeting(assistant: &Assistant, language: Language) -> String {
 }
 
 /// Confirmation of an opt-out.
-pub(crate) fn opted_out(language: Language) -> &'static str {
+#[must_use]
+pub fn opted_out(language: Language) -> &'static str {
     localized!(
         language,
         "C’est noté : vous ne recevrez plus de messages. Écrivez REPRENDRE pour recommencer.",
@@ -38,12 +46,14 @@ pub(crate) fn opted_out(language: Language) -> &'static str {
 }
 
 /// Confirmation of an opt-in.
-pub(crate) fn opted_in(language: Language) -> &'static str {
+#[must_use]
+pub fn opted_in(language: Language) -> &'static str {
     localized!(language, "Ravi de vous retrouver ! Posez votre question.", "Good to have you back! Ask your question.")
 }
 
 /// Answer to messages without text.
-pub(crate) fn text_only(language: Language) -> &'static str {
+#[must_use]
+pub fn text_only(language: Language) -> &'static str {
     localized!(
         language,
         "Pour l’instant, je ne lis que les messages écrits. Pouvez-vous m’écrire votre question ?",
@@ -52,7 +62,8 @@ pub(crate) fn text_only(language: Language) -> &'static str {
 }
 
 /// Notice of a handover to a person.
-pub(crate) fn handed_over(reason: HandoverReason, language: Language) -> &'static str {
+#[must_use]
+pub fn handed_over(reason: HandoverReason, language: Language) -> &'static str {
     match reason {
         HandoverReason::OutsideHours => localized!(
             language,
@@ -73,7 +84,8 @@ pub(crate) fn handed_over(reason: HandoverReason, language: Language) -> &'stati
 }
 
 /// Notice that the quota is used up.
-pub(crate) fn no_answers_left(language: Language) -> &'static str {
+#[must_use]
+pub fn no_answers_left(language: Language) -> &'static str {
     localized!(
         language,
         "Je ne peux pas vous répondre pour le moment. Votre message est bien enregistré, et l’entreprise en est informée.",
@@ -82,7 +94,8 @@ pub(crate) fn no_answers_left(language: Language) -> &'static str {
 }
 
 /// Notice that all attempts failed.
-pub(crate) fn failed(language: Language) -> &'static str {
+#[must_use]
+pub fn failed(language: Language) -> &'static str {
     localized!(
         language,
         "Désolé, je n’arrive pas à vous répondre pour le moment. Merci de réessayer un peu plus tard.",
@@ -91,7 +104,8 @@ pub(crate) fn failed(language: Language) -> &'static str {
 }
 
 /// Notice that the model declined to answer.
-pub(crate) fn will_not_answer(language: Language) -> &'static str {
+#[must_use]
+pub fn will_not_answer(language: Language) -> &'static str {
     localized!(
         language,
         "Désolé, je ne peux pas répondre à cette question. Écrivez CONSEILLER pour parler à une personne.",
@@ -100,7 +114,8 @@ pub(crate) fn will_not_answer(language: Language) -> &'static str {
 }
 
 /// Answer when the documents hold none.
-pub(crate) fn not_in_the_documents(language: Language) -> &'static str {
+#[must_use]
+pub fn not_in_the_documents(language: Language) -> &'static str {
     localized!(
         language,
         "Je n’ai pas trouvé la réponse dans nos documents. Pouvez-vous préciser votre question ?",
@@ -109,14 +124,16 @@ pub(crate) fn not_in_the_documents(language: Language) -> &'static str {
 }
 
 /// Line with the sources below an answer: `Source : guide.pdf, p. 3`.
-pub(crate) fn sources(places: &[(String, i32)], language: Language) -> String {
+#[must_use]
+pub fn sources(places: &[(String, i32)], language: Language) -> String {
     let listed: Vec<_> = places.iter().map(|(file, page)| format!("{file}, p. {page}")).collect();
     let listed = listed.join(" ; ");
     localized!(language, format!("_Source : {listed}_"), format!("_Source: {listed}_"))
 }
 
 /// Summary of an order draft with its prices, and the question to confirm it.
-pub(crate) fn proposal(draft: &OrderDraft, language: Language) -> String {
+#[must_use]
+pub fn proposal(draft: &OrderDraft, language: Language) -> String {
     if draft.cancels {
         return localized!(
             language,
@@ -127,8 +144,7 @@ pub(crate) fn proposal(draft: &OrderDraft, language: Language) -> String {
     }
     let mut lines = vec![localized!(language, "*Votre commande*", "*Your order*").to_owned()];
     for item in &draft.items {
-        let price = item.unit_price.as_deref().and_then(cents);
-        let price = match price {
+        let price = match item.unit_price_cents() {
             Some(cents) => format_amount(cents.saturating_mul(item.quantity), &draft.currency, language),
             None => localized!(language, "prix à confirmer", "price to be confirmed").to_owned(),
         };
@@ -151,14 +167,9 @@ pub(crate) fn proposal(draft: &OrderDraft, language: Language) -> String {
     lines.join("\n")
 }
 
-/// Parses a decimal number such as `2500.00` into hundredths.
-fn cents(decimal: &str) -> Option<i64> {
-    let (whole, part) = decimal.split_once('.').unwrap_or((decimal, "00"));
-    whole.parse::<i64>().ok()?.checked_mul(100)?.checked_add(part.parse().ok()?)
-}
-
 /// Confirmation of a new order.
-pub(crate) fn ordered(order: &Order, needs_review: bool, language: Language) -> String {
+#[must_use]
+pub fn ordered(order: &Order, needs_review: bool, language: Language) -> String {
     let (number, total) = (order.number(), format_amount(order.total_cents, &order.currency, language));
     match (needs_review, language) {
         (false, Language::English) => format!("Thank you! Your order {number} is registered. Total: {total}."),
@@ -173,7 +184,8 @@ pub(crate) fn ordered(order: &Order, needs_review: bool, language: Language) -> 
 }
 
 /// Confirmation of a changed order.
-pub(crate) fn changed(order: &Order, language: Language) -> String {
+#[must_use]
+pub fn changed(order: &Order, language: Language) -> String {
     let (number, total) = (order.number(), format_amount(order.total_cents, &order.currency, language));
     localized!(
         language,
@@ -183,7 +195,8 @@ pub(crate) fn changed(order: &Order, language: Language) -> String {
 }
 
 /// Confirmation of a cancelled order.
-pub(crate) fn cancelled(order: &Order, language: Language) -> String {
+#[must_use]
+pub fn cancelled(order: &Order, language: Language) -> String {
     let number = order.number();
     localized!(
         language,
@@ -193,12 +206,14 @@ pub(crate) fn cancelled(order: &Order, language: Language) -> String {
 }
 
 /// Confirmation that a draft was dropped, because the contact answered no.
-pub(crate) fn draft_discarded(language: Language) -> &'static str {
+#[must_use]
+pub fn draft_discarded(language: Language) -> &'static str {
     localized!(language, "D’accord, je n’ai rien enregistré.", "All right, nothing was registered.")
 }
 
 /// Notice that there is no order that can still be changed.
-pub(crate) fn cannot_be_changed(language: Language) -> &'static str {
+#[must_use]
+pub fn cannot_be_changed(language: Language) -> &'static str {
     localized!(
         language,
         "Je ne trouve pas de commande que vous puissiez encore modifier. Écrivez CONSEILLER pour parler à une personne.",
@@ -207,10 +222,38 @@ pub(crate) fn cannot_be_changed(language: Language) -> &'static str {
 }
 
 /// Question for products and quantities, when the model's order is not valid.
-pub(crate) fn order_not_understood(language: Language) -> &'static str {
+#[must_use]
+pub fn order_not_understood(language: Language) -> &'static str {
     localized!(
         language,
         "Je n’ai pas bien compris votre commande. Quels produits voulez-vous, et combien de chacun ?",
         "I did not quite understand your order. Which products would you like, and how many of each?",
     )
+}
+
+/// Answer over the API when the documents hold none.
+#[must_use]
+pub fn not_in_the_documents_over_api(language: Language) -> &'static str {
+    match language {
+        Language::French => "Je n’ai pas trouvé la réponse dans les documents. Pouvez-vous préciser votre question ?",
+        _ => "I could not find the answer in the documents. Could you be more specific?",
+    }
+}
+
+/// Answer over the API when the model declined to answer.
+#[must_use]
+pub fn will_not_answer_over_api(language: Language) -> &'static str {
+    match language {
+        Language::French => "Désolé, je ne peux pas répondre à cette question.",
+        _ => "Sorry, I cannot answer this question.",
+    }
+}
+
+/// Answer over the API when no model answered.
+#[must_use]
+pub fn failed_over_api(language: Language) -> &'static str {
+    match language {
+        Language::French => "Désolé, je n’arrive pas à répondre pour le moment. Merci de réessayer un peu plus tard.",
+        _ => "Sorry, I cannot answer right now. Please try again a little later.",
+    }
 }
