@@ -171,26 +171,9 @@ impl Deps {
         target: IngestTarget,
         next: PageToRead<'_>,
     ) -> Result<PageOutcome, IngestError> {
-        let IngestTarget { tenant, document } = target;
+        let document = target.document;
         let page = page_number(next.number);
-        let claim = self
-            .db
-            .tenant_tx(tenant, async |tx| {
-                let period = periods::current(tx).await?;
-                if let Err(limit) = plans::check_spend_cap(&plans::of_tenant(tx).await?, period.spent_micros) {
-                    let detail = format!("{} of {} micro-USD of the period are spent", limit.used, limit.most);
-                    return Ok(Err((DocumentFailure::SpendCapReached, detail)));
-                }
-                let cost = documents::scan_cost(tx, document).await?;
-                if cost.exceeds(scans.max_cost_micros, next.left) {
-                    let (spent, left) = (cost.spent_micros, next.left);
-                    let detail = format!("{spent} micro-USD are spent, with {left} scanned pages left");
-                    return Ok(Err((DocumentFailure::ScanTooCostly, detail)));
-                }
-                Ok(Ok(documents::claim_page(tx, document, page, CLAIM_TIMEOUT).await?))
-            })
-            .await?;
-        let attempts = match claim.map_err(|(failure, detail)| IngestError::Permanent(failure, detail))? {
+        let attempts = match self.claim_page(scans, target, &next).await? {
             PageClaim::Granted { attempts } => attempts,
             PageClaim::HeldByOther { expires_in: for_at_most } => return Ok(PageOutcome::RetryAfter(for_at_most)),
             PageClaim::AlreadyRead(read) => return Ok(PageOutcome::Read(read)),
@@ -244,6 +227,34 @@ impl Deps {
                 Ok(PageOutcome::RetryAfter(pause.max(error.retry_after().unwrap_or_default())))
             }
         }
+    }
+
+    /// Claims a page for this worker, unless its cost would exceed the document's or the period's limit.
+    async fn claim_page(
+        &self,
+        scans: &ScanReader,
+        target: IngestTarget,
+        next: &PageToRead<'_>,
+    ) -> Result<PageClaim, IngestError> {
+        let IngestTarget { tenant, document } = target;
+        let claim = self
+            .db
+            .tenant_tx(tenant, async |tx| {
+                let period = periods::current(tx).await?;
+                if let Err(limit) = plans::check_spend_cap(&plans::of_tenant(tx).await?, period.spent_micros) {
+                    let detail = format!("{} of {} micro-USD of the period are spent", limit.used, limit.most);
+                    return Ok(Err((DocumentFailure::SpendCapReached, detail)));
+                }
+                let cost = documents::scan_cost(tx, document).await?;
+                if cost.exceeds(scans.max_cost_micros, next.left) {
+                    let (spent, left) = (cost.spent_micros, next.left);
+                    let detail = format!("{spent} micro-USD are spent, with {left} scanned pages left");
+                    return Ok(Err((DocumentFailure::ScanTooCostly, detail)));
+                }
+                Ok(Ok(documents::claim_page(tx, document, page_number(next.number), CLAIM_TIMEOUT).await?))
+            })
+            .await?;
+        claim.map_err(|(failure, detail)| IngestError::Permanent(failure, detail))
     }
 
     /// Stores a page's transcript together with the cost of its model calls.

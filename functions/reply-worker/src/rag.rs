@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::{
     customer_texts,
     llm::{self, AnswerStyle, ModelCall},
     retrieval::{self, Passage, RetrievalError, SearchRequest},
+    text::Language,
 };
 use tokio::time::timeout_at;
 
@@ -69,29 +70,14 @@ impl Deps {
             .iter()
             .filter_map(|source| Some((passages.get(source.passage)?, source.quote.as_str())))
             .collect();
-        if assistant.shows_sources {
-            let mut seen = BTreeSet::new();
-            let sources = cited.iter().map(|(passage, _)| (passage.filename.clone(), passage.page_start));
-            let sources: Vec<_> = sources.filter(|source| seen.insert(source.clone())).take(MAX_SOURCES).collect();
-            if !sources.is_empty() {
-                text = format!("{text}\n\n{}", customer_texts::sources(&sources, request.language));
-            }
+        if assistant.shows_sources
+            && let Some(sources) = list_sources(&cited, request.language)
+        {
+            text = format!("{text}\n\n{sources}");
         }
-        let citations: Vec<_> = cited
-            .iter()
-            .map(|(passage, quote)| {
-                json!({
-                    "document_id": passage.document_id,
-                    "filename": passage.filename,
-                    "page": passage.page_start,
-                    "snippet": quote,
-                    "score": passage.score,
-                })
-            })
-            .collect();
         Ok(GeneratedReply {
             text,
-            citations: Some(citations.into()),
+            citations: Some(citations(&cited)),
             answered: true,
             model: completion.model,
             usage: completion.usage,
@@ -123,4 +109,26 @@ impl Deps {
             RetrievalError::Database(error) => ReplyError::Other(error),
         })
     }
+}
+
+/// Returns the line that lists files and pages below an answer; `None` without a source.
+fn list_sources(cited: &[(&Passage, &str)], language: Language) -> Option<String> {
+    let mut seen = BTreeSet::new();
+    let sources = cited.iter().map(|(passage, _)| (passage.filename.clone(), passage.page_start));
+    let sources: Vec<_> = sources.filter(|source| seen.insert(source.clone())).take(MAX_SOURCES).collect();
+    (!sources.is_empty()).then(|| customer_texts::sources(&sources, language))
+}
+
+/// Returns the citations of an answer as they are stored with its message.
+fn citations(cited: &[(&Passage, &str)]) -> Value {
+    let citations = cited.iter().map(|(passage, quote)| {
+        json!({
+            "document_id": passage.document_id,
+            "filename": passage.filename,
+            "page": passage.page_start,
+            "snippet": quote,
+            "score": passage.score,
+        })
+    });
+    citations.collect()
 }

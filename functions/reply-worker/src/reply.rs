@@ -205,20 +205,8 @@ impl Deps {
     /// Reserves one answer of the quota, generates the reply and commits it.
     async fn answer(&self, tenant: Uuid, lease: &Lease, language: Language, attempt: u32) -> Result<(), BoxError> {
         let deadlines = ReplyDeadlines::start(lease);
-        let (owner, conversation) = (lease.assistant.owner, lease.conversation.id);
         let question = triage::pending_text(lease);
-        let reserved = self
-            .db
-            .tenant_tx(tenant, async |tx| {
-                let reservation = match quota::reserve(tx, owner, Some(conversation)).await {
-                    Ok(reservation) => reservation,
-                    Err(QuotaError::Exceeded(_) | QuotaError::PlanLimit(_)) => return Ok(None),
-                    Err(QuotaError::Database(error)) => return Err(ApiError::from(error)),
-                };
-                Ok(Some((reservation, approved_answers::find(tx, &question).await?)))
-            })
-            .await?;
-        let Some((reservation, approved)) = reserved else {
+        let Some((reservation, approved)) = self.reserve(tenant, lease, &question).await? else {
             return self.refuse_over_quota(tenant, lease, language).await;
         };
         if let Some(approved) = approved {
@@ -247,7 +235,7 @@ impl Deps {
                     && deadlines.allows_retry(attempt, Instant::now()) =>
             {
                 // The reservation stays with the conversation: the next attempt uses it.
-                self.record_calls(tenant, conversation, &calls).await;
+                self.record_calls(tenant, lease.conversation.id, &calls).await;
                 return Err(error.into());
             }
             Err(error) => {
@@ -265,6 +253,24 @@ impl Deps {
         let outcome = Self::answer_outcome(generated, calls, reservation, language);
         self.commit(tenant, lease, language, outcome).await?;
         Ok(())
+    }
+
+    /// Reserves one answer of the quota and looks for an approved answer; `None` when the quota is used up.
+    async fn reserve(
+        &self,
+        tenant: Uuid,
+        lease: &Lease,
+        question: &str,
+    ) -> Result<Option<(Reservation, Option<ApprovedAnswer>)>, ApiError> {
+        self.db
+            .tenant_tx(tenant, async |tx| {
+                match quota::reserve(tx, lease.assistant.owner, Some(lease.conversation.id)).await {
+                    Ok(reservation) => Ok(Some((reservation, approved_answers::find(tx, question).await?))),
+                    Err(QuotaError::Exceeded(_) | QuotaError::PlanLimit(_)) => Ok(None),
+                    Err(QuotaError::Database(error)) => Err(error.into()),
+                }
+            })
+            .await
     }
 
     /// Returns the outcome for a generated reply.

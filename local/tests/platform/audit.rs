@@ -58,6 +58,7 @@ async fn two_tenants(admin: &mut PgConnection) -> [SeededTenant; 2] {
     [seed::tenant(admin, "a", 8).await, seed::tenant(admin, "b", 8).await]
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of manipulations, each with its report")]
 async fn every_manipulation_of_a_chain_is_reported(route: DatabaseRoute) {
     let mut admin = route.admin().await;
     let [mine, theirs] = two_tenants(&mut admin).await;

@@ -55,6 +55,7 @@ fn conversation_id(message: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::too_many_lines, reason = "the cases share one stack and one count of rows")]
 async fn ten_thousand_generated_bodies_are_stored_completely_or_refused_with_an_error_code() {
     let database = testing::database().await.unwrap();
     let mut admin = PgConnection::connect(&database.urls.admin).await.unwrap();

@@ -135,38 +135,49 @@ pub async fn embed_next_batch(db: &SystemDb, embedder: &Embedder, tenant: Uuid) 
         }
         let (ids, texts): (Vec<_>, Vec<_>) = missing.into_iter().map(|chunk| (chunk.id, chunk.text_chunk)).unzip();
         let vectors = embedder.embed_documents(&texts).await?;
-        let flat: Vec<f32> = vectors.into_iter().flatten().collect();
-        let row = sqlx::query!(
-            r#"
-            with stored as (
-                insert into reembedded_chunks (chunk_id, customer_id, embedding_model, embedding)
-                select chunk.id, $1, $2, ($4::real[])[(made.place - 1) * 1536 + 1 : made.place * 1536]::vector
-                from unnest($3::uuid[]) with ordinality as made (id, place)
-                -- Locked, and left out where it was deleted meanwhile.
-                join (
-                    select id from document_chunks where id = any ($3) and customer_id = $1 order by id for key share
-                ) chunk on chunk.id = made.id
-                on conflict on constraint reembedded_chunks_pkey do nothing
-                returning chunk_id
-            )
-            select (select count(*) from stored) + (
-                select count(*) from reembedded_chunks where customer_id = $1 and embedding_model = $2
-            ) as "done!", (
-                select count(*) from document_chunks chunk
-                join documents document on document.id = chunk.document_id and document.status = 'processed'
-                where chunk.customer_id = $1 and chunk.embedding_model <> $2
-            ) as "total!"
-            "#,
-            tenant,
-            embedder.model(),
-            &ids,
-            &flat
-        )
-        .fetch_one(&mut *tx)
-        .await?;
-        Ok(BatchOutcome::Embedded { done: row.done, total: row.total })
+        store_vectors(tx, embedder.model(), tenant, &ids, vectors).await
     })
     .await
+}
+
+/// Stores the new vectors of chunks that still exist, and counts how far the tenant is.
+async fn store_vectors(
+    tx: &mut SystemTx,
+    model: &str,
+    tenant: Uuid,
+    ids: &[Uuid],
+    vectors: Vec<Vec<f32>>,
+) -> Result<BatchOutcome, BatchError> {
+    let flat: Vec<f32> = vectors.into_iter().flatten().collect();
+    let row = sqlx::query!(
+        r#"
+        with stored as (
+            insert into reembedded_chunks (chunk_id, customer_id, embedding_model, embedding)
+            select chunk.id, $1, $2, ($4::real[])[(made.place - 1) * 1536 + 1 : made.place * 1536]::vector
+            from unnest($3::uuid[]) with ordinality as made (id, place)
+            -- Locked, and left out where it was deleted meanwhile.
+            join (
+                select id from document_chunks where id = any ($3) and customer_id = $1 order by id for key share
+            ) chunk on chunk.id = made.id
+            on conflict on constraint reembedded_chunks_pkey do nothing
+            returning chunk_id
+        )
+        select (select count(*) from stored) + (
+            select count(*) from reembedded_chunks where customer_id = $1 and embedding_model = $2
+        ) as "done!", (
+            select count(*) from document_chunks chunk
+            join documents document on document.id = chunk.document_id and document.status = 'processed'
+            where chunk.customer_id = $1 and chunk.embedding_model <> $2
+        ) as "total!"
+        "#,
+        tenant,
+        model,
+        ids,
+        &flat
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    Ok(BatchOutcome::Embedded { done: row.done, total: row.total })
 }
 
 /// Outcome of [`switch_model`].
@@ -187,28 +198,7 @@ pub enum SwitchOutcome {
 pub async fn switch_model(db: &SystemDb, model: &str, tenant: Uuid) -> Result<SwitchOutcome, ApiError> {
     let outcome = db
         .system_tx_with_error(async |tx| {
-            // Lock order: documents before chunks, as in the deletion of a document. Another order could deadlock.
-            sqlx::query!(
-                "select id from documents where customer_id = $1 and status = 'processed' order by id for no key update",
-                tenant
-            )
-            .fetch_all(&mut *tx)
-            .await?;
-            let moved = sqlx::query!(
-                r#"
-                update document_chunks chunk
-                set embedding = anew.embedding, embedding_model = $2
-                from reembedded_chunks anew, documents document
-                where chunk.customer_id = $1 and chunk.embedding_model <> $2
-                  and anew.chunk_id = chunk.id and anew.embedding_model = $2
-                  and document.id = chunk.document_id and document.status = 'processed'
-                "#,
-                tenant,
-                model
-            )
-            .execute(&mut *tx)
-            .await?
-            .rows_affected();
+            let moved = replace_vectors(tx, model, tenant).await?;
             // Workers hold a lock on this row while they store chunks: waits for those workers and blocks new ones.
             let previous =
                 sqlx::query_scalar!("select embedding_model from customers where id = $1 for no key update", tenant)
@@ -218,20 +208,7 @@ pub async fn switch_model(db: &SystemDb, model: &str, tenant: Uuid) -> Result<Sw
             sqlx::query!("update customers set embedding_model = $2 where id = $1", tenant, model)
                 .execute(&mut *tx)
                 .await?;
-            let is_whole = sqlx::query_scalar!(
-                r#"
-                select not exists (
-                    select from document_chunks chunk
-                    join documents document on document.id = chunk.document_id and document.status = 'processed'
-                    where chunk.customer_id = $1 and chunk.embedding_model <> $2
-                ) as "is_whole!"
-                "#,
-                tenant,
-                model
-            )
-            .fetch_one(&mut *tx)
-            .await?;
-            if !is_whole {
+            if !has_only_vectors_of(tx, model, tenant).await? {
                 // The error rolls the transaction back.
                 return Err(Rollback::MissingVectors);
             }
@@ -263,6 +240,50 @@ pub async fn switch_model(db: &SystemDb, model: &str, tenant: Uuid) -> Result<Sw
         Err(Rollback::MissingVectors) => Ok(SwitchOutcome::MissingVectors),
         Err(Rollback::Failed(error)) => Err(error),
     }
+}
+
+/// Puts the new vectors into the tenant's chunks. Returns the number of chunks that changed.
+async fn replace_vectors(tx: &mut SystemTx, model: &str, tenant: Uuid) -> sqlx::Result<u64> {
+    // Lock order: documents before chunks, as in the deletion of a document. Another order could deadlock.
+    sqlx::query!(
+        "select id from documents where customer_id = $1 and status = 'processed' order by id for no key update",
+        tenant
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let moved = sqlx::query!(
+        r#"
+        update document_chunks chunk
+        set embedding = anew.embedding, embedding_model = $2
+        from reembedded_chunks anew, documents document
+        where chunk.customer_id = $1 and chunk.embedding_model <> $2
+          and anew.chunk_id = chunk.id and anew.embedding_model = $2
+          and document.id = chunk.document_id and document.status = 'processed'
+        "#,
+        tenant,
+        model
+    )
+    .execute(&mut *tx)
+    .await?
+    .rows_affected();
+    Ok(moved)
+}
+
+/// Returns true when all chunks of the tenant's processed documents have vectors of `model`.
+async fn has_only_vectors_of(tx: &mut SystemTx, model: &str, tenant: Uuid) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"
+        select not exists (
+            select from document_chunks chunk
+            join documents document on document.id = chunk.document_id and document.status = 'processed'
+            where chunk.customer_id = $1 and chunk.embedding_model <> $2
+        ) as "is_whole!"
+        "#,
+        tenant,
+        model
+    )
+    .fetch_one(&mut *tx)
+    .await
 }
 
 /// Reason for the rollback of a switch.

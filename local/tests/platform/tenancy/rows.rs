@@ -20,6 +20,7 @@ pub(crate) async fn two_tenants(admin: &mut PgConnection) -> [SeededTenant; 2] {
 }
 
 /// Makes a tenant with rows in every table.
+#[expect(clippy::too_many_lines, reason = "one insert per table of a tenant")]
 async fn full_tenant(admin: &mut PgConnection, name: &str) -> SeededTenant {
     let tenant = seed::tenant(admin, name, 8).await;
     let SeededTenant { customer, owner, company } = &tenant;
