@@ -11,6 +11,7 @@ mod prepare;
 mod progress;
 mod python;
 mod redis;
+mod schema;
 mod server;
 mod server_user;
 

@@ -1,6 +1,7 @@
-//! `cargo prepare-sql`: writes `.sqlx/`, the data against which checked SQL compiles without a database.
+//! `cargo prepare-sql`: writes `.sqlx/`, the data against which checked SQL compiles without a database, and
+//! `migrations/schema.sql`.
 //!
-//! Does what `cargo sqlx prepare` does, but with a temporary database, so that nothing needs to be installed or
+//! For `.sqlx/`, does what `cargo sqlx prepare` does, but with a temporary database, so that nothing needs to be installed or
 //! running.
 
 use std::{
@@ -14,12 +15,16 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{Cluster, DataFolder, Postgres, ProgressOutput, Python, folder, migrate, root};
+use crate::{
+    Cluster, DataFolder, Postgres, ProgressOutput, Python, folder, migrate, root,
+    schema::{self, SCHEMA_FILE},
+};
 
-/// Compiles all checked queries against a new database and updates `.sqlx/`; with `check`, only compares.
+/// Compiles all checked queries against a new database and updates `.sqlx/` and `migrations/schema.sql`; with `check`,
+/// only compares.
 ///
 /// # Errors
-/// Fails when SQL does not compile, or with `check` when `.sqlx/` is out of date.
+/// Fails when SQL does not compile, or with `check` when one of the two is out of date.
 pub async fn prepare_sql(check: bool, progress: ProgressOutput) -> Result<()> {
     let python = Python::ensure(&DataFolder::open(None)?, progress)?;
     let postgres = Postgres::start(Cluster::temporary(&python)?, progress).await?;
@@ -29,6 +34,7 @@ pub async fn prepare_sql(check: bool, progress: ProgressOutput) -> Result<()> {
     migrate(&url, &root().join("migrations/app"), None).await?;
     migrate(&url, &root().join("migrations/billing"), Some("billing")).await?;
     step.done("applied");
+    update_schema(&schema::dump(&postgres, "lisa")?, check)?;
 
     let made = tempfile::tempdir().context("a temporary folder cannot be created")?;
     let compiled = compile(&url, made.path())?;
@@ -49,6 +55,18 @@ pub async fn prepare_sql(check: bool, progress: ProgressOutput) -> Result<()> {
     }
     progress.line(&format!("  .sqlx holds {} queries", new.len()));
     Ok(())
+}
+
+/// Writes `migrations/schema.sql`; with `check`, only compares.
+fn update_schema(text: &str, check: bool) -> Result<()> {
+    let path = root().join(SCHEMA_FILE);
+    if fs::read_to_string(&path).unwrap_or_default() == text {
+        return Ok(());
+    }
+    if check {
+        bail!("{SCHEMA_FILE} is stale: run `cargo prepare-sql` and commit what it writes");
+    }
+    fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))
 }
 
 /// Compiles the workspace with the macros writing their query data to `into`. Returns false when something does not

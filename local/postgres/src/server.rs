@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     str::FromStr,
     time::{Duration, Instant},
@@ -37,6 +37,7 @@ pub struct Postgres {
     _child: ChildProcess,
     port: u16,
     password: String,
+    programs: PathBuf,
 }
 
 impl Postgres {
@@ -58,7 +59,7 @@ impl Postgres {
             match wait_until_ready(&mut child, port, &cluster).await? {
                 Ready::Yes => {
                     step.done(&format!("127.0.0.1:{port}"));
-                    return Ok(Self { _child: child, port, password: cluster.password });
+                    return Ok(Self { _child: child, port, password: cluster.password, programs: cluster.programs });
                 }
                 Ready::PortTaken => {}
             }
@@ -76,6 +77,11 @@ impl Postgres {
     #[must_use]
     pub fn url(&self, role: &str, password: &str, database: &str) -> String {
         format!("postgresql://{role}:{password}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// The path of a client program of the server's version, such as `pg_dump`.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.programs.join(name)
     }
 
     /// Creates a database unless it exists.

@@ -3,10 +3,11 @@
 use clap::Parser;
 use local_postgres::{ProgressOutput, prepare_sql};
 
-/// Updates .sqlx from the checked SQL in the code, using a temporary database.
+/// Updates .sqlx from the checked SQL in the code, and migrations/schema.sql from the migrations, using a temporary
+/// database.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Write nothing; fail when .sqlx is out of date.
+    /// Write nothing; fail when one of them is out of date.
     #[arg(long)]
     check: bool,
 }

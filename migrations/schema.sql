@@ -1,0 +1,2589 @@
+-- The schema of the migrated database: tables, functions, triggers, policies and grants.
+--
+-- Generated from the migrations by `cargo prepare-sql`. Do not edit it. Nothing runs this file.
+-- Roles belong to the cluster and are in app/0001_roles.sql. The ledgers of the migrations are left out.
+
+CREATE SCHEMA app;
+
+CREATE SCHEMA auth;
+
+CREATE SCHEMA billing;
+
+CREATE SCHEMA public;
+
+COMMENT ON SCHEMA public IS 'standard public schema';
+
+CREATE FUNCTION app.audit(tenant uuid, actor uuid, action text, object text, request_id text, details jsonb) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    entry public.audit_log;
+begin
+    insert into public.audit_heads (customer_id, entries, hash) values (tenant, 0, sha256(''))
+        on conflict (customer_id) do nothing;
+    select heads.hash into entry.prev_hash from public.audit_heads heads where heads.customer_id = tenant for update;
+    entry.id := nextval(pg_get_serial_sequence('public.audit_log', 'id'));
+    entry.customer_id := tenant;
+    entry.at := clock_timestamp();
+    entry.actor := actor;
+    entry.action := action;
+    entry.object := object;
+    entry.request_id := request_id;
+    entry.details := coalesce(details, '{}');
+    entry.hash := app.audit_digest(entry);
+    insert into public.audit_log overriding system value select entry.*;
+    update public.audit_heads heads set entries = heads.entries + 1, hash = entry.hash where heads.customer_id = tenant;
+end
+$$;
+
+CREATE TABLE public.audit_log (
+    id bigint NOT NULL,
+    customer_id uuid NOT NULL,
+    at timestamp with time zone NOT NULL,
+    actor uuid,
+    action text NOT NULL,
+    object text NOT NULL,
+    request_id text,
+    details jsonb DEFAULT '{}'::jsonb NOT NULL,
+    prev_hash bytea NOT NULL,
+    hash bytea NOT NULL,
+    CONSTRAINT audit_log_action_length CHECK (((length(action) >= 1) AND (length(action) <= 100))),
+    CONSTRAINT audit_log_object_length CHECK ((length(object) <= 200))
+);
+
+CREATE FUNCTION app.audit_digest(entry public.audit_log) RETURNS bytea
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+    select sha256(entry.prev_hash || convert_to(jsonb_build_array(
+        entry.id, entry.customer_id, extract(epoch from entry.at), entry.actor, entry.action, entry.object,
+        entry.request_id, entry.details
+    )::text, 'UTF8'))
+$$;
+
+CREATE FUNCTION app.audit_faults() RETURNS TABLE(customer_id uuid, entry bigint, fault text)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    with links as (
+        select entry.customer_id, entry.id, entry.hash, entry.prev_hash,
+            lag(entry.hash, 1, sha256('')) over (partition by entry.customer_id order by entry.id) as expected,
+            app.audit_digest(entry) as digest
+        from public.audit_log entry
+    ), broken as (
+        select links.customer_id, links.id,
+            case when links.digest <> links.hash then 'altered' else 'an entry before it is missing' end as fault
+        from links where links.digest <> links.hash or links.prev_hash <> links.expected
+    ), ends as (
+        select heads.customer_id, 0::bigint as id, 'the end is missing' as fault
+        from public.audit_heads heads
+        left join lateral (
+            select entry.hash from public.audit_log entry
+            where entry.customer_id = heads.customer_id order by entry.id desc limit 1
+        ) last on true
+        where heads.entries <> (select count(*) from public.audit_log entry where entry.customer_id = heads.customer_id)
+           or last.hash is distinct from heads.hash
+    ), unheaded as (
+        select distinct entry.customer_id, 0::bigint as id, 'the chain is not known' as fault
+        from public.audit_log entry
+        where not exists (select from public.audit_heads heads where heads.customer_id = entry.customer_id)
+    )
+    select * from broken union all select * from ends union all select * from unheaded order by 1, 2
+$$;
+
+CREATE FUNCTION app.audit_own(actor uuid, action text, object text, request_id text, details jsonb) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$ select app.audit(app.current_customer(), actor, action, object, request_id, details) $$;
+
+CREATE FUNCTION app.companies() RETURNS text[]
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select coalesce(array_agg(mapping.company_id), '{}')
+    from public.company_mapping mapping where mapping.uuid = any (app.tenants())
+$$;
+
+CREATE FUNCTION app.count_bytes() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    change bigint := 0;
+    tenant uuid;
+begin
+    if tg_op <> 'INSERT' then
+        tenant := old.customer_id;
+        if app.takes_room(old.status, old.error_code) then change := change - old.bytes; end if;
+    end if;
+    if tg_op <> 'DELETE' then
+        tenant := new.customer_id;
+        if app.takes_room(new.status, new.error_code) then change := change + new.bytes; end if;
+    end if;
+    if change <> 0 then
+        update public.usage_periods counted set bytes = greatest(counted.bytes + change, 0)
+            where counted.customer_id = tenant
+              and counted.period_start = (select current.period_start from app.period_of(tenant, now()) current);
+    end if;
+    return null;
+end
+$$;
+
+CREATE FUNCTION app.count_spend() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    current timestamptz := (select period.period_start from app.period_of(new.customer_id, new.created_at) period);
+begin
+    update public.usage_periods period set spent_micros = period.spent_micros + new.cost_micros
+        where period.customer_id = new.customer_id and period.period_start = current;
+    if not found then
+        perform app.open_period(new.customer_id, new.created_at);
+        update public.usage_periods period set spent_micros = period.spent_micros + new.cost_micros
+            where period.customer_id = new.customer_id and period.period_start = current;
+    end if;
+    return null;
+end
+$$;
+
+CREATE FUNCTION app.current_company() RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$ select company_id from public.company_mapping where uuid = app.current_customer() $$;
+
+CREATE FUNCTION app.current_customer() RETURNS uuid
+    LANGUAGE sql STABLE
+    AS $$ select nullif(current_setting('app.customer_id', true), '')::uuid $$;
+
+CREATE FUNCTION app.current_owner() RETURNS uuid
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$ select user_id from public.customers where id = app.current_customer() $$;
+
+CREATE FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp with time zone) RETURNS boolean
+    LANGUAGE sql STABLE
+    AS $$ select is_pro and coalesce(access_until > now(), true) $$;
+
+COMMENT ON FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp with time zone) IS 'of users.is_pro and profiles.subscription_access_until';
+
+CREATE FUNCTION app.keep_config_version() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    new.updated_at := now();
+    insert into public.config_versions (company_id, config, changed_by)
+        values (old.company_id, to_jsonb(old), auth.uid());
+    delete from public.config_versions stale
+        where stale.company_id = old.company_id
+          and stale.id <= (
+              select kept.id from public.config_versions kept
+              where kept.company_id = old.company_id order by kept.id desc offset 20 limit 1
+          );
+    return new;
+end
+$$;
+
+CREATE FUNCTION app.memberships(caller uuid, wanted uuid) RETURNS TABLE(customer_id uuid, owner_id uuid, role text, suspended boolean, deleted boolean)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select tenant.id, tenant.user_id, member.role, tenant.suspended_at is not null, tenant.deleted_at is not null
+    from public.customer_members member
+    join public.customers tenant on tenant.id = member.customer_id
+    where member.user_id = caller and (wanted is null or member.customer_id = wanted)
+    order by tenant.deleted_at is not null, tenant.created_at, tenant.id
+    limit 2
+$$;
+
+CREATE FUNCTION app.nearest_chunks(question real[], model text, wanted uuid[], most integer) RETURNS TABLE(chunk_id uuid, nearness double precision)
+    LANGUAGE plpgsql STABLE ROWS 50
+    SET jit TO 'off'
+    AS $$
+declare
+    asked constant vector(1536) := question;
+    -- The usual size of the question's numbers that are not 0.
+    usual constant real := (select 1 / sqrt(nullif(count(*), 0)) from unnest(question) number where number <> 0);
+    total constant bigint := (
+        select coalesce(sum(document.chunks), 0) from documents document
+        where document.customer_id = app.current_customer() and document.status = 'processed'
+    );
+    -- How many whole vectors are compared: among more chunks, more are alike.
+    rescored constant integer := 300 + total / 175;
+    -- So many chunks tell what distance is far, and so many times more than are wanted may be nearer than that.
+    sampled constant integer := 1500;
+    spare constant real := 2.5;
+    farthest double precision := 'infinity';
+    candidates uuid[];
+    near vector(1536);
+    far vector(1536);
+    lowest bit(1536);
+    low bit(1536);
+    high bit(1536);
+    highest bit(1536);
+begin
+    -- Nothing is near a vector without a direction.
+    if usual is null then
+        return;
+    end if;
+    near := array_fill(0.25::real * usual, array[1536]);
+    far := array_fill(0.9::real * usual, array[1536]);
+    lowest := binary_quantize(asked + far);
+    low := binary_quantize(asked + near);
+    high := binary_quantize(asked - near);
+    highest := binary_quantize(asked - far);
+    -- Most chunks are far. To keep them out of the sort, which copies each, takes less than to sort them.
+    if wanted is null and total > 16 * rescored then
+        farthest := (
+            select distance
+            from (
+                select (chunk.embedding_bits <~> lowest) + (chunk.embedding_bits <~> low)
+                    + (chunk.embedding_bits <~> high) + (chunk.embedding_bits <~> highest) as distance
+                from document_chunks chunk
+                where chunk.customer_id = app.current_customer()
+                  and chunk.embedding_model = model
+                limit sampled
+            ) sample
+            order by distance
+            offset (spare * rescored * sampled / total)::bigint
+            limit 1
+        );
+    end if;
+    loop
+        candidates := array(
+            select chunk.id
+            from document_chunks chunk
+            where chunk.customer_id = app.current_customer()
+              and chunk.embedding_model = model
+              and (wanted is null or chunk.document_id = any (wanted))
+              and chunk.document_id not in (
+                  select document.id from documents document
+                  where document.customer_id = app.current_customer() and document.status <> 'processed'
+              )
+              and (chunk.embedding_bits <~> lowest) + (chunk.embedding_bits <~> low)
+                  + (chunk.embedding_bits <~> high) + (chunk.embedding_bits <~> highest) <= farthest
+            order by (chunk.embedding_bits <~> lowest) + (chunk.embedding_bits <~> low)
+                + (chunk.embedding_bits <~> high) + (chunk.embedding_bits <~> highest)
+            limit rescored
+        );
+        exit when farthest = 'infinity' or cardinality(candidates) = rescored;
+        -- The sample was nearer than the others are.
+        farthest := 'infinity';
+    end loop;
+    return query
+    with compared as materialized (
+        -- One by one: the planner takes tenants for smaller than the largest are, and would read all of their chunks.
+        select one.id, one.nearness
+        from unnest(candidates) alike (id) cross join lateral (
+            select chunk.id, 1 - (chunk.embedding <=> asked) as nearness
+            from document_chunks chunk
+            where chunk.id = alike.id
+            offset 0
+        ) one
+    )
+    -- A vector without a direction is near to nothing: its distance is NaN, which would come first.
+    select compared.id, compared.nearness from compared where compared.nearness <> 'NaN'
+    order by compared.nearness desc, compared.id limit most;
+end
+$$;
+
+CREATE FUNCTION app.on_plan_changed() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    perform app.open_period(new.id, now());
+    return null;
+end
+$$;
+
+CREATE FUNCTION app.open_own_period() RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$ select app.open_period(app.current_customer(), now()) $$;
+
+CREATE FUNCTION app.open_period(tenant uuid, moment timestamp with time zone) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    -- One at a time a tenant, before any row is locked: a row and the profile that shows it are written in this order.
+    select pg_advisory_xact_lock(hashtextextended(tenant::text, 10));
+    insert into public.usage_periods as known (
+        customer_id, period_start, period_end, plan_id, plan, request_limit, overage_cents_per_request, price_cents,
+        currency, bytes
+    )
+    select tenants.id, period.period_start, period.period_end, plan.id, plan.name, plan.monthly_request_limit,
+        plan.overage_cents_per_request, plan.price_cents, plan.currency,
+        (select coalesce(sum(document.bytes), 0) from public.documents document
+         where document.customer_id = tenants.id and app.takes_room(document.status, document.error_code))
+    from public.customers tenants
+    join public.plans plan on plan.id = tenants.plan_id,
+    app.period_of(tenants.id, moment) period
+    where tenants.id = tenant
+    on conflict on constraint usage_periods_pkey do update
+    set period_end = excluded.period_end, plan_id = excluded.plan_id, plan = excluded.plan,
+        request_limit = excluded.request_limit, overage_cents_per_request = excluded.overage_cents_per_request,
+        price_cents = excluded.price_cents, currency = excluded.currency
+    where known.closed_at is null and (known.period_end, known.plan_id) is distinct from (excluded.period_end, excluded.plan_id)
+$$;
+
+CREATE FUNCTION app.own_model_spend(since timestamp with time zone) RETURNS TABLE(prompt_tokens bigint, completion_tokens bigint, cost_micros bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select coalesce(sum(call.prompt_tokens), 0)::bigint, coalesce(sum(call.completion_tokens), 0)::bigint,
+        coalesce(sum(call.cost_micros), 0)::bigint
+    from public.llm_calls call
+    where call.customer_id = app.current_customer() and call.created_at >= since
+$$;
+
+CREATE FUNCTION app.own_period() RETURNS TABLE(period_start timestamp with time zone, period_end timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$ select * from app.period_of(app.current_customer(), now()) $$;
+
+CREATE FUNCTION app.period_of(tenant uuid, moment timestamp with time zone) RETURNS TABLE(period_start timestamp with time zone, period_end timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select
+        coalesce(paid.period_start, date_trunc('month', moment at time zone 'UTC') at time zone 'UTC'),
+        coalesce(
+            paid.period_end,
+            (date_trunc('month', moment at time zone 'UTC') + interval '1 month') at time zone 'UTC'
+        )
+    from (values (true)) one
+    left join (
+        select
+            case when is_over then profile.subscription_current_period_end
+                else profile.subscription_current_period_start end as period_start,
+            case when is_over
+                then (profile.subscription_current_period_end at time zone 'UTC' + interval '1 month') at time zone 'UTC'
+                else profile.subscription_current_period_end end as period_end
+        from public.customers tenants
+        join public.profiles profile on profile.id = tenants.user_id,
+        lateral (select moment >= profile.subscription_current_period_end as is_over) late
+        where tenants.id = tenant
+          and profile.subscription_access_until > moment
+          and profile.subscription_current_period_start <= moment
+          and profile.subscription_current_period_end > profile.subscription_current_period_start
+    ) paid on true
+$$;
+
+CREATE FUNCTION app.project_credits() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    update public.profiles profile
+        set credits_remaining = greatest(new.free_quota_limit - new.free_quota_used, 0)
+        from public.users account
+        where profile.id = new.user_id and account.id = new.user_id and not account.is_pro;
+    return null;
+end
+$$;
+
+CREATE FUNCTION app.project_plan_credits() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    update public.profiles profile set credits_remaining = greatest(new.request_limit - new.requests, 0)
+        from public.users account, public.customers tenants
+        where tenants.id = new.customer_id and account.id = tenants.user_id and profile.id = account.id
+          and account.is_pro;
+    return null;
+end
+$$;
+
+CREATE FUNCTION app.provision_account(account uuid, account_email text, account_name text, quota_limit integer) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    insert into public.users (id, email) values (account, account_email) on conflict (id) do nothing;
+    insert into public.user_settings (user_id, free_quota_limit) values (account, quota_limit)
+        on conflict (user_id) do nothing;
+    insert into public.profiles (id, email, full_name, credits_remaining)
+        values (account, account_email, account_name, quota_limit) on conflict (id) do nothing;
+$$;
+
+CREATE FUNCTION app.question_key(question text, stemming regdictionary) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    AS $_$
+    select string_agg(coalesce((ts_lexize(stemming, word))[1], word), ' ' order by place)
+    from regexp_split_to_table(
+        regexp_replace(
+            regexp_replace(
+                regexp_replace(
+                    regexp_replace(normalize(lower(question), NFKD), '[\u0300-\u036f]', '', 'g'), '[’ʼ]', $$'$$, 'g'
+                ),
+                $$\mcannot\M|(\mca)?n't\M$$, ' not ', 'g'
+            ),
+            $$\m(c|d|j|l|m|n|s|t|qu|jusqu|lorsqu|puisqu)'|'(s|m|d|re|ve|ll)\M|\mest[- ]ce\M$$, ' ', 'g'
+        ),
+        '[^[:alnum:]]+'
+    ) with ordinality listed (word, place)
+    where word <> '' and word <> all (array[
+        'a', 'an', 'and', 'are', 'as', 'at', 'be', 'bonjour', 'bonsoir', 'can', 'ce', 'ces', 'cet', 'cette', 'could', 'de',
+        'des', 'did', 'do', 'does', 'du', 'elle', 'en', 'et', 'for', 'hello', 'hey', 'hi', 'il', 'is',
+        'je', 'la', 'le', 'les', 'ma', 'madame', 'me', 'merci', 'mes', 'mon', 'monsieur', 'my', 'of', 'our', 'peut',
+        'peux', 'plait', 'please', 'pourriez', 'pouvez', 'que', 'salut', 'sir', 'sont', 'stp', 'svp', 'te', 'thank',
+        'thanks', 'that', 'the', 'this', 'to', 'tu', 'un', 'une', 'vos', 'votre', 'vous', 'was', 'we', 'were',
+        'would', 'you', 'your'
+    ])
+$_$;
+
+CREATE FUNCTION app.quota_of(wanted uuid) RETURNS TABLE(is_pro boolean, free_quota_used integer, free_quota_limit integer)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select app.has_paid_plan(account.is_pro, profile.subscription_access_until),
+        settings.free_quota_used, settings.free_quota_limit
+    from public.users account
+    join public.user_settings settings on settings.user_id = account.id
+    left join public.profiles profile on profile.id = account.id
+    where account.id = wanted
+$$;
+
+CREATE FUNCTION app.receive_message(contact text, phone text, name text, spoken text, body text, attached text, external text) RETURNS TABLE(conversation_id uuid, message_id uuid, job_id uuid, is_first boolean, by_person boolean, is_opted_out boolean)
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+    tenant constant uuid := app.current_customer();
+    conversation public.conversations;
+begin
+    -- Locks the row: messages of one contact come in one after the other.
+    loop
+        select * into conversation from public.conversations known
+            where known.customer_id = tenant and known.channel = 'whatsapp' and known.contact_id = contact for update;
+        exit when found;
+        insert into public.conversations (customer_id, contact_id, user_phone, display_name, language)
+            values (tenant, contact, phone, name, spoken)
+            on conflict on constraint conversations_contact_key do nothing;
+    end loop;
+    -- Without an id, the same text within ten seconds is the same message.
+    if external is null then
+        select known.id into message_id from public.messages known
+            where known.conversation_id = conversation.id and known.direction = 'inbound' and known.content = body
+              and known.attachment is not distinct from attached
+              and known.created_at > clock_timestamp() - interval '10 seconds'
+            limit 1;
+    else
+        select known.id into message_id from public.messages known
+            where known.customer_id = tenant and known.channel = conversation.channel and known.external_id = external;
+    end if;
+    is_first := not exists (
+        select from public.messages waiting
+        where waiting.conversation_id = conversation.id and waiting.direction = 'inbound'
+          and waiting.answered_by is null and waiting.skipped_reason is null
+    );
+    conversation_id := conversation.id;
+    by_person := conversation.handler = 'human' and conversation.handover_until > now();
+    is_opted_out := conversation.opted_out_at is not null;
+    if message_id is not null then
+        -- Whoever delivered it first may have died before it told the queue.
+        message_id := null;
+        select job.id into job_id from public.jobs job
+            where job.customer_id = tenant and job.kind = 'reply' and job.status = 'queued'
+              and job.payload ->> 'conversation_id' = conversation.id::text;
+        return next;
+        return;
+    end if;
+    insert into public.messages as made
+            (customer_id, conversation_id, user_phone, direction, author, content, attachment, external_id)
+        values (tenant, conversation.id, coalesce(phone, conversation.user_phone), 'inbound', 'contact', body, attached,
+            external)
+        returning made.id into message_id;
+    update public.conversations known set
+            last_message_at = now(),
+            last_inbound_at = now(),
+            user_phone = coalesce(phone, known.user_phone),
+            display_name = coalesce(name, known.display_name),
+            language = coalesce(spoken, known.language)
+        where known.id = conversation.id;
+    insert into public.jobs as job (customer_id, kind, payload, run_after)
+        values (tenant, 'reply', jsonb_build_object('conversation_id', conversation.id), now() + interval '1 minute')
+        on conflict ((payload ->> 'conversation_id')) where kind = 'reply' do update
+            set status = 'queued', attempts = 0, run_after = excluded.run_after, last_error = null,
+                updated_at = clock_timestamp()
+        returning job.id into job_id;
+    return next;
+end
+$$;
+
+CREATE FUNCTION app.search_chunks(question text, question_language text, model text, wanted uuid[], most integer) RETURNS TABLE(chunk_id uuid, rank real)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 50
+    SET search_path TO ''
+    SET jit TO 'off'
+    AS $$
+declare
+    tenant constant uuid := app.current_customer();
+    -- About so many chunks are ranked for their rare words, and as many for two of the others.
+    few constant integer := 500;
+    most_pairs constant integer := 32;
+    -- Of a word that stands alone there may be more: no more than these are ranked, whichever they are.
+    most_found constant integer := 4000;
+    sampled constant integer := 300;
+    -- Of a question that is longer, the beginning counts.
+    most_words constant integer := 64;
+    total bigint;
+    words text[];
+    queries tsquery[];
+    -- How many chunks of the sample have each word.
+    seen bigint[];
+    rare text[];
+begin
+    words := array(
+        select lexeme
+        from unnest(case question_language
+                when 'fr' then array['pg_catalog.french']
+                when 'en' then array['pg_catalog.english']
+                -- Chunks are stemmed by their own language, which may be any.
+                else array['pg_catalog.french', 'pg_catalog.english', 'pg_catalog.simple']
+            end::regconfig[]) configuration,
+            unnest(to_tsvector(configuration, question))
+        group by lexeme
+        order by min(positions[1]), lexeme
+        limit most_words
+    );
+    queries := array(
+        select quote_literal(lexeme)::tsquery
+        from unnest(words) with ordinality listed (lexeme, place)
+        order by place
+    );
+    select coalesce(sum(document.chunks), 0) into total from public.documents document
+        where document.customer_id = tenant and document.status = 'processed';
+    if total <= few then
+        rare := words;
+    else
+        seen := array(
+            select count(*) filter (where sample.tsv @@ word.query)
+            from unnest(queries) with ordinality word (query, place)
+            cross join (
+                -- At even distances, through all documents.
+                select of_place.tsv
+                from (
+                    select document.id, document.chunks,
+                        sum(document.chunks) over (order by document.id) - document.chunks as before
+                    from public.documents document
+                    where document.customer_id = tenant and document.status = 'processed'
+                ) document
+                cross join generate_series(
+                    (before * sampled + total - 1) / total, ((before + chunks) * sampled + total - 1) / total - 1
+                ) place
+                cross join lateral (
+                    select chunk.tsv
+                    from public.document_chunks chunk
+                    where chunk.document_id = document.id
+                      and chunk.chunk_index = (place * total / sampled - before)::integer
+                    offset 0
+                ) of_place
+            ) sample
+            group by word.place
+            order by word.place
+        );
+        -- The rarest, as long as they are not in too many chunks together. A word alone is never too frequent, nor is one
+        -- beside words that no chunk has.
+        rare := array(
+            select lexeme
+            from (
+                select lexeme, sum(count) over (order by count, lexeme) as together,
+                    count(*) filter (where count > 0) over () as found_words
+                from unnest(words, seen) word (lexeme, count)
+            ) ordered
+            where found_words <= 1 or together * total / sampled <= few
+        );
+    end if;
+    return query
+    with pair as materialized (
+        select app.word_keys(tenant, array[one, other]) as keys
+        from (
+            select one.lexeme as one, other.lexeme as other,
+                sum(one.count * other.count) over by_rarity as together, row_number() over by_rarity as place
+            from unnest(words, seen) one (lexeme, count)
+            join unnest(words, seen) other (lexeme, count) on one.lexeme < other.lexeme
+            where one.lexeme <> all (rare) and other.lexeme <> all (rare)
+            window by_rarity as (order by one.count * other.count, one.lexeme, other.lexeme)
+        ) ordered
+        where place = 1 or place <= most_pairs and together * total / sampled / sampled <= few
+    ), found as materialized (
+        -- By the words alone, which hold the tenant: asked for the tenant too, all its chunks would be looked up.
+        (select chunk.id, chunk.customer_id, chunk.document_id, chunk.embedding_model, chunk.tsv
+        from public.document_chunks chunk
+        where app.word_keys(chunk.customer_id, tsvector_to_array(chunk.tsv)) && app.word_keys(tenant, rare)
+          and (wanted is null or chunk.document_id = any (wanted))
+        limit most_found)
+        union all
+        select of_pair.*
+        from pair cross join lateral (
+            select chunk.id, chunk.customer_id, chunk.document_id, chunk.embedding_model, chunk.tsv
+            from public.document_chunks chunk
+            where app.word_keys(chunk.customer_id, tsvector_to_array(chunk.tsv)) @> pair.keys
+              and (wanted is null or chunk.document_id = any (wanted))
+            limit few
+        ) of_pair
+    ), matched as materialized (
+        select distinct on (found.id) found.id, found.tsv
+        from found
+        where found.customer_id = tenant
+          and found.embedding_model = model
+          and found.document_id not in (
+              select document.id from public.documents document
+              where document.customer_id = tenant and document.status <> 'processed'
+          )
+          and (wanted is null or found.document_id = any (wanted))
+        order by found.id
+    ), counted as materialized (
+        select matched.id, word.place, ts_rank(matched.tsv, word.query, 1)::float8 as frequency
+        from matched cross join unnest(queries) with ordinality word (query, place)
+        where matched.tsv @@ word.query
+    ), weighed as materialized (
+        select place, ln(1 + (greatest(total - chunks, 0) + 0.5) / (chunks + 0.5)) as weight
+        from (
+            -- All chunks that have a rare word were found; those that have another one are known from the sample.
+            select place, case
+                when words[place] = any (rare) then count(*)
+                else seen[place] * total / sampled
+            end as chunks
+            from counted
+            group by place
+        ) held
+    )
+    select counted.id, sum(counted.frequency * weighed.weight)::real as score
+    from counted join weighed using (place)
+    group by counted.id
+    order by score desc, counted.id
+    limit most;
+end
+$$;
+
+CREATE FUNCTION app.take_rate(wanted text, most integer, seconds integer) RETURNS TABLE(allowed boolean, remaining integer, reset_s double precision, retry_after_s double precision)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    state public.rate_limits;
+    at timestamptz;
+    elapsed double precision;
+    used double precision;
+begin
+    loop
+        select * into state from public.rate_limits where key = wanted for update;
+        -- New, or removed while this call waited for it.
+        exit when found;
+        insert into public.rate_limits (key, window_start, count, previous)
+            values (wanted, clock_timestamp(), 0, 0) on conflict (key) do nothing;
+    end loop;
+    -- Read only now: others were served while this call waited for the row.
+    at := clock_timestamp();
+    elapsed := extract(epoch from at - state.window_start) / seconds;
+    if elapsed >= 2 then
+        state.window_start := at;
+        state.count := 0;
+        state.previous := 0;
+        elapsed := 0;
+    elsif elapsed >= 1 then
+        state.window_start := state.window_start + make_interval(secs => seconds);
+        state.previous := state.count;
+        state.count := 0;
+        elapsed := elapsed - 1;
+    end if;
+    used := state.previous * (1 - elapsed) + state.count;
+    allowed := used + 1 <= most;
+    if allowed then
+        update public.rate_limits rates
+            set window_start = state.window_start, count = state.count + 1, previous = state.previous
+            where rates.key = wanted;
+        used := used + 1;
+    end if;
+    remaining := greatest(floor(most - used), 0);
+    reset_s := seconds * (1 - elapsed);
+    retry_after_s := case
+        when allowed then 0
+        -- In the next window this one's calls count less with every moment.
+        when state.count >= most then seconds * (1 - elapsed + (state.count - most + 1)::double precision / state.count)
+        else seconds * (1 - (most - 1 - state.count)::double precision / state.previous - elapsed)
+    end;
+    return next;
+end
+$$;
+
+CREATE FUNCTION app.takes_room(status text, error_code text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    AS $$ select status <> 'failed' or error_code is distinct from 'not_uploaded' $$;
+
+CREATE FUNCTION app.tenants() RETURNS uuid[]
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select coalesce(array_agg(member.customer_id), '{}')
+    from public.customer_members member
+    join public.customers tenant on tenant.id = member.customer_id
+    where member.user_id = auth.uid() and tenant.deleted_at is null and tenant.suspended_at is null
+$$;
+
+CREATE FUNCTION app.user_role(wanted uuid) RETURNS TABLE(role text)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$ select role from public.users where id = wanted $$;
+
+CREATE FUNCTION app.webhook_tenant(secret_sha256 text) RETURNS TABLE(customer_id uuid, suspended boolean, deleted boolean, language text)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select tenant.id, tenant.suspended_at is not null, tenant.deleted_at is not null, config.language
+    from public.webhook_secrets secret
+    join public.customers tenant on tenant.id = secret.customer_id
+    join public.company_mapping mapping on mapping.uuid = tenant.id
+    join public.company_rag_configs config on config.company_id = mapping.company_id
+    where secret.sha256 = decode(secret_sha256, 'hex') and (secret.expires_at is null or secret.expires_at > now())
+$$;
+
+CREATE FUNCTION app.word_keys(tenant uuid, words text[]) RETURNS bigint[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path TO ''
+    AS $$ select array(select hashtextextended(word, uuid_hash_extended(tenant, 0)) from unnest(words) word) $$;
+
+CREATE FUNCTION auth.jwt() RETURNS jsonb
+    LANGUAGE sql STABLE
+    AS $$ select nullif(current_setting('request.jwt.claims', true), '')::jsonb $$;
+
+CREATE FUNCTION auth.role() RETURNS text
+    LANGUAGE sql STABLE
+    AS $$ select nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'role' $$;
+
+CREATE FUNCTION auth.uid() RETURNS uuid
+    LANGUAGE sql STABLE
+    AS $$ select nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub', '')::uuid $$;
+
+CREATE TABLE billing.stripe_customers (
+    id text NOT NULL,
+    user_id text NOT NULL,
+    deleted_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE billing.stripe_events (
+    id text NOT NULL,
+    type text NOT NULL,
+    created timestamp with time zone NOT NULL,
+    payload jsonb NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    applied_at timestamp with time zone,
+    projected_at timestamp with time zone,
+    error text,
+    CONSTRAINT stripe_events_id_length CHECK (((length(id) >= 1) AND (length(id) <= 255))),
+    CONSTRAINT stripe_events_projected_after_applied CHECK (((projected_at IS NULL) OR (applied_at IS NOT NULL)))
+);
+
+CREATE TABLE billing.subscription_states (
+    id text NOT NULL,
+    user_id text,
+    stripe_customer_id text,
+    status text NOT NULL,
+    plan text NOT NULL,
+    price_id text,
+    current_period_start timestamp with time zone,
+    current_period_end timestamp with time zone,
+    cancel_at_period_end boolean DEFAULT false NOT NULL,
+    cancel_at timestamp with time zone,
+    started_at timestamp with time zone NOT NULL,
+    is_imported boolean DEFAULT false NOT NULL,
+    last_event_at timestamp with time zone,
+    last_event_order text DEFAULT ''::text NOT NULL,
+    fetches_begun bigint DEFAULT 0 NOT NULL,
+    fetch_applied bigint DEFAULT 0 NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT subscription_states_fetches_in_order CHECK ((fetch_applied <= fetches_begun)),
+    CONSTRAINT subscription_states_plan_known CHECK ((plan = ANY (ARRAY['free'::text, 'pro'::text, 'business'::text]))),
+    CONSTRAINT subscription_states_status_known CHECK ((status = ANY (ARRAY['incomplete'::text, 'incomplete_expired'::text, 'trialing'::text, 'active'::text, 'past_due'::text, 'unpaid'::text, 'canceled'::text, 'paused'::text, 'unknown'::text])))
+);
+
+COMMENT ON COLUMN billing.subscription_states.last_event_order IS 'the place of the event among those of its second, so that their order of arrival does not matter';
+
+COMMENT ON COLUMN billing.subscription_states.fetches_begun IS 'numbers the questions to Stripe: the answer to an earlier one never comes over that to a later one';
+
+CREATE SEQUENCE billing.subscription_versions
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+CREATE TABLE billing.subscriptions (
+    id text NOT NULL,
+    user_id text NOT NULL,
+    status character varying(20) DEFAULT 'inactive'::character varying NOT NULL,
+    plan character varying(50) DEFAULT 'free'::character varying NOT NULL,
+    stripe_customer_id text,
+    stripe_subscription_id text,
+    current_period_start timestamp with time zone,
+    current_period_end timestamp with time zone,
+    cancel_at_period_end boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    last_event_at timestamp with time zone,
+    state_id text NOT NULL,
+    version bigint DEFAULT nextval('billing.subscription_versions'::regclass) NOT NULL,
+    projected_version bigint,
+    CONSTRAINT subscriptions_id_length CHECK (((length(id) >= 1) AND (length(id) <= 64))),
+    CONSTRAINT subscriptions_plan_known CHECK (((plan)::text = ANY ((ARRAY['free'::character varying, 'pro'::character varying, 'business'::character varying])::text[]))),
+    CONSTRAINT subscriptions_status_known CHECK (((status)::text = ANY ((ARRAY['active'::character varying, 'inactive'::character varying, 'cancelled'::character varying, 'expired'::character varying])::text[]))),
+    CONSTRAINT subscriptions_user_id_length CHECK (((length(user_id) >= 1) AND (length(user_id) <= 200)))
+);
+
+COMMENT ON COLUMN billing.subscriptions.last_event_at IS 'the watermark: when the newest event that counted was made';
+
+COMMENT ON COLUMN billing.subscriptions.projected_version IS 'null or another than version: still to be projected';
+
+CREATE TABLE billing.user_config (
+    id text NOT NULL,
+    user_id text NOT NULL,
+    data_pod_url text,
+    data_pod_api_key bytea,
+    data_pod_api_key_last4 text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT user_config_url_length CHECK ((length(data_pod_url) <= 2000))
+);
+
+CREATE TABLE public.activities (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    company_id uuid NOT NULL,
+    conversation_id uuid,
+    type text NOT NULL,
+    title text NOT NULL,
+    description text,
+    status text DEFAULT 'info'::text NOT NULL,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT activities_status_known CHECK ((status = ANY (ARRAY['info'::text, 'success'::text, 'warning'::text, 'error'::text]))),
+    CONSTRAINT activities_title_length CHECK (((length(title) >= 1) AND (length(title) <= 200))),
+    CONSTRAINT activities_type_length CHECK (((length(type) >= 1) AND (length(type) <= 50)))
+);
+
+CREATE TABLE public.approved_answers (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    customer_id uuid NOT NULL,
+    language text DEFAULT 'fr'::text NOT NULL,
+    question text NOT NULL,
+    answer text NOT NULL,
+    question_key text GENERATED ALWAYS AS (app.question_key(question,
+CASE language
+    WHEN 'en'::text THEN 'english_stem'::regdictionary
+    ELSE 'french_stem'::regdictionary
+END)) STORED NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT approved_answers_answer_length CHECK (((length(answer) >= 1) AND (length(answer) <= 4096))),
+    CONSTRAINT approved_answers_language_known CHECK ((language = ANY (ARRAY['fr'::text, 'en'::text]))),
+    CONSTRAINT approved_answers_question_length CHECK (((length(question) >= 1) AND (length(question) <= 1000)))
+);
+
+COMMENT ON TABLE public.approved_answers IS 'the tenant''s own answers: given as they are to the same question, before documents or models are asked';
+
+COMMENT ON COLUMN public.approved_answers.question_key IS 'what other wordings of the question have too';
+
+CREATE TABLE public.audit_heads (
+    customer_id uuid NOT NULL,
+    entries bigint NOT NULL,
+    hash bytea NOT NULL
+);
+
+ALTER TABLE public.audit_log ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.audit_log_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.billing_records (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    customer_id uuid NOT NULL,
+    period_start timestamp with time zone NOT NULL,
+    period_end timestamp with time zone NOT NULL,
+    plan text NOT NULL,
+    requests integer NOT NULL,
+    request_limit integer,
+    amount_cents integer NOT NULL,
+    overage_requests integer NOT NULL,
+    overage_cents integer NOT NULL,
+    currency text NOT NULL,
+    status text DEFAULT 'closed'::text NOT NULL,
+    stripe_invoice_item_id text,
+    stripe_invoice_id text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT billing_records_amounts_not_negative CHECK (((amount_cents >= 0) AND (overage_cents >= 0) AND (overage_requests >= 0) AND (requests >= 0))),
+    CONSTRAINT billing_records_status_known CHECK ((status = ANY (ARRAY['closed'::text, 'invoiced'::text, 'paid'::text, 'failed'::text])))
+);
+
+COMMENT ON COLUMN public.billing_records.status IS 'closed: nothing beyond the plan''s price, or not at Stripe yet; invoiced: the overage is an item at Stripe';
+
+CREATE TABLE public.bot_sessions (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    company_id uuid NOT NULL,
+    mode text NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    ended_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT bot_sessions_ends_after_start CHECK ((ended_at >= started_at)),
+    CONSTRAINT bot_sessions_mode_known CHECK ((mode = ANY (ARRAY['live'::text, 'rag'::text])))
+);
+
+CREATE TABLE public.bot_usage (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    company_id uuid NOT NULL,
+    date date NOT NULL,
+    conversations_count integer DEFAULT 0 NOT NULL,
+    messages_count integer DEFAULT 0 NOT NULL,
+    requests_count integer DEFAULT 0 NOT NULL,
+    orders_count integer DEFAULT 0 NOT NULL,
+    revenue numeric(14,2) DEFAULT 0 NOT NULL,
+    tokens bigint DEFAULT 0 NOT NULL,
+    cost_micros bigint DEFAULT 0 NOT NULL,
+    quota_notified boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON COLUMN public.bot_usage.date IS 'in the tenant''s timezone';
+
+COMMENT ON COLUMN public.bot_usage.cost_micros IS 'of models, in millionths of a US dollar';
+
+COMMENT ON COLUMN public.bot_usage.quota_notified IS 'whether the tenant was told that day that no more answers are given';
+
+CREATE TABLE public.company_mapping (
+    uuid uuid NOT NULL,
+    company_id text NOT NULL,
+    user_id uuid NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT company_mapping_company_id_length CHECK (((length(company_id) >= 1) AND (length(company_id) <= 100)))
+);
+
+CREATE TABLE public.company_rag_configs (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    company_id text NOT NULL,
+    user_id uuid NOT NULL,
+    company_name text NOT NULL,
+    ai_name text DEFAULT 'Lisa'::text NOT NULL,
+    prompt_botlive_groq_70b text,
+    prompt_botlive_deepseek_v3 text,
+    prompt_rag text,
+    language text DEFAULT 'fr'::text NOT NULL,
+    handover_keywords text[] DEFAULT '{}'::text[] NOT NULL,
+    business_hours jsonb,
+    embedding_model text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    show_sources boolean DEFAULT true NOT NULL,
+    unsupported_messages text DEFAULT 'reply'::text NOT NULL,
+    outside_hours text DEFAULT 'answer'::text NOT NULL,
+    handover_minutes integer DEFAULT 240 NOT NULL,
+    CONSTRAINT company_rag_configs_deepseek_length CHECK ((length(prompt_botlive_deepseek_v3) <= 20000)),
+    CONSTRAINT company_rag_configs_groq_length CHECK ((length(prompt_botlive_groq_70b) <= 20000)),
+    CONSTRAINT company_rag_configs_handover_positive CHECK (((handover_minutes >= 1) AND (handover_minutes <= 10080))),
+    CONSTRAINT company_rag_configs_language_known CHECK ((language = ANY (ARRAY['fr'::text, 'en'::text]))),
+    CONSTRAINT company_rag_configs_names_length CHECK (((length(company_name) <= 200) AND ((length(ai_name) >= 1) AND (length(ai_name) <= 100)))),
+    CONSTRAINT company_rag_configs_outside_known CHECK ((outside_hours = ANY (ARRAY['answer'::text, 'hand_over'::text]))),
+    CONSTRAINT company_rag_configs_rag_length CHECK ((length(prompt_rag) <= 20000)),
+    CONSTRAINT company_rag_configs_unsupported_known CHECK ((unsupported_messages = ANY (ARRAY['reply'::text, 'hand_over'::text])))
+);
+
+COMMENT ON COLUMN public.company_rag_configs.show_sources IS 'whether an answer ends with the file and the page that it is from';
+
+COMMENT ON COLUMN public.company_rag_configs.unsupported_messages IS 'what a voice message, an image or a location leads to';
+
+COMMENT ON COLUMN public.company_rag_configs.outside_hours IS 'what a message outside business_hours leads to';
+
+COMMENT ON COLUMN public.company_rag_configs.handover_minutes IS 'after how long without a word of a person the bot takes over again';
+
+CREATE TABLE public.config_versions (
+    id bigint NOT NULL,
+    company_id text NOT NULL,
+    config jsonb NOT NULL,
+    changed_by uuid,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE public.config_versions ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.config_versions_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.conversations (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    customer_id uuid NOT NULL,
+    channel text DEFAULT 'whatsapp'::text NOT NULL,
+    contact_id text NOT NULL,
+    user_phone text,
+    display_name text,
+    language text,
+    handler text DEFAULT 'bot'::text NOT NULL,
+    handover_reason text,
+    handover_until timestamp with time zone,
+    opted_out_at timestamp with time zone,
+    greeted_at timestamp with time zone,
+    quota_notice_on date,
+    order_draft jsonb,
+    last_message_at timestamp with time zone DEFAULT now() NOT NULL,
+    last_inbound_at timestamp with time zone,
+    next_send_at timestamp with time zone DEFAULT now() NOT NULL,
+    lease_token uuid,
+    lease_expires_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    user_id uuid,
+    released_at timestamp with time zone,
+    CONSTRAINT conversations_channel_known CHECK ((channel = ANY (ARRAY['whatsapp'::text, 'api'::text]))),
+    CONSTRAINT conversations_contact_id_length CHECK (((length(contact_id) >= 1) AND (length(contact_id) <= 100))),
+    CONSTRAINT conversations_display_name_length CHECK ((length(display_name) <= 200)),
+    CONSTRAINT conversations_handler_known CHECK ((handler = ANY (ARRAY['bot'::text, 'human'::text]))),
+    CONSTRAINT conversations_handover_has_end CHECK (((handler = 'human'::text) = (handover_until IS NOT NULL))),
+    CONSTRAINT conversations_handover_reason_known CHECK ((handover_reason = ANY (ARRAY['keyword'::text, 'model'::text, 'person'::text, 'outside_hours'::text, 'unsupported'::text]))),
+    CONSTRAINT conversations_language_known CHECK ((language = ANY (ARRAY['fr'::text, 'en'::text]))),
+    CONSTRAINT conversations_lease_has_end CHECK (((lease_token IS NULL) = (lease_expires_at IS NULL))),
+    CONSTRAINT conversations_user_phone_length CHECK ((length(user_phone) <= 50))
+);
+
+COMMENT ON COLUMN public.conversations.quota_notice_on IS 'the last day on which the contact was told that no answer can be given';
+
+COMMENT ON COLUMN public.conversations.order_draft IS 'what the bot has proposed and the contact has not confirmed yet';
+
+COMMENT ON COLUMN public.conversations.next_send_at IS 'WhatsApp takes about one message in six seconds a contact';
+
+COMMENT ON COLUMN public.conversations.lease_token IS 'of the worker that answers; after lease_expires_at it is taken for dead';
+
+COMMENT ON COLUMN public.conversations.user_id IS 'of channel api: the member who asks; its contact_id is the conversation''s own id';
+
+COMMENT ON COLUMN public.conversations.released_at IS 'when the bot last took over from a person';
+
+CREATE TABLE public.messages (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    customer_id uuid NOT NULL,
+    conversation_id uuid NOT NULL,
+    channel text DEFAULT 'whatsapp'::text NOT NULL,
+    user_phone text,
+    direction text NOT NULL,
+    author text NOT NULL,
+    content text NOT NULL,
+    external_id text,
+    attachment text,
+    citations jsonb,
+    answered boolean,
+    model text,
+    prompt_tokens integer,
+    completion_tokens integer,
+    sent_by uuid,
+    answered_by uuid,
+    skipped_reason text,
+    sent_at timestamp with time zone,
+    error_code text,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT messages_attachment_length CHECK ((length(attachment) <= 50)),
+    CONSTRAINT messages_author_has_direction CHECK (((direction = 'inbound'::text) = (author = 'contact'::text))),
+    CONSTRAINT messages_author_known CHECK ((author = ANY (ARRAY['contact'::text, 'bot'::text, 'agent'::text, 'system'::text]))),
+    CONSTRAINT messages_channel_known CHECK ((channel = ANY (ARRAY['whatsapp'::text, 'api'::text]))),
+    CONSTRAINT messages_content_length CHECK ((length(content) <= 20000)),
+    CONSTRAINT messages_direction_known CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text]))),
+    CONSTRAINT messages_external_id_length CHECK (((length(external_id) >= 1) AND (length(external_id) <= 200))),
+    CONSTRAINT messages_skipped_reason_known CHECK ((skipped_reason = ANY (ARRAY['quota'::text, 'opted_out'::text, 'failed'::text, 'superseded'::text])))
+);
+
+COMMENT ON COLUMN public.messages.attachment IS 'what came instead of a text: audio, image, location …';
+
+COMMENT ON COLUMN public.messages.answered IS 'of a bot''s message: whether the documents said so';
+
+COMMENT ON COLUMN public.messages.answered_by IS 'of a contact''s message: the message that answers it; null and not skipped, it waits for one';
+
+COMMENT ON COLUMN public.messages.error_code IS 'why it did not reach the contact';
+
+CREATE VIEW public.conversation_memory WITH (security_invoker='true') AS
+ SELECT mapping.company_id,
+    COALESCE((conversation.user_id)::text, conversation.contact_id) AS user_id,
+        CASE message.direction
+            WHEN 'inbound'::text THEN 'user'::text
+            ELSE 'assistant'::text
+        END AS role,
+    message.content,
+    message.created_at AS "timestamp"
+   FROM ((public.messages message
+     JOIN public.conversations conversation ON ((conversation.id = message.conversation_id)))
+     JOIN public.company_mapping mapping ON ((mapping.uuid = message.customer_id)));
+
+CREATE TABLE public.credentials (
+    user_id uuid NOT NULL,
+    hashed_password text NOT NULL,
+    password_changed_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.customer_members (
+    customer_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    role text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT customer_members_role_known CHECK ((role = ANY (ARRAY['owner'::text, 'support'::text])))
+);
+
+CREATE TABLE public.customers (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    user_id uuid NOT NULL,
+    name text NOT NULL,
+    plan_id uuid NOT NULL,
+    manychat_api_key bytea,
+    manychat_api_key_last4 text,
+    webhook_url text,
+    currency text DEFAULT 'XOF'::text NOT NULL,
+    timezone text DEFAULT 'UTC'::text NOT NULL,
+    suspended_at timestamp with time zone,
+    deleted_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    spend_cap_micros bigint,
+    embedding_model text,
+    CONSTRAINT customers_currency_format CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT customers_embedding_model_not_empty CHECK ((embedding_model <> ''::text)),
+    CONSTRAINT customers_name_length CHECK (((length(name) >= 1) AND (length(name) <= 200))),
+    CONSTRAINT customers_spend_cap_not_negative CHECK ((spend_cap_micros >= 0)),
+    CONSTRAINT customers_webhook_url_length CHECK ((length(webhook_url) <= 2000))
+);
+
+COMMENT ON COLUMN public.customers.spend_cap_micros IS 'stands in for the plan''s';
+
+COMMENT ON COLUMN public.customers.embedding_model IS 'of the vectors of all its processed documents; null before the first one';
+
+CREATE TABLE public.document_chunks (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    document_id uuid NOT NULL,
+    customer_id uuid NOT NULL,
+    chunk_index integer NOT NULL,
+    page_start integer NOT NULL,
+    page_end integer NOT NULL,
+    text_chunk text NOT NULL,
+    search_text text NOT NULL,
+    language text NOT NULL,
+    tsv tsvector GENERATED ALWAYS AS (to_tsvector(
+CASE language
+    WHEN 'fr'::text THEN 'french'::regconfig
+    WHEN 'en'::text THEN 'english'::regconfig
+    ELSE 'simple'::regconfig
+END, search_text)) STORED NOT NULL,
+    embedding public.vector(1536) NOT NULL,
+    embedding_model text NOT NULL,
+    embedding_bits bit(1536) GENERATED ALWAYS AS ((public.binary_quantize(embedding))::bit(1536)) STORED NOT NULL,
+    CONSTRAINT document_chunks_language_known CHECK ((language = ANY (ARRAY['fr'::text, 'en'::text, 'other'::text]))),
+    CONSTRAINT document_chunks_pages_ordered CHECK (((page_start >= 1) AND (page_start <= page_end)))
+)
+WITH (toast_tuple_target='4096');
+ALTER TABLE ONLY public.document_chunks ALTER COLUMN tsv SET STORAGE MAIN;
+
+CREATE TABLE public.document_pages (
+    document_id uuid NOT NULL,
+    customer_id uuid NOT NULL,
+    page integer NOT NULL,
+    text text,
+    is_complete boolean DEFAULT true NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    claimed_until timestamp with time zone,
+    cost_micros bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT document_pages_numbers_not_negative CHECK (((attempts >= 0) AND (cost_micros >= 0))),
+    CONSTRAINT document_pages_page_positive CHECK ((page >= 1))
+);
+
+COMMENT ON COLUMN public.document_pages.page IS 'counted from 1';
+
+COMMENT ON COLUMN public.document_pages.text IS 'null until it was read; empty where nothing is on the page';
+
+COMMENT ON COLUMN public.document_pages.is_complete IS 'false where the page could not be read, or not to its end';
+
+COMMENT ON COLUMN public.document_pages.claimed_until IS 'until then a worker reads it, unless it died';
+
+COMMENT ON COLUMN public.document_pages.cost_micros IS 'of all attempts, in millionths of a US dollar';
+
+CREATE TABLE public.documents (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    customer_id uuid NOT NULL,
+    company_id text NOT NULL,
+    filename text NOT NULL,
+    upload_date timestamp with time zone DEFAULT now() NOT NULL,
+    status text DEFAULT 'pending'::text NOT NULL,
+    error_code text,
+    error text,
+    pages_total integer,
+    pages_done integer DEFAULT 0 NOT NULL,
+    bytes bigint NOT NULL,
+    sha256 bytea,
+    storage_key text NOT NULL,
+    language text,
+    embedding_model text,
+    content text,
+    metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
+    processed_at timestamp with time zone,
+    chunks integer,
+    CONSTRAINT documents_bytes_not_negative CHECK ((bytes >= 0)),
+    CONSTRAINT documents_error_code_known CHECK ((error_code = ANY (ARRAY['encrypted'::text, 'corrupt'::text, 'no_text'::text, 'too_many_pages'::text, 'too_large'::text, 'timed_out'::text, 'not_uploaded'::text, 'embedding_failed'::text, 'scan_failed'::text, 'scan_too_costly'::text, 'spend_cap_reached'::text]))),
+    CONSTRAINT documents_error_when_failed CHECK (((status = 'failed'::text) = (error_code IS NOT NULL))),
+    CONSTRAINT documents_filename_length CHECK (((length(filename) >= 1) AND (length(filename) <= 255))),
+    CONSTRAINT documents_pages_not_negative CHECK (((pages_done >= 0) AND (pages_total >= 0))),
+    CONSTRAINT documents_sha256_length CHECK ((length(sha256) = 32)),
+    CONSTRAINT documents_status_known CHECK ((status = ANY (ARRAY['pending'::text, 'processed'::text, 'failed'::text])))
+);
+
+COMMENT ON COLUMN public.documents.sha256 IS 'of the stored bytes: as declared while pending, verified once processed';
+
+COMMENT ON COLUMN public.documents.chunks IS 'how many it has, once processed';
+
+CREATE TABLE public.feedback (
+    message_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    customer_id uuid NOT NULL,
+    is_helpful boolean NOT NULL,
+    comment text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT feedback_comment_length CHECK ((length(comment) <= 2000))
+);
+
+CREATE TABLE public.idempotency_keys (
+    customer_id uuid NOT NULL,
+    key text NOT NULL,
+    request_sha256 bytea NOT NULL,
+    state text DEFAULT 'in_progress'::text NOT NULL,
+    status integer,
+    response jsonb,
+    locked_until timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT idempotency_keys_finished_has_answer CHECK (((state = 'finished'::text) = (status IS NOT NULL))),
+    CONSTRAINT idempotency_keys_key_length CHECK (((length(key) >= 1) AND (length(key) <= 255))),
+    CONSTRAINT idempotency_keys_sha256_length CHECK ((length(request_sha256) = 32)),
+    CONSTRAINT idempotency_keys_state_known CHECK ((state = ANY (ARRAY['in_progress'::text, 'finished'::text])))
+);
+
+CREATE TABLE public.invitations (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    customer_id uuid NOT NULL,
+    token_sha256 bytea NOT NULL,
+    email text,
+    created_by uuid,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    used_at timestamp with time zone,
+    used_by uuid,
+    CONSTRAINT invitations_token_length CHECK ((length(token_sha256) = 32))
+);
+
+CREATE TABLE public.jobs (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    customer_id uuid NOT NULL,
+    kind text NOT NULL,
+    payload jsonb DEFAULT '{}'::jsonb NOT NULL,
+    status text DEFAULT 'queued'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    run_after timestamp with time zone DEFAULT now() NOT NULL,
+    last_error text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT jobs_attempts_not_negative CHECK ((attempts >= 0)),
+    CONSTRAINT jobs_kind_known CHECK ((kind = ANY (ARRAY['ingest'::text, 'delete_object'::text, 'reply'::text, 'invoice_item'::text]))),
+    CONSTRAINT jobs_status_known CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'done'::text, 'failed'::text])))
+);
+
+COMMENT ON COLUMN public.jobs.run_after IS 'queued: when it is due; running: when its worker is taken for dead';
+
+CREATE TABLE public.llm_calls (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    customer_id uuid NOT NULL,
+    conversation_id uuid,
+    purpose text NOT NULL,
+    provider text NOT NULL,
+    model text NOT NULL,
+    prompt_tokens integer DEFAULT 0 NOT NULL,
+    completion_tokens integer DEFAULT 0 NOT NULL,
+    cost_micros bigint DEFAULT 0 NOT NULL,
+    latency_ms integer DEFAULT 0 NOT NULL,
+    status text NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT llm_calls_model_length CHECK ((length(model) <= 200)),
+    CONSTRAINT llm_calls_numbers_not_negative CHECK (((prompt_tokens >= 0) AND (completion_tokens >= 0) AND (cost_micros >= 0) AND (latency_ms >= 0))),
+    CONSTRAINT llm_calls_provider_length CHECK (((length(provider) >= 1) AND (length(provider) <= 50))),
+    CONSTRAINT llm_calls_purpose_length CHECK (((length(purpose) >= 1) AND (length(purpose) <= 50))),
+    CONSTRAINT llm_calls_status_length CHECK (((length(status) >= 1) AND (length(status) <= 50)))
+);
+
+CREATE TABLE public.orders (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    company_id uuid NOT NULL,
+    conversation_id uuid,
+    customer_name text,
+    total_amount numeric(14,2) NOT NULL,
+    currency text NOT NULL,
+    status text DEFAULT 'pending'::text NOT NULL,
+    items jsonb NOT NULL,
+    needs_review boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT orders_currency_format CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT orders_customer_name_length CHECK ((length(customer_name) <= 200)),
+    CONSTRAINT orders_items_are_list CHECK ((jsonb_typeof(items) = 'array'::text)),
+    CONSTRAINT orders_status_known CHECK ((status = ANY (ARRAY['pending'::text, 'confirmed'::text, 'preparing'::text, 'delivered'::text, 'cancelled'::text]))),
+    CONSTRAINT orders_total_not_negative CHECK ((total_amount >= (0)::numeric))
+);
+
+COMMENT ON COLUMN public.orders.items IS '[{product_id?, name, quantity, unit_price}]; without a price: not in the catalogue';
+
+CREATE TABLE public.outbox (
+    message_id uuid NOT NULL,
+    part integer NOT NULL,
+    customer_id uuid NOT NULL,
+    conversation_id uuid NOT NULL,
+    content text NOT NULL,
+    state text DEFAULT 'queued'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    not_before timestamp with time zone DEFAULT now() NOT NULL,
+    sent_at timestamp with time zone,
+    error_code text,
+    error text,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT outbox_content_length CHECK (((length(content) >= 1) AND (length(content) <= 4096))),
+    CONSTRAINT outbox_part_not_negative CHECK ((part >= 0)),
+    CONSTRAINT outbox_sent_has_time CHECK (((state = 'sent'::text) = (sent_at IS NOT NULL))),
+    CONSTRAINT outbox_state_known CHECK ((state = ANY (ARRAY['queued'::text, 'sent'::text, 'failed'::text, 'cancelled'::text])))
+);
+
+CREATE TABLE public.plans (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    name text NOT NULL,
+    monthly_request_limit integer,
+    storage_limit_mb integer NOT NULL,
+    price_cents integer NOT NULL,
+    currency text DEFAULT 'EUR'::text NOT NULL,
+    overage_cents_per_request integer,
+    stripe_price_id text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    monthly_spend_cap_micros bigint,
+    CONSTRAINT plans_name_length CHECK (((length(name) >= 1) AND (length(name) <= 50))),
+    CONSTRAINT plans_overage_not_negative CHECK ((overage_cents_per_request >= 0)),
+    CONSTRAINT plans_price_not_negative CHECK ((price_cents >= 0)),
+    CONSTRAINT plans_request_limit_not_negative CHECK ((monthly_request_limit >= 0)),
+    CONSTRAINT plans_spend_cap_not_negative CHECK ((monthly_spend_cap_micros >= 0)),
+    CONSTRAINT plans_storage_limit_not_negative CHECK ((storage_limit_mb >= 0))
+);
+
+COMMENT ON COLUMN public.plans.monthly_request_limit IS 'null: the lifetime quota of user_settings limits instead';
+
+COMMENT ON COLUMN public.plans.overage_cents_per_request IS 'null: requests over the limit are refused';
+
+COMMENT ON COLUMN public.plans.monthly_spend_cap_micros IS 'what models may cost a period; null: no cap';
+
+CREATE TABLE public.products (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    customer_id uuid NOT NULL,
+    name text NOT NULL,
+    description text,
+    price numeric(14,2) NOT NULL,
+    currency text NOT NULL,
+    available boolean DEFAULT true NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT products_currency_format CHECK ((currency ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT products_description_length CHECK ((length(description) <= 2000)),
+    CONSTRAINT products_name_length CHECK (((length(name) >= 1) AND (length(name) <= 200))),
+    CONSTRAINT products_price_not_negative CHECK ((price >= (0)::numeric))
+);
+
+CREATE TABLE public.profiles (
+    id uuid NOT NULL,
+    email character varying(320) NOT NULL,
+    full_name character varying(255),
+    avatar_url text,
+    stripe_customer_id character varying(255),
+    subscription_status character varying(50) DEFAULT 'free'::character varying NOT NULL,
+    subscription_tier character varying(50),
+    subscription_current_period_end timestamp with time zone,
+    credits_remaining integer DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    subscription_current_period_start timestamp with time zone,
+    subscription_cancel_at_period_end boolean DEFAULT false NOT NULL,
+    subscription_access_until timestamp with time zone,
+    subscription_version bigint DEFAULT 0 NOT NULL,
+    CONSTRAINT profiles_avatar_url_length CHECK ((length(avatar_url) <= 2000))
+);
+
+COMMENT ON COLUMN public.profiles.subscription_access_until IS 'null where users.is_pro alone decides';
+
+COMMENT ON COLUMN public.profiles.subscription_version IS 'of billing.subscriptions: an older projection changes nothing';
+
+CREATE UNLOGGED TABLE public.rate_limits (
+    key text NOT NULL,
+    window_start timestamp with time zone NOT NULL,
+    count integer NOT NULL,
+    previous integer NOT NULL,
+    CONSTRAINT rate_limits_key_length CHECK ((length(key) <= 200))
+)
+WITH (fillfactor='50');
+
+CREATE TABLE public.reembedded_chunks (
+    chunk_id uuid NOT NULL,
+    customer_id uuid NOT NULL,
+    embedding_model text NOT NULL,
+    embedding public.vector(1536) NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE public.reembedded_chunks IS 'new vectors of chunks, until their tenant goes over to the model';
+
+CREATE TABLE public.refresh_sessions (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    user_id uuid NOT NULL,
+    token_sha256 bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    rotated_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone,
+    CONSTRAINT refresh_sessions_token_length CHECK ((length(token_sha256) = 32))
+);
+
+CREATE TABLE public.reservations (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    customer_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    kind text NOT NULL,
+    amount integer DEFAULT 1 NOT NULL,
+    state text DEFAULT 'held'::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    conversation_id uuid,
+    period_start timestamp with time zone,
+    CONSTRAINT reservations_amount_positive CHECK ((amount > 0)),
+    CONSTRAINT reservations_kind_known CHECK ((kind = ANY (ARRAY['free_quota'::text, 'plan'::text]))),
+    CONSTRAINT reservations_state_known CHECK ((state = ANY (ARRAY['held'::text, 'spent'::text, 'returned'::text])))
+);
+
+COMMENT ON COLUMN public.reservations.period_start IS 'of kind plan: the period of usage_periods that it counts in';
+
+CREATE VIEW public.unanswered WITH (security_invoker='true') AS
+ SELECT reply.id AS message_id,
+    reply.customer_id,
+    reply.conversation_id,
+    reply.channel,
+    asked.question,
+    reply.created_at
+   FROM (public.messages reply
+     CROSS JOIN LATERAL ( SELECT string_agg(message.content, '
+'::text ORDER BY message.created_at, message.id) AS question
+           FROM public.messages message
+          WHERE ((message.answered_by = reply.id) AND (message.content <> ''::text))) asked)
+  WHERE ((reply.answered = false) AND (asked.question IS NOT NULL));
+
+CREATE TABLE public.usage_periods (
+    customer_id uuid NOT NULL,
+    period_start timestamp with time zone NOT NULL,
+    period_end timestamp with time zone NOT NULL,
+    plan_id uuid NOT NULL,
+    plan text NOT NULL,
+    request_limit integer,
+    overage_cents_per_request integer,
+    price_cents integer NOT NULL,
+    currency text NOT NULL,
+    requests integer DEFAULT 0 NOT NULL,
+    bytes bigint DEFAULT 0 NOT NULL,
+    spent_micros bigint DEFAULT 0 NOT NULL,
+    closed_at timestamp with time zone,
+    CONSTRAINT usage_periods_bytes_not_negative CHECK ((bytes >= 0)),
+    CONSTRAINT usage_periods_in_order CHECK ((period_start < period_end)),
+    CONSTRAINT usage_periods_requests_not_negative CHECK ((requests >= 0)),
+    CONSTRAINT usage_periods_spent_not_negative CHECK ((spent_micros >= 0))
+);
+
+COMMENT ON COLUMN public.usage_periods.bytes IS 'what the tenant''s files take now; carried over from period to period';
+
+COMMENT ON COLUMN public.usage_periods.spent_micros IS 'what models cost in it, by llm_calls; limited by the spend cap';
+
+CREATE TABLE public.user_settings (
+    user_id uuid NOT NULL,
+    free_quota_used integer DEFAULT 0 NOT NULL,
+    free_quota_limit integer DEFAULT 8 NOT NULL,
+    CONSTRAINT user_settings_limit_not_negative CHECK ((free_quota_limit >= 0)),
+    CONSTRAINT user_settings_used_not_negative CHECK ((free_quota_used >= 0))
+);
+
+CREATE TABLE public.users (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    email text NOT NULL,
+    role text DEFAULT 'account_user'::text NOT NULL,
+    is_pro boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT users_email_length CHECK (((length(email) >= 3) AND (length(email) <= 320))),
+    CONSTRAINT users_role_known CHECK ((role = ANY (ARRAY['global_admin'::text, 'account_user'::text, 'support_user'::text])))
+);
+
+CREATE TABLE public.webhook_secrets (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    customer_id uuid NOT NULL,
+    sha256 bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone,
+    CONSTRAINT webhook_secrets_sha256_length CHECK ((length(sha256) = 32))
+);
+
+ALTER TABLE ONLY billing.stripe_customers
+    ADD CONSTRAINT stripe_customers_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY billing.stripe_events
+    ADD CONSTRAINT stripe_events_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY billing.subscription_states
+    ADD CONSTRAINT subscription_states_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY billing.subscriptions
+    ADD CONSTRAINT subscriptions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY billing.subscriptions
+    ADD CONSTRAINT subscriptions_user_id_key UNIQUE (user_id);
+
+ALTER TABLE ONLY billing.user_config
+    ADD CONSTRAINT user_config_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY billing.user_config
+    ADD CONSTRAINT user_config_user_id_key UNIQUE (user_id);
+
+ALTER TABLE ONLY public.activities
+    ADD CONSTRAINT activities_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.approved_answers
+    ADD CONSTRAINT approved_answers_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.approved_answers
+    ADD CONSTRAINT approved_answers_question_key UNIQUE (customer_id, language, question_key);
+
+ALTER TABLE ONLY public.audit_heads
+    ADD CONSTRAINT audit_heads_pkey PRIMARY KEY (customer_id);
+
+ALTER TABLE ONLY public.audit_log
+    ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.billing_records
+    ADD CONSTRAINT billing_records_customer_id_period_start_key UNIQUE (customer_id, period_start);
+
+ALTER TABLE ONLY public.billing_records
+    ADD CONSTRAINT billing_records_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.bot_sessions
+    ADD CONSTRAINT bot_sessions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.bot_usage
+    ADD CONSTRAINT bot_usage_day_key UNIQUE (company_id, date);
+
+ALTER TABLE ONLY public.bot_usage
+    ADD CONSTRAINT bot_usage_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.company_mapping
+    ADD CONSTRAINT company_mapping_company_id_key UNIQUE (company_id);
+
+ALTER TABLE ONLY public.company_mapping
+    ADD CONSTRAINT company_mapping_pkey PRIMARY KEY (uuid);
+
+ALTER TABLE ONLY public.company_rag_configs
+    ADD CONSTRAINT company_rag_configs_company_id_key UNIQUE (company_id);
+
+ALTER TABLE ONLY public.company_rag_configs
+    ADD CONSTRAINT company_rag_configs_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.company_rag_configs
+    ADD CONSTRAINT company_rag_configs_user_id_key UNIQUE (user_id);
+
+ALTER TABLE ONLY public.config_versions
+    ADD CONSTRAINT config_versions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.conversations
+    ADD CONSTRAINT conversations_contact_key UNIQUE (customer_id, channel, contact_id);
+
+ALTER TABLE ONLY public.conversations
+    ADD CONSTRAINT conversations_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.conversations
+    ADD CONSTRAINT conversations_tenant_key UNIQUE (id, customer_id);
+
+ALTER TABLE ONLY public.credentials
+    ADD CONSTRAINT credentials_pkey PRIMARY KEY (user_id);
+
+ALTER TABLE ONLY public.customer_members
+    ADD CONSTRAINT customer_members_pkey PRIMARY KEY (customer_id, user_id);
+
+ALTER TABLE ONLY public.customers
+    ADD CONSTRAINT customers_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.customers
+    ADD CONSTRAINT customers_user_id_key UNIQUE (user_id);
+
+ALTER TABLE ONLY public.document_chunks
+    ADD CONSTRAINT document_chunks_document_id_index_key UNIQUE (document_id, chunk_index);
+
+ALTER TABLE ONLY public.document_chunks
+    ADD CONSTRAINT document_chunks_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.document_pages
+    ADD CONSTRAINT document_pages_pkey PRIMARY KEY (document_id, page);
+
+ALTER TABLE ONLY public.documents
+    ADD CONSTRAINT documents_id_customer_id_key UNIQUE (id, customer_id);
+
+ALTER TABLE ONLY public.documents
+    ADD CONSTRAINT documents_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.documents
+    ADD CONSTRAINT documents_storage_key_key UNIQUE (storage_key);
+
+ALTER TABLE ONLY public.feedback
+    ADD CONSTRAINT feedback_pkey PRIMARY KEY (message_id, user_id);
+
+ALTER TABLE ONLY public.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (customer_id, key);
+
+ALTER TABLE ONLY public.invitations
+    ADD CONSTRAINT invitations_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.invitations
+    ADD CONSTRAINT invitations_token_sha256_key UNIQUE (token_sha256);
+
+ALTER TABLE ONLY public.jobs
+    ADD CONSTRAINT jobs_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.llm_calls
+    ADD CONSTRAINT llm_calls_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.messages
+    ADD CONSTRAINT messages_external_id_key UNIQUE (customer_id, channel, external_id);
+
+ALTER TABLE ONLY public.messages
+    ADD CONSTRAINT messages_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.orders
+    ADD CONSTRAINT orders_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.outbox
+    ADD CONSTRAINT outbox_pkey PRIMARY KEY (message_id, part);
+
+ALTER TABLE ONLY public.plans
+    ADD CONSTRAINT plans_name_key UNIQUE (name);
+
+ALTER TABLE ONLY public.plans
+    ADD CONSTRAINT plans_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.products
+    ADD CONSTRAINT products_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.profiles
+    ADD CONSTRAINT profiles_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.profiles
+    ADD CONSTRAINT profiles_stripe_customer_id_key UNIQUE (stripe_customer_id);
+
+ALTER TABLE ONLY public.rate_limits
+    ADD CONSTRAINT rate_limits_pkey PRIMARY KEY (key);
+
+ALTER TABLE ONLY public.reembedded_chunks
+    ADD CONSTRAINT reembedded_chunks_pkey PRIMARY KEY (chunk_id, embedding_model);
+
+ALTER TABLE ONLY public.refresh_sessions
+    ADD CONSTRAINT refresh_sessions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.reservations
+    ADD CONSTRAINT reservations_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.usage_periods
+    ADD CONSTRAINT usage_periods_pkey PRIMARY KEY (customer_id, period_start);
+
+ALTER TABLE ONLY public.user_settings
+    ADD CONSTRAINT user_settings_pkey PRIMARY KEY (user_id);
+
+ALTER TABLE ONLY public.users
+    ADD CONSTRAINT users_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.webhook_secrets
+    ADD CONSTRAINT webhook_secrets_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.webhook_secrets
+    ADD CONSTRAINT webhook_secrets_sha256_key UNIQUE (sha256);
+
+CREATE INDEX stripe_customers_user_id_idx ON billing.stripe_customers USING btree (user_id);
+
+CREATE INDEX stripe_events_unfinished_idx ON billing.stripe_events USING btree (received_at) WHERE (projected_at IS NULL);
+
+CREATE INDEX subscription_states_customer_idx ON billing.subscription_states USING btree (stripe_customer_id);
+
+CREATE INDEX subscription_states_user_id_idx ON billing.subscription_states USING btree (user_id);
+
+CREATE INDEX subscriptions_unprojected_idx ON billing.subscriptions USING btree (updated_at) WHERE (projected_version IS DISTINCT FROM version);
+
+CREATE INDEX activities_conversation_id_idx ON public.activities USING btree (conversation_id);
+
+CREATE INDEX activities_created_at_idx ON public.activities USING btree (company_id, created_at DESC, id DESC);
+
+CREATE INDEX approved_answers_created_at_idx ON public.approved_answers USING btree (customer_id, created_at DESC, id DESC);
+
+CREATE INDEX audit_log_customer_id_idx ON public.audit_log USING btree (customer_id, id DESC);
+
+CREATE INDEX billing_records_listed_idx ON public.billing_records USING btree (customer_id, period_start DESC, id);
+
+CREATE UNIQUE INDEX bot_sessions_open_key ON public.bot_sessions USING btree (company_id) WHERE (ended_at IS NULL);
+
+CREATE INDEX bot_sessions_started_at_idx ON public.bot_sessions USING btree (company_id, started_at DESC, id DESC);
+
+CREATE INDEX company_mapping_user_id_idx ON public.company_mapping USING btree (user_id);
+
+CREATE INDEX config_versions_company_id_idx ON public.config_versions USING btree (company_id, id DESC);
+
+CREATE INDEX conversations_channel_last_message_at_idx ON public.conversations USING btree (customer_id, channel, last_message_at DESC, id DESC);
+
+CREATE INDEX conversations_user_id_idx ON public.conversations USING btree (user_id);
+
+CREATE INDEX conversations_user_phone_idx ON public.conversations USING btree (customer_id, user_phone, last_message_at DESC, id DESC);
+
+CREATE INDEX customer_members_user_id_idx ON public.customer_members USING btree (user_id);
+
+CREATE INDEX customers_created_at_idx ON public.customers USING btree (created_at DESC, id);
+
+CREATE INDEX customers_plan_id_idx ON public.customers USING btree (plan_id);
+
+CREATE INDEX document_chunks_candidates_idx ON public.document_chunks USING btree (customer_id, embedding_model) INCLUDE (id, document_id, embedding_bits);
+
+CREATE INDEX document_chunks_words_idx ON public.document_chunks USING gin (app.word_keys(customer_id, tsvector_to_array(tsv))) WITH (fastupdate=off);
+
+CREATE INDEX document_pages_customer_id_idx ON public.document_pages USING btree (customer_id);
+
+CREATE INDEX documents_company_id_idx ON public.documents USING btree (company_id);
+
+CREATE INDEX documents_filename_idx ON public.documents USING btree (customer_id, filename, id);
+
+CREATE INDEX documents_pending_idx ON public.documents USING btree (upload_date) WHERE (status = 'pending'::text);
+
+CREATE INDEX documents_sha256_idx ON public.documents USING btree (customer_id, sha256) WHERE (status = 'processed'::text);
+
+CREATE INDEX documents_status_idx ON public.documents USING btree (customer_id, status, upload_date DESC, id DESC);
+
+CREATE INDEX documents_upload_date_idx ON public.documents USING btree (customer_id, upload_date DESC, id DESC);
+
+CREATE INDEX feedback_customer_id_idx ON public.feedback USING btree (customer_id, created_at DESC);
+
+CREATE INDEX feedback_user_id_idx ON public.feedback USING btree (user_id);
+
+CREATE INDEX idempotency_keys_expires_at_idx ON public.idempotency_keys USING btree (expires_at);
+
+CREATE INDEX invitations_created_by_idx ON public.invitations USING btree (created_by);
+
+CREATE INDEX invitations_customer_id_idx ON public.invitations USING btree (customer_id, created_at DESC);
+
+CREATE INDEX invitations_used_by_idx ON public.invitations USING btree (used_by);
+
+CREATE INDEX jobs_customer_id_idx ON public.jobs USING btree (customer_id);
+
+CREATE INDEX jobs_due_idx ON public.jobs USING btree (run_after) WHERE (status = ANY (ARRAY['queued'::text, 'running'::text]));
+
+CREATE UNIQUE INDEX jobs_ingest_document_key ON public.jobs USING btree (((payload ->> 'document_id'::text))) WHERE (kind = 'ingest'::text);
+
+CREATE UNIQUE INDEX jobs_invoice_item_record_key ON public.jobs USING btree (((payload ->> 'billing_record_id'::text))) WHERE (kind = 'invoice_item'::text);
+
+CREATE UNIQUE INDEX jobs_reply_conversation_key ON public.jobs USING btree (((payload ->> 'conversation_id'::text))) WHERE (kind = 'reply'::text);
+
+CREATE INDEX llm_calls_conversation_id_idx ON public.llm_calls USING btree (conversation_id);
+
+CREATE INDEX llm_calls_created_at_idx ON public.llm_calls USING btree (customer_id, created_at DESC);
+
+CREATE INDEX messages_answered_by_idx ON public.messages USING btree (answered_by);
+
+CREATE INDEX messages_conversation_idx ON public.messages USING btree (conversation_id, created_at DESC, id DESC);
+
+CREATE INDEX messages_created_at_idx ON public.messages USING btree (customer_id, created_at DESC, id DESC);
+
+CREATE INDEX messages_not_answered_idx ON public.messages USING btree (customer_id, created_at DESC, id DESC) WHERE (answered = false);
+
+CREATE INDEX messages_sent_by_idx ON public.messages USING btree (sent_by);
+
+CREATE INDEX messages_unanswered_idx ON public.messages USING btree (conversation_id, created_at) WHERE ((direction = 'inbound'::text) AND (answered_by IS NULL) AND (skipped_reason IS NULL));
+
+CREATE INDEX messages_user_phone_idx ON public.messages USING btree (customer_id, user_phone, created_at DESC, id DESC);
+
+CREATE INDEX orders_conversation_id_idx ON public.orders USING btree (conversation_id, created_at DESC);
+
+CREATE INDEX orders_created_at_idx ON public.orders USING btree (company_id, created_at DESC, id DESC);
+
+CREATE INDEX orders_status_idx ON public.orders USING btree (company_id, status, created_at DESC, id DESC);
+
+CREATE INDEX outbox_conversation_id_idx ON public.outbox USING btree (conversation_id);
+
+CREATE INDEX outbox_customer_id_idx ON public.outbox USING btree (customer_id);
+
+CREATE INDEX outbox_queued_idx ON public.outbox USING btree (conversation_id, created_at, part) WHERE (state = 'queued'::text);
+
+CREATE INDEX products_created_at_idx ON public.products USING btree (customer_id, created_at DESC, id DESC);
+
+CREATE UNIQUE INDEX products_name_key ON public.products USING btree (customer_id, lower(name));
+
+CREATE INDEX profiles_access_until_idx ON public.profiles USING btree (subscription_access_until) WHERE (subscription_access_until IS NOT NULL);
+
+CREATE INDEX reembedded_chunks_customer_id_idx ON public.reembedded_chunks USING btree (customer_id, embedding_model);
+
+CREATE INDEX refresh_sessions_expires_at_idx ON public.refresh_sessions USING btree (expires_at);
+
+CREATE INDEX refresh_sessions_user_id_idx ON public.refresh_sessions USING btree (user_id);
+
+CREATE UNIQUE INDEX reservations_conversation_held_key ON public.reservations USING btree (conversation_id) WHERE (state = 'held'::text);
+
+CREATE INDEX reservations_conversation_id_idx ON public.reservations USING btree (conversation_id);
+
+CREATE INDEX reservations_customer_id_idx ON public.reservations USING btree (customer_id);
+
+CREATE INDEX reservations_held_idx ON public.reservations USING btree (expires_at) WHERE (state = 'held'::text);
+
+CREATE INDEX reservations_user_id_idx ON public.reservations USING btree (user_id);
+
+CREATE INDEX usage_periods_due_idx ON public.usage_periods USING btree (period_end) WHERE (closed_at IS NULL);
+
+CREATE INDEX usage_periods_plan_id_idx ON public.usage_periods USING btree (plan_id);
+
+CREATE UNIQUE INDEX users_email_key ON public.users USING btree (lower(email));
+
+CREATE INDEX webhook_secrets_customer_id_idx ON public.webhook_secrets USING btree (customer_id);
+
+CREATE TRIGGER company_rag_configs_version BEFORE UPDATE ON public.company_rag_configs FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION app.keep_config_version();
+
+CREATE TRIGGER customers_plan_changed AFTER UPDATE OF plan_id ON public.customers FOR EACH ROW WHEN ((old.plan_id IS DISTINCT FROM new.plan_id)) EXECUTE FUNCTION app.on_plan_changed();
+
+CREATE TRIGGER documents_bytes AFTER INSERT OR DELETE OR UPDATE OF status, error_code, bytes ON public.documents FOR EACH ROW EXECUTE FUNCTION app.count_bytes();
+
+CREATE TRIGGER llm_calls_spend AFTER INSERT ON public.llm_calls FOR EACH ROW WHEN ((new.cost_micros > 0)) EXECUTE FUNCTION app.count_spend();
+
+CREATE TRIGGER usage_periods_credits AFTER INSERT OR UPDATE OF requests, request_limit ON public.usage_periods FOR EACH ROW WHEN ((new.request_limit IS NOT NULL)) EXECUTE FUNCTION app.project_plan_credits();
+
+CREATE TRIGGER user_settings_credits AFTER UPDATE OF free_quota_used, free_quota_limit ON public.user_settings FOR EACH ROW EXECUTE FUNCTION app.project_credits();
+
+ALTER TABLE ONLY public.activities
+    ADD CONSTRAINT activities_company_id_fkey FOREIGN KEY (company_id) REFERENCES public.company_mapping(uuid) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.activities
+    ADD CONSTRAINT activities_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.approved_answers
+    ADD CONSTRAINT approved_answers_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.bot_sessions
+    ADD CONSTRAINT bot_sessions_company_id_fkey FOREIGN KEY (company_id) REFERENCES public.company_mapping(uuid) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.bot_usage
+    ADD CONSTRAINT bot_usage_company_id_fkey FOREIGN KEY (company_id) REFERENCES public.company_mapping(uuid) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.company_mapping
+    ADD CONSTRAINT company_mapping_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.company_mapping
+    ADD CONSTRAINT company_mapping_uuid_fkey FOREIGN KEY (uuid) REFERENCES public.customers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.company_rag_configs
+    ADD CONSTRAINT company_rag_configs_company_id_fkey FOREIGN KEY (company_id) REFERENCES public.company_mapping(company_id) ON UPDATE CASCADE ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.company_rag_configs
+    ADD CONSTRAINT company_rag_configs_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.config_versions
+    ADD CONSTRAINT config_versions_company_id_fkey FOREIGN KEY (company_id) REFERENCES public.company_mapping(company_id) ON UPDATE CASCADE ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.conversations
+    ADD CONSTRAINT conversations_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.conversations
+    ADD CONSTRAINT conversations_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.credentials
+    ADD CONSTRAINT credentials_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.customer_members
+    ADD CONSTRAINT customer_members_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.customer_members
+    ADD CONSTRAINT customer_members_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.customers
+    ADD CONSTRAINT customers_plan_id_fkey FOREIGN KEY (plan_id) REFERENCES public.plans(id);
+
+ALTER TABLE ONLY public.customers
+    ADD CONSTRAINT customers_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
+
+ALTER TABLE ONLY public.document_chunks
+    ADD CONSTRAINT document_chunks_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.document_chunks
+    ADD CONSTRAINT document_chunks_document_id_fkey FOREIGN KEY (document_id, customer_id) REFERENCES public.documents(id, customer_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.document_pages
+    ADD CONSTRAINT document_pages_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.document_pages
+    ADD CONSTRAINT document_pages_document_id_fkey FOREIGN KEY (document_id, customer_id) REFERENCES public.documents(id, customer_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.documents
+    ADD CONSTRAINT documents_company_id_fkey FOREIGN KEY (company_id) REFERENCES public.company_mapping(company_id) ON UPDATE CASCADE ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.documents
+    ADD CONSTRAINT documents_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.feedback
+    ADD CONSTRAINT feedback_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.feedback
+    ADD CONSTRAINT feedback_message_id_fkey FOREIGN KEY (message_id) REFERENCES public.messages(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.feedback
+    ADD CONSTRAINT feedback_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.invitations
+    ADD CONSTRAINT invitations_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.users(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.invitations
+    ADD CONSTRAINT invitations_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.invitations
+    ADD CONSTRAINT invitations_used_by_fkey FOREIGN KEY (used_by) REFERENCES public.users(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.jobs
+    ADD CONSTRAINT jobs_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.llm_calls
+    ADD CONSTRAINT llm_calls_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.llm_calls
+    ADD CONSTRAINT llm_calls_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.messages
+    ADD CONSTRAINT messages_answered_by_fkey FOREIGN KEY (answered_by) REFERENCES public.messages(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.messages
+    ADD CONSTRAINT messages_conversation_id_fkey FOREIGN KEY (conversation_id, customer_id) REFERENCES public.conversations(id, customer_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.messages
+    ADD CONSTRAINT messages_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.messages
+    ADD CONSTRAINT messages_sent_by_fkey FOREIGN KEY (sent_by) REFERENCES public.users(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.orders
+    ADD CONSTRAINT orders_company_id_fkey FOREIGN KEY (company_id) REFERENCES public.company_mapping(uuid) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.orders
+    ADD CONSTRAINT orders_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.outbox
+    ADD CONSTRAINT outbox_conversation_id_fkey FOREIGN KEY (conversation_id, customer_id) REFERENCES public.conversations(id, customer_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.outbox
+    ADD CONSTRAINT outbox_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.outbox
+    ADD CONSTRAINT outbox_message_id_fkey FOREIGN KEY (message_id) REFERENCES public.messages(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.products
+    ADD CONSTRAINT products_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.profiles
+    ADD CONSTRAINT profiles_id_fkey FOREIGN KEY (id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.reembedded_chunks
+    ADD CONSTRAINT reembedded_chunks_chunk_id_fkey FOREIGN KEY (chunk_id) REFERENCES public.document_chunks(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.reembedded_chunks
+    ADD CONSTRAINT reembedded_chunks_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.refresh_sessions
+    ADD CONSTRAINT refresh_sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.reservations
+    ADD CONSTRAINT reservations_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.reservations
+    ADD CONSTRAINT reservations_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.reservations
+    ADD CONSTRAINT reservations_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.usage_periods
+    ADD CONSTRAINT usage_periods_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.usage_periods
+    ADD CONSTRAINT usage_periods_plan_id_fkey FOREIGN KEY (plan_id) REFERENCES public.plans(id);
+
+ALTER TABLE ONLY public.user_settings
+    ADD CONSTRAINT user_settings_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.webhook_secrets
+    ADD CONSTRAINT webhook_secrets_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
+
+ALTER TABLE public.activities ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY activities_own ON public.activities FOR SELECT TO authenticated USING ((company_id = ANY (( SELECT app.tenants() AS tenants)::uuid[])));
+
+CREATE POLICY activities_system ON public.activities TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY activities_tenant ON public.activities TO lisa_tenant USING ((company_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((company_id = ( SELECT app.current_customer() AS current_customer)));
+
+ALTER TABLE public.approved_answers ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY approved_answers_system ON public.approved_answers TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY approved_answers_tenant ON public.approved_answers TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
+
+ALTER TABLE public.audit_heads ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.audit_log ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY audit_log_system ON public.audit_log FOR SELECT TO lisa_system USING (true);
+
+CREATE POLICY audit_log_tenant ON public.audit_log FOR SELECT TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer)));
+
+ALTER TABLE public.billing_records ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY billing_records_system ON public.billing_records TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY billing_records_tenant ON public.billing_records FOR SELECT TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer)));
+
+ALTER TABLE public.bot_sessions ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY bot_sessions_own ON public.bot_sessions FOR SELECT TO authenticated USING ((company_id = ANY (( SELECT app.tenants() AS tenants)::uuid[])));
+
+CREATE POLICY bot_sessions_system ON public.bot_sessions TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY bot_sessions_tenant ON public.bot_sessions TO lisa_tenant USING ((company_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((company_id = ( SELECT app.current_customer() AS current_customer)));
+
+ALTER TABLE public.bot_usage ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY bot_usage_own ON public.bot_usage FOR SELECT TO authenticated USING ((company_id = ANY (( SELECT app.tenants() AS tenants)::uuid[])));
+
+CREATE POLICY bot_usage_system ON public.bot_usage TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY bot_usage_tenant ON public.bot_usage TO lisa_tenant USING ((company_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((company_id = ( SELECT app.current_customer() AS current_customer)));
+
+ALTER TABLE public.company_mapping ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY company_mapping_own ON public.company_mapping FOR SELECT TO authenticated USING ((uuid = ANY (( SELECT app.tenants() AS tenants)::uuid[])));
+
+CREATE POLICY company_mapping_system ON public.company_mapping TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY company_mapping_tenant ON public.company_mapping FOR SELECT TO lisa_tenant USING ((uuid = ( SELECT app.current_customer() AS current_customer)));
+
+ALTER TABLE public.company_rag_configs ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY company_rag_configs_own ON public.company_rag_configs FOR SELECT TO authenticated USING ((company_id = ANY (( SELECT app.companies() AS companies)::text[])));
+
+CREATE POLICY company_rag_configs_own_update ON public.company_rag_configs FOR UPDATE TO authenticated USING (((user_id = ( SELECT auth.uid() AS uid)) AND (company_id = ANY (( SELECT app.companies() AS companies)::text[])))) WITH CHECK ((user_id = ( SELECT auth.uid() AS uid)));
+
+CREATE POLICY company_rag_configs_system ON public.company_rag_configs TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY company_rag_configs_tenant ON public.company_rag_configs FOR SELECT TO lisa_tenant USING ((company_id = ( SELECT app.current_company() AS current_company)));
+
+ALTER TABLE public.config_versions ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY config_versions_system ON public.config_versions TO lisa_system USING (true) WITH CHECK (true);
+
+ALTER TABLE public.conversations ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY conversations_own ON public.conversations FOR SELECT TO authenticated USING ((customer_id = ANY (( SELECT app.tenants() AS tenants)::uuid[])));
+
+CREATE POLICY conversations_system ON public.conversations TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY conversations_tenant ON public.conversations TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
+
+ALTER TABLE public.credentials ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY credentials_system ON public.credentials TO lisa_system USING (true) WITH CHECK (true);
+
+ALTER TABLE public.customer_members ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY customer_members_system ON public.customer_members TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY customer_members_tenant ON public.customer_members FOR SELECT TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer)));
+
+ALTER TABLE public.customers ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY customers_system ON public.customers TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY customers_tenant ON public.customers FOR SELECT TO lisa_tenant USING ((id = ( SELECT app.current_customer() AS current_customer)));
+
+CREATE POLICY customers_tenant_update ON public.customers FOR UPDATE TO lisa_tenant USING ((id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((id = ( SELECT app.current_customer() AS current_customer)));
+
+ALTER TABLE public.document_chunks ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY document_chunks_system ON public.document_chunks TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY document_chunks_tenant ON public.document_chunks TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
+
+ALTER TABLE public.document_pages ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY document_pages_system ON public.document_pages TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY document_pages_tenant ON public.document_pages TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
+
+ALTER TABLE public.documents ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY documents_own ON public.documents FOR SELECT TO authenticated USING ((customer_id = ANY (( SELECT app.tenants() AS tenants)::uuid[])));
+
+CREATE POLICY documents_system ON public.documents TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY documents_tenant ON public.documents TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK (((customer_id = ( SELECT app.current_customer() AS current_customer)) AND (company_id = ( SELECT app.current_company() AS current_company))));
+
+ALTER TABLE public.feedback ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY feedback_system ON public.feedback TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY feedback_tenant ON public.feedback TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
+
+ALTER TABLE public.idempotency_keys ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY idempotency_keys_system ON public.idempotency_keys TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY idempotency_keys_tenant ON public.idempotency_keys TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
+
+ALTER TABLE public.invitations ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY invitations_system ON public.invitations TO lisa_system USING (true) WITH CHECK (true);
+
+ALTER TABLE public.jobs ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY jobs_system ON public.jobs TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY jobs_tenant ON public.jobs TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
+
+ALTER TABLE public.llm_calls ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY llm_calls_system ON public.llm_calls TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY llm_calls_tenant ON public.llm_calls TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
+
+ALTER TABLE public.messages ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY messages_own ON public.messages FOR SELECT TO authenticated USING ((customer_id = ANY (( SELECT app.tenants() AS tenants)::uuid[])));
+
+CREATE POLICY messages_system ON public.messages TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY messages_tenant ON public.messages TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
+
+ALTER TABLE public.orders ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY orders_own ON public.orders FOR SELECT TO authenticated USING ((company_id = ANY (( SELECT app.tenants() AS tenants)::uuid[])));
+
+CREATE POLICY orders_system ON public.orders TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY orders_tenant ON public.orders TO lisa_tenant USING ((company_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((company_id = ( SELECT app.current_customer() AS current_customer)));
+
+ALTER TABLE public.outbox ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY outbox_system ON public.outbox TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY outbox_tenant ON public.outbox TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
+
+ALTER TABLE public.plans ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY plans_system ON public.plans TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY plans_tenant ON public.plans FOR SELECT TO lisa_tenant USING (true);
+
+ALTER TABLE public.products ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY products_system ON public.products TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY products_tenant ON public.products TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
+
+ALTER TABLE public.profiles ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY profiles_own ON public.profiles FOR SELECT TO authenticated USING ((id = ( SELECT auth.uid() AS uid)));
+
+CREATE POLICY profiles_own_update ON public.profiles FOR UPDATE TO authenticated USING ((id = ( SELECT auth.uid() AS uid))) WITH CHECK ((id = ( SELECT auth.uid() AS uid)));
+
+CREATE POLICY profiles_system ON public.profiles TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY profiles_tenant ON public.profiles FOR SELECT TO lisa_tenant USING ((id = ( SELECT app.current_owner() AS current_owner)));
+
+ALTER TABLE public.rate_limits ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY rate_limits_system ON public.rate_limits TO lisa_system USING (true);
+
+ALTER TABLE public.reembedded_chunks ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY reembedded_chunks_system ON public.reembedded_chunks TO lisa_system USING (true) WITH CHECK (true);
+
+ALTER TABLE public.refresh_sessions ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY refresh_sessions_system ON public.refresh_sessions TO lisa_system USING (true) WITH CHECK (true);
+
+ALTER TABLE public.reservations ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY reservations_system ON public.reservations TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY reservations_tenant ON public.reservations TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK (((customer_id = ( SELECT app.current_customer() AS current_customer)) AND (user_id = ( SELECT app.current_owner() AS current_owner))));
+
+ALTER TABLE public.usage_periods ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY usage_periods_system ON public.usage_periods TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY usage_periods_tenant ON public.usage_periods TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
+
+ALTER TABLE public.user_settings ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY user_settings_own ON public.user_settings FOR SELECT TO authenticated USING ((user_id = ( SELECT auth.uid() AS uid)));
+
+CREATE POLICY user_settings_system ON public.user_settings TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY user_settings_tenant ON public.user_settings TO lisa_tenant USING ((user_id = ( SELECT app.current_owner() AS current_owner)));
+
+ALTER TABLE public.users ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY users_own ON public.users FOR SELECT TO authenticated USING ((id = ( SELECT auth.uid() AS uid)));
+
+CREATE POLICY users_system ON public.users TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY users_tenant ON public.users FOR SELECT TO lisa_tenant USING ((id = ( SELECT app.current_owner() AS current_owner)));
+
+ALTER TABLE public.webhook_secrets ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY webhook_secrets_system ON public.webhook_secrets TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY webhook_secrets_tenant ON public.webhook_secrets TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
+
+GRANT USAGE ON SCHEMA app TO lisa_app;
+GRANT USAGE ON SCHEMA app TO lisa_tenant;
+GRANT USAGE ON SCHEMA app TO lisa_system;
+GRANT USAGE ON SCHEMA app TO authenticated;
+
+GRANT USAGE ON SCHEMA auth TO anon;
+GRANT USAGE ON SCHEMA auth TO authenticated;
+GRANT USAGE ON SCHEMA auth TO service_role;
+
+GRANT USAGE ON SCHEMA billing TO lisa_system;
+
+GRANT USAGE ON SCHEMA public TO lisa_app;
+GRANT USAGE ON SCHEMA public TO lisa_tenant;
+GRANT USAGE ON SCHEMA public TO lisa_system;
+GRANT USAGE ON SCHEMA public TO anon;
+GRANT USAGE ON SCHEMA public TO authenticated;
+GRANT USAGE ON SCHEMA public TO service_role;
+
+REVOKE ALL ON FUNCTION app.audit(tenant uuid, actor uuid, action text, object text, request_id text, details jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.audit(tenant uuid, actor uuid, action text, object text, request_id text, details jsonb) TO lisa_system;
+
+GRANT SELECT ON TABLE public.audit_log TO lisa_tenant;
+GRANT SELECT ON TABLE public.audit_log TO lisa_system;
+
+REVOKE ALL ON FUNCTION app.audit_digest(entry public.audit_log) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.audit_faults() FROM PUBLIC;
+GRANT ALL ON FUNCTION app.audit_faults() TO lisa_system;
+
+REVOKE ALL ON FUNCTION app.audit_own(actor uuid, action text, object text, request_id text, details jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.audit_own(actor uuid, action text, object text, request_id text, details jsonb) TO lisa_tenant;
+
+REVOKE ALL ON FUNCTION app.companies() FROM PUBLIC;
+GRANT ALL ON FUNCTION app.companies() TO authenticated;
+
+REVOKE ALL ON FUNCTION app.count_bytes() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.count_spend() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.current_company() FROM PUBLIC;
+GRANT ALL ON FUNCTION app.current_company() TO lisa_tenant;
+
+REVOKE ALL ON FUNCTION app.current_customer() FROM PUBLIC;
+GRANT ALL ON FUNCTION app.current_customer() TO lisa_tenant;
+GRANT ALL ON FUNCTION app.current_customer() TO lisa_system;
+
+REVOKE ALL ON FUNCTION app.current_owner() FROM PUBLIC;
+GRANT ALL ON FUNCTION app.current_owner() TO lisa_tenant;
+
+REVOKE ALL ON FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp with time zone) TO lisa_tenant;
+
+REVOKE ALL ON FUNCTION app.keep_config_version() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.memberships(caller uuid, wanted uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.memberships(caller uuid, wanted uuid) TO lisa_app;
+GRANT ALL ON FUNCTION app.memberships(caller uuid, wanted uuid) TO lisa_system;
+
+REVOKE ALL ON FUNCTION app.nearest_chunks(question real[], model text, wanted uuid[], most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.nearest_chunks(question real[], model text, wanted uuid[], most integer) TO lisa_tenant;
+
+REVOKE ALL ON FUNCTION app.on_plan_changed() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.open_own_period() FROM PUBLIC;
+GRANT ALL ON FUNCTION app.open_own_period() TO lisa_tenant;
+
+REVOKE ALL ON FUNCTION app.open_period(tenant uuid, moment timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.open_period(tenant uuid, moment timestamp with time zone) TO lisa_system;
+
+REVOKE ALL ON FUNCTION app.own_model_spend(since timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.own_model_spend(since timestamp with time zone) TO lisa_tenant;
+
+REVOKE ALL ON FUNCTION app.own_period() FROM PUBLIC;
+GRANT ALL ON FUNCTION app.own_period() TO lisa_tenant;
+
+REVOKE ALL ON FUNCTION app.period_of(tenant uuid, moment timestamp with time zone) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.period_of(tenant uuid, moment timestamp with time zone) TO lisa_system;
+
+REVOKE ALL ON FUNCTION app.project_credits() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.project_plan_credits() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.provision_account(account uuid, account_email text, account_name text, quota_limit integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.provision_account(account uuid, account_email text, account_name text, quota_limit integer) TO lisa_system;
+
+REVOKE ALL ON FUNCTION app.question_key(question text, stemming regdictionary) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.question_key(question text, stemming regdictionary) TO lisa_tenant;
+GRANT ALL ON FUNCTION app.question_key(question text, stemming regdictionary) TO lisa_system;
+
+REVOKE ALL ON FUNCTION app.quota_of(wanted uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.quota_of(wanted uuid) TO lisa_app;
+
+REVOKE ALL ON FUNCTION app.receive_message(contact text, phone text, name text, spoken text, body text, attached text, external text) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.receive_message(contact text, phone text, name text, spoken text, body text, attached text, external text) TO lisa_tenant;
+
+REVOKE ALL ON FUNCTION app.search_chunks(question text, question_language text, model text, wanted uuid[], most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.search_chunks(question text, question_language text, model text, wanted uuid[], most integer) TO lisa_tenant;
+
+REVOKE ALL ON FUNCTION app.take_rate(wanted text, most integer, seconds integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.take_rate(wanted text, most integer, seconds integer) TO lisa_app;
+GRANT ALL ON FUNCTION app.take_rate(wanted text, most integer, seconds integer) TO lisa_system;
+
+REVOKE ALL ON FUNCTION app.takes_room(status text, error_code text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.tenants() FROM PUBLIC;
+GRANT ALL ON FUNCTION app.tenants() TO authenticated;
+
+REVOKE ALL ON FUNCTION app.user_role(wanted uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.user_role(wanted uuid) TO lisa_app;
+
+REVOKE ALL ON FUNCTION app.webhook_tenant(secret_sha256 text) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.webhook_tenant(secret_sha256 text) TO lisa_app;
+
+REVOKE ALL ON FUNCTION app.word_keys(tenant uuid, words text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.word_keys(tenant uuid, words text[]) TO lisa_tenant;
+GRANT ALL ON FUNCTION app.word_keys(tenant uuid, words text[]) TO lisa_system;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE billing.stripe_customers TO lisa_system;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE billing.stripe_events TO lisa_system;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE billing.subscription_states TO lisa_system;
+
+GRANT USAGE ON SEQUENCE billing.subscription_versions TO lisa_system;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE billing.subscriptions TO lisa_system;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE billing.user_config TO lisa_system;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.activities TO lisa_system;
+GRANT SELECT ON TABLE public.activities TO authenticated;
+GRANT SELECT,INSERT ON TABLE public.activities TO lisa_tenant;
+
+GRANT SELECT ON TABLE public.approved_answers TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.approved_answers TO lisa_system;
+
+GRANT SELECT ON TABLE public.billing_records TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.billing_records TO lisa_system;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.bot_sessions TO lisa_system;
+GRANT SELECT ON TABLE public.bot_sessions TO authenticated;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.bot_sessions TO lisa_tenant;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.bot_usage TO lisa_system;
+GRANT SELECT ON TABLE public.bot_usage TO authenticated;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.bot_usage TO lisa_tenant;
+
+GRANT SELECT ON TABLE public.company_mapping TO lisa_tenant;
+GRANT SELECT ON TABLE public.company_mapping TO authenticated;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.company_mapping TO lisa_system;
+
+GRANT SELECT ON TABLE public.company_rag_configs TO lisa_tenant;
+GRANT SELECT ON TABLE public.company_rag_configs TO authenticated;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.company_rag_configs TO lisa_system;
+
+GRANT UPDATE(prompt_botlive_groq_70b) ON TABLE public.company_rag_configs TO authenticated;
+
+GRANT UPDATE(prompt_botlive_deepseek_v3) ON TABLE public.company_rag_configs TO authenticated;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.config_versions TO lisa_system;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.conversations TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.conversations TO lisa_system;
+
+GRANT SELECT(id) ON TABLE public.conversations TO authenticated;
+
+GRANT SELECT(customer_id) ON TABLE public.conversations TO authenticated;
+
+GRANT SELECT(contact_id) ON TABLE public.conversations TO authenticated;
+
+GRANT SELECT(user_id) ON TABLE public.conversations TO authenticated;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.messages TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.messages TO lisa_system;
+
+GRANT SELECT(customer_id) ON TABLE public.messages TO authenticated;
+
+GRANT SELECT(conversation_id) ON TABLE public.messages TO authenticated;
+
+GRANT SELECT(direction) ON TABLE public.messages TO authenticated;
+
+GRANT SELECT(content) ON TABLE public.messages TO authenticated;
+
+GRANT SELECT(created_at) ON TABLE public.messages TO authenticated;
+
+GRANT SELECT ON TABLE public.conversation_memory TO authenticated;
+GRANT SELECT ON TABLE public.conversation_memory TO lisa_tenant;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.credentials TO lisa_system;
+
+GRANT SELECT ON TABLE public.customer_members TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.customer_members TO lisa_system;
+
+GRANT SELECT ON TABLE public.customers TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.customers TO lisa_system;
+
+GRANT UPDATE(name) ON TABLE public.customers TO lisa_tenant;
+
+GRANT UPDATE(manychat_api_key) ON TABLE public.customers TO lisa_tenant;
+
+GRANT UPDATE(manychat_api_key_last4) ON TABLE public.customers TO lisa_tenant;
+
+GRANT UPDATE(webhook_url) ON TABLE public.customers TO lisa_tenant;
+
+GRANT UPDATE(currency) ON TABLE public.customers TO lisa_tenant;
+
+GRANT UPDATE(timezone) ON TABLE public.customers TO lisa_tenant;
+
+GRANT UPDATE(embedding_model) ON TABLE public.customers TO lisa_tenant;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.document_chunks TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.document_chunks TO lisa_system;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.document_pages TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.document_pages TO lisa_system;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.documents TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.documents TO lisa_system;
+
+GRANT SELECT(id) ON TABLE public.documents TO authenticated;
+
+GRANT SELECT(company_id) ON TABLE public.documents TO authenticated;
+
+GRANT SELECT(filename) ON TABLE public.documents TO authenticated;
+
+GRANT SELECT(upload_date) ON TABLE public.documents TO authenticated;
+
+GRANT SELECT(status) ON TABLE public.documents TO authenticated;
+
+GRANT SELECT(pages_total) ON TABLE public.documents TO authenticated;
+
+GRANT SELECT(pages_done) ON TABLE public.documents TO authenticated;
+
+GRANT SELECT(content) ON TABLE public.documents TO authenticated;
+
+GRANT SELECT(metadata) ON TABLE public.documents TO authenticated;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.feedback TO lisa_system;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.feedback TO lisa_tenant;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.idempotency_keys TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.idempotency_keys TO lisa_system;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.invitations TO lisa_system;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.jobs TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.jobs TO lisa_system;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.llm_calls TO lisa_system;
+GRANT SELECT,INSERT ON TABLE public.llm_calls TO lisa_tenant;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.orders TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.orders TO lisa_system;
+GRANT SELECT ON TABLE public.orders TO authenticated;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.outbox TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.outbox TO lisa_system;
+
+GRANT SELECT ON TABLE public.plans TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.plans TO lisa_system;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.products TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.products TO lisa_system;
+
+GRANT SELECT ON TABLE public.profiles TO authenticated;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.profiles TO lisa_system;
+
+GRANT SELECT(id) ON TABLE public.profiles TO lisa_tenant;
+
+GRANT SELECT(email) ON TABLE public.profiles TO lisa_tenant;
+
+GRANT UPDATE(full_name) ON TABLE public.profiles TO authenticated;
+
+GRANT UPDATE(avatar_url) ON TABLE public.profiles TO authenticated;
+
+GRANT SELECT(stripe_customer_id) ON TABLE public.profiles TO lisa_tenant;
+
+GRANT SELECT(subscription_status) ON TABLE public.profiles TO lisa_tenant;
+
+GRANT SELECT(subscription_tier) ON TABLE public.profiles TO lisa_tenant;
+
+GRANT SELECT(subscription_current_period_end) ON TABLE public.profiles TO lisa_tenant;
+
+GRANT SELECT(subscription_current_period_start) ON TABLE public.profiles TO lisa_tenant;
+
+GRANT SELECT(subscription_cancel_at_period_end) ON TABLE public.profiles TO lisa_tenant;
+
+GRANT SELECT(subscription_access_until) ON TABLE public.profiles TO lisa_tenant;
+
+GRANT SELECT,DELETE ON TABLE public.rate_limits TO lisa_system;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.reembedded_chunks TO lisa_system;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.refresh_sessions TO lisa_system;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.reservations TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.reservations TO lisa_system;
+
+GRANT SELECT ON TABLE public.unanswered TO lisa_tenant;
+
+GRANT SELECT ON TABLE public.usage_periods TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.usage_periods TO lisa_system;
+
+GRANT UPDATE(requests) ON TABLE public.usage_periods TO lisa_tenant;
+
+GRANT SELECT ON TABLE public.user_settings TO authenticated;
+GRANT SELECT ON TABLE public.user_settings TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.user_settings TO lisa_system;
+
+GRANT UPDATE(free_quota_used) ON TABLE public.user_settings TO lisa_tenant;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.users TO lisa_system;
+
+GRANT SELECT(id) ON TABLE public.users TO authenticated;
+GRANT SELECT(id) ON TABLE public.users TO lisa_tenant;
+
+GRANT SELECT(is_pro) ON TABLE public.users TO authenticated;
+GRANT SELECT(is_pro) ON TABLE public.users TO lisa_tenant;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_secrets TO lisa_system;
+GRANT INSERT,DELETE ON TABLE public.webhook_secrets TO lisa_tenant;
+
+GRANT SELECT(id) ON TABLE public.webhook_secrets TO lisa_tenant;
+
+GRANT SELECT(customer_id) ON TABLE public.webhook_secrets TO lisa_tenant;
+
+GRANT SELECT(created_at) ON TABLE public.webhook_secrets TO lisa_tenant;
+
+GRANT SELECT(expires_at),UPDATE(expires_at) ON TABLE public.webhook_secrets TO lisa_tenant;
