@@ -137,7 +137,7 @@ pub fn setting_overrides() -> Result<SettingsMap> {
         "INGEST_QUEUE_URL",
         "REPLY_QUEUE_URL",
     ];
-    let names: BTreeSet<_> = functions::ALL.iter().flat_map(|function| function.settings()).collect();
+    let names: BTreeSet<_> = functions::ALL.iter().flat_map(|function| function.settings().names()).collect();
     let mut overrides = SettingsMap::new();
     for name in names {
         if name.starts_with("AWS_") || STACK_SETTINGS.contains(&name) {

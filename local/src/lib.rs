@@ -30,6 +30,7 @@ pub mod resources;
 pub mod schedule;
 pub mod secrets;
 pub mod servers;
+pub mod settings;
 pub mod stack;
 pub mod stripe_event;
 pub mod template;

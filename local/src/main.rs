@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use local::{
     bench, bench_pdf, bench_retrieval, bench_webhook, corpus, dev, eval, import_subscriptions, new_function, openapi,
-    operator, phone, stripe_event,
+    operator, phone, settings, stripe_event,
 };
 
 #[derive(Debug, Parser)]
@@ -20,6 +20,7 @@ enum Command {
     Dev(dev::Arguments),
     Phone(phone::Arguments),
     Openapi(openapi::Arguments),
+    Settings(settings::Arguments),
     Eval(eval::Arguments),
     Corpus(corpus::Arguments),
     BenchLambda(bench::Arguments),
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         Command::Dev(arguments) => run_dev(arguments),
         Command::Phone(arguments) => run_phone(arguments),
         Command::Openapi(arguments) => openapi::run(&arguments),
+        Command::Settings(arguments) => run_settings(&arguments),
         Command::Eval(arguments) => run_eval(arguments),
         Command::Corpus(arguments) => run_corpus(arguments),
         Command::BenchLambda(arguments) => run_bench(arguments),
@@ -80,6 +82,12 @@ fn run_dev(arguments: dev::Arguments) -> anyhow::Result<()> {
 #[tokio::main]
 async fn run_phone(arguments: phone::Arguments) -> anyhow::Result<()> {
     phone::run(arguments).await
+}
+
+// Reading the functions' settings creates clients that need a runtime.
+#[tokio::main]
+async fn run_settings(arguments: &settings::Arguments) -> anyhow::Result<()> {
+    settings::run(arguments)
 }
 
 #[tokio::main]

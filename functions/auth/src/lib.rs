@@ -49,10 +49,14 @@ impl HttpFunction for Deps {
     fn read(settings: &mut Settings) -> Self {
         let db = SystemDb::read(settings);
         let limits = RateLimits::read_on_system(settings, &db);
-        let free_quota_limit = settings.parsed("FREE_QUOTA_LIMIT", 8_u16).into();
+        let free_quota_limit = settings.number("FREE_QUOTA_LIMIT", 8_u16).into();
         let accounts = match settings.optional_url("SUPABASE_URL") {
             Some(url) => Accounts::Supabase(GoTrue::read(settings, url, db, free_quota_limit)),
-            None => Accounts::Local(LocalAccounts::read(settings, db, free_quota_limit)),
+            None => {
+                // Read without a use, so that the table of settings has it.
+                settings.optional("SUPABASE_ANON_KEY");
+                Accounts::Local(LocalAccounts::read(settings, db, free_quota_limit))
+            }
         };
         Self { accounts, keys: VerificationKeys::read(settings), limits }
     }

@@ -50,8 +50,8 @@ impl ScanReader {
     /// SCANNED_PDFS is `off`.
     pub(crate) fn read(settings: &mut Settings) -> Option<Self> {
         let mode = settings.text("SCANNED_PDFS", "off");
-        let max_cost_micros: u32 = settings.parsed("SCANNED_PDF_MAX_COST_MICROS", 1_000_000);
-        let longest_side_px = settings.parsed("SCANNED_PDF_LONGEST_SIDE_PX", 1568);
+        let max_cost_micros: u32 = settings.number("SCANNED_PDF_MAX_COST_MICROS", 1_000_000);
+        let longest_side_px = settings.number("SCANNED_PDF_LONGEST_SIDE_PX", 1568);
         let time_budget = settings.seconds("SCANNED_PDF_TURN_S", MAX_TIME_BUDGET_S);
         if max_cost_micros == 0 {
             settings.problem("SCANNED_PDF_MAX_COST_MICROS is 0: SCANNED_PDFS=off reads no scanned pages");
@@ -73,7 +73,7 @@ impl ScanReader {
                 if mode != "off" {
                     settings.problem("SCANNED_PDFS is neither off nor vision");
                 }
-                settings.list("SCANNED_PDF_MODELS");
+                settings.list("SCANNED_PDF_MODELS", &[]);
                 None
             }
         }

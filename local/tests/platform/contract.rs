@@ -1,4 +1,5 @@
-//! Consistency of the functions' folders, template.yaml, the code, events/, openapi.json and docs/DEPLOY.md.
+//! Consistency of the functions' folders, template.yaml, the code, events/, openapi.json, docs/DEPLOY.md and
+//! docs/SETTINGS.md.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +12,7 @@ use local::{
     functions,
     gateway::RouteTable,
     lambda::Lambda,
-    openapi,
+    openapi, settings,
     template::{FunctionBlock, Template},
 };
 use local_postgres::root;
@@ -124,12 +125,18 @@ fn a_renamed_function_keeps_its_operation_ids() {
 
 // Asynchronous because reading the settings creates clients that need a Tokio runtime.
 #[tokio::test]
+async fn settings_md_is_current() {
+    let committed = fs::read_to_string(root().join("docs/SETTINGS.md")).unwrap();
+    assert!(committed == settings::document().unwrap(), "docs/SETTINGS.md is stale: run `cargo settings`");
+}
+
+// Asynchronous because reading the settings creates clients that need a Tokio runtime.
+#[tokio::test]
 async fn the_template_gives_no_function_a_variable_that_it_does_not_read() {
     for (name, block) in blocks() {
-        let reads = functions::find(&name).unwrap().settings();
+        let reads = functions::find(&name).unwrap().settings().names();
         for variable in block.variables.keys() {
-            // Every function with a secret reads SECRET_ARN before its other settings.
-            let is_read = variable == "SECRET_ARN" || reads.contains(&variable.as_str());
+            let is_read = reads.contains(variable.as_str());
             assert!(is_read, "template.yaml gives {variable} to {name}, which does not read it");
         }
     }
@@ -142,8 +149,8 @@ async fn the_template_gives_model_settings_to_every_function_that_reads_them() {
     let given: BTreeSet<_> = blocks.values().flat_map(|block| block.variables.keys()).filter(is_of_models).collect();
     assert!(!given.is_empty());
     for (name, block) in &blocks {
-        let reads = functions::find(name).unwrap().settings();
-        for setting in given.iter().filter(|setting| reads.contains(&setting.as_str())) {
+        let reads = functions::find(name).unwrap().settings().names();
+        for setting in given.iter().filter(|setting| reads.contains(setting.as_str())) {
             assert!(block.variables.contains_key(*setting), "template.yaml does not give {setting} to {name}");
         }
     }

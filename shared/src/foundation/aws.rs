@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     error::BoxError,
-    settings::{Settings, SettingsMap},
+    settings::{SettingKind, Settings, SettingsMap},
 };
 
 /// The setting with the ARN of the function's secret.
@@ -48,9 +48,9 @@ impl<C> Deref for LazyClient<C> {
 /// variables, fixed for the life of the process, so they come from the settings map like everything else.
 pub fn read(settings: &mut Settings) -> SdkConfig {
     let region = settings.text("AWS_REGION", "us-east-1");
-    let key = settings.required("AWS_ACCESS_KEY_ID");
-    let secret = settings.required("AWS_SECRET_ACCESS_KEY");
-    let token = settings.optional("AWS_SESSION_TOKEN");
+    let key = settings.required_of(SettingKind::Secret, "AWS_ACCESS_KEY_ID");
+    let secret = settings.required_of(SettingKind::Secret, "AWS_SECRET_ACCESS_KEY");
+    let token = settings.optional_secret("AWS_SESSION_TOKEN");
     let endpoint = settings.optional_url("AWS_ENDPOINT_URL");
     let timeouts = aws_config::timeout::TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(2))
@@ -68,6 +68,11 @@ pub fn read(settings: &mut Settings) -> SdkConfig {
     config.build()
 }
 
+/// Reads SECRET_ARN, the name of the function's secret.
+pub(crate) fn secret_arn(settings: &mut Settings) -> Option<String> {
+    settings.optional(SECRET_ARN)
+}
+
 /// Adds the keys of the secret that SECRET_ARN names; returns `values` unchanged when SECRET_ARN is not set. A key
 /// that `values` already has keeps its value there.
 ///
@@ -75,7 +80,7 @@ pub fn read(settings: &mut Settings) -> SdkConfig {
 /// The secret cannot be fetched, or is not a JSON object whose values are texts.
 pub async fn with_secret(mut values: SettingsMap) -> Result<SettingsMap, BoxError> {
     let mut settings = Settings::new(values.clone());
-    let Some(arn) = settings.optional(SECRET_ARN) else { return Ok(values) };
+    let Some(arn) = secret_arn(&mut settings) else { return Ok(values) };
     let config = read(&mut settings);
     settings.finish()?;
     let answer = aws_sdk_secretsmanager::Client::new(&config).get_secret_value().secret_id(arn).send().await?;

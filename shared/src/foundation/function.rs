@@ -15,7 +15,7 @@ use crate::{
     aws,
     error::BoxError,
     http, logging,
-    settings::{CommonSettings, Settings, SettingsMap},
+    settings::{CommonSettings, Settings, SettingsMap, SettingsRead},
 };
 
 /// A closure that handles one raw event.
@@ -66,7 +66,7 @@ pub struct Function {
     pub streams: bool,
     /// The OpenAPI description of the routes; `None` for a function that handles events.
     pub openapi: Option<fn() -> OpenApi>,
-    settings: fn() -> Vec<&'static str>,
+    settings: fn() -> SettingsRead,
     start: fn(SettingsMap) -> Result<StartedFunction, BoxError>,
 }
 
@@ -86,10 +86,11 @@ impl Function {
             openapi: Some(|| access_policy::with_documentation(|| F::routes().into_openapi())),
             settings: || {
                 let mut settings = Settings::default();
+                aws::secret_arn(&mut settings);
                 CommonSettings::read(&mut settings);
                 http::Cors::read(&mut settings);
                 F::read(&mut settings);
-                settings.names()
+                settings.into_read()
             },
             start: |values| {
                 let mut settings = Settings::new(values);
@@ -112,9 +113,10 @@ impl Function {
             openapi: None,
             settings: || {
                 let mut settings = Settings::default();
+                aws::secret_arn(&mut settings);
                 CommonSettings::read(&mut settings);
                 F::read(&mut settings);
-                settings.names()
+                settings.into_read()
             },
             start: |values| {
                 let mut settings = Settings::new(values);
@@ -132,9 +134,10 @@ impl Function {
         }
     }
 
-    /// The names of all settings that the function reads, sorted. The keys of its secret are among them.
+    /// The settings that the function reads at its start. The keys of its secret are among them, and those are missing
+    /// without which it does not start when no other setting is there.
     #[must_use]
-    pub fn settings(&self) -> Vec<&'static str> {
+    pub fn settings(&self) -> SettingsRead {
         (self.settings)()
     }
 

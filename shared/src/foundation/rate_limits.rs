@@ -90,7 +90,7 @@ impl RateLimits {
 
     fn on(settings: &mut Settings, pool: &Pool) -> Self {
         let mut read_limit = |name, default| {
-            let limit = settings.parsed(name, default);
+            let limit = settings.number(name, default);
             if limit == 0 {
                 settings.problem(format_args!("{name} must be 1 or more"));
             }

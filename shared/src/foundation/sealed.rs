@@ -23,7 +23,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use crate::settings::Settings;
+use crate::settings::{SettingKind, Settings};
 
 const SETTING: &str = "SEALING_KEYS";
 const VERSION: u8 = 1;
@@ -94,7 +94,7 @@ impl KeyRing {
     /// key.
     pub fn read(settings: &mut Settings) -> Self {
         let mut keys = Vec::<SealingKey>::new();
-        let text = Zeroizing::new(settings.required(SETTING));
+        let text = Zeroizing::new(settings.required_of(SettingKind::SecretList, SETTING));
         for (index, entry) in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).enumerate() {
             match SealingKey::parse(entry) {
                 Ok(key) if keys.iter().any(|other| other.id == key.id) => {

@@ -13,14 +13,86 @@ use url::Url;
 /// The settings of a function by name: environment variables and the keys of its secret.
 pub type SettingsMap = BTreeMap<String, String>;
 
-/// A reader of settings. It records every name that is asked for and every problem.
+/// The form of a setting's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SettingKind {
+    /// Any text.
+    Text,
+    /// An `http` or `https` URL.
+    Url,
+    /// A URL that names a server, a user and a password.
+    ConnectionString,
+    /// A whole number.
+    Number,
+    /// A duration in whole seconds.
+    Seconds,
+    /// A level of severity in the log.
+    LogLevel,
+    /// Texts, separated by commas.
+    List,
+    /// A JSON object.
+    Json,
+    /// A text that must not be shown.
+    Secret,
+    /// Secrets, separated by commas.
+    SecretList,
+}
+
+impl SettingKind {
+    /// The words for a table of settings.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Url => "URL",
+            Self::ConnectionString => "connection string",
+            Self::Number => "number",
+            Self::Seconds => "seconds",
+            Self::LogLevel => "log level",
+            Self::List => "list",
+            Self::Json => "JSON",
+            Self::Secret => "secret",
+            Self::SecretList => "list of secrets",
+        }
+    }
+}
+
+/// A setting as code reads it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SettingSpec {
+    /// The name.
+    pub name: &'static str,
+    /// The form of the value.
+    pub kind: SettingKind,
+    /// The value that counts when the setting is absent, as it would be written; `None` without a default.
+    pub default: Option<String>,
+}
+
+/// What a reader of settings was asked for.
+#[derive(Debug, Clone, Default)]
+pub struct SettingsRead {
+    /// The settings. Two reads of one setting in two ways are two entries.
+    pub specs: BTreeSet<SettingSpec>,
+    /// The names of the settings that were reported as missing.
+    pub missing: BTreeSet<&'static str>,
+}
+
+impl SettingsRead {
+    /// The names of the settings, sorted.
+    #[must_use]
+    pub fn names(&self) -> BTreeSet<&'static str> {
+        self.specs.iter().map(|spec| spec.name).collect()
+    }
+}
+
+/// A reader of settings. It records every setting that is asked for and every problem.
 ///
 /// Reading a wrong value records a problem and returns a harmless stand-in. [`Settings::finish`] then fails with all
 /// problems, so no stand-in is ever used.
 #[derive(Debug, Default)]
 pub struct Settings {
     values: SettingsMap,
-    names: BTreeSet<&'static str>,
+    read: SettingsRead,
     problems: Vec<String>,
 }
 
@@ -45,10 +117,10 @@ impl Settings {
         if self.problems.is_empty() { Ok(()) } else { Err(InvalidSettings(self.problems)) }
     }
 
-    /// The names asked for so far, sorted. A test compares them with template.yaml.
+    /// Ends reading and returns what was asked for. `docs/SETTINGS.md` is generated from it.
     #[must_use]
-    pub fn names(&self) -> Vec<&'static str> {
-        self.names.iter().copied().collect()
+    pub fn into_read(self) -> SettingsRead {
+        self.read
     }
 
     /// Records a problem, for example two settings that exclude each other.
@@ -60,52 +132,125 @@ impl Settings {
         }
     }
 
+    /// Records that a setting is missing. `hint` follows in the problem's text; it is empty or begins with a space.
+    pub fn missing(&mut self, name: &'static str, hint: &str) {
+        self.read.missing.insert(name);
+        self.problem(format_args!("{name} is missing{hint}"));
+    }
+
     /// Reads an optional text.
     pub fn optional(&mut self, name: &'static str) -> Option<String> {
-        self.names.insert(name);
-        self.values.get(name).map(|value| value.trim().to_owned())
+        self.optional_of(SettingKind::Text, name)
+    }
+
+    /// Reads an optional value of another form. The form is not checked here.
+    pub fn optional_of(&mut self, kind: SettingKind, name: &'static str) -> Option<String> {
+        self.value(kind, name, None)
     }
 
     /// Reads a required text.
     pub fn required(&mut self, name: &'static str) -> String {
-        self.optional(name).unwrap_or_else(|| {
-            self.problem(format_args!("{name} is missing"));
+        self.required_of(SettingKind::Text, name)
+    }
+
+    /// Reads a required value of another form. The form is not checked here.
+    pub fn required_of(&mut self, kind: SettingKind, name: &'static str) -> String {
+        self.optional_of(kind, name).unwrap_or_else(|| {
+            self.missing(name, "");
             String::new()
         })
     }
 
     /// Reads a text with a default.
     pub fn text(&mut self, name: &'static str, default: &str) -> String {
-        self.optional(name).unwrap_or_else(|| default.to_owned())
+        self.value(SettingKind::Text, name, Some(default.to_owned())).unwrap_or_else(|| default.to_owned())
     }
 
-    /// Reads a number or another `FromStr` type, with a default.
-    pub fn parsed<T: FromStr>(&mut self, name: &'static str, default: T) -> T {
-        match self.optional(name).map(|value| value.parse()) {
-            None => default,
-            Some(Ok(value)) => value,
-            Some(Err(_)) => {
-                let kind = std::any::type_name::<T>();
-                self.problem(format_args!("{name} is not a valid {}", kind.rsplit("::").next().unwrap_or(kind)));
-                default
-            }
-        }
+    /// Reads an optional secret.
+    pub fn optional_secret(&mut self, name: &'static str) -> Option<String> {
+        self.optional_of(SettingKind::Secret, name)
+    }
+
+    /// Reads a comma-separated list of secrets; empty when the setting is absent.
+    pub fn secrets(&mut self, name: &'static str) -> Vec<String> {
+        split_list(&self.optional_of(SettingKind::SecretList, name).unwrap_or_default())
+    }
+
+    /// Reads a number with a default.
+    pub fn number<T: FromStr + fmt::Display>(&mut self, name: &'static str, default: T) -> T {
+        let value = self.value(SettingKind::Number, name, Some(default.to_string()));
+        self.parse(name, value).unwrap_or(default)
+    }
+
+    /// Reads an optional number.
+    pub fn optional_number<T: FromStr>(&mut self, name: &'static str) -> Option<T> {
+        let value = self.optional_of(SettingKind::Number, name);
+        self.parse(name, value)
     }
 
     /// Reads a duration in whole seconds. `default` is in seconds too.
     pub fn seconds(&mut self, name: &'static str, default: u64) -> Duration {
-        Duration::from_secs(self.parsed(name, default))
+        let value = self.value(SettingKind::Seconds, name, Some(default.to_string()));
+        Duration::from_secs(self.parse(name, value).unwrap_or(default))
     }
 
-    /// Reads a comma-separated list; empty when the setting is absent.
-    pub fn list(&mut self, name: &'static str) -> Vec<String> {
-        let text = self.optional(name).unwrap_or_default();
-        text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    /// Reads a level of severity with a default.
+    fn log_level(&mut self, name: &'static str, default: tracing::Level) -> tracing::Level {
+        let value = self.value(SettingKind::LogLevel, name, Some(default.to_string().to_lowercase()));
+        self.parse(name, value).unwrap_or(default)
+    }
+
+    /// Reads a comma-separated list with a default.
+    pub fn list(&mut self, name: &'static str, default: &[&str]) -> Vec<String> {
+        let written = Some(default.join(",")).filter(|written| !written.is_empty());
+        let items = split_list(&self.value(SettingKind::List, name, written).unwrap_or_default());
+        if items.is_empty() { default.iter().map(|&item| item.to_owned()).collect() } else { items }
     }
 
     /// Reads an optional `http` or `https` URL and removes slashes at its end.
     pub fn optional_url(&mut self, name: &'static str) -> Option<String> {
-        let value = self.optional(name)?;
+        let value = self.optional_of(SettingKind::Url, name);
+        self.check_url(name, value)
+    }
+
+    /// Reads an `http` or `https` URL with a default and removes slashes at its end.
+    pub fn url(&mut self, name: &'static str, default: &str) -> String {
+        let value = self.value(SettingKind::Url, name, Some(default.to_owned()));
+        self.check_url(name, value).unwrap_or_else(|| default.to_owned())
+    }
+
+    /// Reads a required PostgreSQL connection string.
+    pub fn database_url(&mut self, name: &'static str) -> String {
+        self.required_of(SettingKind::ConnectionString, name);
+        self.optional_database_url(name).unwrap_or_default()
+    }
+
+    /// Reads an optional PostgreSQL connection string.
+    pub fn optional_database_url(&mut self, name: &'static str) -> Option<String> {
+        let value = self.optional_of(SettingKind::ConnectionString, name)?;
+        if let Err(problem) = check_database_url(&value) {
+            self.problem(format_args!("{name} {problem}"));
+        }
+        Some(value)
+    }
+
+    /// Records the setting and returns its value.
+    fn value(&mut self, kind: SettingKind, name: &'static str, default: Option<String>) -> Option<String> {
+        self.read.specs.insert(SettingSpec { name, kind, default });
+        self.values.get(name).map(|value| value.trim().to_owned())
+    }
+
+    fn parse<T: FromStr>(&mut self, name: &'static str, value: Option<String>) -> Option<T> {
+        let parsed = value?.parse().ok();
+        if parsed.is_none() {
+            let kind = std::any::type_name::<T>();
+            self.problem(format_args!("{name} is not a valid {}", kind.rsplit("::").next().unwrap_or(kind)));
+        }
+        parsed
+    }
+
+    fn check_url(&mut self, name: &'static str, value: Option<String>) -> Option<String> {
+        let value = value?;
         match Url::parse(&value) {
             Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
                 Some(value.trim_end_matches('/').to_owned())
@@ -116,21 +261,10 @@ impl Settings {
             }
         }
     }
+}
 
-    /// Reads a required PostgreSQL connection string.
-    pub fn database_url(&mut self, name: &'static str) -> String {
-        self.required(name);
-        self.optional_database_url(name).unwrap_or_default()
-    }
-
-    /// Reads an optional PostgreSQL connection string.
-    pub fn optional_database_url(&mut self, name: &'static str) -> Option<String> {
-        let value = self.optional(name)?;
-        if let Err(problem) = check_database_url(&value) {
-            self.problem(format_args!("{name} {problem}"));
-        }
-        Some(value)
-    }
+fn split_list(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
 }
 
 /// Validates a connection string. The error describes the problem without quoting the string.
@@ -174,7 +308,7 @@ impl CommonSettings {
     pub fn read(settings: &mut Settings) -> Self {
         Self {
             environment: settings.text("ENVIRONMENT", "dev"),
-            log_level: settings.parsed("LOG_LEVEL", tracing::Level::INFO),
+            log_level: settings.log_level("LOG_LEVEL", tracing::Level::INFO),
         }
     }
 }
@@ -202,6 +336,39 @@ mod tests {
             "settings are not usable: LOG_LEVEL is not a valid Level; \
              DATABASE_URL does not start with postgresql://; JWT_SECRET is missing; EMPTY is missing"
         );
+    }
+
+    #[test]
+    fn a_reader_returns_kind_and_default_of_every_setting_and_what_was_missing() {
+        let mut settings = settings(&[("RETRIES", "5"), ("MODELS", "a, b"), ("BASE_URL", "http://127.0.0.1:1/")]);
+        assert_eq!(settings.number("RETRIES", 3_u16), 5);
+        assert_eq!(settings.list("MODELS", &["x", "y"]), ["a", "b"]);
+        assert_eq!(settings.url("BASE_URL", "https://example.com"), "http://127.0.0.1:1");
+        assert_eq!(settings.seconds("WAIT_S", 20), Duration::from_secs(20));
+        assert_eq!(settings.list("OTHERS", &["x", "y"]), ["x", "y"]);
+        assert_eq!(settings.secrets("KEYS"), Vec::<String>::new());
+        settings.required("BUCKET");
+        CommonSettings::read(&mut settings);
+
+        let read = settings.into_read();
+
+        let specs: Vec<_> =
+            read.specs.iter().map(|spec| (spec.name, spec.kind.label(), spec.default.as_deref())).collect();
+        assert_eq!(
+            specs,
+            [
+                ("BASE_URL", "URL", Some("https://example.com")),
+                ("BUCKET", "text", None),
+                ("ENVIRONMENT", "text", Some("dev")),
+                ("KEYS", "list of secrets", None),
+                ("LOG_LEVEL", "log level", Some("info")),
+                ("MODELS", "list", Some("x,y")),
+                ("OTHERS", "list", Some("x,y")),
+                ("RETRIES", "number", Some("3")),
+                ("WAIT_S", "seconds", Some("20")),
+            ]
+        );
+        assert_eq!(read.missing, BTreeSet::from(["BUCKET"]));
     }
 
     #[test]

@@ -113,8 +113,7 @@ impl ApiResponse {
 impl ManyChat {
     /// Reads the setting MANYCHAT_BASE_URL (default: ManyChat's API) and builds the client.
     pub fn read(settings: &mut Settings) -> Self {
-        let base_url =
-            settings.optional_url("MANYCHAT_BASE_URL").unwrap_or_else(|| "https://api.manychat.com".to_owned());
+        let base_url = settings.url("MANYCHAT_BASE_URL", "https://api.manychat.com");
         let http = Client::builder().timeout(CALL_TIMEOUT).build().unwrap_or_else(|error| {
             settings.problem(format_args!("the HTTP client cannot be built: {error}"));
             Client::default()

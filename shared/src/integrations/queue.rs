@@ -7,7 +7,12 @@ use std::time::Duration;
 use aws_sdk_sqs::{Client, error::DisplayErrorContext};
 use serde::Serialize;
 
-use crate::{aws, error::ApiError, logging, settings::Settings};
+use crate::{
+    aws,
+    error::ApiError,
+    logging,
+    settings::{SettingKind, Settings},
+};
 
 pub use batch::{SqsRecord, retry_delay};
 
@@ -48,7 +53,7 @@ impl Queue {
     pub fn read(settings: &mut Settings, name: &'static str) -> Self {
         let config = aws::read(settings);
         let client = aws::LazyClient::new(move || Client::new(&config));
-        let url = settings.required(name);
+        let url = settings.required_of(SettingKind::Url, name);
         Self { client, url }
     }
 

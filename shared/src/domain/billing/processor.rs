@@ -25,7 +25,7 @@ pub struct Billing {
 impl Billing {
     /// Reads the settings of both databases and of Stripe, and BILLING_GRACE_DAYS.
     pub fn read(settings: &mut Settings) -> Self {
-        let days = settings.parsed("BILLING_GRACE_DAYS", 7_u16);
+        let days = settings.number("BILLING_GRACE_DAYS", 7_u16);
         Self {
             db: BillingDb::read(settings),
             app: SystemDb::read(settings),

@@ -119,7 +119,7 @@ impl VerificationKeys {
         let mut issuers = vec![settings.text("JWT_ISSUER", "lisa")];
         issuers.extend(supabase.as_ref().map(|url| format!("{url}/auth/v1")));
         if secrets.is_empty() && supabase.is_none() {
-            settings.problem("JWT_SECRET is missing (or set SUPABASE_URL to verify by its public keys)");
+            settings.missing("JWT_SECRET", " (or set SUPABASE_URL to verify by its public keys)");
         }
         Self(Arc::new(Inner {
             secrets: secrets.iter().map(|secret| DecodingKey::from_secret(secret.as_bytes())).collect(),
@@ -195,7 +195,7 @@ fn validation(algorithm: Algorithm) -> Validation {
 }
 
 fn read_secrets(settings: &mut Settings) -> Vec<String> {
-    let secrets = settings.list("JWT_SECRET");
+    let secrets = settings.secrets("JWT_SECRET");
     if secrets.iter().any(|secret| secret.len() < MIN_SECRET_BYTES) {
         settings.problem(format_args!("JWT_SECRET is shorter than {MIN_SECRET_BYTES} bytes"));
     }
@@ -214,7 +214,7 @@ impl SigningKey {
     pub fn read(settings: &mut Settings) -> Self {
         let secrets = read_secrets(settings);
         if secrets.is_empty() {
-            settings.problem("JWT_SECRET is missing");
+            settings.missing("JWT_SECRET", "");
         }
         let key = EncodingKey::from_secret(secrets.first().map_or(&[], |secret| secret.as_bytes()));
         Self { key, issuer: settings.text("JWT_ISSUER", "lisa") }

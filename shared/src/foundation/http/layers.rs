@@ -44,7 +44,7 @@ impl Cors {
     /// allowed.
     pub fn read(settings: &mut Settings) -> Self {
         let mut cors = Self::default();
-        for origin in settings.list("CORS_ORIGINS") {
+        for origin in settings.list("CORS_ORIGINS", &[]) {
             if origin == "*" {
                 cors.any = true;
             } else if let Ok(value) = HeaderValue::from_str(origin.trim_end_matches('/')) {

@@ -10,7 +10,7 @@ use ::redis::{
 use tokio::sync::OnceCell;
 
 use super::window::{WINDOW_S, WindowCount};
-use crate::settings::Settings;
+use crate::settings::{SettingKind, Settings};
 
 /// Timeout of a call of Redis. The database has a timeout of its own (`db`).
 pub(super) const REDIS_TIMEOUT: Duration = Duration::from_millis(800);
@@ -37,7 +37,7 @@ impl std::fmt::Debug for RedisStore {
 impl RedisStore {
     /// Reads REDIS_URL; `None` when it is not set.
     pub(super) fn read(settings: &mut Settings) -> Option<Self> {
-        let url = settings.optional("REDIS_URL")?;
+        let url = settings.optional_of(SettingKind::ConnectionString, "REDIS_URL")?;
         match Client::open(url) {
             Ok(client) => {
                 Some(Self(Arc::new(RedisInner { client, connection: OnceCell::new(), take: Script::new(TAKE_SCRIPT) })))

@@ -23,13 +23,13 @@ const DEFAULT_GEMINI_MODEL: &str = "gemini-embedding-001";
 pub(super) struct EmbeddingProviders {
     gemini_url: String,
     gemini_key: Option<HeaderValue>,
-    openai_url: Option<String>,
+    openai_url: String,
     openai_key: Option<HeaderValue>,
 }
 
 impl EmbeddingProviders {
     fn is_openai_itself(&self) -> bool {
-        self.openai_url.as_deref().is_none_or(|url| url == OPENAI_BASE_URL.1)
+        self.openai_url == OPENAI_BASE_URL.1
     }
 
     fn gemini(&self, model: &str, dimensions: Option<usize>) -> RemoteEmbedder {
@@ -38,7 +38,7 @@ impl EmbeddingProviders {
     }
 
     fn openai(&self, model: &str, dimensions: Option<usize>) -> RemoteEmbedder {
-        let url = self.openai_url.clone().unwrap_or_else(|| OPENAI_BASE_URL.1.to_owned());
+        let url = self.openai_url.clone();
         // A model on a self-hosted server may refuse the parameter `dimensions`.
         let dimensions = dimensions.or(self.is_openai_itself().then_some(DIMENSIONS));
         RemoteEmbedder::new(EmbeddingApi::OpenAiCompatible, model.to_owned(), url, self.openai_key.clone(), dimensions)
@@ -75,17 +75,17 @@ impl Embedder {
     pub(super) fn read_with_providers(settings: &mut Settings) -> (Self, EmbeddingProviders) {
         let provider = settings.text("EMBEDDING_PROVIDER", "local");
         let model = settings.optional("EMBEDDING_MODEL");
-        let dimensions: usize = settings.parsed("EMBEDDING_DIMENSIONS", 0);
-        let gemini_url = settings.optional_url(GEMINI_BASE_URL.0);
-        let gemini_key = settings.optional("GEMINI_API_KEY");
-        let openai_url = settings.optional_url(OPENAI_BASE_URL.0);
-        let openai_key = settings.optional("OPENAI_API_KEY");
-        if dimensions > DIMENSIONS {
+        let dimensions: Option<usize> = settings.optional_number("EMBEDDING_DIMENSIONS");
+        let gemini_url = settings.url(GEMINI_BASE_URL.0, GEMINI_BASE_URL.1);
+        let gemini_key = settings.optional_secret("GEMINI_API_KEY");
+        let openai_url = settings.url(OPENAI_BASE_URL.0, OPENAI_BASE_URL.1);
+        let openai_key = settings.optional_secret("OPENAI_API_KEY");
+        if dimensions.is_some_and(|dimensions| dimensions > DIMENSIONS) {
             settings.problem(format_args!("EMBEDDING_DIMENSIONS is more than {DIMENSIONS}"));
         }
-        let dimensions = (dimensions > 0).then_some(dimensions);
+        let dimensions = dimensions.filter(|dimensions| *dimensions > 0);
         let providers = EmbeddingProviders {
-            gemini_url: gemini_url.unwrap_or_else(|| GEMINI_BASE_URL.1.to_owned()),
+            gemini_url,
             gemini_key: gemini_key.as_deref().and_then(sensitive_header_value),
             openai_url,
             openai_key: openai_key.as_ref().and_then(|key| sensitive_header_value(&format!("Bearer {key}"))),

@@ -79,7 +79,7 @@ impl Provider {
         // Reads the settings of all providers, also of unused ones: a test compares the settings that are read with
         // those of template.yaml.
         let parsed = PROVIDER_SPECS.map(|spec| (spec.name, spec.parse(settings)));
-        let mut names = settings.list("LLM_FALLBACKS");
+        let mut names = settings.list("LLM_FALLBACKS", &[]);
         let first = settings.optional("LLM_PROVIDER").unwrap_or_else(|| {
             let is_fallback = |name: &str| names.iter().any(|fallback| fallback == name);
             let configured = parsed.iter().find(|(name, provider)| provider.is_configured && !is_fallback(name));
@@ -134,13 +134,10 @@ struct ParsedProvider {
 impl ProviderSpec {
     fn parse(self, settings: &mut Settings) -> ParsedProvider {
         let Self { name, base_url: (base_url, default), key, models: (models, default_models), dialect } = self;
-        let base_url = settings.optional_url(base_url).unwrap_or_else(|| default.to_owned());
+        let base_url = settings.url(base_url, default);
         let is_default_url = base_url == default;
-        let secret = settings.optional(key);
-        let mut named = settings.list(models);
-        if named.is_empty() {
-            named = default_models.iter().map(|model| (*model).to_owned()).collect();
-        }
+        let secret = settings.optional_secret(key);
+        let named = settings.list(models, default_models);
         let mut problems = Vec::new();
         // An OpenAI-compatible server at a custom base URL may need no key.
         if secret.is_none() && (is_default_url || name != "openai") {

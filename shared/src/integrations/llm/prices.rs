@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::types::Usage;
-use crate::settings::Settings;
+use crate::settings::{SettingKind, Settings};
 
 /// Prices by model name.
 #[derive(Debug, Clone, Default)]
@@ -39,7 +39,7 @@ impl ModelPrices {
     /// Reads LLM_PRICES: `{"<model>": {"in": 150000, "out": 600000}}`.
     pub(super) fn read(settings: &mut Settings) -> Self {
         let configured: BTreeMap<String, TokenPrice> =
-            match settings.optional("LLM_PRICES").map(|json| serde_json::from_str(&json)) {
+            match settings.optional_of(SettingKind::Json, "LLM_PRICES").map(|json| serde_json::from_str(&json)) {
                 None => BTreeMap::new(),
                 Some(Ok(prices)) => prices,
                 Some(Err(_)) => {

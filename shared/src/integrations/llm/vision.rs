@@ -70,7 +70,7 @@ impl Vision {
     /// a model has no price, which the limit on the cost of scanned pages needs. Returns `None` only when `provider`
     /// has no models.
     pub fn read(settings: &mut Settings, names: &'static str, provider: &Provider) -> Option<Self> {
-        let listed = settings.list(names);
+        let listed = settings.list(names, &[]);
         let Provider::Models(models) = provider else {
             settings.problem("SCANNED_PDFS is vision, but LLM_PROVIDER names no model");
             return None;

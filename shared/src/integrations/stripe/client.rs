@@ -141,9 +141,9 @@ impl StripeClient {
             // No idle connections: after an hour in which the function was frozen, each of them is dead.
             builder.redirect(reqwest::redirect::Policy::none()).pool_max_idle_per_host(0).build().unwrap_or_default()
         });
-        let base_url = settings.optional_url("STRIPE_BASE_URL").unwrap_or_else(|| BASE_URL.to_owned());
+        let base_url = settings.url("STRIPE_BASE_URL", BASE_URL);
         let version = settings.text("STRIPE_API_VERSION", API_VERSION);
-        let key = settings.optional("STRIPE_SECRET_KEY")?;
+        let key = settings.optional_secret("STRIPE_SECRET_KEY")?;
         if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             settings.problem("STRIPE_SECRET_KEY is not a key");
         }

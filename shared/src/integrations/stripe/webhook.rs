@@ -16,7 +16,7 @@ use crate::{
     error::ApiError,
     http::{self, Bytes, RequestId},
     rate_limits::{RateLimitKey, RateLimits},
-    settings::Settings,
+    settings::{SettingKind, Settings},
 };
 
 const SIGNATURE_HEADER: &str = "stripe-signature";
@@ -28,8 +28,8 @@ pub struct WebhookSecrets(Vec<String>);
 impl WebhookSecrets {
     /// Reads STRIPE_WEBHOOK_SECRET, a comma-separated list.
     pub fn read(settings: &mut Settings) -> Self {
-        settings.required("STRIPE_WEBHOOK_SECRET");
-        let secrets = settings.list("STRIPE_WEBHOOK_SECRET");
+        settings.required_of(SettingKind::SecretList, "STRIPE_WEBHOOK_SECRET");
+        let secrets = settings.secrets("STRIPE_WEBHOOK_SECRET");
         if secrets.iter().any(|secret| secret.len() < 16) {
             settings.problem("STRIPE_WEBHOOK_SECRET holds something that is too short to be a secret");
         }
