@@ -1,8 +1,13 @@
-//! The shape of the code: modules without circles, and floors of `shared` that only reach down.
+//! The shape of the code: modules without circles, floors of `shared` that only reach down, and SQL functions and
+//! triggers that their modules name.
 
 mod graph;
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
 
 use graph::ModuleGraph;
 
@@ -109,4 +114,43 @@ fn folders_are_compared_as_folders() {
     let graph = ModuleGraph::of_files(&graph);
     assert_eq!(graph.circles(), Vec::<Vec<String>>::new());
     assert_eq!(graph.folded(1).circles(), [["a", "b"]]);
+}
+
+/// The words after each `keyword` in `text`, up to a space or a parenthesis.
+fn names_after<'t>(text: &'t str, keyword: &str) -> BTreeSet<&'t str> {
+    text.split(keyword).skip(1).filter_map(|rest| rest.split([' ', '(']).next()).collect()
+}
+
+/// The code spans in the paragraphs of `//!` lines that begin with "SQL function" or "Trigger", in `folder` and below.
+fn sql_names_in_module_docs(folder: &Path) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() {
+            names.extend(sql_names_in_module_docs(&entry));
+            continue;
+        }
+        let text = fs::read_to_string(&entry).unwrap();
+        let docs: Vec<_> =
+            text.lines().map_while(|line| line.strip_prefix("//!")).map(|line| line.trim().to_owned() + "\n").collect();
+        let docs = docs.concat();
+        for paragraph in docs.split("\n\n").filter(|text| text.starts_with("SQL function") || text.starts_with("Trigger")) {
+            names.extend(paragraph.split('`').skip(1).step_by(2).map(str::to_owned));
+        }
+    }
+    names
+}
+
+#[test]
+fn every_sql_function_and_trigger_is_named_by_its_module() {
+    let schema = fs::read_to_string(root().join("migrations/schema.sql")).unwrap();
+    let mut functions = names_after(&schema, "CREATE FUNCTION ");
+    functions.retain(|name| name.starts_with("app."));
+    let triggers = names_after(&schema, "CREATE TRIGGER ");
+    assert!(functions.len() > 30 && triggers.len() > 5, "the functions and triggers were not found");
+    let named = sql_names_in_module_docs(&root().join("shared/src"));
+    for name in functions.iter().chain(&triggers) {
+        assert!(named.contains(*name), "no module of shared names {name} in its `//!`");
+    }
+    let gone = named.iter().filter(|name| name.starts_with("app.") && !functions.contains(name.as_str()));
+    assert_eq!(gone.collect::<Vec<_>>(), Vec::<&String>::new(), "functions that are not in migrations/schema.sql");
 }

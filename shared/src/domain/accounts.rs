@@ -1,5 +1,7 @@
 //! User accounts. Owns the tables `users` and, for accounts without a Supabase project, `credentials` and
 //! `refresh_sessions`.
+//!
+//! SQL function: `app.provision_account`.
 
 mod sessions;
 

@@ -1,5 +1,7 @@
 //! `approved_answers`: answers that the tenant wrote. A question that differs from the stored one only in wording
 //! gets the approved answer unchanged, before documents are searched or a model is called.
+//!
+//! SQL function: `app.question_key`, which computes the column `question_key`.
 
 use uuid::Uuid;
 

@@ -1,6 +1,8 @@
 //! Table `conversations`: the conversations of a tenant with its contacts. On WhatsApp, messages come in
 //! ([`receive`]), one worker at a time answers under a lease ([`acquire`], [`release`]), and a person of the company
 //! may take over ([`take_over`]). Conversations over the API hold questions and answers only ([`api`]).
+//!
+//! SQL function: `app.receive_message`, which also writes to `messages` and `jobs`.
 
 pub mod api;
 mod handover;

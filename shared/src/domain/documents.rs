@@ -1,5 +1,8 @@
 //! Tenants' documents, from the upload to the last chunk. Owns the tables `documents`, `document_chunks` and
 //! `document_pages`.
+//!
+//! SQL functions: `app.takes_room`, and `app.word_keys` in an index. Trigger: `documents_bytes` on `documents`
+//! (`app.count_bytes`), which counts into `usage_periods`.
 
 mod ingestion;
 mod list;

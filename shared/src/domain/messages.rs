@@ -1,5 +1,7 @@
 //! Table `messages`: the messages of conversations. One transaction writes an answer, marks the messages that it
 //! answers and queues its parts in the outbox. So an answer is generated once, however often its parts must be sent.
+//!
+//! SQL function: `app.receive_message`.
 
 mod list;
 

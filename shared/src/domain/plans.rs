@@ -1,4 +1,6 @@
 //! The table `plans`: each plan with its limits, its price and its price's id at Stripe.
+//!
+//! Trigger: `customers_plan_changed` on `customers` (`app.on_plan_changed`), which opens a period of the new plan.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,8 @@
 //! Tenants: creation, invitations and sealed keys. Owns the tables `customers`, `customer_members`, `company_mapping`
 //! and `invitations`; creates each tenant's row in `company_rag_configs`.
+//!
+//! Triggers: `company_rag_configs_version` on `company_rag_configs` (`app.keep_config_version`), and
+//! `customers_plan_changed` on `customers` (`app.on_plan_changed`).
 
 mod profile;
 

@@ -1,5 +1,8 @@
 //! Counters of the tenant's bot, for statistics: the table `bot_usage`, one row per day in the tenant's timezone, and
 //! the table `llm_calls`, one row per model call.
+//!
+//! SQL function: `app.own_model_spend`. Trigger: `llm_calls_spend` on `llm_calls` (`app.count_spend`), which counts
+//! into `usage_periods`.
 
 use uuid::Uuid;
 

@@ -2,6 +2,8 @@
 //!
 //! The database computes the chain, in the transaction of the recorded action. Entries hold ids and codes only, no
 //! e-mail addresses and no texts.
+//!
+//! SQL functions: `app.audit`, `app.audit_own`, `app.audit_digest`, `app.audit_faults`.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;

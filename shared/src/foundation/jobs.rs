@@ -1,5 +1,7 @@
 //! Deferred work, in the table `jobs`. A job is written in the transaction that causes it. A queue message carries
 //! only its id. When a message is lost, maintenance finds the job here.
+//!
+//! SQL function: `app.receive_message`, which writes a contact's job.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;

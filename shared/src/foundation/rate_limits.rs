@@ -7,6 +7,8 @@
 //!   RateLimitSettings protect the product; they must not take it down. Exception: when the store is PostgreSQL and
 //!   the database is down, the call gets 503 at once, because the data it asks for is in that database too.
 //! - calls without a token get 503 until the store is back, because sign-in is where passwords are guessed.
+//!
+//! SQL function: `app.take_rate`.
 
 mod postgres;
 mod redis;

@@ -1,5 +1,7 @@
 //! Company profile that a tenant's owner can read and change, with the ManyChat key and the webhook secrets. Owns the
 //! table `webhook_secrets`.
+//!
+//! SQL function: `app.webhook_tenant`.
 
 use std::{fmt, time::Duration};
 
