@@ -74,12 +74,6 @@ impl DatabaseUrls {
     pub fn billing_admin(&self) -> &str {
         self.billing.as_ref().map_or(&self.admin, |billing| &billing.admin)
     }
-
-    /// `lisa_system`'s connection string of the database that holds the schema `billing`.
-    #[must_use]
-    pub fn billing_system(&self) -> &str {
-        self.billing.as_ref().map_or(&self.system, |billing| &billing.system)
-    }
 }
 
 impl ExternalServers {

@@ -90,7 +90,7 @@ pub enum DocumentFailure {
     Corrupt,
     /// The file has no text: images only, or empty pages.
     NoText,
-    /// The file has more than [`MAX_PAGES`] pages.
+    /// The file has more pages than [`crate::pdf::PdfLimits`] allows.
     TooManyPages,
     /// The file is larger than [`MAX_BYTES`], or holds more text than any real document.
     TooLarge,

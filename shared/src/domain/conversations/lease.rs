@@ -96,10 +96,6 @@ pub struct Lease {
     pub assistant: Assistant,
     /// Unanswered messages, oldest first; at most as many as one answer covers.
     pub pending: Vec<PendingMessage>,
-    /// True when the outbox holds parts to send.
-    pub has_outbox: bool,
-    /// Earliest time at which the next part may be sent.
-    pub next_send_at: DateTime<Utc>,
     /// The database's time when the lease was acquired.
     pub now: DateTime<Utc>,
     /// `now` in the tenant's time zone.

@@ -35,7 +35,8 @@ impl Extractor {
     }
 
     /// Sets the resource limits for one document.
-    pub fn with_limits(self, limits: PdfLimits) -> Self {
+    #[cfg(test)]
+    fn with_limits(self, limits: PdfLimits) -> Self {
         Self { limits, ..self }
     }
 

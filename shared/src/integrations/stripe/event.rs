@@ -19,7 +19,6 @@ use uuid::Uuid;
 /// | `incomplete_expired` | expired | expired | no |
 /// | anything else | inactive | unknown | no |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(missing_docs, reason = "they are Stripe's words")]
 pub enum SubscriptionStatus {
     Incomplete,
     IncompleteExpired,
@@ -85,12 +84,6 @@ impl SubscriptionStatus {
             Self::IncompleteExpired => "expired",
             other => other.as_str(),
         }
-    }
-
-    /// True when Stripe never changes the subscription's status again.
-    #[must_use]
-    pub fn is_final(self) -> bool {
-        matches!(self, Self::Canceled | Self::IncompleteExpired)
     }
 
     /// Rank of the status among the events of one second; the event of the highest rank counts as the last one.

@@ -46,7 +46,6 @@ struct LeaseRow {
     is_greeted: bool,
     quota_notice_on: Option<NaiveDate>,
     order_draft: Option<Value>,
-    next_send_at: DateTime<Utc>,
     released_at: Option<DateTime<Utc>>,
     ai_name: String,
     company_name: String,
@@ -66,7 +65,6 @@ struct LeaseRow {
     /// True when the tenant is suspended or deleted.
     is_closed: bool,
     is_live: bool,
-    has_outbox: bool,
     job_version: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
     local_now: NaiveDateTime,
@@ -89,7 +87,7 @@ async fn take_lease(tx: &mut TenantTx, conversation: Uuid, token: Uuid) -> sqlx:
         )
         select leased.id, leased.contact_id, leased.display_name, leased.language, leased.handler, leased.handover_until,
             leased.opted_out_at is not null as "is_opted_out!", leased.greeted_at is not null as "is_greeted!",
-            leased.quota_notice_on, leased.order_draft, leased.next_send_at, leased.released_at,
+            leased.quota_notice_on, leased.order_draft, leased.released_at,
             config.ai_name, config.company_name, config.language as default_language, config.prompt_rag,
             config.prompt_botlive_groq_70b, config.prompt_botlive_deepseek_v3, config.show_sources,
             config.unsupported_messages, config.outside_hours, config.handover_keywords, config.business_hours,
@@ -99,9 +97,6 @@ async fn take_lease(tx: &mut TenantTx, conversation: Uuid, token: Uuid) -> sqlx:
                 select from bot_sessions session
                 where session.company_id = $1 and session.ended_at is null and session.mode = 'live'
             ) as "is_live!",
-            exists (
-                select from outbox where outbox.conversation_id = leased.id and outbox.state = 'queued'
-            ) as "has_outbox!",
             (
                 select job.updated_at from jobs job
                 where job.customer_id = $1 and job.kind = 'reply'
@@ -160,8 +155,6 @@ impl LeaseRow {
                 owner: self.user_id,
             },
             pending,
-            has_outbox: self.has_outbox,
-            next_send_at: self.next_send_at,
             now: self.now,
             local_now: self.local_now,
         }
