@@ -97,7 +97,6 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 
 impl RunResult {
     fn percentile(&self, part: f64) -> f64 {
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
         let rank = (part * self.acknowledged_ms.len() as f64).ceil() as usize;
         self.acknowledged_ms.get(rank.saturating_sub(1)).copied().unwrap_or_default()
     }

@@ -266,7 +266,7 @@ pub async fn redis() -> Result<Option<Redis>> {
 /// # Errors
 /// With CI=true, fails when the program is not installed.
 pub fn program(title: &str, package: &str, names: &[&str]) -> Result<Option<PathBuf>> {
-    #[allow(clippy::disallowed_methods, reason = "where programs are, which is no setting of a function")]
+    #[expect(clippy::disallowed_methods, reason = "where programs are, which is no setting of a function")]
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders: Vec<_> = std::env::split_paths(&path).collect();
     let found = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));

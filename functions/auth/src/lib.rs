@@ -37,7 +37,6 @@ pub struct Deps {
 
 /// Provider of the accounts: this project's database, or Supabase when SUPABASE_URL is set.
 #[derive(Debug, Clone)]
-#[allow(clippy::large_enum_variant, reason = "one value a process")]
 enum Accounts {
     Local(LocalAccounts),
     Supabase(GoTrue),

@@ -133,7 +133,7 @@ struct Put {
 
 /// Form with the file itself.
 #[derive(ToSchema)]
-#[allow(dead_code, reason = "describes the form in openapi.json")]
+#[expect(dead_code, reason = "describes the form in openapi.json")]
 struct Form {
     /// The PDF, at most 4 MiB.
     #[schema(format = Binary, content_media_type = "application/pdf")]

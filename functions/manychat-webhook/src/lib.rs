@@ -99,7 +99,7 @@ impl Block {
 /// The body that a ManyChat bot sends: full contact data and the text, composed in ManyChat's editor. Only the
 /// contact's id is required. Ids are numbers or strings; unknown fields are ignored.
 #[derive(Debug, ToSchema)]
-#[allow(dead_code, reason = "describes the body; Inbound reads it more leniently than a type could")]
+#[expect(dead_code, reason = "describes the body; Inbound reads it more leniently than a type could")]
 #[schema(example = json!({
     "id": 132, "name": "Awa Koné", "whatsapp_phone": "+2250700000000", "locale": "fr_FR",
     "last_input_text": "Combien coûte la livraison à Abidjan ?", "last_interaction": "2026-11-23T09:30:06+00:00",

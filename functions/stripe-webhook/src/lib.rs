@@ -51,7 +51,7 @@ impl HttpFunction for Deps {
     "id": "evt_1TExample", "object": "event", "api_version": "2026-09-30.endive", "created": 1795426206,
     "livemode": false, "type": "invoice.created", "data": { "object": { "id": "in_1TExample", "object": "invoice" } },
 }))]
-#[allow(dead_code, reason = "describes the body in openapi.json")]
+#[expect(dead_code, reason = "describes the body in openapi.json")]
 struct StripeEventBody {
     id: String,
     /// Type of the event, such as `invoice.paid`. A type that is not handled is answered with 200 too.

@@ -32,7 +32,7 @@ impl Pooler {
     /// Finds the program on the PATH or where Debian installs it.
     #[must_use]
     pub fn find() -> Option<PathBuf> {
-        #[allow(clippy::disallowed_methods, reason = "where programs are, which is no setting of a function")]
+        #[expect(clippy::disallowed_methods, reason = "where programs are, which is no setting of a function")]
         let path = env::var_os("PATH").unwrap_or_default();
         let mut folders: Vec<_> = env::split_paths(&path).collect();
         // Debian installs daemons in a folder that only root's PATH contains.

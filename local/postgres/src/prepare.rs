@@ -135,7 +135,7 @@ fn write(old: &BTreeMap<OsString, String>, new: &BTreeMap<OsString, String>, pru
 }
 
 /// The cargo that runs this program, or else the one on the PATH.
-#[allow(clippy::disallowed_methods, reason = "a tool of the developer's, not a function's setting")]
+#[expect(clippy::disallowed_methods, reason = "a tool of the developer's, not a function's setting")]
 fn cargo() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }

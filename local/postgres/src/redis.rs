@@ -32,7 +32,7 @@ impl Redis {
     /// Finds the program on the PATH.
     #[must_use]
     pub fn find() -> Option<PathBuf> {
-        #[allow(clippy::disallowed_methods, reason = "where programs are, which is no setting of a function")]
+        #[expect(clippy::disallowed_methods, reason = "where programs are, which is no setting of a function")]
         let path = env::var_os("PATH").unwrap_or_default();
         env::split_paths(&path).map(|folder| folder.join("redis-server")).find(|program| program.is_file())
     }

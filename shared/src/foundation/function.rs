@@ -198,7 +198,7 @@ async fn log_outcome(work: impl Future<Output = Result<Value, BoxError>>) -> Res
 }
 
 /// Returns the process environment. No other code reads it.
-#[allow(clippy::disallowed_methods, reason = "settings come in here, and are handed on from here")]
+#[expect(clippy::disallowed_methods, reason = "settings come in here, and are handed on from here")]
 fn environment() -> BTreeMap<String, String> {
     // All settings are UTF-8, so a variable that is not is skipped.
     std::env::vars_os()

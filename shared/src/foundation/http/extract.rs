@@ -270,7 +270,7 @@ mod tests {
 
     #[derive(Debug, Deserialize, ToSchema)]
     #[serde(deny_unknown_fields)]
-    #[allow(dead_code, reason = "only read")]
+    #[expect(dead_code, reason = "only read")]
     struct Order {
         items: Vec<Item>,
         kind: Kind,
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[derive(Debug, Deserialize, ToSchema)]
-    #[allow(dead_code, reason = "only read")]
+    #[expect(dead_code, reason = "only read")]
     struct Item {
         quantity: u32,
     }
