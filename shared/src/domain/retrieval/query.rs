@@ -36,7 +36,7 @@ impl Question {
 pub struct HybridQuery<'a> {
     /// The question as the user asked it.
     pub question: &'a str,
-    /// The standalone question ([`standalone_question`]), which is searched for.
+    /// The standalone question ([`super::follow_up::standalone_question`]), which is searched for.
     pub standalone: &'a str,
     /// Language of the question.
     pub language: Language,

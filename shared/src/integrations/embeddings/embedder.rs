@@ -37,7 +37,7 @@ impl Embedder {
         }
     }
 
-    /// Returns one vector per text, of [`DIMENSIONS`] dimensions and norm 1.
+    /// Returns one vector per text, of [`DIMENSIONS`](super::dimensions::DIMENSIONS) dimensions and norm 1.
     ///
     /// # Errors
     /// Fails when the model's provider fails or is not configured. The local embedder never fails.
