@@ -133,7 +133,9 @@ fn sql_names_in_module_docs(folder: &Path) -> BTreeSet<String> {
         let docs: Vec<_> =
             text.lines().map_while(|line| line.strip_prefix("//!")).map(|line| line.trim().to_owned() + "\n").collect();
         let docs = docs.concat();
-        for paragraph in docs.split("\n\n").filter(|text| text.starts_with("SQL function") || text.starts_with("Trigger")) {
+        for paragraph in
+            docs.split("\n\n").filter(|text| text.starts_with("SQL function") || text.starts_with("Trigger"))
+        {
             names.extend(paragraph.split('`').skip(1).step_by(2).map(str::to_owned));
         }
     }

@@ -353,7 +353,8 @@ fn a_proxy_in_the_environment_is_ignored() {
         child.env(name, "http://127.0.0.1:9").env(name.to_lowercase(), "http://127.0.0.1:9");
     }
     child.env_remove("NO_PROXY").env_remove("no_proxy").env_remove("REQUEST_METHOD");
-    let output = child.args(["--exact", "integrations::outbound::tests::a_get_returns_status_and_body"]).output().unwrap();
+    let output =
+        child.args(["--exact", "integrations::outbound::tests::a_get_returns_status_and_body"]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
 }
