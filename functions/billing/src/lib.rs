@@ -27,7 +27,7 @@ use utoipa_axum::router::OpenApiRouter;
 // `routes!` needs the handlers' `__path_…` items, which hold the OpenAPI description, in scope.
 use pay::{__path_check_out, __path_open_portal, check_out, open_portal};
 
-/// The Lambda function.
+/// The `billing` Lambda function.
 pub const FUNCTION: Function = Function::http::<Deps>();
 
 /// Dependencies of the handlers.

@@ -13,7 +13,7 @@ use shared::{
     billing,
     error::{ApiError, Result},
     http::{Data, Envelope, Json},
-    idempotency::{self, BeginOutcome, IdempotencyClaim, IdempotencyKey},
+    idempotency::{self, IdempotencyOutcome, IdempotencyClaim, IdempotencyKey},
     logging, plans, quota,
     stripe::{CheckoutRequest, StripeClient, StripeError},
 };
@@ -24,7 +24,7 @@ use crate::Deps;
 
 const CHECKOUT_PATH: &str = "/api/v1/billing/checkout";
 
-/// The plan to buy.
+/// Request for a checkout: the plan to buy.
 #[derive(Debug, Clone, Copy, Deserialize, Serialize, ToSchema)]
 #[schema(example = json!({ "plan": "pro" }))]
 pub(crate) struct PlanOrder {
@@ -153,8 +153,8 @@ impl Deps {
         self.db
             .tenant_tx(caller.tenant(), async |tx| {
                 let claim = match idempotency::begin(tx, key, CHECKOUT_PATH, &order).await? {
-                    BeginOutcome::Replay(replay) => return Ok(CheckoutStart::Replay(replay)),
-                    BeginOutcome::Run(claim) => claim,
+                    IdempotencyOutcome::Replay(replay) => return Ok(CheckoutStart::Replay(replay)),
+                    IdempotencyOutcome::Run(claim) => claim,
                 };
                 if quota::status(tx, owner).await?.is_pro {
                     let message = "there is a subscription already: change its plan in the portal";

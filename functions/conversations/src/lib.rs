@@ -18,7 +18,7 @@ use shared::{
     feedback::{self, Feedback, NewFeedback},
     function::{Function, HttpFunction},
     http::{Created, Data, Envelope, Json, Path, Query},
-    idempotency::{self, BeginOutcome, IdempotencyKey},
+    idempotency::{self, IdempotencyOutcome, IdempotencyKey},
     input,
     jobs::ReplyMessage,
     messages::{self, Author, Message, MessageFilter, MessageListing, NewMessage},
@@ -33,7 +33,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
-/// Definition of this Lambda function.
+/// The `conversations` Lambda function.
 pub const FUNCTION: Function = Function::http::<Deps>();
 
 /// Dependencies of the function.
@@ -214,8 +214,8 @@ async fn reply(
         .db
         .tenant_tx(caller.tenant(), async |tx| {
             let claim = match idempotency::begin(tx, key, &route, &reply).await? {
-                BeginOutcome::Replay(replay) => return Ok((false, replay.into_response())),
-                BeginOutcome::Run(claim) => claim,
+                IdempotencyOutcome::Replay(replay) => return Ok((false, replay.into_response())),
+                IdempotencyOutcome::Run(claim) => claim,
             };
             let answer = Envelope { success: true, data: write_reply(tx, &caller, id, &reply.text.0).await? };
             claim.finish(tx, 201, &answer).await?;

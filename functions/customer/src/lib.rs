@@ -20,7 +20,7 @@ use shared::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
-/// Definition of this Lambda function.
+/// The `customer` Lambda function.
 pub const FUNCTION: Function = Function::http::<Deps>();
 
 /// Default time, in seconds, for which an old webhook secret stays valid: a day, to put the new one into the bot.

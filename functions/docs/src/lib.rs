@@ -17,7 +17,7 @@ use shared::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
-/// The function `docs`.
+/// The `docs` Lambda function.
 pub const FUNCTION: Function = Function::http::<Deps>();
 
 /// The OpenAPI document. A test compares the file with the code.

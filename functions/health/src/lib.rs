@@ -25,7 +25,7 @@ use shared::{
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 
-/// The function `health`.
+/// The `health` Lambda function.
 pub const FUNCTION: Function = Function::http::<Deps>();
 
 /// The dependencies of the handler.

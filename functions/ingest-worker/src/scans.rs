@@ -24,8 +24,8 @@ use crate::{
 /// Time until a claim on a page expires. Rendering the page and asking all models takes less, so a worker that
 /// exceeds it is dead.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(120);
-/// Maximum number of claims on a page. The document fails when the page is still unread after them. The attempts and
-/// the waits between them take a quarter of an hour.
+/// Maximum number of attempts at a page. The document fails after the last one. The waits between them (2, 4 … 512 s)
+/// add up to 17 minutes, or more when the provider asks for it.
 const MAX_PAGE_ATTEMPTS: i32 = 10;
 /// Maximum time budget for scanned pages, in seconds. A page started later, and the indexing after it, would not end
 /// within the function's timeout of 300 s.

@@ -21,7 +21,7 @@ use shared::{
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 
-/// Definition of this Lambda function.
+/// The `live-mode` Lambda function.
 pub const FUNCTION: Function = Function::http::<Deps>();
 
 /// Dependencies of the function.

@@ -25,7 +25,7 @@ use shared::{
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 
-/// Definition of this Lambda function.
+/// The `manychat-webhook` Lambda function.
 pub const FUNCTION: Function = Function::http::<Deps>();
 
 const PATH: &str = "/api/v1/webhook/manychat";
@@ -138,7 +138,8 @@ async fn receive(call: ManyChatCall, State(deps): State<Deps>, Json(body): Json<
     Ok(axum::Json(Block::new(acknowledgement(&received, &message, call.language()))))
 }
 
-/// Returns the acknowledgement, once a burst and only when the bot will answer.
+/// Returns the acknowledgement of a burst's first message; `None` for a repeated delivery, for STOP, for a contact who
+/// has opted out, and while a person answers.
 fn acknowledgement(received: &ReceiveOutcome, message: &InboundMessage, language: Language) -> Option<&'static str> {
     let is_acknowledged = received.message_id.is_some()
         && received.is_first

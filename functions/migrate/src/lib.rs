@@ -20,7 +20,7 @@ use sqlx::{
 };
 use url::Url;
 
-/// The function `migrate`.
+/// The `migrate` Lambda function.
 pub const FUNCTION: Function = Function::event::<Migrate>();
 
 /// The compiled-in migrations.

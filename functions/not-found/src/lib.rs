@@ -13,7 +13,7 @@ use shared::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
-/// The function `not-found`.
+/// The `not-found` Lambda function.
 pub const FUNCTION: Function = Function::http::<Deps>();
 
 /// The routes of all other functions. A test compares the file with the code.

@@ -26,7 +26,7 @@ use tokio::{sync::mpsc, time::Instant};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 
-/// The function's name, settings and routes.
+/// The `query-stream` Lambda function.
 pub const FUNCTION: Function = Function::streaming::<Deps>();
 
 const PATH: &str = "/api/v1/query/stream";
@@ -117,7 +117,7 @@ struct StreamedQuestion {
 struct StreamProgress {
     /// Passages that were sent.
     passages: Vec<Citation>,
-    /// True when a part of the answer's text was sent.
+    /// True when a delta of the model was sent. False for a text that was sent whole, without deltas.
     has_sent_text: bool,
     /// Model calls made.
     calls: Vec<ModelCall>,

@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
-/// The function's name, settings and routes.
+/// The `query` Lambda function.
 pub const FUNCTION: Function = Function::http::<Deps>();
 
 const PATH: &str = "/api/v1/query";

@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
-/// The Lambda function.
+/// The `quota` Lambda function.
 pub const FUNCTION: Function = Function::http::<Deps>();
 
 /// Dependencies of the handlers.

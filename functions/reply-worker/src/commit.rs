@@ -229,7 +229,7 @@ impl Deps {
             conversations::hand_over(tx, conversation, reason).await?;
         }
         if let Some(reservation) = &outcome.charge {
-            quota::spend(tx, reservation).await?;
+            quota::charge(tx, reservation).await?;
         }
         if let Some(reservation) = &outcome.refund {
             quota::refund(tx, reservation).await?;

@@ -32,7 +32,7 @@ use shared::{
 };
 use tokio::time::Instant;
 
-/// Definition of this Lambda function.
+/// The `reply-worker` Lambda function.
 pub const FUNCTION: Function = Function::event::<Deps>();
 
 /// Time from the contact's last message to the answer, or to the notice that there is none.

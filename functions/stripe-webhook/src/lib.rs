@@ -15,7 +15,7 @@ use shared::{
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 
-/// The Lambda function.
+/// The `stripe-webhook` Lambda function.
 pub const FUNCTION: Function = Function::http::<Deps>();
 
 /// Dependencies of the handler.

@@ -18,7 +18,8 @@ use local::{
 use local_postgres::root;
 use serde_json::Value;
 use shared::{
-    accounts, documents, feedback, function::Function, messages, questions, retrieval, settings::SettingsMap, tenants,
+    accounts, conversations, documents, feedback, function::Function, messages, questions, retrieval,
+    settings::SettingsMap, tenants,
 };
 
 fn blocks() -> BTreeMap<String, FunctionBlock> {
@@ -222,4 +223,9 @@ fn limits_in_openapi_equal_the_constants_of_the_code() {
         let documented = document.pointer(&format!("/components/schemas/{schema}"));
         assert_eq!(documented.and_then(Value::as_u64), Some(limit as u64), "{schema}");
     }
+}
+
+#[test]
+fn a_lease_outlives_the_function_that_holds_it() {
+    assert!(conversations::LEASE_TIMEOUT > blocks()["reply-worker"].timeout);
 }

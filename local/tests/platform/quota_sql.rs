@@ -39,7 +39,7 @@ async fn reserve(db: &Db, tenant: &SeededTenant) -> Result<Reservation, ReserveE
 
 async fn spend(db: &Db, tenant: &SeededTenant, reservation: &Reservation) {
     let spent: Result<(), ApiError> =
-        db.tenant_tx(tenant.customer, async |tx| Ok(quota::spend(tx, reservation).await?)).await;
+        db.tenant_tx(tenant.customer, async |tx| Ok(quota::charge(tx, reservation).await?)).await;
     spent.unwrap_or_else(|error| panic!("{}", shared::logging::chain(&error)));
 }
 

@@ -242,11 +242,11 @@ impl QueryPipeline {
                     return Err(ApiError::not_found("conversation"));
                 }
                 let claim = match idempotency::begin(tx, key, path, request).await? {
-                    idempotency::BeginOutcome::Replay(replay) => {
+                    idempotency::IdempotencyOutcome::Replay(replay) => {
                         audit_question(tx, caller, request, cited_documents(replay.body())).await?;
                         return Ok(BeginOutcome::Replay(replay));
                     }
-                    idempotency::BeginOutcome::Run(claim) => claim,
+                    idempotency::IdempotencyOutcome::Run(claim) => claim,
                 };
                 let reservation = quota::reserve(tx, owner, None).await?;
                 let approved = approved_answers::find(tx, request.question.as_str()).await?;
@@ -352,7 +352,7 @@ impl QueryPipeline {
         }
         self.db
             .tenant_tx(caller.tenant(), async |tx| {
-                quota::spend(tx, &reserved.reservation).await?;
+                quota::charge(tx, &reserved.reservation).await?;
                 usage::record_calls(tx, None, "query", calls).await?;
                 let documents = draft.citations().iter().chain(shown).map(|citation| citation.document_id);
                 audit_question(tx, caller, request, documents).await?;
@@ -380,7 +380,7 @@ impl QueryPipeline {
             .tenant_tx(caller.tenant(), async |tx| {
                 match settlement {
                     Settlement::Refund => quota::refund(tx, &reserved.reservation).await?,
-                    Settlement::Charge => quota::spend(tx, &reserved.reservation).await?,
+                    Settlement::Charge => quota::charge(tx, &reserved.reservation).await?,
                 }
                 usage::record_calls(tx, None, "query", calls).await?;
                 if settlement == Settlement::Charge || !calls.is_empty() {

@@ -264,11 +264,11 @@ async fn try_reserve(tx: &mut TenantTx, owner: Uuid, conversation: Option<Uuid>)
     .await
 }
 
-/// Marks a reserved request as spent, after the answer was generated.
+/// Charges a reserved request, after the answer was generated: its state becomes `spent`.
 ///
 /// # Errors
 /// Returns the database's error. The reservation then expires, and maintenance refunds the request.
-pub async fn spend(tx: &mut TenantTx, reservation: &Reservation) -> sqlx::Result<()> {
+pub async fn charge(tx: &mut TenantTx, reservation: &Reservation) -> sqlx::Result<()> {
     sqlx::query!(
         "update reservations set state = 'spent' where customer_id = $1 and id = $2 and state = 'held'",
         tx.tenant(),

@@ -15,7 +15,7 @@ pub struct UsageDelta {
     pub conversations: i32,
     /// Messages, inbound and outbound.
     pub messages: i32,
-    /// Requests of the quota.
+    /// Requests charged to the quota: one for each answered question.
     pub requests: i32,
     /// Orders placed.
     pub orders: i32,

@@ -575,17 +575,17 @@ impl<'c, Scope: Send + std::fmt::Debug> Executor<'c> for &'c mut Tx<Scope> {
     where
         'c: 'e,
     {
-        let refusal = "a named statement does not survive a transaction pooler";
-        Box::pin(std::future::ready(Err(sqlx::Error::Configuration(refusal.into()))))
+        Box::pin(std::future::ready(Err(named_statement_refused())))
     }
 
-    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, sqlx::Result<sqlx::Describe<Postgres>>>
+    fn describe<'e>(self, _sql: SqlStr) -> BoxFuture<'e, sqlx::Result<sqlx::Describe<Postgres>>>
     where
         'c: 'e,
     {
-        match self.connection.get() {
-            Ok(connection) => (&mut *connection).describe(sql),
-            Err(error) => Box::pin(std::future::ready(Err(error))),
-        }
+        Box::pin(std::future::ready(Err(named_statement_refused())))
     }
+}
+
+fn named_statement_refused() -> sqlx::Error {
+    sqlx::Error::Configuration("a named statement does not survive a transaction pooler".into())
 }

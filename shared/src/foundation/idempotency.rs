@@ -50,7 +50,7 @@ pub struct IdempotencyClaim {
 
 /// The outcome of [`begin`].
 #[derive(Debug)]
-pub enum BeginOutcome {
+pub enum IdempotencyOutcome {
     /// Run the request, then finish or release the claim.
     Run(IdempotencyClaim),
     /// Send this response of an earlier request, and run nothing.
@@ -125,9 +125,9 @@ pub async fn begin(
     IdempotencyKey(key): IdempotencyKey,
     route: &str,
     body: &impl Serialize,
-) -> Result<BeginOutcome, IdempotencyError> {
+) -> Result<IdempotencyOutcome, IdempotencyError> {
     match key {
-        None => Ok(BeginOutcome::Run(IdempotencyClaim { key: None })),
+        None => Ok(IdempotencyOutcome::Run(IdempotencyClaim { key: None })),
         Some(key) => claim(tx, key, &fingerprint(route, body)).await,
     }
 }
@@ -146,7 +146,7 @@ fn fingerprint(route: &str, body: &impl Serialize) -> [u8; 32] {
 ///
 /// A claim expires after one minute, which is twice as long as any request runs. By then its function was killed, and
 /// an identical request may claim the key again.
-async fn claim(tx: &mut TenantTx, key: String, fingerprint: &[u8; 32]) -> Result<BeginOutcome, IdempotencyError> {
+async fn claim(tx: &mut TenantTx, key: String, fingerprint: &[u8; 32]) -> Result<IdempotencyOutcome, IdempotencyError> {
     let claimed = sqlx::query_scalar!(
         r#"
         insert into idempotency_keys as known (customer_id, key, request_sha256, locked_until, expires_at)
@@ -166,7 +166,7 @@ async fn claim(tx: &mut TenantTx, key: String, fingerprint: &[u8; 32]) -> Result
     .fetch_optional(&mut *tx)
     .await?;
     if claimed.is_some() {
-        return Ok(BeginOutcome::Run(IdempotencyClaim { key: Some(key) }));
+        return Ok(IdempotencyOutcome::Run(IdempotencyClaim { key: Some(key) }));
     }
     let known = sqlx::query!(
         "select request_sha256, status, response from idempotency_keys where customer_id = $1 and key = $2",
@@ -180,7 +180,7 @@ async fn claim(tx: &mut TenantTx, key: String, fingerprint: &[u8; 32]) -> Result
     }
     match (known.status, known.response) {
         (Some(status), Some(body)) => {
-            Ok(BeginOutcome::Replay(Replay { status: u16::try_from(status).unwrap_or(200), body }))
+            Ok(IdempotencyOutcome::Replay(Replay { status: u16::try_from(status).unwrap_or(200), body }))
         }
         _ => Err(IdempotencyError::InProgress),
     }

@@ -127,7 +127,8 @@ struct ParsedProvider {
     endpoint: Endpoint,
     /// True when the provider has models, and a key or (OpenAI only) a custom base URL.
     is_configured: bool,
-    /// Problems of its settings, reported only when the provider is used.
+    /// Problems of the provider's settings. They are reported only when LLM_PROVIDER or LLM_FALLBACKS names the
+    /// provider.
     problems: Vec<String>,
 }
 

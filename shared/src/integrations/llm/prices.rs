@@ -15,17 +15,18 @@ pub(super) struct ModelPrices(BTreeMap<String, TokenPrice>);
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TokenPrice {
-    /// TokenPrice of input tokens.
+    /// Price of input tokens.
     #[serde(rename = "in")]
     prompt: u32,
-    /// TokenPrice of output tokens.
+    /// Price of output tokens.
     #[serde(rename = "out")]
     completion: u32,
 }
 
 /// Input and output prices from the vendors' pages in November 2026; LLM_PRICES takes precedence. DeepSeek's prices
-/// are those of its peak hours and are halved at other times. Gemini's price is valid until 2026-12-31 and then
-/// doubles. No price was found for models that are missing here.
+/// are those of its peak hours; DeepSeek charges half at other times. Gemini's price is valid until 2026-12-31 and then
+/// doubles. A model that is missing here counts as free, also against a spend cap: no price was found for the default
+/// models gemini-3.5-flash-lite and qwen/qwen3.6-27b.
 const DEFAULT_PRICES: [(&str, u32, u32); 6] = [
     ("gemini-3.8-flash", 750_000, 3_750_000),
     ("claude-haiku-4-5", 1_000_000, 5_000_000),

@@ -32,7 +32,7 @@ const REFUSED_V4: [(Ipv4Addr, u32); 19] = [
 /// The block from which IANA assigns global unicast addresses. Every other address is refused: the unspecified
 /// address, loopback, the forms with an IPv4 address inside (mapped ::ffff:0:0/96, translated ::ffff:0:0:0/96,
 /// compatible ::/96), NAT64 (64:ff9b::/96 and 64:ff9b:1::/48), discard 100::/64, SRv6 5f00::/16, unique local
-/// fc00::/7 with fd00:ec2::254, link-local, site-local, multicast.
+/// fc00::/7 (in which fd00:ec2::254 is AWS's metadata service), link-local, site-local, multicast.
 ///
 /// NAT64 and mapped addresses could be checked by the IPv4 address inside. But no public name has such a record, and
 /// each accepted form would have to be unwrapped exactly as the kernel and the network do. The cost: a DNS64 resolver

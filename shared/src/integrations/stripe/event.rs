@@ -174,7 +174,7 @@ pub struct Subscription {
     pub cancel_at_period_end: bool,
     /// Time at which the subscription ends, when one is set.
     pub cancel_at: Option<DateTime<Utc>>,
-    /// Ids of the prices (`price_…`), each with the price's lookup key.
+    /// Prices of the subscription's items: the id (`price_…`), and the lookup key where the price has one.
     pub prices: Vec<(String, Option<String>)>,
     /// `metadata.plan`, which our checkout sets.
     pub plan: Option<String>,
