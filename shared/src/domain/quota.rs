@@ -6,8 +6,9 @@
 //! by the maintenance function when the function was killed. With a paid plan, the request counts in the period's row
 //! of `usage_periods` instead.
 //!
-//! SQL function: `app.quota_of`. Triggers: `user_settings_credits` on `user_settings` (`app.project_credits`) and
-//! `usage_periods_credits` on `usage_periods` (`app.project_plan_credits`). Both write `profiles.credits_remaining`.
+//! SQL functions: `app.quota_of`, `app.has_paid_plan`. Triggers: `user_settings_credits` on `user_settings`
+//! (`app.project_credits`) and `usage_periods_credits` on `usage_periods` (`app.project_plan_credits`). Both write
+//! `profiles.credits_remaining`.
 
 use std::time::Duration;
 

@@ -102,7 +102,7 @@ pub struct Lease {
     pub local_now: NaiveDateTime,
 }
 
-/// The result of [`acquire`].
+/// The result of [`acquire()`].
 #[derive(Debug)]
 pub enum LeaseOutcome {
     /// This worker holds the lease.
