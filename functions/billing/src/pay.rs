@@ -13,7 +13,7 @@ use shared::{
     billing,
     error::{ApiError, Result},
     http::{Data, Envelope, Json},
-    idempotency::{self, IdempotencyOutcome, IdempotencyClaim, IdempotencyKey},
+    idempotency::{self, IdempotencyClaim, IdempotencyKey, IdempotencyOutcome},
     logging, plans, quota,
     stripe::{CheckoutRequest, StripeClient, StripeError},
 };

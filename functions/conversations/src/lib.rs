@@ -18,7 +18,7 @@ use shared::{
     feedback::{self, Feedback, NewFeedback},
     function::{Function, HttpFunction},
     http::{Created, Data, Envelope, Json, Path, Query},
-    idempotency::{self, IdempotencyOutcome, IdempotencyKey},
+    idempotency::{self, IdempotencyKey, IdempotencyOutcome},
     input,
     jobs::ReplyMessage,
     messages::{self, Author, Message, MessageFilter, MessageListing, NewMessage},
