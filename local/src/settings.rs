@@ -32,7 +32,8 @@ environment has precedence, and an empty value counts as absent. One error lists
 - **functions**: *routes* means every function with HTTP routes.
 - A list is separated by commas.
 
-`cargo dev` sets what its functions need. A setting in its environment replaces that value.
+`cargo dev` sets what its functions need. A setting in its environment replaces that value, except for the databases,
+the secret, the bucket, the queues, libpdfium and `AWS_*`, which are its own.
 ";
 
 /// Generates docs/SETTINGS.md from the code and .env.example.

@@ -1,5 +1,5 @@
--- One rule for all queries that ask whether a user has a paid plan. Stripe's events set users.is_pro; the end of the
--- access counts at once, before maintenance has projected it.
+-- One rule for all queries that ask whether a user has a paid plan now. Stripe's events set users.is_pro; the end of
+-- the access counts at once, before maintenance has projected it. app.period_of compares the end for another moment.
 create function app.has_paid_plan(is_pro boolean, access_until timestamptz) returns boolean language sql stable as
     $body$ select is_pro and coalesce(access_until > now(), true) $body$;
 comment on function app.has_paid_plan(boolean, timestamptz) is 'of users.is_pro and profiles.subscription_access_until';

@@ -34,7 +34,7 @@ pub use lease::{
 pub use list::{Channel, ConversationFilter, ConversationItem, ConversationListing, get, list};
 
 /// Time after which maintenance runs a reply job. The reply queue comes first; maintenance, only if the queue's message
-/// was lost.
+/// was lost. The SQL function `app.receive_message` uses the same delay.
 const REPLY_JOB_DELAY: Duration = Duration::from_secs(60);
 /// Type, title and severity of the activity for messages that the bot failed to answer.
 pub const FAILURE_ACTIVITY: (&str, &str, ActivityStatus) =

@@ -19,7 +19,8 @@ pub(crate) use list::Phone;
 pub use list::{Message, MessageFilter, MessageListing, get, list};
 
 /// Expands to a checked query, or to [`list_page!`](crate::paging::list_page), in whose SQL `PENDING` is the condition
-/// for messages that wait for an answer. The partial index `messages_unanswered_idx` has this condition, too.
+/// for messages that wait for an answer. The partial index `messages_unanswered_idx` and the SQL
+/// function `app.receive_message` have this condition, too.
 macro_rules! pending_sql {
     (@with $pending:tt list_page!($tx:expr, $paging:expr, $row:ident {
         select: [$before:tt + PENDING + $after:tt], $($rest:tt)*
@@ -265,11 +266,11 @@ pub struct PendingMessage {
     pub created_at: DateTime<Utc>,
 }
 
-/// Returns the contact's messages that wait for an answer, oldest first; at most `limit`, if one is given.
+/// Returns the contact's messages that wait for an answer, oldest first; at most `limit`.
 ///
 /// # Errors
 /// A database error.
-pub async fn pending(tx: &mut TenantTx, conversation: Uuid, limit: Option<i64>) -> sqlx::Result<Vec<PendingMessage>> {
+pub async fn pending(tx: &mut TenantTx, conversation: Uuid, limit: i64) -> sqlx::Result<Vec<PendingMessage>> {
     pending_sql!(query_as!(
         PendingMessage,
         "select id, content, attachment, created_at from messages where customer_id = $1 and conversation_id = $2 and "
@@ -288,7 +289,15 @@ pub async fn pending(tx: &mut TenantTx, conversation: Uuid, limit: Option<i64>) 
 /// # Errors
 /// A database error.
 pub async fn pending_ids(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<Vec<Uuid>> {
-    Ok(pending(tx, conversation, None).await?.into_iter().map(|message| message.id).collect())
+    pending_sql!(query_scalar!(
+        "select id from messages where customer_id = $1 and conversation_id = $2 and "
+            + PENDING
+            + " order by created_at, id",
+        tx.tenant(),
+        conversation
+    ))
+    .fetch_all(tx)
+    .await
 }
 
 /// Returns the last messages of a conversation without those in `waiting`, oldest first, as turns for a model. At

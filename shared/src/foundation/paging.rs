@@ -40,7 +40,7 @@ pub struct ListParams {
 pub trait Listing {
     /// The columns that the parameter `sort` accepts. The default is the first, descending.
     const SORTS: &'static [&'static str];
-    /// The column that `sort=created_at` means. Every list accepts that name.
+    /// The column that `sort=created_at` means, in a list that has one.
     const CREATED_AT: &'static str = "created_at";
     /// The values that the parameter `status` accepts; empty when the list cannot be filtered by status.
     const STATUSES: &'static [&'static str] = &[];
@@ -262,7 +262,7 @@ impl<T: Serialize> IntoResponse for List<T> {
 /// [`MAX_COUNTED_ROWS`]. Gives a `Result<List<Row>, ApiError>`.
 ///
 /// - `select`: the columns, as `sqlx::query_as!` wants them for the row's fields: one literal, or several in brackets,
-///   joined by `+`.
+///   joined by `+`. They are evaluated for the rows of the page alone, which is named `page` for subqueries.
 /// - `from`: the source and the filter. `$1` is the tenant; `$2`, `$3` … are the values of `bind`, at most four.
 /// - `order`: for each of the listing's sorts its name, the column, the column's type in SQL and in Rust, and the row's
 ///   field.
@@ -310,11 +310,10 @@ macro_rules! list_page {
         id: $id:tt $id_sql_type:tt $id_type:ty = $id_field:ident $(,)?
     ) => {
         'page: {
-            let counted = $crate::paging::list_page!(@count $list $bind $places);
             $(
                 if $crate::paging::list_page!(@paging $list).sort == $sort {
                     break 'page $crate::paging::list_page!(
-                        @page $list $bind $places counted
+                        @page $list $bind $places
                         $column $sql_type $type, $field, $id $id_sql_type $id_type, $id_field
                     );
                 }
@@ -322,10 +321,9 @@ macro_rules! list_page {
             Err($crate::error::ApiError::internal())
         }
     };
-    (@keys $list:tt $bind:tt $places:tt id: $id:tt $id_sql_type:tt $id_type:ty = $id_field:ident $(,)?) => {{
-        let counted = $crate::paging::list_page!(@count $list $bind $places);
-        $crate::paging::list_page!(@page_by_id $list $bind $places counted $id $id_sql_type $id_type, $id_field)
-    }};
+    (@keys $list:tt $bind:tt $places:tt id: $id:tt $id_sql_type:tt $id_type:ty = $id_field:ident $(,)?) => {
+        $crate::paging::list_page!(@page_by_id $list $bind $places $id $id_sql_type $id_type, $id_field)
+    };
     (@paging ($tx:expr, $paging:expr, $row:ident, $select:tt, $from:tt)) => { $paging };
     (@count
         ($tx:expr, $paging:expr, $row:ident, $select:tt, $from:tt) [$($bind:expr,)*]
@@ -341,7 +339,7 @@ macro_rules! list_page {
         .await?
     };
     (@page
-        ($tx:expr, $paging:expr, $row:ident, $select:tt, $from:tt) $bind:tt $places:tt $counted:ident
+        ($tx:expr, $paging:expr, $row:ident, $select:tt, $from:tt) $bind:tt $places:tt
         $column:tt $sql_type:tt $type:ty, $field:ident, $id:tt $id_sql_type:tt $id_type:ty, $id_field:ident
     ) => {{
         let after: Option<($type, $id_type)> = $paging.after()?;
@@ -358,10 +356,12 @@ macro_rules! list_page {
             )
         };
         let rows = rows.map_err(|error| $paging.query_error(error))?;
-        $paging.page(rows, $counted, |last: &$row| (last.$field.clone(), last.$id_field.clone()))
+        let counted =
+            $crate::paging::list_page!(@count ($tx, $paging, $row, $select, $from) $bind $places);
+        $paging.page(rows, counted, |last: &$row| (last.$field.clone(), last.$id_field.clone()))
     }};
     (@page_by_id
-        ($tx:expr, $paging:expr, $row:ident, $select:tt, $from:tt) $bind:tt $places:tt $counted:ident
+        ($tx:expr, $paging:expr, $row:ident, $select:tt, $from:tt) $bind:tt $places:tt
         $id:tt $id_sql_type:tt $id_type:ty, $id_field:ident
     ) => {{
         let after: Option<$id_type> = $paging.after()?;
@@ -375,7 +375,9 @@ macro_rules! list_page {
             )
         };
         let rows = rows.map_err(|error| $paging.query_error(error))?;
-        $paging.page(rows, $counted, |last: &$row| last.$id_field.clone())
+        let counted =
+            $crate::paging::list_page!(@count ($tx, $paging, $row, $select, $from) $bind $places);
+        $paging.page(rows, counted, |last: &$row| last.$id_field.clone())
     }};
     (@rows
         ($tx:expr, $paging:expr, $row:ident, [$($select:tt)+], $from:tt) [$($bind:expr,)*]
@@ -384,10 +386,11 @@ macro_rules! list_page {
     ) => {
         sqlx::query_as!(
             $row,
-            "select " + $($select)+ + " from " + $from
+            "select " + $($select)+ + " from (select * from " + $from
                 + " and (" + $after_place + "::" + $sql_type + " is null or (" + $column + ", " + $id + ") " + $beyond
                 + " (" + $after_place + ", " + $id_place + "::" + $id_sql_type + ")) order by " + $column + " "
-                + $direction + ", " + $id + " " + $direction + " limit " + $limit_place + " offset " + $offset_place,
+                + $direction + ", " + $id + " " + $direction + " limit " + $limit_place + " offset " + $offset_place
+                + ") page order by " + $column + " " + $direction + ", " + $id + " " + $direction,
             $tx.tenant(),
             $($bind,)*
             $after,
@@ -405,10 +408,10 @@ macro_rules! list_page {
     ) => {
         sqlx::query_as!(
             $row,
-            "select " + $($select)+ + " from " + $from
+            "select " + $($select)+ + " from (select * from " + $from
                 + " and (" + $after_place + "::" + $id_sql_type + " is null or " + $id + " " + $beyond + " "
                 + $after_place + ") order by " + $id + " " + $direction
-                + " limit " + $limit_place + " offset " + $offset_place,
+                + " limit " + $limit_place + " offset " + $offset_place + ") page order by " + $id + " " + $direction,
             $tx.tenant(),
             $($bind,)*
             $after,

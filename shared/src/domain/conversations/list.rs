@@ -104,12 +104,12 @@ pub async fn list(
             handover_until, opted_out_at, last_message_at, created_at,
             (
                 select left(message.content, 200) from messages message
-                where message.conversation_id = conversations.id
+                where message.conversation_id = page.id
                 order by message.created_at desc, message.id desc limit 1
             ) as last_message,
             (
                 select count(*) from messages waiting
-                where waiting.conversation_id = conversations.id and "# + PENDING + r#"
+                where waiting.conversation_id = page.id and "# + PENDING + r#"
             ) as "unanswered!""#],
         from: "conversations where customer_id = $1 and channel = $2 and ($3::text is null or handler = $3)
             and ($4::uuid is null or id = $4) and ($5::text is null or user_phone in ($5, '+' || $5))",

@@ -30,7 +30,7 @@ pub async fn acquire(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<Leas
         clear_lease(tx, conversation, token).await?;
         return Ok(LeaseOutcome::Gone);
     }
-    let pending = messages::pending(tx, conversation, Some(MAX_PENDING_MESSAGES)).await?;
+    let pending = messages::pending(tx, conversation, MAX_PENDING_MESSAGES).await?;
     Ok(LeaseOutcome::Leased(Box::new(row.into_lease(token, pending))))
 }
 
