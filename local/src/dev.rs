@@ -111,7 +111,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         fakes.add_to_demo(&mut demo, &database).await?;
         demo.write(&file)?;
         step.done("ready");
-        progress.line(&welcome(&stack.base_url(), &demo, &file));
+        progress.line(&welcome(&stack.base_url(), &demo, &file, arguments.data.is_some()));
     }
     if let Some(stripe) = &fakes.stripe {
         let secret = settings.get("STRIPE_WEBHOOK_SECRET").unwrap_or(&secrets.stripe_webhook_secret);
@@ -283,8 +283,10 @@ impl FormatTime for Clock {
     }
 }
 
-fn welcome(base_url: &str, demo: &Demo, file: &std::path::Path) -> String {
+fn welcome(base_url: &str, demo: &Demo, file: &std::path::Path, is_elsewhere: bool) -> String {
     let file = file.display();
+    // Without the option, the phone looks into the default data folder.
+    let demo_option = if is_elsewhere { format!(" --demo {file}") } else { String::new() };
     let mut text = format!("\n  Lisa is running on {base_url}\n\n");
     for tenant in [&demo.tenant, &demo.other_tenant] {
         let token = &tenant.access_token;
@@ -305,7 +307,7 @@ fn welcome(base_url: &str, demo: &Demo, file: &std::path::Path) -> String {
          curl {base_url}/health\n    \
          TOKEN=$(python3 -c \"import json; print(json.load(open('{file}'))['tenant']['access_token'])\")\n    \
          curl -H \"authorization: Bearer $TOKEN\" {base_url}/api/v1/quota/status\n    \
-         cargo phone\n\n  \
+         cargo phone{demo_option}\n\n  \
          Press Ctrl-C to stop.\n"
     ));
     text

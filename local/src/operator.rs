@@ -70,7 +70,7 @@ impl ConnectionArguments {
     pub(crate) fn read_demo(&self) -> Result<Value> {
         let text = fs::read_to_string(&self.demo).with_context(|| {
             format!(
-                "SYSTEM_DATABASE_URL is not set, and {} cannot be read: is `cargo dev` running?",
+                "SYSTEM_DATABASE_URL is not set, and {} cannot be read: is `cargo dev` running? With --data, name its demo.json by --demo",
                 self.demo.display()
             )
         })?;

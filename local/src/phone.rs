@@ -111,8 +111,9 @@ enum LineResult {
 impl ContactPhone {
     fn open(arguments: &Arguments) -> Result<Self> {
         let shown = arguments.demo.display();
-        let text = fs::read_to_string(&arguments.demo)
-            .with_context(|| format!("{shown} cannot be read: is `cargo dev` running?"))?;
+        let text = fs::read_to_string(&arguments.demo).with_context(|| {
+            format!("{shown} cannot be read: is `cargo dev` running? With --data, name its demo.json by --demo")
+        })?;
         let demo: Value = serde_json::from_str(&text).with_context(|| format!("{shown} is not valid JSON"))?;
         let of_file = |value: &Value, name: &str| {
             let value = value[name].as_str().map(str::to_owned);
