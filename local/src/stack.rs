@@ -29,7 +29,7 @@ use crate::{
 /// connection.
 const MAX_DATABASE_CONNECTIONS: &str = "10";
 
-/// What a stack is started with, besides the servers.
+/// Options for the start of a stack.
 #[derive(Debug)]
 pub struct StackOptions {
     /// The socket that the gateway listens on.

@@ -52,7 +52,7 @@ pub struct FaultProxy {
     _serving: JoinSet<()>,
 }
 
-/// What all connections of a proxy share.
+/// State shared by all connections of a proxy.
 #[derive(Debug, Clone)]
 struct Link {
     /// The server, as `host:port`.

@@ -68,7 +68,7 @@ pub struct SettingSpec {
     pub default: Option<String>,
 }
 
-/// What a reader of settings was asked for.
+/// Record of the settings that a function reads.
 #[derive(Debug, Clone, Default)]
 pub struct SettingsRead {
     /// The settings. Two reads of one setting in two ways are two entries.

@@ -21,7 +21,7 @@ pub use parent::Extractor;
 /// Maximum number of pages of a document.
 pub const MAX_PAGES: u32 = 200;
 
-/// What begins a PDF.
+/// Signature at the start of a PDF file.
 const HEADER: &[u8] = b"%PDF-";
 /// Number of bytes at the start of a file within which [`HEADER`] must occur. PDF readers use this limit, too.
 const MAX_HEADER_OFFSET_BYTES: usize = 1024;
