@@ -37,18 +37,11 @@ const STOP_PHRASES: &[&str] = &[
     "desinscris moi",
     "ne m ecrivez plus",
     "ne m ecris plus",
-    "ne m envoyez plus",
-    "ne m envoie plus",
     "ne me contactez plus",
     "ne me contacte plus",
     "arretez de m ecrire",
     "arrete de m ecrire",
-    "arretez de m envoyer",
-    "arrete de m envoyer",
     "arretez de me contacter",
-    "ne veux plus recevoir",
-    "ne souhaite plus recevoir",
-    "ne voudrais plus recevoir",
     "ne veux plus de messages",
     "ne veux plus de vos messages",
     "retirez moi de votre liste",
@@ -69,7 +62,6 @@ const STOP_PHRASES: &[&str] = &[
     "stop writing me",
     "stop writing to me",
     "stop contacting me",
-    "stop sending me",
     "don t message me",
     "don t text me",
     "don t write me",
@@ -123,6 +115,42 @@ const POLITE_PHRASES: &[&str] =
 const PERSON_KEYWORDS: &[&str] =
     &["humain", "conseiller", "conseillere", "vraie personne", "human", "real person", "operator"];
 
+/// Openings of an opt-out that must name messages: without them, the sentence may be about an order.
+const STOP_SENDING: &[&str] = &[
+    "ne m envoyez plus",
+    "ne m envoie plus",
+    "arretez de m envoyer",
+    "arrete de m envoyer",
+    "ne veux plus recevoir",
+    "ne souhaite plus recevoir",
+    "ne voudrais plus recevoir",
+    "stop sending me",
+    "don t send me",
+    "do not send me",
+];
+/// Messages that an opt-out names. They follow one of [`STOP_SENDING`].
+const UNWANTED: &[&str] = &[
+    "de message",
+    "de messages",
+    "des messages",
+    "ces messages",
+    "vos messages",
+    "rien",
+    "de pub",
+    "de pubs",
+    "des pubs",
+    "vos pubs",
+    "de publicite",
+    "de publicites",
+    "vos publicites",
+    "messages",
+    "any messages",
+    "any more messages",
+    "these messages",
+    "your messages",
+    "ads",
+    "your ads",
+];
 /// Openings of a request for a person that count beside the tenant's own keywords.
 const PERSON_REQUESTS: &[&str] = &[
     "parler a",
@@ -205,7 +233,11 @@ pub fn asks_to_stop(message: &str) -> bool {
         return true;
     }
     let padded = format!(" {words} ");
-    !is_question(message) && STOP_PHRASES.iter().any(|phrase| padded.contains(&format!(" {phrase} ")))
+    let has_phrase = STOP_PHRASES.iter().any(|phrase| padded.contains(&format!(" {phrase} ")));
+    let names_messages = STOP_SENDING
+        .iter()
+        .any(|opening| UNWANTED.iter().any(|messages| padded.contains(&format!(" {opening} {messages} "))));
+    !is_question(message) && (has_phrase || names_messages)
 }
 
 /// Returns true when a message asks to receive messages again.
@@ -328,6 +360,9 @@ mod tests {
             "Je n'ai plus de messages de votre livreur",
             "Votre service est en arrêt",
             "I don't want to stop the delivery",
+            "Je ne veux plus recevoir la commande, annulez",
+            "Ne m'envoyez plus la robe bleue mais la rouge",
+            "stop sending me the red one, I want the blue one",
         ] {
             assert!(!asks_to_stop(message), "{message}");
         }
