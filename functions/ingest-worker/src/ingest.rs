@@ -86,7 +86,7 @@ impl Deps {
         if state.declared_sha256.as_ref().is_some_and(|declared| declared != &sha256) {
             return Err(IngestError::Permanent(
                 DocumentFailure::Corrupt,
-                "the bytes are not those that were announced".to_owned(),
+                "the file differs from the announced SHA-256".to_owned(),
             ));
         }
         let mut pages = self.extractor.extract(&file).await?;

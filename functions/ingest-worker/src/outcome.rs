@@ -36,7 +36,7 @@ pub(crate) enum IngestError {
     #[error("{0:?}: {1}")]
     Permanent(DocumentFailure, String),
     /// A temporary fault outside the document: the next attempt may succeed.
-    #[error("not now")]
+    #[error("temporary failure")]
     Transient(#[source] BoxError),
     /// The embedding provider failed: the next attempt may succeed. The document fails with the last attempt.
     #[error("embedding failed")]

@@ -327,8 +327,16 @@ mod tests {
         for (name, value, expected) in [
             ("SCANNED_PDFS", "ocr", "SCANNED_PDFS is neither off nor vision"),
             ("SCANNED_PDF_MAX_COST_MICROS", "0", "SCANNED_PDF_MAX_COST_MICROS is 0"),
-            ("SCANNED_PDF_MAX_COST_MICROS", "0.5", "SCANNED_PDF_MAX_COST_MICROS is not a valid u32"),
-            ("SCANNED_PDF_LONGEST_SIDE_PX", "100000", "SCANNED_PDF_LONGEST_SIDE_PX is not a valid u16"),
+            (
+                "SCANNED_PDF_MAX_COST_MICROS",
+                "0.5",
+                "SCANNED_PDF_MAX_COST_MICROS is not valid: invalid digit found in string",
+            ),
+            (
+                "SCANNED_PDF_LONGEST_SIDE_PX",
+                "100000",
+                "SCANNED_PDF_LONGEST_SIDE_PX is not valid: number too large to fit in target type",
+            ),
             ("SCANNED_PDF_LONGEST_SIDE_PX", "8000", "SCANNED_PDF_LONGEST_SIDE_PX is not between 512 and 4096"),
             ("SCANNED_PDF_TURN_S", "151", "SCANNED_PDF_TURN_S is more than 150"),
             ("LLM_PROVIDER", "extractive", "SCANNED_PDFS is vision, but LLM_PROVIDER names no model"),

@@ -361,7 +361,7 @@ impl Deps {
 /// The error of a confirmation.
 #[derive(Debug, thiserror::Error)]
 enum ConfirmError {
-    #[error("the conversation is another's")]
+    #[error("the lease of the conversation was lost")]
     LeaseLost,
     #[error(transparent)]
     Failed(#[from] ApiError),

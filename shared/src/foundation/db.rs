@@ -351,9 +351,7 @@ fn pool(url: String, settings: &mut Settings) -> Pool {
     // A Lambda instance serves one request at a time, so one connection is enough. More would take a thousand
     // instances over the pooler's limit. The local stack serves many requests at once and sets a higher number.
     let max_connections = settings.number("DATABASE_MAX_CONNECTIONS", 1_u32).max(1);
-    // For a malformed URL, `settings` has recorded a problem, and the function does not start. Only an option that
-    // sqlx alone refuses, such as an unknown `sslmode`, gets past that check and leads to sqlx's default connection
-    // here.
+    // For a URL that cannot be parsed, `settings` has recorded a problem, and the function does not start.
     let options = PgConnectOptions::from_str(&url).unwrap_or_else(|_| PgConnectOptions::new());
     let connector = PgPoolOptions::new()
         .max_connections(max_connections)

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use sqlx::postgres::PgConnectOptions;
 use url::Url;
 
 /// The settings of a function by name: environment variables and the keys of its secret.
@@ -177,13 +178,13 @@ impl Settings {
     }
 
     /// Reads a number with a default.
-    pub fn number<T: FromStr + fmt::Display>(&mut self, name: &'static str, default: T) -> T {
+    pub fn number<T: FromStr<Err: fmt::Display> + fmt::Display>(&mut self, name: &'static str, default: T) -> T {
         let value = self.value(SettingKind::Number, name, Some(default.to_string()));
         self.parse(name, value).unwrap_or(default)
     }
 
     /// Reads an optional number.
-    pub fn optional_number<T: FromStr>(&mut self, name: &'static str) -> Option<T> {
+    pub fn optional_number<T: FromStr<Err: fmt::Display>>(&mut self, name: &'static str) -> Option<T> {
         let value = self.optional_of(SettingKind::Number, name);
         self.parse(name, value)
     }
@@ -240,13 +241,15 @@ impl Settings {
         self.values.get(name).map(|value| value.trim().to_owned())
     }
 
-    fn parse<T: FromStr>(&mut self, name: &'static str, value: Option<String>) -> Option<T> {
-        let parsed = value?.parse().ok();
-        if parsed.is_none() {
-            let kind = std::any::type_name::<T>();
-            self.problem(format_args!("{name} is not a valid {}", kind.rsplit("::").next().unwrap_or(kind)));
+    /// Parses a value. The error of a number or a level names what is expected, and does not quote the value.
+    fn parse<T: FromStr<Err: fmt::Display>>(&mut self, name: &'static str, value: Option<String>) -> Option<T> {
+        match value?.parse() {
+            Ok(parsed) => Some(parsed),
+            Err(error) => {
+                self.problem(format_args!("{name} is not valid: {error}"));
+                None
+            }
         }
-        parsed
     }
 
     fn check_url(&mut self, name: &'static str, value: Option<String>) -> Option<String> {
@@ -291,6 +294,11 @@ fn check_database_url(value: &str) -> Result<(), &'static str> {
     if url.path().trim_matches('/').is_empty() {
         return Err("names no database");
     }
+    // The client that connects reads the options after the question mark, too.
+    if PgConnectOptions::from_str(value).is_err() {
+        return Err("has an option with a value that is not known: sslmode is disable, allow, prefer, require, \
+                    verify-ca or verify-full");
+    }
     Ok(())
 }
 
@@ -333,7 +341,8 @@ mod tests {
 
         assert_eq!(
             message,
-            "settings are not usable: LOG_LEVEL is not a valid Level; \
+            "settings are not usable: LOG_LEVEL is not valid: error parsing level: expected one of \"error\", \"warn\", \
+             \"info\", \"debug\", \"trace\", or a number 1-5; \
              DATABASE_URL does not start with postgresql://; JWT_SECRET is missing; EMPTY is missing"
         );
     }
@@ -395,7 +404,13 @@ mod tests {
         ] {
             assert_eq!(check_database_url(url), Ok(()), "{url}");
         }
-        for url in ["postgresql://localhost", "postgresql:///", "localhost:5432/lisa", ""] {
+        for url in [
+            "postgresql://localhost",
+            "postgresql:///",
+            "localhost:5432/lisa",
+            "",
+            "postgresql://lisa_app:p@127.0.0.1:5432/lisa?sslmode=always",
+        ] {
             assert!(check_database_url(url).is_err(), "{url}");
         }
     }

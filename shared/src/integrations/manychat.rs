@@ -36,7 +36,7 @@ pub enum SendError {
     #[error("{code}: {1}", code = .0.as_str())]
     Permanent(DeliveryFailure, String),
     /// A transient failure: a later attempt may succeed.
-    #[error("not now: {detail}")]
+    #[error("temporary failure: {detail}")]
     Transient {
         /// The `Retry-After` of the response, if any.
         retry_after: Option<Duration>,
