@@ -25,6 +25,9 @@ const MAX_VISIBILITY_S: i32 = 43_200;
 /// Timeout of sending while an HTTP client waits for its response.
 const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Time that a check of the queue may take.
+const PING_TIMEOUT: Duration = Duration::from_secs(4);
+
 /// A client of one queue.
 #[derive(Debug, Clone)]
 pub struct Queue {
@@ -104,7 +107,9 @@ impl Queue {
     /// # Errors
     /// [`QueueError`].
     pub async fn ping(&self) -> Result<(), QueueError> {
-        self.client.get_queue_attributes().queue_url(&self.url).send().await.map_err(failed)?;
+        let request = self.client.get_queue_attributes().queue_url(&self.url).send();
+        let answer = tokio::time::timeout(PING_TIMEOUT, request).await;
+        answer.map_err(|_| QueueError("no answer in time".to_owned()))?.map_err(failed)?;
         Ok(())
     }
 }

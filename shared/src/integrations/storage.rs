@@ -17,6 +17,14 @@ use crate::{aws, error::ApiError, settings::Settings};
 /// The content type of every object in the bucket.
 pub const PDF: &str = "application/pdf";
 
+/// Time that a request of a client may wait for the bucket. With a transaction before and one after, the answer leaves
+/// before the function's timeout.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
+/// Time that storing a file of a form may take.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(8);
+/// Time that reading a whole object may take.
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// A client of the bucket.
 #[derive(Debug, Clone)]
 pub struct Storage {
@@ -51,6 +59,12 @@ impl From<StorageError> for ApiError {
 
 fn failed<E: std::error::Error>(error: E) -> StorageError {
     StorageError(DisplayErrorContext(error).to_string())
+}
+
+/// Runs a request, and ends it as failed after `timeout`. Without this, a bucket that accepts connections and does not
+/// answer holds a request for as long as the SDK repeats it.
+async fn within<T>(timeout: Duration, request: impl Future<Output = T>) -> Result<T, StorageError> {
+    tokio::time::timeout(timeout, request).await.map_err(|_| StorageError("no answer in time".to_owned()))
 }
 
 /// A presigned upload: one PUT to `url`, with exactly `headers`.
@@ -108,7 +122,7 @@ impl Storage {
     /// [`StorageError`].
     pub async fn put(&self, key: &str, body: Bytes) -> Result<(), StorageError> {
         let request = self.client.put_object().bucket(&self.bucket).key(key).content_type(PDF);
-        request.body(body.into()).send().await.map_err(failed)?;
+        within(UPLOAD_TIMEOUT, request.body(body.into()).send()).await?.map_err(failed)?;
         Ok(())
     }
 
@@ -117,7 +131,7 @@ impl Storage {
     /// # Errors
     /// [`StorageError`].
     pub async fn exists(&self, key: &str) -> Result<bool, StorageError> {
-        match self.client.head_object().bucket(&self.bucket).key(key).send().await {
+        match within(REQUEST_TIMEOUT, self.client.head_object().bucket(&self.bucket).key(key).send()).await? {
             Ok(_) => Ok(true),
             Err(SdkError::ServiceError(error)) if matches!(error.err(), HeadObjectError::NotFound(_)) => Ok(false),
             Err(error) => Err(failed(error)),
@@ -129,6 +143,10 @@ impl Storage {
     /// # Errors
     /// [`ReadError`].
     pub async fn get(&self, key: &str, limit: usize) -> Result<Bytes, ReadError> {
+        within(DOWNLOAD_TIMEOUT, self.read_object(key, limit)).await?
+    }
+
+    async fn read_object(&self, key: &str, limit: usize) -> Result<Bytes, ReadError> {
         let answer = self.client.get_object().bucket(&self.bucket).key(key).send().await;
         let mut object = match answer {
             Ok(object) => object,
@@ -154,7 +172,8 @@ impl Storage {
     /// # Errors
     /// [`StorageError`].
     pub async fn delete(&self, key: &str) -> Result<(), StorageError> {
-        self.client.delete_object().bucket(&self.bucket).key(key).send().await.map_err(failed)?;
+        let request = self.client.delete_object().bucket(&self.bucket).key(key);
+        within(REQUEST_TIMEOUT, request.send()).await?.map_err(failed)?;
         Ok(())
     }
 
@@ -163,7 +182,7 @@ impl Storage {
     /// # Errors
     /// [`StorageError`].
     pub async fn ping(&self) -> Result<(), StorageError> {
-        self.client.head_bucket().bucket(&self.bucket).send().await.map_err(failed)?;
+        within(REQUEST_TIMEOUT, self.client.head_bucket().bucket(&self.bucket).send()).await?.map_err(failed)?;
         Ok(())
     }
 }
