@@ -16,9 +16,16 @@ const LINE_END_HYPHEN: char = '\u{2}';
 /// hyphenated at the end of a line. Keeps lines, separates paragraphs by one blank line, and makes every other run of
 /// white space one space. Idempotent.
 pub fn clean(raw: &str) -> String {
+    clean_within(raw, usize::MAX).unwrap_or_default()
+}
+
+/// Normalises text as [`clean`] does. Returns `None` when the text has more than `max_chars` characters in NFKC, in
+/// which one character may become eighteen; it is not normalised further then.
+pub fn clean_within(raw: &str, max_chars: usize) -> Option<String> {
     let visible = raw.replace("\r\n", "\n");
-    let normal: String = visible.chars().filter_map(visible_char).nfkc().collect();
-    tidy_lines(&join_hyphens(&normal))
+    let mut chars = visible.chars().filter_map(visible_char).nfkc();
+    let normal: String = chars.by_ref().take(max_chars).collect();
+    chars.next().is_none().then(|| tidy_lines(&join_hyphens(&normal)))
 }
 
 /// Folds text for search: lower case, without Latin accents and ligatures, with apostrophes and white space as single

@@ -84,19 +84,28 @@ const MIN_TEXT_LETTERS: usize = 4;
 /// comes from a scanner, a fax header or a stamp.
 const MIN_COVERED_PAGE_LETTERS: usize = 100;
 
+/// Maximum length of a document's cleaned text, in characters: more than two thousand full pages. Cleaning makes up to
+/// eighteen characters of one, so the limit of the child's output does not bound it.
+const MAX_TEXT_CHARS: usize = 6_400_000;
+
 impl ExtractedPages {
     /// Cleans the text of raw pages and determines which pages are scans.
-    fn from_raw(raw: Vec<RawPage>) -> Self {
-        let mut scans = Vec::new();
-        let pages = raw.into_iter().map(|RawPage { number, text, is_covered }| {
-            let text = text::clean(&text);
+    ///
+    /// # Errors
+    /// Returns [`PdfError::TooMuchText`] when the cleaned text has more than `max_chars` characters.
+    fn from_raw(raw: Vec<RawPage>, max_chars: usize) -> Result<Self, PdfError> {
+        let (mut pages, mut scans) = (Vec::with_capacity(raw.len()), Vec::new());
+        let mut chars_left = max_chars;
+        for RawPage { number, text, is_covered } in raw {
+            let text = text::clean_within(&text, chars_left).ok_or(PdfError::TooMuchText { limit: max_chars })?;
+            chars_left -= text.chars().count().min(chars_left);
             let min_letters = if is_covered { MIN_COVERED_PAGE_LETTERS } else { MIN_TEXT_LETTERS };
             if has_fewer_letters(&text, min_letters) {
                 scans.push(number);
             }
-            PageText { number, text }
-        });
-        Self { pages: pages.collect(), scans }
+            pages.push(PageText { number, text });
+        }
+        Ok(Self { pages, scans })
     }
 
     /// Returns all pages, including blank ones.
@@ -146,6 +155,8 @@ pub enum PdfError {
     TooManyPages { pages: u32, limit: u32 },
     #[error("the document holds more than {limit} bytes of text")]
     TooLarge { limit: u64 },
+    #[error("the document's text has more than {limit} characters")]
+    TooMuchText { limit: usize },
     #[error("the document took too long to read")]
     TimedOut,
     #[error("the extraction process cannot be run")]
@@ -166,6 +177,7 @@ impl PdfError {
             Self::NoText => Some("no_text"),
             Self::TooManyPages { .. } => Some("too_many_pages"),
             Self::TooLarge { .. } => Some("too_large"),
+            Self::TooMuchText { .. } => Some("too_much_text"),
             Self::TimedOut => Some("timed_out"),
             Self::Spawn(_) | Self::Library(_) | Self::Protocol(_) => None,
         }
@@ -232,7 +244,7 @@ mod tests {
     fn pages(texts: &[(&str, bool)]) -> ExtractedPages {
         let raw =
             (1..).zip(texts).map(|(number, &(text, is_covered))| RawPage { number, text: text.to_owned(), is_covered });
-        ExtractedPages::from_raw(raw.collect())
+        ExtractedPages::from_raw(raw.collect(), MAX_TEXT_CHARS).unwrap()
     }
 
     fn texts(pages: &ExtractedPages) -> Vec<&str> {
@@ -243,6 +255,17 @@ mod tests {
     fn raw_pages_are_cleaned() {
         let pages = pages(&[("", false), ("la livrai\u{2}\r\nson\0 ", false)]).require_text().unwrap();
         assert_eq!(texts(&pages), ["", "la livraison"]);
+    }
+
+    #[test]
+    fn text_is_limited_after_cleaning_over_all_pages() {
+        // One character that is eighteen in NFKC.
+        let raw = |count: u32| {
+            (1..=count).map(|number| RawPage { number, text: "\u{fdfa}".to_owned(), is_covered: false }).collect()
+        };
+        assert_eq!(ExtractedPages::from_raw(raw(2), 36).unwrap().as_slice()[1].text.chars().count(), 18);
+        let refused = ExtractedPages::from_raw(raw(2), 35).unwrap_err();
+        assert_eq!((refused.code(), refused.to_string().contains("35")), (Some("too_much_text"), true));
     }
 
     #[test]

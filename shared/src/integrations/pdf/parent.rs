@@ -2,7 +2,9 @@
 //! exit.
 
 use super::child::SUBCOMMAND;
-use super::{ChildAnswer, ExtractedPages, ExtractionJob, ExtractionTask, PdfError, PdfLimits, RawPage, is_pdf};
+use super::{
+    ChildAnswer, ExtractedPages, ExtractionJob, ExtractionTask, MAX_TEXT_CHARS, PdfError, PdfLimits, RawPage, is_pdf,
+};
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -46,7 +48,7 @@ impl Extractor {
     /// Returns any [`PdfError`] except [`PdfError::NoText`].
     pub async fn extract(&self, pdf: &[u8]) -> Result<ExtractedPages, PdfError> {
         match self.run(ExtractionTask::Text, self.limits, pdf).await? {
-            (ChildOutput::Pages(pages), _) => Ok(ExtractedPages::from_raw(pages)),
+            (ChildOutput::Pages(pages), _) => ExtractedPages::from_raw(pages, MAX_TEXT_CHARS),
             (_, status) => Err(PdfError::Protocol(status)),
         }
     }
