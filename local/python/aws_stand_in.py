@@ -1,4 +1,5 @@
-"""S3, SQS and Secrets Manager on the loopback interface: moto, with objects and messages kept on disk.
+"""S3, SQS and Secrets Manager on the loopback interface: moto behind a check of signatures, with objects and messages
+kept on disk.
 
     aws_stand_in.py [FOLDER]
 
@@ -26,6 +27,14 @@ from moto.sqs import models as sqs
 from moto.sqs.models import Message, Queue, SQSBackend
 from werkzeug.serving import make_server
 
+# The interpreter runs isolated, so that the folder of this script is not among those that it looks into.
+sys.path.insert(0, str(Path(__file__).parent))
+sys.dont_write_bytecode = True
+
+from signature_check import SignatureCheck  # noqa: E402
+
+# Access key and secret of the stack's clients (local/src/aws.rs).
+KEYS = {"local": "local"}
 REGION = "us-east-1"
 OBJECT = ".object"
 MESSAGE = ".message"
@@ -200,7 +209,7 @@ def main():
     else:
         serve = app
     threading.Thread(target=end_with_parent, daemon=True).start()
-    server = make_server("127.0.0.1", 0, serve, threaded=True, request_handler=MotoRequestHandler)
+    server = make_server("127.0.0.1", 0, SignatureCheck(serve, KEYS), threaded=True, request_handler=MotoRequestHandler)
     server.daemon_threads = True
     print(server.port, flush=True)
     server.serve_forever()
