@@ -1227,8 +1227,10 @@ CREATE TABLE public.documents (
     metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
     processed_at timestamp with time zone,
     chunks integer,
+    chars bigint,
     CONSTRAINT documents_bytes_not_negative CHECK ((bytes >= 0)),
-    CONSTRAINT documents_error_code_known CHECK ((error_code = ANY (ARRAY['encrypted'::text, 'corrupt'::text, 'no_text'::text, 'too_many_pages'::text, 'too_large'::text, 'timed_out'::text, 'not_uploaded'::text, 'embedding_failed'::text, 'scan_failed'::text, 'scan_too_costly'::text, 'spend_cap_reached'::text]))),
+    CONSTRAINT documents_chars_not_negative CHECK ((chars >= 0)),
+    CONSTRAINT documents_error_code_known CHECK ((error_code = ANY (ARRAY['encrypted'::text, 'corrupt'::text, 'no_text'::text, 'too_many_pages'::text, 'too_large'::text, 'timed_out'::text, 'not_uploaded'::text, 'embedding_failed'::text, 'scan_failed'::text, 'scan_too_costly'::text, 'spend_cap_reached'::text, 'size_mismatch'::text, 'too_much_text'::text, 'text_limit_reached'::text, 'processing_failed'::text]))),
     CONSTRAINT documents_error_when_failed CHECK (((status = 'failed'::text) = (error_code IS NOT NULL))),
     CONSTRAINT documents_filename_length CHECK (((length(filename) >= 1) AND (length(filename) <= 255))),
     CONSTRAINT documents_pages_not_negative CHECK (((pages_done >= 0) AND (pages_total >= 0))),
@@ -1239,6 +1241,8 @@ CREATE TABLE public.documents (
 COMMENT ON COLUMN public.documents.sha256 IS 'of the stored bytes: as declared while pending, verified once processed';
 
 COMMENT ON COLUMN public.documents.chunks IS 'how many it has, once processed';
+
+COMMENT ON COLUMN public.documents.chars IS 'characters of its chunks; null until counted: before indexing, and for older documents';
 
 CREATE TABLE public.feedback (
     message_id uuid NOT NULL,
@@ -1265,6 +1269,24 @@ CREATE TABLE public.idempotency_keys (
     CONSTRAINT idempotency_keys_sha256_length CHECK ((length(request_sha256) = 32)),
     CONSTRAINT idempotency_keys_state_known CHECK ((state = ANY (ARRAY['in_progress'::text, 'finished'::text])))
 );
+
+CREATE TABLE public.ingest_slots (
+    document_id uuid NOT NULL,
+    customer_id uuid NOT NULL,
+    queued_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    worker uuid,
+    held_until timestamp with time zone,
+    attempts integer DEFAULT 0 NOT NULL,
+    CONSTRAINT ingest_slots_attempts_not_negative CHECK ((attempts >= 0))
+);
+
+COMMENT ON COLUMN public.ingest_slots.queued_at IS 'first delivery: a tenant''s documents take turns in this order';
+
+COMMENT ON COLUMN public.ingest_slots.worker IS 'who holds the slot; null while it is kept for a message on its way';
+
+COMMENT ON COLUMN public.ingest_slots.held_until IS 'then the slot is free again; null: the document waits';
+
+COMMENT ON COLUMN public.ingest_slots.attempts IS 'how often work has begun, unless progress was made since';
 
 CREATE TABLE public.invitations (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1368,6 +1390,10 @@ CREATE TABLE public.plans (
     stripe_price_id text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     monthly_spend_cap_micros bigint,
+    max_document_chunks integer DEFAULT 600 NOT NULL,
+    max_text_chars bigint DEFAULT 5000000 NOT NULL,
+    CONSTRAINT plans_max_document_chunks_positive CHECK ((max_document_chunks > 0)),
+    CONSTRAINT plans_max_text_chars_positive CHECK ((max_text_chars > 0)),
     CONSTRAINT plans_name_length CHECK (((length(name) >= 1) AND (length(name) <= 50))),
     CONSTRAINT plans_overage_not_negative CHECK ((overage_cents_per_request >= 0)),
     CONSTRAINT plans_price_not_negative CHECK ((price_cents >= 0)),
@@ -1381,6 +1407,10 @@ COMMENT ON COLUMN public.plans.monthly_request_limit IS 'null: the lifetime quot
 COMMENT ON COLUMN public.plans.overage_cents_per_request IS 'null: requests over the limit are refused';
 
 COMMENT ON COLUMN public.plans.monthly_spend_cap_micros IS 'what models may cost a period; null: no cap';
+
+COMMENT ON COLUMN public.plans.max_document_chunks IS 'chunks of one document';
+
+COMMENT ON COLUMN public.plans.max_text_chars IS 'characters of the chunks of all documents of a tenant';
 
 CREATE TABLE public.products (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1468,6 +1498,14 @@ CREATE TABLE public.reservations (
 );
 
 COMMENT ON COLUMN public.reservations.period_start IS 'of kind plan: the period of usage_periods that it counts in';
+
+CREATE TABLE public.task_progress (
+    task text NOT NULL,
+    "position" jsonb NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT task_progress_task_length CHECK (((length(task) >= 1) AND (length(task) <= 50)))
+);
 
 CREATE VIEW public.unanswered WITH (security_invoker='true') AS
  SELECT reply.id AS message_id,
@@ -1648,6 +1686,9 @@ ALTER TABLE ONLY public.feedback
 ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (customer_id, key);
 
+ALTER TABLE ONLY public.ingest_slots
+    ADD CONSTRAINT ingest_slots_pkey PRIMARY KEY (document_id);
+
 ALTER TABLE ONLY public.invitations
     ADD CONSTRAINT invitations_pkey PRIMARY KEY (id);
 
@@ -1699,6 +1740,9 @@ ALTER TABLE ONLY public.refresh_sessions
 ALTER TABLE ONLY public.reservations
     ADD CONSTRAINT reservations_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.task_progress
+    ADD CONSTRAINT task_progress_pkey PRIMARY KEY (task);
+
 ALTER TABLE ONLY public.usage_periods
     ADD CONSTRAINT usage_periods_pkey PRIMARY KEY (customer_id, period_start);
 
@@ -1715,6 +1759,8 @@ ALTER TABLE ONLY public.webhook_secrets
     ADD CONSTRAINT webhook_secrets_sha256_key UNIQUE (sha256);
 
 CREATE INDEX stripe_customers_user_id_idx ON billing.stripe_customers USING btree (user_id);
+
+CREATE INDEX stripe_events_done_idx ON billing.stripe_events USING btree (received_at) WHERE (projected_at IS NOT NULL);
 
 CREATE INDEX stripe_events_unfinished_idx ON billing.stripe_events USING btree (received_at) WHERE (projected_at IS NULL);
 
@@ -1760,6 +1806,8 @@ CREATE INDEX document_chunks_words_idx ON public.document_chunks USING gin (app.
 
 CREATE INDEX document_pages_customer_id_idx ON public.document_pages USING btree (customer_id);
 
+CREATE INDEX documents_chars_missing_idx ON public.documents USING btree (id) WHERE ((chars IS NULL) AND (status = 'processed'::text));
+
 CREATE INDEX documents_company_id_idx ON public.documents USING btree (company_id);
 
 CREATE INDEX documents_filename_idx ON public.documents USING btree (customer_id, filename, id);
@@ -1778,6 +1826,8 @@ CREATE INDEX feedback_user_id_idx ON public.feedback USING btree (user_id);
 
 CREATE INDEX idempotency_keys_expires_at_idx ON public.idempotency_keys USING btree (expires_at);
 
+CREATE INDEX ingest_slots_turn_idx ON public.ingest_slots USING btree (customer_id, queued_at, document_id);
+
 CREATE INDEX invitations_created_by_idx ON public.invitations USING btree (created_by);
 
 CREATE INDEX invitations_customer_id_idx ON public.invitations USING btree (customer_id, created_at DESC);
@@ -1788,11 +1838,15 @@ CREATE INDEX jobs_customer_id_idx ON public.jobs USING btree (customer_id);
 
 CREATE INDEX jobs_due_idx ON public.jobs USING btree (run_after) WHERE (status = ANY (ARRAY['queued'::text, 'running'::text]));
 
+CREATE INDEX jobs_ended_idx ON public.jobs USING btree (updated_at) WHERE (status = ANY (ARRAY['done'::text, 'failed'::text]));
+
 CREATE UNIQUE INDEX jobs_ingest_document_key ON public.jobs USING btree (((payload ->> 'document_id'::text))) WHERE (kind = 'ingest'::text);
 
 CREATE UNIQUE INDEX jobs_invoice_item_record_key ON public.jobs USING btree (((payload ->> 'billing_record_id'::text))) WHERE (kind = 'invoice_item'::text);
 
 CREATE UNIQUE INDEX jobs_reply_conversation_key ON public.jobs USING btree (((payload ->> 'conversation_id'::text))) WHERE (kind = 'reply'::text);
+
+CREATE INDEX llm_calls_age_idx ON public.llm_calls USING btree (created_at);
 
 CREATE INDEX llm_calls_conversation_id_idx ON public.llm_calls USING btree (conversation_id);
 
@@ -1841,6 +1895,8 @@ CREATE UNIQUE INDEX reservations_conversation_held_key ON public.reservations US
 CREATE INDEX reservations_conversation_id_idx ON public.reservations USING btree (conversation_id);
 
 CREATE INDEX reservations_customer_id_idx ON public.reservations USING btree (customer_id);
+
+CREATE INDEX reservations_ended_idx ON public.reservations USING btree (created_at) WHERE (state <> 'held'::text);
 
 CREATE INDEX reservations_held_idx ON public.reservations USING btree (expires_at) WHERE (state = 'held'::text);
 
@@ -1946,6 +2002,12 @@ ALTER TABLE ONLY public.feedback
 
 ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.ingest_slots
+    ADD CONSTRAINT ingest_slots_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.ingest_slots
+    ADD CONSTRAINT ingest_slots_document_id_fkey FOREIGN KEY (document_id, customer_id) REFERENCES public.documents(id, customer_id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.invitations
     ADD CONSTRAINT invitations_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.users(id) ON DELETE SET NULL;
@@ -2152,6 +2214,12 @@ CREATE POLICY idempotency_keys_system ON public.idempotency_keys TO lisa_system 
 
 CREATE POLICY idempotency_keys_tenant ON public.idempotency_keys TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
 
+ALTER TABLE public.ingest_slots ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY ingest_slots_system ON public.ingest_slots TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY ingest_slots_tenant ON public.ingest_slots TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
+
 ALTER TABLE public.invitations ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY invitations_system ON public.invitations TO lisa_system USING (true) WITH CHECK (true);
@@ -2229,6 +2297,10 @@ ALTER TABLE public.reservations ENABLE ROW LEVEL SECURITY;
 CREATE POLICY reservations_system ON public.reservations TO lisa_system USING (true) WITH CHECK (true);
 
 CREATE POLICY reservations_tenant ON public.reservations TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK (((customer_id = ( SELECT app.current_customer() AS current_customer)) AND (user_id = ( SELECT app.current_owner() AS current_owner))));
+
+ALTER TABLE public.task_progress ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY task_progress_system ON public.task_progress TO lisa_system USING (true) WITH CHECK (true);
 
 ALTER TABLE public.usage_periods ENABLE ROW LEVEL SECURITY;
 
@@ -2501,6 +2573,9 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.feedback TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.idempotency_keys TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.idempotency_keys TO lisa_system;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.ingest_slots TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.ingest_slots TO lisa_system;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.invitations TO lisa_system;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.jobs TO lisa_tenant;
@@ -2555,6 +2630,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.refresh_sessions TO lisa_syste
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.reservations TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.reservations TO lisa_system;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.task_progress TO lisa_system;
 
 GRANT SELECT ON TABLE public.unanswered TO lisa_tenant;
 

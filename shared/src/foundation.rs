@@ -16,4 +16,5 @@ pub mod paging;
 pub mod rate_limits;
 pub mod sealed;
 pub mod settings;
+pub mod task_progress;
 pub mod text;

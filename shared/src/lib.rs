@@ -18,7 +18,7 @@ pub use domain::{
 };
 pub use foundation::{
     audit, auth, aws, db, error, function, http, idempotency, input, jobs, logging, paging, rate_limits, sealed,
-    settings, text,
+    settings, task_progress, text,
 };
 pub(crate) use integrations::model_api;
 pub use integrations::{embeddings, llm, manychat, outbound, pdf, queue, storage, stripe};

@@ -99,3 +99,55 @@ async fn an_older_fetch_never_overwrites_a_newer_one() {
     assert_eq!((found.is_pro, found.profile_status.as_str()), (false, "unpaid"));
     assert_eq!(number(&mut books, "select fetch_applied from billing.subscription_states").await, 2);
 }
+
+/// Stripe answers the first page of its list, and then fails.
+#[tokio::test]
+async fn a_reconcile_that_stopped_goes_on_where_it_was() {
+    let stripe = FakeStripe::start(None).await.unwrap();
+    let database = testing::two_databases().await.unwrap();
+    let mut app = admin(&database.urls).await;
+    let without_fetches = billing(&database.urls, None, 2);
+    let with_fetches = billing(&database.urls, Some(&stripe), 2);
+    let (now, start) = (Utc::now(), one_hour_ago().timestamp());
+    let mut owners = Vec::new();
+    for number in 0..130 {
+        let tenant = seed::tenant(&mut app, &format!("stop-{number}"), 8).await;
+        let object = subscription_object(&format!("sub_{number:03}"), tenant.owner, "active", start, start, false);
+        let created = event(&format!("evt_{number}"), "customer.subscription.created", start, &object);
+        receive(&without_fetches, &created, now).await;
+        // The last one is unknown to Stripe.
+        if number < 129 {
+            stripe.put_subscription(object);
+        }
+        owners.push(tenant.owner);
+    }
+    // One that differs is on the second page.
+    stripe.put_subscription(subscription_object("sub_120", owners[120], "canceled", start, start, false));
+    stripe.release();
+    stripe.fail([
+        StripeFault::HoldAnswer,
+        StripeFault::Refuse(503),
+        StripeFault::Refuse(503),
+        StripeFault::Refuse(503),
+    ]);
+    with_fetches.reconcile(now).await.unwrap_err();
+    assert_eq!(number(&mut app, "select count(*) from task_progress").await, 1);
+    let asked = stripe.requests().len();
+
+    let report = with_fetches.continue_reconcile(now).await.unwrap().unwrap();
+
+    assert_eq!(report.subscriptions_checked, 29, "the first hundred were compared before");
+    assert_eq!(report.repaired, ["sub_120"]);
+    assert_eq!(report.missing, ["sub_129"], "what the first run compared is not missing");
+    assert_eq!(report.projections_repaired, 1);
+    assert_eq!(stripe.requests()[asked].fields["starting_after"], "sub_099");
+    assert_eq!(number(&mut app, "select count(*) from task_progress").await, 0);
+    assert_eq!(with_fetches.continue_reconcile(now).await.unwrap(), None);
+
+    // One that did not end by the next night is given up.
+    stripe.fail([StripeFault::Refuse(503); 3]);
+    with_fetches.reconcile(now).await.unwrap_err();
+    run_sql(&mut app, "update task_progress set started_at = now() - interval '21 hours'").await;
+    assert_eq!(with_fetches.continue_reconcile(now).await.unwrap(), None);
+    assert_eq!(with_fetches.reconcile(now).await.unwrap().subscriptions_checked, 129);
+}

@@ -9,8 +9,9 @@ use crate::seed::SeededTenant;
 pub(crate) const OWN_SCHEMAS: &str =
     "nspname not in ('pg_catalog', 'information_schema') and nspname !~ '^pg_(toast|temp)'";
 
-/// Tables without rows of tenants: the plans, the applied migrations, and the counters of rate limits.
-const TABLES_WITHOUT_TENANT: [&str; 3] = ["plans", "_sqlx_migrations", "rate_limits"];
+/// Tables without rows of tenants: the plans, the applied migrations, the counters of rate limits, and the progress of
+/// maintenance.
+const TABLES_WITHOUT_TENANT: [&str; 4] = ["plans", "_sqlx_migrations", "rate_limits", "task_progress"];
 
 /// A table of the schema public.
 #[derive(Debug, Clone)]

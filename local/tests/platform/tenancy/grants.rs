@@ -107,7 +107,7 @@ const APP_GRANTS: [&str; 7] = [
 ];
 
 /// Privileges of a tenant's transaction.
-const TENANT_GRANTS: [&str; 51] = [
+const TENANT_GRANTS: [&str; 52] = [
     "lisa_tenant: execute on app.audit_own(uuid,text,text,text,jsonb)",
     "lisa_tenant: execute on app.current_company()",
     "lisa_tenant: execute on app.current_customer()",
@@ -132,6 +132,7 @@ const TENANT_GRANTS: [&str; 51] = [
     "lisa_tenant: delete, insert, select, update on document_pages",
     "lisa_tenant: delete, insert, select, update on documents",
     "lisa_tenant: delete, insert, select, update on idempotency_keys",
+    "lisa_tenant: delete, insert, select, update on ingest_slots",
     "lisa_tenant: insert, select, update on jobs",
     "lisa_tenant: select on plans",
     "lisa_tenant: select on profiles (email, id, stripe_customer_id, subscription_access_until, \

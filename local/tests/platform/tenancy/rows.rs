@@ -54,6 +54,10 @@ async fn full_tenant(admin: &mut PgConnection, name: &str) -> SeededTenant {
              select id, customer_id, 1, 'delivery' from documents where customer_id = '{customer}'"
         ),
         format!(
+            "insert into ingest_slots (document_id, customer_id) \
+             select id, customer_id from documents where customer_id = '{customer}'"
+        ),
+        format!(
             "insert into reembedded_chunks (chunk_id, customer_id, embedding_model, embedding) \
              select id, customer_id, 'n', embedding from document_chunks where customer_id = '{customer}'"
         ),

@@ -1,21 +1,35 @@
 //! The nightly reconcile: finishes the ledger's unfinished events, compares every subscription with Stripe's, and
-//! compares every projection with its subscription. Differences are repaired and logged.
+//! compares every projection with its subscription. Differences are repaired and logged. Its progress is stored page by
+//! page, so that the next run goes on where one stopped.
 
-use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
-use serde::Serialize;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 
-use super::{events::BillingEventOutcome, ledger, processor::Billing, projection::ProjectionOutcome, states};
+use super::{
+    events::BillingEventOutcome,
+    ledger,
+    processor::Billing,
+    projection::ProjectionOutcome,
+    states::{self, PlanPrices},
+};
 use crate::{
     db::BillingTx,
     error::ApiError,
     logging,
-    stripe::{Event, StripeClient},
+    stripe::{Event, StripeClient, Subscription},
+    task_progress,
 };
 
 /// Rows per transaction.
 const PAGE_SIZE: i64 = 500;
+/// Name of the reconcile in `task_progress`.
+const TASK: &str = "reconcile";
+/// Time of one run, below the function's timeout of 240 s.
+const MAX_RECONCILE_TIME: Duration = Duration::from_secs(150);
+/// Age at which a reconcile that did not end is given up. The next night begins a new one.
+const MAX_RECONCILE_AGE: TimeDelta = TimeDelta::hours(20);
 
 /// Counts and differences of one reconcile.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -34,19 +48,108 @@ pub struct ReconcileReport {
     pub projections_repaired: u64,
 }
 
+/// How far one part of the reconcile has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum PartProgress {
+    /// What comes after this id is left; everything when it is `None`.
+    After(Option<String>),
+    Done,
+}
+
+/// How far the reconcile has come.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Progress {
+    /// Time of the start by the clock of billing's database. Stripe's list is compared with what was known then.
+    compared_since: DateTime<Utc>,
+    events: PartProgress,
+    subscriptions: PartProgress,
+    projections: PartProgress,
+}
+
+impl Progress {
+    fn is_done(&self) -> bool {
+        [&self.events, &self.subscriptions, &self.projections].into_iter().all(|part| *part == PartProgress::Done)
+    }
+}
+
+/// One run of the reconcile.
+#[derive(Debug)]
+struct ReconcileRun {
+    now: DateTime<Utc>,
+    /// Time at which the run stops between two pages.
+    stops_at: Instant,
+    progress: Progress,
+    report: ReconcileReport,
+}
+
+impl ReconcileRun {
+    fn is_out_of_time(&self) -> bool {
+        Instant::now() >= self.stops_at
+    }
+}
+
 impl Billing {
-    /// Runs the three parts of the reconcile. A failed part does not keep the others from running.
+    /// Runs the three parts of the reconcile: from the start, or from where an earlier run stopped. A failed part does
+    /// not keep the others from running. A run that is out of time, failed or was killed is continued by
+    /// [`Billing::continue_reconcile`].
     ///
     /// # Errors
     /// Returns the error of the first part that failed, after all parts have run.
     pub async fn reconcile(&self, now: DateTime<Utc>) -> Result<ReconcileReport, ApiError> {
-        let mut report = ReconcileReport::default();
-        let finished = self.finish_events(now, &mut report).await;
-        let compared = match &self.stripe {
-            Some(stripe) => self.compare(stripe, now, &mut report).await,
-            None => Ok(()),
+        let progress = match self.unfinished_reconcile(now).await? {
+            Some(progress) => progress,
+            None => {
+                let since = sqlx::query_scalar!(r#"select now() as "now!""#);
+                let compared_since = self.db.billing_tx(async |tx| Ok(since.fetch_one(tx).await?)).await?;
+                let start = PartProgress::After(None);
+                let (events, subscriptions) = (start.clone(), start.clone());
+                Progress { compared_since, events, subscriptions, projections: start }
+            }
         };
-        let projected = self.project_all(now, &mut report).await;
+        self.run_reconcile(progress, now).await
+    }
+
+    /// Goes on with a reconcile that did not come to its end; does nothing when there is none.
+    ///
+    /// # Errors
+    /// As [`Billing::reconcile`].
+    pub async fn continue_reconcile(&self, now: DateTime<Utc>) -> Result<Option<ReconcileReport>, ApiError> {
+        match self.unfinished_reconcile(now).await? {
+            Some(progress) => self.run_reconcile(progress, now).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Finds the progress of a reconcile that did not end. One that is older than [`MAX_RECONCILE_AGE`] is given up.
+    async fn unfinished_reconcile(&self, now: DateTime<Utc>) -> Result<Option<Progress>, ApiError> {
+        let found = self.app.system_tx(async |tx| Ok(task_progress::find::<Progress>(tx, TASK).await?)).await?;
+        let Some(found) = found else { return Ok(None) };
+        if now - found.started_at < MAX_RECONCILE_AGE {
+            return Ok(Some(found.position));
+        }
+        tracing::warn!("a reconcile that did not end is given up");
+        self.app.system_tx(async |tx| Ok(task_progress::clear(tx, TASK).await?)).await?;
+        Ok(None)
+    }
+
+    async fn run_reconcile(&self, mut progress: Progress, now: DateTime<Utc>) -> Result<ReconcileReport, ApiError> {
+        if progress.subscriptions != PartProgress::Done {
+            // What the comparison changes is projected after it.
+            progress.projections = PartProgress::After(None);
+        }
+        let report = ReconcileReport::default();
+        let mut run = ReconcileRun { now, stops_at: Instant::now() + MAX_RECONCILE_TIME, progress, report };
+        let finished = self.finish_events(&mut run).await;
+        let compared = match &self.stripe {
+            Some(stripe) => self.compare(stripe, &mut run).await,
+            None => {
+                run.progress.subscriptions = PartProgress::Done;
+                Ok(())
+            }
+        };
+        let projected = self.project_all(&mut run).await;
+        let ReconcileRun { progress, report, .. } = run;
         let differences = report.repaired.len() + report.missing.len();
         if differences > 0 {
             logging::metric("SubscriptionsDiffering", differences as f64);
@@ -57,20 +160,31 @@ impl Billing {
         for id in &report.missing {
             tracing::warn!(subscription = id, "Stripe does not have a subscription that is not over");
         }
-        finished.and(compared).and(projected).map(|()| report)
+        let saved = if progress.is_done() {
+            self.app.system_tx(async |tx| Ok(task_progress::clear(tx, TASK).await?)).await
+        } else {
+            self.save_progress(&progress).await
+        };
+        finished.and(compared).and(projected).and(saved).map(|()| report)
+    }
+
+    async fn save_progress(&self, progress: &Progress) -> Result<(), ApiError> {
+        self.app.system_tx(async |tx| Ok(task_progress::save(tx, TASK, progress).await?)).await
     }
 
     /// Processes the unfinished events of the ledger.
-    async fn finish_events(&self, now: DateTime<Utc>, report: &mut ReconcileReport) -> Result<(), ApiError> {
-        let mut after = String::new();
-        loop {
+    async fn finish_events(&self, run: &mut ReconcileRun) -> Result<(), ApiError> {
+        while let PartProgress::After(after) = &run.progress.events
+            && !run.is_out_of_time()
+        {
+            let after = after.clone().unwrap_or_default();
             let unfinished =
                 self.db.billing_tx(async |tx| Ok(ledger::list_unfinished(tx, &after, PAGE_SIZE).await?)).await?;
-            let Some(last) = unfinished.last() else { return Ok(()) };
-            after.clone_from(&last.id);
+            let next = unfinished.last().map(|last| last.id.clone());
             for event in unfinished {
+                let report = &mut run.report;
                 let finished = match Event::from_payload(event.payload) {
-                    Ok(parsed) => self.process_event(&parsed, event.is_applied, now).await,
+                    Ok(parsed) => self.process_event(&parsed, event.is_applied, run.now).await,
                     Err(error) => Err(ApiError::internal().with_source(error)),
                 };
                 match finished {
@@ -82,73 +196,85 @@ impl Billing {
                     }
                 }
             }
+            run.progress.events = next.map_or(PartProgress::Done, |last| PartProgress::After(Some(last)));
+            self.save_progress(&run.progress).await?;
         }
-    }
-
-    /// Compares every subscription with Stripe's list.
-    async fn compare(
-        &self,
-        stripe: &StripeClient,
-        now: DateTime<Utc>,
-        report: &mut ReconcileReport,
-    ) -> Result<(), ApiError> {
-        // The fetches are numbered before Stripe is asked. A webhook's fetch that starts meanwhile has a higher
-        // number, so its snapshot stays.
-        let mut numbers = self.db.billing_tx(async |tx| Ok(states::begin_all_fetches(tx).await?)).await?;
-        let prices = self.prices().await?;
-        let mut seen = HashSet::new();
-        let mut after: Option<String> = None;
-        loop {
-            let listed = stripe.list_subscriptions(after.as_deref()).await?;
-            for subscription in &listed.subscriptions {
-                report.subscriptions_checked += 1;
-                seen.insert(subscription.id.clone());
-                let number = match numbers.get(&subscription.id) {
-                    Some(number) => *number,
-                    None => {
-                        let id = &subscription.id;
-                        let begin_fetch = async |tx: &mut BillingTx| Ok(states::begin_fetch(tx, id, now).await?);
-                        self.db.billing_tx(begin_fetch).await?
-                    }
-                };
-                let differs = self
-                    .db
-                    .billing_tx(async |tx| {
-                        let differs = states::apply_snapshot(tx, subscription, &prices, number, now).await?;
-                        if differs && let Some(user) = states::find_user(tx, &subscription.id).await? {
-                            states::choose_current(tx, &user).await?;
-                        }
-                        Ok(differs)
-                    })
-                    .await?;
-                if differs {
-                    report.repaired.push(subscription.id.clone());
-                }
-            }
-            match listed.next_cursor {
-                Some(next) => after = Some(next),
-                None => break,
-            }
-        }
-        numbers.retain(|id, _| !seen.contains(id));
-        let ids: Vec<_> = numbers.into_keys().collect();
-        report.missing = self.db.billing_tx(async |tx| Ok(states::list_not_ended(tx, &ids).await?)).await?;
         Ok(())
     }
 
-    /// Projects the subscription of every user.
-    async fn project_all(&self, now: DateTime<Utc>, report: &mut ReconcileReport) -> Result<(), ApiError> {
-        let mut after = String::new();
-        loop {
-            let users = self.db.billing_tx(async |tx| Ok(users(tx, &after, PAGE_SIZE).await?)).await?;
-            let Some(last) = users.last() else { return Ok(()) };
-            after.clone_from(last);
-            for user in users {
-                if self.project(&user, now).await? == ProjectionOutcome::Changed {
-                    report.projections_repaired += 1;
+    /// Compares every subscription with Stripe's list.
+    async fn compare(&self, stripe: &StripeClient, run: &mut ReconcileRun) -> Result<(), ApiError> {
+        let PartProgress::After(mut after) = run.progress.subscriptions.clone() else { return Ok(()) };
+        // The fetches are numbered before Stripe is asked. A webhook's fetch that starts meanwhile has a higher
+        // number, so its snapshot stays.
+        let numbers = self.db.billing_tx(async |tx| Ok(states::begin_all_fetches(tx).await?)).await?;
+        let prices = self.prices().await?;
+        while !run.is_out_of_time() {
+            let listed = stripe.list_subscriptions(after.as_deref()).await?;
+            for subscription in &listed.subscriptions {
+                run.report.subscriptions_checked += 1;
+                let number = numbers.get(&subscription.id).copied();
+                if self.compare_one(subscription, number, &prices, run.now).await? {
+                    run.report.repaired.push(subscription.id.clone());
                 }
             }
+            after = listed.next_cursor;
+            if after.is_none() {
+                let since = run.progress.compared_since;
+                let not_listed = async |tx: &mut BillingTx| Ok(states::list_not_compared_since(tx, since).await?);
+                run.report.missing = self.db.billing_tx(not_listed).await?;
+                run.progress.subscriptions = PartProgress::Done;
+                return self.save_progress(&run.progress).await;
+            }
+            run.progress.subscriptions = PartProgress::After(after.clone());
+            self.save_progress(&run.progress).await?;
         }
+        Ok(())
+    }
+
+    /// Compares a subscription with Stripe's snapshot of the fetch `number`. Returns true when it differed.
+    async fn compare_one(
+        &self,
+        snapshot: &Subscription,
+        number: Option<i64>,
+        prices: &PlanPrices,
+        now: DateTime<Utc>,
+    ) -> Result<bool, ApiError> {
+        let number = match number {
+            Some(number) => number,
+            None => {
+                let begin_fetch = async |tx: &mut BillingTx| Ok(states::begin_fetch(tx, &snapshot.id, now).await?);
+                self.db.billing_tx(begin_fetch).await?
+            }
+        };
+        self.db
+            .billing_tx(async |tx| {
+                let differs = states::apply_snapshot(tx, snapshot, prices, number, now).await?;
+                if differs && let Some(user) = states::find_user(tx, &snapshot.id).await? {
+                    states::choose_current(tx, &user).await?;
+                }
+                Ok(differs)
+            })
+            .await
+    }
+
+    /// Projects the subscription of every user. Begins when the comparison has ended or failed.
+    async fn project_all(&self, run: &mut ReconcileRun) -> Result<(), ApiError> {
+        while let PartProgress::After(after) = &run.progress.projections
+            && !run.is_out_of_time()
+        {
+            let after = after.clone().unwrap_or_default();
+            let users = self.db.billing_tx(async |tx| Ok(users(tx, &after, PAGE_SIZE).await?)).await?;
+            let next = users.last().cloned();
+            for user in users {
+                if self.project(&user, run.now).await? == ProjectionOutcome::Changed {
+                    run.report.projections_repaired += 1;
+                }
+            }
+            run.progress.projections = next.map_or(PartProgress::Done, |last| PartProgress::After(Some(last)));
+            self.save_progress(&run.progress).await?;
+        }
+        Ok(())
     }
 }
 

@@ -321,15 +321,17 @@ pub(super) async fn find_user(tx: &mut BillingTx, id: &str) -> sqlx::Result<Opti
     Ok(user.flatten())
 }
 
-/// Lists those of the subscriptions that are known and not ended.
-pub(super) async fn list_not_ended(tx: &mut BillingTx, ids: &[String]) -> sqlx::Result<Vec<String>> {
+/// Lists the subscriptions that are not ended, and of which neither Stripe's list nor an event has told anything since
+/// a time.
+pub(super) async fn list_not_compared_since(tx: &mut BillingTx, since: DateTime<Utc>) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!(
         r#"
         select id from billing.subscription_states
-        where id = any($1) and status not in ('canceled', 'incomplete_expired', 'unknown')
+        where updated_at < $1 and status not in ('canceled', 'incomplete_expired', 'unknown')
+          and not starts_with(id, 'import:')
         order by id
         "#,
-        ids
+        since
     )
     .fetch_all(tx)
     .await
