@@ -200,9 +200,12 @@ fn secrets(options: &StackOptions, variables: HashSet<String>) -> (SettingsMap, 
     (app, system)
 }
 
+/// Least cap of a queue's concurrent invocations: more than the documents of one tenant that are worked on at once.
+const MIN_CONCURRENCY_CAP: usize = 3;
+
 /// The concurrent invocations of a queue: the template's limit, capped at the number of CPU cores.
 fn concurrency(scope: &TemplateScope<'_>, limit: Option<&Value>) -> Result<usize> {
-    let cores = available_parallelism().map_or(1, usize::from);
+    let cores = available_parallelism().map_or(1, usize::from).max(MIN_CONCURRENCY_CAP);
     let limit = limit.map(|limit| scope.resolve_text(limit)).transpose()?;
     let limit = limit.map(|limit| limit.parse().context("MaximumConcurrency is not a number")).transpose()?;
     Ok(limit.unwrap_or(cores).min(cores).max(1))

@@ -3,8 +3,6 @@
 
 mod multipart;
 
-use std::time::Duration;
-
 use axum::{
     extract::{FromRef, FromRequest, Request, State},
     http::{HeaderMap, header},
@@ -15,10 +13,11 @@ use serde::{Deserialize, Serialize};
 use shared::{
     auth::{AccountUser, Caller, VerificationKeys},
     db::Db,
-    documents::{self, Document, Filename, MAX_BYTES, NewDocument},
+    documents::{self, Document, Filename, MAX_BYTES, NewDocument, UPLOAD_URL_LIFETIME},
     error::{ApiError, FieldError, Result},
     function::{Function, HttpFunction},
     http::{Created, Data, Envelope, Json, PreferredLanguage},
+    logging,
     rate_limits::RateLimits,
     routes,
     settings::Settings,
@@ -26,12 +25,10 @@ use shared::{
 };
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
+use uuid::Uuid;
 
 /// The `document-upload` Lambda function.
 pub const FUNCTION: Function = Function::http::<Deps>();
-
-/// Validity of a presigned upload URL.
-const UPLOAD_URL_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 /// Dependencies of the function.
 #[derive(Debug, Clone, FromRef)]
@@ -185,11 +182,26 @@ async fn upload(
         Err(document) => return Ok(Data(Upload { document, upload: None }).into_response()),
     };
     let upload = match file {
-        // When this fails, the client tries again, and maintenance marks the remaining row as `not_uploaded`.
-        Some(file) => deps.storage.put(&announced.storage_key, file).await.map(|()| None)?,
+        Some(file) => match deps.storage.put(&announced.storage_key, file).await {
+            Ok(()) => None,
+            Err(error) => {
+                withdraw(&deps, tenant, announced.document.id).await;
+                return Err(error.into());
+            }
+        },
         None => Some(presign(&deps.storage, &announced).await?),
     };
     Ok(Created(Upload { document: announced.document, upload }).into_response())
+}
+
+/// Deletes the announcement of a file that could not be stored, so that a refused upload leaves nothing. Storage may
+/// still take the file: without a document, the ingest worker and the deletion job remove it.
+async fn withdraw(deps: &Deps, tenant: Uuid, document: Uuid) {
+    let deleted = deps.db.tenant_tx(tenant, async |tx| Ok(documents::delete(tx, document).await?)).await;
+    if let Err(error) = deleted {
+        // Maintenance marks the remaining row as `not_uploaded`, unless the file arrived.
+        tracing::warn!(document_id = %document, error = logging::chain(&error), "an announcement is left");
+    }
 }
 
 async fn presign(storage: &Storage, announced: &documents::PendingUpload) -> Result<Put> {

@@ -92,9 +92,9 @@ async fn delete(caller: Caller<AccountUser>, State(deps): State<Deps>, Path(id):
     let tenant = caller.tenant();
     let object = deps.db.tenant_tx(tenant, async |tx| Ok(documents::delete(tx, id).await?)).await?;
     // The document is deleted for the caller. Its file is deleted now, or later by the job that `documents::delete`
-    // wrote.
+    // wrote; and once more by that job, when the upload URL can bring nothing any more.
     match deps.storage.delete(&object.storage_key).await {
-        Ok(()) => deps.db.tenant_tx(tenant, async |tx| Ok(jobs::mark_done(tx, object.job).await?)).await?,
+        Ok(()) => deps.db.tenant_tx(tenant, async |tx| Ok(jobs::object_was_deleted(tx, object.job).await?)).await?,
         Err(error) => tracing::warn!(error = logging::chain(&error), "the file is left to maintenance"),
     }
     Ok(NoContent)

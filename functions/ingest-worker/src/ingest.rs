@@ -3,22 +3,26 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use shared::{
     chunking::{self, Chunk},
-    documents::{self, DocumentFailure, IngestState, MAX_BYTES, MAX_MIB, NewChunk, StoreOutcome},
+    documents::{
+        self, DocumentFailure, IngestState, MAX_BYTES, MAX_MIB, NewChunk, SlotClaim, SlotRequest, StoreOutcome,
+    },
     error::BoxError,
     jobs::IngestMessage,
-    logging, pdf,
-    storage::ReadError,
+    logging, pdf, queue,
+    storage::{self, ReadError},
     text,
 };
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::{
-    Deps,
+    Deps, MAX_RETRY_DELAY,
     events::IngestTarget,
-    outcome::{IngestError, IngestOutcome},
+    outcome::{IngestError, IngestOutcome, MAX_RETRIES},
     scans::ScanProgress,
 };
 
@@ -27,10 +31,20 @@ const CHUNKS_PER_BATCH: usize = 32;
 /// Maximum number of starts of a document's ingestion in one invocation. A tenant may switch its embedding model
 /// during an ingestion, but hardly twice.
 const MAX_STARTS: u32 = 3;
-/// Number of deliveries after which the queue moves a message to the dead-letter queue.
-const MAX_DELIVERIES: u32 = 5;
+/// Time until the slot of a worker expires: a little longer than the function's timeout.
+const SLOT_TIMEOUT: Duration = Duration::from_secs(330);
 /// Length of the text excerpt stored in the document's row for lists, in characters.
 const MAX_EXCERPT_CHARS: usize = 500;
+
+/// One invocation's work on a document.
+#[derive(Debug, Clone, Copy)]
+struct Work {
+    target: IngestTarget,
+    /// Identifier of the invocation, as the holder of a slot.
+    worker: Uuid,
+    /// Number of deliveries of the queue message, this one included.
+    attempt: u32,
+}
 
 impl Deps {
     /// Ingests a document until it has a final status, was deleted or is left to another invocation. `attempt` counts
@@ -40,55 +54,101 @@ impl Deps {
     /// Returns an error when the queue must deliver the message again.
     pub(crate) async fn ingest(&self, target: IngestTarget, attempt: u32) -> Result<(), BoxError> {
         let started = Instant::now();
+        let work = Work { target, worker: Uuid::new_v4(), attempt };
         for _ in 0..MAX_STARTS {
-            let model = self.embedders.current().model();
-            let state = self
-                .db
-                .tenant_tx(target.tenant, async |tx| Ok(documents::begin(tx, target.document, model).await?))
-                .await?;
-            let Some(state) = state else {
-                tracing::info!(document_id = %target.document, "nothing to do: deleted, or done before");
-                return Ok(());
-            };
-            match self.process(target, &state, started).await {
-                Ok(IngestOutcome::Done) => return Ok(()),
-                Ok(IngestOutcome::Continue(after)) => return self.requeue(target, &state, after).await,
+            let Some((state, attempts)) = self.begin(work).await? else { return Ok(()) };
+            if attempts > MAX_RETRIES + 1 {
+                let detail = format!("work began {attempts} times and never ended");
+                return self.fail(work, DocumentFailure::TimedOut, &detail).await;
+            }
+            match self.process(work, &state, started).await {
+                Ok(IngestOutcome::Done) => return self.release(work).await,
+                Ok(IngestOutcome::Continue(after)) => return self.requeue(work, &state, after).await,
                 Ok(IngestOutcome::ModelChanged) => {
                     tracing::info!(document_id = %target.document, "the tenant has another embedding model now");
                 }
-                Err(IngestError::Permanent(failure, detail)) => return self.fail(target, failure, &detail).await,
-                Err(IngestError::Embedding(error)) if attempt >= MAX_DELIVERIES => {
-                    return self.fail(target, DocumentFailure::EmbeddingFailed, &logging::chain(error.as_ref())).await;
-                }
-                Err(error) => return Err(error.into()),
+                Err(error) => return self.handle_failure(work, attempts, error).await,
             }
         }
-        Err(IngestError::Transient("the tenant's embedding model does not stay".into()).into())
+        let error = IngestError::Transient("the tenant's embedding model does not stay".into());
+        self.handle_failure(work, 1, error).await
     }
 
-    async fn process(
-        &self,
-        target: IngestTarget,
-        state: &IngestState,
-        started: Instant,
-    ) -> Result<IngestOutcome, IngestError> {
-        let file = match self.storage.get(&state.storage_key, MAX_BYTES).await {
-            Ok(file) => file,
-            Err(ReadError::TooLarge) => {
-                return Err(IngestError::Permanent(DocumentFailure::TooLarge, format!("over {MAX_MIB} MiB")));
-            }
-            Err(error) => return Err(IngestError::Transient(error.into())),
+    /// Claims a slot and begins the document. Returns the state of the ingestion and the number of attempts; `None`
+    /// when there is nothing to do, or another worker does it or will do it.
+    async fn begin(&self, work: Work) -> Result<Option<(IngestState, i32)>, BoxError> {
+        let Work { target, worker, attempt } = work;
+        let request = SlotRequest {
+            worker,
+            is_redelivery: attempt > 1,
+            slots_per_tenant: self.slots_per_tenant,
+            hold: SLOT_TIMEOUT,
         };
-        if !pdf::is_pdf(&file) {
-            return Err(IngestError::Permanent(DocumentFailure::Corrupt, "does not begin as a PDF".to_owned()));
+        let model = self.embedders.current().model();
+        let (claim, state) = self
+            .db
+            .tenant_tx(target.tenant, async |tx| {
+                let claim = documents::claim_slot(tx, target.document, request).await?;
+                let state = match claim {
+                    SlotClaim::Granted { .. } => documents::begin(tx, target.document, model).await?,
+                    _ => None,
+                };
+                Ok((claim, state))
+            })
+            .await?;
+        let document_id = target.document;
+        match claim {
+            SlotClaim::Granted { attempts } => Ok(state.map(|state| (state, attempts))),
+            SlotClaim::HeldByOther => {
+                tracing::info!(%document_id, "nothing to do: another worker has the document");
+                Ok(None)
+            }
+            SlotClaim::Waiting(next) => {
+                tracing::info!(%document_id, "the document waits for its turn");
+                self.send_turns(&next).await;
+                Ok(None)
+            }
+            SlotClaim::Finished { keeps_file: true } => {
+                tracing::info!(%document_id, "nothing to do: done before");
+                Ok(None)
+            }
+            // Its upload URL was used after the document was deleted or refused.
+            SlotClaim::NoDocument | SlotClaim::Finished { keeps_file: false } => {
+                self.storage.delete(&storage::document_key(target.tenant, document_id)).await?;
+                tracing::info!(%document_id, "a file that no document wants is deleted");
+                Ok(None)
+            }
         }
-        let sha256: [u8; 32] = Sha256::digest(&file).into();
-        if state.declared_sha256.as_ref().is_some_and(|declared| declared != &sha256) {
-            return Err(IngestError::Permanent(
-                DocumentFailure::Corrupt,
-                "the file differs from the announced SHA-256".to_owned(),
-            ));
+    }
+
+    /// Ends the document or keeps its slot for the next attempt, depending on the error.
+    async fn handle_failure(&self, work: Work, attempts: i32, error: IngestError) -> Result<(), BoxError> {
+        if let Some((failure, detail)) = error.final_failure(attempts) {
+            return self.fail(work, failure, &detail).await;
         }
+        let delay = queue::retry_delay(work.attempt, MAX_RETRY_DELAY);
+        let kept = self
+            .db
+            .tenant_tx(work.target.tenant, async |tx| {
+                Ok(documents::keep_slot(tx, work.target.document, work.worker, delay, error.counts()).await?)
+            })
+            .await;
+        if let Err(error) = kept {
+            tracing::warn!(error = logging::chain(&error), "a slot is left to expire");
+        }
+        Err(error.into())
+    }
+
+    /// Sends the messages of the documents whose turn it is. Maintenance sends those that are lost here.
+    async fn send_turns(&self, next: &[IngestMessage]) {
+        for message in next {
+            self.queue.send_or_log(message, Duration::ZERO).await;
+        }
+    }
+
+    async fn process(&self, work: Work, state: &IngestState, started: Instant) -> Result<IngestOutcome, IngestError> {
+        let target = work.target;
+        let (file, sha256) = self.read_file(state).await?;
         let mut pages = self.extractor.extract(&file).await?;
         let total = i32::try_from(pages.as_slice().len()).unwrap_or(i32::MAX);
         let bytes = i64::try_from(file.len()).unwrap_or(i64::MAX);
@@ -103,6 +163,7 @@ impl Deps {
         };
         let pages = pages.require_text()?;
         let chunks = chunking::chunk(pages.as_slice());
+        self.count_text(target, &chunks).await?;
         let language = text::detect_language(&language_sample(&chunks));
         let first_missing = usize::try_from(state.next_chunk).unwrap_or_default();
         let model = state.embedding_model.as_str();
@@ -114,9 +175,7 @@ impl Deps {
         let stored = self
             .db
             .tenant_tx(target.tenant, async |tx| {
-                let stored =
-                    documents::finish(tx, target.document, model, &sha256, language, &excerpt, &unread).await?;
-                Ok(stored)
+                Ok(documents::finish(tx, target.document, model, &sha256, language, &excerpt, &unread).await?)
             })
             .await?;
         if stored == StoreOutcome::Stored {
@@ -126,12 +185,67 @@ impl Deps {
         Ok(IngestOutcome::from_store(stored))
     }
 
-    /// Sends a new message for the document's job, to be delivered after `after`. Its deliveries are counted from 1.
-    async fn requeue(&self, target: IngestTarget, state: &IngestState, after: Duration) -> Result<(), BoxError> {
+    /// Reads the document's file and checks that it is a PDF of the announced size and hash. Returns it with its
+    /// SHA-256.
+    async fn read_file(&self, state: &IngestState) -> Result<(Bytes, [u8; 32]), IngestError> {
+        let refused = |failure, detail: &str| Err(IngestError::Permanent(failure, detail.to_owned()));
+        let file = match self.storage.get(&state.storage_key, MAX_BYTES).await {
+            Ok(file) => file,
+            Err(ReadError::TooLarge) => {
+                return Err(IngestError::Permanent(DocumentFailure::TooLarge, format!("over {MAX_MIB} MiB")));
+            }
+            Err(ReadError::Missing) if state.is_upload_over => {
+                return refused(DocumentFailure::NotUploaded, "no file is stored");
+            }
+            Err(error) => return Err(IngestError::Storage(error.into())),
+        };
+        if i64::try_from(file.len()).ok() != Some(state.declared_bytes) {
+            let detail = format!("{} bytes came, {} were announced", file.len(), state.declared_bytes);
+            return Err(IngestError::Permanent(DocumentFailure::SizeMismatch, detail));
+        }
+        if !pdf::is_pdf(&file) {
+            return refused(DocumentFailure::Corrupt, "does not begin as a PDF");
+        }
+        let sha256: [u8; 32] = Sha256::digest(&file).into();
+        if state.declared_sha256.as_ref().is_some_and(|declared| declared != &sha256) {
+            return refused(DocumentFailure::Corrupt, "the file differs from the announced SHA-256");
+        }
+        Ok((file, sha256))
+    }
+
+    /// Counts the document's text within the limits of the tenant's plan, before anything is paid for it.
+    async fn count_text(&self, target: IngestTarget, chunks: &[Chunk]) -> Result<(), IngestError> {
+        let chars: usize = chunks.iter().map(|chunk| chunk.text.chars().count()).sum();
+        let (chunks, chars) = (i64::try_from(chunks.len()), i64::try_from(chars));
+        let (chunks, chars) = (chunks.unwrap_or(i64::MAX), chars.unwrap_or(i64::MAX));
+        let counted = self
+            .db
+            .tenant_tx(target.tenant, async |tx| Ok(documents::count_text(tx, target.document, chunks, chars).await?))
+            .await?;
+        counted.map_err(|refusal| IngestError::Permanent(refusal.failure, refusal.detail))
+    }
+
+    /// Releases the slot, and sends a new message for the document's job, to be delivered after `after`. Its deliveries
+    /// are counted from 1.
+    async fn requeue(&self, work: Work, state: &IngestState, after: Duration) -> Result<(), BoxError> {
+        let target = work.target;
         let job_id = state.job_id.ok_or("the document has no job")?;
         let message = IngestMessage { job_id, customer_id: target.tenant, document_id: target.document };
+        self.release(work).await?;
         self.queue.send_after(&message, after).await?;
         tracing::info!(document_id = %target.document, after_s = after.as_secs(), "another invocation goes on");
+        Ok(())
+    }
+
+    /// Releases the document's slot to the tenant's next document.
+    async fn release(&self, work: Work) -> Result<(), BoxError> {
+        let next = self
+            .db
+            .tenant_tx(work.target.tenant, async |tx| {
+                Ok(documents::release_slot(tx, work.target.document, work.worker, self.slots_per_tenant).await?)
+            })
+            .await?;
+        self.send_turns(&next).await;
         Ok(())
     }
 
@@ -165,11 +279,22 @@ impl Deps {
         Ok(StoreOutcome::Stored)
     }
 
-    async fn fail(&self, target: IngestTarget, failure: DocumentFailure, detail: &str) -> Result<(), BoxError> {
+    /// Marks the document as failed and releases its slot. A file that was refused for its size is deleted.
+    async fn fail(&self, work: Work, failure: DocumentFailure, detail: &str) -> Result<(), BoxError> {
+        let Work { target, worker, .. } = work;
         tracing::info!(document_id = %target.document, code = failure.code(), detail, "document failed");
-        self.db
-            .tenant_tx(target.tenant, async |tx| Ok(documents::fail(tx, target.document, failure, detail).await?))
+        let next = self
+            .db
+            .tenant_tx(target.tenant, async |tx| {
+                documents::fail(tx, target.document, failure, detail).await?;
+                Ok(documents::release_slot(tx, target.document, worker, self.slots_per_tenant).await?)
+            })
             .await?;
+        self.send_turns(&next).await;
+        if failure == DocumentFailure::SizeMismatch {
+            // After an error here the queue delivers again, and the file of the failed document is deleted then.
+            self.storage.delete(&storage::document_key(target.tenant, target.document)).await?;
+        }
         Ok(())
     }
 }

@@ -2,7 +2,8 @@
 //! reads scanned pages when SCANNED_PDFS is `vision`.
 //!
 //! One queue delivers the bucket's events and the job messages of maintenance and of retries. Only the records of a
-//! batch that failed are delivered again.
+//! batch that failed are delivered again. At most INGEST_SLOTS_PER_TENANT documents of one tenant are worked on at
+//! once, so that a tenant with many slow files does not hold up the others.
 
 mod events;
 mod ingest;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use serde_json::Value;
 use shared::{
     db::Db,
+    documents,
     embeddings::EmbedderRegistry,
     error::BoxError,
     function::{EventFunction, Function},
@@ -40,6 +42,7 @@ pub struct Deps {
     extractor: Extractor,
     embedders: EmbedderRegistry,
     scans: Option<ScanReader>,
+    slots_per_tenant: i64,
 }
 
 impl EventFunction for Deps {
@@ -56,6 +59,7 @@ impl EventFunction for Deps {
             extractor: Extractor::new(program, library),
             embedders: EmbedderRegistry::read(settings),
             scans: ScanReader::read(settings),
+            slots_per_tenant: documents::read_slots_per_tenant(settings),
         }
     }
 

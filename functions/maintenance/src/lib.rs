@@ -1,34 +1,43 @@
 //! Scheduled maintenance. Every few minutes: refunds expired quota reservations of killed functions, sends lost queue
 //! messages again, marks documents without an upload as failed, deletes the files of deleted documents, bills ended
-//! periods, and ends access that is no longer paid for. Every night: reconciles subscriptions with Stripe.
+//! periods, ends access that is no longer paid for, and deletes rows past their retention. Every night: reconciles
+//! subscriptions with Stripe.
+
+mod retention;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use shared::{
-    billing::Billing,
+    billing::{Billing, ReconcileReport},
     conversations,
-    db::SystemDb,
+    db::{SystemDb, SystemTx},
     documents,
-    error::{ApiError, BoxError},
+    error::BoxError,
     function::{EventFunction, Function},
-    idempotency,
     jobs::{self, DueJob, IngestMessage, ReplyMessage},
     logging,
     queue::Queue,
-    quota, rate_limits,
+    quota,
     settings::Settings,
     storage::Storage,
 };
 use uuid::Uuid;
 
+use retention::Retention;
+
 /// The `maintenance` Lambda function.
 pub const FUNCTION: Function = Function::event::<Deps>();
 
-/// Number of rows that one task handles per run; ten times as many for expired idempotency keys. The next run handles
-/// the remaining rows.
+/// Number of rows that one task handles per run. The next run handles the remaining rows.
 const BATCH_SIZE: i64 = 200;
 /// Number of attempts of a job after which maintenance marks its document or messages as failed.
 const MAX_JOB_ATTEMPTS: i32 = 12;
+/// Number of attempts from which a job that fails again is reported by a metric, with an alarm. A few hours have passed
+/// by then, so the fault is none that ends by itself.
+const STUCK_JOB_ATTEMPTS: i32 = 6;
+
+/// Error of a job whose attempts are used up: a document that is not read, or a contact without an answer.
+const GIVEN_UP: &str = "given up";
 
 /// Dependencies of the function.
 #[derive(Debug, Clone)]
@@ -38,6 +47,8 @@ pub struct Deps {
     ingest_queue: Queue,
     reply_queue: Queue,
     billing: Billing,
+    retention: Retention,
+    slots_per_tenant: i64,
 }
 
 impl EventFunction for Deps {
@@ -50,6 +61,8 @@ impl EventFunction for Deps {
             ingest_queue: Queue::read(settings, "INGEST_QUEUE_URL"),
             reply_queue: Queue::read(settings, "REPLY_QUEUE_URL"),
             billing: Billing::read(settings).with_background_timeout(),
+            retention: Retention::read(settings),
+            slots_per_tenant: documents::read_slots_per_tenant(settings),
         }
     }
 
@@ -62,15 +75,7 @@ impl EventFunction for Deps {
         let now = event_time(&event);
         if event["task"] == "reconcile" {
             let report = self.billing.reconcile(now).await?;
-            tracing::info!(
-                checked = report.subscriptions_checked,
-                repaired = report.repaired.len(),
-                missing = report.missing.len(),
-                projections_repaired = report.projections_repaired,
-                events_finished = report.events_finished,
-                events_left = report.events_left,
-                "subscriptions compared with Stripe's"
-            );
+            log_reconcile(&report);
             return Ok(serde_json::to_value(report)?);
         }
         let refunded = self.db.system_tx(async |tx| Ok(quota::refund_expired(tx, BATCH_SIZE).await?)).await;
@@ -78,9 +83,18 @@ impl EventFunction for Deps {
         let projected = self.billing.project_pending(now).await;
         let closed = self.billing.close_periods(now).await;
         let jobs_run = self.run_due_jobs().await;
+        let turns = self.send_turns().await;
+        let counted = self.db.system_tx(async |tx| Ok(documents::count_missing_texts(tx, BATCH_SIZE).await?)).await;
         let deleted_rows = self.delete_stale_rows().await;
+        match self.billing.continue_reconcile(now).await {
+            Ok(Some(report)) => log_reconcile(&report),
+            Ok(None) => {}
+            // Stripe may be unavailable for hours: the other tasks did their work, and this one is tried again.
+            Err(error) => tracing::warn!(error = logging::chain(&error), "the reconcile goes on in the next run"),
+        }
         let (refunded, jobs_run, deleted_rows) = (refunded?, jobs_run?, deleted_rows?);
         let (ended, projected, closed) = (ended?, projected?, closed?);
+        let (turns, counted) = (turns?, counted?);
         tracing::info!(
             reservations_returned = refunded,
             jobs_taken = jobs_run,
@@ -89,6 +103,8 @@ impl EventFunction for Deps {
             subscriptions_projected = projected,
             periods_closed = closed.periods,
             records_made = closed.records,
+            documents_continued = turns,
+            texts_counted = counted,
             "maintenance done"
         );
         Ok(json!({
@@ -103,20 +119,34 @@ impl EventFunction for Deps {
     }
 }
 
+fn log_reconcile(report: &ReconcileReport) {
+    tracing::info!(
+        checked = report.subscriptions_checked,
+        repaired = report.repaired.len(),
+        missing = report.missing.len(),
+        projections_repaired = report.projections_repaired,
+        events_finished = report.events_finished,
+        events_left = report.events_left,
+        "subscriptions compared with Stripe's"
+    );
+}
+
 /// Returns the scheduled time of the event, or the current time when the event holds none.
 fn event_time(event: &Value) -> DateTime<Utc> {
     event["time"].as_str().and_then(|time| time.parse().ok()).unwrap_or_else(Utc::now)
 }
 
 impl Deps {
-    /// Deletes expired idempotency keys and the rate-limit counters of idle callers; returns the number of rows.
-    async fn delete_stale_rows(&self) -> Result<u64, ApiError> {
-        self.db
-            .system_tx(async |tx| {
-                let keys = idempotency::remove_expired(tx, BATCH_SIZE * 10).await?;
-                Ok(keys + rate_limits::remove_idle(tx).await?)
-            })
-            .await
+    /// Sends the messages of waiting documents whose turn it is, and returns their number. For workers that died before
+    /// they sent them.
+    async fn send_turns(&self) -> Result<usize, BoxError> {
+        let take =
+            async |tx: &mut SystemTx| Ok(documents::take_all_turns(tx, self.slots_per_tenant, BATCH_SIZE).await?);
+        let turns = self.db.system_tx(take).await?;
+        for message in &turns {
+            self.ingest_queue.send(message).await?;
+        }
+        Ok(turns.len())
     }
 
     /// Runs the jobs that are due and returns their number. A failed job stays due for a later run and does not stop
@@ -134,6 +164,9 @@ impl Deps {
             };
             if let Err(error) = done {
                 tracing::warn!(job_id = %job.id, error = logging::chain(error.as_ref()), "job left for the next sweep");
+                if job.attempts >= STUCK_JOB_ATTEMPTS {
+                    logging::metric("JobsStuck", 1.0);
+                }
             }
         }
         Ok(taken)
@@ -152,7 +185,7 @@ impl Deps {
                     Ok(documents::mark_failed(tx, document_id, documents::DocumentFailure::TimedOut).await?)
                 })
                 .await?;
-            return self.end_job(job, Some("given up")).await;
+            return self.end_job(job, Some(GIVEN_UP)).await;
         }
         if self.storage.exists(&pending.storage_key).await? {
             let message = IngestMessage { job_id: job.id, customer_id: job.customer_id, document_id };
@@ -174,22 +207,26 @@ impl Deps {
             (job.customer_id, job.payload["conversation_id"].as_str().unwrap_or_default().parse()?);
         if job.attempts > MAX_JOB_ATTEMPTS {
             self.db.system_tx(async |tx| Ok(conversations::mark_failed(tx, tenant, conversation).await?)).await?;
-            return self.end_job(job, Some("given up")).await;
+            return self.end_job(job, Some(GIVEN_UP)).await;
         }
         let message = ReplyMessage { customer_id: tenant, conversation_id: conversation, message_id: None };
         self.reply_queue.send(&message).await?;
         Ok(())
     }
 
-    /// Deletes the file of a deleted document, and ends the job.
+    /// Deletes the file of a deleted document. The job ends when the upload URL can bring no file any more.
     async fn delete_object(&self, job: &DueJob) -> Result<(), BoxError> {
         let key = job.payload["storage_key"].as_str().ok_or("a job without a storage key")?;
         self.storage.delete(key).await?;
-        self.end_job(job, None).await
+        self.db.system_tx(async |tx| Ok(jobs::any_object_was_deleted(tx, job.id).await?)).await?;
+        Ok(())
     }
 
     /// Ends a job; `failure` is the error to be stored, if any.
     async fn end_job(&self, job: &DueJob, failure: Option<&str>) -> Result<(), BoxError> {
+        if failure == Some(GIVEN_UP) {
+            logging::metric("JobsGivenUp", 1.0);
+        }
         self.db.system_tx(async |tx| Ok(jobs::end(tx, job.id, failure).await?)).await?;
         Ok(())
     }

@@ -39,6 +39,8 @@ mod layers;
 #[cfg(test)]
 mod live_mode;
 #[cfg(test)]
+mod load;
+#[cfg(test)]
 mod maintenance;
 #[cfg(test)]
 mod models;
@@ -67,7 +69,11 @@ mod supabase;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod text_limits;
+#[cfg(test)]
 mod tokens;
+#[cfg(test)]
+mod turns;
 #[cfg(test)]
 mod uploads;
 #[cfg(test)]

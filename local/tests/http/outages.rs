@@ -1,5 +1,5 @@
-//! Database outages: 503 within five seconds, whether the database refuses connections or does not respond, and
-//! recovery without a restart.
+//! Outages of the database, and of S3 and SQS: a 503 in time, whether a server refuses connections or does not respond,
+//! and recovery without a restart.
 
 use std::time::{Duration, Instant};
 
@@ -128,4 +128,64 @@ async fn a_file_uploaded_during_a_database_outage_is_processed_after_it() {
         (answer.status == 200 && answer.body["data"]["status"] == "processed").then_some(())
     })
     .await;
+}
+
+/// Attack: S3 and SQS accept connections and do not answer for a while.
+#[tokio::test]
+async fn storage_and_queues_that_do_not_respond_get_503s_in_time_and_a_refused_upload_leaves_nothing() {
+    let network = BackendProxy::for_aws().await;
+    let app = App::with_settings(&network.settings()).await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let pdf = small_pdf("The delivery takes three days.");
+    let id = app.upload_and_process(&tenant, "guide.pdf", pdf.clone()).await;
+    let failed = app.upload(&tenant, "broken.pdf", b"no PDF".to_vec()).await;
+    app.wait_for_end_state(&tenant, failed).await;
+    // Functions fetch their secret when they start, so they must start before the outage.
+    app.stack.start_functions().await.unwrap();
+    let documents = app.number("select count(*) from documents").await;
+
+    network.silence();
+    let timed = async |call: TestRequest| {
+        let started = Instant::now();
+        let answer = call.await;
+        (answer, started.elapsed())
+    };
+    let mut form = b"--boundary\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.pdf\"\r\n\r\n".to_vec();
+    form.extend_from_slice(&pdf);
+    form.extend_from_slice(b"\r\n--boundary--\r\n");
+    let upload = app.post("/api/v1/documents/upload").by(&tenant).body("multipart/form-data; boundary=boundary", form);
+    let health = app.get("/health?deep=1").by(app.service_token());
+    let delete = app.delete(&format!("/api/v1/documents/{id}")).by(&tenant);
+    let retry = app.post(&format!("/api/v1/documents/{failed}/retry")).by(&tenant);
+    let (upload, health, delete, retry) = tokio::join!(timed(upload), timed(health), timed(delete), timed(retry));
+
+    assert_eq!(upload.0.headers["retry-after"].to_str().unwrap().parse::<u32>().is_ok(), true);
+    upload.0.refused(503, "unavailable");
+    // The timeouts of these functions are 20, 10, 10 and 10 s.
+    assert!(upload.1 < Duration::from_secs(15), "{:?}", upload.1);
+    let checks = &health.0.json_body(503)["checks"];
+    assert_eq!(
+        ["database", "queue", "storage"].map(|name| checks[name]["up"].as_bool().unwrap()),
+        [true, false, false]
+    );
+    // The document is deleted, and its file is left to maintenance.
+    delete.0.no_content();
+    // The document is pending again, and its message is left to maintenance.
+    assert_eq!(retry.0.data(200)["status"], "pending");
+    for (name, time) in [("health", health.1), ("deletion", delete.1), ("retry", retry.1)] {
+        assert!(time < Duration::from_secs(8), "{name} took {time:?}");
+    }
+    assert_eq!(app.number("select count(*) from documents").await, documents - 1, "the refused upload has no document");
+
+    network.restore().await.unwrap();
+    app.sql("update jobs set run_after = now() where status in ('queued', 'running')").await;
+    app.stack.invoke("maintenance", json!({})).await.unwrap();
+    assert_eq!(app.wait_for_end_state(&tenant, failed).await["error_code"], "corrupt");
+    // A file that storage took after the refusal does not stay either.
+    wait_until("only the failed document's file is stored", WAIT_TIMEOUT, async || {
+        (app.stored_objects().await == 1).then_some(())
+    })
+    .await;
+    app.wait_for_empty_ingest_queue().await;
+    assert_eq!(app.number("select count(*) from documents").await, 1);
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::support::{App, TenantUser, TestResponse, padded_pdf, presigned_upload, repository_file, small_pdf};
+use super::support::{
+    App, TenantUser, TestResponse, WAIT_TIMEOUT, padded_pdf, presigned_upload, repository_file, small_pdf, wait_until,
+};
 
 const UPLOAD: &str = "/api/v1/documents/upload";
 const MAX_FILE_BYTES: usize = 20_971_520;
@@ -209,21 +211,149 @@ async fn a_file_of_the_maximum_size_is_processed_and_a_larger_one_fails() {
     assert_eq!(largest.len(), MAX_FILE_BYTES);
     app.upload_and_process(&tenant, "largest.pdf", largest).await;
 
-    // S3 refuses a length other than the signed one. The stand-in for S3 accepts it, so the worker must check.
+    // S3 refuses a length other than the signed one; the worker checks it all the same.
     let place = app.announce(&tenant, "larger.pdf", 1000).await;
-    app.put_file(&place, padded_pdf(&page, MAX_FILE_BYTES - bare + 1)).await;
+    app.store_object(&tenant, place.document, padded_pdf(&page, MAX_FILE_BYTES - bare + 1)).await;
     let document = app.wait_for_end_state(&tenant, place.document).await;
     assert_eq!((&document["status"], &document["error_code"]), (&json!("failed"), &json!("too_large")));
 }
 
 #[tokio::test]
-async fn a_document_reports_the_size_of_its_stored_file() {
+async fn a_file_of_another_size_than_announced_is_refused_and_not_kept() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let pdf = small_pdf("The delivery takes three days.");
-    let place = app.announce(&tenant, "guide.pdf", 1).await;
-    app.put_file(&place, pdf.clone()).await;
-    assert_eq!(app.wait_for_end_state(&tenant, place.document).await["bytes"], pdf.len());
+    for announced in [pdf.len() - 1, pdf.len() + 1] {
+        let place = app.announce(&tenant, "guide.pdf", announced).await;
+        app.store_object(&tenant, place.document, pdf.clone()).await;
+        let document = app.wait_for_end_state(&tenant, place.document).await;
+        assert_eq!((&document["status"], &document["error_code"]), (&json!("failed"), &json!("size_mismatch")));
+        assert_eq!(document["bytes"], announced);
+        assert_eq!(app.chunk_count(place.document).await, 0);
+        app.wait_for_empty_ingest_queue().await;
+        assert!(!app.is_stored(&tenant, place.document).await);
+
+        // The file comes once more: the refused document does not want it.
+        app.store_object(&tenant, place.document, pdf.clone()).await;
+        app.wait_for_empty_ingest_queue().await;
+        assert!(!app.is_stored(&tenant, place.document).await);
+    }
+    assert_eq!(app.dead_letter_count().await, 0);
+}
+
+/// Attack: the URL of an announcement outlives its document.
+#[tokio::test]
+async fn a_file_put_after_its_document_was_deleted_does_not_stay() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let large = padded_pdf(&["The delivery takes three days.".to_owned()], 15 * 1024 * 1024);
+    for _ in 0..5 {
+        let place = app.announce(&tenant, "large.pdf", large.len()).await;
+        app.delete(&format!("/api/v1/documents/{}", place.document)).by(&tenant).await.no_content();
+        app.put_file(&place, large.clone()).await;
+    }
+    wait_until("no file stays", WAIT_TIMEOUT, async || (app.stored_objects().await == 0).then_some(())).await;
+    app.wait_for_empty_ingest_queue().await;
+    assert_eq!(app.number("select count(*) from documents").await, 0);
+    assert_eq!(app.dead_letter_count().await, 0);
+}
+
+#[tokio::test]
+async fn a_file_put_after_the_deletion_is_deleted_when_its_event_is_lost() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    app.disable_bucket_events().await;
+    let pdf = small_pdf("The delivery takes three days.");
+    let place = app.announce(&tenant, "guide.pdf", pdf.len()).await;
+    app.delete(&format!("/api/v1/documents/{}", place.document)).by(&tenant).await.no_content();
+    app.put_file(&place, pdf).await;
+    let job = "select count(*) from jobs where kind = 'delete_object' and status = 'queued'
+                   and run_after between now() + interval '55 minutes' and now() + interval '1 hour'";
+    assert_eq!(app.number(job).await, 1, "it waits until the URL can bring nothing");
+
+    // An hour later.
+    app.sql(
+        "update jobs set run_after = now(), payload = payload || jsonb_build_object('until', now())
+         where kind = 'delete_object'",
+    )
+    .await;
+    app.stack.invoke("maintenance", json!({})).await.unwrap();
+
+    assert!(!app.is_stored(&tenant, place.document).await);
+    assert_eq!(app.number("select count(*) from jobs where status <> 'done'").await, 0);
+}
+
+/// Status and code of S3's answer to a request without the product.
+async fn s3_answer(request: reqwest::RequestBuilder) -> (u16, String) {
+    let answer = request.timeout(Duration::from_secs(10)).send().await.unwrap();
+    let (status, text) = (answer.status().as_u16(), answer.text().await.unwrap());
+    let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>"));
+    (status, code.map(|(code, _)| code.to_owned()).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn a_presigned_url_works_for_its_method_key_headers_and_time_only() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let pdf = small_pdf("The delivery takes three days.");
+    let place = app.announce(&tenant, "guide.pdf", pdf.len()).await;
+    let put = |url: &str, body: &[u8]| {
+        let request = app.http().put(url).header("if-none-match", "*").header("content-type", "application/pdf");
+        request.body(body.to_vec())
+    };
+    let mismatch = (403, "SignatureDoesNotMatch".to_owned());
+    let denied = (403, "AccessDenied".to_owned());
+
+    let mut longer = pdf.clone();
+    longer.push(b' ');
+    assert_eq!(s3_answer(put(&place.url, &longer)).await, mismatch, "a larger file");
+    assert_eq!(s3_answer(put(&place.url, &pdf[1..])).await, mismatch, "a smaller file");
+    assert_eq!(s3_answer(app.http().get(&place.url)).await, mismatch, "another method");
+    let without = app.http().put(&place.url).header("content-type", "application/pdf").body(pdf.clone());
+    assert_eq!(s3_answer(without).await, mismatch, "a signed header is missing");
+    let other_type = app.http().put(&place.url).header("if-none-match", "*").header("content-type", "text/html");
+    assert_eq!(s3_answer(other_type.body(pdf.clone())).await, mismatch, "another content type");
+    let other_key = place.url.replace(&place.document.to_string(), &uuid::Uuid::new_v4().to_string());
+    assert_eq!(s3_answer(put(&other_key, &pdf)).await, mismatch, "another key");
+    let unlimited = place.url.replace("X-Amz-Expires=900", "X-Amz-Expires=90000");
+    assert_ne!(unlimited, place.url);
+    assert_eq!(s3_answer(put(&unlimited, &pdf)).await, mismatch, "a later end");
+    let unsigned = place.url.split_once('?').unwrap().0;
+    assert_eq!(s3_answer(put(unsigned, &pdf)).await, denied, "no signature");
+    assert_eq!(s3_answer(app.http().get(unsigned)).await, denied);
+    let bucket = unsigned.split_once("/tenants/").unwrap().0;
+    assert_eq!(s3_answer(app.http().get(format!("{bucket}?list-type=2"))).await, denied, "a list of the bucket");
+    let more = put(&place.url, &pdf).header("x-amz-acl", "public-read");
+    assert_eq!(s3_answer(more).await, denied, "a header of Amazon's that is not signed");
+    assert_eq!(app.stored_objects().await, 0);
+
+    assert_eq!(s3_answer(put(&place.url, &pdf)).await, (200, String::new()));
+    assert_eq!(app.wait_for_end_state(&tenant, place.document).await["status"], "processed");
+}
+
+#[tokio::test]
+async fn an_expired_presigned_url_is_refused() {
+    let app = App::start().await;
+    let bucket = app.stack.resource_setting("DOCUMENTS_BUCKET").unwrap().to_owned();
+    let mut values: shared::settings::SettingsMap = local::testing::servers().await.unwrap().aws.settings();
+    values.insert("DOCUMENTS_BUCKET".to_owned(), bucket);
+    let mut settings = shared::settings::Settings::new(values);
+    let storage = shared::storage::Storage::read(&mut settings);
+    settings.finish().unwrap();
+    let put = storage.presign_put("tenants/a/b.pdf", 4, Duration::from_secs(1)).await.unwrap();
+    let request = || {
+        let request = app.http().put(&put.url).header("if-none-match", "*").header("content-type", "application/pdf");
+        request.body("%PDF")
+    };
+    wait_until("the URL has expired", WAIT_TIMEOUT, async || {
+        let answer = s3_answer(request().header("x-amz-acl", "private")).await;
+        assert_eq!(answer, (403, "AccessDenied".to_owned()));
+        let text = request().header("x-amz-acl", "private").send().await.unwrap().text().await.unwrap();
+        text.contains("<Message>Request has expired</Message>").then_some(())
+    })
+    .await;
+    assert_eq!(s3_answer(request()).await, (403, "AccessDenied".to_owned()));
+    assert_eq!(app.stored_objects().await, 0);
 }
 
 #[tokio::test]

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-pub use sessions::{RefreshError, RefreshToken, end_all_sessions, end_session, refresh, start_session};
+pub use sessions::{
+    RefreshError, RefreshToken, end_all_sessions, end_session, refresh, remove_expired_sessions, start_session,
+};
 
 use crate::{auth::passwords::Password, db::SystemTx, error::ApiError, input};
 

@@ -1,5 +1,5 @@
-//! Tenants' documents, from the upload to the last chunk. Owns the tables `documents`, `document_chunks` and
-//! `document_pages`.
+//! Tenants' documents, from the upload to the last chunk. Owns the tables `documents`, `document_chunks`,
+//! `document_pages` and `ingest_slots`.
 //!
 //! SQL functions: `app.takes_room`, and `app.word_keys` in an index. Trigger: `documents_bytes` on `documents`
 //! (`app.count_bytes`), which counts into `usage_periods`.
@@ -7,8 +7,10 @@
 mod ingestion;
 mod list;
 mod scans;
+mod slots;
+mod text_limits;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
@@ -24,6 +26,11 @@ pub use list::{DocumentListing, list};
 pub use scans::{
     PageClaim, PageTranscript, ScanCost, claim_page, page_transcripts, release_page, scan_cost, store_page,
 };
+pub use slots::{
+    SlotClaim, SlotRequest, claim_slot, keep_slot, read_slots_per_tenant, release_slot, remove_ended_slots,
+    take_all_turns,
+};
+pub use text_limits::{TextRefusal, count_missing_texts, count_text};
 
 use crate::{
     db::TenantTx,
@@ -41,6 +48,9 @@ pub const MAX_MIB: usize = 20;
 pub const MAX_BYTES: usize = MAX_MIB * 1024 * 1024;
 /// Maximum length of a file name, in characters.
 pub const MAX_FILENAME_CHARS: usize = 255;
+/// Validity of a presigned upload URL. An upload that began in time may end later, so what the URL may still bring is
+/// waited for until an hour after the announcement.
+pub const UPLOAD_URL_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 /// File name of 1 to 255 characters, without a path.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -106,10 +116,18 @@ pub enum DocumentFailure {
     ScanTooCostly,
     /// The company's model budget for this period ran out before all scanned pages were read.
     SpendCapReached,
+    /// The file has another size than was announced. It is not kept.
+    SizeMismatch,
+    /// The file has more chunks of text than the plan allows for one document.
+    TooMuchText,
+    /// The texts of all documents together would have more characters than the plan allows.
+    TextLimitReached,
+    /// Processing failed on every attempt, for a reason outside the file.
+    ProcessingFailed,
 }
 
 impl DocumentFailure {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 15] = [
         Self::Encrypted,
         Self::Corrupt,
         Self::NoText,
@@ -121,6 +139,10 @@ impl DocumentFailure {
         Self::ScanFailed,
         Self::ScanTooCostly,
         Self::SpendCapReached,
+        Self::SizeMismatch,
+        Self::TooMuchText,
+        Self::TextLimitReached,
+        Self::ProcessingFailed,
     ];
 
     /// Returns the error code, as stored in `documents.error_code` and shown in the API.
@@ -138,6 +160,10 @@ impl DocumentFailure {
             Self::ScanFailed => "scan_failed",
             Self::ScanTooCostly => "scan_too_costly",
             Self::SpendCapReached => "spend_cap_reached",
+            Self::SizeMismatch => "size_mismatch",
+            Self::TooMuchText => "too_much_text",
+            Self::TextLimitReached => "text_limit_reached",
+            Self::ProcessingFailed => "processing_failed",
         }
     }
 
@@ -205,6 +231,28 @@ impl DocumentFailure {
             (Self::SpendCapReached, _) => {
                 "This period's budget for models ran out before the scanned pages were read. Try again next period or change the plan: pages already read stay read."
             }
+            (Self::SizeMismatch, Language::French) => {
+                "Le fichier n'a pas la taille annoncée. Envoyez-le à nouveau avec sa taille exacte."
+            }
+            (Self::SizeMismatch, _) => {
+                "The file does not have the announced size. Upload it again with its exact size."
+            }
+            (Self::TooMuchText, Language::French) => {
+                "Le fichier contient plus de texte que la formule n'en permet pour un document. Divisez-le ou changez de formule."
+            }
+            (Self::TooMuchText, _) => {
+                "The file holds more text than the plan allows for one document. Split it or change the plan."
+            }
+            (Self::TextLimitReached, Language::French) => {
+                "Les documents contiennent ensemble autant de texte que la formule en permet. Supprimez un document ou changez de formule, puis réessayez."
+            }
+            (Self::TextLimitReached, _) => {
+                "The documents together hold as much text as the plan allows. Delete a document or change the plan, then try again."
+            }
+            (Self::ProcessingFailed, Language::French) => {
+                "Le fichier n'a pas pu être traité pour l'instant. Réessayez plus tard."
+            }
+            (Self::ProcessingFailed, _) => "The file could not be processed for now. Try again later.",
         };
         fixed.into()
     }
@@ -404,27 +452,29 @@ pub async fn get(tx: &mut TenantTx, id: Uuid, language: Language) -> Result<Docu
 /// A stored file whose document was deleted, with the job that deletes the file.
 #[derive(Debug)]
 pub struct StoredObject {
-    /// Job to be marked as done after the file was deleted.
+    /// Job to be told after the file was deleted, by [`jobs::object_was_deleted`].
     pub job: Uuid,
     /// Storage key of the file.
     pub storage_key: String,
 }
 
-/// Deletes a document with its chunks, and inserts the job that deletes its file.
+/// Deletes a document with its chunks, and inserts the job that deletes its file. While the document's upload URL may
+/// still bring a file, the job deletes the file again.
 ///
 /// # Errors
 /// Returns [`DocumentError::NotFound`], or any database error.
 pub async fn delete(tx: &mut TenantTx, id: Uuid) -> Result<StoredObject, DocumentError> {
-    let storage_key = sqlx::query_scalar!(
+    let gone = sqlx::query!(
         r#"
         with gone as (
-            delete from documents where customer_id = $1 and id = $2 returning id, storage_key
+            delete from documents where customer_id = $1 and id = $2
+            returning id, storage_key, upload_date + interval '1 hour' as upload_ends_at
         ), ended as (
             update jobs set status = 'done', updated_at = now()
             from gone
             where jobs.customer_id = $1 and kind = 'ingest' and payload ->> 'document_id' = gone.id::text
         )
-        select storage_key from gone
+        select storage_key, upload_ends_at as "upload_ends_at!" from gone
         "#,
         tx.tenant(),
         id
@@ -432,8 +482,8 @@ pub async fn delete(tx: &mut TenantTx, id: Uuid) -> Result<StoredObject, Documen
     .fetch_optional(&mut *tx)
     .await?
     .ok_or(DocumentError::NotFound)?;
-    let job = jobs::enqueue_object_deletion(tx, &storage_key).await?;
-    Ok(StoredObject { job, storage_key })
+    let job = jobs::enqueue_object_deletion(tx, &gone.storage_key, gone.upload_ends_at).await?;
+    Ok(StoredObject { job, storage_key: gone.storage_key })
 }
 
 /// Sets a failed document to pending again and returns the queue message for its job. Deletes the document's chunks;
@@ -450,7 +500,7 @@ pub async fn retry(
         DocumentRow,
         r#"
         update documents
-        set status = 'pending', error_code = null, error = null, pages_total = null, pages_done = 0
+        set status = 'pending', error_code = null, error = null, pages_total = null, pages_done = 0, chars = null
         where customer_id = $1 and id = $2 and status = 'failed'
         returning id, filename, status, upload_date, bytes, pages_total, pages_done, error_code, sha256
         "#,
@@ -470,6 +520,8 @@ pub async fn retry(
         ), unread as (
             update document_pages set attempts = 0, claimed_until = null
             where customer_id = $1 and document_id = $2 and text is null
+        ), earlier as (
+            delete from ingest_slots where customer_id = $1 and document_id = $2
         )
         insert into jobs (customer_id, kind, payload)
         values ($1, 'ingest', jsonb_build_object('document_id', $2::uuid))

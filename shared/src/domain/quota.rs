@@ -364,6 +364,28 @@ pub async fn refund_expired(tx: &mut SystemTx, limit: i64) -> sqlx::Result<u64> 
     Ok(row.count.unsigned_abs())
 }
 
+/// Deletes at most `limit` reservations that were made more than `days` ago and are spent or returned. Returns their
+/// number.
+///
+/// # Errors
+/// Returns the database's error.
+pub async fn remove_ended_reservations(tx: &mut SystemTx, days: i32, limit: i64) -> sqlx::Result<u64> {
+    sqlx::query!(
+        r#"
+        delete from reservations where id in (
+            select id from reservations where state <> 'held' and created_at < now() - make_interval(days => $1)
+            order by created_at
+            limit $2
+        )
+        "#,
+        days,
+        limit
+    )
+    .execute(tx)
+    .await
+    .map(|done| done.rows_affected())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

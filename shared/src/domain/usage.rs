@@ -6,7 +6,10 @@
 
 use uuid::Uuid;
 
-use crate::{db::TenantTx, llm::ModelCall};
+use crate::{
+    db::{SystemTx, TenantTx},
+    llm::ModelCall,
+};
 
 /// Amounts to add to the counters of the tenant's present day.
 #[derive(Debug, Clone, Copy, Default)]
@@ -155,4 +158,26 @@ pub async fn record_calls(
         .await?;
     }
     Ok(())
+}
+
+/// Deletes at most `limit` model calls that are older than `days`, and returns their number. What they cost stays in
+/// `usage_periods` and `bot_usage`.
+///
+/// # Errors
+/// Returns the database's error.
+pub async fn remove_old_calls(tx: &mut SystemTx, days: i32, limit: i64) -> sqlx::Result<u64> {
+    sqlx::query!(
+        r#"
+        delete from llm_calls where id in (
+            select id from llm_calls where created_at < now() - make_interval(days => $1)
+            order by created_at
+            limit $2
+        )
+        "#,
+        days,
+        limit
+    )
+    .execute(tx)
+    .await
+    .map(|done| done.rows_affected())
 }

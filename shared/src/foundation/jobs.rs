@@ -3,10 +3,11 @@
 //!
 //! SQL function: `app.receive_message`, which writes a contact's job.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::db::{SystemTx, TenantTx};
+use crate::db::{SystemTx, TenantTx, Tx};
 
 /// A message of the ingest queue. Everything else is read from the database when the message is handled, since it may
 /// have changed by then.
@@ -47,29 +48,53 @@ pub struct DueJob {
     pub attempts: i32,
 }
 
-/// Inserts a job that deletes the object `storage_key` from the bucket. It is due at once. Returns the job's id.
+/// Inserts a job that deletes the object `storage_key` from the bucket. It is due at once, and again at `until`, when
+/// no upload URL can bring the object back. Returns the job's id.
 ///
 /// # Errors
 /// Any error of the database.
-pub async fn enqueue_object_deletion(tx: &mut TenantTx, storage_key: &str) -> sqlx::Result<Uuid> {
+pub async fn enqueue_object_deletion(tx: &mut TenantTx, storage_key: &str, until: DateTime<Utc>) -> sqlx::Result<Uuid> {
     sqlx::query_scalar!(
         "insert into jobs (customer_id, kind, payload) values ($1, 'delete_object', $2) returning id",
         tx.tenant(),
-        serde_json::json!({ "storage_key": storage_key })
+        serde_json::json!({ "storage_key": storage_key, "until": until })
     )
     .fetch_one(tx)
     .await
 }
 
-/// Marks a job as done.
+/// Records that the object of the tenant's deletion job was deleted: the job is done, or due again at its `until`.
 ///
 /// # Errors
 /// Any error of the database.
-pub async fn mark_done(tx: &mut TenantTx, job: Uuid) -> sqlx::Result<()> {
+pub async fn object_was_deleted(tx: &mut TenantTx, job: Uuid) -> sqlx::Result<()> {
+    let tenant = tx.tenant();
+    end_object_deletion(tx, job, Some(tenant)).await
+}
+
+/// Records the same for a job of any tenant.
+///
+/// # Errors
+/// Any error of the database.
+pub async fn any_object_was_deleted(tx: &mut SystemTx, job: Uuid) -> sqlx::Result<()> {
+    end_object_deletion(tx, job, None).await
+}
+
+async fn end_object_deletion<Scope: Send + std::fmt::Debug>(
+    tx: &mut Tx<Scope>,
+    job: Uuid,
+    tenant: Option<Uuid>,
+) -> sqlx::Result<()> {
     sqlx::query!(
-        "update jobs set status = 'done', last_error = null, updated_at = now() where customer_id = $1 and id = $2",
-        tx.tenant(),
-        job
+        r#"
+        update jobs
+        set status = case when (payload ->> 'until')::timestamptz > now() then 'queued' else 'done' end,
+            run_after = greatest(run_after, (payload ->> 'until')::timestamptz), attempts = 0, last_error = null,
+            updated_at = now()
+        where id = $1 and kind = 'delete_object' and ($2::uuid is null or customer_id = $2)
+        "#,
+        job,
+        tenant
     )
     .execute(tx)
     .await
@@ -105,6 +130,31 @@ pub async fn claim_due(tx: &mut SystemTx, limit: i64) -> sqlx::Result<Vec<DueJob
     )
     .fetch_all(tx)
     .await
+}
+
+/// Deletes at most `limit` jobs that ended more than `days` ago, and returns their number. Jobs of overage stay: their
+/// row is what keeps a second one from being made.
+///
+/// # Errors
+/// Any error of the database.
+pub async fn remove_ended(tx: &mut SystemTx, days: i32, limit: i64) -> sqlx::Result<u64> {
+    sqlx::query!(
+        r#"
+        delete from jobs where id in (
+            select id from jobs
+            where status in ('done', 'failed') and updated_at < now() - make_interval(days => $1)
+              and kind <> 'invoice_item'
+            order by updated_at
+            limit $2
+            for update skip locked
+        )
+        "#,
+        days,
+        limit
+    )
+    .execute(tx)
+    .await
+    .map(|done| done.rows_affected())
 }
 
 /// Ends a job: as done when `failure` is `None`, otherwise as failed for good.

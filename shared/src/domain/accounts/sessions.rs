@@ -140,6 +140,27 @@ pub async fn end_all_sessions(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<()>
         .map(drop)
 }
 
+/// Deletes at most `limit` sessions whose last token expired more than `days` ago, and returns their number.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn remove_expired_sessions(tx: &mut SystemTx, days: i32, limit: i64) -> sqlx::Result<u64> {
+    sqlx::query!(
+        r#"
+        delete from refresh_sessions where id in (
+            select id from refresh_sessions where expires_at < now() - make_interval(days => $1)
+            order by expires_at
+            limit $2
+        )
+        "#,
+        days,
+        limit
+    )
+    .execute(tx)
+    .await
+    .map(|done| done.rows_affected())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -86,3 +86,22 @@ pub(super) async fn list_unfinished(tx: &mut BillingTx, after: &str, limit: i64)
     .fetch_all(tx)
     .await
 }
+
+/// Deletes at most `limit` events that were projected and arrived more than `days` ago. Returns their number.
+pub(super) async fn remove_old(tx: &mut BillingTx, days: i32, limit: i64) -> sqlx::Result<u64> {
+    sqlx::query!(
+        r#"
+        delete from billing.stripe_events where id in (
+            select id from billing.stripe_events
+            where projected_at is not null and received_at < now() - make_interval(days => $1)
+            order by received_at
+            limit $2
+        )
+        "#,
+        days,
+        limit
+    )
+    .execute(tx)
+    .await
+    .map(|done| done.rows_affected())
+}

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::states::PlanPrices;
+use super::{ledger, states::PlanPrices};
 use crate::{
     db::{BillingDb, SystemDb},
     error::ApiError,
@@ -44,6 +44,16 @@ impl Billing {
     #[must_use]
     pub fn with_background_timeout(self) -> Self {
         Self { db: self.db.with_background_timeout(), app: self.app.with_background_timeout(), ..self }
+    }
+
+    /// Deletes at most `limit` events of the ledger that are done and arrived more than `days` ago. Stripe delivers an
+    /// event again for three days, and by hand for thirty: an event that is delivered after its row is gone is applied
+    /// again, which changes nothing newer.
+    ///
+    /// # Errors
+    /// Returns any database error.
+    pub async fn remove_old_events(&self, days: i32, limit: i64) -> Result<u64, ApiError> {
+        self.db.billing_tx(async |tx| Ok(ledger::remove_old(tx, days, limit).await?)).await
     }
 
     /// Reads the plans' prices from the app's database.

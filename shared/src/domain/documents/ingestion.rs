@@ -16,6 +16,10 @@ pub struct IngestState {
     pub storage_key: String,
     /// SHA-256 of the file as declared by the client; `None` when none was declared.
     pub declared_sha256: Option<Vec<u8>>,
+    /// Size of the file as declared at the announcement, in bytes.
+    pub declared_bytes: i64,
+    /// True when the announcement is more than an hour old, long after its upload URL expired.
+    pub is_upload_over: bool,
     /// Number of the first chunk that is not stored yet.
     pub next_chunk: i32,
     /// Ingestion job, for the queue message by which another invocation continues.
@@ -78,7 +82,7 @@ pub async fn begin(tx: &mut TenantTx, document: Uuid, configured_model: &str) ->
             set status = 'pending', error_code = null, error = null, embedding_model = $3
             where customer_id = $1 and id = $2
               and (status = 'pending' or (status = 'failed' and error_code = 'not_uploaded'))
-            returning id, storage_key, sha256
+            returning id, storage_key, sha256, bytes, upload_date
         ), stale as (
             delete from document_chunks
             where customer_id = $1 and document_id = (select id from begun) and embedding_model <> $3
@@ -89,7 +93,8 @@ pub async fn begin(tx: &mut TenantTx, document: Uuid, configured_model: &str) ->
               and exists (select from begun)
             returning id
         )
-        select begun.storage_key, begun.sha256, (
+        select begun.storage_key, begun.sha256, begun.bytes,
+            begun.upload_date < now() - interval '1 hour' as "is_upload_over!", (
             select coalesce(max(chunk_index) + 1, 0) from document_chunks
             where customer_id = $1 and document_id = begun.id and embedding_model = $3
         ) as "next_chunk!", (select id from job) as job_id
@@ -104,6 +109,8 @@ pub async fn begin(tx: &mut TenantTx, document: Uuid, configured_model: &str) ->
     Ok(row.map(|row| IngestState {
         storage_key: row.storage_key,
         declared_sha256: row.sha256,
+        declared_bytes: row.bytes,
+        is_upload_over: row.is_upload_over,
         next_chunk: row.next_chunk,
         job_id: row.job_id,
         embedding_model,
@@ -249,7 +256,7 @@ pub async fn fail(tx: &mut TenantTx, document: Uuid, failure: DocumentFailure, d
     sqlx::query!(
         r#"
         with failed as (
-            update documents set status = 'failed', error_code = $3, error = $4
+            update documents set status = 'failed', error_code = $3, error = $4, chars = null
             where customer_id = $1 and id = $2 and status = 'pending'
             returning id
         ), stale as (

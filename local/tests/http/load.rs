@@ -1,0 +1,116 @@
+//! Load: a thousand contacts of one company, and a hundred companies with PDFs at once. What models cost stays within
+//! the budgets, and nobody waits for a company that has much to read. A scripted model counts its calls.
+
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use local::fakes::models::{FakeModels, FakeReply};
+use serde_json::json;
+
+use super::support::{App, PdfPage, WAIT_TIMEOUT, WhatsAppFixture, pdf_of_pages, small_pdf, wait_until};
+
+/// Requests that run at once.
+const CONCURRENCY: usize = 32;
+/// Time in which the whole load is worked off on two cores in a debug build.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(300);
+
+#[tokio::test]
+async fn a_thousand_contacts_cost_no_more_than_the_companys_requests() {
+    let whatsapp = WhatsAppFixture::start().await;
+    whatsapp.switch_to_live().await;
+    let whatsapp = &whatsapp;
+    let limit = whatsapp.number("select free_quota_limit from user_settings").await;
+    let taken = stream::iter(1..=1_000_u64)
+        .map(|contact| async move {
+            let body = json!({
+                "id": contact, "message_id": contact, "last_input_text": format!("Vous livrez le colis {contact} ?"),
+            });
+            // A database that is too busy causes a 503, and ManyChat delivers the message again.
+            wait_until("a message is taken", WAIT_TIMEOUT, async || match whatsapp.deliver(&body).await.status {
+                503 => None,
+                status => Some(status),
+            })
+            .await
+        })
+        .buffer_unordered(CONCURRENCY)
+        .filter(|status| std::future::ready(*status == 200))
+        .count()
+        .await;
+    assert_eq!(taken, 1_000);
+    wait_until("every message has its answer or its notice", LOAD_TIMEOUT, async || {
+        let open = "select count(*) from jobs where kind = 'reply' and status <> 'done'";
+        (whatsapp.app.number(open).await == 0).then_some(())
+    })
+    .await;
+
+    assert_eq!(i64::try_from(whatsapp.models.calls()).unwrap(), limit, "one call for each request");
+    assert_eq!(whatsapp.number("select count(*) from messages where author = 'bot'").await, limit);
+    assert_eq!(whatsapp.number("select free_quota_used - free_quota_limit from user_settings").await, 0);
+    let open =
+        "select count(*) from messages where direction = 'inbound' and answered_by is null and skipped_reason is null";
+    assert_eq!(whatsapp.number(open).await, 0);
+}
+
+#[tokio::test]
+async fn a_hundred_companies_with_pdfs_are_served_while_one_has_much_to_read() {
+    let model = FakeModels::start().await.unwrap();
+    model.always(FakeReply::Text("The delivery takes three days.".to_owned()));
+    let base_url = model.base_url();
+    let settings = [
+        ("SCANNED_PDFS", "vision"),
+        ("LLM_PROVIDER", "gemini"),
+        ("GEMINI_API_KEY", "test-key"),
+        ("GEMINI_MODELS", "small-model"),
+        ("GEMINI_BASE_URL", &base_url),
+        ("LLM_PRICES", r#"{"small-model": {"in": 1000000, "out": 10000000}}"#),
+    ];
+    let app = App::with_settings(&settings).await;
+    let greedy = app.sign_up("Comptoir Baobab").await;
+    model.hold();
+    let scan = pdf_of_pages(&[PdfPage::scan()]);
+    let mut scans = Vec::new();
+    for number in 0..30 {
+        scans.push(app.upload(&greedy, &format!("scan-{number}.pdf"), scan.clone()).await);
+    }
+    wait_until("two of them are read", WAIT_TIMEOUT, async || (model.calls() == 2).then_some(())).await;
+
+    let app = &app;
+    let companies: Vec<_> = stream::iter(0..100)
+        .map(|number| async move {
+            let tenant = app.sign_up(&format!("Boutique {number}")).await;
+            let pdf = small_pdf(&format!("The shop has the number {number}."));
+            let id = app.upload(&tenant, "guide.pdf", pdf).await;
+            (tenant, id)
+        })
+        .buffer_unordered(CONCURRENCY)
+        .collect()
+        .await;
+    wait_until("a hundred companies are served", LOAD_TIMEOUT, async || {
+        let served = "select count(*) from documents where filename = 'guide.pdf' and status = 'processed'";
+        (app.number(served).await == 100).then_some(())
+    })
+    .await;
+    assert_eq!(model.calls(), 2, "the model was asked for two pages at once, and for nobody else");
+    for (tenant, id) in companies.iter().take(3) {
+        assert_eq!(app.document(tenant, *id).await["status"], "processed");
+    }
+
+    // The budget of the company ends after nine more pages, of 420 millionths each.
+    app.sql(&format!("update customers set spend_cap_micros = 420 * 11 where id = '{}'", greedy.customer_id)).await;
+    model.release();
+    wait_until("every document has its end", LOAD_TIMEOUT, async || {
+        (app.number("select count(*) from documents where status = 'pending'").await == 0).then_some(())
+    })
+    .await;
+    let ended = |status: &str| {
+        format!("select count(*) from documents where customer_id = '{}' and {status}", greedy.customer_id)
+    };
+    let read = app.number(&ended("status = 'processed'")).await;
+    // Two documents are worked on at once: the one that reaches the cap does not stop the other's call.
+    assert!((11..=12).contains(&read), "{read}");
+    assert_eq!(app.number(&ended("error_code = 'spend_cap_reached'")).await, 30 - read);
+    assert_eq!(i64::try_from(model.calls()).unwrap(), read);
+    app.wait_for_empty_ingest_queue().await;
+    assert_eq!(app.dead_letter_count().await, 0);
+    assert_eq!(app.number("select count(*) from ingest_slots").await, 0);
+}
