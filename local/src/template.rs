@@ -34,6 +34,12 @@ impl Template {
         yaml::parse(text).map(Self)
     }
 
+    /// The whole template.
+    #[must_use]
+    pub fn json(&self) -> &Value {
+        &self.0
+    }
+
     /// The logical ids and properties of the resources of a type.
     pub fn resources<'t>(&'t self, kind: &'t str) -> impl Iterator<Item = (&'t str, &'t Value)> {
         let all = self.0["Resources"].as_object().into_iter().flatten();

@@ -14,6 +14,10 @@ mod contract;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod grants_of_functions;
+#[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod quota_sql;
 #[cfg(test)]
 mod rate_limits;

@@ -1,0 +1,85 @@
+//! The functions' own metrics against the alarms of template.yaml. Each metric counts something that is lost or will be,
+//! so each has an alarm.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use local::template::Template;
+use local_postgres::root;
+use proc_macro2::{TokenStream, TokenTree};
+
+/// Namespace of the functions' own metrics (`logging::metric`).
+const NAMESPACE: &str = "Lisa";
+
+/// Collects the first argument of each call of a function `metric` in `tokens`.
+fn names_in(tokens: TokenStream, names: &mut BTreeSet<String>) {
+    let tokens: Vec<_> = tokens.into_iter().collect();
+    for (nth, token) in tokens.iter().enumerate() {
+        let TokenTree::Group(group) = token else { continue };
+        let is_call = nth > 0 && matches!(&tokens[nth - 1], TokenTree::Ident(name) if name == "metric");
+        let is_definition = nth > 1 && matches!(&tokens[nth - 2], TokenTree::Ident(name) if name == "fn");
+        if is_call && !is_definition {
+            let name = group.stream().into_iter().next().map(|name| name.to_string()).unwrap_or_default();
+            let name = name.strip_prefix('"').and_then(|name| name.strip_suffix('"'));
+            names.insert(name.expect("the name of a metric is written where it is counted").to_owned());
+        }
+        names_in(group.stream(), names);
+    }
+}
+
+fn names_in_folder(folder: &Path, names: &mut BTreeSet<String>) {
+    for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.is_dir() && !path.ends_with("target") {
+            names_in_folder(&path, names);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            names_in(fs::read_to_string(&path).unwrap().parse().unwrap(), names);
+        }
+    }
+}
+
+#[test]
+fn every_metric_of_the_code_has_an_alarm_and_every_alarm_a_metric() {
+    let mut counted = BTreeSet::new();
+    names_in_folder(&root().join("shared/src"), &mut counted);
+    names_in_folder(&root().join("functions"), &mut counted);
+    assert!(counted.contains("SubscriptionsDiffering"), "the metrics were not found: {counted:?}");
+    let template = Template::read(&root().join("template.yaml")).unwrap();
+    let alarms: Vec<_> = template.resources("AWS::CloudWatch::Alarm").collect();
+    let watched: BTreeSet<_> = alarms
+        .iter()
+        .filter(|(_, alarm)| alarm["Namespace"] == NAMESPACE)
+        .map(|(_, alarm)| alarm["MetricName"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(watched, counted, "left: alarms of template.yaml; right: metrics of the code");
+}
+
+#[test]
+fn every_alarm_tells_somebody_and_has_its_own_name() {
+    let template = Template::read(&root().join("template.yaml")).unwrap();
+    let mut names = BTreeSet::new();
+    for (id, alarm) in template.resources("AWS::CloudWatch::Alarm") {
+        for actions in ["AlarmActions", "OKActions"] {
+            assert_eq!(alarm[actions]["Fn::If"][1][0]["Ref"], "AlarmTopic", "{id}");
+        }
+        assert!(names.insert(alarm["AlarmName"].to_string()), "{id} has the name of another alarm");
+    }
+}
+
+#[test]
+fn errors_of_the_stream_and_of_dead_letters_have_alarms() {
+    let template = Template::read(&root().join("template.yaml")).unwrap();
+    let of = |metric: &str, dimension: &str| {
+        template.resources("AWS::CloudWatch::Alarm").any(|(_, alarm)| {
+            alarm["MetricName"] == metric && alarm["Dimensions"][0]["Value"].to_string().contains(dimension)
+        })
+    };
+    // Every function with a Function URL is past the gateway, whose 5xx another alarm counts.
+    for (id, function) in template.resources("AWS::Serverless::Function") {
+        let has_url = function.get("FunctionUrlConfig").is_some();
+        assert!(!has_url || of("Url5xxCount", id), "{id} has a URL and no alarm for its 5xx");
+    }
+    for (id, queue) in template.resources("AWS::SQS::Queue") {
+        let is_for_dead_letters = queue.get("RedriveAllowPolicy").is_some();
+        assert!(!is_for_dead_letters || of("ApproximateNumberOfMessagesVisible", id), "{id} has no alarm");
+        assert!(is_for_dead_letters || of("ApproximateAgeOfOldestMessage", id), "{id} has no alarm");
+    }
+}
