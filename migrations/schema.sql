@@ -376,11 +376,15 @@ CREATE FUNCTION app.project_credits() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
+declare
+    is_paying boolean;
 begin
-    update public.profiles profile
-        set credits_remaining = greatest(new.free_quota_limit - new.free_quota_used, 0)
-        from public.users account
-        where profile.id = new.user_id and account.id = new.user_id and not account.is_pro;
+    select account.is_pro into is_paying from public.users account where account.id = new.user_id for share;
+    if not is_paying then
+        update public.profiles profile
+            set credits_remaining = greatest(new.free_quota_limit - new.free_quota_used, 0)
+            where profile.id = new.user_id;
+    end if;
     return null;
 end
 $$;
@@ -760,6 +764,33 @@ CREATE FUNCTION auth.uid() RETURNS uuid
     LANGUAGE sql STABLE
     AS $$ select nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub', '')::uuid $$;
 
+CREATE FUNCTION billing.keep_assigned_user() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    new.user_id := new.assigned_user_id;
+    return new;
+end
+$$;
+
+CREATE TABLE billing.duplicate_subscriptions (
+    subscription_id text NOT NULL,
+    user_id text NOT NULL,
+    kept_subscription_id text NOT NULL,
+    status text DEFAULT 'open'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    next_attempt_at timestamp with time zone DEFAULT now() NOT NULL,
+    error text,
+    found_at timestamp with time zone DEFAULT now() NOT NULL,
+    reported_at timestamp with time zone,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT duplicate_subscriptions_attempts_not_negative CHECK ((attempts >= 0)),
+    CONSTRAINT duplicate_subscriptions_status_known CHECK ((status = ANY (ARRAY['open'::text, 'cancelled'::text, 'kept'::text, 'failed'::text])))
+);
+
+COMMENT ON COLUMN billing.duplicate_subscriptions.status IS 'open: it still runs at Stripe; kept: it no longer was one too many when it was to be cancelled';
+
 CREATE TABLE billing.stripe_customers (
     id text NOT NULL,
     user_id text NOT NULL,
@@ -798,6 +829,9 @@ CREATE TABLE billing.subscription_states (
     fetches_begun bigint DEFAULT 0 NOT NULL,
     fetch_applied bigint DEFAULT 0 NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    assigned_user_id text,
+    assigned_by text,
+    assigned_at timestamp with time zone,
     CONSTRAINT subscription_states_fetches_in_order CHECK ((fetch_applied <= fetches_begun)),
     CONSTRAINT subscription_states_plan_known CHECK ((plan = ANY (ARRAY['free'::text, 'pro'::text, 'business'::text]))),
     CONSTRAINT subscription_states_status_known CHECK ((status = ANY (ARRAY['incomplete'::text, 'incomplete_expired'::text, 'trialing'::text, 'active'::text, 'past_due'::text, 'unpaid'::text, 'canceled'::text, 'paused'::text, 'unknown'::text])))
@@ -806,6 +840,8 @@ CREATE TABLE billing.subscription_states (
 COMMENT ON COLUMN billing.subscription_states.last_event_order IS 'the place of the event among those of its second, so that their order of arrival does not matter';
 
 COMMENT ON COLUMN billing.subscription_states.fetches_begun IS 'numbers the questions to Stripe: the answer to an earlier one never comes over that to a later one';
+
+COMMENT ON COLUMN billing.subscription_states.assigned_user_id IS 'the user whom an administrator assigned; counts for more than what Stripe''s metadata say';
 
 CREATE SEQUENCE billing.subscription_versions
     START WITH 1
@@ -903,6 +939,12 @@ ALTER TABLE public.audit_log ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.billing_notices (
+    key text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT billing_notices_key_length CHECK (((length(key) >= 1) AND (length(key) <= 600)))
+);
+
 CREATE TABLE public.billing_records (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     customer_id uuid NOT NULL,
@@ -957,6 +999,19 @@ COMMENT ON COLUMN public.bot_usage.date IS 'in the tenant''s timezone';
 COMMENT ON COLUMN public.bot_usage.cost_micros IS 'of models, in millionths of a US dollar';
 
 COMMENT ON COLUMN public.bot_usage.quota_notified IS 'whether the tenant was told that day that no more answers are given';
+
+CREATE TABLE public.checkout_sessions (
+    id text NOT NULL,
+    customer_id uuid NOT NULL,
+    plan text NOT NULL,
+    status text DEFAULT 'open'::text NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT checkout_sessions_id_length CHECK (((length(id) >= 1) AND (length(id) <= 255))),
+    CONSTRAINT checkout_sessions_status_known CHECK ((status = ANY (ARRAY['open'::text, 'superseded'::text, 'expired'::text, 'complete'::text])))
+);
+
+COMMENT ON COLUMN public.checkout_sessions.status IS 'superseded: a later session took its place, and it is not known yet that Stripe has expired it';
 
 CREATE TABLE public.company_mapping (
     uuid uuid NOT NULL,
@@ -1572,6 +1627,9 @@ CREATE TABLE public.webhook_secrets (
     CONSTRAINT webhook_secrets_sha256_length CHECK ((length(sha256) = 32))
 );
 
+ALTER TABLE ONLY billing.duplicate_subscriptions
+    ADD CONSTRAINT duplicate_subscriptions_pkey PRIMARY KEY (subscription_id);
+
 ALTER TABLE ONLY billing.stripe_customers
     ADD CONSTRAINT stripe_customers_pkey PRIMARY KEY (id);
 
@@ -1608,6 +1666,9 @@ ALTER TABLE ONLY public.audit_heads
 ALTER TABLE ONLY public.audit_log
     ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.billing_notices
+    ADD CONSTRAINT billing_notices_pkey PRIMARY KEY (key);
+
 ALTER TABLE ONLY public.billing_records
     ADD CONSTRAINT billing_records_customer_id_period_start_key UNIQUE (customer_id, period_start);
 
@@ -1622,6 +1683,9 @@ ALTER TABLE ONLY public.bot_usage
 
 ALTER TABLE ONLY public.bot_usage
     ADD CONSTRAINT bot_usage_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.checkout_sessions
+    ADD CONSTRAINT checkout_sessions_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.company_mapping
     ADD CONSTRAINT company_mapping_company_id_key UNIQUE (company_id);
@@ -1758,6 +1822,10 @@ ALTER TABLE ONLY public.webhook_secrets
 ALTER TABLE ONLY public.webhook_secrets
     ADD CONSTRAINT webhook_secrets_sha256_key UNIQUE (sha256);
 
+CREATE INDEX duplicate_subscriptions_due_idx ON billing.duplicate_subscriptions USING btree (next_attempt_at) WHERE ((status = 'open'::text) OR (reported_at IS NULL));
+
+CREATE INDEX duplicate_subscriptions_user_id_idx ON billing.duplicate_subscriptions USING btree (user_id);
+
 CREATE INDEX stripe_customers_user_id_idx ON billing.stripe_customers USING btree (user_id);
 
 CREATE INDEX stripe_events_done_idx ON billing.stripe_events USING btree (received_at) WHERE (projected_at IS NOT NULL);
@@ -1765,6 +1833,8 @@ CREATE INDEX stripe_events_done_idx ON billing.stripe_events USING btree (receiv
 CREATE INDEX stripe_events_unfinished_idx ON billing.stripe_events USING btree (received_at) WHERE (projected_at IS NULL);
 
 CREATE INDEX subscription_states_customer_idx ON billing.subscription_states USING btree (stripe_customer_id);
+
+CREATE INDEX subscription_states_started_at_idx ON billing.subscription_states USING btree (started_at, id) WHERE (plan <> 'free'::text);
 
 CREATE INDEX subscription_states_user_id_idx ON billing.subscription_states USING btree (user_id);
 
@@ -1783,6 +1853,10 @@ CREATE INDEX billing_records_listed_idx ON public.billing_records USING btree (c
 CREATE UNIQUE INDEX bot_sessions_open_key ON public.bot_sessions USING btree (company_id) WHERE (ended_at IS NULL);
 
 CREATE INDEX bot_sessions_started_at_idx ON public.bot_sessions USING btree (company_id, started_at DESC, id DESC);
+
+CREATE INDEX checkout_sessions_customer_id_idx ON public.checkout_sessions USING btree (customer_id, status);
+
+CREATE UNIQUE INDEX checkout_sessions_one_open_key ON public.checkout_sessions USING btree (customer_id) WHERE (status = 'open'::text);
 
 CREATE INDEX company_mapping_user_id_idx ON public.company_mapping USING btree (user_id);
 
@@ -1910,6 +1984,8 @@ CREATE UNIQUE INDEX users_email_key ON public.users USING btree (lower(email));
 
 CREATE INDEX webhook_secrets_customer_id_idx ON public.webhook_secrets USING btree (customer_id);
 
+CREATE TRIGGER subscription_states_assigned BEFORE INSERT OR UPDATE ON billing.subscription_states FOR EACH ROW WHEN ((new.assigned_user_id IS NOT NULL)) EXECUTE FUNCTION billing.keep_assigned_user();
+
 CREATE TRIGGER company_rag_configs_version BEFORE UPDATE ON public.company_rag_configs FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION app.keep_config_version();
 
 CREATE TRIGGER customers_plan_changed AFTER UPDATE OF plan_id ON public.customers FOR EACH ROW WHEN ((old.plan_id IS DISTINCT FROM new.plan_id)) EXECUTE FUNCTION app.on_plan_changed();
@@ -1936,6 +2012,9 @@ ALTER TABLE ONLY public.bot_sessions
 
 ALTER TABLE ONLY public.bot_usage
     ADD CONSTRAINT bot_usage_company_id_fkey FOREIGN KEY (company_id) REFERENCES public.company_mapping(uuid) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.checkout_sessions
+    ADD CONSTRAINT checkout_sessions_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.company_mapping
     ADD CONSTRAINT company_mapping_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
@@ -2112,6 +2191,10 @@ CREATE POLICY audit_log_system ON public.audit_log FOR SELECT TO lisa_system USI
 
 CREATE POLICY audit_log_tenant ON public.audit_log FOR SELECT TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer)));
 
+ALTER TABLE public.billing_notices ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY billing_notices_system ON public.billing_notices TO lisa_system USING (true) WITH CHECK (true);
+
 ALTER TABLE public.billing_records ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY billing_records_system ON public.billing_records TO lisa_system USING (true) WITH CHECK (true);
@@ -2133,6 +2216,12 @@ CREATE POLICY bot_usage_own ON public.bot_usage FOR SELECT TO authenticated USIN
 CREATE POLICY bot_usage_system ON public.bot_usage TO lisa_system USING (true) WITH CHECK (true);
 
 CREATE POLICY bot_usage_tenant ON public.bot_usage TO lisa_tenant USING ((company_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((company_id = ( SELECT app.current_customer() AS current_customer)));
+
+ALTER TABLE public.checkout_sessions ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY checkout_sessions_system ON public.checkout_sessions TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY checkout_sessions_tenant ON public.checkout_sessions TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
 
 ALTER TABLE public.company_mapping ENABLE ROW LEVEL SECURITY;
 
@@ -2447,6 +2536,10 @@ REVOKE ALL ON FUNCTION app.word_keys(tenant uuid, words text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.word_keys(tenant uuid, words text[]) TO lisa_tenant;
 GRANT ALL ON FUNCTION app.word_keys(tenant uuid, words text[]) TO lisa_system;
 
+REVOKE ALL ON FUNCTION billing.keep_assigned_user() FROM PUBLIC;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE billing.duplicate_subscriptions TO lisa_system;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE billing.stripe_customers TO lisa_system;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE billing.stripe_events TO lisa_system;
@@ -2466,6 +2559,8 @@ GRANT SELECT,INSERT ON TABLE public.activities TO lisa_tenant;
 GRANT SELECT ON TABLE public.approved_answers TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.approved_answers TO lisa_system;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.billing_notices TO lisa_system;
+
 GRANT SELECT ON TABLE public.billing_records TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.billing_records TO lisa_system;
 
@@ -2476,6 +2571,9 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.bot_sessions TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.bot_usage TO lisa_system;
 GRANT SELECT ON TABLE public.bot_usage TO authenticated;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.bot_usage TO lisa_tenant;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.checkout_sessions TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.checkout_sessions TO lisa_system;
 
 GRANT SELECT ON TABLE public.company_mapping TO lisa_tenant;
 GRANT SELECT ON TABLE public.company_mapping TO authenticated;

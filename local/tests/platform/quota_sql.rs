@@ -351,3 +351,34 @@ impl QuotaClient {
             .unwrap();
     }
 }
+
+/// A free request that is counted while the plan is being bought waits for the purchase, and then leaves the plan's
+/// credits as they are.
+#[tokio::test]
+async fn a_free_request_during_a_purchase_does_not_overwrite_the_credits_of_the_plan() {
+    let route = DatabaseRoute::direct().await;
+    let (mut admin, mut buying, mut asking) = (route.admin().await, route.admin().await, route.admin().await);
+    let tenant = seed::tenant(&mut admin, "race", 8).await;
+    let purchase = format!(
+        "begin; select from users where id = '{0}' for update; update users set is_pro = true where id = '{0}';
+         update profiles set credits_remaining = 2000 where id = '{0}'",
+        tenant.owner
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(purchase)).execute(&mut buying).await.unwrap();
+    let request = "update user_settings set free_quota_used = free_quota_used + 1 where user_id = $1";
+    let asked = async { sqlx::query(request).bind(tenant.owner).execute(&mut asking).await.unwrap() };
+    let bought = async {
+        let waiting = "select count(*) from pg_stat_activity where datname = current_database()
+                       and wait_event_type = 'Lock' and query like '%user_settings%'";
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+        while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut admin).await.unwrap() == 0 {
+            assert!(tokio::time::Instant::now() < deadline, "the request does not wait");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        sqlx::raw_sql("commit").execute(&mut buying).await.unwrap();
+    };
+    tokio::join!(asked, bought);
+    let credits = "select credits_remaining from profiles where id = $1";
+    let left: i32 = sqlx::query_scalar(credits).bind(tenant.owner).fetch_one(&mut admin).await.unwrap();
+    assert_eq!(left, 2000);
+}

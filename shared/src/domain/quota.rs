@@ -45,11 +45,11 @@ pub struct Quota {
     pub paywall_should_show: bool,
 }
 
-/// State of the free quota.
+/// State of the free quota. With a paid plan it is `normal`: the free requests do not limit then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum QuotaState {
-    /// More than one free request is left.
+    /// More than one free request is left, or the account has a paid plan.
     Normal,
     /// One free request is left.
     WarnLastFree,
@@ -58,15 +58,16 @@ pub enum QuotaState {
 }
 
 impl Quota {
-    /// Derives the state from the numbers of free requests.
+    /// Derives the state from the plan and the numbers of free requests.
     #[must_use]
     pub fn new(is_pro: bool, used: i32, limit: i32) -> Self {
         let state = match limit.saturating_sub(used) {
+            _ if is_pro => QuotaState::Normal,
             ..=0 => QuotaState::Blocked,
             1 => QuotaState::WarnLastFree,
             _ => QuotaState::Normal,
         };
-        let paywall_should_show = !is_pro && state == QuotaState::Blocked;
+        let paywall_should_show = state == QuotaState::Blocked;
         Self { is_pro, free_quota_used: used, free_quota_limit: limit, state, paywall_should_show }
     }
 }
@@ -158,14 +159,16 @@ pub async fn of_user(db: &Db, user: Uuid) -> sqlx::Result<Option<Quota>> {
 /// # Errors
 /// Returns [`QuotaError::Exceeded`] or [`QuotaError::PlanLimit`] with the present numbers when no request is left.
 pub async fn reserve(tx: &mut TenantTx, owner: Uuid, conversation: Option<Uuid>) -> Result<Reservation, QuotaError> {
-    let row = match try_reserve(tx, owner, conversation).await? {
-        // The period's first request: its row does not exist yet.
-        ReserveRow { reservation_id: None, is_pro: true, has_period: false, is_over_cap: false, .. } => {
-            periods::open_current(tx).await?;
-            try_reserve(tx, owner, conversation).await?
-        }
-        row => row,
-    };
+    let mut row = try_reserve(tx, owner, conversation).await?;
+    if row.needs_period() {
+        periods::open_current(tx).await?;
+        row = try_reserve(tx, owner, conversation).await?;
+    }
+    // The statement saw the account as it was when the statement began. A plan that was bought since is in force.
+    if row.reservation_id.is_none() && !row.is_pro && status(tx, owner).await?.is_pro {
+        periods::open_current(tx).await?;
+        row = try_reserve(tx, owner, conversation).await?;
+    }
     let quota = Quota::new(row.is_pro, row.used, row.quota_limit);
     match row.reservation_id {
         Some(id) => Ok(Reservation { id, quota }),
@@ -192,6 +195,13 @@ struct ReserveRow {
     is_over_cap: bool,
     used: i32,
     quota_limit: i32,
+}
+
+impl ReserveRow {
+    /// Returns true before the period's first request, while its row does not exist yet.
+    fn needs_period(&self) -> bool {
+        self.reservation_id.is_none() && self.is_pro && !self.has_period && !self.is_over_cap
+    }
 }
 
 #[expect(clippy::too_many_lines, reason = "one statement, so that no two calls take the last request")]
@@ -404,6 +414,9 @@ mod tests {
             let quota = Quota::new(false, used, limit);
             assert_eq!((quota.state, quota.paywall_should_show), (state, paywall), "{used}/{limit}");
         }
-        assert!(!Quota::new(true, 8, 8).paywall_should_show);
+        for used in 0..10 {
+            let paid = Quota::new(true, used, 8);
+            assert_eq!((paid.state, paid.paywall_should_show), (QuotaState::Normal, false), "{used}");
+        }
     }
 }

@@ -124,6 +124,7 @@ const TENANT_GRANTS: [&str; 52] = [
     "lisa_tenant: select on audit_log",
     "lisa_tenant: select on approved_answers",
     "lisa_tenant: select on billing_records",
+    "lisa_tenant: delete, insert, select, update on checkout_sessions",
     "lisa_tenant: select on company_mapping",
     "lisa_tenant: select on company_rag_configs",
     "lisa_tenant: select on customer_members",
@@ -197,6 +198,7 @@ async fn grants_equal_the_explicit_lists() {
         "usage on schema billing",
         "usage on schema public",
         // Tables of billing, on which no other role has a privilege.
+        "delete, insert, select, update on duplicate_subscriptions",
         "delete, insert, select, update on stripe_customers",
         "delete, insert, select, update on stripe_events",
         "delete, insert, select, update on subscription_states",
