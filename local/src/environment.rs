@@ -12,7 +12,7 @@ use shared::settings::SettingsMap;
 use crate::functions;
 
 /// The settings of the embedding model, for commands that create embeddings.
-pub(crate) const EMBEDDING_SETTINGS: [&str; 7] = [
+pub(crate) const EMBEDDING_SETTINGS: [&str; 11] = [
     "EMBEDDING_PROVIDER",
     "EMBEDDING_MODEL",
     "EMBEDDING_DIMENSIONS",
@@ -20,6 +20,10 @@ pub(crate) const EMBEDDING_SETTINGS: [&str; 7] = [
     "GEMINI_BASE_URL",
     "OPENAI_API_KEY",
     "OPENAI_BASE_URL",
+    "LLM_PRICES",
+    "LLM_FALLBACK_PRICE_IN",
+    "LLM_FALLBACK_PRICE_OUT",
+    "EMBEDDING_FALLBACK_PRICE",
 ];
 
 /// External servers to use instead of starting local ones.

@@ -171,8 +171,8 @@ pub async fn re_embed(arguments: ReEmbedArguments) -> Result<()> {
         for tenant in page {
             match re_embed_tenant(&db, &embedder, tenant).await {
                 Ok(is_known) => count += u32::from(is_known),
-                // A database error concerns one tenant. A model that cannot be reached concerns all.
-                Err(BatchError::Database(error)) => {
+                // A database error and a spend cap concern one tenant. A model that cannot be reached concerns all.
+                Err(error @ (BatchError::Database(_) | BatchError::SpendCapReached(_))) => {
                     eprintln!("  tenant {tenant}: {error}");
                     failed += 1;
                 }

@@ -183,7 +183,12 @@ impl StreamedQuestion {
     ) -> Result<AnswerDraft, StreamEnd> {
         let context = tokio::select! {
             () = events.closed() => return Err(StreamEnd::ClientDisconnected),
-            context = self.pipeline.search(self.caller.tenant(), &self.request, &self.reserved) => context?,
+            context = self.pipeline.search(
+                self.caller.tenant(),
+                &self.request,
+                &self.reserved,
+                &mut progress.calls,
+            ) => context?,
         };
         let citations = context.citations();
         events.send("citations", &Citations { citations: &citations }).await?;

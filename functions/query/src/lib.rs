@@ -101,6 +101,6 @@ async fn answer(
     deadline: Instant,
     calls: &mut Vec<ModelCall>,
 ) -> Result<AnswerDraft> {
-    let context = pipeline.search(tenant, request, reserved).await?;
+    let context = pipeline.search(tenant, request, reserved, calls).await?;
     Ok(pipeline.answer(request, reserved, &context, deadline, None, calls).await)
 }

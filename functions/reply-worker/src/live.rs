@@ -52,7 +52,7 @@ impl Deps {
                 Ok(SalesContext { catalogue, open_order })
             })
             .await?;
-        let passages = self.retrieve_passages(request, MAX_PASSAGES).await?;
+        let passages = self.retrieve_passages(request, MAX_PASSAGES, calls).await?;
         let system = self.system_prompt(request, &sales, &passages);
         let mut turns = request.history.to_vec();
         turns.push(Turn { role: Role::User, text: request.question.to_owned() });

@@ -11,8 +11,13 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
-use crate::{db::TenantTx, error::ApiError, plans::LimitExceeded};
+use crate::{
+    db::{SystemTx, TenantTx},
+    error::ApiError,
+    plans::LimitExceeded,
+};
 
 /// Bytes of a MiB.
 const MIB: i64 = 1024 * 1024;
@@ -149,6 +154,36 @@ async fn lock_current(tx: &mut TenantTx) -> sqlx::Result<Option<(i64, String, i3
     .fetch_optional(tx)
     .await?;
     Ok(row.map(|row| (row.bytes, row.name, row.storage_limit_mb)))
+}
+
+/// Returns the spend cap of a tenant when the cost of its model calls in the current period has reached it. For
+/// commands that work for any tenant.
+///
+/// # Errors
+/// Returns the database's error.
+pub async fn exceeded_spend_cap(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Result<Option<LimitExceeded>> {
+    let reached = sqlx::query!(
+        r#"
+        select plan.name, period.spent_micros,
+            coalesce(tenant.spend_cap_micros, plan.monthly_spend_cap_micros) as "cap_micros!"
+        from customers tenant
+        join plans plan on plan.id = tenant.plan_id
+        cross join app.period_of(tenant.id, now()) present
+        join usage_periods period on period.customer_id = tenant.id and period.period_start = present.period_start
+        where tenant.id = $1
+          and period.spent_micros >= coalesce(tenant.spend_cap_micros, plan.monthly_spend_cap_micros)
+        "#,
+        tenant
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(reached.map(|row| LimitExceeded {
+        limit: "model_spend_micros",
+        plan: row.name,
+        used: row.spent_micros,
+        most: row.cap_micros,
+        wanted: 1,
+    }))
 }
 
 /// Sums the tokens and the cost of the tenant's model calls since a time.

@@ -259,7 +259,8 @@ impl QueryPipeline {
             .await
     }
 
-    /// Retrieves passages for the question. With an approved answer, nothing is searched.
+    /// Retrieves passages for the question. With an approved answer, nothing is searched. The calls of embedding models
+    /// are appended to `calls`, since they are charged for.
     ///
     /// # Errors
     /// Fails when a statement fails. A failed embedding is no error: [`Self::answer`] then apologises.
@@ -268,6 +269,7 @@ impl QueryPipeline {
         tenant: Uuid,
         request: &QueryRequest,
         reserved: &ReservedQuestion,
+        calls: &mut Vec<ModelCall>,
     ) -> Result<RetrievedContext> {
         let question = request.question.as_str();
         let language = text::detect_language(question);
@@ -285,7 +287,7 @@ impl QueryPipeline {
             limit: request.top_k.unwrap_or(DEFAULT_PASSAGES).into(),
         };
         let (passages, search_failed) =
-            match retrieval::embed_and_search(&self.db, &self.embedders, tenant, &search_request).await {
+            match retrieval::embed_and_search(&self.db, &self.embedders, tenant, &search_request, calls).await {
                 Ok(passages) => (passages, false),
                 Err(RetrievalError::Embedding(_)) => (Vec::new(), true),
                 Err(RetrievalError::Database(error)) => return Err(error),
