@@ -7,6 +7,7 @@ use shared::function::Function;
 
 /// All functions, sorted by name.
 pub const ALL: &[Function] = &[
+    admin_subscriptions::FUNCTION,
     audit_log::FUNCTION,
     auth::FUNCTION,
     billing::FUNCTION,

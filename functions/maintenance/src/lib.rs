@@ -1,7 +1,7 @@
 //! Scheduled maintenance. Every few minutes: refunds expired quota reservations of killed functions, sends lost queue
 //! messages again, marks documents without an upload as failed, deletes the files of deleted documents, bills ended
-//! periods, ends access that is no longer paid for, and deletes rows past their retention. Every night: reconciles
-//! subscriptions with Stripe.
+//! periods, ends access that is no longer paid for, cancels subscriptions that were paid twice, and deletes rows past
+//! their retention. Every night: reconciles subscriptions with Stripe.
 
 mod retention;
 
@@ -82,6 +82,8 @@ impl EventFunction for Deps {
         let ended = self.billing.end_expired_access(now, BATCH_SIZE).await;
         let projected = self.billing.project_pending(now).await;
         let closed = self.billing.close_periods(now).await;
+        let duplicates = self.billing.settle_duplicates(now, BATCH_SIZE).await;
+        let unassigned = self.billing.count_unassigned().await;
         let jobs_run = self.run_due_jobs().await;
         let turns = self.send_turns().await;
         let counted = self.db.system_tx(async |tx| Ok(documents::count_missing_texts(tx, BATCH_SIZE).await?)).await;
@@ -95,6 +97,7 @@ impl EventFunction for Deps {
         let (refunded, jobs_run, deleted_rows) = (refunded?, jobs_run?, deleted_rows?);
         let (ended, projected, closed) = (ended?, projected?, closed?);
         let (turns, counted) = (turns?, counted?);
+        let (duplicates, unassigned) = (duplicates?, unassigned?);
         tracing::info!(
             reservations_returned = refunded,
             jobs_taken = jobs_run,
@@ -105,6 +108,8 @@ impl EventFunction for Deps {
             records_made = closed.records,
             documents_continued = turns,
             texts_counted = counted,
+            duplicates_settled = duplicates,
+            subscriptions_unassigned = unassigned,
             "maintenance done"
         );
         Ok(json!({
@@ -115,6 +120,8 @@ impl EventFunction for Deps {
             "subscriptions_projected": projected,
             "periods_closed": closed.periods,
             "records_made": closed.records,
+            "duplicates_settled": duplicates,
+            "subscriptions_unassigned": unassigned,
         }))
     }
 }

@@ -63,6 +63,9 @@ struct StripeData {
     /// Customers by id. Deleted ones stay, marked `deleted`.
     customers: BTreeMap<String, Value>,
     invoice_items: Vec<Value>,
+    /// Charges by id.
+    #[serde(default)]
+    charges: BTreeMap<String, Value>,
     /// The fingerprint of the request, the status and the body of the answer, by Idempotency-Key.
     #[serde(skip)]
     answered: BTreeMap<String, (String, u16, Value)>,
@@ -78,6 +81,8 @@ struct StripeData {
 /// A simulated failure of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StripeFault {
+    /// The request is served as usual: the fault is that of a later request.
+    Serve,
     /// The request is rejected with this status and has no effect.
     Refuse(u16),
     /// The request takes effect, but its answer is lost: the client gets a 500.
@@ -177,6 +182,18 @@ impl FakeStripe {
     pub fn put_subscription(&self, subscription: Value) {
         let id = subscription["id"].as_str().unwrap_or_default().to_owned();
         self.shared.state().subscriptions.insert(id, subscription);
+    }
+
+    /// All subscriptions, ended ones included, by id.
+    #[must_use]
+    pub fn subscriptions(&self) -> Vec<Value> {
+        self.shared.state().subscriptions.values().cloned().collect()
+    }
+
+    /// Stores a charge unchanged, without sending an event.
+    pub fn put_charge(&self, charge: Value) {
+        let id = charge["id"].as_str().unwrap_or_default().to_owned();
+        self.shared.state().charges.insert(id, charge);
     }
 
     /// Deletes all idempotency keys, as Stripe does after a day.

@@ -5,6 +5,8 @@
 //! transaction mode before the database.
 
 #[cfg(test)]
+mod admin_subscriptions;
+#[cfg(test)]
 mod answers;
 #[cfg(test)]
 mod audit;
@@ -46,6 +48,8 @@ mod maintenance;
 mod models;
 #[cfg(test)]
 mod outages;
+#[cfg(test)]
+mod purchases;
 #[cfg(test)]
 mod query;
 #[cfg(test)]

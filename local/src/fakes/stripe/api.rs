@@ -10,12 +10,14 @@ use axum::{
     response::{IntoResponse, Response},
     routing::any,
 };
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use super::{KEY, LIVE_KEY, StripeData, StripeFault, StripeRequest, StripeServer, new_id, seconds};
+use super::{KEY, LIVE_KEY, StripeData, StripeFault, StripeRequest, StripeServer, events::end, new_id, seconds};
 
 const MAX_BODY_BYTES: usize = 64 * 1024;
+/// Time after which a Checkout Session expires.
+const SESSION_LIFETIME: TimeDelta = TimeDelta::hours(24);
 
 type Fields = BTreeMap<String, String>;
 
@@ -139,7 +141,11 @@ fn execute(
             })
         }
         "GET /v1/subscriptions" => {
-            let mut all: Vec<_> = state.subscriptions.values().collect();
+            let is_listed = |one: &&Value| {
+                let is_of_customer = fields.get("customer").is_none_or(|customer| one["customer"] == customer.as_str());
+                is_of_customer && (fields.get("status").is_some() || one["status"] != "canceled")
+            };
+            let mut all: Vec<_> = state.subscriptions.values().filter(is_listed).collect();
             all.sort_by_key(|one| (-one["created"].as_i64().unwrap_or_default(), one["id"].to_string()));
             page(&all, fields, "/v1/subscriptions")
         }
@@ -149,15 +155,40 @@ fn execute(
             let items: Vec<_> = state.invoice_items.iter().rev().filter(|item| item["customer"] == customer).collect();
             page(&items, fields, "/v1/invoiceitems")
         }
-        other => match other.strip_prefix("GET /v1/subscriptions/") {
-            Some(id) => state.subscriptions.get(id).cloned().ok_or_else(|| missing("subscription", "id", id))?,
-            None => {
-                let message = format!("Unrecognized request URL ({other}).");
-                return Err(StripeErrorResponse(404, "invalid_request_error", "", "", message));
-            }
-        },
+        other => execute_on_object(state, other)?,
     };
     Ok((200, value))
+}
+
+/// Handles a request whose path names one object.
+fn execute_on_object(state: &mut StripeData, route: &str) -> Result<Value, StripeErrorResponse> {
+    let segments: Vec<_> = route.split(['/', ' ']).filter(|segment| !segment.is_empty()).collect();
+    let found = match segments[..] {
+        ["GET", "v1", "subscriptions", id] => state.subscriptions.get(id).cloned(),
+        ["DELETE", "v1", "subscriptions", id] => {
+            let running = state.subscriptions.get_mut(id).filter(|one| one["status"] != "canceled");
+            running.map(|subscription| {
+                end(subscription);
+                subscription.clone()
+            })
+        }
+        ["GET", "v1", "checkout", "sessions", id] => state.sessions.get(id).cloned(),
+        ["POST", "v1", "checkout", "sessions", id, "expire"] => {
+            let Some(session) = state.sessions.get_mut(id) else { return Err(missing("checkout.session", "id", id)) };
+            if session["status"] != "open" {
+                let message = "Only Checkout Sessions with a status in [\"open\"] can be expired.".to_owned();
+                return Err(StripeErrorResponse(400, "invalid_request_error", "", "", message));
+            }
+            session["status"] = json!("expired");
+            Some(session.clone())
+        }
+        ["GET", "v1", "charges", id] => state.charges.get(id).cloned(),
+        _ => {
+            let message = format!("Unrecognized request URL ({route}).");
+            return Err(StripeErrorResponse(404, "invalid_request_error", "", "", message));
+        }
+    };
+    found.ok_or_else(|| missing("object", "id", segments.get(3).copied().unwrap_or_default()))
 }
 
 fn required<'f>(fields: &'f Fields, name: &'static str) -> Result<&'f str, StripeErrorResponse> {
@@ -201,7 +232,7 @@ fn check_out(state: &mut StripeData, shared: &StripeServer, fields: &Fields) -> 
         "id": id, "object": "checkout.session", "mode": "subscription", "status": "open", "payment_status": "unpaid",
         "client_reference_id": fields.get("client_reference_id"), "customer": customer,
         "customer_email": fields.get("customer_email"), "subscription": null, "created": seconds(Utc::now()),
-        "success_url": required(fields, "success_url")?, "cancel_url": fields.get("cancel_url"), "livemode": false,
+        "expires_at": seconds(Utc::now() + SESSION_LIFETIME), "success_url": required(fields, "success_url")?, "cancel_url": fields.get("cancel_url"), "livemode": false,
         "url": format!("http://{}/pay/{id}", shared.address), "metadata": {},
         // Not part of Stripe's object: the data of the later subscription.
         "_price": price, "_metadata": metadata,

@@ -180,7 +180,7 @@ fn open_session(state: &mut StripeData, user: &str, plan: &str) -> String {
 fn pay(state: &mut StripeData, id: &str) -> Result<(Value, Vec<Value>)> {
     let session = state.sessions.get(id).cloned().with_context(|| format!("there is no Checkout Session {id}"))?;
     if session["status"] != "open" {
-        bail!("the Checkout Session {id} was paid already");
+        bail!("the Checkout Session {id} is not open: it was paid, or has expired");
     }
     let user = session["client_reference_id"].as_str().unwrap_or_default();
     let customer = match session["customer"].as_str() {
@@ -225,7 +225,7 @@ fn newest_of(state: &StripeData, user: &str) -> Option<String> {
     newest["id"].as_str().map(str::to_owned)
 }
 
-fn end(subscription: &mut Value) {
+pub(super) fn end(subscription: &mut Value) {
     let now = seconds(Utc::now());
     subscription["status"] = json!("canceled");
     subscription["canceled_at"] = json!(now);

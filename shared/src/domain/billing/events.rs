@@ -5,6 +5,8 @@ use chrono::{DateTime, Utc};
 use super::{
     ledger, period_close,
     processor::Billing,
+    projection::ProjectionOutcome,
+    reversals::Reversal,
     states::{self, PlanPrices},
 };
 use crate::{
@@ -60,6 +62,10 @@ impl Billing {
                 return Ok(BillingEventOutcome::Unreadable);
             }
         };
+        if let Some(reversal) = Reversal::read(event) {
+            self.process_reversal(event, &reversal).await?;
+            return Ok(BillingEventOutcome::Done);
+        }
         let outcome = match kind {
             EventKind::NoEffect => BillingEventOutcome::Noted,
             EventKind::Unhandled => BillingEventOutcome::Unknown,
@@ -69,14 +75,30 @@ impl Billing {
             self.apply(event, &kind).await?;
         }
         let users = self.db.billing_tx(async |tx| Ok(states::affected_users(tx, &kind).await?)).await?;
-        for user in users {
-            self.project(&user, now).await?;
-        }
+        self.project_affected(&kind, &users, now).await?;
         if let EventKind::Invoice(invoice) = &kind {
             self.app.system_tx(async |tx| Ok(period_close::record_invoice_payment(tx, invoice).await?)).await?;
         }
         self.db.billing_tx(async |tx| Ok(ledger::mark_projected(tx, &event.id).await?)).await?;
         Ok(outcome)
+    }
+
+    /// Projects the users whom an event concerns, looks for subscriptions that they paid twice, and reports a paid
+    /// subscription that is nobody's.
+    async fn project_affected(&self, kind: &EventKind, users: &[String], now: DateTime<Utc>) -> Result<(), ApiError> {
+        let mut unknown_user = None;
+        for user in users {
+            if self.project(user, now).await? == ProjectionOutcome::UserUnknown {
+                unknown_user = Some(user.as_str());
+            }
+            self.find_duplicates(user, now).await?;
+        }
+        match subscription_of(kind) {
+            Some(subscription) if users.is_empty() || unknown_user.is_some() => {
+                self.report_unassigned(subscription, unknown_user).await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Applies an event. Without a Stripe client, the event's own object is applied. With one, the subscription's

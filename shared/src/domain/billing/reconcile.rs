@@ -149,6 +149,7 @@ impl Billing {
             }
         };
         let projected = self.project_all(&mut run).await;
+        let duplicates = self.find_all_duplicates().await;
         let ReconcileRun { progress, report, .. } = run;
         let differences = report.repaired.len() + report.missing.len();
         if differences > 0 {
@@ -165,7 +166,7 @@ impl Billing {
         } else {
             self.save_progress(&progress).await
         };
-        finished.and(compared).and(projected).and(saved).map(|()| report)
+        finished.and(compared).and(projected).and(duplicates).and(saved).map(|()| report)
     }
 
     async fn save_progress(&self, progress: &Progress) -> Result<(), ApiError> {
@@ -267,8 +268,10 @@ impl Billing {
             let users = self.db.billing_tx(async |tx| Ok(users(tx, &after, PAGE_SIZE).await?)).await?;
             let next = users.last().cloned();
             for user in users {
-                if self.project(&user, run.now).await? == ProjectionOutcome::Changed {
-                    run.report.projections_repaired += 1;
+                match self.project(&user, run.now).await? {
+                    ProjectionOutcome::Changed => run.report.projections_repaired += 1,
+                    ProjectionOutcome::UserUnknown => self.forget_projection(&user).await?,
+                    ProjectionOutcome::Unchanged => {}
                 }
             }
             run.progress.projections = next.map_or(PartProgress::Done, |last| PartProgress::After(Some(last)));

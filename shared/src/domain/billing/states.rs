@@ -251,8 +251,8 @@ pub(super) async fn affected_users(tx: &mut BillingTx, kind: &EventKind) -> sqlx
 
 /// Writes the subscription that counts for a user into `billing.subscriptions`.
 ///
-/// An active or trialing subscription of a paid plan comes first, then one that is past due, then any other; among
-/// equals, the newest counts. So the end of an older subscription never ends a newer one, and a newer one that failed
+/// An active or trialing subscription of a paid plan comes first, then one that is past due, then one that Stripe may
+/// still collect, then any other; among equals, the newest counts. So the end of an older subscription never ends a newer one, and a newer one that failed
 /// never ends an older one.
 pub(super) async fn choose_current(tx: &mut BillingTx, user: &str) -> sqlx::Result<()> {
     // Serialises the choices for one user: two concurrent events of two subscriptions would not see each other's
@@ -265,8 +265,9 @@ pub(super) async fn choose_current(tx: &mut BillingTx, user: &str) -> sqlx::Resu
         order by
             case
                 when plan = 'free' then 0
-                when status in ('active', 'trialing') then 2
-                when status = 'past_due' then 1
+                when status in ('active', 'trialing') then 3
+                when status = 'past_due' then 2
+                when status in ('incomplete', 'unpaid', 'paused', 'unknown') then 1
                 else 0
             end desc,
             started_at desc, id collate "C" desc

@@ -9,6 +9,7 @@
 //! | [`SignedInUser`] | a person with a valid token |
 //! | [`Caller<SupportUser>`] | a member of the tenant |
 //! | [`Caller<AccountUser>`] | the owner of the tenant |
+//! | [`Administrator`](super::Administrator) | a global administrator |
 //! | [`ManyChatCall`](super::ManyChatCall) | a tenant's ManyChat bot |
 //! | `StripeEvent` of the module `stripe` | Stripe, by the request's signature |
 

@@ -5,7 +5,7 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rand::RngExt;
 use reqwest::{Method, StatusCode, header};
 use serde_json::Value;
@@ -26,6 +26,9 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_ATTEMPTS: u32 = 3;
 /// Subscriptions per page of a list; Stripe's maximum is 100.
 const PAGE_SIZE: usize = 100;
+
+/// Time after which a Checkout Session expires by itself, when Stripe's answer does not say so.
+const SESSION_LIFETIME: TimeDelta = TimeDelta::hours(24);
 
 /// A client of Stripe's API, for one account.
 #[derive(Clone)]
@@ -106,6 +109,26 @@ pub struct CheckoutRequest<'a> {
     pub cancel_url: &'a str,
 }
 
+/// A new Checkout Session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckoutSession {
+    /// Id of the session (`cs_…`).
+    pub id: String,
+    /// URL of the page on which it is paid.
+    pub url: String,
+    /// Time after which it can no longer be paid.
+    pub expires_at: DateTime<Utc>,
+}
+
+impl CheckoutSession {
+    fn read(session: &Value) -> Option<Self> {
+        let text = |name: &str| session[name].as_str().map(str::to_owned);
+        let expires_at = session["expires_at"].as_i64().and_then(|time| DateTime::from_timestamp(time, 0));
+        let expires_at = expires_at.unwrap_or_else(|| Utc::now() + SESSION_LIFETIME);
+        Some(Self { id: text("id")?, url: text("url")?, expires_at })
+    }
+}
+
 /// The fields of a new item of the customer's next invoice.
 #[derive(Debug)]
 pub struct InvoiceItem<'a> {
@@ -156,7 +179,7 @@ impl StripeClient {
         self.key.contains("_live_")
     }
 
-    /// Creates a Checkout Session and returns its id and URL. `key` is the call's `Idempotency-Key`.
+    /// Creates a Checkout Session. `key` is the call's `Idempotency-Key`.
     ///
     /// # Errors
     /// Returns [`StripeError`] when the call fails.
@@ -164,7 +187,7 @@ impl StripeClient {
         &self,
         checkout: &CheckoutRequest<'_>,
         key: &str,
-    ) -> Result<(String, String), StripeError> {
+    ) -> Result<CheckoutSession, StripeError> {
         let (user, tenant) = (checkout.user.to_string(), checkout.tenant.to_string());
         let mut form = vec![
             ("mode", "subscription"),
@@ -182,8 +205,7 @@ impl StripeClient {
             None => ("customer_email", checkout.email),
         });
         let session = self.post("/v1/checkout/sessions", &form, key).await?;
-        let text = |name: &str| session[name].as_str().map(str::to_owned);
-        text("id").zip(text("url")).ok_or(StripeError::InvalidResponse("a session without an id or a URL"))
+        CheckoutSession::read(&session).ok_or(StripeError::InvalidResponse("a session without an id or a URL"))
     }
 
     /// Creates a session of the Billing Portal and returns its URL. `key` is the call's `Idempotency-Key`.
@@ -276,13 +298,13 @@ impl StripeClient {
         }
     }
 
-    async fn post(&self, path: &str, form: &[(&str, &str)], key: &str) -> Result<Value, StripeError> {
+    pub(super) async fn post(&self, path: &str, form: &[(&str, &str)], key: &str) -> Result<Value, StripeError> {
         self.call(Method::POST, path, form, Some(key)).await
     }
 
     /// Sends a request, with up to [`MAX_ATTEMPTS`] attempts within [`CALL_TIMEOUT`]. An error that Stripe marks as
     /// final is not retried.
-    async fn call(
+    pub(super) async fn call(
         &self,
         method: Method,
         path: &str,
