@@ -255,6 +255,9 @@ impl TenantFixture {
     }
 }
 
+/// Description of the token that was valid.
+const EXPIRED: &str = "an expired token";
+
 /// Invalid tokens with their description, each derived from valid claims of the tenant's owner.
 fn bad_tokens(app: &App, owner: &TenantUser) -> Vec<(&'static str, String)> {
     let valid = owner.claims();
@@ -268,7 +271,7 @@ fn bad_tokens(app: &App, owner: &TenantUser) -> Vec<(&'static str, String)> {
     let foreign = "f".repeat(64);
     let service = json!({ "role": "service_role", "iss": "supabase", "exp": unix_time_in(600) });
     vec![
-        ("an expired token", with("exp", json!(unix_time_in(-61)))),
+        (EXPIRED, with("exp", json!(unix_time_in(-61)))),
         ("a token of the future", with("nbf", json!(unix_time_in(120)))),
         ("a foreign key", app.token_signed_with(&valid, &Header::default(), &foreign)),
         ("a foreign key's service", app.token_signed_with(&service, &Header::default(), &foreign)),
@@ -321,7 +324,11 @@ async fn without_a_valid_token_only_public_operations_are_allowed() {
                 continue;
             }
             if !is_public {
-                operation.assert_refused(who, answer, 401, operation.access.missing_credentials_code());
+                let code = match operation.access.missing_credentials_code() {
+                    "unauthorized" if who == EXPIRED => "token_expired",
+                    code => code,
+                };
+                operation.assert_refused(who, answer, 401, code);
                 continue;
             }
             operation.assert_documented(who, &answer);

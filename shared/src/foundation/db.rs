@@ -71,6 +71,9 @@ const OPERATOR_TIMEOUT: Duration = Duration::from_secs(1_800);
 /// Timeout of waiting for a free connection, and of opening one.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Role that [`Db::user_role`] returns for a deleted account, whose tokens no longer count.
+pub const DELETED_ROLE: &str = "deleted";
+
 /// The scope of a [`TenantTx`]: the tenant's id.
 #[derive(Debug, Clone, Copy)]
 pub struct TenantScope(Uuid);
@@ -192,7 +195,8 @@ impl Db {
         &self.0
     }
 
-    /// Returns `users.role`, the user's role outside any tenant; `None` when there is no such user.
+    /// Returns `users.role`, the user's role outside any tenant, or [`DELETED_ROLE`]; `None` when there is no such
+    /// user.
     ///
     /// # Errors
     /// Any error of the database.

@@ -88,10 +88,17 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 
-    /// 401: no token, or an invalid one. All reasons have one code, so that probing reveals nothing.
+    /// 401: no token, or an invalid one. All reasons but one have one code, so that probing reveals nothing.
     #[must_use]
     pub fn unauthorized() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "a valid bearer token is required")
+    }
+
+    /// 401: the token was valid and has expired. The code tells a client to exchange its refresh token.
+    #[must_use]
+    pub fn token_expired() -> Self {
+        let message = "the access token has expired: exchange the refresh token for a new one";
+        Self::new(StatusCode::UNAUTHORIZED, "token_expired", message)
     }
 
     /// 403: the caller is identified, but not allowed to do this.
