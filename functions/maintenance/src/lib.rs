@@ -8,6 +8,7 @@ mod retention;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use shared::{
+    accounts,
     billing::{Billing, ReconcileReport},
     conversations,
     db::{SystemDb, SystemTx},
@@ -94,10 +95,11 @@ impl EventFunction for Deps {
             // Stripe may be unavailable for hours: the other tasks did their work, and this one is tried again.
             Err(error) => tracing::warn!(error = logging::chain(&error), "the reconcile goes on in the next run"),
         }
+        let counters_ended = self.db.system_tx(async |tx| Ok(accounts::report_failed_sign_ins(tx).await?)).await;
         let (refunded, jobs_run, deleted_rows) = (refunded?, jobs_run?, deleted_rows?);
         let (ended, projected, closed) = (ended?, projected?, closed?);
         let (turns, counted) = (turns?, counted?);
-        let (duplicates, unassigned) = (duplicates?, unassigned?);
+        let (duplicates, unassigned, counters_ended) = (duplicates?, unassigned?, counters_ended?);
         tracing::info!(
             reservations_returned = refunded,
             jobs_taken = jobs_run,
@@ -110,6 +112,7 @@ impl EventFunction for Deps {
             texts_counted = counted,
             duplicates_settled = duplicates,
             subscriptions_unassigned = unassigned,
+            sign_in_counters_ended = counters_ended,
             "maintenance done"
         );
         Ok(json!({
@@ -122,6 +125,7 @@ impl EventFunction for Deps {
             "records_made": closed.records,
             "duplicates_settled": duplicates,
             "subscriptions_unassigned": unassigned,
+            "sign_in_counters_ended": counters_ended,
         }))
     }
 }

@@ -189,7 +189,7 @@ pub async fn accept_invitation(
         with invitation as (
             update invitations set used_at = now(), used_by = $1
             where token_sha256 = $2 and used_at is null and expires_at > now()
-              and (email is null or lower(email) = lower($3))
+              and (email is null or lower(btrim(email)) = lower($3))
             returning customer_id
         ), member as (
             insert into customer_members (customer_id, user_id, role)

@@ -60,11 +60,14 @@ pub enum RateLimitKey<'a> {
     Address(IpAddr),
     /// Sign-ins and sign-ups of one account from one source address.
     SignIn {
-        /// E-mail address as typed. Only its hash is stored.
+        /// E-mail address in its normal form. Only its hash is stored.
         email: &'a str,
         /// Source address.
         address: IpAddr,
     },
+    /// Changes of a user's password, which guess the current one. Limited like sign-ins, from all addresses together:
+    /// only the holder of a token of the user can use the limit up.
+    PasswordChange(Uuid),
     /// The authenticated caller of a webhook: `manychat:` with the tenant, or `stripe:` with the account.
     Webhook(&'a str),
     /// A source address that calls a webhook, counted before the call is authenticated. Its limit is that of a busy
@@ -171,6 +174,7 @@ impl RateLimits {
                 let account = hex::encode(Sha256::digest(email.trim().to_lowercase()));
                 (format!("sign-in:{account}:{}", network(*address)), self.limits.sign_in)
             }
+            RateLimitKey::PasswordChange(user) => (format!("password:{user}"), self.limits.sign_in),
             RateLimitKey::Webhook(source) => {
                 (format!("webhook:{}", hex::encode(Sha256::digest(source))), self.limits.webhook)
             }

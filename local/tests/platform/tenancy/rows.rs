@@ -32,6 +32,7 @@ async fn full_tenant(admin: &mut PgConnection, name: &str) -> SeededTenant {
             "insert into refresh_sessions (user_id, token_sha256, expires_at) \
              values ('{owner}', {hash}, now() + interval '1 day')"
         ),
+        format!("select app.count_failed_sign_in('{owner}', 'auth.login_failed', 'request')"),
         format!(
             "insert into invitations (customer_id, token_sha256, expires_at) \
              values ('{customer}', {hash}, now() + interval '1 day')"
