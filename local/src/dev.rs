@@ -84,7 +84,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let servers = Box::pin(Servers::start(&data, ExternalServers::read()?, false, progress)).await?;
     let database = create_databases(&servers, &secrets, arguments.two_databases).await?;
     let step = progress.step("Migrations");
-    migrate(&database).await?;
+    migrate_with(&database, &settings).await?;
     step.done("applied");
     let fakes = Fakes::start(&arguments, &data, &mut settings).await?;
 
@@ -220,8 +220,14 @@ async fn fake_models(settings: &mut SettingsMap) -> Result<[FakeModels; 2]> {
 /// # Errors
 /// Fails when a migration fails.
 pub async fn migrate(database: &DatabaseUrls) -> Result<()> {
-    let handler =
-        Box::pin(migrate::FUNCTION.start(database.migrate_settings())).await.map_err(anyhow::Error::from_boxed)?;
+    migrate_with(database, &SettingsMap::new()).await
+}
+
+/// Applies the migrations to a database, with the settings of `overrides` that the function `migrate` reads.
+async fn migrate_with(database: &DatabaseUrls, overrides: &SettingsMap) -> Result<()> {
+    let mut settings = database.migrate_settings();
+    settings.extend(overrides.get_key_value("FREE_QUOTA_LIMIT").map(|(name, value)| (name.clone(), value.clone())));
+    let handler = Box::pin(migrate::FUNCTION.start(settings)).await.map_err(anyhow::Error::from_boxed)?;
     let StartedFunction::Event(handle) = handler else { bail!("migrate handles no events") };
     handle(serde_json::json!({})).await.map_err(anyhow::Error::from_boxed).context("a migration failed")?;
     Ok(())

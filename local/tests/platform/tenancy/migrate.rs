@@ -24,7 +24,14 @@ pub(crate) fn urls(server: &Postgres, database: &str) -> DatabaseUrls {
 
 /// Runs the function as a deployment does.
 pub(crate) async fn run(urls: &DatabaseUrls) -> Result<Value, BoxError> {
-    let handler = migrate::FUNCTION.start(urls.migrate_settings()).await.unwrap();
+    run_with(urls, &[]).await
+}
+
+/// Runs the function with further settings.
+pub(crate) async fn run_with(urls: &DatabaseUrls, settings: &[(&str, &str)]) -> Result<Value, BoxError> {
+    let mut all = urls.migrate_settings();
+    all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    let handler = migrate::FUNCTION.start(all).await.unwrap();
     let StartedFunction::Event(handle) = handler else { panic!("it takes events") };
     handle(json!({})).await
 }
