@@ -7,7 +7,7 @@ mod language;
 pub(crate) mod stop_words;
 pub mod whatsapp;
 
-pub use language::{Language, detect_language};
+pub use language::{Language, detect_language, detect_message_language};
 
 /// Character that pdfium emits in place of a hyphen at the end of a line.
 const LINE_END_HYPHEN: char = '\u{2}';
