@@ -5,6 +5,7 @@
 //! SQL function: `app.receive_message`, which also writes to `messages` and `jobs`.
 
 pub mod api;
+pub mod courtesies;
 mod handover;
 pub mod keywords;
 mod lease;
