@@ -306,6 +306,11 @@ fn api_error(status: u16, code: &str) -> ApiError {
             error.retry_after_s = Some(60);
             error
         }
-        (status, code) => ApiError::unavailable().with_source(format!("sign-in service: {status} {code}")),
+        (status, code) => {
+            // Anything else than a code may repeat an address or a token.
+            let is_code = code.len() <= 64 && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            let shown = if is_code { code.to_owned() } else { format!("{} characters", code.chars().count()) };
+            ApiError::unavailable().with_source(format!("sign-in service: {status} {shown}"))
+        }
     }
 }

@@ -42,8 +42,9 @@ pub struct StripeClient {
 /// Error of a call to Stripe.
 #[derive(Debug, thiserror::Error)]
 pub enum StripeError {
-    /// Stripe answered with an error. Neither the text nor the cause repeats the request's fields.
-    #[error("Stripe refused with {status}: {kind} {code} {param}: {message}")]
+    /// Stripe answered with an error. Its text for developers may repeat the request's fields, so only its length is
+    /// shown.
+    #[error("Stripe refused with {status}: {kind} {code} {param}, {} characters", .message.chars().count())]
     Refused {
         /// HTTP status.
         status: u16,
