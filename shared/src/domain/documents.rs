@@ -289,6 +289,7 @@ pub struct Document {
 }
 
 /// A row of `documents`, as the queries of this module select it.
+#[derive(Serialize)]
 struct DocumentRow {
     id: Uuid,
     filename: String,
