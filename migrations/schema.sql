@@ -1213,8 +1213,14 @@ CREATE TABLE public.conversations (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     user_id uuid,
     released_at timestamp with time zone,
+    minute_began_at timestamp with time zone,
+    minute_answers integer DEFAULT 0 NOT NULL,
+    day_began_on date,
+    day_answers integer DEFAULT 0 NOT NULL,
+    limit_notice_on date,
+    lease_is_awaited boolean DEFAULT false NOT NULL,
     CONSTRAINT conversations_channel_known CHECK ((channel = ANY (ARRAY['whatsapp'::text, 'api'::text]))),
-    CONSTRAINT conversations_contact_id_length CHECK (((length(contact_id) >= 1) AND (length(contact_id) <= 100))),
+    CONSTRAINT conversations_contact_id_length CHECK (((length(contact_id) >= 1) AND (length(contact_id) <= 160))),
     CONSTRAINT conversations_display_name_length CHECK ((length(display_name) <= 200)),
     CONSTRAINT conversations_handler_known CHECK ((handler = ANY (ARRAY['bot'::text, 'human'::text]))),
     CONSTRAINT conversations_handover_has_end CHECK (((handler = 'human'::text) = (handover_until IS NOT NULL))),
@@ -1235,6 +1241,14 @@ COMMENT ON COLUMN public.conversations.lease_token IS 'of the worker that answer
 COMMENT ON COLUMN public.conversations.user_id IS 'of channel api: the member who asks; its contact_id is the conversation''s own id';
 
 COMMENT ON COLUMN public.conversations.released_at IS 'when the bot last took over from a person';
+
+COMMENT ON COLUMN public.conversations.minute_answers IS 'answers begun within a minute of minute_began_at';
+
+COMMENT ON COLUMN public.conversations.day_answers IS 'answers begun on day_began_on, a day of the tenant';
+
+COMMENT ON COLUMN public.conversations.limit_notice_on IS 'the last day on which the contact was told that it writes too much';
+
+COMMENT ON COLUMN public.conversations.lease_is_awaited IS 'the holder of the lease sends a queue message when it lets it go';
 
 CREATE TABLE public.messages (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1318,9 +1332,11 @@ CREATE TABLE public.customers (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     spend_cap_micros bigint,
     embedding_model text,
+    overage_cap_requests integer,
     CONSTRAINT customers_currency_format CHECK ((currency ~ '^[A-Z]{3}$'::text)),
     CONSTRAINT customers_embedding_model_not_empty CHECK ((embedding_model <> ''::text)),
     CONSTRAINT customers_name_length CHECK (((length(name) >= 1) AND (length(name) <= 200))),
+    CONSTRAINT customers_overage_cap_not_negative CHECK ((overage_cap_requests >= 0)),
     CONSTRAINT customers_spend_cap_not_negative CHECK ((spend_cap_micros >= 0)),
     CONSTRAINT customers_webhook_url_length CHECK ((length(webhook_url) <= 2000))
 );
@@ -1328,6 +1344,8 @@ CREATE TABLE public.customers (
 COMMENT ON COLUMN public.customers.spend_cap_micros IS 'stands in for the plan''s';
 
 COMMENT ON COLUMN public.customers.embedding_model IS 'of the vectors of all its processed documents; null before the first one';
+
+COMMENT ON COLUMN public.customers.overage_cap_requests IS 'requests over the plan''s limit in a period; null: as many as the plan has';
 
 CREATE TABLE public.document_chunks (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1650,6 +1668,16 @@ CREATE TABLE public.reservations (
 
 COMMENT ON COLUMN public.reservations.period_start IS 'of kind plan: the period of usage_periods that it counts in';
 
+CREATE TABLE public.tenant_notices (
+    customer_id uuid NOT NULL,
+    kind text NOT NULL,
+    since timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT tenant_notices_kind_length CHECK (((length(kind) >= 1) AND (length(kind) <= 50)))
+);
+
+COMMENT ON COLUMN public.tenant_notices.since IS 'the beginning of the day or the period';
+
 CREATE VIEW public.unanswered WITH (security_invoker='true') AS
  SELECT reply.id AS message_id,
     reply.customer_id,
@@ -1663,6 +1691,24 @@ CREATE VIEW public.unanswered WITH (security_invoker='true') AS
            FROM public.messages message
           WHERE ((message.answered_by = reply.id) AND (message.content <> ''::text))) asked)
   WHERE ((reply.answered = false) AND (asked.question IS NOT NULL));
+
+CREATE TABLE public.unread_webhook_bodies (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    customer_id uuid NOT NULL,
+    reason text NOT NULL,
+    body bytea NOT NULL,
+    size_bytes integer NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT unread_webhook_bodies_body_length CHECK ((octet_length(body) <= 16384)),
+    CONSTRAINT unread_webhook_bodies_reason_length CHECK (((length(reason) >= 1) AND (length(reason) <= 50))),
+    CONSTRAINT unread_webhook_bodies_size_not_negative CHECK ((size_bytes >= 0))
+);
+
+COMMENT ON TABLE public.unread_webhook_bodies IS 'kept for 30 days; at most 200 a tenant and day';
+
+COMMENT ON COLUMN public.unread_webhook_bodies.body IS 'the first 16 KiB';
+
+COMMENT ON COLUMN public.unread_webhook_bodies.size_bytes IS 'of the whole body';
 
 CREATE TABLE public.usage_periods (
     customer_id uuid NOT NULL,
@@ -1886,6 +1932,12 @@ ALTER TABLE ONLY public.refresh_sessions
 ALTER TABLE ONLY public.reservations
     ADD CONSTRAINT reservations_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.tenant_notices
+    ADD CONSTRAINT tenant_notices_pkey PRIMARY KEY (customer_id, kind, since);
+
+ALTER TABLE ONLY public.unread_webhook_bodies
+    ADD CONSTRAINT unread_webhook_bodies_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.usage_periods
     ADD CONSTRAINT usage_periods_pkey PRIMARY KEY (customer_id, period_start);
 
@@ -2034,6 +2086,12 @@ CREATE INDEX reservations_customer_id_idx ON public.reservations USING btree (cu
 CREATE INDEX reservations_held_idx ON public.reservations USING btree (expires_at) WHERE (state = 'held'::text);
 
 CREATE INDEX reservations_user_id_idx ON public.reservations USING btree (user_id);
+
+CREATE INDEX tenant_notices_created_at_idx ON public.tenant_notices USING btree (created_at);
+
+CREATE INDEX unread_webhook_bodies_created_at_idx ON public.unread_webhook_bodies USING btree (created_at);
+
+CREATE INDEX unread_webhook_bodies_listed_idx ON public.unread_webhook_bodies USING btree (customer_id, created_at DESC, id DESC);
 
 CREATE INDEX usage_periods_due_idx ON public.usage_periods USING btree (period_end) WHERE (closed_at IS NULL);
 
@@ -2204,6 +2262,12 @@ ALTER TABLE ONLY public.reservations
 
 ALTER TABLE ONLY public.reservations
     ADD CONSTRAINT reservations_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.tenant_notices
+    ADD CONSTRAINT tenant_notices_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.unread_webhook_bodies
+    ADD CONSTRAINT unread_webhook_bodies_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.usage_periods
     ADD CONSTRAINT usage_periods_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
@@ -2420,6 +2484,18 @@ ALTER TABLE public.reservations ENABLE ROW LEVEL SECURITY;
 CREATE POLICY reservations_system ON public.reservations TO lisa_system USING (true) WITH CHECK (true);
 
 CREATE POLICY reservations_tenant ON public.reservations TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK (((customer_id = ( SELECT app.current_customer() AS current_customer)) AND (user_id = ( SELECT app.current_owner() AS current_owner))));
+
+ALTER TABLE public.tenant_notices ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant_notices_system ON public.tenant_notices TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY tenant_notices_tenant ON public.tenant_notices TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
+
+ALTER TABLE public.unread_webhook_bodies ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY unread_webhook_bodies_system ON public.unread_webhook_bodies TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY unread_webhook_bodies_tenant ON public.unread_webhook_bodies TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
 
 ALTER TABLE public.usage_periods ENABLE ROW LEVEL SECURITY;
 
@@ -2679,6 +2755,8 @@ GRANT UPDATE(timezone) ON TABLE public.customers TO lisa_tenant;
 
 GRANT UPDATE(embedding_model) ON TABLE public.customers TO lisa_tenant;
 
+GRANT UPDATE(overage_cap_requests) ON TABLE public.customers TO lisa_tenant;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.document_chunks TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.document_chunks TO lisa_system;
 
@@ -2767,7 +2845,13 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.refresh_sessions TO lisa_syste
 GRANT SELECT,INSERT,UPDATE ON TABLE public.reservations TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.reservations TO lisa_system;
 
+GRANT SELECT,INSERT ON TABLE public.tenant_notices TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.tenant_notices TO lisa_system;
+
 GRANT SELECT ON TABLE public.unanswered TO lisa_tenant;
+
+GRANT SELECT,INSERT ON TABLE public.unread_webhook_bodies TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.unread_webhook_bodies TO lisa_system;
 
 GRANT SELECT ON TABLE public.usage_periods TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.usage_periods TO lisa_system;

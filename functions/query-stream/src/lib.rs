@@ -11,7 +11,7 @@ use shared::{
     db::Db,
     error::{ApiError, Result},
     function::{Function, HttpFunction},
-    http::{self, ClientDisconnected, Json, SseSender},
+    http::{self, ClientDisconnected, Json, ReceivedAt, SseSender},
     idempotency::IdempotencyKey,
     llm::ModelCall,
     questions::{
@@ -88,11 +88,12 @@ struct Delta<'a> {
 )]
 async fn query_stream(
     caller: Caller<SupportUser>,
+    ReceivedAt(received_at): ReceivedAt,
     State(pipeline): State<QueryPipeline>,
     Json(request): Json<QueryRequest>,
 ) -> Result<Response> {
     request.validate()?;
-    let deadline = Instant::now() + ANSWER_TIMEOUT;
+    let deadline = received_at + ANSWER_TIMEOUT;
     let reserved = match pipeline.begin(&caller, PATH, &request, IdempotencyKey(None)).await? {
         BeginOutcome::Replay(replay) => return Ok(replay.into_response()),
         BeginOutcome::Reserved(reserved) => reserved,

@@ -9,7 +9,7 @@ use shared::{
     db::Db,
     error::{ApiError, Result},
     function::{Function, HttpFunction},
-    http::{Envelope, Json},
+    http::{Envelope, Json, ReceivedAt},
     idempotency::IdempotencyKey,
     llm::ModelCall,
     questions::{
@@ -67,12 +67,13 @@ impl HttpFunction for Deps {
 )]
 async fn query(
     caller: Caller<SupportUser>,
+    ReceivedAt(received_at): ReceivedAt,
     State(pipeline): State<QueryPipeline>,
     key: IdempotencyKey,
     Json(request): Json<QueryRequest>,
 ) -> Result<Response> {
     request.validate()?;
-    let deadline = Instant::now() + ANSWER_TIMEOUT;
+    let deadline = received_at + ANSWER_TIMEOUT;
     let reserved = match pipeline.begin(&caller, PATH, &request, key).await? {
         BeginOutcome::Replay(replay) => return Ok(replay.into_response()),
         BeginOutcome::Reserved(reserved) => reserved,

@@ -25,9 +25,9 @@ use crate::Deps;
 
 /// Attempts at committing an outcome. A short outage of the database must not lose an answer that was generated and
 /// paid for.
-const MAX_COMMIT_ATTEMPTS: u32 = 3;
+pub(crate) const MAX_COMMIT_ATTEMPTS: u32 = 3;
 /// Delay before the second attempt; doubles with each further one.
-const COMMIT_RETRY_DELAY: Duration = Duration::from_millis(250);
+pub(crate) const COMMIT_RETRY_DELAY: Duration = Duration::from_millis(250);
 
 /// A message to the contact.
 #[derive(Debug)]

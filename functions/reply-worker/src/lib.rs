@@ -16,15 +16,15 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use shared::{
-    conversations::{self, JobSchedule, Lease, LeaseOutcome, Responder},
-    db::Db,
+    conversations::{self, ContactLimits, JobSchedule, Lease, LeaseOutcome, Responder},
+    db::{self, Db},
     embeddings::EmbedderRegistry,
     error::{ApiError, BoxError},
     function::{EventFunction, Function},
     jobs::ReplyMessage,
     llm::Provider,
     logging,
-    manychat::ManyChat,
+    manychat::{self, ManyChat},
     messages::PendingMessage,
     queue::{self, Queue, SqsRecord},
     sealed::KeyRing,
@@ -43,8 +43,8 @@ const COMMIT_MARGIN: Duration = Duration::from_secs(2);
 const MIN_GENERATION_TIME: Duration = Duration::from_secs(8);
 /// Maximum delay between two deliveries of a failed queue message.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(64);
-/// Delay of the next delivery when another worker holds the lease.
-const BUSY_RETRY_DELAY: TimeDelta = TimeDelta::seconds(3);
+/// Timeout of sending a queue message. If it fails, the queue delivers the present message again, or the job is due.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Maximum delay of a queue message; later runs are left to maintenance. SQS delays a message by at most 15 minutes.
 const MAX_QUEUE_DELAY: TimeDelta = TimeDelta::minutes(14);
 
@@ -58,6 +58,21 @@ pub struct Deps {
     embedders: EmbedderRegistry,
     provider: Provider,
     burst: BurstPolicy,
+    contact_limits: ContactLimits,
+}
+
+/// Returns the longest time that one queue message may take: the sum of the deadlines of all its steps. The function's
+/// timeout must be longer.
+#[must_use]
+pub fn longest_run() -> Duration {
+    // Acquire the lease; look for the next part, record it and look again; release the lease.
+    let transactions = db::REQUEST_TIMEOUT * 5;
+    // The reservation and the history are read within the time of the generation.
+    let generation = ANSWER_TIMEOUT - COMMIT_MARGIN;
+    // The calls of a failed attempt are recorded instead of a commit.
+    let commit = db::REQUEST_TIMEOUT * commit::MAX_COMMIT_ATTEMPTS + commit::COMMIT_RETRY_DELAY * 3;
+    // A released lease that another worker waits for, and the next run; or the delay of a failed message.
+    transactions + generation + commit + manychat::CALL_TIMEOUT + QUEUE_TIMEOUT * 2
 }
 
 /// The waiting times for further messages of a contact, before all are answered together.
@@ -102,6 +117,7 @@ impl EventFunction for Deps {
             embedders: EmbedderRegistry::read(settings),
             provider: Provider::read(settings),
             burst,
+            contact_limits: ContactLimits::read(settings),
         }
     }
 
@@ -119,8 +135,9 @@ impl Deps {
         let outcome = self.db.tenant_tx(tenant, async |tx| Ok(conversations::acquire(tx, conversation).await?)).await?;
         let lease = match outcome {
             LeaseOutcome::Leased(lease) => lease,
-            // The holder may finish in a moment, or be dead until its lease expires.
-            LeaseOutcome::Busy(until) => return self.requeue(&message, until.min(Utc::now() + BUSY_RETRY_DELAY)).await,
+            // The holder sends a queue message when it releases the lease. This one is for the case that it is dead.
+            LeaseOutcome::Busy { until, is_first: true } => return self.requeue(&message, until).await,
+            LeaseOutcome::Busy { is_first: false, .. } => return Ok(()),
             LeaseOutcome::Gone => return Ok(()),
         };
         match self.answer_and_send(&message, &lease, record.attempt).await {
@@ -171,17 +188,23 @@ impl Deps {
         Ok(())
     }
 
-    /// Releases the lease; with `next`, updates the reply job too.
+    /// Releases the lease; with `next`, updates the reply job too. When a worker was turned away meanwhile, sends a queue
+    /// message in its place. If that fails, the turned-away worker's own message comes when the lease would have expired.
     async fn release(&self, message: &ReplyMessage, lease: &Lease, next: Option<JobSchedule>) -> Result<(), ApiError> {
-        self.db
+        let is_awaited = self
+            .db
             .tenant_tx(message.customer_id, async |tx| {
-                match next {
+                Ok(match next {
                     Some(next) => conversations::release_and_reschedule(tx, lease, next).await?,
                     None => conversations::release(tx, lease).await?,
-                }
-                Ok(())
+                })
             })
-            .await
+            .await?;
+        if is_awaited {
+            let next = ReplyMessage { message_id: None, ..message.clone() };
+            self.queue.send_or_log(&next, Duration::ZERO).await;
+        }
+        Ok(())
     }
 
     /// Sends a delayed queue message for the conversation, unless `at` is beyond the queue's limit. If this fails,
@@ -190,7 +213,8 @@ impl Deps {
         let wait = at - Utc::now();
         if wait <= MAX_QUEUE_DELAY {
             let next = ReplyMessage { message_id: None, ..message.clone() };
-            self.queue.send_after(&next, wait.to_std().unwrap_or_default()).await?;
+            let send = self.queue.send_after(&next, wait.to_std().unwrap_or_default());
+            tokio::time::timeout(QUEUE_TIMEOUT, send).await??;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use shared::{
     activities::ActivityStatus,
     approved_answers::{self, ApprovedAnswer},
-    conversations::{ConversationPatch, FAILURE_ACTIVITY, HandoverReason, Lease},
+    conversations::{self, ConversationPatch, FAILURE_ACTIVITY, HandoverReason, Lease, ReachedLimit},
     customer_texts,
     db::TenantTx,
     error::{ApiError, BoxError},
@@ -64,6 +64,16 @@ impl GeneratedReply {
             hands_over: false,
         }
     }
+}
+
+/// The result of a reservation.
+enum ReserveOutcome {
+    /// One answer of the quota is reserved. With the approved answer to the question, if there is one.
+    Reserved(Reservation, Option<ApprovedAnswer>),
+    /// The contact has got as many answers as a contact may get.
+    ContactLimit(ReachedLimit),
+    /// The tenant has no answer left.
+    NoRequestLeft,
 }
 
 /// The error of a generation. The model calls that were made cost nevertheless, and are recorded.
@@ -206,8 +216,10 @@ impl Deps {
     async fn answer(&self, tenant: Uuid, lease: &Lease, language: Language, attempt: u32) -> Result<(), BoxError> {
         let deadlines = ReplyDeadlines::start(lease);
         let question = triage::pending_text(lease);
-        let Some((reservation, approved)) = self.reserve(tenant, lease, &question).await? else {
-            return self.refuse_over_quota(tenant, lease, language).await;
+        let (reservation, approved) = match self.reserve(tenant, lease, &question).await? {
+            ReserveOutcome::Reserved(reservation, approved) => (reservation, approved),
+            ReserveOutcome::ContactLimit(limit) => return self.refuse_over_limit(tenant, lease, language, limit).await,
+            ReserveOutcome::NoRequestLeft => return self.refuse_over_quota(tenant, lease, language).await,
         };
         if let Some(approved) = approved {
             let outcome =
@@ -255,22 +267,48 @@ impl Deps {
         Ok(())
     }
 
-    /// Reserves one answer of the quota and looks for an approved answer; `None` when the quota is used up.
-    async fn reserve(
-        &self,
-        tenant: Uuid,
-        lease: &Lease,
-        question: &str,
-    ) -> Result<Option<(Reservation, Option<ApprovedAnswer>)>, ApiError> {
+    /// Counts the answer of the contact, reserves one answer of the quota and looks for an approved answer.
+    async fn reserve(&self, tenant: Uuid, lease: &Lease, question: &str) -> Result<ReserveOutcome, ApiError> {
+        let conversation = lease.conversation.id;
         self.db
             .tenant_tx(tenant, async |tx| {
-                match quota::reserve(tx, lease.assistant.owner, Some(lease.conversation.id)).await {
-                    Ok(reservation) => Ok(Some((reservation, approved_answers::find(tx, question).await?))),
-                    Err(QuotaError::Exceeded(_) | QuotaError::PlanLimit(_)) => Ok(None),
+                if let Some(limit) = conversations::count_answer(tx, conversation, self.contact_limits).await? {
+                    return Ok(ReserveOutcome::ContactLimit(limit));
+                }
+                match quota::reserve(tx, lease.assistant.owner, Some(conversation)).await {
+                    Ok(reservation) => {
+                        let approved = approved_answers::find(tx, question).await?;
+                        Ok(ReserveOutcome::Reserved(reservation, approved))
+                    }
+                    Err(QuotaError::Exceeded(_) | QuotaError::PlanLimit(_)) => Ok(ReserveOutcome::NoRequestLeft),
                     Err(QuotaError::Database(error)) => Err(error.into()),
                 }
             })
             .await
+    }
+
+    /// Commits the outcome for a contact that writes too much: it is told once a day, and the tenant with it.
+    async fn refuse_over_limit(
+        &self,
+        tenant: Uuid,
+        lease: &Lease,
+        language: Language,
+        limit: ReachedLimit,
+    ) -> Result<(), BoxError> {
+        let outcome = if limit.is_told {
+            ReplyOutcome::skip(SkipReason::Quota)
+        } else {
+            let text = customer_texts::too_many_messages(limit.is_daily, language);
+            ReplyOutcome::send(OutgoingMessage::new(Author::System, text.to_owned()))
+                .with_patch(ConversationPatch { limit_notice_on: Some(limit.today), ..ConversationPatch::default() })
+                .with_activity(
+                    "contact_limited",
+                    "A contact writes more than is answered: a person may take over",
+                    ActivityStatus::Warning,
+                )
+        };
+        self.commit(tenant, lease, language, outcome).await?;
+        Ok(())
     }
 
     /// Returns the outcome for a generated reply.

@@ -5,6 +5,7 @@ use chrono::{Datelike, NaiveDateTime, NaiveTime, TimeDelta};
 use serde_json::Value;
 use shared::{
     conversations::{HandoverReason, Lease, keywords},
+    messages,
     orders::OrderDraft,
 };
 
@@ -76,10 +77,9 @@ pub(crate) fn decide(lease: &Lease) -> Action {
     }
 }
 
-/// Returns the texts of the pending messages, one a line.
+/// Returns the texts of the pending messages, one a line, within a limit.
 pub(crate) fn pending_text(lease: &Lease) -> String {
-    let texts = lease.pending.iter().map(|message| message.content.as_str()).filter(|text| !text.is_empty());
-    texts.collect::<Vec<_>>().join("\n")
+    messages::join_texts(lease.pending.iter().map(|message| message.content.as_str()))
 }
 
 /// Returns the order draft that the contact can still confirm, if any.

@@ -5,6 +5,7 @@ mod bursts;
 mod delivery;
 mod handover;
 mod inbound;
+mod limits;
 mod orders;
 mod quota;
 mod rag;

@@ -18,7 +18,7 @@ use local::{
 use local_postgres::root;
 use serde_json::Value;
 use shared::{
-    accounts, conversations, documents, feedback, function::Function, messages, questions, retrieval,
+    accounts, conversations, db, documents, feedback, function::Function, messages, questions, retrieval,
     settings::SettingsMap, tenants,
 };
 
@@ -223,6 +223,50 @@ fn limits_in_openapi_equal_the_constants_of_the_code() {
         let documented = document.pointer(&format!("/components/schemas/{schema}"));
         assert_eq!(documented.and_then(Value::as_u64), Some(limit as u64), "{schema}");
     }
+}
+
+/// The time after which API Gateway answers a request with 503, whatever its function does.
+const GATEWAY_TIMEOUT: Duration = Duration::from_secs(30);
+
+#[test]
+fn the_longest_question_ends_before_its_function_and_the_gateway_do() {
+    // The checks of the caller and the first transaction are within the time of the answer. The transaction that stores
+    // the answer, or refunds it, comes after it.
+    let longest = questions::ANSWER_TIMEOUT + db::REQUEST_TIMEOUT;
+    for name in ["query", "query-stream"] {
+        let timeout = blocks()[name].timeout;
+        assert!(longest < timeout && timeout < GATEWAY_TIMEOUT, "{name}: {longest:?}, {timeout:?}");
+    }
+    // What comes before the answer leaves it most of its time: the rate limit, the membership, the first transaction.
+    assert!(db::REQUEST_TIMEOUT * 3 * 2 < questions::ANSWER_TIMEOUT);
+}
+
+#[test]
+fn the_longest_reply_ends_before_its_function_does() {
+    let block = &blocks()["reply-worker"];
+    assert!(reply_worker::longest_run() < block.timeout, "{:?}", reply_worker::longest_run());
+    let template = Template::read(&root().join("template.yaml")).unwrap();
+    let (_, queue) = template.resources("AWS::SQS::Queue").find(|(id, _)| *id == "ReplyQueue").unwrap();
+    assert_eq!(queue["VisibilityTimeout"].as_u64(), Some(block.timeout.as_secs() * 6));
+}
+
+#[test]
+fn every_function_that_feeds_its_own_queue_may_call_itself_again() {
+    let template = Template::read(&root().join("template.yaml")).unwrap();
+    let mut found = Vec::new();
+    for (id, function) in template.resources("AWS::Serverless::Function") {
+        let events = function["Events"].as_object().into_iter().flatten();
+        let own: BTreeSet<_> = events
+            .filter_map(|(_, event)| event["Properties"]["Queue"]["Fn::GetAtt"].as_array()?.first()?.as_str())
+            .collect();
+        let variables = function["Environment"]["Variables"].as_object().into_iter().flatten();
+        let sends_to = variables.filter_map(|(_, value)| value["Ref"].as_str());
+        let is_recursive = sends_to.into_iter().any(|queue| own.contains(queue));
+        // Lambda stops a function that has called itself 16 times by way of a queue, unless it is allowed.
+        assert_eq!(function["RecursiveLoop"] == "Allow", is_recursive, "{id}");
+        found.extend(is_recursive.then_some(id));
+    }
+    assert_eq!(found, ["IngestWorkerFunction", "ReplyWorkerFunction"]);
 }
 
 #[test]

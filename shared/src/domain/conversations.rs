@@ -9,6 +9,7 @@ pub mod courtesies;
 mod handover;
 pub mod keywords;
 mod lease;
+mod limits;
 mod list;
 
 use std::time::Duration;
@@ -22,7 +23,7 @@ use crate::{
     activities::{self, Activity, ActivityStatus},
     db::{SystemTx, TenantTx},
     error::ApiError,
-    manychat::inbound::InboundMessage,
+    manychat::inbound::{InboundMessage, MESSAGE_ID_CHARS},
     messages::{self, SkipReason},
     text::Language,
 };
@@ -32,6 +33,7 @@ pub use lease::{
     Assistant, Conversation, JobSchedule, LEASE_TIMEOUT, Lease, LeaseCheck, LeaseOutcome, acquire, lock_and_check,
     release, release_and_reschedule,
 };
+pub use limits::{ContactLimits, ReachedLimit, count_answer};
 pub use list::{Channel, ConversationFilter, ConversationItem, ConversationListing, get, list};
 
 /// Time after which maintenance runs a reply job. The reply queue comes first; maintenance, only if the queue's message
@@ -65,23 +67,14 @@ pub struct ReceiveOutcome {
 /// # Errors
 /// A database error.
 pub async fn receive(tx: &mut TenantTx, message: &InboundMessage) -> sqlx::Result<ReceiveOutcome> {
-    let received = sqlx::query_as!(
-        ReceiveOutcome,
-        r#"
-        select conversation_id as "conversation_id!", message_id, job_id, is_first as "is_first!",
-            by_person as "by_person!", is_opted_out as "is_opted_out!"
-        from app.receive_message($1, $2, $3, $4, $5, $6, $7)
-        "#,
-        message.contact_id,
-        message.phone,
-        message.name,
-        message.language.map(Language::as_str),
-        message.text,
-        message.attachment,
-        message.external_id
-    )
-    .fetch_one(&mut *tx)
-    .await?;
+    let received = match store(tx, message, message.external_id.as_deref()).await? {
+        // The bot sends a constant as the message's id: two equal texts are two messages, unless they come within ten
+        // seconds.
+        repeated if repeated.message_id.is_none() && has_constant_id(tx, message).await? => {
+            store(tx, message, None).await?
+        }
+        received => received,
+    };
     let is_new = received.message_id.is_some();
     let opted_out = if is_new && keywords::asks_to_stop(&message.text) {
         Some(true)
@@ -95,6 +88,71 @@ pub async fn receive(tx: &mut TenantTx, message: &InboundMessage) -> sqlx::Resul
         update(tx, received.conversation_id, &ConversationPatch { opted_out, ..ConversationPatch::default() }).await?;
     }
     Ok(received)
+}
+
+/// Stores an incoming message under `external_id`, or returns that it was stored before.
+async fn store(tx: &mut TenantTx, message: &InboundMessage, external_id: Option<&str>) -> sqlx::Result<ReceiveOutcome> {
+    sqlx::query_as!(
+        ReceiveOutcome,
+        r#"
+        select conversation_id as "conversation_id!", message_id, job_id, is_first as "is_first!",
+            by_person as "by_person!", is_opted_out as "is_opted_out!"
+        from app.receive_message($1, $2, $3, $4, $5, $6, $7)
+        "#,
+        message.contact_id,
+        message.phone,
+        message.name,
+        message.language.map(Language::as_str),
+        message.text,
+        message.attachment,
+        external_id
+    )
+    .fetch_one(tx)
+    .await
+}
+
+/// Returns true when the id of the bot's message does not identify it: another text or another contact had that id, too.
+async fn has_constant_id(tx: &mut TenantTx, message: &InboundMessage) -> sqlx::Result<bool> {
+    let external_id = message.external_id.as_deref().filter(|_| message.relies_on_message_id);
+    let Some((id, _)) = external_id.and_then(|external| external.split_at_checked(MESSAGE_ID_CHARS)) else {
+        return Ok(false);
+    };
+    // The fingerprints have hexadecimal digits only, so the two bounds enclose all that begin with this one, under every
+    // collation.
+    sqlx::query_scalar!(
+        r#"
+        select exists (
+            select from messages
+            where customer_id = $1 and channel = 'whatsapp' and external_id <> $2
+              and external_id between $3 || repeat('0', 64) and $3 || repeat('f', 64)
+        ) as "is_constant!"
+        "#,
+        tx.tenant(),
+        external_id,
+        id
+    )
+    .fetch_one(tx)
+    .await
+}
+
+/// Makes the conversation's reply job due now, because its queue message could not be sent: the next run of maintenance
+/// sends it.
+///
+/// # Errors
+/// A database error; the job is then due later.
+pub async fn make_reply_job_due(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<()> {
+    // `updated_at` stays: it tells a worker whether a message came in while it held the lease.
+    sqlx::query!(
+        r#"
+        update jobs set run_after = least(run_after, now())
+        where customer_id = $1 and kind = 'reply' and payload ->> 'conversation_id' = $2::text and status = 'queued'
+        "#,
+        tx.tenant(),
+        conversation.to_string()
+    )
+    .execute(tx)
+    .await
+    .map(drop)
 }
 
 /// Queues the conversation's reply job, because a message waits to be answered or sent. `run_after` is
@@ -140,6 +198,8 @@ pub struct ConversationPatch {
     pub opted_out: Option<bool>,
     /// The day, in the tenant's time zone, on which the contact was told that no answers are left.
     pub quota_notice_on: Option<NaiveDate>,
+    /// The day, in the tenant's time zone, on which the contact was told that it writes too much.
+    pub limit_notice_on: Option<NaiveDate>,
     /// `Some(Some(draft))` stores the order draft proposed to the contact; `Some(None)` deletes the stored one.
     pub order_draft: Option<Option<Value>>,
 }
@@ -156,7 +216,8 @@ pub async fn update(tx: &mut TenantTx, conversation: Uuid, patch: &ConversationP
             opted_out_at = case $4::boolean when true then coalesce(opted_out_at, now()) when false then null
                 else opted_out_at end,
             quota_notice_on = coalesce($5, quota_notice_on),
-            order_draft = case when $6 then $7 else order_draft end
+            order_draft = case when $6 then $7 else order_draft end,
+            limit_notice_on = coalesce($8, limit_notice_on)
         where customer_id = $1 and id = $2
         "#,
         tx.tenant(),
@@ -165,7 +226,8 @@ pub async fn update(tx: &mut TenantTx, conversation: Uuid, patch: &ConversationP
         patch.opted_out,
         patch.quota_notice_on,
         patch.order_draft.is_some(),
-        patch.order_draft.clone().flatten()
+        patch.order_draft.clone().flatten(),
+        patch.limit_notice_on
     )
     .execute(tx)
     .await

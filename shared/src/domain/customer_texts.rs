@@ -231,6 +231,26 @@ pub fn order_not_understood(language: Language) -> &'static str {
     )
 }
 
+/// Notice that the contact has got as many answers as one contact may get, in a minute or in a day.
+#[must_use]
+pub fn too_many_messages(is_daily: bool, language: Language) -> &'static str {
+    if is_daily {
+        localized!(
+            language,
+            "Vous avez reçu beaucoup de réponses aujourd’hui. Je pourrai de nouveau vous répondre demain. Pour parler à \
+             une personne, écrivez CONSEILLER.",
+            "You have received many answers today. I can answer you again tomorrow. To speak with a person, write HUMAN.",
+        )
+    } else {
+        localized!(
+            language,
+            "Vous écrivez plus vite que je ne peux répondre. Merci de patienter une minute, puis de reposer votre \
+             question.",
+            "You write faster than I can answer. Please wait for a minute, then ask your question again.",
+        )
+    }
+}
+
 /// Answer over the API when the documents hold none.
 #[must_use]
 pub fn not_in_the_documents_over_api(language: Language) -> &'static str {

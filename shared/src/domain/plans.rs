@@ -91,7 +91,7 @@ pub async fn names_by_price_id(tx: &mut SystemTx) -> sqlx::Result<HashMap<String
 /// A limit of the plan that a request would exceed. It is the `details` of the error `plan_limit`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LimitExceeded {
-    /// Name of the limit: `requests`, `storage_bytes` or `model_spend_micros`.
+    /// Name of the limit: `requests`, `overage_requests`, `storage_bytes` or `model_spend_micros`.
     pub limit: &'static str,
     /// Name of the plan.
     pub plan: String,
@@ -108,6 +108,7 @@ impl From<LimitExceeded> for ApiError {
         let message = match limit.limit {
             "storage_bytes" => "the plan has no room for this file",
             "model_spend_micros" => "what models may cost in this period is used up",
+            "overage_requests" => "the requests over the plan have reached the company's cap for this period",
             _ => "the plan's requests of this period are used up",
         };
         Self::new(StatusCode::PAYMENT_REQUIRED, "plan_limit", message).with_details(serde_json::json!(limit))

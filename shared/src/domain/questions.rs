@@ -31,7 +31,8 @@ use crate::{
 
 pub use draft::AnswerDraft;
 
-/// Time from the request to the answer. API Gateway's own timeout is 30 s.
+/// Time from the receipt of the request to the answer, the checks of the caller included. The transaction that stores
+/// the answer comes after it. API Gateway's own timeout is 30 s.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(25);
 /// Part of [`ANSWER_TIMEOUT`] that is reserved for the transaction after the model call.
 const POST_MODEL_MARGIN: Duration = Duration::from_millis(500);

@@ -63,7 +63,7 @@ use crate::{
 
 /// Timeout of a request's transaction, connecting included. When the database is down, the caller gets its 503 in
 /// time.
-const REQUEST_TIMEOUT: Duration = Duration::from_millis(3_800);
+pub const REQUEST_TIMEOUT: Duration = Duration::from_millis(3_800);
 /// Timeout of a transaction for which no caller waits. Maintenance splits its sweeps into batches that fit into it.
 const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(30);
 /// Timeout of a transaction of an operator's command, which may write a tenant with all its chunks.

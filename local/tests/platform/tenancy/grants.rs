@@ -107,7 +107,7 @@ const APP_GRANTS: [&str; 7] = [
 ];
 
 /// Privileges of a tenant's transaction.
-const TENANT_GRANTS: [&str; 52] = [
+const TENANT_GRANTS: [&str; 53] = [
     "lisa_tenant: execute on app.audit_own(uuid,text,text,text,jsonb)",
     "lisa_tenant: execute on app.current_company()",
     "lisa_tenant: execute on app.current_customer()",
@@ -149,7 +149,8 @@ const TENANT_GRANTS: [&str; 52] = [
     "lisa_tenant: select on conversation_memory",
     "lisa_tenant: insert, select, update on conversations",
     "lisa_tenant: update on customers \
-     (currency, embedding_model, manychat_api_key, manychat_api_key_last4, name, timezone, webhook_url)",
+     (currency, embedding_model, manychat_api_key, manychat_api_key_last4, name, overage_cap_requests, timezone, \
+     webhook_url)",
     "lisa_tenant: insert, select, update on feedback",
     "lisa_tenant: insert, select on llm_calls",
     "lisa_tenant: insert, select, update on messages",
@@ -165,6 +166,8 @@ const TENANT_GRANTS: [&str; 52] = [
     "lisa_tenant: update on usage_periods (requests)",
     "lisa_tenant: select on user_settings",
     "lisa_tenant: update on user_settings (free_quota_used)",
+    "lisa_tenant: insert, select on tenant_notices",
+    "lisa_tenant: insert, select on unread_webhook_bodies",
     "lisa_tenant: select on unanswered",
     "lisa_tenant: select on users (id, is_pro)",
 ];

@@ -86,6 +86,11 @@ async fn full_tenant(admin: &mut PgConnection, name: &str) -> SeededTenant {
         format!("insert into products (customer_id, name, price, currency) values ('{customer}', 'coffee', 1, 'XOF')"),
         format!("insert into orders (company_id, total_amount, currency, items) values ('{customer}', 0, 'XOF', '[]')"),
         format!("insert into activities (company_id, type, title) values ('{customer}', 'test', 'test')"),
+        format!(
+            "insert into unread_webhook_bodies (customer_id, reason, body, size_bytes) \
+             values ('{customer}', 'malformed_json', 'x', 1)"
+        ),
+        format!("insert into tenant_notices (customer_id, kind, since) values ('{customer}', 'test', now())"),
         format!("insert into bot_sessions (company_id, mode) values ('{customer}', 'live')"),
         format!("insert into bot_usage (company_id, date) values ('{customer}', '2026-11-21')"),
         format!(

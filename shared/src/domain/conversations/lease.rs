@@ -107,26 +107,37 @@ pub struct Lease {
 pub enum LeaseOutcome {
     /// This worker holds the lease.
     Leased(Box<Lease>),
-    /// Another worker holds the lease, at the latest until this time.
-    Busy(DateTime<Utc>),
+    /// Another worker holds the lease. When it lets the lease go, it sends a queue message.
+    Busy {
+        /// Time at which the lease expires: the holder is dead then.
+        until: DateTime<Utc>,
+        /// True when no other worker was turned away before.
+        is_first: bool,
+    },
     /// The conversation is deleted, or its tenant is suspended or deleted; nothing is answered.
     Gone,
 }
 
-/// Removes the lease with this token from the conversation.
-async fn clear_lease(tx: &mut TenantTx, conversation: Uuid, token: Uuid) -> sqlx::Result<()> {
-    sqlx::query!(
+/// Removes the lease with this token from the conversation. Returns true when another worker waits for it.
+async fn clear_lease(tx: &mut TenantTx, conversation: Uuid, token: Uuid) -> sqlx::Result<bool> {
+    let is_awaited = sqlx::query_scalar!(
         r#"
-        update conversations set lease_token = null, lease_expires_at = null
-        where customer_id = $1 and id = $2 and lease_token = $3
+        with held as (
+            select id, lease_is_awaited from conversations
+            where customer_id = $1 and id = $2 and lease_token = $3 for update
+        ), released as (
+            update conversations set lease_token = null, lease_expires_at = null, lease_is_awaited = false
+            from held where conversations.customer_id = $1 and conversations.id = held.id
+        )
+        select lease_is_awaited as "is_awaited!" from held
         "#,
         tx.tenant(),
         conversation,
         token
     )
-    .execute(tx)
-    .await
-    .map(drop)
+    .fetch_optional(tx)
+    .await?;
+    Ok(is_awaited.unwrap_or_default())
 }
 
 /// The result of [`lock_and_check`]: whether a worker may still commit or send.
@@ -178,21 +189,22 @@ pub enum JobSchedule {
     At(DateTime<Utc>),
 }
 
-/// Releases the lease and leaves the reply job unchanged.
+/// Releases the lease and leaves the reply job unchanged. Returns true when another worker was turned away: the caller
+/// sends a queue message for the conversation.
 ///
 /// # Errors
 /// A database error; the lease then ends when it expires.
-pub async fn release(tx: &mut TenantTx, lease: &Lease) -> sqlx::Result<()> {
+pub async fn release(tx: &mut TenantTx, lease: &Lease) -> sqlx::Result<bool> {
     clear_lease(tx, lease.conversation.id, lease.token).await
 }
 
 /// Releases the lease, and marks the reply job as done or queues its next run. The job stays unchanged when a message
-/// came in since the lease was acquired: that message queued the job again.
+/// came in since the lease was acquired: that message queued the job again. Returns what [`release`] returns.
 ///
 /// # Errors
 /// A database error; the lease then ends when it expires.
-pub async fn release_and_reschedule(tx: &mut TenantTx, lease: &Lease, next: JobSchedule) -> sqlx::Result<()> {
-    clear_lease(tx, lease.conversation.id, lease.token).await?;
+pub async fn release_and_reschedule(tx: &mut TenantTx, lease: &Lease, next: JobSchedule) -> sqlx::Result<bool> {
+    let is_awaited = clear_lease(tx, lease.conversation.id, lease.token).await?;
     let at = match next {
         JobSchedule::Done => None,
         JobSchedule::At(at) => Some(at),
@@ -214,6 +226,6 @@ pub async fn release_and_reschedule(tx: &mut TenantTx, lease: &Lease, next: JobS
         REPLY_JOB_DELAY.as_secs_f64()
     )
     .execute(tx)
-    .await
-    .map(drop)
+    .await?;
+    Ok(is_awaited)
 }

@@ -12,6 +12,7 @@ use http_body_util::BodyExt;
 use lambda_http::request::RequestContext;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::Instant;
 use utoipa::{
     ToSchema,
     openapi::{RefOr, Schema},
@@ -232,6 +233,19 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestId {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(|| Self("none".to_owned())))
+    }
+}
+
+/// The time at which the function received the request. A deadline of the whole request counts from it, so that the
+/// checks before the handler are in it.
+#[derive(Debug, Clone, Copy)]
+pub struct ReceivedAt(pub Instant);
+
+impl<S: Send + Sync> FromRequestParts<S> for ReceivedAt {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(parts.extensions.get::<Self>().copied().unwrap_or_else(|| Self(Instant::now())))
     }
 }
 

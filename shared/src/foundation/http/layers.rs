@@ -20,7 +20,7 @@ use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::extract::{self, RequestId};
+use super::extract::{self, ReceivedAt, RequestId};
 use crate::{
     error::{ApiError, RateLimitStatus},
     idempotency, logging,
@@ -130,6 +130,7 @@ fn panicked(_: Box<dyn Any + Send + 'static>) -> Response<Body> {
 /// logs one line.
 async fn finish(State(layer): State<FunctionLayer>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
+    request.extensions_mut().insert(ReceivedAt(started.into()));
     let request_id = request_id(&request);
     let method = request.method().clone();
     let path = request
