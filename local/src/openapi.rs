@@ -269,7 +269,7 @@ fn name(error: &ApiError) -> String {
 fn response(error: &ApiError) -> Value {
     let about = match error.status.as_u16() {
         400 => "The request cannot be read",
-        401 => "The token or secret is missing or not valid",
+        401 => "The token or secret is missing or not valid; after `token_expired`, exchange the refresh token",
         402 => "The quota is used up, or the plan's limit reached; `details` holds the state",
         403 => "The role is too low, or the company is suspended (`tenant_suspended`) or deleted (`tenant_deleted`)",
         404 => "The object does not exist, or belongs to another company",

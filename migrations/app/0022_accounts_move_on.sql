@@ -86,10 +86,27 @@ $body$;
 revoke all on function app.end_account(uuid) from public;
 grant execute on function app.end_account(uuid) to lisa_system;
 
--- Follows Supabase's accounts. Columns that not every version of Supabase's table has are read by their names.
+-- Follow Supabase's accounts. Columns that not every version of Supabase's table has are read by their names.
 -- Anonymous and telephone accounts have no address: they get rows with a placeholder, and keep the rows when they give
 -- an address. A failure is a warning: the next sign-in through this product synchronizes the account.
-create function app.on_auth_user_change() returns trigger
+-- The trigger that calls the first function stands since an earlier migration: only the table's owner could drop it.
+create or replace function app.on_auth_user_created() returns trigger
+    language plpgsql security definer set search_path = '' set lock_timeout = '2s' as
+$body$
+begin
+    begin
+        perform app.synchronize_account(
+            new.id, new.email, left(new.raw_user_meta_data ->> 'full_name', 255), app.free_quota_limit()
+        );
+    exception when others then
+        raise warning 'an account was not synchronized: % (%)', new.id, sqlstate;
+    end;
+    return new;
+end
+$body$;
+revoke all on function app.on_auth_user_created() from public;
+
+create function app.on_auth_user_changed() returns trigger
     language plpgsql security definer set search_path = '' set lock_timeout = '2s' as
 $body$
 begin
@@ -109,21 +126,18 @@ begin
             );
         end if;
     exception when others then
-        raise warning 'an account was not synchronized: % (%)',
-            case when tg_op = 'DELETE' then old.id else new.id end, sqlstate;
+        raise warning 'an account was not synchronized: % (%)', old.id, sqlstate;
     end;
     return null;
 end
 $body$;
-revoke all on function app.on_auth_user_change() from public;
+revoke all on function app.on_auth_user_changed() from public;
 
 do $$
 begin
     if to_regclass('auth.users') is not null then
-        drop trigger if exists lisa_on_auth_user_created on auth.users;
-        drop function if exists app.on_auth_user_created();
-        create trigger lisa_on_auth_user_change after insert or update or delete on auth.users
-            for each row execute function app.on_auth_user_change();
+        create trigger lisa_on_auth_user_changed after update or delete on auth.users
+            for each row execute function app.on_auth_user_changed();
         -- Addresses that changed before.
         perform app.synchronize_account(
             remote.id, remote.email, left(remote.raw_user_meta_data ->> 'full_name', 255), app.free_quota_limit()

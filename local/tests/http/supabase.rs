@@ -162,12 +162,14 @@ async fn a_password_change_goes_to_the_supabase_project_and_ends_all_sessions() 
     app.log_in(&tenant.email, "another horse battery").await.data(200);
 }
 
-/// Creates Supabase's table of accounts, with the trigger that the migrations create on it, and copies an account.
+/// Creates Supabase's table of accounts, with the triggers that the migrations create on it, and copies an account.
 async fn create_auth_users(app: &App, tenant: &TenantUser) {
     app.sql(&format!(
         "create table auth.users (id uuid primary key, email varchar(255), raw_user_meta_data jsonb);
-         create trigger lisa_on_auth_user_change after insert or update or delete on auth.users
-             for each row execute function app.on_auth_user_change();
+         create trigger lisa_on_auth_user_created after insert on auth.users
+             for each row execute function app.on_auth_user_created();
+         create trigger lisa_on_auth_user_changed after update or delete on auth.users
+             for each row execute function app.on_auth_user_changed();
          insert into auth.users values ('{}', '{}')",
         tenant.user_id, tenant.email
     ))

@@ -3,7 +3,7 @@
 //!
 //! SQL functions: `app.provision_account`, `app.synchronize_account`, `app.end_account`, `app.free_quota_limit`,
 //! `app.address_placeholder`, `app.has_auth_address`, `app.count_failed_sign_in`, `app.report_failed_sign_ins`.
-//! Trigger function on Supabase's `auth.users`: `app.on_auth_user_change`.
+//! Trigger functions on Supabase's `auth.users`: `app.on_auth_user_created`, `app.on_auth_user_changed`.
 
 mod email;
 mod sessions;
