@@ -13,10 +13,6 @@ CREATE SCHEMA public;
 
 COMMENT ON SCHEMA public IS 'standard public schema';
 
-CREATE FUNCTION app.address_placeholder(account uuid) RETURNS text
-    LANGUAGE sql IMMUTABLE
-    AS $$ select account::text || '@accounts.invalid' $$;
-
 CREATE FUNCTION app.audit(tenant uuid, actor uuid, action text, object text, request_id text, details jsonb) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -134,44 +130,6 @@ begin
 end
 $$;
 
-CREATE FUNCTION app.count_failed_sign_in(account uuid, failed_action text, request_id text) RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO ''
-    AS $$
-declare
-    nobody constant uuid := '00000000-0000-0000-0000-000000000000';
-    counted constant text := case when account is null then 'auth.unknown_address' else failed_action end;
-    tenant uuid;
-    counter public.failed_sign_ins;
-begin
-    select member.customer_id into tenant
-    from public.customer_members member
-    join public.customers customer on customer.id = member.customer_id
-    where member.user_id = coalesce(account, nobody)
-    order by customer.deleted_at is not null, customer.created_at, customer.id
-    limit 1;
-    tenant := coalesce(tenant, nobody);
-    insert into public.failed_sign_ins (customer_id, action, window_start, failures) values (tenant, counted, now(), 0)
-        on conflict (customer_id, action) do nothing;
-    select * into counter from public.failed_sign_ins known
-        where known.customer_id = tenant and known.action = counted for update;
-    if counter.failures > 0 and counter.window_start > now() - interval '1 hour' then
-        update public.failed_sign_ins known set failures = known.failures + 1
-            where known.customer_id = tenant and known.action = counted;
-        return;
-    end if;
-    if account is not null then
-        if counter.failures > 1 then
-            perform app.audit(tenant, null, counted, 'customer:' || tenant, null,
-                jsonb_build_object('failures', counter.failures, 'since', counter.window_start));
-        end if;
-        perform app.audit(tenant, account, counted, 'user:' || account, request_id, '{}');
-    end if;
-    update public.failed_sign_ins known set window_start = now(), failures = 1
-        where known.customer_id = tenant and known.action = counted;
-end
-$$;
-
 CREATE FUNCTION app.count_spend() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -204,35 +162,6 @@ CREATE FUNCTION app.current_owner() RETURNS uuid
     SET search_path TO ''
     AS $$ select user_id from public.customers where id = app.current_customer() $$;
 
-CREATE FUNCTION app.end_account(account uuid) RETURNS void
-    LANGUAGE sql SECURITY DEFINER
-    SET search_path TO ''
-    AS $$
-    update public.users set deleted_at = now(), email = app.address_placeholder(id)
-        where id = account and deleted_at is null;
-    update public.profiles set email = app.address_placeholder(id) where id = account;
-    update public.refresh_sessions set ended_at = now() where user_id = account and ended_at is null;
-$$;
-
-CREATE FUNCTION app.free_quota_limit() RETURNS integer
-    LANGUAGE sql IMMUTABLE
-    AS $$ select 8 $$;
-
-CREATE FUNCTION app.has_auth_address(account uuid, address text) RETURNS boolean
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path TO ''
-    AS $$
-begin
-    if to_regclass('auth.users') is null then
-        return false;
-    end if;
-    return exists (
-        select from auth.users remote
-        where remote.id = account and lower(remote.email) = lower(address) and to_jsonb(remote) ->> 'deleted_at' is null
-    );
-end
-$$;
-
 CREATE FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp with time zone) RETURNS boolean
     LANGUAGE sql STABLE
     AS $$ select is_pro and coalesce(access_until > now(), true) $$;
@@ -263,7 +192,6 @@ CREATE FUNCTION app.memberships(caller uuid, wanted uuid) RETURNS TABLE(customer
     AS $$
     select tenant.id, tenant.user_id, member.role, tenant.suspended_at is not null, tenant.deleted_at is not null
     from public.customer_members member
-    join public.users account on account.id = member.user_id and account.deleted_at is null
     join public.customers tenant on tenant.id = member.customer_id
     where member.user_id = caller and (wanted is null or member.customer_id = wanted)
     order by tenant.deleted_at is not null, tenant.created_at, tenant.id
@@ -361,31 +289,15 @@ begin
 end
 $$;
 
-CREATE FUNCTION app.on_auth_user_change() RETURNS trigger
+CREATE FUNCTION app.on_customer_renamed() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
-    SET lock_timeout TO '2s'
     AS $$
 begin
-    -- Supabase updates the row at every sign-in.
-    if tg_op = 'UPDATE' and new.email is not distinct from old.email
-        and to_jsonb(new) ->> 'deleted_at' is not distinct from to_jsonb(old) ->> 'deleted_at' then
-        return null;
-    end if;
-    begin
-        if tg_op = 'DELETE' then
-            perform app.end_account(old.id);
-        elsif to_jsonb(new) ->> 'deleted_at' is not null then
-            perform app.end_account(new.id);
-        else
-            perform app.synchronize_account(
-                new.id, new.email, left(new.raw_user_meta_data ->> 'full_name', 255), app.free_quota_limit()
-            );
-        end if;
-    exception when others then
-        raise warning 'an account was not synchronized: % (%)',
-            case when tg_op = 'DELETE' then old.id else new.id end, sqlstate;
-    end;
+    update public.company_rag_configs config set company_name = new.name
+    from public.company_mapping mapping
+    where mapping.uuid = new.id and config.company_id = mapping.company_id
+      and config.company_name is distinct from new.name;
     return null;
 end
 $$;
@@ -616,30 +528,6 @@ begin
 end
 $$;
 
-CREATE FUNCTION app.report_failed_sign_ins() RETURNS integer
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO ''
-    AS $$
-declare
-    counter public.failed_sign_ins;
-    ended integer := 0;
-begin
-    for counter in
-        select * from public.failed_sign_ins known where known.window_start <= now() - interval '1 hour'
-        order by known.window_start limit 1000 for update skip locked
-    loop
-        if counter.failures > 1 and counter.action <> 'auth.unknown_address' then
-            perform app.audit(counter.customer_id, null, counter.action, 'customer:' || counter.customer_id, null,
-                jsonb_build_object('failures', counter.failures, 'since', counter.window_start));
-        end if;
-        delete from public.failed_sign_ins known
-            where known.customer_id = counter.customer_id and known.action = counter.action;
-        ended := ended + 1;
-    end loop;
-    return ended;
-end
-$$;
-
 CREATE FUNCTION app.search_chunks(question text, question_language text, model text, wanted uuid[], most integer) RETURNS TABLE(chunk_id uuid, rank real)
     LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 50
     SET search_path TO ''
@@ -786,47 +674,6 @@ begin
 end
 $$;
 
-CREATE FUNCTION app.synchronize_account(account uuid, address text, account_name text, quota_limit integer) RETURNS void
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO ''
-    AS $$
-declare
-    typed constant text := lower(btrim(address));
-    own constant text := case when length(typed) between 3 and 320 then typed else app.address_placeholder(account) end;
-    wanted text := own;
-begin
-    for attempt in 1..3 loop
-        begin
-            insert into public.users (id, email) values (account, wanted) on conflict (id) do nothing;
-            update public.users known set email = wanted, deleted_at = null
-                where known.id = account and (known.email <> wanted or known.deleted_at is not null);
-            exit;
-        exception when unique_violation then
-            if attempt = 1 then
-                -- One at a time, and with no row of its own locked: two accounts may exchange their addresses.
-                perform pg_advisory_xact_lock(hashtext('app.synchronize_account'));
-                with holder as (
-                    update public.users other set email = app.address_placeholder(other.id)
-                    where lower(other.email) = wanted and other.id <> account
-                        and not exists (select from public.credentials where credentials.user_id = other.id)
-                        and not app.has_auth_address(other.id, wanted)
-                    returning other.id
-                )
-                update public.profiles profile set email = app.address_placeholder(holder.id)
-                    from holder where profile.id = holder.id;
-            else
-                wanted := app.address_placeholder(account);
-            end if;
-        end;
-    end loop;
-    insert into public.user_settings (user_id, free_quota_limit) values (account, quota_limit)
-        on conflict (user_id) do nothing;
-    insert into public.profiles as profile (id, email, full_name, credits_remaining)
-        values (account, own, account_name, quota_limit)
-        on conflict (id) do update set email = excluded.email where profile.email <> excluded.email;
-end
-$$;
-
 CREATE FUNCTION app.take_rate(wanted text, most integer, seconds integer) RETURNS TABLE(allowed boolean, remaining integer, reset_s double precision, retry_after_s double precision)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -888,7 +735,6 @@ CREATE FUNCTION app.tenants() RETURNS uuid[]
     AS $$
     select coalesce(array_agg(member.customer_id), '{}')
     from public.customer_members member
-    join public.users account on account.id = member.user_id and account.deleted_at is null
     join public.customers tenant on tenant.id = member.customer_id
     where member.user_id = auth.uid() and tenant.deleted_at is null and tenant.suspended_at is null
 $$;
@@ -896,10 +742,7 @@ $$;
 CREATE FUNCTION app.user_role(wanted uuid) RETURNS TABLE(role text)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
-    AS $$
-    select case when account.deleted_at is null then account.role else 'deleted' end
-    from public.users account where account.id = wanted
-$$;
+    AS $$ select role from public.users where id = wanted $$;
 
 CREATE FUNCTION app.webhook_tenant(secret_sha256 text) RETURNS TABLE(customer_id uuid, suspended boolean, deleted boolean, language text)
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -1213,14 +1056,9 @@ CREATE TABLE public.conversations (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     user_id uuid,
     released_at timestamp with time zone,
-    minute_began_at timestamp with time zone,
-    minute_answers integer DEFAULT 0 NOT NULL,
-    day_began_on date,
-    day_answers integer DEFAULT 0 NOT NULL,
-    limit_notice_on date,
-    lease_is_awaited boolean DEFAULT false NOT NULL,
+    opt_changed_at timestamp with time zone,
     CONSTRAINT conversations_channel_known CHECK ((channel = ANY (ARRAY['whatsapp'::text, 'api'::text]))),
-    CONSTRAINT conversations_contact_id_length CHECK (((length(contact_id) >= 1) AND (length(contact_id) <= 160))),
+    CONSTRAINT conversations_contact_id_length CHECK (((length(contact_id) >= 1) AND (length(contact_id) <= 100))),
     CONSTRAINT conversations_display_name_length CHECK ((length(display_name) <= 200)),
     CONSTRAINT conversations_handler_known CHECK ((handler = ANY (ARRAY['bot'::text, 'human'::text]))),
     CONSTRAINT conversations_handover_has_end CHECK (((handler = 'human'::text) = (handover_until IS NOT NULL))),
@@ -1242,13 +1080,7 @@ COMMENT ON COLUMN public.conversations.user_id IS 'of channel api: the member wh
 
 COMMENT ON COLUMN public.conversations.released_at IS 'when the bot last took over from a person';
 
-COMMENT ON COLUMN public.conversations.minute_answers IS 'answers begun within a minute of minute_began_at';
-
-COMMENT ON COLUMN public.conversations.day_answers IS 'answers begun on day_began_on, a day of the tenant';
-
-COMMENT ON COLUMN public.conversations.limit_notice_on IS 'the last day on which the contact was told that it writes too much';
-
-COMMENT ON COLUMN public.conversations.lease_is_awaited IS 'the holder of the lease sends a queue message when it lets it go';
+COMMENT ON COLUMN public.conversations.opt_changed_at IS 'when the contact wrote the last STOP or START that counted; null when ManyChat did not say';
 
 CREATE TABLE public.messages (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1272,6 +1104,7 @@ CREATE TABLE public.messages (
     sent_at timestamp with time zone,
     error_code text,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    interacted_at timestamp with time zone,
     CONSTRAINT messages_attachment_length CHECK ((length(attachment) <= 50)),
     CONSTRAINT messages_author_has_direction CHECK (((direction = 'inbound'::text) = (author = 'contact'::text))),
     CONSTRAINT messages_author_known CHECK ((author = ANY (ARRAY['contact'::text, 'bot'::text, 'agent'::text, 'system'::text]))),
@@ -1279,7 +1112,7 @@ CREATE TABLE public.messages (
     CONSTRAINT messages_content_length CHECK ((length(content) <= 20000)),
     CONSTRAINT messages_direction_known CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text]))),
     CONSTRAINT messages_external_id_length CHECK (((length(external_id) >= 1) AND (length(external_id) <= 200))),
-    CONSTRAINT messages_skipped_reason_known CHECK ((skipped_reason = ANY (ARRAY['quota'::text, 'opted_out'::text, 'failed'::text, 'superseded'::text])))
+    CONSTRAINT messages_skipped_reason_known CHECK ((skipped_reason = ANY (ARRAY['quota'::text, 'opted_out'::text, 'failed'::text, 'superseded'::text, 'courtesy'::text])))
 );
 
 COMMENT ON COLUMN public.messages.attachment IS 'what came instead of a text: audio, image, location …';
@@ -1289,6 +1122,8 @@ COMMENT ON COLUMN public.messages.answered IS 'of a bot''s message: whether the 
 COMMENT ON COLUMN public.messages.answered_by IS 'of a contact''s message: the message that answers it; null and not skipped, it waits for one';
 
 COMMENT ON COLUMN public.messages.error_code IS 'why it did not reach the contact';
+
+COMMENT ON COLUMN public.messages.interacted_at IS 'of a contact''s message: last_interaction as ManyChat sent it; null when it sent none that can be read';
 
 CREATE VIEW public.conversation_memory WITH (security_invoker='true') AS
  SELECT mapping.company_id,
@@ -1332,11 +1167,9 @@ CREATE TABLE public.customers (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     spend_cap_micros bigint,
     embedding_model text,
-    overage_cap_requests integer,
     CONSTRAINT customers_currency_format CHECK ((currency ~ '^[A-Z]{3}$'::text)),
     CONSTRAINT customers_embedding_model_not_empty CHECK ((embedding_model <> ''::text)),
     CONSTRAINT customers_name_length CHECK (((length(name) >= 1) AND (length(name) <= 200))),
-    CONSTRAINT customers_overage_cap_not_negative CHECK ((overage_cap_requests >= 0)),
     CONSTRAINT customers_spend_cap_not_negative CHECK ((spend_cap_micros >= 0)),
     CONSTRAINT customers_webhook_url_length CHECK ((length(webhook_url) <= 2000))
 );
@@ -1344,8 +1177,6 @@ CREATE TABLE public.customers (
 COMMENT ON COLUMN public.customers.spend_cap_micros IS 'stands in for the plan''s';
 
 COMMENT ON COLUMN public.customers.embedding_model IS 'of the vectors of all its processed documents; null before the first one';
-
-COMMENT ON COLUMN public.customers.overage_cap_requests IS 'requests over the plan''s limit in a period; null: as many as the plan has';
 
 CREATE TABLE public.document_chunks (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1427,17 +1258,6 @@ CREATE TABLE public.documents (
 COMMENT ON COLUMN public.documents.sha256 IS 'of the stored bytes: as declared while pending, verified once processed';
 
 COMMENT ON COLUMN public.documents.chunks IS 'how many it has, once processed';
-
-CREATE TABLE public.failed_sign_ins (
-    customer_id uuid NOT NULL,
-    action text NOT NULL,
-    window_start timestamp with time zone NOT NULL,
-    failures bigint NOT NULL,
-    CONSTRAINT failed_sign_ins_action_length CHECK (((length(action) >= 1) AND (length(action) <= 100))),
-    CONSTRAINT failed_sign_ins_failures_not_negative CHECK ((failures >= 0))
-);
-
-COMMENT ON COLUMN public.failed_sign_ins.customer_id IS 'the nil UUID for accounts without a tenant, and for unknown addresses';
 
 CREATE TABLE public.feedback (
     message_id uuid NOT NULL,
@@ -1668,16 +1488,6 @@ CREATE TABLE public.reservations (
 
 COMMENT ON COLUMN public.reservations.period_start IS 'of kind plan: the period of usage_periods that it counts in';
 
-CREATE TABLE public.tenant_notices (
-    customer_id uuid NOT NULL,
-    kind text NOT NULL,
-    since timestamp with time zone NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT tenant_notices_kind_length CHECK (((length(kind) >= 1) AND (length(kind) <= 50)))
-);
-
-COMMENT ON COLUMN public.tenant_notices.since IS 'the beginning of the day or the period';
-
 CREATE VIEW public.unanswered WITH (security_invoker='true') AS
  SELECT reply.id AS message_id,
     reply.customer_id,
@@ -1691,24 +1501,6 @@ CREATE VIEW public.unanswered WITH (security_invoker='true') AS
            FROM public.messages message
           WHERE ((message.answered_by = reply.id) AND (message.content <> ''::text))) asked)
   WHERE ((reply.answered = false) AND (asked.question IS NOT NULL));
-
-CREATE TABLE public.unread_webhook_bodies (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
-    customer_id uuid NOT NULL,
-    reason text NOT NULL,
-    body bytea NOT NULL,
-    size_bytes integer NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT unread_webhook_bodies_body_length CHECK ((octet_length(body) <= 16384)),
-    CONSTRAINT unread_webhook_bodies_reason_length CHECK (((length(reason) >= 1) AND (length(reason) <= 50))),
-    CONSTRAINT unread_webhook_bodies_size_not_negative CHECK ((size_bytes >= 0))
-);
-
-COMMENT ON TABLE public.unread_webhook_bodies IS 'kept for 30 days; at most 200 a tenant and day';
-
-COMMENT ON COLUMN public.unread_webhook_bodies.body IS 'the first 16 KiB';
-
-COMMENT ON COLUMN public.unread_webhook_bodies.size_bytes IS 'of the whole body';
 
 CREATE TABLE public.usage_periods (
     customer_id uuid NOT NULL,
@@ -1748,12 +1540,9 @@ CREATE TABLE public.users (
     role text DEFAULT 'account_user'::text NOT NULL,
     is_pro boolean DEFAULT false NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    deleted_at timestamp with time zone,
     CONSTRAINT users_email_length CHECK (((length(email) >= 3) AND (length(email) <= 320))),
     CONSTRAINT users_role_known CHECK ((role = ANY (ARRAY['global_admin'::text, 'account_user'::text, 'support_user'::text])))
 );
-
-COMMENT ON COLUMN public.users.deleted_at IS 'tokens of the account no longer count; its address is free';
 
 CREATE TABLE public.webhook_secrets (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1872,9 +1661,6 @@ ALTER TABLE ONLY public.documents
 ALTER TABLE ONLY public.documents
     ADD CONSTRAINT documents_storage_key_key UNIQUE (storage_key);
 
-ALTER TABLE ONLY public.failed_sign_ins
-    ADD CONSTRAINT failed_sign_ins_pkey PRIMARY KEY (customer_id, action);
-
 ALTER TABLE ONLY public.feedback
     ADD CONSTRAINT feedback_pkey PRIMARY KEY (message_id, user_id);
 
@@ -1931,12 +1717,6 @@ ALTER TABLE ONLY public.refresh_sessions
 
 ALTER TABLE ONLY public.reservations
     ADD CONSTRAINT reservations_pkey PRIMARY KEY (id);
-
-ALTER TABLE ONLY public.tenant_notices
-    ADD CONSTRAINT tenant_notices_pkey PRIMARY KEY (customer_id, kind, since);
-
-ALTER TABLE ONLY public.unread_webhook_bodies
-    ADD CONSTRAINT unread_webhook_bodies_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.usage_periods
     ADD CONSTRAINT usage_periods_pkey PRIMARY KEY (customer_id, period_start);
@@ -2010,8 +1790,6 @@ CREATE INDEX documents_sha256_idx ON public.documents USING btree (customer_id, 
 CREATE INDEX documents_status_idx ON public.documents USING btree (customer_id, status, upload_date DESC, id DESC);
 
 CREATE INDEX documents_upload_date_idx ON public.documents USING btree (customer_id, upload_date DESC, id DESC);
-
-CREATE INDEX failed_sign_ins_window_start_idx ON public.failed_sign_ins USING btree (window_start);
 
 CREATE INDEX feedback_customer_id_idx ON public.feedback USING btree (customer_id, created_at DESC);
 
@@ -2087,12 +1865,6 @@ CREATE INDEX reservations_held_idx ON public.reservations USING btree (expires_a
 
 CREATE INDEX reservations_user_id_idx ON public.reservations USING btree (user_id);
 
-CREATE INDEX tenant_notices_created_at_idx ON public.tenant_notices USING btree (created_at);
-
-CREATE INDEX unread_webhook_bodies_created_at_idx ON public.unread_webhook_bodies USING btree (created_at);
-
-CREATE INDEX unread_webhook_bodies_listed_idx ON public.unread_webhook_bodies USING btree (customer_id, created_at DESC, id DESC);
-
 CREATE INDEX usage_periods_due_idx ON public.usage_periods USING btree (period_end) WHERE (closed_at IS NULL);
 
 CREATE INDEX usage_periods_plan_id_idx ON public.usage_periods USING btree (plan_id);
@@ -2104,6 +1876,8 @@ CREATE INDEX webhook_secrets_customer_id_idx ON public.webhook_secrets USING btr
 CREATE TRIGGER company_rag_configs_version BEFORE UPDATE ON public.company_rag_configs FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION app.keep_config_version();
 
 CREATE TRIGGER customers_plan_changed AFTER UPDATE OF plan_id ON public.customers FOR EACH ROW WHEN ((old.plan_id IS DISTINCT FROM new.plan_id)) EXECUTE FUNCTION app.on_plan_changed();
+
+CREATE TRIGGER customers_renamed AFTER UPDATE OF name ON public.customers FOR EACH ROW WHEN ((old.name IS DISTINCT FROM new.name)) EXECUTE FUNCTION app.on_customer_renamed();
 
 CREATE TRIGGER documents_bytes AFTER INSERT OR DELETE OR UPDATE OF status, error_code, bytes ON public.documents FOR EACH ROW EXECUTE FUNCTION app.count_bytes();
 
@@ -2263,12 +2037,6 @@ ALTER TABLE ONLY public.reservations
 ALTER TABLE ONLY public.reservations
     ADD CONSTRAINT reservations_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 
-ALTER TABLE ONLY public.tenant_notices
-    ADD CONSTRAINT tenant_notices_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
-
-ALTER TABLE ONLY public.unread_webhook_bodies
-    ADD CONSTRAINT unread_webhook_bodies_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
-
 ALTER TABLE ONLY public.usage_periods
     ADD CONSTRAINT usage_periods_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
 
@@ -2393,8 +2161,6 @@ CREATE POLICY documents_system ON public.documents TO lisa_system USING (true) W
 
 CREATE POLICY documents_tenant ON public.documents TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK (((customer_id = ( SELECT app.current_customer() AS current_customer)) AND (company_id = ( SELECT app.current_company() AS current_company))));
 
-ALTER TABLE public.failed_sign_ins ENABLE ROW LEVEL SECURITY;
-
 ALTER TABLE public.feedback ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY feedback_system ON public.feedback TO lisa_system USING (true) WITH CHECK (true);
@@ -2485,18 +2251,6 @@ CREATE POLICY reservations_system ON public.reservations TO lisa_system USING (t
 
 CREATE POLICY reservations_tenant ON public.reservations TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK (((customer_id = ( SELECT app.current_customer() AS current_customer)) AND (user_id = ( SELECT app.current_owner() AS current_owner))));
 
-ALTER TABLE public.tenant_notices ENABLE ROW LEVEL SECURITY;
-
-CREATE POLICY tenant_notices_system ON public.tenant_notices TO lisa_system USING (true) WITH CHECK (true);
-
-CREATE POLICY tenant_notices_tenant ON public.tenant_notices TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
-
-ALTER TABLE public.unread_webhook_bodies ENABLE ROW LEVEL SECURITY;
-
-CREATE POLICY unread_webhook_bodies_system ON public.unread_webhook_bodies TO lisa_system USING (true) WITH CHECK (true);
-
-CREATE POLICY unread_webhook_bodies_tenant ON public.unread_webhook_bodies TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
-
 ALTER TABLE public.usage_periods ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY usage_periods_system ON public.usage_periods TO lisa_system USING (true) WITH CHECK (true);
@@ -2543,8 +2297,6 @@ GRANT USAGE ON SCHEMA public TO anon;
 GRANT USAGE ON SCHEMA public TO authenticated;
 GRANT USAGE ON SCHEMA public TO service_role;
 
-REVOKE ALL ON FUNCTION app.address_placeholder(account uuid) FROM PUBLIC;
-
 REVOKE ALL ON FUNCTION app.audit(tenant uuid, actor uuid, action text, object text, request_id text, details jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.audit(tenant uuid, actor uuid, action text, object text, request_id text, details jsonb) TO lisa_system;
 
@@ -2564,9 +2316,6 @@ GRANT ALL ON FUNCTION app.companies() TO authenticated;
 
 REVOKE ALL ON FUNCTION app.count_bytes() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.count_failed_sign_in(account uuid, failed_action text, request_id text) FROM PUBLIC;
-GRANT ALL ON FUNCTION app.count_failed_sign_in(account uuid, failed_action text, request_id text) TO lisa_system;
-
 REVOKE ALL ON FUNCTION app.count_spend() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.current_company() FROM PUBLIC;
@@ -2578,13 +2327,6 @@ GRANT ALL ON FUNCTION app.current_customer() TO lisa_system;
 
 REVOKE ALL ON FUNCTION app.current_owner() FROM PUBLIC;
 GRANT ALL ON FUNCTION app.current_owner() TO lisa_tenant;
-
-REVOKE ALL ON FUNCTION app.end_account(account uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION app.end_account(account uuid) TO lisa_system;
-
-REVOKE ALL ON FUNCTION app.free_quota_limit() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION app.has_auth_address(account uuid, address text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp with time zone) TO lisa_tenant;
@@ -2598,7 +2340,7 @@ GRANT ALL ON FUNCTION app.memberships(caller uuid, wanted uuid) TO lisa_system;
 REVOKE ALL ON FUNCTION app.nearest_chunks(question real[], model text, wanted uuid[], most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.nearest_chunks(question real[], model text, wanted uuid[], most integer) TO lisa_tenant;
 
-REVOKE ALL ON FUNCTION app.on_auth_user_change() FROM PUBLIC;
+REVOKE ALL ON FUNCTION app.on_customer_renamed() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.on_plan_changed() FROM PUBLIC;
 
@@ -2634,14 +2376,8 @@ GRANT ALL ON FUNCTION app.quota_of(wanted uuid) TO lisa_app;
 REVOKE ALL ON FUNCTION app.receive_message(contact text, phone text, name text, spoken text, body text, attached text, external text) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.receive_message(contact text, phone text, name text, spoken text, body text, attached text, external text) TO lisa_tenant;
 
-REVOKE ALL ON FUNCTION app.report_failed_sign_ins() FROM PUBLIC;
-GRANT ALL ON FUNCTION app.report_failed_sign_ins() TO lisa_system;
-
 REVOKE ALL ON FUNCTION app.search_chunks(question text, question_language text, model text, wanted uuid[], most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.search_chunks(question text, question_language text, model text, wanted uuid[], most integer) TO lisa_tenant;
-
-REVOKE ALL ON FUNCTION app.synchronize_account(account uuid, address text, account_name text, quota_limit integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION app.synchronize_account(account uuid, address text, account_name text, quota_limit integer) TO lisa_system;
 
 REVOKE ALL ON FUNCTION app.take_rate(wanted text, most integer, seconds integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.take_rate(wanted text, most integer, seconds integer) TO lisa_app;
@@ -2755,8 +2491,6 @@ GRANT UPDATE(timezone) ON TABLE public.customers TO lisa_tenant;
 
 GRANT UPDATE(embedding_model) ON TABLE public.customers TO lisa_tenant;
 
-GRANT UPDATE(overage_cap_requests) ON TABLE public.customers TO lisa_tenant;
-
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.document_chunks TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.document_chunks TO lisa_system;
 
@@ -2845,13 +2579,7 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.refresh_sessions TO lisa_syste
 GRANT SELECT,INSERT,UPDATE ON TABLE public.reservations TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.reservations TO lisa_system;
 
-GRANT SELECT,INSERT ON TABLE public.tenant_notices TO lisa_tenant;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.tenant_notices TO lisa_system;
-
 GRANT SELECT ON TABLE public.unanswered TO lisa_tenant;
-
-GRANT SELECT,INSERT ON TABLE public.unread_webhook_bodies TO lisa_tenant;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.unread_webhook_bodies TO lisa_system;
 
 GRANT SELECT ON TABLE public.usage_periods TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.usage_periods TO lisa_system;

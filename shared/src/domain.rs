@@ -13,6 +13,7 @@ pub mod documents;
 pub mod feedback;
 pub mod messages;
 pub mod notices;
+pub mod opt_outs;
 pub mod orders;
 pub mod outbox;
 pub mod periods;

@@ -7,7 +7,11 @@ use axum::extract::{FromRef, State};
 use serde::Serialize;
 use shared::{
     auth::ManyChatCall,
-    conversations::{self, ReceiveOutcome, keywords},
+    conversations::{
+        ReceiveOutcome,
+        courtesies::{self, Courtesy},
+        keywords,
+    },
     customer_texts,
     db::Db,
     error::{ApiError, Result},
@@ -16,6 +20,7 @@ use shared::{
     jobs::ReplyMessage,
     logging,
     manychat::inbound::InboundMessage,
+    opt_outs,
     queue::Queue,
     rate_limits::RateLimits,
     routes,
@@ -137,7 +142,7 @@ async fn receive(call: ManyChatCall, State(deps): State<Deps>, Bytes(body): Byte
     let received = deps
         .db
         .tenant_tx(tenant, async |tx| {
-            let received = conversations::receive(tx, &message).await?;
+            let received = opt_outs::receive(tx, &message).await?;
             if is_repaired {
                 unread_bodies::report_repaired(tx, received.conversation_id).await?;
             }
@@ -176,13 +181,14 @@ impl Deps {
     }
 }
 
-/// Returns the acknowledgement of a burst's first message; `None` for a repeated delivery, for STOP, for a contact who
-/// has opted out, and while a person answers.
+/// Returns the acknowledgement of a burst's first message; `None` for a repeated delivery, for STOP, for thanks and the
+/// like, for a contact who has opted out, and while a person answers.
 fn acknowledgement(received: &ReceiveOutcome, message: &InboundMessage, language: Language) -> Option<&'static str> {
     let is_acknowledged = received.message_id.is_some()
         && received.is_first
         && !received.by_person
         && !received.is_opted_out
-        && !keywords::asks_to_stop(&message.text);
+        && !keywords::asks_to_stop(&message.text)
+        && matches!(courtesies::recognize(&message.text, &[]), None | Some(Courtesy::Greeting));
     is_acknowledged.then_some(customer_texts::acknowledged(language))
 }

@@ -78,7 +78,8 @@ struct Delta<'a> {
 /// returns it. The event `done` is authoritative: `answered` is false for a text that no passage supports or that the
 /// model did not finish. Any other failure after the first event is an event `error`. An answer costs one request of
 /// the quota. The request is refunded when there is no answer, or when the client disconnects before the first
-/// `delta`. An `Idempotency-Key` has no effect here.
+/// `delta`. A greeting, thanks or an emoji gets the same events with a fixed answer, and costs nothing. An
+/// `Idempotency-Key` has no effect here.
 #[utoipa::path(
     post, path = PATH, tag = "query", request_body = QueryRequest,
     responses(
@@ -96,11 +97,28 @@ async fn query_stream(
     let deadline = received_at + ANSWER_TIMEOUT;
     let reserved = match pipeline.begin(&caller, PATH, &request, IdempotencyKey(None)).await? {
         BeginOutcome::Replay(replay) => return Ok(replay.into_response()),
+        BeginOutcome::Courtesy(answer) => {
+            let request_id = caller.request_id.clone();
+            return http::stream_events(request_id, async move |events| stream_courtesy(&events, &answer).await).await;
+        }
         BeginOutcome::Reserved(reserved) => reserved,
     };
     let request_id = caller.request_id.clone();
     let streamed = StreamedQuestion { pipeline, caller, request, reserved, deadline };
     http::stream_events(request_id, async move |events| Box::pin(streamed.stream(&events)).await).await
+}
+
+/// Sends the events of the answer to a courtesy.
+async fn stream_courtesy(events: &SseSender, answer: &Answer) -> Result<()> {
+    let sent = async {
+        events.send("citations", &Citations { citations: &[] }).await?;
+        events.send("delta", &Delta { text: &answer.answer }).await?;
+        events.send("done", answer).await
+    };
+    if sent.await.is_err() {
+        tracing::info!("the client went away before the end");
+    }
+    Ok(())
 }
 
 /// A question with its reserved request, to be answered as a stream.

@@ -205,11 +205,11 @@ impl Deps {
             used.conversations = i32::from(usage::has_no_outbound_today(tx, conversation).await?);
             let greets = outgoing.prepend_greeting && !lease.conversation.is_greeted;
             let text = if greets {
-                format!("{}\n\n{}", customer_texts::greeting(&lease.assistant, language), outgoing.text)
+                format!("{}\n\n{}", customer_texts::greeting(&lease.assistant.identity, language), outgoing.text)
             } else {
                 outgoing.text.clone()
             };
-            notes.greeted = greets;
+            notes.greeted |= greets;
             let message = NewMessage {
                 id: outgoing.id,
                 citations: outgoing.citations.clone(),
@@ -223,6 +223,10 @@ impl Deps {
         }
         if let Some(why) = outcome.skip_reason {
             messages::skip(tx, &waiting, why).await?;
+        }
+        // A proposal stands only while it is the last thing that was said. A message from before it is no reply to it.
+        if notes.order_draft.is_none() && (outcome.message.is_some() || lease.replies_to_last_outbound()) {
+            notes.order_draft = Some(None);
         }
         conversations::update(tx, conversation, &notes).await?;
         if let Some(reason) = outcome.hand_over {

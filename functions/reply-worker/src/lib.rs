@@ -162,7 +162,7 @@ impl Deps {
     ) -> Result<RemainingWork, BoxError> {
         if lease.conversation.handler == Responder::Bot && !lease.pending.is_empty() {
             if let Some(due) = self.burst.pending_until(&lease.pending, lease.now) {
-                let is_newest = lease.pending.last().map(|newest| newest.id) == message.message_id;
+                let is_newest = lease.last_received().map(|newest| newest.id) == message.message_id;
                 return Ok(if is_newest || message.message_id.is_none() {
                     RemainingWork::At(due)
                 } else {
@@ -232,7 +232,7 @@ struct ReplyDeadlines {
 impl ReplyDeadlines {
     /// Returns the deadlines for the pending messages of a lease, from now on.
     fn start(lease: &Lease) -> Self {
-        let waited = lease.pending.last().map(|last| lease.now - last.created_at);
+        let waited = lease.last_received().map(|last| lease.now - last.created_at);
         Self::for_wait(waited.and_then(|waited| waited.to_std().ok()).unwrap_or_default(), Instant::now())
     }
 
@@ -251,8 +251,8 @@ impl ReplyDeadlines {
 impl BurstPolicy {
     /// Returns the end of the burst of messages, or `None` when it is in the past.
     fn pending_until(&self, waiting: &[PendingMessage], now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let (first, last) = (waiting.first()?, waiting.last()?);
-        let due = (last.created_at + self.window).min(first.created_at + self.cap);
+        let received = || waiting.iter().map(|message| message.created_at);
+        let due = (received().max()? + self.window).min(received().min()? + self.cap);
         (due > now).then_some(due)
     }
 }
@@ -298,5 +298,7 @@ mod tests {
         assert_eq!(burst.pending_until(&waiting(&[0, 1]), at(2)), Some(at(3)));
         assert_eq!(burst.pending_until(&waiting(&[0, 2, 4, 6, 7]), at(7)), Some(at(8)));
         assert_eq!(burst.pending_until(&waiting(&[0, 2, 4, 6, 8]), at(8)), None);
+        // The messages have the order in which they were written, and not that in which they came in.
+        assert_eq!(burst.pending_until(&waiting(&[1, 0]), at(1)), Some(at(3)));
     }
 }

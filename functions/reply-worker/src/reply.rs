@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 use shared::{
     activities::ActivityStatus,
     approved_answers::{self, ApprovedAnswer},
-    conversations::{self, ConversationPatch, FAILURE_ACTIVITY, HandoverReason, Lease, ReachedLimit},
+    conversations::{
+        self, ConversationPatch, FAILURE_ACTIVITY, HandoverReason, Lease, ReachedLimit,
+        courtesies::{self, Courtesy},
+    },
     customer_texts,
     db::TenantTx,
     error::{ApiError, BoxError},
@@ -124,38 +127,45 @@ pub(crate) struct ReplyRequest<'a> {
 impl Deps {
     /// Replies to the pending messages: commits exactly one outcome, or fails and is tried again.
     pub(crate) async fn reply(&self, tenant: Uuid, lease: &Lease, attempt: u32) -> Result<(), BoxError> {
-        let language = lease.conversation.language.unwrap_or(lease.assistant.language);
-        let notice = |text: &str| ReplyOutcome::send(OutgoingMessage::new(Author::System, text.to_owned()));
+        let language = lease.conversation.language.unwrap_or(lease.assistant.identity.language);
         let outcome = match triage::decide(lease) {
             Action::Silence => ReplyOutcome::skip(SkipReason::OptedOut),
-            Action::OptOut => notice(customer_texts::opted_out(language))
-                .with_patch(ConversationPatch {
-                    opted_out: Some(true),
-                    order_draft: Some(None),
-                    ..ConversationPatch::default()
-                })
-                .with_activity(
-                    "contact_opted_out",
-                    "A contact asked to receive no more messages",
-                    ActivityStatus::Info,
-                ),
-            Action::OptIn => notice(customer_texts::opted_in(language))
-                .with_patch(ConversationPatch { opted_out: Some(false), ..ConversationPatch::default() }),
             Action::Unsupported => ReplyOutcome::send(OutgoingMessage::with_greeting(
                 Author::Bot,
                 customer_texts::text_only(language).to_owned(),
             )),
             Action::HandOver(reason) => Self::handover_outcome(reason, language),
-            Action::DiscardDraft => ReplyOutcome::send(OutgoingMessage::new(
+            Action::DiscardDraft(draft) => ReplyOutcome::send(OutgoingMessage::new(
                 Author::Bot,
-                customer_texts::draft_discarded(language).to_owned(),
-            ))
-            .with_patch(ConversationPatch { order_draft: Some(None), ..ConversationPatch::default() }),
+                customer_texts::draft_discarded(&draft, language).to_owned(),
+            )),
+            Action::Courtesy(courtesy) => Self::courtesy_outcome(lease, courtesy, language),
             Action::ConfirmDraft(draft) => return self.confirm(tenant, lease, &draft, language).await,
             Action::Answer => return self.answer(tenant, lease, language, attempt).await,
         };
         self.commit(tenant, lease, language, outcome).await?;
         Ok(())
+    }
+
+    /// Returns the outcome of a courtesy: a fixed text, or none where there is nothing to say, as after a courtesy that
+    /// was answered a moment ago. It uses neither a model nor the quota.
+    fn courtesy_outcome(lease: &Lease, courtesy: Courtesy, language: Language) -> ReplyOutcome {
+        let is_first_greeting = courtesy == Courtesy::Greeting && !lease.conversation.is_greeted;
+        if let Some(draft) = triage::valid_draft(lease) {
+            let text = customer_texts::proposal_ended(draft.cancels, language);
+            return ReplyOutcome::send(OutgoingMessage::new(Author::Bot, text.to_owned()));
+        }
+        let text = if triage::repeats_a_courtesy(lease) {
+            None
+        } else if is_first_greeting {
+            Some(customer_texts::welcome(&lease.assistant.identity, lease.assistant.is_live, language))
+        } else {
+            customer_texts::courtesy(courtesy, language).map(str::to_owned)
+        };
+        let Some(text) = text else { return ReplyOutcome::skip(SkipReason::Courtesy) };
+        let model = Some(courtesies::MODEL.to_owned());
+        ReplyOutcome::send(OutgoingMessage { model, ..OutgoingMessage::new(Author::Bot, text) })
+            .with_patch(ConversationPatch { greeted: is_first_greeting, ..ConversationPatch::default() })
     }
 
     /// Returns the outcome of a handover to a person.
@@ -186,8 +196,7 @@ impl Deps {
         self.db
             .tenant_tx_with_error(tenant, async |tx| {
                 let executed = execute_draft(tx, conversation, draft, language).await?;
-                let outcome = ReplyOutcome::send(OutgoingMessage::new(Author::Bot, executed.text))
-                    .with_patch(ConversationPatch { order_draft: Some(None), ..ConversationPatch::default() });
+                let outcome = ReplyOutcome::send(OutgoingMessage::new(Author::Bot, executed.text));
                 let mut outcome = match executed.activity {
                     Some((kind, title, order)) => outcome
                         .with_activity(
@@ -319,6 +328,7 @@ impl Deps {
         language: Language,
     ) -> ReplyOutcome {
         let quota = reservation.quota;
+        let mut draft = generated.draft;
         let mut outcome = if generated.hands_over {
             Self::handover_outcome(HandoverReason::Model, language)
         } else {
@@ -329,9 +339,12 @@ impl Deps {
                 usage: generated.usage,
                 ..OutgoingMessage::with_greeting(Author::Bot, generated.text)
             };
+            if let Some(draft) = &mut draft {
+                draft.message_id = Some(message.id);
+            }
             ReplyOutcome::send(message)
         };
-        if let Some(draft) = &generated.draft {
+        if let Some(draft) = &draft {
             outcome.patch.order_draft = Some(serde_json::to_value(draft).ok());
         }
         // The tenant is warned at the last free answer.
@@ -362,6 +375,11 @@ impl Deps {
                 customer_texts::no_answers_left(language).to_owned(),
             ))
             .with_patch(ConversationPatch { quota_notice_on: Some(blocked.today), ..ConversationPatch::default() })
+            .with_activity(
+                "contact_not_answered",
+                "A contact waits: no answers are left",
+                ActivityStatus::Warning,
+            )
         };
         if blocked.is_news {
             outcome = outcome.with_activity(

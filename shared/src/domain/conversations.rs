@@ -15,7 +15,7 @@ mod list;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -39,6 +39,8 @@ pub use list::{Channel, ConversationFilter, ConversationItem, ConversationListin
 /// Time after which maintenance runs a reply job. The reply queue comes first; maintenance, only if the queue's message
 /// was lost. The SQL function `app.receive_message` uses the same delay.
 const REPLY_JOB_DELAY: Duration = Duration::from_secs(60);
+/// Time by which ManyChat's clock may be ahead of the database's.
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
 /// Type, title and severity of the activity for messages that the bot failed to answer.
 pub const FAILURE_ACTIVITY: (&str, &str, ActivityStatus) =
     ("bot_failed", "The bot could not answer a contact", ActivityStatus::Error);
@@ -61,8 +63,7 @@ pub struct ReceiveOutcome {
 }
 
 /// Stores an incoming message together with its conversation and its reply job. A repeated delivery changes nothing.
-/// A message that asks to stop opts the contact out at once: an answer that a worker is generating, or has partly
-/// sent, is not sent further.
+/// [`crate::opt_outs::receive`] does the same, and obeys a message that asks to stop.
 ///
 /// # Errors
 /// A database error.
@@ -75,19 +76,31 @@ pub async fn receive(tx: &mut TenantTx, message: &InboundMessage) -> sqlx::Resul
         }
         received => received,
     };
-    let is_new = received.message_id.is_some();
-    let opted_out = if is_new && keywords::asks_to_stop(&message.text) {
-        Some(true)
-    } else if is_new && received.by_person && keywords::asks_to_resume(&message.text) {
-        // No worker reads this message until the conversation goes back to the bot.
-        Some(false)
-    } else {
-        None
-    };
-    if opted_out.is_some() {
-        update(tx, received.conversation_id, &ConversationPatch { opted_out, ..ConversationPatch::default() }).await?;
+    if received.message_id.is_some() && (message.interacted_at.is_some() || message.locale.is_some()) {
+        describe_received(tx, &received, message).await?;
     }
     Ok(received)
+}
+
+/// Adds to a stored message what `app.receive_message` does not take: when the contact wrote it, and the language of
+/// the contact's phone, which counts only until the contact's own words show another one.
+async fn describe_received(tx: &mut TenantTx, received: &ReceiveOutcome, message: &InboundMessage) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        with conversation as (
+            update conversations set language = coalesce(language, $4) where customer_id = $1 and id = $3
+        )
+        update messages set interacted_at = $5 where customer_id = $1 and id = $2
+        "#,
+        tx.tenant(),
+        received.message_id,
+        received.conversation_id,
+        message.locale.map(Language::as_str),
+        message.interacted_at
+    )
+    .execute(tx)
+    .await
+    .map(drop)
 }
 
 /// Stores an incoming message under `external_id`, or returns that it was stored before.
@@ -194,8 +207,6 @@ pub async fn mark_failed(tx: &mut SystemTx, tenant: Uuid, conversation: Uuid) ->
 pub struct ConversationPatch {
     /// True marks the contact as greeted: it was told that an assistant answers.
     pub greeted: bool,
-    /// `Some(true)` opts the contact out; `Some(false)` opts it in again.
-    pub opted_out: Option<bool>,
     /// The day, in the tenant's time zone, on which the contact was told that no answers are left.
     pub quota_notice_on: Option<NaiveDate>,
     /// The day, in the tenant's time zone, on which the contact was told that it writes too much.
@@ -213,17 +224,14 @@ pub async fn update(tx: &mut TenantTx, conversation: Uuid, patch: &ConversationP
         r#"
         update conversations set
             greeted_at = case when $3 then coalesce(greeted_at, now()) else greeted_at end,
-            opted_out_at = case $4::boolean when true then coalesce(opted_out_at, now()) when false then null
-                else opted_out_at end,
-            quota_notice_on = coalesce($5, quota_notice_on),
-            order_draft = case when $6 then $7 else order_draft end,
-            limit_notice_on = coalesce($8, limit_notice_on)
+            quota_notice_on = coalesce($4, quota_notice_on),
+            order_draft = case when $5 then $6 else order_draft end,
+            limit_notice_on = coalesce($7, limit_notice_on)
         where customer_id = $1 and id = $2
         "#,
         tx.tenant(),
         conversation,
         patch.greeted,
-        patch.opted_out,
         patch.quota_notice_on,
         patch.order_draft.is_some(),
         patch.order_draft.clone().flatten(),
@@ -252,6 +260,41 @@ pub async fn language(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<Lan
     .fetch_optional(tx)
     .await?;
     Ok(Language::from_code(language.as_deref().unwrap_or_default()))
+}
+
+/// Opts the contact out, or in again, from now on. Returns false, and changes nothing, when the contact wrote the
+/// command before the last one that counted: a later message is later by when it was written, where both say so. A time
+/// in the future is none.
+///
+/// # Errors
+/// A database error.
+pub async fn set_opted_out(
+    tx: &mut TenantTx,
+    conversation: Uuid,
+    is_opted_out: bool,
+    written_at: Option<DateTime<Utc>>,
+) -> sqlx::Result<bool> {
+    let changed = sqlx::query!(
+        r#"
+        with command as (
+            select case when $4::timestamptz <= clock_timestamp() + make_interval(secs => $5) then $4 end as written_at
+        )
+        update conversations set
+            opted_out_at = case when $3 then coalesce(opted_out_at, clock_timestamp()) end,
+            opt_changed_at = command.written_at,
+            order_draft = null
+        from command
+        where customer_id = $1 and id = $2 and coalesce(command.written_at >= opt_changed_at, true)
+        "#,
+        tx.tenant(),
+        conversation,
+        is_opted_out,
+        written_at,
+        MAX_CLOCK_SKEW.as_secs_f64()
+    )
+    .execute(tx)
+    .await?;
+    Ok(changed.rows_affected() > 0)
 }
 
 /// The conditions under which a person's message may be sent to a contact.

@@ -211,6 +211,10 @@ pub enum SkipReason {
     OptedOut,
     /// All attempts failed.
     Failed,
+    /// A STOP or START that the contact wrote before one that counted already.
+    Superseded,
+    /// A courtesy that needs no answer.
+    Courtesy,
 }
 
 impl SkipReason {
@@ -219,6 +223,8 @@ impl SkipReason {
             Self::Quota => "quota",
             Self::OptedOut => "opted_out",
             Self::Failed => "failed",
+            Self::Superseded => "superseded",
+            Self::Courtesy => "courtesy",
         }
     }
 }
@@ -271,7 +277,8 @@ pub struct PendingMessage {
     pub created_at: DateTime<Utc>,
 }
 
-/// Returns the contact's messages that wait for an answer, oldest first; at most `limit`.
+/// Returns the contact's messages that wait for an answer, oldest first; at most `limit`. They have the order in which
+/// they were written, where ManyChat said so of all of them, and else the order in which they came in.
 ///
 /// # Errors
 /// A database error.
@@ -280,12 +287,48 @@ pub async fn pending(tx: &mut TenantTx, conversation: Uuid, limit: i64) -> sqlx:
         PendingMessage,
         "select id, content, attachment, created_at from messages where customer_id = $1 and conversation_id = $2 and "
             + PENDING
-            + " order by created_at, id limit $3",
+            + " order by case when bool_and(interacted_at is not null) over () then interacted_at end, created_at, id
+            limit $3",
         tx.tenant(),
         conversation,
         limit
     ))
     .fetch_all(tx)
+    .await
+}
+
+/// The last message that a contact received.
+#[derive(Debug, Clone)]
+pub struct LastOutbound {
+    /// `messages.id`.
+    pub id: Uuid,
+    /// The name of the model that generated the text, or what stands in its place.
+    pub model: Option<String>,
+    /// True when the text asks something.
+    pub is_question: bool,
+    /// True when all of its parts were sent.
+    pub is_sent: bool,
+    /// Time at which it was written.
+    pub created_at: DateTime<Utc>,
+}
+
+/// Returns the last message to the contact of a conversation, whoever wrote it.
+///
+/// # Errors
+/// A database error.
+pub async fn last_outbound(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<Option<LastOutbound>> {
+    sqlx::query_as!(
+        LastOutbound,
+        r#"
+        select id, model, content like '%?%' as "is_question!", sent_at is not null as "is_sent!", created_at
+        from messages where customer_id = $1 and conversation_id = $2 and direction = 'outbound'
+        order by created_at desc, id desc
+        limit 1
+        "#,
+        tx.tenant(),
+        conversation
+    )
+    .fetch_optional(tx)
     .await
 }
 

@@ -92,8 +92,8 @@ pub enum NextPart {
 }
 
 /// Returns the next part of a conversation and counts an attempt at it. The caller holds the conversation's lease.
-/// First cancels the bot's queued parts when `by_person` is true (a person answers the conversation) or the contact
-/// has opted out.
+/// First cancels the bot's queued parts when `by_person` is true (a person answers the conversation). When the contact
+/// has opted out, cancels everything that was queued before, and all that is not a notice of the product.
 ///
 /// # Errors
 /// A database error.
@@ -102,11 +102,18 @@ pub async fn claim_next_part(tx: &mut TenantTx, conversation: Uuid, by_person: b
         r#"
         with cancelled as (
             update outbox
-            set state = 'cancelled', error_code = case when $3 then 'handed_over' else 'contact_opted_out' end
+            set state = 'cancelled',
+                error_code = case when $3 and message.author = 'bot' then 'handed_over' else 'contact_opted_out' end
             from messages message, conversations conversation
             where outbox.customer_id = $1 and outbox.conversation_id = $2 and outbox.state = 'queued'
-              and message.id = outbox.message_id and message.author = 'bot'
-              and conversation.id = outbox.conversation_id and ($3 or conversation.opted_out_at is not null)
+              and message.id = outbox.message_id and conversation.id = outbox.conversation_id
+              and (
+                  ($3 and message.author = 'bot')
+                  or (
+                      conversation.opted_out_at is not null
+                      and (message.author <> 'system' or outbox.created_at < conversation.opted_out_at)
+                  )
+              )
             returning outbox.message_id, outbox.error_code
         )
         update messages set error_code = cancelled.error_code

@@ -14,7 +14,11 @@ use uuid::Uuid;
 use crate::{
     approved_answers::{self, ApprovedAnswer},
     auth::{AuditedRead, Caller, SupportUser},
-    conversations::api,
+    conversations::{
+        api,
+        courtesies::{self, Courtesy},
+    },
+    customer_texts,
     db::{Db, TenantTx},
     embeddings::EmbedderRegistry,
     error::{ApiError, FieldError, Result},
@@ -25,6 +29,7 @@ use crate::{
     quota::{self, Quota, Reservation},
     retrieval::{self, Passage, Question, RetrievalError, SearchRequest},
     settings::Settings,
+    tenants::{self, Identity},
     text::{self, Language},
     usage::{self, UsageDelta},
 };
@@ -97,14 +102,16 @@ pub struct Answer {
     /// False when the documents do not contain the answer, or when no model answered. `answer` then says so.
     answered: bool,
     /// Source of the answer: a model's name, `extractive-1`, `approved-answer` for an answer that the tenant
-    /// approved, or `none` when no model answered; the request is then refunded.
+    /// approved, `courtesy` for the answer to a greeting or thanks, which costs nothing, or `none` when no model
+    /// answered; the request is then refunded.
     #[schema(example = "extractive-1")]
     model: String,
     usage: Usage,
     /// Quota after this answer.
     quota: Quota,
     /// The conversation that holds the question and the answer. A later question that names it is understood as a
-    /// follow-up. Null when no model answered the first question of a conversation: nothing is stored then.
+    /// follow-up. Null when a conversation would begin with a courtesy, or with a question that no model answered:
+    /// nothing is stored then.
     #[schema(required)]
     conversation_id: Option<Uuid>,
 }
@@ -114,6 +121,8 @@ pub struct Answer {
 pub enum BeginOutcome {
     /// The idempotency key was used before: the stored answer.
     Replay(Replay),
+    /// The question is a courtesy: its answer, which costs nothing and is not stored.
+    Courtesy(Box<Answer>),
     /// One request of the quota is reserved for the question.
     Reserved(Box<ReservedQuestion>),
 }
@@ -127,6 +136,8 @@ pub struct ReservedQuestion {
     /// Earlier messages of the conversation, the oldest first.
     history: Vec<Turn>,
     approved: Option<ApprovedAnswer>,
+    /// The language of fixed texts, where that of the question is not certain.
+    company_language: Language,
 }
 
 /// Settlement of the reserved request when no answer is stored.
@@ -141,7 +152,10 @@ pub enum Settlement {
 /// Passages retrieved for a question, with the question as it was searched.
 #[derive(Debug)]
 pub struct RetrievedContext {
+    /// The language of the question, for the search and the model.
     language: Language,
+    /// The language of fixed texts: the question's where it is certain, else the company's.
+    text_language: Language,
     /// The standalone question that was searched.
     standalone: String,
     passages: Vec<Passage>,
@@ -242,6 +256,11 @@ impl QueryPipeline {
                 {
                     return Err(ApiError::not_found("conversation"));
                 }
+                let identity = tenants::identity(tx).await?;
+                if let Some(courtesy) = courtesies::recognize(request.question.as_str(), &identity.names()) {
+                    let answer = answer_courtesy(request, courtesy, &identity, quota::status(tx, owner).await?);
+                    return Ok(BeginOutcome::Courtesy(Box::new(answer)));
+                }
                 let claim = match idempotency::begin(tx, key, path, request).await? {
                     idempotency::IdempotencyOutcome::Replay(replay) => {
                         audit_question(tx, caller, request, cited_documents(replay.body())).await?;
@@ -255,7 +274,9 @@ impl QueryPipeline {
                     Some(conversation) => messages::history(tx, conversation, &[]).await?,
                     None => Vec::new(),
                 };
-                Ok(BeginOutcome::Reserved(Box::new(ReservedQuestion { reservation, claim, history, approved })))
+                let company_language = identity.language;
+                let reserved = ReservedQuestion { reservation, claim, history, approved, company_language };
+                Ok(BeginOutcome::Reserved(Box::new(reserved)))
             })
             .await
     }
@@ -275,8 +296,12 @@ impl QueryPipeline {
         let question = request.question.as_str();
         let language = text::detect_language(question);
         let standalone = retrieval::standalone_question(question, language, &reserved.history).into_owned();
+        let text_language = text::detect_message_language(question)
+            .or_else(|| text::detect_message_language(&standalone))
+            .unwrap_or(reserved.company_language);
         if reserved.approved.is_some() {
-            return Ok(RetrievedContext { language, standalone, passages: Vec::new(), search_failed: false });
+            let passages = Vec::new();
+            return Ok(RetrievedContext { language, text_language, standalone, passages, search_failed: false });
         }
         // The language of a short question may show only in its standalone form.
         let language = if language == Language::Other { text::detect_language(&standalone) } else { language };
@@ -293,7 +318,7 @@ impl QueryPipeline {
                 Err(RetrievalError::Embedding(_)) => (Vec::new(), true),
                 Err(RetrievalError::Database(error)) => return Err(error),
             };
-        Ok(RetrievedContext { language, standalone, passages, search_failed })
+        Ok(RetrievedContext { language, text_language, standalone, passages, search_failed })
     }
 
     /// Generates the answer before the deadline: an apology when the model declined or no model answered. Model calls
@@ -312,7 +337,7 @@ impl QueryPipeline {
             return AnswerDraft::approved(approved, context.language);
         }
         if context.search_failed {
-            return AnswerDraft::apology(false, context.language);
+            return AnswerDraft::apology(false, context.text_language);
         }
         let style = if deltas.is_some() { AnswerStyle::PassageNumbers } else { AnswerStyle::SourceNumbers };
         let grounded = context.grounded_question(request, &reserved.history, style, deadline);
@@ -327,7 +352,7 @@ impl QueryPipeline {
                 if !error.is_abandoned() {
                     tracing::warn!(error = logging::chain(&error), "a question has no answer");
                 }
-                AnswerDraft::apology(matches!(error, LlmError::Blocked(_)), context.language)
+                AnswerDraft::apology(matches!(error, LlmError::Blocked(_)), context.text_language)
             }
         }
     }
@@ -401,6 +426,13 @@ impl QueryPipeline {
             tracing::warn!(error = logging::chain(&error), "the reservation goes back when it expires");
         }
     }
+}
+
+/// Returns the fixed answer to a courtesy, which costs nothing.
+fn answer_courtesy(request: &QueryRequest, courtesy: Courtesy, identity: &Identity, quota: Quota) -> Answer {
+    let language = text::detect_message_language(request.question.as_str()).unwrap_or(identity.language);
+    let draft = AnswerDraft::courtesy(customer_texts::courtesy_over_api(courtesy, identity, language), language);
+    draft.into_answer(quota, request.conversation_id)
 }
 
 /// Records in the audit log that a support user has seen passages of `documents` in the answer to a question.

@@ -46,8 +46,8 @@ enum Part {
     Filler,
 }
 
-const GREETINGS: &str = "bonjour,bjr,bjrr,bnjr,bonjr,bjour,bonjou,bonsoir,bsr,bnsr,bonsoi,salut,slt,salu,coucou,cc,\
-    hello,helo,hallo,hi,hy,hey,hiya,yo,good morning,good afternoon,good evening,good day,morning,gm,greetings,salam,\
+const GREETINGS: &str = "bonjour,re bonjour,rebonjour,re,bjr,bjrr,bnjr,bonjr,bjour,bonjou,bonsoir,bsr,bnsr,bonsoi,salut,slt,salu,coucou,cc,\
+    hello,helo,hallo,hola,hi,hy,hey,hiya,yo,good morning,good afternoon,good evening,good day,morning,gm,greetings,salam,\
     salam alaykoum,salam aleykoum,salam aleikoum,salam alaikum,salam aleykum,assalam alaykoum,assalamou alaykoum,\
     assalamou aleykoum,assalamu alaikum,as salam alaykoum,salamalekoum,salamaleikoum,salamalaykoum,akwaba,\
     bonne arrivee,bien le bonjour,i ni sogoma,i ni wula,i ni tile,i ni su,aw ni sogoma,mes salutations,salutations";
@@ -57,34 +57,35 @@ const SMALL_TALK: &str = "ca va,cava,sa va,ca va bien,comment ca va,comment sa v
     on dit quoi,et vous,et toi,how are you,how are u,how r u,how are you doing,how do you do,how is it going,\
     how s it going,how are things,what s up,whats up,wassup,sup,are you ok,hope you are well,hope you re well,\
     i hope you are well,j espere que vous allez bien,j espere que tu vas bien,and you";
-const THANKS: &str = "merci,un grand merci,grand merci,un tres grand merci,un immense merci,mille merci,mercie,mersi,mercy,mercis,mci,mrc,mrci,meci,merc,meric,merki,remerciements,\
+const THANKS: &str = "merci,gracias,un grand merci,grand merci,un tres grand merci,un immense merci,mille merci,mercie,mersi,mercy,mercis,mci,mrc,mrci,meci,merc,meric,merki,remerciements,\
     je vous remercie,je te remercie,on vous remercie,nous vous remercions,vous remercie,thanks,thank you,thank u,thank,\
     thankyou,thx,thks,thnx,thanx,tks,tnx,tx,ty,tysm,tyvm,cheers,much appreciated,appreciated,i appreciate,\
-    i appreciate it,we appreciate it,grateful,i am grateful,i m grateful,c est gentil,c est tres gentil,trop gentil,\
+    i appreciate it,we appreciate it,grateful,i am grateful,i m grateful,c est gentil,c est tres gentil,c est gentil de votre part,c est tres gentil de votre part,trop gentil,\
     tres gentil,vous etes gentil,vous etes tres gentil,you are very kind,you re very kind,so kind,so kind of you,\
     very kind of you,that s kind,dieu vous benisse,dieu te benisse,que dieu vous benisse,que dieu te benisse,\
-    god bless,god bless you,i ni ce,i ni tche,aw ni tche";
+    soyez beni,soyez benis,amen,amina,amine,god bless,god bless you,i ni ce,i ni tche,aw ni tche";
 const FAREWELLS: &str = "au revoir,aurevoir,orevoir,adieu,bye,bye bye,byebye,goodbye,good bye,ciao,tchao,tchin,\
     bonne journee,bonne fin de journee,bonne soiree,bonne fin de soiree,bonne nuit,bonne matinee,bonne apres midi,\
     bon apres midi,bon week end,bon weekend,bon we,bon dimanche,bon samedi,bonne semaine,bonne continuation,\
     bon courage,bonne chance,bonne fete,bonnes fetes,bonne annee,joyeux noel,bon ramadan,bonne reception,\
     bonne suite,excellente journee,excellente soiree,tres bonne journee,tres bonne soiree,passez une bonne journee,\
-    passez une bonne soiree,passez une excellente journee,a bientot,a tres bientot,a plus,a plus tard,a tout a l heure,\
+    passez une bonne soiree,passez une excellente journee,je vous souhaite une bonne journee,je vous souhaite une bonne soiree,\
+    je vous souhaite une excellente journee,a bientot,a tres bientot,a plus,a plus tard,a tout a l heure,\
     a tantot,a toute,a demain,a la prochaine,a la revoyure,prenez soin de vous,prends soin de toi,cordialement,\
     bien cordialement,bien a vous,good night,gn,see you,see you soon,see you later,see you tomorrow,see ya,cu,later,\
     talk to you later,talk soon,take care,have a nice day,have a good day,have a great day,have a lovely day,\
     have a wonderful day,have a nice one,have a good one,have a nice evening,have a good evening,have a great evening,\
     have a nice weekend,have a good weekend,have a great weekend,have a good night,have a blessed day,nice day,\
     good luck,best regards,kind regards,regards,happy new year,merry christmas,all the best,eid mubarak,aid moubarak";
-const ACKNOWLEDGEMENTS: &str = "ok,okay,okey,oki,okok,okk,kk,k,dac,dacc,d acc,d accord,daccord,dacord,d acord,\
+const ACKNOWLEDGEMENTS: &str = "ok,okay,okey,oki,oki doki,okidoki,ok dja,dja,okok,okk,kk,k,dac,dacc,d acc,d accord,daccord,dacord,d acord,\
     ca marche,sa marche,ca roule,ca me va,ca me convient,c est bon,c bon,c est note,note,c est noted,bien note,\
     c est bien note,bien recu,bien recue,j ai bien recu,c est bien recu,compris,bien compris,c est compris,\
-    j ai compris,je comprends,je vois,entendu,bien entendu,c est entendu,bien,tres bien,c est bien,c est tres bien,\
+    j ai compris,je comprends,je vois,vu,bien vu,c est vu,entendu,bien entendu,inchallah,inch allah,insha allah,ravi,ravie,enchante,enchantee,yako,c est entendu,bien,tres bien,c est bien,c est tres bien,\
     parfait,c est parfait,super,c est super,genial,c est genial,excellent,formidable,magnifique,impeccable,nickel,top,\
     au top,cool,c est cool,bravo,felicitations,bon travail,pas de souci,pas de soucis,aucun souci,pas de probleme,\
     aucun probleme,y a pas de souci,y a pas de probleme,ya pas de souci,ya pas drap,y a pas drap,de rien,\
     je vous en prie,je t en prie,avec plaisir,c est rien,ca ira,c est tout,c est tout bon,tout est bon,rien d autre,\
-    non merci,non ca va,non ca ira,non c est bon,ah,oh,eh,euh,hum,hmm,hm,mm,aha,ahah,ah bon,haha,hahaha,hahahaha,hehe,\
+    oui merci,oui ca va,oui c est bon,yes thanks,yes thank you,non merci,non ca va,non ca ira,non c est bon,ah,oh,eh,euh,hum,hmm,hm,mm,aha,ahah,ah bon,haha,hahaha,hahahaha,hehe,\
     hihi,lol,mdr,ptdr,understood,i understand,got it,i got it,noted,well noted,well received,i see,alright,\
     all right,fine,that s fine,great,that s great,nice,perfect,that s perfect,awesome,amazing,wonderful,lovely,good,\
     very good,sounds good,good job,well done,all good,no problem,no worries,np,you re welcome,you are welcome,welcome,\
@@ -102,7 +103,8 @@ const FILLERS: &str = "a,a vous,a toi,a tous,a toutes,a tout le monde,a vous aus
     pour ces informations,pour votre information,pour vos informations,pour les renseignements,pour ces renseignements,\
     pour le renseignement,pour la precision,pour les precisions,pour ces precisions,pour l explication,\
     pour les explications,pour vos explications,pour votre temps,pour votre patience,pour votre comprehension,\
-    pour votre gentillesse,pour votre disponibilite,pour votre rapidite,pour la rapidite,pour votre service,\
+    pour votre gentillesse,pour votre disponibilite,pour votre rapidite,pour la rapidite,pour votre promptitude,pour votre reactivite,d avoir repondu,de m avoir repondu,\
+    d avoir repondu rapidement,abondamment,hein,oh,le boss,le chef,precieuse,rapide,claire,pour votre service,\
     pour le service,pour votre accueil,so,so much,very,very much,a lot,lots,a million,a bunch,many,much,you,u,you too,\
     to you,to you too,sir,madam,ma am,maam,dear,team,guys,everyone,everybody,all,there,and,again,really,indeed,then,oh,\
     once again,in advance,for your help,for the help,for helping,for helping me,for your time,for the info,\
@@ -133,22 +135,26 @@ static PHRASES: LazyLock<Vec<(Vec<&'static str>, Part)>> = LazyLock::new(|| {
     phrases
 });
 
-/// Returns the courtesy that a message is, and `None` when it says anything else.
+/// Returns the courtesy that a message is, and `None` when it says anything else. `names` are those of the assistant and
+/// the company, by which a contact may address them.
 ///
 /// A question mark makes a message a question, except after a greeting or small talk. A message without a letter, a
 /// digit or a question mark consists of emoji or signs, and acknowledges.
 #[must_use]
-pub fn recognize(message: &str) -> Option<Courtesy> {
+pub fn recognize(message: &str, names: &[&str]) -> Option<Courtesy> {
     let message: Vec<_> =
         message.split_whitespace().filter(|token| !EMOTICONS.contains(&token.to_lowercase().as_str())).collect();
     let message = message.join(" ");
     let asks = keywords::is_question(&message);
-    let words = keywords::normalize(&message);
+    let mut words = format!(" {} ", keywords::normalize(&message));
+    for name in names {
+        words = words.replace(&format!(" {} ", keywords::normalize(name)), " ");
+    }
     if !message.chars().any(char::is_alphanumeric) {
         let greets = message.contains('👋');
         return (!asks).then_some(if greets { Courtesy::Greeting } else { Courtesy::Acknowledgement });
     }
-    let parts = parts_of(&words.split(' ').collect::<Vec<_>>())?;
+    let parts = parts_of(&words.split_whitespace().collect::<Vec<_>>())?;
     let has = |part: Part| parts.contains(&part);
     let only_greets = parts.iter().all(|part| matches!(part, Part::Greeting | Part::Filler | Part::Please));
     if asks && !has(Part::SmallTalk) && !only_greets {
@@ -186,7 +192,7 @@ mod tests {
 
     fn all(messages: &[&str], expected: Option<Courtesy>) {
         for message in messages {
-            assert_eq!(recognize(message), expected, "{message}");
+            assert_eq!(recognize(message, &[]), expected, "{message}");
         }
     }
 
@@ -241,6 +247,11 @@ mod tests {
             "商品",
         ];
         all(&questions, None);
-        assert_eq!(recognize(&"merci ".repeat(MAX_WORDS + 1)), None);
+        assert_eq!(recognize(&"merci ".repeat(MAX_WORDS + 1), &[]), None);
+        for message in ["Bonjour Awa", "Merci Maison Awa !"] {
+            assert_eq!(recognize(message, &[]), None, "{message}");
+            assert!(recognize(message, &["Maison Awa", "Awa"]).is_some(), "{message}");
+        }
+        assert_eq!(recognize("Awa ?", &["Awa"]), None);
     }
 }

@@ -13,13 +13,13 @@ const STOP_KEYWORDS: &str = "stop,sotp,stpo,stop tout,stop all,stopall,stop ever
     arrete tout,arretez tout,arrete ca,arretez ca,arretez cela,je veux arreter,ca suffit arretez,desabonner,\
     desabonnement,desabonnez,desabonne,se desabonner,desinscrire,desinscription,desinscris,unsubscribe,optout,opt out,\
     opt me out,quit,end,plus de message,plus de messages,plus aucun message,plus de pub,plus de pubs,no more message,\
-    no more messages,no more texts,enough messages,remove me,delete me,take me off";
+    no more messages,no more texts,enough messages,je veux stop,stop c est bon,enlevez moi,retirez moi,supprimez moi,remove me,delete me,take me off";
 /// Phrases that ask for no more messages, wherever they stand in a message that is no question.
 const STOP_PHRASES: &str = "me desabonner,me desabonne,me desinscrire,me desinscris,desabonnez moi,desabonne moi,\
-    desinscrivez moi,desinscris moi,ne m ecrivez plus,ne m ecris plus,m ecrivez plus,ne m appelez plus,ne m appelle plus,\
+    desinscrivez moi,desinscris moi,ne m ecrivez plus,ne m ecris plus,m ecrivez plus,n ecrivez plus,plus m ecrire,plus me contacter,plus me deranger,plus rien recevoir,\
     ne me contactez plus,ne me contacte plus,me contactez plus,ne me derangez plus,ne me derange plus,\
-    arretez de m ecrire,arrete de m ecrire,arretez de me contacter,arrete de me contacter,arretez de m appeler,\
-    arretez de me deranger,arrete de me deranger,arretez de m embeter,cessez de m ecrire,cesse de m ecrire,\
+    arretez de m ecrire,arrete de m ecrire,arretez de me contacter,arrete de me contacter,arretez d ecrire,\
+    arreter de m ecrire,arreter de me contacter,arreter de me deranger,arretez de me deranger,arrete de me deranger,arretez de m embeter,cessez de m ecrire,cesse de m ecrire,\
     cessez de me contacter,cessez de me deranger,plus etre contacte,plus etre contactee,plus que vous m ecriviez,\
     plus que vous me contactiez,retirez moi de votre liste,retirez moi de la liste,retirez moi de vos listes,\
     retirez moi de vos contacts,enlevez moi de votre liste,enlevez moi de la liste,enlevez moi de vos contacts,\
@@ -28,13 +28,17 @@ const STOP_PHRASES: &str = "me desabonner,me desabonne,me desinscrire,me desinsc
     laissez moi tranquille,laisse moi tranquille,laissez moi en paix,fichez moi la paix,foutez moi la paix,\
     unsubscribe me,unsubscribe my number,want to unsubscribe,like to unsubscribe,wish to unsubscribe,opt me out,\
     want to opt out,like to opt out,wish to opt out,stop messaging me,stop texting me,stop writing me,\
-    stop writing to me,stop contacting me,stop calling me,stop bothering me,stop spamming,stop harassing me,\
+    stop writing to me,stop contacting me,stop bothering me,stop spamming,stop harassing me,\
     quit messaging me,quit texting me,don t message me,don t text me,don t write me,don t write to me,\
     don t contact me,don t bother me,never contact me again,never message me again,do not message me,do not text me,\
     do not write to me,do not contact me,do not bother me,remove me from your list,remove me from the list,\
     remove me from this list,remove me from your contacts,remove my number,delete my number,take me off your list,\
     take me off the list,take me off this list,leave me alone,no longer want to be contacted,\
-    not want to be contacted,don t want to be contacted";
+    not want to be contacted,don t want to be contacted,\
+    stop je ne suis pas interesse,stop je ne suis plus interesse,stop je ne suis pas interessee,\
+    stop je ne suis plus interessee,stop pas interesse,stop plus interesse,pas interesse stop,plus interesse stop,\
+    pas interessee stop,plus interessee stop,stop not interested,stop i m not interested,stop i am not interested,\
+    not interested stop,no longer interested stop";
 const RESUME_KEYWORDS: &str = "start,restart,unstop,reprendre,je veux reprendre,recommencer,je veux recommencer,resume,\
     subscribe,subscribe me,resubscribe,reabonner,reabonnement,reabonnez moi,me reabonner,je veux me reabonner";
 const YES_PHRASES: &str = "oui,ouais,oue,wi,ui,yes,yep,yeah,yup,ok,okay,okey,oki,d accord,daccord,d acc,dac,\
@@ -64,12 +68,17 @@ const POLITE_PHRASES: &str = "merci,merci beaucoup,merci bien,svp,stp,s il vous 
 const PERSON_KEYWORDS: &str =
     "humain,humaine,conseiller,conseillere,vraie personne,human,human being,real person,operator";
 
+/// Persons whose mention alone, apart from politeness, asks for one: "un conseiller svp".
+const PERSON_MESSAGES: &str = "un conseiller,une conseillere,un humain,une vraie personne,une personne,un agent,agent,\
+    quelqu un,responsable,le responsable,un responsable,le patron,le gerant,service client,le service client,a human,\
+    a human being,a person,a real person,an agent,live agent,an operator,customer service,customer support,someone";
+
 /// Openings of an opt-out that end the sending or receiving, and must name what: without it, the sentence may be
 /// about an order.
 const STOP_SENDING: &str = "ne m envoyez plus,ne m envoie plus,m envoyez plus,m envoie plus,n envoyez plus,\
     arretez de m envoyer,arrete de m envoyer,arretez d envoyer,arrete d envoyer,cessez de m envoyer,\
     cesse de m envoyer,ne veux plus recevoir,veux plus recevoir,ne souhaite plus recevoir,ne voudrais plus recevoir,\
-    ne desire plus recevoir,ne plus recevoir,ne veux pas recevoir,ne souhaite pas recevoir,stop sending me,stop sending,\
+    ne desire plus recevoir,ne plus recevoir,ne plus m envoyer,plus m envoyer,arreter de m envoyer,arreter d envoyer,ne veux pas recevoir,ne souhaite pas recevoir,stop sending me,stop sending,\
     quit sending me,don t send me,do not send me,don t want to receive,do not want to receive,\
     no longer want to receive,no longer wish to receive,don t wish to receive,not wish to receive";
 /// Openings of an opt-out that must name messages, because they are said of many things.
@@ -77,7 +86,7 @@ const STOP_OPENINGS: &str = "arretez,arrete,arretez avec,cessez,cesse,ne veux pl
     marre de,j en ai marre de,stop a,stop aux,stop,stop with,stop all,no more,don t want,do not want,no longer want,\
     don t want any more,tired of,sick of";
 /// Messages that an opt-out names. They follow one of the openings.
-const MESSAGES: &str = "message,messages,de message,de messages,des messages,les messages,ces messages,ce message,\
+const MESSAGES: &str = "message,messages,de message,de messages,des messages,les messages,ces messages,ce message,des message,ces message,les message,vos message,\
     vos messages,de vos messages,tes messages,tous vos messages,tous ces messages,aucun message,sms,de sms,des sms,\
     les sms,ces sms,vos sms,de pub,de pubs,des pubs,les pubs,ces pubs,vos pubs,de vos pubs,de publicite,de publicites,\
     vos publicites,de spam,spam,vos promotions,de promotions,de promos,vos promos,vos notifications,\
@@ -98,7 +107,7 @@ const WISHES: &str = "avoir,voir,donnez moi,appelez moi,appelez,besoin d,je veux
 const PERSONS: &str = "quelqu un,qqn,qlq un,une personne,une personne reelle,une vraie personne,un humain,un vrai humain,\
     un etre humain,humain,un conseiller,une conseillere,votre conseiller,un agent,un vrai agent,un employe,un vendeur,\
     une vendeuse,un commercial,un responsable,le responsable,votre responsable,responsable,la responsable,le patron,\
-    votre patron,ton patron,patron,la patronne,le chef,votre chef,le gerant,la gerante,votre gerant,gerant,le directeur,\
+    votre patron,ton patron,le boss,votre boss,ton boss,patron,la patronne,le chef,votre chef,le gerant,la gerante,votre gerant,gerant,le directeur,\
     la directrice,un manager,le manager,le service client,votre service client,service client,le service clientele,\
     un operateur,une operatrice,someone,somebody,a person,a real person,a live person,a human,a human being,\
     a real human,an agent,a live agent,a real agent,an operator,a representative,a manager,the manager,your manager,\
@@ -176,7 +185,7 @@ pub fn declines_cancellation(message: &str) -> bool {
 /// it asks in a sentence: "passez-moi le patron", "I want to talk to someone".
 #[must_use]
 pub fn asks_for_a_person(message: &str, keywords: &[String]) -> bool {
-    let is_built_in = consists_of(message, &[PERSON_KEYWORDS]);
+    let is_built_in = consists_of(message, &[PERSON_KEYWORDS, PERSON_MESSAGES]);
     let message = normalize(message);
     if is_built_in || requests_a_person(&message) {
         return true;
@@ -200,7 +209,13 @@ fn requests_a_person(message: &str) -> bool {
         padded.match_indices(&format!(" {opening} ")).any(|(at, found)| {
             let before = padded[..at].rsplit(' ').take(3).any(|word| REFUSALS.contains(&word));
             let after = &padded[at + found.len()..];
-            let named = |person: &str| after.starts_with(&format!("{person} ")) && (!is_wish || person.contains(' '));
+            let named = |person: &str| {
+                let rest = after.strip_prefix(person).and_then(|rest| rest.strip_prefix(' '));
+                // "Le patron de couture" and "an agent for stains" are goods.
+                let is_thing =
+                    |rest: &str| ["de", "d", "for", "of"].contains(&rest.split(' ').next().unwrap_or_default());
+                rest.is_some_and(|rest| !is_wish || (person.contains(' ') && !is_thing(rest)))
+            };
             !before && phrases(PERSONS).any(named)
         })
     };
@@ -284,7 +299,11 @@ pub(super) fn normalize(message: &str) -> String {
     let folded = text::fold(message);
     // Contacts type apostrophes in several ways or leave them out, so they count as spaces.
     let folded = folded.replace(['\'', '’'], " ");
-    folded.unicode_words().collect::<Vec<_>>().join(" ")
+    // "S.V.P." and "S.T.O.P" are words.
+    let is_spelled = |word: &str| word.contains('.') && word.split('.').all(|letter| letter.chars().count() <= 1);
+    let words =
+        folded.unicode_words().map(|word| if is_spelled(word) { word.replace('.', "") } else { word.to_owned() });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -334,6 +353,9 @@ mod tests {
             "No more messages please",
             "I don't want your messages anymore",
             "Please remove my number",
+            "S.T.O.P s.v.p.",
+            "merci de ne plus m'écrire",
+            "Je ne suis pas intéressé, stop",
         ] {
             assert!(asks_to_stop(message), "{message}");
         }
@@ -453,7 +475,7 @@ mod tests {
         assert!(!asks_for_a_person("humanity", &[]));
         let own = ["service client".to_owned(), " ".to_owned()];
         assert!(asks_for_a_person("Le Service Client, vite", &own));
-        assert!(!asks_for_a_person("un conseiller", &own));
+        assert!(!asks_for_a_person("j'ai vu un conseiller", &own) && asks_for_a_person("un conseiller svp", &own));
         assert!(asks_for_a_person("CONSEILLER", &own) && asks_for_a_person("human!", &own));
     }
 }

@@ -9,7 +9,12 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{REPLY_JOB_DELAY, Responder};
-use crate::{db::TenantTx, messages::PendingMessage, text::Language};
+use crate::{
+    db::TenantTx,
+    messages::{LastOutbound, PendingMessage},
+    tenants::Identity,
+    text::Language,
+};
 
 mod acquire;
 
@@ -22,12 +27,8 @@ pub const LEASE_TIMEOUT: Duration = Duration::from_secs(75);
 /// The configuration of a tenant's assistant.
 #[derive(Debug, Clone)]
 pub struct Assistant {
-    /// The assistant's name.
-    pub name: String,
-    /// The company's name.
-    pub company: String,
-    /// The language for contacts whose own language is not known.
-    pub language: Language,
+    /// The names and the language by which the company speaks.
+    pub identity: Identity,
     /// Instructions for answers from documents.
     pub prompt_rag: Option<String>,
     /// The sales prompt for Groq's models.
@@ -94,12 +95,30 @@ pub struct Lease {
     pub conversation: Conversation,
     /// The assistant's configuration.
     pub assistant: Assistant,
-    /// Unanswered messages, oldest first; at most as many as one answer covers.
+    /// Unanswered messages in the order in which they were written; at most as many as one answer covers.
     pub pending: Vec<PendingMessage>,
+    /// The last message to the contact, if any.
+    pub last_outbound: Option<LastOutbound>,
     /// The database's time when the lease was acquired.
     pub now: DateTime<Utc>,
     /// `now` in the tenant's time zone.
     pub local_now: NaiveDateTime,
+}
+
+impl Lease {
+    /// Returns the pending message that came in last.
+    #[must_use]
+    pub fn last_received(&self) -> Option<&PendingMessage> {
+        self.pending.iter().max_by_key(|message| (message.created_at, message.id))
+    }
+
+    /// Returns true when every pending message came in after the last message to the contact was written, so that it
+    /// may reply to that message.
+    #[must_use]
+    pub fn replies_to_last_outbound(&self) -> bool {
+        let Some(last) = &self.last_outbound else { return false };
+        self.pending.iter().all(|message| message.created_at > last.created_at)
+    }
 }
 
 /// The result of [`acquire()`].

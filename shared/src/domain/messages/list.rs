@@ -43,7 +43,8 @@ pub struct Message {
     sent_by: Option<Uuid>,
     /// The id of the message that answers this message of a contact.
     answered_by: Option<Uuid>,
-    /// The reason for which a contact's message got no answer: `quota`, `opted_out` or `failed`.
+    /// The reason for which a contact's message got no answer: `quota`, `opted_out`, `failed`, `superseded` (a STOP or
+    /// START that a later one overtook) or `courtesy`.
     skipped_reason: Option<String>,
     /// Time at which the last part was sent.
     sent_at: Option<DateTime<Utc>>,

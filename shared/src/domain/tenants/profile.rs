@@ -18,6 +18,7 @@ use crate::{
     input,
     outbound::TenantUrl,
     sealed::{self, KeyRing, SealingError},
+    text::Language,
 };
 
 /// Webhook secrets of a tenant that may be valid at once. Each of them was shown to somebody, with a promised end.
@@ -109,6 +110,48 @@ pub async fn details(tx: &mut TenantTx) -> sqlx::Result<CustomerDetails> {
         webhook_secrets,
         created_at: row.created_at,
     })
+}
+
+/// The names and the language by which a company speaks to its customers.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The company's name: `customers.name`, which is the only one.
+    pub company: String,
+    /// The assistant's name.
+    pub assistant: String,
+    /// The language for customers whose own language is not known.
+    pub language: Language,
+}
+
+impl Identity {
+    /// The names by which a customer may address the company, the longer one first.
+    #[must_use]
+    pub fn names(&self) -> [&str; 2] {
+        if self.company.len() > self.assistant.len() {
+            [&self.company, &self.assistant]
+        } else {
+            [&self.assistant, &self.company]
+        }
+    }
+}
+
+/// Returns how the transaction's tenant speaks to its customers.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn identity(tx: &mut TenantTx) -> sqlx::Result<Identity> {
+    let row = sqlx::query!(
+        r#"
+        select tenant.name, config.ai_name, config.language
+        from customers tenant
+        join company_rag_configs config on config.company_id = (select app.current_company())
+        where tenant.id = $1
+        "#,
+        tx.tenant()
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(Identity { company: row.name, assistant: row.ai_name, language: Language::from_code(&row.language) })
 }
 
 /// ManyChat API key in plain text: 12 to 200 visible ASCII characters. Hidden in debug output.

@@ -2,8 +2,11 @@
 //! parser accepts many forms (ids as numbers or strings, nested or flat fields, placeholders that were not filled
 //! in). Its result is strictly validated.
 
+mod interaction;
+
 use std::borrow::Cow;
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -30,8 +33,12 @@ pub struct InboundMessage {
     pub phone: Option<String>,
     /// The contact's name.
     pub name: Option<String>,
-    /// The language detected in the text, or else the contact's locale.
+    /// The language detected in the text, if it is certain.
     pub language: Option<Language>,
+    /// The language of the contact's phone, which is used until the contact's own language is known.
+    pub locale: Option<Language>,
+    /// Time at which the contact wrote the message, if the body has one that can be read.
+    pub interacted_at: Option<DateTime<Utc>>,
     /// The text; empty for a message without text.
     pub text: String,
     /// The kind of a message without text: `audio`, `image`, `location` …, or `unknown`.
@@ -97,11 +104,12 @@ impl InboundMessage {
         };
         let relies_on_message_id = message_id.is_some() && last_interaction.is_none();
         let locale = string(body, &["locale", "language"]).map(Language::from_code);
-        let language = [Some(text::detect_language(&text)), locale].into_iter().flatten();
         Ok(Self {
             phone: string(body, &["whatsapp_phone", "phone", "user_phone"]).and_then(phone),
             name: name(body),
-            language: language.into_iter().find(|language| *language != Language::Other),
+            language: text::detect_message_language(&text),
+            locale: locale.filter(|language| *language != Language::Other),
+            interacted_at: interaction::time(body),
             contact_id,
             text,
             attachment,

@@ -10,7 +10,8 @@ use super::{Assistant, Conversation, LEASE_TIMEOUT, Lease, LeaseOutcome, clear_l
 use crate::{
     conversations::handover::Responder,
     db::TenantTx,
-    messages::{self, PendingMessage},
+    messages::{self, LastOutbound, PendingMessage},
+    tenants::Identity,
     text::Language,
 };
 
@@ -44,7 +45,8 @@ pub async fn acquire(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<Leas
         return Ok(LeaseOutcome::Gone);
     }
     let pending = messages::pending(tx, conversation, MAX_PENDING_MESSAGES).await?;
-    Ok(LeaseOutcome::Leased(Box::new(row.into_lease(token, pending))))
+    let last_outbound = messages::last_outbound(tx, conversation).await?;
+    Ok(LeaseOutcome::Leased(Box::new(row.into_lease(token, pending, last_outbound))))
 }
 
 /// A conversation whose lease was acquired, with its assistant.
@@ -102,7 +104,7 @@ async fn take_lease(tx: &mut TenantTx, conversation: Uuid, token: Uuid) -> sqlx:
         select leased.id, leased.contact_id, leased.display_name, leased.language, leased.handler, leased.handover_until,
             leased.opted_out_at is not null as "is_opted_out!", leased.greeted_at is not null as "is_greeted!",
             leased.quota_notice_on, leased.order_draft, leased.released_at,
-            config.ai_name, config.company_name, config.language as default_language, config.prompt_rag,
+            config.ai_name, tenant.name as company_name, config.language as default_language, config.prompt_rag,
             config.prompt_botlive_groq_70b, config.prompt_botlive_deepseek_v3, config.show_sources,
             config.unsupported_messages, config.outside_hours, config.handover_keywords, config.business_hours,
             config.handover_minutes, tenant.currency, tenant.manychat_api_key, tenant.user_id,
@@ -132,7 +134,7 @@ async fn take_lease(tx: &mut TenantTx, conversation: Uuid, token: Uuid) -> sqlx:
 }
 
 impl LeaseRow {
-    fn into_lease(self, token: Uuid, pending: Vec<PendingMessage>) -> Lease {
+    fn into_lease(self, token: Uuid, pending: Vec<PendingMessage>, last_outbound: Option<LastOutbound>) -> Lease {
         let minutes = u64::try_from(self.handover_minutes).unwrap_or_default();
         Lease {
             token,
@@ -151,9 +153,11 @@ impl LeaseRow {
                 order_draft: self.order_draft,
             },
             assistant: Assistant {
-                name: self.ai_name,
-                company: self.company_name,
-                language: Language::from_code(&self.default_language),
+                identity: Identity {
+                    assistant: self.ai_name,
+                    company: self.company_name,
+                    language: Language::from_code(&self.default_language),
+                },
                 prompt_rag: self.prompt_rag,
                 prompt_groq: self.prompt_botlive_groq_70b,
                 prompt_deepseek: self.prompt_botlive_deepseek_v3,
@@ -169,6 +173,7 @@ impl LeaseRow {
                 owner: self.user_id,
             },
             pending,
+            last_outbound,
             now: self.now,
             local_now: self.local_now,
         }
