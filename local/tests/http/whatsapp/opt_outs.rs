@@ -112,7 +112,6 @@ async fn after_a_stop_nothing_is_sent_that_was_queued_before() {
     let whatsapp = WhatsAppFixture::start().await;
     whatsapp.deliver_text(1, "CONSEILLER").await.json_body(200);
     whatsapp.wait_for_texts(1, 1).await;
-    whatsapp.wait_for_reply_jobs().await;
     let id = whatsapp.conversation_column(1, "id").await.unwrap();
     let reply = whatsapp.app.post(&format!("/api/v1/conversations/{id}/reply")).by(&whatsapp.tenant);
     reply.json(&json!({ "text": "Une phrase de la réponse. ".repeat(100) })).await.data(201);
@@ -120,7 +119,6 @@ async fn after_a_stop_nothing_is_sent_that_was_queued_before() {
     // The second part of the person's reply waits for six seconds.
     whatsapp.deliver_text(1, "STOP").await.json_body(200);
     assert!(whatsapp.wait_for_texts(1, 3).await[2].starts_with("C’est noté"));
-    whatsapp.wait_for_reply_jobs().await;
     assert_eq!(whatsapp.manychat.sent_to("1").len(), 3);
     let cancelled = "select count(*) from messages where author = 'agent' and error_code = 'contact_opted_out'";
     assert_eq!(whatsapp.number(cancelled).await, 1);
