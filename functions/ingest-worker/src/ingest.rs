@@ -322,6 +322,7 @@ impl Deps {
         let next = self
             .db
             .tenant_tx(target.tenant, async |tx| {
+                documents::lock_slots(tx).await?;
                 documents::fail(tx, target.document, failure, detail).await?;
                 Ok(documents::release_slot(tx, target.document, worker, self.slots_per_tenant).await?)
             })

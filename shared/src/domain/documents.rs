@@ -27,7 +27,7 @@ pub use scans::{
     PageClaim, PageTranscript, ScanCost, claim_page, page_transcripts, release_page, scan_cost, store_page,
 };
 pub use slots::{
-    SlotClaim, SlotRequest, claim_slot, keep_slot, read_slots_per_tenant, release_slot, remove_ended_slots,
+    SlotClaim, SlotRequest, claim_slot, keep_slot, lock_slots, read_slots_per_tenant, release_slot, remove_ended_slots,
     take_all_turns,
 };
 pub use text_limits::{TextRefusal, count_missing_texts, count_text};
