@@ -176,85 +176,82 @@ impl DocumentFailure {
     /// Returns the explanation and advice for the document's owner: in French, or in English for any other language.
     #[must_use]
     pub fn reason(self, language: Language) -> Cow<'static, str> {
-        let fixed = match (self, language) {
-            (Self::TooManyPages, Language::French) => {
+        match language {
+            Language::French => self.reason_in_french(),
+            _ => self.reason_in_english(),
+        }
+    }
+
+    fn reason_in_french(self) -> Cow<'static, str> {
+        let text = match self {
+            Self::TooManyPages => {
                 return format!("Le fichier a plus de {MAX_PAGES} pages. Divisez-le et envoyez les parties.").into();
             }
-            (Self::TooManyPages, _) => {
-                return format!("The file has more than {MAX_PAGES} pages. Split it and upload the parts.").into();
-            }
-            (Self::TooLarge, Language::French) => {
+            Self::TooLarge => {
                 return format!("Le fichier dépasse {MAX_MIB} Mo. Compressez-le ou divisez-le.").into();
             }
-            (Self::TooLarge, _) => {
-                return format!("The file is larger than {MAX_MIB} MB. Compress or split it.").into();
-            }
-            (Self::Encrypted, Language::French) => {
+            Self::Encrypted => {
                 "Le fichier est protégé par un mot de passe. Enregistrez-le sans mot de passe et renvoyez-le."
             }
-            (Self::Encrypted, _) => "The file is protected by a password. Save it without one and upload it again.",
-            (Self::Corrupt, Language::French) => {
+            Self::Corrupt => {
                 "Le fichier n'est pas un PDF lisible. Exportez-le à nouveau depuis sa source et renvoyez-le."
             }
-            (Self::Corrupt, _) => {
-                "The file is not a readable PDF. Export it again from its source and upload it again."
-            }
-            (Self::NoText, Language::French) => {
+            Self::NoText => {
                 "Le fichier contient des images mais pas de texte. Passez-le à la reconnaissance de texte (OCR) et renvoyez-le."
             }
-            (Self::NoText, _) => {
-                "The file holds images but no text. Run text recognition (OCR) on it and upload it again."
-            }
-            (Self::TimedOut, Language::French) => {
-                "Le fichier est trop long à lire. Exportez-le à nouveau sous une forme plus simple."
-            }
-            (Self::TimedOut, _) => "The file took too long to read. Export it again in a simpler form.",
-            (Self::NotUploaded, Language::French) => "Le fichier n'est jamais arrivé. Envoyez-le à nouveau.",
-            (Self::NotUploaded, _) => "The file never arrived. Upload it again.",
-            (Self::EmbeddingFailed, Language::French) => {
-                "Le texte n'a pas pu être indexé pour l'instant. Réessayez plus tard."
-            }
-            (Self::EmbeddingFailed, _) => "The text could not be indexed for now. Try again later.",
-            (Self::ScanFailed, Language::French) => {
-                "Les pages numérisées n'ont pas pu être lues pour l'instant. Réessayez plus tard."
-            }
-            (Self::ScanFailed, _) => "The scanned pages could not be read for now. Try again later.",
-            (Self::ScanTooCostly, Language::French) => {
+            Self::TimedOut => "Le fichier est trop long à lire. Exportez-le à nouveau sous une forme plus simple.",
+            Self::NotUploaded => "Le fichier n'est jamais arrivé. Envoyez-le à nouveau.",
+            Self::EmbeddingFailed => "Le texte n'a pas pu être indexé pour l'instant. Réessayez plus tard.",
+            Self::ScanFailed => "Les pages numérisées n'ont pas pu être lues pour l'instant. Réessayez plus tard.",
+            Self::ScanTooCostly => {
                 "Le fichier a trop de pages numérisées. Divisez-le, ou passez-le à la reconnaissance de texte (OCR), et renvoyez-le."
             }
-            (Self::ScanTooCostly, _) => {
-                "The file has too many scanned pages. Split it, or run text recognition (OCR) on it, and upload it again."
-            }
-            (Self::SpendCapReached, Language::French) => {
+            Self::SpendCapReached => {
                 "Le budget de la période pour les modèles est épuisé avant la lecture des pages numérisées. Réessayez à la prochaine période ou changez de formule : les pages déjà lues le restent."
             }
-            (Self::SpendCapReached, _) => {
-                "This period's budget for models ran out before the scanned pages were read. Try again next period or change the plan: pages already read stay read."
-            }
-            (Self::SizeMismatch, Language::French) => {
-                "Le fichier n'a pas la taille annoncée. Envoyez-le à nouveau avec sa taille exacte."
-            }
-            (Self::SizeMismatch, _) => {
-                "The file does not have the announced size. Upload it again with its exact size."
-            }
-            (Self::TooMuchText, Language::French) => {
+            Self::SizeMismatch => "Le fichier n'a pas la taille annoncée. Envoyez-le à nouveau avec sa taille exacte.",
+            Self::TooMuchText => {
                 "Le fichier contient plus de texte que la formule n'en permet pour un document. Divisez-le ou changez de formule."
             }
-            (Self::TooMuchText, _) => {
-                "The file holds more text than the plan allows for one document. Split it or change the plan."
-            }
-            (Self::TextLimitReached, Language::French) => {
+            Self::TextLimitReached => {
                 "Les documents contiennent ensemble autant de texte que la formule en permet. Supprimez un document ou changez de formule, puis réessayez."
             }
-            (Self::TextLimitReached, _) => {
+            Self::ProcessingFailed => "Le fichier n'a pas pu être traité pour l'instant. Réessayez plus tard.",
+        };
+        text.into()
+    }
+
+    fn reason_in_english(self) -> Cow<'static, str> {
+        let text = match self {
+            Self::TooManyPages => {
+                return format!("The file has more than {MAX_PAGES} pages. Split it and upload the parts.").into();
+            }
+            Self::TooLarge => {
+                return format!("The file is larger than {MAX_MIB} MB. Compress or split it.").into();
+            }
+            Self::Encrypted => "The file is protected by a password. Save it without one and upload it again.",
+            Self::Corrupt => "The file is not a readable PDF. Export it again from its source and upload it again.",
+            Self::NoText => "The file holds images but no text. Run text recognition (OCR) on it and upload it again.",
+            Self::TimedOut => "The file took too long to read. Export it again in a simpler form.",
+            Self::NotUploaded => "The file never arrived. Upload it again.",
+            Self::EmbeddingFailed => "The text could not be indexed for now. Try again later.",
+            Self::ScanFailed => "The scanned pages could not be read for now. Try again later.",
+            Self::ScanTooCostly => {
+                "The file has too many scanned pages. Split it, or run text recognition (OCR) on it, and upload it again."
+            }
+            Self::SpendCapReached => {
+                "This period's budget for models ran out before the scanned pages were read. Try again next period or change the plan: pages already read stay read."
+            }
+            Self::SizeMismatch => "The file does not have the announced size. Upload it again with its exact size.",
+            Self::TooMuchText => {
+                "The file holds more text than the plan allows for one document. Split it or change the plan."
+            }
+            Self::TextLimitReached => {
                 "The documents together hold as much text as the plan allows. Delete a document or change the plan, then try again."
             }
-            (Self::ProcessingFailed, Language::French) => {
-                "Le fichier n'a pas pu être traité pour l'instant. Réessayez plus tard."
-            }
-            (Self::ProcessingFailed, _) => "The file could not be processed for now. Try again later.",
+            Self::ProcessingFailed => "The file could not be processed for now. Try again later.",
         };
-        fixed.into()
+        text.into()
     }
 }
 
