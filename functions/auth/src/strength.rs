@@ -135,9 +135,10 @@ fn is_easy_to_guess(typed: &str, names: &[&str]) -> bool {
     let words = names.iter().flat_map(|name| name.split(|letter: char| !letter.is_alphanumeric()));
     let words = words.filter(|word| word.chars().count() >= MIN_NAME_CHARS);
     let known: Vec<_> = words.chain(COMMON_WORDS).collect();
-    // An accent makes a word no harder to guess.
+    // Neither an accent nor a space makes a word harder to guess.
     let folded = text::fold(typed);
-    [typed, folded.as_str()].into_iter().any(|form| zxcvbn(form, &known).score() < Score::Three)
+    let joined = folded.replace(' ', "");
+    [typed, folded.as_str(), joined.as_str()].into_iter().any(|form| zxcvbn(form, &known).score() < Score::Three)
 }
 
 #[cfg(test)]
