@@ -13,16 +13,24 @@ use axum::{
 use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use super::{KEY, LIVE_KEY, StripeData, StripeFault, StripeRequest, StripeServer, events::end, new_id, seconds};
+use super::{
+    KEY, LIVE_KEY, StripeData, StripeFault, StripeRequest, StripeServer, events::end, invoices, new_id, seconds,
+};
 
 const MAX_BODY_BYTES: usize = 64 * 1024;
 /// Time after which a Checkout Session expires.
 const SESSION_LIFETIME: TimeDelta = TimeDelta::hours(24);
 
-type Fields = BTreeMap<String, String>;
+pub(super) type Fields = BTreeMap<String, String>;
 
 /// A Stripe error: status, type, code, parameter, message.
-struct StripeErrorResponse(u16, &'static str, &'static str, &'static str, String);
+pub(super) struct StripeErrorResponse(
+    pub(super) u16,
+    pub(super) &'static str,
+    pub(super) &'static str,
+    pub(super) &'static str,
+    pub(super) String,
+);
 
 pub(super) fn routes() -> Router<StripeServer> {
     Router::new().route("/v1/{*path}", any(handle))
@@ -57,7 +65,7 @@ fn handle_with_fault(
 ) -> (u16, Value, Option<StripeFault>) {
     let mut state = shared.state();
     state.requests.push(request.clone());
-    let fault = state.faults.pop_front();
+    let fault = state.take_fault(&request.route);
     let broken = |status| error(&StripeErrorResponse(status, "api_error", "", "", "as a test wanted".to_owned()));
     if let Some(StripeFault::Refuse(status)) = fault {
         return (status, broken(status), fault);
@@ -141,19 +149,19 @@ fn execute(
             })
         }
         "GET /v1/subscriptions" => {
+            let customer = fields.get("customer");
+            // Without a status, Stripe lists those that have not been canceled.
+            let with_ended = fields.get("status").is_some_and(|status| status == "all");
             let is_listed = |one: &&Value| {
-                let is_of_customer = fields.get("customer").is_none_or(|customer| one["customer"] == customer.as_str());
-                is_of_customer && (fields.get("status").is_some() || one["status"] != "canceled")
+                customer.is_none_or(|customer| one["customer"] == customer.as_str())
+                    && (with_ended || one["status"] != "canceled")
             };
             let mut all: Vec<_> = state.subscriptions.values().filter(is_listed).collect();
             all.sort_by_key(|one| (-one["created"].as_i64().unwrap_or_default(), one["id"].to_string()));
             page(&all, fields, "/v1/subscriptions")
         }
-        "POST /v1/invoiceitems" => add_item(state, fields)?,
-        "GET /v1/invoiceitems" => {
-            let customer = required(fields, "customer")?;
-            let items: Vec<_> = state.invoice_items.iter().rev().filter(|item| item["customer"] == customer).collect();
-            page(&items, fields, "/v1/invoiceitems")
+        route if route.split('/').nth(2).is_some_and(|part| ["invoiceitems", "invoices"].contains(&part)) => {
+            invoices::execute(state, route, fields)?
         }
         other => execute_on_object(state, other)?,
     };
@@ -184,26 +192,29 @@ fn execute_on_object(state: &mut StripeData, route: &str) -> Result<Value, Strip
         }
         ["GET", "v1", "charges", id] => state.charges.get(id).cloned(),
         _ => {
-            let message = format!("Unrecognized request URL ({route}).");
-            return Err(StripeErrorResponse(404, "invalid_request_error", "", "", message));
+            return Err(unrecognized(route));
         }
     };
     found.ok_or_else(|| missing("object", "id", segments.get(3).copied().unwrap_or_default()))
 }
 
-fn required<'f>(fields: &'f Fields, name: &'static str) -> Result<&'f str, StripeErrorResponse> {
+pub(super) fn unrecognized(route: &str) -> StripeErrorResponse {
+    StripeErrorResponse(404, "invalid_request_error", "", "", format!("Unrecognized request URL ({route})."))
+}
+
+pub(super) fn required<'f>(fields: &'f Fields, name: &'static str) -> Result<&'f str, StripeErrorResponse> {
     fields.get(name).map(String::as_str).filter(|value| !value.is_empty()).ok_or_else(|| {
         let message = format!("Missing required param: {name}.");
         StripeErrorResponse(400, "invalid_request_error", "parameter_missing", name, message)
     })
 }
 
-fn missing(what: &str, param: &'static str, id: &str) -> StripeErrorResponse {
+pub(super) fn missing(what: &str, param: &'static str, id: &str) -> StripeErrorResponse {
     let status = if param == "id" { 404 } else { 400 };
     StripeErrorResponse(status, "invalid_request_error", "resource_missing", param, format!("No such {what}: '{id}'"))
 }
 
-fn known_customer(state: &StripeData, id: &str) -> Result<String, StripeErrorResponse> {
+pub(super) fn known_customer(state: &StripeData, id: &str) -> Result<String, StripeErrorResponse> {
     match state.customers.get(id) {
         Some(customer) if customer["deleted"] != true => Ok(id.to_owned()),
         _ => Err(missing("customer", "customer", id)),
@@ -241,23 +252,7 @@ fn check_out(state: &mut StripeData, shared: &StripeServer, fields: &Fields) -> 
     Ok(session)
 }
 
-fn add_item(state: &mut StripeData, fields: &Fields) -> Result<Value, StripeErrorResponse> {
-    let customer = known_customer(state, required(fields, "customer")?)?;
-    let amount: Option<i64> = required(fields, "amount")?.parse().ok();
-    let amount = amount.ok_or_else(|| {
-        let message = "Invalid integer".to_owned();
-        StripeErrorResponse(400, "invalid_request_error", "parameter_invalid_integer", "amount", message)
-    })?;
-    let item = json!({
-        "id": new_id("ii"), "object": "invoiceitem", "customer": customer, "amount": amount,
-        "currency": required(fields, "currency")?, "description": fields.get("description"), "invoice": null,
-        "metadata": { "billing_record_id": fields.get("metadata[billing_record_id]") }, "livemode": false,
-    });
-    state.invoice_items.push(item.clone());
-    Ok(item)
-}
-
-fn page(all: &[&Value], fields: &Fields, url: &str) -> Value {
+pub(super) fn page(all: &[&Value], fields: &Fields, url: &str) -> Value {
     let limit = fields.get("limit").and_then(|limit| limit.parse().ok()).unwrap_or(10).clamp(1, 100);
     let begin = fields.get("starting_after").and_then(|after| all.iter().position(|one| one["id"] == after.as_str()));
     let rest = &all[begin.map_or(0, |place| place + 1)..];
