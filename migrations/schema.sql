@@ -13,6 +13,10 @@ CREATE SCHEMA public;
 
 COMMENT ON SCHEMA public IS 'standard public schema';
 
+CREATE FUNCTION app.add_months(moment timestamp with time zone, months integer) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE
+    AS $$ select (moment at time zone 'UTC' + make_interval(months => months)) at time zone 'UTC' $$;
+
 CREATE FUNCTION app.audit(tenant uuid, actor uuid, action text, object text, request_id text, details jsonb) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -186,6 +190,19 @@ begin
 end
 $$;
 
+CREATE FUNCTION app.keep_plan_price() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    if old.stripe_price_id <> '' then
+        insert into public.plan_prices (stripe_price_id, plan_id) values (old.stripe_price_id, old.id)
+            on conflict on constraint plan_prices_pkey do nothing;
+    end if;
+    return null;
+end
+$$;
+
 CREATE FUNCTION app.memberships(caller uuid, wanted uuid) RETURNS TABLE(customer_id uuid, owner_id uuid, role text, suspended boolean, deleted boolean)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
@@ -196,6 +213,46 @@ CREATE FUNCTION app.memberships(caller uuid, wanted uuid) RETURNS TABLE(customer
     where member.user_id = caller and (wanted is null or member.customer_id = wanted)
     order by tenant.deleted_at is not null, tenant.created_at, tenant.id
     limit 2
+$$;
+
+CREATE FUNCTION app.month_of(tenant uuid, moment timestamp with time zone) RETURNS TABLE(month_start timestamp with time zone, month_end timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select
+        coalesce(paid.month_start, date_trunc('month', moment at time zone 'UTC') at time zone 'UTC'),
+        coalesce(paid.month_end, app.add_months(date_trunc('month', moment at time zone 'UTC') at time zone 'UTC', 1))
+    from (values (true)) one
+    left join (
+        select
+            case when late.is_over then profile.subscription_current_period_end else month.starts end as month_start,
+            case when late.is_over then app.add_months(profile.subscription_current_period_end, 1)
+                else month.ends end as month_end
+        from public.customers tenants
+        join public.profiles profile on profile.id = tenants.user_id,
+        lateral (select moment >= profile.subscription_current_period_end as is_over) late,
+        lateral (
+            select
+                coalesce(
+                    max(boundary.starts) filter (where boundary.starts <= moment), profile.subscription_current_period_start
+                ) as starts,
+                coalesce(
+                    min(boundary.starts) filter (
+                        where boundary.starts > greatest(moment, profile.subscription_current_period_start)
+                    ),
+                    profile.subscription_current_period_end
+                ) as ends
+            from generate_series(0, least(1200, extract(epoch from
+                profile.subscription_current_period_end - profile.subscription_current_period_start
+            ) / 2419200)::integer) number,
+            lateral (select app.add_months(profile.subscription_current_period_start, number) as starts) boundary
+            where number = 0 or boundary.starts <= profile.subscription_current_period_end - interval '14 days'
+        ) month
+        where tenants.id = tenant
+          and profile.subscription_access_until > moment
+          and profile.subscription_current_period_start <= moment + interval '5 minutes'
+          and profile.subscription_current_period_end > profile.subscription_current_period_start
+    ) paid on true
 $$;
 
 CREATE FUNCTION app.nearest_chunks(question real[], model text, wanted uuid[], most integer) RETURNS TABLE(chunk_id uuid, nearness double precision)
@@ -318,28 +375,93 @@ CREATE FUNCTION app.open_own_period() RETURNS void
     AS $$ select app.open_period(app.current_customer(), now()) $$;
 
 CREATE FUNCTION app.open_period(tenant uuid, moment timestamp with time zone) RETURNS void
-    LANGUAGE sql SECURITY DEFINER
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
+declare
+    month record;
+    terms public.plans;
+    last public.usage_periods;
+    earlier public.usage_periods;
+    starts timestamptz;
+    priced integer;
+    is_same_row boolean := false;
+begin
     -- One at a time a tenant, before any row is locked: a row and the profile that shows it are written in this order.
-    select pg_advisory_xact_lock(hashtextextended(tenant::text, 10));
-    insert into public.usage_periods as known (
+    perform pg_advisory_xact_lock(hashtextextended(tenant::text, 10));
+    select plan.* into terms
+        from public.customers tenants join public.plans plan on plan.id = tenants.plan_id where tenants.id = tenant;
+    if not found then return; end if;
+    select * into month from app.month_of(tenant, moment);
+    -- A call that is entered late concerns a moment of the past and ends nothing.
+    if moment > now() - interval '1 hour' then
+        update public.usage_periods period
+            set period_end = greatest(moment, period.period_start + interval '1 microsecond')
+            where period.customer_id = tenant and period.closed_at is null
+              and period.period_start < month.month_start and period.period_end > moment;
+    end if;
+    select period.* into last from public.usage_periods period
+        where period.customer_id = tenant and period.period_start >= month.month_start
+          and period.period_start < month.month_end
+        order by period.period_start desc limit 1
+        for update;
+    if last.period_start is null then
+        starts := month.month_start;
+    elsif last.period_end <= moment then
+        starts := last.period_end;
+    elsif last.plan_id = terms.id then
+        update public.usage_periods period set period_end = month.month_end
+            where period.customer_id = tenant and period.period_start = last.period_start and period.closed_at is null
+              and period.period_end <> month.month_end;
+        return;
+    elsif last.closed_at is null and (
+        last.period_start >= moment
+        or not exists (
+            select from public.plans known where known.id = last.plan_id and (
+                terms.price_cents < known.price_cents
+                or terms.monthly_request_limit < last.request_limit
+                or (last.request_limit is not null and last.overage_cents_per_request > 0
+                    and last.requests > greatest(last.request_limit, last.carried_requests))
+            )
+        )
+    ) then
+        starts := last.period_start;
+        is_same_row := true;
+    else
+        update public.usage_periods period set period_end = moment
+            where period.customer_id = tenant and period.period_start = last.period_start and period.closed_at is null;
+        starts := moment;
+    end if;
+    select period.* into earlier from public.usage_periods period
+        where period.customer_id = tenant and period.period_start >= month.month_start
+          and period.period_start < starts and period.plan_id = terms.id
+        order by period.period_start desc limit 1;
+    -- The parts of a month together have the price of its dearest plan.
+    select coalesce(sum(period.price_cents), 0) into priced from public.usage_periods period
+        where period.customer_id = tenant and period.period_start >= month.month_start and period.period_start < starts;
+    if is_same_row then
+        update public.usage_periods period
+            set period_end = month.month_end, plan_id = terms.id, plan = terms.name,
+                request_limit = terms.monthly_request_limit,
+                overage_cents_per_request = terms.overage_cents_per_request,
+                price_cents = greatest(terms.price_cents - priced, 0), currency = terms.currency,
+                requests = period.requests - period.carried_requests + coalesce(earlier.requests, 0),
+                carried_requests = coalesce(earlier.requests, 0),
+                spent_micros = period.spent_micros + coalesce(earlier.spent_micros, 0)
+            where period.customer_id = tenant and period.period_start = starts;
+        return;
+    end if;
+    insert into public.usage_periods (
         customer_id, period_start, period_end, plan_id, plan, request_limit, overage_cents_per_request, price_cents,
-        currency, bytes
+        currency, requests, carried_requests, spent_micros, bytes
     )
-    select tenants.id, period.period_start, period.period_end, plan.id, plan.name, plan.monthly_request_limit,
-        plan.overage_cents_per_request, plan.price_cents, plan.currency,
+    select tenant, starts, month.month_end, terms.id, terms.name, terms.monthly_request_limit,
+        terms.overage_cents_per_request, greatest(terms.price_cents - priced, 0), terms.currency,
+        coalesce(earlier.requests, 0), coalesce(earlier.requests, 0), coalesce(earlier.spent_micros, 0),
         (select coalesce(sum(document.bytes), 0) from public.documents document
-         where document.customer_id = tenants.id and app.takes_room(document.status, document.error_code))
-    from public.customers tenants
-    join public.plans plan on plan.id = tenants.plan_id,
-    app.period_of(tenants.id, moment) period
-    where tenants.id = tenant
-    on conflict on constraint usage_periods_pkey do update
-    set period_end = excluded.period_end, plan_id = excluded.plan_id, plan = excluded.plan,
-        request_limit = excluded.request_limit, overage_cents_per_request = excluded.overage_cents_per_request,
-        price_cents = excluded.price_cents, currency = excluded.currency
-    where known.closed_at is null and (known.period_end, known.plan_id) is distinct from (excluded.period_end, excluded.plan_id)
+         where document.customer_id = tenant and app.takes_room(document.status, document.error_code))
+    on conflict on constraint usage_periods_pkey do nothing;
+end
 $$;
 
 CREATE FUNCTION app.own_model_spend(since timestamp with time zone) RETURNS TABLE(prompt_tokens bigint, completion_tokens bigint, cost_micros bigint)
@@ -362,27 +484,20 @@ CREATE FUNCTION app.period_of(tenant uuid, moment timestamp with time zone) RETU
     SET search_path TO ''
     AS $$
     select
-        coalesce(paid.period_start, date_trunc('month', moment at time zone 'UTC') at time zone 'UTC'),
-        coalesce(
-            paid.period_end,
-            (date_trunc('month', moment at time zone 'UTC') + interval '1 month') at time zone 'UTC'
-        )
-    from (values (true)) one
-    left join (
-        select
-            case when is_over then profile.subscription_current_period_end
-                else profile.subscription_current_period_start end as period_start,
-            case when is_over
-                then (profile.subscription_current_period_end at time zone 'UTC' + interval '1 month') at time zone 'UTC'
-                else profile.subscription_current_period_end end as period_end
-        from public.customers tenants
-        join public.profiles profile on profile.id = tenants.user_id,
-        lateral (select moment >= profile.subscription_current_period_end as is_over) late
-        where tenants.id = tenant
-          and profile.subscription_access_until > moment
-          and profile.subscription_current_period_start <= moment
-          and profile.subscription_current_period_end > profile.subscription_current_period_start
-    ) paid on true
+        case
+            when last.period_start is null then month.month_start
+            when last.period_end > moment then last.period_start
+            else last.period_end
+        end,
+        month.month_end
+    from app.month_of(tenant, moment) month
+    left join lateral (
+        select period.period_start, period.period_end from public.usage_periods period
+        where period.customer_id = tenant and period.period_start >= month.month_start
+          and period.period_start < month.month_end
+        order by period.period_start desc
+        limit 1
+    ) last on true
 $$;
 
 CREATE FUNCTION app.project_credits() RETURNS trigger
@@ -406,7 +521,11 @@ begin
     update public.profiles profile set credits_remaining = greatest(new.request_limit - new.requests, 0)
         from public.users account, public.customers tenants
         where tenants.id = new.customer_id and account.id = tenants.user_id and profile.id = account.id
-          and account.is_pro;
+          and account.is_pro
+          and not exists (
+              select from public.usage_periods later
+              where later.customer_id = new.customer_id and later.period_start > new.period_start
+          );
     return null;
 end
 $$;
@@ -811,6 +930,9 @@ CREATE TABLE billing.subscription_states (
     fetches_begun bigint DEFAULT 0 NOT NULL,
     fetch_applied bigint DEFAULT 0 NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    past_due_since timestamp with time zone,
+    ended_at timestamp with time zone,
+    is_price_unknown boolean DEFAULT false NOT NULL,
     CONSTRAINT subscription_states_fetches_in_order CHECK ((fetch_applied <= fetches_begun)),
     CONSTRAINT subscription_states_plan_known CHECK ((plan = ANY (ARRAY['free'::text, 'pro'::text, 'business'::text]))),
     CONSTRAINT subscription_states_status_known CHECK ((status = ANY (ARRAY['incomplete'::text, 'incomplete_expired'::text, 'trialing'::text, 'active'::text, 'past_due'::text, 'unpaid'::text, 'canceled'::text, 'paused'::text, 'unknown'::text])))
@@ -819,6 +941,8 @@ CREATE TABLE billing.subscription_states (
 COMMENT ON COLUMN billing.subscription_states.last_event_order IS 'the place of the event among those of its second, so that their order of arrival does not matter';
 
 COMMENT ON COLUMN billing.subscription_states.fetches_begun IS 'numbers the questions to Stripe: the answer to an earlier one never comes over that to a later one';
+
+COMMENT ON COLUMN billing.subscription_states.past_due_since IS 'while past_due: when the first event said so';
 
 CREATE SEQUENCE billing.subscription_versions
     START WITH 1
@@ -843,6 +967,10 @@ CREATE TABLE billing.subscriptions (
     state_id text NOT NULL,
     version bigint DEFAULT nextval('billing.subscription_versions'::regclass) NOT NULL,
     projected_version bigint,
+    cancel_at timestamp with time zone,
+    past_due_since timestamp with time zone,
+    ended_at timestamp with time zone,
+    is_price_unknown boolean DEFAULT false NOT NULL,
     CONSTRAINT subscriptions_id_length CHECK (((length(id) >= 1) AND (length(id) <= 64))),
     CONSTRAINT subscriptions_plan_known CHECK (((plan)::text = ANY ((ARRAY['free'::character varying, 'pro'::character varying, 'business'::character varying])::text[]))),
     CONSTRAINT subscriptions_status_known CHECK (((status)::text = ANY ((ARRAY['active'::character varying, 'inactive'::character varying, 'cancelled'::character varying, 'expired'::character varying])::text[]))),
@@ -933,11 +1061,16 @@ CREATE TABLE public.billing_records (
     stripe_invoice_id text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    failure text,
     CONSTRAINT billing_records_amounts_not_negative CHECK (((amount_cents >= 0) AND (overage_cents >= 0) AND (overage_requests >= 0) AND (requests >= 0))),
+    CONSTRAINT billing_records_failure_length CHECK (((length(failure) >= 1) AND (length(failure) <= 100))),
+    CONSTRAINT billing_records_failure_with_status CHECK (((failure IS NULL) OR (status = 'failed'::text))),
     CONSTRAINT billing_records_status_known CHECK ((status = ANY (ARRAY['closed'::text, 'invoiced'::text, 'paid'::text, 'failed'::text])))
 );
 
 COMMENT ON COLUMN public.billing_records.status IS 'closed: nothing beyond the plan''s price, or not at Stripe yet; invoiced: the overage is an item at Stripe';
+
+COMMENT ON COLUMN public.billing_records.failure IS 'the code of the reason why an overage was not collected';
 
 CREATE TABLE public.bot_sessions (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1376,6 +1509,13 @@ CREATE TABLE public.outbox (
     CONSTRAINT outbox_state_known CHECK ((state = ANY (ARRAY['queued'::text, 'sent'::text, 'failed'::text, 'cancelled'::text])))
 );
 
+CREATE TABLE public.plan_prices (
+    stripe_price_id text NOT NULL,
+    plan_id uuid NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT plan_prices_id_length CHECK (((length(stripe_price_id) >= 1) AND (length(stripe_price_id) <= 255)))
+);
+
 CREATE TABLE public.plans (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     name text NOT NULL,
@@ -1433,12 +1573,15 @@ CREATE TABLE public.profiles (
     subscription_cancel_at_period_end boolean DEFAULT false NOT NULL,
     subscription_access_until timestamp with time zone,
     subscription_version bigint DEFAULT 0 NOT NULL,
+    subscription_cancel_at timestamp with time zone,
     CONSTRAINT profiles_avatar_url_length CHECK ((length(avatar_url) <= 2000))
 );
 
 COMMENT ON COLUMN public.profiles.subscription_access_until IS 'null where users.is_pro alone decides';
 
 COMMENT ON COLUMN public.profiles.subscription_version IS 'of billing.subscriptions: an older projection changes nothing';
+
+COMMENT ON COLUMN public.profiles.subscription_cancel_at IS 'when the subscription ends or has ended; null: no end is set';
 
 CREATE UNLOGGED TABLE public.rate_limits (
     key text NOT NULL,
@@ -1516,7 +1659,9 @@ CREATE TABLE public.usage_periods (
     bytes bigint DEFAULT 0 NOT NULL,
     spent_micros bigint DEFAULT 0 NOT NULL,
     closed_at timestamp with time zone,
+    carried_requests integer DEFAULT 0 NOT NULL,
     CONSTRAINT usage_periods_bytes_not_negative CHECK ((bytes >= 0)),
+    CONSTRAINT usage_periods_carried_requests_not_negative CHECK ((carried_requests >= 0)),
     CONSTRAINT usage_periods_in_order CHECK ((period_start < period_end)),
     CONSTRAINT usage_periods_requests_not_negative CHECK ((requests >= 0)),
     CONSTRAINT usage_periods_spent_not_negative CHECK ((spent_micros >= 0))
@@ -1525,6 +1670,8 @@ CREATE TABLE public.usage_periods (
 COMMENT ON COLUMN public.usage_periods.bytes IS 'what the tenant''s files take now; carried over from period to period';
 
 COMMENT ON COLUMN public.usage_periods.spent_micros IS 'what models cost in it, by llm_calls; limited by the spend cap';
+
+COMMENT ON COLUMN public.usage_periods.carried_requests IS 'of requests: those of an earlier part of the month with this plan; they count for the limit and are billed there';
 
 CREATE TABLE public.user_settings (
     user_id uuid NOT NULL,
@@ -1691,6 +1838,9 @@ ALTER TABLE ONLY public.orders
 ALTER TABLE ONLY public.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (message_id, part);
 
+ALTER TABLE ONLY public.plan_prices
+    ADD CONSTRAINT plan_prices_pkey PRIMARY KEY (stripe_price_id);
+
 ALTER TABLE ONLY public.plans
     ADD CONSTRAINT plans_name_key UNIQUE (name);
 
@@ -1735,6 +1885,8 @@ ALTER TABLE ONLY public.webhook_secrets
 
 CREATE INDEX stripe_customers_user_id_idx ON billing.stripe_customers USING btree (user_id);
 
+CREATE INDEX stripe_events_subscription_idx ON billing.stripe_events USING btree (((payload #>> '{data,object,id}'::text[])), created) WHERE (type ~~ 'customer.subscription.%'::text);
+
 CREATE INDEX stripe_events_unfinished_idx ON billing.stripe_events USING btree (received_at) WHERE (projected_at IS NULL);
 
 CREATE INDEX subscription_states_customer_idx ON billing.subscription_states USING btree (stripe_customer_id);
@@ -1752,6 +1904,8 @@ CREATE INDEX approved_answers_created_at_idx ON public.approved_answers USING bt
 CREATE INDEX audit_log_customer_id_idx ON public.audit_log USING btree (customer_id, id DESC);
 
 CREATE INDEX billing_records_listed_idx ON public.billing_records USING btree (customer_id, period_start DESC, id);
+
+CREATE INDEX billing_records_pending_idx ON public.billing_records USING btree (updated_at) WHERE ((status = 'invoiced'::text) AND (stripe_invoice_id IS NULL));
 
 CREATE UNIQUE INDEX bot_sessions_open_key ON public.bot_sessions USING btree (company_id) WHERE (ended_at IS NULL);
 
@@ -1843,6 +1997,8 @@ CREATE INDEX outbox_customer_id_idx ON public.outbox USING btree (customer_id);
 
 CREATE INDEX outbox_queued_idx ON public.outbox USING btree (conversation_id, created_at, part) WHERE (state = 'queued'::text);
 
+CREATE INDEX plan_prices_plan_id_idx ON public.plan_prices USING btree (plan_id);
+
 CREATE INDEX products_created_at_idx ON public.products USING btree (customer_id, created_at DESC, id DESC);
 
 CREATE UNIQUE INDEX products_name_key ON public.products USING btree (customer_id, lower(name));
@@ -1882,6 +2038,8 @@ CREATE TRIGGER customers_renamed AFTER UPDATE OF name ON public.customers FOR EA
 CREATE TRIGGER documents_bytes AFTER INSERT OR DELETE OR UPDATE OF status, error_code, bytes ON public.documents FOR EACH ROW EXECUTE FUNCTION app.count_bytes();
 
 CREATE TRIGGER llm_calls_spend AFTER INSERT ON public.llm_calls FOR EACH ROW WHEN ((new.cost_micros > 0)) EXECUTE FUNCTION app.count_spend();
+
+CREATE TRIGGER plans_price_kept AFTER UPDATE OF stripe_price_id ON public.plans FOR EACH ROW WHEN ((old.stripe_price_id IS DISTINCT FROM new.stripe_price_id)) EXECUTE FUNCTION app.keep_plan_price();
 
 CREATE TRIGGER usage_periods_credits AFTER INSERT OR UPDATE OF requests, request_limit ON public.usage_periods FOR EACH ROW WHEN ((new.request_limit IS NOT NULL)) EXECUTE FUNCTION app.project_plan_credits();
 
@@ -2012,6 +2170,9 @@ ALTER TABLE ONLY public.outbox
 
 ALTER TABLE ONLY public.outbox
     ADD CONSTRAINT outbox_message_id_fkey FOREIGN KEY (message_id) REFERENCES public.messages(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.plan_prices
+    ADD CONSTRAINT plan_prices_plan_id_fkey FOREIGN KEY (plan_id) REFERENCES public.plans(id);
 
 ALTER TABLE ONLY public.products
     ADD CONSTRAINT products_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
@@ -2211,6 +2372,10 @@ CREATE POLICY outbox_system ON public.outbox TO lisa_system USING (true) WITH CH
 
 CREATE POLICY outbox_tenant ON public.outbox TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
 
+ALTER TABLE public.plan_prices ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY plan_prices_system ON public.plan_prices TO lisa_system USING (true) WITH CHECK (true);
+
 ALTER TABLE public.plans ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY plans_system ON public.plans TO lisa_system USING (true) WITH CHECK (true);
@@ -2297,6 +2462,8 @@ GRANT USAGE ON SCHEMA public TO anon;
 GRANT USAGE ON SCHEMA public TO authenticated;
 GRANT USAGE ON SCHEMA public TO service_role;
 
+REVOKE ALL ON FUNCTION app.add_months(moment timestamp with time zone, months integer) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.audit(tenant uuid, actor uuid, action text, object text, request_id text, details jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.audit(tenant uuid, actor uuid, action text, object text, request_id text, details jsonb) TO lisa_system;
 
@@ -2333,9 +2500,13 @@ GRANT ALL ON FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp w
 
 REVOKE ALL ON FUNCTION app.keep_config_version() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.keep_plan_price() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.memberships(caller uuid, wanted uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.memberships(caller uuid, wanted uuid) TO lisa_app;
 GRANT ALL ON FUNCTION app.memberships(caller uuid, wanted uuid) TO lisa_system;
+
+REVOKE ALL ON FUNCTION app.month_of(tenant uuid, moment timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.nearest_chunks(question real[], model text, wanted uuid[], most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.nearest_chunks(question real[], model text, wanted uuid[], most integer) TO lisa_tenant;
@@ -2539,6 +2710,8 @@ GRANT SELECT ON TABLE public.orders TO authenticated;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.outbox TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.outbox TO lisa_system;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.plan_prices TO lisa_system;
+
 GRANT SELECT ON TABLE public.plans TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.plans TO lisa_system;
 
@@ -2569,6 +2742,8 @@ GRANT SELECT(subscription_current_period_start) ON TABLE public.profiles TO lisa
 GRANT SELECT(subscription_cancel_at_period_end) ON TABLE public.profiles TO lisa_tenant;
 
 GRANT SELECT(subscription_access_until) ON TABLE public.profiles TO lisa_tenant;
+
+GRANT SELECT(subscription_cancel_at) ON TABLE public.profiles TO lisa_tenant;
 
 GRANT SELECT,DELETE ON TABLE public.rate_limits TO lisa_system;
 

@@ -94,6 +94,7 @@ impl EventFunction for Deps {
         let closed = self.billing.close_periods(now).await;
         let duplicates = self.billing.settle_duplicates(now, BATCH_SIZE).await;
         let unassigned = self.billing.count_unassigned().await;
+        let requeued = self.billing.requeue_pending_overages().await;
         let jobs_run = self.run_due_jobs().await;
         let turns = self.send_turns().await;
         let counted = self.db.system_tx(async |tx| Ok(documents::count_missing_texts(tx, BATCH_SIZE).await?)).await;
@@ -108,7 +109,8 @@ impl EventFunction for Deps {
         let (refunded, jobs_run, deleted_rows) = (refunded?, jobs_run? + replies_run?, deleted_rows?);
         let (ended, projected, closed) = (ended?, projected?, closed?);
         let (turns, counted) = (turns?, counted?);
-        let (duplicates, unassigned, counters_ended) = (duplicates?, unassigned?, counters_ended?);
+        let (duplicates, unassigned, requeued) = (duplicates?, unassigned?, requeued?);
+        let counters_ended = counters_ended?;
         tracing::info!(
             reservations_returned = refunded,
             jobs_taken = jobs_run,
@@ -122,6 +124,7 @@ impl EventFunction for Deps {
             duplicates_settled = duplicates,
             subscriptions_unassigned = unassigned,
             sign_in_counters_ended = counters_ended,
+            overages_requeued = requeued,
             "maintenance done"
         );
         Ok(json!({

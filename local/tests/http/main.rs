@@ -49,6 +49,8 @@ mod models;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod overages;
+#[cfg(test)]
 mod purchases;
 #[cfg(test)]
 mod query;
@@ -68,6 +70,8 @@ mod scans;
 mod sessions;
 #[cfg(test)]
 mod stripe;
+#[cfg(test)]
+mod subscriptions;
 #[cfg(test)]
 mod supabase;
 #[cfg(test)]

@@ -35,7 +35,7 @@ fn subscription(tenant: &TenantUser, status: &str, more: Value) -> Value {
     object
 }
 
-fn event(kind: &str, seconds_ago: i64, object: Value) -> Value {
+pub(crate) fn event(kind: &str, seconds_ago: i64, object: Value) -> Value {
     json!({
         "id": format!("evt_{}", Uuid::new_v4().simple()), "object": "event", "type": kind, "livemode": false,
         "created": Utc::now().timestamp() - seconds_ago, "data": { "object": object },
@@ -76,7 +76,7 @@ impl App {
         sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&mut self.billing_db().await).await.unwrap();
     }
 
-    async fn billing_number(&self, query: &str) -> i64 {
+    pub(crate) async fn billing_number(&self, query: &str) -> i64 {
         let query = format!("select ({query})::bigint");
         sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut self.billing_db().await).await.unwrap()
     }
@@ -226,7 +226,7 @@ async fn all_fixture_events_parse_and_are_accepted() {
         let event = Event::read(text.as_bytes()).unwrap();
         match event.parse_kind().unwrap() {
             EventKind::Subscription(read) => {
-                assert!(read.period.is_some() && read.customer.is_some() && !read.prices.is_empty(), "{read:?}");
+                assert!(read.period.is_some() && read.customer.is_some() && !read.items.is_empty(), "{read:?}");
             }
             EventKind::Invoice(read) => assert!(read.id.is_some() && read.customer.is_some(), "{read:?}"),
             _ => {}

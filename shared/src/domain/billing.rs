@@ -16,6 +16,7 @@ mod import;
 mod ledger;
 mod notices;
 mod orphans;
+mod overages;
 mod period_close;
 mod processor;
 mod projection;

@@ -137,8 +137,8 @@ const TENANT_GRANTS: [&str; 53] = [
     "lisa_tenant: insert, select, update on jobs",
     "lisa_tenant: select on plans",
     "lisa_tenant: select on profiles (email, id, stripe_customer_id, subscription_access_until, \
-     subscription_cancel_at_period_end, subscription_current_period_end, subscription_current_period_start, \
-     subscription_status, subscription_tier)",
+     subscription_cancel_at, subscription_cancel_at_period_end, subscription_current_period_end, \
+     subscription_current_period_start, subscription_status, subscription_tier)",
     "lisa_tenant: insert, select, update on reservations",
     "lisa_tenant: usage on schema app",
     "lisa_tenant: usage on schema public",

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    events::BillingEventOutcome,
+    events::{self, BillingEventOutcome},
     ledger,
     processor::Billing,
     projection::ProjectionOutcome,
@@ -248,7 +248,8 @@ impl Billing {
                 self.db.billing_tx(begin_fetch).await?
             }
         };
-        self.db
+        let differs = self
+            .db
             .billing_tx(async |tx| {
                 let differs = states::apply_snapshot(tx, snapshot, prices, number, now).await?;
                 if differs && let Some(user) = states::find_user(tx, &snapshot.id).await? {
@@ -256,7 +257,12 @@ impl Billing {
                 }
                 Ok(differs)
             })
-            .await
+            .await?;
+        // Told every night, until somebody has stored the price or ended the subscription.
+        if let Some(price) = prices.unknown_price(snapshot).filter(|_| snapshot.user.is_some()) {
+            events::report_unknown_price(price);
+        }
+        Ok(differs)
     }
 
     /// Projects the subscription of every user. Begins when the comparison has ended or failed.
