@@ -2,7 +2,10 @@
 //! requests. Each schema has its own table of applied migrations. The two schemas may be in one database or in two.
 //!
 //! The function also sets the passwords of the login roles to those in the connection strings, and the free requests of
-//! a Supabase project's new accounts, so that a deployment needs no `psql`.
+//! a Supabase project's new accounts, so that a deployment needs no `psql`. The server gets a verifier of each password,
+//! not the password itself.
+
+mod scram;
 
 use std::{str::FromStr, time::Duration};
 
@@ -126,10 +129,11 @@ async fn set_password(admin: &PgPool, role: &'static str, url: &str) -> Result<(
     }
     let password = url.password().ok_or_else(|| format!("the connection string of {role} holds no password"))?;
     let password = percent_decode_str(password).decode_utf8()?.into_owned();
-    // DDL takes no parameters, so the server quotes the password with `format`.
+    // The statement is written to the server's log where it logs DDL, and to the views of running statements. The
+    // verifier in it logs nobody in. DDL takes no parameters, so the server quotes the verifier with `format`.
     let statement: String = sqlx::query_scalar("select format('alter role %I login password %L', $1::text, $2::text)")
         .bind(role)
-        .bind(password)
+        .bind(scram::verifier(&password)?)
         .fetch_one(admin)
         .await?;
     sqlx::raw_sql(AssertSqlSafe(statement)).execute(admin).await?;

@@ -118,6 +118,26 @@ async fn the_login_roles_get_the_passwords_of_their_connection_strings() {
     PgConnection::connect_with(&options.password(awkward)).await.unwrap();
 }
 
+/// A server that would store an MD5 hash of a password that it is sent stores the verifier that was sent in its place.
+#[tokio::test]
+async fn the_server_is_sent_a_verifier_and_no_password() {
+    let server = start_server().await;
+    server.create_database("lisa").await.unwrap();
+    let urls = urls(&server, "lisa");
+    let mut admin = PgConnection::connect(&urls.admin).await.unwrap();
+    sqlx::raw_sql("alter system set password_encryption = 'md5'").execute(&mut admin).await.unwrap();
+    sqlx::raw_sql("select pg_reload_conf()").execute(&mut admin).await.unwrap();
+    run(&urls).await.unwrap();
+    let stored: Vec<String> =
+        sqlx::query_scalar("select rolpassword from pg_authid where rolname in ('lisa_app', 'lisa_system')")
+            .fetch_all(&mut admin)
+            .await
+            .unwrap();
+    assert_eq!(stored.len(), 2);
+    assert!(stored.iter().all(|verifier| verifier.starts_with("SCRAM-SHA-256$4096:")), "{stored:?}");
+    PgConnection::connect(&urls.app).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_connection_string_of_another_role_or_without_a_password_is_refused() {
     let server = start_server().await;
