@@ -32,6 +32,7 @@ use crate::{
         stripe::FakeStripe,
     },
     functions,
+    running::RunningStack,
     secrets::LocalSecrets,
     servers::Servers,
     stack::{Stack, StackOptions},
@@ -102,6 +103,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     stack.start_functions().await?;
     step.done("started");
 
+    let mut running = None;
     if settings.contains_key("SUPABASE_URL") {
         progress.line("  SUPABASE_URL is set, so accounts are kept there and no demo tenants are created.");
     } else {
@@ -110,8 +112,9 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         let mut demo = demo::create_demo(&stack, &database, &secrets, &settings, fakes.manychat.as_ref()).await?;
         fakes.add_to_demo(&mut demo, &database).await?;
         demo.write(&file)?;
+        running = Some(RunningStack::announce(&file)?);
         step.done("ready");
-        progress.line(&welcome(&stack.base_url(), &demo, &file, arguments.data.is_some()));
+        progress.line(&welcome(&stack.base_url(), &demo, &file));
     }
     if let Some(stripe) = &fakes.stripe {
         let secret = settings.get("STRIPE_WEBHOOK_SECRET").unwrap_or(&secrets.stripe_webhook_secret);
@@ -126,6 +129,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     wait_for_signal().await?;
     progress.line("\n  Stopping …");
     // The stack ends before the servers that it uses.
+    drop(running);
     drop(stack);
     drop(fakes);
     drop(servers);
@@ -289,10 +293,8 @@ impl FormatTime for Clock {
     }
 }
 
-fn welcome(base_url: &str, demo: &Demo, file: &std::path::Path, is_elsewhere: bool) -> String {
+fn welcome(base_url: &str, demo: &Demo, file: &std::path::Path) -> String {
     let file = file.display();
-    // Without the option, the phone looks into the default data folder.
-    let demo_option = if is_elsewhere { format!(" --demo {file}") } else { String::new() };
     let mut text = format!("\n  Lisa is running on {base_url}\n\n");
     for tenant in [&demo.tenant, &demo.other_tenant] {
         let token = &tenant.access_token;
@@ -313,7 +315,7 @@ fn welcome(base_url: &str, demo: &Demo, file: &std::path::Path, is_elsewhere: bo
          curl {base_url}/health\n    \
          TOKEN=$(python3 -c \"import json; print(json.load(open('{file}'))['tenant']['access_token'])\")\n    \
          curl -H \"authorization: Bearer $TOKEN\" {base_url}/api/v1/quota/status\n    \
-         cargo phone{demo_option}\n\n  \
+         cargo phone\n\n  \
          Press Ctrl-C to stop.\n"
     ));
     text
