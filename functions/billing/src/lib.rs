@@ -13,7 +13,7 @@ use shared::{
     error::Result,
     function::{Function, HttpFunction},
     http::{Data, Envelope, Query},
-    paging::{List, ListParams},
+    paging::{List, ListParams, ListParamsOf},
     periods::{self, ModelSpend},
     plans::{self, Plan},
     quota::{self, Quota},
@@ -176,7 +176,7 @@ impl RequestUsage {
 
 /// Lists the billed periods, newest first.
 #[utoipa::path(
-    get, path = "/api/v1/billing/invoices", tag = "billing", params(ListParams),
+    get, path = "/api/v1/billing/invoices", tag = "billing", params(ListParamsOf<BillingRecordListing>),
     responses((status = 200, body = List<BillingRecord>)),
 )]
 async fn invoices(

@@ -69,7 +69,7 @@ pub(crate) struct PageLink {
 /// paid a moment ago.
 #[utoipa::path(
     post, path = CHECKOUT_PATH, tag = "billing", request_body = PlanOrder,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Kept for 24 hours")),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, description = "Kept for 24 hours")),
     responses((status = 200, body = Envelope<PageLink>), (status = 409)),
 )]
 pub(crate) async fn check_out(

@@ -23,7 +23,7 @@ use shared::{
     jobs::ReplyMessage,
     logging,
     messages::{self, Author, Message, MessageFilter, MessageListing, NewMessage},
-    paging::{List, ListParams},
+    paging::{List, ListParams, ListParamsOf},
     queue::Queue,
     rate_limits::RateLimits,
     routes,
@@ -75,7 +75,7 @@ impl HttpFunction for Deps {
 
 /// Returns a page of the messages, newest first.
 #[utoipa::path(
-    get, path = "/api/v1/messages", tag = "conversations", params(MessageFilter, ListParams),
+    get, path = "/api/v1/messages", tag = "conversations", params(MessageFilter, ListParamsOf<MessageListing>),
     responses((status = 200, body = List<Message>)),
 )]
 async fn list(
@@ -95,7 +95,7 @@ async fn list(
 /// Returns a page of the questions that the documents did not answer, newest first. Each one can be solved by a new
 /// document or by an approved answer.
 #[utoipa::path(
-    get, path = "/api/v1/unanswered-questions", tag = "conversations", params(ListParams),
+    get, path = "/api/v1/unanswered-questions", tag = "conversations", params(ListParamsOf<UnansweredListing>),
     responses((status = 200, body = List<Unanswered>)),
 )]
 async fn list_unanswered(
@@ -127,7 +127,7 @@ async fn list_unread(
 /// Returns a page of the conversations on WhatsApp or over the API, ordered by their last message, newest first.
 /// `status` selects the side that answers: `bot` or `human`.
 #[utoipa::path(
-    get, path = "/api/v1/conversations", tag = "conversations", params(ConversationFilter, ListParams),
+    get, path = "/api/v1/conversations", tag = "conversations", params(ConversationFilter, ListParamsOf<ConversationListing>),
     responses((status = 200, body = List<ConversationItem>)),
 )]
 async fn list_conversations(
@@ -217,7 +217,7 @@ struct Reply {
     post, path = "/api/v1/conversations/{id}/reply", tag = "conversations", request_body = Reply,
     params(
         ("id" = Uuid, Path),
-        ("Idempotency-Key" = Option<String>, Header, description = "Kept for 24 hours"),
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, description = "Kept for 24 hours"),
     ),
     responses((status = 201, body = Envelope<Message>), (status = 409)),
 )]

@@ -2,6 +2,7 @@
 //! a form. Both ways store one object, and S3's event of its creation starts the ingestion.
 
 mod multipart;
+mod part_name;
 
 use axum::{
     extract::{FromRef, FromRequest, Request, State},
@@ -70,7 +71,7 @@ struct Announcement {
     size_bytes: i64,
     /// SHA-256 of the file, in hexadecimal. When the company has a processed document with this hash, that document
     /// is returned and nothing is announced.
-    #[schema(min_length = 64, max_length = 64)]
+    #[schema(min_length = 64, max_length = 64, pattern = "^[0-9a-fA-F]{64}$")]
     sha256: Option<String>,
 }
 

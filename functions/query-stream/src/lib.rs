@@ -9,7 +9,7 @@ use serde::Serialize;
 use shared::{
     auth::{Caller, SupportUser, VerificationKeys},
     db::Db,
-    error::{ApiError, Result},
+    error::{ApiError, ErrorDetail, Result},
     function::{Function, HttpFunction},
     http::{self, ClientDisconnected, Json, ReceivedAt, SseSender},
     idempotency::IdempotencyKey,
@@ -73,6 +73,20 @@ struct Delta<'a> {
     text: &'a str,
 }
 
+/// The events of a stream, by their names, with their data.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the events in openapi.json")]
+struct StreamEvents {
+    /// The first event.
+    citations: Citations<'static>,
+    /// Any number of events.
+    delta: Delta<'static>,
+    /// The last event, unless it is `error`.
+    done: Answer,
+    /// The last event after a failure.
+    error: ErrorDetail,
+}
+
 /// Answers a question from the tenant's documents as server-sent events: `citations` with the passages that may
 /// support the answer, then `delta` events with its text, then `done` with the whole answer as `POST /api/v1/query`
 /// returns it. The event `done` is authoritative: `answered` is false for a text that no passage supports or that the
@@ -83,7 +97,13 @@ struct Delta<'a> {
 #[utoipa::path(
     post, path = PATH, tag = "query", request_body = QueryRequest,
     responses(
-        (status = 200, content((Answer = "text/event-stream")), description = "Events; this is the data of `done`"),
+        (
+            status = 200, description = "Events: `citations`, then `delta` events, then `done` or `error`",
+            content((
+                StreamEvents = "text/event-stream",
+                example = json!("event: citations\ndata: {\"citations\":[]}\n\nevent: delta\ndata: {\"text\":\"…\"}\n\n"),
+            )),
+        ),
         (status = 402),
     ),
 )]

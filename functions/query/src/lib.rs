@@ -62,7 +62,7 @@ impl HttpFunction for Deps {
 /// repetition with the same `Idempotency-Key` gets the first answer again and costs nothing.
 #[utoipa::path(
     post, path = PATH, tag = "query", request_body = QueryRequest,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Kept for 24 hours")),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, description = "Kept for 24 hours")),
     responses((status = 200, body = Envelope<Answer>), (status = 402)),
 )]
 async fn query(

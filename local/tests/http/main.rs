@@ -27,6 +27,10 @@ mod docs;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+mod field_requests;
+#[cfg(test)]
+mod gateway;
+#[cfg(test)]
 mod health;
 #[cfg(test)]
 mod hostile_pdfs;

@@ -189,3 +189,29 @@ async fn storage_and_queues_that_do_not_respond_get_503s_in_time_and_a_refused_u
     app.wait_for_empty_ingest_queue().await;
     assert_eq!(app.number("select count(*) from documents").await, 1);
 }
+
+/// Thirty requests on one connection, whose first statement takes 0.3 s, are more than it can serve in 3 s.
+#[tokio::test]
+async fn an_overloaded_database_refuses_within_four_seconds_with_retry_after() {
+    let app = App::with_settings(&[("DATABASE_MAX_CONNECTIONS", "1"), ("RATE_LIMIT_USER", "100000")]).await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    app.sql(
+        "create function slow() returns trigger language plpgsql as
+             $$ begin perform pg_sleep(0.3); return new; end $$;
+         create trigger slow before insert or update on rate_limits for each row execute function slow()",
+    )
+    .await;
+    let calls = (0..30).map(async |_| {
+        let started = Instant::now();
+        let answer = app.get("/api/v1/documents").by(&tenant).await;
+        (answer, started.elapsed())
+    });
+    let answers = futures::future::join_all(calls).await;
+    assert!(answers.iter().any(|(answer, _)| answer.status == 200), "{answers:?}");
+    let refused: Vec<_> = answers.into_iter().filter(|(answer, _)| answer.status != 200).collect();
+    assert!(!refused.is_empty());
+    for (answer, took) in refused {
+        assert!(took < Duration::from_secs(4), "{took:?}: {}", answer.text);
+        answer.refused(503, "unavailable");
+    }
+}

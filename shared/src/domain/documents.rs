@@ -34,7 +34,7 @@ pub use text_limits::{TextRefusal, count_missing_texts, count_text};
 
 use crate::{
     db::TenantTx,
-    error::ApiError,
+    error::{ApiError, MAX_UPLOAD_MIB},
     input, jobs,
     pdf::MAX_PAGES,
     periods::{self, StorageLimitError},
@@ -43,7 +43,7 @@ use crate::{
 };
 
 /// Maximum size of a document's file, in MiB.
-pub const MAX_MIB: usize = 20;
+pub const MAX_MIB: usize = MAX_UPLOAD_MIB;
 /// Maximum size of a document's file, in bytes.
 pub const MAX_BYTES: usize = MAX_MIB * 1024 * 1024;
 /// Maximum length of a file name, in characters.
@@ -64,7 +64,9 @@ impl TryFrom<String> for Filename {
     fn try_from(name: String) -> Result<Self, input::UnusableText> {
         // Some browsers send the full path of the file.
         let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
-        input::one_line(name, 1, MAX_FILENAME_CHARS).map(Self)
+        let name = input::one_line(name, 1, MAX_FILENAME_CHARS)?;
+        // `.` and `..` are folders, and would end the path of a file that somebody stores by its name.
+        if name.chars().all(|letter| letter == '.') { Err(input::UnusableText::OnlyDots) } else { Ok(Self(name)) }
     }
 }
 
@@ -114,7 +116,8 @@ pub enum DocumentFailure {
     ScanFailed,
     /// Reading the scanned pages would exceed the cost limit of one document.
     ScanTooCostly,
-    /// The company's model budget for this period ran out before all scanned pages were read.
+    /// The company's model budget for this period ran out before all scanned pages were read. An account without a
+    /// confirmed address or a plan may have none.
     SpendCapReached,
     /// The file has another size than was announced. It is not kept.
     SizeMismatch,
@@ -207,7 +210,7 @@ impl DocumentFailure {
                 "Le fichier a trop de pages numérisées. Divisez-le, ou passez-le à la reconnaissance de texte (OCR), et renvoyez-le."
             }
             Self::SpendCapReached => {
-                "Le budget de la période pour les modèles est épuisé avant la lecture des pages numérisées. Réessayez à la prochaine période ou changez de formule : les pages déjà lues le restent."
+                "Le budget de la période pour les modèles est épuisé avant la lecture des pages numérisées. Réessayez à la prochaine période, confirmez votre adresse ou changez de formule : les pages déjà lues le restent."
             }
             Self::SizeMismatch => "Le fichier n'a pas la taille annoncée. Envoyez-le à nouveau avec sa taille exacte.",
             Self::TooMuchText => {
@@ -240,7 +243,7 @@ impl DocumentFailure {
                 "The file has too many scanned pages. Split it, or run text recognition (OCR) on it, and upload it again."
             }
             Self::SpendCapReached => {
-                "This period's budget for models ran out before the scanned pages were read. Try again next period or change the plan: pages already read stay read."
+                "This period's budget for models ran out before the scanned pages were read. Try again next period, confirm your address or change the plan: pages already read stay read."
             }
             Self::SizeMismatch => "The file does not have the announced size. Upload it again with its exact size.",
             Self::TooMuchText => {

@@ -19,7 +19,7 @@ use crate::{
         courtesies::{self, Courtesy},
     },
     customer_texts,
-    db::{Db, TenantTx},
+    db::{self, Db, TenantTx},
     embeddings::EmbedderRegistry,
     error::{ApiError, FieldError, Result},
     http::Envelope,
@@ -65,7 +65,7 @@ pub struct QueryRequest {
     /// The conversation to continue: `conversation_id` of an earlier answer. Without it, a new conversation begins.
     conversation_id: Option<Uuid>,
     /// Documents to search, 1 to 100. Without it, all of the tenant's documents are searched.
-    #[schema(max_items = 100)]
+    #[schema(min_items = 1, max_items = 100)]
     document_ids: Option<Vec<Uuid>>,
     /// Most passages to retrieve, 1 to 20.
     #[schema(minimum = 1, maximum = 20, default = 5)]
@@ -373,6 +373,7 @@ impl QueryPipeline {
         shown: &[Citation],
         calls: &[ModelCall],
     ) -> Result<Envelope<Answer>> {
+        db::renew_wait();
         if draft.is_apology() {
             self.settle(caller, request, reserved, Settlement::Refund, shown, calls).await;
             let quota = reserved.reservation.quota_after_refund();
@@ -403,6 +404,7 @@ impl QueryPipeline {
         shown: &[Citation],
         calls: &[ModelCall],
     ) {
+        db::renew_wait();
         let closed: Result<()> = self
             .db
             .tenant_tx(caller.tenant(), async |tx| {

@@ -40,6 +40,7 @@
 //! `app.current_customer`, `app.current_owner`, `app.current_company`, `app.companies`, `app.tenants`.
 
 use std::{
+    cell::Cell,
     future::Future,
     marker::PhantomData,
     str::FromStr,
@@ -70,6 +71,26 @@ const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(30);
 const OPERATOR_TIMEOUT: Duration = Duration::from_secs(1_800);
 /// Timeout of waiting for a free connection, and of opening one.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// The least time that a request waits for a connection, also after it has waited before. A request that came as far as
+/// this has had a connection, and most connections are free again after a few milliseconds.
+const MIN_WAIT: Duration = Duration::from_millis(250);
+
+tokio::task_local! {
+    /// Time that the request of this task has waited for free connections.
+    static WAITED: Cell<Duration>;
+}
+
+/// Runs the work of one request, whose waits for free connections share one timeout of 3 s. A request takes several
+/// connections, one after the other; each with a timeout of its own, it would be refused only after ten seconds.
+pub(crate) async fn with_shared_wait<T>(work: impl Future<Output = T>) -> T {
+    WAITED.scope(Cell::new(Duration::ZERO), work).await
+}
+
+/// Lets the request of this task wait anew, after work that must not be lost for a wait before it: a paid answer.
+pub(crate) fn renew_wait() {
+    // Outside a request, each wait has the whole timeout in any case.
+    let _ = WAITED.try_with(|waited| waited.set(Duration::ZERO));
+}
 
 /// Role that [`Db::user_role`] returns for a deleted account, whose tokens no longer count.
 pub const DELETED_ROLE: &str = "deleted";
@@ -325,7 +346,11 @@ pub(crate) struct Pool {
 impl Pool {
     /// Waits for a permit, then takes an idle connection or opens a new one. An idle connection may be broken.
     async fn acquire(&self) -> sqlx::Result<PooledConnection> {
-        let permit = tokio::time::timeout(ACQUIRE_TIMEOUT, Arc::clone(&self.permits).acquire_owned()).await;
+        let waited = WAITED.try_with(Cell::get).unwrap_or_default();
+        let timeout = ACQUIRE_TIMEOUT.saturating_sub(waited).max(MIN_WAIT);
+        let started = tokio::time::Instant::now();
+        let permit = tokio::time::timeout(timeout, Arc::clone(&self.permits).acquire_owned()).await;
+        let _ = WAITED.try_with(|total| total.set(waited + started.elapsed()));
         let permit = permit.or(Err(sqlx::Error::PoolTimedOut))?.or(Err(sqlx::Error::PoolClosed))?;
         let idle = self.idle().pop();
         let connection = match idle {

@@ -13,6 +13,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+/// Maximum size of a file that is uploaded in two steps, in MiB.
+pub const MAX_UPLOAD_MIB: usize = 20;
+
 /// The result of a handler.
 pub type Result<T, E = ApiError> = std::result::Result<T, E>;
 
@@ -32,6 +35,8 @@ pub struct ApiError {
     pub details: Option<Value>,
     /// Value of the header `Retry-After`, in seconds.
     pub retry_after_s: Option<u32>,
+    /// Value of the header `Accept-Encoding`: the encodings of a request body, on a 415 for another one.
+    pub accept_encoding: Option<&'static str>,
     /// State of the caller's rate limit, on a 429.
     pub rate_limit_status: Option<RateLimitStatus>,
     /// The cause. It is only logged, never sent.
@@ -78,6 +83,7 @@ impl ApiError {
             message: message.into(),
             details: None,
             retry_after_s: None,
+            accept_encoding: None,
             rate_limit_status: None,
             source: None,
         }
@@ -123,16 +129,36 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, code, message)
     }
 
-    /// 413: the body is larger than `limit_bytes`.
+    /// 413: the body is larger than `limit_bytes`. Every 413 has this form. It names the limit, and the way for a larger
+    /// file.
     #[must_use]
     pub fn payload_too_large(limit_bytes: usize) -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", "the request body is too large")
-            .with_details(json!({ "limit_bytes": limit_bytes }))
+        let message = format!(
+            "the request body is larger than {limit_bytes} bytes: a PDF of up to {MAX_UPLOAD_MIB} MiB is uploaded in two \
+             steps, which details.upload names"
+        );
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", message).with_details(json!({
+            "limit_bytes": limit_bytes,
+            "upload": {
+                "method": "POST",
+                "path": "/api/v1/documents/upload",
+                "max_bytes": MAX_UPLOAD_MIB * 1024 * 1024,
+                "steps": "send filename and size_bytes as JSON, then PUT the file to the returned upload.url with its headers",
+            },
+        }))
     }
 
     /// 415: the content type is not the expected one.
     pub fn unsupported_media_type(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
+    }
+
+    /// 415: the body is compressed in a way that is not read.
+    #[must_use]
+    pub fn unsupported_encoding() -> Self {
+        let mut error = Self::unsupported_media_type("the content encoding must be gzip or identity");
+        error.accept_encoding = Some("gzip, identity");
+        error
     }
 
     /// 422: the request was parsed, but `fields` are not valid.
@@ -219,6 +245,9 @@ impl IntoResponse for ApiError {
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if let Some(encodings) = self.accept_encoding {
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(encodings));
+        }
         // `http::layers::finish` takes the error from the extensions and writes the body, because it has the request
         // id.
         response.extensions_mut().insert(std::sync::Arc::new(self));
@@ -269,7 +298,8 @@ pub struct ErrorDetail {
     pub code: String,
     /// One sentence for people.
     pub message: String,
-    /// The wrong fields of a 422, the quota or plan limit of a 402, the size limit of a 413; otherwise null.
+    /// The wrong fields of a 422, the quota or plan limit of a 402, the size limit and the two-step upload of a
+    /// 413; otherwise null.
     pub details: Option<Value>,
     /// Id of the request, equal to the header `x-request-id`. Quote it when asking for support.
     pub request_id: String,

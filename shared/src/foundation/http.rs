@@ -3,6 +3,7 @@
 
 mod extract;
 mod layers;
+mod plain_words;
 mod respond;
 mod sse;
 

@@ -1,10 +1,18 @@
 //! Paging of list endpoints: by `page` and `limit`, or by a `cursor`, which returns every row exactly once even while
 //! rows are added.
 
+use std::marker::PhantomData;
+
 use axum::response::{IntoResponse, Response};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{
+    IntoParams, ToSchema,
+    openapi::{
+        RefOr, Schema,
+        path::{Parameter, ParameterIn},
+    },
+};
 
 use crate::error::{ApiError, FieldError};
 
@@ -31,12 +39,43 @@ pub struct ListParams {
     /// `meta.next_cursor` then goes on after its last row.
     #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<i64>,
-    /// Column to sort by; `-` before it sorts descending.
+    /// Column to sort by; `-` before it sorts descending. The default is the first column, descending.
     sort: Option<String>,
     /// Returns only rows with this status.
     status: Option<String>,
     /// `meta.next_cursor` of the previous page.
+    #[param(min_length = 1, pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
+}
+
+/// The documentation of [`ListParams`] for the list `L`: `sort` and `status` have the values that `L` accepts, and a list
+/// that cannot be filtered by status has no parameter `status`.
+#[derive(Debug)]
+pub struct ListParamsOf<L>(PhantomData<L>);
+
+impl<L: Listing> IntoParams for ListParamsOf<L> {
+    fn into_params(parameter_in: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let aliases = L::SORTS.contains(&L::CREATED_AT) && L::CREATED_AT != "created_at";
+        let columns: Vec<_> = L::SORTS.iter().copied().chain(aliases.then_some("created_at")).collect();
+        let sorts = columns.iter().flat_map(|column| [(*column).into(), format!("-{column}").into()]);
+        let mut parameters = ListParams::into_params(parameter_in);
+        parameters.retain(|parameter| parameter.name != "status" || !L::STATUSES.is_empty());
+        for parameter in &mut parameters {
+            match parameter.name.as_str() {
+                "sort" => set_values(parameter, sorts.clone().collect()),
+                "status" => set_values(parameter, L::STATUSES.iter().map(|status| (*status).into()).collect()),
+                _ => {}
+            }
+        }
+        parameters
+    }
+}
+
+/// Sets the only values that a parameter accepts.
+fn set_values(parameter: &mut Parameter, values: Vec<serde_json::Value>) {
+    if let Some(RefOr::T(Schema::Object(object))) = &mut parameter.schema {
+        object.enum_values = Some(values);
+    }
 }
 
 /// The columns and statuses by which a list can be sorted and filtered.
