@@ -172,6 +172,13 @@ CREATE FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp with ti
 
 COMMENT ON FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp with time zone) IS 'of users.is_pro and profiles.subscription_access_until';
 
+CREATE FUNCTION app.is_confirmed(account uuid) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+            select true from public.users where id = account and email_confirmed_at is not null
+        $$;
+
 CREATE FUNCTION app.keep_config_version() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -478,6 +485,22 @@ CREATE FUNCTION app.own_period() RETURNS TABLE(period_start timestamp with time 
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
     AS $$ select * from app.period_of(app.current_customer(), now()) $$;
+
+CREATE FUNCTION app.own_trust() RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select case
+        when app.has_paid_plan(account.is_pro, profile.subscription_access_until) then 'trusted'
+        when app.is_confirmed(account.id) is null then 'unconfirmable'
+        when app.is_confirmed(account.id) then 'trusted'
+        else 'unconfirmed'
+    end
+    from public.customers tenant
+    join public.users account on account.id = tenant.user_id
+    left join public.profiles profile on profile.id = account.id
+    where tenant.id = app.current_customer()
+$$;
 
 CREATE FUNCTION app.period_of(tenant uuid, moment timestamp with time zone) RETURNS TABLE(period_start timestamp with time zone, period_end timestamp with time zone)
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -841,6 +864,21 @@ begin
         else seconds * (1 - (most - 1 - state.count)::double precision / state.previous - elapsed)
     end;
     return next;
+end
+$$;
+
+CREATE FUNCTION app.take_unconfirmed_request(daily_limit integer) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    if daily_limit < 1 then
+        return false;
+    end if;
+    insert into public.unconfirmed_days as today (day, requests) values ((now() at time zone 'utc')::date, 1)
+        on conflict on constraint unconfirmed_days_pkey
+        do update set requests = today.requests + 1 where today.requests < daily_limit;
+    return found;
 end
 $$;
 
@@ -1645,6 +1683,14 @@ CREATE VIEW public.unanswered WITH (security_invoker='true') AS
           WHERE ((message.answered_by = reply.id) AND (message.content <> ''::text))) asked)
   WHERE ((reply.answered = false) AND (asked.question IS NOT NULL));
 
+CREATE TABLE public.unconfirmed_days (
+    day date NOT NULL,
+    requests integer NOT NULL,
+    CONSTRAINT unconfirmed_days_requests_positive CHECK ((requests > 0))
+);
+
+COMMENT ON TABLE public.unconfirmed_days IS 'requests of all accounts together that are neither confirmed nor paid for, by day in UTC';
+
 CREATE TABLE public.usage_periods (
     customer_id uuid NOT NULL,
     period_start timestamp with time zone NOT NULL,
@@ -1687,9 +1733,12 @@ CREATE TABLE public.users (
     role text DEFAULT 'account_user'::text NOT NULL,
     is_pro boolean DEFAULT false NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    email_confirmed_at timestamp with time zone,
     CONSTRAINT users_email_length CHECK (((length(email) >= 3) AND (length(email) <= 320))),
     CONSTRAINT users_role_known CHECK ((role = ANY (ARRAY['global_admin'::text, 'account_user'::text, 'support_user'::text])))
 );
+
+COMMENT ON COLUMN public.users.email_confirmed_at IS 'when the address was confirmed, or a person vouched for it; Supabase''s own accounts have theirs in auth.users';
 
 CREATE TABLE public.webhook_secrets (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1867,6 +1916,9 @@ ALTER TABLE ONLY public.refresh_sessions
 
 ALTER TABLE ONLY public.reservations
     ADD CONSTRAINT reservations_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.unconfirmed_days
+    ADD CONSTRAINT unconfirmed_days_pkey PRIMARY KEY (day);
 
 ALTER TABLE ONLY public.usage_periods
     ADD CONSTRAINT usage_periods_pkey PRIMARY KEY (customer_id, period_start);
@@ -2416,6 +2468,10 @@ CREATE POLICY reservations_system ON public.reservations TO lisa_system USING (t
 
 CREATE POLICY reservations_tenant ON public.reservations TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK (((customer_id = ( SELECT app.current_customer() AS current_customer)) AND (user_id = ( SELECT app.current_owner() AS current_owner))));
 
+ALTER TABLE public.unconfirmed_days ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY unconfirmed_days_system ON public.unconfirmed_days TO lisa_system USING (true) WITH CHECK (true);
+
 ALTER TABLE public.usage_periods ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY usage_periods_system ON public.usage_periods TO lisa_system USING (true) WITH CHECK (true);
@@ -2498,6 +2554,8 @@ GRANT ALL ON FUNCTION app.current_owner() TO lisa_tenant;
 REVOKE ALL ON FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp with time zone) TO lisa_tenant;
 
+REVOKE ALL ON FUNCTION app.is_confirmed(account uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.keep_config_version() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.keep_plan_price() FROM PUBLIC;
@@ -2527,6 +2585,9 @@ GRANT ALL ON FUNCTION app.own_model_spend(since timestamp with time zone) TO lis
 REVOKE ALL ON FUNCTION app.own_period() FROM PUBLIC;
 GRANT ALL ON FUNCTION app.own_period() TO lisa_tenant;
 
+REVOKE ALL ON FUNCTION app.own_trust() FROM PUBLIC;
+GRANT ALL ON FUNCTION app.own_trust() TO lisa_tenant;
+
 REVOKE ALL ON FUNCTION app.period_of(tenant uuid, moment timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.period_of(tenant uuid, moment timestamp with time zone) TO lisa_system;
 
@@ -2553,6 +2614,9 @@ GRANT ALL ON FUNCTION app.search_chunks(question text, question_language text, m
 REVOKE ALL ON FUNCTION app.take_rate(wanted text, most integer, seconds integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.take_rate(wanted text, most integer, seconds integer) TO lisa_app;
 GRANT ALL ON FUNCTION app.take_rate(wanted text, most integer, seconds integer) TO lisa_system;
+
+REVOKE ALL ON FUNCTION app.take_unconfirmed_request(daily_limit integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.take_unconfirmed_request(daily_limit integer) TO lisa_tenant;
 
 REVOKE ALL ON FUNCTION app.takes_room(status text, error_code text) FROM PUBLIC;
 
@@ -2755,6 +2819,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.reservations TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.reservations TO lisa_system;
 
 GRANT SELECT ON TABLE public.unanswered TO lisa_tenant;
+
+GRANT SELECT,DELETE ON TABLE public.unconfirmed_days TO lisa_system;
 
 GRANT SELECT ON TABLE public.usage_periods TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.usage_periods TO lisa_system;

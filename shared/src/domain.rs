@@ -25,5 +25,6 @@ pub mod reembedding;
 pub mod retrieval;
 pub mod tenants;
 pub mod unanswered;
+pub mod unconfirmed;
 pub mod unread_bodies;
 pub mod usage;

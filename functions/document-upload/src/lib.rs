@@ -23,6 +23,7 @@ use shared::{
     routes,
     settings::Settings,
     storage::Storage,
+    unconfirmed::UnconfirmedLimits,
 };
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -38,6 +39,7 @@ pub struct Deps {
     keys: VerificationKeys,
     limits: RateLimits,
     storage: Storage,
+    unconfirmed: UnconfirmedLimits,
 }
 
 impl HttpFunction for Deps {
@@ -52,6 +54,7 @@ impl HttpFunction for Deps {
             db,
             keys: VerificationKeys::read(settings),
             storage: Storage::read(settings),
+            unconfirmed: UnconfirmedLimits::read(settings),
         }
     }
 
@@ -175,7 +178,9 @@ async fn upload(
             {
                 return Ok(Err(document));
             }
-            Ok(Ok(documents::announce(tx, new, language).await?))
+            let announced = documents::announce(tx, new, language).await?;
+            deps.unconfirmed.admit(tx, true).await?;
+            Ok(Ok(announced))
         })
         .await?;
     let announced = match announced {

@@ -29,6 +29,7 @@ use shared::{
     queue::{self, Queue, SqsRecord},
     sealed::KeyRing,
     settings::Settings,
+    unconfirmed::UnconfirmedLimits,
 };
 use tokio::time::Instant;
 
@@ -57,6 +58,7 @@ pub struct Deps {
     keys: KeyRing,
     embedders: EmbedderRegistry,
     provider: Provider,
+    unconfirmed: UnconfirmedLimits,
     burst: BurstPolicy,
     contact_limits: ContactLimits,
 }
@@ -116,6 +118,7 @@ impl EventFunction for Deps {
             keys: KeyRing::read(settings),
             embedders: EmbedderRegistry::read(settings),
             provider: Provider::read(settings),
+            unconfirmed: UnconfirmedLimits::read(settings),
             burst,
             contact_limits: ContactLimits::read(settings),
         }

@@ -14,13 +14,14 @@ use shared::{
     customer_texts,
     db::TenantTx,
     error::{ApiError, BoxError},
-    llm::{self, LlmError, ModelCall, Turn, Usage},
+    llm::{self, LlmError, ModelCall, Provider, Turn, Usage},
     logging,
     messages::{self, Author, SkipReason},
     orders::{self, OrderDraft},
     quota::{self, QuotaError, QuotaState, Reservation},
     retrieval,
     text::Language,
+    unconfirmed::{Admission, AdmissionError},
     usage,
 };
 use tokio::time::Instant;
@@ -71,8 +72,9 @@ impl GeneratedReply {
 
 /// The result of a reservation.
 enum ReserveOutcome {
-    /// One answer of the quota is reserved. With the approved answer to the question, if there is one.
-    Reserved(Reservation, Option<ApprovedAnswer>),
+    /// One answer of the quota is reserved. With the approved answer to the question, if there is one, and with the models
+    /// that the tenant may use.
+    Reserved(Reservation, Option<ApprovedAnswer>, Admission),
     /// The contact has got as many answers as a contact may get.
     ContactLimit(ReachedLimit),
     /// The tenant has no answer left.
@@ -225,10 +227,17 @@ impl Deps {
     async fn answer(&self, tenant: Uuid, lease: &Lease, language: Language, attempt: u32) -> Result<(), BoxError> {
         let deadlines = ReplyDeadlines::start(lease);
         let question = triage::pending_text(lease);
-        let (reservation, approved) = match self.reserve(tenant, lease, &question).await? {
-            ReserveOutcome::Reserved(reservation, approved) => (reservation, approved),
+        let (reservation, approved, admission) = match self.reserve(tenant, lease, &question).await? {
+            ReserveOutcome::Reserved(reservation, approved, admission) => (reservation, approved, admission),
             ReserveOutcome::ContactLimit(limit) => return self.refuse_over_limit(tenant, lease, language, limit).await,
             ReserveOutcome::NoRequestLeft => return self.refuse_over_quota(tenant, lease, language).await,
+        };
+        let without_models;
+        let deps = if admission.may_use_models {
+            self
+        } else {
+            without_models = Self { provider: Provider::Extractive, ..self.clone() };
+            &without_models
         };
         if let Some(approved) = approved {
             let outcome =
@@ -242,11 +251,11 @@ impl Deps {
         let request =
             ReplyRequest { tenant, lease, question: &question, standalone, language, history: &history, deadline };
         let mut calls = Vec::new();
-        let is_live = lease.assistant.is_live && self.provider.has_model();
+        let is_live = lease.assistant.is_live && deps.provider.has_model();
         let generated = if is_live {
-            Box::pin(self.reply_in_live_mode(&request, &mut calls)).await
+            Box::pin(deps.reply_in_live_mode(&request, &mut calls)).await
         } else {
-            Box::pin(self.answer_from_documents(&request, &mut calls)).await
+            Box::pin(deps.answer_from_documents(&request, &mut calls)).await
         };
         let generated = match generated {
             Ok(generated) => generated,
@@ -276,21 +285,31 @@ impl Deps {
         Ok(())
     }
 
-    /// Counts the answer of the contact, reserves one answer of the quota and looks for an approved answer.
+    /// Counts the answer of the contact, reserves one answer of the quota, looks for an approved answer, and admits the
+    /// use of models. The day's requests of unconfirmed accounts can be used up, too.
     async fn reserve(&self, tenant: Uuid, lease: &Lease, question: &str) -> Result<ReserveOutcome, ApiError> {
         let conversation = lease.conversation.id;
+        let costs = self.provider.has_model() || !self.embedders.current().is_local();
         self.db
             .tenant_tx(tenant, async |tx| {
                 if let Some(limit) = conversations::count_answer(tx, conversation, self.contact_limits).await? {
                     return Ok(ReserveOutcome::ContactLimit(limit));
                 }
-                match quota::reserve(tx, lease.assistant.owner, Some(conversation)).await {
-                    Ok(reservation) => {
-                        let approved = approved_answers::find(tx, question).await?;
-                        Ok(ReserveOutcome::Reserved(reservation, approved))
+                let reservation = match quota::reserve(tx, lease.assistant.owner, Some(conversation)).await {
+                    Ok(reservation) => reservation,
+                    Err(QuotaError::Exceeded(_) | QuotaError::PlanLimit(_)) => {
+                        return Ok(ReserveOutcome::NoRequestLeft);
                     }
-                    Err(QuotaError::Exceeded(_) | QuotaError::PlanLimit(_)) => Ok(ReserveOutcome::NoRequestLeft),
-                    Err(QuotaError::Database(error)) => Err(error.into()),
+                    Err(QuotaError::Database(error)) => return Err(error.into()),
+                };
+                let approved = approved_answers::find(tx, question).await?;
+                match self.unconfirmed.admit(tx, costs).await {
+                    Ok(admission) => Ok(ReserveOutcome::Reserved(reservation, approved, admission)),
+                    Err(AdmissionError::BudgetUsedUp) => {
+                        quota::refund(tx, &reservation).await?;
+                        Ok(ReserveOutcome::NoRequestLeft)
+                    }
+                    Err(AdmissionError::Database(error)) => Err(error.into()),
                 }
             })
             .await

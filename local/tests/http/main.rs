@@ -87,6 +87,8 @@ mod tokens;
 #[cfg(test)]
 mod turns;
 #[cfg(test)]
+mod unconfirmed;
+#[cfg(test)]
 mod uploads;
 #[cfg(test)]
 mod whatsapp;

@@ -31,6 +31,7 @@ use crate::{
     settings::Settings,
     tenants::{self, Identity},
     text::{self, Language},
+    unconfirmed::{Admission, UnconfirmedLimits},
     usage::{self, UsageDelta},
 };
 
@@ -55,6 +56,7 @@ pub struct QueryPipeline {
     db: Db,
     embedders: EmbedderRegistry,
     provider: Provider,
+    unconfirmed: UnconfirmedLimits,
 }
 
 /// A question, with the documents to search.
@@ -138,6 +140,7 @@ pub struct ReservedQuestion {
     approved: Option<ApprovedAnswer>,
     /// The language of fixed texts, where that of the question is not certain.
     company_language: Language,
+    admission: Admission,
 }
 
 /// Settlement of the reserved request when no answer is stored.
@@ -227,14 +230,19 @@ impl RetrievedContext {
 impl QueryPipeline {
     /// Reads the settings of the embedders and of the language models.
     pub fn read(settings: &mut Settings, db: &Db) -> Self {
-        Self { db: db.clone(), embedders: EmbedderRegistry::read(settings), provider: Provider::read(settings) }
+        Self {
+            db: db.clone(),
+            embedders: EmbedderRegistry::read(settings),
+            provider: Provider::read(settings),
+            unconfirmed: UnconfirmedLimits::read(settings),
+        }
     }
 
     /// Claims the idempotency key for the route and reserves one request of the quota. The transaction commits before
     /// the search begins, so that concurrent questions cannot exceed the quota.
     ///
     /// # Errors
-    /// 402 when the quota is used up, 404 for a document or a conversation that the tenant does not have, 409 and 422
+    /// 402 when the quota is used up, 403 when the day's requests of unconfirmed accounts are, 404 for a document or a conversation that the tenant does not have, 409 and 422
     /// for an idempotency key that is in use for another request.
     pub async fn begin(
         &self,
@@ -244,6 +252,7 @@ impl QueryPipeline {
         key: IdempotencyKey,
     ) -> Result<BeginOutcome> {
         let owner = caller.owner();
+        let costs = self.provider.has_model() || !self.embedders.current().is_local();
         self.db
             .tenant_tx(caller.tenant(), async |tx| {
                 if let Some(documents) = &request.document_ids
@@ -275,7 +284,8 @@ impl QueryPipeline {
                     None => Vec::new(),
                 };
                 let company_language = identity.language;
-                let reserved = ReservedQuestion { reservation, claim, history, approved, company_language };
+                let admission = self.unconfirmed.admit(tx, costs).await?;
+                let reserved = ReservedQuestion { reservation, claim, history, approved, company_language, admission };
                 Ok(BeginOutcome::Reserved(Box::new(reserved)))
             })
             .await
@@ -341,9 +351,10 @@ impl QueryPipeline {
         }
         let style = if deltas.is_some() { AnswerStyle::PassageNumbers } else { AnswerStyle::SourceNumbers };
         let grounded = context.grounded_question(request, &reserved.history, style, deadline);
+        let provider = if reserved.admission.may_use_models { &self.provider } else { &Provider::Extractive };
         let AnswerResult { outcome, calls: made } = match deltas {
-            Some(deltas) => self.provider.stream(&grounded, deltas).await,
-            None => self.provider.answer(&grounded).await,
+            Some(deltas) => provider.stream(&grounded, deltas).await,
+            None => provider.answer(&grounded).await,
         };
         calls.extend(made);
         match outcome {

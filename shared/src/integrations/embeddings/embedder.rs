@@ -29,6 +29,12 @@ impl Embedder {
         }
     }
 
+    /// Returns true when embedding costs nothing.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        matches!(self, Self::Local(_))
+    }
+
     /// Returns the weight of vector similarity in the fused score of [`crate::retrieval`], where full-text rank and
     /// n-gram BM25 weigh 1 each. Measured by `cargo eval` (docs/BENCHMARKS.md).
     pub fn vector_weight(&self) -> f64 {
