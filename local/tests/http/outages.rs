@@ -190,13 +190,16 @@ async fn storage_and_queues_that_do_not_respond_get_503s_in_time_and_a_refused_u
     assert_eq!(app.number("select count(*) from documents").await, 1);
 }
 
-/// Thirty requests on one connection, whose first statement takes 0.3 s, are more than it can serve in 3 s.
+/// Thirty requests on one connection, with statements that take 0.3 s each, are more than it can serve in 3 s. Each request
+/// takes the connection several times, and the waits count together.
 #[tokio::test]
-async fn an_overloaded_database_refuses_within_four_seconds_with_retry_after() {
+async fn an_overloaded_database_refuses_in_time_with_retry_after() {
     let app = App::with_settings(&[("DATABASE_MAX_CONNECTIONS", "1"), ("RATE_LIMIT_USER", "100000")]).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
+    app.upload_and_process(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
     app.sql(
-        "create function slow() returns trigger language plpgsql as
+        "create policy slow on documents as restrictive for select to lisa_tenant using (pg_sleep(0.3) is not null);
+         create function slow() returns trigger language plpgsql as
              $$ begin perform pg_sleep(0.3); return new; end $$;
          create trigger slow before insert or update on rate_limits for each row execute function slow()",
     )
@@ -211,7 +214,7 @@ async fn an_overloaded_database_refuses_within_four_seconds_with_retry_after() {
     let refused: Vec<_> = answers.into_iter().filter(|(answer, _)| answer.status != 200).collect();
     assert!(!refused.is_empty());
     for (answer, took) in refused {
-        assert!(took < Duration::from_secs(4), "{took:?}: {}", answer.text);
+        assert!(took < MAX_RESPONSE_TIME, "{took:?}: {}", answer.text);
         answer.refused(503, "unavailable");
     }
 }

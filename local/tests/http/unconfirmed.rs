@@ -128,6 +128,7 @@ async fn scanned_pages_are_read_only_for_confirmed_and_paid_accounts() {
         ("GEMINI_API_KEY", "test-key"),
         ("GEMINI_MODELS", "small-model"),
         ("GEMINI_BASE_URL", &url),
+        ("LLM_PRICES", r#"{"small-model": {"in": 1000000, "out": 10000000}}"#),
         ("UNCONFIRMED_MODELS", "none"),
     ])
     .await;

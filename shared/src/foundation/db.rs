@@ -71,6 +71,8 @@ const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(30);
 const OPERATOR_TIMEOUT: Duration = Duration::from_secs(1_800);
 /// Timeout of waiting for a free connection, and of opening one.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Timeout of all waits of one request for a free connection together.
+const SHARED_WAIT: Duration = Duration::from_millis(3_500);
 /// The least time that a request waits for a connection, also after it has waited before. A request that came as far as
 /// this has had a connection, and most connections are free again after a few milliseconds.
 const MIN_WAIT: Duration = Duration::from_millis(250);
@@ -80,7 +82,7 @@ tokio::task_local! {
     static WAITED: Cell<Duration>;
 }
 
-/// Runs the work of one request, whose waits for free connections share one timeout of 3 s. A request takes several
+/// Runs the work of one request, whose waits for free connections share one timeout of 3.5 s. A request takes several
 /// connections, one after the other; each with a timeout of its own, it would be refused only after ten seconds.
 pub(crate) async fn with_shared_wait<T>(work: impl Future<Output = T>) -> T {
     WAITED.scope(Cell::new(Duration::ZERO), work).await
@@ -347,7 +349,7 @@ impl Pool {
     /// Waits for a permit, then takes an idle connection or opens a new one. An idle connection may be broken.
     async fn acquire(&self) -> sqlx::Result<PooledConnection> {
         let waited = WAITED.try_with(Cell::get).unwrap_or_default();
-        let timeout = ACQUIRE_TIMEOUT.saturating_sub(waited).max(MIN_WAIT);
+        let timeout = SHARED_WAIT.saturating_sub(waited).clamp(MIN_WAIT, ACQUIRE_TIMEOUT);
         let started = tokio::time::Instant::now();
         let permit = tokio::time::timeout(timeout, Arc::clone(&self.permits).acquire_owned()).await;
         let _ = WAITED.try_with(|total| total.set(waited + started.elapsed()));

@@ -174,7 +174,7 @@ async fn finish(State(layer): State<FunctionLayer>, mut request: Request, next: 
     let duration_ms = started.elapsed().as_secs_f64() * 1e3;
     match error {
         Some(error) if response.status().is_server_error() => tracing::error!(
-            method,
+            %method,
             path,
             status,
             duration_ms,
@@ -182,8 +182,8 @@ async fn finish(State(layer): State<FunctionLayer>, mut request: Request, next: 
             error = logging::chain(error.as_ref()),
             "request failed",
         ),
-        Some(error) => tracing::info!(method, path, status, duration_ms, code = error.code, "request refused"),
-        None => tracing::info!(method, path, status, duration_ms, "request answered"),
+        Some(error) => tracing::info!(%method, path, status, duration_ms, code = error.code, "request refused"),
+        None => tracing::info!(%method, path, status, duration_ms, "request answered"),
     }
     response
 }
