@@ -51,6 +51,13 @@ pub fn one_line(text: &str, min: usize, max: usize) -> Result<String, UnusableTe
     check_length(if is_blank { "" } else { visible.trim() }, min, max)
 }
 
+/// Returns a name from elsewhere as it is seen, by the rule of [`one_line`], without control characters. It may be empty.
+#[must_use]
+pub fn visible_name(text: &str) -> String {
+    let visible: String = text.chars().filter(|letter| !letter.is_control()).filter_map(visible_char).collect();
+    visible.trim().to_owned()
+}
+
 /// Maps a character of a name to itself, to a space for a line separator, or to nothing for what nobody sees.
 fn visible_char(letter: char) -> Option<char> {
     match letter {
@@ -138,6 +145,11 @@ mod tests {
         {
             assert!(matches!(one_line(name, 1, 20), Err(UnusableText::TooShort(1))), "{name:?}");
         }
+    }
+
+    #[test]
+    fn a_name_from_elsewhere_is_shown_as_it_is_seen() {
+        assert_eq!(visible_name(" Panier\u{202e}\u{0} de\u{2028}fruits\u{200b}"), "Panier de fruits");
     }
 
     #[test]
