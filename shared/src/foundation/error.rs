@@ -16,6 +16,9 @@ use utoipa::ToSchema;
 /// Maximum size of a file that is uploaded in two steps, in MiB.
 pub const MAX_UPLOAD_MIB: usize = 20;
 
+/// Content encodings of a request body, in the form of the header `Accept-Encoding`.
+const ACCEPTED_ENCODINGS: &str = "gzip, identity";
+
 /// The result of a handler.
 pub type Result<T, E = ApiError> = std::result::Result<T, E>;
 
@@ -35,8 +38,6 @@ pub struct ApiError {
     pub details: Option<Value>,
     /// Value of the header `Retry-After`, in seconds.
     pub retry_after_s: Option<u32>,
-    /// Value of the header `Accept-Encoding`: the encodings of a request body, on a 415 for another one.
-    pub accept_encoding: Option<&'static str>,
     /// State of the caller's rate limit, on a 429.
     pub rate_limit_status: Option<RateLimitStatus>,
     /// The cause. It is only logged, never sent.
@@ -83,7 +84,6 @@ impl ApiError {
             message: message.into(),
             details: None,
             retry_after_s: None,
-            accept_encoding: None,
             rate_limit_status: None,
             source: None,
         }
@@ -153,12 +153,11 @@ impl ApiError {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
     }
 
-    /// 415: the body is compressed in a way that is not read.
+    /// 415: the body is compressed in a way that is not read. The response has the header `Accept-Encoding`.
     #[must_use]
     pub fn unsupported_encoding() -> Self {
-        let mut error = Self::unsupported_media_type("the content encoding must be gzip or identity");
-        error.accept_encoding = Some("gzip, identity");
-        error
+        Self::unsupported_media_type("the content encoding must be gzip or identity")
+            .with_details(json!({ "accept_encoding": ACCEPTED_ENCODINGS }))
     }
 
     /// 422: the request was parsed, but `fields` are not valid.
@@ -245,8 +244,8 @@ impl IntoResponse for ApiError {
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if let Some(encodings) = self.accept_encoding {
-            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(encodings));
+        if self.details.as_ref().is_some_and(|details| details["accept_encoding"].is_string()) {
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(ACCEPTED_ENCODINGS));
         }
         // `http::layers::finish` takes the error from the extensions and writes the body, because it has the request
         // id.
