@@ -17,6 +17,10 @@ CREATE FUNCTION app.add_months(moment timestamp with time zone, months integer) 
     LANGUAGE sql IMMUTABLE
     AS $$ select (moment at time zone 'UTC' + make_interval(months => months)) at time zone 'UTC' $$;
 
+CREATE FUNCTION app.address_placeholder(account uuid) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$ select account::text || '@accounts.invalid' $$;
+
 CREATE FUNCTION app.audit(tenant uuid, actor uuid, action text, object text, request_id text, details jsonb) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -134,6 +138,44 @@ begin
 end
 $$;
 
+CREATE FUNCTION app.count_failed_sign_in(account uuid, failed_action text, request_id text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    nobody constant uuid := '00000000-0000-0000-0000-000000000000';
+    counted constant text := case when account is null then 'auth.unknown_address' else failed_action end;
+    tenant uuid;
+    counter public.failed_sign_ins;
+begin
+    select member.customer_id into tenant
+    from public.customer_members member
+    join public.customers customer on customer.id = member.customer_id
+    where member.user_id = coalesce(account, nobody)
+    order by customer.deleted_at is not null, customer.created_at, customer.id
+    limit 1;
+    tenant := coalesce(tenant, nobody);
+    insert into public.failed_sign_ins (customer_id, action, window_start, failures) values (tenant, counted, now(), 0)
+        on conflict (customer_id, action) do nothing;
+    select * into counter from public.failed_sign_ins known
+        where known.customer_id = tenant and known.action = counted for update;
+    if counter.failures > 0 and counter.window_start > now() - interval '1 hour' then
+        update public.failed_sign_ins known set failures = known.failures + 1
+            where known.customer_id = tenant and known.action = counted;
+        return;
+    end if;
+    if account is not null then
+        if counter.failures > 1 then
+            perform app.audit(tenant, null, counted, 'customer:' || tenant, null,
+                jsonb_build_object('failures', counter.failures, 'since', counter.window_start));
+        end if;
+        perform app.audit(tenant, account, counted, 'user:' || account, request_id, '{}');
+    end if;
+    update public.failed_sign_ins known set window_start = now(), failures = 1
+        where known.customer_id = tenant and known.action = counted;
+end
+$$;
+
 CREATE FUNCTION app.count_spend() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -165,6 +207,35 @@ CREATE FUNCTION app.current_owner() RETURNS uuid
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
     AS $$ select user_id from public.customers where id = app.current_customer() $$;
+
+CREATE FUNCTION app.end_account(account uuid) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    update public.users set deleted_at = now(), email = app.address_placeholder(id)
+        where id = account and deleted_at is null;
+    update public.profiles set email = app.address_placeholder(id) where id = account;
+    update public.refresh_sessions set ended_at = now() where user_id = account and ended_at is null;
+$$;
+
+CREATE FUNCTION app.free_quota_limit() RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    AS $$ select 8 $$;
+
+CREATE FUNCTION app.has_auth_address(account uuid, address text) RETURNS boolean
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    if to_regclass('auth.users') is null then
+        return false;
+    end if;
+    return exists (
+        select from auth.users remote
+        where remote.id = account and lower(remote.email) = lower(address) and to_jsonb(remote) ->> 'deleted_at' is null
+    );
+end
+$$;
 
 CREATE FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp with time zone) RETURNS boolean
     LANGUAGE sql STABLE
@@ -216,6 +287,7 @@ CREATE FUNCTION app.memberships(caller uuid, wanted uuid) RETURNS TABLE(customer
     AS $$
     select tenant.id, tenant.user_id, member.role, tenant.suspended_at is not null, tenant.deleted_at is not null
     from public.customer_members member
+    join public.users account on account.id = member.user_id and account.deleted_at is null
     join public.customers tenant on tenant.id = member.customer_id
     where member.user_id = caller and (wanted is null or member.customer_id = wanted)
     order by tenant.deleted_at is not null, tenant.created_at, tenant.id
@@ -350,6 +422,51 @@ begin
     -- A vector without a direction is near to nothing: its distance is NaN, which would come first.
     select compared.id, compared.nearness from compared where compared.nearness <> 'NaN'
     order by compared.nearness desc, compared.id limit most;
+end
+$$;
+
+CREATE FUNCTION app.on_auth_user_changed() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    SET lock_timeout TO '2s'
+    AS $$
+begin
+    -- Supabase updates the row at every sign-in.
+    if tg_op = 'UPDATE' and new.email is not distinct from old.email
+        and to_jsonb(new) ->> 'deleted_at' is not distinct from to_jsonb(old) ->> 'deleted_at' then
+        return null;
+    end if;
+    begin
+        if tg_op = 'DELETE' then
+            perform app.end_account(old.id);
+        elsif to_jsonb(new) ->> 'deleted_at' is not null then
+            perform app.end_account(new.id);
+        else
+            perform app.synchronize_account(
+                new.id, new.email, left(new.raw_user_meta_data ->> 'full_name', 255), app.free_quota_limit()
+            );
+        end if;
+    exception when others then
+        raise warning 'an account was not synchronized: % (%)', old.id, sqlstate;
+    end;
+    return null;
+end
+$$;
+
+CREATE FUNCTION app.on_auth_user_created() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    SET lock_timeout TO '2s'
+    AS $$
+begin
+    begin
+        perform app.synchronize_account(
+            new.id, new.email, left(new.raw_user_meta_data ->> 'full_name', 255), app.free_quota_limit()
+        );
+    exception when others then
+        raise warning 'an account was not synchronized: % (%)', new.id, sqlstate;
+    end;
+    return new;
 end
 $$;
 
@@ -527,11 +644,15 @@ CREATE FUNCTION app.project_credits() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
+declare
+    is_paying boolean;
 begin
-    update public.profiles profile
-        set credits_remaining = greatest(new.free_quota_limit - new.free_quota_used, 0)
-        from public.users account
-        where profile.id = new.user_id and account.id = new.user_id and not account.is_pro;
+    select account.is_pro into is_paying from public.users account where account.id = new.user_id for share;
+    if not is_paying then
+        update public.profiles profile
+            set credits_remaining = greatest(new.free_quota_limit - new.free_quota_used, 0)
+            where profile.id = new.user_id;
+    end if;
     return null;
 end
 $$;
@@ -667,6 +788,30 @@ begin
                 updated_at = clock_timestamp()
         returning job.id into job_id;
     return next;
+end
+$$;
+
+CREATE FUNCTION app.report_failed_sign_ins() RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    counter public.failed_sign_ins;
+    ended integer := 0;
+begin
+    for counter in
+        select * from public.failed_sign_ins known where known.window_start <= now() - interval '1 hour'
+        order by known.window_start limit 1000 for update skip locked
+    loop
+        if counter.failures > 1 and counter.action <> 'auth.unknown_address' then
+            perform app.audit(counter.customer_id, null, counter.action, 'customer:' || counter.customer_id, null,
+                jsonb_build_object('failures', counter.failures, 'since', counter.window_start));
+        end if;
+        delete from public.failed_sign_ins known
+            where known.customer_id = counter.customer_id and known.action = counter.action;
+        ended := ended + 1;
+    end loop;
+    return ended;
 end
 $$;
 
@@ -816,6 +961,47 @@ begin
 end
 $$;
 
+CREATE FUNCTION app.synchronize_account(account uuid, address text, account_name text, quota_limit integer) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    typed constant text := lower(btrim(address));
+    own constant text := case when length(typed) between 3 and 320 then typed else app.address_placeholder(account) end;
+    wanted text := own;
+begin
+    for attempt in 1..3 loop
+        begin
+            insert into public.users (id, email) values (account, wanted) on conflict (id) do nothing;
+            update public.users known set email = wanted, deleted_at = null
+                where known.id = account and (known.email <> wanted or known.deleted_at is not null);
+            exit;
+        exception when unique_violation then
+            if attempt = 1 then
+                -- One at a time, and with no row of its own locked: two accounts may exchange their addresses.
+                perform pg_advisory_xact_lock(hashtext('app.synchronize_account'));
+                with holder as (
+                    update public.users other set email = app.address_placeholder(other.id)
+                    where lower(other.email) = wanted and other.id <> account
+                        and not exists (select from public.credentials where credentials.user_id = other.id)
+                        and not app.has_auth_address(other.id, wanted)
+                    returning other.id
+                )
+                update public.profiles profile set email = app.address_placeholder(holder.id)
+                    from holder where profile.id = holder.id;
+            else
+                wanted := app.address_placeholder(account);
+            end if;
+        end;
+    end loop;
+    insert into public.user_settings (user_id, free_quota_limit) values (account, quota_limit)
+        on conflict (user_id) do nothing;
+    insert into public.profiles as profile (id, email, full_name, credits_remaining)
+        values (account, own, account_name, quota_limit)
+        on conflict (id) do update set email = excluded.email where profile.email <> excluded.email;
+end
+$$;
+
 CREATE FUNCTION app.take_rate(wanted text, most integer, seconds integer) RETURNS TABLE(allowed boolean, remaining integer, reset_s double precision, retry_after_s double precision)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -892,6 +1078,7 @@ CREATE FUNCTION app.tenants() RETURNS uuid[]
     AS $$
     select coalesce(array_agg(member.customer_id), '{}')
     from public.customer_members member
+    join public.users account on account.id = member.user_id and account.deleted_at is null
     join public.customers tenant on tenant.id = member.customer_id
     where member.user_id = auth.uid() and tenant.deleted_at is null and tenant.suspended_at is null
 $$;
@@ -899,7 +1086,10 @@ $$;
 CREATE FUNCTION app.user_role(wanted uuid) RETURNS TABLE(role text)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
-    AS $$ select role from public.users where id = wanted $$;
+    AS $$
+    select case when account.deleted_at is null then account.role else 'deleted' end
+    from public.users account where account.id = wanted
+$$;
 
 CREATE FUNCTION app.webhook_tenant(secret_sha256 text) RETURNS TABLE(customer_id uuid, suspended boolean, deleted boolean, language text)
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -929,6 +1119,33 @@ CREATE FUNCTION auth.role() RETURNS text
 CREATE FUNCTION auth.uid() RETURNS uuid
     LANGUAGE sql STABLE
     AS $$ select nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub', '')::uuid $$;
+
+CREATE FUNCTION billing.keep_assigned_user() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    new.user_id := new.assigned_user_id;
+    return new;
+end
+$$;
+
+CREATE TABLE billing.duplicate_subscriptions (
+    subscription_id text NOT NULL,
+    user_id text NOT NULL,
+    kept_subscription_id text NOT NULL,
+    status text DEFAULT 'open'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    next_attempt_at timestamp with time zone DEFAULT now() NOT NULL,
+    error text,
+    found_at timestamp with time zone DEFAULT now() NOT NULL,
+    reported_at timestamp with time zone,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT duplicate_subscriptions_attempts_not_negative CHECK ((attempts >= 0)),
+    CONSTRAINT duplicate_subscriptions_status_known CHECK ((status = ANY (ARRAY['open'::text, 'cancelled'::text, 'kept'::text, 'failed'::text])))
+);
+
+COMMENT ON COLUMN billing.duplicate_subscriptions.status IS 'open: it still runs at Stripe; kept: it no longer was one too many when it was to be cancelled';
 
 CREATE TABLE billing.stripe_customers (
     id text NOT NULL,
@@ -971,6 +1188,9 @@ CREATE TABLE billing.subscription_states (
     past_due_since timestamp with time zone,
     ended_at timestamp with time zone,
     is_price_unknown boolean DEFAULT false NOT NULL,
+    assigned_user_id text,
+    assigned_by text,
+    assigned_at timestamp with time zone,
     CONSTRAINT subscription_states_fetches_in_order CHECK ((fetch_applied <= fetches_begun)),
     CONSTRAINT subscription_states_plan_known CHECK ((plan = ANY (ARRAY['free'::text, 'pro'::text, 'business'::text]))),
     CONSTRAINT subscription_states_status_known CHECK ((status = ANY (ARRAY['incomplete'::text, 'incomplete_expired'::text, 'trialing'::text, 'active'::text, 'past_due'::text, 'unpaid'::text, 'canceled'::text, 'paused'::text, 'unknown'::text])))
@@ -981,6 +1201,8 @@ COMMENT ON COLUMN billing.subscription_states.last_event_order IS 'the place of 
 COMMENT ON COLUMN billing.subscription_states.fetches_begun IS 'numbers the questions to Stripe: the answer to an earlier one never comes over that to a later one';
 
 COMMENT ON COLUMN billing.subscription_states.past_due_since IS 'while past_due: when the first event said so';
+
+COMMENT ON COLUMN billing.subscription_states.assigned_user_id IS 'the user whom an administrator assigned; counts for more than what Stripe''s metadata say';
 
 CREATE SEQUENCE billing.subscription_versions
     START WITH 1
@@ -1082,6 +1304,12 @@ ALTER TABLE public.audit_log ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.billing_notices (
+    key text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT billing_notices_key_length CHECK (((length(key) >= 1) AND (length(key) <= 600)))
+);
+
 CREATE TABLE public.billing_records (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     customer_id uuid NOT NULL,
@@ -1141,6 +1369,19 @@ COMMENT ON COLUMN public.bot_usage.date IS 'in the tenant''s timezone';
 COMMENT ON COLUMN public.bot_usage.cost_micros IS 'of models, in millionths of a US dollar';
 
 COMMENT ON COLUMN public.bot_usage.quota_notified IS 'whether the tenant was told that day that no more answers are given';
+
+CREATE TABLE public.checkout_sessions (
+    id text NOT NULL,
+    customer_id uuid NOT NULL,
+    plan text NOT NULL,
+    status text DEFAULT 'open'::text NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT checkout_sessions_id_length CHECK (((length(id) >= 1) AND (length(id) <= 255))),
+    CONSTRAINT checkout_sessions_status_known CHECK ((status = ANY (ARRAY['open'::text, 'superseded'::text, 'expired'::text, 'complete'::text])))
+);
+
+COMMENT ON COLUMN public.checkout_sessions.status IS 'superseded: a later session took its place, and it is not known yet that Stripe has expired it';
 
 CREATE TABLE public.company_mapping (
     uuid uuid NOT NULL,
@@ -1228,8 +1469,14 @@ CREATE TABLE public.conversations (
     user_id uuid,
     released_at timestamp with time zone,
     opt_changed_at timestamp with time zone,
+    minute_began_at timestamp with time zone,
+    minute_answers integer DEFAULT 0 NOT NULL,
+    day_began_on date,
+    day_answers integer DEFAULT 0 NOT NULL,
+    limit_notice_on date,
+    lease_is_awaited boolean DEFAULT false NOT NULL,
     CONSTRAINT conversations_channel_known CHECK ((channel = ANY (ARRAY['whatsapp'::text, 'api'::text]))),
-    CONSTRAINT conversations_contact_id_length CHECK (((length(contact_id) >= 1) AND (length(contact_id) <= 100))),
+    CONSTRAINT conversations_contact_id_length CHECK (((length(contact_id) >= 1) AND (length(contact_id) <= 160))),
     CONSTRAINT conversations_display_name_length CHECK ((length(display_name) <= 200)),
     CONSTRAINT conversations_handler_known CHECK ((handler = ANY (ARRAY['bot'::text, 'human'::text]))),
     CONSTRAINT conversations_handover_has_end CHECK (((handler = 'human'::text) = (handover_until IS NOT NULL))),
@@ -1252,6 +1499,14 @@ COMMENT ON COLUMN public.conversations.user_id IS 'of channel api: the member wh
 COMMENT ON COLUMN public.conversations.released_at IS 'when the bot last took over from a person';
 
 COMMENT ON COLUMN public.conversations.opt_changed_at IS 'when the contact wrote the last STOP or START that counted; null when ManyChat did not say';
+
+COMMENT ON COLUMN public.conversations.minute_answers IS 'answers begun within a minute of minute_began_at';
+
+COMMENT ON COLUMN public.conversations.day_answers IS 'answers begun on day_began_on, a day of the tenant';
+
+COMMENT ON COLUMN public.conversations.limit_notice_on IS 'the last day on which the contact was told that it writes too much';
+
+COMMENT ON COLUMN public.conversations.lease_is_awaited IS 'the holder of the lease sends a queue message when it lets it go';
 
 CREATE TABLE public.messages (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1338,9 +1593,11 @@ CREATE TABLE public.customers (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     spend_cap_micros bigint,
     embedding_model text,
+    overage_cap_requests integer,
     CONSTRAINT customers_currency_format CHECK ((currency ~ '^[A-Z]{3}$'::text)),
     CONSTRAINT customers_embedding_model_not_empty CHECK ((embedding_model <> ''::text)),
     CONSTRAINT customers_name_length CHECK (((length(name) >= 1) AND (length(name) <= 200))),
+    CONSTRAINT customers_overage_cap_not_negative CHECK ((overage_cap_requests >= 0)),
     CONSTRAINT customers_spend_cap_not_negative CHECK ((spend_cap_micros >= 0)),
     CONSTRAINT customers_webhook_url_length CHECK ((length(webhook_url) <= 2000))
 );
@@ -1348,6 +1605,8 @@ CREATE TABLE public.customers (
 COMMENT ON COLUMN public.customers.spend_cap_micros IS 'stands in for the plan''s';
 
 COMMENT ON COLUMN public.customers.embedding_model IS 'of the vectors of all its processed documents; null before the first one';
+
+COMMENT ON COLUMN public.customers.overage_cap_requests IS 'requests over the plan''s limit in a period; null: as many as the plan has';
 
 CREATE TABLE public.document_chunks (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1417,8 +1676,10 @@ CREATE TABLE public.documents (
     metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
     processed_at timestamp with time zone,
     chunks integer,
+    chars bigint,
     CONSTRAINT documents_bytes_not_negative CHECK ((bytes >= 0)),
-    CONSTRAINT documents_error_code_known CHECK ((error_code = ANY (ARRAY['encrypted'::text, 'corrupt'::text, 'no_text'::text, 'too_many_pages'::text, 'too_large'::text, 'timed_out'::text, 'not_uploaded'::text, 'embedding_failed'::text, 'scan_failed'::text, 'scan_too_costly'::text, 'spend_cap_reached'::text]))),
+    CONSTRAINT documents_chars_not_negative CHECK ((chars >= 0)),
+    CONSTRAINT documents_error_code_known CHECK ((error_code = ANY (ARRAY['encrypted'::text, 'corrupt'::text, 'no_text'::text, 'too_many_pages'::text, 'too_large'::text, 'timed_out'::text, 'not_uploaded'::text, 'embedding_failed'::text, 'scan_failed'::text, 'scan_too_costly'::text, 'spend_cap_reached'::text, 'size_mismatch'::text, 'too_much_text'::text, 'text_limit_reached'::text, 'processing_failed'::text]))),
     CONSTRAINT documents_error_when_failed CHECK (((status = 'failed'::text) = (error_code IS NOT NULL))),
     CONSTRAINT documents_filename_length CHECK (((length(filename) >= 1) AND (length(filename) <= 255))),
     CONSTRAINT documents_pages_not_negative CHECK (((pages_done >= 0) AND (pages_total >= 0))),
@@ -1429,6 +1690,19 @@ CREATE TABLE public.documents (
 COMMENT ON COLUMN public.documents.sha256 IS 'of the stored bytes: as declared while pending, verified once processed';
 
 COMMENT ON COLUMN public.documents.chunks IS 'how many it has, once processed';
+
+COMMENT ON COLUMN public.documents.chars IS 'characters of its chunks; null until counted: before indexing, and for older documents';
+
+CREATE TABLE public.failed_sign_ins (
+    customer_id uuid NOT NULL,
+    action text NOT NULL,
+    window_start timestamp with time zone NOT NULL,
+    failures bigint NOT NULL,
+    CONSTRAINT failed_sign_ins_action_length CHECK (((length(action) >= 1) AND (length(action) <= 100))),
+    CONSTRAINT failed_sign_ins_failures_not_negative CHECK ((failures >= 0))
+);
+
+COMMENT ON COLUMN public.failed_sign_ins.customer_id IS 'the nil UUID for accounts without a tenant, and for unknown addresses';
 
 CREATE TABLE public.feedback (
     message_id uuid NOT NULL,
@@ -1455,6 +1729,24 @@ CREATE TABLE public.idempotency_keys (
     CONSTRAINT idempotency_keys_sha256_length CHECK ((length(request_sha256) = 32)),
     CONSTRAINT idempotency_keys_state_known CHECK ((state = ANY (ARRAY['in_progress'::text, 'finished'::text])))
 );
+
+CREATE TABLE public.ingest_slots (
+    document_id uuid NOT NULL,
+    customer_id uuid NOT NULL,
+    queued_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    worker uuid,
+    held_until timestamp with time zone,
+    attempts integer DEFAULT 0 NOT NULL,
+    CONSTRAINT ingest_slots_attempts_not_negative CHECK ((attempts >= 0))
+);
+
+COMMENT ON COLUMN public.ingest_slots.queued_at IS 'first delivery: a tenant''s documents take turns in this order';
+
+COMMENT ON COLUMN public.ingest_slots.worker IS 'who holds the slot; null while it is kept for a message on its way';
+
+COMMENT ON COLUMN public.ingest_slots.held_until IS 'then the slot is free again; null: the document waits';
+
+COMMENT ON COLUMN public.ingest_slots.attempts IS 'how often work has begun, unless progress was made since';
 
 CREATE TABLE public.invitations (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1565,6 +1857,10 @@ CREATE TABLE public.plans (
     stripe_price_id text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     monthly_spend_cap_micros bigint,
+    max_document_chunks integer DEFAULT 600 NOT NULL,
+    max_text_chars bigint DEFAULT 5000000 NOT NULL,
+    CONSTRAINT plans_max_document_chunks_positive CHECK ((max_document_chunks > 0)),
+    CONSTRAINT plans_max_text_chars_positive CHECK ((max_text_chars > 0)),
     CONSTRAINT plans_name_length CHECK (((length(name) >= 1) AND (length(name) <= 50))),
     CONSTRAINT plans_overage_not_negative CHECK ((overage_cents_per_request >= 0)),
     CONSTRAINT plans_price_not_negative CHECK ((price_cents >= 0)),
@@ -1578,6 +1874,10 @@ COMMENT ON COLUMN public.plans.monthly_request_limit IS 'null: the lifetime quot
 COMMENT ON COLUMN public.plans.overage_cents_per_request IS 'null: requests over the limit are refused';
 
 COMMENT ON COLUMN public.plans.monthly_spend_cap_micros IS 'what models may cost a period; null: no cap';
+
+COMMENT ON COLUMN public.plans.max_document_chunks IS 'chunks of one document';
+
+COMMENT ON COLUMN public.plans.max_text_chars IS 'characters of the chunks of all documents of a tenant';
 
 CREATE TABLE public.products (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1669,6 +1969,24 @@ CREATE TABLE public.reservations (
 
 COMMENT ON COLUMN public.reservations.period_start IS 'of kind plan: the period of usage_periods that it counts in';
 
+CREATE TABLE public.task_progress (
+    task text NOT NULL,
+    "position" jsonb NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT task_progress_task_length CHECK (((length(task) >= 1) AND (length(task) <= 50)))
+);
+
+CREATE TABLE public.tenant_notices (
+    customer_id uuid NOT NULL,
+    kind text NOT NULL,
+    since timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT tenant_notices_kind_length CHECK (((length(kind) >= 1) AND (length(kind) <= 50)))
+);
+
+COMMENT ON COLUMN public.tenant_notices.since IS 'the beginning of the day or the period';
+
 CREATE VIEW public.unanswered WITH (security_invoker='true') AS
  SELECT reply.id AS message_id,
     reply.customer_id,
@@ -1690,6 +2008,24 @@ CREATE TABLE public.unconfirmed_days (
 );
 
 COMMENT ON TABLE public.unconfirmed_days IS 'requests of all accounts together that are neither confirmed nor paid for, by day in UTC';
+
+CREATE TABLE public.unread_webhook_bodies (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    customer_id uuid NOT NULL,
+    reason text NOT NULL,
+    body bytea NOT NULL,
+    size_bytes integer NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT unread_webhook_bodies_body_length CHECK ((octet_length(body) <= 16384)),
+    CONSTRAINT unread_webhook_bodies_reason_length CHECK (((length(reason) >= 1) AND (length(reason) <= 50))),
+    CONSTRAINT unread_webhook_bodies_size_not_negative CHECK ((size_bytes >= 0))
+);
+
+COMMENT ON TABLE public.unread_webhook_bodies IS 'kept for 30 days; at most 200 a tenant and day';
+
+COMMENT ON COLUMN public.unread_webhook_bodies.body IS 'the first 16 KiB';
+
+COMMENT ON COLUMN public.unread_webhook_bodies.size_bytes IS 'of the whole body';
 
 CREATE TABLE public.usage_periods (
     customer_id uuid NOT NULL,
@@ -1733,10 +2069,13 @@ CREATE TABLE public.users (
     role text DEFAULT 'account_user'::text NOT NULL,
     is_pro boolean DEFAULT false NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    deleted_at timestamp with time zone,
     email_confirmed_at timestamp with time zone,
     CONSTRAINT users_email_length CHECK (((length(email) >= 3) AND (length(email) <= 320))),
     CONSTRAINT users_role_known CHECK ((role = ANY (ARRAY['global_admin'::text, 'account_user'::text, 'support_user'::text])))
 );
+
+COMMENT ON COLUMN public.users.deleted_at IS 'tokens of the account no longer count; its address is free';
 
 COMMENT ON COLUMN public.users.email_confirmed_at IS 'when the address was confirmed, or a person vouched for it; Supabase''s own accounts have theirs in auth.users';
 
@@ -1748,6 +2087,9 @@ CREATE TABLE public.webhook_secrets (
     expires_at timestamp with time zone,
     CONSTRAINT webhook_secrets_sha256_length CHECK ((length(sha256) = 32))
 );
+
+ALTER TABLE ONLY billing.duplicate_subscriptions
+    ADD CONSTRAINT duplicate_subscriptions_pkey PRIMARY KEY (subscription_id);
 
 ALTER TABLE ONLY billing.stripe_customers
     ADD CONSTRAINT stripe_customers_pkey PRIMARY KEY (id);
@@ -1785,6 +2127,9 @@ ALTER TABLE ONLY public.audit_heads
 ALTER TABLE ONLY public.audit_log
     ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.billing_notices
+    ADD CONSTRAINT billing_notices_pkey PRIMARY KEY (key);
+
 ALTER TABLE ONLY public.billing_records
     ADD CONSTRAINT billing_records_customer_id_period_start_key UNIQUE (customer_id, period_start);
 
@@ -1799,6 +2144,9 @@ ALTER TABLE ONLY public.bot_usage
 
 ALTER TABLE ONLY public.bot_usage
     ADD CONSTRAINT bot_usage_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.checkout_sessions
+    ADD CONSTRAINT checkout_sessions_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.company_mapping
     ADD CONSTRAINT company_mapping_company_id_key UNIQUE (company_id);
@@ -1857,11 +2205,17 @@ ALTER TABLE ONLY public.documents
 ALTER TABLE ONLY public.documents
     ADD CONSTRAINT documents_storage_key_key UNIQUE (storage_key);
 
+ALTER TABLE ONLY public.failed_sign_ins
+    ADD CONSTRAINT failed_sign_ins_pkey PRIMARY KEY (customer_id, action);
+
 ALTER TABLE ONLY public.feedback
     ADD CONSTRAINT feedback_pkey PRIMARY KEY (message_id, user_id);
 
 ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (customer_id, key);
+
+ALTER TABLE ONLY public.ingest_slots
+    ADD CONSTRAINT ingest_slots_pkey PRIMARY KEY (document_id);
 
 ALTER TABLE ONLY public.invitations
     ADD CONSTRAINT invitations_pkey PRIMARY KEY (id);
@@ -1917,8 +2271,17 @@ ALTER TABLE ONLY public.refresh_sessions
 ALTER TABLE ONLY public.reservations
     ADD CONSTRAINT reservations_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.task_progress
+    ADD CONSTRAINT task_progress_pkey PRIMARY KEY (task);
+
+ALTER TABLE ONLY public.tenant_notices
+    ADD CONSTRAINT tenant_notices_pkey PRIMARY KEY (customer_id, kind, since);
+
 ALTER TABLE ONLY public.unconfirmed_days
     ADD CONSTRAINT unconfirmed_days_pkey PRIMARY KEY (day);
+
+ALTER TABLE ONLY public.unread_webhook_bodies
+    ADD CONSTRAINT unread_webhook_bodies_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.usage_periods
     ADD CONSTRAINT usage_periods_pkey PRIMARY KEY (customer_id, period_start);
@@ -1935,13 +2298,21 @@ ALTER TABLE ONLY public.webhook_secrets
 ALTER TABLE ONLY public.webhook_secrets
     ADD CONSTRAINT webhook_secrets_sha256_key UNIQUE (sha256);
 
+CREATE INDEX duplicate_subscriptions_due_idx ON billing.duplicate_subscriptions USING btree (next_attempt_at) WHERE ((status = 'open'::text) OR (reported_at IS NULL));
+
+CREATE INDEX duplicate_subscriptions_user_id_idx ON billing.duplicate_subscriptions USING btree (user_id);
+
 CREATE INDEX stripe_customers_user_id_idx ON billing.stripe_customers USING btree (user_id);
+
+CREATE INDEX stripe_events_done_idx ON billing.stripe_events USING btree (received_at) WHERE (projected_at IS NOT NULL);
 
 CREATE INDEX stripe_events_subscription_idx ON billing.stripe_events USING btree (((payload #>> '{data,object,id}'::text[])), created) WHERE (type ~~ 'customer.subscription.%'::text);
 
 CREATE INDEX stripe_events_unfinished_idx ON billing.stripe_events USING btree (received_at) WHERE (projected_at IS NULL);
 
 CREATE INDEX subscription_states_customer_idx ON billing.subscription_states USING btree (stripe_customer_id);
+
+CREATE INDEX subscription_states_started_at_idx ON billing.subscription_states USING btree (started_at, id) WHERE (plan <> 'free'::text);
 
 CREATE INDEX subscription_states_user_id_idx ON billing.subscription_states USING btree (user_id);
 
@@ -1962,6 +2333,10 @@ CREATE INDEX billing_records_pending_idx ON public.billing_records USING btree (
 CREATE UNIQUE INDEX bot_sessions_open_key ON public.bot_sessions USING btree (company_id) WHERE (ended_at IS NULL);
 
 CREATE INDEX bot_sessions_started_at_idx ON public.bot_sessions USING btree (company_id, started_at DESC, id DESC);
+
+CREATE INDEX checkout_sessions_customer_id_idx ON public.checkout_sessions USING btree (customer_id, status);
+
+CREATE UNIQUE INDEX checkout_sessions_one_open_key ON public.checkout_sessions USING btree (customer_id) WHERE (status = 'open'::text);
 
 CREATE INDEX company_mapping_user_id_idx ON public.company_mapping USING btree (user_id);
 
@@ -1985,6 +2360,8 @@ CREATE INDEX document_chunks_words_idx ON public.document_chunks USING gin (app.
 
 CREATE INDEX document_pages_customer_id_idx ON public.document_pages USING btree (customer_id);
 
+CREATE INDEX documents_chars_missing_idx ON public.documents USING btree (id) WHERE ((chars IS NULL) AND (status = 'processed'::text));
+
 CREATE INDEX documents_company_id_idx ON public.documents USING btree (company_id);
 
 CREATE INDEX documents_filename_idx ON public.documents USING btree (customer_id, filename, id);
@@ -1997,11 +2374,15 @@ CREATE INDEX documents_status_idx ON public.documents USING btree (customer_id, 
 
 CREATE INDEX documents_upload_date_idx ON public.documents USING btree (customer_id, upload_date DESC, id DESC);
 
+CREATE INDEX failed_sign_ins_window_start_idx ON public.failed_sign_ins USING btree (window_start);
+
 CREATE INDEX feedback_customer_id_idx ON public.feedback USING btree (customer_id, created_at DESC);
 
 CREATE INDEX feedback_user_id_idx ON public.feedback USING btree (user_id);
 
 CREATE INDEX idempotency_keys_expires_at_idx ON public.idempotency_keys USING btree (expires_at);
+
+CREATE INDEX ingest_slots_turn_idx ON public.ingest_slots USING btree (customer_id, queued_at, document_id);
 
 CREATE INDEX invitations_created_by_idx ON public.invitations USING btree (created_by);
 
@@ -2013,11 +2394,15 @@ CREATE INDEX jobs_customer_id_idx ON public.jobs USING btree (customer_id);
 
 CREATE INDEX jobs_due_idx ON public.jobs USING btree (run_after) WHERE (status = ANY (ARRAY['queued'::text, 'running'::text]));
 
+CREATE INDEX jobs_ended_idx ON public.jobs USING btree (updated_at) WHERE (status = ANY (ARRAY['done'::text, 'failed'::text]));
+
 CREATE UNIQUE INDEX jobs_ingest_document_key ON public.jobs USING btree (((payload ->> 'document_id'::text))) WHERE (kind = 'ingest'::text);
 
 CREATE UNIQUE INDEX jobs_invoice_item_record_key ON public.jobs USING btree (((payload ->> 'billing_record_id'::text))) WHERE (kind = 'invoice_item'::text);
 
 CREATE UNIQUE INDEX jobs_reply_conversation_key ON public.jobs USING btree (((payload ->> 'conversation_id'::text))) WHERE (kind = 'reply'::text);
+
+CREATE INDEX llm_calls_age_idx ON public.llm_calls USING btree (created_at);
 
 CREATE INDEX llm_calls_conversation_id_idx ON public.llm_calls USING btree (conversation_id);
 
@@ -2069,9 +2454,17 @@ CREATE INDEX reservations_conversation_id_idx ON public.reservations USING btree
 
 CREATE INDEX reservations_customer_id_idx ON public.reservations USING btree (customer_id);
 
+CREATE INDEX reservations_ended_idx ON public.reservations USING btree (created_at) WHERE (state <> 'held'::text);
+
 CREATE INDEX reservations_held_idx ON public.reservations USING btree (expires_at) WHERE (state = 'held'::text);
 
 CREATE INDEX reservations_user_id_idx ON public.reservations USING btree (user_id);
+
+CREATE INDEX tenant_notices_created_at_idx ON public.tenant_notices USING btree (created_at);
+
+CREATE INDEX unread_webhook_bodies_created_at_idx ON public.unread_webhook_bodies USING btree (created_at);
+
+CREATE INDEX unread_webhook_bodies_listed_idx ON public.unread_webhook_bodies USING btree (customer_id, created_at DESC, id DESC);
 
 CREATE INDEX usage_periods_due_idx ON public.usage_periods USING btree (period_end) WHERE (closed_at IS NULL);
 
@@ -2080,6 +2473,8 @@ CREATE INDEX usage_periods_plan_id_idx ON public.usage_periods USING btree (plan
 CREATE UNIQUE INDEX users_email_key ON public.users USING btree (lower(email));
 
 CREATE INDEX webhook_secrets_customer_id_idx ON public.webhook_secrets USING btree (customer_id);
+
+CREATE TRIGGER subscription_states_assigned BEFORE INSERT OR UPDATE ON billing.subscription_states FOR EACH ROW WHEN ((new.assigned_user_id IS NOT NULL)) EXECUTE FUNCTION billing.keep_assigned_user();
 
 CREATE TRIGGER company_rag_configs_version BEFORE UPDATE ON public.company_rag_configs FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION app.keep_config_version();
 
@@ -2111,6 +2506,9 @@ ALTER TABLE ONLY public.bot_sessions
 
 ALTER TABLE ONLY public.bot_usage
     ADD CONSTRAINT bot_usage_company_id_fkey FOREIGN KEY (company_id) REFERENCES public.company_mapping(uuid) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.checkout_sessions
+    ADD CONSTRAINT checkout_sessions_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.company_mapping
     ADD CONSTRAINT company_mapping_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
@@ -2177,6 +2575,12 @@ ALTER TABLE ONLY public.feedback
 
 ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.ingest_slots
+    ADD CONSTRAINT ingest_slots_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.ingest_slots
+    ADD CONSTRAINT ingest_slots_document_id_fkey FOREIGN KEY (document_id, customer_id) REFERENCES public.documents(id, customer_id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.invitations
     ADD CONSTRAINT invitations_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.users(id) ON DELETE SET NULL;
@@ -2250,6 +2654,12 @@ ALTER TABLE ONLY public.reservations
 ALTER TABLE ONLY public.reservations
     ADD CONSTRAINT reservations_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY public.tenant_notices
+    ADD CONSTRAINT tenant_notices_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.unread_webhook_bodies
+    ADD CONSTRAINT unread_webhook_bodies_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY public.usage_periods
     ADD CONSTRAINT usage_periods_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
 
@@ -2284,6 +2694,10 @@ CREATE POLICY audit_log_system ON public.audit_log FOR SELECT TO lisa_system USI
 
 CREATE POLICY audit_log_tenant ON public.audit_log FOR SELECT TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer)));
 
+ALTER TABLE public.billing_notices ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY billing_notices_system ON public.billing_notices TO lisa_system USING (true) WITH CHECK (true);
+
 ALTER TABLE public.billing_records ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY billing_records_system ON public.billing_records TO lisa_system USING (true) WITH CHECK (true);
@@ -2305,6 +2719,12 @@ CREATE POLICY bot_usage_own ON public.bot_usage FOR SELECT TO authenticated USIN
 CREATE POLICY bot_usage_system ON public.bot_usage TO lisa_system USING (true) WITH CHECK (true);
 
 CREATE POLICY bot_usage_tenant ON public.bot_usage TO lisa_tenant USING ((company_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((company_id = ( SELECT app.current_customer() AS current_customer)));
+
+ALTER TABLE public.checkout_sessions ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY checkout_sessions_system ON public.checkout_sessions TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY checkout_sessions_tenant ON public.checkout_sessions TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
 
 ALTER TABLE public.company_mapping ENABLE ROW LEVEL SECURITY;
 
@@ -2374,6 +2794,8 @@ CREATE POLICY documents_system ON public.documents TO lisa_system USING (true) W
 
 CREATE POLICY documents_tenant ON public.documents TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK (((customer_id = ( SELECT app.current_customer() AS current_customer)) AND (company_id = ( SELECT app.current_company() AS current_company))));
 
+ALTER TABLE public.failed_sign_ins ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.feedback ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY feedback_system ON public.feedback TO lisa_system USING (true) WITH CHECK (true);
@@ -2385,6 +2807,12 @@ ALTER TABLE public.idempotency_keys ENABLE ROW LEVEL SECURITY;
 CREATE POLICY idempotency_keys_system ON public.idempotency_keys TO lisa_system USING (true) WITH CHECK (true);
 
 CREATE POLICY idempotency_keys_tenant ON public.idempotency_keys TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
+
+ALTER TABLE public.ingest_slots ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY ingest_slots_system ON public.ingest_slots TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY ingest_slots_tenant ON public.ingest_slots TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
 
 ALTER TABLE public.invitations ENABLE ROW LEVEL SECURITY;
 
@@ -2468,9 +2896,25 @@ CREATE POLICY reservations_system ON public.reservations TO lisa_system USING (t
 
 CREATE POLICY reservations_tenant ON public.reservations TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK (((customer_id = ( SELECT app.current_customer() AS current_customer)) AND (user_id = ( SELECT app.current_owner() AS current_owner))));
 
+ALTER TABLE public.task_progress ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY task_progress_system ON public.task_progress TO lisa_system USING (true) WITH CHECK (true);
+
+ALTER TABLE public.tenant_notices ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant_notices_system ON public.tenant_notices TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY tenant_notices_tenant ON public.tenant_notices TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
+
 ALTER TABLE public.unconfirmed_days ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY unconfirmed_days_system ON public.unconfirmed_days TO lisa_system USING (true) WITH CHECK (true);
+
+ALTER TABLE public.unread_webhook_bodies ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY unread_webhook_bodies_system ON public.unread_webhook_bodies TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY unread_webhook_bodies_tenant ON public.unread_webhook_bodies TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
 
 ALTER TABLE public.usage_periods ENABLE ROW LEVEL SECURITY;
 
@@ -2520,6 +2964,8 @@ GRANT USAGE ON SCHEMA public TO service_role;
 
 REVOKE ALL ON FUNCTION app.add_months(moment timestamp with time zone, months integer) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.address_placeholder(account uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.audit(tenant uuid, actor uuid, action text, object text, request_id text, details jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.audit(tenant uuid, actor uuid, action text, object text, request_id text, details jsonb) TO lisa_system;
 
@@ -2539,6 +2985,9 @@ GRANT ALL ON FUNCTION app.companies() TO authenticated;
 
 REVOKE ALL ON FUNCTION app.count_bytes() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.count_failed_sign_in(account uuid, failed_action text, request_id text) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.count_failed_sign_in(account uuid, failed_action text, request_id text) TO lisa_system;
+
 REVOKE ALL ON FUNCTION app.count_spend() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.current_company() FROM PUBLIC;
@@ -2550,6 +2999,13 @@ GRANT ALL ON FUNCTION app.current_customer() TO lisa_system;
 
 REVOKE ALL ON FUNCTION app.current_owner() FROM PUBLIC;
 GRANT ALL ON FUNCTION app.current_owner() TO lisa_tenant;
+
+REVOKE ALL ON FUNCTION app.end_account(account uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.end_account(account uuid) TO lisa_system;
+
+REVOKE ALL ON FUNCTION app.free_quota_limit() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.has_auth_address(account uuid, address text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp with time zone) TO lisa_tenant;
@@ -2568,6 +3024,10 @@ REVOKE ALL ON FUNCTION app.month_of(tenant uuid, moment timestamp with time zone
 
 REVOKE ALL ON FUNCTION app.nearest_chunks(question real[], model text, wanted uuid[], most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.nearest_chunks(question real[], model text, wanted uuid[], most integer) TO lisa_tenant;
+
+REVOKE ALL ON FUNCTION app.on_auth_user_changed() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.on_auth_user_created() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.on_customer_renamed() FROM PUBLIC;
 
@@ -2608,8 +3068,14 @@ GRANT ALL ON FUNCTION app.quota_of(wanted uuid) TO lisa_app;
 REVOKE ALL ON FUNCTION app.receive_message(contact text, phone text, name text, spoken text, body text, attached text, external text) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.receive_message(contact text, phone text, name text, spoken text, body text, attached text, external text) TO lisa_tenant;
 
+REVOKE ALL ON FUNCTION app.report_failed_sign_ins() FROM PUBLIC;
+GRANT ALL ON FUNCTION app.report_failed_sign_ins() TO lisa_system;
+
 REVOKE ALL ON FUNCTION app.search_chunks(question text, question_language text, model text, wanted uuid[], most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.search_chunks(question text, question_language text, model text, wanted uuid[], most integer) TO lisa_tenant;
+
+REVOKE ALL ON FUNCTION app.synchronize_account(account uuid, address text, account_name text, quota_limit integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.synchronize_account(account uuid, address text, account_name text, quota_limit integer) TO lisa_system;
 
 REVOKE ALL ON FUNCTION app.take_rate(wanted text, most integer, seconds integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.take_rate(wanted text, most integer, seconds integer) TO lisa_app;
@@ -2633,6 +3099,10 @@ REVOKE ALL ON FUNCTION app.word_keys(tenant uuid, words text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.word_keys(tenant uuid, words text[]) TO lisa_tenant;
 GRANT ALL ON FUNCTION app.word_keys(tenant uuid, words text[]) TO lisa_system;
 
+REVOKE ALL ON FUNCTION billing.keep_assigned_user() FROM PUBLIC;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE billing.duplicate_subscriptions TO lisa_system;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE billing.stripe_customers TO lisa_system;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE billing.stripe_events TO lisa_system;
@@ -2652,6 +3122,8 @@ GRANT SELECT,INSERT ON TABLE public.activities TO lisa_tenant;
 GRANT SELECT ON TABLE public.approved_answers TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.approved_answers TO lisa_system;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.billing_notices TO lisa_system;
+
 GRANT SELECT ON TABLE public.billing_records TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.billing_records TO lisa_system;
 
@@ -2662,6 +3134,9 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.bot_sessions TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.bot_usage TO lisa_system;
 GRANT SELECT ON TABLE public.bot_usage TO authenticated;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.bot_usage TO lisa_tenant;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.checkout_sessions TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.checkout_sessions TO lisa_system;
 
 GRANT SELECT ON TABLE public.company_mapping TO lisa_tenant;
 GRANT SELECT ON TABLE public.company_mapping TO authenticated;
@@ -2726,6 +3201,8 @@ GRANT UPDATE(timezone) ON TABLE public.customers TO lisa_tenant;
 
 GRANT UPDATE(embedding_model) ON TABLE public.customers TO lisa_tenant;
 
+GRANT UPDATE(overage_cap_requests) ON TABLE public.customers TO lisa_tenant;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.document_chunks TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.document_chunks TO lisa_system;
 
@@ -2758,6 +3235,9 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.feedback TO lisa_tenant;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.idempotency_keys TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.idempotency_keys TO lisa_system;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.ingest_slots TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.ingest_slots TO lisa_system;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.invitations TO lisa_system;
 
@@ -2818,9 +3298,17 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.refresh_sessions TO lisa_syste
 GRANT SELECT,INSERT,UPDATE ON TABLE public.reservations TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.reservations TO lisa_system;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.task_progress TO lisa_system;
+
+GRANT SELECT,INSERT ON TABLE public.tenant_notices TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.tenant_notices TO lisa_system;
+
 GRANT SELECT ON TABLE public.unanswered TO lisa_tenant;
 
 GRANT SELECT,DELETE ON TABLE public.unconfirmed_days TO lisa_system;
+
+GRANT SELECT,INSERT ON TABLE public.unread_webhook_bodies TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.unread_webhook_bodies TO lisa_system;
 
 GRANT SELECT ON TABLE public.usage_periods TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.usage_periods TO lisa_system;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use shared::{
     auth::ManyChatCall,
     conversations::{
-        ReceiveOutcome,
+        self, ReceiveOutcome,
         courtesies::{self, Courtesy},
         keywords,
     },

@@ -103,6 +103,10 @@ async fn full_tenant(admin: &mut PgConnection, name: &str) -> SeededTenant {
         ),
         format!("select app.open_period('{customer}', now())"),
         format!(
+            "insert into checkout_sessions (id, customer_id, plan, status, expires_at) \
+             values ({text}, '{customer}', 'pro', 'expired', now())"
+        ),
+        format!(
             "insert into billing_records (customer_id, period_start, period_end, plan, requests, amount_cents, \
              overage_requests, overage_cents, currency) values ('{customer}', now(), now(), 'pro', 1, 1, 0, 0, 'EUR')"
         ),

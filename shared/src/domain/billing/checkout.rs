@@ -158,6 +158,7 @@ mod tests {
             period_start: None,
             period_end: None,
             cancel_at_period_end: false,
+            cancel_at: None,
         }
     }
 
