@@ -238,17 +238,20 @@ impl Deps {
         if let Some(reservation) = &outcome.refund {
             quota::refund(tx, reservation).await?;
         }
-        for (kind, title, status) in &outcome.activities {
-            let metadata = outcome.metadata.clone().unwrap_or_else(|| serde_json::json!({}));
-            activities::record(
-                tx,
-                &Activity::for_conversation(conversation, kind, title, *status).with_metadata(metadata),
-            )
-            .await?;
-        }
+        Self::record_activities(tx, conversation, outcome).await?;
         usage::record_calls(tx, Some(conversation), "reply", &outcome.calls).await?;
         used.messages += i32::try_from(waiting.len()).unwrap_or(i32::MAX);
         usage::add(tx, &used.with_calls(&outcome.calls)).await?;
         Ok(CommitStatus::Committed)
+    }
+
+    /// Records the activities of an outcome, each with the outcome's metadata.
+    async fn record_activities(tx: &mut TenantTx, conversation: Uuid, outcome: &ReplyOutcome) -> Result<(), ApiError> {
+        let metadata = outcome.metadata.clone().unwrap_or_else(|| serde_json::json!({}));
+        for (kind, title, status) in &outcome.activities {
+            let activity = Activity::for_conversation(conversation, kind, title, *status);
+            activities::record(tx, &activity.with_metadata(metadata.clone())).await?;
+        }
+        Ok(())
     }
 }

@@ -65,11 +65,8 @@ pub(crate) fn decide(lease: &Lease) -> Action {
         matches(&text) || texts.iter().filter(|text| !text.is_empty()).all(|text| matches(text))
     };
     if let Some(draft) = draft {
-        let (is_yes, is_no): (fn(&str) -> bool, fn(&str) -> bool) = if draft.cancels {
-            (keywords::confirms_cancellation, keywords::declines_cancellation)
-        } else {
-            (keywords::is_yes, keywords::is_no)
-        };
+        let is_yes: fn(&str) -> bool = if draft.cancels { keywords::confirms_cancellation } else { keywords::is_yes };
+        let is_no: fn(&str) -> bool = if draft.cancels { keywords::declines_cancellation } else { keywords::is_no };
         if all_match(is_yes) {
             return Action::ConfirmDraft(Box::new(draft));
         }

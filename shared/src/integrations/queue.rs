@@ -110,7 +110,7 @@ impl Queue {
     pub async fn ping(&self) -> Result<(), QueueError> {
         let request = self.client.get_queue_attributes().queue_url(&self.url).send();
         let answer = tokio::time::timeout(PING_TIMEOUT, request).await;
-        answer.map_err(|_| QueueError("no answer in time".to_owned()))?.map_err(failed)?;
+        answer.or(Err(QueueError("no answer in time".to_owned())))?.map_err(failed)?;
         Ok(())
     }
 }

@@ -345,8 +345,9 @@ pub(super) async fn affected_users(tx: &mut BillingTx, kind: &EventKind) -> sqlx
 /// Writes the subscription that counts for a user into `billing.subscriptions`.
 ///
 /// An active or trialing subscription of a paid plan comes first, then one that is past due, then one that Stripe may
-/// still collect, then any other; among equals, the newest counts. So the end of an older subscription never ends a newer one, and a newer one that failed
-/// never ends an older one.
+/// still collect, then any other; among equals, the newest counts. So the end of an older subscription never ends a
+/// newer one, and a newer one that failed never ends an older one.
+#[expect(clippy::too_many_lines, reason = "the columns of one statement")]
 pub(super) async fn choose_current(tx: &mut BillingTx, user: &str) -> sqlx::Result<()> {
     // Serialises the choices for one user: two concurrent events of two subscriptions would not see each other's
     // state.

@@ -65,7 +65,7 @@ impl InboundMessage {
         match Self::read(&read.value) {
             // An id with more digits than a JSON number may have: only the lenient reader keeps all of them.
             Err(error) if !read.is_repaired && contact_id(&read.value).is_none() => {
-                let lenient = body::read_leniently(bytes).map_err(|_| error)?;
+                let lenient = body::read_leniently(bytes).or(Err(error))?;
                 Self::read(&lenient.value).map(|message| (message, false))
             }
             message => message.map(|message| (message, read.is_repaired)),
