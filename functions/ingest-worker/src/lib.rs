@@ -75,7 +75,7 @@ impl Deps {
     async fn process_record(&self, record: SqsRecord<'_>) -> Result<(), BoxError> {
         for document in events::parse_targets(record.body)? {
             tracing::Span::current().record("tenant_id", tracing::field::display(document.tenant));
-            self.ingest(document, record.attempt).await?;
+            Box::pin(self.ingest(document, record.attempt)).await?;
         }
         Ok(())
     }
