@@ -162,6 +162,7 @@ async fn a_price_by_the_year_has_monthly_limits() {
     let month = format!(
         "update profiles set subscription_current_period_start = subscription_current_period_start - interval '31 days'
              where id = '{0}';
+         delete from usage_periods where customer_id = '{1}' and period_end <= now();
          update usage_periods set period_start = period_start - interval '31 days', period_end = period_end - interval '31 days'
              where customer_id = '{1}'",
         tenant.user_id, tenant.customer_id
