@@ -77,7 +77,7 @@ async fn a_thousand_sign_ups_cost_no_more_than_the_days_budget() {
     .await;
 
     let answers: Vec<_> = stream::iter(&tenants)
-        .map(|tenant| send_until_taken(|| app.ask(tenant, "How long does the delivery take?")))
+        .map(|tenant| async move { send_until_taken(|| app.ask(tenant, "How long does the delivery take?")).await })
         .buffer_unordered(CONCURRENCY)
         .collect()
         .await;
