@@ -211,6 +211,8 @@ async fn take_turns(tx: &mut TenantTx, slots_per_tenant: i64) -> sqlx::Result<Ve
         ), turn as (
             update ingest_slots set worker = null, held_until = now() + interval '2 minutes'
             where customer_id = $1 and document_id in (select document_id from next)
+              -- Checked again on the row's newest version: a worker may have claimed the slot meanwhile.
+              and coalesce(held_until <= now(), true)
             returning document_id
         )
         select job.id as "job_id!", job.customer_id as "customer_id!", turn.document_id as "document_id!"
@@ -304,6 +306,8 @@ pub async fn take_all_turns(tx: &mut SystemTx, slots_per_tenant: i64, limit: i64
         ), turn as (
             update ingest_slots set worker = null, held_until = now() + interval '2 minutes'
             where document_id in (select document_id from next)
+              -- Checked again on the row's newest version: a worker may have claimed the slot meanwhile.
+              and coalesce(held_until <= now(), true)
             returning document_id
         )
         select job.id as "job_id!", job.customer_id as "customer_id!", turn.document_id as "document_id!"
