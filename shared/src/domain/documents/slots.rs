@@ -28,8 +28,6 @@ pub fn read_slots_per_tenant(settings: &mut Settings) -> i64 {
 pub struct SlotRequest {
     /// Identifier of this invocation of the worker.
     pub worker: Uuid,
-    /// True when the queue delivered the message before: its first worker may have died with the slot.
-    pub is_redelivery: bool,
     /// Number of slots of a tenant.
     pub slots_per_tenant: i64,
     /// Time until the slot expires. A worker that exceeds it is dead.
@@ -83,7 +81,8 @@ pub async fn claim_slot(tx: &mut TenantTx, document: Uuid, request: SlotRequest)
     }
     let slot = look_up(tx, document).await?;
     let is_own = slot.worker == Some(request.worker);
-    if slot.is_held && slot.worker.is_some() && !is_own && !request.is_redelivery {
+    if slot.is_held && slot.worker.is_some() && !is_own {
+        // A dead worker's slot expires before the queue delivers its message again, and maintenance gives it on.
         return Ok(SlotClaim::HeldByOther);
     }
     if !slot.is_held && slot.held + slot.waiting_before >= request.slots_per_tenant {
