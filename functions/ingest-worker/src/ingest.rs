@@ -106,14 +106,17 @@ impl Deps {
                 self.send_turns(&next).await;
                 Ok(None)
             }
+            // The end of such a document has freed a slot, and whoever ended it may have died before it passed it on.
             SlotClaim::Finished { keeps_file: true } => {
                 tracing::info!(%document_id, "nothing to do: done before");
+                self.release(work).await?;
                 Ok(None)
             }
             // Its upload URL was used after the document was deleted or refused.
             SlotClaim::NoDocument | SlotClaim::Finished { keeps_file: false } => {
                 self.storage.delete(&storage::document_key(target.tenant, document_id)).await?;
                 tracing::info!(%document_id, "a file that no document wants is deleted");
+                self.release(work).await?;
                 Ok(None)
             }
         }
