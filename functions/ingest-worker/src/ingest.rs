@@ -195,7 +195,8 @@ impl Deps {
             Err(ReadError::TooLarge) => {
                 return Err(IngestError::Permanent(DocumentFailure::TooLarge, format!("over {MAX_MIB} MiB")));
             }
-            Err(ReadError::Missing) if state.is_upload_over => {
+            // A later upload begins the document again.
+            Err(ReadError::Missing) => {
                 return refused(DocumentFailure::NotUploaded, "no file is stored");
             }
             Err(error) => return Err(IngestError::Storage(error.into())),

@@ -160,6 +160,26 @@ async fn a_message_about_no_known_document_is_acknowledged() {
 }
 
 #[tokio::test]
+async fn a_document_without_a_file_fails_at_once_and_a_later_upload_begins_it_again() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let pdf = long_pdf();
+    let place = app.announce(&tenant, "catalogue.pdf", pdf.len()).await;
+    let event = sqs_event(&[object_created_event(&tenant, place.document).to_string()]);
+
+    assert_eq!(invoke(&app, event).await, nothing_failed());
+
+    assert_eq!(app.document(&tenant, place.document).await["error_code"], "not_uploaded");
+    assert_eq!(app.number("select count(*) from ingest_slots").await, 0);
+    app.put_file(&place, pdf).await;
+    wait_until("the document is read", 2 * WAIT_TIMEOUT, async || {
+        (app.document(&tenant, place.document).await["status"] == "processed").then_some(())
+    })
+    .await;
+    assert_eq!(app.dead_letter_count().await, 0);
+}
+
+#[tokio::test]
 async fn an_event_with_the_folder_of_another_tenant_ingests_nothing() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
