@@ -1740,7 +1740,7 @@ CREATE TABLE public.ingest_slots (
     CONSTRAINT ingest_slots_attempts_not_negative CHECK ((attempts >= 0))
 );
 
-COMMENT ON COLUMN public.ingest_slots.queued_at IS 'first delivery: a tenant''s documents take turns in this order';
+COMMENT ON COLUMN public.ingest_slots.queued_at IS 'first delivery, or the first since another invocation goes on: a tenant''s documents take turns in this order';
 
 COMMENT ON COLUMN public.ingest_slots.worker IS 'who holds the slot; null while it is kept for a message on its way';
 

@@ -2,7 +2,8 @@
 //!
 //! A document that finds no slot free waits as a row, without a message in the queue. Whoever frees a slot sends the
 //! message of the tenant's next document. A slot expires, so that a dead worker's slot becomes free, and maintenance
-//! sends what was not sent. A tenant's documents take turns in the order of their first delivery.
+//! sends what was not sent. A tenant's documents take turns in the order in which they began to wait. One that another
+//! invocation continues, such as a long scan, begins to wait anew, behind the others.
 
 use std::time::Duration;
 
