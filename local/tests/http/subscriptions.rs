@@ -289,6 +289,27 @@ async fn grace_begins_when_past_due_began() {
 }
 
 #[tokio::test]
+async fn the_retention_of_events_does_not_grant_the_grace_anew() {
+    let (app, tenant) = start().await;
+    let late = field_event("past_due_beyond_grace.json", &tenant);
+    let event_at = |seconds_ago: i64, status: &str| next_event(&late, seconds_ago, &json!({ "status": status }));
+    let since = "select extract(epoch from past_due_since)::bigint from billing.subscription_states";
+    let events = "select count(*) from billing.stripe_events";
+    let age = "update billing.stripe_events set received_at = received_at - interval '91 days'";
+    app.deliver_stripe_event(&event_at(5 * DAY, "past_due")).await.data(200);
+    let begun = app.billing_number(since).await;
+    app.billing_sql(age).await;
+    app.stack.invoke("maintenance", json!({})).await.unwrap();
+    app.deliver_stripe_event(&event_at(DAY, "past_due")).await.data(200);
+    assert_eq!((app.billing_number(since).await, app.billing_number(events).await), (begun, 2));
+    // Once it is paid, its old events are deleted as others are.
+    app.deliver_stripe_event(&event_at(3600, "active")).await.data(200);
+    app.billing_sql(age).await;
+    app.stack.invoke("maintenance", json!({})).await.unwrap();
+    assert_eq!(app.billing_number(events).await, 0);
+}
+
+#[tokio::test]
 async fn a_projection_without_a_change_stores_its_version() {
     let (app, tenant) = start().await;
     let bought = field_event("year.json", &tenant);
