@@ -40,8 +40,8 @@ const MAX_REPLY_BATCHES: usize = 10;
 const MAX_REPLY_TIME: Duration = Duration::from_secs(45);
 /// Number of attempts of a job after which maintenance marks its document or messages as failed.
 const MAX_JOB_ATTEMPTS: i32 = 12;
-/// Number of attempts from which a job that fails again is reported by a metric, with an alarm. A few hours have passed
-/// by then, so the fault is none that ends by itself.
+/// Number of attempts from which a job that fails again is reported by a metric, with an alarm. The sixth attempt comes
+/// about an hour after the first, so the fault is none that ends by itself.
 const STUCK_JOB_ATTEMPTS: i32 = 6;
 
 /// Error of a job whose attempts are used up: a document that is not read, or a contact without an answer.
