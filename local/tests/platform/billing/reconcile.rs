@@ -150,8 +150,11 @@ async fn a_reconcile_that_stopped_goes_on_where_it_was() {
     // One that did not end by the next night is given up.
     stripe.fail([StripeFault::Refuse(503); 3]);
     with_fetches.reconcile(now).await.unwrap_err();
-    let aged = "update task_progress set started_at = now() - interval '21 hours', updated_at = now() - interval '1 hour'";
-    run_sql(&mut app, aged).await;
+    run_sql(
+        &mut app,
+        "update task_progress set started_at = now() - interval '21 hours', updated_at = now() - interval '1 hour'",
+    )
+    .await;
     assert_eq!(with_fetches.continue_reconcile(now).await.unwrap(), None);
     assert_eq!(with_fetches.reconcile(now).await.unwrap().subscriptions_checked, 129);
 }

@@ -127,11 +127,7 @@ impl Billing {
 
     /// Finds the progress of a reconcile that did not end and was saved at least `min_age` ago. One that began longer
     /// than [`MAX_RECONCILE_AGE`] ago is given up.
-    async fn unfinished_reconcile(
-        &self,
-        now: DateTime<Utc>,
-        min_age: Duration,
-    ) -> Result<Option<Progress>, ApiError> {
+    async fn unfinished_reconcile(&self, now: DateTime<Utc>, min_age: Duration) -> Result<Option<Progress>, ApiError> {
         let found =
             self.app.system_tx(async |tx| Ok(task_progress::find::<Progress>(tx, TASK, min_age).await?)).await?;
         let Some(found) = found else { return Ok(None) };
