@@ -49,10 +49,9 @@ async fn the_next_worker_continues_where_a_killed_worker_stopped() {
     let first = format!("select count(distinct xmin::text) from document_chunks where document_id = '{id}'");
     assert_eq!(app.number(&first).await, 1);
 
-    // The queue delivers again after 3 s here. With the template's visibility timeout the slot has expired by then.
-    app.sql("update ingest_slots set held_until = now()").await;
     let app = app.restart().await;
     hold.release().await;
+    app.pass_on_slots_of_dead_workers().await;
 
     let document = app.wait_for_end_state(&tenant, id).await;
     assert_eq!((&document["status"], &document["pages_done"]), (&json!("processed"), &json!(total)));
