@@ -94,8 +94,7 @@ async fn a_subscription_of_a_user_who_does_not_exist_is_nobodys() {
     assert!(is_pro(app, owner).await);
     assert_eq!(listed(app, &admin).await, [""; 0]);
     // The account is gone while the subscription is paid on.
-    app.sql(&format!("delete from customers where user_id = '{0}'; delete from users where id = '{0}'", owner.user_id))
-        .await;
+    app.sql(&format!("select app.end_account('{}')", owner.user_id)).await;
     app.stack.invoke("maintenance", json!({ "task": "reconcile" })).await.unwrap();
     assert_eq!(listed(app, &admin).await, ["sub_1"]);
 }
