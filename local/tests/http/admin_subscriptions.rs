@@ -129,6 +129,15 @@ async fn an_assignment_is_refused_for_what_is_somebodys_or_over_and_for_a_second
 }
 
 #[tokio::test]
+async fn an_administrator_whose_account_was_deleted_is_refused() {
+    let shop = Shop::open(&[]).await;
+    let (app, admin) = (&shop.app, shop.app.admin_token().await);
+    assert_eq!(listed(app, &admin).await, [""; 0]);
+    app.sql("select app.end_account(id) from users where role = 'global_admin'").await;
+    assert_eq!(app.get(LIST).by(&admin).await.status, 403);
+}
+
+#[tokio::test]
 async fn of_concurrent_assignments_one_wins() {
     let shop = Shop::open(&[]).await;
     let (app, owner, admin) = (&shop.app, &shop.owner, shop.app.admin_token().await);
