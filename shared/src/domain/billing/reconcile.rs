@@ -260,7 +260,8 @@ impl Billing {
             .db
             .billing_tx(async |tx| {
                 let differs = states::apply_snapshot(tx, snapshot, prices, number, now).await?;
-                if differs && let Some(user) = states::find_user(tx, &snapshot.id).await? {
+                // Also where nothing differs: what counts for the user may be of an earlier time. It is then a no-op.
+                if let Some(user) = states::find_user(tx, &snapshot.id).await? {
                     states::choose_current(tx, &user).await?;
                 }
                 Ok(differs)
