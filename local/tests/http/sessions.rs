@@ -376,6 +376,18 @@ async fn a_sign_in_does_the_same_work_for_known_and_unknown_addresses() {
 }
 
 #[tokio::test]
+async fn an_account_with_an_address_of_an_older_form_can_sign_in() {
+    let app = App::start().await;
+    for (number, stored) in ["awa@Bücher.example", "\"awa kone\"@example.com"].into_iter().enumerate() {
+        let tenant = app.sign_up(&format!("Comptoir Baobab {number}")).await;
+        app.sql(&format!("update users set email = '{stored}' where id = '{}'", tenant.user_id)).await;
+        for typed in [stored.to_owned(), format!(" {} ", stored.to_ascii_uppercase())] {
+            assert_eq!(app.log_in(&typed, PASSWORD).await.status, 200, "{typed}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_password_and_an_unknown_email_get_the_same_answer() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
