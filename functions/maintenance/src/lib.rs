@@ -79,6 +79,7 @@ impl EventFunction for Deps {
     ///
     /// # Errors
     /// Returns the error of a failed task, after all tasks have run.
+    #[expect(clippy::too_many_lines, reason = "some lines for each task")]
     async fn handle(&self, event: Value) -> Result<Value, BoxError> {
         let now = event_time(&event);
         if event["task"] == "replies" {
