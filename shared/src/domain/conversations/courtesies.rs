@@ -152,7 +152,8 @@ pub fn recognize(message: &str, names: &[&str]) -> Option<Courtesy> {
     }
     if !message.chars().any(char::is_alphanumeric) {
         let greets = message.contains('👋');
-        return (!asks).then_some(if greets { Courtesy::Greeting } else { Courtesy::Acknowledgement });
+        let is_clear = !asks && !keywords::contradicts_itself(&message);
+        return is_clear.then_some(if greets { Courtesy::Greeting } else { Courtesy::Acknowledgement });
     }
     let parts = parts_of(&words.split_whitespace().collect::<Vec<_>>())?;
     let has = |part: Part| parts.contains(&part);
@@ -167,7 +168,8 @@ pub fn recognize(message: &str, names: &[&str]) -> Option<Courtesy> {
     } else if has(Part::Greeting) || has(Part::SmallTalk) || has(Part::Call) {
         Some(Courtesy::Greeting)
     } else {
-        (has(Part::Acknowledgement) && !has(Part::Please)).then_some(Courtesy::Acknowledgement)
+        let is_clear = !has(Part::Please) && !keywords::contradicts_itself(&message);
+        (has(Part::Acknowledgement) && is_clear).then_some(Courtesy::Acknowledgement)
     }
 }
 
@@ -179,7 +181,9 @@ fn parts_of(words: &[&str]) -> Option<Vec<Part>> {
     let mut parts = Vec::new();
     let mut rest = words;
     while !rest.is_empty() {
-        let (phrase, part) = PHRASES.iter().find(|(phrase, _)| keywords::begins_with(rest, phrase))?;
+        // A product such as "raccord" must not be silenced for its likeness to "d'accord".
+        let matches = |phrase: &[&str], part| keywords::begins_with(rest, phrase, part != Part::Acknowledgement);
+        let (phrase, part) = PHRASES.iter().find(|(phrase, part)| matches(phrase, *part))?;
         parts.push(*part);
         rest = &rest[phrase.len()..];
     }
@@ -245,6 +249,10 @@ mod tests {
             "top svp",
             "un reçu svp",
             "商品",
+            "raccord",
+            "étendu",
+            "ok 👎",
+            "👍👎",
         ];
         all(&questions, None);
         assert_eq!(recognize(&"merci ".repeat(MAX_WORDS + 1), &[]), None);

@@ -117,6 +117,10 @@ const REFUSALS: [&str; 6] = ["pas", "plus", "jamais", "not", "t", "never"];
 
 /// Minimum length of a word in which one wrong letter is forgiven. Shorter words are too close to other words.
 const MIN_FORGIVEN_CHARS: usize = 6;
+/// Minimum length of a word in which any letter may be held down. "Noon" and "naan" are no "non".
+const MIN_HELD_CHARS: usize = 4;
+/// Length of a run of one letter that no word has, so that the key was held down.
+const MIN_HELD_RUN: usize = 3;
 
 /// Returns true when a message asks to receive no more messages.
 ///
@@ -124,7 +128,7 @@ const MIN_FORGIVEN_CHARS: usize = 6;
 /// so and no question mark.
 #[must_use]
 pub fn asks_to_stop(message: &str) -> bool {
-    if consists_of(message, &[STOP_KEYWORDS]) {
+    if consists_of(message, &[STOP_KEYWORDS], true) {
         return true;
     }
     // Many people leave the apostrophe out.
@@ -153,31 +157,43 @@ pub fn asks_to_stop(message: &str) -> bool {
 /// Returns true when a message asks to receive messages again.
 #[must_use]
 pub fn asks_to_resume(message: &str) -> bool {
-    !is_question(message) && consists_of(message, &[RESUME_KEYWORDS])
+    !is_question(message) && consists_of(message, &[RESUME_KEYWORDS], true)
 }
 
-/// Returns true when a message is a yes and nothing else. A question is no yes.
+/// Returns true when a message is a yes and nothing else. A question is no yes, nor is a yes with an emoji that
+/// refuses. No typo is forgiven: "valise" would order, while a yes that is not recognised costs an answer of the model.
 #[must_use]
 pub fn is_yes(message: &str) -> bool {
-    !is_question(message) && (consists_of(message, &[YES_PHRASES]) || is_emoji(message, AGREEING_EMOJI))
+    (says(message, &[YES_PHRASES]) && !message.contains(REFUSING_EMOJI))
+        || is_emoji(message, AGREEING_EMOJI, REFUSING_EMOJI)
 }
 
-/// Returns true when a message is a no and nothing else. A question is no no.
+/// Returns true when a message is a no and nothing else. A question is no no. No typo is forgiven.
 #[must_use]
 pub fn is_no(message: &str) -> bool {
-    !is_question(message) && (consists_of(message, &[NO_PHRASES, CANCEL_PHRASES]) || is_emoji(message, REFUSING_EMOJI))
+    says(message, &[NO_PHRASES, CANCEL_PHRASES]) || is_emoji(message, REFUSING_EMOJI, AGREEING_EMOJI)
 }
 
 /// Returns true when a message is a yes to a proposal that cancels an order. "Annule" repeats the wish.
 #[must_use]
 pub fn confirms_cancellation(message: &str) -> bool {
-    is_yes(message) || (!is_question(message) && consists_of(message, &[YES_PHRASES, CANCEL_PHRASES]))
+    is_yes(message) || (says(message, &[YES_PHRASES, CANCEL_PHRASES]) && !message.contains(REFUSING_EMOJI))
 }
 
 /// Returns true when a message is a no to a proposal that cancels an order. "Non, annule" is neither a yes nor a no.
 #[must_use]
 pub fn declines_cancellation(message: &str) -> bool {
-    !is_question(message) && (consists_of(message, &[NO_PHRASES, KEEP_PHRASES]) || is_emoji(message, REFUSING_EMOJI))
+    says(message, &[NO_PHRASES, KEEP_PHRASES]) || is_emoji(message, REFUSING_EMOJI, AGREEING_EMOJI)
+}
+
+/// Returns true when a message agrees, and refuses by an emoji: "ok 👎".
+pub(super) fn contradicts_itself(message: &str) -> bool {
+    message.contains(REFUSING_EMOJI) && (message.contains(AGREEING_EMOJI) || says(message, &[YES_PHRASES]))
+}
+
+/// Returns true when a message is no question and consists of these phrases, with each letter right, and of politeness.
+fn says(message: &str, lists: &[&str]) -> bool {
+    !is_question(message) && consists_of(message, lists, false)
 }
 
 /// Returns true when a message asks for a person. It does so when it contains one of `keywords`, the tenant's own;
@@ -185,7 +201,7 @@ pub fn declines_cancellation(message: &str) -> bool {
 /// it asks in a sentence: "passez-moi le patron", "I want to talk to someone".
 #[must_use]
 pub fn asks_for_a_person(message: &str, keywords: &[String]) -> bool {
-    let is_built_in = consists_of(message, &[PERSON_KEYWORDS, PERSON_MESSAGES]);
+    let is_built_in = consists_of(message, &[PERSON_KEYWORDS, PERSON_MESSAGES], true);
     let message = normalize(message);
     if is_built_in || requests_a_person(&message) {
         return true;
@@ -228,17 +244,18 @@ fn phrases(list: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Returns true when a message consists of phrases of these lists and of politeness, with at least one of the former.
-fn consists_of(message: &str, lists: &[&str]) -> bool {
+/// `forgives` accepts typos in the phrases; in politeness they are always accepted.
+fn consists_of(message: &str, lists: &[&str], forgives: bool) -> bool {
     let words = normalize(message);
     let words: Vec<_> = words.split(' ').filter(|word| !word.is_empty()).collect();
-    let longest = |rest: &[&str], list: &str| {
+    let longest = |rest: &[&str], list: &str, forgives: bool| {
         let found = phrases(list).map(|phrase| phrase.split(' ').collect::<Vec<_>>());
-        found.filter(|phrase| begins_with(rest, phrase)).map(|phrase| phrase.len()).max()
+        found.filter(|phrase| begins_with(rest, phrase, forgives)).map(|phrase| phrase.len()).max()
     };
     let (mut rest, mut is_said) = (words.as_slice(), false);
     while !rest.is_empty() {
-        let said = lists.iter().filter_map(|list| longest(rest, list)).max();
-        let polite = longest(rest, POLITE_PHRASES);
+        let said = lists.iter().filter_map(|list| longest(rest, list, forgives)).max();
+        let polite = longest(rest, POLITE_PHRASES, true);
         is_said |= said.is_some();
         match said.max(polite) {
             Some(length) => rest = &rest[length..],
@@ -248,22 +265,36 @@ fn consists_of(message: &str, lists: &[&str]) -> bool {
     is_said
 }
 
-/// Returns true when a message consists of emoji and signs, one of which is listed.
-fn is_emoji(message: &str, listed: &[char]) -> bool {
-    !message.chars().any(char::is_alphanumeric) && message.contains(listed)
+/// Returns true when a message consists of emoji and signs, one of which is listed, and none of which is opposed. It is
+/// no question.
+fn is_emoji(message: &str, listed: &[char], opposed: &[char]) -> bool {
+    let is_without_words = !message.chars().any(char::is_alphanumeric) && !is_question(message);
+    is_without_words && message.contains(listed) && !message.contains(opposed)
 }
 
-/// Returns true when the words begin with those of a phrase.
-pub(super) fn begins_with(words: &[&str], phrase: &[&str]) -> bool {
-    words.len() >= phrase.len() && words.iter().zip(phrase).all(|(typed, known)| is_same_word(typed, known))
+/// Returns true when the words begin with those of a phrase. `forgives` accepts one wrong letter in a long word.
+pub(super) fn begins_with(words: &[&str], phrase: &[&str], forgives: bool) -> bool {
+    words.len() >= phrase.len() && words.iter().zip(phrase).all(|(typed, known)| is_same_word(typed, known, forgives))
 }
 
-/// Returns true when a typed word is a known one: equal, with letters held down ("merciiii"), or with one wrong letter
-/// in a long word ("bonjoru").
-fn is_same_word(typed: &str, known: &str) -> bool {
+/// Returns true when a typed word is a known one: equal, with letters held down ("merciiii"), or, if `forgives`, with
+/// one wrong letter in a long word ("bonjoru").
+fn is_same_word(typed: &str, known: &str, forgives: bool) -> bool {
     typed == known
-        || (typed.len() > known.len() && without_repetition(typed) == without_repetition(known))
-        || (known.len() >= MIN_FORGIVEN_CHARS && is_within_one_typo(typed, known))
+        || has_held_letters(typed, known)
+        || (forgives && known.len() >= MIN_FORGIVEN_CHARS && is_within_one_typo(typed, known))
+}
+
+/// Returns true when a typed word is a known one with letters held down. In a short word they are at its end, or make a
+/// run that no word has.
+fn has_held_letters(typed: &str, known: &str) -> bool {
+    let has_long_run = || {
+        let letters: Vec<char> = typed.chars().collect();
+        letters.windows(MIN_HELD_RUN).any(|run| run.iter().all(|letter| *letter == run[0]))
+    };
+    typed.len() > known.len()
+        && without_repetition(typed) == without_repetition(known)
+        && (known.len() >= MIN_HELD_CHARS || typed.starts_with(known) || has_long_run())
 }
 
 /// Returns a word with each run of one letter as one letter; a word of one letter only as two.
@@ -423,6 +454,28 @@ mod tests {
             assert!(!is_yes(message), "{message}");
         }
         assert!(!is_no("Non ?") && is_no("Non !"));
+    }
+
+    #[test]
+    fn a_word_that_resembles_an_answer_is_none() {
+        for message in
+            ["valise", "raccord", "accord", "étendu", "annuel", "baisse", "baissez", "caisse", "noon", "naan", "gare"]
+        {
+            assert!(!is_yes(message) && !is_no(message), "{message}");
+            assert!(!confirms_cancellation(message) && !declines_cancellation(message), "{message}");
+        }
+        for message in ["ouiii", "ouii", "okkk", "ooook", "nooon", "parfaiiit", "d'accorddd", "oui madme"] {
+            assert!(is_yes(message) || is_no(message), "{message}");
+        }
+    }
+
+    #[test]
+    fn an_emoji_that_refuses_makes_a_yes_none() {
+        for message in ["👍👎", "✅❌", "ok 👎", "oui ❌"] {
+            assert!(!is_yes(message) && !is_no(message) && !confirms_cancellation(message), "{message}");
+            assert!(contradicts_itself(message), "{message}");
+        }
+        assert!(is_no("👎❌") && is_no("non ❌") && !contradicts_itself("👎") && !contradicts_itself("non ❌"));
     }
 
     #[test]
