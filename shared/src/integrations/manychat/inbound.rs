@@ -64,7 +64,7 @@ impl InboundMessage {
         let read = body::read(bytes).map_err(refusal)?;
         match Self::read(&read.value) {
             // An id with more digits than a JSON number may have: only the lenient reader keeps all of them.
-            Err(error) if !read.is_repaired && contact_id(&read.value).is_none() => {
+            Err(error) if !read.is_repaired && contact_ids(&read.value).next().is_none() => {
                 let lenient = body::read_leniently(bytes).or(Err(error))?;
                 Self::read(&lenient.value).map(|message| (message, false))
             }
@@ -75,12 +75,13 @@ impl InboundMessage {
     /// Parses a webhook body.
     ///
     /// # Errors
-    /// 422 when the body has no contact id, or when its text is a placeholder that ManyChat did not fill in.
+    /// 422 when the body has no contact id or two different ones, or when its text is a placeholder that ManyChat did not
+    /// fill in.
     pub fn read(body: &Value) -> Result<Self, ApiError> {
         if !body.is_object() {
             return Err(ApiError::field("body", "must be an object"));
         }
-        let contact_id = contact_id(body).ok_or_else(|| {
+        let contact_id = contact_id(body)?.ok_or_else(|| {
             ApiError::field("id", "must be the contact's id, for example {{user_id}} of ManyChat, filled in")
         })?;
         let written = text_of(body);
@@ -163,12 +164,27 @@ fn exact_integer(number: f64) -> Option<u64> {
     (number.fract() == 0.0 && (0.0..=MAX_EXACT).contains(&number)).then_some(number as u64)
 }
 
-fn contact_id(body: &Value) -> Option<String> {
-    let flat = ["contact_id", "subscriber_id", "user_id", "id"].iter().find_map(|name| id(&body[*name]));
-    let nested = || contact_objects(body).skip(1).find_map(|place| id(&place["id"]));
+/// Returns the contact's id, if the body has one. A body with two different ids is refused: the text of a contact may
+/// have added the second one, to pose as another contact.
+fn contact_id(body: &Value) -> Result<Option<String>, ApiError> {
+    let mut ids = contact_ids(body);
+    let first = ids.next();
+    match ids.find(|(_, id)| first.as_ref().is_some_and(|(_, known)| known != id)) {
+        Some((field, _)) => Err(refusal(UnreadableBody::TwoValues(field))),
+        None => Ok(first.map(|(_, id)| id)),
+    }
+}
+
+/// Returns the ids of the contact in all fields that may have one, with the names of the fields.
+fn contact_ids(body: &Value) -> impl Iterator<Item = (&'static str, String)> {
+    let flat = ["contact_id", "subscriber_id", "user_id", "id"].into_iter().map(|name| (name, id(&body[name])));
+    let nested = contact_objects(body).skip(1).map(|place| ("id", id(&place["id"])));
     // `user:132`
-    let key = || id(&body["key"])?.strip_prefix("user:").map(str::to_owned);
-    flat.or_else(nested).or_else(key)
+    let key = contact_objects(body).map(|place| {
+        let id = id(&place["key"]).and_then(|key| key.strip_prefix("user:").map(str::to_owned));
+        ("key", id.filter(|id| !id.is_empty()))
+    });
+    flat.chain(nested).chain(key).filter_map(|(name, id)| Some((name, id?)))
 }
 
 /// Returns the message's text, which may be a placeholder. The answer `2` of a contact may arrive as a JSON number.
@@ -323,6 +339,27 @@ mod tests {
         ] {
             assert_eq!(InboundMessage::read(&body).unwrap_err().status.as_u16(), 422, "{body}");
         }
+    }
+
+    #[test]
+    fn a_body_with_the_ids_of_two_contacts_is_refused() {
+        for body in [
+            r#"{"id": "7", "last_input_text": "x", "contact_id": "132"}"#,
+            r#"{"contact_id": "7", "text": "x", "id": "132"}"#,
+            r#"{"subscriber_id": 7, "text": "x", "key": "user:132"}"#,
+            r#"{"contact": {"id": "7"}, "text": "x", "user_id": "132"}"#,
+            r#"{"contact": {"id": "7"}, "text": "x", "subscriber": {"id": "132"}}"#,
+            r#"{"contact": {"id": "7", "last_input_text": "x", "id": "132"}}"#,
+            "{\"id\": \"7\", \"text\": \"a\nb\", \"contact_id\": \"132\"}",
+            "{\"contact\": {\"id\": \"7\", \"last_input_text\": \"a\nb\", \"id\": \"132\"}}",
+        ] {
+            assert_eq!(InboundMessage::parse(body.as_bytes()).unwrap_err().status.as_u16(), 422, "{body}");
+        }
+        let same = json!({
+            "id": 7, "contact_id": " 7 ", "user_id": "{{user_id}}", "key": "user:7", "page_id": "132", "text": "x",
+            "contact": { "id": "7", "key": "user:7" }, "message": { "id": "132" }, "custom_fields": { "id": "132" },
+        });
+        assert_eq!(read(same).contact_id, "7");
     }
 
     #[test]
