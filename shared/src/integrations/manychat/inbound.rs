@@ -91,11 +91,14 @@ impl InboundMessage {
         }
         let text = sanitize(written.as_deref().unwrap_or_default());
         let attachment = text.is_empty().then(|| attachment_kind(body));
-        let last_interaction = string(body, &["last_interaction"]);
+        let interacted_at = interaction::time(body);
+        // The time may be a number, or in another field.
+        let parsed = || interacted_at.map(|time| Cow::Owned(time.timestamp_millis().to_string()));
+        let last_interaction = string(body, &["last_interaction"]).map(Cow::Borrowed).or_else(parsed);
         let message_id = id(&body["message_id"]).or_else(|| id(&body["message"]["id"])).or_else(|| id(&body["mid"]));
         // Besides the id, the fingerprint has the text and the time: some bots send a constant as the id, and would
         // lose all messages but the first.
-        let external_id = match (&message_id, last_interaction) {
+        let external_id = match (&message_id, last_interaction.as_deref()) {
             (Some(message), at) => {
                 let delivery = fingerprint([&contact_id, at.unwrap_or_default(), &text]);
                 Some(fingerprint(["id", message]) + &delivery)
@@ -110,7 +113,7 @@ impl InboundMessage {
             name: name(body),
             language: text::detect_message_language(&text),
             locale: locale.filter(|language| *language != Language::Other),
-            interacted_at: interaction::time(body),
+            interacted_at,
             contact_id,
             text,
             attachment,
@@ -396,6 +399,11 @@ mod tests {
         assert_eq!(at("09:00"), at("09:00"));
         assert_ne!(at("09:00"), at("09:01"));
         assert_eq!(read(json!({ "id": 1, "text": "oui" })).external_id, None);
+        for field in ["last_interaction", "last_interaction_at"] {
+            let at = |at: i64| read(json!({ "id": 1, field: at, "text": "oui" })).external_id;
+            assert_eq!(at(1_732_801_440), at(1_732_801_440), "{field}");
+            assert!(at(1_732_801_440).is_some() && at(1_732_801_440) != at(1_732_801_441), "{field}");
+        }
     }
 
     #[test]
