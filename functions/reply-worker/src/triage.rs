@@ -52,19 +52,14 @@ pub(crate) fn decide(lease: &Lease) -> Action {
     let draft = valid_draft(lease);
     let courtesy = courtesies::recognize(&text, &assistant.identity.names())
         .filter(|courtesy| draft.is_some() || !answers_a_question(lease, *courtesy));
-    // A picture with a "merci" is no mere courtesy.
-    if text.is_empty() || (courtesy.is_some() && texts.iter().any(|text| text.is_empty())) {
-        let hands_over = assistant.hands_over_unsupported && unseen().next().is_some();
-        return if hands_over { Action::HandOver(HandoverReason::Unsupported) } else { Action::Unsupported };
-    }
     if unseen().any(|message| keywords::asks_for_a_person(&message.content, &assistant.handover_keywords)) {
         return Action::HandOver(HandoverReason::Keyword);
     }
-    // The yes or no may be one message, or spread over several.
+    // The yes or no may be one message, or spread over several. It may come with the picture of a payment.
     let all_match = |matches: fn(&str) -> bool| {
         matches(&text) || texts.iter().filter(|text| !text.is_empty()).all(|text| matches(text))
     };
-    if let Some(draft) = draft {
+    if let Some(draft) = draft.filter(|_| !text.is_empty()) {
         let is_yes: fn(&str) -> bool = if draft.cancels { keywords::confirms_cancellation } else { keywords::is_yes };
         let is_no: fn(&str) -> bool = if draft.cancels { keywords::declines_cancellation } else { keywords::is_no };
         if all_match(is_yes) {
@@ -73,6 +68,11 @@ pub(crate) fn decide(lease: &Lease) -> Action {
         if all_match(is_no) {
             return Action::DiscardDraft(Box::new(draft));
         }
+    }
+    // A picture with a "merci" is no mere courtesy.
+    if text.is_empty() || (courtesy.is_some() && texts.iter().any(|text| text.is_empty())) {
+        let hands_over = assistant.hands_over_unsupported && unseen().next().is_some();
+        return if hands_over { Action::HandOver(HandoverReason::Unsupported) } else { Action::Unsupported };
     }
     if let Some(courtesy) = courtesy {
         return Action::Courtesy(courtesy);
