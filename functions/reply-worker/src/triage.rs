@@ -51,7 +51,7 @@ pub(crate) fn decide(lease: &Lease) -> Action {
     let unseen = || lease.pending.iter().filter(|message| lease.conversation.released_at < Some(message.created_at));
     let draft = valid_draft(lease);
     let courtesy = courtesies::recognize(&text, &assistant.identity.names())
-        .filter(|courtesy| draft.is_some() || !answers_a_question(lease, *courtesy));
+        .filter(|_| draft.is_some() || !answers_a_question(lease, &text));
     if unseen().any(|message| keywords::asks_for_a_person(&message.content, &assistant.handover_keywords)) {
         return Action::HandOver(HandoverReason::Keyword);
     }
@@ -84,13 +84,14 @@ pub(crate) fn decide(lease: &Lease) -> Action {
     Action::Answer
 }
 
-/// Returns true when an "OK" answers a question of the bot, and the model has to go on with the sale.
-fn answers_a_question(lease: &Lease, courtesy: Courtesy) -> bool {
+/// Returns true when a courtesy that accepts ("OK", "d’accord merci") answers a question of the bot, and the model has
+/// to go on with the sale.
+fn answers_a_question(lease: &Lease, text: &str) -> bool {
     let is_asked = |last: &LastOutbound| {
         let is_proposal = stored_draft(lease).is_some_and(|draft| draft.message_id == Some(last.id));
         (last.is_question || is_proposal) && last.model.as_deref() != Some(courtesies::MODEL)
     };
-    courtesy == Courtesy::Acknowledgement
+    courtesies::accepts(text, &lease.assistant.identity.names())
         && lease.assistant.is_live
         && lease.replies_to_last_outbound()
         && lease.last_outbound.as_ref().is_some_and(is_asked)
