@@ -4,7 +4,7 @@
 
 use rand::Rng;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use shared::{
     currency::format_amount,
     customer_texts,

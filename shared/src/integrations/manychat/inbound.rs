@@ -91,7 +91,7 @@ impl InboundMessage {
         }
         let text = sanitize(written.as_deref().unwrap_or_default());
         let attachment = text.is_empty().then(|| attachment_kind(body));
-        let interacted_at = interaction::time(body);
+        let interacted_at = interaction::time(contact_objects(body));
         // The time may be a number, or in another field.
         let parsed = || interacted_at.map(|time| Cow::Owned(time.timestamp_millis().to_string()));
         let last_interaction = string(body, &["last_interaction"]).map(Cow::Borrowed).or_else(parsed);
