@@ -13,14 +13,23 @@ const STOP_KEYWORDS: &str = "stop,sotp,stpo,stop tout,stop all,stopall,stop ever
     arrete tout,arretez tout,arrete ca,arretez ca,arretez cela,je veux arreter,ca suffit arretez,desabonner,\
     desabonnement,desabonnez,desabonne,se desabonner,desinscrire,desinscription,desinscris,unsubscribe,optout,opt out,\
     opt me out,quit,end,plus de message,plus de messages,plus aucun message,plus de pub,plus de pubs,no more message,\
-    no more messages,no more texts,enough messages,je veux stop,stop c est bon,enlevez moi,retirez moi,supprimez moi,remove me,delete me,take me off";
+    no more messages,no more texts,enough messages,je veux stop,stop c est bon,enlevez moi,retirez moi,supprimez moi,remove me,delete me,take me off,\
+    arretez de m envoyer ca,arrete de m envoyer ca,arretez de m envoyer cela,cessez de m envoyer ca,\
+    stop sending me this,stop sending me that,stop sending this,ne m envoyez plus,ne m envoie plus,ne m envoyez plus ca,\
+    je ne veux pas de message,je ne veux pas de messages,je veux pas de message,je veux pas de messages,\
+    je ne veux pas de vos messages,je ne veux pas de pub,je ne veux pas de pubs,je veux pas de pub,je veux pas de pubs,\
+    je ne veux pas de publicite,je ne veux pas de vos pubs,pas de message,pas de messages,pas de pub,pas de pubs,\
+    pas de publicite,stop trop de message,stop trop de messages,stop trop de pub,stop trop de pubs,\
+    trop de messages stop,trop de message stop,trop de pub stop,stop too many messages,too many messages stop";
 /// Phrases that ask for no more messages, wherever they stand in a message that is no question.
 const STOP_PHRASES: &str = "me desabonner,me desabonne,me desinscrire,me desinscris,desabonnez moi,desabonne moi,\
     desinscrivez moi,desinscris moi,ne m ecrivez plus,ne m ecris plus,m ecrivez plus,n ecrivez plus,plus m ecrire,plus me contacter,plus me deranger,plus rien recevoir,\
     ne me contactez plus,ne me contacte plus,me contactez plus,ne me derangez plus,ne me derange plus,\
     arretez de m ecrire,arrete de m ecrire,arretez de me contacter,arrete de me contacter,arretez d ecrire,\
-    arreter de m ecrire,arreter de me contacter,arreter de me deranger,arretez de me deranger,arrete de me deranger,arretez de m embeter,cessez de m ecrire,cesse de m ecrire,\
-    cessez de me contacter,cessez de me deranger,plus etre contacte,plus etre contactee,plus que vous m ecriviez,\
+    arreter de m ecrire,arreter de me contacter,arreter de me deranger,arretez de me deranger,arrete de me deranger,arretez de m embeter,arrete de m embeter,\
+    arretez de me harceler,arrete de me harceler,arreter de me harceler,cessez de me harceler,cesse de me harceler,\
+    cessez de m ecrire,cesse de m ecrire,\
+    cessez de me contacter,cesse de me contacter,cessez de me deranger,cesse de me deranger,plus etre contacte,plus etre contactee,plus que vous m ecriviez,\
     plus que vous me contactiez,retirez moi de votre liste,retirez moi de la liste,retirez moi de vos listes,\
     retirez moi de vos contacts,enlevez moi de votre liste,enlevez moi de la liste,enlevez moi de vos contacts,\
     supprimez moi de votre liste,supprimez moi de la liste,supprimez moi de vos contacts,retirez mon numero,\
@@ -82,7 +91,7 @@ const STOP_SENDING: &str = "ne m envoyez plus,ne m envoie plus,m envoyez plus,m 
     quit sending me,don t send me,do not send me,don t want to receive,do not want to receive,\
     no longer want to receive,no longer wish to receive,don t wish to receive,not wish to receive";
 /// Openings of an opt-out that must name messages, because they are said of many things.
-const STOP_OPENINGS: &str = "arretez,arrete,arretez avec,cessez,cesse,ne veux plus,veux plus,assez de,\
+const STOP_OPENINGS: &str = "arretez,arrete,arreter,arretez avec,cessez,cesse,ne veux plus,veux plus,assez de,\
     marre de,j en ai marre de,stop a,stop aux,stop,stop with,stop all,no more,don t want,do not want,no longer want,\
     don t want any more,tired of,sick of";
 /// Messages that an opt-out names. They follow one of the openings.
@@ -112,6 +121,35 @@ const PERSONS: &str = "quelqu un,qqn,qlq un,une personne,une personne reelle,une
     un operateur,une operatrice,someone,somebody,a person,a real person,a live person,a human,a human being,\
     a real human,an agent,a live agent,a real agent,an operator,a representative,a manager,the manager,your manager,\
     the boss,your boss,the owner,customer service,customer support,customer care,support";
+/// Those who stopped writing, in a complaint: "you don't contact me anymore".
+const COMPANY: [&str; 12] = ["vous", "tu", "ils", "elles", "il", "elle", "you", "u", "they", "he", "she", "who"];
+/// Openings of a phrase that are a complaint when they are said of the [`COMPANY`].
+const MISSED: [&str; 12] = [
+    "ne m ",
+    "n ",
+    "don t contact",
+    "don t message",
+    "don t text",
+    "don t write",
+    "don t send",
+    "do not contact",
+    "do not message",
+    "do not text",
+    "do not write",
+    "do not send",
+];
+/// Verbs before "plus me contacter" that say it of someone else: "le livreur ne veut plus me contacter".
+const WILL_OF_OTHERS: [&str; 8] = ["veut", "veulent", "voulez", "peut", "peuvent", "pouvez", "peux", "sait"];
+/// Words before an opt-out that deny the wish for it.
+const DENIALS: [&str; 5] = [" pas envie de", " pas besoin de", " pas l intention de", " pas voulu", " pas demande a"];
+/// Words after an opt-out that ask for something instead: "I don't want promos just the price".
+const INSTEAD: [&str; 4] = ["just", "only", "juste", "seulement"];
+/// Words anywhere after an opt-out that ask for a call instead.
+const CALLS: [&str; 4] = [" appelez moi ", " appelle moi ", " telephonez moi ", " call me "];
+/// Words before a call that refuse it as well: "don't write to me or call me".
+const CALL_REFUSALS: [&str; 4] = ["or", "ou", "t", "not"];
+/// What a contact's number is taken off, when it is no list: "enlevez mon numéro de la commande".
+const GOODS: [&str; 6] = ["commande", "colis", "facture", "livraison", "order", "parcel"];
 /// Words before a request or an opt-out that turn it into its opposite.
 const REFUSALS: [&str; 6] = ["pas", "plus", "jamais", "not", "t", "never"];
 
@@ -134,13 +172,9 @@ pub fn asks_to_stop(message: &str) -> bool {
     // Many people leave the apostrophe out.
     let words = format!(" {} ", normalize(message)).replace(" dont ", " don t ");
     let has = |phrase: &str| {
-        words.match_indices(&format!(" {phrase} ")).any(|(at, _)| {
-            let before = words[..at].rsplit(' ').next().unwrap_or_default();
-            // "Vous ne m'envoyez plus de messages" misses them.
-            let is_complaint = (phrase.starts_with("ne m") && ["vous", "tu"].contains(&before))
-                || (phrase.starts_with("m ") && ["ne", "n", "vous", "tu"].contains(&before));
-            !is_complaint && (before == "plus" || !REFUSALS.contains(&before))
-        })
+        words
+            .match_indices(&format!(" {phrase} "))
+            .any(|(at, found)| is_meant(&words[..at], phrase, &words[at + found.len()..]))
     };
     let names = |openings: &str, things: &[&str]| {
         let things = || things.iter().flat_map(|things| phrases(things));
@@ -152,6 +186,28 @@ pub fn asks_to_stop(message: &str) -> bool {
         && (phrases(STOP_PHRASES).any(has)
             || names(STOP_SENDING, &[MESSAGES, ANYTHING])
             || names(STOP_OPENINGS, &[MESSAGES]))
+}
+
+/// Returns true when a phrase of an opt-out is one, between the words before and after it. "Vous ne m'envoyez plus de
+/// messages" misses them.
+fn is_meant(before: &str, phrase: &str, after: &str) -> bool {
+    let last = before.rsplit(' ').next().unwrap_or_default();
+    let is_complaint = (MISSED.iter().any(|opening| phrase.starts_with(opening)) && COMPANY.contains(&last))
+        || (phrase.starts_with("m ") && (["ne", "n"].contains(&last) || COMPANY.contains(&last)))
+        || (phrase.starts_with("plus m") && WILL_OF_OTHERS.contains(&last));
+    let is_denied =
+        (last != "plus" && REFUSALS.contains(&last)) || DENIALS.iter().any(|denial| before.ends_with(denial));
+    let is_about_goods = (phrase.ends_with("mon numero") || phrase.ends_with("my number"))
+        && after.split(' ').take(4).any(|word| GOODS.contains(&word));
+    let is_wish = phrase.contains("want") || phrase.contains("veux");
+    let padded = format!(" {after}");
+    let asks_for = |call: &str| {
+        let word_before = |at: usize| padded[..at].rsplit(' ').next().unwrap_or_default();
+        padded.find(call).is_some_and(|at| !CALL_REFUSALS.contains(&word_before(at)))
+    };
+    let asks_instead = (is_wish && after.split(' ').next().is_some_and(|word| INSTEAD.contains(&word)))
+        || CALLS.into_iter().any(asks_for);
+    !is_complaint && !is_denied && !is_about_goods && !asks_instead
 }
 
 /// Returns true when a message asks to receive messages again.
@@ -387,6 +443,23 @@ mod tests {
             "S.T.O.P s.v.p.",
             "merci de ne plus m'écrire",
             "Je ne suis pas intéressé, stop",
+            "arrêtez de m'envoyer ça",
+            "Ne m'envoyez plus !",
+            "je ne veux pas de messages",
+            "Bonjour, je ne veux pas de pub",
+            "pas de message svp",
+            "pas de pub",
+            "Stop, trop de messages",
+            "arrêtez de me harceler",
+            "cesse de me contacter",
+            "merci d'arrêter vos messages",
+            "je ne veux plus rien recevoir",
+            "enlevez mon numéro de votre liste",
+            "I don't want to be contacted",
+            "don't contact me again, don't call me",
+            "please don't write to me or call me",
+            "arrêtez de m'écrire, ne m'appelez plus",
+            "stop messaging me, I only asked once",
         ] {
             assert!(asks_to_stop(message), "{message}");
         }
@@ -408,6 +481,21 @@ mod tests {
             "Où est l'arrêt de bus ?",
             "Does the bus stop near your shop?",
             "stop by tomorrow",
+            "Vous n'envoyez plus vos promos",
+            "pourquoi vous n'envoyez plus les messages",
+            "vous n'écrivez plus",
+            "you don't contact me anymore",
+            "you dont contact me anymore",
+            "they don't message me",
+            "if you don't contact me I cancel",
+            "le livreur ne veut plus me contacter",
+            "I don't want promos just the price",
+            "je n'ai pas envie de me désabonner",
+            "enlevez mon numéro de la commande",
+            "je ne veux pas de message, appelez-moi plutôt pour ma commande",
+            "je ne veux plus de messages, appelez-moi plutôt",
+            "je ne veux pas arrêter vos messages",
+            "don't message me, call me",
         ] {
             assert!(!asks_to_stop(message), "{message}");
         }
