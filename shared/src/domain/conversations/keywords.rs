@@ -150,6 +150,10 @@ const CALLS: [&str; 4] = [" appelez moi ", " appelle moi ", " telephonez moi ", 
 const CALL_REFUSALS: [&str; 4] = ["or", "ou", "t", "not"];
 /// What a contact's number is taken off, when it is no list: "enlevez mon numéro de la commande".
 const GOODS: [&str; 6] = ["commande", "colis", "facture", "livraison", "order", "parcel"];
+/// Goods whose name has the word for a person, and what is read in place of it.
+const PERSONAL_GOODS: [(&str, &str); 3] =
+    [(" human hair ", " hair "), (" cheveux humain ", " cheveux "), (" cheveu humain ", " cheveu ")];
+
 /// Words before a request or an opt-out that turn it into its opposite.
 const REFUSALS: [&str; 6] = ["pas", "plus", "jamais", "not", "t", "never"];
 
@@ -258,11 +262,13 @@ fn says(message: &str, lists: &[&str]) -> bool {
 #[must_use]
 pub fn asks_for_a_person(message: &str, keywords: &[String]) -> bool {
     let is_built_in = consists_of(message, &[PERSON_KEYWORDS, PERSON_MESSAGES], true);
-    let message = normalize(message);
+    let mut message = format!(" {} ", normalize(message));
+    for (goods, other) in PERSONAL_GOODS {
+        message = message.replace(goods, other);
+    }
     if is_built_in || requests_a_person(&message) {
         return true;
     }
-    let message = format!(" {message} ");
     let contains = |keyword: &str| {
         let keyword = normalize(keyword);
         !keyword.is_empty() && message.contains(&format!(" {keyword} "))
@@ -274,9 +280,9 @@ pub fn asks_for_a_person(message: &str, keywords: &[String]) -> bool {
     }
 }
 
-/// Returns true when a normalized message has a request that is followed by a person, and not preceded by a refusal.
-fn requests_a_person(message: &str) -> bool {
-    let padded = format!(" {message} ");
+/// Returns true when a normalized message, between spaces, has a request that is followed by a person, and not preceded
+/// by a refusal.
+fn requests_a_person(padded: &str) -> bool {
     let names = |opening: &str, is_wish: bool| {
         padded.match_indices(&format!(" {opening} ")).any(|(at, found)| {
             let before = padded[..at].rsplit(' ').take(3).any(|word| REFUSALS.contains(&word));
@@ -534,6 +540,10 @@ mod tests {
         ] {
             assert!(!asks_for_a_person(message, &own), "{message}");
         }
+        for message in ["I want a human hair wig", "get me a human hair wig", "perruque human hair", "Human hair ?"] {
+            assert!(!asks_for_a_person(message, &own) && !asks_for_a_person(message, &[]), "{message}");
+        }
+        assert!(asks_for_a_person("get me a human", &[]));
     }
 
     #[test]
