@@ -93,7 +93,7 @@ impl InboundMessage {
         let attachment = text.is_empty().then(|| attachment_kind(body));
         let interacted_at = interaction::time(contact_objects(body));
         // The time may be a number, or in another field.
-        let parsed = || interacted_at.map(|time| Cow::Owned(time.timestamp_millis().to_string()));
+        let parsed = || interacted_at.map(|time| Cow::<str>::Owned(time.timestamp_millis().to_string()));
         let last_interaction = string(body, &["last_interaction"]).map(Cow::Borrowed).or_else(parsed);
         let message_id = id(&body["message_id"]).or_else(|| id(&body["message"]["id"])).or_else(|| id(&body["mid"]));
         // Besides the id, the fingerprint has the text and the time: some bots send a constant as the id, and would
