@@ -284,14 +284,14 @@ async fn try_reserve(tx: &mut TenantTx, owner: Uuid, conversation: Option<Uuid>)
             returning free_quota_used as used
         ), counted as (
             update usage_periods period set requests = period.requests + 1
-            from own
+            -- Joined, not asked by a subquery: PostgreSQL runs a subquery on `terms` again when it has waited for the
+            -- row of another call, and then finds the row of `terms` twice.
+            from own left join terms on true
             where period.customer_id = $1 and period.period_start = own.period_start and (select is_pro from account)
               and not exists (select from known) and not exists (select from over_cap)
               -- Over the limit only where that is sold, and up to the tenant's cap.
               and (period.request_limit is null or period.requests < period.request_limit
-                   or exists (
-                       select from terms where period.requests < terms.request_limit::bigint + terms.overage_cap
-                   ))
+                   or period.requests < terms.request_limit::bigint + terms.overage_cap)
             returning period.period_start, period.requests
         ), held as (
             insert into reservations (customer_id, user_id, kind, conversation_id, period_start, expires_at)

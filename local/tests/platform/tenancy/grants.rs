@@ -107,7 +107,9 @@ const APP_GRANTS: [&str; 7] = [
 ];
 
 /// Privileges of a tenant's transaction.
-const TENANT_GRANTS: [&str; 55] = [
+const TENANT_GRANTS: [&str; 57] = [
+    "lisa_tenant: execute on app.own_trust()",
+    "lisa_tenant: execute on app.take_unconfirmed_request(integer)",
     "lisa_tenant: execute on app.audit_own(uuid,text,text,text,jsonb)",
     "lisa_tenant: execute on app.current_company()",
     "lisa_tenant: execute on app.current_customer()",
