@@ -77,7 +77,7 @@ async fn a_thousand_sign_ups_cost_no_more_than_the_days_budget() {
     app.sql(
         "with document as (
              insert into documents (customer_id, company_id, filename, bytes, storage_key, status, chunks)
-             select uuid, company_id, 'guide.pdf', 1, 'none', 'processed', 1 from company_mapping
+             select uuid, company_id, 'guide.pdf', 1, uuid::text, 'processed', 1 from company_mapping
              returning id, customer_id
          )
          insert into document_chunks (document_id, customer_id, chunk_index, page_start, page_end, text_chunk,
