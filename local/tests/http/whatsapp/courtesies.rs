@@ -108,6 +108,7 @@ async fn an_ok_with_thanks_that_answers_the_models_question_goes_to_the_model() 
     let whatsapp = WhatsAppFixture::start().await;
     whatsapp.remove_part_spacing().await;
     whatsapp.switch_to_live().await;
+    whatsapp.sql("update user_settings set free_quota_limit = 100").await;
     for (contact, text) in (1..).zip(["D'accord merci", "ok merci", "ok parfait merci", "ça va merci", "ok ça va"]) {
         whatsapp.models.reply_text("Nous l’avons en rouge. Je vous en réserve un ?");
         whatsapp.deliver_text(contact, "Vous avez ce sac ?").await.json_body(200);

@@ -27,7 +27,7 @@ async fn a_contact_over_its_limit_is_told_once_and_costs_nothing_more() {
     assert!(got[2].starts_with("Vous écrivez plus vite que je ne peux répondre."), "{got:?}");
     assert_eq!(whatsapp.models.calls(), 2);
     assert_eq!(whatsapp.number("select sum(free_quota_used) from user_settings").await, 2);
-    assert_eq!(whatsapp.number("select count(*) from reservations where state <> 'spent'").await, 0);
+    assert_eq!(whatsapp.number("select count(*) from reservations where state = 'held'").await, 0);
     let skipped = "select count(*) from messages where direction = 'inbound' and skipped_reason = 'quota'";
     assert_eq!(whatsapp.number(skipped).await, 3, "after the one that was told");
     let told = "select count(*) from activities where type = 'contact_limited' and conversation_id is not null";
