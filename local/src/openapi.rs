@@ -221,8 +221,7 @@ fn complete_responses(responses: &mut serde_json::Map<String, Value>, is_rate_li
         }
         response["headers"]["x-request-id"] = header("x-request-id");
         // The body of a stream is a text of events. Its schema describes their data, which OpenAPI 3.1 has no place for.
-        let stream = &mut response["content"];
-        if let Some(stream) = stream.as_object_mut().and_then(|content| content.get_mut("text/event-stream")) {
+        if let Some(stream) = response.pointer_mut("/content/text~1event-stream") {
             stream["x-events"] = stream["schema"].take();
             stream["schema"] = json!({ "type": "string", "contentMediaType": "text/event-stream" });
         }
