@@ -59,7 +59,7 @@ impl Listing for UnreadBodyListing {
     const SORTS: &'static [&'static str] = &["created_at"];
 }
 
-/// Keeps a body that was refused with the error code `reason`, unless the tenant has [`MAX_BODIES_PER_DAY`] of them, and
+/// Keeps a body that was refused with the error code `reason`, unless the tenant has `MAX_BODIES_PER_DAY` of them, and
 /// tells the tenant once a day.
 ///
 /// # Errors

@@ -114,7 +114,7 @@ impl Billing {
     }
 
     /// Goes on with a reconcile that did not come to its end; does nothing when there is none, or
-    /// when its progress was saved less than [`MIN_PROGRESS_AGE`] ago.
+    /// when its progress was saved less than `MIN_PROGRESS_AGE` ago.
     ///
     /// # Errors
     /// As [`Billing::reconcile`].

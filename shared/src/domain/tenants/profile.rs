@@ -341,7 +341,7 @@ impl fmt::Debug for NewWebhookSecret {
 /// an earlier call replaced stays valid as long as that call said.
 ///
 /// # Errors
-/// Returns 409 `too_many_webhook_secrets` when [`MAX_WEBHOOK_SECRETS`] are valid, and any database error.
+/// Returns 409 `too_many_webhook_secrets` when `MAX_WEBHOOK_SECRETS` are valid, and any database error.
 pub async fn rotate_webhook_secret(tx: &mut TenantTx, grace: Duration) -> Result<NewWebhookSecret, ApiError> {
     // The lock serialises rotations: each of two simultaneous ones would leave a secret without an expiry.
     sqlx::query!("select from customers where id = $1 for no key update", tx.tenant()).execute(&mut *tx).await?;

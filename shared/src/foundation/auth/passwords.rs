@@ -1,6 +1,6 @@
 //! Passwords of local accounts, hashed by argon2id with the parameters of OWASP's Password Storage Cheat Sheet.
 //!
-//! A process computes [`MAX_CONCURRENT_HASHES`] hashes at the same time, in memory that it keeps and uses again. A burst
+//! A process computes `MAX_CONCURRENT_HASHES` hashes at the same time, in memory that it keeps and uses again. A burst
 //! of sign-ins waits in line: it takes no more memory and no more threads than a single one needs.
 
 use std::{
