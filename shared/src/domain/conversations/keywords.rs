@@ -421,6 +421,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a list of phrases")]
     fn an_opt_out_counts_in_the_words_that_people_use() {
         for message in [
             "Je veux me désabonner",
