@@ -16,6 +16,7 @@ use crate::{
     auth::{AuditedRead, Caller, SupportUser},
     conversations::api,
     db::{Db, TenantTx},
+    documents::UnreadPages,
     embeddings::EmbedderRegistry,
     error::{ApiError, FieldError, Result},
     http::Envelope,
@@ -106,6 +107,9 @@ pub struct Answer {
     /// follow-up. Null when no model answered the first question of a conversation: nothing is stored then.
     #[schema(required)]
     conversation_id: Option<Uuid>,
+    /// Documents with pages that were not read, so that the answer knows nothing of them: the cited ones, or, when
+    /// there is no answer, at most twenty of those that were searched.
+    pages_unread: Vec<UnreadPages>,
 }
 
 /// Outcome of [`QueryPipeline::begin`].
