@@ -72,7 +72,7 @@ impl Display {
     /// Returns the displayed page as a rectangle at the origin.
     pub(super) fn area(&self) -> Area {
         let (width, height) = (self.right - self.left, self.top - self.bottom);
-        let (x1, y1) = if self.turns % 2 == 0 { (width, height) } else { (height, width) };
+        let (x1, y1) = if self.turns.is_multiple_of(2) { (width, height) } else { (height, width) };
         Area { x0: 0.0, y0: 0.0, x1, y1 }
     }
 

@@ -38,12 +38,12 @@ pub(super) fn judge(page: RawPage, mut text: String) -> (PageText, PageKind) {
     let letters = count_letters(&text);
     let unmapped = count_unmapped(&text);
     let unmapped_share = unmapped as f32 / (letters + unmapped).max(1) as f32;
-    let kind = if is_failed {
-        PageKind::Unreadable
-    } else if unmapped >= MAX_UNMAPPED || unmapped > 0 && unmapped_share >= MAX_UNMAPPED_SHARE {
-        PageKind::Unreadable
-    } else if text::is_shifted(&text) {
+    let is_unmapped = unmapped >= MAX_UNMAPPED || unmapped > 0 && unmapped_share >= MAX_UNMAPPED_SHARE;
+    let is_shifted = !is_failed && !is_unmapped && text::is_shifted(&text);
+    if is_shifted {
         text.clear();
+    }
+    let kind = if is_failed || is_unmapped || is_shifted {
         PageKind::Unreadable
     } else if letters < MIN_TEXT_LETTERS {
         if has_picture { PageKind::Scan } else { PageKind::Blank }
