@@ -13,6 +13,14 @@ CREATE SCHEMA public;
 
 COMMENT ON SCHEMA public IS 'standard public schema';
 
+CREATE FUNCTION app.add_months(moment timestamp with time zone, months integer) RETURNS timestamp with time zone
+    LANGUAGE sql IMMUTABLE
+    AS $$ select (moment at time zone 'UTC' + make_interval(months => months)) at time zone 'UTC' $$;
+
+CREATE FUNCTION app.address_placeholder(account uuid) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$ select account::text || '@accounts.invalid' $$;
+
 CREATE FUNCTION app.audit(tenant uuid, actor uuid, action text, object text, request_id text, details jsonb) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -130,6 +138,44 @@ begin
 end
 $$;
 
+CREATE FUNCTION app.count_failed_sign_in(account uuid, failed_action text, request_id text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    nobody constant uuid := '00000000-0000-0000-0000-000000000000';
+    counted constant text := case when account is null then 'auth.unknown_address' else failed_action end;
+    tenant uuid;
+    counter public.failed_sign_ins;
+begin
+    select member.customer_id into tenant
+    from public.customer_members member
+    join public.customers customer on customer.id = member.customer_id
+    where member.user_id = coalesce(account, nobody)
+    order by customer.deleted_at is not null, customer.created_at, customer.id
+    limit 1;
+    tenant := coalesce(tenant, nobody);
+    insert into public.failed_sign_ins (customer_id, action, window_start, failures) values (tenant, counted, now(), 0)
+        on conflict (customer_id, action) do nothing;
+    select * into counter from public.failed_sign_ins known
+        where known.customer_id = tenant and known.action = counted for update;
+    if counter.failures > 0 and counter.window_start > now() - interval '1 hour' then
+        update public.failed_sign_ins known set failures = known.failures + 1
+            where known.customer_id = tenant and known.action = counted;
+        return;
+    end if;
+    if account is not null then
+        if counter.failures > 1 then
+            perform app.audit(tenant, null, counted, 'customer:' || tenant, null,
+                jsonb_build_object('failures', counter.failures, 'since', counter.window_start));
+        end if;
+        perform app.audit(tenant, account, counted, 'user:' || account, request_id, '{}');
+    end if;
+    update public.failed_sign_ins known set window_start = now(), failures = 1
+        where known.customer_id = tenant and known.action = counted;
+end
+$$;
+
 CREATE FUNCTION app.count_spend() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -162,11 +208,47 @@ CREATE FUNCTION app.current_owner() RETURNS uuid
     SET search_path TO ''
     AS $$ select user_id from public.customers where id = app.current_customer() $$;
 
+CREATE FUNCTION app.end_account(account uuid) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    update public.users set deleted_at = now(), email = app.address_placeholder(id)
+        where id = account and deleted_at is null;
+    update public.profiles set email = app.address_placeholder(id) where id = account;
+    update public.refresh_sessions set ended_at = now() where user_id = account and ended_at is null;
+$$;
+
+CREATE FUNCTION app.free_quota_limit() RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    AS $$ select 8 $$;
+
+CREATE FUNCTION app.has_auth_address(account uuid, address text) RETURNS boolean
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    if to_regclass('auth.users') is null then
+        return false;
+    end if;
+    return exists (
+        select from auth.users remote
+        where remote.id = account and lower(remote.email) = lower(address) and to_jsonb(remote) ->> 'deleted_at' is null
+    );
+end
+$$;
+
 CREATE FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp with time zone) RETURNS boolean
     LANGUAGE sql STABLE
     AS $$ select is_pro and coalesce(access_until > now(), true) $$;
 
 COMMENT ON FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp with time zone) IS 'of users.is_pro and profiles.subscription_access_until';
+
+CREATE FUNCTION app.is_confirmed(account uuid) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+            select true from public.users where id = account and email_confirmed_at is not null
+        $$;
 
 CREATE FUNCTION app.keep_config_version() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -186,16 +268,70 @@ begin
 end
 $$;
 
+CREATE FUNCTION app.keep_plan_price() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    if old.stripe_price_id <> '' then
+        insert into public.plan_prices (stripe_price_id, plan_id) values (old.stripe_price_id, old.id)
+            on conflict on constraint plan_prices_pkey do nothing;
+    end if;
+    return null;
+end
+$$;
+
 CREATE FUNCTION app.memberships(caller uuid, wanted uuid) RETURNS TABLE(customer_id uuid, owner_id uuid, role text, suspended boolean, deleted boolean)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
     AS $$
     select tenant.id, tenant.user_id, member.role, tenant.suspended_at is not null, tenant.deleted_at is not null
     from public.customer_members member
+    join public.users account on account.id = member.user_id and account.deleted_at is null
     join public.customers tenant on tenant.id = member.customer_id
     where member.user_id = caller and (wanted is null or member.customer_id = wanted)
     order by tenant.deleted_at is not null, tenant.created_at, tenant.id
     limit 2
+$$;
+
+CREATE FUNCTION app.month_of(tenant uuid, moment timestamp with time zone) RETURNS TABLE(month_start timestamp with time zone, month_end timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select
+        coalesce(paid.month_start, date_trunc('month', moment at time zone 'UTC') at time zone 'UTC'),
+        coalesce(paid.month_end, app.add_months(date_trunc('month', moment at time zone 'UTC') at time zone 'UTC', 1))
+    from (values (true)) one
+    left join (
+        select
+            case when late.is_over then profile.subscription_current_period_end else month.starts end as month_start,
+            case when late.is_over then app.add_months(profile.subscription_current_period_end, 1)
+                else month.ends end as month_end
+        from public.customers tenants
+        join public.profiles profile on profile.id = tenants.user_id,
+        lateral (select moment >= profile.subscription_current_period_end as is_over) late,
+        lateral (
+            select
+                coalesce(
+                    max(boundary.starts) filter (where boundary.starts <= moment), profile.subscription_current_period_start
+                ) as starts,
+                coalesce(
+                    min(boundary.starts) filter (
+                        where boundary.starts > greatest(moment, profile.subscription_current_period_start)
+                    ),
+                    profile.subscription_current_period_end
+                ) as ends
+            from generate_series(0, least(1200, extract(epoch from
+                profile.subscription_current_period_end - profile.subscription_current_period_start
+            ) / 2419200)::integer) number,
+            lateral (select app.add_months(profile.subscription_current_period_start, number) as starts) boundary
+            where number = 0 or boundary.starts <= profile.subscription_current_period_end - interval '14 days'
+        ) month
+        where tenants.id = tenant
+          and profile.subscription_access_until > moment
+          and profile.subscription_current_period_start <= moment + interval '5 minutes'
+          and profile.subscription_current_period_end > profile.subscription_current_period_start
+    ) paid on true
 $$;
 
 CREATE FUNCTION app.nearest_chunks(question real[], model text, wanted uuid[], most integer) RETURNS TABLE(chunk_id uuid, nearness double precision)
@@ -289,6 +425,64 @@ begin
 end
 $$;
 
+CREATE FUNCTION app.on_auth_user_changed() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    SET lock_timeout TO '2s'
+    AS $$
+begin
+    -- Supabase updates the row at every sign-in.
+    if tg_op = 'UPDATE' and new.email is not distinct from old.email
+        and to_jsonb(new) ->> 'deleted_at' is not distinct from to_jsonb(old) ->> 'deleted_at' then
+        return null;
+    end if;
+    begin
+        if tg_op = 'DELETE' then
+            perform app.end_account(old.id);
+        elsif to_jsonb(new) ->> 'deleted_at' is not null then
+            perform app.end_account(new.id);
+        else
+            perform app.synchronize_account(
+                new.id, new.email, left(new.raw_user_meta_data ->> 'full_name', 255), app.free_quota_limit()
+            );
+        end if;
+    exception when others then
+        raise warning 'an account was not synchronized: % (%)', old.id, sqlstate;
+    end;
+    return null;
+end
+$$;
+
+CREATE FUNCTION app.on_auth_user_created() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    SET lock_timeout TO '2s'
+    AS $$
+begin
+    begin
+        perform app.synchronize_account(
+            new.id, new.email, left(new.raw_user_meta_data ->> 'full_name', 255), app.free_quota_limit()
+        );
+    exception when others then
+        raise warning 'an account was not synchronized: % (%)', new.id, sqlstate;
+    end;
+    return new;
+end
+$$;
+
+CREATE FUNCTION app.on_customer_renamed() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    update public.company_rag_configs config set company_name = new.name
+    from public.company_mapping mapping
+    where mapping.uuid = new.id and config.company_id = mapping.company_id
+      and config.company_name is distinct from new.name;
+    return null;
+end
+$$;
+
 CREATE FUNCTION app.on_plan_changed() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -305,28 +499,93 @@ CREATE FUNCTION app.open_own_period() RETURNS void
     AS $$ select app.open_period(app.current_customer(), now()) $$;
 
 CREATE FUNCTION app.open_period(tenant uuid, moment timestamp with time zone) RETURNS void
-    LANGUAGE sql SECURITY DEFINER
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
+declare
+    month record;
+    terms public.plans;
+    last public.usage_periods;
+    earlier public.usage_periods;
+    starts timestamptz;
+    priced integer;
+    is_same_row boolean := false;
+begin
     -- One at a time a tenant, before any row is locked: a row and the profile that shows it are written in this order.
-    select pg_advisory_xact_lock(hashtextextended(tenant::text, 10));
-    insert into public.usage_periods as known (
+    perform pg_advisory_xact_lock(hashtextextended(tenant::text, 10));
+    select plan.* into terms
+        from public.customers tenants join public.plans plan on plan.id = tenants.plan_id where tenants.id = tenant;
+    if not found then return; end if;
+    select * into month from app.month_of(tenant, moment);
+    -- A call that is entered late concerns a moment of the past and ends nothing.
+    if moment > now() - interval '1 hour' then
+        update public.usage_periods period
+            set period_end = greatest(moment, period.period_start + interval '1 microsecond')
+            where period.customer_id = tenant and period.closed_at is null
+              and period.period_start < month.month_start and period.period_end > moment;
+    end if;
+    select period.* into last from public.usage_periods period
+        where period.customer_id = tenant and period.period_start >= month.month_start
+          and period.period_start < month.month_end
+        order by period.period_start desc limit 1
+        for update;
+    if last.period_start is null then
+        starts := month.month_start;
+    elsif last.period_end <= moment then
+        starts := last.period_end;
+    elsif last.plan_id = terms.id then
+        update public.usage_periods period set period_end = month.month_end
+            where period.customer_id = tenant and period.period_start = last.period_start and period.closed_at is null
+              and period.period_end <> month.month_end;
+        return;
+    elsif last.closed_at is null and (
+        last.period_start >= moment
+        or not exists (
+            select from public.plans known where known.id = last.plan_id and (
+                terms.price_cents < known.price_cents
+                or terms.monthly_request_limit < last.request_limit
+                or (last.request_limit is not null and last.overage_cents_per_request > 0
+                    and last.requests > greatest(last.request_limit, last.carried_requests))
+            )
+        )
+    ) then
+        starts := last.period_start;
+        is_same_row := true;
+    else
+        update public.usage_periods period set period_end = moment
+            where period.customer_id = tenant and period.period_start = last.period_start and period.closed_at is null;
+        starts := moment;
+    end if;
+    select period.* into earlier from public.usage_periods period
+        where period.customer_id = tenant and period.period_start >= month.month_start
+          and period.period_start < starts and period.plan_id = terms.id
+        order by period.period_start desc limit 1;
+    -- The parts of a month together have the price of its dearest plan.
+    select coalesce(sum(period.price_cents), 0) into priced from public.usage_periods period
+        where period.customer_id = tenant and period.period_start >= month.month_start and period.period_start < starts;
+    if is_same_row then
+        update public.usage_periods period
+            set period_end = month.month_end, plan_id = terms.id, plan = terms.name,
+                request_limit = terms.monthly_request_limit,
+                overage_cents_per_request = terms.overage_cents_per_request,
+                price_cents = greatest(terms.price_cents - priced, 0), currency = terms.currency,
+                requests = period.requests - period.carried_requests + coalesce(earlier.requests, 0),
+                carried_requests = coalesce(earlier.requests, 0),
+                spent_micros = period.spent_micros + coalesce(earlier.spent_micros, 0)
+            where period.customer_id = tenant and period.period_start = starts;
+        return;
+    end if;
+    insert into public.usage_periods (
         customer_id, period_start, period_end, plan_id, plan, request_limit, overage_cents_per_request, price_cents,
-        currency, bytes
+        currency, requests, carried_requests, spent_micros, bytes
     )
-    select tenants.id, period.period_start, period.period_end, plan.id, plan.name, plan.monthly_request_limit,
-        plan.overage_cents_per_request, plan.price_cents, plan.currency,
+    select tenant, starts, month.month_end, terms.id, terms.name, terms.monthly_request_limit,
+        terms.overage_cents_per_request, greatest(terms.price_cents - priced, 0), terms.currency,
+        coalesce(earlier.requests, 0), coalesce(earlier.requests, 0), coalesce(earlier.spent_micros, 0),
         (select coalesce(sum(document.bytes), 0) from public.documents document
-         where document.customer_id = tenants.id and app.takes_room(document.status, document.error_code))
-    from public.customers tenants
-    join public.plans plan on plan.id = tenants.plan_id,
-    app.period_of(tenants.id, moment) period
-    where tenants.id = tenant
-    on conflict on constraint usage_periods_pkey do update
-    set period_end = excluded.period_end, plan_id = excluded.plan_id, plan = excluded.plan,
-        request_limit = excluded.request_limit, overage_cents_per_request = excluded.overage_cents_per_request,
-        price_cents = excluded.price_cents, currency = excluded.currency
-    where known.closed_at is null and (known.period_end, known.plan_id) is distinct from (excluded.period_end, excluded.plan_id)
+         where document.customer_id = tenant and app.takes_room(document.status, document.error_code))
+    on conflict on constraint usage_periods_pkey do nothing;
+end
 $$;
 
 CREATE FUNCTION app.own_model_spend(since timestamp with time zone) RETURNS TABLE(prompt_tokens bigint, completion_tokens bigint, cost_micros bigint)
@@ -344,43 +603,56 @@ CREATE FUNCTION app.own_period() RETURNS TABLE(period_start timestamp with time 
     SET search_path TO ''
     AS $$ select * from app.period_of(app.current_customer(), now()) $$;
 
+CREATE FUNCTION app.own_trust() RETURNS text
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select case
+        when app.has_paid_plan(account.is_pro, profile.subscription_access_until) then 'trusted'
+        when app.is_confirmed(account.id) is null then 'unconfirmable'
+        when app.is_confirmed(account.id) then 'trusted'
+        else 'unconfirmed'
+    end
+    from public.customers tenant
+    join public.users account on account.id = tenant.user_id
+    left join public.profiles profile on profile.id = account.id
+    where tenant.id = app.current_customer()
+$$;
+
 CREATE FUNCTION app.period_of(tenant uuid, moment timestamp with time zone) RETURNS TABLE(period_start timestamp with time zone, period_end timestamp with time zone)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
     AS $$
     select
-        coalesce(paid.period_start, date_trunc('month', moment at time zone 'UTC') at time zone 'UTC'),
-        coalesce(
-            paid.period_end,
-            (date_trunc('month', moment at time zone 'UTC') + interval '1 month') at time zone 'UTC'
-        )
-    from (values (true)) one
-    left join (
-        select
-            case when is_over then profile.subscription_current_period_end
-                else profile.subscription_current_period_start end as period_start,
-            case when is_over
-                then (profile.subscription_current_period_end at time zone 'UTC' + interval '1 month') at time zone 'UTC'
-                else profile.subscription_current_period_end end as period_end
-        from public.customers tenants
-        join public.profiles profile on profile.id = tenants.user_id,
-        lateral (select moment >= profile.subscription_current_period_end as is_over) late
-        where tenants.id = tenant
-          and profile.subscription_access_until > moment
-          and profile.subscription_current_period_start <= moment
-          and profile.subscription_current_period_end > profile.subscription_current_period_start
-    ) paid on true
+        case
+            when last.period_start is null then month.month_start
+            when last.period_end > moment then last.period_start
+            else last.period_end
+        end,
+        month.month_end
+    from app.month_of(tenant, moment) month
+    left join lateral (
+        select period.period_start, period.period_end from public.usage_periods period
+        where period.customer_id = tenant and period.period_start >= month.month_start
+          and period.period_start < month.month_end
+        order by period.period_start desc
+        limit 1
+    ) last on true
 $$;
 
 CREATE FUNCTION app.project_credits() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
+declare
+    is_paying boolean;
 begin
-    update public.profiles profile
-        set credits_remaining = greatest(new.free_quota_limit - new.free_quota_used, 0)
-        from public.users account
-        where profile.id = new.user_id and account.id = new.user_id and not account.is_pro;
+    select account.is_pro into is_paying from public.users account where account.id = new.user_id for share;
+    if not is_paying then
+        update public.profiles profile
+            set credits_remaining = greatest(new.free_quota_limit - new.free_quota_used, 0)
+            where profile.id = new.user_id;
+    end if;
     return null;
 end
 $$;
@@ -393,7 +665,11 @@ begin
     update public.profiles profile set credits_remaining = greatest(new.request_limit - new.requests, 0)
         from public.users account, public.customers tenants
         where tenants.id = new.customer_id and account.id = tenants.user_id and profile.id = account.id
-          and account.is_pro;
+          and account.is_pro
+          and not exists (
+              select from public.usage_periods later
+              where later.customer_id = new.customer_id and later.period_start > new.period_start
+          );
     return null;
 end
 $$;
@@ -512,6 +788,30 @@ begin
                 updated_at = clock_timestamp()
         returning job.id into job_id;
     return next;
+end
+$$;
+
+CREATE FUNCTION app.report_failed_sign_ins() RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    counter public.failed_sign_ins;
+    ended integer := 0;
+begin
+    for counter in
+        select * from public.failed_sign_ins known where known.window_start <= now() - interval '1 hour'
+        order by known.window_start limit 1000 for update skip locked
+    loop
+        if counter.failures > 1 and counter.action <> 'auth.unknown_address' then
+            perform app.audit(counter.customer_id, null, counter.action, 'customer:' || counter.customer_id, null,
+                jsonb_build_object('failures', counter.failures, 'since', counter.window_start));
+        end if;
+        delete from public.failed_sign_ins known
+            where known.customer_id = counter.customer_id and known.action = counter.action;
+        ended := ended + 1;
+    end loop;
+    return ended;
 end
 $$;
 
@@ -661,6 +961,47 @@ begin
 end
 $$;
 
+CREATE FUNCTION app.synchronize_account(account uuid, address text, account_name text, quota_limit integer) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    typed constant text := lower(btrim(address));
+    own constant text := case when length(typed) between 3 and 320 then typed else app.address_placeholder(account) end;
+    wanted text := own;
+begin
+    for attempt in 1..3 loop
+        begin
+            insert into public.users (id, email) values (account, wanted) on conflict (id) do nothing;
+            update public.users known set email = wanted, deleted_at = null
+                where known.id = account and (known.email <> wanted or known.deleted_at is not null);
+            exit;
+        exception when unique_violation then
+            if attempt = 1 then
+                -- One at a time, and with no row of its own locked: two accounts may exchange their addresses.
+                perform pg_advisory_xact_lock(hashtext('app.synchronize_account'));
+                with holder as (
+                    update public.users other set email = app.address_placeholder(other.id)
+                    where lower(other.email) = wanted and other.id <> account
+                        and not exists (select from public.credentials where credentials.user_id = other.id)
+                        and not app.has_auth_address(other.id, wanted)
+                    returning other.id
+                )
+                update public.profiles profile set email = app.address_placeholder(holder.id)
+                    from holder where profile.id = holder.id;
+            else
+                wanted := app.address_placeholder(account);
+            end if;
+        end;
+    end loop;
+    insert into public.user_settings (user_id, free_quota_limit) values (account, quota_limit)
+        on conflict (user_id) do nothing;
+    insert into public.profiles as profile (id, email, full_name, credits_remaining)
+        values (account, own, account_name, quota_limit)
+        on conflict (id) do update set email = excluded.email where profile.email <> excluded.email;
+end
+$$;
+
 CREATE FUNCTION app.take_rate(wanted text, most integer, seconds integer) RETURNS TABLE(allowed boolean, remaining integer, reset_s double precision, retry_after_s double precision)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -712,6 +1053,21 @@ begin
 end
 $$;
 
+CREATE FUNCTION app.take_unconfirmed_request(daily_limit integer) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    if daily_limit < 1 then
+        return false;
+    end if;
+    insert into public.unconfirmed_days as today (day, requests) values ((now() at time zone 'utc')::date, 1)
+        on conflict on constraint unconfirmed_days_pkey
+        do update set requests = today.requests + 1 where today.requests < daily_limit;
+    return found;
+end
+$$;
+
 CREATE FUNCTION app.takes_room(status text, error_code text) RETURNS boolean
     LANGUAGE sql IMMUTABLE
     AS $$ select status <> 'failed' or error_code is distinct from 'not_uploaded' $$;
@@ -722,6 +1078,7 @@ CREATE FUNCTION app.tenants() RETURNS uuid[]
     AS $$
     select coalesce(array_agg(member.customer_id), '{}')
     from public.customer_members member
+    join public.users account on account.id = member.user_id and account.deleted_at is null
     join public.customers tenant on tenant.id = member.customer_id
     where member.user_id = auth.uid() and tenant.deleted_at is null and tenant.suspended_at is null
 $$;
@@ -729,7 +1086,10 @@ $$;
 CREATE FUNCTION app.user_role(wanted uuid) RETURNS TABLE(role text)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
-    AS $$ select role from public.users where id = wanted $$;
+    AS $$
+    select case when account.deleted_at is null then account.role else 'deleted' end
+    from public.users account where account.id = wanted
+$$;
 
 CREATE FUNCTION app.webhook_tenant(secret_sha256 text) RETURNS TABLE(customer_id uuid, suspended boolean, deleted boolean, language text)
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -759,6 +1119,33 @@ CREATE FUNCTION auth.role() RETURNS text
 CREATE FUNCTION auth.uid() RETURNS uuid
     LANGUAGE sql STABLE
     AS $$ select nullif(nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub', '')::uuid $$;
+
+CREATE FUNCTION billing.keep_assigned_user() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    new.user_id := new.assigned_user_id;
+    return new;
+end
+$$;
+
+CREATE TABLE billing.duplicate_subscriptions (
+    subscription_id text NOT NULL,
+    user_id text NOT NULL,
+    kept_subscription_id text NOT NULL,
+    status text DEFAULT 'open'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    next_attempt_at timestamp with time zone DEFAULT now() NOT NULL,
+    error text,
+    found_at timestamp with time zone DEFAULT now() NOT NULL,
+    reported_at timestamp with time zone,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT duplicate_subscriptions_attempts_not_negative CHECK ((attempts >= 0)),
+    CONSTRAINT duplicate_subscriptions_status_known CHECK ((status = ANY (ARRAY['open'::text, 'cancelled'::text, 'kept'::text, 'failed'::text])))
+);
+
+COMMENT ON COLUMN billing.duplicate_subscriptions.status IS 'open: it still runs at Stripe; kept: it no longer was one too many when it was to be cancelled';
 
 CREATE TABLE billing.stripe_customers (
     id text NOT NULL,
@@ -798,6 +1185,12 @@ CREATE TABLE billing.subscription_states (
     fetches_begun bigint DEFAULT 0 NOT NULL,
     fetch_applied bigint DEFAULT 0 NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    past_due_since timestamp with time zone,
+    ended_at timestamp with time zone,
+    is_price_unknown boolean DEFAULT false NOT NULL,
+    assigned_user_id text,
+    assigned_by text,
+    assigned_at timestamp with time zone,
     CONSTRAINT subscription_states_fetches_in_order CHECK ((fetch_applied <= fetches_begun)),
     CONSTRAINT subscription_states_plan_known CHECK ((plan = ANY (ARRAY['free'::text, 'pro'::text, 'business'::text]))),
     CONSTRAINT subscription_states_status_known CHECK ((status = ANY (ARRAY['incomplete'::text, 'incomplete_expired'::text, 'trialing'::text, 'active'::text, 'past_due'::text, 'unpaid'::text, 'canceled'::text, 'paused'::text, 'unknown'::text])))
@@ -806,6 +1199,10 @@ CREATE TABLE billing.subscription_states (
 COMMENT ON COLUMN billing.subscription_states.last_event_order IS 'the place of the event among those of its second, so that their order of arrival does not matter';
 
 COMMENT ON COLUMN billing.subscription_states.fetches_begun IS 'numbers the questions to Stripe: the answer to an earlier one never comes over that to a later one';
+
+COMMENT ON COLUMN billing.subscription_states.past_due_since IS 'while past_due: when the first event said so';
+
+COMMENT ON COLUMN billing.subscription_states.assigned_user_id IS 'the user whom an administrator assigned; counts for more than what Stripe''s metadata say';
 
 CREATE SEQUENCE billing.subscription_versions
     START WITH 1
@@ -830,6 +1227,10 @@ CREATE TABLE billing.subscriptions (
     state_id text NOT NULL,
     version bigint DEFAULT nextval('billing.subscription_versions'::regclass) NOT NULL,
     projected_version bigint,
+    cancel_at timestamp with time zone,
+    past_due_since timestamp with time zone,
+    ended_at timestamp with time zone,
+    is_price_unknown boolean DEFAULT false NOT NULL,
     CONSTRAINT subscriptions_id_length CHECK (((length(id) >= 1) AND (length(id) <= 64))),
     CONSTRAINT subscriptions_plan_known CHECK (((plan)::text = ANY ((ARRAY['free'::character varying, 'pro'::character varying, 'business'::character varying])::text[]))),
     CONSTRAINT subscriptions_status_known CHECK (((status)::text = ANY ((ARRAY['active'::character varying, 'inactive'::character varying, 'cancelled'::character varying, 'expired'::character varying])::text[]))),
@@ -903,6 +1304,12 @@ ALTER TABLE public.audit_log ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.billing_notices (
+    key text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT billing_notices_key_length CHECK (((length(key) >= 1) AND (length(key) <= 600)))
+);
+
 CREATE TABLE public.billing_records (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     customer_id uuid NOT NULL,
@@ -920,11 +1327,16 @@ CREATE TABLE public.billing_records (
     stripe_invoice_id text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    failure text,
     CONSTRAINT billing_records_amounts_not_negative CHECK (((amount_cents >= 0) AND (overage_cents >= 0) AND (overage_requests >= 0) AND (requests >= 0))),
+    CONSTRAINT billing_records_failure_length CHECK (((length(failure) >= 1) AND (length(failure) <= 100))),
+    CONSTRAINT billing_records_failure_with_status CHECK (((failure IS NULL) OR (status = 'failed'::text))),
     CONSTRAINT billing_records_status_known CHECK ((status = ANY (ARRAY['closed'::text, 'invoiced'::text, 'paid'::text, 'failed'::text])))
 );
 
 COMMENT ON COLUMN public.billing_records.status IS 'closed: nothing beyond the plan''s price, or not at Stripe yet; invoiced: the overage is an item at Stripe';
+
+COMMENT ON COLUMN public.billing_records.failure IS 'the code of the reason why an overage was not collected';
 
 CREATE TABLE public.bot_sessions (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -957,6 +1369,19 @@ COMMENT ON COLUMN public.bot_usage.date IS 'in the tenant''s timezone';
 COMMENT ON COLUMN public.bot_usage.cost_micros IS 'of models, in millionths of a US dollar';
 
 COMMENT ON COLUMN public.bot_usage.quota_notified IS 'whether the tenant was told that day that no more answers are given';
+
+CREATE TABLE public.checkout_sessions (
+    id text NOT NULL,
+    customer_id uuid NOT NULL,
+    plan text NOT NULL,
+    status text DEFAULT 'open'::text NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT checkout_sessions_id_length CHECK (((length(id) >= 1) AND (length(id) <= 255))),
+    CONSTRAINT checkout_sessions_status_known CHECK ((status = ANY (ARRAY['open'::text, 'superseded'::text, 'expired'::text, 'complete'::text])))
+);
+
+COMMENT ON COLUMN public.checkout_sessions.status IS 'superseded: a later session took its place, and it is not known yet that Stripe has expired it';
 
 CREATE TABLE public.company_mapping (
     uuid uuid NOT NULL,
@@ -1043,8 +1468,15 @@ CREATE TABLE public.conversations (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     user_id uuid,
     released_at timestamp with time zone,
+    opt_changed_at timestamp with time zone,
+    minute_began_at timestamp with time zone,
+    minute_answers integer DEFAULT 0 NOT NULL,
+    day_began_on date,
+    day_answers integer DEFAULT 0 NOT NULL,
+    limit_notice_on date,
+    lease_is_awaited boolean DEFAULT false NOT NULL,
     CONSTRAINT conversations_channel_known CHECK ((channel = ANY (ARRAY['whatsapp'::text, 'api'::text]))),
-    CONSTRAINT conversations_contact_id_length CHECK (((length(contact_id) >= 1) AND (length(contact_id) <= 100))),
+    CONSTRAINT conversations_contact_id_length CHECK (((length(contact_id) >= 1) AND (length(contact_id) <= 160))),
     CONSTRAINT conversations_display_name_length CHECK ((length(display_name) <= 200)),
     CONSTRAINT conversations_handler_known CHECK ((handler = ANY (ARRAY['bot'::text, 'human'::text]))),
     CONSTRAINT conversations_handover_has_end CHECK (((handler = 'human'::text) = (handover_until IS NOT NULL))),
@@ -1065,6 +1497,16 @@ COMMENT ON COLUMN public.conversations.lease_token IS 'of the worker that answer
 COMMENT ON COLUMN public.conversations.user_id IS 'of channel api: the member who asks; its contact_id is the conversation''s own id';
 
 COMMENT ON COLUMN public.conversations.released_at IS 'when the bot last took over from a person';
+
+COMMENT ON COLUMN public.conversations.opt_changed_at IS 'when the contact wrote the last STOP or START that counted; null when ManyChat did not say';
+
+COMMENT ON COLUMN public.conversations.minute_answers IS 'answers begun within a minute of minute_began_at';
+
+COMMENT ON COLUMN public.conversations.day_answers IS 'answers begun on day_began_on, a day of the tenant';
+
+COMMENT ON COLUMN public.conversations.limit_notice_on IS 'the last day on which the contact was told that it writes too much';
+
+COMMENT ON COLUMN public.conversations.lease_is_awaited IS 'the holder of the lease sends a queue message when it lets it go';
 
 CREATE TABLE public.messages (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1088,6 +1530,7 @@ CREATE TABLE public.messages (
     sent_at timestamp with time zone,
     error_code text,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    interacted_at timestamp with time zone,
     CONSTRAINT messages_attachment_length CHECK ((length(attachment) <= 50)),
     CONSTRAINT messages_author_has_direction CHECK (((direction = 'inbound'::text) = (author = 'contact'::text))),
     CONSTRAINT messages_author_known CHECK ((author = ANY (ARRAY['contact'::text, 'bot'::text, 'agent'::text, 'system'::text]))),
@@ -1095,7 +1538,7 @@ CREATE TABLE public.messages (
     CONSTRAINT messages_content_length CHECK ((length(content) <= 20000)),
     CONSTRAINT messages_direction_known CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text]))),
     CONSTRAINT messages_external_id_length CHECK (((length(external_id) >= 1) AND (length(external_id) <= 200))),
-    CONSTRAINT messages_skipped_reason_known CHECK ((skipped_reason = ANY (ARRAY['quota'::text, 'opted_out'::text, 'failed'::text, 'superseded'::text])))
+    CONSTRAINT messages_skipped_reason_known CHECK ((skipped_reason = ANY (ARRAY['quota'::text, 'opted_out'::text, 'failed'::text, 'superseded'::text, 'courtesy'::text])))
 );
 
 COMMENT ON COLUMN public.messages.attachment IS 'what came instead of a text: audio, image, location …';
@@ -1105,6 +1548,8 @@ COMMENT ON COLUMN public.messages.answered IS 'of a bot''s message: whether the 
 COMMENT ON COLUMN public.messages.answered_by IS 'of a contact''s message: the message that answers it; null and not skipped, it waits for one';
 
 COMMENT ON COLUMN public.messages.error_code IS 'why it did not reach the contact';
+
+COMMENT ON COLUMN public.messages.interacted_at IS 'of a contact''s message: last_interaction as ManyChat sent it; null when it sent none that can be read';
 
 CREATE VIEW public.conversation_memory WITH (security_invoker='true') AS
  SELECT mapping.company_id,
@@ -1148,9 +1593,11 @@ CREATE TABLE public.customers (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     spend_cap_micros bigint,
     embedding_model text,
+    overage_cap_requests integer,
     CONSTRAINT customers_currency_format CHECK ((currency ~ '^[A-Z]{3}$'::text)),
     CONSTRAINT customers_embedding_model_not_empty CHECK ((embedding_model <> ''::text)),
     CONSTRAINT customers_name_length CHECK (((length(name) >= 1) AND (length(name) <= 200))),
+    CONSTRAINT customers_overage_cap_not_negative CHECK ((overage_cap_requests >= 0)),
     CONSTRAINT customers_spend_cap_not_negative CHECK ((spend_cap_micros >= 0)),
     CONSTRAINT customers_webhook_url_length CHECK ((length(webhook_url) <= 2000))
 );
@@ -1158,6 +1605,8 @@ CREATE TABLE public.customers (
 COMMENT ON COLUMN public.customers.spend_cap_micros IS 'stands in for the plan''s';
 
 COMMENT ON COLUMN public.customers.embedding_model IS 'of the vectors of all its processed documents; null before the first one';
+
+COMMENT ON COLUMN public.customers.overage_cap_requests IS 'requests over the plan''s limit in a period; null: as many as the plan has';
 
 CREATE TABLE public.document_chunks (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1245,6 +1694,17 @@ COMMENT ON COLUMN public.documents.chunks IS 'how many it has, once processed';
 COMMENT ON COLUMN public.documents.chars IS 'characters of its chunks; null until counted: before indexing, and for older documents';
 
 COMMENT ON COLUMN public.documents.pages_unread IS 'pages whose text was not read or not read whole, ascending, once processed';
+
+CREATE TABLE public.failed_sign_ins (
+    customer_id uuid NOT NULL,
+    action text NOT NULL,
+    window_start timestamp with time zone NOT NULL,
+    failures bigint NOT NULL,
+    CONSTRAINT failed_sign_ins_action_length CHECK (((length(action) >= 1) AND (length(action) <= 100))),
+    CONSTRAINT failed_sign_ins_failures_not_negative CHECK ((failures >= 0))
+);
+
+COMMENT ON COLUMN public.failed_sign_ins.customer_id IS 'the nil UUID for accounts without a tenant, and for unknown addresses';
 
 CREATE TABLE public.feedback (
     message_id uuid NOT NULL,
@@ -1381,6 +1841,13 @@ CREATE TABLE public.outbox (
     CONSTRAINT outbox_state_known CHECK ((state = ANY (ARRAY['queued'::text, 'sent'::text, 'failed'::text, 'cancelled'::text])))
 );
 
+CREATE TABLE public.plan_prices (
+    stripe_price_id text NOT NULL,
+    plan_id uuid NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT plan_prices_id_length CHECK (((length(stripe_price_id) >= 1) AND (length(stripe_price_id) <= 255)))
+);
+
 CREATE TABLE public.plans (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     name text NOT NULL,
@@ -1446,12 +1913,15 @@ CREATE TABLE public.profiles (
     subscription_cancel_at_period_end boolean DEFAULT false NOT NULL,
     subscription_access_until timestamp with time zone,
     subscription_version bigint DEFAULT 0 NOT NULL,
+    subscription_cancel_at timestamp with time zone,
     CONSTRAINT profiles_avatar_url_length CHECK ((length(avatar_url) <= 2000))
 );
 
 COMMENT ON COLUMN public.profiles.subscription_access_until IS 'null where users.is_pro alone decides';
 
 COMMENT ON COLUMN public.profiles.subscription_version IS 'of billing.subscriptions: an older projection changes nothing';
+
+COMMENT ON COLUMN public.profiles.subscription_cancel_at IS 'when the subscription ends or has ended; null: no end is set';
 
 CREATE UNLOGGED TABLE public.rate_limits (
     key text NOT NULL,
@@ -1509,6 +1979,16 @@ CREATE TABLE public.task_progress (
     CONSTRAINT task_progress_task_length CHECK (((length(task) >= 1) AND (length(task) <= 50)))
 );
 
+CREATE TABLE public.tenant_notices (
+    customer_id uuid NOT NULL,
+    kind text NOT NULL,
+    since timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT tenant_notices_kind_length CHECK (((length(kind) >= 1) AND (length(kind) <= 50)))
+);
+
+COMMENT ON COLUMN public.tenant_notices.since IS 'the beginning of the day or the period';
+
 CREATE VIEW public.unanswered WITH (security_invoker='true') AS
  SELECT reply.id AS message_id,
     reply.customer_id,
@@ -1522,6 +2002,32 @@ CREATE VIEW public.unanswered WITH (security_invoker='true') AS
            FROM public.messages message
           WHERE ((message.answered_by = reply.id) AND (message.content <> ''::text))) asked)
   WHERE ((reply.answered = false) AND (asked.question IS NOT NULL));
+
+CREATE TABLE public.unconfirmed_days (
+    day date NOT NULL,
+    requests integer NOT NULL,
+    CONSTRAINT unconfirmed_days_requests_positive CHECK ((requests > 0))
+);
+
+COMMENT ON TABLE public.unconfirmed_days IS 'requests of all accounts together that are neither confirmed nor paid for, by day in UTC';
+
+CREATE TABLE public.unread_webhook_bodies (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    customer_id uuid NOT NULL,
+    reason text NOT NULL,
+    body bytea NOT NULL,
+    size_bytes integer NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT unread_webhook_bodies_body_length CHECK ((octet_length(body) <= 16384)),
+    CONSTRAINT unread_webhook_bodies_reason_length CHECK (((length(reason) >= 1) AND (length(reason) <= 50))),
+    CONSTRAINT unread_webhook_bodies_size_not_negative CHECK ((size_bytes >= 0))
+);
+
+COMMENT ON TABLE public.unread_webhook_bodies IS 'kept for 30 days; at most 200 a tenant and day';
+
+COMMENT ON COLUMN public.unread_webhook_bodies.body IS 'the first 16 KiB';
+
+COMMENT ON COLUMN public.unread_webhook_bodies.size_bytes IS 'of the whole body';
 
 CREATE TABLE public.usage_periods (
     customer_id uuid NOT NULL,
@@ -1537,7 +2043,9 @@ CREATE TABLE public.usage_periods (
     bytes bigint DEFAULT 0 NOT NULL,
     spent_micros bigint DEFAULT 0 NOT NULL,
     closed_at timestamp with time zone,
+    carried_requests integer DEFAULT 0 NOT NULL,
     CONSTRAINT usage_periods_bytes_not_negative CHECK ((bytes >= 0)),
+    CONSTRAINT usage_periods_carried_requests_not_negative CHECK ((carried_requests >= 0)),
     CONSTRAINT usage_periods_in_order CHECK ((period_start < period_end)),
     CONSTRAINT usage_periods_requests_not_negative CHECK ((requests >= 0)),
     CONSTRAINT usage_periods_spent_not_negative CHECK ((spent_micros >= 0))
@@ -1546,6 +2054,8 @@ CREATE TABLE public.usage_periods (
 COMMENT ON COLUMN public.usage_periods.bytes IS 'what the tenant''s files take now; carried over from period to period';
 
 COMMENT ON COLUMN public.usage_periods.spent_micros IS 'what models cost in it, by llm_calls; limited by the spend cap';
+
+COMMENT ON COLUMN public.usage_periods.carried_requests IS 'of requests: those of an earlier part of the month with this plan; they count for the limit and are billed there';
 
 CREATE TABLE public.user_settings (
     user_id uuid NOT NULL,
@@ -1561,9 +2071,15 @@ CREATE TABLE public.users (
     role text DEFAULT 'account_user'::text NOT NULL,
     is_pro boolean DEFAULT false NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    deleted_at timestamp with time zone,
+    email_confirmed_at timestamp with time zone,
     CONSTRAINT users_email_length CHECK (((length(email) >= 3) AND (length(email) <= 320))),
     CONSTRAINT users_role_known CHECK ((role = ANY (ARRAY['global_admin'::text, 'account_user'::text, 'support_user'::text])))
 );
+
+COMMENT ON COLUMN public.users.deleted_at IS 'tokens of the account no longer count; its address is free';
+
+COMMENT ON COLUMN public.users.email_confirmed_at IS 'when the address was confirmed, or a person vouched for it; Supabase''s own accounts have theirs in auth.users';
 
 CREATE TABLE public.webhook_secrets (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1573,6 +2089,9 @@ CREATE TABLE public.webhook_secrets (
     expires_at timestamp with time zone,
     CONSTRAINT webhook_secrets_sha256_length CHECK ((length(sha256) = 32))
 );
+
+ALTER TABLE ONLY billing.duplicate_subscriptions
+    ADD CONSTRAINT duplicate_subscriptions_pkey PRIMARY KEY (subscription_id);
 
 ALTER TABLE ONLY billing.stripe_customers
     ADD CONSTRAINT stripe_customers_pkey PRIMARY KEY (id);
@@ -1610,6 +2129,9 @@ ALTER TABLE ONLY public.audit_heads
 ALTER TABLE ONLY public.audit_log
     ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.billing_notices
+    ADD CONSTRAINT billing_notices_pkey PRIMARY KEY (key);
+
 ALTER TABLE ONLY public.billing_records
     ADD CONSTRAINT billing_records_customer_id_period_start_key UNIQUE (customer_id, period_start);
 
@@ -1624,6 +2146,9 @@ ALTER TABLE ONLY public.bot_usage
 
 ALTER TABLE ONLY public.bot_usage
     ADD CONSTRAINT bot_usage_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.checkout_sessions
+    ADD CONSTRAINT checkout_sessions_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.company_mapping
     ADD CONSTRAINT company_mapping_company_id_key UNIQUE (company_id);
@@ -1685,6 +2210,9 @@ ALTER TABLE ONLY public.documents
 ALTER TABLE ONLY public.documents
     ADD CONSTRAINT documents_storage_key_key UNIQUE (storage_key);
 
+ALTER TABLE ONLY public.failed_sign_ins
+    ADD CONSTRAINT failed_sign_ins_pkey PRIMARY KEY (customer_id, action);
+
 ALTER TABLE ONLY public.feedback
     ADD CONSTRAINT feedback_pkey PRIMARY KEY (message_id, user_id);
 
@@ -1718,6 +2246,9 @@ ALTER TABLE ONLY public.orders
 ALTER TABLE ONLY public.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (message_id, part);
 
+ALTER TABLE ONLY public.plan_prices
+    ADD CONSTRAINT plan_prices_pkey PRIMARY KEY (stripe_price_id);
+
 ALTER TABLE ONLY public.plans
     ADD CONSTRAINT plans_name_key UNIQUE (name);
 
@@ -1748,6 +2279,15 @@ ALTER TABLE ONLY public.reservations
 ALTER TABLE ONLY public.task_progress
     ADD CONSTRAINT task_progress_pkey PRIMARY KEY (task);
 
+ALTER TABLE ONLY public.tenant_notices
+    ADD CONSTRAINT tenant_notices_pkey PRIMARY KEY (customer_id, kind, since);
+
+ALTER TABLE ONLY public.unconfirmed_days
+    ADD CONSTRAINT unconfirmed_days_pkey PRIMARY KEY (day);
+
+ALTER TABLE ONLY public.unread_webhook_bodies
+    ADD CONSTRAINT unread_webhook_bodies_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.usage_periods
     ADD CONSTRAINT usage_periods_pkey PRIMARY KEY (customer_id, period_start);
 
@@ -1763,13 +2303,21 @@ ALTER TABLE ONLY public.webhook_secrets
 ALTER TABLE ONLY public.webhook_secrets
     ADD CONSTRAINT webhook_secrets_sha256_key UNIQUE (sha256);
 
+CREATE INDEX duplicate_subscriptions_due_idx ON billing.duplicate_subscriptions USING btree (next_attempt_at) WHERE ((status = 'open'::text) OR (reported_at IS NULL));
+
+CREATE INDEX duplicate_subscriptions_user_id_idx ON billing.duplicate_subscriptions USING btree (user_id);
+
 CREATE INDEX stripe_customers_user_id_idx ON billing.stripe_customers USING btree (user_id);
 
 CREATE INDEX stripe_events_done_idx ON billing.stripe_events USING btree (received_at) WHERE (projected_at IS NOT NULL);
 
+CREATE INDEX stripe_events_subscription_idx ON billing.stripe_events USING btree (((payload #>> '{data,object,id}'::text[])), created) WHERE (type ~~ 'customer.subscription.%'::text);
+
 CREATE INDEX stripe_events_unfinished_idx ON billing.stripe_events USING btree (received_at) WHERE (projected_at IS NULL);
 
 CREATE INDEX subscription_states_customer_idx ON billing.subscription_states USING btree (stripe_customer_id);
+
+CREATE INDEX subscription_states_started_at_idx ON billing.subscription_states USING btree (started_at, id) WHERE (plan <> 'free'::text);
 
 CREATE INDEX subscription_states_user_id_idx ON billing.subscription_states USING btree (user_id);
 
@@ -1785,9 +2333,15 @@ CREATE INDEX audit_log_customer_id_idx ON public.audit_log USING btree (customer
 
 CREATE INDEX billing_records_listed_idx ON public.billing_records USING btree (customer_id, period_start DESC, id);
 
+CREATE INDEX billing_records_pending_idx ON public.billing_records USING btree (updated_at) WHERE ((status = 'invoiced'::text) AND (stripe_invoice_id IS NULL));
+
 CREATE UNIQUE INDEX bot_sessions_open_key ON public.bot_sessions USING btree (company_id) WHERE (ended_at IS NULL);
 
 CREATE INDEX bot_sessions_started_at_idx ON public.bot_sessions USING btree (company_id, started_at DESC, id DESC);
+
+CREATE INDEX checkout_sessions_customer_id_idx ON public.checkout_sessions USING btree (customer_id, status);
+
+CREATE UNIQUE INDEX checkout_sessions_one_open_key ON public.checkout_sessions USING btree (customer_id) WHERE (status = 'open'::text);
 
 CREATE INDEX company_mapping_user_id_idx ON public.company_mapping USING btree (user_id);
 
@@ -1826,6 +2380,8 @@ CREATE INDEX documents_status_idx ON public.documents USING btree (customer_id, 
 CREATE INDEX documents_unread_idx ON public.documents USING btree (customer_id, upload_date DESC, id DESC) WHERE (cardinality(pages_unread) > 0);
 
 CREATE INDEX documents_upload_date_idx ON public.documents USING btree (customer_id, upload_date DESC, id DESC);
+
+CREATE INDEX failed_sign_ins_window_start_idx ON public.failed_sign_ins USING btree (window_start);
 
 CREATE INDEX feedback_customer_id_idx ON public.feedback USING btree (customer_id, created_at DESC);
 
@@ -1885,6 +2441,8 @@ CREATE INDEX outbox_customer_id_idx ON public.outbox USING btree (customer_id);
 
 CREATE INDEX outbox_queued_idx ON public.outbox USING btree (conversation_id, created_at, part) WHERE (state = 'queued'::text);
 
+CREATE INDEX plan_prices_plan_id_idx ON public.plan_prices USING btree (plan_id);
+
 CREATE INDEX products_created_at_idx ON public.products USING btree (customer_id, created_at DESC, id DESC);
 
 CREATE UNIQUE INDEX products_name_key ON public.products USING btree (customer_id, lower(name));
@@ -1909,6 +2467,12 @@ CREATE INDEX reservations_held_idx ON public.reservations USING btree (expires_a
 
 CREATE INDEX reservations_user_id_idx ON public.reservations USING btree (user_id);
 
+CREATE INDEX tenant_notices_created_at_idx ON public.tenant_notices USING btree (created_at);
+
+CREATE INDEX unread_webhook_bodies_created_at_idx ON public.unread_webhook_bodies USING btree (created_at);
+
+CREATE INDEX unread_webhook_bodies_listed_idx ON public.unread_webhook_bodies USING btree (customer_id, created_at DESC, id DESC);
+
 CREATE INDEX usage_periods_due_idx ON public.usage_periods USING btree (period_end) WHERE (closed_at IS NULL);
 
 CREATE INDEX usage_periods_plan_id_idx ON public.usage_periods USING btree (plan_id);
@@ -1917,13 +2481,19 @@ CREATE UNIQUE INDEX users_email_key ON public.users USING btree (lower(email));
 
 CREATE INDEX webhook_secrets_customer_id_idx ON public.webhook_secrets USING btree (customer_id);
 
+CREATE TRIGGER subscription_states_assigned BEFORE INSERT OR UPDATE ON billing.subscription_states FOR EACH ROW WHEN ((new.assigned_user_id IS NOT NULL)) EXECUTE FUNCTION billing.keep_assigned_user();
+
 CREATE TRIGGER company_rag_configs_version BEFORE UPDATE ON public.company_rag_configs FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION app.keep_config_version();
 
 CREATE TRIGGER customers_plan_changed AFTER UPDATE OF plan_id ON public.customers FOR EACH ROW WHEN ((old.plan_id IS DISTINCT FROM new.plan_id)) EXECUTE FUNCTION app.on_plan_changed();
 
+CREATE TRIGGER customers_renamed AFTER UPDATE OF name ON public.customers FOR EACH ROW WHEN ((old.name IS DISTINCT FROM new.name)) EXECUTE FUNCTION app.on_customer_renamed();
+
 CREATE TRIGGER documents_bytes AFTER INSERT OR DELETE OR UPDATE OF status, error_code, bytes ON public.documents FOR EACH ROW EXECUTE FUNCTION app.count_bytes();
 
 CREATE TRIGGER llm_calls_spend AFTER INSERT ON public.llm_calls FOR EACH ROW WHEN ((new.cost_micros > 0)) EXECUTE FUNCTION app.count_spend();
+
+CREATE TRIGGER plans_price_kept AFTER UPDATE OF stripe_price_id ON public.plans FOR EACH ROW WHEN ((old.stripe_price_id IS DISTINCT FROM new.stripe_price_id)) EXECUTE FUNCTION app.keep_plan_price();
 
 CREATE TRIGGER usage_periods_credits AFTER INSERT OR UPDATE OF requests, request_limit ON public.usage_periods FOR EACH ROW WHEN ((new.request_limit IS NOT NULL)) EXECUTE FUNCTION app.project_plan_credits();
 
@@ -1943,6 +2513,9 @@ ALTER TABLE ONLY public.bot_sessions
 
 ALTER TABLE ONLY public.bot_usage
     ADD CONSTRAINT bot_usage_company_id_fkey FOREIGN KEY (company_id) REFERENCES public.company_mapping(uuid) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.checkout_sessions
+    ADD CONSTRAINT checkout_sessions_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.company_mapping
     ADD CONSTRAINT company_mapping_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
@@ -2061,6 +2634,9 @@ ALTER TABLE ONLY public.outbox
 ALTER TABLE ONLY public.outbox
     ADD CONSTRAINT outbox_message_id_fkey FOREIGN KEY (message_id) REFERENCES public.messages(id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY public.plan_prices
+    ADD CONSTRAINT plan_prices_plan_id_fkey FOREIGN KEY (plan_id) REFERENCES public.plans(id);
+
 ALTER TABLE ONLY public.products
     ADD CONSTRAINT products_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
 
@@ -2084,6 +2660,12 @@ ALTER TABLE ONLY public.reservations
 
 ALTER TABLE ONLY public.reservations
     ADD CONSTRAINT reservations_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.tenant_notices
+    ADD CONSTRAINT tenant_notices_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.unread_webhook_bodies
+    ADD CONSTRAINT unread_webhook_bodies_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.usage_periods
     ADD CONSTRAINT usage_periods_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
@@ -2119,6 +2701,10 @@ CREATE POLICY audit_log_system ON public.audit_log FOR SELECT TO lisa_system USI
 
 CREATE POLICY audit_log_tenant ON public.audit_log FOR SELECT TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer)));
 
+ALTER TABLE public.billing_notices ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY billing_notices_system ON public.billing_notices TO lisa_system USING (true) WITH CHECK (true);
+
 ALTER TABLE public.billing_records ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY billing_records_system ON public.billing_records TO lisa_system USING (true) WITH CHECK (true);
@@ -2140,6 +2726,12 @@ CREATE POLICY bot_usage_own ON public.bot_usage FOR SELECT TO authenticated USIN
 CREATE POLICY bot_usage_system ON public.bot_usage TO lisa_system USING (true) WITH CHECK (true);
 
 CREATE POLICY bot_usage_tenant ON public.bot_usage TO lisa_tenant USING ((company_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((company_id = ( SELECT app.current_customer() AS current_customer)));
+
+ALTER TABLE public.checkout_sessions ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY checkout_sessions_system ON public.checkout_sessions TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY checkout_sessions_tenant ON public.checkout_sessions TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
 
 ALTER TABLE public.company_mapping ENABLE ROW LEVEL SECURITY;
 
@@ -2209,6 +2801,8 @@ CREATE POLICY documents_system ON public.documents TO lisa_system USING (true) W
 
 CREATE POLICY documents_tenant ON public.documents TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK (((customer_id = ( SELECT app.current_customer() AS current_customer)) AND (company_id = ( SELECT app.current_company() AS current_company))));
 
+ALTER TABLE public.failed_sign_ins ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.feedback ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY feedback_system ON public.feedback TO lisa_system USING (true) WITH CHECK (true);
@@ -2265,6 +2859,10 @@ CREATE POLICY outbox_system ON public.outbox TO lisa_system USING (true) WITH CH
 
 CREATE POLICY outbox_tenant ON public.outbox TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
 
+ALTER TABLE public.plan_prices ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY plan_prices_system ON public.plan_prices TO lisa_system USING (true) WITH CHECK (true);
+
 ALTER TABLE public.plans ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY plans_system ON public.plans TO lisa_system USING (true) WITH CHECK (true);
@@ -2308,6 +2906,22 @@ CREATE POLICY reservations_tenant ON public.reservations TO lisa_tenant USING ((
 ALTER TABLE public.task_progress ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY task_progress_system ON public.task_progress TO lisa_system USING (true) WITH CHECK (true);
+
+ALTER TABLE public.tenant_notices ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY tenant_notices_system ON public.tenant_notices TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY tenant_notices_tenant ON public.tenant_notices TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
+
+ALTER TABLE public.unconfirmed_days ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY unconfirmed_days_system ON public.unconfirmed_days TO lisa_system USING (true) WITH CHECK (true);
+
+ALTER TABLE public.unread_webhook_bodies ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY unread_webhook_bodies_system ON public.unread_webhook_bodies TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY unread_webhook_bodies_tenant ON public.unread_webhook_bodies TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
 
 ALTER TABLE public.usage_periods ENABLE ROW LEVEL SECURITY;
 
@@ -2355,6 +2969,10 @@ GRANT USAGE ON SCHEMA public TO anon;
 GRANT USAGE ON SCHEMA public TO authenticated;
 GRANT USAGE ON SCHEMA public TO service_role;
 
+REVOKE ALL ON FUNCTION app.add_months(moment timestamp with time zone, months integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.address_placeholder(account uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.audit(tenant uuid, actor uuid, action text, object text, request_id text, details jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.audit(tenant uuid, actor uuid, action text, object text, request_id text, details jsonb) TO lisa_system;
 
@@ -2374,6 +2992,9 @@ GRANT ALL ON FUNCTION app.companies() TO authenticated;
 
 REVOKE ALL ON FUNCTION app.count_bytes() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.count_failed_sign_in(account uuid, failed_action text, request_id text) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.count_failed_sign_in(account uuid, failed_action text, request_id text) TO lisa_system;
+
 REVOKE ALL ON FUNCTION app.count_spend() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.current_company() FROM PUBLIC;
@@ -2386,17 +3007,36 @@ GRANT ALL ON FUNCTION app.current_customer() TO lisa_system;
 REVOKE ALL ON FUNCTION app.current_owner() FROM PUBLIC;
 GRANT ALL ON FUNCTION app.current_owner() TO lisa_tenant;
 
+REVOKE ALL ON FUNCTION app.end_account(account uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.end_account(account uuid) TO lisa_system;
+
+REVOKE ALL ON FUNCTION app.free_quota_limit() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.has_auth_address(account uuid, address text) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp with time zone) TO lisa_tenant;
 
+REVOKE ALL ON FUNCTION app.is_confirmed(account uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.keep_config_version() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.keep_plan_price() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.memberships(caller uuid, wanted uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.memberships(caller uuid, wanted uuid) TO lisa_app;
 GRANT ALL ON FUNCTION app.memberships(caller uuid, wanted uuid) TO lisa_system;
 
+REVOKE ALL ON FUNCTION app.month_of(tenant uuid, moment timestamp with time zone) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.nearest_chunks(question real[], model text, wanted uuid[], most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.nearest_chunks(question real[], model text, wanted uuid[], most integer) TO lisa_tenant;
+
+REVOKE ALL ON FUNCTION app.on_auth_user_changed() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.on_auth_user_created() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.on_customer_renamed() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.on_plan_changed() FROM PUBLIC;
 
@@ -2411,6 +3051,9 @@ GRANT ALL ON FUNCTION app.own_model_spend(since timestamp with time zone) TO lis
 
 REVOKE ALL ON FUNCTION app.own_period() FROM PUBLIC;
 GRANT ALL ON FUNCTION app.own_period() TO lisa_tenant;
+
+REVOKE ALL ON FUNCTION app.own_trust() FROM PUBLIC;
+GRANT ALL ON FUNCTION app.own_trust() TO lisa_tenant;
 
 REVOKE ALL ON FUNCTION app.period_of(tenant uuid, moment timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.period_of(tenant uuid, moment timestamp with time zone) TO lisa_system;
@@ -2432,12 +3075,21 @@ GRANT ALL ON FUNCTION app.quota_of(wanted uuid) TO lisa_app;
 REVOKE ALL ON FUNCTION app.receive_message(contact text, phone text, name text, spoken text, body text, attached text, external text) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.receive_message(contact text, phone text, name text, spoken text, body text, attached text, external text) TO lisa_tenant;
 
+REVOKE ALL ON FUNCTION app.report_failed_sign_ins() FROM PUBLIC;
+GRANT ALL ON FUNCTION app.report_failed_sign_ins() TO lisa_system;
+
 REVOKE ALL ON FUNCTION app.search_chunks(question text, question_language text, model text, wanted uuid[], most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.search_chunks(question text, question_language text, model text, wanted uuid[], most integer) TO lisa_tenant;
+
+REVOKE ALL ON FUNCTION app.synchronize_account(account uuid, address text, account_name text, quota_limit integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.synchronize_account(account uuid, address text, account_name text, quota_limit integer) TO lisa_system;
 
 REVOKE ALL ON FUNCTION app.take_rate(wanted text, most integer, seconds integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.take_rate(wanted text, most integer, seconds integer) TO lisa_app;
 GRANT ALL ON FUNCTION app.take_rate(wanted text, most integer, seconds integer) TO lisa_system;
+
+REVOKE ALL ON FUNCTION app.take_unconfirmed_request(daily_limit integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.take_unconfirmed_request(daily_limit integer) TO lisa_tenant;
 
 REVOKE ALL ON FUNCTION app.takes_room(status text, error_code text) FROM PUBLIC;
 
@@ -2453,6 +3105,10 @@ GRANT ALL ON FUNCTION app.webhook_tenant(secret_sha256 text) TO lisa_app;
 REVOKE ALL ON FUNCTION app.word_keys(tenant uuid, words text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.word_keys(tenant uuid, words text[]) TO lisa_tenant;
 GRANT ALL ON FUNCTION app.word_keys(tenant uuid, words text[]) TO lisa_system;
+
+REVOKE ALL ON FUNCTION billing.keep_assigned_user() FROM PUBLIC;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE billing.duplicate_subscriptions TO lisa_system;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE billing.stripe_customers TO lisa_system;
 
@@ -2473,6 +3129,8 @@ GRANT SELECT,INSERT ON TABLE public.activities TO lisa_tenant;
 GRANT SELECT ON TABLE public.approved_answers TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.approved_answers TO lisa_system;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.billing_notices TO lisa_system;
+
 GRANT SELECT ON TABLE public.billing_records TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.billing_records TO lisa_system;
 
@@ -2483,6 +3141,9 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.bot_sessions TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.bot_usage TO lisa_system;
 GRANT SELECT ON TABLE public.bot_usage TO authenticated;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.bot_usage TO lisa_tenant;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.checkout_sessions TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.checkout_sessions TO lisa_system;
 
 GRANT SELECT ON TABLE public.company_mapping TO lisa_tenant;
 GRANT SELECT ON TABLE public.company_mapping TO authenticated;
@@ -2547,6 +3208,8 @@ GRANT UPDATE(timezone) ON TABLE public.customers TO lisa_tenant;
 
 GRANT UPDATE(embedding_model) ON TABLE public.customers TO lisa_tenant;
 
+GRANT UPDATE(overage_cap_requests) ON TABLE public.customers TO lisa_tenant;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.document_chunks TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.document_chunks TO lisa_system;
 
@@ -2598,6 +3261,8 @@ GRANT SELECT ON TABLE public.orders TO authenticated;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.outbox TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.outbox TO lisa_system;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.plan_prices TO lisa_system;
+
 GRANT SELECT ON TABLE public.plans TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.plans TO lisa_system;
 
@@ -2629,6 +3294,8 @@ GRANT SELECT(subscription_cancel_at_period_end) ON TABLE public.profiles TO lisa
 
 GRANT SELECT(subscription_access_until) ON TABLE public.profiles TO lisa_tenant;
 
+GRANT SELECT(subscription_cancel_at) ON TABLE public.profiles TO lisa_tenant;
+
 GRANT SELECT,DELETE ON TABLE public.rate_limits TO lisa_system;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.reembedded_chunks TO lisa_system;
@@ -2640,7 +3307,15 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.reservations TO lisa_system;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.task_progress TO lisa_system;
 
+GRANT SELECT,INSERT ON TABLE public.tenant_notices TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.tenant_notices TO lisa_system;
+
 GRANT SELECT ON TABLE public.unanswered TO lisa_tenant;
+
+GRANT SELECT,DELETE ON TABLE public.unconfirmed_days TO lisa_system;
+
+GRANT SELECT,INSERT ON TABLE public.unread_webhook_bodies TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.unread_webhook_bodies TO lisa_system;
 
 GRANT SELECT ON TABLE public.usage_periods TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.usage_periods TO lisa_system;

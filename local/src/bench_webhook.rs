@@ -223,6 +223,9 @@ async fn create_tenant(
     let limit = "update user_settings set free_quota_limit = 1000000
         where user_id = (select user_id from customers where id = $1)";
     sqlx::query(limit).bind(customer).execute(&mut *admin).await?;
+    let confirmed = "update users set email_confirmed_at = now()
+        where id = (select user_id from customers where id = $1)";
+    sqlx::query(confirmed).bind(customer).execute(&mut *admin).await?;
     Ok(secret)
 }
 

@@ -167,6 +167,12 @@ impl DemoBuilder<'_> {
             }
         };
         let (user_id, customer_id, company_id) = found;
+        let confirmed = "update users set email_confirmed_at = now() where id = $1 and email_confirmed_at is null";
+        sqlx::query(confirmed)
+            .bind(user_id)
+            .execute(&mut self.admin)
+            .await
+            .context("the tenant cannot be confirmed")?;
         let webhook_secret = &self.secrets.webhook_secrets[index];
         // Reactivates a secret that was rotated out: `cargo phone` uses this one.
         let statement = r#"

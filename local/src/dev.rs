@@ -32,6 +32,7 @@ use crate::{
         stripe::FakeStripe,
     },
     functions,
+    running::RunningStack,
     secrets::LocalSecrets,
     servers::Servers,
     stack::{Stack, StackOptions},
@@ -84,7 +85,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let servers = Box::pin(Servers::start(&data, ExternalServers::read()?, false, progress)).await?;
     let database = create_databases(&servers, &secrets, arguments.two_databases).await?;
     let step = progress.step("Migrations");
-    migrate(&database).await?;
+    migrate_with(&database, &settings).await?;
     step.done("applied");
     let fakes = Fakes::start(&arguments, &data, &mut settings).await?;
 
@@ -102,6 +103,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     stack.start_functions().await?;
     step.done("started");
 
+    let mut running = None;
     if settings.contains_key("SUPABASE_URL") {
         progress.line("  SUPABASE_URL is set, so accounts are kept there and no demo tenants are created.");
     } else {
@@ -110,8 +112,9 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         let mut demo = demo::create_demo(&stack, &database, &secrets, &settings, fakes.manychat.as_ref()).await?;
         fakes.add_to_demo(&mut demo, &database).await?;
         demo.write(&file)?;
+        running = Some(RunningStack::announce(&file)?);
         step.done("ready");
-        progress.line(&welcome(&stack.base_url(), &demo, &file, arguments.data.is_some()));
+        progress.line(&welcome(&stack.base_url(), &demo, &file));
     }
     if let Some(stripe) = &fakes.stripe {
         let secret = settings.get("STRIPE_WEBHOOK_SECRET").unwrap_or(&secrets.stripe_webhook_secret);
@@ -126,6 +129,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     wait_for_signal().await?;
     progress.line("\n  Stopping …");
     // The stack ends before the servers that it uses.
+    drop(running);
     drop(stack);
     drop(fakes);
     drop(servers);
@@ -220,8 +224,14 @@ async fn fake_models(settings: &mut SettingsMap) -> Result<[FakeModels; 2]> {
 /// # Errors
 /// Fails when a migration fails.
 pub async fn migrate(database: &DatabaseUrls) -> Result<()> {
-    let handler =
-        Box::pin(migrate::FUNCTION.start(database.migrate_settings())).await.map_err(anyhow::Error::from_boxed)?;
+    migrate_with(database, &SettingsMap::new()).await
+}
+
+/// Applies the migrations to a database, with the settings of `overrides` that the function `migrate` reads.
+async fn migrate_with(database: &DatabaseUrls, overrides: &SettingsMap) -> Result<()> {
+    let mut settings = database.migrate_settings();
+    settings.extend(overrides.get_key_value("FREE_QUOTA_LIMIT").map(|(name, value)| (name.clone(), value.clone())));
+    let handler = Box::pin(migrate::FUNCTION.start(settings)).await.map_err(anyhow::Error::from_boxed)?;
     let StartedFunction::Event(handle) = handler else { bail!("migrate handles no events") };
     handle(serde_json::json!({})).await.map_err(anyhow::Error::from_boxed).context("a migration failed")?;
     Ok(())
@@ -283,10 +293,8 @@ impl FormatTime for Clock {
     }
 }
 
-fn welcome(base_url: &str, demo: &Demo, file: &std::path::Path, is_elsewhere: bool) -> String {
+fn welcome(base_url: &str, demo: &Demo, file: &std::path::Path) -> String {
     let file = file.display();
-    // Without the option, the phone looks into the default data folder.
-    let demo_option = if is_elsewhere { format!(" --demo {file}") } else { String::new() };
     let mut text = format!("\n  Lisa is running on {base_url}\n\n");
     for tenant in [&demo.tenant, &demo.other_tenant] {
         let token = &tenant.access_token;
@@ -307,7 +315,7 @@ fn welcome(base_url: &str, demo: &Demo, file: &std::path::Path, is_elsewhere: bo
          curl {base_url}/health\n    \
          TOKEN=$(python3 -c \"import json; print(json.load(open('{file}'))['tenant']['access_token'])\")\n    \
          curl -H \"authorization: Bearer $TOKEN\" {base_url}/api/v1/quota/status\n    \
-         cargo phone{demo_option}\n\n  \
+         cargo phone\n\n  \
          Press Ctrl-C to stop.\n"
     ));
     text

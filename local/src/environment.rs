@@ -7,12 +7,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use shared::settings::SettingsMap;
+use shared::{function::Function, settings::SettingsMap};
 
 use crate::functions;
 
 /// The settings of the embedding model, for commands that create embeddings.
-pub(crate) const EMBEDDING_SETTINGS: [&str; 7] = [
+pub(crate) const EMBEDDING_SETTINGS: [&str; 11] = [
     "EMBEDDING_PROVIDER",
     "EMBEDDING_MODEL",
     "EMBEDDING_DIMENSIONS",
@@ -20,6 +20,10 @@ pub(crate) const EMBEDDING_SETTINGS: [&str; 7] = [
     "GEMINI_BASE_URL",
     "OPENAI_API_KEY",
     "OPENAI_BASE_URL",
+    "LLM_PRICES",
+    "LLM_FALLBACK_PRICE_IN",
+    "LLM_FALLBACK_PRICE_OUT",
+    "EMBEDDING_FALLBACK_PRICE",
 ];
 
 /// External servers to use instead of starting local ones.
@@ -118,6 +122,11 @@ impl ExternalServers {
 /// # Errors
 /// Fails when a value is not Unicode.
 pub fn setting_overrides() -> Result<SettingsMap> {
+    overrides_from(env_variable)
+}
+
+/// The overrides among the values that `value_of` returns.
+fn overrides_from(value_of: impl Fn(&str) -> Result<Option<String>>) -> Result<SettingsMap> {
     const STACK_SETTINGS: [&str; 11] = [
         "DATABASE_URL",
         "SYSTEM_DATABASE_URL",
@@ -131,17 +140,25 @@ pub fn setting_overrides() -> Result<SettingsMap> {
         "INGEST_QUEUE_URL",
         "REPLY_QUEUE_URL",
     ];
-    let names: BTreeSet<_> = functions::ALL.iter().flat_map(|function| function.settings().names()).collect();
     let mut overrides = SettingsMap::new();
-    for name in names {
-        if name.starts_with("AWS_") || STACK_SETTINGS.contains(&name) {
-            continue;
+    // A setting may call for others, so the functions are asked again with what was found, until nothing is new.
+    loop {
+        let read = |function: &Function| function.settings_with(overrides.clone()).names();
+        let names: BTreeSet<_> = functions::ALL.iter().flat_map(read).collect();
+        let mut found = SettingsMap::new();
+        for name in names {
+            if name.starts_with("AWS_") || STACK_SETTINGS.contains(&name) || overrides.contains_key(name) {
+                continue;
+            }
+            if let Some(value) = value_of(name)? {
+                found.insert(name.to_owned(), value);
+            }
         }
-        if let Some(value) = env_variable(name)? {
-            overrides.insert(name.to_owned(), value);
+        if found.is_empty() {
+            return Ok(overrides);
         }
+        overrides.extend(found);
     }
-    Ok(overrides)
 }
 
 /// The value of an environment variable; `None` when it is unset or blank.
@@ -164,4 +181,25 @@ pub fn lisa_program() -> Result<PathBuf> {
     // target/debug/lisa, or target/debug/deps/<test>
     let found = here.ancestors().skip(1).take(2).map(|folder| folder.join("lisa")).find(|path| path.is_file());
     found.with_context(|| format!("there is no lisa program beside {}", Path::new(&here).display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Asynchronous because reading the settings creates clients that need a Tokio runtime.
+    #[tokio::test]
+    async fn a_setting_that_another_one_calls_for_is_passed_on() {
+        let given = |name: &str| {
+            let value = match name {
+                "SUPABASE_URL" => Some("http://127.0.0.1:9"),
+                "SUPABASE_ANON_KEY" => Some("sb_publishable_x"),
+                "DATABASE_URL" => Some("postgres://nobody@127.0.0.1:9/none"),
+                _ => None,
+            };
+            Ok(value.map(str::to_owned))
+        };
+        let names: Vec<_> = overrides_from(given).unwrap().into_keys().collect();
+        assert_eq!(names, ["SUPABASE_ANON_KEY", "SUPABASE_URL"]);
+    }
 }

@@ -267,7 +267,7 @@ impl RetrievalHarness {
         let pages: Vec<_> = (1..).zip(texts).map(page).collect();
         let chunks = chunking::chunk(&pages);
         let texts: Vec<_> = chunks.iter().map(|chunk| chunk.text.clone()).collect();
-        let embeddings = self.embedder.embed_documents(&texts).await?;
+        let embeddings = self.embedder.embed_documents(&texts, &mut Vec::new()).await?;
         let rows: Vec<_> = chunks
             .into_iter()
             .zip(embeddings)
@@ -305,7 +305,7 @@ impl RetrievalHarness {
         let language = text::detect_language(&question.question);
         let standalone = retrieval::standalone_question(&question.question, language, &history).into_owned();
         let language = if language == Language::Other { text::detect_language(&standalone) } else { language };
-        let mut embedding = self.embedder.embed_query(&standalone).await?;
+        let mut embedding = self.embedder.embed_query(&standalone, &mut Vec::new()).await?;
         if part == SearchKind::FullText {
             // A zero vector has no direction, so no chunk is similar to it.
             embedding.fill(0.0);

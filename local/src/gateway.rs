@@ -1,22 +1,28 @@
 //! Stands in for API Gateway and Lambda Function URLs: turns HTTP requests on a loopback port into events, following
 //! the template's routes and the limits of AWS.
+//!
+//! A 413 has the product's own form, so that one form is tested everywhere. API Gateway's own 413 is a bare message.
 
+mod body;
+mod connection;
 mod event;
 mod response;
 mod routes;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use axum::{
-    Router,
-    body::{Body, to_bytes},
-    extract::{ConnectInfo, Request, State},
-    http::{HeaderValue, Response, StatusCode, header},
-    serve::ListenerExt,
+    body::Body,
+    extract::Request,
+    http::{HeaderName, HeaderValue, Method, Response, StatusCode, Version, header, request::Parts, uri::Authority},
 };
-use tokio::net::TcpListener;
+use shared::error::ApiError;
+use tokio::{net::TcpListener, task::JoinSet};
+use url::Url;
+use uuid::Uuid;
 
+use self::body::BodyError;
 use crate::lambda::{InvocationError, Lambda};
 
 pub use routes::RouteTable;
@@ -25,51 +31,96 @@ pub use routes::RouteTable;
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 /// Lambda's limit for an event and for an answer, as stated in Lambda's own error messages.
 const MAX_PAYLOAD_BYTES: usize = 6_291_556;
+/// API Gateway's limit for the request line and the headers together.
+const MAX_HEAD_BYTES: usize = 10_240;
 /// API Gateway's limit for the duration of an invocation.
 const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
+/// The pause after which a failed accept is repeated, for example while no file descriptor is free.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// Serves the routes until the future is dropped.
+/// Serves the routes until the future is dropped, which also ends its connections.
 ///
 /// # Errors
-/// Fails when the listener fails.
+/// None at present: a failed accept is repeated.
 pub async fn serve(listener: TcpListener, routes: RouteTable) -> Result<()> {
-    let gateway = Router::new().fallback(handle).with_state(Arc::new(routes));
-    let service = gateway.into_make_service_with_connect_info::<SocketAddr>();
-    // Without TCP_NODELAY, small pieces of a stream wait for the acknowledgement of the piece before.
-    let listener = listener.tap_io(|connection| {
-        if let Err(error) = connection.set_nodelay(true) {
-            tracing::warn!(%error, "a connection delays small pieces");
+    let routes = Arc::new(routes);
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, client)) => _ = connections.spawn(connection::serve(stream, client, Arc::clone(&routes))),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection cannot be accepted");
+                    tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
+                }
+            },
+            // Forgets the connections that have ended.
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
         }
-    });
-    axum::serve(listener, service).await.context("the gateway ended")
+    }
 }
 
-async fn handle(
-    State(routes): State<Arc<RouteTable>>,
-    ConnectInfo(client): ConnectInfo<SocketAddr>,
-    request: Request,
-) -> Response<Body> {
-    let Some(route) = routes.find(request.method().as_str(), request.uri().path()) else {
+async fn handle(routes: &RouteTable, client: SocketAddr, request: Request) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    if !is_well_formed(&head) {
+        return error_response(StatusCode::BAD_REQUEST, "Bad Request");
+    }
+    if head_bytes(&head) > MAX_HEAD_BYTES {
+        return error_response(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Request Header Fields Too Large");
+    }
+    // The body is read before a route is looked for: a client that still sends would not read the answer.
+    let body = match body::read(&head, body, MAX_BODY_BYTES).await {
+        Ok(body) => body,
+        Err(BodyError::TooLarge) => return too_large_response(MAX_BODY_BYTES),
+        Err(BodyError::Stalled) => return error_response(StatusCode::REQUEST_TIMEOUT, "Request Timeout"),
+        Err(BodyError::Broken) => return error_response(StatusCode::BAD_REQUEST, "Bad Request"),
+    };
+    let Some(route) = routes.find(head.method.as_str(), head.uri.path()) else {
         return error_response(StatusCode::NOT_FOUND, "Not Found");
     };
-    let (head, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {
-        return error_response(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
-    };
     let event = event::from_request(&head, &body, client, &route);
-    if event.to_string().len() > MAX_PAYLOAD_BYTES {
-        return error_response(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
+    let event_bytes = event.to_string().len();
+    if event_bytes > MAX_PAYLOAD_BYTES {
+        return too_large_response(event::max_body_bytes(&event, event_bytes, MAX_PAYLOAD_BYTES));
     }
     if route.lambda.streams() {
         // A Function URL has no timeout of its own: the function's timeout applies.
         return route.lambda.stream(event).await.unwrap_or_else(|error| function_error_response(&route.lambda, &error));
     }
-    invoke(&route.lambda, event).await
+    invoke(&route.lambda, event, &head.method).await
 }
 
-async fn invoke(lambda: &Lambda, event: serde_json::Value) -> Response<Body> {
+/// True for a request that API Gateway passes on: a path, one valid `Host` (in HTTP/1.0 also none), and header values
+/// that are text.
+fn is_well_formed(head: &Parts) -> bool {
+    let mut hosts = head.headers.get_all(header::HOST).iter();
+    let has_host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.to_str().is_ok_and(is_host),
+        (None, _) => head.version == Version::HTTP_10,
+        _ => false,
+    };
+    has_host
+        && head.uri.path().starts_with('/')
+        && head.method != Method::CONNECT
+        && head.headers.values().all(|value| std::str::from_utf8(value.as_bytes()).is_ok())
+}
+
+/// True for a host with an optional port, and nothing else of a URL.
+fn is_host(text: &str) -> bool {
+    let is_authority = text.parse::<Authority>().is_ok_and(|authority| !authority.as_str().contains('@'));
+    is_authority && Url::parse(&format!("http://{text}/")).is_ok_and(|url| url.has_host())
+}
+
+/// The length of the request line and of the headers.
+fn head_bytes(head: &Parts) -> usize {
+    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let headers = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+    head.method.as_str().len() + target + headers.sum::<usize>()
+}
+
+async fn invoke(lambda: &Lambda, event: serde_json::Value, method: &Method) -> Response<Body> {
     match tokio::time::timeout(INTEGRATION_TIMEOUT, lambda.invoke(event)).await {
-        Ok(Ok(answer)) if answer.to_string().len() <= MAX_PAYLOAD_BYTES => response::from_answer(&answer)
+        Ok(Ok(answer)) if answer.to_string().len() <= MAX_PAYLOAD_BYTES => response::from_answer(&answer, method)
             .unwrap_or_else(|error| {
                 tracing::error!(function = lambda.name(), error = format!("{error:#}"), "the answer is malformed");
                 error_response(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
@@ -101,4 +152,36 @@ fn error_response(status: StatusCode, message: &str) -> Response<Body> {
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+/// The response to a body that the gateway does not take, in the form of the functions' own.
+fn too_large_response(limit_bytes: usize) -> Response<Body> {
+    const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+    let error = ApiError::payload_too_large(limit_bytes);
+    let request_id = Uuid::new_v4().to_string();
+    let mut response = Response::new(Body::from(error.body(&request_id).to_string()));
+    *response.status_mut() = error.status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Ok(request_id) = HeaderValue::from_str(&request_id) {
+        response.headers_mut().insert(REQUEST_ID, request_id);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_with_an_optional_port() {
+        for host in ["localhost", "127.0.0.1:9000", "[::1]:9000", "api.example.com", "xn--bcher-kva.ch"] {
+            assert!(is_host(host), "{host}");
+        }
+        for host in
+            ["", " ", "a b", "a@b", "a/b", "a?b", "a#b", "[::1", "a:port", "a:99999999", "exa<mple", "%zz", "a\\b"]
+        {
+            assert!(!is_host(host), "{host:?}");
+        }
+    }
 }

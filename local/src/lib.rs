@@ -27,6 +27,7 @@ pub mod phone;
 pub mod queue;
 pub mod random;
 pub mod resources;
+mod running;
 pub mod schedule;
 pub mod secrets;
 pub mod servers;

@@ -34,6 +34,8 @@ enum Command {
     RotateKeys(operator::ConnectionArguments),
     /// Embeds the tenants' chunks again with the configured embedding model.
     ReEmbed(operator::ReEmbedArguments),
+    /// Marks an account's address as confirmed.
+    ConfirmAccount(operator::ConfirmArguments),
     StripeEvent(stripe_event::Arguments),
     ImportSubscriptions(import_subscriptions::Arguments),
 }
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Command::AuditVerify(connection) => audit_verify(connection),
         Command::RotateKeys(connection) => rotate_keys(connection),
         Command::ReEmbed(arguments) => re_embed(arguments),
+        Command::ConfirmAccount(arguments) => confirm_account(arguments),
         Command::StripeEvent(arguments) => stripe_event(arguments),
         Command::ImportSubscriptions(arguments) => import_subscriptions(arguments),
     };
@@ -118,6 +121,11 @@ async fn rotate_keys(connection: operator::ConnectionArguments) -> anyhow::Resul
 #[tokio::main]
 async fn re_embed(arguments: operator::ReEmbedArguments) -> anyhow::Result<()> {
     Box::pin(operator::re_embed(arguments)).await
+}
+
+#[tokio::main]
+async fn confirm_account(arguments: operator::ConfirmArguments) -> anyhow::Result<()> {
+    operator::confirm_account(arguments).await
 }
 
 #[tokio::main]

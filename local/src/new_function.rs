@@ -64,7 +64,11 @@ impl NewFunction {
     }
 
     fn fill(&self, text: &str) -> String {
+        // A `GET` has a `HEAD`, so the line of the route is in the template twice.
+        let head = |line: &str| line.contains("{{HEAD}}") && self.method != "GET";
+        let text: String = text.split_inclusive('\n').filter(|line| !head(line)).collect();
         text.replace("{{name}}", &self.name)
+            .replace("{{HEAD}}", "HEAD")
             .replace("{{module}}", &self.module())
             .replace("{{Camel}}", &self.camel())
             .replace("{{METHOD}}", &self.method)

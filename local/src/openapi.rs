@@ -196,7 +196,7 @@ fn add_shared_parts(path: &str, operation: &mut Value) -> Result<()> {
         (409, has_key),
     ];
     // A signed body is accepted under any content type and in any shape.
-    let body_rules = [(400, true), (413, true), (415, !is_signed), (422, !is_signed)]
+    let body_rules = [(400, true), (413, true), (415, true), (422, !is_signed)]
         .map(|(status, holds)| (status, holds && operation["requestBody"].is_object()));
     let statuses = rules.into_iter().chain(body_rules).filter(|(_, holds)| *holds);
     let statuses: Vec<String> = statuses.map(|(status, _)| status.to_string()).collect();
@@ -220,6 +220,12 @@ fn complete_responses(responses: &mut serde_json::Map<String, Value>, is_rate_li
             continue;
         }
         response["headers"]["x-request-id"] = header("x-request-id");
+        // The body of a stream is a text of events. Its schema describes their data, which OpenAPI 3.1 has no place for.
+        let stream = &mut response["content"];
+        if let Some(stream) = stream.as_object_mut().and_then(|content| content.get_mut("text/event-stream")) {
+            stream["x-events"] = stream["schema"].take();
+            stream["schema"] = json!({ "type": "string", "contentMediaType": "text/event-stream" });
+        }
         for name in
             ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"].into_iter().filter(|_| is_rate_limited)
         {
@@ -269,13 +275,13 @@ fn name(error: &ApiError) -> String {
 fn response(error: &ApiError) -> Value {
     let about = match error.status.as_u16() {
         400 => "The request cannot be read",
-        401 => "The token or secret is missing or not valid",
+        401 => "The token or secret is missing or not valid; after `token_expired`, exchange the refresh token",
         402 => "The quota is used up, or the plan's limit reached; `details` holds the state",
         403 => "The role is too low, or the company is suspended (`tenant_suspended`) or deleted (`tenant_deleted`)",
         404 => "The object does not exist, or belongs to another company",
         409 => "The request conflicts with the current state",
-        413 => "The body is too large; `details` names the limit",
-        415 => "Another content type is expected",
+        413 => "The body is too large; `details` names the limit, and the two steps that upload a larger file",
+        415 => "Another content type or content encoding is expected",
         422 => "Some fields are not valid, `details` names them; or a company must be named (`tenant_required`)",
         429 => "Too many requests",
         500 => "Internal error",

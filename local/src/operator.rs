@@ -12,11 +12,14 @@ use shared::{
     reembedding::{self, BatchError, BatchOutcome, SwitchOutcome},
     sealed::{self, KeyRing},
     settings::{Settings, SettingsMap},
-    tenants,
+    tenants, unconfirmed,
 };
 use uuid::Uuid;
 
-use crate::environment::{EMBEDDING_SETTINGS, env_variable};
+use crate::{
+    environment::{EMBEDDING_SETTINGS, env_variable},
+    running,
+};
 
 /// Tenants or keys per transaction.
 const BATCH: i64 = 100;
@@ -30,9 +33,9 @@ const BUSY_RETRY_DELAY: Duration = Duration::from_millis(500);
 /// The database to work on: the one of SYSTEM_DATABASE_URL, or else that of the running `cargo dev`.
 #[derive(Debug, Args)]
 pub struct ConnectionArguments {
-    /// The demo file that `cargo dev` writes.
-    #[arg(long, default_value = ".local/demo.json")]
-    demo: PathBuf,
+    /// The demo file that `cargo dev` writes [default: that of the running `cargo dev`].
+    #[arg(long)]
+    demo: Option<PathBuf>,
 }
 
 impl ConnectionArguments {
@@ -63,18 +66,20 @@ impl ConnectionArguments {
     fn demo_database_url(&self) -> Result<String> {
         let demo = self.read_demo()?;
         let url = demo["admin_database_url"].as_str();
-        Ok(url.with_context(|| format!("{} names no database", self.demo.display()))?.to_owned())
+        Ok(url.context("the demo file of `cargo dev` names no database")?.to_owned())
     }
 
     /// Reads the demo file.
     pub(crate) fn read_demo(&self) -> Result<Value> {
-        let text = fs::read_to_string(&self.demo).with_context(|| {
+        let file = running::demo_file(self.demo.as_deref());
+        let shown = file.display();
+        let text = fs::read_to_string(&file).with_context(|| {
             format!(
-                "SYSTEM_DATABASE_URL is not set, and {} cannot be read: is `cargo dev` running? With --data, name its demo.json by --demo",
-                self.demo.display()
+                "SYSTEM_DATABASE_URL is not set, and {shown} cannot be read: is `cargo dev` running? --demo names \
+                 another demo.json"
             )
         })?;
-        serde_json::from_str(&text).with_context(|| format!("{} is not valid JSON", self.demo.display()))
+        serde_json::from_str(&text).with_context(|| format!("{shown} is not valid JSON"))
     }
 }
 
@@ -135,6 +140,31 @@ pub async fn rotate_keys(connection: ConnectionArguments) -> Result<()> {
     Ok(())
 }
 
+/// The arguments of `cargo confirm-account`.
+#[derive(Debug, Args)]
+pub struct ConfirmArguments {
+    /// The e-mail address of the account.
+    address: String,
+    #[command(flatten)]
+    connection: ConnectionArguments,
+}
+
+/// Marks an account's address as confirmed. The account then has its free requests outside the budget of unconfirmed
+/// accounts, and models answer it.
+///
+/// # Errors
+/// Fails when there is no such account, or when the database cannot be reached.
+pub async fn confirm_account(arguments: ConfirmArguments) -> Result<()> {
+    let mut settings = Settings::new(arguments.connection.settings()?);
+    let db = SystemDb::read(&mut settings).with_background_timeout();
+    settings.finish()?;
+    let address = arguments.address.trim();
+    let is_known = db.system_tx(async |tx| Ok(unconfirmed::confirm(tx, address).await?)).await?;
+    ensure!(is_known, "there is no account with this address");
+    println!("  the address is confirmed");
+    Ok(())
+}
+
 /// The arguments of `cargo re-embed`.
 #[derive(Debug, Args)]
 pub struct ReEmbedArguments {
@@ -171,8 +201,8 @@ pub async fn re_embed(arguments: ReEmbedArguments) -> Result<()> {
         for tenant in page {
             match re_embed_tenant(&db, &embedder, tenant).await {
                 Ok(is_known) => count += u32::from(is_known),
-                // A database error concerns one tenant. A model that cannot be reached concerns all.
-                Err(BatchError::Database(error)) => {
+                // A database error and a spend cap concern one tenant. A model that cannot be reached concerns all.
+                Err(error @ (BatchError::Database(_) | BatchError::SpendCapReached(_))) => {
                     eprintln!("  tenant {tenant}: {error}");
                     failed += 1;
                 }

@@ -15,6 +15,8 @@ use reqwest::{Client, Url};
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, task::JoinSet};
 
+use crate::running;
+
 /// The timeout of an HTTP request. The fake ManyChat ends a long poll after 20 s.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(40);
 /// The wait for another part of an answer: WhatsApp delivers about one message per six seconds.
@@ -41,9 +43,9 @@ pub struct Arguments {
     /// Seconds to wait for answers after the last line.
     #[arg(long, default_value_t = 30)]
     wait: u64,
-    /// The demo file that `cargo dev` writes.
-    #[arg(long, default_value = ".local/demo.json")]
-    demo: PathBuf,
+    /// The demo file that `cargo dev` writes [default: that of the running `cargo dev`].
+    #[arg(long)]
+    demo: Option<PathBuf>,
 }
 
 /// A demo tenant.
@@ -110,9 +112,10 @@ enum LineResult {
 
 impl ContactPhone {
     fn open(arguments: &Arguments) -> Result<Self> {
-        let shown = arguments.demo.display();
-        let text = fs::read_to_string(&arguments.demo).with_context(|| {
-            format!("{shown} cannot be read: is `cargo dev` running? With --data, name its demo.json by --demo")
+        let file = running::demo_file(arguments.demo.as_deref());
+        let shown = file.display();
+        let text = fs::read_to_string(&file).with_context(|| {
+            format!("{shown} cannot be read: is `cargo dev` running? --demo names another demo.json")
         })?;
         let demo: Value = serde_json::from_str(&text).with_context(|| format!("{shown} is not valid JSON"))?;
         let of_file = |value: &Value, name: &str| {

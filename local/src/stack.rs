@@ -1,7 +1,7 @@
 //! A running stack: the functions on one database and one set of AWS resources, behind a gateway.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     net::SocketAddr,
     sync::Arc,
     thread::available_parallelism,
@@ -98,8 +98,9 @@ impl Stack {
             }
             if block.url.is_some() {
                 // A Function URL passes every method to the function, which answers CORS preflights itself.
-                for route in functions::routes(&function) {
-                    let path = route.split_once(' ').map_or("", |(_, path)| path);
+                let own = functions::routes(&function);
+                let paths: BTreeSet<_> = own.iter().filter_map(|route| Some(route.split_once(' ')?.1)).collect();
+                for path in paths {
                     routes.insert(&format!("ANY {path}"), Arc::clone(&lambda))?;
                 }
             }

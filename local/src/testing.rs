@@ -158,7 +158,14 @@ pub async fn stack(options: TestOptions) -> Result<TestStack> {
 async fn start(database: DatabaseUrls, test_options: TestOptions, names: TestDatabaseNames) -> Result<TestStack> {
     let shared = shared().await?;
     let mut settings = test_options.settings.clone();
-    for limit in ["RATE_LIMIT_USER", "RATE_LIMIT_ADDRESS", "RATE_LIMIT_SIGN_IN", "RATE_LIMIT_WEBHOOK"] {
+    let limits = [
+        "RATE_LIMIT_USER",
+        "RATE_LIMIT_ADDRESS",
+        "RATE_LIMIT_SIGN_IN",
+        "RATE_LIMIT_WEBHOOK",
+        "RATE_LIMIT_WEBHOOK_ADDRESS",
+    ];
+    for limit in limits {
         // All tests share one client address. Tests of the rate limits set their own.
         settings.entry(limit.to_owned()).or_insert_with(|| "1000000".to_owned());
     }

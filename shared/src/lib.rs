@@ -13,8 +13,8 @@ mod integrations;
 
 pub use domain::{
     accounts, activities, approved_answers, billing, bot_sessions, chunking, conversations, currency, customer_texts,
-    documents, feedback, messages, orders, outbox, periods, plans, products, questions, quota, reembedding, retrieval,
-    tenants, unanswered, usage,
+    documents, feedback, messages, notices, opt_outs, orders, outbox, periods, plans, products, questions, quota,
+    reembedding, retrieval, tenants, unanswered, unconfirmed, unread_bodies, usage,
 };
 pub use foundation::{
     audit, auth, aws, db, error, function, http, idempotency, input, jobs, logging, paging, rate_limits, sealed,

@@ -8,7 +8,7 @@ use shared::{
     error::Result,
     function::{Function, HttpFunction},
     http::Query,
-    paging::{List, ListParams},
+    paging::{List, ListParams, ListParamsOf},
     rate_limits::RateLimits,
     routes,
     settings::Settings,
@@ -42,7 +42,7 @@ impl HttpFunction for Deps {
 /// Lists one page of the company's audit log, newest first unless another order is given: sign-ins, changes of
 /// passwords and keys, and reads by support users.
 #[utoipa::path(
-    get, path = "/api/v1/audit", tag = "privacy", params(ListParams),
+    get, path = "/api/v1/audit", tag = "privacy", params(ListParamsOf<AuditListing>),
     responses((status = 200, body = List<AuditEntry>)),
 )]
 async fn audit_log(

@@ -3,10 +3,12 @@
 
 mod local;
 mod requests;
+mod strength;
 mod supabase;
 
 use axum::extract::{FromRef, State};
 use shared::{
+    accounts::DEFAULT_FREE_QUOTA_LIMIT,
     auth::{Public, SignedInUser, VerificationKeys},
     db::SystemDb,
     error::{ApiError, Result},
@@ -48,7 +50,7 @@ impl HttpFunction for Deps {
     fn read(settings: &mut Settings) -> Self {
         let db = SystemDb::read(settings);
         let limits = RateLimits::read_on_system(settings, &db);
-        let free_quota_limit = settings.number("FREE_QUOTA_LIMIT", 8_u16).into();
+        let free_quota_limit = settings.number("FREE_QUOTA_LIMIT", DEFAULT_FREE_QUOTA_LIMIT).into();
         let accounts = match settings.optional_url("SUPABASE_URL") {
             Some(url) => Accounts::Supabase(GoTrue::read(settings, url, db, free_quota_limit)),
             None => {
@@ -103,10 +105,12 @@ async fn log_in(
     RequestId(request_id): RequestId,
     Json(login): Json<Login>,
 ) -> Result<Data<Session>> {
-    limits.check_anonymous(&RateLimitKey::SignIn { email: &login.email, address: caller.address }).await?;
+    // No account has an address of another form or a longer password, so nothing is counted or computed for them.
+    let (email, password) = login.split().ok_or_else(wrong_credentials)?;
+    limits.check_anonymous(&RateLimitKey::SignIn { email: email.as_str(), address: caller.address }).await?;
     let session = match accounts {
-        Accounts::Local(local) => local.log_in(login, &request_id).await?,
-        Accounts::Supabase(project) => project.log_in(login, &request_id).await?,
+        Accounts::Local(local) => local.log_in(&email, password, &request_id).await?,
+        Accounts::Supabase(project) => project.log_in(&email, &password, &request_id).await?,
     };
     Ok(Data(session))
 }
@@ -138,16 +142,20 @@ async fn log_out(
     Ok(NoContent)
 }
 
-/// Changes the password and ends all sessions of the user.
+/// Changes the password and ends all sessions of the user. Of several simultaneous changes, one wins; the others get
+/// 401 or 409. Attempts are limited like sign-ins.
 #[utoipa::path(
     post, path = "/api/v1/auth/password", tag = "auth", request_body = PasswordChange,
-    responses((status = 204)),
+    responses((status = 204), (status = 409)),
 )]
 async fn change_password(
     caller: SignedInUser,
     State(accounts): State<Accounts>,
+    State(limits): State<RateLimits>,
     Json(change): Json<PasswordChange>,
 ) -> Result<NoContent> {
+    // A stolen token must not be enough to guess the password.
+    limits.check_anonymous(&RateLimitKey::PasswordChange(caller.user)).await?;
     match accounts {
         Accounts::Local(local) => local.change_password(&caller, change).await?,
         Accounts::Supabase(project) => project.change_password(&caller, change).await?,
@@ -159,6 +167,11 @@ async fn change_password(
 /// reveal which addresses have accounts.
 fn wrong_credentials() -> ApiError {
     ApiError::new(axum::http::StatusCode::UNAUTHORIZED, "invalid_credentials", "the address or the password is wrong")
+}
+
+/// Returns the 422 error of a password change with a wrong current password.
+fn wrong_current_password() -> ApiError {
+    ApiError::field("current_password", "is not the current password")
 }
 
 /// Returns the 401 error of an invalid refresh token.

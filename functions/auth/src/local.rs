@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use shared::{
-    accounts::{self, NewAccount, RefreshToken, User},
+    accounts::{self, Email, NewAccount, RefreshKeys, RefreshToken, User},
     audit::{self, NewAuditEntry},
     auth::{SignedInUser, passwords::Password, tokens::SigningKey},
     db::{SystemDb, SystemTx},
@@ -15,8 +15,8 @@ use shared::{
 use uuid::Uuid;
 
 use crate::{
-    requests::{CompanyChoice, Login, NewPerson, PasswordChange, Session},
-    wrong_credentials, wrong_refresh_token,
+    requests::{CompanyChoice, NewPerson, PasswordChange, Session},
+    strength, wrong_credentials, wrong_current_password, wrong_refresh_token,
 };
 
 /// Validity of an access token. After a logout, the access token stays valid for at most this time.
@@ -27,17 +27,23 @@ const ACCESS_TOKEN_LIFE: Duration = Duration::from_secs(3600);
 pub(crate) struct LocalAccounts {
     db: SystemDb,
     signing_key: SigningKey,
+    refresh_keys: RefreshKeys,
     free_quota_limit: i32,
 }
 
 impl LocalAccounts {
     pub(crate) fn read(settings: &mut Settings, db: SystemDb, free_quota_limit: i32) -> Self {
-        Self { db, signing_key: SigningKey::read(settings), free_quota_limit }
+        Self {
+            db,
+            signing_key: SigningKey::read(settings),
+            refresh_keys: RefreshKeys::read(settings),
+            free_quota_limit,
+        }
     }
 
     /// Creates an account and its company, or joins one, in one transaction: neither ever exists without the other.
     pub(crate) async fn sign_up(&self, new: NewPerson, joining: CompanyChoice, request_id: &str) -> Result<Session> {
-        let hashed_password = accounts::hash_password(new.password).await?;
+        let hashed_password = new.password.clone().hash().await?;
         let (user, customer, refresh_token) = self
             .db
             .system_tx(async |tx| {
@@ -48,14 +54,16 @@ impl LocalAccounts {
                     free_quota_limit: self.free_quota_limit,
                 };
                 let user = accounts::provision(tx, &account).await?;
-                accounts::set_password(tx, user.id, &hashed_password).await?;
+                accounts::set_first_password(tx, user.id, &hashed_password).await?;
                 let customer = match &joining {
                     CompanyChoice::NewCompany(name) => tenants::create(tx, user.id, name).await?,
                     CompanyChoice::Invitation(token) => {
-                        tenants::accept_invitation(tx, user.id, new.email.as_str(), token).await?
+                        let customer = tenants::accept_invitation(tx, user.id, new.email.as_str(), token).await?;
+                        strength::check("password", &new.password, &[&customer.name])?;
+                        customer
                     }
                 };
-                let refresh_token = accounts::start_session(tx, user.id).await?;
+                let refresh_token = accounts::start_session(tx, &self.refresh_keys, user.id).await?;
                 let entry = account_audit_entry(user.id, "auth.signup", request_id);
                 audit::record_for(tx, Some(customer.id), &entry).await?;
                 Ok((user, customer, refresh_token))
@@ -64,35 +72,51 @@ impl LocalAccounts {
         self.session(user, Some(customer), &refresh_token)
     }
 
-    pub(crate) async fn log_in(&self, login: Login, request_id: &str) -> Result<Session> {
-        let found = self.db.system_tx(async |tx| Ok(accounts::find_credentials(tx, &login.email).await?)).await?;
+    /// Signs in. An unknown address and a wrong password cause the same work: one look-up, one hash of the same cost,
+    /// and one count.
+    pub(crate) async fn log_in(&self, email: &Email, password: Password, request_id: &str) -> Result<Session> {
+        let found = self.db.system_tx(async |tx| Ok(accounts::find_credentials(tx, email).await?)).await?;
         let (user, hash) = found.map(|found| (found.user_id, found.hashed_password)).unzip();
-        let matches = accounts::verify_password(Password::unchecked(login.password), hash).await?;
-        let Some(user) = user.filter(|_| matches) else {
-            if let Some(account) = user {
-                self.record(account, "auth.login_failed", request_id).await?;
-            }
+        let matches = password.matches(hash.clone()).await?;
+        let signed_in = match user.zip(hash).filter(|_| matches) {
+            Some((user, verified)) => self.start_session(user, &verified, request_id).await?,
+            None => None,
+        };
+        let Some((user, customer, refresh_token)) = signed_in else {
+            self.count_failure(user, "auth.login_failed", request_id).await?;
             return Err(wrong_credentials());
         };
-        let (user, customer, refresh_token) = self
-            .db
+        self.session(user, customer, &refresh_token)
+    }
+
+    /// Starts a session for a user whose password was verified. Returns `None` when the password has changed since: the
+    /// old one must not leave a session behind.
+    async fn start_session(
+        &self,
+        user: Uuid,
+        verified: &str,
+        request_id: &str,
+    ) -> Result<Option<(User, Option<Customer>, RefreshToken)>> {
+        self.db
             .system_tx(async |tx| {
+                if !accounts::lock_password(tx, user, verified).await? {
+                    return Ok(None);
+                }
                 let (user, customer) = user_and_company(tx, user).await?;
-                let refresh_token = accounts::start_session(tx, user.id).await?;
+                let refresh_token = accounts::start_session(tx, &self.refresh_keys, user.id).await?;
                 let tenant = customer.as_ref().map(|customer| customer.id);
                 audit::record_for(tx, tenant, &account_audit_entry(user.id, "auth.login", request_id)).await?;
-                Ok((user, customer, refresh_token))
+                Ok(Some((user, customer, refresh_token)))
             })
-            .await?;
-        self.session(user, customer, &refresh_token)
+            .await
     }
 
     pub(crate) async fn refresh(&self, token: &str) -> Result<Session> {
         let token = RefreshToken::decode(token).ok_or_else(wrong_refresh_token)?;
-        // A refusal must be committed too, since it ends the session. So it is a value and not an error.
+        // A refusal must be committed too, since it may end the session. So it is a value and not an error.
         let exchanged = self
             .db
-            .system_tx(async |tx| match accounts::refresh(tx, &token).await? {
+            .system_tx(async |tx| match accounts::refresh(tx, &self.refresh_keys, &token).await? {
                 Ok((user, next)) => {
                     let (user, customer) = user_and_company(tx, user).await?;
                     Ok(Ok((user, customer, next)))
@@ -118,30 +142,44 @@ impl LocalAccounts {
 
     pub(crate) async fn change_password(&self, caller: &SignedInUser, change: PasswordChange) -> Result<()> {
         let user = caller.user;
-        let hash = self.db.system_tx(async |tx| Ok(accounts::find_password_hash(tx, user).await?)).await?;
-        if !accounts::verify_password(Password::unchecked(change.current_password), hash).await? {
-            return Err(ApiError::field("current_password", "is not the current password"));
+        let (account, company, hash) = self
+            .db
+            .system_tx(async |tx| {
+                // A session that a change of the password has ended changes it no further.
+                if let Some(session) = caller.session
+                    && accounts::has_ended(tx, session).await?
+                {
+                    return Err(ApiError::unauthorized());
+                }
+                let hash = accounts::find_password_hash(tx, user).await?.ok_or_else(ApiError::unauthorized)?;
+                let (account, company) = user_and_company(tx, user).await?;
+                Ok((account, company, hash))
+            })
+            .await?;
+        let (current, new) = change.split(&account_names(&account, company.as_ref()))?;
+        if !current.matches(Some(hash.clone())).await? {
+            self.count_failure(Some(user), "auth.password_change_failed", &caller.request_id).await?;
+            return Err(wrong_current_password());
         }
-        let hashed_password = accounts::hash_password(change.new_password).await?;
+        let hashed_password = new.hash().await?;
         self.db
             .system_tx(async |tx| {
-                accounts::set_password(tx, user, &hashed_password).await?;
+                if !accounts::replace_password(tx, user, &hash, &hashed_password).await? {
+                    let message = "the password was changed in the meantime: sign in with the new one";
+                    return Err(ApiError::conflict("password_changed", message));
+                }
+                // After the lock on the password: a sign-in with the old one has ended, and its session is seen here.
                 accounts::end_all_sessions(tx, user).await?;
-                let tenant = tenants::find_first(tx, user).await?.map(|customer| customer.id);
+                let tenant = company.as_ref().map(|customer| customer.id);
                 let entry = account_audit_entry(user, "auth.password_changed", &caller.request_id);
                 Ok(audit::record_for(tx, tenant, &entry).await?)
             })
             .await
     }
 
-    /// Records an action of a user in a transaction of its own.
-    async fn record(&self, user: Uuid, action: &'static str, request_id: &str) -> Result<()> {
-        self.db
-            .system_tx(async |tx| {
-                let tenant = tenants::find_first(tx, user).await?.map(|customer| customer.id);
-                Ok(audit::record_for(tx, tenant, &account_audit_entry(user, action, request_id)).await?)
-            })
-            .await
+    /// Counts a refused password in a transaction of its own.
+    async fn count_failure(&self, user: Option<Uuid>, action: &'static str, request_id: &str) -> Result<()> {
+        self.db.system_tx(async |tx| Ok(accounts::count_failed_sign_in(tx, user, action, request_id).await?)).await
     }
 
     fn session(&self, user: User, customer: Option<Customer>, refresh_token: &RefreshToken) -> Result<Session> {
@@ -169,6 +207,13 @@ pub(crate) fn account_audit_entry<'a>(user: Uuid, action: &'static str, request_
         request_id: Some(request_id),
         details: serde_json::json!({}),
     }
+}
+
+/// Returns the texts of which a password of the account must not be made.
+pub(crate) fn account_names<'a>(account: &'a User, company: Option<&'a Customer>) -> Vec<&'a str> {
+    let names =
+        [Some(account.email.as_str()), account.full_name.as_deref(), company.map(|company| company.name.as_str())];
+    names.into_iter().flatten().collect()
 }
 
 async fn user_and_company(tx: &mut SystemTx, user: Uuid) -> Result<(User, Option<Customer>)> {

@@ -9,6 +9,8 @@ use shared::{
 };
 use utoipa::ToSchema;
 
+use crate::{strength, wrong_current_password};
+
 /// A new account. Exactly one of `company_name`, for a new company, and `invitation`, for an existing one, is
 /// required.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -45,7 +47,8 @@ impl Signup {
     /// Splits the request into the person and the company.
     ///
     /// # Errors
-    /// Returns 422 unless exactly one of `company_name` and `invitation` is there.
+    /// Returns 422 unless exactly one of `company_name` and `invitation` is there, and for a password that is easy to
+    /// guess.
     pub(crate) fn split(self) -> Result<(NewPerson, CompanyChoice)> {
         let joining = match (self.company_name, self.invitation) {
             (Some(name), None) => CompanyChoice::NewCompany(name),
@@ -55,6 +58,12 @@ impl Signup {
                 return Err(ApiError::field("invitation", "cannot be used together with company_name"));
             }
         };
+        let mut names = vec![self.email.as_str()];
+        names.extend(self.full_name.as_ref().map(FullName::as_str));
+        if let CompanyChoice::NewCompany(name) = &joining {
+            names.push(name.as_str());
+        }
+        strength::check("password", &self.password, &names)?;
         Ok((NewPerson { email: self.email, password: self.password, full_name: self.full_name }, joining))
     }
 }
@@ -64,9 +73,16 @@ impl Signup {
 #[schema(example = json!({ "email": "awa@example.com", "password": "correct horse battery" }))]
 pub(crate) struct Login {
     #[schema(format = Email)]
-    pub(crate) email: String,
+    email: String,
     #[schema(format = Password)]
-    pub(crate) password: String,
+    password: String,
+}
+
+impl Login {
+    /// Splits the request into the address in its normal form and the password. `None` when no account can have them.
+    pub(crate) fn split(self) -> Option<(Email, Password)> {
+        Email::try_from(self.email).ok().zip(Password::typed(self.password))
+    }
 }
 
 /// A refresh token.
@@ -83,8 +99,25 @@ pub(crate) struct Refresh {
 }))]
 pub(crate) struct PasswordChange {
     #[schema(format = Password)]
-    pub(crate) current_password: String,
-    pub(crate) new_password: Password,
+    current_password: String,
+    new_password: Password,
+}
+
+impl PasswordChange {
+    /// Splits the request into the current and the new password. `names` are the address and the names that belong to
+    /// the account.
+    ///
+    /// # Errors
+    /// Returns 422 for a current password that no account can have, and for a new one that is the current one or is easy
+    /// to guess.
+    pub(crate) fn split(self, names: &[&str]) -> Result<(Password, Password)> {
+        if self.new_password.expose() == self.current_password {
+            return Err(ApiError::field("new_password", "must differ from the current one"));
+        }
+        strength::check("new_password", &self.new_password, names)?;
+        let current = Password::typed(self.current_password).ok_or_else(wrong_current_password)?;
+        Ok((current, self.new_password))
+    }
 }
 
 /// Signed-in user with the company and the tokens. For a user of several companies, the oldest is shown.

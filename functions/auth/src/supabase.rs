@@ -8,9 +8,9 @@ use reqwest::{Client, RequestBuilder, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::{
-    accounts::{self, Email, FullName, NewAccount, User},
+    accounts::{self, Email, ExternalAccount, FullName, User},
     audit,
-    auth::SignedInUser,
+    auth::{SignedInUser, passwords::Password},
     db::SystemDb,
     error::{ApiError, Result},
     settings::Settings,
@@ -19,9 +19,9 @@ use shared::{
 use uuid::Uuid;
 
 use crate::{
-    local::account_audit_entry,
-    requests::{CompanyChoice, Login, NewPerson, PasswordChange, Session, SignupAnswer, Unconfirmed},
-    wrong_credentials, wrong_refresh_token,
+    local::{account_audit_entry, account_names},
+    requests::{CompanyChoice, NewPerson, PasswordChange, Session, SignupAnswer, Unconfirmed},
+    wrong_credentials, wrong_current_password, wrong_refresh_token,
 };
 
 /// Timeout of a GoTrue request.
@@ -56,6 +56,8 @@ struct GoTrueSession {
 struct GoTrueUser {
     id: Uuid,
     email: Option<String>,
+    #[serde(default)]
+    is_anonymous: bool,
     /// Company name, invitation and full name stored at sign-up, until the first sign-in. The user can change these
     /// values at will, so they decide only the name and the company of the user; values that are not text are
     /// ignored.
@@ -123,18 +125,14 @@ impl GoTrue {
         }
     }
 
-    pub(crate) async fn log_in(&self, login: Login, request_id: &str) -> Result<Session> {
-        let tokens = self.password_grant(&login.email, &login.password).await?;
+    pub(crate) async fn log_in(&self, email: &Email, password: &Password, request_id: &str) -> Result<Session> {
+        let tokens = self.password_grant(email.as_str(), password).await?;
         self.session(tokens, Some(("auth.login", request_id))).await
     }
 
-    async fn password_grant(&self, email: &str, password: &str) -> Result<GoTrueSession> {
-        // No address contains NUL; GoTrue's database would fail on it.
-        if email.contains('\0') {
-            return Err(wrong_credentials());
-        }
+    async fn password_grant(&self, email: &str, password: &Password) -> Result<GoTrueSession> {
         let request = self.http.post(format!("{}/token?grant_type=password", self.url));
-        let request = request.json(&json!({ "email": email, "password": password }));
+        let request = request.json(&json!({ "email": email, "password": password.expose() }));
         parse_body(self.send(request).await?).await
     }
 
@@ -156,30 +154,55 @@ impl GoTrue {
 
     pub(crate) async fn change_password(&self, caller: &SignedInUser, change: PasswordChange) -> Result<()> {
         let user = caller.user;
-        let account = self.db.system_tx(async |tx| Ok(accounts::get(tx, user).await?)).await?;
-        let tokens = match self.password_grant(&account.email, &change.current_password).await {
-            Err(error) if error.code == "invalid_credentials" => {
-                return Err(ApiError::field("current_password", "is not the current password"));
-            }
-            tokens => tokens?,
+        let (account, company) = self
+            .db
+            .system_tx(async |tx| {
+                if accounts::is_gone(tx, user).await? {
+                    return Err(ApiError::unauthorized());
+                }
+                Ok((accounts::get(tx, user).await?, tenants::find_first(tx, user).await?))
+            })
+            .await?;
+        let (current, new) = change.split(&account_names(&account, company.as_ref()))?;
+        // The token's address is the newer one where no trigger of Supabase's table follows a change.
+        let email = caller.email.clone().filter(|email| !email.is_empty()).unwrap_or(account.email);
+        let tokens = match self.password_grant(&email, &current).await {
+            // An address that has moved on signs somebody else in.
+            Ok(tokens) if tokens.user.id == user => tokens,
+            Ok(_) => return Err(self.refuse_change(caller).await?),
+            Err(error) if error.code == "invalid_credentials" => return Err(self.refuse_change(caller).await?),
+            Err(error) => return Err(error),
         };
         let request = self.http.put(format!("{}/user", self.url)).bearer_auth(&tokens.access_token);
-        self.send(request.json(&json!({ "password": change.new_password.expose() }))).await?;
+        self.send(request.json(&json!({ "password": new.expose() }))).await?;
         let request = self.http.post(format!("{}/logout?scope=global", self.url)).bearer_auth(&tokens.access_token);
         self.send(request).await?;
         self.db
             .system_tx(async |tx| {
-                let tenant = tenants::find_first(tx, user).await?.map(|customer| customer.id);
+                let tenant = company.as_ref().map(|customer| customer.id);
                 let entry = account_audit_entry(user, "auth.password_changed", &caller.request_id);
                 Ok(audit::record_for(tx, tenant, &entry).await?)
             })
             .await
     }
 
+    /// Counts a wrong current password and returns its error.
+    async fn refuse_change(&self, caller: &SignedInUser) -> Result<ApiError> {
+        let (user, action) = (Some(caller.user), "auth.password_change_failed");
+        self.db
+            .system_tx(async |tx| Ok(accounts::count_failed_sign_in(tx, user, action, &caller.request_id).await?))
+            .await?;
+        Ok(wrong_current_password())
+    }
+
     /// Creates the account's rows unless they exist, and returns the session. A sign-up may have stopped half-way, or
     /// the account may be older than this back end; the next sign-in repairs both. `audit_event` is the action and
     /// the request id to be recorded in the audit log.
     async fn session(&self, tokens: GoTrueSession, audit_event: Option<(&'static str, &str)>) -> Result<Session> {
+        if tokens.user.is_anonymous {
+            let message = "an anonymous account has no company: give it an address first";
+            return Err(ApiError::forbidden("anonymous_account", message));
+        }
         let provision = async || {
             self.db
                 .system_tx(async |tx| {
@@ -194,7 +217,7 @@ impl GoTrue {
         };
         let (user, customer) = match provision().await {
             // A simultaneous first sign-in created the rows between this one's lookup and insert; now they are found.
-            Err(error) if matches!(error.code, "company_exists" | "email_taken") => provision().await?,
+            Err(error) if error.code == "company_exists" => provision().await?,
             made => made?,
         };
         Ok(Session {
@@ -208,16 +231,19 @@ impl GoTrue {
     }
 
     async fn provision(&self, tx: &mut shared::db::SystemTx, remote: &GoTrueUser) -> Result<(User, Option<Customer>)> {
-        let address = remote.email.clone().unwrap_or_else(|| format!("{}@accounts.invalid", remote.id));
-        let email = Email::try_from(address).map_err(|error| ApiError::internal().with_source(error))?;
+        let email = match remote.email.clone().filter(|email| !email.is_empty()).map(Email::try_from) {
+            Some(Ok(email)) => Some(email),
+            // The project accepts more forms of an address than this product. The account gets a placeholder.
+            Some(Err(_)) | None => None,
+        };
         let full_name = remote.metadata("full_name").and_then(|name| FullName::try_from(name).ok());
-        let account = NewAccount {
+        let account = ExternalAccount {
             id: remote.id,
-            email: &email,
+            email: email.as_ref(),
             full_name: full_name.as_ref(),
             free_quota_limit: self.free_quota_limit,
         };
-        let user = accounts::provision(tx, &account).await?;
+        let user = accounts::synchronize(tx, &account).await?;
         if let Some(customer) = tenants::find_first(tx, user.id).await? {
             return Ok((user, Some(customer)));
         }
@@ -227,7 +253,7 @@ impl GoTrue {
                 Err(_) => None,
             },
             // When the invitation expired before the first sign-in, the account stays without a company.
-            (None, Some(token)) => tenants::accept_invitation(tx, user.id, email.as_str(), &token).await.ok(),
+            (None, Some(token)) => tenants::accept_invitation(tx, user.id, &user.email, &token).await.ok(),
             (None, None) => None,
         };
         Ok((user, customer))
@@ -263,6 +289,8 @@ fn api_error(status: u16, code: &str) -> ApiError {
         (_, "weak_password") => ApiError::field("password", "is too weak"),
         (_, "same_password") => ApiError::field("new_password", "must differ from the current one"),
         (_, "email_address_invalid" | "validation_failed") => ApiError::field("email", "is not accepted"),
+        // A deleted account's token may still be within its time.
+        (_, "user_not_found") => ApiError::unauthorized(),
         (_, "refresh_token_not_found" | "refresh_token_already_used" | "session_expired" | "session_not_found") => {
             wrong_refresh_token()
         }
@@ -278,6 +306,11 @@ fn api_error(status: u16, code: &str) -> ApiError {
             error.retry_after_s = Some(60);
             error
         }
-        (status, code) => ApiError::unavailable().with_source(format!("sign-in service: {status} {code}")),
+        (status, code) => {
+            // Anything else than a code may repeat an address or a token.
+            let is_code = code.len() <= 64 && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            let shown = if is_code { code.to_owned() } else { format!("{} characters", code.chars().count()) };
+            ApiError::unavailable().with_source(format!("sign-in service: {status} {shown}"))
+        }
     }
 }

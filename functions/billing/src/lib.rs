@@ -13,7 +13,7 @@ use shared::{
     error::Result,
     function::{Function, HttpFunction},
     http::{Data, Envelope, Query},
-    paging::{List, ListParams},
+    paging::{List, ListParams, ListParamsOf},
     periods::{self, ModelSpend},
     plans::{self, Plan},
     quota::{self, Quota},
@@ -85,7 +85,8 @@ struct PlanUsage {
     quota: Quota,
 }
 
-/// The current period: Stripe's period with a paid plan, else the calendar month.
+/// The current period: a month of Stripe's period with a paid plan, else the calendar month. After a change to a weaker
+/// plan, it is the rest of that month.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({ "start": "2026-11-01T00:00:00Z", "end": "2026-12-01T00:00:00Z" }))]
 struct UsedPeriod {
@@ -175,7 +176,7 @@ impl RequestUsage {
 
 /// Lists the billed periods, newest first.
 #[utoipa::path(
-    get, path = "/api/v1/billing/invoices", tag = "billing", params(ListParams),
+    get, path = "/api/v1/billing/invoices", tag = "billing", params(ListParamsOf<BillingRecordListing>),
     responses((status = 200, body = List<BillingRecord>)),
 )]
 async fn invoices(
@@ -191,7 +192,8 @@ async fn invoices(
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
     "plan": "pro", "status": "active", "is_pro": true, "current_period_start": "2026-11-23T09:30:06Z",
-    "current_period_end": "2026-12-23T09:30:06Z", "cancel_at_period_end": false, "can_open_portal": true,
+    "current_period_end": "2026-12-23T09:30:06Z", "cancel_at_period_end": false, "cancel_at": null,
+    "can_open_portal": true,
 }))]
 struct SubscriptionNow {
     /// Name of the plan: `free`, `pro` or `business`.
@@ -205,6 +207,8 @@ struct SubscriptionNow {
     current_period_end: Option<DateTime<Utc>>,
     /// True when the subscription ends with the period.
     cancel_at_period_end: bool,
+    /// Time at which the subscription ends or has ended; null while no end is set.
+    cancel_at: Option<DateTime<Utc>>,
     /// True when the company has a customer at Stripe, so that the Billing Portal can show its cards and invoices.
     can_open_portal: bool,
 }
@@ -226,6 +230,7 @@ async fn subscription(caller: Caller<AccountUser>, State(db): State<Db>) -> Resu
             current_period_start: subscription.period_start,
             current_period_end: subscription.period_end,
             cancel_at_period_end: subscription.cancel_at_period_end,
+            cancel_at: subscription.cancel_at,
             can_open_portal: subscription.customer.is_some(),
         }))
     })

@@ -10,12 +10,15 @@ use sha2::{Digest, Sha256};
 use shared::{
     audit,
     auth::{AccountUser, Caller},
-    billing,
+    billing::{
+        self, SubscriptionView,
+        checkout::{self, PORTAL_PATH, Purchasability},
+    },
     error::{ApiError, Result},
     http::{Data, Envelope, Json},
     idempotency::{self, IdempotencyClaim, IdempotencyKey, IdempotencyOutcome},
     logging, plans, quota,
-    stripe::{CheckoutRequest, StripeClient, StripeError},
+    stripe::{CheckoutRequest, CheckoutSession, CheckoutSessionState, StripeClient, StripeError},
 };
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -57,11 +60,16 @@ pub(crate) struct PageLink {
     url: String,
 }
 
-/// Creates a link to Stripe's Checkout, where a plan is paid for. A repeated call with an `Idempotency-Key` gets the
-/// first call's link.
+/// Creates a link to Stripe's Checkout, where a plan is paid for. The link of an earlier call stops working. A repeated
+/// call with an `Idempotency-Key` gets the first call's link.
+///
+/// A company has one subscription at most. While there is one that Stripe collects, or may collect again, the answer is
+/// 409 and `details.portal` is the route that opens the Billing Portal: `already_subscribed` for one that runs,
+/// `subscription_open` for one that is past due, unpaid, paused or incomplete, `checkout_completed` for one that was
+/// paid a moment ago.
 #[utoipa::path(
     post, path = CHECKOUT_PATH, tag = "billing", request_body = PlanOrder,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Kept for 24 hours")),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, description = "Kept for 24 hours")),
     responses((status = 200, body = Envelope<PageLink>), (status = 409)),
 )]
 pub(crate) async fn check_out(
@@ -75,23 +83,23 @@ pub(crate) async fn check_out(
         CheckoutStart::Replay(replay) => return Ok(replay.into_response()),
         CheckoutStart::Claimed(buyer) => buyer,
     };
-    let link = deps.create_session(stripe, &caller, order, &buyer).await;
-    match link {
-        Ok(url) => {
-            let answer = Envelope { success: true, data: PageLink { url } };
-            deps.record_checkout(&caller, order, &buyer.claim, &answer).await?;
+    match deps.replace_session(stripe, &caller, order, &buyer).await {
+        Ok(session) => {
+            let answer = Envelope { success: true, data: PageLink { url: session.url.clone() } };
+            let superseded = deps.record_checkout(&caller, order, &buyer.claim, &session, &answer).await?;
+            deps.expire_superseded(stripe, &caller, superseded).await;
             Ok(axum::Json(answer).into_response())
         }
         Err(error) => {
             deps.release_claim(&caller, &buyer.claim).await;
-            Err(error.into())
+            Err(error)
         }
     }
 }
 
 /// Creates a link to Stripe's Billing Portal, where cards and the plan are changed and the subscription is cancelled.
 #[utoipa::path(
-    post, path = "/api/v1/billing/portal", tag = "billing",
+    post, path = PORTAL_PATH, tag = "billing",
     responses((status = 200, body = Envelope<PageLink>), (status = 409)),
 )]
 pub(crate) async fn open_portal(caller: Caller<AccountUser>, State(deps): State<Deps>) -> Result<Data<PageLink>> {
@@ -128,10 +136,12 @@ struct Buyer {
     claim: IdempotencyClaim,
     /// Id of the plan's price at Stripe.
     price: String,
-    /// Customer at Stripe, when one exists.
-    customer: Option<String>,
-    /// Email address of the owner.
-    email: String,
+    /// Subscription as last known, with the owner's email address and the customer at Stripe, when one exists.
+    subscription: SubscriptionView,
+    /// Whether the subscription's state here says that another one may be bought.
+    purchasability: Purchasability,
+    /// Ids of the sessions that can still be paid.
+    open_sessions: Vec<String>,
 }
 
 impl Deps {
@@ -156,25 +166,74 @@ impl Deps {
                     IdempotencyOutcome::Replay(replay) => return Ok(CheckoutStart::Replay(replay)),
                     IdempotencyOutcome::Run(claim) => claim,
                 };
-                if quota::status(tx, owner).await?.is_pro {
-                    let message = "there is a subscription already: change its plan in the portal";
-                    return Err(ApiError::conflict("already_subscribed", message));
-                }
+                let is_pro = quota::status(tx, owner).await?.is_pro;
+                let subscription = billing::subscription_view(tx, owner).await?;
+                let purchasability = subscription.ensure_purchasable(is_pro)?;
                 let Some(price) = plans::stripe_price_id(tx, order.plan.name()).await? else {
                     return Err(ApiError::conflict("plan_not_sold", "this plan cannot be bought on this deployment"));
                 };
-                let subscription = billing::subscription_view(tx, owner).await?;
-                Ok(CheckoutStart::Claimed(Buyer {
-                    claim,
-                    price,
-                    customer: subscription.customer,
-                    email: subscription.email,
-                }))
+                let open_sessions = checkout::list_open_sessions(tx).await?;
+                Ok(CheckoutStart::Claimed(Buyer { claim, price, subscription, purchasability, open_sessions }))
             })
             .await
     }
 
-    /// Creates the Checkout Session at Stripe and returns its URL. When Stripe has deleted the customer, the session
+    /// Expires the sessions that can still be paid, and creates a new one. Each session that turns out to be paid, and a
+    /// subscription that Stripe knows to be live, ends with a 409 instead.
+    async fn replace_session(
+        &self,
+        stripe: &StripeClient,
+        caller: &Caller<AccountUser>,
+        order: PlanOrder,
+        buyer: &Buyer,
+    ) -> Result<CheckoutSession> {
+        for session in &buyer.open_sessions {
+            let state = stripe.expire_checkout_session(session).await?;
+            match &state {
+                CheckoutSessionState::Open => {
+                    return Err(ApiError::unavailable().with_source("a Checkout Session does not expire"));
+                }
+                CheckoutSessionState::Complete(bought) if is_running(stripe, bought.as_deref()).await? => {
+                    return Err(buyer.subscription.checkout_completed());
+                }
+                CheckoutSessionState::Complete(_) | CheckoutSessionState::Expired => {}
+            }
+            self.mark_session(caller, session, &state).await?;
+        }
+        if buyer.purchasability == Purchasability::Unclear
+            && let Some(customer) = &buyer.subscription.customer
+            && stripe.has_live_subscription(customer).await?
+        {
+            return Err(buyer.subscription.already_subscribed());
+        }
+        Ok(self.create_session(stripe, caller, order, buyer).await?)
+    }
+
+    async fn mark_session(
+        &self,
+        caller: &Caller<AccountUser>,
+        session: &str,
+        state: &CheckoutSessionState,
+    ) -> Result<()> {
+        self.db.tenant_tx(caller.tenant(), async |tx| Ok(checkout::mark_session(tx, session, state).await?)).await
+    }
+
+    /// Expires the sessions of concurrent checkouts, which were stored before this one. What fails is left to the next
+    /// checkout; a second payment would be found by its event.
+    async fn expire_superseded(&self, stripe: &StripeClient, caller: &Caller<AccountUser>, sessions: Vec<String>) {
+        for session in sessions {
+            let expired: Result<()> = async {
+                let state = stripe.expire_checkout_session(&session).await?;
+                self.mark_session(caller, &session, &state).await
+            }
+            .await;
+            if let Err(error) = expired {
+                tracing::warn!(error = logging::chain(&error), "a superseded Checkout Session may still be paid");
+            }
+        }
+    }
+
+    /// Creates the Checkout Session at Stripe. When Stripe has deleted the customer, the session
     /// creates a new one.
     async fn create_session(
         &self,
@@ -182,7 +241,7 @@ impl Deps {
         caller: &Caller<AccountUser>,
         order: PlanOrder,
         buyer: &Buyer,
-    ) -> Result<String, StripeError> {
+    ) -> Result<CheckoutSession, StripeError> {
         let return_url = |outcome: &str| {
             let separator = if self.return_url.0.contains('?') { '&' } else { '?' };
             format!("{}{separator}checkout={outcome}", self.return_url.0)
@@ -193,8 +252,8 @@ impl Deps {
             plan: order.plan.name(),
             user: caller.owner(),
             tenant: caller.tenant(),
-            customer: buyer.customer.as_deref(),
-            email: &buyer.email,
+            customer: buyer.subscription.customer.as_deref(),
+            email: &buyer.subscription.email,
             success_url: &success_url,
             cancel_url: &cancel_url,
         };
@@ -207,19 +266,21 @@ impl Deps {
             }
             result => result,
         }
-        .map(|(_, url)| url)
     }
 
-    /// Stores the response under the idempotency key, and writes the audit log.
+    /// Stores the session, and the response under the idempotency key, and writes the audit log. Returns the other
+    /// sessions that can still be paid.
     async fn record_checkout(
         &self,
         caller: &Caller<AccountUser>,
         order: PlanOrder,
         claim: &IdempotencyClaim,
+        session: &CheckoutSession,
         answer: &Envelope<PageLink>,
-    ) -> Result<()> {
+    ) -> Result<Vec<String>> {
         self.db
             .tenant_tx(caller.tenant(), async |tx| {
+                checkout::record_session(tx, session, order.plan.name()).await?;
                 claim.finish(tx, 200, answer).await?;
                 let entry = audit::NewAuditEntry {
                     actor: Some(caller.user),
@@ -229,7 +290,9 @@ impl Deps {
                     details: serde_json::json!({ "plan": order.plan.name() }),
                 };
                 audit::record(tx, &entry).await?;
-                Ok(())
+                let mut others = checkout::list_open_sessions(tx).await?;
+                others.retain(|other| other != &session.id);
+                Ok(others)
             })
             .await
     }
@@ -243,6 +306,16 @@ impl Deps {
         if let Err(error) = released {
             tracing::warn!(error = logging::chain(&error), "the key is free again when its claim runs out");
         }
+    }
+}
+
+/// Returns true when a paid session's subscription is not over. Without a subscription its payment is under way.
+async fn is_running(stripe: &StripeClient, subscription: Option<&str>) -> Result<bool, StripeError> {
+    let Some(subscription) = subscription else { return Ok(true) };
+    match stripe.get_subscription(subscription).await {
+        Ok(subscription) => Ok(!subscription.status.is_ended()),
+        Err(error) if error.is_missing() => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -21,13 +21,15 @@ use shared::{
     idempotency::{self, IdempotencyKey, IdempotencyOutcome},
     input,
     jobs::ReplyMessage,
+    logging,
     messages::{self, Author, Message, MessageFilter, MessageListing, NewMessage},
-    paging::{List, ListParams},
+    paging::{List, ListParams, ListParamsOf},
     queue::Queue,
     rate_limits::RateLimits,
     routes,
     settings::Settings,
     unanswered::{self, Unanswered, UnansweredListing},
+    unread_bodies::{self, UnreadBody, UnreadBodyListing},
 };
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -62,6 +64,7 @@ impl HttpFunction for Deps {
         OpenApiRouter::new()
             .routes(routes!(list))
             .routes(routes!(list_unanswered))
+            .routes(routes!(list_unread))
             .routes(routes!(give_feedback))
             .routes(routes!(list_conversations))
             .routes(routes!(take_over))
@@ -72,7 +75,7 @@ impl HttpFunction for Deps {
 
 /// Returns a page of the messages, newest first.
 #[utoipa::path(
-    get, path = "/api/v1/messages", tag = "conversations", params(MessageFilter, ListParams),
+    get, path = "/api/v1/messages", tag = "conversations", params(MessageFilter, ListParamsOf<MessageListing>),
     responses((status = 200, body = List<Message>)),
 )]
 async fn list(
@@ -92,7 +95,7 @@ async fn list(
 /// Returns a page of the questions that the documents did not answer, newest first. Each one can be solved by a new
 /// document or by an approved answer.
 #[utoipa::path(
-    get, path = "/api/v1/unanswered-questions", tag = "conversations", params(ListParams),
+    get, path = "/api/v1/unanswered-questions", tag = "conversations", params(ListParamsOf<UnansweredListing>),
     responses((status = 200, body = List<Unanswered>)),
 )]
 async fn list_unanswered(
@@ -105,10 +108,26 @@ async fn list_unanswered(
     caller.read_tx(&db, read, async |tx| unanswered::list(tx, &paging).await).await
 }
 
+/// Returns a page of the messages from ManyChat that could not be read, newest first, for 30 days: the body of each, as
+/// the bot sent it. Their contacts were not answered. `docs/MANYCHAT.md` has a body that escapes its texts.
+#[utoipa::path(
+    get, path = "/api/v1/unread-messages", tag = "conversations", params(ListParams),
+    responses((status = 200, body = List<UnreadBody>)),
+)]
+async fn list_unread(
+    caller: Caller<SupportUser>,
+    State(db): State<Db>,
+    Query(params): Query<ListParams>,
+) -> Result<List<UnreadBody>> {
+    let paging = params.validate::<UnreadBodyListing>()?;
+    let read = AuditedRead::of_tenant("messages.read");
+    caller.read_tx(&db, read, async |tx| unread_bodies::list(tx, &paging).await).await
+}
+
 /// Returns a page of the conversations on WhatsApp or over the API, ordered by their last message, newest first.
 /// `status` selects the side that answers: `bot` or `human`.
 #[utoipa::path(
-    get, path = "/api/v1/conversations", tag = "conversations", params(ConversationFilter, ListParams),
+    get, path = "/api/v1/conversations", tag = "conversations", params(ConversationFilter, ListParamsOf<ConversationListing>),
     responses((status = 200, body = List<ConversationItem>)),
 )]
 async fn list_conversations(
@@ -198,7 +217,7 @@ struct Reply {
     post, path = "/api/v1/conversations/{id}/reply", tag = "conversations", request_body = Reply,
     params(
         ("id" = Uuid, Path),
-        ("Idempotency-Key" = Option<String>, Header, description = "Kept for 24 hours"),
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, description = "Kept for 24 hours"),
     ),
     responses((status = 201, body = Envelope<Message>), (status = 409)),
 )]
@@ -271,9 +290,18 @@ async fn take_over_and_record(tx: &mut TenantTx, caller: &Caller<SupportUser>, i
 }
 
 impl Deps {
-    /// Sends a message for the conversation to the reply queue.
+    /// Sends a message for the conversation to the reply queue. When the queue does not take it, the conversation's job
+    /// is made due, so that maintenance sends it within a minute.
     async fn notify_worker(&self, caller: &Caller<SupportUser>, conversation_id: Uuid) {
-        let message = ReplyMessage { customer_id: caller.tenant(), conversation_id, message_id: None };
-        self.reply_queue.send_or_log(&message, Duration::ZERO).await;
+        let tenant = caller.tenant();
+        let message = ReplyMessage { customer_id: tenant, conversation_id, message_id: None };
+        if self.reply_queue.send_or_log(&message, Duration::ZERO).await {
+            return;
+        }
+        let due =
+            self.db.tenant_tx(tenant, async |tx| Ok(conversations::make_reply_job_due(tx, conversation_id).await?));
+        if let Err(error) = due.await {
+            tracing::warn!(error = logging::chain(&error), "the job is due a minute after its cause");
+        }
     }
 }

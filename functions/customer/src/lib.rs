@@ -98,10 +98,11 @@ async fn change(
 }
 
 /// Creates a new webhook secret and returns it, this once. The previous secret stays valid for one more day (a
-/// setting), so that the bot can be changed meanwhile. Older secrets end now.
+/// setting), so that the bot can be changed meanwhile. Older secrets end when it was said that they end: another call
+/// ends none of them earlier. At most ten are valid at once; then 409 `too_many_webhook_secrets`.
 #[utoipa::path(
     post, path = "/api/v1/customers/me/webhook-secret", tag = "customer",
-    responses((status = 201, body = Envelope<NewWebhookSecret>)),
+    responses((status = 201, body = Envelope<NewWebhookSecret>), (status = 409)),
 )]
 async fn new_webhook_secret(
     caller: Caller<AccountUser>,

@@ -2,6 +2,7 @@
 //! a form. Both ways store one object, and S3's event of its creation starts the ingestion.
 
 mod multipart;
+mod part_name;
 
 use axum::{
     extract::{FromRef, FromRequest, Request, State},
@@ -22,6 +23,7 @@ use shared::{
     routes,
     settings::Settings,
     storage::Storage,
+    unconfirmed::UnconfirmedLimits,
 };
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -37,6 +39,7 @@ pub struct Deps {
     keys: VerificationKeys,
     limits: RateLimits,
     storage: Storage,
+    unconfirmed: UnconfirmedLimits,
 }
 
 impl HttpFunction for Deps {
@@ -51,6 +54,7 @@ impl HttpFunction for Deps {
             db,
             keys: VerificationKeys::read(settings),
             storage: Storage::read(settings),
+            unconfirmed: UnconfirmedLimits::read(settings),
         }
     }
 
@@ -70,7 +74,7 @@ struct Announcement {
     size_bytes: i64,
     /// SHA-256 of the file, in hexadecimal. When the company has a processed document with this hash, that document
     /// is returned and nothing is announced.
-    #[schema(min_length = 64, max_length = 64)]
+    #[schema(min_length = 64, max_length = 64, pattern = "^[0-9a-fA-F]{64}$")]
     sha256: Option<String>,
 }
 
@@ -174,7 +178,9 @@ async fn upload(
             {
                 return Ok(Err(document));
             }
-            Ok(Ok(documents::announce(tx, new, language).await?))
+            let announced = documents::announce(tx, new, language).await?;
+            deps.unconfirmed.admit(tx, true).await?;
+            Ok(Ok(announced))
         })
         .await?;
     let announced = match announced {

@@ -2,7 +2,7 @@
 
 use axum::{
     extract::{FromRequest, Multipart, Request},
-    http::StatusCode,
+    http::{StatusCode, header},
 };
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -11,6 +11,8 @@ use shared::{
     error::{ApiError, FieldError, Result},
     http, pdf,
 };
+
+use crate::part_name::PartNames;
 
 /// Maximum size of a file in a form, in bytes: 4 MiB.
 pub(crate) const MAX_FORM_FILE_BYTES: usize = 4 * 1024 * 1024;
@@ -28,13 +30,15 @@ pub(crate) async fn read(request: Request) -> Result<(NewDocument, Bytes)> {
     let mut form = Multipart::from_request(request, &()).await.map_err(|error| malformed(error.body_text()))?;
     let mut sent = None;
     while let Some(field) = form.next_field().await.map_err(|error| malformed(error.body_text()))? {
-        if field.name() != Some("file") {
+        let header = field.headers().get(header::CONTENT_DISPOSITION);
+        let names = header.map(|header| PartNames::read(header.as_bytes())).unwrap_or_default();
+        if names.field.as_deref() != Some("file") {
             continue;
         }
         if sent.is_some() {
             return Err(ApiError::field("file", "must be one file: send each with a request of its own"));
         }
-        let filename = field.file_name().unwrap_or_default().to_owned();
+        let filename = names.file.unwrap_or_default();
         let file = field.bytes().await.map_err(|error| match error.status() {
             StatusCode::PAYLOAD_TOO_LARGE => ApiError::payload_too_large(MAX_FORM_FILE_BYTES),
             _ => malformed(error.body_text()),

@@ -11,7 +11,7 @@ use shared::{
     function::{Function, HttpFunction},
     http::{Data, Envelope, NoContent, Path, PreferredLanguage, Query},
     jobs, logging,
-    paging::{List, ListParams},
+    paging::{List, ListParams, ListParamsOf},
     queue::Queue,
     rate_limits::RateLimits,
     routes,
@@ -55,7 +55,7 @@ impl HttpFunction for Deps {
 
 /// Lists one page of the company's documents, newest first unless another order is given.
 #[utoipa::path(
-    get, path = "/api/v1/documents", tag = "documents", params(ListParams),
+    get, path = "/api/v1/documents", tag = "documents", params(ListParamsOf<DocumentListing>),
     responses((status = 200, body = List<Document>)),
 )]
 async fn list(

@@ -63,7 +63,8 @@ impl HttpFunction for Deps {
 #[into_params(parameter_in = Query)]
 struct HealthParams {
     /// `1` also checks the dependencies. Requires a service token.
-    deep: Option<u8>,
+    #[param(minimum = 0, maximum = 1)]
+    deep: Option<i32>,
 }
 
 /// State of the API. The object has no envelope, because the mobile app reads it in this form.
@@ -112,6 +113,9 @@ async fn health(
     Query(params): Query<HealthParams>,
     request: Request,
 ) -> Result<Response> {
+    if params.deep.is_some_and(|deep| !(0..=1).contains(&deep)) {
+        return Err(ApiError::field("deep", "must be 0 or 1"));
+    }
     let checks = if params.deep == Some(1) {
         let (mut parts, _) = request.into_parts();
         let Identity(claims) = Identity::from_request_parts(&mut parts, &deps).await?;

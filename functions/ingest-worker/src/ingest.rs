@@ -12,9 +12,11 @@ use shared::{
     },
     error::BoxError,
     jobs::IngestMessage,
-    logging, pdf, queue,
+    llm::ModelCall,
+    logging, pdf, periods, plans, queue,
     storage::{self, ReadError},
     text,
+    usage::{self, UsageDelta},
 };
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -257,13 +259,16 @@ impl Deps {
         model: &str,
         chunks: &[Chunk],
     ) -> Result<StoreOutcome, IngestError> {
+        let is_billed = self.embedders.for_model(model).is_billed();
         for batch in chunks.chunks(CHUNKS_PER_BATCH) {
             let texts: Vec<_> = batch.iter().map(|chunk| chunk.text.clone()).collect();
-            let embeddings = self
-                .embedders
-                .embed_documents(model, &texts)
-                .await
-                .map_err(|error| IngestError::Embedding(error.into()))?;
+            if is_billed {
+                self.check_spend_cap(target).await?;
+            }
+            let mut calls = Vec::new();
+            let embedded = self.embedders.embed_documents(model, &texts, &mut calls).await;
+            self.record_calls(target, &calls).await?;
+            let embeddings = embedded.map_err(|error| IngestError::Embedding(error.into()))?;
             let rows: Vec<_> =
                 batch.iter().zip(embeddings).map(|(chunk, embedding)| new_chunk(chunk, embedding)).collect();
             let stored = self
@@ -279,6 +284,37 @@ impl Deps {
         Ok(StoreOutcome::Stored)
     }
 
+    /// Checks that the tenant may still spend on models in this period. The check runs between calls.
+    async fn check_spend_cap(&self, target: IngestTarget) -> Result<(), IngestError> {
+        let checked = self
+            .db
+            .tenant_tx(target.tenant, async |tx| {
+                let spent_micros = periods::current(tx).await?.spent_micros;
+                Ok(plans::check_spend_cap(&plans::of_tenant(tx).await?, spent_micros))
+            })
+            .await?;
+        checked.map_err(|limit| {
+            let detail = format!("{} of {} micro-USD of the period are spent", limit.used, limit.most);
+            IngestError::Permanent(DocumentFailure::SpendCapReached, detail)
+        })
+    }
+
+    /// Records calls of an embedding model. In a transaction of its own: the calls cost also when the chunks are not
+    /// stored, and the period's row is not locked together with the document's.
+    async fn record_calls(&self, target: IngestTarget, calls: &[ModelCall]) -> Result<(), IngestError> {
+        if calls.is_empty() {
+            return Ok(());
+        }
+        self.db
+            .tenant_tx(target.tenant, async |tx| {
+                usage::record_calls(tx, None, "ingest", calls).await?;
+                usage::add(tx, &UsageDelta::default().with_calls(calls)).await?;
+                Ok(())
+            })
+            .await?;
+        Ok(())
+    }
+
     /// Marks the document as failed and releases its slot. A file that was refused for its size is deleted.
     async fn fail(&self, work: Work, failure: DocumentFailure, detail: &str) -> Result<(), BoxError> {
         let Work { target, worker, .. } = work;
@@ -286,6 +322,7 @@ impl Deps {
         let next = self
             .db
             .tenant_tx(target.tenant, async |tx| {
+                documents::lock_slots(tx).await?;
                 documents::fail(tx, target.document, failure, detail).await?;
                 Ok(documents::release_slot(tx, target.document, worker, self.slots_per_tenant).await?)
             })

@@ -23,6 +23,7 @@ use shared::{
     queue::{Queue, SqsRecord},
     settings::Settings,
     storage::Storage,
+    unconfirmed::UnconfirmedLimits,
 };
 
 use scans::ScanReader;
@@ -43,6 +44,7 @@ pub struct Deps {
     embedders: EmbedderRegistry,
     scans: Option<ScanReader>,
     slots_per_tenant: i64,
+    unconfirmed: UnconfirmedLimits,
 }
 
 impl EventFunction for Deps {
@@ -60,6 +62,7 @@ impl EventFunction for Deps {
             embedders: EmbedderRegistry::read(settings),
             scans: ScanReader::read(settings),
             slots_per_tenant: documents::read_slots_per_tenant(settings),
+            unconfirmed: UnconfirmedLimits::read(settings),
         }
     }
 
@@ -72,7 +75,7 @@ impl Deps {
     async fn process_record(&self, record: SqsRecord<'_>) -> Result<(), BoxError> {
         for document in events::parse_targets(record.body)? {
             tracing::Span::current().record("tenant_id", tracing::field::display(document.tenant));
-            self.ingest(document, record.attempt).await?;
+            Box::pin(self.ingest(document, record.attempt)).await?;
         }
         Ok(())
     }

@@ -232,7 +232,8 @@ impl Deps {
         }
     }
 
-    /// Claims a page for this worker, unless its cost would exceed the document's or the period's limit.
+    /// Claims a page for this worker, unless its cost would exceed the document's or the period's limit, or no
+    /// model reads for an account without a confirmed address.
     async fn claim_page(
         &self,
         scans: &ScanReader,
@@ -243,6 +244,10 @@ impl Deps {
         let claim = self
             .db
             .tenant_tx(tenant, async |tx| {
+                if !self.unconfirmed.models_allowed(tx).await? {
+                    let detail = "the account's address is not confirmed".to_owned();
+                    return Ok(Err((DocumentFailure::SpendCapReached, detail)));
+                }
                 let period = periods::current(tx).await?;
                 if let Err(limit) = plans::check_spend_cap(&plans::of_tenant(tx).await?, period.spent_micros) {
                     let detail = format!("{} of {} micro-USD of the period are spent", limit.used, limit.most);

@@ -13,7 +13,7 @@ use shared::{
     error::Result,
     function::{Function, HttpFunction},
     http::{Data, Envelope, Json, Query},
-    paging::{List, ListParams},
+    paging::{List, ListParams, ListParamsOf},
     rate_limits::RateLimits,
     routes,
     settings::Settings,
@@ -107,7 +107,7 @@ async fn toggle_as_before(
 
 /// Returns a page of the bot's sessions, newest first. `status` is the mode: `live` or `rag`.
 #[utoipa::path(
-    get, path = "/api/v1/bot-sessions", tag = "live-mode", params(ListParams),
+    get, path = "/api/v1/bot-sessions", tag = "live-mode", params(ListParamsOf<BotSessionListing>),
     responses((status = 200, body = List<BotSession>)),
 )]
 async fn list(

@@ -1,13 +1,17 @@
-//! Scheduled maintenance. Every few minutes: refunds expired quota reservations of killed functions, sends lost queue
-//! messages again, marks documents without an upload as failed, deletes the files of deleted documents, bills ended
-//! periods, ends access that is no longer paid for, and deletes rows past their retention. Every night: reconciles
-//! subscriptions with Stripe.
+//! Scheduled maintenance. Every minute: sends the queue messages of due replies. Every few minutes: refunds expired quota
+//! reservations of killed functions, sends lost queue messages again, marks documents without an upload as failed,
+//! deletes the files of deleted documents, bills ended periods, ends access that is no longer paid for, cancels
+//! subscriptions that were paid twice, and deletes rows past their retention. Every night: reconciles subscriptions with
+//! Stripe.
 
 mod retention;
+
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use shared::{
+    accounts,
     billing::{Billing, ReconcileReport},
     conversations,
     db::{SystemDb, SystemTx},
@@ -30,6 +34,8 @@ pub const FUNCTION: Function = Function::event::<Deps>();
 
 /// Number of rows that one task handles per run. The next run handles the remaining rows.
 const BATCH_SIZE: i64 = 200;
+/// Batches of replies that one run sends at most.
+const MAX_REPLY_BATCHES: usize = 10;
 /// Number of attempts of a job after which maintenance marks its document or messages as failed.
 const MAX_JOB_ATTEMPTS: i32 = 12;
 /// Number of attempts from which a job that fails again is reported by a metric, with an alarm. A few hours have passed
@@ -66,22 +72,29 @@ impl EventFunction for Deps {
         }
     }
 
-    /// Runs all maintenance tasks, or the reconciliation with Stripe when the event's `task` is `reconcile`. Each
-    /// task runs even when an earlier one failed.
+    /// Runs all maintenance tasks; only the due replies when the event's `task` is `replies`, or the reconciliation with
+    /// Stripe when it is `reconcile`. Each task runs even when an earlier one failed.
     ///
     /// # Errors
     /// Returns the error of a failed task, after all tasks have run.
     async fn handle(&self, event: Value) -> Result<Value, BoxError> {
         let now = event_time(&event);
+        if event["task"] == "replies" {
+            return Ok(json!({ "jobs_taken": self.resume_replies().await? }));
+        }
         if event["task"] == "reconcile" {
             let report = self.billing.reconcile(now).await?;
             log_reconcile(&report);
             return Ok(serde_json::to_value(report)?);
         }
+        let replies_run = self.resume_replies().await;
         let refunded = self.db.system_tx(async |tx| Ok(quota::refund_expired(tx, BATCH_SIZE).await?)).await;
         let ended = self.billing.end_expired_access(now, BATCH_SIZE).await;
         let projected = self.billing.project_pending(now).await;
         let closed = self.billing.close_periods(now).await;
+        let duplicates = self.billing.settle_duplicates(now, BATCH_SIZE).await;
+        let unassigned = self.billing.count_unassigned().await;
+        let requeued = self.billing.requeue_pending_overages().await;
         let jobs_run = self.run_due_jobs().await;
         let turns = self.send_turns().await;
         let counted = self.db.system_tx(async |tx| Ok(documents::count_missing_texts(tx, BATCH_SIZE).await?)).await;
@@ -92,9 +105,12 @@ impl EventFunction for Deps {
             // Stripe may be unavailable for hours: the other tasks did their work, and this one is tried again.
             Err(error) => tracing::warn!(error = logging::chain(&error), "the reconcile goes on in the next run"),
         }
-        let (refunded, jobs_run, deleted_rows) = (refunded?, jobs_run?, deleted_rows?);
+        let counters_ended = self.db.system_tx(async |tx| Ok(accounts::report_failed_sign_ins(tx).await?)).await;
+        let (refunded, jobs_run, deleted_rows) = (refunded?, jobs_run? + replies_run?, deleted_rows?);
         let (ended, projected, closed) = (ended?, projected?, closed?);
         let (turns, counted) = (turns?, counted?);
+        let (duplicates, unassigned, requeued) = (duplicates?, unassigned?, requeued?);
+        let counters_ended = counters_ended?;
         tracing::info!(
             reservations_returned = refunded,
             jobs_taken = jobs_run,
@@ -105,6 +121,10 @@ impl EventFunction for Deps {
             records_made = closed.records,
             documents_continued = turns,
             texts_counted = counted,
+            duplicates_settled = duplicates,
+            subscriptions_unassigned = unassigned,
+            sign_in_counters_ended = counters_ended,
+            overages_requeued = requeued,
             "maintenance done"
         );
         Ok(json!({
@@ -115,6 +135,9 @@ impl EventFunction for Deps {
             "subscriptions_projected": projected,
             "periods_closed": closed.periods,
             "records_made": closed.records,
+            "duplicates_settled": duplicates,
+            "subscriptions_unassigned": unassigned,
+            "sign_in_counters_ended": counters_ended,
         }))
     }
 }
@@ -157,7 +180,6 @@ impl Deps {
         for job in due {
             let done = match job.kind.as_str() {
                 "ingest" => self.resume_ingestion(&job).await,
-                "reply" => self.resume_reply(&job).await,
                 "delete_object" => self.delete_object(&job).await,
                 "invoice_item" => self.billing.run_invoice_item_job(&job).await.map_err(BoxError::from),
                 _ => Err("a job of an unknown kind".into()),
@@ -201,17 +223,45 @@ impl Deps {
         Ok(())
     }
 
+    /// Sends the queue messages of the replies that are due, and returns their number. When the queue does not take a
+    /// message, the rest of the batch is due again at once: the next run comes within a minute, and the replies are not
+    /// counted as attempted.
+    async fn resume_replies(&self) -> Result<usize, BoxError> {
+        let mut taken = 0;
+        for _ in 0..MAX_REPLY_BATCHES {
+            let due = self.db.system_tx(async |tx| Ok(jobs::claim_due_replies(tx, BATCH_SIZE).await?)).await?;
+            for (index, job) in due.iter().enumerate() {
+                match self.resume_reply(job).await {
+                    Ok(true) => taken += 1,
+                    Ok(false) => {
+                        let unsent = &due[index..];
+                        self.db.system_tx(async |tx| Ok(jobs::return_claims(tx, unsent).await?)).await?;
+                        return Ok(taken);
+                    }
+                    Err(error) => {
+                        tracing::warn!(job_id = %job.id, error = logging::chain(error.as_ref()), "reply left for later");
+                    }
+                }
+            }
+            if due.len() < usize::try_from(BATCH_SIZE).unwrap_or(usize::MAX) {
+                break;
+            }
+        }
+        Ok(taken)
+    }
+
     /// Resumes the reply in a conversation with pending messages and no active worker. The reply worker ends the job.
-    async fn resume_reply(&self, job: &DueJob) -> Result<(), BoxError> {
+    /// Returns false when the queue does not take the message.
+    async fn resume_reply(&self, job: &DueJob) -> Result<bool, BoxError> {
         let (tenant, conversation) =
             (job.customer_id, job.payload["conversation_id"].as_str().unwrap_or_default().parse()?);
         if job.attempts > MAX_JOB_ATTEMPTS {
             self.db.system_tx(async |tx| Ok(conversations::mark_failed(tx, tenant, conversation).await?)).await?;
-            return self.end_job(job, Some(GIVEN_UP)).await;
+            self.end_job(job, Some(GIVEN_UP)).await?;
+            return Ok(true);
         }
         let message = ReplyMessage { customer_id: tenant, conversation_id: conversation, message_id: None };
-        self.reply_queue.send(&message).await?;
-        Ok(())
+        Ok(self.reply_queue.send_or_log(&message, Duration::ZERO).await)
     }
 
     /// Deletes the file of a deleted document. The job ends when the upload URL can bring no file any more.

@@ -3,9 +3,9 @@
 use shared::{
     accounts, documents,
     error::{ApiError, BoxError},
-    idempotency, jobs, logging, quota, rate_limits,
+    idempotency, jobs, logging, notices, quota, rate_limits,
     settings::Settings,
-    usage,
+    unread_bodies, usage,
 };
 
 use crate::Deps;
@@ -115,6 +115,18 @@ impl Deps {
                     db.system_tx(async |tx| Ok(remove(tx, keep.model_call_days, BATCH_SIZE).await?)).await
                 })
                 .await,
+            ),
+            (
+                "unread_webhook_bodies",
+                in_batches(|| async {
+                    db.system_tx(async |tx| Ok(unread_bodies::remove_old(tx, BATCH_SIZE).await?)).await
+                })
+                .await,
+            ),
+            (
+                "tenant_notices",
+                in_batches(|| async { db.system_tx(async |tx| Ok(notices::remove_old(tx, BATCH_SIZE).await?)).await })
+                    .await,
             ),
             (
                 "stripe_events",

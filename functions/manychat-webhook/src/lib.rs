@@ -5,25 +5,32 @@ use std::time::Duration;
 
 use axum::extract::{FromRef, State};
 use serde::Serialize;
-use serde_json::Value;
 use shared::{
     auth::ManyChatCall,
-    conversations::{self, ReceiveOutcome, keywords},
+    conversations::{
+        self, ReceiveOutcome,
+        courtesies::{self, Courtesy},
+        keywords,
+    },
     customer_texts,
     db::Db,
-    error::Result,
+    error::{ApiError, Result},
     function::{Function, HttpFunction},
-    http::Json,
+    http::Bytes,
     jobs::ReplyMessage,
+    logging,
     manychat::inbound::InboundMessage,
+    opt_outs,
     queue::Queue,
     rate_limits::RateLimits,
     routes,
     settings::Settings,
     text::Language,
+    unread_bodies,
 };
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
+use uuid::Uuid;
 
 /// The `manychat-webhook` Lambda function.
 pub const FUNCTION: Function = Function::http::<Deps>();
@@ -120,31 +127,68 @@ struct ContactMessage {
 
 /// Receives a message of a contact. The first message of a burst is acknowledged, unless a person answers the
 /// conversation. The answer is sent through ManyChat later. A repeated delivery of a message changes nothing.
+///
+/// A body that is not valid JSON, because its template does not escape the text, is read where it can be. A body that
+/// cannot be read is refused and kept: `GET /api/v1/unread-messages` lists it.
 #[utoipa::path(
     post, path = PATH, tag = "webhooks", request_body = ContactMessage, responses((status = 200, body = Block)),
 )]
-async fn receive(call: ManyChatCall, State(deps): State<Deps>, Json(body): Json<Value>) -> Result<axum::Json<Block>> {
-    let message = InboundMessage::read(&body)?;
+async fn receive(call: ManyChatCall, State(deps): State<Deps>, Bytes(body): Bytes) -> Result<axum::Json<Block>> {
     let tenant = call.tenant();
-    let received = deps.db.tenant_tx(tenant, async |tx| Ok(conversations::receive(tx, &message).await?)).await?;
+    let (message, is_repaired) = match InboundMessage::parse(&body) {
+        Ok(parsed) => parsed,
+        Err(refusal) => return Err(deps.keep_unread(tenant, &body, refusal).await),
+    };
+    let received = deps
+        .db
+        .tenant_tx(tenant, async |tx| {
+            let received = opt_outs::receive(tx, &message).await?;
+            if is_repaired {
+                unread_bodies::report_repaired(tx, received.conversation_id).await?;
+            }
+            Ok(received)
+        })
+        .await?;
     if received.job_id.is_some() {
-        let job = ReplyMessage {
-            customer_id: tenant,
-            conversation_id: received.conversation_id,
-            message_id: received.message_id,
-        };
-        deps.reply_queue.send_or_log(&job, deps.burst_window.0).await;
+        deps.notify_worker(tenant, &received).await;
     }
     Ok(axum::Json(Block::new(acknowledgement(&received, &message, call.language()))))
 }
 
-/// Returns the acknowledgement of a burst's first message; `None` for a repeated delivery, for STOP, for a contact who
-/// has opted out, and while a person answers.
+impl Deps {
+    /// Keeps a body that could not be read, and returns the error for the bot: `refusal`, or a 503 when the body could
+    /// not be kept, so that it is not lost without a word.
+    async fn keep_unread(&self, tenant: Uuid, body: &[u8], refusal: ApiError) -> ApiError {
+        logging::metric("UnreadWebhookBodies", 1.0);
+        let reason = refusal.code;
+        let kept = self.db.tenant_tx(tenant, async |tx| Ok(unread_bodies::keep(tx, reason, body).await?)).await;
+        kept.err().unwrap_or(refusal)
+    }
+
+    /// Sends a queue message for the message's conversation, delayed by the burst window. When the queue does not take
+    /// it, the conversation's job is made due, so that maintenance sends it within a minute.
+    async fn notify_worker(&self, tenant: Uuid, received: &ReceiveOutcome) {
+        let conversation_id = received.conversation_id;
+        let job = ReplyMessage { customer_id: tenant, conversation_id, message_id: received.message_id };
+        if self.reply_queue.send_or_log(&job, self.burst_window.0).await {
+            return;
+        }
+        let due =
+            self.db.tenant_tx(tenant, async |tx| Ok(conversations::make_reply_job_due(tx, conversation_id).await?));
+        if let Err(error) = due.await {
+            tracing::warn!(error = logging::chain(&error), "the job is due a minute after its message");
+        }
+    }
+}
+
+/// Returns the acknowledgement of a burst's first message; `None` for a repeated delivery, for STOP, for thanks and the
+/// like, for a contact who has opted out, and while a person answers.
 fn acknowledgement(received: &ReceiveOutcome, message: &InboundMessage, language: Language) -> Option<&'static str> {
     let is_acknowledged = received.message_id.is_some()
         && received.is_first
         && !received.by_person
         && !received.is_opted_out
-        && !keywords::asks_to_stop(&message.text);
+        && !keywords::asks_to_stop(&message.text)
+        && matches!(courtesies::recognize(&message.text, &[]), None | Some(Courtesy::Greeting));
     is_acknowledged.then_some(customer_texts::acknowledged(language))
 }

@@ -1,14 +1,18 @@
 //! Applies the migrations of the app's and billing's schemas. Invoked once per deployment, before the new code takes
 //! requests. Each schema has its own table of applied migrations. The two schemas may be in one database or in two.
 //!
-//! The function also sets the passwords of the login roles to those in the connection strings, so that a deployment
-//! needs no `psql`.
+//! The function also sets the passwords of the login roles to those in the connection strings, and the free requests of
+//! a Supabase project's new accounts, so that a deployment needs no `psql`. The server gets a verifier of each password,
+//! not the password itself.
+
+mod scram;
 
 use std::{str::FromStr, time::Duration};
 
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use shared::{
+    accounts::DEFAULT_FREE_QUOTA_LIMIT,
     error::BoxError,
     function::{EventFunction, Function},
     settings::Settings,
@@ -38,6 +42,8 @@ pub struct Migrate {
     /// Connections of the owner and of `lisa_system` on billing's database; `None` when billing is in the app's
     /// database.
     billing: Option<[String; 2]>,
+    /// Free requests of an account that the trigger on a Supabase project's accounts creates.
+    free_quota_limit: u16,
 }
 
 impl EventFunction for Migrate {
@@ -58,12 +64,14 @@ impl EventFunction for Migrate {
             admin_url: settings.database_url("MIGRATE_DATABASE_URL"),
             login_urls: [settings.database_url("DATABASE_URL"), settings.database_url("SYSTEM_DATABASE_URL")],
             billing,
+            free_quota_limit: settings.number("FREE_QUOTA_LIMIT", DEFAULT_FREE_QUOTA_LIMIT),
         }
     }
 
     async fn handle(&self, _: Value) -> Result<Value, BoxError> {
         let admin = connect(&self.admin_url).await?;
         APP.run(&admin).await?;
+        set_free_quota_limit(&admin, self.free_quota_limit).await?;
         for (url, role) in self.login_urls.iter().zip(["lisa_app", "lisa_system"]) {
             set_password(&admin, role, url).await?;
         }
@@ -98,6 +106,19 @@ fn billing_migrator() -> Migrator {
     migrator
 }
 
+/// Makes `app.free_quota_limit` return the limit. Repeating the call changes nothing.
+async fn set_free_quota_limit(admin: &PgPool, limit: u16) -> Result<(), BoxError> {
+    let current: i32 = sqlx::query_scalar("select app.free_quota_limit()").fetch_one(admin).await?;
+    if current != i32::from(limit) {
+        let statement = format!(
+            "create or replace function app.free_quota_limit() returns integer language sql immutable as \
+             $body$ select {limit} $body$"
+        );
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(admin).await?;
+    }
+    Ok(())
+}
+
 /// Sets the password of a login role to that of its connection string. Repeating the call changes nothing.
 async fn set_password(admin: &PgPool, role: &'static str, url: &str) -> Result<(), BoxError> {
     let url = Url::parse(url)?;
@@ -108,10 +129,11 @@ async fn set_password(admin: &PgPool, role: &'static str, url: &str) -> Result<(
     }
     let password = url.password().ok_or_else(|| format!("the connection string of {role} holds no password"))?;
     let password = percent_decode_str(password).decode_utf8()?.into_owned();
-    // DDL takes no parameters, so the server quotes the password with `format`.
+    // The statement is written to the server's log where it logs DDL, and to the views of running statements. The
+    // verifier in it logs nobody in. DDL takes no parameters, so the server quotes the verifier with `format`.
     let statement: String = sqlx::query_scalar("select format('alter role %I login password %L', $1::text, $2::text)")
         .bind(role)
-        .bind(password)
+        .bind(scram::verifier(&password)?)
         .fetch_one(admin)
         .await?;
     sqlx::raw_sql(AssertSqlSafe(statement)).execute(admin).await?;

@@ -31,7 +31,7 @@ impl HttpFunction for Deps {
     }
 
     /// Routes every path of the API, to distinguish a wrong method (405) from a wrong path (404). API Gateway sends
-    /// the documented methods of a path to other functions. Exception: a function with a function URL of its own has
+    /// the documented methods of a path to other functions, and `HEAD` where it sends `GET`. Exception: a function with a function URL of its own has
     /// no route in API Gateway, so here its documented methods are 404 too.
     fn routes() -> OpenApiRouter<Self> {
         documented_paths()
@@ -48,14 +48,17 @@ fn documented_paths() -> Vec<(String, MethodRouter<Deps>)> {
     paths
         .iter()
         .filter_map(|(path, item)| {
-            let methods: Vec<_> = item.as_object()?.keys().map(|method| method.to_uppercase()).collect();
+            let mut methods: Vec<_> = item.as_object()?.keys().map(|method| method.to_uppercase()).collect();
+            if methods.iter().any(|method| method == "GET") {
+                methods.push("HEAD".to_owned());
+            }
             Some((path.clone(), any(async move |method: Method| refuse(&method, &methods))))
         })
         .collect()
 }
 
-/// Returns 404 for a documented method and 405 for any other. `Allow` names exactly the methods that API Gateway
-/// routes: not HEAD, which axum would add to GET.
+/// Returns 404 for a documented method and 405 for any other. `Allow` names the methods that API Gateway routes. Each
+/// `GET` has a `HEAD`, which openapi.json does not repeat.
 fn refuse(method: &Method, methods: &[String]) -> Response {
     if methods.iter().any(|documented| documented == method.as_str()) {
         return ApiError::not_found("route").into_response();

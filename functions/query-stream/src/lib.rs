@@ -9,9 +9,9 @@ use serde::Serialize;
 use shared::{
     auth::{Caller, SupportUser, VerificationKeys},
     db::Db,
-    error::{ApiError, Result},
+    error::{ApiError, ErrorDetail, Result},
     function::{Function, HttpFunction},
-    http::{self, ClientDisconnected, Json, SseSender},
+    http::{self, ClientDisconnected, Json, ReceivedAt, SseSender},
     idempotency::IdempotencyKey,
     llm::ModelCall,
     questions::{
@@ -73,33 +73,72 @@ struct Delta<'a> {
     text: &'a str,
 }
 
+/// The events of a stream, by their names, with their data.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the events in openapi.json")]
+struct StreamEvents {
+    /// The first event.
+    citations: Citations<'static>,
+    /// Any number of events.
+    delta: Delta<'static>,
+    /// The last event, unless it is `error`.
+    done: Answer,
+    /// The last event after a failure.
+    error: ErrorDetail,
+}
+
 /// Answers a question from the tenant's documents as server-sent events: `citations` with the passages that may
 /// support the answer, then `delta` events with its text, then `done` with the whole answer as `POST /api/v1/query`
 /// returns it. The event `done` is authoritative: `answered` is false for a text that no passage supports or that the
 /// model did not finish. Any other failure after the first event is an event `error`. An answer costs one request of
 /// the quota. The request is refunded when there is no answer, or when the client disconnects before the first
-/// `delta`. An `Idempotency-Key` has no effect here.
+/// `delta`. A greeting, thanks or an emoji gets the same events with a fixed answer, and costs nothing. An
+/// `Idempotency-Key` has no effect here.
 #[utoipa::path(
     post, path = PATH, tag = "query", request_body = QueryRequest,
     responses(
-        (status = 200, content((Answer = "text/event-stream")), description = "Events; this is the data of `done`"),
+        (
+            status = 200, description = "Events: `citations`, then `delta` events, then `done` or `error`",
+            content((
+                StreamEvents = "text/event-stream",
+                example = json!("event: citations\ndata: {\"citations\":[]}\n\nevent: delta\ndata: {\"text\":\"…\"}\n\n"),
+            )),
+        ),
         (status = 402),
     ),
 )]
 async fn query_stream(
     caller: Caller<SupportUser>,
+    ReceivedAt(received_at): ReceivedAt,
     State(pipeline): State<QueryPipeline>,
     Json(request): Json<QueryRequest>,
 ) -> Result<Response> {
     request.validate()?;
-    let deadline = Instant::now() + ANSWER_TIMEOUT;
+    let deadline = received_at + ANSWER_TIMEOUT;
     let reserved = match pipeline.begin(&caller, PATH, &request, IdempotencyKey(None)).await? {
         BeginOutcome::Replay(replay) => return Ok(replay.into_response()),
+        BeginOutcome::Courtesy(answer) => {
+            let request_id = caller.request_id.clone();
+            return http::stream_events(request_id, async move |events| stream_courtesy(&events, &answer).await).await;
+        }
         BeginOutcome::Reserved(reserved) => reserved,
     };
     let request_id = caller.request_id.clone();
     let streamed = StreamedQuestion { pipeline, caller, request, reserved, deadline };
     http::stream_events(request_id, async move |events| Box::pin(streamed.stream(&events)).await).await
+}
+
+/// Sends the events of the answer to a courtesy.
+async fn stream_courtesy(events: &SseSender, answer: &Answer) -> Result<()> {
+    let sent = async {
+        events.send("citations", &Citations { citations: &[] }).await?;
+        events.send("delta", &Delta { text: &answer.answer }).await?;
+        events.send("done", answer).await
+    };
+    if sent.await.is_err() {
+        tracing::info!("the client went away before the end");
+    }
+    Ok(())
 }
 
 /// A question with its reserved request, to be answered as a stream.
@@ -183,7 +222,12 @@ impl StreamedQuestion {
     ) -> Result<AnswerDraft, StreamEnd> {
         let context = tokio::select! {
             () = events.closed() => return Err(StreamEnd::ClientDisconnected),
-            context = self.pipeline.search(self.caller.tenant(), &self.request, &self.reserved) => context?,
+            context = self.pipeline.search(
+                self.caller.tenant(),
+                &self.request,
+                &self.reserved,
+                &mut progress.calls,
+            ) => context?,
         };
         let citations = context.citations();
         events.send("citations", &Citations { citations: &citations }).await?;

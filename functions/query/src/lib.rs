@@ -9,7 +9,7 @@ use shared::{
     db::Db,
     error::{ApiError, Result},
     function::{Function, HttpFunction},
-    http::{Envelope, Json},
+    http::{Envelope, Json, ReceivedAt},
     idempotency::IdempotencyKey,
     llm::ModelCall,
     questions::{
@@ -58,23 +58,27 @@ impl HttpFunction for Deps {
 /// Answers a question from the tenant's documents, or with an answer that the tenant has approved. Question and
 /// answer are stored in a conversation; a later question that names the conversation is understood as a follow-up. An
 /// answer costs one request of the quota. When no model answers, or the model declines, the answer is an apology and
-/// the request is refunded. A repetition with the same `Idempotency-Key` gets the first answer again and costs
-/// nothing.
+/// the request is refunded. A greeting, thanks or an emoji gets a fixed answer, is not stored and costs nothing. A
+/// repetition with the same `Idempotency-Key` gets the first answer again and costs nothing.
 #[utoipa::path(
     post, path = PATH, tag = "query", request_body = QueryRequest,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Kept for 24 hours")),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, description = "Kept for 24 hours")),
     responses((status = 200, body = Envelope<Answer>), (status = 402)),
 )]
 async fn query(
     caller: Caller<SupportUser>,
+    ReceivedAt(received_at): ReceivedAt,
     State(pipeline): State<QueryPipeline>,
     key: IdempotencyKey,
     Json(request): Json<QueryRequest>,
 ) -> Result<Response> {
     request.validate()?;
-    let deadline = Instant::now() + ANSWER_TIMEOUT;
+    let deadline = received_at + ANSWER_TIMEOUT;
     let reserved = match pipeline.begin(&caller, PATH, &request, key).await? {
         BeginOutcome::Replay(replay) => return Ok(replay.into_response()),
+        BeginOutcome::Courtesy(answer) => {
+            return Ok(axum::Json(Envelope { success: true, data: *answer }).into_response());
+        }
         BeginOutcome::Reserved(reserved) => reserved,
     };
     let mut calls = Vec::new();
@@ -101,6 +105,6 @@ async fn answer(
     deadline: Instant,
     calls: &mut Vec<ModelCall>,
 ) -> Result<AnswerDraft> {
-    let context = pipeline.search(tenant, request, reserved).await?;
+    let context = pipeline.search(tenant, request, reserved, calls).await?;
     Ok(pipeline.answer(request, reserved, &context, deadline, None, calls).await)
 }

@@ -4,7 +4,7 @@ use axum::extract::{FromRef, State};
 use serde::Serialize;
 use shared::{
     auth::{Caller, Identity, SupportUser, VerificationKeys},
-    db::Db,
+    db::{DELETED_ROLE, Db},
     error::{ApiError, Result},
     function::{Function, HttpFunction},
     http::{Data, Envelope, Path},
@@ -60,18 +60,20 @@ async fn of_user(
     State(db): State<Db>,
     Path(public_user_id): Path<Uuid>,
 ) -> Result<axum::Json<UserQuota>> {
-    let is_allowed = claims.sub == Some(public_user_id) || claims.is_service() || is_admin(&db, claims.sub).await?;
-    if !is_allowed {
-        return Err(ApiError::not_found("user"));
+    if !claims.is_service() {
+        let role = match claims.sub {
+            Some(user) => db.user_role(user).await?,
+            None => None,
+        };
+        match role.as_deref() {
+            Some(DELETED_ROLE) => return Err(ApiError::unauthorized()),
+            Some("global_admin") => {}
+            _ if claims.sub == Some(public_user_id) => {}
+            _ => return Err(ApiError::not_found("user")),
+        }
     }
     let quota = quota::of_user(&db, public_user_id).await?.ok_or_else(|| ApiError::not_found("user"))?;
     Ok(axum::Json(UserQuota { public_user_id, quota }))
-}
-
-/// Returns true when the user is a global admin.
-async fn is_admin(db: &Db, user: Option<Uuid>) -> Result<bool> {
-    let Some(user) = user else { return Ok(false) };
-    Ok(db.is_global_admin(user).await?)
 }
 
 /// Returns the quota that the tenant's requests count against, which is its owner's.

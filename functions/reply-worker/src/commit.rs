@@ -25,9 +25,9 @@ use crate::Deps;
 
 /// Attempts at committing an outcome. A short outage of the database must not lose an answer that was generated and
 /// paid for.
-const MAX_COMMIT_ATTEMPTS: u32 = 3;
+pub(crate) const MAX_COMMIT_ATTEMPTS: u32 = 3;
 /// Delay before the second attempt; doubles with each further one.
-const COMMIT_RETRY_DELAY: Duration = Duration::from_millis(250);
+pub(crate) const COMMIT_RETRY_DELAY: Duration = Duration::from_millis(250);
 
 /// A message to the contact.
 #[derive(Debug)]
@@ -205,11 +205,11 @@ impl Deps {
             used.conversations = i32::from(usage::has_no_outbound_today(tx, conversation).await?);
             let greets = outgoing.prepend_greeting && !lease.conversation.is_greeted;
             let text = if greets {
-                format!("{}\n\n{}", customer_texts::greeting(&lease.assistant, language), outgoing.text)
+                format!("{}\n\n{}", customer_texts::greeting(&lease.assistant.identity, language), outgoing.text)
             } else {
                 outgoing.text.clone()
             };
-            notes.greeted = greets;
+            notes.greeted |= greets;
             let message = NewMessage {
                 id: outgoing.id,
                 citations: outgoing.citations.clone(),
@@ -224,6 +224,10 @@ impl Deps {
         if let Some(why) = outcome.skip_reason {
             messages::skip(tx, &waiting, why).await?;
         }
+        // A proposal stands only while it is the last thing that was said. A message from before it is no reply to it.
+        if notes.order_draft.is_none() && (outcome.message.is_some() || lease.replies_to_last_outbound()) {
+            notes.order_draft = Some(None);
+        }
         conversations::update(tx, conversation, &notes).await?;
         if let Some(reason) = outcome.hand_over {
             conversations::hand_over(tx, conversation, reason).await?;
@@ -234,17 +238,20 @@ impl Deps {
         if let Some(reservation) = &outcome.refund {
             quota::refund(tx, reservation).await?;
         }
-        for (kind, title, status) in &outcome.activities {
-            let metadata = outcome.metadata.clone().unwrap_or_else(|| serde_json::json!({}));
-            activities::record(
-                tx,
-                &Activity::for_conversation(conversation, kind, title, *status).with_metadata(metadata),
-            )
-            .await?;
-        }
+        Self::record_activities(tx, conversation, outcome).await?;
         usage::record_calls(tx, Some(conversation), "reply", &outcome.calls).await?;
         used.messages += i32::try_from(waiting.len()).unwrap_or(i32::MAX);
         usage::add(tx, &used.with_calls(&outcome.calls)).await?;
         Ok(CommitStatus::Committed)
+    }
+
+    /// Records the activities of an outcome, each with the outcome's metadata.
+    async fn record_activities(tx: &mut TenantTx, conversation: Uuid, outcome: &ReplyOutcome) -> Result<(), ApiError> {
+        let metadata = outcome.metadata.clone().unwrap_or_else(|| serde_json::json!({}));
+        for (kind, title, status) in &outcome.activities {
+            let activity = Activity::for_conversation(conversation, kind, title, *status);
+            activities::record(tx, &activity.with_metadata(metadata.clone())).await?;
+        }
+        Ok(())
     }
 }

@@ -16,19 +16,20 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use shared::{
-    conversations::{self, JobSchedule, Lease, LeaseOutcome, Responder},
-    db::Db,
+    conversations::{self, ContactLimits, JobSchedule, Lease, LeaseOutcome, Responder},
+    db::{self, Db},
     embeddings::EmbedderRegistry,
     error::{ApiError, BoxError},
     function::{EventFunction, Function},
     jobs::ReplyMessage,
     llm::Provider,
     logging,
-    manychat::ManyChat,
+    manychat::{self, ManyChat},
     messages::PendingMessage,
     queue::{self, Queue, SqsRecord},
     sealed::KeyRing,
     settings::Settings,
+    unconfirmed::UnconfirmedLimits,
 };
 use tokio::time::Instant;
 
@@ -43,8 +44,8 @@ const COMMIT_MARGIN: Duration = Duration::from_secs(2);
 const MIN_GENERATION_TIME: Duration = Duration::from_secs(8);
 /// Maximum delay between two deliveries of a failed queue message.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(64);
-/// Delay of the next delivery when another worker holds the lease.
-const BUSY_RETRY_DELAY: TimeDelta = TimeDelta::seconds(3);
+/// Timeout of sending a queue message. If it fails, the queue delivers the present message again, or the job is due.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Maximum delay of a queue message; later runs are left to maintenance. SQS delays a message by at most 15 minutes.
 const MAX_QUEUE_DELAY: TimeDelta = TimeDelta::minutes(14);
 
@@ -57,7 +58,23 @@ pub struct Deps {
     keys: KeyRing,
     embedders: EmbedderRegistry,
     provider: Provider,
+    unconfirmed: UnconfirmedLimits,
     burst: BurstPolicy,
+    contact_limits: ContactLimits,
+}
+
+/// Returns the longest time that one queue message may take: the sum of the deadlines of all its steps. The function's
+/// timeout must be longer.
+#[must_use]
+pub fn longest_run() -> Duration {
+    // Acquire the lease; look for the next part, record it and look again; release the lease.
+    let transactions = db::REQUEST_TIMEOUT * 5;
+    // The reservation and the history are read within the time of the generation.
+    let generation = ANSWER_TIMEOUT - COMMIT_MARGIN;
+    // The calls of a failed attempt are recorded instead of a commit.
+    let commit = db::REQUEST_TIMEOUT * commit::MAX_COMMIT_ATTEMPTS + commit::COMMIT_RETRY_DELAY * 3;
+    // A released lease that another worker waits for, and the next run; or the delay of a failed message.
+    transactions + generation + commit + manychat::CALL_TIMEOUT + QUEUE_TIMEOUT * 2
 }
 
 /// The waiting times for further messages of a contact, before all are answered together.
@@ -101,7 +118,9 @@ impl EventFunction for Deps {
             keys: KeyRing::read(settings),
             embedders: EmbedderRegistry::read(settings),
             provider: Provider::read(settings),
+            unconfirmed: UnconfirmedLimits::read(settings),
             burst,
+            contact_limits: ContactLimits::read(settings),
         }
     }
 
@@ -119,8 +138,9 @@ impl Deps {
         let outcome = self.db.tenant_tx(tenant, async |tx| Ok(conversations::acquire(tx, conversation).await?)).await?;
         let lease = match outcome {
             LeaseOutcome::Leased(lease) => lease,
-            // The holder may finish in a moment, or be dead until its lease expires.
-            LeaseOutcome::Busy(until) => return self.requeue(&message, until.min(Utc::now() + BUSY_RETRY_DELAY)).await,
+            // The holder sends a queue message when it releases the lease. This one is for the case that it is dead.
+            LeaseOutcome::Busy { until, is_first: true } => return self.requeue(&message, until).await,
+            LeaseOutcome::Busy { is_first: false, .. } => return Ok(()),
             LeaseOutcome::Gone => return Ok(()),
         };
         match self.answer_and_send(&message, &lease, record.attempt).await {
@@ -145,7 +165,7 @@ impl Deps {
     ) -> Result<RemainingWork, BoxError> {
         if lease.conversation.handler == Responder::Bot && !lease.pending.is_empty() {
             if let Some(due) = self.burst.pending_until(&lease.pending, lease.now) {
-                let is_newest = lease.pending.last().map(|newest| newest.id) == message.message_id;
+                let is_newest = lease.last_received().map(|newest| newest.id) == message.message_id;
                 return Ok(if is_newest || message.message_id.is_none() {
                     RemainingWork::At(due)
                 } else {
@@ -171,17 +191,23 @@ impl Deps {
         Ok(())
     }
 
-    /// Releases the lease; with `next`, updates the reply job too.
+    /// Releases the lease; with `next`, updates the reply job too. When a worker was turned away meanwhile, sends a queue
+    /// message in its place. If that fails, the turned-away worker's own message comes when the lease would have expired.
     async fn release(&self, message: &ReplyMessage, lease: &Lease, next: Option<JobSchedule>) -> Result<(), ApiError> {
-        self.db
+        let is_awaited = self
+            .db
             .tenant_tx(message.customer_id, async |tx| {
-                match next {
+                Ok(match next {
                     Some(next) => conversations::release_and_reschedule(tx, lease, next).await?,
                     None => conversations::release(tx, lease).await?,
-                }
-                Ok(())
+                })
             })
-            .await
+            .await?;
+        if is_awaited {
+            let next = ReplyMessage { message_id: None, ..message.clone() };
+            self.queue.send_or_log(&next, Duration::ZERO).await;
+        }
+        Ok(())
     }
 
     /// Sends a delayed queue message for the conversation, unless `at` is beyond the queue's limit. If this fails,
@@ -190,7 +216,8 @@ impl Deps {
         let wait = at - Utc::now();
         if wait <= MAX_QUEUE_DELAY {
             let next = ReplyMessage { message_id: None, ..message.clone() };
-            self.queue.send_after(&next, wait.to_std().unwrap_or_default()).await?;
+            let send = self.queue.send_after(&next, wait.to_std().unwrap_or_default());
+            tokio::time::timeout(QUEUE_TIMEOUT, send).await??;
         }
         Ok(())
     }
@@ -208,7 +235,7 @@ struct ReplyDeadlines {
 impl ReplyDeadlines {
     /// Returns the deadlines for the pending messages of a lease, from now on.
     fn start(lease: &Lease) -> Self {
-        let waited = lease.pending.last().map(|last| lease.now - last.created_at);
+        let waited = lease.last_received().map(|last| lease.now - last.created_at);
         Self::for_wait(waited.and_then(|waited| waited.to_std().ok()).unwrap_or_default(), Instant::now())
     }
 
@@ -227,8 +254,8 @@ impl ReplyDeadlines {
 impl BurstPolicy {
     /// Returns the end of the burst of messages, or `None` when it is in the past.
     fn pending_until(&self, waiting: &[PendingMessage], now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let (first, last) = (waiting.first()?, waiting.last()?);
-        let due = (last.created_at + self.window).min(first.created_at + self.cap);
+        let received = || waiting.iter().map(|message| message.created_at);
+        let due = (received().max()? + self.window).min(received().min()? + self.cap);
         (due > now).then_some(due)
     }
 }
@@ -274,5 +301,7 @@ mod tests {
         assert_eq!(burst.pending_until(&waiting(&[0, 1]), at(2)), Some(at(3)));
         assert_eq!(burst.pending_until(&waiting(&[0, 2, 4, 6, 7]), at(7)), Some(at(8)));
         assert_eq!(burst.pending_until(&waiting(&[0, 2, 4, 6, 8]), at(8)), None);
+        // The messages have the order in which they were written, and not that in which they came in.
+        assert_eq!(burst.pending_until(&waiting(&[1, 0]), at(1)), Some(at(3)));
     }
 }

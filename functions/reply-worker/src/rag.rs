@@ -28,7 +28,7 @@ impl Deps {
         request: &ReplyRequest<'_>,
         calls: &mut Vec<ModelCall>,
     ) -> Result<GeneratedReply, ReplyError> {
-        let passages = self.retrieve_passages(request, MAX_PASSAGES).await?;
+        let passages = self.retrieve_passages(request, MAX_PASSAGES, calls).await?;
         let assistant = &request.lease.assistant;
         let result = self
             .provider
@@ -38,8 +38,8 @@ impl Deps {
                 history: request.history,
                 language: request.language,
                 instructions: assistant.prompt_rag.as_deref(),
-                assistant: &assistant.name,
-                company: &assistant.company,
+                assistant: &assistant.identity.assistant,
+                company: &assistant.identity.company,
                 style: AnswerStyle::WhatsApp,
                 passages: &passages,
                 deadline: request.deadline,
@@ -86,11 +86,13 @@ impl Deps {
         })
     }
 
-    /// Retrieves passages for the pending messages, using the standalone question; at most `most` passages.
+    /// Retrieves passages for the pending messages, using the standalone question; at most `most` passages. Appends the
+    /// calls of embedding models to `calls`.
     pub(crate) async fn retrieve_passages(
         &self,
         request: &ReplyRequest<'_>,
         most: i64,
+        calls: &mut Vec<ModelCall>,
     ) -> Result<Vec<Passage>, ReplyError> {
         let search = SearchRequest {
             question: request.question,
@@ -101,7 +103,7 @@ impl Deps {
         };
         let found = timeout_at(
             request.deadline,
-            retrieval::embed_and_search(&self.db, &self.embedders, request.tenant, &search),
+            retrieval::embed_and_search(&self.db, &self.embedders, request.tenant, &search, calls),
         )
         .await;
         found.map_err(|elapsed| ReplyError::Model(elapsed.into()))?.map_err(|error| match error {

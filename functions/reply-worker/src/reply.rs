@@ -7,17 +7,21 @@ use serde_json::{Value, json};
 use shared::{
     activities::ActivityStatus,
     approved_answers::{self, ApprovedAnswer},
-    conversations::{ConversationPatch, FAILURE_ACTIVITY, HandoverReason, Lease},
+    conversations::{
+        self, ConversationPatch, FAILURE_ACTIVITY, HandoverReason, Lease, ReachedLimit,
+        courtesies::{self, Courtesy},
+    },
     customer_texts,
     db::TenantTx,
     error::{ApiError, BoxError},
-    llm::{self, LlmError, ModelCall, Turn, Usage},
+    llm::{self, LlmError, ModelCall, Provider, Turn, Usage},
     logging,
     messages::{self, Author, SkipReason},
     orders::{self, OrderDraft},
     quota::{self, QuotaError, QuotaState, Reservation},
     retrieval,
     text::Language,
+    unconfirmed::{Admission, AdmissionError},
     usage,
 };
 use tokio::time::Instant;
@@ -64,6 +68,17 @@ impl GeneratedReply {
             hands_over: false,
         }
     }
+}
+
+/// The result of a reservation.
+enum ReserveOutcome {
+    /// One answer of the quota is reserved. With the approved answer to the question, if there is one, and with the models
+    /// that the tenant may use.
+    Reserved(Reservation, Option<ApprovedAnswer>, Admission),
+    /// The contact has got as many answers as a contact may get.
+    ContactLimit(ReachedLimit),
+    /// The tenant has no answer left.
+    NoRequestLeft,
 }
 
 /// The error of a generation. The model calls that were made cost nevertheless, and are recorded.
@@ -114,38 +129,45 @@ pub(crate) struct ReplyRequest<'a> {
 impl Deps {
     /// Replies to the pending messages: commits exactly one outcome, or fails and is tried again.
     pub(crate) async fn reply(&self, tenant: Uuid, lease: &Lease, attempt: u32) -> Result<(), BoxError> {
-        let language = lease.conversation.language.unwrap_or(lease.assistant.language);
-        let notice = |text: &str| ReplyOutcome::send(OutgoingMessage::new(Author::System, text.to_owned()));
+        let language = lease.conversation.language.unwrap_or(lease.assistant.identity.language);
         let outcome = match triage::decide(lease) {
             Action::Silence => ReplyOutcome::skip(SkipReason::OptedOut),
-            Action::OptOut => notice(customer_texts::opted_out(language))
-                .with_patch(ConversationPatch {
-                    opted_out: Some(true),
-                    order_draft: Some(None),
-                    ..ConversationPatch::default()
-                })
-                .with_activity(
-                    "contact_opted_out",
-                    "A contact asked to receive no more messages",
-                    ActivityStatus::Info,
-                ),
-            Action::OptIn => notice(customer_texts::opted_in(language))
-                .with_patch(ConversationPatch { opted_out: Some(false), ..ConversationPatch::default() }),
             Action::Unsupported => ReplyOutcome::send(OutgoingMessage::with_greeting(
                 Author::Bot,
                 customer_texts::text_only(language).to_owned(),
             )),
             Action::HandOver(reason) => Self::handover_outcome(reason, language),
-            Action::DiscardDraft => ReplyOutcome::send(OutgoingMessage::new(
+            Action::DiscardDraft(draft) => ReplyOutcome::send(OutgoingMessage::new(
                 Author::Bot,
-                customer_texts::draft_discarded(language).to_owned(),
-            ))
-            .with_patch(ConversationPatch { order_draft: Some(None), ..ConversationPatch::default() }),
+                customer_texts::draft_discarded(&draft, language).to_owned(),
+            )),
+            Action::Courtesy(courtesy) => Self::courtesy_outcome(lease, courtesy, language),
             Action::ConfirmDraft(draft) => return self.confirm(tenant, lease, &draft, language).await,
             Action::Answer => return self.answer(tenant, lease, language, attempt).await,
         };
         self.commit(tenant, lease, language, outcome).await?;
         Ok(())
+    }
+
+    /// Returns the outcome of a courtesy: a fixed text, or none where there is nothing to say, as after a courtesy that
+    /// was answered a moment ago. It uses neither a model nor the quota.
+    fn courtesy_outcome(lease: &Lease, courtesy: Courtesy, language: Language) -> ReplyOutcome {
+        let is_first_greeting = courtesy == Courtesy::Greeting && !lease.conversation.is_greeted;
+        if let Some(draft) = triage::valid_draft(lease) {
+            let text = customer_texts::proposal_ended(draft.cancels, language);
+            return ReplyOutcome::send(OutgoingMessage::new(Author::Bot, text.to_owned()));
+        }
+        let text = if triage::repeats_a_courtesy(lease) {
+            None
+        } else if is_first_greeting {
+            Some(customer_texts::welcome(&lease.assistant.identity, lease.assistant.is_live, language))
+        } else {
+            customer_texts::courtesy(courtesy, language).map(str::to_owned)
+        };
+        let Some(text) = text else { return ReplyOutcome::skip(SkipReason::Courtesy) };
+        let model = Some(courtesies::MODEL.to_owned());
+        ReplyOutcome::send(OutgoingMessage { model, ..OutgoingMessage::new(Author::Bot, text) })
+            .with_patch(ConversationPatch { greeted: is_first_greeting, ..ConversationPatch::default() })
     }
 
     /// Returns the outcome of a handover to a person.
@@ -176,8 +198,7 @@ impl Deps {
         self.db
             .tenant_tx_with_error(tenant, async |tx| {
                 let executed = execute_draft(tx, conversation, draft, language).await?;
-                let outcome = ReplyOutcome::send(OutgoingMessage::new(Author::Bot, executed.text))
-                    .with_patch(ConversationPatch { order_draft: Some(None), ..ConversationPatch::default() });
+                let outcome = ReplyOutcome::send(OutgoingMessage::new(Author::Bot, executed.text));
                 let mut outcome = match executed.activity {
                     Some((kind, title, order)) => outcome
                         .with_activity(
@@ -206,8 +227,17 @@ impl Deps {
     async fn answer(&self, tenant: Uuid, lease: &Lease, language: Language, attempt: u32) -> Result<(), BoxError> {
         let deadlines = ReplyDeadlines::start(lease);
         let question = triage::pending_text(lease);
-        let Some((reservation, approved)) = self.reserve(tenant, lease, &question).await? else {
-            return self.refuse_over_quota(tenant, lease, language).await;
+        let (reservation, approved, admission) = match self.reserve(tenant, lease, &question).await? {
+            ReserveOutcome::Reserved(reservation, approved, admission) => (reservation, approved, admission),
+            ReserveOutcome::ContactLimit(limit) => return self.refuse_over_limit(tenant, lease, language, limit).await,
+            ReserveOutcome::NoRequestLeft => return self.refuse_over_quota(tenant, lease, language).await,
+        };
+        let without_models;
+        let deps = if admission.may_use_models {
+            self
+        } else {
+            without_models = Self { provider: Provider::Extractive, ..self.clone() };
+            &without_models
         };
         if let Some(approved) = approved {
             let outcome =
@@ -221,11 +251,11 @@ impl Deps {
         let request =
             ReplyRequest { tenant, lease, question: &question, standalone, language, history: &history, deadline };
         let mut calls = Vec::new();
-        let is_live = lease.assistant.is_live && self.provider.has_model();
+        let is_live = lease.assistant.is_live && deps.provider.has_model();
         let generated = if is_live {
-            Box::pin(self.reply_in_live_mode(&request, &mut calls)).await
+            Box::pin(deps.reply_in_live_mode(&request, &mut calls)).await
         } else {
-            Box::pin(self.answer_from_documents(&request, &mut calls)).await
+            Box::pin(deps.answer_from_documents(&request, &mut calls)).await
         };
         let generated = match generated {
             Ok(generated) => generated,
@@ -255,22 +285,58 @@ impl Deps {
         Ok(())
     }
 
-    /// Reserves one answer of the quota and looks for an approved answer; `None` when the quota is used up.
-    async fn reserve(
-        &self,
-        tenant: Uuid,
-        lease: &Lease,
-        question: &str,
-    ) -> Result<Option<(Reservation, Option<ApprovedAnswer>)>, ApiError> {
+    /// Counts the answer of the contact, reserves one answer of the quota, looks for an approved answer, and admits the
+    /// use of models. The day's requests of unconfirmed accounts can be used up, too.
+    async fn reserve(&self, tenant: Uuid, lease: &Lease, question: &str) -> Result<ReserveOutcome, ApiError> {
+        let conversation = lease.conversation.id;
+        let costs = self.provider.has_model() || !self.embedders.current().is_local();
         self.db
             .tenant_tx(tenant, async |tx| {
-                match quota::reserve(tx, lease.assistant.owner, Some(lease.conversation.id)).await {
-                    Ok(reservation) => Ok(Some((reservation, approved_answers::find(tx, question).await?))),
-                    Err(QuotaError::Exceeded(_) | QuotaError::PlanLimit(_)) => Ok(None),
-                    Err(QuotaError::Database(error)) => Err(error.into()),
+                if let Some(limit) = conversations::count_answer(tx, conversation, self.contact_limits).await? {
+                    return Ok(ReserveOutcome::ContactLimit(limit));
+                }
+                let reservation = match quota::reserve(tx, lease.assistant.owner, Some(conversation)).await {
+                    Ok(reservation) => reservation,
+                    Err(QuotaError::Exceeded(_) | QuotaError::PlanLimit(_)) => {
+                        return Ok(ReserveOutcome::NoRequestLeft);
+                    }
+                    Err(QuotaError::Database(error)) => return Err(error.into()),
+                };
+                let approved = approved_answers::find(tx, question).await?;
+                match self.unconfirmed.admit(tx, costs).await {
+                    Ok(admission) => Ok(ReserveOutcome::Reserved(reservation, approved, admission)),
+                    Err(AdmissionError::BudgetUsedUp) => {
+                        quota::refund(tx, &reservation).await?;
+                        Ok(ReserveOutcome::NoRequestLeft)
+                    }
+                    Err(AdmissionError::Database(error)) => Err(error.into()),
                 }
             })
             .await
+    }
+
+    /// Commits the outcome for a contact that writes too much: it is told once a day, and the tenant with it.
+    async fn refuse_over_limit(
+        &self,
+        tenant: Uuid,
+        lease: &Lease,
+        language: Language,
+        limit: ReachedLimit,
+    ) -> Result<(), BoxError> {
+        let outcome = if limit.is_told {
+            ReplyOutcome::skip(SkipReason::Quota)
+        } else {
+            let text = customer_texts::too_many_messages(limit.is_daily, language);
+            ReplyOutcome::send(OutgoingMessage::new(Author::System, text.to_owned()))
+                .with_patch(ConversationPatch { limit_notice_on: Some(limit.today), ..ConversationPatch::default() })
+                .with_activity(
+                    "contact_limited",
+                    "A contact writes more than is answered: a person may take over",
+                    ActivityStatus::Warning,
+                )
+        };
+        self.commit(tenant, lease, language, outcome).await?;
+        Ok(())
     }
 
     /// Returns the outcome for a generated reply.
@@ -281,6 +347,7 @@ impl Deps {
         language: Language,
     ) -> ReplyOutcome {
         let quota = reservation.quota;
+        let mut draft = generated.draft;
         let mut outcome = if generated.hands_over {
             Self::handover_outcome(HandoverReason::Model, language)
         } else {
@@ -291,9 +358,12 @@ impl Deps {
                 usage: generated.usage,
                 ..OutgoingMessage::with_greeting(Author::Bot, generated.text)
             };
+            if let Some(draft) = &mut draft {
+                draft.message_id = Some(message.id);
+            }
             ReplyOutcome::send(message)
         };
-        if let Some(draft) = &generated.draft {
+        if let Some(draft) = &draft {
             outcome.patch.order_draft = Some(serde_json::to_value(draft).ok());
         }
         // The tenant is warned at the last free answer.
@@ -324,6 +394,11 @@ impl Deps {
                 customer_texts::no_answers_left(language).to_owned(),
             ))
             .with_patch(ConversationPatch { quota_notice_on: Some(blocked.today), ..ConversationPatch::default() })
+            .with_activity(
+                "contact_not_answered",
+                "A contact waits: no answers are left",
+                ActivityStatus::Warning,
+            )
         };
         if blocked.is_news {
             outcome = outcome.with_activity(

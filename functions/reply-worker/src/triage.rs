@@ -4,22 +4,24 @@
 use chrono::{Datelike, NaiveDateTime, NaiveTime, TimeDelta};
 use serde_json::Value;
 use shared::{
-    conversations::{HandoverReason, Lease, keywords},
+    conversations::{
+        HandoverReason, Lease,
+        courtesies::{self, Courtesy},
+        keywords,
+    },
+    messages::{self, LastOutbound},
     orders::OrderDraft,
 };
 
-/// Time for which a proposed draft can be confirmed. A later yes does not refer to the draft.
+/// Time for which a proposed draft can be confirmed. It is the time for which WhatsApp lets the company answer a
+/// contact freely: after it, a contact begins anew, and prices may have changed.
 const DRAFT_TTL: TimeDelta = TimeDelta::hours(24);
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 /// The action that the pending messages require.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// The contact asks to stop: confirm and opt out.
-    OptOut,
-    /// The contact asks to resume: opt in again.
-    OptIn,
-    /// The contact opted out before: answer nothing.
+    /// The contact has opted out: answer nothing.
     Silence,
     /// No message has a text: explain that only texts are read.
     Unsupported,
@@ -28,7 +30,9 @@ pub(crate) enum Action {
     /// The contact says yes to the draft: carry it out.
     ConfirmDraft(Box<OrderDraft>),
     /// The contact says no to the draft: drop it.
-    DiscardDraft,
+    DiscardDraft(Box<OrderDraft>),
+    /// The contact greets, thanks or acknowledges: a fixed text or none.
+    Courtesy(Courtesy),
     /// Generate an answer.
     Answer,
 }
@@ -36,56 +40,85 @@ pub(crate) enum Action {
 /// Returns the action for the pending messages of a lease.
 pub(crate) fn decide(lease: &Lease) -> Action {
     let texts: Vec<_> = lease.pending.iter().map(|message| message.content.as_str()).collect();
-    // Of several keywords the last one counts.
-    let command = texts.iter().rev().find_map(|text| {
-        if keywords::asks_to_stop(text) {
-            return Some(Action::OptOut);
-        }
-        keywords::asks_to_resume(text).then_some(Action::OptIn)
-    });
-    match command {
-        Some(Action::OptIn) if !lease.conversation.is_opted_out => {}
-        Some(command) => return command,
-        None if lease.conversation.is_opted_out => return Action::Silence,
-        None => {}
+    // STOP and START were obeyed when they came in.
+    if lease.conversation.is_opted_out {
+        return Action::Silence;
     }
     let assistant = &lease.assistant;
     let text = pending_text(lease);
     // A person has seen the messages from before the conversation went back to the bot: they cause no second
     // handover.
     let unseen = || lease.pending.iter().filter(|message| lease.conversation.released_at < Some(message.created_at));
-    if text.is_empty() {
+    let draft = valid_draft(lease);
+    let courtesy = courtesies::recognize(&text, &assistant.identity.names())
+        .filter(|courtesy| draft.is_some() || !answers_a_question(lease, *courtesy));
+    // A picture with a "merci" is no mere courtesy.
+    if text.is_empty() || (courtesy.is_some() && texts.iter().any(|text| text.is_empty())) {
         let hands_over = assistant.hands_over_unsupported && unseen().next().is_some();
         return if hands_over { Action::HandOver(HandoverReason::Unsupported) } else { Action::Unsupported };
     }
     if unseen().any(|message| keywords::asks_for_a_person(&message.content, &assistant.handover_keywords)) {
         return Action::HandOver(HandoverReason::Keyword);
     }
-    let is_closed = !is_open(assistant.business_hours.as_ref(), lease.local_now);
-    if assistant.hands_over_outside_hours && is_closed && unseen().next().is_some() {
-        return Action::HandOver(HandoverReason::OutsideHours);
-    }
     // The yes or no may be one message, or spread over several.
     let all_match = |matches: fn(&str) -> bool| {
         matches(&text) || texts.iter().filter(|text| !text.is_empty()).all(|text| matches(text))
     };
-    match valid_draft(lease) {
-        Some(draft) if all_match(keywords::is_yes) => Action::ConfirmDraft(Box::new(draft)),
-        Some(_) if all_match(keywords::is_no) => Action::DiscardDraft,
-        _ => Action::Answer,
+    if let Some(draft) = draft {
+        let is_yes: fn(&str) -> bool = if draft.cancels { keywords::confirms_cancellation } else { keywords::is_yes };
+        let is_no: fn(&str) -> bool = if draft.cancels { keywords::declines_cancellation } else { keywords::is_no };
+        if all_match(is_yes) {
+            return Action::ConfirmDraft(Box::new(draft));
+        }
+        if all_match(is_no) {
+            return Action::DiscardDraft(Box::new(draft));
+        }
     }
+    if let Some(courtesy) = courtesy {
+        return Action::Courtesy(courtesy);
+    }
+    let is_closed = !is_open(assistant.business_hours.as_ref(), lease.local_now);
+    if assistant.hands_over_outside_hours && is_closed && unseen().next().is_some() {
+        return Action::HandOver(HandoverReason::OutsideHours);
+    }
+    Action::Answer
 }
 
-/// Returns the texts of the pending messages, one a line.
+/// Returns true when an "OK" answers a question of the bot, and the model has to go on with the sale.
+fn answers_a_question(lease: &Lease, courtesy: Courtesy) -> bool {
+    let is_asked = |last: &LastOutbound| {
+        let is_proposal = stored_draft(lease).is_some_and(|draft| draft.message_id == Some(last.id));
+        (last.is_question || is_proposal) && last.model.as_deref() != Some(courtesies::MODEL)
+    };
+    courtesy == Courtesy::Acknowledgement
+        && lease.assistant.is_live
+        && lease.replies_to_last_outbound()
+        && lease.last_outbound.as_ref().is_some_and(is_asked)
+}
+
+/// Returns true when a courtesy was answered last, a short time ago: another one needs no answer.
+pub(crate) fn repeats_a_courtesy(lease: &Lease) -> bool {
+    lease.last_outbound.as_ref().is_some_and(|last| {
+        last.model.as_deref() == Some(courtesies::MODEL) && lease.now - last.created_at < courtesies::REPEAT_WINDOW
+    })
+}
+
+/// Returns the texts of the pending messages, one a line, within a limit.
 pub(crate) fn pending_text(lease: &Lease) -> String {
-    let texts = lease.pending.iter().map(|message| message.content.as_str()).filter(|text| !text.is_empty());
-    texts.collect::<Vec<_>>().join("\n")
+    messages::join_texts(lease.pending.iter().map(|message| message.content.as_str()))
 }
 
-/// Returns the order draft that the contact can still confirm, if any.
+/// Returns the order draft that the pending messages may confirm, if any: its proposal is the last message to the
+/// contact, was sent whole and not long ago, and every pending message came in after it.
 pub(crate) fn valid_draft(lease: &Lease) -> Option<OrderDraft> {
-    let draft: OrderDraft = serde_json::from_value(lease.conversation.order_draft.clone()?).ok()?;
-    (lease.now - draft.proposed_at < DRAFT_TTL).then_some(draft)
+    let draft = stored_draft(lease)?;
+    let last = lease.last_outbound.as_ref()?;
+    let is_last = draft.message_id == Some(last.id) && last.is_sent;
+    (is_last && lease.replies_to_last_outbound() && lease.now - draft.proposed_at < DRAFT_TTL).then_some(draft)
+}
+
+fn stored_draft(lease: &Lease) -> Option<OrderDraft> {
+    serde_json::from_value(lease.conversation.order_draft.clone()?).ok()
 }
 
 /// Returns true when the company is open: `{"mon": [["08:00", "12:00"], ["14:00", "18:00"]], …}`. Without business

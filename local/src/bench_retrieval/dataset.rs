@@ -177,7 +177,7 @@ impl Dataset {
         let mut random = SplitMix64::for_object(self.seed, "chunks", document.number);
         let chunks: Vec<_> = (0..document.chunks).map(|_| texts.chunk(&mut random)).collect();
         let language = text::detect_language(&chunks.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(" "));
-        let vectors = embedder.embed_documents(&chunks).await?;
+        let vectors = embedder.embed_documents(&chunks, &mut Vec::new()).await?;
         let tenant = plan::tenant(self.seed, document.tenant);
         for (index, (chunk, vector)) in chunks.iter().zip(&vectors).enumerate() {
             let index = i32::try_from(index)?;

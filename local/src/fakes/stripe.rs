@@ -1,9 +1,10 @@
-//! A fake Stripe with the parts that Lisa uses: Checkout, the customer portal, subscriptions and invoice items in
-//! Stripe's formats and with its errors, and events that it signs and sends. A simple page replaces Checkout's.
+//! A fake Stripe with the parts that Lisa uses: Checkout, the customer portal, subscriptions, invoice items and invoices
+//! in Stripe's formats and with its errors, and events that it signs and sends. A simple page replaces Checkout's.
 //! `cargo stripe-event` and the tests simulate changes.
 
 mod api;
 mod events;
+mod invoices;
 mod pages;
 
 use std::{
@@ -63,6 +64,12 @@ struct StripeData {
     /// Customers by id. Deleted ones stay, marked `deleted`.
     customers: BTreeMap<String, Value>,
     invoice_items: Vec<Value>,
+    /// Charges by id.
+    #[serde(default)]
+    charges: BTreeMap<String, Value>,
+    /// Invoices of invoice items, in the order of their creation.
+    #[serde(default)]
+    invoices: Vec<Value>,
     /// The fingerprint of the request, the status and the body of the answer, by Idempotency-Key.
     #[serde(skip)]
     answered: BTreeMap<String, (String, u16, Value)>,
@@ -71,6 +78,9 @@ struct StripeData {
     webhook: Option<(String, String)>,
     #[serde(skip)]
     faults: VecDeque<StripeFault>,
+    /// Faults of requests to a route: a part of method and path.
+    #[serde(skip)]
+    route_faults: Option<(String, VecDeque<StripeFault>)>,
     #[serde(skip)]
     requests: Vec<StripeRequest>,
 }
@@ -78,6 +88,8 @@ struct StripeData {
 /// A simulated failure of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StripeFault {
+    /// The request is served as usual: the fault is that of a later request.
+    Serve,
     /// The request is rejected with this status and has no effect.
     Refuse(u16),
     /// The request takes effect, but its answer is lost: the client gets a 500.
@@ -156,6 +168,18 @@ impl FakeStripe {
         self.shared.state().faults.extend(faults);
     }
 
+    /// Queues faults for the following requests whose method and path contain this text.
+    pub fn fail_route(&self, route: &str, faults: &[StripeFault]) {
+        self.shared.state().route_faults = Some((route.to_owned(), faults.iter().copied().collect()));
+    }
+
+    /// Removes all queued faults.
+    pub fn stop_failing(&self) {
+        let mut state = self.shared.state();
+        state.faults.clear();
+        state.route_faults = None;
+    }
+
     /// Releases one held answer.
     pub fn release(&self) {
         self.shared.released.add_permits(1);
@@ -173,10 +197,57 @@ impl FakeStripe {
         self.shared.state().invoice_items.clone()
     }
 
+    /// All invoices of invoice items, the oldest first.
+    #[must_use]
+    pub fn invoices(&self) -> Vec<Value> {
+        self.shared.state().invoices.clone()
+    }
+
+    /// A user's newest subscription.
+    #[must_use]
+    pub fn subscription_of(&self, user: Uuid) -> Option<Value> {
+        self.shared.state().subscription_of(&user.to_string()).cloned()
+    }
+
+    /// Changes fields of a customer, such as its `currency`.
+    pub fn change_customer(&self, id: &str, fields: &Value) {
+        merge(self.shared.state().customers.get_mut(id), fields);
+    }
+
+    /// Changes fields of an invoice.
+    pub fn change_invoice(&self, id: &str, fields: &Value) {
+        merge(self.shared.state().invoices.iter_mut().find(|invoice| invoice["id"] == id), fields);
+    }
+
+    /// Changes fields of a subscription, without sending an event.
+    pub fn change_subscription(&self, id: &str, fields: &Value) {
+        merge(self.shared.state().subscriptions.get_mut(id), fields);
+    }
+
+    /// Collects the open invoices: each is paid, or its payment fails. Sends the events.
+    ///
+    /// # Errors
+    /// Fails without a webhook.
+    pub async fn collect_invoices(&self, is_paid: bool) -> Result<Vec<SentEvent>> {
+        self.shared.collect_invoices(is_paid).await
+    }
+
     /// Stores a subscription unchanged, without sending an event.
     pub fn put_subscription(&self, subscription: Value) {
         let id = subscription["id"].as_str().unwrap_or_default().to_owned();
         self.shared.state().subscriptions.insert(id, subscription);
+    }
+
+    /// All subscriptions, ended ones included, by id.
+    #[must_use]
+    pub fn subscriptions(&self) -> Vec<Value> {
+        self.shared.state().subscriptions.values().cloned().collect()
+    }
+
+    /// Stores a charge unchanged, without sending an event.
+    pub fn put_charge(&self, charge: Value) {
+        let id = charge["id"].as_str().unwrap_or_default().to_owned();
+        self.shared.state().charges.insert(id, charge);
     }
 
     /// Deletes all idempotency keys, as Stripe does after a day.
@@ -206,6 +277,18 @@ impl StripeServer {
 }
 
 impl StripeData {
+    /// Takes the next fault for a request.
+    fn take_fault(&mut self, route: &str) -> Option<StripeFault> {
+        let of_route = self.route_faults.as_mut().filter(|(part, _)| route.contains(part.as_str()));
+        of_route.and_then(|(_, faults)| faults.pop_front()).or_else(|| self.faults.pop_front())
+    }
+
+    /// A user's newest subscription; one that has ended only when there is no other.
+    fn subscription_of(&self, user: &str) -> Option<&Value> {
+        let own = self.subscriptions.values().filter(|one| one["metadata"]["user_id"] == user);
+        own.max_by_key(|one| (one["status"] != "canceled", one["created"].as_i64()))
+    }
+
     /// The id of a user's customer, created if missing.
     fn customer(&mut self, user: &str, email: Option<&str>) -> String {
         let known = self.customers.values().find(|one| one["metadata"]["user_id"] == user && one["deleted"] != true);
@@ -218,6 +301,14 @@ impl StripeData {
         });
         self.customers.insert(id.clone(), customer);
         id
+    }
+}
+
+/// Overwrites fields of an object.
+fn merge(object: Option<&mut Value>, fields: &Value) {
+    let Some(object) = object else { return };
+    for (name, value) in fields.as_object().into_iter().flatten() {
+        object[name] = value.clone();
     }
 }
 

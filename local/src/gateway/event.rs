@@ -61,7 +61,9 @@ pub(super) fn from_request(head: &Parts, body: &[u8], client: SocketAddr, route:
     }
     if !body.is_empty() {
         match std::str::from_utf8(body) {
-            Ok(body) if is_text(&text(&head.headers, &header::CONTENT_TYPE)) => event["body"] = json!(body),
+            Ok(body) if is_text(&text(&head.headers, &header::CONTENT_TYPE)) && !is_encoded(&head.headers) => {
+                event["body"] = json!(body);
+            }
             _ => {
                 event["body"] = json!(BASE64_STANDARD.encode(body));
                 event["isBase64Encoded"] = json!(true);
@@ -69,6 +71,19 @@ pub(super) fn from_request(head: &Parts, body: &[u8], client: SocketAddr, route:
         }
     }
     event
+}
+
+/// The largest body that would have fitted an event like `event`, which has `event_bytes` bytes and exceeds `limit`.
+pub(super) fn max_body_bytes(event: &Value, event_bytes: usize, limit: usize) -> usize {
+    let rest_bytes = event_bytes.saturating_sub(event["body"].to_string().len().saturating_sub(2));
+    let most = limit.saturating_sub(rest_bytes);
+    // Base64 makes four characters of three bytes.
+    if event["isBase64Encoded"] == true { most / 4 * 3 } else { most }
+}
+
+/// True for a compressed body, which is passed as base64 whatever its content type.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    !matches!(text(headers, &header::CONTENT_ENCODING).trim().to_ascii_lowercase().as_str(), "" | "identity")
 }
 
 /// True when API Gateway passes a body of this content type as text. Everything else, forms included, is passed as

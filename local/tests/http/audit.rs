@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use sqlx::FromRow;
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::support::{App, PASSWORD, TenantUser, TestResponse, new_email, small_pdf};
@@ -73,12 +74,67 @@ async fn refused_account_requests_and_token_refreshes_are_not_logged() {
     app.log_in(&new_email(), PASSWORD).await.refused(401, "invalid_credentials");
     let body = json!({ "email": tenant.email, "password": PASSWORD, "company_name": "Encore" });
     app.post("/api/v1/auth/signup").json(&body).await.refused(409, "email_taken");
-    let change = json!({ "current_password": "wrong horse battery", "new_password": "another horse battery" });
-    app.post("/api/v1/auth/password").by(&tenant).json(&change).await.invalid_fields(&["current_password"]);
     app.post("/api/v1/auth/logout").await.refused(401, "unauthorized");
     app.refresh(&tenant.refresh_token).await.data(200);
 
     assert_eq!(entries(&app).await, before);
+}
+
+#[tokio::test]
+async fn refused_passwords_add_two_entries_an_hour_and_action() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let support = app.sign_up_support(&tenant).await;
+    let before = entries(&app).await.len();
+    let change = json!({ "current_password": "wrong horse battery", "new_password": "another horse battery" });
+    let first = app.log_in(&tenant.email, "wrong horse battery").await;
+    let mut guesses = JoinSet::new();
+    for email in [&tenant.email, &support.email, &new_email()].into_iter().cycle().take(30) {
+        let body = json!({ "email": email, "password": "wrong horse battery" });
+        guesses.spawn(app.post("/api/v1/auth/login").json(&body).into_future());
+    }
+    for answer in guesses.join_all().await {
+        answer.refused(401, "invalid_credentials");
+    }
+    let first_change = app.post("/api/v1/auth/password").by(&tenant).json(&change).await;
+    app.post("/api/v1/auth/password").by(&tenant).json(&change).await.invalid_fields(&["current_password"]);
+    let begun = [
+        account_entry(&tenant, "auth.login_failed", &first),
+        account_entry(&tenant, "auth.password_change_failed", &first_change),
+    ];
+    assert_eq!(entries(&app).await[before..], begun);
+
+    // Maintenance logs the numbers when the hour is over, once.
+    app.stack.invoke("maintenance", json!({})).await.unwrap();
+    assert_eq!(entries(&app).await.len(), before + 2);
+    app.sql("update failed_sign_ins set window_start = window_start - interval '1 hour'").await;
+    for _ in 0..2 {
+        app.stack.invoke("maintenance", json!({})).await.unwrap();
+    }
+    let all = entries(&app).await;
+    let mut ends: Vec<_> = all[before + 2..]
+        .iter()
+        .map(|entry| {
+            assert_eq!((entry.customer_id, entry.actor), (tenant.customer_id, None));
+            assert_eq!(entry.object, format!("customer:{}", tenant.customer_id));
+            (entry.action.as_str(), entry.details["failures"].as_i64().unwrap())
+        })
+        .collect();
+    ends.sort_unstable();
+    assert_eq!(ends, [("auth.login_failed", 21), ("auth.password_change_failed", 2)]);
+    assert_eq!(app.number("select count(*) from failed_sign_ins").await, 0);
+
+    // A failure in a later hour begins a new entry, also when maintenance has not run in between.
+    for _ in 0..3 {
+        app.log_in(&tenant.email, "wrong horse battery").await.refused(401, "invalid_credentials");
+    }
+    app.sql("update failed_sign_ins set window_start = window_start - interval '1 hour'").await;
+    let next = app.log_in(&tenant.email, "wrong horse battery").await;
+    let later = entries(&app).await;
+    let [_, end, begin] = &later[all.len()..] else { panic!("{later:?}") };
+    assert_eq!((end.actor, end.details["failures"].as_i64()), (None, Some(3)));
+    assert_eq!(*begin, account_entry(&tenant, "auth.login_failed", &next));
+    assert_eq!(app.number("select count(*) from app.audit_faults()").await, 0);
 }
 
 #[tokio::test]

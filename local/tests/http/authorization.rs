@@ -52,6 +52,8 @@ enum Access {
     Member,
     /// The owner of the company.
     Owner,
+    /// A global administrator.
+    Administrator,
     /// The company's ManyChat bot, by its webhook secret.
     ManyChat,
     /// Stripe, by its signature. Valid signatures are tested with the webhook itself.
@@ -76,6 +78,7 @@ impl Access {
             ["user"] => Self::User,
             ["support_user"] => Self::Member,
             ["account_user"] => Self::Owner,
+            ["global_admin"] => Self::Administrator,
             ref other => panic!("the matrix knows no {other:?}: say here who may and who may not"),
         }
     }
@@ -252,6 +255,9 @@ impl TenantFixture {
     }
 }
 
+/// Description of the token that was valid.
+const EXPIRED: &str = "an expired token";
+
 /// Invalid tokens with their description, each derived from valid claims of the tenant's owner.
 fn bad_tokens(app: &App, owner: &TenantUser) -> Vec<(&'static str, String)> {
     let valid = owner.claims();
@@ -265,7 +271,7 @@ fn bad_tokens(app: &App, owner: &TenantUser) -> Vec<(&'static str, String)> {
     let foreign = "f".repeat(64);
     let service = json!({ "role": "service_role", "iss": "supabase", "exp": unix_time_in(600) });
     vec![
-        ("an expired token", with("exp", json!(unix_time_in(-61)))),
+        (EXPIRED, with("exp", json!(unix_time_in(-61)))),
         ("a token of the future", with("nbf", json!(unix_time_in(120)))),
         ("a foreign key", app.token_signed_with(&valid, &Header::default(), &foreign)),
         ("a foreign key's service", app.token_signed_with(&service, &Header::default(), &foreign)),
@@ -318,7 +324,11 @@ async fn without_a_valid_token_only_public_operations_are_allowed() {
                 continue;
             }
             if !is_public {
-                operation.assert_refused(who, answer, 401, operation.access.missing_credentials_code());
+                let code = match operation.access.missing_credentials_code() {
+                    "unauthorized" if who == EXPIRED => "token_expired",
+                    code => code,
+                };
+                operation.assert_refused(who, answer, 401, code);
                 continue;
             }
             operation.assert_documented(who, &answer);
@@ -345,7 +355,7 @@ async fn callers_without_the_required_role_or_tenant_are_refused_and_change_noth
     let mut refused = 0;
     for operation in all.iter().filter(|operation| operation.access != Access::Public) {
         let call = || operation.call(&app, &victim);
-        if matches!(operation.access, Access::User | Access::Member | Access::Owner) {
+        if matches!(operation.access, Access::User | Access::Member | Access::Owner | Access::Administrator) {
             operation.assert_refused("a service", call().by(&service).await, 403, "forbidden");
             refused += 1;
         }
@@ -373,6 +383,10 @@ async fn callers_without_the_required_role_or_tenant_are_refused_and_change_noth
             let expired = call().header("x-webhook-secret", "old secret");
             operation.assert_refused("an expired secret", expired.await, 401, "invalid_webhook_secret");
             refused += 3;
+        }
+        if operation.access == Access::Administrator {
+            operation.assert_refused("the owner", call().by(&victim.owner).await, 403, "forbidden");
+            refused += 1;
         }
         if operation.access == Access::Token {
             operation.assert_refused("a user of no company", call().by(&no_company).await, 404, "not_found");
@@ -447,6 +461,14 @@ async fn callers_with_the_required_role_are_allowed() {
     let all = DocumentedOperation::all();
     let for_people = all.iter().filter(|one| !matches!(one.access, Access::Public | Access::Stripe));
     for operation in for_people {
+        if operation.access == Access::Administrator {
+            let tenant = TenantFixture::create(&app, &all).await;
+            let answer = operation.call(&app, &tenant).by(&app.admin_token().await).await;
+            // The example names a subscription that does not exist.
+            assert!(answer.status < 300 || answer.status == 404, "{}: {}", operation.name, answer.text);
+            operation.assert_documented("an administrator", &answer);
+            continue;
+        }
         // Each request gets a new tenant, since some requests end sessions or delete objects that others need.
         if operation.access == Access::ManyChat {
             let tenant = TenantFixture::create(&app, &all).await;

@@ -9,7 +9,7 @@ use super::support::{App, TenantUser, small_pdf};
 const MIB: i64 = 1024 * 1024;
 
 /// A product whose paid plans have prices at a fake Stripe.
-async fn start_with_stripe() -> (App, FakeStripe) {
+pub(crate) async fn start_with_stripe() -> (App, FakeStripe) {
     let stripe = FakeStripe::start(None).await.unwrap();
     let settings = stripe.settings();
     let mut settings: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -33,7 +33,7 @@ async fn give_paid_plan(app: &App, tenant: &TenantUser, plan: &str) {
     .await;
 }
 
-async fn usage(app: &App, tenant: &TenantUser) -> Value {
+pub(crate) async fn usage(app: &App, tenant: &TenantUser) -> Value {
     app.get("/api/v1/billing/usage").by(tenant).await.data(200)
 }
 
@@ -76,7 +76,7 @@ async fn usage_shows_consumption_against_the_limits_of_the_plan() {
 }
 
 /// Inserts a model call of this cost into the ledger `llm_calls`, at the SQL time `when`.
-async fn add_model_call(app: &App, tenant: &TenantUser, micros: i64, when: &str) {
+pub(crate) async fn add_model_call(app: &App, tenant: &TenantUser, micros: i64, when: &str) {
     app.sql(&format!(
         "insert into llm_calls (customer_id, purpose, provider, model, prompt_tokens, completion_tokens, cost_micros,
              latency_ms, status, created_at)

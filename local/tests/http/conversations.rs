@@ -409,3 +409,48 @@ async fn conversations_of_another_company_are_answered_as_not_found() {
         0
     );
 }
+
+/// Lambda's limit of a response: 6 MB of a JSON string that holds the body.
+const MAX_RESPONSE_BYTES: usize = 6 * 1024 * 1024;
+
+#[tokio::test]
+async fn lists_of_the_longest_texts_fit_a_response_and_name_every_row_once() {
+    let company = InboxFixture::start().await;
+    let conversation = company.receive("132", "Bonjour").await;
+    let tenant = company.owner.customer_id;
+    // Ten bursts of 50 messages of 20,000 characters, each with an answer that found nothing. Quotes are escaped twice.
+    company
+        .app
+        .sql(&format!(
+            "with answer as (
+             insert into messages (customer_id, conversation_id, direction, author, content, answered)
+             select '{tenant}', '{conversation}', 'outbound', 'bot', repeat('\"é', 10000), false
+             from generate_series(1, 10) returning id
+         )
+         insert into messages (customer_id, conversation_id, direction, author, content, answered_by)
+         select '{tenant}', '{conversation}', 'inbound', 'contact', repeat('\"👍', 10000), answer.id
+         from answer, generate_series(1, 50)"
+        ))
+        .await;
+    for (path, rows) in [("/api/v1/unanswered-questions", 10), (MESSAGES, 511)] {
+        let mut seen = std::collections::BTreeSet::new();
+        let mut next = format!("{path}?limit=100");
+        loop {
+            let page = company.app.get(&next).by(&company.owner).await;
+            let escapes = page.text.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count();
+            assert!(page.text.len() + escapes < MAX_RESPONSE_BYTES, "{path}: {}", page.text.len());
+            let page = page.json_body(200);
+            let listed = page["data"].as_array().unwrap();
+            assert!(!listed.is_empty(), "{path}: {seen:?}");
+            for row in listed {
+                let id = if row["id"].is_null() { &row["message_id"] } else { &row["id"] };
+                assert!(seen.insert(id.as_str().unwrap().to_owned()), "{path}: {id} twice");
+                let question = row["question"].as_str().unwrap_or_default();
+                assert!(question.chars().count() <= 2_000);
+            }
+            let Some(cursor) = page["meta"]["next_cursor"].as_str() else { break };
+            next = format!("{path}?limit=100&cursor={cursor}");
+        }
+        assert_eq!(seen.len(), rows, "{path}");
+    }
+}

@@ -85,7 +85,7 @@ async fn only_the_owner_sees_and_changes_the_company() {
     let expected = json!({
         "id": company.owner.customer_id, "name": "Comptoir Baobab", "company_id": company.owner.company_id,
         "plan": "free", "currency": "XOF", "timezone": "UTC", "webhook_url": null, "manychat_api_key": null,
-        "webhook_secrets": [], "created_at": shown["created_at"],
+        "overage_cap_requests": null, "webhook_secrets": [], "created_at": shown["created_at"],
     });
     assert_eq!(shown, expected);
 
@@ -129,6 +129,7 @@ async fn an_invalid_field_is_named_and_nothing_changes() {
         ("currency", vec![json!("xof"), json!("XXX"), json!("F CFA"), json!("")]),
         ("timezone", vec![json!("Mars/Olympus"), json!(""), json!("UTC\u{0}"), json!("a".repeat(1_000))]),
         ("webhook_url", vec![json!("http://example.com"), json!("https://localhost/a"), json!("https://10.0.0.1")]),
+        ("overage_cap_requests", vec![json!(-1), json!(1_000_001), json!("many"), json!(1.5)]),
         ("manychat_api_key", vec![json!("short"), json!("1001:with space in it"), json!("1001:é".repeat(4)), json!(7)]),
     ] {
         for value in values {
@@ -213,11 +214,11 @@ async fn the_previous_webhook_secret_stays_valid_for_the_grace_period() {
         company.is_valid_secret(&second).await,
         company.is_valid_secret(&third).await,
     ];
-    assert_eq!(live, [false, true, true], "two at most: the oldest goes");
+    assert_eq!(live, [true; 3], "the first was promised a day, which the third does not end");
     let shown = company.get().await;
     let ends: Vec<_> =
         shown["webhook_secrets"].as_array().unwrap().iter().map(|one| one["expires_at"].is_null()).collect();
-    assert_eq!(ends, [true, false], "the newest first");
+    assert_eq!(ends, [true, false, false], "the newest first");
     assert!(!shown.to_string().contains("whs_"));
 
     company
@@ -225,6 +226,7 @@ async fn the_previous_webhook_secret_stays_valid_for_the_grace_period() {
         .sql("update webhook_secrets set expires_at = now() - interval '1 second' where expires_at is not null")
         .await;
     assert!(!company.is_valid_secret(&second).await && company.is_valid_secret(&third).await);
+    assert!(!company.is_valid_secret(&first).await);
     assert_eq!(company.get().await["webhook_secrets"].as_array().unwrap().len(), 1);
     let expected = vec![format!("webhook_secret.created customer:{}", company.owner.customer_id); 3];
     assert_eq!(company.app.audit_actions(&company.owner).await, expected);
@@ -232,14 +234,14 @@ async fn the_previous_webhook_secret_stays_valid_for_the_grace_period() {
 }
 
 #[tokio::test]
-async fn of_concurrently_created_webhook_secrets_two_stay_valid_and_one_of_them_expires() {
+async fn concurrently_created_webhook_secrets_stay_valid_and_one_of_them_has_no_end() {
     let company = CustomerFixture::start().await;
     let secrets = join_all((0..6).map(|_| company.create_secret())).await;
     let mut live = 0;
     for secret in &secrets {
         live += usize::from(company.is_valid_secret(secret).await);
     }
-    assert_eq!(live, 2);
+    assert_eq!(live, secrets.len());
     assert_eq!(company.app.number("select count(*) from webhook_secrets where expires_at is null").await, 1);
 }
 
@@ -249,4 +251,44 @@ async fn without_a_grace_period_the_previous_webhook_secret_ends_at_once() {
     let first = company.create_secret().await;
     let second = company.create_secret().await;
     assert_eq!((company.is_valid_secret(&first).await, company.is_valid_secret(&second).await), (false, true));
+}
+
+#[tokio::test]
+async fn a_secret_that_was_replaced_keeps_its_promised_end_and_ten_are_valid_at_most() {
+    let company = CustomerFixture::start().await;
+    let first = company.create_secret().await;
+    company.create_secret().await;
+    let end = "select extract(epoch from min(expires_at)) * 1000 from webhook_secrets";
+    let promised = company.app.number(end).await;
+    for _ in 0..8 {
+        company.create_secret().await;
+    }
+    assert_eq!(company.app.number(end).await, promised, "later secrets neither end the first nor prolong it");
+    let refused = company.app.post(SECRET).by(&company.owner).await;
+    refused.refused(409, "too_many_webhook_secrets");
+    assert!(company.is_valid_secret(&first).await);
+    assert_eq!(company.app.number("select count(*) from webhook_secrets").await, 10);
+    // One that has ended makes room.
+    company
+        .app
+        .sql(
+            "update webhook_secrets set expires_at = now() - interval '1 second' where expires_at = (
+        select min(expires_at) from webhook_secrets)",
+        )
+        .await;
+    company.create_secret().await;
+    assert!(!company.is_valid_secret(&first).await);
+}
+
+#[tokio::test]
+async fn the_owner_sets_the_cap_of_paid_requests_over_the_plan() {
+    let company = CustomerFixture::start().await;
+    let changed = company.patch(&json!({ "overage_cap_requests": 250 })).await.data(200);
+    assert_eq!(changed["overage_cap_requests"], 250);
+    company.patch(&json!({ "name": "Le Baobab" })).await.data(200);
+    assert_eq!(company.get().await["overage_cap_requests"], 250, "left out, it stays");
+    let removed = company.patch(&json!({ "overage_cap_requests": null })).await.data(200);
+    assert_eq!(removed["overage_cap_requests"], Value::Null);
+    let object = format!("customer:{}", company.owner.customer_id);
+    assert_eq!(company.app.audit_actions(&company.owner).await, vec![format!("customer.changed {object}"); 3]);
 }

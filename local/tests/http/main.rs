@@ -5,6 +5,8 @@
 //! transaction mode before the database.
 
 #[cfg(test)]
+mod admin_subscriptions;
+#[cfg(test)]
 mod answers;
 #[cfg(test)]
 mod audit;
@@ -24,6 +26,10 @@ mod customers;
 mod docs;
 #[cfg(test)]
 mod documents;
+#[cfg(test)]
+mod field_requests;
+#[cfg(test)]
+mod gateway;
 #[cfg(test)]
 mod health;
 #[cfg(test)]
@@ -47,6 +53,10 @@ mod models;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod overages;
+#[cfg(test)]
+mod purchases;
+#[cfg(test)]
 mod query;
 #[cfg(test)]
 mod query_stream;
@@ -67,6 +77,8 @@ mod sessions;
 #[cfg(test)]
 mod stripe;
 #[cfg(test)]
+mod subscriptions;
+#[cfg(test)]
 mod supabase;
 #[cfg(test)]
 mod support;
@@ -76,6 +88,8 @@ mod text_limits;
 mod tokens;
 #[cfg(test)]
 mod turns;
+#[cfg(test)]
+mod unconfirmed;
 #[cfg(test)]
 mod uploads;
 #[cfg(test)]

@@ -10,6 +10,12 @@ async fn sweep(app: &App) -> Value {
     app.stack.invoke("maintenance", json!({})).await.unwrap()
 }
 
+/// Runs the maintenance of each minute once and returns the number of replies that it sent.
+async fn sweep_replies(app: &App) -> i64 {
+    let report = app.stack.invoke("maintenance", json!({ "task": "replies" })).await.unwrap();
+    report["jobs_taken"].as_i64().unwrap()
+}
+
 /// Makes all unfinished jobs due now.
 async fn make_jobs_due(app: &App) {
     app.sql("update jobs set run_after = now() where status in ('queued', 'running')").await;
@@ -30,7 +36,8 @@ async fn a_sweep_with_nothing_to_do_does_nothing() {
     let app = App::start().await;
     let nothing = json!({
         "reservations_returned": 0, "jobs_taken": 0, "rows_removed": 0, "subscriptions_ended": 0,
-        "subscriptions_projected": 0, "periods_closed": 0, "records_made": 0,
+        "subscriptions_projected": 0, "periods_closed": 0, "records_made": 0, "duplicates_settled": 0,
+        "subscriptions_unassigned": 0,
     });
     assert_eq!(sweep(&app).await, nothing);
 }
@@ -257,4 +264,47 @@ async fn old_rows_are_deleted_in_bounded_batches() {
     .await;
     assert_eq!(sweep(&app).await["rows_removed"], 10_000);
     assert_eq!(sweep(&app).await["rows_removed"], 2_000);
+}
+
+#[tokio::test]
+async fn replies_that_the_queue_did_not_take_are_due_at_once_and_not_counted_as_attempts() {
+    // Nothing listens there: each send fails at once.
+    let app = App::with_settings(&[("REPLY_QUEUE_URL", "http://127.0.0.1:9/000000000000/away")]).await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let secret = app.webhook_secret(&tenant).await;
+    for contact in 1..=3 {
+        let body = json!({ "id": contact, "last_input_text": "Vous livrez ?", "message_id": contact });
+        let sent = app.post("/api/v1/webhook/manychat").header("x-webhook-secret", &secret).json(&body).await;
+        sent.json_body(200);
+    }
+    let due = "select count(*) from jobs where kind = 'reply' and status = 'queued' and run_after <= now() \
+               and attempts = 0";
+    assert_eq!(app.number(due).await, 3, "the webhook noticed that the queue took nothing");
+    for _ in 0..20 {
+        assert_eq!(sweep_replies(&app).await, 0);
+    }
+    assert_eq!(app.number(due).await, 3, "an absent queue gives no conversation up");
+    assert_eq!(sweep(&app).await["jobs_taken"], 0);
+    assert_eq!(app.number(due).await, 3);
+}
+
+#[tokio::test]
+async fn the_maintenance_of_each_minute_sends_due_replies_only() {
+    let queue = super::support::create_queue().await;
+    let app = App::with_settings(&[("REPLY_QUEUE_URL", &queue)]).await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let conversation = app.store_contact_message(&tenant, "132", "Vous livrez ?").await;
+    app.sql(
+        "insert into idempotency_keys (customer_id, key, request_sha256, locked_until, expires_at)
+             select id, 'old', sha256('x'), now(), now() - interval '1 day' from customers",
+    )
+    .await;
+    assert_eq!(sweep_replies(&app).await, 0, "its queue message has a minute");
+    make_jobs_due(&app).await;
+    let (one, two) = tokio::join!(sweep_replies(&app), sweep_replies(&app));
+    assert_eq!(one + two, 1);
+    let message = json!({ "customer_id": tenant.customer_id, "conversation_id": conversation });
+    assert_eq!(app.drain_queue(&queue).await, [message]);
+    assert_eq!(sweep_replies(&app).await, 0);
+    assert_eq!(app.number("select count(*) from idempotency_keys").await, 1, "left to the sweep of five minutes");
 }

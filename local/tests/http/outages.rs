@@ -159,7 +159,7 @@ async fn storage_and_queues_that_do_not_respond_get_503s_in_time_and_a_refused_u
     let retry = app.post(&format!("/api/v1/documents/{failed}/retry")).by(&tenant);
     let (upload, health, delete, retry) = tokio::join!(timed(upload), timed(health), timed(delete), timed(retry));
 
-    assert_eq!(upload.0.headers["retry-after"].to_str().unwrap().parse::<u32>().is_ok(), true);
+    assert!(upload.0.headers["retry-after"].to_str().unwrap().parse::<u32>().is_ok());
     upload.0.refused(503, "unavailable");
     // The timeouts of these functions are 20, 10, 10 and 10 s.
     assert!(upload.1 < Duration::from_secs(15), "{:?}", upload.1);
@@ -188,4 +188,33 @@ async fn storage_and_queues_that_do_not_respond_get_503s_in_time_and_a_refused_u
     .await;
     app.wait_for_empty_ingest_queue().await;
     assert_eq!(app.number("select count(*) from documents").await, 1);
+}
+
+/// Thirty requests on one connection, with statements that take 0.3 s each, are more than it can serve in 3 s. Each request
+/// takes the connection several times, and the waits count together.
+#[tokio::test]
+async fn an_overloaded_database_refuses_in_time_with_retry_after() {
+    let app = App::with_settings(&[("DATABASE_MAX_CONNECTIONS", "1"), ("RATE_LIMIT_USER", "100000")]).await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    app.upload_and_process(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    app.sql(
+        "create policy slow on documents as restrictive for select to lisa_tenant using (pg_sleep(0.3) is not null);
+         create function slow() returns trigger language plpgsql as
+             $$ begin perform pg_sleep(0.3); return new; end $$;
+         create trigger slow before insert or update on rate_limits for each row execute function slow()",
+    )
+    .await;
+    let calls = (0..30).map(async |_| {
+        let started = Instant::now();
+        let answer = app.get("/api/v1/documents").by(&tenant).await;
+        (answer, started.elapsed())
+    });
+    let answers = futures::future::join_all(calls).await;
+    assert!(answers.iter().any(|(answer, _)| answer.status == 200), "{answers:?}");
+    let refused: Vec<_> = answers.into_iter().filter(|(answer, _)| answer.status != 200).collect();
+    assert!(!refused.is_empty());
+    for (answer, took) in refused {
+        assert!(took < MAX_RESPONSE_TIME, "{took:?}: {}", answer.text);
+        answer.refused(503, "unavailable");
+    }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::support::{App, TenantUser, pdf, small_pdf};
+use super::support::{App, TenantUser, pdf, repository_file, small_pdf};
 
 const QUERY: &str = "/api/v1/query";
 
@@ -159,6 +159,69 @@ async fn a_question_without_an_answer_in_the_documents_counts_against_the_quota(
         }
     }
     assert_eq!(free_quota_used(&app, &tenant).await, 4);
+}
+
+#[tokio::test]
+async fn courtesies_are_answered_at_no_cost_and_stored_nowhere() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let file = String::from_utf8(repository_file("local/fixtures/field/manychat/courtesy.jsonl")).unwrap();
+    let mut used = 0;
+    for line in file.lines() {
+        let case: Value = serde_json::from_str(line).unwrap();
+        let is_question = case["spends_a_unit"] == true;
+        let answer = app.ask(&tenant, case["text"].as_str().unwrap()).await.data(200);
+        used += i64::from(is_question);
+        assert_eq!(answer["quota"]["free_quota_used"], used, "{line}");
+        assert_eq!(
+            (&answer["answered"], answer["model"] == "courtesy"),
+            (&json!(!is_question), !is_question),
+            "{answer}"
+        );
+        assert_eq!(answer["conversation_id"].is_null(), !is_question, "{answer}");
+    }
+    assert_eq!(used, 3);
+    assert_eq!(free_quota_used(&app, &tenant).await, 3);
+    assert_eq!(app.number("select count(*) from reservations").await, 3);
+    assert_eq!(app.number("select count(*) from messages").await, 6);
+    assert_eq!(app.number("select count(*) from unanswered").await, 3);
+
+    // With a used-up quota, a greeting is still answered, by the company's present name.
+    app.sql("update user_settings set free_quota_used = free_quota_limit").await;
+    app.sql("update customers set name = 'Le Baobab'").await;
+    let greeted = app.ask(&tenant, "Hello!").await.data(200);
+    assert_eq!(
+        greeted["answer"],
+        "Hello! I am Lisa, the virtual assistant of Le Baobab. Ask your question, and I will look for the answer in the \
+         documents."
+    );
+    app.ask(&tenant, "Hello, do you deliver?").await.refused(402, "quota_exceeded");
+    // What the request names is still looked for.
+    let unknown = json!({ "question": "Merci", "conversation_id": Uuid::new_v4() });
+    app.post(QUERY).by(&tenant).json(&unknown).await.refused(404, "not_found");
+
+    let streamed = app.post("/api/v1/query/stream").by(&tenant).json(&json!({ "question": "Merci !" })).stream().await;
+    let mut stream = streamed.unwrap();
+    assert_eq!(stream.expect_event("citations").await, json!({ "citations": [] }));
+    let (text, done) = stream.read_to_end().await;
+    assert_eq!((text.as_str(), done.name.as_str()), ("Avec plaisir !", "done"));
+    assert_eq!((&done.data["answer"], &done.data["model"]), (&json!("Avec plaisir !"), &json!("courtesy")));
+    assert_eq!(app.number("select count(*) from reservations").await, 3);
+}
+
+#[tokio::test]
+async fn the_not_found_text_has_the_companys_language_where_the_questions_is_uncertain() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let (french, english) = ("Je n’ai pas trouvé", "I could not find");
+    let cases = |uncertain| [("prix attiéké svp", french), ("attiéké", uncertain), ("attiéké price please", english)];
+    for (language, uncertain) in [("fr", french), ("en", english)] {
+        app.sql(&format!("update company_rag_configs set language = '{language}'")).await;
+        for (question, sentence) in cases(uncertain) {
+            let answer = app.ask(&tenant, question).await.data(200);
+            assert!(answer["answer"].as_str().unwrap().starts_with(sentence), "{question}: {answer}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -111,6 +111,14 @@ async fn a_pro_user_is_not_limited() {
     for _ in 0..3 {
         let quota = app.ask(&tenant, "Combien ?").await.data(200)["quota"].clone();
         assert_eq!((&quota["is_pro"], &quota["paywall_should_show"]), (&json!(true), &json!(false)));
-        assert_eq!(quota["free_quota_used"], 1, "the free ones stay as they were");
+        assert_eq!((&quota["free_quota_used"], &quota["state"]), (&json!(1), &json!("normal")));
+    }
+    // No door shows a paid plan beside a state that blocks.
+    for quota in [
+        app.get(&format!("/v1/quota/{}", tenant.user_id)).by(&tenant).await.json_body(200),
+        app.get("/api/v1/quota/status").by(&tenant).await.data(200),
+        app.get("/api/v1/billing/usage").by(&tenant).await.data(200)["quota"].clone(),
+    ] {
+        assert_eq!((&quota["is_pro"], &quota["state"]), (&json!(true), &json!("normal")), "{quota}");
     }
 }

@@ -7,7 +7,7 @@ use shared::{
     documents::{self, NewChunk, StoreOutcome},
     embeddings::Embedder,
     logging,
-    reembedding::{self, BatchOutcome, SwitchOutcome},
+    reembedding::{self, BatchError, BatchOutcome, SwitchOutcome},
     settings::Settings,
     text::Language,
 };
@@ -354,4 +354,48 @@ async fn when_the_former_model_is_not_configured_full_text_search_still_answers(
     let with_direction = "select count(*) from document_chunks where vector_norm(embedding) > 0.9
         and embedding_model = 'local-ngram-1'";
     assert_eq!(app.number(with_direction).await, 2);
+}
+
+impl ReembeddingFixture {
+    /// Counts the ledger's calls of this purpose and provider that cost something.
+    async fn ledger_calls(&self, purpose: &str, provider: &str) -> i64 {
+        self.app
+            .number(&format!(
+                "select count(*) from llm_calls where customer_id = '{}' and purpose = '{purpose}'
+                     and provider = '{provider}' and status = 'ok' and cost_micros > 0",
+                self.id()
+            ))
+            .await
+    }
+}
+
+#[tokio::test]
+async fn embedding_calls_are_in_the_cost_ledger_and_count_towards_the_spend_cap() {
+    let fixture = ReembeddingFixture::new().await;
+    assert_eq!(fixture.ledger_calls("ingest", "openai").await, 1);
+    fixture.ask().await;
+    assert_eq!(fixture.ledger_calls("query", "openai").await, 1);
+    fixture.re_embed(GEMINI).await;
+    assert_eq!(fixture.ledger_calls("reembed", "gemini").await, 1);
+    let differs = "select count(*) from usage_periods
+                   where spent_micros <> (select sum(cost_micros) from llm_calls) or spent_micros = 0";
+    assert_eq!(fixture.app.number(differs).await, 0);
+    let usage = fixture.app.get("/api/v1/billing/usage").by(&fixture.tenant).await.data(200);
+    assert!(usage["models"]["prompt_tokens"].as_i64().unwrap() > 0, "{usage}");
+}
+
+#[tokio::test]
+async fn nothing_is_embedded_for_a_tenant_that_has_reached_its_spend_cap() {
+    let fixture = ReembeddingFixture::new().await;
+    fixture.app.sql("update customers set spend_cap_micros = 1").await;
+    let (openai, gemini) = (fixture.openai.calls(), fixture.gemini.calls());
+    let more = fixture.app.upload(&fixture.tenant, "more.pdf", small_pdf("Returns are free for two weeks.")).await;
+    let ended = fixture.app.wait_for_end_state(&fixture.tenant, more).await;
+    assert_eq!((&ended["status"], &ended["error_code"]), (&json!("failed"), &json!("spend_cap_reached")), "{ended}");
+    let refused = reembedding::embed_next_batch(&fixture.db, &fixture.embedder(GEMINI), fixture.id()).await;
+    assert!(matches!(refused, Err(BatchError::SpendCapReached(_))), "{refused:?}");
+    fixture.app.ask(&fixture.tenant, QUESTION).await.refused(402, "plan_limit");
+    assert_eq!((fixture.openai.calls(), fixture.gemini.calls()), (openai, gemini));
+    fixture.app.sql("update customers set spend_cap_micros = null").await;
+    fixture.assert_answered().await;
 }

@@ -17,10 +17,13 @@ async fn an_unknown_path_returns_404_in_the_envelope() {
 async fn a_wrong_method_returns_405_with_the_allowed_methods() {
     let app = App::start().await;
     for (method, path, allowed) in [
-        (Method::DELETE, "/health", &["GET"][..]),
+        (Method::DELETE, "/health", &["GET", "HEAD"][..]),
         (Method::GET, "/api/v1/auth/signup", &["POST"]),
-        (Method::PUT, "/api/v1/documents/0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", &["GET", "DELETE"]),
-        (Method::PATCH, "/v1/quota/0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", &["GET"]),
+        (Method::PUT, "/api/v1/documents/0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", &["GET", "HEAD", "DELETE"]),
+        (Method::PATCH, "/v1/quota/0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", &["GET", "HEAD"]),
+        // A path with a parameter would take these two: `upload` is no document's id.
+        (Method::GET, "/api/v1/documents/upload", &["POST"]),
+        (Method::DELETE, "/api/v1/documents/upload", &["POST"]),
         (Method::DELETE, "/api/v1/query", &["POST"]),
     ] {
         let answer = app.call(method.clone(), path).await;
@@ -35,10 +38,12 @@ async fn a_wrong_method_returns_405_with_the_allowed_methods() {
 }
 
 #[tokio::test]
-async fn a_head_request_returns_405() {
+async fn a_head_request_to_a_path_without_get_returns_405_without_a_body() {
     let app = App::start().await;
-    let answer = app.call(Method::HEAD, "/api/v1/quota/status").await;
-    assert_eq!((answer.status, answer.header("allow")), (405, "GET"));
+    for path in ["/api/v1/query", "/api/v1/documents/upload"] {
+        let answer = app.call(Method::HEAD, path).await;
+        assert_eq!((answer.status, answer.header("allow"), answer.text.as_str()), (405, "POST", ""), "{path}");
+    }
 }
 
 #[tokio::test]

@@ -162,6 +162,136 @@ async fn a_password_change_goes_to_the_supabase_project_and_ends_all_sessions() 
     app.log_in(&tenant.email, "another horse battery").await.data(200);
 }
 
+/// Creates Supabase's table of accounts, with the triggers that the migrations create on it, and copies an account.
+async fn create_auth_users(app: &App, tenant: &TenantUser) {
+    app.sql(&format!(
+        "create table auth.users (id uuid primary key, email varchar(255), raw_user_meta_data jsonb);
+         create trigger lisa_on_auth_user_created after insert on auth.users
+             for each row execute function app.on_auth_user_created();
+         create trigger lisa_on_auth_user_changed after update or delete on auth.users
+             for each row execute function app.on_auth_user_changed();
+         insert into auth.users values ('{}', '{}')",
+        tenant.user_id, tenant.email
+    ))
+    .await;
+}
+
+#[tokio::test]
+async fn a_changed_address_follows_and_the_old_one_is_free() {
+    let project = FakeSupabase::start().await;
+    let app = App::with_settings(&project.settings()).await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let (new, address) = (new_email(), "select count(*) from users join profiles using (id, email) where email = ");
+    project.change_address(&tenant.email, &new);
+
+    let session = app.refresh(&tenant.refresh_token).await.data(200);
+
+    assert_eq!(session["user"]["email"], new.as_str());
+    assert_eq!(app.number(&format!("{address} '{new}' and id = '{}'", tenant.user_id)).await, 1);
+    let body = signup(&tenant.email);
+    let second = TenantUser::from_session(&app.post(SIGNUP).json(&body).await.data(201));
+    assert_ne!((second.user_id, second.customer_id), (tenant.user_id, tenant.customer_id));
+    assert_eq!(app.log_in(&new, PASSWORD).await.data(200)["user"]["id"], tenant.user_id.to_string());
+}
+
+#[tokio::test]
+async fn an_address_is_another_accounts_before_its_first_owner_signs_in_again() {
+    let project = FakeSupabase::start().await;
+    let app = App::with_settings(&project.settings()).await;
+    let first = app.sign_up("Comptoir Baobab").await;
+    let new = new_email();
+    project.change_address(&first.email, &new);
+    let second = TenantUser::from_session(&app.post(SIGNUP).json(&signup(&first.email)).await.data(201));
+    assert_ne!(second.user_id, first.user_id);
+    let placeholder = format!("select count(*) from users where email = '{}@accounts.invalid'", first.user_id);
+    assert_eq!(app.number(&placeholder).await, 1);
+
+    // The password of the first account changes, not that of the account that has the address now.
+    let next = "another horse battery";
+    let change = json!({ "current_password": PASSWORD, "new_password": next });
+    app.post("/api/v1/auth/password").by(&first).json(&change).await.invalid_fields(&["current_password"]);
+    app.log_in(&second.email, PASSWORD).await.data(200);
+    let first = TenantUser::from_session(&app.refresh(&first.refresh_token).await.data(200));
+    assert_eq!(first.email, new);
+    app.post("/api/v1/auth/password").by(&first).json(&change).await.no_content();
+    app.log_in(&new, next).await.data(200);
+    app.log_in(&second.email, PASSWORD).await.data(200);
+}
+
+#[tokio::test]
+async fn a_deleted_accounts_token_stops_counting_and_its_address_signs_up_again() {
+    let project = FakeSupabase::start().await;
+    let app = App::with_settings(&project.settings()).await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let stays = app.sign_up_support(&tenant).await;
+    create_auth_users(&app, &tenant).await;
+    app.get("/api/v1/quota/status").by(&tenant).await.data(200);
+    project.delete_account(&tenant.email);
+    app.sql("delete from auth.users").await;
+
+    for path in ["/api/v1/quota/status", "/api/v1/documents", "/api/v1/customers/me"] {
+        app.get(path).by(&tenant).await.refused(401, "unauthorized");
+    }
+    app.get(&format!("/v1/quota/{}", tenant.user_id)).by(&tenant).await.refused(401, "unauthorized");
+    let change = json!({ "current_password": PASSWORD, "new_password": "another horse battery" });
+    app.post("/api/v1/auth/password").by(&tenant).json(&change).await.refused(401, "unauthorized");
+    app.log_in(&tenant.email, PASSWORD).await.refused(401, "invalid_credentials");
+    // The company goes on for its other members.
+    app.get("/api/v1/quota/status").by(&stays).await.data(200);
+
+    let again = TenantUser::from_session(&app.post(SIGNUP).json(&signup(&tenant.email)).await.data(201));
+    assert_ne!((again.user_id, again.customer_id), (tenant.user_id, tenant.customer_id));
+    app.get("/api/v1/quota/status").by(&again).await.data(200);
+}
+
+#[tokio::test]
+async fn a_deleted_accounts_address_signs_up_again_where_no_trigger_told_of_the_deletion() {
+    let project = FakeSupabase::start().await;
+    let app = App::with_settings(&project.settings()).await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    project.delete_account(&tenant.email);
+    let again = TenantUser::from_session(&app.post(SIGNUP).json(&signup(&tenant.email)).await.data(201));
+    assert_ne!(again.user_id, tenant.user_id);
+    assert_eq!(again.email, tenant.email);
+}
+
+#[tokio::test]
+async fn an_anonymous_user_is_nobody_until_it_has_an_address() {
+    let project = FakeSupabase::start().await;
+    let app = App::with_settings(&project.settings()).await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    create_auth_users(&app, &tenant).await;
+    let (user, refresh_token) = project.add_anonymous_account();
+    app.sql(&format!("insert into auth.users (id) values ('{user}')")).await;
+    let mut claims = project.claims(user);
+    claims["is_anonymous"] = json!(true);
+    claims["email"] = json!("");
+    let token = project.elliptic_key().sign(&claims);
+    for path in ["/api/v1/quota/status".to_owned(), format!("/v1/quota/{user}")] {
+        app.get(&path).by(&token).await.refused(401, "unauthorized");
+    }
+    app.refresh(&refresh_token).await.refused(403, "anonymous_account");
+    app.sql(&format!("update user_settings set free_quota_used = 3 where user_id = '{user}'")).await;
+
+    let email = new_email();
+    project.change_address("", &email);
+    app.sql(&format!("update auth.users set email = '{email}' where id = '{user}'")).await;
+    claims["is_anonymous"] = json!(false);
+    let quota = app.get(&format!("/v1/quota/{user}")).by(project.elliptic_key().sign(&claims)).await.json_body(200);
+    assert_eq!(quota["free_quota_used"], 3, "its rows are kept");
+    assert_eq!(app.number(&format!("select count(*) from users where id = '{user}' and email = '{email}'")).await, 1);
+}
+
+#[tokio::test]
+async fn addresses_reach_the_supabase_project_in_their_normal_form() {
+    let project = FakeSupabase::start().await;
+    let app = App::with_settings(&project.settings()).await;
+    let email = new_email();
+    let session = app.post(SIGNUP).json(&signup(&format!(" {}\u{200b}", email.to_uppercase()))).await.data(201);
+    assert_eq!(session["user"]["email"], email.as_str());
+    app.log_in(&format!("\t{} ", email.to_uppercase()), PASSWORD).await.data(200);
+}
+
 #[tokio::test]
 async fn errors_of_the_supabase_project_map_to_our_error_codes() {
     let project = FakeSupabase::start().await;

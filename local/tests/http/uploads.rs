@@ -374,9 +374,14 @@ async fn forms_accept_pdfs_up_to_four_mebibytes() {
         let details = send_form(&app, &tenant, form("file", "larger.pdf", &larger)).await;
         assert_eq!(details.refused(413, "payload_too_large")["limit_bytes"].as_u64().unwrap() / 1024 / 1024, 4);
     }
-    // The gateway itself refuses a body that is larger than the limit of a function.
-    let huge = send_form(&app, &tenant, form("file", "huge.pdf", &padded_pdf(&page, 6_000_000))).await;
-    assert_eq!((huge.status, &huge.body), (413, &json!({ "message": "Request Entity Too Large" })));
+    // The gateway itself refuses a body that is larger than an event, and one that is larger than any of its bodies.
+    for (bytes, limit) in [(6_000_000, 4_700_000..4_720_000), (25_000_000, 10_485_760..10_485_761)] {
+        let huge = send_form(&app, &tenant, form("file", "huge.pdf", &padded_pdf(&page, bytes))).await;
+        let details = huge.refused(413, "payload_too_large");
+        assert!(limit.contains(&details["limit_bytes"].as_u64().unwrap()), "{details}");
+        assert_eq!(details["upload"]["path"], UPLOAD);
+        assert_eq!(details["upload"]["max_bytes"], MAX_FILE_BYTES);
+    }
     assert_eq!(app.number("select count(*) from documents").await, 1);
 }
 
@@ -407,6 +412,64 @@ async fn forms_without_a_pdf_are_refused() {
     send_form(&app, &tenant, truncated[..truncated.len() - 20].to_vec()).await.refused(400, "malformed_form");
     let boundless = app.post(UPLOAD).by(&tenant).body("multipart/form-data", form("file", "guide.pdf", &pdf));
     boundless.await.refused(400, "malformed_form");
+    assert_eq!(app.number("select count(*) from documents").await, 0);
+}
+
+/// The body of a form whose file is named by `parameters` of its `Content-Disposition`.
+fn named_form(parameters: &str, file: &[u8]) -> Vec<u8> {
+    let head = format!("--boundary\r\ncontent-disposition: form-data; name=\"file\"; {parameters}\r\n\r\n");
+    [head.as_bytes(), file, b"\r\n--boundary--\r\n"].concat()
+}
+
+#[tokio::test]
+async fn a_file_is_named_in_every_form_that_clients_send() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    for (number, (parameters, name)) in [
+        ("filename*=UTF-8''Tarifs%20%C3%A9t%C3%A9.pdf", "Tarifs été.pdf"),
+        ("filename=\"ete.pdf\"; filename*=utf-8'fr'Tarifs%20%C3%A9t%C3%A9.pdf", "Tarifs été.pdf"),
+        ("filename=\"=?UTF-8?B?VGFyaWZzIMOpdMOpLnBkZg==?=\"", "Tarifs été.pdf"),
+        ("filename=\"=?ISO-8859-1?Q?Tarifs_=E9t=E9.pdf?=\"", "Tarifs été.pdf"),
+        ("filename=\"Tarifs \u{202e}fdp.été.pdf\"", "Tarifs fdp.été.pdf"),
+        ("filename*=UTF-8''%E2%80%AETarifs%E2%80%8B.pdf", "Tarifs.pdf"),
+        ("filename*=UTF-8''..%2F..%2Fetc%2Fpasswd.pdf", "passwd.pdf"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let pdf = small_pdf(&format!("The delivery takes {number} days."));
+        let data = send_form(&app, &tenant, named_form(parameters, &pdf)).await.data(201);
+        assert_eq!(data["document"]["filename"], name, "{parameters}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_without_a_visible_name_is_refused() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let pdf = small_pdf("The delivery takes three days.");
+    for (filename, message) in [
+        ("", "must not be empty"),
+        (".", "must be a name and not only dots"),
+        ("..", "must be a name and not only dots"),
+        ("folder/..", "must be a name and not only dots"),
+        ("\u{202e}", "must not be empty"),
+        ("\u{200b}\u{feff}", "must not be empty"),
+        ("\u{2028}", "must not be empty"),
+        ("a\u{7}b.pdf", "must not contain control characters"),
+    ] {
+        let body = json!({ "filename": filename, "size_bytes": 1000 });
+        let details = announce(&app, &tenant, &body).await.refused(422, "validation_failed");
+        assert_eq!(details, json!([{ "field": "filename", "message": message }]), "{filename:?}");
+        let form = named_form(&format!("filename=\"{filename}\""), &pdf);
+        let answer = send_form(&app, &tenant, form).await;
+        if filename.contains('\u{7}') {
+            assert!(matches!(answer.status, 400 | 422), "{}", answer.text);
+        } else {
+            let details = answer.refused(422, "validation_failed");
+            assert_eq!(details, json!([{ "field": "file", "message": format!("its name {message}") }]), "{filename:?}");
+        }
+    }
     assert_eq!(app.number("select count(*) from documents").await, 0);
 }
 

@@ -2,9 +2,12 @@
 //! ManyChat and a scripted model.
 
 mod bursts;
+mod courtesies;
 mod delivery;
 mod handover;
 mod inbound;
+mod limits;
+mod opt_outs;
 mod orders;
 mod quota;
 mod rag;

@@ -18,7 +18,7 @@ use local::{
 use local_postgres::root;
 use serde_json::Value;
 use shared::{
-    accounts, conversations, documents, feedback, function::Function, messages, questions, retrieval,
+    accounts, conversations, db, documents, feedback, function::Function, messages, questions, retrieval,
     settings::SettingsMap, tenants,
 };
 
@@ -54,8 +54,9 @@ fn template_routes_equal_the_routes_of_the_code() {
     let blocks = blocks();
     for function in functions::ALL {
         let expected = match function.name {
-            // Catches every path that no other function has: the gateway has no path for it.
-            "not-found" => names(["$default"]),
+            // Catches every path that no other function has: the gateway has no path for it. Beside it, the methods of
+            // a path that would reach another function's path with a parameter.
+            "not-found" => functions::shadowed_routes().into_iter().chain(["$default".to_owned()]).collect(),
             // A function with its own Function URL has no route in the gateway.
             _ if blocks[function.name].url.is_some() => BTreeSet::new(),
             _ => functions::routes(function),
@@ -215,6 +216,7 @@ fn limits_in_openapi_equal_the_constants_of_the_code() {
         ("Email/maxLength", accounts::MAX_EMAIL_BYTES),
         ("Filename/maxLength", documents::MAX_FILENAME_CHARS),
         ("FullName/maxLength", accounts::MAX_FULL_NAME_CHARS),
+        ("QueryRequest/properties/document_ids/minItems", 1),
         ("QueryRequest/properties/document_ids/maxItems", questions::MAX_DOCUMENTS),
         ("QueryRequest/properties/top_k/maximum", questions::MAX_PASSAGES.into()),
         ("Question/maxLength", retrieval::MAX_QUESTION_CHARS),
@@ -223,6 +225,94 @@ fn limits_in_openapi_equal_the_constants_of_the_code() {
         let documented = document.pointer(&format!("/components/schemas/{schema}"));
         assert_eq!(documented.and_then(Value::as_u64), Some(limit as u64), "{schema}");
     }
+}
+
+/// The time after which API Gateway answers a request with 503, whatever its function does.
+const GATEWAY_TIMEOUT: Duration = Duration::from_secs(30);
+
+#[test]
+fn the_longest_question_ends_before_its_function_and_the_gateway_do() {
+    // The checks of the caller and the first transaction are within the time of the answer. The transaction that stores
+    // the answer, or refunds it, comes after it.
+    let longest = questions::ANSWER_TIMEOUT + db::REQUEST_TIMEOUT;
+    for name in ["query", "query-stream"] {
+        let timeout = blocks()[name].timeout;
+        assert!(longest < timeout && timeout < GATEWAY_TIMEOUT, "{name}: {longest:?}, {timeout:?}");
+    }
+    // What comes before the answer leaves it most of its time: the rate limit, the membership, the first transaction.
+    assert!(db::REQUEST_TIMEOUT * 3 * 2 < questions::ANSWER_TIMEOUT);
+}
+
+#[test]
+fn the_longest_reply_ends_before_its_function_does() {
+    let block = &blocks()["reply-worker"];
+    assert!(reply_worker::longest_run() < block.timeout, "{:?}", reply_worker::longest_run());
+    let template = Template::read(&root().join("template.yaml")).unwrap();
+    let (_, queue) = template.resources("AWS::SQS::Queue").find(|(id, _)| *id == "ReplyQueue").unwrap();
+    assert_eq!(queue["VisibilityTimeout"].as_u64(), Some(block.timeout.as_secs() * 6));
+}
+
+#[test]
+fn every_function_that_feeds_its_own_queue_may_call_itself_again() {
+    let template = Template::read(&root().join("template.yaml")).unwrap();
+    let mut found = Vec::new();
+    for (id, function) in template.resources("AWS::Serverless::Function") {
+        let events = function["Events"].as_object().into_iter().flatten();
+        let own: BTreeSet<_> = events
+            .filter_map(|(_, event)| event["Properties"]["Queue"]["Fn::GetAtt"].as_array()?.first()?.as_str())
+            .collect();
+        let variables = function["Environment"]["Variables"].as_object().into_iter().flatten();
+        let sends_to = variables.filter_map(|(_, value)| value["Ref"].as_str());
+        let is_recursive = sends_to.into_iter().any(|queue| own.contains(queue));
+        // Lambda stops a function that has called itself 16 times by way of a queue, unless it is allowed.
+        assert_eq!(function["RecursiveLoop"] == "Allow", is_recursive, "{id}");
+        found.extend(is_recursive.then_some(id));
+    }
+    assert_eq!(found, ["IngestWorkerFunction", "ReplyWorkerFunction"]);
+}
+
+#[test]
+fn the_parameters_in_openapi_are_those_of_the_code() {
+    let document: Value = serde_json::from_str(&openapi::document().unwrap()).unwrap();
+    let parameter = |path: &str, method: &str, name: &str| {
+        let all = document["paths"][path][method]["parameters"].as_array().unwrap();
+        all.iter().find(|parameter| parameter["name"] == name).map(|parameter| parameter["schema"].clone())
+    };
+    let mut keys = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let names = operation["parameters"].as_array().into_iter().flatten();
+            let names: BTreeSet<_> = names.filter_map(|parameter| parameter["name"].as_str()).collect();
+            if names.contains("sort") {
+                assert!(parameter(path, method, "sort").unwrap()["enum"].is_array(), "{path}");
+                assert_eq!(parameter(path, method, "cursor").unwrap()["pattern"], "^[A-Za-z0-9_-]+$", "{path}");
+            }
+            if names.contains("status") {
+                assert!(parameter(path, method, "status").unwrap()["enum"].is_array(), "{path}");
+            }
+            if names.contains("Idempotency-Key") {
+                let key = parameter(path, method, "Idempotency-Key").unwrap();
+                assert_eq!((&key["minLength"], &key["maxLength"]), (&1.into(), &255.into()), "{path}");
+                keys += 1;
+            }
+        }
+    }
+    assert!(keys > 0);
+    let sorts = parameter("/api/v1/documents", "get", "sort").unwrap();
+    let expected = ["upload_date", "-upload_date", "filename", "-filename", "created_at", "-created_at"];
+    assert_eq!(sorts["enum"], serde_json::json!(expected));
+    let statuses = parameter("/api/v1/documents", "get", "status").unwrap();
+    assert_eq!(statuses["enum"], serde_json::json!(["pending", "processed", "failed"]));
+    assert_eq!(parameter("/api/v1/messages", "get", "status"), None, "messages cannot be filtered by status");
+    let deep = parameter("/health", "get", "deep").unwrap();
+    assert_eq!((&deep["minimum"], &deep["maximum"]), (&0.into(), &1.into()));
+    let schemas = &document["components"]["schemas"];
+    assert_eq!(schemas["Announcement"]["properties"]["sha256"]["pattern"], "^[0-9a-fA-F]{64}$");
+    let stream = &document["paths"]["/api/v1/query/stream"]["post"]["responses"]["200"]["content"]["text/event-stream"];
+    assert_eq!(stream["schema"]["type"], "string", "a stream is a text of events");
+    let events = stream["x-events"]["$ref"].as_str().unwrap().rsplit('/').next().unwrap();
+    let events = schemas[events]["properties"].as_object().unwrap().keys().map(String::as_str);
+    assert_eq!(names(events), names(["citations", "delta", "done", "error"]));
 }
 
 #[test]

@@ -10,6 +10,9 @@ use proc_macro2::{TokenStream, TokenTree};
 /// Namespace of the functions' own metrics (`logging::metric`).
 const NAMESPACE: &str = "Lisa";
 
+/// Metrics of what was mended at once and told to its owner.
+const WITHOUT_ALARM: [&str; 1] = ["DuplicateSubscriptions"];
+
 /// Collects the first argument of each call of a function `metric` in `tokens`.
 fn names_in(tokens: TokenStream, names: &mut BTreeSet<String>) {
     let tokens: Vec<_> = tokens.into_iter().collect();
@@ -42,6 +45,7 @@ fn every_metric_of_the_code_has_an_alarm_and_every_alarm_a_metric() {
     names_in_folder(&root().join("shared/src"), &mut counted);
     names_in_folder(&root().join("functions"), &mut counted);
     assert!(counted.contains("SubscriptionsDiffering"), "the metrics were not found: {counted:?}");
+    counted.retain(|name| !WITHOUT_ALARM.contains(&name.as_str()));
     let template = Template::read(&root().join("template.yaml")).unwrap();
     let alarms: Vec<_> = template.resources("AWS::CloudWatch::Alarm").collect();
     let watched: BTreeSet<_> = alarms
@@ -57,9 +61,7 @@ fn every_alarm_tells_somebody_and_has_its_own_name() {
     let template = Template::read(&root().join("template.yaml")).unwrap();
     let mut names = BTreeSet::new();
     for (id, alarm) in template.resources("AWS::CloudWatch::Alarm") {
-        for actions in ["AlarmActions", "OKActions"] {
-            assert_eq!(alarm[actions]["Fn::If"][1][0]["Ref"], "AlarmTopic", "{id}");
-        }
+        assert_eq!(alarm["AlarmActions"]["Fn::If"][1][0]["Ref"], "AlarmTopic", "{id}");
         assert!(names.insert(alarm["AlarmName"].to_string()), "{id} has the name of another alarm");
     }
 }

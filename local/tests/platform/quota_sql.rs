@@ -13,6 +13,7 @@ use local::random::SplitMix64;
 use shared::{
     db::{Db, SystemDb},
     error::ApiError,
+    plans::LimitExceeded,
     quota::{self, QuotaError, Reservation},
 };
 use sqlx::PgConnection;
@@ -28,6 +29,7 @@ both_ways!(
     concurrent_refunds_of_one_request_refund_it_once,
     concurrent_sweeps_of_expired_reservations_do_not_deadlock,
     random_schedules_neither_lose_nor_double_a_request,
+    paid_requests_over_the_plan_end_at_the_tenants_cap,
 );
 
 /// Connections of a test's handle: more than the pooler's server connections, so that clients share backends.
@@ -60,6 +62,8 @@ async fn refund_expired(system: &SystemDb, limit: i64) -> u64 {
 enum ReserveError {
     /// The free quota is used up, which the tests expect.
     Exceeded(quota::Quota),
+    /// The plan's limit or the tenant's cap is reached.
+    PlanLimit(LimitExceeded),
     /// The test rolled the transaction back.
     RolledBack,
     /// Another error, which fails the test.
@@ -70,7 +74,8 @@ impl From<QuotaError> for ReserveError {
     fn from(error: QuotaError) -> Self {
         match error {
             QuotaError::Exceeded(quota) => Self::Exceeded(quota),
-            error @ (QuotaError::PlanLimit(_) | QuotaError::Database(_)) => Self::Failed(error.to_string()),
+            QuotaError::PlanLimit(limit) => Self::PlanLimit(limit),
+            error @ QuotaError::Database(_) => Self::Failed(error.to_string()),
         }
     }
 }
@@ -295,6 +300,7 @@ impl QuotaClient {
                         held.push((tenant_index, reservation));
                     }
                     Err(ReserveError::Exceeded(quota)) => assert!(!quota.is_pro, "{quota:?}"),
+                    Err(ReserveError::PlanLimit(limit)) => panic!("{limit:?}"),
                     Err(ReserveError::Failed(error)) => panic!("{error}"),
                     Err(ReserveError::RolledBack) => unreachable!("only the other kind is cancelled"),
                 },
@@ -349,5 +355,75 @@ impl QuotaClient {
             .execute(&mut self.admin)
             .await
             .unwrap();
+    }
+}
+
+/// A free request that is counted while the plan is being bought waits for the purchase, and then leaves the plan's
+/// credits as they are.
+#[tokio::test]
+async fn a_free_request_during_a_purchase_does_not_overwrite_the_credits_of_the_plan() {
+    let route = DatabaseRoute::direct().await;
+    let (mut admin, mut buying, mut asking) = (route.admin().await, route.admin().await, route.admin().await);
+    let tenant = seed::tenant(&mut admin, "race", 8).await;
+    let purchase = format!(
+        "begin; select from users where id = '{0}' for update; update users set is_pro = true where id = '{0}';
+         update profiles set credits_remaining = 2000 where id = '{0}'",
+        tenant.owner
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(purchase)).execute(&mut buying).await.unwrap();
+    let request = "update user_settings set free_quota_used = free_quota_used + 1 where user_id = $1";
+    let asked = async { sqlx::query(request).bind(tenant.owner).execute(&mut asking).await.unwrap() };
+    let bought = async {
+        let waiting = "select count(*) from pg_stat_activity where datname = current_database()
+                       and wait_event_type = 'Lock' and query like '%user_settings%'";
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+        while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut admin).await.unwrap() == 0 {
+            assert!(tokio::time::Instant::now() < deadline, "the request does not wait");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        sqlx::raw_sql("commit").execute(&mut buying).await.unwrap();
+    };
+    tokio::join!(asked, bought);
+    let credits = "select credits_remaining from profiles where id = $1";
+    let left: i32 = sqlx::query_scalar(credits).bind(tenant.owner).fetch_one(&mut admin).await.unwrap();
+    assert_eq!(left, 2000);
+}
+
+/// Of concurrent requests over the plan's limit, exactly as many are taken as the cap says, and the tenant is told once
+/// at 80 % and once at 100 %.
+async fn paid_requests_over_the_plan_end_at_the_tenants_cap(route: DatabaseRoute) {
+    let mut admin = route.admin().await;
+    let tenant = seed::tenant(&mut admin, "a", 8).await;
+    let other = seed::tenant(&mut admin, "b", 8).await;
+    let pay = r#"
+        update users set is_pro = true;
+        update plans set monthly_request_limit = 20, overage_cents_per_request = 2, monthly_spend_cap_micros = null
+        where name = 'business';
+        update customers set plan_id = (select id from plans where name = 'business');
+        update customers set overage_cap_requests = 10 where name = 'company-a'
+    "#;
+    sqlx::raw_sql(pay).execute(&mut admin).await.unwrap();
+    let db = route.db(CONNECTIONS);
+    for (tenant, taken_at_most) in [(&tenant, 30), (&other, 40)] {
+        let mut clients = JoinSet::new();
+        for _ in 0..60 {
+            let (db, tenant) = (db.clone(), tenant.clone());
+            clients.spawn(async move { reserve(&db, &tenant).await });
+        }
+        let (taken, refused): (Vec<_>, Vec<_>) = clients.join_all().await.into_iter().partition(Result::is_ok);
+        assert_eq!(taken.len(), taken_at_most, "without a cap of its own, as many as the plan has");
+        for refusal in refused {
+            let Err(ReserveError::PlanLimit(limit)) = refusal else { panic!("{refusal:?}") };
+            let cap = i64::try_from(taken_at_most).unwrap() - 20;
+            assert_eq!((limit.limit, limit.used, limit.most), ("overage_requests", cap, cap));
+        }
+        let told = "select type from activities where company_id = $1 order by type";
+        let told: Vec<String> = sqlx::query_scalar(told).bind(tenant.customer).fetch_all(&mut admin).await.unwrap();
+        assert_eq!(told, ["overage_cap_near", "overage_cap_reached"]);
+        // A refund makes room for one more.
+        let reservation = taken.into_iter().next().unwrap().unwrap();
+        refund(&db, tenant, &reservation).await;
+        assert!(reserve(&db, tenant).await.is_ok());
+        assert!(reserve(&db, tenant).await.is_err());
     }
 }

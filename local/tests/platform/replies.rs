@@ -4,12 +4,13 @@
 //! and requests that PostgreSQL, the model or ManyChat have received by then still run, as after a power cut of the
 //! worker.
 
-use std::{collections::BTreeMap, future::poll_fn, pin::pin, task::Poll};
+use std::{collections::BTreeMap, future::poll_fn, pin::pin, task::Poll, time::Duration};
 
 use local::{
     fakes::{
         manychat::{FakeManyChat, KEYS},
         models::{FakeModels, FakeReply},
+        queue::FakeQueue,
     },
     testing::{self, TestDatabase},
 };
@@ -73,19 +74,26 @@ enum ReplyStage {
 
 impl ReplyWorkerHarness {
     async fn start() -> Self {
+        let aws = &testing::servers().await.unwrap().aws;
+        let name = format!("replies-{}-{}", std::process::id(), Uuid::new_v4().simple());
+        let made = aws_sdk_sqs::Client::new(&aws.config()).create_queue().queue_name(name).send().await.unwrap();
+        Self::with_queue(made.queue_url().unwrap(), aws.endpoint()).await
+    }
+
+    /// Starts the worker with a queue at an AWS endpoint.
+    async fn with_queue(queue_url: &str, endpoint: &str) -> Self {
         let database = testing::database().await.unwrap();
         let (manychat, models) = (FakeManyChat::start().await.unwrap(), FakeModels::start().await.unwrap());
         models.always(FakeReply::Text("Une phrase de la réponse. ".repeat(100)));
         let mut admin = PgConnection::connect(&database.urls.admin).await.unwrap();
         let tenant = seed::tenant(&mut admin, "replies", 1_000_000).await;
         let aws = &testing::servers().await.unwrap().aws;
-        let queue = format!("replies-{}-{}", std::process::id(), database.name().replace('_', "-"));
-        let made = aws_sdk_sqs::Client::new(&aws.config()).create_queue().queue_name(queue).send().await.unwrap();
         let mut settings = aws.settings();
         for (name, value) in [
             ("DATABASE_URL", database.urls.app.as_str()),
             ("DATABASE_MAX_CONNECTIONS", "2"),
-            ("REPLY_QUEUE_URL", made.queue_url().unwrap()),
+            ("AWS_ENDPOINT_URL", endpoint),
+            ("REPLY_QUEUE_URL", queue_url),
             ("MANYCHAT_BASE_URL", &manychat.base_url()),
             ("SEALING_KEYS", SEALING_KEYS),
             ("LLM_PROVIDER", "groq"),
@@ -109,7 +117,12 @@ impl ReplyWorkerHarness {
 
     /// Stores an inbound message of a contact; returns its conversation.
     async fn receive(&self, contact: usize) -> Uuid {
-        let body = json!({ "id": contact, "last_input_text": "Vous livrez ?", "message_id": contact });
+        self.receive_message(contact, &contact.to_string()).await
+    }
+
+    /// Stores an inbound message of a contact under an id; returns its conversation.
+    async fn receive_message(&self, contact: usize, message_id: &str) -> Uuid {
+        let body = json!({ "id": contact, "last_input_text": "Vous livrez ?", "message_id": message_id });
         let message = InboundMessage::read(&body).unwrap();
         let received: Result<_, ApiError> =
             self.db.tenant_tx(self.tenant.customer, async |tx| Ok(conversations::receive(tx, &message).await?)).await;
@@ -238,6 +251,42 @@ async fn after_a_kill_at_any_step_the_next_worker_sends_one_answer_and_charges_o
     assert_eq!(kills, 200);
     // A kill repeats at most the part that was being sent, and most kills repeat none.
     assert!(repeated * 4 < kills, "{repeated} repeated parts after {kills} kills");
+}
+
+#[tokio::test]
+async fn deliveries_during_a_reply_send_one_message_to_the_leases_end_and_are_replaced_by_its_holder() {
+    let queue = FakeQueue::start(testing::servers().await.unwrap().aws.endpoint()).await.unwrap();
+    let endpoint = queue.endpoint();
+    let mut harness = ReplyWorkerHarness::with_queue(&format!("{endpoint}/123456789012/replies"), &endpoint).await;
+    let conversation = harness.receive(1).await;
+    let event = harness.event(conversation);
+    let now = tokio::time::Instant::now();
+    harness.models.hold();
+    let during = async {
+        harness.models.wait_for_held_request().await;
+        harness.receive_message(1, "second").await;
+        for _ in 0..3 {
+            (harness.handle)(event.clone()).await.unwrap();
+        }
+        let waiting = queue.drain();
+        assert_eq!(waiting.len(), 1, "{waiting:?}");
+        let delay = waiting[0].due - now;
+        let lease = conversations::LEASE_TIMEOUT;
+        assert!((lease - Duration::from_secs(10)..=lease + Duration::from_secs(10)).contains(&delay), "{delay:?}");
+        harness.models.release();
+    };
+    let (done, ()) = tokio::join!((harness.handle)(event.clone()), during);
+    done.unwrap();
+    // The second part of the answer is due later, and the delivery that was turned away is replaced at once.
+    let sent = queue.drain();
+    let soon = tokio::time::Instant::now() + Duration::from_secs(1);
+    assert_eq!(sent.iter().filter(|message| message.due <= soon).count(), 1, "{sent:?}");
+    const ANSWERS: &str = "select count(*) from messages where conversation_id = $1 and author = 'bot'";
+    assert_eq!(harness.number(ANSWERS, conversation).await, 1);
+    (harness.handle)(event).await.unwrap();
+    assert_eq!(harness.number(ANSWERS, conversation).await, 2, "the second message is answered");
+    let awaited = "select count(*) from conversations where id = $1 and lease_is_awaited";
+    assert_eq!(harness.number(awaited, conversation).await, 0);
 }
 
 /// Measures the figure in docs/BENCHMARKS.md, with the command

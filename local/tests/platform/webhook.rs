@@ -112,7 +112,7 @@ async fn ten_thousand_generated_bodies_are_stored_completely_or_refused_with_an_
     assert!(taken > BODIES / 3 && taken < BODIES, "{taken} of {BODIES} were taken");
     let mut number =
         async |query: &'static str| -> i64 { sqlx::query_scalar(query).fetch_one(&mut admin).await.unwrap() };
-    let stored = number("select count(*) from messages").await;
+    let stored = number("select count(*) from messages where direction = 'inbound'").await;
     assert!(stored > 0 && stored <= i64::try_from(taken).unwrap(), "{stored} stored of {taken} taken");
     let incomplete = "select count(*) from conversations conversation
         where not exists (select from messages where conversation_id = conversation.id)

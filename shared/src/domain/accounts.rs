@@ -1,8 +1,11 @@
 //! User accounts. Owns the tables `users` and, for accounts without a Supabase project, `credentials` and
-//! `refresh_sessions`.
+//! `refresh_sessions`; and `failed_sign_ins`, which counts for the audit log.
 //!
-//! SQL function: `app.provision_account`.
+//! SQL functions: `app.provision_account`, `app.synchronize_account`, `app.end_account`, `app.free_quota_limit`,
+//! `app.address_placeholder`, `app.has_auth_address`, `app.count_failed_sign_in`, `app.report_failed_sign_ins`.
+//! Trigger functions on Supabase's `auth.users`: `app.on_auth_user_created`, `app.on_auth_user_changed`.
 
+mod email;
 mod sessions;
 
 use chrono::{DateTime, Utc};
@@ -10,52 +13,16 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+pub use email::{Email, MAX_EMAIL_BYTES, UnusableEmail};
 pub use sessions::{
-    RefreshError, RefreshToken, end_all_sessions, end_session, refresh, remove_expired_sessions, start_session,
+    RefreshError, RefreshKeys, RefreshToken, end_all_sessions, end_session, has_ended, refresh,
+    remove_expired_sessions, start_session,
 };
 
-use crate::{auth::passwords::Password, db::SystemTx, error::ApiError, input};
+use crate::{db::SystemTx, error::ApiError, input};
 
-/// Maximum length of an e-mail address, in bytes (RFC 3696).
-pub const MAX_EMAIL_BYTES: usize = 320;
-/// Maximum length of the part of an e-mail address before the `@`, in bytes (RFC 5321).
-const MAX_EMAIL_LOCAL_PART_BYTES: usize = 64;
-
-/// E-mail address. Only its form is checked, not the existence of a mailbox.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(try_from = "String")]
-#[schema(value_type = String, format = Email, max_length = 320)]
-pub struct Email(String);
-
-/// Error of a text that is not an e-mail address.
-#[derive(Debug, thiserror::Error)]
-#[error("is not an e-mail address")]
-pub struct UnusableEmail;
-
-impl TryFrom<String> for Email {
-    type Error = UnusableEmail;
-
-    fn try_from(text: String) -> Result<Self, UnusableEmail> {
-        let text = text.trim();
-        let (local, domain) = text.rsplit_once('@').ok_or(UnusableEmail)?;
-        let is_plain =
-            text.len() <= MAX_EMAIL_BYTES && !text.chars().any(|letter| letter.is_whitespace() || letter.is_control());
-        let has_domain = domain.contains('.') && !domain.starts_with('.') && !domain.ends_with('.');
-        if is_plain && has_domain && !local.is_empty() && local.len() <= MAX_EMAIL_LOCAL_PART_BYTES {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(UnusableEmail)
-        }
-    }
-}
-
-impl Email {
-    /// Returns the address as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
+/// Default of FREE_QUOTA_LIMIT, the number of free requests of a new account.
+pub const DEFAULT_FREE_QUOTA_LIMIT: u16 = 8;
 
 /// Maximum length of a person's name, in characters.
 pub const MAX_FULL_NAME_CHARS: usize = 255;
@@ -137,7 +104,7 @@ pub fn email_taken() -> ApiError {
 /// An account to be created.
 #[derive(Debug)]
 pub struct NewAccount<'a> {
-    /// Identifier of the user, given by the account's provider: Supabase or this project.
+    /// Identifier of the user.
     pub id: Uuid,
     /// E-mail address.
     pub email: &'a Email,
@@ -147,7 +114,7 @@ pub struct NewAccount<'a> {
     pub free_quota_limit: i32,
 }
 
-/// Creates the rows of an account unless they exist: the trigger on Supabase's accounts may have created them before.
+/// Creates the rows of an account.
 ///
 /// # Errors
 /// Returns [`AccountError::EmailTaken`] when another account has the e-mail address, or any database error.
@@ -164,23 +131,87 @@ pub async fn provision(tx: &mut SystemTx, new: &NewAccount<'_>) -> Result<User, 
     Ok(get(tx, new.id).await?)
 }
 
-/// Stores the hash of a user's password, replacing any earlier one.
+/// An account of a Supabase project, as the project just described it.
+#[derive(Debug)]
+pub struct ExternalAccount<'a> {
+    /// Identifier of the user, given by the project.
+    pub id: Uuid,
+    /// Present e-mail address; `None` for an account by telephone.
+    pub email: Option<&'a Email>,
+    /// Name of the person, for a new account.
+    pub full_name: Option<&'a FullName>,
+    /// Number of free requests of a new account.
+    pub free_quota_limit: i32,
+}
+
+/// Creates the rows of a Supabase account, or brings its address up to date. The project decides who has an address:
+/// an account that had it before gets a placeholder.
 ///
 /// # Errors
 /// Returns any database error.
-pub async fn set_password(tx: &mut SystemTx, user: Uuid, hashed_password: &str) -> sqlx::Result<()> {
+pub async fn synchronize(tx: &mut SystemTx, account: &ExternalAccount<'_>) -> sqlx::Result<User> {
+    sqlx::query!(
+        "select app.synchronize_account($1, $2, $3, $4)",
+        account.id,
+        account.email.map(Email::as_str),
+        account.full_name.map(FullName::as_str),
+        account.free_quota_limit
+    )
+    .execute(&mut *tx)
+    .await?;
+    get(tx, account.id).await
+}
+
+/// Stores the hash of a new user's password.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn set_first_password(tx: &mut SystemTx, user: Uuid, hashed_password: &str) -> sqlx::Result<()> {
+    sqlx::query!("insert into credentials (user_id, hashed_password) values ($1, $2)", user, hashed_password)
+        .execute(tx)
+        .await
+        .map(drop)
+}
+
+/// Replaces the hash of a user's password. Returns false when `verified` is no longer the stored hash: of several
+/// simultaneous changes, one wins.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn replace_password(
+    tx: &mut SystemTx,
+    user: Uuid,
+    verified: &str,
+    hashed_password: &str,
+) -> sqlx::Result<bool> {
     sqlx::query!(
         r#"
-        insert into credentials (user_id, hashed_password) values ($1, $2)
-        on conflict on constraint credentials_pkey
-        do update set hashed_password = excluded.hashed_password, password_changed_at = now()
+        update credentials set hashed_password = $3, password_changed_at = now()
+        where user_id = $1 and hashed_password = $2
         "#,
         user,
+        verified,
         hashed_password
     )
     .execute(tx)
     .await
-    .map(drop)
+    .map(|done| done.rows_affected() == 1)
+}
+
+/// Returns true when `verified` is still the hash of the user's password, and keeps it so until the transaction ends.
+/// A change of the password waits for the transaction and then ends the session that it started.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn lock_password(tx: &mut SystemTx, user: Uuid, verified: &str) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select true as "is_current!" from credentials where user_id = $1 and hashed_password = $2 for share"#,
+        user,
+        verified
+    )
+    .fetch_optional(tx)
+    .await
+    .map(|row| row.is_some())
 }
 
 /// Returns a user.
@@ -214,63 +245,69 @@ pub struct Credentials {
 ///
 /// # Errors
 /// Returns any database error.
-pub async fn find_credentials(tx: &mut SystemTx, email: &str) -> sqlx::Result<Option<Credentials>> {
-    if email.contains('\0') {
-        // No address contains NUL, and PostgreSQL would reject the parameter.
-        return Ok(None);
-    }
+pub async fn find_credentials(tx: &mut SystemTx, email: &Email) -> sqlx::Result<Option<Credentials>> {
     sqlx::query_as!(
         Credentials,
         r#"
         select account.id as user_id, credentials.hashed_password
         from users account join credentials on credentials.user_id = account.id
-        where lower(account.email) = lower($1)
+        where lower(account.email) = lower($1) and account.deleted_at is null
         "#,
-        email
+        email.as_str()
     )
     .fetch_optional(tx)
     .await
 }
 
-/// Finds the password hash of a user.
+/// Finds the password hash of a user whose account is not deleted.
 ///
 /// # Errors
 /// Returns any database error.
 pub async fn find_password_hash(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<Option<String>> {
-    sqlx::query_scalar!("select hashed_password from credentials where user_id = $1", user).fetch_optional(tx).await
+    sqlx::query_scalar!(
+        r#"
+        select credentials.hashed_password
+        from users account join credentials on credentials.user_id = account.id
+        where account.id = $1 and account.deleted_at is null
+        "#,
+        user
+    )
+    .fetch_optional(tx)
+    .await
 }
 
-/// Hashes a password on a blocking thread, since hashing keeps a core busy for about 20 ms.
+/// Returns true for a user whose account was deleted, or who never had one here.
 ///
 /// # Errors
-/// Returns 500 when the blocking task or the hashing fails.
-pub async fn hash_password(password: Password) -> Result<String, ApiError> {
-    let hashed = tokio::task::spawn_blocking(move || password.hash()).await;
-    hashed
-        .map_err(|error| ApiError::internal().with_source(error))?
-        .map_err(|error| ApiError::internal().with_source(error))
+/// Returns any database error.
+pub async fn is_gone(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select not exists (select from users where id = $1 and deleted_at is null) as "is_gone!""#,
+        user
+    )
+    .fetch_one(tx)
+    .await
 }
 
-/// Compares a password with a hash on a blocking thread. Without a hash, takes as long and returns false.
+/// Counts a refused password. The audit log gets the first entry of each hour per tenant and action, and a second one
+/// with the number when the hour is over. `None` stands for an address without an account, for which the same work is
+/// done and nothing is logged.
 ///
 /// # Errors
-/// Returns 500 when the blocking task fails.
-pub async fn verify_password(password: Password, hash: Option<String>) -> Result<bool, ApiError> {
-    let compared = tokio::task::spawn_blocking(move || password.matches(hash.as_deref())).await;
-    compared.map_err(|error| ApiError::internal().with_source(error))
+/// Returns any database error.
+pub async fn count_failed_sign_in(
+    tx: &mut SystemTx,
+    user: Option<Uuid>,
+    action: &'static str,
+    request_id: &str,
+) -> sqlx::Result<()> {
+    sqlx::query!("select app.count_failed_sign_in($1, $2, $3)", user, action, request_id).execute(tx).await.map(drop)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_of_a_wrong_form_are_refused() {
-        for good in ["a@b.co", " awa.kone+shop@mail.example.ci ", "é@exemple.fr"] {
-            assert!(Email::try_from(good.to_owned()).is_ok(), "{good}");
-        }
-        for bad in ["", "a", "@b.co", "a@b", "a@.co", "a@b.", "a b@c.de", "a@b\u{0}.co", "a@b.co\nBcc: x@y.zz"] {
-            assert!(Email::try_from(bad.to_owned()).is_err(), "{bad:?}");
-        }
-    }
+/// Logs the numbers of refused passwords of the hours that are over, and returns how many counters ended.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn report_failed_sign_ins(tx: &mut SystemTx) -> sqlx::Result<i32> {
+    sqlx::query_scalar!(r#"select app.report_failed_sign_ins() as "ended!""#).fetch_one(tx).await
 }

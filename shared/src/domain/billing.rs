@@ -8,19 +8,26 @@
 //! was done. A failed step is answered with 500, and is resumed at Stripe's next delivery or by the nightly
 //! reconcile.
 
+pub mod checkout;
+mod duplicates;
 mod events;
 mod ids;
 mod import;
 mod ledger;
+mod notices;
+mod orphans;
+mod overages;
 mod period_close;
 mod processor;
 mod projection;
 mod reconcile;
+mod reversals;
 mod states;
 mod view;
 
 pub use events::BillingEventOutcome;
 pub use import::{ImportCounts, OldSubscription, import};
+pub use orphans::{Assignment, UnassignedListing, UnassignedSubscription};
 pub use period_close::{BillingRecord, BillingRecordListing, CloseCounts, list_records};
 pub use processor::Billing;
 pub use projection::{Entitlement, ProjectionOutcome};

@@ -5,15 +5,17 @@
 //! SQL function: `app.receive_message`, which also writes to `messages` and `jobs`.
 
 pub mod api;
+pub mod courtesies;
 mod handover;
 pub mod keywords;
 mod lease;
+mod limits;
 mod list;
 
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -21,7 +23,7 @@ use crate::{
     activities::{self, Activity, ActivityStatus},
     db::{SystemTx, TenantTx},
     error::ApiError,
-    manychat::inbound::InboundMessage,
+    manychat::inbound::{InboundMessage, MESSAGE_ID_CHARS},
     messages::{self, SkipReason},
     text::Language,
 };
@@ -31,11 +33,14 @@ pub use lease::{
     Assistant, Conversation, JobSchedule, LEASE_TIMEOUT, Lease, LeaseCheck, LeaseOutcome, acquire, lock_and_check,
     release, release_and_reschedule,
 };
+pub use limits::{ContactLimits, ReachedLimit, count_answer};
 pub use list::{Channel, ConversationFilter, ConversationItem, ConversationListing, get, list};
 
 /// Time after which maintenance runs a reply job. The reply queue comes first; maintenance, only if the queue's message
 /// was lost. The SQL function `app.receive_message` uses the same delay.
 const REPLY_JOB_DELAY: Duration = Duration::from_secs(60);
+/// Time by which ManyChat's clock may be ahead of the database's.
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
 /// Type, title and severity of the activity for messages that the bot failed to answer.
 pub const FAILURE_ACTIVITY: (&str, &str, ActivityStatus) =
     ("bot_failed", "The bot could not answer a contact", ActivityStatus::Error);
@@ -58,13 +63,49 @@ pub struct ReceiveOutcome {
 }
 
 /// Stores an incoming message together with its conversation and its reply job. A repeated delivery changes nothing.
-/// A message that asks to stop opts the contact out at once: an answer that a worker is generating, or has partly
-/// sent, is not sent further.
+/// [`crate::opt_outs::receive`] does the same, and obeys a message that asks to stop.
 ///
 /// # Errors
 /// A database error.
 pub async fn receive(tx: &mut TenantTx, message: &InboundMessage) -> sqlx::Result<ReceiveOutcome> {
-    let received = sqlx::query_as!(
+    let received = match store(tx, message, message.external_id.as_deref()).await? {
+        // The bot sends a constant as the message's id: two equal texts are two messages, unless they come within ten
+        // seconds.
+        repeated if repeated.message_id.is_none() && has_constant_id(tx, message).await? => {
+            store(tx, message, None).await?
+        }
+        received => received,
+    };
+    if received.message_id.is_some() && (message.interacted_at.is_some() || message.locale.is_some()) {
+        describe_received(tx, &received, message).await?;
+    }
+    Ok(received)
+}
+
+/// Adds to a stored message what `app.receive_message` does not take: when the contact wrote it, and the language of
+/// the contact's phone, which counts only until the contact's own words show another one.
+async fn describe_received(tx: &mut TenantTx, received: &ReceiveOutcome, message: &InboundMessage) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        with conversation as (
+            update conversations set language = coalesce(language, $4) where customer_id = $1 and id = $3
+        )
+        update messages set interacted_at = $5 where customer_id = $1 and id = $2
+        "#,
+        tx.tenant(),
+        received.message_id,
+        received.conversation_id,
+        message.locale.map(Language::as_str),
+        message.interacted_at
+    )
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
+/// Stores an incoming message under `external_id`, or returns that it was stored before.
+async fn store(tx: &mut TenantTx, message: &InboundMessage, external_id: Option<&str>) -> sqlx::Result<ReceiveOutcome> {
+    sqlx::query_as!(
         ReceiveOutcome,
         r#"
         select conversation_id as "conversation_id!", message_id, job_id, is_first as "is_first!",
@@ -77,23 +118,54 @@ pub async fn receive(tx: &mut TenantTx, message: &InboundMessage) -> sqlx::Resul
         message.language.map(Language::as_str),
         message.text,
         message.attachment,
-        message.external_id
+        external_id
     )
-    .fetch_one(&mut *tx)
-    .await?;
-    let is_new = received.message_id.is_some();
-    let opted_out = if is_new && keywords::asks_to_stop(&message.text) {
-        Some(true)
-    } else if is_new && received.by_person && keywords::asks_to_resume(&message.text) {
-        // No worker reads this message until the conversation goes back to the bot.
-        Some(false)
-    } else {
-        None
+    .fetch_one(tx)
+    .await
+}
+
+/// Returns true when the id of the bot's message does not identify it: another text or another contact had that id, too.
+async fn has_constant_id(tx: &mut TenantTx, message: &InboundMessage) -> sqlx::Result<bool> {
+    let external_id = message.external_id.as_deref().filter(|_| message.relies_on_message_id);
+    let Some((id, _)) = external_id.and_then(|external| external.split_at_checked(MESSAGE_ID_CHARS)) else {
+        return Ok(false);
     };
-    if opted_out.is_some() {
-        update(tx, received.conversation_id, &ConversationPatch { opted_out, ..ConversationPatch::default() }).await?;
-    }
-    Ok(received)
+    // The fingerprints have hexadecimal digits only, so the two bounds enclose all that begin with this one, under every
+    // collation.
+    sqlx::query_scalar!(
+        r#"
+        select exists (
+            select from messages
+            where customer_id = $1 and channel = 'whatsapp' and external_id <> $2
+              and external_id between $3 || repeat('0', 64) and $3 || repeat('f', 64)
+        ) as "is_constant!"
+        "#,
+        tx.tenant(),
+        external_id,
+        id
+    )
+    .fetch_one(tx)
+    .await
+}
+
+/// Makes the conversation's reply job due now, because its queue message could not be sent: the next run of maintenance
+/// sends it.
+///
+/// # Errors
+/// A database error; the job is then due later.
+pub async fn make_reply_job_due(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<()> {
+    // `updated_at` stays: it tells a worker whether a message came in while it held the lease.
+    sqlx::query!(
+        r#"
+        update jobs set run_after = least(run_after, now())
+        where customer_id = $1 and kind = 'reply' and payload ->> 'conversation_id' = $2::text and status = 'queued'
+        "#,
+        tx.tenant(),
+        conversation.to_string()
+    )
+    .execute(tx)
+    .await
+    .map(drop)
 }
 
 /// Queues the conversation's reply job, because a message waits to be answered or sent. `run_after` is
@@ -135,10 +207,10 @@ pub async fn mark_failed(tx: &mut SystemTx, tenant: Uuid, conversation: Uuid) ->
 pub struct ConversationPatch {
     /// True marks the contact as greeted: it was told that an assistant answers.
     pub greeted: bool,
-    /// `Some(true)` opts the contact out; `Some(false)` opts it in again.
-    pub opted_out: Option<bool>,
     /// The day, in the tenant's time zone, on which the contact was told that no answers are left.
     pub quota_notice_on: Option<NaiveDate>,
+    /// The day, in the tenant's time zone, on which the contact was told that it writes too much.
+    pub limit_notice_on: Option<NaiveDate>,
     /// `Some(Some(draft))` stores the order draft proposed to the contact; `Some(None)` deletes the stored one.
     pub order_draft: Option<Option<Value>>,
 }
@@ -152,19 +224,18 @@ pub async fn update(tx: &mut TenantTx, conversation: Uuid, patch: &ConversationP
         r#"
         update conversations set
             greeted_at = case when $3 then coalesce(greeted_at, now()) else greeted_at end,
-            opted_out_at = case $4::boolean when true then coalesce(opted_out_at, now()) when false then null
-                else opted_out_at end,
-            quota_notice_on = coalesce($5, quota_notice_on),
-            order_draft = case when $6 then $7 else order_draft end
+            quota_notice_on = coalesce($4, quota_notice_on),
+            order_draft = case when $5 then $6 else order_draft end,
+            limit_notice_on = coalesce($7, limit_notice_on)
         where customer_id = $1 and id = $2
         "#,
         tx.tenant(),
         conversation,
         patch.greeted,
-        patch.opted_out,
         patch.quota_notice_on,
         patch.order_draft.is_some(),
-        patch.order_draft.clone().flatten()
+        patch.order_draft.clone().flatten(),
+        patch.limit_notice_on
     )
     .execute(tx)
     .await
@@ -189,6 +260,41 @@ pub async fn language(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<Lan
     .fetch_optional(tx)
     .await?;
     Ok(Language::from_code(language.as_deref().unwrap_or_default()))
+}
+
+/// Opts the contact out, or in again, from now on. Returns false, and changes nothing, when the contact wrote the
+/// command before the last one that counted: a later message is later by when it was written, where both say so. A time
+/// in the future is none.
+///
+/// # Errors
+/// A database error.
+pub async fn set_opted_out(
+    tx: &mut TenantTx,
+    conversation: Uuid,
+    is_opted_out: bool,
+    written_at: Option<DateTime<Utc>>,
+) -> sqlx::Result<bool> {
+    let changed = sqlx::query!(
+        r#"
+        with command as (
+            select case when $4::timestamptz <= clock_timestamp() + make_interval(secs => $5) then $4 end as written_at
+        )
+        update conversations set
+            opted_out_at = case when $3 then coalesce(opted_out_at, clock_timestamp()) end,
+            opt_changed_at = command.written_at,
+            order_draft = null
+        from command
+        where customer_id = $1 and id = $2 and coalesce(command.written_at >= opt_changed_at, true)
+        "#,
+        tx.tenant(),
+        conversation,
+        is_opted_out,
+        written_at,
+        MAX_CLOCK_SKEW.as_secs_f64()
+    )
+    .execute(tx)
+    .await?;
+    Ok(changed.rows_affected() > 0)
 }
 
 /// The conditions under which a person's message may be sent to a contact.

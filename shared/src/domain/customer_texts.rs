@@ -1,14 +1,15 @@
-//! Fixed texts that customers of a company read, on WhatsApp and over the API, in French and English. For another
-//! language the text on WhatsApp is French, and the text over the API is English.
+//! Fixed texts that customers of a company read, on WhatsApp and over the API, in French and English. Where the language
+//! of the customer is not certain, the caller passes the company's.
 
 use crate::{
-    conversations::{Assistant, HandoverReason},
+    conversations::{HandoverReason, courtesies::Courtesy},
     currency::format_amount,
     orders::{Order, OrderDraft},
+    tenants::Identity,
     text::Language,
 };
 
-/// Selects the French or the English text on WhatsApp by a contact's language.
+/// Selects the French or the English text.
 macro_rules! localized {
     ($language:expr, $french:expr, $english:expr $(,)?) => {
         match $language {
@@ -26,13 +27,54 @@ pub fn acknowledged(language: Language) -> &'static str {
 
 /// Introduction of the assistant, sent once, before the first answer.
 #[must_use]
-pub fn greeting(assistant: &Assistant, language: Language) -> String {
-    let (name, company) = (&assistant.name, &assistant.company);
+pub fn greeting(identity: &Identity, language: Language) -> String {
+    let Identity { assistant, company, .. } = identity;
     localized!(
         language,
-        format!("Bonjour ! Je suis {name}, l’assistant virtuel de {company}."),
-        format!("Hello! I am {name}, the virtual assistant of {company}."),
+        format!("Bonjour ! Je suis {assistant}, l’assistant virtuel de {company}."),
+        format!("Hello! I am {assistant}, the virtual assistant of {company}."),
     )
+}
+
+/// Answer on WhatsApp to a first greeting: the introduction, and what the assistant can do.
+#[must_use]
+pub fn welcome(identity: &Identity, takes_orders: bool, language: Language) -> String {
+    let abilities = match (takes_orders, language) {
+        (true, Language::English) => "I answer your questions and take your orders.",
+        (true, _) => "Je réponds à vos questions et je prends vos commandes.",
+        (false, Language::English) => "Ask your question, and I will look for the answer in our documents.",
+        (false, _) => "Posez votre question, et je chercherai la réponse dans nos documents.",
+    };
+    format!("{} {abilities} {}", greeting(identity, language), offer_of_a_person(language))
+}
+
+/// Answer on WhatsApp to a courtesy of a contact who knows the assistant; `None` where none is needed.
+#[must_use]
+pub fn courtesy(courtesy: Courtesy, language: Language) -> Option<&'static str> {
+    match courtesy {
+        Courtesy::Greeting => {
+            Some(localized!(language, "Bonjour ! Que puis-je faire pour vous ?", "Hello! What can I do for you?"))
+        }
+        Courtesy::Thanks => Some(localized!(language, "Avec plaisir !", "You are welcome!")),
+        Courtesy::Farewell => Some(localized!(language, "Merci, et à bientôt !", "Thank you, and see you soon!")),
+        Courtesy::Acknowledgement => None,
+    }
+}
+
+/// Answer to a courtesy in place of a yes or a no to a proposal, which ends with it.
+#[must_use]
+pub fn proposal_ended(cancels: bool, language: Language) -> &'static str {
+    match (cancels, language) {
+        (false, Language::English) => "Nothing is ordered yet. Do you still want to order?",
+        (false, _) => "Rien n’est encore commandé. Voulez-vous toujours commander ?",
+        (true, Language::English) => "Your order is not cancelled. Do you still want to cancel it?",
+        (true, _) => "Votre commande n’est pas annulée. Voulez-vous toujours l’annuler ?",
+    }
+}
+
+/// The words by which a contact asks for a person.
+fn offer_of_a_person(language: Language) -> &'static str {
+    localized!(language, "Écrivez CONSEILLER pour parler à une personne.", "Write HUMAN to speak with a person.",)
 }
 
 /// Confirmation of an opt-out.
@@ -83,13 +125,15 @@ pub fn handed_over(reason: HandoverReason, language: Language) -> &'static str {
     }
 }
 
-/// Notice that the quota is used up.
+/// Notice that the quota is used up. The caller records an activity about this contact.
 #[must_use]
 pub fn no_answers_left(language: Language) -> &'static str {
     localized!(
         language,
-        "Je ne peux pas vous répondre pour le moment. Votre message est bien enregistré, et l’entreprise en est informée.",
-        "I cannot answer you at the moment. Your message is stored, and the company knows of it.",
+        "Je ne peux pas vous répondre pour le moment. Votre message est bien enregistré, et l’entreprise en est informée. \
+         Écrivez CONSEILLER pour parler à une personne.",
+        "I cannot answer you at the moment. Your message is stored, and the company knows of it. Write HUMAN to speak \
+         with a person.",
     )
 }
 
@@ -118,8 +162,9 @@ pub fn will_not_answer(language: Language) -> &'static str {
 pub fn not_in_the_documents(language: Language) -> &'static str {
     localized!(
         language,
-        "Je n’ai pas trouvé la réponse dans nos documents. Pouvez-vous préciser votre question ?",
-        "I could not find the answer in our documents. Could you be more specific?",
+        "Je n’ai pas trouvé la réponse dans nos documents. Pouvez-vous préciser votre question ? Écrivez CONSEILLER pour \
+         parler à une personne.",
+        "I could not find the answer in our documents. Could you be more specific? Write HUMAN to speak with a person.",
     )
 }
 
@@ -207,8 +252,13 @@ pub fn cancelled(order: &Order, language: Language) -> String {
 
 /// Confirmation that a draft was dropped, because the contact answered no.
 #[must_use]
-pub fn draft_discarded(language: Language) -> &'static str {
-    localized!(language, "D’accord, je n’ai rien enregistré.", "All right, nothing was registered.")
+pub fn draft_discarded(draft: &OrderDraft, language: Language) -> &'static str {
+    match (draft.order_id.is_some(), language) {
+        (false, Language::English) => "All right, nothing was registered.",
+        (false, _) => "D’accord, je n’ai rien enregistré.",
+        (true, Language::English) => "All right, your order stays as it was.",
+        (true, _) => "D’accord, votre commande reste comme elle était.",
+    }
 }
 
 /// Notice that there is no order that can still be changed.
@@ -231,29 +281,68 @@ pub fn order_not_understood(language: Language) -> &'static str {
     )
 }
 
+/// Notice that the contact has got as many answers as one contact may get, in a minute or in a day.
+#[must_use]
+pub fn too_many_messages(is_daily: bool, language: Language) -> &'static str {
+    if is_daily {
+        localized!(
+            language,
+            "Vous avez reçu beaucoup de réponses aujourd’hui. Je pourrai de nouveau vous répondre demain. Pour parler à \
+             une personne, écrivez CONSEILLER.",
+            "You have received many answers today. I can answer you again tomorrow. To speak with a person, write HUMAN.",
+        )
+    } else {
+        localized!(
+            language,
+            "Vous écrivez plus vite que je ne peux répondre. Merci de patienter une minute, puis de reposer votre \
+             question.",
+            "You write faster than I can answer. Please wait for a minute, then ask your question again.",
+        )
+    }
+}
+
 /// Answer over the API when the documents hold none.
 #[must_use]
 pub fn not_in_the_documents_over_api(language: Language) -> &'static str {
-    match language {
-        Language::French => "Je n’ai pas trouvé la réponse dans les documents. Pouvez-vous préciser votre question ?",
-        _ => "I could not find the answer in the documents. Could you be more specific?",
-    }
+    localized!(
+        language,
+        "Je n’ai pas trouvé la réponse dans les documents. Pouvez-vous préciser votre question ?",
+        "I could not find the answer in the documents. Could you be more specific?",
+    )
 }
 
 /// Answer over the API when the model declined to answer.
 #[must_use]
 pub fn will_not_answer_over_api(language: Language) -> &'static str {
-    match language {
-        Language::French => "Désolé, je ne peux pas répondre à cette question.",
-        _ => "Sorry, I cannot answer this question.",
-    }
+    localized!(language, "Désolé, je ne peux pas répondre à cette question.", "Sorry, I cannot answer this question.",)
 }
 
 /// Answer over the API when no model answered.
 #[must_use]
 pub fn failed_over_api(language: Language) -> &'static str {
-    match language {
-        Language::French => "Désolé, je n’arrive pas à répondre pour le moment. Merci de réessayer un peu plus tard.",
-        _ => "Sorry, I cannot answer right now. Please try again a little later.",
+    localized!(
+        language,
+        "Désolé, je n’arrive pas à répondre pour le moment. Merci de réessayer un peu plus tard.",
+        "Sorry, I cannot answer right now. Please try again a little later.",
+    )
+}
+
+/// Answer over the API to a courtesy.
+#[must_use]
+pub fn courtesy_over_api(of: Courtesy, identity: &Identity, language: Language) -> String {
+    match (of, courtesy(of, language)) {
+        (Courtesy::Greeting, _) => format!(
+            "{} {}",
+            greeting(identity, language),
+            localized!(
+                language,
+                "Posez votre question, et je chercherai la réponse dans les documents.",
+                "Ask your question, and I will look for the answer in the documents.",
+            )
+        ),
+        (_, Some(text)) => text.to_owned(),
+        (_, None) => {
+            localized!(language, "D’accord. Posez votre question.", "All right. Ask your question.").to_owned()
+        }
     }
 }

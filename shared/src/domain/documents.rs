@@ -27,14 +27,14 @@ pub use scans::{
     PageClaim, PageTranscript, ScanCost, claim_page, page_transcripts, release_page, scan_cost, store_page,
 };
 pub use slots::{
-    SlotClaim, SlotRequest, claim_slot, keep_slot, read_slots_per_tenant, release_slot, remove_ended_slots,
+    SlotClaim, SlotRequest, claim_slot, keep_slot, lock_slots, read_slots_per_tenant, release_slot, remove_ended_slots,
     take_all_turns,
 };
 pub use text_limits::{TextRefusal, count_missing_texts, count_text};
 
 use crate::{
     db::TenantTx,
-    error::ApiError,
+    error::{ApiError, MAX_UPLOAD_MIB},
     input, jobs,
     pdf::MAX_PAGES,
     periods::{self, StorageLimitError},
@@ -43,7 +43,7 @@ use crate::{
 };
 
 /// Maximum size of a document's file, in MiB.
-pub const MAX_MIB: usize = 20;
+pub const MAX_MIB: usize = MAX_UPLOAD_MIB;
 /// Maximum size of a document's file, in bytes.
 pub const MAX_BYTES: usize = MAX_MIB * 1024 * 1024;
 /// Maximum length of a file name, in characters.
@@ -64,7 +64,9 @@ impl TryFrom<String> for Filename {
     fn try_from(name: String) -> Result<Self, input::UnusableText> {
         // Some browsers send the full path of the file.
         let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
-        input::one_line(name, 1, MAX_FILENAME_CHARS).map(Self)
+        let name = input::one_line(name, 1, MAX_FILENAME_CHARS)?;
+        // `.` and `..` are folders, and would end the path of a file that somebody stores by its name.
+        if name.chars().all(|letter| letter == '.') { Err(input::UnusableText::OnlyDots) } else { Ok(Self(name)) }
     }
 }
 
@@ -114,7 +116,8 @@ pub enum DocumentFailure {
     ScanFailed,
     /// Reading the scanned pages would exceed the cost limit of one document.
     ScanTooCostly,
-    /// The company's model budget for this period ran out before all scanned pages were read.
+    /// The company's model budget for this period ran out before all scanned pages were read. An account without a
+    /// confirmed address or a plan may have none.
     SpendCapReached,
     /// The file has another size than was announced. It is not kept.
     SizeMismatch,
@@ -188,101 +191,98 @@ impl DocumentFailure {
     /// Returns the explanation and advice for the document's owner: in French, or in English for any other language.
     #[must_use]
     pub fn reason(self, language: Language) -> Cow<'static, str> {
-        let fixed = match (self, language) {
-            (Self::TooManyPages, Language::French) => {
+        match language {
+            Language::French => self.reason_in_french(),
+            _ => self.reason_in_english(),
+        }
+    }
+
+    fn reason_in_french(self) -> Cow<'static, str> {
+        let text = match self {
+            Self::TooManyPages => {
                 return format!("Le fichier a plus de {MAX_PAGES} pages. Divisez-le et envoyez les parties.").into();
             }
-            (Self::TooManyPages, _) => {
-                return format!("The file has more than {MAX_PAGES} pages. Split it and upload the parts.").into();
-            }
-            (Self::TooLarge, Language::French) => {
+            Self::TooLarge => {
                 return format!("Le fichier dépasse {MAX_MIB} Mo. Compressez-le ou divisez-le.").into();
             }
-            (Self::TooLarge, _) => {
-                return format!("The file is larger than {MAX_MIB} MB. Compress or split it.").into();
-            }
-            (Self::Encrypted, Language::French) => {
+            Self::Encrypted => {
                 "Le fichier est protégé par un mot de passe. Enregistrez-le sans mot de passe et renvoyez-le."
             }
-            (Self::Encrypted, _) => "The file is protected by a password. Save it without one and upload it again.",
-            (Self::Corrupt, Language::French) => {
+            Self::Corrupt => {
                 "Le fichier n'est pas un PDF lisible. Exportez-le à nouveau depuis sa source et renvoyez-le."
             }
-            (Self::Corrupt, _) => {
-                "The file is not a readable PDF. Export it again from its source and upload it again."
-            }
-            (Self::NoText, Language::French) => {
+            Self::NoText => {
                 "Le fichier contient des images mais pas de texte. Passez-le à la reconnaissance de texte (OCR) et renvoyez-le."
             }
-            (Self::NoText, _) => {
-                "The file holds images but no text. Run text recognition (OCR) on it and upload it again."
-            }
-            (Self::TimedOut, Language::French) => {
-                "Le fichier est trop long à lire. Exportez-le à nouveau sous une forme plus simple."
-            }
-            (Self::TimedOut, _) => "The file took too long to read. Export it again in a simpler form.",
-            (Self::NotUploaded, Language::French) => "Le fichier n'est jamais arrivé. Envoyez-le à nouveau.",
-            (Self::NotUploaded, _) => "The file never arrived. Upload it again.",
-            (Self::EmbeddingFailed, Language::French) => {
-                "Le texte n'a pas pu être indexé pour l'instant. Réessayez plus tard."
-            }
-            (Self::EmbeddingFailed, _) => "The text could not be indexed for now. Try again later.",
-            (Self::ScanFailed, Language::French) => {
-                "Les pages numérisées n'ont pas pu être lues pour l'instant. Réessayez plus tard."
-            }
-            (Self::ScanFailed, _) => "The scanned pages could not be read for now. Try again later.",
-            (Self::ScanTooCostly, Language::French) => {
+            Self::TimedOut => "Le fichier est trop long à lire. Exportez-le à nouveau sous une forme plus simple.",
+            Self::NotUploaded => "Le fichier n'est jamais arrivé. Envoyez-le à nouveau.",
+            Self::EmbeddingFailed => "Le texte n'a pas pu être indexé pour l'instant. Réessayez plus tard.",
+            Self::ScanFailed => "Les pages numérisées n'ont pas pu être lues pour l'instant. Réessayez plus tard.",
+            Self::ScanTooCostly => {
                 "Le fichier a trop de pages numérisées. Divisez-le, ou passez-le à la reconnaissance de texte (OCR), et renvoyez-le."
             }
-            (Self::ScanTooCostly, _) => {
-                "The file has too many scanned pages. Split it, or run text recognition (OCR) on it, and upload it again."
+            Self::SpendCapReached => {
+                "Le budget de la période pour les modèles est épuisé avant la lecture des pages numérisées. Réessayez à la prochaine période, confirmez votre adresse ou changez de formule : les pages déjà lues le restent."
             }
-            (Self::SpendCapReached, Language::French) => {
-                "Le budget de la période pour les modèles est épuisé avant la lecture des pages numérisées. Réessayez à la prochaine période ou changez de formule : les pages déjà lues le restent."
-            }
-            (Self::SpendCapReached, _) => {
-                "This period's budget for models ran out before the scanned pages were read. Try again next period or change the plan: pages already read stay read."
-            }
-            (Self::SizeMismatch, Language::French) => {
-                "Le fichier n'a pas la taille annoncée. Envoyez-le à nouveau avec sa taille exacte."
-            }
-            (Self::SizeMismatch, _) => {
-                "The file does not have the announced size. Upload it again with its exact size."
-            }
-            (Self::TooMuchText, Language::French) => {
+            Self::SizeMismatch => "Le fichier n'a pas la taille annoncée. Envoyez-le à nouveau avec sa taille exacte.",
+            Self::TooMuchText => {
                 "Le fichier contient plus de texte que la formule n'en permet pour un document. Divisez-le ou changez de formule."
             }
-            (Self::TooMuchText, _) => {
-                "The file holds more text than the plan allows for one document. Split it or change the plan."
-            }
-            (Self::TextLimitReached, Language::French) => {
+            Self::TextLimitReached => {
                 "Les documents contiennent ensemble autant de texte que la formule en permet. Supprimez un document ou changez de formule, puis réessayez."
             }
-            (Self::TextLimitReached, _) => {
-                "The documents together hold as much text as the plan allows. Delete a document or change the plan, then try again."
-            }
-            (Self::ProcessingFailed, Language::French) => {
-                "Le fichier n'a pas pu être traité pour l'instant. Réessayez plus tard."
-            }
-            (Self::ProcessingFailed, _) => "The file could not be processed for now. Try again later.",
-            (Self::XfaForm, Language::French) => {
+            Self::ProcessingFailed => "Le fichier n'a pas pu être traité pour l'instant. Réessayez plus tard.",
+            Self::XfaForm => {
                 "Le fichier est un formulaire dynamique (XFA), que seuls certains programmes affichent. Ouvrez-le, imprimez-le dans un fichier PDF et envoyez celui-ci."
             }
-            (Self::XfaForm, _) => {
-                "The file is a dynamic form (XFA), which only some programs display. Open it, print it to a PDF file and upload that."
-            }
-            (Self::Portfolio, Language::French) => {
+            Self::Portfolio => {
                 "Le fichier est un porte-documents PDF, qui contient d'autres fichiers. Enregistrez-les et envoyez-les un par un."
             }
-            (Self::Portfolio, _) => "The file is a PDF portfolio of other files. Save them and upload them one by one.",
-            (Self::ReaderFailed, Language::French) => {
+            Self::ReaderFailed => {
                 "Notre lecteur a échoué sur ce fichier, qui n'est peut-être pas en cause. Imprimez-le dans un nouveau fichier PDF et envoyez celui-ci."
             }
-            (Self::ReaderFailed, _) => {
+        };
+        text.into()
+    }
+
+    fn reason_in_english(self) -> Cow<'static, str> {
+        let text = match self {
+            Self::TooManyPages => {
+                return format!("The file has more than {MAX_PAGES} pages. Split it and upload the parts.").into();
+            }
+            Self::TooLarge => {
+                return format!("The file is larger than {MAX_MIB} MB. Compress or split it.").into();
+            }
+            Self::Encrypted => "The file is protected by a password. Save it without one and upload it again.",
+            Self::Corrupt => "The file is not a readable PDF. Export it again from its source and upload it again.",
+            Self::NoText => "The file holds images but no text. Run text recognition (OCR) on it and upload it again.",
+            Self::TimedOut => "The file took too long to read. Export it again in a simpler form.",
+            Self::NotUploaded => "The file never arrived. Upload it again.",
+            Self::EmbeddingFailed => "The text could not be indexed for now. Try again later.",
+            Self::ScanFailed => "The scanned pages could not be read for now. Try again later.",
+            Self::ScanTooCostly => {
+                "The file has too many scanned pages. Split it, or run text recognition (OCR) on it, and upload it again."
+            }
+            Self::SpendCapReached => {
+                "This period's budget for models ran out before the scanned pages were read. Try again next period, confirm your address or change the plan: pages already read stay read."
+            }
+            Self::SizeMismatch => "The file does not have the announced size. Upload it again with its exact size.",
+            Self::TooMuchText => {
+                "The file holds more text than the plan allows for one document. Split it or change the plan."
+            }
+            Self::TextLimitReached => {
+                "The documents together hold as much text as the plan allows. Delete a document or change the plan, then try again."
+            }
+            Self::ProcessingFailed => "The file could not be processed for now. Try again later.",
+            Self::XfaForm => {
+                "The file is a dynamic form (XFA), which only some programs display. Open it, print it to a PDF file and upload that."
+            }
+            Self::Portfolio => "The file is a PDF portfolio of other files. Save them and upload them one by one.",
+            Self::ReaderFailed => {
                 "Our reader failed on this file, which may be sound. Print it to a new PDF file and upload that."
             }
         };
-        fixed.into()
+        text.into()
     }
 }
 
@@ -322,6 +322,7 @@ pub struct Document {
 }
 
 /// A row of `documents`, as the queries of this module select it.
+#[derive(Serialize)]
 struct DocumentRow {
     id: Uuid,
     filename: String,

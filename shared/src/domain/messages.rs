@@ -43,6 +43,11 @@ pub(crate) use pending_sql;
 
 /// Earlier messages of a conversation that a model and the search receive.
 const MAX_HISTORY_MESSAGES: i64 = 12;
+/// Maximum length of one earlier message that a model and the search receive, in characters.
+const MAX_HISTORY_MESSAGE_CHARS: i32 = 2_000;
+/// Maximum length of the messages that are answered together, in characters. A model, the search and the embedding read
+/// all of it.
+pub const MAX_PENDING_CHARS: usize = 8_000;
 /// Maximum length of the text that a person of the company sends, in characters. WhatsApp accepts no longer one.
 pub const MAX_TEXT_CHARS: usize = 4_096;
 
@@ -206,6 +211,10 @@ pub enum SkipReason {
     OptedOut,
     /// All attempts failed.
     Failed,
+    /// A STOP or START that the contact wrote before one that counted already.
+    Superseded,
+    /// A courtesy that needs no answer.
+    Courtesy,
 }
 
 impl SkipReason {
@@ -214,6 +223,8 @@ impl SkipReason {
             Self::Quota => "quota",
             Self::OptedOut => "opted_out",
             Self::Failed => "failed",
+            Self::Superseded => "superseded",
+            Self::Courtesy => "courtesy",
         }
     }
 }
@@ -266,7 +277,8 @@ pub struct PendingMessage {
     pub created_at: DateTime<Utc>,
 }
 
-/// Returns the contact's messages that wait for an answer, oldest first; at most `limit`.
+/// Returns the contact's messages that wait for an answer, oldest first; at most `limit`. They have the order in which
+/// they were written, where ManyChat said so of all of them, and else the order in which they came in.
 ///
 /// # Errors
 /// A database error.
@@ -275,12 +287,48 @@ pub async fn pending(tx: &mut TenantTx, conversation: Uuid, limit: i64) -> sqlx:
         PendingMessage,
         "select id, content, attachment, created_at from messages where customer_id = $1 and conversation_id = $2 and "
             + PENDING
-            + " order by created_at, id limit $3",
+            + " order by case when bool_and(interacted_at is not null) over () then interacted_at end, created_at, id
+            limit $3",
         tx.tenant(),
         conversation,
         limit
     ))
     .fetch_all(tx)
+    .await
+}
+
+/// The last message that a contact received.
+#[derive(Debug, Clone)]
+pub struct LastOutbound {
+    /// `messages.id`.
+    pub id: Uuid,
+    /// The name of the model that generated the text, or what stands in its place.
+    pub model: Option<String>,
+    /// True when the text asks something.
+    pub is_question: bool,
+    /// True when all of its parts were sent.
+    pub is_sent: bool,
+    /// Time at which it was written.
+    pub created_at: DateTime<Utc>,
+}
+
+/// Returns the last message to the contact of a conversation, whoever wrote it.
+///
+/// # Errors
+/// A database error.
+pub async fn last_outbound(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<Option<LastOutbound>> {
+    sqlx::query_as!(
+        LastOutbound,
+        r#"
+        select id, model, content like '%?%' as "is_question!", sent_at is not null as "is_sent!", created_at
+        from messages where customer_id = $1 and conversation_id = $2 and direction = 'outbound'
+        order by created_at desc, id desc
+        limit 1
+        "#,
+        tx.tenant(),
+        conversation
+    )
+    .fetch_optional(tx)
     .await
 }
 
@@ -300,8 +348,26 @@ pub async fn pending_ids(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<
     .await
 }
 
+/// Joins the texts of messages that are answered together, one a line, at most [`MAX_PENDING_CHARS`] characters. The
+/// newest messages are kept; the oldest one that does not fit is cut at its end.
+pub fn join_texts<'t>(texts: impl DoubleEndedIterator<Item = &'t str>) -> String {
+    let mut left = MAX_PENDING_CHARS;
+    let mut kept = Vec::new();
+    for text in texts.rev().filter(|text| !text.is_empty()) {
+        let cut = text.char_indices().nth(left).map_or(text, |(end, _)| &text[..end]);
+        kept.push(cut);
+        // The line break counts, too.
+        left = left.saturating_sub(cut.chars().count() + 1);
+        if left == 0 {
+            break;
+        }
+    }
+    kept.reverse();
+    kept.join("\n")
+}
+
 /// Returns the last messages of a conversation without those in `waiting`, oldest first, as turns for a model. At
-/// most `MAX_HISTORY_MESSAGES`. Excluded by id and not by time, because a waiting message may be older than the last
+/// most `MAX_HISTORY_MESSAGES`, each of at most `MAX_HISTORY_MESSAGE_CHARS` characters. Excluded by id and not by time, because a waiting message may be older than the last
 /// answer: it may have come in while that answer was generated.
 ///
 /// # Errors
@@ -309,7 +375,7 @@ pub async fn pending_ids(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<
 pub async fn history(tx: &mut TenantTx, conversation: Uuid, waiting: &[Uuid]) -> sqlx::Result<Vec<Turn>> {
     let messages = sqlx::query!(
         r#"
-        select direction = 'inbound' as "by_contact!", content from messages
+        select direction = 'inbound' as "by_contact!", left(content, $5) as "content!" from messages
         where customer_id = $1 and conversation_id = $2 and id <> all ($3) and content <> ''
         order by created_at desc, id desc
         limit $4
@@ -317,7 +383,8 @@ pub async fn history(tx: &mut TenantTx, conversation: Uuid, waiting: &[Uuid]) ->
         tx.tenant(),
         conversation,
         waiting,
-        MAX_HISTORY_MESSAGES
+        MAX_HISTORY_MESSAGES,
+        MAX_HISTORY_MESSAGE_CHARS
     )
     .fetch_all(tx)
     .await?;
@@ -326,4 +393,21 @@ pub async fn history(tx: &mut TenantTx, conversation: Uuid, waiting: &[Uuid]) ->
         text: message.content,
     });
     Ok(turns.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn joined_texts_are_bounded_and_keep_the_newest() {
+        assert_eq!(join_texts(["a", "", "b"].into_iter()), "a\nb");
+        assert_eq!(join_texts([].into_iter()), "");
+        let long = "é".repeat(10_000);
+        let texts = vec![long.as_str(); 50];
+        assert_eq!(join_texts(texts.into_iter()).chars().count(), MAX_PENDING_CHARS);
+        let joined = join_texts([long.as_str(), "et à Bouaké ?"].into_iter());
+        assert!(joined.ends_with("é\net à Bouaké ?"), "the newest whole");
+        assert_eq!(joined.chars().count(), MAX_PENDING_CHARS);
+    }
 }

@@ -79,6 +79,10 @@ pub struct OrderDraft {
     pub customer_name: Option<String>,
     /// Time of the proposal.
     pub proposed_at: DateTime<Utc>,
+    /// The message that proposes the draft. An answer confirms the draft only while this is the last message to the
+    /// contact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<Uuid>,
 }
 
 impl OrderDraft {
@@ -147,6 +151,7 @@ pub fn build_draft(
         currency,
         customer_name: None,
         proposed_at: now,
+        message_id: None,
     })
 }
 
@@ -395,15 +400,17 @@ impl From<OrderError> for ApiError {
     }
 }
 
-/// Changes an order's status and writes a message about the change to its contact. The caller sends a message to the
-/// reply queue after the commit.
+/// Changes an order's status and writes a message about the change to its contact, unless the contact has opted out.
+/// The caller sends a message to the reply queue after the commit.
 ///
 /// # Errors
 /// 404 when there is no such order; 409 `wrong_order_step` when its status does not allow the change; a database
 /// error.
 pub async fn transition(tx: &mut TenantTx, order: Uuid, to: OrderStatus) -> Result<Order, ApiError> {
     let order = set_status(tx, order, to).await?;
-    if let Some(conversation) = order.conversation_id {
+    if let Some(conversation) = order.conversation_id
+        && !conversations::lock_deliverability(tx, conversation).await?.is_opted_out
+    {
         let language = conversations::language(tx, conversation).await?;
         let text = status_message(&order, to, language);
         messages::write(tx, &NewMessage::without_model(conversation, Author::System, &text, &[])).await?;

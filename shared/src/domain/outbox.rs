@@ -92,32 +92,13 @@ pub enum NextPart {
 }
 
 /// Returns the next part of a conversation and counts an attempt at it. The caller holds the conversation's lease.
-/// First cancels the bot's queued parts when `by_person` is true (a person answers the conversation) or the contact
-/// has opted out.
+/// First cancels the bot's queued parts when `by_person` is true (a person answers the conversation). When the contact
+/// has opted out, cancels everything that was queued before, and all that is not a notice of the product.
 ///
 /// # Errors
 /// A database error.
 pub async fn claim_next_part(tx: &mut TenantTx, conversation: Uuid, by_person: bool) -> sqlx::Result<NextPart> {
-    sqlx::query!(
-        r#"
-        with cancelled as (
-            update outbox
-            set state = 'cancelled', error_code = case when $3 then 'handed_over' else 'contact_opted_out' end
-            from messages message, conversations conversation
-            where outbox.customer_id = $1 and outbox.conversation_id = $2 and outbox.state = 'queued'
-              and message.id = outbox.message_id and message.author = 'bot'
-              and conversation.id = outbox.conversation_id and ($3 or conversation.opted_out_at is not null)
-            returning outbox.message_id, outbox.error_code
-        )
-        update messages set error_code = cancelled.error_code
-        from cancelled where messages.customer_id = $1 and messages.id = cancelled.message_id
-        "#,
-        tx.tenant(),
-        conversation,
-        by_person
-    )
-    .execute(&mut *tx)
-    .await?;
+    cancel_parts(tx, conversation, by_person).await?;
     let row = sqlx::query!(
         r#"
         with next as (
@@ -151,6 +132,38 @@ pub async fn claim_next_part(tx: &mut TenantTx, conversation: Uuid, by_person: b
             _ => NextPart::Later(row.due),
         },
     })
+}
+
+/// Cancels the queued parts that may not be sent any more, as [`claim_next_part`] describes.
+async fn cancel_parts(tx: &mut TenantTx, conversation: Uuid, by_person: bool) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        with cancelled as (
+            update outbox
+            set state = 'cancelled',
+                error_code = case when $3 and message.author = 'bot' then 'handed_over' else 'contact_opted_out' end
+            from messages message, conversations conversation
+            where outbox.customer_id = $1 and outbox.conversation_id = $2 and outbox.state = 'queued'
+              and message.id = outbox.message_id and conversation.id = outbox.conversation_id
+              and (
+                  ($3 and message.author = 'bot')
+                  or (
+                      conversation.opted_out_at is not null
+                      and (message.author <> 'system' or outbox.created_at < conversation.opted_out_at)
+                  )
+              )
+            returning outbox.message_id, outbox.error_code
+        )
+        update messages set error_code = cancelled.error_code
+        from cancelled where messages.customer_id = $1 and messages.id = cancelled.message_id
+        "#,
+        tx.tenant(),
+        conversation,
+        by_person
+    )
+    .execute(tx)
+    .await
+    .map(drop)
 }
 
 /// Marks a part as sent, and delays the conversation's next part by `PART_SPACING_S`.

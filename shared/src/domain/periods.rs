@@ -1,9 +1,12 @@
 //! The table `usage_periods`: a tenant's usage of its plan, one row per period.
 //!
+//! A period is a month of Stripe's paid period, or a calendar month. A change to weaker terms ends the period and begins
+//! the next part of its month, so that an overage stays due. Each part has the terms of one plan.
+//!
 //! [`crate::quota`] counts the requests. A trigger on `documents` counts the bytes of files. This module checks the
 //! storage limit.
 //!
-//! SQL functions: `app.period_of`, `app.own_period`, `app.open_period`, `app.open_own_period`, `app.own_model_spend`.
+//! SQL functions: `app.month_of`, `app.add_months`, `app.period_of`, `app.own_period`, `app.open_period`, `app.open_own_period`, `app.own_model_spend`.
 //! Triggers: `documents_bytes` on `documents` (`app.count_bytes`), `llm_calls_spend` on `llm_calls`
 //! (`app.count_spend`), `customers_plan_changed` on `customers` (`app.on_plan_changed`), and `usage_periods_credits` on
 //! `usage_periods` (`app.project_plan_credits`).
@@ -11,8 +14,13 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
-use crate::{db::TenantTx, error::ApiError, plans::LimitExceeded};
+use crate::{
+    db::{SystemTx, TenantTx},
+    error::ApiError,
+    plans::LimitExceeded,
+};
 
 /// Bytes of a MiB.
 const MIB: i64 = 1024 * 1024;
@@ -149,6 +157,36 @@ async fn lock_current(tx: &mut TenantTx) -> sqlx::Result<Option<(i64, String, i3
     .fetch_optional(tx)
     .await?;
     Ok(row.map(|row| (row.bytes, row.name, row.storage_limit_mb)))
+}
+
+/// Returns the spend cap of a tenant when the cost of its model calls in the current period has reached it. For
+/// commands that work for any tenant.
+///
+/// # Errors
+/// Returns the database's error.
+pub async fn exceeded_spend_cap(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Result<Option<LimitExceeded>> {
+    let reached = sqlx::query!(
+        r#"
+        select plan.name, period.spent_micros,
+            coalesce(tenant.spend_cap_micros, plan.monthly_spend_cap_micros) as "cap_micros!"
+        from customers tenant
+        join plans plan on plan.id = tenant.plan_id
+        cross join app.period_of(tenant.id, now()) present
+        join usage_periods period on period.customer_id = tenant.id and period.period_start = present.period_start
+        where tenant.id = $1
+          and period.spent_micros >= coalesce(tenant.spend_cap_micros, plan.monthly_spend_cap_micros)
+        "#,
+        tenant
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(reached.map(|row| LimitExceeded {
+        limit: "model_spend_micros",
+        plan: row.name,
+        used: row.spent_micros,
+        most: row.cap_micros,
+        wanted: 1,
+    }))
 }
 
 /// Sums the tokens and the cost of the tenant's model calls since a time.

@@ -1,6 +1,8 @@
-//! The table `plans`: each plan with its limits, its price and its price's id at Stripe.
+//! The table `plans`: each plan with its limits, its price and the id of the price that checkout sells. The table
+//! `plan_prices` holds the plan's other prices at Stripe: other intervals, and prices that were sold before.
 //!
-//! Trigger: `customers_plan_changed` on `customers` (`app.on_plan_changed`), which opens a period of the new plan.
+//! Triggers: `customers_plan_changed` on `customers` (`app.on_plan_changed`), which opens a period of the new plan, and
+//! `plans_price_kept` on `plans` (`app.keep_plan_price`), which keeps a price that is no longer sold.
 
 use std::collections::HashMap;
 
@@ -77,21 +79,30 @@ pub async fn stripe_price_id(tx: &mut TenantTx, plan: &str) -> sqlx::Result<Opti
     Ok(price_id.flatten())
 }
 
-/// Reads the names of the sold plans, by the ids of their prices at Stripe.
+/// Reads the names of the plans with a price, by the ids of all their prices at Stripe.
 ///
 /// # Errors
 /// Returns the database's error.
 pub async fn names_by_price_id(tx: &mut SystemTx) -> sqlx::Result<HashMap<String, String>> {
-    let rows = sqlx::query!(r#"select stripe_price_id as "price!", name from plans where stripe_price_id is not null"#)
-        .fetch_all(tx)
-        .await?;
+    // A price that checkout sells now belongs to the plan that it is sold for.
+    let rows = sqlx::query!(
+        r#"
+        select other.stripe_price_id as "price!", plan.name as "name!"
+        from plan_prices other join plans plan on plan.id = other.plan_id
+        where not exists (select from plans sold where sold.stripe_price_id = other.stripe_price_id)
+        union all
+        select stripe_price_id, name from plans where stripe_price_id <> ''
+        "#
+    )
+    .fetch_all(tx)
+    .await?;
     Ok(rows.into_iter().map(|row| (row.price, row.name)).collect())
 }
 
 /// A limit of the plan that a request would exceed. It is the `details` of the error `plan_limit`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LimitExceeded {
-    /// Name of the limit: `requests`, `storage_bytes` or `model_spend_micros`.
+    /// Name of the limit: `requests`, `overage_requests`, `storage_bytes` or `model_spend_micros`.
     pub limit: &'static str,
     /// Name of the plan.
     pub plan: String,
@@ -108,6 +119,7 @@ impl From<LimitExceeded> for ApiError {
         let message = match limit.limit {
             "storage_bytes" => "the plan has no room for this file",
             "model_spend_micros" => "what models may cost in this period is used up",
+            "overage_requests" => "the requests over the plan have reached the company's cap for this period",
             _ => "the plan's requests of this period are used up",
         };
         Self::new(StatusCode::PAYMENT_REQUIRED, "plan_limit", message).with_details(serde_json::json!(limit))

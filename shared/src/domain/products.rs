@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::{db::TenantTx, text};
+use crate::{db::TenantTx, input, text};
 
 /// Products that are listed in a model's prompt.
 const MAX_CATALOGUE_PRODUCTS: i64 = 200;
@@ -22,12 +22,13 @@ pub struct Product {
     pub currency: String,
 }
 
-/// Returns the available products, ordered by name; at most `MAX_CATALOGUE_PRODUCTS`.
+/// Returns the available products, ordered by name; at most `MAX_CATALOGUE_PRODUCTS`. The companies' own systems write
+/// the table, so the rule for names is applied here, where a name goes into prompts and messages.
 ///
 /// # Errors
 /// A database error.
 pub async fn list_available(tx: &mut TenantTx) -> sqlx::Result<Vec<Product>> {
-    sqlx::query_as!(
+    let mut products = sqlx::query_as!(
         Product,
         r#"
         select id, name, description, (price * 100)::bigint as "price_cents!", currency from products
@@ -39,7 +40,11 @@ pub async fn list_available(tx: &mut TenantTx) -> sqlx::Result<Vec<Product>> {
         MAX_CATALOGUE_PRODUCTS
     )
     .fetch_all(tx)
-    .await
+    .await?;
+    for product in &mut products {
+        product.name = input::visible_name(&product.name);
+    }
+    Ok(products)
 }
 
 /// Finds a product by name, regardless of case, accents and white space.

@@ -14,8 +14,12 @@ use uuid::Uuid;
 use crate::{
     approved_answers::{self, ApprovedAnswer},
     auth::{AuditedRead, Caller, SupportUser},
-    conversations::api,
-    db::{Db, TenantTx},
+    conversations::{
+        api,
+        courtesies::{self, Courtesy},
+    },
+    customer_texts,
+    db::{self, Db, TenantTx},
     documents::UnreadPages,
     embeddings::EmbedderRegistry,
     error::{ApiError, FieldError, Result},
@@ -26,13 +30,16 @@ use crate::{
     quota::{self, Quota, Reservation},
     retrieval::{self, Passage, Question, RetrievalError, SearchRequest},
     settings::Settings,
+    tenants::{self, Identity},
     text::{self, Language},
+    unconfirmed::{Admission, UnconfirmedLimits},
     usage::{self, UsageDelta},
 };
 
 pub use draft::AnswerDraft;
 
-/// Time from the request to the answer. API Gateway's own timeout is 30 s.
+/// Time from the receipt of the request to the answer, the checks of the caller included. The transaction that stores
+/// the answer comes after it. API Gateway's own timeout is 30 s.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(25);
 /// Part of [`ANSWER_TIMEOUT`] that is reserved for the transaction after the model call.
 const POST_MODEL_MARGIN: Duration = Duration::from_millis(500);
@@ -50,6 +57,7 @@ pub struct QueryPipeline {
     db: Db,
     embedders: EmbedderRegistry,
     provider: Provider,
+    unconfirmed: UnconfirmedLimits,
 }
 
 /// A question, with the documents to search.
@@ -60,7 +68,7 @@ pub struct QueryRequest {
     /// The conversation to continue: `conversation_id` of an earlier answer. Without it, a new conversation begins.
     conversation_id: Option<Uuid>,
     /// Documents to search, 1 to 100. Without it, all of the tenant's documents are searched.
-    #[schema(max_items = 100)]
+    #[schema(min_items = 1, max_items = 100)]
     document_ids: Option<Vec<Uuid>>,
     /// Most passages to retrieve, 1 to 20.
     #[schema(minimum = 1, maximum = 20, default = 5)]
@@ -97,14 +105,16 @@ pub struct Answer {
     /// False when the documents do not contain the answer, or when no model answered. `answer` then says so.
     answered: bool,
     /// Source of the answer: a model's name, `extractive-1`, `approved-answer` for an answer that the tenant
-    /// approved, or `none` when no model answered; the request is then refunded.
+    /// approved, `courtesy` for the answer to a greeting or thanks, which costs nothing, or `none` when no model
+    /// answered; the request is then refunded.
     #[schema(example = "extractive-1")]
     model: String,
     usage: Usage,
     /// Quota after this answer.
     quota: Quota,
     /// The conversation that holds the question and the answer. A later question that names it is understood as a
-    /// follow-up. Null when no model answered the first question of a conversation: nothing is stored then.
+    /// follow-up. Null when a conversation would begin with a courtesy, or with a question that no model answered:
+    /// nothing is stored then.
     #[schema(required)]
     conversation_id: Option<Uuid>,
     /// Documents with pages that were not read, so that the answer knows nothing of them: the cited ones, or, when
@@ -117,6 +127,8 @@ pub struct Answer {
 pub enum BeginOutcome {
     /// The idempotency key was used before: the stored answer.
     Replay(Replay),
+    /// The question is a courtesy: its answer, which costs nothing and is not stored.
+    Courtesy(Box<Answer>),
     /// One request of the quota is reserved for the question.
     Reserved(Box<ReservedQuestion>),
 }
@@ -130,6 +142,9 @@ pub struct ReservedQuestion {
     /// Earlier messages of the conversation, the oldest first.
     history: Vec<Turn>,
     approved: Option<ApprovedAnswer>,
+    /// The language of fixed texts, where that of the question is not certain.
+    company_language: Language,
+    admission: Admission,
 }
 
 /// Settlement of the reserved request when no answer is stored.
@@ -144,7 +159,10 @@ pub enum Settlement {
 /// Passages retrieved for a question, with the question as it was searched.
 #[derive(Debug)]
 pub struct RetrievedContext {
+    /// The language of the question, for the search and the model.
     language: Language,
+    /// The language of fixed texts: the question's where it is certain, else the company's.
+    text_language: Language,
     /// The standalone question that was searched.
     standalone: String,
     passages: Vec<Passage>,
@@ -216,14 +234,19 @@ impl RetrievedContext {
 impl QueryPipeline {
     /// Reads the settings of the embedders and of the language models.
     pub fn read(settings: &mut Settings, db: &Db) -> Self {
-        Self { db: db.clone(), embedders: EmbedderRegistry::read(settings), provider: Provider::read(settings) }
+        Self {
+            db: db.clone(),
+            embedders: EmbedderRegistry::read(settings),
+            provider: Provider::read(settings),
+            unconfirmed: UnconfirmedLimits::read(settings),
+        }
     }
 
     /// Claims the idempotency key for the route and reserves one request of the quota. The transaction commits before
     /// the search begins, so that concurrent questions cannot exceed the quota.
     ///
     /// # Errors
-    /// 402 when the quota is used up, 404 for a document or a conversation that the tenant does not have, 409 and 422
+    /// 402 when the quota is used up, 403 when the day's requests of unconfirmed accounts are, 404 for a document or a conversation that the tenant does not have, 409 and 422
     /// for an idempotency key that is in use for another request.
     pub async fn begin(
         &self,
@@ -233,6 +256,7 @@ impl QueryPipeline {
         key: IdempotencyKey,
     ) -> Result<BeginOutcome> {
         let owner = caller.owner();
+        let costs = self.provider.has_model() || !self.embedders.current().is_local();
         self.db
             .tenant_tx(caller.tenant(), async |tx| {
                 if let Some(documents) = &request.document_ids
@@ -244,6 +268,11 @@ impl QueryPipeline {
                     && !api::exists(tx, conversation).await?
                 {
                     return Err(ApiError::not_found("conversation"));
+                }
+                let identity = tenants::identity(tx).await?;
+                if let Some(courtesy) = courtesies::recognize(request.question.as_str(), &identity.names()) {
+                    let answer = answer_courtesy(request, courtesy, &identity, quota::status(tx, owner).await?);
+                    return Ok(BeginOutcome::Courtesy(Box::new(answer)));
                 }
                 let claim = match idempotency::begin(tx, key, path, request).await? {
                     idempotency::IdempotencyOutcome::Replay(replay) => {
@@ -258,12 +287,16 @@ impl QueryPipeline {
                     Some(conversation) => messages::history(tx, conversation, &[]).await?,
                     None => Vec::new(),
                 };
-                Ok(BeginOutcome::Reserved(Box::new(ReservedQuestion { reservation, claim, history, approved })))
+                let company_language = identity.language;
+                let admission = self.unconfirmed.admit(tx, costs).await?;
+                let reserved = ReservedQuestion { reservation, claim, history, approved, company_language, admission };
+                Ok(BeginOutcome::Reserved(Box::new(reserved)))
             })
             .await
     }
 
-    /// Retrieves passages for the question. With an approved answer, nothing is searched.
+    /// Retrieves passages for the question. With an approved answer, nothing is searched. The calls of embedding models
+    /// are appended to `calls`, since they are charged for.
     ///
     /// # Errors
     /// Fails when a statement fails. A failed embedding is no error: [`Self::answer`] then apologises.
@@ -272,12 +305,17 @@ impl QueryPipeline {
         tenant: Uuid,
         request: &QueryRequest,
         reserved: &ReservedQuestion,
+        calls: &mut Vec<ModelCall>,
     ) -> Result<RetrievedContext> {
         let question = request.question.as_str();
         let language = text::detect_language(question);
         let standalone = retrieval::standalone_question(question, language, &reserved.history).into_owned();
+        let text_language = text::detect_message_language(question)
+            .or_else(|| text::detect_message_language(&standalone))
+            .unwrap_or(reserved.company_language);
         if reserved.approved.is_some() {
-            return Ok(RetrievedContext { language, standalone, passages: Vec::new(), search_failed: false });
+            let passages = Vec::new();
+            return Ok(RetrievedContext { language, text_language, standalone, passages, search_failed: false });
         }
         // The language of a short question may show only in its standalone form.
         let language = if language == Language::Other { text::detect_language(&standalone) } else { language };
@@ -289,12 +327,12 @@ impl QueryPipeline {
             limit: request.top_k.unwrap_or(DEFAULT_PASSAGES).into(),
         };
         let (passages, search_failed) =
-            match retrieval::embed_and_search(&self.db, &self.embedders, tenant, &search_request).await {
+            match retrieval::embed_and_search(&self.db, &self.embedders, tenant, &search_request, calls).await {
                 Ok(passages) => (passages, false),
                 Err(RetrievalError::Embedding(_)) => (Vec::new(), true),
                 Err(RetrievalError::Database(error)) => return Err(error),
             };
-        Ok(RetrievedContext { language, standalone, passages, search_failed })
+        Ok(RetrievedContext { language, text_language, standalone, passages, search_failed })
     }
 
     /// Generates the answer before the deadline: an apology when the model declined or no model answered. Model calls
@@ -313,13 +351,14 @@ impl QueryPipeline {
             return AnswerDraft::approved(approved, context.language);
         }
         if context.search_failed {
-            return AnswerDraft::apology(false, context.language);
+            return AnswerDraft::apology(false, context.text_language);
         }
         let style = if deltas.is_some() { AnswerStyle::PassageNumbers } else { AnswerStyle::SourceNumbers };
         let grounded = context.grounded_question(request, &reserved.history, style, deadline);
+        let provider = if reserved.admission.may_use_models { &self.provider } else { &Provider::Extractive };
         let AnswerResult { outcome, calls: made } = match deltas {
-            Some(deltas) => self.provider.stream(&grounded, deltas).await,
-            None => self.provider.answer(&grounded).await,
+            Some(deltas) => provider.stream(&grounded, deltas).await,
+            None => provider.answer(&grounded).await,
         };
         calls.extend(made);
         match outcome {
@@ -328,7 +367,7 @@ impl QueryPipeline {
                 if !error.is_abandoned() {
                     tracing::warn!(error = logging::chain(&error), "a question has no answer");
                 }
-                AnswerDraft::apology(matches!(error, LlmError::Blocked(_)), context.language)
+                AnswerDraft::apology(matches!(error, LlmError::Blocked(_)), context.text_language)
             }
         }
     }
@@ -349,6 +388,7 @@ impl QueryPipeline {
         shown: &[Citation],
         calls: &[ModelCall],
     ) -> Result<Envelope<Answer>> {
+        db::renew_wait();
         if draft.is_apology() {
             self.settle(caller, request, reserved, Settlement::Refund, shown, calls).await;
             let quota = reserved.reservation.quota_after_refund();
@@ -379,6 +419,7 @@ impl QueryPipeline {
         shown: &[Citation],
         calls: &[ModelCall],
     ) {
+        db::renew_wait();
         let closed: Result<()> = self
             .db
             .tenant_tx(caller.tenant(), async |tx| {
@@ -402,6 +443,13 @@ impl QueryPipeline {
             tracing::warn!(error = logging::chain(&error), "the reservation goes back when it expires");
         }
     }
+}
+
+/// Returns the fixed answer to a courtesy, which costs nothing.
+fn answer_courtesy(request: &QueryRequest, courtesy: Courtesy, identity: &Identity, quota: Quota) -> Answer {
+    let language = text::detect_message_language(request.question.as_str()).unwrap_or(identity.language);
+    let draft = AnswerDraft::courtesy(customer_texts::courtesy_over_api(courtesy, identity, language), language);
+    draft.into_answer(quota, request.conversation_id)
 }
 
 /// Records in the audit log that a support user has seen passages of `documents` in the answer to a question.

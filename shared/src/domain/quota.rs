@@ -13,19 +13,24 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
+    activities::{Activity, ActivityStatus},
     db::{Db, SystemTx, TenantTx},
     error::ApiError,
-    periods,
+    notices, periods,
     plans::{self, LimitExceeded},
 };
 
 /// Time after which maintenance refunds a reserved request that was neither spent nor refunded.
 const RESERVATION_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Share of the overage cap at which the tenant is warned, in percent.
+const OVERAGE_WARNING_PERCENT: i64 = 80;
 
 /// The request quota of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -45,11 +50,11 @@ pub struct Quota {
     pub paywall_should_show: bool,
 }
 
-/// State of the free quota.
+/// State of the free quota. With a paid plan it is `normal`: the free requests do not limit then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum QuotaState {
-    /// More than one free request is left.
+    /// More than one free request is left, or the account has a paid plan.
     Normal,
     /// One free request is left.
     WarnLastFree,
@@ -58,15 +63,16 @@ pub enum QuotaState {
 }
 
 impl Quota {
-    /// Derives the state from the numbers of free requests.
+    /// Derives the state from the plan and the numbers of free requests.
     #[must_use]
     pub fn new(is_pro: bool, used: i32, limit: i32) -> Self {
         let state = match limit.saturating_sub(used) {
+            _ if is_pro => QuotaState::Normal,
             ..=0 => QuotaState::Blocked,
             1 => QuotaState::WarnLastFree,
             _ => QuotaState::Normal,
         };
-        let paywall_should_show = !is_pro && state == QuotaState::Blocked;
+        let paywall_should_show = state == QuotaState::Blocked;
         Self { is_pro, free_quota_used: used, free_quota_limit: limit, state, paywall_should_show }
     }
 }
@@ -158,17 +164,22 @@ pub async fn of_user(db: &Db, user: Uuid) -> sqlx::Result<Option<Quota>> {
 /// # Errors
 /// Returns [`QuotaError::Exceeded`] or [`QuotaError::PlanLimit`] with the present numbers when no request is left.
 pub async fn reserve(tx: &mut TenantTx, owner: Uuid, conversation: Option<Uuid>) -> Result<Reservation, QuotaError> {
-    let row = match try_reserve(tx, owner, conversation).await? {
-        // The period's first request: its row does not exist yet.
-        ReserveRow { reservation_id: None, is_pro: true, has_period: false, is_over_cap: false, .. } => {
-            periods::open_current(tx).await?;
-            try_reserve(tx, owner, conversation).await?
-        }
-        row => row,
-    };
+    let mut row = try_reserve(tx, owner, conversation).await?;
+    if row.needs_period() {
+        periods::open_current(tx).await?;
+        row = try_reserve(tx, owner, conversation).await?;
+    }
+    // The statement saw the account as it was when the statement began. A plan that was bought since is in force.
+    if row.reservation_id.is_none() && !row.is_pro && status(tx, owner).await?.is_pro {
+        periods::open_current(tx).await?;
+        row = try_reserve(tx, owner, conversation).await?;
+    }
     let quota = Quota::new(row.is_pro, row.used, row.quota_limit);
     match row.reservation_id {
-        Some(id) => Ok(Reservation { id, quota }),
+        Some(id) => {
+            report_overage(tx, &row).await?;
+            Ok(Reservation { id, quota })
+        }
         None if row.is_over_cap => {
             let spent_micros = periods::current(tx).await?.spent_micros;
             let checked = plans::check_spend_cap(&plans::of_tenant(tx).await?, spent_micros);
@@ -177,6 +188,11 @@ pub async fn reserve(tx: &mut TenantTx, owner: Uuid, conversation: Option<Uuid>)
         }
         None if row.is_pro => {
             let period = periods::current(tx).await?;
+            if let (Some(cap), Some(limit)) = (row.overage_cap, period.request_limit) {
+                let (used, most) = (i64::from(period.requests) - i64::from(limit), cap.into());
+                let limit = LimitExceeded { limit: "overage_requests", plan: period.plan, used, most, wanted: 1 };
+                return Err(QuotaError::PlanLimit(limit));
+            }
             let (used, most) = (period.requests.into(), period.request_limit.unwrap_or_default().into());
             Err(QuotaError::PlanLimit(LimitExceeded { limit: "requests", plan: period.plan, used, most, wanted: 1 }))
         }
@@ -184,14 +200,46 @@ pub async fn reserve(tx: &mut TenantTx, owner: Uuid, conversation: Option<Uuid>)
     }
 }
 
+/// Tells the tenant, once a period, that the requests over its plan's limit have reached 80 % and 100 % of its cap.
+async fn report_overage(tx: &mut TenantTx, row: &ReserveRow) -> sqlx::Result<()> {
+    let (Some(since), Some(used), Some(cap)) = (row.period_start, row.overage, row.overage_cap) else { return Ok(()) };
+    let (used, cap) = (i64::from(used), i64::from(cap));
+    if used <= 0 || used * 100 < cap * OVERAGE_WARNING_PERCENT {
+        return Ok(());
+    }
+    let (kind, title, status) = if used >= cap {
+        let title =
+            "The requests over the plan have reached their cap: contacts are not answered until the next period";
+        ("overage_cap_reached", title, ActivityStatus::Error)
+    } else {
+        ("overage_cap_near", "The requests over the plan have reached 80 % of their cap", ActivityStatus::Warning)
+    };
+    let metadata = serde_json::json!({ "overage_requests": used, "overage_cap_requests": cap });
+    let activity = Activity { kind, title, status, conversation: None, metadata };
+    notices::record_once_since(tx, since, &activity).await.map(drop)
+}
+
 /// Result of [`try_reserve`]; without a `reservation_id`, no request was reserved.
 struct ReserveRow {
     reservation_id: Option<Uuid>,
     is_pro: bool,
+    /// Start of the period, where requests over the limit are sold.
+    period_start: Option<DateTime<Utc>>,
+    /// Requests over the limit, this one included; `None` when this one was not counted in the period.
+    overage: Option<i32>,
+    /// Maximum number of requests over the limit, where they are sold.
+    overage_cap: Option<i32>,
     has_period: bool,
     is_over_cap: bool,
     used: i32,
     quota_limit: i32,
+}
+
+impl ReserveRow {
+    /// Returns true before the period's first request, while its row does not exist yet.
+    fn needs_period(&self) -> bool {
+        self.reservation_id.is_none() && self.is_pro && !self.has_period && !self.is_over_cap
+    }
 }
 
 #[expect(clippy::too_many_lines, reason = "one statement, so that no two calls take the last request")]
@@ -219,6 +267,13 @@ async fn try_reserve(tx: &mut TenantTx, owner: Uuid, conversation: Option<Uuid>)
             join customers tenant on tenant.id = $1
             join plans plan on plan.id = tenant.plan_id
             where period.spent_micros >= coalesce(tenant.spend_cap_micros, plan.monthly_spend_cap_micros)
+        ), terms as (
+            select period.period_start, period.request_limit,
+                coalesce(tenant.overage_cap_requests, period.request_limit) as overage_cap
+            from own
+            join usage_periods period on period.customer_id = $1 and period.period_start = own.period_start
+            join customers tenant on tenant.id = $1
+            where period.overage_cents_per_request is not null and period.request_limit is not null
         ), taken as (
             update user_settings set free_quota_used = free_quota_used + 1
             where user_id = $2 and free_quota_used < free_quota_limit and not (select is_pro from account)
@@ -229,10 +284,12 @@ async fn try_reserve(tx: &mut TenantTx, owner: Uuid, conversation: Option<Uuid>)
             from own
             where period.customer_id = $1 and period.period_start = own.period_start and (select is_pro from account)
               and not exists (select from known) and not exists (select from over_cap)
-              -- Over the limit only where that is sold.
+              -- Over the limit only where that is sold, and up to the tenant's cap.
               and (period.request_limit is null or period.requests < period.request_limit
-                   or period.overage_cents_per_request is not null)
-            returning period.period_start
+                   or exists (
+                       select from terms where period.requests < terms.request_limit::bigint + terms.overage_cap
+                   ))
+            returning period.period_start, period.requests
         ), held as (
             insert into reservations (customer_id, user_id, kind, conversation_id, period_start, expires_at)
             select $1, $2, case when is_pro then 'plan' else 'free_quota' end, $3, (select period_start from counted),
@@ -243,6 +300,9 @@ async fn try_reserve(tx: &mut TenantTx, owner: Uuid, conversation: Option<Uuid>)
         select
             coalesce((select id from known), (select id from held)) as reservation_id,
             account.is_pro as "is_pro!",
+            (select period_start from terms) as period_start,
+            (select requests from counted) - (select request_limit from terms) as overage,
+            (select overage_cap from terms) as overage_cap,
             exists (select from over_cap) as "is_over_cap!",
             exists (
                 select from usage_periods period join own on own.period_start = period.period_start
@@ -404,6 +464,9 @@ mod tests {
             let quota = Quota::new(false, used, limit);
             assert_eq!((quota.state, quota.paywall_should_show), (state, paywall), "{used}/{limit}");
         }
-        assert!(!Quota::new(true, 8, 8).paywall_should_show);
+        for used in 0..10 {
+            let paid = Quota::new(true, used, 8);
+            assert_eq!((paid.state, paid.paywall_should_show), (QuotaState::Normal, false), "{used}");
+        }
     }
 }

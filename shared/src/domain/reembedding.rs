@@ -9,6 +9,9 @@ use crate::{
     db::{SystemDb, SystemTx, TenantTx},
     embeddings::{EmbedError, Embedder},
     error::ApiError,
+    periods,
+    plans::LimitExceeded,
+    usage,
 };
 
 /// Most chunks per call of the model, and so per transaction: a killed process loses at most one batch.
@@ -85,6 +88,9 @@ pub enum BatchError {
     /// The model returned no usable vectors.
     #[error(transparent)]
     Embedding(#[from] EmbedError),
+    /// The cost of the tenant's model calls has reached its cap. The search goes on with the previous model.
+    #[error("the spend cap of the period is reached: {} of {} millionths of a dollar", .0.used, .0.most)]
+    SpendCapReached(LimitExceeded),
     /// A statement failed.
     #[error(transparent)]
     Database(#[from] ApiError),
@@ -134,7 +140,14 @@ pub async fn embed_next_batch(db: &SystemDb, embedder: &Embedder, tenant: Uuid) 
             return Ok(BatchOutcome::Ready);
         }
         let (ids, texts): (Vec<_>, Vec<_>) = missing.into_iter().map(|chunk| (chunk.id, chunk.text_chunk)).unzip();
-        let vectors = embedder.embed_documents(&texts).await?;
+        if embedder.is_billed()
+            && let Some(exceeded) = periods::exceeded_spend_cap(tx, tenant).await?
+        {
+            return Err(BatchError::SpendCapReached(exceeded));
+        }
+        let mut calls = Vec::new();
+        let vectors = embedder.embed_documents(&texts, &mut calls).await?;
+        usage::record_calls_for(tx, tenant, "reembed", &calls).await?;
         store_vectors(tx, embedder.model(), tenant, &ids, vectors).await
     })
     .await

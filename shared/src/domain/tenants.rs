@@ -2,7 +2,8 @@
 //! and `invitations`; creates each tenant's row in `company_rag_configs`.
 //!
 //! Triggers: `company_rag_configs_version` on `company_rag_configs` (`app.keep_config_version`), and
-//! `customers_plan_changed` on `customers` (`app.on_plan_changed`).
+//! `customers_plan_changed` on `customers` (`app.on_plan_changed`); `customers_renamed` on `customers`
+//! (`app.on_customer_renamed`), by which `company_rag_configs.company_name` follows the company's name.
 
 mod profile;
 
@@ -21,8 +22,8 @@ use crate::{
 };
 
 pub use profile::{
-    CustomerDetails, CustomerPatch, ManyChatKey, NewManyChatKey, NewWebhookSecret, WebhookSecret, change, details,
-    rotate_webhook_secret,
+    CustomerDetails, CustomerPatch, Identity, ManyChatKey, NewManyChatKey, NewWebhookSecret, WebhookSecret, change,
+    details, identity, rotate_webhook_secret,
 };
 
 /// Maximum length of a company's name, in characters.
@@ -189,7 +190,7 @@ pub async fn accept_invitation(
         with invitation as (
             update invitations set used_at = now(), used_by = $1
             where token_sha256 = $2 and used_at is null and expires_at > now()
-              and (email is null or lower(email) = lower($3))
+              and (email is null or lower(btrim(email)) = lower($3))
             returning customer_id
         ), member as (
             insert into customer_members (customer_id, user_id, role)

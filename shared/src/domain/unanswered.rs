@@ -23,7 +23,7 @@ pub struct Unanswered {
     conversation_id: Uuid,
     /// Channel of the question: `whatsapp` or `api`.
     channel: String,
-    /// Text of the question. On WhatsApp, all messages that were answered together.
+    /// Text of the question, at most 2,000 characters. On WhatsApp, all messages that were answered together.
     question: String,
     /// Time of the bot's message.
     created_at: DateTime<Utc>,
@@ -44,7 +44,7 @@ impl Listing for UnansweredListing {
 pub async fn list(tx: &mut TenantTx, paging: &Paging) -> Result<List<Unanswered>, ApiError> {
     list_page!(tx, paging, Unanswered {
         select: r#"message_id as "message_id!", conversation_id as "conversation_id!", channel as "channel!",
-            question as "question!", created_at as "created_at!""#,
+            left(question, 2000) as "question!", created_at as "created_at!""#,
         from: "unanswered where customer_id = $1",
         bind: [],
         order: ["created_at": "created_at" "timestamptz" DateTime<Utc> = created_at],

@@ -7,7 +7,7 @@
 use uuid::Uuid;
 
 use crate::{
-    db::{SystemTx, TenantTx},
+    db::{SystemTx, TenantTx, Tx},
     llm::ModelCall,
 };
 
@@ -135,6 +135,30 @@ pub async fn record_calls(
     purpose: &'static str,
     calls: &[ModelCall],
 ) -> sqlx::Result<()> {
+    let tenant = tx.tenant();
+    insert_calls(tx, tenant, conversation, purpose, calls).await
+}
+
+/// Inserts model calls of any tenant into the cost ledger, in a system transaction.
+///
+/// # Errors
+/// Returns the database's error.
+pub async fn record_calls_for(
+    tx: &mut SystemTx,
+    tenant: Uuid,
+    purpose: &'static str,
+    calls: &[ModelCall],
+) -> sqlx::Result<()> {
+    insert_calls(tx, tenant, None, purpose, calls).await
+}
+
+async fn insert_calls<Scope: Send + std::fmt::Debug>(
+    tx: &mut Tx<Scope>,
+    tenant: Uuid,
+    conversation: Option<Uuid>,
+    purpose: &'static str,
+    calls: &[ModelCall],
+) -> sqlx::Result<()> {
     let saturate = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
     for call in calls {
         sqlx::query!(
@@ -143,7 +167,7 @@ pub async fn record_calls(
                 completion_tokens, cost_micros, latency_ms, status)
             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
             "#,
-            tx.tenant(),
+            tenant,
             conversation,
             purpose,
             call.provider,

@@ -2,6 +2,7 @@
 //! signature states its permitted callers.
 
 pub mod access_policy;
+mod administrator;
 mod audited_reads;
 mod caller;
 mod jwks;
@@ -9,6 +10,7 @@ pub mod passwords;
 pub mod tokens;
 mod webhooks;
 
+pub use administrator::Administrator;
 pub use audited_reads::AuditedRead;
 pub use caller::{AccountUser, Caller, Identity, Public, SignedInUser, SupportUser, Unmetered};
 pub use tokens::{Claims, VerificationKeys};

@@ -40,6 +40,7 @@
 //! `app.current_customer`, `app.current_owner`, `app.current_company`, `app.companies`, `app.tenants`.
 
 use std::{
+    cell::Cell,
     future::Future,
     marker::PhantomData,
     str::FromStr,
@@ -63,13 +64,38 @@ use crate::{
 
 /// Timeout of a request's transaction, connecting included. When the database is down, the caller gets its 503 in
 /// time.
-const REQUEST_TIMEOUT: Duration = Duration::from_millis(3_800);
+pub const REQUEST_TIMEOUT: Duration = Duration::from_millis(3_800);
 /// Timeout of a transaction for which no caller waits. Maintenance splits its sweeps into batches that fit into it.
 const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(30);
 /// Timeout of a transaction of an operator's command, which may write a tenant with all its chunks.
 const OPERATOR_TIMEOUT: Duration = Duration::from_secs(1_800);
 /// Timeout of waiting for a free connection, and of opening one.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Timeout of all waits of one request for a free connection together.
+const SHARED_WAIT: Duration = Duration::from_millis(3_500);
+/// The least time that a request waits for a connection, also after it has waited before. A request that came as far as
+/// this has had a connection, and most connections are free again after a few milliseconds.
+const MIN_WAIT: Duration = Duration::from_millis(250);
+
+tokio::task_local! {
+    /// Time that the request of this task has waited for free connections.
+    static WAITED: Cell<Duration>;
+}
+
+/// Runs the work of one request, whose waits for free connections share one timeout of 3.5 s. A request takes several
+/// connections, one after the other; each with a timeout of its own, it would be refused only after ten seconds.
+pub(crate) async fn with_shared_wait<T>(work: impl Future<Output = T>) -> T {
+    WAITED.scope(Cell::new(Duration::ZERO), work).await
+}
+
+/// Lets the request of this task wait anew, after work that must not be lost for a wait before it: a paid answer.
+pub(crate) fn renew_wait() {
+    // Outside a request, each wait has the whole timeout in any case.
+    let _ = WAITED.try_with(|waited| waited.set(Duration::ZERO));
+}
+
+/// Role that [`Db::user_role`] returns for a deleted account, whose tokens no longer count.
+pub const DELETED_ROLE: &str = "deleted";
 
 /// The scope of a [`TenantTx`]: the tenant's id.
 #[derive(Debug, Clone, Copy)]
@@ -192,7 +218,8 @@ impl Db {
         &self.0
     }
 
-    /// Returns `users.role`, the user's role outside any tenant; `None` when there is no such user.
+    /// Returns `users.role`, the user's role outside any tenant, or [`DELETED_ROLE`]; `None` when there is no such
+    /// user.
     ///
     /// # Errors
     /// Any error of the database.
@@ -321,7 +348,11 @@ pub(crate) struct Pool {
 impl Pool {
     /// Waits for a permit, then takes an idle connection or opens a new one. An idle connection may be broken.
     async fn acquire(&self) -> sqlx::Result<PooledConnection> {
-        let permit = tokio::time::timeout(ACQUIRE_TIMEOUT, Arc::clone(&self.permits).acquire_owned()).await;
+        let waited = WAITED.try_with(Cell::get).unwrap_or_default();
+        let timeout = SHARED_WAIT.saturating_sub(waited).clamp(MIN_WAIT, ACQUIRE_TIMEOUT);
+        let started = tokio::time::Instant::now();
+        let permit = tokio::time::timeout(timeout, Arc::clone(&self.permits).acquire_owned()).await;
+        let _ = WAITED.try_with(|total| total.set(waited + started.elapsed()));
         let permit = permit.or(Err(sqlx::Error::PoolTimedOut))?.or(Err(sqlx::Error::PoolClosed))?;
         let idle = self.idle().pop();
         let connection = match idle {

@@ -13,6 +13,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+/// Maximum size of a file that is uploaded in two steps, in MiB.
+pub const MAX_UPLOAD_MIB: usize = 20;
+
+/// Content encodings of a request body, in the form of the header `Accept-Encoding`.
+const ACCEPTED_ENCODINGS: &str = "gzip, identity";
+
 /// The result of a handler.
 pub type Result<T, E = ApiError> = std::result::Result<T, E>;
 
@@ -88,10 +94,17 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 
-    /// 401: no token, or an invalid one. All reasons have one code, so that probing reveals nothing.
+    /// 401: no token, or an invalid one. All reasons but one have one code, so that probing reveals nothing.
     #[must_use]
     pub fn unauthorized() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "a valid bearer token is required")
+    }
+
+    /// 401: the token was valid and has expired. The code tells a client to exchange its refresh token.
+    #[must_use]
+    pub fn token_expired() -> Self {
+        let message = "the access token has expired: exchange the refresh token for a new one";
+        Self::new(StatusCode::UNAUTHORIZED, "token_expired", message)
     }
 
     /// 403: the caller is identified, but not allowed to do this.
@@ -116,16 +129,35 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, code, message)
     }
 
-    /// 413: the body is larger than `limit_bytes`.
+    /// 413: the body is larger than `limit_bytes`. Every 413 has this form. It names the limit, and the way for a larger
+    /// file.
     #[must_use]
     pub fn payload_too_large(limit_bytes: usize) -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", "the request body is too large")
-            .with_details(json!({ "limit_bytes": limit_bytes }))
+        let message = format!(
+            "the request body is larger than {limit_bytes} bytes: a PDF of up to {MAX_UPLOAD_MIB} MiB is uploaded in two \
+             steps, which details.upload names"
+        );
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", message).with_details(json!({
+            "limit_bytes": limit_bytes,
+            "upload": {
+                "method": "POST",
+                "path": "/api/v1/documents/upload",
+                "max_bytes": MAX_UPLOAD_MIB * 1024 * 1024,
+                "steps": "send filename and size_bytes as JSON, then PUT the file to the returned upload.url with its headers",
+            },
+        }))
     }
 
     /// 415: the content type is not the expected one.
     pub fn unsupported_media_type(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
+    }
+
+    /// 415: the body is compressed in a way that is not read. The response has the header `Accept-Encoding`.
+    #[must_use]
+    pub fn unsupported_encoding() -> Self {
+        Self::unsupported_media_type("the content encoding must be gzip or identity")
+            .with_details(json!({ "accept_encoding": ACCEPTED_ENCODINGS }))
     }
 
     /// 422: the request was parsed, but `fields` are not valid.
@@ -212,6 +244,9 @@ impl IntoResponse for ApiError {
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if self.details.as_ref().is_some_and(|details| details["accept_encoding"].is_string()) {
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(ACCEPTED_ENCODINGS));
+        }
         // `http::layers::finish` takes the error from the extensions and writes the body, because it has the request
         // id.
         response.extensions_mut().insert(std::sync::Arc::new(self));
@@ -262,7 +297,8 @@ pub struct ErrorDetail {
     pub code: String,
     /// One sentence for people.
     pub message: String,
-    /// The wrong fields of a 422, the quota or plan limit of a 402, the size limit of a 413; otherwise null.
+    /// The wrong fields of a 422, the quota or plan limit of a 402, the size limit and the two-step upload of a
+    /// 413; otherwise null.
     pub details: Option<Value>,
     /// Id of the request, equal to the header `x-request-id`. Quote it when asking for support.
     pub request_id: String,

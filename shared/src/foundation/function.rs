@@ -66,7 +66,7 @@ pub struct Function {
     pub streams: bool,
     /// The OpenAPI description of the routes; `None` for a function that handles events.
     pub openapi: Option<fn() -> OpenApi>,
-    settings: fn() -> SettingsRead,
+    settings: fn(SettingsMap) -> SettingsRead,
     start: fn(SettingsMap) -> Result<StartedFunction, BoxError>,
 }
 
@@ -84,8 +84,8 @@ impl Function {
             name: F::NAME,
             streams: false,
             openapi: Some(|| access_policy::with_documentation(|| F::routes().into_openapi())),
-            settings: || {
-                let mut settings = Settings::default();
+            settings: |values| {
+                let mut settings = Settings::new(values);
                 aws::secret_arn(&mut settings);
                 CommonSettings::read(&mut settings);
                 http::Cors::read(&mut settings);
@@ -111,8 +111,8 @@ impl Function {
             name: F::NAME,
             streams: false,
             openapi: None,
-            settings: || {
-                let mut settings = Settings::default();
+            settings: |values| {
+                let mut settings = Settings::new(values);
                 aws::secret_arn(&mut settings);
                 CommonSettings::read(&mut settings);
                 F::read(&mut settings);
@@ -138,7 +138,14 @@ impl Function {
     /// without which it does not start when no other setting is there.
     #[must_use]
     pub fn settings(&self) -> SettingsRead {
-        (self.settings)()
+        self.settings_with(SettingsMap::new())
+    }
+
+    /// The settings that the function reads when `values` are there. A setting may call for others: SUPABASE_URL makes
+    /// sign-in read SUPABASE_ANON_KEY.
+    #[must_use]
+    pub fn settings_with(&self, values: SettingsMap) -> SettingsRead {
+        (self.settings)(values)
     }
 
     /// Starts the function with the settings `values` and the keys of its secret.

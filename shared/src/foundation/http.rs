@@ -3,10 +3,11 @@
 
 mod extract;
 mod layers;
+mod plain_words;
 mod respond;
 mod sse;
 
-pub use extract::{Bytes, ClientAddress, Json, Path, PreferredLanguage, Query, RequestId};
+pub use extract::{Bytes, ClientAddress, Json, Path, PreferredLanguage, Query, ReceivedAt, RequestId};
 pub(crate) use layers::record_rate_limit;
 pub use layers::{Cors, layers};
 pub use respond::{Created, Data, Envelope, NoContent};

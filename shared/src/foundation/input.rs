@@ -1,4 +1,5 @@
-//! Validation of texts that people type: length and control characters. PostgreSQL would refuse NUL with an error.
+//! Validation of texts that people type: length, control characters and characters that nobody sees. PostgreSQL would
+//! refuse NUL with an error.
 
 use serde::{Deserialize, Deserializer};
 
@@ -6,17 +7,38 @@ use serde::{Deserialize, Deserializer};
 #[derive(Debug, thiserror::Error)]
 pub enum UnusableText {
     /// Fewer characters than the minimum, without whitespace at the ends.
-    #[error("must have at least {0} characters")]
+    #[error("{}", too_short(*.0))]
     TooShort(usize),
     /// More characters than the maximum, without whitespace at the ends.
-    #[error("must have at most {0} characters")]
+    #[error("must have at most {}", counted(*.0, "character"))]
     TooLong(usize),
     /// A control character, for example NUL or a line break.
     #[error("must not contain control characters")]
     ControlCharacters,
+    /// Dots alone, which stand for a folder.
+    #[error("must be a name and not only dots")]
+    OnlyDots,
 }
 
-/// Validates a text of one line and removes whitespace at its ends. The result has `min` to `max` characters.
+fn too_short(least: usize) -> String {
+    match least {
+        1 => "must not be empty".to_owned(),
+        least => format!("must have at least {}", counted(least, "character")),
+    }
+}
+
+/// Returns a number with its noun: `1 character`, `2 characters`.
+#[must_use]
+pub fn counted(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Validates a text of one line, such as the name of a person, a company, a contact or a file, and removes whitespace at
+/// its ends. The result has `min` to `max` characters.
+///
+/// One rule holds for all names. What nobody sees is removed: direction marks, which show a text in another order than
+/// it has, and characters without a width. Line and paragraph separators become spaces. A text of which nothing is left
+/// to see is empty.
 ///
 /// # Errors
 /// [`UnusableText`].
@@ -24,7 +46,43 @@ pub fn one_line(text: &str, min: usize, max: usize) -> Result<String, UnusableTe
     if text.chars().any(char::is_control) {
         return Err(UnusableText::ControlCharacters);
     }
-    check_length(text.trim(), min, max)
+    let visible: String = text.chars().filter_map(visible_char).collect();
+    let is_blank = visible.chars().all(|letter| letter.is_whitespace() || is_blank_char(letter));
+    check_length(if is_blank { "" } else { visible.trim() }, min, max)
+}
+
+/// Returns a name from elsewhere as it is seen, by the rule of [`one_line`], without control characters. It may be empty.
+#[must_use]
+pub fn visible_name(text: &str) -> String {
+    let visible: String = text.chars().filter(|letter| !letter.is_control()).filter_map(visible_char).collect();
+    visible.trim().to_owned()
+}
+
+/// Maps a character of a name to itself, to a space for a line separator, or to nothing for what nobody sees.
+fn visible_char(letter: char) -> Option<char> {
+    match letter {
+        '\u{2028}' | '\u{2029}' => Some(' '),
+        // Direction marks, embeddings, overrides and isolates.
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => None,
+        // Characters without a width: soft hyphen, zero-width space, word joiner, invisible operators, byte order mark,
+        // annotations, tags. The joiners U+200C and U+200D stay: they belong to Persian, the Indic scripts and emoji.
+        '\u{ad}' | '\u{180e}' | '\u{200b}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{feff}' => None,
+        '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}' => None,
+        // No characters at all, by Unicode's definition.
+        '\u{fdd0}'..='\u{fdef}' => None,
+        letter if u32::from(letter) & 0xfffe == 0xfffe => None,
+        letter => Some(letter),
+    }
+}
+
+/// Returns true for characters that belong to a name only beside others: joiners, combining marks without a letter,
+/// variation selectors, and letters that are drawn as an empty place.
+fn is_blank_char(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{200c}' | '\u{200d}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}'
+    ) || unicode_normalization::char::is_combining_mark(letter)
 }
 
 /// Validates a text of several lines and removes whitespace at its ends. The result has `min` to `max` characters.
@@ -67,5 +125,42 @@ mod tests {
         assert!(matches!(one_line("   ", 1, 5), Err(UnusableText::TooShort(1))));
         assert!(matches!(one_line("éééééé", 1, 5), Err(UnusableText::TooLong(5))));
         assert_eq!(several_lines("a\u{0}b\r\nc", 1, 9).unwrap(), "ab\nc");
+    }
+
+    #[test]
+    fn a_name_keeps_only_what_is_seen() {
+        for (name, kept) in [
+            ("facture\u{202e}fdp.exe", "facturefdp.exe"),
+            ("\u{200f}Awa\u{2069}", "Awa"),
+            ("Awa\u{2028}Koné", "Awa Koné"),
+            ("A\u{200b}w\u{feff}a", "Awa"),
+            ("👩\u{200d}🍳 Awa", "👩\u{200d}🍳 Awa"),
+            ("می\u{200c}خواهم", "می\u{200c}خواهم"),
+            ("e\u{301}", "e\u{301}"),
+        ] {
+            assert_eq!(one_line(name, 1, 20).unwrap(), kept, "{name:?}");
+        }
+        for name in
+            ["\u{200b}\u{200b}", "\u{202e}", "\u{200d}\u{fe0f}", "\u{3164}", " \u{2800} ", "\u{301}", "\u{2028}"]
+        {
+            assert!(matches!(one_line(name, 1, 20), Err(UnusableText::TooShort(1))), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_from_elsewhere_is_shown_as_it_is_seen() {
+        assert_eq!(visible_name(" Panier\u{202e}\u{0} de\u{2028}fruits\u{200b}"), "Panier de fruits");
+    }
+
+    #[test]
+    fn messages_are_english_in_the_singular_too() {
+        for (error, message) in [
+            (UnusableText::TooShort(1), "must not be empty"),
+            (UnusableText::TooShort(2), "must have at least 2 characters"),
+            (UnusableText::TooLong(1), "must have at most 1 character"),
+            (UnusableText::TooLong(255), "must have at most 255 characters"),
+        ] {
+            assert_eq!(error.to_string(), message);
+        }
     }
 }

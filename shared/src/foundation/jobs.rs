@@ -101,7 +101,7 @@ async fn end_object_deletion<Scope: Send + std::fmt::Debug>(
     .map(drop)
 }
 
-/// Claims at most `limit` due jobs, the longest due first.
+/// Claims at most `limit` due jobs that are no replies, the longest due first.
 ///
 /// Claiming counts the attempt and makes the job due again in 2^attempts minutes, at most an hour. So a job whose
 /// worker dies is claimed again later. Two concurrent calls never claim one job (`for update skip locked`).
@@ -114,7 +114,7 @@ pub async fn claim_due(tx: &mut SystemTx, limit: i64) -> sqlx::Result<Vec<DueJob
         r#"
         with due as (
             select id from jobs
-            where status in ('queued', 'running') and run_after <= now()
+            where status in ('queued', 'running') and run_after <= now() and kind <> 'reply'
             order by run_after
             limit $1
             for update skip locked
@@ -155,6 +155,56 @@ pub async fn remove_ended(tx: &mut SystemTx, days: i32, limit: i64) -> sqlx::Res
     .execute(tx)
     .await
     .map(|done| done.rows_affected())
+}
+
+/// Claims at most `limit` due reply jobs as [`claim_due`] claims other jobs.
+///
+/// # Errors
+/// Any error of the database.
+pub async fn claim_due_replies(tx: &mut SystemTx, limit: i64) -> sqlx::Result<Vec<DueJob>> {
+    sqlx::query_as!(
+        DueJob,
+        r#"
+        with due as (
+            select id from jobs
+            where status in ('queued', 'running') and run_after <= now() and kind = 'reply'
+            order by run_after
+            limit $1
+            for update skip locked
+        )
+        update jobs set
+            attempts = attempts + 1,
+            run_after = now() + least(interval '1 minute' * power(2, least(attempts + 1, 10)), interval '1 hour'),
+            updated_at = now()
+        from due where jobs.id = due.id
+        returning jobs.id, jobs.customer_id, jobs.kind, jobs.payload, jobs.attempts
+        "#,
+        limit
+    )
+    .fetch_all(tx)
+    .await
+}
+
+/// Makes claimed jobs due again, as if they had not been claimed: the queue did not take their messages. A job that a
+/// worker has handled since stays as it is.
+///
+/// # Errors
+/// Any error of the database.
+pub async fn return_claims(tx: &mut SystemTx, claimed: &[DueJob]) -> sqlx::Result<()> {
+    let ids: Vec<_> = claimed.iter().map(|job| job.id).collect();
+    let attempts: Vec<_> = claimed.iter().map(|job| job.attempts).collect();
+    sqlx::query!(
+        r#"
+        update jobs set attempts = jobs.attempts - 1, run_after = now(), updated_at = now()
+        from unnest($1::uuid[], $2::integer[]) as claimed (id, attempts)
+        where jobs.id = claimed.id and jobs.attempts = claimed.attempts and jobs.status in ('queued', 'running')
+        "#,
+        &ids,
+        &attempts
+    )
+    .execute(tx)
+    .await
+    .map(drop)
 }
 
 /// Ends a job: as done when `failure` is `None`, otherwise as failed for good.

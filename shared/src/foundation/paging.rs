@@ -1,15 +1,25 @@
 //! Paging of list endpoints: by `page` and `limit`, or by a `cursor`, which returns every row exactly once even while
 //! rows are added.
 
+use std::marker::PhantomData;
+
 use axum::response::{IntoResponse, Response};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{
+    IntoParams, ToSchema,
+    openapi::{
+        RefOr, Schema,
+        path::{Parameter, ParameterIn},
+    },
+};
 
 use crate::error::{ApiError, FieldError};
 
 /// Rows that a list counts at most. An exact count of a larger list would cost more than the page.
 pub const MAX_COUNTED_ROWS: i64 = 10_000;
+/// Maximum size of a page's rows in a response, in bytes. Lambda's limit is 6 MB.
+const MAX_PAGE_BYTES: usize = 4_500_000;
 /// Rows per page, by default.
 const DEFAULT_LIMIT: i64 = 20;
 /// Maximum number of rows per page.
@@ -25,15 +35,47 @@ pub struct ListParams {
     /// Number of the page, from 1. Cannot be used together with `cursor`.
     #[param(minimum = 1, default = 1)]
     page: Option<i64>,
-    /// Maximum number of rows per page.
+    /// Maximum number of rows per page. A page of long texts has fewer when the response would be too large;
+    /// `meta.next_cursor` then goes on after its last row.
     #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<i64>,
-    /// Column to sort by; `-` before it sorts descending.
+    /// Column to sort by; `-` before it sorts descending. The default is the first column, descending.
     sort: Option<String>,
     /// Returns only rows with this status.
     status: Option<String>,
     /// `meta.next_cursor` of the previous page.
+    #[param(min_length = 1, pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
+}
+
+/// The documentation of [`ListParams`] for the list `L`: `sort` and `status` have the values that `L` accepts, and a list
+/// that cannot be filtered by status has no parameter `status`.
+#[derive(Debug)]
+pub struct ListParamsOf<L>(PhantomData<L>);
+
+impl<L: Listing> IntoParams for ListParamsOf<L> {
+    fn into_params(parameter_in: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let aliases = L::SORTS.contains(&L::CREATED_AT) && L::CREATED_AT != "created_at";
+        let columns: Vec<_> = L::SORTS.iter().copied().chain(aliases.then_some("created_at")).collect();
+        let sorts = columns.iter().flat_map(|column| [(*column).into(), format!("-{column}").into()]);
+        let mut parameters = ListParams::into_params(parameter_in);
+        parameters.retain(|parameter| parameter.name != "status" || !L::STATUSES.is_empty());
+        for parameter in &mut parameters {
+            match parameter.name.as_str() {
+                "sort" => set_values(parameter, sorts.clone().collect()),
+                "status" => set_values(parameter, L::STATUSES.iter().map(|status| (*status).into()).collect()),
+                _ => {}
+            }
+        }
+        parameters
+    }
+}
+
+/// Sets the only values that a parameter accepts.
+fn set_values(parameter: &mut Parameter, values: Vec<serde_json::Value>) {
+    if let Some(RefOr::T(Schema::Object(object))) = &mut parameter.schema {
+        object.enum_values = Some(values);
+    }
 }
 
 /// The columns and statuses by which a list can be sorted and filtered.
@@ -168,7 +210,7 @@ impl Paging {
     /// # Errors
     /// 422 for a page with an offset over the maximum, in a list that has so many rows. In a shorter list such a page
     /// is empty, like every page beyond the end.
-    pub fn page<T, K: Serialize>(
+    pub fn page<T: Serialize, K: Serialize>(
         &self,
         mut rows: Vec<T>,
         counted: i64,
@@ -178,8 +220,10 @@ impl Paging {
             return Err(ApiError::field("page", "is too deep: follow meta.next_cursor instead"));
         }
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
-        let has_more = rows.len() > limit;
-        rows.truncate(limit);
+        // At least one row, so that the cursor gets on.
+        let fitting = rows_that_fit(&rows, MAX_PAGE_BYTES).max(1).min(limit);
+        let has_more = rows.len() > fitting;
+        rows.truncate(fitting);
         let next_cursor = rows.last().filter(|_| has_more).and_then(|row| {
             let last = serde_json::to_value(last(row)).ok()?;
             Some(Cursor { sort: sort_key(self.sort, self.descending), last }.encode())
@@ -195,6 +239,18 @@ impl Paging {
         };
         Ok(List { success: true, data: rows, meta })
     }
+}
+
+/// Returns how many of the first rows together have at most `limit_bytes` in a response. API Gateway gets the response as
+/// a JSON string, in which quotes and backslashes are escaped once more.
+fn rows_that_fit<T: Serialize>(rows: &[T], limit_bytes: usize) -> usize {
+    let mut left = limit_bytes;
+    let fits = |row: &&T| {
+        let json = serde_json::to_vec(row).unwrap_or_default();
+        let escapes = json.iter().filter(|byte| matches!(byte, b'"' | b'\\')).count();
+        left.checked_sub(json.len() + escapes + 1).inspect(|rest| left = *rest).is_some()
+    };
+    rows.iter().take_while(fits).count()
 }
 
 fn not_a_cursor() -> ApiError {

@@ -35,6 +35,7 @@ struct RateLimitSettings {
     address: u32,
     sign_in: u32,
     webhook: u32,
+    webhook_address: u32,
 }
 
 /// The limits and the store that counts the calls.
@@ -59,13 +60,19 @@ pub enum RateLimitKey<'a> {
     Address(IpAddr),
     /// Sign-ins and sign-ups of one account from one source address.
     SignIn {
-        /// E-mail address as typed. Only its hash is stored.
+        /// E-mail address in its normal form. Only its hash is stored.
         email: &'a str,
         /// Source address.
         address: IpAddr,
     },
+    /// Changes of a user's password, which guess the current one. Limited like sign-ins, from all addresses together:
+    /// only the holder of a token of the user can use the limit up.
+    PasswordChange(Uuid),
     /// The authenticated caller of a webhook: `manychat:` with the tenant, or `stripe:` with the account.
     Webhook(&'a str),
+    /// A source address that calls a webhook, counted before the call is authenticated. Its limit is that of a busy
+    /// sender: it bounds the work of checking what turns out to be nobody's.
+    WebhookAddress(IpAddr),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +110,7 @@ impl RateLimits {
             address: read_limit("RATE_LIMIT_ADDRESS", 20),
             sign_in: read_limit("RATE_LIMIT_SIGN_IN", 10),
             webhook: read_limit("RATE_LIMIT_WEBHOOK", 1_000),
+            webhook_address: read_limit("RATE_LIMIT_WEBHOOK_ADDRESS", 1_000),
         };
         let store = match RedisStore::read(settings) {
             Some(redis) => CounterStore::Redis(redis),
@@ -166,8 +174,12 @@ impl RateLimits {
                 let account = hex::encode(Sha256::digest(email.trim().to_lowercase()));
                 (format!("sign-in:{account}:{}", network(*address)), self.limits.sign_in)
             }
+            RateLimitKey::PasswordChange(user) => (format!("password:{user}"), self.limits.sign_in),
             RateLimitKey::Webhook(source) => {
                 (format!("webhook:{}", hex::encode(Sha256::digest(source))), self.limits.webhook)
+            }
+            RateLimitKey::WebhookAddress(address) => {
+                (format!("webhook-address:{}", network(*address)), self.limits.webhook_address)
             }
         }
     }

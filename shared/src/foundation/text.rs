@@ -10,7 +10,7 @@ pub(crate) mod stop_words;
 pub mod whatsapp;
 
 pub use hyphens::KnownWords;
-pub use language::{Language, detect_language};
+pub use language::{Language, detect_language, detect_message_language};
 pub use shifted::is_shifted;
 
 use hyphens::{LINE_END_HYPHEN, is_hyphen};

@@ -11,7 +11,6 @@ mod fallback;
 mod gemini;
 mod grounded_answer;
 mod openai_compatible;
-mod prices;
 mod prompt;
 mod provider;
 mod streaming;

@@ -5,6 +5,7 @@
 //! `content.type` ManyChat checks another channel and reports a closed window. ManyChat has no idempotency key: a
 //! worker that dies after a send and before it records the send causes a second send.
 
+pub mod body;
 pub mod inbound;
 
 use std::time::Duration;
@@ -16,9 +17,9 @@ use serde_json::{Value, json};
 use crate::{sealed::Secret, settings::Settings};
 
 /// Timeout of one call, connecting included.
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Maximum length of an error's detail kept for the log, in characters.
-const MAX_DETAIL_CHARS: usize = 300;
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Error codes of one response that are kept for the log.
+const MAX_CODES: usize = 3;
 /// ManyChat's error code for a message outside of WhatsApp's 24-hour window.
 const WINDOW_CLOSED_CODE: i64 = 3011;
 
@@ -32,7 +33,7 @@ pub struct ManyChat {
 /// The reason for which a message was not sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// A permanent failure: another attempt would give the same answer. With ManyChat's detail.
+    /// A permanent failure: another attempt would give the same answer. With a detail for the log.
     #[error("{code}: {1}", code = .0.as_str())]
     Permanent(DeliveryFailure, String),
     /// A transient failure: a later attempt may succeed.
@@ -40,7 +41,8 @@ pub enum SendError {
     Transient {
         /// The `Retry-After` of the response, if any.
         retry_after: Option<Duration>,
-        /// The response's or the connection's error, for the log.
+        /// The response's status and code or the connection's error, for the log. Never a text of ManyChat: it may
+        /// repeat the message.
         detail: String,
     },
 }
@@ -93,8 +95,6 @@ struct ApiResponse {
     #[serde(default)]
     code: Value,
     #[serde(default)]
-    message: Value,
-    #[serde(default)]
     details: Value,
 }
 
@@ -105,8 +105,26 @@ impl ApiResponse {
             value.as_i64() == Some(WINDOW_CLOSED_CODE)
                 || value.as_str() == Some(WINDOW_CLOSED_CODE.to_string().as_str())
         };
-        let detailed = self.details["messages"].as_array().into_iter().flatten();
-        is_code(&self.code) || is_code(&self.details["code"]) || detailed.into_iter().any(|one| is_code(&one["code"]))
+        self.codes().any(is_code)
+    }
+
+    /// The error codes, at the top level and in `details`.
+    fn codes(&self) -> impl Iterator<Item = &Value> {
+        let detailed = self.details["messages"].as_array().into_iter().flatten().map(|one| &one["code"]);
+        [&self.code, &self.details["code"]].into_iter().chain(detailed)
+    }
+
+    /// Describes an error without any text of ManyChat, which may repeat the message: the status, the codes and the
+    /// length of the body.
+    fn describe(&self, status: StatusCode, body: &str) -> String {
+        let codes = self.codes().filter_map(|code| match code {
+            Value::Number(number) => number.as_i64().map(|number| number.to_string()),
+            Value::String(code) => is_code_word(code).then(|| code.clone()),
+            _ => None,
+        });
+        let codes = codes.take(MAX_CODES).collect::<Vec<_>>().join(" ");
+        let codes = if codes.is_empty() { "none".to_owned() } else { codes };
+        format!("HTTP {}, code {codes}, {} characters", status.as_u16(), body.chars().count())
     }
 }
 
@@ -127,7 +145,9 @@ impl ManyChat {
     /// A [`SendError`]. After a timeout the message may have arrived nevertheless.
     pub async fn send_text(&self, key: &Secret, contact_id: &str, text: &str) -> Result<(), SendError> {
         // ManyChat's ids are numbers; any other id is sent as it is, for ManyChat to accept or reject.
-        let subscriber = contact_id.parse::<u64>().map_or_else(|_| json!(contact_id), |number| json!(number));
+        // A number with leading zeros or a sign is another id.
+        let number = contact_id.parse::<u64>().ok().filter(|number| number.to_string() == contact_id);
+        let subscriber = number.map_or_else(|| json!(contact_id), |number| json!(number));
         let body = json!({
             "subscriber_id": subscriber,
             "data": {
@@ -166,6 +186,12 @@ impl ManyChat {
     }
 }
 
+/// Returns true for a code such as `subscriber_not_found`: a short word, in which no message fits.
+fn is_code_word(code: &str) -> bool {
+    (1..=40).contains(&code.len())
+        && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
 /// Returns the transient error for a failed connection.
 fn transport_error(error: reqwest::Error) -> SendError {
     SendError::Transient { retry_after: None, detail: error.without_url().to_string() }
@@ -177,15 +203,7 @@ fn classify_response(status: StatusCode, retry_after: Option<Duration>, text: &s
     if status.is_success() && answer.status == "success" {
         return Ok(());
     }
-    let detail = || {
-        let texts = [&answer.message, &answer.details].map(|value| match value {
-            Value::Null => String::new(),
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        });
-        let detail = format!("HTTP {} {}", status.as_u16(), texts.join(" "));
-        detail.trim().chars().take(MAX_DETAIL_CHARS).collect::<String>()
-    };
+    let detail = || answer.describe(status, text);
     if answer.is_window_closed() {
         return Err(SendError::Permanent(DeliveryFailure::WindowClosed, detail()));
     }
@@ -225,6 +243,16 @@ mod tests {
             let result = classify_response(status, None, body);
             assert!(matches!(result, Err(SendError::Permanent(code, _)) if code == expected), "{status} {body}");
         }
+    }
+
+    #[test]
+    fn an_errors_detail_has_codes_and_a_length_and_no_text_of_manychat() {
+        let body = r#"{"status":"error","code":3011,"message":"Mon code est 4711","details":{"messages":[
+            {"code":"wrong_field","message":"Mon code est 4711"},{"code":"Mon code est 4711"}]}}"#;
+        let Err(SendError::Permanent(_, detail)) = classify_response(StatusCode::BAD_REQUEST, None, body) else {
+            panic!("an error")
+        };
+        assert_eq!(detail, format!("HTTP 400, code 3011 wrong_field, {} characters", body.chars().count()));
     }
 
     #[test]

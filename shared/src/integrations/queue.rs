@@ -60,14 +60,15 @@ impl Queue {
         Self { client, url }
     }
 
-    /// Sends a message as [`Self::send_after`] does, within one second; logs a failure instead of returning it. For
-    /// HTTP requests whose work is already committed to the database: maintenance sends the message later.
-    pub async fn send_or_log(&self, message: &impl Serialize, delay: Duration) {
+    /// Sends a message as [`Self::send_after`] does, within one second; logs a failure instead of returning it, and
+    /// returns false. For work that is already committed to the database: maintenance sends the message later.
+    pub async fn send_or_log(&self, message: &impl Serialize, delay: Duration) -> bool {
         match tokio::time::timeout(SEND_TIMEOUT, self.send_after(message, delay)).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => return true,
             Ok(Err(error)) => tracing::warn!(error = logging::chain(&error), "the message is left to maintenance"),
             Err(_) => tracing::warn!("the queue is slow: the message is left to maintenance"),
         }
+        false
     }
 
     /// Sends one message.
@@ -109,7 +110,7 @@ impl Queue {
     pub async fn ping(&self) -> Result<(), QueueError> {
         let request = self.client.get_queue_attributes().queue_url(&self.url).send();
         let answer = tokio::time::timeout(PING_TIMEOUT, request).await;
-        answer.map_err(|_| QueueError("no answer in time".to_owned()))?.map_err(failed)?;
+        answer.or(Err(QueueError("no answer in time".to_owned())))?.map_err(failed)?;
         Ok(())
     }
 }

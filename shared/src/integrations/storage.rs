@@ -64,7 +64,7 @@ fn failed<E: std::error::Error>(error: E) -> StorageError {
 /// Runs a request, and ends it as failed after `timeout`. Without this, a bucket that accepts connections and does not
 /// answer holds a request for as long as the SDK repeats it.
 async fn within<T>(timeout: Duration, request: impl Future<Output = T>) -> Result<T, StorageError> {
-    tokio::time::timeout(timeout, request).await.map_err(|_| StorageError("no answer in time".to_owned()))
+    tokio::time::timeout(timeout, request).await.or(Err(StorageError("no answer in time".to_owned())))
 }
 
 /// A presigned upload: one PUT to `url`, with exactly `headers`.
@@ -122,7 +122,7 @@ impl Storage {
     /// [`StorageError`].
     pub async fn put(&self, key: &str, body: Bytes) -> Result<(), StorageError> {
         let request = self.client.put_object().bucket(&self.bucket).key(key).content_type(PDF);
-        within(UPLOAD_TIMEOUT, request.body(body.into()).send()).await?.map_err(failed)?;
+        Box::pin(within(UPLOAD_TIMEOUT, request.body(body.into()).send())).await?.map_err(failed)?;
         Ok(())
     }
 

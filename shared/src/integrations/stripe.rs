@@ -5,9 +5,14 @@
 
 mod client;
 mod event;
+mod sessions;
 pub mod signature;
 mod webhook;
 
-pub use client::{CheckoutRequest, InvoiceItem, StripeClient, StripeError, SubscriptionPage};
-pub use event::{Event, EventKind, EventParseError, Invoice, Subscription, SubscriptionStatus};
+pub use client::{
+    CheckoutRequest, CheckoutSession, InvoiceItem, InvoiceItemState, InvoiceState, NewInvoice, StripeClient,
+    StripeError, SubscriptionPage,
+};
+pub use event::{Event, EventKind, EventParseError, Invoice, Subscription, SubscriptionItem, SubscriptionStatus};
+pub use sessions::{Charge, CheckoutSessionState};
 pub use webhook::{StripeEvent, WebhookSecrets};

@@ -10,17 +10,27 @@ use axum::{
     response::{IntoResponse, Response},
     routing::any,
 };
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use super::{KEY, LIVE_KEY, StripeData, StripeFault, StripeRequest, StripeServer, new_id, seconds};
+use super::{
+    KEY, LIVE_KEY, StripeData, StripeFault, StripeRequest, StripeServer, events::end, invoices, new_id, seconds,
+};
 
 const MAX_BODY_BYTES: usize = 64 * 1024;
+/// Time after which a Checkout Session expires.
+const SESSION_LIFETIME: TimeDelta = TimeDelta::hours(24);
 
-type Fields = BTreeMap<String, String>;
+pub(super) type Fields = BTreeMap<String, String>;
 
 /// A Stripe error: status, type, code, parameter, message.
-struct StripeErrorResponse(u16, &'static str, &'static str, &'static str, String);
+pub(super) struct StripeErrorResponse(
+    pub(super) u16,
+    pub(super) &'static str,
+    pub(super) &'static str,
+    pub(super) &'static str,
+    pub(super) String,
+);
 
 pub(super) fn routes() -> Router<StripeServer> {
     Router::new().route("/v1/{*path}", any(handle))
@@ -55,7 +65,7 @@ fn handle_with_fault(
 ) -> (u16, Value, Option<StripeFault>) {
     let mut state = shared.state();
     state.requests.push(request.clone());
-    let fault = state.faults.pop_front();
+    let fault = state.take_fault(&request.route);
     let broken = |status| error(&StripeErrorResponse(status, "api_error", "", "", "as a test wanted".to_owned()));
     if let Some(StripeFault::Refuse(status)) = fault {
         return (status, broken(status), fault);
@@ -139,40 +149,72 @@ fn execute(
             })
         }
         "GET /v1/subscriptions" => {
-            let mut all: Vec<_> = state.subscriptions.values().collect();
+            let customer = fields.get("customer");
+            // Without a status, Stripe lists those that have not been canceled.
+            let with_ended = fields.get("status").is_some_and(|status| status == "all");
+            let is_listed = |one: &&Value| {
+                customer.is_none_or(|customer| one["customer"] == customer.as_str())
+                    && (with_ended || one["status"] != "canceled")
+            };
+            let mut all: Vec<_> = state.subscriptions.values().filter(is_listed).collect();
             all.sort_by_key(|one| (-one["created"].as_i64().unwrap_or_default(), one["id"].to_string()));
             page(&all, fields, "/v1/subscriptions")
         }
-        "POST /v1/invoiceitems" => add_item(state, fields)?,
-        "GET /v1/invoiceitems" => {
-            let customer = required(fields, "customer")?;
-            let items: Vec<_> = state.invoice_items.iter().rev().filter(|item| item["customer"] == customer).collect();
-            page(&items, fields, "/v1/invoiceitems")
+        route if route.split('/').nth(2).is_some_and(|part| ["invoiceitems", "invoices"].contains(&part)) => {
+            invoices::execute(state, route, fields)?
         }
-        other => match other.strip_prefix("GET /v1/subscriptions/") {
-            Some(id) => state.subscriptions.get(id).cloned().ok_or_else(|| missing("subscription", "id", id))?,
-            None => {
-                let message = format!("Unrecognized request URL ({other}).");
-                return Err(StripeErrorResponse(404, "invalid_request_error", "", "", message));
-            }
-        },
+        other => execute_on_object(state, other)?,
     };
     Ok((200, value))
 }
 
-fn required<'f>(fields: &'f Fields, name: &'static str) -> Result<&'f str, StripeErrorResponse> {
+/// Handles a request whose path names one object.
+fn execute_on_object(state: &mut StripeData, route: &str) -> Result<Value, StripeErrorResponse> {
+    let segments: Vec<_> = route.split(['/', ' ']).filter(|segment| !segment.is_empty()).collect();
+    let found = match segments[..] {
+        ["GET", "v1", "subscriptions", id] => state.subscriptions.get(id).cloned(),
+        ["DELETE", "v1", "subscriptions", id] => {
+            let running = state.subscriptions.get_mut(id).filter(|one| one["status"] != "canceled");
+            running.map(|subscription| {
+                end(subscription);
+                subscription.clone()
+            })
+        }
+        ["GET", "v1", "checkout", "sessions", id] => state.sessions.get(id).cloned(),
+        ["POST", "v1", "checkout", "sessions", id, "expire"] => {
+            let Some(session) = state.sessions.get_mut(id) else { return Err(missing("checkout.session", "id", id)) };
+            if session["status"] != "open" {
+                let message = "Only Checkout Sessions with a status in [\"open\"] can be expired.".to_owned();
+                return Err(StripeErrorResponse(400, "invalid_request_error", "", "", message));
+            }
+            session["status"] = json!("expired");
+            Some(session.clone())
+        }
+        ["GET", "v1", "charges", id] => state.charges.get(id).cloned(),
+        _ => {
+            return Err(unrecognized(route));
+        }
+    };
+    found.ok_or_else(|| missing("object", "id", segments.get(3).copied().unwrap_or_default()))
+}
+
+pub(super) fn unrecognized(route: &str) -> StripeErrorResponse {
+    StripeErrorResponse(404, "invalid_request_error", "", "", format!("Unrecognized request URL ({route})."))
+}
+
+pub(super) fn required<'f>(fields: &'f Fields, name: &'static str) -> Result<&'f str, StripeErrorResponse> {
     fields.get(name).map(String::as_str).filter(|value| !value.is_empty()).ok_or_else(|| {
         let message = format!("Missing required param: {name}.");
         StripeErrorResponse(400, "invalid_request_error", "parameter_missing", name, message)
     })
 }
 
-fn missing(what: &str, param: &'static str, id: &str) -> StripeErrorResponse {
+pub(super) fn missing(what: &str, param: &'static str, id: &str) -> StripeErrorResponse {
     let status = if param == "id" { 404 } else { 400 };
     StripeErrorResponse(status, "invalid_request_error", "resource_missing", param, format!("No such {what}: '{id}'"))
 }
 
-fn known_customer(state: &StripeData, id: &str) -> Result<String, StripeErrorResponse> {
+pub(super) fn known_customer(state: &StripeData, id: &str) -> Result<String, StripeErrorResponse> {
     match state.customers.get(id) {
         Some(customer) if customer["deleted"] != true => Ok(id.to_owned()),
         _ => Err(missing("customer", "customer", id)),
@@ -201,7 +243,7 @@ fn check_out(state: &mut StripeData, shared: &StripeServer, fields: &Fields) -> 
         "id": id, "object": "checkout.session", "mode": "subscription", "status": "open", "payment_status": "unpaid",
         "client_reference_id": fields.get("client_reference_id"), "customer": customer,
         "customer_email": fields.get("customer_email"), "subscription": null, "created": seconds(Utc::now()),
-        "success_url": required(fields, "success_url")?, "cancel_url": fields.get("cancel_url"), "livemode": false,
+        "expires_at": seconds(Utc::now() + SESSION_LIFETIME), "success_url": required(fields, "success_url")?, "cancel_url": fields.get("cancel_url"), "livemode": false,
         "url": format!("http://{}/pay/{id}", shared.address), "metadata": {},
         // Not part of Stripe's object: the data of the later subscription.
         "_price": price, "_metadata": metadata,
@@ -210,23 +252,7 @@ fn check_out(state: &mut StripeData, shared: &StripeServer, fields: &Fields) -> 
     Ok(session)
 }
 
-fn add_item(state: &mut StripeData, fields: &Fields) -> Result<Value, StripeErrorResponse> {
-    let customer = known_customer(state, required(fields, "customer")?)?;
-    let amount: Option<i64> = required(fields, "amount")?.parse().ok();
-    let amount = amount.ok_or_else(|| {
-        let message = "Invalid integer".to_owned();
-        StripeErrorResponse(400, "invalid_request_error", "parameter_invalid_integer", "amount", message)
-    })?;
-    let item = json!({
-        "id": new_id("ii"), "object": "invoiceitem", "customer": customer, "amount": amount,
-        "currency": required(fields, "currency")?, "description": fields.get("description"), "invoice": null,
-        "metadata": { "billing_record_id": fields.get("metadata[billing_record_id]") }, "livemode": false,
-    });
-    state.invoice_items.push(item.clone());
-    Ok(item)
-}
-
-fn page(all: &[&Value], fields: &Fields, url: &str) -> Value {
+pub(super) fn page(all: &[&Value], fields: &Fields, url: &str) -> Value {
     let limit = fields.get("limit").and_then(|limit| limit.parse().ok()).unwrap_or(10).clamp(1, 100);
     let begin = fields.get("starting_after").and_then(|after| all.iter().position(|one| one["id"] == after.as_str()));
     let rest = &all[begin.map_or(0, |place| place + 1)..];

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared::stripe::signature;
 
-use super::{PERIOD, StripeData, StripeServer, new_id, seconds};
+use super::{PERIOD, StripeData, StripeServer, invoices::take_pending, new_id, seconds};
 
 /// The API version of the events, the one that the product's client requests.
 const VERSION: &str = "2026-09-30.endive";
@@ -64,7 +64,7 @@ impl StripeServer {
         Ok((paid, self.send(events).await?))
     }
 
-    async fn send(&self, events: Vec<Value>) -> Result<Vec<SentEvent>> {
+    pub(super) async fn send(&self, events: Vec<Value>) -> Result<Vec<SentEvent>> {
         let webhook = self.state().webhook.clone();
         let Some((url, secret)) = webhook else { bail!("the fake Stripe has no webhook URL to send events to") };
         let mut sent = Vec::new();
@@ -85,7 +85,7 @@ impl StripeServer {
 }
 
 /// Builds an event for an object.
-fn event(kind: &str, object: &Value) -> Value {
+pub(super) fn event(kind: &str, object: &Value) -> Value {
     json!({
         "id": new_id("evt"), "object": "event", "api_version": VERSION, "created": seconds(Utc::now()),
         "livemode": false, "pending_webhooks": 1, "request": { "id": null, "idempotency_key": null }, "type": kind,
@@ -119,13 +119,17 @@ fn apply(state: &mut StripeData, change: &StripeChange) -> Result<Vec<Value>> {
 /// Applies a change of the user's newest subscription, and returns its events.
 fn apply_to_subscription(state: &mut StripeData, change: &StripeChange) -> Result<Vec<Value>> {
     let (user, kind) = (change.user.as_str(), change.kind.as_str());
-    let id = newest_of(state, user)
-        .with_context(|| format!("user {user} has no subscription: complete a checkout first"))?;
+    let newest = state.subscription_of(user).and_then(|one| one["id"].as_str()).map(str::to_owned);
+    let id = newest.with_context(|| format!("user {user} has no subscription: complete a checkout first"))?;
+    // A renewal's invoice contains the pending items.
+    let customer = state.subscriptions.get(&id).and_then(|one| one["customer"].as_str()).unwrap_or_default().to_owned();
+    let invoice_id = new_id("in");
+    let lines = if kind == "invoice.paid" { take_pending(state, &customer, "eur", &invoice_id) } else { Vec::new() };
     let subscription = state.subscriptions.get_mut(&id).context("the subscription is gone")?;
     let invoice = |paid: bool, subscription: &Value| {
         json!({
-            "id": new_id("in"), "object": "invoice", "customer": subscription["customer"],
-            "status": if paid { "paid" } else { "open" }, "lines": { "object": "list", "data": [] },
+            "id": invoice_id, "object": "invoice", "customer": subscription["customer"],
+            "status": if paid { "paid" } else { "open" }, "lines": { "object": "list", "data": lines },
             "parent": { "type": "subscription_details", "subscription_details": { "subscription": id } },
         })
     };
@@ -180,7 +184,7 @@ fn open_session(state: &mut StripeData, user: &str, plan: &str) -> String {
 fn pay(state: &mut StripeData, id: &str) -> Result<(Value, Vec<Value>)> {
     let session = state.sessions.get(id).cloned().with_context(|| format!("there is no Checkout Session {id}"))?;
     if session["status"] != "open" {
-        bail!("the Checkout Session {id} was paid already");
+        bail!("the Checkout Session {id} is not open: it was paid, or has expired");
     }
     let user = session["client_reference_id"].as_str().unwrap_or_default();
     let customer = match session["customer"].as_str() {
@@ -219,13 +223,7 @@ fn pay(state: &mut StripeData, id: &str) -> Result<(Value, Vec<Value>)> {
     Ok((paid, events))
 }
 
-fn newest_of(state: &StripeData, user: &str) -> Option<String> {
-    let own = state.subscriptions.values().filter(|one| one["metadata"]["user_id"] == user);
-    let newest = own.max_by_key(|one| (one["status"] != "canceled", one["created"].as_i64()))?;
-    newest["id"].as_str().map(str::to_owned)
-}
-
-fn end(subscription: &mut Value) {
+pub(super) fn end(subscription: &mut Value) {
     let now = seconds(Utc::now());
     subscription["status"] = json!("canceled");
     subscription["canceled_at"] = json!(now);

@@ -37,7 +37,7 @@ async fn texts_are_embedded_in_batches_and_vectors_keep_their_order() {
         let embedder = embedder(name, prefix, &server);
         let many: Vec<_> = (0..250).map(|number| format!("Article {number} of the catalogue")).collect();
 
-        let vectors = embedder.embed_documents(&many).await.unwrap();
+        let vectors = embedder.embed_documents(&many, &mut Vec::new()).await.unwrap();
 
         let requests = server.requests();
         assert_eq!(requests.iter().map(|request| texts(request).len()).collect::<Vec<_>>(), [100, 100, 50], "{name}");
@@ -50,7 +50,11 @@ async fn texts_are_embedded_in_batches_and_vectors_keep_their_order() {
         }
     }
     assert_eq!(
-        embedder("openai", "OPENAI", &FakeModels::start().await.unwrap()).embed_documents(&[]).await.unwrap().len(),
+        embedder("openai", "OPENAI", &FakeModels::start().await.unwrap())
+            .embed_documents(&[], &mut Vec::new())
+            .await
+            .unwrap()
+            .len(),
         0
     );
 }
@@ -59,8 +63,8 @@ async fn texts_are_embedded_in_batches_and_vectors_keep_their_order() {
 async fn gemini_gets_different_task_types_for_documents_and_questions() {
     let server = FakeModels::start().await.unwrap();
     let embedder = embedder("gemini", "GEMINI", &server);
-    embedder.embed_documents(&["delivery".to_owned(), "warranty".to_owned()]).await.unwrap();
-    embedder.embed_query("price").await.unwrap();
+    embedder.embed_documents(&["delivery".to_owned(), "warranty".to_owned()], &mut Vec::new()).await.unwrap();
+    embedder.embed_query("price", &mut Vec::new()).await.unwrap();
     let requests = server.requests();
     let tasks = requests.iter().flat_map(|request| request["requests"].as_array().unwrap());
     let tasks: Vec<_> = tasks.map(|request| request["taskType"].as_str().unwrap()).collect();
@@ -87,11 +91,11 @@ async fn only_transient_failures_are_retried() {
             // First the failure occurs once, and a retry succeeds if there is one. Then it occurs at every attempt.
             let before = server.calls();
             server.reply(reply.clone());
-            let passed = embedder.embed_query("Combien ?").await.is_ok();
+            let passed = embedder.embed_query("Combien ?", &mut Vec::new()).await.is_ok();
             assert_eq!((passed, server.calls() - before), (calls > 1, calls.min(2)), "{name}: {reply:?}");
             let before = server.calls();
             (0..calls).for_each(|_| server.reply(reply.clone()));
-            let error = embedder.embed_query("Combien ?").await.unwrap_err();
+            let error = embedder.embed_query("Combien ?", &mut Vec::new()).await.unwrap_err();
             assert!(matches!(error, EmbedError::Failed(_)), "{name}: {error:?}");
             assert_eq!(server.calls() - before, calls, "{name}: {reply:?}");
             let shown = format!("{error} {error:?}");
@@ -100,7 +104,7 @@ async fn only_transient_failures_are_retried() {
         if name == "gemini" {
             let before = server.calls();
             server.reply(FakeReply::PerDay);
-            assert!(embedder.embed_query("Combien ?").await.is_err());
+            assert!(embedder.embed_query("Combien ?", &mut Vec::new()).await.is_err());
             assert_eq!(server.calls() - before, 1, "a quota of a day is not back in a moment");
         }
     }
@@ -112,6 +116,6 @@ async fn after_a_transient_failure_only_the_failed_batch_is_repeated() {
     let embedder = embedder("gemini", "GEMINI", &server);
     let many: Vec<_> = (0..150).map(|number| number.to_string()).collect();
     server.reply(FakeReply::Refused { status: 429, retry_after_s: Some(0) });
-    assert_eq!(embedder.embed_documents(&many).await.unwrap().len(), 150);
+    assert_eq!(embedder.embed_documents(&many, &mut Vec::new()).await.unwrap().len(), 150);
     assert_eq!(server.requests().iter().map(|request| texts(request).len()).collect::<Vec<_>>(), [100, 100, 50]);
 }

@@ -83,6 +83,7 @@ struct Account {
     email: String,
     password: String,
     is_confirmed: bool,
+    is_anonymous: bool,
     metadata: Value,
 }
 
@@ -174,10 +175,44 @@ impl FakeSupabase {
     /// id.
     pub(crate) fn add_account(&self, email: &str, password: &str, metadata: Value) -> Uuid {
         let id = Uuid::new_v4();
-        let account =
-            Account { id, email: email.to_owned(), password: password.to_owned(), is_confirmed: true, metadata };
+        let account = Account {
+            id,
+            email: email.to_owned(),
+            password: password.to_owned(),
+            is_confirmed: true,
+            is_anonymous: false,
+            metadata,
+        };
         self.state().accounts.insert(email.to_owned(), account);
         id
+    }
+
+    /// Adds an anonymous account, and returns its user id and the refresh token of its session.
+    pub(crate) fn add_anonymous_account(&self) -> (Uuid, String) {
+        let id = self.add_account("", "", json!({}));
+        let mut state = self.state();
+        state.accounts.get_mut("").unwrap().is_anonymous = true;
+        let token = Uuid::new_v4().simple().to_string();
+        state.refresh.insert(token.clone(), (Uuid::new_v4(), String::new()));
+        (id, token)
+    }
+
+    /// Changes the address of an account, as if its user followed the links in the mails. An anonymous account, whose
+    /// address is empty, becomes permanent.
+    pub(crate) fn change_address(&self, old: &str, new: &str) {
+        let mut state = self.state();
+        let mut account = state.accounts.remove(old).unwrap();
+        account.email = new.to_owned();
+        account.is_anonymous = false;
+        state.accounts.insert(new.to_owned(), account);
+        state.refresh.values_mut().filter(|(_, owner)| owner == old).for_each(|(_, owner)| *owner = new.to_owned());
+    }
+
+    /// Deletes an account with its sessions.
+    pub(crate) fn delete_account(&self, email: &str) {
+        let mut state = self.state();
+        state.accounts.remove(email).unwrap();
+        state.refresh.retain(|_, (_, owner)| owner != email);
     }
 
     /// Answers every request except the one for the key set with this error.
@@ -272,7 +307,7 @@ fn user(account: &Account) -> Value {
         "identities": [],
         "created_at": Utc::now(),
         "updated_at": Utc::now(),
-        "is_anonymous": false,
+        "is_anonymous": account.is_anonymous,
     })
 }
 
@@ -313,6 +348,7 @@ async fn sign_up(
         email: email.clone(),
         password,
         is_confirmed: !requires_confirmation,
+        is_anonymous: false,
         metadata: body["data"].clone(),
     };
     let is_taken = server.state.lock().unwrap().accounts.contains_key(&email);

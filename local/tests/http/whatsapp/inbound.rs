@@ -5,7 +5,7 @@ use std::fs;
 use local_postgres::root;
 use serde_json::{Value, json};
 
-use super::super::support::WhatsAppFixture;
+use super::super::support::{TenantUser, TestResponse, WhatsAppFixture, repository_file};
 
 /// The texts of an acknowledgement, whose format is asserted.
 fn acknowledgement_texts(block: &Value) -> Vec<&str> {
@@ -94,7 +94,7 @@ async fn fixture_bodies_are_accepted_or_refused_with_a_code() {
         let call = whatsapp.app.post("/api/v1/webhook/manychat").raw_json(body);
         call.header("x-webhook-secret", whatsapp.secret())
     };
-    for body in ["{", "", "{\"id\": 1, \"text\": \"\u{1}\"}", "{\"id\": 1, \"text\": \"\\ud800\"}"] {
+    for body in ["{", "", "Bonjour", "<html>"] {
         call(body).await.refused(400, "malformed_json");
     }
     call("[]").await.invalid_fields(&["body"]);
@@ -147,4 +147,165 @@ async fn a_contact_of_two_companies_has_two_separate_conversations() {
     assert!(whatsapp.models.requests()[2].to_string().contains("4711"));
     let theirs = format!("select count(*) from messages where customer_id = '{}'", neighbour.customer_id);
     assert_eq!(whatsapp.app.number(&theirs).await, 2);
+}
+
+/// The texts of a contact's messages, oldest first.
+async fn stored_texts(whatsapp: &WhatsAppFixture, contact: &str) -> Vec<String> {
+    let select = "select content from messages join conversations conversation on conversation.id = conversation_id
+                  where contact_id = $1 and direction = 'inbound' order by messages.created_at, messages.id";
+    sqlx::query_scalar(select).bind(contact).fetch_all(&mut whatsapp.app.admin_db().await).await.unwrap()
+}
+
+/// Posts a body as it stands, with the tenant's secret.
+async fn deliver_raw(whatsapp: &WhatsAppFixture, body: impl Into<reqwest::Body>) -> TestResponse {
+    let call = whatsapp.app.post("/api/v1/webhook/manychat").raw_json(body);
+    call.header("x-webhook-secret", whatsapp.secret()).await
+}
+
+#[tokio::test]
+async fn bodies_that_a_template_broke_are_stored_and_acknowledged() {
+    let whatsapp = WhatsAppFixture::with_settings(&[("BURST_WINDOW_S", "20"), ("BURST_CAP_S", "60")]).await;
+    let field = |name: &str| repository_file(&format!("local/fixtures/field/manychat/{name}"));
+    let latin1: Vec<u8> = b"{\"id\": 9, \"last_input_text\": \"Livrez-vous \xe0 Man ?\"}".to_vec();
+    let deep = format!("{{\"custom\": {}{}, \"id\": 10, \"text\": \"prix ?\"}}", "[".repeat(200), "]".repeat(200));
+    for (body, contact, expected) in [
+        (field("body_newline.txt"), "1101", "Bonjour\nCombien coute la livraison a Abidjan ?"),
+        (field("body_tab.txt"), "1102", "Abidjan\tprix ?"),
+        (field("body_lone_surrogate.txt"), "1105", "Bonjour, livraison a Abidjan ?"),
+        (
+            br#"{"id": 2, "last_input_text": "il a dit "oui" hier", "name": "Awa"}"#.to_vec(),
+            "2",
+            "il a dit \"oui\" hier",
+        ),
+        (br#"{"id": 3, "last_input_text": "le dossier C:\prix\"}"#.to_vec(), "3", "le dossier C:\\prix\\"),
+        (b"{\"id\": 4, \"last_input_text\": \"a\r\nb\x01\"}".to_vec(), "4", "a\nb"),
+        (br#"{"id": 5, "last_input_text": "prix ?",}"#.to_vec(), "5", "prix ?"),
+        (br#"{"id": 6, "name": "Awa "La Reine"", "last_input_text": "prix ?""#.to_vec(), "6", "prix ?"),
+        (br#"{"id": 7, "last_input_text": "prix ?", "score": 1e400}"#.to_vec(), "7", "prix ?"),
+        (br#"{"id": 8, "last_input_text": Bonjour, vous livrez ?}"#.to_vec(), "8", "Bonjour, vous livrez ?"),
+        (latin1, "9", "Livrez-vous à Man ?"),
+        (deep.into_bytes(), "10", "prix ?"),
+    ] {
+        let answer = deliver_raw(&whatsapp, body.clone()).await;
+        let shown = String::from_utf8_lossy(&body).into_owned();
+        assert_eq!(answer.status, 200, "{shown}: {}", answer.text);
+        assert_eq!(acknowledgement_texts(&answer.json_body(200)), ["OK, bien reçu"], "{shown}");
+        assert_eq!(stored_texts(&whatsapp, contact).await, [expected], "{shown}");
+        // A repeated delivery is one message here, too.
+        deliver_raw(&whatsapp, body).await.json_body(200);
+        assert_eq!(stored_texts(&whatsapp, contact).await.len(), 1, "{shown}");
+    }
+    assert_eq!(whatsapp.app.activities(&whatsapp.tenant).await, ["webhook_body_repaired"], "told once a day");
+    assert_eq!(whatsapp.number("select count(*) from unread_webhook_bodies").await, 0);
+}
+
+#[tokio::test]
+async fn a_body_that_cannot_be_read_is_kept_and_the_company_is_told_once_a_day() {
+    let whatsapp = WhatsAppFixture::start().await;
+    let (other, _) = whatsapp.add_tenant().await;
+    let long = format!("id=1&text={}", "x".repeat(100_000));
+    for (body, status, code) in [
+        ("id=1101&text=Bonjour", 400, "malformed_json"),
+        (r#"{"last_input_text": "Bonjour"}"#, 422, "validation_failed"),
+        (r#"{"id": "{{user_id}}", "last_input_text": "Bonjour"}"#, 422, "validation_failed"),
+        (r#"{"id": 1, "last_input_text": "{{last_input_text}}"}"#, 422, "validation_failed"),
+        (r#"{"id": 7, "last_input_text": "x", "id": 132}"#, 422, "validation_failed"),
+        (long.as_str(), 400, "malformed_json"),
+    ] {
+        deliver_raw(&whatsapp, body.to_owned()).await.refused(status, code);
+    }
+    assert_eq!(whatsapp.number("select count(*) from messages").await, 0);
+    // A wrong secret keeps nothing.
+    let call = whatsapp.app.post("/api/v1/webhook/manychat").raw_json("x").header("x-webhook-secret", "whs_wrong");
+    call.await.refused(401, "invalid_webhook_secret");
+
+    let list = async |tenant: &TenantUser| whatsapp.app.get("/api/v1/unread-messages").by(tenant).await.json_body(200);
+    let unread = list(&whatsapp.tenant).await;
+    assert_eq!(unread["meta"]["total"], 6);
+    let (newest, oldest) = (&unread["data"][0], &unread["data"][5]);
+    assert_eq!((&newest["size_bytes"], newest["body"].as_str().unwrap().len()), (&json!(100_010), 16_384));
+    assert_eq!((&oldest["reason"], &oldest["body"]), (&json!("malformed_json"), &json!("id=1101&text=Bonjour")));
+    assert_eq!(list(&other).await["data"], json!([]), "another company sees none");
+    assert_eq!(whatsapp.app.activities(&whatsapp.tenant).await, ["webhook_body_unread"]);
+    let leaked = "select count(*) from activities where metadata::text like '%Bonjour%'";
+    assert_eq!(whatsapp.number(leaked).await, 0);
+
+    // The next day it is told again. The bodies are deleted after 30 days.
+    whatsapp.sql("update tenant_notices set since = since - interval '1 day'").await;
+    deliver_raw(&whatsapp, "x").await.refused(400, "malformed_json");
+    assert_eq!(whatsapp.app.activities(&whatsapp.tenant).await, ["webhook_body_unread"; 2]);
+    whatsapp
+        .sql("update unread_webhook_bodies set created_at = created_at - interval '31 days' where size_bytes > 1")
+        .await;
+    whatsapp.app.stack.invoke("maintenance", json!({})).await.unwrap();
+    assert_eq!(whatsapp.number("select count(*) from unread_webhook_bodies").await, 1);
+}
+
+#[tokio::test]
+async fn a_flood_of_unreadable_bodies_keeps_a_bounded_number() {
+    let whatsapp = WhatsAppFixture::start().await;
+    let seeded = "insert into unread_webhook_bodies (customer_id, reason, body, size_bytes)
+                  select '{tenant}', 'malformed_json', 'x', 1 from generate_series(1, 199)";
+    whatsapp.sql(seeded).await;
+    for _ in 0..3 {
+        deliver_raw(&whatsapp, "x").await.refused(400, "malformed_json");
+    }
+    assert_eq!(whatsapp.number("select count(*) from unread_webhook_bodies").await, 200);
+}
+
+#[tokio::test]
+async fn a_constant_message_id_does_not_swallow_a_second_yes() {
+    let whatsapp = WhatsAppFixture::with_settings(&[("BURST_WINDOW_S", "20"), ("BURST_CAP_S", "60")]).await;
+    let age = "update messages set created_at = created_at - interval '1 minute'";
+    let post = async |contact: u64, text: &str, at: Option<&str>| {
+        let body = json!({ "id": contact, "message_id": "msg", "last_input_text": text, "last_interaction": at });
+        whatsapp.deliver(&body).await.json_body(200);
+    };
+    // A later time of interaction is another message; the same body is a repetition.
+    post(1, "oui", Some("2026-11-28T09:00:00Z")).await;
+    post(1, "oui", Some("2026-11-28T09:00:00Z")).await;
+    post(1, "oui", Some("2026-11-28T09:01:00Z")).await;
+    assert_eq!(stored_texts(&whatsapp, "1").await, ["oui"; 2]);
+    // Without a time, an id that another text had is no id: a repetition comes within ten seconds.
+    post(2, "Je prends deux sacs", None).await;
+    post(2, "oui", None).await;
+    post(2, "oui", None).await;
+    whatsapp.sql(age).await;
+    post(2, "oui", None).await;
+    post(2, "oui", None).await;
+    assert_eq!(stored_texts(&whatsapp, "2").await, ["Je prends deux sacs", "oui", "oui"]);
+    // An id that no other message has identifies it, however late the repetition comes.
+    let real = json!({ "id": 3, "message_id": "wamid.1", "last_input_text": "oui" });
+    whatsapp.deliver(&real).await.json_body(200);
+    whatsapp.sql(age).await;
+    whatsapp.deliver(&real).await.json_body(200);
+    assert_eq!(stored_texts(&whatsapp, "3").await, ["oui"]);
+}
+
+#[tokio::test]
+async fn phone_numbers_are_found_in_every_form_and_do_not_merge_contacts() {
+    let whatsapp = WhatsAppFixture::with_settings(&[("BURST_WINDOW_S", "20"), ("BURST_CAP_S", "60")]).await;
+    let cases = String::from_utf8(repository_file("local/fixtures/field/manychat/phones.jsonl")).unwrap();
+    for (number, case) in cases.lines().enumerate() {
+        let case: Value = serde_json::from_str(case).unwrap();
+        // Two contacts share the number: WhatsApp's id of a user has no meaning, and a number may change its owner.
+        let ids = [format!("CI.{number}{}", "z".repeat(127)), (9_007_199_254_740_993 + number).to_string()];
+        for id in &ids {
+            let body = json!({ "id": id, "whatsapp_phone": case["whatsapp_phone"], "last_input_text": "Bonjour" });
+            whatsapp.deliver(&body).await.json_body(200);
+        }
+        for form in case["found_by"].as_array().unwrap() {
+            let form: String = url::form_urlencoded::byte_serialize(form.as_str().unwrap().as_bytes()).collect();
+            for path in ["conversations", "messages"] {
+                let listed = whatsapp.app.get(&format!("/api/v1/{path}?user_phone={form}")).by(&whatsapp.tenant).await;
+                assert_eq!(listed.json_body(200)["meta"]["total"], 2, "{path} {form}");
+            }
+        }
+        let kept = format!("select count(*) from conversations where contact_id in ('{}', '{}')", ids[0], ids[1]);
+        assert_eq!(whatsapp.number(&kept).await, 2);
+    }
+    let forms = "select count(*) from conversations where user_phone !~ '^[+]225[0-9]{10}$'";
+    assert_eq!(whatsapp.number(forms).await, 0, "one form");
+    // 161 characters are too many.
+    whatsapp.deliver(&json!({ "id": "z".repeat(161), "last_input_text": "x" })).await.invalid_fields(&["id"]);
 }

@@ -1,5 +1,6 @@
 //! Orders in LIVE mode: the model names products, the catalogue sets prices, and the contact confirms.
 
+use local::fakes::models::FakeReply;
 use serde_json::json;
 use shared::{
     orders::{self, OrderStatus},
@@ -55,21 +56,162 @@ async fn an_order_uses_catalogue_prices_and_is_created_after_a_yes() {
 }
 
 #[tokio::test]
-async fn a_yes_in_several_messages_creates_one_order() {
+async fn a_yes_in_several_messages_at_once_creates_one_order() {
     let whatsapp = shop().await;
     whatsapp.models.reply_tool("create_order", json!({ "items": [{ "product": "Thé vert", "quantity": 1 }] }));
     whatsapp.deliver_text(1, "Un thé").await.json_body(200);
     whatsapp.wait_for_texts(1, 1).await;
-    // Both messages stay pending while a person has the conversation.
     whatsapp.wait_for_reply_jobs().await;
-    let id = whatsapp.conversation_column(1, "id").await.unwrap();
-    let path = |what: &str| format!("/api/v1/conversations/{id}/{what}");
-    whatsapp.app.post(&path("takeover")).by(&whatsapp.tenant).await.data(200);
-    whatsapp.deliver_text(1, "Oui").await.json_body(200);
-    whatsapp.deliver_text(1, "oui merci").await.json_body(200);
-    whatsapp.app.post(&path("release")).by(&whatsapp.tenant).await.data(200);
+    // Both messages stay pending while another worker has the conversation.
+    let lease =
+        "update conversations set lease_token = gen_random_uuid(), lease_expires_at = now() + interval '1 hour'";
+    whatsapp.sql(lease).await;
+    let (first, second) = tokio::join!(whatsapp.deliver_text(1, "Oui"), whatsapp.deliver_text(1, "oui merci"));
+    assert_eq!((first.status, second.status), (200, 200));
+    whatsapp.sql("update conversations set lease_token = null, lease_expires_at = null").await;
+    run_reply_jobs(&whatsapp).await;
     assert!(whatsapp.wait_for_texts(1, 2).await[1].contains("est enregistrée"));
+    whatsapp.wait_for_reply_jobs().await;
     assert_eq!(whatsapp.number("select count(*) from orders").await, 1);
+    assert_eq!((whatsapp.models.calls(), whatsapp.manychat.sent_to("1").len()), (1, 2), "both are one answer");
+}
+
+/// Lets maintenance send the queue messages of all reply jobs again.
+async fn run_reply_jobs(whatsapp: &WhatsAppFixture) {
+    whatsapp.sql("update jobs set run_after = now() - interval '1 second'").await;
+    whatsapp.app.stack.invoke("maintenance", json!({})).await.unwrap();
+}
+
+/// A shop that has proposed an order of one tea to contact 1.
+async fn shop_with_proposal() -> WhatsAppFixture {
+    let whatsapp = shop().await;
+    whatsapp.models.always(FakeReply::Text("Que puis-je faire ?".to_owned()));
+    whatsapp.models.reply_tool("create_order", json!({ "items": [{ "product": "Thé vert", "quantity": 1 }] }));
+    whatsapp.deliver_text(1, "Un thé").await.json_body(200);
+    assert!(whatsapp.wait_for_texts(1, 1).await[0].contains("Répondez *OUI*"));
+    whatsapp.wait_for_reply_jobs().await;
+    whatsapp
+}
+
+/// Says yes, and asserts that the model answers instead of an order.
+async fn assert_yes_orders_nothing(whatsapp: &WhatsAppFixture, why: &str) {
+    let (count, calls) = (whatsapp.manychat.sent_to("1").len(), whatsapp.models.calls());
+    whatsapp.deliver_text(1, "Oui").await.json_body(200);
+    let got = whatsapp.wait_for_texts(1, count + 1).await;
+    assert_eq!(got[count], "Que puis-je faire ?", "{why}");
+    assert_eq!(whatsapp.models.calls(), calls + 1, "{why}");
+    assert_eq!(whatsapp.number("select count(*) from orders where conversation_id is not null").await, 0, "{why}");
+}
+
+#[tokio::test]
+async fn a_yes_after_another_turn_orders_nothing() {
+    for (turn, answer) in [
+        ("Il est bio ?", "Que puis-je faire ?"),
+        ("Merci", "Rien n’est encore commandé. Voulez-vous toujours commander ?"),
+        ("🙏", "Rien n’est encore commandé. Voulez-vous toujours commander ?"),
+        ("Oui ?", "Que puis-je faire ?"),
+    ] {
+        let whatsapp = shop_with_proposal().await;
+        whatsapp.deliver_text(1, turn).await.json_body(200);
+        assert_eq!(whatsapp.wait_for_texts(1, 2).await[1], answer, "{turn}");
+        whatsapp.wait_for_reply_jobs().await;
+        assert_eq!(whatsapp.conversation_column(1, "order_draft").await, None, "{turn}");
+        assert_yes_orders_nothing(&whatsapp, turn).await;
+    }
+}
+
+#[tokio::test]
+async fn a_yes_after_a_takeover_a_notice_or_a_day_orders_nothing() {
+    let whatsapp = shop_with_proposal().await;
+    let id = whatsapp.conversation_column(1, "id").await.unwrap();
+    for what in ["takeover", "release"] {
+        let path = format!("/api/v1/conversations/{id}/{what}");
+        whatsapp.app.post(&path).by(&whatsapp.tenant).await.data(200);
+    }
+    whatsapp.wait_for_reply_jobs().await;
+    assert_yes_orders_nothing(&whatsapp, "takeover").await;
+
+    let whatsapp = shop_with_proposal().await;
+    whatsapp
+        .sql(
+            "insert into messages (customer_id, conversation_id, direction, author, content, sent_at) \
+             select customer_id, id, 'outbound', 'system', 'Votre commande 1234 est confirmée.', now() from conversations",
+        )
+        .await;
+    assert_yes_orders_nothing(&whatsapp, "a notice is the last message").await;
+
+    let whatsapp = shop_with_proposal().await;
+    let yesterday = "update conversations set order_draft = \
+        jsonb_set(order_draft, '{proposed_at}', to_jsonb(now() - interval '25 hours'))";
+    whatsapp.sql(yesterday).await;
+    assert_yes_orders_nothing(&whatsapp, "a day later").await;
+
+    let whatsapp = shop_with_proposal().await;
+    whatsapp.sql("update messages set sent_at = null where author = 'bot'").await;
+    assert_yes_orders_nothing(&whatsapp, "the contact has not seen it whole").await;
+}
+
+#[tokio::test]
+async fn an_ok_from_before_the_proposal_is_no_yes_and_does_not_end_it() {
+    let whatsapp = shop().await;
+    whatsapp.models.reply_tool("create_order", json!({ "items": [{ "product": "Thé vert", "quantity": 1 }] }));
+    whatsapp.models.hold();
+    whatsapp.deliver_text(1, "Un thé").await.json_body(200);
+    whatsapp.models.wait_for_held_request().await;
+    // It acknowledges the acknowledgement.
+    whatsapp.deliver_text(1, "ok").await.json_body(200);
+    whatsapp.models.release();
+    assert!(whatsapp.wait_for_texts(1, 1).await[0].contains("Répondez *OUI*"));
+    whatsapp.wait_for_reply_jobs().await;
+    assert_eq!(whatsapp.number("select count(*) from orders").await, 0);
+    assert_eq!(whatsapp.number("select count(*) from messages where skipped_reason = 'courtesy'").await, 1);
+    whatsapp.deliver_text(1, "👍🏾").await.json_body(200);
+    assert!(whatsapp.wait_for_texts(1, 2).await[1].contains("est enregistrée"));
+    assert_eq!((whatsapp.number("select count(*) from orders").await, whatsapp.models.calls()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_cancellation_is_asked_for_and_repeating_it_confirms_it() {
+    for (reply, said, cancelled) in [
+        ("Annule", "est annulée", 1),
+        ("oui", "est annulée", 1),
+        ("Non", "votre commande reste comme elle était", 0),
+        ("merci", "Votre commande n’est pas annulée", 0),
+    ] {
+        let whatsapp = shop_with_proposal().await;
+        whatsapp.deliver_text(1, "oui").await.json_body(200);
+        whatsapp.wait_for_texts(1, 2).await;
+        whatsapp.models.reply_tool("update_order", json!({ "cancel": true }));
+        whatsapp.deliver_text(1, "J’annule ma commande").await.json_body(200);
+        assert!(whatsapp.wait_for_texts(1, 3).await[2].starts_with("Voulez-vous vraiment annuler"));
+        whatsapp.wait_for_reply_jobs().await;
+        assert_eq!(whatsapp.number("select count(*) from orders where status = 'cancelled'").await, 0);
+        whatsapp.deliver_text(1, reply).await.json_body(200);
+        assert!(whatsapp.wait_for_texts(1, 4).await[3].contains(said), "{reply}");
+        assert_eq!(
+            whatsapp.number("select count(*) from orders where status = 'cancelled'").await,
+            cancelled,
+            "{reply}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_contact_who_has_opted_out_gets_no_notice_about_an_order() {
+    let whatsapp = shop_with_proposal().await;
+    whatsapp.deliver_text(1, "oui").await.json_body(200);
+    whatsapp.wait_for_texts(1, 2).await;
+    whatsapp.deliver_text(1, "STOP").await.json_body(200);
+    whatsapp.wait_for_texts(1, 3).await;
+    whatsapp.wait_for_reply_jobs().await;
+    let id: uuid::Uuid =
+        sqlx::query_scalar("select id from orders").fetch_one(&mut whatsapp.app.admin_db().await).await.unwrap();
+    let tenant = whatsapp.tenant.customer_id;
+    let confirmed =
+        db(&whatsapp.app).tenant_tx(tenant, async |tx| orders::transition(tx, id, OrderStatus::Confirmed).await).await;
+    assert_eq!(confirmed.unwrap().status, "confirmed");
+    let notices = "select count(*) from messages where content like '%est confirmée%'";
+    assert_eq!(whatsapp.number(notices).await, 0);
 }
 
 #[tokio::test]
@@ -83,11 +225,14 @@ async fn a_no_creates_no_order_and_other_words_go_to_the_model() {
     whatsapp.deliver_text(1, "Il est bio ?").await.json_body(200);
     assert_eq!(whatsapp.wait_for_texts(1, 2).await[1], "Oui, il est bio.");
     assert!(whatsapp.models.requests()[1].to_string().contains("waiting for the customer's yes"));
+    whatsapp.models.reply_tool("create_order", order.clone());
+    whatsapp.deliver_text(1, "Alors un").await.json_body(200);
+    assert!(whatsapp.wait_for_texts(1, 3).await[2].contains("Répondez *OUI*"));
     whatsapp.deliver_text(1, "Non merci").await.json_body(200);
-    assert_eq!(whatsapp.wait_for_texts(1, 3).await[2], "D’accord, je n’ai rien enregistré.");
+    assert_eq!(whatsapp.wait_for_texts(1, 4).await[3], "D’accord, je n’ai rien enregistré.");
     whatsapp.models.reply_text("Que puis-je faire ?");
     whatsapp.deliver_text(1, "Oui").await.json_body(200);
-    whatsapp.wait_for_texts(1, 4).await;
+    whatsapp.wait_for_texts(1, 5).await;
     assert_eq!(whatsapp.number("select count(*) from orders").await, 0);
 }
 

@@ -66,8 +66,23 @@ async fn a_contact_without_quota_gets_one_notice_a_day() {
     whatsapp.sql("update conversations set quota_notice_on = quota_notice_on - 1, next_send_at = now()").await;
     whatsapp.deliver_text(1, "Toujours pas ?").await.json_body(200);
     whatsapp.wait_for_texts(1, 2).await;
-    // The tenant gets one notice a day, too.
+    whatsapp.deliver_text(2, "Vous livrez ?").await.json_body(200);
+    let got = whatsapp.wait_for_texts(2, 1).await;
+    assert!(got[0].contains("l’entreprise en est informée") && got[0].contains("CONSEILLER"), "{got:?}");
+    // The tenant gets one notice a day, too, and learns of each contact who was told that it is informed.
     assert_eq!(whatsapp.number("select count(*) from activities where type = 'quota_blocked'").await, 1);
+    let informed = "select count(*) from activities where type = 'contact_not_answered' and status = 'warning' \
+        and conversation_id is not null";
+    assert_eq!(whatsapp.number(informed).await, 3);
+    assert_eq!(
+        whatsapp
+            .number(&format!(
+                "{informed} and conversation_id = (select id from conversations \
+        where contact_id = '2')"
+            ))
+            .await,
+        1
+    );
 }
 
 #[tokio::test]

@@ -1,5 +1,9 @@
 //! RAG mode: answers from documents, opt-out, and failures of the model.
 
+use reqwest::Method;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
 use super::super::support::WhatsAppFixture;
 
 #[tokio::test]
@@ -45,6 +49,49 @@ async fn a_question_without_an_answer_gets_the_not_found_text_in_the_contacts_la
     assert!(got[0].starts_with("Bonjour !") && got[0].contains("Je n’ai pas trouvé la réponse"), "{got:?}");
     whatsapp.wait_for_reply_jobs().await;
     assert_eq!(whatsapp.number("select count(*) from messages where answered = false").await, 1);
+    // The text offers a person, and the word that it names works.
+    assert!(got[0].ends_with("Écrivez CONSEILLER pour parler à une personne."), "{got:?}");
+    whatsapp.remove_part_spacing().await;
+    whatsapp.deliver_text(1, "conseiller svp").await.json_body(200);
+    assert!(whatsapp.wait_for_texts(1, 2).await[1].starts_with("Je vous mets en relation"));
+}
+
+#[tokio::test]
+async fn an_uncertain_language_is_that_of_the_contact_or_else_of_the_company() {
+    let whatsapp = WhatsAppFixture::start().await;
+    let (french, english) = ("Je n’ai pas trouvé", "I could not find");
+    whatsapp.sql("update company_rag_configs set language = 'en'").await;
+    let body = |contact: u64, text: &str, locale: Value| json!({ "id": contact, "last_input_text": text, "locale": locale, "message_id": Uuid::new_v4() });
+    for (contact, (text, locale, said)) in (1..).zip([
+        ("prix attiéké svp", json!("en_US"), french),
+        ("attiéké", Value::Null, english),
+        ("attiéké", json!("fr_FR"), french),
+        ("¿Cuánto cuesta el envío?", json!("es_ES"), english),
+    ]) {
+        whatsapp.deliver(&body(contact, text, locale)).await.json_body(200);
+        let got = whatsapp.wait_for_texts(contact, 1).await;
+        assert!(got[0].contains(said), "{text}: {got:?}");
+    }
+    // The phone's language does not replace that of the contact's words.
+    whatsapp.remove_part_spacing().await;
+    whatsapp.deliver(&body(1, "attiéké", json!("en_US"))).await.json_body(200);
+    assert!(whatsapp.wait_for_texts(1, 2).await[1].contains(french));
+}
+
+#[tokio::test]
+async fn a_renamed_company_greets_with_its_new_name() {
+    let whatsapp = WhatsAppFixture::start().await;
+    let patch = whatsapp.app.call(Method::PATCH, "/api/v1/customers/me").by(&whatsapp.tenant);
+    patch.json(&json!({ "name": "Maison Awa" })).await.data(200);
+    whatsapp.deliver_text(1, "Bonjour").await.json_body(200);
+    let got = whatsapp.wait_for_texts(1, 1).await;
+    assert!(got[0].contains("l’assistant virtuel de Maison Awa."), "{got:?}");
+    whatsapp.deliver_text(2, "Vous livrez ?").await.json_body(200);
+    let got = whatsapp.wait_for_texts(2, 1).await;
+    assert!(got[0].contains("l’assistant virtuel de Maison Awa."), "{got:?}");
+    // The frontends read this column.
+    let renamed = "select count(*) from company_rag_configs where company_name = 'Maison Awa'";
+    assert_eq!(whatsapp.number(renamed).await, 1);
 }
 
 #[tokio::test]

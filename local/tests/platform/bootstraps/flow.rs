@@ -281,6 +281,10 @@ async fn every_function_answers_its_event() {
     let audited = data(&deployed.run("audit-log", customer).await, 200);
     assert!(!audited.as_array().unwrap().is_empty(), "signing up was not kept");
 
+    // The owner is no administrator.
+    let refusal = body(&deployed.run("admin-subscriptions", None).await, 403);
+    assert_eq!(refusal["error"]["code"], "forbidden", "{refusal}");
+
     let described = body(&deployed.run("docs", None).await, 200);
     assert!(described["openapi"].as_str().unwrap().starts_with("3.1"), "{}", described["openapi"]);
 

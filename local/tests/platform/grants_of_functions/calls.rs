@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use proc_macro2::{TokenStream, TokenTree};
 use syn::{
     Attribute, Expr, ExprCall, ExprMethodCall, ExprStruct, Field, FnArg, ImplItemFn, Item, ItemImpl, Lit, Local,
     Member, Pat, Type,
@@ -316,10 +317,35 @@ impl<'ast> Visit<'ast> for MethodUses<'_> {
         }
         visit::visit_expr_method_call(self, call);
     }
+
+    fn visit_macro(&mut self, call: &'ast syn::Macro) {
+        self.tokens(call.tokens.clone());
+    }
+}
+
+impl MethodUses<'_> {
+    /// Finds `client.method(…)` in the tokens of a macro, such as `tokio::join!`.
+    fn tokens(&mut self, tokens: TokenStream) {
+        let tokens: Vec<_> = tokens.into_iter().collect();
+        for window in tokens.windows(4) {
+            if let [TokenTree::Ident(name), TokenTree::Punct(dot), TokenTree::Ident(method), TokenTree::Group(_)] =
+                window
+                && dot.as_char() == '.'
+                && self.names.contains_key(&name.to_string())
+            {
+                self.found.insert((name.to_string(), method.to_string()));
+            }
+        }
+        for token in tokens {
+            if let TokenTree::Group(group) = token {
+                self.tokens(group.stream());
+            }
+        }
+    }
 }
 
 #[test]
-fn calls_through_fields_parameters_and_variables_are_found() {
+fn calls_through_fields_parameters_variables_and_macros_are_found() {
     let clients = ClientCalls::of_shared(&local_postgres::root().join("shared/src"));
     let code = r#"
         struct Deps { storage: Storage, inbox: Queue, outbox: Queue }
@@ -332,7 +358,7 @@ fn calls_through_fields_parameters_and_variables_are_found() {
                 }
             }
             async fn work(&self) {
-                self.storage.exists("a").await;
+                let (found, ()) = tokio::join!(async { self.storage.exists("a").await }, other());
                 let out = &self.outbox;
                 out.send_or_log(&(), ZERO).await;
                 self.inbox.process_batch(&event, MAX, |record| self.one(record)).await;

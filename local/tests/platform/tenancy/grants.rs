@@ -107,7 +107,7 @@ const APP_GRANTS: [&str; 7] = [
 ];
 
 /// Privileges of a tenant's transaction.
-const TENANT_GRANTS: [&str; 52] = [
+const TENANT_GRANTS: [&str; 55] = [
     "lisa_tenant: execute on app.audit_own(uuid,text,text,text,jsonb)",
     "lisa_tenant: execute on app.current_company()",
     "lisa_tenant: execute on app.current_customer()",
@@ -124,6 +124,7 @@ const TENANT_GRANTS: [&str; 52] = [
     "lisa_tenant: select on audit_log",
     "lisa_tenant: select on approved_answers",
     "lisa_tenant: select on billing_records",
+    "lisa_tenant: delete, insert, select, update on checkout_sessions",
     "lisa_tenant: select on company_mapping",
     "lisa_tenant: select on company_rag_configs",
     "lisa_tenant: select on customer_members",
@@ -136,8 +137,8 @@ const TENANT_GRANTS: [&str; 52] = [
     "lisa_tenant: insert, select, update on jobs",
     "lisa_tenant: select on plans",
     "lisa_tenant: select on profiles (email, id, stripe_customer_id, subscription_access_until, \
-     subscription_cancel_at_period_end, subscription_current_period_end, subscription_current_period_start, \
-     subscription_status, subscription_tier)",
+     subscription_cancel_at, subscription_cancel_at_period_end, subscription_current_period_end, \
+     subscription_current_period_start, subscription_status, subscription_tier)",
     "lisa_tenant: insert, select, update on reservations",
     "lisa_tenant: usage on schema app",
     "lisa_tenant: usage on schema public",
@@ -148,7 +149,8 @@ const TENANT_GRANTS: [&str; 52] = [
     "lisa_tenant: select on conversation_memory",
     "lisa_tenant: insert, select, update on conversations",
     "lisa_tenant: update on customers \
-     (currency, embedding_model, manychat_api_key, manychat_api_key_last4, name, timezone, webhook_url)",
+     (currency, embedding_model, manychat_api_key, manychat_api_key_last4, name, overage_cap_requests, timezone, \
+     webhook_url)",
     "lisa_tenant: insert, select, update on feedback",
     "lisa_tenant: insert, select on llm_calls",
     "lisa_tenant: insert, select, update on messages",
@@ -164,6 +166,8 @@ const TENANT_GRANTS: [&str; 52] = [
     "lisa_tenant: update on usage_periods (requests)",
     "lisa_tenant: select on user_settings",
     "lisa_tenant: update on user_settings (free_quota_used)",
+    "lisa_tenant: insert, select on tenant_notices",
+    "lisa_tenant: insert, select on unread_webhook_bodies",
     "lisa_tenant: select on unanswered",
     "lisa_tenant: select on users (id, is_pro)",
 ];
@@ -197,6 +201,7 @@ async fn grants_equal_the_explicit_lists() {
         "usage on schema billing",
         "usage on schema public",
         // Tables of billing, on which no other role has a privilege.
+        "delete, insert, select, update on duplicate_subscriptions",
         "delete, insert, select, update on stripe_customers",
         "delete, insert, select, update on stripe_events",
         "delete, insert, select, update on subscription_states",

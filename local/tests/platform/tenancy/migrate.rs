@@ -24,7 +24,14 @@ pub(crate) fn urls(server: &Postgres, database: &str) -> DatabaseUrls {
 
 /// Runs the function as a deployment does.
 pub(crate) async fn run(urls: &DatabaseUrls) -> Result<Value, BoxError> {
-    let handler = migrate::FUNCTION.start(urls.migrate_settings()).await.unwrap();
+    run_with(urls, &[]).await
+}
+
+/// Runs the function with further settings.
+pub(crate) async fn run_with(urls: &DatabaseUrls, settings: &[(&str, &str)]) -> Result<Value, BoxError> {
+    let mut all = urls.migrate_settings();
+    all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    let handler = migrate::FUNCTION.start(all).await.unwrap();
     let StartedFunction::Event(handle) = handler else { panic!("it takes events") };
     handle(json!({})).await
 }
@@ -109,6 +116,26 @@ async fn the_login_roles_get_the_passwords_of_their_connection_strings() {
     PgConnection::connect(&urls.app).await.unwrap();
     let options: sqlx::postgres::PgConnectOptions = old.parse().unwrap();
     PgConnection::connect_with(&options.password(awkward)).await.unwrap();
+}
+
+/// A server that would store an MD5 hash of a password that it is sent stores the verifier that was sent in its place.
+#[tokio::test]
+async fn the_server_is_sent_a_verifier_and_no_password() {
+    let server = start_server().await;
+    server.create_database("lisa").await.unwrap();
+    let urls = urls(&server, "lisa");
+    let mut admin = PgConnection::connect(&urls.admin).await.unwrap();
+    sqlx::raw_sql("alter system set password_encryption = 'md5'").execute(&mut admin).await.unwrap();
+    sqlx::raw_sql("select pg_reload_conf()").execute(&mut admin).await.unwrap();
+    run(&urls).await.unwrap();
+    let stored: Vec<String> =
+        sqlx::query_scalar("select rolpassword from pg_authid where rolname in ('lisa_app', 'lisa_system')")
+            .fetch_all(&mut admin)
+            .await
+            .unwrap();
+    assert_eq!(stored.len(), 2);
+    assert!(stored.iter().all(|verifier| verifier.starts_with("SCRAM-SHA-256$4096:")), "{stored:?}");
+    PgConnection::connect(&urls.app).await.unwrap();
 }
 
 #[tokio::test]

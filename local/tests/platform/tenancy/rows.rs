@@ -32,6 +32,7 @@ async fn full_tenant(admin: &mut PgConnection, name: &str) -> SeededTenant {
             "insert into refresh_sessions (user_id, token_sha256, expires_at) \
              values ('{owner}', {hash}, now() + interval '1 day')"
         ),
+        format!("select app.count_failed_sign_in('{owner}', 'auth.login_failed', 'request')"),
         format!(
             "insert into invitations (customer_id, token_sha256, expires_at) \
              values ('{customer}', {hash}, now() + interval '1 day')"
@@ -85,6 +86,11 @@ async fn full_tenant(admin: &mut PgConnection, name: &str) -> SeededTenant {
         format!("insert into products (customer_id, name, price, currency) values ('{customer}', 'coffee', 1, 'XOF')"),
         format!("insert into orders (company_id, total_amount, currency, items) values ('{customer}', 0, 'XOF', '[]')"),
         format!("insert into activities (company_id, type, title) values ('{customer}', 'test', 'test')"),
+        format!(
+            "insert into unread_webhook_bodies (customer_id, reason, body, size_bytes) \
+             values ('{customer}', 'malformed_json', 'x', 1)"
+        ),
+        format!("insert into tenant_notices (customer_id, kind, since) values ('{customer}', 'test', now())"),
         format!("insert into bot_sessions (company_id, mode) values ('{customer}', 'live')"),
         format!("insert into bot_usage (company_id, date) values ('{customer}', '2026-11-21')"),
         format!(
@@ -96,6 +102,10 @@ async fn full_tenant(admin: &mut PgConnection, name: &str) -> SeededTenant {
              select id, '{owner}', customer_id, true from messages where customer_id = '{customer}'"
         ),
         format!("select app.open_period('{customer}', now())"),
+        format!(
+            "insert into checkout_sessions (id, customer_id, plan, status, expires_at) \
+             values ({text}, '{customer}', 'pro', 'expired', now())"
+        ),
         format!(
             "insert into billing_records (customer_id, period_start, period_end, plan, requests, amount_cents, \
              overage_requests, overage_cents, currency) values ('{customer}', now(), now(), 'pro', 1, 1, 0, 0, 'EUR')"

@@ -111,6 +111,146 @@ async fn every_supabase_account_gets_its_user_settings_and_profile() {
     assert_eq!(rows.iter().filter(|row| row.0.ends_with("@accounts.invalid")).count(), 2);
 }
 
+/// An account's addresses in `users` and `profiles`, and whether it is deleted.
+async fn addresses(project: &mut Project, account: &str) -> (String, String, bool) {
+    let statement = "select users.email, profiles.email::text, deleted_at is not null \
+                     from users join profiles using (id) where id = $1::uuid";
+    sqlx::query_as(statement).bind(account).fetch_one(&mut project.superuser).await.unwrap()
+}
+
+/// A connection as the role with which Supabase's sign-in writes its table.
+async fn auth_admin(project: &Project) -> PgConnection {
+    PgConnection::connect(&project.server.url("supabase_auth_admin", "first", "lisa")).await.unwrap()
+}
+
+const FIRST: &str = "00000000-0000-4000-8000-000000000001";
+const SECOND: &str = "00000000-0000-4000-8000-000000000002";
+
+fn placeholder(account: &str) -> String {
+    format!("{account}@accounts.invalid")
+}
+
+#[tokio::test]
+async fn field_address_changes_follow_and_another_account_takes_the_old_address() {
+    let mut project = project().await;
+    let mut auth = auth_admin(&project).await;
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/field/auth/address_changes.sql");
+    sqlx::raw_sql(AssertSqlSafe(std::fs::read_to_string(path).unwrap())).execute(&mut auth).await.unwrap();
+    let [first, second] = ["first@example.com", "second@example.com"].map(str::to_owned);
+    assert_eq!(addresses(&mut project, FIRST).await, (second.clone(), second, false));
+    assert_eq!(addresses(&mut project, SECOND).await, (first.clone(), first.clone(), false));
+
+    // Two accounts exchange their addresses in one transaction, and one takes its address back after a deletion.
+    let statements = format!(
+        "begin;
+         update auth.users set email = 'third@example.com' where id = '{FIRST}';
+         update auth.users set email = 'second@example.com' where id = '{SECOND}';
+         update auth.users set email = 'first@example.com' where id = '{FIRST}';
+         commit;
+         delete from auth.users where id = '{SECOND}';
+         insert into auth.users (id, email) values ('00000000-0000-4000-8000-000000000003', 'Second@example.com')"
+    );
+    sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut auth).await.unwrap();
+    assert_eq!(addresses(&mut project, FIRST).await, (first.clone(), first, false));
+    let gone = placeholder(SECOND);
+    assert_eq!(addresses(&mut project, SECOND).await, (gone.clone(), gone, true));
+    let new = addresses(&mut project, "00000000-0000-4000-8000-000000000003").await;
+    assert_eq!(new, ("second@example.com".to_owned(), "second@example.com".to_owned(), false));
+}
+
+#[tokio::test]
+async fn accounts_become_permanent_are_deleted_softly_and_come_back() {
+    let mut project = project().await;
+    let mut auth = auth_admin(&project).await;
+    // Columns that newer versions of Supabase have.
+    let columns = "alter table auth.users add is_anonymous boolean not null default false, add deleted_at timestamptz";
+    sqlx::raw_sql(columns).execute(&mut auth).await.unwrap();
+    let run = async |auth: &mut PgConnection, statement: String| {
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(auth).await.unwrap();
+    };
+    run(&mut auth, format!("insert into auth.users (id, is_anonymous) values ('{FIRST}', true)")).await;
+    assert_eq!(addresses(&mut project, FIRST).await.0, placeholder(FIRST));
+    let used = format!("update user_settings set free_quota_used = 3 where user_id = '{FIRST}'");
+    sqlx::raw_sql(AssertSqlSafe(used)).execute(&mut project.superuser).await.unwrap();
+    let permanent = "update auth.users set is_anonymous = false, email = 'Awa@example.com'";
+    run(&mut auth, format!("{permanent} where id = '{FIRST}'")).await;
+    assert_eq!(addresses(&mut project, FIRST).await.0, "awa@example.com");
+    let kept = "select free_quota_used from user_settings where user_id = $1::uuid";
+    let kept: i32 = sqlx::query_scalar(kept).bind(FIRST).fetch_one(&mut project.superuser).await.unwrap();
+    assert_eq!(kept, 3);
+
+    run(&mut auth, format!("update auth.users set deleted_at = now(), email = 'hash' where id = '{FIRST}'")).await;
+    assert_eq!(addresses(&mut project, FIRST).await, (placeholder(FIRST), placeholder(FIRST), true));
+    let role = "select role from app.user_role($1::uuid)";
+    let role: String = sqlx::query_scalar(role).bind(FIRST).fetch_one(&mut project.superuser).await.unwrap();
+    assert_eq!(role, "deleted");
+    run(&mut auth, format!("insert into auth.users (id, email) values ('{SECOND}', 'awa@example.com')")).await;
+    assert_eq!(addresses(&mut project, SECOND).await.0, "awa@example.com");
+
+    run(&mut auth, format!("update auth.users set deleted_at = null, email = 'b@example.com' where id = '{FIRST}'"))
+        .await;
+    assert_eq!(addresses(&mut project, FIRST).await, ("b@example.com".to_owned(), "b@example.com".to_owned(), false));
+}
+
+#[tokio::test]
+async fn no_trigger_makes_a_supabase_sign_up_fail() {
+    let mut project = project().await;
+    let mut auth = auth_admin(&project).await;
+    let insert = "insert into auth.users (id, email) values (gen_random_uuid(), $1) returning id::text";
+    // Accounts by single sign-on may share an address. A local account keeps its own.
+    let local = "select app.provision_account(gen_random_uuid(), 'local@example.com', null, 8); \
+                 insert into credentials (user_id, hashed_password) select id, 'x' from users where email like 'local@%'";
+    sqlx::raw_sql(local).execute(&mut project.superuser).await.unwrap();
+    for email in ["early@example.com", "EARLY@example.com", "local@example.com"] {
+        let id: String = sqlx::query_scalar(insert).bind(email).fetch_one(&mut auth).await.unwrap();
+        let found = addresses(&mut project, &id).await;
+        assert_eq!(found, (placeholder(&id), email.to_lowercase(), false));
+    }
+    let long = format!("{}@example.com", "x".repeat(243));
+    for email in ["a", "", "  ", &long] {
+        let _: String = sqlx::query_scalar(insert).bind(email).fetch_one(&mut auth).await.unwrap();
+    }
+
+    // Whatever fails inside, Supabase's statements succeed: here a constraint, a lock, and a missing table.
+    let constraint = "alter table user_settings add constraint never check (free_quota_limit < 0) not valid";
+    sqlx::raw_sql(constraint).execute(&mut project.superuser).await.unwrap();
+    let id: String = sqlx::query_scalar(insert).bind("one@example.com").fetch_one(&mut auth).await.unwrap();
+    let rows = "select count(*) from users where id = $1::uuid";
+    let found: i64 = sqlx::query_scalar(rows).bind(&id).fetch_one(&mut project.superuser).await.unwrap();
+    assert_eq!(found, 0, "all rows or none");
+    sqlx::raw_sql("alter table user_settings drop constraint never; begin; lock table users in exclusive mode")
+        .execute(&mut project.superuser)
+        .await
+        .unwrap();
+    let _: String = sqlx::query_scalar(insert).bind("two@example.com").fetch_one(&mut auth).await.unwrap();
+    sqlx::raw_sql("commit; alter table profiles rename to elsewhere").execute(&mut project.superuser).await.unwrap();
+    let _: String = sqlx::query_scalar(insert).bind("three@example.com").fetch_one(&mut auth).await.unwrap();
+    sqlx::query("update auth.users set email = 'x' || email").execute(&mut auth).await.unwrap();
+    sqlx::query("delete from auth.users").execute(&mut auth).await.unwrap();
+}
+
+#[tokio::test]
+async fn new_supabase_accounts_get_the_free_requests_of_the_setting() {
+    let mut project = project().await;
+    let mut auth = auth_admin(&project).await;
+    let limit_of = async |project: &mut Project, id: &str| {
+        let statement = "select free_quota_limit, credits_remaining from user_settings \
+                         join profiles on profiles.id = user_id where user_id = $1::uuid";
+        sqlx::query_as::<_, (i32, i32)>(statement).bind(id).fetch_one(&mut project.superuser).await.unwrap()
+    };
+    let mut insert = async |id: &str| {
+        let statement = "insert into auth.users (id, email) values ($1::uuid, $1 || '@example.com')";
+        sqlx::query(statement).bind(id).execute(&mut auth).await.unwrap();
+    };
+    migrate::run_with(&project.urls, &[("FREE_QUOTA_LIMIT", "3")]).await.unwrap();
+    insert(FIRST).await;
+    assert_eq!(limit_of(&mut project, FIRST).await, (3, 3));
+    migrate::run(&project.urls).await.unwrap();
+    insert(SECOND).await;
+    assert_eq!(limit_of(&mut project, SECOND).await, (8, 8));
+    assert_eq!(limit_of(&mut project, FIRST).await, (3, 3), "an account keeps its number");
+}
+
 #[tokio::test]
 async fn default_privileges_of_supabase_give_the_frontends_nothing() {
     let mut project = project().await;

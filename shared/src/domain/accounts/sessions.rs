@@ -1,23 +1,78 @@
 //! Sessions of refresh tokens. Owns the table `refresh_sessions`, with one row per session (token family).
 //!
 //! Each use of a refresh token replaces it by a new one. The second use of a token shows that it was stolen, by
-//! either of its two users, and ends the session.
+//! either of its two users, and ends the session. A token that was never issued ends nothing: the session id alone,
+//! which is also in access tokens, must not be enough to sign somebody out.
 
+use aws_lc_rs::{constant_time, hmac};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rand::Rng;
 use uuid::Uuid;
 
-use crate::{db::SystemTx, tenants::sha256};
+use crate::{db::SystemTx, settings::Settings, tenants::sha256};
 
 /// Validity of a refresh token.
 const REFRESH_TOKEN_LIFETIME_DAYS: i32 = 30;
+/// Length of the random part of a token's secret, and of its authentication code, in bytes.
+const HALF: usize = 16;
 
-/// Refresh token in plain text: the session id and 256 random bits. Only the hash of these bits is stored.
+/// Keys that mark refresh tokens as issued by this project. With the marks, tokens that were replaced need not be
+/// stored to be recognised.
+#[derive(Clone)]
+pub struct RefreshKeys(Vec<hmac::Key>);
+
+impl std::fmt::Debug for RefreshKeys {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "RefreshKeys({})", self.0.len())
+    }
+}
+
+impl RefreshKeys {
+    /// Reads JWT_SECRET, a list of which the first secret marks new tokens.
+    pub fn read(settings: &mut Settings) -> Self {
+        let secrets = settings.secrets("JWT_SECRET");
+        Self(secrets.iter().map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes())).collect())
+    }
+
+    /// Computes the authentication code of a token's session and random part.
+    fn mark(key: &hmac::Key, session: Uuid, random: &[u8]) -> [u8; HALF] {
+        let mut context = hmac::Context::with_key(key);
+        // A signed JWT never begins like this, so the two uses of the secret cannot be confused.
+        context.update(b"\0refresh token\0");
+        context.update(session.as_bytes());
+        context.update(random);
+        let mut mark = [0; HALF];
+        mark.copy_from_slice(&context.sign().as_ref()[..HALF]);
+        mark
+    }
+
+    /// Makes the next token of a session.
+    fn issue(&self, session: Uuid) -> RefreshToken {
+        let mut secret = [0; 2 * HALF];
+        rand::rng().fill_bytes(&mut secret);
+        if let Some(key) = self.0.first() {
+            let mark = Self::mark(key, session, &secret[..HALF]);
+            secret[HALF..].copy_from_slice(&mark);
+        }
+        RefreshToken { session, secret }
+    }
+
+    /// Returns true for a token that was issued by this project, whether it is still valid or not.
+    fn has_issued(&self, token: &RefreshToken) -> bool {
+        let (random, mark) = token.secret.split_at(HALF);
+        self.0
+            .iter()
+            .any(|key| constant_time::verify_slices_are_equal(&Self::mark(key, token.session, random), mark).is_ok())
+    }
+}
+
+/// Refresh token in plain text: the session id, 128 random bits and their authentication code. Only the hash of the
+/// last two is stored.
 #[derive(Clone)]
 pub struct RefreshToken {
     /// Session of the token, also named in access tokens.
     pub session: Uuid,
-    secret: [u8; 32],
+    secret: [u8; 2 * HALF],
 }
 
 impl std::fmt::Debug for RefreshToken {
@@ -27,12 +82,6 @@ impl std::fmt::Debug for RefreshToken {
 }
 
 impl RefreshToken {
-    fn new(session: Uuid) -> Self {
-        let mut secret = [0; 32];
-        rand::rng().fill_bytes(&mut secret);
-        Self { session, secret }
-    }
-
     /// Encodes the token as the text that the client keeps.
     #[must_use]
     pub fn encode(&self) -> String {
@@ -53,7 +102,8 @@ impl RefreshToken {
 /// Error of exchanging a refresh token.
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshError {
-    /// The token is unknown, expired, used before, or of an ended session. The session ends with this error.
+    /// The token is unknown, expired, used before, or of an ended session. The session ends with this error if the
+    /// token was issued by this project.
     #[error("the refresh token is not valid")]
     Invalid,
     /// A database error.
@@ -65,8 +115,8 @@ pub enum RefreshError {
 ///
 /// # Errors
 /// Returns any database error.
-pub async fn start_session(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<RefreshToken> {
-    let token = RefreshToken::new(Uuid::new_v4());
+pub async fn start_session(tx: &mut SystemTx, keys: &RefreshKeys, user: Uuid) -> sqlx::Result<RefreshToken> {
+    let token = keys.issue(Uuid::new_v4());
     sqlx::query!(
         r#"
         insert into refresh_sessions (id, user_id, token_sha256, expires_at)
@@ -92,9 +142,10 @@ pub async fn start_session(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<Refres
 /// Returns any database error.
 pub async fn refresh(
     tx: &mut SystemTx,
+    keys: &RefreshKeys,
     token: &RefreshToken,
 ) -> sqlx::Result<Result<(Uuid, RefreshToken), RefreshError>> {
-    let next = RefreshToken::new(token.session);
+    let next = keys.issue(token.session);
     let user = sqlx::query_scalar!(
         r#"
         update refresh_sessions
@@ -112,10 +163,28 @@ pub async fn refresh(
     match user {
         Some(user) => Ok(Ok((user, next))),
         None => {
-            end_session(tx, token.session).await?;
+            if keys.has_issued(token) {
+                end_session(tx, token.session).await?;
+            }
             Ok(Err(RefreshError::Invalid))
         }
     }
+}
+
+/// Returns true unless the session is known and goes on.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn has_ended(tx: &mut SystemTx, session: Uuid) -> sqlx::Result<bool> {
+    let goes_on = sqlx::query_scalar!(
+        r#"select exists (
+            select from refresh_sessions where id = $1 and ended_at is null and expires_at > now()
+        ) as "goes_on!""#,
+        session
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(!goes_on)
 }
 
 /// Ends a session. Has no effect on an ended session.
@@ -165,13 +234,39 @@ pub async fn remove_expired_sessions(tx: &mut SystemTx, days: i32, limit: i64) -
 mod tests {
     use super::*;
 
+    fn keys(secrets: &str) -> RefreshKeys {
+        RefreshKeys::read(&mut Settings::new([("JWT_SECRET".to_owned(), secrets.to_owned())].into()))
+    }
+
     #[test]
     fn an_encoded_token_decodes_to_itself_and_junk_to_none() {
-        let token = RefreshToken::new(Uuid::new_v4());
+        let token = keys("a secret").issue(Uuid::new_v4());
         let read = RefreshToken::decode(&token.encode()).unwrap();
         assert_eq!((read.session, read.secret), (token.session, token.secret));
         for junk in ["", "x", "AAAA", &"A".repeat(200), "é"] {
             assert!(RefreshToken::decode(junk).is_none(), "{junk}");
         }
+    }
+
+    #[test]
+    fn a_token_is_recognised_as_issued_also_after_the_key_was_replaced() {
+        let token = keys("a secret").issue(Uuid::new_v4());
+        assert!(keys("a secret").has_issued(&token));
+        assert!(keys("a new secret,a secret").has_issued(&token));
+        assert!(!keys("a new secret").has_issued(&token));
+        assert_ne!(token.secret, keys("a secret").issue(token.session).secret);
+    }
+
+    #[test]
+    fn a_forged_token_with_the_right_session_is_not_recognised() {
+        let keys = keys("a secret");
+        let token = keys.issue(Uuid::new_v4());
+        for at in [0, HALF - 1, HALF, 2 * HALF - 1] {
+            let mut forged = token.clone();
+            forged.secret[at] ^= 1;
+            assert!(!keys.has_issued(&forged), "{at}");
+        }
+        let elsewhere = RefreshToken { session: Uuid::new_v4(), ..token };
+        assert!(!keys.has_issued(&elsewhere));
     }
 }

@@ -3,8 +3,10 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    ledger, period_close,
+    ledger, overages,
     processor::Billing,
+    projection::ProjectionOutcome,
+    reversals::Reversal,
     states::{self, PlanPrices},
 };
 use crate::{
@@ -60,28 +62,50 @@ impl Billing {
                 return Ok(BillingEventOutcome::Unreadable);
             }
         };
+        if let Some(reversal) = Reversal::read(event) {
+            self.process_reversal(event, &reversal).await?;
+            return Ok(BillingEventOutcome::Done);
+        }
         let outcome = match kind {
             EventKind::NoEffect => BillingEventOutcome::Noted,
             EventKind::Unhandled => BillingEventOutcome::Unknown,
             _ => BillingEventOutcome::Done,
         };
-        if !is_applied {
-            self.apply(event, &kind).await?;
-        }
+        let unknown_price = if is_applied { None } else { self.apply(event, &kind).await? };
         let users = self.db.billing_tx(async |tx| Ok(states::affected_users(tx, &kind).await?)).await?;
-        for user in users {
-            self.project(&user, now).await?;
+        if let Some(price) = unknown_price.filter(|_| !users.is_empty()) {
+            report_unknown_price(&price);
         }
+        self.project_affected(&kind, &users, now).await?;
         if let EventKind::Invoice(invoice) = &kind {
-            self.app.system_tx(async |tx| Ok(period_close::record_invoice_payment(tx, invoice).await?)).await?;
+            self.app.system_tx(async |tx| Ok(overages::record_invoice_payment(tx, invoice).await?)).await?;
         }
         self.db.billing_tx(async |tx| Ok(ledger::mark_projected(tx, &event.id).await?)).await?;
         Ok(outcome)
     }
 
+    /// Projects the users whom an event concerns, looks for subscriptions that they paid twice, and reports a paid
+    /// subscription that is nobody's.
+    async fn project_affected(&self, kind: &EventKind, users: &[String], now: DateTime<Utc>) -> Result<(), ApiError> {
+        let mut unknown_user = None;
+        for user in users {
+            if self.project(user, now).await? == ProjectionOutcome::UserUnknown {
+                unknown_user = Some(user.as_str());
+            }
+            self.find_duplicates(user, now).await?;
+        }
+        match subscription_of(kind) {
+            Some(subscription) if users.is_empty() || unknown_user.is_some() => {
+                self.report_unassigned(subscription, unknown_user).await
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Applies an event. Without a Stripe client, the event's own object is applied. With one, the subscription's
-    /// present state is fetched and applied instead, unless Stripe does not know the subscription.
-    async fn apply(&self, event: &Event, kind: &EventKind) -> Result<(), ApiError> {
+    /// present state is fetched and applied instead, unless Stripe does not know the subscription. Returns the price of
+    /// a live subscription at prices that belong to no plan.
+    async fn apply(&self, event: &Event, kind: &EventKind) -> Result<Option<String>, ApiError> {
         let snapshot = match (&self.stripe, subscription_of(kind)) {
             (Some(stripe), Some(id)) => self.fetch_snapshot(stripe, id, event.created).await?,
             _ => None,
@@ -94,6 +118,8 @@ impl Billing {
         };
         let needs_prices = snapshot.is_some() || event_object.is_some();
         let prices = if needs_prices { self.prices().await? } else { PlanPrices::default() };
+        let applied = snapshot.as_ref().map(|(_, subscription)| subscription).or(event_object);
+        let unknown_price = applied.and_then(|subscription| prices.unknown_price(subscription)).map(str::to_owned);
         self.db
             .billing_tx(async |tx| {
                 if let EventKind::Checkout { customer: Some(customer), user: Some(user), .. } = kind {
@@ -115,7 +141,8 @@ impl Billing {
                 ledger::mark_applied(tx, &event.id).await?;
                 Ok(())
             })
-            .await
+            .await?;
+        Ok(unknown_price)
     }
 
     /// Fetches a subscription's present state from Stripe, with the number of the fetch.
@@ -139,6 +166,12 @@ impl Billing {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Tells operators that somebody pays a price that belongs to no plan, and so gets nothing for it.
+pub(super) fn report_unknown_price(price: &str) {
+    logging::metric("SubscriptionPricesUnknown", 1.0);
+    tracing::error!(price, "a subscription is paid at a price that belongs to no plan");
 }
 
 /// Id of the subscription that an event concerns.

@@ -67,8 +67,8 @@ fn stripe_status(row: &OldSubscription) -> SubscriptionStatus {
     match row.status.as_str() {
         "active" => SubscriptionStatus::Active,
         "cancelled" => SubscriptionStatus::Canceled,
-        "expired" => SubscriptionStatus::IncompleteExpired,
-        _ => SubscriptionStatus::Paused,
+        // An inactive row of the old system gave no access, and nothing is collected for it: it keeps nobody from buying.
+        _ => SubscriptionStatus::IncompleteExpired,
     }
 }
 

@@ -1,18 +1,16 @@
-//! The close of periods. Each ended period of a priced plan gets one row of the table `billing_records`. A job adds
-//! the period's overage as an item to the customer's next invoice at Stripe.
+//! The close of periods. Each ended period of a priced plan gets one row of the table `billing_records`. A job of
+//! [`super::overages`] collects the period's overage at Stripe.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{processor::Billing, projection};
+use super::processor::Billing;
 use crate::{
     db::{SystemTx, TenantTx},
     error::ApiError,
-    jobs::{self, DueJob},
     paging::{List, Listing, Paging, list_page},
-    stripe::{Invoice, InvoiceItem},
 };
 
 /// Delay between a period's end and its close. Requests that are reserved at the end are spent or refunded within
@@ -20,8 +18,6 @@ use crate::{
 const CLOSE_DELAY: TimeDelta = TimeDelta::minutes(10);
 /// Periods per transaction.
 const BATCH_SIZE: i64 = 1_000;
-/// Attempts for a record whose user has no customer at Stripe.
-const MAX_ATTEMPTS: i32 = 24;
 
 /// Numbers of periods that a run closed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,61 +43,11 @@ impl Billing {
             totals.records += batch.records;
             totals.items += batch.items;
             if batch.periods < BATCH_SIZE {
-                return Ok(totals);
+                break;
             }
         }
-    }
-
-    /// Runs a job of the kind `invoice_item`: adds a billing record's overage to the customer's next invoice, once.
-    ///
-    /// # Errors
-    /// Returns an error that a later attempt may overcome.
-    pub async fn run_invoice_item_job(&self, job: &DueJob) -> Result<(), ApiError> {
-        let record = job.payload["billing_record_id"].as_str().and_then(|id| Uuid::try_parse(id).ok());
-        let record = record.ok_or_else(|| ApiError::internal().with_source("a job without a billing record"))?;
-        let due = self.app.system_tx(async |tx| Ok(find_due_overage(tx, record).await?)).await?;
-        let Some(due) = due else { return self.end_job(job, None).await };
-        let Some(stripe) = &self.stripe else {
-            return Err(ApiError::unavailable().with_source("an overage waits for STRIPE_SECRET_KEY"));
-        };
-        let Some(customer) = self.customer_of(due.user_id).await? else {
-            if job.attempts < MAX_ATTEMPTS {
-                return Err(ApiError::unavailable().with_source("an overage waits for a customer at Stripe"));
-            }
-            self.app.system_tx(async |tx| Ok(mark_failed(tx, record).await?)).await?;
-            return self.end_job(job, Some("no customer at Stripe")).await;
-        };
-        // Stripe forgets an Idempotency-Key after a day, and a retry may come later than that.
-        let existing = if job.attempts > 1 { stripe.find_invoice_item(&customer, record).await? } else { None };
-        let item = match existing {
-            Some(item) => item,
-            None => {
-                let description = format!("{} requests over the plan's {}", due.overage_requests, due.request_limit);
-                let item = InvoiceItem {
-                    customer: &customer,
-                    amount: due.overage_cents.into(),
-                    currency: &due.currency,
-                    description: &description,
-                    period: (due.period_start, due.period_end),
-                    record,
-                };
-                stripe.add_invoice_item(&item, &format!("billing-record-{record}")).await?
-            }
-        };
-        self.app.system_tx(async |tx| Ok(mark_invoiced(tx, record, &item).await?)).await?;
-        self.end_job(job, None).await
-    }
-
-    /// Finds a user's customer at Stripe.
-    async fn customer_of(&self, user: Uuid) -> Result<Option<String>, ApiError> {
-        let entitlement =
-            self.db.billing_tx(async |tx| Ok(projection::find_entitlement(tx, &user.to_string()).await?)).await?;
-        Ok(entitlement.and_then(|entitlement| entitlement.customer))
-    }
-
-    /// Ends a job, with the reason of its failure if it failed.
-    async fn end_job(&self, job: &DueJob, failure: Option<&str>) -> Result<(), ApiError> {
-        self.app.system_tx(async |tx| Ok(jobs::end(tx, job.id, failure).await?)).await
+        while self.app.system_tx(async |tx| Ok(open_months(tx, now, BATCH_SIZE).await?)).await? == BATCH_SIZE {}
+        Ok(totals)
     }
 }
 
@@ -128,17 +74,20 @@ async fn close(tx: &mut SystemTx, now: DateTime<Utc>, limit: i64) -> sqlx::Resul
             where period.customer_id = due.customer_id and period.period_start = due.period_start
               and period.closed_at is null
             returning period.*,
-                greatest(period.requests - period.request_limit, 0) * sign(period.overage_cents_per_request)::integer
+                -- Carried requests are billed in the part of the month that counted them first.
+                greatest(period.requests - greatest(period.request_limit, period.carried_requests), 0)
+                    * sign(period.overage_cents_per_request)::integer * (period.request_limit is not null)::integer
                     as over
         ), recorded as (
             insert into billing_records (
                 customer_id, period_start, period_end, plan, requests, request_limit, amount_cents, overage_requests,
                 overage_cents, currency
             )
-            select customer_id, period_start, period_end, plan, requests, request_limit, price_cents,
+            select customer_id, period_start, period_end, plan, requests - carried_requests, request_limit, price_cents,
                 coalesce(over, 0), coalesce(over * overage_cents_per_request, 0), currency
             from closed
             where price_cents > 0 or over * overage_cents_per_request > 0
+                or plan <> 'free' and requests > carried_requests
             on conflict on constraint billing_records_customer_id_period_start_key do nothing
             returning id, customer_id, overage_cents
         ), queued as (
@@ -158,78 +107,31 @@ async fn close(tx: &mut SystemTx, now: DateTime<Utc>, limit: i64) -> sqlx::Resul
     .await
 }
 
-/// The overage of a billing record, with the data of the invoice item.
-struct DueOverage {
-    user_id: Uuid,
-    period_start: DateTime<Utc>,
-    period_end: DateTime<Utc>,
-    request_limit: i32,
-    overage_requests: i32,
-    overage_cents: i32,
-    currency: String,
-}
-
-/// Finds the overage of a billing record; `None` when it has none, or Stripe has it already.
-async fn find_due_overage(tx: &mut SystemTx, record: Uuid) -> sqlx::Result<Option<DueOverage>> {
-    sqlx::query_as!(
-        DueOverage,
+/// Makes the rows of the present months of subscriptions whose period is longer than a month, at most `limit`. A month
+/// without requests is billed, too. Returns the number of rows.
+async fn open_months(tx: &mut SystemTx, now: DateTime<Utc>, limit: i64) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
         r#"
-        select tenant.user_id, record.period_start, record.period_end,
-            coalesce(record.request_limit, 0) as "request_limit!", record.overage_requests, record.overage_cents,
-            record.currency
-        from billing_records record
-        join customers tenant on tenant.id = record.customer_id
-        where record.id = $1 and record.status = 'closed' and record.overage_cents > 0
+        select count(*) as "count!" from (
+            select app.open_period(tenant.id, $1)
+            from customers tenant
+            join users account on account.id = tenant.user_id and account.is_pro
+            join profiles profile on profile.id = account.id
+            where profile.subscription_access_until > $1
+              and profile.subscription_current_period_end - profile.subscription_current_period_start
+                > interval '45 days'
+              and not exists (
+                  select from usage_periods period
+                  where period.customer_id = tenant.id and period.period_start <= $1 and period.period_end > $1
+              )
+            limit $2
+        ) opened
         "#,
-        record
+        now,
+        limit
     )
-    .fetch_optional(tx)
+    .fetch_one(tx)
     .await
-}
-
-/// Marks a billing record as invoiced, with the id of its invoice item.
-async fn mark_invoiced(tx: &mut SystemTx, record: Uuid, item: &str) -> sqlx::Result<()> {
-    sqlx::query!(
-        r#"
-        update billing_records set status = 'invoiced', stripe_invoice_item_id = $2, updated_at = now()
-        where id = $1 and status = 'closed'
-        "#,
-        record,
-        item
-    )
-    .execute(tx)
-    .await
-    .map(drop)
-}
-
-/// Marks a billing record as failed.
-async fn mark_failed(tx: &mut SystemTx, record: Uuid) -> sqlx::Result<()> {
-    sqlx::query!(
-        "update billing_records set status = 'failed', updated_at = now() where id = $1 and status = 'closed'",
-        record
-    )
-    .execute(tx)
-    .await
-    .map(drop)
-}
-
-/// Marks the billing records of an invoice's lines as paid or failed. A paid record never becomes failed, since an
-/// event of an older failure may arrive late.
-pub(super) async fn record_invoice_payment(tx: &mut SystemTx, invoice: &Invoice) -> sqlx::Result<()> {
-    let Some(is_paid) = invoice.is_paid else { return Ok(()) };
-    sqlx::query!(
-        r#"
-        update billing_records
-        set status = case when $2 then 'paid' else 'failed' end, stripe_invoice_id = $3, updated_at = now()
-        where id = any($1) and status <> 'paid'
-        "#,
-        &invoice.records,
-        is_paid,
-        invoice.id
-    )
-    .execute(tx)
-    .await
-    .map(drop)
 }
 
 /// A billed period.
@@ -238,7 +140,7 @@ pub(super) async fn record_invoice_payment(tx: &mut SystemTx, invoice: &Invoice)
     "id": "7f8b6c2e-2d4a-4d43-9b7e-0c6f5a1b2c3d", "period_start": "2026-10-23T09:30:06Z",
     "period_end": "2026-11-23T09:30:06Z", "plan": "business", "requests": 20150, "request_limit": 20000,
     "amount_cents": 9900, "overage_requests": 150, "overage_cents": 300, "currency": "EUR", "status": "invoiced",
-    "stripe_invoice_id": null, "created_at": "2026-11-23T09:45:00Z",
+    "stripe_invoice_id": null, "failure": null, "created_at": "2026-11-23T09:45:00Z",
 }))]
 pub struct BillingRecord {
     /// Id of the billing record.
@@ -253,7 +155,8 @@ pub struct BillingRecord {
     pub requests: i32,
     /// Maximum number of requests of the plan; null without a limit.
     pub request_limit: Option<i32>,
-    /// Price of the plan, in minor units of the currency.
+    /// Price of the plan, in minor units of the currency. Of a month with several plans, the first part has its plan's
+    /// price, and a later part what its plan costs more. Stripe's invoices have the exact amounts.
     pub amount_cents: i32,
     /// Number of requests over the limit.
     pub overage_requests: i32,
@@ -261,13 +164,16 @@ pub struct BillingRecord {
     pub overage_cents: i32,
     /// ISO 4217 code of both amounts.
     pub currency: String,
-    /// `closed`: there is no overage, or Stripe does not have it yet. `invoiced`: the overage is on the next invoice.
-    /// `paid`: the invoice with the overage was paid. `failed`: its payment failed, or there is no customer at Stripe
-    /// to invoice.
+    /// `closed`: there is no overage, or Stripe does not have it yet. `invoiced`: the overage is on an invoice, or on the
+    /// next one. `paid`: the invoice with the overage was paid. `failed`: the overage was not collected; `failure` says
+    /// why.
     #[schema(pattern = "^(closed|invoiced|paid|failed)$")]
     pub status: String,
     /// Invoice at Stripe that contains the overage (`in_…`).
     pub stripe_invoice_id: Option<String>,
+    /// Reason of the status `failed`: `payment_failed`, `no_customer`, `customer_deleted`, `other_currency`,
+    /// `item_deleted`, `invoice_void`, `refused` by Stripe for another reason, or `unavailable` for a week.
+    pub failure: Option<String>,
     /// Time at which the period was closed.
     pub created_at: DateTime<Utc>,
 }
@@ -289,7 +195,7 @@ impl Listing for BillingRecordListing {
 pub async fn list_records(tx: &mut TenantTx, paging: &Paging) -> Result<List<BillingRecord>, ApiError> {
     list_page!(tx, paging, BillingRecord {
         select: "id, period_start, period_end, plan, requests, request_limit, amount_cents, overage_requests,
-            overage_cents, currency, status, stripe_invoice_id, created_at",
+            overage_cents, currency, status, stripe_invoice_id, failure, created_at",
         from: "billing_records where customer_id = $1 and ($2::text is null or status = $2)",
         bind: [paging.status],
         order: ["period_start": "period_start" "timestamptz" DateTime<Utc> = period_start],

@@ -20,17 +20,29 @@ pub struct Billing {
     pub(super) stripe: Option<StripeClient>,
     /// Time for which access continues after a failed payment, or after a period's end without a renewal event.
     pub(super) grace: TimeDelta,
+    /// True when the second of two paid subscriptions of a user is cancelled at Stripe.
+    pub(super) cancels_duplicates: bool,
 }
 
 impl Billing {
-    /// Reads the settings of both databases and of Stripe, and BILLING_GRACE_DAYS.
+    /// Reads the settings of both databases and of Stripe, and BILLING_GRACE_DAYS and
+    /// BILLING_CANCEL_DUPLICATES.
     pub fn read(settings: &mut Settings) -> Self {
         let days = settings.number("BILLING_GRACE_DAYS", 7_u16);
+        let cancels_duplicates = match settings.text("BILLING_CANCEL_DUPLICATES", "true").as_str() {
+            "true" => true,
+            "false" => false,
+            _ => {
+                settings.problem("BILLING_CANCEL_DUPLICATES is neither true nor false");
+                false
+            }
+        };
         Self {
             db: BillingDb::read(settings),
             app: SystemDb::read(settings),
             stripe: StripeClient::read(settings),
             grace: TimeDelta::days(days.into()),
+            cancels_duplicates,
         }
     }
 

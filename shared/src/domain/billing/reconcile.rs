@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    events::BillingEventOutcome,
+    events::{self, BillingEventOutcome},
     ledger,
     processor::Billing,
     projection::ProjectionOutcome,
@@ -149,6 +149,7 @@ impl Billing {
             }
         };
         let projected = self.project_all(&mut run).await;
+        let duplicates = self.find_all_duplicates().await;
         let ReconcileRun { progress, report, .. } = run;
         let differences = report.repaired.len() + report.missing.len();
         if differences > 0 {
@@ -165,7 +166,7 @@ impl Billing {
         } else {
             self.save_progress(&progress).await
         };
-        finished.and(compared).and(projected).and(saved).map(|()| report)
+        finished.and(compared).and(projected).and(duplicates).and(saved).map(|()| report)
     }
 
     async fn save_progress(&self, progress: &Progress) -> Result<(), ApiError> {
@@ -247,7 +248,8 @@ impl Billing {
                 self.db.billing_tx(begin_fetch).await?
             }
         };
-        self.db
+        let differs = self
+            .db
             .billing_tx(async |tx| {
                 let differs = states::apply_snapshot(tx, snapshot, prices, number, now).await?;
                 if differs && let Some(user) = states::find_user(tx, &snapshot.id).await? {
@@ -255,7 +257,12 @@ impl Billing {
                 }
                 Ok(differs)
             })
-            .await
+            .await?;
+        // Told every night, until somebody has stored the price or ended the subscription.
+        if let Some(price) = prices.unknown_price(snapshot).filter(|_| snapshot.user.is_some()) {
+            events::report_unknown_price(price);
+        }
+        Ok(differs)
     }
 
     /// Projects the subscription of every user. Begins when the comparison has ended or failed.
@@ -267,8 +274,10 @@ impl Billing {
             let users = self.db.billing_tx(async |tx| Ok(users(tx, &after, PAGE_SIZE).await?)).await?;
             let next = users.last().cloned();
             for user in users {
-                if self.project(&user, run.now).await? == ProjectionOutcome::Changed {
-                    run.report.projections_repaired += 1;
+                match self.project(&user, run.now).await? {
+                    ProjectionOutcome::Changed => run.report.projections_repaired += 1,
+                    ProjectionOutcome::UserUnknown => self.forget_projection(&user).await?,
+                    ProjectionOutcome::Unchanged => {}
                 }
             }
             run.progress.projections = next.map_or(PartProgress::Done, |last| PartProgress::After(Some(last)));

@@ -14,7 +14,7 @@ use super::ids::new_id;
 use crate::{
     db::BillingTx,
     plans,
-    stripe::{Event, EventKind, Subscription, SubscriptionStatus},
+    stripe::{Event, EventKind, Subscription, SubscriptionItem, SubscriptionStatus},
 };
 
 /// Plans by the ids of their prices at Stripe.
@@ -26,16 +26,67 @@ impl PlanPrices {
         Self(prices)
     }
 
-    /// Finds the plan of a subscription: by a price's id, by a price's lookup key, or by the metadata that our
-    /// checkout set. A subscription without any of these has the free plan, since the Stripe account may sell other
-    /// products.
-    fn plan_of(&self, subscription: &Subscription) -> &'static str {
-        let prices = || subscription.prices.iter();
-        let by_id = prices().find_map(|(price, _)| self.0.get(price).map(String::as_str));
-        let by_lookup_key = || prices().find_map(|(_, key)| plans::find_paid(key.as_deref()?));
-        let plan = by_id.and_then(plans::find_paid).or_else(by_lookup_key);
-        plan.or_else(|| plans::find_paid(subscription.plan.as_deref()?)).unwrap_or(plans::FREE)
+    /// Chooses the plan of a subscription, and the price and the period that it is paid by.
+    ///
+    /// An item's price names a plan by its id or by its lookup key. Of several such items, the one of the best plan
+    /// counts, whatever their order. The metadata that our checkout set count only while no price says otherwise:
+    /// without a price, or where no price of a plan is stored here. Any other price gives the free plan, since the
+    /// Stripe account may sell other products.
+    pub(super) fn choose_plan<'s>(&self, subscription: &'s Subscription) -> PlanChoice<'s> {
+        let known = subscription.items.iter().filter_map(|item| Some((self.plan_of(item)?, item)));
+        let rank = |plan| plans::PAID.iter().position(|paid| *paid == plan);
+        let best = known.max_by_key(|(plan, item)| (rank(*plan), item.period.map(|(_, end)| end), &item.price));
+        if let Some((plan, item)) = best {
+            let period = item.period.or(subscription.period);
+            return PlanChoice { plan, price: Some(&item.price), period, is_price_unknown: false };
+        }
+        let is_price_unknown = subscription.items.iter().any(|item| !self.0.is_empty() || item.lookup_key.is_some());
+        let metadata = subscription.plan.as_deref().filter(|_| !is_price_unknown);
+        PlanChoice {
+            plan: metadata.and_then(plans::find_paid).unwrap_or(plans::FREE),
+            price: subscription.items.first().map(|item| item.price.as_str()),
+            period: subscription.period,
+            is_price_unknown,
+        }
     }
+
+    /// Returns a price of a live subscription whose prices belong to no plan.
+    pub(super) fn unknown_price<'s>(&self, subscription: &'s Subscription) -> Option<&'s str> {
+        let is_live = matches!(
+            subscription.status,
+            SubscriptionStatus::Trialing | SubscriptionStatus::Active | SubscriptionStatus::PastDue
+        );
+        let choice = self.choose_plan(subscription);
+        choice.price.filter(|_| is_live && choice.is_price_unknown)
+    }
+
+    /// Finds the plan that an item's price belongs to.
+    fn plan_of(&self, item: &SubscriptionItem) -> Option<&'static str> {
+        let by_id = self.0.get(&item.price).and_then(|plan| plans::find_paid(plan));
+        by_id.or_else(|| plan_of_lookup_key(item.lookup_key.as_deref()?))
+    }
+}
+
+/// Finds the plan that a lookup key names, alone (`pro`) or with an interval (`pro_yearly`).
+fn plan_of_lookup_key(key: &str) -> Option<&'static str> {
+    const INTERVALS: [&str; 8] = ["month", "monthly", "quarter", "quarterly", "year", "yearly", "annual", "annually"];
+    plans::find_paid(key).or_else(|| {
+        let (plan, interval) = key.split_once(['_', '-'])?;
+        plans::find_paid(plan).filter(|_| INTERVALS.contains(&interval))
+    })
+}
+
+/// The plan of a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PlanChoice<'s> {
+    /// Name of the plan.
+    pub(super) plan: &'static str,
+    /// Price that the plan is paid by.
+    pub(super) price: Option<&'s str>,
+    /// Start and end of the paid period.
+    pub(super) period: Option<(DateTime<Utc>, DateTime<Utc>)>,
+    /// True when the subscription has prices, and none of them belongs to a plan.
+    pub(super) is_price_unknown: bool,
 }
 
 /// Assigns the number of a fetch of a subscription, and inserts the subscription's row when none exists yet.
@@ -75,14 +126,15 @@ pub(super) async fn apply_event(
     event: &Event,
 ) -> sqlx::Result<()> {
     let user = user_of(tx, subscription).await?;
-    let (start, end) = subscription.period.unzip();
+    let choice = prices.choose_plan(subscription);
+    let (start, end) = choice.period.unzip();
     sqlx::query!(
         r#"
         insert into billing.subscription_states as known (
             id, user_id, stripe_customer_id, status, plan, price_id, current_period_start, current_period_end,
-            cancel_at_period_end, cancel_at, started_at, last_event_at, last_event_order
+            cancel_at_period_end, cancel_at, started_at, last_event_at, last_event_order, ended_at, is_price_unknown
         )
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
         on conflict on constraint subscription_states_pkey do update
         set user_id = coalesce(excluded.user_id, known.user_id),
             stripe_customer_id = coalesce(excluded.stripe_customer_id, known.stripe_customer_id),
@@ -90,7 +142,8 @@ pub(super) async fn apply_event(
             current_period_start = excluded.current_period_start, current_period_end = excluded.current_period_end,
             cancel_at_period_end = excluded.cancel_at_period_end, cancel_at = excluded.cancel_at,
             started_at = excluded.started_at, is_imported = false, last_event_at = excluded.last_event_at,
-            last_event_order = excluded.last_event_order, updated_at = now()
+            last_event_order = excluded.last_event_order, ended_at = excluded.ended_at,
+            is_price_unknown = excluded.is_price_unknown, updated_at = now()
         where known.is_imported or known.last_event_at is null or (
             excluded.status in ('canceled', 'incomplete_expired'),
             excluded.last_event_at, excluded.last_event_order collate "C"
@@ -103,19 +156,21 @@ pub(super) async fn apply_event(
         user,
         subscription.customer,
         subscription.status.as_str(),
-        prices.plan_of(subscription),
-        subscription.prices.first().map(|(price, _)| price.as_str()),
+        choice.plan,
+        choice.price,
         start,
         end,
         subscription.cancel_at_period_end,
         subscription.cancel_at,
         subscription.started_at.unwrap_or(event.created),
         event.created,
-        event.order_key(subscription)
+        event.order_key(subscription),
+        subscription.ended_at,
+        choice.is_price_unknown
     )
-    .execute(tx)
-    .await
-    .map(drop)
+    .execute(&mut *tx)
+    .await?;
+    update_past_due_since(tx, &subscription.id).await
 }
 
 /// Applies the snapshot of the fetch with this number, unless that of a later fetch is applied already. Returns true
@@ -128,7 +183,8 @@ pub(super) async fn apply_snapshot(
     event_at: DateTime<Utc>,
 ) -> sqlx::Result<bool> {
     let user = user_of(tx, snapshot).await?;
-    let (start, end) = snapshot.period.unzip();
+    let choice = prices.choose_plan(snapshot);
+    let (start, end) = choice.period.unzip();
     let row = sqlx::query!(
         r#"
         with before as (
@@ -140,7 +196,7 @@ pub(super) async fn apply_snapshot(
                 status = $4, plan = $5, price_id = $6, current_period_start = $7, current_period_end = $8,
                 cancel_at_period_end = $9, cancel_at = $10, started_at = coalesce($11, known.started_at),
                 is_imported = false, last_event_at = greatest(known.last_event_at, $12), fetch_applied = $13,
-                updated_at = now()
+                ended_at = $14, is_price_unknown = $15, updated_at = now()
             from before
             where known.id = before.id and before.fetch_applied < $13
               and (before.is_imported or before.status not in ('canceled', 'incomplete_expired')
@@ -158,19 +214,56 @@ pub(super) async fn apply_snapshot(
         user,
         snapshot.customer,
         snapshot.status.as_str(),
-        prices.plan_of(snapshot),
-        snapshot.prices.first().map(|(price, _)| price.as_str()),
+        choice.plan,
+        choice.price,
         start,
         end,
         snapshot.cancel_at_period_end,
         snapshot.cancel_at,
         snapshot.started_at,
         event_at,
-        number
+        number,
+        snapshot.ended_at,
+        choice.is_price_unknown
     )
-    .fetch_optional(tx)
+    .fetch_optional(&mut *tx)
     .await?;
+    update_past_due_since(tx, &snapshot.id).await?;
     Ok(row.is_some_and(|row| row.differs))
+}
+
+/// Writes the time since which a payment is past due: that of the first event that said so, after the last event that
+/// said otherwise. Stripe's object does not hold this time. The events of the ledger do, in whatever order they came.
+async fn update_past_due_since(tx: &mut BillingTx, id: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        with told as (
+            select created, payload #>> '{data,object,status}' = 'past_due' as is_past_due
+            from billing.stripe_events
+            where type like 'customer.subscription.%' and payload #>> '{data,object,id}' = $1
+        ), begun as (
+            select min(told.created) as since
+            from told, billing.subscription_states state
+            where state.id = $1 and told.is_past_due and told.created <= state.last_event_at
+              and not exists (
+                  select from told other
+                  where not other.is_past_due and other.created >= told.created
+                    and other.created <= state.last_event_at
+              )
+        )
+        update billing.subscription_states state
+        set past_due_since = case
+            when state.status = 'past_due' then coalesce(begun.since, state.past_due_since, state.last_event_at)
+        end
+        from begun
+        where state.id = $1
+          and (state.status = 'past_due' or state.past_due_since is not null)
+        "#,
+        id
+    )
+    .execute(tx)
+    .await
+    .map(drop)
 }
 
 /// Finds the id of a subscription's user: from its metadata, or else from its customer's link. A user in the metadata
@@ -251,9 +344,10 @@ pub(super) async fn affected_users(tx: &mut BillingTx, kind: &EventKind) -> sqlx
 
 /// Writes the subscription that counts for a user into `billing.subscriptions`.
 ///
-/// An active or trialing subscription of a paid plan comes first, then one that is past due, then any other; among
-/// equals, the newest counts. So the end of an older subscription never ends a newer one, and a newer one that failed
-/// never ends an older one.
+/// An active or trialing subscription of a paid plan comes first, then one that is past due, then one that Stripe may
+/// still collect, then any other; among equals, the newest counts. So the end of an older subscription never ends a
+/// newer one, and a newer one that failed never ends an older one.
+#[expect(clippy::too_many_lines, reason = "the columns of one statement")]
 pub(super) async fn choose_current(tx: &mut BillingTx, user: &str) -> sqlx::Result<()> {
     // Serialises the choices for one user: two concurrent events of two subscriptions would not see each other's
     // state.
@@ -265,8 +359,9 @@ pub(super) async fn choose_current(tx: &mut BillingTx, user: &str) -> sqlx::Resu
         order by
             case
                 when plan = 'free' then 0
-                when status in ('active', 'trialing') then 2
-                when status = 'past_due' then 1
+                when status in ('active', 'trialing') then 3
+                when status = 'past_due' then 2
+                when status in ('incomplete', 'unpaid', 'paused', 'unknown') then 1
                 else 0
             end desc,
             started_at desc, id collate "C" desc
@@ -281,11 +376,16 @@ pub(super) async fn choose_current(tx: &mut BillingTx, user: &str) -> sqlx::Resu
         r#"
         insert into billing.subscriptions as known (
             id, user_id, status, plan, stripe_customer_id, stripe_subscription_id, current_period_start,
-            current_period_end, cancel_at_period_end, last_event_at, state_id
+            current_period_end, cancel_at_period_end, last_event_at, state_id, cancel_at, past_due_since, ended_at,
+            is_price_unknown
         )
         select $1, $2, $3, state.plan, case when owner.deleted_at is null then state.stripe_customer_id end,
             case when not starts_with(state.id, 'import:') then state.id end, state.current_period_start,
-            state.current_period_end, state.cancel_at_period_end, state.last_event_at, state.id
+            state.current_period_end, state.cancel_at_period_end, state.last_event_at, state.id, state.cancel_at,
+            state.past_due_since, coalesce(
+                state.ended_at,
+                case when state.status in ('canceled', 'incomplete_expired') then state.last_event_at end
+            ), state.is_price_unknown
         from billing.subscription_states state
         left join billing.stripe_customers owner on owner.id = state.stripe_customer_id
         where state.id = $4
@@ -294,14 +394,17 @@ pub(super) async fn choose_current(tx: &mut BillingTx, user: &str) -> sqlx::Resu
             stripe_subscription_id = excluded.stripe_subscription_id,
             current_period_start = excluded.current_period_start, current_period_end = excluded.current_period_end,
             cancel_at_period_end = excluded.cancel_at_period_end, last_event_at = excluded.last_event_at,
-            state_id = excluded.state_id, version = nextval('billing.subscription_versions'), updated_at = now()
+            state_id = excluded.state_id, cancel_at = excluded.cancel_at, past_due_since = excluded.past_due_since,
+            ended_at = excluded.ended_at, is_price_unknown = excluded.is_price_unknown,
+            version = nextval('billing.subscription_versions'), updated_at = now()
         where (known.status, known.plan, known.stripe_customer_id, known.stripe_subscription_id,
                known.current_period_start, known.current_period_end, known.cancel_at_period_end, known.last_event_at,
-               known.state_id)
+               known.state_id, known.cancel_at, known.past_due_since, known.ended_at, known.is_price_unknown)
             is distinct from
             (excluded.status, excluded.plan, excluded.stripe_customer_id, excluded.stripe_subscription_id,
              excluded.current_period_start, excluded.current_period_end, excluded.cancel_at_period_end,
-             excluded.last_event_at, excluded.state_id)
+             excluded.last_event_at, excluded.state_id, excluded.cancel_at, excluded.past_due_since,
+             excluded.ended_at, excluded.is_price_unknown)
         "#,
         new_id(),
         user,
@@ -335,4 +438,73 @@ pub(super) async fn list_not_compared_since(tx: &mut BillingTx, since: DateTime<
     )
     .fetch_all(tx)
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn prices() -> PlanPrices {
+        let prices = [("price_pro", "pro"), ("price_pro_year", "pro"), ("price_business", "business")];
+        PlanPrices::new(prices.into_iter().map(|(price, plan)| (price.to_owned(), plan.to_owned())).collect())
+    }
+
+    fn item(price: &str, key: Value, end: i64) -> Value {
+        let price = json!({ "id": price, "lookup_key": key });
+        json!({ "price": price, "current_period_start": 1, "current_period_end": end })
+    }
+
+    fn subscription(items: &[Value], metadata: Value) -> Subscription {
+        let object = json!({ "id": "sub_1", "status": "active", "items": { "data": items }, "metadata": metadata });
+        Subscription::read(&object).unwrap()
+    }
+
+    #[test]
+    fn best_plan_counts_with_its_own_period_whatever_the_order_of_the_items() {
+        let items = [
+            item("price_pro", Value::Null, 9),
+            item("price_business", Value::Null, 5),
+            item("price_of_an_addition", Value::Null, 2),
+            item("price_business", Value::Null, 7),
+        ];
+        for place in 0..items.len() {
+            let mut items = items.to_vec();
+            items.rotate_left(place);
+            for metadata in [json!({}), json!({ "plan": "pro" })] {
+                let subscription = subscription(&items, metadata);
+                let prices = prices();
+                let choice = prices.choose_plan(&subscription);
+                assert_eq!((choice.plan, choice.price), ("business", Some("price_business")));
+                assert_eq!(choice.period.unwrap().1.timestamp(), 7);
+                assert_eq!(prices.unknown_price(&subscription), None);
+            }
+        }
+    }
+
+    #[test]
+    fn metadata_count_only_while_no_price_says_otherwise() {
+        let pro = || json!({ "plan": "pro" });
+        let other = || item("price_other", Value::Null, 9);
+        for (prices, items, metadata, plan, is_price_unknown) in [
+            (prices(), vec![], pro(), "pro", false),
+            (prices(), vec![other()], pro(), "free", true),
+            (prices(), vec![item("price_other", json!("starter_monthly"), 9)], pro(), "free", true),
+            (prices(), vec![item("price_pro_year", Value::Null, 9)], json!({ "plan": "business" }), "pro", false),
+            (prices(), vec![item("price_other", json!("business"), 9)], pro(), "business", false),
+            (prices(), vec![item("price_other", json!("pro_yearly"), 9)], json!({}), "pro", false),
+            (prices(), vec![item("price_other", json!("pro-quarterly"), 9)], json!({}), "pro", false),
+            (prices(), vec![item("price_other", json!("pro_audio"), 9)], json!({}), "free", true),
+            (prices(), vec![], json!({ "plan": "gold" }), "free", false),
+            // Without a stored price, only a lookup key says otherwise.
+            (PlanPrices::default(), vec![other()], pro(), "pro", false),
+            (PlanPrices::default(), vec![item("price_other", json!("starter_monthly"), 9)], pro(), "free", true),
+        ] {
+            let subscription = subscription(&items, metadata);
+            let choice = prices.choose_plan(&subscription);
+            assert_eq!((choice.plan, choice.is_price_unknown), (plan, is_price_unknown), "{subscription:?}");
+            assert_eq!(prices.unknown_price(&subscription).is_some(), is_price_unknown);
+        }
+    }
 }

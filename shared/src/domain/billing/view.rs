@@ -20,6 +20,8 @@ pub struct SubscriptionView {
     pub period_end: Option<DateTime<Utc>>,
     /// True when the subscription ends with the period.
     pub cancel_at_period_end: bool,
+    /// Time at which the subscription ends or has ended.
+    pub cancel_at: Option<DateTime<Utc>>,
 }
 
 /// Reads the subscription of a tenant's owner.
@@ -32,7 +34,7 @@ pub async fn subscription_view(tx: &mut TenantTx, owner: Uuid) -> sqlx::Result<S
         r#"
         select email, stripe_customer_id as customer, subscription_status as status,
             subscription_current_period_start as period_start, subscription_current_period_end as period_end,
-            subscription_cancel_at_period_end as cancel_at_period_end
+            subscription_cancel_at_period_end as cancel_at_period_end, subscription_cancel_at as cancel_at
         from profiles where id = $1
         "#,
         owner

@@ -46,15 +46,15 @@ impl HandoverReason {
     }
 }
 
-/// Hands the conversation over to a person for the tenant's configured time, counted from now. Returns false when
-/// there is no such conversation.
+/// Hands the conversation over to a person for the tenant's configured time, counted from now. What the bot has
+/// proposed ends: the person may have agreed on something else. Returns false when there is no such conversation.
 ///
 /// # Errors
 /// A database error.
 pub async fn hand_over(tx: &mut TenantTx, conversation: Uuid, reason: HandoverReason) -> sqlx::Result<bool> {
     let changed = sqlx::query!(
         r#"
-        update conversations set handler = 'human', handover_reason = $3,
+        update conversations set handler = 'human', handover_reason = $3, order_draft = null,
             handover_until = now() + make_interval(mins => (
                 select config.handover_minutes from company_rag_configs config
                 where config.company_id = (select app.current_company())

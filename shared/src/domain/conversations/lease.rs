@@ -9,7 +9,12 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{REPLY_JOB_DELAY, Responder};
-use crate::{db::TenantTx, messages::PendingMessage, text::Language};
+use crate::{
+    db::TenantTx,
+    messages::{LastOutbound, PendingMessage},
+    tenants::Identity,
+    text::Language,
+};
 
 mod acquire;
 
@@ -22,12 +27,8 @@ pub const LEASE_TIMEOUT: Duration = Duration::from_secs(75);
 /// The configuration of a tenant's assistant.
 #[derive(Debug, Clone)]
 pub struct Assistant {
-    /// The assistant's name.
-    pub name: String,
-    /// The company's name.
-    pub company: String,
-    /// The language for contacts whose own language is not known.
-    pub language: Language,
+    /// The names and the language by which the company speaks.
+    pub identity: Identity,
     /// Instructions for answers from documents.
     pub prompt_rag: Option<String>,
     /// The sales prompt for Groq's models.
@@ -94,12 +95,30 @@ pub struct Lease {
     pub conversation: Conversation,
     /// The assistant's configuration.
     pub assistant: Assistant,
-    /// Unanswered messages, oldest first; at most as many as one answer covers.
+    /// Unanswered messages in the order in which they were written; at most as many as one answer covers.
     pub pending: Vec<PendingMessage>,
+    /// The last message to the contact, if any.
+    pub last_outbound: Option<LastOutbound>,
     /// The database's time when the lease was acquired.
     pub now: DateTime<Utc>,
     /// `now` in the tenant's time zone.
     pub local_now: NaiveDateTime,
+}
+
+impl Lease {
+    /// Returns the pending message that came in last.
+    #[must_use]
+    pub fn last_received(&self) -> Option<&PendingMessage> {
+        self.pending.iter().max_by_key(|message| (message.created_at, message.id))
+    }
+
+    /// Returns true when every pending message came in after the last message to the contact was written, so that it
+    /// may reply to that message.
+    #[must_use]
+    pub fn replies_to_last_outbound(&self) -> bool {
+        let Some(last) = &self.last_outbound else { return false };
+        self.pending.iter().all(|message| message.created_at > last.created_at)
+    }
 }
 
 /// The result of [`acquire()`].
@@ -107,26 +126,37 @@ pub struct Lease {
 pub enum LeaseOutcome {
     /// This worker holds the lease.
     Leased(Box<Lease>),
-    /// Another worker holds the lease, at the latest until this time.
-    Busy(DateTime<Utc>),
+    /// Another worker holds the lease. When it lets the lease go, it sends a queue message.
+    Busy {
+        /// Time at which the lease expires: the holder is dead then.
+        until: DateTime<Utc>,
+        /// True when no other worker was turned away before.
+        is_first: bool,
+    },
     /// The conversation is deleted, or its tenant is suspended or deleted; nothing is answered.
     Gone,
 }
 
-/// Removes the lease with this token from the conversation.
-async fn clear_lease(tx: &mut TenantTx, conversation: Uuid, token: Uuid) -> sqlx::Result<()> {
-    sqlx::query!(
+/// Removes the lease with this token from the conversation. Returns true when another worker waits for it.
+async fn clear_lease(tx: &mut TenantTx, conversation: Uuid, token: Uuid) -> sqlx::Result<bool> {
+    let is_awaited = sqlx::query_scalar!(
         r#"
-        update conversations set lease_token = null, lease_expires_at = null
-        where customer_id = $1 and id = $2 and lease_token = $3
+        with held as (
+            select id, lease_is_awaited from conversations
+            where customer_id = $1 and id = $2 and lease_token = $3 for update
+        ), released as (
+            update conversations set lease_token = null, lease_expires_at = null, lease_is_awaited = false
+            from held where conversations.customer_id = $1 and conversations.id = held.id
+        )
+        select lease_is_awaited as "is_awaited!" from held
         "#,
         tx.tenant(),
         conversation,
         token
     )
-    .execute(tx)
-    .await
-    .map(drop)
+    .fetch_optional(tx)
+    .await?;
+    Ok(is_awaited.unwrap_or_default())
 }
 
 /// The result of [`lock_and_check`]: whether a worker may still commit or send.
@@ -178,21 +208,22 @@ pub enum JobSchedule {
     At(DateTime<Utc>),
 }
 
-/// Releases the lease and leaves the reply job unchanged.
+/// Releases the lease and leaves the reply job unchanged. Returns true when another worker was turned away: the caller
+/// sends a queue message for the conversation.
 ///
 /// # Errors
 /// A database error; the lease then ends when it expires.
-pub async fn release(tx: &mut TenantTx, lease: &Lease) -> sqlx::Result<()> {
+pub async fn release(tx: &mut TenantTx, lease: &Lease) -> sqlx::Result<bool> {
     clear_lease(tx, lease.conversation.id, lease.token).await
 }
 
 /// Releases the lease, and marks the reply job as done or queues its next run. The job stays unchanged when a message
-/// came in since the lease was acquired: that message queued the job again.
+/// came in since the lease was acquired: that message queued the job again. Returns what [`release`] returns.
 ///
 /// # Errors
 /// A database error; the lease then ends when it expires.
-pub async fn release_and_reschedule(tx: &mut TenantTx, lease: &Lease, next: JobSchedule) -> sqlx::Result<()> {
-    clear_lease(tx, lease.conversation.id, lease.token).await?;
+pub async fn release_and_reschedule(tx: &mut TenantTx, lease: &Lease, next: JobSchedule) -> sqlx::Result<bool> {
+    let is_awaited = clear_lease(tx, lease.conversation.id, lease.token).await?;
     let at = match next {
         JobSchedule::Done => None,
         JobSchedule::At(at) => Some(at),
@@ -214,6 +245,6 @@ pub async fn release_and_reschedule(tx: &mut TenantTx, lease: &Lease, next: JobS
         REPLY_JOB_DELAY.as_secs_f64()
     )
     .execute(tx)
-    .await
-    .map(drop)
+    .await?;
+    Ok(is_awaited)
 }

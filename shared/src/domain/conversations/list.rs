@@ -112,7 +112,7 @@ pub async fn list(
                 where waiting.conversation_id = page.id and "# + PENDING + r#"
             ) as "unanswered!""#],
         from: "conversations where customer_id = $1 and channel = $2 and ($3::text is null or handler = $3)
-            and ($4::uuid is null or id = $4) and ($5::text is null or user_phone in ($5, '+' || $5))",
+            and ($4::uuid is null or id = $4) and ($5::text is null or user_phone in ($5, '+' || $5, '00' || $5))",
         bind: [
             filter.channel.as_str(), paging.status, filter.conversation_id,
             filter.user_phone.as_ref().map(Phone::digits)

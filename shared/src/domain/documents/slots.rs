@@ -57,8 +57,12 @@ pub enum SlotClaim {
     NoDocument,
 }
 
-/// Makes the tenant's other claims and releases of slots wait until the end of the transaction.
-async fn lock(tx: &mut TenantTx) -> sqlx::Result<()> {
+/// Makes the tenant's other claims and releases of slots wait until the end of the transaction. Comes before the lock
+/// of a document's row, and that one before the lock of its slot.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn lock_slots(tx: &mut TenantTx) -> sqlx::Result<()> {
     sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1::uuid::text, 28))", tx.tenant())
         .execute(tx)
         .await
@@ -71,49 +75,13 @@ async fn lock(tx: &mut TenantTx) -> sqlx::Result<()> {
 /// # Errors
 /// Returns any database error.
 pub async fn claim_slot(tx: &mut TenantTx, document: Uuid, request: SlotRequest) -> sqlx::Result<SlotClaim> {
-    lock(tx).await?;
-    let entered = sqlx::query!(
-        r#"
-        with document as (
-            select id, status = 'pending' or coalesce(error_code = 'not_uploaded', false) as is_open,
-                coalesce(error_code <> 'size_mismatch', true) as keeps_file
-            from documents where customer_id = $1 and id = $2
-        ), entered as (
-            insert into ingest_slots (document_id, customer_id) select id, $1 from document where is_open
-            on conflict on constraint ingest_slots_pkey do nothing
-        )
-        select is_open as "is_open!", keeps_file as "keeps_file!" from document
-        "#,
-        tx.tenant(),
-        document
-    )
-    .fetch_optional(&mut *tx)
-    .await?;
-    match entered {
+    lock_slots(tx).await?;
+    match enter(tx, document).await? {
         None => return Ok(SlotClaim::NoDocument),
-        Some(row) if !row.is_open => return Ok(SlotClaim::Finished { keeps_file: row.keeps_file }),
+        Some(entered) if !entered.is_open => return Ok(SlotClaim::Finished { keeps_file: entered.keeps_file }),
         Some(_) => {}
     }
-    let slot = sqlx::query!(
-        r#"
-        select coalesce(slot.held_until > now(), false) as "is_held!", slot.worker, (
-                select count(*) from ingest_slots other join documents on documents.id = other.document_id
-                where other.customer_id = $1 and other.document_id <> $2 and documents.status = 'pending'
-                  and other.held_until > now()
-            ) as "held!", (
-                select count(*) from ingest_slots other join documents on documents.id = other.document_id
-                where other.customer_id = $1 and documents.status = 'pending'
-                  and coalesce(other.held_until <= now(), true)
-                  and (other.queued_at, other.document_id) < (slot.queued_at, slot.document_id)
-            ) as "waiting_before!"
-        from ingest_slots slot
-        where slot.customer_id = $1 and slot.document_id = $2
-        "#,
-        tx.tenant(),
-        document
-    )
-    .fetch_one(&mut *tx)
-    .await?;
+    let slot = look_up(tx, document).await?;
     let is_own = slot.worker == Some(request.worker);
     if slot.is_held && slot.worker.is_some() && !is_own && !request.is_redelivery {
         return Ok(SlotClaim::HeldByOther);
@@ -138,6 +106,71 @@ pub async fn claim_slot(tx: &mut TenantTx, document: Uuid, request: SlotRequest)
     .fetch_one(tx)
     .await?;
     Ok(SlotClaim::Granted { attempts })
+}
+
+/// State of a document whose file was announced by the queue.
+struct EnteredDocument {
+    /// True when the document may be worked on.
+    is_open: bool,
+    keeps_file: bool,
+}
+
+/// Inserts a document's row unless it has one or has a final status. Returns `None` when there is no such document.
+async fn enter(tx: &mut TenantTx, document: Uuid) -> sqlx::Result<Option<EnteredDocument>> {
+    sqlx::query_as!(
+        EnteredDocument,
+        r#"
+        with document as (
+            -- Locked before the slot, as whoever deletes the document does.
+            select id, status = 'pending' or coalesce(error_code = 'not_uploaded', false) as is_open,
+                coalesce(error_code <> 'size_mismatch', true) as keeps_file
+            from documents where customer_id = $1 and id = $2
+            for no key update
+        ), entered as (
+            insert into ingest_slots (document_id, customer_id) select id, $1 from document where is_open
+            on conflict on constraint ingest_slots_pkey do nothing
+        )
+        select is_open as "is_open!", keeps_file as "keeps_file!" from document
+        "#,
+        tx.tenant(),
+        document
+    )
+    .fetch_optional(tx)
+    .await
+}
+
+/// A document's slot, beside those of the tenant's other documents.
+struct SlotState {
+    is_held: bool,
+    worker: Option<Uuid>,
+    /// Number of other documents with a slot.
+    held: i64,
+    /// Number of other documents that wait for longer.
+    waiting_before: i64,
+}
+
+async fn look_up(tx: &mut TenantTx, document: Uuid) -> sqlx::Result<SlotState> {
+    sqlx::query_as!(
+        SlotState,
+        r#"
+        select coalesce(slot.held_until > now(), false) as "is_held!", slot.worker, (
+                select count(*) from ingest_slots other join documents on documents.id = other.document_id
+                where other.customer_id = $1 and other.document_id <> $2 and documents.status = 'pending'
+                  and other.held_until > now()
+            ) as "held!", (
+                select count(*) from ingest_slots other join documents on documents.id = other.document_id
+                where other.customer_id = $1 and documents.status = 'pending'
+                  and coalesce(other.held_until <= now(), true)
+                  and (other.queued_at, other.document_id) < (slot.queued_at, slot.document_id)
+            ) as "waiting_before!"
+        from ingest_slots slot
+        where slot.customer_id = $1 and slot.document_id = $2
+        "#,
+        tx.tenant(),
+        document
+    )
+    .fetch_one(tx)
+    .await
 }
 
 /// Lets a document wait for its turn. Its job stays as the last resort.
@@ -201,7 +234,7 @@ pub async fn release_slot(
     worker: Uuid,
     slots_per_tenant: i64,
 ) -> sqlx::Result<Vec<IngestMessage>> {
-    lock(tx).await?;
+    lock_slots(tx).await?;
     sqlx::query!(
         "delete from ingest_slots where customer_id = $1 and document_id = $2 and worker = $3",
         tx.tenant(),

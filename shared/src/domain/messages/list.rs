@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::{
     db::TenantTx,
     error::ApiError,
+    manychat::inbound::phone_digits,
     paging::{List, Listing, Paging, list_page},
 };
 
@@ -42,7 +43,8 @@ pub struct Message {
     sent_by: Option<Uuid>,
     /// The id of the message that answers this message of a contact.
     answered_by: Option<Uuid>,
-    /// The reason for which a contact's message got no answer: `quota`, `opted_out` or `failed`.
+    /// The reason for which a contact's message got no answer: `quota`, `opted_out`, `failed`, `superseded` (a STOP or
+    /// START that a later one overtook) or `courtesy`.
     skipped_reason: Option<String>,
     /// Time at which the last part was sent.
     sent_at: Option<DateTime<Utc>>,
@@ -52,13 +54,14 @@ pub struct Message {
     created_at: DateTime<Utc>,
 }
 
-/// A phone number in a query string, reduced to its digits: a plus sign arrives there as a space.
+/// A phone number in a query string, reduced to its digits: a plus sign arrives there as a space. `00` is another form of
+/// the plus sign.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Phone(String);
 
 impl Phone {
-    /// Returns the digits. The stored number may have a plus sign before them.
+    /// Returns the digits. The stored number may have a plus sign before them, an older one also `00`.
     pub(crate) fn digits(&self) -> &str {
         &self.0
     }
@@ -68,8 +71,8 @@ impl TryFrom<String> for Phone {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-        let is_phone = text.chars().all(|letter| letter.is_ascii_digit() || "+-(). ".contains(letter));
+        let (digits, _) = phone_digits(&text);
+        let is_phone = text.chars().all(|letter| letter.is_ascii_digit() || "+-()./ \u{a0}\u{202f}".contains(letter));
         if is_phone && (5..=50).contains(&digits.len()) { Ok(Self(digits)) } else { Err("must be a phone number") }
     }
 }
@@ -114,7 +117,7 @@ pub async fn list(tx: &mut TenantTx, filter: &MessageFilter, paging: &Paging) ->
         select: "id, conversation_id, direction, author, content, attachment, citations, answered, model, sent_by,
             answered_by, skipped_reason, sent_at, error_code, created_at",
         from: "messages where customer_id = $1 and ($2::uuid is null or conversation_id = $2)
-            and ($3::text is null or user_phone in ($3, '+' || $3))",
+            and ($3::text is null or user_phone in ($3, '+' || $3, '00' || $3))",
         bind: [filter.conversation_id, filter.digits()],
         order: ["created_at": "created_at" "timestamptz" DateTime<Utc> = created_at],
         id: "id" "uuid" Uuid = id,
@@ -147,7 +150,9 @@ mod tests {
 
     #[test]
     fn a_phone_number_is_reduced_to_5_to_50_digits() {
-        for text in ["+2250700000000", " 2250700000000", "225 07 00-00-00.00"] {
+        for text in
+            ["+2250700000000", " 2250700000000", "225 07 00-00-00.00", "00225 0700000000", "+225\u{a0}07 00 00/00 00"]
+        {
             assert_eq!(Phone::try_from(text.to_owned()).unwrap().0, "2250700000000");
         }
         for text in ["", "1234", "+225 07\0", "abc12345", &"1".repeat(51)] {

@@ -6,7 +6,10 @@ use uuid::Uuid;
 use super::{Answer, Citation, QueryRequest, RetrievedContext};
 use crate::{
     approved_answers::{self, ApprovedAnswer},
-    conversations::api::{self, Exchange},
+    conversations::{
+        api::{self, Exchange},
+        courtesies,
+    },
     customer_texts,
     db::TenantTx,
     documents,
@@ -46,7 +49,7 @@ impl AnswerDraft {
         Self {
             text: completion
                 .answer
-                .unwrap_or_else(|| customer_texts::not_in_the_documents_over_api(context.language).to_owned()),
+                .unwrap_or_else(|| customer_texts::not_in_the_documents_over_api(context.text_language).to_owned()),
             citations,
             answered,
             model: completion.model,
@@ -77,6 +80,19 @@ impl AnswerDraft {
             usage: Usage::default(),
             language,
             is_apology: true,
+        }
+    }
+
+    /// Makes the answer to a courtesy, which is not stored.
+    pub(super) fn courtesy(text: String, language: Language) -> Self {
+        Self {
+            text,
+            citations: Vec::new(),
+            answered: true,
+            model: courtesies::MODEL.to_owned(),
+            usage: Usage::default(),
+            language,
+            is_apology: false,
         }
     }
 

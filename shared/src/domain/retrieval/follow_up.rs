@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use super::ranking;
 use crate::{
+    conversations::courtesies,
     llm::{Role, Turn},
     text::stop_words,
     text::{self, Language},
@@ -47,7 +48,7 @@ pub fn standalone_question<'q>(question: &'q str, language: Language, history: &
         return Cow::Borrowed(question);
     }
     let mut asked = vec![question];
-    for earlier in history.iter().rev().filter(|turn| turn.role == Role::User).take(MAX_EARLIER_QUESTIONS) {
+    for earlier in history.iter().rev().filter(|turn| is_question(turn)).take(MAX_EARLIER_QUESTIONS) {
         asked.push(truncated(earlier.text.trim()));
         if !is_follow_up(&earlier.text, language) {
             break;
@@ -58,6 +59,11 @@ pub fn standalone_question<'q>(question: &'q str, language: Language, history: &
     }
     asked.reverse();
     Cow::Owned(asked.join(" "))
+}
+
+/// Returns true for a question of the user. A courtesy between two questions is none.
+fn is_question(turn: &Turn) -> bool {
+    turn.role == Role::User && courtesies::recognize(&turn.text, &[]).is_none()
 }
 
 /// Returns true when a question cannot be understood without an earlier one.
@@ -104,6 +110,8 @@ mod tests {
         let mut longer = history;
         longer.extend(history_of(&[(Role::User, "Et à Bouaké ?"), (Role::Assistant, "2 500 F CFA.")]));
         let expected = "Combien coûte la livraison à Abidjan ? Et à Bouaké ? Et le dimanche ?";
+        assert_eq!(standalone_question("Et le dimanche ?", Language::French, &longer), expected);
+        longer.extend(history_of(&[(Role::User, "Merci beaucoup"), (Role::Assistant, "Avec plaisir !")]));
         assert_eq!(standalone_question("Et le dimanche ?", Language::French, &longer), expected);
         let english = history_of(&[(Role::User, "Do you ship to Ghana?"), (Role::Assistant, "Yes.")]);
         for follow_up in ["What about Togo?", "How long does it take?", "And how much?"] {

@@ -8,7 +8,7 @@ use crate::{
     db::Db,
     embeddings::{DIMENSIONS, EmbedError, EmbedderRegistry},
     error::ApiError,
-    llm::Passage,
+    llm::{ModelCall, Passage},
     logging, reembedding,
     text::Language,
 };
@@ -46,7 +46,7 @@ pub enum RetrievalError {
 
 /// Embeds the question and searches the tenant's documents ([`search()`]). The tenant's model is read only when the
 /// configured model finds nothing, since the two are mostly equal. When the question cannot be embedded, full text
-/// alone is searched.
+/// alone is searched. The calls of embedding models are appended to `calls`, for the cost ledger.
 ///
 /// # Errors
 /// [`RetrievalError::Embedding`] when embedding failed and full text found nothing, [`RetrievalError::Database`] when
@@ -56,10 +56,11 @@ pub async fn embed_and_search(
     embedders: &EmbedderRegistry,
     tenant: Uuid,
     request: &SearchRequest<'_>,
+    calls: &mut Vec<ModelCall>,
 ) -> Result<Vec<Passage>, RetrievalError> {
     let mut embedder = embedders.current().clone();
     for _ in 0..MAX_MODEL_LOOKUPS {
-        let (embedding, failure) = match embedders.embed_query(embedder.model(), request.standalone).await {
+        let (embedding, failure) = match embedders.embed_query(embedder.model(), request.standalone, calls).await {
             Ok(embedding) => (embedding, None),
             Err(error) => {
                 logging::metric("QuestionsWithoutVector", 1.0);

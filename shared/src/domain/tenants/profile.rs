@@ -18,8 +18,11 @@ use crate::{
     input,
     outbound::TenantUrl,
     sealed::{self, KeyRing, SealingError},
+    text::Language,
 };
 
+/// Webhook secrets of a tenant that may be valid at once. Each of them was shown to somebody, with a promised end.
+const MAX_WEBHOOK_SECRETS: i64 = 10;
 /// Mask shown in place of a key, before its last four characters.
 const MASK: &str = "••••";
 
@@ -28,7 +31,7 @@ const MASK: &str = "••••";
 #[schema(example = json!({
     "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60", "name": "Comptoir Baobab", "company_id": "comptoir-baobab",
     "plan": "free", "currency": "XOF", "timezone": "Africa/Abidjan", "webhook_url": "https://example.com/lisa",
-    "manychat_api_key": "••••9f3c", "created_at": "2026-11-23T09:30:06Z", "webhook_secrets": [{
+    "manychat_api_key": "••••9f3c", "overage_cap_requests": null, "created_at": "2026-11-23T09:30:06Z", "webhook_secrets": [{
         "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "created_at": "2026-11-23T09:30:06Z", "expires_at": null,
     }],
 }))]
@@ -46,6 +49,9 @@ pub struct CustomerDetails {
     webhook_url: Option<String>,
     /// Last four characters of the ManyChat key after a mask; null when no key is set.
     manychat_api_key: Option<String>,
+    /// Maximum number of requests over the plan's limit that are answered and paid in a period; null for as many as the
+    /// plan has.
+    overage_cap_requests: Option<i32>,
     /// Valid webhook secrets, newest first, without their values.
     webhook_secrets: Vec<WebhookSecret>,
     created_at: DateTime<Utc>,
@@ -69,7 +75,7 @@ pub async fn details(tx: &mut TenantTx) -> sqlx::Result<CustomerDetails> {
         r#"
         select tenant.id, tenant.name, mapping.company_id, plan.name as plan, tenant.currency, tenant.timezone,
             tenant.webhook_url, tenant.manychat_api_key is not null as "has_key!", tenant.manychat_api_key_last4,
-            tenant.created_at
+            tenant.overage_cap_requests, tenant.created_at
         from customers tenant
         join company_mapping mapping on mapping.uuid = tenant.id
         join plans plan on plan.id = tenant.plan_id
@@ -100,9 +106,52 @@ pub async fn details(tx: &mut TenantTx) -> sqlx::Result<CustomerDetails> {
         timezone: row.timezone,
         webhook_url: row.webhook_url,
         manychat_api_key: row.has_key.then(|| format!("{MASK}{end}")),
+        overage_cap_requests: row.overage_cap_requests,
         webhook_secrets,
         created_at: row.created_at,
     })
+}
+
+/// The names and the language by which a company speaks to its customers.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The company's name: `customers.name`, which is the only one.
+    pub company: String,
+    /// The assistant's name.
+    pub assistant: String,
+    /// The language for customers whose own language is not known.
+    pub language: Language,
+}
+
+impl Identity {
+    /// The names by which a customer may address the company, the longer one first.
+    #[must_use]
+    pub fn names(&self) -> [&str; 2] {
+        if self.company.len() > self.assistant.len() {
+            [&self.company, &self.assistant]
+        } else {
+            [&self.assistant, &self.company]
+        }
+    }
+}
+
+/// Returns how the transaction's tenant speaks to its customers.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn identity(tx: &mut TenantTx) -> sqlx::Result<Identity> {
+    let row = sqlx::query!(
+        r#"
+        select tenant.name, config.ai_name, config.language
+        from customers tenant
+        join company_rag_configs config on config.company_id = (select app.current_company())
+        where tenant.id = $1
+        "#,
+        tx.tenant()
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(Identity { company: row.name, assistant: row.ai_name, language: Language::from_code(&row.language) })
 }
 
 /// ManyChat API key in plain text: 12 to 200 visible ASCII characters. Hidden in debug output.
@@ -169,6 +218,28 @@ pub struct CustomerPatch {
     #[serde(default, deserialize_with = "input::nullable")]
     #[schema(value_type = Option<ManyChatKey>)]
     pub manychat_api_key: Option<Option<ManyChatKey>>,
+    /// Maximum number of requests over the plan's limit that are answered and paid in a period; null for as many as the
+    /// plan has.
+    #[serde(default, deserialize_with = "input::nullable")]
+    #[schema(value_type = Option<u32>, maximum = 1_000_000)]
+    overage_cap_requests: Option<Option<OverageCap>>,
+}
+
+/// Maximum of [`CustomerPatch::overage_cap_requests`].
+const MAX_OVERAGE_CAP: i32 = 1_000_000;
+
+/// A number of requests over the plan's limit, 0 to 1,000,000.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "i64")]
+struct OverageCap(i32);
+
+impl TryFrom<i64> for OverageCap {
+    type Error = String;
+
+    fn try_from(requests: i64) -> Result<Self, String> {
+        let valid = i32::try_from(requests).ok().filter(|requests| (0..=MAX_OVERAGE_CAP).contains(requests));
+        valid.map(Self).ok_or_else(|| format!("must be between 0 and {MAX_OVERAGE_CAP}"))
+    }
 }
 
 /// Updates the profile of the transaction's tenant and returns the names of the changed fields. `key` is the patch's
@@ -194,7 +265,7 @@ pub async fn change(
     }
     let before = sqlx::query!(
         r#"
-        select name, currency, timezone, webhook_url, manychat_api_key is not null as "has_key!"
+        select name, currency, timezone, webhook_url, overage_cap_requests, manychat_api_key is not null as "has_key!"
         from customers where id = $1 for no key update
         "#,
         tx.tenant()
@@ -203,6 +274,7 @@ pub async fn change(
     .await?;
     let name = patch.name.as_ref().map(CompanyName::as_str);
     let currency = patch.currency.as_ref().map(Currency::as_str);
+    let overage_cap = patch.overage_cap_requests.map(|cap| cap.map(|OverageCap(requests)| requests));
     let webhook_url = patch.webhook_url.as_ref().map(|url| url.as_ref().map(TenantUrl::as_str));
     sqlx::query!(
         r#"
@@ -212,7 +284,8 @@ pub async fn change(
             timezone = coalesce($4, timezone),
             webhook_url = case when $5 then $6 else webhook_url end,
             manychat_api_key = case when $7 then $8 else manychat_api_key end,
-            manychat_api_key_last4 = case when $7 then $9 else manychat_api_key_last4 end
+            manychat_api_key_last4 = case when $7 then $9 else manychat_api_key_last4 end,
+            overage_cap_requests = case when $10 then $11 else overage_cap_requests end
         where id = $1
         "#,
         tx.tenant(),
@@ -223,7 +296,9 @@ pub async fn change(
         webhook_url.flatten(),
         patch.manychat_api_key.is_some(),
         key.map(|key| key.sealed.as_slice()),
-        key.map(|key| key.last4.as_str())
+        key.map(|key| key.last4.as_str()),
+        overage_cap.is_some(),
+        overage_cap.flatten()
     )
     .execute(tx)
     .await?;
@@ -232,6 +307,7 @@ pub async fn change(
         ("currency", currency.is_some_and(|currency| currency != before.currency)),
         ("timezone", patch.timezone.as_ref().is_some_and(|timezone| *timezone != before.timezone)),
         ("webhook_url", webhook_url.is_some_and(|url| url != before.webhook_url.as_deref())),
+        ("overage_cap_requests", overage_cap.is_some_and(|cap| cap != before.overage_cap_requests)),
         // Two sealings of one key differ, so any new key counts as changed.
         ("manychat_api_key", key.is_some() || (patch.manychat_api_key.is_some() && before.has_key)),
     ];
@@ -251,7 +327,7 @@ pub struct NewWebhookSecret {
     webhook_secret: String,
     /// Name of the header.
     header: &'static str,
-    /// Time at which the previous secret expires; null when there is none.
+    /// Time at which the last of the older secrets expires; null when there is none.
     older_expires_at: Option<DateTime<Utc>>,
 }
 
@@ -261,38 +337,42 @@ impl fmt::Debug for NewWebhookSecret {
     }
 }
 
-/// Creates a new webhook secret for the transaction's tenant. The previous secret stays valid for `grace`; all older
-/// ones are deleted.
+/// Creates a new webhook secret for the transaction's tenant. The previous secret stays valid for `grace`. A secret that
+/// an earlier call replaced stays valid as long as that call said.
 ///
 /// # Errors
-/// Returns any database error.
-pub async fn rotate_webhook_secret(tx: &mut TenantTx, grace: Duration) -> sqlx::Result<NewWebhookSecret> {
+/// Returns 409 `too_many_webhook_secrets` when [`MAX_WEBHOOK_SECRETS`] are valid, and any database error.
+pub async fn rotate_webhook_secret(tx: &mut TenantTx, grace: Duration) -> Result<NewWebhookSecret, ApiError> {
     // The lock serialises rotations: each of two simultaneous ones would leave a secret without an expiry.
     sqlx::query!("select from customers where id = $1 for no key update", tx.tenant()).execute(&mut *tx).await?;
-    sqlx::query!(
-        r#"
-        delete from webhook_secrets where customer_id = $1 and id not in (
-            select id from webhook_secrets
-            where customer_id = $1 and (expires_at is null or expires_at > now())
-            order by expires_at is not null, created_at desc, id desc
-            limit 1
-        )
-        "#,
+    sqlx::query!("delete from webhook_secrets where customer_id = $1 and expires_at <= now()", tx.tenant())
+        .execute(&mut *tx)
+        .await?;
+    let valid = sqlx::query!(
+        r#"select count(*) as "count!", min(expires_at) as first_end from webhook_secrets where customer_id = $1"#,
         tx.tenant()
     )
-    .execute(&mut *tx)
+    .fetch_one(&mut *tx)
     .await?;
-    let older_expires_at = sqlx::query_scalar!(
+    if valid.count >= MAX_WEBHOOK_SECRETS {
+        let message = "too many older webhook secrets are still valid: wait until one of them ends";
+        let details = serde_json::json!({ "first_expires_at": valid.first_end });
+        return Err(ApiError::conflict("too_many_webhook_secrets", message).with_details(details));
+    }
+    sqlx::query!(
         r#"
-        update webhook_secrets set expires_at = least(expires_at, now() + make_interval(secs => $2))
-        where customer_id = $1
-        returning expires_at as "expires_at!"
+        update webhook_secrets set expires_at = now() + make_interval(secs => $2)
+        where customer_id = $1 and expires_at is null
         "#,
         tx.tenant(),
         grace.as_secs_f64()
     )
-    .fetch_optional(&mut *tx)
+    .execute(&mut *tx)
     .await?;
+    let older_expires_at =
+        sqlx::query_scalar!("select max(expires_at) from webhook_secrets where customer_id = $1", tx.tenant())
+            .fetch_one(&mut *tx)
+            .await?;
     let webhook_secret = random_secret("whs");
     let id = sqlx::query_scalar!(
         "insert into webhook_secrets (customer_id, sha256, created_at) values ($1, $2, clock_timestamp()) returning id",

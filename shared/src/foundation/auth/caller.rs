@@ -9,6 +9,7 @@
 //! | [`SignedInUser`] | a person with a valid token |
 //! | [`Caller<SupportUser>`] | a member of the tenant |
 //! | [`Caller<AccountUser>`] | the owner of the tenant |
+//! | [`Administrator`](super::Administrator) | a global administrator |
 //! | [`ManyChatCall`](super::ManyChatCall) | a tenant's ManyChat bot |
 //! | `StripeEvent` of the module `stripe` | Stripe, by the request's signature |
 
@@ -23,7 +24,7 @@ use uuid::Uuid;
 
 use super::tokens::{Claims, InvalidToken, VerificationKeys};
 use crate::{
-    db::Db,
+    db::{DELETED_ROLE, Db},
     error::ApiError,
     http::{ClientAddress, RequestId, record_rate_limit},
     rate_limits::{RateLimitKey, RateLimits},
@@ -53,6 +54,8 @@ pub struct Public {
 pub struct SignedInUser {
     /// `users.id`, the token's `sub`.
     pub user: Uuid,
+    /// E-mail address at the time of the token's issue, for information only.
+    pub email: Option<String>,
     /// Session of the token; `None` when its issuer keeps no sessions.
     pub session: Option<Uuid>,
     /// Request ID, for the audit log.
@@ -169,10 +172,18 @@ where
                 Ok(Self(claims))
             }
             Err(error @ InvalidToken::KeysUnreachable(_)) => Err(ApiError::unavailable().with_source(error)),
+            Err(InvalidToken::Expired { user: Some(user) }) => {
+                // The signature is valid, so the call counts as the user's: all open pages of an office may meet the
+                // end of their tokens together.
+                limits.check(&RateLimitKey::User(user)).await?;
+                Err(ApiError::token_expired())
+            }
             Err(error) => {
                 // An invalid token counts as none: trying many tokens is limited by address.
                 Public::from_request_parts(parts, state).await?;
-                Err(ApiError::unauthorized().with_source(error))
+                let is_expired = matches!(error, InvalidToken::Expired { .. });
+                let refusal = if is_expired { ApiError::token_expired() } else { ApiError::unauthorized() };
+                Err(refusal.with_source(error))
             }
         }
     }
@@ -201,7 +212,7 @@ where
         match claims.sub {
             Some(user) if !claims.is_service() => {
                 let Ok(RequestId(request_id)) = RequestId::from_request_parts(parts, state).await;
-                Ok(Self { user, session: claims.session_id, request_id })
+                Ok(Self { user, email: claims.email, session: claims.session_id, request_id })
             }
             _ => Err(ApiError::forbidden("forbidden", "this is for people, not for services")),
         }
@@ -224,9 +235,15 @@ where
         let rows = Db::from_ref(state).call_app_function("app.memberships", &[Some(user), requested]).await?;
         let memberships = rows.iter().map(Membership::from_row).collect::<Result<Vec<_>, _>>()?;
         let membership = match choose_membership(&memberships, requested.is_some()) {
-            Err(_) if memberships.is_empty() && Db::from_ref(state).is_global_admin(user).await? => {
-                let message = "this is for members of the company: administrators have routes of their own";
-                return Err(ApiError::forbidden("forbidden", message));
+            Err(refusal) if memberships.is_empty() => {
+                return Err(match Db::from_ref(state).user_role(user).await?.as_deref() {
+                    Some(DELETED_ROLE) => ApiError::unauthorized(),
+                    Some("global_admin") => {
+                        let message = "this is for members of the company: administrators have routes of their own";
+                        ApiError::forbidden("forbidden", message)
+                    }
+                    _ => refusal,
+                });
             }
             membership => membership?,
         };

@@ -5,9 +5,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::jwks::{Jwks, JwksUnreachable};
@@ -24,41 +26,102 @@ const CLOCK_SKEW: Duration = Duration::from_secs(60);
 /// Minimum length of an HS256 secret, in bytes: the length of the hash (RFC 7518, section 3.2).
 const MIN_SECRET_BYTES: usize = 32;
 
-/// Claims of a token.
+/// Claims of a token. A claim that is not required and has an unexpected form counts as absent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     /// User id; absent for a service.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub sub: Option<Uuid>,
     /// Role: `authenticated` or `service_role`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub role: String,
     /// Issuer.
+    #[serde(default, deserialize_with = "lenient")]
     pub iss: String,
     /// Audience or audiences.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "audience", skip_serializing_if = "Option::is_none")]
     pub aud: Option<Audience>,
-    /// End of validity, in seconds since the Unix epoch.
-    pub exp: i64,
-    /// Time of issue, in seconds since the Unix epoch.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub iat: Option<i64>,
-    /// E-mail address, for information only; never used for access decisions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// End of validity.
+    pub exp: NumericDate,
+    /// Beginning of validity.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub nbf: Option<NumericDate>,
+    /// Time of issue.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub iat: Option<NumericDate>,
+    /// E-mail address at the time of issue; never used for access decisions.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
     /// Session that logout ends.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub session_id: Option<Uuid>,
+    /// True for an anonymous user of a Supabase project, who has neither address nor password.
+    #[serde(default, deserialize_with = "flag", skip_serializing_if = "std::ops::Not::not")]
+    pub is_anonymous: bool,
+}
+
+/// Time in whole seconds since the Unix epoch. RFC 7519, section 2, allows a fraction, which is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "f64")]
+pub struct NumericDate(i64);
+
+impl From<f64> for NumericDate {
+    fn from(seconds: f64) -> Self {
+        // The conversion saturates, so a time beyond the range stays in the distant past or future.
+        Self(seconds.floor() as i64)
+    }
+}
+
+impl NumericDate {
+    /// Returns the time `seconds` after this one.
+    fn plus(self, seconds: u64) -> Self {
+        Self(self.0.saturating_add_unsigned(seconds))
+    }
+}
+
+impl From<DateTime<Utc>> for NumericDate {
+    fn from(time: DateTime<Utc>) -> Self {
+        Self(time.timestamp())
+    }
+}
+
+/// Deserialises a claim that is not required. A value of another type gives the default.
+fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(value: D) -> Result<T, D::Error> {
+    Value::deserialize(value).map(|value| serde_json::from_value(value).unwrap_or_default())
+}
+
+/// Deserialises a boolean claim; some issuers write it as text or as a number.
+fn flag<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
+    Value::deserialize(value).map(|value| match value {
+        Value::Bool(is_set) => is_set,
+        Value::String(text) => text.eq_ignore_ascii_case("true") || text == "1",
+        Value::Number(number) => number.as_f64() == Some(1.0),
+        Value::Null | Value::Array(_) | Value::Object(_) => false,
+    })
 }
 
 /// Audience claim; RFC 7519 allows one text or a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Audience {
     /// A single audience.
     One(String),
     /// A list of audiences.
     Several(Vec<String>),
+}
+
+/// Deserialises the audience. An empty one counts as absent. One of an unexpected form contains no audience.
+fn audience<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Audience>, D::Error> {
+    Value::deserialize(value).map(|value| match value {
+        Value::Null => None,
+        Value::String(name) => (!name.is_empty()).then_some(Audience::One(name)),
+        Value::Array(names) if names.is_empty() => None,
+        Value::Array(names) => {
+            let texts = names.into_iter().filter_map(|name| name.as_str().map(str::to_owned));
+            Some(Audience::Several(texts.collect()))
+        }
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => Some(Audience::Several(Vec::new())),
+    })
 }
 
 impl Audience {
@@ -78,7 +141,7 @@ impl Claims {
     }
 }
 
-/// Reason for rejecting a token. Clients are told only that the token is invalid.
+/// Reason for rejecting a token. Clients are told only that the token is invalid, or that it has expired.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidToken {
     /// The text is not a token, or its signature or times are invalid.
@@ -87,9 +150,21 @@ pub enum InvalidToken {
     /// No known key matches the token's algorithm and key id.
     #[error("no key for this token")]
     UnknownKey,
+    /// The token names header parameters that its reader must understand (RFC 7515, section 4.1.11).
+    #[error("the token has a crit header")]
+    CriticalHeader,
     /// The token is signed by a known key, but its issuer, audience, role or subject is not accepted.
     #[error("issuer, audience, role or subject of the token are not ours")]
     ClaimsRejected,
+    /// The token is not valid yet.
+    #[error("the token is not valid yet")]
+    NotYetValid,
+    /// The token was valid until its end.
+    #[error("the token has expired")]
+    Expired {
+        /// User of the token; `None` for a service.
+        user: Option<Uuid>,
+    },
     /// The Supabase project's keys could not be fetched. The only variant that is not the caller's fault.
     #[error("the signing keys could not be fetched")]
     KeysUnreachable(#[from] JwksUnreachable),
@@ -135,6 +210,9 @@ impl VerificationKeys {
     /// Returns an [`InvalidToken`].
     pub async fn verify(&self, token: &str) -> Result<Claims, InvalidToken> {
         let header = decode_header(token)?;
+        if has_critical_header(token) {
+            return Err(InvalidToken::CriticalHeader);
+        }
         let claims = match (header.alg, &self.0.jwks) {
             (Algorithm::HS256, jwks) => {
                 // An HMAC computed with a public key as its secret must not pass, so a public key's id is refused
@@ -175,22 +253,42 @@ impl VerificationKeys {
         let has_audience = claims.aud.as_ref().is_some_and(|audience| audience.contains(AUDIENCE));
         let accepted = match claims.role.as_str() {
             SERVICE_ROLE => (claims.iss == LEGACY_SERVICE_ISSUER && claims.aud.is_none()) || (is_ours && has_audience),
-            // Supabase's anonymous users and its anon key have other roles and are not accepted.
-            AUDIENCE => is_ours && has_audience && claims.sub.is_some(),
+            // Supabase's anonymous users have the role of people until they give an address.
+            AUDIENCE => is_ours && has_audience && claims.sub.is_some() && !claims.is_anonymous,
+            // Supabase's anon key has another role.
             _ => false,
         };
-        if accepted { Ok(claims) } else { Err(InvalidToken::ClaimsRejected) }
+        if !accepted {
+            return Err(InvalidToken::ClaimsRejected);
+        }
+        // The times come last: a client that is told of an expired token is a client of ours.
+        let now = NumericDate::from(Utc::now());
+        let skew = CLOCK_SKEW.as_secs();
+        if claims.exp.plus(skew) < now {
+            return Err(InvalidToken::Expired { user: claims.sub.filter(|_| !claims.is_service()) });
+        }
+        if claims.nbf.is_some_and(|begin| begin > now.plus(skew)) {
+            return Err(InvalidToken::NotYetValid);
+        }
+        Ok(claims)
     }
 }
 
-/// Returns the checks left to the JWT library: signature and times. `check_claims` checks issuer and audience, which
-/// depend on the role.
+/// Returns true when the token's header has the parameter `crit`, whatever its value: no extension is understood.
+fn has_critical_header(token: &str) -> bool {
+    let header = token.split('.').next().unwrap_or_default();
+    let bytes = URL_SAFE_NO_PAD.decode(header).unwrap_or_default();
+    serde_json::from_slice::<Value>(&bytes).is_ok_and(|header| header.get("crit").is_some())
+}
+
+/// Returns the checks left to the JWT library: signature and algorithm. `check_claims` checks the claims, because the
+/// accepted issuer and audience depend on the role, and because the library refuses a token for an odd optional claim.
 fn validation(algorithm: Algorithm) -> Validation {
     let mut validation = Validation::new(algorithm);
-    validation.leeway = CLOCK_SKEW.as_secs();
-    validation.validate_nbf = true;
+    validation.validate_exp = false;
+    validation.validate_nbf = false;
     validation.validate_aud = false;
-    validation.set_required_spec_claims(&["exp", "iss"]);
+    validation.set_required_spec_claims::<&str>(&[]);
     validation
 }
 
@@ -237,10 +335,12 @@ impl SigningKey {
             role: AUDIENCE.to_owned(),
             iss: self.issuer.clone(),
             aud: Some(Audience::One(AUDIENCE.to_owned())),
-            exp: now.timestamp() + valid_for.as_secs() as i64,
-            iat: Some(now.timestamp()),
+            exp: NumericDate::from(now).plus(valid_for.as_secs()),
+            nbf: None,
+            iat: Some(now.into()),
             email: Some(email.to_owned()),
             session_id: Some(session),
+            is_anonymous: false,
         })
     }
 
@@ -258,10 +358,12 @@ impl SigningKey {
             role: SERVICE_ROLE.to_owned(),
             iss: LEGACY_SERVICE_ISSUER.to_owned(),
             aud: None,
-            exp: now.timestamp() + valid_for.as_secs() as i64,
-            iat: Some(now.timestamp()),
+            exp: NumericDate::from(now).plus(valid_for.as_secs()),
+            nbf: None,
+            iat: Some(now.into()),
             email: None,
             session_id: None,
+            is_anonymous: false,
         })
     }
 
@@ -278,7 +380,7 @@ impl std::fmt::Debug for SigningKey {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -325,9 +427,17 @@ mod tests {
             ("role", json!("anon")),
             ("sub", json!(null)),
             ("sub", json!("not-a-uuid")),
-            ("exp", json!(now - 61)),
+            ("exp", json!(now - 62)),
             ("exp", json!(null)),
+            ("exp", json!("tomorrow")),
+            ("exp", json!((now + 600).to_string())),
             ("nbf", json!(now + 120)),
+            ("nbf", json!(now as f64 + 120.5)),
+            ("aud", json!(17)),
+            ("aud", json!("")),
+            ("aud", json!([])),
+            ("is_anonymous", json!(true)),
+            ("is_anonymous", json!("true")),
         ] {
             assert!(!is_accepted(|claims| claims[name] = value.clone()).await, "{name} {value}");
         }
@@ -338,6 +448,60 @@ mod tests {
         let now = Utc::now().timestamp();
         assert!(is_accepted(|claims| claims["exp"] = json!(now - 50)).await);
         assert!(is_accepted(|claims| claims["nbf"] = json!(now + 50)).await);
+    }
+
+    #[tokio::test]
+    async fn times_with_a_fraction_are_numbers() {
+        let now = Utc::now().timestamp() as f64;
+        for (name, value) in [("exp", now + 600.25), ("iat", now - 0.5), ("nbf", now - 0.5), ("exp", 1e18)] {
+            assert!(is_accepted(|claims| claims[name] = json!(value)).await, "{name} {value}");
+        }
+        assert!(!is_accepted(|claims| claims["exp"] = json!(now - 61.5)).await);
+    }
+
+    #[tokio::test]
+    async fn an_optional_claim_of_an_odd_form_counts_as_absent() {
+        for name in ["email", "iat", "nbf", "session_id", "is_anonymous"] {
+            for value in [json!(null), json!(""), json!("x"), json!([]), json!({}), json!(false)] {
+                assert!(is_accepted(|claims| claims[name] = value.clone()).await, "{name} {value}");
+            }
+        }
+        for value in [json!(["authenticated", 17, null]), json!(["authenticated", "authenticated"])] {
+            assert!(is_accepted(|claims| claims["aud"] = value.clone()).await, "{value}");
+        }
+        let service = json!({ "role": "service_role", "iss": "supabase", "sub": "", "aud": "", "email": null });
+        assert!(
+            is_accepted(|claims| {
+                let exp = claims["exp"].clone();
+                *claims = service;
+                claims["exp"] = exp;
+            })
+            .await
+        );
+    }
+
+    #[tokio::test]
+    async fn an_expired_token_of_ours_is_told_apart_from_a_foreign_one() {
+        let rotated = keys(&[("JWT_SECRET", &format!("{SECRET},ffffffffffffffffffffffffffffffff"))]);
+        let mut expired = claims();
+        expired["exp"] = json!(Utc::now().timestamp() - 62);
+        let verify =
+            async |claims: &Value, secret| rotated.verify(&sign(claims, &Header::default(), secret)).await.unwrap_err();
+        assert!(matches!(verify(&expired, SECRET).await, InvalidToken::Expired { user: Some(_) }));
+        assert!(matches!(verify(&expired, "another secret, of thirty-two bytes").await, InvalidToken::Refused(_)));
+        expired["iss"] = json!("somebody");
+        assert!(matches!(verify(&expired, SECRET).await, InvalidToken::ClaimsRejected));
+    }
+
+    #[tokio::test]
+    async fn a_token_with_a_crit_header_is_refused() {
+        for crit in [json!(["exp"]), json!(["b64"]), json!([]), json!(null), json!("exp")] {
+            let header = json!({ "alg": "HS256", "typ": "JWT", "crit": crit }).to_string();
+            let message = [header, claims().to_string()].map(|part| URL_SAFE_NO_PAD.encode(part)).join(".");
+            let key = EncodingKey::from_secret(SECRET.as_bytes());
+            let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256).unwrap();
+            assert!(keys(&[]).verify(&format!("{message}.{signature}")).await.is_err(), "{crit}");
+        }
     }
 
     #[tokio::test]

@@ -1,22 +1,29 @@
 //! Extractors that reject with [`ApiError`]: 400 for a body that cannot be parsed, 404 for a path that names nothing,
-//! 413 for a body that is too large, 415 for a body that is not JSON, 422 with every wrong field.
+//! 413 for a body that is too large, 415 for a body that is not JSON or has an encoding other than gzip, 422 with every
+//! wrong field.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    io::Read,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use axum::{
     body::Body,
     extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request, rejection::PathRejection},
-    http::{header, request::Parts},
+    http::{HeaderMap, header, request::Parts},
 };
+use flate2::read::MultiGzDecoder;
 use http_body_util::BodyExt;
 use lambda_http::request::RequestContext;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::Instant;
 use utoipa::{
     ToSchema,
     openapi::{RefOr, Schema},
 };
 
+use super::plain_words::plain_words;
 use crate::{
     error::{ApiError, FieldError},
     text::Language,
@@ -37,7 +44,8 @@ pub struct Query<T>(pub T);
 #[derive(Debug, Clone)]
 pub struct Path<T>(pub T);
 
-/// The raw body, at most as long as the function's body limit.
+/// The raw body, at most as long as the function's body limit. A body that the client compressed with gzip is
+/// decompressed, and the limit holds for both forms.
 #[derive(Debug, Clone)]
 pub struct Bytes(pub bytes::Bytes);
 
@@ -55,8 +63,10 @@ impl<S: Send + Sync> FromRequest<S> for Bytes {
         if declared.is_some_and(|length: usize| length > limit) {
             return Err(ApiError::payload_too_large(limit));
         }
+        let is_gzip = is_gzip(request.headers())?;
         let limited = http_body_util::Limited::new(request.into_body(), limit);
         match limited.collect().await {
+            Ok(body) if is_gzip => decompress(&body.to_bytes(), limit).map(Self),
             Ok(body) => Ok(Self(body.to_bytes())),
             Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(ApiError::payload_too_large(limit)),
             Err(error) => {
@@ -64,6 +74,34 @@ impl<S: Send + Sync> FromRequest<S> for Bytes {
             }
         }
     }
+}
+
+/// Returns true when the body is compressed with gzip, and false when it is not compressed.
+///
+/// # Errors
+/// 415 for any other encoding, and for two encodings one on the other.
+fn is_gzip(headers: &HeaderMap) -> Result<bool, ApiError> {
+    let encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    let texts = encodings.map(|value| value.to_str().unwrap_or("?").to_ascii_lowercase());
+    let names = texts.collect::<Vec<_>>().join(",");
+    let mut names = names.split(',').map(str::trim).filter(|name| !matches!(*name, "" | "identity"));
+    match (names.next(), names.next()) {
+        (None, _) => Ok(false),
+        (Some("gzip" | "x-gzip"), None) => Ok(true),
+        _ => Err(ApiError::unsupported_encoding()),
+    }
+}
+
+/// Decompresses a body, and stops at the first byte above the limit: a small body may stand for gigabytes.
+fn decompress(body: &[u8], limit: usize) -> Result<bytes::Bytes, ApiError> {
+    let mut plain = Vec::with_capacity(body.len().min(limit));
+    // One byte above the limit tells a body of that size from a larger one.
+    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    let read = MultiGzDecoder::new(body).take(most).read_to_end(&mut plain);
+    read.map_err(|error| {
+        ApiError::bad_request("unreadable_body", "the request body is not valid gzip").with_source(error)
+    })?;
+    if plain.len() > limit { Err(ApiError::payload_too_large(limit)) } else { Ok(plain.into()) }
 }
 
 impl<S: Send + Sync, T: DeserializeOwned + ToSchema> FromRequest<S> for Json<T> {
@@ -155,16 +193,17 @@ fn field_error(path: &str, error: &serde_json::Error) -> FieldError {
     // serde may append a position, which is of no use beside the field's name.
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or_default();
+    let plain = plain_words(message);
     // serde reports a missing, unknown or duplicate field at its parent, with the field's name in backquotes.
     let named = ["missing field `", "unknown field `", "duplicate field `"]
         .iter()
         .find_map(|prefix| message.strip_prefix(prefix))
         .and_then(|rest| rest.split('`').next());
     match (path, named) {
-        ("." | "", Some(name)) => FieldError::new(name, message),
-        (parent, Some(name)) if !parent.ends_with(name) => FieldError::new(format!("{parent}.{name}"), message),
-        ("." | "", None) => FieldError::new("body", message),
-        (path, _) => FieldError::new(path, message),
+        ("." | "", Some(name)) => FieldError::new(name, plain),
+        (parent, Some(name)) if !parent.ends_with(name) => FieldError::new(format!("{parent}.{name}"), plain),
+        ("." | "", None) => FieldError::new("body", plain),
+        (path, _) => FieldError::new(path, plain),
     }
 }
 
@@ -177,8 +216,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
             let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text).to_owned();
             // For example `page: invalid digit found in string`.
             match text.split_once(": ") {
-                Some((field, message)) if !field.contains(' ') => ApiError::field(field, message),
-                _ => ApiError::field("query", text),
+                Some((field, message)) if !field.contains(' ') => ApiError::field(field, plain_words(message)),
+                _ => ApiError::field("query", plain_words(&text)),
             }
         })
     }
@@ -232,6 +271,19 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestId {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(|| Self("none".to_owned())))
+    }
+}
+
+/// The time at which the function received the request. A deadline of the whole request counts from it, so that the
+/// checks before the handler are in it.
+#[derive(Debug, Clone, Copy)]
+pub struct ReceivedAt(pub Instant);
+
+impl<S: Send + Sync> FromRequestParts<S> for ReceivedAt {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(parts.extensions.get::<Self>().copied().unwrap_or_else(|| Self(Instant::now())))
     }
 }
 

@@ -20,8 +20,9 @@ use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::extract::{self, RequestId};
+use super::extract::{self, ReceivedAt, RequestId};
 use crate::{
+    db,
     error::{ApiError, RateLimitStatus},
     idempotency, logging,
     settings::Settings,
@@ -130,8 +131,9 @@ fn panicked(_: Box<dyn Any + Send + 'static>) -> Response<Body> {
 /// logs one line.
 async fn finish(State(layer): State<FunctionLayer>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
+    request.extensions_mut().insert(ReceivedAt(started.into()));
     let request_id = request_id(&request);
-    let method = request.method().clone();
+    let method = logged_method(request.method());
     let path = request
         .extensions()
         .get::<axum::extract::MatchedPath>()
@@ -146,7 +148,7 @@ async fn finish(State(layer): State<FunctionLayer>, mut request: Request, next: 
         request_id = request_id.as_str(),
         tenant_id = tracing::field::Empty,
     );
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let mut response = db::with_shared_wait(next.run(request)).instrument(span.clone()).await;
     let error = response.extensions_mut().remove::<Arc<ApiError>>();
     let _entered = span.enter();
     if let Some(error) = &error {
@@ -172,13 +174,24 @@ async fn finish(State(layer): State<FunctionLayer>, mut request: Request, next: 
     let duration_ms = started.elapsed().as_secs_f64() * 1e3;
     match error {
         Some(error) if response.status().is_server_error() => tracing::error!(
-            %method, path, status, duration_ms, code = error.code, error = logging::chain(error.as_ref()),
+            %method,
+            path,
+            status,
+            duration_ms,
+            code = error.code,
+            error = logging::chain(error.as_ref()),
             "request failed",
         ),
         Some(error) => tracing::info!(%method, path, status, duration_ms, code = error.code, "request refused"),
         None => tracing::info!(%method, path, status, duration_ms, "request answered"),
     }
     response
+}
+
+/// Returns the method for the log: one of HTTP's, or the beginning of a made-up one, which may be long.
+fn logged_method(method: &Method) -> String {
+    const MAX_CHARS: usize = 16;
+    method.as_str().chars().take(MAX_CHARS).collect()
 }
 
 /// Returns API Gateway's request id, so that its access log and ours use one id; a random one outside API Gateway. An
@@ -189,4 +202,16 @@ fn request_id(request: &Request) -> String {
         _ => None,
     }
     .unwrap_or_else(|| Uuid::new_v4().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_made_up_method_is_cut_for_the_log() {
+        assert_eq!(logged_method(&Method::OPTIONS), "OPTIONS");
+        let long: Method = "M".repeat(10_000).parse().unwrap();
+        assert_eq!(logged_method(&long), "M".repeat(16));
+    }
 }

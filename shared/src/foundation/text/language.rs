@@ -17,6 +17,28 @@ const ENGLISH_WORDS: &str = "about and are at been but by can did do does for fr
     how i if in is it its many much my of or she should that the their there they this to was we \
     were what when where which who whom whose why will with would you your";
 
+/// French words of short messages to a shop that are no English words, with accents folded.
+const FRENCH_MESSAGE_WORDS: &str = "svp stp sil plait slt bjr bsr bonsoir salut coucou rebonjour revoir journee soiree \
+    nuit oui ouais non dac daccord accord prix tarif tarifs coute coutent cout couts cher chers gratuit gratuite \
+    dispo livraison livraisons livrez livrer livre livreur commande commandes commander commandez acheter achat \
+    vendez vendre vente payer paiement payez especes boutique magasin horaire horaires ouvert ouverts ouverte ouvrez \
+    ferme fermez fermeture heure heures jour jours semaine mois matin soir midi lundi mardi mercredi jeudi vendredi \
+    samedi dimanche demain hier aujourd hui maintenant adresse quartier ville trouve trouvez situe situes numero \
+    telephone disponible disponibles taille tailles couleur couleurs rouge bleu noir blanc vert retour retours \
+    remboursement rembourser garantie echange facture recu colis produit produits article articles besoin veux \
+    voudrais voulez souhaite cherche faire avoir aussi tres bien beaucoup tout tous toute moi toi mon ma mes notre nos \
+    ta tes je tu un une les deja encore toujours jamais moins alors";
+
+/// English words of short messages to a shop that are no French words.
+const ENGLISH_MESSAGE_WORDS: &str = "please pls plz thanks thank thx hi hey hiya bye goodbye welcome sorry morning \
+    afternoon evening tonight today tomorrow yesterday now yes yeah yep no nope not price prices cost costs cheap \
+    expensive free delivery deliver deliveries delivered shipping ship shipped order orders ordering buy buying sell \
+    selling sale pay paying shop store opening open opened close closed closing hour hours day days week weeks \
+    month address location where located phone number available stock size sizes color colour colors red blue black \
+    white green return returns refund refunds warranty exchange invoice receipt parcel product products item items \
+    need want like looking get got give need any all more less always never my our us so very good great nice \
+    okay understood someone somebody";
+
 /// A language that full-text search and answers distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Language {
@@ -63,14 +85,32 @@ pub fn detect_language(text: &str) -> Language {
     by_function_words(text).or_else(|| guess().map(by_trigrams)).unwrap_or(Language::Other)
 }
 
+/// Detects whether a message is French or English, for the fixed texts that answer it. Trigrams say nothing about
+/// "prix attiéké svp", so a short message is classified by its function words and by the words that contacts of shops
+/// use. Returns `None` where both or neither language is seen: the caller then knows better, from the conversation or
+/// from the company.
+#[must_use]
+pub fn detect_message_language(text: &str) -> Option<Language> {
+    let by_words = by_words(text, &[FRENCH_WORDS, FRENCH_MESSAGE_WORDS], &[ENGLISH_WORDS, ENGLISH_MESSAGE_WORDS]);
+    let is_long = text.chars().nth(MAX_SHORT_TEXT_CHARS).is_some();
+    let guessed = || Some(detect_language(text)).filter(|language| is_long && *language != Language::Other);
+    by_words.or_else(guessed)
+}
+
 /// Returns the language with more function words in the text; `None` for a tie.
 fn by_function_words(text: &str) -> Option<Language> {
+    by_words(text, &[FRENCH_WORDS], &[ENGLISH_WORDS])
+}
+
+/// Returns the language with more words of its lists in the text; `None` for a tie.
+fn by_words(text: &str, french_words: &[&str], english_words: &[&str]) -> Option<Language> {
+    let has = |lists: &[&str], word: &str| lists.iter().any(|list| list.split_whitespace().any(|known| known == word));
     let (mut french, mut english) = (0, 0);
     for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
         let folded = fold(word);
-        french += usize::from(FRENCH_WORDS.split(' ').any(|known| known == folded));
+        french += usize::from(has(french_words, &folded));
         // An accented word is not English: « thé » is not "the".
-        english += usize::from(word.is_ascii() && ENGLISH_WORDS.split(' ').any(|known| known == folded));
+        english += usize::from(word.is_ascii() && has(english_words, &folded));
     }
     match french.cmp(&english) {
         std::cmp::Ordering::Greater => Some(Language::French),
@@ -94,6 +134,33 @@ mod tests {
         assert_ne!(detect_language("Un thé"), Language::English);
         assert_eq!(detect_language("how much is it"), Language::English);
         assert_eq!(detect_language("Do you deliver?"), Language::English);
+    }
+
+    #[test]
+    fn the_language_of_a_message_is_detected_from_few_words() {
+        for message in [
+            "prix attiéké svp",
+            "Attiéké prix ?",
+            "slt livraison Bouaké",
+            "dispo demain",
+            "Merci",
+            "Bonjour",
+            "horaires",
+            "Quel est le délai ?",
+            "Livraison à Bouaké ?",
+        ] {
+            assert_eq!(detect_message_language(message), Some(Language::French), "{message}");
+        }
+        for message in
+            ["attiéké price please", "Thanks", "Hello", "delivery to Bouaké?", "opening hours", "order status"]
+        {
+            assert_eq!(detect_message_language(message), Some(Language::English), "{message}");
+        }
+        for message in
+            ["attiéké", "Bouaké ?", "👍", "12 345", "", "iPhone 15", "Hello, merci", "¿Cuánto cuesta el envío?"]
+        {
+            assert_eq!(detect_message_language(message), None, "{message}");
+        }
     }
 
     #[test]

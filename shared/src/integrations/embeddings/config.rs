@@ -11,7 +11,7 @@ use super::{
     remote::{EmbeddingApi, RemoteEmbedder},
 };
 use crate::{
-    model_api::{GEMINI_BASE_URL, OPENAI_BASE_URL, sensitive_header_value},
+    model_api::{GEMINI_BASE_URL, ModelPrices, OPENAI_BASE_URL, sensitive_header_value},
     settings::Settings,
 };
 
@@ -25,6 +25,7 @@ pub(super) struct EmbeddingProviders {
     gemini_key: Option<HeaderValue>,
     openai_url: String,
     openai_key: Option<HeaderValue>,
+    prices: ModelPrices,
 }
 
 impl EmbeddingProviders {
@@ -34,14 +35,16 @@ impl EmbeddingProviders {
 
     fn gemini(&self, model: &str, dimensions: Option<usize>) -> RemoteEmbedder {
         let (url, key) = (self.gemini_url.clone(), self.gemini_key.clone());
-        RemoteEmbedder::new(EmbeddingApi::Gemini, model.to_owned(), url, key, dimensions.or(Some(DIMENSIONS)))
+        let dimensions = dimensions.or(Some(DIMENSIONS));
+        RemoteEmbedder::new(EmbeddingApi::Gemini, model.to_owned(), url, key, dimensions, self.prices.clone())
     }
 
     fn openai(&self, model: &str, dimensions: Option<usize>) -> RemoteEmbedder {
         let url = self.openai_url.clone();
         // A model on a self-hosted server may refuse the parameter `dimensions`.
         let dimensions = dimensions.or(self.is_openai_itself().then_some(DIMENSIONS));
-        RemoteEmbedder::new(EmbeddingApi::OpenAiCompatible, model.to_owned(), url, self.openai_key.clone(), dimensions)
+        let (api, key, prices) = (EmbeddingApi::OpenAiCompatible, self.openai_key.clone(), self.prices.clone());
+        RemoteEmbedder::new(api, model.to_owned(), url, key, dimensions, prices)
     }
 
     /// Returns the embedder of a stored model name, or [`Embedder::NotConfigured`] when its provider has no key.
@@ -65,8 +68,8 @@ impl EmbeddingProviders {
 }
 
 impl Embedder {
-    /// Reads EMBEDDING_PROVIDER, EMBEDDING_MODEL, EMBEDDING_DIMENSIONS, and the keys and base URLs of the providers.
-    /// The keys and base URLs are shared with the language models.
+    /// Reads EMBEDDING_PROVIDER, EMBEDDING_MODEL, EMBEDDING_DIMENSIONS, and the keys, base URLs and prices that the
+    /// providers share with the language models.
     pub fn read(settings: &mut Settings) -> Self {
         Self::read_with_providers(settings).0
     }
@@ -89,6 +92,7 @@ impl Embedder {
             gemini_key: gemini_key.as_deref().and_then(sensitive_header_value),
             openai_url,
             openai_key: openai_key.as_ref().and_then(|key| sensitive_header_value(&format!("Bearer {key}"))),
+            prices: ModelPrices::read(settings),
         };
         let model = match provider.as_str() {
             "local" => return (Self::Local(LocalEmbedder), providers),

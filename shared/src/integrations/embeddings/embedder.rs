@@ -6,6 +6,7 @@ use super::{
     local::LocalEmbedder,
     remote::{EmbedError, RemoteEmbedder},
 };
+use crate::llm::ModelCall;
 
 /// A source of embedding vectors.
 #[derive(Clone, Debug)]
@@ -28,6 +29,12 @@ impl Embedder {
         }
     }
 
+    /// Returns true when embedding costs nothing.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        matches!(self, Self::Local(_))
+    }
+
     /// Returns the weight of vector similarity in the fused score of [`crate::retrieval`], where full-text rank and
     /// n-gram BM25 weigh 1 each. Measured by `cargo eval` (docs/BENCHMARKS.md).
     pub fn vector_weight(&self) -> f64 {
@@ -37,26 +44,37 @@ impl Embedder {
         }
     }
 
-    /// Returns one vector per text, of [`DIMENSIONS`](super::dimensions::DIMENSIONS) dimensions and norm 1.
+    /// Returns true when calls of the model may cost something.
+    pub fn is_billed(&self) -> bool {
+        matches!(self, Self::Remote(_))
+    }
+
+    /// Returns one vector per text, of [`DIMENSIONS`](super::dimensions::DIMENSIONS) dimensions and norm 1. Appends the
+    /// calls made to `calls`, failed ones too, for the cost ledger.
     ///
     /// # Errors
     /// Fails when the model's provider fails or is not configured. The local embedder never fails.
-    pub async fn embed_documents(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbedError> {
+    pub async fn embed_documents(
+        &self,
+        texts: &[String],
+        calls: &mut Vec<ModelCall>,
+    ) -> Result<Vec<Vec<f32>>, EmbedError> {
         match self {
             Self::Local(local) => Ok(texts.iter().map(|text| local.embed_document(text)).collect()),
-            Self::Remote(model) => Box::pin(model.embed_documents(texts)).await,
+            Self::Remote(model) => Box::pin(model.embed_documents(texts, calls)).await,
             Self::NotConfigured(_) => Err(EmbedError::NotConfigured),
         }
     }
 
-    /// Returns the vector of a question, for comparison with document vectors by cosine.
+    /// Returns the vector of a question, for comparison with document vectors by cosine. Appends the calls made to
+    /// `calls`, failed ones too, for the cost ledger.
     ///
     /// # Errors
     /// Fails when the model's provider fails or is not configured. The local embedder never fails.
-    pub async fn embed_query(&self, question: &str) -> Result<Vec<f32>, EmbedError> {
+    pub async fn embed_query(&self, question: &str, calls: &mut Vec<ModelCall>) -> Result<Vec<f32>, EmbedError> {
         match self {
             Self::Local(local) => Ok(local.embed_query(question)),
-            Self::Remote(model) => Box::pin(model.embed_query(question)).await,
+            Self::Remote(model) => Box::pin(model.embed_query(question, calls)).await,
             Self::NotConfigured(_) => Err(EmbedError::NotConfigured),
         }
     }

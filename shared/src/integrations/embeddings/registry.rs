@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{config::EmbeddingProviders, dimensions::DIMENSIONS, embedder::Embedder, remote::EmbedError};
-use crate::{logging, settings::Settings};
+use crate::{llm::ModelCall, logging, settings::Settings};
 
 /// The configured embedder, and the embedders of other models that the settings configure a provider for.
 #[derive(Debug, Clone)]
@@ -52,8 +52,13 @@ impl EmbedderRegistry {
     ///
     /// # Errors
     /// Fails when the configured model fails, or when another one fails transiently.
-    pub async fn embed_documents(&self, model: &str, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbedError> {
-        match self.for_model(model).embed_documents(texts).await {
+    pub async fn embed_documents(
+        &self,
+        model: &str,
+        texts: &[String],
+        calls: &mut Vec<ModelCall>,
+    ) -> Result<Vec<Vec<f32>>, EmbedError> {
+        match self.for_model(model).embed_documents(texts, calls).await {
             Err(error) if model != self.current.model() && !error.is_transient() => {
                 self.warn(model, &error);
                 Ok(vec![zero_vector(); texts.len()])
@@ -67,8 +72,13 @@ impl EmbedderRegistry {
     ///
     /// # Errors
     /// Fails when the configured model fails.
-    pub async fn embed_query(&self, model: &str, question: &str) -> Result<Vec<f32>, EmbedError> {
-        match self.for_model(model).embed_query(question).await {
+    pub async fn embed_query(
+        &self,
+        model: &str,
+        question: &str,
+        calls: &mut Vec<ModelCall>,
+    ) -> Result<Vec<f32>, EmbedError> {
+        match self.for_model(model).embed_query(question, calls).await {
             Err(error) if model != self.current.model() => {
                 self.warn(model, &error);
                 Ok(zero_vector())

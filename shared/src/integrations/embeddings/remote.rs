@@ -9,7 +9,10 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::dimensions::DIMENSIONS;
-use crate::model_api::{ProviderError, RetryBudget, RetryDecision, Transport};
+use crate::{
+    llm::{ModelCall, Usage},
+    model_api::{CallStatus, ModelPrices, ProviderError, RetryBudget, RetryDecision, Transport},
+};
 
 /// Most texts in one call, as Gemini limits them.
 const MAX_TEXTS_PER_CALL: usize = 100;
@@ -31,6 +34,7 @@ pub struct RemoteEmbedder {
     key: Option<HeaderValue>,
     /// Dimensions that are requested; `None` leaves them to the model.
     dimensions: Option<usize>,
+    prices: ModelPrices,
     transport: Transport,
 }
 
@@ -39,6 +43,16 @@ pub struct RemoteEmbedder {
 pub(super) enum EmbeddingApi {
     Gemini,
     OpenAiCompatible,
+}
+
+impl EmbeddingApi {
+    /// Name of the provider, in stored model names and in the cost ledger.
+    fn provider(self) -> &'static str {
+        match self {
+            Self::Gemini => "gemini",
+            Self::OpenAiCompatible => "openai",
+        }
+    }
 }
 
 /// The purpose of an embedding, as Gemini's `taskType` distinguishes them.
@@ -88,37 +102,45 @@ impl RemoteEmbedder {
         base_url: String,
         key: Option<HeaderValue>,
         dimensions: Option<usize>,
+        prices: ModelPrices,
     ) -> Self {
-        let provider = match api {
-            EmbeddingApi::Gemini => "gemini",
-            EmbeddingApi::OpenAiCompatible => "openai",
-        };
+        let provider = api.provider();
         // Vectors of one model with different dimensions are not comparable, so the name includes them.
         let length = dimensions.filter(|dimensions| *dimensions != DIMENSIONS);
         let name = length.map_or_else(|| format!("{provider}:{id}"), |length| format!("{provider}:{id}@{length}"));
-        Self { api, id, name, base_url, key, dimensions, transport: Transport::new() }
+        Self { api, id, name, base_url, key, dimensions, prices, transport: Transport::new() }
     }
 
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    pub(super) async fn embed_documents(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbedError> {
+    pub(super) async fn embed_documents(
+        &self,
+        texts: &[String],
+        calls: &mut Vec<ModelCall>,
+    ) -> Result<Vec<Vec<f32>>, EmbedError> {
         let mut vectors = Vec::with_capacity(texts.len());
         for batch in texts.chunks(MAX_TEXTS_PER_CALL) {
             let texts: Vec<_> = batch.iter().map(String::as_str).collect();
-            vectors.extend(self.embed(&texts, EmbeddingTask::Document, BATCH_TIMEOUT).await?);
+            vectors.extend(self.embed(&texts, EmbeddingTask::Document, BATCH_TIMEOUT, calls).await?);
         }
         Ok(vectors)
     }
 
-    pub(super) async fn embed_query(&self, question: &str) -> Result<Vec<f32>, EmbedError> {
-        let mut vectors = self.embed(&[question], EmbeddingTask::Query, QUESTION_TIMEOUT).await?;
+    pub(super) async fn embed_query(&self, question: &str, calls: &mut Vec<ModelCall>) -> Result<Vec<f32>, EmbedError> {
+        let mut vectors = self.embed(&[question], EmbeddingTask::Query, QUESTION_TIMEOUT, calls).await?;
         vectors.pop().ok_or_else(|| EmbedError::InvalidResponse("there is no vector".to_owned()))
     }
 
     /// Embeds the texts of one call, with retries for at most `time`.
-    async fn embed(&self, texts: &[&str], task: EmbeddingTask, time: Duration) -> Result<Vec<Vec<f32>>, EmbedError> {
+    async fn embed(
+        &self,
+        texts: &[&str],
+        task: EmbeddingTask,
+        time: Duration,
+        calls: &mut Vec<ModelCall>,
+    ) -> Result<Vec<Vec<f32>>, EmbedError> {
         let (path, body) = match self.api {
             EmbeddingApi::Gemini => (format!("/models/{}:batchEmbedContents", self.id), self.gemini_body(texts, task)),
             EmbeddingApi::OpenAiCompatible => ("/embeddings".to_owned(), self.openai_body(texts)),
@@ -127,7 +149,9 @@ impl RemoteEmbedder {
         let mut retries = RetryBudget::until(Instant::now() + time);
         let vectors = loop {
             let limit = retries.time_for_next_call().map_err(EmbedError::Failed)?;
+            let started = Instant::now();
             let reply = self.transport.post(&url, self.headers(), &body, limit).await;
+            calls.push(self.call(texts, reply.as_ref(), started));
             match reply.and_then(|reply| self.parse_response(reply)) {
                 Ok(vectors) => break vectors,
                 Err(failure) => retries.wait_before_retry(failure).await.map_err(EmbedError::Failed)?,
@@ -137,6 +161,19 @@ impl RemoteEmbedder {
             return Err(EmbedError::InvalidResponse(format!("{} vectors for {} texts", vectors.len(), texts.len())));
         }
         vectors.into_iter().map(|vector| self.normalize_and_pad(vector)).collect()
+    }
+
+    /// Describes a call for the cost ledger.
+    fn call(&self, texts: &[&str], reply: Result<&Value, &ProviderError>, started: Instant) -> ModelCall {
+        let tokens = reply.map_or(0, |reply| reported_tokens(reply).unwrap_or_else(|| estimated_tokens(texts)));
+        ModelCall {
+            provider: self.api.provider(),
+            model: self.id.clone(),
+            usage: Usage { prompt_tokens: tokens, completion_tokens: 0 },
+            cost_micros: self.prices.embedding_cost_micros(&self.id, tokens),
+            latency_ms: i32::try_from(started.elapsed().as_millis()).unwrap_or(i32::MAX),
+            status: reply.err().map_or(CallStatus::Ok, ProviderError::status),
+        }
     }
 
     fn parse_response(&self, reply: Value) -> Result<Vec<Vec<f32>>, ProviderError> {
@@ -200,6 +237,20 @@ impl RemoteEmbedder {
     }
 }
 
+/// Number of tokens that a provider reports with its vectors; `None` when it reports none.
+fn reported_tokens(reply: &Value) -> Option<u32> {
+    let places = ["/usage/prompt_tokens", "/usage/total_tokens", "/usageMetadata/promptTokenCount"];
+    let reported = places.iter().find_map(|place| reply.pointer(place)?.as_u64()).filter(|tokens| *tokens > 0)?;
+    Some(u32::try_from(reported).unwrap_or(u32::MAX))
+}
+
+/// Number of tokens of texts whose provider reports none, as Gemini's batches do. Three bytes a token are on the safe
+/// side for French and English, which have about four.
+fn estimated_tokens(texts: &[&str]) -> u32 {
+    let bytes: usize = texts.iter().map(|text| text.len()).sum();
+    u32::try_from(bytes.div_ceil(3)).unwrap_or(u32::MAX)
+}
+
 #[derive(Deserialize)]
 struct GeminiResponse {
     embeddings: Vec<GeminiEmbedding>,
@@ -248,6 +299,7 @@ mod tests {
             "http://127.0.0.1:1".to_owned(),
             None,
             dimensions,
+            ModelPrices::default(),
         )
     }
 
@@ -274,8 +326,32 @@ mod tests {
     }
 
     #[test]
+    fn tokens_are_those_reported_or_else_estimated_on_the_safe_side() {
+        for (reply, tokens) in [
+            (json!({ "usage": { "prompt_tokens": 7, "total_tokens": 9 } }), Some(7)),
+            (json!({ "usageMetadata": { "promptTokenCount": 5 } }), Some(5)),
+            (json!({ "usage": { "prompt_tokens": 0 } }), None),
+            (json!({}), None),
+        ] {
+            assert_eq!(reported_tokens(&reply), tokens, "{reply}");
+        }
+        assert_eq!(estimated_tokens(&["livraison", "a"]), 4);
+        let call = model(None).call(&["livraison"], Ok(&json!({})), Instant::now());
+        assert_eq!((call.provider, call.usage.prompt_tokens, call.status), ("openai", 3, CallStatus::Ok));
+        let call = model(None).call(&["livraison"], Err(&ProviderError::TimedOut), Instant::now());
+        assert_eq!((call.usage.prompt_tokens, call.cost_micros, call.status), (0, 0, CallStatus::Timeout));
+    }
+
+    #[test]
     fn gemini_request_names_the_task_type() {
-        let model = RemoteEmbedder::new(EmbeddingApi::Gemini, "g".to_owned(), String::new(), None, Some(1536));
+        let model = RemoteEmbedder::new(
+            EmbeddingApi::Gemini,
+            "g".to_owned(),
+            String::new(),
+            None,
+            Some(1536),
+            ModelPrices::default(),
+        );
         let body = model.gemini_body(&["a"], EmbeddingTask::Query);
         assert_eq!(
             body["requests"][0],

@@ -7,11 +7,10 @@ use http::HeaderValue;
 use super::{
     circuit_breaker::CircuitBreaker,
     fallback::{ApiDialect, Endpoint, ModelChain},
-    prices::ModelPrices,
     provider::Provider,
 };
 use crate::{
-    model_api::{GEMINI_BASE_URL, OPENAI_BASE_URL, Transport, sensitive_header_value},
+    model_api::{GEMINI_BASE_URL, ModelPrices, OPENAI_BASE_URL, Transport, sensitive_header_value},
     settings::Settings,
 };
 
@@ -70,7 +69,7 @@ const PROVIDER_SPECS: [ProviderSpec; 5] = [
 ];
 
 impl Provider {
-    /// Reads LLM_PROVIDER, LLM_FALLBACKS, LLM_CALL_TIMEOUT_S, LLM_PRICES, and each provider's key, base URL and
+    /// Reads LLM_PROVIDER, LLM_FALLBACKS, LLM_CALL_TIMEOUT_S, the prices, and each provider's key, base URL and
     /// models. LLM_PROVIDER defaults to the first provider that is configured and not a fallback, or else to
     /// `extractive`.
     pub fn read(settings: &mut Settings) -> Self {

@@ -11,13 +11,12 @@ use super::{
     anthropic,
     circuit_breaker::CircuitBreaker,
     gemini, openai_compatible,
-    prices::ModelPrices,
     streaming::DeltaSink,
     types::{CompletionRequest, LlmError, ModelCall, ModelOutput, StreamAccumulator, Tool, Usage, is_visible},
 };
 use crate::{
     logging,
-    model_api::{CallStatus, ProviderError, RetryBudget, RetryDecision, Transport, error_in_stream_event},
+    model_api::{CallStatus, ModelPrices, ProviderError, RetryBudget, RetryDecision, Transport, error_in_stream_event},
 };
 
 /// Maximum length of a reply, in characters; longer replies are truncated. The token limits in use allow no more, and
@@ -192,7 +191,7 @@ impl ModelChain {
             provider: provider.name,
             model: model.to_owned(),
             usage,
-            cost_micros: self.prices.cost_micros(model, usage),
+            cost_micros: self.prices.cost_micros(model, usage.prompt_tokens, usage.completion_tokens),
             latency_ms,
             status,
         });

@@ -2,11 +2,15 @@
 //! parser accepts many forms (ids as numbers or strings, nested or flat fields, placeholders that were not filled
 //! in). Its result is strictly validated.
 
+mod interaction;
+
 use std::borrow::Cow;
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::body::{self, UnreadableBody};
 use crate::{
     error::{ApiError, FieldError},
     input,
@@ -15,7 +19,8 @@ use crate::{
 
 /// Maximum length of a message's text; a longer one is cut. WhatsApp itself allows 4,096 characters.
 const MAX_TEXT_CHARS: usize = 10_000;
-const MAX_CONTACT_ID_CHARS: usize = 100;
+/// Maximum length of a contact's id. WhatsApp's own ids of users have a country, a point and up to 128 characters.
+const MAX_CONTACT_ID_CHARS: usize = 160;
 const MAX_NAME_CHARS: usize = 200;
 
 /// A message of a contact.
@@ -23,12 +28,17 @@ const MAX_NAME_CHARS: usize = 200;
 pub struct InboundMessage {
     /// ManyChat's id of the contact.
     pub contact_id: String,
-    /// The contact's phone number on WhatsApp: digits and plus signs, 5 to 50 characters.
+    /// The contact's phone number in one form: digits, after a plus sign when the number has a country code. 5 to 50
+    /// characters.
     pub phone: Option<String>,
     /// The contact's name.
     pub name: Option<String>,
-    /// The language detected in the text, or else the contact's locale.
+    /// The language detected in the text, if it is certain.
     pub language: Option<Language>,
+    /// The language of the contact's phone, which is used until the contact's own language is known.
+    pub locale: Option<Language>,
+    /// Time at which the contact wrote the message, if the body has one that can be read.
+    pub interacted_at: Option<DateTime<Utc>>,
     /// The text; empty for a message without text.
     pub text: String,
     /// The kind of a message without text: `audio`, `image`, `location` …, or `unknown`.
@@ -36,9 +46,32 @@ pub struct InboundMessage {
     /// A fingerprint that is equal for all deliveries of one message. `None` when the body has neither a message id
     /// nor a time of interaction.
     pub external_id: Option<String>,
+    /// True when nothing but the bot's message id tells two equal texts apart. Some bots send a constant as the id.
+    pub relies_on_message_id: bool,
 }
 
+/// The length of the part of [`InboundMessage::external_id`] that is the fingerprint of the bot's message id.
+pub const MESSAGE_ID_CHARS: usize = 64;
+
 impl InboundMessage {
+    /// Reads a webhook body, which need not be valid JSON: a template may have put the text in without escaping it.
+    /// Returns true with the message when the body had to be repaired.
+    ///
+    /// # Errors
+    /// 400 `malformed_json` when no field is found; 422 for a body that is no object or that names two contacts, and
+    /// the errors of [`Self::read`].
+    pub fn parse(bytes: &[u8]) -> Result<(Self, bool), ApiError> {
+        let read = body::read(bytes).map_err(refusal)?;
+        match Self::read(&read.value) {
+            // An id with more digits than a JSON number may have: only the lenient reader keeps all of them.
+            Err(error) if !read.is_repaired && contact_id(&read.value).is_none() => {
+                let lenient = body::read_leniently(bytes).or(Err(error))?;
+                Self::read(&lenient.value).map(|message| (message, false))
+            }
+            message => message.map(|message| (message, read.is_repaired)),
+        }
+    }
+
     /// Parses a webhook body.
     ///
     /// # Errors
@@ -59,30 +92,46 @@ impl InboundMessage {
         let attachment = text.is_empty().then(|| attachment_kind(body));
         let last_interaction = string(body, &["last_interaction"]);
         let message_id = id(&body["message_id"]).or_else(|| id(&body["message"]["id"])).or_else(|| id(&body["mid"]));
-        // The fingerprint includes the text: some bots send a constant as the id, and would lose all messages but the
-        // first.
-        let external_id = match (message_id, last_interaction) {
-            (Some(message), _) => Some(fingerprint(["id", &contact_id, &message, &text])),
+        // Besides the id, the fingerprint has the text and the time: some bots send a constant as the id, and would
+        // lose all messages but the first.
+        let external_id = match (&message_id, last_interaction) {
+            (Some(message), at) => {
+                let delivery = fingerprint([&contact_id, at.unwrap_or_default(), &text]);
+                Some(fingerprint(["id", message]) + &delivery)
+            }
             (None, Some(at)) => Some(fingerprint(["at", &contact_id, at, &text])),
             (None, None) => None,
         };
+        let relies_on_message_id = message_id.is_some() && last_interaction.is_none();
         let locale = string(body, &["locale", "language"]).map(Language::from_code);
-        let language = [Some(text::detect_language(&text)), locale].into_iter().flatten();
         Ok(Self {
             phone: string(body, &["whatsapp_phone", "phone", "user_phone"]).and_then(phone),
             name: name(body),
-            language: language.into_iter().find(|language| *language != Language::Other),
+            language: text::detect_message_language(&text),
+            locale: locale.filter(|language| *language != Language::Other),
+            interacted_at: interaction::time(body),
             contact_id,
             text,
             attachment,
             external_id,
+            relies_on_message_id,
         })
+    }
+}
+
+/// Returns the error for a body that was not read.
+fn refusal(why: UnreadableBody) -> ApiError {
+    match why {
+        UnreadableBody::Malformed => ApiError::bad_request("malformed_json", "the body is not valid JSON"),
+        UnreadableBody::NotAnObject => ApiError::field("body", "must be an object"),
+        UnreadableBody::TwoValues(field) => ApiError::field(field, "has two values: the body must escape its texts"),
     }
 }
 
 /// The JSON objects that may hold the contact's fields.
 fn contact_objects(body: &Value) -> impl Iterator<Item = &Value> {
-    [Some(body), body.get("subscriber"), body.get("contact"), body.get("user")].into_iter().flatten()
+    let nested = ["subscriber", "contact", "user", "subscriber_data"].into_iter().map(|name| body.get(name));
+    std::iter::once(body).chain(nested.flatten())
 }
 
 /// Returns the first string under one of these names that is neither blank nor a placeholder.
@@ -96,7 +145,7 @@ fn string<'b>(body: &'b Value, names: &[&str]) -> Option<&'b str> {
 /// contact's.
 fn id(value: &Value) -> Option<String> {
     let id = match value {
-        Value::Number(number) => number.as_u64()?.to_string(),
+        Value::Number(number) => number.as_u64().or_else(|| exact_integer(number.as_f64()?))?.to_string(),
         Value::String(text) => text.trim().to_owned(),
         _ => return None,
     };
@@ -105,6 +154,13 @@ fn id(value: &Value) -> Option<String> {
         && !id.chars().any(char::is_control)
         && !is_placeholder(&id);
     is_usable.then_some(id)
+}
+
+/// Returns the integer that a number with a decimal point stands for, such as `132.0`; `None` when it may stand for
+/// several.
+fn exact_integer(number: f64) -> Option<u64> {
+    const MAX_EXACT: f64 = 9_007_199_254_740_991.0;
+    (number.fract() == 0.0 && (0.0..=MAX_EXACT).contains(&number)).then_some(number as u64)
 }
 
 fn contact_id(body: &Value) -> Option<String> {
@@ -118,8 +174,8 @@ fn contact_id(body: &Value) -> Option<String> {
 /// Returns the message's text, which may be a placeholder. The answer `2` of a contact may arrive as a JSON number.
 fn text_of(body: &Value) -> Option<Cow<'_, str>> {
     let direct = ["last_input_text", "message_text", "text", "message"].iter().map(|name| &body[*name]);
-    let nested =
-        [&body["message"]["text"], &body["subscriber"]["last_input_text"], &body["contact"]["last_input_text"]];
+    let nested = contact_objects(body).skip(1).map(|contact| &contact["last_input_text"]);
+    let nested = std::iter::once(&body["message"]["text"]).chain(nested);
     let all = direct.chain(nested).filter_map(|value| match value {
         Value::String(text) => Some(Cow::Borrowed(text.as_str())),
         Value::Number(number) => Some(Cow::Owned(number.to_string())),
@@ -158,9 +214,30 @@ fn attachment_kind(body: &Value) -> String {
     named.or_else(present).unwrap_or("unknown").to_owned()
 }
 
+/// Returns a phone number in one form: `+` and its digits when it has a country code, otherwise its digits. A number has
+/// a country code after `+` or `00`, or when it has at least 11 digits and does not begin with zero, as WhatsApp writes
+/// it.
 fn phone(text: &str) -> Option<String> {
-    let phone: String = text.chars().filter(|letter| letter.is_ascii_digit() || *letter == '+').collect();
+    let (digits, is_international) = phone_digits(text);
+    let is_international = is_international || (digits.len() >= 11 && !digits.starts_with('0'));
+    let phone = if is_international { format!("+{digits}") } else { digits };
     (5..=50).contains(&phone.len()).then_some(phone)
+}
+
+/// Returns a phone number's digits without the prefix `+` or `00`, and whether the number has that prefix. The `(0)` of
+/// `+33 (0)6 12 34 56 78` is not dialled from abroad, so it is left out.
+#[must_use]
+pub fn phone_digits(text: &str) -> (String, bool) {
+    let before_plus = text.split_once(['+', '＋']).map(|(before, _)| before);
+    let has_plus = before_plus.is_some_and(|before| !before.contains(|letter: char| letter.is_ascii_digit()));
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    let without_zeros = digits.strip_prefix("00").filter(|rest| !rest.starts_with('0'));
+    let is_international = has_plus || without_zeros.is_some();
+    if !is_international {
+        return (digits, false);
+    }
+    let dialled: String = text.replace("(0)", "").chars().filter(char::is_ascii_digit).collect();
+    (dialled.strip_prefix("00").unwrap_or(&dialled).to_owned(), true)
 }
 
 fn name(body: &Value) -> Option<String> {
@@ -229,6 +306,8 @@ mod tests {
             (json!({ "contact": { "id": "1724803790" }, "last_input_text": "hi" }), "1724803790"),
             (json!({ "subscriber": { "id": 5 }, "message": { "text": "hi" } }), "5"),
             (json!({ "key": "user:132", "text": "hi" }), "132"),
+            (json!({ "id": 132.0, "text": "hi" }), "132"),
+            (json!({ "id": format!("CI.{}", "a".repeat(128)), "text": "hi" }), &format!("CI.{}", "a".repeat(128))),
         ] {
             assert_eq!(read(body).contact_id, contact);
         }
@@ -238,7 +317,7 @@ mod tests {
             json!({ "id": 1.5, "text": "hi" }),
             json!({ "id": 1e30, "text": "hi" }),
             json!({ "id": "a\u{0}b", "text": "hi" }),
-            json!({ "id": "x".repeat(101), "text": "hi" }),
+            json!({ "id": "x".repeat(161), "text": "hi" }),
             json!([]),
             json!("hi"),
         ] {
@@ -267,10 +346,53 @@ mod tests {
         assert_ne!(with_id("m1", "oui"), with_id("m2", "oui"));
         // A bot that sends a constant as the id.
         assert_ne!(with_id("m1", "oui"), with_id("m1", "non"));
+        let at_with_id = |at: &str| {
+            let body = json!({ "id": 1, "message_id": "m1", "last_interaction": at, "text": "oui" });
+            read(body).external_id.unwrap()
+        };
+        assert_eq!(at_with_id("09:00"), at_with_id("09:00"));
+        assert_ne!(at_with_id("09:00"), at_with_id("09:01"));
+        let id_part = |external: String| external[..MESSAGE_ID_CHARS].to_owned();
+        assert_eq!(id_part(at_with_id("09:00")), id_part(with_id("m1", "non").unwrap()));
+        assert_ne!(id_part(at_with_id("09:00")), id_part(with_id("m2", "oui").unwrap()));
         let at = |at: &str| read(json!({ "id": 1, "last_interaction": at, "text": "oui" })).external_id;
         assert_eq!(at("09:00"), at("09:00"));
         assert_ne!(at("09:00"), at("09:01"));
         assert_eq!(read(json!({ "id": 1, "text": "oui" })).external_id, None);
+    }
+
+    #[test]
+    fn phone_numbers_have_one_form() {
+        for (written, expected) in [
+            ("0022507 00-11.22.55", "+2250700112255"),
+            ("+225 07 00 11 22 33", "+2250700112233"),
+            ("(+225) 07.00.11.22.33", "+2250700112233"),
+            ("2250700112233", "+2250700112233"),
+            ("whatsapp:+2250700112233", "+2250700112233"),
+            ("+33 (0)6 12 34 56 78", "+33612345678"),
+            ("0033 (0) 6 12 34 56 78", "+33612345678"),
+            ("07 00 11 22 33", "0700112233"),
+            ("0700112233", "0700112233"),
+        ] {
+            assert_eq!(phone(written).as_deref(), Some(expected), "{written}");
+        }
+        assert_eq!((phone("12"), phone("abc"), phone("+")), (None, None, None));
+    }
+
+    #[test]
+    fn a_body_that_is_not_valid_json_is_parsed_where_it_can_be() {
+        let parse = |body: &str| {
+            InboundMessage::parse(body.as_bytes())
+                .map(|(message, is_repaired)| (message.contact_id, message.text, is_repaired))
+        };
+        let expected = |id: &str, text: &str, is_repaired| (id.to_owned(), text.to_owned(), is_repaired);
+        assert_eq!(parse("{\"id\": 1, \"text\": \"a\"}").unwrap(), expected("1", "a", false));
+        assert_eq!(parse("{\"id\": 1, \"text\": \"a \"b\" c\"}").unwrap(), expected("1", "a \"b\" c", true));
+        let digits = "9".repeat(30);
+        assert_eq!(parse(&format!("{{\"id\": {digits}, \"text\": \"a\"}}")).unwrap(), expected(&digits, "a", false));
+        for (body, status) in [("{", 400), ("[]", 422), ("{\"text\": \"a\"}", 422), ("{\"id\": 1e30}", 422)] {
+            assert_eq!(parse(body).unwrap_err().status.as_u16(), status, "{body}");
+        }
     }
 
     fn any_json() -> impl Strategy<Value = Value> {
@@ -298,7 +420,7 @@ mod tests {
         #[test]
         fn any_json_is_refused_or_fits_the_columns(body in any_json()) {
             if let Ok(inbound) = InboundMessage::read(&body) {
-                prop_assert!((1..=100).contains(&inbound.contact_id.chars().count()));
+                prop_assert!((1..=160).contains(&inbound.contact_id.chars().count()));
                 prop_assert!(inbound.text.chars().count() <= MAX_TEXT_CHARS && !inbound.text.contains('\0'));
                 prop_assert_eq!(inbound.text.is_empty(), inbound.attachment.is_some());
                 prop_assert!(inbound.name.is_none_or(|name| (1..=200).contains(&name.chars().count())));

@@ -8,6 +8,9 @@ use tracing::Instrument;
 use super::Queue;
 use crate::{error::BoxError, logging};
 
+/// Timeout of setting the delay of a failed message.
+const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// One SQS message of a batch.
 #[derive(Debug, Clone, Copy)]
 pub struct SqsRecord<'e> {
@@ -56,8 +59,12 @@ impl Queue {
     async fn report_failure(&self, record: SqsRecord<'_>, max_retry_delay: Duration, error: &BoxError) {
         tracing::error!(attempt = record.attempt, error = logging::chain(error.as_ref()), "record failed");
         let delay = retry_delay(record.attempt, max_retry_delay);
-        if let Err(error) = self.change_visibility(record.receipt_handle, delay).await {
-            tracing::warn!(error = logging::chain(&error), "the next attempt waits for the queue's own time");
+        match tokio::time::timeout(VISIBILITY_TIMEOUT, self.change_visibility(record.receipt_handle, delay)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(error = logging::chain(&error), "the next attempt waits for the queue's own time");
+            }
+            Err(_) => tracing::warn!("the queue is slow: the next attempt waits for the queue's own time"),
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rand::RngExt;
 use reqwest::{Method, StatusCode, header};
 use serde_json::Value;
@@ -27,6 +27,9 @@ const MAX_ATTEMPTS: u32 = 3;
 /// Subscriptions per page of a list; Stripe's maximum is 100.
 const PAGE_SIZE: usize = 100;
 
+/// Time after which a Checkout Session expires by itself, when Stripe's answer does not say so.
+const SESSION_LIFETIME: TimeDelta = TimeDelta::hours(24);
+
 /// A client of Stripe's API, for one account.
 #[derive(Clone)]
 pub struct StripeClient {
@@ -39,8 +42,9 @@ pub struct StripeClient {
 /// Error of a call to Stripe.
 #[derive(Debug, thiserror::Error)]
 pub enum StripeError {
-    /// Stripe answered with an error. Neither the text nor the cause repeats the request's fields.
-    #[error("Stripe refused with {status}: {kind} {code} {param}: {message}")]
+    /// Stripe answered with an error. Its text for developers may repeat the request's fields, so only its length is
+    /// shown.
+    #[error("Stripe refused with {status}: {kind} {code} {param}, {} characters", .message.chars().count())]
     Refused {
         /// HTTP status.
         status: u16,
@@ -66,6 +70,26 @@ impl StripeError {
     #[must_use]
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Refused { code, .. } if code == "resource_missing")
+    }
+
+    /// True when this parameter names an object that does not exist.
+    #[must_use]
+    pub fn is_missing_param(&self, name: &str) -> bool {
+        matches!(self, Self::Refused { param, .. } if self.is_missing() && param == name)
+    }
+
+    /// True when the customer is billed in another currency. Stripe's error has no code for it.
+    #[must_use]
+    pub fn is_about_currencies(&self) -> bool {
+        matches!(self, Self::Refused { status: 400, message, .. } if message.contains("combine currencies"))
+    }
+
+    /// True when Stripe refused the fields of a call, so that a repetition is refused, too. The API key, its rights and
+    /// the rate of calls are not of the call's fields.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Refused { status: 400..=499, .. })
+            && !matches!(self, Self::Refused { status: 401 | 403 | 409 | 429, .. })
     }
 
     /// True when a later call with equal fields may succeed.
@@ -106,6 +130,26 @@ pub struct CheckoutRequest<'a> {
     pub cancel_url: &'a str,
 }
 
+/// A new Checkout Session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckoutSession {
+    /// Id of the session (`cs_…`).
+    pub id: String,
+    /// URL of the page on which it is paid.
+    pub url: String,
+    /// Time after which it can no longer be paid.
+    pub expires_at: DateTime<Utc>,
+}
+
+impl CheckoutSession {
+    fn read(session: &Value) -> Option<Self> {
+        let text = |name: &str| session[name].as_str().map(str::to_owned);
+        let expires_at = session["expires_at"].as_i64().and_then(|time| DateTime::from_timestamp(time, 0));
+        let expires_at = expires_at.unwrap_or_else(|| Utc::now() + SESSION_LIFETIME);
+        Some(Self { id: text("id")?, url: text("url")?, expires_at })
+    }
+}
+
 /// The fields of a new item of the customer's next invoice.
 #[derive(Debug)]
 pub struct InvoiceItem<'a> {
@@ -121,6 +165,67 @@ pub struct InvoiceItem<'a> {
     pub period: (DateTime<Utc>, DateTime<Utc>),
     /// `billing_records.id`. Stripe returns it in the metadata of the invoice's line.
     pub record: Uuid,
+}
+
+/// An invoice item as it is at Stripe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvoiceItemState {
+    /// Id of the item (`ii_…`).
+    pub id: String,
+    /// Invoice that contains the item (`in_…`); `None` while the item is pending.
+    pub invoice: Option<String>,
+}
+
+/// The fields of a new invoice of the customer's pending items.
+#[derive(Debug)]
+pub struct NewInvoice<'a> {
+    /// Customer (`cus_…`).
+    pub customer: &'a str,
+    /// ISO 4217 code, such as `EUR`.
+    pub currency: &'a str,
+    /// Payment method (`pm_…`); `None` for the customer's default.
+    pub payment_method: Option<String>,
+    /// `billing_records.id`, for the invoice's metadata.
+    pub record: Uuid,
+}
+
+/// An invoice as it is at Stripe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvoiceState {
+    /// Id of the invoice (`in_…`).
+    pub id: String,
+    /// `draft`, `open`, `paid`, `uncollectible` or `void`.
+    pub status: String,
+    /// True for an invoice that [`StripeClient::create_invoice`] made.
+    pub is_of_overage: bool,
+}
+
+impl InvoiceState {
+    fn read(object: &Value) -> Option<Self> {
+        Some(Self {
+            id: object["id"].as_str()?.to_owned(),
+            status: object["status"].as_str().unwrap_or_default().to_owned(),
+            is_of_overage: object["metadata"]["billing_record_id"].is_string(),
+        })
+    }
+
+    /// True while the invoice can still be changed and is not charged.
+    #[must_use]
+    pub fn is_draft(&self) -> bool {
+        self.status == "draft"
+    }
+
+    /// True when the invoice is paid.
+    #[must_use]
+    pub fn is_paid(&self) -> bool {
+        self.status == "paid"
+    }
+
+    /// True when nobody will pay the invoice any more.
+    #[must_use]
+    pub fn is_withdrawn(&self) -> bool {
+        matches!(self.status.as_str(), "void" | "uncollectible")
+    }
 }
 
 /// A page of the list of all subscriptions.
@@ -156,7 +261,7 @@ impl StripeClient {
         self.key.contains("_live_")
     }
 
-    /// Creates a Checkout Session and returns its id and URL. `key` is the call's `Idempotency-Key`.
+    /// Creates a Checkout Session. `key` is the call's `Idempotency-Key`.
     ///
     /// # Errors
     /// Returns [`StripeError`] when the call fails.
@@ -164,7 +269,7 @@ impl StripeClient {
         &self,
         checkout: &CheckoutRequest<'_>,
         key: &str,
-    ) -> Result<(String, String), StripeError> {
+    ) -> Result<CheckoutSession, StripeError> {
         let (user, tenant) = (checkout.user.to_string(), checkout.tenant.to_string());
         let mut form = vec![
             ("mode", "subscription"),
@@ -182,8 +287,7 @@ impl StripeClient {
             None => ("customer_email", checkout.email),
         });
         let session = self.post("/v1/checkout/sessions", &form, key).await?;
-        let text = |name: &str| session[name].as_str().map(str::to_owned);
-        text("id").zip(text("url")).ok_or(StripeError::InvalidResponse("a session without an id or a URL"))
+        CheckoutSession::read(&session).ok_or(StripeError::InvalidResponse("a session without an id or a URL"))
     }
 
     /// Creates a session of the Billing Portal and returns its URL. `key` is the call's `Idempotency-Key`.
@@ -206,8 +310,7 @@ impl StripeClient {
     /// # Errors
     /// Returns [`StripeError`] when the call fails.
     pub async fn get_subscription(&self, id: &str) -> Result<Subscription, StripeError> {
-        let id: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
-        let object = self.call(Method::GET, &format!("/v1/subscriptions/{id}"), &[], None).await?;
+        let object = self.call(Method::GET, &format!("/v1/subscriptions/{}", path_part(id)), &[], None).await?;
         Subscription::read(&object).ok_or(StripeError::InvalidResponse("a subscription without an id"))
     }
 
@@ -228,11 +331,23 @@ impl StripeClient {
         Ok(SubscriptionPage { subscriptions: page, next_cursor: next })
     }
 
-    /// Adds an item to the customer's next invoice and returns the item's id. `key` is the call's `Idempotency-Key`.
+    /// Lists a customer's subscriptions that have not ended, at most 100.
     ///
     /// # Errors
     /// Returns [`StripeError`] when the call fails.
-    pub async fn add_invoice_item(&self, item: &InvoiceItem<'_>, key: &str) -> Result<String, StripeError> {
+    pub async fn list_open_subscriptions(&self, customer: &str) -> Result<Vec<Subscription>, StripeError> {
+        let query = [("customer", customer), ("limit", "100")];
+        let list = self.call(Method::GET, "/v1/subscriptions", &query, None).await?;
+        let data = list["data"].as_array().ok_or(StripeError::InvalidResponse("a list without data"))?;
+        let read: Option<_> = data.iter().map(Subscription::read).collect();
+        read.ok_or(StripeError::InvalidResponse("a subscription without an id"))
+    }
+
+    /// Adds a pending item, which the customer's next invoice contains. `key` is the call's `Idempotency-Key`.
+    ///
+    /// # Errors
+    /// Returns [`StripeError`] when the call fails.
+    pub async fn add_invoice_item(&self, item: &InvoiceItem<'_>, key: &str) -> Result<InvoiceItemState, StripeError> {
         let currency = item.currency.to_lowercase();
         let amount = item.amount.to_string();
         let [start, end] = [item.period.0, item.period.1].map(|time| time.timestamp().to_string());
@@ -247,16 +362,29 @@ impl StripeClient {
             ("metadata[billing_record_id]", &record),
         ];
         let made = self.post("/v1/invoiceitems", &form, key).await?;
-        made["id"].as_str().map(str::to_owned).ok_or(StripeError::InvalidResponse("an invoice item without an id"))
+        read_invoice_item(&made).ok_or(StripeError::InvalidResponse("an invoice item without an id"))
     }
 
-    /// Finds the id of the invoice item that an earlier call added for a billing record.
+    /// Fetches an invoice item.
+    ///
+    /// # Errors
+    /// Returns [`StripeError`] when the call fails.
+    pub async fn get_invoice_item(&self, id: &str) -> Result<InvoiceItemState, StripeError> {
+        let object = self.call(Method::GET, &format!("/v1/invoiceitems/{}", path_part(id)), &[], None).await?;
+        read_invoice_item(&object).ok_or(StripeError::InvalidResponse("an invoice item without an id"))
+    }
+
+    /// Finds the invoice item that an earlier call added for a billing record.
     ///
     /// Stripe forgets an `Idempotency-Key` after a day, but a job may be retried later than that.
     ///
     /// # Errors
     /// Returns [`StripeError`] when the call fails.
-    pub async fn find_invoice_item(&self, customer: &str, record: Uuid) -> Result<Option<String>, StripeError> {
+    pub async fn find_invoice_item(
+        &self,
+        customer: &str,
+        record: Uuid,
+    ) -> Result<Option<InvoiceItemState>, StripeError> {
         let record = record.to_string();
         let mut after: Option<String> = None;
         loop {
@@ -266,7 +394,7 @@ impl StripeClient {
             let items = list["data"].as_array().ok_or(StripeError::InvalidResponse("a list without data"))?;
             let found = items.iter().find(|item| item["metadata"]["billing_record_id"] == record.as_str());
             if let Some(found) = found {
-                return Ok(found["id"].as_str().map(str::to_owned));
+                return Ok(read_invoice_item(found));
             }
             let last = items.last().and_then(|last| last["id"].as_str()).map(str::to_owned);
             match last.filter(|_| list["has_more"] == true) {
@@ -276,13 +404,52 @@ impl StripeClient {
         }
     }
 
-    async fn post(&self, path: &str, form: &[(&str, &str)], key: &str) -> Result<Value, StripeError> {
+    /// Makes a draft invoice of the customer's pending items in this currency. Stripe finalises a draft by itself after an
+    /// hour. `key` is the call's `Idempotency-Key`.
+    ///
+    /// # Errors
+    /// Returns [`StripeError`] when the call fails.
+    pub async fn create_invoice(&self, invoice: &NewInvoice<'_>, key: &str) -> Result<InvoiceState, StripeError> {
+        let currency = invoice.currency.to_lowercase();
+        let record = invoice.record.to_string();
+        let mut form = vec![
+            ("customer", invoice.customer),
+            ("currency", &currency),
+            ("pending_invoice_items_behavior", "include"),
+            ("auto_advance", "true"),
+            ("metadata[billing_record_id]", &record),
+        ];
+        form.extend(invoice.payment_method.as_deref().map(|method| ("default_payment_method", method)));
+        let made = self.post("/v1/invoices", &form, key).await?;
+        InvoiceState::read(&made).ok_or(StripeError::InvalidResponse("an invoice without an id"))
+    }
+
+    /// Fetches an invoice.
+    ///
+    /// # Errors
+    /// Returns [`StripeError`] when the call fails.
+    pub async fn get_invoice(&self, id: &str) -> Result<InvoiceState, StripeError> {
+        let object = self.call(Method::GET, &format!("/v1/invoices/{}", path_part(id)), &[], None).await?;
+        InvoiceState::read(&object).ok_or(StripeError::InvalidResponse("an invoice without an id"))
+    }
+
+    /// Finalises a draft invoice, which Stripe then charges. `key` is the call's `Idempotency-Key`.
+    ///
+    /// # Errors
+    /// Returns [`StripeError`] when the call fails.
+    pub async fn finalize_invoice(&self, id: &str, key: &str) -> Result<InvoiceState, StripeError> {
+        let path = format!("/v1/invoices/{}/finalize", path_part(id));
+        let made = self.post(&path, &[("auto_advance", "true")], key).await?;
+        InvoiceState::read(&made).ok_or(StripeError::InvalidResponse("an invoice without an id"))
+    }
+
+    pub(super) async fn post(&self, path: &str, form: &[(&str, &str)], key: &str) -> Result<Value, StripeError> {
         self.call(Method::POST, path, form, Some(key)).await
     }
 
     /// Sends a request, with up to [`MAX_ATTEMPTS`] attempts within [`CALL_TIMEOUT`]. An error that Stripe marks as
     /// final is not retried.
-    async fn call(
+    pub(super) async fn call(
         &self,
         method: Method,
         path: &str,
@@ -358,6 +525,20 @@ impl StripeClient {
             status.is_server_error() || matches!(status, StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS);
         Err(AttemptError { error, is_retryable: should_retry.unwrap_or(is_retryable) })
     }
+}
+
+/// Encodes an id as a part of a path.
+fn path_part(id: &str) -> String {
+    url::form_urlencoded::byte_serialize(id.as_bytes()).collect()
+}
+
+/// Parses an invoice item. Its invoice is an id or, when expanded, the object itself.
+fn read_invoice_item(object: &Value) -> Option<InvoiceItemState> {
+    let invoice = &object["invoice"];
+    Some(InvoiceItemState {
+        id: object["id"].as_str()?.to_owned(),
+        invoice: invoice.as_str().or_else(|| invoice["id"].as_str()).map(str::to_owned),
+    })
 }
 
 /// Error of one attempt of a call.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 /// | Stripe | `billing.subscriptions` | `profiles.subscription_status` | access |
 /// | --- | --- | --- | --- |
 /// | `trialing`, `active` | active | trialing, active | until the period's end plus the grace for a late renewal |
-/// | `past_due` | active | past_due | from the period's start, for the grace |
+/// | `past_due` | active | past_due | from the beginning of `past_due`, for the grace |
 /// | `incomplete`, `unpaid`, `paused` | inactive | incomplete, unpaid, paused | no |
 /// | `canceled` | cancelled | cancelled | no |
 /// | `incomplete_expired` | expired | expired | no |
@@ -168,18 +168,35 @@ pub struct Subscription {
     pub status: SubscriptionStatus,
     /// Time at which the subscription began. It decides which of a user's subscriptions is the newest.
     pub started_at: Option<DateTime<Utc>>,
-    /// Start and end of the paid period.
+    /// Start and end of the paid period that ends first, among those of all items.
     pub period: Option<(DateTime<Utc>, DateTime<Utc>)>,
     /// True when the subscription ends with the period.
     pub cancel_at_period_end: bool,
     /// Time at which the subscription ends, when one is set.
     pub cancel_at: Option<DateTime<Utc>>,
-    /// Prices of the subscription's items: the id (`price_…`), and the lookup key where the price has one.
-    pub prices: Vec<(String, Option<String>)>,
+    /// Time at which the subscription ended.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// True while Stripe collects no payments for the subscription.
+    pub is_collection_paused: bool,
+    /// Items with a price and a quantity.
+    pub items: Vec<SubscriptionItem>,
+    /// Payment method of the subscription (`pm_…`), when it has one of its own.
+    pub payment_method: Option<String>,
     /// `metadata.plan`, which our checkout sets.
     pub plan: Option<String>,
     /// `metadata.user_id`, which our checkout sets.
     pub user: Option<String>,
+}
+
+/// An item of a subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubscriptionItem {
+    /// Price (`price_…`).
+    pub price: String,
+    /// Lookup key of the price, where it has one.
+    pub lookup_key: Option<String>,
+    /// Start and end of the item's paid period.
+    pub period: Option<(DateTime<Utc>, DateTime<Utc>)>,
 }
 
 /// An invoice at Stripe.
@@ -296,29 +313,50 @@ impl Subscription {
     /// Parses a subscription object of any API version; `None` when it has no id.
     #[must_use]
     pub fn read(object: &Value) -> Option<Self> {
-        let items = || object["items"]["data"].as_array().into_iter().flatten();
         let period_of =
             |holder: &Value| Some((seconds(&holder["current_period_start"])?, seconds(&holder["current_period_end"])?));
-        // Items with intervals of their own end at different times. The subscription renews with the first that ends.
-        let first_to_end = items().filter_map(period_of).min_by_key(|(_, end)| *end);
-        let prices = items().chain([object]).filter_map(|item| {
+        let read_item = |item: &Value| {
             let price = [&item["price"], &item["plan"]].into_iter().find_map(|price| Some((id(price)?, price)))?;
-            Some((price.0, text(&price.1["lookup_key"])))
-        });
-        let mut prices: Vec<_> = prices.collect();
-        prices.dedup();
+            let period = period_of(item).or_else(|| period_of(object));
+            Some(SubscriptionItem { price: price.0, lookup_key: text(&price.1["lookup_key"]), period })
+        };
+        let listed = || object["items"]["data"].as_array().into_iter().flatten();
+        // An item with a quantity of 0 is not paid for.
+        let mut items: Vec<_> = listed().filter(|item| item["quantity"] != 0).filter_map(read_item).collect();
+        if listed().next().is_none() {
+            items.extend(read_item(object));
+        }
+        // Items with intervals of their own end at different times. The subscription renews with the first that ends.
+        let first_to_end = listed().filter_map(period_of).min_by_key(|(_, end)| *end);
+        let status = SubscriptionStatus::read(object["status"].as_str().unwrap_or_default());
         Some(Self {
             id: text(&object["id"])?,
             customer: id(&object["customer"]),
-            status: SubscriptionStatus::read(object["status"].as_str().unwrap_or_default()),
+            status,
             started_at: ["created", "start_date", "start"].iter().find_map(|name| seconds(&object[*name])),
             period: first_to_end.or_else(|| period_of(object)),
             cancel_at_period_end: object["cancel_at_period_end"].as_bool().unwrap_or_default(),
             cancel_at: seconds(&object["cancel_at"]),
-            prices,
+            ended_at: seconds(&object["ended_at"]),
+            is_collection_paused: object["pause_collection"].is_object(),
+            items,
+            payment_method: id(&object["default_payment_method"]),
             plan: text(&object["metadata"]["plan"]),
             user: text(&object["metadata"]["user_id"]),
         })
+    }
+}
+
+impl Subscription {
+    /// Returns the time of the next invoice, which contains the customer's pending items; `None` for a subscription that
+    /// is not paid, or that ends before.
+    #[must_use]
+    pub fn next_invoice_at(&self) -> Option<DateTime<Utc>> {
+        use SubscriptionStatus::{Active, PastDue, Trialing};
+        let (_, end) = self.period?;
+        let goes_on = !self.cancel_at_period_end && self.cancel_at.is_none_or(|at| at > end);
+        let is_collected = matches!(self.status, Active | PastDue | Trialing) && !self.is_collection_paused;
+        (goes_on && is_collected).then_some(end)
     }
 }
 
@@ -397,7 +435,8 @@ mod tests {
         };
         assert_eq!(read.period, Some((at(1_795_000_000), at(1_797_592_000))));
         assert_eq!(read.customer.as_deref(), Some("cus_1"));
-        assert_eq!(read.prices, [("price_1".to_owned(), Some("pro".to_owned()))]);
+        let (price, lookup_key) = ("price_1".to_owned(), Some("pro".to_owned()));
+        assert_eq!(read.items, [SubscriptionItem { price, lookup_key, period: read.period }]);
         assert_eq!((read.user.as_deref(), read.plan.as_deref()), (Some("u"), Some("pro")));
 
         let old = json!({
@@ -406,7 +445,30 @@ mod tests {
         });
         let read = Subscription::read(&old).unwrap();
         assert_eq!((read.period, read.started_at), (Some((at(10), at(20))), Some(at(5))));
-        assert_eq!(read.prices, [("plan_1".to_owned(), None)]);
+        let item = SubscriptionItem { price: "plan_1".to_owned(), lookup_key: None, period: read.period };
+        assert_eq!(read.items, [item]);
+    }
+
+    #[test]
+    fn each_item_has_its_own_price_and_period_and_counts_unless_its_quantity_is_zero() {
+        let object = json!({
+            "id": "sub_1", "status": "canceled", "cancel_at": 15, "ended_at": 14, "default_payment_method": "pm_1",
+            "pause_collection": { "behavior": "void" },
+            "items": { "data": [
+                { "current_period_start": 10, "current_period_end": 30, "price": { "id": "price_a" }, "quantity": 2 },
+                { "current_period_start": 10, "current_period_end": 20, "price": "price_b" },
+                { "current_period_start": 10, "current_period_end": 40, "price": { "id": "price_c" }, "quantity": 0 },
+            ] },
+        });
+        let read = Subscription::read(&object).unwrap();
+        let item = |price: &str, end| SubscriptionItem {
+            price: price.to_owned(),
+            lookup_key: None,
+            period: Some((at(10), at(end))),
+        };
+        assert_eq!(read.items, [item("price_a", 30), item("price_b", 20)]);
+        assert_eq!((read.period, read.cancel_at, read.ended_at), (Some((at(10), at(20))), Some(at(15)), Some(at(14))));
+        assert_eq!((read.payment_method.as_deref(), read.is_collection_paused), (Some("pm_1"), true));
     }
 
     #[test]

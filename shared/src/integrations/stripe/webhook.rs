@@ -1,12 +1,15 @@
 //! The extractor of Stripe's webhook. A handler whose first argument is [`StripeEvent`] runs only for requests that
 //! Stripe signed.
 
-use axum::extract::{FromRef, FromRequest, FromRequestParts, Request};
+use axum::{
+    extract::{FromRef, FromRequest, FromRequestParts, Request},
+    http::request::Parts,
+};
 use chrono::Utc;
 
 use super::{
     event::{Event, EventParseError},
-    signature,
+    signature::{SignatureError, SignatureHeader},
 };
 use crate::{
     auth::{
@@ -14,7 +17,7 @@ use crate::{
         access_policy::{AccessPolicy, RouteAccess},
     },
     error::ApiError,
-    http::{self, Bytes, RequestId},
+    http::{self, Bytes, ClientAddress, RequestId},
     rate_limits::{RateLimitKey, RateLimits},
     settings::{SettingKind, Settings},
 };
@@ -72,17 +75,20 @@ where
         let (mut parts, body) = request.into_parts();
         let Ok(RequestId(request_id)) = RequestId::from_request_parts(&mut parts, deps).await;
         let header = parts.headers.get(SIGNATURE_HEADER).map(|value| value.to_str().unwrap_or_default().to_owned());
-        // Reading the body consumes the request. The rate limits below need its extensions.
+        // Reading the body consumes the request. The rate limits need its extensions.
         let mut head = Request::new(()).into_parts().0;
         head.extensions = parts.extensions.clone();
+        // In the order of their cost: the header, the count of the address, and only then the body and its hash.
+        let header = match SignatureHeader::read(header.as_deref(), Utc::now()) {
+            Ok(header) => header,
+            Err(error) => return Err(refuse(&mut head, deps, error).await),
+        };
+        let Ok(ClientAddress(address)) = ClientAddress::from_request_parts(&mut head, deps).await;
+        RateLimits::from_ref(deps).check(&RateLimitKey::WebhookAddress(address)).await?;
         let Bytes(body) = Bytes::from_request(Request::from_parts(parts, body), deps).await?;
-
         let WebhookSecrets(secrets) = WebhookSecrets::from_ref(deps);
-        if let Err(error) = signature::verify(header.as_deref(), &body, &secrets, Utc::now()) {
-            // Counts invalid signatures by the sender's address, and refuses a sender with too many.
-            Public::from_request_parts(&mut head, deps).await?;
-            let message = "the header Stripe-Signature does not sign this body";
-            return Err(ApiError::bad_request("invalid_signature", message).with_source(error));
+        if let Err(error) = header.verify(&body, &secrets) {
+            return Err(refuse(&mut head, deps, error).await);
         }
         let event = Event::read(&body).map_err(|error| match error {
             EventParseError::NotJson(_) => {
@@ -102,4 +108,18 @@ where
         }
         Ok(Self { event, deps: deps.clone(), request_id })
     }
+}
+
+/// Returns the error of a request without a valid signature. Such requests are counted by the sender's address, and a
+/// sender with too many gets 429 instead.
+async fn refuse<Deps>(head: &mut Parts, deps: &Deps, error: SignatureError) -> ApiError
+where
+    Deps: Send + Sync,
+    RateLimits: FromRef<Deps>,
+{
+    if let Err(limited) = Public::from_request_parts(head, deps).await {
+        return limited;
+    }
+    let message = "the header Stripe-Signature does not sign this body";
+    ApiError::bad_request("invalid_signature", message).with_source(error)
 }

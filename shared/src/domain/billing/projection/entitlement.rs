@@ -23,6 +23,12 @@ pub struct Entitlement {
     pub cancel_at_period_end: bool,
     /// Time at which the subscription ends, when one is set.
     pub cancel_at: Option<DateTime<Utc>>,
+    /// Time at which the subscription ended.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// Time since which a payment is past due.
+    pub past_due_since: Option<DateTime<Utc>>,
+    /// True when the subscription's price belongs to no plan.
+    pub is_price_unknown: bool,
     /// Version of the row of `billing.subscriptions`. It grows with each change.
     pub version: i64,
 }
@@ -60,18 +66,15 @@ impl Entitlement {
         }
         match self.status {
             SubscriptionStatus::Trialing | SubscriptionStatus::Active => {
-                let grace = if self.cancel_at_period_end { TimeDelta::zero() } else { grace };
-                let end = self.period_end.map(|end| end + grace);
-                // The earlier of the two ends.
-                match (end, self.cancel_at) {
-                    (Some(end), Some(cancelled)) => AccessWindow::Until(end.min(cancelled)),
-                    (Some(end), None) | (None, Some(end)) => AccessWindow::Until(end),
-                    (None, None) => AccessWindow::Unlimited,
-                }
+                let renewal = self.period_end.map(|end| end + grace);
+                earlier(renewal, self.end()).map_or(AccessWindow::Unlimited, AccessWindow::Until)
             }
-            // Stripe starts the new period even when its payment fails, so the grace runs from the period's start.
             SubscriptionStatus::PastDue => {
-                self.period_start.map_or(AccessWindow::None, |start| AccessWindow::Until(start + grace))
+                let since = self.past_due_since.or(self.period_start);
+                since.map_or(AccessWindow::None, |since| {
+                    let until = since + grace;
+                    AccessWindow::Until(self.end().map_or(until, |end| end.min(until)))
+                })
             }
             SubscriptionStatus::Incomplete
             | SubscriptionStatus::IncompleteExpired
@@ -82,17 +85,69 @@ impl Entitlement {
         }
     }
 
-    /// Status for `profiles.subscription_status`, given the present access.
-    pub(super) fn profile_status(&self, has_access: bool) -> &'static str {
-        let is_over = !has_access && (self.cancel_at_period_end || self.cancel_at.is_some());
+    /// True when the customer pays for the subscription, or is about to.
+    pub(super) fn is_live(&self) -> bool {
+        matches!(self.status, SubscriptionStatus::Trialing | SubscriptionStatus::Active | SubscriptionStatus::PastDue)
+    }
+
+    /// Returns the time at which the subscription ends or has ended; `None` when no end is set.
+    fn end(&self) -> Option<DateTime<Utc>> {
         match self.status {
-            // The subscription has ended, but Stripe's event of the end has not arrived yet.
-            SubscriptionStatus::Trialing | SubscriptionStatus::Active if is_over => {
-                SubscriptionStatus::Canceled.profile_status()
-            }
-            status => status.profile_status(),
+            SubscriptionStatus::Canceled | SubscriptionStatus::IncompleteExpired => self.ended_at,
+            _ => earlier(self.cancel_at, self.period_end.filter(|_| self.cancel_at_period_end)),
         }
     }
+
+    /// True when the subscription has ended at this time, also before Stripe's event of the end has arrived.
+    fn is_over(&self, now: DateTime<Utc>) -> bool {
+        match self.status {
+            SubscriptionStatus::Canceled | SubscriptionStatus::IncompleteExpired => true,
+            SubscriptionStatus::Trialing | SubscriptionStatus::Active => self.end().is_some_and(|end| end <= now),
+            _ => false,
+        }
+    }
+
+    /// Derives the columns of `profiles` at this time. A subscription that is over has no end to come: its period ends
+    /// with it, and it is not about to be cancelled.
+    pub(super) fn shown(&self, now: DateTime<Utc>) -> ShownSubscription {
+        let (is_over, end) = (self.is_over(now), self.end());
+        let period_end =
+            if is_over { earlier(self.period_end, end).filter(|_| end.is_some()) } else { self.period_end };
+        let period_start = self.period_start.filter(|start| !is_over || period_end.is_some_and(|end| *start < end));
+        let status = match self.status {
+            SubscriptionStatus::Trialing | SubscriptionStatus::Active if is_over => SubscriptionStatus::Canceled,
+            status => status,
+        };
+        let ends_with_period =
+            self.cancel_at_period_end || self.cancel_at.zip(self.period_end).is_some_and(|(at, end)| at <= end);
+        ShownSubscription {
+            status: status.profile_status(),
+            period_start,
+            period_end,
+            cancel_at_period_end: ends_with_period && !is_over,
+            cancel_at: end,
+        }
+    }
+}
+
+/// The earlier of two times, of which each may be missing.
+fn earlier(one: Option<DateTime<Utc>>, other: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+    [one, other].into_iter().flatten().min()
+}
+
+/// A subscription as `profiles` shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ShownSubscription {
+    /// `subscription_status`.
+    pub(super) status: &'static str,
+    /// Start of the paid period.
+    pub(super) period_start: Option<DateTime<Utc>>,
+    /// End of the paid period.
+    pub(super) period_end: Option<DateTime<Utc>>,
+    /// True when the subscription ends with the period.
+    pub(super) cancel_at_period_end: bool,
+    /// Time at which the subscription ends or has ended.
+    pub(super) cancel_at: Option<DateTime<Utc>>,
 }
 
 /// Reads a user's subscription that counts.
@@ -103,8 +158,8 @@ pub(in crate::domain::billing) async fn find_entitlement(
     let row = sqlx::query!(
         r#"
         select state.status, chosen.plan, chosen.stripe_customer_id, chosen.stripe_subscription_id,
-            chosen.current_period_start, chosen.current_period_end, chosen.cancel_at_period_end, state.cancel_at,
-            chosen.version
+            chosen.current_period_start, chosen.current_period_end, chosen.cancel_at_period_end, chosen.cancel_at,
+            chosen.ended_at, chosen.past_due_since, chosen.is_price_unknown, chosen.version
         from billing.subscriptions chosen
         join billing.subscription_states state on state.id = chosen.state_id
         where chosen.user_id = $1
@@ -122,6 +177,9 @@ pub(in crate::domain::billing) async fn find_entitlement(
         period_end: row.current_period_end,
         cancel_at_period_end: row.cancel_at_period_end,
         cancel_at: row.cancel_at,
+        ended_at: row.ended_at,
+        past_due_since: row.past_due_since,
+        is_price_unknown: row.is_price_unknown,
         version: row.version,
     }))
 }
@@ -144,6 +202,9 @@ mod tests {
             period_end: Some(at(30)),
             cancel_at_period_end: false,
             cancel_at: None,
+            ended_at: None,
+            past_due_since: None,
+            is_price_unknown: false,
             version: 1,
         }
     }
@@ -176,11 +237,55 @@ mod tests {
         let access = cancelled.access(TimeDelta::days(7));
         assert!(access.is_active_at(at(30) - TimeDelta::seconds(1)));
         assert!(!access.is_active_at(at(30)));
-        assert_eq!((cancelled.profile_status(true), cancelled.profile_status(false)), ("active", "cancelled"));
+        let shown = |seconds| cancelled.shown(at(30) - TimeDelta::seconds(seconds));
+        assert_eq!(
+            (shown(1).status, shown(1).cancel_at_period_end, shown(1).cancel_at),
+            ("active", true, Some(at(30)))
+        );
+        assert_eq!((shown(0).status, shown(0).cancel_at_period_end), ("cancelled", false));
         let dated = Entitlement { cancel_at: Some(at(12)), ..entitlement(SubscriptionStatus::Active) };
         assert_eq!(dated.access(TimeDelta::days(7)), AccessWindow::Until(at(12)));
         let open = Entitlement { period_start: None, period_end: None, ..entitlement(SubscriptionStatus::Active) };
         assert_eq!(open.access(TimeDelta::days(7)), AccessWindow::Unlimited);
         assert!(AccessWindow::Unlimited.is_active_at(at(10_000)));
+    }
+    #[test]
+    fn end_date_is_shown_with_and_without_the_end_of_the_period() {
+        for (cancel_at, with_period) in [(at(30), true), (at(12), true), (at(300), false)] {
+            let entitlement = Entitlement { cancel_at: Some(cancel_at), ..entitlement(SubscriptionStatus::Active) };
+            let shown = entitlement.shown(at(1));
+            assert_eq!((shown.status, shown.cancel_at), ("active", Some(cancel_at)));
+            assert_eq!(shown.cancel_at_period_end, with_period, "{cancel_at}");
+            assert_eq!(shown.period_end, Some(at(30)));
+        }
+        let going_on = entitlement(SubscriptionStatus::Active).shown(at(1));
+        assert_eq!((going_on.cancel_at_period_end, going_on.cancel_at), (false, None));
+    }
+
+    #[test]
+    fn cancelled_subscription_shows_no_end_or_period_to_come() {
+        let cancelled = Entitlement {
+            cancel_at_period_end: true,
+            cancel_at: Some(at(30)),
+            ended_at: Some(at(10)),
+            ..entitlement(SubscriptionStatus::Canceled)
+        };
+        let shown = cancelled.shown(at(11));
+        assert_eq!((shown.status, shown.cancel_at_period_end), ("cancelled", false));
+        assert_eq!((shown.period_start, shown.period_end, shown.cancel_at), (Some(at(0)), Some(at(10)), Some(at(10))));
+        // An imported subscription has no time of its end.
+        let imported = Entitlement { ended_at: None, ..cancelled }.shown(at(11));
+        assert_eq!((imported.period_start, imported.period_end, imported.cancel_at), (None, None, None));
+    }
+
+    #[test]
+    fn grace_runs_from_the_beginning_of_past_due_and_not_beyond_the_end() {
+        let grace = TimeDelta::days(7);
+        let late = Entitlement { past_due_since: Some(at(20)), ..entitlement(SubscriptionStatus::PastDue) };
+        assert_eq!(late.access(grace), AccessWindow::Until(at(27)));
+        let ending = Entitlement { cancel_at: Some(at(22)), ..late.clone() };
+        assert_eq!(ending.access(grace), AccessWindow::Until(at(22)));
+        let with_period = Entitlement { past_due_since: Some(at(28)), cancel_at_period_end: true, ..late };
+        assert_eq!(with_period.access(grace), AccessWindow::Until(at(30)));
     }
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::entitlement::{AccessWindow, Entitlement};
+use super::entitlement::{AccessWindow, Entitlement, ShownSubscription};
 use crate::{
     activities::{self, Activity, ActivityStatus},
     audit::{self, NewAuditEntry},
@@ -31,8 +31,8 @@ struct Projection<'a> {
     until: Option<DateTime<Utc>>,
     /// Name of the plan whose limits apply.
     plan: &'a str,
-    /// `profiles.subscription_status`.
-    status: &'static str,
+    /// The subscription's columns of `profiles`.
+    shown: ShownSubscription,
 }
 
 /// The stored state of a user, compared with a projection.
@@ -66,6 +66,8 @@ pub(super) async fn write_projection(
     if differs {
         projection.update_account(tx).await?;
         projection.update_plan(tx).await?;
+    } else {
+        projection.update_version(tx).await?;
     }
     if let Some(tenant) = tenant.filter(|_| projection.is_pro) {
         // A period without requests needs its row too, since it is billed.
@@ -98,7 +100,7 @@ impl<'a> Projection<'a> {
             AccessWindow::None | AccessWindow::Unlimited => None,
         };
         let plan = if is_pro { entitlement.plan.as_str() } else { plans::FREE };
-        Self { user, entitlement, is_pro, until, plan, status: entitlement.profile_status(is_pro) }
+        Self { user, entitlement, is_pro, until, plan, shown: entitlement.shown(now) }
     }
 
     /// Returns `profiles.subscription_tier`: the plan, while it is paid for.
@@ -115,8 +117,10 @@ impl<'a> Projection<'a> {
             select account.is_pro, profile.subscription_version,
                 (account.is_pro, profile.subscription_status, profile.subscription_tier,
                  profile.subscription_current_period_start, profile.subscription_current_period_end,
-                 profile.subscription_cancel_at_period_end, profile.subscription_access_until)
-                is distinct from ($2, $3::text, $4::text, $5::timestamptz, $6::timestamptz, $7::boolean, $8::timestamptz)
+                 profile.subscription_cancel_at_period_end, profile.subscription_cancel_at,
+                 profile.subscription_access_until)
+                is distinct from ($2, $3::text, $4::text, $5::timestamptz, $6::timestamptz, $7::boolean,
+                                  $11::timestamptz, $8::timestamptz)
                 or profile.stripe_customer_id is distinct from $9 as "is_another_state!",
                 exists (
                     select from customers tenant join plans plan on plan.id = tenant.plan_id
@@ -128,14 +132,15 @@ impl<'a> Projection<'a> {
             "#,
             self.user,
             self.is_pro,
-            self.status,
+            self.shown.status,
             self.tier(),
-            self.entitlement.period_start,
-            self.entitlement.period_end,
-            self.entitlement.cancel_at_period_end,
+            self.shown.period_start,
+            self.shown.period_end,
+            self.shown.cancel_at_period_end,
             self.until,
             self.entitlement.customer,
-            self.plan
+            self.plan,
+            self.shown.cancel_at
         )
         .fetch_optional(tx)
         .await
@@ -151,7 +156,8 @@ impl<'a> Projection<'a> {
             update profiles profile
             set subscription_status = $2, subscription_tier = $3, subscription_current_period_start = $4,
                 subscription_current_period_end = $5, subscription_cancel_at_period_end = $6,
-                subscription_access_until = $7, subscription_version = $8, updated_at = now(),
+                subscription_access_until = $7, subscription_version = $8, subscription_cancel_at = $10,
+                updated_at = now(),
                 -- One customer is one user's: whoever had it first.
                 stripe_customer_id = case
                     when not exists (select from profiles other where other.stripe_customer_id = $9 and other.id <> $1)
@@ -160,14 +166,28 @@ impl<'a> Projection<'a> {
             where profile.id = $1
             "#,
             self.user,
-            self.status,
+            self.shown.status,
             self.tier(),
-            self.entitlement.period_start,
-            self.entitlement.period_end,
-            self.entitlement.cancel_at_period_end,
+            self.shown.period_start,
+            self.shown.period_end,
+            self.shown.cancel_at_period_end,
             self.until,
             self.entitlement.version,
-            self.entitlement.customer
+            self.entitlement.customer,
+            self.shown.cancel_at
+        )
+        .execute(tx)
+        .await
+        .map(drop)
+    }
+
+    /// Writes the version of a projection that changes nothing else. A projection of an older version that is still on
+    /// its way then changes nothing either.
+    async fn update_version(&self, tx: &mut SystemTx) -> sqlx::Result<()> {
+        sqlx::query!(
+            "update profiles set subscription_version = $2 where id = $1 and subscription_version < $2",
+            self.user,
+            self.entitlement.version
         )
         .execute(tx)
         .await
@@ -215,14 +235,17 @@ impl<'a> Projection<'a> {
 
     /// Records the change: an activity for the tenant when its plan changed, and an audit entry in any case.
     async fn record_change(&self, tx: &mut SystemTx, tenant: Option<Uuid>, stored: &StoredState) -> sqlx::Result<()> {
-        if let Some(tenant) = tenant.filter(|_| stored.is_another_plan) {
-            let (title, status) = if self.is_pro {
-                ("The plan is paid for", ActivityStatus::Success)
+        let is_price_unknown = self.entitlement.is_price_unknown && self.entitlement.is_live();
+        if let Some(tenant) = tenant.filter(|_| stored.is_another_plan || is_price_unknown) {
+            let (kind, title, status) = if is_price_unknown {
+                ("subscription_price_unknown", "The subscription's price belongs to no plan", ActivityStatus::Error)
+            } else if self.is_pro {
+                ("subscription_changed", "The plan is paid for", ActivityStatus::Success)
             } else {
-                ("The plan is the free one", ActivityStatus::Warning)
+                ("subscription_changed", "The plan is the free one", ActivityStatus::Warning)
             };
-            let metadata = serde_json::json!({ "plan": self.plan, "status": self.status });
-            let activity = Activity { kind: "subscription_changed", title, status, conversation: None, metadata };
+            let metadata = serde_json::json!({ "plan": self.plan, "status": self.shown.status });
+            let activity = Activity { kind, title, status, conversation: None, metadata };
             activities::record_for(tx, tenant, &activity).await?;
         }
         let entry = NewAuditEntry {
@@ -234,7 +257,8 @@ impl<'a> Projection<'a> {
                 "is_pro": self.is_pro,
                 "was_pro": stored.is_pro,
                 "plan": self.plan,
-                "status": self.status,
+                "status": self.shown.status,
+                "is_price_unknown": self.entitlement.is_price_unknown,
                 "stripe_subscription_id": self.entitlement.subscription,
                 "version": self.entitlement.version,
             }),

@@ -10,7 +10,8 @@ use super::{Assistant, Conversation, LEASE_TIMEOUT, Lease, LeaseOutcome, clear_l
 use crate::{
     conversations::handover::Responder,
     db::TenantTx,
-    messages::{self, PendingMessage},
+    messages::{self, LastOutbound, PendingMessage},
+    tenants::Identity,
     text::Language,
 };
 
@@ -24,14 +25,28 @@ const MAX_PENDING_MESSAGES: i64 = 50;
 /// A database error.
 pub async fn acquire(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<LeaseOutcome> {
     let token = Uuid::new_v4();
-    let Some(row) = take_lease(tx, conversation, token).await? else { return busy_or_gone(tx, conversation).await };
+    let row = match take_lease(tx, conversation, token).await? {
+        Some(row) => row,
+        None => match await_lease(tx, conversation).await? {
+            None => return Ok(LeaseOutcome::Gone),
+            Some(Holder { until: Some(until), is_awaited }) => {
+                return Ok(LeaseOutcome::Busy { until, is_first: !is_awaited });
+            }
+            // The holder let it go meanwhile. The conversation's row is locked now, so nobody else can take it.
+            Some(Holder { until: None, .. }) => match take_lease(tx, conversation, token).await? {
+                Some(row) => row,
+                None => return Ok(LeaseOutcome::Gone),
+            },
+        },
+    };
     if row.is_closed {
         // The caller commits this transaction, so the lease must not stay in the row.
         clear_lease(tx, conversation, token).await?;
         return Ok(LeaseOutcome::Gone);
     }
     let pending = messages::pending(tx, conversation, MAX_PENDING_MESSAGES).await?;
-    Ok(LeaseOutcome::Leased(Box::new(row.into_lease(token, pending))))
+    let last_outbound = messages::last_outbound(tx, conversation).await?;
+    Ok(LeaseOutcome::Leased(Box::new(row.into_lease(token, pending, last_outbound))))
 }
 
 /// A conversation whose lease was acquired, with its assistant.
@@ -78,6 +93,7 @@ async fn take_lease(tx: &mut TenantTx, conversation: Uuid, token: Uuid) -> sqlx:
         with leased as (
             -- A person who said nothing for so long has left it to the bot again.
             update conversations set lease_token = $3, lease_expires_at = now() + make_interval(secs => $4),
+                lease_is_awaited = false,
                 released_at = case when handover_until <= now() then handover_until else released_at end,
                 handler = case when handover_until <= now() then 'bot' else handler end,
                 handover_reason = case when handover_until <= now() then null else handover_reason end,
@@ -88,7 +104,7 @@ async fn take_lease(tx: &mut TenantTx, conversation: Uuid, token: Uuid) -> sqlx:
         select leased.id, leased.contact_id, leased.display_name, leased.language, leased.handler, leased.handover_until,
             leased.opted_out_at is not null as "is_opted_out!", leased.greeted_at is not null as "is_greeted!",
             leased.quota_notice_on, leased.order_draft, leased.released_at,
-            config.ai_name, config.company_name, config.language as default_language, config.prompt_rag,
+            config.ai_name, tenant.name as company_name, config.language as default_language, config.prompt_rag,
             config.prompt_botlive_groq_70b, config.prompt_botlive_deepseek_v3, config.show_sources,
             config.unsupported_messages, config.outside_hours, config.handover_keywords, config.business_hours,
             config.handover_minutes, tenant.currency, tenant.manychat_api_key, tenant.user_id,
@@ -118,7 +134,7 @@ async fn take_lease(tx: &mut TenantTx, conversation: Uuid, token: Uuid) -> sqlx:
 }
 
 impl LeaseRow {
-    fn into_lease(self, token: Uuid, pending: Vec<PendingMessage>) -> Lease {
+    fn into_lease(self, token: Uuid, pending: Vec<PendingMessage>, last_outbound: Option<LastOutbound>) -> Lease {
         let minutes = u64::try_from(self.handover_minutes).unwrap_or_default();
         Lease {
             token,
@@ -137,9 +153,11 @@ impl LeaseRow {
                 order_draft: self.order_draft,
             },
             assistant: Assistant {
-                name: self.ai_name,
-                company: self.company_name,
-                language: Language::from_code(&self.default_language),
+                identity: Identity {
+                    assistant: self.ai_name,
+                    company: self.company_name,
+                    language: Language::from_code(&self.default_language),
+                },
                 prompt_rag: self.prompt_rag,
                 prompt_groq: self.prompt_botlive_groq_70b,
                 prompt_deepseek: self.prompt_botlive_deepseek_v3,
@@ -155,22 +173,39 @@ impl LeaseRow {
                 owner: self.user_id,
             },
             pending,
+            last_outbound,
             now: self.now,
             local_now: self.local_now,
         }
     }
 }
 
-/// Returns the outcome for a lease that was not acquired.
-async fn busy_or_gone(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<LeaseOutcome> {
-    let until = sqlx::query_scalar!(
+/// The worker that holds a lease.
+struct Holder {
+    /// Time at which the lease expires; `None` when nobody holds it.
+    until: Option<DateTime<Utc>>,
+    /// True when a worker was turned away before.
+    is_awaited: bool,
+}
+
+/// Locks the conversation and marks its lease as awaited: the holder sends a queue message when it lets the lease go.
+/// Returns `None` when there is no such conversation.
+async fn await_lease(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<Option<Holder>> {
+    sqlx::query_as!(
+        Holder,
         r#"
-        select coalesce(lease_expires_at, now()) as "until!" from conversations where customer_id = $1 and id = $2
+        with known as (
+            select id, case when lease_expires_at >= now() then lease_expires_at end as until, lease_is_awaited
+            from conversations where customer_id = $1 and id = $2 for update
+        ), awaited as (
+            update conversations set lease_is_awaited = true
+            from known where conversations.customer_id = $1 and conversations.id = known.id and known.until is not null
+        )
+        select until, lease_is_awaited as "is_awaited!" from known
         "#,
         tx.tenant(),
         conversation
     )
     .fetch_optional(tx)
-    .await?;
-    Ok(until.map_or(LeaseOutcome::Gone, LeaseOutcome::Busy))
+    .await
 }

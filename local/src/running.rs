@@ -1,0 +1,114 @@
+//! The stacks of `cargo dev` that are running. Each has a file that names its `demo.json`, and holds a lock on that file
+//! as long as it runs. Other commands find a stack by it, whatever its data folder.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{ErrorKind, Read, Write},
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use anyhow::{Context, Result};
+use local_postgres::root;
+
+/// The file of a running stack. Dropping it removes the file.
+#[derive(Debug)]
+pub(crate) struct RunningStack {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl RunningStack {
+    /// Writes the file of this process.
+    ///
+    /// # Errors
+    /// Fails when the file cannot be written.
+    pub(crate) fn announce(demo_file: &Path) -> Result<Self> {
+        Self::announce_in(&folder(), &std::process::id().to_string(), demo_file)
+    }
+
+    fn announce_in(folder: &Path, name: &str, demo_file: &Path) -> Result<Self> {
+        let path = folder.join(name);
+        let write = || {
+            fs::create_dir_all(folder)?;
+            let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
+            file.try_lock().map_err(|error| match error {
+                TryLockError::Error(error) => error,
+                TryLockError::WouldBlock => ErrorKind::ResourceBusy.into(),
+            })?;
+            file.set_len(0)?;
+            file.write_all(demo_file.as_os_str().as_encoded_bytes())?;
+            Ok::<_, std::io::Error>(file)
+        };
+        let lock = write().with_context(|| format!("{} cannot be written", path.display()))?;
+        Ok(Self { path, _lock: lock })
+    }
+}
+
+impl Drop for RunningStack {
+    fn drop(&mut self) {
+        // A file that stays has no lock, so nothing takes it for a running stack.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Returns the demo file of a stack: the named one, else that of the running stack, of several that of the one that was
+/// started last, else that of the default data folder.
+pub(crate) fn demo_file(named: Option<&Path>) -> PathBuf {
+    let running = || newest_in(&folder());
+    named.map(Path::to_path_buf).or_else(running).unwrap_or_else(|| root().join(".local/demo.json"))
+}
+
+/// The folder of the files. It is in the build folder, because each data folder may be cleared.
+fn folder() -> PathBuf {
+    root().join("target/running-stacks")
+}
+
+fn newest_in(folder: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(folder).ok()?.filter_map(Result::ok);
+    let running = entries.filter_map(|entry| announced(&entry.path()));
+    running.max_by_key(|(since, _)| *since).map(|(_, demo_file)| demo_file)
+}
+
+/// Returns the time and the demo file of a running stack; `None` for the file of a stack that has ended.
+fn announced(path: &Path) -> Option<(SystemTime, PathBuf)> {
+    let mut file = File::open(path).ok()?;
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => {}
+        // The process was killed, and the system has released its lock.
+        Ok(()) | Err(TryLockError::Error(_)) => return None,
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text).ok()?;
+    Some((file.metadata().ok()?.modified().ok()?, PathBuf::from(text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_stack_that_was_started_last_is_found_as_long_as_it_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let announce = |name: &str, since: u64| {
+            let stack =
+                RunningStack::announce_in(folder.path(), name, Path::new(&format!("/{name}/demo.json"))).unwrap();
+            stack._lock.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(since)).unwrap();
+            stack
+        };
+        assert_eq!(newest_in(folder.path()), None);
+        let first = announce("first", 1);
+        let second = announce("second", 2);
+        assert_eq!(newest_in(folder.path()).unwrap(), Path::new("/second/demo.json"));
+        drop(second);
+        assert_eq!(newest_in(folder.path()).unwrap(), Path::new("/first/demo.json"));
+        // A stack that was killed leaves its file behind.
+        fs::write(folder.path().join("killed"), "/killed/demo.json").unwrap();
+        assert_eq!(newest_in(folder.path()).unwrap(), Path::new("/first/demo.json"));
+        drop(first);
+        assert_eq!(newest_in(folder.path()), None);
+        assert_eq!(demo_file(Some(Path::new("named.json"))), Path::new("named.json"));
+    }
+}

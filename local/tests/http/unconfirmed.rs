@@ -1,0 +1,163 @@
+//! Accounts whose address nobody has confirmed: their budget of a day, and their access to models.
+
+use local::fakes::models::{FakeModels, FakeReply};
+use serde_json::json;
+
+use super::support::{App, PdfPage, TenantUser, TestResponse, WhatsAppFixture, pdf_of_pages, small_pdf};
+
+const QUESTION: &str = "How long does the delivery take?";
+const TEXT: &str = "The delivery takes three days. The warranty lasts two years.";
+
+/// A stack with a fake model, many sign-ups from one address, and further settings.
+async fn start(models: &FakeModels, settings: &[(&str, &str)]) -> App {
+    models.always(FakeReply::RuleBased);
+    let url = models.base_url();
+    let own = [
+        ("LLM_PROVIDER", "groq"),
+        ("GROQ_API_KEY", "test-key"),
+        ("GROQ_MODELS", "small-model"),
+        ("GROQ_BASE_URL", url.as_str()),
+        ("RATE_LIMIT_ADDRESS", "100000"),
+    ];
+    App::with_settings(&[&own, settings].concat()).await
+}
+
+async fn confirm(app: &App, tenant: &TenantUser) {
+    app.sql(&format!("update users set email_confirmed_at = now() where id = '{}'", tenant.user_id)).await;
+}
+
+async fn buy_plan(app: &App, tenant: &TenantUser) {
+    let user = tenant.user_id;
+    app.sql(&format!(
+        "update users set is_pro = true where id = '{user}';
+         update customers set plan_id = (select id from plans where name = 'pro') where user_id = '{user}'"
+    ))
+    .await;
+}
+
+fn is_over_budget(answer: &TestResponse) -> bool {
+    answer.status == 403 && answer.body["error"]["code"] == "unconfirmed_budget_reached"
+}
+
+/// 20 accounts upload a document each and ask three questions each at once. The day's budget is 30.
+#[tokio::test]
+async fn all_unconfirmed_accounts_together_spend_no_more_than_the_days_budget() {
+    let models = FakeModels::start().await.unwrap();
+    let app = start(&models, &[("UNCONFIRMED_DAILY_REQUESTS", "30")]).await;
+    let mut tenants = Vec::new();
+    for number in 0..20 {
+        let tenant = app.sign_up(&format!("Company {number}")).await;
+        app.upload_and_process(&tenant, "guide.pdf", small_pdf(TEXT)).await;
+        tenants.push(tenant);
+    }
+    assert_eq!(app.number("select requests from unconfirmed_days").await, 20, "a document counts");
+
+    let questions = tenants.iter().cycle().take(60).map(async |tenant| app.ask(tenant, QUESTION).await);
+    let answers = futures::future::join_all(questions).await;
+
+    let answered = answers.iter().filter(|answer| answer.status == 200).count();
+    let refused = answers.iter().filter(|answer| is_over_budget(answer)).count();
+    assert_eq!((answered, refused), (10, 50), "{answers:?}");
+    assert_eq!(models.calls(), 10);
+    assert_eq!(app.number("select requests from unconfirmed_days").await, 30);
+    // A refused question takes nothing from the account's own free requests.
+    assert_eq!(app.number("select sum(free_quota_used) from user_settings").await, 10);
+    let announcement = json!({ "filename": "other.pdf", "size_bytes": 1000 });
+    let upload = app.post("/api/v1/documents/upload").by(&tenants[2]).json(&announcement).await;
+    upload.refused(403, "unconfirmed_budget_reached");
+    assert_eq!(app.number("select count(*) from documents").await, 20);
+
+    // Confirmed and paid accounts are not affected, and the next day has a budget of its own.
+    confirm(&app, &tenants[0]).await;
+    buy_plan(&app, &tenants[1]).await;
+    for tenant in &tenants[..2] {
+        assert_eq!(app.ask(tenant, QUESTION).await.data(200)["model"], "small-model");
+    }
+    assert!(is_over_budget(&app.ask(&tenants[2], QUESTION).await));
+    app.sql("update unconfirmed_days set day = day - 1").await;
+    app.ask(&tenants[2], QUESTION).await.data(200);
+}
+
+#[tokio::test]
+async fn a_budget_of_zero_admits_no_unconfirmed_account() {
+    let models = FakeModels::start().await.unwrap();
+    let app = start(&models, &[("UNCONFIRMED_DAILY_REQUESTS", "0")]).await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    assert!(is_over_budget(&app.ask(&tenant, QUESTION).await));
+    confirm(&app, &tenant).await;
+    app.ask(&tenant, QUESTION).await.data(200);
+}
+
+#[tokio::test]
+async fn without_a_model_nothing_is_counted() {
+    let app = App::with_settings(&[("UNCONFIRMED_DAILY_REQUESTS", "0")]).await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    app.ask(&tenant, QUESTION).await.data(200);
+}
+
+#[tokio::test]
+async fn models_may_be_kept_for_confirmed_and_paid_accounts() {
+    let models = FakeModels::start().await.unwrap();
+    let app = start(&models, &[("UNCONFIRMED_MODELS", "none")]).await;
+    let [confirmed, paid] = [app.sign_up("Comptoir Baobab").await, app.sign_up("Chez Koffi").await];
+    for tenant in [&confirmed, &paid] {
+        app.upload_and_process(tenant, "guide.pdf", small_pdf(TEXT)).await;
+        let answer = app.ask(tenant, QUESTION).await.data(200);
+        assert_eq!((&answer["model"], &answer["answered"]), (&json!("extractive-1"), &json!(true)), "{answer}");
+        let call = app.post("/api/v1/query/stream").by(tenant).json(&json!({ "question": QUESTION }));
+        let mut stream = call.stream().await.unwrap();
+        stream.expect_event("citations").await;
+        assert_eq!(stream.read_to_end().await.1.data["model"], "extractive-1");
+    }
+    assert_eq!(models.calls(), 0);
+    confirm(&app, &confirmed).await;
+    buy_plan(&app, &paid).await;
+    for tenant in [&confirmed, &paid] {
+        assert_eq!(app.ask(tenant, QUESTION).await.data(200)["model"], "small-model");
+    }
+}
+
+#[tokio::test]
+async fn scanned_pages_are_read_only_for_confirmed_and_paid_accounts() {
+    let vision = FakeModels::start().await.unwrap();
+    vision.always(FakeReply::Text("The delivery takes three days.".to_owned()));
+    let url = vision.base_url();
+    let app = App::with_settings(&[
+        ("SCANNED_PDFS", "vision"),
+        ("LLM_PROVIDER", "gemini"),
+        ("GEMINI_API_KEY", "test-key"),
+        ("GEMINI_MODELS", "small-model"),
+        ("GEMINI_BASE_URL", &url),
+        ("LLM_PRICES", r#"{"small-model": {"in": 1000000, "out": 10000000}}"#),
+        ("UNCONFIRMED_MODELS", "none"),
+    ])
+    .await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let id = app.upload(&tenant, "scan.pdf", pdf_of_pages(&[PdfPage::scan()])).await;
+    let document = app.wait_for_end_state(&tenant, id).await;
+    assert_eq!((&document["status"], &document["error_code"]), (&json!("failed"), &json!("spend_cap_reached")));
+    assert_eq!(vision.calls(), 0);
+    confirm(&app, &tenant).await;
+    app.upload_and_process(&tenant, "scan.pdf", pdf_of_pages(&[PdfPage::scan()])).await;
+    assert_eq!(vision.calls(), 1);
+}
+
+#[tokio::test]
+async fn a_contact_of_an_unconfirmed_company_over_the_budget_is_told_so_once() {
+    let fixture = WhatsAppFixture::with_settings(&[("UNCONFIRMED_DAILY_REQUESTS", "1")]).await;
+    fixture.models.always(FakeReply::RuleBased);
+    // The document is the day's one request.
+    fixture.upload_document(TEXT).await;
+    let before = fixture.models.calls();
+    fixture.deliver_text(132, QUESTION).await;
+    fixture.wait_for_texts(132, 1).await;
+    fixture.wait_for_reply_jobs().await;
+    assert_eq!(fixture.models.calls(), before);
+    assert_eq!(fixture.number("select count(*) from activities where type = 'quota_blocked'").await, 1);
+    assert_eq!(fixture.number("select count(*) from reservations where state = 'held'").await, 0);
+    assert_eq!(fixture.number("select sum(free_quota_used) from user_settings").await, 0);
+    confirm(&fixture.app, &fixture.tenant).await;
+    fixture.deliver_text(132, "How long does the warranty last?").await;
+    fixture.wait_for_texts(132, 2).await;
+    assert_eq!(fixture.models.calls(), before + 1);
+}

@@ -1,0 +1,48 @@
+//! Opt-outs of contacts: STOP and START, obeyed and confirmed in the transaction that stores the message. So they count
+//! at once, also while a worker answers and while a person has the conversation. Owns no table.
+
+use crate::{
+    activities::{self, Activity, ActivityStatus},
+    conversations::{self, ReceiveOutcome, keywords},
+    customer_texts,
+    db::TenantTx,
+    manychat::inbound::InboundMessage,
+    messages::{self, Author, NewMessage, SkipReason},
+    usage::{self, UsageDelta},
+};
+
+/// Stores an incoming message like [`conversations::receive`]. A message that asks to stop opts the contact out, one
+/// that asks to resume opts the contact in again, and both are confirmed to the contact. An answer that a worker is
+/// generating, or has partly sent, is not sent further. A command that the contact wrote before the last one that
+/// counted changes nothing.
+///
+/// # Errors
+/// A database error.
+pub async fn receive(tx: &mut TenantTx, message: &InboundMessage) -> sqlx::Result<ReceiveOutcome> {
+    let received = conversations::receive(tx, message).await?;
+    let Some(id) = received.message_id else { return Ok(received) };
+    let stops = keywords::asks_to_stop(&message.text);
+    if !stops && !keywords::asks_to_resume(&message.text) {
+        return Ok(received);
+    }
+    let conversation = received.conversation_id;
+    if !conversations::set_opted_out(tx, conversation, stops, message.interacted_at).await? {
+        messages::skip(tx, &[id], SkipReason::Superseded).await?;
+        return Ok(received);
+    }
+    if !stops && !received.is_opted_out {
+        // Nothing to resume: the word is answered like any other.
+        return Ok(received);
+    }
+    let language = conversations::language(tx, conversation).await?;
+    let text = if stops { customer_texts::opted_out(language) } else { customer_texts::opted_in(language) };
+    let conversations = i32::from(usage::has_no_outbound_today(tx, conversation).await?);
+    messages::write(tx, &NewMessage::without_model(conversation, Author::System, text, &[id])).await?;
+    usage::add(tx, &UsageDelta { conversations, messages: 2, ..UsageDelta::default() }).await?;
+    if stops && !received.is_opted_out {
+        let title = "A contact asked to receive no more messages";
+        let activity = Activity::for_conversation(conversation, "contact_opted_out", title, ActivityStatus::Info);
+        activities::record(tx, &activity).await?;
+    }
+    Ok(received)
+}
