@@ -65,7 +65,7 @@ impl Extractor {
                 ChildOutput::Text(TextOutput { shell: Some(shell), .. }) => return Err(shell.into()),
                 ChildOutput::Text(text) => {
                     if let Some(pages) = reading.add(text, status)? {
-                        return ExtractedPages::require_readable(pages, reading.last_failure);
+                        return ExtractedPages::require_readable(pages, reading.last_failure.map(Failure::into_error));
                     }
                 }
                 ChildOutput::Picture(_) => return Err(PdfError::Protocol(status)),
@@ -242,7 +242,7 @@ impl TextOutput {
 
 /// Reason why a child process ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
+enum Failure {
     /// The document needs more time than a document may take.
     TimedOut,
     /// The document needs more memory than a document may take, which no ordinary file of 20 MB does.
@@ -252,7 +252,7 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    pub(super) fn into_error(self) -> PdfError {
+    fn into_error(self) -> PdfError {
         match self {
             Self::TimedOut => PdfError::TimedOut,
             Self::OutOfMemory => PdfError::Corrupt,
