@@ -1,6 +1,6 @@
 //! Order of lines, columns and rows, marks beside figures, hyphens, headers and footers.
 
-use super::pdfs::{latin, page_of, pdf_of_objects, show, stream};
+use super::pdfs::{OnePage, latin, page_of, pdf_of_objects, show, stream};
 use super::{line, texts};
 
 const LEFT: [&str; 4] = [
@@ -60,6 +60,9 @@ async fn a_page_written_sideways_is_read_along_its_lines() {
     let content = "BT /F1 11 Tf 0 1 -1 0 100 100 Tm (Premiere ligne du tarif) Tj ET \
         BT /F1 11 Tf 0 1 -1 0 115 100 Tm (puis la seconde ligne.) Tj ET";
     assert_eq!(line(&page_of(content)).await, "Premiere ligne du tarif puis la seconde ligne.");
+    let content = "BT /F1 11 Tf 0 1 -1 0 100 100 Tm (Soit 320) Tj 5 Ts /F1 7 Tf (1) Tj 0 Ts /F1 11 Tf ( euros.) Tj ET";
+    let turned = OnePage { content, page: "/Rotate 90", ..OnePage::default() };
+    assert_eq!(line(&turned.write()).await, "Soit 320¹ euros.");
 }
 
 /// Makes a file with one page for each list of texts, each text with its height.

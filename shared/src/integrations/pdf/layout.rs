@@ -25,6 +25,9 @@ const MAX_GAP: f32 = 1.0;
 /// Step backwards that ends a segment, as a share of the font size.
 const MAX_STEP_BACK: f32 = 0.4;
 
+/// Height of a character's box, as a multiple of the font size.
+const BOX_HEIGHT: f32 = 1.15;
+
 /// Step between the angles of texts that are read together, in degrees.
 const ANGLE_STEP: f32 = 15.0;
 
@@ -83,12 +86,23 @@ pub(super) fn glyphs(text: &PdfPageText<'_>, display: &Display, part: &Area) -> 
         let middle = ((area.x0 + area.x1) / 2.0, (area.y0 + area.y1) / 2.0);
         // pdfium makes white space up between texts; its place and size mean nothing.
         let is_break = matches!(value, 0xa | 0xd);
-        let size = call_pdfium(|| char.scaled_font_size()).value;
         let angle = call_pdfium(|| char.angle_degrees()).map_or(0.0, |angle| display.angle(angle));
+        let size = size(&char, &area, angle);
         let is_hidden = !is_break && !part.contains(middle);
         glyphs.push(Glyph { value, area, origin, size, angle, is_hidden });
     }
     glyphs
+}
+
+/// Returns the font size of a character. The binding scales it by the upright part of the text's matrix, which is
+/// nothing for text on its side; the height of the character's box tells it then.
+fn size(char: &PdfPageTextChar<'_>, area: &Area, angle: f32) -> f32 {
+    let scaled = call_pdfium(|| char.scaled_font_size()).value.abs();
+    if scaled >= 0.5 {
+        return scaled;
+    }
+    let is_upright = (angle / 90.0).round() as i32 % 2 == 0;
+    if is_upright { area.height() / BOX_HEIGHT } else { area.width() / BOX_HEIGHT }
 }
 
 fn origin(char: &PdfPageTextChar<'_>, display: &Display) -> (f32, f32) {
