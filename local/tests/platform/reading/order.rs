@@ -32,10 +32,12 @@ async fn columns_whose_lines_alternate_in_the_file_are_read_one_after_the_other(
 #[tokio::test]
 async fn a_table_drawn_by_columns_is_read_by_rows() {
     let columns = [["Article", "Riz local 25 kg", "Huile 5 litres", "Sucre 1 kg"], ["Prix", "16 000", "8 500", "900"]];
-    let content: String = [(72, columns[0]), (320, columns[1])]
-        .iter()
-        .flat_map(|(x, cells)| (0..4).map(move |nth| show(*x, 700 - 15 * nth as i32, cells[nth as usize])))
-        .collect();
+    let mut content = String::new();
+    for (x, cells) in [(72, columns[0]), (320, columns[1])] {
+        for (y, cell) in [700, 685, 670, 655].into_iter().zip(cells) {
+            content.push_str(&show(x, y, cell));
+        }
+    }
     let text = texts(&page_of(&content)).await.remove(0);
     assert_eq!(text, "Article Prix\nRiz local 25 kg 16 000\nHuile 5 litres 8 500\nSucre 1 kg 900");
 }
