@@ -506,7 +506,7 @@ declare
     month record;
     terms public.plans;
     last public.usage_periods;
-    earlier public.usage_periods;
+    earlier record;
     starts timestamptz;
     priced integer;
     is_same_row boolean := false;
@@ -556,10 +556,7 @@ begin
             where period.customer_id = tenant and period.period_start = last.period_start and period.closed_at is null;
         starts := moment;
     end if;
-    select period.* into earlier from public.usage_periods period
-        where period.customer_id = tenant and period.period_start >= month.month_start
-          and period.period_start < starts and period.plan_id = terms.id
-        order by period.period_start desc limit 1;
+    select used.* into earlier from app.used_before(tenant, terms.id, month.month_start, starts) used;
     -- The parts of a month together have the price of its dearest plan.
     select coalesce(sum(period.price_cents), 0) into priced from public.usage_periods period
         where period.customer_id = tenant and period.period_start >= month.month_start and period.period_start < starts;
@@ -569,19 +566,24 @@ begin
                 request_limit = terms.monthly_request_limit,
                 overage_cents_per_request = terms.overage_cents_per_request,
                 price_cents = greatest(terms.price_cents - priced, 0), currency = terms.currency,
-                requests = period.requests - period.carried_requests + coalesce(earlier.requests, 0),
-                carried_requests = coalesce(earlier.requests, 0),
-                spent_micros = period.spent_micros + coalesce(earlier.spent_micros, 0)
+                requests = greatest(period.requests - period.carried_requests, 0) + earlier.requests,
+                carried_requests = earlier.requests,
+                spent_micros = greatest(period.spent_micros - period.carried_micros, 0) + earlier.spent_micros,
+                carried_micros = earlier.spent_micros,
+                replaced_plans = period.replaced_plans || jsonb_build_object(period.plan_id::text, jsonb_build_object(
+                    'requests', greatest(period.requests - period.carried_requests, 0),
+                    'carried_requests', period.carried_requests, 'spent_micros', period.spent_micros
+                ))
             where period.customer_id = tenant and period.period_start = starts;
         return;
     end if;
     insert into public.usage_periods (
         customer_id, period_start, period_end, plan_id, plan, request_limit, overage_cents_per_request, price_cents,
-        currency, requests, carried_requests, spent_micros, bytes
+        currency, requests, carried_requests, spent_micros, carried_micros, bytes
     )
     select tenant, starts, month.month_end, terms.id, terms.name, terms.monthly_request_limit,
         terms.overage_cents_per_request, greatest(terms.price_cents - priced, 0), terms.currency,
-        coalesce(earlier.requests, 0), coalesce(earlier.requests, 0), coalesce(earlier.spent_micros, 0),
+        earlier.requests, earlier.requests, earlier.spent_micros, earlier.spent_micros,
         (select coalesce(sum(document.bytes), 0) from public.documents document
          where document.customer_id = tenant and app.takes_room(document.status, document.error_code))
     on conflict on constraint usage_periods_pkey do nothing;
@@ -1081,6 +1083,27 @@ CREATE FUNCTION app.tenants() RETURNS uuid[]
     join public.users account on account.id = member.user_id and account.deleted_at is null
     join public.customers tenant on tenant.id = member.customer_id
     where member.user_id = auth.uid() and tenant.deleted_at is null and tenant.suspended_at is null
+$$;
+
+CREATE FUNCTION app.used_before(tenant uuid, wanted uuid, month_start timestamp with time zone, moment timestamp with time zone) RETURNS TABLE(requests integer, spent_micros bigint)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select coalesce(max(used.requests), 0)::integer, coalesce(max(used.spent_micros), 0)::bigint
+    from public.usage_periods period, lateral (
+        select period.requests, period.spent_micros where period.plan_id = wanted
+        union all
+        select (replaced ->> 'carried_requests')::integer + case
+                when period.overage_cents_per_request > 0 and period.request_limit is not null then least(
+                    (replaced ->> 'requests')::integer, greatest(period.request_limit - period.carried_requests, 0)
+                )
+                else (replaced ->> 'requests')::integer
+            end,
+            (replaced ->> 'spent_micros')::bigint
+        from (select period.replaced_plans -> wanted::text) row_of_plan (replaced)
+        where replaced is not null
+    ) used
+    where period.customer_id = tenant and period.period_start >= month_start and period.period_start < moment
 $$;
 
 CREATE FUNCTION app.user_role(wanted uuid) RETURNS TABLE(role text)
@@ -1742,7 +1765,7 @@ CREATE TABLE public.ingest_slots (
     CONSTRAINT ingest_slots_attempts_not_negative CHECK ((attempts >= 0))
 );
 
-COMMENT ON COLUMN public.ingest_slots.queued_at IS 'first delivery: a tenant''s documents take turns in this order';
+COMMENT ON COLUMN public.ingest_slots.queued_at IS 'first delivery, or the first since another invocation goes on: a tenant''s documents take turns in this order';
 
 COMMENT ON COLUMN public.ingest_slots.worker IS 'who holds the slot; null while it is kept for a message on its way';
 
@@ -2044,7 +2067,10 @@ CREATE TABLE public.usage_periods (
     spent_micros bigint DEFAULT 0 NOT NULL,
     closed_at timestamp with time zone,
     carried_requests integer DEFAULT 0 NOT NULL,
+    carried_micros bigint DEFAULT 0 NOT NULL,
+    replaced_plans jsonb DEFAULT '{}'::jsonb NOT NULL,
     CONSTRAINT usage_periods_bytes_not_negative CHECK ((bytes >= 0)),
+    CONSTRAINT usage_periods_carried_micros_not_negative CHECK ((carried_micros >= 0)),
     CONSTRAINT usage_periods_carried_requests_not_negative CHECK ((carried_requests >= 0)),
     CONSTRAINT usage_periods_in_order CHECK ((period_start < period_end)),
     CONSTRAINT usage_periods_requests_not_negative CHECK ((requests >= 0)),
@@ -2056,6 +2082,10 @@ COMMENT ON COLUMN public.usage_periods.bytes IS 'what the tenant''s files take n
 COMMENT ON COLUMN public.usage_periods.spent_micros IS 'what models cost in it, by llm_calls; limited by the spend cap';
 
 COMMENT ON COLUMN public.usage_periods.carried_requests IS 'of requests: those of an earlier part of the month with this plan; they count for the limit and are billed there';
+
+COMMENT ON COLUMN public.usage_periods.carried_micros IS 'of spent_micros: those of an earlier part of the month with this plan';
+
+COMMENT ON COLUMN public.usage_periods.replaced_plans IS 'plans whose terms this row had before stronger ones: by id, the requests of the row itself (requests), those carried into it (carried_requests) and spent_micros; they count again in a later part with that plan';
 
 CREATE TABLE public.user_settings (
     user_id uuid NOT NULL,
@@ -3095,6 +3125,8 @@ REVOKE ALL ON FUNCTION app.takes_room(status text, error_code text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tenants() FROM PUBLIC;
 GRANT ALL ON FUNCTION app.tenants() TO authenticated;
+
+REVOKE ALL ON FUNCTION app.used_before(tenant uuid, wanted uuid, month_start timestamp with time zone, moment timestamp with time zone) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.user_role(wanted uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.user_role(wanted uuid) TO lisa_app;

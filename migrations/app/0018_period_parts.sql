@@ -3,9 +3,16 @@
 
 alter table usage_periods
     add column carried_requests integer not null default 0,
-    add constraint usage_periods_carried_requests_not_negative check (carried_requests >= 0);
+    add column carried_micros bigint not null default 0,
+    add column replaced_plans jsonb not null default '{}',
+    add constraint usage_periods_carried_requests_not_negative check (carried_requests >= 0),
+    add constraint usage_periods_carried_micros_not_negative check (carried_micros >= 0);
 comment on column usage_periods.carried_requests is
     'of requests: those of an earlier part of the month with this plan; they count for the limit and are billed there';
+comment on column usage_periods.carried_micros is 'of spent_micros: those of an earlier part of the month with this plan';
+comment on column usage_periods.replaced_plans is
+    'plans whose terms this row had before stronger ones: by id, the requests of the row itself (requests), those carried '
+    'into it (carried_requests) and spent_micros; they count again in a later part with that plan';
 
 create function app.add_months(moment timestamptz, months integer) returns timestamptz
     language sql immutable as
@@ -76,10 +83,34 @@ $body$
     ) last on true
 $body$;
 
+-- What a tenant has used of a plan in a month's parts before a moment. Each part contains what was carried into it, so the
+-- greatest counts. Where stronger terms have replaced the plan's, requests that were billed by them do not count.
+create function app.used_before(tenant uuid, wanted uuid, month_start timestamptz, moment timestamptz)
+    returns table (requests integer, spent_micros bigint)
+    language sql stable security definer set search_path = '' as
+$body$
+    select coalesce(max(used.requests), 0)::integer, coalesce(max(used.spent_micros), 0)::bigint
+    from public.usage_periods period, lateral (
+        select period.requests, period.spent_micros where period.plan_id = wanted
+        union all
+        select (replaced ->> 'carried_requests')::integer + case
+                when period.overage_cents_per_request > 0 and period.request_limit is not null then least(
+                    (replaced ->> 'requests')::integer, greatest(period.request_limit - period.carried_requests, 0)
+                )
+                else (replaced ->> 'requests')::integer
+            end,
+            (replaced ->> 'spent_micros')::bigint
+        from (select period.replaced_plans -> wanted::text) row_of_plan (replaced)
+        where replaced is not null
+    ) used
+    where period.customer_id = tenant and period.period_start >= month_start and period.period_start < moment
+$body$;
+
 -- Makes the row of a period. When the plan has changed since the row was made, stronger terms replace its terms. Weaker
 -- terms, or an overage that is due already, end the period at the moment, and the row that follows has the new terms. What
--- was used earlier in the month with the same plan counts for the limit again, so that no change of plans renews a limit. A
--- period that the subscription has left ends at the moment, too. What files take is counted anew.
+-- was used earlier in the month with the same plan counts for the limit again, so that no change of plans renews a limit: a
+-- row whose terms are replaced remembers what was used with the plan that it had. A period that the subscription has left
+-- ends at the moment, too. What files take is counted anew.
 create or replace function app.open_period(tenant uuid, moment timestamptz) returns void
     language plpgsql security definer set search_path = '' as
 $body$
@@ -87,7 +118,7 @@ declare
     month record;
     terms public.plans;
     last public.usage_periods;
-    earlier public.usage_periods;
+    earlier record;
     starts timestamptz;
     priced integer;
     is_same_row boolean := false;
@@ -137,10 +168,7 @@ begin
             where period.customer_id = tenant and period.period_start = last.period_start and period.closed_at is null;
         starts := moment;
     end if;
-    select period.* into earlier from public.usage_periods period
-        where period.customer_id = tenant and period.period_start >= month.month_start
-          and period.period_start < starts and period.plan_id = terms.id
-        order by period.period_start desc limit 1;
+    select used.* into earlier from app.used_before(tenant, terms.id, month.month_start, starts) used;
     -- The parts of a month together have the price of its dearest plan.
     select coalesce(sum(period.price_cents), 0) into priced from public.usage_periods period
         where period.customer_id = tenant and period.period_start >= month.month_start and period.period_start < starts;
@@ -150,19 +178,24 @@ begin
                 request_limit = terms.monthly_request_limit,
                 overage_cents_per_request = terms.overage_cents_per_request,
                 price_cents = greatest(terms.price_cents - priced, 0), currency = terms.currency,
-                requests = period.requests - period.carried_requests + coalesce(earlier.requests, 0),
-                carried_requests = coalesce(earlier.requests, 0),
-                spent_micros = period.spent_micros + coalesce(earlier.spent_micros, 0)
+                requests = greatest(period.requests - period.carried_requests, 0) + earlier.requests,
+                carried_requests = earlier.requests,
+                spent_micros = greatest(period.spent_micros - period.carried_micros, 0) + earlier.spent_micros,
+                carried_micros = earlier.spent_micros,
+                replaced_plans = period.replaced_plans || jsonb_build_object(period.plan_id::text, jsonb_build_object(
+                    'requests', greatest(period.requests - period.carried_requests, 0),
+                    'carried_requests', period.carried_requests, 'spent_micros', period.spent_micros
+                ))
             where period.customer_id = tenant and period.period_start = starts;
         return;
     end if;
     insert into public.usage_periods (
         customer_id, period_start, period_end, plan_id, plan, request_limit, overage_cents_per_request, price_cents,
-        currency, requests, carried_requests, spent_micros, bytes
+        currency, requests, carried_requests, spent_micros, carried_micros, bytes
     )
     select tenant, starts, month.month_end, terms.id, terms.name, terms.monthly_request_limit,
         terms.overage_cents_per_request, greatest(terms.price_cents - priced, 0), terms.currency,
-        coalesce(earlier.requests, 0), coalesce(earlier.requests, 0), coalesce(earlier.spent_micros, 0),
+        earlier.requests, earlier.requests, earlier.spent_micros, earlier.spent_micros,
         (select coalesce(sum(document.bytes), 0) from public.documents document
          where document.customer_id = tenant and app.takes_room(document.status, document.error_code))
     on conflict on constraint usage_periods_pkey do nothing;
@@ -186,4 +219,5 @@ begin
 end
 $body$;
 
-revoke all on function app.add_months(timestamptz, integer), app.month_of(uuid, timestamptz) from public;
+revoke all on function app.add_months(timestamptz, integer), app.month_of(uuid, timestamptz),
+    app.used_before(uuid, uuid, timestamptz, timestamptz) from public;

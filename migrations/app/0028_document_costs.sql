@@ -42,7 +42,7 @@ create table ingest_slots (
     constraint ingest_slots_customer_id_fkey foreign key (customer_id) references customers (id) on delete cascade,
     constraint ingest_slots_attempts_not_negative check (attempts >= 0)
 );
-comment on column ingest_slots.queued_at is 'first delivery: a tenant''s documents take turns in this order';
+comment on column ingest_slots.queued_at is 'first delivery, or the first since another invocation goes on: a tenant''s documents take turns in this order';
 comment on column ingest_slots.worker is 'who holds the slot; null while it is kept for a message on its way';
 comment on column ingest_slots.held_until is 'then the slot is free again; null: the document waits';
 comment on column ingest_slots.attempts is 'how often work has begun, unless progress was made since';

@@ -9,7 +9,7 @@ use shared::{
     error::{ApiError, Result},
     function::{Function, HttpFunction},
     http::{Data, Envelope, Json, Query},
-    paging::{List, ListParams},
+    paging::{List, ListParams, ListParamsOf},
     rate_limits::RateLimits,
     routes,
     settings::Settings,
@@ -54,7 +54,7 @@ impl HttpFunction for Deps {
 /// Lists the paid subscriptions that are nobody's, the newest first unless another order is given: those without a user,
 /// and those whose user does not exist here.
 #[utoipa::path(
-    get, path = "/api/v1/admin/subscriptions", tag = "billing", params(ListParams),
+    get, path = "/api/v1/admin/subscriptions", tag = "billing", params(ListParamsOf<UnassignedListing>),
     responses((status = 200, body = List<UnassignedSubscription>)),
 )]
 async fn list_unassigned(

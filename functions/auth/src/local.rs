@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use shared::{
-    accounts::{self, Email, NewAccount, RefreshKeys, RefreshToken, User},
+    accounts::{self, NewAccount, RefreshKeys, RefreshToken, TypedEmail, User},
     audit::{self, NewAuditEntry},
     auth::{SignedInUser, passwords::Password, tokens::SigningKey},
     db::{SystemDb, SystemTx},
@@ -74,7 +74,7 @@ impl LocalAccounts {
 
     /// Signs in. An unknown address and a wrong password cause the same work: one look-up, one hash of the same cost,
     /// and one count.
-    pub(crate) async fn log_in(&self, email: &Email, password: Password, request_id: &str) -> Result<Session> {
+    pub(crate) async fn log_in(&self, email: &TypedEmail, password: Password, request_id: &str) -> Result<Session> {
         let found = self.db.system_tx(async |tx| Ok(accounts::find_credentials(tx, email).await?)).await?;
         let (user, hash) = found.map(|found| (found.user_id, found.hashed_password)).unzip();
         let matches = password.matches(hash.clone()).await?;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use shared::{
-    accounts::{Email, FullName, User},
+    accounts::{Email, FullName, TypedEmail, User},
     auth::passwords::Password,
     error::{ApiError, Result},
     tenants::{CompanyName, Customer},
@@ -79,9 +79,9 @@ pub(crate) struct Login {
 }
 
 impl Login {
-    /// Splits the request into the address in its normal form and the password. `None` when no account can have them.
-    pub(crate) fn split(self) -> Option<(Email, Password)> {
-        Email::try_from(self.email).ok().zip(Password::typed(self.password))
+    /// Splits the request into the address and the password. `None` when no account can have them.
+    pub(crate) fn split(self) -> Option<(TypedEmail, Password)> {
+        TypedEmail::read(&self.email).zip(Password::typed(self.password))
     }
 }
 

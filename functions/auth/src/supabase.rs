@@ -8,7 +8,7 @@ use reqwest::{Client, RequestBuilder, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::{
-    accounts::{self, Email, ExternalAccount, FullName, User},
+    accounts::{self, Email, ExternalAccount, FullName, TypedEmail, User},
     audit,
     auth::{SignedInUser, passwords::Password},
     db::SystemDb,
@@ -125,7 +125,7 @@ impl GoTrue {
         }
     }
 
-    pub(crate) async fn log_in(&self, email: &Email, password: &Password, request_id: &str) -> Result<Session> {
+    pub(crate) async fn log_in(&self, email: &TypedEmail, password: &Password, request_id: &str) -> Result<Session> {
         let tokens = self.password_grant(email.as_str(), password).await?;
         self.session(tokens, Some(("auth.login", request_id))).await
     }

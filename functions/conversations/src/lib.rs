@@ -111,7 +111,7 @@ async fn list_unanswered(
 /// Returns a page of the messages from ManyChat that could not be read, newest first, for 30 days: the body of each, as
 /// the bot sent it. Their contacts were not answered. `docs/MANYCHAT.md` has a body that escapes its texts.
 #[utoipa::path(
-    get, path = "/api/v1/unread-messages", tag = "conversations", params(ListParams),
+    get, path = "/api/v1/unread-messages", tag = "conversations", params(ListParamsOf<UnreadBodyListing>),
     responses((status = 200, body = List<UnreadBody>)),
 )]
 async fn list_unread(

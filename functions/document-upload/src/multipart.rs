@@ -16,6 +16,8 @@ use crate::part_name::PartNames;
 
 /// Maximum size of a file in a form, in bytes: 4 MiB.
 pub(crate) const MAX_FORM_FILE_BYTES: usize = 4 * 1024 * 1024;
+/// Maximum size of a part's `Content-Disposition`, in bytes. The time to decode its names grows with its square.
+const MAX_DISPOSITION_BYTES: usize = 8 * 1024;
 
 /// Reads the PDF in the form's field `file`.
 ///
@@ -31,6 +33,9 @@ pub(crate) async fn read(request: Request) -> Result<(NewDocument, Bytes)> {
     let mut sent = None;
     while let Some(field) = form.next_field().await.map_err(|error| malformed(error.body_text()))? {
         let header = field.headers().get(header::CONTENT_DISPOSITION);
+        if header.is_some_and(|header| header.len() > MAX_DISPOSITION_BYTES) {
+            return Err(malformed(format!("a Content-Disposition is longer than {MAX_DISPOSITION_BYTES} bytes")));
+        }
         let names = header.map(|header| PartNames::read(header.as_bytes())).unwrap_or_default();
         if names.field.as_deref() != Some("file") {
             continue;

@@ -33,7 +33,8 @@ const CHUNKS_PER_BATCH: usize = 32;
 /// Maximum number of starts of a document's ingestion in one invocation. A tenant may switch its embedding model
 /// during an ingestion, but hardly twice.
 const MAX_STARTS: u32 = 3;
-/// Time until the slot of a worker expires: a little longer than the function's timeout.
+/// Time until the slot of a worker expires: a little longer than the function's timeout, and far shorter than the
+/// queue's visibility timeout of 1800 s.
 const SLOT_TIMEOUT: Duration = Duration::from_secs(330);
 /// Length of the text excerpt stored in the document's row for lists, in characters.
 const MAX_EXCERPT_CHARS: usize = 500;
@@ -79,13 +80,8 @@ impl Deps {
     /// Claims a slot and begins the document. Returns the state of the ingestion and the number of attempts; `None`
     /// when there is nothing to do, or another worker does it or will do it.
     async fn begin(&self, work: Work) -> Result<Option<(IngestState, i32)>, BoxError> {
-        let Work { target, worker, attempt } = work;
-        let request = SlotRequest {
-            worker,
-            is_redelivery: attempt > 1,
-            slots_per_tenant: self.slots_per_tenant,
-            hold: SLOT_TIMEOUT,
-        };
+        let Work { target, worker, .. } = work;
+        let request = SlotRequest { worker, slots_per_tenant: self.slots_per_tenant, hold: SLOT_TIMEOUT };
         let model = self.embedders.current().model();
         let (claim, state) = self
             .db
@@ -110,14 +106,17 @@ impl Deps {
                 self.send_turns(&next).await;
                 Ok(None)
             }
+            // The end of such a document has freed a slot, and whoever ended it may have died before it passed it on.
             SlotClaim::Finished { keeps_file: true } => {
                 tracing::info!(%document_id, "nothing to do: done before");
+                self.release(work).await?;
                 Ok(None)
             }
             // Its upload URL was used after the document was deleted or refused.
             SlotClaim::NoDocument | SlotClaim::Finished { keeps_file: false } => {
                 self.storage.delete(&storage::document_key(target.tenant, document_id)).await?;
                 tracing::info!(%document_id, "a file that no document wants is deleted");
+                self.release(work).await?;
                 Ok(None)
             }
         }
@@ -196,7 +195,8 @@ impl Deps {
             Err(ReadError::TooLarge) => {
                 return Err(IngestError::Permanent(DocumentFailure::TooLarge, format!("over {MAX_MIB} MiB")));
             }
-            Err(ReadError::Missing) if state.is_upload_over => {
+            // A later upload begins the document again.
+            Err(ReadError::Missing) => {
                 return refused(DocumentFailure::NotUploaded, "no file is stored");
             }
             Err(error) => return Err(IngestError::Storage(error.into())),

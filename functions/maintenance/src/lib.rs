@@ -6,7 +6,7 @@
 
 mod retention;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -36,10 +36,12 @@ pub const FUNCTION: Function = Function::event::<Deps>();
 const BATCH_SIZE: i64 = 200;
 /// Batches of replies that one run sends at most.
 const MAX_REPLY_BATCHES: usize = 10;
+/// Time after which one run sends no further reply. The next run comes a minute after this one.
+const MAX_REPLY_TIME: Duration = Duration::from_secs(45);
 /// Number of attempts of a job after which maintenance marks its document or messages as failed.
 const MAX_JOB_ATTEMPTS: i32 = 12;
-/// Number of attempts from which a job that fails again is reported by a metric, with an alarm. A few hours have passed
-/// by then, so the fault is none that ends by itself.
+/// Number of attempts from which a job that fails again is reported by a metric, with an alarm. The sixth attempt comes
+/// about an hour after the first, so the fault is none that ends by itself.
 const STUCK_JOB_ATTEMPTS: i32 = 6;
 
 /// Error of a job whose attempts are used up: a document that is not read, or a contact without an answer.
@@ -77,6 +79,7 @@ impl EventFunction for Deps {
     ///
     /// # Errors
     /// Returns the error of a failed task, after all tasks have run.
+    #[expect(clippy::too_many_lines, reason = "some lines for each task")]
     async fn handle(&self, event: Value) -> Result<Value, BoxError> {
         let now = event_time(&event);
         if event["task"] == "replies" {
@@ -224,14 +227,19 @@ impl Deps {
     }
 
     /// Sends the queue messages of the replies that are due, and returns their number. When the queue does not take a
-    /// message, the rest of the batch is due again at once: the next run comes within a minute, and the replies are not
-    /// counted as attempted.
+    /// message, or after [`MAX_REPLY_TIME`], the rest of the batch is due again at once: the next run comes within a
+    /// minute, and the replies are not counted as attempted.
     async fn resume_replies(&self) -> Result<usize, BoxError> {
+        let stops_at = Instant::now() + MAX_REPLY_TIME;
         let mut taken = 0;
         for _ in 0..MAX_REPLY_BATCHES {
+            if Instant::now() >= stops_at {
+                break;
+            }
             let due = self.db.system_tx(async |tx| Ok(jobs::claim_due_replies(tx, BATCH_SIZE).await?)).await?;
             for (index, job) in due.iter().enumerate() {
-                match self.resume_reply(job).await {
+                let sent = if Instant::now() < stops_at { self.resume_reply(job).await } else { Ok(false) };
+                match sent {
                     Ok(true) => taken += 1,
                     Ok(false) => {
                         let unsent = &due[index..];

@@ -73,6 +73,7 @@ impl Deps {
     ///
     /// # Errors
     /// Returns the error of the first table that failed, after all tables.
+    #[expect(clippy::too_many_lines, reason = "one entry for each table")]
     pub(crate) async fn delete_stale_rows(&self) -> Result<u64, BoxError> {
         let (db, keep) = (&self.db, self.retention);
         let parts = [

@@ -4,7 +4,7 @@
 
 use rand::Rng;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use shared::{
     currency::format_amount,
     customer_texts,
@@ -236,7 +236,7 @@ fn interpret_reply(reply: &ChatReply, request: &ReplyRequest<'_>, sales: &SalesC
 /// Builds the proposal for a call of `create_order`.
 fn propose_new_order(call: &ToolCall, request: &ReplyRequest<'_>, sales: &SalesContext) -> LiveReply {
     let not_understood = || LiveReply::text_only(customer_texts::order_not_understood(request.language).to_owned());
-    let Some(arguments) = parse_arguments::<CreateOrder>(&call.arguments) else { return not_understood() };
+    let Some(arguments) = parse_arguments::<CreateOrder>(call) else { return not_understood() };
     let currency = &request.lease.assistant.currency;
     let Ok(draft) = orders::build_draft(&sales.catalogue, &arguments.items, currency, request.lease.now) else {
         return not_understood();
@@ -257,7 +257,7 @@ fn propose_order_change(call: &ToolCall, request: &ReplyRequest<'_>, sales: &Sal
     let Some(order) = &sales.open_order else {
         return LiveReply::text_only(customer_texts::cannot_be_changed(request.language).to_owned());
     };
-    let arguments = parse_arguments::<UpdateOrder>(&call.arguments);
+    let arguments = parse_arguments::<UpdateOrder>(call);
     let draft = match arguments {
         Some(UpdateOrder { cancel: true, .. }) => Some(OrderDraft {
             order_id: Some(order.id),
@@ -286,7 +286,12 @@ fn propose_draft(draft: OrderDraft, language: Language) -> LiveReply {
     LiveReply { text: customer_texts::proposal(&draft, language), draft: Some(draft), hands_over: false }
 }
 
-/// Parses the arguments of a tool call. Logs and returns `None` when they have another shape.
-fn parse_arguments<'a, T: Deserialize<'a>>(arguments: &'a Value) -> Option<T> {
-    T::deserialize(arguments).inspect_err(|error| tracing::warn!(%error, "a tool was called with other arguments")).ok()
+/// Parses the arguments of a tool call. Logs the tool and returns `None` when they have another shape. The error is not
+/// logged, because it quotes what the contact wrote.
+fn parse_arguments<'a, T: Deserialize<'a>>(call: &'a ToolCall) -> Option<T> {
+    let arguments = T::deserialize(&call.arguments).ok();
+    if arguments.is_none() {
+        tracing::warn!(tool = %call.name, "a tool was called with other arguments");
+    }
+    arguments
 }

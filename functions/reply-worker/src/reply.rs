@@ -285,16 +285,14 @@ impl Deps {
         Ok(())
     }
 
-    /// Counts the answer of the contact, reserves one answer of the quota, looks for an approved answer, and admits the
-    /// use of models. The day's requests of unconfirmed accounts can be used up, too.
+    /// Reserves one answer of the quota, looks for an approved answer, counts the answer of the contact, and admits the
+    /// use of models, which an approved answer does not need. The day's requests of unconfirmed accounts can be used up,
+    /// too. An attempt that finds the reservation of an earlier one counts nothing again.
     async fn reserve(&self, tenant: Uuid, lease: &Lease, question: &str) -> Result<ReserveOutcome, ApiError> {
         let conversation = lease.conversation.id;
         let costs = self.provider.has_model() || !self.embedders.current().is_local();
         self.db
             .tenant_tx(tenant, async |tx| {
-                if let Some(limit) = conversations::count_answer(tx, conversation, self.contact_limits).await? {
-                    return Ok(ReserveOutcome::ContactLimit(limit));
-                }
                 let reservation = match quota::reserve(tx, lease.assistant.owner, Some(conversation)).await {
                     Ok(reservation) => reservation,
                     Err(QuotaError::Exceeded(_) | QuotaError::PlanLimit(_)) => {
@@ -303,7 +301,15 @@ impl Deps {
                     Err(QuotaError::Database(error)) => return Err(error.into()),
                 };
                 let approved = approved_answers::find(tx, question).await?;
-                match self.unconfirmed.admit(tx, costs).await {
+                if reservation.is_resumed {
+                    let admission = Admission { may_use_models: self.unconfirmed.models_allowed(tx).await? };
+                    return Ok(ReserveOutcome::Reserved(reservation, approved, admission));
+                }
+                if let Some(limit) = conversations::count_answer(tx, conversation, self.contact_limits).await? {
+                    quota::refund(tx, &reservation).await?;
+                    return Ok(ReserveOutcome::ContactLimit(limit));
+                }
+                match self.unconfirmed.admit(tx, costs && approved.is_none()).await {
                     Ok(admission) => Ok(ReserveOutcome::Reserved(reservation, approved, admission)),
                     Err(AdmissionError::BudgetUsedUp) => {
                         quota::refund(tx, &reservation).await?;

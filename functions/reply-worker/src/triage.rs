@@ -51,20 +51,15 @@ pub(crate) fn decide(lease: &Lease) -> Action {
     let unseen = || lease.pending.iter().filter(|message| lease.conversation.released_at < Some(message.created_at));
     let draft = valid_draft(lease);
     let courtesy = courtesies::recognize(&text, &assistant.identity.names())
-        .filter(|courtesy| draft.is_some() || !answers_a_question(lease, *courtesy));
-    // A picture with a "merci" is no mere courtesy.
-    if text.is_empty() || (courtesy.is_some() && texts.iter().any(|text| text.is_empty())) {
-        let hands_over = assistant.hands_over_unsupported && unseen().next().is_some();
-        return if hands_over { Action::HandOver(HandoverReason::Unsupported) } else { Action::Unsupported };
-    }
+        .filter(|_| draft.is_some() || !answers_a_question(lease, &text));
     if unseen().any(|message| keywords::asks_for_a_person(&message.content, &assistant.handover_keywords)) {
         return Action::HandOver(HandoverReason::Keyword);
     }
-    // The yes or no may be one message, or spread over several.
+    // The yes or no may be one message, or spread over several. It may come with the picture of a payment.
     let all_match = |matches: fn(&str) -> bool| {
         matches(&text) || texts.iter().filter(|text| !text.is_empty()).all(|text| matches(text))
     };
-    if let Some(draft) = draft {
+    if let Some(draft) = draft.filter(|_| !text.is_empty()) {
         let is_yes: fn(&str) -> bool = if draft.cancels { keywords::confirms_cancellation } else { keywords::is_yes };
         let is_no: fn(&str) -> bool = if draft.cancels { keywords::declines_cancellation } else { keywords::is_no };
         if all_match(is_yes) {
@@ -73,6 +68,11 @@ pub(crate) fn decide(lease: &Lease) -> Action {
         if all_match(is_no) {
             return Action::DiscardDraft(Box::new(draft));
         }
+    }
+    // A picture with a "merci" is no mere courtesy.
+    if text.is_empty() || (courtesy.is_some() && texts.iter().any(|text| text.is_empty())) {
+        let hands_over = assistant.hands_over_unsupported && unseen().next().is_some();
+        return if hands_over { Action::HandOver(HandoverReason::Unsupported) } else { Action::Unsupported };
     }
     if let Some(courtesy) = courtesy {
         return Action::Courtesy(courtesy);
@@ -84,13 +84,14 @@ pub(crate) fn decide(lease: &Lease) -> Action {
     Action::Answer
 }
 
-/// Returns true when an "OK" answers a question of the bot, and the model has to go on with the sale.
-fn answers_a_question(lease: &Lease, courtesy: Courtesy) -> bool {
+/// Returns true when a courtesy that accepts ("OK", "d’accord merci") answers a question of the bot, and the model has
+/// to go on with the sale.
+fn answers_a_question(lease: &Lease, text: &str) -> bool {
     let is_asked = |last: &LastOutbound| {
         let is_proposal = stored_draft(lease).is_some_and(|draft| draft.message_id == Some(last.id));
         (last.is_question || is_proposal) && last.model.as_deref() != Some(courtesies::MODEL)
     };
-    courtesy == Courtesy::Acknowledgement
+    courtesies::accepts(text, &lease.assistant.identity.names())
         && lease.assistant.is_live
         && lease.replies_to_last_outbound()
         && lease.last_outbound.as_ref().is_some_and(is_asked)

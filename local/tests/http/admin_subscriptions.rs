@@ -94,8 +94,7 @@ async fn a_subscription_of_a_user_who_does_not_exist_is_nobodys() {
     assert!(is_pro(app, owner).await);
     assert_eq!(listed(app, &admin).await, [""; 0]);
     // The account is gone while the subscription is paid on.
-    app.sql(&format!("delete from customers where user_id = '{0}'; delete from users where id = '{0}'", owner.user_id))
-        .await;
+    app.sql(&format!("select app.end_account('{}')", owner.user_id)).await;
     app.stack.invoke("maintenance", json!({ "task": "reconcile" })).await.unwrap();
     assert_eq!(listed(app, &admin).await, ["sub_1"]);
 }
@@ -127,6 +126,15 @@ async fn an_assignment_is_refused_for_what_is_somebodys_or_over_and_for_a_second
     }
     assert_eq!(listed(app, &admin).await, ["sub_2"]);
     assert!(!is_pro(app, &other).await);
+}
+
+#[tokio::test]
+async fn an_administrator_whose_account_was_deleted_is_refused() {
+    let shop = Shop::open(&[]).await;
+    let (app, admin) = (&shop.app, shop.app.admin_token().await);
+    assert_eq!(listed(app, &admin).await, [""; 0]);
+    app.sql("select app.end_account(id) from users where role = 'global_admin'").await;
+    assert_eq!(app.get(LIST).by(&admin).await.status, 403);
 }
 
 #[tokio::test]

@@ -51,6 +51,7 @@ async fn the_next_worker_continues_where_a_killed_worker_stopped() {
 
     let app = app.restart().await;
     hold.release().await;
+    app.pass_on_slots_of_dead_workers().await;
 
     let document = app.wait_for_end_state(&tenant, id).await;
     assert_eq!((&document["status"], &document["pages_done"]), (&json!("processed"), &json!(total)));
@@ -154,6 +155,26 @@ async fn a_message_about_no_known_document_is_acknowledged() {
     let job = json!({ "job_id": Uuid::new_v4(), "customer_id": Uuid::new_v4(), "document_id": Uuid::new_v4() });
     app.enqueue(job).await;
     app.wait_for_empty_ingest_queue().await;
+    assert_eq!(app.dead_letter_count().await, 0);
+}
+
+#[tokio::test]
+async fn a_document_without_a_file_fails_at_once_and_a_later_upload_begins_it_again() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let pdf = long_pdf();
+    let place = app.announce(&tenant, "catalogue.pdf", pdf.len()).await;
+    let event = sqs_event(&[object_created_event(&tenant, place.document).to_string()]);
+
+    assert_eq!(invoke(&app, event).await, nothing_failed());
+
+    assert_eq!(app.document(&tenant, place.document).await["error_code"], "not_uploaded");
+    assert_eq!(app.number("select count(*) from ingest_slots").await, 0);
+    app.put_file(&place, pdf).await;
+    wait_until("the document is read", 2 * WAIT_TIMEOUT, async || {
+        (app.document(&tenant, place.document).await["status"] == "processed").then_some(())
+    })
+    .await;
     assert_eq!(app.dead_letter_count().await, 0);
 }
 

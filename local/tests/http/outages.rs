@@ -159,6 +159,7 @@ async fn storage_and_queues_that_do_not_respond_get_503s_in_time_and_a_refused_u
     let retry = app.post(&format!("/api/v1/documents/{failed}/retry")).by(&tenant);
     let (upload, health, delete, retry) = tokio::join!(timed(upload), timed(health), timed(delete), timed(retry));
 
+    assert_eq!(upload.0.status, 503, "{}", upload.0.text);
     assert!(upload.0.headers["retry-after"].to_str().unwrap().parse::<u32>().is_ok());
     upload.0.refused(503, "unavailable");
     // The timeouts of these functions are 20, 10, 10 and 10 s.

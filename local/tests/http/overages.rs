@@ -181,7 +181,10 @@ async fn no_sequence_of_plans_loses_an_overage_or_renews_a_limit() {
         ),
         // An upgrade keeps what was used, and its limit counts from the period's start.
         ("pro", vec![Requests(2_000), Switch("business"), Requests(18_500)], 500, 0),
-        ("pro", vec![Requests(500), Switch("business"), Requests(500), Switch("pro"), Requests(100)], 0, 1_900),
+        ("pro", vec![Requests(500), Switch("business"), Requests(500), Switch("pro"), Requests(100)], 0, 1_400),
+        // What was used of the weaker plan before an upgrade stays used.
+        ("pro", vec![Requests(2_000), Switch("business"), Switch("pro")], 0, 0),
+        ("pro", vec![Requests(500), Switch("business"), Switch("pro"), Switch("business"), Switch("pro")], 0, 1_500),
     ] {
         let subscriber = Subscriber::buy(first).await;
         let mut text = first.to_owned();

@@ -133,7 +133,8 @@ async fn a_subscription_that_stripe_may_still_collect_leads_to_the_portal_instea
         let mut event = field_event(file, shop.owner.user_id);
         event["data"]["object"]["status"] = json!(status);
         shop.app.deliver_stripe_event(&event).await.data(200);
-        assert!(!shop.is_pro().await, "{status}");
+        // The grace of a late payment begins with this event.
+        assert_eq!(shop.is_pro().await, status == "past_due", "{status}");
         let answer = shop.check_out().await;
         assert!(answer.body["error"]["message"].as_str().unwrap().contains("portal"), "{}", answer.text);
         let details = answer.refused(409, "subscription_open");

@@ -159,10 +159,12 @@ async fn a_password_change_waits_for_a_sign_in_and_ends_its_session() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     let mut hold = app.hold_statements("before insert on refresh_sessions for each row").await;
-    let login = tokio::spawn(app.post("/api/v1/auth/login").json(&credentials(&tenant.email, PASSWORD)).into_future());
+    let mut login = JoinSet::new();
+    login.spawn(app.post("/api/v1/auth/login").json(&credentials(&tenant.email, PASSWORD)).into_future());
     hold.wait_for_held_statement().await;
     let body = json!({ "current_password": PASSWORD, "new_password": NEW_PASSWORD });
-    let change = tokio::spawn(app.post("/api/v1/auth/password").by(&tenant).json(&body).into_future());
+    let mut change = JoinSet::new();
+    change.spawn(app.post("/api/v1/auth/password").by(&tenant).json(&body).into_future());
     wait_until("the change waits", WAIT_TIMEOUT, async || {
         let waiting = "select count(*) from pg_stat_activity
                        where datname = current_database() and wait_event_type = 'Lock' and query like '%credentials%'";
@@ -171,8 +173,8 @@ async fn a_password_change_waits_for_a_sign_in_and_ends_its_session() {
     .await;
     hold.release().await;
 
-    let session = TenantUser::from_session(&login.await.unwrap().data(200));
-    change.await.unwrap().no_content();
+    let session = TenantUser::from_session(&login.join_next().await.unwrap().unwrap().data(200));
+    change.join_next().await.unwrap().unwrap().no_content();
     app.refresh(&session.refresh_token).await.refused(401, "invalid_refresh_token");
 }
 
@@ -183,9 +185,11 @@ async fn a_sign_in_that_verified_the_old_password_is_refused_after_the_change() 
     // The change holds the lock on the password while the sign-in reads and verifies the old hash.
     let mut hold = app.hold_commits("after update on credentials deferrable initially deferred for each row").await;
     let body = json!({ "current_password": PASSWORD, "new_password": NEW_PASSWORD });
-    let change = tokio::spawn(app.post("/api/v1/auth/password").by(&tenant).json(&body).into_future());
+    let mut change = JoinSet::new();
+    change.spawn(app.post("/api/v1/auth/password").by(&tenant).json(&body).into_future());
     hold.wait_for_held_statement().await;
-    let login = tokio::spawn(app.post("/api/v1/auth/login").json(&credentials(&tenant.email, PASSWORD)).into_future());
+    let mut login = JoinSet::new();
+    login.spawn(app.post("/api/v1/auth/login").json(&credentials(&tenant.email, PASSWORD)).into_future());
     wait_until("the sign-in waits", WAIT_TIMEOUT, async || {
         let waiting = "select count(*) from pg_stat_activity
                        where datname = current_database() and wait_event_type = 'Lock' and query like '%for share%'";
@@ -194,8 +198,8 @@ async fn a_sign_in_that_verified_the_old_password_is_refused_after_the_change() 
     .await;
     hold.release().await;
 
-    change.await.unwrap().no_content();
-    login.await.unwrap().refused(401, "invalid_credentials");
+    change.join_next().await.unwrap().unwrap().no_content();
+    login.join_next().await.unwrap().unwrap().refused(401, "invalid_credentials");
 }
 
 #[tokio::test]
@@ -373,6 +377,18 @@ async fn a_sign_in_does_the_same_work_for_known_and_unknown_addresses() {
     // Inside the server, both count in a row of the same table.
     let counters = "select count(*) from failed_sign_ins where failures = 3";
     assert_eq!(app.number(counters).await, 2);
+}
+
+#[tokio::test]
+async fn an_account_with_an_address_of_an_older_form_can_sign_in() {
+    let app = App::start().await;
+    for (number, stored) in ["awa@Bücher.example", "\"awa kone\"@example.com"].into_iter().enumerate() {
+        let tenant = app.sign_up(&format!("Comptoir Baobab {number}")).await;
+        app.sql(&format!("update users set email = '{stored}' where id = '{}'", tenant.user_id)).await;
+        for typed in [stored.to_owned(), format!(" {} ", stored.to_ascii_uppercase())] {
+            assert_eq!(app.log_in(&typed, PASSWORD).await.status, 200, "{typed}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -162,6 +162,7 @@ async fn a_price_by_the_year_has_monthly_limits() {
     let month = format!(
         "update profiles set subscription_current_period_start = subscription_current_period_start - interval '31 days'
              where id = '{0}';
+         delete from usage_periods where customer_id = '{1}' and period_end <= now();
          update usage_periods set period_start = period_start - interval '31 days', period_end = period_end - interval '31 days'
              where customer_id = '{1}'",
         tenant.user_id, tenant.customer_id
@@ -285,6 +286,27 @@ async fn grace_begins_when_past_due_began() {
     app.deliver_stripe_event(&event_at(7200, "active")).await.data(200);
     app.deliver_stripe_event(&event_at(3600, "past_due")).await.data(200);
     assert!((until().await + 3600 - Utc::now().timestamp() - 7 * DAY).abs() < 60);
+}
+
+#[tokio::test]
+async fn the_retention_of_events_does_not_grant_the_grace_anew() {
+    let (app, tenant) = start().await;
+    let late = field_event("past_due_beyond_grace.json", &tenant);
+    let event_at = |seconds_ago: i64, status: &str| next_event(&late, seconds_ago, &json!({ "status": status }));
+    let since = "select extract(epoch from past_due_since)::bigint from billing.subscription_states";
+    let events = "select count(*) from billing.stripe_events";
+    let age = "update billing.stripe_events set received_at = received_at - interval '91 days'";
+    app.deliver_stripe_event(&event_at(5 * DAY, "past_due")).await.data(200);
+    let begun = app.billing_number(since).await;
+    app.billing_sql(age).await;
+    app.stack.invoke("maintenance", json!({})).await.unwrap();
+    app.deliver_stripe_event(&event_at(DAY, "past_due")).await.data(200);
+    assert_eq!((app.billing_number(since).await, app.billing_number(events).await), (begun, 2));
+    // Once it is paid, its old events are deleted as others are.
+    app.deliver_stripe_event(&event_at(3600, "active")).await.data(200);
+    app.billing_sql(age).await;
+    app.stack.invoke("maintenance", json!({})).await.unwrap();
+    assert_eq!(app.billing_number(events).await, 0);
 }
 
 #[tokio::test]

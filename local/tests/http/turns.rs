@@ -126,6 +126,27 @@ async fn after_a_worker_died_with_its_slot_all_documents_are_processed() {
 }
 
 #[tokio::test]
+async fn a_repeated_delivery_leaves_the_slot_to_the_worker_that_has_it() {
+    let fixture = SlowFixture::with_slots("1").await;
+    let tenant = fixture.app.sign_up("Comptoir Baobab").await;
+    fixture.model.hold();
+    let id = fixture.upload_scan(&tenant, "scan.pdf").await;
+    fixture.wait_for_slots(WORKING, 1).await;
+    fixture.model.wait_for_held_request().await;
+
+    let mut event = sqs_event(&[object_created_event(&tenant, id).to_string()]);
+    event["Records"][0]["attributes"]["ApproximateReceiveCount"] = json!("2");
+    let answer = fixture.app.stack.invoke("ingest-worker", event).await.unwrap();
+
+    assert_eq!(answer, json!({ "batchItemFailures": [] }));
+    assert_eq!(fixture.app.number("select attempts::bigint from ingest_slots").await, 1, "nobody else began");
+    fixture.wait_for_slots(WORKING, 1).await;
+    fixture.model.release();
+    assert_eq!(fixture.app.wait_for_end_state(&tenant, id).await["status"], "processed");
+    assert_eq!(fixture.model.calls(), 1);
+}
+
+#[tokio::test]
 async fn deleting_waiting_and_working_documents_leaves_the_turn_to_the_others() {
     let fixture = SlowFixture::with_slots("1").await;
     let tenant = fixture.app.sign_up("Comptoir Baobab").await;

@@ -422,6 +422,20 @@ fn named_form(parameters: &str, file: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
+async fn a_part_with_a_name_of_more_than_eight_kibibytes_is_refused() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let pdf = small_pdf("The delivery takes three days.");
+    for letters in ["a", "=?", "=?UTF-8?B?"] {
+        let name = letters.repeat(9 * 1024 / letters.len());
+        let file = named_form(&format!("filename=\"{name}\""), &pdf);
+        send_form(&app, &tenant, file).await.refused(400, "malformed_form");
+        send_form(&app, &tenant, form(&name, "guide.pdf", &pdf)).await.refused(400, "malformed_form");
+    }
+    assert_eq!(app.number("select count(*) from documents").await, 0);
+}
+
+#[tokio::test]
 async fn a_file_is_named_in_every_form_that_clients_send() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;

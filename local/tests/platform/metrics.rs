@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use local::template::Template;
 use local_postgres::root;
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// Namespace of the functions' own metrics (`logging::metric`).
 const NAMESPACE: &str = "Lisa";
@@ -13,9 +13,29 @@ const NAMESPACE: &str = "Lisa";
 /// Metrics of what was mended at once and told to its owner.
 const WITHOUT_ALARM: [&str; 1] = ["DuplicateSubscriptions"];
 
-/// Collects the first argument of each call of a function `metric` in `tokens`.
+/// Returns the tokens without the items under `#[cfg(test)]`, which end with their body or with a semicolon.
+fn without_tests(tokens: TokenStream) -> Vec<TokenTree> {
+    let mut kept = Vec::new();
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        let is_attribute = matches!(&token, TokenTree::Punct(mark) if mark.as_char() == '#');
+        let is_of_tests = |next: &TokenTree| next.to_string().replace(char::is_whitespace, "") == "[cfg(test)]";
+        if is_attribute && tokens.peek().is_some_and(is_of_tests) {
+            tokens.find(|token| match token {
+                TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
+                TokenTree::Punct(mark) => mark.as_char() == ';',
+                _ => false,
+            });
+        } else {
+            kept.push(token);
+        }
+    }
+    kept
+}
+
+/// Collects the first argument of each call of a function `metric` in `tokens`, unless it is only made in tests.
 fn names_in(tokens: TokenStream, names: &mut BTreeSet<String>) {
-    let tokens: Vec<_> = tokens.into_iter().collect();
+    let tokens = without_tests(tokens);
     for (nth, token) in tokens.iter().enumerate() {
         let TokenTree::Group(group) = token else { continue };
         let is_call = nth > 0 && matches!(&tokens[nth - 1], TokenTree::Ident(name) if name == "metric");
@@ -54,6 +74,30 @@ fn every_metric_of_the_code_has_an_alarm_and_every_alarm_a_metric() {
         .map(|(_, alarm)| alarm["MetricName"].as_str().unwrap().to_owned())
         .collect();
     assert_eq!(watched, counted, "left: alarms of template.yaml; right: metrics of the code");
+}
+
+#[test]
+fn a_metric_of_tests_only_is_left_out() {
+    let code = r#"
+        fn count() { metric("Counted", 1.0); }
+        #[cfg(test)]
+        mod tests { fn count() { metric("OfTests", 1.0); } }
+        #[cfg(test)]
+        mod more_tests;
+        fn count_again() { logging::metric("CountedAgain", 1.0); }
+    "#;
+    let mut names = BTreeSet::new();
+    names_in(code.parse().unwrap(), &mut names);
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), ["Counted", "CountedAgain"]);
+}
+
+#[test]
+fn alarms_of_the_functions_own_metrics_have_no_dimensions() {
+    // `logging::metric` writes none, and an alarm with one would watch a metric that does not exist.
+    let template = Template::read(&root().join("template.yaml")).unwrap();
+    for (id, alarm) in template.resources("AWS::CloudWatch::Alarm") {
+        assert!(alarm["Namespace"] != NAMESPACE || alarm.get("Dimensions").is_none(), "{id} has dimensions");
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-pub use email::{Email, MAX_EMAIL_BYTES, UnusableEmail};
+pub use email::{Email, MAX_EMAIL_BYTES, TypedEmail, UnusableEmail};
 pub use sessions::{
     RefreshError, RefreshKeys, RefreshToken, end_all_sessions, end_session, has_ended, refresh,
     remove_expired_sessions, start_session,
@@ -241,18 +241,22 @@ pub struct Credentials {
     pub hashed_password: String,
 }
 
-/// Finds the credentials for an e-mail address, ignoring letter case.
+/// Finds the credentials for an e-mail address, ignoring letter case. The account that has the address as it was typed
+/// counts before one that has its normal form.
 ///
 /// # Errors
 /// Returns any database error.
-pub async fn find_credentials(tx: &mut SystemTx, email: &Email) -> sqlx::Result<Option<Credentials>> {
+pub async fn find_credentials(tx: &mut SystemTx, email: &TypedEmail) -> sqlx::Result<Option<Credentials>> {
     sqlx::query_as!(
         Credentials,
         r#"
         select account.id as user_id, credentials.hashed_password
         from users account join credentials on credentials.user_id = account.id
-        where lower(account.email) = lower($1) and account.deleted_at is null
+        where lower(account.email) in (lower($1), lower($2)) and account.deleted_at is null
+        order by lower(account.email) = lower($1) desc
+        limit 1
         "#,
+        email.typed(),
         email.as_str()
     )
     .fetch_optional(tx)

@@ -264,7 +264,7 @@ pub async fn language(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<Lan
 
 /// Opts the contact out, or in again, from now on. Returns false, and changes nothing, when the contact wrote the
 /// command before the last one that counted: a later message is later by when it was written, where both say so. A time
-/// in the future is none.
+/// in the future is none. The order draft is dropped, except when the contact had not opted out and resumes nothing.
 ///
 /// # Errors
 /// A database error.
@@ -282,7 +282,7 @@ pub async fn set_opted_out(
         update conversations set
             opted_out_at = case when $3 then coalesce(opted_out_at, clock_timestamp()) end,
             opt_changed_at = command.written_at,
-            order_draft = null
+            order_draft = case when not $3 and opted_out_at is null then order_draft end
         from command
         where customer_id = $1 and id = $2 and coalesce(command.written_at >= opt_changed_at, true)
         "#,

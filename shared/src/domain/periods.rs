@@ -6,7 +6,7 @@
 //! [`crate::quota`] counts the requests. A trigger on `documents` counts the bytes of files. This module checks the
 //! storage limit.
 //!
-//! SQL functions: `app.month_of`, `app.add_months`, `app.period_of`, `app.own_period`, `app.open_period`, `app.open_own_period`, `app.own_model_spend`.
+//! SQL functions: `app.month_of`, `app.add_months`, `app.used_before`, `app.period_of`, `app.own_period`, `app.open_period`, `app.open_own_period`, `app.own_model_spend`.
 //! Triggers: `documents_bytes` on `documents` (`app.count_bytes`), `llm_calls_spend` on `llm_calls`
 //! (`app.count_spend`), `customers_plan_changed` on `customers` (`app.on_plan_changed`), and `usage_periods_credits` on
 //! `usage_periods` (`app.project_plan_credits`).

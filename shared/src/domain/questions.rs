@@ -288,7 +288,7 @@ impl QueryPipeline {
                     None => Vec::new(),
                 };
                 let company_language = identity.language;
-                let admission = self.unconfirmed.admit(tx, costs).await?;
+                let admission = self.unconfirmed.admit(tx, costs && approved.is_none()).await?;
                 let reserved = ReservedQuestion { reservation, claim, history, approved, company_language, admission };
                 Ok(BeginOutcome::Reserved(Box::new(reserved)))
             })

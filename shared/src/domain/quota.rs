@@ -84,6 +84,8 @@ pub struct Reservation {
     id: Uuid,
     /// Quota with the reserved request counted.
     pub quota: Quota,
+    /// True when an earlier attempt for the conversation reserved the request.
+    pub is_resumed: bool,
 }
 
 impl Reservation {
@@ -178,7 +180,7 @@ pub async fn reserve(tx: &mut TenantTx, owner: Uuid, conversation: Option<Uuid>)
     match row.reservation_id {
         Some(id) => {
             report_overage(tx, &row).await?;
-            Ok(Reservation { id, quota })
+            Ok(Reservation { id, quota, is_resumed: row.is_resumed })
         }
         None if row.is_over_cap => {
             let spent_micros = periods::current(tx).await?.spent_micros;
@@ -222,6 +224,7 @@ async fn report_overage(tx: &mut TenantTx, row: &ReserveRow) -> sqlx::Result<()>
 /// Result of [`try_reserve`]; without a `reservation_id`, no request was reserved.
 struct ReserveRow {
     reservation_id: Option<Uuid>,
+    is_resumed: bool,
     is_pro: bool,
     /// Start of the period, where requests over the limit are sold.
     period_start: Option<DateTime<Utc>>,
@@ -299,6 +302,7 @@ async fn try_reserve(tx: &mut TenantTx, owner: Uuid, conversation: Option<Uuid>)
         )
         select
             coalesce((select id from known), (select id from held)) as reservation_id,
+            exists (select from known) as "is_resumed!",
             account.is_pro as "is_pro!",
             (select period_start from terms) as period_start,
             (select requests from counted) - (select request_limit from terms) as overage,

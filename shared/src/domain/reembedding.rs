@@ -9,7 +9,8 @@ use crate::{
     db::{SystemDb, SystemTx, TenantTx},
     embeddings::{EmbedError, Embedder},
     error::ApiError,
-    periods,
+    llm::ModelCall,
+    logging, periods,
     plans::LimitExceeded,
     usage,
 };
@@ -106,9 +107,32 @@ impl From<sqlx::Error> for BatchError {
 /// the ingestion of other documents restarts after the tenant has switched models. The model is called within the
 /// transaction, under an advisory lock of the tenant, so that of several processes one embeds each text.
 ///
+/// The calls of the model are recorded in a transaction of their own, since failed ones are charged for, too.
+///
 /// # Errors
-/// Fails when the model or a statement fails. Nothing is stored then.
+/// Fails when the model or a statement fails. No vector is stored then, unless only the calls could not be recorded.
 pub async fn embed_next_batch(db: &SystemDb, embedder: &Embedder, tenant: Uuid) -> Result<BatchOutcome, BatchError> {
+    let mut calls = Vec::new();
+    let embedded = embed_batch(db, embedder, tenant, &mut calls).await;
+    if !calls.is_empty() {
+        let recorded = db.system_tx(async |tx| Ok(usage::record_calls_for(tx, tenant, "reembed", &calls).await?)).await;
+        match recorded {
+            Err(error) if embedded.is_err() => {
+                tracing::error!(error = logging::chain(&error), "the calls of a failed batch were not recorded");
+            }
+            recorded => recorded?,
+        }
+    }
+    embedded
+}
+
+/// Embeds the next batch in one transaction. The calls of the model are appended to `calls`.
+async fn embed_batch(
+    db: &SystemDb,
+    embedder: &Embedder,
+    tenant: Uuid,
+    calls: &mut Vec<ModelCall>,
+) -> Result<BatchOutcome, BatchError> {
     db.system_tx_with_error(async |tx| {
         let is_mine = sqlx::query_scalar!(
             r#"select pg_try_advisory_xact_lock(hashtextextended('reembedding ' || $1::uuid::text, 0)) as "is_mine!""#,
@@ -145,9 +169,7 @@ pub async fn embed_next_batch(db: &SystemDb, embedder: &Embedder, tenant: Uuid) 
         {
             return Err(BatchError::SpendCapReached(exceeded));
         }
-        let mut calls = Vec::new();
-        let vectors = embedder.embed_documents(&texts, &mut calls).await?;
-        usage::record_calls_for(tx, tenant, "reembed", &calls).await?;
+        let vectors = embedder.embed_documents(&texts, calls).await?;
         store_vectors(tx, embedder.model(), tenant, &ids, vectors).await
     })
     .await

@@ -2,7 +2,7 @@
 //! no answer, so it is kept for the company, within limits.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -40,9 +40,15 @@ pub struct UnreadBody {
 struct UnreadBodyRow {
     id: Uuid,
     reason: String,
+    /// The page is bounded by the size of the text, in which a control byte takes six.
+    #[serde(serialize_with = "serialize_as_text")]
     body: Vec<u8>,
     size_bytes: i32,
     created_at: DateTime<Utc>,
+}
+
+fn serialize_as_text<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&String::from_utf8_lossy(bytes))
 }
 
 /// Sort keys of the list.
@@ -142,4 +148,23 @@ pub async fn remove_old(tx: &mut SystemTx, limit: i64) -> sqlx::Result<u64> {
     .execute(tx)
     .await
     .map(|done| done.rows_affected())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_size_of_a_row_is_that_of_its_text() {
+        let row = |body: &[u8]| UnreadBodyRow {
+            id: Uuid::nil(),
+            reason: String::new(),
+            body: body.to_vec(),
+            size_bytes: 0,
+            created_at: DateTime::UNIX_EPOCH,
+        };
+        let size = |body: &[u8]| serde_json::to_string(&row(body)).unwrap().len();
+        assert_eq!(size(&[1; 100]) - size(b""), 600);
+        assert_eq!(size(&[0xff; 100]) - size(b""), 300);
+    }
 }

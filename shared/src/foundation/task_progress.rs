@@ -1,5 +1,7 @@
 //! Progress of long tasks, so that the next run goes on where one stopped. Owns the table `task_progress`.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -15,13 +17,26 @@ pub struct TaskProgress<P> {
 }
 
 /// Finds the progress of a task; `None` when the task has not begun, when it has ended, or when another version of the
-/// code stored a position that this one cannot read.
+/// code stored a position that this one cannot read. Leaves out a task whose progress was saved less than `min_age`
+/// ago: another run works on it.
 ///
 /// # Errors
 /// Returns any database error.
-pub async fn find<P: DeserializeOwned>(tx: &mut SystemTx, task: &str) -> sqlx::Result<Option<TaskProgress<P>>> {
-    let row =
-        sqlx::query!("select started_at, position from task_progress where task = $1", task).fetch_optional(tx).await?;
+pub async fn find<P: DeserializeOwned>(
+    tx: &mut SystemTx,
+    task: &str,
+    min_age: Duration,
+) -> sqlx::Result<Option<TaskProgress<P>>> {
+    let row = sqlx::query!(
+        r#"
+        select started_at, position from task_progress
+        where task = $1 and updated_at <= now() - make_interval(secs => $2)
+        "#,
+        task,
+        min_age.as_secs_f64()
+    )
+    .fetch_optional(tx)
+    .await?;
     Ok(row.and_then(|row| {
         let position = serde_json::from_value(row.position).ok()?;
         Some(TaskProgress { started_at: row.started_at, position })

@@ -27,6 +27,7 @@ async fn after_a_worker_dies_between_pages_another_reads_only_the_remaining_page
 
     let fixture = fixture.restart().await;
     hold.release().await;
+    fixture.app.pass_on_slots_of_dead_workers().await;
 
     assert_eq!(fixture.wait_for_end_state(id).await["status"], "processed");
     assert_eq!(fixture.server.calls(), 4, "no page is paid for twice");
@@ -43,7 +44,8 @@ async fn a_page_claimed_by_a_dead_worker_is_read_after_its_claim_expires() {
 
     let fixture = fixture.restart().await;
     fixture.server.release();
-    // The queue delivers the message again after three seconds, and the next worker waits for the claim to expire.
+    fixture.app.pass_on_slots_of_dead_workers().await;
+    // The next worker waits for the claim on the page to expire.
     fixture.app.wait_for_empty_ingest_queue().await;
     assert_eq!(fixture.app.document(&fixture.tenant, id).await["status"], "pending");
     assert_eq!(fixture.server.calls(), 1);

@@ -104,6 +104,25 @@ async fn an_ok_that_answers_the_models_question_goes_to_the_model() {
 }
 
 #[tokio::test]
+async fn an_ok_with_thanks_that_answers_the_models_question_goes_to_the_model() {
+    let whatsapp = WhatsAppFixture::start().await;
+    whatsapp.remove_part_spacing().await;
+    whatsapp.switch_to_live().await;
+    for (contact, text) in (1..).zip(["D'accord merci", "ok merci", "ok parfait merci", "ça va merci", "ok ça va"]) {
+        whatsapp.models.reply_text("Nous l’avons en rouge. Je vous en réserve un ?");
+        whatsapp.deliver_text(contact, "Vous avez ce sac ?").await.json_body(200);
+        whatsapp.wait_for_texts(contact, 1).await;
+        whatsapp.models.reply_text("C’est réservé.");
+        whatsapp.deliver_text(contact, text).await.json_body(200);
+        assert_eq!(whatsapp.wait_for_texts(contact, 2).await[1], "C’est réservé.", "{text}");
+        // Nothing is asked any more.
+        whatsapp.deliver_text(contact, "ok merci").await.json_body(200);
+        assert_eq!(whatsapp.wait_for_texts(contact, 3).await[2], "Avec plaisir !", "{text}");
+    }
+    assert_eq!(whatsapp.models.calls(), 10);
+}
+
+#[tokio::test]
 async fn a_greeting_and_a_question_in_one_burst_are_a_question() {
     let whatsapp = WhatsAppFixture::with_settings(&[("BURST_WINDOW_S", "1")]).await;
     whatsapp.deliver_text(1, "Bonjour").await.json_body(200);

@@ -165,7 +165,7 @@ async fn deliver_raw(whatsapp: &WhatsAppFixture, body: impl Into<reqwest::Body>)
 #[tokio::test]
 async fn bodies_that_a_template_broke_are_stored_and_acknowledged() {
     let whatsapp = WhatsAppFixture::with_settings(&[("BURST_WINDOW_S", "20"), ("BURST_CAP_S", "60")]).await;
-    let field = |name: &str| repository_file(&format!("local/fixtures/field/manychat/{name}"));
+    let field = |name: &str| repository_file(format!("local/fixtures/field/manychat/{name}"));
     let latin1: Vec<u8> = b"{\"id\": 9, \"last_input_text\": \"Livrez-vous \xe0 Man ?\"}".to_vec();
     let deep = format!("{{\"custom\": {}{}, \"id\": 10, \"text\": \"prix ?\"}}", "[".repeat(200), "]".repeat(200));
     for (body, contact, expected) in [

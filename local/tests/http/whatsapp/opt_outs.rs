@@ -96,6 +96,18 @@ async fn without_usable_times_the_command_that_arrives_later_counts() {
 }
 
 #[tokio::test]
+async fn a_start_that_resumes_nothing_keeps_the_order_draft_and_a_stop_drops_it() {
+    let whatsapp = WhatsAppFixture::with_settings(&[("BURST_WINDOW_S", "20"), ("BURST_CAP_S", "60")]).await;
+    let drafts = "select count(*) from conversations where order_draft is not null";
+    whatsapp.deliver_text(1, "Un thé").await.json_body(200);
+    whatsapp.sql("update conversations set order_draft = '{}'").await;
+    whatsapp.deliver_text(1, "START").await.json_body(200);
+    assert_eq!(whatsapp.number(drafts).await, 1);
+    whatsapp.deliver_text(1, "STOP").await.json_body(200);
+    assert_eq!(whatsapp.number(drafts).await, 0);
+}
+
+#[tokio::test]
 async fn a_repeated_stop_delivery_is_confirmed_once() {
     let whatsapp = WhatsAppFixture::start().await;
     let stop = json!({ "id": 1, "last_input_text": "STOP", "message_id": "m1" });

@@ -11,7 +11,11 @@ use super::super::support::{App, WhatsAppFixture};
 
 /// A tenant in LIVE mode with two products.
 async fn shop() -> WhatsAppFixture {
-    let whatsapp = WhatsAppFixture::start().await;
+    shop_with_settings(&[]).await
+}
+
+async fn shop_with_settings(settings: &[(&str, &str)]) -> WhatsAppFixture {
+    let whatsapp = WhatsAppFixture::with_settings(settings).await;
     whatsapp.remove_part_spacing().await;
     whatsapp.switch_to_live().await;
     whatsapp
@@ -85,12 +89,32 @@ async fn run_reply_jobs(whatsapp: &WhatsAppFixture) {
 /// A shop that has proposed an order of one tea to contact 1.
 async fn shop_with_proposal() -> WhatsAppFixture {
     let whatsapp = shop().await;
+    propose(&whatsapp).await;
+    whatsapp
+}
+
+/// Has the model propose an order of one tea.
+async fn propose(whatsapp: &WhatsAppFixture) {
     whatsapp.models.always(FakeReply::Text("Que puis-je faire ?".to_owned()));
     whatsapp.models.reply_tool("create_order", json!({ "items": [{ "product": "Thé vert", "quantity": 1 }] }));
     whatsapp.deliver_text(1, "Un thé").await.json_body(200);
     assert!(whatsapp.wait_for_texts(1, 1).await[0].contains("Répondez *OUI*"));
     whatsapp.wait_for_reply_jobs().await;
-    whatsapp
+}
+
+#[tokio::test]
+async fn a_yes_with_the_picture_of_a_payment_orders_and_a_picture_alone_does_not() {
+    for (text, orders) in [(Some("oui"), 1), (Some("ok"), 1), (None, 0)] {
+        let whatsapp = shop_with_settings(&[("BURST_WINDOW_S", "1")]).await;
+        propose(&whatsapp).await;
+        whatsapp.deliver(&json!({ "id": 1, "image": { "url": "x" }, "message_id": "a" })).await.json_body(200);
+        if let Some(text) = text {
+            whatsapp.deliver_text(1, text).await.json_body(200);
+        }
+        let got = whatsapp.wait_for_texts(1, 2).await;
+        assert_eq!(got[1].contains("est enregistrée"), orders == 1, "{text:?}: {got:?}");
+        assert_eq!(whatsapp.number("select count(*) from orders").await, orders, "{text:?}");
+    }
 }
 
 /// Says yes, and asserts that the model answers instead of an order.

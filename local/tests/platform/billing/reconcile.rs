@@ -134,6 +134,9 @@ async fn a_reconcile_that_stopped_goes_on_where_it_was() {
     assert_eq!(number(&mut app, "select count(*) from task_progress").await, 1);
     let asked = stripe.requests().len();
 
+    assert_eq!(with_fetches.continue_reconcile(now).await.unwrap(), None, "the first run may still be at work");
+    assert_eq!(stripe.requests().len(), asked);
+    run_sql(&mut app, "update task_progress set updated_at = now() - interval '241 seconds'").await;
     let report = with_fetches.continue_reconcile(now).await.unwrap().unwrap();
 
     assert_eq!(report.subscriptions_checked, 29, "the first hundred were compared before");
@@ -147,7 +150,11 @@ async fn a_reconcile_that_stopped_goes_on_where_it_was() {
     // One that did not end by the next night is given up.
     stripe.fail([StripeFault::Refuse(503); 3]);
     with_fetches.reconcile(now).await.unwrap_err();
-    run_sql(&mut app, "update task_progress set started_at = now() - interval '21 hours'").await;
+    run_sql(
+        &mut app,
+        "update task_progress set started_at = now() - interval '21 hours', updated_at = now() - interval '1 hour'",
+    )
+    .await;
     assert_eq!(with_fetches.continue_reconcile(now).await.unwrap(), None);
     assert_eq!(with_fetches.reconcile(now).await.unwrap().subscriptions_checked, 129);
 }

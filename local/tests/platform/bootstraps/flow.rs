@@ -303,12 +303,12 @@ async fn every_function_answers_its_event() {
     assert_eq!(spent, 3);
 }
 
-/// Uploads a file by the presigned request in `upload`. The stand-in for S3 checks neither signature nor length.
+/// Uploads a file by the presigned request in `upload`. The HTTP client sets the length and the host itself.
 async fn upload_file(upload: &Value, file: &str) {
     let client = reqwest::Client::builder().timeout(std::time::Duration::from_secs(20)).build().unwrap();
     let mut request = client.put(text(&upload["url"])).body(fs::read(root().join(file)).unwrap());
     for (name, value) in upload["headers"].as_object().unwrap() {
-        if name != "content-length" {
+        if name != "content-length" && name != "host" {
             request = request.header(name, text(value));
         }
     }

@@ -9,10 +9,10 @@ use crate::seed::SeededTenant;
 pub(crate) const OWN_SCHEMAS: &str =
     "nspname not in ('pg_catalog', 'information_schema') and nspname !~ '^pg_(toast|temp)'";
 
-/// Tables without rows of tenants: the plans, the applied migrations, the counters of rate limits, the progress of
+/// Tables without rows of tenants: the plans and their prices, the applied migrations, the counters of rate limits, the progress of
 /// maintenance, and what billing has to tell to users whose company is not known yet.
-const TABLES_WITHOUT_TENANT: [&str; 5] =
-    ["plans", "_sqlx_migrations", "rate_limits", "task_progress", "billing_notices"];
+const TABLES_WITHOUT_TENANT: [&str; 6] =
+    ["plans", "plan_prices", "_sqlx_migrations", "rate_limits", "task_progress", "billing_notices"];
 
 /// A table of the schema public.
 #[derive(Debug, Clone)]

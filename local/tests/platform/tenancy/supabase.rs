@@ -225,7 +225,7 @@ async fn no_trigger_makes_a_supabase_sign_up_fail() {
     let _: String = sqlx::query_scalar(insert).bind("two@example.com").fetch_one(&mut auth).await.unwrap();
     sqlx::raw_sql("commit; alter table profiles rename to elsewhere").execute(&mut project.superuser).await.unwrap();
     let _: String = sqlx::query_scalar(insert).bind("three@example.com").fetch_one(&mut auth).await.unwrap();
-    sqlx::query("update auth.users set email = 'x' || email").execute(&mut auth).await.unwrap();
+    sqlx::query("update auth.users set email = 'x' || left(email, 254)").execute(&mut auth).await.unwrap();
     sqlx::query("delete from auth.users").execute(&mut auth).await.unwrap();
 }
 

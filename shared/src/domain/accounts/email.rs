@@ -55,6 +55,44 @@ impl Email {
     }
 }
 
+/// E-mail address at a sign-in, as somebody typed it. Accounts that are older than the normal form of [`Email`] have their
+/// address as it was typed then, in a form that [`Email`] may refuse today.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TypedEmail {
+    typed: String,
+    normal: String,
+}
+
+impl TypedEmail {
+    /// Reads a text. Returns `None` when no account can have it as its address.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        let trimmed = text.trim();
+        let is_storable =
+            trimmed.len() <= MAX_EMAIL_BYTES && trimmed.contains('@') && !trimmed.contains(char::is_control);
+        let typed = is_storable.then(|| trimmed.to_owned());
+        let normal = Email::try_from(text.to_owned()).ok().map(|email| email.0);
+        match (typed, normal) {
+            (Some(typed), Some(normal)) => Some(Self { typed, normal }),
+            (Some(typed), None) => Some(Self { normal: typed.to_lowercase(), typed }),
+            (None, Some(normal)) => Some(Self { typed: normal.clone(), normal }),
+            (None, None) => None,
+        }
+    }
+
+    /// Returns the address in its normal form, or in lower case when it has none.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.normal
+    }
+
+    /// Returns the address as it was typed.
+    #[must_use]
+    pub fn typed(&self) -> &str {
+        &self.typed
+    }
+}
+
 /// Returns true for characters that nobody sees: whitespace, control characters, and what copied text brings along.
 fn is_blank(letter: char) -> bool {
     letter.is_whitespace()

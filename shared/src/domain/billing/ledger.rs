@@ -87,14 +87,19 @@ pub(super) async fn list_unfinished(tx: &mut BillingTx, after: &str, limit: i64)
     .await
 }
 
-/// Deletes at most `limit` events that were projected and arrived more than `days` ago. Returns their number.
+/// Deletes at most `limit` events that were projected and arrived more than `days` ago. Returns their number. The
+/// events of a subscription that is past due stay: its grace begins with the first of them that said so.
 pub(super) async fn remove_old(tx: &mut BillingTx, days: i32, limit: i64) -> sqlx::Result<u64> {
     sqlx::query!(
         r#"
         delete from billing.stripe_events where id in (
-            select id from billing.stripe_events
-            where projected_at is not null and received_at < now() - make_interval(days => $1)
-            order by received_at
+            select event.id from billing.stripe_events event
+            where event.projected_at is not null and event.received_at < now() - make_interval(days => $1)
+              and not exists (
+                  select from billing.subscription_states state
+                  where state.id = event.payload #>> '{data,object,id}' and state.past_due_since is not null
+              )
+            order by event.received_at
             limit $2
         )
         "#,

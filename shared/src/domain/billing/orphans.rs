@@ -149,7 +149,15 @@ impl Billing {
         if !is_known {
             return Err(ApiError::not_found("user"));
         }
-        self.db.billing_tx(async |tx| assign_in_billing(tx, administrator, subscription, user).await).await?;
+        // The user whom Stripe's metadata or an earlier assignment names is in the app's database, or is gone.
+        let former = self.db.billing_tx(async |tx| Ok(states::find_user(tx, subscription).await?)).await?;
+        if let Some(former) = former.as_deref().and_then(|name| name.parse().ok()).filter(|former| *former != user)
+            && self.app.system_tx(async |tx| Ok(user_exists(tx, former).await?)).await?
+        {
+            return Err(assigned_already());
+        }
+        let change = NewAssignment { administrator, subscription, user, former: former.as_deref() };
+        self.db.billing_tx(async |tx| assign_in_billing(tx, &change).await).await?;
         self.project(&user.to_string(), now).await?;
         self.app
             .system_tx(async |tx| Ok(record_assignment(tx, administrator, request_id, subscription, user).await?))
@@ -221,29 +229,39 @@ async fn forget_projection(tx: &mut BillingTx, user: &str) -> sqlx::Result<()> {
     .map(drop)
 }
 
+/// Returns true for a user whose account was not deleted.
 async fn user_exists(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<bool> {
-    sqlx::query_scalar!(r#"select exists (select from users where id = $1) as "exists!""#, user).fetch_one(tx).await
+    let exists = sqlx::query_scalar!(
+        r#"select exists (select from users where id = $1 and deleted_at is null) as "exists!""#,
+        user
+    );
+    exists.fetch_one(tx).await
+}
+
+/// An assignment before it is written.
+struct NewAssignment<'a> {
+    administrator: Uuid,
+    subscription: &'a str,
+    user: Uuid,
+    /// The user that the subscription had, who does not exist. An assignment that changed it meanwhile counts.
+    former: Option<&'a str>,
+}
+
+fn assigned_already() -> ApiError {
+    ApiError::conflict("subscription_assigned", "the subscription is somebody's already")
 }
 
 /// Writes the user of a subscription, and chooses the subscription that counts for the user.
-async fn assign_in_billing(
-    tx: &mut BillingTx,
-    administrator: Uuid,
-    subscription: &str,
-    user: Uuid,
-) -> Result<(), ApiError> {
+async fn assign_in_billing(tx: &mut BillingTx, change: &NewAssignment<'_>) -> Result<(), ApiError> {
+    let NewAssignment { administrator, subscription, user, former } = *change;
     let name = user.to_string();
     // The lock of choose_current. Two assignments to one user wait for each other, and the second one sees the first.
     sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1, 20))", name).execute(&mut *tx).await?;
     let found = sqlx::query!(
         r#"
         select user_id, assigned_user_id, stripe_customer_id,
-            plan <> 'free' and status in ('trialing', 'active', 'past_due', 'unpaid', 'paused') as "is_live!",
-            user_id is not null and not exists (
-                select from billing.subscriptions chosen
-                where chosen.user_id = state.user_id and chosen.projected_version is null
-            ) as "is_somebodys!"
-        from billing.subscription_states state where id = $1 for update
+            plan <> 'free' and status in ('trialing', 'active', 'past_due', 'unpaid', 'paused') as "is_live!"
+        from billing.subscription_states where id = $1 for update
         "#,
         subscription
     )
@@ -253,8 +271,8 @@ async fn assign_in_billing(
     if found.assigned_user_id.as_ref() == Some(&name) {
         return Ok(());
     }
-    if found.is_somebodys {
-        return Err(ApiError::conflict("subscription_assigned", "the subscription is somebody's already"));
+    if found.user_id.as_deref() != former {
+        return Err(assigned_already());
     }
     if !found.is_live {
         return Err(ApiError::conflict("subscription_ended", "the subscription is over, or of no paid plan"));

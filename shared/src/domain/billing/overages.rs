@@ -148,10 +148,14 @@ impl Billing {
         let item = self.find_or_add_item(stripe, due, &customer, job.attempts > 1).await?;
         let invoice = match &item.invoice {
             Some(invoice) => stripe.get_invoice(invoice).await?,
-            None if has_next_invoice(stripe, &customer).await? => {
+            None if has_next_invoice(stripe, &item.customer).await? => {
                 return Ok(Collected { item: item.id, invoice: None });
             }
-            None => create_invoice(stripe, due, &customer, subscription.as_deref()).await?,
+            None => {
+                // An item that was added before may be another customer's than the present subscription.
+                let subscription = subscription.filter(|_| item.customer == customer);
+                invoice_item(stripe, due, &item, subscription.as_deref()).await?
+            }
         };
         // Only an invoice of an overage is finalised here. That of a renewal is Stripe's.
         let invoice = if invoice.is_draft() && invoice.is_of_overage {
@@ -217,6 +221,21 @@ async fn has_next_invoice(stripe: &StripeClient, customer: &str) -> Result<bool,
     let latest = Utc::now() + MAX_WAIT;
     let subscriptions = stripe.list_open_subscriptions(customer).await?;
     Ok(subscriptions.iter().filter_map(|subscription| subscription.next_invoice_at()).any(|next| next < latest))
+}
+
+/// Makes the invoice of a pending item, and checks that it contains the item.
+async fn invoice_item(
+    stripe: &StripeClient,
+    due: &DueOverage,
+    item: &InvoiceItemState,
+    subscription: Option<&str>,
+) -> Result<InvoiceState, CollectError> {
+    let invoice = create_invoice(stripe, due, &item.customer, subscription).await?;
+    let invoiced = stripe.get_invoice_item(&item.id).await?;
+    if invoiced.invoice.as_ref() != Some(&invoice.id) {
+        return Err(ApiError::unavailable().with_source("the invoice of an overage does not contain it").into());
+    }
+    Ok(invoice)
 }
 
 /// Makes a draft invoice of the customer's pending items. It is charged to the payment method of the subscription, since

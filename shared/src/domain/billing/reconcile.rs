@@ -28,6 +28,9 @@ const PAGE_SIZE: i64 = 500;
 const TASK: &str = "reconcile";
 /// Time of one run, below the function's timeout of 240 s.
 const MAX_RECONCILE_TIME: Duration = Duration::from_secs(150);
+/// Age of the stored progress from which another run goes on: the function's timeout. A younger one may belong to a run
+/// that is at work, since maintenance has two instances.
+const MIN_PROGRESS_AGE: Duration = Duration::from_secs(240);
 /// Age at which a reconcile that did not end is given up. The next night begins a new one.
 const MAX_RECONCILE_AGE: TimeDelta = TimeDelta::hours(20);
 
@@ -97,7 +100,7 @@ impl Billing {
     /// # Errors
     /// Returns the error of the first part that failed, after all parts have run.
     pub async fn reconcile(&self, now: DateTime<Utc>) -> Result<ReconcileReport, ApiError> {
-        let progress = match self.unfinished_reconcile(now).await? {
+        let progress = match self.unfinished_reconcile(now, Duration::ZERO).await? {
             Some(progress) => progress,
             None => {
                 let since = sqlx::query_scalar!(r#"select now() as "now!""#);
@@ -110,20 +113,23 @@ impl Billing {
         self.run_reconcile(progress, now).await
     }
 
-    /// Goes on with a reconcile that did not come to its end; does nothing when there is none.
+    /// Goes on with a reconcile that did not come to its end; does nothing when there is none, or
+    /// when its progress was saved less than [`MIN_PROGRESS_AGE`] ago.
     ///
     /// # Errors
     /// As [`Billing::reconcile`].
     pub async fn continue_reconcile(&self, now: DateTime<Utc>) -> Result<Option<ReconcileReport>, ApiError> {
-        match self.unfinished_reconcile(now).await? {
+        match self.unfinished_reconcile(now, MIN_PROGRESS_AGE).await? {
             Some(progress) => self.run_reconcile(progress, now).await.map(Some),
             None => Ok(None),
         }
     }
 
-    /// Finds the progress of a reconcile that did not end. One that is older than [`MAX_RECONCILE_AGE`] is given up.
-    async fn unfinished_reconcile(&self, now: DateTime<Utc>) -> Result<Option<Progress>, ApiError> {
-        let found = self.app.system_tx(async |tx| Ok(task_progress::find::<Progress>(tx, TASK).await?)).await?;
+    /// Finds the progress of a reconcile that did not end and was saved at least `min_age` ago. One that began longer
+    /// than [`MAX_RECONCILE_AGE`] ago is given up.
+    async fn unfinished_reconcile(&self, now: DateTime<Utc>, min_age: Duration) -> Result<Option<Progress>, ApiError> {
+        let found =
+            self.app.system_tx(async |tx| Ok(task_progress::find::<Progress>(tx, TASK, min_age).await?)).await?;
         let Some(found) = found else { return Ok(None) };
         if now - found.started_at < MAX_RECONCILE_AGE {
             return Ok(Some(found.position));
@@ -138,6 +144,8 @@ impl Billing {
             // What the comparison changes is projected after it.
             progress.projections = PartProgress::After(None);
         }
+        // Tells other runs that this one is at work.
+        self.save_progress(&progress).await?;
         let report = ReconcileReport::default();
         let mut run = ReconcileRun { now, stops_at: Instant::now() + MAX_RECONCILE_TIME, progress, report };
         let finished = self.finish_events(&mut run).await;
@@ -252,7 +260,8 @@ impl Billing {
             .db
             .billing_tx(async |tx| {
                 let differs = states::apply_snapshot(tx, snapshot, prices, number, now).await?;
-                if differs && let Some(user) = states::find_user(tx, &snapshot.id).await? {
+                // Also where nothing differs: what counts for the user may be of an earlier time. It is then a no-op.
+                if let Some(user) = states::find_user(tx, &snapshot.id).await? {
                     states::choose_current(tx, &user).await?;
                 }
                 Ok(differs)

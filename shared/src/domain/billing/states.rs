@@ -253,6 +253,14 @@ async fn update_past_due_since(tx: &mut BillingTx, id: &str) -> sqlx::Result<()>
         )
         update billing.subscription_states state
         set past_due_since = case
+            -- The events that began it may be removed from the ledger, and those that are left are later.
+            when state.status = 'past_due' and state.past_due_since is not null
+                and not exists (
+                    select from told
+                    where told.created <= state.past_due_since
+                       or not told.is_past_due and told.created <= state.last_event_at
+                )
+                then state.past_due_since
             when state.status = 'past_due' then coalesce(begun.since, state.past_due_since, state.last_event_at)
         end
         from begun

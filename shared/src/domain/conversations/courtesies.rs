@@ -44,6 +44,8 @@ enum Part {
     Please,
     /// Words that belong to a courtesy and are none alone: "beaucoup", "monsieur".
     Filler,
+    /// Words that belong to thanks only: "ok pour tout" is an answer.
+    ThanksFiller,
 }
 
 const GREETINGS: &str = "bonjour,re bonjour,rebonjour,re,bjr,bjrr,bnjr,bonjr,bjour,bonjou,bonsoir,bsr,bnsr,bonsoi,salut,slt,salu,coucou,cc,\
@@ -76,7 +78,7 @@ const FAREWELLS: &str = "au revoir,aurevoir,orevoir,adieu,bye,bye bye,byebye,goo
     talk to you later,talk soon,take care,have a nice day,have a good day,have a great day,have a lovely day,\
     have a wonderful day,have a nice one,have a good one,have a nice evening,have a good evening,have a great evening,\
     have a nice weekend,have a good weekend,have a great weekend,have a good night,have a blessed day,nice day,\
-    good luck,best regards,kind regards,regards,happy new year,merry christmas,all the best,eid mubarak,aid moubarak";
+    good luck,best regards,kind regards,warm regards,happy new year,merry christmas,all the best,eid mubarak,aid moubarak";
 const ACKNOWLEDGEMENTS: &str = "ok,okay,okey,oki,oki doki,okidoki,ok dja,dja,okok,okk,kk,k,dac,dacc,d acc,d accord,daccord,dacord,d acord,\
     ca marche,sa marche,ca roule,ca me va,ca me convient,c est bon,c bon,c est note,note,c est noted,bien note,\
     c est bien note,bien recu,bien recue,j ai bien recu,c est bien recu,compris,bien compris,c est compris,\
@@ -93,11 +95,11 @@ const ACKNOWLEDGEMENTS: &str = "ok,okay,okey,oki,oki doki,okidoki,ok dja,dja,oko
     excuse moi,toutes mes excuses,my bad";
 const PLEASE: &str = "svp,stp,s il vous plait,s il te plait,please,pls,plz";
 const FILLERS: &str = "a,a vous,a toi,a tous,a toutes,a tout le monde,a vous aussi,a toi aussi,a toute l equipe,\
-    a l equipe,vous,toi,tous,tout,encore,beaucoup,bcp,bcq,bien,infiniment,vraiment,sincerement,enormement,grandement,\
-    mille fois,tres,trop,si,encore une fois,d avance,par avance,bon,et,alors,donc,aussi,egalement,\
+    a l equipe,vous,toi,tous,tout,beaucoup,bcp,bcq,bien,infiniment,vraiment,sincerement,enormement,grandement,\
+    mille fois,tres,trop,si,d avance,par avance,bon,et,alors,donc,aussi,egalement,\
     monsieur,madame,mademoiselle,messieurs,mesdames,mr,mme,mlle,m,chef,boss,patron,patronne,cher,chere,chers,\
     frere,mon frere,soeur,ma soeur,grand frere,tonton,tantie,tata,mon ami,mes amis,la famille,famille,l equipe,la team,\
-    team,lisa,pour tout,pour ca,pour cela,pour votre aide,pour ton aide,\
+    team,lisa,pour votre aide,pour ton aide,\
     pour l aide,pour votre reponse,pour ta reponse,pour la reponse,pour vos reponses,de votre reponse,pour votre retour,\
     pour ce retour,de votre retour,pour l info,pour les infos,pour ces infos,pour l information,pour les informations,\
     pour ces informations,pour votre information,pour vos informations,pour les renseignements,pour ces renseignements,\
@@ -106,11 +108,13 @@ const FILLERS: &str = "a,a vous,a toi,a tous,a toutes,a tout le monde,a vous aus
     pour votre gentillesse,pour votre disponibilite,pour votre rapidite,pour la rapidite,pour votre promptitude,pour votre reactivite,d avoir repondu,de m avoir repondu,\
     d avoir repondu rapidement,abondamment,hein,oh,le boss,le chef,precieuse,rapide,claire,pour votre service,\
     pour le service,pour votre accueil,so,so much,very,very much,a lot,lots,a million,a bunch,many,much,you,u,you too,\
-    to you,to you too,sir,madam,ma am,maam,dear,team,guys,everyone,everybody,all,there,and,again,really,indeed,then,oh,\
-    once again,in advance,for your help,for the help,for helping,for helping me,for your time,for the info,\
-    for the information,for your answer,for the answer,for your reply,for the reply,for your response,for everything,\
-    for that,for this,for your patience,for your support,my friend,brother,sister,bro,sis,i m fine,i am fine,\
+    to you,to you too,sir,madam,ma am,maam,dear,team,guys,everyone,everybody,all,there,and,really,indeed,then,oh,\
+    in advance,for your help,for the help,for helping,for helping me,for your time,for the info,\
+    for the information,for your answer,for the answer,for your reply,for the reply,for your response,\
+    for your patience,for your support,my friend,brother,sister,bro,sis,i m fine,i am fine,\
     je vais bien,moi aussi,moi ca va";
+const THANKS_FILLERS: &str = "encore,encore une fois,pour tout,pour ca,pour cela,for everything,for that,for this,again,\
+    once again";
 /// Smileys written with letters and signs, which would otherwise be read as words.
 const EMOTICONS: [&str; 16] =
     [":d", ":-d", "=d", "xd", ":p", ":-p", ";p", "<3", "</3", ":o", ":-o", ":s", ":'d", ":3", "=p", "xp"];
@@ -126,6 +130,7 @@ static PHRASES: LazyLock<Vec<(Vec<&'static str>, Part)>> = LazyLock::new(|| {
         (ACKNOWLEDGEMENTS, Part::Acknowledgement),
         (PLEASE, Part::Please),
         (FILLERS, Part::Filler),
+        (THANKS_FILLERS, Part::ThanksFiller),
     ];
     let mut phrases: Vec<_> = lists
         .iter()
@@ -142,19 +147,14 @@ static PHRASES: LazyLock<Vec<(Vec<&'static str>, Part)>> = LazyLock::new(|| {
 /// digit or a question mark consists of emoji or signs, and acknowledges.
 #[must_use]
 pub fn recognize(message: &str, names: &[&str]) -> Option<Courtesy> {
-    let message: Vec<_> =
-        message.split_whitespace().filter(|token| !EMOTICONS.contains(&token.to_lowercase().as_str())).collect();
-    let message = message.join(" ");
+    let message = without_emoticons(message);
     let asks = keywords::is_question(&message);
-    let mut words = format!(" {} ", keywords::normalize(&message));
-    for name in names {
-        words = words.replace(&format!(" {} ", keywords::normalize(name)), " ");
-    }
+    let is_clear = !keywords::contradicts_itself(&message);
     if !message.chars().any(char::is_alphanumeric) {
         let greets = message.contains('👋');
-        return (!asks).then_some(if greets { Courtesy::Greeting } else { Courtesy::Acknowledgement });
+        return (!asks && is_clear).then_some(if greets { Courtesy::Greeting } else { Courtesy::Acknowledgement });
     }
-    let parts = parts_of(&words.split_whitespace().collect::<Vec<_>>())?;
+    let parts = parts_of(&message, names)?;
     let has = |part: Part| parts.contains(&part);
     let only_greets = parts.iter().all(|part| matches!(part, Part::Greeting | Part::Filler | Part::Please));
     if asks && !has(Part::SmallTalk) && !only_greets {
@@ -162,24 +162,55 @@ pub fn recognize(message: &str, names: &[&str]) -> Option<Courtesy> {
     }
     if has(Part::Thanks) {
         Some(Courtesy::Thanks)
+    } else if has(Part::ThanksFiller) && has(Part::Acknowledgement) {
+        None
     } else if has(Part::Farewell) {
         Some(Courtesy::Farewell)
     } else if has(Part::Greeting) || has(Part::SmallTalk) || has(Part::Call) {
         Some(Courtesy::Greeting)
     } else {
-        (has(Part::Acknowledgement) && !has(Part::Please)).then_some(Courtesy::Acknowledgement)
+        (has(Part::Acknowledgement) && !has(Part::Please) && is_clear).then_some(Courtesy::Acknowledgement)
     }
 }
 
-/// Divides the words into phrases and returns the part of each; `None` when a word belongs to no phrase.
-fn parts_of(words: &[&str]) -> Option<Vec<Part>> {
+/// Returns true when a courtesy accepts what was said before, alone or with thanks: "ok merci", "ça va merci", 👍.
+/// After a question of the bot, it is an answer. "Merci" alone accepts nothing.
+#[must_use]
+pub fn accepts(message: &str, names: &[&str]) -> bool {
+    match recognize(message, names) {
+        None => return false,
+        Some(Courtesy::Acknowledgement) => return true,
+        Some(_) => {}
+    }
+    let message = without_emoticons(message);
+    let parts = parts_of(&message, names).unwrap_or_default();
+    let has = |part: Part| parts.contains(&part);
+    let is_well = has(Part::SmallTalk) && !has(Part::Greeting) && !keywords::is_question(&message);
+    has(Part::Acknowledgement) || is_well
+}
+
+/// Returns a message without [`EMOTICONS`].
+fn without_emoticons(message: &str) -> String {
+    let tokens = message.split_whitespace().filter(|token| !EMOTICONS.contains(&token.to_lowercase().as_str()));
+    tokens.collect::<Vec<_>>().join(" ")
+}
+
+/// Divides a message without `names` into phrases and returns the part of each; `None` when a word belongs to no phrase.
+fn parts_of(message: &str, names: &[&str]) -> Option<Vec<Part>> {
+    let mut words = format!(" {} ", keywords::normalize(message));
+    for name in names {
+        words = words.replace(&format!(" {} ", keywords::normalize(name)), " ");
+    }
+    let words: Vec<_> = words.split_whitespace().collect();
     if words.len() > MAX_WORDS {
         return None;
     }
     let mut parts = Vec::new();
-    let mut rest = words;
+    let mut rest = words.as_slice();
     while !rest.is_empty() {
-        let (phrase, part) = PHRASES.iter().find(|(phrase, _)| keywords::begins_with(rest, phrase))?;
+        // A product such as "raccord" must not be silenced for its likeness to "d'accord".
+        let matches = |phrase: &[&str], part| keywords::begins_with(rest, phrase, part != Part::Acknowledgement);
+        let (phrase, part) = PHRASES.iter().find(|(phrase, part)| matches(phrase, *part))?;
         parts.push(*part);
         rest = &rest[phrase.len()..];
     }
@@ -219,6 +250,29 @@ mod tests {
     }
 
     #[test]
+    fn an_acceptance_counts_with_thanks_and_thanks_alone_do_not() {
+        let accepted =
+            ["D'accord merci", "ok merci", "ok parfait merci", "ça va merci", "ok ça va", "ok", "👍", "ça va"];
+        for message in accepted {
+            assert!(accepts(message, &[]), "{message}");
+        }
+        for message in
+            ["merci", "Merci beaucoup", "bonjour ça va", "ça va ?", "au revoir", "bonjour", "ok pour ça", "prix"]
+        {
+            assert!(!accepts(message, &[]), "{message}");
+        }
+        assert!(accepts("ok merci Awa", &["Awa"]));
+    }
+
+    #[test]
+    fn words_of_thanks_without_thanks_and_words_that_resemble_a_farewell_are_no_courtesy() {
+        all(&["ok pour ça", "ok pour tout", "ok encore", "Regarde", "regardes", "regards"], None);
+        all(&["merci pour tout", "merci encore", "ok merci pour ça", "thanks again"], Some(Courtesy::Thanks));
+        all(&["hello again"], Some(Courtesy::Greeting));
+        all(&["best regards", "Kind regards"], Some(Courtesy::Farewell));
+    }
+
+    #[test]
     fn a_courtesy_before_a_question_is_a_question() {
         let questions = [
             "Bonjour, vous livrez à Bouaké ?",
@@ -245,6 +299,10 @@ mod tests {
             "top svp",
             "un reçu svp",
             "商品",
+            "raccord",
+            "étendu",
+            "ok 👎",
+            "👍👎",
         ];
         all(&questions, None);
         assert_eq!(recognize(&"merci ".repeat(MAX_WORDS + 1), &[]), None);

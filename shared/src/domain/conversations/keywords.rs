@@ -13,14 +13,23 @@ const STOP_KEYWORDS: &str = "stop,sotp,stpo,stop tout,stop all,stopall,stop ever
     arrete tout,arretez tout,arrete ca,arretez ca,arretez cela,je veux arreter,ca suffit arretez,desabonner,\
     desabonnement,desabonnez,desabonne,se desabonner,desinscrire,desinscription,desinscris,unsubscribe,optout,opt out,\
     opt me out,quit,end,plus de message,plus de messages,plus aucun message,plus de pub,plus de pubs,no more message,\
-    no more messages,no more texts,enough messages,je veux stop,stop c est bon,enlevez moi,retirez moi,supprimez moi,remove me,delete me,take me off";
+    no more messages,no more texts,enough messages,je veux stop,stop c est bon,enlevez moi,retirez moi,supprimez moi,remove me,delete me,take me off,\
+    arretez de m envoyer ca,arrete de m envoyer ca,arretez de m envoyer cela,cessez de m envoyer ca,\
+    stop sending me this,stop sending me that,stop sending this,ne m envoyez plus,ne m envoie plus,ne m envoyez plus ca,\
+    je ne veux pas de message,je ne veux pas de messages,je veux pas de message,je veux pas de messages,\
+    je ne veux pas de vos messages,je ne veux pas de pub,je ne veux pas de pubs,je veux pas de pub,je veux pas de pubs,\
+    je ne veux pas de publicite,je ne veux pas de vos pubs,pas de message,pas de messages,pas de pub,pas de pubs,\
+    pas de publicite,stop trop de message,stop trop de messages,stop trop de pub,stop trop de pubs,\
+    trop de messages stop,trop de message stop,trop de pub stop,stop too many messages,too many messages stop";
 /// Phrases that ask for no more messages, wherever they stand in a message that is no question.
 const STOP_PHRASES: &str = "me desabonner,me desabonne,me desinscrire,me desinscris,desabonnez moi,desabonne moi,\
     desinscrivez moi,desinscris moi,ne m ecrivez plus,ne m ecris plus,m ecrivez plus,n ecrivez plus,plus m ecrire,plus me contacter,plus me deranger,plus rien recevoir,\
     ne me contactez plus,ne me contacte plus,me contactez plus,ne me derangez plus,ne me derange plus,\
     arretez de m ecrire,arrete de m ecrire,arretez de me contacter,arrete de me contacter,arretez d ecrire,\
-    arreter de m ecrire,arreter de me contacter,arreter de me deranger,arretez de me deranger,arrete de me deranger,arretez de m embeter,cessez de m ecrire,cesse de m ecrire,\
-    cessez de me contacter,cessez de me deranger,plus etre contacte,plus etre contactee,plus que vous m ecriviez,\
+    arreter de m ecrire,arreter de me contacter,arreter de me deranger,arretez de me deranger,arrete de me deranger,arretez de m embeter,arrete de m embeter,\
+    arretez de me harceler,arrete de me harceler,arreter de me harceler,cessez de me harceler,cesse de me harceler,\
+    cessez de m ecrire,cesse de m ecrire,\
+    cessez de me contacter,cesse de me contacter,cessez de me deranger,cesse de me deranger,plus etre contacte,plus etre contactee,plus que vous m ecriviez,\
     plus que vous me contactiez,retirez moi de votre liste,retirez moi de la liste,retirez moi de vos listes,\
     retirez moi de vos contacts,enlevez moi de votre liste,enlevez moi de la liste,enlevez moi de vos contacts,\
     supprimez moi de votre liste,supprimez moi de la liste,supprimez moi de vos contacts,retirez mon numero,\
@@ -82,7 +91,7 @@ const STOP_SENDING: &str = "ne m envoyez plus,ne m envoie plus,m envoyez plus,m 
     quit sending me,don t send me,do not send me,don t want to receive,do not want to receive,\
     no longer want to receive,no longer wish to receive,don t wish to receive,not wish to receive";
 /// Openings of an opt-out that must name messages, because they are said of many things.
-const STOP_OPENINGS: &str = "arretez,arrete,arretez avec,cessez,cesse,ne veux plus,veux plus,assez de,\
+const STOP_OPENINGS: &str = "arretez,arrete,arreter,arretez avec,cessez,cesse,ne veux plus,veux plus,assez de,\
     marre de,j en ai marre de,stop a,stop aux,stop,stop with,stop all,no more,don t want,do not want,no longer want,\
     don t want any more,tired of,sick of";
 /// Messages that an opt-out names. They follow one of the openings.
@@ -112,11 +121,48 @@ const PERSONS: &str = "quelqu un,qqn,qlq un,une personne,une personne reelle,une
     un operateur,une operatrice,someone,somebody,a person,a real person,a live person,a human,a human being,\
     a real human,an agent,a live agent,a real agent,an operator,a representative,a manager,the manager,your manager,\
     the boss,your boss,the owner,customer service,customer support,customer care,support";
+/// Those who stopped writing, in a complaint: "you don't contact me anymore".
+const COMPANY: [&str; 12] = ["vous", "tu", "ils", "elles", "il", "elle", "you", "u", "they", "he", "she", "who"];
+/// Openings of a phrase that are a complaint when they are said of the [`COMPANY`].
+const MISSED: [&str; 12] = [
+    "ne m ",
+    "n ",
+    "don t contact",
+    "don t message",
+    "don t text",
+    "don t write",
+    "don t send",
+    "do not contact",
+    "do not message",
+    "do not text",
+    "do not write",
+    "do not send",
+];
+/// Verbs before "plus me contacter" that say it of someone else: "le livreur ne veut plus me contacter".
+const WILL_OF_OTHERS: [&str; 8] = ["veut", "veulent", "voulez", "peut", "peuvent", "pouvez", "peux", "sait"];
+/// Words before an opt-out that deny the wish for it.
+const DENIALS: [&str; 5] = [" pas envie de", " pas besoin de", " pas l intention de", " pas voulu", " pas demande a"];
+/// Words after an opt-out that ask for something instead: "I don't want promos just the price".
+const INSTEAD: [&str; 4] = ["just", "only", "juste", "seulement"];
+/// Words anywhere after an opt-out that ask for a call instead.
+const CALLS: [&str; 4] = [" appelez moi ", " appelle moi ", " telephonez moi ", " call me "];
+/// Words before a call that refuse it as well: "don't write to me or call me".
+const CALL_REFUSALS: [&str; 4] = ["or", "ou", "t", "not"];
+/// What a contact's number is taken off, when it is no list: "enlevez mon numéro de la commande".
+const GOODS: [&str; 6] = ["commande", "colis", "facture", "livraison", "order", "parcel"];
+/// Goods whose name has the word for a person, and what is read in place of it.
+const PERSONAL_GOODS: [(&str, &str); 3] =
+    [(" human hair ", " hair "), (" cheveux humain ", " cheveux "), (" cheveu humain ", " cheveu ")];
+
 /// Words before a request or an opt-out that turn it into its opposite.
 const REFUSALS: [&str; 6] = ["pas", "plus", "jamais", "not", "t", "never"];
 
 /// Minimum length of a word in which one wrong letter is forgiven. Shorter words are too close to other words.
 const MIN_FORGIVEN_CHARS: usize = 6;
+/// Minimum length of a word in which any letter may be held down. "Noon" and "naan" are no "non".
+const MIN_HELD_CHARS: usize = 4;
+/// Length of a run of one letter that no word has, so that the key was held down.
+const MIN_HELD_RUN: usize = 3;
 
 /// Returns true when a message asks to receive no more messages.
 ///
@@ -124,19 +170,15 @@ const MIN_FORGIVEN_CHARS: usize = 6;
 /// so and no question mark.
 #[must_use]
 pub fn asks_to_stop(message: &str) -> bool {
-    if consists_of(message, &[STOP_KEYWORDS]) {
+    if consists_of(message, &[STOP_KEYWORDS], true) {
         return true;
     }
     // Many people leave the apostrophe out.
     let words = format!(" {} ", normalize(message)).replace(" dont ", " don t ");
     let has = |phrase: &str| {
-        words.match_indices(&format!(" {phrase} ")).any(|(at, _)| {
-            let before = words[..at].rsplit(' ').next().unwrap_or_default();
-            // "Vous ne m'envoyez plus de messages" misses them.
-            let is_complaint = (phrase.starts_with("ne m") && ["vous", "tu"].contains(&before))
-                || (phrase.starts_with("m ") && ["ne", "n", "vous", "tu"].contains(&before));
-            !is_complaint && (before == "plus" || !REFUSALS.contains(&before))
-        })
+        words
+            .match_indices(&format!(" {phrase} "))
+            .any(|(at, found)| is_meant(&words[..at], phrase, &words[at + found.len()..]))
     };
     let names = |openings: &str, things: &[&str]| {
         let things = || things.iter().flat_map(|things| phrases(things));
@@ -150,34 +192,68 @@ pub fn asks_to_stop(message: &str) -> bool {
             || names(STOP_OPENINGS, &[MESSAGES]))
 }
 
+/// Returns true when a phrase of an opt-out is one, between the words before and after it. "Vous ne m'envoyez plus de
+/// messages" misses them.
+fn is_meant(before: &str, phrase: &str, after: &str) -> bool {
+    let last = before.rsplit(' ').next().unwrap_or_default();
+    let is_complaint = (MISSED.iter().any(|opening| phrase.starts_with(opening)) && COMPANY.contains(&last))
+        || (phrase.starts_with("m ") && (["ne", "n"].contains(&last) || COMPANY.contains(&last)))
+        || (phrase.starts_with("plus m") && WILL_OF_OTHERS.contains(&last));
+    let is_denied =
+        (last != "plus" && REFUSALS.contains(&last)) || DENIALS.iter().any(|denial| before.ends_with(denial));
+    let is_about_goods = (phrase.ends_with("mon numero") || phrase.ends_with("my number"))
+        && after.split(' ').take(4).any(|word| GOODS.contains(&word));
+    let is_wish = phrase.contains("want") || phrase.contains("veux");
+    let padded = format!(" {after}");
+    let asks_for = |call: &str| {
+        let word_before = |at: usize| padded[..at].rsplit(' ').next().unwrap_or_default();
+        padded.find(call).is_some_and(|at| !CALL_REFUSALS.contains(&word_before(at)))
+    };
+    let asks_instead = (is_wish && after.split(' ').next().is_some_and(|word| INSTEAD.contains(&word)))
+        || CALLS.into_iter().any(asks_for);
+    !is_complaint && !is_denied && !is_about_goods && !asks_instead
+}
+
 /// Returns true when a message asks to receive messages again.
 #[must_use]
 pub fn asks_to_resume(message: &str) -> bool {
-    !is_question(message) && consists_of(message, &[RESUME_KEYWORDS])
+    !is_question(message) && consists_of(message, &[RESUME_KEYWORDS], true)
 }
 
-/// Returns true when a message is a yes and nothing else. A question is no yes.
+/// Returns true when a message is a yes and nothing else. A question is no yes, nor is a yes with an emoji that
+/// refuses. No typo is forgiven: "valise" would order, while a yes that is not recognised costs an answer of the model.
 #[must_use]
 pub fn is_yes(message: &str) -> bool {
-    !is_question(message) && (consists_of(message, &[YES_PHRASES]) || is_emoji(message, AGREEING_EMOJI))
+    (says(message, &[YES_PHRASES]) && !message.contains(REFUSING_EMOJI))
+        || is_emoji(message, AGREEING_EMOJI, REFUSING_EMOJI)
 }
 
-/// Returns true when a message is a no and nothing else. A question is no no.
+/// Returns true when a message is a no and nothing else. A question is no no. No typo is forgiven.
 #[must_use]
 pub fn is_no(message: &str) -> bool {
-    !is_question(message) && (consists_of(message, &[NO_PHRASES, CANCEL_PHRASES]) || is_emoji(message, REFUSING_EMOJI))
+    says(message, &[NO_PHRASES, CANCEL_PHRASES]) || is_emoji(message, REFUSING_EMOJI, AGREEING_EMOJI)
 }
 
 /// Returns true when a message is a yes to a proposal that cancels an order. "Annule" repeats the wish.
 #[must_use]
 pub fn confirms_cancellation(message: &str) -> bool {
-    is_yes(message) || (!is_question(message) && consists_of(message, &[YES_PHRASES, CANCEL_PHRASES]))
+    is_yes(message) || (says(message, &[YES_PHRASES, CANCEL_PHRASES]) && !message.contains(REFUSING_EMOJI))
 }
 
 /// Returns true when a message is a no to a proposal that cancels an order. "Non, annule" is neither a yes nor a no.
 #[must_use]
 pub fn declines_cancellation(message: &str) -> bool {
-    !is_question(message) && (consists_of(message, &[NO_PHRASES, KEEP_PHRASES]) || is_emoji(message, REFUSING_EMOJI))
+    says(message, &[NO_PHRASES, KEEP_PHRASES]) || is_emoji(message, REFUSING_EMOJI, AGREEING_EMOJI)
+}
+
+/// Returns true when a message agrees, and refuses by an emoji: "ok 👎".
+pub(super) fn contradicts_itself(message: &str) -> bool {
+    message.contains(REFUSING_EMOJI) && (message.contains(AGREEING_EMOJI) || says(message, &[YES_PHRASES]))
+}
+
+/// Returns true when a message is no question and consists of these phrases, with each letter right, and of politeness.
+fn says(message: &str, lists: &[&str]) -> bool {
+    !is_question(message) && consists_of(message, lists, false)
 }
 
 /// Returns true when a message asks for a person. It does so when it contains one of `keywords`, the tenant's own;
@@ -185,12 +261,14 @@ pub fn declines_cancellation(message: &str) -> bool {
 /// it asks in a sentence: "passez-moi le patron", "I want to talk to someone".
 #[must_use]
 pub fn asks_for_a_person(message: &str, keywords: &[String]) -> bool {
-    let is_built_in = consists_of(message, &[PERSON_KEYWORDS, PERSON_MESSAGES]);
-    let message = normalize(message);
+    let is_built_in = consists_of(message, &[PERSON_KEYWORDS, PERSON_MESSAGES], true);
+    let mut message = format!(" {} ", normalize(message));
+    for (goods, other) in PERSONAL_GOODS {
+        message = message.replace(goods, other);
+    }
     if is_built_in || requests_a_person(&message) {
         return true;
     }
-    let message = format!(" {message} ");
     let contains = |keyword: &str| {
         let keyword = normalize(keyword);
         !keyword.is_empty() && message.contains(&format!(" {keyword} "))
@@ -202,9 +280,9 @@ pub fn asks_for_a_person(message: &str, keywords: &[String]) -> bool {
     }
 }
 
-/// Returns true when a normalized message has a request that is followed by a person, and not preceded by a refusal.
-fn requests_a_person(message: &str) -> bool {
-    let padded = format!(" {message} ");
+/// Returns true when a normalized message, between spaces, has a request that is followed by a person, and not preceded
+/// by a refusal.
+fn requests_a_person(padded: &str) -> bool {
     let names = |opening: &str, is_wish: bool| {
         padded.match_indices(&format!(" {opening} ")).any(|(at, found)| {
             let before = padded[..at].rsplit(' ').take(3).any(|word| REFUSALS.contains(&word));
@@ -228,17 +306,18 @@ fn phrases(list: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Returns true when a message consists of phrases of these lists and of politeness, with at least one of the former.
-fn consists_of(message: &str, lists: &[&str]) -> bool {
+/// `forgives` accepts typos in the phrases; in politeness they are always accepted.
+fn consists_of(message: &str, lists: &[&str], forgives: bool) -> bool {
     let words = normalize(message);
     let words: Vec<_> = words.split(' ').filter(|word| !word.is_empty()).collect();
-    let longest = |rest: &[&str], list: &str| {
+    let longest = |rest: &[&str], list: &str, forgives: bool| {
         let found = phrases(list).map(|phrase| phrase.split(' ').collect::<Vec<_>>());
-        found.filter(|phrase| begins_with(rest, phrase)).map(|phrase| phrase.len()).max()
+        found.filter(|phrase| begins_with(rest, phrase, forgives)).map(|phrase| phrase.len()).max()
     };
     let (mut rest, mut is_said) = (words.as_slice(), false);
     while !rest.is_empty() {
-        let said = lists.iter().filter_map(|list| longest(rest, list)).max();
-        let polite = longest(rest, POLITE_PHRASES);
+        let said = lists.iter().filter_map(|list| longest(rest, list, forgives)).max();
+        let polite = longest(rest, POLITE_PHRASES, true);
         is_said |= said.is_some();
         match said.max(polite) {
             Some(length) => rest = &rest[length..],
@@ -248,22 +327,36 @@ fn consists_of(message: &str, lists: &[&str]) -> bool {
     is_said
 }
 
-/// Returns true when a message consists of emoji and signs, one of which is listed.
-fn is_emoji(message: &str, listed: &[char]) -> bool {
-    !message.chars().any(char::is_alphanumeric) && message.contains(listed)
+/// Returns true when a message consists of emoji and signs, one of which is listed, and none of which is opposed. It is
+/// no question.
+fn is_emoji(message: &str, listed: &[char], opposed: &[char]) -> bool {
+    let is_without_words = !message.chars().any(char::is_alphanumeric) && !is_question(message);
+    is_without_words && message.contains(listed) && !message.contains(opposed)
 }
 
-/// Returns true when the words begin with those of a phrase.
-pub(super) fn begins_with(words: &[&str], phrase: &[&str]) -> bool {
-    words.len() >= phrase.len() && words.iter().zip(phrase).all(|(typed, known)| is_same_word(typed, known))
+/// Returns true when the words begin with those of a phrase. `forgives` accepts one wrong letter in a long word.
+pub(super) fn begins_with(words: &[&str], phrase: &[&str], forgives: bool) -> bool {
+    words.len() >= phrase.len() && words.iter().zip(phrase).all(|(typed, known)| is_same_word(typed, known, forgives))
 }
 
-/// Returns true when a typed word is a known one: equal, with letters held down ("merciiii"), or with one wrong letter
-/// in a long word ("bonjoru").
-fn is_same_word(typed: &str, known: &str) -> bool {
+/// Returns true when a typed word is a known one: equal, with letters held down ("merciiii"), or, if `forgives`, with
+/// one wrong letter in a long word ("bonjoru").
+fn is_same_word(typed: &str, known: &str, forgives: bool) -> bool {
     typed == known
-        || (typed.len() > known.len() && without_repetition(typed) == without_repetition(known))
-        || (known.len() >= MIN_FORGIVEN_CHARS && is_within_one_typo(typed, known))
+        || has_held_letters(typed, known)
+        || (forgives && known.len() >= MIN_FORGIVEN_CHARS && is_within_one_typo(typed, known))
+}
+
+/// Returns true when a typed word is a known one with letters held down. In a short word they are at its end, or make a
+/// run that no word has.
+fn has_held_letters(typed: &str, known: &str) -> bool {
+    let has_long_run = || {
+        let letters: Vec<char> = typed.chars().collect();
+        letters.windows(MIN_HELD_RUN).any(|run| run.iter().all(|letter| *letter == run[0]))
+    };
+    typed.len() > known.len()
+        && without_repetition(typed) == without_repetition(known)
+        && (known.len() >= MIN_HELD_CHARS || typed.starts_with(known) || has_long_run())
 }
 
 /// Returns a word with each run of one letter as one letter; a word of one letter only as two.
@@ -356,6 +449,23 @@ mod tests {
             "S.T.O.P s.v.p.",
             "merci de ne plus m'écrire",
             "Je ne suis pas intéressé, stop",
+            "arrêtez de m'envoyer ça",
+            "Ne m'envoyez plus !",
+            "je ne veux pas de messages",
+            "Bonjour, je ne veux pas de pub",
+            "pas de message svp",
+            "pas de pub",
+            "Stop, trop de messages",
+            "arrêtez de me harceler",
+            "cesse de me contacter",
+            "merci d'arrêter vos messages",
+            "je ne veux plus rien recevoir",
+            "enlevez mon numéro de votre liste",
+            "I don't want to be contacted",
+            "don't contact me again, don't call me",
+            "please don't write to me or call me",
+            "arrêtez de m'écrire, ne m'appelez plus",
+            "stop messaging me, I only asked once",
         ] {
             assert!(asks_to_stop(message), "{message}");
         }
@@ -377,6 +487,21 @@ mod tests {
             "Où est l'arrêt de bus ?",
             "Does the bus stop near your shop?",
             "stop by tomorrow",
+            "Vous n'envoyez plus vos promos",
+            "pourquoi vous n'envoyez plus les messages",
+            "vous n'écrivez plus",
+            "you don't contact me anymore",
+            "you dont contact me anymore",
+            "they don't message me",
+            "if you don't contact me I cancel",
+            "le livreur ne veut plus me contacter",
+            "I don't want promos just the price",
+            "je n'ai pas envie de me désabonner",
+            "enlevez mon numéro de la commande",
+            "je ne veux pas de message, appelez-moi plutôt pour ma commande",
+            "je ne veux plus de messages, appelez-moi plutôt",
+            "je ne veux pas arrêter vos messages",
+            "don't message me, call me",
         ] {
             assert!(!asks_to_stop(message), "{message}");
         }
@@ -415,6 +540,10 @@ mod tests {
         ] {
             assert!(!asks_for_a_person(message, &own), "{message}");
         }
+        for message in ["I want a human hair wig", "get me a human hair wig", "perruque human hair", "Human hair ?"] {
+            assert!(!asks_for_a_person(message, &own) && !asks_for_a_person(message, &[]), "{message}");
+        }
+        assert!(asks_for_a_person("get me a human", &[]));
     }
 
     #[test]
@@ -423,6 +552,28 @@ mod tests {
             assert!(!is_yes(message), "{message}");
         }
         assert!(!is_no("Non ?") && is_no("Non !"));
+    }
+
+    #[test]
+    fn a_word_that_resembles_an_answer_is_none() {
+        for message in
+            ["valise", "raccord", "accord", "étendu", "annuel", "baisse", "baissez", "caisse", "noon", "naan", "gare"]
+        {
+            assert!(!is_yes(message) && !is_no(message), "{message}");
+            assert!(!confirms_cancellation(message) && !declines_cancellation(message), "{message}");
+        }
+        for message in ["ouiii", "ouii", "okkk", "ooook", "nooon", "parfaiiit", "d'accorddd", "oui madme"] {
+            assert!(is_yes(message) || is_no(message), "{message}");
+        }
+    }
+
+    #[test]
+    fn an_emoji_that_refuses_makes_a_yes_none() {
+        for message in ["👍👎", "✅❌", "ok 👎", "oui ❌"] {
+            assert!(!is_yes(message) && !is_no(message) && !confirms_cancellation(message), "{message}");
+            assert!(contradicts_itself(message), "{message}");
+        }
+        assert!(is_no("👎❌") && is_no("non ❌") && !contradicts_itself("👎") && !contradicts_itself("non ❌"));
     }
 
     #[test]

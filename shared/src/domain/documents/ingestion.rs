@@ -18,8 +18,6 @@ pub struct IngestState {
     pub declared_sha256: Option<Vec<u8>>,
     /// Size of the file as declared at the announcement, in bytes.
     pub declared_bytes: i64,
-    /// True when the announcement is more than an hour old, long after its upload URL expired.
-    pub is_upload_over: bool,
     /// Number of the first chunk that is not stored yet.
     pub next_chunk: i32,
     /// Ingestion job, for the queue message by which another invocation continues.
@@ -82,7 +80,7 @@ pub async fn begin(tx: &mut TenantTx, document: Uuid, configured_model: &str) ->
             set status = 'pending', error_code = null, error = null, embedding_model = $3
             where customer_id = $1 and id = $2
               and (status = 'pending' or (status = 'failed' and error_code = 'not_uploaded'))
-            returning id, storage_key, sha256, bytes, upload_date
+            returning id, storage_key, sha256, bytes
         ), stale as (
             delete from document_chunks
             where customer_id = $1 and document_id = (select id from begun) and embedding_model <> $3
@@ -93,8 +91,7 @@ pub async fn begin(tx: &mut TenantTx, document: Uuid, configured_model: &str) ->
               and exists (select from begun)
             returning id
         )
-        select begun.storage_key, begun.sha256, begun.bytes,
-            begun.upload_date < now() - interval '1 hour' as "is_upload_over!", (
+        select begun.storage_key, begun.sha256, begun.bytes, (
             select coalesce(max(chunk_index) + 1, 0) from document_chunks
             where customer_id = $1 and document_id = begun.id and embedding_model = $3
         ) as "next_chunk!", (select id from job) as job_id
@@ -110,7 +107,6 @@ pub async fn begin(tx: &mut TenantTx, document: Uuid, configured_model: &str) ->
         storage_key: row.storage_key,
         declared_sha256: row.sha256,
         declared_bytes: row.bytes,
-        is_upload_over: row.is_upload_over,
         next_chunk: row.next_chunk,
         job_id: row.job_id,
         embedding_model,

@@ -2,7 +2,8 @@
 //!
 //! A document that finds no slot free waits as a row, without a message in the queue. Whoever frees a slot sends the
 //! message of the tenant's next document. A slot expires, so that a dead worker's slot becomes free, and maintenance
-//! sends what was not sent. A tenant's documents take turns in the order of their first delivery.
+//! sends what was not sent. A tenant's documents take turns in the order in which they began to wait. One that another
+//! invocation continues, such as a long scan, begins to wait anew, behind the others.
 
 use std::time::Duration;
 
@@ -28,8 +29,6 @@ pub fn read_slots_per_tenant(settings: &mut Settings) -> i64 {
 pub struct SlotRequest {
     /// Identifier of this invocation of the worker.
     pub worker: Uuid,
-    /// True when the queue delivered the message before: its first worker may have died with the slot.
-    pub is_redelivery: bool,
     /// Number of slots of a tenant.
     pub slots_per_tenant: i64,
     /// Time until the slot expires. A worker that exceeds it is dead.
@@ -83,7 +82,8 @@ pub async fn claim_slot(tx: &mut TenantTx, document: Uuid, request: SlotRequest)
     }
     let slot = look_up(tx, document).await?;
     let is_own = slot.worker == Some(request.worker);
-    if slot.is_held && slot.worker.is_some() && !is_own && !request.is_redelivery {
+    if slot.is_held && slot.worker.is_some() && !is_own {
+        // A dead worker's slot expires before the queue delivers its message again, and maintenance gives it on.
         return Ok(SlotClaim::HeldByOther);
     }
     if !slot.is_held && slot.held + slot.waiting_before >= request.slots_per_tenant {
@@ -211,6 +211,8 @@ async fn take_turns(tx: &mut TenantTx, slots_per_tenant: i64) -> sqlx::Result<Ve
         ), turn as (
             update ingest_slots set worker = null, held_until = now() + interval '2 minutes'
             where customer_id = $1 and document_id in (select document_id from next)
+              -- Checked again on the row's newest version: a worker may have claimed the slot meanwhile.
+              and coalesce(held_until <= now(), true)
             returning document_id
         )
         select job.id as "job_id!", job.customer_id as "customer_id!", turn.document_id as "document_id!"
@@ -304,6 +306,8 @@ pub async fn take_all_turns(tx: &mut SystemTx, slots_per_tenant: i64, limit: i64
         ), turn as (
             update ingest_slots set worker = null, held_until = now() + interval '2 minutes'
             where document_id in (select document_id from next)
+              -- Checked again on the row's newest version: a worker may have claimed the slot meanwhile.
+              and coalesce(held_until <= now(), true)
             returning document_id
         )
         select job.id as "job_id!", job.customer_id as "customer_id!", turn.document_id as "document_id!"

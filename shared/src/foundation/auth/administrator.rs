@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{db::SystemDb, error::ApiError, rate_limits::RateLimits};
 
-/// A global administrator: a person with the role `global_admin` in `users`, whatever the token says. For functions
-/// that log in as the system role.
+/// A global administrator: a person with the role `global_admin` in `users` whose account was not deleted, whatever the
+/// token says. For functions that log in as the system role.
 #[derive(Debug, Clone)]
 pub struct Administrator {
     /// `users.id`, the token's `sub`.
@@ -41,7 +41,11 @@ where
         let is_administrator = SystemDb::from_ref(state)
             .system_tx(async |tx| {
                 let is_administrator = sqlx::query_scalar!(
-                    r#"select exists (select from users where id = $1 and role = 'global_admin') as "exists!""#,
+                    r#"
+                    select exists (
+                        select from users where id = $1 and role = 'global_admin' and deleted_at is null
+                    ) as "exists!"
+                    "#,
                     user
                 );
                 Ok(is_administrator.fetch_one(tx).await?)

@@ -33,8 +33,8 @@ const FRENCH_MESSAGE_WORDS: &str = "svp stp sil plait slt bjr bsr bonsoir salut 
 const ENGLISH_MESSAGE_WORDS: &str = "please pls plz thanks thank thx hi hey hiya bye goodbye welcome sorry morning \
     afternoon evening tonight today tomorrow yesterday now yes yeah yep no nope not price prices cost costs cheap \
     expensive free delivery deliver deliveries delivered shipping ship shipped order orders ordering buy buying sell \
-    selling sale pay paying shop store opening open opened close closed closing hour hours day days week weeks \
-    month address location where located phone number available stock size sizes color colour colors red blue black \
+    selling pay paying shop opening open opened close closed closing hour hours day days week weeks \
+    month address where located phone number available size sizes color colour colors red blue black \
     white green return returns refund refunds warranty exchange invoice receipt parcel product products item items \
     need want like looking get got give need any all more less always never my our us so very good great nice \
     okay understood someone somebody";
@@ -156,9 +156,20 @@ mod tests {
         {
             assert_eq!(detect_message_language(message), Some(Language::English), "{message}");
         }
-        for message in
-            ["attiéké", "Bouaké ?", "👍", "12 345", "", "iPhone 15", "Hello, merci", "¿Cuánto cuesta el envío?"]
-        {
+        for message in [
+            "attiéké",
+            "Bouaké ?",
+            "👍",
+            "12 345",
+            "",
+            "iPhone 15",
+            "Hello, merci",
+            "location",
+            "stock",
+            "sale",
+            "store",
+            "¿Cuánto cuesta el envío?",
+        ] {
             assert_eq!(detect_message_language(message), None, "{message}");
         }
     }

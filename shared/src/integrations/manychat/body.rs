@@ -5,7 +5,7 @@
 use std::fmt;
 
 use serde::{
-    Deserializer,
+    Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::{Map, Number, Value};
@@ -60,7 +60,7 @@ pub fn read(body: &[u8]) -> Result<Body, UnreadableBody> {
 /// [`UnreadableBody`].
 pub fn read_leniently(body: &[u8]) -> Result<Body, UnreadableBody> {
     let text: Vec<char> = decode(body).chars().collect();
-    let mut reader = Reader { text: &text, at: 0, has_bare_names: false };
+    let mut reader = Reader { text: &text, at: 0, has_bare_names: false, repeated: None };
     reader.skip_filler();
     match reader.peek() {
         Some('{') => reader.at += 1,
@@ -68,7 +68,8 @@ pub fn read_leniently(body: &[u8]) -> Result<Body, UnreadableBody> {
         Some('"') => {}
         _ => return Err(UnreadableBody::Malformed),
     }
-    let fields = reader.object(1);
+    let mut fields = reader.object(1);
+    fields.repeated = fields.repeated.or(reader.repeated);
     if fields.map.is_empty() { Err(UnreadableBody::Malformed) } else { fields.finish(true) }
 }
 
@@ -108,7 +109,7 @@ fn windows_1252(byte: u8) -> char {
     }
 }
 
-/// The fields of an object, with the identity field that occurs twice, if one does.
+/// The fields of an object, with the identity field that occurs twice in it or in an object within it, if one does.
 #[derive(Debug, Default)]
 struct FieldMap {
     map: Map<String, Value>,
@@ -133,29 +134,50 @@ impl FieldMap {
     }
 }
 
+/// A value of a valid JSON object.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum FieldValue {
+    Object(FieldMap),
+    Other(Value),
+}
+
+impl<'de> Deserialize<'de> for FieldMap {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
 /// Reads the fields of a valid JSON object.
 fn strict_fields(body: &[u8]) -> serde_json::Result<FieldMap> {
-    struct FieldsVisitor;
+    let mut parser = serde_json::Deserializer::from_slice(body);
+    let fields = FieldMap::deserialize(&mut parser)?;
+    parser.end().map(|()| fields)
+}
 
-    impl<'de> Visitor<'de> for FieldsVisitor {
-        type Value = FieldMap;
+struct FieldsVisitor;
 
-        fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-            out.write_str("an object")
-        }
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = FieldMap;
 
-        fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<FieldMap, A::Error> {
-            let mut fields = FieldMap::default();
-            while let Some((name, value)) = access.next_entry()? {
-                fields.insert(name, value);
-            }
-            Ok(fields)
-        }
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("an object")
     }
 
-    let mut parser = serde_json::Deserializer::from_slice(body);
-    let fields = parser.deserialize_map(FieldsVisitor)?;
-    parser.end().map(|()| fields)
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<FieldMap, A::Error> {
+        let mut fields = FieldMap::default();
+        while let Some((name, value)) = access.next_entry()? {
+            let value = match value {
+                FieldValue::Object(nested) => {
+                    fields.repeated = fields.repeated.or(nested.repeated);
+                    Value::Object(nested.map)
+                }
+                FieldValue::Other(value) => value,
+            };
+            fields.insert(name, value);
+        }
+        Ok(fields)
+    }
 }
 
 /// The container of a value: it decides what follows the value.
@@ -171,6 +193,8 @@ struct Reader<'t> {
     at: usize,
     /// True when a field's name without quotes was read.
     has_bare_names: bool,
+    /// The identity field that occurs twice in a nested object, if one does.
+    repeated: Option<&'static str>,
 }
 
 impl Reader<'_> {
@@ -249,7 +273,9 @@ impl Reader<'_> {
             }
             Some('{') => {
                 self.at += 1;
-                Value::Object(self.object(depth + 1).map)
+                let nested = self.object(depth + 1);
+                self.repeated = self.repeated.or(nested.repeated);
+                Value::Object(nested.map)
             }
             Some('[') => {
                 self.at += 1;
@@ -585,6 +611,8 @@ mod tests {
             r#"{"id": "7", "last_input_text": "x", "id": "132"}"#,
             r#"{"last_input_text": "x", "id": "132", "id": "7"}"#,
             "{\"id\": \"7\", \"last_input_text\": \"x\n\", \"id\": \"132\"}",
+            r#"{"contact": {"id": "7", "last_input_text": "x", "id": "132"}}"#,
+            "{\"contact\": {\"id\": \"7\", \"last_input_text\": \"x\n\", \"id\": \"132\"}}",
         ] {
             assert_eq!(read(body.as_bytes()), Err(UnreadableBody::TwoValues("id")), "{body}");
         }

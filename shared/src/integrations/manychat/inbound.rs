@@ -64,7 +64,7 @@ impl InboundMessage {
         let read = body::read(bytes).map_err(refusal)?;
         match Self::read(&read.value) {
             // An id with more digits than a JSON number may have: only the lenient reader keeps all of them.
-            Err(error) if !read.is_repaired && contact_id(&read.value).is_none() => {
+            Err(error) if !read.is_repaired && contact_ids(&read.value).next().is_none() => {
                 let lenient = body::read_leniently(bytes).or(Err(error))?;
                 Self::read(&lenient.value).map(|message| (message, false))
             }
@@ -75,12 +75,13 @@ impl InboundMessage {
     /// Parses a webhook body.
     ///
     /// # Errors
-    /// 422 when the body has no contact id, or when its text is a placeholder that ManyChat did not fill in.
+    /// 422 when the body has no contact id or two different ones, or when its text is a placeholder that ManyChat did not
+    /// fill in.
     pub fn read(body: &Value) -> Result<Self, ApiError> {
         if !body.is_object() {
             return Err(ApiError::field("body", "must be an object"));
         }
-        let contact_id = contact_id(body).ok_or_else(|| {
+        let contact_id = contact_id(body)?.ok_or_else(|| {
             ApiError::field("id", "must be the contact's id, for example {{user_id}} of ManyChat, filled in")
         })?;
         let written = text_of(body);
@@ -90,11 +91,14 @@ impl InboundMessage {
         }
         let text = sanitize(written.as_deref().unwrap_or_default());
         let attachment = text.is_empty().then(|| attachment_kind(body));
-        let last_interaction = string(body, &["last_interaction"]);
+        let interacted_at = interaction::time(contact_objects(body));
+        // The time may be a number, or in another field.
+        let parsed = || interacted_at.map(|time| Cow::<str>::Owned(time.timestamp_millis().to_string()));
+        let last_interaction = string(body, &["last_interaction"]).map(Cow::Borrowed).or_else(parsed);
         let message_id = id(&body["message_id"]).or_else(|| id(&body["message"]["id"])).or_else(|| id(&body["mid"]));
         // Besides the id, the fingerprint has the text and the time: some bots send a constant as the id, and would
         // lose all messages but the first.
-        let external_id = match (&message_id, last_interaction) {
+        let external_id = match (&message_id, last_interaction.as_deref()) {
             (Some(message), at) => {
                 let delivery = fingerprint([&contact_id, at.unwrap_or_default(), &text]);
                 Some(fingerprint(["id", message]) + &delivery)
@@ -109,7 +113,7 @@ impl InboundMessage {
             name: name(body),
             language: text::detect_message_language(&text),
             locale: locale.filter(|language| *language != Language::Other),
-            interacted_at: interaction::time(body),
+            interacted_at,
             contact_id,
             text,
             attachment,
@@ -163,12 +167,27 @@ fn exact_integer(number: f64) -> Option<u64> {
     (number.fract() == 0.0 && (0.0..=MAX_EXACT).contains(&number)).then_some(number as u64)
 }
 
-fn contact_id(body: &Value) -> Option<String> {
-    let flat = ["contact_id", "subscriber_id", "user_id", "id"].iter().find_map(|name| id(&body[*name]));
-    let nested = || contact_objects(body).skip(1).find_map(|place| id(&place["id"]));
+/// Returns the contact's id, if the body has one. A body with two different ids is refused: the text of a contact may
+/// have added the second one, to pose as another contact.
+fn contact_id(body: &Value) -> Result<Option<String>, ApiError> {
+    let mut ids = contact_ids(body);
+    let first = ids.next();
+    match ids.find(|(_, id)| first.as_ref().is_some_and(|(_, known)| known != id)) {
+        Some((field, _)) => Err(refusal(UnreadableBody::TwoValues(field))),
+        None => Ok(first.map(|(_, id)| id)),
+    }
+}
+
+/// Returns the ids of the contact in all fields that may have one, with the names of the fields.
+fn contact_ids(body: &Value) -> impl Iterator<Item = (&'static str, String)> {
+    let flat = ["contact_id", "subscriber_id", "user_id", "id"].into_iter().map(|name| (name, id(&body[name])));
+    let nested = contact_objects(body).skip(1).map(|place| ("id", id(&place["id"])));
     // `user:132`
-    let key = || id(&body["key"])?.strip_prefix("user:").map(str::to_owned);
-    flat.or_else(nested).or_else(key)
+    let key = contact_objects(body).map(|place| {
+        let id = id(&place["key"]).and_then(|key| key.strip_prefix("user:").map(str::to_owned));
+        ("key", id.filter(|id| !id.is_empty()))
+    });
+    flat.chain(nested).chain(key).filter_map(|(name, id)| Some((name, id?)))
 }
 
 /// Returns the message's text, which may be a placeholder. The answer `2` of a contact may arrive as a JSON number.
@@ -326,6 +345,27 @@ mod tests {
     }
 
     #[test]
+    fn a_body_with_the_ids_of_two_contacts_is_refused() {
+        for body in [
+            r#"{"id": "7", "last_input_text": "x", "contact_id": "132"}"#,
+            r#"{"contact_id": "7", "text": "x", "id": "132"}"#,
+            r#"{"subscriber_id": 7, "text": "x", "key": "user:132"}"#,
+            r#"{"contact": {"id": "7"}, "text": "x", "user_id": "132"}"#,
+            r#"{"contact": {"id": "7"}, "text": "x", "subscriber": {"id": "132"}}"#,
+            r#"{"contact": {"id": "7", "last_input_text": "x", "id": "132"}}"#,
+            "{\"id\": \"7\", \"text\": \"a\nb\", \"contact_id\": \"132\"}",
+            "{\"contact\": {\"id\": \"7\", \"last_input_text\": \"a\nb\", \"id\": \"132\"}}",
+        ] {
+            assert_eq!(InboundMessage::parse(body.as_bytes()).unwrap_err().status.as_u16(), 422, "{body}");
+        }
+        let same = json!({
+            "id": 7, "contact_id": " 7 ", "user_id": "{{user_id}}", "key": "user:7", "page_id": "132", "text": "x",
+            "contact": { "id": "7", "key": "user:7" }, "message": { "id": "132" }, "custom_fields": { "id": "132" },
+        });
+        assert_eq!(read(same).contact_id, "7");
+    }
+
+    #[test]
     fn a_placeholder_is_refused_and_a_message_without_text_has_its_kind() {
         let error = InboundMessage::read(&json!({ "id": 1, "message_text": "{{last_input_text}}" })).unwrap_err();
         assert_eq!(error.details.unwrap()[0]["field"], "last_input_text");
@@ -359,6 +399,11 @@ mod tests {
         assert_eq!(at("09:00"), at("09:00"));
         assert_ne!(at("09:00"), at("09:01"));
         assert_eq!(read(json!({ "id": 1, "text": "oui" })).external_id, None);
+        for field in ["last_interaction", "last_interaction_at"] {
+            let at = |at: i64| read(json!({ "id": 1, field: at, "text": "oui" })).external_id;
+            assert_eq!(at(1_732_801_440), at(1_732_801_440), "{field}");
+            assert!(at(1_732_801_440).is_some() && at(1_732_801_440) != at(1_732_801_441), "{field}");
+        }
     }
 
     #[test]

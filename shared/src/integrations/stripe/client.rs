@@ -172,6 +172,8 @@ pub struct InvoiceItem<'a> {
 pub struct InvoiceItemState {
     /// Id of the item (`ii_…`).
     pub id: String,
+    /// Customer whose invoice contains the item (`cus_…`).
+    pub customer: String,
     /// Invoice that contains the item (`in_…`); `None` while the item is pending.
     pub invoice: Option<String>,
 }
@@ -362,7 +364,7 @@ impl StripeClient {
             ("metadata[billing_record_id]", &record),
         ];
         let made = self.post("/v1/invoiceitems", &form, key).await?;
-        read_invoice_item(&made).ok_or(StripeError::InvalidResponse("an invoice item without an id"))
+        read_invoice_item(&made).ok_or(StripeError::InvalidResponse("an invoice item without an id or a customer"))
     }
 
     /// Fetches an invoice item.
@@ -371,7 +373,7 @@ impl StripeClient {
     /// Returns [`StripeError`] when the call fails.
     pub async fn get_invoice_item(&self, id: &str) -> Result<InvoiceItemState, StripeError> {
         let object = self.call(Method::GET, &format!("/v1/invoiceitems/{}", path_part(id)), &[], None).await?;
-        read_invoice_item(&object).ok_or(StripeError::InvalidResponse("an invoice item without an id"))
+        read_invoice_item(&object).ok_or(StripeError::InvalidResponse("an invoice item without an id or a customer"))
     }
 
     /// Finds the invoice item that an earlier call added for a billing record.
@@ -532,12 +534,13 @@ fn path_part(id: &str) -> String {
     url::form_urlencoded::byte_serialize(id.as_bytes()).collect()
 }
 
-/// Parses an invoice item. Its invoice is an id or, when expanded, the object itself.
+/// Parses an invoice item. Its customer and its invoice are ids or, when expanded, the objects themselves.
 fn read_invoice_item(object: &Value) -> Option<InvoiceItemState> {
-    let invoice = &object["invoice"];
+    let id_of = |field: &Value| field.as_str().or_else(|| field["id"].as_str()).map(str::to_owned);
     Some(InvoiceItemState {
         id: object["id"].as_str()?.to_owned(),
-        invoice: invoice.as_str().or_else(|| invoice["id"].as_str()).map(str::to_owned),
+        customer: id_of(&object["customer"])?,
+        invoice: id_of(&object["invoice"]),
     })
 }
 

@@ -20,9 +20,9 @@ pub(super) async fn users_to_project(tx: &mut BillingTx, after: &str, limit: i64
     .await
 }
 
-/// Lists those of the ids that are of existing users.
+/// Lists those of the ids that are of users whose account was not deleted.
 pub(super) async fn existing_users(tx: &mut SystemTx, ids: &[Uuid]) -> sqlx::Result<Vec<Uuid>> {
-    sqlx::query_scalar!("select id from users where id = any($1)", ids).fetch_all(tx).await
+    sqlx::query_scalar!("select id from users where id = any($1) and deleted_at is null", ids).fetch_all(tx).await
 }
 
 /// Lists up to `limit` users whose access has expired and who still have it, the earliest expiry first.

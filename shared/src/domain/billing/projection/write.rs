@@ -18,7 +18,7 @@ pub enum ProjectionOutcome {
     Changed,
     /// The app's schema had this version's data already, or a newer version's.
     Unchanged,
-    /// No such user exists yet. The subscription is projected once the user exists.
+    /// No such user exists yet, or the user's account was deleted. The subscription is projected once the user exists.
     UserUnknown,
 }
 
@@ -41,6 +41,7 @@ struct StoredState {
     subscription_version: i64,
     is_another_state: bool,
     is_another_plan: bool,
+    is_deleted: bool,
 }
 
 /// Writes a subscription's projection at this time, when it differs from the stored one and is not older.
@@ -59,26 +60,9 @@ pub(super) async fn write_projection(
         lock_open_periods(tx, tenant).await?;
     }
     let Some(stored) = projection.lock_and_compare(tx).await? else { return Ok(ProjectionOutcome::UserUnknown) };
-    if stored.subscription_version > entitlement.version {
-        return Ok(ProjectionOutcome::Unchanged);
-    }
-    let differs = stored.is_another_state || stored.is_another_plan;
-    if differs {
-        projection.update_account(tx).await?;
-        projection.update_plan(tx).await?;
-    } else {
-        projection.update_version(tx).await?;
-    }
-    if let Some(tenant) = tenant.filter(|_| projection.is_pro) {
-        // A period without requests needs its row too, since it is billed.
-        sqlx::query!("select app.open_period($1, $2)", tenant, now).execute(&mut *tx).await?;
-    }
-    if !differs {
-        return Ok(ProjectionOutcome::Unchanged);
-    }
-    projection.update_credits(tx, now).await?;
-    projection.record_change(tx, tenant, &stored).await?;
-    Ok(ProjectionOutcome::Changed)
+    let outcome = projection.write(tx, tenant, &stored, now).await?;
+    // The rows of a deleted account stay and end with its access, but a subscription that is paid on is nobody's.
+    Ok(if stored.is_deleted { ProjectionOutcome::UserUnknown } else { outcome })
 }
 
 /// Locks the tenant's periods that are not closed, and the creation of a new one.
@@ -125,7 +109,8 @@ impl<'a> Projection<'a> {
                 exists (
                     select from customers tenant join plans plan on plan.id = tenant.plan_id
                     where tenant.user_id = account.id and plan.name <> $10
-                ) as "is_another_plan!"
+                ) as "is_another_plan!",
+                account.deleted_at is not null as "is_deleted!"
             from users account join profiles profile on profile.id = account.id
             where account.id = $1
             for update of account, profile
@@ -144,6 +129,36 @@ impl<'a> Projection<'a> {
         )
         .fetch_optional(tx)
         .await
+    }
+
+    /// Writes what differs from the stored state, unless that is newer.
+    async fn write(
+        &self,
+        tx: &mut SystemTx,
+        tenant: Option<Uuid>,
+        stored: &StoredState,
+        now: DateTime<Utc>,
+    ) -> sqlx::Result<ProjectionOutcome> {
+        if stored.subscription_version > self.entitlement.version {
+            return Ok(ProjectionOutcome::Unchanged);
+        }
+        let differs = stored.is_another_state || stored.is_another_plan;
+        if differs {
+            self.update_account(tx).await?;
+            self.update_plan(tx).await?;
+        } else {
+            self.update_version(tx).await?;
+        }
+        if let Some(tenant) = tenant.filter(|_| self.is_pro) {
+            // A period without requests needs its row too, since it is billed.
+            sqlx::query!("select app.open_period($1, $2)", tenant, now).execute(&mut *tx).await?;
+        }
+        if !differs {
+            return Ok(ProjectionOutcome::Unchanged);
+        }
+        self.update_credits(tx, now).await?;
+        self.record_change(tx, tenant, stored).await?;
+        Ok(ProjectionOutcome::Changed)
     }
 
     /// Writes `users.is_pro` and the subscription's columns of `profiles`.

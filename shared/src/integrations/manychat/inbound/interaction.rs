@@ -8,10 +8,10 @@ const YEARS: std::ops::Range<i32> = 2000..2200;
 /// Unix times above this are in milliseconds. In seconds, it is the year 5138.
 const MAX_UNIX_SECONDS: i64 = 99_999_999_999;
 
-/// Returns the time of a body's `last_interaction`, in any form that ManyChat's editor can produce: ISO 8601 with or
+/// Returns the `last_interaction` of the first object that has one, in any form that ManyChat's editor can produce: ISO 8601 with or
 /// without an offset, or a Unix time in seconds or milliseconds. Without an offset the time is in UTC.
-pub(super) fn time(body: &Value) -> Option<DateTime<Utc>> {
-    let value = super::contact_objects(body)
+pub(super) fn time<'a>(objects: impl Iterator<Item = &'a Value>) -> Option<DateTime<Utc>> {
+    let value = objects
         .flat_map(|place| [place.get("last_interaction"), place.get("last_interaction_at")])
         .flatten()
         .find(|value| !value.is_null())?;
@@ -49,6 +49,10 @@ mod tests {
 
     use super::*;
 
+    fn read(body: &Value) -> Option<DateTime<Utc>> {
+        time([&Value::Null, body].into_iter())
+    }
+
     #[test]
     fn every_form_of_a_time_is_read_and_anything_else_is_none() {
         let expected = DateTime::parse_from_rfc3339("2026-11-28T17:40:02Z").unwrap().to_utc();
@@ -63,9 +67,9 @@ mod tests {
             json!(expected.timestamp_millis()),
             json!(expected.timestamp().to_string()),
         ] {
-            assert_eq!(time(&json!({ "id": 1, "last_interaction": value })), Some(expected), "{value}");
+            assert_eq!(read(&json!({ "id": 1, "last_interaction": value })), Some(expected), "{value}");
         }
-        assert_eq!(time(&json!({ "contact": { "last_interaction": "2026-11-28T17:40:02Z" } })), Some(expected));
+        assert_eq!(read(&json!({ "last_interaction_at": "2026-11-28T17:40:02Z" })), Some(expected));
         for odd in [
             json!(null),
             json!(""),
@@ -81,8 +85,8 @@ mod tests {
             json!(["2026-11-28T17:40:02Z"]),
             json!({}),
         ] {
-            assert_eq!(time(&json!({ "id": 1, "last_interaction": odd })), None, "{odd}");
+            assert_eq!(read(&json!({ "id": 1, "last_interaction": odd })), None, "{odd}");
         }
-        assert_eq!(time(&json!([])), None);
+        assert_eq!(read(&json!([])), None);
     }
 }
