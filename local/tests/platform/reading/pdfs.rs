@@ -79,3 +79,38 @@ pub(super) fn page_of(content: &str) -> Vec<u8> {
 pub(super) fn form(entries: &str, content: &str) -> Vec<u8> {
     stream(&format!("/Type /XObject /Subtype /Form /Resources << /Font << /F1 3 0 R >> >> {entries}"), content)
 }
+
+/// Makes a page with lines in French around a line in another script, which is `drawn` in the font `/F2`. The file has
+/// the font's mapping to Unicode, `letters`, and not the font itself.
+pub(super) fn among_french(drawn: &str, letters: &str) -> Vec<u8> {
+    let lines = [700, 685, 655].map(|y| show(72, y, "Le tarif en vigueur vaut pour toutes les villes."));
+    let content = format!("{}{}BT /F2 11 Tf 72 670 Td {drawn} ET\n{}", lines[0], lines[1], lines[2]);
+    let count = letters.split_whitespace().count() / 2;
+    let map = format!(
+        "/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /X def 1 begincodespacerange <0000> \
+         <FFFF> endcodespacerange {count} beginbfchar {letters} endbfchar endcmap end end"
+    );
+    pdf_of_objects(&[
+        latin("<< /Type /Catalog /Pages 2 0 R >>"),
+        latin("<< /Type /Pages /Kids [4 0 R] /Count 1 >>"),
+        latin("<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>"),
+        latin(
+            "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 5 0 R \
+             /Resources << /Font << /F1 3 0 R /F2 6 0 R >> >> >>",
+        ),
+        stream("", &content),
+        latin(
+            "<< /Type /Font /Subtype /Type0 /BaseFont /Arial /Encoding /Identity-H /DescendantFonts [7 0 R] \
+             /ToUnicode 8 0 R >>",
+        ),
+        latin(
+            "<< /Type /Font /Subtype /CIDFontType2 /BaseFont /Arial /DW 600 /FontDescriptor 9 0 R \
+             /CIDSystemInfo << /Registry (Adobe) /Ordering (Identity) /Supplement 0 >> >>",
+        ),
+        stream("", &map),
+        latin(
+            "<< /Type /FontDescriptor /FontName /Arial /Flags 4 /FontBBox [0 -200 1000 900] /ItalicAngle 0 \
+             /Ascent 900 /Descent -200 /CapHeight 700 /StemV 80 >>",
+        ),
+    ])
+}

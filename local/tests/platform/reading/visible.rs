@@ -1,6 +1,6 @@
 //! What a page displays: boxes, layers, colours, clips, annotations and fields.
 
-use super::pdfs::{OnePage, form, latin, page_of, show};
+use super::pdfs::{OnePage, among_french, form, latin, page_of, show};
 use super::{line, texts};
 
 const SHOWN: &str = "Le tarif en vigueur est de 18 000 FCFA.";
@@ -26,6 +26,13 @@ async fn text_that_is_not_in_the_picture_is_not_read() {
     ] {
         assert_only_shown(case, page_of(&content)).await;
     }
+}
+
+#[tokio::test]
+async fn text_for_which_the_reader_has_no_font_is_read() {
+    let letters = "<0001> <0426> <0002> <0435> <0003> <043D> <0004> <0430>";
+    let text = texts(&among_french("<0001000200030004> Tj", letters)).await.remove(0);
+    assert_eq!(text.lines().nth(2), Some("Цена"), "{text}");
 }
 
 #[tokio::test]

@@ -267,7 +267,7 @@ impl Ink {
     pub(super) fn hide_words(&self, glyphs: &mut [Glyph]) {
         let words = glyphs.chunk_by_mut(|a, b| !a.is_blank() && !b.is_blank());
         for word in words.filter(|word| !word[0].is_blank()) {
-            // Fonts for these scripts may be missing here, and be there where the document is displayed.
+            // Fonts for other characters may be missing here, and be there where the document is displayed.
             if word.iter().any(|glyph| !has_standard_font(glyph.value)) {
                 continue;
             }
@@ -281,7 +281,9 @@ impl Ink {
     }
 }
 
-/// Returns true for characters that pdfium can draw without a font of the file: Latin, Greek and Cyrillic.
+/// Returns true for characters that pdfium can draw without a font of the file: those of WinAnsi.
 fn has_standard_font(value: u32) -> bool {
-    (0x21..0x530).contains(&value) || (0x2010..0x2100).contains(&value)
+    let Some(value) = char::from_u32(value) else { return false };
+    let is_letter = matches!(value, '!'..='ÿ' | 'Œ' | 'œ' | 'Š' | 'š' | 'Ÿ' | 'Ž' | 'ž' | 'ƒ');
+    is_letter || matches!(value, '–' | '—' | '‘'..='‚' | '“'..='„' | '†'..='•' | '…' | '‰' | '‹' | '›' | '€' | '™')
 }
