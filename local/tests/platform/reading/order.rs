@@ -1,6 +1,6 @@
 //! Order of lines, columns and rows, marks beside figures, hyphens, headers and footers.
 
-use super::pdfs::{OnePage, latin, page_of, pdf_of_objects, show, stream};
+use super::pdfs::{OnePage, among_french, latin, page_of, pdf_of_objects, show, stream};
 use super::{line, texts};
 
 const LEFT: [&str; 4] = [
@@ -65,6 +65,15 @@ async fn a_page_written_sideways_is_read_along_its_lines() {
     let content = "BT /F1 11 Tf 0 1 -1 0 100 100 Tm (Soit 320) Tj 5 Ts /F1 7 Tf (1) Tj 0 Ts /F1 11 Tf ( euros.) Tj ET";
     let turned = OnePage { content, page: "/Rotate 90", ..OnePage::default() };
     assert_eq!(line(&turned.write()).await, "Soit 320¹ euros.");
+}
+
+#[tokio::test]
+async fn a_line_in_arabic_among_lines_in_french_is_read_from_right_to_left() {
+    // Drawn from left to right, with figures in its midst.
+    let drawn = "<00050004> Tj /F1 11 Tf ( 18 000 ) Tj /F2 11 Tf <000300020001> Tj";
+    let letters = "<0001> <0627> <0002> <0628> <0003> <062A> <0004> <062B> <0005> <062C>";
+    let text = texts(&among_french(drawn, letters)).await.remove(0);
+    assert_eq!(text.lines().nth(2), Some("ابت 18 000 ثج"), "{text}");
 }
 
 /// Makes a file with one page for each list of texts, each text with its height.

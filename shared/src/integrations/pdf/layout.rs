@@ -207,6 +207,7 @@ fn segments(glyphs: &[&Glyph], angle: f32) -> Vec<Segment> {
                 baseline: place.baseline,
                 size: glyph.size.max(1.0),
                 is_spaced,
+                is_right_to_left: is_right_to_left(glyph.value),
                 ..Segment::default()
             });
         } else if is_spaced {
@@ -215,6 +216,9 @@ fn segments(glyphs: &[&Glyph], angle: f32) -> Vec<Segment> {
         is_spaced = false;
         units.push(glyph.value);
         if let Some(segment) = &mut open {
+            if segment.is_right_to_left {
+                segment.start = segment.start.min(place.start);
+            }
             segment.end = segment.end.max(place.end);
             segment.last_start = place.start;
         }
@@ -229,10 +233,16 @@ fn segments(glyphs: &[&Glyph], angle: f32) -> Vec<Segment> {
 fn continues(segment: &Segment, glyph: &Glyph, place: &Place) -> bool {
     let size = glyph.size.max(1.0);
     let (small, large) = (segment.size.min(size), segment.size.max(size));
+    let goes_right =
+        place.start - segment.end <= MAX_GAP * large && place.start >= segment.last_start - MAX_STEP_BACK * large;
+    // pdfium returns Arabic and Hebrew in the order in which they are spoken: each letter to the left of the last.
+    let goes_left = segment.is_right_to_left
+        && (is_right_to_left(glyph.value) || !glyph.is_alphanumeric())
+        && segment.start - place.end <= MAX_GAP * large
+        && place.end <= segment.start + MAX_STEP_BACK * large;
     small >= MIN_SIZE_RATIO * large
         && (segment.baseline - place.baseline).abs() <= MAX_BASELINE_STEP * large
-        && place.start - segment.end <= MAX_GAP * large
-        && place.start >= segment.last_start - MAX_STEP_BACK * large
+        && (goes_right || goes_left)
 }
 
 fn placed_segment(placed: &PlacedText) -> Segment {
@@ -245,6 +255,7 @@ fn placed_segment(placed: &PlacedText) -> Segment {
         baseline: placed.area.y1 - 0.25 * placed.area.height().min(16.0),
         size,
         is_spaced: true,
+        is_right_to_left: placed.text.chars().any(|c| is_right_to_left(c.into())),
     }
 }
 

@@ -75,6 +75,8 @@ pub(super) struct Segment {
     pub(super) size: f32,
     /// True when white space precedes the segment in the file.
     pub(super) is_spaced: bool,
+    /// True for a text in Hebrew, Arabic or a neighbour of theirs.
+    pub(super) is_right_to_left: bool,
 }
 
 /// A line of a page.
@@ -291,13 +293,35 @@ fn running_share(rows: &[Row]) -> f32 {
     rows.iter().filter(begins).count() as f32 / rows.len().max(1) as f32
 }
 
+/// Turns the parts of a row that are read from right to left: texts in such a script, and the figures between them.
+/// In a row without other letters, they are the whole row.
+fn spoken_order(segments: &[Segment]) -> Vec<&Segment> {
+    let mut ordered: Vec<&Segment> = segments.iter().collect();
+    let is_left_to_right = |segment: &&Segment| !segment.is_right_to_left && segment.text.contains(char::is_alphabetic);
+    let is_mixed = ordered.iter().any(is_left_to_right);
+    for part in ordered.split_mut(is_left_to_right) {
+        let first = part.iter().position(|segment| segment.is_right_to_left);
+        let last = part.iter().rposition(|segment| segment.is_right_to_left);
+        if let (Some(first), Some(last)) = (first, last) {
+            let turned = if is_mixed { &mut part[first..=last] } else { part };
+            turned.reverse();
+            // The groups of digits of one figure stay from left to right.
+            let is_one_figure = |right: &&Segment, left: &&Segment| {
+                !right.is_right_to_left && !left.is_right_to_left && right.start - left.end <= right.size
+            };
+            turned.chunk_by_mut(is_one_figure).for_each(<[&Segment]>::reverse);
+        }
+    }
+    ordered
+}
+
 /// Joins the segments of a row.
 fn line(row: &Row) -> Line {
     let mut text = String::new();
     let mut above: Option<&Segment> = None;
-    for segment in &row.segments {
+    for segment in spoken_order(&row.segments) {
         if let Some(before) = above {
-            let gap = segment.start - before.end;
+            let gap = (segment.start - before.end).max(before.start - segment.end);
             if gap > MIN_SPACE * before.size.max(segment.size) || segment.is_spaced && gap > -MIN_SPACE * segment.size {
                 text.push(' ');
             }
@@ -360,7 +384,7 @@ mod tests {
 
     fn segment(text: &str, start: f32, baseline: f32, size: f32) -> Segment {
         let end = start + 0.5 * size * text.chars().count() as f32;
-        Segment { text: text.to_owned(), start, end, last_start: end, baseline, size, is_spaced: false }
+        Segment { text: text.to_owned(), start, end, last_start: end, baseline, size, ..Segment::default() }
     }
 
     fn texts(segments: Vec<Segment>) -> Vec<String> {
@@ -397,6 +421,23 @@ mod tests {
             segment("16 000", 200.0, 115.0, 10.0),
         ];
         assert_eq!(texts(cells), ["Article Prix", "Riz 16 000", "Sel 900"]);
+    }
+
+    #[test]
+    fn texts_from_right_to_left_are_turned_and_the_figures_between_them_are_not() {
+        let row = |last: &str| {
+            let mut row = vec![
+                segment("ثج", 50.0, 100.0, 10.0),
+                segment("18", 65.0, 100.0, 10.0),
+                segment("000", 78.0, 100.0, 10.0),
+                segment("ابت", 98.0, 100.0, 10.0),
+                segment(last, 300.0, 100.0, 10.0),
+            ];
+            (row[0].is_right_to_left, row[3].is_right_to_left) = (true, true);
+            texts(row).remove(0)
+        };
+        assert_eq!(row("FCFA"), "ابت 18 000 ثج FCFA");
+        assert_eq!(row("25"), "25 ابت 18 000 ثج");
     }
 
     #[test]
