@@ -136,8 +136,7 @@ async fn storage_and_queues_that_do_not_respond_get_503s_in_time_and_a_refused_u
     let network = BackendProxy::for_aws().await;
     let app = App::with_settings(&network.settings()).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
-    let pdf = small_pdf("The delivery takes three days.");
-    let id = app.upload_and_process(&tenant, "guide.pdf", pdf.clone()).await;
+    let id = app.upload_and_process(&tenant, "guide.pdf", small_pdf("The delivery takes three days.")).await;
     let failed = app.upload(&tenant, "broken.pdf", b"no PDF".to_vec()).await;
     app.wait_for_end_state(&tenant, failed).await;
     // Functions fetch their secret when they start, so they must start before the outage.
@@ -151,7 +150,8 @@ async fn storage_and_queues_that_do_not_respond_get_503s_in_time_and_a_refused_u
         (answer, started.elapsed())
     };
     let mut form = b"--boundary\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.pdf\"\r\n\r\n".to_vec();
-    form.extend_from_slice(&pdf);
+    // Another file than the processed one, which would be returned in place of a second upload.
+    form.extend_from_slice(&small_pdf("The warranty lasts two years."));
     form.extend_from_slice(b"\r\n--boundary--\r\n");
     let upload = app.post("/api/v1/documents/upload").by(&tenant).body("multipart/form-data; boundary=boundary", form);
     let health = app.get("/health?deep=1").by(app.service_token());
