@@ -138,7 +138,7 @@ struct Buyer {
     price: String,
     /// Subscription as last known, with the owner's email address and the customer at Stripe, when one exists.
     subscription: SubscriptionView,
-    /// Whether the subscription's state here says that another one may be bought.
+    /// Permission to buy another subscription, by the state of the stored one.
     purchasability: Purchasability,
     /// Ids of the sessions that can still be paid.
     open_sessions: Vec<String>,

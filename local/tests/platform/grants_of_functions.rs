@@ -18,7 +18,7 @@ use uuid::Uuid;
 /// An action of IAM on a resource: the logical id, for objects followed by the pattern of their keys.
 type Grant = (String, String);
 
-/// What an AWS operation acts on.
+/// Resource of an AWS operation.
 #[derive(Debug, Clone, Copy)]
 enum Target {
     /// The objects of the function's bucket.

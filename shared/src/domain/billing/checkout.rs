@@ -1,4 +1,4 @@
-//! Who may buy a plan, and the table `checkout_sessions`: the Checkout Sessions at Stripe that a tenant may still pay.
+//! Permission to buy a plan, and the table `checkout_sessions`: a tenant's Checkout Sessions at Stripe.
 //!
 //! A user has at most one live subscription. The state of the last one decides whether another one may be bought, and
 //! an open session is expired before a new one is created.

@@ -162,7 +162,7 @@ impl Billing {
     }
 }
 
-/// What the owner and the audit log are told about a payment.
+/// Message about a payment to the company's activities and to the audit log.
 pub(super) struct Notice {
     /// Key under which it is told once.
     pub(super) key: String,

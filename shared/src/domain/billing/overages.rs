@@ -86,7 +86,7 @@ impl CollectError {
     }
 }
 
-/// What Stripe has of an overage.
+/// Invoice item of an overage at Stripe, and the invoice that holds the item.
 struct Collected {
     item: String,
     /// Invoice with the item; `None` while the item waits for the next one.

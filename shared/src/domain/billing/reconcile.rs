@@ -51,16 +51,16 @@ pub struct ReconcileReport {
     pub projections_repaired: u64,
 }
 
-/// How far one part of the reconcile has come.
+/// Progress of one part of the reconcile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum PartProgress {
-    /// What comes after this id is left; everything when it is `None`.
+    /// The rows after this id are left to do; all rows when it is `None`.
     After(Option<String>),
     Done,
 }
 
-/// How far the reconcile has come.
+/// Progress of a reconcile, stored in `task_progress`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Progress {
     /// Time of the start by the clock of billing's database. Stripe's list is compared with what was known then.

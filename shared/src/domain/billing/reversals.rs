@@ -28,7 +28,7 @@ pub(super) struct Reversal {
     known_charge: Option<Charge>,
 }
 
-/// What takes a payment back.
+/// Kind of event that takes a payment back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ReversalKind {
     Dispute,
@@ -70,8 +70,8 @@ impl Reversal {
         self.kind == ReversalKind::Refund && matches!(self.status.as_str(), "failed" | "canceled")
     }
 
-    /// What the owner is told. Stripe reports one refund by several events, of which one is told: they agree in the
-    /// charge and the sum of its refunds.
+    /// Message to the owner about the reversal. Stripe reports one refund by several events with the same charge and sum
+    /// of refunds, and only the first of them is told.
     fn notice(&self, charge: Option<&Charge>) -> Notice {
         let (kind, title, status) = match (self.kind, self.status.as_str()) {
             (ReversalKind::Dispute, "won" | "warning_closed" | "prevented") => {

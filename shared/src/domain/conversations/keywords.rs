@@ -148,7 +148,7 @@ const INSTEAD: [&str; 4] = ["just", "only", "juste", "seulement"];
 const CALLS: [&str; 4] = [" appelez moi ", " appelle moi ", " telephonez moi ", " call me "];
 /// Words before a call that refuse it as well: "don't write to me or call me".
 const CALL_REFUSALS: [&str; 4] = ["or", "ou", "t", "not"];
-/// What a contact's number is taken off, when it is no list: "enlevez mon numéro de la commande".
+/// Things that a number can be removed from without an opt-out: "enlevez mon numéro de la commande".
 const GOODS: [&str; 6] = ["commande", "colis", "facture", "livraison", "order", "parcel"];
 /// Goods whose name has the word for a person, and what is read in place of it.
 const PERSONAL_GOODS: [(&str, &str); 3] =
