@@ -44,6 +44,9 @@ pub struct Arguments {
     /// A folder of texts as they were read before, one for each PDF, whose word recall stands beside that of now.
     #[arg(long, requires = "read")]
     before: Option<PathBuf>,
+    /// An existing folder to which the texts are written, for a later `--before`.
+    #[arg(long, requires = "read")]
+    write: Option<PathBuf>,
 }
 
 /// The result for a document.
@@ -61,7 +64,7 @@ struct DocumentResult {
 /// Fails when the stack does not answer or a figure is below its minimum.
 pub async fn run(arguments: Arguments) -> Result<()> {
     if arguments.read {
-        return reading::run(&arguments.folder, arguments.before.as_deref()).await;
+        return reading::run(&arguments).await;
     }
     let file = running::demo_file(arguments.demo.as_deref());
     let demo: Value = serde_json::from_str(&fs::read_to_string(&file).with_context(|| {

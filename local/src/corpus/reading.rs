@@ -6,12 +6,13 @@ use anyhow::{Context, Result};
 use local_postgres::{DataFolder, ProgressOutput, Python};
 use shared::pdf::{ExtractedPages, Extractor, PageKind};
 
-use super::{manifest, recall::word_recall};
+use super::{Arguments, manifest, recall::word_recall};
 use crate::environment;
 
 /// Reads each file of a folder and prints its outcome, and its word recall where there is a reference text. Beside it
-/// stands the recall of the text in `before`, one file for each PDF, if there is such a folder.
-pub(super) async fn run(folder: &Path, before: Option<&Path>) -> Result<()> {
+/// stands the recall of the text in the folder `before`.
+pub(super) async fn run(arguments: &Arguments) -> Result<()> {
+    let Arguments { folder, before, write, .. } = arguments;
     let python = Python::ensure(&DataFolder::open(None)?, ProgressOutput::Silent)?;
     let extractor = Extractor::new(environment::lisa_program()?, python.libpdfium());
     let mut sums = (0, 0.0, 0.0);
@@ -28,8 +29,11 @@ pub(super) async fn run(folder: &Path, before: Option<&Path>) -> Result<()> {
         let pages = pages.ok();
         let text = pages.as_ref().map(|pages| pages.as_slice().iter().map(|page| page.text.as_str()));
         let text = text.map(|texts| texts.collect::<Vec<_>>().join("\n\n")).unwrap_or_default();
+        if let Some(folder) = write {
+            fs::write(folder.join(&name), &text).context("a text cannot be written")?;
+        }
         let recall = reference.as_deref().map(|reference| word_recall(reference, &text));
-        let earlier = before.and_then(|folder| fs::read_to_string(folder.join(&name)).ok());
+        let earlier = before.as_ref().and_then(|folder| fs::read_to_string(folder.join(&name)).ok());
         let earlier = reference.as_deref().zip(earlier).map(|(reference, text)| word_recall(reference, &text));
         if let (Some(recall), Some(_)) = (recall, &pages) {
             sums = (sums.0 + 1, sums.1 + recall, sums.2 + earlier.unwrap_or_default());
@@ -48,6 +52,7 @@ fn kinds(pages: &ExtractedPages) -> String {
     let mut counts: HashMap<PageKind, usize> = HashMap::new();
     pages.kinds().iter().for_each(|kind| *counts.entry(*kind).or_default() += 1);
     let kinds = [PageKind::Text, PageKind::Scan, PageKind::Unreadable, PageKind::Blank];
-    let shown = kinds.iter().filter_map(|kind| counts.get(kind).map(|count| format!("{count} {kind:?}").to_lowercase()));
+    let shown =
+        kinds.iter().filter_map(|kind| counts.get(kind).map(|count| format!("{count} {kind:?}").to_lowercase()));
     shown.collect::<Vec<_>>().join(", ")
 }

@@ -18,14 +18,18 @@ mod page_count;
 mod page_text;
 mod parent;
 mod quality;
+mod raw_page;
 mod rendering;
 mod running_lines;
+mod table_text;
 mod visibility;
 
 pub use child::{SUBCOMMAND, child_main};
 pub use extracted_pages::ExtractedPages;
 pub use parent::Extractor;
 pub use quality::PageKind;
+
+use raw_page::{RawBlock, RawPage};
 
 /// Maximum number of pages of a document.
 pub const MAX_PAGES: u32 = 200;
@@ -174,22 +178,6 @@ struct TextRange {
     is_plain: bool,
 }
 
-/// A page as the child process read it, before cleaning.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct RawPage {
-    number: u32,
-    text: String,
-    /// True when images cover most of the page. Determined only for pages with little text; otherwise false.
-    #[serde(default)]
-    is_covered: bool,
-    /// True when a page shows something besides text. Determined only for pages without text.
-    #[serde(default)]
-    has_picture: bool,
-    /// True for a page that cannot be read.
-    #[serde(default)]
-    is_failed: bool,
-}
-
 /// Kind of a file whose pages only ask for another program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -210,7 +198,7 @@ impl From<Shell> for PdfError {
 }
 
 /// Answer of the child process; one JSON value a line.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum ChildAnswer {
     /// The limits are set and the library is loaded. The document is to blame for any failure after this answer.

@@ -22,6 +22,9 @@ const NAME_END: &str = "\u{a0}: ";
 /// Fewest letters of a word that makes a label understood without the name of its column.
 const MIN_WORD_LETTERS: usize = 3;
 
+/// Longest heading of a section that is put before the labels of its rows, in characters.
+const MAX_SECTION_CHARS: usize = 60;
+
 /// Most columns that are part of the label: a category, a code and the item.
 const MAX_LABEL_COLUMNS: usize = 3;
 
@@ -67,8 +70,32 @@ impl TableRow {
             let column = column.trim_end_matches([':', ' ']).to_owned();
             Some(TableCell { column, value: Some(one_line(cell)).filter(|cell| !cell.is_empty())? })
         });
-        let row = Self { label: parts.join(" "), cells: cells.collect() };
+        let mut joined = String::new();
+        for part in &parts {
+            // A category stands apart from the item, a code beside it.
+            let is_category =
+                joined.ends_with(char::is_alphabetic) && has_word(&joined) && parts.len() == label_columns;
+            joined.push_str(if joined.is_empty() {
+                ""
+            } else if is_category {
+                ", "
+            } else {
+                " "
+            });
+            joined.push_str(part);
+        }
+        let row = Self { label: joined, cells: cells.collect() };
         (!row.label.is_empty() && !row.cells.is_empty()).then_some(row)
+    }
+
+    /// Puts the heading that stands above the row before its label: rows of several sections may be equal.
+    #[must_use]
+    pub fn in_section(mut self, section: &str) -> Self {
+        let is_title = section.chars().nth(MAX_SECTION_CHARS).is_none() && !section.ends_with(['.', ';', '!', '?']);
+        if is_title && !section.is_empty() {
+            self.label = format!("{}, {}", section.trim_end_matches([':', ' ']), self.label);
+        }
+        self
     }
 
     /// Reads a line of a chunk. Returns `None` for a line that is no row of a table.

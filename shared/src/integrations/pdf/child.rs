@@ -97,8 +97,9 @@ fn write_pages<W: Write>(
         let read = if range.is_plain { page_text::read_plain(document, index) } else { reader.read(index) };
         // A page that cannot be read keeps its number.
         let page = read.unwrap_or_else(|_| RawPage { is_failed: true, ..RawPage::default() });
-        letters += count_letters(&page.text);
-        asks_to_wait |= asks_for_other_program(&page.text);
+        let text = page.text();
+        letters += count_letters(&text);
+        asks_to_wait |= asks_for_other_program(&text);
         answers.write(&ChildAnswer::Page(RawPage { number, ..page }))?;
     }
     let is_whole = range.first_page == 1 && range.last_page >= pages;

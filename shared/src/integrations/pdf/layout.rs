@@ -4,7 +4,9 @@
 use super::display::{Area, Display};
 use super::guard::call_pdfium;
 use super::order::{self, Line, Segment};
-use pdfium_render::prelude::{PdfPageText, PdfPageTextChar};
+use super::raw_page::RawBlock;
+use super::visibility;
+use pdfium_render::prelude::{PdfPageText, PdfPageTextChar, PdfPageTextRenderMode};
 
 /// Character that pdfium returns for the hyphen at the end of a line. The second part of the word follows
 /// immediately, without a line break.
@@ -51,6 +53,10 @@ pub(super) struct Glyph {
     pub(super) size: f32,
     /// Clockwise angle of the line on the display, in degrees.
     pub(super) angle: f32,
+    /// True when the reader has a font for the character, so that the picture of the page tells its visibility.
+    pub(super) can_be_drawn: bool,
+    /// True for the render mode that draws nothing. Determined only for characters that the reader cannot draw.
+    pub(super) is_invisible: bool,
     pub(super) is_hidden: bool,
 }
 
@@ -89,9 +95,21 @@ pub(super) fn glyphs(text: &PdfPageText<'_>, display: &Display, part: &Area) -> 
         let angle = call_pdfium(|| char.angle_degrees()).map_or(0.0, |angle| display.angle(angle));
         let size = size(&char, &area, angle);
         let is_hidden = !is_break && !part.contains(middle);
-        glyphs.push(Glyph { value, area, origin, size, angle, is_hidden });
+        let (can_be_drawn, is_invisible) = drawing(&char, value);
+        glyphs.push(Glyph { value, area, origin, size, angle, can_be_drawn, is_invisible, is_hidden });
     }
     glyphs
+}
+
+/// Returns whether the reader can draw a character, and, if it cannot, whether it is drawn at all.
+fn drawing(char: &PdfPageTextChar<'_>, value: u32) -> (bool, bool) {
+    if visibility::has_standard_font(value) {
+        return (true, false);
+    }
+    let Ok(text) = call_pdfium(|| char.text_object()) else { return (false, false) };
+    let is_embedded = call_pdfium(|| text.font().is_embedded()).unwrap_or(false);
+    let is_invisible = call_pdfium(|| text.render_mode()) == PdfPageTextRenderMode::Invisible;
+    (is_embedded, is_invisible)
 }
 
 /// Returns the font size of a character. The binding scales it by the upright part of the text's matrix, which is
@@ -109,15 +127,16 @@ fn origin(char: &PdfPageTextChar<'_>, display: &Display) -> (f32, f32) {
     call_pdfium(|| char.origin()).map_or((0.0, 0.0), |(x, y)| display.point(x.value, y.value))
 }
 
-/// Returns the text of a page, with paragraphs separated by a blank line.
-pub(super) fn text(glyphs: &[Glyph], placed: &[PlacedText]) -> String {
+/// Returns the paragraphs of a page, whose height is given in points.
+pub(super) fn blocks(glyphs: &[Glyph], placed: &[PlacedText], height: f32) -> Vec<RawBlock> {
     let visible: Vec<&Glyph> = glyphs.iter().filter(|glyph| !glyph.is_hidden).collect();
     let mut groups = by_angle(&visible);
     if groups.is_empty() && !placed.is_empty() {
         groups.push((0.0, Vec::new()));
     }
-    let mut lines = Vec::new();
+    let mut blocks = Vec::new();
     for (nth, (angle, glyphs)) in groups.iter().enumerate() {
+        let mut lines = Vec::new();
         let mut segments = segments(glyphs, *angle);
         if nth == 0 {
             segments.extend(placed.iter().map(placed_segment));
@@ -128,14 +147,19 @@ pub(super) fn text(glyphs: &[Glyph], placed: &[PlacedText]) -> String {
         } else {
             lines.extend(order::lines(segments));
         }
+        let mut joined = order::join(&lines, height);
+        if *angle != 0.0 {
+            joined.iter_mut().for_each(RawBlock::forget_place);
+        }
+        blocks.extend(joined);
     }
-    order::join(&lines)
+    blocks
 }
 
-/// Returns the text of a page in the order of its file.
-pub(super) fn plain_text(glyphs: &[Glyph]) -> String {
+/// Returns the paragraphs of a page in the order of its file.
+pub(super) fn plain_blocks(glyphs: &[Glyph], height: f32) -> Vec<RawBlock> {
     let visible: Vec<&Glyph> = glyphs.iter().filter(|glyph| !glyph.is_hidden).collect();
-    order::join(&file_lines(&visible, 0.0))
+    order::join(&file_lines(&visible, 0.0), height)
 }
 
 /// Groups characters by the angle of their line. The most frequent angle comes first.

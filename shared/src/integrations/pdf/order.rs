@@ -1,5 +1,7 @@
 //! Reading order: rows of a page from top to bottom, columns of prose one after the other, rows of a table across.
 
+use super::raw_page::{RawBlock, RawParagraph};
+
 /// Ratio to the usual line distance above which a line begins a paragraph.
 const PARAGRAPH_STEP_RATIO: f32 = 1.3;
 
@@ -335,19 +337,25 @@ fn line(row: &Row) -> Line {
     Line { text, baseline: row.baseline, last_baseline: row.baseline, size }
 }
 
-/// Joins lines into paragraphs, which a blank line separates.
-pub(super) fn join(lines: &[Line]) -> String {
+/// Joins lines into paragraphs. `height` is that of the page.
+pub(super) fn join(lines: &[Line], height: f32) -> Vec<RawBlock> {
     let usual = usual_step(lines);
-    let mut text = String::new();
+    let mut blocks: Vec<RawBlock> = Vec::new();
     let mut above: Option<&Line> = None;
     for line in lines.iter().filter(|line| !line.text.trim().is_empty()) {
-        if let Some(above) = above {
-            text.push_str(if begins_paragraph(above, line, usual) { "\n\n" } else { "\n" });
+        let baseline = (line.baseline / height.max(1.0)).clamp(0.0, 1.0);
+        match (blocks.last_mut(), above) {
+            (Some(RawBlock::Paragraph(paragraph)), Some(above)) if !begins_paragraph(above, line, usual) => {
+                paragraph.text.push('\n');
+                paragraph.text.push_str(&line.text);
+                paragraph.place = paragraph.place.map(|(top, _)| (top, baseline));
+            }
+            _ => blocks
+                .push(RawBlock::Paragraph(RawParagraph { text: line.text.clone(), place: Some((baseline, baseline)) })),
         }
-        text.push_str(&line.text);
         above = Some(line);
     }
-    text
+    blocks
 }
 
 /// Returns true when `line` begins a paragraph. A line higher than the one before is in the next column and continues
@@ -387,6 +395,10 @@ mod tests {
         Segment { text: text.to_owned(), start, end, last_start: end, baseline, size, ..Segment::default() }
     }
 
+    fn joined(lines: &[Line]) -> String {
+        join(lines, 842.0).iter().map(RawBlock::text).collect::<Vec<_>>().join("\n\n")
+    }
+
     fn texts(segments: Vec<Segment>) -> Vec<String> {
         lines(segments).into_iter().map(|line| line.text).collect()
     }
@@ -401,13 +413,13 @@ mod tests {
             line("en cinq jours.", 164.0, 10.0),
         ];
         let expected = "Livraison\n\nNous livrons\nà Abidjan.\n\nAilleurs,\nen cinq jours.";
-        assert_eq!(join(&page), expected);
+        assert_eq!(joined(&page), expected);
     }
 
     #[test]
     fn a_new_column_continues_the_paragraph() {
         let page = [line("a", 700.0, 10.0), line("b", 712.0, 10.0), line("c", 100.0, 10.0), line("d", 112.0, 10.0)];
-        assert_eq!(join(&page), "a\nb\nc\nd");
+        assert_eq!(joined(&page), "a\nb\nc\nd");
     }
 
     #[test]

@@ -402,14 +402,15 @@ mod tests {
     #[tokio::test]
     async fn a_complete_answer_returns_the_pages() {
         let script = r#"cat > /dev/null; echo '"ready"'
-            echo '{"page":{"number":1,"text":"bonjour"}}'; echo '"complete"'; sleep 60"#;
+            echo '{"page":{"number":1,"blocks":[{"paragraph":{"text":"bonjour"}}]}}'; echo '"complete"'; sleep 60"#;
         let pages = run(script, PdfLimits::default()).await.unwrap();
         assert_eq!(pages.as_slice(), [PageText { number: 1, text: "bonjour".to_owned() }]);
     }
 
     #[tokio::test]
     async fn a_crash_after_some_pages_returns_the_corrupt_error() {
-        let script = r#"echo '"ready"'; echo '{"page":{"number":1,"text":"bonjour"}}'; kill -6 $$"#;
+        let script =
+            r#"echo '"ready"'; echo '{"page":{"number":1,"blocks":[{"paragraph":{"text":"bonjour"}}]}}'; kill -6 $$"#;
         assert!(matches!(run(script, PdfLimits::default()).await, Err(PdfError::Corrupt)));
     }
 
@@ -433,8 +434,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_child_process_has_no_environment_variables() {
-        let script = r#"echo '"ready"'; echo "{\"page\":{\"number\":1,\"text\":\"vars$(env |
-            grep -vc -e ^PWD= -e ^_= -e ^SHLVL= -e ^OLDPWD=)\"}}"; echo '"complete"'"#;
+        let script = r#"echo '"ready"'; echo "{\"page\":{\"number\":1,\"blocks\":[{\"paragraph\":{\"text\":\"vars$(env |
+            grep -vc -e ^PWD= -e ^_= -e ^SHLVL= -e ^OLDPWD=)\"}}]}}"; echo '"complete"'"#;
         let script = format!("PATH=/usr/bin:/bin; {script}");
         let pages = run(&script, PdfLimits::default()).await.unwrap();
         assert_eq!(pages.as_slice()[0].text, "vars0");
