@@ -8,9 +8,12 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 mod annotations;
+mod cell_lines;
+mod cells;
 mod child;
 mod display;
 mod extracted_pages;
+mod grid;
 mod guard;
 mod layout;
 mod order;
@@ -20,8 +23,11 @@ mod parent;
 mod quality;
 mod raw_page;
 mod rendering;
+mod rules;
 mod running_lines;
+mod table_rows;
 mod table_text;
+mod tables;
 mod visibility;
 
 pub use child::{SUBCOMMAND, child_main};

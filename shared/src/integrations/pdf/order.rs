@@ -1,6 +1,10 @@
 //! Reading order: rows of a page from top to bottom, columns of prose one after the other, rows of a table across.
 
-use super::raw_page::{RawBlock, RawParagraph};
+use super::cells::Cell;
+use super::display::Area;
+use super::raw_page::{RawBlock, RawParagraph, RawTable};
+use super::rules::Rules;
+use super::{grid, tables};
 
 /// Ratio to the usual line distance above which a line begins a paragraph.
 const PARAGRAPH_STEP_RATIO: f32 = 1.3;
@@ -79,6 +83,44 @@ pub(super) struct Segment {
     pub(super) is_spaced: bool,
     /// True for a text in Hebrew, Arabic or a neighbour of theirs.
     pub(super) is_right_to_left: bool,
+    pub(super) is_bold: bool,
+    /// Words, from left to right.
+    pub(super) words: Vec<Word>,
+}
+
+/// A part of a segment without a space.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Word {
+    pub(super) text: String,
+    pub(super) start: f32,
+    pub(super) end: f32,
+    /// True when white space precedes the word in the file.
+    pub(super) is_spaced: bool,
+}
+
+impl Segment {
+    /// Divides the segment where `divides` is true for the end of a word and the beginning of the next one.
+    pub(super) fn split(&self, divides: impl Fn(f32, f32) -> bool) -> Vec<Self> {
+        if self.is_right_to_left {
+            return vec![self.clone()];
+        }
+        let parts: Vec<&[Word]> = self.words.chunk_by(|left, right| !divides(left.end, right.start)).collect();
+        if parts.len() < 2 {
+            return vec![self.clone()];
+        }
+        let part = |(nth, words): (usize, &[Word])| {
+            let mut text = String::new();
+            for (nth, word) in words.iter().enumerate() {
+                if nth > 0 && word.is_spaced {
+                    text.push(' ');
+                }
+                text.push_str(&word.text);
+            }
+            let (start, end) = (words.first().map_or(0.0, |word| word.start), words.last().map_or(0.0, |word| word.end));
+            Self { text, start, end, is_spaced: nth > 0 || self.is_spaced, words: words.to_vec(), ..self.clone() }
+        };
+        parts.into_iter().enumerate().map(part).collect()
+    }
 }
 
 /// A line of a page.
@@ -92,28 +134,95 @@ pub(super) struct Line {
     pub(super) last_baseline: f32,
     /// Font size, in points.
     pub(super) size: f32,
+    /// A table in the place of a line.
+    pub(super) table: Option<Box<RawTable>>,
 }
 
 /// Segments side by side.
 #[derive(Clone, Debug, Default)]
-struct Row {
-    baseline: f32,
-    segments: Vec<Segment>,
+pub(super) struct Row {
+    pub(super) baseline: f32,
+    pub(super) segments: Vec<Segment>,
+    /// Index of a ruled table in the place of the row.
+    grid: Option<usize>,
 }
 
 /// Returns the line of a single segment.
 pub(super) fn line_of(segment: &Segment) -> Line {
-    line(&Row { baseline: segment.baseline, segments: vec![segment.clone()] })
+    line(&Row { baseline: segment.baseline, segments: vec![segment.clone()], grid: None })
 }
 
-/// Arranges segments into lines in reading order.
-pub(super) fn lines(mut segments: Vec<Segment>) -> Vec<Line> {
+/// Arranges segments into lines in reading order, and finds the tables among them.
+pub(super) fn lines(mut segments: Vec<Segment>, rules: &Rules) -> Vec<Line> {
     segments.retain(|segment| !segment.text.trim().is_empty() && segment.baseline.is_finite());
     attach_marks(&mut segments);
-    let rows = rows(segments);
+    let (mut ruled, mut places) = (Vec::new(), Vec::new());
+    for grid in grid::find(rules) {
+        let inside: Vec<Segment> = segments.iter().filter(|segment| grid.contains(segment)).cloned().collect();
+        if let Some(table) = grid.table(&inside, &rules.shades) {
+            segments.retain(|segment| !grid.contains(segment));
+            let size = inside.first().map_or(1.0, |segment| segment.size);
+            places.push((grid.top() + size, grid.sides(), size));
+            ruled.push(table);
+        }
+    }
+    let mut rows = rows(segments);
+    for (nth, (baseline, (start, end), size)) in places.into_iter().enumerate() {
+        let place = Segment { start, end, last_start: start, baseline, size, ..Segment::default() };
+        let at = rows.partition_point(|row| row.baseline < baseline);
+        rows.insert(at, Row { baseline, segments: vec![place], grid: Some(nth) });
+    }
     let mut ordered = Vec::new();
     arrange(&rows, 0, &mut ordered);
-    ordered.iter().map(line).collect()
+    let mut lines = Vec::new();
+    let mut at = 0;
+    for (range, table) in tables::find(&ordered, rules) {
+        lines.extend(ordered[at..range.start].iter().map(|row| line_or_table(row, &ruled)));
+        let (first, last) = (&ordered[range.start], &ordered[range.end - 1]);
+        let size = line(first).size;
+        lines.push(table_line(table, (first.baseline, last.baseline), size));
+        at = range.end;
+    }
+    lines.extend(ordered[at..].iter().map(|row| line_or_table(row, &ruled)));
+    lines
+}
+
+fn line_or_table(row: &Row, ruled: &[RawTable]) -> Line {
+    match row.grid.and_then(|nth| ruled.get(nth)) {
+        Some(table) => table_line(table.clone(), (row.baseline, row.baseline), line(row).size),
+        None => line(row),
+    }
+}
+
+fn table_line(table: RawTable, (baseline, last_baseline): (f32, f32), size: f32) -> Line {
+    Line { text: table.text.clone(), baseline, last_baseline, size, table: Some(Box::new(table)) }
+}
+
+/// Makes a line of a cell from its segments.
+pub(super) fn cell(segments: Vec<Segment>, first: usize, last: usize, shades: &[Area]) -> Cell {
+    let start = segments.iter().map(|segment| segment.start).fold(f32::INFINITY, f32::min);
+    let end = segments.iter().map(|segment| segment.end).fold(f32::NEG_INFINITY, f32::max);
+    let chars = |segments: &mut dyn Iterator<Item = &Segment>| -> usize {
+        segments.map(|segment| segment.text.chars().count()).sum()
+    };
+    let bold = chars(&mut segments.iter().filter(|segment| segment.is_bold));
+    let is_bold = bold * 2 > chars(&mut segments.iter());
+    let first_word = segments.first().and_then(|segment| segment.words.first()).map_or(0.0, |word| word.end - word.start);
+    let baseline = segments.first().map_or(0.0, |segment| segment.baseline);
+    let row = line(&Row { baseline, segments, grid: None });
+    let middle = ((start + end) / 2.0, baseline - 0.3 * row.size);
+    let is_shaded = shades.iter().any(|shade| shade.contains(middle));
+    Cell {
+        first,
+        last,
+        text: row.text,
+        start,
+        width: end - start,
+        size: row.size,
+        first_word,
+        is_styled: is_bold || is_shaded,
+        is_repeated: false,
+    }
 }
 
 /// Puts raised and lowered marks, such as exponents and numbers of footnotes, onto the line of the text beside them.
@@ -149,6 +258,7 @@ fn attach_marks(segments: &mut [Segment]) {
             let mark = &mut segments[nth];
             mark.baseline = baseline;
             mark.text = kind.convert(&mark.text);
+            mark.words = vec![Word { text: mark.text.clone(), start: mark.start, end: mark.end, is_spaced: false }];
         }
     }
 }
@@ -175,7 +285,7 @@ impl MarkKind {
 }
 
 /// Groups segments into rows from top to bottom, each from left to right.
-fn rows(mut segments: Vec<Segment>) -> Vec<Row> {
+pub(super) fn rows(mut segments: Vec<Segment>) -> Vec<Row> {
     segments.sort_by(|a, b| a.baseline.total_cmp(&b.baseline));
     let mut rows: Vec<Row> = Vec::new();
     for segment in segments {
@@ -185,7 +295,7 @@ fn rows(mut segments: Vec<Segment>) -> Vec<Row> {
         };
         match rows.last_mut().filter(|row| fits(row)) {
             Some(row) => row.segments.push(segment),
-            None => rows.push(Row { baseline: segment.baseline, segments: vec![segment] }),
+            None => rows.push(Row { baseline: segment.baseline, segments: vec![segment], grid: None }),
         }
     }
     for row in &mut rows {
@@ -240,7 +350,7 @@ fn columns(rows: &[Row]) -> Option<(usize, Vec<Row>, Vec<Row>)> {
     let side = |is_left: bool| -> Vec<Row> {
         let rows = rows[..taken].iter().map(|row| {
             let segments = row.segments.iter().filter(|segment| (segment.end <= gutter.0 + 0.1) == is_left);
-            Row { baseline: row.baseline, segments: segments.cloned().collect() }
+            Row { baseline: row.baseline, segments: segments.cloned().collect(), grid: row.grid }
         });
         rows.filter(|row| !row.segments.is_empty()).collect()
     };
@@ -318,7 +428,7 @@ fn spoken_order(segments: &[Segment]) -> Vec<&Segment> {
 }
 
 /// Joins the segments of a row.
-fn line(row: &Row) -> Line {
+pub(super) fn line(row: &Row) -> Line {
     let mut text = String::new();
     let mut above: Option<&Segment> = None;
     for segment in spoken_order(&row.segments) {
@@ -334,7 +444,7 @@ fn line(row: &Row) -> Line {
     // The size of a line is that of most of its characters.
     let longest = row.segments.iter().max_by_key(|segment| segment.text.chars().count());
     let size = longest.map_or(1.0, |segment| segment.size);
-    Line { text, baseline: row.baseline, last_baseline: row.baseline, size }
+    Line { text, baseline: row.baseline, last_baseline: row.baseline, size, table: None }
 }
 
 /// Joins lines into paragraphs. `height` is that of the page.
@@ -343,6 +453,11 @@ pub(super) fn join(lines: &[Line], height: f32) -> Vec<RawBlock> {
     let mut blocks: Vec<RawBlock> = Vec::new();
     let mut above: Option<&Line> = None;
     for line in lines.iter().filter(|line| !line.text.trim().is_empty()) {
+        if let Some(table) = &line.table {
+            blocks.push(RawBlock::Table((**table).clone()));
+            above = Some(line);
+            continue;
+        }
         let baseline = (line.baseline / height.max(1.0)).clamp(0.0, 1.0);
         match (blocks.last_mut(), above) {
             (Some(RawBlock::Paragraph(paragraph)), Some(above)) if !begins_paragraph(above, line, usual) => {
@@ -387,12 +502,13 @@ mod tests {
     use super::*;
 
     fn line(text: &str, baseline: f32, size: f32) -> Line {
-        Line { text: text.to_owned(), baseline, last_baseline: baseline, size }
+        Line { text: text.to_owned(), baseline, last_baseline: baseline, size, table: None }
     }
 
     fn segment(text: &str, start: f32, baseline: f32, size: f32) -> Segment {
         let end = start + 0.5 * size * text.chars().count() as f32;
-        Segment { text: text.to_owned(), start, end, last_start: end, baseline, size, ..Segment::default() }
+        let words = vec![Word { text: text.to_owned(), start, end, is_spaced: false }];
+        Segment { text: text.to_owned(), start, end, last_start: end, baseline, size, words, ..Segment::default() }
     }
 
     fn joined(lines: &[Line]) -> String {
@@ -400,7 +516,7 @@ mod tests {
     }
 
     fn texts(segments: Vec<Segment>) -> Vec<String> {
-        lines(segments).into_iter().map(|line| line.text).collect()
+        lines(segments, &Rules::default()).into_iter().map(|line| line.text).collect()
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::display::{Area, Display};
 use super::guard::call_pdfium;
 use super::layout::{self, Glyph, PlacedText};
 use super::page_count::FileFacts;
+use super::rules::Rules;
 use super::visibility::{self, PictureBudget};
 use super::{MIN_COVERED_PAGE_LETTERS, MIN_TEXT_LETTERS, RawPage, count_letters, rendering};
 use pdfium_render::prelude::{PdfDocument, PdfPage, PdfiumError};
@@ -36,7 +37,8 @@ impl<'a, 'd> PageReader<'a, 'd> {
         values.iter_mut().for_each(|value| value.area = view.convert(&value.area));
         let is_covered = self.hide_unseen(&page, &view, &mut glyphs)?;
         values.retain(|value| is_missing(value, &mut glyphs));
-        let blocks = layout::blocks(&glyphs, &values, view.display.area().height());
+        let rules = Rules::of(&page, &view.display);
+        let blocks = layout::blocks(&glyphs, &values, &rules, view.display.area().height());
         let raw = RawPage { blocks, is_covered, ..RawPage::default() };
         let has_picture = is_covered
             || count_letters(&raw.text()) < MIN_TEXT_LETTERS && self.budget.spend(|| rendering::has_picture(&page));
