@@ -1700,9 +1700,9 @@ CREATE TABLE public.documents (
     processed_at timestamp with time zone,
     chunks integer,
     chars bigint,
+    pages_unread integer[] DEFAULT '{}'::integer[] NOT NULL,
     CONSTRAINT documents_bytes_not_negative CHECK ((bytes >= 0)),
     CONSTRAINT documents_chars_not_negative CHECK ((chars >= 0)),
-    CONSTRAINT documents_error_code_known CHECK ((error_code = ANY (ARRAY['encrypted'::text, 'corrupt'::text, 'no_text'::text, 'too_many_pages'::text, 'too_large'::text, 'timed_out'::text, 'not_uploaded'::text, 'embedding_failed'::text, 'scan_failed'::text, 'scan_too_costly'::text, 'spend_cap_reached'::text, 'size_mismatch'::text, 'too_much_text'::text, 'text_limit_reached'::text, 'processing_failed'::text]))),
     CONSTRAINT documents_error_when_failed CHECK (((status = 'failed'::text) = (error_code IS NOT NULL))),
     CONSTRAINT documents_filename_length CHECK (((length(filename) >= 1) AND (length(filename) <= 255))),
     CONSTRAINT documents_pages_not_negative CHECK (((pages_done >= 0) AND (pages_total >= 0))),
@@ -1715,6 +1715,8 @@ COMMENT ON COLUMN public.documents.sha256 IS 'of the stored bytes: as declared w
 COMMENT ON COLUMN public.documents.chunks IS 'how many it has, once processed';
 
 COMMENT ON COLUMN public.documents.chars IS 'characters of its chunks; null until counted: before indexing, and for older documents';
+
+COMMENT ON COLUMN public.documents.pages_unread IS 'pages whose text was not read or not read whole, ascending, once processed';
 
 CREATE TABLE public.failed_sign_ins (
     customer_id uuid NOT NULL,
@@ -2226,6 +2228,9 @@ ALTER TABLE ONLY public.document_chunks
 ALTER TABLE ONLY public.document_pages
     ADD CONSTRAINT document_pages_pkey PRIMARY KEY (document_id, page);
 
+ALTER TABLE public.documents
+    ADD CONSTRAINT documents_error_code_known CHECK ((error_code = ANY (ARRAY['encrypted'::text, 'corrupt'::text, 'no_text'::text, 'too_many_pages'::text, 'too_large'::text, 'timed_out'::text, 'not_uploaded'::text, 'embedding_failed'::text, 'scan_failed'::text, 'scan_too_costly'::text, 'spend_cap_reached'::text, 'size_mismatch'::text, 'too_much_text'::text, 'text_limit_reached'::text, 'processing_failed'::text, 'xfa_form'::text, 'portfolio'::text, 'reader_failed'::text]))) NOT VALID;
+
 ALTER TABLE ONLY public.documents
     ADD CONSTRAINT documents_id_customer_id_key UNIQUE (id, customer_id);
 
@@ -2401,6 +2406,8 @@ CREATE INDEX documents_pending_idx ON public.documents USING btree (upload_date)
 CREATE INDEX documents_sha256_idx ON public.documents USING btree (customer_id, sha256) WHERE (status = 'processed'::text);
 
 CREATE INDEX documents_status_idx ON public.documents USING btree (customer_id, status, upload_date DESC, id DESC);
+
+CREATE INDEX documents_unread_idx ON public.documents USING btree (customer_id, upload_date DESC, id DESC) WHERE (cardinality(pages_unread) > 0);
 
 CREATE INDEX documents_upload_date_idx ON public.documents USING btree (customer_id, upload_date DESC, id DESC);
 

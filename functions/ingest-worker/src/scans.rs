@@ -118,7 +118,7 @@ impl Deps {
         pages: &mut ExtractedPages,
         started: Instant,
     ) -> Result<ScanProgress, IngestError> {
-        let scanned = pages.scans().to_vec();
+        let scanned = pages.scans();
         if scanned.is_empty() {
             return Ok(ScanProgress::Complete(Vec::new()));
         }
@@ -133,7 +133,10 @@ impl Deps {
         for number in scanned {
             let read = match (transcripts.remove(&page_number(number)), &self.scans) {
                 (Some(read), _) => read,
-                (None, None) => continue,
+                (None, None) => {
+                    unread.push(page_number(number));
+                    continue;
+                }
                 (None, Some(scans)) => {
                     if has_read && started.elapsed() >= scans.time_budget {
                         return Ok(ScanProgress::Interrupted(IngestOutcome::Continue(Duration::ZERO)));

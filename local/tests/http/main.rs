@@ -65,6 +65,8 @@ mod quota;
 #[cfg(test)]
 mod rate_limits;
 #[cfg(test)]
+mod reading;
+#[cfg(test)]
 mod reembedding;
 #[cfg(test)]
 mod routing;

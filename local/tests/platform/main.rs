@@ -22,6 +22,8 @@ mod quota_sql;
 #[cfg(test)]
 mod rate_limits;
 #[cfg(test)]
+mod reading;
+#[cfg(test)]
 mod replies;
 #[cfg(test)]
 mod retrieval;

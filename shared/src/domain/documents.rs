@@ -22,7 +22,7 @@ pub use ingestion::{
     IngestState, NewChunk, PendingDocument, StoreOutcome, begin, fail, find_pending, finish, mark_failed,
     record_page_count, store_chunks,
 };
-pub use list::{DocumentListing, list};
+pub use list::{DocumentListing, UnreadPages, list, unread_pages};
 pub use scans::{
     PageClaim, PageTranscript, ScanCost, claim_page, page_transcripts, release_page, scan_cost, store_page,
 };
@@ -127,10 +127,16 @@ pub enum DocumentFailure {
     TextLimitReached,
     /// Processing failed on every attempt, for a reason outside the file.
     ProcessingFailed,
+    /// The file is a dynamic XFA form: its pages only ask for another program.
+    XfaForm,
+    /// The file is a portfolio: its contents are attached files.
+    Portfolio,
+    /// The reader failed on the file, also in its plainer mode. The file may be sound.
+    ReaderFailed,
 }
 
 impl DocumentFailure {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 18] = [
         Self::Encrypted,
         Self::Corrupt,
         Self::NoText,
@@ -146,6 +152,9 @@ impl DocumentFailure {
         Self::TooMuchText,
         Self::TextLimitReached,
         Self::ProcessingFailed,
+        Self::XfaForm,
+        Self::Portfolio,
+        Self::ReaderFailed,
     ];
 
     /// Returns the error code, as stored in `documents.error_code` and shown in the API.
@@ -167,6 +176,9 @@ impl DocumentFailure {
             Self::TooMuchText => "too_much_text",
             Self::TextLimitReached => "text_limit_reached",
             Self::ProcessingFailed => "processing_failed",
+            Self::XfaForm => "xfa_form",
+            Self::Portfolio => "portfolio",
+            Self::ReaderFailed => "reader_failed",
         }
     }
 
@@ -220,6 +232,15 @@ impl DocumentFailure {
                 "Les documents contiennent ensemble autant de texte que la formule en permet. Supprimez un document ou changez de formule, puis réessayez."
             }
             Self::ProcessingFailed => "Le fichier n'a pas pu être traité pour l'instant. Réessayez plus tard.",
+            Self::XfaForm => {
+                "Le fichier est un formulaire dynamique (XFA), que seuls certains programmes affichent. Ouvrez-le, imprimez-le dans un fichier PDF et envoyez celui-ci."
+            }
+            Self::Portfolio => {
+                "Le fichier est un porte-documents PDF, qui contient d'autres fichiers. Enregistrez-les et envoyez-les un par un."
+            }
+            Self::ReaderFailed => {
+                "Notre lecteur a échoué sur ce fichier, qui n'est peut-être pas en cause. Imprimez-le dans un nouveau fichier PDF et envoyez celui-ci."
+            }
         };
         text.into()
     }
@@ -253,6 +274,13 @@ impl DocumentFailure {
                 "The documents together hold as much text as the plan allows. Delete a document or change the plan, then try again."
             }
             Self::ProcessingFailed => "The file could not be processed for now. Try again later.",
+            Self::XfaForm => {
+                "The file is a dynamic form (XFA), which only some programs display. Open it, print it to a PDF file and upload that."
+            }
+            Self::Portfolio => "The file is a PDF portfolio of other files. Save them and upload them one by one.",
+            Self::ReaderFailed => {
+                "Our reader failed on this file, which may be sound. Print it to a new PDF file and upload that."
+            }
         };
         text.into()
     }
@@ -262,7 +290,7 @@ impl DocumentFailure {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(example = json!({
     "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "filename": "guide-livraison.pdf", "status": "processed",
-    "upload_date": "2026-11-23T09:30:06Z", "bytes": 5120, "pages_total": 2, "pages_done": 2,
+    "upload_date": "2026-11-23T09:30:06Z", "bytes": 5120, "pages_total": 2, "pages_done": 2, "pages_unread": [], "warning": null,
     "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "error_code": null, "error": null,
 }))]
 pub struct Document {
@@ -280,6 +308,11 @@ pub struct Document {
     pub pages_total: Option<i32>,
     /// Number of pages processed so far: indexed, or, for scanned pages, read. Grows during processing.
     pub pages_done: i32,
+    /// Pages whose text was not read or not read whole, in ascending order: scanned pages, and pages in fonts without a
+    /// meaning. Answers know nothing of them. Empty until the document is processed.
+    pub pages_unread: Vec<i32>,
+    /// Warning about the unread pages and advice, in the caller's language; null when there are none.
+    pub warning: Option<String>,
     /// Reason of the failure; null unless the status is `failed`.
     pub error_code: Option<DocumentFailure>,
     /// Explanation of the failure and advice, in the caller's language.
@@ -298,6 +331,7 @@ struct DocumentRow {
     bytes: i64,
     pages_total: Option<i32>,
     pages_done: i32,
+    pages_unread: Vec<i32>,
     error_code: Option<String>,
     sha256: Option<Vec<u8>>,
 }
@@ -313,11 +347,32 @@ impl DocumentRow {
             bytes: self.bytes,
             pages_total: self.pages_total,
             pages_done: self.pages_done,
+            warning: unread_warning(&self.pages_unread, language),
+            pages_unread: self.pages_unread,
             error_code: failure,
             error: failure.map(|failure| failure.reason(language)),
             sha256: self.sha256.map(hex::encode),
         }
     }
+}
+
+/// Returns the warning about pages that were not read: in French, or in English for any other language.
+fn unread_warning(pages: &[i32], language: Language) -> Option<String> {
+    let list = pages.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
+    let warning = match (pages.len(), language) {
+        (0, _) => return None,
+        (1, Language::French) => format!(
+            "La page {list} n'a pas été lue en entier. Passez-la à la reconnaissance de texte (OCR) et renvoyez le fichier."
+        ),
+        (_, Language::French) => format!(
+            "Les pages {list} n'ont pas été lues en entier. Passez-les à la reconnaissance de texte (OCR) et renvoyez le fichier."
+        ),
+        (1, _) => {
+            format!("Page {list} was not read whole. Run text recognition (OCR) on it and upload the file again.")
+        }
+        _ => format!("Pages {list} were not read whole. Run text recognition (OCR) on them and upload the file again."),
+    };
+    Some(warning)
 }
 
 /// A document to be announced.
@@ -385,7 +440,7 @@ pub async fn announce(
         with document as (
             insert into documents (id, customer_id, company_id, filename, bytes, sha256, storage_key)
             values ($1, $2, app.current_company(), $3, $4, $5, $6)
-            returning id, filename, status, upload_date, bytes, pages_total, pages_done, error_code, sha256
+            returning id, filename, status, upload_date, bytes, pages_total, pages_done, pages_unread, error_code, sha256
         ), job as (
             insert into jobs (customer_id, kind, payload, run_after)
             select $2, 'ingest', jsonb_build_object('document_id', id), now() + interval '5 minutes' from document
@@ -416,7 +471,7 @@ pub async fn find_processed(
     let row = sqlx::query_as!(
         DocumentRow,
         r#"
-        select id, filename, status, upload_date, bytes, pages_total, pages_done, error_code, sha256
+        select id, filename, status, upload_date, bytes, pages_total, pages_done, pages_unread, error_code, sha256
         from documents
         where customer_id = $1 and sha256 = $2 and status = 'processed'
         order by upload_date
@@ -438,7 +493,7 @@ pub async fn get(tx: &mut TenantTx, id: Uuid, language: Language) -> Result<Docu
     let row = sqlx::query_as!(
         DocumentRow,
         r#"
-        select id, filename, status, upload_date, bytes, pages_total, pages_done, error_code, sha256
+        select id, filename, status, upload_date, bytes, pages_total, pages_done, pages_unread, error_code, sha256
         from documents
         where customer_id = $1 and id = $2
         "#,
@@ -501,9 +556,10 @@ pub async fn retry(
         DocumentRow,
         r#"
         update documents
-        set status = 'pending', error_code = null, error = null, pages_total = null, pages_done = 0, chars = null
+        set status = 'pending', error_code = null, error = null, pages_total = null, pages_done = 0, chars = null,
+            pages_unread = '{}'
         where customer_id = $1 and id = $2 and status = 'failed'
-        returning id, filename, status, upload_date, bytes, pages_total, pages_done, error_code, sha256
+        returning id, filename, status, upload_date, bytes, pages_total, pages_done, pages_unread, error_code, sha256
         "#,
         tx.tenant(),
         id
@@ -553,6 +609,13 @@ mod tests {
         let reason = |failure: DocumentFailure| failure.reason(Language::French);
         assert!(reason(DocumentFailure::TooManyPages).contains("plus de 200 pages"));
         assert!(reason(DocumentFailure::TooLarge).contains("dépasse 20 Mo"));
+    }
+
+    #[test]
+    fn a_warning_names_the_unread_pages() {
+        assert_eq!(unread_warning(&[], Language::French), None);
+        assert!(unread_warning(&[2], Language::French).unwrap().starts_with("La page 2 n'a pas été lue"));
+        assert!(unread_warning(&[2, 5], Language::English).unwrap().starts_with("Pages 2, 5 were not read"));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::{
     },
     customer_texts,
     db::{self, Db, TenantTx},
+    documents::UnreadPages,
     embeddings::EmbedderRegistry,
     error::{ApiError, FieldError, Result},
     http::Envelope,
@@ -116,6 +117,9 @@ pub struct Answer {
     /// nothing is stored then.
     #[schema(required)]
     conversation_id: Option<Uuid>,
+    /// Documents with pages that were not read, so that the answer knows nothing of them: the cited ones, or, when
+    /// there is no answer, at most twenty of those that were searched.
+    pages_unread: Vec<UnreadPages>,
 }
 
 /// Outcome of [`QueryPipeline::begin`].

@@ -1,22 +1,41 @@
 //! Extracts the text of PDF files page by page, and renders images of pages without text. pdfium runs in a child
 //! process under resource limits, since its C++ code aborts on some uploaded files.
 
-use crate::text;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+mod annotations;
+mod cell_lines;
+mod cells;
 mod child;
+mod display;
+mod extracted_pages;
+mod grid;
 mod guard;
 mod layout;
+mod order;
 mod page_count;
+mod page_text;
 mod parent;
+mod quality;
+mod raw_page;
 mod rendering;
+mod rules;
+mod running_lines;
+mod table_rows;
+mod table_text;
+mod tables;
+mod visibility;
 
 pub use child::{SUBCOMMAND, child_main};
+pub use extracted_pages::ExtractedPages;
 pub use parent::Extractor;
+pub use quality::PageKind;
+
+use raw_page::{RawBlock, RawPage};
 
 /// Maximum number of pages of a document.
 pub const MAX_PAGES: u32 = 200;
@@ -69,13 +88,6 @@ pub struct PageText {
     pub text: String,
 }
 
-/// Extracted pages of a document, in page order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExtractedPages {
-    pages: Vec<PageText>,
-    scans: Vec<u32>,
-}
-
 /// Number of letters and digits below which a text counts as empty: page numbers and stamps on scanned pages answer
 /// no question.
 const MIN_TEXT_LETTERS: usize = 4;
@@ -84,61 +96,8 @@ const MIN_TEXT_LETTERS: usize = 4;
 /// comes from a scanner, a fax header or a stamp.
 const MIN_COVERED_PAGE_LETTERS: usize = 100;
 
-/// Maximum length of a document's cleaned text, in characters: more than two thousand full pages. Cleaning makes up to
-/// eighteen characters of one, so the limit of the child's output does not bound it.
-const MAX_TEXT_CHARS: usize = 6_400_000;
-
-impl ExtractedPages {
-    /// Cleans the text of raw pages and determines which pages are scans.
-    ///
-    /// # Errors
-    /// Returns [`PdfError::TooMuchText`] when the cleaned text has more than `max_chars` characters.
-    fn from_raw(raw: Vec<RawPage>, max_chars: usize) -> Result<Self, PdfError> {
-        let (mut pages, mut scans) = (Vec::with_capacity(raw.len()), Vec::new());
-        let mut chars_left = max_chars;
-        for RawPage { number, text, is_covered } in raw {
-            let text = text::clean_within(&text, chars_left).ok_or(PdfError::TooMuchText { limit: max_chars })?;
-            chars_left -= text.chars().count().min(chars_left);
-            let min_letters = if is_covered { MIN_COVERED_PAGE_LETTERS } else { MIN_TEXT_LETTERS };
-            if has_fewer_letters(&text, min_letters) {
-                scans.push(number);
-            }
-            pages.push(PageText { number, text });
-        }
-        Ok(Self { pages, scans })
-    }
-
-    /// Returns all pages, including blank ones.
-    pub fn as_slice(&self) -> &[PageText] {
-        &self.pages
-    }
-
-    /// Returns, in ascending order, the numbers of the pages whose text is not in the file: pages without text, and
-    /// pages covered by images with only a few words, such as a stamp.
-    pub fn scans(&self) -> &[u32] {
-        &self.scans
-    }
-
-    /// Replaces a page's text by the text read from its image. An empty text changes nothing.
-    pub fn set_scan_text(&mut self, number: u32, text: &str) {
-        let text = text::clean(text);
-        if let Some(page) = self.pages.iter_mut().find(|page| page.number == number && !text.is_empty()) {
-            page.text = text;
-        }
-    }
-
-    /// Returns the pages unchanged when they hold any text.
-    ///
-    /// # Errors
-    /// Returns [`PdfError::NoText`] when all pages together have fewer than four letters and digits.
-    pub fn require_text(self) -> Result<Self, PdfError> {
-        let all: String = self.pages.iter().map(|page| page.text.as_str()).collect();
-        if has_fewer_letters(&all, MIN_TEXT_LETTERS) { Err(PdfError::NoText) } else { Ok(self) }
-    }
-}
-
-fn has_fewer_letters(text: &str, min_letters: usize) -> bool {
-    text.chars().filter(|c| c.is_alphanumeric()).take(min_letters).count() < min_letters
+fn count_letters(text: &str) -> usize {
+    text.chars().filter(|c| c.is_alphanumeric()).count()
 }
 
 /// Error of reading a PDF. The document is at fault when [`PdfError::code`] returns a code, otherwise the
@@ -157,6 +116,12 @@ pub enum PdfError {
     TooLarge { limit: u64 },
     #[error("the document's text has more than {limit} characters")]
     TooMuchText { limit: usize },
+    #[error("the document is a dynamic form, whose contents only some programs display")]
+    XfaForm,
+    #[error("the document is a portfolio of other files")]
+    Portfolio,
+    #[error("the reader failed on the document")]
+    ReaderFailed,
     #[error("the document took too long to read")]
     TimedOut,
     #[error("the extraction process cannot be run")]
@@ -178,6 +143,9 @@ impl PdfError {
             Self::TooManyPages { .. } => Some("too_many_pages"),
             Self::TooLarge { .. } => Some("too_large"),
             Self::TooMuchText { .. } => Some("too_much_text"),
+            Self::XfaForm => Some("xfa_form"),
+            Self::Portfolio => Some("portfolio"),
+            Self::ReaderFailed => Some("reader_failed"),
             Self::TimedOut => Some("timed_out"),
             Self::Spawn(_) | Self::Library(_) | Self::Protocol(_) => None,
         }
@@ -199,32 +167,56 @@ struct ExtractionJob {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum ExtractionTask {
-    /// Extracts the text of every page.
-    Text,
+    /// Extracts the text of pages.
+    Text(TextRange),
     /// Renders one page, numbered from 1, as a JPEG.
     Picture { page: u32, longest_side_px: u16 },
 }
 
-/// A page as the child process read it, before cleaning.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct RawPage {
-    number: u32,
-    text: String,
-    /// True when images cover most of the page. Determined only for pages with little text; otherwise false.
-    #[serde(default)]
-    is_covered: bool,
+/// Pages whose text is extracted.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct TextRange {
+    /// First and last page, from 1. The last one may be beyond the document's end.
+    first_page: u32,
+    last_page: u32,
+    /// True for the order of the file, without annotations, forms, pictures and a recount of the pages: what is left
+    /// when the complete reading failed.
+    is_plain: bool,
+}
+
+/// Kind of a file whose pages only ask for another program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Shell {
+    /// The file is a dynamic XFA form.
+    XfaForm,
+    /// The contents are the file's attachments.
+    Portfolio,
+}
+
+impl From<Shell> for PdfError {
+    fn from(shell: Shell) -> Self {
+        match shell {
+            Shell::XfaForm => Self::XfaForm,
+            Shell::Portfolio => Self::Portfolio,
+        }
+    }
 }
 
 /// Answer of the child process; one JSON value a line.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum ChildAnswer {
     /// The limits are set and the library is loaded. The document is to blame for any failure after this answer.
     Ready,
+    /// The document is open. Holds the number of its pages.
+    Opened(u32),
     /// One page of the document.
     Page(RawPage),
-    /// All pages have been written.
+    /// All requested pages have been written.
     Complete,
+    /// All pages have been written, and only ask for another program.
+    Shell(Shell),
     /// The rendered page as a JPEG in base64; `None` for a blank page.
     Picture(Option<String>),
     /// The document needs a password.
@@ -235,67 +227,4 @@ enum ChildAnswer {
     TooManyPages(u32),
     /// Reason why the child process could not start its work.
     Unusable(String),
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pages(texts: &[(&str, bool)]) -> ExtractedPages {
-        let raw =
-            (1..).zip(texts).map(|(number, &(text, is_covered))| RawPage { number, text: text.to_owned(), is_covered });
-        ExtractedPages::from_raw(raw.collect(), MAX_TEXT_CHARS).unwrap()
-    }
-
-    fn texts(pages: &ExtractedPages) -> Vec<&str> {
-        pages.as_slice().iter().map(|page| page.text.as_str()).collect()
-    }
-
-    #[test]
-    fn raw_pages_are_cleaned() {
-        let pages = pages(&[("", false), ("la livrai\u{2}\r\nson\0 ", false)]).require_text().unwrap();
-        assert_eq!(texts(&pages), ["", "la livraison"]);
-    }
-
-    #[test]
-    fn text_is_limited_after_cleaning_over_all_pages() {
-        // One character that is eighteen in NFKC.
-        let raw = |count: u32| {
-            (1..=count).map(|number| RawPage { number, text: "\u{fdfa}".to_owned(), is_covered: false }).collect()
-        };
-        assert_eq!(ExtractedPages::from_raw(raw(2), 36).unwrap().as_slice()[1].text.chars().count(), 18);
-        let refused = ExtractedPages::from_raw(raw(2), 35).unwrap_err();
-        assert_eq!((refused.code(), refused.to_string().contains("35")), (Some("too_much_text"), true));
-    }
-
-    #[test]
-    fn pages_with_only_page_numbers_give_the_no_text_error() {
-        let pages = pages(&[("- 1 -", false), ("- 2 -", false), ("\0", false)]).require_text();
-        assert!(matches!(pages, Err(PdfError::NoText)));
-    }
-
-    #[test]
-    fn pages_without_text_and_stamped_images_are_scans() {
-        let fax = "21/11/2026 14:05 FAX +225 01 02 03 04 PAGE 2/7";
-        let page = "The delivery takes three days. ".repeat(5);
-        let pages = pages(&[
-            ("- 1 -", false),
-            (fax, true),
-            // A title, on its own or over a picture that takes little of the page.
-            (fax, false),
-            // Recognised by the scanner.
-            (&page, true),
-        ]);
-        assert_eq!(pages.scans(), [1, 2]);
-    }
-
-    #[test]
-    fn a_scan_text_replaces_the_stamp_and_an_empty_one_keeps_it() {
-        let mut pages = pages(&[("- 1 -", true), ("- 2 -", true)]);
-        pages.set_scan_text(1, "- 1 -\r\nThe deliv-\nery");
-        pages.set_scan_text(2, " ");
-        pages.set_scan_text(3, "nowhere");
-        assert_eq!(texts(&pages), ["- 1 -\nThe delivery", "- 2 -"]);
-        pages.require_text().unwrap();
-    }
 }

@@ -194,7 +194,7 @@ pub async fn store_chunks(
 }
 
 /// Marks a document as processed and deletes its scanned-page transcripts, whose text is in the chunks. `unread`
-/// lists the scanned pages that could not be read completely; `excerpt` is the start of the text, for lists.
+/// lists the pages whose text was not read, or not read whole; `excerpt` is the start of the text, for lists.
 ///
 /// # Errors
 /// Returns any database error.
@@ -214,7 +214,7 @@ pub async fn finish(
         ), finished as (
             update documents
             set status = 'processed', pages_done = pages_total, sha256 = $3, language = $4, content = $5,
-                processed_at = now(),
+                processed_at = now(), pages_unread = $7::integer[],
                 chunks = (select count(*) from document_chunks where customer_id = $1 and document_id = $2),
                 metadata = metadata || jsonb_build_object('filename', filename, 'pages', pages_total, 'language', $4::text)
                     || case when cardinality($7::integer[]) > 0 then jsonb_build_object('unread_pages', $7::integer[])

@@ -12,6 +12,7 @@ use crate::{
     },
     customer_texts,
     db::TenantTx,
+    documents,
     error::{ApiError, Result},
     llm::{AnswerStyle, GroundedAnswer, ModelCall, Usage},
     quota::Quota,
@@ -135,7 +136,10 @@ impl AnswerDraft {
             usage: self.usage,
         };
         api::append(tx, conversation, &exchange).await?;
-        Ok(self.into_answer(quota, Some(conversation)))
+        let cited: Vec<Uuid> = self.citations.iter().map(|citation| citation.document_id).collect();
+        let searched = if self.answered { Some(cited.as_slice()) } else { request.document_ids.as_deref() };
+        let pages_unread = documents::unread_pages(tx, searched).await?;
+        Ok(Answer { pages_unread, ..self.into_answer(quota, Some(conversation)) })
     }
 
     /// Converts the draft to the response.
@@ -148,6 +152,7 @@ impl AnswerDraft {
             usage: self.usage,
             quota,
             conversation_id,
+            pages_unread: Vec::new(),
         }
     }
 

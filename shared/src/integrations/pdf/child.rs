@@ -1,13 +1,15 @@
 //! Child process: limits its own resources, reads one PDF from standard input and writes its pages to standard
 //! output.
 
+use super::page_count::{self, FileFacts};
+use super::page_text::{self, PageReader};
 use super::{
-    ChildAnswer, ExtractionJob, ExtractionTask, MIN_COVERED_PAGE_LETTERS, PdfLimits, RawPage, guard::call_pdfium,
-    has_fewer_letters, layout, page_count, rendering,
+    ChildAnswer, ExtractionJob, ExtractionTask, PdfLimits, RawPage, Shell, TextRange, count_letters,
+    guard::call_pdfium, rendering,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use nix::sys::resource::{Resource, setrlimit};
-use pdfium_render::prelude::{PdfDocument, PdfPage, Pdfium, PdfiumError, PdfiumInternalError};
+use pdfium_render::prelude::{PdfDocument, PdfFormType, Pdfium, PdfiumError, PdfiumInternalError};
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
@@ -17,6 +19,9 @@ pub const SUBCOMMAND: &str = "extract-pdf";
 
 /// Maximum number of open files: the library, the pipes and the files that the dynamic linker opens briefly.
 const MAX_OPEN_FILES: u64 = 16;
+
+/// Number of letters up to which the pages of a dynamic form or of a portfolio only ask for another program.
+const MAX_SHELL_LETTERS: usize = 1_500;
 
 /// Processes the PDF on standard input. `job` is the argument after [`SUBCOMMAND`]. Must be called before any thread
 /// is started, since the limits apply to the whole process.
@@ -59,10 +64,12 @@ fn extract<W: Write>(job: &ExtractionJob, answers: &mut AnswerWriter<W>) -> io::
         Ok(document) => document,
         Err(error) => return answers.write(&load_error_answer(&error)),
     };
-    let recounted = page_count::recount(&library, &document);
+    let is_plain = matches!(job.task, ExtractionTask::Text(TextRange { is_plain: true, .. }));
+    let (facts, recounted) =
+        if is_plain { (FileFacts::default(), None) } else { page_count::recount(&library, &document) };
     let document = recounted.as_ref().unwrap_or(&document);
     match job.task {
-        ExtractionTask::Text => write_pages(document, &job.limits, answers),
+        ExtractionTask::Text(range) => write_pages(document, facts, range, &job.limits, answers),
         ExtractionTask::Picture { page, longest_side_px } => {
             let jpeg = rendering::render_jpeg(document, page, longest_side_px);
             let answer = jpeg.map(|jpeg| ChildAnswer::Picture(jpeg.map(|jpeg| STANDARD.encode(jpeg))));
@@ -73,6 +80,8 @@ fn extract<W: Write>(job: &ExtractionJob, answers: &mut AnswerWriter<W>) -> io::
 
 fn write_pages<W: Write>(
     document: &PdfDocument<'_>,
+    facts: FileFacts,
+    range: TextRange,
     limits: &PdfLimits,
     answers: &mut AnswerWriter<W>,
 ) -> io::Result<()> {
@@ -80,31 +89,40 @@ fn write_pages<W: Write>(
     if pages > limits.max_pages {
         return answers.write(&ChildAnswer::TooManyPages(pages));
     }
-    let mut readable = 0;
-    for (number, index) in (1..=pages).zip(document.pages().as_range()) {
-        let page = call_pdfium(|| document.pages().get(index));
-        let read = page.and_then(|page| read_page(document, page));
-        readable += u32::from(read.is_ok());
-        // A page that cannot be read counts as blank, so that the other pages keep their numbers.
-        let (text, is_covered) = read.unwrap_or_default();
-        answers.write(&ChildAnswer::Page(RawPage { number, text, is_covered }))?;
+    answers.write(&ChildAnswer::Opened(pages))?;
+    let mut reader = PageReader::new(document, facts);
+    let (mut letters, mut asks_to_wait) = (0, false);
+    for number in range.first_page..=range.last_page.min(pages) {
+        let index = i32::try_from(number).map_or(i32::MAX, |number| number - 1);
+        let read = if range.is_plain { page_text::read_plain(document, index) } else { reader.read(index) };
+        // A page that cannot be read keeps its number.
+        let page = read.unwrap_or_else(|_| RawPage { is_failed: true, ..RawPage::default() });
+        let text = page.text();
+        letters += count_letters(&text);
+        asks_to_wait |= asks_for_other_program(&text);
+        answers.write(&ChildAnswer::Page(RawPage { number, ..page }))?;
     }
-    answers.write(if readable == 0 { &ChildAnswer::Corrupt } else { &ChildAnswer::Complete })
+    let is_whole = range.first_page == 1 && range.last_page >= pages;
+    let shell = shell(document, facts, asks_to_wait).filter(|_| is_whole && letters <= MAX_SHELL_LETTERS);
+    answers.write(&shell.map_or(ChildAnswer::Complete, ChildAnswer::Shell))
 }
 
-/// Returns the text of a page, including the values of its form fields, and true when images cover the page. Checks
-/// for images only on pages with little text.
-fn read_page(document: &PdfDocument<'_>, mut page: PdfPage<'_>) -> Result<(String, bool), PdfiumError> {
-    if document.form().is_some() && !page.annotations().is_empty() {
-        // Field values are kept apart from the page's content; flattening merges them into it.
-        call_pdfium(|| page.flatten()).or_else(|error| match error {
-            PdfiumError::PageFlattenFailure => Ok(()),
-            error => Err(error),
-        })?;
+/// Returns the kind of a file whose pages may only ask for another program.
+fn shell(document: &PdfDocument<'_>, facts: FileFacts, asks_to_wait: bool) -> Option<Shell> {
+    let form = document.form().map(|form| call_pdfium(|| form.form_type()));
+    if form == Some(PdfFormType::XfaFull) || form == Some(PdfFormType::XfaForeground) && asks_to_wait {
+        Some(Shell::XfaForm)
+    } else if facts.is_portfolio && !call_pdfium(|| document.attachments().is_empty()) {
+        Some(Shell::Portfolio)
+    } else {
+        None
     }
-    let text = layout::text(&page)?;
-    let is_covered = has_fewer_letters(&text, MIN_COVERED_PAGE_LETTERS) && rendering::is_covered(&page);
-    Ok((text, is_covered))
+}
+
+/// Returns true for the page that the makers of dynamic forms put into them for other programs.
+fn asks_for_other_program(text: &str) -> bool {
+    let text = text.to_lowercase();
+    ["please wait", "veuillez patienter"].iter().any(|sign| text.contains(sign))
 }
 
 fn load_error_answer(error: &PdfiumError) -> ChildAnswer {

@@ -3,13 +3,14 @@
 
 use super::child::SUBCOMMAND;
 use super::{
-    ChildAnswer, ExtractedPages, ExtractionJob, ExtractionTask, MAX_TEXT_CHARS, PdfError, PdfLimits, RawPage, is_pdf,
+    ChildAnswer, ExtractedPages, ExtractionJob, ExtractionTask, PdfError, PdfLimits, RawPage, Shell, TextRange, is_pdf,
 };
+use nix::sys::signal::Signal;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 
@@ -18,8 +19,14 @@ const MAX_RENDER_WALL_TIME: Duration = Duration::from_secs(20);
 /// Maximum CPU time for rendering one page, when the document's own limit is not lower.
 const MAX_RENDER_CPU_TIME: Duration = Duration::from_secs(15);
 
-/// Exit code of a Rust program whose main thread panicked and unwound.
-const PANIC_EXIT_CODE: i32 = 101;
+/// Share of a document's time after which a complete reading gives way to a plainer one.
+const COMPLETE_READING_SHARE: f32 = 0.6;
+
+/// Maximum number of child processes that may end on a document before the rest of it is read in the plainer mode.
+const MAX_COMPLETE_FAILURES: u32 = 4;
+
+/// Maximum number of child processes that may end in the plainer mode, each on another page.
+const MAX_PLAIN_FAILURES: u32 = 4;
 
 /// Extracts text and renders pages in child processes. Each one runs `program` with [`SUBCOMMAND`], and the program's
 /// `main` must then call [`child_main`](super::child_main).
@@ -47,9 +54,22 @@ impl Extractor {
     /// # Errors
     /// Returns any [`PdfError`] except [`PdfError::NoText`].
     pub async fn extract(&self, pdf: &[u8]) -> Result<ExtractedPages, PdfError> {
-        match self.run(ExtractionTask::Text, self.limits, pdf).await? {
-            (ChildOutput::Pages(pages), _) => ExtractedPages::from_raw(pages, MAX_TEXT_CHARS),
-            (_, status) => Err(PdfError::Protocol(status)),
+        let mut reading = Reading::new(self.limits);
+        loop {
+            let limits = reading.limits();
+            if limits.wall_time.is_zero() {
+                return Err(PdfError::TimedOut);
+            }
+            let (output, status) = self.run(ExtractionTask::Text(reading.range), limits, pdf).await?;
+            match output {
+                ChildOutput::Text(TextOutput { shell: Some(shell), .. }) => return Err(shell.into()),
+                ChildOutput::Text(text) => {
+                    if let Some(pages) = reading.add(text, status)? {
+                        return ExtractedPages::require_readable(pages, reading.last_failure.map(Failure::into_error));
+                    }
+                }
+                ChildOutput::Picture(_) => return Err(PdfError::Protocol(status)),
+            }
         }
     }
 
@@ -70,8 +90,7 @@ impl Extractor {
         }
     }
 
-    /// Runs a child process to its final output, which is never [`ChildOutput::NoAnswer`], and returns its exit
-    /// status.
+    /// Runs a child process until its final answer or its end, and returns its exit status.
     async fn run(
         &self,
         task: ExtractionTask,
@@ -82,13 +101,25 @@ impl Extractor {
             return Err(PdfError::Corrupt);
         }
         let mut child = self.spawn(task, limits, pdf.len()).map_err(PdfError::Spawn)?;
-        let outcome = match tokio::time::timeout(limits.wall_time, exchange(&mut child, pdf, &limits)).await {
+        let mut output = TextOutput::default();
+        let exchange = exchange(&mut child, pdf, &limits, &mut output);
+        let outcome = match tokio::time::timeout(limits.wall_time, exchange).await {
             Ok(outcome) => outcome,
-            Err(_elapsed) => Err(PdfError::TimedOut),
+            Err(_elapsed) => {
+                output.is_timed_out = true;
+                Ok(None)
+            }
         };
         // The child is killed after its final answer: it may be in an endless loop.
         child.kill().await.map_err(PdfError::Spawn)?;
-        Ok((outcome?, child.wait().await.map_err(PdfError::Spawn)?))
+        let status = child.wait().await.map_err(PdfError::Spawn)?;
+        match (outcome?, task) {
+            (Some(picture), _) => Ok((ChildOutput::Picture(picture), status)),
+            (None, ExtractionTask::Text(_)) if output.is_ready || output.is_timed_out => {
+                Ok((ChildOutput::Text(output), status))
+            }
+            (None, _) => Err(output.failure(status).map_or(PdfError::Protocol(status), Failure::into_error)),
+        }
     }
 
     /// Starts the child process without environment variables, hence without secrets, and without open files but its
@@ -108,8 +139,14 @@ impl Extractor {
     }
 }
 
-/// Writes the PDF to the child process and reads its answers at the same time.
-async fn exchange(child: &mut Child, pdf: &[u8], limits: &PdfLimits) -> Result<ChildOutput, PdfError> {
+/// Writes the PDF to the child process and reads its answers at the same time. Returns the picture of a page, if the
+/// child gave one.
+async fn exchange(
+    child: &mut Child,
+    pdf: &[u8],
+    limits: &PdfLimits,
+    output: &mut TextOutput,
+) -> Result<Option<Option<String>>, PdfError> {
     let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(PdfError::Spawn(io::ErrorKind::BrokenPipe.into()));
     };
@@ -117,21 +154,22 @@ async fn exchange(child: &mut Child, pdf: &[u8], limits: &PdfLimits) -> Result<C
         // Writing fails when the child refuses the PDF early and closes the pipe; its answer then holds the reason.
         let _ = stdin.write_all(pdf).await;
     };
-    let ((), output) = tokio::join!(feed, read_answers(stdout, limits));
-    match output? {
-        ChildOutput::NoAnswer { ready } => {
-            let status = child.wait().await.map_err(PdfError::Spawn)?;
-            Err(error_from_exit(status, ready))
-        }
-        output => Ok(output),
+    let ((), picture) = tokio::join!(feed, read_answers(stdout, limits, output));
+    let picture = picture?;
+    if picture.is_none() && !output.is_complete {
+        // The exit status tells why there is no final answer.
+        child.wait().await.map_err(PdfError::Spawn)?;
     }
+    Ok(picture)
 }
 
 /// Reads answers of the child process until a final one or the end of the stream.
-async fn read_answers(stdout: ChildStdout, limits: &PdfLimits) -> Result<ChildOutput, PdfError> {
+async fn read_answers(
+    stdout: ChildStdout,
+    limits: &PdfLimits,
+    output: &mut TextOutput,
+) -> Result<Option<Option<String>>, PdfError> {
     let mut lines = BufReader::new(stdout.take(limits.max_output_bytes));
-    let mut pages = Vec::new();
-    let mut ready = false;
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -139,14 +177,22 @@ async fn read_answers(stdout: ChildStdout, limits: &PdfLimits) -> Result<ChildOu
         let Ok(answer) = serde_json::from_slice(&line) else {
             return match lines.get_ref().limit() {
                 0 => Err(PdfError::TooLarge { limit: limits.max_output_bytes }),
-                _ => Ok(ChildOutput::NoAnswer { ready }),
+                _ => Ok(None),
             };
         };
         match answer {
-            ChildAnswer::Ready => ready = true,
-            ChildAnswer::Page(page) => pages.push(page),
-            ChildAnswer::Complete => return Ok(ChildOutput::Pages(pages)),
-            ChildAnswer::Picture(picture) => return Ok(ChildOutput::Picture(picture)),
+            ChildAnswer::Ready => output.is_ready = true,
+            ChildAnswer::Opened(pages) => output.page_count = Some(pages),
+            ChildAnswer::Page(page) => output.pages.push(page),
+            ChildAnswer::Complete => {
+                output.is_complete = true;
+                return Ok(None);
+            }
+            ChildAnswer::Shell(shell) => {
+                (output.is_complete, output.shell) = (true, Some(shell));
+                return Ok(None);
+            }
+            ChildAnswer::Picture(picture) => return Ok(Some(picture)),
             ChildAnswer::Encrypted => return Err(PdfError::Encrypted),
             ChildAnswer::Corrupt => return Err(PdfError::Corrupt),
             ChildAnswer::TooManyPages(pages) => {
@@ -159,23 +205,168 @@ async fn read_answers(stdout: ChildStdout, limits: &PdfLimits) -> Result<ChildOu
 
 /// Output of a child process that reported no error.
 enum ChildOutput {
-    /// All pages of the document.
-    Pages(Vec<RawPage>),
+    Text(TextOutput),
     /// A rendered page; `None` for a blank one.
     Picture(Option<String>),
-    /// The child process ended, or wrote an unreadable line, before a final answer. `ready` is true after
-    /// [`ChildAnswer::Ready`].
-    NoAnswer { ready: bool },
 }
 
-/// Derives the error from the exit status of a child process without a final answer. After [`ChildAnswer::Ready`],
-/// the document is to blame: pdfium aborted, or reached the memory limit, which no ordinary 20 MB file does.
-fn error_from_exit(status: ExitStatus, ready: bool) -> PdfError {
-    match status.signal() {
-        Some(signal) if signal == nix::sys::signal::Signal::SIGXCPU as i32 => PdfError::TimedOut,
-        Some(_) if ready => PdfError::Corrupt,
-        None if ready && status.code() == Some(PANIC_EXIT_CODE) => PdfError::Corrupt,
-        _ => PdfError::Protocol(status),
+/// Text that a child process gave before its end.
+#[derive(Debug, Default)]
+struct TextOutput {
+    /// True after [`ChildAnswer::Ready`]: the installation is not to blame for what follows.
+    is_ready: bool,
+    is_timed_out: bool,
+    /// True after a final answer.
+    is_complete: bool,
+    /// Number of the document's pages; `None` until it was opened.
+    page_count: Option<u32>,
+    pages: Vec<RawPage>,
+    shell: Option<Shell>,
+}
+
+impl TextOutput {
+    /// Returns why the child process ended without a final answer; `None` when the installation is to blame.
+    fn failure(&self, status: ExitStatus) -> Option<Failure> {
+        match status.signal() {
+            _ if self.is_timed_out => Some(Failure::TimedOut),
+            Some(signal) if signal == Signal::SIGXCPU as i32 => Some(Failure::TimedOut),
+            _ if !self.is_ready => None,
+            Some(signal) if OUT_OF_MEMORY.iter().any(|&own| own as i32 == signal) => Some(Failure::OutOfMemory),
+            Some(_) => Some(Failure::Crashed),
+            // Rust's panic: pdfium's binding failed, or pdfium threw when memory ran out.
+            None if status.code() == Some(PANIC_EXIT_CODE) => Some(Failure::OutOfMemory),
+            None => None,
+        }
+    }
+}
+
+/// Reason why a child process ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failure {
+    /// The document needs more time than a document may take.
+    TimedOut,
+    /// The document needs more memory than a document may take, which no ordinary file of 20 MB does.
+    OutOfMemory,
+    /// The reader itself failed.
+    Crashed,
+}
+
+impl Failure {
+    fn into_error(self) -> PdfError {
+        match self {
+            Self::TimedOut => PdfError::TimedOut,
+            Self::OutOfMemory => PdfError::Corrupt,
+            Self::Crashed => PdfError::ReaderFailed,
+        }
+    }
+}
+
+/// Signals by which pdfium and the standard library end a process that has no memory left.
+const OUT_OF_MEMORY: [Signal; 3] = [Signal::SIGABRT, Signal::SIGTRAP, Signal::SIGILL];
+
+/// Exit code of a Rust program whose main thread panicked and unwound.
+const PANIC_EXIT_CODE: i32 = 101;
+
+/// Reading of a document over several child processes: after one that ended early, the page it was at is read in a
+/// plainer mode, and the next one goes on after that page.
+struct Reading {
+    limits: PdfLimits,
+    deadline: Instant,
+    range: TextRange,
+    pages: Vec<RawPage>,
+    complete_failures: u32,
+    plain_failures: u32,
+    /// Number of the document's pages, as the first process that opened it counted them.
+    page_count: Option<u32>,
+    last_failure: Option<Failure>,
+}
+
+impl Reading {
+    fn new(limits: PdfLimits) -> Self {
+        Self {
+            limits,
+            deadline: Instant::now() + limits.wall_time,
+            range: TextRange { first_page: 1, last_page: u32::MAX, is_plain: false },
+            pages: Vec::new(),
+            complete_failures: 0,
+            plain_failures: 0,
+            page_count: None,
+            last_failure: None,
+        }
+    }
+
+    /// Returns the limits of the next child process. A complete reading leaves time for a plainer one.
+    fn limits(&self) -> PdfLimits {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let share = if self.range.is_plain { 1.0 } else { COMPLETE_READING_SHARE };
+        PdfLimits {
+            wall_time: left.mul_f32(share),
+            cpu_time: Duration::from_secs(self.limits.cpu_time.mul_f32(share).as_secs().max(1)),
+            ..self.limits
+        }
+    }
+
+    /// Adds the pages of a child process. Returns all pages when the document is complete; otherwise determines what
+    /// the next child process reads.
+    ///
+    /// # Errors
+    /// Returns an error when no further child process would help.
+    fn add(&mut self, output: TextOutput, status: ExitStatus) -> Result<Option<Vec<RawPage>>, PdfError> {
+        let failure =
+            if output.is_complete { None } else { Some(output.failure(status).ok_or(PdfError::Protocol(status))?) };
+        self.last_failure = failure.or(self.last_failure);
+        self.page_count = self.page_count.or(output.page_count);
+        let is_stuck = output.is_complete && output.pages.is_empty();
+        self.pages.extend(output.pages);
+        if is_stuck && self.page_count.is_some_and(|count| self.next_page() <= count) {
+            // The plainer mode does not find a page that the complete reading counted.
+            self.skip_page();
+        }
+        let next = self.next_page();
+        match failure {
+            None if self.page_count.is_none_or(|count| next > count) => {
+                return Ok(Some(std::mem::take(&mut self.pages)));
+            }
+            // The page to blame was read in the plainer mode; the next ones are read completely.
+            None => {
+                let is_plain = self.complete_failures > MAX_COMPLETE_FAILURES;
+                self.range = TextRange { first_page: next, last_page: u32::MAX, is_plain };
+            }
+            Some(failure) if !self.range.is_plain => {
+                self.complete_failures += 1;
+                // A document that fails while it is opened has no page to blame. One that ran out of time would do
+                // so again.
+                let is_page_to_blame = output.page_count.is_some()
+                    && failure != Failure::TimedOut
+                    && self.complete_failures <= MAX_COMPLETE_FAILURES;
+                let last_page = if is_page_to_blame { next } else { u32::MAX };
+                self.range = TextRange { first_page: next, last_page, is_plain: true };
+            }
+            Some(failure) => {
+                self.plain_failures += 1;
+                let Some(count) = output
+                    .page_count
+                    .filter(|_| self.plain_failures <= MAX_PLAIN_FAILURES && failure != Failure::TimedOut)
+                else {
+                    return Err(failure.into_error());
+                };
+                self.skip_page();
+                if next >= self.page_count.unwrap_or(count) {
+                    return Ok(Some(std::mem::take(&mut self.pages)));
+                }
+                self.range = TextRange { first_page: next + 1, last_page: u32::MAX, is_plain: true };
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_page(&self) -> u32 {
+        u32::try_from(self.pages.len()).unwrap_or(u32::MAX).saturating_add(1)
+    }
+
+    /// Adds the next page as one that cannot be read.
+    fn skip_page(&mut self) {
+        self.pages.push(RawPage { number: self.next_page(), is_failed: true, ..RawPage::default() });
     }
 }
 
@@ -211,14 +402,15 @@ mod tests {
     #[tokio::test]
     async fn a_complete_answer_returns_the_pages() {
         let script = r#"cat > /dev/null; echo '"ready"'
-            echo '{"page":{"number":1,"text":"bonjour"}}'; echo '"complete"'; sleep 60"#;
+            echo '{"page":{"number":1,"blocks":[{"paragraph":{"text":"bonjour"}}]}}'; echo '"complete"'; sleep 60"#;
         let pages = run(script, PdfLimits::default()).await.unwrap();
         assert_eq!(pages.as_slice(), [PageText { number: 1, text: "bonjour".to_owned() }]);
     }
 
     #[tokio::test]
     async fn a_crash_after_some_pages_returns_the_corrupt_error() {
-        let script = r#"echo '"ready"'; echo '{"page":{"number":1,"text":"bonjour"}}'; kill -6 $$"#;
+        let script =
+            r#"echo '"ready"'; echo '{"page":{"number":1,"blocks":[{"paragraph":{"text":"bonjour"}}]}}'; kill -6 $$"#;
         assert!(matches!(run(script, PdfLimits::default()).await, Err(PdfError::Corrupt)));
     }
 
@@ -242,8 +434,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_child_process_has_no_environment_variables() {
-        let script = r#"echo '"ready"'; echo "{\"page\":{\"number\":1,\"text\":\"vars$(env |
-            grep -vc -e ^PWD= -e ^_= -e ^SHLVL= -e ^OLDPWD=)\"}}"; echo '"complete"'"#;
+        let script = r#"echo '"ready"'; echo "{\"page\":{\"number\":1,\"blocks\":[{\"paragraph\":{\"text\":\"vars$(env |
+            grep -vc -e ^PWD= -e ^_= -e ^SHLVL= -e ^OLDPWD=)\"}}]}}"; echo '"complete"'"#;
         let script = format!("PATH=/usr/bin:/bin; {script}");
         let pages = run(&script, PdfLimits::default()).await.unwrap();
         assert_eq!(pages.as_slice()[0].text, "vars0");

@@ -3,8 +3,8 @@
 use super::guard::call_pdfium;
 use jpeg_encoder::{ColorType, Encoder};
 use pdfium_render::prelude::{
-    PdfBitmapFormat, PdfDocument, PdfPage, PdfPageObjectCommon, PdfPageObjectType, PdfPageObjectsCommon, PdfRect,
-    PdfRenderConfig, PdfiumError,
+    PdfBitmapFormat, PdfDocument, PdfPage, PdfPageObject, PdfPageObjectCommon, PdfPageObjectType, PdfPageObjectsCommon,
+    PdfRect, PdfRenderConfig, PdfiumError,
 };
 
 /// Fraction of a page's area from which images cover the page. Less than 1, since scanners leave margins.
@@ -18,6 +18,9 @@ const JPEG_QUALITY: u8 = 80;
 
 /// Maximum resolution of a rendered page, in pixels per point: 300 dpi.
 const MAX_PIXELS_PER_POINT: f32 = 300.0 / 72.0;
+
+/// Longest side of the picture that tells a blank page, in pixels.
+const BLANK_TEST_SIDE_PX: u16 = 400;
 
 /// Minimum difference between the darkest and the lightest pixel of a page that is not blank, out of 255.
 const MIN_SHADE_DIFFERENCE: u8 = 16;
@@ -46,6 +49,19 @@ fn overlap_area(one: &PdfRect, other: &PdfRect) -> f32 {
     width.max(0.0) * height.max(0.0)
 }
 
+/// Returns true when a page shows anything besides text.
+pub(super) fn has_picture(page: &PdfPage<'_>) -> bool {
+    let is_other = |object: &PdfPageObject<'_>| object.object_type() != PdfPageObjectType::Text;
+    if !call_pdfium(|| page.objects().iter().take(MAX_INSPECTED_OBJECTS).any(|object| is_other(&object))) {
+        return false;
+    }
+    let Ok((width, height)) = pixel_size(page.width().value, page.height().value, BLANK_TEST_SIDE_PX) else {
+        return true;
+    };
+    // A page that cannot be drawn here may be drawn elsewhere.
+    gray_pixels(page, width, height).is_ok_and(|pixels| !is_blank(&pixels))
+}
+
 /// Renders a page, numbered from 1, as a grey JPEG. Returns `None` for a blank page.
 pub(super) fn render_jpeg(
     document: &PdfDocument<'_>,
@@ -55,6 +71,18 @@ pub(super) fn render_jpeg(
     let index = i32::try_from(page).map_or(i32::MAX, |page| page - 1);
     let page = call_pdfium(|| document.pages().get(index))?;
     let (width, height) = pixel_size(page.width().value, page.height().value, longest_side_px)?;
+    let pixels = gray_pixels(&page, width, height)?;
+    if is_blank(&pixels) {
+        return Ok(None);
+    }
+    let mut jpeg = Vec::new();
+    let encoded = Encoder::new(&mut jpeg, JPEG_QUALITY).encode(&pixels, width, height, ColorType::Luma);
+    encoded.or(Err(PdfiumError::ImageError))?;
+    Ok(Some(jpeg))
+}
+
+/// Renders a page in shades of grey, one byte a pixel.
+fn gray_pixels(page: &PdfPage<'_>, width: u16, height: u16) -> Result<Vec<u8>, PdfiumError> {
     let config = PdfRenderConfig::new()
         .set_fixed_size(width.into(), height.into())
         .set_format(PdfBitmapFormat::Gray)
@@ -65,15 +93,7 @@ pub(super) fn render_jpeg(
     let rows = bitmap.as_raw_bytes();
     // pdfium pads each row at its end.
     let stride = rows.len() / usize::from(height);
-    let pixels: Vec<u8> =
-        rows.chunks_exact(stride.max(1)).flat_map(|row| &row[..stride.min(width.into())]).copied().collect();
-    if is_blank(&pixels) {
-        return Ok(None);
-    }
-    let mut jpeg = Vec::new();
-    let encoded = Encoder::new(&mut jpeg, JPEG_QUALITY).encode(&pixels, width, height, ColorType::Luma);
-    encoded.or(Err(PdfiumError::ImageError))?;
-    Ok(Some(jpeg))
+    Ok(rows.chunks_exact(stride.max(1)).flat_map(|row| &row[..stride.min(width.into())]).copied().collect())
 }
 
 /// Returns the width and height in pixels for a page of `width` by `height` points. A file can declare any page size:

@@ -1,0 +1,577 @@
+//! Reading order: rows of a page from top to bottom, columns of prose one after the other, rows of a table across.
+
+use super::cells::Cell;
+use super::display::Area;
+use super::raw_page::{RawBlock, RawParagraph, RawTable};
+use super::rules::Rules;
+use super::{grid, tables};
+
+/// Ratio to the usual line distance above which a line begins a paragraph.
+const PARAGRAPH_STEP_RATIO: f32 = 1.3;
+
+/// Plausible line distances within a paragraph, as multiples of the font size.
+const PLAUSIBLE_STEPS: std::ops::Range<f32> = 0.9..4.0;
+
+/// Ratio up to which two line distances count as equal.
+const EQUAL_STEP_RATIO: f32 = 1.05;
+
+/// Ratio of the smaller to the larger font size of two lines below which the second line begins a paragraph: one of
+/// them is a heading.
+const SAME_SIZE_RATIO: f32 = 0.93;
+
+/// Gap between two texts of a row from which a space separates them, as a share of the font size.
+const MIN_SPACE: f32 = 0.15;
+
+/// Distance of a text that is drawn twice, as a share of the font size.
+const MAX_SHADOW: f32 = 0.25;
+
+/// Difference of baselines up to which texts are in one row, as a share of the font size.
+const MAX_ROW_STEP: f32 = 0.35;
+
+/// Longest mark that is raised or lowered, in characters.
+const MAX_MARK_CHARS: usize = 6;
+
+/// Height by which a mark is raised, as a share of the font size of the text beside it.
+const RAISED: std::ops::Range<f32> = 0.15..0.75;
+
+/// Depth by which a mark is lowered, as a share of the font size of the text beside it.
+const LOWERED: std::ops::Range<f32> = 0.08..0.5;
+
+/// Largest font size of a mark, relative to the text beside it.
+const MAX_MARK_SIZE: f32 = 0.8;
+
+/// Largest gap between a mark and the text beside it, as a share of the font size.
+const MAX_MARK_GAP: f32 = 0.3;
+
+/// Narrowest space between two columns, as a multiple of the font size.
+const MIN_GUTTER: f32 = 0.8;
+
+/// Fewest lines of a column.
+const MIN_COLUMN_LINES: usize = 3;
+
+/// Fewest words of the usual line of a column.
+const MIN_COLUMN_WORDS: usize = 4;
+
+/// Share of a column's width that its usual line fills.
+const MIN_COLUMN_FILL: f32 = 0.6;
+
+/// Narrowest column, as a multiple of the font size.
+const MIN_COLUMN_WIDTH: f32 = 9.0;
+
+/// Share of lines that begin with a lower-case letter from which a column is running text.
+const MIN_RUNNING_SHARE: f32 = 0.25;
+
+/// Share of rows that have text on one side only, from which the sides are columns rather than cells.
+const MIN_UNALIGNED_SHARE: f32 = 0.5;
+
+/// Most rows of a page that are searched for columns.
+const MAX_ROWS: usize = 600;
+
+/// A run of characters of one font size on one line.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Segment {
+    pub(super) text: String,
+    /// Beginning and end along the line, in points.
+    pub(super) start: f32,
+    pub(super) end: f32,
+    /// Beginning of the last character.
+    pub(super) last_start: f32,
+    /// Position across the lines, in points downwards.
+    pub(super) baseline: f32,
+    pub(super) size: f32,
+    /// True when white space precedes the segment in the file.
+    pub(super) is_spaced: bool,
+    /// True for a text in Hebrew, Arabic or a neighbour of theirs.
+    pub(super) is_right_to_left: bool,
+    pub(super) is_bold: bool,
+    /// Words, from left to right.
+    pub(super) words: Vec<Word>,
+}
+
+/// A part of a segment without a space.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Word {
+    pub(super) text: String,
+    pub(super) start: f32,
+    pub(super) end: f32,
+    /// True when white space precedes the word in the file.
+    pub(super) is_spaced: bool,
+}
+
+impl Segment {
+    /// Divides the segment where `divides` is true for the end of a word and the beginning of the next one.
+    pub(super) fn split(&self, divides: impl Fn(f32, f32) -> bool) -> Vec<Self> {
+        if self.is_right_to_left {
+            return vec![self.clone()];
+        }
+        let parts: Vec<&[Word]> = self.words.chunk_by(|left, right| !divides(left.end, right.start)).collect();
+        if parts.len() < 2 {
+            return vec![self.clone()];
+        }
+        let part = |(nth, words): (usize, &[Word])| {
+            let mut text = String::new();
+            for (nth, word) in words.iter().enumerate() {
+                if nth > 0 && word.is_spaced {
+                    text.push(' ');
+                }
+                text.push_str(&word.text);
+            }
+            let (start, end) = (words.first().map_or(0.0, |word| word.start), words.last().map_or(0.0, |word| word.end));
+            Self { text, start, end, is_spaced: nth > 0 || self.is_spaced, words: words.to_vec(), ..self.clone() }
+        };
+        parts.into_iter().enumerate().map(part).collect()
+    }
+}
+
+/// A line of a page.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Line {
+    pub(super) text: String,
+    /// Position of the first character, in points downwards from the top of the page.
+    pub(super) baseline: f32,
+    /// Position of the end of the line. Lower than `baseline` where pdfium continues a hyphenated word on the same
+    /// line.
+    pub(super) last_baseline: f32,
+    /// Font size, in points.
+    pub(super) size: f32,
+    /// A table in the place of a line.
+    pub(super) table: Option<Box<RawTable>>,
+}
+
+/// Segments side by side.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Row {
+    pub(super) baseline: f32,
+    pub(super) segments: Vec<Segment>,
+    /// Index of a ruled table in the place of the row.
+    grid: Option<usize>,
+}
+
+/// Returns the line of a single segment.
+pub(super) fn line_of(segment: &Segment) -> Line {
+    line(&Row { baseline: segment.baseline, segments: vec![segment.clone()], grid: None })
+}
+
+/// Arranges segments into lines in reading order, and finds the tables among them.
+pub(super) fn lines(mut segments: Vec<Segment>, rules: &Rules) -> Vec<Line> {
+    segments.retain(|segment| !segment.text.trim().is_empty() && segment.baseline.is_finite());
+    attach_marks(&mut segments);
+    let (mut ruled, mut places) = (Vec::new(), Vec::new());
+    for grid in grid::find(rules) {
+        let inside: Vec<Segment> = segments.iter().filter(|segment| grid.contains(segment)).cloned().collect();
+        if let Some(table) = grid.table(&inside, &rules.shades) {
+            segments.retain(|segment| !grid.contains(segment));
+            let size = inside.first().map_or(1.0, |segment| segment.size);
+            places.push((grid.top() + size, grid.sides(), size));
+            ruled.push(table);
+        }
+    }
+    let mut rows = rows(segments);
+    for (nth, (baseline, (start, end), size)) in places.into_iter().enumerate() {
+        let place = Segment { start, end, last_start: start, baseline, size, ..Segment::default() };
+        let at = rows.partition_point(|row| row.baseline < baseline);
+        rows.insert(at, Row { baseline, segments: vec![place], grid: Some(nth) });
+    }
+    let mut ordered = Vec::new();
+    arrange(&rows, 0, &mut ordered);
+    let mut lines = Vec::new();
+    let mut at = 0;
+    for (range, table) in tables::find(&ordered, rules) {
+        lines.extend(ordered[at..range.start].iter().map(|row| line_or_table(row, &ruled)));
+        let (first, last) = (&ordered[range.start], &ordered[range.end - 1]);
+        let size = line(first).size;
+        lines.push(table_line(table, (first.baseline, last.baseline), size));
+        at = range.end;
+    }
+    lines.extend(ordered[at..].iter().map(|row| line_or_table(row, &ruled)));
+    lines
+}
+
+fn line_or_table(row: &Row, ruled: &[RawTable]) -> Line {
+    match row.grid.and_then(|nth| ruled.get(nth)) {
+        Some(table) => table_line(table.clone(), (row.baseline, row.baseline), line(row).size),
+        None => line(row),
+    }
+}
+
+fn table_line(table: RawTable, (baseline, last_baseline): (f32, f32), size: f32) -> Line {
+    Line { text: table.text.clone(), baseline, last_baseline, size, table: Some(Box::new(table)) }
+}
+
+/// Makes a line of a cell from its segments.
+pub(super) fn cell(segments: Vec<Segment>, first: usize, last: usize, shades: &[Area]) -> Cell {
+    let start = segments.iter().map(|segment| segment.start).fold(f32::INFINITY, f32::min);
+    let end = segments.iter().map(|segment| segment.end).fold(f32::NEG_INFINITY, f32::max);
+    let chars = |segments: &mut dyn Iterator<Item = &Segment>| -> usize {
+        segments.map(|segment| segment.text.chars().count()).sum()
+    };
+    let bold = chars(&mut segments.iter().filter(|segment| segment.is_bold));
+    let is_bold = bold * 2 > chars(&mut segments.iter());
+    let first_word = segments.first().and_then(|segment| segment.words.first()).map_or(0.0, |word| word.end - word.start);
+    let baseline = segments.first().map_or(0.0, |segment| segment.baseline);
+    let row = line(&Row { baseline, segments, grid: None });
+    let middle = ((start + end) / 2.0, baseline - 0.3 * row.size);
+    let is_shaded = shades.iter().any(|shade| shade.contains(middle));
+    Cell {
+        first,
+        last,
+        text: row.text,
+        start,
+        width: end - start,
+        size: row.size,
+        first_word,
+        is_styled: is_bold || is_shaded,
+        is_repeated: false,
+    }
+}
+
+/// Puts raised and lowered marks, such as exponents and numbers of footnotes, onto the line of the text beside them.
+/// Their digits become superscript or subscript digits, so that a price and the number of its footnote stay apart.
+fn attach_marks(segments: &mut [Segment]) {
+    let is_short = |text: &str| text.trim().chars().nth(MAX_MARK_CHARS).is_none();
+    for nth in 0..segments.len() {
+        if !is_short(&segments[nth].text) {
+            continue;
+        }
+        let mark = &segments[nth];
+        let host = segments.iter().enumerate().filter(|(other, _)| *other != nth).find_map(|(_, host)| {
+            let gap = MAX_MARK_GAP * host.size;
+            let follows = (mark.start - host.end).abs() <= gap;
+            let precedes = (host.start - mark.end).abs() <= gap;
+            let rise = (host.baseline - mark.baseline) / host.size;
+            let is_small = mark.size <= MAX_MARK_SIZE * host.size;
+            let is_digit = mark.text.chars().all(|c| c.is_ascii_digit());
+            let same_size = mark.size <= 1.1 * host.size && is_digit && follows;
+            let host_ends_in_digit = host.text.ends_with(|c: char| c.is_ascii_digit());
+            let kind = if RAISED.contains(&rise) && (is_small || same_size && rise >= 0.25) {
+                Some(MarkKind::Superscript)
+            } else if LOWERED.contains(&-rise) && is_small {
+                Some(MarkKind::Subscript)
+            } else if rise.abs() < 0.1 && is_small && is_digit && host_ends_in_digit && follows && !mark.is_spaced {
+                Some(MarkKind::Superscript)
+            } else {
+                None
+            };
+            kind.filter(|_| follows || precedes && rise > 0.0).map(|kind| (kind, host.baseline))
+        });
+        if let Some((kind, baseline)) = host {
+            let mark = &mut segments[nth];
+            mark.baseline = baseline;
+            mark.text = kind.convert(&mark.text);
+            mark.words = vec![Word { text: mark.text.clone(), start: mark.start, end: mark.end, is_spaced: false }];
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum MarkKind {
+    Superscript,
+    Subscript,
+}
+
+impl MarkKind {
+    /// Converts digits and signs; keeps letters.
+    fn convert(self, text: &str) -> String {
+        const PLAIN: &str = "0123456789+-−=()";
+        const SUPERSCRIPT: &str = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾";
+        const SUBSCRIPT: &str = "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎";
+        let marks = match self {
+            Self::Superscript => SUPERSCRIPT,
+            Self::Subscript => SUBSCRIPT,
+        };
+        let convert = |c| PLAIN.chars().position(|plain| plain == c).and_then(|at| marks.chars().nth(at)).unwrap_or(c);
+        text.chars().map(convert).collect()
+    }
+}
+
+/// Groups segments into rows from top to bottom, each from left to right.
+pub(super) fn rows(mut segments: Vec<Segment>) -> Vec<Row> {
+    segments.sort_by(|a, b| a.baseline.total_cmp(&b.baseline));
+    let mut rows: Vec<Row> = Vec::new();
+    for segment in segments {
+        let fits = |row: &Row| {
+            let size = row.segments.iter().map(|other| other.size).fold(segment.size, f32::min);
+            segment.baseline - row.baseline <= MAX_ROW_STEP * size
+        };
+        match rows.last_mut().filter(|row| fits(row)) {
+            Some(row) => row.segments.push(segment),
+            None => rows.push(Row { baseline: segment.baseline, segments: vec![segment], grid: None }),
+        }
+    }
+    for row in &mut rows {
+        row.segments.sort_by(|a, b| a.start.total_cmp(&b.start));
+        // Bold type and shadows are made by drawing a text twice.
+        row.segments.dedup_by(|b, a| a.text == b.text && (b.start - a.start).abs() < MAX_SHADOW * a.size);
+    }
+    rows
+}
+
+/// Appends rows to `ordered`. Where consecutive rows hold two columns of prose, the left column comes first.
+fn arrange(rows: &[Row], depth: usize, ordered: &mut Vec<Row>) {
+    let mut at = 0;
+    while at < rows.len() {
+        let columns = if depth < 4 && rows.len() <= MAX_ROWS { columns(&rows[at..]) } else { None };
+        match columns {
+            Some((taken, left, right)) => {
+                arrange(&left, depth + 1, ordered);
+                arrange(&right, depth + 1, ordered);
+                at += taken;
+            }
+            None => {
+                ordered.push(rows[at].clone());
+                at += 1;
+            }
+        }
+    }
+}
+
+/// Finds two columns that begin with the first row. Returns the number of their rows, and the rows of each column.
+fn columns(rows: &[Row]) -> Option<(usize, Vec<Row>, Vec<Row>)> {
+    // Spaces that no segment has crossed yet.
+    let mut free = vec![(f32::NEG_INFINITY, f32::INFINITY)];
+    let (mut left_end, mut right_start) = (f32::INFINITY, f32::NEG_INFINITY);
+    let mut best = None;
+    for (nth, row) in rows.iter().enumerate() {
+        for segment in &row.segments {
+            free = free.into_iter().flat_map(|space| without(space, segment)).collect();
+            left_end = left_end.min(segment.end);
+            right_start = right_start.max(segment.start);
+        }
+        let gutter = free.iter().copied().find(|&(from, to)| {
+            from.is_finite() && to.is_finite() && from >= left_end - 0.1 && to <= right_start + 0.1
+        });
+        match gutter {
+            Some(gutter) => best = Some((nth + 1, gutter)),
+            None if best.is_some() => break,
+            None => {}
+        }
+    }
+    let (taken, gutter) = best?;
+    let side = |is_left: bool| -> Vec<Row> {
+        let rows = rows[..taken].iter().map(|row| {
+            let segments = row.segments.iter().filter(|segment| (segment.end <= gutter.0 + 0.1) == is_left);
+            Row { baseline: row.baseline, segments: segments.cloned().collect(), grid: row.grid }
+        });
+        rows.filter(|row| !row.segments.is_empty()).collect()
+    };
+    let (left, right) = (side(true), side(false));
+    let aligned = (left.len() + right.len()).saturating_sub(taken);
+    let unaligned = 1.0 - aligned as f32 / left.len().min(right.len()).max(1) as f32;
+    let is_running = running_share(&left).min(running_share(&right)) >= MIN_RUNNING_SHARE;
+    let are_columns = is_prose(&left) && is_prose(&right) && (is_running || unaligned >= MIN_UNALIGNED_SHARE);
+    are_columns.then_some((taken, left, right))
+}
+
+/// Returns the parts of a space beside a segment that are wide enough for a gutter.
+fn without((from, to): (f32, f32), segment: &Segment) -> impl Iterator<Item = (f32, f32)> {
+    let width = MIN_GUTTER * segment.size.min(14.0);
+    let parts = if segment.end <= from || segment.start >= to {
+        [(from, to), (0.0, 0.0)]
+    } else {
+        [(from, segment.start), (segment.end, to)]
+    };
+    parts.into_iter().filter(move |(from, to)| to - from >= width)
+}
+
+/// Returns true when rows are the lines of a column of prose.
+fn is_prose(rows: &[Row]) -> bool {
+    let texts: Vec<String> = rows.iter().map(|row| line(row).text).collect();
+    let mut words: Vec<usize> = texts.iter().map(|text| count_words(text)).collect();
+    words.sort_unstable();
+    let start =
+        rows.iter().filter_map(|row| row.segments.first()).map(|first| first.start).fold(f32::INFINITY, f32::min);
+    let ends = || rows.iter().filter_map(|row| row.segments.last()).map(|last| last.end);
+    let width = ends().fold(f32::NEG_INFINITY, f32::max) - start;
+    let fill = ends().map(|end| end - start).sum::<f32>() / (width * rows.len() as f32).max(1.0);
+    let size = rows.iter().filter_map(|row| row.segments.first()).map(|first| first.size).fold(0.0, f32::max);
+    rows.len() >= MIN_COLUMN_LINES
+        && words[words.len() / 2] >= MIN_COLUMN_WORDS
+        && fill >= MIN_COLUMN_FILL
+        && width >= MIN_COLUMN_WIDTH * size.min(14.0)
+}
+
+/// Counts words. Scripts without spaces count four characters as a word.
+fn count_words(text: &str) -> usize {
+    let ideographs = text.chars().filter(|c| (0x2e80..0xfb00).contains(&u32::from(*c))).count();
+    text.split_whitespace().filter(|word| word.chars().any(char::is_alphabetic)).count().max(ideographs / 4)
+}
+
+/// Returns the share of rows that begin within a sentence.
+fn running_share(rows: &[Row]) -> f32 {
+    let begins = |row: &&Row| {
+        let first = row.segments.first().and_then(|first| first.text.trim_start().chars().next());
+        first.is_some_and(|c| c.is_lowercase() || (0x2e80..0xfb00).contains(&u32::from(c)))
+    };
+    rows.iter().filter(begins).count() as f32 / rows.len().max(1) as f32
+}
+
+/// Turns the parts of a row that are read from right to left: texts in such a script, and the figures between them.
+/// In a row without other letters, they are the whole row.
+fn spoken_order(segments: &[Segment]) -> Vec<&Segment> {
+    let mut ordered: Vec<&Segment> = segments.iter().collect();
+    let is_left_to_right = |segment: &&Segment| !segment.is_right_to_left && segment.text.contains(char::is_alphabetic);
+    let is_mixed = ordered.iter().any(is_left_to_right);
+    for part in ordered.split_mut(is_left_to_right) {
+        let first = part.iter().position(|segment| segment.is_right_to_left);
+        let last = part.iter().rposition(|segment| segment.is_right_to_left);
+        if let (Some(first), Some(last)) = (first, last) {
+            let turned = if is_mixed { &mut part[first..=last] } else { part };
+            turned.reverse();
+            // The groups of digits of one figure stay from left to right.
+            let is_one_figure = |right: &&Segment, left: &&Segment| {
+                !right.is_right_to_left && !left.is_right_to_left && right.start - left.end <= right.size
+            };
+            turned.chunk_by_mut(is_one_figure).for_each(<[&Segment]>::reverse);
+        }
+    }
+    ordered
+}
+
+/// Joins the segments of a row.
+pub(super) fn line(row: &Row) -> Line {
+    let mut text = String::new();
+    let mut above: Option<&Segment> = None;
+    for segment in spoken_order(&row.segments) {
+        if let Some(before) = above {
+            let gap = (segment.start - before.end).max(before.start - segment.end);
+            if gap > MIN_SPACE * before.size.max(segment.size) || segment.is_spaced && gap > -MIN_SPACE * segment.size {
+                text.push(' ');
+            }
+        }
+        text.push_str(&segment.text);
+        above = Some(segment);
+    }
+    // The size of a line is that of most of its characters.
+    let longest = row.segments.iter().max_by_key(|segment| segment.text.chars().count());
+    let size = longest.map_or(1.0, |segment| segment.size);
+    Line { text, baseline: row.baseline, last_baseline: row.baseline, size, table: None }
+}
+
+/// Joins lines into paragraphs. `height` is that of the page.
+pub(super) fn join(lines: &[Line], height: f32) -> Vec<RawBlock> {
+    let usual = usual_step(lines);
+    let mut blocks: Vec<RawBlock> = Vec::new();
+    let mut above: Option<&Line> = None;
+    for line in lines.iter().filter(|line| !line.text.trim().is_empty()) {
+        if let Some(table) = &line.table {
+            blocks.push(RawBlock::Table((**table).clone()));
+            above = Some(line);
+            continue;
+        }
+        let baseline = (line.baseline / height.max(1.0)).clamp(0.0, 1.0);
+        match (blocks.last_mut(), above) {
+            (Some(RawBlock::Paragraph(paragraph)), Some(above)) if !begins_paragraph(above, line, usual) => {
+                paragraph.text.push('\n');
+                paragraph.text.push_str(&line.text);
+                paragraph.place = paragraph.place.map(|(top, _)| (top, baseline));
+            }
+            _ => blocks
+                .push(RawBlock::Paragraph(RawParagraph { text: line.text.clone(), place: Some((baseline, baseline)) })),
+        }
+        above = Some(line);
+    }
+    blocks
+}
+
+/// Returns true when `line` begins a paragraph. A line higher than the one before is in the next column and continues
+/// the paragraph.
+fn begins_paragraph(above: &Line, line: &Line, usual_step: f32) -> bool {
+    let sizes = (above.size.min(line.size), above.size.max(line.size));
+    step(above, line) > (usual_step * PARAGRAPH_STEP_RATIO).min(PLAUSIBLE_STEPS.end)
+        || sizes.0 < sizes.1 * SAME_SIZE_RATIO
+}
+
+/// Returns the smallest line distance that is common on the page, as a multiple of the font size; infinite when there
+/// are too few lines to compare. Tables and lists may have larger distances.
+fn usual_step(lines: &[Line]) -> f32 {
+    let steps = lines.windows(2).map(|pair| step(&pair[0], &pair[1]));
+    let mut steps: Vec<f32> = steps.filter(|step| PLAUSIBLE_STEPS.contains(step)).collect();
+    steps.sort_by(f32::total_cmp);
+    let common = (steps.len() / 10).max(2);
+    let alike = |steps: &&[f32]| steps[common - 1] <= steps[0] * EQUAL_STEP_RATIO;
+    steps.windows(common).find(alike).map_or(f32::INFINITY, |steps| steps[0])
+}
+
+/// Returns the distance from `above` down to `line`, as a multiple of the font size of `line`.
+fn step(above: &Line, line: &Line) -> f32 {
+    (line.baseline - above.last_baseline) / line.size
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &str, baseline: f32, size: f32) -> Line {
+        Line { text: text.to_owned(), baseline, last_baseline: baseline, size, table: None }
+    }
+
+    fn segment(text: &str, start: f32, baseline: f32, size: f32) -> Segment {
+        let end = start + 0.5 * size * text.chars().count() as f32;
+        let words = vec![Word { text: text.to_owned(), start, end, is_spaced: false }];
+        Segment { text: text.to_owned(), start, end, last_start: end, baseline, size, words, ..Segment::default() }
+    }
+
+    fn joined(lines: &[Line]) -> String {
+        join(lines, 842.0).iter().map(RawBlock::text).collect::<Vec<_>>().join("\n\n")
+    }
+
+    fn texts(segments: Vec<Segment>) -> Vec<String> {
+        lines(segments, &Rules::default()).into_iter().map(|line| line.text).collect()
+    }
+
+    #[test]
+    fn a_larger_distance_or_another_font_size_begins_a_paragraph() {
+        let page = [
+            line("Livraison", 100.0, 16.0),
+            line("Nous livrons", 120.0, 10.0),
+            line("à Abidjan.", 132.0, 10.0),
+            line("Ailleurs,", 152.0, 10.0),
+            line("en cinq jours.", 164.0, 10.0),
+        ];
+        let expected = "Livraison\n\nNous livrons\nà Abidjan.\n\nAilleurs,\nen cinq jours.";
+        assert_eq!(joined(&page), expected);
+    }
+
+    #[test]
+    fn a_new_column_continues_the_paragraph() {
+        let page = [line("a", 700.0, 10.0), line("b", 712.0, 10.0), line("c", 100.0, 10.0), line("d", 112.0, 10.0)];
+        assert_eq!(joined(&page), "a\nb\nc\nd");
+    }
+
+    #[test]
+    fn cells_are_read_by_rows_from_the_top() {
+        let cells = vec![
+            segment("900", 200.0, 130.0, 10.0),
+            segment("Prix", 200.0, 100.0, 10.0),
+            segment("Riz", 50.0, 115.0, 10.0),
+            segment("Article", 50.0, 100.0, 10.0),
+            segment("Sel", 50.0, 130.0, 10.0),
+            segment("16 000", 200.0, 115.0, 10.0),
+        ];
+        assert_eq!(texts(cells), ["Article Prix", "Riz 16 000", "Sel 900"]);
+    }
+
+    #[test]
+    fn texts_from_right_to_left_are_turned_and_the_figures_between_them_are_not() {
+        let row = |last: &str| {
+            let mut row = vec![
+                segment("ثج", 50.0, 100.0, 10.0),
+                segment("18", 65.0, 100.0, 10.0),
+                segment("000", 78.0, 100.0, 10.0),
+                segment("ابت", 98.0, 100.0, 10.0),
+                segment(last, 300.0, 100.0, 10.0),
+            ];
+            (row[0].is_right_to_left, row[3].is_right_to_left) = (true, true);
+            texts(row).remove(0)
+        };
+        assert_eq!(row("FCFA"), "ابت 18 000 ثج FCFA");
+        assert_eq!(row("25"), "25 ابت 18 000 ثج");
+    }
+
+    #[test]
+    fn a_raised_digit_becomes_a_mark_and_a_raised_word_stays() {
+        let marked = |mark: &str| texts(vec![segment("320", 50.0, 100.0, 10.0), segment(mark, 65.0, 96.0, 6.0)]);
+        assert_eq!(marked("1"), ["320¹"]);
+        assert_eq!(marked("er"), ["320er"]);
+    }
+}
