@@ -1701,6 +1701,8 @@ CREATE TABLE public.documents (
     chunks integer,
     chars bigint,
     pages_unread integer[] DEFAULT '{}'::integer[] NOT NULL,
+    name_key text,
+    replaces uuid[] DEFAULT '{}'::uuid[] NOT NULL,
     CONSTRAINT documents_bytes_not_negative CHECK ((bytes >= 0)),
     CONSTRAINT documents_chars_not_negative CHECK ((chars >= 0)),
     CONSTRAINT documents_error_when_failed CHECK (((status = 'failed'::text) = (error_code IS NOT NULL))),
@@ -1717,6 +1719,10 @@ COMMENT ON COLUMN public.documents.chunks IS 'how many it has, once processed';
 COMMENT ON COLUMN public.documents.chars IS 'characters of its chunks; null until counted: before indexing, and for older documents';
 
 COMMENT ON COLUMN public.documents.pages_unread IS 'pages whose text was not read or not read whole, ascending, once processed';
+
+COMMENT ON COLUMN public.documents.name_key IS 'the file name without differences of case and Unicode form; null for older documents until maintenance fills it';
+
+COMMENT ON COLUMN public.documents.replaces IS 'documents that are deleted when this one is processed, and those that were';
 
 CREATE TABLE public.failed_sign_ins (
     customer_id uuid NOT NULL,
@@ -2400,6 +2406,10 @@ CREATE INDEX documents_chars_missing_idx ON public.documents USING btree (id) WH
 CREATE INDEX documents_company_id_idx ON public.documents USING btree (company_id);
 
 CREATE INDEX documents_filename_idx ON public.documents USING btree (customer_id, filename, id);
+
+CREATE INDEX documents_name_key_idx ON public.documents USING btree (customer_id, name_key, upload_date DESC, id DESC);
+
+CREATE INDEX documents_name_key_missing_idx ON public.documents USING btree (id) WHERE (name_key IS NULL);
 
 CREATE INDEX documents_pending_idx ON public.documents USING btree (upload_date) WHERE (status = 'pending'::text);
 

@@ -281,7 +281,7 @@ impl RetrievalHarness {
             .collect();
         let filename = Filename::try_from(format!("{name}.pdf"))?;
         let bytes = texts.iter().map(String::len).sum::<usize>() as i64;
-        let new = NewDocument { filename, bytes, sha256: None };
+        let new = NewDocument { filename, bytes, sha256: None, replaces: None };
         let language = text::detect_language(&pages[0].text);
         let total = pages.len() as i32;
         let model = self.embedder.model();

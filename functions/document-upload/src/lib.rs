@@ -13,8 +13,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use shared::{
     auth::{AccountUser, Caller, VerificationKeys},
-    db::Db,
-    documents::{self, Document, Filename, MAX_BYTES, NewDocument, UPLOAD_URL_LIFETIME},
+    db::{Db, TenantTx},
+    documents::{self, Document, Filename, MAX_BYTES, NewDocument, SameName, StoredObject, UPLOAD_URL_LIFETIME},
     error::{ApiError, FieldError, Result},
     function::{Function, HttpFunction},
     http::{Created, Data, Envelope, Json, PreferredLanguage},
@@ -23,6 +23,7 @@ use shared::{
     routes,
     settings::Settings,
     storage::Storage,
+    text::Language,
     unconfirmed::UnconfirmedLimits,
 };
 use utoipa::ToSchema;
@@ -76,6 +77,9 @@ struct Announcement {
     /// is returned and nothing is announced.
     #[schema(min_length = 64, max_length = 64, pattern = "^[0-9a-fA-F]{64}$")]
     sha256: Option<String>,
+    /// An older document of the company that this one replaces: the older one is deleted in the moment in which this one
+    /// is processed.
+    replaces: Option<Uuid>,
 }
 
 impl Announcement {
@@ -97,7 +101,7 @@ impl Announcement {
         if usize::try_from(self.size_bytes).unwrap_or(usize::MAX) > MAX_BYTES {
             return Err(too_large());
         }
-        Ok(NewDocument { filename: self.filename, bytes: self.size_bytes, sha256 })
+        Ok(NewDocument { filename: self.filename, bytes: self.size_bytes, sha256, replaces: self.replaces })
     }
 }
 
@@ -112,6 +116,12 @@ struct Upload {
     document: Document,
     /// Null when no upload is needed: the file was sent with the request, or was processed before.
     upload: Option<Put>,
+    /// Other documents of the same name that stand beside this one, the newest first. Their passages go behind those of
+    /// the newest one, and answers name the date of the one that they cite. `POST /api/v1/documents/{id}/replace`
+    /// replaces one of them.
+    same_name: Vec<SameName>,
+    /// Advice about documents of the same name, in the caller's language; null when there are none.
+    warning: Option<String>,
 }
 
 /// Presigned PUT request for the bytes of the file.
@@ -139,6 +149,8 @@ struct Form {
     /// The PDF, at most 4 MiB.
     #[schema(format = Binary, content_media_type = "application/pdf")]
     file: String,
+    /// An older document of the company that this one replaces.
+    replaces: Option<Uuid>,
 }
 
 /// Announces a PDF and returns a presigned PUT request for its upload. Accepts a PDF of at most 4 MiB directly in the
@@ -173,31 +185,77 @@ async fn upload(
     let announced = deps
         .db
         .tenant_tx(tenant, async |tx| {
-            if let Some(sha256) = &new.sha256
-                && let Some(document) = documents::find_processed(tx, sha256, language).await?
-            {
-                return Ok(Err(document));
+            if let Some(document) = documents::find_processed(tx, &new, language).await? {
+                let (document, objects) = match new.replaces {
+                    Some(replaced) if replaced != document.id => {
+                        documents::replace(tx, document.id, replaced, language).await?
+                    }
+                    _ => (document, Vec::new()),
+                };
+                return Ok(Announced::Known(Upload::of(tx, document, language).await?, objects));
             }
             let announced = documents::announce(tx, new, language).await?;
             deps.unconfirmed.admit(tx, true).await?;
-            Ok(Ok(announced))
+            Ok(Announced::New(Upload::of(tx, announced.document, language).await?, announced.storage_key))
         })
         .await?;
-    let announced = match announced {
-        Ok(announced) => announced,
-        Err(document) => return Ok(Data(Upload { document, upload: None }).into_response()),
+    let (mut response, storage_key) = match announced {
+        Announced::New(response, storage_key) => (response, storage_key),
+        Announced::Known(response, objects) => {
+            documents::delete_files(&deps.db, &deps.storage, tenant, &objects).await?;
+            return Ok(Data(response).into_response());
+        }
     };
-    let upload = match file {
-        Some(file) => match deps.storage.put(&announced.storage_key, file).await {
-            Ok(()) => None,
-            Err(error) => {
-                withdraw(&deps, tenant, announced.document.id).await;
+    match file {
+        Some(file) => {
+            if let Err(error) = deps.storage.put(&storage_key, file).await {
+                withdraw(&deps, tenant, response.document.id).await;
                 return Err(error.into());
             }
-        },
-        None => Some(presign(&deps.storage, &announced).await?),
-    };
-    Ok(Created(Upload { document: announced.document, upload }).into_response())
+        }
+        None => response.upload = Some(presign(&deps.storage, &storage_key, response.document.bytes).await?),
+    }
+    Ok(Created(response).into_response())
+}
+
+/// Outcome of the transaction of an upload.
+enum Announced {
+    /// The file is to be stored under this key.
+    New(Upload, String),
+    /// The bytes were processed before. Holds the files of documents that were replaced.
+    Known(Upload, Vec<StoredObject>),
+}
+
+impl Upload {
+    /// Makes the response without a presigned request.
+    async fn of(tx: &mut TenantTx, document: Document, language: Language) -> Result<Self> {
+        let same_name = documents::same_name(tx, document.id).await?;
+        let warning = same_name.first().map(|newest| same_name_warning(&document, newest, language));
+        Ok(Self { document, upload: None, same_name, warning })
+    }
+}
+
+/// Returns the advice about documents of the same name: in French, or in English for any other language.
+fn same_name_warning(document: &Document, newest: &SameName, language: Language) -> String {
+    let (name, id, other) = (&newest.filename, document.id, newest.id);
+    match language {
+        Language::French => {
+            let date = newest.upload_date.format("%d/%m/%Y");
+            format!(
+                "Un document du nom de {name} existe déjà (version du {date}). Pour le remplacer par celui-ci : \
+                 POST /api/v1/documents/{id}/replace avec {{\"replaces\": \"{other}\"}}. Tant que les deux existent, le plus \
+                 récent passe en premier et les réponses indiquent la date de leur version."
+            )
+        }
+        _ => {
+            let date = newest.upload_date.format("%Y-%m-%d");
+            format!(
+                "A document named {name} exists already (version of {date}). To replace it by this one: \
+                 POST /api/v1/documents/{id}/replace with {{\"replaces\": \"{other}\"}}. While both stand, the newer one \
+                 goes first and answers name the date of their version."
+            )
+        }
+    }
 }
 
 /// Deletes the announcement of a file that could not be stored, so that a refused upload leaves nothing. Storage may
@@ -210,8 +268,8 @@ async fn withdraw(deps: &Deps, tenant: Uuid, document: Uuid) {
     }
 }
 
-async fn presign(storage: &Storage, announced: &documents::PendingUpload) -> Result<Put> {
+async fn presign(storage: &Storage, storage_key: &str, bytes: i64) -> Result<Put> {
     let expires_at = Utc::now() + UPLOAD_URL_LIFETIME;
-    let put = storage.presign_put(&announced.storage_key, announced.document.bytes, UPLOAD_URL_LIFETIME).await?;
+    let put = storage.presign_put(storage_key, bytes, UPLOAD_URL_LIFETIME).await?;
     Ok(Put { method: "PUT", url: put.url, headers: put.headers.into_iter().collect(), expires_at })
 }

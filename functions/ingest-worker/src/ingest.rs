@@ -9,6 +9,7 @@ use shared::{
     chunking::{self, Chunk},
     documents::{
         self, DocumentFailure, IngestState, MAX_BYTES, MAX_MIB, NewChunk, SlotClaim, SlotRequest, StoreOutcome,
+        StoredObject,
     },
     error::BoxError,
     jobs::IngestMessage,
@@ -173,7 +174,7 @@ impl Deps {
             return Ok(IngestOutcome::from_store(stored));
         }
         let excerpt: String = chunks.iter().flat_map(|chunk| chunk.text.chars()).take(MAX_EXCERPT_CHARS).collect();
-        let stored = self
+        let (stored, replaced) = self
             .db
             .tenant_tx(target.tenant, async |tx| {
                 Ok(documents::finish(tx, target.document, model, &sha256, language, &excerpt, &unread).await?)
@@ -181,9 +182,18 @@ impl Deps {
             .await?;
         if stored == StoreOutcome::Stored {
             let (unread, chunks) = (unread.len(), chunks.len());
-            tracing::info!(document_id = %target.document, pages = total, unread, chunks, "document processed");
+            let replaced = replaced.len();
+            tracing::info!(document_id = %target.document, pages = total, unread, chunks, replaced, "document processed");
         }
+        self.delete_replaced_files(target, &replaced).await;
         Ok(IngestOutcome::from_store(stored))
+    }
+
+    /// Deletes the files of documents that were replaced. Their jobs delete what is left here.
+    async fn delete_replaced_files(&self, target: IngestTarget, objects: &[StoredObject]) {
+        if let Err(error) = documents::delete_files(&self.db, &self.storage, target.tenant, objects).await {
+            tracing::warn!(error = logging::chain(&error), "replaced files are left to maintenance");
+        }
     }
 
     /// Reads the document's file and checks that it is a PDF of the announced size and hash. Returns it with its

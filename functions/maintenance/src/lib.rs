@@ -101,6 +101,7 @@ impl EventFunction for Deps {
         let jobs_run = self.run_due_jobs().await;
         let turns = self.send_turns().await;
         let counted = self.db.system_tx(async |tx| Ok(documents::count_missing_texts(tx, BATCH_SIZE).await?)).await;
+        let named = self.db.system_tx(async |tx| Ok(documents::fill_name_keys(tx, BATCH_SIZE).await?)).await;
         let deleted_rows = self.delete_stale_rows().await;
         match self.billing.continue_reconcile(now).await {
             Ok(Some(report)) => log_reconcile(&report),
@@ -111,7 +112,7 @@ impl EventFunction for Deps {
         let counters_ended = self.db.system_tx(async |tx| Ok(accounts::report_failed_sign_ins(tx).await?)).await;
         let (refunded, jobs_run, deleted_rows) = (refunded?, jobs_run? + replies_run?, deleted_rows?);
         let (ended, projected, closed) = (ended?, projected?, closed?);
-        let (turns, counted) = (turns?, counted?);
+        let (turns, counted, named) = (turns?, counted?, named?);
         let (duplicates, unassigned, requeued) = (duplicates?, unassigned?, requeued?);
         let counters_ended = counters_ended?;
         tracing::info!(
@@ -124,6 +125,7 @@ impl EventFunction for Deps {
             records_made = closed.records,
             documents_continued = turns,
             texts_counted = counted,
+            names_filled = named,
             duplicates_settled = duplicates,
             subscriptions_unassigned = unassigned,
             sign_in_counters_ended = counters_ended,

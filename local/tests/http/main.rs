@@ -93,4 +93,6 @@ mod unconfirmed;
 #[cfg(test)]
 mod uploads;
 #[cfg(test)]
+mod versions;
+#[cfg(test)]
 mod whatsapp;

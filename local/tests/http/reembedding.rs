@@ -288,7 +288,7 @@ async fn a_document_in_ingestion_restarts_after_a_model_switch() {
     };
     let finish = async |model: &str| {
         let finished = db.tenant_tx(fixture.id(), async |tx| {
-            Ok(documents::finish(tx, document, model, &[0; 32], Language::English, "", &[]).await?)
+            Ok(documents::finish(tx, document, model, &[0; 32], Language::English, "", &[]).await?.0)
         });
         finished.await.unwrap()
     };

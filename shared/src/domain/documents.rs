@@ -9,6 +9,7 @@ mod list;
 mod scans;
 mod slots;
 mod text_limits;
+mod versions;
 
 use std::{borrow::Cow, time::Duration};
 
@@ -31,14 +32,15 @@ pub use slots::{
     take_all_turns,
 };
 pub use text_limits::{TextRefusal, count_missing_texts, count_text};
+pub use versions::{SameName, fill_name_keys, replace, same_name};
 
 use crate::{
-    db::TenantTx,
+    db::{Db, TenantTx},
     error::{ApiError, MAX_UPLOAD_MIB},
-    input, jobs,
+    input, jobs, logging,
     pdf::MAX_PAGES,
     periods::{self, StorageLimitError},
-    storage,
+    storage::{self, Storage},
     text::Language,
 };
 
@@ -291,7 +293,7 @@ impl DocumentFailure {
 #[schema(example = json!({
     "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "filename": "guide-livraison.pdf", "status": "processed",
     "upload_date": "2026-11-23T09:30:06Z", "bytes": 5120, "pages_total": 2, "pages_done": 2, "pages_unread": [], "warning": null,
-    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "error_code": null, "error": null,
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "error_code": null, "error": null, "replaces": [],
 }))]
 pub struct Document {
     /// Identifier of the document.
@@ -319,6 +321,9 @@ pub struct Document {
     pub error: Option<Cow<'static, str>>,
     /// SHA-256 of the file, in hexadecimal.
     pub sha256: Option<String>,
+    /// Documents that this one replaces: they are deleted in the moment in which it is processed. Those that were
+    /// deleted stay in the list.
+    pub replaces: Vec<Uuid>,
 }
 
 /// A row of `documents`, as the queries of this module select it.
@@ -334,6 +339,7 @@ struct DocumentRow {
     pages_unread: Vec<i32>,
     error_code: Option<String>,
     sha256: Option<Vec<u8>>,
+    replaces: Vec<Uuid>,
 }
 
 impl DocumentRow {
@@ -352,6 +358,7 @@ impl DocumentRow {
             error_code: failure,
             error: failure.map(|failure| failure.reason(language)),
             sha256: self.sha256.map(hex::encode),
+            replaces: self.replaces,
         }
     }
 }
@@ -384,6 +391,8 @@ pub struct NewDocument {
     pub bytes: i64,
     /// SHA-256 of the file; `None` when the client sent none.
     pub sha256: Option<[u8; 32]>,
+    /// Older document of the tenant that this one replaces once it is processed.
+    pub replaces: Option<Uuid>,
 }
 
 /// An announced document and the storage key for its file.
@@ -404,6 +413,9 @@ pub enum DocumentError {
     /// The document has not failed, so it cannot be retried.
     #[error("the document did not fail")]
     NotFailed,
+    /// The document to be replaced was not uploaded before the other one.
+    #[error("the document is not older")]
+    NotOlder,
     /// A database error.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
@@ -416,7 +428,36 @@ impl From<DocumentError> for ApiError {
             DocumentError::NotFailed => {
                 Self::new(StatusCode::CONFLICT, "not_failed", "only a document that failed can be tried again")
             }
+            DocumentError::NotOlder => {
+                Self::new(StatusCode::CONFLICT, "not_older", "only a document that was uploaded before can be replaced")
+            }
             DocumentError::Database(error) => error.into(),
+        }
+    }
+}
+
+/// Error of an announcement.
+#[derive(Debug, thiserror::Error)]
+pub enum AnnounceError {
+    /// The tenant's plan has no storage left for the file, or a database error.
+    #[error(transparent)]
+    Storage(#[from] StorageLimitError),
+    /// The document to be replaced is not there, or a database error.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+}
+
+impl From<sqlx::Error> for AnnounceError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Document(error.into())
+    }
+}
+
+impl From<AnnounceError> for ApiError {
+    fn from(error: AnnounceError) -> Self {
+        match error {
+            AnnounceError::Storage(error) => error.into(),
+            AnnounceError::Document(error) => error.into(),
         }
     }
 }
@@ -425,12 +466,14 @@ impl From<DocumentError> for ApiError {
 /// event.
 ///
 /// # Errors
-/// Returns an error when the tenant's plan has no storage left for the file, and any database error.
-pub async fn announce(
-    tx: &mut TenantTx,
-    new: NewDocument,
-    language: Language,
-) -> Result<PendingUpload, StorageLimitError> {
+/// Returns an error when the tenant's plan has no storage left for the file, or the document to be replaced is not
+/// there, and any database error.
+pub async fn announce(tx: &mut TenantTx, new: NewDocument, language: Language) -> Result<PendingUpload, AnnounceError> {
+    if let Some(replaced) = new.replaces {
+        // Before the lookup: another document may replace the same one now.
+        versions::lock_versions(tx).await?;
+        get(tx, replaced, language).await?;
+    }
     periods::check_storage_limit(tx, new.bytes).await?;
     let id = Uuid::now_v7();
     let storage_key = storage::document_key(tx.tenant(), id);
@@ -438,9 +481,9 @@ pub async fn announce(
         DocumentRow,
         r#"
         with document as (
-            insert into documents (id, customer_id, company_id, filename, bytes, sha256, storage_key)
-            values ($1, $2, app.current_company(), $3, $4, $5, $6)
-            returning id, filename, status, upload_date, bytes, pages_total, pages_done, pages_unread, error_code, sha256
+            insert into documents (id, customer_id, company_id, filename, bytes, sha256, storage_key, name_key, replaces)
+            values ($1, $2, app.current_company(), $3, $4, $5, $6, $7, array_remove(array[$8::uuid], null))
+            returning id, filename, status, upload_date, bytes, pages_total, pages_done, pages_unread, error_code, sha256, replaces
         ), job as (
             insert into jobs (customer_id, kind, payload, run_after)
             select $2, 'ingest', jsonb_build_object('document_id', id), now() + interval '5 minutes' from document
@@ -452,33 +495,51 @@ pub async fn announce(
         new.filename.0,
         new.bytes,
         new.sha256.as_ref().map(<[u8; 32]>::as_slice),
-        storage_key
+        storage_key,
+        versions::name_key(&new.filename.0),
+        new.replaces
     )
     .fetch_one(tx)
     .await?;
     Ok(PendingUpload { document: row.into_document(language), storage_key })
 }
 
-/// Finds the tenant's oldest processed document with this SHA-256.
+/// Finds a processed document of the tenant with the bytes of `new`, so that nothing needs to be uploaded. A document
+/// of the same name that has a newer version does not count, since whoever uploads it again wants it to be the newest;
+/// nor does one that is older than the document that `new` replaces.
 ///
 /// # Errors
 /// Returns any database error.
 pub async fn find_processed(
     tx: &mut TenantTx,
-    sha256: &[u8; 32],
+    new: &NewDocument,
     language: Language,
 ) -> sqlx::Result<Option<Document>> {
+    let Some(sha256) = &new.sha256 else { return Ok(None) };
     let row = sqlx::query_as!(
         DocumentRow,
         r#"
-        select id, filename, status, upload_date, bytes, pages_total, pages_done, pages_unread, error_code, sha256
+        select id, filename, status, upload_date, bytes, pages_total, pages_done, pages_unread, error_code, sha256, replaces
         from documents
         where customer_id = $1 and sha256 = $2 and status = 'processed'
+          and not exists (
+              select from documents newer
+              where newer.customer_id = $1 and newer.name_key = $3 and newer.status <> 'failed'
+                and documents.name_key = $3
+                and (newer.upload_date, newer.id) > (documents.upload_date, documents.id)
+          )
+          and not exists (
+              select from documents replaced
+              where replaced.customer_id = $1 and replaced.id = $4
+                and (replaced.upload_date, replaced.id) > (documents.upload_date, documents.id)
+          )
         order by upload_date
         limit 1
         "#,
         tx.tenant(),
-        sha256.as_slice()
+        sha256.as_slice(),
+        versions::name_key(&new.filename.0),
+        new.replaces
     )
     .fetch_optional(tx)
     .await?;
@@ -493,7 +554,7 @@ pub async fn get(tx: &mut TenantTx, id: Uuid, language: Language) -> Result<Docu
     let row = sqlx::query_as!(
         DocumentRow,
         r#"
-        select id, filename, status, upload_date, bytes, pages_total, pages_done, pages_unread, error_code, sha256
+        select id, filename, status, upload_date, bytes, pages_total, pages_done, pages_unread, error_code, sha256, replaces
         from documents
         where customer_id = $1 and id = $2
         "#,
@@ -542,6 +603,21 @@ pub async fn delete(tx: &mut TenantTx, id: Uuid) -> Result<StoredObject, Documen
     Ok(StoredObject { job, storage_key: gone.storage_key })
 }
 
+/// Deletes the files of deleted documents now. Maintenance deletes, by the job, a file that storage does not delete now.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn delete_files(db: &Db, storage: &Storage, tenant: Uuid, objects: &[StoredObject]) -> Result<(), ApiError> {
+    for object in objects {
+        match storage.delete(&object.storage_key).await {
+            // The file is deleted once more by the job, when the upload URL can bring nothing any more.
+            Ok(()) => db.tenant_tx(tenant, async |tx| Ok(jobs::object_was_deleted(tx, object.job).await?)).await?,
+            Err(error) => tracing::warn!(error = logging::chain(&error), "the file is left to maintenance"),
+        }
+    }
+    Ok(())
+}
+
 /// Sets a failed document to pending again and returns the queue message for its job. Deletes the document's chunks;
 /// keeps the scanned pages that were read.
 ///
@@ -559,7 +635,7 @@ pub async fn retry(
         set status = 'pending', error_code = null, error = null, pages_total = null, pages_done = 0, chars = null,
             pages_unread = '{}'
         where customer_id = $1 and id = $2 and status = 'failed'
-        returning id, filename, status, upload_date, bytes, pages_total, pages_done, pages_unread, error_code, sha256
+        returning id, filename, status, upload_date, bytes, pages_total, pages_done, pages_unread, error_code, sha256, replaces
         "#,
         tx.tenant(),
         id

@@ -9,6 +9,7 @@ mod merge;
 mod query;
 mod ranking;
 mod search;
+mod versions;
 
 pub use crate::llm::Passage;
 pub use follow_up::standalone_question;

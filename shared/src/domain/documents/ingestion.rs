@@ -3,7 +3,7 @@
 
 use uuid::Uuid;
 
-use super::DocumentFailure;
+use super::{DocumentFailure, StoredObject, versions};
 use crate::{
     db::{SystemTx, TenantTx},
     reembedding, text,
@@ -196,6 +196,8 @@ pub async fn store_chunks(
 /// Marks a document as processed and deletes its scanned-page transcripts, whose text is in the chunks. `unread`
 /// lists the pages whose text was not read, or not read whole; `excerpt` is the start of the text, for lists.
 ///
+/// Deletes the documents that this one replaces, and returns their files.
+///
 /// # Errors
 /// Returns any database error.
 pub async fn finish(
@@ -206,7 +208,8 @@ pub async fn finish(
     language: text::Language,
     excerpt: &str,
     unread: &[i32],
-) -> sqlx::Result<StoreOutcome> {
+) -> sqlx::Result<(StoreOutcome, Vec<StoredObject>)> {
+    versions::lock_versions(tx).await?;
     let row = sqlx::query!(
         r#"
         with tenant as materialized (
@@ -238,9 +241,14 @@ pub async fn finish(
         embedding_model,
         unread
     )
-    .fetch_one(tx)
+    .fetch_one(&mut *tx)
     .await?;
-    Ok(StoreOutcome::from_checks(row.is_model, row.is_there))
+    let outcome = StoreOutcome::from_checks(row.is_model, row.is_there);
+    let replaced = match outcome {
+        StoreOutcome::Stored => versions::delete_replaced(tx, document).await?,
+        StoreOutcome::DocumentGone | StoreOutcome::ModelChanged => Vec::new(),
+    };
+    Ok((outcome, replaced))
 }
 
 /// Marks a pending document as failed and ends its job. Deletes the document's chunks; keeps the transcripts of

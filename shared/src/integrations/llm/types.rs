@@ -2,6 +2,7 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
+use chrono::NaiveDateTime;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -222,6 +223,8 @@ pub struct Passage {
     pub document_id: Uuid,
     /// The document's filename.
     pub filename: String,
+    /// Version of the document; `None` when no other processed document has its name.
+    pub version: Option<DocumentVersion>,
     /// First page of the passage, from 1.
     pub page_start: i32,
     /// Last page of the passage, from 1.
@@ -232,6 +235,15 @@ pub struct Passage {
     pub text: String,
     /// Fused score. Comparable within one search only.
     pub score: f64,
+}
+
+/// Version of a document whose name another document has, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DocumentVersion {
+    /// Time of the upload, in the tenant's timezone.
+    pub uploaded: NaiveDateTime,
+    /// True when another version was uploaded on the same day.
+    pub shares_day: bool,
 }
 
 /// A request to a model, independent of the API dialect.
