@@ -1,4 +1,4 @@
-//! `POST /api/v1/documents/upload`: presigns the upload of a PDF of up to 20 MiB, or accepts a PDF of up to 4 MiB in
+//! `POST /api/v1/documents/upload`: presigns the upload of a file of up to 20 MiB, or accepts a file of up to 4 MiB in
 //! a form. Both ways store one object, and S3's event of its creation starts the ingestion.
 
 mod multipart;
@@ -16,6 +16,7 @@ use shared::{
     db::{Db, TenantTx},
     documents::{self, Document, Filename, MAX_BYTES, NewDocument, SameName, StoredObject, UPLOAD_URL_LIFETIME},
     error::{ApiError, FieldError, Result},
+    files::FileFormat,
     function::{Function, HttpFunction},
     http::{Created, Data, Envelope, Json, PreferredLanguage},
     logging,
@@ -64,11 +65,12 @@ impl HttpFunction for Deps {
     }
 }
 
-/// Announcement of a PDF to be uploaded.
+/// Announcement of a file to be uploaded.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(example = json!({ "filename": "guide-livraison.pdf", "size_bytes": 5120 }))]
 struct Announcement {
-    /// File name shown to the tenant.
+    /// File name shown to the tenant. Its extension says the format: `pdf`, `docx`, `xlsx`, `csv`, `txt`, `md` or `html`.
+    /// Without one of these, the file is a PDF.
     filename: Filename,
     /// Exact size of the file, in bytes. S3 refuses an upload of another size.
     #[schema(minimum = 1, maximum = 20_971_520)]
@@ -83,7 +85,7 @@ struct Announcement {
 }
 
 impl Announcement {
-    fn validated(self) -> Result<NewDocument> {
+    fn validated(self, language: Language) -> Result<NewDocument> {
         let mut field_errors = Vec::new();
         if self.size_bytes < 1 {
             field_errors.push(FieldError::new("size_bytes", "must be 1 or more"));
@@ -101,8 +103,14 @@ impl Announcement {
         if usize::try_from(self.size_bytes).unwrap_or(usize::MAX) > MAX_BYTES {
             return Err(too_large());
         }
-        Ok(NewDocument { filename: self.filename, bytes: self.size_bytes, sha256, replaces: self.replaces })
+        let format = named_format(&self.filename, language)?;
+        Ok(NewDocument { filename: self.filename, format, bytes: self.size_bytes, sha256, replaces: self.replaces })
     }
+}
+
+/// Returns the format that a file's name says; 415 with advice for kinds of files that are not read.
+fn named_format(filename: &Filename, language: Language) -> Result<FileFormat> {
+    filename.format().map_err(|kind| ApiError::unsupported_media_type(kind.advice(language)))
 }
 
 fn too_large() -> ApiError {
@@ -146,15 +154,16 @@ struct Put {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the form in openapi.json")]
 struct Form {
-    /// The PDF, at most 4 MiB.
-    #[schema(format = Binary, content_media_type = "application/pdf")]
+    /// The file, at most 4 MiB.
+    #[schema(format = Binary, content_media_type = "application/octet-stream")]
     file: String,
     /// An older document of the company that this one replaces.
     replaces: Option<Uuid>,
 }
 
-/// Announces a PDF and returns a presigned PUT request for its upload. Accepts a PDF of at most 4 MiB directly in the
-/// field `file` of a form.
+/// Announces a file and returns a presigned PUT request for its upload. Accepts a file of at most 4 MiB directly in the
+/// field `file` of a form. A file is a PDF, a Word document (`docx`), an Excel workbook (`xlsx`), CSV, plain text,
+/// Markdown or HTML, as its name and its content say.
 #[utoipa::path(
     post, path = "/api/v1/documents/upload", tag = "documents",
     request_body(content((Announcement = "application/json"), (Form = "multipart/form-data"))),
@@ -175,13 +184,14 @@ async fn upload(
         .get(header::CONTENT_TYPE)
         .is_some_and(|kind| kind.to_str().unwrap_or_default().to_ascii_lowercase().starts_with("multipart/form-data"));
     let (new, file) = if is_form {
-        let (new, file) = multipart::read(request).await?;
+        let (new, file) = multipart::read(request, language).await?;
         (new, Some(file))
     } else {
         let Json(announcement) = Json::<Announcement>::from_request(request, &()).await?;
-        (announcement.validated()?, None)
+        (announcement.validated(language)?, None)
     };
     let tenant = caller.tenant();
+    let content_type = new.format.content_type();
     let announced = deps
         .db
         .tenant_tx(tenant, async |tx| {
@@ -199,8 +209,8 @@ async fn upload(
             Ok(Announced::New(Upload::of(tx, announced.document, language).await?, announced.storage_key))
         })
         .await?;
-    let (mut response, storage_key) = match announced {
-        Announced::New(response, storage_key) => (response, storage_key),
+    let (mut response, storage_key, content_type) = match announced {
+        Announced::New(response, storage_key) => (response, storage_key, content_type),
         Announced::Known(response, objects) => {
             documents::delete_files(&deps.db, &deps.storage, tenant, &objects).await?;
             return Ok(Data(response).into_response());
@@ -208,12 +218,14 @@ async fn upload(
     };
     match file {
         Some(file) => {
-            if let Err(error) = deps.storage.put(&storage_key, file).await {
+            if let Err(error) = deps.storage.put(&storage_key, content_type, file).await {
                 withdraw(&deps, tenant, response.document.id).await;
                 return Err(error.into());
             }
         }
-        None => response.upload = Some(presign(&deps.storage, &storage_key, response.document.bytes).await?),
+        None => {
+            response.upload = Some(presign(&deps.storage, &storage_key, content_type, response.document.bytes).await?)
+        }
     }
     Ok(Created(response).into_response())
 }
@@ -268,8 +280,8 @@ async fn withdraw(deps: &Deps, tenant: Uuid, document: Uuid) {
     }
 }
 
-async fn presign(storage: &Storage, storage_key: &str, bytes: i64) -> Result<Put> {
+async fn presign(storage: &Storage, storage_key: &str, content_type: &str, bytes: i64) -> Result<Put> {
     let expires_at = Utc::now() + UPLOAD_URL_LIFETIME;
-    let put = storage.presign_put(storage_key, bytes, UPLOAD_URL_LIFETIME).await?;
+    let put = storage.presign_put(storage_key, bytes, content_type, UPLOAD_URL_LIFETIME).await?;
     Ok(Put { method: "PUT", url: put.url, headers: put.headers.into_iter().collect(), expires_at })
 }

@@ -116,7 +116,7 @@ impl Deps {
 /// Returns the line that lists files and pages below an answer; `None` without a source.
 fn list_sources(cited: &[(&Passage, &str)], language: Language) -> Option<String> {
     let mut seen = BTreeSet::new();
-    let sources = cited.iter().map(|(passage, _)| passage.source(language));
+    let sources = cited.iter().map(|(passage, quote)| passage.source(quote, language));
     let sources: Vec<_> = sources.filter(|source| seen.insert(source.clone())).take(MAX_SOURCES).collect();
     (!sources.is_empty()).then(|| customer_texts::sources(&sources, language))
 }
@@ -128,7 +128,8 @@ fn citations(cited: &[(&Passage, &str)], language: Language) -> Value {
             "document_id": passage.document_id,
             "filename": passage.filename,
             "version": passage.version.map(|version| version.label(language)),
-            "page": passage.page_start,
+            "page": passage.page(),
+            "location": passage.location(quote, language),
             "snippet": quote,
             "score": passage.score,
         })

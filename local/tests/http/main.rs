@@ -29,6 +29,8 @@ mod documents;
 #[cfg(test)]
 mod field_requests;
 #[cfg(test)]
+mod formats;
+#[cfg(test)]
 mod gateway;
 #[cfg(test)]
 mod health;

@@ -62,7 +62,9 @@ async fn the_newest_of_two_same_named_documents_answers_and_names_its_date() {
     assert!(newer["warning"].as_str().unwrap().contains("/replace"), "{newer}");
     app.wait_for_end_state(&tenant, id(&newer)).await;
     app.sql(&format!("update documents set upload_date = '2026-03-02 10:00Z' where id = '{}'", id(&older))).await;
-    for question in [RIDE, "Quel est le prix de la course en ville ?", "Combien faut-il payer pour une course en ville le matin ?"] {
+    for question in
+        [RIDE, "Quel est le prix de la course en ville ?", "Combien faut-il payer pour une course en ville le matin ?"]
+    {
         let answer = assert_price(&app, &tenant, question, "2 100", "1 500").await;
         let version = answer["citations"][0]["version"].as_str().unwrap();
         assert!(version.starts_with("version du ") && answer["answer"].as_str().unwrap().contains(version), "{answer}");

@@ -37,6 +37,7 @@ pub use versions::{SameName, fill_name_keys, replace, same_name};
 use crate::{
     db::{Db, TenantTx},
     error::{ApiError, MAX_UPLOAD_MIB},
+    files::{FileFormat, MAX_COLUMNS, MAX_ROWS, UnreadableKind},
     input, jobs, logging,
     pdf::MAX_PAGES,
     periods::{self, StorageLimitError},
@@ -72,6 +73,16 @@ impl TryFrom<String> for Filename {
     }
 }
 
+impl Filename {
+    /// Returns the format that the name says.
+    ///
+    /// # Errors
+    /// Returns the advice for kinds of files that are not read.
+    pub fn format(&self) -> Result<FileFormat, UnreadableKind> {
+        FileFormat::of_filename(&self.0)
+    }
+}
+
 /// Processing status of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -100,7 +111,7 @@ impl DocumentStatus {
 pub enum DocumentFailure {
     /// The file needs a password.
     Encrypted,
-    /// The file is not a PDF, or is damaged beyond repair.
+    /// The file is damaged beyond repair.
     Corrupt,
     /// The file has no text: images only, or empty pages.
     NoText,
@@ -135,10 +146,14 @@ pub enum DocumentFailure {
     Portfolio,
     /// The reader failed on the file, also in its plainer mode. The file may be sound.
     ReaderFailed,
+    /// The content is of another format than the file name says.
+    FormatMismatch,
+    /// The tables have more rows or columns than [`crate::files`] allows.
+    TooManyRows,
 }
 
 impl DocumentFailure {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 20] = [
         Self::Encrypted,
         Self::Corrupt,
         Self::NoText,
@@ -157,6 +172,8 @@ impl DocumentFailure {
         Self::XfaForm,
         Self::Portfolio,
         Self::ReaderFailed,
+        Self::FormatMismatch,
+        Self::TooManyRows,
     ];
 
     /// Returns the error code, as stored in `documents.error_code` and shown in the API.
@@ -181,6 +198,8 @@ impl DocumentFailure {
             Self::XfaForm => "xfa_form",
             Self::Portfolio => "portfolio",
             Self::ReaderFailed => "reader_failed",
+            Self::FormatMismatch => "format_mismatch",
+            Self::TooManyRows => "too_many_rows",
         }
     }
 
@@ -207,11 +226,17 @@ impl DocumentFailure {
             Self::TooLarge => {
                 return format!("Le fichier dépasse {MAX_MIB} Mo. Compressez-le ou divisez-le.").into();
             }
+            Self::TooManyRows => {
+                return format!("Les tableaux du fichier ont plus de {MAX_ROWS} lignes ou {MAX_COLUMNS} colonnes. Divisez-le et envoyez les parties.").into();
+            }
+            Self::FormatMismatch => {
+                "Le contenu du fichier n'est pas du type que son nom indique. Renvoyez-le avec la bonne extension, ou exportez-le à nouveau."
+            }
             Self::Encrypted => {
                 "Le fichier est protégé par un mot de passe. Enregistrez-le sans mot de passe et renvoyez-le."
             }
             Self::Corrupt => {
-                "Le fichier n'est pas un PDF lisible. Exportez-le à nouveau depuis sa source et renvoyez-le."
+                "Le fichier est endommagé ou illisible. Exportez-le à nouveau depuis sa source et renvoyez-le."
             }
             Self::NoText => {
                 "Le fichier contient des images mais pas de texte. Passez-le à la reconnaissance de texte (OCR) et renvoyez-le."
@@ -255,8 +280,16 @@ impl DocumentFailure {
             Self::TooLarge => {
                 return format!("The file is larger than {MAX_MIB} MB. Compress or split it.").into();
             }
+            Self::TooManyRows => {
+                return format!("The tables of the file have more than {MAX_ROWS} rows or {MAX_COLUMNS} columns. Split it and upload the parts.").into();
+            }
+            Self::FormatMismatch => {
+                "The content of the file is not of the type that its name says. Upload it with the right extension, or export it again."
+            }
             Self::Encrypted => "The file is protected by a password. Save it without one and upload it again.",
-            Self::Corrupt => "The file is not a readable PDF. Export it again from its source and upload it again.",
+            Self::Corrupt => {
+                "The file is damaged or not readable. Export it again from its source and upload it again."
+            }
             Self::NoText => "The file holds images but no text. Run text recognition (OCR) on it and upload it again.",
             Self::TimedOut => "The file took too long to read. Export it again in a simpler form.",
             Self::NotUploaded => "The file never arrived. Upload it again.",
@@ -291,8 +324,8 @@ impl DocumentFailure {
 /// A document as shown to its tenant.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(example = json!({
-    "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "filename": "guide-livraison.pdf", "status": "processed",
-    "upload_date": "2026-11-23T09:30:06Z", "bytes": 5120, "pages_total": 2, "pages_done": 2, "pages_unread": [], "warning": null,
+    "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "filename": "guide-livraison.pdf", "format": "pdf",
+    "status": "processed", "upload_date": "2026-11-23T09:30:06Z", "bytes": 5120, "pages_total": 2, "pages_done": 2, "pages_unread": [], "warning": null,
     "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "error_code": null, "error": null, "replaces": [],
 }))]
 pub struct Document {
@@ -300,13 +333,16 @@ pub struct Document {
     pub id: Uuid,
     /// File name given at the upload.
     pub filename: String,
+    /// Format of the file: `pdf`, `docx`, `xlsx`, `csv`, `txt`, `md` or `html`.
+    pub format: String,
     /// Processing status.
     pub status: DocumentStatus,
     /// Time of the announcement, before the file arrived.
     pub upload_date: DateTime<Utc>,
     /// Size of the file, in bytes.
     pub bytes: i64,
-    /// Number of pages; null until the file has been opened.
+    /// Number of pages; null until the file has been opened. A file without pages has the number of its parts: sheets, or
+    /// texts under one heading.
     pub pages_total: Option<i32>,
     /// Number of pages processed so far: indexed, or, for scanned pages, read. Grows during processing.
     pub pages_done: i32,
@@ -340,6 +376,7 @@ struct DocumentRow {
     error_code: Option<String>,
     sha256: Option<Vec<u8>>,
     replaces: Vec<Uuid>,
+    format: Option<String>,
 }
 
 impl DocumentRow {
@@ -348,6 +385,7 @@ impl DocumentRow {
         Document {
             id: self.id,
             filename: self.filename,
+            format: self.format.unwrap_or_else(|| FileFormat::Pdf.as_str().to_owned()),
             status: DocumentStatus::from_column(&self.status),
             upload_date: self.upload_date,
             bytes: self.bytes,
@@ -387,6 +425,8 @@ fn unread_warning(pages: &[i32], language: Language) -> Option<String> {
 pub struct NewDocument {
     /// File name shown to the tenant.
     pub filename: Filename,
+    /// Format that the name says.
+    pub format: FileFormat,
     /// Size of the file, in bytes.
     pub bytes: i64,
     /// SHA-256 of the file; `None` when the client sent none.
@@ -481,9 +521,9 @@ pub async fn announce(tx: &mut TenantTx, new: NewDocument, language: Language) -
         DocumentRow,
         r#"
         with document as (
-            insert into documents (id, customer_id, company_id, filename, bytes, sha256, storage_key, name_key, replaces)
-            values ($1, $2, app.current_company(), $3, $4, $5, $6, $7, array_remove(array[$8::uuid], null))
-            returning id, filename, status, upload_date, bytes, pages_total, pages_done, pages_unread, error_code, sha256, replaces
+            insert into documents (id, customer_id, company_id, filename, bytes, sha256, storage_key, name_key, replaces, format)
+            values ($1, $2, app.current_company(), $3, $4, $5, $6, $7, array_remove(array[$8::uuid], null), $9)
+            returning id, filename, status, upload_date, bytes, pages_total, pages_done, pages_unread, error_code, sha256, replaces, format
         ), job as (
             insert into jobs (customer_id, kind, payload, run_after)
             select $2, 'ingest', jsonb_build_object('document_id', id), now() + interval '5 minutes' from document
@@ -497,7 +537,8 @@ pub async fn announce(tx: &mut TenantTx, new: NewDocument, language: Language) -
         new.sha256.as_ref().map(<[u8; 32]>::as_slice),
         storage_key,
         versions::name_key(&new.filename.0),
-        new.replaces
+        new.replaces,
+        new.format.as_str()
     )
     .fetch_one(tx)
     .await?;
@@ -519,7 +560,7 @@ pub async fn find_processed(
     let row = sqlx::query_as!(
         DocumentRow,
         r#"
-        select id, filename, status, upload_date, bytes, pages_total, pages_done, pages_unread, error_code, sha256, replaces
+        select id, filename, status, upload_date, bytes, pages_total, pages_done, pages_unread, error_code, sha256, replaces, format
         from documents
         where customer_id = $1 and sha256 = $2 and status = 'processed'
           and not exists (
@@ -554,7 +595,7 @@ pub async fn get(tx: &mut TenantTx, id: Uuid, language: Language) -> Result<Docu
     let row = sqlx::query_as!(
         DocumentRow,
         r#"
-        select id, filename, status, upload_date, bytes, pages_total, pages_done, pages_unread, error_code, sha256, replaces
+        select id, filename, status, upload_date, bytes, pages_total, pages_done, pages_unread, error_code, sha256, replaces, format
         from documents
         where customer_id = $1 and id = $2
         "#,
@@ -635,7 +676,7 @@ pub async fn retry(
         set status = 'pending', error_code = null, error = null, pages_total = null, pages_done = 0, chars = null,
             pages_unread = '{}'
         where customer_id = $1 and id = $2 and status = 'failed'
-        returning id, filename, status, upload_date, bytes, pages_total, pages_done, pages_unread, error_code, sha256, replaces
+        returning id, filename, status, upload_date, bytes, pages_total, pages_done, pages_unread, error_code, sha256, replaces, format
         "#,
         tx.tenant(),
         id

@@ -79,7 +79,7 @@ pub struct QueryRequest {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(example = json!({
     "number": 1, "document_id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "filename": "guide-livraison.pdf", "version": null,
-    "page": 1, "snippet": "La livraison à Abidjan coûte 1 500 F CFA.", "score": 2.31,
+    "page": 1, "location": "p. 1", "snippet": "La livraison à Abidjan coûte 1 500 F CFA.", "score": 2.31,
 }))]
 pub struct Citation {
     /// Number of the citation's markers in the answer's text: 1 for `[1]`.
@@ -88,8 +88,10 @@ pub struct Citation {
     filename: String,
     /// Date of the cited document's version, in words, when another processed document has its name; null otherwise.
     version: Option<String>,
-    /// First page of the passage, from 1.
-    page: i32,
+    /// First page of the passage, from 1; null in a file without pages.
+    page: Option<i32>,
+    /// Place of the quoted text, in words: `p. 3`, `Feuille Tarifs, ligne 12`, `section « Retours »`.
+    location: String,
     /// Quoted text of the passage.
     snippet: String,
     /// Retrieval score. Comparable within one answer only.
@@ -196,7 +198,8 @@ impl Citation {
             document_id: passage.document_id,
             filename: passage.filename.clone(),
             version: passage.version.map(|version| version.label(language)),
-            page: passage.page_start,
+            page: passage.page(),
+            location: passage.location(&snippet, language),
             snippet,
             score: passage.score,
         }

@@ -6,6 +6,7 @@
 mod follow_up;
 mod hybrid_search;
 mod merge;
+mod places;
 mod query;
 mod ranking;
 mod search;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 use super::{
-    merge,
+    merge, places,
     query::HybridQuery,
     ranking::{self, Candidate},
     versions::Versions,
@@ -25,6 +25,7 @@ pub async fn search(tx: &mut TenantTx, search: &HybridQuery<'_>) -> sqlx::Result
     let ordered = versions.newest_first(ranking::order(search, candidates));
     let mut passages = merge::merge_and_deduplicate(ordered, usize::try_from(search.limit).unwrap_or_default());
     merge::extend_into_next_chunk(tx, &mut passages).await?;
+    places::locate(tx, &mut passages).await?;
     Ok(passages)
 }
 
@@ -98,6 +99,7 @@ async fn find_candidates(
             document_id: row.document_id,
             filename: row.filename,
             version: None,
+            place: None,
             page_start: row.page_start,
             page_end: row.page_end,
             chunk_indexes: row.chunk_index..=row.chunk_index,

@@ -175,6 +175,7 @@ mod tests {
             document_id: Uuid::from_u128(7),
             filename: "guide.pdf".to_owned(),
             version: None,
+            place: None,
             page_start: page,
             page_end: page,
             chunk_indexes: place..=place,

@@ -250,6 +250,7 @@ mod tests {
             document_id: Uuid::nil(),
             filename: "guide.pdf".to_owned(),
             version: None,
+            place: None,
             page_start: 1,
             page_end: 1,
             chunk_indexes: 0..=0,

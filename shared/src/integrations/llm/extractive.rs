@@ -71,7 +71,7 @@ pub(super) fn answer(question: &GroundedQuestion<'_>) -> GroundedAnswer {
 
 /// Formats a quote with its source, in the quotation marks of the language.
 fn format_quote(quote: &str, passage: &Passage, language: Language) -> String {
-    let source = passage.source(language);
+    let source = passage.source(quote, language);
     match language {
         Language::French => format!("« {quote} » ({source})"),
         _ => format!("“{quote}” ({source})"),
@@ -231,6 +231,7 @@ mod tests {
             document_id: Uuid::nil(),
             filename: "guide.pdf".to_owned(),
             version: None,
+            place: None,
             page_start: page,
             page_end: page,
             chunk_indexes: 0..=0,

@@ -71,7 +71,7 @@ pub(super) fn turns(question: &GroundedQuestion<'_>, nonce: &str) -> Vec<Turn> {
     for (index, passage) in question.passages.iter().enumerate() {
         // No document can know the nonce; should it contain it by chance, it is removed.
         let quoted = passage.text.replace(nonce, "");
-        let source = single_line(&passage.source(question.language).replace(nonce, ""));
+        let source = single_line(&passage.source("", question.language).replace(nonce, ""));
         let _ = writeln!(text, "{nonce} passage {}\n(source: {source})\n{}\n{nonce} end\n", index + 1, quoted.trim());
     }
     let _ = write!(text, "The question: {}", question.text.trim());

@@ -28,15 +28,25 @@ impl Passage {
         }
     }
 
-    /// Returns the place of the passage in its document: `p. 3`.
+    /// Returns the place of a quote in its document: `p. 3`, or `Feuille Tarifs, ligne 12`. An empty quote stands for the
+    /// whole passage.
     #[must_use]
-    pub fn location(&self) -> String {
-        format!("p. {}", self.page_start)
+    pub fn location(&self, quote: &str, language: Language) -> String {
+        match &self.place {
+            None => format!("p. {}", self.page_start),
+            Some(place) => place.label(quote, language),
+        }
     }
 
-    /// Returns title and place: `tarifs.pdf, p. 3`.
+    /// Returns the page of the passage, from 1; `None` in a file without pages.
     #[must_use]
-    pub fn source(&self, language: Language) -> String {
-        format!("{}, {}", self.title(language), self.location())
+    pub fn page(&self) -> Option<i32> {
+        self.place.is_none().then_some(self.page_start)
+    }
+
+    /// Returns title and place of a quote: `tarifs.pdf, p. 3`.
+    #[must_use]
+    pub fn source(&self, quote: &str, language: Language) -> String {
+        format!("{}, {}", self.title(language), self.location(quote, language))
     }
 }

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
+    files::PlacedPassage,
     model_api::{CallStatus, ProviderError},
     text::Language,
 };
@@ -225,7 +226,9 @@ pub struct Passage {
     pub filename: String,
     /// Version of the document; `None` when no other processed document has its name.
     pub version: Option<DocumentVersion>,
-    /// First page of the passage, from 1.
+    /// Place in a file without pages; `None` for a PDF.
+    pub place: Option<PlacedPassage>,
+    /// First page of the passage, from 1. In a file without pages, the number of the part.
     pub page_start: i32,
     /// Last page of the passage, from 1.
     pub page_end: i32,
