@@ -20,6 +20,7 @@ use shared::{
     db::Db,
     documents::{self, Filename, NewChunk, NewDocument},
     embeddings::Embedder,
+    files::FileFormat,
     llm::{AnswerStyle, GroundedQuestion, Provider, Role, Turn},
     pdf::PageText,
     retrieval::{self, HybridQuery, Passage},
@@ -276,12 +277,13 @@ impl RetrievalHarness {
                 page_start: chunk.page_start as i32,
                 page_end: chunk.page_end as i32,
                 text: chunk.text,
+                place: chunk.place,
                 embedding,
             })
             .collect();
         let filename = Filename::try_from(format!("{name}.pdf"))?;
         let bytes = texts.iter().map(String::len).sum::<usize>() as i64;
-        let new = NewDocument { filename, bytes, sha256: None };
+        let new = NewDocument { filename, format: FileFormat::Pdf, bytes, sha256: None, replaces: None };
         let language = text::detect_language(&pages[0].text);
         let total = pages.len() as i32;
         let model = self.embedder.model();

@@ -108,6 +108,8 @@ impl EventFunction for Deps {
         let turns = run_task("turns of documents", self.send_turns()).await;
         let counted = self.db.system_tx(async |tx| Ok(documents::count_missing_texts(tx, BATCH_SIZE).await?));
         let counted = run_task("missing texts", counted).await;
+        let named = self.db.system_tx(async |tx| Ok(documents::fill_name_keys(tx, BATCH_SIZE).await?));
+        let named = run_task("names of documents", named).await;
         let deleted_rows = run_task("stale rows", self.delete_stale_rows()).await;
         match run_task("reconcile", self.billing.continue_reconcile(now)).await {
             Ok(Some(report)) => log_reconcile(&report),
@@ -121,7 +123,7 @@ impl EventFunction for Deps {
         let counters_ended = run_task("failed sign-ins", counters_ended).await;
         let (refunded, jobs_run, deleted_rows) = (refunded?, jobs_run? + replies_run?, deleted_rows?);
         let (ended, projected, closed) = (ended?, projected?, closed?);
-        let (turns, counted) = (turns?, counted?);
+        let (turns, counted, named) = (turns?, counted?, named?);
         let (duplicates, unassigned, requeued) = (duplicates?, unassigned?, requeued?);
         let counters_ended = counters_ended?;
         tracing::info!(
@@ -134,6 +136,7 @@ impl EventFunction for Deps {
             records_made = closed.records,
             documents_continued = turns,
             texts_counted = counted,
+            names_filled = named,
             duplicates_settled = duplicates,
             subscriptions_unassigned = unassigned,
             sign_in_counters_ended = counters_ended,

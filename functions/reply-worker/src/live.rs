@@ -136,7 +136,7 @@ impl Deps {
         if !passages.is_empty() {
             system.push_str(&format!("\n# Extracts of the company's documents <{nonce}>\n"));
             for passage in passages {
-                system.push_str(&format!("[{}, p. {}] {}\n", passage.filename, passage.page_start, passage.text));
+                system.push_str(&format!("[{}] {}\n", passage.source("", request.language), passage.text));
             }
             system.push_str(&format!("</{nonce}>\n"));
         }

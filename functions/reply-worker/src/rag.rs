@@ -77,7 +77,7 @@ impl Deps {
         }
         Ok(GeneratedReply {
             text,
-            citations: Some(citations(&cited)),
+            citations: Some(citations(&cited, request.language)),
             answered: true,
             model: completion.model,
             usage: completion.usage,
@@ -116,18 +116,20 @@ impl Deps {
 /// Returns the line that lists files and pages below an answer; `None` without a source.
 fn list_sources(cited: &[(&Passage, &str)], language: Language) -> Option<String> {
     let mut seen = BTreeSet::new();
-    let sources = cited.iter().map(|(passage, _)| (passage.filename.clone(), passage.page_start));
+    let sources = cited.iter().map(|(passage, quote)| passage.source(quote, language));
     let sources: Vec<_> = sources.filter(|source| seen.insert(source.clone())).take(MAX_SOURCES).collect();
     (!sources.is_empty()).then(|| customer_texts::sources(&sources, language))
 }
 
 /// Returns the citations of an answer as they are stored with its message.
-fn citations(cited: &[(&Passage, &str)]) -> Value {
+fn citations(cited: &[(&Passage, &str)], language: Language) -> Value {
     let citations = cited.iter().map(|(passage, quote)| {
         json!({
             "document_id": passage.document_id,
             "filename": passage.filename,
-            "page": passage.page_start,
+            "version": passage.version.map(|version| version.label(language)),
+            "page": passage.page(),
+            "location": passage.location(quote, language),
             "snippet": quote,
             "score": passage.score,
         })

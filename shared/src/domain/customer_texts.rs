@@ -170,9 +170,8 @@ pub fn not_in_the_documents(language: Language) -> &'static str {
 
 /// Line with the sources below an answer: `Source : guide.pdf, p. 3`.
 #[must_use]
-pub fn sources(places: &[(String, i32)], language: Language) -> String {
-    let listed: Vec<_> = places.iter().map(|(file, page)| format!("{file}, p. {page}")).collect();
-    let listed = listed.join(" ; ");
+pub fn sources(sources: &[String], language: Language) -> String {
+    let listed = sources.join(" ; ");
     localized!(language, format!("_Source : {listed}_"), format!("_Source: {listed}_"))
 }
 

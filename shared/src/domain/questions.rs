@@ -78,16 +78,20 @@ pub struct QueryRequest {
 /// A passage that supports the answer.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(example = json!({
-    "number": 1, "document_id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "filename": "guide-livraison.pdf", "page": 1,
-    "snippet": "La livraison à Abidjan coûte 1 500 F CFA.", "score": 2.31,
+    "number": 1, "document_id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "filename": "guide-livraison.pdf", "version": null,
+    "page": 1, "location": "p. 1", "snippet": "La livraison à Abidjan coûte 1 500 F CFA.", "score": 2.31,
 }))]
 pub struct Citation {
     /// Number of the citation's markers in the answer's text: 1 for `[1]`.
     number: usize,
     document_id: Uuid,
     filename: String,
-    /// First page of the passage, from 1.
-    page: i32,
+    /// Date of the cited document's version, in words, when another processed document has its name; null otherwise.
+    version: Option<String>,
+    /// First page of the passage, from 1; null in a file without pages.
+    page: Option<i32>,
+    /// Place of the quoted text, in words: `p. 3`, `Feuille Tarifs, ligne 12`, `section « Retours »`.
+    location: String,
     /// Quoted text of the passage.
     snippet: String,
     /// Retrieval score. Comparable within one answer only.
@@ -188,12 +192,14 @@ impl QueryRequest {
 }
 
 impl Citation {
-    fn new(number: usize, passage: &Passage, snippet: String) -> Self {
+    fn new(number: usize, passage: &Passage, snippet: String, language: Language) -> Self {
         Self {
             number,
             document_id: passage.document_id,
             filename: passage.filename.clone(),
-            page: passage.page_start,
+            version: passage.version.map(|version| version.label(language)),
+            page: passage.page(),
+            location: passage.location(&snippet, language),
             snippet,
             score: passage.score,
         }
@@ -205,7 +211,9 @@ impl RetrievedContext {
     #[must_use]
     pub fn citations(&self) -> Vec<Citation> {
         let numbered = (1..).zip(&self.passages);
-        numbered.map(|(number, passage)| Citation::new(number, passage, llm::excerpt(&passage.text))).collect()
+        numbered
+            .map(|(number, passage)| Citation::new(number, passage, llm::excerpt(&passage.text), self.language))
+            .collect()
     }
 
     /// Builds the question for the model from the passages.

@@ -6,9 +6,11 @@
 mod follow_up;
 mod hybrid_search;
 mod merge;
+mod places;
 mod query;
 mod ranking;
 mod search;
+mod versions;
 
 pub use crate::llm::Passage;
 pub use follow_up::standalone_question;

@@ -1,6 +1,8 @@
 //! Extracts the text of PDF files page by page, and renders images of pages without text. pdfium runs in a child
-//! process under resource limits, since its C++ code aborts on some uploaded files.
+//! process under resource limits, since its C++ code aborts on some uploaded files. Other files are read in the same
+//! child process ([`crate::files`]).
 
+use crate::files::{Block, FileError, FileFormat};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::PathBuf;
@@ -122,6 +124,8 @@ pub enum PdfError {
     Portfolio,
     #[error("the reader failed on the document")]
     ReaderFailed,
+    #[error(transparent)]
+    File(#[from] FileError),
     #[error("the document took too long to read")]
     TimedOut,
     #[error("the extraction process cannot be run")]
@@ -135,7 +139,7 @@ pub enum PdfError {
 impl PdfError {
     /// Returns the error code stored with the failed document, or `None` for a fault of the installation, after which
     /// another attempt may succeed.
-    pub const fn code(&self) -> Option<&'static str> {
+    pub fn code(&self) -> Option<&'static str> {
         match self {
             Self::Encrypted => Some("encrypted"),
             Self::Corrupt => Some("corrupt"),
@@ -146,6 +150,7 @@ impl PdfError {
             Self::XfaForm => Some("xfa_form"),
             Self::Portfolio => Some("portfolio"),
             Self::ReaderFailed => Some("reader_failed"),
+            Self::File(error) => Some(error.code()),
             Self::TimedOut => Some("timed_out"),
             Self::Spawn(_) | Self::Library(_) | Self::Protocol(_) => None,
         }
@@ -171,6 +176,8 @@ enum ExtractionTask {
     Text(TextRange),
     /// Renders one page, numbered from 1, as a JPEG.
     Picture { page: u32, longest_side_px: u16 },
+    /// Reads a file of a format without pages.
+    File(FileFormat),
 }
 
 /// Pages whose text is extracted.
@@ -213,7 +220,11 @@ enum ChildAnswer {
     Opened(u32),
     /// One page of the document.
     Page(RawPage),
-    /// All requested pages have been written.
+    /// One piece of a file without pages.
+    Block(Block),
+    /// Reason why a file without pages is not read.
+    FileRefused(FileError),
+    /// All requested pages or pieces have been written.
     Complete,
     /// All pages have been written, and only ask for another program.
     Shell(Shell),

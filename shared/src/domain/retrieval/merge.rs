@@ -174,6 +174,8 @@ mod tests {
             chunk_id: Uuid::from_u128(place as u128),
             document_id: Uuid::from_u128(7),
             filename: "guide.pdf".to_owned(),
+            version: None,
+            place: None,
             page_start: page,
             page_end: page,
             chunk_indexes: place..=place,

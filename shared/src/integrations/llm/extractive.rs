@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use rust_stemmers::{Algorithm, Stemmer};
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::types::{CitedPassage, GroundedAnswer, GroundedQuestion, Usage};
+use super::types::{CitedPassage, GroundedAnswer, GroundedQuestion, Passage, Usage};
 use crate::text::{self, Language, stop_words};
 
 /// Name of this method in the `model` field of an answer.
@@ -62,18 +62,19 @@ pub(super) fn answer(question: &GroundedQuestion<'_>) -> GroundedAnswer {
     let answer = (!sources.is_empty()).then(|| {
         let lines = sources.iter().filter_map(|source| {
             let passage = passages.get(source.passage)?;
-            Some(format_quote(&source.quote, &passage.filename, passage.page_start, language))
+            Some(format_quote(&source.quote, passage, language))
         });
         lines.collect::<Vec<_>>().join("\n\n")
     });
     GroundedAnswer { answer, sources, model: MODEL.to_owned(), usage: Usage::default() }
 }
 
-/// Formats a quote with its file and page, in the quotation marks of the language.
-fn format_quote(quote: &str, filename: &str, page: i32, language: Language) -> String {
+/// Formats a quote with its source, in the quotation marks of the language.
+fn format_quote(quote: &str, passage: &Passage, language: Language) -> String {
+    let source = passage.source(quote, language);
     match language {
-        Language::French => format!("« {quote} » ({filename}, p. {page})"),
-        _ => format!("“{quote}” ({filename}, p. {page})"),
+        Language::French => format!("« {quote} » ({source})"),
+        _ => format!("“{quote}” ({source})"),
     }
 }
 
@@ -229,6 +230,8 @@ mod tests {
             chunk_id: Uuid::nil(),
             document_id: Uuid::nil(),
             filename: "guide.pdf".to_owned(),
+            version: None,
+            place: None,
             page_start: page,
             page_end: page,
             chunk_indexes: 0..=0,

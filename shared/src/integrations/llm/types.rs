@@ -2,6 +2,7 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
+use chrono::NaiveDateTime;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -9,6 +10,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
+    files::PlacedPassage,
     model_api::{CallStatus, ProviderError},
     text::Language,
 };
@@ -222,7 +224,11 @@ pub struct Passage {
     pub document_id: Uuid,
     /// The document's filename.
     pub filename: String,
-    /// First page of the passage, from 1.
+    /// Version of the document; `None` when no other processed document has its name.
+    pub version: Option<DocumentVersion>,
+    /// Place in a file without pages; `None` for a PDF.
+    pub place: Option<PlacedPassage>,
+    /// First page of the passage, from 1. In a file without pages, the number of the part.
     pub page_start: i32,
     /// Last page of the passage, from 1.
     pub page_end: i32,
@@ -232,6 +238,15 @@ pub struct Passage {
     pub text: String,
     /// Fused score. Comparable within one search only.
     pub score: f64,
+}
+
+/// Version of a document whose name another document has, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DocumentVersion {
+    /// Time of the upload, in the tenant's timezone.
+    pub uploaded: NaiveDateTime,
+    /// True when another version was uploaded on the same day.
+    pub shares_day: bool,
 }
 
 /// A request to a model, independent of the API dialect.
