@@ -7,11 +7,13 @@ mod hyphens;
 mod language;
 mod shifted;
 pub(crate) mod stop_words;
+mod table_rows;
 pub mod whatsapp;
 
 pub use hyphens::KnownWords;
 pub use language::{Language, detect_language, detect_message_language};
 pub use shifted::is_shifted;
+pub use table_rows::{TableCell, TableRow, is_table_row, label_columns};
 
 use hyphens::{LINE_END_HYPHEN, is_hyphen};
 
