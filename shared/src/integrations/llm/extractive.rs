@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use rust_stemmers::Stemmer;
 
 use self::{
-    question::{AnalyzedQuestion, KIND_WEIGHT, SUBJECT_WEIGHT, Term},
+    question::{AnalyzedQuestion, SUBJECT_WEIGHT, Term},
     synonyms::Group,
     units::{Unit, UnitKind},
     values::ValueKind,
@@ -52,6 +52,14 @@ const HEADING_BONUS: f32 = 0.25;
 const DENSITY_BONUS: f32 = 0.1;
 /// Bonus of the most telling form of a value, and of a value of the company itself.
 const EXACT_BONUS: f32 = 0.05;
+/// Bonus of the first sentence below a heading that covers the question.
+const SECTION_START_BONUS: f32 = 0.08;
+/// Minimum part of the question that a heading must cover for that bonus.
+const MIN_HEADING_COVERAGE: f32 = 0.85;
+/// Factor for a value that stands in a sentence without any of the question's words.
+const APART_FACTOR: f32 = 0.7;
+/// Words that "24 hours a day" and "24/7" answer.
+const ALWAYS_OPEN_WORDS: &str = "nuit nuits soir night nights evening dimanche dimanches sunday sundays weekend";
 const CONTACT_BONUS: f32 = 0.1;
 /// Deduction for each further sentence of a quote.
 const UNIT_COST: f32 = 0.04;
@@ -198,6 +206,11 @@ impl<'q> Scorer<'q> {
         let mut inside = vec![0.0; strengths.len()];
         units.iter().for_each(|unit| keep_stronger(&mut inside, &unit.strengths));
         keep_stronger(&mut strengths, &inside);
+        if self.question.kind != Some(ValueKind::Phone) && values::contains(ValueKind::Phone, &folded) {
+            // "Telephone: 07 00 …" is no offer of phones.
+            let labels = self.question.terms.iter().zip(&mut strengths).filter(|(term, _)| term.is_phone);
+            labels.for_each(|(_, strength)| *strength = 0.0);
+        }
         let coverage = self.coverage(&strengths, &folded, units)?;
         let density = |strengths: &[f32], words: usize| {
             let matched = strengths.iter().filter(|strength| **strength > 0.0).count();
@@ -209,6 +222,10 @@ impl<'q> Scorer<'q> {
             + HEADING_BONUS * density(&first.context_strengths, heading_words)
             + DENSITY_BONUS * density(&inside, words)
             - UNIT_COST * (units.len() - 1) as f32;
+        let is_section_start = start == 0 || passage.units.get(start - 1).is_some_and(|above| above.unit.section != first.unit.section);
+        if is_section_start && self.term_coverage(&first.context_strengths) >= MIN_HEADING_COVERAGE {
+            score += SECTION_START_BONUS;
+        }
         if let Some(kind) = self.question.kind {
             if values::contains_exactly(kind, &folded) {
                 score += EXACT_BONUS;
@@ -250,12 +267,19 @@ impl<'q> Scorer<'q> {
             if value == 0.0 && (*kind == ValueKind::Price || all == 0.0) || all == 0.0 && !is_enough {
                 return None;
             }
+            // A name is not given for what the passages do not know.
+            let is_unknown = |(at, term): (usize, &Term)| {
+                term.weight >= SUBJECT_WEIGHT && self.passages.iter().all(|passage| passage.strengths.get(at) == Some(&0.0))
+            };
+            if *kind == ValueKind::Name && terms.iter().enumerate().any(is_unknown) {
+                return None;
+            }
             let lacks = |(term, strength): (&Term, &f32)| term.is_own && term.weight >= SUBJECT_WEIGHT && *strength == 0.0;
             if *kind == ValueKind::Price && terms.iter().zip(strengths).any(lacks) {
                 return None;
             }
-            all += KIND_WEIGHT;
-            covered += KIND_WEIGHT * value;
+            all += self.question.kind_weight();
+            covered += self.question.kind_weight() * value;
         }
         let (own, own_covered) = weigh(|term| term.is_own);
         let has_own = !is_follow_up || own == 0.0 || own_covered / own >= MIN_OWN_COVERAGE;
@@ -268,9 +292,16 @@ impl<'q> Scorer<'q> {
         let is_price_cell = || values::contains_digits(folded) && values::heads_prices(folded_context);
         let is_free = kind == ValueKind::Price && !values::contains_amount(folded) && values::contains(kind, folded);
         let has_name = || units.iter().any(|unit| values::contains_full_name(&unit.unit.text));
+        let is_apart = |unit: &ScoredUnit| {
+            values::contains(kind, &unit.folded)
+                && unit.strengths.iter().chain(&unit.context_strengths).all(|strength| *strength == 0.0)
+        };
+        let is_related = |unit: &ScoredUnit| values::contains(kind, &unit.folded) && !is_apart(unit);
         if is_free {
             // "Free" is the price of something else when the question's words are in all passages.
             if self.has_telling_term() { 1.0 } else { 0.0 }
+        } else if units.len() > 1 && !self.question.terms.is_empty() && units.iter().any(is_apart) && !units.iter().any(is_related) {
+            APART_FACTOR
         } else if values::contains(kind, folded) || kind == ValueKind::Name && has_name() {
             1.0
         } else if kind == ValueKind::Price && is_price_cell() {
@@ -280,6 +311,12 @@ impl<'q> Scorer<'q> {
         } else {
             0.0
         }
+    }
+
+    /// Returns the part of the question's words that have a match.
+    fn term_coverage(&self, strengths: &[f32]) -> f32 {
+        let covered: f32 = self.question.terms.iter().zip(strengths).map(|(term, strength)| term.weight * strength).sum();
+        covered / self.question.content_weight().max(f32::MIN_POSITIVE)
     }
 
     /// Returns true when a subject of the question is not in all passages.
@@ -411,6 +448,10 @@ impl<'q> Matcher<'q> {
         for matches in split_words(folded).filter_map(|word| self.words.get(word)) {
             keep_stronger(&mut strengths, matches);
         }
+        if ["24 heures sur 24", "24h/24", "24 h/24", "24/7", "24 hours a day"].iter().any(|always| folded.contains(always)) {
+            let answered = self.terms.iter().zip(&mut strengths).filter(|(term, _)| values::is_in(&term.word, ALWAYS_OPEN_WORDS));
+            answered.for_each(|(_, strength)| *strength = strength.max(SYNONYM));
+        }
         strengths
     }
 
@@ -533,7 +574,7 @@ mod tests {
         let completion = answered("Combien coûte la livraison à Abidjan ?", Language::French, &passages);
         assert_eq!(
             completion.answer.unwrap(),
-            "« La livraison à Abidjan coûte 1 500 FCFA. Elle prend deux jours. » (guide.pdf, p. 2)"
+            "« La livraison à Abidjan coûte 1 500 FCFA. Elle prend deux jours. » (guide, p. 2)"
         );
         assert_eq!(completion.sources[0].passage, 1);
     }

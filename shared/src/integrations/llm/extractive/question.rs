@@ -17,7 +17,8 @@ const COMMON_SERVICE_WEIGHT: f32 = 0.7;
 /// Weight of a number in the question.
 const NUMBER_WEIGHT: f32 = 0.8;
 /// Weight of the asked kind of value.
-pub(super) const KIND_WEIGHT: f32 = 0.6;
+const KIND_WEIGHT: f32 = 0.6;
+const NAME_KIND_WEIGHT: f32 = 1.0;
 /// Weight factor of the words of the questions before a follow-up.
 const EARLIER_FACTOR: f32 = 0.45;
 /// Weight from which a word names a subject.
@@ -70,8 +71,10 @@ pub(super) struct Term {
     pub(super) weight: f32,
     /// True for a word of the question itself rather than of the questions before it.
     pub(super) is_own: bool,
-    /// True for a name or a number, which no synonym stands for.
+    /// True for a name or a number.
     pub(super) is_name: bool,
+    /// True for a word that labels phone numbers and is also a thing that is sold.
+    pub(super) is_phone: bool,
 }
 
 /// A question, analysed.
@@ -110,8 +113,9 @@ impl AnalyzedQuestion {
             let weight = if is_own { weight } else { weight * EARLIER_FACTOR };
             let stem = stem(word, &self.stemmer);
             if weight > 0.0 && !self.terms.iter().any(|term| term.stem == stem) {
+                let is_phone = word.starts_with("telephon") || is_in(word, "tel phone phones portable portables mobile mobiles");
                 let groups = if is_number { Vec::new() } else { synonyms::groups(word) };
-                self.terms.push(Term { word: word.to_owned(), stem, groups, weight, is_own, is_name });
+                self.terms.push(Term { word: word.to_owned(), stem, groups, weight, is_own, is_name, is_phone });
             }
         }
     }
@@ -136,6 +140,15 @@ impl AnalyzedQuestion {
             true if by_language >= 1.0 => SERVICE_WEIGHT,
             true => by_language.max(COMMON_SERVICE_WEIGHT),
             false => by_language,
+        }
+    }
+
+    /// Returns the weight of the asked kind of value.
+    pub(super) fn kind_weight(&self) -> f32 {
+        match self.kind {
+            None => 0.0,
+            Some(ValueKind::Name) => NAME_KIND_WEIGHT,
+            Some(_) => KIND_WEIGHT,
         }
     }
 
@@ -169,7 +182,7 @@ fn asks_for(word: &str, kind: ValueKind) -> bool {
         ValueKind::Phone => PHONE_WORDS,
         ValueKind::Address => ADDRESS_WORDS,
         ValueKind::Hours => HOURS_WORDS,
-        ValueKind::Time => TIME_WORDS,
+        ValueKind::Time | ValueKind::Duration => TIME_WORDS,
         ValueKind::Name => NAME_WORDS,
         ValueKind::Number => "",
     };
@@ -177,7 +190,7 @@ fn asks_for(word: &str, kind: ValueKind) -> bool {
         return true;
     }
     is_in(word, list)
-        || matches!(kind, ValueKind::Time | ValueKind::Hours) && (is_in(word, TIME_UNITS) || is_in(word, TIME_WORDS))
+        || matches!(kind, ValueKind::Time | ValueKind::Duration | ValueKind::Hours) && (is_in(word, TIME_UNITS) || is_in(word, TIME_WORDS))
 }
 
 /// Returns the kind of value that a question asks for, `None` for any other question.
@@ -214,8 +227,8 @@ fn asked_kind(question: &str) -> Option<ValueKind> {
     if is_pair("quelle kelle quel kel what which quels quelles", "heure heures jour jours time hours days") || has(HOURS_WORDS) {
         return Some(ValueKind::Hours);
     }
-    if (counts || is_pair("how", "many long")) && counted(TIME_UNITS) || is_pair("how", "long soon") {
-        return Some(ValueKind::Time);
+    if (counts || is_pair("how", "many long")) && counted(TIME_UNITS) || is_pair("how", "long soon") || has("delai delais duree") {
+        return Some(ValueKind::Duration);
     }
     if has(PRICE_WORDS) || is_pair("how", "much") && !is_pair("much", "of") {
         return Some(ValueKind::Price);
@@ -224,7 +237,7 @@ fn asked_kind(question: &str) -> Option<ValueKind> {
         let is_number = is_pair("combien conbien", "de d");
         return Some(if is_number { ValueKind::Number } else { ValueKind::Price });
     }
-    if has("delai delais duree") || asks_when(&words) {
+    if asks_when(&words) {
         return Some(ValueKind::Time);
     }
     if has("who") || is_pair("qui", "est sont a ont") || is_pair("nom name", "de du des d of") || is_pair("s", "name") {
@@ -248,7 +261,9 @@ fn asks_for_place(question: &str, words: &[&str]) -> bool {
     let last = words.len().checked_sub(1);
     words.iter().enumerate().any(|(at, word)| {
         let next = words.get(at + 1);
-        *word == "ou" && (Some(at) == last || (at == 0 || is_in(words[at - 1], "c est etes situe d")) && next.is_some_and(|next| is_in(next, AFTER_WHERE)))
+        let follows_verb = at.checked_sub(1).is_some_and(|before| is_in(words[before], "c est etes situe situes"));
+        let begins = at == 0 && next.is_some_and(|next| is_in(next, AFTER_WHERE));
+        *word == "ou" && (Some(at) == last || follows_verb || begins)
     })
 }
 
@@ -273,7 +288,9 @@ mod tests {
         kinds(&["votre numero svp", "what is your phone number?", "vous joindre au tel"], Some(ValueKind::Phone));
         kinds(&["Où se trouve le dépôt ?", "c ou la boutique", "vous êtes situés où", "where are you"], Some(ValueKind::Address));
         kinds(&["vous ouvrez quand", "a kelle heure", "Are you open on Sunday?"], Some(ValueKind::Hours));
-        kinds(&["combien de jours", "Quel est le délai ?", "how long is it", "en combien de temps"], Some(ValueKind::Time));
+        kinds(&["combien de jours", "Quel est le délai ?", "how long is it", "en combien de temps"], Some(ValueKind::Duration));
+        kinds(&["Quand serai-je livré ?", "je reçois mon colis quand", "When do you deliver?"], Some(ValueKind::Time));
+        kinds(&["Qui est le directeur ?", "what is the name of the chef"], Some(ValueKind::Name));
         kinds(&["combien de places", "how many seats"], Some(ValueKind::Number));
         kinds(&["vous avez du riz ou du maïs ?", "Do you sell rice?", "mon numéro de commande"], None);
     }

@@ -5,7 +5,7 @@
 const ENDINGS: &str = "a able ables ad age ages aire aires aison aisons al ale ales ance ances and ant ante antes at ation ations \
     e ed ee ees ement ements en ence ences ent er es est eur eurs euse euses ez i ie ier iere ieres iers if ifs in ing ings ion on \
     ions ir iss issage issement issez it ite ites ive ives ment ments on ons or ors s t te tes tion tions ture u ure ures y d \
-    r rs ie ies iste istes ique iques ly ness";
+    r rs ie ies ipt iption ct ction uct iste istes ique iques ly ness";
 /// Fewest characters that two forms of a word have in common.
 const MIN_COMMON_CHARS: usize = 4;
 /// Fewest characters of a word that may be a typing mistake of another, and of one with two mistakes.
@@ -59,6 +59,11 @@ pub(super) fn is_short_form(typed: &str, word: &str) -> bool {
 /// go. `livrezon` and `livraison` have the same sounds.
 pub(super) fn sound(word: &str) -> String {
     let mut sound = word.to_owned();
+    for ending in ["er", "ez", "et"] {
+        if let Some(head) = word.strip_suffix(ending) {
+            sound = format!("{head}e");
+        }
+    }
     for (written, heard) in [
         ("eaux", "o"),
         ("eau", "o"),
@@ -75,9 +80,6 @@ pub(super) fn sound(word: &str) -> String {
         ("ai", "e"),
         ("ei", "e"),
         ("ee", "e"),
-        ("er", "e"),
-        ("ez", "e"),
-        ("et", "e"),
         ("om", "on"),
         ("am", "an"),
         ("em", "an"),

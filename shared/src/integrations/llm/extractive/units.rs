@@ -125,7 +125,10 @@ fn split_header(lines: &[String]) -> (&[String], &[String]) {
     let names = lines.iter().take(MAX_HEADER_LINES).take_while(|line| is_name(line)).count();
     let (names, rows) = lines.split_at(names);
     let with_digits = rows.iter().filter(|line| has_digits(line)).count();
-    if rows.is_empty() || with_digits * 2 <= rows.len() { (&[], lines) } else { (names, rows) }
+    // A heading may stand right above its text.
+    let is_heading_of_text = names.len() == 1 && rows.iter().all(|row| row_kind(row) == UnitKind::Sentence);
+    let is_header = !rows.is_empty() && (with_digits * 2 > rows.len() || is_heading_of_text);
+    if is_header { (names, rows) } else { (&[], lines) }
 }
 
 /// Returns true for a line that begins with the number of a section: `3. Returns`.

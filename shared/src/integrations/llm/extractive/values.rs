@@ -10,7 +10,9 @@ pub(super) enum ValueKind {
     Name,
     /// The times at which something is open or happens.
     Hours,
-    /// A length of time or a date.
+    /// A length of time.
+    Duration,
+    /// A length of time, a date or a time of the day.
     Time,
     Number,
 }
@@ -61,7 +63,8 @@ pub(super) fn contains(kind: ValueKind, folded: &str) -> bool {
         ValueKind::Phone => has_phone(folded),
         ValueKind::Address => has_word(&tokens, ADDRESS_WORDS),
         ValueKind::Hours => has_clock_time(&tokens) || has_word(&tokens, DAYS) || has_word(&tokens, CLOSED_WORDS),
-        ValueKind::Time => has_time(&tokens),
+        ValueKind::Duration => has_duration(&tokens),
+        ValueKind::Time => has_duration(&tokens) || has_date(&tokens) || has_clock_time(&tokens) || has_word(&tokens, DAYS),
         // Folded text shows no names.
         ValueKind::Name => has_word(&tokens, TITLES),
         ValueKind::Number => has_number(&tokens),
@@ -194,28 +197,32 @@ fn has_clock_time(tokens: &[Token<'_>]) -> bool {
     })
 }
 
-fn has_time(tokens: &[Token<'_>]) -> bool {
+/// Returns true for a number with a unit of time: "dix jours", "5 working days".
+fn has_duration(tokens: &[Token<'_>]) -> bool {
+    let is_word = |token: Option<&Token<'_>>, list: &str| matches!(token, Some(Token::Word(word)) if is_in(word, list));
     let is_number = |token: &Token<'_>| match token {
         Token::Digits(_) => true,
-        Token::Word(word) => is_in(word, NUMBER_WORDS) || is_in(word, "un une one a an"),
+        Token::Word(word) => is_number_word(word) || is_in(word, "un une one a an"),
         Token::Sign(_) => false,
     };
-    let is_unit = |token: Option<&Token<'_>>| matches!(token, Some(Token::Word(word)) if is_in(word, UNITS_OF_TIME));
-    let is_between = |token: Option<&Token<'_>>| matches!(token, Some(Token::Word(word)) if is_in(word, BETWEEN));
-    let is_month = |token: Option<&Token<'_>>| matches!(token, Some(Token::Word(word)) if is_in(word, MONTHS));
-    let year = |digits: &str| digits.len() == 4 && (digits.starts_with("1") || digits.starts_with("20"));
     tokens.iter().enumerate().any(|(at, token)| {
-        let next = tokens.get(at + 1);
-        let before = at.checked_sub(1).and_then(|at| tokens.get(at));
+        let (before, next) = (at.checked_sub(1).and_then(|at| tokens.get(at)), tokens.get(at + 1));
         // "De 9 a 18 heures" is a time of the day.
-        let is_clock = matches!(next, Some(Token::Word("h" | "heures" | "heure")))
-            && matches!(before, Some(Token::Word(word)) if is_in(word, "a de des jusqu jusque entre et au"));
-        let has_unit = !is_clock && (is_unit(next) || is_between(next) && is_unit(tokens.get(at + 2)));
-        is_number(token) && (has_unit || is_month(next))
-            || matches!(token, Token::Digits(digits) if year(digits))
-            || is_month(Some(token)) && matches!(next, Some(Token::Digits(_)))
-            || matches!(token, Token::Word(word) if is_in(word, MOMENTS))
-            || matches!((token, next), (Token::Word("meme"), Some(Token::Word("jour"))) | (Token::Word("same"), Some(Token::Word("day"))))
+        let is_clock = is_word(next, "h heures heure") && is_word(before, "a de des jusqu jusque entre et au");
+        let has_unit = is_word(next, UNITS_OF_TIME) || is_word(next, BETWEEN) && is_word(tokens.get(at + 2), UNITS_OF_TIME);
+        let is_same_day = is_word(Some(token), "meme same jour") && is_word(next, "jour day meme");
+        is_number(token) && has_unit && !is_clock || is_word(Some(token), MOMENTS) || is_same_day
+    })
+}
+
+/// Returns true for a month with a day or a year, and for a year.
+fn has_date(tokens: &[Token<'_>]) -> bool {
+    let is_month = |token: Option<&Token<'_>>| matches!(token, Some(Token::Word(word)) if is_in(word, MONTHS));
+    let is_year = |digits: &str| digits.len() == 4 && (digits.starts_with('1') || digits.starts_with("20"));
+    tokens.iter().enumerate().any(|(at, token)| match token {
+        Token::Digits(digits) => is_year(digits) || is_month(tokens.get(at + 1)),
+        Token::Word(_) => is_month(Some(token)) && matches!(tokens.get(at + 1), Some(Token::Digits(_))),
+        Token::Sign(_) => false,
     })
 }
 
@@ -262,8 +269,11 @@ mod tests {
 
     #[test]
     fn times_are_lengths_and_dates() {
-        let times = ["quatorze jours apres", "5 working days", "twenty-four months", "le 7 septembre", "en 1998", "le jour meme"];
-        all(ValueKind::Time, &times, true);
+        let lengths = ["quatorze jours apres", "5 working days", "twenty-four months", "le jour meme", "sous 48 heures"];
+        all(ValueKind::Duration, &lengths, true);
+        let dates = ["le 7 septembre", "en 1998", "de 9 a 18 heures", "le lundi"];
+        all(ValueKind::Time, &dates, true);
+        all(ValueKind::Duration, &dates, false);
         all(ValueKind::Time, &["18 500 fcfa", "tous les jours", "rue 24"], false);
     }
 
