@@ -263,7 +263,9 @@ impl RetrievalHarness {
     fn name(&self, set: &str) -> String {
         match self.embedder {
             Embedder::Local(_) => set.to_owned(),
-            Embedder::Remote(_) | Embedder::NotConfigured(_) => format!("{set}, {}", self.embedder.model()),
+            Embedder::E5(_) | Embedder::Remote(_) | Embedder::NotConfigured(_) => {
+                format!("{set}, {}", self.embedder.model())
+            }
         }
     }
 
