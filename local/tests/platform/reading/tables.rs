@@ -31,14 +31,12 @@ async fn score(table: &MadeTable) -> Score {
     for row in &rows {
         // A category stands before the item.
         let item = row.label.rsplit_once(", ").filter(|(category, _)| !category.contains(' '));
-        let candidates = [Some(row.label.as_str()), item.map(|(_, item)| item), row.label.split_once(", ").map(|(_, item)| item)];
+        let candidates =
+            [Some(row.label.as_str()), item.map(|(_, item)| item), row.label.split_once(", ").map(|(_, item)| item)];
         for cell in &row.cells {
             let found = candidates.iter().flatten().find_map(|item| {
-                let cell = ExpectedCell {
-                    item: (*item).to_owned(),
-                    column: cell.column.clone(),
-                    value: cell.value.clone(),
-                };
+                let cell =
+                    ExpectedCell { item: (*item).to_owned(), column: cell.column.clone(), value: cell.value.clone() };
                 expected.get(&cell).copied()
             });
             match found {
@@ -62,11 +60,7 @@ async fn scores(kind: Kind, tables: u64) -> Score {
             let text = texts(&table.pdf).await.join("\n--\n").replace('\u{a0}', " ");
             text.lines().take(16).for_each(|line| println!("    {line}"));
         }
-        sum = Score {
-            cells: sum.cells + score.cells,
-            exact: sum.exact + score.exact,
-            wrong: sum.wrong + score.wrong,
-        };
+        sum = Score { cells: sum.cells + score.cells, exact: sum.exact + score.exact, wrong: sum.wrong + score.wrong };
     }
     sum
 }
@@ -187,7 +181,8 @@ async fn what_is_no_table_stays_as_it_is() {
 #[tokio::test]
 async fn boxes_of_a_form_are_no_table_and_their_texts_stay_together() {
     let mut sheet = Sheet::default();
-    let cells = [["Nom et prénom", "Adama Traoré"], ["Adresse du relais", "Cocody, rue des Jardins"], ["Contact", "07 55 44"]];
+    let cells =
+        [["Nom et prénom", "Adama Traoré"], ["Adresse du relais", "Cocody, rue des Jardins"], ["Contact", "07 55 44"]];
     for (nth, row) in (0..).zip(cells) {
         let y = 100.0 + 30.0 * f32::from(u8::try_from(nth).unwrap());
         sheet.show(row[0], (60.0, 200.0), y, (10.0, false, Align::Left));

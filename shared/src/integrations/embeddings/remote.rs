@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use e5::ModelError;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::{task::JoinError, time::Instant};
 
 use super::dimensions::DIMENSIONS;
 use crate::{
@@ -71,6 +72,15 @@ pub enum EmbedError {
     /// The response has vectors of the wrong number or length.
     #[error("the embedding model's answer cannot be used: {0}")]
     InvalidResponse(String),
+    /// The file of the model inside the process cannot be used.
+    #[error("the embedding model cannot be used")]
+    Model(#[from] ModelError),
+    /// The model inside the process is busy with other texts.
+    #[error("the embedding model is busy")]
+    Busy,
+    /// The task that embeds ended early.
+    #[error("the embedding ended early")]
+    Interrupted(#[source] JoinError),
     /// The settings configure no provider for the model.
     #[error("the embedding model is not within reach of these settings")]
     NotConfigured,
@@ -80,8 +90,8 @@ impl EmbedError {
     /// Returns the delay before a retry: the provider's, or a default. `None` when a retry cannot help.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        let Self::Failed(failure) = self else { return None };
-        self.is_transient().then(|| failure.retry_after().unwrap_or(DEFAULT_RETRY_DELAY))
+        let given = if let Self::Failed(failure) = self { failure.retry_after() } else { None };
+        self.is_transient().then(|| given.unwrap_or(DEFAULT_RETRY_DELAY))
     }
 
     /// Returns true when a retry may succeed.
@@ -90,7 +100,8 @@ impl EmbedError {
             Self::Failed(failure) => {
                 matches!(failure, ProviderError::TimedOut) || failure.retry_decision() == RetryDecision::SameModel
             }
-            Self::InvalidResponse(_) | Self::NotConfigured => false,
+            Self::Busy | Self::Interrupted(_) => true,
+            Self::InvalidResponse(_) | Self::Model(_) | Self::NotConfigured => false,
         }
     }
 }

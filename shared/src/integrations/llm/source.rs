@@ -19,12 +19,20 @@ impl DocumentVersion {
 }
 
 impl Passage {
-    /// Returns the document's name, with its version where there are several: `tarifs.pdf, version du 29/11/2026`.
+    /// Returns the document's title: the name of its file, as a person would say it.
+    #[must_use]
+    pub fn document_title(&self) -> String {
+        let name = self.filename.rsplit_once('.').map_or(self.filename.as_str(), |(name, _)| name);
+        name.replace(['_', '-'], " ").split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// Returns the document's title, with its version where there are several: `tarifs, version du 29/11/2026`.
     #[must_use]
     pub fn title(&self, language: Language) -> String {
+        let title = self.document_title();
         match &self.version {
-            None => self.filename.clone(),
-            Some(version) => format!("{}, {}", self.filename, version.label(language)),
+            None => title,
+            Some(version) => format!("{title}, {}", version.label(language)),
         }
     }
 
@@ -44,7 +52,7 @@ impl Passage {
         self.place.is_none().then_some(self.page_start)
     }
 
-    /// Returns title and place of a quote: `tarifs.pdf, p. 3`.
+    /// Returns title and place of a quote: `tarifs, p. 3`.
     #[must_use]
     pub fn source(&self, quote: &str, language: Language) -> String {
         format!("{}, {}", self.title(language), self.location(quote, language))

@@ -116,7 +116,8 @@ impl Segment {
                 }
                 text.push_str(&word.text);
             }
-            let (start, end) = (words.first().map_or(0.0, |word| word.start), words.last().map_or(0.0, |word| word.end));
+            let (start, end) =
+                (words.first().map_or(0.0, |word| word.start), words.last().map_or(0.0, |word| word.end));
             Self { text, start, end, is_spaced: nth > 0 || self.is_spaced, words: words.to_vec(), ..self.clone() }
         };
         parts.into_iter().enumerate().map(part).collect()
@@ -207,7 +208,8 @@ pub(super) fn cell(segments: Vec<Segment>, first: usize, last: usize, shades: &[
     };
     let bold = chars(&mut segments.iter().filter(|segment| segment.is_bold));
     let is_bold = bold * 2 > chars(&mut segments.iter());
-    let first_word = segments.first().and_then(|segment| segment.words.first()).map_or(0.0, |word| word.end - word.start);
+    let first_word =
+        segments.first().and_then(|segment| segment.words.first()).map_or(0.0, |word| word.end - word.start);
     let baseline = segments.first().map_or(0.0, |segment| segment.baseline);
     let row = line(&Row { baseline, segments, grid: None });
     let middle = ((start + end) / 2.0, baseline - 0.3 * row.size);

@@ -87,7 +87,8 @@ fn header_rows(rows: &[CellRow], figures: &FigureColumns) -> usize {
 fn headings(header: &[CellRow], columns: usize) -> Vec<String> {
     let name = |column: usize| {
         let cells = header.iter().flat_map(|row| &row.cells);
-        let cells = cells.filter(|cell| !cell.is_repeated && cell.covers(column) && (cell.first, cell.last) != (0, columns - 1));
+        let cells = cells
+            .filter(|cell| !cell.is_repeated && cell.covers(column) && (cell.first, cell.last) != (0, columns - 1));
         cells.flat_map(|cell| cell.text.split_whitespace()).collect::<Vec<_>>().join(" ")
     };
     (0..columns).map(name).collect()

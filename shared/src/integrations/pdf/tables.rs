@@ -110,7 +110,8 @@ fn end_of_run(rows: &[Row], at: usize) -> usize {
 fn columns(rows: &[Row]) -> Option<Vec<(f32, f32)>> {
     let has_figure = |row: &&Row| {
         let last = row.segments.iter().skip(1);
-        has_cells(row) && last.into_iter().any(|segment| segment.text.trim_start().starts_with(|c: char| c.is_ascii_digit()))
+        has_cells(row)
+            && last.into_iter().any(|segment| segment.text.trim_start().starts_with(|c: char| c.is_ascii_digit()))
     };
     let mut typical: Vec<&Row> = rows.iter().filter(has_figure).collect();
     if typical.len() < 2 {
@@ -197,9 +198,7 @@ fn span(start: f32, end: f32, columns: &[(f32, f32)]) -> (usize, usize) {
         let overlap = end.min(to) - start.max(from);
         overlap > MIN_OVERLAP * (end - start).min(to - from)
     };
-    let over = |is: &dyn Fn(&(f32, f32)) -> bool| {
-        columns.iter().position(is).zip(columns.iter().rposition(is))
-    };
+    let over = |is: &dyn Fn(&(f32, f32)) -> bool| columns.iter().position(is).zip(columns.iter().rposition(is));
     let middle = (start + end) / 2.0;
     over(&overlaps).unwrap_or_else(|| {
         let distance = |&(from, to): &(f32, f32)| (from - middle).max(middle - to);
@@ -214,7 +213,8 @@ fn trimmed(rows: &[Row], run: Range<usize>, lines: &[CellRow], figures: &FigureC
     let first = lines.iter().position(|line| figures.have_figure(line));
     let Some(first) = first else { return run };
     let mut start = run.start + first;
-    while start > run.start && (rows[start].baseline - rows[start - 1].baseline) / size(&rows[start]) <= MAX_HEADER_STEP {
+    while start > run.start && (rows[start].baseline - rows[start - 1].baseline) / size(&rows[start]) <= MAX_HEADER_STEP
+    {
         start -= 1;
     }
     // The name of a group of columns stands alone above them.
@@ -251,7 +251,9 @@ fn bands(rules: &Rules, columns: &[(f32, f32)], rows: &[Row]) -> Vec<f32> {
 
 /// Marks the header as styled when a ruling line divides it from the rows, and no line divides the rows.
 fn style_ruled_header(lines: &mut [CellRow], bands: &[f32], figures: &FigureColumns) {
-    let Some(first) = lines.iter().position(|line| figures.have_figure(line)).filter(|first| *first > 0) else { return };
+    let Some(first) = lines.iter().position(|line| figures.have_figure(line)).filter(|first| *first > 0) else {
+        return;
+    };
     let (above, below) = (lines[first - 1].baseline, lines[first].baseline);
     let last = lines.last().map_or(below, |line| line.baseline);
     let is_divided = bands.iter().any(|y| (above - 1.0..below).contains(y));

@@ -77,27 +77,57 @@ pub(super) struct MadeTable {
 }
 
 const ITEMS: &[&str] = &[
-    "Riz local de Man 25 kg", "Riz parfumé 5 kg", "Huile de palme 5 L", "Huile raffinée 1 L", "Sucre roux 1 kg",
-    "Sucre blanc 5 kg", "Attiéké d'Abidjan 1 kg", "Café moulu de Man 250 g", "Cacao en poudre 500 g", "Thon en boîte",
-    "Sardines à l'huile", "Lait en poudre 400 g", "Farine de blé 10 kg", "Savon de Marseille", "Tomate concentrée",
-    "Pâtes alimentaires", "Couscous de maïs", "Beurre de karité", "Miel de forêt", "Jus d'ananas 1 L",
-    "Eau minérale 6 x 1,5 L", "Bissap séché 500 g", "Gingembre frais", "Piment en poudre", "Igname kponan",
-    "Banane plantain", "Manioc frais", "Arachides grillées", "Noix de cajou 1 kg", "Poisson fumé",
+    "Riz local de Man 25 kg",
+    "Riz parfumé 5 kg",
+    "Huile de palme 5 L",
+    "Huile raffinée 1 L",
+    "Sucre roux 1 kg",
+    "Sucre blanc 5 kg",
+    "Attiéké d'Abidjan 1 kg",
+    "Café moulu de Man 250 g",
+    "Cacao en poudre 500 g",
+    "Thon en boîte",
+    "Sardines à l'huile",
+    "Lait en poudre 400 g",
+    "Farine de blé 10 kg",
+    "Savon de Marseille",
+    "Tomate concentrée",
+    "Pâtes alimentaires",
+    "Couscous de maïs",
+    "Beurre de karité",
+    "Miel de forêt",
+    "Jus d'ananas 1 L",
+    "Eau minérale 6 x 1,5 L",
+    "Bissap séché 500 g",
+    "Gingembre frais",
+    "Piment en poudre",
+    "Igname kponan",
+    "Banane plantain",
+    "Manioc frais",
+    "Arachides grillées",
+    "Noix de cajou 1 kg",
+    "Poisson fumé",
 ];
 
 const LONG_ITEMS: &[&str] = &[
-    "Riz parfumé de Thaïlande premier choix, sac de 25 kg renforcé", "Huile de palme rouge pressée à froid, bidon de 5 L",
-    "Attiéké frais d'Abidjan préparé le jour même, sachet de 1 kg", "Café moulu de Man torréfié sur place, paquet de 250 g",
-    "Lait entier en poudre enrichi en vitamines, boîte de 400 g", "Savon de Marseille à l'huile végétale, lot de six pains",
-    "Poisson fumé au bois de manguier, carton de dix kilos", "Miel de forêt récolté dans la région de Bondoukou",
-    "Tomate concentrée double, carton de 24 boîtes de 400 g", "Beurre de karité brut pour la cuisine et la peau",
+    "Riz parfumé de Thaïlande premier choix, sac de 25 kg renforcé",
+    "Huile de palme rouge pressée à froid, bidon de 5 L",
+    "Attiéké frais d'Abidjan préparé le jour même, sachet de 1 kg",
+    "Café moulu de Man torréfié sur place, paquet de 250 g",
+    "Lait entier en poudre enrichi en vitamines, boîte de 400 g",
+    "Savon de Marseille à l'huile végétale, lot de six pains",
+    "Poisson fumé au bois de manguier, carton de dix kilos",
+    "Miel de forêt récolté dans la région de Bondoukou",
+    "Tomate concentrée double, carton de 24 boîtes de 400 g",
+    "Beurre de karité brut pour la cuisine et la peau",
 ];
 
 const CATEGORIES: &[&str] = &["Céréales", "Huiles", "Épicerie", "Boissons", "Produits frais"];
 const UNITS: &[&str] = &["sac", "bidon", "carton", "paquet", "boîte", "pièce"];
 const FIRST_HEADINGS: &[&str] = &["Article", "Désignation", "Produit", "Item"];
 const FIGURES: &[&str] = &["Détail", "Gros", "Demi-gros", "Revendeur", "Export", "Promotion"];
-const MEASURES: &[&str] = &["Prix (FCFA)", "Prix TTC", "Tarif 2027", "Montant en FCFA", "Prix unitaire", "Price (FCFA)"];
+const MEASURES: &[&str] =
+    &["Prix (FCFA)", "Prix TTC", "Tarif 2027", "Montant en FCFA", "Prix unitaire", "Price (FCFA)"];
 const GROUPS: &[&str] = &["Abidjan", "Bouaké", "Intérieur du pays", "Tarif membre"];
 
 const PROSE: &[&str] = &[
@@ -168,7 +198,11 @@ pub(super) fn make(kind: Kind, random: &mut StdRng) -> MadeTable {
         add(&mut columns, &mut x, 3.6 * size);
     }
     for _ in 0..figure_columns {
-        add(&mut columns, &mut x, (500.0 / 11.0 / f32::from(u8::try_from(figure_columns).unwrap()) * 2.0).clamp(5.2 * size, 7.5 * size));
+        add(
+            &mut columns,
+            &mut x,
+            (500.0 / 11.0 / f32::from(u8::try_from(figure_columns).unwrap()) * 2.0).clamp(5.2 * size, 7.5 * size),
+        );
     }
     let line_step = size * random.random_range(1.15..1.25);
     let is_tight = random.random_bool(0.3) && !kind.is_ruled();
