@@ -15,6 +15,7 @@ mod display;
 mod extracted_pages;
 mod grid;
 mod guard;
+mod heading_lines;
 mod layout;
 mod order;
 mod page_count;

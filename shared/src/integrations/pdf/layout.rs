@@ -140,8 +140,15 @@ fn origin(char: &PdfPageTextChar<'_>, display: &Display) -> (f32, f32) {
     call_pdfium(|| char.origin()).map_or((0.0, 0.0), |(x, y)| display.point(x.value, y.value))
 }
 
-/// Returns the paragraphs of a page, whose height is given in points.
-pub(super) fn blocks(glyphs: &[Glyph], placed: &[PlacedText], rules: &Rules, height: f32) -> Vec<RawBlock> {
+/// Returns the paragraphs and tables of a page, whose height is given in points. `above` are the columns of a table at
+/// the end of the page before.
+pub(super) fn blocks(
+    glyphs: &[Glyph],
+    placed: &[PlacedText],
+    rules: &Rules,
+    above: Option<&[(f32, f32)]>,
+    height: f32,
+) -> Vec<RawBlock> {
     let visible: Vec<&Glyph> = glyphs.iter().filter(|glyph| !glyph.is_hidden).collect();
     let mut groups = by_angle(&visible);
     if groups.is_empty() && !placed.is_empty() {
@@ -160,7 +167,7 @@ pub(super) fn blocks(glyphs: &[Glyph], placed: &[PlacedText], rules: &Rules, hei
             lines.extend(placed.iter().filter(|_| nth == 0).map(|text| order::line_of(&placed_segment(text))));
         } else {
             // The ruling lines are those of the text that runs across the page.
-            lines.extend(order::lines(segments, if *angle == 0.0 { rules } else { &no_rules }));
+            lines.extend(order::lines(segments, if *angle == 0.0 { rules } else { &no_rules }, above));
         }
         let mut joined = order::join(&lines, height);
         if *angle != 0.0 {

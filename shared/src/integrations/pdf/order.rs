@@ -152,8 +152,9 @@ pub(super) fn line_of(segment: &Segment) -> Line {
     line(&Row { baseline: segment.baseline, segments: vec![segment.clone()], grid: None })
 }
 
-/// Arranges segments into lines in reading order, and finds the tables among them.
-pub(super) fn lines(mut segments: Vec<Segment>, rules: &Rules) -> Vec<Line> {
+/// Arranges segments into lines in reading order, and finds the tables among them. `above` are the columns of a table at
+/// the end of the page before.
+pub(super) fn lines(mut segments: Vec<Segment>, rules: &Rules, above: Option<&[(f32, f32)]>) -> Vec<Line> {
     segments.retain(|segment| !segment.text.trim().is_empty() && segment.baseline.is_finite());
     attach_marks(&mut segments);
     let (mut ruled, mut places) = (Vec::new(), Vec::new());
@@ -176,7 +177,7 @@ pub(super) fn lines(mut segments: Vec<Segment>, rules: &Rules) -> Vec<Line> {
     arrange(&rows, 0, &mut ordered);
     let mut lines = Vec::new();
     let mut at = 0;
-    for (range, table) in tables::find(&ordered, rules) {
+    for (range, table) in tables::find(&ordered, rules, above) {
         lines.extend(ordered[at..range.start].iter().map(|row| line_or_table(row, &ruled)));
         let (first, last) = (&ordered[range.start], &ordered[range.end - 1]);
         let size = line(first).size;
@@ -516,7 +517,7 @@ mod tests {
     }
 
     fn texts(segments: Vec<Segment>) -> Vec<String> {
-        lines(segments, &Rules::default()).into_iter().map(|line| line.text).collect()
+        lines(segments, &Rules::default(), None).into_iter().map(|line| line.text).collect()
     }
 
     #[test]

@@ -4,8 +4,9 @@
 use super::cell_lines;
 use super::cells::{CellRow, FigureColumns};
 use super::display::Area;
+use super::heading_lines;
 use super::order::{self, Row, Segment};
-use super::raw_page::RawTable;
+use super::raw_page::{RawRow, RawTable};
 use super::rules::Rules;
 use super::table_rows::{self, Evidence};
 use std::ops::Range;
@@ -26,6 +27,9 @@ const MAX_HEADER_STEP: f32 = 3.0;
 /// Most lines one after the other that have one cell only: wrapped lines and headings of sections.
 const MAX_SINGLE_LINES: usize = 3;
 
+/// Most rows above a row that continues the table of the page before.
+const MAX_ROWS_ABOVE: usize = 4;
+
 /// Most columns of a table, and most lines.
 const MAX_COLUMNS: usize = 24;
 const MAX_LINES: usize = 300;
@@ -36,12 +40,15 @@ const MIN_OVERLAP: f32 = 0.25;
 /// Share of the table's width from which a ruling line belongs to the table.
 const MIN_RULE_SHARE: f32 = 0.6;
 
-/// Finds the tables among consecutive rows. Returns the rows that each one takes.
-pub(super) fn find(rows: &[Row], rules: &Rules) -> Vec<(Range<usize>, RawTable)> {
+/// Finds the tables among consecutive rows. `above` are the columns of a table at the end of the page before. Returns
+/// the rows that each table takes.
+pub(super) fn find(rows: &[Row], rules: &Rules, above: Option<&[(f32, f32)]>) -> Vec<(Range<usize>, RawTable)> {
     let mut found = Vec::new();
     let mut at = 0;
     while at < rows.len() {
-        match table_from(rows, at, rules) {
+        let continued = above.filter(|_| at < MAX_ROWS_ABOVE && found.is_empty());
+        let table = table_from(rows, at, rules);
+        match table.or_else(|| Some((at..at + 1, last_row(&rows[at], continued?, rules)?))) {
             Some((range, table)) => {
                 at = range.end;
                 found.push((range, table));
@@ -50,6 +57,22 @@ pub(super) fn find(rows: &[Row], rules: &Rules) -> Vec<(Range<usize>, RawTable)>
         }
     }
     found
+}
+
+/// Returns the table of a single row that continues the table of the page before.
+fn last_row(row: &Row, columns: &[(f32, f32)], rules: &Rules) -> Option<RawTable> {
+    let line = cell_line(row, columns, &rules.shades);
+    let has_figure = line.cells.last().is_some_and(|cell| cell.text.starts_with(|c: char| c.is_ascii_digit()));
+    let is_row = has_figure
+        && has_cells(row)
+        && line.filled() * 3 >= columns.len() * 2
+        && line.cells.iter().all(|cell| !cell.is_spanning());
+    is_row.then(|| {
+        let mut cells = vec![String::new(); columns.len()];
+        line.cells.into_iter().for_each(|cell| cells[cell.first] = cell.text);
+        let text = order::line(row).text;
+        RawTable { text, columns: columns.to_vec(), rows: vec![RawRow::Cells(cells)], ..RawTable::default() }
+    })
 }
 
 /// Returns true for a row with several cells.
@@ -76,6 +99,9 @@ fn table_from(rows: &[Row], at: usize, rules: &Rules) -> Option<(Range<usize>, R
     let mut lines = lines(&range);
     let bands = bands(rules, &columns, &rows[range.clone()]);
     style_ruled_header(&mut lines, &bands, &figures);
+    let header = header_lines(&lines, &figures);
+    heading_lines::divide_names(&mut lines[..header], &rows[range.clone()], &columns, &rules.shades);
+    heading_lines::spread_groups(&mut lines[..header], &columns);
     let text = rows[range.clone()].iter().map(|row| order::line(row).text).collect::<Vec<_>>().join("\n");
     let table = table_rows::table(&columns, &cell_lines::rows(lines, columns.len(), &bands), Evidence::Aligned, text)?;
     // A table on the page before may name the columns of rows that begin the page.
@@ -227,6 +253,12 @@ fn trimmed(rows: &[Row], run: Range<usize>, lines: &[CellRow], figures: &FigureC
         first_figures > 0 && (0.0..=2.0).contains(&step) && begins > label_end.fold(0.0, f32::max)
     };
     start - usize::from(above.as_ref().is_some_and(is_group))..run.end
+}
+
+/// Returns the number of lines that name the columns.
+fn header_lines(lines: &[CellRow], figures: &FigureColumns) -> usize {
+    let first = lines.iter().position(|line| figures.have_figure(line)).unwrap_or(0);
+    lines[..first].iter().rposition(|line| figures.have_text(line)).map_or(0, |last| last + 1)
 }
 
 /// Returns the heights of the ruling lines across the table.

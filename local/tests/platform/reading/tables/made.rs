@@ -168,7 +168,8 @@ pub(super) fn make(kind: Kind, random: &mut StdRng) -> MadeTable {
         add(&mut columns, &mut x, 3.6 * size);
     }
     for _ in 0..figure_columns {
-        add(&mut columns, &mut x, (500.0 / 11.0 / f32::from(u8::try_from(figure_columns).unwrap()) * 2.0).clamp(5.2 * size, 7.5 * size));
+        // Room for the name of the column, in bold type.
+        add(&mut columns, &mut x, if figure_columns == 1 { 9.0 * size } else { 6.0 * size });
     }
     let line_step = size * random.random_range(1.15..1.25);
     let is_tight = random.random_bool(0.3) && !kind.is_ruled();
