@@ -26,6 +26,7 @@ mod raw_page;
 mod rendering;
 mod rules;
 mod running_lines;
+mod segments;
 mod table_rows;
 mod table_text;
 mod tables;

@@ -42,7 +42,8 @@ const MAX_VOWELLESS_SHARE: f32 = 0.35;
 
 /// Returns true for figures, which are words when they are shifted.
 fn is_figure(word: &str) -> bool {
-    word.chars().all(|c| c.is_ascii_digit() || c.is_ascii_punctuation() || matches!(c, '€' | '£' | '—' | '–' | '·' | '%'))
+    word.chars()
+        .all(|c| c.is_ascii_digit() || c.is_ascii_punctuation() || matches!(c, '€' | '£' | '—' | '–' | '·' | '%'))
 }
 
 /// Returns true when a text as the file has it, before it is cleaned, consists of glyph numbers: hardly any of its
@@ -220,7 +221,9 @@ mod tests {
 
     #[test]
     fn texts_that_can_be_read_are_not_garbled() {
-        let prices: String = (1..90).map(|n| format!("Riz local {} kg sac {} {:03} {},{}\n", n, n * 7 % 90, n * 50, n * 3, n * 11 % 100)).collect();
+        let prices: String = (1..90)
+            .map(|n| format!("Riz local {} kg sac {} {:03} {},{}\n", n, n * 7 % 90, n * 50, n * 3, n * 11 % 100))
+            .collect();
         for text in [
             prices,
             TEXT.to_owned(),

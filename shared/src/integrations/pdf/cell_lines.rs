@@ -116,7 +116,8 @@ fn is_anchor(line: &CellRow, figures: &FigureColumns) -> bool {
 
 /// Returns the width of the widest line of each column.
 fn widths(lines: &[CellRow], columns: usize) -> Vec<f32> {
-    let width = |column: usize| lines.iter().filter_map(|line| line.own(column)).map(|cell| cell.width).fold(0.0, f32::max);
+    let width =
+        |column: usize| lines.iter().filter_map(|line| line.own(column)).map(|cell| cell.width).fold(0.0, f32::max);
     (0..columns).map(width).collect()
 }
 
@@ -137,9 +138,8 @@ fn attachment(
     }
     let last_cell = |cell: &Cell| open.iter().rev().find_map(|above| above.own(cell.first));
     // A label of two lines whose figures stand between them.
-    let next_lacks = next.is_some_and(|next| {
-        is_anchor(next, figures) && line.cells.iter().all(|cell| next.own(cell.first).is_none())
-    });
+    let next_lacks = next
+        .is_some_and(|next| is_anchor(next, figures) && line.cells.iter().all(|cell| next.own(cell.first).is_none()));
     if next_lacks && below < MAX_LINE_STEP && below < MIN_DISTANCE_RATIO * above {
         return if open.is_empty() || is_anchored { Attachment::Below } else { Attachment::Above };
     }

@@ -115,7 +115,9 @@ impl FigureColumns {
     /// Returns true when one of these columns of a row has a text that is no figure, such as its name.
     pub(super) fn have_text(&self, row: &CellRow) -> bool {
         let cell = |column: usize| row.cells.iter().find(|cell| cell.covers(column));
-        self.iter().filter_map(cell).any(|cell| !self.is_figure(&cell.text) && cell.text.contains(char::is_alphanumeric))
+        self.iter()
+            .filter_map(cell)
+            .any(|cell| !self.is_figure(&cell.text) && cell.text.contains(char::is_alphanumeric))
     }
 
     pub(super) fn is_figure(&self, text: &str) -> bool {
@@ -145,7 +147,9 @@ pub(super) fn is_amount(text: &str) -> bool {
     let mut has_number = false;
     let all = words.all(|word| {
         let is_number = word.starts_with(|c: char| c.is_ascii_digit())
-            && word.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | ',' | '%' | '€' | '$' | '£' | ')' | '*' | '\''))
+            && word
+                .chars()
+                .all(|c| c.is_ascii_digit() || matches!(c, '.' | ',' | '%' | '€' | '$' | '£' | ')' | '*' | '\''))
             || word.chars().all(|c| matches!(c, '²' | '³' | '¹' | '⁴'..='⁹' | '½' | '¼' | '¾'));
         has_number |= is_number;
         is_number || has_number && is_unit(word)
@@ -158,7 +162,28 @@ fn is_unit(word: &str) -> bool {
     let word = word.trim_matches(['.', ')', '(']).to_lowercase();
     matches!(
         word.as_str(),
-        "fcfa" | "f" | "cfa" | "xof" | "xaf" | "eur" | "euro" | "euros" | "€" | "$" | "usd" | "gbp" | "£" | "francs" | "%" | "ttc" | "ht" | "dh" | "mad" | "gnf" | "ghs" | "ngn"
+        "fcfa"
+            | "f"
+            | "cfa"
+            | "xof"
+            | "xaf"
+            | "eur"
+            | "euro"
+            | "euros"
+            | "€"
+            | "$"
+            | "usd"
+            | "gbp"
+            | "£"
+            | "francs"
+            | "%"
+            | "ttc"
+            | "ht"
+            | "dh"
+            | "mad"
+            | "gnf"
+            | "ghs"
+            | "ngn"
     )
 }
 
@@ -169,16 +194,84 @@ pub(super) fn is_neutral(text: &str) -> bool {
     is_dash
         || matches!(
             text.as_str(),
-            "gratuit" | "gratuite" | "offert" | "offerte" | "inclus" | "incluse" | "sur devis" | "nc" | "n.c." | "n/a" | "na" | "free" | "included" | "on request" | "sur demande" | "non disponible" | "oui" | "non" | "yes" | "no"
+            "gratuit"
+                | "gratuite"
+                | "offert"
+                | "offerte"
+                | "inclus"
+                | "incluse"
+                | "sur devis"
+                | "nc"
+                | "n.c."
+                | "n/a"
+                | "na"
+                | "free"
+                | "included"
+                | "on request"
+                | "sur demande"
+                | "non disponible"
+                | "oui"
+                | "non"
+                | "yes"
+                | "no"
         )
 }
 
 /// Words in the names of columns of amounts.
 const MEASURES: &[&str] = &[
-    "prix", "tarif", "montant", "cout", "coût", "frais", "total", "fcfa", "xof", "eur", "€", "$", "usd", "délai", "delai",
-    "durée", "duree", "jours", "heures", "quantité", "quantite", "qté", "qte", "stock", "taux", "poids", "nombre", "price",
-    "cost", "fee", "rate", "amount", "quantity", "qty", "days", "hours", "weight", "number", "caution", "loyer", "salaire",
-    "solde", "valeur", "value", "vente", "détail", "gros", "ttc", "unitaire", "remise", "discount", "capacité", "surface",
+    "prix",
+    "tarif",
+    "montant",
+    "cout",
+    "coût",
+    "frais",
+    "total",
+    "fcfa",
+    "xof",
+    "eur",
+    "€",
+    "$",
+    "usd",
+    "délai",
+    "delai",
+    "durée",
+    "duree",
+    "jours",
+    "heures",
+    "quantité",
+    "quantite",
+    "qté",
+    "qte",
+    "stock",
+    "taux",
+    "poids",
+    "nombre",
+    "price",
+    "cost",
+    "fee",
+    "rate",
+    "amount",
+    "quantity",
+    "qty",
+    "days",
+    "hours",
+    "weight",
+    "number",
+    "caution",
+    "loyer",
+    "salaire",
+    "solde",
+    "valeur",
+    "value",
+    "vente",
+    "détail",
+    "gros",
+    "ttc",
+    "unitaire",
+    "remise",
+    "discount",
+    "capacité",
+    "surface",
 ];
 
 /// Returns true when a text names a measure.
@@ -199,7 +292,9 @@ mod tests {
 
     #[test]
     fn amounts_are_numbers_with_or_without_a_currency() {
-        for amount in ["16 000", "1.500,50 €", "$ 12", "12 %", "900 FCFA", "- 5", "320¹", "(45)", "15 000 F CFA", "25,5*"] {
+        for amount in
+            ["16 000", "1.500,50 €", "$ 12", "12 %", "900 FCFA", "- 5", "320¹", "(45)", "15 000 F CFA", "25,5*"]
+        {
             assert!(is_amount(amount), "{amount}");
         }
         for other in ["Riz 25 kg", "25 kg", "2026", "Gratuit", "", "8 h - 18 h", "A102", "FCFA", "—"] {

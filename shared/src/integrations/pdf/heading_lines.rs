@@ -3,7 +3,7 @@
 
 use super::cells::{Cell, CellRow, begins_within};
 use super::display::Area;
-use super::order::{self, Row, Segment};
+use super::segments::{self, Row, Segment};
 
 /// Cost of a column that has a name of its own and belongs to no group, as a share of its width.
 const UNGROUPED_COST: f32 = 0.15;
@@ -15,7 +15,8 @@ const MAX_OFFSET: f32 = 0.3;
 /// Divides names that stand over several columns, unless lines below them name these columns.
 pub(super) fn divide_names(lines: &mut [CellRow], rows: &[Row], columns: &[(f32, f32)], shades: &[Area]) {
     for nth in 0..lines.len() {
-        let (line, below) = lines[nth..].split_first_mut().map_or((None, &[][..]), |(line, below)| (Some(line), &*below));
+        let (line, below) =
+            lines[nth..].split_first_mut().map_or((None, &[][..]), |(line, below)| (Some(line), &*below));
         let Some(line) = line else { continue };
         let mut cells = Vec::new();
         for cell in std::mem::take(&mut line.cells) {
@@ -56,7 +57,7 @@ fn divided(cell: &Cell, row: &Row, columns: &[(f32, f32)], shades: &[Area]) -> O
         parts[chosen.iter().filter(|at| **at < middle).count()].push(part);
     }
     let cells = parts.into_iter().zip(cell.first..).filter(|(part, _)| !part.is_empty());
-    let cells: Vec<Cell> = cells.map(|(part, column)| order::cell(part, column, column, shades)).collect();
+    let cells: Vec<Cell> = cells.map(|(part, column)| segments::cell(part, column, column, shades)).collect();
     // Each part must stand over its column.
     let stands = |cell: &Cell| {
         let (from, to) = columns[cell.first];
@@ -103,7 +104,8 @@ fn count(named: &[bool]) -> usize {
 /// when a name is not in the middle of its columns.
 fn spans(groups: &[(f32, f32)], columns: &[(f32, f32)], named: &[bool]) -> Option<Vec<(usize, usize)>> {
     // The cheapest way to place the groups from one on in the columns from one on.
-    let mut best: Vec<Vec<(f32, Option<usize>)>> = vec![vec![(f32::INFINITY, None); columns.len() + 1]; groups.len() + 1];
+    let mut best: Vec<Vec<(f32, Option<usize>)>> =
+        vec![vec![(f32::INFINITY, None); columns.len() + 1]; groups.len() + 1];
     best[groups.len()].iter_mut().for_each(|place| place.0 = 0.0);
     let first_group = groups.first()?.0;
     let skip = |column: usize| {

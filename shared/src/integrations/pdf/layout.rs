@@ -3,10 +3,10 @@
 
 use super::display::{Area, Display};
 use super::guard::call_pdfium;
-use super::order::{self, Line, Segment, Word};
+use super::order;
 use super::raw_page::RawBlock;
 use super::rules::Rules;
-use super::visibility;
+use super::segments::{self, Line, Segment, Word};
 use pdfium_render::prelude::{PdfPageText, PdfPageTextChar, PdfPageTextRenderMode};
 
 /// Character that pdfium returns for the hyphen at the end of a line. The second part of the word follows
@@ -114,9 +114,16 @@ fn is_bold(char: &PdfPageTextChar<'_>) -> bool {
     ["bold", "black", "heavy", "demi"].iter().any(|mark| name.contains(mark))
 }
 
+/// Returns true for characters that pdfium can draw without a font of the file: those of WinAnsi.
+fn has_standard_font(value: u32) -> bool {
+    let Some(value) = char::from_u32(value) else { return false };
+    let is_letter = matches!(value, '!'..='ÿ' | 'Œ' | 'œ' | 'Š' | 'š' | 'Ÿ' | 'Ž' | 'ž' | 'ƒ');
+    is_letter || matches!(value, '–' | '—' | '‘'..='‚' | '“'..='„' | '†'..='•' | '…' | '‰' | '‹' | '›' | '€' | '™')
+}
+
 /// Returns whether the reader can draw a character, and, if it cannot, whether it is drawn at all.
 fn drawing(char: &PdfPageTextChar<'_>, value: u32) -> (bool, bool) {
-    if visibility::has_standard_font(value) {
+    if has_standard_font(value) {
         return (true, false);
     }
     let Ok(text) = call_pdfium(|| char.text_object()) else { return (false, false) };
@@ -164,7 +171,7 @@ pub(super) fn blocks(
         }
         if keeps_file_order(glyphs, &segments) {
             lines.extend(file_lines(glyphs, *angle));
-            lines.extend(placed.iter().filter(|_| nth == 0).map(|text| order::line_of(&placed_segment(text))));
+            lines.extend(placed.iter().filter(|_| nth == 0).map(|text| segments::line_of(&placed_segment(text))));
         } else {
             // The ruling lines are those of the text that runs across the page.
             lines.extend(order::lines(segments, if *angle == 0.0 { rules } else { &no_rules }, above));

@@ -3,8 +3,8 @@
 use super::display::{Area, Display};
 use super::guard::call_pdfium;
 use pdfium_render::prelude::{
-    PdfMatrix, PdfPage, PdfPageObject, PdfPageObjectsCommon, PdfPagePathObject, PdfPathFillMode,
-    PdfPathSegmentType, PdfPathSegments,
+    PdfMatrix, PdfPage, PdfPageObject, PdfPageObjectsCommon, PdfPagePathObject, PdfPathFillMode, PdfPathSegmentType,
+    PdfPathSegments,
 };
 
 /// Maximum number of a page's objects that are inspected, and of the lines that are kept.
@@ -119,8 +119,7 @@ impl Rules {
             }
             last = point;
             let Area { x0, y0, x1, y1 } = extent.unwrap_or(Area { x0: point.0, y0: point.1, x1: point.0, y1: point.1 });
-            extent =
-                Some(Area { x0: x0.min(point.0), y0: y0.min(point.1), x1: x1.max(point.0), y1: y1.max(point.1) });
+            extent = Some(Area { x0: x0.min(point.0), y0: y0.min(point.1), x1: x1.max(point.0), y1: y1.max(point.1) });
         }
         let Some(extent) = extent else { return };
         let is_thin = extent.width().min(extent.height()) <= MAX_THICKNESS;

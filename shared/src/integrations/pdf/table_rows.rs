@@ -96,7 +96,8 @@ fn headings(header: &[CellRow], columns: usize, evidence: Evidence) -> Vec<Strin
     let name = |column: usize| {
         let cells = header.iter().enumerate().flat_map(|(nth, row)| row.cells.iter().map(move |cell| (nth, cell)));
         let cells = cells.filter(|(nth, cell)| is_clear(*nth, cell)).map(|(_, cell)| cell);
-        let cells = cells.filter(|cell| !cell.is_repeated && cell.covers(column) && (cell.first, cell.last) != (0, columns - 1));
+        let cells = cells
+            .filter(|cell| !cell.is_repeated && cell.covers(column) && (cell.first, cell.last) != (0, columns - 1));
         cells.flat_map(|cell| cell.text.split_whitespace()).collect::<Vec<_>>().join(" ")
     };
     (0..columns).map(name).collect()
@@ -158,7 +159,8 @@ fn raw_row(row: &CellRow, columns: usize, figures: &FigureColumns) -> RawRow {
 /// Returns true for the only cell of a row when it is the heading of those below. An item whose other cells are empty
 /// looks like one, unless its style tells.
 fn is_section(cell: &Cell, columns: usize, figures: &FigureColumns) -> bool {
-    let is_upper = cell.text.chars().filter(|c| c.is_uppercase()).count() > 3 && !cell.text.contains(char::is_lowercase);
+    let is_upper =
+        cell.text.chars().filter(|c| c.is_uppercase()).count() > 3 && !cell.text.contains(char::is_lowercase);
     let is_across = cell.is_spanning() || cell.first == 0 && (cell.is_styled || is_upper || cell.text.ends_with(':'));
     let is_short = cell.text.chars().nth(MAX_SECTION_CHARS).is_none();
     columns > 1 && is_across && is_short && !figures.is_figure(&cell.text)

@@ -5,9 +5,9 @@ use super::cell_lines;
 use super::cells::{CellRow, FigureColumns};
 use super::display::Area;
 use super::heading_lines;
-use super::order::{self, Row, Segment};
 use super::raw_page::{RawRow, RawTable};
 use super::rules::Rules;
+use super::segments::{self, Row, Segment};
 use super::table_rows::{self, Evidence};
 use std::ops::Range;
 
@@ -29,6 +29,9 @@ const MAX_SINGLE_LINES: usize = 3;
 
 /// Most rows above a row that continues the table of the page before.
 const MAX_ROWS_ABOVE: usize = 4;
+
+/// Share of the table's width up to which a line below the last row may be a wrapped line of it.
+const MAX_WRAPPED_SHARE: f32 = 0.6;
 
 /// Most columns of a table, and most lines.
 const MAX_COLUMNS: usize = 24;
@@ -70,7 +73,7 @@ fn last_row(row: &Row, columns: &[(f32, f32)], rules: &Rules) -> Option<RawTable
     is_row.then(|| {
         let mut cells = vec![String::new(); columns.len()];
         line.cells.into_iter().for_each(|cell| cells[cell.first] = cell.text);
-        let text = order::line(row).text;
+        let text = segments::line(row).text;
         RawTable { text, columns: columns.to_vec(), rows: vec![RawRow::Cells(cells)], ..RawTable::default() }
     })
 }
@@ -102,7 +105,7 @@ fn table_from(rows: &[Row], at: usize, rules: &Rules) -> Option<(Range<usize>, R
     let header = header_lines(&lines, &figures);
     heading_lines::divide_names(&mut lines[..header], &rows[range.clone()], &columns, &rules.shades);
     heading_lines::spread_groups(&mut lines[..header], &columns);
-    let text = rows[range.clone()].iter().map(|row| order::line(row).text).collect::<Vec<_>>().join("\n");
+    let text = rows[range.clone()].iter().map(|row| segments::line(row).text).collect::<Vec<_>>().join("\n");
     let table = table_rows::table(&columns, &cell_lines::rows(lines, columns.len(), &bands), Evidence::Aligned, text)?;
     // A table on the page before may name the columns of rows that begin the page.
     (!table.headings.is_empty() || !table.rows.is_empty()).then_some((range, table))
@@ -124,19 +127,27 @@ fn end_of_run(rows: &[Row], at: usize) -> usize {
             end = nth + 1;
         }
     }
-    // A wrapped line may follow the last row.
-    let follows = |nth: &usize| {
-        let step = (rows[*nth].baseline - rows[nth - 1].baseline) / size(&rows[*nth]);
-        !has_cells(&rows[*nth]) && (0.0..=1.5).contains(&step)
+    // Wrapped lines may follow the last row. Prose is wider.
+    let side = |pick: fn(f32, f32) -> f32, of: fn(&Segment) -> f32, first: f32| {
+        rows[at..end].iter().flat_map(|row| &row.segments).map(of).fold(first, pick)
     };
-    end + usize::from(end < rows.len() && follows(&end))
+    let left = side(f32::min, |segment| segment.start, f32::INFINITY);
+    let width = side(f32::max, |segment| segment.end, f32::NEG_INFINITY) - left;
+    let follows = |nth: &usize| {
+        let row = &rows[*nth];
+        let step = (row.baseline - rows[nth - 1].baseline) / size(row);
+        let ends = row.segments.last().map_or(left, |segment| segment.end);
+        !has_cells(row) && (0.0..=1.5).contains(&step) && ends - left < MAX_WRAPPED_SHARE * width
+    };
+    end + (end..rows.len()).take(MAX_SINGLE_LINES).take_while(follows).count()
 }
 
 /// Returns the left and right edges of the columns' texts.
 fn columns(rows: &[Row]) -> Option<Vec<(f32, f32)>> {
     let has_figure = |row: &&Row| {
         let last = row.segments.iter().skip(1);
-        has_cells(row) && last.into_iter().any(|segment| segment.text.trim_start().starts_with(|c: char| c.is_ascii_digit()))
+        has_cells(row)
+            && last.into_iter().any(|segment| segment.text.trim_start().starts_with(|c: char| c.is_ascii_digit()))
     };
     let mut typical: Vec<&Row> = rows.iter().filter(has_figure).collect();
     if typical.len() < 2 {
@@ -213,7 +224,7 @@ fn cell_line(row: &Row, columns: &[(f32, f32)], shades: &[Area]) -> CellRow {
             None => cells.push((first, last, group)),
         }
     }
-    let cells = cells.into_iter().map(|(first, last, parts)| order::cell(parts, first, last, shades));
+    let cells = cells.into_iter().map(|(first, last, parts)| segments::cell(parts, first, last, shades));
     CellRow { cells: cells.collect(), baseline: row.baseline }
 }
 
@@ -223,9 +234,7 @@ fn span(start: f32, end: f32, columns: &[(f32, f32)]) -> (usize, usize) {
         let overlap = end.min(to) - start.max(from);
         overlap > MIN_OVERLAP * (end - start).min(to - from)
     };
-    let over = |is: &dyn Fn(&(f32, f32)) -> bool| {
-        columns.iter().position(is).zip(columns.iter().rposition(is))
-    };
+    let over = |is: &dyn Fn(&(f32, f32)) -> bool| columns.iter().position(is).zip(columns.iter().rposition(is));
     let middle = (start + end) / 2.0;
     over(&overlaps).unwrap_or_else(|| {
         let distance = |&(from, to): &(f32, f32)| (from - middle).max(middle - to);
@@ -240,7 +249,8 @@ fn trimmed(rows: &[Row], run: Range<usize>, lines: &[CellRow], figures: &FigureC
     let first = lines.iter().position(|line| figures.have_figure(line));
     let Some(first) = first else { return run };
     let mut start = run.start + first;
-    while start > run.start && (rows[start].baseline - rows[start - 1].baseline) / size(&rows[start]) <= MAX_HEADER_STEP {
+    while start > run.start && (rows[start].baseline - rows[start - 1].baseline) / size(&rows[start]) <= MAX_HEADER_STEP
+    {
         start -= 1;
     }
     // The name of a group of columns stands alone above them.
@@ -250,7 +260,7 @@ fn trimmed(rows: &[Row], run: Range<usize>, lines: &[CellRow], figures: &FigureC
         let step = (rows[start].baseline - row.baseline) / size(&rows[start]);
         let begins = row.segments.first().map_or(0.0, |segment| segment.start);
         let label_end = lines.iter().filter_map(|line| line.own(0)).map(|cell| cell.start + cell.width);
-        first_figures > 0 && (0.0..=2.0).contains(&step) && begins > label_end.fold(0.0, f32::max)
+        first_figures > 0 && (0.0..=2.6).contains(&step) && begins > label_end.fold(0.0, f32::max)
     };
     start - usize::from(above.as_ref().is_some_and(is_group))..run.end
 }
@@ -283,7 +293,9 @@ fn bands(rules: &Rules, columns: &[(f32, f32)], rows: &[Row]) -> Vec<f32> {
 
 /// Marks the header as styled when a ruling line divides it from the rows, and no line divides the rows.
 fn style_ruled_header(lines: &mut [CellRow], bands: &[f32], figures: &FigureColumns) {
-    let Some(first) = lines.iter().position(|line| figures.have_figure(line)).filter(|first| *first > 0) else { return };
+    let Some(first) = lines.iter().position(|line| figures.have_figure(line)).filter(|first| *first > 0) else {
+        return;
+    };
     let (above, below) = (lines[first - 1].baseline, lines[first].baseline);
     let last = lines.last().map_or(below, |line| line.baseline);
     let is_divided = bands.iter().any(|y| (above - 1.0..below).contains(y));

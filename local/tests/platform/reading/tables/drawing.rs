@@ -68,9 +68,8 @@ impl Sheet {
 /// Writes sheets as a file with one page each, and Helvetica in regular and bold type.
 pub(super) fn write(sheets: &[Sheet]) -> Vec<u8> {
     let kids: Vec<String> = (0..sheets.len()).map(|nth| format!("{} 0 R", 5 + 2 * nth)).collect();
-    let font = |name: &str| {
-        latin(&format!("<< /Type /Font /Subtype /Type1 /BaseFont /{name} /Encoding /WinAnsiEncoding >>"))
-    };
+    let font =
+        |name: &str| latin(&format!("<< /Type /Font /Subtype /Type1 /BaseFont /{name} /Encoding /WinAnsiEncoding >>"));
     let mut objects = vec![
         latin("<< /Type /Catalog /Pages 2 0 R >>"),
         latin(&format!("<< /Type /Pages /Kids [{}] /Count {} >>", kids.join(" "), sheets.len())),
