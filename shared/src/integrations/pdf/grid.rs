@@ -3,9 +3,9 @@
 use super::cell_lines;
 use super::cells::{Cell, CellRow};
 use super::display::Area;
-use super::order::{self, Segment};
 use super::raw_page::RawTable;
 use super::rules::{Rules, Stroke};
+use super::segments::{self, Segment};
 use super::table_rows::{self, Evidence};
 
 /// Distance up to which two lines meet or are one line, in points.
@@ -145,7 +145,7 @@ impl Grid {
         let segments: Vec<Segment> = segments.iter().flat_map(|segment| self.split(segment)).collect();
         let mut lines: Vec<CellRow> = Vec::new();
         let mut tall: Vec<(usize, usize, CellRow)> = Vec::new();
-        for row in order::rows(segments) {
+        for row in segments::rows(segments) {
             let mut cells: Vec<(usize, usize, usize, usize, Vec<Segment>)> = Vec::new();
             for segment in row.segments {
                 let Some((column, band)) = self.cell_of(&segment) else { continue };
@@ -157,7 +157,7 @@ impl Grid {
             }
             let mut line = CellRow { cells: Vec::new(), baseline: row.baseline };
             for (first, last, top, bottom, segments) in cells {
-                let cell = order::cell(segments, first, last, shades);
+                let cell = segments::cell(segments, first, last, shades);
                 if bottom > top && self.has_row_lines(top, bottom) {
                     match tall.iter_mut().find(|tall| tall.0 == top && tall.2.cells[0].first == first) {
                         Some(above) => above.2.cells[0].append(&cell),

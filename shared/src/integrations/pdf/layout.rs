@@ -3,10 +3,10 @@
 
 use super::display::{Area, Display};
 use super::guard::call_pdfium;
-use super::order::{self, Line, Segment, Word};
+use super::order;
 use super::raw_page::RawBlock;
 use super::rules::Rules;
-use super::visibility;
+use super::segments::{self, Line, Segment, Word};
 use pdfium_render::prelude::{PdfPageText, PdfPageTextChar, PdfPageTextRenderMode};
 
 /// Character that pdfium returns for the hyphen at the end of a line. The second part of the word follows
@@ -114,9 +114,16 @@ fn is_bold(char: &PdfPageTextChar<'_>) -> bool {
     ["bold", "black", "heavy", "demi"].iter().any(|mark| name.contains(mark))
 }
 
+/// Returns true for characters that pdfium can draw without a font of the file: those of WinAnsi.
+fn has_standard_font(value: u32) -> bool {
+    let Some(value) = char::from_u32(value) else { return false };
+    let is_letter = matches!(value, '!'..='ÿ' | 'Œ' | 'œ' | 'Š' | 'š' | 'Ÿ' | 'Ž' | 'ž' | 'ƒ');
+    is_letter || matches!(value, '–' | '—' | '‘'..='‚' | '“'..='„' | '†'..='•' | '…' | '‰' | '‹' | '›' | '€' | '™')
+}
+
 /// Returns whether the reader can draw a character, and, if it cannot, whether it is drawn at all.
 fn drawing(char: &PdfPageTextChar<'_>, value: u32) -> (bool, bool) {
-    if visibility::has_standard_font(value) {
+    if has_standard_font(value) {
         return (true, false);
     }
     let Ok(text) = call_pdfium(|| char.text_object()) else { return (false, false) };
@@ -140,8 +147,15 @@ fn origin(char: &PdfPageTextChar<'_>, display: &Display) -> (f32, f32) {
     call_pdfium(|| char.origin()).map_or((0.0, 0.0), |(x, y)| display.point(x.value, y.value))
 }
 
-/// Returns the paragraphs of a page, whose height is given in points.
-pub(super) fn blocks(glyphs: &[Glyph], placed: &[PlacedText], rules: &Rules, height: f32) -> Vec<RawBlock> {
+/// Returns the paragraphs and tables of a page, whose height is given in points. `above` are the columns of a table at
+/// the end of the page before.
+pub(super) fn blocks(
+    glyphs: &[Glyph],
+    placed: &[PlacedText],
+    rules: &Rules,
+    above: Option<&[(f32, f32)]>,
+    height: f32,
+) -> Vec<RawBlock> {
     let visible: Vec<&Glyph> = glyphs.iter().filter(|glyph| !glyph.is_hidden).collect();
     let mut groups = by_angle(&visible);
     if groups.is_empty() && !placed.is_empty() {
@@ -157,10 +171,10 @@ pub(super) fn blocks(glyphs: &[Glyph], placed: &[PlacedText], rules: &Rules, hei
         }
         if keeps_file_order(glyphs, &segments) {
             lines.extend(file_lines(glyphs, *angle));
-            lines.extend(placed.iter().filter(|_| nth == 0).map(|text| order::line_of(&placed_segment(text))));
+            lines.extend(placed.iter().filter(|_| nth == 0).map(|text| segments::line_of(&placed_segment(text))));
         } else {
             // The ruling lines are those of the text that runs across the page.
-            lines.extend(order::lines(segments, if *angle == 0.0 { rules } else { &no_rules }));
+            lines.extend(order::lines(segments, if *angle == 0.0 { rules } else { &no_rules }, above));
         }
         let mut joined = order::join(&lines, height);
         if *angle != 0.0 {

@@ -7,19 +7,24 @@ use super::layout::{self, Glyph, PlacedText};
 use super::page_count::FileFacts;
 use super::rules::Rules;
 use super::visibility::{self, PictureBudget};
-use super::{MIN_COVERED_PAGE_LETTERS, MIN_TEXT_LETTERS, RawPage, count_letters, rendering};
+use super::{MIN_COVERED_PAGE_LETTERS, MIN_TEXT_LETTERS, RawBlock, RawPage, count_letters, rendering};
 use pdfium_render::prelude::{PdfDocument, PdfPage, PdfiumError};
+
+/// Number of blocks at the end of a page among which a table may continue on the next page.
+const MAX_BLOCKS_BELOW: usize = 3;
 
 /// Reader of the pages of one document.
 pub(super) struct PageReader<'a, 'd> {
     document: &'a PdfDocument<'d>,
     facts: FileFacts,
     budget: PictureBudget,
+    /// Columns of the table at the end of the page before.
+    columns_above: Option<Vec<(f32, f32)>>,
 }
 
 impl<'a, 'd> PageReader<'a, 'd> {
     pub(super) fn new(document: &'a PdfDocument<'d>, facts: FileFacts) -> Self {
-        Self { document, facts, budget: PictureBudget::default() }
+        Self { document, facts, budget: PictureBudget::default(), columns_above: None }
     }
 
     /// Reads what a page displays. The number of the page is left to the caller.
@@ -38,7 +43,13 @@ impl<'a, 'd> PageReader<'a, 'd> {
         let is_covered = self.hide_unseen(&page, &view, &mut glyphs)?;
         values.retain(|value| is_missing(value, &mut glyphs));
         let rules = Rules::of(&page, &view.display);
-        let blocks = layout::blocks(&glyphs, &values, &rules, view.display.area().height());
+        let height = view.display.area().height();
+        let blocks = layout::blocks(&glyphs, &values, &rules, self.columns_above.as_deref(), height);
+        let last_blocks = blocks.iter().rev().take(MAX_BLOCKS_BELOW);
+        self.columns_above = last_blocks.into_iter().find_map(|block| match block {
+            RawBlock::Table(table) => Some(table.columns.clone()),
+            RawBlock::Paragraph(_) => None,
+        });
         let raw = RawPage { blocks, is_covered, ..RawPage::default() };
         let has_picture = is_covered
             || count_letters(&raw.text()) < MIN_TEXT_LETTERS && self.budget.spend(|| rendering::has_picture(&page));

@@ -77,6 +77,9 @@ pub(super) struct RawTable {
     /// True when an empty cell of the first column belongs to the cell above.
     #[serde(default)]
     pub(super) is_first_carried: bool,
+    /// True when the first column is a category of the items in the second one.
+    #[serde(default)]
+    pub(super) has_category: bool,
     /// Heading of the first rows, from the page before.
     #[serde(default)]
     pub(super) section: String,
@@ -118,6 +121,7 @@ impl RawTable {
     pub(super) fn continue_from(&mut self, before: &Self) {
         self.headings.clone_from(&before.headings);
         self.section = before.last_section().to_owned();
+        self.has_category |= before.has_category;
         if before.is_first_carried {
             self.is_first_carried = true;
             self.carry_first(before.last_first_cell());

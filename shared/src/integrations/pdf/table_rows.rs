@@ -1,7 +1,7 @@
 //! From the cells of a table to its columns' names and its rows: which lines are the header, which are headings of
 //! sections.
 
-use super::cells::{Cell, CellRow, FigureColumns, names_measure};
+use super::cells::{Cell, CellRow, FigureColumns, is_amount, names_measure};
 use super::raw_page::{RawRow, RawTable};
 
 /// Most rows of a header.
@@ -38,7 +38,7 @@ pub(super) fn table(columns: &[(f32, f32)], rows: &[CellRow], evidence: Evidence
         return None;
     }
     let header = &rows[..header_rows];
-    let mut headings = headings(header, columns.len());
+    let mut headings = headings(header, columns.len(), evidence);
     if !are_certain(&headings, header, body, &figures, evidence) {
         headings.clear();
     }
@@ -58,6 +58,7 @@ pub(super) fn table(columns: &[(f32, f32)], rows: &[CellRow], evidence: Evidence
     if table.headings.is_empty() && header_rows > 0 {
         table.rows.clear();
     }
+    table.has_category = body.iter().flat_map(|row| &row.cells).any(|cell| cell.is_repeated && cell.covers(0));
     table.is_first_carried = carries_first(&table.rows);
     if table.is_first_carried {
         table.carry_first(None);
@@ -84,9 +85,17 @@ fn header_rows(rows: &[CellRow], figures: &FigureColumns) -> usize {
 }
 
 /// Joins the texts above each column. A text above several columns belongs to each of them, one above all to none.
-fn headings(header: &[CellRow], columns: usize) -> Vec<String> {
+fn headings(header: &[CellRow], columns: usize, evidence: Evidence) -> Vec<String> {
+    // Without ruling lines, a name over several columns that have no names below may be that of one of them.
+    let is_clear = |nth: usize, cell: &Cell| {
+        let mut below = header[nth + 1..].iter();
+        !cell.is_spanning()
+            || evidence == Evidence::Ruled
+            || below.any(|row| (cell.first..=cell.last).any(|column| row.own(column).is_some()))
+    };
     let name = |column: usize| {
-        let cells = header.iter().flat_map(|row| &row.cells);
+        let cells = header.iter().enumerate().flat_map(|(nth, row)| row.cells.iter().map(move |cell| (nth, cell)));
+        let cells = cells.filter(|(nth, cell)| is_clear(*nth, cell)).map(|(_, cell)| cell);
         let cells = cells
             .filter(|cell| !cell.is_repeated && cell.covers(column) && (cell.first, cell.last) != (0, columns - 1));
         cells.flat_map(|cell| cell.text.split_whitespace()).collect::<Vec<_>>().join(" ")
@@ -105,7 +114,12 @@ fn are_certain(
     let named = headings.iter().filter(|heading| !heading.is_empty()).count();
     let is_long = |heading: &String| heading.chars().nth(MAX_HEADING_CHARS).is_some();
     let is_prose = |heading: &String| heading.ends_with(['.', ';', '?', '!']) && heading.split_whitespace().count() > 4;
-    if named < 2 || headings.iter().any(|heading| is_long(heading) || is_prose(heading)) {
+    let holds_amount = header.iter().flat_map(|row| &row.cells).any(|cell| is_amount(&cell.text));
+    if named < 2 || holds_amount || headings.iter().any(|heading| is_long(heading) || is_prose(heading)) {
+        return false;
+    }
+    // Two columns of texts without figures may be addresses side by side.
+    if figures.is_empty() && evidence == Evidence::Aligned && headings.len() < 3 {
         return false;
     }
     // All columns of figures have a name, apart from a few.
@@ -142,9 +156,12 @@ fn raw_row(row: &CellRow, columns: usize, figures: &FigureColumns) -> RawRow {
     RawRow::Cells(cells)
 }
 
-/// Returns true for the only cell of a row when it is the heading of those below.
+/// Returns true for the only cell of a row when it is the heading of those below. An item whose other cells are empty
+/// looks like one, unless its style tells.
 fn is_section(cell: &Cell, columns: usize, figures: &FigureColumns) -> bool {
-    let is_across = cell.is_spanning() || cell.first == 0;
+    let is_upper =
+        cell.text.chars().filter(|c| c.is_uppercase()).count() > 3 && !cell.text.contains(char::is_lowercase);
+    let is_across = cell.is_spanning() || cell.first == 0 && (cell.is_styled || is_upper || cell.text.ends_with(':'));
     let is_short = cell.text.chars().nth(MAX_SECTION_CHARS).is_none();
     columns > 1 && is_across && is_short && !figures.is_figure(&cell.text)
 }

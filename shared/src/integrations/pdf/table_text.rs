@@ -66,7 +66,13 @@ pub(super) fn lines(table: &RawTable, mut clean: impl FnMut(&str) -> Option<Stri
             RawRow::Section(_) => None,
         })
         .collect();
-    let label_columns = text::label_columns(&cells);
+    let has_category = table.has_category || table.is_first_carried;
+    let label_columns = if has_category {
+        let items: Vec<Vec<String>> = cells.iter().map(|row| row.iter().skip(1).cloned().collect()).collect();
+        text::label_columns(&items) + 1
+    } else {
+        text::label_columns(&cells)
+    };
     let mut section = clean(&table.section)?;
     for row in rows {
         match row {

@@ -4,9 +4,10 @@
 use super::cell_lines;
 use super::cells::{CellRow, FigureColumns};
 use super::display::Area;
-use super::order::{self, Row, Segment};
-use super::raw_page::RawTable;
+use super::heading_lines;
+use super::raw_page::{RawRow, RawTable};
 use super::rules::Rules;
+use super::segments::{self, Row, Segment};
 use super::table_rows::{self, Evidence};
 use std::ops::Range;
 
@@ -26,6 +27,12 @@ const MAX_HEADER_STEP: f32 = 3.0;
 /// Most lines one after the other that have one cell only: wrapped lines and headings of sections.
 const MAX_SINGLE_LINES: usize = 3;
 
+/// Most rows above a row that continues the table of the page before.
+const MAX_ROWS_ABOVE: usize = 4;
+
+/// Share of the table's width up to which a line below the last row may be a wrapped line of it.
+const MAX_WRAPPED_SHARE: f32 = 0.6;
+
 /// Most columns of a table, and most lines.
 const MAX_COLUMNS: usize = 24;
 const MAX_LINES: usize = 300;
@@ -36,12 +43,15 @@ const MIN_OVERLAP: f32 = 0.25;
 /// Share of the table's width from which a ruling line belongs to the table.
 const MIN_RULE_SHARE: f32 = 0.6;
 
-/// Finds the tables among consecutive rows. Returns the rows that each one takes.
-pub(super) fn find(rows: &[Row], rules: &Rules) -> Vec<(Range<usize>, RawTable)> {
+/// Finds the tables among consecutive rows. `above` are the columns of a table at the end of the page before. Returns
+/// the rows that each table takes.
+pub(super) fn find(rows: &[Row], rules: &Rules, above: Option<&[(f32, f32)]>) -> Vec<(Range<usize>, RawTable)> {
     let mut found = Vec::new();
     let mut at = 0;
     while at < rows.len() {
-        match table_from(rows, at, rules) {
+        let continued = above.filter(|_| at < MAX_ROWS_ABOVE && found.is_empty());
+        let table = table_from(rows, at, rules);
+        match table.or_else(|| Some((at..at + 1, last_row(&rows[at], continued?, rules)?))) {
             Some((range, table)) => {
                 at = range.end;
                 found.push((range, table));
@@ -50,6 +60,22 @@ pub(super) fn find(rows: &[Row], rules: &Rules) -> Vec<(Range<usize>, RawTable)>
         }
     }
     found
+}
+
+/// Returns the table of a single row that continues the table of the page before.
+fn last_row(row: &Row, columns: &[(f32, f32)], rules: &Rules) -> Option<RawTable> {
+    let line = cell_line(row, columns, &rules.shades);
+    let has_figure = line.cells.last().is_some_and(|cell| cell.text.starts_with(|c: char| c.is_ascii_digit()));
+    let is_row = has_figure
+        && has_cells(row)
+        && line.filled() * 3 >= columns.len() * 2
+        && line.cells.iter().all(|cell| !cell.is_spanning());
+    is_row.then(|| {
+        let mut cells = vec![String::new(); columns.len()];
+        line.cells.into_iter().for_each(|cell| cells[cell.first] = cell.text);
+        let text = segments::line(row).text;
+        RawTable { text, columns: columns.to_vec(), rows: vec![RawRow::Cells(cells)], ..RawTable::default() }
+    })
 }
 
 /// Returns true for a row with several cells.
@@ -76,7 +102,10 @@ fn table_from(rows: &[Row], at: usize, rules: &Rules) -> Option<(Range<usize>, R
     let mut lines = lines(&range);
     let bands = bands(rules, &columns, &rows[range.clone()]);
     style_ruled_header(&mut lines, &bands, &figures);
-    let text = rows[range.clone()].iter().map(|row| order::line(row).text).collect::<Vec<_>>().join("\n");
+    let header = header_lines(&lines, &figures);
+    heading_lines::divide_names(&mut lines[..header], &rows[range.clone()], &columns, &rules.shades);
+    heading_lines::spread_groups(&mut lines[..header], &columns);
+    let text = rows[range.clone()].iter().map(|row| segments::line(row).text).collect::<Vec<_>>().join("\n");
     let table = table_rows::table(&columns, &cell_lines::rows(lines, columns.len(), &bands), Evidence::Aligned, text)?;
     // A table on the page before may name the columns of rows that begin the page.
     (!table.headings.is_empty() || !table.rows.is_empty()).then_some((range, table))
@@ -98,12 +127,19 @@ fn end_of_run(rows: &[Row], at: usize) -> usize {
             end = nth + 1;
         }
     }
-    // A wrapped line may follow the last row.
-    let follows = |nth: &usize| {
-        let step = (rows[*nth].baseline - rows[nth - 1].baseline) / size(&rows[*nth]);
-        !has_cells(&rows[*nth]) && (0.0..=1.5).contains(&step)
+    // Wrapped lines may follow the last row. Prose is wider.
+    let side = |pick: fn(f32, f32) -> f32, of: fn(&Segment) -> f32, first: f32| {
+        rows[at..end].iter().flat_map(|row| &row.segments).map(of).fold(first, pick)
     };
-    end + usize::from(end < rows.len() && follows(&end))
+    let left = side(f32::min, |segment| segment.start, f32::INFINITY);
+    let width = side(f32::max, |segment| segment.end, f32::NEG_INFINITY) - left;
+    let follows = |nth: &usize| {
+        let row = &rows[*nth];
+        let step = (row.baseline - rows[nth - 1].baseline) / size(row);
+        let ends = row.segments.last().map_or(left, |segment| segment.end);
+        !has_cells(row) && (0.0..=1.5).contains(&step) && ends - left < MAX_WRAPPED_SHARE * width
+    };
+    end + (end..rows.len()).take(MAX_SINGLE_LINES).take_while(follows).count()
 }
 
 /// Returns the left and right edges of the columns' texts.
@@ -188,7 +224,7 @@ fn cell_line(row: &Row, columns: &[(f32, f32)], shades: &[Area]) -> CellRow {
             None => cells.push((first, last, group)),
         }
     }
-    let cells = cells.into_iter().map(|(first, last, parts)| order::cell(parts, first, last, shades));
+    let cells = cells.into_iter().map(|(first, last, parts)| segments::cell(parts, first, last, shades));
     CellRow { cells: cells.collect(), baseline: row.baseline }
 }
 
@@ -224,9 +260,15 @@ fn trimmed(rows: &[Row], run: Range<usize>, lines: &[CellRow], figures: &FigureC
         let step = (rows[start].baseline - row.baseline) / size(&rows[start]);
         let begins = row.segments.first().map_or(0.0, |segment| segment.start);
         let label_end = lines.iter().filter_map(|line| line.own(0)).map(|cell| cell.start + cell.width);
-        first_figures > 0 && (0.0..=2.0).contains(&step) && begins > label_end.fold(0.0, f32::max)
+        first_figures > 0 && (0.0..=2.6).contains(&step) && begins > label_end.fold(0.0, f32::max)
     };
     start - usize::from(above.as_ref().is_some_and(is_group))..run.end
+}
+
+/// Returns the number of lines that name the columns.
+fn header_lines(lines: &[CellRow], figures: &FigureColumns) -> usize {
+    let first = lines.iter().position(|line| figures.have_figure(line)).unwrap_or(0);
+    lines[..first].iter().rposition(|line| figures.have_text(line)).map_or(0, |last| last + 1)
 }
 
 /// Returns the heights of the ruling lines across the table.

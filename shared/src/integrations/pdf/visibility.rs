@@ -284,10 +284,3 @@ impl Ink {
         }
     }
 }
-
-/// Returns true for characters that pdfium can draw without a font of the file: those of WinAnsi.
-pub(super) fn has_standard_font(value: u32) -> bool {
-    let Some(value) = char::from_u32(value) else { return false };
-    let is_letter = matches!(value, '!'..='ÿ' | 'Œ' | 'œ' | 'Š' | 'š' | 'Ÿ' | 'Ž' | 'ž' | 'ƒ');
-    is_letter || matches!(value, '–' | '—' | '‘'..='‚' | '“'..='„' | '†'..='•' | '…' | '‰' | '‹' | '›' | '€' | '™')
-}

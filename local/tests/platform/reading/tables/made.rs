@@ -126,6 +126,7 @@ const CATEGORIES: &[&str] = &["Céréales", "Huiles", "Épicerie", "Boissons", "
 const UNITS: &[&str] = &["sac", "bidon", "carton", "paquet", "boîte", "pièce"];
 const FIRST_HEADINGS: &[&str] = &["Article", "Désignation", "Produit", "Item"];
 const FIGURES: &[&str] = &["Détail", "Gros", "Demi-gros", "Revendeur", "Export", "Promotion"];
+const LONG_FIGURES: &[&str] = &["Prix de détail (FCFA)", "Prix de gros (FCFA)", "Prix revendeur", "Poids du colis"];
 const MEASURES: &[&str] =
     &["Prix (FCFA)", "Prix TTC", "Tarif 2027", "Montant en FCFA", "Prix unitaire", "Price (FCFA)"];
 const GROUPS: &[&str] = &["Abidjan", "Bouaké", "Intérieur du pays", "Tarif membre"];
@@ -147,6 +148,13 @@ struct Layout {
     columns: Vec<(f32, f32)>,
     padding: f32,
     has_unit: bool,
+    /// True for names of two lines, empty cells, texts in place of figures, figures in the middle of wrapped items, and
+    /// pages with their own header.
+    is_hard: bool,
+    /// True where figures stand in the middle of an item of several lines.
+    are_centered: bool,
+    /// True where each page repeats the names of the columns.
+    repeats_header: bool,
 }
 
 impl Layout {
@@ -178,7 +186,7 @@ fn wrap(text: &str, room: f32, size: f32) -> Vec<String> {
 }
 
 /// Makes a table of a kind.
-pub(super) fn make(kind: Kind, random: &mut StdRng) -> MadeTable {
+pub(super) fn make(kind: Kind, is_hard: bool, random: &mut StdRng) -> MadeTable {
     let size = *[8.0, 9.0, 10.0, 11.0].choose(random).unwrap();
     let figure_columns = if kind.has_groups() { *[2, 4].choose(random).unwrap() } else { random.random_range(1..=4) };
     let has_unit = random.random_bool(0.4) && !kind.has_groups();
@@ -198,11 +206,8 @@ pub(super) fn make(kind: Kind, random: &mut StdRng) -> MadeTable {
         add(&mut columns, &mut x, 3.6 * size);
     }
     for _ in 0..figure_columns {
-        add(
-            &mut columns,
-            &mut x,
-            (500.0 / 11.0 / f32::from(u8::try_from(figure_columns).unwrap()) * 2.0).clamp(5.2 * size, 7.5 * size),
-        );
+        // Room for the name of the column, in bold type.
+        add(&mut columns, &mut x, if figure_columns == 1 { 9.0 * size } else { 6.0 * size });
     }
     let line_step = size * random.random_range(1.15..1.25);
     let is_tight = random.random_bool(0.3) && !kind.is_ruled();
@@ -216,6 +221,9 @@ pub(super) fn make(kind: Kind, random: &mut StdRng) -> MadeTable {
         columns,
         padding,
         has_unit,
+        is_hard,
+        are_centered: is_hard && random.random_bool(0.4),
+        repeats_header: is_hard && random.random_bool(0.5),
     };
     draw(&layout, figure_columns, random)
 }
@@ -244,6 +252,9 @@ fn draw(layout: &Layout, figure_columns: usize, random: &mut StdRng) -> MadeTabl
             sheets.push(Sheet::default());
             y = 80.0;
             top = y - layout.size - 2.0;
+            if layout.repeats_header {
+                y = draw_header(layout, &names, sheets.last_mut().unwrap(), y);
+            }
         }
         let sheet = sheets.last_mut().unwrap();
         if layout.kind.is_merged() && left_in_category == 0 {
@@ -266,6 +277,12 @@ fn draw(layout: &Layout, figure_columns: usize, random: &mut StdRng) -> MadeTabl
     if random.random_bool(0.7) {
         let sheet = sheets.last_mut().unwrap();
         sheet.show("Les prix s'entendent hors livraison.", (60.0, 540.0), y + 24.0, (10.0, false, Align::Left));
+    }
+    if layout.is_hard {
+        for (nth, sheet) in (1..).zip(&mut sheets) {
+            sheet.show("Comptoir Baobab - tarif 2027", (60.0, 540.0), 40.0, (9.0, false, Align::Left));
+            sheet.show(&format!("Page {nth}"), (60.0, 540.0), 815.0, (9.0, false, Align::Center));
+        }
     }
     for sheet in &mut sheets {
         if random.random_bool(0.3) {
@@ -291,6 +308,7 @@ fn headings(layout: &Layout, figure_columns: usize, random: &mut StdRng) -> Vec<
     for nth in 0..figure_columns {
         names.push(match layout.kind.has_groups() {
             true => (groups[nth / 2].to_owned(), figures[nth % 2].to_owned()),
+            false if layout.is_hard => name(LONG_FIGURES[nth]),
             false if figure_columns == 1 => name(MEASURES.choose(random).unwrap()),
             false => name(figures[nth]),
         });
@@ -331,12 +349,20 @@ fn draw_header(layout: &Layout, names: &[(String, String)], sheet: &mut Sheet, m
         }
         y += layout.step.max(layout.size * 1.3);
     }
+    let mut most = 1;
     for (column, (_, name)) in names.iter().enumerate() {
         let is_figure = column + 1 >= names.len() - names.len() / 2 && column > 0;
         let align = if is_figure { layout.figures } else { Align::Left };
-        // The item of a table with groups stands between both lines.
-        sheet.show(name, layout.cell(column), y, style(align));
+        let (left, right) = layout.cell(column);
+        let room = if layout.is_hard { (right - left) / 1.07 } else { f32::INFINITY };
+        let lines = wrap(name, room, layout.size);
+        for (nth, line) in lines.iter().enumerate() {
+            let y = y + layout.line_step * f32::from(u8::try_from(nth).unwrap());
+            sheet.show(line, (left, right), y, style(align));
+        }
+        most = most.max(lines.len());
     }
+    y += layout.line_step * f32::from(u8::try_from(most - 1).unwrap());
     y += layout.step.max(layout.size * 1.4);
     if layout.kind.is_ruled() || layout.kind == Kind::RowLines {
         sheet.line((left, y - layout.size - 2.0), (right, y - layout.size - 2.0));
@@ -364,7 +390,14 @@ fn draw_row(
     for column in first + 1..names.len() {
         let is_unit = layout.has_unit && column == first + 1;
         let value = if is_unit { (*UNITS.choose(random).unwrap()).to_owned() } else { figure(random) };
+        let value = match random.random_range(0..20) {
+            0 if layout.is_hard && column + 1 < names.len() => continue,
+            1 if layout.is_hard && !is_unit => (*["sur devis", "-", "gratuit"].choose(random).unwrap()).to_owned(),
+            _ => value,
+        };
         let align = if is_unit { Align::Left } else { layout.figures };
+        let below = if layout.are_centered { lines.len() - 1 } else { 0 };
+        let y = y + layout.line_step * f32::from(u8::try_from(below).unwrap()) / 2.0;
         sheet.show(&value, layout.cell(column), y, style(align));
         let (group, name) = &names[column];
         let name = format!("{group} {name}").trim().to_owned();
