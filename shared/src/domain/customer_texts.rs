@@ -168,10 +168,10 @@ pub fn not_in_the_documents(language: Language) -> &'static str {
     )
 }
 
-/// Line with the sources below an answer: `Source : guide.pdf, p. 3`.
+/// Line with the sources below an answer, by title and page: `Source : Guide de livraison, p. 3`.
 #[must_use]
 pub fn sources(places: &[(String, i32)], language: Language) -> String {
-    let listed: Vec<_> = places.iter().map(|(file, page)| format!("{file}, p. {page}")).collect();
+    let listed: Vec<_> = places.iter().map(|(title, page)| format!("{title}, p. {page}")).collect();
     let listed = listed.join(" ; ");
     localized!(language, format!("_Source : {listed}_"), format!("_Source: {listed}_"))
 }
@@ -306,8 +306,9 @@ pub fn too_many_messages(is_daily: bool, language: Language) -> &'static str {
 pub fn not_in_the_documents_over_api(language: Language) -> &'static str {
     localized!(
         language,
-        "Je n’ai pas trouvé la réponse dans les documents. Pouvez-vous préciser votre question ?",
-        "I could not find the answer in the documents. Could you be more specific?",
+        "Je n’ai pas trouvé la réponse dans les documents. Pouvez-vous préciser votre question, ou la poser à une personne \
+         de l’équipe ?",
+        "I could not find the answer in the documents. Could you be more specific, or ask a person of the team?",
     )
 }
 

@@ -61,6 +61,7 @@ pub async fn search(tx: &mut TenantTx, search: &HybridQuery<'_>) -> sqlx::Result
             chunk_id: row.chunk_id,
             document_id: row.document_id,
             filename: row.filename,
+            title: None,
             page_start: row.page_start,
             page_end: row.page_end,
             chunk_indexes: row.chunk_index..=row.chunk_index,
@@ -70,7 +71,7 @@ pub async fn search(tx: &mut TenantTx, search: &HybridQuery<'_>) -> sqlx::Result
     });
     let ordered = ranking::order(search, candidates.collect());
     let mut passages = merge::merge_and_deduplicate(ordered, usize::try_from(search.limit).unwrap_or_default());
-    merge::extend_into_next_chunk(tx, &mut passages).await?;
+    merge::extend_and_title(tx, &mut passages).await?;
     Ok(passages)
 }
 

@@ -195,6 +195,7 @@ mod tests {
             chunk_id: Uuid::from_u128(number),
             document_id: Uuid::from_u128(number),
             filename: "guide.pdf".to_owned(),
+            title: None,
             page_start: 1,
             page_end: 1,
             chunk_indexes: 0..=0,

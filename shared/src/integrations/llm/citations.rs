@@ -249,6 +249,7 @@ mod tests {
             chunk_id: Uuid::nil(),
             document_id: Uuid::nil(),
             filename: "guide.pdf".to_owned(),
+            title: None,
             page_start: 1,
             page_end: 1,
             chunk_indexes: 0..=0,

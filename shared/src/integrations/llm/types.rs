@@ -222,6 +222,8 @@ pub struct Passage {
     pub document_id: Uuid,
     /// The document's filename.
     pub filename: String,
+    /// The document's title: the heading that it begins with, if there is one.
+    pub title: Option<String>,
     /// First page of the passage, from 1.
     pub page_start: i32,
     /// Last page of the passage, from 1.
@@ -232,6 +234,19 @@ pub struct Passage {
     pub text: String,
     /// Fused score. Comparable within one search only.
     pub score: f64,
+}
+
+impl Passage {
+    /// Returns the title of the document for the reader of an answer: its title, or its filename without extension and
+    /// with spaces for `_` and `-`.
+    #[must_use]
+    pub fn display_title(&self) -> String {
+        if let Some(title) = &self.title {
+            return title.clone();
+        }
+        let name = self.filename.rsplit_once('.').map_or(self.filename.as_str(), |(name, _)| name);
+        name.replace(['_', '-'], " ").split_whitespace().collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// A request to a model, independent of the API dialect.
