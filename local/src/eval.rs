@@ -216,6 +216,7 @@ struct SearchResult {
     language: Language,
     passages: Vec<Passage>,
     provider: Provider,
+    embedder: Embedder,
 }
 
 impl SearchResult {
@@ -229,10 +230,10 @@ impl SearchResult {
             assistant: "Lisa",
             company: "Evaluation",
             style: AnswerStyle::SourceNumbers,
-            passages: &self.passages[..self.passages.len().min(5)],
+            passages: &self.passages,
             deadline: tokio::time::Instant::now() + ANSWER_TIMEOUT,
         };
-        Ok(self.provider.answer(&ask).await.outcome?)
+        Ok(retrieval::answer(&self.provider, &self.embedder, &ask, None).await.outcome?)
     }
 }
 
@@ -368,6 +369,7 @@ impl RetrievalHarness {
             language,
             passages,
             provider: self.provider.clone(),
+            embedder: self.embedder.clone(),
         })
     }
 

@@ -28,23 +28,22 @@ impl Deps {
         request: &ReplyRequest<'_>,
         calls: &mut Vec<ModelCall>,
     ) -> Result<GeneratedReply, ReplyError> {
-        let passages = self.retrieve_passages(request, MAX_PASSAGES, calls).await?;
+        let most = if self.provider.has_model() { MAX_PASSAGES } else { retrieval::PASSAGES_WITHOUT_MODEL.into() };
+        let passages = self.retrieve_passages(request, most, calls).await?;
         let assistant = &request.lease.assistant;
-        let result = self
-            .provider
-            .answer(&llm::GroundedQuestion {
-                text: request.question,
-                standalone: &request.standalone,
-                history: request.history,
-                language: request.language,
-                instructions: assistant.prompt_rag.as_deref(),
-                assistant: &assistant.identity.assistant,
-                company: &assistant.identity.company,
-                style: AnswerStyle::WhatsApp,
-                passages: &passages,
-                deadline: request.deadline,
-            })
-            .await;
+        let question = llm::GroundedQuestion {
+            text: request.question,
+            standalone: &request.standalone,
+            history: request.history,
+            language: request.language,
+            instructions: assistant.prompt_rag.as_deref(),
+            assistant: &assistant.identity.assistant,
+            company: &assistant.identity.company,
+            style: AnswerStyle::WhatsApp,
+            passages: &passages,
+            deadline: request.deadline,
+        };
+        let result = retrieval::answer(&self.provider, self.embedders.current(), &question, None).await;
         calls.extend(result.calls);
         let completion = result.outcome?;
         let Some(text) = completion.answer else {
@@ -113,7 +112,7 @@ impl Deps {
     }
 }
 
-/// Returns the line that lists files and pages below an answer; `None` without a source.
+/// Returns the line that lists documents and pages below an answer; `None` without a source.
 fn list_sources(cited: &[(&Passage, &str)], language: Language) -> Option<String> {
     let mut seen = BTreeSet::new();
     let sources = cited.iter().map(|(passage, quote)| passage.source(quote, language));

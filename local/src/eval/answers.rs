@@ -8,11 +8,12 @@ use local_postgres::root;
 use reqwest::Client;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use shared::text;
+use shared::{settings::SettingsMap, text};
 
 use super::set;
 use crate::{
     corpus::StackClient,
+    environment::{EMBEDDING_SETTINGS, env_variable},
     testing::{self, TestOptions, TestStack},
 };
 
@@ -203,7 +204,12 @@ pub(super) fn judge<'v>(
 /// # Errors
 /// Fails when a file is malformed, a server does not start, or with `check` a figure is worse.
 pub(super) async fn run_customers(only: Option<&str>, failures: bool, save: bool, check: bool) -> Result<()> {
-    let stack = testing::stack(TestOptions::default()).await?;
+    let mut settings = SettingsMap::new();
+    for name in EMBEDDING_SETTINGS {
+        settings.extend(env_variable(name)?.map(|value| (name.to_owned(), value)));
+    }
+    let suffix = settings.get("EMBEDDING_PROVIDER").map(|name| format!(", {name}")).unwrap_or_default();
+    let stack = testing::stack(TestOptions { settings, ..TestOptions::default() }).await?;
     let golden = root().join("local/golden");
     let documents: Vec<CompanyDocument> = set::lines(&golden.join("customers.documents.jsonl"))?;
     let mut companies = BTreeMap::new();
@@ -244,7 +250,7 @@ pub(super) async fn run_customers(only: Option<&str>, failures: bool, save: bool
         lengths.sort_unstable();
         figures.median_chars = lengths.get(lengths.len() / 2).copied().unwrap_or_default();
         // Each set is shown before the first that is worse fails the command.
-        outcome = outcome.and(figures.report(name, save, check));
+        outcome = outcome.and(figures.report(&format!("{name}{suffix}"), save, check));
     }
     outcome
 }

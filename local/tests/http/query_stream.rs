@@ -315,7 +315,10 @@ async fn a_streamed_question_without_an_answer_gets_the_not_found_sentence() {
     let fixture = StreamFixture::with_provider("groq", "GROQ", &groq).await;
     groq.reply_steps(["NOT_", "IN_DOCUMENTS", " [1]"].map(say));
     let (text, end) = fixture.ask_to_end().await;
-    assert_eq!(text, "I could not find the answer in the documents. Could you be more specific?");
+    assert_eq!(
+        text,
+        "I could not find the answer in the documents. Could you be more specific, or ask a person of the team?"
+    );
     assert_eq!(
         (&end.data["answered"], &end.data["citations"], &end.data["answer"]),
         (&json!(false), &json!([]), &json!(text))

@@ -168,7 +168,7 @@ pub fn not_in_the_documents(language: Language) -> &'static str {
     )
 }
 
-/// Line with the sources below an answer: `Source : guide.pdf, p. 3`.
+/// Line with the sources below an answer, by title and page: `Source : Guide de livraison, p. 3`.
 #[must_use]
 pub fn sources(sources: &[String], language: Language) -> String {
     let listed = sources.join(" ; ");
@@ -305,8 +305,9 @@ pub fn too_many_messages(is_daily: bool, language: Language) -> &'static str {
 pub fn not_in_the_documents_over_api(language: Language) -> &'static str {
     localized!(
         language,
-        "Je n’ai pas trouvé la réponse dans les documents. Pouvez-vous préciser votre question ?",
-        "I could not find the answer in the documents. Could you be more specific?",
+        "Je n’ai pas trouvé la réponse dans les documents. Pouvez-vous préciser votre question, ou la poser à une personne \
+         de l’équipe ?",
+        "I could not find the answer in the documents. Could you be more specific, or ask a person of the team?",
     )
 }
 

@@ -70,8 +70,8 @@ pub struct QueryRequest {
     /// Documents to search, 1 to 100. Without it, all of the tenant's documents are searched.
     #[schema(min_items = 1, max_items = 100)]
     document_ids: Option<Vec<Uuid>>,
-    /// Most passages to retrieve, 1 to 20.
-    #[schema(minimum = 1, maximum = 20, default = 5)]
+    /// Most passages to retrieve, 1 to 20. Without it, 5 are retrieved for a model, and 10 where there is none.
+    #[schema(minimum = 1, maximum = 20)]
     top_k: Option<u8>,
 }
 
@@ -332,7 +332,7 @@ impl QueryPipeline {
             standalone: &standalone,
             language,
             documents: request.document_ids.as_deref(),
-            limit: request.top_k.unwrap_or(DEFAULT_PASSAGES).into(),
+            limit: request.top_k.unwrap_or(self.default_passages(reserved)).into(),
         };
         let (passages, search_failed) =
             match retrieval::embed_and_search(&self.db, &self.embedders, tenant, &search_request, calls).await {
@@ -341,6 +341,12 @@ impl QueryPipeline {
                 Err(RetrievalError::Database(error)) => return Err(error),
             };
         Ok(RetrievedContext { language, text_language, standalone, passages, search_failed })
+    }
+
+    /// Returns the number of passages for a question that does not say it. A model is sent few.
+    fn default_passages(&self, reserved: &ReservedQuestion) -> u8 {
+        let has_model = self.provider.has_model() && reserved.admission.may_use_models;
+        if has_model { DEFAULT_PASSAGES } else { retrieval::PASSAGES_WITHOUT_MODEL }
     }
 
     /// Generates the answer before the deadline: an apology when the model declined or no model answered. Model calls
@@ -364,10 +370,8 @@ impl QueryPipeline {
         let style = if deltas.is_some() { AnswerStyle::PassageNumbers } else { AnswerStyle::SourceNumbers };
         let grounded = context.grounded_question(request, &reserved.history, style, deadline);
         let provider = if reserved.admission.may_use_models { &self.provider } else { &Provider::Extractive };
-        let AnswerResult { outcome, calls: made } = match deltas {
-            Some(deltas) => provider.stream(&grounded, deltas).await,
-            None => provider.answer(&grounded).await,
-        };
+        let embedder = self.embedders.current();
+        let AnswerResult { outcome, calls: made } = retrieval::answer(provider, embedder, &grounded, deltas).await;
         calls.extend(made);
         match outcome {
             Ok(completion) => AnswerDraft::from_completion(completion, context, style),

@@ -19,6 +19,7 @@ mod types;
 mod vision;
 
 pub use crate::model_api::{CallStatus, ProviderError};
+pub use extractive::{QuoteCandidate, answer_by_similarity, quote_candidates};
 pub use prompt::fit_history;
 pub use provider::{Provider, excerpt};
 pub use types::{

@@ -24,7 +24,7 @@ pub async fn search(tx: &mut TenantTx, search: &HybridQuery<'_>) -> sqlx::Result
     let (candidates, versions) = find_with_versions(tx, search).await?;
     let ordered = versions.newest_first(ranking::order(search, candidates));
     let mut passages = merge::merge_and_deduplicate(ordered, usize::try_from(search.limit).unwrap_or_default());
-    merge::extend_into_next_chunk(tx, &mut passages).await?;
+    merge::extend_and_title(tx, &mut passages).await?;
     places::locate(tx, &mut passages).await?;
     Ok(passages)
 }
@@ -100,6 +100,7 @@ async fn find_candidates(
             filename: row.filename,
             version: None,
             place: None,
+            title: None,
             page_start: row.page_start,
             page_end: row.page_end,
             chunk_indexes: row.chunk_index..=row.chunk_index,

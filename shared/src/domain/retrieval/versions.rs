@@ -136,6 +136,7 @@ mod tests {
             document_id: Uuid::from_u128(document),
             filename: "tarifs.pdf".to_owned(),
             version: None,
+            title: None,
             place: None,
             page_start: 1,
             page_end: 1,

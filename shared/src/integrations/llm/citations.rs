@@ -251,6 +251,7 @@ mod tests {
             filename: "guide.pdf".to_owned(),
             version: None,
             place: None,
+            title: None,
             page_start: 1,
             page_end: 1,
             chunk_indexes: 0..=0,

@@ -36,7 +36,7 @@ const MAX_STEM_CHARS: usize = 6;
 /// Maximum number of rows of a table that are quoted together, when the question fits each.
 const MAX_ROWS: usize = 5;
 /// Minimum part of the question's weight that a quote must cover to count as an answer.
-const MIN_COVERAGE: f32 = 0.58;
+const MIN_COVERAGE: f32 = 0.52;
 /// Minimum part of a follow-up's own weight that a quote must cover.
 const MIN_OWN_COVERAGE: f32 = 0.5;
 /// Minimum part of the question's weight that a second quote covers and the first does not.
@@ -63,6 +63,14 @@ const ALWAYS_OPEN_WORDS: &str = "nuit nuits soir night nights evening dimanche d
 const CONTACT_BONUS: f32 = 0.1;
 /// Deduction for each further sentence of a quote.
 const UNIT_COST: f32 = 0.04;
+/// Maximum number of sentences that are compared with the question by meaning. Each costs about 10 ms.
+const MAX_CANDIDATES: usize = 48;
+/// Minimum uncentred cosine of a sentence that answers by its meaning alone.
+const MIN_SIMILARITY: f32 = 0.86;
+/// Minimum part of the question that such a sentence covers by words too, when a price is asked.
+const MIN_PRICE_COVERAGE: f32 = 0.35;
+/// Fewest words of such a sentence.
+const MIN_CANDIDATE_WORDS: usize = 4;
 /// Factor for a quote that the last answer already gave.
 const REPEATED_FACTOR: f32 = 0.7;
 /// Factor for a quote from a passage without one of the question's names and numbers.
@@ -75,13 +83,50 @@ const CONTACT_WORDS: &str = "joindre contacter contact contacts trouver adresse 
 
 /// Answers with quotes from the passages; the answer is `None` when no quote covers enough of the question.
 pub(super) fn answer(question: &GroundedQuestion<'_>) -> GroundedAnswer {
-    let GroundedQuestion { language, passages, .. } = *question;
-    let analyzed = AnalyzedQuestion::new(question.text, question.standalone, language);
+    let analyzed = AnalyzedQuestion::new(question.text, question.standalone, question.language);
     let sources = Scorer::new(&analyzed, question).best_quotes();
+    with_text(question, sources)
+}
+
+/// A sentence or row that may answer a question by its meaning, although its words differ.
+#[derive(Debug)]
+pub struct QuoteCandidate {
+    window: Window,
+    /// The text whose similarity to the question decides.
+    pub text: String,
+}
+
+/// Returns the sentences and rows of the best passages that contain the asked kind of value, the best passage first.
+#[must_use]
+pub fn quote_candidates(question: &GroundedQuestion<'_>) -> Vec<QuoteCandidate> {
+    let analyzed = AnalyzedQuestion::new(question.text, question.standalone, question.language);
+    let scorer = Scorer::new(&analyzed, question);
+    let candidates = (0..scorer.passages.len()).flat_map(|passage| scorer.candidates(passage));
+    candidates.take(MAX_CANDIDATES).collect()
+}
+
+/// Answers with the candidate that is most similar to the question, given the uncentred cosine of each by the embedded
+/// model. The answer is `None` when none is similar enough.
+#[must_use]
+pub fn answer_by_similarity(
+    question: &GroundedQuestion<'_>,
+    candidates: &[QuoteCandidate],
+    similarities: &[f32],
+) -> GroundedAnswer {
+    let analyzed = AnalyzedQuestion::new(question.text, question.standalone, question.language);
+    let scorer = Scorer::new(&analyzed, question);
+    let best = candidates.iter().zip(similarities).max_by(|left, right| left.1.total_cmp(right.1));
+    let best = best.filter(|(_, similarity)| **similarity >= MIN_SIMILARITY);
+    let sources = best.map(|(candidate, _)| scorer.cite(&candidate.window, &[])).into_iter().collect();
+    with_text(question, sources)
+}
+
+/// Makes the answer of its quotes.
+fn with_text(question: &GroundedQuestion<'_>, sources: Vec<CitedPassage>) -> GroundedAnswer {
     let answer = (!sources.is_empty()).then(|| {
         let lines = sources.iter().filter_map(|source| {
-            let passage = passages.get(source.passage)?;
-            Some(format_quote(&source.quote, passage, language))
+            let passage = question.passages.get(source.passage)?;
+            Some(format_quote(&source.quote, passage, question.language))
         });
         lines.collect::<Vec<_>>().join("\n\n")
     });
@@ -144,7 +189,7 @@ impl<'q> Scorer<'q> {
         let passages = question.passages.iter().map(|passage| {
             let units: Vec<_> = units::split(&passage.text).into_iter().map(|unit| matcher.scored(unit)).collect();
             let mut strengths = matcher.strengths(&text::fold(&passage.text));
-            keep_stronger(&mut strengths, &matcher.strengths(&text::fold(&passage.document_title())));
+            keep_stronger(&mut strengths, &matcher.strengths(&text::fold(&passage.display_title())));
             let retrieval_factor = 1.0 - RETRIEVAL_SHARE * (1.0 - (passage.score / best_score) as f32);
             ScoredPassage { units, strengths, retrieval_factor }
         });
@@ -190,6 +235,29 @@ impl<'q> Scorer<'q> {
             }
         }
         windows
+    }
+
+    /// Returns the units of a passage that may answer by their meaning.
+    fn candidates(&self, index: usize) -> Vec<QuoteCandidate> {
+        let Some(passage) = self.passages.get(index) else { return Vec::new() };
+        let lacks_name = |(term, strength): (&Term, &f32)| term.is_name && term.is_own && *strength == 0.0;
+        if self.question.terms.iter().zip(&passage.strengths).any(lacks_name) {
+            return Vec::new();
+        }
+        let candidate = |(at, unit): (usize, &ScoredUnit)| {
+            let mut strengths = unit.context_strengths.clone();
+            keep_stronger(&mut strengths, &unit.strengths);
+            let coverage = self.term_coverage(&strengths);
+            if let Some(kind) = self.question.kind {
+                let value = self.value(kind, std::slice::from_ref(unit), &unit.folded, &unit.folded_context);
+                if value == 0.0 || kind == ValueKind::Price && coverage < MIN_PRICE_COVERAGE {
+                    return None;
+                }
+            }
+            let window = Window { passage: index, start: at, end: at + 1, score: 0.0, coverage, strengths };
+            (unit.words >= MIN_CANDIDATE_WORDS).then(|| QuoteCandidate { window, text: unit.unit.text.clone() })
+        };
+        passage.units.iter().enumerate().filter_map(candidate).collect()
     }
 
     /// Scores consecutive units; `None` when they do not cover enough of the question.
@@ -290,7 +358,9 @@ impl<'q> Scorer<'q> {
 
     /// Returns how well a text has the asked kind of value, from 0 to 1.
     fn value(&self, kind: ValueKind, units: &[ScoredUnit], folded: &str, folded_context: &str) -> f32 {
-        let is_price_cell = || values::contains_digits(folded) && values::heads_prices(folded_context);
+        let is_table_row = units.iter().any(|unit| text::is_table_row(&unit.unit.text));
+        let is_headed = || values::heads_prices(folded_context) || is_table_row && values::heads_prices(folded);
+        let is_price_cell = || values::contains_digits(folded) && is_headed();
         let is_free = kind == ValueKind::Price && !values::contains_amount(folded) && values::contains(kind, folded);
         let has_name = || units.iter().any(|unit| values::contains_full_name(&unit.unit.text));
         let is_apart = |unit: &ScoredUnit| {
@@ -428,7 +498,7 @@ impl<'q> Matcher<'q> {
         let terms = question.terms.as_slice();
         let mut words: HashMap<String, Vec<f32>> = HashMap::new();
         for passage in passages {
-            for text in [&passage.text, &passage.document_title()] {
+            for text in [&passage.text, &passage.display_title()] {
                 for word in split_words(&text::fold(text)) {
                     if !words.contains_key(word) {
                         words.insert(word.to_owned(), exact_strengths(terms, word, &question.stemmer));
@@ -557,6 +627,7 @@ mod tests {
             filename: "guide.pdf".to_owned(),
             version: None,
             place: None,
+            title: None,
             page_start: page,
             page_end: page,
             chunk_indexes: 0..=0,

@@ -19,17 +19,10 @@ impl DocumentVersion {
 }
 
 impl Passage {
-    /// Returns the document's title: the name of its file, as a person would say it.
-    #[must_use]
-    pub fn document_title(&self) -> String {
-        let name = self.filename.rsplit_once('.').map_or(self.filename.as_str(), |(name, _)| name);
-        name.replace(['_', '-'], " ").split_whitespace().collect::<Vec<_>>().join(" ")
-    }
-
     /// Returns the document's title, with its version where there are several: `tarifs, version du 29/11/2026`.
     #[must_use]
-    pub fn title(&self, language: Language) -> String {
-        let title = self.document_title();
+    pub fn versioned_title(&self, language: Language) -> String {
+        let title = self.display_title();
         match &self.version {
             None => title,
             Some(version) => format!("{title}, {}", version.label(language)),
@@ -55,6 +48,6 @@ impl Passage {
     /// Returns title and place of a quote: `tarifs, p. 3`.
     #[must_use]
     pub fn source(&self, quote: &str, language: Language) -> String {
-        format!("{}, {}", self.title(language), self.location(quote, language))
+        format!("{}, {}", self.versioned_title(language), self.location(quote, language))
     }
 }

@@ -228,6 +228,8 @@ pub struct Passage {
     pub version: Option<DocumentVersion>,
     /// Place in a file without pages; `None` for a PDF.
     pub place: Option<PlacedPassage>,
+    /// The document's title: the heading that it begins with, if there is one.
+    pub title: Option<String>,
     /// First page of the passage, from 1. In a file without pages, the number of the part.
     pub page_start: i32,
     /// Last page of the passage, from 1.
@@ -247,6 +249,19 @@ pub struct DocumentVersion {
     pub uploaded: NaiveDateTime,
     /// True when another version was uploaded on the same day.
     pub shares_day: bool,
+}
+
+impl Passage {
+    /// Returns the title of the document for the reader of an answer: its title, or its filename without extension and
+    /// with spaces for `_` and `-`.
+    #[must_use]
+    pub fn display_title(&self) -> String {
+        if let Some(title) = &self.title {
+            return title.clone();
+        }
+        let name = self.filename.rsplit_once('.').map_or(self.filename.as_str(), |(name, _)| name);
+        name.replace(['_', '-'], " ").split_whitespace().collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// A request to a model, independent of the API dialect.
