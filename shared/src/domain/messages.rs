@@ -271,10 +271,20 @@ pub struct PendingMessage {
     pub id: Uuid,
     /// The text; empty for a message without text.
     pub content: String,
-    /// The kind of a message without text: `audio`, `image` …
+    /// The kind of a message without text, or of what came with the text: `audio`, `image` …
     pub attachment: Option<String>,
     /// Time of receipt.
     pub created_at: DateTime<Utc>,
+}
+
+impl PendingMessage {
+    /// Returns true when the message is, or came with, something that may say anything: a voice message, a video, a file,
+    /// or something of an unknown kind. Nobody has heard or read it. Pictures, stickers and locations say little.
+    #[must_use]
+    pub fn is_unheard(&self) -> bool {
+        const QUIET_KINDS: [&str; 3] = ["image", "sticker", "location"];
+        self.attachment.as_deref().is_some_and(|kind| !QUIET_KINDS.contains(&kind))
+    }
 }
 
 /// Returns the contact's messages that wait for an answer, oldest first; at most `limit`. They have the order in which
@@ -304,6 +314,10 @@ pub struct LastOutbound {
     pub id: Uuid,
     /// The name of the model that generated the text, or what stands in its place.
     pub model: Option<String>,
+    /// True when the bot wrote it, and no person or notice.
+    pub is_from_bot: bool,
+    /// True when it answers from the documents or the catalogue.
+    pub is_answer: bool,
     /// True when the text asks something.
     pub is_question: bool,
     /// True when all of its parts were sent.
@@ -320,7 +334,8 @@ pub async fn last_outbound(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Resul
     sqlx::query_as!(
         LastOutbound,
         r#"
-        select id, model, content like '%?%' as "is_question!", sent_at is not null as "is_sent!", created_at
+        select id, model, author = 'bot' as "is_from_bot!", answered is true as "is_answer!",
+            content like '%?%' as "is_question!", sent_at is not null as "is_sent!", created_at
         from messages where customer_id = $1 and conversation_id = $2 and direction = 'outbound'
         order by created_at desc, id desc
         limit 1
