@@ -192,6 +192,11 @@ async fn upload(
     };
     let tenant = caller.tenant();
     let content_type = new.format.content_type();
+    let known = deps.db.tenant_tx(tenant, async |tx| Ok(documents::find_processed(tx, &new, language).await?)).await?;
+    if known.is_none() {
+        // The document counts when it is read.
+        deps.unconfirmed.ensure_document_left(&deps.db, tenant).await?;
+    }
     let announced = deps
         .db
         .tenant_tx(tenant, async |tx| {
@@ -205,7 +210,6 @@ async fn upload(
                 return Ok(Announced::Known(Upload::of(tx, document, language).await?, objects));
             }
             let announced = documents::announce(tx, new, language).await?;
-            deps.unconfirmed.admit(tx, true).await?;
             Ok(Announced::New(Upload::of(tx, announced.document, language).await?, announced.storage_key))
         })
         .await?;

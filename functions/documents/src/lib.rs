@@ -119,7 +119,7 @@ async fn retry(
         .db
         .tenant_tx(caller.tenant(), async |tx| {
             let retried = documents::retry(tx, id, language).await?;
-            deps.unconfirmed.admit(tx, true).await?;
+            deps.unconfirmed.admit_document(tx, id, true).await?;
             Ok(retried)
         })
         .await?;

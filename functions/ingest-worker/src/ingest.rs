@@ -18,6 +18,7 @@ use shared::{
     logging, pdf, periods, plans, queue, section_chunks,
     storage::{self, ReadError},
     text,
+    unconfirmed::AdmissionError,
     usage::{self, UsageDelta},
 };
 use tokio::time::Instant;
@@ -159,6 +160,7 @@ impl Deps {
     async fn process(&self, work: Work, state: &IngestState, started: Instant) -> Result<IngestOutcome, IngestError> {
         let target = work.target;
         let (file, sha256) = self.read_file(state).await?;
+        self.admit(target).await?;
         let ReadText { chunks, unread } = match state.format {
             FileFormat::Pdf => match self.read_pages(target, &file, started).await? {
                 Ok(read) => read,
@@ -266,6 +268,18 @@ impl Deps {
             return refused(DocumentFailure::Corrupt, "the file differs from the announced SHA-256");
         }
         Ok((file, sha256))
+    }
+
+    /// Counts the document among the requests of accounts without a confirmed address or a plan.
+    async fn admit(&self, target: IngestTarget) -> Result<(), IngestError> {
+        let admitted = self.db.tenant_tx(target.tenant, async |tx| {
+            match self.unconfirmed.admit_document(tx, target.document, false).await {
+                Ok(()) => Ok(Ok(())),
+                Err(AdmissionError::Database(error)) => Err(error.into()),
+                Err(refusal) => Ok(Err(IngestError::Permanent(DocumentFailure::SpendCapReached, refusal.to_string()))),
+            }
+        });
+        admitted.await?
     }
 
     /// Counts the document's text within the limits of the tenant's plan, before anything is paid for it.
