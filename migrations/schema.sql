@@ -2115,8 +2115,12 @@ CREATE TABLE public.webhook_secrets (
     sha256 bytea NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     expires_at timestamp with time zone,
+    sealed_value bytea,
+    CONSTRAINT webhook_secrets_sealed_value_length CHECK (((octet_length(sealed_value) >= 30) AND (octet_length(sealed_value) <= 300))),
     CONSTRAINT webhook_secrets_sha256_length CHECK ((length(sha256) = 32))
 );
+
+COMMENT ON COLUMN public.webhook_secrets.sealed_value IS 'the secret itself, sealed, for repeated calls within a minute of its creation; maintenance removes it';
 
 ALTER TABLE ONLY billing.duplicate_subscriptions
     ADD CONSTRAINT duplicate_subscriptions_pkey PRIMARY KEY (subscription_id);
@@ -2503,6 +2507,8 @@ CREATE INDEX usage_periods_plan_id_idx ON public.usage_periods USING btree (plan
 CREATE UNIQUE INDEX users_email_key ON public.users USING btree (lower(email));
 
 CREATE INDEX webhook_secrets_customer_id_idx ON public.webhook_secrets USING btree (customer_id);
+
+CREATE INDEX webhook_secrets_sealed_idx ON public.webhook_secrets USING btree (created_at) WHERE (sealed_value IS NOT NULL);
 
 CREATE TRIGGER subscription_states_assigned BEFORE INSERT OR UPDATE ON billing.subscription_states FOR EACH ROW WHEN ((new.assigned_user_id IS NOT NULL)) EXECUTE FUNCTION billing.keep_assigned_user();
 
@@ -3371,3 +3377,5 @@ GRANT SELECT(customer_id) ON TABLE public.webhook_secrets TO lisa_tenant;
 GRANT SELECT(created_at) ON TABLE public.webhook_secrets TO lisa_tenant;
 
 GRANT SELECT(expires_at),UPDATE(expires_at) ON TABLE public.webhook_secrets TO lisa_tenant;
+
+GRANT SELECT(sealed_value),UPDATE(sealed_value) ON TABLE public.webhook_secrets TO lisa_tenant;
