@@ -331,6 +331,14 @@ CREATE FUNCTION app.month_of(tenant uuid, moment timestamp with time zone) RETUR
           and profile.subscription_access_until > moment
           and profile.subscription_current_period_start <= moment + interval '5 minutes'
           and profile.subscription_current_period_end > profile.subscription_current_period_start
+          and (
+              profile.subscription_current_period_end - profile.subscription_current_period_start >= interval '28 days'
+              or exists (
+                  select from public.usage_periods period
+                  where period.customer_id = tenant and period.period_start <= moment and period.period_end > moment
+                    and period.period_start < date_trunc('month', moment at time zone 'UTC') at time zone 'UTC'
+              )
+          )
     ) paid on true
 $$;
 

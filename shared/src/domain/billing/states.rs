@@ -69,7 +69,8 @@ impl PlanPrices {
 
 /// Finds the plan that a lookup key names, alone (`pro`) or with an interval (`pro_yearly`).
 fn plan_of_lookup_key(key: &str) -> Option<&'static str> {
-    const INTERVALS: [&str; 8] = ["month", "monthly", "quarter", "quarterly", "year", "yearly", "annual", "annually"];
+    const INTERVALS: [&str; 10] =
+        ["week", "weekly", "month", "monthly", "quarter", "quarterly", "year", "yearly", "annual", "annually"];
     plans::find_paid(key).or_else(|| {
         let (plan, interval) = key.split_once(['_', '-'])?;
         plans::find_paid(plan).filter(|_| INTERVALS.contains(&interval))
