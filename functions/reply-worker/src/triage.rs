@@ -50,8 +50,7 @@ pub(crate) fn decide(lease: &Lease) -> Action {
     // handover.
     let unseen = || lease.pending.iter().filter(|message| lease.conversation.released_at < Some(message.created_at));
     let draft = valid_draft(lease);
-    let courtesy = courtesies::recognize(&text, &assistant.identity.names())
-        .filter(|_| draft.is_some() || !answers_a_question(lease, &text));
+    let courtesy = recognize_courtesy(lease, &text).filter(|_| draft.is_some() || !answers_a_question(lease, &text));
     if unseen().any(|message| keywords::asks_for_a_person(&message.content, &assistant.handover_keywords)) {
         return Action::HandOver(HandoverReason::Keyword);
     }
@@ -82,6 +81,22 @@ pub(crate) fn decide(lease: &Lease) -> Action {
         return Action::HandOver(HandoverReason::OutsideHours);
     }
     Action::Answer
+}
+
+/// Returns the courtesy that the messages are. A bare yes or no is one when nothing was proposed or asked.
+fn recognize_courtesy(lease: &Lease, text: &str) -> Option<Courtesy> {
+    let is_void = || keywords::is_bare_answer(text) && !is_something_proposed(lease);
+    courtesies::recognize(text, &lease.assistant.identity.names())
+        .or_else(|| is_void().then_some(Courtesy::Acknowledgement))
+}
+
+/// Returns true when a yes may be meant for something: a draft, also one that has ended, or in LIVE mode a question or any
+/// text of the bot, which may propose without a question mark. A contact who has refused an order may change its mind.
+fn is_something_proposed(lease: &Lease) -> bool {
+    let proposes = |last: &LastOutbound| {
+        last.model.as_deref() != Some(courtesies::MODEL) && (last.is_question || last.is_from_bot)
+    };
+    stored_draft(lease).is_some() || (lease.assistant.is_live && lease.last_outbound.as_ref().is_some_and(proposes))
 }
 
 /// Returns true when a courtesy that accepts ("OK", "d’accord merci") answers a question of the bot, and the model has

@@ -304,6 +304,10 @@ pub struct LastOutbound {
     pub id: Uuid,
     /// The name of the model that generated the text, or what stands in its place.
     pub model: Option<String>,
+    /// True when the bot wrote it, and no person or notice.
+    pub is_from_bot: bool,
+    /// True when it answers from the documents or the catalogue.
+    pub is_answer: bool,
     /// True when the text asks something.
     pub is_question: bool,
     /// True when all of its parts were sent.
@@ -320,7 +324,8 @@ pub async fn last_outbound(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Resul
     sqlx::query_as!(
         LastOutbound,
         r#"
-        select id, model, content like '%?%' as "is_question!", sent_at is not null as "is_sent!", created_at
+        select id, model, author = 'bot' as "is_from_bot!", answered is true as "is_answer!",
+            content like '%?%' as "is_question!", sent_at is not null as "is_sent!", created_at
         from messages where customer_id = $1 and conversation_id = $2 and direction = 'outbound'
         order by created_at desc, id desc
         limit 1

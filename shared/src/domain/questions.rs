@@ -17,6 +17,7 @@ use crate::{
     conversations::{
         api,
         courtesies::{self, Courtesy},
+        keywords,
     },
     customer_texts,
     db::{self, Db, TenantTx},
@@ -277,6 +278,12 @@ impl QueryPipeline {
                     }
                     idempotency::IdempotencyOutcome::Run(claim) => claim,
                 };
+                if answers_nothing(tx, request).await? {
+                    claim.release(tx).await?;
+                    let quota = quota::status(tx, owner).await?;
+                    let answer = answer_courtesy(request, Courtesy::Acknowledgement, &identity, quota);
+                    return Ok(BeginOutcome::Courtesy(Box::new(answer)));
+                }
                 let reservation = quota::reserve(tx, owner, None).await?;
                 let approved = approved_answers::find(tx, request.question.as_str()).await?;
                 let history = match request.conversation_id {
@@ -439,6 +446,17 @@ impl QueryPipeline {
             tracing::warn!(error = logging::chain(&error), "the reservation goes back when it expires");
         }
     }
+}
+
+/// Returns true for a bare yes or no to nothing: the last answer of the conversation found nothing or asked nothing, or
+/// there is none.
+async fn answers_nothing(tx: &mut TenantTx, request: &QueryRequest) -> Result<bool> {
+    if !keywords::is_bare_answer(request.question.as_str()) {
+        return Ok(false);
+    }
+    let Some(conversation) = request.conversation_id else { return Ok(true) };
+    let last = messages::last_outbound(tx, conversation).await?;
+    Ok(!last.is_some_and(|last| last.is_answer && last.is_question))
 }
 
 /// Returns the fixed answer to a courtesy, which costs nothing.

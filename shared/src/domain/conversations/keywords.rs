@@ -7,7 +7,7 @@ mod opt_out;
 mod person;
 mod phrases;
 
-pub use answer::{confirms_cancellation, declines_cancellation, is_no, is_yes};
+pub use answer::{confirms_cancellation, declines_cancellation, is_bare_answer, is_no, is_yes};
 pub use opt_out::{asks_to_resume, asks_to_stop};
 pub use person::asks_for_a_person;
 

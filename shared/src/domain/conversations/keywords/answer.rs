@@ -2,13 +2,16 @@
 
 use super::phrases::{consists_of, is_question};
 
-const YES_PHRASES: &str = "oui,ouais,oue,wi,ui,yes,yep,yeah,yup,ok,okay,okey,oki,d accord,daccord,d acc,dac,\
-    je confirme,je le confirme,je la confirme,je confirme la commande,je confirme ma commande,confirme,confirmer,\
-    confirmez,on confirme,c est confirme,c est bon,c bon,c est ca,c est correct,c est exact,c est parfait,correct,exact,\
-    exactement,valide,je valide,validez,valider,parfait,bien sur,absolument,volontiers,entendu,ca marche,ca me va,\
-    allez y,vas y,avec plaisir,go,go ahead,i confirm,confirm,confirmed,that s right,that is right,of course,\
-    sure,absolutely,sounds good,do it";
-const NO_PHRASES: &str = "non,no,nope,nan,pas du tout,laisse tomber,laissez tomber,laisse,laissez,never mind,nevermind,\
+/// Words that agree and name nothing. Without a proposal, they say nothing.
+const YES_WORDS: &str = "oui,ouais,oue,wi,ui,yes,yep,yeah,yup,ok,okay,okey,oki,d accord,daccord,d acc,dac,c est ca,\
+    c est correct,c est exact,correct,exact,exactement,bien sur,absolument,volontiers,avec plaisir,that s right,\
+    that is right,of course,sure,absolutely";
+/// Phrases that agree to something: without a proposal, they are a wish that the bot has to answer.
+const CONFIRMING_PHRASES: &str = "je confirme,je le confirme,je la confirme,je confirme la commande,je confirme ma commande,\
+    confirme,confirmer,confirmez,on confirme,c est confirme,c est bon,c bon,c est parfait,valide,je valide,validez,\
+    valider,parfait,entendu,ca marche,ca me va,allez y,vas y,go,go ahead,i confirm,confirm,confirmed,sounds good,do it";
+/// Words that refuse and name nothing.
+const NO_WORDS: &str = "non,no,nope,nan,pas du tout,laisse tomber,laissez tomber,laisse,laissez,never mind,nevermind,\
     pas maintenant,not now,no way";
 /// Emoji that say yes when they are the whole message.
 const AGREEING_EMOJI: &[char] = &['👍', '👌', '✅', '✔'];
@@ -26,31 +29,40 @@ const KEEP_PHRASES: &str = "garde,gardez,garde la,gardez la,je garde,je la garde
 /// refuses. No typo is forgiven: "valise" would order, while a yes that is not recognised costs an answer of the model.
 #[must_use]
 pub fn is_yes(message: &str) -> bool {
-    (says(message, &[YES_PHRASES]) && !message.contains(REFUSING_EMOJI))
+    (says(message, &[YES_WORDS, CONFIRMING_PHRASES]) && !message.contains(REFUSING_EMOJI))
         || is_emoji(message, AGREEING_EMOJI, REFUSING_EMOJI)
 }
 
 /// Returns true when a message is a no and nothing else. A question is no no. No typo is forgiven.
 #[must_use]
 pub fn is_no(message: &str) -> bool {
-    says(message, &[NO_PHRASES, CANCEL_PHRASES]) || is_emoji(message, REFUSING_EMOJI, AGREEING_EMOJI)
+    says(message, &[NO_WORDS, CANCEL_PHRASES]) || is_emoji(message, REFUSING_EMOJI, AGREEING_EMOJI)
 }
 
 /// Returns true when a message is a yes to a proposal that cancels an order. "Annule" repeats the wish.
 #[must_use]
 pub fn confirms_cancellation(message: &str) -> bool {
-    is_yes(message) || (says(message, &[YES_PHRASES, CANCEL_PHRASES]) && !message.contains(REFUSING_EMOJI))
+    is_yes(message)
+        || (says(message, &[YES_WORDS, CONFIRMING_PHRASES, CANCEL_PHRASES]) && !message.contains(REFUSING_EMOJI))
 }
 
 /// Returns true when a message is a no to a proposal that cancels an order. "Non, annule" is neither a yes nor a no.
 #[must_use]
 pub fn declines_cancellation(message: &str) -> bool {
-    says(message, &[NO_PHRASES, KEEP_PHRASES]) || is_emoji(message, REFUSING_EMOJI, AGREEING_EMOJI)
+    says(message, &[NO_WORDS, KEEP_PHRASES]) || is_emoji(message, REFUSING_EMOJI, AGREEING_EMOJI)
+}
+
+/// Returns true when a message is a yes or a no and names nothing: "oui", "non merci", "yes please". With nothing to answer,
+/// it says nothing. "Annule" and "je confirme" are wishes, and no bare answers.
+#[must_use]
+pub fn is_bare_answer(message: &str) -> bool {
+    says(message, &[YES_WORDS, NO_WORDS]) && !contradicts_itself(message)
 }
 
 /// Returns true when a message agrees, and refuses by an emoji: "ok 👎".
 pub(crate) fn contradicts_itself(message: &str) -> bool {
-    message.contains(REFUSING_EMOJI) && (message.contains(AGREEING_EMOJI) || says(message, &[YES_PHRASES]))
+    message.contains(REFUSING_EMOJI)
+        && (message.contains(AGREEING_EMOJI) || says(message, &[YES_WORDS, CONFIRMING_PHRASES]))
 }
 
 /// Returns true when a message is no question and consists of these phrases, with each letter right, and of politeness.
@@ -140,5 +152,38 @@ mod tests {
         }
         assert!(!is_no("non, plutôt deux") && !is_no("notre"));
         assert!(!is_yes("oui bienvenue"), "a part of a word is no politeness");
+    }
+
+    #[test]
+    fn a_bare_answer_names_nothing() {
+        for message in [
+            "oui",
+            "OUI !",
+            "ouiii",
+            "Oui merci beaucoup",
+            "ok",
+            "yes please",
+            "non",
+            "Nope",
+            "bonjour, oui",
+            "oui oui",
+        ] {
+            assert!(is_bare_answer(message), "{message}");
+        }
+        for message in [
+            "oui ?",
+            "oui 👎",
+            "je confirme",
+            "annule",
+            "je ne veux plus",
+            "oui deux cafés",
+            "valider",
+            "merci",
+            "",
+            "non, plutôt deux",
+            "go",
+        ] {
+            assert!(!is_bare_answer(message), "{message}");
+        }
     }
 }
