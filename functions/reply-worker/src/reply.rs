@@ -134,7 +134,10 @@ impl Deps {
             Action::Silence => ReplyOutcome::skip(SkipReason::OptedOut),
             Action::Unsupported => ReplyOutcome::send(OutgoingMessage::with_greeting(
                 Author::Bot,
-                customer_texts::text_only(language).to_owned(),
+                match triage::valid_draft(lease) {
+                    Some(draft) => customer_texts::text_only_at_proposal(draft.cancels, language),
+                    None => customer_texts::text_only(language).to_owned(),
+                },
             )),
             Action::HandOver(reason) => Self::handover_outcome(reason, language),
             Action::DiscardDraft(draft) => ReplyOutcome::send(OutgoingMessage::new(

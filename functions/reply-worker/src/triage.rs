@@ -9,7 +9,7 @@ use shared::{
         courtesies::{self, Courtesy},
         keywords,
     },
-    messages::{self, LastOutbound},
+    messages::{self, LastOutbound, PendingMessage},
     orders::OrderDraft,
 };
 
@@ -54,22 +54,17 @@ pub(crate) fn decide(lease: &Lease) -> Action {
     if unseen().any(|message| keywords::asks_for_a_person(&message.content, &assistant.handover_keywords)) {
         return Action::HandOver(HandoverReason::Keyword);
     }
-    // The yes or no may be one message, or spread over several. It may come with the picture of a payment.
-    let all_match = |matches: fn(&str) -> bool| {
-        matches(&text) || texts.iter().filter(|text| !text.is_empty()).all(|text| matches(text))
-    };
-    if let Some(draft) = draft.filter(|_| !text.is_empty()) {
-        let is_yes: fn(&str) -> bool = if draft.cancels { keywords::confirms_cancellation } else { keywords::is_yes };
-        let is_no: fn(&str) -> bool = if draft.cancels { keywords::declines_cancellation } else { keywords::is_no };
-        if all_match(is_yes) {
-            return Action::ConfirmDraft(Box::new(draft));
-        }
-        if all_match(is_no) {
-            return Action::DiscardDraft(Box::new(draft));
-        }
+    let reply = draft.filter(|_| !text.is_empty()).and_then(|draft| reply_to_draft(draft, &text, &texts));
+    // A voice message beside the yes may say something else, and nobody has heard it. A picture is mostly one of a
+    // payment.
+    let is_partly_unheard = lease.pending.iter().any(PendingMessage::is_unheard);
+    let is_reply = reply.is_some();
+    if let Some(reply) = reply.filter(|_| !is_partly_unheard) {
+        return reply;
     }
     // A picture with a "merci" is no mere courtesy.
-    if text.is_empty() || (courtesy.is_some() && texts.iter().any(|text| text.is_empty())) {
+    let is_partly_unread = lease.pending.iter().any(|message| message.attachment.is_some());
+    if text.is_empty() || is_reply || (courtesy.is_some() && is_partly_unread) {
         let hands_over = assistant.hands_over_unsupported && unseen().next().is_some();
         return if hands_over { Action::HandOver(HandoverReason::Unsupported) } else { Action::Unsupported };
     }
@@ -81,6 +76,23 @@ pub(crate) fn decide(lease: &Lease) -> Action {
         return Action::HandOver(HandoverReason::OutsideHours);
     }
     Action::Answer
+}
+
+/// Returns the action for messages that answer the proposal of an order with yes or no. The yes or no may be one message,
+/// or spread over several.
+fn reply_to_draft(draft: OrderDraft, text: &str, texts: &[&str]) -> Option<Action> {
+    let all_match = |matches: fn(&str) -> bool| {
+        matches(text) || texts.iter().filter(|text| !text.is_empty()).all(|text| matches(text))
+    };
+    let is_yes: fn(&str) -> bool = if draft.cancels { keywords::confirms_cancellation } else { keywords::is_yes };
+    let is_no: fn(&str) -> bool = if draft.cancels { keywords::declines_cancellation } else { keywords::is_no };
+    if all_match(is_yes) {
+        Some(Action::ConfirmDraft(Box::new(draft)))
+    } else if all_match(is_no) {
+        Some(Action::DiscardDraft(Box::new(draft)))
+    } else {
+        None
+    }
 }
 
 /// Returns the courtesy that the messages are. A bare yes or no is one when nothing was proposed or asked.

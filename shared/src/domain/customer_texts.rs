@@ -103,6 +103,17 @@ pub fn text_only(language: Language) -> &'static str {
     )
 }
 
+/// Answer to messages without text, or with more than a text, while the proposal of an order waits for an answer.
+#[must_use]
+pub fn text_only_at_proposal(cancels: bool, language: Language) -> String {
+    let explained = localized!(
+        language,
+        "Pour l’instant, je ne lis que les messages écrits.",
+        "For now, I only read written messages.",
+    );
+    format!("{explained} {}", proposal_ended(cancels, language))
+}
+
 /// Notice of a handover to a person.
 #[must_use]
 pub fn handed_over(reason: HandoverReason, language: Language) -> &'static str {

@@ -271,10 +271,20 @@ pub struct PendingMessage {
     pub id: Uuid,
     /// The text; empty for a message without text.
     pub content: String,
-    /// The kind of a message without text: `audio`, `image` …
+    /// The kind of a message without text, or of what came with the text: `audio`, `image` …
     pub attachment: Option<String>,
     /// Time of receipt.
     pub created_at: DateTime<Utc>,
+}
+
+impl PendingMessage {
+    /// Returns true when the message is, or came with, something that may say anything: a voice message, a video, a file,
+    /// or something of an unknown kind. Nobody has heard or read it. Pictures, stickers and locations say little.
+    #[must_use]
+    pub fn is_unheard(&self) -> bool {
+        const QUIET_KINDS: [&str; 3] = ["image", "sticker", "location"];
+        self.attachment.as_deref().is_some_and(|kind| !QUIET_KINDS.contains(&kind))
+    }
 }
 
 /// Returns the contact's messages that wait for an answer, oldest first; at most `limit`. They have the order in which

@@ -53,6 +53,10 @@ async fn a_yes_or_no_to_nothing_is_a_courtesy() {
     assert_eq!(whatsapp.number("select count(*) from unanswered").await, 1);
     assert_eq!(whatsapp.models.calls(), 0);
     assert_eq!((whatsapp.manychat.sent_to("1").len(), whatsapp.manychat.sent_to("2").len()), (0, 1));
+    // With a voice message beside it, it is none.
+    let spoken = json!({ "id": 3, "type": "audio", "last_input_text": "oui", "message_id": "a" });
+    whatsapp.deliver(&spoken).await.json_body(200);
+    assert!(whatsapp.wait_for_texts(3, 1).await[0].contains("je ne lis que les messages écrits"));
     // A wish is no bare answer.
     whatsapp.deliver_text(4, "Annulez ma commande").await.json_body(200);
     assert!(whatsapp.wait_for_texts(4, 1).await[0].contains("trouvé"));

@@ -93,12 +93,16 @@ async fn shop_with_proposal() -> WhatsAppFixture {
     whatsapp
 }
 
-/// Has the model propose an order of one tea.
+/// Has the model propose an order of one tea to contact 1.
 async fn propose(whatsapp: &WhatsAppFixture) {
+    propose_to(whatsapp, 1).await;
+}
+
+async fn propose_to(whatsapp: &WhatsAppFixture, contact: u64) {
     whatsapp.models.always(FakeReply::Text("Que puis-je faire ?".to_owned()));
     whatsapp.models.reply_tool("create_order", json!({ "items": [{ "product": "Thé vert", "quantity": 1 }] }));
-    whatsapp.deliver_text(1, "Un thé").await.json_body(200);
-    assert!(whatsapp.wait_for_texts(1, 1).await[0].contains("Répondez *OUI*"));
+    whatsapp.deliver_text(contact, "Un thé").await.json_body(200);
+    assert!(whatsapp.wait_for_texts(contact, 1).await[0].contains("Répondez *OUI*"));
     whatsapp.wait_for_reply_jobs().await;
 }
 
@@ -115,6 +119,89 @@ async fn a_yes_with_the_picture_of_a_payment_orders_and_a_picture_alone_does_not
         assert_eq!(got[1].contains("est enregistrée"), orders == 1, "{text:?}: {got:?}");
         assert_eq!(whatsapp.number("select count(*) from orders").await, orders, "{text:?}");
     }
+}
+
+const UNHEARD: &str =
+    "Pour l’instant, je ne lis que les messages écrits. Rien n’est encore commandé. Voulez-vous toujours commander ?";
+
+#[tokio::test]
+async fn a_yes_or_no_with_a_voice_message_that_nobody_has_heard_decides_nothing() {
+    let whatsapp = shop_with_settings(&[("BURST_WINDOW_S", "1")]).await;
+    let kinds = [
+        json!({ "type": "audio" }),
+        json!({ "message": { "type": "voice" } }),
+        json!({ "video": { "url": "x" } }),
+        json!({ "file": { "url": "x" } }),
+        // The body of the guide does not name what came.
+        json!({ "last_input_text": "" }),
+    ];
+    for (contact, (unheard, text)) in (1..).zip(kinds.into_iter().zip(["oui", "ok", "Je confirme", "👍", "non"])) {
+        propose_to(&whatsapp, contact).await;
+        let mut body = unheard.clone();
+        body["id"] = json!(contact);
+        body["message_id"] = json!("a");
+        whatsapp.deliver(&body).await.json_body(200);
+        whatsapp.deliver_text(contact, text).await.json_body(200);
+        assert_eq!(whatsapp.wait_for_texts(contact, 2).await[1], UNHEARD, "{text} with {unheard}");
+        whatsapp.wait_for_reply_jobs().await;
+        assert_eq!(whatsapp.conversation_column(contact, "order_draft").await, None, "{text}");
+    }
+    assert_eq!(whatsapp.number("select count(*) from orders").await, 0);
+    assert_eq!(whatsapp.models.calls(), 5, "one for each proposal");
+    // The contact is asked, so its yes goes to the model, which proposes anew.
+    whatsapp.deliver_text(1, "Oui").await.json_body(200);
+    assert_eq!(whatsapp.wait_for_texts(1, 3).await[2], "Que puis-je faire ?");
+}
+
+#[tokio::test]
+async fn a_yes_in_the_body_of_a_voice_message_or_a_video_orders_nothing() {
+    let whatsapp = shop().await;
+    for (contact, spoken) in (1..).zip([json!({ "type": "audio" }), json!({ "message": { "video": { "url": "x" } } })])
+    {
+        propose_to(&whatsapp, contact).await;
+        let mut body = spoken.clone();
+        body["id"] = json!(contact);
+        body["message_id"] = json!("a");
+        body["last_input_text"] = json!("oui");
+        whatsapp.deliver(&body).await.json_body(200);
+        assert_eq!(whatsapp.wait_for_texts(contact, 2).await[1], UNHEARD, "{spoken}");
+    }
+    // An image with its caption is the picture of a payment.
+    propose_to(&whatsapp, 3).await;
+    let body =
+        json!({ "id": 3, "message_id": "a", "type": "image", "image": { "url": "x" }, "last_input_text": "oui" });
+    whatsapp.deliver(&body).await.json_body(200);
+    assert!(whatsapp.wait_for_texts(3, 2).await[1].contains("est enregistrée"));
+    assert_eq!(whatsapp.number("select count(*) from orders").await, 1);
+}
+
+#[tokio::test]
+async fn a_yes_with_a_voice_message_waits_for_a_person_where_these_are_handed_over() {
+    let whatsapp = shop_with_settings(&[("BURST_WINDOW_S", "1")]).await;
+    whatsapp.sql("update company_rag_configs set unsupported_messages = 'hand_over'").await;
+    propose(&whatsapp).await;
+    whatsapp.deliver(&json!({ "id": 1, "type": "audio", "message_id": "a" })).await.json_body(200);
+    whatsapp.deliver_text(1, "oui").await.json_body(200);
+    assert!(whatsapp.wait_for_texts(1, 2).await[1].starts_with("J’ai bien reçu votre envoi."));
+    assert_eq!(whatsapp.conversation_column(1, "handover_reason").await.as_deref(), Some("unsupported"));
+    assert_eq!(whatsapp.number("select count(*) from orders").await, 0);
+}
+
+#[tokio::test]
+async fn a_cancellation_with_a_voice_message_that_nobody_has_heard_cancels_nothing() {
+    let whatsapp = shop_with_settings(&[("BURST_WINDOW_S", "1")]).await;
+    propose(&whatsapp).await;
+    whatsapp.deliver_text(1, "oui").await.json_body(200);
+    whatsapp.wait_for_texts(1, 2).await;
+    whatsapp.models.reply_tool("update_order", json!({ "cancel": true }));
+    whatsapp.deliver_text(1, "J’annule ma commande").await.json_body(200);
+    assert!(whatsapp.wait_for_texts(1, 3).await[2].starts_with("Voulez-vous vraiment annuler"));
+    whatsapp.wait_for_reply_jobs().await;
+    whatsapp.deliver(&json!({ "id": 1, "type": "audio", "message_id": "a" })).await.json_body(200);
+    whatsapp.deliver_text(1, "Annule").await.json_body(200);
+    let got = whatsapp.wait_for_texts(1, 4).await;
+    assert!(got[3].contains("Votre commande n’est pas annulée."), "{got:?}");
+    assert_eq!(whatsapp.number("select count(*) from orders where status = 'cancelled'").await, 0);
 }
 
 /// Says yes, and asserts that the model answers instead of an order.

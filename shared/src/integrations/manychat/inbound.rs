@@ -41,7 +41,8 @@ pub struct InboundMessage {
     pub interacted_at: Option<DateTime<Utc>>,
     /// The text; empty for a message without text.
     pub text: String,
-    /// The kind of a message without text: `audio`, `image`, `location` …, or `unknown`.
+    /// The kind of a message without text: `audio`, `image`, `location` …, or `unknown`. With a text, the kind of the
+    /// speech that the body names beside it: `audio`, `voice` or `video`.
     pub attachment: Option<String>,
     /// A fingerprint that is equal for all deliveries of one message. `None` when the body has neither a message id
     /// nor a time of interaction.
@@ -90,7 +91,7 @@ impl InboundMessage {
             return Err(ApiError::validation(vec![FieldError::new("last_input_text", message)]));
         }
         let text = sanitize(written.as_deref().unwrap_or_default());
-        let attachment = text.is_empty().then(|| attachment_kind(body));
+        let attachment = if text.is_empty() { Some(attachment_kind(body)) } else { speech_kind(body) };
         let interacted_at = interaction::time(contact_objects(body));
         // The time may be a number, or in another field.
         let parsed = || interacted_at.map(|time| Cow::<str>::Owned(time.timestamp_millis().to_string()));
@@ -226,11 +227,31 @@ fn sanitize(text: &str) -> String {
 /// Returns the kind of a message without text: one that the body names, or one whose field is present.
 fn attachment_kind(body: &Value) -> String {
     const KINDS: [&str; 7] = ["audio", "voice", "image", "video", "file", "sticker", "location"];
+    let present = || KINDS.iter().copied().find(|kind| !body[*kind].is_null() || !body["message"][*kind].is_null());
+    named_kind(body, &KINDS).or_else(present).unwrap_or("unknown").to_owned()
+}
+
+/// Returns the kind of the speech that came with a text, as a text may be the caption of a video, or the last text of a
+/// contact who has just sent a voice message. An empty field is one that the template always has.
+fn speech_kind(body: &Value) -> Option<String> {
+    const SPEECH_KINDS: [&str; 3] = ["audio", "voice", "video"];
+    let is_filled = |value: &Value| match value {
+        Value::String(text) => text.chars().any(is_visible) && !is_placeholder(text),
+        Value::Object(fields) => !fields.is_empty(),
+        Value::Array(values) => !values.is_empty(),
+        Value::Bool(is_present) => *is_present,
+        Value::Null | Value::Number(_) => false,
+    };
+    let present =
+        || SPEECH_KINDS.into_iter().find(|kind| is_filled(&body[*kind]) || is_filled(&body["message"][*kind]));
+    named_kind(body, &SPEECH_KINDS).or_else(present).map(str::to_owned)
+}
+
+/// Returns the first of these kinds that the body names as that of the message.
+fn named_kind(body: &Value, kinds: &[&'static str]) -> Option<&'static str> {
     let type_fields = ["type", "attachment_type", "input_type"];
     let types = type_fields.iter().filter_map(|name| body["message"][*name].as_str().or_else(|| body[*name].as_str()));
-    let named = KINDS.iter().copied().find(|kind| types.clone().any(|name| name.eq_ignore_ascii_case(kind)));
-    let present = || KINDS.iter().copied().find(|kind| !body[*kind].is_null() || !body["message"][*kind].is_null());
-    named.or_else(present).unwrap_or("unknown").to_owned()
+    kinds.iter().copied().find(|kind| types.clone().any(|name| name.eq_ignore_ascii_case(kind)))
 }
 
 /// Returns a phone number in one form: `+` and its digits when it has a country code, otherwise its digits. A number has
@@ -380,6 +401,25 @@ mod tests {
     }
 
     #[test]
+    fn speech_beside_a_text_is_named_and_fields_that_a_template_always_has_are_not() {
+        for (fields, kind) in [
+            (json!({ "type": "audio" }), Some("audio")),
+            (json!({ "message": { "type": "Voice" } }), Some("voice")),
+            (json!({ "audio": "https://example.com/a.ogg" }), Some("audio")),
+            (json!({ "message": { "video": { "url": "x" } } }), Some("video")),
+            (json!({ "audio": "", "voice": null, "video": "{{last_video}}", "type": "text" }), None),
+            (json!({ "audio": {}, "voice": [], "video": false }), None),
+            (json!({ "image": "https://example.com/a.jpg", "location": "Abidjan", "type": "image" }), None),
+        ] {
+            let mut body = fields.clone();
+            body["id"] = json!(1);
+            body["last_input_text"] = json!("oui");
+            let inbound = read(body);
+            assert_eq!((inbound.text.as_str(), inbound.attachment.as_deref()), ("oui", kind), "{fields}");
+        }
+    }
+
+    #[test]
     fn deliveries_of_one_message_have_one_external_id_and_different_messages_do_not() {
         let with_id = |id: &str, text: &str| read(json!({ "id": 1, "message_id": id, "text": text })).external_id;
         assert_eq!(with_id("m1", "oui"), with_id("m1", "oui"));
@@ -467,7 +507,7 @@ mod tests {
             if let Ok(inbound) = InboundMessage::read(&body) {
                 prop_assert!((1..=160).contains(&inbound.contact_id.chars().count()));
                 prop_assert!(inbound.text.chars().count() <= MAX_TEXT_CHARS && !inbound.text.contains('\0'));
-                prop_assert_eq!(inbound.text.is_empty(), inbound.attachment.is_some());
+                prop_assert!(!inbound.text.is_empty() || inbound.attachment.is_some());
                 prop_assert!(inbound.name.is_none_or(|name| (1..=200).contains(&name.chars().count())));
                 prop_assert!(inbound.phone.is_none_or(|phone| phone.len() <= 50));
             }
