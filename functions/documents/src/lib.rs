@@ -17,6 +17,7 @@ use shared::{
     routes,
     settings::Settings,
     storage::Storage,
+    unconfirmed::UnconfirmedLimits,
 };
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
@@ -32,6 +33,7 @@ pub struct Deps {
     limits: RateLimits,
     storage: Storage,
     ingest_queue: Queue,
+    unconfirmed: UnconfirmedLimits,
 }
 
 impl HttpFunction for Deps {
@@ -45,6 +47,7 @@ impl HttpFunction for Deps {
             keys: VerificationKeys::read(settings),
             storage: Storage::read(settings),
             ingest_queue: Queue::read(settings, "INGEST_QUEUE_URL"),
+            unconfirmed: UnconfirmedLimits::read(settings),
         }
     }
 
@@ -101,6 +104,9 @@ async fn delete(caller: Caller<AccountUser>, State(deps): State<Deps>, Path(id):
 }
 
 /// Retries the processing of a failed document.
+///
+/// A retry of an account that is neither confirmed nor paid for counts as a document does: 403
+/// `unconfirmed_budget_reached` when the day's requests of all such accounts are used up.
 #[utoipa::path(
     post, path = "/api/v1/documents/{id}/retry", tag = "documents", params(("id" = Uuid, Path)),
     responses((status = 200, body = Envelope<Document>), (status = 409)),
@@ -111,8 +117,14 @@ async fn retry(
     PreferredLanguage(language): PreferredLanguage,
     Path(id): Path<Uuid>,
 ) -> Result<Data<Document>> {
-    let (document, message) =
-        deps.db.tenant_tx(caller.tenant(), async |tx| Ok(documents::retry(tx, id, language).await?)).await?;
+    let (document, message) = deps
+        .db
+        .tenant_tx(caller.tenant(), async |tx| {
+            let retried = documents::retry(tx, id, language).await?;
+            deps.unconfirmed.admit(tx, true).await?;
+            Ok(retried)
+        })
+        .await?;
     deps.ingest_queue.send_or_log(&message, Duration::ZERO).await;
     Ok(Data(document))
 }

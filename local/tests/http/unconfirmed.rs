@@ -2,6 +2,7 @@
 
 use local::fakes::models::{FakeModels, FakeReply};
 use serde_json::json;
+use uuid::Uuid;
 
 use super::support::{App, PdfPage, TenantUser, TestResponse, WhatsAppFixture, pdf_of_pages, small_pdf};
 
@@ -76,6 +77,51 @@ async fn all_unconfirmed_accounts_together_spend_no_more_than_the_days_budget() 
     assert!(is_over_budget(&app.ask(&tenants[2], QUESTION).await));
     app.sql("update unconfirmed_days set day = day - 1").await;
     app.ask(&tenants[2], QUESTION).await.data(200);
+}
+
+#[tokio::test]
+async fn the_retry_of_a_failed_document_counts_as_a_document() {
+    let models = FakeModels::start().await.unwrap();
+    let app = start(&models, &[("UNCONFIRMED_DAILY_REQUESTS", "3")]).await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let id = app.upload(&tenant, "scan.pdf", pdf_of_pages(&[PdfPage::scan()])).await;
+    let requests = "select requests from unconfirmed_days";
+    let retry = || app.post(&format!("/api/v1/documents/{id}/retry")).by(&tenant);
+    for retries in 0..3 {
+        assert_eq!(app.wait_for_end_state(&tenant, id).await["error_code"], "no_text");
+        assert_eq!(app.number(requests).await, 1 + retries);
+        if retries < 2 {
+            retry().await.data(200);
+        }
+    }
+    retry().await.refused(403, "unconfirmed_budget_reached");
+    // The refused retry changes nothing, and counts as little as one that is no retry at all.
+    assert_eq!(app.document(&tenant, id).await["status"], "failed");
+    app.post(&format!("/api/v1/documents/{}/retry", Uuid::new_v4())).by(&tenant).await.refused(404, "not_found");
+    assert_eq!(app.number(requests).await, 3);
+    confirm(&app, &tenant).await;
+    retry().await.data(200);
+    assert_eq!(app.number(requests).await, 3);
+}
+
+#[tokio::test]
+async fn retries_at_once_do_not_exceed_the_budget() {
+    let models = FakeModels::start().await.unwrap();
+    let app = start(&models, &[("UNCONFIRMED_DAILY_REQUESTS", "10")]).await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let mut ids = Vec::new();
+    for number in 0..8 {
+        let scan = pdf_of_pages(&[PdfPage::scan()]);
+        let id = app.upload(&tenant, &format!("scan-{number}.pdf"), scan).await;
+        app.wait_for_end_state(&tenant, id).await;
+        ids.push(id);
+    }
+    let retries = ids.iter().map(async |id| app.post(&format!("/api/v1/documents/{id}/retry")).by(&tenant).await);
+    let answers = futures::future::join_all(retries).await;
+    let taken = answers.iter().filter(|answer| answer.status == 200).count();
+    let refused = answers.iter().filter(|answer| is_over_budget(answer)).count();
+    assert_eq!((taken, refused), (2, 6), "{answers:?}");
+    assert_eq!(app.number("select requests from unconfirmed_days").await, 10);
 }
 
 #[tokio::test]
