@@ -140,6 +140,8 @@ struct Outcome {
     call: Call,
     /// The status; `None` when the connection failed or the time was over.
     status: Option<u16>,
+    /// True for an answer that names the time of another attempt.
+    has_retry_after: bool,
     /// Time in milliseconds from the moment at which the request was due.
     took_ms: f64,
 }
@@ -267,14 +269,15 @@ async fn send(arguments: &Arguments, http: &Client, stack: &Stack, tenants: Vec<
             // Each round begins with the next company, so that all of them send all kinds.
             let tenant = &tenants[(number + number / MIX.len()) % tenants.len()];
             let answer = call.request(&http, &base_url, tenant, number).send().await;
-            let status = match answer {
+            let (status, has_retry_after) = match answer {
                 Ok(answer) => {
+                    let has_retry_after = answer.headers().contains_key("retry-after");
                     let status = answer.status().as_u16();
-                    answer.bytes().await.ok().map(|_| status)
+                    (answer.bytes().await.ok().map(|_| status), has_retry_after)
                 }
-                Err(_) => None,
+                Err(_) => (None, false),
             };
-            Outcome { call, status, took_ms: due.elapsed().as_secs_f64() * 1e3 }
+            Outcome { call, status, has_retry_after, took_ms: due.elapsed().as_secs_f64() * 1e3 }
         });
     }
     Ok(running.join_all().await)
@@ -283,6 +286,11 @@ async fn send(arguments: &Arguments, http: &Client, stack: &Stack, tenants: Vec<
 impl Outcome {
     fn is_ok(&self) -> bool {
         self.status.is_some_and(|status| (200..300).contains(&status))
+    }
+
+    /// True for a refusal under load: 503 with `Retry-After`.
+    fn is_put_off(&self) -> bool {
+        self.status == Some(503) && self.has_retry_after
     }
 }
 
@@ -312,7 +320,8 @@ fn report(
         .map(|call| row(call.route(), &outcomes.iter().filter(|outcome| outcome.call == *call).collect::<Vec<_>>()))
         .collect();
     rows.push(row("all", &outcomes.iter().collect::<Vec<_>>()));
-    table(&["route", "sent", "2xx", "503", "others", "p50 ms", "p95 ms", "p99 ms", "longest ms"], &rows);
+    let heads = ["route", "sent", "2xx", "503", "others", "p50 ms", "p95 ms", "p99 ms", "longest ms", "longest 503 ms"];
+    table(&heads, &rows);
     let cores = std::thread::available_parallelism()?.get() as f64;
     let share = |seconds: f64| 100.0 * seconds / (took.as_secs_f64() * cores);
     println!(
@@ -323,14 +332,23 @@ fn report(
     Ok(())
 }
 
-/// The cells of a row. Times are those of answers with 2xx.
+/// The cells of a row. Times are those of answers with 2xx, and of refusals under load in the last cell.
 fn row(name: &str, outcomes: &[&Outcome]) -> Vec<String> {
-    let mut times = Sample::default();
-    outcomes.iter().filter(|outcome| outcome.is_ok()).for_each(|outcome| times.add(outcome.took_ms));
-    let ok = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
-    let unavailable = outcomes.iter().filter(|outcome| outcome.status == Some(503)).count();
-    let counts = [outcomes.len(), ok, unavailable, outcomes.len() - ok - unavailable].map(|count| count.to_string());
-    let times = [50, 95, 99, 100].map(|percent| format!("{:.1}", times.percentile(percent)));
+    let times_of = |is_counted: fn(&Outcome) -> bool| {
+        let mut times = Sample::default();
+        outcomes.iter().filter(|outcome| is_counted(outcome)).for_each(|outcome| times.add(outcome.took_ms));
+        times
+    };
+    let count = |is_counted: fn(&Outcome) -> bool| outcomes.iter().filter(|outcome| is_counted(outcome)).count();
+    let (ok, put_off) = (count(Outcome::is_ok), count(Outcome::is_put_off));
+    let counts = [outcomes.len(), ok, put_off, outcomes.len() - ok - put_off].map(|count| count.to_string());
+    let (answered, refused) = (times_of(Outcome::is_ok), times_of(Outcome::is_put_off));
+    let time = |times: &Sample, percent, count| match count {
+        0 => "–".to_owned(),
+        _ => format!("{:.1}", times.percentile(percent)),
+    };
+    let times = [50, 95, 99, 100].map(|percent| time(&answered, percent, ok));
+    let times = times.into_iter().chain([time(&refused, 100, put_off)]);
     [name.to_owned()].into_iter().chain(counts).chain(times).collect()
 }
 
@@ -376,9 +394,21 @@ mod tests {
 
     #[test]
     fn a_row_counts_refusals_and_lost_answers_apart() {
-        let outcome = |status, took_ms| Outcome { call: QUOTA, status, took_ms };
-        let outcomes = [outcome(Some(200), 2.0), outcome(Some(201), 4.0), outcome(Some(503), 9.0), outcome(None, 40.0)];
+        let outcome = |status, has_retry_after, took_ms| Outcome { call: QUOTA, status, has_retry_after, took_ms };
+        let outcomes = [
+            outcome(Some(200), false, 2.0),
+            outcome(Some(201), false, 4.0),
+            outcome(Some(503), true, 9.0),
+            outcome(Some(503), false, 30.0),
+            outcome(None, false, 40.0),
+        ];
         let row = row("x", &outcomes.iter().collect::<Vec<_>>());
-        assert_eq!(row, ["x", "4", "2", "1", "1", "2.0", "4.0", "4.0", "4.0"]);
+        assert_eq!(row, ["x", "5", "2", "1", "2", "2.0", "4.0", "4.0", "4.0", "9.0"]);
+    }
+
+    #[test]
+    fn a_row_without_an_answer_shows_no_times() {
+        let lost = Outcome { call: QUOTA, status: None, has_retry_after: false, took_ms: 40_000.0 };
+        assert_eq!(row("x", &[&lost]), ["x", "1", "0", "0", "1", "–", "–", "–", "–", "–"]);
     }
 }

@@ -103,8 +103,10 @@ async fn delete(caller: Caller<AccountUser>, State(deps): State<Deps>, Path(id):
     Ok(NoContent)
 }
 
-/// Retries the processing of a failed document. Of an account that is neither confirmed nor paid for, a retry counts as a
-/// document does: 403 `unconfirmed_budget_reached` when the day's requests of all such accounts are used up.
+/// Retries the processing of a failed document.
+///
+/// A retry of an account that is neither confirmed nor paid for counts as a document does: 403
+/// `unconfirmed_budget_reached` when the day's requests of all such accounts are used up.
 #[utoipa::path(
     post, path = "/api/v1/documents/{id}/retry", tag = "documents", params(("id" = Uuid, Path)),
     responses((status = 200, body = Envelope<Document>), (status = 409)),

@@ -293,6 +293,7 @@ async fn a_contact_cannot_pose_as_another_one_by_its_text() {
     let before = whatsapp.number("select count(*) from messages").await;
     for (body, field) in [
         (r#"{"last_input_text": "x", "id": 5001, "last_input_text": "STOP", "y": {"z": "", "id": 6001}"#, "body"),
+        (r#"{"last_input_text": "x", "id": 5001, "y": 'z', "id": 6001}"#, "id"),
         (r#"{"last_input_text": "x", "id": 5001, "y": {"z": "", "id": 6001}}"#, "id"),
         (r#"{"last_input_text": "x", "contact_id": 5001, "y": [{"z": "", "id": 6001}"#, "body"),
         (r#"{"last_input_text": "x", "id": 5001, "y": “", "id": 6001}"#, "id"),
@@ -306,7 +307,7 @@ async fn a_contact_cannot_pose_as_another_one_by_its_text() {
     assert_eq!(whatsapp.number("select count(*) from messages").await, before);
     assert_eq!(whatsapp.number("select count(*) from conversations").await, 1);
     assert_eq!(whatsapp.conversation_column(5001, "opted_out_at").await, None);
-    assert_eq!(whatsapp.number("select count(*) from unread_webhook_bodies").await, 8);
+    assert_eq!(whatsapp.number("select count(*) from unread_webhook_bodies").await, 9);
     assert_eq!(whatsapp.app.activities(&whatsapp.tenant).await, ["webhook_body_unread"]);
 }
 

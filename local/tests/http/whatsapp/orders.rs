@@ -256,6 +256,7 @@ async fn orders(whatsapp: &WhatsAppFixture, contact: u64, text: &str, seconds: O
 #[tokio::test]
 async fn a_yes_that_was_written_before_the_proposal_and_came_late_orders_nothing() {
     let whatsapp = shop().await;
+    whatsapp.sql("update user_settings set free_quota_limit = 100").await;
     for (contact, (text, seconds, is_order)) in (1..).zip([
         ("oui", None, true),
         ("oui", Some(5), true),
@@ -272,6 +273,7 @@ async fn a_yes_that_was_written_before_the_proposal_and_came_late_orders_nothing
 #[tokio::test]
 async fn a_yes_that_doubts_orders_nothing() {
     let whatsapp = shop().await;
+    whatsapp.sql("update user_settings set free_quota_limit = 100").await;
     for (contact, (text, is_order)) in (1..).zip([
         ("oui \u{fe56}", false),
         ("oui \u{2e2e}", false),

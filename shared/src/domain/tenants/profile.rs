@@ -357,7 +357,7 @@ pub enum RotationOutcome {
 }
 
 /// Creates a new webhook secret for the transaction's tenant. The previous secret stays valid for `grace`. A secret that
-/// an earlier call replaced stays valid as long as that call said. A call within [`REPEATED_CLICK_S`] seconds of the
+/// an earlier call replaced stays valid as long as that call said. A call within `REPEATED_CLICK_S` seconds of the
 /// creation of the newest secret is a repeated click, also when it comes at once with the first: it returns that secret
 /// and changes nothing.
 ///

@@ -37,8 +37,8 @@ pub enum UnreadableBody {
     NotAnObject,
     /// This field, which names the contact or holds its text, has two values.
     TwoValues(&'static str),
-    /// The body is not valid JSON, and ends within an object or an array in it. A text of a contact may have begun it,
-    /// to hide what follows.
+    /// The body is not valid JSON, has an object or an array within it, and ends before all of them are closed. A text of a
+    /// contact may have begun one, to hide what follows.
     Unclosed,
 }
 

@@ -215,10 +215,24 @@ fn contact_id(body: &Value) -> Result<Option<String>, ApiError> {
 fn refuse_other_contacts(body: &Body, contact_id: &str) -> Result<(), ApiError> {
     let is_first = body.claims.first.as_ref().and_then(claimed_id).is_some_and(|first| first == contact_id);
     let claims = if is_first { &body.claims.beside_first } else { &body.claims.all };
-    match claims.iter().find(|claim| claimed_id(claim).is_some_and(|claimed| claimed != contact_id)) {
+    let is_other = |claim: &&Claim| {
+        let is_other =
+            |claimed: &str| claimed != contact_id && !(claim.is_in_message && is_message_id(claimed, contact_id));
+        claimed_id(claim).as_deref().is_some_and(is_other)
+    };
+    match claims.iter().find(is_other) {
         Some(claim) => Err(refusal(UnreadableBody::TwoValues(claim.field))),
         None => Ok(()),
     }
+}
+
+/// Returns true for the id of a message that cannot be a contact's: it has a prefix of such ids, or it has letters while
+/// the contact's id, as ManyChat's, has digits only. WhatsApp's ids of users have letters, too: `CI.…`.
+fn is_message_id(id: &str, contact_id: &str) -> bool {
+    let has_prefix = ["msg", "mid.", "wamid."].iter().any(|prefix| id.to_ascii_lowercase().starts_with(prefix));
+    let is_user = id.as_bytes().get(2) == Some(&b'.') && id.bytes().take(2).all(|letter| letter.is_ascii_alphabetic());
+    let is_digits = |id: &str| id.bytes().all(|letter| letter.is_ascii_digit());
+    has_prefix || (is_digits(contact_id) && !is_user && id.contains(char::is_alphabetic))
 }
 
 /// Returns the id of a claim. What is no usable id names no contact, unless it is a number or a text that could be one in

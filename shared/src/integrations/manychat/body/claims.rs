@@ -55,6 +55,8 @@ pub struct Claim {
     pub field: &'static str,
     /// The value: text, a number, or something that is no id.
     pub value: Value,
+    /// True for a field of an object named `message`, in valid JSON.
+    pub is_in_message: bool,
 }
 
 /// The claims of a body.
@@ -85,7 +87,7 @@ impl Claims {
     pub(super) fn of_repaired(root: &Tree, text: &[char]) -> Self {
         let mut found = Vec::new();
         collect(root, &Place::ROOT, &mut found);
-        let beside_first = found.into_iter().filter(|(place, _)| !place.is_message).map(|(_, claim)| claim);
+        let beside_first = found.into_iter().filter(|(place, _)| !place.is_in_message).map(|(_, claim)| claim);
         Self {
             first: first(root),
             all: mentions(text).into_iter().map(|mention| mention.claim).collect(),
@@ -99,18 +101,18 @@ impl Claims {
 struct Place {
     is_root: bool,
     /// True for an object named `message`, whose id is that of the message.
-    is_message: bool,
+    is_in_message: bool,
     /// True when nothing comes before the value in the object of the root that it is in, and the object is no contact.
     begins_other: bool,
 }
 
 impl Place {
-    const ROOT: Self = Self { is_root: true, is_message: false, begins_other: false };
+    const ROOT: Self = Self { is_root: true, is_in_message: false, begins_other: false };
 
     fn of_field(&self, name: &str, index: usize) -> Self {
         let is_contact = ["contact", "subscriber", "user", "subscriber_data"].contains(&name);
         let begins_other = if self.is_root { !is_contact } else { self.begins_other && index == 0 };
-        Self { is_root: false, is_message: name == "message", begins_other }
+        Self { is_root: false, is_in_message: name == "message", begins_other }
     }
 }
 
@@ -121,7 +123,8 @@ fn collect(tree: &Tree, place: &Place, found: &mut Vec<(Place, Claim)>) {
             for (index, (name, value)) in fields.iter().enumerate() {
                 if let (Some(field), Tree::Scalar(value)) = (id_field(name), value) {
                     let begins_other = place.begins_other && index == 0;
-                    found.push((Place { begins_other, ..*place }, Claim { field, value: value.clone() }));
+                    let claim = Claim { field, value: value.clone(), is_in_message: place.is_in_message };
+                    found.push((Place { begins_other, ..*place }, claim));
                 }
                 collect(value, &place.of_field(name, index), found);
             }
@@ -150,7 +153,7 @@ fn first(root: &Tree) -> Option<Claim> {
     let (name, value) = fields.iter().find(|field| !is_constant(field))?;
     match value {
         Tree::Object(_) => first(value),
-        Tree::Scalar(value) => Some(Claim { field: id_field(name)?, value: value.clone() }),
+        Tree::Scalar(value) => Some(Claim { field: id_field(name)?, value: value.clone(), is_in_message: false }),
         Tree::Array(_) => None,
     }
 }
@@ -188,7 +191,7 @@ pub(super) fn mentions(text: &[char]) -> Vec<Mention> {
         let colon = skip_space(if is_quote(end) { end + 1 } else { end });
         if text.get(colon) == Some(&':') {
             let (value, end) = value_at(text, skip_space(colon + 1));
-            mentions.push(Mention { claim: Claim { field, value }, begin, end });
+            mentions.push(Mention { claim: Claim { field, value, is_in_message: false }, begin, end });
         }
     }
     mentions

@@ -14,13 +14,13 @@ const MAX_NAME_CHARS: usize = 128;
 pub(super) struct LenientBody {
     /// The body's object.
     pub(super) root: Tree,
-    /// True when the body ended within an object or an array of the body's object.
+    /// True when the body ended within an object or an array, and its object has one.
     pub(super) is_unclosed: bool,
 }
 
 /// Reads a body; `None` when it does not begin as an object.
 pub(super) fn read(text: &[char]) -> Option<LenientBody> {
-    let mut reader = Reader { text, at: 0, has_bare_names: false, is_unclosed: false };
+    let mut reader = Reader { text, at: 0, has_bare_names: false, is_nested: false, is_unclosed: false };
     reader.skip_filler();
     match reader.peek() {
         Some('{') => reader.at += 1,
@@ -29,7 +29,7 @@ pub(super) fn read(text: &[char]) -> Option<LenientBody> {
         _ => return None,
     }
     let root = Tree::Object(reader.object(1));
-    Some(LenientBody { root, is_unclosed: reader.is_unclosed })
+    Some(LenientBody { root, is_unclosed: reader.is_unclosed && reader.is_nested })
 }
 
 /// The container of a value: it decides what follows the value.
@@ -45,7 +45,9 @@ struct Reader<'t> {
     at: usize,
     /// True when a field's name without quotes was read.
     has_bare_names: bool,
-    /// True when the body ended within a nested object or array.
+    /// True when an object or an array was read within the body's object.
+    is_nested: bool,
+    /// True when the body ended within an object or an array.
     is_unclosed: bool,
 }
 
@@ -78,7 +80,7 @@ impl Reader<'_> {
             self.skip_filler();
             match self.peek() {
                 None => {
-                    self.is_unclosed |= depth > 1;
+                    self.is_unclosed = true;
                     return fields;
                 }
                 Some('}') => {
@@ -124,6 +126,7 @@ impl Reader<'_> {
 
     fn value(&mut self, container: Container, depth: usize) -> Tree {
         self.at = self.after_space(self.at);
+        self.is_nested |= matches!(self.peek(), Some('{' | '['));
         match self.peek() {
             Some('{' | '[') if depth >= MAX_DEPTH => {
                 self.skip_container();

@@ -163,6 +163,8 @@ fn a_repaired_body_that_ends_within_a_nested_value_is_refused() {
         let body = format!("{{\"id\": 1, \"text\": \"a\", {end}");
         assert_eq!(read(body.as_bytes()), Err(UnreadableBody::Unclosed), "{body}");
     }
+    let body = r#"{"id": 1, "text": "a", "y": {"z": ""}"#;
+    assert_eq!(read(body.as_bytes()), Err(UnreadableBody::Unclosed), "closed by the brace of the body's object");
     for open in ["[", "{\"a\":"] {
         let body = format!("{{\"id\": 1, \"text\": \"a\", \"y\": {}\"", open.repeat(40));
         assert_eq!(read(body.as_bytes()), Err(UnreadableBody::Unclosed), "{body}");

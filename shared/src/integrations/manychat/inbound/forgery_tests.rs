@@ -130,6 +130,10 @@ fn valid_json_that_hides_the_templates_id_is_refused() {
         r#"{"last_input_text": "x", "id": 5001, "custom_fields": {"z": "", "id": 6001}}"#,
         r#"{"last_input_text": "x", "id": 5001, "message": {"z": "", "id": 6001, "name": "a"}, "q": ""}"#,
         r#"{"last_input_text": "x", "id": "abc", "y": {"z": "", "id": 6001}}"#,
+        r#"{"last_input_text": "x", "id": "abc", "message": {"z": "", "id": 6001}}"#,
+        r#"{"last_input_text": "x", "id": 5001, "message": {"z": "", "id": "CI.6001a"}}"#,
+        r#"{"last_input_text": "x", "id": 5001, "message": {"z": "", "key": "user:6001"}}"#,
+        r#"{"last_input_text": "x", "id": "CI.5001a", "message": {"z": "", "id": "CI.6001a"}}"#,
         r#"{"last_input_text": "x", "id": 5001, "y": {"z": "", "id": 123456789012345678901234567890}}"#,
         r#"{"last_input_text": "x", "contact_id": 5001, "id": 123456789012345678901234567890}"#,
         r#"{"subscriber": {"last_input_text": "x", "id": 5001}, "y": {"z": "", "id": 6001}}"#,
@@ -151,6 +155,9 @@ fn ids_of_other_things_do_not_refuse_valid_json() {
         r#"{"key": "user:7", "id": "7", "custom_fields": {"a": "b", "id": "132"}}"#,
         // The other id is the first value of its object.
         r#"{"last_input_text": "x", "id": 7, "custom_fields": {"id": "132", "a": "b"}, "message": {"id": "m1"}}"#,
+        r#"{"event": "x", "message": {"text": "x", "id": "msg_abc123"}, "subscriber_id": 7}"#,
+        r#"{"message": {"text": "x", "id": "wamid.HBgM=="}, "subscriber": {"id": "7"}}"#,
+        r#"{"message": {"text": "x", "id": "0b9f2c34-5a1f"}, "subscriber": {"id": "7"}}"#,
         r#"{"last_input_text": "il dit \"id\": 5, ou {\"id\": 132}", "id": 7}"#,
         r#"{"last_input_text": "x", "id": 7, "page_id": 132, "thread_id": "9", "y": {"z": "", "key": "colour"}}"#,
     ] {
@@ -179,7 +186,7 @@ fn a_repaired_body_names_one_contact() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4_000))]
+    #![proptest_config(ProptestConfig::with_cases(150_000))]
     #[test]
     fn a_text_never_stores_another_contact(
         template in prop::sample::select(&TEMPLATES[..]),
