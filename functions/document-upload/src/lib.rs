@@ -170,23 +170,15 @@ async fn upload(
         (announcement.validated()?, None)
     };
     let tenant = caller.tenant();
-    let announced = deps
-        .db
-        .tenant_tx(tenant, async |tx| {
-            if let Some(sha256) = &new.sha256
-                && let Some(document) = documents::find_processed(tx, sha256, language).await?
-            {
-                return Ok(Err(document));
-            }
-            let announced = documents::announce(tx, new, language).await?;
-            deps.unconfirmed.admit(tx, true).await?;
-            Ok(Ok(announced))
-        })
-        .await?;
-    let announced = match announced {
-        Ok(announced) => announced,
-        Err(document) => return Ok(Data(Upload { document, upload: None }).into_response()),
-    };
+    if let Some(sha256) = &new.sha256 {
+        let known = deps.db.tenant_tx(tenant, async |tx| Ok(documents::find_processed(tx, sha256, language).await?));
+        if let Some(document) = known.await? {
+            return Ok(Data(Upload { document, upload: None }).into_response());
+        }
+    }
+    // The document counts when it is read.
+    deps.unconfirmed.ensure_document_left(&deps.db, tenant).await?;
+    let announced = deps.db.tenant_tx(tenant, async |tx| Ok(documents::announce(tx, new, language).await?)).await?;
     let upload = match file {
         Some(file) => match deps.storage.put(&announced.storage_key, file).await {
             Ok(()) => None,

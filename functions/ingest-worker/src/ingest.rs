@@ -16,6 +16,7 @@ use shared::{
     logging, pdf, periods, plans, queue,
     storage::{self, ReadError},
     text,
+    unconfirmed::AdmissionError,
     usage::{self, UsageDelta},
 };
 use tokio::time::Instant;
@@ -150,6 +151,7 @@ impl Deps {
     async fn process(&self, work: Work, state: &IngestState, started: Instant) -> Result<IngestOutcome, IngestError> {
         let target = work.target;
         let (file, sha256) = self.read_file(state).await?;
+        self.admit(target).await?;
         let mut pages = self.extractor.extract(&file).await?;
         let total = i32::try_from(pages.as_slice().len()).unwrap_or(i32::MAX);
         let bytes = i64::try_from(file.len()).unwrap_or(i64::MAX);
@@ -213,6 +215,18 @@ impl Deps {
             return refused(DocumentFailure::Corrupt, "the file differs from the announced SHA-256");
         }
         Ok((file, sha256))
+    }
+
+    /// Counts the document among the requests of accounts without a confirmed address or a plan.
+    async fn admit(&self, target: IngestTarget) -> Result<(), IngestError> {
+        let admitted = self.db.tenant_tx(target.tenant, async |tx| {
+            match self.unconfirmed.admit_document(tx, target.document, false).await {
+                Ok(()) => Ok(Ok(())),
+                Err(AdmissionError::Database(error)) => Err(error.into()),
+                Err(refusal) => Ok(Err(IngestError::Permanent(DocumentFailure::SpendCapReached, refusal.to_string()))),
+            }
+        });
+        admitted.await?
     }
 
     /// Counts the document's text within the limits of the tenant's plan, before anything is paid for it.

@@ -81,6 +81,20 @@ enum ReserveOutcome {
     NoRequestLeft,
 }
 
+/// The reason for which a reservation is rolled back.
+enum ReserveRefusal {
+    /// A limit is reached.
+    Refused(ReserveOutcome),
+    /// A statement failed.
+    Failed(ApiError),
+}
+
+impl From<ApiError> for ReserveRefusal {
+    fn from(error: ApiError) -> Self {
+        Self::Failed(error)
+    }
+}
+
 /// The error of a generation. The model calls that were made cost nevertheless, and are recorded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReplyError {
@@ -287,38 +301,40 @@ impl Deps {
 
     /// Reserves one answer of the quota, looks for an approved answer, counts the answer of the contact, and admits the
     /// use of models, which an approved answer does not need. The day's requests of unconfirmed accounts can be used up,
-    /// too. An attempt that finds the reservation of an earlier one counts nothing again.
+    /// too. An attempt that finds the reservation of an earlier one counts nothing again. What is refused leaves no
+    /// reservation, which would count in the account's share of that day.
     async fn reserve(&self, tenant: Uuid, lease: &Lease, question: &str) -> Result<ReserveOutcome, ApiError> {
         let conversation = lease.conversation.id;
         let costs = self.provider.has_model() || !self.embedders.current().is_local();
-        self.db
-            .tenant_tx(tenant, async |tx| {
-                let reservation = match quota::reserve(tx, lease.assistant.owner, Some(conversation)).await {
-                    Ok(reservation) => reservation,
-                    Err(QuotaError::Exceeded(_) | QuotaError::PlanLimit(_)) => {
-                        return Ok(ReserveOutcome::NoRequestLeft);
-                    }
-                    Err(QuotaError::Database(error)) => return Err(error.into()),
-                };
-                let approved = approved_answers::find(tx, question).await?;
-                if reservation.is_resumed {
-                    let admission = Admission { may_use_models: self.unconfirmed.models_allowed(tx).await? };
-                    return Ok(ReserveOutcome::Reserved(reservation, approved, admission));
+        let reserved = self.db.tenant_tx_with_error(tenant, async |tx| {
+            let reservation = match quota::reserve(tx, lease.assistant.owner, Some(conversation)).await {
+                Ok(reservation) => reservation,
+                Err(QuotaError::Exceeded(_) | QuotaError::PlanLimit(_)) => {
+                    return Ok(ReserveOutcome::NoRequestLeft);
                 }
-                if let Some(limit) = conversations::count_answer(tx, conversation, self.contact_limits).await? {
-                    quota::refund(tx, &reservation).await?;
-                    return Ok(ReserveOutcome::ContactLimit(limit));
+                Err(QuotaError::Database(error)) => return Err(ApiError::from(error).into()),
+            };
+            let approved = approved_answers::find(tx, question).await.map_err(ApiError::from)?;
+            if reservation.is_resumed {
+                let may_use_models = self.unconfirmed.models_allowed(tx).await.map_err(ApiError::from)?;
+                return Ok(ReserveOutcome::Reserved(reservation, approved, Admission { may_use_models }));
+            }
+            let counted = conversations::count_answer(tx, conversation, self.contact_limits).await;
+            if let Some(limit) = counted.map_err(ApiError::from)? {
+                return Err(ReserveRefusal::Refused(ReserveOutcome::ContactLimit(limit)));
+            }
+            match self.unconfirmed.admit(tx, costs && approved.is_none()).await {
+                Ok(admission) => Ok(ReserveOutcome::Reserved(reservation, approved, admission)),
+                Err(AdmissionError::BudgetUsedUp | AdmissionError::ShareUsedUp) => {
+                    Err(ReserveRefusal::Refused(ReserveOutcome::NoRequestLeft))
                 }
-                match self.unconfirmed.admit(tx, costs && approved.is_none()).await {
-                    Ok(admission) => Ok(ReserveOutcome::Reserved(reservation, approved, admission)),
-                    Err(AdmissionError::BudgetUsedUp) => {
-                        quota::refund(tx, &reservation).await?;
-                        Ok(ReserveOutcome::NoRequestLeft)
-                    }
-                    Err(AdmissionError::Database(error)) => Err(error.into()),
-                }
-            })
-            .await
+                Err(AdmissionError::Database(error)) => Err(ApiError::from(error).into()),
+            }
+        });
+        match reserved.await {
+            Ok(outcome) | Err(ReserveRefusal::Refused(outcome)) => Ok(outcome),
+            Err(ReserveRefusal::Failed(error)) => Err(error),
+        }
     }
 
     /// Commits the outcome for a contact that writes too much: it is told once a day, and the tenant with it.

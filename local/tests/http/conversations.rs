@@ -312,7 +312,9 @@ async fn a_reply_that_is_not_a_text_of_1_to_4096_characters_is_refused() {
     call().json(&json!({})).await.invalid_fields(&["text"]);
     call().raw_json("{").await.refused(400, "malformed_json");
     call().body("text/plain", "Bonjour").await.refused(415, "unsupported_media_type");
-    call().json(&json!({ "text": "a" })).header("idempotency-key", " ").await.invalid_fields(&["Idempotency-Key"]);
+    for key in [" ", "a\tb", "a b", "\u{e9}", &"k".repeat(256)] {
+        call().json(&json!({ "text": "a" })).header("idempotency-key", key).await.invalid_fields(&["Idempotency-Key"]);
+    }
     assert_eq!(company.count("messages where author = 'agent'").await, 0);
 }
 

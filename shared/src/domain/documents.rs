@@ -117,7 +117,7 @@ pub enum DocumentFailure {
     /// Reading the scanned pages would exceed the cost limit of one document.
     ScanTooCostly,
     /// The company's model budget for this period ran out before all scanned pages were read. An account without a
-    /// confirmed address or a plan may have none.
+    /// confirmed address or a plan may have none, and may read a number of documents a day.
     SpendCapReached,
     /// The file has another size than was announced. It is not kept.
     SizeMismatch,
@@ -210,7 +210,7 @@ impl DocumentFailure {
                 "Le fichier a trop de pages numérisées. Divisez-le, ou passez-le à la reconnaissance de texte (OCR), et renvoyez-le."
             }
             Self::SpendCapReached => {
-                "Le budget de la période pour les modèles est épuisé avant la lecture des pages numérisées. Réessayez à la prochaine période, confirmez votre adresse ou changez de formule : les pages déjà lues le restent."
+                "Le budget de la période est épuisé avant la lecture de tout le document. Réessayez à la prochaine période, ou demain si votre adresse n'est pas confirmée, confirmez-la ou changez de formule : les pages déjà lues le restent."
             }
             Self::SizeMismatch => "Le fichier n'a pas la taille annoncée. Envoyez-le à nouveau avec sa taille exacte.",
             Self::TooMuchText => {
@@ -243,7 +243,7 @@ impl DocumentFailure {
                 "The file has too many scanned pages. Split it, or run text recognition (OCR) on it, and upload it again."
             }
             Self::SpendCapReached => {
-                "This period's budget for models ran out before the scanned pages were read. Try again next period, confirm your address or change the plan: pages already read stay read."
+                "This period's budget ran out before the whole document was read. Try again next period, or tomorrow if your address is not confirmed, confirm it or change the plan: pages already read stay read."
             }
             Self::SizeMismatch => "The file does not have the announced size. Upload it again with its exact size.",
             Self::TooMuchText => {

@@ -275,6 +275,8 @@ pub struct PendingMessage {
     pub attachment: Option<String>,
     /// Time of receipt.
     pub created_at: DateTime<Utc>,
+    /// Time at which the contact wrote it, where ManyChat said so.
+    pub interacted_at: Option<DateTime<Utc>>,
 }
 
 /// Returns the contact's messages that wait for an answer, oldest first; at most `limit`. They have the order in which
@@ -285,7 +287,7 @@ pub struct PendingMessage {
 pub async fn pending(tx: &mut TenantTx, conversation: Uuid, limit: i64) -> sqlx::Result<Vec<PendingMessage>> {
     pending_sql!(query_as!(
         PendingMessage,
-        "select id, content, attachment, created_at from messages where customer_id = $1 and conversation_id = $2 and "
+        "select id, content, attachment, created_at, interacted_at from messages where customer_id = $1 and conversation_id = $2 and "
             + PENDING
             + " order by case when bool_and(interacted_at is not null) over () then interacted_at end, created_at, id
             limit $3",

@@ -144,6 +144,63 @@ async fn a_yes_after_another_turn_orders_nothing() {
     }
 }
 
+/// Proposes an order to a contact of its own, and delivers a text that was written `seconds` after the proposal. Returns
+/// true when the text orders.
+async fn orders(whatsapp: &WhatsAppFixture, contact: u64, text: &str, seconds: Option<i64>) -> bool {
+    whatsapp.models.always(FakeReply::Text("Que puis-je faire ?".to_owned()));
+    whatsapp.models.reply_tool("create_order", json!({ "items": [{ "product": "Thé vert", "quantity": 1 }] }));
+    whatsapp.deliver_text(contact, "Un thé").await.json_body(200);
+    assert!(whatsapp.wait_for_texts(contact, 1).await[0].contains("Répondez *OUI*"));
+    whatsapp.wait_for_reply_jobs().await;
+    let proposed = whatsapp.number("select floor(extract(epoch from max(created_at)))::bigint from messages").await;
+    let written = seconds.map(|seconds| proposed + seconds);
+    let body = json!({ "id": contact, "message_id": "late", "last_input_text": text, "last_interaction": written });
+    whatsapp.deliver(&body).await.json_body(200);
+    let got = whatsapp.wait_for_texts(contact, 2).await;
+    whatsapp.wait_for_reply_jobs().await;
+    let placed = format!(
+        "select count(*) from orders o join conversations c on c.id = o.conversation_id where c.contact_id = '{contact}'"
+    );
+    let is_placed = whatsapp.number(&placed).await == 1;
+    assert_eq!(got[1].contains("est enregistrée"), is_placed, "{text} {seconds:?}: {got:?}");
+    is_placed
+}
+
+#[tokio::test]
+async fn a_yes_that_was_written_before_the_proposal_and_came_late_orders_nothing() {
+    let whatsapp = shop().await;
+    whatsapp.sql("update user_settings set free_quota_limit = 100").await;
+    for (contact, (text, seconds, is_order)) in (1..).zip([
+        ("oui", None, true),
+        ("oui", Some(5), true),
+        ("oui", Some(0), true),
+        ("oui", Some(-1), true),
+        ("oui", Some(-10), false),
+        ("oui", Some(-3_600), false),
+        ("je confirme", Some(-600), false),
+    ]) {
+        assert_eq!(orders(&whatsapp, contact, text, seconds).await, is_order, "{text} {seconds:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_yes_that_doubts_orders_nothing() {
+    let whatsapp = shop().await;
+    whatsapp.sql("update user_settings set free_quota_limit = 100").await;
+    for (contact, (text, is_order)) in (1..).zip([
+        ("oui \u{fe56}", false),
+        ("oui \u{2e2e}", false),
+        ("oui \u{2370}", false),
+        ("oui ¿", false),
+        ("ok 🤔", false),
+        ("oui 🤷", false),
+        ("oui 😡", false),
+        ("oui 🙏😊", true),
+    ]) {
+        assert_eq!(orders(&whatsapp, contact, text, None).await, is_order, "{text}");
+    }
+}
+
 #[tokio::test]
 async fn a_yes_after_a_takeover_a_notice_or_a_day_orders_nothing() {
     let whatsapp = shop_with_proposal().await;

@@ -2,6 +2,8 @@
 //! parser accepts many forms (ids as numbers or strings, nested or flat fields, placeholders that were not filled
 //! in). Its result is strictly validated.
 
+#[cfg(test)]
+mod forgery_tests;
 mod interaction;
 
 use std::borrow::Cow;
@@ -10,7 +12,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::body::{self, UnreadableBody};
+use super::body::{self, Body, Claim, UnreadableBody};
 use crate::{
     error::{ApiError, FieldError},
     input,
@@ -58,18 +60,17 @@ impl InboundMessage {
     /// Returns true with the message when the body had to be repaired.
     ///
     /// # Errors
-    /// 400 `malformed_json` when no field is found; 422 for a body that is no object or that names two contacts, and
-    /// the errors of [`Self::read`].
+    /// 400 `malformed_json` when no field is found; 422 for a body that is no object, that may name two contacts or whose
+    /// repair could be wrong, and the errors of [`Self::read`].
     pub fn parse(bytes: &[u8]) -> Result<(Self, bool), ApiError> {
         let read = body::read(bytes).map_err(refusal)?;
-        match Self::read(&read.value) {
-            // An id with more digits than a JSON number may have: only the lenient reader keeps all of them.
-            Err(error) if !read.is_repaired && contact_ids(&read.value).next().is_none() => {
-                let lenient = body::read_leniently(bytes).or(Err(error))?;
-                Self::read(&lenient.value).map(|message| (message, false))
-            }
-            message => message.map(|message| (message, read.is_repaired)),
-        }
+        let is_repaired = read.is_repaired;
+        // An id with more digits than a JSON number may have: only the lenient reader keeps all of them.
+        let needs_digits = !is_repaired && contact_ids(&read.value).next().is_none();
+        let read = if needs_digits { body::read_leniently(bytes).unwrap_or(read) } else { read };
+        let message = Self::read(&read.value)?;
+        refuse_other_contacts(&read, &message.contact_id)?;
+        Ok((message, is_repaired))
     }
 
     /// Parses a webhook body.
@@ -129,6 +130,7 @@ fn refusal(why: UnreadableBody) -> ApiError {
         UnreadableBody::Malformed => ApiError::bad_request("malformed_json", "the body is not valid JSON"),
         UnreadableBody::NotAnObject => ApiError::field("body", "must be an object"),
         UnreadableBody::TwoValues(field) => ApiError::field(field, "has two values: the body must escape its texts"),
+        UnreadableBody::Unclosed => ApiError::field("body", "ends within a field: the body must escape its texts"),
     }
 }
 
@@ -156,8 +158,37 @@ fn id(value: &Value) -> Option<String> {
     let is_usable = !id.is_empty()
         && id.chars().count() <= MAX_CONTACT_ID_CHARS
         && !id.chars().any(char::is_control)
-        && !is_placeholder(&id);
+        && !is_no_id(&id);
     is_usable.then_some(id)
+}
+
+/// Returns true for a text that stands for a missing id: a placeholder that was not filled in, the name of the field or
+/// the empty value of a programming language. All contacts would share it.
+fn is_no_id(text: &str) -> bool {
+    const EMPTY_VALUES: [&str; 12] = [
+        "null",
+        "(null)",
+        "undefined",
+        "none",
+        "nil",
+        "nan",
+        "true",
+        "false",
+        "n/a",
+        "unknown",
+        "[object object]",
+        "0",
+    ];
+    const FIELD_NAMES: [&str; 8] =
+        ["id", "user_id", "contact_id", "subscriber_id", "user id", "contact id", "contact.id", "subscriber.id"];
+    const BRACKETS: [(&str, &str); 6] = [("{", "}"), ("${", "}"), ("#{", "}"), ("<", ">"), ("[", "]"), ("%", "%")];
+    let text = text.trim().to_lowercase();
+    let is_in = |(open, close): &(&str, &str)| text.len() > 1 && text.starts_with(open) && text.ends_with(close);
+    text.contains("{{")
+        || text.contains("}}")
+        || BRACKETS.iter().any(is_in)
+        || EMPTY_VALUES.contains(&text.as_str())
+        || FIELD_NAMES.contains(&text.as_str())
 }
 
 /// Returns the integer that a number with a decimal point stands for, such as `132.0`; `None` when it may stand for
@@ -178,6 +209,46 @@ fn contact_id(body: &Value) -> Result<Option<String>, ApiError> {
     }
 }
 
+/// Refuses a body that may name another contact than `contact_id`. An id with which the body begins was written by the
+/// template, before the text of any contact.
+fn refuse_other_contacts(body: &Body, contact_id: &str) -> Result<(), ApiError> {
+    let is_first = body.claims.first.as_ref().and_then(claimed_id).is_some_and(|first| first == contact_id);
+    let claims = if is_first { &body.claims.beside_first } else { &body.claims.all };
+    let is_other = |claim: &&Claim| {
+        let is_other =
+            |claimed: &str| claimed != contact_id && !(claim.is_in_message && is_message_id(claimed, contact_id));
+        claimed_id(claim).as_deref().is_some_and(is_other)
+    };
+    match claims.iter().find(is_other) {
+        Some(claim) => Err(refusal(UnreadableBody::TwoValues(claim.field))),
+        None => Ok(()),
+    }
+}
+
+/// Returns true for the id of a message that cannot be a contact's: it has a prefix of such ids, or it has letters while
+/// the contact's id, as ManyChat's, has digits only. WhatsApp's ids of users have letters, too: `CI.…`.
+fn is_message_id(id: &str, contact_id: &str) -> bool {
+    let has_prefix = ["msg", "mid.", "wamid."].iter().any(|prefix| id.to_ascii_lowercase().starts_with(prefix));
+    let is_user = id.as_bytes().get(2) == Some(&b'.') && id.bytes().take(2).all(|letter| letter.is_ascii_alphabetic());
+    let is_digits = |id: &str| id.bytes().all(|letter| letter.is_ascii_digit());
+    has_prefix || (is_digits(contact_id) && !is_user && id.contains(char::is_alphabetic))
+}
+
+/// Returns the id of a claim. What is no usable id names no contact, unless it is a number or a text that could be one in
+/// another form.
+fn claimed_id(claim: &Claim) -> Option<String> {
+    let value = match (&claim.value, claim.field) {
+        (Value::String(text), "key") => &Value::from(text.trim().strip_prefix("user:")?),
+        (_, "key") => return None,
+        (value, _) => value,
+    };
+    id(value).or_else(|| match value {
+        Value::Number(number) => Some(number.to_string()),
+        Value::String(text) if !text.trim().is_empty() && !is_no_id(text) => Some(text.clone()),
+        _ => None,
+    })
+}
+
 /// Returns the ids of the contact in all fields that may have one, with the names of the fields.
 fn contact_ids(body: &Value) -> impl Iterator<Item = (&'static str, String)> {
     let flat = ["contact_id", "subscriber_id", "user_id", "id"].into_iter().map(|name| (name, id(&body[name])));
@@ -185,7 +256,7 @@ fn contact_ids(body: &Value) -> impl Iterator<Item = (&'static str, String)> {
     // `user:132`
     let key = contact_objects(body).map(|place| {
         let id = id(&place["key"]).and_then(|key| key.strip_prefix("user:").map(str::to_owned));
-        ("key", id.filter(|id| !id.is_empty()))
+        ("key", id.filter(|id| !id.is_empty() && !is_no_id(id)))
     });
     flat.chain(nested).chain(key).filter_map(|(name, id)| Some((name, id?)))
 }
@@ -333,6 +404,22 @@ mod tests {
         for body in [
             json!({ "text": "hi" }),
             json!({ "id": "{{user_id}}", "text": "hi" }),
+            json!({ "id": "{{contact.id}} ", "text": "hi" }),
+            json!({ "id": "{{user_id", "text": "hi" }),
+            json!({ "key": "user:{{user_id}}", "text": "hi" }),
+            json!({ "key": "user:undefined", "text": "hi" }),
+            json!({ "id": "null", "text": "hi" }),
+            json!({ "id": " NULL ", "text": "hi" }),
+            json!({ "id": "undefined", "text": "hi" }),
+            json!({ "id": "None", "text": "hi" }),
+            json!({ "id": "NaN", "text": "hi" }),
+            json!({ "id": "[object Object]", "text": "hi" }),
+            json!({ "id": "${user_id}", "text": "hi" }),
+            json!({ "id": "<user_id>", "text": "hi" }),
+            json!({ "id": "%user_id%", "text": "hi" }),
+            json!({ "id": "user_id", "text": "hi" }),
+            json!({ "id": 0, "text": "hi" }),
+            json!({ "contact": { "id": "null" }, "text": "hi" }),
             json!({ "id": 1.5, "text": "hi" }),
             json!({ "id": 1e30, "text": "hi" }),
             json!({ "id": "a\u{0}b", "text": "hi" }),

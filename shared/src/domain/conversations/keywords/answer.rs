@@ -14,6 +14,12 @@ const NO_PHRASES: &str = "non,no,nope,nan,pas du tout,laisse tomber,laissez tomb
 const AGREEING_EMOJI: &[char] = &['👍', '👌', '✅', '✔'];
 /// Emoji that say no when they are the whole message.
 const REFUSING_EMOJI: &[char] = &['👎', '❌', '🚫'];
+/// Emoji that may come with a yes: they agree, thank or are glad. Any other one may doubt, joke or be angry.
+const AFFIRMING_EMOJI: &[char] = &[
+    '👍', '👌', '✅', '✔', '☑', '🆗', '💯', '🙏', '🤝', '👏', '🙌', '💪', '🫶', '🫡', '✌', '👋', '😊', '🙂', '😀',
+    '😃', '😄', '😁', '😇', '😉', '😍', '🥰', '🤩', '🤗', '☺', '😎', '😋', '🥳', '🎉', '🎊', '✨', '⭐', '🌟', '🌹',
+    '🌸', '💐', '❤', '♥', '❣', '🧡', '💛', '💚', '💙', '💜', '🤍', '🤎', '💖', '💕', '💗', '💓', '💞', '💝',
+];
 /// Words that cancel. They say no to a new order, and yes to a proposal to cancel one.
 const CANCEL_PHRASES: &str = "annule,annuler,annulez,annulation,j annule,annule la,annulez la,annule tout,annulez tout,\
     annule ma commande,annulez ma commande,annuler ma commande,annule la commande,annulez la commande,je ne veux plus,je n en veux plus,cancel,cancel it,\
@@ -22,10 +28,13 @@ const CANCEL_PHRASES: &str = "annule,annuler,annulez,annulation,j annule,annule 
 const KEEP_PHRASES: &str = "garde,gardez,garde la,gardez la,je garde,je la garde,je garde ma commande,keep it,keep the order,\
     keep my order,i keep it";
 
-/// Returns true when a message is a yes and nothing else. A question is no yes, nor is a yes with an emoji that
-/// refuses. No typo is forgiven: "valise" would order, while a yes that is not recognised costs an answer of the model.
+/// Returns true when a message is a yes and nothing else. A question is no yes, nor is a yes with an emoji or a sign that
+/// refuses, doubts or is angry. No typo is forgiven: "valise" would order, while a yes that is not recognised costs an answer of the model.
 #[must_use]
 pub fn is_yes(message: &str) -> bool {
+    if !has_only_affirming_signs(message) {
+        return false;
+    }
     (says(message, &[YES_PHRASES]) && !message.contains(REFUSING_EMOJI))
         || is_emoji(message, AGREEING_EMOJI, REFUSING_EMOJI)
 }
@@ -39,7 +48,8 @@ pub fn is_no(message: &str) -> bool {
 /// Returns true when a message is a yes to a proposal that cancels an order. "Annule" repeats the wish.
 #[must_use]
 pub fn confirms_cancellation(message: &str) -> bool {
-    is_yes(message) || (says(message, &[YES_PHRASES, CANCEL_PHRASES]) && !message.contains(REFUSING_EMOJI))
+    has_only_affirming_signs(message)
+        && (is_yes(message) || (says(message, &[YES_PHRASES, CANCEL_PHRASES]) && !message.contains(REFUSING_EMOJI)))
 }
 
 /// Returns true when a message is a no to a proposal that cancels an order. "Non, annule" is neither a yes nor a no.
@@ -56,6 +66,23 @@ pub(crate) fn contradicts_itself(message: &str) -> bool {
 /// Returns true when a message is no question and consists of these phrases, with each letter right, and of politeness.
 fn says(message: &str, lists: &[&str]) -> bool {
     !is_question(message) && consists_of(message, lists, false)
+}
+
+/// Returns true when all emoji and signs of a message may come with a yes. An opening bracket may be a sad face, and a
+/// zero-width joiner makes a shaking head of a smile.
+fn has_only_affirming_signs(message: &str) -> bool {
+    let is_affirming = |letter: char| {
+        letter.is_alphanumeric()
+            || letter.is_whitespace()
+            || AFFIRMING_EMOJI.contains(&letter)
+            || matches!(letter, '.' | ',' | ';' | ':' | '!' | '¡' | '-' | '–' | '—' | '…' | '*' | ')' | '«' | '»')
+            || matches!(letter, '\'' | '"' | '`' | '´' | '’' | '‘' | 'ʼ' | '“' | '”' | '‼' | '\u{ff01}' | '。' | '、' | '，')
+            // Skin colours, the form of an emoji, accents, and what phones insert unseen.
+            || matches!(letter, '\u{1f3fb}'..='\u{1f3ff}' | '\u{fe0e}' | '\u{fe0f}')
+            || matches!(letter, '\u{300}'..='\u{304}' | '\u{308}' | '\u{327}')
+            || matches!(letter, '\u{ad}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2060}' | '\u{feff}')
+    };
+    message.chars().all(is_affirming)
 }
 
 /// Returns true when a message consists of emoji and signs, one of which is listed, and none of which is opposed. It is
@@ -88,6 +115,73 @@ mod tests {
         for message in ["ouiii", "ouii", "okkk", "ooook", "nooon", "parfaiiit", "d'accorddd", "oui madme"] {
             assert!(is_yes(message) || is_no(message), "{message}");
         }
+    }
+
+    #[test]
+    fn question_marks_of_all_kinds_make_a_yes_none() {
+        for mark in super::super::phrases::QUESTION_MARKS {
+            for message in [format!("oui {mark}"), format!("ok{mark}"), format!("{mark} oui"), format!("👍{mark}")] {
+                assert!(!is_yes(&message) && !is_no(&message) && !confirms_cancellation(&message), "{message}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_emoji_that_agree_may_come_with_a_yes() {
+        for sign in [
+            "🤔",
+            "🤷",
+            "🤷🏾‍♂️",
+            "😡",
+            "🤬",
+            "😠",
+            "😕",
+            "🙄",
+            "😒",
+            "😂",
+            "🤣",
+            "😭",
+            "😢",
+            "😅",
+            "🤨",
+            "😬",
+            "💔",
+            "🙂‍↔️",
+            "🖕",
+            "✋",
+            "⛔",
+            "⚠️",
+            ":(",
+            ":/",
+            ":-|",
+            "#",
+            "%",
+            "/",
+        ] {
+            for message in
+                [format!("oui {sign}"), format!("ok{sign}"), format!("👍 {sign}"), format!("{sign} je confirme")]
+            {
+                assert!(!is_yes(&message) && !confirms_cancellation(&message), "{message}");
+            }
+            assert!(!confirms_cancellation(&format!("annule {sign}")), "{sign}");
+        }
+        for message in [
+            "oui 👍🏾",
+            "Oui ! 🙏",
+            "ok 😊",
+            "oui ❤️",
+            "d’accord ✅✅",
+            "oui :)",
+            "👍🙏",
+            "oui…",
+            "OK!!",
+            "c’est c\u{327}a",
+            "oui\u{200b}",
+            "« oui »",
+        ] {
+            assert!(is_yes(message), "{message}");
+        }
+        assert!(is_no("non 😡") && is_no("non 🤷"));
     }
 
     #[test]

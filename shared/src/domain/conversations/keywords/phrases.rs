@@ -93,9 +93,16 @@ fn is_within_one_typo(typed: &str, known: &str) -> bool {
     }
 }
 
-/// Returns true when a message has a question mark.
+/// Question marks: those of all scripts, small, full-width, turned and reversed ones, and emoji.
+pub(super) const QUESTION_MARKS: &[char] = &[
+    '?', '¿', '\u{37e}', '\u{55e}', '\u{61f}', '\u{1367}', '\u{1945}', '\u{203d}', '⁇', '⁈', '⁉', '\u{2370}', '❓', '❔',
+    '\u{2a7b}', '\u{2a7c}', '\u{2cfa}', '\u{2cfb}', '\u{2e18}', '\u{2e2e}', '\u{2e54}', '\u{a60f}', '\u{a6f7}', '\u{fe16}',
+    '\u{fe56}', '\u{ff1f}', '\u{fffd}', '\u{11143}', '\u{1e95f}', '\u{1fbc4}', '\u{e003f}',
+];
+
+/// Returns true when a message has a question mark. The replacement character may have been one.
 pub(crate) fn is_question(message: &str) -> bool {
-    message.contains(['?', '\u{ff1f}', '\u{61f}', '⁇', '⁈', '⁉', '❓', '❔', '‽'])
+    message.contains(QUESTION_MARKS)
 }
 
 /// Returns the words of a message, case-folded and without accents, with single spaces between them.

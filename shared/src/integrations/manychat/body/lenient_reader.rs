@@ -2,17 +2,25 @@
 
 use serde_json::{Number, Value};
 
-use super::fields::FieldMap;
+use super::tree::Tree;
 
 /// Levels of objects and arrays that the lenient reader keeps. Deeper ones are read as null.
 const MAX_DEPTH: usize = 32;
 /// Maximum length of a field's name that the lenient reader recognises, in characters.
 const MAX_NAME_CHARS: usize = 128;
 
-/// Reads the fields of a body; `None` when it does not begin as an object.
-pub(super) fn read_fields(text: &str) -> Option<FieldMap> {
-    let text: Vec<char> = text.chars().collect();
-    let mut reader = Reader { text: &text, at: 0, has_bare_names: false, repeated: None };
+/// A body that the lenient reader read.
+#[derive(Debug)]
+pub(super) struct LenientBody {
+    /// The body's object.
+    pub(super) root: Tree,
+    /// True when the body ended within an object or an array, and its object has one.
+    pub(super) is_unclosed: bool,
+}
+
+/// Reads a body; `None` when it does not begin as an object.
+pub(super) fn read(text: &[char]) -> Option<LenientBody> {
+    let mut reader = Reader { text, at: 0, has_bare_names: false, is_nested: false, is_unclosed: false };
     reader.skip_filler();
     match reader.peek() {
         Some('{') => reader.at += 1,
@@ -20,9 +28,8 @@ pub(super) fn read_fields(text: &str) -> Option<FieldMap> {
         Some('"') => {}
         _ => return None,
     }
-    let mut fields = reader.object(1);
-    fields.repeated = fields.repeated.or(reader.repeated);
-    Some(fields)
+    let root = Tree::Object(reader.object(1));
+    Some(LenientBody { root, is_unclosed: reader.is_unclosed && reader.is_nested })
 }
 
 /// The container of a value: it decides what follows the value.
@@ -38,8 +45,10 @@ struct Reader<'t> {
     at: usize,
     /// True when a field's name without quotes was read.
     has_bare_names: bool,
-    /// The identity field that occurs twice in a nested object, if one does.
-    repeated: Option<&'static str>,
+    /// True when an object or an array was read within the body's object.
+    is_nested: bool,
+    /// True when the body ended within an object or an array.
+    is_unclosed: bool,
 }
 
 impl Reader<'_> {
@@ -65,12 +74,15 @@ impl Reader<'_> {
     }
 
     /// Reads the fields of an object whose opening brace was read.
-    fn object(&mut self, depth: usize) -> FieldMap {
-        let mut fields = FieldMap::default();
+    fn object(&mut self, depth: usize) -> Vec<(String, Tree)> {
+        let mut fields = Vec::new();
         loop {
             self.skip_filler();
             match self.peek() {
-                None => return fields,
+                None => {
+                    self.is_unclosed = true;
+                    return fields;
+                }
                 Some('}') => {
                     self.at += 1;
                     return fields;
@@ -80,7 +92,7 @@ impl Reader<'_> {
                         self.has_bare_names |= !is_quote(self.text[self.at]);
                         self.at = colon + 1;
                         let value = self.value(Container::Object, depth);
-                        fields.insert(name, value);
+                        fields.push((name, value));
                     }
                     // Not the beginning of a field: the next one may be.
                     None => self.at += 1,
@@ -90,12 +102,15 @@ impl Reader<'_> {
     }
 
     /// Reads the values of an array whose opening bracket was read.
-    fn array(&mut self, depth: usize) -> Vec<Value> {
+    fn array(&mut self, depth: usize) -> Vec<Tree> {
         let mut values = Vec::new();
         loop {
             self.skip_filler();
             match self.peek() {
-                None => return values,
+                None => {
+                    self.is_unclosed = true;
+                    return values;
+                }
                 Some(']') => {
                     self.at += 1;
                     return values;
@@ -109,28 +124,27 @@ impl Reader<'_> {
         }
     }
 
-    fn value(&mut self, container: Container, depth: usize) -> Value {
+    fn value(&mut self, container: Container, depth: usize) -> Tree {
         self.at = self.after_space(self.at);
+        self.is_nested |= matches!(self.peek(), Some('{' | '['));
         match self.peek() {
             Some('{' | '[') if depth >= MAX_DEPTH => {
                 self.skip_container();
-                Value::Null
+                Tree::Scalar(Value::Null)
             }
             Some('{') => {
                 self.at += 1;
-                let nested = self.object(depth + 1);
-                self.repeated = self.repeated.or(nested.repeated);
-                Value::Object(nested.map)
+                Tree::Object(self.object(depth + 1))
             }
             Some('[') => {
                 self.at += 1;
-                Value::Array(self.array(depth + 1))
+                Tree::Array(self.array(depth + 1))
             }
             Some(quote) if is_quote(quote) => {
                 self.at += 1;
-                Value::String(self.string(quote, container))
+                Tree::Scalar(Value::String(self.string(quote, container)))
             }
-            _ => self.bare(container),
+            _ => Tree::Scalar(self.bare(container)),
         }
     }
 
@@ -152,6 +166,7 @@ impl Reader<'_> {
                 _ => {}
             }
         }
+        self.is_unclosed = true;
     }
 
     /// Reads a text whose opening quote was read.
@@ -313,7 +328,7 @@ impl Reader<'_> {
 }
 
 /// Returns true for a character that may begin a text. Editors replace straight quotes by curly ones.
-fn is_quote(letter: char) -> bool {
+pub(super) fn is_quote(letter: char) -> bool {
     matches!(letter, '"' | '\'' | '“' | '”')
 }
 

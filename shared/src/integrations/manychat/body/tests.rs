@@ -16,7 +16,7 @@ fn valid_json_is_read_as_it_is() {
     let body =
         json!({ "id": 17_841_400_000_000_000_123_u64, "text": "il a dit \"oui\"\n\\ 👍", "x": [1, { "y": null }] });
     let read_body = read(body.to_string().as_bytes()).unwrap();
-    assert_eq!(read_body, Body { value: body, is_repaired: false });
+    assert_eq!((read_body.value, read_body.is_repaired), (body, false));
     assert_eq!(read(b"\xef\xbb\xbf{\"id\": 1}").unwrap().value, json!({ "id": 1 }));
 }
 
@@ -132,6 +132,43 @@ fn a_contact_cannot_pose_as_another_one_by_a_text_with_quotes() {
         assert_eq!(read(body.as_bytes()), Err(UnreadableBody::TwoValues("id")), "{body}");
     }
     assert_eq!(read(br#"{"id": 7, "a": 1, "id": 7, "a": 2}"#).unwrap().value, json!({ "id": 7, "a": 2 }));
+}
+
+#[test]
+fn a_field_that_is_read_has_one_value() {
+    for (body, field) in [
+        (r#"{"id": 7, "last_input_text": "x", "last_input_text": "oui"}"#, "last_input_text"),
+        (r#"{"id": 7, "message": {"text": "x", "text": "oui"}}"#, "text"),
+        (r#"{"id": 7, "x": [{"user_id": 1, "user_id": 2}]}"#, "user_id"),
+        ("{\"id\": 7, \"text\": \"a\nb\", \"name\": \"Awa\", \"name\": \"Directeur\"}", "name"),
+        ("{\"id\": 7, \"text\": \"a\nb\", \"phone\": \"+2250700112233\", \"phone\": \"+2250700000001\"}", "phone"),
+        // In two objects, when the body was repaired.
+        (
+            "{\"id\": 7, \"last_input_text\": \"a\nb\", \"y\": {\"z\": \"\", \"last_input_text\": \"oui\"}}",
+            "last_input_text",
+        ),
+    ] {
+        assert_eq!(read(body.as_bytes()), Err(UnreadableBody::TwoValues(field)), "{body}");
+    }
+    let tags = "{\"id\": 7, \"last_input_text\": \"a\nb\", \"subscriber\": {\"last_input_text\": \"a\nb\"}, \
+        \"tags\": [{\"name\": \"A\"}, {\"name\": \"B\"}]}";
+    assert_eq!(read(tags.as_bytes()).unwrap().value["tags"][1]["name"], "B");
+}
+
+#[test]
+fn a_repaired_body_that_ends_within_a_nested_value_is_refused() {
+    for end in
+        ["\"y\": {\"z\": \"", "\"y\": [{\"z\": \"", "\"y\": [\"", "\"y\": {", "\"y\": [1, 2", "\"y\": {\"z\": {}"]
+    {
+        let body = format!("{{\"id\": 1, \"text\": \"a\", {end}");
+        assert_eq!(read(body.as_bytes()), Err(UnreadableBody::Unclosed), "{body}");
+    }
+    let body = r#"{"id": 1, "text": "a", "y": {"z": ""}"#;
+    assert_eq!(read(body.as_bytes()), Err(UnreadableBody::Unclosed), "closed by the brace of the body's object");
+    for open in ["[", "{\"a\":"] {
+        let body = format!("{{\"id\": 1, \"text\": \"a\", \"y\": {}\"", open.repeat(40));
+        assert_eq!(read(body.as_bytes()), Err(UnreadableBody::Unclosed), "{body}");
+    }
 }
 
 #[test]
