@@ -82,7 +82,8 @@ impl FigureColumns {
     /// Determines the columns of amounts or, where there are none, those of other figures.
     pub(super) fn of<'a>(rows: impl Iterator<Item = &'a CellRow> + Clone, columns: usize) -> Self {
         let are = |column: usize, is: &dyn Fn(&str) -> bool| {
-            let cells = rows.clone().filter_map(|row| row.own(column));
+            // The names of the columns stand above the first figure.
+            let cells = rows.clone().filter_map(|row| row.own(column)).skip_while(|cell| !is(&cell.text));
             let cells: Vec<&Cell> = cells.filter(|cell| !is_neutral(&cell.text)).collect();
             let figures = cells.iter().filter(|cell| is(&cell.text)).count();
             figures >= MIN_FIGURES && figures as f32 >= MIN_FIGURE_SHARE * cells.len() as f32
