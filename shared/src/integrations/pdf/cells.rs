@@ -113,6 +113,13 @@ impl FigureColumns {
         self.iter().filter_map(|column| row.own(column)).any(|cell| self.is_figure(&cell.text))
     }
 
+    /// Returns true for a row of figures, or of a text in the place of one: `sur devis`.
+    pub(super) fn are_in(&self, row: &CellRow) -> bool {
+        let is_neutral = |cell: &Cell| is_neutral(&cell.text);
+        self.have_figure(row)
+            || row.own(0).is_some() && self.iter().filter_map(|column| row.own(column)).any(is_neutral)
+    }
+
     /// Returns true when one of these columns of a row has a text that is no figure, such as its name.
     pub(super) fn have_text(&self, row: &CellRow) -> bool {
         let cell = |column: usize| row.cells.iter().find(|cell| cell.covers(column));
