@@ -155,14 +155,22 @@ pub(super) fn is_amount(text: &str) -> bool {
     let mut has_number = false;
     let all = words.all(|word| {
         let is_number = word.starts_with(|c: char| c.is_ascii_digit())
-            && word
-                .chars()
-                .all(|c| c.is_ascii_digit() || matches!(c, '.' | ',' | '%' | '€' | '$' | '£' | ')' | '*' | '\''))
-            || word.chars().all(|c| matches!(c, '²' | '³' | '¹' | '⁴'..='⁹' | '½' | '¼' | '¾'));
+            && word.chars().all(|c| c.is_ascii_digit() || is_sign(c))
+            || word.chars().all(is_mark);
         has_number |= is_number;
         is_number || has_number && is_unit(word)
     });
     !is_year && all && has_number
+}
+
+/// Returns true for what may stand within a number or after it.
+fn is_sign(c: char) -> bool {
+    is_mark(c) || matches!(c, '.' | ',' | '%' | '€' | '$' | '£' | ')' | '*' | '\'')
+}
+
+/// Returns true for the number of a footnote or a fraction.
+fn is_mark(c: char) -> bool {
+    matches!(c, '²' | '³' | '¹' | '⁰' | '⁴'..='⁹' | '½' | '¼' | '¾')
 }
 
 /// Returns true for a currency or another short unit after a number.

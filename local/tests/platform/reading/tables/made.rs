@@ -367,6 +367,9 @@ fn draw_header(layout: &Layout, names: &[(String, String)], sheet: &mut Sheet, m
         let (left, right) = layout.cell(column);
         let room = if layout.is_hard { (right - left) / 1.07 } else { f32::INFINITY };
         let lines = wrap(name, room, layout.size);
+        // The name of the item stands beside the groups or beside the names below them.
+        let is_above = layout.is_hard && layout.kind == Kind::TwoHeadingsUnruled && names[column].0.is_empty();
+        let y = if is_above { y - layout.step.max(layout.size * 1.3) } else { y };
         for (nth, line) in lines.iter().enumerate() {
             let y = y + layout.line_step * f32::from(u8::try_from(nth).unwrap());
             sheet.show(line, (left, right), y, style(align));
