@@ -51,7 +51,7 @@ fn is_figure(word: &str) -> bool {
 /// its words mix scripts; or they lack vowels.
 #[must_use]
 pub fn is_garbled(raw: &str) -> bool {
-    let words = raw.split(' ').filter(|word| !is_figure(word)).flat_map(|word| word.chars().chain([' ']));
+    let words = raw.split_whitespace().filter(|word| !is_figure(word)).flat_map(|word| word.chars().chain([' ']));
     let sample: String = words.take(MAX_CHARS).collect();
     let found = FunctionWords::of(&sample);
     if found.words >= MIN_WORDS && found.share() > MAX_GARBLED_SHARE {

@@ -1,7 +1,7 @@
 //! From lines of cells to rows: lines that wrap belong to the row above or below, as ruling lines, distances and the
 //! widths of the columns tell.
 
-use super::cells::{Cell, CellRow, FigureColumns, begins_within, is_neutral};
+use super::cells::{Cell, CellRow, FigureColumns, begins_within};
 
 /// Share of a column's width that a line and the next word must fill for the line to be wrapped.
 const MIN_WRAP_FILL: f32 = 0.9;
@@ -110,8 +110,7 @@ fn is_anchor(line: &CellRow, figures: &FigureColumns) -> bool {
     if figures.is_empty() {
         return line.own(0).is_some() && line.filled() >= 2;
     }
-    let has_neutral = || figures.iter().filter_map(|column| line.own(column)).any(|cell| is_neutral(&cell.text));
-    figures.have_figure(line) || line.own(0).is_some() && has_neutral()
+    figures.are_in(line)
 }
 
 /// Returns the width of the widest line of each column.
@@ -119,6 +118,13 @@ fn widths(lines: &[CellRow], columns: usize) -> Vec<f32> {
     let width =
         |column: usize| lines.iter().filter_map(|line| line.own(column)).map(|cell| cell.width).fold(0.0, f32::max);
     (0..columns).map(width).collect()
+}
+
+/// Returns true when the lower of two lines continues the upper one: it does not begin like a text of its own, or its
+/// first word has no room in the line above.
+fn is_wrapped(upper: &Cell, lower: &Cell, widths: &[f32]) -> bool {
+    let width = upper.width + SPACE * lower.size + lower.first_word;
+    begins_within(&lower.text) || width > MIN_WRAP_FILL * widths.get(lower.first).copied().unwrap_or(0.0)
 }
 
 fn attachment(
@@ -143,11 +149,14 @@ fn attachment(
     if next_lacks && below < MAX_LINE_STEP && below < MIN_DISTANCE_RATIO * above {
         return if open.is_empty() || is_anchored { Attachment::Below } else { Attachment::Above };
     }
+    // A label of several lines whose figures stand beside one of the next ones.
+    let goes_on =
+        |cell: &Cell| next.and_then(|next| next.own(cell.first)).is_some_and(|below| is_wrapped(cell, below, widths));
+    if below <= MAX_LINE_STEP && below < MIN_DISTANCE_RATIO * above && line.cells.iter().all(goes_on) {
+        return if open.is_empty() || is_anchored { Attachment::Below } else { Attachment::Above };
+    }
     let wraps = |cell: &Cell| match last_cell(cell) {
-        Some(last) => {
-            let width = last.width + SPACE * cell.size + cell.first_word;
-            begins_within(&cell.text) || width > MIN_WRAP_FILL * widths.get(cell.first).copied().unwrap_or(0.0)
-        }
+        Some(last) => is_wrapped(last, cell, widths),
         // The first line of the label stands below the figures.
         None => above < 1.0,
     };

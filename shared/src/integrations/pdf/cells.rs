@@ -82,7 +82,8 @@ impl FigureColumns {
     /// Determines the columns of amounts or, where there are none, those of other figures.
     pub(super) fn of<'a>(rows: impl Iterator<Item = &'a CellRow> + Clone, columns: usize) -> Self {
         let are = |column: usize, is: &dyn Fn(&str) -> bool| {
-            let cells = rows.clone().filter_map(|row| row.own(column));
+            // The names of the columns stand above the first figure.
+            let cells = rows.clone().filter_map(|row| row.own(column)).skip_while(|cell| !is(&cell.text));
             let cells: Vec<&Cell> = cells.filter(|cell| !is_neutral(&cell.text)).collect();
             let figures = cells.iter().filter(|cell| is(&cell.text)).count();
             figures >= MIN_FIGURES && figures as f32 >= MIN_FIGURE_SHARE * cells.len() as f32
@@ -110,6 +111,13 @@ impl FigureColumns {
     /// Returns true when one of these columns of a row has a figure.
     pub(super) fn have_figure(&self, row: &CellRow) -> bool {
         self.iter().filter_map(|column| row.own(column)).any(|cell| self.is_figure(&cell.text))
+    }
+
+    /// Returns true for a row of figures, or of a text in the place of one: `sur devis`.
+    pub(super) fn are_in(&self, row: &CellRow) -> bool {
+        let is_neutral = |cell: &Cell| is_neutral(&cell.text);
+        self.have_figure(row)
+            || row.own(0).is_some() && self.iter().filter_map(|column| row.own(column)).any(is_neutral)
     }
 
     /// Returns true when one of these columns of a row has a text that is no figure, such as its name.
@@ -147,14 +155,22 @@ pub(super) fn is_amount(text: &str) -> bool {
     let mut has_number = false;
     let all = words.all(|word| {
         let is_number = word.starts_with(|c: char| c.is_ascii_digit())
-            && word
-                .chars()
-                .all(|c| c.is_ascii_digit() || matches!(c, '.' | ',' | '%' | '€' | '$' | '£' | ')' | '*' | '\''))
-            || word.chars().all(|c| matches!(c, '²' | '³' | '¹' | '⁴'..='⁹' | '½' | '¼' | '¾'));
+            && word.chars().all(|c| c.is_ascii_digit() || is_sign(c))
+            || word.chars().all(is_mark);
         has_number |= is_number;
         is_number || has_number && is_unit(word)
     });
     !is_year && all && has_number
+}
+
+/// Returns true for what may stand within a number or after it.
+fn is_sign(c: char) -> bool {
+    is_mark(c) || matches!(c, '.' | ',' | '%' | '€' | '$' | '£' | ')' | '*' | '\'')
+}
+
+/// Returns true for the number of a footnote or a fraction.
+fn is_mark(c: char) -> bool {
+    matches!(c, '²' | '³' | '¹' | '⁰' | '⁴'..='⁹' | '½' | '¼' | '¾')
 }
 
 /// Returns true for a currency or another short unit after a number.

@@ -8,6 +8,9 @@ use super::segments::{self, Row, Segment};
 /// Cost of a column that has a name of its own and belongs to no group, as a share of its width.
 const UNGROUPED_COST: f32 = 0.15;
 
+/// Cost of a distance between left edges, compared with one between middles.
+const LEFT_COST: f32 = 3.0;
+
 /// Largest distance between the middle of a group's name and the middle of its columns, as a share of the columns'
 /// width.
 const MAX_OFFSET: f32 = 0.3;
@@ -71,13 +74,20 @@ pub(super) fn spread_groups(lines: &mut [CellRow], columns: &[(f32, f32)]) {
     for nth in 0..lines.len().saturating_sub(1) {
         let (above, below) = lines.split_at_mut(nth + 1);
         let Some(line) = above.last_mut() else { continue };
-        let named: Vec<bool> =
-            (0..columns.len()).map(|column| below.iter().any(|line| line.own(column).is_some())).collect();
+        let is_named = |column: usize| below.iter().any(|line| line.own(column).is_some());
+        // A text without a name below is itself the name of its column.
+        let is_group = |cell: &&mut Cell| cell.is_spanning() || is_named(cell.first);
+        let mut cells: Vec<&mut Cell> = line.cells.iter_mut().filter(is_group).collect();
         let continues = |cell: &Cell| {
             let next = below.first().and_then(|line| line.own(cell.first));
-            !cell.is_spanning() && (!named[cell.first] || next.is_some_and(|next| begins_within(&next.text)))
+            !cell.is_spanning() && next.is_some_and(|next| begins_within(&next.text))
         };
-        if line.cells.is_empty() || line.cells.iter().any(continues) || line.cells.len() * 2 > count(&named) {
+        let first_group = cells.first().map_or(0.0, |cell| cell.start);
+        // The item to the left of the first group belongs to none.
+        let named: Vec<bool> = (0..columns.len())
+            .map(|column| is_named(column) && (column > 0 || columns[column].1 > first_group))
+            .collect();
+        if cells.is_empty() || cells.iter().any(|cell| continues(cell)) || cells.len() * 2 > count(&named) {
             continue;
         }
         // The middle of a column is that of its figures and its name.
@@ -87,9 +97,9 @@ pub(super) fn spread_groups(lines: &mut [CellRow], columns: &[(f32, f32)]) {
                 names.fold(columns[column], |(from, to), cell| (from.min(cell.start), to.max(cell.start + cell.width)))
             })
             .collect();
-        let groups: Vec<(f32, f32)> = line.cells.iter().map(|cell| (cell.start, cell.start + cell.width)).collect();
+        let groups: Vec<(f32, f32)> = cells.iter().map(|cell| (cell.start, cell.start + cell.width)).collect();
         if let Some(spans) = spans(&groups, &edges, &named) {
-            for (cell, (first, last)) in line.cells.iter_mut().zip(spans) {
+            for (cell, (first, last)) in cells.iter_mut().zip(spans) {
                 (cell.first, cell.last) = (first, last);
             }
         }
@@ -146,9 +156,9 @@ fn spans(groups: &[(f32, f32)], columns: &[(f32, f32)], named: &[bool]) -> Optio
     (spans.len() == groups.len() && groups.iter().zip(&spans).all(fits)).then_some(spans)
 }
 
-/// Distance between the middles of a name and of columns, or between their left edges.
+/// Distance between the middles of a name and of columns, or between their left edges, which must agree better.
 fn offset((start, end): (f32, f32), from: f32, to: f32) -> f32 {
-    ((start + end) / 2.0 - (from + to) / 2.0).abs().min((start - from).abs())
+    ((start + end) / 2.0 - (from + to) / 2.0).abs().min(LEFT_COST * (start - from).abs())
 }
 
 #[cfg(test)]
@@ -158,7 +168,7 @@ mod tests {
     #[test]
     fn names_of_groups_take_the_columns_around_their_middle() {
         let columns = [(50.0, 150.0), (200.0, 230.0), (250.0, 280.0), (300.0, 330.0), (350.0, 380.0)];
-        let named = [true; 5];
+        let named = [false, true, true, true, true];
         assert_eq!(spans(&[(225.0, 255.0), (325.0, 355.0)], &columns, &named), Some(vec![(1, 2), (3, 4)]));
         assert_eq!(spans(&[(270.0, 310.0)], &columns, &named), Some(vec![(1, 4)]));
         // A name over the first column alone.

@@ -363,7 +363,7 @@ mod tests {
             segment("Sel", 50.0, 130.0, 10.0),
             segment("16 000", 200.0, 115.0, 10.0),
         ];
-        assert_eq!(texts(cells), ["Article Prix", "Riz 16 000", "Sel 900"]);
+        assert_eq!(texts(cells), ["Article Prix\nRiz 16 000\nSel 900"]);
     }
 
     #[test]

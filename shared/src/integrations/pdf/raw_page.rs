@@ -120,6 +120,10 @@ impl RawTable {
     /// Takes over the names of the columns and the category from the part of the table on the page before.
     pub(super) fn continue_from(&mut self, before: &Self) {
         self.headings.clone_from(&before.headings);
+        // The header may be repeated above rows that do not tell it from one of them.
+        if self.rows.first().is_some_and(|row| row.repeats(&before.headings)) {
+            self.rows.remove(0);
+        }
         self.section = before.last_section().to_owned();
         self.has_category |= before.has_category;
         if before.is_first_carried {
@@ -137,4 +141,12 @@ pub(super) enum RawRow {
     Cells(Vec<String>),
     /// A line across the table: the heading of the rows below.
     Section(String),
+}
+
+impl RawRow {
+    /// Returns true for a row whose cells are the names of the columns.
+    fn repeats(&self, headings: &[String]) -> bool {
+        let is_equal = |(cell, heading): (&String, &String)| cell.split_whitespace().eq(heading.split_whitespace());
+        matches!(self, Self::Cells(cells) if cells.iter().zip(headings).all(is_equal))
+    }
 }

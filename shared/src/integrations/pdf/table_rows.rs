@@ -74,7 +74,7 @@ fn header_rows(rows: &[CellRow], figures: &FigureColumns) -> usize {
     let styled_below = rows[styled..].iter().filter(is_styled).count();
     // A styled first row of figures may name years or weights.
     let by_style = (1..=MAX_HEADER_ROWS).contains(&styled) && styled_below * 3 < rows.len() - styled;
-    let first = if figures.is_empty() { None } else { rows.iter().position(|row| figures.have_figure(row)) };
+    let first = if figures.is_empty() { None } else { rows.iter().position(|row| figures.are_in(row)) };
     match first {
         Some(first) if first > 0 && first <= MAX_HEADER_ROWS + 2 => {
             rows[..first].iter().rposition(|row| figures.have_text(row)).map_or(0, |last| last + 1)

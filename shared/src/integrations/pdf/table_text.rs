@@ -80,7 +80,11 @@ pub(super) fn lines(table: &RawTable, mut clean: impl FnMut(&str) -> Option<Stri
                 Some(row) => {
                     lines.extend(row.in_section(&section).split(MAX_ROW_CHARS).iter().map(TableRow::to_string))
                 }
-                None => lines.extend(Some(cells.join(" ")).filter(|line| !line.trim().is_empty())),
+                None => {
+                    let filled: Vec<&str> =
+                        cells.iter().map(|cell| cell.trim()).filter(|cell| !cell.is_empty()).collect();
+                    lines.extend(Some(filled.join(" ")).filter(|line| !line.is_empty()));
+                }
             },
             RawRow::Section(heading) => {
                 section = heading.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -246,7 +246,7 @@ fn span(start: f32, end: f32, columns: &[(f32, f32)]) -> (usize, usize) {
 
 /// Leaves out lines above the header and below the last row.
 fn trimmed(rows: &[Row], run: Range<usize>, lines: &[CellRow], figures: &FigureColumns) -> Range<usize> {
-    let first = lines.iter().position(|line| figures.have_figure(line));
+    let first = lines.iter().position(|line| figures.are_in(line));
     let Some(first) = first else { return run };
     let mut start = run.start + first;
     while start > run.start && (rows[start].baseline - rows[start - 1].baseline) / size(&rows[start]) <= MAX_HEADER_STEP
@@ -267,7 +267,7 @@ fn trimmed(rows: &[Row], run: Range<usize>, lines: &[CellRow], figures: &FigureC
 
 /// Returns the number of lines that name the columns.
 fn header_lines(lines: &[CellRow], figures: &FigureColumns) -> usize {
-    let first = lines.iter().position(|line| figures.have_figure(line)).unwrap_or(0);
+    let first = lines.iter().position(|line| figures.are_in(line)).unwrap_or(0);
     lines[..first].iter().rposition(|line| figures.have_text(line)).map_or(0, |last| last + 1)
 }
 
@@ -293,7 +293,7 @@ fn bands(rules: &Rules, columns: &[(f32, f32)], rows: &[Row]) -> Vec<f32> {
 
 /// Marks the header as styled when a ruling line divides it from the rows, and no line divides the rows.
 fn style_ruled_header(lines: &mut [CellRow], bands: &[f32], figures: &FigureColumns) {
-    let Some(first) = lines.iter().position(|line| figures.have_figure(line)).filter(|first| *first > 0) else {
+    let Some(first) = lines.iter().position(|line| figures.are_in(line)).filter(|first| *first > 0) else {
         return;
     };
     let (above, below) = (lines[first - 1].baseline, lines[first].baseline);

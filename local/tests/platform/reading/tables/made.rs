@@ -185,12 +185,13 @@ fn wrap(text: &str, room: f32, size: f32) -> Vec<String> {
     lines
 }
 
-/// Makes a table of a kind.
-pub(super) fn make(kind: Kind, is_hard: bool, random: &mut StdRng) -> MadeTable {
-    let size = *[8.0, 9.0, 10.0, 11.0].choose(random).unwrap();
-    let figure_columns = if kind.has_groups() { *[2, 4].choose(random).unwrap() } else { random.random_range(1..=4) };
-    let has_unit = random.random_bool(0.4) && !kind.has_groups();
-    let padding = random.random_range(2.0..6.0);
+/// Returns the left and right edges of the columns.
+fn columns(
+    kind: Kind,
+    (size, padding): (f32, f32),
+    (has_unit, figure_columns): (bool, usize),
+    random: &mut StdRng,
+) -> Vec<(f32, f32)> {
     let mut columns = Vec::new();
     let mut x = random.random_range(40.0..70.0);
     let add = |columns: &mut Vec<(f32, f32)>, x: &mut f32, room: f32| {
@@ -209,6 +210,16 @@ pub(super) fn make(kind: Kind, is_hard: bool, random: &mut StdRng) -> MadeTable 
         // Room for the name of the column, in bold type.
         add(&mut columns, &mut x, if figure_columns == 1 { 9.0 * size } else { 6.0 * size });
     }
+    columns
+}
+
+/// Makes a table of a kind.
+pub(super) fn make(kind: Kind, is_hard: bool, random: &mut StdRng) -> MadeTable {
+    let size = *[8.0, 9.0, 10.0, 11.0].choose(random).unwrap();
+    let figure_columns = if kind.has_groups() { *[2, 4].choose(random).unwrap() } else { random.random_range(1..=4) };
+    let has_unit = random.random_bool(0.4) && !kind.has_groups();
+    let padding = random.random_range(2.0..6.0);
+    let columns = columns(kind, (size, padding), (has_unit, figure_columns), random);
     let line_step = size * random.random_range(1.15..1.25);
     let is_tight = random.random_bool(0.3) && !kind.is_ruled();
     let layout = Layout {
@@ -356,6 +367,9 @@ fn draw_header(layout: &Layout, names: &[(String, String)], sheet: &mut Sheet, m
         let (left, right) = layout.cell(column);
         let room = if layout.is_hard { (right - left) / 1.07 } else { f32::INFINITY };
         let lines = wrap(name, room, layout.size);
+        // The name of the item stands beside the groups or beside the names below them.
+        let is_above = layout.is_hard && layout.kind == Kind::TwoHeadingsUnruled && names[column].0.is_empty();
+        let y = if is_above { y - layout.step.max(layout.size * 1.3) } else { y };
         for (nth, line) in lines.iter().enumerate() {
             let y = y + layout.line_step * f32::from(u8::try_from(nth).unwrap());
             sheet.show(line, (left, right), y, style(align));
