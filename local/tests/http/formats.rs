@@ -254,6 +254,7 @@ async fn hostile_files_end_with_their_code_and_the_worker_survives() {
         ("coupe.docx", whole[..whole.len() / 2].to_vec(), "corrupt"),
         ("faux.xlsx", whole.clone(), "format_mismatch"),
         ("faux.pdf", whole, "format_mismatch"),
+        ("profond.html", "<div>".repeat(300_000).into_bytes(), "timed_out"),
         ("vide.html", b"<p hidden>rien</p>".to_vec(), "no_text"),
     ] {
         assert_eq!(failure(&app, &tenant, name, file).await, code, "{name}");

@@ -566,7 +566,7 @@ pub async fn find_processed(
           and not exists (
               select from documents newer
               where newer.customer_id = $1 and newer.name_key = $3 and newer.status <> 'failed'
-                and documents.name_key = $3
+                and documents.name_key = $3 and newer.sha256 is distinct from documents.sha256
                 and (newer.upload_date, newer.id) > (documents.upload_date, documents.id)
           )
           and not exists (

@@ -21,13 +21,13 @@ pub(super) fn read(bytes: &[u8], blocks: &mut Blocks) -> Result<(), FileError> {
     let (separator, text, skipped) = separator(&text);
     blocks.section(PlaceKind::Row, None, Vec::new());
     let mut rows: Vec<Row> = Vec::new();
+    let mut lines = LineCounter { text, at: 0, line: skipped + 1 };
     for record in records(text, separator) {
         let record = record?;
         if rows.len() >= MAX_ROWS {
             return Err(FileError::TooManyRows);
         }
-        let line = record.position().map_or(0, |position| position.line());
-        let number = u32::try_from(line).unwrap_or(u32::MAX).saturating_add(skipped);
+        let number = lines.line_of(record.position().map_or(0, |position| position.byte()));
         let row =
             Row { number, cells: record.iter().map(|field| Cell::new(field.trim())).collect(), is_heading: false };
         // A record of separators alone is an empty row of the sheet, which says nothing.
@@ -36,6 +36,28 @@ pub(super) fn read(bytes: &[u8], blocks: &mut Blocks) -> Result<(), FileError> {
         }
     }
     blocks.table(&rows, true)
+}
+
+/// Counts the lines of a text. The reader's own count ends before the line feed of CR LF, and before empty lines.
+struct LineCounter<'t> {
+    text: &'t str,
+    at: usize,
+    line: u32,
+}
+
+impl LineCounter<'_> {
+    /// Returns the number of the line in which the record from this byte begins. Records come in order.
+    fn line_of(&mut self, byte: u64) -> u32 {
+        let bytes = self.text.as_bytes();
+        let from = usize::try_from(byte).unwrap_or(usize::MAX).min(bytes.len());
+        let breaks =
+            bytes.get(from..).unwrap_or_default().iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let passed = bytes.get(self.at..from + breaks).unwrap_or_default();
+        let feeds = passed.iter().filter(|byte| **byte == b'\n').count();
+        self.line = self.line.saturating_add(u32::try_from(feeds).unwrap_or(u32::MAX));
+        self.at = from + breaks;
+        self.line
+    }
 }
 
 fn records(text: &str, separator: u8) -> impl Iterator<Item = Result<StringRecord, FileError>> {

@@ -36,6 +36,9 @@ impl NumberDisplay {
             (Some(COUNTRY_DATE_TIME), _) => "yyyy-mm-dd hh:mm",
             _ => code.unwrap_or(GENERAL),
         };
+        if shows_nothing(code, value) {
+            return String::new();
+        }
         if !self.parsed.contains_key(code) {
             self.parsed.insert(code.to_owned(), NumberFormat::parse(code).ok());
         }
@@ -43,8 +46,23 @@ impl NumberDisplay {
             Some(Some(format)) => format.try_format(value, &self.options).unwrap_or_else(|_| value.to_string()),
             _ => value.to_string(),
         };
+        // ssfmt writes this format with a point in every language.
+        let shown = if code == GENERAL && self.language == Language::French { shown.replace('.', ",") } else { shown };
         shown.split_whitespace().collect::<Vec<_>>().join(" ")
     }
+}
+
+/// Returns true for a number whose part of the format is empty: `;;;` shows nothing, `0;;` no number below 0.
+fn shows_nothing(code: &str, value: f64) -> bool {
+    let parts: Vec<&str> = code.split(';').collect();
+    let part = match (parts.len(), value) {
+        (1, _) => return false,
+        (_, value) if value > 0.0 => 0,
+        (_, value) if value < 0.0 => 1,
+        (2, _) => 0,
+        _ => 2,
+    };
+    parts.get(part).is_some_and(|part| part.is_empty())
 }
 
 /// Separators and names of French. Excel separates thousands by a narrow no-break space.
@@ -100,6 +118,9 @@ mod tests {
             (0.18, "0%", "18%", "18%"),
             (-250.0, "#,##0;[Red]\\-#,##0", "-250", "-250"),
             (5.0, ";;;", "", ""),
+            (-5.0, "0;;", "", ""),
+            (0.0, "0;-0;;@", "", ""),
+            (0.0, "0;-0", "0", "0"),
             (46_355.0, "dd/mm/yyyy", "29/11/2026", "29/11/2026"),
             (46_355.0, "d mmmm yyyy", "29 novembre 2026", "29 November 2026"),
             (0.354_166_666_666_666_7, "h:mm", "8:30", "8:30"),
