@@ -210,8 +210,7 @@ fn asked_kind(question: &str) -> Option<ValueKind> {
                     && list.split_whitespace().any(|listed| listed.len() >= 5 && spelling::is_misspelt(word, listed))
         })
     };
-    let is_pair =
-        |first: &str, second: &str| words.windows(2).any(|pair| is_in(pair[0], first) && is_in(pair[1], second));
+    let is_pair = |first: &str, second: &str| has_pair(&words, first, second);
     let counts = words.iter().any(|word| *word == "combien" || spelling::is_misspelt(word, "combien"));
     let counted = |units: &str| {
         is_pair("combien conbien combient de d many long how", units)
@@ -219,20 +218,7 @@ fn asked_kind(question: &str) -> Option<ValueKind> {
                 .windows(3)
                 .any(|three| spelling::sound(three[0]) == spelling::sound("combien") && is_in(three[2], units))
     };
-    let is_reference = is_pair("de of serie", "commande suivi serie facture order tracking serial");
-    let has_other_subject = || {
-        words.iter().any(|word| {
-            let is_stop =
-                stop_words::weight(word, Language::French).min(stop_words::weight(word, Language::English)) < 0.9;
-            !is_stop
-                && !is_in(word, ASKING_WORDS)
-                && !is_in(word, WEAK_PHONE_WORDS)
-                && !is_in(word, PHONE_WORDS)
-                && *word != "number"
-        })
-    };
-    let is_number_of_phone = is_pair("phone telephone contact", "number") || is_pair("number", "to call ring");
-    if !is_reference && (has(PHONE_WORDS) || is_number_of_phone || has(WEAK_PHONE_WORDS) && !has_other_subject()) {
+    if asks_for_phone(&words, &has) {
         return Some(ValueKind::Phone);
     }
     if has(ADDRESS_WORDS) || asks_for_place(question, &words) {
@@ -263,6 +249,30 @@ fn asked_kind(question: &str) -> Option<ValueKind> {
         return Some(ValueKind::Name);
     }
     (has(NUMBER_WORDS) || is_pair("how", "many")).then_some(ValueKind::Number)
+}
+
+/// Returns true when a word of the first list stands before one of the second.
+fn has_pair(words: &[&str], first: &str, second: &str) -> bool {
+    words.windows(2).any(|pair| is_in(pair[0], first) && is_in(pair[1], second))
+}
+
+/// Returns true when a question asks for a phone number. `has` finds a word of a list, typos included.
+fn asks_for_phone(words: &[&str], has: &impl Fn(&str) -> bool) -> bool {
+    let is_reference = has_pair(words, "de of serie", "commande suivi serie facture order tracking serial");
+    let has_other_subject = || {
+        words.iter().any(|word| {
+            let is_stop =
+                stop_words::weight(word, Language::French).min(stop_words::weight(word, Language::English)) < 0.9;
+            !is_stop
+                && !is_in(word, ASKING_WORDS)
+                && !is_in(word, WEAK_PHONE_WORDS)
+                && !is_in(word, PHONE_WORDS)
+                && *word != "number"
+        })
+    };
+    let is_number_of_phone =
+        has_pair(words, "phone telephone contact", "number") || has_pair(words, "number", "to call ring");
+    !is_reference && (has(PHONE_WORDS) || is_number_of_phone || has(WEAK_PHONE_WORDS) && !has_other_subject())
 }
 
 /// Returns true for "quand" and "when" at the beginning, at the end or after the verb. Elsewhere they join clauses.

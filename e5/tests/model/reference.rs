@@ -30,7 +30,7 @@ fn cosine(left: &[f32], right: &[f32]) -> f32 {
     zip(left, right).map(|(left, right)| left * right).sum()
 }
 
-fn texts<'v>(value: &'v Value) -> Vec<&'v str> {
+fn texts(value: &Value) -> Vec<&str> {
     value.as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect()
 }
 
@@ -39,7 +39,7 @@ fn numbers(value: &Value) -> Vec<f32> {
 }
 
 fn agrees_with_the_reference(model: &Model) {
-    let reference: Value = serde_json::from_str(include_str!("reference.json")).unwrap();
+    let reference: Value = serde_json::from_str(include_str!("../reference.json")).unwrap();
     let passages = texts(&reference["passages"]);
     for (text, tokens) in zip(&passages, reference["tokens"].as_array().unwrap()) {
         assert_eq!(model.count_tokens(Purpose::Passage, text) as u64, tokens.as_u64().unwrap(), "{text}");
