@@ -67,6 +67,9 @@ const UNIT_COST: f32 = 0.04;
 const MAX_CANDIDATES: usize = 48;
 /// Minimum uncentred cosine of a sentence that answers by its meaning alone.
 const MIN_SIMILARITY: f32 = 0.86;
+/// Minimum uncentred cosine for a price, which is worse wrong than missing, and for a question in a document: any two questions are
+/// alike.
+const MIN_STRICT_SIMILARITY: f32 = 0.89;
 /// Minimum part of the question that such a sentence covers by words too, when a price is asked.
 const MIN_PRICE_COVERAGE: f32 = 0.35;
 /// Fewest words of such a sentence.
@@ -116,7 +119,10 @@ pub fn answer_by_similarity(
     let analyzed = AnalyzedQuestion::new(question.text, question.standalone, question.language);
     let scorer = Scorer::new(&analyzed, question);
     let best = candidates.iter().zip(similarities).max_by(|left, right| left.1.total_cmp(right.1));
-    let best = best.filter(|(_, similarity)| **similarity >= MIN_SIMILARITY);
+    let best = best.filter(|(candidate, similarity)| {
+        let is_strict = analyzed.kind == Some(ValueKind::Price) || candidate.text.ends_with('?');
+        **similarity >= if is_strict { MIN_STRICT_SIMILARITY } else { MIN_SIMILARITY }
+    });
     let sources = best.map(|(candidate, _)| scorer.cite(&candidate.window, &[])).into_iter().collect();
     with_text(question, sources)
 }
@@ -613,106 +619,4 @@ fn shorten_lines(quote: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::time::Instant;
-    use uuid::Uuid;
-
-    use crate::retrieval::Passage;
-    use {super::super::types::AnswerStyle, super::*};
-
-    fn passage(text: &str, page: i32) -> Passage {
-        Passage {
-            chunk_id: Uuid::nil(),
-            document_id: Uuid::nil(),
-            filename: "guide.pdf".to_owned(),
-            version: None,
-            place: None,
-            title: None,
-            page_start: page,
-            page_end: page,
-            chunk_indexes: 0..=0,
-            text: text.to_owned(),
-            score: 1.0,
-        }
-    }
-
-    fn answered(question: &str, language: Language, passages: &[Passage]) -> GroundedAnswer {
-        follow_up_answer(question, question, language, passages)
-    }
-
-    fn follow_up_answer(question: &str, standalone: &str, language: Language, passages: &[Passage]) -> GroundedAnswer {
-        answer(&GroundedQuestion {
-            text: question,
-            standalone,
-            history: &[],
-            language,
-            instructions: None,
-            assistant: "Lisa",
-            company: "Comptoir Baobab",
-            style: AnswerStyle::SourceNumbers,
-            passages,
-            deadline: Instant::now(),
-        })
-    }
-
-    #[test]
-    fn a_follow_up_is_answered_by_its_own_words() {
-        let passages = [
-            passage("La livraison à Abidjan coûte 1 500 francs.", 1),
-            passage("La livraison à Bouaké coûte 2 500 francs.", 2),
-        ];
-        let standalone = "Combien coûte la livraison à Abidjan ? Et à Bouaké ?";
-        let completion = follow_up_answer("Et à Bouaké ?", standalone, Language::French, &passages);
-        assert_eq!(completion.sources[0].passage, 1, "{completion:?}");
-    }
-
-    #[test]
-    fn the_answering_sentence_is_quoted_with_file_and_page() {
-        let passages = [
-            passage("Le magasin ouvre à huit heures. Il ferme le dimanche.", 1),
-            passage("Bienvenue. La livraison à Abidjan coûte 1 500 FCFA. Elle prend deux jours.", 2),
-        ];
-        let completion = answered("Combien coûte la livraison à Abidjan ?", Language::French, &passages);
-        assert_eq!(
-            completion.answer.unwrap(),
-            "« La livraison à Abidjan coûte 1 500 FCFA. Elle prend deux jours. » (guide, p. 2)"
-        );
-        assert_eq!(completion.sources[0].passage, 1);
-    }
-
-    #[test]
-    fn a_question_about_an_amount_prefers_a_passage_with_a_number() {
-        let passages = [
-            passage("Ce guide dit ce que coûte la livraison, à Abidjan et ailleurs.", 1),
-            passage("Frais de livraison\nAbidjan 24 heures 1 500 FCFA\nDakar 6 jours 12 000 FCFA", 2),
-        ];
-        let completion = answered("Combien coûte la livraison à Abidjan ?", Language::French, &passages);
-        assert_eq!(completion.sources[0].passage, 1);
-    }
-
-    #[test]
-    fn a_section_about_the_subject_is_preferred_to_a_mention() {
-        let passages = [
-            passage("Keep this manual of 2026: the warranty card is on the last page.", 1),
-            passage("Warranty\nWe repair the lamp free of charge for two years.", 4),
-        ];
-        let completion = answered("How long is the warranty?", Language::English, &passages);
-        assert_eq!(completion.sources[0].passage, 1);
-    }
-
-    #[test]
-    fn a_question_not_covered_by_the_passages_gets_no_answer() {
-        let passages = [passage("The lamp charges in six hours of sun.", 3)];
-        for question in ["What is the capital of Mongolia?", "?", "What is it?"] {
-            let completion = answered(question, Language::English, &passages);
-            assert_eq!((completion.answer, completion.sources.len()), (None, 0), "{question}");
-        }
-        assert_eq!(answered("How long does the lamp charge?", Language::English, &[]).answer, None);
-    }
-
-    #[test]
-    fn long_quotes_are_truncated_between_words() {
-        let short = shorten(&"word ".repeat(400));
-        assert!(short.chars().count() <= MAX_QUOTE_CHARS + 1 && short.ends_with("word…"), "{short}");
-    }
-}
+mod tests;
