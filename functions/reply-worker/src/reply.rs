@@ -197,6 +197,7 @@ impl Deps {
         let conversation = lease.conversation.id;
         self.db
             .tenant_tx_with_error(tenant, async |tx| {
+                conversations::lock(tx, conversation).await.map_err(ApiError::from)?;
                 let executed = execute_draft(tx, conversation, draft, language).await?;
                 let outcome = ReplyOutcome::send(OutgoingMessage::new(Author::Bot, executed.text));
                 let mut outcome = match executed.activity {
@@ -293,6 +294,7 @@ impl Deps {
         let costs = self.provider.has_model() || !self.embedders.current().is_local();
         self.db
             .tenant_tx(tenant, async |tx| {
+                conversations::lock(tx, conversation).await?;
                 let reservation = match quota::reserve(tx, lease.assistant.owner, Some(conversation)).await {
                     Ok(reservation) => reservation,
                     Err(QuotaError::Exceeded(_) | QuotaError::PlanLimit(_)) => {

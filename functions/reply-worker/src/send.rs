@@ -78,7 +78,13 @@ impl Deps {
         let conversation = lease.conversation.id;
         match outcome {
             Ok(()) => {
-                self.db.tenant_tx(tenant, async |tx| Ok(outbox::mark_sent(tx, conversation, part).await?)).await?;
+                self.db
+                    .tenant_tx(tenant, async |tx| {
+                        conversations::lock(tx, conversation).await?;
+                        outbox::mark_sent(tx, conversation, part).await?;
+                        Ok(())
+                    })
+                    .await?;
             }
             Err(SendError::Transient { retry_after, detail }) if part.attempts < MAX_SEND_ATTEMPTS => {
                 let delay = send_retry_delay(part.attempts, retry_after);
@@ -129,6 +135,7 @@ impl Deps {
         .with_metadata(serde_json::json!({ "error_code": why.as_str() }));
         self.db
             .tenant_tx(tenant, async |tx| {
+                conversations::lock(tx, conversation).await?;
                 outbox::mark_failed(tx, part, why, detail).await?;
                 activities::record(tx, &activity).await?;
                 Ok(())

@@ -62,6 +62,27 @@ pub struct ReceiveOutcome {
     pub is_opted_out: bool,
 }
 
+/// Locks the conversation until the transaction ends. Returns false when there is no such conversation.
+///
+/// Every transaction that changes a conversation locks it first, before rows of messages, the outbox, jobs, orders,
+/// reservations, the quota or usage figures, so that no two transactions wait for each other. An insert of a row that
+/// refers to the conversation is such a lock, too: its foreign key takes a weak one, and a stronger one after it would
+/// wait for whoever waits for the first. The mode is `no key update`, which rows that refer to the conversation do not
+/// wait for.
+///
+/// # Errors
+/// A database error.
+pub async fn lock(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<bool> {
+    let locked = sqlx::query!(
+        "select from conversations where customer_id = $1 and id = $2 for no key update",
+        tx.tenant(),
+        conversation
+    )
+    .execute(tx)
+    .await?;
+    Ok(locked.rows_affected() > 0)
+}
+
 /// Stores an incoming message together with its conversation and its reply job. A repeated delivery changes nothing.
 /// [`crate::opt_outs::receive`] does the same, and obeys a message that asks to stop.
 ///
@@ -316,7 +337,7 @@ pub async fn lock_deliverability(tx: &mut TenantTx, conversation: Uuid) -> Resul
         r#"
         select coalesce(last_inbound_at > now() - interval '24 hours', false) as "is_open!",
             opted_out_at is not null as "is_opted_out!"
-        from conversations where customer_id = $1 and id = $2 and channel = 'whatsapp' for update
+        from conversations where customer_id = $1 and id = $2 and channel = 'whatsapp' for no key update
         "#,
         tx.tenant(),
         conversation

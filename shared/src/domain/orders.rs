@@ -407,6 +407,7 @@ impl From<OrderError> for ApiError {
 /// 404 when there is no such order; 409 `wrong_order_step` when its status does not allow the change; a database
 /// error.
 pub async fn transition(tx: &mut TenantTx, order: Uuid, to: OrderStatus) -> Result<Order, ApiError> {
+    lock_conversation(tx, order).await?;
     let order = set_status(tx, order, to).await?;
     if let Some(conversation) = order.conversation_id
         && !conversations::lock_deliverability(tx, conversation).await?.is_opted_out
@@ -417,6 +418,23 @@ pub async fn transition(tx: &mut TenantTx, order: Uuid, to: OrderStatus) -> Resu
         conversations::queue_reply_job(tx, conversation).await?;
     }
     Ok(order)
+}
+
+/// Locks the conversation of an order, if it has one, before the order itself, as [`conversations::lock`] describes.
+async fn lock_conversation(tx: &mut TenantTx, order: Uuid) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        select from conversations where customer_id = $1 and id = (
+            select conversation_id from orders where company_id = $1 and id = $2
+        )
+        for no key update
+        "#,
+        tx.tenant(),
+        order
+    )
+    .execute(tx)
+    .await
+    .map(drop)
 }
 
 /// Returns the message to the contact about an order's new status.
