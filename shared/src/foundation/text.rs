@@ -4,10 +4,12 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
 mod language;
+mod media;
 pub(crate) mod stop_words;
 pub mod whatsapp;
 
-pub use language::{Language, detect_language, detect_message_language};
+pub use language::{Language, detect_clear_language, detect_language, detect_likely_language, detect_message_language};
+pub use media::unreadable_kind;
 
 /// Character that pdfium emits in place of a hyphen at the end of a line.
 const LINE_END_HYPHEN: char = '\u{2}';
