@@ -86,6 +86,21 @@ pub struct OrderDraft {
 }
 
 impl OrderDraft {
+    /// Creates the proposal to cancel an order.
+    #[must_use]
+    pub fn cancellation(order: &Order, now: DateTime<Utc>) -> Self {
+        Self {
+            order_id: Some(order.id),
+            cancels: true,
+            items: Vec::new(),
+            total_cents: 0,
+            currency: order.currency.clone(),
+            customer_name: None,
+            proposed_at: now,
+            message_id: None,
+        }
+    }
+
     /// Returns true when a person must review the order, because an item is not in the catalogue.
     #[must_use]
     pub fn needs_review(&self) -> bool {
@@ -228,6 +243,21 @@ pub async fn find_changeable(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Res
     )
     .fetch_optional(tx)
     .await
+}
+
+/// Returns true when the newest order of a conversation is being prepared, so that its contact may not change it any more.
+///
+/// # Errors
+/// A database error.
+pub async fn is_in_preparation(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<bool> {
+    let status = sqlx::query_scalar!(
+        "select status from orders where company_id = $1 and conversation_id = $2 order by created_at desc limit 1",
+        tx.tenant(),
+        conversation
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(status.as_deref() == Some(OrderStatus::Preparing.as_str()))
 }
 
 /// Replaces the items of a pending or confirmed order and sets its status to pending. Returns `None` when the order
