@@ -13,6 +13,7 @@ use shared::{
     error::BoxError,
     manychat::{DeliveryFailure, SendError},
     outbox::{self, MAX_SEND_ATTEMPTS, NextPart, OutboxPart},
+    quota,
     sealed::Secret,
     tenants,
 };
@@ -115,7 +116,8 @@ impl Deps {
             .map_err(|error| SendError::Transient { retry_after: None, detail: error.to_string() })
     }
 
-    /// Marks the message as failed and records an activity that the tenant sees.
+    /// Marks the message as failed and records an activity that the tenant sees. An answer of which nothing reached the
+    /// contact is refunded.
     async fn fail(
         &self,
         tenant: Uuid,
@@ -136,7 +138,9 @@ impl Deps {
         self.db
             .tenant_tx(tenant, async |tx| {
                 conversations::lock(tx, conversation).await?;
-                outbox::mark_failed(tx, part, why, detail).await?;
+                if outbox::mark_failed(tx, part, why, detail).await? {
+                    quota::refund_undelivered(tx, conversation, part.message_id()).await?;
+                }
                 activities::record(tx, &activity).await?;
                 Ok(())
             })
