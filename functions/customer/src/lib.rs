@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use shared::{
     audit,
     auth::{AccountUser, Caller, VerificationKeys},
+    conversations,
     db::{Db, TenantTx},
     error::{ApiError, Result},
     function::{Function, HttpFunction},
@@ -88,6 +89,9 @@ async fn change(
     deps.db
         .tenant_tx(caller.tenant(), async |tx| {
             let mut fields = tenants::change(tx, &patch, key.as_ref()).await?;
+            if key.is_some() {
+                conversations::queue_waiting(tx).await?;
+            }
             if let Some(at) = fields.iter().position(|field| *field == tenants::MANYCHAT_KEY_PURPOSE) {
                 let action = if key.is_some() { "key.changed" } else { "key.removed" };
                 audit_change(tx, &caller, action, json!({ "key": fields.remove(at) })).await?;

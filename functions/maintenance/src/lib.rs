@@ -12,7 +12,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use futures::FutureExt;
+use futures::{FutureExt, future::BoxFuture};
 use serde_json::{Value, json};
 use shared::{
     accounts,
@@ -158,19 +158,22 @@ impl EventFunction for Deps {
     }
 }
 
-/// Runs a task. A panic of the task is its error, so that the tasks after it run.
-async fn run_task<T, E: Into<BoxError>>(
+/// Runs a task. A panic of the task is its error, so that the tasks after it run. The future is boxed, since those of
+/// tasks are large.
+fn run_task<'t, T, E: Into<BoxError>>(
     name: &'static str,
-    task: impl Future<Output = Result<T, E>>,
-) -> Result<T, BoxError> {
-    match AssertUnwindSafe(task).catch_unwind().await {
+    task: impl Future<Output = Result<T, E>> + Send + 't,
+) -> BoxFuture<'t, Result<T, BoxError>> {
+    let caught = AssertUnwindSafe(task).catch_unwind();
+    let outcome = caught.map(move |outcome| match outcome {
         Ok(outcome) => outcome.map_err(Into::into),
         Err(_panic) => {
             logging::metric("MaintenanceTaskPanics", 1.0);
             tracing::error!(task = name, "a maintenance task panicked; its place is in the log above");
             Err(format!("the task \"{name}\" panicked").into())
         }
-    }
+    });
+    outcome.boxed()
 }
 
 fn log_reconcile(report: &ReconcileReport) {

@@ -7,7 +7,7 @@ use shared::{
     customer_texts,
     llm::{self, AnswerStyle, ModelCall},
     retrieval::{self, Passage, RetrievalError, SearchRequest},
-    text::Language,
+    text::{self, Language},
 };
 use tokio::time::timeout_at;
 
@@ -96,7 +96,8 @@ impl Deps {
         let search = SearchRequest {
             question: request.question,
             standalone: &request.standalone,
-            language: request.language,
+            // Of the question alone: a short one does not change the conversation's.
+            language: text::detect_message_language(request.question).unwrap_or(request.language),
             documents: None,
             limit: most,
         };

@@ -1,7 +1,7 @@
 //! `cargo eval --answers`: uploads the PDFs of companies to a stack, asks their customers' questions over the API and
 //! compares each answer with the expected value and page.
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use local_postgres::root;
@@ -278,7 +278,8 @@ impl Company {
                 bail!("{} is not processed: {stored}", document.id);
             }
         }
-        Ok(Self { client, base_url, http: Client::new() })
+        let http = Client::builder().timeout(Duration::from_secs(60)).no_proxy().build()?;
+        Ok(Self { client, base_url, http })
     }
 
     /// Asks a question after those before it, in one conversation. Returns the last answer.

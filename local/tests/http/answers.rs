@@ -89,7 +89,7 @@ async fn a_follow_up_question_is_answered_in_the_context_of_the_question_before_
 async fn the_samples_answer_questions_in_other_words() {
     let company = QueryFixture::start().await;
     for name in ["guide-livraison.pdf", "product-manual.pdf"] {
-        let file = repository_file(&format!("docs/samples/{name}"));
+        let file = repository_file(format!("docs/samples/{name}"));
         company.app.upload_and_process(&company.owner, name, file).await;
     }
     for (question, filename, page, value) in [

@@ -81,6 +81,7 @@ async fn conversations_are_listed_with_their_unanswered_messages() {
         "id": first, "channel": "whatsapp", "contact_id": "132", "user_phone": "+2250700000132", "display_name": "Awa",
         "language": "fr", "handler": "bot", "handover_reason": null, "handover_until": null, "opted_out_at": null,
         "last_message_at": all["data"][0]["last_message_at"], "last_message": "Vous êtes là ?", "unanswered": 2,
+        "waiting_reason": null,
         "created_at": all["data"][0]["created_at"],
     });
     assert_eq!(all["data"][0], expected);

@@ -58,6 +58,18 @@ pub fn courtesy(courtesy: Courtesy, language: Language) -> Option<&'static str> 
         Courtesy::Thanks => Some(localized!(language, "Avec plaisir !", "You are welcome!")),
         Courtesy::Farewell => Some(localized!(language, "Merci, et à bientôt !", "Thank you, and see you soon!")),
         Courtesy::Acknowledgement => None,
+        Courtesy::Attention => Some(localized!(language, "Que puis-je faire pour vous ?", "What can I do for you?")),
+        Courtesy::Number => Some(localized!(
+            language,
+            "Pouvez-vous m’écrire votre question en quelques mots ?",
+            "Could you write your question in a few words?",
+        )),
+        Courtesy::Identity => Some(localized!(
+            language,
+            "Oui, je suis un assistant virtuel. Écrivez CONSEILLER pour parler à une personne.",
+            "Yes, I am a virtual assistant. Write HUMAN to speak with a person.",
+        )),
+        Courtesy::Unreadable => Some(text_only(language)),
     }
 }
 
@@ -91,6 +103,46 @@ pub fn opted_out(language: Language) -> &'static str {
 #[must_use]
 pub fn opted_in(language: Language) -> &'static str {
     localized!(language, "Ravi de vous retrouver ! Posez votre question.", "Good to have you back! Ask your question.")
+}
+
+/// Confirmation of an opt-out whose contact also asked to erase its data. The conversation is handed over to a person.
+#[must_use]
+pub fn opted_out_and_erasure_requested(language: Language) -> &'static str {
+    localized!(
+        language,
+        "C’est noté : vous ne recevrez plus de messages, et votre demande de suppression est transmise à l’entreprise. \
+         Écrivez REPRENDRE pour recommencer.",
+        "Noted: you will receive no more messages, and the company has your request for deletion. Write START to begin \
+         again.",
+    )
+}
+
+/// Answer to an opt-in of a contact who has not opted out.
+#[must_use]
+pub fn already_opted_in(language: Language) -> &'static str {
+    localized!(
+        language,
+        "Vous recevez déjà nos messages. Posez votre question.",
+        "You receive our messages already. Ask your question.",
+    )
+}
+
+/// Line below an answer to messages of which some have no text.
+#[must_use]
+pub fn partly_unread(is_voice: bool, language: Language) -> &'static str {
+    if is_voice {
+        localized!(
+            language,
+            "Je n’ai pas écouté votre message vocal : je ne lis que les messages écrits.",
+            "I have not listened to your voice message: I only read written messages.",
+        )
+    } else {
+        localized!(
+            language,
+            "Je n’ai pas vu votre envoi : je ne lis que les messages écrits.",
+            "I have not seen what you sent: I only read written messages.",
+        )
+    }
 }
 
 /// Answer to messages without text.
@@ -136,7 +188,7 @@ pub fn handed_over(reason: HandoverReason, language: Language) -> &'static str {
     }
 }
 
-/// Notice that the quota is used up. The caller records an activity about this contact.
+/// Notice that the quota is used up. The question is listed as unanswered, and its conversation as one that waits.
 #[must_use]
 pub fn no_answers_left(language: Language) -> &'static str {
     localized!(
@@ -350,6 +402,11 @@ pub fn courtesy_over_api(of: Courtesy, identity: &Identity, language: Language) 
                 "Posez votre question, et je chercherai la réponse dans les documents.",
                 "Ask your question, and I will look for the answer in the documents.",
             )
+        ),
+        (Courtesy::Identity, _) => localized!(
+            language,
+            format!("Oui, je suis {}, un assistant virtuel.", identity.assistant),
+            format!("Yes, I am {}, a virtual assistant.", identity.assistant),
         ),
         (_, Some(text)) => text.to_owned(),
         (_, None) => {

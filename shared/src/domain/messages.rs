@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{
     db::{SystemTx, TenantTx},
     llm::{Role, Turn, Usage},
-    outbox,
+    outbox, text,
 };
 
 pub(crate) use list::Phone;
@@ -269,7 +269,7 @@ pub async fn skip_pending(tx: &mut SystemTx, tenant: Uuid, conversation: Uuid, w
 pub struct PendingMessage {
     /// `messages.id`.
     pub id: Uuid,
-    /// The text; empty for a message without text.
+    /// The text; empty for a message without text, and for a link or a placeholder in its place.
     pub content: String,
     /// The kind of a message without text, or of what came with the text: `audio`, `image` …
     pub attachment: Option<String>,
@@ -295,7 +295,7 @@ impl PendingMessage {
 /// # Errors
 /// A database error.
 pub async fn pending(tx: &mut TenantTx, conversation: Uuid, limit: i64) -> sqlx::Result<Vec<PendingMessage>> {
-    pending_sql!(query_as!(
+    let mut pending = pending_sql!(query_as!(
         PendingMessage,
         "select id, content, attachment, created_at, interacted_at from messages where customer_id = $1 and conversation_id = $2 and "
             + PENDING
@@ -306,7 +306,15 @@ pub async fn pending(tx: &mut TenantTx, conversation: Uuid, limit: i64) -> sqlx:
         limit
     ))
     .fetch_all(tx)
-    .await
+    .await?;
+    // The company sees the link in the list of messages; the bot cannot read what it leads to.
+    for message in &mut pending {
+        if let Some(kind) = text::unreadable_kind(&message.content) {
+            message.content.clear();
+            message.attachment.get_or_insert_with(|| kind.to_owned());
+        }
+    }
+    Ok(pending)
 }
 
 /// The last message that a contact received.
@@ -346,6 +354,29 @@ pub async fn last_outbound(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Resul
         conversation
     )
     .fetch_optional(tx)
+    .await
+}
+
+/// Returns the texts that the contact of a conversation wrote on the present day in the tenant's timezone, without those
+/// in `waiting`; the newest 100.
+///
+/// # Errors
+/// A database error.
+pub async fn texts_of_today(tx: &mut TenantTx, conversation: Uuid, waiting: &[Uuid]) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        r#"
+        select content from messages, customers tenant
+        where messages.customer_id = $1 and conversation_id = $2 and direction = 'inbound' and messages.id <> all ($3)
+          and tenant.id = $1
+          and messages.created_at >= date_trunc('day', now() at time zone tenant.timezone) at time zone tenant.timezone
+        order by messages.created_at desc, messages.id desc
+        limit 100
+        "#,
+        tx.tenant(),
+        conversation,
+        waiting
+    )
+    .fetch_all(tx)
     .await
 }
 
@@ -405,7 +436,9 @@ pub async fn history(tx: &mut TenantTx, conversation: Uuid, waiting: &[Uuid]) ->
     )
     .fetch_all(tx)
     .await?;
-    let turns = messages.into_iter().rev().map(|message| Turn {
+    let is_text = |content: &str| text::unreadable_kind(content).is_none();
+    let messages = messages.into_iter().rev().filter(|message| !message.by_contact || is_text(&message.content));
+    let turns = messages.map(|message| Turn {
         role: if message.by_contact { Role::User } else { Role::Assistant },
         text: message.content,
     });

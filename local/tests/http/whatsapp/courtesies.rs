@@ -121,7 +121,7 @@ async fn a_first_greeting_is_answered_with_what_the_assistant_can_do_and_further
         "there is no second introduction"
     );
     whatsapp.deliver_text(1, "ok thanks a lot").await.json_body(200);
-    assert_eq!(whatsapp.wait_for_texts(1, 4).await[3], "You are welcome!");
+    assert_eq!(whatsapp.wait_for_texts(1, 4).await[3], "Avec plaisir !", "the conversation is in French");
     assert_eq!((whatsapp.number(UNITS).await, whatsapp.models.calls()), (1, 0));
 }
 

@@ -220,7 +220,7 @@ async fn a_yes_after_another_turn_orders_nothing() {
         ("Il est bio ?", "Que puis-je faire ?"),
         ("Merci", "Rien n’est encore commandé. Voulez-vous toujours commander ?"),
         ("🙏", "Rien n’est encore commandé. Voulez-vous toujours commander ?"),
-        ("Oui ?", "Que puis-je faire ?"),
+        ("Oui ?", "Rien n’est encore commandé. Voulez-vous toujours commander ?"),
     ] {
         let whatsapp = shop_with_proposal().await;
         whatsapp.deliver_text(1, turn).await.json_body(200);
@@ -349,10 +349,11 @@ async fn a_cancellation_is_asked_for_and_repeating_it_confirms_it() {
         let whatsapp = shop_with_proposal().await;
         whatsapp.deliver_text(1, "oui").await.json_body(200);
         whatsapp.wait_for_texts(1, 2).await;
-        whatsapp.models.reply_tool("update_order", json!({ "cancel": true }));
+        let (calls, used) = (whatsapp.models.calls(), whatsapp.number(UNITS).await);
         whatsapp.deliver_text(1, "J’annule ma commande").await.json_body(200);
         assert!(whatsapp.wait_for_texts(1, 3).await[2].starts_with("Voulez-vous vraiment annuler"));
         whatsapp.wait_for_reply_jobs().await;
+        assert_eq!((whatsapp.models.calls(), whatsapp.number(UNITS).await), (calls, used), "no model reads it");
         assert_eq!(whatsapp.number("select count(*) from orders where status = 'cancelled'").await, 0);
         whatsapp.deliver_text(1, reply).await.json_body(200);
         assert!(whatsapp.wait_for_texts(1, 4).await[3].contains(said), "{reply}");
@@ -362,6 +363,58 @@ async fn a_cancellation_is_asked_for_and_repeating_it_confirms_it() {
             "{reply}"
         );
     }
+}
+
+const UNITS: &str = "select sum(free_quota_used) from user_settings";
+
+#[tokio::test]
+async fn a_change_of_mind_is_a_no_and_a_cancellation_without_an_order_asks_no_model() {
+    let whatsapp = shop_with_proposal().await;
+    whatsapp.deliver_text(1, "finalement non").await.json_body(200);
+    assert_eq!(whatsapp.wait_for_texts(1, 2).await[1], "D’accord, je n’ai rien enregistré.");
+    let calls = whatsapp.models.calls();
+    for (contact, text) in (2..).zip(["annule", "annuler ma commande", "je veux annuler ma commande"]) {
+        whatsapp.deliver_text(contact, text).await.json_body(200);
+        assert!(whatsapp.wait_for_texts(contact, 1).await[0].starts_with("Je ne trouve pas de commande"), "{text}");
+    }
+    assert_eq!((whatsapp.models.calls(), whatsapp.number("select count(*) from orders").await), (calls, 0));
+}
+
+#[tokio::test]
+async fn a_cancellation_of_an_order_in_preparation_is_a_persons_matter() {
+    let whatsapp = shop_with_proposal().await;
+    whatsapp.deliver_text(1, "oui").await.json_body(200);
+    whatsapp.wait_for_texts(1, 2).await;
+    whatsapp.sql("update orders set status = 'preparing'").await;
+    whatsapp.deliver_text(1, "je veux annuler ma commande").await.json_body(200);
+    assert!(whatsapp.wait_for_texts(1, 3).await[2].starts_with("Je vous mets en relation"));
+    assert_eq!(whatsapp.conversation_column(1, "handler").await.as_deref(), Some("human"));
+}
+
+#[tokio::test]
+async fn the_model_reads_prices_in_the_form_of_the_contacts_language() {
+    let whatsapp = shop().await;
+    whatsapp.models.always(FakeReply::Text("Voici.".to_owned()));
+    for (contact, (text, price)) in
+        (1..).zip([("Vous avez du café ?", "2\u{a0}500\u{a0}F CFA"), ("Do you have coffee?", "2,500\u{a0}F CFA")])
+    {
+        whatsapp.deliver_text(contact, text).await.json_body(200);
+        whatsapp.wait_for_texts(contact, 1).await;
+        let requests = whatsapp.models.requests();
+        let system = requests.last().unwrap()["messages"][0]["content"].as_str().unwrap().to_owned();
+        assert!(system.contains(&format!("- Café moulu: {price}")), "{system}");
+    }
+}
+
+#[tokio::test]
+async fn a_number_after_a_question_of_the_model_goes_to_the_model() {
+    let whatsapp = shop().await;
+    whatsapp.models.reply_text("Combien en voulez-vous ?");
+    whatsapp.deliver_text(1, "Je veux du café").await.json_body(200);
+    whatsapp.wait_for_texts(1, 1).await;
+    whatsapp.models.reply_tool("create_order", json!({ "items": [{ "product": "Café moulu", "quantity": 2 }] }));
+    whatsapp.deliver_text(1, "2").await.json_body(200);
+    assert!(whatsapp.wait_for_texts(1, 2).await[1].contains("Répondez *OUI*"));
 }
 
 #[tokio::test]

@@ -155,7 +155,7 @@ async fn clear_lease(tx: &mut TenantTx, conversation: Uuid, token: Uuid) -> sqlx
         r#"
         with held as (
             select id, lease_is_awaited from conversations
-            where customer_id = $1 and id = $2 and lease_token = $3 for update
+            where customer_id = $1 and id = $2 and lease_token = $3 for no key update
         ), released as (
             update conversations set lease_token = null, lease_expires_at = null, lease_is_awaited = false
             from held where conversations.customer_id = $1 and conversations.id = held.id
@@ -195,7 +195,7 @@ pub async fn lock_and_check(tx: &mut TenantTx, lease: &Lease) -> sqlx::Result<Le
         select handler = 'human' and handover_until > now() as "by_person!", opted_out_at is not null as "is_opted_out!"
         from conversations
         where customer_id = $1 and id = $2 and lease_token = $3
-        for update
+        for no key update
         "#,
         tx.tenant(),
         lease.conversation.id,

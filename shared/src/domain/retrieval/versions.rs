@@ -176,6 +176,6 @@ mod tests {
     fn a_newest_version_without_a_passage_is_missing() {
         let (older, newest) = (Uuid::from_u128(1), Uuid::from_u128(2));
         assert_eq!(versions().missing(&[older]), [newest]);
-        assert_eq!(versions().missing(&[older, newest]), [Uuid::nil(); 0]);
+        assert!(versions().missing(&[older, newest]).is_empty());
     }
 }

@@ -35,8 +35,10 @@ pub struct InboundMessage {
     pub phone: Option<String>,
     /// The contact's name.
     pub name: Option<String>,
-    /// The language detected in the text, if it is certain.
+    /// The language of the text, if it is clear: it becomes the conversation's.
     pub language: Option<Language>,
+    /// The language that the text is likely to be in, which is used until a clear one is known.
+    pub likely_language: Option<Language>,
     /// The language of the contact's phone, which is used until the contact's own language is known.
     pub locale: Option<Language>,
     /// Time at which the contact wrote the message, if the body has one that can be read.
@@ -109,11 +111,13 @@ impl InboundMessage {
             (None, None) => None,
         };
         let relies_on_message_id = message_id.is_some() && last_interaction.is_none();
+        let is_readable = text::unreadable_kind(&text).is_none();
         let locale = string(body, &["locale", "language"]).map(Language::from_code);
         Ok(Self {
             phone: string(body, &["whatsapp_phone", "phone", "user_phone"]).and_then(phone),
             name: name(body),
-            language: text::detect_message_language(&text),
+            language: text::detect_clear_language(&text).filter(|_| is_readable),
+            likely_language: text::detect_likely_language(&text).filter(|_| is_readable),
             locale: locale.filter(|language| *language != Language::Other),
             interacted_at,
             contact_id,

@@ -27,6 +27,26 @@ const AFFIRMING_EMOJI: &[char] = &[
 const CANCEL_PHRASES: &str = "annule,annuler,annulez,annulation,j annule,annule la,annulez la,annule tout,annulez tout,\
     annule ma commande,annulez ma commande,annuler ma commande,annule la commande,annulez la commande,je ne veux plus,je n en veux plus,cancel,cancel it,\
     cancel that,cancel the order,cancel my order";
+/// Phrases that take back a wish. They say no to a proposal.
+const CHANGES_OF_MIND: &str = "finalement non,non finalement,finalement pas,en fait non,non en fait,ah non,euh non,non c est bon,\
+    plus maintenant,j ai change d avis,non j ai change d avis,finalement j ai change d avis,finalement je ne veux plus,\
+    finalement je veux plus,je veux plus,je ne veux pas,je veux pas,j en veux plus,non je ne veux plus,non je veux plus,\
+    non pas la peine,pas la peine,ce n est plus la peine,on laisse,on laisse tomber,on oublie,oublie,oubliez,\
+    actually no,no actually,on second thought no,i changed my mind,changed my mind,no i changed my mind,\
+    i don t want it anymore,i don t want it,forget it,no forget it";
+/// Wishes to cancel that name an order or say who wants it. They are said of an order that exists.
+const CANCEL_WISHES: &str = "je veux annuler,je voudrais annuler,je souhaite annuler,j aimerais annuler,je dois annuler,\
+    je prefere annuler,il faut annuler,veuillez annuler,merci d annuler,finalement annule,finalement annulez,\
+    finalement j annule,je veux annuler ma commande,je voudrais annuler ma commande,je souhaite annuler ma commande,\
+    j aimerais annuler ma commande,je dois annuler ma commande,je prefere annuler ma commande,\
+    veuillez annuler ma commande,merci d annuler ma commande,il faut annuler ma commande,je veux annuler la commande,\
+    je voudrais annuler la commande,je souhaite annuler la commande,veuillez annuler la commande,\
+    merci d annuler la commande,j annule ma commande,j annule la commande,j annule tout,annulez ma commande,\
+    annuler la commande,annuler commande,annulation commande,annulation de ma commande,annulation de la commande,\
+    je veux l annuler,annulez la,je ne veux plus de ma commande,je ne veux plus ma commande,\
+    je ne veux plus la commande,je ne veux plus commander,je n en veux plus,i want to cancel,i want to cancel my order,\
+    i would like to cancel,i would like to cancel my order,i d like to cancel,i d like to cancel my order,\
+    please cancel my order,i cancel my order,i cancel,cancel order,cancel everything";
 /// Words that keep an order which a proposal would cancel.
 const KEEP_PHRASES: &str = "garde,gardez,garde la,gardez la,je garde,je la garde,je garde ma commande,keep it,keep the order,\
     keep my order,i keep it";
@@ -45,7 +65,8 @@ pub fn is_yes(message: &str) -> bool {
 /// Returns true when a message is a no and nothing else. A question is no no. No typo is forgiven.
 #[must_use]
 pub fn is_no(message: &str) -> bool {
-    says(message, &[NO_WORDS, CANCEL_PHRASES]) || is_emoji(message, REFUSING_EMOJI, AGREEING_EMOJI)
+    says(message, &[NO_WORDS, CANCEL_PHRASES, CANCEL_WISHES, CHANGES_OF_MIND])
+        || is_emoji(message, REFUSING_EMOJI, AGREEING_EMOJI)
 }
 
 /// Returns true when a message is a yes to a proposal that cancels an order. "Annule" repeats the wish.
@@ -53,13 +74,14 @@ pub fn is_no(message: &str) -> bool {
 pub fn confirms_cancellation(message: &str) -> bool {
     has_only_affirming_signs(message)
         && (is_yes(message)
-            || (says(message, &[YES_WORDS, CONFIRMING_PHRASES, CANCEL_PHRASES]) && !message.contains(REFUSING_EMOJI)))
+            || (says(message, &[YES_WORDS, CONFIRMING_PHRASES, CANCEL_PHRASES, CANCEL_WISHES])
+                && !message.contains(REFUSING_EMOJI)))
 }
 
 /// Returns true when a message is a no to a proposal that cancels an order. "Non, annule" is neither a yes nor a no.
 #[must_use]
 pub fn declines_cancellation(message: &str) -> bool {
-    says(message, &[NO_WORDS, KEEP_PHRASES]) || is_emoji(message, REFUSING_EMOJI, AGREEING_EMOJI)
+    says(message, &[NO_WORDS, KEEP_PHRASES, CHANGES_OF_MIND]) || is_emoji(message, REFUSING_EMOJI, AGREEING_EMOJI)
 }
 
 /// Returns true when a message is a yes or a no and names nothing: "oui", "non merci", "yes please". With nothing to answer,
@@ -67,6 +89,12 @@ pub fn declines_cancellation(message: &str) -> bool {
 #[must_use]
 pub fn is_bare_answer(message: &str) -> bool {
     says(message, &[YES_WORDS, NO_WORDS]) && !contradicts_itself(message)
+}
+
+/// Returns true when a message asks to cancel an order: "annule", "je veux annuler ma commande". A question does not.
+#[must_use]
+pub fn asks_to_cancel(message: &str) -> bool {
+    says(message, &[CANCEL_PHRASES, CANCEL_WISHES])
 }
 
 /// Returns true when a message agrees, and refuses by an emoji: "ok 👎".
@@ -194,6 +222,29 @@ mod tests {
             assert!(is_yes(message), "{message}");
         }
         assert!(is_no("non 😡") && is_no("non 🤷"));
+    }
+
+    #[test]
+    fn a_change_of_mind_is_a_no_and_a_wish_to_cancel_is_recognised() {
+        for message in
+            ["finalement non", "Non finalement", "J’ai changé d’avis", "actually no", "ah non", "je veux annuler"]
+        {
+            assert!(is_no(message) && !is_yes(message), "{message}");
+        }
+        for message in [
+            "annule",
+            "Annuler ma commande",
+            "je veux annuler ma commande",
+            "Bonjour, je voudrais annuler ma commande svp",
+            "annulez la commande",
+            "I want to cancel my order please",
+        ] {
+            assert!(asks_to_cancel(message) && confirms_cancellation(message), "{message}");
+        }
+        for message in ["Puis-je annuler ma commande ?", "comment annuler", "non", "annuler le thé", "annuler ?"] {
+            assert!(!asks_to_cancel(message), "{message}");
+        }
+        assert!(declines_cancellation("finalement non") && !confirms_cancellation("finalement non"));
     }
 
     #[test]

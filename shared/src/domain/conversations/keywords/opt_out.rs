@@ -1,5 +1,7 @@
 //! Requests to receive no more messages, or to receive them again.
 
+use std::borrow::Cow;
+
 use super::phrases::{REFUSALS, consists_of, is_question, normalize, phrases};
 
 /// Opt-out keywords that WhatsApp users commonly expect. Each is a whole message, apart from politeness.
@@ -16,7 +18,21 @@ const STOP_KEYWORDS: &str = "stop,sotp,stpo,stop tout,stop all,stopall,stop ever
     je ne veux pas de vos messages,je ne veux pas de pub,je ne veux pas de pubs,je veux pas de pub,je veux pas de pubs,\
     je ne veux pas de publicite,je ne veux pas de vos pubs,pas de message,pas de messages,pas de pub,pas de pubs,\
     pas de publicite,stop trop de message,stop trop de messages,stop trop de pub,stop trop de pubs,\
+    stop au,bloquez moi,bloque moi,bloquer moi,block me,please block me,je vous bloque,je te bloque,\
+    je vais vous bloquer,je vais te bloquer,i will block you,i m blocking you,i am blocking you,\
     trop de messages stop,trop de message stop,trop de pub stop,stop too many messages,too many messages stop";
+/// Phrases that ask to erase what is stored of the contact. They ask for no more messages as well, wherever they stand in a
+/// message that is no question.
+const ERASURE_PHRASES: &str = "supprimez mes donnees,supprime mes donnees,supprimer mes donnees,supprimez toutes mes donnees,\
+    supprimer toutes mes donnees,effacez mes donnees,efface mes donnees,effacer mes donnees,effacez toutes mes donnees,\
+    effacer toutes mes donnees,suppression de mes donnees,effacement de mes donnees,supprimez mes informations,\
+    supprimer mes informations,effacez mes informations,effacer mes informations,supprimez mes infos,effacez mes infos,\
+    supprimez mon compte,supprimer mon compte,effacez mon compte,supprimez mes messages,effacez mes messages,\
+    detruisez mes donnees,droit a l oubli,droit a l effacement,delete my data,delete all my data,erase my data,\
+    erase all my data,remove my data,delete my information,erase my information,delete my account,\
+    delete my personal data,supprimez mes donnees personnelles,deletion of my data,right to be forgotten";
+/// Emoji that ask for no more messages when nothing else but signs is in the message.
+const STOP_EMOJI: &[char] = &['🛑', '⛔', '🔕'];
 /// Phrases that ask for no more messages, wherever they stand in a message that is no question.
 const STOP_PHRASES: &str = "me desabonner,me desabonne,me desinscrire,me desinscris,desabonnez moi,desabonne moi,\
     desinscrivez moi,desinscris moi,ne m ecrivez plus,ne m ecris plus,m ecrivez plus,n ecrivez plus,plus m ecrire,plus me contacter,plus me deranger,plus rien recevoir,\
@@ -45,7 +61,13 @@ const STOP_PHRASES: &str = "me desabonner,me desabonne,me desinscrire,me desinsc
     pas interessee stop,plus interessee stop,stop not interested,stop i m not interested,stop i am not interested,\
     not interested stop,no longer interested stop";
 const RESUME_KEYWORDS: &str = "start,restart,unstop,reprendre,je veux reprendre,recommencer,je veux recommencer,resume,\
+    reprenez,reprends,reprenons,on reprend,on peut reprendre,vous pouvez reprendre,tu peux reprendre,\
+    je souhaite reprendre,je voudrais reprendre,j aimerais reprendre,je reprends,je veux recevoir vos messages,\
+    reprenez les messages,reprendre les messages,reprenez vos messages,debloquez moi,debloque moi,unblock me,\
+    reactiver,reactivez,reactivez moi,reabonne moi,start again,i want to resume,i want to start,i want to start again,\
     subscribe,subscribe me,resubscribe,reabonner,reabonnement,reabonnez moi,me reabonner,je veux me reabonner";
+/// Words that may stand beside one of [`RESUME_KEYWORDS`].
+const RESUME_FILLERS: &str = "oui,ouais,ok,okay,d accord,yes,finalement,en fait";
 /// Openings of an opt-out that end the sending or receiving, and must name what: without it, the sentence may be
 /// about an order.
 const STOP_SENDING: &str = "ne m envoyez plus,ne m envoie plus,m envoyez plus,m envoie plus,n envoyez plus,\
@@ -104,7 +126,7 @@ const GOODS: [&str; 6] = ["commande", "colis", "facture", "livraison", "order", 
 /// so and no question mark.
 #[must_use]
 pub fn asks_to_stop(message: &str) -> bool {
-    if consists_of(message, &[STOP_KEYWORDS], true) {
+    if consists_of(&without_short_code(message), &[STOP_KEYWORDS], true) || is_stop_sign(message) {
         return true;
     }
     // Many people leave the apostrophe out.
@@ -121,9 +143,33 @@ pub fn asks_to_stop(message: &str) -> bool {
             .any(|opening| things().any(|thing| has(&format!("{opening} {thing}"))))
     };
     !is_question(message)
-        && (phrases(STOP_PHRASES).any(has)
+        && (phrases(STOP_PHRASES).chain(phrases(ERASURE_PHRASES)).any(has)
             || names(STOP_SENDING, &[MESSAGES, ANYTHING])
             || names(STOP_OPENINGS, &[MESSAGES]))
+}
+
+/// Returns true when a message asks to erase the contact's data, which is an opt-out as well. A person of the company has
+/// to do it.
+#[must_use]
+pub fn asks_for_erasure(message: &str) -> bool {
+    let words = format!(" {} ", normalize(message));
+    asks_to_stop(message) && phrases(ERASURE_PHRASES).any(|phrase| words.contains(&format!(" {phrase} ")))
+}
+
+/// Returns a message that begins with "STOP" without the numbers in it: "STOP 36180" is what text messages tell people to
+/// write.
+fn without_short_code(message: &str) -> Cow<'_, str> {
+    let words = normalize(message);
+    if !words.starts_with("stop ") {
+        return Cow::Borrowed(message);
+    }
+    let is_number = |word: &&str| !word.chars().all(char::is_numeric);
+    Cow::Owned(words.split(' ').filter(is_number).collect::<Vec<_>>().join(" "))
+}
+
+/// Returns true when a message consists of signs, one of which is that for a stop. It is no question.
+fn is_stop_sign(message: &str) -> bool {
+    message.contains(STOP_EMOJI) && !message.chars().any(char::is_alphanumeric) && !is_question(message)
 }
 
 /// Returns true when a phrase of an opt-out is one, between the words before and after it. "Vous ne m'envoyez plus de
@@ -151,7 +197,9 @@ fn is_meant(before: &str, phrase: &str, after: &str) -> bool {
 /// Returns true when a message asks to receive messages again.
 #[must_use]
 pub fn asks_to_resume(message: &str) -> bool {
-    !is_question(message) && consists_of(message, &[RESUME_KEYWORDS], true)
+    !is_question(message)
+        && consists_of(message, &[RESUME_KEYWORDS, RESUME_FILLERS], true)
+        && !consists_of(message, &[RESUME_FILLERS], true)
 }
 
 #[cfg(test)]
@@ -173,6 +221,36 @@ mod tests {
         }
         assert!(asks_to_resume("Reprendre") && asks_to_resume("START please"));
         assert!(!asks_to_resume("reprendre ma commande") && !asks_to_resume("start ?"));
+    }
+
+    #[test]
+    fn short_codes_signs_blocks_and_erasures_are_opt_outs() {
+        for message in
+            ["STOP 36180", "stop au 36180", "Bloquez moi", "bloque-moi stp", "block me", "🛑", "🛑🛑 !", "⛔"]
+        {
+            assert!(asks_to_stop(message) && !asks_for_erasure(message), "{message}");
+        }
+        for message in
+            ["supprimez mes données", "Bonjour, veuillez effacer mes données personnelles", "Delete my data please"]
+        {
+            assert!(asks_to_stop(message) && asks_for_erasure(message), "{message}");
+        }
+        for message in ["Comment supprimer mes données ?", "🛑 ?", "36180", "bloquez la carte", "🚫", "stop 2 rue"]
+        {
+            assert!(!asks_to_stop(message) && !asks_for_erasure(message), "{message}");
+        }
+    }
+
+    #[test]
+    fn an_opt_in_counts_in_the_words_that_people_use() {
+        for message in
+            ["reprenez", "oui je veux reprendre", "Reprenez svp", "ok start", "je voudrais reprendre", "débloquez-moi"]
+        {
+            assert!(asks_to_resume(message), "{message}");
+        }
+        for message in ["oui", "reprendre ?", "reprenez ma commande", "ok merci"] {
+            assert!(!asks_to_resume(message), "{message}");
+        }
     }
 
     #[test]
