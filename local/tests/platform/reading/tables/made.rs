@@ -290,10 +290,7 @@ fn draw(layout: &Layout, figure_columns: usize, random: &mut StdRng) -> MadeTabl
         sheet.show("Les prix s'entendent hors livraison.", (60.0, 540.0), y + 24.0, (10.0, false, Align::Left));
     }
     if layout.is_hard {
-        for (nth, sheet) in (1..).zip(&mut sheets) {
-            sheet.show("Comptoir Baobab - tarif 2027", (60.0, 540.0), 40.0, (9.0, false, Align::Left));
-            sheet.show(&format!("Page {nth}"), (60.0, 540.0), 815.0, (9.0, false, Align::Center));
-        }
+        show_running_lines(&mut sheets);
     }
     for sheet in &mut sheets {
         if random.random_bool(0.3) {
@@ -301,6 +298,14 @@ fn draw(layout: &Layout, figure_columns: usize, random: &mut StdRng) -> MadeTabl
         }
     }
     MadeTable { pdf: write(&sheets), cells }
+}
+
+/// Writes a header and a page number onto each page.
+fn show_running_lines(sheets: &mut [Sheet]) {
+    for (nth, sheet) in (1..).zip(sheets) {
+        sheet.show("Comptoir Baobab - tarif 2027", (60.0, 540.0), 40.0, (9.0, false, Align::Left));
+        sheet.show(&format!("Page {nth}"), (60.0, 540.0), 815.0, (9.0, false, Align::Center));
+    }
 }
 
 /// Returns the names of all columns, each with the name of its group.
