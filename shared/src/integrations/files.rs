@@ -78,7 +78,7 @@ pub enum FileError {
     /// The file holds no text.
     #[error("the file holds no text")]
     NoText,
-    /// The file unpacks to more than [`archive::MAX_UNPACKED_BYTES`].
+    /// The file unpacks to more than `archive::MAX_UNPACKED_BYTES`.
     #[error("the file unpacks to more than {0} bytes")]
     TooLarge(u64),
     /// The tables have more rows than [`MAX_ROWS`] or more columns than [`MAX_COLUMNS`].
