@@ -374,9 +374,17 @@ impl<'q> Scorer<'q> {
                 && unit.strengths.iter().chain(&unit.context_strengths).all(|strength| *strength == 0.0)
         };
         let is_related = |unit: &ScoredUnit| values::contains(kind, &unit.folded) && !is_apart(unit);
+        // "Free" is the price of what its own sentence names.
+        let names_all = |unit: &ScoredUnit| {
+            let others = units.iter().flat_map(|other| other.strengths.iter().enumerate());
+            others
+                .filter(|(_, strength)| **strength > 0.0)
+                .all(|(at, _)| unit.strengths[at] > 0.0 || unit.context_strengths[at] > 0.0)
+        };
+        let is_free_together = || units.iter().any(|unit| values::contains(kind, &unit.folded) && names_all(unit));
         if is_free {
             // "Free" is the price of something else when the question's words are in all passages.
-            if self.has_telling_term() { 1.0 } else { 0.0 }
+            if self.has_telling_term() && is_free_together() { 1.0 } else { 0.0 }
         } else if units.len() > 1
             && !self.question.terms.is_empty()
             && units.iter().any(is_apart)
@@ -529,7 +537,9 @@ impl<'q> Matcher<'q> {
                 strengths[at] = MISSPELT;
                 is_found = true;
             }
-            if !is_found && term.groups.is_empty() && !term.is_name {
+            // "Housse" is near "house", and so to "maison". Such a guess is too far for a price.
+            let may_guess = question.kind != Some(ValueKind::Price);
+            if !is_found && may_guess && term.groups.is_empty() && !term.is_name {
                 let groups = synonyms::groups_of_similar(|word| spelling::is_misspelt(&term.word, word));
                 let is_meant = |word: &str| synonyms::groups(word).iter().any(|group| groups.contains(group));
                 words

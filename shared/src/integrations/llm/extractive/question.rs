@@ -54,6 +54,9 @@ const HOURS_WORDS: &str = "horaire horaires ouvert ouverte ouverts ouvertes ouvr
     ferment fermeture open opens opening close closes closed closing";
 const PRICE_WORDS: &str = "prix tarif tarifs coute coutent cout couts couter cher chere price prices cost costs costing fee fees priced \
     pricing";
+/// Words that say no more of a question for a price than that it asks for one. Elsewhere they ask how to pay.
+const PAYING_WORDS: &str =
+    "charge payer paye paie payez paies paient payent pay paid debourser regler faut falloir voulais voulait";
 const NAME_WORDS: &str = "who name named nom prenom nomme appelle";
 const TIME_WORDS: &str = "delai delais duree quand kan when";
 /// Units after "combien de" and "how many" that ask for a length of time.
@@ -191,7 +194,9 @@ fn asks_for(word: &str, kind: ValueKind) -> bool {
         ValueKind::Name => NAME_WORDS,
         ValueKind::Number => "",
     };
-    if kind == ValueKind::Phone && is_in(word, WEAK_PHONE_WORDS) || kind == ValueKind::Price && word == "charge" {
+    if kind == ValueKind::Phone && is_in(word, WEAK_PHONE_WORDS)
+        || kind == ValueKind::Price && is_in(word, PAYING_WORDS)
+    {
         return true;
     }
     is_in(word, list)

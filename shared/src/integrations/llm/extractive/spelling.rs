@@ -11,6 +11,8 @@ const MIN_COMMON_CHARS: usize = 4;
 /// Fewest characters of a word that may be a typing mistake of another, and of one with two mistakes.
 const MIN_MISSPELT_CHARS: usize = 5;
 const MIN_TWICE_MISSPELT_CHARS: usize = 8;
+/// Characters of a word in which two letters may have changed places, and nothing else.
+const MIN_TRANSPOSED_CHARS: usize = 4;
 /// Fewest characters of the sounds by which a word is recognised.
 const MIN_SOUND_CHARS: usize = 4;
 
@@ -41,6 +43,9 @@ pub(super) fn is_misspelt(typed: &str, word: &str) -> bool {
         return true;
     }
     let chars = typed.chars().count().min(word.chars().count());
+    if chars == MIN_TRANSPOSED_CHARS {
+        return typed.chars().next() == word.chars().next() && is_transposed(typed, word);
+    }
     let allowed = match chars {
         ..MIN_MISSPELT_CHARS => return false,
         MIN_MISSPELT_CHARS..MIN_TWICE_MISSPELT_CHARS => 1,
@@ -48,6 +53,16 @@ pub(super) fn is_misspelt(typed: &str, word: &str) -> bool {
     };
     // A mistake in the first letter is rare, and most words that differ there are others.
     typed.chars().next() == word.chars().next() && strsim::osa_distance(typed, word) <= allowed
+}
+
+/// Returns true when two neighbouring letters changed places.
+fn is_transposed(typed: &str, word: &str) -> bool {
+    let letters = |word: &str| {
+        let mut letters: Vec<char> = word.chars().collect();
+        letters.sort_unstable();
+        letters
+    };
+    letters(typed) == letters(word) && strsim::osa_distance(typed, word) == 1
 }
 
 /// Returns true when a folded word is the colloquial beginning of another: "radio" of "radiographie".
