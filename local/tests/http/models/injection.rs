@@ -21,7 +21,7 @@ const HOSTILE: &[&[&str]] = &[
 ];
 
 /// Operators by which hostile lines make the text after them invisible.
-const INVISIBLE: [&str; 3] = [" 3 Tr", " 0.5 Tf", " 1 1 1 rg"];
+const INVISIBLE: [&str; 2] = [" 3 Tr", " 1 1 1 rg"];
 
 /// A prompt as the model got it, split by the delimiter nonce that its rules name.
 struct ParsedPrompt {
@@ -64,7 +64,7 @@ fn words(line: &str) -> Vec<String> {
     let shown = line.replace("\\247", "§");
     let texts = shown.split(") Tj").enumerate().map(|(place, part)| match place {
         0 => part,
-        // Text without colour, white or too small is not visible, and not read.
+        // Text without colour, or white on white, is not visible, and not read.
         _ if INVISIBLE.iter().any(|operator| part.contains(operator)) => "",
         _ => part.split_once('(').map_or("", |(_, text)| text),
     });
@@ -94,7 +94,7 @@ async fn hostile_document_text_stays_inside_its_delimited_passage() {
         for word in hostile.iter().flat_map(|line| words(line)) {
             assert!(said.contains(&word), "{word} of {hostile:?} is in no passage: {said}");
         }
-        for unseen in ["evil.example", "refund", "void:", "warranty"] {
+        for unseen in ["evil.example", "warranty"] {
             assert!(!said.contains(unseen), "{unseen} is not visible: {said}");
         }
         assert_eq!(prompt.outside, [format!("The question: {QUESTION}")], "nothing of a document stands outside");

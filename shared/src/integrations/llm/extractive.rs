@@ -58,6 +58,10 @@ const SECTION_START_BONUS: f32 = 0.08;
 const MIN_HEADING_COVERAGE: f32 = 0.85;
 /// Factor for a value that stands in a sentence without any of the question's words.
 const APART_FACTOR: f32 = 0.7;
+/// Bonus of a row of a price list, for a question that asks how much: sentences name prices in passing.
+const PRICE_ROW_BONUS: f32 = 0.15;
+/// Value of "free" for a question that asks how much: an amount answers it better.
+const FREE_FACTOR: f32 = 0.8;
 /// Words that "24 hours a day" and "24/7" answer.
 const ALWAYS_OPEN_WORDS: &str = "nuit nuits soir night nights evening dimanche dimanches sunday sundays weekend";
 const CONTACT_BONUS: f32 = 0.1;
@@ -78,6 +82,8 @@ const MIN_CANDIDATE_WORDS: usize = 4;
 const REPEATED_FACTOR: f32 = 0.7;
 /// Factor for a quote from a passage without one of the question's names and numbers.
 const NO_NAME_FACTOR: f32 = 0.7;
+/// Factor for a passage in another language than the question's: one in the same language is read more easily.
+const OTHER_LANGUAGE_FACTOR: f32 = 0.85;
 /// Part of a quote's score that depends on its passage's retrieval score.
 const RETRIEVAL_SHARE: f32 = 0.2;
 /// Words of headings and sentences that tell how to reach the company, folded.
@@ -197,6 +203,8 @@ impl<'q> Scorer<'q> {
             let mut strengths = matcher.strengths(&text::fold(&passage.text));
             keep_stronger(&mut strengths, &matcher.strengths(&text::fold(&passage.display_title())));
             let retrieval_factor = 1.0 - RETRIEVAL_SHARE * (1.0 - (passage.score / best_score) as f32);
+            let is_foreign = is_other_language(question.language, text::detect_language(&passage.text));
+            let retrieval_factor = retrieval_factor * if is_foreign { OTHER_LANGUAGE_FACTOR } else { 1.0 };
             ScoredPassage { units, strengths, retrieval_factor }
         });
         let passages = passages.collect();
@@ -298,6 +306,9 @@ impl<'q> Scorer<'q> {
             score += SECTION_START_BONUS;
         }
         if let Some(kind) = self.question.kind {
+            if kind == ValueKind::Price && text::is_table_row(&first.unit.text) && values::contains_amount(&folded) {
+                score += PRICE_ROW_BONUS;
+            }
             if values::contains_exactly(kind, &folded) {
                 score += EXACT_BONUS;
             }
@@ -384,7 +395,7 @@ impl<'q> Scorer<'q> {
         let is_free_together = || units.iter().any(|unit| values::contains(kind, &unit.folded) && names_all(unit));
         if is_free {
             // "Free" is the price of something else when the question's words are in all passages.
-            if self.has_telling_term() && is_free_together() { 1.0 } else { 0.0 }
+            if self.has_telling_term() && is_free_together() { FREE_FACTOR } else { 0.0 }
         } else if units.len() > 1
             && !self.question.terms.is_empty()
             && units.iter().any(is_apart)
@@ -494,6 +505,11 @@ fn completed(units: &[ScoredUnit], mut start: usize, mut end: usize) -> (usize, 
         end += 1;
     }
     (start, end)
+}
+
+/// Returns true when two languages are known and differ.
+fn is_other_language(question: Language, passage: Language) -> bool {
+    question != passage && question != Language::Other && passage != Language::Other
 }
 
 fn keep_stronger(strengths: &mut [f32], others: &[f32]) {

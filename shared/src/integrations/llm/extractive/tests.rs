@@ -224,3 +224,17 @@ fn a_document_is_named_by_its_title_or_its_filename_as_words() {
     let quoted = french("À combien de degrés laver les draps ?", &[titled]).unwrap_or_default();
     assert!(quoted.ends_with("(Guide du linge, p. 1)"), "{quoted}");
 }
+
+#[test]
+fn a_price_comes_from_its_row_rather_than_from_a_sentence_that_mentions_free() {
+    let mut list = passage(
+        "1. Délais de livraison\n\nAbidjan\u{a0}— Délai\u{a0}: 24 heures\u{a0}· Frais de livraison\u{a0}: 1 500 FCFA\n\
+         Dakar\u{a0}— Délai\u{a0}: 6 jours\u{a0}· Frais de livraison\u{a0}: 12 000 FCFA",
+        1,
+    );
+    list.score = 0.1;
+    let exchange = "5. Échange\n\nLe nouvel article part dès que l'ancien est remis au livreur, sans frais à Abidjan. Si le \
+                    nouvel article coûte plus cher, la différence se paie avant l'envoi.";
+    let answer = french("bjr c combien pour envoyer à Abidjan svp", &[passage(exchange, 2), list]).unwrap();
+    assert!(answer.contains("Frais de livraison : 1 500 FCFA"), "{answer}");
+}

@@ -47,7 +47,12 @@ pub(super) fn split(passage: &str) -> Vec<Unit> {
     for (block, lines) in blocks.iter().enumerate() {
         let is_last = block + 1 == blocks.len();
         let mut add = |kind, text: &str, context: &str, section: usize| {
-            let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            // The spaces of a row of a table are its form.
+            let text = if text::is_table_row(text) {
+                text.to_owned()
+            } else {
+                text.split_whitespace().collect::<Vec<_>>().join(" ")
+            };
             units.push(Unit { kind, text, context: context.to_owned(), block, section });
         };
         match lines.as_slice() {

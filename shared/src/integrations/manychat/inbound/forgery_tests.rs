@@ -111,8 +111,8 @@ fn a_text_that_hides_the_templates_id_in_a_nested_value_is_refused() {
             let stored = contact(&insert(template, &[text]));
             assert!(stored.as_deref().is_none_or(|stored| stored == "6001"), "{template} with {text}: {stored:?}");
         }
-        // Names without quotes, or in quotation marks of a text, are a text among names with quotes.
-        let is_text = text.contains("id: 5001") || text.starts_with("x”");
+        // Names without quotes, in quotation marks of a text, or with escapes are a text among names with quotes.
+        let is_text = text.contains("id: 5001") || text.starts_with("x”") || text.contains(r"\u0069d");
         let expected = is_text.then_some("6001");
         assert_eq!(contact(&insert(TEMPLATES[0], &[text])).as_deref(), expected, "{text}");
     }
