@@ -1658,14 +1658,14 @@ END, search_text)) STORED NOT NULL,
     embedding public.vector(1536) NOT NULL,
     embedding_model text NOT NULL,
     embedding_bits bit(1536) GENERATED ALWAYS AS ((public.binary_quantize(embedding))::bit(1536)) STORED NOT NULL,
-    place jsonb,
+    file_place jsonb,
     CONSTRAINT document_chunks_language_known CHECK ((language = ANY (ARRAY['fr'::text, 'en'::text, 'other'::text]))),
     CONSTRAINT document_chunks_pages_ordered CHECK (((page_start >= 1) AND (page_start <= page_end)))
 )
 WITH (toast_tuple_target='4096');
 ALTER TABLE ONLY public.document_chunks ALTER COLUMN tsv SET STORAGE MAIN;
 
-COMMENT ON COLUMN public.document_chunks.place IS 'place in a file without pages: kind, name of the sheet or heading, number of each of the last lines; else null';
+COMMENT ON COLUMN public.document_chunks.file_place IS 'place in a file without pages: kind, name of the sheet or heading, number of each of the last lines; else null';
 
 CREATE TABLE public.document_pages (
     document_id uuid NOT NULL,

@@ -13,6 +13,6 @@ alter table documents add constraint documents_error_code_known check (error_cod
     'spend_cap_reached', 'size_mismatch', 'too_much_text', 'text_limit_reached', 'processing_failed', 'xfa_form',
     'portfolio', 'reader_failed', 'format_mismatch', 'too_many_rows')) not valid;
 
-alter table document_chunks add column place jsonb;
-comment on column document_chunks.place is
+alter table document_chunks add column file_place jsonb;
+comment on column document_chunks.file_place is
     'place in a file without pages: kind, name of the sheet or heading, number of each of the last lines; else null';

@@ -6,6 +6,7 @@
 
 mod ingestion;
 mod list;
+mod names;
 mod scans;
 mod slots;
 mod text_limits;
@@ -24,6 +25,7 @@ pub use ingestion::{
     record_page_count, store_chunks,
 };
 pub use list::{DocumentListing, UnreadPages, list, unread_pages};
+pub use names::fill_name_keys;
 pub use scans::{
     PageClaim, PageTranscript, ScanCost, claim_page, page_transcripts, release_page, scan_cost, store_page,
 };
@@ -32,7 +34,7 @@ pub use slots::{
     take_all_turns,
 };
 pub use text_limits::{TextRefusal, count_missing_texts, count_text};
-pub use versions::{SameName, fill_name_keys, replace, same_name};
+pub use versions::{SameName, replace, same_name};
 
 use crate::{
     db::{Db, TenantTx},
@@ -511,7 +513,7 @@ impl From<AnnounceError> for ApiError {
 pub async fn announce(tx: &mut TenantTx, new: NewDocument, language: Language) -> Result<PendingUpload, AnnounceError> {
     if let Some(replaced) = new.replaces {
         // Before the lookup: another document may replace the same one now.
-        versions::lock_versions(tx).await?;
+        names::lock_versions(tx).await?;
         get(tx, replaced, language).await?;
     }
     periods::check_storage_limit(tx, new.bytes).await?;
@@ -536,7 +538,7 @@ pub async fn announce(tx: &mut TenantTx, new: NewDocument, language: Language) -
         new.bytes,
         new.sha256.as_ref().map(<[u8; 32]>::as_slice),
         storage_key,
-        versions::name_key(&new.filename.0),
+        names::name_key(&new.filename.0),
         new.replaces,
         new.format.as_str()
     )
@@ -579,7 +581,7 @@ pub async fn find_processed(
         "#,
         tx.tenant(),
         sha256.as_slice(),
-        versions::name_key(&new.filename.0),
+        names::name_key(&new.filename.0),
         new.replaces
     )
     .fetch_optional(tx)

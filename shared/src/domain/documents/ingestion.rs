@@ -3,7 +3,7 @@
 
 use uuid::Uuid;
 
-use super::{DocumentFailure, StoredObject, versions};
+use super::{DocumentFailure, StoredObject, names, versions};
 use crate::{
     db::{SystemTx, TenantTx},
     files::{FileFormat, Place},
@@ -175,7 +175,7 @@ pub async fn store_chunks(
             for no key update of documents
         ), stored as (
             insert into document_chunks (document_id, customer_id, chunk_index, page_start, page_end, text_chunk,
-                search_text, language, embedding, embedding_model, place)
+                search_text, language, embedding, embedding_model, file_place)
             select document.id, $1, chunk.index, chunk.page_start, chunk.page_end, chunk.text, chunk.searched, $3,
                 ($10::real[])[(chunk.nth - 1) * 1536 + 1 : chunk.nth * 1536]::vector, $4, nullif(chunk.place, '')::jsonb
             from document, unnest($5::integer[], $6::integer[], $7::integer[], $8::text[], $9::text[], $11::text[])
@@ -222,7 +222,7 @@ pub async fn finish(
     excerpt: &str,
     unread: &[i32],
 ) -> sqlx::Result<(StoreOutcome, Vec<StoredObject>)> {
-    versions::lock_versions(tx).await?;
+    names::lock_versions(tx).await?;
     let row = sqlx::query!(
         r#"
         with tenant as materialized (

@@ -24,9 +24,9 @@ pub(super) async fn locate(tx: &mut TenantTx, passages: &mut [Passage]) -> sqlx:
     }
     let rows = sqlx::query!(
         r#"
-        select document_id, chunk_index, text_chunk, place as "place!: Json<Place>"
+        select document_id, chunk_index, text_chunk, file_place as "place!: Json<Place>"
         from document_chunks
-        where customer_id = $1 and place is not null
+        where customer_id = $1 and file_place is not null
           and (document_id, chunk_index) in (select * from unnest($2::uuid[], $3::integer[]))
         "#,
         tx.tenant(),

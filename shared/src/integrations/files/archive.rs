@@ -7,7 +7,7 @@ use std::{
 
 use zip::{ZipArchive, result::ZipError};
 
-use super::FileError;
+use super::error::FileError;
 
 /// Maximum size of all parts of an archive together, unpacked, in bytes.
 pub(super) const MAX_UNPACKED_BYTES: u64 = 192 * 1024 * 1024;

@@ -3,9 +3,10 @@
 use ::csv::{ReaderBuilder, StringRecord};
 
 use super::{
-    Blocks, FileError, MAX_ROWS,
+    collector::Blocks,
+    encoding,
+    error::{FileError, MAX_ROWS},
     place::PlaceKind,
-    plain_text,
     table::{Cell, Row},
 };
 
@@ -17,7 +18,7 @@ const SAMPLE_RECORDS: usize = 50;
 
 /// Reads the rows. The first one names the columns.
 pub(super) fn read(bytes: &[u8], blocks: &mut Blocks) -> Result<(), FileError> {
-    let text = plain_text::decode(bytes);
+    let text = encoding::decode(bytes);
     let (separator, text, skipped) = separator(&text);
     blocks.section(PlaceKind::Row, None, Vec::new());
     let mut rows: Vec<Row> = Vec::new();

@@ -11,11 +11,11 @@ use std::collections::HashMap;
 use quick_xml::events::BytesStart;
 
 use super::{
-    Blocks, FileError, Headings,
     archive::Archive,
-    lowered,
+    collector::{Blocks, Headings},
+    error::FileError,
+    marks::{lowered, raised},
     place::PlaceKind,
-    raised,
     table::{Cell, Row},
     xml::{self, Node},
 };
@@ -112,25 +112,14 @@ impl Notes {
 /// Reads headers and footers, each line once: many pages have the same.
 fn read_margins(archive: &mut Archive<'_>, styles: &Styles, blocks: &mut Blocks) -> Result<(), FileError> {
     blocks.section(PlaceKind::Margin, None, Vec::new());
-    let from = blocks.blocks.len();
+    let from = blocks.len();
     for prefix in ["word/header", "word/footer"] {
         for name in archive.names(prefix) {
             let part = archive.part(&name)?.unwrap_or_default();
             DocxReader::new(styles, Numbering::default(), blocks).read_part(&part)?;
         }
     }
-    let mut lines = blocks.blocks.split_off(from);
-    let mut seen = Vec::new();
-    lines.retain(|block| match block {
-        super::Block::Line(line) => {
-            // A page's number alone says nothing.
-            let is_new = line.text.chars().any(char::is_alphabetic) && !seen.contains(&line.text);
-            seen.push(line.text.clone());
-            is_new
-        }
-        super::Block::Section(_) => false,
-    });
-    blocks.blocks.append(&mut lines);
+    blocks.keep_distinct_lines(from);
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::io::Cursor;
 use serde::{Deserialize, Serialize};
 use zip::ZipArchive;
 
-use super::plain_text;
+use super::encoding;
 use crate::text::Language;
 
 /// Format of an uploaded file.
@@ -177,8 +177,8 @@ pub fn detect(bytes: &[u8], named: FileFormat) -> Option<FileFormat> {
         return Some(FileFormat::Pdf);
     }
     match named {
-        named if named.is_text() => plain_text::is_text(bytes).then_some(named),
-        _ if plain_text::is_text(bytes) && looks_like_html(beginning) => Some(FileFormat::Html),
+        named if named.is_text() => encoding::is_text(bytes).then_some(named),
+        _ if encoding::is_text(bytes) && looks_like_html(beginning) => Some(FileFormat::Html),
         _ => None,
     }
 }

@@ -6,9 +6,11 @@ use encoding_rs::Encoding;
 use scraper::{ElementRef, Html, Node, Selector, node::Element};
 
 use super::{
-    Blocks, FileError, Headings,
+    collector::{Blocks, Headings},
+    encoding,
+    error::FileError,
+    marks,
     place::PlaceKind,
-    plain_text,
     table::{Cell, Row},
 };
 
@@ -31,7 +33,7 @@ const MAX_HIDING_RULES: usize = 500;
 
 /// Reads a page.
 pub(super) fn read(bytes: &[u8], blocks: &mut Blocks) -> Result<(), FileError> {
-    let text = plain_text::decode_as(bytes, declared_encoding(bytes));
+    let text = encoding::decode_as(bytes, declared_encoding(bytes));
     blocks.section(PlaceKind::Section, None, Vec::new());
     read_document(&Html::parse_document(&text), &mut Headings::default(), &mut 0, blocks)
 }
@@ -369,7 +371,7 @@ fn marks_apart(text: &str) -> String {
     while let Some((before, from)) = rest.split_once('\u{e000}') {
         shown.push_str(before);
         let (raised, after) = from.split_once('\u{e001}').unwrap_or((from, ""));
-        shown.push_str(&super::raised(raised));
+        shown.push_str(&marks::raised(raised));
         rest = after;
     }
     shown.push_str(rest);

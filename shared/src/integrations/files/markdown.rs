@@ -3,15 +3,17 @@
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 use super::{
-    Blocks, FileError, Headings, html,
+    collector::{Blocks, Headings},
+    encoding,
+    error::FileError,
+    html,
     place::PlaceKind,
-    plain_text,
     table::{Cell, Row},
 };
 
 /// Reads a document. Numbers count paragraphs, items and rows.
 pub(super) fn read(bytes: &[u8], blocks: &mut Blocks) -> Result<(), FileError> {
-    let text = plain_text::decode(bytes);
+    let text = encoding::decode(bytes);
     let options = Options::ENABLE_TABLES
         | Options::ENABLE_FOOTNOTES
         | Options::ENABLE_STRIKETHROUGH

@@ -13,8 +13,9 @@ use calamine::{
 };
 
 use super::{
-    Blocks, FileError, MAX_COLUMNS, MAX_ROWS,
     archive::Archive,
+    collector::Blocks,
+    error::{FileError, MAX_COLUMNS, MAX_ROWS},
     number_format::NumberDisplay,
     place::PlaceKind,
     table::{Cell, Row},

@@ -2,7 +2,7 @@
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::Line;
+use super::block::Line;
 use crate::text::{self, TableCell, TableRow, label_columns};
 
 /// Longest line of a row, in characters. A longer row is divided between cells, each part with the row's label.

@@ -5,7 +5,7 @@ use quick_xml::{
     events::{BytesRef, BytesStart, Event},
 };
 
-use super::FileError;
+use super::error::FileError;
 
 /// Maximum nesting of elements. Office programs nest some dozens.
 const MAX_DEPTH: usize = 1_000;

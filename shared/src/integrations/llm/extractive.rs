@@ -6,6 +6,7 @@ mod spelling;
 mod synonyms;
 mod units;
 mod values;
+pub(super) mod words;
 
 use std::collections::HashMap;
 
@@ -16,6 +17,7 @@ use self::{
     synonyms::Group,
     units::{Unit, UnitKind},
     values::ValueKind,
+    words::split_words,
 };
 use super::types::{CitedPassage, GroundedAnswer, GroundedQuestion, Passage, Role, Usage};
 use crate::text::{self, Language};
@@ -31,8 +33,6 @@ const MAX_WINDOW_CHARS: usize = 420;
 const MAX_WINDOW_UNITS: usize = 4;
 /// Maximum length of a quote, in characters.
 const MAX_QUOTE_CHARS: usize = 700;
-/// Maximum length of a stem, in characters: longer stems are truncated and so compared by their beginning.
-const MAX_STEM_CHARS: usize = 6;
 /// Maximum number of rows of a table that are quoted together, when the question fits each.
 const MAX_ROWS: usize = 5;
 /// Minimum part of the question's weight that a quote must cover to count as an answer.
@@ -607,23 +607,6 @@ fn exact_strengths(terms: &[Term], word: &str, stemmer: &Stemmer) -> Vec<f32> {
         }
     };
     terms.iter().map(strength).collect()
-}
-
-/// Splits a text, folded by `text::fold`, into words.
-pub(super) fn split_words(folded: &str) -> impl Iterator<Item = &str> {
-    folded.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty())
-}
-
-/// Returns the stems of a text's words, in order.
-pub(super) fn stems(text: &str, stemmer: &Stemmer) -> impl Iterator<Item = String> {
-    let folded = text::fold(text);
-    split_words(&folded).map(|word| stem(word, stemmer)).collect::<Vec<_>>().into_iter()
-}
-
-/// Returns a word's stem, truncated to [`MAX_STEM_CHARS`]. French stemming yields different stems for `acceptez` and
-/// `acceptons`; their beginnings are equal.
-pub(super) fn stem(word: &str, stemmer: &Stemmer) -> String {
-    stemmer.stem(word).chars().take(MAX_STEM_CHARS).collect()
 }
 
 /// Joins a quote into one line of at most [`MAX_QUOTE_CHARS`] characters and an ellipsis, truncated between words.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::super::{
-    FileError,
+    error::FileError,
     xml::{self, Node},
 };
 use super::styles::Styles;

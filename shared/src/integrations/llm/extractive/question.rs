@@ -3,9 +3,10 @@
 use rust_stemmers::{Algorithm, Stemmer};
 
 use super::{
-    spelling, split_words,
+    spelling,
     synonyms::{self, Group},
     values::{self, ValueKind, is_in},
+    words::split_words,
 };
 use crate::text::{self, Language, stop_words};
 
