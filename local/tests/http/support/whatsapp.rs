@@ -117,6 +117,17 @@ impl WhatsAppFixture {
         .await;
     }
 
+    /// Waits until the only conversation's message waits for the end of a handover: the worker that saw it has put the
+    /// job off and released the lease.
+    pub(crate) async fn wait_until_put_off(&self) {
+        wait_until("the job put off", WAIT_TIMEOUT, async || {
+            let put_off = "select count(*) from jobs, conversations where kind = 'reply' and status = 'queued'
+                and run_after > now() + interval '2 minutes' and lease_token is null";
+            (self.app.number(put_off).await == 1).then_some(())
+        })
+        .await;
+    }
+
     /// The value of one column of a contact's conversation, as text.
     pub(crate) async fn conversation_column(&self, contact: u64, column: &str) -> Option<String> {
         let query = format!(

@@ -158,6 +158,7 @@ async fn after_a_handover_the_bot_answers_pending_messages_without_handing_over_
 
     // After a handover without a reply has expired, the bot answers the pending message.
     whatsapp.deliver_text(1, "Toujours là ?").await.json_body(200);
+    whatsapp.wait_until_put_off().await;
     whatsapp.sql("update conversations set handover_until = now()").await;
     whatsapp.sql("update jobs set run_after = now() - interval '1 second'").await;
     whatsapp.app.stack.invoke("maintenance", json!({})).await.unwrap();
