@@ -58,7 +58,7 @@ pub struct NewChunk {
     pub page_end: i32,
     /// Text of the chunk.
     pub text: String,
-    /// Embedding of the text, of 1536 dimensions.
+    /// Embedding of the text, of 1536 or 384 numbers, the same for all chunks of a model.
     pub embedding: Vec<f32>,
 }
 
@@ -149,6 +149,7 @@ pub async fn store_chunks(
     let ends: Vec<_> = chunks.iter().map(|chunk| chunk.page_end).collect();
     let texts: Vec<_> = chunks.iter().map(|chunk| chunk.text.clone()).collect();
     let searched: Vec<_> = chunks.iter().map(|chunk| text::fold(&chunk.text)).collect();
+    let embedding_length = chunks.first().map_or(0, |chunk| chunk.embedding.len()) as i32;
     // One flat array for all vectors: SQL has no array of arrays with varying lengths.
     let embeddings: Vec<f32> = chunks.iter().flat_map(|chunk| chunk.embedding.iter().copied()).collect();
     let row = sqlx::query!(
@@ -163,11 +164,16 @@ pub async fn store_chunks(
             for no key update of documents
         ), stored as (
             insert into document_chunks (document_id, customer_id, chunk_index, page_start, page_end, text_chunk,
-                search_text, language, embedding, embedding_model)
+                search_text, language, embedding, short_embedding, short_bits, embedding_model)
             select document.id, $1, chunk.index, chunk.page_start, chunk.page_end, chunk.text, chunk.searched, $3,
-                ($10::real[])[(chunk.place - 1) * 1536 + 1 : chunk.place * 1536]::vector, $4
+                case when $11 = 1536 then made.numbers::vector end,
+                case when $11 = 384 then made.numbers::vector end,
+                case when $11 = 384 then binary_quantize(made.numbers::vector)::bit(384) end, $4
             from document, unnest($5::integer[], $6::integer[], $7::integer[], $8::text[], $9::text[])
                 with ordinality as chunk (index, page_start, page_end, text, searched, place)
+            cross join lateral (
+                select ($10::real[])[(chunk.place - 1) * $11 + 1 : chunk.place * $11] as numbers
+            ) made
             on conflict on constraint document_chunks_document_id_index_key do nothing
         ), moved as (
             update documents
@@ -186,7 +192,8 @@ pub async fn store_chunks(
         &ends,
         &texts,
         &searched,
-        &embeddings
+        &embeddings,
+        embedding_length
     )
     .fetch_one(tx)
     .await?;
