@@ -272,12 +272,12 @@ mod avx2 {
                 // 8·2·15·127 = 30,480, and fits into 16 bits.
                 let mut pairs: [__m256i; TOKENS] = [simd.avx._mm256_setzero_si256(); TOKENS];
                 let values: [&[[i8; 4]]; TOKENS] = std::array::from_fn(|token| values[token][block].as_chunks().0);
-                for step in 0..BLOCK / 4 {
-                    let weights: __m256i = cast(weights.as_chunks::<32>().0[step]);
-                    for token in 0..TOKENS {
-                        let four = simd.avx._mm256_set1_epi32(cast(values[token][step]));
+                for (step, weights) in weights.as_chunks::<32>().0.iter().enumerate() {
+                    let weights: __m256i = cast(*weights);
+                    for (pairs, values) in zip(&mut pairs, values) {
+                        let four = simd.avx._mm256_set1_epi32(cast(values[step]));
                         let products = simd.avx2._mm256_maddubs_epi16(weights, four);
-                        pairs[token] = simd.avx2._mm256_add_epi16(pairs[token], products);
+                        *pairs = simd.avx2._mm256_add_epi16(*pairs, products);
                     }
                 }
                 let row_scales: __m256 = cast(*row_scales);

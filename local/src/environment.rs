@@ -15,9 +15,9 @@ use crate::functions;
 /// The settings of the embedding model, for commands that create embeddings.
 pub(crate) const EMBEDDING_SETTINGS: [&str; 12] = [
     "EMBEDDING_PROVIDER",
+    "E5_MODEL_FILE",
     "EMBEDDING_MODEL",
     "EMBEDDING_DIMENSIONS",
-    "E5_MODEL_FILE",
     "GEMINI_API_KEY",
     "GEMINI_BASE_URL",
     "OPENAI_API_KEY",

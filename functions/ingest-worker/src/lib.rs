@@ -1,4 +1,4 @@
-//! Ingests stored PDFs: extracts their text, splits it into chunks and stores them with embeddings. A vision model
+//! Ingests stored files: extracts their text, splits it into chunks and stores them with embeddings. A vision model
 //! reads scanned pages when SCANNED_PDFS is `vision`.
 //!
 //! One queue delivers the bucket's events and the job messages of maintenance and of retries. Only the records of a

@@ -27,7 +27,11 @@ mod docs;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+mod embedding_model;
+#[cfg(test)]
 mod field_requests;
+#[cfg(test)]
+mod formats;
 #[cfg(test)]
 mod gateway;
 #[cfg(test)]
@@ -92,5 +96,7 @@ mod turns;
 mod unconfirmed;
 #[cfg(test)]
 mod uploads;
+#[cfg(test)]
+mod versions;
 #[cfg(test)]
 mod whatsapp;

@@ -1,6 +1,8 @@
 //! Extracts the text of PDF files page by page, and renders images of pages without text. pdfium runs in a child
-//! process under resource limits, since its C++ code aborts on some uploaded files.
+//! process under resource limits, since its C++ code aborts on some uploaded files. Other files are read in the same
+//! child process ([`crate::files`]).
 
+use crate::files::{Block, FileError, FileFormat};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::PathBuf;
@@ -8,24 +10,36 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 mod annotations;
+mod cell_lines;
+mod cells;
 mod child;
 mod display;
 mod extracted_pages;
+mod grid;
 mod guard;
+mod heading_lines;
 mod layout;
 mod order;
 mod page_count;
 mod page_text;
 mod parent;
 mod quality;
+mod raw_page;
 mod rendering;
+mod rules;
 mod running_lines;
+mod segments;
+mod table_rows;
+mod table_text;
+mod tables;
 mod visibility;
 
 pub use child::{SUBCOMMAND, child_main};
 pub use extracted_pages::ExtractedPages;
 pub use parent::Extractor;
 pub use quality::PageKind;
+
+use raw_page::{RawBlock, RawPage};
 
 /// Maximum number of pages of a document.
 pub const MAX_PAGES: u32 = 200;
@@ -112,6 +126,8 @@ pub enum PdfError {
     Portfolio,
     #[error("the reader failed on the document")]
     ReaderFailed,
+    #[error(transparent)]
+    File(#[from] FileError),
     #[error("the document took too long to read")]
     TimedOut,
     #[error("the extraction process cannot be run")]
@@ -125,7 +141,7 @@ pub enum PdfError {
 impl PdfError {
     /// Returns the error code stored with the failed document, or `None` for a fault of the installation, after which
     /// another attempt may succeed.
-    pub const fn code(&self) -> Option<&'static str> {
+    pub fn code(&self) -> Option<&'static str> {
         match self {
             Self::Encrypted => Some("encrypted"),
             Self::Corrupt => Some("corrupt"),
@@ -136,6 +152,7 @@ impl PdfError {
             Self::XfaForm => Some("xfa_form"),
             Self::Portfolio => Some("portfolio"),
             Self::ReaderFailed => Some("reader_failed"),
+            Self::File(error) => Some(error.code()),
             Self::TimedOut => Some("timed_out"),
             Self::Spawn(_) | Self::Library(_) | Self::Protocol(_) => None,
         }
@@ -161,6 +178,8 @@ enum ExtractionTask {
     Text(TextRange),
     /// Renders one page, numbered from 1, as a JPEG.
     Picture { page: u32, longest_side_px: u16 },
+    /// Reads a file of a format without pages.
+    File(FileFormat),
 }
 
 /// Pages whose text is extracted.
@@ -172,22 +191,6 @@ struct TextRange {
     /// True for the order of the file, without annotations, forms, pictures and a recount of the pages: what is left
     /// when the complete reading failed.
     is_plain: bool,
-}
-
-/// A page as the child process read it, before cleaning.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct RawPage {
-    number: u32,
-    text: String,
-    /// True when images cover most of the page. Determined only for pages with little text; otherwise false.
-    #[serde(default)]
-    is_covered: bool,
-    /// True when a page shows something besides text. Determined only for pages without text.
-    #[serde(default)]
-    has_picture: bool,
-    /// True for a page that cannot be read.
-    #[serde(default)]
-    is_failed: bool,
 }
 
 /// Kind of a file whose pages only ask for another program.
@@ -210,7 +213,7 @@ impl From<Shell> for PdfError {
 }
 
 /// Answer of the child process; one JSON value a line.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum ChildAnswer {
     /// The limits are set and the library is loaded. The document is to blame for any failure after this answer.
@@ -219,7 +222,11 @@ enum ChildAnswer {
     Opened(u32),
     /// One page of the document.
     Page(RawPage),
-    /// All requested pages have been written.
+    /// One piece of a file without pages.
+    Block(Block),
+    /// Reason why a file without pages is not read.
+    FileRefused(FileError),
+    /// All requested pages or pieces have been written.
     Complete,
     /// All pages have been written, and only ask for another program.
     Shell(Shell),
