@@ -5,8 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use local::{
     bench, bench_load, bench_pdf, bench_retrieval, bench_webhook, corpus, dev, embedding_mean, eval,
-    import_subscriptions,
-    new_function, openapi, operator, phone, settings, stripe_event,
+    import_subscriptions, new_function, openapi, operator, phone, settings, stripe_event,
 };
 
 #[derive(Debug, Parser)]

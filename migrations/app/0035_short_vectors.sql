@@ -41,7 +41,7 @@ declare
         where document.customer_id = app.current_customer() and document.status = 'processed'
     );
     -- How many whole vectors are compared: among more chunks, more are alike.
-    rescored constant integer := 300 + total / 175;
+    rescored constant integer := 500 + total / 175;
     -- So many chunks tell what distance is far, and so many times more than are wanted may be nearer than that.
     sampled constant integer := 1500;
     spare constant real := 2.5;
