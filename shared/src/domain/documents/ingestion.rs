@@ -144,6 +144,7 @@ pub async fn record_page_count(tx: &mut TenantTx, document: Uuid, pages: i32, by
 ///
 /// # Errors
 /// Returns any database error.
+#[expect(clippy::too_many_lines, reason = "one statement")]
 pub async fn store_chunks(
     tx: &mut TenantTx,
     document: Uuid,

@@ -50,6 +50,7 @@ fn documents_of(candidates: &[Candidate]) -> Vec<Uuid> {
     documents.into_iter().collect()
 }
 
+#[expect(clippy::too_many_lines, reason = "one statement")]
 async fn find_candidates(
     tx: &mut TenantTx,
     search: &HybridQuery<'_>,
