@@ -37,6 +37,9 @@ const MAX_QUOTE_CHARS: usize = 700;
 const MAX_ROWS: usize = 5;
 /// Minimum part of the question's weight that a quote must cover to count as an answer.
 const MIN_COVERAGE: f32 = 0.52;
+/// Minimum part of the question's weight that a quote must cover when no passage knows one of the question's subjects:
+/// "recruit" in "Do you recruit couriers?" is half of the question.
+const MIN_COVERAGE_WITHOUT_SUBJECT: f32 = 0.55;
 /// Minimum part of a follow-up's own weight that a quote must cover.
 const MIN_OWN_COVERAGE: f32 = 0.5;
 /// Minimum part of the question's weight that a second quote covers and the first does not.
@@ -352,11 +355,7 @@ impl<'q> Scorer<'q> {
                 return None;
             }
             // A name is not given for what the passages do not know.
-            let is_unknown = |(at, term): (usize, &Term)| {
-                term.weight >= SUBJECT_WEIGHT
-                    && self.passages.iter().all(|passage| passage.strengths.get(at) == Some(&0.0))
-            };
-            if *kind == ValueKind::Name && terms.iter().enumerate().any(is_unknown) {
+            if *kind == ValueKind::Name && self.has_unknown_subject() {
                 return None;
             }
             let lacks =
@@ -370,7 +369,14 @@ impl<'q> Scorer<'q> {
         let (own, own_covered) = weigh(|term| term.is_own);
         let has_own = !is_follow_up || own == 0.0 || own_covered / own >= MIN_OWN_COVERAGE;
         // The quotient is NaN (0 / 0) for a question without content words.
-        (has_own && covered / all >= MIN_COVERAGE).then_some(covered / all)
+        let minimum = if self.has_unknown_subject() { MIN_COVERAGE_WITHOUT_SUBJECT } else { MIN_COVERAGE };
+        (has_own && covered / all >= minimum).then_some(covered / all)
+    }
+
+    /// Returns true when a subject of the question is in none of the passages.
+    fn has_unknown_subject(&self) -> bool {
+        let is_unknown = |at: usize| self.passages.iter().all(|passage| passage.strengths.get(at) == Some(&0.0));
+        (0..).zip(&self.question.terms).any(|(at, term)| term.weight >= SUBJECT_WEIGHT && is_unknown(at))
     }
 
     /// Returns how well a text has the asked kind of value, from 0 to 1.
