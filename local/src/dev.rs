@@ -25,7 +25,7 @@ use tracing_subscriber::{
 
 use crate::{
     demo::{self, Demo},
-    environment::{DatabaseUrls, ExternalServers, setting_overrides},
+    environment::{DatabaseUrls, ExternalServers, add_embedding_model, setting_overrides},
     fakes::{
         manychat::FakeManyChat,
         models::{FakeModels, FakeReply},
@@ -51,12 +51,15 @@ pub struct Arguments {
     /// The data folder [default: .local in the workspace].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Clear the data folder first, except for the Python environment.
+    /// Clear the data folder first, except for the Python environment and the embedding model.
     #[arg(long)]
     reset: bool,
     /// Keep billing in a second database, as a deployment with BACKEND_APP_DATABASE_URL does.
     #[arg(long)]
     two_databases: bool,
+    /// Embed without the model multilingual-e5-small, which the first start downloads: 91 MB.
+    #[arg(long)]
+    no_model: bool,
     /// Answer with two fake language models; the second is the fallback of the first.
     #[arg(long)]
     fake_models: bool,
@@ -81,6 +84,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         data.reset()?;
     }
     let mut settings = setting_overrides()?;
+    choose_embedder(&arguments, &mut settings, &data, progress)?;
     let secrets = LocalSecrets::open(&data)?;
     let servers = Box::pin(Servers::start(&data, ExternalServers::read()?, false, progress)).await?;
     let database = create_databases(&servers, &secrets, arguments.two_databases).await?;
@@ -134,6 +138,21 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     drop(fakes);
     drop(servers);
     Ok(())
+}
+
+/// Chooses the embedding model of the environment, or else multilingual-e5-small, which is fetched if needed.
+fn choose_embedder(
+    arguments: &Arguments,
+    settings: &mut SettingsMap,
+    data: &DataFolder,
+    progress: ProgressOutput,
+) -> Result<()> {
+    let default = if arguments.no_model { "local" } else { "e5" };
+    let provider = settings.entry("EMBEDDING_PROVIDER".to_owned()).or_insert_with(|| default.to_owned());
+    if arguments.no_model && provider == "e5" {
+        bail!("--no-model and EMBEDDING_PROVIDER=e5 cannot be used together: leave one out");
+    }
+    add_embedding_model(settings, data, progress).context("without the embedding model: `cargo dev --no-model`")
 }
 
 /// Creates the app's database, and with `two_databases` a second one for the schema `billing`.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use local_postgres::{DataFolder, ProgressOutput, ensure_embedding_model};
 use shared::{function::Function, settings::SettingsMap};
 
 use crate::functions;
@@ -115,6 +116,24 @@ impl ExternalServers {
         };
         Ok(Self { database, aws: env_variable("AWS_ENDPOINT_URL")? })
     }
+}
+
+/// Sets E5_MODEL_FILE to the model in the data folder, which is fetched if needed, when EMBEDDING_PROVIDER is `e5` and no
+/// other file is set.
+///
+/// # Errors
+/// Fails when the model cannot be fetched.
+pub(crate) fn add_embedding_model(
+    settings: &mut SettingsMap,
+    data: &DataFolder,
+    progress: ProgressOutput,
+) -> Result<()> {
+    let uses_e5 = settings.get("EMBEDDING_PROVIDER").is_some_and(|provider| provider == "e5");
+    if uses_e5 && !settings.contains_key("E5_MODEL_FILE") {
+        let file = ensure_embedding_model(data, progress)?;
+        settings.insert("E5_MODEL_FILE".to_owned(), file.display().to_string());
+    }
+    Ok(())
 }
 
 /// The functions' settings that are set in the environment: `GEMINI_API_KEY=… cargo dev` passes the key to the

@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::Args;
-use local_postgres::root;
+use local_postgres::{DataFolder, ProgressOutput, root};
 use serde_json::json;
 use shared::{
     chunking,
@@ -32,7 +32,7 @@ use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use crate::{
-    environment::{EMBEDDING_SETTINGS, env_variable},
+    environment::{EMBEDDING_SETTINGS, add_embedding_model, env_variable},
     testing::{self, TestOptions},
 };
 
@@ -250,6 +250,7 @@ impl RetrievalHarness {
         for name in EMBEDDING_SETTINGS {
             settings.extend(env_variable(name)?.map(|value| (name.to_owned(), value)));
         }
+        add_embedding_model(&mut settings, &DataFolder::open(None)?, ProgressOutput::Shown)?;
         let mut settings = Settings::new(settings);
         let harness = Self {
             db: Db::read(&mut settings),

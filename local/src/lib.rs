@@ -15,6 +15,7 @@ pub mod bench_webhook;
 pub mod corpus;
 pub mod demo;
 pub mod dev;
+pub mod embedding_mean;
 pub mod environment;
 pub mod eval;
 pub mod fakes;

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use local::{
-    bench, bench_load, bench_pdf, bench_retrieval, bench_webhook, corpus, dev, eval, import_subscriptions,
-    new_function, openapi, operator, phone, settings, stripe_event,
+    bench, bench_load, bench_pdf, bench_retrieval, bench_webhook, corpus, dev, embedding_mean, eval,
+    import_subscriptions, new_function, openapi, operator, phone, settings, stripe_event,
 };
 
 #[derive(Debug, Parser)]
@@ -22,6 +22,7 @@ enum Command {
     Openapi(openapi::Arguments),
     Settings(settings::Arguments),
     Eval(eval::Arguments),
+    EmbeddingMean(embedding_mean::Arguments),
     Corpus(corpus::Arguments),
     BenchLambda(bench::Arguments),
     BenchLoad(bench_load::Arguments),
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Settings(arguments) => run_settings(&arguments),
         Command::Eval(arguments) => run_eval(arguments),
+        Command::EmbeddingMean(arguments) => embedding_mean::run(&arguments),
         Command::Corpus(arguments) => run_corpus(arguments),
         Command::BenchLambda(arguments) => run_bench(arguments),
         Command::BenchLoad(arguments) => run_bench_load(arguments),

@@ -4,6 +4,7 @@ use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+use local_postgres::{DataFolder, ProgressOutput};
 use serde_json::Value;
 use shared::{
     audit,
@@ -17,7 +18,7 @@ use shared::{
 use uuid::Uuid;
 
 use crate::{
-    environment::{EMBEDDING_SETTINGS, env_variable},
+    environment::{EMBEDDING_SETTINGS, add_embedding_model, env_variable},
     running,
 };
 
@@ -182,7 +183,9 @@ pub struct ReEmbedArguments {
 /// # Errors
 /// Fails when the model keeps failing or the database cannot be reached. Vectors stored by then are kept.
 pub async fn re_embed(arguments: ReEmbedArguments) -> Result<()> {
-    let mut settings = Settings::new(arguments.connection.settings()?);
+    let mut settings = arguments.connection.settings()?;
+    add_embedding_model(&mut settings, &DataFolder::open(None)?, ProgressOutput::Shown)?;
+    let mut settings = Settings::new(settings);
     let db = SystemDb::read(&mut settings).with_operator_timeout();
     let embedder = Embedder::read(&mut settings);
     settings.finish()?;

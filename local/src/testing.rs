@@ -29,7 +29,7 @@ use tokio::{net::TcpListener, sync::OnceCell};
 
 use crate::{
     dev::migrate,
-    environment::{DatabaseUrls, ExternalServers, env_variable},
+    environment::{DatabaseUrls, ExternalServers, add_embedding_model, env_variable},
     secrets::LocalSecrets,
     servers::Servers,
     stack::{Stack, StackOptions},
@@ -171,6 +171,9 @@ async fn start(database: DatabaseUrls, test_options: TestOptions, names: TestDat
     }
     // Keeps tests away from the real ManyChat: port 9 is the discard service.
     settings.entry("MANYCHAT_BASE_URL".to_owned()).or_insert_with(|| "http://127.0.0.1:9".to_owned());
+    // Fast, and the same everywhere. Tests of the embedding model choose it themselves.
+    settings.entry("EMBEDDING_PROVIDER".to_owned()).or_insert_with(|| "local".to_owned());
+    add_embedding_model(&mut settings, &DataFolder::open(None)?, ProgressOutput::Silent)?;
     settings.values_mut().for_each(|value| *value = value.replace("{database}", &names.app.0));
     let options = StackOptions {
         listener: TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no port is free on 127.0.0.1")?,

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use uuid::Uuid;
 
-use crate::server_user::ROOT_DATA_FOLDER;
+use crate::{embedding_model, server_user::ROOT_DATA_FOLDER};
 
 const MARKER: &str = ".lisa-local";
 const PYTHON: &str = "python";
@@ -81,8 +81,8 @@ impl DataFolder {
         Ok(())
     }
 
-    /// Deletes the contents of the folder, except the Python environment, which holds no data and is verified
-    /// separately.
+    /// Deletes the contents of the folder, except the Python environment and the embedding model, which hold no data and
+    /// are verified separately.
     ///
     /// # Errors
     /// Fails when a file cannot be removed.
@@ -97,7 +97,10 @@ impl DataFolder {
             for entry in entries {
                 let entry = entry.with_context(|| format!("{} cannot be read", folder.display()))?;
                 let name = entry.file_name();
-                if [MARKER, PYTHON, "python.lock", "lock"].iter().any(|kept| name == *kept) {
+                if [MARKER, PYTHON, "python.lock", embedding_model::FOLDER, embedding_model::LOCK, "lock"]
+                    .iter()
+                    .any(|kept| name == *kept)
+                {
                     continue;
                 }
                 remove(&entry.path())?;

@@ -138,7 +138,7 @@ fn make(target: &Path, requirements: &Path, log: &Path, lock: &File) -> Result<(
 }
 
 /// Finds the first Python interpreter that is new enough.
-fn find_interpreter() -> Result<&'static str> {
+pub(crate) fn find_interpreter() -> Result<&'static str> {
     const CHECK: &str = "import sys; sys.exit(0 if sys.version_info >= (3, 10) else 1)";
     let mut old = false;
     for name in ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10"] {
@@ -155,7 +155,8 @@ fn find_interpreter() -> Result<&'static str> {
     }
 }
 
-fn last_error(log: &Path) -> Option<String> {
+/// Returns the last line of a log in which pip reports an error.
+pub(crate) fn last_error(log: &Path) -> Option<String> {
     let text = fs::read_to_string(log).ok()?;
     let line = text.lines().rev().find(|line| line.starts_with("ERROR:"))?;
     Some(line.chars().take(200).collect())

@@ -27,6 +27,8 @@ mod docs;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+mod embedding_model;
+#[cfg(test)]
 mod field_requests;
 #[cfg(test)]
 mod formats;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use shared::{
     db::{Db, SystemDb},
     documents::{self, NewChunk, StoreOutcome},
-    embeddings::Embedder,
+    embeddings::{Embedder, LocalEmbedder},
     logging,
     reembedding::{self, BatchError, BatchOutcome, SwitchOutcome},
     settings::Settings,
@@ -13,7 +13,7 @@ use shared::{
 };
 use uuid::Uuid;
 
-use super::support::{App, TenantUser, small_pdf};
+use super::support::{App, TenantUser, e5_model_file, small_pdf};
 
 const QUESTION: &str = "How long does the delivery take?";
 const TEXT: &str = "The delivery takes three days. The warranty lasts two years.";
@@ -85,21 +85,25 @@ impl ReembeddingFixture {
 
     /// Inserts a processed document with this number of chunks, embedded by the tenant's model.
     async fn insert_document(&self, chunks: u32) {
-        let id = self.id();
-        let statement = format!(
-            "with document as (
-                 insert into documents (customer_id, company_id, filename, bytes, storage_key, status, chunks)
-                 select uuid, company_id, 'long.pdf', 1, 'long', 'processed', {chunks}
-                 from company_mapping where uuid = '{id}' returning id
-             )
-             insert into document_chunks (document_id, customer_id, chunk_index, page_start, page_end, text_chunk,
-                 search_text, language, embedding, embedding_model)
-             select document.id, '{id}', number, 1, 1, 'article ' || number, 'article', 'en',
-                 array_fill(0.1, array[1536])::vector, tenant.embedding_model
-             from document, customers tenant, generate_series(0, {chunks} - 1) as number where tenant.id = '{id}'"
-        );
-        self.app.sql(&statement).await;
+        insert_document(&self.app, self.id(), chunks).await;
     }
+}
+
+/// Inserts a processed document with this number of chunks, whose vectors are of 1,536 numbers.
+async fn insert_document(app: &App, tenant: Uuid, chunks: u32) {
+    let statement = format!(
+        "with document as (
+             insert into documents (customer_id, company_id, filename, bytes, storage_key, status, chunks)
+             select uuid, company_id, 'long.pdf', 1, 'long', 'processed', {chunks}
+             from company_mapping where uuid = '{tenant}' returning id
+         )
+         insert into document_chunks (document_id, customer_id, chunk_index, page_start, page_end, text_chunk,
+             search_text, language, embedding, embedding_model)
+         select document.id, '{tenant}', number, 1, 1, 'article ' || number, 'article', 'en',
+             array_fill(0.1, array[1536])::vector, tenant.embedding_model
+         from document, customers tenant, generate_series(0, {chunks} - 1) as number where tenant.id = '{tenant}'"
+    );
+    app.sql(&statement).await;
 }
 
 fn settings(gemini: &FakeModels, openai: &FakeModels, provider: &str, model: &str) -> Vec<(String, String)> {
@@ -398,4 +402,95 @@ async fn nothing_is_embedded_for_a_tenant_that_has_reached_its_spend_cap() {
     assert_eq!((fixture.openai.calls(), fixture.gemini.calls()), (openai, gemini));
     fixture.app.sql("update customers set spend_cap_micros = null").await;
     fixture.assert_answered().await;
+}
+
+/// A tenant whose chunks have vectors of the local embedder, in a deployment that is configured for e5.
+struct LocalTenantFixture {
+    app: App,
+    tenant: TenantUser,
+    db: SystemDb,
+    e5: Embedder,
+}
+
+impl LocalTenantFixture {
+    async fn new() -> Self {
+        let file = e5_model_file();
+        let app = App::with_settings(&[("EMBEDDING_PROVIDER", "e5"), ("E5_MODEL_FILE", &file)]).await;
+        let tenant = app.sign_up("Comptoir Baobab").await;
+        app.sql("update user_settings set free_quota_limit = 1000").await;
+        app.sql(&format!("update customers set embedding_model = '{}'", LocalEmbedder::MODEL)).await;
+        app.upload_and_process(&tenant, "guide.pdf", small_pdf(TEXT)).await;
+        insert_document(&app, tenant.customer_id, 199).await;
+        let db = system_db(&app);
+        let settings = [("EMBEDDING_PROVIDER", "e5"), ("E5_MODEL_FILE", &file)];
+        let e5 = embedder(settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+        Self { app, tenant, db, e5 }
+    }
+
+    async fn assert_answered(&self) {
+        let data = self.app.ask(&self.tenant, QUESTION).await.data(200);
+        assert_eq!(
+            (&data["answered"], &data["citations"][0]["filename"]),
+            (&json!(true), &json!("guide.pdf")),
+            "{data}"
+        );
+        assert!(data["answer"].as_str().unwrap().contains("three days"), "{data}");
+    }
+
+    /// Counts chunks with a vector of 1,536 numbers, and chunks with one of 384 that compare with the question.
+    async fn vectors(&self) -> (i64, i64) {
+        let long = "select count(*) from document_chunks where embedding is not null and short_embedding is null";
+        let short = "select count(*) from document_chunks where short_embedding is not null and embedding is null
+            and embedding_bits is null and vector_norm(short_embedding) between 0.999 and 1.001";
+        (self.app.number(long).await, self.app.number(short).await)
+    }
+}
+
+#[tokio::test]
+async fn tenant_moves_from_the_local_embedder_to_e5_and_back_and_is_answered_at_every_moment() {
+    let fixture = LocalTenantFixture::new().await;
+    let LocalTenantFixture { app, tenant, db, e5 } = &fixture;
+    assert_eq!(fixture.vectors().await, (200, 0), "uploads take the model of the tenant's chunks");
+    fixture.assert_answered().await;
+    for done in [96, 192, 200] {
+        let batch = async {
+            let batch = reembedding::embed_next_batch(db, e5, tenant.customer_id).await.unwrap();
+            assert_eq!(batch, BatchOutcome::Embedded { done, total: 200 });
+        };
+        tokio::join!(batch, fixture.assert_answered());
+    }
+    assert_eq!(fixture.vectors().await, (200, 0), "nothing changes before the switch");
+    let (switched, ()) = tokio::join!(switch_model(db, e5.model(), tenant.customer_id), fixture.assert_answered());
+    assert_eq!(switched, SwitchOutcome::Switched(200));
+    assert_eq!(fixture.vectors().await, (0, 200));
+    fixture.assert_answered().await;
+
+    app.upload_and_process(tenant, "more.pdf", small_pdf("Returns are free for two weeks.")).await;
+    assert_eq!(fixture.vectors().await, (0, 201), "uploads take the new model");
+    // No noun of the document: the vectors find the sentence, and its meaning answers.
+    let answer = app.ask(tenant, "How fast do you ship?").await.data(200);
+    assert_eq!(answer["citations"][0]["filename"], "guide.pdf", "{answer}");
+    assert!(answer["answer"].as_str().unwrap().contains("three days"), "{answer}");
+
+    let local = Embedder::Local(LocalEmbedder);
+    tokio::join!(re_embed(db, &local, tenant.customer_id), fixture.assert_answered());
+    assert_eq!(fixture.vectors().await, (201, 0));
+    fixture.assert_answered().await;
+}
+
+#[tokio::test]
+async fn questions_are_answered_during_repeated_moves_between_local_and_e5() {
+    let fixture = LocalTenantFixture::new().await;
+    let local = Embedder::Local(LocalEmbedder);
+    for model in [&fixture.e5, &local].into_iter().cycle().take(6) {
+        let customer = fixture.tenant.customer_id;
+        let moving = re_embed(&fixture.db, model, customer);
+        let asking = async {
+            for _ in 0..4 {
+                fixture.assert_answered().await;
+            }
+        };
+        tokio::join!(moving, asking);
+    }
+    assert_eq!(fixture.vectors().await, (200, 0));
 }

@@ -28,7 +28,8 @@ pub(crate) use self::{
     browser::Browser,
     counter_backend::CounterBackend,
     documents::{
-        PdfPage, fixture, long_pdf, padded_pdf, pdf, pdf_of_pages, presigned_upload, repository_file, small_pdf,
+        PdfPage, e5_model_file, fixture, long_pdf, padded_pdf, pdf, pdf_of_pages, presigned_upload, repository_file,
+        small_pdf,
     },
     proxy::BackendProxy,
     request::TestRequest,

@@ -183,12 +183,15 @@ async fn store_vectors(
     ids: &[Uuid],
     vectors: Vec<Vec<f32>>,
 ) -> Result<BatchOutcome, BatchError> {
+    let length = vectors.first().map_or(0, Vec::len) as i32;
     let flat: Vec<f32> = vectors.into_iter().flatten().collect();
     let row = sqlx::query!(
         r#"
         with stored as (
-            insert into reembedded_chunks (chunk_id, customer_id, embedding_model, embedding)
-            select chunk.id, $1, $2, ($4::real[])[(made.place - 1) * 1536 + 1 : made.place * 1536]::vector
+            insert into reembedded_chunks (chunk_id, customer_id, embedding_model, embedding, short_embedding)
+            select chunk.id, $1, $2,
+                case when $5 = 1536 then ($4::real[])[(made.place - 1) * $5 + 1 : made.place * $5]::vector end,
+                case when $5 = 384 then ($4::real[])[(made.place - 1) * $5 + 1 : made.place * $5]::vector end
             from unnest($3::uuid[]) with ordinality as made (id, place)
             -- Locked, and left out where it was deleted meanwhile.
             join (
@@ -208,7 +211,8 @@ async fn store_vectors(
         tenant,
         model,
         ids,
-        &flat
+        &flat,
+        length
     )
     .fetch_one(&mut *tx)
     .await?;
@@ -289,7 +293,8 @@ async fn replace_vectors(tx: &mut SystemTx, model: &str, tenant: Uuid) -> sqlx::
     let moved = sqlx::query!(
         r#"
         update document_chunks chunk
-        set embedding = anew.embedding, embedding_model = $2
+        set embedding = anew.embedding, short_embedding = anew.short_embedding,
+            short_bits = binary_quantize(anew.short_embedding)::bit(384), embedding_model = $2
         from reembedded_chunks anew, documents document
         where chunk.customer_id = $1 and chunk.embedding_model <> $2
           and anew.chunk_id = chunk.id and anew.embedding_model = $2

@@ -1,7 +1,7 @@
 //! Hybrid retrieval of passages from a tenant's documents. One statement finds candidates by full text and by
 //! vectors; the code here ranks and merges them.
 //!
-//! SQL functions: `app.search_chunks`, `app.nearest_chunks`, `app.word_keys`.
+//! SQL functions: `app.search_chunks`, `app.nearest_chunks`, `app.nearest_short_chunks`, `app.word_keys`.
 
 mod follow_up;
 mod hybrid_search;

@@ -11,7 +11,7 @@ mod registry;
 mod remote;
 
 pub use self::e5::E5Embedder;
-pub use dimensions::DIMENSIONS;
+pub use dimensions::{DIMENSIONS, SHORT_DIMENSIONS};
 pub use embedder::Embedder;
 pub use local::LocalEmbedder;
 pub use registry::EmbedderRegistry;

@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use local_postgres::root;
+use local_postgres::{DataFolder, ProgressOutput, ensure_embedding_model, root};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -15,6 +15,12 @@ const INGESTION_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) fn repository_file(path: impl AsRef<Path>) -> Vec<u8> {
     let path = root().join(path);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The file of the embedding model multilingual-e5-small, fetched when it is missing.
+pub(crate) fn e5_model_file() -> String {
+    let file = ensure_embedding_model(&DataFolder::open(None).unwrap(), ProgressOutput::Silent).unwrap();
+    file.to_str().unwrap().to_owned()
 }
 
 /// Reads one of the PDF files in local/fixtures/pdf.

@@ -107,7 +107,7 @@ const APP_GRANTS: [&str; 7] = [
 ];
 
 /// Privileges of a tenant's transaction.
-const TENANT_GRANTS: [&str; 57] = [
+const TENANT_GRANTS: [&str; 58] = [
     "lisa_tenant: execute on app.own_trust()",
     "lisa_tenant: execute on app.take_unconfirmed_request(integer)",
     "lisa_tenant: execute on app.audit_own(uuid,text,text,text,jsonb)",
@@ -116,6 +116,7 @@ const TENANT_GRANTS: [&str; 57] = [
     "lisa_tenant: execute on app.current_owner()",
     "lisa_tenant: execute on app.has_paid_plan(boolean,timestamp with time zone)",
     "lisa_tenant: execute on app.nearest_chunks(real[],text,uuid[],integer)",
+    "lisa_tenant: execute on app.nearest_short_chunks(real[],text,uuid[],integer)",
     "lisa_tenant: execute on app.open_own_period()",
     "lisa_tenant: execute on app.own_model_spend(timestamp with time zone)",
     "lisa_tenant: execute on app.own_period()",

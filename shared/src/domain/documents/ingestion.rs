@@ -63,7 +63,7 @@ pub struct NewChunk {
     pub text: String,
     /// Place in a file without pages; `None` for a page of a PDF.
     pub place: Option<Place>,
-    /// Embedding of the text, of 1536 dimensions.
+    /// Embedding of the text, of 1536 or 384 numbers, the same for all chunks of a model.
     pub embedding: Vec<f32>,
 }
 
@@ -144,6 +144,7 @@ pub async fn record_page_count(tx: &mut TenantTx, document: Uuid, pages: i32, by
 ///
 /// # Errors
 /// Returns any database error.
+#[expect(clippy::too_many_lines, reason = "one statement")]
 pub async fn store_chunks(
     tx: &mut TenantTx,
     document: Uuid,
@@ -156,6 +157,7 @@ pub async fn store_chunks(
     let ends: Vec<_> = chunks.iter().map(|chunk| chunk.page_end).collect();
     let texts: Vec<_> = chunks.iter().map(|chunk| chunk.text.clone()).collect();
     let searched: Vec<_> = chunks.iter().map(|chunk| text::fold(&chunk.text)).collect();
+    let length = chunks.first().map_or(0, |chunk| chunk.embedding.len()) as i64;
     let places: Vec<String> = chunks
         .iter()
         .map(|chunk| chunk.place.as_ref().map_or(Ok(String::new()), serde_json::to_string))
@@ -175,11 +177,17 @@ pub async fn store_chunks(
             for no key update of documents
         ), stored as (
             insert into document_chunks (document_id, customer_id, chunk_index, page_start, page_end, text_chunk,
-                search_text, language, embedding, embedding_model, file_place)
+                search_text, language, embedding, short_embedding, short_bits, embedding_model, file_place)
             select document.id, $1, chunk.index, chunk.page_start, chunk.page_end, chunk.text, chunk.searched, $3,
-                ($10::real[])[(chunk.nth - 1) * 1536 + 1 : chunk.nth * 1536]::vector, $4, nullif(chunk.place, '')::jsonb
+                case when $12 = 1536 then made.numbers::vector end,
+                case when $12 = 384 then made.numbers::vector end,
+                case when $12 = 384 then binary_quantize(made.numbers::vector)::bit(384) end,
+                $4, nullif(chunk.place, '')::jsonb
             from document, unnest($5::integer[], $6::integer[], $7::integer[], $8::text[], $9::text[], $11::text[])
                 with ordinality as chunk (index, page_start, page_end, text, searched, place, nth)
+            cross join lateral (
+                select ($10::real[])[(chunk.nth - 1) * $12 + 1 : chunk.nth * $12] as numbers
+            ) made
             on conflict on constraint document_chunks_document_id_index_key do nothing
         ), moved as (
             update documents
@@ -199,7 +207,8 @@ pub async fn store_chunks(
         &texts,
         &searched,
         &embeddings,
-        &places
+        &places,
+        length
     )
     .fetch_one(tx)
     .await?;

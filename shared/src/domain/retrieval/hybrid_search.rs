@@ -50,6 +50,7 @@ fn documents_of(candidates: &[Candidate]) -> Vec<Uuid> {
     documents.into_iter().collect()
 }
 
+#[expect(clippy::too_many_lines, reason = "one statement")]
 async fn find_candidates(
     tx: &mut TenantTx,
     search: &HybridQuery<'_>,
@@ -60,19 +61,27 @@ async fn find_candidates(
         with lexical as (
             select chunk_id, rank from app.search_chunks($2, $3, $4, $5, $6)
         ), semantic as (
-            select chunk_id, nearness from app.nearest_chunks($7, $4, $5, $6) where nearness > 0
+            -- Of the two, only the one for vectors of this length is run.
+            select chunk_id, nearness from app.nearest_chunks($7, $4, $5, $6)
+            where cardinality($7::real[]) = 1536 and nearness > 0
+            union all
+            select chunk_id, nearness from app.nearest_short_chunks($7, $4, $5, $6)
+            where cardinality($7::real[]) = 384 and nearness > 0
         ), found as materialized (
             -- First of all: a policy lets no index be searched for what a full join makes of two ids.
             select chunk_id, lexical.rank, semantic.nearness from lexical full join semantic using (chunk_id)
         )
         select chunk.id as chunk_id, chunk.document_id, document.filename, chunk.page_start,
             chunk.page_end, chunk.chunk_index, chunk.text_chunk as text, found.rank as "rank?",
-            coalesce(found.nearness, nullif(1 - (chunk.embedding <=> $7::real[]::vector), 'NaN')) as "nearness?"
+            coalesce(found.nearness, nullif(1 - case cardinality($7::real[])
+                when 384 then chunk.short_embedding <=> $7::real[]::vector
+                else chunk.embedding <=> $7::real[]::vector
+            end, 'NaN')) as "nearness?"
         from found cross join lateral (
             -- One by one, and by the id alone: the planner takes tenants for smaller than the largest are, and would read
             -- all of their chunks.
             select one.id, one.customer_id, one.document_id, one.page_start, one.page_end, one.chunk_index,
-                one.text_chunk, one.embedding
+                one.text_chunk, one.embedding, one.short_embedding
             from document_chunks one
             where one.id = found.chunk_id
             offset 0

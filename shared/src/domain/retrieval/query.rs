@@ -40,7 +40,7 @@ pub struct HybridQuery<'a> {
     pub standalone: &'a str,
     /// Language of the question.
     pub language: Language,
-    /// Vector of the standalone question, of [`DIMENSIONS`](crate::embeddings::DIMENSIONS) dimensions.
+    /// Vector of the standalone question, of the model's number of dimensions.
     pub embedding: &'a [f32],
     /// Stored name of the model that made the vector. Chunks of other models are not searched.
     pub model: &'a str,

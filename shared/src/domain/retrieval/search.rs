@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{hybrid_search::search, query::HybridQuery};
 use crate::{
     db::Db,
-    embeddings::{DIMENSIONS, EmbedError, EmbedderRegistry},
+    embeddings::{EmbedError, EmbedderRegistry},
     error::ApiError,
     llm::{ModelCall, Passage},
     logging, reembedding,
@@ -64,9 +64,18 @@ pub async fn embed_and_search(
             Ok(embedding) => (embedding, None),
             Err(error) => {
                 logging::metric("QuestionsWithoutVector", 1.0);
-                tracing::warn!(error = logging::chain(&error), model = embedder.model(), "searched by words alone");
+                let (chain, model) = (logging::chain(&error), embedder.model());
+                if error.retry_after().is_some() {
+                    tracing::warn!(error = chain, model, "searched by words alone");
+                } else {
+                    tracing::error!(
+                        error = chain,
+                        model,
+                        "the embedding model cannot be used: searched by words alone"
+                    );
+                }
                 // No chunk is near the zero vector.
-                (vec![0.0; DIMENSIONS], Some(error))
+                (embedder.zero_vector(), Some(error))
             }
         };
         let query = HybridQuery {

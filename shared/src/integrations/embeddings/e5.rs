@@ -9,7 +9,7 @@ use std::{
 use e5::{Model, Purpose};
 use tokio::sync::{OnceCell, Semaphore};
 
-use super::{dimensions::DIMENSIONS, remote::EmbedError};
+use super::{dimensions::SHORT_DIMENSIONS, remote::EmbedError};
 
 /// Number of texts that a process embeds at the same time. Each takes a processor core for up to a tenth of a second.
 const MAX_CONCURRENT_TEXTS: usize = 2;
@@ -61,7 +61,7 @@ impl E5Embedder {
     }
 
     /// Embeds a text on a blocking thread, after those that came before.
-    async fn embed(&self, purpose: Purpose, text: &str) -> Result<[f32; e5::DIMENSIONS], EmbedError> {
+    async fn embed(&self, purpose: Purpose, text: &str) -> Result<[f32; SHORT_DIMENSIONS], EmbedError> {
         let slot = tokio::time::timeout(MAX_WAIT, SLOTS.acquire()).await;
         let _slot = slot.or(Err(EmbedError::Busy))?.or(Err(EmbedError::Busy))?;
         let model = self.model.get_or_try_init(async || self.open().await).await?;
@@ -77,9 +77,7 @@ impl E5Embedder {
     }
 }
 
-/// Pads a vector to the stored length, which changes no cosine.
-fn stored(vector: [f32; e5::DIMENSIONS]) -> Vec<f32> {
-    let mut vector = vector.to_vec();
-    vector.resize(DIMENSIONS, 0.0);
-    vector
+/// Centers a vector, as it is stored.
+fn stored(vector: [f32; SHORT_DIMENSIONS]) -> Vec<f32> {
+    e5::center(vector).to_vec()
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{
+    dimensions::{DIMENSIONS, SHORT_DIMENSIONS},
     e5::E5Embedder,
     local::LocalEmbedder,
     remote::{EmbedError, RemoteEmbedder},
@@ -54,7 +55,14 @@ impl Embedder {
         matches!(self, Self::Remote(_))
     }
 
-    /// Returns one vector per text, of [`DIMENSIONS`](super::dimensions::DIMENSIONS) dimensions and norm 1. Appends the
+    /// Returns the zero vector, whose cosine with any vector is undefined, so that no chunk is near.
+    #[must_use]
+    pub fn zero_vector(&self) -> Vec<f32> {
+        let dimensions = if matches!(self, Self::E5(_)) { SHORT_DIMENSIONS } else { DIMENSIONS };
+        vec![0.0; dimensions]
+    }
+
+    /// Returns one vector per text, of norm 1 and of the length of [`Embedder::zero_vector`]. Appends the
     /// calls made to `calls`, failed ones too, for the cost ledger.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{config::EmbeddingProviders, dimensions::DIMENSIONS, embedder::Embedder, remote::EmbedError};
+use super::{config::EmbeddingProviders, embedder::Embedder, remote::EmbedError};
 use crate::{llm::ModelCall, logging, settings::Settings};
 
 /// The configured embedder, and the embedders of other models that the settings configure a provider for.
@@ -61,7 +61,7 @@ impl EmbedderRegistry {
         match self.for_model(model).embed_documents(texts, calls).await {
             Err(error) if model != self.current.model() && !error.is_transient() => {
                 self.warn(model, &error);
-                Ok(vec![zero_vector(); texts.len()])
+                Ok(vec![self.for_model(model).zero_vector(); texts.len()])
             }
             outcome => outcome,
         }
@@ -81,7 +81,7 @@ impl EmbedderRegistry {
         match self.for_model(model).embed_query(question, calls).await {
             Err(error) if model != self.current.model() => {
                 self.warn(model, &error);
-                Ok(zero_vector())
+                Ok(self.for_model(model).zero_vector())
             }
             outcome => outcome,
         }
@@ -97,9 +97,4 @@ impl EmbedderRegistry {
             "full text alone, until the tenant's chunks are embedded anew"
         );
     }
-}
-
-/// Returns the zero vector, whose cosine with any vector is undefined, so that no chunk is near.
-fn zero_vector() -> Vec<f32> {
-    vec![0.0; DIMENSIONS]
 }
