@@ -1,0 +1,5 @@
+//! The recogniser with its real models.
+
+mod models;
+mod pages;
+mod support;
