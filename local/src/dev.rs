@@ -31,7 +31,7 @@ use crate::{
         models::{FakeModels, FakeReply},
         stripe::FakeStripe,
     },
-    functions,
+    functions, ocr_models,
     running::RunningStack,
     secrets::LocalSecrets,
     servers::Servers,
@@ -60,6 +60,9 @@ pub struct Arguments {
     /// Answer with two fake language models; the second is the fallback of the first.
     #[arg(long)]
     fake_models: bool,
+    /// Read no scanned pages, and fetch no models for it.
+    #[arg(long)]
+    no_ocr: bool,
     /// Show only warnings and errors.
     #[arg(long, short, conflicts_with = "verbose")]
     quiet: bool,
@@ -84,6 +87,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let secrets = LocalSecrets::open(&data)?;
     let servers = Box::pin(Servers::start(&data, ExternalServers::read()?, false, progress)).await?;
     let database = create_databases(&servers, &secrets, arguments.two_databases).await?;
+    prepare_ocr(&arguments, &mut settings, progress).await?;
     let step = progress.step("Migrations");
     migrate_with(&database, &settings).await?;
     step.done("applied");
@@ -133,6 +137,18 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     drop(stack);
     drop(fakes);
     drop(servers);
+    Ok(())
+}
+
+/// Fetches the OCR models, unless scanned pages are not read, or by other means.
+async fn prepare_ocr(arguments: &Arguments, settings: &mut SettingsMap, progress: ProgressOutput) -> Result<()> {
+    if arguments.no_ocr {
+        settings.entry("SCANNED_PDFS".to_owned()).or_insert_with(|| "off".to_owned());
+    }
+    let reads_by_ocr = settings.get("SCANNED_PDFS").is_none_or(|mode| mode == "ocr");
+    if reads_by_ocr && !settings.contains_key("OCR_MODELS") {
+        ocr_models::ensure(progress).await?;
+    }
     Ok(())
 }
 

@@ -32,9 +32,6 @@ const PROBED_TEXTS: usize = 3;
 /// Mean confidence of the longest texts from which a page is not upside down.
 const UPRIGHT_CONFIDENCE: f32 = 0.85;
 
-/// Minimum confidence of a text. Below, the network saw a picture or a signature.
-const MIN_CONFIDENCE: f32 = 0.5;
-
 /// Error of reading a page.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -63,7 +60,7 @@ impl Error {
 /// A text of a page: a line, or a cell of a table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line {
-    /// Text without white space at its ends.
+    /// Text without white space at its ends; empty for another script, and for what is no text.
     pub text: String,
     /// Mean probability of the characters, from 0 to 1.
     pub confidence: f32,
@@ -98,7 +95,7 @@ impl Recognizer {
     }
 
     /// Reads a page within `time_limit`. Returns its texts in reading order. The page may be skewed, and lie on its side
-    /// or upside down.
+    /// or upside down. What the networks take for text in pictures and signatures is empty or has a low confidence.
     ///
     /// # Errors
     /// Returns [`Error::TimedOut`] when the time is over; it is checked between texts. Returns another error when a
@@ -110,9 +107,7 @@ impl Recognizer {
         for &place in &texts.places {
             deadline.check()?;
             let Reading { text, confidence } = recognition::read(&self.models, &page, texts.frame, place, false)?;
-            if !text.is_empty() && confidence >= MIN_CONFIDENCE {
-                lines.push(Line { text: ligatures::correct(&text), confidence, place, row: 0 });
-            }
+            lines.push(Line { text: ligatures::correct(&text), confidence, place, row: 0 });
         }
         let rows = reading_order::rows(lines).into_iter().enumerate();
         Ok(rows.flat_map(|(row, lines)| lines.into_iter().map(move |line| Line { row, ..line })).collect())

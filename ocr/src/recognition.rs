@@ -11,6 +11,11 @@ const HEIGHT_PX: usize = 48;
 /// Narrowest input of the network's training. Shorter texts are filled up with grey.
 const MIN_WIDTH_PX: usize = 320;
 
+/// Width of the input relative to that of the text. The network gives at most one character for every eight pixels, and
+/// loses letters and spaces of narrow fonts at their own width: of 100 words of such pages, 91 to 94 were right at 1, 97
+/// to 98 at 1.2, no more at 1.4.
+const STRETCH: f32 = 1.2;
+
 /// Widest input, which bounds the memory: a line of about 250 characters. Longer texts are squeezed.
 const MAX_WIDTH_PX: usize = 80 * HEIGHT_PX;
 
@@ -56,7 +61,7 @@ struct Crop {
 impl Crop {
     fn new(image: &GrayImage, frame: Frame, place: Place) -> Self {
         let step = place.height / HEIGHT_PX as f32;
-        let width = ((place.width / step).round() as usize).clamp(1, MAX_WIDTH_PX);
+        let width = ((STRETCH * place.width / step).round() as usize).clamp(1, MAX_WIDTH_PX);
         let x_step = place.width / width as f32;
         // Several samples a pixel where the crop is smaller than the image.
         let samples = (step.round() as usize).clamp(1, 4);

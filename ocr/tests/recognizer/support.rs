@@ -22,6 +22,9 @@ pub(crate) static RECOGNIZER: LazyLock<Recognizer> = LazyLock::new(|| Recognizer
 /// More than a page takes on a busy machine.
 pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(120);
 
+/// Confidence below which a text is not worth showing.
+const MIN_CONFIDENCE: f32 = 0.6;
+
 /// Size of a font on a page, in pixels: 10 points at 200 dpi.
 pub(crate) const SIZE_PX: f32 = 28.0;
 
@@ -123,7 +126,8 @@ impl Page {
 
 /// Reads an image. Returns its rows, whose texts are joined by spaces, and the mean confidence.
 pub(crate) fn read(image: &GrayImage) -> (Vec<String>, f32) {
-    let lines = RECOGNIZER.recognize(image, TIME_LIMIT).unwrap();
+    let mut lines = RECOGNIZER.recognize(image, TIME_LIMIT).unwrap();
+    lines.retain(|line| line.confidence >= MIN_CONFIDENCE);
     let confidence = lines.iter().map(|line| line.confidence).sum::<f32>() / lines.len().max(1) as f32;
     let join = |row: &[Line]| row.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join(" ");
     (lines.chunk_by(|one, other| one.row == other.row).map(join).collect(), confidence)

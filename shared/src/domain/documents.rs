@@ -133,10 +133,12 @@ pub enum DocumentFailure {
     Portfolio,
     /// The reader failed on the file, also in its plainer mode. The file may be sound.
     ReaderFailed,
+    /// The OCR models of the installation are missing or damaged, and the file has scanned pages.
+    OcrUnavailable,
 }
 
 impl DocumentFailure {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 19] = [
         Self::Encrypted,
         Self::Corrupt,
         Self::NoText,
@@ -155,6 +157,7 @@ impl DocumentFailure {
         Self::XfaForm,
         Self::Portfolio,
         Self::ReaderFailed,
+        Self::OcrUnavailable,
     ];
 
     /// Returns the error code, as stored in `documents.error_code` and shown in the API.
@@ -179,6 +182,7 @@ impl DocumentFailure {
             Self::XfaForm => "xfa_form",
             Self::Portfolio => "portfolio",
             Self::ReaderFailed => "reader_failed",
+            Self::OcrUnavailable => "ocr_unavailable",
         }
     }
 
@@ -241,6 +245,9 @@ impl DocumentFailure {
             Self::ReaderFailed => {
                 "Notre lecteur a échoué sur ce fichier, qui n'est peut-être pas en cause. Imprimez-le dans un nouveau fichier PDF et envoyez celui-ci."
             }
+            Self::OcrUnavailable => {
+                "La lecture des pages numérisées est en panne chez nous ; le fichier n'est pas en cause. Signalez-le nous et réessayez plus tard."
+            }
         };
         text.into()
     }
@@ -280,6 +287,9 @@ impl DocumentFailure {
             Self::Portfolio => "The file is a PDF portfolio of other files. Save them and upload them one by one.",
             Self::ReaderFailed => {
                 "Our reader failed on this file, which may be sound. Print it to a new PDF file and upload that."
+            }
+            Self::OcrUnavailable => {
+                "Our reading of scanned pages is out of order; the file is not to blame. Tell us and try again later."
             }
         };
         text.into()

@@ -18,6 +18,7 @@ mod page_count;
 mod page_text;
 mod parent;
 mod quality;
+mod recognition;
 mod rendering;
 mod running_lines;
 mod visibility;
@@ -26,6 +27,7 @@ pub use child::{SUBCOMMAND, child_main};
 pub use extracted_pages::ExtractedPages;
 pub use parent::Extractor;
 pub use quality::PageKind;
+pub use recognition::{OcrReader, RecognizedPage};
 
 /// Maximum number of pages of a document.
 pub const MAX_PAGES: u32 = 200;
@@ -114,6 +116,8 @@ pub enum PdfError {
     ReaderFailed,
     #[error("the document took too long to read")]
     TimedOut,
+    #[error("the OCR models cannot be used: {0}")]
+    OcrModels(String),
     #[error("the extraction process cannot be run")]
     Spawn(#[source] io::Error),
     #[error("pdfium cannot be loaded: {0}")]
@@ -137,6 +141,7 @@ impl PdfError {
             Self::Portfolio => Some("portfolio"),
             Self::ReaderFailed => Some("reader_failed"),
             Self::TimedOut => Some("timed_out"),
+            Self::OcrModels(_) => Some("ocr_unavailable"),
             Self::Spawn(_) | Self::Library(_) | Self::Protocol(_) => None,
         }
     }
@@ -147,6 +152,9 @@ impl PdfError {
 struct ExtractionJob {
     /// File of libpdfium.
     library: PathBuf,
+    /// Folder of the OCR models, for [`ExtractionTask::Recognize`].
+    #[serde(default)]
+    ocr_models: Option<PathBuf>,
     /// Size of the PDF on standard input, in bytes.
     pdf_bytes: usize,
     limits: PdfLimits,
@@ -161,6 +169,8 @@ enum ExtractionTask {
     Text(TextRange),
     /// Renders one page, numbered from 1, as a JPEG.
     Picture { page: u32, longest_side_px: u16 },
+    /// Reads the text in the picture of one page, numbered from 1.
+    Recognize { page: u32 },
 }
 
 /// Pages whose text is extracted.
@@ -210,7 +220,7 @@ impl From<Shell> for PdfError {
 }
 
 /// Answer of the child process; one JSON value a line.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum ChildAnswer {
     /// The limits are set and the library is loaded. The document is to blame for any failure after this answer.
@@ -225,6 +235,12 @@ enum ChildAnswer {
     Shell(Shell),
     /// The rendered page as a JPEG in base64; `None` for a blank page.
     Picture(Option<String>),
+    /// The text in the picture of the page; `None` for a blank page.
+    Recognized(Option<RecognizedPage>),
+    /// The page was not read in time.
+    PageTimedOut,
+    /// Reason why the OCR models cannot be used.
+    OcrUnusable(String),
     /// The document needs a password.
     Encrypted,
     /// The document, or the page to be rendered, cannot be read.
