@@ -331,6 +331,14 @@ CREATE FUNCTION app.month_of(tenant uuid, moment timestamp with time zone) RETUR
           and profile.subscription_access_until > moment
           and profile.subscription_current_period_start <= moment + interval '5 minutes'
           and profile.subscription_current_period_end > profile.subscription_current_period_start
+          and (
+              profile.subscription_current_period_end - profile.subscription_current_period_start >= interval '28 days'
+              or exists (
+                  select from public.usage_periods period
+                  where period.customer_id = tenant and period.period_start <= moment and period.period_end > moment
+                    and period.period_start < date_trunc('month', moment at time zone 'UTC') at time zone 'UTC'
+              )
+          )
     ) paid on true
 $$;
 
@@ -1650,11 +1658,14 @@ END, search_text)) STORED NOT NULL,
     embedding public.vector(1536) NOT NULL,
     embedding_model text NOT NULL,
     embedding_bits bit(1536) GENERATED ALWAYS AS ((public.binary_quantize(embedding))::bit(1536)) STORED NOT NULL,
+    file_place jsonb,
     CONSTRAINT document_chunks_language_known CHECK ((language = ANY (ARRAY['fr'::text, 'en'::text, 'other'::text]))),
     CONSTRAINT document_chunks_pages_ordered CHECK (((page_start >= 1) AND (page_start <= page_end)))
 )
 WITH (toast_tuple_target='4096');
 ALTER TABLE ONLY public.document_chunks ALTER COLUMN tsv SET STORAGE MAIN;
+
+COMMENT ON COLUMN public.document_chunks.file_place IS 'place in a file without pages: kind, name of the sheet or heading, number of each of the last lines; else null';
 
 CREATE TABLE public.document_pages (
     document_id uuid NOT NULL,
@@ -1704,6 +1715,9 @@ CREATE TABLE public.documents (
     chunks integer,
     chars bigint,
     pages_unread integer[] DEFAULT '{}'::integer[] NOT NULL,
+    name_key text,
+    replaces uuid[] DEFAULT '{}'::uuid[] NOT NULL,
+    format text,
     CONSTRAINT documents_bytes_not_negative CHECK ((bytes >= 0)),
     CONSTRAINT documents_chars_not_negative CHECK ((chars >= 0)),
     CONSTRAINT documents_error_when_failed CHECK (((status = 'failed'::text) = (error_code IS NOT NULL))),
@@ -1720,6 +1734,12 @@ COMMENT ON COLUMN public.documents.chunks IS 'how many it has, once processed';
 COMMENT ON COLUMN public.documents.chars IS 'characters of its chunks; null until counted: before indexing, and for older documents';
 
 COMMENT ON COLUMN public.documents.pages_unread IS 'pages whose text was not read or not read whole, ascending, once processed';
+
+COMMENT ON COLUMN public.documents.name_key IS 'the file name without differences of case and Unicode form; null for older documents until maintenance fills it';
+
+COMMENT ON COLUMN public.documents.replaces IS 'documents that are deleted when this one is processed, and those that were';
+
+COMMENT ON COLUMN public.documents.format IS 'format of the file, as its name says; null for older documents, which are PDF files';
 
 CREATE TABLE public.failed_sign_ins (
     customer_id uuid NOT NULL,
@@ -2120,8 +2140,12 @@ CREATE TABLE public.webhook_secrets (
     sha256 bytea NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     expires_at timestamp with time zone,
+    sealed_value bytea,
+    CONSTRAINT webhook_secrets_sealed_value_length CHECK (((octet_length(sealed_value) >= 30) AND (octet_length(sealed_value) <= 300))),
     CONSTRAINT webhook_secrets_sha256_length CHECK ((length(sha256) = 32))
 );
+
+COMMENT ON COLUMN public.webhook_secrets.sealed_value IS 'the secret itself, sealed, for repeated calls within a minute of its creation; maintenance removes it';
 
 ALTER TABLE ONLY billing.duplicate_subscriptions
     ADD CONSTRAINT duplicate_subscriptions_pkey PRIMARY KEY (subscription_id);
@@ -2235,7 +2259,10 @@ ALTER TABLE ONLY public.document_pages
     ADD CONSTRAINT document_pages_pkey PRIMARY KEY (document_id, page);
 
 ALTER TABLE public.documents
-    ADD CONSTRAINT documents_error_code_known CHECK ((error_code = ANY (ARRAY['encrypted'::text, 'corrupt'::text, 'no_text'::text, 'too_many_pages'::text, 'too_large'::text, 'timed_out'::text, 'not_uploaded'::text, 'embedding_failed'::text, 'scan_failed'::text, 'scan_too_costly'::text, 'spend_cap_reached'::text, 'size_mismatch'::text, 'too_much_text'::text, 'text_limit_reached'::text, 'processing_failed'::text, 'xfa_form'::text, 'portfolio'::text, 'reader_failed'::text, 'ocr_unavailable'::text]))) NOT VALID;
+    ADD CONSTRAINT documents_error_code_known CHECK ((error_code = ANY (ARRAY['encrypted'::text, 'corrupt'::text, 'no_text'::text, 'too_many_pages'::text, 'too_large'::text, 'timed_out'::text, 'not_uploaded'::text, 'embedding_failed'::text, 'scan_failed'::text, 'scan_too_costly'::text, 'spend_cap_reached'::text, 'size_mismatch'::text, 'too_much_text'::text, 'text_limit_reached'::text, 'processing_failed'::text, 'xfa_form'::text, 'portfolio'::text, 'reader_failed'::text, 'format_mismatch'::text, 'too_many_rows'::text, 'ocr_unavailable'::text]))) NOT VALID;
+
+ALTER TABLE public.documents
+    ADD CONSTRAINT documents_format_known CHECK ((format = ANY (ARRAY['pdf'::text, 'docx'::text, 'xlsx'::text, 'csv'::text, 'txt'::text, 'md'::text, 'html'::text]))) NOT VALID;
 
 ALTER TABLE ONLY public.documents
     ADD CONSTRAINT documents_id_customer_id_key UNIQUE (id, customer_id);
@@ -2407,6 +2434,10 @@ CREATE INDEX documents_company_id_idx ON public.documents USING btree (company_i
 
 CREATE INDEX documents_filename_idx ON public.documents USING btree (customer_id, filename, id);
 
+CREATE INDEX documents_name_key_idx ON public.documents USING btree (customer_id, name_key, upload_date DESC, id DESC);
+
+CREATE INDEX documents_name_key_missing_idx ON public.documents USING btree (id) WHERE (name_key IS NULL);
+
 CREATE INDEX documents_pending_idx ON public.documents USING btree (upload_date) WHERE (status = 'pending'::text);
 
 CREATE INDEX documents_sha256_idx ON public.documents USING btree (customer_id, sha256) WHERE (status = 'processed'::text);
@@ -2516,6 +2547,8 @@ CREATE INDEX usage_periods_plan_id_idx ON public.usage_periods USING btree (plan
 CREATE UNIQUE INDEX users_email_key ON public.users USING btree (lower(email));
 
 CREATE INDEX webhook_secrets_customer_id_idx ON public.webhook_secrets USING btree (customer_id);
+
+CREATE INDEX webhook_secrets_sealed_idx ON public.webhook_secrets USING btree (created_at) WHERE (sealed_value IS NOT NULL);
 
 CREATE TRIGGER subscription_states_assigned BEFORE INSERT OR UPDATE ON billing.subscription_states FOR EACH ROW WHEN ((new.assigned_user_id IS NOT NULL)) EXECUTE FUNCTION billing.keep_assigned_user();
 
@@ -3384,3 +3417,5 @@ GRANT SELECT(customer_id) ON TABLE public.webhook_secrets TO lisa_tenant;
 GRANT SELECT(created_at) ON TABLE public.webhook_secrets TO lisa_tenant;
 
 GRANT SELECT(expires_at),UPDATE(expires_at) ON TABLE public.webhook_secrets TO lisa_tenant;
+
+GRANT SELECT(sealed_value),UPDATE(sealed_value) ON TABLE public.webhook_secrets TO lisa_tenant;

@@ -1,6 +1,7 @@
 //! `cargo corpus`: uploads a folder of real PDFs to the running stack and compares each result with its label.
 
 mod manifest;
+mod reading;
 mod recall;
 
 use std::{
@@ -37,6 +38,15 @@ pub struct Arguments {
     /// The demo file that `cargo dev` writes [default: that of the running `cargo dev`].
     #[arg(long)]
     demo: Option<PathBuf>,
+    /// Reads the files without a running stack, and prints the word recall of each.
+    #[arg(long)]
+    read: bool,
+    /// A folder of texts as they were read before, one for each PDF, whose word recall stands beside that of now.
+    #[arg(long, requires = "read")]
+    before: Option<PathBuf>,
+    /// An existing folder to which the texts are written, for a later `--before`.
+    #[arg(long, requires = "read")]
+    write: Option<PathBuf>,
 }
 
 /// The result for a document.
@@ -53,6 +63,9 @@ struct DocumentResult {
 /// # Errors
 /// Fails when the stack does not answer or a figure is below its minimum.
 pub async fn run(arguments: Arguments) -> Result<()> {
+    if arguments.read {
+        return reading::run(&arguments).await;
+    }
     let file = running::demo_file(arguments.demo.as_deref());
     let demo: Value = serde_json::from_str(&fs::read_to_string(&file).with_context(|| {
         format!("{} cannot be read: start `cargo dev` first, or name its file with --demo", file.display())

@@ -12,8 +12,9 @@ use shared::{function::Function, settings::SettingsMap};
 use crate::functions;
 
 /// The settings of the embedding model, for commands that create embeddings.
-pub(crate) const EMBEDDING_SETTINGS: [&str; 11] = [
+pub(crate) const EMBEDDING_SETTINGS: [&str; 12] = [
     "EMBEDDING_PROVIDER",
+    "E5_MODEL_FILE",
     "EMBEDDING_MODEL",
     "EMBEDDING_DIMENSIONS",
     "GEMINI_API_KEY",

@@ -2,6 +2,7 @@
 //! embedder into a temporary database, one document each; then every question is searched as the function `query`
 //! does.
 
+mod answers;
 mod figures;
 pub(crate) mod set;
 
@@ -20,7 +21,8 @@ use shared::{
     db::Db,
     documents::{self, Filename, NewChunk, NewDocument},
     embeddings::Embedder,
-    llm::{AnswerStyle, GroundedQuestion, Provider, Role, Turn},
+    files::FileFormat,
+    llm::{AnswerStyle, GroundedAnswer, GroundedQuestion, Provider, Role, Turn},
     pdf::PageText,
     retrieval::{self, HybridQuery, Passage},
     settings::{Settings, SettingsMap},
@@ -35,6 +37,7 @@ use crate::{
 };
 
 use self::{
+    answers::{AnswerFigures, Outcome},
     figures::{Ranks, RetrievalFigures},
     set::{QuestionSet, SetParagraph as Paragraph, SetQuestion},
 };
@@ -43,20 +46,31 @@ use self::{
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// The paragraphs: one JSON object per line, with `id` and `text`.
-    contexts: PathBuf,
+    #[arg(required_unless_present = "answers", requires = "questions")]
+    contexts: Option<PathBuf>,
     /// The questions: one JSON object per line, with `question`, the `context_id` of the paragraph that answers it,
     /// and for a follow-up in `history` the questions before it.
-    questions: PathBuf,
+    questions: Option<PathBuf>,
     /// Questions without an answer in the paragraphs, to measure how many are refused.
     #[arg(long, value_name = "FILE")]
     unanswerable: Option<PathBuf>,
     /// Put the paragraphs of a title into one document, page after page. A question's rank is then that of the first
     /// passage with its answer.
-    #[arg(long, conflicts_with = "parts")]
+    #[arg(long, conflicts_with_all = ["parts", "answers"])]
     whole: bool,
     /// Also show the figures of full-text search alone and of vector search alone.
     #[arg(long)]
     parts: bool,
+    /// Measure the answers instead, without a model: right, wrong and refused by kind of question. Without files, of
+    /// the golden set and of the customers' questions, which are asked over the API about uploaded PDFs.
+    #[arg(long)]
+    answers: bool,
+    /// Only this set of the customers' questions.
+    #[arg(long, value_name = "NAME", requires = "answers", conflicts_with = "contexts")]
+    set: Option<String>,
+    /// Also show each answer that is not right.
+    #[arg(long, requires = "answers")]
+    failures: bool,
     /// Save the figures as the ones to compare with.
     #[arg(long)]
     save: bool,
@@ -71,14 +85,23 @@ impl Arguments {
     pub fn golden() -> Self {
         let file = |kind: &str| root().join(format!("local/golden/golden.{kind}.jsonl"));
         Self {
-            contexts: file("contexts"),
-            questions: file("questions"),
+            contexts: Some(file("contexts")),
+            questions: Some(file("questions")),
             unanswerable: Some(file("unanswerable")),
             whole: false,
             parts: false,
+            answers: false,
+            set: None,
+            failures: false,
             save: false,
             check: true,
         }
+    }
+
+    /// The arguments for the answers to the project's own questions, which must not get worse.
+    #[must_use]
+    pub fn answers() -> Self {
+        Self { contexts: None, questions: None, unanswerable: None, answers: true, ..Self::golden() }
     }
 }
 
@@ -89,12 +112,24 @@ const MAX_RANK: usize = 10;
 /// A page of a combined document ends with the paragraph that exceeds this number of characters.
 const PAGE_CHARS: usize = 2_500;
 
-/// Measures retrieval, prints the figures and compares them with the committed ones.
+/// Measures retrieval or answers, prints the figures and compares them with the committed ones.
 ///
 /// # Errors
 /// Fails when a file is malformed, a server does not start, or with `--check` a figure is worse.
 pub async fn run(arguments: Arguments) -> Result<()> {
-    let set = QuestionSet::read(&arguments.contexts, &arguments.questions)?;
+    let (contexts, questions) = match (&arguments.contexts, &arguments.questions) {
+        (Some(contexts), Some(questions)) => (contexts, questions),
+        _ => {
+            let Arguments { set, failures, save, check, .. } = &arguments;
+            let customers = Box::pin(answers::run_customers(set.as_deref(), *failures, *save, *check)).await;
+            if set.is_some() {
+                return customers;
+            }
+            let golden = Arguments { answers: true, save: *save, check: *check, ..Arguments::golden() };
+            return customers.and(Box::pin(run(golden)).await);
+        }
+    };
+    let set = QuestionSet::read(contexts, questions)?;
     let stack = testing::stack(TestOptions::default()).await?;
     let harness = RetrievalHarness::new(&stack.base_url(), &stack.database.app).await?;
     let name = harness.name(&set.name);
@@ -106,6 +141,9 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let mut admin = PgConnection::connect(&stack.database.admin).await?;
     sqlx::query("analyze documents, document_chunks").execute(&mut admin).await?;
 
+    if arguments.answers {
+        return harness.measure_answers(&set, &ids, &arguments).await;
+    }
     let mut ranks = Ranks::default();
     for question in &set.questions {
         let started = Instant::now();
@@ -117,7 +155,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         } else {
             rank(&found.passages, expected)
         };
-        ranks.add(rank, took, found.answer().await?.is_some());
+        ranks.add(rank, took, found.answer().await?.answer.is_some());
     }
     let refused = match &arguments.unanswerable {
         None => None,
@@ -178,10 +216,11 @@ struct SearchResult {
     language: Language,
     passages: Vec<Passage>,
     provider: Provider,
+    embedder: Embedder,
 }
 
 impl SearchResult {
-    async fn answer(&self) -> Result<Option<String>> {
+    async fn answer(&self) -> Result<GroundedAnswer> {
         let ask = GroundedQuestion {
             text: &self.question,
             standalone: &self.standalone,
@@ -191,10 +230,10 @@ impl SearchResult {
             assistant: "Lisa",
             company: "Evaluation",
             style: AnswerStyle::SourceNumbers,
-            passages: &self.passages[..self.passages.len().min(5)],
+            passages: &self.passages,
             deadline: tokio::time::Instant::now() + ANSWER_TIMEOUT,
         };
-        Ok(self.provider.answer(&ask).await.outcome?.answer)
+        Ok(retrieval::answer(&self.provider, &self.embedder, &ask, None).await.outcome?)
     }
 }
 
@@ -226,7 +265,9 @@ impl RetrievalHarness {
     fn name(&self, set: &str) -> String {
         match self.embedder {
             Embedder::Local(_) => set.to_owned(),
-            Embedder::Remote(_) | Embedder::NotConfigured(_) => format!("{set}, {}", self.embedder.model()),
+            Embedder::E5(_) | Embedder::Remote(_) | Embedder::NotConfigured(_) => {
+                format!("{set}, {}", self.embedder.model())
+            }
         }
     }
 
@@ -276,12 +317,13 @@ impl RetrievalHarness {
                 page_start: chunk.page_start as i32,
                 page_end: chunk.page_end as i32,
                 text: chunk.text,
+                place: chunk.place,
                 embedding,
             })
             .collect();
         let filename = Filename::try_from(format!("{name}.pdf"))?;
         let bytes = texts.iter().map(String::len).sum::<usize>() as i64;
-        let new = NewDocument { filename, bytes, sha256: None };
+        let new = NewDocument { filename, format: FileFormat::Pdf, bytes, sha256: None, replaces: None };
         let language = text::detect_language(&pages[0].text);
         let total = pages.len() as i32;
         let model = self.embedder.model();
@@ -327,6 +369,7 @@ impl RetrievalHarness {
             language,
             passages,
             provider: self.provider.clone(),
+            embedder: self.embedder.clone(),
         })
     }
 
@@ -341,12 +384,43 @@ impl RetrievalHarness {
         Ok(ranks)
     }
 
+    /// Measures the answers to the questions of a set. An answer is right when it cites the expected paragraph and
+    /// contains one of the question's `answers`, if there are any.
+    async fn measure_answers(
+        &self,
+        set: &QuestionSet,
+        ids: &HashMap<String, Uuid>,
+        arguments: &Arguments,
+    ) -> Result<()> {
+        let mut figures = AnswerFigures::default();
+        for question in &set.questions {
+            let found = self.search(question, SearchKind::Both).await?;
+            let completion = found.answer().await?;
+            let expected = ids.get(&question.context_id).copied();
+            let document = |passage: usize| found.passages.get(passage).map(|passage| passage.document_id);
+            let cites = completion.sources.iter().any(|source| document(source.passage) == expected);
+            let values = question.answers.iter().map(String::as_str);
+            let outcome = answers::judge(completion.answer.as_deref(), cites, values, &[]);
+            figures.add(if question.history.is_empty() { "question" } else { "follow_up" }, outcome);
+            if arguments.failures && outcome != Outcome::Right {
+                println!("  {outcome:?} {} → {:?}\n", question.question, completion.answer);
+            }
+        }
+        if let Some(path) = &arguments.unanswerable {
+            for question in &set::lines(path)? {
+                let completion = self.search(question, SearchKind::Both).await?.answer().await?;
+                figures.add_unanswerable(completion.answer.is_none());
+            }
+        }
+        figures.report(&self.name(&set.name), arguments.save, arguments.check)
+    }
+
     /// The share of unanswerable questions that get no answer.
     async fn refused(&self, questions: &[SetQuestion]) -> Result<f64> {
         let mut refused = 0;
         for question in questions {
             let found = self.search(question, SearchKind::Both).await?;
-            refused += usize::from(found.answer().await?.is_none());
+            refused += usize::from(found.answer().await?.answer.is_none());
         }
         Ok(refused as f64 / questions.len().max(1) as f64)
     }

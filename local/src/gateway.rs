@@ -71,7 +71,7 @@ async fn handle(routes: &RouteTable, client: SocketAddr, request: Request) -> Re
     // The body is read before a route is looked for: a client that still sends would not read the answer.
     let body = match body::read(&head, body, MAX_BODY_BYTES).await {
         Ok(body) => body,
-        Err(BodyError::TooLarge) => return too_large_response(MAX_BODY_BYTES),
+        Err(BodyError::TooLarge) => return too_large_response(&head, MAX_BODY_BYTES),
         Err(BodyError::Stalled) => return error_response(StatusCode::REQUEST_TIMEOUT, "Request Timeout"),
         Err(BodyError::Broken) => return error_response(StatusCode::BAD_REQUEST, "Bad Request"),
     };
@@ -81,7 +81,7 @@ async fn handle(routes: &RouteTable, client: SocketAddr, request: Request) -> Re
     let event = event::from_request(&head, &body, client, &route);
     let event_bytes = event.to_string().len();
     if event_bytes > MAX_PAYLOAD_BYTES {
-        return too_large_response(event::max_body_bytes(&event, event_bytes, MAX_PAYLOAD_BYTES));
+        return too_large_response(&head, event::max_body_bytes(&event, event_bytes, MAX_PAYLOAD_BYTES));
     }
     if route.lambda.streams() {
         // A Function URL has no timeout of its own: the function's timeout applies.
@@ -155,9 +155,9 @@ fn error_response(status: StatusCode, message: &str) -> Response<Body> {
 }
 
 /// The response to a body that the gateway does not take, in the form of the functions' own.
-fn too_large_response(limit_bytes: usize) -> Response<Body> {
+fn too_large_response(head: &Parts, limit_bytes: usize) -> Response<Body> {
     const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-    let error = ApiError::payload_too_large(limit_bytes);
+    let error = ApiError::payload_too_large_at(head.uri.path(), limit_bytes);
     let request_id = Uuid::new_v4().to_string();
     let mut response = Response::new(Body::from(error.body(&request_id).to_string()));
     *response.status_mut() = error.status;

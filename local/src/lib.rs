@@ -7,8 +7,10 @@
 
 pub mod aws;
 pub mod bench;
+pub mod bench_load;
 pub mod bench_pdf;
 pub mod bench_retrieval;
+mod bench_stack;
 pub mod bench_webhook;
 pub mod corpus;
 pub mod demo;

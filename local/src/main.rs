@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use local::{
-    bench, bench_pdf, bench_retrieval, bench_webhook, corpus, dev, eval, import_subscriptions, new_function, openapi,
-    operator, phone, settings, stripe_event,
+    bench, bench_load, bench_pdf, bench_retrieval, bench_webhook, corpus, dev, eval, import_subscriptions,
+    new_function, openapi, operator, phone, settings, stripe_event,
 };
 
 #[derive(Debug, Parser)]
@@ -24,6 +24,7 @@ enum Command {
     Eval(eval::Arguments),
     Corpus(corpus::Arguments),
     BenchLambda(bench::Arguments),
+    BenchLoad(bench_load::Arguments),
     BenchPdf(bench_pdf::Arguments),
     BenchRetrieval(bench_retrieval::Arguments),
     BenchWebhook(bench_webhook::Arguments),
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         Command::Eval(arguments) => run_eval(arguments),
         Command::Corpus(arguments) => run_corpus(arguments),
         Command::BenchLambda(arguments) => run_bench(arguments),
+        Command::BenchLoad(arguments) => run_bench_load(arguments),
         Command::BenchPdf(arguments) => run_bench_pdf(arguments),
         Command::BenchRetrieval(arguments) => run_bench_retrieval(arguments),
         Command::BenchWebhook(arguments) => run_bench_webhook(arguments),
@@ -106,6 +108,11 @@ async fn run_corpus(arguments: corpus::Arguments) -> anyhow::Result<()> {
 #[tokio::main]
 async fn run_bench(arguments: bench::Arguments) -> anyhow::Result<()> {
     Box::pin(bench::run(arguments)).await
+}
+
+#[tokio::main]
+async fn run_bench_load(arguments: bench_load::Arguments) -> anyhow::Result<()> {
+    Box::pin(bench_load::run(arguments)).await
 }
 
 #[tokio::main]

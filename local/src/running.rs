@@ -53,10 +53,17 @@ impl Drop for RunningStack {
 }
 
 /// Returns the demo file of a stack: the named one, else that of the running stack, of several that of the one that was
-/// started last, else that of the default data folder.
+/// started last, else that of the default data folder. Where several run, the terminal says which one is taken.
 pub(crate) fn demo_file(named: Option<&Path>) -> PathBuf {
-    let running = || newest_in(&folder());
-    named.map(Path::to_path_buf).or_else(running).unwrap_or_else(|| root().join(".local/demo.json"))
+    if let Some(named) = named {
+        return named.to_path_buf();
+    }
+    let running = running_in(&folder());
+    if let [newest, _, ..] = &running[..] {
+        let (count, newest) = (running.len(), newest.display());
+        eprintln!("{count} stacks are running: {newest} is taken, since it was started last; --demo names another one");
+    }
+    running.into_iter().next().unwrap_or_else(|| root().join(".local/demo.json"))
 }
 
 /// The folder of the files. It is in the build folder, because each data folder may be cleared.
@@ -64,10 +71,12 @@ fn folder() -> PathBuf {
     root().join("target/running-stacks")
 }
 
-fn newest_in(folder: &Path) -> Option<PathBuf> {
-    let entries = fs::read_dir(folder).ok()?.filter_map(Result::ok);
-    let running = entries.filter_map(|entry| announced(&entry.path()));
-    running.max_by_key(|(since, _)| *since).map(|(_, demo_file)| demo_file)
+/// Lists the demo files of the running stacks, that of the last started first.
+fn running_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    let mut running: Vec<_> = entries.filter_map(|entry| announced(&entry.path())).collect();
+    running.sort_by(|one, other| other.cmp(one));
+    running.into_iter().map(|(_, demo_file)| demo_file).collect()
 }
 
 /// Returns the time and the demo file of a running stack; `None` for the file of a stack that has ended.
@@ -98,17 +107,17 @@ mod tests {
             stack._lock.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(since)).unwrap();
             stack
         };
-        assert_eq!(newest_in(folder.path()), None);
+        assert!(running_in(folder.path()).is_empty());
         let first = announce("first", 1);
         let second = announce("second", 2);
-        assert_eq!(newest_in(folder.path()).unwrap(), Path::new("/second/demo.json"));
+        assert_eq!(running_in(folder.path()), ["/second/demo.json", "/first/demo.json"].map(PathBuf::from));
         drop(second);
-        assert_eq!(newest_in(folder.path()).unwrap(), Path::new("/first/demo.json"));
+        assert_eq!(running_in(folder.path()), ["/first/demo.json"].map(PathBuf::from));
         // A stack that was killed leaves its file behind.
         fs::write(folder.path().join("killed"), "/killed/demo.json").unwrap();
-        assert_eq!(newest_in(folder.path()).unwrap(), Path::new("/first/demo.json"));
+        assert_eq!(running_in(folder.path()), ["/first/demo.json"].map(PathBuf::from));
         drop(first);
-        assert_eq!(newest_in(folder.path()), None);
+        assert!(running_in(folder.path()).is_empty());
         assert_eq!(demo_file(Some(Path::new("named.json"))), Path::new("named.json"));
     }
 }

@@ -23,6 +23,7 @@ pub mod questions;
 pub mod quota;
 pub mod reembedding;
 pub mod retrieval;
+pub mod section_chunks;
 pub mod tenants;
 pub mod unanswered;
 pub mod unconfirmed;

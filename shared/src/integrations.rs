@@ -1,6 +1,7 @@
 //! The middle floor: clients of outside systems. Knows the foundation, but none of the product's nouns.
 
 pub mod embeddings;
+pub mod files;
 pub mod llm;
 pub mod manychat;
 pub(crate) mod model_api;

@@ -14,14 +14,14 @@ mod integrations;
 pub use domain::{
     accounts, activities, approved_answers, billing, bot_sessions, chunking, conversations, currency, customer_texts,
     documents, feedback, messages, notices, opt_outs, orders, outbox, periods, plans, products, questions, quota,
-    reembedding, retrieval, tenants, unanswered, unconfirmed, unread_bodies, usage,
+    reembedding, retrieval, section_chunks, tenants, unanswered, unconfirmed, unread_bodies, usage,
 };
 pub use foundation::{
     audit, auth, aws, db, error, function, http, idempotency, input, jobs, logging, paging, rate_limits, sealed,
     settings, task_progress, text,
 };
 pub(crate) use integrations::model_api;
-pub use integrations::{embeddings, llm, manychat, outbound, pdf, queue, storage, stripe};
+pub use integrations::{embeddings, files, llm, manychat, outbound, pdf, queue, storage, stripe};
 
 // For `routes!`.
 #[doc(hidden)]

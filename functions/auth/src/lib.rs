@@ -142,7 +142,8 @@ async fn log_out(
     Ok(NoContent)
 }
 
-/// Changes the password and ends all sessions of the user. Of several simultaneous changes, one wins; the others get
+/// Changes the password and ends all sessions of the user: no refresh token works any more, and an access token that
+/// was issued before stays valid for up to an hour. Of several simultaneous changes, one wins; the others get
 /// 401 or 409. Attempts are limited like sign-ins.
 #[utoipa::path(
     post, path = "/api/v1/auth/password", tag = "auth", request_body = PasswordChange,

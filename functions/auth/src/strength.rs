@@ -101,6 +101,9 @@ const COMMON_WORDS: [&str; 72] = [
 /// Returns 422 for `field`, with what to do about it.
 pub(crate) fn check(field: &'static str, password: &Password, names: &[&str]) -> Result<()> {
     let typed = password.expose();
+    if typed.chars().any(is_untypable) {
+        return Err(ApiError::field(field, "must not have control characters or marks of the direction of writing"));
+    }
     if is_made_of_names(typed, names) {
         return Err(refusal(field, "is made of the e-mail address or a name"));
     }
@@ -108,6 +111,13 @@ pub(crate) fn check(field: &'static str, password: &Password, names: &[&str]) ->
         return Err(refusal(field, "is easy to guess, or known from stolen lists"));
     }
     Ok(())
+}
+
+/// Returns true for a character that no keyboard types and no screen shows: NUL, a line break, a direction mark. Whoever
+/// copies the password loses it, and is locked out.
+fn is_untypable(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn refusal(field: &'static str, reason: &str) -> ApiError {
@@ -138,7 +148,42 @@ fn is_easy_to_guess(typed: &str, names: &[&str]) -> bool {
     // Neither an accent nor a space makes a word harder to guess.
     let folded = text::fold(typed);
     let joined = folded.replace(' ', "");
-    [typed, folded.as_str(), joined.as_str()].into_iter().any(|form| zxcvbn(form, &known).score() < Score::Three)
+    let unrepeated = without_repeated_words(&folded);
+    [typed, folded.as_str(), joined.as_str(), unrepeated.as_str()]
+        .into_iter()
+        .any(|form| zxcvbn(form, &known).score() < Score::Three)
+}
+
+/// Returns the letters and digits of a password without the words that it had before, and the password itself when no word
+/// is repeated. A word said again, or set apart by signs, is hardly harder to guess, but is estimated so.
+fn without_repeated_words(folded: &str) -> String {
+    let mut known = Vec::new();
+    let mut kept = String::new();
+    let words = split_words(folded);
+    for part in &words {
+        let is_word = part.starts_with(char::is_alphabetic) && part.chars().count() >= MIN_NAME_CHARS;
+        if is_word && known.contains(part) {
+            continue;
+        }
+        known.push(*part);
+        kept.push_str(part);
+    }
+    let is_unchanged = kept.len() == folded.len();
+    if is_unchanged { kept } else { kept.chars().filter(|letter| letter.is_alphanumeric()).collect() }
+}
+
+/// Splits a text into runs of letters and runs of anything else.
+fn split_words(text: &str) -> Vec<&str> {
+    let mut words = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let is_word = first.is_alphabetic();
+        let end = rest.find(|letter: char| letter.is_alphabetic() != is_word).unwrap_or(rest.len());
+        let (word, after) = rest.split_at(end);
+        words.push(word);
+        rest = after;
+    }
+    words
 }
 
 #[cfg(test)]
@@ -195,6 +240,33 @@ mod tests {
         ] {
             assert!(is_refused(typed), "{typed}");
         }
+    }
+
+    #[test]
+    fn a_common_word_that_is_repeated_is_refused() {
+        for typed in [
+            "Password123!Password",
+            "Abidjan2026Abidjan",
+            "abidjan-2026-ABIDJAN!",
+            "Soleil2024Soleil2024",
+            "Bonjour1Bonjour2Bonjour3",
+            "motdepasse/Motdepasse",
+            "Welcome2026!Welcome2026!",
+        ] {
+            assert!(is_refused(typed), "{typed}");
+        }
+        assert!(!is_refused("another horse, another battery") && !is_refused("vL9#qT2!xw vL9#qT2!xw"));
+    }
+
+    #[test]
+    fn characters_that_nobody_can_type_are_refused() {
+        for mark in ['\0', '\n', '\t', '\u{7f}', '\u{85}', '\u{202e}', '\u{200f}', '\u{2066}', '\u{2028}'] {
+            let typed = format!("correct horse{mark} battery");
+            let error = check("password", &Password::typed(typed).unwrap(), &NAMES).unwrap_err();
+            assert!(error.details.unwrap()[0]["message"].as_str().unwrap().contains("control"), "{mark:?}");
+        }
+        // The joiner belongs to letters of some languages.
+        assert!(!is_refused("نامه\u{200c}های بلند من"));
     }
 
     #[test]

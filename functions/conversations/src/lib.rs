@@ -92,8 +92,8 @@ async fn list(
     caller.read_tx(&db, read, async |tx| messages::list(tx, &filter, &paging).await).await
 }
 
-/// Returns a page of the questions that the documents did not answer, newest first. Each one can be solved by a new
-/// document or by an approved answer.
+/// Returns a page of the questions without an answer, newest first. A question that the documents did not answer can be
+/// solved by a new document or by an approved answer; one for which no answers were left, by a person or by a plan.
 #[utoipa::path(
     get, path = "/api/v1/unanswered-questions", tag = "conversations", params(ListParamsOf<UnansweredListing>),
     responses((status = 200, body = List<Unanswered>)),
@@ -142,10 +142,11 @@ async fn list_conversations(
 }
 
 /// Takes a conversation over. The bot does not answer it until a person releases it, or until no person of the
-/// company has written for the configured time. Another takeover restarts that time.
+/// company has written for the configured time. Another takeover restarts that time. 409 `contact_opted_out` when the
+/// contact asked to receive no more messages and has written nothing since.
 #[utoipa::path(
     post, path = "/api/v1/conversations/{id}/takeover", tag = "conversations", params(("id" = Uuid, Path)),
-    responses((status = 200, body = Envelope<ConversationItem>)),
+    responses((status = 200, body = Envelope<ConversationItem>), (status = 409)),
 )]
 async fn take_over(
     caller: Caller<SupportUser>,
@@ -153,6 +154,7 @@ async fn take_over(
     Path(id): Path<Uuid>,
 ) -> Result<Data<ConversationItem>> {
     db.tenant_tx(caller.tenant(), async |tx| {
+        conversations::lock_deliverability(tx, id).await?.ensure_wanted()?;
         take_over_and_record(tx, &caller, id).await?;
         conversations::get(tx, id).await.map(Data)
     })
@@ -212,7 +214,7 @@ struct Reply {
 /// Sends a reply to a contact as a person of the company. Takes the conversation over if the bot answers it. With an
 /// `Idempotency-Key`, a repeated request returns the first response and sends nothing. 409 `whatsapp_window_closed`
 /// when the contact has written nothing for 24 hours; 409 `contact_opted_out` when the contact asked to receive no
-/// more messages.
+/// more messages and has written nothing since.
 #[utoipa::path(
     post, path = "/api/v1/conversations/{id}/reply", tag = "conversations", request_body = Reply,
     params(

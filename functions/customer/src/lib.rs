@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use axum::extract::{FromRef, State};
+use axum::{
+    extract::{FromRef, State},
+    response::{IntoResponse, Response},
+};
 use serde_json::{Value, json};
 use shared::{
     audit,
     auth::{AccountUser, Caller, VerificationKeys},
+    conversations,
     db::{Db, TenantTx},
     error::{ApiError, Result},
     function::{Function, HttpFunction},
@@ -16,7 +20,7 @@ use shared::{
     routes,
     sealed::KeyRing,
     settings::Settings,
-    tenants::{self, CustomerDetails, CustomerPatch, ManyChatKey, NewManyChatKey, NewWebhookSecret},
+    tenants::{self, CustomerDetails, CustomerPatch, ManyChatKey, NewManyChatKey, NewWebhookSecret, RotationOutcome},
 };
 use utoipa_axum::router::OpenApiRouter;
 
@@ -85,6 +89,9 @@ async fn change(
     deps.db
         .tenant_tx(caller.tenant(), async |tx| {
             let mut fields = tenants::change(tx, &patch, key.as_ref()).await?;
+            if key.is_some() {
+                conversations::queue_waiting(tx).await?;
+            }
             if let Some(at) = fields.iter().position(|field| *field == tenants::MANYCHAT_KEY_PURPOSE) {
                 let action = if key.is_some() { "key.changed" } else { "key.removed" };
                 audit_change(tx, &caller, action, json!({ "key": fields.remove(at) })).await?;
@@ -100,19 +107,27 @@ async fn change(
 /// Creates a new webhook secret and returns it, this once. The previous secret stays valid for one more day (a
 /// setting), so that the bot can be changed meanwhile. Older secrets end when it was said that they end: another call
 /// ends none of them earlier. At most ten are valid at once; then 409 `too_many_webhook_secrets`.
+///
+/// A repeated click changes nothing: within a minute of the creation of a secret, the answer is 200 with that secret.
 #[utoipa::path(
     post, path = "/api/v1/customers/me/webhook-secret", tag = "customer",
-    responses((status = 201, body = Envelope<NewWebhookSecret>), (status = 409)),
+    responses(
+        (status = 201, description = "Created", body = Envelope<NewWebhookSecret>),
+        (status = 200, description = "Created less than a minute ago", body = Envelope<NewWebhookSecret>),
+        (status = 409),
+    ),
 )]
-async fn new_webhook_secret(
-    caller: Caller<AccountUser>,
-    State(deps): State<Deps>,
-) -> Result<Created<NewWebhookSecret>> {
+async fn new_webhook_secret(caller: Caller<AccountUser>, State(deps): State<Deps>) -> Result<Response> {
     deps.db
         .tenant_tx(caller.tenant(), async |tx| {
-            let secret = tenants::rotate_webhook_secret(tx, deps.grace).await?;
-            audit_change(tx, &caller, "webhook_secret.created", json!({ "webhook_secret_id": secret.id })).await?;
-            Ok(Created(secret))
+            Ok(match tenants::rotate_webhook_secret(tx, &deps.sealing_keys, deps.grace).await? {
+                RotationOutcome::Created(secret) => {
+                    let details = json!({ "webhook_secret_id": secret.id });
+                    audit_change(tx, &caller, "webhook_secret.created", details).await?;
+                    Created(secret).into_response()
+                }
+                RotationOutcome::Repeated(secret) => Data(secret).into_response(),
+            })
         })
         .await
 }

@@ -1,4 +1,4 @@
-//! `POST /api/v1/documents/upload`: presigns the upload of a PDF of up to 20 MiB, or accepts a PDF of up to 4 MiB in
+//! `POST /api/v1/documents/upload`: presigns the upload of a file of up to 20 MiB, or accepts a file of up to 4 MiB in
 //! a form. Both ways store one object, and S3's event of its creation starts the ingestion.
 
 mod multipart;
@@ -13,9 +13,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use shared::{
     auth::{AccountUser, Caller, VerificationKeys},
-    db::Db,
-    documents::{self, Document, Filename, MAX_BYTES, NewDocument, UPLOAD_URL_LIFETIME},
+    db::{Db, TenantTx},
+    documents::{self, Document, Filename, MAX_BYTES, NewDocument, SameName, StoredObject, UPLOAD_URL_LIFETIME},
     error::{ApiError, FieldError, Result},
+    files::FileFormat,
     function::{Function, HttpFunction},
     http::{Created, Data, Envelope, Json, PreferredLanguage},
     logging,
@@ -23,6 +24,7 @@ use shared::{
     routes,
     settings::Settings,
     storage::Storage,
+    text::Language,
     unconfirmed::UnconfirmedLimits,
 };
 use utoipa::ToSchema;
@@ -63,11 +65,12 @@ impl HttpFunction for Deps {
     }
 }
 
-/// Announcement of a PDF to be uploaded.
+/// Announcement of a file to be uploaded.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(example = json!({ "filename": "guide-livraison.pdf", "size_bytes": 5120 }))]
 struct Announcement {
-    /// File name shown to the tenant.
+    /// File name shown to the tenant. Its extension says the format: `pdf`, `docx`, `xlsx`, `csv`, `txt`, `md` or `html`.
+    /// Without one of these, the file is a PDF.
     filename: Filename,
     /// Exact size of the file, in bytes. S3 refuses an upload of another size.
     #[schema(minimum = 1, maximum = 20_971_520)]
@@ -76,10 +79,13 @@ struct Announcement {
     /// is returned and nothing is announced.
     #[schema(min_length = 64, max_length = 64, pattern = "^[0-9a-fA-F]{64}$")]
     sha256: Option<String>,
+    /// An older document of the company that this one replaces: the older one is deleted in the moment in which this one
+    /// is processed.
+    replaces: Option<Uuid>,
 }
 
 impl Announcement {
-    fn validated(self) -> Result<NewDocument> {
+    fn validated(self, language: Language) -> Result<NewDocument> {
         let mut field_errors = Vec::new();
         if self.size_bytes < 1 {
             field_errors.push(FieldError::new("size_bytes", "must be 1 or more"));
@@ -97,8 +103,14 @@ impl Announcement {
         if usize::try_from(self.size_bytes).unwrap_or(usize::MAX) > MAX_BYTES {
             return Err(too_large());
         }
-        Ok(NewDocument { filename: self.filename, bytes: self.size_bytes, sha256 })
+        let format = named_format(&self.filename, language)?;
+        Ok(NewDocument { filename: self.filename, format, bytes: self.size_bytes, sha256, replaces: self.replaces })
     }
+}
+
+/// Returns the format that a file's name says; 415 with advice for kinds of files that are not read.
+fn named_format(filename: &Filename, language: Language) -> Result<FileFormat> {
+    filename.format().map_err(|kind| ApiError::unsupported_media_type(kind.advice(language)))
 }
 
 fn too_large() -> ApiError {
@@ -112,6 +124,12 @@ struct Upload {
     document: Document,
     /// Null when no upload is needed: the file was sent with the request, or was processed before.
     upload: Option<Put>,
+    /// Other documents of the same name that stand beside this one, the newest first. Their passages go behind those of
+    /// the newest one, and answers name the date of the one that they cite. `POST /api/v1/documents/{id}/replace`
+    /// replaces one of them.
+    same_name: Vec<SameName>,
+    /// Advice about documents of the same name, in the caller's language; null when there are none.
+    warning: Option<String>,
 }
 
 /// Presigned PUT request for the bytes of the file.
@@ -136,13 +154,16 @@ struct Put {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes the form in openapi.json")]
 struct Form {
-    /// The PDF, at most 4 MiB.
-    #[schema(format = Binary, content_media_type = "application/pdf")]
+    /// The file, at most 4 MiB.
+    #[schema(format = Binary, content_media_type = "application/octet-stream")]
     file: String,
+    /// An older document of the company that this one replaces.
+    replaces: Option<Uuid>,
 }
 
-/// Announces a PDF and returns a presigned PUT request for its upload. Accepts a PDF of at most 4 MiB directly in the
-/// field `file` of a form.
+/// Announces a file and returns a presigned PUT request for its upload. Accepts a file of at most 4 MiB directly in the
+/// field `file` of a form. A file is a PDF, a Word document (`docx`), an Excel workbook (`xlsx`), CSV, plain text,
+/// Markdown or HTML, as its name and its content say.
 #[utoipa::path(
     post, path = "/api/v1/documents/upload", tag = "documents",
     request_body(content((Announcement = "application/json"), (Form = "multipart/form-data"))),
@@ -163,41 +184,94 @@ async fn upload(
         .get(header::CONTENT_TYPE)
         .is_some_and(|kind| kind.to_str().unwrap_or_default().to_ascii_lowercase().starts_with("multipart/form-data"));
     let (new, file) = if is_form {
-        let (new, file) = multipart::read(request).await?;
+        let (new, file) = multipart::read(request, language).await?;
         (new, Some(file))
     } else {
         let Json(announcement) = Json::<Announcement>::from_request(request, &()).await?;
-        (announcement.validated()?, None)
+        (announcement.validated(language)?, None)
     };
     let tenant = caller.tenant();
+    let content_type = new.format.content_type();
+    let known = deps.db.tenant_tx(tenant, async |tx| Ok(documents::find_processed(tx, &new, language).await?)).await?;
+    if known.is_none() {
+        // The document counts when it is read.
+        deps.unconfirmed.ensure_document_left(&deps.db, tenant).await?;
+    }
     let announced = deps
         .db
         .tenant_tx(tenant, async |tx| {
-            if let Some(sha256) = &new.sha256
-                && let Some(document) = documents::find_processed(tx, sha256, language).await?
-            {
-                return Ok(Err(document));
+            if let Some(document) = documents::find_processed(tx, &new, language).await? {
+                let (document, objects) = match new.replaces {
+                    Some(replaced) if replaced != document.id => {
+                        documents::replace(tx, document.id, replaced, language).await?
+                    }
+                    _ => (document, Vec::new()),
+                };
+                return Ok(Announced::Known(Upload::of(tx, document, language).await?, objects));
             }
             let announced = documents::announce(tx, new, language).await?;
-            deps.unconfirmed.admit(tx, true).await?;
-            Ok(Ok(announced))
+            Ok(Announced::New(Upload::of(tx, announced.document, language).await?, announced.storage_key))
         })
         .await?;
-    let announced = match announced {
-        Ok(announced) => announced,
-        Err(document) => return Ok(Data(Upload { document, upload: None }).into_response()),
+    let (mut response, storage_key, content_type) = match announced {
+        Announced::New(response, storage_key) => (response, storage_key, content_type),
+        Announced::Known(response, objects) => {
+            documents::delete_files(&deps.db, &deps.storage, tenant, &objects).await?;
+            return Ok(Data(response).into_response());
+        }
     };
-    let upload = match file {
-        Some(file) => match deps.storage.put(&announced.storage_key, file).await {
-            Ok(()) => None,
-            Err(error) => {
-                withdraw(&deps, tenant, announced.document.id).await;
+    match file {
+        Some(file) => {
+            if let Err(error) = deps.storage.put(&storage_key, content_type, file).await {
+                withdraw(&deps, tenant, response.document.id).await;
                 return Err(error.into());
             }
-        },
-        None => Some(presign(&deps.storage, &announced).await?),
-    };
-    Ok(Created(Upload { document: announced.document, upload }).into_response())
+        }
+        None => {
+            response.upload = Some(presign(&deps.storage, &storage_key, content_type, response.document.bytes).await?)
+        }
+    }
+    Ok(Created(response).into_response())
+}
+
+/// Outcome of the transaction of an upload.
+enum Announced {
+    /// The file is to be stored under this key.
+    New(Upload, String),
+    /// The bytes were processed before. Holds the files of documents that were replaced.
+    Known(Upload, Vec<StoredObject>),
+}
+
+impl Upload {
+    /// Makes the response without a presigned request.
+    async fn of(tx: &mut TenantTx, document: Document, language: Language) -> Result<Self> {
+        let same_name = documents::same_name(tx, document.id).await?;
+        let warning = same_name.first().map(|newest| same_name_warning(&document, newest, language));
+        Ok(Self { document, upload: None, same_name, warning })
+    }
+}
+
+/// Returns the advice about documents of the same name: in French, or in English for any other language.
+fn same_name_warning(document: &Document, newest: &SameName, language: Language) -> String {
+    let (name, id, other) = (&newest.filename, document.id, newest.id);
+    match language {
+        Language::French => {
+            let date = newest.upload_date.format("%d/%m/%Y");
+            format!(
+                "Un document du nom de {name} existe déjà (version du {date}). Pour le remplacer par celui-ci : \
+                 POST /api/v1/documents/{id}/replace avec {{\"replaces\": \"{other}\"}}. Tant que les deux existent, le plus \
+                 récent passe en premier et les réponses indiquent la date de leur version."
+            )
+        }
+        _ => {
+            let date = newest.upload_date.format("%Y-%m-%d");
+            format!(
+                "A document named {name} exists already (version of {date}). To replace it by this one: \
+                 POST /api/v1/documents/{id}/replace with {{\"replaces\": \"{other}\"}}. While both stand, the newer one \
+                 goes first and answers name the date of their version."
+            )
+        }
+    }
 }
 
 /// Deletes the announcement of a file that could not be stored, so that a refused upload leaves nothing. Storage may
@@ -210,8 +284,8 @@ async fn withdraw(deps: &Deps, tenant: Uuid, document: Uuid) {
     }
 }
 
-async fn presign(storage: &Storage, announced: &documents::PendingUpload) -> Result<Put> {
+async fn presign(storage: &Storage, storage_key: &str, content_type: &str, bytes: i64) -> Result<Put> {
     let expires_at = Utc::now() + UPLOAD_URL_LIFETIME;
-    let put = storage.presign_put(&announced.storage_key, announced.document.bytes, UPLOAD_URL_LIFETIME).await?;
+    let put = storage.presign_put(storage_key, bytes, content_type, UPLOAD_URL_LIFETIME).await?;
     Ok(Put { method: "PUT", url: put.url, headers: put.headers.into_iter().collect(), expires_at })
 }

@@ -9,13 +9,16 @@ use shared::{
     chunking::{self, Chunk},
     documents::{
         self, DocumentFailure, IngestState, MAX_BYTES, MAX_MIB, NewChunk, SlotClaim, SlotRequest, StoreOutcome,
+        StoredObject,
     },
     error::BoxError,
+    files::{self, FileFormat},
     jobs::IngestMessage,
     llm::ModelCall,
-    logging, pdf, periods, plans, queue,
+    logging, pdf, periods, plans, queue, section_chunks,
     storage::{self, ReadError},
     text,
+    unconfirmed::AdmissionError,
     usage::{self, UsageDelta},
 };
 use tokio::time::Instant;
@@ -38,6 +41,13 @@ const MAX_STARTS: u32 = 3;
 const SLOT_TIMEOUT: Duration = Duration::from_secs(330);
 /// Length of the text excerpt stored in the document's row for lists, in characters.
 const MAX_EXCERPT_CHARS: usize = 500;
+
+/// Text of a document's file.
+struct ReadText {
+    chunks: Vec<Chunk>,
+    /// Pages that were not read, or not read whole.
+    unread: Vec<i32>,
+}
 
 /// One invocation's work on a document.
 #[derive(Debug, Clone, Copy)]
@@ -150,20 +160,14 @@ impl Deps {
     async fn process(&self, work: Work, state: &IngestState, started: Instant) -> Result<IngestOutcome, IngestError> {
         let target = work.target;
         let (file, sha256) = self.read_file(state).await?;
-        let mut pages = self.extractor.extract(&file).await?;
-        let total = i32::try_from(pages.as_slice().len()).unwrap_or(i32::MAX);
-        let bytes = i64::try_from(file.len()).unwrap_or(i64::MAX);
-        self.db
-            .tenant_tx(target.tenant, async |tx| {
-                Ok(documents::record_page_count(tx, target.document, total, bytes).await?)
-            })
-            .await?;
-        let unread = match self.read_scans(target, &file, &mut pages, started).await? {
-            ScanProgress::Complete(unread) => unread,
-            ScanProgress::Interrupted(ended) => return Ok(ended),
+        self.admit(target).await?;
+        let ReadText { chunks, unread } = match state.format {
+            FileFormat::Pdf => match self.read_pages(target, &file, started).await? {
+                Ok(read) => read,
+                Err(interrupted) => return Ok(interrupted),
+            },
+            format => self.read_sections(target, format, &file).await?,
         };
-        let pages = pages.require_text()?;
-        let chunks = chunking::chunk(pages.as_slice());
         self.count_text(target, &chunks).await?;
         let language = text::detect_language(&language_sample(&chunks));
         let first_missing = usize::try_from(state.next_chunk).unwrap_or_default();
@@ -173,7 +177,7 @@ impl Deps {
             return Ok(IngestOutcome::from_store(stored));
         }
         let excerpt: String = chunks.iter().flat_map(|chunk| chunk.text.chars()).take(MAX_EXCERPT_CHARS).collect();
-        let stored = self
+        let (stored, replaced) = self
             .db
             .tenant_tx(target.tenant, async |tx| {
                 Ok(documents::finish(tx, target.document, model, &sha256, language, &excerpt, &unread).await?)
@@ -181,12 +185,60 @@ impl Deps {
             .await?;
         if stored == StoreOutcome::Stored {
             let (unread, chunks) = (unread.len(), chunks.len());
-            tracing::info!(document_id = %target.document, pages = total, unread, chunks, "document processed");
+            let replaced = replaced.len();
+            tracing::info!(document_id = %target.document, format = %state.format, unread, chunks, replaced, "document processed");
         }
+        self.delete_replaced_files(target, &replaced).await;
         Ok(IngestOutcome::from_store(stored))
     }
 
-    /// Reads the document's file and checks that it is a PDF of the announced size and hash. Returns it with its
+    /// Reads the pages of a PDF. Returns the outcome of the attempt when another invocation must go on with its scans.
+    async fn read_pages(
+        &self,
+        target: IngestTarget,
+        file: &Bytes,
+        started: Instant,
+    ) -> Result<Result<ReadText, IngestOutcome>, IngestError> {
+        let mut pages = self.extractor.extract(file).await?;
+        self.record_page_count(target, pages.as_slice().len(), file.len()).await?;
+        let unread = match self.read_scans(target, file, &mut pages, started).await? {
+            ScanProgress::Complete(unread) => unread,
+            ScanProgress::Interrupted(ended) => return Ok(Err(ended)),
+        };
+        let chunks = chunking::chunk(pages.require_text()?.as_slice());
+        Ok(Ok(ReadText { chunks, unread }))
+    }
+
+    /// Reads the sections of a file without pages.
+    async fn read_sections(
+        &self,
+        target: IngestTarget,
+        format: FileFormat,
+        file: &Bytes,
+    ) -> Result<ReadText, IngestError> {
+        let blocks = self.extractor.read_file(format, file).await?;
+        self.record_page_count(target, section_chunks::count_sections(&blocks), file.len()).await?;
+        Ok(ReadText { chunks: section_chunks::chunk(&blocks), unread: Vec::new() })
+    }
+
+    async fn record_page_count(&self, target: IngestTarget, pages: usize, bytes: usize) -> Result<(), IngestError> {
+        let (pages, bytes) = (i32::try_from(pages).unwrap_or(i32::MAX), i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.db
+            .tenant_tx(target.tenant, async |tx| {
+                Ok(documents::record_page_count(tx, target.document, pages, bytes).await?)
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Deletes the files of documents that were replaced. Their jobs delete what is left here.
+    async fn delete_replaced_files(&self, target: IngestTarget, objects: &[StoredObject]) {
+        if let Err(error) = documents::delete_files(&self.db, &self.storage, target.tenant, objects).await {
+            tracing::warn!(error = logging::chain(&error), "replaced files are left to maintenance");
+        }
+    }
+
+    /// Reads the document's file and checks that it has the announced size and hash, and that a PDF begins as one. Returns it with its
     /// SHA-256.
     async fn read_file(&self, state: &IngestState) -> Result<(Bytes, [u8; 32]), IngestError> {
         let refused = |failure, detail: &str| Err(IngestError::Permanent(failure, detail.to_owned()));
@@ -205,14 +257,29 @@ impl Deps {
             let detail = format!("{} bytes came, {} were announced", file.len(), state.declared_bytes);
             return Err(IngestError::Permanent(DocumentFailure::SizeMismatch, detail));
         }
-        if !pdf::is_pdf(&file) {
-            return refused(DocumentFailure::Corrupt, "does not begin as a PDF");
+        if state.format == FileFormat::Pdf && !pdf::is_pdf(&file) {
+            return match files::detect(&file, FileFormat::Pdf) {
+                Some(found) => refused(DocumentFailure::FormatMismatch, &format!("is of the format {found}")),
+                None => refused(DocumentFailure::Corrupt, "does not begin as a PDF"),
+            };
         }
         let sha256: [u8; 32] = Sha256::digest(&file).into();
         if state.declared_sha256.as_ref().is_some_and(|declared| declared != &sha256) {
             return refused(DocumentFailure::Corrupt, "the file differs from the announced SHA-256");
         }
         Ok((file, sha256))
+    }
+
+    /// Counts the document among the requests of accounts without a confirmed address or a plan.
+    async fn admit(&self, target: IngestTarget) -> Result<(), IngestError> {
+        let admitted = self.db.tenant_tx(target.tenant, async |tx| {
+            match self.unconfirmed.admit_document(tx, target.document, false).await {
+                Ok(()) => Ok(Ok(())),
+                Err(AdmissionError::Database(error)) => Err(error.into()),
+                Err(refusal) => Ok(Err(IngestError::Permanent(DocumentFailure::SpendCapReached, refusal.to_string()))),
+            }
+        });
+        admitted.await?
     }
 
     /// Counts the document's text within the limits of the tenant's plan, before anything is paid for it.
@@ -343,6 +410,7 @@ fn new_chunk(chunk: &Chunk, embedding: Vec<f32>) -> NewChunk {
         page_start: number(chunk.page_start),
         page_end: number(chunk.page_end),
         text: chunk.text.clone(),
+        place: chunk.place.clone(),
         embedding,
     }
 }

@@ -1,4 +1,4 @@
-//! Ingests stored PDFs: extracts their text, splits it into chunks and stores them with embeddings. Scanned pages are
+//! Ingests stored files: extracts their text, splits it into chunks and stores them with embeddings. Scanned pages are
 //! read by OCR or a vision model, as SCANNED_PDFS says.
 //!
 //! One queue delivers the bucket's events and the job messages of maintenance and of retries. Only the records of a

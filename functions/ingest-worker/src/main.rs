@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // The worker starts this program again as a child process, to read one PDF under resource limits; see
+    // The worker starts this program again as a child process, to read one file under resource limits; see
     // shared::pdf.
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_some_and(|first| first == shared::pdf::SUBCOMMAND) {

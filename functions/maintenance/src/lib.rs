@@ -6,9 +6,13 @@
 
 mod retention;
 
-use std::time::{Duration, Instant};
+use std::{
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, Utc};
+use futures::{FutureExt, future::BoxFuture};
 use serde_json::{Value, json};
 use shared::{
     accounts,
@@ -90,28 +94,36 @@ impl EventFunction for Deps {
             log_reconcile(&report);
             return Ok(serde_json::to_value(report)?);
         }
-        let replies_run = self.resume_replies().await;
-        let refunded = self.db.system_tx(async |tx| Ok(quota::refund_expired(tx, BATCH_SIZE).await?)).await;
-        let ended = self.billing.end_expired_access(now, BATCH_SIZE).await;
-        let projected = self.billing.project_pending(now).await;
-        let closed = self.billing.close_periods(now).await;
-        let duplicates = self.billing.settle_duplicates(now, BATCH_SIZE).await;
-        let unassigned = self.billing.count_unassigned().await;
-        let requeued = self.billing.requeue_pending_overages().await;
-        let jobs_run = self.run_due_jobs().await;
-        let turns = self.send_turns().await;
-        let counted = self.db.system_tx(async |tx| Ok(documents::count_missing_texts(tx, BATCH_SIZE).await?)).await;
-        let deleted_rows = self.delete_stale_rows().await;
-        match self.billing.continue_reconcile(now).await {
+        let replies_run = run_task("due replies", self.resume_replies()).await;
+        let refunded =
+            run_task("reservations", self.db.system_tx(async |tx| Ok(quota::refund_expired(tx, BATCH_SIZE).await?)))
+                .await;
+        let ended = run_task("expired access", self.billing.end_expired_access(now, BATCH_SIZE)).await;
+        let projected = run_task("pending projections", self.billing.project_pending(now)).await;
+        let closed = run_task("ended periods", self.billing.close_periods(now)).await;
+        let duplicates = run_task("duplicates", self.billing.settle_duplicates(now, BATCH_SIZE)).await;
+        let unassigned = run_task("unassigned subscriptions", self.billing.count_unassigned()).await;
+        let requeued = run_task("pending overages", self.billing.requeue_pending_overages()).await;
+        let jobs_run = run_task("due jobs", self.run_due_jobs()).await;
+        let turns = run_task("turns of documents", self.send_turns()).await;
+        let counted = self.db.system_tx(async |tx| Ok(documents::count_missing_texts(tx, BATCH_SIZE).await?));
+        let counted = run_task("missing texts", counted).await;
+        let named = self.db.system_tx(async |tx| Ok(documents::fill_name_keys(tx, BATCH_SIZE).await?));
+        let named = run_task("names of documents", named).await;
+        let deleted_rows = run_task("stale rows", self.delete_stale_rows()).await;
+        match run_task("reconcile", self.billing.continue_reconcile(now)).await {
             Ok(Some(report)) => log_reconcile(&report),
             Ok(None) => {}
             // Stripe may be unavailable for hours: the other tasks did their work, and this one is tried again.
-            Err(error) => tracing::warn!(error = logging::chain(&error), "the reconcile goes on in the next run"),
+            Err(error) => {
+                tracing::warn!(error = logging::chain(error.as_ref()), "the reconcile goes on in the next run")
+            }
         }
-        let counters_ended = self.db.system_tx(async |tx| Ok(accounts::report_failed_sign_ins(tx).await?)).await;
+        let counters_ended = self.db.system_tx(async |tx| Ok(accounts::report_failed_sign_ins(tx).await?));
+        let counters_ended = run_task("failed sign-ins", counters_ended).await;
         let (refunded, jobs_run, deleted_rows) = (refunded?, jobs_run? + replies_run?, deleted_rows?);
         let (ended, projected, closed) = (ended?, projected?, closed?);
-        let (turns, counted) = (turns?, counted?);
+        let (turns, counted, named) = (turns?, counted?, named?);
         let (duplicates, unassigned, requeued) = (duplicates?, unassigned?, requeued?);
         let counters_ended = counters_ended?;
         tracing::info!(
@@ -124,6 +136,7 @@ impl EventFunction for Deps {
             records_made = closed.records,
             documents_continued = turns,
             texts_counted = counted,
+            names_filled = named,
             duplicates_settled = duplicates,
             subscriptions_unassigned = unassigned,
             sign_in_counters_ended = counters_ended,
@@ -143,6 +156,24 @@ impl EventFunction for Deps {
             "sign_in_counters_ended": counters_ended,
         }))
     }
+}
+
+/// Runs a task. A panic of the task is its error, so that the tasks after it run. The future is boxed, since those of
+/// tasks are large.
+fn run_task<'t, T, E: Into<BoxError>>(
+    name: &'static str,
+    task: impl Future<Output = Result<T, E>> + Send + 't,
+) -> BoxFuture<'t, Result<T, BoxError>> {
+    let caught = AssertUnwindSafe(task).catch_unwind();
+    let outcome = caught.map(move |outcome| match outcome {
+        Ok(outcome) => outcome.map_err(Into::into),
+        Err(_panic) => {
+            logging::metric("MaintenanceTaskPanics", 1.0);
+            tracing::error!(task = name, "a maintenance task panicked; its place is in the log above");
+            Err(format!("the task \"{name}\" panicked").into())
+        }
+    });
+    outcome.boxed()
 }
 
 fn log_reconcile(report: &ReconcileReport) {

@@ -5,7 +5,7 @@ use shared::{
     error::{ApiError, BoxError},
     idempotency, jobs, logging, notices, quota, rate_limits,
     settings::Settings,
-    unread_bodies, usage,
+    tenants, unread_bodies, usage,
 };
 
 use crate::Deps;
@@ -68,8 +68,8 @@ where
 }
 
 impl Deps {
-    /// Deletes the rows of all tables that are past their retention, and returns their number. A table that fails does
-    /// not stop the others.
+    /// Deletes the rows of all tables that are past their retention, and returns their number. Removes the sealed values
+    /// of webhook secrets. A table that fails does not stop the others.
     ///
     /// # Errors
     /// Returns the error of the first table that failed, after all tables.
@@ -128,6 +128,15 @@ impl Deps {
                 "tenant_notices",
                 in_batches(|| async { db.system_tx(async |tx| Ok(notices::remove_old(tx, BATCH_SIZE).await?)).await })
                     .await,
+            ),
+            (
+                "webhook_secrets",
+                in_batches(|| async {
+                    db.system_tx(async |tx| Ok(tenants::remove_sealed_secrets(tx, BATCH_SIZE).await?)).await
+                })
+                .await
+                // The rows stay.
+                .map(|_| 0),
             ),
             (
                 "stripe_events",

@@ -58,8 +58,8 @@ impl HttpFunction for Deps {
 /// Answers a question from the tenant's documents, or with an answer that the tenant has approved. Question and
 /// answer are stored in a conversation; a later question that names the conversation is understood as a follow-up. An
 /// answer costs one request of the quota. When no model answers, or the model declines, the answer is an apology and
-/// the request is refunded. A greeting, thanks or an emoji gets a fixed answer, is not stored and costs nothing. A
-/// repetition with the same `Idempotency-Key` gets the first answer again and costs nothing.
+/// the request is refunded. A greeting, thanks, an emoji, or a yes or no to nothing gets a fixed answer, is not stored
+/// and costs nothing. A repetition with the same `Idempotency-Key` gets the first answer again and costs nothing.
 #[utoipa::path(
     post, path = PATH, tag = "query", request_body = QueryRequest,
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, description = "Kept for 24 hours")),

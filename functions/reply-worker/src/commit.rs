@@ -96,6 +96,11 @@ impl ReplyOutcome {
         Self { message: Some(speech), ..Self::default() }
     }
 
+    /// Sends a message that does not answer the pending messages, which are skipped.
+    pub(crate) fn send_and_skip(speech: OutgoingMessage, why: SkipReason) -> Self {
+        Self { message: Some(speech), skip_reason: Some(why), ..Self::default() }
+    }
+
     /// Skips the pending messages without a message to the contact.
     pub(crate) fn skip(why: SkipReason) -> Self {
         Self { skip_reason: Some(why), ..Self::default() }
@@ -210,13 +215,14 @@ impl Deps {
                 outgoing.text.clone()
             };
             notes.greeted |= greets;
+            let answered: &[Uuid] = if outcome.skip_reason.is_some() { &[] } else { &waiting };
             let message = NewMessage {
                 id: outgoing.id,
                 citations: outgoing.citations.clone(),
                 answered: outgoing.answered,
                 model: outgoing.model.as_deref(),
                 usage: outgoing.usage,
-                ..NewMessage::without_model(conversation, outgoing.author, &text, &waiting)
+                ..NewMessage::without_model(conversation, outgoing.author, &text, answered)
             };
             messages::write(tx, &message).await?;
             used.messages += 1;

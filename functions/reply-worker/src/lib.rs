@@ -293,6 +293,7 @@ mod tests {
                 content: "x".to_owned(),
                 attachment: None,
                 created_at: at(*second),
+                interacted_at: None,
             };
             seconds.iter().map(message).collect()
         };

@@ -114,7 +114,8 @@ impl Deps {
         let nonce = format!("{:016x}", rand::rng().next_u64());
         system.push_str(&format!("\n# Catalogue <{nonce}>\n"));
         for product in &sales.catalogue {
-            let price = format_amount(product.price_cents, &product.currency, Language::English);
+            // In the form that the contact reads: the model repeats it.
+            let price = format_amount(product.price_cents, &product.currency, request.language);
             let description = product.description.as_deref().map(|text| format!(" – {text}")).unwrap_or_default();
             system.push_str(&format!("- {}: {price}{description}\n", product.name));
         }
@@ -123,7 +124,7 @@ impl Deps {
         }
         system.push_str(&format!("</{nonce}>\n"));
         if let Some(order) = &sales.open_order {
-            let total = format_amount(order.total_cents, &order.currency, Language::English);
+            let total = format_amount(order.total_cents, &order.currency, request.language);
             let (status, items) = (&order.status, &order.items);
             system.push_str(&format!(
                 "\n# The customer's open order <{nonce}>\n{status}, {total}: {items}\n</{nonce}>\n"
@@ -136,7 +137,7 @@ impl Deps {
         if !passages.is_empty() {
             system.push_str(&format!("\n# Extracts of the company's documents <{nonce}>\n"));
             for passage in passages {
-                system.push_str(&format!("[{}, p. {}] {}\n", passage.filename, passage.page_start, passage.text));
+                system.push_str(&format!("[{}] {}\n", passage.source("", request.language), passage.text));
             }
             system.push_str(&format!("</{nonce}>\n"));
         }
@@ -259,16 +260,7 @@ fn propose_order_change(call: &ToolCall, request: &ReplyRequest<'_>, sales: &Sal
     };
     let arguments = parse_arguments::<UpdateOrder>(call);
     let draft = match arguments {
-        Some(UpdateOrder { cancel: true, .. }) => Some(OrderDraft {
-            order_id: Some(order.id),
-            cancels: true,
-            items: Vec::new(),
-            total_cents: 0,
-            currency: order.currency.clone(),
-            customer_name: None,
-            proposed_at: request.lease.now,
-            message_id: None,
-        }),
+        Some(UpdateOrder { cancel: true, .. }) => Some(OrderDraft::cancellation(order, request.lease.now)),
         Some(UpdateOrder { items, .. }) => {
             orders::build_draft(&sales.catalogue, &items, &request.lease.assistant.currency, request.lease.now)
                 .ok()

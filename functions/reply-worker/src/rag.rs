@@ -7,7 +7,7 @@ use shared::{
     customer_texts,
     llm::{self, AnswerStyle, ModelCall},
     retrieval::{self, Passage, RetrievalError, SearchRequest},
-    text::Language,
+    text::{self, Language},
 };
 use tokio::time::timeout_at;
 
@@ -28,23 +28,22 @@ impl Deps {
         request: &ReplyRequest<'_>,
         calls: &mut Vec<ModelCall>,
     ) -> Result<GeneratedReply, ReplyError> {
-        let passages = self.retrieve_passages(request, MAX_PASSAGES, calls).await?;
+        let most = if self.provider.has_model() { MAX_PASSAGES } else { retrieval::PASSAGES_WITHOUT_MODEL.into() };
+        let passages = self.retrieve_passages(request, most, calls).await?;
         let assistant = &request.lease.assistant;
-        let result = self
-            .provider
-            .answer(&llm::GroundedQuestion {
-                text: request.question,
-                standalone: &request.standalone,
-                history: request.history,
-                language: request.language,
-                instructions: assistant.prompt_rag.as_deref(),
-                assistant: &assistant.identity.assistant,
-                company: &assistant.identity.company,
-                style: AnswerStyle::WhatsApp,
-                passages: &passages,
-                deadline: request.deadline,
-            })
-            .await;
+        let question = llm::GroundedQuestion {
+            text: request.question,
+            standalone: &request.standalone,
+            history: request.history,
+            language: request.language,
+            instructions: assistant.prompt_rag.as_deref(),
+            assistant: &assistant.identity.assistant,
+            company: &assistant.identity.company,
+            style: AnswerStyle::WhatsApp,
+            passages: &passages,
+            deadline: request.deadline,
+        };
+        let result = retrieval::answer(&self.provider, self.embedders.current(), &question, None).await;
         calls.extend(result.calls);
         let completion = result.outcome?;
         let Some(text) = completion.answer else {
@@ -77,7 +76,7 @@ impl Deps {
         }
         Ok(GeneratedReply {
             text,
-            citations: Some(citations(&cited)),
+            citations: Some(citations(&cited, request.language)),
             answered: true,
             model: completion.model,
             usage: completion.usage,
@@ -97,7 +96,8 @@ impl Deps {
         let search = SearchRequest {
             question: request.question,
             standalone: &request.standalone,
-            language: request.language,
+            // Of the question alone: a short one does not change the conversation's.
+            language: text::detect_message_language(request.question).unwrap_or(request.language),
             documents: None,
             limit: most,
         };
@@ -113,21 +113,23 @@ impl Deps {
     }
 }
 
-/// Returns the line that lists files and pages below an answer; `None` without a source.
+/// Returns the line that lists documents and pages below an answer; `None` without a source.
 fn list_sources(cited: &[(&Passage, &str)], language: Language) -> Option<String> {
     let mut seen = BTreeSet::new();
-    let sources = cited.iter().map(|(passage, _)| (passage.filename.clone(), passage.page_start));
+    let sources = cited.iter().map(|(passage, quote)| passage.source(quote, language));
     let sources: Vec<_> = sources.filter(|source| seen.insert(source.clone())).take(MAX_SOURCES).collect();
     (!sources.is_empty()).then(|| customer_texts::sources(&sources, language))
 }
 
 /// Returns the citations of an answer as they are stored with its message.
-fn citations(cited: &[(&Passage, &str)]) -> Value {
+fn citations(cited: &[(&Passage, &str)], language: Language) -> Value {
     let citations = cited.iter().map(|(passage, quote)| {
         json!({
             "document_id": passage.document_id,
             "filename": passage.filename,
-            "page": passage.page_start,
+            "version": passage.version.map(|version| version.label(language)),
+            "page": passage.page(),
+            "location": passage.location(quote, language),
             "snippet": quote,
             "score": passage.score,
         })

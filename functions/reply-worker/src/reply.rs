@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::{Value, json};
 use shared::{
-    activities::ActivityStatus,
+    activities::{Activity, ActivityStatus},
     approved_answers::{self, ApprovedAnswer},
     conversations::{
         self, ConversationPatch, FAILURE_ACTIVITY, HandoverReason, Lease, ReachedLimit,
@@ -17,6 +17,7 @@ use shared::{
     llm::{self, LlmError, ModelCall, Provider, Turn, Usage},
     logging,
     messages::{self, Author, SkipReason},
+    notices,
     orders::{self, OrderDraft},
     quota::{self, QuotaError, QuotaState, Reservation},
     retrieval,
@@ -81,6 +82,20 @@ enum ReserveOutcome {
     NoRequestLeft,
 }
 
+/// The reason for which a reservation is rolled back.
+enum ReserveRefusal {
+    /// A limit is reached.
+    Refused(ReserveOutcome),
+    /// A statement failed.
+    Failed(ApiError),
+}
+
+impl From<ApiError> for ReserveRefusal {
+    fn from(error: ApiError) -> Self {
+        Self::Failed(error)
+    }
+}
+
 /// The error of a generation. The model calls that were made cost nevertheless, and are recorded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReplyError {
@@ -129,19 +144,33 @@ pub(crate) struct ReplyRequest<'a> {
 impl Deps {
     /// Replies to the pending messages: commits exactly one outcome, or fails and is tried again.
     pub(crate) async fn reply(&self, tenant: Uuid, lease: &Lease, attempt: u32) -> Result<(), BoxError> {
+        if lease.assistant.manychat_key.is_none() {
+            return self.keep_without_key(tenant, lease).await;
+        }
         let language = lease.conversation.language.unwrap_or(lease.assistant.identity.language);
         let outcome = match triage::decide(lease) {
             Action::Silence => ReplyOutcome::skip(SkipReason::OptedOut),
             Action::Unsupported => ReplyOutcome::send(OutgoingMessage::with_greeting(
                 Author::Bot,
-                customer_texts::text_only(language).to_owned(),
+                match triage::valid_draft(lease) {
+                    Some(draft) => customer_texts::text_only_at_proposal(draft.cancels, language),
+                    None => customer_texts::text_only(language).to_owned(),
+                },
             )),
             Action::HandOver(reason) => Self::handover_outcome(reason, language),
             Action::DiscardDraft(draft) => ReplyOutcome::send(OutgoingMessage::new(
                 Author::Bot,
                 customer_texts::draft_discarded(&draft, language).to_owned(),
             )),
-            Action::Courtesy(courtesy) => Self::courtesy_outcome(lease, courtesy, language),
+            Action::Courtesy(courtesy) => self.courtesy_outcome(tenant, lease, courtesy, language).await?,
+            Action::AlreadyOptedIn => ReplyOutcome::send(OutgoingMessage::with_greeting(
+                Author::Bot,
+                customer_texts::already_opted_in(language).to_owned(),
+            )),
+            Action::CancelOrder => match self.cancellation_outcome(tenant, lease, language).await? {
+                Some(outcome) => outcome,
+                None => return self.answer(tenant, lease, language, attempt).await,
+            },
             Action::ConfirmDraft(draft) => return self.confirm(tenant, lease, &draft, language).await,
             Action::Answer => return self.answer(tenant, lease, language, attempt).await,
         };
@@ -149,25 +178,97 @@ impl Deps {
         Ok(())
     }
 
+    /// Leaves the pending messages without an answer, because none could be sent: no model is called, and nothing is charged.
+    /// The conversation shows that they wait, and the tenant is told once a day. They are answered when the tenant has
+    /// connected ManyChat ([`conversations::queue_waiting`]), or when the contact writes again.
+    async fn keep_without_key(&self, tenant: Uuid, lease: &Lease) -> Result<(), BoxError> {
+        let activity = Activity::for_conversation(
+            lease.conversation.id,
+            "manychat_key_missing",
+            "Contacts are not answered: the company has no ManyChat key",
+            ActivityStatus::Error,
+        );
+        self.db.tenant_tx(tenant, async |tx| Ok(notices::record_once_a_day(tx, &activity).await?)).await?;
+        Ok(())
+    }
+
     /// Returns the outcome of a courtesy: a fixed text, or none where there is nothing to say, as after a courtesy that
-    /// was answered a moment ago. It uses neither a model nor the quota.
-    fn courtesy_outcome(lease: &Lease, courtesy: Courtesy, language: Language) -> ReplyOutcome {
+    /// was answered a moment ago. The first greeting of a day is answered always. It uses neither a model nor the quota.
+    async fn courtesy_outcome(
+        &self,
+        tenant: Uuid,
+        lease: &Lease,
+        courtesy: Courtesy,
+        language: Language,
+    ) -> Result<ReplyOutcome, ApiError> {
         let is_first_greeting = courtesy == Courtesy::Greeting && !lease.conversation.is_greeted;
-        if let Some(draft) = triage::valid_draft(lease) {
+        if let Some(draft) = triage::valid_draft(lease).filter(|_| courtesy != Courtesy::Identity) {
             let text = customer_texts::proposal_ended(draft.cancels, language);
-            return ReplyOutcome::send(OutgoingMessage::new(Author::Bot, text.to_owned()));
+            return Ok(ReplyOutcome::send(OutgoingMessage::new(Author::Bot, text.to_owned())));
         }
-        let text = if triage::repeats_a_courtesy(lease) {
+        let is_repeated = match courtesy {
+            Courtesy::Greeting if triage::repeats_a_courtesy(lease, courtesies::REPEAT_WINDOW) => {
+                self.has_greeted_today(tenant, lease).await?
+            }
+            Courtesy::Attention | Courtesy::Number | Courtesy::Identity => {
+                triage::repeats_a_courtesy(lease, courtesies::REPEAT_WINDOW_OF_CALLS)
+            }
+            _ => triage::repeats_a_courtesy(lease, courtesies::REPEAT_WINDOW),
+        };
+        let text = if is_repeated {
             None
         } else if is_first_greeting {
-            Some(customer_texts::welcome(&lease.assistant.identity, lease.assistant.is_live, language))
+            let takes_orders = lease.assistant.is_live && self.provider.has_model();
+            Some(customer_texts::welcome(&lease.assistant.identity, takes_orders, language))
         } else {
             customer_texts::courtesy(courtesy, language).map(str::to_owned)
         };
-        let Some(text) = text else { return ReplyOutcome::skip(SkipReason::Courtesy) };
+        let Some(text) = text else { return Ok(ReplyOutcome::skip(SkipReason::Courtesy)) };
         let model = Some(courtesies::MODEL.to_owned());
-        ReplyOutcome::send(OutgoingMessage { model, ..OutgoingMessage::new(Author::Bot, text) })
-            .with_patch(ConversationPatch { greeted: is_first_greeting, ..ConversationPatch::default() })
+        Ok(ReplyOutcome::send(OutgoingMessage { model, ..OutgoingMessage::new(Author::Bot, text) })
+            .with_patch(ConversationPatch { greeted: is_first_greeting, ..ConversationPatch::default() }))
+    }
+
+    /// Returns true when the contact has greeted before on the present day, without the pending messages.
+    async fn has_greeted_today(&self, tenant: Uuid, lease: &Lease) -> Result<bool, ApiError> {
+        let (waiting, names) = (pending_ids(lease), lease.assistant.identity.names());
+        let texts = self
+            .db
+            .tenant_tx(tenant, async |tx| Ok(messages::texts_of_today(tx, lease.conversation.id, &waiting).await?))
+            .await?;
+        Ok(texts.iter().any(|text| courtesies::recognize(text, &names) == Some(Courtesy::Greeting)))
+    }
+
+    /// Returns the outcome of a wish to cancel, which no model reads: the question whether the contact means it. When there
+    /// is no order that can still be cancelled, a shop says so, and an assistant that only answers questions looks the
+    /// wish up in the documents (`None`). An order that is being prepared is a person's matter.
+    async fn cancellation_outcome(
+        &self,
+        tenant: Uuid,
+        lease: &Lease,
+        language: Language,
+    ) -> Result<Option<ReplyOutcome>, ApiError> {
+        let conversation = lease.conversation.id;
+        let (order, is_in_preparation) = self
+            .db
+            .tenant_tx(tenant, async |tx| {
+                let order = orders::find_changeable(tx, conversation).await?;
+                Ok((order, orders::is_in_preparation(tx, conversation).await?))
+            })
+            .await?;
+        let Some(order) = order else {
+            if is_in_preparation {
+                return Ok(Some(Self::handover_outcome(HandoverReason::Keyword, language)));
+            }
+            let none = || OutgoingMessage::new(Author::Bot, customer_texts::cannot_be_changed(language).to_owned());
+            return Ok(lease.assistant.is_live.then(|| ReplyOutcome::send(none())));
+        };
+        let mut draft = OrderDraft::cancellation(&order, lease.now);
+        let message = OutgoingMessage::new(Author::Bot, customer_texts::proposal(&draft, language));
+        draft.message_id = Some(message.id);
+        let order_draft = Some(serde_json::to_value(&draft).ok());
+        let patch = ConversationPatch { order_draft, ..ConversationPatch::default() };
+        Ok(Some(ReplyOutcome::send(message).with_patch(patch)))
     }
 
     /// Returns the outcome of a handover to a person.
@@ -197,6 +298,7 @@ impl Deps {
         let conversation = lease.conversation.id;
         self.db
             .tenant_tx_with_error(tenant, async |tx| {
+                conversations::lock(tx, conversation).await.map_err(ApiError::from)?;
                 let executed = execute_draft(tx, conversation, draft, language).await?;
                 let outcome = ReplyOutcome::send(OutgoingMessage::new(Author::Bot, executed.text));
                 let mut outcome = match executed.activity {
@@ -226,7 +328,7 @@ impl Deps {
     /// Reserves one answer of the quota, generates the reply and commits it.
     async fn answer(&self, tenant: Uuid, lease: &Lease, language: Language, attempt: u32) -> Result<(), BoxError> {
         let deadlines = ReplyDeadlines::start(lease);
-        let question = triage::pending_text(lease);
+        let question = triage::question_text(lease);
         let (reservation, approved, admission) = match self.reserve(tenant, lease, &question).await? {
             ReserveOutcome::Reserved(reservation, approved, admission) => (reservation, approved, admission),
             ReserveOutcome::ContactLimit(limit) => return self.refuse_over_limit(tenant, lease, language, limit).await,
@@ -258,7 +360,7 @@ impl Deps {
             Box::pin(deps.answer_from_documents(&request, &mut calls)).await
         };
         let generated = match generated {
-            Ok(generated) => generated,
+            Ok(generated) => with_unread_notice(generated, lease, language),
             Err(error)
                 if !error.is_permanent()
                     && attempt < MAX_ATTEMPTS
@@ -287,38 +389,41 @@ impl Deps {
 
     /// Reserves one answer of the quota, looks for an approved answer, counts the answer of the contact, and admits the
     /// use of models, which an approved answer does not need. The day's requests of unconfirmed accounts can be used up,
-    /// too. An attempt that finds the reservation of an earlier one counts nothing again.
+    /// too. An attempt that finds the reservation of an earlier one counts nothing again. What is refused leaves no
+    /// reservation, which would count in the account's share of that day.
     async fn reserve(&self, tenant: Uuid, lease: &Lease, question: &str) -> Result<ReserveOutcome, ApiError> {
         let conversation = lease.conversation.id;
         let costs = self.provider.has_model() || !self.embedders.current().is_local();
-        self.db
-            .tenant_tx(tenant, async |tx| {
-                let reservation = match quota::reserve(tx, lease.assistant.owner, Some(conversation)).await {
-                    Ok(reservation) => reservation,
-                    Err(QuotaError::Exceeded(_) | QuotaError::PlanLimit(_)) => {
-                        return Ok(ReserveOutcome::NoRequestLeft);
-                    }
-                    Err(QuotaError::Database(error)) => return Err(error.into()),
-                };
-                let approved = approved_answers::find(tx, question).await?;
-                if reservation.is_resumed {
-                    let admission = Admission { may_use_models: self.unconfirmed.models_allowed(tx).await? };
-                    return Ok(ReserveOutcome::Reserved(reservation, approved, admission));
+        let reserved = self.db.tenant_tx_with_error(tenant, async |tx| {
+            conversations::lock(tx, conversation).await.map_err(ApiError::from)?;
+            let reservation = match quota::reserve(tx, lease.assistant.owner, Some(conversation)).await {
+                Ok(reservation) => reservation,
+                Err(QuotaError::Exceeded(_) | QuotaError::PlanLimit(_)) => {
+                    return Ok(ReserveOutcome::NoRequestLeft);
                 }
-                if let Some(limit) = conversations::count_answer(tx, conversation, self.contact_limits).await? {
-                    quota::refund(tx, &reservation).await?;
-                    return Ok(ReserveOutcome::ContactLimit(limit));
+                Err(QuotaError::Database(error)) => return Err(ApiError::from(error).into()),
+            };
+            let approved = approved_answers::find(tx, question).await.map_err(ApiError::from)?;
+            if reservation.is_resumed {
+                let may_use_models = self.unconfirmed.models_allowed(tx).await.map_err(ApiError::from)?;
+                return Ok(ReserveOutcome::Reserved(reservation, approved, Admission { may_use_models }));
+            }
+            let counted = conversations::count_answer(tx, conversation, self.contact_limits).await;
+            if let Some(limit) = counted.map_err(ApiError::from)? {
+                return Err(ReserveRefusal::Refused(ReserveOutcome::ContactLimit(limit)));
+            }
+            match self.unconfirmed.admit(tx, costs && approved.is_none()).await {
+                Ok(admission) => Ok(ReserveOutcome::Reserved(reservation, approved, admission)),
+                Err(AdmissionError::BudgetUsedUp | AdmissionError::ShareUsedUp) => {
+                    Err(ReserveRefusal::Refused(ReserveOutcome::NoRequestLeft))
                 }
-                match self.unconfirmed.admit(tx, costs && approved.is_none()).await {
-                    Ok(admission) => Ok(ReserveOutcome::Reserved(reservation, approved, admission)),
-                    Err(AdmissionError::BudgetUsedUp) => {
-                        quota::refund(tx, &reservation).await?;
-                        Ok(ReserveOutcome::NoRequestLeft)
-                    }
-                    Err(AdmissionError::Database(error)) => Err(error.into()),
-                }
-            })
-            .await
+                Err(AdmissionError::Database(error)) => Err(ApiError::from(error).into()),
+            }
+        });
+        match reserved.await {
+            Ok(outcome) | Err(ReserveRefusal::Refused(outcome)) => Ok(outcome),
+            Err(ReserveRefusal::Failed(error)) => Err(error),
+        }
     }
 
     /// Commits the outcome for a contact that writes too much: it is told once a day, and the tenant with it.
@@ -395,10 +500,11 @@ impl Deps {
         let mut outcome = if lease.conversation.quota_notice_on == Some(blocked.today) {
             ReplyOutcome::skip(SkipReason::Quota)
         } else {
-            ReplyOutcome::send(OutgoingMessage::new(
-                Author::System,
-                customer_texts::no_answers_left(language).to_owned(),
-            ))
+            // The question stays without an answer: it is listed, and answered when a plan is bought soon.
+            ReplyOutcome::send_and_skip(
+                OutgoingMessage::new(Author::System, customer_texts::no_answers_left(language).to_owned()),
+                SkipReason::Quota,
+            )
             .with_patch(ConversationPatch { quota_notice_on: Some(blocked.today), ..ConversationPatch::default() })
             .with_activity(
                 "contact_not_answered",
@@ -419,7 +525,7 @@ impl Deps {
 
     /// Loads the earlier messages without the pending ones, as many as fit a prompt, oldest first.
     async fn load_history(&self, tenant: Uuid, lease: &Lease) -> Result<Vec<Turn>, ApiError> {
-        let waiting: Vec<_> = lease.pending.iter().map(|message| message.id).collect();
+        let waiting = pending_ids(lease);
         let history = self
             .db
             .tenant_tx(tenant, async |tx| Ok(messages::history(tx, lease.conversation.id, &waiting).await?))
@@ -437,6 +543,20 @@ impl Deps {
             tracing::warn!(calls = calls.len(), error = logging::chain(&error), "calls are missing in the ledger");
         }
     }
+}
+
+fn pending_ids(lease: &Lease) -> Vec<Uuid> {
+    lease.pending.iter().map(|message| message.id).collect()
+}
+
+/// Adds to a reply that voice messages or pictures among the pending messages were not read.
+fn with_unread_notice(mut generated: GeneratedReply, lease: &Lease, language: Language) -> GeneratedReply {
+    let mut kinds = triage::unread_kinds(lease).peekable();
+    if kinds.peek().is_some() && !generated.hands_over {
+        let is_voice = kinds.any(|kind| ["audio", "voice"].contains(&kind));
+        generated.text = format!("{}\n\n{}", generated.text, customer_texts::partly_unread(is_voice, language));
+    }
+    generated
 }
 
 /// The error of a confirmation.

@@ -13,6 +13,7 @@ use shared::{
     error::BoxError,
     manychat::{DeliveryFailure, SendError},
     outbox::{self, MAX_SEND_ATTEMPTS, NextPart, OutboxPart},
+    quota,
     sealed::Secret,
     tenants,
 };
@@ -78,7 +79,13 @@ impl Deps {
         let conversation = lease.conversation.id;
         match outcome {
             Ok(()) => {
-                self.db.tenant_tx(tenant, async |tx| Ok(outbox::mark_sent(tx, conversation, part).await?)).await?;
+                self.db
+                    .tenant_tx(tenant, async |tx| {
+                        conversations::lock(tx, conversation).await?;
+                        outbox::mark_sent(tx, conversation, part).await?;
+                        Ok(())
+                    })
+                    .await?;
             }
             Err(SendError::Transient { retry_after, detail }) if part.attempts < MAX_SEND_ATTEMPTS => {
                 let delay = send_retry_delay(part.attempts, retry_after);
@@ -109,7 +116,8 @@ impl Deps {
             .map_err(|error| SendError::Transient { retry_after: None, detail: error.to_string() })
     }
 
-    /// Marks the message as failed and records an activity that the tenant sees.
+    /// Marks the message as failed and records an activity that the tenant sees. An answer of which nothing reached the
+    /// contact is refunded.
     async fn fail(
         &self,
         tenant: Uuid,
@@ -129,7 +137,10 @@ impl Deps {
         .with_metadata(serde_json::json!({ "error_code": why.as_str() }));
         self.db
             .tenant_tx(tenant, async |tx| {
-                outbox::mark_failed(tx, part, why, detail).await?;
+                conversations::lock(tx, conversation).await?;
+                if outbox::mark_failed(tx, part, why, detail).await? {
+                    quota::refund_undelivered(tx, conversation, part.message_id()).await?;
+                }
                 activities::record(tx, &activity).await?;
                 Ok(())
             })

@@ -9,7 +9,7 @@ use shared::{
         courtesies::{self, Courtesy},
         keywords,
     },
-    messages::{self, LastOutbound},
+    messages::{self, LastOutbound, PendingMessage},
     orders::OrderDraft,
 };
 
@@ -31,6 +31,10 @@ pub(crate) enum Action {
     ConfirmDraft(Box<OrderDraft>),
     /// The contact says no to the draft: drop it.
     DiscardDraft(Box<OrderDraft>),
+    /// The contact asks to cancel an order: ask again, if there is one.
+    CancelOrder,
+    /// The contact asks to receive messages, and receives them already.
+    AlreadyOptedIn,
     /// The contact greets, thanks or acknowledges: a fixed text or none.
     Courtesy(Courtesy),
     /// Generate an answer.
@@ -40,48 +44,88 @@ pub(crate) enum Action {
 /// Returns the action for the pending messages of a lease.
 pub(crate) fn decide(lease: &Lease) -> Action {
     let texts: Vec<_> = lease.pending.iter().map(|message| message.content.as_str()).collect();
-    // STOP and START were obeyed when they came in.
-    if lease.conversation.is_opted_out {
-        return Action::Silence;
-    }
     let assistant = &lease.assistant;
     let text = pending_text(lease);
     // A person has seen the messages from before the conversation went back to the bot: they cause no second
     // handover.
     let unseen = || lease.pending.iter().filter(|message| lease.conversation.released_at < Some(message.created_at));
     let draft = valid_draft(lease);
-    let courtesy = courtesies::recognize(&text, &assistant.identity.names())
-        .filter(|_| draft.is_some() || !answers_a_question(lease, &text));
-    if unseen().any(|message| keywords::asks_for_a_person(&message.content, &assistant.handover_keywords)) {
+    let courtesy = recognize_courtesy(lease, &text)
+        .filter(|_| draft.is_some() || !answers_a_question(lease, &text))
+        // "2" is a quantity, where one was asked for or an order was proposed.
+        .filter(|courtesy| *courtesy != Courtesy::Number || !follows_the_model(lease));
+    let is_for_the_bot = courtesy == Some(Courtesy::Identity) && !lease.conversation.is_opted_out;
+    let asks_for_a_person =
+        unseen().any(|message| keywords::asks_for_a_person(&message.content, &assistant.handover_keywords));
+    // A contact who has opted out and asks for a person has written first, and is answered. STOP and START were obeyed
+    // when they came in.
+    if asks_for_a_person && !is_for_the_bot {
         return Action::HandOver(HandoverReason::Keyword);
     }
-    // The yes or no may be one message, or spread over several. It may come with the picture of a payment.
-    let all_match = |matches: fn(&str) -> bool| {
-        matches(&text) || texts.iter().filter(|text| !text.is_empty()).all(|text| matches(text))
-    };
-    if let Some(draft) = draft.filter(|_| !text.is_empty()) {
-        let is_yes: fn(&str) -> bool = if draft.cancels { keywords::confirms_cancellation } else { keywords::is_yes };
-        let is_no: fn(&str) -> bool = if draft.cancels { keywords::declines_cancellation } else { keywords::is_no };
-        if all_match(is_yes) {
-            return Action::ConfirmDraft(Box::new(draft));
-        }
-        if all_match(is_no) {
-            return Action::DiscardDraft(Box::new(draft));
-        }
+    if lease.conversation.is_opted_out {
+        return Action::Silence;
+    }
+    let reply = draft.filter(|_| !text.is_empty()).and_then(|draft| reply_to_draft(draft, &text, &texts));
+    // A voice message beside the yes may say something else, and nobody has heard it. A picture is mostly one of a
+    // payment.
+    let is_partly_unheard = lease.pending.iter().any(PendingMessage::is_unheard);
+    let is_reply = reply.is_some();
+    if let Some(reply) = reply.filter(|_| !is_partly_unheard) {
+        return reply;
     }
     // A picture with a "merci" is no mere courtesy.
-    if text.is_empty() || (courtesy.is_some() && texts.iter().any(|text| text.is_empty())) {
+    let is_partly_unread = lease.pending.iter().any(|message| message.attachment.is_some());
+    if text.is_empty() || is_reply || (courtesy.is_some() && is_partly_unread) {
         let hands_over = assistant.hands_over_unsupported && unseen().next().is_some();
         return if hands_over { Action::HandOver(HandoverReason::Unsupported) } else { Action::Unsupported };
     }
     if let Some(courtesy) = courtesy {
         return Action::Courtesy(courtesy);
     }
+    if keywords::asks_to_resume(&text) && !follows_the_model(lease) {
+        return Action::AlreadyOptedIn;
+    }
+    if keywords::asks_to_cancel(&text) {
+        return Action::CancelOrder;
+    }
     let is_closed = !is_open(assistant.business_hours.as_ref(), lease.local_now);
     if assistant.hands_over_outside_hours && is_closed && unseen().next().is_some() {
         return Action::HandOver(HandoverReason::OutsideHours);
     }
     Action::Answer
+}
+
+/// Returns the action for messages that answer the proposal of an order with yes or no. The yes or no may be one message,
+/// or spread over several.
+fn reply_to_draft(draft: OrderDraft, text: &str, texts: &[&str]) -> Option<Action> {
+    let all_match = |matches: fn(&str) -> bool| {
+        matches(text) || texts.iter().filter(|text| !text.is_empty()).all(|text| matches(text))
+    };
+    let is_yes: fn(&str) -> bool = if draft.cancels { keywords::confirms_cancellation } else { keywords::is_yes };
+    let is_no: fn(&str) -> bool = if draft.cancels { keywords::declines_cancellation } else { keywords::is_no };
+    if all_match(is_yes) {
+        Some(Action::ConfirmDraft(Box::new(draft)))
+    } else if all_match(is_no) {
+        Some(Action::DiscardDraft(Box::new(draft)))
+    } else {
+        None
+    }
+}
+
+/// Returns the courtesy that the messages are. A bare yes or no is one when nothing was proposed or asked.
+fn recognize_courtesy(lease: &Lease, text: &str) -> Option<Courtesy> {
+    let is_void = || keywords::is_bare_answer(text) && !is_something_proposed(lease);
+    courtesies::recognize(text, &lease.assistant.identity.names())
+        .or_else(|| is_void().then_some(Courtesy::Acknowledgement))
+}
+
+/// Returns true when a yes may be meant for something: a draft, also one that has ended, or in LIVE mode a question or any
+/// text of the bot, which may propose without a question mark. A contact who has refused an order may change its mind.
+fn is_something_proposed(lease: &Lease) -> bool {
+    let proposes = |last: &LastOutbound| {
+        last.model.as_deref() != Some(courtesies::MODEL) && (last.is_question || last.is_from_bot)
+    };
+    stored_draft(lease).is_some() || (lease.assistant.is_live && lease.last_outbound.as_ref().is_some_and(proposes))
 }
 
 /// Returns true when a courtesy that accepts ("OK", "d’accord merci") answers a question of the bot, and the model has
@@ -97,11 +141,51 @@ fn answers_a_question(lease: &Lease, text: &str) -> bool {
         && lease.last_outbound.as_ref().is_some_and(is_asked)
 }
 
-/// Returns true when a courtesy was answered last, a short time ago: another one needs no answer.
-pub(crate) fn repeats_a_courtesy(lease: &Lease) -> bool {
-    lease.last_outbound.as_ref().is_some_and(|last| {
-        last.model.as_deref() == Some(courtesies::MODEL) && lease.now - last.created_at < courtesies::REPEAT_WINDOW
-    })
+/// Returns true in LIVE mode when the pending messages follow a text of the model, which goes on with the sale.
+fn follows_the_model(lease: &Lease) -> bool {
+    let is_of_model = |last: &LastOutbound| last.model.as_deref().is_some_and(|model| model != courtesies::MODEL);
+    lease.assistant.is_live
+        && lease.replies_to_last_outbound()
+        && lease.last_outbound.as_ref().is_some_and(|last| is_of_model(last) || last.is_question)
+}
+
+/// Returns true when a courtesy was answered last, within this time: another one needs no answer.
+pub(crate) fn repeats_a_courtesy(lease: &Lease, window: TimeDelta) -> bool {
+    lease
+        .last_outbound
+        .as_ref()
+        .is_some_and(|last| last.model.as_deref() == Some(courtesies::MODEL) && lease.now - last.created_at < window)
+}
+
+/// Returns the question of the pending messages as one text, a message a line. Courtesies among them do not belong to it:
+/// "Bonjour", "merci". A question mark on its own belongs to the message before it.
+pub(crate) fn question_text(lease: &Lease) -> String {
+    let names = lease.assistant.identity.names();
+    let is_part = |text: &&str| match courtesies::recognize(text, &names) {
+        Some(Courtesy::Acknowledgement | Courtesy::Number) => lease.assistant.is_live,
+        Some(Courtesy::Attention) => !text.chars().any(char::is_alphanumeric),
+        Some(_) => false,
+        None => true,
+    };
+    let texts = lease.pending.iter().map(|message| message.content.as_str()).filter(|text| !text.is_empty());
+    let parts: Vec<_> = texts.filter(is_part).collect();
+    if parts.iter().all(|part| !part.chars().any(char::is_alphanumeric)) {
+        return pending_text(lease);
+    }
+    let mut lines: Vec<String> = Vec::new();
+    for part in parts {
+        match lines.last_mut() {
+            Some(line) if !part.chars().any(char::is_alphanumeric) => line.push_str(&format!(" {part}")),
+            _ => lines.push(part.to_owned()),
+        }
+    }
+    messages::join_texts(lines.iter().map(String::as_str))
+}
+
+/// Returns the kinds of the pending messages that nobody has read, beside those that have a text.
+pub(crate) fn unread_kinds(lease: &Lease) -> impl Iterator<Item = &str> {
+    let unread = lease.pending.iter().filter(|message| message.content.is_empty());
+    unread.map(|message| message.attachment.as_deref().unwrap_or("unknown"))
 }
 
 /// Returns the texts of the pending messages, one a line, within a limit.

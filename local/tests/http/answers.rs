@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::support::{App, TenantUser, WhatsAppFixture, pdf, small_pdf, wait_until};
+use super::support::{App, TenantUser, WhatsAppFixture, pdf, repository_file, small_pdf, wait_until};
 
 const QUERY: &str = "/api/v1/query";
 const STREAM: &str = "/api/v1/query/stream";
@@ -83,6 +83,40 @@ async fn a_follow_up_question_is_answered_in_the_context_of_the_question_before_
     }
     let reply = company.app.post(&format!("/api/v1/conversations/{id}/reply")).by(&company.owner);
     reply.json(&json!({ "text": "Bonjour" })).await.refused(404, "not_found");
+}
+
+#[tokio::test]
+async fn the_samples_answer_questions_in_other_words() {
+    let company = QueryFixture::start().await;
+    for name in ["guide-livraison.pdf", "product-manual.pdf"] {
+        let file = repository_file(format!("docs/samples/{name}"));
+        company.app.upload_and_process(&company.owner, name, file).await;
+    }
+    for (question, filename, page, value) in [
+        ("bjr c combien pour envoyer à Abidjan svp", "guide-livraison.pdf", 1, "1 500 FCFA"),
+        ("Quel est le délai de retour ?", "guide-livraison.pdf", 2, "quatorze jours"),
+        ("On peut vous appeler à quel numéro ?", "guide-livraison.pdf", 3, "+225 07 00 00 00 00"),
+        ("Hi, how long does the warranty last please?", "product-manual.pdf", 4, "twenty-four months"),
+    ] {
+        let answer = company.ask(question, &Value::Null).await;
+        let text = answer["answer"].as_str().unwrap().replace('\u{a0}', " ");
+        assert!(text.contains(value), "{question}: {answer}");
+        let citation = &answer["citations"][0];
+        assert_eq!(
+            (&citation["filename"], &citation["page"]),
+            (&json!(filename), &json!(page)),
+            "{question}: {answer}"
+        );
+        // The text names the document's title, the citation its file.
+        assert!(!text.contains(filename), "{question}: {answer}");
+    }
+    for question in ["Combien coûte la livraison à New York ?", "Do you sell bicycles?", "Vous recrutez des livreurs ?"]
+    {
+        let answer = company.ask(question, &Value::Null).await;
+        assert_eq!(answer["answered"], false, "{question}: {answer}");
+        let text = answer["answer"].as_str().unwrap();
+        assert!(text.contains("une personne de l’équipe") || text.contains("a person of the team"), "{answer}");
+    }
 }
 
 #[tokio::test]

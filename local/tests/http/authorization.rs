@@ -174,7 +174,9 @@ impl DocumentedOperation {
     #[track_caller]
     fn assert_allowed(&self, who: &str, answer: &TestResponse) {
         let status = answer.status;
-        let is_allowed = status < 300 || matches!(status, 402 | 409);
+        // The example of a replacement names a document that does not exist, and says so.
+        let names_unknown = status == 404 && self.name.ends_with("/replace");
+        let is_allowed = status < 300 || matches!(status, 402 | 409) || names_unknown;
         assert!(is_allowed, "{} by {who}: {status} {}", self.name, answer.text);
         self.assert_documented(who, answer);
     }

@@ -352,6 +352,13 @@ async fn an_ended_period_becomes_one_billing_record_and_its_overage_one_stripe_i
             "lines": { "data": [{ "metadata": { "billing_record_id": record["id"] } }] },
         } },
     });
+    // The invoice of another customer says nothing about the record.
+    let mut foreign = paid.clone();
+    foreign["id"] = json!("evt_foreign");
+    foreign["data"]["object"]["customer"] = json!("cus_stranger");
+    app.deliver_stripe_event(&foreign).await.data(200);
+    let listed = app.get("/api/v1/billing/invoices?status=paid").by(&tenant).await;
+    assert_eq!(listed.body["data"], json!([]));
     app.deliver_stripe_event(&paid).await.data(200);
     let record = app.get("/api/v1/billing/invoices?status=paid").by(&tenant).await.body["data"][0].clone();
     assert_eq!(record["stripe_invoice_id"], "in_9");

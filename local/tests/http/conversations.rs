@@ -81,6 +81,7 @@ async fn conversations_are_listed_with_their_unanswered_messages() {
         "id": first, "channel": "whatsapp", "contact_id": "132", "user_phone": "+2250700000132", "display_name": "Awa",
         "language": "fr", "handler": "bot", "handover_reason": null, "handover_until": null, "opted_out_at": null,
         "last_message_at": all["data"][0]["last_message_at"], "last_message": "Vous êtes là ?", "unanswered": 2,
+        "waiting_reason": null,
         "created_at": all["data"][0]["created_at"],
     });
     assert_eq!(all["data"][0], expected);
@@ -312,7 +313,9 @@ async fn a_reply_that_is_not_a_text_of_1_to_4096_characters_is_refused() {
     call().json(&json!({})).await.invalid_fields(&["text"]);
     call().raw_json("{").await.refused(400, "malformed_json");
     call().body("text/plain", "Bonjour").await.refused(415, "unsupported_media_type");
-    call().json(&json!({ "text": "a" })).header("idempotency-key", " ").await.invalid_fields(&["Idempotency-Key"]);
+    for key in [" ", "a\tb", "a b", "\u{e9}", &"k".repeat(256)] {
+        call().json(&json!({ "text": "a" })).header("idempotency-key", key).await.invalid_fields(&["Idempotency-Key"]);
+    }
     assert_eq!(company.count("messages where author = 'agent'").await, 0);
 }
 

@@ -1,5 +1,7 @@
 //! The company: its name and settings, its ManyChat key, and its webhook secrets.
 
+use std::collections::BTreeSet;
+
 use futures::future::join_all;
 use local::fakes::manychat::{FakeManyChat, KEYS, ManyChatMode};
 use reqwest::Method;
@@ -61,8 +63,14 @@ impl CustomerFixture {
             .map(|sealed| ring.open(self.owner.customer_id, MANYCHAT_KEY_PURPOSE, &sealed).unwrap().expose().to_owned())
     }
 
-    /// Creates a webhook secret through the API.
+    /// Moves the creation of the webhook secrets into the past, so that another call is no repeated click.
+    async fn let_a_minute_pass(&self) {
+        self.app.sql("update webhook_secrets set created_at = created_at - interval '61 seconds'").await;
+    }
+
+    /// Creates a webhook secret through the API, more than a minute after the last one.
     async fn create_secret(&self) -> String {
+        self.let_a_minute_pass().await;
         let data = self.app.post(SECRET).by(&self.owner).await.data(201);
         data["webhook_secret"].as_str().unwrap().to_owned()
     }
@@ -234,15 +242,75 @@ async fn the_previous_webhook_secret_stays_valid_for_the_grace_period() {
 }
 
 #[tokio::test]
-async fn concurrently_created_webhook_secrets_stay_valid_and_one_of_them_has_no_end() {
+async fn a_repeated_click_gets_the_secret_of_the_first_and_changes_nothing() {
     let company = CustomerFixture::start().await;
-    let secrets = join_all((0..6).map(|_| company.create_secret())).await;
-    let mut live = 0;
-    for secret in &secrets {
-        live += usize::from(company.is_valid_secret(secret).await);
+    let old = company.create_secret().await;
+    company.let_a_minute_pass().await;
+    let promised = "select extract(epoch from expires_at) * 1000 from webhook_secrets where expires_at is not null";
+    let first = company.app.post(SECRET).by(&company.owner).await.data(201);
+    let end = company.app.number(promised).await;
+    let before = company.get().await;
+    for _ in 0..3 {
+        let again = company.app.post(SECRET).by(&company.owner).await.data(200);
+        assert_eq!(again, first);
     }
-    assert_eq!(live, secrets.len());
+    assert_eq!(company.get().await, before);
+    assert_eq!(company.app.number(promised).await, end, "the end that the first click promised");
+    let secret = first["webhook_secret"].as_str().unwrap();
+    assert!(company.is_valid_secret(&old).await && company.is_valid_secret(secret).await);
+    assert_eq!(company.app.number("select count(*) from webhook_secrets").await, 2);
+    let created = format!("webhook_secret.created customer:{}", company.owner.customer_id);
+    assert_eq!(company.app.audit_actions(&company.owner).await, vec![created; 2]);
+
+    // A minute later it is no repetition, and only hashes are kept.
+    company.let_a_minute_pass().await;
+    company.app.stack.invoke("maintenance", json!({})).await.unwrap();
+    assert_eq!(company.app.number("select count(*) from webhook_secrets where sealed_value is not null").await, 0);
+    let next = company.app.post(SECRET).by(&company.owner).await.data(201);
+    assert_ne!(next["webhook_secret"], first["webhook_secret"]);
+    assert!(company.is_valid_secret(secret).await && company.is_valid_secret(&old).await);
+}
+
+#[tokio::test]
+async fn a_repeated_click_without_a_grace_period_does_not_end_the_secret_of_the_first() {
+    let company = CustomerFixture::with(&[("WEBHOOK_SECRET_GRACE_S", "0")]).await;
+    let first = company.app.post(SECRET).by(&company.owner).await.data(201);
+    assert_eq!(company.app.post(SECRET).by(&company.owner).await.data(200), first);
+    assert!(company.is_valid_secret(first["webhook_secret"].as_str().unwrap()).await);
+}
+
+#[tokio::test]
+async fn the_sealed_value_of_a_webhook_secret_does_not_contain_it_and_belongs_to_its_company() {
+    let company = CustomerFixture::start().await;
+    let other = company.app.sign_up("Chez Koffi").await;
+    let first = company.app.post(SECRET).by(&company.owner).await.data(201);
+    let secret = first["webhook_secret"].as_str().unwrap();
+    let stored = format!("select count(*) from webhook_secrets where position('{secret}'::bytea in sealed_value) > 0");
+    assert_eq!(company.app.number(&stored).await, 0);
+    assert_ne!(company.app.post(SECRET).by(&other).await.data(201)["webhook_secret"], first["webhook_secret"]);
+    // A value that was copied to another company's row does not open there.
+    company
+        .app
+        .sql("update webhook_secrets set sealed_value = (select sealed_value from webhook_secrets order by created_at limit 1)")
+        .await;
+    company.app.post(SECRET).by(&other).await.refused(500, "internal");
+    assert_eq!(company.app.post(SECRET).by(&company.owner).await.data(200), first);
+}
+
+#[tokio::test]
+async fn clicks_at_once_create_one_webhook_secret() {
+    let company = CustomerFixture::start().await;
+    let old = company.create_secret().await;
+    company.let_a_minute_pass().await;
+    let answers = join_all((0..8).map(|_| async { company.app.post(SECRET).by(&company.owner).await })).await;
+    let created = answers.iter().filter(|answer| answer.status == 201).count();
+    let repeated = answers.iter().filter(|answer| answer.status == 200).count();
+    assert_eq!((created, repeated), (1, 7));
+    let secrets: BTreeSet<_> = answers.iter().map(|answer| answer.body["data"]["webhook_secret"].to_string()).collect();
+    assert_eq!(secrets.len(), 1, "all clicks show one secret");
+    assert_eq!(company.app.number("select count(*) from webhook_secrets").await, 2);
     assert_eq!(company.app.number("select count(*) from webhook_secrets where expires_at is null").await, 1);
+    assert!(company.is_valid_secret(&old).await);
 }
 
 #[tokio::test]
@@ -264,6 +332,8 @@ async fn a_secret_that_was_replaced_keeps_its_promised_end_and_ten_are_valid_at_
         company.create_secret().await;
     }
     assert_eq!(company.app.number(end).await, promised, "later secrets neither end the first nor prolong it");
+    assert_eq!(company.app.post(SECRET).by(&company.owner).await.status, 200, "a repeated click is none too many");
+    company.let_a_minute_pass().await;
     let refused = company.app.post(SECRET).by(&company.owner).await;
     refused.refused(409, "too_many_webhook_secrets");
     assert!(company.is_valid_secret(&first).await);

@@ -30,9 +30,11 @@ async fn switching_the_mode_ends_the_session_and_starts_another() {
 
     let live = toggle(&app, &tenant, true).await.data(200);
     assert_eq!((&live["mode"], &live["ended_at"]), (&json!("live"), &Value::Null));
+    // No model is configured, and nobody but a model takes orders.
+    assert!(live["warning"].as_str().unwrap().starts_with("no language model is configured"), "{live}");
     // The path that the mobile app uses.
     let rag = app.post("/toggle-live-mode").by(&tenant).json(&json!({ "enabled": false })).await.data(200);
-    assert_eq!(rag["mode"], "rag");
+    assert_eq!((&rag["mode"], &rag["warning"]), (&json!("rag"), &Value::Null));
 
     assert_eq!(sessions(&app, &tenant).await, ["rag", "(live)"]);
     assert_eq!(sessions(&app, &other).await, [""; 0]);
@@ -102,4 +104,11 @@ async fn a_switch_fails_when_the_audit_entry_cannot_be_written() {
     toggle(&app, &tenant, true).await.refused(500, "internal");
     assert_eq!(sessions(&app, &tenant).await, [""; 0]);
     assert_eq!(app.activities(&tenant).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn with_a_model_live_mode_has_no_warning() {
+    let app = App::with_settings(&[("LLM_PROVIDER", "groq"), ("GROQ_API_KEY", "test")]).await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    assert_eq!(toggle(&app, &tenant, true).await.data(200)["warning"], Value::Null);
 }

@@ -29,6 +29,8 @@ mod documents;
 #[cfg(test)]
 mod field_requests;
 #[cfg(test)]
+mod formats;
+#[cfg(test)]
 mod gateway;
 #[cfg(test)]
 mod health;
@@ -92,5 +94,7 @@ mod turns;
 mod unconfirmed;
 #[cfg(test)]
 mod uploads;
+#[cfg(test)]
+mod versions;
 #[cfg(test)]
 mod whatsapp;

@@ -240,6 +240,74 @@ async fn of_two_paid_subscriptions_one_counts_and_the_other_is_cancelled_and_tol
 }
 
 #[tokio::test]
+async fn a_weaker_plan_that_is_paid_later_does_not_take_the_place_of_a_better_one() {
+    let shop = Shop::open(&[]).await;
+    shop.send_events();
+    shop.buy("business").await;
+    let better = shop.counting().await;
+    shop.buy("pro").await;
+    assert_eq!((shop.counting().await, shop.live()), (better.clone(), vec![better]));
+    let subscription = shop.app.get("/api/v1/billing/subscription").by(&shop.owner).await.data(200);
+    assert_eq!(subscription["plan"], "business", "{subscription}");
+}
+
+/// Delivers a paid checkout of a page that the product did not open: the buyer wrote the user's id.
+async fn pay_by_link(shop: &Shop, customer: &str, subscription: &str) {
+    let start = Utc::now().timestamp() - 60;
+    let bought = json!({
+        "id": subscription, "object": "subscription", "status": "active", "customer": customer, "created": start,
+        "cancel_at_period_end": false, "metadata": {},
+        "items": { "data": [{
+            "current_period_start": start, "current_period_end": start + 30 * 86_400,
+            "price": { "id": "price_local_pro" },
+        }] },
+    });
+    shop.stripe.put_subscription(bought.clone());
+    shop.app.deliver_stripe_event(&event("customer.subscription.created", bought)).await.data(200);
+    let session = json!({
+        "id": format!("cs_{subscription}"), "mode": "subscription", "customer": customer,
+        "subscription": subscription, "client_reference_id": shop.owner.user_id, "metadata": {},
+    });
+    shop.app.deliver_stripe_event(&event("checkout.session.completed", session)).await.data(200);
+}
+
+#[tokio::test]
+async fn a_payment_link_makes_a_first_customer_of_a_user_and_no_second_one() {
+    let shop = Shop::open(&[]).await;
+    shop.send_events();
+    pay_by_link(&shop, "cus_first", "sub_first").await;
+    assert_eq!(shop.counting().await, "sub_first");
+
+    pay_by_link(&shop, "cus_stranger", "sub_stranger").await;
+    shop.app.stack.invoke("maintenance", json!({})).await.unwrap();
+    assert_eq!(shop.counting().await, "sub_first");
+    assert_eq!(shop.live(), ["sub_first", "sub_stranger"], "nothing is cancelled at Stripe");
+    let nobodys = "select count(*) from billing.subscription_states where id = 'sub_stranger' and user_id is null";
+    assert_eq!(shop.app.billing_number(nobodys).await, 1);
+    let linked = "select count(*) from billing.stripe_customers where id = 'cus_stranger'";
+    assert_eq!(shop.app.billing_number(linked).await, 0, "the portal stays the user's own");
+}
+
+#[tokio::test]
+async fn a_period_that_ends_in_a_far_age_stops_neither_the_event_nor_maintenance() {
+    let shop = Shop::open(&[]).await;
+    let start = Utc::now().timestamp() - 60;
+    for end in [8_210_266_876_799_i64, 253_402_300_799, i64::MAX] {
+        let object = json!({
+            "id": format!("sub_{end}"), "object": "subscription", "status": "active", "customer": "cus_far",
+            "created": start, "cancel_at_period_end": false, "metadata": { "user_id": shop.owner.user_id },
+            "items": { "data": [{
+                "current_period_start": start, "current_period_end": end, "price": { "id": "price_local_pro" },
+            }] },
+        });
+        shop.stripe.put_subscription(object.clone());
+        shop.app.deliver_stripe_event(&event("customer.subscription.updated", object)).await.data(200);
+        shop.app.stack.invoke("maintenance", json!({})).await.unwrap();
+    }
+    assert!(shop.is_pro().await);
+}
+
+#[tokio::test]
 async fn with_the_setting_off_the_second_subscription_is_only_told() {
     let shop = Shop::open(&[("BILLING_CANCEL_DUPLICATES", "false")]).await;
     shop.send_events();

@@ -210,6 +210,33 @@ async fn courtesies_are_answered_at_no_cost_and_stored_nowhere() {
 }
 
 #[tokio::test]
+async fn a_yes_or_no_to_nothing_costs_nothing_and_one_to_a_question_is_asked() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    for text in ["oui", "Ok", "Non merci", "yes please"] {
+        let answer = app.ask(&tenant, text).await.data(200);
+        assert_eq!((&answer["model"], &answer["conversation_id"]), (&json!("courtesy"), &Value::Null), "{text}");
+    }
+    assert_eq!(app.number("select count(*) from reservations").await, 0);
+
+    let conversation = app.ask(&tenant, "Vous livrez ?").await.data(200)["conversation_id"].clone();
+    let body = json!({ "question": "oui", "conversation_id": conversation });
+    let ask = || app.post(QUERY).by(&tenant).header("idempotency-key", "one").json(&body);
+    assert_eq!(ask().await.data(200)["model"], "courtesy", "nothing was found, whatever the bot says about it");
+    assert_eq!(free_quota_used(&app, &tenant).await, 1);
+    assert_eq!(app.number("select count(*) from unanswered").await, 1);
+    app.sql("update messages set content = 'Oui, partout.', answered = true where direction = 'outbound'").await;
+    assert_eq!(ask().await.data(200)["model"], "courtesy", "the answer asked nothing");
+    app.sql("update messages set content = 'Voulez-vous connaître les délais ?' where direction = 'outbound'").await;
+    let answer = ask().await.data(200);
+    assert_ne!(answer["model"], "courtesy");
+    assert_eq!(free_quota_used(&app, &tenant).await, 2);
+    // The repetition of an answered request is none of nothing.
+    assert_eq!(ask().await.data(200), answer);
+    assert_eq!(free_quota_used(&app, &tenant).await, 2);
+}
+
+#[tokio::test]
 async fn the_not_found_text_has_the_companys_language_where_the_questions_is_uncertain() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;

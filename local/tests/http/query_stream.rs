@@ -174,6 +174,35 @@ async fn a_client_that_disconnects_before_the_first_delta_pays_nothing() {
 }
 
 #[tokio::test]
+async fn a_call_of_the_embedding_model_that_a_disconnect_ends_is_in_the_cost_ledger() {
+    let server = FakeModels::start().await.unwrap();
+    let url = server.base_url();
+    let fixture = StreamFixture::new(&[
+        ("EMBEDDING_PROVIDER", "openai"),
+        ("EMBEDDING_MODEL", "small-model"),
+        ("OPENAI_API_KEY", "test-key"),
+        ("OPENAI_BASE_URL", &url),
+        ("LLM_PROVIDER", "extractive"),
+        ("LLM_PRICES", r#"{"small-model": {"in": 1000000, "out": 0}}"#),
+    ])
+    .await;
+    server.hold();
+    tokio::select! {
+        _ = fixture.ask() => panic!("nothing was found yet"),
+        () = server.wait_for_held_request() => {}
+    }
+    let ledger = "select count(*) from llm_calls where purpose = 'query'";
+    wait_until("the call is recorded", WAIT_TIMEOUT, async || (fixture.app.number(ledger).await == 1).then_some(()))
+        .await;
+    assert_eq!(fixture.ledger_calls("abandoned").await, 1);
+    // The question has 32 bytes, of which three make a token.
+    let costs = "select count(*) from llm_calls where purpose = 'query' and prompt_tokens = 11 and cost_micros = 11";
+    assert_eq!(fixture.app.number(costs).await, 1);
+    assert_eq!(fixture.free_quota_used().await, 0);
+    server.release();
+}
+
+#[tokio::test]
 async fn a_stream_that_breaks_after_a_delta_ends_in_an_apology_and_costs_nothing() {
     for (name, prefix) in DIALECTS {
         let server = FakeModels::start().await.unwrap();
@@ -315,7 +344,10 @@ async fn a_streamed_question_without_an_answer_gets_the_not_found_sentence() {
     let fixture = StreamFixture::with_provider("groq", "GROQ", &groq).await;
     groq.reply_steps(["NOT_", "IN_DOCUMENTS", " [1]"].map(say));
     let (text, end) = fixture.ask_to_end().await;
-    assert_eq!(text, "I could not find the answer in the documents. Could you be more specific?");
+    assert_eq!(
+        text,
+        "I could not find the answer in the documents. Could you be more specific, or ask a person of the team?"
+    );
     assert_eq!(
         (&end.data["answered"], &end.data["citations"], &end.data["answer"]),
         (&json!(false), &json!([]), &json!(text))

@@ -280,7 +280,7 @@ async fn a_document_in_ingestion_restarts_after_a_model_switch() {
     };
     let store = async |model: &str, index| {
         let text = "Returns are free.".to_owned();
-        let chunk = NewChunk { index, page_start: 1, page_end: 1, text, embedding: vec![0.1; 1536] };
+        let chunk = NewChunk { index, page_start: 1, page_end: 1, text, place: None, embedding: vec![0.1; 1536] };
         let stored = db.tenant_tx(fixture.id(), async |tx| {
             Ok(documents::store_chunks(tx, document, Language::English, model, &[chunk]).await?)
         });
@@ -288,7 +288,7 @@ async fn a_document_in_ingestion_restarts_after_a_model_switch() {
     };
     let finish = async |model: &str| {
         let finished = db.tenant_tx(fixture.id(), async |tx| {
-            Ok(documents::finish(tx, document, model, &[0; 32], Language::English, "", &[]).await?)
+            Ok(documents::finish(tx, document, model, &[0; 32], Language::English, "", &[]).await?.0)
         });
         finished.await.unwrap()
     };

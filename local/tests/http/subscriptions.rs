@@ -1,6 +1,6 @@
 //! Subscriptions as they are sold in the field: end dates, intervals, several items, unknown prices, late payments.
 
-use chrono::{DateTime, Months, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, Months, NaiveTime, TimeDelta, Utc};
 use local_postgres::root;
 use serde_json::{Value, json};
 
@@ -206,6 +206,128 @@ async fn periods_of_other_lengths_are_divided_into_whole_months() {
         let period = &usage(&app, &tenant).await["period"];
         assert_eq!(read_time(&period["start"]), start + Months::new(months), "{days_ago}");
         assert_eq!(read_time(&period["end"]), until.map_or(end, |until| start + Months::new(until)), "{days_ago}");
+    }
+}
+
+/// An event of a subscription whose paid period begins and ends so many seconds from now.
+fn event_of_period(bought: &Value, seconds_ago: i64, begin: i64, end: i64) -> Value {
+    let now = Utc::now().timestamp();
+    let mut items = bought["data"]["object"]["items"].clone();
+    items["data"][0]["current_period_start"] = json!(now + begin);
+    items["data"][0]["current_period_end"] = json!(now + end);
+    next_event(bought, seconds_ago, &json!({ "items": items }))
+}
+
+#[tokio::test]
+async fn a_price_by_the_week_has_limits_by_the_calendar_month() {
+    let (app, tenant) = start().await;
+    let bought = field_event("year.json", &tenant);
+    let assert_period = async || {
+        let month = Utc::now().date_naive().with_day(1).unwrap().and_time(NaiveTime::MIN).and_utc();
+        let answer = usage(&app, &tenant).await;
+        assert_eq!(read_time(&answer["period"]["start"]), month);
+        assert_eq!(read_time(&answer["period"]["end"]), month + Months::new(1));
+        answer
+    };
+    app.deliver_stripe_event(&event_of_period(&bought, 9, -5 * DAY, 2 * DAY)).await.data(200);
+    assert_eq!(assert_period().await["requests"]["limit"], 2_000);
+    assert!(read_time(&shown(&app, &tenant).await["current_period_end"]) < Utc::now() + TimeDelta::days(3));
+    app.sql("update usage_periods set requests = 1999 where period_end > now()").await;
+    app.ask(&tenant, "Combien ?").await.data(200);
+    app.ask(&tenant, "Combien ?").await.refused(402, "plan_limit");
+
+    // The next week has no limit of its own: neither when it is paid, nor while Stripe has not told of it.
+    app.deliver_stripe_event(&event_of_period(&bought, 8, -8 * DAY, -DAY)).await.data(200);
+    let details = app.ask(&tenant, "Combien ?").await.refused(402, "plan_limit");
+    assert_eq!(details, json!({ "limit": "requests", "plan": "pro", "used": 2000, "most": 2000, "wanted": 1 }));
+    app.deliver_stripe_event(&event_of_period(&bought, 7, -1, 7 * DAY - 1)).await.data(200);
+    app.ask(&tenant, "Combien ?").await.refused(402, "plan_limit");
+    // The spend cap holds over the weeks, too.
+    app.sql("update usage_periods set requests = 0 where period_end > now()").await;
+    add_model_call(&app, &tenant, 15_000_000, "now()").await;
+    app.deliver_stripe_event(&event_of_period(&bought, 6, -2, 7 * DAY - 2)).await.data(200);
+    assert_eq!(app.ask(&tenant, "Combien ?").await.refused(402, "plan_limit")["limit"], "model_spend_micros");
+    // Nor does a cancellation renew a limit, with or without its withdrawal.
+    for (seconds_ago, cancel_at) in [(5, json!(Utc::now().timestamp() + 7 * DAY - 2)), (4, Value::Null)] {
+        let mut told = event_of_period(&bought, seconds_ago, -2, 7 * DAY - 2);
+        object(&mut told)["cancel_at"] = cancel_at;
+        app.deliver_stripe_event(&told).await.data(200);
+        app.ask(&tenant, "Combien ?").await.refused(402, "plan_limit");
+    }
+    assert_period().await;
+
+    // The next month does. It is billed without requests, too.
+    app.sql("update usage_periods set period_start = period_start - interval '1 month', period_end = period_start")
+        .await;
+    app.stack.invoke("maintenance", json!({})).await.unwrap();
+    let open = "select count(*) from usage_periods where plan = 'pro' and closed_at is null and period_end > now()";
+    assert_eq!(app.number(open).await, 1);
+    app.ask(&tenant, "Combien ?").await.data(200);
+    assert_eq!(assert_period().await["requests"]["used"], 1);
+}
+
+#[tokio::test]
+async fn a_month_that_a_cancellation_shortens_keeps_its_count() {
+    let (app, tenant) = start().await;
+    let bought = field_event("year.json", &tenant);
+    app.deliver_stripe_event(&event_of_period(&bought, 9, -15 * DAY, 15 * DAY)).await.data(200);
+    let start = read_time(&usage(&app, &tenant).await["period"]["start"]);
+    app.sql("update usage_periods set requests = 2000 where plan = 'pro' and period_end > now()").await;
+    app.ask(&tenant, "Combien ?").await.refused(402, "plan_limit");
+    let mut cancelled = event_of_period(&bought, 8, -15 * DAY, 3 * DAY);
+    object(&mut cancelled)["cancel_at"] = json!(Utc::now().timestamp() + 3 * DAY);
+    app.deliver_stripe_event(&cancelled).await.data(200);
+    app.ask(&tenant, "Combien ?").await.refused(402, "plan_limit");
+    let answer = usage(&app, &tenant).await;
+    assert_eq!((read_time(&answer["period"]["start"]), &answer["requests"]["used"]), (start, &json!(2000)));
+}
+
+#[tokio::test]
+async fn a_short_period_counts_in_the_calendar_month_unless_its_row_began_before() {
+    let (app, tenant) = start().await;
+    let (november, december) = (("2026-11-01", "2026-12-01"), ("2026-12-01", "2027-01-01"));
+    // The paid period, the row of the usage, a moment, and the month that the moment falls into.
+    for (period, row, moment, month) in [
+        // A week, within a month and over its end.
+        (("2026-11-09", "2026-11-16"), None, "2026-11-12", november),
+        (("2026-11-28", "2026-12-05"), Some(november), "2026-11-30", november),
+        (("2026-11-28", "2026-12-05"), Some(november), "2026-12-01", december),
+        // Two weeks, and a week whose renewal Stripe has not told.
+        (("2026-11-20", "2026-12-04"), None, "2026-11-21", november),
+        (("2026-11-09", "2026-11-16"), None, "2026-11-18", november),
+        // Four weeks are a month. So is February.
+        (("2026-11-09", "2026-12-07"), None, "2026-11-12", ("2026-11-09", "2026-12-07")),
+        (("2026-01-31", "2026-02-28"), None, "2026-02-03", ("2026-01-31", "2026-02-28")),
+        // A month that was shortened, whose row goes on.
+        (("2026-11-20", "2026-12-10"), Some(("2026-11-20", "2026-12-20")), "2026-12-05", ("2026-11-20", "2026-12-10")),
+        (("2026-11-05", "2026-11-20"), Some(("2026-11-05", "2026-12-05")), "2026-11-12", november),
+    ] {
+        let day = |day: &str| format!("timestamptz '{day} UTC'");
+        let (user, customer) = (tenant.user_id, tenant.customer_id);
+        app.sql(&format!(
+            "update profiles set subscription_current_period_start = {}, subscription_current_period_end = {},
+                 subscription_access_until = 'infinity' where id = '{user}';
+             delete from usage_periods where customer_id = '{customer}'",
+            day(period.0),
+            day(period.1)
+        ))
+        .await;
+        if let Some((begin, end)) = row {
+            app.sql(&format!(
+                "insert into usage_periods (customer_id, period_start, period_end, plan_id, plan, price_cents, currency)
+                 select '{customer}', {}, {}, id, name, price_cents, currency from plans where name = 'pro'",
+                day(begin),
+                day(end)
+            ))
+            .await;
+        }
+        let found = format!(
+            "select count(*) from app.month_of('{customer}', {}) where month_start = {} and month_end = {}",
+            day(moment),
+            day(month.0),
+            day(month.1)
+        );
+        assert_eq!(app.number(&found).await, 1, "{period:?} at {moment}");
     }
 }
 

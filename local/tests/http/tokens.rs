@@ -22,6 +22,10 @@ fn protected_calls(app: &App) -> Vec<(&'static str, TestRequest)> {
         ("GET /api/v1/documents/{id}", app.get(&id)),
         ("DELETE /api/v1/documents/{id}", app.delete(&id)),
         ("POST /api/v1/documents/{id}/retry", app.post(&format!("{id}/retry"))),
+        (
+            "POST /api/v1/documents/{id}/replace",
+            app.post(&format!("{id}/replace")).json(&json!({ "replaces": UNKNOWN_ID })),
+        ),
         ("POST /api/v1/documents/upload", app.post("/api/v1/documents/upload").json(&announcement)),
         ("POST /api/v1/query", app.post("/api/v1/query").json(&json!({ "question": "Combien ?" }))),
         ("POST /api/v1/auth/logout", app.post("/api/v1/auth/logout")),

@@ -2,6 +2,7 @@
 
 use local::fakes::models::{FakeModels, FakeReply};
 use serde_json::json;
+use uuid::Uuid;
 
 use super::support::{App, PdfPage, TenantUser, TestResponse, WhatsAppFixture, pdf_of_pages, small_pdf};
 
@@ -18,6 +19,7 @@ async fn start(models: &FakeModels, settings: &[(&str, &str)]) -> App {
         ("GROQ_MODELS", "small-model"),
         ("GROQ_BASE_URL", url.as_str()),
         ("RATE_LIMIT_ADDRESS", "100000"),
+        ("RATE_LIMIT_USER", "100000"),
     ];
     App::with_settings(&[&own, settings].concat()).await
 }
@@ -76,6 +78,132 @@ async fn all_unconfirmed_accounts_together_spend_no_more_than_the_days_budget() 
     assert!(is_over_budget(&app.ask(&tenants[2], QUESTION).await));
     app.sql("update unconfirmed_days set day = day - 1").await;
     app.ask(&tenants[2], QUESTION).await.data(200);
+}
+
+/// Returns the number of requests that are counted today.
+async fn counted(app: &App) -> i64 {
+    app.number("select coalesce(sum(requests), 0)::bigint from unconfirmed_days").await
+}
+
+#[tokio::test]
+async fn an_announcement_counts_nothing_and_a_document_counts_once_when_it_is_read() {
+    let models = FakeModels::start().await.unwrap();
+    let app = start(&models, &[("UNCONFIRMED_DAILY_REQUESTS", "30")]).await;
+    let [tenant, other] = [app.sign_up("Comptoir Baobab").await, app.sign_up("Chez Koffi").await];
+    for number in 0..40 {
+        let place = app.announce(&tenant, &format!("{number}.pdf"), 1_000).await;
+        app.delete(&format!("/api/v1/documents/{}", place.document)).by(&tenant).await.no_content();
+    }
+    assert_eq!(counted(&app).await, 0);
+    app.ask(&other, QUESTION).await.data(200);
+    let file = small_pdf(TEXT);
+    let place = app.announce(&tenant, "guide.pdf", file.len()).await;
+    assert_eq!(counted(&app).await, 1);
+    app.put_file(&place, file).await;
+    assert_eq!(app.wait_for_end_state(&tenant, place.document).await["status"], "processed");
+    assert_eq!(counted(&app).await, 2);
+    // A second event of the same upload counts nothing.
+    app.sql("update documents set status = 'pending', processed_at = null; update jobs set status = 'queued', run_after = now() - interval '1 second' where kind = 'ingest'").await;
+    app.stack.invoke("maintenance", json!({})).await.unwrap();
+    assert_eq!(app.wait_for_end_state(&tenant, place.document).await["status"], "processed");
+    assert_eq!(counted(&app).await, 2);
+}
+
+/// The share of an account is a twentieth of the day's budget, and at least 10.
+#[tokio::test]
+async fn one_account_uses_up_its_share_of_the_days_budget_and_no_more() {
+    let models = FakeModels::start().await.unwrap();
+    let app = start(&models, &[("UNCONFIRMED_DAILY_REQUESTS", "30")]).await;
+    let [tenant, other] = [app.sign_up("Comptoir Baobab").await, app.sign_up("Chez Koffi").await];
+    let file = || small_pdf(TEXT);
+    let late = app.announce(&tenant, "late.pdf", file().len()).await;
+    for number in 0..8 {
+        let id = app.upload_and_process(&tenant, &format!("{number}.pdf"), file()).await;
+        app.delete(&format!("/api/v1/documents/{id}")).by(&tenant).await.no_content();
+    }
+    let questions = (0..6).map(async |_| app.ask(&tenant, QUESTION).await);
+    let answers = futures::future::join_all(questions).await;
+    let answered = answers.iter().filter(|answer| answer.status == 200).count();
+    assert_eq!((answered, answers.iter().filter(|answer| is_over_budget(answer)).count()), (2, 4), "{answers:?}");
+    assert_eq!(counted(&app).await, 10);
+    let announcement = json!({ "filename": "other.pdf", "size_bytes": 1000 });
+    let upload = app.post("/api/v1/documents/upload").by(&tenant).json(&announcement).await;
+    upload.refused(403, "unconfirmed_budget_reached");
+    // A file that was announced before is not read.
+    app.put_file(&late, file()).await;
+    let refused = app.wait_for_end_state(&tenant, late.document).await;
+    assert_eq!((&refused["status"], &refused["error_code"]), (&json!("failed"), &json!("spend_cap_reached")));
+    assert_eq!(counted(&app).await, 10);
+
+    // Other accounts have theirs, and a confirmed one has no share.
+    app.upload_and_process(&other, "guide.pdf", file()).await;
+    app.ask(&other, QUESTION).await.data(200);
+    assert_eq!(counted(&app).await, 12);
+    confirm(&app, &tenant).await;
+    app.ask(&tenant, QUESTION).await.data(200);
+    app.post(&format!("/api/v1/documents/{}/retry", late.document)).by(&tenant).await.data(200);
+    assert_eq!(app.wait_for_end_state(&tenant, late.document).await["status"], "processed");
+    assert_eq!(counted(&app).await, 12);
+}
+
+#[tokio::test]
+async fn a_question_that_is_refunded_counts_in_the_share() {
+    let models = FakeModels::start().await.unwrap();
+    let app = start(&models, &[("UNCONFIRMED_DAILY_REQUESTS", "100")]).await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    app.upload_and_process(&tenant, "guide.pdf", small_pdf(TEXT)).await;
+    models.always(FakeReply::Blocked);
+    for _ in 0..9 {
+        assert_eq!(app.ask(&tenant, QUESTION).await.data(200)["answered"], false);
+    }
+    assert!(is_over_budget(&app.ask(&tenant, QUESTION).await));
+    assert_eq!(app.number("select sum(free_quota_used) from user_settings").await, 0);
+    assert_eq!(counted(&app).await, 10);
+}
+
+#[tokio::test]
+async fn the_retry_of_a_failed_document_counts_as_a_document() {
+    let models = FakeModels::start().await.unwrap();
+    let app = start(&models, &[("UNCONFIRMED_DAILY_REQUESTS", "3")]).await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let id = app.upload(&tenant, "scan.pdf", pdf_of_pages(&[PdfPage::scan()])).await;
+    let requests = "select requests from unconfirmed_days";
+    let retry = || app.post(&format!("/api/v1/documents/{id}/retry")).by(&tenant);
+    for retries in 0..3 {
+        assert_eq!(app.wait_for_end_state(&tenant, id).await["error_code"], "no_text");
+        assert_eq!(app.number(requests).await, 1 + retries);
+        if retries < 2 {
+            retry().await.data(200);
+        }
+    }
+    retry().await.refused(403, "unconfirmed_budget_reached");
+    // The refused retry changes nothing, and counts as little as one that is no retry at all.
+    assert_eq!(app.document(&tenant, id).await["status"], "failed");
+    app.post(&format!("/api/v1/documents/{}/retry", Uuid::new_v4())).by(&tenant).await.refused(404, "not_found");
+    assert_eq!(app.number(requests).await, 3);
+    confirm(&app, &tenant).await;
+    retry().await.data(200);
+    assert_eq!(app.number(requests).await, 3);
+}
+
+#[tokio::test]
+async fn retries_at_once_do_not_exceed_the_budget() {
+    let models = FakeModels::start().await.unwrap();
+    let app = start(&models, &[("UNCONFIRMED_DAILY_REQUESTS", "10")]).await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let mut ids = Vec::new();
+    for number in 0..8 {
+        let scan = pdf_of_pages(&[PdfPage::scan()]);
+        let id = app.upload(&tenant, &format!("scan-{number}.pdf"), scan).await;
+        app.wait_for_end_state(&tenant, id).await;
+        ids.push(id);
+    }
+    let retries = ids.iter().map(async |id| app.post(&format!("/api/v1/documents/{id}/retry")).by(&tenant).await);
+    let answers = futures::future::join_all(retries).await;
+    let taken = answers.iter().filter(|answer| answer.status == 200).count();
+    let refused = answers.iter().filter(|answer| is_over_budget(answer)).count();
+    assert_eq!((taken, refused), (2, 6), "{answers:?}");
+    assert_eq!(app.number("select requests from unconfirmed_days").await, 10);
 }
 
 #[tokio::test]

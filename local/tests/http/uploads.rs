@@ -340,7 +340,7 @@ async fn an_expired_presigned_url_is_refused() {
     let mut settings = shared::settings::Settings::new(values);
     let storage = shared::storage::Storage::read(&mut settings);
     settings.finish().unwrap();
-    let put = storage.presign_put("tenants/a/b.pdf", 4, Duration::from_secs(1)).await.unwrap();
+    let put = storage.presign_put("tenants/a/b.pdf", 4, "application/pdf", Duration::from_secs(1)).await.unwrap();
     let request = || {
         let request = app.http().put(&put.url).header("if-none-match", "*").header("content-type", "application/pdf");
         request.body("%PDF")

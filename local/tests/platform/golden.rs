@@ -1,4 +1,4 @@
-//! The golden set, the project's own questions: its scores for retrieval, follow-ups and refusals must not get worse.
+//! The project's own questions: the scores for retrieval, follow-ups, answers and refusals must not get worse.
 
 use local::eval::{self, Arguments};
 
@@ -6,4 +6,10 @@ use local::eval::{self, Arguments};
 async fn golden_set_scores_are_not_below_the_committed_figures() {
     // After an improvement, run `cargo eval` with these files and `--save` (docs/BENCHMARKS.md).
     eval::run(Arguments::golden()).await.unwrap();
+}
+
+#[tokio::test]
+async fn answers_to_customers_are_not_worse_than_the_committed_figures() {
+    // After an improvement, run `cargo eval --answers --save`.
+    eval::run(Arguments::answers()).await.unwrap();
 }

@@ -6,6 +6,7 @@ mod mutants;
 mod order;
 mod pdfs;
 mod survival;
+mod tables;
 mod visible;
 
 use std::path::PathBuf;

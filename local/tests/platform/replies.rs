@@ -35,6 +35,9 @@ use crate::{
 
 /// Number of messages in which the model's answer is sent.
 const PARTS: usize = 2;
+/// Rounds of [`WORKERS`] simultaneous deliveries of one conversation.
+const ROUNDS: usize = 40;
+const WORKERS: usize = 6;
 const SEALING_KEYS: &str = "test:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 /// A reply-worker with its database, one tenant, and fakes of ManyChat and the model.
@@ -77,21 +80,25 @@ impl ReplyWorkerHarness {
         let aws = &testing::servers().await.unwrap().aws;
         let name = format!("replies-{}-{}", std::process::id(), Uuid::new_v4().simple());
         let made = aws_sdk_sqs::Client::new(&aws.config()).create_queue().queue_name(name).send().await.unwrap();
-        Self::with_queue(made.queue_url().unwrap(), aws.endpoint()).await
+        Self::with_queue(made.queue_url().unwrap(), aws.endpoint(), 2).await
     }
 
-    /// Starts the worker with a queue at an AWS endpoint.
-    async fn with_queue(queue_url: &str, endpoint: &str) -> Self {
+    /// Starts the worker with a queue at an AWS endpoint and a number of database connections.
+    async fn with_queue(queue_url: &str, endpoint: &str, connections: u32) -> Self {
         let database = testing::database().await.unwrap();
         let (manychat, models) = (FakeManyChat::start().await.unwrap(), FakeModels::start().await.unwrap());
         models.always(FakeReply::Text("Une phrase de la réponse. ".repeat(100)));
         let mut admin = PgConnection::connect(&database.urls.admin).await.unwrap();
+        let soon = "do $do$ begin
+            execute format('alter database %I set deadlock_timeout = 20', current_database());
+        end $do$";
+        sqlx::raw_sql(soon).execute(&mut admin).await.unwrap();
         let tenant = seed::tenant(&mut admin, "replies", 1_000_000).await;
         let aws = &testing::servers().await.unwrap().aws;
         let mut settings = aws.settings();
         for (name, value) in [
             ("DATABASE_URL", database.urls.app.as_str()),
-            ("DATABASE_MAX_CONNECTIONS", "2"),
+            ("DATABASE_MAX_CONNECTIONS", &connections.to_string()),
             ("AWS_ENDPOINT_URL", endpoint),
             ("REPLY_QUEUE_URL", queue_url),
             ("MANYCHAT_BASE_URL", &manychat.base_url()),
@@ -111,7 +118,7 @@ impl ReplyWorkerHarness {
         update.bind(tenant.customer).bind(sealed).execute(&mut admin).await.unwrap();
         let live = sqlx::query("insert into bot_sessions (company_id, mode) values ($1, 'live')");
         live.bind(tenant.customer).execute(&mut admin).await.unwrap();
-        let db = route::db(&database.urls.app, 1);
+        let db = route::db(&database.urls.app, connections);
         Self { handle, manychat, models, db, admin, tenant, _database: database }
     }
 
@@ -257,7 +264,7 @@ async fn after_a_kill_at_any_step_the_next_worker_sends_one_answer_and_charges_o
 async fn deliveries_during_a_reply_send_one_message_to_the_leases_end_and_are_replaced_by_its_holder() {
     let queue = FakeQueue::start(testing::servers().await.unwrap().aws.endpoint()).await.unwrap();
     let endpoint = queue.endpoint();
-    let mut harness = ReplyWorkerHarness::with_queue(&format!("{endpoint}/123456789012/replies"), &endpoint).await;
+    let mut harness = ReplyWorkerHarness::with_queue(&format!("{endpoint}/123456789012/replies"), &endpoint, 2).await;
     let conversation = harness.receive(1).await;
     let event = harness.event(conversation);
     let now = tokio::time::Instant::now();
@@ -287,6 +294,34 @@ async fn deliveries_during_a_reply_send_one_message_to_the_leases_end_and_are_re
     assert_eq!(harness.number(ANSWERS, conversation).await, 2, "the second message is answered");
     let awaited = "select count(*) from conversations where id = $1 and lease_is_awaited";
     assert_eq!(harness.number(awaited, conversation).await, 0);
+}
+
+#[tokio::test]
+async fn simultaneous_workers_of_one_conversation_do_not_deadlock() {
+    let queue = FakeQueue::start(testing::servers().await.unwrap().aws.endpoint()).await.unwrap();
+    let endpoint = queue.endpoint();
+    let mut harness = ReplyWorkerHarness::with_queue(&format!("{endpoint}/123456789012/replies"), &endpoint, 12).await;
+    harness.models.always(FakeReply::Text("Oui.".to_owned()));
+    let conversation = harness.receive(1).await;
+    let event = harness.event(conversation);
+    let mut failed = 0;
+    for round in 0..ROUNDS {
+        let work = (0..WORKERS).map(|worker| {
+            let (harness, event) = (&harness, event.clone());
+            async move {
+                harness.receive_message(1, &format!("{round}-{worker}")).await;
+                (harness.handle)(event).await.unwrap()
+            }
+        });
+        let outcomes = futures::future::join_all(work).await;
+        failed += outcomes.iter().filter(|outcome| **outcome != json!({ "batchItemFailures": [] })).count();
+    }
+    let deadlocks = "select deadlocks from pg_stat_database where datname = current_database() and $1 is not null";
+    assert_eq!((harness.number(deadlocks, conversation).await, failed), (0, 0));
+    const WAITING: &str = "select count(*) from messages where conversation_id = $1 and direction = 'inbound' \
+        and answered_by is null and skipped_reason is null";
+    (harness.handle)(event).await.unwrap();
+    assert_eq!(harness.number(WAITING, conversation).await, 0);
 }
 
 /// Measures the figure in docs/BENCHMARKS.md, with the command

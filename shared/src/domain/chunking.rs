@@ -1,7 +1,7 @@
 //! Chunking of a document's pages for retrieval, each chunk citable by its pages. The result is deterministic: an
 //! interrupted ingestion continues by chunk index.
 
-use crate::pdf::PageText;
+use crate::{files::Place, pdf::PageText};
 
 mod pieces;
 
@@ -31,6 +31,8 @@ pub struct Chunk {
     /// Text of at most [`MAX_CHARS`] characters. A chunk from the middle of a section or table repeats the heading
     /// and the table's header.
     pub text: String,
+    /// Place in a file without pages; `None` for a page of a PDF.
+    pub place: Option<Place>,
 }
 
 /// Cuts pages into chunks, in order. Loses white space only.
@@ -176,6 +178,7 @@ impl Packer {
             page_start: draft.page_start,
             page_end: draft.page_end,
             text: draft.text,
+            place: None,
         });
     }
 

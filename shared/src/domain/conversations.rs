@@ -62,6 +62,27 @@ pub struct ReceiveOutcome {
     pub is_opted_out: bool,
 }
 
+/// Locks the conversation until the transaction ends. Returns false when there is no such conversation.
+///
+/// Every transaction that changes a conversation locks it first, before rows of messages, the outbox, jobs, orders,
+/// reservations, the quota or usage figures, so that no two transactions wait for each other. An insert of a row that
+/// refers to the conversation is such a lock, too: its foreign key takes a weak one, and a stronger one after it would
+/// wait for whoever waits for the first. The mode is `no key update`, which rows that refer to the conversation do not
+/// wait for.
+///
+/// # Errors
+/// A database error.
+pub async fn lock(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<bool> {
+    let locked = sqlx::query!(
+        "select from conversations where customer_id = $1 and id = $2 for no key update",
+        tx.tenant(),
+        conversation
+    )
+    .execute(tx)
+    .await?;
+    Ok(locked.rows_affected() > 0)
+}
+
 /// Stores an incoming message together with its conversation and its reply job. A repeated delivery changes nothing.
 /// [`crate::opt_outs::receive`] does the same, and obeys a message that asks to stop.
 ///
@@ -76,14 +97,15 @@ pub async fn receive(tx: &mut TenantTx, message: &InboundMessage) -> sqlx::Resul
         }
         received => received,
     };
-    if received.message_id.is_some() && (message.interacted_at.is_some() || message.locale.is_some()) {
+    let describes = message.interacted_at.is_some() || message.locale.or(message.likely_language).is_some();
+    if received.message_id.is_some() && describes {
         describe_received(tx, &received, message).await?;
     }
     Ok(received)
 }
 
-/// Adds to a stored message what `app.receive_message` does not take: when the contact wrote it, and the language of
-/// the contact's phone, which counts only until the contact's own words show another one.
+/// Adds to a stored message what `app.receive_message` does not take: when the contact wrote it, and the language that its
+/// words are likely to be in, or else that of the contact's phone. Both count only until a clear sentence shows one.
 async fn describe_received(tx: &mut TenantTx, received: &ReceiveOutcome, message: &InboundMessage) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
@@ -95,7 +117,7 @@ async fn describe_received(tx: &mut TenantTx, received: &ReceiveOutcome, message
         tx.tenant(),
         received.message_id,
         received.conversation_id,
-        message.locale.map(Language::as_str),
+        message.likely_language.or(message.locale).map(Language::as_str),
         message.interacted_at
     )
     .execute(tx)
@@ -115,7 +137,7 @@ async fn store(tx: &mut TenantTx, message: &InboundMessage, external_id: Option<
         message.contact_id,
         message.phone,
         message.name,
-        message.language.map(Language::as_str),
+        message.language.filter(|_| courtesies::recognize(&message.text, &[]).is_none()).map(Language::as_str),
         message.text,
         message.attachment,
         external_id
@@ -185,6 +207,70 @@ pub async fn queue_reply_job(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Res
         tx.tenant(),
         conversation,
         REPLY_JOB_DELAY.as_secs_f64()
+    )
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
+/// Queues the reply jobs of conversations whose messages wait since less than 24 hours, at most 500: the tenant has
+/// connected ManyChat. Maintenance sends them within a minute. Older messages are answered when their contact writes
+/// again, because WhatsApp takes no answer before.
+///
+/// # Errors
+/// A database error.
+pub async fn queue_waiting(tx: &mut TenantTx) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        insert into jobs as job (customer_id, kind, payload, run_after)
+        select $1, 'reply', jsonb_build_object('conversation_id', waiting.conversation_id), now()
+        from (
+            select distinct conversation_id from messages
+            where customer_id = $1 and channel = 'whatsapp' and direction = 'inbound' and answered_by is null
+              and skipped_reason is null and created_at > now() - interval '24 hours'
+            limit 500
+        ) waiting
+        on conflict ((payload ->> 'conversation_id')) where kind = 'reply' do update
+            set status = 'queued', attempts = 0, run_after = excluded.run_after, last_error = null,
+                updated_at = clock_timestamp()
+        "#,
+        tx.tenant()
+    )
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
+/// Lets the messages wait again that were not answered because no answers were left, and queues their reply jobs: the
+/// tenant has a plan now. At most the newest 500, of the last 24 hours: WhatsApp takes no answer to older ones. Locks no
+/// conversation, since the caller holds rows of the account; the messages that it changes are touched by nobody else.
+///
+/// # Errors
+/// A database error.
+pub async fn queue_over_quota(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        with recent as (
+            select waiting.id, waiting.conversation_id from messages waiting
+            where waiting.customer_id = $1 and waiting.channel = 'whatsapp' and waiting.direction = 'inbound'
+              and waiting.skipped_reason = 'quota' and waiting.created_at > now() - interval '24 hours'
+              and not exists (
+                  select from messages later
+                  where later.conversation_id = waiting.conversation_id and later.created_at > waiting.created_at
+                    and (later.author = 'agent' or later.answered is not null)
+              )
+            order by waiting.created_at desc
+            limit 500
+        ), waiting as (
+            update messages set skipped_reason = null from recent where messages.id = recent.id
+        )
+        insert into jobs as job (customer_id, kind, payload, run_after)
+        select distinct $1::uuid, 'reply', jsonb_build_object('conversation_id', conversation_id), now() from recent
+        on conflict ((payload ->> 'conversation_id')) where kind = 'reply' do update
+            set status = 'queued', attempts = 0, run_after = excluded.run_after, last_error = null,
+                updated_at = clock_timestamp()
+        "#,
+        tenant
     )
     .execute(tx)
     .await
@@ -304,6 +390,8 @@ pub struct Deliverability {
     pub is_open: bool,
     /// True when the contact has opted out.
     pub is_opted_out: bool,
+    /// True when the contact has written since it opted out, and a person may answer that.
+    pub has_written_since: bool,
 }
 
 /// Locks a WhatsApp conversation until the transaction ends and returns whether its contact accepts messages.
@@ -315,8 +403,9 @@ pub async fn lock_deliverability(tx: &mut TenantTx, conversation: Uuid) -> Resul
         Deliverability,
         r#"
         select coalesce(last_inbound_at > now() - interval '24 hours', false) as "is_open!",
-            opted_out_at is not null as "is_opted_out!"
-        from conversations where customer_id = $1 and id = $2 and channel = 'whatsapp' for update
+            opted_out_at is not null as "is_opted_out!",
+            coalesce(last_inbound_at > opted_out_at, false) as "has_written_since!"
+        from conversations where customer_id = $1 and id = $2 and channel = 'whatsapp' for no key update
         "#,
         tx.tenant(),
         conversation
@@ -327,19 +416,29 @@ pub async fn lock_deliverability(tx: &mut TenantTx, conversation: Uuid) -> Resul
 }
 
 impl Deliverability {
-    /// Checks that a person's text may be sent.
+    /// Checks that a person's text may be sent. An opt-out ends what the company begins: a contact who has written since
+    /// may be answered by a person, within WhatsApp's 24 hours.
     ///
     /// # Errors
     /// 409 `contact_opted_out` or `whatsapp_window_closed`.
     pub fn ensure_open(&self) -> Result<(), ApiError> {
-        let conflict = |code, message: &str| Err(ApiError::new(StatusCode::CONFLICT, code, message));
-        if self.is_opted_out {
-            return conflict("contact_opted_out", "the contact has asked to receive no more messages");
+        self.ensure_wanted()?;
+        if self.is_open {
+            return Ok(());
         }
-        if !self.is_open {
-            let message = "WhatsApp takes free texts for 24 hours after the contact's last message only";
-            return conflict("whatsapp_window_closed", message);
+        let message = "WhatsApp takes free texts for 24 hours after the contact's last message only";
+        Err(ApiError::new(StatusCode::CONFLICT, "whatsapp_window_closed", message))
+    }
+
+    /// Checks that the contact has not opted out, or has written since.
+    ///
+    /// # Errors
+    /// 409 `contact_opted_out`.
+    pub fn ensure_wanted(&self) -> Result<(), ApiError> {
+        if !self.is_opted_out || self.has_written_since {
+            return Ok(());
         }
-        Ok(())
+        let message = "the contact has asked to receive no more messages, and has written nothing since";
+        Err(ApiError::new(StatusCode::CONFLICT, "contact_opted_out", message))
     }
 }

@@ -58,6 +58,18 @@ pub fn courtesy(courtesy: Courtesy, language: Language) -> Option<&'static str> 
         Courtesy::Thanks => Some(localized!(language, "Avec plaisir !", "You are welcome!")),
         Courtesy::Farewell => Some(localized!(language, "Merci, et à bientôt !", "Thank you, and see you soon!")),
         Courtesy::Acknowledgement => None,
+        Courtesy::Attention => Some(localized!(language, "Que puis-je faire pour vous ?", "What can I do for you?")),
+        Courtesy::Number => Some(localized!(
+            language,
+            "Pouvez-vous m’écrire votre question en quelques mots ?",
+            "Could you write your question in a few words?",
+        )),
+        Courtesy::Identity => Some(localized!(
+            language,
+            "Oui, je suis un assistant virtuel. Écrivez CONSEILLER pour parler à une personne.",
+            "Yes, I am a virtual assistant. Write HUMAN to speak with a person.",
+        )),
+        Courtesy::Unreadable => Some(text_only(language)),
     }
 }
 
@@ -93,6 +105,46 @@ pub fn opted_in(language: Language) -> &'static str {
     localized!(language, "Ravi de vous retrouver ! Posez votre question.", "Good to have you back! Ask your question.")
 }
 
+/// Confirmation of an opt-out whose contact also asked to erase its data. The conversation is handed over to a person.
+#[must_use]
+pub fn opted_out_and_erasure_requested(language: Language) -> &'static str {
+    localized!(
+        language,
+        "C’est noté : vous ne recevrez plus de messages, et votre demande de suppression est transmise à l’entreprise. \
+         Écrivez REPRENDRE pour recommencer.",
+        "Noted: you will receive no more messages, and the company has your request for deletion. Write START to begin \
+         again.",
+    )
+}
+
+/// Answer to an opt-in of a contact who has not opted out.
+#[must_use]
+pub fn already_opted_in(language: Language) -> &'static str {
+    localized!(
+        language,
+        "Vous recevez déjà nos messages. Posez votre question.",
+        "You receive our messages already. Ask your question.",
+    )
+}
+
+/// Line below an answer to messages of which some have no text.
+#[must_use]
+pub fn partly_unread(is_voice: bool, language: Language) -> &'static str {
+    if is_voice {
+        localized!(
+            language,
+            "Je n’ai pas écouté votre message vocal : je ne lis que les messages écrits.",
+            "I have not listened to your voice message: I only read written messages.",
+        )
+    } else {
+        localized!(
+            language,
+            "Je n’ai pas vu votre envoi : je ne lis que les messages écrits.",
+            "I have not seen what you sent: I only read written messages.",
+        )
+    }
+}
+
 /// Answer to messages without text.
 #[must_use]
 pub fn text_only(language: Language) -> &'static str {
@@ -101,6 +153,17 @@ pub fn text_only(language: Language) -> &'static str {
         "Pour l’instant, je ne lis que les messages écrits. Pouvez-vous m’écrire votre question ?",
         "For now, I only read written messages. Could you write your question?",
     )
+}
+
+/// Answer to messages without text, or with more than a text, while the proposal of an order waits for an answer.
+#[must_use]
+pub fn text_only_at_proposal(cancels: bool, language: Language) -> String {
+    let explained = localized!(
+        language,
+        "Pour l’instant, je ne lis que les messages écrits.",
+        "For now, I only read written messages.",
+    );
+    format!("{explained} {}", proposal_ended(cancels, language))
 }
 
 /// Notice of a handover to a person.
@@ -125,7 +188,7 @@ pub fn handed_over(reason: HandoverReason, language: Language) -> &'static str {
     }
 }
 
-/// Notice that the quota is used up. The caller records an activity about this contact.
+/// Notice that the quota is used up. The question is listed as unanswered, and its conversation as one that waits.
 #[must_use]
 pub fn no_answers_left(language: Language) -> &'static str {
     localized!(
@@ -168,11 +231,10 @@ pub fn not_in_the_documents(language: Language) -> &'static str {
     )
 }
 
-/// Line with the sources below an answer: `Source : guide.pdf, p. 3`.
+/// Line with the sources below an answer, by title and page: `Source : Guide de livraison, p. 3`.
 #[must_use]
-pub fn sources(places: &[(String, i32)], language: Language) -> String {
-    let listed: Vec<_> = places.iter().map(|(file, page)| format!("{file}, p. {page}")).collect();
-    let listed = listed.join(" ; ");
+pub fn sources(sources: &[String], language: Language) -> String {
+    let listed = sources.join(" ; ");
     localized!(language, format!("_Source : {listed}_"), format!("_Source: {listed}_"))
 }
 
@@ -306,8 +368,9 @@ pub fn too_many_messages(is_daily: bool, language: Language) -> &'static str {
 pub fn not_in_the_documents_over_api(language: Language) -> &'static str {
     localized!(
         language,
-        "Je n’ai pas trouvé la réponse dans les documents. Pouvez-vous préciser votre question ?",
-        "I could not find the answer in the documents. Could you be more specific?",
+        "Je n’ai pas trouvé la réponse dans les documents. Pouvez-vous préciser votre question, ou la poser à une personne \
+         de l’équipe ?",
+        "I could not find the answer in the documents. Could you be more specific, or ask a person of the team?",
     )
 }
 
@@ -339,6 +402,11 @@ pub fn courtesy_over_api(of: Courtesy, identity: &Identity, language: Language) 
                 "Posez votre question, et je chercherai la réponse dans les documents.",
                 "Ask your question, and I will look for the answer in the documents.",
             )
+        ),
+        (Courtesy::Identity, _) => localized!(
+            language,
+            format!("Oui, je suis {}, un assistant virtuel.", identity.assistant),
+            format!("Yes, I am {}, a virtual assistant.", identity.assistant),
         ),
         (_, Some(text)) => text.to_owned(),
         (_, None) => {

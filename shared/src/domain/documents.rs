@@ -6,9 +6,11 @@
 
 mod ingestion;
 mod list;
+mod names;
 mod scans;
 mod slots;
 mod text_limits;
+mod versions;
 
 use std::{borrow::Cow, time::Duration};
 
@@ -23,6 +25,7 @@ pub use ingestion::{
     record_page_count, store_chunks,
 };
 pub use list::{DocumentListing, UnreadPages, list, unread_pages};
+pub use names::fill_name_keys;
 pub use scans::{
     PageClaim, PageTranscript, ScanCost, claim_page, page_transcripts, release_page, scan_cost, store_page,
 };
@@ -31,14 +34,16 @@ pub use slots::{
     take_all_turns,
 };
 pub use text_limits::{TextRefusal, count_missing_texts, count_text};
+pub use versions::{SameName, replace, same_name};
 
 use crate::{
-    db::TenantTx,
+    db::{Db, TenantTx},
     error::{ApiError, MAX_UPLOAD_MIB},
-    input, jobs,
+    files::{FileFormat, MAX_COLUMNS, MAX_ROWS, UnreadableKind},
+    input, jobs, logging,
     pdf::MAX_PAGES,
     periods::{self, StorageLimitError},
-    storage,
+    storage::{self, Storage},
     text::Language,
 };
 
@@ -70,6 +75,16 @@ impl TryFrom<String> for Filename {
     }
 }
 
+impl Filename {
+    /// Returns the format that the name says.
+    ///
+    /// # Errors
+    /// Returns the advice for kinds of files that are not read.
+    pub fn format(&self) -> Result<FileFormat, UnreadableKind> {
+        FileFormat::of_filename(&self.0)
+    }
+}
+
 /// Processing status of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -98,7 +113,7 @@ impl DocumentStatus {
 pub enum DocumentFailure {
     /// The file needs a password.
     Encrypted,
-    /// The file is not a PDF, or is damaged beyond repair.
+    /// The file is damaged beyond repair.
     Corrupt,
     /// The file has no text: images only, or empty pages.
     NoText,
@@ -117,7 +132,7 @@ pub enum DocumentFailure {
     /// Reading the scanned pages would exceed the cost limit of one document.
     ScanTooCostly,
     /// The company's model budget for this period ran out before all scanned pages were read. An account without a
-    /// confirmed address or a plan may have none.
+    /// confirmed address or a plan may have none, and may read a number of documents a day.
     SpendCapReached,
     /// The file has another size than was announced. It is not kept.
     SizeMismatch,
@@ -133,12 +148,16 @@ pub enum DocumentFailure {
     Portfolio,
     /// The reader failed on the file, also in its plainer mode. The file may be sound.
     ReaderFailed,
+    /// The content is of another format than the file name says.
+    FormatMismatch,
+    /// The tables have more rows or columns than [`crate::files`] allows.
+    TooManyRows,
     /// The OCR models of the installation are missing or damaged, and the file has scanned pages.
     OcrUnavailable,
 }
 
 impl DocumentFailure {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 21] = [
         Self::Encrypted,
         Self::Corrupt,
         Self::NoText,
@@ -157,6 +176,8 @@ impl DocumentFailure {
         Self::XfaForm,
         Self::Portfolio,
         Self::ReaderFailed,
+        Self::FormatMismatch,
+        Self::TooManyRows,
         Self::OcrUnavailable,
     ];
 
@@ -182,6 +203,8 @@ impl DocumentFailure {
             Self::XfaForm => "xfa_form",
             Self::Portfolio => "portfolio",
             Self::ReaderFailed => "reader_failed",
+            Self::FormatMismatch => "format_mismatch",
+            Self::TooManyRows => "too_many_rows",
             Self::OcrUnavailable => "ocr_unavailable",
         }
     }
@@ -209,11 +232,17 @@ impl DocumentFailure {
             Self::TooLarge => {
                 return format!("Le fichier dépasse {MAX_MIB} Mo. Compressez-le ou divisez-le.").into();
             }
+            Self::TooManyRows => {
+                return format!("Les tableaux du fichier ont plus de {MAX_ROWS} lignes ou {MAX_COLUMNS} colonnes. Divisez-le et envoyez les parties.").into();
+            }
+            Self::FormatMismatch => {
+                "Le contenu du fichier n'est pas du type que son nom indique. Renvoyez-le avec la bonne extension, ou exportez-le à nouveau."
+            }
             Self::Encrypted => {
                 "Le fichier est protégé par un mot de passe. Enregistrez-le sans mot de passe et renvoyez-le."
             }
             Self::Corrupt => {
-                "Le fichier n'est pas un PDF lisible. Exportez-le à nouveau depuis sa source et renvoyez-le."
+                "Le fichier est endommagé ou illisible. Exportez-le à nouveau depuis sa source et renvoyez-le."
             }
             Self::NoText => {
                 "Le fichier contient des images mais pas de texte. Passez-le à la reconnaissance de texte (OCR) et renvoyez-le."
@@ -226,7 +255,7 @@ impl DocumentFailure {
                 "Le fichier a trop de pages numérisées. Divisez-le, ou passez-le à la reconnaissance de texte (OCR), et renvoyez-le."
             }
             Self::SpendCapReached => {
-                "Le budget de la période pour les modèles est épuisé avant la lecture des pages numérisées. Réessayez à la prochaine période, confirmez votre adresse ou changez de formule : les pages déjà lues le restent."
+                "Le budget de la période est épuisé avant la lecture de tout le document. Réessayez à la prochaine période, ou demain si votre adresse n'est pas confirmée, confirmez-la ou changez de formule : les pages déjà lues le restent."
             }
             Self::SizeMismatch => "Le fichier n'a pas la taille annoncée. Envoyez-le à nouveau avec sa taille exacte.",
             Self::TooMuchText => {
@@ -260,8 +289,16 @@ impl DocumentFailure {
             Self::TooLarge => {
                 return format!("The file is larger than {MAX_MIB} MB. Compress or split it.").into();
             }
+            Self::TooManyRows => {
+                return format!("The tables of the file have more than {MAX_ROWS} rows or {MAX_COLUMNS} columns. Split it and upload the parts.").into();
+            }
+            Self::FormatMismatch => {
+                "The content of the file is not of the type that its name says. Upload it with the right extension, or export it again."
+            }
             Self::Encrypted => "The file is protected by a password. Save it without one and upload it again.",
-            Self::Corrupt => "The file is not a readable PDF. Export it again from its source and upload it again.",
+            Self::Corrupt => {
+                "The file is damaged or not readable. Export it again from its source and upload it again."
+            }
             Self::NoText => "The file holds images but no text. Run text recognition (OCR) on it and upload it again.",
             Self::TimedOut => "The file took too long to read. Export it again in a simpler form.",
             Self::NotUploaded => "The file never arrived. Upload it again.",
@@ -271,7 +308,7 @@ impl DocumentFailure {
                 "The file has too many scanned pages. Split it, or run text recognition (OCR) on it, and upload it again."
             }
             Self::SpendCapReached => {
-                "This period's budget for models ran out before the scanned pages were read. Try again next period, confirm your address or change the plan: pages already read stay read."
+                "This period's budget ran out before the whole document was read. Try again next period, or tomorrow if your address is not confirmed, confirm it or change the plan: pages already read stay read."
             }
             Self::SizeMismatch => "The file does not have the announced size. Upload it again with its exact size.",
             Self::TooMuchText => {
@@ -299,22 +336,25 @@ impl DocumentFailure {
 /// A document as shown to its tenant.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(example = json!({
-    "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "filename": "guide-livraison.pdf", "status": "processed",
-    "upload_date": "2026-11-23T09:30:06Z", "bytes": 5120, "pages_total": 2, "pages_done": 2, "pages_unread": [], "warning": null,
-    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "error_code": null, "error": null,
+    "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "filename": "guide-livraison.pdf", "format": "pdf",
+    "status": "processed", "upload_date": "2026-11-23T09:30:06Z", "bytes": 5120, "pages_total": 2, "pages_done": 2, "pages_unread": [], "warning": null,
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "error_code": null, "error": null, "replaces": [],
 }))]
 pub struct Document {
     /// Identifier of the document.
     pub id: Uuid,
     /// File name given at the upload.
     pub filename: String,
+    /// Format of the file: `pdf`, `docx`, `xlsx`, `csv`, `txt`, `md` or `html`.
+    pub format: String,
     /// Processing status.
     pub status: DocumentStatus,
     /// Time of the announcement, before the file arrived.
     pub upload_date: DateTime<Utc>,
     /// Size of the file, in bytes.
     pub bytes: i64,
-    /// Number of pages; null until the file has been opened.
+    /// Number of pages; null until the file has been opened. A file without pages has the number of its parts: sheets, or
+    /// texts under one heading.
     pub pages_total: Option<i32>,
     /// Number of pages processed so far: indexed, or, for scanned pages, read. Grows during processing.
     pub pages_done: i32,
@@ -329,6 +369,9 @@ pub struct Document {
     pub error: Option<Cow<'static, str>>,
     /// SHA-256 of the file, in hexadecimal.
     pub sha256: Option<String>,
+    /// Documents that this one replaces: they are deleted in the moment in which it is processed. Those that were
+    /// deleted stay in the list.
+    pub replaces: Vec<Uuid>,
 }
 
 /// A row of `documents`, as the queries of this module select it.
@@ -344,6 +387,8 @@ struct DocumentRow {
     pages_unread: Vec<i32>,
     error_code: Option<String>,
     sha256: Option<Vec<u8>>,
+    replaces: Vec<Uuid>,
+    format: Option<String>,
 }
 
 impl DocumentRow {
@@ -352,6 +397,7 @@ impl DocumentRow {
         Document {
             id: self.id,
             filename: self.filename,
+            format: self.format.unwrap_or_else(|| FileFormat::Pdf.as_str().to_owned()),
             status: DocumentStatus::from_column(&self.status),
             upload_date: self.upload_date,
             bytes: self.bytes,
@@ -362,6 +408,7 @@ impl DocumentRow {
             error_code: failure,
             error: failure.map(|failure| failure.reason(language)),
             sha256: self.sha256.map(hex::encode),
+            replaces: self.replaces,
         }
     }
 }
@@ -390,10 +437,14 @@ fn unread_warning(pages: &[i32], language: Language) -> Option<String> {
 pub struct NewDocument {
     /// File name shown to the tenant.
     pub filename: Filename,
+    /// Format that the name says.
+    pub format: FileFormat,
     /// Size of the file, in bytes.
     pub bytes: i64,
     /// SHA-256 of the file; `None` when the client sent none.
     pub sha256: Option<[u8; 32]>,
+    /// Older document of the tenant that this one replaces once it is processed.
+    pub replaces: Option<Uuid>,
 }
 
 /// An announced document and the storage key for its file.
@@ -414,6 +465,9 @@ pub enum DocumentError {
     /// The document has not failed, so it cannot be retried.
     #[error("the document did not fail")]
     NotFailed,
+    /// The document to be replaced was not uploaded before the other one.
+    #[error("the document is not older")]
+    NotOlder,
     /// A database error.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
@@ -426,7 +480,36 @@ impl From<DocumentError> for ApiError {
             DocumentError::NotFailed => {
                 Self::new(StatusCode::CONFLICT, "not_failed", "only a document that failed can be tried again")
             }
+            DocumentError::NotOlder => {
+                Self::new(StatusCode::CONFLICT, "not_older", "only a document that was uploaded before can be replaced")
+            }
             DocumentError::Database(error) => error.into(),
+        }
+    }
+}
+
+/// Error of an announcement.
+#[derive(Debug, thiserror::Error)]
+pub enum AnnounceError {
+    /// The tenant's plan has no storage left for the file, or a database error.
+    #[error(transparent)]
+    Storage(#[from] StorageLimitError),
+    /// The document to be replaced is not there, or a database error.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+}
+
+impl From<sqlx::Error> for AnnounceError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Document(error.into())
+    }
+}
+
+impl From<AnnounceError> for ApiError {
+    fn from(error: AnnounceError) -> Self {
+        match error {
+            AnnounceError::Storage(error) => error.into(),
+            AnnounceError::Document(error) => error.into(),
         }
     }
 }
@@ -435,12 +518,14 @@ impl From<DocumentError> for ApiError {
 /// event.
 ///
 /// # Errors
-/// Returns an error when the tenant's plan has no storage left for the file, and any database error.
-pub async fn announce(
-    tx: &mut TenantTx,
-    new: NewDocument,
-    language: Language,
-) -> Result<PendingUpload, StorageLimitError> {
+/// Returns an error when the tenant's plan has no storage left for the file, or the document to be replaced is not
+/// there, and any database error.
+pub async fn announce(tx: &mut TenantTx, new: NewDocument, language: Language) -> Result<PendingUpload, AnnounceError> {
+    if let Some(replaced) = new.replaces {
+        // Before the lookup: another document may replace the same one now.
+        names::lock_versions(tx).await?;
+        get(tx, replaced, language).await?;
+    }
     periods::check_storage_limit(tx, new.bytes).await?;
     let id = Uuid::now_v7();
     let storage_key = storage::document_key(tx.tenant(), id);
@@ -448,9 +533,9 @@ pub async fn announce(
         DocumentRow,
         r#"
         with document as (
-            insert into documents (id, customer_id, company_id, filename, bytes, sha256, storage_key)
-            values ($1, $2, app.current_company(), $3, $4, $5, $6)
-            returning id, filename, status, upload_date, bytes, pages_total, pages_done, pages_unread, error_code, sha256
+            insert into documents (id, customer_id, company_id, filename, bytes, sha256, storage_key, name_key, replaces, format)
+            values ($1, $2, app.current_company(), $3, $4, $5, $6, $7, array_remove(array[$8::uuid], null), $9)
+            returning id, filename, status, upload_date, bytes, pages_total, pages_done, pages_unread, error_code, sha256, replaces, format
         ), job as (
             insert into jobs (customer_id, kind, payload, run_after)
             select $2, 'ingest', jsonb_build_object('document_id', id), now() + interval '5 minutes' from document
@@ -462,33 +547,52 @@ pub async fn announce(
         new.filename.0,
         new.bytes,
         new.sha256.as_ref().map(<[u8; 32]>::as_slice),
-        storage_key
+        storage_key,
+        names::name_key(&new.filename.0),
+        new.replaces,
+        new.format.as_str()
     )
     .fetch_one(tx)
     .await?;
     Ok(PendingUpload { document: row.into_document(language), storage_key })
 }
 
-/// Finds the tenant's oldest processed document with this SHA-256.
+/// Finds a processed document of the tenant with the bytes of `new`, so that nothing needs to be uploaded. A document
+/// of the same name that has a newer version does not count, since whoever uploads it again wants it to be the newest;
+/// nor does one that is older than the document that `new` replaces.
 ///
 /// # Errors
 /// Returns any database error.
 pub async fn find_processed(
     tx: &mut TenantTx,
-    sha256: &[u8; 32],
+    new: &NewDocument,
     language: Language,
 ) -> sqlx::Result<Option<Document>> {
+    let Some(sha256) = &new.sha256 else { return Ok(None) };
     let row = sqlx::query_as!(
         DocumentRow,
         r#"
-        select id, filename, status, upload_date, bytes, pages_total, pages_done, pages_unread, error_code, sha256
+        select id, filename, status, upload_date, bytes, pages_total, pages_done, pages_unread, error_code, sha256, replaces, format
         from documents
         where customer_id = $1 and sha256 = $2 and status = 'processed'
+          and not exists (
+              select from documents newer
+              where newer.customer_id = $1 and newer.name_key = $3 and newer.status <> 'failed'
+                and documents.name_key = $3 and newer.sha256 is distinct from documents.sha256
+                and (newer.upload_date, newer.id) > (documents.upload_date, documents.id)
+          )
+          and not exists (
+              select from documents replaced
+              where replaced.customer_id = $1 and replaced.id = $4
+                and (replaced.upload_date, replaced.id) > (documents.upload_date, documents.id)
+          )
         order by upload_date
         limit 1
         "#,
         tx.tenant(),
-        sha256.as_slice()
+        sha256.as_slice(),
+        names::name_key(&new.filename.0),
+        new.replaces
     )
     .fetch_optional(tx)
     .await?;
@@ -503,7 +607,7 @@ pub async fn get(tx: &mut TenantTx, id: Uuid, language: Language) -> Result<Docu
     let row = sqlx::query_as!(
         DocumentRow,
         r#"
-        select id, filename, status, upload_date, bytes, pages_total, pages_done, pages_unread, error_code, sha256
+        select id, filename, status, upload_date, bytes, pages_total, pages_done, pages_unread, error_code, sha256, replaces, format
         from documents
         where customer_id = $1 and id = $2
         "#,
@@ -552,6 +656,21 @@ pub async fn delete(tx: &mut TenantTx, id: Uuid) -> Result<StoredObject, Documen
     Ok(StoredObject { job, storage_key: gone.storage_key })
 }
 
+/// Deletes the files of deleted documents now. Maintenance deletes, by the job, a file that storage does not delete now.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn delete_files(db: &Db, storage: &Storage, tenant: Uuid, objects: &[StoredObject]) -> Result<(), ApiError> {
+    for object in objects {
+        match storage.delete(&object.storage_key).await {
+            // The file is deleted once more by the job, when the upload URL can bring nothing any more.
+            Ok(()) => db.tenant_tx(tenant, async |tx| Ok(jobs::object_was_deleted(tx, object.job).await?)).await?,
+            Err(error) => tracing::warn!(error = logging::chain(&error), "the file is left to maintenance"),
+        }
+    }
+    Ok(())
+}
+
 /// Sets a failed document to pending again and returns the queue message for its job. Deletes the document's chunks;
 /// keeps the scanned pages that were read.
 ///
@@ -569,7 +688,7 @@ pub async fn retry(
         set status = 'pending', error_code = null, error = null, pages_total = null, pages_done = 0, chars = null,
             pages_unread = '{}'
         where customer_id = $1 and id = $2 and status = 'failed'
-        returning id, filename, status, upload_date, bytes, pages_total, pages_done, pages_unread, error_code, sha256
+        returning id, filename, status, upload_date, bytes, pages_total, pages_done, pages_unread, error_code, sha256, replaces, format
         "#,
         tx.tenant(),
         id

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{
     db::{SystemTx, TenantTx},
     llm::{Role, Turn, Usage},
-    outbox,
+    outbox, text,
 };
 
 pub(crate) use list::Phone;
@@ -269,12 +269,24 @@ pub async fn skip_pending(tx: &mut SystemTx, tenant: Uuid, conversation: Uuid, w
 pub struct PendingMessage {
     /// `messages.id`.
     pub id: Uuid,
-    /// The text; empty for a message without text.
+    /// The text; empty for a message without text, and for a link or a placeholder in its place.
     pub content: String,
-    /// The kind of a message without text: `audio`, `image` …
+    /// The kind of a message without text, or of what came with the text: `audio`, `image` …
     pub attachment: Option<String>,
     /// Time of receipt.
     pub created_at: DateTime<Utc>,
+    /// Time at which the contact wrote it, where ManyChat said so.
+    pub interacted_at: Option<DateTime<Utc>>,
+}
+
+impl PendingMessage {
+    /// Returns true when the message is, or came with, something that may say anything: a voice message, a video, a file,
+    /// or something of an unknown kind. Nobody has heard or read it. Pictures, stickers and locations say little.
+    #[must_use]
+    pub fn is_unheard(&self) -> bool {
+        const QUIET_KINDS: [&str; 3] = ["image", "sticker", "location"];
+        self.attachment.as_deref().is_some_and(|kind| !QUIET_KINDS.contains(&kind))
+    }
 }
 
 /// Returns the contact's messages that wait for an answer, oldest first; at most `limit`. They have the order in which
@@ -283,9 +295,9 @@ pub struct PendingMessage {
 /// # Errors
 /// A database error.
 pub async fn pending(tx: &mut TenantTx, conversation: Uuid, limit: i64) -> sqlx::Result<Vec<PendingMessage>> {
-    pending_sql!(query_as!(
+    let mut pending = pending_sql!(query_as!(
         PendingMessage,
-        "select id, content, attachment, created_at from messages where customer_id = $1 and conversation_id = $2 and "
+        "select id, content, attachment, created_at, interacted_at from messages where customer_id = $1 and conversation_id = $2 and "
             + PENDING
             + " order by case when bool_and(interacted_at is not null) over () then interacted_at end, created_at, id
             limit $3",
@@ -294,7 +306,15 @@ pub async fn pending(tx: &mut TenantTx, conversation: Uuid, limit: i64) -> sqlx:
         limit
     ))
     .fetch_all(tx)
-    .await
+    .await?;
+    // The company sees the link in the list of messages; the bot cannot read what it leads to.
+    for message in &mut pending {
+        if let Some(kind) = text::unreadable_kind(&message.content) {
+            message.content.clear();
+            message.attachment.get_or_insert_with(|| kind.to_owned());
+        }
+    }
+    Ok(pending)
 }
 
 /// The last message that a contact received.
@@ -304,6 +324,10 @@ pub struct LastOutbound {
     pub id: Uuid,
     /// The name of the model that generated the text, or what stands in its place.
     pub model: Option<String>,
+    /// True when the bot wrote it, and no person or notice.
+    pub is_from_bot: bool,
+    /// True when it answers from the documents or the catalogue.
+    pub is_answer: bool,
     /// True when the text asks something.
     pub is_question: bool,
     /// True when all of its parts were sent.
@@ -320,7 +344,8 @@ pub async fn last_outbound(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Resul
     sqlx::query_as!(
         LastOutbound,
         r#"
-        select id, model, content like '%?%' as "is_question!", sent_at is not null as "is_sent!", created_at
+        select id, model, author = 'bot' as "is_from_bot!", answered is true as "is_answer!",
+            content like '%?%' as "is_question!", sent_at is not null as "is_sent!", created_at
         from messages where customer_id = $1 and conversation_id = $2 and direction = 'outbound'
         order by created_at desc, id desc
         limit 1
@@ -329,6 +354,29 @@ pub async fn last_outbound(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Resul
         conversation
     )
     .fetch_optional(tx)
+    .await
+}
+
+/// Returns the texts that the contact of a conversation wrote on the present day in the tenant's timezone, without those
+/// in `waiting`; the newest 100.
+///
+/// # Errors
+/// A database error.
+pub async fn texts_of_today(tx: &mut TenantTx, conversation: Uuid, waiting: &[Uuid]) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        r#"
+        select content from messages, customers tenant
+        where messages.customer_id = $1 and conversation_id = $2 and direction = 'inbound' and messages.id <> all ($3)
+          and tenant.id = $1
+          and messages.created_at >= date_trunc('day', now() at time zone tenant.timezone) at time zone tenant.timezone
+        order by messages.created_at desc, messages.id desc
+        limit 100
+        "#,
+        tx.tenant(),
+        conversation,
+        waiting
+    )
+    .fetch_all(tx)
     .await
 }
 
@@ -388,7 +436,9 @@ pub async fn history(tx: &mut TenantTx, conversation: Uuid, waiting: &[Uuid]) ->
     )
     .fetch_all(tx)
     .await?;
-    let turns = messages.into_iter().rev().map(|message| Turn {
+    let is_text = |content: &str| text::unreadable_kind(content).is_none();
+    let messages = messages.into_iter().rev().filter(|message| !message.by_contact || is_text(&message.content));
+    let turns = messages.map(|message| Turn {
         role: if message.by_contact { Role::User } else { Role::Assistant },
         text: message.content,
     });

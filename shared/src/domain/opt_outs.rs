@@ -3,7 +3,7 @@
 
 use crate::{
     activities::{self, Activity, ActivityStatus},
-    conversations::{self, ReceiveOutcome, keywords},
+    conversations::{self, HandoverReason, ReceiveOutcome, keywords},
     customer_texts,
     db::TenantTx,
     manychat::inbound::InboundMessage,
@@ -35,13 +35,25 @@ pub async fn receive(tx: &mut TenantTx, message: &InboundMessage) -> sqlx::Resul
         return Ok(received);
     }
     let language = conversations::language(tx, conversation).await?;
-    let text = if stops { customer_texts::opted_out(language) } else { customer_texts::opted_in(language) };
+    let erases = stops && keywords::asks_for_erasure(&message.text);
+    let text = match (stops, erases) {
+        (true, true) => customer_texts::opted_out_and_erasure_requested(language),
+        (true, false) => customer_texts::opted_out(language),
+        (false, _) => customer_texts::opted_in(language),
+    };
     let conversations = i32::from(usage::has_no_outbound_today(tx, conversation).await?);
     messages::write(tx, &NewMessage::without_model(conversation, Author::System, text, &[id])).await?;
     usage::add(tx, &UsageDelta { conversations, messages: 2, ..UsageDelta::default() }).await?;
     if stops && !received.is_opted_out {
         let title = "A contact asked to receive no more messages";
         let activity = Activity::for_conversation(conversation, "contact_opted_out", title, ActivityStatus::Info);
+        activities::record(tx, &activity).await?;
+    }
+    if erases {
+        // Only a person can tell what the law lets the company keep.
+        conversations::hand_over(tx, conversation, HandoverReason::Keyword).await?;
+        let title = "A contact asked to erase its data";
+        let activity = Activity::for_conversation(conversation, "erasure_requested", title, ActivityStatus::Warning);
         activities::record(tx, &activity).await?;
     }
     Ok(received)

@@ -86,6 +86,21 @@ pub struct OrderDraft {
 }
 
 impl OrderDraft {
+    /// Creates the proposal to cancel an order.
+    #[must_use]
+    pub fn cancellation(order: &Order, now: DateTime<Utc>) -> Self {
+        Self {
+            order_id: Some(order.id),
+            cancels: true,
+            items: Vec::new(),
+            total_cents: 0,
+            currency: order.currency.clone(),
+            customer_name: None,
+            proposed_at: now,
+            message_id: None,
+        }
+    }
+
     /// Returns true when a person must review the order, because an item is not in the catalogue.
     #[must_use]
     pub fn needs_review(&self) -> bool {
@@ -228,6 +243,21 @@ pub async fn find_changeable(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Res
     )
     .fetch_optional(tx)
     .await
+}
+
+/// Returns true when the newest order of a conversation is being prepared, so that its contact may not change it any more.
+///
+/// # Errors
+/// A database error.
+pub async fn is_in_preparation(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<bool> {
+    let status = sqlx::query_scalar!(
+        "select status from orders where company_id = $1 and conversation_id = $2 order by created_at desc limit 1",
+        tx.tenant(),
+        conversation
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(status.as_deref() == Some(OrderStatus::Preparing.as_str()))
 }
 
 /// Replaces the items of a pending or confirmed order and sets its status to pending. Returns `None` when the order
@@ -407,6 +437,7 @@ impl From<OrderError> for ApiError {
 /// 404 when there is no such order; 409 `wrong_order_step` when its status does not allow the change; a database
 /// error.
 pub async fn transition(tx: &mut TenantTx, order: Uuid, to: OrderStatus) -> Result<Order, ApiError> {
+    lock_conversation(tx, order).await?;
     let order = set_status(tx, order, to).await?;
     if let Some(conversation) = order.conversation_id
         && !conversations::lock_deliverability(tx, conversation).await?.is_opted_out
@@ -417,6 +448,23 @@ pub async fn transition(tx: &mut TenantTx, order: Uuid, to: OrderStatus) -> Resu
         conversations::queue_reply_job(tx, conversation).await?;
     }
     Ok(order)
+}
+
+/// Locks the conversation of an order, if it has one, before the order itself, as [`conversations::lock`] describes.
+async fn lock_conversation(tx: &mut TenantTx, order: Uuid) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        select from conversations where customer_id = $1 and id = (
+            select conversation_id from orders where company_id = $1 and id = $2
+        )
+        for no key update
+        "#,
+        tx.tenant(),
+        order
+    )
+    .execute(tx)
+    .await
+    .map(drop)
 }
 
 /// Returns the message to the contact about an order's new status.

@@ -80,6 +80,14 @@ pub struct OutboxPart {
     pub attempts: i32,
 }
 
+impl OutboxPart {
+    /// The message that the part belongs to.
+    #[must_use]
+    pub fn message_id(&self) -> Uuid {
+        self.message_id
+    }
+}
+
 /// The result of [`claim_next_part`].
 #[derive(Debug)]
 pub enum NextPart {
@@ -93,7 +101,8 @@ pub enum NextPart {
 
 /// Returns the next part of a conversation and counts an attempt at it. The caller holds the conversation's lease.
 /// First cancels the bot's queued parts when `by_person` is true (a person answers the conversation). When the contact
-/// has opted out, cancels everything that was queued before, and all that is not a notice of the product.
+/// has opted out, cancels everything that was queued before, and all that is neither a notice of the product nor a person's
+/// answer to a message that the contact has written since.
 ///
 /// # Errors
 /// A database error.
@@ -149,7 +158,11 @@ async fn cancel_parts(tx: &mut TenantTx, conversation: Uuid, by_person: bool) ->
                   ($3 and message.author = 'bot')
                   or (
                       conversation.opted_out_at is not null
-                      and (message.author <> 'system' or outbox.created_at < conversation.opted_out_at)
+                      and (
+                          message.author = 'bot' or outbox.created_at < conversation.opted_out_at
+                          -- A person answers a contact who has written since.
+                          or (message.author = 'agent' and conversation.last_inbound_at <= conversation.opted_out_at)
+                      )
                   )
               )
             returning outbox.message_id, outbox.error_code
@@ -219,27 +232,36 @@ pub async fn defer(tx: &mut TenantTx, part: &OutboxPart, wait_s: f64, detail: &s
 }
 
 /// Marks a message that cannot reach its contact as failed. Its queued parts are not sent, and the tenant sees the
-/// reason.
+/// reason. Returns true when no part was sent before, so that nothing of the message reached the contact.
 ///
 /// # Errors
 /// A database error.
-pub async fn mark_failed(tx: &mut TenantTx, part: &OutboxPart, why: DeliveryFailure, detail: &str) -> sqlx::Result<()> {
-    sqlx::query!(
+pub async fn mark_failed(
+    tx: &mut TenantTx,
+    part: &OutboxPart,
+    why: DeliveryFailure,
+    detail: &str,
+) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
         r#"
         with failed as (
             update outbox set state = 'failed', error_code = $3, error = $4
             where customer_id = $1 and message_id = $2 and state = 'queued'
+            returning part
+        ), marked as (
+            update messages set error_code = $3 where customer_id = $1 and id = $2
         )
-        update messages set error_code = $3 where customer_id = $1 and id = $2
+        select exists (select from failed) and not exists (
+            select from outbox where customer_id = $1 and message_id = $2 and state <> 'queued'
+        ) as "is_lost!"
         "#,
         tx.tenant(),
         part.message_id,
         why.as_str(),
         detail
     )
-    .execute(tx)
+    .fetch_one(tx)
     .await
-    .map(drop)
 }
 
 #[cfg(test)]

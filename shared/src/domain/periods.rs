@@ -1,7 +1,8 @@
 //! The table `usage_periods`: a tenant's usage of its plan, one row per period.
 //!
-//! A period is a month of Stripe's paid period, or a calendar month. A change to weaker terms ends the period and begins
-//! the next part of its month, so that an overage stays due. Each part has the terms of one plan.
+//! A period is a month of Stripe's paid period, or a calendar month. A paid period that is shorter than a month counts in
+//! the calendar month. A change to weaker terms ends the period and begins the next part of its month, so that an overage
+//! stays due. Each part has the terms of one plan.
 //!
 //! [`crate::quota`] counts the requests. A trigger on `documents` counts the bytes of files. This module checks the
 //! storage limit.

@@ -17,6 +17,7 @@ use crate::{
     conversations::{
         api,
         courtesies::{self, Courtesy},
+        keywords,
     },
     customer_texts,
     db::{self, Db, TenantTx},
@@ -70,24 +71,28 @@ pub struct QueryRequest {
     /// Documents to search, 1 to 100. Without it, all of the tenant's documents are searched.
     #[schema(min_items = 1, max_items = 100)]
     document_ids: Option<Vec<Uuid>>,
-    /// Most passages to retrieve, 1 to 20.
-    #[schema(minimum = 1, maximum = 20, default = 5)]
+    /// Most passages to retrieve, 1 to 20. Without it, 5 are retrieved for a model, and 10 where there is none.
+    #[schema(minimum = 1, maximum = 20)]
     top_k: Option<u8>,
 }
 
 /// A passage that supports the answer.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(example = json!({
-    "number": 1, "document_id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "filename": "guide-livraison.pdf", "page": 1,
-    "snippet": "La livraison à Abidjan coûte 1 500 F CFA.", "score": 2.31,
+    "number": 1, "document_id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "filename": "guide-livraison.pdf", "version": null,
+    "page": 1, "location": "p. 1", "snippet": "La livraison à Abidjan coûte 1 500 F CFA.", "score": 2.31,
 }))]
 pub struct Citation {
     /// Number of the citation's markers in the answer's text: 1 for `[1]`.
     number: usize,
     document_id: Uuid,
     filename: String,
-    /// First page of the passage, from 1.
-    page: i32,
+    /// Date of the cited document's version, in words, when another processed document has its name; null otherwise.
+    version: Option<String>,
+    /// First page of the passage, from 1; null in a file without pages.
+    page: Option<i32>,
+    /// Place of the quoted text, in words: `p. 3`, `Feuille Tarifs, ligne 12`, `section « Retours »`.
+    location: String,
     /// Quoted text of the passage.
     snippet: String,
     /// Retrieval score. Comparable within one answer only.
@@ -188,12 +193,14 @@ impl QueryRequest {
 }
 
 impl Citation {
-    fn new(number: usize, passage: &Passage, snippet: String) -> Self {
+    fn new(number: usize, passage: &Passage, snippet: String, language: Language) -> Self {
         Self {
             number,
             document_id: passage.document_id,
             filename: passage.filename.clone(),
-            page: passage.page_start,
+            version: passage.version.map(|version| version.label(language)),
+            page: passage.page(),
+            location: passage.location(&snippet, language),
             snippet,
             score: passage.score,
         }
@@ -205,7 +212,9 @@ impl RetrievedContext {
     #[must_use]
     pub fn citations(&self) -> Vec<Citation> {
         let numbered = (1..).zip(&self.passages);
-        numbered.map(|(number, passage)| Citation::new(number, passage, llm::excerpt(&passage.text))).collect()
+        numbered
+            .map(|(number, passage)| Citation::new(number, passage, llm::excerpt(&passage.text), self.language))
+            .collect()
     }
 
     /// Builds the question for the model from the passages.
@@ -281,6 +290,12 @@ impl QueryPipeline {
                     }
                     idempotency::IdempotencyOutcome::Run(claim) => claim,
                 };
+                if answers_nothing(tx, request).await? {
+                    claim.release(tx).await?;
+                    let quota = quota::status(tx, owner).await?;
+                    let answer = answer_courtesy(request, Courtesy::Acknowledgement, &identity, quota);
+                    return Ok(BeginOutcome::Courtesy(Box::new(answer)));
+                }
                 let reservation = quota::reserve(tx, owner, None).await?;
                 let approved = approved_answers::find(tx, request.question.as_str()).await?;
                 let history = match request.conversation_id {
@@ -324,7 +339,7 @@ impl QueryPipeline {
             standalone: &standalone,
             language,
             documents: request.document_ids.as_deref(),
-            limit: request.top_k.unwrap_or(DEFAULT_PASSAGES).into(),
+            limit: request.top_k.unwrap_or(self.default_passages(reserved)).into(),
         };
         let (passages, search_failed) =
             match retrieval::embed_and_search(&self.db, &self.embedders, tenant, &search_request, calls).await {
@@ -333,6 +348,12 @@ impl QueryPipeline {
                 Err(RetrievalError::Database(error)) => return Err(error),
             };
         Ok(RetrievedContext { language, text_language, standalone, passages, search_failed })
+    }
+
+    /// Returns the number of passages for a question that does not say it. A model is sent few.
+    fn default_passages(&self, reserved: &ReservedQuestion) -> u8 {
+        let has_model = self.provider.has_model() && reserved.admission.may_use_models;
+        if has_model { DEFAULT_PASSAGES } else { retrieval::PASSAGES_WITHOUT_MODEL }
     }
 
     /// Generates the answer before the deadline: an apology when the model declined or no model answered. Model calls
@@ -356,10 +377,8 @@ impl QueryPipeline {
         let style = if deltas.is_some() { AnswerStyle::PassageNumbers } else { AnswerStyle::SourceNumbers };
         let grounded = context.grounded_question(request, &reserved.history, style, deadline);
         let provider = if reserved.admission.may_use_models { &self.provider } else { &Provider::Extractive };
-        let AnswerResult { outcome, calls: made } = match deltas {
-            Some(deltas) => provider.stream(&grounded, deltas).await,
-            None => provider.answer(&grounded).await,
-        };
+        let embedder = self.embedders.current();
+        let AnswerResult { outcome, calls: made } = retrieval::answer(provider, embedder, &grounded, deltas).await;
         calls.extend(made);
         match outcome {
             Ok(completion) => AnswerDraft::from_completion(completion, context, style),
@@ -443,6 +462,17 @@ impl QueryPipeline {
             tracing::warn!(error = logging::chain(&error), "the reservation goes back when it expires");
         }
     }
+}
+
+/// Returns true for a bare yes or no to nothing: the last answer of the conversation found nothing or asked nothing, or
+/// there is none.
+async fn answers_nothing(tx: &mut TenantTx, request: &QueryRequest) -> Result<bool> {
+    if !keywords::is_bare_answer(request.question.as_str()) {
+        return Ok(false);
+    }
+    let Some(conversation) = request.conversation_id else { return Ok(true) };
+    let last = messages::last_outbound(tx, conversation).await?;
+    Ok(!last.is_some_and(|last| last.is_answer && last.is_question))
 }
 
 /// Returns the fixed answer to a courtesy, which costs nothing.

@@ -374,6 +374,46 @@ pub async fn refund(tx: &mut TenantTx, reservation: &Reservation) -> sqlx::Resul
     .map(drop)
 }
 
+/// Refunds the request of an answer that did not reach its contact: the newest one that was spent for the conversation
+/// before the answer was written. Refunds nothing for a message that cost nothing, and nothing of a closed period. The
+/// caller makes sure that it is called once for a message, and holds the lock on the conversation.
+///
+/// # Errors
+/// Returns the database's error.
+pub async fn refund_undelivered(tx: &mut TenantTx, conversation: Uuid, answer: Uuid) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        with paid as (
+            select reservation.id from reservations reservation
+            join messages answer on answer.id = $3 and answer.conversation_id = $2
+            where reservation.customer_id = $1 and reservation.conversation_id = $2 and reservation.state = 'spent'
+              and reservation.created_at <= answer.created_at and answer.answered is not null and answer.author = 'bot'
+            order by reservation.created_at desc
+            limit 1
+        ), returned as (
+            update reservations set state = 'returned' from paid
+            where reservations.customer_id = $1 and reservations.id = paid.id
+            returning reservations.user_id, reservations.amount, reservations.kind, reservations.period_start
+        ), uncounted as (
+            update usage_periods period set requests = greatest(period.requests - returned.amount, 0)
+            from returned
+            where returned.kind = 'plan' and period.customer_id = $1 and period.period_start = returned.period_start
+              and period.closed_at is null
+        )
+        update user_settings settings
+        set free_quota_used = greatest(settings.free_quota_used - returned.amount, 0)
+        from returned
+        where settings.user_id = returned.user_id and returned.kind = 'free_quota'
+        "#,
+        tx.tenant(),
+        conversation,
+        answer
+    )
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
 /// Refunds the expired reservations of functions that were killed, at most `limit` of them. Returns their number.
 ///
 /// # Errors

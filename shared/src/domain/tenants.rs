@@ -22,8 +22,8 @@ use crate::{
 };
 
 pub use profile::{
-    CustomerDetails, CustomerPatch, Identity, ManyChatKey, NewManyChatKey, NewWebhookSecret, WebhookSecret, change,
-    details, identity, rotate_webhook_secret,
+    CustomerDetails, CustomerPatch, Identity, ManyChatKey, NewManyChatKey, NewWebhookSecret, RotationOutcome,
+    WebhookSecret, change, details, identity, remove_sealed_secrets, rotate_webhook_secret,
 };
 
 /// Maximum length of a company's name, in characters.

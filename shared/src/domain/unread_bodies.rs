@@ -10,6 +10,7 @@ use crate::{
     activities::{Activity, ActivityStatus},
     db::{SystemTx, TenantTx},
     error::ApiError,
+    manychat::body,
     notices,
     paging::{List, Listing, Paging, list_page},
 };
@@ -18,6 +19,11 @@ use crate::{
 const MAX_KEPT_BYTES: usize = 16 * 1024;
 /// Bodies that are kept of one tenant in 24 hours. A broken template breaks every message.
 const MAX_BODIES_PER_DAY: i64 = 200;
+/// Further bodies in 24 hours whose contact can be seen.
+const MAX_FURTHER_BODIES_PER_DAY: i64 = 200;
+/// Bodies that are kept of one contact in 24 hours. A contact may break bodies on purpose, and must not use up the room of
+/// the others.
+const MAX_BODIES_PER_CONTACT: i64 = 20;
 
 /// A body that could not be read.
 #[derive(Debug, Serialize, ToSchema)]
@@ -59,30 +65,42 @@ impl Listing for UnreadBodyListing {
     const SORTS: &'static [&'static str] = &["created_at"];
 }
 
-/// Keeps a body that was refused with the error code `reason`, unless the tenant has `MAX_BODIES_PER_DAY` of them, and
-/// tells the tenant once a day.
+/// Keeps a body that was refused with the error code `reason`, unless the tenant has `MAX_BODIES_PER_DAY` of them, or its
+/// contact `MAX_BODIES_PER_CONTACT`. Tells the tenant once a day.
 ///
 /// # Errors
 /// A database error.
 pub async fn keep(tx: &mut TenantTx, reason: &'static str, body: &[u8]) -> sqlx::Result<()> {
     let size_bytes = i32::try_from(body.len()).unwrap_or(i32::MAX);
+    // The end of a longer body is not kept, so that others could not be compared with it.
+    let sender = (body.len() <= MAX_KEPT_BYTES).then(|| body::sender(body)).flatten();
+    let most = MAX_BODIES_PER_DAY + if sender.is_some() { MAX_FURTHER_BODIES_PER_DAY } else { 0 };
+    let (mark, tail) = sender.map_or((None, None), |mark| (Some(mark.bytes), mark.tail_bytes));
     sqlx::query!(
         r#"
+        with known as materialized (
+            select body from unread_webhook_bodies
+            where customer_id = $1 and created_at > now() - interval '24 hours'
+            order by created_at desc limit $5
+        )
         insert into unread_webhook_bodies (customer_id, reason, body, size_bytes)
         select $1, $2, $3, $4
-        where (
-            select count(*) from (
-                select from unread_webhook_bodies known
-                where known.customer_id = $1 and known.created_at > now() - interval '24 hours'
-                limit $5
-            ) counted
-        ) < $5
+        where (select count(*) from known) < $5 and (
+            select count(*) from known
+            where case
+                when $7::integer is null then substring(known.body for octet_length($6::bytea)) = $6
+                else position($6::bytea in substring(known.body from greatest(octet_length(known.body) - $7 + 1, 1))) > 0
+            end
+        ) < $8
         "#,
         tx.tenant(),
         reason,
         &body[..body.len().min(MAX_KEPT_BYTES)],
         size_bytes,
-        MAX_BODIES_PER_DAY
+        most,
+        mark,
+        tail.map(|bytes| i32::try_from(bytes).unwrap_or(i32::MAX)),
+        MAX_BODIES_PER_CONTACT
     )
     .execute(&mut *tx)
     .await?;

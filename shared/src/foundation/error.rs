@@ -15,6 +15,8 @@ use utoipa::ToSchema;
 
 /// Maximum size of a file that is uploaded in two steps, in MiB.
 pub const MAX_UPLOAD_MIB: usize = 20;
+/// Beginning of the paths that other services call.
+const WEBHOOK_PATHS: &str = "/api/v1/webhook";
 
 /// Content encodings of a request body, in the form of the header `Accept-Encoding`.
 const ACCEPTED_ENCODINGS: &str = "gzip, identity";
@@ -129,8 +131,8 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, code, message)
     }
 
-    /// 413: the body is larger than `limit_bytes`. Every 413 has this form. It names the limit, and the way for a larger
-    /// file.
+    /// 413: the body is larger than `limit_bytes`. Every 413 but those of webhooks has this form. It names the limit, and
+    /// the way for a larger file.
     #[must_use]
     pub fn payload_too_large(limit_bytes: usize) -> Self {
         let message = format!(
@@ -146,6 +148,18 @@ impl ApiError {
                 "steps": "send filename and size_bytes as JSON, then PUT the file to the returned upload.url with its headers",
             },
         }))
+    }
+
+    /// 413 for the route `path`: the body is larger than `limit_bytes`. Who calls a webhook has no file to upload, so it is
+    /// told the limit only.
+    #[must_use]
+    pub fn payload_too_large_at(path: &str, limit_bytes: usize) -> Self {
+        if !path.starts_with(WEBHOOK_PATHS) {
+            return Self::payload_too_large(limit_bytes);
+        }
+        let message = format!("the request body is larger than {limit_bytes} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", message)
+            .with_details(json!({ "limit_bytes": limit_bytes }))
     }
 
     /// 415: the content type is not the expected one.

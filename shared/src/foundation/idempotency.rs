@@ -33,7 +33,9 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let Some(value) = parts.headers.get(HEADER) else { return Ok(Self(None)) };
-        let key = value.to_str().ok().map(str::trim).filter(|key| !key.is_empty() && key.len() <= MAX_KEY_LENGTH);
+        let is_usable =
+            |key: &&str| (1..=MAX_KEY_LENGTH).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+        let key = value.to_str().ok().map(str::trim).filter(is_usable);
         match key {
             Some(key) => Ok(Self(Some(key.to_owned()))),
             None => Err(ApiError::field("Idempotency-Key", "must have 1 to 255 visible ASCII characters")),

@@ -3,15 +3,19 @@
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
+mod garbled;
 mod hyphens;
 mod language;
-mod shifted;
+mod media;
 pub(crate) mod stop_words;
+mod table_rows;
 pub mod whatsapp;
 
+pub use garbled::is_garbled;
 pub use hyphens::KnownWords;
-pub use language::{Language, detect_language, detect_message_language};
-pub use shifted::is_shifted;
+pub use language::{Language, detect_clear_language, detect_language, detect_likely_language, detect_message_language};
+pub use media::unreadable_kind;
+pub use table_rows::{TableCell, TableRow, is_table_row, label_columns};
 
 use hyphens::{LINE_END_HYPHEN, is_hyphen};
 

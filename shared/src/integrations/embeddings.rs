@@ -3,12 +3,14 @@
 
 mod config;
 mod dimensions;
+mod e5;
 mod embedder;
 mod features;
 mod local;
 mod registry;
 mod remote;
 
+pub use self::e5::E5Embedder;
 pub use dimensions::DIMENSIONS;
 pub use embedder::Embedder;
 pub use local::LocalEmbedder;

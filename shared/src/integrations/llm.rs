@@ -13,15 +13,17 @@ mod grounded_answer;
 mod openai_compatible;
 mod prompt;
 mod provider;
+mod source;
 mod streaming;
 mod types;
 mod vision;
 
 pub use crate::model_api::{CallStatus, ProviderError};
+pub use extractive::{QuoteCandidate, answer_by_similarity, quote_candidates};
 pub use prompt::fit_history;
 pub use provider::{Provider, excerpt};
 pub use types::{
-    AnswerResult, AnswerStyle, ChatReply, ChatRequest, ChatResult, CitedPassage, GroundedAnswer, GroundedQuestion,
-    LlmError, ModelCall, Passage, Role, Tool, ToolCall, Turn, Usage,
+    AnswerResult, AnswerStyle, ChatReply, ChatRequest, ChatResult, CitedPassage, DocumentVersion, GroundedAnswer,
+    GroundedQuestion, LlmError, ModelCall, Passage, Role, Tool, ToolCall, Turn, Usage,
 };
 pub use vision::{TranscribeResult, Transcript, Vision};

@@ -1,6 +1,8 @@
 //! Extracts the text of PDF files page by page, and renders images of pages without text. pdfium runs in a child
-//! process under resource limits, since its C++ code aborts on some uploaded files.
+//! process under resource limits, since its C++ code aborts on some uploaded files. Other files are read in the same
+//! child process ([`crate::files`]).
 
+use crate::files::{Block, FileError, FileFormat};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::PathBuf;
@@ -8,19 +10,29 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 mod annotations;
+mod cell_lines;
+mod cells;
 mod child;
 mod display;
 mod extracted_pages;
+mod grid;
 mod guard;
+mod heading_lines;
 mod layout;
 mod order;
 mod page_count;
 mod page_text;
 mod parent;
 mod quality;
+mod raw_page;
 mod recognition;
 mod rendering;
+mod rules;
 mod running_lines;
+mod segments;
+mod table_rows;
+mod table_text;
+mod tables;
 mod visibility;
 
 pub use child::{SUBCOMMAND, child_main};
@@ -28,6 +40,8 @@ pub use extracted_pages::ExtractedPages;
 pub use parent::Extractor;
 pub use quality::PageKind;
 pub use recognition::{OcrReader, RecognizedPage};
+
+use raw_page::{RawBlock, RawPage};
 
 /// Maximum number of pages of a document.
 pub const MAX_PAGES: u32 = 200;
@@ -114,6 +128,8 @@ pub enum PdfError {
     Portfolio,
     #[error("the reader failed on the document")]
     ReaderFailed,
+    #[error(transparent)]
+    File(#[from] FileError),
     #[error("the document took too long to read")]
     TimedOut,
     #[error("the OCR models cannot be used: {0}")]
@@ -129,7 +145,7 @@ pub enum PdfError {
 impl PdfError {
     /// Returns the error code stored with the failed document, or `None` for a fault of the installation, after which
     /// another attempt may succeed.
-    pub const fn code(&self) -> Option<&'static str> {
+    pub fn code(&self) -> Option<&'static str> {
         match self {
             Self::Encrypted => Some("encrypted"),
             Self::Corrupt => Some("corrupt"),
@@ -140,6 +156,7 @@ impl PdfError {
             Self::XfaForm => Some("xfa_form"),
             Self::Portfolio => Some("portfolio"),
             Self::ReaderFailed => Some("reader_failed"),
+            Self::File(error) => Some(error.code()),
             Self::TimedOut => Some("timed_out"),
             Self::OcrModels(_) => Some("ocr_unavailable"),
             Self::Spawn(_) | Self::Library(_) | Self::Protocol(_) => None,
@@ -171,6 +188,8 @@ enum ExtractionTask {
     Picture { page: u32, longest_side_px: u16 },
     /// Reads the text in the picture of one page, numbered from 1.
     Recognize { page: u32 },
+    /// Reads a file of a format without pages.
+    File(FileFormat),
 }
 
 /// Pages whose text is extracted.
@@ -182,22 +201,6 @@ struct TextRange {
     /// True for the order of the file, without annotations, forms, pictures and a recount of the pages: what is left
     /// when the complete reading failed.
     is_plain: bool,
-}
-
-/// A page as the child process read it, before cleaning.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct RawPage {
-    number: u32,
-    text: String,
-    /// True when images cover most of the page. Determined only for pages with little text; otherwise false.
-    #[serde(default)]
-    is_covered: bool,
-    /// True when a page shows something besides text. Determined only for pages without text.
-    #[serde(default)]
-    has_picture: bool,
-    /// True for a page that cannot be read.
-    #[serde(default)]
-    is_failed: bool,
 }
 
 /// Kind of a file whose pages only ask for another program.
@@ -229,7 +232,11 @@ enum ChildAnswer {
     Opened(u32),
     /// One page of the document.
     Page(RawPage),
-    /// All requested pages have been written.
+    /// One piece of a file without pages.
+    Block(Block),
+    /// Reason why a file without pages is not read.
+    FileRefused(FileError),
+    /// All requested pages or pieces have been written.
     Complete,
     /// All pages have been written, and only ask for another program.
     Shell(Shell),

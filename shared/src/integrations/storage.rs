@@ -1,4 +1,4 @@
-//! The S3 bucket of uploaded PDFs, with one key prefix per tenant.
+//! The S3 bucket of uploaded files, with one key prefix per tenant.
 
 use std::time::Duration;
 
@@ -13,9 +13,6 @@ use bytes::{Bytes, BytesMut};
 use uuid::Uuid;
 
 use crate::{aws, error::ApiError, settings::Settings};
-
-/// The content type of every object in the bucket.
-pub const PDF: &str = "application/pdf";
 
 /// Time that a request of a client may wait for the bucket. With a transaction before and one after, the answer leaves
 /// before the function's timeout.
@@ -76,7 +73,7 @@ pub struct PresignedPut {
     pub headers: Vec<(String, String)>,
 }
 
-/// Returns the key of a document's PDF.
+/// Returns the key of a document's file, of whatever format: the bucket announces the objects that end in `.pdf`.
 #[must_use]
 pub fn document_key(tenant: Uuid, document: Uuid) -> String {
     format!("tenants/{tenant}/{document}.pdf")
@@ -102,15 +99,21 @@ impl Storage {
         Self { client: aws::LazyClient::new(|| Client::from_conf(s3)), bucket: settings.required("DOCUMENTS_BUCKET") }
     }
 
-    /// Presigns the PUT of an object of exactly `length` bytes. It succeeds once: with `If-None-Match: *`, S3 refuses
+    /// Presigns the PUT of an object of exactly `length` bytes and this content type. It succeeds once: with `If-None-Match: *`, S3 refuses
     /// to replace an object.
     ///
     /// # Errors
     /// The credentials cannot sign, or S3 does not allow `valid_for`.
-    pub async fn presign_put(&self, key: &str, length: i64, valid_for: Duration) -> Result<PresignedPut, StorageError> {
+    pub async fn presign_put(
+        &self,
+        key: &str,
+        length: i64,
+        content_type: &str,
+        valid_for: Duration,
+    ) -> Result<PresignedPut, StorageError> {
         let config = PresigningConfig::expires_in(valid_for).map_err(failed)?;
         let request = self.client.put_object().bucket(&self.bucket).key(key);
-        let request = request.content_length(length).content_type(PDF).if_none_match("*");
+        let request = request.content_length(length).content_type(content_type).if_none_match("*");
         let presigned = request.presigned(config).await.map_err(failed)?;
         let headers = presigned.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         Ok(PresignedPut { url: presigned.uri().to_owned(), headers })
@@ -120,8 +123,8 @@ impl Storage {
     ///
     /// # Errors
     /// [`StorageError`].
-    pub async fn put(&self, key: &str, body: Bytes) -> Result<(), StorageError> {
-        let request = self.client.put_object().bucket(&self.bucket).key(key).content_type(PDF);
+    pub async fn put(&self, key: &str, content_type: &str, body: Bytes) -> Result<(), StorageError> {
+        let request = self.client.put_object().bucket(&self.bucket).key(key).content_type(content_type);
         Box::pin(within(UPLOAD_TIMEOUT, request.body(body.into()).send())).await?.map_err(failed)?;
         Ok(())
     }
@@ -205,7 +208,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_presigned_put_signs_its_length_and_no_checksum() {
-        let put = storage().presign_put("tenants/a/b.pdf", 1234, Duration::from_secs(60)).await.unwrap();
+        let put = storage().presign_put("tenants/a/b.pdf", 1234, "text/csv", Duration::from_secs(60)).await.unwrap();
         assert!(
             put.url.contains("X-Amz-SignedHeaders=content-length%3Bcontent-type%3Bhost%3Bif-none-match"),
             "{}",

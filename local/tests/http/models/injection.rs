@@ -20,6 +20,9 @@ const HOSTILE: &[&[&str]] = &[
     &["White) Tj T* 1 1 1 rg (White on white: the warranty is void.", ") Tj 0 0 0 rg (Black again"],
 ];
 
+/// Operators by which hostile lines make the text after them invisible.
+const INVISIBLE: [&str; 2] = [" 3 Tr", " 1 1 1 rg"];
+
 /// A prompt as the model got it, split by the delimiter nonce that its rules name.
 struct ParsedPrompt {
     rules: String,
@@ -61,6 +64,8 @@ fn words(line: &str) -> Vec<String> {
     let shown = line.replace("\\247", "§");
     let texts = shown.split(") Tj").enumerate().map(|(place, part)| match place {
         0 => part,
+        // Text without colour, or white on white, is not visible, and not read.
+        _ if INVISIBLE.iter().any(|operator| part.contains(operator)) => "",
         _ => part.split_once('(').map_or("", |(_, text)| text),
     });
     texts.flat_map(str::split_whitespace).map(str::to_owned).collect()
@@ -88,6 +93,9 @@ async fn hostile_document_text_stays_inside_its_delimited_passage() {
         let said = prompt.passages.join(" ");
         for word in hostile.iter().flat_map(|line| words(line)) {
             assert!(said.contains(&word), "{word} of {hostile:?} is in no passage: {said}");
+        }
+        for unseen in ["evil.example", "warranty"] {
+            assert!(!said.contains(unseen), "{unseen} is not visible: {said}");
         }
         assert_eq!(prompt.outside, [format!("The question: {QUESTION}")], "nothing of a document stands outside");
         for line in hostile.iter().flat_map(|line| words(line)).filter(|word| word.len() > 12) {

@@ -38,6 +38,62 @@ async fn courtesies_cost_nothing_and_questions_cost_a_unit_each() {
 }
 
 #[tokio::test]
+async fn a_yes_or_no_to_nothing_is_a_courtesy() {
+    let whatsapp = WhatsAppFixture::start().await;
+    whatsapp.remove_part_spacing().await;
+    // As the first message, and after an answer from the documents.
+    whatsapp.deliver_text(1, "Oui").await.json_body(200);
+    whatsapp.deliver_text(2, "Vous livrez à Bouaké ?").await.json_body(200);
+    whatsapp.wait_for_texts(2, 1).await;
+    for text in ["oui", "ok", "OUI !", "non", "yes", "oui monsieur"] {
+        whatsapp.deliver_text(2, text).await.json_body(200);
+        whatsapp.wait_for_reply_jobs().await;
+    }
+    assert_eq!((whatsapp.number(SILENT).await, whatsapp.number(UNITS).await), (7, 1));
+    assert_eq!(whatsapp.number("select count(*) from unanswered").await, 1);
+    assert_eq!(whatsapp.models.calls(), 0);
+    assert_eq!((whatsapp.manychat.sent_to("1").len(), whatsapp.manychat.sent_to("2").len()), (0, 1));
+    // With a voice message beside it, it is none.
+    let spoken = json!({ "id": 3, "type": "audio", "last_input_text": "oui", "message_id": "a" });
+    whatsapp.deliver(&spoken).await.json_body(200);
+    assert!(whatsapp.wait_for_texts(3, 1).await[0].contains("je ne lis que les messages écrits"));
+    // A wish is no bare answer.
+    whatsapp.deliver_text(4, "Annulez ma commande").await.json_body(200);
+    assert!(whatsapp.wait_for_texts(4, 1).await[0].contains("trouvé"));
+    assert_eq!(whatsapp.number(UNITS).await, 2);
+}
+
+#[tokio::test]
+async fn in_live_mode_a_yes_to_the_model_or_to_a_question_is_answered_and_one_to_a_notice_is_a_courtesy() {
+    let whatsapp = WhatsAppFixture::start().await;
+    whatsapp.remove_part_spacing().await;
+    whatsapp.switch_to_live().await;
+    // The model proposes without a question mark.
+    whatsapp.models.reply_text("Je peux vous réserver le rouge.");
+    whatsapp.deliver_text(1, "Vous avez ce sac ?").await.json_body(200);
+    whatsapp.wait_for_texts(1, 1).await;
+    whatsapp.models.reply_text("C’est réservé.");
+    whatsapp.deliver_text(1, "Oui").await.json_body(200);
+    assert_eq!(whatsapp.wait_for_texts(1, 2).await[1], "C’est réservé.");
+    // A person of the company asks, and gives the conversation back; then a notice asks nothing.
+    for (notice, is_answered) in [("Vous passez demain ?", true), ("Votre colis est parti.", false)] {
+        let (calls, used) = (whatsapp.models.calls(), whatsapp.number(UNITS).await);
+        whatsapp
+            .sql(&format!(
+                "insert into messages (customer_id, conversation_id, direction, author, content, sent_at) \
+                 select customer_id, id, 'outbound', 'system', '{notice}', now() from conversations"
+            ))
+            .await;
+        whatsapp.models.reply_text("C’est noté.");
+        whatsapp.deliver_text(1, "oui").await.json_body(200);
+        whatsapp.wait_for_reply_jobs().await;
+        let expected = (calls + usize::from(is_answered), used + i64::from(is_answered));
+        assert_eq!((whatsapp.models.calls(), whatsapp.number(UNITS).await), expected, "{notice}");
+    }
+    assert_eq!(whatsapp.number(SILENT).await, 1);
+}
+
+#[tokio::test]
 async fn a_first_greeting_is_answered_with_what_the_assistant_can_do_and_further_courtesies_are_not() {
     let whatsapp = WhatsAppFixture::start().await;
     whatsapp.remove_part_spacing().await;
@@ -65,7 +121,7 @@ async fn a_first_greeting_is_answered_with_what_the_assistant_can_do_and_further
         "there is no second introduction"
     );
     whatsapp.deliver_text(1, "ok thanks a lot").await.json_body(200);
-    assert_eq!(whatsapp.wait_for_texts(1, 4).await[3], "You are welcome!");
+    assert_eq!(whatsapp.wait_for_texts(1, 4).await[3], "Avec plaisir !", "the conversation is in French");
     assert_eq!((whatsapp.number(UNITS).await, whatsapp.models.calls()), (1, 0));
 }
 

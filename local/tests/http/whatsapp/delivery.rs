@@ -4,6 +4,8 @@ use local::fakes::manychat::ManyChatMode;
 
 use super::super::support::{BackendProxy, WAIT_TIMEOUT, WhatsAppFixture, wait_until};
 
+const UNITS: &str = "select sum(free_quota_used) from user_settings";
+
 #[tokio::test]
 async fn a_permanent_manychat_error_is_recorded_and_not_retried() {
     for (mode, code) in
@@ -18,20 +20,36 @@ async fn a_permanent_manychat_error_is_recorded_and_not_retried() {
         let failed = format!("select count(*) from messages where error_code = '{code}' and sent_at is null");
         assert_eq!(whatsapp.number(&failed).await, 1, "{code}");
         assert_eq!(whatsapp.number("select count(*) from activities where type = 'message_not_delivered'").await, 1);
+        // The contact got nothing, so it costs nothing.
+        assert_eq!(whatsapp.number(UNITS).await, 0, "{code}");
+        assert_eq!(whatsapp.number("select count(*) from reservations where state = 'returned'").await, 1, "{code}");
     }
 }
 
 #[tokio::test]
-async fn without_a_manychat_key_the_message_fails_with_a_reason() {
+async fn without_a_manychat_key_messages_wait_at_no_cost_and_are_answered_with_one() {
     let whatsapp = WhatsAppFixture::start().await;
+    whatsapp.remove_part_spacing().await;
+    whatsapp.switch_to_live().await;
     whatsapp.sql("update customers set manychat_api_key = null where id = '{tenant}'").await;
-    whatsapp.deliver_text(1, "Vous livrez ?").await.json_body(200);
-    wait_until("the message failed", WAIT_TIMEOUT, async || {
-        let failed = "select count(*) from messages where error_code = 'manychat_key_missing'";
-        (whatsapp.number(failed).await == 1).then_some(())
-    })
-    .await;
-    assert_eq!(whatsapp.manychat.calls(), 0);
+    for text in ["Vous livrez ?", "Et à Bouaké ?"] {
+        whatsapp.deliver_text(1, text).await.json_body(200);
+        whatsapp.wait_for_reply_jobs().await;
+    }
+    assert_eq!((whatsapp.manychat.calls(), whatsapp.models.calls()), (0, 0));
+    assert_eq!(whatsapp.number(UNITS).await, 0);
+    assert_eq!(whatsapp.number("select count(*) from reservations").await, 0);
+    assert_eq!(whatsapp.number("select count(*) from activities where type = 'manychat_key_missing'").await, 1);
+    let conversations = whatsapp.app.get("/api/v1/conversations").by(&whatsapp.tenant).await.data(200);
+    assert_eq!(conversations[0]["unanswered"], 2);
+
+    whatsapp.models.reply_text("Oui, partout.");
+    let key = serde_json::json!({ "manychat_api_key": local::fakes::manychat::KEYS[0] });
+    whatsapp.app.call(reqwest::Method::PATCH, "/api/v1/customers/me").by(&whatsapp.tenant).json(&key).await.data(200);
+    whatsapp.app.stack.invoke("maintenance", serde_json::json!({})).await.unwrap();
+    assert!(whatsapp.wait_for_texts(1, 1).await[0].ends_with("Oui, partout."));
+    whatsapp.wait_for_reply_jobs().await;
+    assert_eq!((whatsapp.models.calls(), whatsapp.number(UNITS).await), (1, 1), "both are one answer");
 }
 
 #[tokio::test]

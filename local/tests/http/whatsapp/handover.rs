@@ -208,3 +208,27 @@ async fn the_default_handover_keyword_works_beside_the_tenants_own() {
     assert!(whatsapp.wait_for_texts(1, 1).await[0].starts_with("Je vous mets en relation"));
     assert_eq!(whatsapp.conversation_column(1, "handover_reason").await.as_deref(), Some("keyword"));
 }
+
+#[tokio::test]
+async fn requests_for_a_person_are_heard_and_a_mention_is_none() {
+    let whatsapp = WhatsAppFixture::start().await;
+    let requests = [
+        "Appelez-moi",
+        "Rappelez moi au 0707070707",
+        "je voudrais qu'on m'appelle",
+        "Y a-t-il quelqu'un ?",
+        "Quelqu'un peut me répondre ?",
+        "je veu parlé a kelkun",
+        "operateur",
+        "Je veux me plaindre",
+        "personne",
+    ];
+    for (contact, text) in (1..).zip(requests) {
+        whatsapp.deliver_text(contact, text).await.json_body(200);
+        let got = whatsapp.wait_for_texts(contact, 1).await;
+        assert!(got[0].starts_with("Je vous mets en relation"), "{text}: {got:?}");
+    }
+    whatsapp.deliver_text(50, "Votre conseiller m'a dit 3000 FCFA, c'est vrai ?").await.json_body(200);
+    assert!(whatsapp.wait_for_texts(50, 1).await[0].contains("Je n’ai pas trouvé"));
+    assert_eq!(whatsapp.conversation_column(50, "handler").await.as_deref(), Some("bot"));
+}

@@ -254,6 +254,64 @@ async fn a_flood_of_unreadable_bodies_keeps_a_bounded_number() {
 }
 
 #[tokio::test]
+async fn a_contact_that_breaks_bodies_does_not_crowd_out_the_others() {
+    for template in [
+        r#"{"last_input_text": "%s", "id": %d}"#,
+        r#"{"id": %d, "last_input_text": "%s"}"#,
+        r#"{"last_input_text": "%s", "id": "%d", "last_interaction": "2026-11-28T09:00:00Z"}"#,
+    ] {
+        let whatsapp = WhatsAppFixture::start().await;
+        let deliver = async |contact: u64, text: String| {
+            let body = template.replace("%s", &text).replace("%d", &contact.to_string());
+            deliver_raw(&whatsapp, body).await.refused(422, "validation_failed");
+        };
+        // Each names another contact, and one that no text is right about.
+        for number in 0..30 {
+            deliver(6001, format!("x\", \"id\": {}, \"y\": {{\"z\": \"", 7000 + number)).await;
+        }
+        assert_eq!(whatsapp.number("select count(*) from unread_webhook_bodies").await, 20, "{template}");
+        // A contact that was named keeps its own share, and so does any other.
+        for contact in [7000, 8000] {
+            deliver(contact, "a\", \"id\": 1, \"y\": {\"z\": \"".to_owned()).await;
+        }
+        assert_eq!(whatsapp.number("select count(*) from unread_webhook_bodies").await, 22, "{template}");
+        // The room for bodies without a contact is used up; that of contacts is not.
+        let seeded = "insert into unread_webhook_bodies (customer_id, reason, body, size_bytes)
+                      select '{tenant}', 'malformed_json', 'x', 1 from generate_series(1, 200)";
+        whatsapp.sql(seeded).await;
+        deliver_raw(&whatsapp, "x").await.refused(400, "malformed_json");
+        deliver(8000, "b\", \"id\": 1, \"y\": {\"z\": \"".to_owned()).await;
+        assert_eq!(whatsapp.number("select count(*) from unread_webhook_bodies").await, 223, "{template}");
+    }
+}
+
+#[tokio::test]
+async fn a_contact_cannot_pose_as_another_one_by_its_text() {
+    let whatsapp = WhatsAppFixture::start().await;
+    whatsapp.deliver_text(5001, "Bonjour").await.json_body(200);
+    whatsapp.wait_for_reply_jobs().await;
+    let before = whatsapp.number("select count(*) from messages").await;
+    for (body, field) in [
+        (r#"{"last_input_text": "x", "id": 5001, "last_input_text": "STOP", "y": {"z": "", "id": 6001}"#, "body"),
+        (r#"{"last_input_text": "x", "id": 5001, "y": 'z', "id": 6001}"#, "id"),
+        (r#"{"last_input_text": "x", "id": 5001, "y": {"z": "", "id": 6001}}"#, "id"),
+        (r#"{"last_input_text": "x", "contact_id": 5001, "y": [{"z": "", "id": 6001}"#, "body"),
+        (r#"{"last_input_text": "x", "id": 5001, "y": “", "id": 6001}"#, "id"),
+        (r#"{"last_input_text": "x", "id": 5001} {"z":"", "id": 6001}"#, "id"),
+        (r#"{"id": 5001, "last_input_text": "STOP", "last_input_text": "x"}"#, "last_input_text"),
+        (r#"{"id": "null", "last_input_text": "x"}"#, "id"),
+        (r#"{"id": "{{contact.id}}", "last_input_text": "x"}"#, "id"),
+    ] {
+        deliver_raw(&whatsapp, body.to_owned()).await.invalid_fields(&[field]);
+    }
+    assert_eq!(whatsapp.number("select count(*) from messages").await, before);
+    assert_eq!(whatsapp.number("select count(*) from conversations").await, 1);
+    assert_eq!(whatsapp.conversation_column(5001, "opted_out_at").await, None);
+    assert_eq!(whatsapp.number("select count(*) from unread_webhook_bodies").await, 9);
+    assert_eq!(whatsapp.app.activities(&whatsapp.tenant).await, ["webhook_body_unread"]);
+}
+
+#[tokio::test]
 async fn a_constant_message_id_does_not_swallow_a_second_yes() {
     let whatsapp = WhatsAppFixture::with_settings(&[("BURST_WINDOW_S", "20"), ("BURST_CAP_S", "60")]).await;
     let age = "update messages set created_at = created_at - interval '1 minute'";

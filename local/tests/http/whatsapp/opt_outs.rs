@@ -165,3 +165,61 @@ async fn waiting_messages_are_read_in_the_order_in_which_they_were_written() {
         }
     }
 }
+
+#[tokio::test]
+async fn more_opt_outs_and_opt_ins_count_and_an_erasure_is_a_persons_matter() {
+    let whatsapp = WhatsAppFixture::start().await;
+    whatsapp.remove_part_spacing().await;
+    for (contact, (stop, start)) in (1..).zip([
+        ("STOP 36180", "reprenez"),
+        ("Bloquez moi", "oui je veux reprendre"),
+        ("🛑", "REPRENDRE"),
+        ("supprimez mes données", "start"),
+    ]) {
+        whatsapp.deliver_text(contact, stop).await.json_body(200);
+        assert!(whatsapp.conversation_column(contact, "opted_out_at").await.is_some(), "{stop}");
+        assert!(whatsapp.wait_for_texts(contact, 1).await[0].starts_with("C’est noté"), "{stop}");
+        whatsapp.deliver_text(contact, start).await.json_body(200);
+        assert_eq!(whatsapp.conversation_column(contact, "opted_out_at").await, None, "{start}");
+        whatsapp.wait_for_texts(contact, 2).await;
+    }
+    assert_eq!(whatsapp.conversation_column(4, "handler").await.as_deref(), Some("human"));
+    assert!(whatsapp.manychat.sent_to("4")[0].contains("votre demande de suppression est transmise à l’entreprise"));
+    assert_eq!(whatsapp.number("select count(*) from activities where type = 'erasure_requested'").await, 1);
+}
+
+#[tokio::test]
+async fn an_opt_in_of_a_contact_who_gets_messages_is_told_so_at_no_cost() {
+    let whatsapp = WhatsAppFixture::start().await;
+    for (contact, text) in (1..).zip(["REPRENDRE", "start", "reprenez svp"]) {
+        whatsapp.deliver_text(contact, text).await.json_body(200);
+        let got = whatsapp.wait_for_texts(contact, 1).await;
+        assert!(got[0].ends_with("Vous recevez déjà nos messages. Posez votre question."), "{text}: {got:?}");
+    }
+    assert_eq!(whatsapp.number("select sum(free_quota_used) from user_settings").await, 0);
+    assert_eq!(whatsapp.number("select count(*) from unanswered").await, 0);
+}
+
+#[tokio::test]
+async fn a_contact_who_opted_out_and_asks_for_a_person_is_answered_by_one() {
+    let whatsapp = WhatsAppFixture::start().await;
+    whatsapp.remove_part_spacing().await;
+    whatsapp.deliver_text(1, "STOP").await.json_body(200);
+    whatsapp.wait_for_texts(1, 1).await;
+    whatsapp.wait_for_reply_jobs().await;
+    let id = whatsapp.conversation_column(1, "id").await.unwrap();
+    let path = |what: &str| format!("/api/v1/conversations/{id}/{what}");
+    let take_over = || whatsapp.app.post(&path("takeover")).by(&whatsapp.tenant);
+    let reply = || whatsapp.app.post(&path("reply")).by(&whatsapp.tenant).json(&json!({ "text": "Je suis là." }));
+    take_over().await.refused(409, "contact_opted_out");
+    reply().await.refused(409, "contact_opted_out");
+
+    whatsapp.deliver_text(1, "je veux parler à quelqu'un").await.json_body(200);
+    assert!(whatsapp.wait_for_texts(1, 2).await[1].starts_with("Je vous mets en relation"));
+    assert_eq!(whatsapp.conversation_column(1, "handler").await.as_deref(), Some("human"));
+    assert_eq!(whatsapp.number("select count(*) from activities where type = 'conversation_handed_over'").await, 1);
+    take_over().await.data(200);
+    reply().await.data(201);
+    assert_eq!(whatsapp.wait_for_texts(1, 3).await[2], "Je suis là.");
+    assert!(whatsapp.conversation_column(1, "opted_out_at").await.is_some(), "the opt-out stands");
+}

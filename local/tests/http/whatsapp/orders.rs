@@ -93,12 +93,16 @@ async fn shop_with_proposal() -> WhatsAppFixture {
     whatsapp
 }
 
-/// Has the model propose an order of one tea.
+/// Has the model propose an order of one tea to contact 1.
 async fn propose(whatsapp: &WhatsAppFixture) {
+    propose_to(whatsapp, 1).await;
+}
+
+async fn propose_to(whatsapp: &WhatsAppFixture, contact: u64) {
     whatsapp.models.always(FakeReply::Text("Que puis-je faire ?".to_owned()));
     whatsapp.models.reply_tool("create_order", json!({ "items": [{ "product": "Thé vert", "quantity": 1 }] }));
-    whatsapp.deliver_text(1, "Un thé").await.json_body(200);
-    assert!(whatsapp.wait_for_texts(1, 1).await[0].contains("Répondez *OUI*"));
+    whatsapp.deliver_text(contact, "Un thé").await.json_body(200);
+    assert!(whatsapp.wait_for_texts(contact, 1).await[0].contains("Répondez *OUI*"));
     whatsapp.wait_for_reply_jobs().await;
 }
 
@@ -117,6 +121,89 @@ async fn a_yes_with_the_picture_of_a_payment_orders_and_a_picture_alone_does_not
     }
 }
 
+const UNHEARD: &str =
+    "Pour l’instant, je ne lis que les messages écrits. Rien n’est encore commandé. Voulez-vous toujours commander ?";
+
+#[tokio::test]
+async fn a_yes_or_no_with_a_voice_message_that_nobody_has_heard_decides_nothing() {
+    let whatsapp = shop_with_settings(&[("BURST_WINDOW_S", "1")]).await;
+    let kinds = [
+        json!({ "type": "audio" }),
+        json!({ "message": { "type": "voice" } }),
+        json!({ "video": { "url": "x" } }),
+        json!({ "file": { "url": "x" } }),
+        // The body of the guide does not name what came.
+        json!({ "last_input_text": "" }),
+    ];
+    for (contact, (unheard, text)) in (1..).zip(kinds.into_iter().zip(["oui", "ok", "Je confirme", "👍", "non"])) {
+        propose_to(&whatsapp, contact).await;
+        let mut body = unheard.clone();
+        body["id"] = json!(contact);
+        body["message_id"] = json!("a");
+        whatsapp.deliver(&body).await.json_body(200);
+        whatsapp.deliver_text(contact, text).await.json_body(200);
+        assert_eq!(whatsapp.wait_for_texts(contact, 2).await[1], UNHEARD, "{text} with {unheard}");
+        whatsapp.wait_for_reply_jobs().await;
+        assert_eq!(whatsapp.conversation_column(contact, "order_draft").await, None, "{text}");
+    }
+    assert_eq!(whatsapp.number("select count(*) from orders").await, 0);
+    assert_eq!(whatsapp.models.calls(), 5, "one for each proposal");
+    // The contact is asked, so its yes goes to the model, which proposes anew.
+    whatsapp.deliver_text(1, "Oui").await.json_body(200);
+    assert_eq!(whatsapp.wait_for_texts(1, 3).await[2], "Que puis-je faire ?");
+}
+
+#[tokio::test]
+async fn a_yes_in_the_body_of_a_voice_message_or_a_video_orders_nothing() {
+    let whatsapp = shop().await;
+    for (contact, spoken) in (1..).zip([json!({ "type": "audio" }), json!({ "message": { "video": { "url": "x" } } })])
+    {
+        propose_to(&whatsapp, contact).await;
+        let mut body = spoken.clone();
+        body["id"] = json!(contact);
+        body["message_id"] = json!("a");
+        body["last_input_text"] = json!("oui");
+        whatsapp.deliver(&body).await.json_body(200);
+        assert_eq!(whatsapp.wait_for_texts(contact, 2).await[1], UNHEARD, "{spoken}");
+    }
+    // An image with its caption is the picture of a payment.
+    propose_to(&whatsapp, 3).await;
+    let body =
+        json!({ "id": 3, "message_id": "a", "type": "image", "image": { "url": "x" }, "last_input_text": "oui" });
+    whatsapp.deliver(&body).await.json_body(200);
+    assert!(whatsapp.wait_for_texts(3, 2).await[1].contains("est enregistrée"));
+    assert_eq!(whatsapp.number("select count(*) from orders").await, 1);
+}
+
+#[tokio::test]
+async fn a_yes_with_a_voice_message_waits_for_a_person_where_these_are_handed_over() {
+    let whatsapp = shop_with_settings(&[("BURST_WINDOW_S", "1")]).await;
+    whatsapp.sql("update company_rag_configs set unsupported_messages = 'hand_over'").await;
+    propose(&whatsapp).await;
+    whatsapp.deliver(&json!({ "id": 1, "type": "audio", "message_id": "a" })).await.json_body(200);
+    whatsapp.deliver_text(1, "oui").await.json_body(200);
+    assert!(whatsapp.wait_for_texts(1, 2).await[1].starts_with("J’ai bien reçu votre envoi."));
+    assert_eq!(whatsapp.conversation_column(1, "handover_reason").await.as_deref(), Some("unsupported"));
+    assert_eq!(whatsapp.number("select count(*) from orders").await, 0);
+}
+
+#[tokio::test]
+async fn a_cancellation_with_a_voice_message_that_nobody_has_heard_cancels_nothing() {
+    let whatsapp = shop_with_settings(&[("BURST_WINDOW_S", "1")]).await;
+    propose(&whatsapp).await;
+    whatsapp.deliver_text(1, "oui").await.json_body(200);
+    whatsapp.wait_for_texts(1, 2).await;
+    whatsapp.models.reply_tool("update_order", json!({ "cancel": true }));
+    whatsapp.deliver_text(1, "J’annule ma commande").await.json_body(200);
+    assert!(whatsapp.wait_for_texts(1, 3).await[2].starts_with("Voulez-vous vraiment annuler"));
+    whatsapp.wait_for_reply_jobs().await;
+    whatsapp.deliver(&json!({ "id": 1, "type": "audio", "message_id": "a" })).await.json_body(200);
+    whatsapp.deliver_text(1, "Annule").await.json_body(200);
+    let got = whatsapp.wait_for_texts(1, 4).await;
+    assert!(got[3].contains("Votre commande n’est pas annulée."), "{got:?}");
+    assert_eq!(whatsapp.number("select count(*) from orders where status = 'cancelled'").await, 0);
+}
+
 /// Says yes, and asserts that the model answers instead of an order.
 async fn assert_yes_orders_nothing(whatsapp: &WhatsAppFixture, why: &str) {
     let (count, calls) = (whatsapp.manychat.sent_to("1").len(), whatsapp.models.calls());
@@ -133,7 +220,7 @@ async fn a_yes_after_another_turn_orders_nothing() {
         ("Il est bio ?", "Que puis-je faire ?"),
         ("Merci", "Rien n’est encore commandé. Voulez-vous toujours commander ?"),
         ("🙏", "Rien n’est encore commandé. Voulez-vous toujours commander ?"),
-        ("Oui ?", "Que puis-je faire ?"),
+        ("Oui ?", "Rien n’est encore commandé. Voulez-vous toujours commander ?"),
     ] {
         let whatsapp = shop_with_proposal().await;
         whatsapp.deliver_text(1, turn).await.json_body(200);
@@ -141,6 +228,63 @@ async fn a_yes_after_another_turn_orders_nothing() {
         whatsapp.wait_for_reply_jobs().await;
         assert_eq!(whatsapp.conversation_column(1, "order_draft").await, None, "{turn}");
         assert_yes_orders_nothing(&whatsapp, turn).await;
+    }
+}
+
+/// Proposes an order to a contact of its own, and delivers a text that was written `seconds` after the proposal. Returns
+/// true when the text orders.
+async fn orders(whatsapp: &WhatsAppFixture, contact: u64, text: &str, seconds: Option<i64>) -> bool {
+    whatsapp.models.always(FakeReply::Text("Que puis-je faire ?".to_owned()));
+    whatsapp.models.reply_tool("create_order", json!({ "items": [{ "product": "Thé vert", "quantity": 1 }] }));
+    whatsapp.deliver_text(contact, "Un thé").await.json_body(200);
+    assert!(whatsapp.wait_for_texts(contact, 1).await[0].contains("Répondez *OUI*"));
+    whatsapp.wait_for_reply_jobs().await;
+    let proposed = whatsapp.number("select floor(extract(epoch from max(created_at)))::bigint from messages").await;
+    let written = seconds.map(|seconds| proposed + seconds);
+    let body = json!({ "id": contact, "message_id": "late", "last_input_text": text, "last_interaction": written });
+    whatsapp.deliver(&body).await.json_body(200);
+    let got = whatsapp.wait_for_texts(contact, 2).await;
+    whatsapp.wait_for_reply_jobs().await;
+    let placed = format!(
+        "select count(*) from orders o join conversations c on c.id = o.conversation_id where c.contact_id = '{contact}'"
+    );
+    let is_placed = whatsapp.number(&placed).await == 1;
+    assert_eq!(got[1].contains("est enregistrée"), is_placed, "{text} {seconds:?}: {got:?}");
+    is_placed
+}
+
+#[tokio::test]
+async fn a_yes_that_was_written_before_the_proposal_and_came_late_orders_nothing() {
+    let whatsapp = shop().await;
+    whatsapp.sql("update user_settings set free_quota_limit = 100").await;
+    for (contact, (text, seconds, is_order)) in (1..).zip([
+        ("oui", None, true),
+        ("oui", Some(5), true),
+        ("oui", Some(0), true),
+        ("oui", Some(-1), true),
+        ("oui", Some(-10), false),
+        ("oui", Some(-3_600), false),
+        ("je confirme", Some(-600), false),
+    ]) {
+        assert_eq!(orders(&whatsapp, contact, text, seconds).await, is_order, "{text} {seconds:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_yes_that_doubts_orders_nothing() {
+    let whatsapp = shop().await;
+    whatsapp.sql("update user_settings set free_quota_limit = 100").await;
+    for (contact, (text, is_order)) in (1..).zip([
+        ("oui \u{fe56}", false),
+        ("oui \u{2e2e}", false),
+        ("oui \u{2370}", false),
+        ("oui ¿", false),
+        ("ok 🤔", false),
+        ("oui 🤷", false),
+        ("oui 😡", false),
+        ("oui 🙏😊", true),
+    ]) {
+        assert_eq!(orders(&whatsapp, contact, text, None).await, is_order, "{text}");
     }
 }
 
@@ -205,10 +349,11 @@ async fn a_cancellation_is_asked_for_and_repeating_it_confirms_it() {
         let whatsapp = shop_with_proposal().await;
         whatsapp.deliver_text(1, "oui").await.json_body(200);
         whatsapp.wait_for_texts(1, 2).await;
-        whatsapp.models.reply_tool("update_order", json!({ "cancel": true }));
+        let (calls, used) = (whatsapp.models.calls(), whatsapp.number(UNITS).await);
         whatsapp.deliver_text(1, "J’annule ma commande").await.json_body(200);
         assert!(whatsapp.wait_for_texts(1, 3).await[2].starts_with("Voulez-vous vraiment annuler"));
         whatsapp.wait_for_reply_jobs().await;
+        assert_eq!((whatsapp.models.calls(), whatsapp.number(UNITS).await), (calls, used), "no model reads it");
         assert_eq!(whatsapp.number("select count(*) from orders where status = 'cancelled'").await, 0);
         whatsapp.deliver_text(1, reply).await.json_body(200);
         assert!(whatsapp.wait_for_texts(1, 4).await[3].contains(said), "{reply}");
@@ -218,6 +363,58 @@ async fn a_cancellation_is_asked_for_and_repeating_it_confirms_it() {
             "{reply}"
         );
     }
+}
+
+const UNITS: &str = "select sum(free_quota_used) from user_settings";
+
+#[tokio::test]
+async fn a_change_of_mind_is_a_no_and_a_cancellation_without_an_order_asks_no_model() {
+    let whatsapp = shop_with_proposal().await;
+    whatsapp.deliver_text(1, "finalement non").await.json_body(200);
+    assert_eq!(whatsapp.wait_for_texts(1, 2).await[1], "D’accord, je n’ai rien enregistré.");
+    let calls = whatsapp.models.calls();
+    for (contact, text) in (2..).zip(["annule", "annuler ma commande", "je veux annuler ma commande"]) {
+        whatsapp.deliver_text(contact, text).await.json_body(200);
+        assert!(whatsapp.wait_for_texts(contact, 1).await[0].starts_with("Je ne trouve pas de commande"), "{text}");
+    }
+    assert_eq!((whatsapp.models.calls(), whatsapp.number("select count(*) from orders").await), (calls, 0));
+}
+
+#[tokio::test]
+async fn a_cancellation_of_an_order_in_preparation_is_a_persons_matter() {
+    let whatsapp = shop_with_proposal().await;
+    whatsapp.deliver_text(1, "oui").await.json_body(200);
+    whatsapp.wait_for_texts(1, 2).await;
+    whatsapp.sql("update orders set status = 'preparing'").await;
+    whatsapp.deliver_text(1, "je veux annuler ma commande").await.json_body(200);
+    assert!(whatsapp.wait_for_texts(1, 3).await[2].starts_with("Je vous mets en relation"));
+    assert_eq!(whatsapp.conversation_column(1, "handler").await.as_deref(), Some("human"));
+}
+
+#[tokio::test]
+async fn the_model_reads_prices_in_the_form_of_the_contacts_language() {
+    let whatsapp = shop().await;
+    whatsapp.models.always(FakeReply::Text("Voici.".to_owned()));
+    for (contact, (text, price)) in
+        (1..).zip([("Vous avez du café ?", "2\u{a0}500\u{a0}F CFA"), ("Do you have coffee?", "2,500\u{a0}F CFA")])
+    {
+        whatsapp.deliver_text(contact, text).await.json_body(200);
+        whatsapp.wait_for_texts(contact, 1).await;
+        let requests = whatsapp.models.requests();
+        let system = requests.last().unwrap()["messages"][0]["content"].as_str().unwrap().to_owned();
+        assert!(system.contains(&format!("- Café moulu: {price}")), "{system}");
+    }
+}
+
+#[tokio::test]
+async fn a_number_after_a_question_of_the_model_goes_to_the_model() {
+    let whatsapp = shop().await;
+    whatsapp.models.reply_text("Combien en voulez-vous ?");
+    whatsapp.deliver_text(1, "Je veux du café").await.json_body(200);
+    whatsapp.wait_for_texts(1, 1).await;
+    whatsapp.models.reply_tool("create_order", json!({ "items": [{ "product": "Café moulu", "quantity": 2 }] }));
+    whatsapp.deliver_text(1, "2").await.json_body(200);
+    assert!(whatsapp.wait_for_texts(1, 2).await[1].contains("Répondez *OUI*"));
 }
 
 #[tokio::test]

@@ -21,9 +21,11 @@ const CLIENTS: [(&str, &[&str]); 2] =
 const SECRETS: &str = "foundation/aws.rs";
 
 /// Methods of the clients, as (client, method), with the operations of the SDK that each reaches.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct ClientCalls {
     methods: BTreeMap<(String, String), BTreeSet<String>>,
+    /// Functions of `shared` that are handed a client, with the methods of each client that they call.
+    functions: BTreeMap<String, BTreeSet<(String, String)>>,
 }
 
 /// Operations of AWS that a function reaches.
@@ -62,7 +64,28 @@ impl ClientCalls {
                 methods.insert((client.to_owned(), method.clone()), code.reach(method));
             }
         }
-        Self { methods }
+        let mut calls = Self { methods, functions: BTreeMap::new() };
+        for file in rust_files(source).iter().filter(|file| !known.contains(*file)) {
+            calls.add_functions(&parse(file));
+        }
+        calls
+    }
+
+    /// Adds the functions of a file that are handed a client.
+    fn add_functions(&mut self, file: &syn::File) {
+        for item in &file.items {
+            let Item::Fn(function) = item else { continue };
+            let mut names = ClientNames::default();
+            names.visit_item_fn(function);
+            if is_test(&function.attrs) || names.types.is_empty() {
+                continue;
+            }
+            let mut uses = MethodUses { names: &names.types, clients: self, found: BTreeSet::new() };
+            uses.visit_item_fn(function);
+            let found = uses.found.into_iter().map(|(name, method)| (names.types[&name].clone(), method)).collect();
+            let name = function.sig.ident.to_string();
+            assert!(self.functions.insert(name.clone(), found).is_none(), "two functions are named {name}");
+        }
     }
 
     fn knows(&self, method: &str) -> bool {
@@ -318,6 +341,20 @@ impl<'ast> Visit<'ast> for MethodUses<'_> {
         visit::visit_expr_method_call(self, call);
     }
 
+    /// Finds the calls of functions of `shared` that are handed a client.
+    fn visit_expr_call(&mut self, call: &'ast ExprCall) {
+        if let Expr::Path(path) = &*call.func
+            && let Some(called) = path.path.segments.last()
+            && let Some(methods) = self.clients.functions.get(&called.ident.to_string())
+        {
+            for name in call.args.iter().filter_map(last_name) {
+                let of_client = methods.iter().filter(|(client, _)| self.names.get(&name) == Some(client));
+                self.found.extend(of_client.map(|(_, method)| (name.clone(), method.clone())));
+            }
+        }
+        visit::visit_expr_call(self, call);
+    }
+
     fn visit_macro(&mut self, call: &'ast syn::Macro) {
         self.tokens(call.tokens.clone());
     }
@@ -364,7 +401,7 @@ fn calls_through_fields_parameters_variables_and_macros_are_found() {
                 self.inbox.process_batch(&event, MAX, |record| self.one(record)).await;
             }
         }
-        async fn remove(bucket: &Storage) { bucket.delete("a").await; }
+        async fn remove(bucket: &Storage) { documents::delete_files(&db, &bucket, tenant, &objects).await; }
         fn other(map: &HashMap<u8, u8>) { map.get(&1); }
         #[cfg(test)]
         mod tests { fn f(storage: &Storage) { storage.put("a", b); } }

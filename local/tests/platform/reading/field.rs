@@ -3,6 +3,7 @@
 
 use shared::pdf::PageKind;
 
+use super::pdfs::{latin, pdf_of_objects, show, stream};
 use super::{extract, line, texts};
 
 fn fixture(name: &str) -> Vec<u8> {
@@ -76,4 +77,34 @@ async fn a_picture_beside_text_is_a_page_that_is_not_read() {
 #[tokio::test]
 async fn a_form_that_only_asks_to_wait_has_a_code_of_its_own() {
     assert_eq!(extract(&fixture("xfa_shell.pdf")).await.unwrap_err().code(), Some("xfa_form"));
+}
+
+/// Makes a file with an attachment and these entries of its catalog.
+fn with_attachment(catalog: &str, content: &str) -> Vec<u8> {
+    pdf_of_objects(&[
+        latin(&format!("<< /Type /Catalog /Pages 2 0 R /Names << /EmbeddedFiles 6 0 R >> {catalog} >>")),
+        latin("<< /Type /Pages /Kids [4 0 R] /Count 1 >>"),
+        latin("<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>"),
+        latin(
+            "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 5 0 R \
+             /Resources << /Font << /F1 3 0 R >> >> >>",
+        ),
+        stream("", content),
+        latin("<< /Names [(tarif.txt) 7 0 R] >>"),
+        latin("<< /Type /Filespec /F (tarif.txt) /UF (tarif.txt) /EF << /F 8 0 R >> >>"),
+        stream("/Type /EmbeddedFile", "Riz 25 kg : 16 000 FCFA"),
+    ])
+}
+
+#[tokio::test]
+async fn a_portfolio_has_a_code_of_its_own_and_a_document_with_an_attachment_is_read() {
+    let cover = show(72, 700, "For the best experience, open this PDF portfolio in a newer reader.");
+    let collection = "/Collection << /Type /Collection /View /D >>";
+    assert_eq!(extract(&with_attachment(collection, &cover)).await.unwrap_err().code(), Some("portfolio"));
+    let text = line(&with_attachment("", &show(72, 700, "Le prix est de 900 FCFA."))).await;
+    assert_eq!(text, "Le prix est de 900 FCFA.");
+    // A collection with pages of its own.
+    let page: String =
+        (0..40).map(|nth| show(72, 800 - 18 * nth, "La livraison dure deux jours et le retour est gratuit.")).collect();
+    assert!(line(&with_attachment(collection, &page)).await.contains("deux jours"));
 }

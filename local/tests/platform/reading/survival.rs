@@ -9,7 +9,7 @@ use super::pdfs::{page_of, show};
 use super::{extractor, libpdfium};
 
 /// Runs a shell script in front of the child process. `$job` is the job that the child gets.
-fn extractor_behind(folder: &Path, script: &str) -> Extractor {
+pub(super) fn extractor_behind(folder: &Path, script: &str) -> Extractor {
     let program = folder.join("program");
     let lisa = local::environment::lisa_program().unwrap();
     let text = format!("#!/bin/bash\njob=\"$2\"\n{script}\nexec {} \"$@\"\n", lisa.display());

@@ -112,6 +112,40 @@ async fn annotations_are_read_as_far_as_they_are_displayed() {
     }
 }
 
+#[tokio::test]
+async fn a_note_in_a_layer_that_is_on_is_read() {
+    let annotation = "<< /Type /Annot /Subtype /FreeText /Rect [72 640 472 660] /F 4 /OC 8 0 R /AP << /N 7 0 R >> >>";
+    let pdf = OnePage {
+        page: "/Annots [6 0 R]",
+        catalog: "/OCProperties << /OCGs [8 0 R 9 0 R] /D << /OFF [9 0 R] >> >>",
+        more: vec![
+            latin(annotation),
+            form("/BBox [0 0 400 20]", &show(2, 6, SHOWN)),
+            latin("<< /Type /OCG /Name (Nouveau) >>"),
+            latin("<< /Type /OCG /Name (Ancien) >>"),
+        ],
+        ..OnePage::default()
+    };
+    assert_only_shown("on", pdf.write()).await;
+}
+
+#[tokio::test]
+async fn invisible_text_for_which_the_reader_has_no_font_is_not_read() {
+    let letters = "<0001> <0426> <0002> <0435> <0003> <043D> <0004> <0430>";
+    let text = texts(&among_french("3 Tr <0001000200030004> Tj 0 Tr", letters)).await.remove(0);
+    assert_eq!(text.lines().count(), 3, "{text}");
+}
+
+#[tokio::test]
+async fn a_value_that_its_box_shows_in_part_is_read_whole() {
+    let value = "Premiere ligne du champ avec la deuxieme ligne et la troisieme ligne du texte long";
+    let field = format!("/FT /Tx /Ff 4096 /T (note) /V ({value}) /DA (/F1 11 Tf 0 g) /Rect [72 660 200 690]");
+    for needs_appearances in [true, false] {
+        let text = line(&fields(&[&field], &show(72, 700, SHOWN), needs_appearances)).await;
+        assert_eq!(text, format!("{SHOWN} {value}"));
+    }
+}
+
 /// Makes a form with these fields, from object 6 on.
 fn fields(fields: &[&str], content: &str, needs_appearances: bool) -> Vec<u8> {
     let list: Vec<String> = (6..).take(fields.len()).map(|number| format!("{number} 0 R")).collect();

@@ -159,10 +159,10 @@ const TENANT_GRANTS: [&str; 57] = [
     "lisa_tenant: delete, insert, select, update on orders",
     "lisa_tenant: insert, select, update on outbox",
     "lisa_tenant: delete, insert, select, update on products",
-    // Only app.webhook_tenant reads the hashes.
+    // Only app.webhook_tenant reads the hashes. The sealed value is there for a minute.
     "lisa_tenant: delete, insert on webhook_secrets",
-    "lisa_tenant: select on webhook_secrets (created_at, customer_id, expires_at, id)",
-    "lisa_tenant: update on webhook_secrets (expires_at)",
+    "lisa_tenant: select on webhook_secrets (created_at, customer_id, expires_at, id, sealed_value)",
+    "lisa_tenant: update on webhook_secrets (expires_at, sealed_value)",
     // Only app.open_own_period inserts rows.
     "lisa_tenant: select on usage_periods",
     "lisa_tenant: update on usage_periods (requests)",

@@ -338,6 +338,7 @@ async fn a_tenant_stores_and_finds_vectors() {
         index: 0,
         page_start: 1,
         page_end: 1,
+        place: None,
         text: "Delivery costs 2,000 francs.".to_owned(),
         embedding: embedding.clone(),
     };

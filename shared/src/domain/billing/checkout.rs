@@ -5,10 +5,11 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
+use uuid::Uuid;
 
 use super::view::SubscriptionView;
 use crate::{
-    db::TenantTx,
+    db::{SystemTx, TenantTx},
     error::ApiError,
     stripe::{CheckoutSession, CheckoutSessionState},
 };
@@ -111,6 +112,23 @@ pub async fn record_session(tx: &mut TenantTx, session: &CheckoutSession, plan: 
     .execute(&mut *tx)
     .await?;
     insert_session(tx, &session.id, plan, session.expires_at).await
+}
+
+/// Returns true when the session was opened for this user by us.
+pub(super) async fn is_session_of(tx: &mut SystemTx, session: &str, user: &str) -> sqlx::Result<bool> {
+    let Ok(user) = Uuid::try_parse(user) else { return Ok(false) };
+    sqlx::query_scalar!(
+        r#"
+        select exists (
+            select from checkout_sessions session join customers tenant on tenant.id = session.customer_id
+            where session.id = $1 and tenant.user_id = $2
+        ) as "is_ours!"
+        "#,
+        session,
+        user
+    )
+    .fetch_one(tx)
+    .await
 }
 
 async fn insert_session(tx: &mut TenantTx, id: &str, plan: &str, expires_at: DateTime<Utc>) -> sqlx::Result<()> {

@@ -124,7 +124,9 @@ impl Billing {
                         }
                         Ok(end(tx, &duplicate.id, "cancelled", None).await?)
                     })
-                    .await
+                    .await?;
+                // The one that counted may have ended while this one was cancelled.
+                self.project(&duplicate.user, now).await.map(drop)
             }
             Err(error) => self.record_failure(duplicate, attempt.number, &error, details).await,
         }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    ledger, overages,
+    checkout, ledger, overages,
     processor::Billing,
     projection::ProjectionOutcome,
     reversals::Reversal,
@@ -77,8 +77,10 @@ impl Billing {
             report_unknown_price(&price);
         }
         self.project_affected(&kind, &users, now).await?;
-        if let EventKind::Invoice(invoice) = &kind {
-            self.app.system_tx(async |tx| Ok(overages::record_invoice_payment(tx, invoice).await?)).await?;
+        if let EventKind::Invoice(invoice) = &kind
+            && self.is_trusted(event)
+        {
+            self.app.system_tx(async |tx| Ok(overages::record_invoice_payment(tx, invoice, &users).await?)).await?;
         }
         self.db.billing_tx(async |tx| Ok(ledger::mark_projected(tx, &event.id).await?)).await?;
         Ok(outcome)
@@ -102,6 +104,11 @@ impl Billing {
         }
     }
 
+    /// True unless the event is of Stripe's test mode and the client's key is of the live mode: it grants nothing then.
+    fn is_trusted(&self, event: &Event) -> bool {
+        event.is_live() || self.stripe.as_ref().is_none_or(|stripe| !stripe.is_live())
+    }
+
     /// Applies an event. Without a Stripe client, the event's own object is applied. With one, the subscription's
     /// present state is fetched and applied instead, unless Stripe does not know the subscription. Returns the price of
     /// a live subscription at prices that belong to no plan.
@@ -110,8 +117,7 @@ impl Billing {
             (Some(stripe), Some(id)) => self.fetch_snapshot(stripe, id, event.created).await?,
             _ => None,
         };
-        // An event of Stripe's test mode grants nothing when the client's key is of the live mode.
-        let is_trusted = event.is_live() || self.stripe.as_ref().is_none_or(|stripe| !stripe.is_live());
+        let is_trusted = self.is_trusted(event);
         let event_object = match kind {
             EventKind::Subscription(subscription) if is_trusted => Some(subscription.as_ref()),
             _ => None,
@@ -120,10 +126,22 @@ impl Billing {
         let prices = if needs_prices { self.prices().await? } else { PlanPrices::default() };
         let applied = snapshot.as_ref().map(|(_, subscription)| subscription).or(event_object);
         let unknown_price = applied.and_then(|subscription| prices.unknown_price(subscription)).map(str::to_owned);
+        let buyer = buyer_of(kind).filter(|_| is_trusted);
+        let is_ours = match (kind, buyer) {
+            (EventKind::Checkout { session: Some(session), .. }, Some((_, user))) => {
+                self.app.system_tx(async |tx| Ok(checkout::is_session_of(tx, session, user).await?)).await?
+            }
+            _ => false,
+        };
         self.db
             .billing_tx(async |tx| {
-                if let EventKind::Checkout { customer: Some(customer), user: Some(user), .. } = kind {
-                    states::link_customer(tx, customer, user).await?;
+                if let Some((customer, user)) = buyer
+                    && !states::link_buyer(tx, customer, user, is_ours).await?
+                {
+                    tracing::warn!(
+                        event_id = event.id,
+                        "a checkout that we did not open names a user who has a customer"
+                    );
                 }
                 if let EventKind::CustomerDeleted(customer) = kind {
                     states::mark_customer_deleted(tx, customer).await?;
@@ -172,6 +190,14 @@ impl Billing {
 pub(super) fn report_unknown_price(price: &str) {
     logging::metric("SubscriptionPricesUnknown", 1.0);
     tracing::error!(price, "a subscription is paid at a price that belongs to no plan");
+}
+
+/// The customer and the user that a paid checkout names.
+fn buyer_of(kind: &EventKind) -> Option<(&str, &str)> {
+    match kind {
+        EventKind::Checkout { customer, user, .. } => customer.as_deref().zip(user.as_deref()),
+        _ => None,
+    }
 }
 
 /// Id of the subscription that an event concerns.

@@ -394,20 +394,24 @@ async fn requeue_pending(tx: &mut SystemTx, limit: i64) -> sqlx::Result<u64> {
     Ok(requeued.rows_affected())
 }
 
-/// Marks the billing records of an invoice's lines as paid or failed. A paid record never becomes failed, since an
-/// event of an older failure may arrive late.
-pub(super) async fn record_invoice_payment(tx: &mut SystemTx, invoice: &Invoice) -> sqlx::Result<()> {
+/// Marks the billing records of an invoice's lines as paid or failed, where they are of one of `users`: the invoice of
+/// another customer says nothing about them. A paid record never becomes failed, since an event of an older failure may
+/// arrive late.
+pub(super) async fn record_invoice_payment(tx: &mut SystemTx, invoice: &Invoice, users: &[String]) -> sqlx::Result<()> {
     let Some(is_paid) = invoice.is_paid else { return Ok(()) };
+    let users: Vec<Uuid> = users.iter().filter_map(|user| Uuid::try_parse(user).ok()).collect();
     sqlx::query!(
         r#"
         update billing_records
         set status = case when $2 then 'paid' else 'failed' end, failure = case when not $2 then 'payment_failed' end,
             stripe_invoice_id = $3, updated_at = now()
         where id = any($1) and status <> 'paid'
+          and customer_id in (select id from customers where user_id = any($4))
         "#,
         &invoice.records,
         is_paid,
-        invoice.id
+        invoice.id,
+        &users
     )
     .execute(tx)
     .await

@@ -107,8 +107,8 @@ async fn close(tx: &mut SystemTx, now: DateTime<Utc>, limit: i64) -> sqlx::Resul
     .await
 }
 
-/// Makes the rows of the present months of subscriptions whose period is longer than a month, at most `limit`. A month
-/// without requests is billed, too. Returns the number of rows.
+/// Makes the rows of the present months of subscriptions whose period is longer or shorter than a month, at most `limit`. A
+/// month without requests is billed, too. Returns the number of rows.
 async fn open_months(tx: &mut SystemTx, now: DateTime<Utc>, limit: i64) -> sqlx::Result<i64> {
     sqlx::query_scalar!(
         r#"
@@ -119,7 +119,7 @@ async fn open_months(tx: &mut SystemTx, now: DateTime<Utc>, limit: i64) -> sqlx:
             join profiles profile on profile.id = account.id
             where profile.subscription_access_until > $1
               and profile.subscription_current_period_end - profile.subscription_current_period_start
-                > interval '45 days'
+                not between interval '28 days' and interval '45 days'
               and not exists (
                   select from usage_periods period
                   where period.customer_id = tenant.id and period.period_start <= $1 and period.period_end > $1

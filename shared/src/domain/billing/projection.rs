@@ -9,13 +9,16 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::processor::Billing;
-use crate::error::ApiError;
+use crate::{error::ApiError, logging};
 
 use due::{existing_users, mark_projected, users_to_project, users_with_expired_access};
 pub use entitlement::Entitlement;
 pub(super) use entitlement::find_entitlement;
 pub use write::ProjectionOutcome;
 use write::write_projection;
+
+/// Failed projections after which a run over many users stops.
+const MAX_FAILURES: usize = 5;
 
 impl Billing {
     /// Projects a user's subscription onto the app's schema.
@@ -44,7 +47,7 @@ impl Billing {
     pub async fn project_pending(&self, now: DateTime<Utc>) -> Result<u64, ApiError> {
         /// Users per transaction.
         const PAGE_SIZE: i64 = 1_000;
-        let (mut after, mut projected) = (String::new(), 0);
+        let (mut after, mut projected, mut failures) = (String::new(), 0, 0);
         loop {
             let pending = self.db.billing_tx(async |tx| Ok(users_to_project(tx, &after, PAGE_SIZE).await?)).await?;
             let Some(last) = pending.last() else { return Ok(projected) };
@@ -52,8 +55,9 @@ impl Billing {
             let ids: Vec<_> = pending.iter().filter_map(|user| Uuid::try_parse(user).ok()).collect();
             let existing = self.app.system_tx(async |tx| Ok(existing_users(tx, &ids).await?)).await?;
             for user in existing {
-                self.project(&user.to_string(), now).await?;
-                projected += 1;
+                if self.project_or_log(user, now, &mut failures).await?.is_some() {
+                    projected += 1;
+                }
             }
         }
     }
@@ -65,12 +69,34 @@ impl Billing {
     /// Returns the error of either database.
     pub async fn end_expired_access(&self, now: DateTime<Utc>, limit: i64) -> Result<u64, ApiError> {
         let expired = self.app.system_tx(async |tx| Ok(users_with_expired_access(tx, now, limit).await?)).await?;
-        let mut ended = 0;
+        let (mut ended, mut failures) = (0, 0);
         for user in expired {
-            if self.project(&user.to_string(), now).await? == ProjectionOutcome::Changed {
+            if self.project_or_log(user, now, &mut failures).await? == Some(ProjectionOutcome::Changed) {
                 ended += 1;
             }
         }
         Ok(ended)
+    }
+
+    /// Projects the subscription of one of many users. One whose projection fails does not hold up the others: the
+    /// failure is logged and counted in `failures`, and the result is `None`.
+    ///
+    /// # Errors
+    /// Returns the error after [`MAX_FAILURES`] failures: a database is likely to be unavailable.
+    async fn project_or_log(
+        &self,
+        user: Uuid,
+        now: DateTime<Utc>,
+        failures: &mut usize,
+    ) -> Result<Option<ProjectionOutcome>, ApiError> {
+        match self.project(&user.to_string(), now).await {
+            Ok(outcome) => Ok(Some(outcome)),
+            Err(error) => {
+                logging::metric("ProjectionsFailed", 1.0);
+                tracing::error!(%user, error = logging::chain(&error), "a subscription is not projected");
+                *failures += 1;
+                if *failures < MAX_FAILURES { Ok(None) } else { Err(error) }
+            }
+        }
     }
 }

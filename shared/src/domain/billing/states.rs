@@ -69,7 +69,8 @@ impl PlanPrices {
 
 /// Finds the plan that a lookup key names, alone (`pro`) or with an interval (`pro_yearly`).
 fn plan_of_lookup_key(key: &str) -> Option<&'static str> {
-    const INTERVALS: [&str; 8] = ["month", "monthly", "quarter", "quarterly", "year", "yearly", "annual", "annually"];
+    const INTERVALS: [&str; 10] =
+        ["week", "weekly", "month", "monthly", "quarter", "quarterly", "year", "yearly", "annual", "annually"];
     plans::find_paid(key).or_else(|| {
         let (plan, interval) = key.split_once(['_', '-'])?;
         plans::find_paid(plan).filter(|_| INTERVALS.contains(&interval))
@@ -317,6 +318,33 @@ pub(super) async fn link_customer(tx: &mut BillingTx, customer: &str, user: &str
     .map(drop)
 }
 
+/// Links the customer of a paid checkout to the user that it names, and returns true when it is linked.
+///
+/// A session that we opened (`is_ours`) says the truth. A buyer who pays by a payment link chooses the id that the
+/// session names: that customer becomes the user's only while the user has no other one. Otherwise a stranger's
+/// subscription would count as the user's, and the user's portal would show the stranger's.
+pub(super) async fn link_buyer(tx: &mut BillingTx, customer: &str, user: &str, is_ours: bool) -> sqlx::Result<bool> {
+    // The lock of choose_current: of two first customers at once, one is linked.
+    sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1, 20))", user).execute(&mut *tx).await?;
+    let may_link = sqlx::query_scalar!(
+        r#"
+        select $3 or not exists (
+            select from billing.stripe_customers
+            where user_id = $2 and id <> $1 and deleted_at is null
+        ) as "may_link!"
+        "#,
+        customer,
+        user,
+        is_ours
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    if may_link {
+        link_customer(tx, customer, user).await?;
+    }
+    Ok(may_link)
+}
+
 /// Marks a customer as deleted at Stripe. The next checkout creates a new customer.
 pub(super) async fn mark_customer_deleted(tx: &mut BillingTx, customer: &str) -> sqlx::Result<()> {
     sqlx::query!(
@@ -353,8 +381,9 @@ pub(super) async fn affected_users(tx: &mut BillingTx, kind: &EventKind) -> sqlx
 /// Writes the subscription that counts for a user into `billing.subscriptions`.
 ///
 /// An active or trialing subscription of a paid plan comes first, then one that is past due, then one that Stripe may
-/// still collect, then any other; among equals, the newest counts. So the end of an older subscription never ends a
-/// newer one, and a newer one that failed never ends an older one.
+/// still collect, then any other. Of two that are alive, the one of the better plan counts, as of two items of one
+/// subscription; among equals, the newest. So the end of an older subscription never ends a newer one, a newer one that
+/// failed never ends an older one, and a weaker one never takes the place of a better one that is paid.
 #[expect(clippy::too_many_lines, reason = "the columns of one statement")]
 pub(super) async fn choose_current(tx: &mut BillingTx, user: &str) -> sqlx::Result<()> {
     // Serialises the choices for one user: two concurrent events of two subscriptions would not see each other's
@@ -372,10 +401,15 @@ pub(super) async fn choose_current(tx: &mut BillingTx, user: &str) -> sqlx::Resu
                 when status in ('incomplete', 'unpaid', 'paused', 'unknown') then 1
                 else 0
             end desc,
+            case
+                when status in ('active', 'trialing', 'past_due') then coalesce(array_position($2::text[], plan), 0)
+                else 0
+            end desc,
             started_at desc, id collate "C" desc
         limit 1
         "#,
-        user
+        user,
+        &plans::PAID.map(str::to_owned)
     )
     .fetch_optional(&mut *tx)
     .await?;

@@ -1,6 +1,7 @@
 //! Segmentation of pages into headings, sentences and table rows, from which chunks are built.
 
 use crate::pdf::PageText;
+use crate::text::is_table_row;
 use std::collections::HashMap;
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -77,7 +78,7 @@ fn group_lines(text: &str) -> Vec<Vec<&str>> {
 
 /// Returns true for a block of one short line that does not end like a sentence.
 fn is_row(lines: &[&str]) -> bool {
-    matches!(lines, [line] if is_short(line) && !line.ends_with(['.', '!', '?', ':']))
+    matches!(lines, [line] if is_short(line) && !is_table_row(line) && !line.ends_with(['.', '!', '?', ':']))
 }
 
 /// Returns the trimmed lines of a block, without blank ones.
@@ -97,12 +98,15 @@ fn to_block(page: u32, lines: &[&str], running: &HashMap<String, usize>) -> Page
         pages.is_some_and(|&pages| pages >= MIN_RUNNING_TITLE_PAGES)
     };
     let kind = match lines {
+        lines if lines.iter().any(|line| is_table_row(line)) => BlockKind::Rows,
         [line] if is_running(line) => BlockKind::Prose,
         [line] if is_heading(line) => BlockKind::Heading,
         lines if are_rows(lines) => BlockKind::Rows,
         _ => BlockKind::Prose,
     };
     let header = match lines {
+        // Rows with the names of their columns need no header.
+        [_, rest @ ..] if rest.iter().any(|line| is_table_row(line)) => None,
         [first, rest @ ..] if kind == BlockKind::Rows && is_header(first, rest) => Some((*first).to_owned()),
         _ => None,
     };

@@ -50,6 +50,24 @@ fn long_table_repeats_its_header_in_each_chunk() {
 }
 
 #[test]
+fn rows_with_the_names_of_their_columns_stay_whole_and_their_header_is_not_repeated() {
+    let row = |n: usize| {
+        let name = format!("Riz local de Man, qualité n. {n}. Grain long. Récolte {n}.");
+        format!("{name}\u{a0}— Unité\u{a0}: sac\u{a0}· Détail\u{a0}: {n} 000\u{a0}· Gros\u{a0}: {n} 500")
+    };
+    let rows: Vec<String> = (1..60).map(row).collect();
+    let text = format!("Nos prix\n\nArticle Unité Détail Gros\n{}\n\nVenez nous voir.", rows.join("\n"));
+    let chunks = chunk(&[page(1, &text)]);
+    assert!(chunks.len() > 3);
+    for row in &rows {
+        let holders = chunks.iter().filter(|chunk| chunk.text.lines().any(|line| line == row)).count();
+        assert_eq!(holders, 1, "{row}");
+    }
+    let headers = chunks.iter().filter(|chunk| chunk.text.contains("Article Unité")).count();
+    assert_eq!(headers, 1);
+}
+
+#[test]
 fn rows_of_a_wide_table_are_not_headings() {
     let text = "Frais\n\nVoici les frais.\n\nVille Délai Prix\n\nAbidjan un jour 1 500\n\nBouaké deux jours 3 000";
     let chunks = chunk(&[page(1, &format!("{text}\n\n{}", sentences("poids", 40)))]);

@@ -7,11 +7,14 @@ use std::sync::LazyLock;
 use chrono::TimeDelta;
 
 use super::keywords;
+use crate::text;
 
 /// Stands in place of a model's name when a courtesy was answered.
 pub const MODEL: &str = "courtesy";
 /// Time for which an answered courtesy stays the last word: another courtesy within it gets no answer.
 pub const REPEAT_WINDOW: TimeDelta = TimeDelta::hours(1);
+/// The same time for what waits for an answer: "???", a number, a question for the bot itself.
+pub const REPEAT_WINDOW_OF_CALLS: TimeDelta = TimeDelta::minutes(1);
 
 /// Maximum number of words of a courtesy. A longer message is no mere courtesy.
 const MAX_WORDS: usize = 30;
@@ -25,8 +28,16 @@ pub enum Courtesy {
     Thanks,
     /// "Bonne journée", "bye".
     Farewell,
-    /// "OK", "d’accord", "parfait", 👍. Gets no answer.
+    /// "OK", "d’accord", "parfait", "non", 👍. Gets no answer.
     Acknowledgement,
+    /// "???", "hein ?", "ok ?": the contact waits for something, and does not say for what.
+    Attention,
+    /// "1", "12", 2️⃣: a number, or the choice of a menu that nobody offered.
+    Number,
+    /// "Vous êtes un robot ?"
+    Identity,
+    /// A link, or a placeholder such as "[voice message]": something that cannot be read.
+    Unreadable,
 }
 
 /// The meaning of a phrase within a courtesy.
@@ -40,6 +51,10 @@ enum Part {
     Thanks,
     Farewell,
     Acknowledgement,
+    /// "Oui", which answers something; with a question mark, it asks whether anybody is there.
+    Answer,
+    /// "Hein ?"
+    Nudge,
     /// "S’il vous plaît", which makes "super" or "top" a wish for a thing.
     Please,
     /// Words that belong to a courtesy and are none alone: "beaucoup", "monsieur".
@@ -52,8 +67,16 @@ const GREETINGS: &str = "bonjour,re bonjour,rebonjour,re,bjr,bjrr,bnjr,bonjr,bjo
     hello,helo,hallo,hola,hi,hy,hey,hiya,yo,good morning,good afternoon,good evening,good day,morning,gm,greetings,salam,\
     salam alaykoum,salam aleykoum,salam aleikoum,salam alaikum,salam aleykum,assalam alaykoum,assalamou alaykoum,\
     assalamou aleykoum,assalamu alaikum,as salam alaykoum,salamalekoum,salamaleikoum,salamalaykoum,akwaba,\
-    bonne arrivee,bien le bonjour,i ni sogoma,i ni wula,i ni tile,i ni su,aw ni sogoma,mes salutations,salutations";
-const CALLS: &str = "allo,alo,alloo";
+    bonne arrivee,bien le bonjour,mes salutations,salutations,\
+    i ni sogoma,i ni sogo,i ni wula,i ni oula,i ni tile,i ni su,i ni sou,i ni baara,i ni fama,i ni san be san be,\
+    aw ni sogoma,aw ni wula,aw ni oula,aw ni tile,aw ni su,aw ni sou,aw ni baara,aw ni fama,ani sogoma,ani wula,\
+    ani tile,ani su,ini sogoma,inisogoma,ini wula,ini tile,ini su,anisogoma,i danse,aw danse,i ka kene,i ka kene wa,\
+    aw ka kene,aw ka kene wa,here sira,here tilena,here sira wa,here tilena wa";
+const CALLS: &str = "allo,alo,alloo,test,tests,un test,c est un test,ceci est un test,essai,un essai,testing,\
+    just testing,just a test,this is a test,ping";
+/// Answers that ask, with a question mark, whether anybody is there.
+const ANSWERS: &str = "oui,ouais,yes,yep,yeah";
+const NUDGES: &str = "hein,quoi,what,huh";
 const SMALL_TALK: &str = "ca va,cava,sa va,ca va bien,comment ca va,comment sa va,comment va,comment allez vous,\
     comment vas tu,comment tu vas,comment vous allez,vous allez bien,tu vas bien,tout va bien,la forme,quoi de neuf,\
     on dit quoi,et vous,et toi,how are you,how are u,how r u,how are you doing,how do you do,how is it going,\
@@ -65,11 +88,14 @@ const THANKS: &str = "merci,gracias,un grand merci,grand merci,un tres grand mer
     i appreciate it,we appreciate it,grateful,i am grateful,i m grateful,c est gentil,c est tres gentil,c est gentil de votre part,c est tres gentil de votre part,trop gentil,\
     tres gentil,vous etes gentil,vous etes tres gentil,you are very kind,you re very kind,so kind,so kind of you,\
     very kind of you,that s kind,dieu vous benisse,dieu te benisse,que dieu vous benisse,que dieu te benisse,\
-    soyez beni,soyez benis,amen,amina,amine,god bless,god bless you,i ni ce,i ni tche,aw ni tche";
+    soyez beni,soyez benis,amen,amina,amine,god bless,god bless you,i ni ce,i ni tche,i ni tchie,aw ni ce,aw ni tche,aw ni tchie,ani ce,ani tche,ani tchie,\
+    ini ce,ini tche,inice,initche,initchie,anitche,anitchie,barika,albarika,al barika";
 const FAREWELLS: &str = "au revoir,aurevoir,orevoir,adieu,bye,bye bye,byebye,goodbye,good bye,ciao,tchao,tchin,\
     bonne journee,bonne fin de journee,bonne soiree,bonne fin de soiree,bonne nuit,bonne matinee,bonne apres midi,\
     bon apres midi,bon week end,bon weekend,bon we,bon dimanche,bon samedi,bonne semaine,bonne continuation,\
-    bon courage,bonne chance,bonne fete,bonnes fetes,bonne annee,joyeux noel,bon ramadan,bonne reception,\
+    bon courage,bonne chance,bon anniversaire,joyeux anniversaire,joyeuse fete,joyeuses fetes,joyeux ramadan,\
+    joyeuses paques,bonne fete de paques,bonnes vacances,bon voyage,bon appetit,happy birthday,happy holidays,\
+    happy easter,bonne fete,bonnes fetes,bonne annee,joyeux noel,bon ramadan,bonne reception,\
     bonne suite,excellente journee,excellente soiree,tres bonne journee,tres bonne soiree,passez une bonne journee,\
     passez une bonne soiree,passez une excellente journee,je vous souhaite une bonne journee,je vous souhaite une bonne soiree,\
     je vous souhaite une excellente journee,a bientot,a tres bientot,a plus,a plus tard,a tout a l heure,\
@@ -81,8 +107,22 @@ const FAREWELLS: &str = "au revoir,aurevoir,orevoir,adieu,bye,bye bye,byebye,goo
     good luck,best regards,kind regards,warm regards,happy new year,merry christmas,all the best,eid mubarak,aid moubarak";
 const ACKNOWLEDGEMENTS: &str = "ok,okay,okey,oki,oki doki,okidoki,ok dja,dja,okok,okk,kk,k,dac,dacc,d acc,d accord,daccord,dacord,d acord,\
     ca marche,sa marche,ca roule,ca me va,ca me convient,c est bon,c bon,c est note,note,c est noted,bien note,\
-    c est bien note,bien recu,bien recue,j ai bien recu,c est bien recu,compris,bien compris,c est compris,\
-    j ai compris,je comprends,je vois,vu,bien vu,c est vu,entendu,bien entendu,inchallah,inch allah,insha allah,ravi,ravie,enchante,enchantee,yako,c est entendu,bien,tres bien,c est bien,c est tres bien,\
+    c est bien note,c note,c est notee,c noter,bien recu,bien recue,j ai bien recu,j ai recu,recu,recue,recu 5 sur 5,received,\
+    rien,rien du tout,pour rien,rien merci,nothing,non,nan,no,nope,non rien,non non,non stop,non je ne veux rien,laisse,\
+    laissez,laisse tomber,laissez tomber,c est pas grave,ce n est pas grave,pas grave,tant pis,ne t en fais pas,\
+    ne vous en faites pas,never mind,nevermind,je vais reflechir,je vais y reflechir,je reflechis,je reflechirai,\
+    j y reflechis,laissez moi reflechir,je vais voir,je vais voir ca,je vois ca,on va voir,on verra,a voir,\
+    je vais en parler,je vais y penser,je vous reviens,je vous revient,je te reviens,je reviens,je reviens vers vous,\
+    je reviendrai,je reviendrai vers vous,je vous reviendrai,je vous recontacte,je vous recontacterai,je repasse,\
+    je repasserai,je vous ecris,je vous ecrirai,je vous ecris plus tard,je vous fais signe,je vous ferai signe,\
+    je vous dis,je vous dirai,je vous tiens au courant,je vous tiens informe,je vous confirme plus tard,\
+    on est ensemble,on reste ensemble,nous sommes ensemble,on se tient au courant,on reste en contact,on se capte,\
+    ya foye,y a foye,ya fohi,y a fohi,i will think about it,i ll think about it,let me think,let me think about it,\
+    i will get back to you,i ll get back to you,i will let you know,i ll let you know,will let you know,we ll see,\
+    c est bien recu,compris,bien compris,c est compris,\
+    j ai compris,je comprends,je vois,vu,bien vu,c est vu,entendu,bien entendu,inchallah,inch allah,insha allah,inshallah,inshaallah,incha allah,in challah,in chaallah,in cha allah,in shallah,\
+    in sha allah,si dieu le veut,si dieu veut,s il plait a dieu,god willing,par la grace de dieu,dieu merci,\
+    alhamdoulilah,alhamdulillah,al hamdoulilah,machallah,mashallah,ravi,ravie,enchante,enchantee,yako,c est entendu,bien,tres bien,c est bien,c est tres bien,\
     parfait,c est parfait,super,c est super,genial,c est genial,excellent,formidable,magnifique,impeccable,nickel,top,\
     au top,cool,c est cool,bravo,felicitations,bon travail,pas de souci,pas de soucis,aucun souci,pas de probleme,\
     aucun probleme,y a pas de souci,y a pas de probleme,ya pas de souci,ya pas drap,y a pas drap,de rien,\
@@ -96,7 +136,7 @@ const ACKNOWLEDGEMENTS: &str = "ok,okay,okey,oki,oki doki,okidoki,ok dja,dja,oko
 const PLEASE: &str = "svp,stp,s il vous plait,s il te plait,please,pls,plz";
 const FILLERS: &str = "a,a vous,a toi,a tous,a toutes,a tout le monde,a vous aussi,a toi aussi,a toute l equipe,\
     a l equipe,vous,toi,tous,tout,beaucoup,bcp,bcq,bien,infiniment,vraiment,sincerement,enormement,grandement,\
-    mille fois,tres,trop,si,d avance,par avance,bon,et,alors,donc,aussi,egalement,\
+    mille fois,tres,trop,si,quand meme,tout de meme,malgre tout,d avance,par avance,bon,et,alors,donc,aussi,egalement,\
     monsieur,madame,mademoiselle,messieurs,mesdames,mr,mme,mlle,m,chef,boss,patron,patronne,cher,chere,chers,\
     frere,mon frere,soeur,ma soeur,grand frere,tonton,tantie,tata,mon ami,mes amis,la famille,famille,l equipe,la team,\
     team,lisa,pour votre aide,pour ton aide,\
@@ -124,6 +164,8 @@ static PHRASES: LazyLock<Vec<(Vec<&'static str>, Part)>> = LazyLock::new(|| {
     let lists = [
         (GREETINGS, Part::Greeting),
         (CALLS, Part::Call),
+        (ANSWERS, Part::Answer),
+        (NUDGES, Part::Nudge),
         (SMALL_TALK, Part::SmallTalk),
         (THANKS, Part::Thanks),
         (FAREWELLS, Part::Farewell),
@@ -143,24 +185,40 @@ static PHRASES: LazyLock<Vec<(Vec<&'static str>, Part)>> = LazyLock::new(|| {
 /// Returns the courtesy that a message is, and `None` when it says anything else. `names` are those of the assistant and
 /// the company, by which a contact may address them.
 ///
-/// A question mark makes a message a question, except after a greeting or small talk. A message without a letter, a
-/// digit or a question mark consists of emoji or signs, and acknowledges.
+/// A question mark after nothing but courtesies, or alone, asks for attention, except after a greeting or small talk. A
+/// message without a letter, a digit or a question mark consists of emoji or signs, and acknowledges.
 #[must_use]
 pub fn recognize(message: &str, names: &[&str]) -> Option<Courtesy> {
+    if text::unreadable_kind(message).is_some() {
+        return Some(Courtesy::Unreadable);
+    }
+    if keywords::asks_whether_a_bot_answers(message) {
+        return Some(Courtesy::Identity);
+    }
     let message = without_emoticons(message);
     let asks = keywords::is_question(&message);
     let is_clear = !keywords::contradicts_itself(&message);
     if !message.chars().any(char::is_alphanumeric) {
-        let greets = message.contains('👋');
-        return (!asks && is_clear).then_some(if greets { Courtesy::Greeting } else { Courtesy::Acknowledgement });
+        let meaning = match (asks, message.contains('👋')) {
+            (true, _) => Courtesy::Attention,
+            (false, true) => Courtesy::Greeting,
+            (false, false) => Courtesy::Acknowledgement,
+        };
+        return is_clear.then_some(meaning);
+    }
+    if !message.chars().any(char::is_alphabetic) {
+        return Some(Courtesy::Number);
     }
     let parts = parts_of(&message, names)?;
     let has = |part: Part| parts.contains(&part);
     let only_greets = parts.iter().all(|part| matches!(part, Part::Greeting | Part::Filler | Part::Please));
     if asks && !has(Part::SmallTalk) && !only_greets {
-        return None;
+        let says_something = parts.iter().any(|part| !matches!(part, Part::Filler | Part::Please | Part::ThanksFiller));
+        return (says_something && !has(Part::Please) && is_clear).then_some(Courtesy::Attention);
     }
-    if has(Part::Thanks) {
+    if has(Part::Answer) {
+        None
+    } else if has(Part::Thanks) {
         Some(Courtesy::Thanks)
     } else if has(Part::ThanksFiller) && has(Part::Acknowledgement) {
         None
@@ -168,6 +226,8 @@ pub fn recognize(message: &str, names: &[&str]) -> Option<Courtesy> {
         Some(Courtesy::Farewell)
     } else if has(Part::Greeting) || has(Part::SmallTalk) || has(Part::Call) {
         Some(Courtesy::Greeting)
+    } else if has(Part::Nudge) && !has(Part::Acknowledgement) {
+        (!has(Part::Please)).then_some(Courtesy::Attention)
     } else {
         (has(Part::Acknowledgement) && !has(Part::Please) && is_clear).then_some(Courtesy::Acknowledgement)
     }
@@ -180,7 +240,8 @@ pub fn accepts(message: &str, names: &[&str]) -> bool {
     match recognize(message, names) {
         None => return false,
         Some(Courtesy::Acknowledgement) => return true,
-        Some(_) => {}
+        Some(Courtesy::Greeting | Courtesy::Thanks | Courtesy::Farewell) => {}
+        Some(Courtesy::Attention | Courtesy::Number | Courtesy::Identity | Courtesy::Unreadable) => return false,
     }
     let message = without_emoticons(message);
     let parts = parts_of(&message, names).unwrap_or_default();
@@ -201,7 +262,11 @@ fn parts_of(message: &str, names: &[&str]) -> Option<Vec<Part>> {
     for name in names {
         words = words.replace(&format!(" {} ", keywords::normalize(name)), " ");
     }
-    let words: Vec<_> = words.split_whitespace().collect();
+    let mut words: Vec<_> = words.split_whitespace().collect();
+    // "Test 123".
+    if words.first().is_some_and(|word| ["test", "essai"].contains(word)) {
+        words.retain(|word| !word.chars().all(char::is_numeric));
+    }
     if words.len() > MAX_WORDS {
         return None;
     }
@@ -250,6 +315,36 @@ mod tests {
     }
 
     #[test]
+    fn what_asks_nothing_is_no_question() {
+        let calls = [
+            "?", "???", "❓", "!?", "Hein ?", "hein", "quoi ?", "what?", "oui ?", "ok ?", "merci ?", "Allô ?", "non ?",
+        ];
+        all(&calls, Some(Courtesy::Attention));
+        all(&["1", "12", "1️⃣", "2.", "3)", "0707070707", "15 000", "1 2"], Some(Courtesy::Number));
+        all(&["test", "Test 1", "essai"], Some(Courtesy::Greeting));
+        let noted = [
+            "non",
+            "Non !",
+            "non stop",
+            "c noté",
+            "rien",
+            "reçu",
+            "Ok je vais réfléchir",
+            "je vous reviens",
+            "on est ensemble",
+            "d'accord je vous tiens au courant",
+            "tant pis",
+        ];
+        all(&noted, Some(Courtesy::Acknowledgement));
+        all(&["Merci quand même", "In challah merci", "I ni tchié", "Aw ni tché"], Some(Courtesy::Thanks));
+        all(&["Joyeux anniversaire", "Bon anniversaire à vous"], Some(Courtesy::Farewell));
+        all(&["I ni sogoma", "Aw ni sogoma", "I ni wula"], Some(Courtesy::Greeting));
+        all(&["https://example.com/a.ogg", "[voice message]"], Some(Courtesy::Unreadable));
+        all(&["vous êtes un robot ?", "Je parle à un robot ou à une personne ?"], Some(Courtesy::Identity));
+        all(&["oui", "reçu svp", "non je veux le rouge", "test de grossesse", "2 cafés", "quoi de plus"], None);
+    }
+
+    #[test]
     fn an_acceptance_counts_with_thanks_and_thanks_alone_do_not() {
         let accepted =
             ["D'accord merci", "ok merci", "ok parfait merci", "ça va merci", "ok ça va", "ok", "👍", "ça va"];
@@ -279,13 +374,6 @@ mod tests {
             "Merci, et le retour ?",
             "ok et pour Korhogo ?",
             "Bonjour vous livrez",
-            "ok ?",
-            "merci ?",
-            "Allô ?",
-            "?",
-            "❓",
-            "2",
-            "1️⃣",
             "merci de me livrer demain",
             "bonjour prix attiéké",
             "ok mais combien",

@@ -79,7 +79,7 @@ pub async fn take_over(tx: &mut TenantTx, conversation: Uuid) -> Result<bool, Ap
     let is_taken = sqlx::query_scalar!(
         r#"
         select coalesce(handler = 'human' and handover_until > now() and handover_reason = 'person', false) as "is_taken!"
-        from conversations where customer_id = $1 and id = $2 and channel = 'whatsapp' for update
+        from conversations where customer_id = $1 and id = $2 and channel = 'whatsapp' for no key update
         "#,
         tx.tenant(),
         conversation
@@ -99,7 +99,7 @@ pub async fn release_to_bot(tx: &mut TenantTx, conversation: Uuid) -> Result<boo
     let is_with_bot = sqlx::query_scalar!(
         r#"
         select handler = 'bot' as "is_left!" from conversations
-        where customer_id = $1 and id = $2 and channel = 'whatsapp' for update
+        where customer_id = $1 and id = $2 and channel = 'whatsapp' for no key update
         "#,
         tx.tenant(),
         conversation

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -23,6 +23,11 @@ pub use acquire::acquire;
 /// Duration of a lease. Longer than the timeout of the function that holds it, so the holder of an expired lease is
 /// dead.
 pub const LEASE_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// Time by which a message may have been written before the last message to the contact and still reply to it.
+/// `last_interaction` has whole seconds, so that it may be a second early, and ManyChat's clock may differ from the
+/// database's. Nobody reads a proposal and answers it within that time.
+const INTERACTION_TOLERANCE: TimeDelta = TimeDelta::seconds(3);
 
 /// The configuration of a tenant's assistant.
 #[derive(Debug, Clone)]
@@ -112,13 +117,20 @@ impl Lease {
         self.pending.iter().max_by_key(|message| (message.created_at, message.id))
     }
 
-    /// Returns true when every pending message came in after the last message to the contact was written, so that it
-    /// may reply to that message.
+    /// Returns true when every pending message was written after the last message to the contact, so that it may reply to
+    /// that message.
     #[must_use]
     pub fn replies_to_last_outbound(&self) -> bool {
         let Some(last) = &self.last_outbound else { return false };
-        self.pending.iter().all(|message| message.created_at > last.created_at)
+        self.pending.iter().all(|message| was_written_after(message, last.created_at))
     }
+}
+
+/// Returns true when a message came in after this time and, where ManyChat said when it was written, was written after
+/// it, within [`INTERACTION_TOLERANCE`]. A delivery may come late.
+fn was_written_after(message: &PendingMessage, time: DateTime<Utc>) -> bool {
+    let is_written_after = message.interacted_at.is_none_or(|written| written > time - INTERACTION_TOLERANCE);
+    message.created_at > time && is_written_after
 }
 
 /// The result of [`acquire()`].
@@ -143,7 +155,7 @@ async fn clear_lease(tx: &mut TenantTx, conversation: Uuid, token: Uuid) -> sqlx
         r#"
         with held as (
             select id, lease_is_awaited from conversations
-            where customer_id = $1 and id = $2 and lease_token = $3 for update
+            where customer_id = $1 and id = $2 and lease_token = $3 for no key update
         ), released as (
             update conversations set lease_token = null, lease_expires_at = null, lease_is_awaited = false
             from held where conversations.customer_id = $1 and conversations.id = held.id
@@ -183,7 +195,7 @@ pub async fn lock_and_check(tx: &mut TenantTx, lease: &Lease) -> sqlx::Result<Le
         select handler = 'human' and handover_until > now() as "by_person!", opted_out_at is not null as "is_opted_out!"
         from conversations
         where customer_id = $1 and id = $2 and lease_token = $3
-        for update
+        for no key update
         "#,
         tx.tenant(),
         lease.conversation.id,
@@ -247,4 +259,39 @@ pub async fn release_and_reschedule(tx: &mut TenantTx, lease: &Lease, next: JobS
     .execute(tx)
     .await?;
     Ok(is_awaited)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_replies_to_what_was_said_before_it_was_written() {
+        let proposal = DateTime::parse_from_rfc3339("2026-11-29T09:00:10.900Z").unwrap().to_utc();
+        let message = |received_s: i64, written: Option<&str>| PendingMessage {
+            id: Uuid::nil(),
+            content: "oui".to_owned(),
+            attachment: None,
+            created_at: proposal + TimeDelta::seconds(received_s),
+            interacted_at: written.map(|time| DateTime::parse_from_rfc3339(time).unwrap().to_utc()),
+        };
+        for (received_s, written, expected) in [
+            (1, None, true),
+            (-1, None, false),
+            (1, Some("2026-11-29T09:00:11Z"), true),
+            // The same second, cut, and a clock that is two seconds behind.
+            (1, Some("2026-11-29T09:00:10Z"), true),
+            (1, Some("2026-11-29T09:00:08Z"), true),
+            (1, Some("2026-11-29T09:00:07Z"), false),
+            (600, Some("2026-11-29T08:50:00Z"), false),
+            // A clock that is ahead proves nothing about a message from before the proposal.
+            (-1, Some("2026-11-29T09:00:30Z"), false),
+        ] {
+            assert_eq!(
+                was_written_after(&message(received_s, written), proposal),
+                expected,
+                "{received_s} {written:?}"
+            );
+        }
+    }
 }

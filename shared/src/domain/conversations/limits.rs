@@ -42,7 +42,7 @@ pub struct ReachedLimit {
 }
 
 /// Counts an answer that a worker begins, and returns the limit that the contact has reached, if any: then nothing is
-/// counted. One statement under the lock on the conversation, so no two workers count the last answer.
+/// counted. One statement under the lock on the conversation ([`super::lock`]), so no two workers count the last answer.
 ///
 /// # Errors
 /// A database error.
@@ -62,7 +62,7 @@ pub async fn count_answer(
             from conversations conversation
             join customers tenant on tenant.id = conversation.customer_id
             where conversation.customer_id = $1 and conversation.id = $2
-            for update of conversation
+            for no key update of conversation
         ), counted as (
             update conversations set
                 minute_began_at = case when known.in_minute = 0 then now() else minute_began_at end,

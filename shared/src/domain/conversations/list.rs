@@ -18,7 +18,7 @@ use crate::{
     "id": "7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d", "channel": "whatsapp", "contact_id": "132",
     "user_phone": "+2250700000000", "display_name": "Awa", "language": "fr", "handler": "bot", "handover_reason": null,
     "handover_until": null, "opted_out_at": null, "last_message_at": "2026-11-23T09:30:06Z",
-    "last_message": "Combien coûte la livraison ?", "unanswered": 1, "created_at": "2026-11-23T09:30:06Z",
+    "last_message": "Combien coûte la livraison ?", "unanswered": 1, "waiting_reason": null, "created_at": "2026-11-23T09:30:06Z",
 }))]
 pub struct ConversationItem {
     id: Uuid,
@@ -41,8 +41,11 @@ pub struct ConversationItem {
     last_message_at: DateTime<Utc>,
     /// The first 200 characters of the last message.
     last_message: Option<String>,
-    /// Number of the contact's messages that wait for an answer.
+    /// Number of the contact's messages that wait for an answer, also for one that is not given because no answers are
+    /// left.
     unanswered: i64,
+    /// `quota` when messages wait for the company, because no answers were left for them; else null.
+    waiting_reason: Option<String>,
     created_at: DateTime<Utc>,
 }
 
@@ -110,7 +113,24 @@ pub async fn list(
             (
                 select count(*) from messages waiting
                 where waiting.conversation_id = page.id and "# + PENDING + r#"
-            ) as "unanswered!""#],
+            ) + (
+                select count(*) from messages waiting
+                where waiting.conversation_id = page.id and waiting.skipped_reason = 'quota'
+                  and not exists (
+                      select from messages later
+                      where later.conversation_id = page.id and later.created_at > waiting.created_at
+                        and (later.author = 'agent' or later.answered is not null)
+                  )
+            ) as "unanswered!",
+            case when exists (
+                select from messages waiting
+                where waiting.conversation_id = page.id and waiting.skipped_reason = 'quota'
+                  and not exists (
+                      select from messages later
+                      where later.conversation_id = page.id and later.created_at > waiting.created_at
+                        and (later.author = 'agent' or later.answered is not null)
+                  )
+            ) then 'quota' end as waiting_reason"#],
         from: "conversations where customer_id = $1 and channel = $2 and ($3::text is null or handler = $3)
             and ($4::uuid is null or id = $4) and ($5::text is null or user_phone in ($5, '+' || $5, '00' || $5))",
         bind: [
@@ -142,7 +162,24 @@ pub async fn get(tx: &mut TenantTx, id: Uuid) -> Result<ConversationItem, ApiErr
                 where waiting.conversation_id = listed.id and "#
             + PENDING
             + r#"
-            ) as "unanswered!"
+            ) + (
+                select count(*) from messages waiting
+                where waiting.conversation_id = listed.id and waiting.skipped_reason = 'quota'
+                  and not exists (
+                      select from messages later
+                      where later.conversation_id = listed.id and later.created_at > waiting.created_at
+                        and (later.author = 'agent' or later.answered is not null)
+                  )
+            ) as "unanswered!",
+            case when exists (
+                select from messages waiting
+                where waiting.conversation_id = listed.id and waiting.skipped_reason = 'quota'
+                  and not exists (
+                      select from messages later
+                      where later.conversation_id = listed.id and later.created_at > waiting.created_at
+                        and (later.author = 'agent' or later.answered is not null)
+                  )
+            ) then 'quota' end as waiting_reason
         from conversations listed where customer_id = $1 and id = $2
         "#,
         tx.tenant(),

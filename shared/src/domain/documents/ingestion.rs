@@ -3,9 +3,10 @@
 
 use uuid::Uuid;
 
-use super::DocumentFailure;
+use super::{DocumentFailure, StoredObject, names, versions};
 use crate::{
     db::{SystemTx, TenantTx},
+    files::{FileFormat, Place},
     reembedding, text,
 };
 
@@ -14,6 +15,8 @@ use crate::{
 pub struct IngestState {
     /// Storage key of the file.
     pub storage_key: String,
+    /// Format that the file's name says.
+    pub format: FileFormat,
     /// SHA-256 of the file as declared by the client; `None` when none was declared.
     pub declared_sha256: Option<Vec<u8>>,
     /// Size of the file as declared at the announcement, in bytes.
@@ -58,6 +61,8 @@ pub struct NewChunk {
     pub page_end: i32,
     /// Text of the chunk.
     pub text: String,
+    /// Place in a file without pages; `None` for a page of a PDF.
+    pub place: Option<Place>,
     /// Embedding of the text, of 1536 dimensions.
     pub embedding: Vec<f32>,
 }
@@ -80,7 +85,7 @@ pub async fn begin(tx: &mut TenantTx, document: Uuid, configured_model: &str) ->
             set status = 'pending', error_code = null, error = null, embedding_model = $3
             where customer_id = $1 and id = $2
               and (status = 'pending' or (status = 'failed' and error_code = 'not_uploaded'))
-            returning id, storage_key, sha256, bytes
+            returning id, storage_key, sha256, bytes, format
         ), stale as (
             delete from document_chunks
             where customer_id = $1 and document_id = (select id from begun) and embedding_model <> $3
@@ -91,7 +96,7 @@ pub async fn begin(tx: &mut TenantTx, document: Uuid, configured_model: &str) ->
               and exists (select from begun)
             returning id
         )
-        select begun.storage_key, begun.sha256, begun.bytes, (
+        select begun.storage_key, begun.sha256, begun.bytes, begun.format, (
             select coalesce(max(chunk_index) + 1, 0) from document_chunks
             where customer_id = $1 and document_id = begun.id and embedding_model = $3
         ) as "next_chunk!", (select id from job) as job_id
@@ -105,6 +110,8 @@ pub async fn begin(tx: &mut TenantTx, document: Uuid, configured_model: &str) ->
     .await?;
     Ok(row.map(|row| IngestState {
         storage_key: row.storage_key,
+        // Documents of before were PDF files.
+        format: row.format.as_deref().and_then(FileFormat::from_name).unwrap_or(FileFormat::Pdf),
         declared_sha256: row.sha256,
         declared_bytes: row.bytes,
         next_chunk: row.next_chunk,
@@ -149,6 +156,11 @@ pub async fn store_chunks(
     let ends: Vec<_> = chunks.iter().map(|chunk| chunk.page_end).collect();
     let texts: Vec<_> = chunks.iter().map(|chunk| chunk.text.clone()).collect();
     let searched: Vec<_> = chunks.iter().map(|chunk| text::fold(&chunk.text)).collect();
+    let places: Vec<String> = chunks
+        .iter()
+        .map(|chunk| chunk.place.as_ref().map_or(Ok(String::new()), serde_json::to_string))
+        .collect::<Result<_, _>>()
+        .map_err(|error| sqlx::Error::Encode(error.into()))?;
     // One flat array for all vectors: SQL has no array of arrays with varying lengths.
     let embeddings: Vec<f32> = chunks.iter().flat_map(|chunk| chunk.embedding.iter().copied()).collect();
     let row = sqlx::query!(
@@ -163,11 +175,11 @@ pub async fn store_chunks(
             for no key update of documents
         ), stored as (
             insert into document_chunks (document_id, customer_id, chunk_index, page_start, page_end, text_chunk,
-                search_text, language, embedding, embedding_model)
+                search_text, language, embedding, embedding_model, file_place)
             select document.id, $1, chunk.index, chunk.page_start, chunk.page_end, chunk.text, chunk.searched, $3,
-                ($10::real[])[(chunk.place - 1) * 1536 + 1 : chunk.place * 1536]::vector, $4
-            from document, unnest($5::integer[], $6::integer[], $7::integer[], $8::text[], $9::text[])
-                with ordinality as chunk (index, page_start, page_end, text, searched, place)
+                ($10::real[])[(chunk.nth - 1) * 1536 + 1 : chunk.nth * 1536]::vector, $4, nullif(chunk.place, '')::jsonb
+            from document, unnest($5::integer[], $6::integer[], $7::integer[], $8::text[], $9::text[], $11::text[])
+                with ordinality as chunk (index, page_start, page_end, text, searched, place, nth)
             on conflict on constraint document_chunks_document_id_index_key do nothing
         ), moved as (
             update documents
@@ -186,7 +198,8 @@ pub async fn store_chunks(
         &ends,
         &texts,
         &searched,
-        &embeddings
+        &embeddings,
+        &places
     )
     .fetch_one(tx)
     .await?;
@@ -196,6 +209,8 @@ pub async fn store_chunks(
 /// Marks a document as processed and deletes its scanned-page transcripts, whose text is in the chunks; the confidence
 /// of pages read by OCR stays in `documents.metadata`. `unread` lists the pages whose text was not read, or not read
 /// whole; `excerpt` is the start of the text, for lists.
+///
+/// Deletes the documents that this one replaces, and returns their files.
 ///
 /// # Errors
 /// Returns any database error.
@@ -207,7 +222,8 @@ pub async fn finish(
     language: text::Language,
     excerpt: &str,
     unread: &[i32],
-) -> sqlx::Result<StoreOutcome> {
+) -> sqlx::Result<(StoreOutcome, Vec<StoredObject>)> {
+    names::lock_versions(tx).await?;
     let row = sqlx::query!(
         r#"
         with tenant as materialized (
@@ -244,9 +260,14 @@ pub async fn finish(
         embedding_model,
         unread
     )
-    .fetch_one(tx)
+    .fetch_one(&mut *tx)
     .await?;
-    Ok(StoreOutcome::from_checks(row.is_model, row.is_there))
+    let outcome = StoreOutcome::from_checks(row.is_model, row.is_there);
+    let replaced = match outcome {
+        StoreOutcome::Stored => versions::delete_replaced(tx, document).await?,
+        StoreOutcome::DocumentGone | StoreOutcome::ModelChanged => Vec::new(),
+    };
+    Ok((outcome, replaced))
 }
 
 /// Marks a pending document as failed and ends its job. Deletes the document's chunks; keeps the transcripts of

@@ -30,7 +30,7 @@ impl Listing for DocumentListing {
 /// Returns 422 for a cursor of the wrong form, and any database error.
 pub async fn list(tx: &mut TenantTx, paging: &Paging, language: Language) -> Result<List<Document>, ApiError> {
     let page: Result<List<DocumentRow>, ApiError> = list_page!(tx, paging, DocumentRow {
-        select: "id, filename, status, upload_date, bytes, pages_total, pages_done, pages_unread, error_code, sha256",
+        select: "id, filename, status, upload_date, bytes, pages_total, pages_done, pages_unread, error_code, sha256, replaces, format",
         from: "documents where customer_id = $1 and ($2::text is null or status = $2)",
         bind: [paging.status],
         order: [

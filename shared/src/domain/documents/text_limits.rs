@@ -33,6 +33,8 @@ pub async fn count_text(
         select plan.name, plan.max_document_chunks, plan.max_text_chars, (
             select coalesce(sum(chars), 0)::bigint from documents
             where customer_id = $1 and id <> $2 and status <> 'failed'
+              -- Deleted when this one is processed.
+              and not exists (select from documents newer where newer.id = $2 and documents.id = any (newer.replaces))
         ) as "used!"
         from customers tenant join plans plan on plan.id = tenant.plan_id
         where tenant.id = $1

@@ -30,7 +30,7 @@ pub struct Message {
     /// `contact`, `bot`, `agent` or `system`.
     author: String,
     content: String,
-    /// The kind of a message without text: `audio`, `image`, `location` …
+    /// The kind of a message without text: `audio`, `image`, `location` … A voice message or a video may come with a text.
     attachment: Option<String>,
     /// The passages that the answer cites.
     #[schema(value_type = Option<Vec<Object>>)]

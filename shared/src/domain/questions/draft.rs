@@ -42,7 +42,7 @@ impl AnswerDraft {
         let numbered = (1..).zip(completion.sources);
         let citations = numbered.filter_map(|(position, source)| {
             let number = if style == AnswerStyle::PassageNumbers { source.passage + 1 } else { position };
-            Some(Citation::new(number, context.passages.get(source.passage)?, source.quote))
+            Some(Citation::new(number, context.passages.get(source.passage)?, source.quote, context.language))
         });
         let citations = citations.collect();
         let answered = completion.answer.is_some();

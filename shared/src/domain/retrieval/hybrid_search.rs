@@ -1,11 +1,14 @@
 //! Search by full text and by vectors at once: one statement finds candidates, then they are ranked and merged.
 
+use std::collections::HashSet;
+
 use uuid::Uuid;
 
 use super::{
-    merge,
+    merge, places,
     query::HybridQuery,
     ranking::{self, Candidate},
+    versions::Versions,
 };
 use crate::{db::TenantTx, llm::Passage};
 
@@ -18,6 +21,40 @@ pub const MAX_CANDIDATES_PER_SEARCH: i32 = 50;
 /// # Errors
 /// Fails when a statement fails.
 pub async fn search(tx: &mut TenantTx, search: &HybridQuery<'_>) -> sqlx::Result<Vec<Passage>> {
+    let (candidates, versions) = find_with_versions(tx, search).await?;
+    let ordered = versions.newest_first(ranking::order(search, candidates));
+    let mut passages = merge::merge_and_deduplicate(ordered, usize::try_from(search.limit).unwrap_or_default());
+    merge::extend_and_title(tx, &mut passages).await?;
+    places::locate(tx, &mut passages).await?;
+    Ok(passages)
+}
+
+/// Finds the candidates and the versions of their documents. Among many versions, the newest one may not be found: it is
+/// searched by itself then.
+async fn find_with_versions(tx: &mut TenantTx, search: &HybridQuery<'_>) -> sqlx::Result<(Vec<Candidate>, Versions)> {
+    let mut candidates = find_candidates(tx, search, search.documents).await?;
+    let documents = documents_of(&candidates);
+    let mut versions = Versions::of(tx, &documents, search.documents).await?;
+    let missing = versions.missing(&documents);
+    if !missing.is_empty() {
+        let found = find_candidates(tx, search, Some(&missing)).await?;
+        versions.extend(Versions::of(tx, &documents_of(&found), search.documents).await?);
+        candidates.extend(found);
+    }
+    Ok((candidates, versions))
+}
+
+/// Returns the documents of candidates, each once.
+fn documents_of(candidates: &[Candidate]) -> Vec<Uuid> {
+    let documents: HashSet<_> = candidates.iter().map(|candidate| candidate.passage.document_id).collect();
+    documents.into_iter().collect()
+}
+
+async fn find_candidates(
+    tx: &mut TenantTx,
+    search: &HybridQuery<'_>,
+    documents: Option<&[Uuid]>,
+) -> sqlx::Result<Vec<Candidate>> {
     let rows = sqlx::query!(
         r#"
         with lexical as (
@@ -48,7 +85,7 @@ pub async fn search(tx: &mut TenantTx, search: &HybridQuery<'_>) -> sqlx::Result
         ranking::content_words(search.standalone, search.language),
         search.language.as_str(),
         search.model,
-        search.documents,
+        documents,
         MAX_CANDIDATES_PER_SEARCH,
         search.embedding
     )
@@ -61,6 +98,9 @@ pub async fn search(tx: &mut TenantTx, search: &HybridQuery<'_>) -> sqlx::Result
             chunk_id: row.chunk_id,
             document_id: row.document_id,
             filename: row.filename,
+            version: None,
+            place: None,
+            title: None,
             page_start: row.page_start,
             page_end: row.page_end,
             chunk_indexes: row.chunk_index..=row.chunk_index,
@@ -68,10 +108,7 @@ pub async fn search(tx: &mut TenantTx, search: &HybridQuery<'_>) -> sqlx::Result
             score: 0.0,
         },
     });
-    let ordered = ranking::order(search, candidates.collect());
-    let mut passages = merge::merge_and_deduplicate(ordered, usize::try_from(search.limit).unwrap_or_default());
-    merge::extend_into_next_chunk(tx, &mut passages).await?;
-    Ok(passages)
+    Ok(candidates.collect())
 }
 
 /// Returns true when all these documents exist and belong to the tenant.

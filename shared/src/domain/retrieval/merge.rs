@@ -2,7 +2,7 @@
 //! a better passage on the same page is merged into it.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
 };
 
@@ -20,6 +20,10 @@ const DUPLICATE_THRESHOLD: f64 = 0.85;
 const SHINGLE_WORDS: usize = 4;
 /// Most passages, of the best, that are extended into the next chunk.
 const MAX_EXTENDED_PASSAGES: usize = 3;
+/// Longest title of a document, in characters.
+const MAX_TITLE_CHARS: usize = 70;
+/// Fewest letters of a title.
+const MIN_TITLE_LETTERS: usize = 4;
 
 /// Returns the best passages, at most `limit`, without near-duplicates. Of two adjacent chunks on a page, the
 /// lower-ranked one is merged into the other.
@@ -45,20 +49,23 @@ pub(super) fn merge_and_deduplicate(ordered: Vec<Passage>, limit: usize) -> Vec<
 }
 
 /// Extends the best passages into the next chunk of the same page, unless another passage has that chunk. The answer
-/// often stands just below the text that matches the question.
+/// often stands just below the text that matches the question. Gives each passage the title of its document, from the
+/// document's first chunk.
 ///
 /// # Errors
 /// Fails when the statement fails.
-pub(super) async fn extend_into_next_chunk(tx: &mut TenantTx, passages: &mut [Passage]) -> sqlx::Result<()> {
+pub(super) async fn extend_and_title(tx: &mut TenantTx, passages: &mut [Passage]) -> sqlx::Result<()> {
     let next_chunk = |passage: &Passage| (passage.document_id, *passage.chunk_indexes.end() + 1);
     let is_included = |next: &(Uuid, i32)| {
         passages.iter().any(|passage| passage.document_id == next.0 && passage.chunk_indexes.contains(&next.1))
     };
-    let (documents, indexes): (Vec<_>, Vec<_>) =
-        passages.iter().take(MAX_EXTENDED_PASSAGES).map(next_chunk).filter(|next| !is_included(next)).unzip();
-    if documents.is_empty() {
+    let next = passages.iter().take(MAX_EXTENDED_PASSAGES).map(next_chunk).filter(|next| !is_included(next));
+    let first = passages.iter().map(|passage| (passage.document_id, 0));
+    let wanted: BTreeSet<_> = next.chain(first).collect();
+    if wanted.is_empty() {
         return Ok(());
     }
+    let (documents, indexes): (Vec<_>, Vec<_>) = wanted.into_iter().unzip();
     let following = sqlx::query!(
         r#"
         select document_id, chunk_index, page_start, page_end, text_chunk
@@ -75,9 +82,17 @@ pub(super) async fn extend_into_next_chunk(tx: &mut TenantTx, passages: &mut [Pa
         .into_iter()
         .map(|row| ((row.document_id, row.chunk_index), ((row.page_start, row.page_end), row.text_chunk)))
         .collect();
+    for passage in &mut *passages {
+        passage.title = following.get(&(passage.document_id, 0)).and_then(|(_, text)| title(text));
+    }
+    let included: Vec<_> =
+        passages.iter().map(|passage| (passage.document_id, passage.chunk_indexes.clone())).collect();
+    let is_included =
+        |next: &(Uuid, i32)| included.iter().any(|(document, chunks)| *document == next.0 && chunks.contains(&next.1));
     for passage in passages.iter_mut().take(MAX_EXTENDED_PASSAGES) {
         let next = next_chunk(passage);
-        if let Some((pages, text)) = following.remove(&next)
+        if !is_included(&next)
+            && let Some((pages, text)) = following.remove(&next)
             && passage.is_on_single_page(pages)
             && passage.has_room_for(&text)
         {
@@ -85,6 +100,18 @@ pub(super) async fn extend_into_next_chunk(tx: &mut TenantTx, passages: &mut [Pa
         }
     }
     Ok(())
+}
+
+/// Returns the title of a document: the heading that its first chunk begins with, `None` when it begins otherwise.
+fn title(first_chunk: &str) -> Option<String> {
+    let line = first_chunk.lines().next()?.trim();
+    let is_title = line.starts_with(char::is_uppercase)
+        && line.ends_with(|c: char| c.is_alphanumeric() || c == ')')
+        && line.chars().nth(MAX_TITLE_CHARS).is_none()
+        && line.chars().filter(|c| c.is_alphabetic()).count() >= MIN_TITLE_LETTERS
+        && !text::is_table_row(line);
+    // A first chunk of one line is all that the document says.
+    (is_title && first_chunk.contains('\n')).then(|| line.to_owned())
 }
 
 impl Passage {
@@ -174,11 +201,23 @@ mod tests {
             chunk_id: Uuid::from_u128(place as u128),
             document_id: Uuid::from_u128(7),
             filename: "guide.pdf".to_owned(),
+            version: None,
+            place: None,
+            title: None,
             page_start: page,
             page_end: page,
             chunk_indexes: place..=place,
             text: text.to_owned(),
             score: 1.0,
+        }
+    }
+
+    #[test]
+    fn a_title_is_the_heading_at_the_beginning() {
+        assert_eq!(title("Guide de livraison\n\nNous livrons.").as_deref(), Some("Guide de livraison"));
+        assert_eq!(title("Tarifs 2026\nPagne 500").as_deref(), Some("Tarifs 2026"));
+        for text in ["Nous livrons partout.\n\nOui", "Guide de livraison", "12\nTexte", "• un\n• deux", ""] {
+            assert_eq!(title(text), None, "{text}");
         }
     }
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{CompanyName, MANYCHAT_KEY_PURPOSE, random_secret, sha256};
 use crate::{
     currency::Currency,
-    db::TenantTx,
+    db::{SystemTx, TenantTx},
     error::ApiError,
     input,
     outbound::TenantUrl,
@@ -23,6 +23,10 @@ use crate::{
 
 /// Webhook secrets of a tenant that may be valid at once. Each of them was shown to somebody, with a promised end.
 const MAX_WEBHOOK_SECRETS: i64 = 10;
+/// Time in seconds after the creation of a webhook secret in which another call is a repeated click.
+const REPEATED_CLICK_S: f64 = 60.0;
+/// Purpose under which a new webhook secret is sealed (encrypted).
+const WEBHOOK_SECRET_PURPOSE: &str = "webhook_secret";
 /// Mask shown in place of a key, before its last four characters.
 const MASK: &str = "••••";
 
@@ -314,7 +318,7 @@ pub async fn change(
     Ok(changed.into_iter().filter(|(_, is_changed)| *is_changed).map(|(field, _)| field).collect())
 }
 
-/// A new webhook secret. Its value is shown only in this response.
+/// A new webhook secret. Its value is shown only in this response, and to repeated calls within a minute.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
     "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "webhook_secret": "whs_0a1b2c3d4e5f60718293a4b5c6d7e8f9",
@@ -331,20 +335,44 @@ pub struct NewWebhookSecret {
     older_expires_at: Option<DateTime<Utc>>,
 }
 
+impl NewWebhookSecret {
+    fn new(id: Uuid, webhook_secret: String, older_expires_at: Option<DateTime<Utc>>) -> Self {
+        Self { id, webhook_secret, header: "X-Webhook-Secret", older_expires_at }
+    }
+}
+
 impl fmt::Debug for NewWebhookSecret {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "NewWebhookSecret({}, …)", self.id)
     }
 }
 
+/// Result of [`rotate_webhook_secret`].
+#[derive(Debug)]
+pub enum RotationOutcome {
+    /// A new secret was created.
+    Created(NewWebhookSecret),
+    /// A secret was created a moment ago. Nothing changed.
+    Repeated(NewWebhookSecret),
+}
+
 /// Creates a new webhook secret for the transaction's tenant. The previous secret stays valid for `grace`. A secret that
-/// an earlier call replaced stays valid as long as that call said.
+/// an earlier call replaced stays valid as long as that call said. A call within `REPEATED_CLICK_S` seconds of the
+/// creation of the newest secret is a repeated click, also when it comes at once with the first: it returns that secret
+/// and changes nothing.
 ///
 /// # Errors
 /// Returns 409 `too_many_webhook_secrets` when `MAX_WEBHOOK_SECRETS` are valid, and any database error.
-pub async fn rotate_webhook_secret(tx: &mut TenantTx, grace: Duration) -> Result<NewWebhookSecret, ApiError> {
-    // The lock serialises rotations: each of two simultaneous ones would leave a secret without an expiry.
+pub async fn rotate_webhook_secret(
+    tx: &mut TenantTx,
+    keys: &KeyRing,
+    grace: Duration,
+) -> Result<RotationOutcome, ApiError> {
+    // The lock serialises rotations: of two simultaneous clicks, the second sees the secret of the first.
     sqlx::query!("select from customers where id = $1 for no key update", tx.tenant()).execute(&mut *tx).await?;
+    if let Some(secret) = find_recent_secret(tx, keys).await? {
+        return Ok(RotationOutcome::Repeated(secret));
+    }
     sqlx::query!("delete from webhook_secrets where customer_id = $1 and expires_at <= now()", tx.tenant())
         .execute(&mut *tx)
         .await?;
@@ -361,27 +389,84 @@ pub async fn rotate_webhook_secret(tx: &mut TenantTx, grace: Duration) -> Result
     }
     sqlx::query!(
         r#"
-        update webhook_secrets set expires_at = now() + make_interval(secs => $2)
-        where customer_id = $1 and expires_at is null
+        update webhook_secrets set sealed_value = null, expires_at = coalesce(expires_at, now() + make_interval(secs => $2))
+        where customer_id = $1 and (expires_at is null or sealed_value is not null)
         "#,
         tx.tenant(),
         grace.as_secs_f64()
     )
     .execute(&mut *tx)
     .await?;
-    let older_expires_at =
-        sqlx::query_scalar!("select max(expires_at) from webhook_secrets where customer_id = $1", tx.tenant())
-            .fetch_one(&mut *tx)
-            .await?;
+    let older_expires_at = older_end(tx).await?;
     let webhook_secret = random_secret("whs");
+    let sealed = keys
+        .seal(tx.tenant(), WEBHOOK_SECRET_PURPOSE, &webhook_secret)
+        .map_err(|error| ApiError::internal().with_source(error))?;
     let id = sqlx::query_scalar!(
-        "insert into webhook_secrets (customer_id, sha256, created_at) values ($1, $2, clock_timestamp()) returning id",
+        r#"
+        insert into webhook_secrets (customer_id, sha256, sealed_value, created_at)
+        values ($1, $2, $3, clock_timestamp())
+        returning id
+        "#,
         tx.tenant(),
-        &sha256(webhook_secret.as_bytes())
+        &sha256(webhook_secret.as_bytes()),
+        sealed
     )
     .fetch_one(tx)
     .await?;
-    Ok(NewWebhookSecret { id, webhook_secret, header: "X-Webhook-Secret", older_expires_at })
+    Ok(RotationOutcome::Created(NewWebhookSecret::new(id, webhook_secret, older_expires_at)))
+}
+
+/// Returns the newest secret, when it was created a moment ago.
+async fn find_recent_secret(tx: &mut TenantTx, keys: &KeyRing) -> Result<Option<NewWebhookSecret>, ApiError> {
+    let recent = sqlx::query!(
+        r#"
+        select id, sealed_value as "sealed_value!" from webhook_secrets
+        where customer_id = $1 and expires_at is null and sealed_value is not null
+          and created_at > now() - make_interval(secs => $2)
+        order by created_at desc, id desc
+        limit 1
+        "#,
+        tx.tenant(),
+        REPEATED_CLICK_S
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(recent) = recent else { return Ok(None) };
+    let value = keys
+        .open(tx.tenant(), WEBHOOK_SECRET_PURPOSE, &recent.sealed_value)
+        .map_err(|error| ApiError::internal().with_source(error))?;
+    let older_expires_at = older_end(tx).await?;
+    Ok(Some(NewWebhookSecret::new(recent.id, value.expose().to_owned(), older_expires_at)))
+}
+
+/// Returns the time at which the last of the replaced secrets ends.
+async fn older_end(tx: &mut TenantTx) -> sqlx::Result<Option<DateTime<Utc>>> {
+    sqlx::query_scalar!("select max(expires_at) from webhook_secrets where customer_id = $1", tx.tenant())
+        .fetch_one(tx)
+        .await
+}
+
+/// Removes the sealed values of secrets that are too old for a repeated click, at most `limit`. Returns their number.
+/// After it, only the hashes are left.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn remove_sealed_secrets(tx: &mut SystemTx, limit: i64) -> sqlx::Result<u64> {
+    sqlx::query!(
+        r#"
+        update webhook_secrets set sealed_value = null where id in (
+            select id from webhook_secrets
+            where sealed_value is not null and created_at < now() - make_interval(secs => $1)
+            limit $2
+        )
+        "#,
+        REPEATED_CLICK_S,
+        limit
+    )
+    .execute(tx)
+    .await
+    .map(|done| done.rows_affected())
 }
 
 #[cfg(test)]

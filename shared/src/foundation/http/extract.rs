@@ -60,15 +60,17 @@ impl<S: Send + Sync> FromRequest<S> for Bytes {
         let limit = request.extensions().get::<BodyLimit>().map_or(256 * 1024, |limit| limit.0);
         let declared =
             request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let path = request.uri().path().to_owned();
+        let too_large = || ApiError::payload_too_large_at(&path, limit);
         if declared.is_some_and(|length: usize| length > limit) {
-            return Err(ApiError::payload_too_large(limit));
+            return Err(too_large());
         }
         let is_gzip = is_gzip(request.headers())?;
         let limited = http_body_util::Limited::new(request.into_body(), limit);
         match limited.collect().await {
-            Ok(body) if is_gzip => decompress(&body.to_bytes(), limit).map(Self),
+            Ok(body) if is_gzip => decompress(&body.to_bytes(), limit)?.map(Self).ok_or_else(too_large),
             Ok(body) => Ok(Self(body.to_bytes())),
-            Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(ApiError::payload_too_large(limit)),
+            Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
             Err(error) => {
                 Err(ApiError::bad_request("unreadable_body", "the request body could not be read").with_source(error))
             }
@@ -92,8 +94,9 @@ fn is_gzip(headers: &HeaderMap) -> Result<bool, ApiError> {
     }
 }
 
-/// Decompresses a body, and stops at the first byte above the limit: a small body may stand for gigabytes.
-fn decompress(body: &[u8], limit: usize) -> Result<bytes::Bytes, ApiError> {
+/// Decompresses a body, and stops at the first byte above the limit: a small body may stand for gigabytes. Returns `None`
+/// for such a body.
+fn decompress(body: &[u8], limit: usize) -> Result<Option<bytes::Bytes>, ApiError> {
     let mut plain = Vec::with_capacity(body.len().min(limit));
     // One byte above the limit tells a body of that size from a larger one.
     let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
@@ -101,7 +104,7 @@ fn decompress(body: &[u8], limit: usize) -> Result<bytes::Bytes, ApiError> {
     read.map_err(|error| {
         ApiError::bad_request("unreadable_body", "the request body is not valid gzip").with_source(error)
     })?;
-    if plain.len() > limit { Err(ApiError::payload_too_large(limit)) } else { Ok(plain.into()) }
+    Ok((plain.len() <= limit).then(|| plain.into()))
 }
 
 impl<S: Send + Sync, T: DeserializeOwned + ToSchema> FromRequest<S> for Json<T> {

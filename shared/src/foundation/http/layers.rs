@@ -118,7 +118,10 @@ pub fn layers(router: Router, function: &'static str, body_limit: usize, cors: &
 /// reads.
 async fn refuse_large(State(limit): State<usize>, request: Request, next: Next) -> Response {
     let length = usize::try_from(request.body().size_hint().lower()).unwrap_or(usize::MAX);
-    if length > limit { ApiError::payload_too_large(limit).into_response() } else { next.run(request).await }
+    if length > limit {
+        return ApiError::payload_too_large_at(request.uri().path(), limit).into_response();
+    }
+    next.run(request).await
 }
 
 /// Turns a panic into a 500.

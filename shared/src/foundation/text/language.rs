@@ -39,6 +39,12 @@ const ENGLISH_MESSAGE_WORDS: &str = "please pls plz thanks thank thx hi hey hiya
     need want like looking get got give need any all more less always never my our us so very good great nice \
     okay understood someone somebody";
 
+/// Words that contacts of every language write. They do not show which language a contact speaks.
+const SHARED_WORDS: &str = "hello helo hallo hi hey hy hiya yo ok okay okey oki bye goodbye cool super top lol stop start yes yeah \
+    yep no nope please pls plz sorry thanks thank thx";
+/// Minimum number of words of a message that shows its language clearly.
+const MIN_CLEAR_WORDS: usize = 3;
+
 /// A language that full-text search and answers distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Language {
@@ -97,6 +103,39 @@ pub fn detect_message_language(text: &str) -> Option<Language> {
     by_words.or_else(guessed)
 }
 
+/// Detects the language of a sentence that is clearly French or English: it has at least three words, two of which are
+/// words of the language, one of these a function word, and they are more than twice those of the other language. Words
+/// that contacts of every language write do not count. "Ok thanks" and "iPhone black" show no language.
+#[must_use]
+pub fn detect_clear_language(text: &str) -> Option<Language> {
+    let is_long = text.chars().nth(MAX_SHORT_TEXT_CHARS).is_some();
+    let words: Vec<_> = words_of(text).into_iter().filter(|(word, _)| !is_listed(&[SHARED_WORDS], word)).collect();
+    if words.len() < MIN_CLEAR_WORDS {
+        return None;
+    }
+    let count = |lists: &[&str], is_ascii_only: bool| {
+        words.iter().filter(|(word, is_ascii)| (*is_ascii || !is_ascii_only) && is_listed(lists, word)).count()
+    };
+    let french = (count(&[FRENCH_WORDS], false), count(&[FRENCH_WORDS, FRENCH_MESSAGE_WORDS], false));
+    let english = (count(&[ENGLISH_WORDS], true), count(&[ENGLISH_WORDS, ENGLISH_MESSAGE_WORDS], true));
+    let is_clear = |(grammar, all): (usize, usize), other: usize| grammar > 0 && all > 1 && all > 2 * other;
+    if is_clear(french, english.1) {
+        Some(Language::French)
+    } else if is_clear(english, french.1) {
+        Some(Language::English)
+    } else {
+        Some(detect_language(text)).filter(|language| is_long && *language != Language::Other)
+    }
+}
+
+/// Detects the language of a message as [`detect_message_language`] does, without the words that contacts of every
+/// language write: "Hello" shows no language.
+#[must_use]
+pub fn detect_likely_language(text: &str) -> Option<Language> {
+    let is_shared = |word: &&str| is_listed(&[SHARED_WORDS], &fold(word.trim_matches(|c: char| !c.is_alphanumeric())));
+    detect_message_language(&text.split_whitespace().filter(|word| !is_shared(word)).collect::<Vec<_>>().join(" "))
+}
+
 /// Returns the language with more function words in the text; `None` for a tie.
 fn by_function_words(text: &str) -> Option<Language> {
     by_words(text, &[FRENCH_WORDS], &[ENGLISH_WORDS])
@@ -104,13 +143,11 @@ fn by_function_words(text: &str) -> Option<Language> {
 
 /// Returns the language with more words of its lists in the text; `None` for a tie.
 fn by_words(text: &str, french_words: &[&str], english_words: &[&str]) -> Option<Language> {
-    let has = |lists: &[&str], word: &str| lists.iter().any(|list| list.split_whitespace().any(|known| known == word));
     let (mut french, mut english) = (0, 0);
-    for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
-        let folded = fold(word);
-        french += usize::from(has(french_words, &folded));
+    for (folded, is_ascii) in words_of(text) {
+        french += usize::from(is_listed(french_words, &folded));
         // An accented word is not English: « thé » is not "the".
-        english += usize::from(word.is_ascii() && has(english_words, &folded));
+        english += usize::from(is_ascii && is_listed(english_words, &folded));
     }
     match french.cmp(&english) {
         std::cmp::Ordering::Greater => Some(Language::French),
@@ -119,9 +156,73 @@ fn by_words(text: &str, french_words: &[&str], english_words: &[&str]) -> Option
     }
 }
 
+fn is_listed(lists: &[&str], word: &str) -> bool {
+    lists.iter().any(|list| list.split_whitespace().any(|known| known == word))
+}
+
+/// Returns the words of a text, folded, and whether each is ASCII as it was written. A Dioula greeting, which begins with
+/// "i ni" or "aw ni", has no words of another language: its "i" is not the English one.
+fn words_of(text: &str) -> Vec<(String, bool)> {
+    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let words: Vec<_> = words.map(|word| (fold(word), word.is_ascii())).collect();
+    match words.as_slice() {
+        [(first, _), (second, _), rest @ ..] if ["i", "aw", "an"].contains(&first.as_str()) && second == "ni" => {
+            rest.get(1..).unwrap_or_default().to_vec()
+        }
+        _ => words,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_sentence_shows_a_language_clearly() {
+        for text in [
+            "how much is it",
+            "Do you deliver?",
+            "My parcel is broken",
+            "Where is your shop please?",
+            "I want to order two bags",
+        ] {
+            assert_eq!(detect_clear_language(text), Some(Language::English), "{text}");
+        }
+        for text in
+            ["Vous livrez à Bouaké ?", "c'est combien", "je veux le iPhone black", "ok mais vous livrez quand ?"]
+        {
+            assert_eq!(detect_clear_language(text), Some(Language::French), "{text}");
+        }
+        for text in [
+            "okay",
+            "ok thanks",
+            "ok thanks a lot",
+            "bye",
+            "yes",
+            "yes please",
+            "iPhone black",
+            "Nike white size 42",
+            "delivery price",
+            "I ni sogoma",
+            "I ni tchié",
+            "hello ok merci",
+            "",
+            "attiéké",
+        ] {
+            assert_eq!(detect_clear_language(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_likely_language_is_no_greeting_of_the_world() {
+        for text in ["Hello", "hi", "Hi !", "ok", "Hello, bye", "I ni sogoma", "Aw ni tché"] {
+            assert_eq!(detect_likely_language(text), None, "{text}");
+        }
+        assert_eq!(detect_likely_language("prix attiéké svp"), Some(Language::French));
+        assert_eq!(detect_likely_language("Hello, delivery price?"), Some(Language::English));
+        assert_eq!(detect_likely_language("Bonjour"), Some(Language::French));
+        assert_eq!(detect_message_language("i ni sogoma"), None);
+    }
 
     #[test]
     fn short_french_and_english_questions_are_distinguished() {

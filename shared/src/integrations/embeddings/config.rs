@@ -1,11 +1,12 @@
 //! Configuration of the embedder: the settings that choose the provider and its model.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use http::HeaderValue;
 
 use super::{
     dimensions::DIMENSIONS,
+    e5::E5Embedder,
     embedder::Embedder,
     local::LocalEmbedder,
     remote::{EmbeddingApi, RemoteEmbedder},
@@ -18,9 +19,13 @@ use crate::{
 /// Gemini's model when EMBEDDING_MODEL is not set.
 const DEFAULT_GEMINI_MODEL: &str = "gemini-embedding-001";
 
-/// Base URLs and keys of the embedding providers.
+/// The model's file in the Lambda layer that `scripts/fetch-e5.sh` fills.
+const DEFAULT_E5_FILE: &str = "/opt/e5/e5-small.bin";
+
+/// The file, base URLs and keys of the embedding providers.
 #[derive(Debug)]
 pub(super) struct EmbeddingProviders {
+    e5_file: PathBuf,
     gemini_url: String,
     gemini_key: Option<HeaderValue>,
     openai_url: String,
@@ -29,6 +34,10 @@ pub(super) struct EmbeddingProviders {
 }
 
 impl EmbeddingProviders {
+    fn e5(&self) -> Embedder {
+        Embedder::E5(Arc::new(E5Embedder::new(&self.e5_file)))
+    }
+
     fn is_openai_itself(&self) -> bool {
         self.openai_url == OPENAI_BASE_URL.1
     }
@@ -52,6 +61,9 @@ impl EmbeddingProviders {
         if name == LocalEmbedder::MODEL {
             return Embedder::Local(LocalEmbedder);
         }
+        if name == E5Embedder::MODEL {
+            return self.e5();
+        }
         let (model, dimensions) = match name.rsplit_once('@').map(|(model, length)| (model, length.parse())) {
             Some((model, Ok(length))) => (model, Some(length)),
             _ => (name, None),
@@ -68,8 +80,8 @@ impl EmbeddingProviders {
 }
 
 impl Embedder {
-    /// Reads EMBEDDING_PROVIDER, EMBEDDING_MODEL, EMBEDDING_DIMENSIONS, and the keys, base URLs and prices that the
-    /// providers share with the language models.
+    /// Reads EMBEDDING_PROVIDER, EMBEDDING_MODEL, EMBEDDING_DIMENSIONS, E5_MODEL_FILE, and the keys, base URLs and prices
+    /// that the providers share with the language models.
     pub fn read(settings: &mut Settings) -> Self {
         Self::read_with_providers(settings).0
     }
@@ -88,6 +100,7 @@ impl Embedder {
         }
         let dimensions = dimensions.filter(|dimensions| *dimensions > 0);
         let providers = EmbeddingProviders {
+            e5_file: settings.text("E5_MODEL_FILE", DEFAULT_E5_FILE).into(),
             gemini_url,
             gemini_key: gemini_key.as_deref().and_then(sensitive_header_value),
             openai_url,
@@ -96,6 +109,7 @@ impl Embedder {
         };
         let model = match provider.as_str() {
             "local" => return (Self::Local(LocalEmbedder), providers),
+            "e5" => return (providers.e5(), providers),
             "gemini" => {
                 if providers.gemini_key.is_none() {
                     settings.problem("GEMINI_API_KEY is missing, or no key");
@@ -113,7 +127,7 @@ impl Embedder {
                 providers.openai(&model.unwrap_or_default(), dimensions)
             }
             _ => {
-                settings.problem("EMBEDDING_PROVIDER is not one of: local, gemini, openai");
+                settings.problem("EMBEDDING_PROVIDER is not one of: local, e5, gemini, openai");
                 return (Self::Local(LocalEmbedder), providers);
             }
         };
@@ -136,6 +150,7 @@ mod tests {
     fn stored_model_name_names_the_provider() {
         for (pairs, name) in [
             (&[][..], "local-ngram-1"),
+            (&[("EMBEDDING_PROVIDER", "e5")], "e5-small-q4-1"),
             (&[("EMBEDDING_PROVIDER", "gemini"), ("GEMINI_API_KEY", "k")], "gemini:gemini-embedding-001"),
             (
                 &[
@@ -178,6 +193,7 @@ mod tests {
         let (_, providers) = Embedder::read_with_providers(&mut settings);
         for name in [
             "local-ngram-1",
+            "e5-small-q4-1",
             "gemini:gemini-embedding-001",
             "gemini:gemini-embedding-001@768",
             "openai:all-minilm:l6-v2",

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use e5::ModelError;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::{task::JoinError, time::Instant};
 
 use super::dimensions::DIMENSIONS;
 use crate::{
@@ -71,6 +72,15 @@ pub enum EmbedError {
     /// The response has vectors of the wrong number or length.
     #[error("the embedding model's answer cannot be used: {0}")]
     InvalidResponse(String),
+    /// The file of the model inside the process cannot be used.
+    #[error("the embedding model cannot be used")]
+    Model(#[from] ModelError),
+    /// The model inside the process is busy with other texts.
+    #[error("the embedding model is busy")]
+    Busy,
+    /// The task that embeds ended early.
+    #[error("the embedding ended early")]
+    Interrupted(#[source] JoinError),
     /// The settings configure no provider for the model.
     #[error("the embedding model is not within reach of these settings")]
     NotConfigured,
@@ -80,8 +90,8 @@ impl EmbedError {
     /// Returns the delay before a retry: the provider's, or a default. `None` when a retry cannot help.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        let Self::Failed(failure) = self else { return None };
-        self.is_transient().then(|| failure.retry_after().unwrap_or(DEFAULT_RETRY_DELAY))
+        let given = if let Self::Failed(failure) = self { failure.retry_after() } else { None };
+        self.is_transient().then(|| given.unwrap_or(DEFAULT_RETRY_DELAY))
     }
 
     /// Returns true when a retry may succeed.
@@ -90,7 +100,8 @@ impl EmbedError {
             Self::Failed(failure) => {
                 matches!(failure, ProviderError::TimedOut) || failure.retry_decision() == RetryDecision::SameModel
             }
-            Self::InvalidResponse(_) | Self::NotConfigured => false,
+            Self::Busy | Self::Interrupted(_) => true,
+            Self::InvalidResponse(_) | Self::Model(_) | Self::NotConfigured => false,
         }
     }
 }
@@ -149,9 +160,9 @@ impl RemoteEmbedder {
         let mut retries = RetryBudget::until(Instant::now() + time);
         let vectors = loop {
             let limit = retries.time_for_next_call().map_err(EmbedError::Failed)?;
-            let started = Instant::now();
+            let open = OpenCall::begin(self, texts, calls);
             let reply = self.transport.post(&url, self.headers(), &body, limit).await;
-            calls.push(self.call(texts, reply.as_ref(), started));
+            open.end(reply.as_ref());
             match reply.and_then(|reply| self.parse_response(reply)) {
                 Ok(vectors) => break vectors,
                 Err(failure) => retries.wait_before_retry(failure).await.map_err(EmbedError::Failed)?,
@@ -163,9 +174,14 @@ impl RemoteEmbedder {
         vectors.into_iter().map(|vector| self.normalize_and_pad(vector)).collect()
     }
 
-    /// Describes a call for the cost ledger.
+    /// Describes a call for the cost ledger. A call that timed out or was abandoned has been sent, so that its tokens count,
+    /// as far as they are known: the provider may charge for them.
     fn call(&self, texts: &[&str], reply: Result<&Value, &ProviderError>, started: Instant) -> ModelCall {
-        let tokens = reply.map_or(0, |reply| reported_tokens(reply).unwrap_or_else(|| estimated_tokens(texts)));
+        let tokens = match reply {
+            Ok(reply) => reported_tokens(reply).unwrap_or_else(|| estimated_tokens(texts)),
+            Err(ProviderError::TimedOut | ProviderError::Abandoned) => estimated_tokens(texts),
+            Err(_) => 0,
+        };
         ModelCall {
             provider: self.api.provider(),
             model: self.id.clone(),
@@ -237,6 +253,39 @@ impl RemoteEmbedder {
     }
 }
 
+/// A call whose reply is awaited. It is appended to the ledger's calls when it ends, and also when it is dropped before: at
+/// the deadline of an answer, or when its client has disconnected.
+struct OpenCall<'c> {
+    model: &'c RemoteEmbedder,
+    texts: &'c [&'c str],
+    calls: &'c mut Vec<ModelCall>,
+    started: Instant,
+    has_ended: bool,
+}
+
+impl<'c> OpenCall<'c> {
+    fn begin(model: &'c RemoteEmbedder, texts: &'c [&'c str], calls: &'c mut Vec<ModelCall>) -> Self {
+        Self { model, texts, calls, started: Instant::now(), has_ended: false }
+    }
+
+    fn end(mut self, reply: Result<&Value, &ProviderError>) {
+        self.has_ended = true;
+        self.record(reply);
+    }
+
+    fn record(&mut self, reply: Result<&Value, &ProviderError>) {
+        self.calls.push(self.model.call(self.texts, reply, self.started));
+    }
+}
+
+impl Drop for OpenCall<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.record(Err(&ProviderError::Abandoned));
+        }
+    }
+}
+
 /// Number of tokens that a provider reports with its vectors; `None` when it reports none.
 fn reported_tokens(reply: &Value) -> Option<u32> {
     let places = ["/usage/prompt_tokens", "/usage/total_tokens", "/usageMetadata/promptTokenCount"];
@@ -290,7 +339,10 @@ impl OpenAiResponse {
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpListener;
+
     use super::*;
+    use crate::settings::Settings;
 
     fn model(dimensions: Option<usize>) -> RemoteEmbedder {
         RemoteEmbedder::new(
@@ -338,8 +390,34 @@ mod tests {
         assert_eq!(estimated_tokens(&["livraison", "a"]), 4);
         let call = model(None).call(&["livraison"], Ok(&json!({})), Instant::now());
         assert_eq!((call.provider, call.usage.prompt_tokens, call.status), ("openai", 3, CallStatus::Ok));
-        let call = model(None).call(&["livraison"], Err(&ProviderError::TimedOut), Instant::now());
-        assert_eq!((call.usage.prompt_tokens, call.cost_micros, call.status), (0, 0, CallStatus::Timeout));
+        for (failure, tokens, status) in [
+            (ProviderError::TimedOut, 3, CallStatus::Timeout),
+            (ProviderError::Abandoned, 3, CallStatus::Abandoned),
+            (ProviderError::RateLimited { retry_after: None }, 0, CallStatus::RateLimited),
+        ] {
+            let call = model(None).call(&["livraison"], Err(&failure), Instant::now());
+            assert_eq!((call.usage.prompt_tokens, call.status), (tokens, status));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_dropped_is_recorded_as_abandoned() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let prices = r#"{"m": {"in": 1000000, "out": 0}}"#;
+        let mut settings = Settings::new([("LLM_PRICES".to_owned(), prices.to_owned())].into());
+        let prices = ModelPrices::read(&mut settings);
+        let base_url = format!("http://{}", silent.local_addr().unwrap());
+        let model = RemoteEmbedder::new(EmbeddingApi::OpenAiCompatible, "m".to_owned(), base_url, None, None, prices);
+        let mut calls = Vec::new();
+        {
+            let mut embedding = Box::pin(model.embed_query("Quels sont les délais ?", &mut calls));
+            tokio::select! {
+                _ = &mut embedding => panic!("nobody answers"),
+                accepted = silent.accept() => drop(accepted.unwrap()),
+            }
+        }
+        let [call] = calls.as_slice() else { panic!("{calls:?}") };
+        assert_eq!((call.status, call.usage.prompt_tokens, call.cost_micros), (CallStatus::Abandoned, 8, 8));
     }
 
     #[test]

@@ -193,10 +193,10 @@ impl<'a> PassageMatcher<'a> {
     fn weighted_stems(&self, text: &str) -> Vec<(String, f32)> {
         let folded = crate::text::fold(text);
         let mut seen = HashSet::new();
-        let weighted = extractive::split_words(&folded).filter_map(|word| {
+        let weighted = extractive::words::split_words(&folded).filter_map(|word| {
             let is_number = word.chars().all(char::is_numeric);
             let weight = if is_number { NUMBER_WEIGHT } else { stop_words::weight(word, self.question.language) };
-            let stem = extractive::stem(word, &self.stemmer);
+            let stem = extractive::words::short_stem(word, &self.stemmer);
             (weight > 0.0 && seen.insert(stem.clone())).then_some((stem, weight))
         });
         weighted.collect()
@@ -204,7 +204,7 @@ impl<'a> PassageMatcher<'a> {
 
     /// Sums the weights of the stems that occur in `text`.
     fn covered_weight(&self, weighted_stems: &[(String, f32)], text: &str) -> f32 {
-        let text_stems: HashSet<_> = extractive::stems(text, &self.stemmer).collect();
+        let text_stems: HashSet<_> = extractive::words::short_stems(text, &self.stemmer).collect();
         weighted_stems.iter().filter(|(stem, _)| text_stems.contains(stem)).map(|(_, weight)| weight).sum()
     }
 
@@ -249,6 +249,9 @@ mod tests {
             chunk_id: Uuid::nil(),
             document_id: Uuid::nil(),
             filename: "guide.pdf".to_owned(),
+            version: None,
+            place: None,
+            title: None,
             page_start: 1,
             page_end: 1,
             chunk_indexes: 0..=0,

@@ -1,207 +1,612 @@
-//! Answers without a model: quotes the sentences of the best passages that cover the question, with file and page.
+//! Answers without a model: quotes the sentences or rows of the passages that answer the question, with document and
+//! page.
 
-mod numbers;
+mod question;
+mod spelling;
+mod synonyms;
+mod units;
+mod values;
+pub(super) mod words;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
-use rust_stemmers::{Algorithm, Stemmer};
-use unicode_segmentation::UnicodeSegmentation;
+use rust_stemmers::Stemmer;
 
-use super::types::{CitedPassage, GroundedAnswer, GroundedQuestion, Usage};
-use crate::text::{self, Language, stop_words};
+use self::{
+    question::{AnalyzedQuestion, SUBJECT_WEIGHT, Term},
+    synonyms::Group,
+    units::{Unit, UnitKind},
+    values::ValueKind,
+    words::split_words,
+};
+use super::types::{CitedPassage, GroundedAnswer, GroundedQuestion, Passage, Role, Usage};
+use crate::text::{self, Language};
 
 /// Name of this method in the `model` field of an answer.
 const MODEL: &str = "extractive-1";
-/// Length from which a quote takes no further sentences, in characters. A heading alone would be too short.
-const MIN_QUOTE_CHARS: usize = 240;
+/// Length up to which a quote takes further sentences of its paragraph, in characters. A short sentence alone often
+/// lacks what limits it.
+const MIN_QUOTE_CHARS: usize = 140;
+/// Maximum length of a quote of several sentences, in characters.
+const MAX_WINDOW_CHARS: usize = 420;
+/// Maximum number of sentences that are scored together.
+const MAX_WINDOW_UNITS: usize = 4;
 /// Maximum length of a quote, in characters.
 const MAX_QUOTE_CHARS: usize = 700;
-/// Maximum length of a stem, in characters: longer stems are truncated and so compared by their beginning.
-const MAX_STEM_CHARS: usize = 6;
-/// Maximum number of passages quoted in one answer.
-const MAX_SOURCES: usize = 2;
+/// Maximum number of rows of a table that are quoted together, when the question fits each.
+const MAX_ROWS: usize = 5;
 /// Minimum part of the question's weight that a quote must cover to count as an answer.
-const MIN_COVERAGE: f32 = 0.5;
-/// Minimum score of a second quote, relative to the first.
-const MIN_RELATIVE_SCORE: f32 = 0.85;
-/// Factor for a quote without a number, when the question asks for one.
-const NO_NUMBER_FACTOR: f32 = 0.6;
-/// Weight factor of a word that asks for a number. Low, because a passage answers such a word with a number rather
-/// than by repeating it.
-const ASKING_WORD_FACTOR: f32 = 0.3;
-/// Weight factor of a follow-up's own words, relative to the words of the question before it.
-const FOLLOW_UP_WORD_FACTOR: f32 = 2.0;
-/// Maximum bonus for a quote whose first sentence consists of the question's words, as a matching heading does.
-const FIRST_SENTENCE_BONUS: f32 = 0.15;
+const MIN_COVERAGE: f32 = 0.52;
+/// Minimum part of a follow-up's own weight that a quote must cover.
+const MIN_OWN_COVERAGE: f32 = 0.5;
+/// Minimum part of the question's weight that a second quote covers and the first does not.
+const MIN_ADDED_COVERAGE: f32 = 0.25;
+/// Strength of a match: the same word or a form of it is 1.
+const SYNONYM: f32 = 0.9;
+const MISSPELT: f32 = 0.85;
+/// Factor of a match in the heading above rather than in the quote.
+const CONTEXT_FACTOR: f32 = 0.95;
+/// Maximum bonus for a heading that consists of the question's words.
+const HEADING_BONUS: f32 = 0.25;
+/// Maximum bonus for a quote that consists of the question's words.
+const DENSITY_BONUS: f32 = 0.1;
+/// Bonus of the most telling form of a value, and of a value of the company itself.
+const EXACT_BONUS: f32 = 0.05;
+/// Bonus of the first sentence below a heading that covers the question.
+const SECTION_START_BONUS: f32 = 0.08;
+/// Minimum part of the question that a heading must cover for that bonus.
+const MIN_HEADING_COVERAGE: f32 = 0.85;
+/// Factor for a value that stands in a sentence without any of the question's words.
+const APART_FACTOR: f32 = 0.7;
+/// Bonus of a row of a price list, for a question that asks how much: sentences name prices in passing.
+const PRICE_ROW_BONUS: f32 = 0.15;
+/// Value of "free" for a question that asks how much: an amount answers it better.
+const FREE_FACTOR: f32 = 0.8;
+/// Words that "24 hours a day" and "24/7" answer.
+const ALWAYS_OPEN_WORDS: &str = "nuit nuits soir night nights evening dimanche dimanches sunday sundays weekend";
+const CONTACT_BONUS: f32 = 0.1;
+/// Deduction for each further sentence of a quote.
+const UNIT_COST: f32 = 0.04;
+/// Maximum number of sentences that are compared with the question by meaning. Each costs about 10 ms.
+const MAX_CANDIDATES: usize = 48;
+/// Minimum uncentred cosine of a sentence that answers by its meaning alone.
+const MIN_SIMILARITY: f32 = 0.86;
+/// Minimum uncentred cosine for a price, which is worse wrong than missing, and for a question in a document: any two questions are
+/// alike.
+const MIN_STRICT_SIMILARITY: f32 = 0.89;
+/// Minimum part of the question that such a sentence covers by words too, when a price is asked.
+const MIN_PRICE_COVERAGE: f32 = 0.35;
+/// Fewest words of such a sentence.
+const MIN_CANDIDATE_WORDS: usize = 4;
+/// Factor for a quote that the last answer already gave.
+const REPEATED_FACTOR: f32 = 0.7;
+/// Factor for a quote from a passage without one of the question's names and numbers.
+const NO_NAME_FACTOR: f32 = 0.7;
+/// Factor for a passage in another language than the question's: one in the same language is read more easily.
+const OTHER_LANGUAGE_FACTOR: f32 = 0.85;
 /// Part of a quote's score that depends on its passage's retrieval score.
 const RETRIEVAL_SHARE: f32 = 0.2;
+/// Words of headings and sentences that tell how to reach the company, folded.
+const CONTACT_WORDS: &str = "joindre contacter contact contacts trouver adresse adresses situe magasin magasins boutique boutiques \
+    telephone horaires standard appeler where find finding located location phone us call visit";
 
 /// Answers with quotes from the passages; the answer is `None` when no quote covers enough of the question.
 pub(super) fn answer(question: &GroundedQuestion<'_>) -> GroundedAnswer {
-    let GroundedQuestion { language, passages, .. } = *question;
-    let terms = QuestionTerms::new(question);
-    let best_score = passages.iter().map(|passage| passage.score).fold(f64::MIN_POSITIVE, f64::max);
-    let mut quotes: Vec<_> = passages
-        .iter()
-        .enumerate()
-        .filter_map(|(index, passage)| {
-            let retrieval_factor = 1.0 - RETRIEVAL_SHARE * (1.0 - (passage.score / best_score) as f32);
-            terms.best_quote(&passage.text).map(|quote| (index, quote.score * retrieval_factor, quote.text))
-        })
-        .collect();
-    // The sort is stable: among equal scores, the passage that was retrieved first stays first.
-    quotes.sort_by(|left, right| right.1.total_cmp(&left.1));
-    let best = quotes.first().map_or(0.0, |(_, score, _)| *score);
-    let mut seen = BTreeSet::new();
-    let sources: Vec<_> = quotes
-        .into_iter()
-        .filter(|(_, score, quote)| *score >= best * MIN_RELATIVE_SCORE && seen.insert(quote.clone()))
-        .take(MAX_SOURCES)
-        .map(|(passage, _, quote)| CitedPassage { passage, quote })
-        .collect();
+    let analyzed = AnalyzedQuestion::new(question.text, question.standalone, question.language);
+    let sources = Scorer::new(&analyzed, question).best_quotes();
+    with_text(question, sources)
+}
+
+/// A sentence or row that may answer a question by its meaning, although its words differ.
+#[derive(Debug)]
+pub struct QuoteCandidate {
+    window: Window,
+    /// The text whose similarity to the question decides.
+    pub text: String,
+}
+
+/// Returns the sentences and rows of the best passages that contain the asked kind of value, the best passage first.
+#[must_use]
+pub fn quote_candidates(question: &GroundedQuestion<'_>) -> Vec<QuoteCandidate> {
+    let analyzed = AnalyzedQuestion::new(question.text, question.standalone, question.language);
+    let scorer = Scorer::new(&analyzed, question);
+    let candidates = (0..scorer.passages.len()).flat_map(|passage| scorer.candidates(passage));
+    candidates.take(MAX_CANDIDATES).collect()
+}
+
+/// Answers with the candidate that is most similar to the question, given the uncentred cosine of each by the embedded
+/// model. The answer is `None` when none is similar enough.
+#[must_use]
+pub fn answer_by_similarity(
+    question: &GroundedQuestion<'_>,
+    candidates: &[QuoteCandidate],
+    similarities: &[f32],
+) -> GroundedAnswer {
+    let analyzed = AnalyzedQuestion::new(question.text, question.standalone, question.language);
+    let scorer = Scorer::new(&analyzed, question);
+    let best = candidates.iter().zip(similarities).max_by(|left, right| left.1.total_cmp(right.1));
+    let best = best.filter(|(candidate, similarity)| {
+        let is_strict = analyzed.kind == Some(ValueKind::Price) || candidate.text.ends_with('?');
+        **similarity >= if is_strict { MIN_STRICT_SIMILARITY } else { MIN_SIMILARITY }
+    });
+    let sources = best.map(|(candidate, _)| scorer.cite(&candidate.window, &[])).into_iter().collect();
+    with_text(question, sources)
+}
+
+/// Makes the answer of its quotes.
+fn with_text(question: &GroundedQuestion<'_>, sources: Vec<CitedPassage>) -> GroundedAnswer {
     let answer = (!sources.is_empty()).then(|| {
         let lines = sources.iter().filter_map(|source| {
-            let passage = passages.get(source.passage)?;
-            Some(format_quote(&source.quote, &passage.filename, passage.page_start, language))
+            let passage = question.passages.get(source.passage)?;
+            Some(format_quote(&source.quote, passage, question.language))
         });
         lines.collect::<Vec<_>>().join("\n\n")
     });
     GroundedAnswer { answer, sources, model: MODEL.to_owned(), usage: Usage::default() }
 }
 
-/// Formats a quote with its file and page, in the quotation marks of the language.
-fn format_quote(quote: &str, filename: &str, page: i32, language: Language) -> String {
+/// Formats a quote with its source, in the quotation marks of the language.
+fn format_quote(quote: &str, passage: &Passage, language: Language) -> String {
+    let source = passage.source(quote, language);
     match language {
-        Language::French => format!("« {quote} » ({filename}, p. {page})"),
-        _ => format!("“{quote}” ({filename}, p. {page})"),
+        Language::French => format!("« {quote} » ({source})"),
+        _ => format!("“{quote}” ({source})"),
     }
 }
 
-/// The content words of a question, to be found in passages.
-struct QuestionTerms {
-    /// The content words' weights, by stem.
-    terms: HashMap<String, Term>,
-    /// True when the question asks for a price, a time or an amount.
-    wants_number: bool,
-    stemmer: Stemmer,
+/// A passage with its units, and how strongly they match the question's terms.
+struct ScoredPassage {
+    units: Vec<ScoredUnit>,
+    /// The strongest match of each term anywhere in the passage.
+    strengths: Vec<f32>,
+    retrieval_factor: f32,
 }
 
-/// The weights of a content word.
-struct Term {
-    /// Weight of the word alone. Decides whether a passage answers the question at all.
-    weight: f32,
-    /// Weight that is higher for words found in few of the passages. Decides between passages. All passages were
-    /// retrieved for the question's words, so this is no measure of how rare a word is in the documents.
-    rarity_weight: f32,
+struct ScoredUnit {
+    unit: Unit,
+    folded: String,
+    folded_context: String,
+    /// The strength of the match of each term in the text, and in the context.
+    strengths: Vec<f32>,
+    context_strengths: Vec<f32>,
+    /// Number of words, for the density.
+    words: usize,
 }
 
-/// Consecutive sentences of a passage.
-struct Quote {
-    /// Score of the quote as an answer, from 0 to slightly above 1.
+/// Consecutive units of a passage as an answer.
+#[derive(Clone, Debug)]
+struct Window {
+    passage: usize,
+    start: usize,
+    /// Past the last unit.
+    end: usize,
     score: f32,
-    text: String,
+    coverage: f32,
+    /// The strength of the match of each term, with the context.
+    strengths: Vec<f32>,
 }
 
-impl QuestionTerms {
-    fn new(grounded: &GroundedQuestion<'_>) -> Self {
-        let GroundedQuestion { text: question, standalone, language, passages, .. } = *grounded;
-        let algorithm = if language == Language::French { Algorithm::French } else { Algorithm::English };
-        let stemmer = Stemmer::create(algorithm);
-        let passage_stems: Vec<BTreeSet<_>> =
-            passages.iter().map(|passage| stems(&passage.text, &stemmer).collect()).collect();
-        let folded = text::fold(standalone);
-        let follow_up = text::fold(question);
-        let is_in_follow_up = |word: &str| question != standalone && split_words(&follow_up).any(|other| other == word);
-        let mut terms = HashMap::new();
-        for word in split_words(&folded) {
-            let asking_factor = if numbers::asks_for_number(word) { ASKING_WORD_FACTOR } else { 1.0 };
-            let follow_up_factor = if is_in_follow_up(word) { FOLLOW_UP_WORD_FACTOR } else { 1.0 };
-            let weight = stop_words::weight(word, language) * asking_factor * follow_up_factor;
-            if weight > 0.0 {
-                let stem = stem(word, &stemmer);
-                let passages_with_stem = passage_stems.iter().filter(|stems| stems.contains(&stem)).count();
-                let rarity = (1.0 + passages.len() as f32 / (1.0 + passages_with_stem as f32)).ln();
-                terms.insert(stem, Term { weight, rarity_weight: weight * rarity });
+/// Finds the quotes that answer a question.
+struct Scorer<'q> {
+    question: &'q AnalyzedQuestion,
+    passages: Vec<ScoredPassage>,
+    /// The last answer of the conversation, folded, when the question is a follow-up.
+    last_answer: Option<String>,
+}
+
+impl<'q> Scorer<'q> {
+    fn new(analyzed: &'q AnalyzedQuestion, question: &GroundedQuestion<'_>) -> Self {
+        let best_score = question.passages.iter().map(|passage| passage.score).fold(f64::MIN_POSITIVE, f64::max);
+        let matcher = Matcher::new(analyzed, question.passages);
+        let passages = question.passages.iter().map(|passage| {
+            let units: Vec<_> = units::split(&passage.text).into_iter().map(|unit| matcher.scored(unit)).collect();
+            let mut strengths = matcher.strengths(&text::fold(&passage.text));
+            keep_stronger(&mut strengths, &matcher.strengths(&text::fold(&passage.display_title())));
+            let retrieval_factor = 1.0 - RETRIEVAL_SHARE * (1.0 - (passage.score / best_score) as f32);
+            let is_foreign = is_other_language(question.language, text::detect_language(&passage.text));
+            let retrieval_factor = retrieval_factor * if is_foreign { OTHER_LANGUAGE_FACTOR } else { 1.0 };
+            ScoredPassage { units, strengths, retrieval_factor }
+        });
+        let passages = passages.collect();
+        let last = question.history.iter().rev().find(|turn| turn.role == Role::Assistant);
+        let last_answer = last.filter(|_| analyzed.is_follow_up).map(|turn| text::fold(&turn.text));
+        Self { question: analyzed, passages, last_answer }
+    }
+
+    /// Returns the best quote, with those of the same rank, and a second one that adds to it.
+    fn best_quotes(&self) -> Vec<CitedPassage> {
+        let mut windows: Vec<_> = (0..self.passages.len()).flat_map(|passage| self.windows(passage)).collect();
+        // The sort is stable: among equal scores, the passage that was retrieved first stays first.
+        windows.sort_by(|left, right| right.score.total_cmp(&left.score));
+        let Some(best) = windows.first() else { return Vec::new() };
+        let rows = self.equal_rows(best, &windows);
+        if rows.len() > MAX_ROWS {
+            return Vec::new();
+        }
+        let mut sources = vec![self.cite(best, &rows)];
+        if let Some(second) = windows.iter().find(|window| self.adds_to(best, window)) {
+            sources.push(self.cite(second, &[]));
+        }
+        sources
+    }
+
+    /// Returns the windows of a passage that cover enough of the question.
+    fn windows(&self, index: usize) -> Vec<Window> {
+        let Some(passage) = self.passages.get(index) else { return Vec::new() };
+        let units = &passage.units;
+        let mut windows = Vec::new();
+        for start in 0..units.len() {
+            let mut chars = 0;
+            for end in start..units.len().min(start + MAX_WINDOW_UNITS) {
+                let (first, last) = (&units[start].unit, &units[end].unit);
+                chars += last.text.chars().count();
+                let is_alone = first.kind == UnitKind::Row || last.kind == UnitKind::Row;
+                let is_apart = first.block != last.block || first.section != last.section;
+                if end > start && (is_alone || is_apart || chars > MAX_WINDOW_CHARS) {
+                    break;
+                }
+                windows.extend(self.score(index, passage, start, end + 1));
             }
         }
-        Self { terms, wants_number: numbers::asks_for_number(&folded), stemmer }
+        windows
     }
 
-    /// Finds the consecutive sentences with the best score; `None` when no quote reaches [`MIN_COVERAGE`].
-    fn best_quote(&self, text: &str) -> Option<Quote> {
-        let total_weight: f32 = self.terms.values().map(|term| term.weight).sum();
-        let total_rarity_weight: f32 = self.terms.values().map(|term| term.rarity_weight).sum();
-        let sentences: Vec<_> = text.unicode_sentences().map(str::trim).filter(|text| !text.is_empty()).collect();
-        // Stems each sentence only once, although it is part of several quotes.
-        let sentence_stems: Vec<Vec<_>> =
-            sentences.iter().map(|sentence| stems(sentence, &self.stemmer).collect()).collect();
-        let mut best: Option<Quote> = None;
-        for start in 0..sentences.len() {
-            let (quote, length) = leading_quote(&sentences[start..]);
-            let (weight, rarity_weight) = self.covered_weights(&sentence_stems[start..start + length]);
-            // The quotient is NaN (0 / 0) for a question without content words.
-            if (weight / total_weight).is_nan() || weight / total_weight < MIN_COVERAGE {
+    /// Returns the units of a passage that may answer by their meaning.
+    fn candidates(&self, index: usize) -> Vec<QuoteCandidate> {
+        let Some(passage) = self.passages.get(index) else { return Vec::new() };
+        let lacks_name = |(term, strength): (&Term, &f32)| term.is_name && term.is_own && *strength == 0.0;
+        if self.question.terms.iter().zip(&passage.strengths).any(lacks_name) {
+            return Vec::new();
+        }
+        let candidate = |(at, unit): (usize, &ScoredUnit)| {
+            let mut strengths = unit.context_strengths.clone();
+            keep_stronger(&mut strengths, &unit.strengths);
+            let coverage = self.term_coverage(&strengths);
+            if let Some(kind) = self.question.kind {
+                let value = self.value(kind, std::slice::from_ref(unit), &unit.folded, &unit.folded_context);
+                if value == 0.0 || kind == ValueKind::Price && coverage < MIN_PRICE_COVERAGE {
+                    return None;
+                }
+            }
+            let window = Window { passage: index, start: at, end: at + 1, score: 0.0, coverage, strengths };
+            (unit.words >= MIN_CANDIDATE_WORDS).then(|| QuoteCandidate { window, text: unit.unit.text.clone() })
+        };
+        passage.units.iter().enumerate().filter_map(candidate).collect()
+    }
+
+    /// Scores consecutive units; `None` when they do not cover enough of the question.
+    fn score(&self, index: usize, passage: &ScoredPassage, start: usize, end: usize) -> Option<Window> {
+        let units = passage.units.get(start..end)?;
+        let first = units.first()?;
+        let folded = units.iter().map(|unit| unit.folded.as_str()).collect::<Vec<_>>().join(" ");
+        let mut strengths =
+            first.context_strengths.iter().map(|strength| strength * CONTEXT_FACTOR).collect::<Vec<_>>();
+        let mut inside = vec![0.0; strengths.len()];
+        units.iter().for_each(|unit| keep_stronger(&mut inside, &unit.strengths));
+        keep_stronger(&mut strengths, &inside);
+        if self.question.kind != Some(ValueKind::Phone) && values::contains(ValueKind::Phone, &folded) {
+            // "Telephone: 07 00 …" is no offer of phones.
+            let labels = self.question.terms.iter().zip(&mut strengths).filter(|(term, _)| term.is_phone);
+            labels.for_each(|(_, strength)| *strength = 0.0);
+        }
+        let coverage = self.coverage(&strengths, &folded, units)?;
+        let density = |strengths: &[f32], words: usize| {
+            let matched = strengths.iter().filter(|strength| **strength > 0.0).count();
+            (matched as f32 / words.max(1) as f32).min(1.0)
+        };
+        let words = units.iter().map(|unit| unit.words).sum();
+        let heading_words = split_words(&first.folded_context).count();
+        let mut score = coverage
+            + HEADING_BONUS * density(&first.context_strengths, heading_words)
+            + DENSITY_BONUS * density(&inside, words)
+            - UNIT_COST * (units.len() - 1) as f32;
+        let is_section_start =
+            start == 0 || passage.units.get(start - 1).is_some_and(|above| above.unit.section != first.unit.section);
+        if is_section_start && self.term_coverage(&first.context_strengths) >= MIN_HEADING_COVERAGE {
+            score += SECTION_START_BONUS;
+        }
+        if let Some(kind) = self.question.kind {
+            if kind == ValueKind::Price && text::is_table_row(&first.unit.text) && values::contains_amount(&folded) {
+                score += PRICE_ROW_BONUS;
+            }
+            if values::contains_exactly(kind, &folded) {
+                score += EXACT_BONUS;
+            }
+            let is_contact = |folded: &str| split_words(folded).any(|word| values::is_in(word, CONTACT_WORDS));
+            if matches!(kind, ValueKind::Phone | ValueKind::Address | ValueKind::Hours)
+                && (is_contact(&folded) || is_contact(&first.folded_context))
+            {
+                score += CONTACT_BONUS;
+            }
+        }
+        let lacks_name = |(term, strength): (&Term, &f32)| term.is_name && term.is_own && *strength == 0.0;
+        if self.question.terms.iter().zip(&passage.strengths).any(lacks_name) {
+            score *= NO_NAME_FACTOR;
+            if score < MIN_COVERAGE {
+                return None;
+            }
+        }
+        if self.last_answer.as_ref().is_some_and(|last| last.contains(&folded)) {
+            score *= REPEATED_FACTOR;
+        }
+        score *= passage.retrieval_factor;
+        Some(Window { passage: index, start, end, score, coverage, strengths })
+    }
+
+    /// Returns the part of the question that a window covers; `None` when that is too little for an answer.
+    fn coverage(&self, strengths: &[f32], folded: &str, units: &[ScoredUnit]) -> Option<f32> {
+        let first = units.first()?;
+        let AnalyzedQuestion { terms, kind, is_follow_up, .. } = self.question;
+        let weigh = |is_counted: fn(&Term) -> bool| {
+            let counted = terms.iter().zip(strengths).filter(|(term, _)| is_counted(term));
+            counted.fold((0.0, 0.0), |(all, covered), (term, strength)| {
+                (all + term.weight, covered + term.weight * strength)
+            })
+        };
+        let (mut all, mut covered) = weigh(|_| true);
+        if let Some(kind) = kind {
+            let value = self.value(*kind, units, folded, &first.folded_context);
+            let is_enough = matches!(kind, ValueKind::Phone | ValueKind::Address | ValueKind::Hours);
+            // A wrong price with a right source is worse than none.
+            if value == 0.0 && (*kind == ValueKind::Price || all == 0.0) || all == 0.0 && !is_enough {
+                return None;
+            }
+            // A name is not given for what the passages do not know.
+            let is_unknown = |(at, term): (usize, &Term)| {
+                term.weight >= SUBJECT_WEIGHT
+                    && self.passages.iter().all(|passage| passage.strengths.get(at) == Some(&0.0))
+            };
+            if *kind == ValueKind::Name && terms.iter().enumerate().any(is_unknown) {
+                return None;
+            }
+            let lacks =
+                |(term, strength): (&Term, &f32)| term.is_own && term.weight >= SUBJECT_WEIGHT && *strength == 0.0;
+            if *kind == ValueKind::Price && terms.iter().zip(strengths).any(lacks) {
+                return None;
+            }
+            all += self.question.kind_weight();
+            covered += self.question.kind_weight() * value;
+        }
+        let (own, own_covered) = weigh(|term| term.is_own);
+        let has_own = !is_follow_up || own == 0.0 || own_covered / own >= MIN_OWN_COVERAGE;
+        // The quotient is NaN (0 / 0) for a question without content words.
+        (has_own && covered / all >= MIN_COVERAGE).then_some(covered / all)
+    }
+
+    /// Returns how well a text has the asked kind of value, from 0 to 1.
+    fn value(&self, kind: ValueKind, units: &[ScoredUnit], folded: &str, folded_context: &str) -> f32 {
+        let is_table_row = units.iter().any(|unit| text::is_table_row(&unit.unit.text));
+        let is_headed = || values::heads_prices(folded_context) || is_table_row && values::heads_prices(folded);
+        let is_price_cell = || values::contains_digits(folded) && is_headed();
+        let is_free = kind == ValueKind::Price && !values::contains_amount(folded) && values::contains(kind, folded);
+        let has_name = || units.iter().any(|unit| values::contains_full_name(&unit.unit.text));
+        let is_apart = |unit: &ScoredUnit| {
+            values::contains(kind, &unit.folded)
+                && unit.strengths.iter().chain(&unit.context_strengths).all(|strength| *strength == 0.0)
+        };
+        let is_related = |unit: &ScoredUnit| values::contains(kind, &unit.folded) && !is_apart(unit);
+        // "Free" is the price of what its own sentence names.
+        let names_all = |unit: &ScoredUnit| {
+            let others = units.iter().flat_map(|other| other.strengths.iter().enumerate());
+            others
+                .filter(|(_, strength)| **strength > 0.0)
+                .all(|(at, _)| unit.strengths[at] > 0.0 || unit.context_strengths[at] > 0.0)
+        };
+        let is_free_together = || units.iter().any(|unit| values::contains(kind, &unit.folded) && names_all(unit));
+        if is_free {
+            // "Free" is the price of something else when the question's words are in all passages.
+            if self.has_telling_term() && is_free_together() { FREE_FACTOR } else { 0.0 }
+        } else if units.len() > 1
+            && !self.question.terms.is_empty()
+            && units.iter().any(is_apart)
+            && !units.iter().any(is_related)
+        {
+            APART_FACTOR
+        } else if values::contains(kind, folded) || kind == ValueKind::Name && has_name() {
+            1.0
+        } else if kind == ValueKind::Price && is_price_cell() {
+            0.9
+        } else if kind == ValueKind::Address && values::names_place(folded) {
+            0.7
+        } else {
+            0.0
+        }
+    }
+
+    /// Returns the part of the question's words that have a match.
+    fn term_coverage(&self, strengths: &[f32]) -> f32 {
+        let covered: f32 =
+            self.question.terms.iter().zip(strengths).map(|(term, strength)| term.weight * strength).sum();
+        covered / self.question.content_weight().max(f32::MIN_POSITIVE)
+    }
+
+    /// Returns true when a subject of the question is not in all passages.
+    fn has_telling_term(&self) -> bool {
+        let is_telling = |at: usize| self.passages.iter().any(|passage| passage.strengths.get(at) == Some(&0.0));
+        self.passages.len() < 3
+            || (0..).zip(&self.question.terms).any(|(at, term)| term.weight >= SUBJECT_WEIGHT && is_telling(at))
+    }
+
+    /// Returns the rows of the best row's table that cover as much of the question, in the order of the table.
+    fn equal_rows(&self, best: &Window, windows: &[Window]) -> Vec<usize> {
+        let unit = |window: &Window| self.passages.get(window.passage)?.units.get(window.start);
+        let Some(best_unit) = unit(best).filter(|unit| unit.unit.kind == UnitKind::Row) else { return Vec::new() };
+        let is_equal = |window: &&Window| {
+            window.passage == best.passage
+                && window.coverage >= best.coverage - 0.001
+                && unit(window)
+                    .is_some_and(|unit| unit.unit.kind == UnitKind::Row && unit.unit.section == best_unit.unit.section)
+        };
+        let mut rows: Vec<_> = windows.iter().filter(is_equal).map(|window| window.start).collect();
+        rows.sort_unstable();
+        rows
+    }
+
+    /// Returns true when a window covers words of the question that the best one leaves open.
+    fn adds_to(&self, best: &Window, window: &Window) -> bool {
+        let all = self.question.content_weight();
+        let terms = self.question.terms.iter().zip(best.strengths.iter().zip(&window.strengths));
+        let added: f32 = terms.map(|(term, (best, other))| term.weight * (other - best).max(0.0)).sum();
+        self.question.kind.is_none() && added / all >= MIN_ADDED_COVERAGE
+    }
+
+    /// Quotes a window, or the rows of a table.
+    fn cite(&self, window: &Window, rows: &[usize]) -> CitedPassage {
+        let units = self.passages.get(window.passage).map_or(&[][..], |passage| &passage.units);
+        let texts = |range: &mut dyn Iterator<Item = usize>, separator: &str| {
+            range.filter_map(|at| units.get(at)).map(|unit| unit.unit.text.as_str()).collect::<Vec<_>>().join(separator)
+        };
+        let quote = if rows.is_empty() {
+            let (start, end) = completed(units, window.start, window.end);
+            texts(&mut (start..end), " ")
+        } else {
+            texts(&mut rows.iter().copied(), "\n")
+        };
+        CitedPassage { passage: window.passage, quote: shorten_lines(&quote) }
+    }
+}
+
+/// Extends a quote to what it cannot be read without: the sentence that a pronoun refers to, the list that a colon
+/// announces, and further sentences of the paragraph up to [`MIN_QUOTE_CHARS`].
+fn completed(units: &[ScoredUnit], mut start: usize, mut end: usize) -> (usize, usize) {
+    let chars = |start: usize, end: usize| {
+        units.get(start..end).map_or(0, |units| units.iter().map(|unit| unit.unit.text.chars().count() + 1).sum())
+    };
+    let unit = |at: usize| units.get(at).map(|unit| &unit.unit);
+    let is_together = |left: usize, right: usize| match (unit(left), unit(right)) {
+        (Some(left), Some(right)) => {
+            left.block == right.block && left.section == right.section && left.kind == right.kind
+        }
+        _ => false,
+    };
+    let is_sentence = |at: usize| unit(at).is_some_and(|unit| unit.kind == UnitKind::Sentence);
+    let refers_back = units.get(start).is_some_and(|unit| {
+        split_words(&unit.folded)
+            .next()
+            .is_some_and(|word| values::is_in(word, "il elle ils elles celui celle cela ceux it they this"))
+    });
+    if start > 0 && refers_back && is_together(start - 1, start) && chars(start - 1, end) <= MAX_WINDOW_CHARS {
+        start -= 1;
+    }
+    while is_sentence(end - 1)
+        && is_together(end - 1, end)
+        && chars(start, end) < MIN_QUOTE_CHARS
+        && chars(start, end + 1) <= MAX_WINDOW_CHARS
+    {
+        end += 1;
+    }
+    let announces = unit(end - 1).is_some_and(|unit| unit.text.ends_with(':'));
+    let section = unit(end - 1).map(|unit| unit.section);
+    while announces
+        && unit(end).map(|unit| unit.section) == section
+        && chars(start, end + 1) <= MAX_QUOTE_CHARS
+        && unit(end).is_some()
+    {
+        end += 1;
+    }
+    (start, end)
+}
+
+/// Returns true when two languages are known and differ.
+fn is_other_language(question: Language, passage: Language) -> bool {
+    question != passage && question != Language::Other && passage != Language::Other
+}
+
+fn keep_stronger(strengths: &mut [f32], others: &[f32]) {
+    strengths.iter_mut().zip(others).for_each(|(strength, other)| *strength = strength.max(*other));
+}
+
+/// Matches words of passages with the terms of a question.
+struct Matcher<'q> {
+    terms: &'q [Term],
+    /// The strength of the match of each word of the passages with each term. Words that match none are left out.
+    words: HashMap<String, Vec<f32>>,
+}
+
+impl<'q> Matcher<'q> {
+    fn new(question: &'q AnalyzedQuestion, passages: &[Passage]) -> Self {
+        let terms = question.terms.as_slice();
+        let mut words: HashMap<String, Vec<f32>> = HashMap::new();
+        for passage in passages {
+            for text in [&passage.text, &passage.display_title()] {
+                for word in split_words(&text::fold(text)) {
+                    if !words.contains_key(word) {
+                        words.insert(word.to_owned(), exact_strengths(terms, word, &question.stemmer));
+                    }
+                }
+            }
+        }
+        for (at, term) in terms.iter().enumerate() {
+            // Only a word that no passage has is taken for a mistake.
+            if words.values().any(|strengths| strengths[at] > 0.0) {
                 continue;
             }
-            let coverage = rarity_weight / total_rarity_weight;
-            let bonus = FIRST_SENTENCE_BONUS * self.density(&sentence_stems[start]);
-            let has_number = !self.wants_number || numbers::contains_number(&quote);
-            let score = (coverage + bonus) * if has_number { 1.0 } else { NO_NUMBER_FACTOR };
-            if best.as_ref().is_none_or(|best| score > best.score) {
-                best = Some(Quote { score, text: shorten(&quote) });
+            // An elided article is often typed as a part of the word.
+            let bare = term.word.strip_prefix(['l', 'd', 'j', 'n', 'm', 's', 'c']).unwrap_or(&term.word);
+            let is_meant = |word: &str| {
+                word == bare && bare.len() > 3
+                    || spelling::is_misspelt(&term.word, word)
+                    || spelling::is_short_form(&term.word, word)
+            };
+            let mut is_found = false;
+            for (_, strengths) in words.iter_mut().filter(|(word, _)| is_meant(word)) {
+                strengths[at] = MISSPELT;
+                is_found = true;
+            }
+            // "Housse" is near "house", and so to "maison". Such a guess is too far for a price.
+            let may_guess = question.kind != Some(ValueKind::Price);
+            if !is_found && may_guess && term.groups.is_empty() && !term.is_name {
+                let groups = synonyms::groups_of_similar(|word| spelling::is_misspelt(&term.word, word));
+                let is_meant = |word: &str| synonyms::groups(word).iter().any(|group| groups.contains(group));
+                words
+                    .iter_mut()
+                    .filter(|(word, _)| is_meant(word))
+                    .for_each(|(_, strengths)| strengths[at] = MISSPELT * SYNONYM);
             }
         }
-        best
+        words.retain(|_, strengths| strengths.iter().any(|strength| *strength > 0.0));
+        Self { terms, words }
     }
 
-    /// Part of a sentence's words that are content words of the question, from 0 to 1.
-    fn density(&self, stems: &[String]) -> f32 {
-        let matching = stems.iter().filter(|stem| self.terms.contains_key(*stem)).count();
-        matching as f32 / stems.len().max(1) as f32
-    }
-
-    /// Sums `weight` and `rarity_weight` of the question's words that occur in the sentences, given as stems.
-    fn covered_weights(&self, sentences: &[Vec<String>]) -> (f32, f32) {
-        let occurs = |stem: &String| sentences.iter().any(|stems| stems.contains(stem));
-        let found = self.terms.iter().filter(|(stem, _)| occurs(stem));
-        found.fold((0.0, 0.0), |(weight, rarity_weight), (_, term)| {
-            (weight + term.weight, rarity_weight + term.rarity_weight)
-        })
-    }
-}
-
-/// Joins the first sentences until they reach [`MIN_QUOTE_CHARS`]; returns the text and the number of sentences.
-fn leading_quote(sentences: &[&str]) -> (String, usize) {
-    let mut quote = String::new();
-    let mut length = 0;
-    for sentence in sentences {
-        if !quote.is_empty() {
-            quote.push(' ');
+    /// Returns the strongest match of each term in a folded text.
+    fn strengths(&self, folded: &str) -> Vec<f32> {
+        let mut strengths = vec![0.0; self.terms.len()];
+        for matches in split_words(folded).filter_map(|word| self.words.get(word)) {
+            keep_stronger(&mut strengths, matches);
         }
-        quote.push_str(sentence);
-        length += 1;
-        if quote.chars().count() >= MIN_QUOTE_CHARS {
-            break;
+        if ["24 heures sur 24", "24h/24", "24 h/24", "24/7", "24 hours a day"]
+            .iter()
+            .any(|always| folded.contains(always))
+        {
+            let answered =
+                self.terms.iter().zip(&mut strengths).filter(|(term, _)| values::is_in(&term.word, ALWAYS_OPEN_WORDS));
+            answered.for_each(|(_, strength)| *strength = strength.max(SYNONYM));
         }
+        strengths
     }
-    (quote, length)
+
+    fn scored(&self, unit: Unit) -> ScoredUnit {
+        let (folded, folded_context) = (text::fold(&unit.text), text::fold(&unit.context));
+        let (strengths, context_strengths) = (self.strengths(&folded), self.strengths(&folded_context));
+        let words = split_words(&folded).count();
+        ScoredUnit { unit, folded, folded_context, strengths, context_strengths, words }
+    }
 }
 
-/// Splits a text, folded by `text::fold`, into words.
-pub(super) fn split_words(folded: &str) -> impl Iterator<Item = &str> {
-    folded.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty())
-}
-
-/// Returns the stems of a text's words, in order.
-pub(super) fn stems(text: &str, stemmer: &Stemmer) -> impl Iterator<Item = String> {
-    let folded = text::fold(text);
-    split_words(&folded).map(|word| stem(word, stemmer)).collect::<Vec<_>>().into_iter()
-}
-
-/// Returns a word's stem, truncated to [`MAX_STEM_CHARS`]. French stemming yields different stems for `acceptez` and
-/// `acceptons`; their beginnings are equal.
-pub(super) fn stem(word: &str, stemmer: &Stemmer) -> String {
-    stemmer.stem(word).chars().take(MAX_STEM_CHARS).collect()
+/// Returns how strongly a word matches each term: 1 for a form of it, [`SYNONYM`] for another word of its meaning.
+fn exact_strengths(terms: &[Term], word: &str, stemmer: &Stemmer) -> Vec<f32> {
+    let stem = question::stem(word, stemmer);
+    let groups: Vec<Group> = synonyms::groups(word);
+    let strength = |term: &Term| {
+        if term.word == word || spelling::is_same_family(&term.stem, &stem) {
+            1.0
+        } else if term.groups.iter().any(|group| groups.contains(group)) {
+            SYNONYM
+        } else {
+            0.0
+        }
+    };
+    terms.iter().map(strength).collect()
 }
 
 /// Joins a quote into one line of at most [`MAX_QUOTE_CHARS`] characters and an ellipsis, truncated between words.
@@ -216,104 +621,11 @@ pub(super) fn shorten(quote: &str) -> String {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use tokio::time::Instant;
-    use uuid::Uuid;
-
-    use crate::retrieval::Passage;
-    use {super::super::types::AnswerStyle, super::*};
-
-    fn passage(text: &str, page: i32) -> Passage {
-        Passage {
-            chunk_id: Uuid::nil(),
-            document_id: Uuid::nil(),
-            filename: "guide.pdf".to_owned(),
-            page_start: page,
-            page_end: page,
-            chunk_indexes: 0..=0,
-            text: text.to_owned(),
-            score: 1.0,
-        }
-    }
-
-    fn answered(question: &str, language: Language, passages: &[Passage]) -> GroundedAnswer {
-        follow_up_answer(question, question, language, passages)
-    }
-
-    fn follow_up_answer(question: &str, standalone: &str, language: Language, passages: &[Passage]) -> GroundedAnswer {
-        answer(&GroundedQuestion {
-            text: question,
-            standalone,
-            history: &[],
-            language,
-            instructions: None,
-            assistant: "Lisa",
-            company: "Comptoir Baobab",
-            style: AnswerStyle::SourceNumbers,
-            passages,
-            deadline: Instant::now(),
-        })
-    }
-
-    #[test]
-    fn a_follow_up_is_answered_by_its_own_words() {
-        let passages = [
-            passage("La livraison à Abidjan coûte 1 500 francs.", 1),
-            passage("La livraison à Bouaké coûte 2 500 francs.", 2),
-        ];
-        let standalone = "Combien coûte la livraison à Abidjan ? Et à Bouaké ?";
-        let completion = follow_up_answer("Et à Bouaké ?", standalone, Language::French, &passages);
-        assert_eq!(completion.sources[0].passage, 1, "{completion:?}");
-    }
-
-    #[test]
-    fn the_answering_sentence_is_quoted_with_file_and_page() {
-        let passages = [
-            passage("Le magasin ouvre à huit heures. Il ferme le dimanche.", 1),
-            passage("Bienvenue. La livraison à Abidjan coûte 1 500 FCFA. Elle prend deux jours.", 2),
-        ];
-        let completion = answered("Combien coûte la livraison à Abidjan ?", Language::French, &passages);
-        assert_eq!(
-            completion.answer.unwrap(),
-            "« La livraison à Abidjan coûte 1 500 FCFA. Elle prend deux jours. » (guide.pdf, p. 2)"
-        );
-        assert_eq!(completion.sources[0].passage, 1);
-    }
-
-    #[test]
-    fn a_question_about_an_amount_prefers_a_passage_with_a_number() {
-        let passages = [
-            passage("Ce guide dit ce que coûte la livraison, à Abidjan et ailleurs.", 1),
-            passage("Frais de livraison\nAbidjan 24 heures 1 500 FCFA\nDakar 6 jours 12 000 FCFA", 2),
-        ];
-        let completion = answered("Combien coûte la livraison à Abidjan ?", Language::French, &passages);
-        assert_eq!(completion.sources[0].passage, 1);
-    }
-
-    #[test]
-    fn a_section_about_the_subject_is_preferred_to_a_mention() {
-        let passages = [
-            passage("Keep this manual of 2026: the warranty card is on the last page.", 1),
-            passage("Warranty\nWe repair the lamp free of charge for two years.", 4),
-        ];
-        let completion = answered("How long is the warranty?", Language::English, &passages);
-        assert_eq!(completion.sources[0].passage, 1);
-    }
-
-    #[test]
-    fn a_question_not_covered_by_the_passages_gets_no_answer() {
-        let passages = [passage("The lamp charges in six hours of sun.", 3)];
-        for question in ["What is the capital of Mongolia?", "?", "What is it?"] {
-            let completion = answered(question, Language::English, &passages);
-            assert_eq!((completion.answer, completion.sources.len()), (None, 0), "{question}");
-        }
-        assert_eq!(answered("How long does the lamp charge?", Language::English, &[]).answer, None);
-    }
-
-    #[test]
-    fn long_quotes_are_truncated_between_words() {
-        let short = shorten(&"word ".repeat(400));
-        assert!(short.chars().count() <= MAX_QUOTE_CHARS + 1 && short.ends_with("word…"), "{short}");
-    }
+/// Joins each line of a quote as [`shorten`] does.
+fn shorten_lines(quote: &str) -> String {
+    let lines: Vec<_> = quote.lines().map(shorten).collect();
+    lines.join("\n")
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,13 +71,8 @@ pub(super) fn turns(question: &GroundedQuestion<'_>, nonce: &str) -> Vec<Turn> {
     for (index, passage) in question.passages.iter().enumerate() {
         // No document can know the nonce; should it contain it by chance, it is removed.
         let quoted = passage.text.replace(nonce, "");
-        let (file, page) = (single_line(&passage.filename.replace(nonce, "")), passage.page_start);
-        let _ = writeln!(
-            text,
-            "{nonce} passage {}\n(file: {file}, page {page})\n{}\n{nonce} end\n",
-            index + 1,
-            quoted.trim()
-        );
+        let source = single_line(&passage.source("", question.language).replace(nonce, ""));
+        let _ = writeln!(text, "{nonce} passage {}\n(source: {source})\n{}\n{nonce} end\n", index + 1, quoted.trim());
     }
     let _ = write!(text, "The question: {}", question.text.trim());
     let mut turns = fit_history(question.history).to_vec();

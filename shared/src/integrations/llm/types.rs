@@ -2,6 +2,7 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
+use chrono::NaiveDateTime;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -9,6 +10,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
+    files::PlacedPassage,
     model_api::{CallStatus, ProviderError},
     text::Language,
 };
@@ -222,7 +224,13 @@ pub struct Passage {
     pub document_id: Uuid,
     /// The document's filename.
     pub filename: String,
-    /// First page of the passage, from 1.
+    /// Version of the document; `None` when no other processed document has its name.
+    pub version: Option<DocumentVersion>,
+    /// Place in a file without pages; `None` for a PDF.
+    pub place: Option<PlacedPassage>,
+    /// The document's title: the heading that it begins with, if there is one.
+    pub title: Option<String>,
+    /// First page of the passage, from 1. In a file without pages, the number of the part.
     pub page_start: i32,
     /// Last page of the passage, from 1.
     pub page_end: i32,
@@ -232,6 +240,28 @@ pub struct Passage {
     pub text: String,
     /// Fused score. Comparable within one search only.
     pub score: f64,
+}
+
+/// Version of a document whose name another document has, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DocumentVersion {
+    /// Time of the upload, in the tenant's timezone.
+    pub uploaded: NaiveDateTime,
+    /// True when another version was uploaded on the same day.
+    pub shares_day: bool,
+}
+
+impl Passage {
+    /// Returns the title of the document for the reader of an answer: its title, or its filename without extension and
+    /// with spaces for `_` and `-`.
+    #[must_use]
+    pub fn display_title(&self) -> String {
+        if let Some(title) = &self.title {
+            return title.clone();
+        }
+        let name = self.filename.rsplit_once('.').map_or(self.filename.as_str(), |(name, _)| name);
+        name.replace(['_', '-'], " ").split_whitespace().collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// A request to a model, independent of the API dialect.

@@ -2,6 +2,8 @@
 //! parser accepts many forms (ids as numbers or strings, nested or flat fields, placeholders that were not filled
 //! in). Its result is strictly validated.
 
+#[cfg(test)]
+mod forgery_tests;
 mod interaction;
 
 use std::borrow::Cow;
@@ -10,7 +12,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::body::{self, UnreadableBody};
+use super::body::{self, Body, Claim, UnreadableBody};
 use crate::{
     error::{ApiError, FieldError},
     input,
@@ -33,15 +35,18 @@ pub struct InboundMessage {
     pub phone: Option<String>,
     /// The contact's name.
     pub name: Option<String>,
-    /// The language detected in the text, if it is certain.
+    /// The language of the text, if it is clear: it becomes the conversation's.
     pub language: Option<Language>,
+    /// The language that the text is likely to be in, which is used until a clear one is known.
+    pub likely_language: Option<Language>,
     /// The language of the contact's phone, which is used until the contact's own language is known.
     pub locale: Option<Language>,
     /// Time at which the contact wrote the message, if the body has one that can be read.
     pub interacted_at: Option<DateTime<Utc>>,
     /// The text; empty for a message without text.
     pub text: String,
-    /// The kind of a message without text: `audio`, `image`, `location` …, or `unknown`.
+    /// The kind of a message without text: `audio`, `image`, `location` …, or `unknown`. With a text, the kind of the
+    /// speech that the body names beside it: `audio`, `voice` or `video`.
     pub attachment: Option<String>,
     /// A fingerprint that is equal for all deliveries of one message. `None` when the body has neither a message id
     /// nor a time of interaction.
@@ -58,18 +63,17 @@ impl InboundMessage {
     /// Returns true with the message when the body had to be repaired.
     ///
     /// # Errors
-    /// 400 `malformed_json` when no field is found; 422 for a body that is no object or that names two contacts, and
-    /// the errors of [`Self::read`].
+    /// 400 `malformed_json` when no field is found; 422 for a body that is no object, that may name two contacts or whose
+    /// repair could be wrong, and the errors of [`Self::read`].
     pub fn parse(bytes: &[u8]) -> Result<(Self, bool), ApiError> {
         let read = body::read(bytes).map_err(refusal)?;
-        match Self::read(&read.value) {
-            // An id with more digits than a JSON number may have: only the lenient reader keeps all of them.
-            Err(error) if !read.is_repaired && contact_ids(&read.value).next().is_none() => {
-                let lenient = body::read_leniently(bytes).or(Err(error))?;
-                Self::read(&lenient.value).map(|message| (message, false))
-            }
-            message => message.map(|message| (message, read.is_repaired)),
-        }
+        let is_repaired = read.is_repaired;
+        // An id with more digits than a JSON number may have: only the lenient reader keeps all of them.
+        let needs_digits = !is_repaired && contact_ids(&read.value).next().is_none();
+        let read = if needs_digits { body::read_leniently(bytes).unwrap_or(read) } else { read };
+        let message = Self::read(&read.value)?;
+        refuse_other_contacts(&read, &message.contact_id)?;
+        Ok((message, is_repaired))
     }
 
     /// Parses a webhook body.
@@ -90,7 +94,7 @@ impl InboundMessage {
             return Err(ApiError::validation(vec![FieldError::new("last_input_text", message)]));
         }
         let text = sanitize(written.as_deref().unwrap_or_default());
-        let attachment = text.is_empty().then(|| attachment_kind(body));
+        let attachment = if text.is_empty() { Some(attachment_kind(body)) } else { speech_kind(body) };
         let interacted_at = interaction::time(contact_objects(body));
         // The time may be a number, or in another field.
         let parsed = || interacted_at.map(|time| Cow::<str>::Owned(time.timestamp_millis().to_string()));
@@ -107,11 +111,13 @@ impl InboundMessage {
             (None, None) => None,
         };
         let relies_on_message_id = message_id.is_some() && last_interaction.is_none();
+        let is_readable = text::unreadable_kind(&text).is_none();
         let locale = string(body, &["locale", "language"]).map(Language::from_code);
         Ok(Self {
             phone: string(body, &["whatsapp_phone", "phone", "user_phone"]).and_then(phone),
             name: name(body),
-            language: text::detect_message_language(&text),
+            language: text::detect_clear_language(&text).filter(|_| is_readable),
+            likely_language: text::detect_likely_language(&text).filter(|_| is_readable),
             locale: locale.filter(|language| *language != Language::Other),
             interacted_at,
             contact_id,
@@ -129,6 +135,7 @@ fn refusal(why: UnreadableBody) -> ApiError {
         UnreadableBody::Malformed => ApiError::bad_request("malformed_json", "the body is not valid JSON"),
         UnreadableBody::NotAnObject => ApiError::field("body", "must be an object"),
         UnreadableBody::TwoValues(field) => ApiError::field(field, "has two values: the body must escape its texts"),
+        UnreadableBody::Unclosed => ApiError::field("body", "ends within a field: the body must escape its texts"),
     }
 }
 
@@ -156,8 +163,37 @@ fn id(value: &Value) -> Option<String> {
     let is_usable = !id.is_empty()
         && id.chars().count() <= MAX_CONTACT_ID_CHARS
         && !id.chars().any(char::is_control)
-        && !is_placeholder(&id);
+        && !is_no_id(&id);
     is_usable.then_some(id)
+}
+
+/// Returns true for a text that stands for a missing id: a placeholder that was not filled in, the name of the field or
+/// the empty value of a programming language. All contacts would share it.
+fn is_no_id(text: &str) -> bool {
+    const EMPTY_VALUES: [&str; 12] = [
+        "null",
+        "(null)",
+        "undefined",
+        "none",
+        "nil",
+        "nan",
+        "true",
+        "false",
+        "n/a",
+        "unknown",
+        "[object object]",
+        "0",
+    ];
+    const FIELD_NAMES: [&str; 8] =
+        ["id", "user_id", "contact_id", "subscriber_id", "user id", "contact id", "contact.id", "subscriber.id"];
+    const BRACKETS: [(&str, &str); 6] = [("{", "}"), ("${", "}"), ("#{", "}"), ("<", ">"), ("[", "]"), ("%", "%")];
+    let text = text.trim().to_lowercase();
+    let is_in = |(open, close): &(&str, &str)| text.len() > 1 && text.starts_with(open) && text.ends_with(close);
+    text.contains("{{")
+        || text.contains("}}")
+        || BRACKETS.iter().any(is_in)
+        || EMPTY_VALUES.contains(&text.as_str())
+        || FIELD_NAMES.contains(&text.as_str())
 }
 
 /// Returns the integer that a number with a decimal point stands for, such as `132.0`; `None` when it may stand for
@@ -178,6 +214,46 @@ fn contact_id(body: &Value) -> Result<Option<String>, ApiError> {
     }
 }
 
+/// Refuses a body that may name another contact than `contact_id`. An id with which the body begins was written by the
+/// template, before the text of any contact.
+fn refuse_other_contacts(body: &Body, contact_id: &str) -> Result<(), ApiError> {
+    let is_first = body.claims.first.as_ref().and_then(claimed_id).is_some_and(|first| first == contact_id);
+    let claims = if is_first { &body.claims.beside_first } else { &body.claims.all };
+    let is_other = |claim: &&Claim| {
+        let is_other =
+            |claimed: &str| claimed != contact_id && !(claim.is_in_message && is_message_id(claimed, contact_id));
+        claimed_id(claim).as_deref().is_some_and(is_other)
+    };
+    match claims.iter().find(is_other) {
+        Some(claim) => Err(refusal(UnreadableBody::TwoValues(claim.field))),
+        None => Ok(()),
+    }
+}
+
+/// Returns true for the id of a message that cannot be a contact's: it has a prefix of such ids, or it has letters while
+/// the contact's id, as ManyChat's, has digits only. WhatsApp's ids of users have letters, too: `CI.…`.
+fn is_message_id(id: &str, contact_id: &str) -> bool {
+    let has_prefix = ["msg", "mid.", "wamid."].iter().any(|prefix| id.to_ascii_lowercase().starts_with(prefix));
+    let is_user = id.as_bytes().get(2) == Some(&b'.') && id.bytes().take(2).all(|letter| letter.is_ascii_alphabetic());
+    let is_digits = |id: &str| id.bytes().all(|letter| letter.is_ascii_digit());
+    has_prefix || (is_digits(contact_id) && !is_user && id.contains(char::is_alphabetic))
+}
+
+/// Returns the id of a claim. What is no usable id names no contact, unless it is a number or a text that could be one in
+/// another form.
+fn claimed_id(claim: &Claim) -> Option<String> {
+    let value = match (&claim.value, claim.field) {
+        (Value::String(text), "key") => &Value::from(text.trim().strip_prefix("user:")?),
+        (_, "key") => return None,
+        (value, _) => value,
+    };
+    id(value).or_else(|| match value {
+        Value::Number(number) => Some(number.to_string()),
+        Value::String(text) if !text.trim().is_empty() && !is_no_id(text) => Some(text.clone()),
+        _ => None,
+    })
+}
+
 /// Returns the ids of the contact in all fields that may have one, with the names of the fields.
 fn contact_ids(body: &Value) -> impl Iterator<Item = (&'static str, String)> {
     let flat = ["contact_id", "subscriber_id", "user_id", "id"].into_iter().map(|name| (name, id(&body[name])));
@@ -185,7 +261,7 @@ fn contact_ids(body: &Value) -> impl Iterator<Item = (&'static str, String)> {
     // `user:132`
     let key = contact_objects(body).map(|place| {
         let id = id(&place["key"]).and_then(|key| key.strip_prefix("user:").map(str::to_owned));
-        ("key", id.filter(|id| !id.is_empty()))
+        ("key", id.filter(|id| !id.is_empty() && !is_no_id(id)))
     });
     flat.chain(nested).chain(key).filter_map(|(name, id)| Some((name, id?)))
 }
@@ -226,11 +302,31 @@ fn sanitize(text: &str) -> String {
 /// Returns the kind of a message without text: one that the body names, or one whose field is present.
 fn attachment_kind(body: &Value) -> String {
     const KINDS: [&str; 7] = ["audio", "voice", "image", "video", "file", "sticker", "location"];
+    let present = || KINDS.iter().copied().find(|kind| !body[*kind].is_null() || !body["message"][*kind].is_null());
+    named_kind(body, &KINDS).or_else(present).unwrap_or("unknown").to_owned()
+}
+
+/// Returns the kind of the speech that came with a text, as a text may be the caption of a video, or the last text of a
+/// contact who has just sent a voice message. An empty field is one that the template always has.
+fn speech_kind(body: &Value) -> Option<String> {
+    const SPEECH_KINDS: [&str; 3] = ["audio", "voice", "video"];
+    let is_filled = |value: &Value| match value {
+        Value::String(text) => text.chars().any(is_visible) && !is_placeholder(text),
+        Value::Object(fields) => !fields.is_empty(),
+        Value::Array(values) => !values.is_empty(),
+        Value::Bool(is_present) => *is_present,
+        Value::Null | Value::Number(_) => false,
+    };
+    let present =
+        || SPEECH_KINDS.into_iter().find(|kind| is_filled(&body[*kind]) || is_filled(&body["message"][*kind]));
+    named_kind(body, &SPEECH_KINDS).or_else(present).map(str::to_owned)
+}
+
+/// Returns the first of these kinds that the body names as that of the message.
+fn named_kind(body: &Value, kinds: &[&'static str]) -> Option<&'static str> {
     let type_fields = ["type", "attachment_type", "input_type"];
     let types = type_fields.iter().filter_map(|name| body["message"][*name].as_str().or_else(|| body[*name].as_str()));
-    let named = KINDS.iter().copied().find(|kind| types.clone().any(|name| name.eq_ignore_ascii_case(kind)));
-    let present = || KINDS.iter().copied().find(|kind| !body[*kind].is_null() || !body["message"][*kind].is_null());
-    named.or_else(present).unwrap_or("unknown").to_owned()
+    kinds.iter().copied().find(|kind| types.clone().any(|name| name.eq_ignore_ascii_case(kind)))
 }
 
 /// Returns a phone number in one form: `+` and its digits when it has a country code, otherwise its digits. A number has
@@ -333,6 +429,22 @@ mod tests {
         for body in [
             json!({ "text": "hi" }),
             json!({ "id": "{{user_id}}", "text": "hi" }),
+            json!({ "id": "{{contact.id}} ", "text": "hi" }),
+            json!({ "id": "{{user_id", "text": "hi" }),
+            json!({ "key": "user:{{user_id}}", "text": "hi" }),
+            json!({ "key": "user:undefined", "text": "hi" }),
+            json!({ "id": "null", "text": "hi" }),
+            json!({ "id": " NULL ", "text": "hi" }),
+            json!({ "id": "undefined", "text": "hi" }),
+            json!({ "id": "None", "text": "hi" }),
+            json!({ "id": "NaN", "text": "hi" }),
+            json!({ "id": "[object Object]", "text": "hi" }),
+            json!({ "id": "${user_id}", "text": "hi" }),
+            json!({ "id": "<user_id>", "text": "hi" }),
+            json!({ "id": "%user_id%", "text": "hi" }),
+            json!({ "id": "user_id", "text": "hi" }),
+            json!({ "id": 0, "text": "hi" }),
+            json!({ "contact": { "id": "null" }, "text": "hi" }),
             json!({ "id": 1.5, "text": "hi" }),
             json!({ "id": 1e30, "text": "hi" }),
             json!({ "id": "a\u{0}b", "text": "hi" }),
@@ -376,6 +488,25 @@ mod tests {
         ] {
             let inbound = read(body);
             assert_eq!((inbound.text.as_str(), inbound.attachment.as_deref()), ("", Some(kind)));
+        }
+    }
+
+    #[test]
+    fn speech_beside_a_text_is_named_and_fields_that_a_template_always_has_are_not() {
+        for (fields, kind) in [
+            (json!({ "type": "audio" }), Some("audio")),
+            (json!({ "message": { "type": "Voice" } }), Some("voice")),
+            (json!({ "audio": "https://example.com/a.ogg" }), Some("audio")),
+            (json!({ "message": { "video": { "url": "x" } } }), Some("video")),
+            (json!({ "audio": "", "voice": null, "video": "{{last_video}}", "type": "text" }), None),
+            (json!({ "audio": {}, "voice": [], "video": false }), None),
+            (json!({ "image": "https://example.com/a.jpg", "location": "Abidjan", "type": "image" }), None),
+        ] {
+            let mut body = fields.clone();
+            body["id"] = json!(1);
+            body["last_input_text"] = json!("oui");
+            let inbound = read(body);
+            assert_eq!((inbound.text.as_str(), inbound.attachment.as_deref()), ("oui", kind), "{fields}");
         }
     }
 
@@ -467,7 +598,7 @@ mod tests {
             if let Ok(inbound) = InboundMessage::read(&body) {
                 prop_assert!((1..=160).contains(&inbound.contact_id.chars().count()));
                 prop_assert!(inbound.text.chars().count() <= MAX_TEXT_CHARS && !inbound.text.contains('\0'));
-                prop_assert_eq!(inbound.text.is_empty(), inbound.attachment.is_some());
+                prop_assert!(!inbound.text.is_empty() || inbound.attachment.is_some());
                 prop_assert!(inbound.name.is_none_or(|name| (1..=200).contains(&name.chars().count())));
                 prop_assert!(inbound.phone.is_none_or(|phone| phone.len() <= 50));
             }

@@ -7,6 +7,7 @@ use super::{
     ChildAnswer, ExtractionJob, ExtractionTask, PdfLimits, RawPage, Shell, TextRange, count_letters,
     guard::call_pdfium, recognition, rendering,
 };
+use crate::files::{self, FileFormat};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use nix::sys::resource::{Resource, setrlimit};
 use pdfium_render::prelude::{PdfDocument, PdfFormType, Pdfium, PdfiumError, PdfiumInternalError};
@@ -50,7 +51,27 @@ impl<W: Write> AnswerWriter<W> {
     }
 }
 
+/// Reads a file without pages. Needs no library.
+fn write_file<W: Write>(job: &ExtractionJob, format: FileFormat, answers: &mut AnswerWriter<W>) -> io::Result<()> {
+    if let Err(error) = apply_limits(&job.limits) {
+        return answers.write(&ChildAnswer::Unusable(error.to_string()));
+    }
+    answers.write(&ChildAnswer::Ready)?;
+    let mut file = Vec::with_capacity(job.pdf_bytes);
+    io::stdin().lock().read_to_end(&mut file)?;
+    match files::read(format, &file) {
+        Ok(blocks) => {
+            blocks.into_iter().try_for_each(|block| answers.write(&ChildAnswer::Block(block)))?;
+            answers.write(&ChildAnswer::Complete)
+        }
+        Err(error) => answers.write(&ChildAnswer::FileRefused(error)),
+    }
+}
+
 fn extract<W: Write>(job: &ExtractionJob, answers: &mut AnswerWriter<W>) -> io::Result<()> {
+    if let ExtractionTask::File(format) = job.task {
+        return write_file(job, format, answers);
+    }
     let started = Instant::now();
     let library = match apply_limits(&job.limits)
         .map_err(|error| error.to_string())
@@ -78,6 +99,7 @@ fn extract<W: Write>(job: &ExtractionJob, answers: &mut AnswerWriter<W>) -> io::
             answers.write(&answer.unwrap_or(ChildAnswer::Corrupt))
         }
         ExtractionTask::Recognize { page } => answers.write(&recognition::recognize(document, page, job, started)),
+        ExtractionTask::File(format) => write_file(job, format, answers),
     }
 }
 
@@ -100,8 +122,9 @@ fn write_pages<W: Write>(
         let read = if range.is_plain { page_text::read_plain(document, index) } else { reader.read(index) };
         // A page that cannot be read keeps its number.
         let page = read.unwrap_or_else(|_| RawPage { is_failed: true, ..RawPage::default() });
-        letters += count_letters(&page.text);
-        asks_to_wait |= asks_for_other_program(&page.text);
+        let text = page.text();
+        letters += count_letters(&text);
+        asks_to_wait |= asks_for_other_program(&text);
         answers.write(&ChildAnswer::Page(RawPage { number, ..page }))?;
     }
     let is_whole = range.first_page == 1 && range.last_page >= pages;

@@ -1,7 +1,7 @@
 //! Pages of a document after the reading: cleaned, without repeated headers, and judged by how much was read.
 
 use super::quality::{self, PageKind};
-use super::{MIN_TEXT_LETTERS, PageText, PdfError, RawPage, count_letters, running_lines};
+use super::{MIN_TEXT_LETTERS, PageText, PdfError, RawBlock, RawPage, count_letters, running_lines, table_text};
 use crate::text::{self, KnownWords};
 
 /// Extracted pages of a document, in page order.
@@ -23,14 +23,13 @@ impl ExtractedPages {
     /// Returns [`PdfError::TooMuchText`] when the cleaned text has more than `max_chars` characters.
     fn from_raw(mut raw: Vec<RawPage>, max_chars: usize) -> Result<Self, PdfError> {
         running_lines::tell_apart(&mut raw);
-        let words = KnownWords::of(raw.iter().map(|page| page.text.as_str()));
+        table_text::carry_over(&mut raw);
+        let words = KnownWords::of(raw.iter().flat_map(|page| &page.blocks).map(RawBlock::text));
         let (mut pages, mut kinds) = (Vec::with_capacity(raw.len()), Vec::with_capacity(raw.len()));
         let mut chars_left = max_chars;
         for page in raw {
-            let text = text::clean_within(&page.text, &words, chars_left);
-            let text = text.ok_or(PdfError::TooMuchText { limit: max_chars })?;
-            chars_left -= text.chars().count().min(chars_left);
-            let (page, kind) = quality::judge(page, text);
+            let text = clean_page(&page, &words, &mut chars_left).ok_or(PdfError::TooMuchText { limit: max_chars })?;
+            let (page, kind) = quality::judge(&page, text);
             pages.push(page);
             kinds.push(kind);
         }
@@ -84,19 +83,42 @@ impl ExtractedPages {
     }
 }
 
+/// Cleans the blocks of a page, and subtracts their characters from `chars_left`. Returns `None` when there are more.
+fn clean_page(page: &RawPage, words: &KnownWords, chars_left: &mut usize) -> Option<String> {
+    let mut clean = |raw: &str| {
+        let text = text::clean_within(raw, words, *chars_left)?;
+        *chars_left -= text.chars().count().min(*chars_left);
+        Some(text)
+    };
+    let mut blocks = Vec::with_capacity(page.blocks.len());
+    for block in &page.blocks {
+        blocks.push(match block {
+            RawBlock::Table(table) if !table.headings.is_empty() => table_text::lines(table, &mut clean)?.join("\n"),
+            block => clean(block.text())?,
+        });
+    }
+    blocks.retain(|block| !block.is_empty());
+    Some(blocks.join("\n\n"))
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::raw_page::RawParagraph;
     use super::*;
 
     fn pages(texts: &[(&str, bool)]) -> ExtractedPages {
         let raw = (1..).zip(texts).map(|(number, &(text, is_covered))| RawPage {
             number,
-            text: text.to_owned(),
+            blocks: vec![paragraph(text)],
             is_covered,
             has_picture: is_covered,
             is_failed: false,
         });
         ExtractedPages::from_raw(raw.collect(), MAX_TEXT_CHARS).unwrap()
+    }
+
+    fn paragraph(text: &str) -> RawBlock {
+        RawBlock::Paragraph(RawParagraph { text: text.to_owned(), place: None })
     }
 
     fn texts(pages: &ExtractedPages) -> Vec<&str> {
@@ -119,7 +141,7 @@ mod tests {
     fn text_is_limited_after_cleaning_over_all_pages() {
         // One character that is eighteen in plain forms.
         let raw = |count: u32| {
-            let page = |number| RawPage { number, text: "\u{fdfa}".to_owned(), ..RawPage::default() };
+            let page = |number| RawPage { number, blocks: vec![paragraph("\u{fdfa}")], ..RawPage::default() };
             (1..=count).map(page).collect()
         };
         assert_eq!(ExtractedPages::from_raw(raw(2), 36).unwrap().as_slice()[1].text.chars().count(), 18);

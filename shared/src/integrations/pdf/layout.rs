@@ -3,8 +3,11 @@
 
 use super::display::{Area, Display};
 use super::guard::call_pdfium;
-use super::order::{self, Line, Segment};
-use pdfium_render::prelude::{PdfPageText, PdfPageTextChar};
+use super::order;
+use super::raw_page::RawBlock;
+use super::rules::Rules;
+use super::segments::{self, Line, Segment, Word};
+use pdfium_render::prelude::{PdfPageText, PdfPageTextChar, PdfPageTextRenderMode};
 
 /// Character that pdfium returns for the hyphen at the end of a line. The second part of the word follows
 /// immediately, without a line break.
@@ -24,6 +27,9 @@ const MAX_GAP: f32 = 1.0;
 
 /// Step backwards that ends a segment, as a share of the font size.
 const MAX_STEP_BACK: f32 = 0.4;
+
+/// Gap between two characters that ends a word, as a share of the font size.
+const MIN_WORD_GAP: f32 = 0.15;
 
 /// Height of a character's box, as a multiple of the font size.
 const BOX_HEIGHT: f32 = 1.15;
@@ -51,6 +57,11 @@ pub(super) struct Glyph {
     pub(super) size: f32,
     /// Clockwise angle of the line on the display, in degrees.
     pub(super) angle: f32,
+    pub(super) is_bold: bool,
+    /// True when the reader has a font for the character, so that the picture of the page tells its visibility.
+    pub(super) can_be_drawn: bool,
+    /// True for the render mode that draws nothing. Determined only for characters that the reader cannot draw.
+    pub(super) is_invisible: bool,
     pub(super) is_hidden: bool,
 }
 
@@ -89,9 +100,36 @@ pub(super) fn glyphs(text: &PdfPageText<'_>, display: &Display, part: &Area) -> 
         let angle = call_pdfium(|| char.angle_degrees()).map_or(0.0, |angle| display.angle(angle));
         let size = size(&char, &area, angle);
         let is_hidden = !is_break && !part.contains(middle);
-        glyphs.push(Glyph { value, area, origin, size, angle, is_hidden });
+        let (can_be_drawn, is_invisible) = drawing(&char, value);
+        // The type of a word is that of its first character.
+        let begins = glyphs.last().is_none_or(|last| last.is_blank() || (last.size - size).abs() > 0.1);
+        let is_bold = if begins { is_bold(&char) } else { glyphs.last().is_some_and(|last| last.is_bold) };
+        glyphs.push(Glyph { value, area, origin, size, angle, is_bold, can_be_drawn, is_invisible, is_hidden });
     }
     glyphs
+}
+
+fn is_bold(char: &PdfPageTextChar<'_>) -> bool {
+    let name = call_pdfium(|| char.font_name()).to_lowercase();
+    ["bold", "black", "heavy", "demi"].iter().any(|mark| name.contains(mark))
+}
+
+/// Returns true for characters that pdfium can draw without a font of the file: those of WinAnsi.
+fn has_standard_font(value: u32) -> bool {
+    let Some(value) = char::from_u32(value) else { return false };
+    let is_letter = matches!(value, '!'..='ÿ' | 'Œ' | 'œ' | 'Š' | 'š' | 'Ÿ' | 'Ž' | 'ž' | 'ƒ');
+    is_letter || matches!(value, '–' | '—' | '‘'..='‚' | '“'..='„' | '†'..='•' | '…' | '‰' | '‹' | '›' | '€' | '™')
+}
+
+/// Returns whether the reader can draw a character, and, if it cannot, whether it is drawn at all.
+fn drawing(char: &PdfPageTextChar<'_>, value: u32) -> (bool, bool) {
+    if has_standard_font(value) {
+        return (true, false);
+    }
+    let Ok(text) = call_pdfium(|| char.text_object()) else { return (false, false) };
+    let is_embedded = call_pdfium(|| text.font().is_embedded()).unwrap_or(false);
+    let is_invisible = call_pdfium(|| text.render_mode()) == PdfPageTextRenderMode::Invisible;
+    (is_embedded, is_invisible)
 }
 
 /// Returns the font size of a character. The binding scales it by the upright part of the text's matrix, which is
@@ -109,33 +147,48 @@ fn origin(char: &PdfPageTextChar<'_>, display: &Display) -> (f32, f32) {
     call_pdfium(|| char.origin()).map_or((0.0, 0.0), |(x, y)| display.point(x.value, y.value))
 }
 
-/// Returns the text of a page, with paragraphs separated by a blank line.
-pub(super) fn text(glyphs: &[Glyph], placed: &[PlacedText]) -> String {
+/// Returns the paragraphs and tables of a page, whose height is given in points. `above` are the columns of a table at
+/// the end of the page before.
+pub(super) fn blocks(
+    glyphs: &[Glyph],
+    placed: &[PlacedText],
+    rules: &Rules,
+    above: Option<&[(f32, f32)]>,
+    height: f32,
+) -> Vec<RawBlock> {
     let visible: Vec<&Glyph> = glyphs.iter().filter(|glyph| !glyph.is_hidden).collect();
     let mut groups = by_angle(&visible);
     if groups.is_empty() && !placed.is_empty() {
         groups.push((0.0, Vec::new()));
     }
-    let mut lines = Vec::new();
+    let mut blocks = Vec::new();
+    let no_rules = Rules::default();
     for (nth, (angle, glyphs)) in groups.iter().enumerate() {
+        let mut lines = Vec::new();
         let mut segments = segments(glyphs, *angle);
         if nth == 0 {
             segments.extend(placed.iter().map(placed_segment));
         }
         if keeps_file_order(glyphs, &segments) {
             lines.extend(file_lines(glyphs, *angle));
-            lines.extend(placed.iter().filter(|_| nth == 0).map(|text| order::line_of(&placed_segment(text))));
+            lines.extend(placed.iter().filter(|_| nth == 0).map(|text| segments::line_of(&placed_segment(text))));
         } else {
-            lines.extend(order::lines(segments));
+            // The ruling lines are those of the text that runs across the page.
+            lines.extend(order::lines(segments, if *angle == 0.0 { rules } else { &no_rules }, above));
         }
+        let mut joined = order::join(&lines, height);
+        if *angle != 0.0 {
+            joined.iter_mut().for_each(RawBlock::forget_place);
+        }
+        blocks.extend(joined);
     }
-    order::join(&lines)
+    blocks
 }
 
-/// Returns the text of a page in the order of its file.
-pub(super) fn plain_text(glyphs: &[Glyph]) -> String {
+/// Returns the paragraphs of a page in the order of its file.
+pub(super) fn plain_blocks(glyphs: &[Glyph], height: f32) -> Vec<RawBlock> {
     let visible: Vec<&Glyph> = glyphs.iter().filter(|glyph| !glyph.is_hidden).collect();
-    order::join(&file_lines(&visible, 0.0))
+    order::join(&file_lines(&visible, 0.0), height)
 }
 
 /// Groups characters by the angle of their line. The most frequent angle comes first.
@@ -186,7 +239,8 @@ fn segments(glyphs: &[&Glyph], angle: f32) -> Vec<Segment> {
     let mut is_spaced = false;
     let finish = |open: &mut Option<Segment>, units: &mut Units, segments: &mut Vec<Segment>| {
         if let Some(mut segment) = open.take() {
-            segment.text = units.take();
+            end_word(&mut segment, units);
+            segment.text = joined(&segment.words);
             segments.push(segment);
         }
     };
@@ -208,14 +262,22 @@ fn segments(glyphs: &[&Glyph], angle: f32) -> Vec<Segment> {
                 size: glyph.size.max(1.0),
                 is_spaced,
                 is_right_to_left: is_right_to_left(glyph.value),
+                is_bold: glyph.is_bold,
+                words: vec![Word { start: place.start, end: place.end, ..Word::default() }],
                 ..Segment::default()
             });
-        } else if is_spaced {
-            units.push(' '.into());
+        } else if let Some(segment) = &mut open
+            && (is_spaced || place.start - segment.end > MIN_WORD_GAP * glyph.size)
+        {
+            end_word(segment, &mut units);
+            segment.words.push(Word { start: place.start, end: place.end, is_spaced, ..Word::default() });
         }
         is_spaced = false;
         units.push(glyph.value);
         if let Some(segment) = &mut open {
+            if let Some(word) = segment.words.last_mut() {
+                word.end = word.end.max(place.end);
+            }
             if segment.is_right_to_left {
                 segment.start = segment.start.min(place.start);
             }
@@ -228,6 +290,24 @@ fn segments(glyphs: &[&Glyph], angle: f32) -> Vec<Segment> {
     }
     finish(&mut open, &mut units, &mut segments);
     segments
+}
+
+/// Ends the last word of a segment.
+fn end_word(segment: &mut Segment, units: &mut Units) {
+    if let Some(word) = segment.words.last_mut() {
+        word.text = units.take();
+    }
+}
+
+fn joined(words: &[Word]) -> String {
+    let mut text = String::new();
+    for (nth, word) in words.iter().enumerate() {
+        if nth > 0 && word.is_spaced {
+            text.push(' ');
+        }
+        text.push_str(&word.text);
+    }
+    text
 }
 
 fn continues(segment: &Segment, glyph: &Glyph, place: &Place) -> bool {
@@ -246,16 +326,19 @@ fn continues(segment: &Segment, glyph: &Glyph, place: &Place) -> bool {
 }
 
 fn placed_segment(placed: &PlacedText) -> Segment {
+    let (start, end) = (placed.area.x0, placed.area.x1);
     let size = (placed.area.height() * 0.7).clamp(1.0, 12.0);
     Segment {
         text: placed.text.clone(),
-        start: placed.area.x0,
-        end: placed.area.x1,
-        last_start: placed.area.x0,
+        start,
+        end,
+        last_start: start,
         baseline: placed.area.y1 - 0.25 * placed.area.height().min(16.0),
         size,
         is_spaced: true,
         is_right_to_left: placed.text.chars().any(|c| is_right_to_left(c.into())),
+        is_bold: false,
+        words: vec![Word { text: placed.text.clone(), start, end, is_spaced: true }],
     }
 }
 
@@ -290,7 +373,7 @@ fn file_lines(glyphs: &[&Glyph], angle: f32) -> Vec<Line> {
         }
         let baseline = place(glyph, angle).baseline;
         if is_empty {
-            line = Line { text: String::new(), baseline, last_baseline: baseline, size: glyph.size };
+            line = Line { baseline, last_baseline: baseline, size: glyph.size, ..Line::default() };
         } else if is_divided {
             line.last_baseline = baseline;
         }

@@ -1,5 +1,10 @@
 //! Reading order: rows of a page from top to bottom, columns of prose one after the other, rows of a table across.
 
+use super::raw_page::{RawBlock, RawParagraph, RawTable};
+use super::rules::Rules;
+use super::segments::{Line, Row, Segment, Word, line, rows};
+use super::{grid, tables};
+
 /// Ratio to the usual line distance above which a line begins a paragraph.
 const PARAGRAPH_STEP_RATIO: f32 = 1.3;
 
@@ -12,15 +17,6 @@ const EQUAL_STEP_RATIO: f32 = 1.05;
 /// Ratio of the smaller to the larger font size of two lines below which the second line begins a paragraph: one of
 /// them is a heading.
 const SAME_SIZE_RATIO: f32 = 0.93;
-
-/// Gap between two texts of a row from which a space separates them, as a share of the font size.
-const MIN_SPACE: f32 = 0.15;
-
-/// Distance of a text that is drawn twice, as a share of the font size.
-const MAX_SHADOW: f32 = 0.25;
-
-/// Difference of baselines up to which texts are in one row, as a share of the font size.
-const MAX_ROW_STEP: f32 = 0.35;
 
 /// Longest mark that is raised or lowered, in characters.
 const MAX_MARK_CHARS: usize = 6;
@@ -61,57 +57,51 @@ const MIN_UNALIGNED_SHARE: f32 = 0.5;
 /// Most rows of a page that are searched for columns.
 const MAX_ROWS: usize = 600;
 
-/// A run of characters of one font size on one line.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Segment {
-    pub(super) text: String,
-    /// Beginning and end along the line, in points.
-    pub(super) start: f32,
-    pub(super) end: f32,
-    /// Beginning of the last character.
-    pub(super) last_start: f32,
-    /// Position across the lines, in points downwards.
-    pub(super) baseline: f32,
-    pub(super) size: f32,
-    /// True when white space precedes the segment in the file.
-    pub(super) is_spaced: bool,
-    /// True for a text in Hebrew, Arabic or a neighbour of theirs.
-    pub(super) is_right_to_left: bool,
-}
-
-/// A line of a page.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Line {
-    pub(super) text: String,
-    /// Position of the first character, in points downwards from the top of the page.
-    pub(super) baseline: f32,
-    /// Position of the end of the line. Lower than `baseline` where pdfium continues a hyphenated word on the same
-    /// line.
-    pub(super) last_baseline: f32,
-    /// Font size, in points.
-    pub(super) size: f32,
-}
-
-/// Segments side by side.
-#[derive(Clone, Debug, Default)]
-struct Row {
-    baseline: f32,
-    segments: Vec<Segment>,
-}
-
-/// Returns the line of a single segment.
-pub(super) fn line_of(segment: &Segment) -> Line {
-    line(&Row { baseline: segment.baseline, segments: vec![segment.clone()] })
-}
-
-/// Arranges segments into lines in reading order.
-pub(super) fn lines(mut segments: Vec<Segment>) -> Vec<Line> {
+/// Arranges segments into lines in reading order, and finds the tables among them. `above` are the columns of a table at
+/// the end of the page before.
+pub(super) fn lines(mut segments: Vec<Segment>, rules: &Rules, above: Option<&[(f32, f32)]>) -> Vec<Line> {
     segments.retain(|segment| !segment.text.trim().is_empty() && segment.baseline.is_finite());
     attach_marks(&mut segments);
-    let rows = rows(segments);
+    let (mut ruled, mut places) = (Vec::new(), Vec::new());
+    for grid in grid::find(rules) {
+        let inside: Vec<Segment> = segments.iter().filter(|segment| grid.contains(segment)).cloned().collect();
+        if let Some(table) = grid.table(&inside, &rules.shades) {
+            segments.retain(|segment| !grid.contains(segment));
+            let size = inside.first().map_or(1.0, |segment| segment.size);
+            places.push((grid.top() + size, grid.sides(), size));
+            ruled.push(table);
+        }
+    }
+    let mut rows = rows(segments);
+    for (nth, (baseline, (start, end), size)) in places.into_iter().enumerate() {
+        let place = Segment { start, end, last_start: start, baseline, size, ..Segment::default() };
+        let at = rows.partition_point(|row| row.baseline < baseline);
+        rows.insert(at, Row { baseline, segments: vec![place], grid: Some(nth) });
+    }
     let mut ordered = Vec::new();
     arrange(&rows, 0, &mut ordered);
-    ordered.iter().map(line).collect()
+    let mut lines = Vec::new();
+    let mut at = 0;
+    for (range, table) in tables::find(&ordered, rules, above) {
+        lines.extend(ordered[at..range.start].iter().map(|row| line_or_table(row, &ruled)));
+        let (first, last) = (&ordered[range.start], &ordered[range.end - 1]);
+        let size = line(first).size;
+        lines.push(table_line(table, (first.baseline, last.baseline), size));
+        at = range.end;
+    }
+    lines.extend(ordered[at..].iter().map(|row| line_or_table(row, &ruled)));
+    lines
+}
+
+fn line_or_table(row: &Row, ruled: &[RawTable]) -> Line {
+    match row.grid.and_then(|nth| ruled.get(nth)) {
+        Some(table) => table_line(table.clone(), (row.baseline, row.baseline), line(row).size),
+        None => line(row),
+    }
+}
+
+fn table_line(table: RawTable, (baseline, last_baseline): (f32, f32), size: f32) -> Line {
+    Line { text: table.text.clone(), baseline, last_baseline, size, table: Some(Box::new(table)) }
 }
 
 /// Puts raised and lowered marks, such as exponents and numbers of footnotes, onto the line of the text beside them.
@@ -147,6 +137,7 @@ fn attach_marks(segments: &mut [Segment]) {
             let mark = &mut segments[nth];
             mark.baseline = baseline;
             mark.text = kind.convert(&mark.text);
+            mark.words = vec![Word { text: mark.text.clone(), start: mark.start, end: mark.end, is_spaced: false }];
         }
     }
 }
@@ -170,28 +161,6 @@ impl MarkKind {
         let convert = |c| PLAIN.chars().position(|plain| plain == c).and_then(|at| marks.chars().nth(at)).unwrap_or(c);
         text.chars().map(convert).collect()
     }
-}
-
-/// Groups segments into rows from top to bottom, each from left to right.
-fn rows(mut segments: Vec<Segment>) -> Vec<Row> {
-    segments.sort_by(|a, b| a.baseline.total_cmp(&b.baseline));
-    let mut rows: Vec<Row> = Vec::new();
-    for segment in segments {
-        let fits = |row: &Row| {
-            let size = row.segments.iter().map(|other| other.size).fold(segment.size, f32::min);
-            segment.baseline - row.baseline <= MAX_ROW_STEP * size
-        };
-        match rows.last_mut().filter(|row| fits(row)) {
-            Some(row) => row.segments.push(segment),
-            None => rows.push(Row { baseline: segment.baseline, segments: vec![segment] }),
-        }
-    }
-    for row in &mut rows {
-        row.segments.sort_by(|a, b| a.start.total_cmp(&b.start));
-        // Bold type and shadows are made by drawing a text twice.
-        row.segments.dedup_by(|b, a| a.text == b.text && (b.start - a.start).abs() < MAX_SHADOW * a.size);
-    }
-    rows
 }
 
 /// Appends rows to `ordered`. Where consecutive rows hold two columns of prose, the left column comes first.
@@ -238,7 +207,7 @@ fn columns(rows: &[Row]) -> Option<(usize, Vec<Row>, Vec<Row>)> {
     let side = |is_left: bool| -> Vec<Row> {
         let rows = rows[..taken].iter().map(|row| {
             let segments = row.segments.iter().filter(|segment| (segment.end <= gutter.0 + 0.1) == is_left);
-            Row { baseline: row.baseline, segments: segments.cloned().collect() }
+            Row { baseline: row.baseline, segments: segments.cloned().collect(), grid: row.grid }
         });
         rows.filter(|row| !row.segments.is_empty()).collect()
     };
@@ -293,61 +262,30 @@ fn running_share(rows: &[Row]) -> f32 {
     rows.iter().filter(begins).count() as f32 / rows.len().max(1) as f32
 }
 
-/// Turns the parts of a row that are read from right to left: texts in such a script, and the figures between them.
-/// In a row without other letters, they are the whole row.
-fn spoken_order(segments: &[Segment]) -> Vec<&Segment> {
-    let mut ordered: Vec<&Segment> = segments.iter().collect();
-    let is_left_to_right = |segment: &&Segment| !segment.is_right_to_left && segment.text.contains(char::is_alphabetic);
-    let is_mixed = ordered.iter().any(is_left_to_right);
-    for part in ordered.split_mut(is_left_to_right) {
-        let first = part.iter().position(|segment| segment.is_right_to_left);
-        let last = part.iter().rposition(|segment| segment.is_right_to_left);
-        if let (Some(first), Some(last)) = (first, last) {
-            let turned = if is_mixed { &mut part[first..=last] } else { part };
-            turned.reverse();
-            // The groups of digits of one figure stay from left to right.
-            let is_one_figure = |right: &&Segment, left: &&Segment| {
-                !right.is_right_to_left && !left.is_right_to_left && right.start - left.end <= right.size
-            };
-            turned.chunk_by_mut(is_one_figure).for_each(<[&Segment]>::reverse);
-        }
-    }
-    ordered
-}
-
-/// Joins the segments of a row.
-fn line(row: &Row) -> Line {
-    let mut text = String::new();
-    let mut above: Option<&Segment> = None;
-    for segment in spoken_order(&row.segments) {
-        if let Some(before) = above {
-            let gap = (segment.start - before.end).max(before.start - segment.end);
-            if gap > MIN_SPACE * before.size.max(segment.size) || segment.is_spaced && gap > -MIN_SPACE * segment.size {
-                text.push(' ');
-            }
-        }
-        text.push_str(&segment.text);
-        above = Some(segment);
-    }
-    // The size of a line is that of most of its characters.
-    let longest = row.segments.iter().max_by_key(|segment| segment.text.chars().count());
-    let size = longest.map_or(1.0, |segment| segment.size);
-    Line { text, baseline: row.baseline, last_baseline: row.baseline, size }
-}
-
-/// Joins lines into paragraphs, which a blank line separates.
-pub(super) fn join(lines: &[Line]) -> String {
+/// Joins lines into paragraphs. `height` is that of the page.
+pub(super) fn join(lines: &[Line], height: f32) -> Vec<RawBlock> {
     let usual = usual_step(lines);
-    let mut text = String::new();
+    let mut blocks: Vec<RawBlock> = Vec::new();
     let mut above: Option<&Line> = None;
     for line in lines.iter().filter(|line| !line.text.trim().is_empty()) {
-        if let Some(above) = above {
-            text.push_str(if begins_paragraph(above, line, usual) { "\n\n" } else { "\n" });
+        if let Some(table) = &line.table {
+            blocks.push(RawBlock::Table((**table).clone()));
+            above = Some(line);
+            continue;
         }
-        text.push_str(&line.text);
+        let baseline = (line.baseline / height.max(1.0)).clamp(0.0, 1.0);
+        match (blocks.last_mut(), above) {
+            (Some(RawBlock::Paragraph(paragraph)), Some(above)) if !begins_paragraph(above, line, usual) => {
+                paragraph.text.push('\n');
+                paragraph.text.push_str(&line.text);
+                paragraph.place = paragraph.place.map(|(top, _)| (top, baseline));
+            }
+            _ => blocks
+                .push(RawBlock::Paragraph(RawParagraph { text: line.text.clone(), place: Some((baseline, baseline)) })),
+        }
         above = Some(line);
     }
-    text
+    blocks
 }
 
 /// Returns true when `line` begins a paragraph. A line higher than the one before is in the next column and continues
@@ -379,16 +317,21 @@ mod tests {
     use super::*;
 
     fn line(text: &str, baseline: f32, size: f32) -> Line {
-        Line { text: text.to_owned(), baseline, last_baseline: baseline, size }
+        Line { text: text.to_owned(), baseline, last_baseline: baseline, size, table: None }
     }
 
     fn segment(text: &str, start: f32, baseline: f32, size: f32) -> Segment {
         let end = start + 0.5 * size * text.chars().count() as f32;
-        Segment { text: text.to_owned(), start, end, last_start: end, baseline, size, ..Segment::default() }
+        let words = vec![Word { text: text.to_owned(), start, end, is_spaced: false }];
+        Segment { text: text.to_owned(), start, end, last_start: end, baseline, size, words, ..Segment::default() }
+    }
+
+    fn joined(lines: &[Line]) -> String {
+        join(lines, 842.0).iter().map(RawBlock::text).collect::<Vec<_>>().join("\n\n")
     }
 
     fn texts(segments: Vec<Segment>) -> Vec<String> {
-        lines(segments).into_iter().map(|line| line.text).collect()
+        lines(segments, &Rules::default(), None).into_iter().map(|line| line.text).collect()
     }
 
     #[test]
@@ -401,13 +344,13 @@ mod tests {
             line("en cinq jours.", 164.0, 10.0),
         ];
         let expected = "Livraison\n\nNous livrons\nà Abidjan.\n\nAilleurs,\nen cinq jours.";
-        assert_eq!(join(&page), expected);
+        assert_eq!(joined(&page), expected);
     }
 
     #[test]
     fn a_new_column_continues_the_paragraph() {
         let page = [line("a", 700.0, 10.0), line("b", 712.0, 10.0), line("c", 100.0, 10.0), line("d", 112.0, 10.0)];
-        assert_eq!(join(&page), "a\nb\nc\nd");
+        assert_eq!(joined(&page), "a\nb\nc\nd");
     }
 
     #[test]
@@ -420,7 +363,7 @@ mod tests {
             segment("Sel", 50.0, 130.0, 10.0),
             segment("16 000", 200.0, 115.0, 10.0),
         ];
-        assert_eq!(texts(cells), ["Article Prix", "Riz 16 000", "Sel 900"]);
+        assert_eq!(texts(cells), ["Article Prix\nRiz 16 000\nSel 900"]);
     }
 
     #[test]

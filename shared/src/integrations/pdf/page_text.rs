@@ -5,23 +5,26 @@ use super::display::{Area, Display};
 use super::guard::call_pdfium;
 use super::layout::{self, Glyph, PlacedText};
 use super::page_count::FileFacts;
+use super::rules::Rules;
 use super::visibility::{self, PictureBudget};
-use super::{MIN_COVERED_PAGE_LETTERS, MIN_TEXT_LETTERS, RawPage, count_letters, rendering};
+use super::{MIN_COVERED_PAGE_LETTERS, MIN_TEXT_LETTERS, RawBlock, RawPage, count_letters, rendering};
 use pdfium_render::prelude::{PdfDocument, PdfPage, PdfiumError};
 
-/// Number of letters and digits of a field's value that are looked for in the field's box.
-const COMPARED_LETTERS: usize = 12;
+/// Number of blocks at the end of a page among which a table may continue on the next page.
+const MAX_BLOCKS_BELOW: usize = 3;
 
 /// Reader of the pages of one document.
 pub(super) struct PageReader<'a, 'd> {
     document: &'a PdfDocument<'d>,
     facts: FileFacts,
     budget: PictureBudget,
+    /// Columns of the table at the end of the page before.
+    columns_above: Option<Vec<(f32, f32)>>,
 }
 
 impl<'a, 'd> PageReader<'a, 'd> {
     pub(super) fn new(document: &'a PdfDocument<'d>, facts: FileFacts) -> Self {
-        Self { document, facts, budget: PictureBudget::default() }
+        Self { document, facts, budget: PictureBudget::default(), columns_above: None }
     }
 
     /// Reads what a page displays. The number of the page is left to the caller.
@@ -38,11 +41,19 @@ impl<'a, 'd> PageReader<'a, 'd> {
         let mut glyphs = view.glyphs(&page)?;
         values.iter_mut().for_each(|value| value.area = view.convert(&value.area));
         let is_covered = self.hide_unseen(&page, &view, &mut glyphs)?;
-        values.retain(|value| !is_drawn(value, &glyphs));
-        let text = layout::text(&glyphs, &values);
+        values.retain(|value| is_missing(value, &mut glyphs));
+        let rules = Rules::of(&page, &view.display);
+        let height = view.display.area().height();
+        let blocks = layout::blocks(&glyphs, &values, &rules, self.columns_above.as_deref(), height);
+        let last_blocks = blocks.iter().rev().take(MAX_BLOCKS_BELOW);
+        self.columns_above = last_blocks.into_iter().find_map(|block| match block {
+            RawBlock::Table(table) => Some(table.columns.clone()),
+            RawBlock::Paragraph(_) => None,
+        });
+        let raw = RawPage { blocks, is_covered, ..RawPage::default() };
         let has_picture = is_covered
-            || count_letters(&text) < MIN_TEXT_LETTERS && self.budget.spend(|| rendering::has_picture(&page));
-        Ok(RawPage { text, is_covered, has_picture, ..RawPage::default() })
+            || count_letters(&raw.text()) < MIN_TEXT_LETTERS && self.budget.spend(|| rendering::has_picture(&page));
+        Ok(RawPage { has_picture, ..raw })
     }
 
     /// Marks the characters that are not in the picture of the page as hidden. Returns true when images cover a page
@@ -77,10 +88,11 @@ impl<'a, 'd> PageReader<'a, 'd> {
 pub(super) fn read_plain(document: &PdfDocument<'_>, index: i32) -> Result<RawPage, PdfiumError> {
     let page = call_pdfium(|| document.pages().get(index))?;
     let view = View::new(&page, &Display::of(&page)?)?;
-    let text = layout::plain_text(&view.glyphs(&page)?);
-    let is_covered = count_letters(&text) < MIN_COVERED_PAGE_LETTERS && rendering::is_covered(&page);
+    let blocks = layout::plain_blocks(&view.glyphs(&page)?, view.display.area().height());
     // Without a picture, a page without text counts as a scan.
-    Ok(RawPage { text, is_covered, has_picture: true, ..RawPage::default() })
+    let raw = RawPage { blocks, has_picture: true, ..RawPage::default() };
+    let is_covered = count_letters(&raw.text()) < MIN_COVERED_PAGE_LETTERS && rendering::is_covered(&page);
+    Ok(RawPage { is_covered, ..raw })
 }
 
 /// A page as it is drawn, and the part of it that is displayed.
@@ -107,14 +119,25 @@ impl View {
     }
 }
 
-/// Returns true when the value of a field is among the characters in the field's box.
-fn is_drawn(value: &PlacedText, glyphs: &[Glyph]) -> bool {
-    let inside = glyphs.iter().filter(|glyph| {
-        let Glyph { area, .. } = glyph;
-        !glyph.is_hidden && value.area.contains(((area.x0 + area.x1) / 2.0, (area.y0 + area.y1) / 2.0))
-    });
+/// Returns true when the value of a field is not among the characters in the field's box. Where only a part of it is
+/// there, as in a box whose text is scrolled, that part is hidden: the value takes its place.
+fn is_missing(value: &PlacedText, glyphs: &mut [Glyph]) -> bool {
+    let is_inside = |glyph: &Glyph| {
+        let area = glyph.area;
+        value.area.contains(((area.x0 + area.x1) / 2.0, (area.y0 + area.y1) / 2.0))
+    };
+    let visible = || glyphs.iter().filter(|glyph| !glyph.is_hidden && is_inside(glyph));
     let letters = |text: &mut dyn Iterator<Item = char>| -> String { text.filter(|c| c.is_alphanumeric()).collect() };
-    let drawn = letters(&mut inside.clone().filter_map(|glyph| char::from_u32(glyph.value)));
-    let wanted: String = letters(&mut value.text.chars()).chars().take(COMPARED_LETTERS).collect();
-    if wanted.is_empty() { inside.count() > 0 } else { drawn.contains(&wanted) }
+    let drawn = letters(&mut visible().filter_map(|glyph| char::from_u32(glyph.value)));
+    let wanted = letters(&mut value.text.chars());
+    if wanted.is_empty() {
+        return visible().count() == 0;
+    }
+    if drawn.contains(&wanted) {
+        return false;
+    }
+    if !drawn.is_empty() && wanted.contains(&drawn) {
+        glyphs.iter_mut().filter(|glyph| is_inside(glyph)).for_each(|glyph| glyph.is_hidden = true);
+    }
+    true
 }

@@ -6,6 +6,7 @@ use super::{
     ChildAnswer, ExtractedPages, ExtractionJob, ExtractionTask, OcrReader, PdfError, PdfLimits, RawPage,
     RecognizedPage, Shell, TextRange, is_pdf,
 };
+use crate::files::{Block, FileError, FileFormat};
 use nix::sys::signal::Signal;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -111,6 +112,24 @@ impl Extractor {
         }
     }
 
+    /// Reads a file of a format without pages, under the limits of a PDF.
+    ///
+    /// # Errors
+    /// Returns [`PdfError::File`] with the reason why the file is not read, and the other errors of a child process.
+    pub async fn read_file(&self, format: FileFormat, file: &[u8]) -> Result<Vec<Block>, PdfError> {
+        let (output, status) = self.run(ExtractionTask::File(format), self.limits, file).await?;
+        let ChildOutput::Text(output) = output else { return Err(PdfError::Protocol(status)) };
+        if output.is_complete {
+            return Ok(output.blocks);
+        }
+        Err(match output.failure(status) {
+            Some(Failure::OutOfMemory) if status.code() == Some(PANIC_EXIT_CODE) => PdfError::ReaderFailed,
+            Some(Failure::OutOfMemory) => FileError::TooLarge(self.limits.memory_bytes).into(),
+            Some(failure) => failure.into_error(),
+            None => PdfError::Protocol(status),
+        })
+    }
+
     /// Runs a child process until its final answer or its end, and returns its exit status.
     async fn run(
         &self,
@@ -118,7 +137,7 @@ impl Extractor {
         limits: PdfLimits,
         pdf: &[u8],
     ) -> Result<(ChildOutput, ExitStatus), PdfError> {
-        if !is_pdf(pdf) {
+        if !matches!(task, ExtractionTask::File(_)) && !is_pdf(pdf) {
             return Err(PdfError::Corrupt);
         }
         let mut child = self.spawn(task, limits, pdf.len()).map_err(PdfError::Spawn)?;
@@ -136,7 +155,7 @@ impl Extractor {
         let status = child.wait().await.map_err(PdfError::Spawn)?;
         match (outcome?, task) {
             (Some(page), _) => Ok((page, status)),
-            (None, ExtractionTask::Text(_)) if output.is_ready || output.is_timed_out => {
+            (None, ExtractionTask::Text(_) | ExtractionTask::File(_)) if output.is_ready || output.is_timed_out => {
                 Ok((ChildOutput::Text(output), status))
             }
             (None, _) => Err(output.failure(status).map_or(PdfError::Protocol(status), Failure::into_error)),
@@ -211,6 +230,8 @@ async fn read_answers(
             ChildAnswer::Ready => output.is_ready = true,
             ChildAnswer::Opened(pages) => output.page_count = Some(pages),
             ChildAnswer::Page(page) => output.pages.push(page),
+            ChildAnswer::Block(block) => output.blocks.push(block),
+            ChildAnswer::FileRefused(error) => return Err(error.into()),
             ChildAnswer::Complete => {
                 output.is_complete = true;
                 return Ok(None);
@@ -253,6 +274,8 @@ struct TextOutput {
     /// Number of the document's pages; `None` until it was opened.
     page_count: Option<u32>,
     pages: Vec<RawPage>,
+    /// Pieces of a file without pages.
+    blocks: Vec<Block>,
     shell: Option<Shell>,
 }
 
@@ -434,14 +457,15 @@ mod tests {
     #[tokio::test]
     async fn a_complete_answer_returns_the_pages() {
         let script = r#"cat > /dev/null; echo '"ready"'
-            echo '{"page":{"number":1,"text":"bonjour"}}'; echo '"complete"'; sleep 60"#;
+            echo '{"page":{"number":1,"blocks":[{"paragraph":{"text":"bonjour"}}]}}'; echo '"complete"'; sleep 60"#;
         let pages = run(script, PdfLimits::default()).await.unwrap();
         assert_eq!(pages.as_slice(), [PageText { number: 1, text: "bonjour".to_owned() }]);
     }
 
     #[tokio::test]
     async fn a_crash_after_some_pages_returns_the_corrupt_error() {
-        let script = r#"echo '"ready"'; echo '{"page":{"number":1,"text":"bonjour"}}'; kill -6 $$"#;
+        let script =
+            r#"echo '"ready"'; echo '{"page":{"number":1,"blocks":[{"paragraph":{"text":"bonjour"}}]}}'; kill -6 $$"#;
         assert!(matches!(run(script, PdfLimits::default()).await, Err(PdfError::Corrupt)));
     }
 
@@ -465,8 +489,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_child_process_has_no_environment_variables() {
-        let script = r#"echo '"ready"'; echo "{\"page\":{\"number\":1,\"text\":\"vars$(env |
-            grep -vc -e ^PWD= -e ^_= -e ^SHLVL= -e ^OLDPWD=)\"}}"; echo '"complete"'"#;
+        let script = r#"echo '"ready"'; echo "{\"page\":{\"number\":1,\"blocks\":[{\"paragraph\":{\"text\":\"vars$(env |
+            grep -vc -e ^PWD= -e ^_= -e ^SHLVL= -e ^OLDPWD=)\"}}]}}"; echo '"complete"'"#;
         let script = format!("PATH=/usr/bin:/bin; {script}");
         let pages = run(&script, PdfLimits::default()).await.unwrap();
         assert_eq!(pages.as_slice()[0].text, "vars0");

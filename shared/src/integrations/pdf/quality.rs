@@ -33,17 +33,18 @@ impl PageKind {
 }
 
 /// Judges how much of a page its cleaned text is.
-pub(super) fn judge(page: RawPage, mut text: String) -> (PageText, PageKind) {
-    let RawPage { number, is_covered, has_picture, is_failed, .. } = page;
+pub(super) fn judge(page: &RawPage, mut text: String) -> (PageText, PageKind) {
+    let RawPage { number, is_covered, has_picture, is_failed, .. } = *page;
+    let raw = page.text();
     let letters = count_letters(&text);
     let unmapped = count_unmapped(&text);
     let unmapped_share = unmapped as f32 / (letters + unmapped).max(1) as f32;
     let is_unmapped = unmapped >= MAX_UNMAPPED || unmapped > 0 && unmapped_share >= MAX_UNMAPPED_SHARE;
-    let is_shifted = !is_failed && !is_unmapped && text::is_shifted(&text);
-    if is_shifted {
+    let is_garbled = !is_failed && !is_unmapped && text::is_garbled(&raw);
+    if is_garbled {
         text.clear();
     }
-    let kind = if is_failed || is_unmapped || is_shifted {
+    let kind = if is_failed || is_unmapped || is_garbled {
         PageKind::Unreadable
     } else if letters < MIN_TEXT_LETTERS {
         if has_picture { PageKind::Scan } else { PageKind::Blank }

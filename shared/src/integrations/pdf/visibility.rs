@@ -268,22 +268,19 @@ impl Ink {
         let words = glyphs.chunk_by_mut(|a, b| !a.is_blank() && !b.is_blank());
         for word in words.filter(|word| !word[0].is_blank()) {
             // Fonts for other characters may be missing here, and be there where the document is displayed.
-            if word.iter().any(|glyph| !has_standard_font(glyph.value)) {
+            if word.iter().any(|glyph| !glyph.can_be_drawn) {
+                word.iter_mut().for_each(|glyph| glyph.is_hidden |= glyph.is_invisible);
                 continue;
             }
-            let is_punctuation = !word.iter().any(Glyph::is_alphanumeric);
-            let inner = |area: &Area| if is_punctuation { *area } else { area.shrunk(0.1, 0.2) };
-            let seen = word.iter().filter(|glyph| self.is_in(&inner(&glyph.area))).count();
+            // Dots and commas are at the edge of their box.
+            let inner = |glyph: &Glyph| match glyph.is_alphanumeric() {
+                true => glyph.area.shrunk(0.1, 0.2),
+                false => glyph.area,
+            };
+            let seen = word.iter().filter(|glyph| self.is_in(&inner(glyph))).count();
             if (seen as f32) < MIN_VISIBLE_SHARE * word.len() as f32 {
                 word.iter_mut().for_each(|glyph| glyph.is_hidden = true);
             }
         }
     }
-}
-
-/// Returns true for characters that pdfium can draw without a font of the file: those of WinAnsi.
-fn has_standard_font(value: u32) -> bool {
-    let Some(value) = char::from_u32(value) else { return false };
-    let is_letter = matches!(value, '!'..='ÿ' | 'Œ' | 'œ' | 'Š' | 'š' | 'Ÿ' | 'Ž' | 'ž' | 'ƒ');
-    is_letter || matches!(value, '–' | '—' | '‘'..='‚' | '“'..='„' | '†'..='•' | '…' | '‰' | '‹' | '›' | '€' | '™')
 }

@@ -140,9 +140,12 @@ pub enum EventKind {
     Subscription(Box<Subscription>),
     /// A checkout was completed. It links a customer to a user.
     Checkout {
+        /// Checkout Session (`cs_…`).
+        session: Option<String>,
         /// Customer (`cus_…`).
         customer: Option<String>,
-        /// `client_reference_id`, or else `metadata.user_id`: the user's id that our checkout passed to Stripe.
+        /// `client_reference_id`, or else `metadata.user_id`: the user's id that our checkout passed to Stripe. A buyer
+        /// who pays by a payment link writes any id here.
         user: Option<String>,
         /// Subscription (`sub_…`); `None` when no subscription was bought.
         subscription: Option<String>,
@@ -281,6 +284,7 @@ impl Event {
                 EventKind::Subscription(Box::new(subscription))
             }
             "checkout.session.completed" | "checkout.session.async_payment_succeeded" => EventKind::Checkout {
+                session: text(&object["id"]),
                 customer: id(&object["customer"]),
                 user: text(&object["client_reference_id"]).or_else(|| text(&object["metadata"]["user_id"])),
                 subscription: id(&object["subscription"]),
@@ -383,8 +387,13 @@ fn text(value: &Value) -> Option<String> {
     value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
+///
+/// A time outside of the years 1970 to 9999 is no time of a subscription, and sums with it could overflow.
 fn seconds(value: &Value) -> Option<DateTime<Utc>> {
-    DateTime::from_timestamp(value.as_i64()?, 0)
+    /// The last second of the year 9999.
+    const MAX_SECONDS: i64 = 253_402_300_799;
+    let seconds = value.as_i64().filter(|seconds| (0..=MAX_SECONDS).contains(seconds))?;
+    DateTime::from_timestamp(seconds, 0)
 }
 
 /// Removes NUL characters from a JSON value's texts and names, since PostgreSQL cannot store them.

@@ -66,13 +66,13 @@ impl Entitlement {
         }
         match self.status {
             SubscriptionStatus::Trialing | SubscriptionStatus::Active => {
-                let renewal = self.period_end.map(|end| end + grace);
+                let renewal = self.period_end.map(|end| later(end, grace));
                 earlier(renewal, self.end()).map_or(AccessWindow::Unlimited, AccessWindow::Until)
             }
             SubscriptionStatus::PastDue => {
                 let since = self.past_due_since.or(self.period_start);
                 since.map_or(AccessWindow::None, |since| {
-                    let until = since + grace;
+                    let until = later(since, grace);
                     AccessWindow::Until(self.end().map_or(until, |end| end.min(until)))
                 })
             }
@@ -128,6 +128,11 @@ impl Entitlement {
             cancel_at: end,
         }
     }
+}
+
+/// The time that is `by` later, or the last time that can be told when that is out of range.
+fn later(time: DateTime<Utc>, by: TimeDelta) -> DateTime<Utc> {
+    time.checked_add_signed(by).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
 /// The earlier of two times, of which each may be missing.

@@ -7,6 +7,7 @@ use super::entitlement::{AccessWindow, Entitlement, ShownSubscription};
 use crate::{
     activities::{self, Activity, ActivityStatus},
     audit::{self, NewAuditEntry},
+    conversations,
     db::SystemTx,
     plans,
 };
@@ -157,6 +158,9 @@ impl<'a> Projection<'a> {
             return Ok(ProjectionOutcome::Unchanged);
         }
         self.update_credits(tx, now).await?;
+        if let Some(tenant) = tenant.filter(|_| self.is_pro && (stored.is_another_plan || !stored.is_pro)) {
+            conversations::queue_over_quota(tx, tenant).await?;
+        }
         self.record_change(tx, tenant, stored).await?;
         Ok(ProjectionOutcome::Changed)
     }

@@ -1,4 +1,5 @@
-//! The acquisition of a lease: one statement takes the lease and reads the conversation and its assistant.
+//! The acquisition of a lease: under the lock on the conversation, one statement takes the lease and reads the
+//! conversation and its assistant.
 
 use std::time::Duration;
 
@@ -25,20 +26,15 @@ const MAX_PENDING_MESSAGES: i64 = 50;
 /// A database error.
 pub async fn acquire(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<LeaseOutcome> {
     let token = Uuid::new_v4();
-    let row = match take_lease(tx, conversation, token).await? {
-        Some(row) => row,
-        None => match await_lease(tx, conversation).await? {
-            None => return Ok(LeaseOutcome::Gone),
-            Some(Holder { until: Some(until), is_awaited }) => {
-                return Ok(LeaseOutcome::Busy { until, is_first: !is_awaited });
-            }
-            // The holder let it go meanwhile. The conversation's row is locked now, so nobody else can take it.
-            Some(Holder { until: None, .. }) => match take_lease(tx, conversation, token).await? {
-                Some(row) => row,
-                None => return Ok(LeaseOutcome::Gone),
-            },
-        },
-    };
+    match lock_holder(tx, conversation).await? {
+        None => return Ok(LeaseOutcome::Gone),
+        Some(Holder { until: Some(until), is_awaited }) => {
+            await_lease(tx, conversation).await?;
+            return Ok(LeaseOutcome::Busy { until, is_first: !is_awaited });
+        }
+        Some(Holder { until: None, .. }) => {}
+    }
+    let Some(row) = take_lease(tx, conversation, token).await? else { return Ok(LeaseOutcome::Gone) };
     if row.is_closed {
         // The caller commits this transaction, so the lease must not stay in the row.
         clear_lease(tx, conversation, token).await?;
@@ -85,7 +81,7 @@ struct LeaseRow {
     local_now: NaiveDateTime,
 }
 
-/// Writes the lease into the conversation's row, unless another worker holds one.
+/// Writes the lease into the conversation's row, which is locked and has no lease.
 async fn take_lease(tx: &mut TenantTx, conversation: Uuid, token: Uuid) -> sqlx::Result<Option<LeaseRow>> {
     sqlx::query_as!(
         LeaseRow,
@@ -98,7 +94,7 @@ async fn take_lease(tx: &mut TenantTx, conversation: Uuid, token: Uuid) -> sqlx:
                 handler = case when handover_until <= now() then 'bot' else handler end,
                 handover_reason = case when handover_until <= now() then null else handover_reason end,
                 handover_until = case when handover_until <= now() then null else handover_until end
-            where customer_id = $1 and id = $2 and (lease_expires_at is null or lease_expires_at < now())
+            where customer_id = $1 and id = $2
             returning *
         )
         select leased.id, leased.contact_id, leased.display_name, leased.language, leased.handler, leased.handover_until,
@@ -188,24 +184,34 @@ struct Holder {
     is_awaited: bool,
 }
 
-/// Locks the conversation and marks its lease as awaited: the holder sends a queue message when it lets the lease go.
-/// Returns `None` when there is no such conversation.
-async fn await_lease(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<Option<Holder>> {
+/// Locks the conversation, as [`lock`] does, and returns the worker that holds its lease; `None` when there is no such
+/// conversation. An update that waits for the row and finds a lease in it would keep a lock without a result, and a
+/// stronger one after it would wait for those who wait for the first.
+///
+/// [`lock`]: crate::conversations::lock
+async fn lock_holder(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<Option<Holder>> {
     sqlx::query_as!(
         Holder,
         r#"
-        with known as (
-            select id, case when lease_expires_at >= now() then lease_expires_at end as until, lease_is_awaited
-            from conversations where customer_id = $1 and id = $2 for update
-        ), awaited as (
-            update conversations set lease_is_awaited = true
-            from known where conversations.customer_id = $1 and conversations.id = known.id and known.until is not null
-        )
-        select until, lease_is_awaited as "is_awaited!" from known
+        select case when lease_expires_at >= now() then lease_expires_at end as until,
+            lease_is_awaited as "is_awaited!"
+        from conversations where customer_id = $1 and id = $2 for no key update
         "#,
         tx.tenant(),
         conversation
     )
     .fetch_optional(tx)
     .await
+}
+
+/// Marks the lease as awaited: the holder sends a queue message when it lets the lease go.
+async fn await_lease(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update conversations set lease_is_awaited = true where customer_id = $1 and id = $2 and not lease_is_awaited",
+        tx.tenant(),
+        conversation
+    )
+    .execute(tx)
+    .await
+    .map(drop)
 }

@@ -1,0 +1,89 @@
+//! Values separated by commas, semicolons, tabs or bars, as spreadsheets and web shops export them.
+
+use ::csv::{ReaderBuilder, StringRecord};
+
+use super::{
+    collector::Blocks,
+    encoding,
+    error::{FileError, MAX_ROWS},
+    place::PlaceKind,
+    table::{Cell, Row},
+};
+
+/// Separators, in the order in which they count where several fit as well. French spreadsheets write semicolons, since
+/// the comma is in their numbers.
+const SEPARATORS: [u8; 4] = *b";\t,|";
+/// Number of records by which the separator is told.
+const SAMPLE_RECORDS: usize = 50;
+
+/// Reads the rows. The first one names the columns.
+pub(super) fn read(bytes: &[u8], blocks: &mut Blocks) -> Result<(), FileError> {
+    let text = encoding::decode(bytes);
+    let (separator, text, skipped) = separator(&text);
+    blocks.section(PlaceKind::Row, None, Vec::new());
+    let mut rows: Vec<Row> = Vec::new();
+    let mut lines = LineCounter { text, at: 0, line: skipped + 1 };
+    for record in records(text, separator) {
+        let record = record?;
+        if rows.len() >= MAX_ROWS {
+            return Err(FileError::TooManyRows);
+        }
+        let number = lines.line_of(record.position().map_or(0, |position| position.byte()));
+        let row =
+            Row { number, cells: record.iter().map(|field| Cell::new(field.trim())).collect(), is_heading: false };
+        // A record of separators alone is an empty row of the sheet, which says nothing.
+        if !row.is_blank() {
+            rows.push(row);
+        }
+    }
+    blocks.table(&rows, true)
+}
+
+/// Counts the lines of a text. The reader's own count ends before the line feed of CR LF, and before empty lines.
+struct LineCounter<'t> {
+    text: &'t str,
+    at: usize,
+    line: u32,
+}
+
+impl LineCounter<'_> {
+    /// Returns the number of the line in which the record from this byte begins. Records come in order.
+    fn line_of(&mut self, byte: u64) -> u32 {
+        let bytes = self.text.as_bytes();
+        let from = usize::try_from(byte).unwrap_or(usize::MAX).min(bytes.len());
+        let breaks =
+            bytes.get(from..).unwrap_or_default().iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let passed = bytes.get(self.at..from + breaks).unwrap_or_default();
+        let feeds = passed.iter().filter(|byte| **byte == b'\n').count();
+        self.line = self.line.saturating_add(u32::try_from(feeds).unwrap_or(u32::MAX));
+        self.at = from + breaks;
+        self.line
+    }
+}
+
+fn records(text: &str, separator: u8) -> impl Iterator<Item = Result<StringRecord, FileError>> {
+    let reader =
+        ReaderBuilder::new().delimiter(separator).has_headers(false).flexible(true).from_reader(text.as_bytes());
+    reader.into_records().map(|record| record.map_err(|error| FileError::Corrupt(error.to_string())))
+}
+
+/// Returns the separator, the text without the line that names it, and the number of lines left out.
+fn separator(text: &str) -> (u8, &str, u32) {
+    let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
+    // Excel's own line.
+    if let Some(&[separator]) = first.trim_end().strip_prefix("sep=").map(str::as_bytes) {
+        return (separator, rest, 1);
+    }
+    let mut best = (b',', 0);
+    for separator in SEPARATORS {
+        let widths: Vec<usize> =
+            records(text, separator).take(SAMPLE_RECORDS).map_while(Result::ok).map(|record| record.len()).collect();
+        // Rows of one width, more than one column: the more such rows, the better.
+        let width = widths.iter().copied().max_by_key(|width| widths.iter().filter(|other| *other == width).count());
+        let fitting = widths.iter().filter(|other| Some(**other) == width && **other > 1).count();
+        if fitting > best.1 {
+            best = (separator, fitting);
+        }
+    }
+    (best.0, text, 0)
+}

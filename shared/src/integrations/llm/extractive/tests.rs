@@ -1,0 +1,240 @@
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{
+    super::types::{AnswerStyle, Turn},
+    *,
+};
+use crate::retrieval::Passage;
+
+fn passage(text: &str, page: i32) -> Passage {
+    Passage {
+        chunk_id: Uuid::nil(),
+        document_id: Uuid::nil(),
+        filename: "guide.pdf".to_owned(),
+        version: None,
+        place: None,
+        title: None,
+        page_start: page,
+        page_end: page,
+        chunk_indexes: 0..=0,
+        text: text.to_owned(),
+        score: 1.0,
+    }
+}
+
+fn answered(question: &str, language: Language, passages: &[Passage]) -> GroundedAnswer {
+    follow_up_answer(question, question, language, passages)
+}
+
+fn follow_up_answer(question: &str, standalone: &str, language: Language, passages: &[Passage]) -> GroundedAnswer {
+    answer(&GroundedQuestion {
+        text: question,
+        standalone,
+        history: &[],
+        language,
+        instructions: None,
+        assistant: "Lisa",
+        company: "Comptoir Baobab",
+        style: AnswerStyle::SourceNumbers,
+        passages,
+        deadline: Instant::now(),
+    })
+}
+
+#[test]
+fn a_follow_up_is_answered_by_its_own_words() {
+    let passages = [
+        passage("La livraison à Abidjan coûte 1 500 francs.", 1),
+        passage("La livraison à Bouaké coûte 2 500 francs.", 2),
+    ];
+    let standalone = "Combien coûte la livraison à Abidjan ? Et à Bouaké ?";
+    let completion = follow_up_answer("Et à Bouaké ?", standalone, Language::French, &passages);
+    assert_eq!(completion.sources[0].passage, 1, "{completion:?}");
+}
+
+#[test]
+fn the_answering_sentence_is_quoted_with_file_and_page() {
+    let passages = [
+        passage("Le magasin ouvre à huit heures. Il ferme le dimanche.", 1),
+        passage("Bienvenue. La livraison à Abidjan coûte 1 500 FCFA. Elle prend deux jours.", 2),
+    ];
+    let completion = answered("Combien coûte la livraison à Abidjan ?", Language::French, &passages);
+    assert_eq!(
+        completion.answer.unwrap(),
+        "« La livraison à Abidjan coûte 1 500 FCFA. Elle prend deux jours. » (guide, p. 2)"
+    );
+    assert_eq!(completion.sources[0].passage, 1);
+}
+
+#[test]
+fn a_question_about_an_amount_prefers_a_passage_with_a_number() {
+    let passages = [
+        passage("Ce guide dit ce que coûte la livraison, à Abidjan et ailleurs.", 1),
+        passage("Frais de livraison\nAbidjan 24 heures 1 500 FCFA\nDakar 6 jours 12 000 FCFA", 2),
+    ];
+    let completion = answered("Combien coûte la livraison à Abidjan ?", Language::French, &passages);
+    assert_eq!(completion.sources[0].passage, 1);
+}
+
+#[test]
+fn a_section_about_the_subject_is_preferred_to_a_mention() {
+    let passages = [
+        passage("Keep this manual of 2026: the warranty card is on the last page.", 1),
+        passage("Warranty\nWe repair the lamp free of charge for two years.", 4),
+    ];
+    let completion = answered("How long is the warranty?", Language::English, &passages);
+    assert_eq!(completion.sources[0].passage, 1);
+}
+
+#[test]
+fn a_question_not_covered_by_the_passages_gets_no_answer() {
+    let passages = [passage("The lamp charges in six hours of sun.", 3)];
+    for question in ["What is the capital of Mongolia?", "?", "What is it?"] {
+        let completion = answered(question, Language::English, &passages);
+        assert_eq!((completion.answer, completion.sources.len()), (None, 0), "{question}");
+    }
+    assert_eq!(answered("How long does the lamp charge?", Language::English, &[]).answer, None);
+}
+
+#[test]
+fn long_quotes_are_truncated_between_words() {
+    let short = shorten(&"word ".repeat(400));
+    assert!(short.chars().count() <= MAX_QUOTE_CHARS + 1 && short.ends_with("word…"), "{short}");
+}
+
+fn french(question: &str, passages: &[Passage]) -> Option<String> {
+    answered(question, Language::French, passages).answer.map(|answer| answer.replace('\u{a0}', " "))
+}
+
+fn price_list() -> [Passage; 1] {
+    let row = |label: &str, retail: &str, dozen: &str| {
+        format!("{label}\u{a0}— Détail\u{a0}: {retail}\u{a0}· Par dix\u{a0}: {dozen}")
+    };
+    let rows = [
+        row("Drap brodé", "12 500 FCFA", "11 000 FCFA"),
+        row("Serviette", "4 000 FCFA", "3 500 FCFA"),
+        row("Nappe ronde", "9 000 FCFA", "8 200 FCFA"),
+        row("Nappe carrée", "7 000 FCFA", "6 300 FCFA"),
+    ];
+    [passage(&format!("Linge de maison\n\n{}", rows.join("\n")), 2)]
+}
+
+#[test]
+fn a_price_is_quoted_from_its_row_alone() {
+    for question in ["Combien coûte le drap brodé ?", "bjr c combien le drap svp", "prix des draps", "le tarif du drpa"]
+    {
+        let expected = "« Drap brodé — Détail : 12 500 FCFA · Par dix : 11 000 FCFA » (guide, p. 2)";
+        assert_eq!(french(question, &price_list()).as_deref(), Some(expected), "{question}");
+    }
+}
+
+#[test]
+fn rows_that_fit_equally_are_quoted_together() {
+    let expected = "« Nappe ronde — Détail : 9 000 FCFA · Par dix : 8 200 FCFA\n\
+        Nappe carrée — Détail : 7 000 FCFA · Par dix : 6 300 FCFA » (guide, p. 2)";
+    assert_eq!(french("Combien coûte une nappe ?", &price_list()).as_deref(), Some(expected));
+}
+
+#[test]
+fn a_price_of_something_else_is_refused() {
+    for question in ["Combien coûte le rideau ?", "Combien coûte le drap housse ?", "c combien la livraison à Lomé"]
+    {
+        assert_eq!(french(question, &price_list()), None, "{question}");
+    }
+}
+
+#[test]
+fn a_place_to_send_returns_to_is_found_by_another_word() {
+    let passages = [
+        passage("Livraison\n\nNous livrons partout. La livraison d'un article coûte 1 500 FCFA.", 1),
+        passage(
+            "Droit de rétractation\n\nVous avez dix jours. Les retours se font à l'entrepôt de Vridi, rue 12.\n\nPaiement\n\nNous prenons Wave.",
+            2,
+        ),
+    ];
+    let expected = "« Les retours se font à l'entrepôt de Vridi, rue 12. » (guide, p. 2)";
+    assert_eq!(french("Où faut-il renvoyer un article ?", &passages).as_deref(), Some(expected));
+    let expected = "« Vous avez dix jours. Les retours se font à l'entrepôt de Vridi, rue 12. » (guide, p. 2)";
+    assert_eq!(french("Bonjour, quel est le délai de retour svp ?", &passages).as_deref(), Some(expected));
+}
+
+#[test]
+fn phone_and_hours_are_found_without_a_shared_word() {
+    let passages = [passage(
+        "Nous joindre\n\nAppelez le +225 07 00 00 00 00.\n\nAccueil\n\nNous recevons du lundi au samedi de 8 h à 18 h.",
+        3,
+    )];
+    let phone = french("votre numero de telephone svp", &passages).unwrap_or_default();
+    assert!(phone.contains("+225 07 00 00 00 00") && !phone.contains("Accueil"), "{phone}");
+    let hours = french("vous ouvrez à quelle heure ?", &passages).unwrap_or_default();
+    assert!(hours.contains("de 8 h à 18 h"), "{hours}");
+}
+
+#[test]
+fn a_follow_up_does_not_repeat_the_last_answer() {
+    let passages =
+        [passage("La livraison à Abidjan coûte 1 500 FCFA.\n\nLa livraison en express coûte 3 000 FCFA.", 1)];
+    let history = [Turn { role: Role::Assistant, text: "« La livraison à Abidjan coûte 1 500 FCFA. »".to_owned() }];
+    let completion = answer(&GroundedQuestion {
+        text: "Et en express ?",
+        standalone: "Combien coûte la livraison ? Et en express ?",
+        history: &history,
+        language: Language::French,
+        instructions: None,
+        assistant: "Lisa",
+        company: "Comptoir Baobab",
+        style: AnswerStyle::SourceNumbers,
+        passages: &passages,
+        deadline: Instant::now(),
+    });
+    assert_eq!(completion.sources[0].quote, "La livraison en express coûte 3 000 FCFA.");
+}
+
+#[test]
+fn the_most_similar_sentence_answers_when_it_is_similar_enough() {
+    let passages = [passage("Un régulateur protège contre la foudre. Les dégâts d'orage restent à votre charge.", 4)];
+    let question = GroundedQuestion {
+        text: "Qui paie si mon poste grille ?",
+        standalone: "Qui paie si mon poste grille ?",
+        history: &[],
+        language: Language::French,
+        instructions: None,
+        assistant: "Lisa",
+        company: "Comptoir Baobab",
+        style: AnswerStyle::SourceNumbers,
+        passages: &passages,
+        deadline: Instant::now(),
+    };
+    assert_eq!(answer(&question).answer, None);
+    let candidates = quote_candidates(&question);
+    assert_eq!(candidates.len(), 2);
+    let by = |similarities: &[f32]| answer_by_similarity(&question, &candidates, similarities).answer;
+    let expected = "« Les dégâts d'orage restent à votre charge. » (guide, p. 4)";
+    assert_eq!(by(&[0.84, 0.87]).as_deref(), Some(expected));
+    assert_eq!(by(&[0.84, 0.855]), None);
+}
+
+#[test]
+fn a_document_is_named_by_its_title_or_its_filename_as_words() {
+    let mut titled = passage("Les draps sont lavés à 60 degrés.", 1);
+    titled.filename = "guide_du-linge.v2.pdf".to_owned();
+    assert_eq!(titled.display_title(), "guide du linge.v2");
+    titled.title = Some("Guide du linge".to_owned());
+    let quoted = french("À combien de degrés laver les draps ?", &[titled]).unwrap_or_default();
+    assert!(quoted.ends_with("(Guide du linge, p. 1)"), "{quoted}");
+}
+
+#[test]
+fn a_price_comes_from_its_row_rather_than_from_a_sentence_that_mentions_free() {
+    let mut list = passage(
+        "1. Délais de livraison\n\nAbidjan\u{a0}— Délai\u{a0}: 24 heures\u{a0}· Frais de livraison\u{a0}: 1 500 FCFA\n\
+         Dakar\u{a0}— Délai\u{a0}: 6 jours\u{a0}· Frais de livraison\u{a0}: 12 000 FCFA",
+        1,
+    );
+    list.score = 0.1;
+    let exchange = "5. Échange\n\nLe nouvel article part dès que l'ancien est remis au livreur, sans frais à Abidjan. Si le \
+                    nouvel article coûte plus cher, la différence se paie avant l'envoi.";
+    let answer = french("bjr c combien pour envoyer à Abidjan svp", &[passage(exchange, 2), list]).unwrap();
+    assert!(answer.contains("Frais de livraison : 1 500 FCFA"), "{answer}");
+}
