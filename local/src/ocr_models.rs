@@ -27,7 +27,7 @@ pub async fn ensure(progress: ProgressOutput) -> Result<()> {
     if !output.status.success() {
         let errors = String::from_utf8_lossy(&output.stderr);
         let reason = errors.lines().last().unwrap_or("no reason was given");
-        bail!("the OCR models could not be fetched; --no-ocr starts without them: {reason}");
+        bail!("the OCR models could not be fetched: {reason}");
     }
     step.done("ready");
     Ok(())

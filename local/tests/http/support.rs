@@ -30,6 +30,7 @@ pub(crate) use self::{
     documents::{
         PdfPage, fixture, long_pdf, padded_pdf, pdf, pdf_of_pages, presigned_upload, repository_file, small_pdf,
     },
+    hold::StatementHold,
     proxy::BackendProxy,
     request::TestRequest,
     response::TestResponse,
