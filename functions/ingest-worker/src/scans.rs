@@ -136,7 +136,8 @@ enum PageOutcome {
 
 impl Deps {
     /// Sets the text of a document's scanned pages: from stored transcripts, and, when reading scans is enabled, from
-    /// the vision model or OCR. OCR does not read for an account without a confirmed address. `started` is the time at which this invocation began to work on the document.
+    /// the vision model or OCR. OCR does not read for an account without a confirmed address. `started` is the time at
+    /// which this invocation began to work on the document.
     pub(crate) async fn read_scans(
         &self,
         target: IngestTarget,
