@@ -91,7 +91,7 @@ impl Crop {
 /// where the network sees them.
 fn decode(probabilities: &[f32], characters: &[char], network: &Network) -> Result<Reading, Error> {
     let classes = characters.len() + 1;
-    if probabilities.is_empty() || probabilities.len() % classes != 0 {
+    if probabilities.is_empty() || !probabilities.len().is_multiple_of(classes) {
         return Err(network.unexpected_output());
     }
     let is_used: Vec<bool> =

@@ -1,6 +1,6 @@
 //! Scanned PDFs, read by OCR without a key: the page that an answer names, pages that cannot be read, missing models.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use local::ocr_models;
 use local_postgres::ProgressOutput;
@@ -13,6 +13,9 @@ use super::{
 
 /// A question whose answer is on page 2 of `scanned_guide.pdf` and page 1 of `scanned_illegible.pdf`.
 const QUESTION: &str = "Combien coûte la livraison à Cocody ?";
+
+/// Time until some pages are read while other tests take the processors.
+const OCR_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A running app that reads scans by OCR, with a tenant.
 struct OcrFixture {
@@ -105,7 +108,7 @@ async fn a_page_that_was_read_is_not_read_again() {
     let mut hold =
         fixture.app.hold_statements("before insert on document_pages for each row when (new.page = 2)").await;
     assert_eq!(fixture.invoke_worker(id).await, no_batch_failures());
-    hold.wait_for_held_statement().await;
+    hold.wait_for_held_statements_within(OCR_TIMEOUT, 1).await;
     fixture.mark_first_page().await;
     hold.release().await;
     let document = fixture.app.wait_for_end_state(&fixture.tenant, id).await;
@@ -118,7 +121,7 @@ async fn after_a_worker_dies_in_the_middle_of_a_page_the_pages_before_are_not_re
     let fixture = OcrFixture::with_visibility_timeout(&[], Some(3)).await;
     let mut hold = fixture.hold_read_pages("new.page = 2").await;
     let id = fixture.upload("scanned_guide.pdf").await;
-    hold.wait_for_held_statement().await;
+    hold.wait_for_held_statements_within(OCR_TIMEOUT, 1).await;
     fixture.mark_first_page().await;
 
     let fixture = OcrFixture { app: fixture.app.restart().await, ..fixture };
@@ -162,7 +165,7 @@ async fn scans_cost_nothing_and_are_read_past_the_spend_cap() {
     fixture.app.sql("update customers set spend_cap_micros = 0").await;
     let mut hold = fixture.hold_read_pages("new.page = 3").await;
     let id = fixture.upload("scanned_guide.pdf").await;
-    hold.wait_for_held_statement().await;
+    hold.wait_for_held_statements_within(OCR_TIMEOUT, 1).await;
     let free = "select count(*) from document_pages where text is not null and cost_micros = 0";
     assert_eq!(fixture.app.number(free).await, 2);
     hold.release().await;
@@ -183,7 +186,7 @@ async fn a_tenant_with_many_scans_does_not_hold_up_another() {
         let pdf = pdf_fixture("scanned_illegible.pdf");
         documents.push(fixture.app.upload(&fixture.tenant, &format!("scan-{number}.pdf"), pdf).await);
     }
-    hold.wait_for_held_statements(2).await;
+    hold.wait_for_held_statements_within(OCR_TIMEOUT, 2).await;
 
     let id = fixture.app.upload(&other, "guide.pdf", pdf_fixture("scanned_guide.pdf")).await;
     assert_eq!(fixture.app.wait_for_end_state(&other, id).await["status"], "processed");
