@@ -31,7 +31,7 @@ const MAX_PAGE_ATTEMPTS: i32 = 10;
 /// Maximum time budget for scanned pages, in seconds. A page started later, and the indexing after it, would not end
 /// within the function's timeout of 300 s.
 const MAX_TIME_BUDGET_S: u64 = 150;
-/// Time that OCR may take for one page, in seconds.
+/// Processor time that OCR may take for one page, in seconds.
 const OCR_PAGE_RANGE_S: std::ops::RangeInclusive<u64> = 1..=90;
 /// Longest sides of an image, in pixels, that providers accept without downscaling.
 const LONGEST_SIDE_RANGE_PX: std::ops::RangeInclusive<u16> = 512..=4096;

@@ -7,7 +7,7 @@ use local_postgres::ProgressOutput;
 use tempfile::TempDir;
 
 use super::{
-    super::support::{StatementHold, fixture as pdf_fixture},
+    super::support::{StatementHold, fixture as pdf_fixture, wait_until},
     *,
 };
 
@@ -15,7 +15,7 @@ use super::{
 const QUESTION: &str = "Combien coûte la livraison à Cocody ?";
 
 /// Time until some pages are read while other tests take the processors.
-const OCR_TIMEOUT: Duration = Duration::from_secs(120);
+const OCR_TIMEOUT: Duration = Duration::from_secs(240);
 
 /// A running app that reads scans by OCR, with a tenant.
 struct OcrFixture {
@@ -42,7 +42,16 @@ impl OcrFixture {
     /// Uploads a fixture, and returns the document when it is in an end state.
     async fn ingest(&self, name: &str) -> Value {
         let id = self.upload(name).await;
-        self.app.wait_for_end_state(&self.tenant, id).await
+        self.wait_for_end_state(&self.tenant, id).await
+    }
+
+    /// Waits for an end state for longer than other tests do, since pages take time of processors.
+    async fn wait_for_end_state(&self, tenant: &TenantUser, id: Uuid) -> Value {
+        wait_until("the scan is in an end state", OCR_TIMEOUT, async || {
+            let document = self.app.document(tenant, id).await;
+            (document["status"] != "pending").then_some(document)
+        })
+        .await
     }
 
     /// Invokes the ingest worker with the event that the document's file has arrived.
@@ -111,7 +120,7 @@ async fn a_page_that_was_read_is_not_read_again() {
     hold.wait_for_held_statements_within(OCR_TIMEOUT, 1).await;
     fixture.mark_first_page().await;
     hold.release().await;
-    let document = fixture.app.wait_for_end_state(&fixture.tenant, id).await;
+    let document = fixture.wait_for_end_state(&fixture.tenant, id).await;
     assert_eq!(document["status"], "processed", "{document}");
     fixture.assert_first_page_is_marked().await;
 }
@@ -131,7 +140,7 @@ async fn after_a_worker_dies_in_the_middle_of_a_page_the_pages_before_are_not_re
     fixture.app.sql("update document_pages set claimed_until = now() where page = 2").await;
     fixture.app.pass_on_slots_of_dead_workers().await;
 
-    let document = fixture.app.wait_for_end_state(&fixture.tenant, id).await;
+    let document = fixture.wait_for_end_state(&fixture.tenant, id).await;
     assert_eq!((&document["status"], &document["pages_unread"]), (&json!("processed"), &json!([])), "{document}");
     fixture.assert_first_page_is_marked().await;
     assert_eq!(fixture.app.dead_letter_count().await, 0);
@@ -169,7 +178,7 @@ async fn scans_cost_nothing_and_are_read_past_the_spend_cap() {
     let free = "select count(*) from document_pages where text is not null and cost_micros = 0";
     assert_eq!(fixture.app.number(free).await, 2);
     hold.release().await;
-    assert_eq!(fixture.app.wait_for_end_state(&fixture.tenant, id).await["status"], "processed");
+    assert_eq!(fixture.wait_for_end_state(&fixture.tenant, id).await["status"], "processed");
     let spent = "select coalesce(sum(spent_micros), 0)::bigint from usage_periods";
     assert_eq!(fixture.app.number(spent).await, 0);
     assert_eq!(fixture.app.number("select count(*) from llm_calls").await, 0);
@@ -189,14 +198,14 @@ async fn a_tenant_with_many_scans_does_not_hold_up_another() {
     hold.wait_for_held_statements_within(OCR_TIMEOUT, 2).await;
 
     let id = fixture.app.upload(&other, "guide.pdf", pdf_fixture("scanned_guide.pdf")).await;
-    assert_eq!(fixture.app.wait_for_end_state(&other, id).await["status"], "processed");
+    assert_eq!(fixture.wait_for_end_state(&other, id).await["status"], "processed");
 
     let working = "select count(*) from ingest_slots where worker is not null and held_until > now()";
     assert_eq!(fixture.app.number(working).await, 2, "no more than two documents of a tenant are worked on");
     assert_eq!(fixture.app.number("select count(distinct document_id) from document_pages").await, 2);
     hold.release().await;
     for document in documents {
-        assert_eq!(fixture.app.wait_for_end_state(&fixture.tenant, document).await["status"], "processed");
+        assert_eq!(fixture.wait_for_end_state(&fixture.tenant, document).await["status"], "processed");
     }
     fixture.app.wait_for_empty_ingest_queue().await;
     assert_eq!(fixture.app.dead_letter_count().await, 0);

@@ -15,7 +15,10 @@ const LONGEST_SIDE_PX: u16 = 2400;
 /// Address space of the child process, in bytes. Reading a page takes up to 300 MB, the program and pdfium another 150.
 const MEMORY_BYTES: u64 = 768 * 1024 * 1024;
 
-/// Share of the page's time after which the child process stops by itself. The parent kills it at the end.
+/// Time on the clock for one page. More than the processor time, which other processes do not take from it.
+const WALL_TIME: Duration = Duration::from_secs(90);
+
+/// Share of [`WALL_TIME`] after which the child process stops by itself. The parent kills it at the end.
 const OWN_SHARE: f32 = 0.9;
 
 /// Minimum confidence of a text. Below, it comes from a picture, a stamp or a signature.
@@ -32,7 +35,7 @@ const PARAGRAPH_GAP: f32 = 0.9;
 pub struct OcrReader {
     /// Folder that scripts/fetch-ocr.sh filled.
     pub models: PathBuf,
-    /// Maximum time for one page, from the start of the child process.
+    /// Maximum processor time for one page, in whole seconds. A page ends after 90 s on the clock, too.
     pub page_time: Duration,
 }
 
@@ -40,7 +43,7 @@ impl OcrReader {
     /// Returns the resource limits of the child process that reads one page.
     pub(super) fn limits(&self, limits: PdfLimits) -> PdfLimits {
         let cpu_time = Duration::from_secs(self.page_time.as_secs().max(1));
-        PdfLimits { memory_bytes: MEMORY_BYTES, wall_time: self.page_time, cpu_time, ..limits }
+        PdfLimits { memory_bytes: MEMORY_BYTES, wall_time: WALL_TIME, cpu_time, ..limits }
     }
 }
 
