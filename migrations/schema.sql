@@ -1772,6 +1772,7 @@ CREATE TABLE public.document_pages (
     attempts integer DEFAULT 0 NOT NULL,
     claimed_until timestamp with time zone,
     cost_micros bigint DEFAULT 0 NOT NULL,
+    confidence real,
     CONSTRAINT document_pages_numbers_not_negative CHECK (((attempts >= 0) AND (cost_micros >= 0))),
     CONSTRAINT document_pages_page_positive CHECK ((page >= 1))
 );
@@ -1785,6 +1786,8 @@ COMMENT ON COLUMN public.document_pages.is_complete IS 'false where the page cou
 COMMENT ON COLUMN public.document_pages.claimed_until IS 'until then a worker reads it, unless it died';
 
 COMMENT ON COLUMN public.document_pages.cost_micros IS 'of all attempts, in millionths of a US dollar';
+
+COMMENT ON COLUMN public.document_pages.confidence IS 'of OCR, from 0 to 1; null where a language model read the page';
 
 CREATE TABLE public.documents (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -2351,12 +2354,14 @@ ALTER TABLE ONLY public.document_chunks
 
 ALTER TABLE public.document_chunks
     ADD CONSTRAINT document_chunks_short_bits_of_embedding CHECK ((NOT (short_bits IS DISTINCT FROM (public.binary_quantize(short_embedding))::bit(384)))) NOT VALID;
+ALTER TABLE public.document_pages
+    ADD CONSTRAINT document_pages_confidence_share CHECK (((confidence >= (0)::double precision) AND (confidence <= (1)::double precision))) NOT VALID;
 
 ALTER TABLE ONLY public.document_pages
     ADD CONSTRAINT document_pages_pkey PRIMARY KEY (document_id, page);
 
 ALTER TABLE public.documents
-    ADD CONSTRAINT documents_error_code_known CHECK ((error_code = ANY (ARRAY['encrypted'::text, 'corrupt'::text, 'no_text'::text, 'too_many_pages'::text, 'too_large'::text, 'timed_out'::text, 'not_uploaded'::text, 'embedding_failed'::text, 'scan_failed'::text, 'scan_too_costly'::text, 'spend_cap_reached'::text, 'size_mismatch'::text, 'too_much_text'::text, 'text_limit_reached'::text, 'processing_failed'::text, 'xfa_form'::text, 'portfolio'::text, 'reader_failed'::text, 'format_mismatch'::text, 'too_many_rows'::text]))) NOT VALID;
+    ADD CONSTRAINT documents_error_code_known CHECK ((error_code = ANY (ARRAY['encrypted'::text, 'corrupt'::text, 'no_text'::text, 'too_many_pages'::text, 'too_large'::text, 'timed_out'::text, 'not_uploaded'::text, 'embedding_failed'::text, 'scan_failed'::text, 'scan_too_costly'::text, 'spend_cap_reached'::text, 'size_mismatch'::text, 'too_much_text'::text, 'text_limit_reached'::text, 'processing_failed'::text, 'xfa_form'::text, 'portfolio'::text, 'reader_failed'::text, 'format_mismatch'::text, 'too_many_rows'::text, 'ocr_unavailable'::text]))) NOT VALID;
 
 ALTER TABLE public.documents
     ADD CONSTRAINT documents_format_known CHECK ((format = ANY (ARRAY['pdf'::text, 'docx'::text, 'xlsx'::text, 'csv'::text, 'txt'::text, 'md'::text, 'html'::text]))) NOT VALID;

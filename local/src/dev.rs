@@ -31,7 +31,7 @@ use crate::{
         models::{FakeModels, FakeReply},
         stripe::FakeStripe,
     },
-    functions,
+    functions, ocr_models,
     running::RunningStack,
     secrets::LocalSecrets,
     servers::Servers,
@@ -57,7 +57,8 @@ pub struct Arguments {
     /// Keep billing in a second database, as a deployment with BACKEND_APP_DATABASE_URL does.
     #[arg(long)]
     two_databases: bool,
-    /// Embed without the model multilingual-e5-small, which the first start downloads: 91 MB.
+    /// Embed without the model multilingual-e5-small, and read no scanned pages. The first start downloads 91 MB and
+    /// 27 MB for them.
     #[arg(long)]
     no_model: bool,
     /// Answer with two fake language models; the second is the fallback of the first.
@@ -88,6 +89,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let secrets = LocalSecrets::open(&data)?;
     let servers = Box::pin(Servers::start(&data, ExternalServers::read()?, false, progress)).await?;
     let database = create_databases(&servers, &secrets, arguments.two_databases).await?;
+    choose_scan_reader(&arguments, &mut settings, progress).await?;
     let step = progress.step("Migrations");
     migrate_with(&database, &settings).await?;
     step.done("applied");
@@ -153,6 +155,22 @@ fn choose_embedder(
         bail!("--no-model and EMBEDDING_PROVIDER=e5 cannot be used together: leave one out");
     }
     add_embedding_model(settings, data, progress).context("without the embedding model: `cargo dev --no-model`")
+}
+
+/// Chooses the reader of scanned pages of the environment, or else OCR, whose models are fetched if needed.
+async fn choose_scan_reader(arguments: &Arguments, settings: &mut SettingsMap, progress: ProgressOutput) -> Result<()> {
+    let default = if arguments.no_model { "off" } else { "ocr" };
+    let reader = settings.entry("SCANNED_PDFS".to_owned()).or_insert_with(|| default.to_owned());
+    if reader != "ocr" {
+        return Ok(());
+    }
+    if arguments.no_model {
+        bail!("--no-model and SCANNED_PDFS=ocr cannot be used together: leave one out");
+    }
+    if !settings.contains_key("OCR_MODELS") {
+        ocr_models::ensure(progress).await.context("without the OCR models: `cargo dev --no-model`")?;
+    }
+    Ok(())
 }
 
 /// Creates the app's database, and with `two_databases` a second one for the schema `billing`.

@@ -24,6 +24,7 @@ pub mod gateway;
 pub mod import_subscriptions;
 pub mod lambda;
 pub mod new_function;
+pub mod ocr_models;
 pub mod openapi;
 pub mod operator;
 pub mod phone;

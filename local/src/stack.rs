@@ -17,6 +17,7 @@ use crate::{
     environment::{DatabaseUrls, lisa_program},
     functions, gateway,
     lambda::{InvocationError, Lambda},
+    ocr_models,
     queue::QueuePoller,
     resources::{self, ResourceOptions},
     schedule,
@@ -220,6 +221,8 @@ fn platform_settings(servers: &Servers, mut overrides: SettingsMap) -> Result<(S
     // Overridable, so that a test can put a proxy between the functions and their dependencies.
     platform.iter_mut().for_each(|(name, value)| *value = overrides.get(name).unwrap_or(value).clone());
     overrides.insert("PDFIUM_LIBRARY".to_owned(), servers.libpdfium.display().to_string());
+    // Overridable, so that a test can damage the models.
+    overrides.entry("OCR_MODELS".to_owned()).or_insert_with(|| ocr_models::folder().display().to_string());
     Ok((platform, overrides))
 }
 

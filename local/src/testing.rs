@@ -169,6 +169,8 @@ async fn start(database: DatabaseUrls, test_options: TestOptions, names: TestDat
         // All tests share one client address. Tests of the rate limits set their own.
         settings.entry(limit.to_owned()).or_insert_with(|| "1000000".to_owned());
     }
+    // Tests that read scanned pages say how.
+    settings.entry("SCANNED_PDFS".to_owned()).or_insert_with(|| "off".to_owned());
     // Keeps tests away from the real ManyChat: port 9 is the discard service.
     settings.entry("MANYCHAT_BASE_URL".to_owned()).or_insert_with(|| "http://127.0.0.1:9".to_owned());
     // Fast, and the same everywhere. Tests of the embedding model choose it themselves.

@@ -1,5 +1,5 @@
-//! Ingests stored files: extracts their text, splits it into chunks and stores them with embeddings. A vision model
-//! reads scanned pages when SCANNED_PDFS is `vision`.
+//! Ingests stored files: extracts their text, splits it into chunks and stores them with embeddings. Scanned pages are
+//! read by OCR or a vision model, as SCANNED_PDFS says.
 //!
 //! One queue delivers the bucket's events and the job messages of maintenance and of retries. Only the records of a
 //! batch that failed are delivered again. At most INGEST_SLOTS_PER_TENANT documents of one tenant are worked on at

@@ -1,15 +1,16 @@
-//! Reading of scanned pages, one after the other: pdfium renders a page, and a vision model reads the image. Each
-//! page's transcript is stored at once, so that after a killed worker, or one without time left, another one
+//! Reading of scanned pages, one after the other: pdfium renders a page, and a vision model or OCR reads the image.
+//! Each page's transcript is stored at once, so that after a killed worker, or one without time left, another one
 //! continues with the next page.
+
+mod ocr_pages;
+mod vision_pages;
 
 use std::{collections::HashMap, time::Duration};
 
 use shared::{
     documents::{self, DocumentFailure, PageClaim, PageTranscript},
-    llm::{LlmError, ModelCall, Provider, TranscribeResult, Vision},
-    logging,
-    pdf::ExtractedPages,
-    periods, plans,
+    llm::{ModelCall, Provider, Vision},
+    pdf::{ExtractedPages, OcrReader},
     settings::Settings,
     usage::{self, UsageDelta},
 };
@@ -21,7 +22,7 @@ use crate::{
     outcome::{IngestError, IngestOutcome},
 };
 
-/// Time until a claim on a page expires. Rendering the page and asking all models takes less, so a worker that
+/// Time until a claim on a page expires. Rendering the page and asking all models, or OCR, takes less, so a worker that
 /// exceeds it is dead.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(120);
 /// Maximum number of attempts at a page. The document fails after the last one. The waits between them (2, 4 … 512 s)
@@ -30,29 +31,46 @@ const MAX_PAGE_ATTEMPTS: i32 = 10;
 /// Maximum time budget for scanned pages, in seconds. A page started later, and the indexing after it, would not end
 /// within the function's timeout of 300 s.
 const MAX_TIME_BUDGET_S: u64 = 150;
+/// Processor time that OCR may take for one page, in seconds.
+const OCR_PAGE_RANGE_S: std::ops::RangeInclusive<u64> = 1..=90;
 /// Longest sides of an image, in pixels, that providers accept without downscaling.
 const LONGEST_SIDE_RANGE_PX: std::ops::RangeInclusive<u16> = 512..=4096;
 
-/// Reader of scanned pages: the vision model, with the limits of cost, image size and time.
+/// Reader of scanned pages, with the limit of time.
 #[derive(Debug, Clone)]
 pub(crate) struct ScanReader {
+    method: ScanMethod,
+    /// Time since the start of the invocation after which another invocation must continue.
+    time_budget: Duration,
+}
+
+/// The way in which scanned pages are read.
+#[derive(Debug, Clone)]
+enum ScanMethod {
+    Vision(VisionReader),
+    Ocr(OcrReader),
+}
+
+/// The vision model, with the limits of cost and image size.
+#[derive(Debug, Clone)]
+struct VisionReader {
     vision: Vision,
     /// Maximum cost of one document, in millionths of a US dollar.
     max_cost_micros: i64,
     /// Longest side of a page's image, in pixels.
     longest_side_px: u16,
-    /// Time since the start of the invocation after which another invocation must continue.
-    time_budget: Duration,
 }
 
 impl ScanReader {
-    /// Reads SCANNED_PDFS and the SCANNED_PDF_* settings, with those of the language models. Returns `None` when
-    /// SCANNED_PDFS is `off`.
+    /// Reads SCANNED_PDFS, OCR_MODELS and the SCANNED_PDF_* settings, with those of the language models. Returns `None`
+    /// when SCANNED_PDFS is `off`.
     pub(crate) fn read(settings: &mut Settings) -> Option<Self> {
         let mode = settings.text("SCANNED_PDFS", "off");
         let max_cost_micros: u32 = settings.number("SCANNED_PDF_MAX_COST_MICROS", 1_000_000);
         let longest_side_px = settings.number("SCANNED_PDF_LONGEST_SIDE_PX", 1568);
         let time_budget = settings.seconds("SCANNED_PDF_TURN_S", MAX_TIME_BUDGET_S);
+        let models = settings.text("OCR_MODELS", "/opt/ocr").into();
+        let page_time = settings.seconds("SCANNED_PDF_PAGE_S", 60);
         if max_cost_micros == 0 {
             settings.problem("SCANNED_PDF_MAX_COST_MICROS is 0: SCANNED_PDFS=off reads no scanned pages");
         }
@@ -63,20 +81,28 @@ impl ScanReader {
         if time_budget > Duration::from_secs(MAX_TIME_BUDGET_S) {
             settings.problem(format_args!("SCANNED_PDF_TURN_S is more than {MAX_TIME_BUDGET_S}"));
         }
+        if !OCR_PAGE_RANGE_S.contains(&page_time.as_secs()) {
+            let (least, most) = (OCR_PAGE_RANGE_S.start(), OCR_PAGE_RANGE_S.end());
+            settings.problem(format_args!("SCANNED_PDF_PAGE_S is not between {least} and {most}"));
+        }
         let provider = Provider::read(settings);
-        match mode.as_str() {
+        let method = match mode.as_str() {
             "vision" => {
                 let vision = Vision::read(settings, "SCANNED_PDF_MODELS", &provider)?;
-                Some(Self { vision, max_cost_micros: max_cost_micros.into(), longest_side_px, time_budget })
+                ScanMethod::Vision(VisionReader { vision, max_cost_micros: max_cost_micros.into(), longest_side_px })
             }
             mode => {
-                if mode != "off" {
-                    settings.problem("SCANNED_PDFS is neither off nor vision");
-                }
                 settings.list("SCANNED_PDF_MODELS", &[]);
-                None
+                if mode != "ocr" {
+                    if mode != "off" {
+                        settings.problem("SCANNED_PDFS is neither off nor ocr nor vision");
+                    }
+                    return None;
+                }
+                ScanMethod::Ocr(OcrReader { models, page_time })
             }
-        }
+        };
+        Some(Self { method, time_budget })
     }
 }
 
@@ -110,7 +136,8 @@ enum PageOutcome {
 
 impl Deps {
     /// Sets the text of a document's scanned pages: from stored transcripts, and, when reading scans is enabled, from
-    /// the vision model. `started` is the time at which this invocation began to work on the document.
+    /// the vision model or OCR. OCR does not read for an account without a confirmed address. `started` is the time at
+    /// which this invocation began to work on the document.
     pub(crate) async fn read_scans(
         &self,
         target: IngestTarget,
@@ -122,16 +149,21 @@ impl Deps {
         if scanned.is_empty() {
             return Ok(ScanProgress::Complete(Vec::new()));
         }
-        let transcripts = self
+        let (transcripts, is_trusted) = self
             .db
-            .tenant_tx(target.tenant, async |tx| Ok(documents::page_transcripts(tx, target.document).await?))
+            .tenant_tx(target.tenant, async |tx| {
+                let transcripts = documents::page_transcripts(tx, target.document).await?;
+                Ok((transcripts, self.unconfirmed.models_allowed(tx).await?))
+            })
             .await?;
+        // A vision model costs money, so it says by an error code that it does not read.
+        let scans = self.scans.as_ref().filter(|scans| is_trusted || matches!(scans.method, ScanMethod::Vision(_)));
         let mut transcripts: HashMap<_, _> = transcripts.into_iter().map(|read| (read.page, read)).collect();
         let mut left = scanned.len().saturating_sub(transcripts.len());
         let mut unread = Vec::new();
         let mut has_read = false;
         for number in scanned {
-            let read = match (transcripts.remove(&page_number(number)), &self.scans) {
+            let read = match (transcripts.remove(&page_number(number)), scans) {
                 (Some(read), _) => read,
                 (None, None) => {
                     unread.push(page_number(number));
@@ -160,21 +192,19 @@ impl Deps {
             }
         }
         // The time budget leaves time for indexing; past it, another invocation indexes the document.
-        if has_read && self.scans.as_ref().is_some_and(|scans| started.elapsed() >= scans.time_budget) {
+        if has_read && scans.is_some_and(|scans| started.elapsed() >= scans.time_budget) {
             return Ok(ScanProgress::Interrupted(IngestOutcome::Continue(Duration::ZERO)));
         }
         Ok(ScanProgress::Complete(unread))
     }
 
-    /// Reads one scanned page, unless another worker has read or claimed it, or its cost would exceed the document's
-    /// or the period's limit.
+    /// Reads one scanned page, unless another worker has read or claimed it.
     async fn read_page(
         &self,
         scans: &ScanReader,
         target: IngestTarget,
         next: PageToRead<'_>,
     ) -> Result<PageOutcome, IngestError> {
-        let document = target.document;
         let page = page_number(next.number);
         let attempts = match self.claim_page(scans, target, &next).await? {
             PageClaim::Granted { attempts } => attempts,
@@ -188,81 +218,28 @@ impl Deps {
                 format!("page {page} was begun {attempts} times"),
             ));
         }
-        let empty_page = |is_complete| PageTranscript { page, text: String::new(), is_complete };
-        let jpeg = match self.extractor.render_page(next.file, next.number, scans.longest_side_px).await {
-            Ok(Some(jpeg)) => jpeg,
-            Ok(None) => return self.store_page(target, empty_page(true), &[]).await,
-            Err(error) if error.code().is_some() => {
-                tracing::warn!(document_id = %document, page, error = logging::chain(&error), "a page cannot be drawn");
-                return self.store_page(target, empty_page(false), &[]).await;
-            }
-            Err(error) => {
-                self.release_page(target, page, attempts, &[]).await?;
-                return Err(IngestError::Transient(error.into()));
-            }
-        };
-        let TranscribeResult { outcome, calls } = scans.vision.transcribe(&jpeg).await;
-        match outcome {
-            Ok(read) => {
-                if read.is_truncated {
-                    tracing::warn!(document_id = %document, page, "the text of a page broke off");
-                }
-                self.store_page(
-                    target,
-                    PageTranscript { page, text: read.text, is_complete: !read.is_truncated },
-                    &calls,
-                )
-                .await
-            }
-            // The model would decline the page again, so it is stored as unreadable; the other pages are still read.
-            Err(error @ LlmError::Blocked(_)) => {
-                tracing::warn!(document_id = %document, page, error = logging::chain(&error), "a page is not read");
-                self.store_page(target, empty_page(false), &calls).await
-            }
-            Err(error) => {
-                self.release_page(target, page, attempts, &calls).await?;
-                let reason = logging::chain(&error);
-                if attempts >= MAX_PAGE_ATTEMPTS {
-                    return Err(IngestError::Permanent(DocumentFailure::ScanFailed, format!("page {page}: {reason}")));
-                }
-                tracing::warn!(document_id = %document, page, attempts, error = reason, "a page is left for later");
-                let pause = Duration::from_secs(2_u64.saturating_pow(attempts.unsigned_abs()));
-                Ok(PageOutcome::RetryAfter(pause.max(error.retry_after().unwrap_or_default())))
-            }
+        match &scans.method {
+            ScanMethod::Vision(reader) => self.transcribe_page(reader, target, &next, attempts).await,
+            ScanMethod::Ocr(reader) => self.recognize_page(reader, target, &next, attempts).await,
         }
     }
 
-    /// Claims a page for this worker, unless its cost would exceed the document's or the period's limit, or no
-    /// model reads for an account without a confirmed address.
+    /// Claims a page for this worker. A vision model's limits are checked before.
     async fn claim_page(
         &self,
         scans: &ScanReader,
         target: IngestTarget,
         next: &PageToRead<'_>,
     ) -> Result<PageClaim, IngestError> {
-        let IngestTarget { tenant, document } = target;
-        let claim = self
-            .db
-            .tenant_tx(tenant, async |tx| {
-                if !self.unconfirmed.models_allowed(tx).await? {
-                    let detail = "the account's address is not confirmed".to_owned();
-                    return Ok(Err((DocumentFailure::SpendCapReached, detail)));
-                }
-                let period = periods::current(tx).await?;
-                if let Err(limit) = plans::check_spend_cap(&plans::of_tenant(tx).await?, period.spent_micros) {
-                    let detail = format!("{} of {} micro-USD of the period are spent", limit.used, limit.most);
-                    return Ok(Err((DocumentFailure::SpendCapReached, detail)));
-                }
-                let cost = documents::scan_cost(tx, document).await?;
-                if cost.exceeds(scans.max_cost_micros, next.left) {
-                    let (spent, left) = (cost.spent_micros, next.left);
-                    let detail = format!("{spent} micro-USD are spent, with {left} scanned pages left");
-                    return Ok(Err((DocumentFailure::ScanTooCostly, detail)));
-                }
-                Ok(Ok(documents::claim_page(tx, document, page_number(next.number), CLAIM_TIMEOUT).await?))
-            })
-            .await?;
-        claim.map_err(|(failure, detail)| IngestError::Permanent(failure, detail))
+        match &scans.method {
+            ScanMethod::Vision(reader) => self.claim_page_within_cost(reader, target, next).await,
+            ScanMethod::Ocr(_) => {
+                let page = page_number(next.number);
+                let claim =
+                    async |tx: &mut _| Ok(documents::claim_page(tx, target.document, page, CLAIM_TIMEOUT).await?);
+                Ok(self.db.tenant_tx(target.tenant, claim).await?)
+            }
+        }
     }
 
     /// Stores a page's transcript together with the cost of its model calls.
@@ -331,9 +308,13 @@ mod tests {
     fn wrong_settings_are_reported_at_the_start() {
         assert_eq!(settings_problems(&[]), "none, on: true");
         assert_eq!(settings_problems(&[("SCANNED_PDFS", "off")]), "none, on: false");
+        let without_model = [("SCANNED_PDFS", "ocr"), ("LLM_PROVIDER", "extractive")];
+        assert_eq!(settings_problems(&without_model), "none, on: true");
         assert_eq!(settings_problems(&[("SCANNED_PDFS", "")]), "none, on: false");
         for (name, value, expected) in [
-            ("SCANNED_PDFS", "ocr", "SCANNED_PDFS is neither off nor vision"),
+            ("SCANNED_PDFS", "tesseract", "SCANNED_PDFS is neither off nor ocr nor vision"),
+            ("SCANNED_PDF_PAGE_S", "0", "SCANNED_PDF_PAGE_S is not between 1 and 90"),
+            ("SCANNED_PDF_PAGE_S", "91", "SCANNED_PDF_PAGE_S is not between 1 and 90"),
             ("SCANNED_PDF_MAX_COST_MICROS", "0", "SCANNED_PDF_MAX_COST_MICROS is 0"),
             (
                 "SCANNED_PDF_MAX_COST_MICROS",

@@ -1,7 +1,8 @@
-//! Scanned PDFs, transcribed by a vision model: choice of pages, failures, and costs.
+//! Scanned PDFs, read by a vision model (choice of pages, failures, costs) or by OCR.
 
 mod costs;
 mod failures;
+mod ocr;
 
 use std::collections::BTreeSet;
 

@@ -31,6 +31,7 @@ pub(crate) use self::{
         PdfPage, e5_model_file, fixture, long_pdf, padded_pdf, pdf, pdf_of_pages, presigned_upload, repository_file,
         small_pdf,
     },
+    hold::StatementHold,
     proxy::BackendProxy,
     request::TestRequest,
     response::TestResponse,

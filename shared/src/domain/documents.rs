@@ -152,10 +152,12 @@ pub enum DocumentFailure {
     FormatMismatch,
     /// The tables have more rows or columns than [`crate::files`] allows.
     TooManyRows,
+    /// The OCR models of the installation are missing or damaged, and the file has scanned pages.
+    OcrUnavailable,
 }
 
 impl DocumentFailure {
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 21] = [
         Self::Encrypted,
         Self::Corrupt,
         Self::NoText,
@@ -176,6 +178,7 @@ impl DocumentFailure {
         Self::ReaderFailed,
         Self::FormatMismatch,
         Self::TooManyRows,
+        Self::OcrUnavailable,
     ];
 
     /// Returns the error code, as stored in `documents.error_code` and shown in the API.
@@ -202,6 +205,7 @@ impl DocumentFailure {
             Self::ReaderFailed => "reader_failed",
             Self::FormatMismatch => "format_mismatch",
             Self::TooManyRows => "too_many_rows",
+            Self::OcrUnavailable => "ocr_unavailable",
         }
     }
 
@@ -270,6 +274,9 @@ impl DocumentFailure {
             Self::ReaderFailed => {
                 "Notre lecteur a échoué sur ce fichier, qui n'est peut-être pas en cause. Imprimez-le dans un nouveau fichier PDF et envoyez celui-ci."
             }
+            Self::OcrUnavailable => {
+                "La lecture des pages numérisées est en panne chez nous ; le fichier n'est pas en cause. Signalez-le nous et réessayez plus tard."
+            }
         };
         text.into()
     }
@@ -317,6 +324,9 @@ impl DocumentFailure {
             Self::Portfolio => "The file is a PDF portfolio of other files. Save them and upload them one by one.",
             Self::ReaderFailed => {
                 "Our reader failed on this file, which may be sound. Print it to a new PDF file and upload that."
+            }
+            Self::OcrUnavailable => {
+                "Our reading of scanned pages is out of order; the file is not to blame. Tell us and try again later."
             }
         };
         text.into()

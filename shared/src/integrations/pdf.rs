@@ -25,6 +25,7 @@ mod page_text;
 mod parent;
 mod quality;
 mod raw_page;
+mod recognition;
 mod rendering;
 mod rules;
 mod running_lines;
@@ -38,6 +39,7 @@ pub use child::{SUBCOMMAND, child_main};
 pub use extracted_pages::ExtractedPages;
 pub use parent::Extractor;
 pub use quality::PageKind;
+pub use recognition::{OcrReader, RecognizedPage};
 
 use raw_page::{RawBlock, RawPage};
 
@@ -130,6 +132,8 @@ pub enum PdfError {
     File(#[from] FileError),
     #[error("the document took too long to read")]
     TimedOut,
+    #[error("the OCR models cannot be used: {0}")]
+    OcrModels(String),
     #[error("the extraction process cannot be run")]
     Spawn(#[source] io::Error),
     #[error("pdfium cannot be loaded: {0}")]
@@ -154,6 +158,7 @@ impl PdfError {
             Self::ReaderFailed => Some("reader_failed"),
             Self::File(error) => Some(error.code()),
             Self::TimedOut => Some("timed_out"),
+            Self::OcrModels(_) => Some("ocr_unavailable"),
             Self::Spawn(_) | Self::Library(_) | Self::Protocol(_) => None,
         }
     }
@@ -164,6 +169,9 @@ impl PdfError {
 struct ExtractionJob {
     /// File of libpdfium.
     library: PathBuf,
+    /// Folder of the OCR models, for [`ExtractionTask::Recognize`].
+    #[serde(default)]
+    ocr_models: Option<PathBuf>,
     /// Size of the PDF on standard input, in bytes.
     pdf_bytes: usize,
     limits: PdfLimits,
@@ -178,6 +186,8 @@ enum ExtractionTask {
     Text(TextRange),
     /// Renders one page, numbered from 1, as a JPEG.
     Picture { page: u32, longest_side_px: u16 },
+    /// Reads the text in the picture of one page, numbered from 1.
+    Recognize { page: u32 },
     /// Reads a file of a format without pages.
     File(FileFormat),
 }
@@ -232,6 +242,12 @@ enum ChildAnswer {
     Shell(Shell),
     /// The rendered page as a JPEG in base64; `None` for a blank page.
     Picture(Option<String>),
+    /// The text in the picture of the page; `None` for a blank page.
+    Recognized(Option<RecognizedPage>),
+    /// The page was not read in time.
+    PageTimedOut,
+    /// Reason why the OCR models cannot be used.
+    OcrUnusable(String),
     /// The document needs a password.
     Encrypted,
     /// The document, or the page to be rendered, cannot be read.

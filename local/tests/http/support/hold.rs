@@ -1,5 +1,7 @@
 //! Blocks a statement of the product in its middle until a test releases it.
 
+use std::time::Duration;
+
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::{App, WAIT_TIMEOUT, wait_until};
@@ -50,10 +52,15 @@ impl StatementHold {
 
     /// Waits until a statement is blocked and `times` statements were blocked in total, including cancelled ones.
     pub(crate) async fn wait_for_held_statements(&mut self, times: i64) {
+        self.wait_for_held_statements_within(WAIT_TIMEOUT, times).await;
+    }
+
+    /// Waits as `wait_for_held_statements` does, for at most `timeout`.
+    pub(crate) async fn wait_for_held_statements_within(&mut self, timeout: Duration, times: i64) {
         let met = "select count(*) filter (where not granted) > 0 and (select last_value from public.holds) >= $1
                    from pg_locks where locktype = 'advisory'
                      and database = (select oid from pg_database where datname = current_database())";
-        wait_until("a statement is held", WAIT_TIMEOUT, async || {
+        wait_until("a statement is held", timeout, async || {
             let is_met: bool = sqlx::query_scalar(met).bind(times).fetch_one(&mut self.db).await.unwrap();
             is_met.then_some(())
         })

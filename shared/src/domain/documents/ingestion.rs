@@ -215,8 +215,9 @@ pub async fn store_chunks(
     Ok(StoreOutcome::from_checks(row.is_model, row.is_there))
 }
 
-/// Marks a document as processed and deletes its scanned-page transcripts, whose text is in the chunks. `unread`
-/// lists the pages whose text was not read, or not read whole; `excerpt` is the start of the text, for lists.
+/// Marks a document as processed and deletes its scanned-page transcripts, whose text is in the chunks; the confidence
+/// of pages read by OCR stays in `documents.metadata`. `unread` lists the pages whose text was not read, or not read
+/// whole; `excerpt` is the start of the text, for lists.
 ///
 /// Deletes the documents that this one replaces, and returns their files.
 ///
@@ -244,6 +245,11 @@ pub async fn finish(
                 metadata = metadata || jsonb_build_object('filename', filename, 'pages', pages_total, 'language', $4::text)
                     || case when cardinality($7::integer[]) > 0 then jsonb_build_object('unread_pages', $7::integer[])
                         else '{}' end
+                    || coalesce((select jsonb_build_object('ocr_confidence',
+                            jsonb_object_agg(page, round(confidence::numeric, 3)))
+                        from document_pages
+                        where customer_id = $1 and document_id = $2 and confidence is not null
+                        having count(*) > 0), '{}')
             where customer_id = $1 and id = $2 and status = 'pending' and exists (select from tenant)
             returning id
         ), read as (

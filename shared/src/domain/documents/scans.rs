@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::db::TenantTx;
 
-/// Text that a model read from a scanned page.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Text that a model or OCR read from a scanned page.
+#[derive(Debug, Clone, PartialEq)]
 pub struct PageTranscript {
     /// Page number, from 1.
     pub page: i32,
@@ -18,6 +18,8 @@ pub struct PageTranscript {
     pub text: String,
     /// False when the page could not be read, or when its text is cut off.
     pub is_complete: bool,
+    /// Confidence of OCR, from 0 to 1; `None` for a page that a language model read, or nobody.
+    pub confidence: Option<f32>,
 }
 
 /// Returns the transcripts of a document's pages so far, by page number.
@@ -28,7 +30,7 @@ pub async fn page_transcripts(tx: &mut TenantTx, document: Uuid) -> sqlx::Result
     sqlx::query_as!(
         PageTranscript,
         r#"
-        select page, text as "text!", is_complete
+        select page, text as "text!", is_complete, confidence
         from document_pages
         where customer_id = $1 and document_id = $2 and text is not null
         order by page
@@ -81,7 +83,7 @@ pub async fn scan_cost(tx: &mut TenantTx, document: Uuid) -> sqlx::Result<ScanCo
 }
 
 /// Outcome of claiming a scanned page.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub enum PageClaim {
     /// The caller holds the claim and may read the page.
     Granted {
@@ -139,7 +141,7 @@ pub async fn claim_page(
     }
     let other = sqlx::query!(
         r#"
-        select text, is_complete, coalesce(extract(epoch from claimed_until - now()), 0)::float8 as "seconds!"
+        select text, is_complete, confidence, coalesce(extract(epoch from claimed_until - now()), 0)::float8 as "seconds!"
         from document_pages
         where customer_id = $1 and document_id = $2 and page = $3
         "#,
@@ -150,7 +152,12 @@ pub async fn claim_page(
     .fetch_one(tx)
     .await?;
     Ok(match other.text {
-        Some(text) => PageClaim::AlreadyRead(PageTranscript { page, text, is_complete: other.is_complete }),
+        Some(text) => PageClaim::AlreadyRead(PageTranscript {
+            page,
+            text,
+            is_complete: other.is_complete,
+            confidence: other.confidence,
+        }),
         None => PageClaim::HeldByOther { expires_in: Duration::try_from_secs_f64(other.seconds).unwrap_or_default() },
     })
 }
@@ -174,29 +181,36 @@ pub async fn store_page(
         ), read as (
             update document_pages
             set text = coalesce(text, $4), is_complete = case when text is null then $5 else is_complete end,
+                confidence = case when text is null then $7 else confidence end,
                 claimed_until = null, cost_micros = cost_micros + $6
             where customer_id = $1 and document_id = (select id from document) and page = $3
-            returning text, is_complete
+            returning text, is_complete, confidence
         ), progress as (
             update documents
             -- The last page is done when it is indexed.
             set pages_done = greatest(pages_done, least($3, pages_total - 1))
             where customer_id = $1 and id = $2 and status = 'pending'
         )
-        select text as "text!", is_complete from read
+        select text as "text!", is_complete, confidence from read
         "#,
         tx.tenant(),
         document,
         read.page,
         read.text,
         read.is_complete,
-        cost_micros
+        cost_micros,
+        read.confidence
     )
     .fetch_optional(tx)
     .await?;
     // The row is missing when the document was deleted meanwhile; nobody will use the transcript then.
     Ok(match kept {
-        Some(kept) => PageTranscript { page: read.page, text: kept.text, is_complete: kept.is_complete },
+        Some(kept) => PageTranscript {
+            page: read.page,
+            text: kept.text,
+            is_complete: kept.is_complete,
+            confidence: kept.confidence,
+        },
         None => read,
     })
 }

@@ -5,7 +5,7 @@ use super::page_count::{self, FileFacts};
 use super::page_text::{self, PageReader};
 use super::{
     ChildAnswer, ExtractionJob, ExtractionTask, PdfLimits, RawPage, Shell, TextRange, count_letters,
-    guard::call_pdfium, rendering,
+    guard::call_pdfium, recognition, rendering,
 };
 use crate::files::{self, FileFormat};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -14,6 +14,7 @@ use pdfium_render::prelude::{PdfDocument, PdfFormType, Pdfium, PdfiumError, Pdfi
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
+use std::time::Instant;
 
 /// First argument by which a program runs as the child process: its `main` then calls [`child_main`].
 pub const SUBCOMMAND: &str = "extract-pdf";
@@ -71,6 +72,7 @@ fn extract<W: Write>(job: &ExtractionJob, answers: &mut AnswerWriter<W>) -> io::
     if let ExtractionTask::File(format) = job.task {
         return write_file(job, format, answers);
     }
+    let started = Instant::now();
     let library = match apply_limits(&job.limits)
         .map_err(|error| error.to_string())
         .and_then(|()| Pdfium::bind_to_library(&job.library).map_err(|error| format!("{error:?}")))
@@ -96,6 +98,7 @@ fn extract<W: Write>(job: &ExtractionJob, answers: &mut AnswerWriter<W>) -> io::
             let answer = jpeg.map(|jpeg| ChildAnswer::Picture(jpeg.map(|jpeg| STANDARD.encode(jpeg))));
             answers.write(&answer.unwrap_or(ChildAnswer::Corrupt))
         }
+        ExtractionTask::Recognize { page } => answers.write(&recognition::recognize(document, page, job, started)),
         ExtractionTask::File(format) => write_file(job, format, answers),
     }
 }

@@ -3,7 +3,8 @@
 
 use super::child::SUBCOMMAND;
 use super::{
-    ChildAnswer, ExtractedPages, ExtractionJob, ExtractionTask, PdfError, PdfLimits, RawPage, Shell, TextRange, is_pdf,
+    ChildAnswer, ExtractedPages, ExtractionJob, ExtractionTask, OcrReader, PdfError, PdfLimits, RawPage,
+    RecognizedPage, Shell, TextRange, is_pdf,
 };
 use crate::files::{Block, FileError, FileFormat};
 use nix::sys::signal::Signal;
@@ -35,13 +36,15 @@ const MAX_PLAIN_FAILURES: u32 = 4;
 pub struct Extractor {
     program: PathBuf,
     library: PathBuf,
+    /// Folder of the OCR models, for reading pictures of pages.
+    ocr_models: Option<PathBuf>,
     limits: PdfLimits,
 }
 
 impl Extractor {
     /// Creates an extractor with the default limits. `library` is the file of libpdfium.
     pub fn new(program: impl Into<PathBuf>, library: impl Into<PathBuf>) -> Self {
-        Self { program: program.into(), library: library.into(), limits: PdfLimits::default() }
+        Self { program: program.into(), library: library.into(), ocr_models: None, limits: PdfLimits::default() }
     }
 
     /// Sets the resource limits for one document.
@@ -69,7 +72,7 @@ impl Extractor {
                         return ExtractedPages::require_readable(pages, reading.last_failure.map(Failure::into_error));
                     }
                 }
-                ChildOutput::Picture(_) => return Err(PdfError::Protocol(status)),
+                _ => return Err(PdfError::Protocol(status)),
             }
         }
     }
@@ -87,6 +90,24 @@ impl Extractor {
         };
         match self.run(ExtractionTask::Picture { page, longest_side_px }, limits, pdf).await? {
             (ChildOutput::Picture(picture), _) => Ok(picture),
+            (_, status) => Err(PdfError::Protocol(status)),
+        }
+    }
+
+    /// Reads the text in the picture of a page of `pdf`, numbered from 1, by OCR. Returns `None` for a blank page.
+    ///
+    /// # Errors
+    /// Returns any [`PdfError`]. An error with a code concerns this page only, except [`PdfError::OcrModels`]: the
+    /// installation is to blame, and no page can be read.
+    pub async fn recognize_page(
+        &self,
+        pdf: &[u8],
+        page: u32,
+        reader: &OcrReader,
+    ) -> Result<Option<RecognizedPage>, PdfError> {
+        let extractor = Self { ocr_models: Some(reader.models.clone()), ..self.clone() };
+        match extractor.run(ExtractionTask::Recognize { page }, reader.limits(self.limits), pdf).await? {
+            (ChildOutput::Recognized(page), _) => Ok(page),
             (_, status) => Err(PdfError::Protocol(status)),
         }
     }
@@ -133,7 +154,7 @@ impl Extractor {
         child.kill().await.map_err(PdfError::Spawn)?;
         let status = child.wait().await.map_err(PdfError::Spawn)?;
         match (outcome?, task) {
-            (Some(picture), _) => Ok((ChildOutput::Picture(picture), status)),
+            (Some(page), _) => Ok((page, status)),
             (None, ExtractionTask::Text(_) | ExtractionTask::File(_)) if output.is_ready || output.is_timed_out => {
                 Ok((ChildOutput::Text(output), status))
             }
@@ -144,7 +165,13 @@ impl Extractor {
     /// Starts the child process without environment variables, hence without secrets, and without open files but its
     /// pipes.
     fn spawn(&self, task: ExtractionTask, limits: PdfLimits, pdf_bytes: usize) -> io::Result<Child> {
-        let job = ExtractionJob { library: self.library.clone(), pdf_bytes, limits, task };
+        let job = ExtractionJob {
+            library: self.library.clone(),
+            ocr_models: self.ocr_models.clone(),
+            pdf_bytes,
+            limits,
+            task,
+        };
         Command::new(&self.program)
             .arg(SUBCOMMAND)
             .arg(serde_json::to_string(&job)?)
@@ -158,14 +185,14 @@ impl Extractor {
     }
 }
 
-/// Writes the PDF to the child process and reads its answers at the same time. Returns the picture of a page, if the
-/// child gave one.
+/// Writes the PDF to the child process and reads its answers at the same time. Returns the picture of a page or its
+/// text, if the child gave one.
 async fn exchange(
     child: &mut Child,
     pdf: &[u8],
     limits: &PdfLimits,
     output: &mut TextOutput,
-) -> Result<Option<Option<String>>, PdfError> {
+) -> Result<Option<ChildOutput>, PdfError> {
     let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(PdfError::Spawn(io::ErrorKind::BrokenPipe.into()));
     };
@@ -173,13 +200,13 @@ async fn exchange(
         // Writing fails when the child refuses the PDF early and closes the pipe; its answer then holds the reason.
         let _ = stdin.write_all(pdf).await;
     };
-    let ((), picture) = tokio::join!(feed, read_answers(stdout, limits, output));
-    let picture = picture?;
-    if picture.is_none() && !output.is_complete {
+    let ((), page) = tokio::join!(feed, read_answers(stdout, limits, output));
+    let page = page?;
+    if page.is_none() && !output.is_complete {
         // The exit status tells why there is no final answer.
         child.wait().await.map_err(PdfError::Spawn)?;
     }
-    Ok(picture)
+    Ok(page)
 }
 
 /// Reads answers of the child process until a final one or the end of the stream.
@@ -187,7 +214,7 @@ async fn read_answers(
     stdout: ChildStdout,
     limits: &PdfLimits,
     output: &mut TextOutput,
-) -> Result<Option<Option<String>>, PdfError> {
+) -> Result<Option<ChildOutput>, PdfError> {
     let mut lines = BufReader::new(stdout.take(limits.max_output_bytes));
     let mut line = Vec::new();
     loop {
@@ -213,7 +240,10 @@ async fn read_answers(
                 (output.is_complete, output.shell) = (true, Some(shell));
                 return Ok(None);
             }
-            ChildAnswer::Picture(picture) => return Ok(Some(picture)),
+            ChildAnswer::Picture(picture) => return Ok(Some(ChildOutput::Picture(picture))),
+            ChildAnswer::Recognized(page) => return Ok(Some(ChildOutput::Recognized(page))),
+            ChildAnswer::PageTimedOut => return Err(PdfError::TimedOut),
+            ChildAnswer::OcrUnusable(reason) => return Err(PdfError::OcrModels(reason)),
             ChildAnswer::Encrypted => return Err(PdfError::Encrypted),
             ChildAnswer::Corrupt => return Err(PdfError::Corrupt),
             ChildAnswer::TooManyPages(pages) => {
@@ -229,6 +259,8 @@ enum ChildOutput {
     Text(TextOutput),
     /// A rendered page; `None` for a blank one.
     Picture(Option<String>),
+    /// The text in the picture of a page; `None` for a blank one.
+    Recognized(Option<RecognizedPage>),
 }
 
 /// Text that a child process gave before its end.

@@ -68,17 +68,31 @@ pub(super) fn render_jpeg(
     page: u32,
     longest_side_px: u16,
 ) -> Result<Option<Vec<u8>>, PdfiumError> {
-    let index = i32::try_from(page).map_or(i32::MAX, |page| page - 1);
-    let page = call_pdfium(|| document.pages().get(index))?;
-    let (width, height) = pixel_size(page.width().value, page.height().value, longest_side_px)?;
-    let pixels = gray_pixels(&page, width, height)?;
-    if is_blank(&pixels) {
-        return Ok(None);
-    }
+    let Some(Picture { width, height, pixels }) = render(document, page, longest_side_px)? else { return Ok(None) };
     let mut jpeg = Vec::new();
     let encoded = Encoder::new(&mut jpeg, JPEG_QUALITY).encode(&pixels, width, height, ColorType::Luma);
     encoded.or(Err(PdfiumError::ImageError))?;
     Ok(Some(jpeg))
+}
+
+/// A rendered page in shades of grey, one byte a pixel.
+pub(super) struct Picture {
+    pub(super) width: u16,
+    pub(super) height: u16,
+    pub(super) pixels: Vec<u8>,
+}
+
+/// Renders a page, numbered from 1. Returns `None` for a blank page.
+pub(super) fn render(
+    document: &PdfDocument<'_>,
+    page: u32,
+    longest_side_px: u16,
+) -> Result<Option<Picture>, PdfiumError> {
+    let index = i32::try_from(page).map_or(i32::MAX, |page| page - 1);
+    let page = call_pdfium(|| document.pages().get(index))?;
+    let (width, height) = pixel_size(page.width().value, page.height().value, longest_side_px)?;
+    let pixels = gray_pixels(&page, width, height)?;
+    Ok((!is_blank(&pixels)).then_some(Picture { width, height, pixels }))
 }
 
 /// Renders a page in shades of grey, one byte a pixel.
