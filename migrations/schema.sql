@@ -2354,6 +2354,7 @@ ALTER TABLE ONLY public.document_chunks
 
 ALTER TABLE public.document_chunks
     ADD CONSTRAINT document_chunks_short_bits_of_embedding CHECK ((NOT (short_bits IS DISTINCT FROM (public.binary_quantize(short_embedding))::bit(384)))) NOT VALID;
+
 ALTER TABLE public.document_pages
     ADD CONSTRAINT document_pages_confidence_share CHECK (((confidence >= (0)::double precision) AND (confidence <= (1)::double precision))) NOT VALID;
 
