@@ -11,7 +11,7 @@ use local::{
     template::Template,
     testing::{self, TestDatabase},
 };
-use local_postgres::root;
+use local_postgres::{DataFolder, ProgressOutput, ensure_embedding_model, root};
 use serde_json::Value;
 use shared::{
     sealed::KeyRing,
@@ -68,8 +68,11 @@ impl Deployment {
         let suffix = format!("-b{}-{}", std::process::id(), database.name().replace('_', "-"));
         let seed = ResourceOptions { app: &app, system: &system, suffix: &suffix, visibility_timeout: None };
         let scope = resources::create_resources(&template, &servers.aws.config(), &seed).await.unwrap();
+        // The template chooses the embedding model of its layer.
+        let model = ensure_embedding_model(&DataFolder::open(None).unwrap(), ProgressOutput::Silent).unwrap();
         let overrides = text(&[
             ("PDFIUM_LIBRARY", &servers.libpdfium.display().to_string()),
+            ("E5_MODEL_FILE", &model.display().to_string()),
             // No waiting for more messages of a burst: only one is sent.
             ("BURST_WINDOW_S", "0"),
         ]);
