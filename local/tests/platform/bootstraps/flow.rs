@@ -68,15 +68,19 @@ impl Deployment {
         let suffix = format!("-b{}-{}", std::process::id(), database.name().replace('_', "-"));
         let seed = ResourceOptions { app: &app, system: &system, suffix: &suffix, visibility_timeout: None };
         let scope = resources::create_resources(&template, &servers.aws.config(), &seed).await.unwrap();
-        // The template chooses the embedding model of its layer.
-        let model = ensure_embedding_model(&DataFolder::open(None).unwrap(), ProgressOutput::Silent).unwrap();
         let overrides = text(&[
             ("PDFIUM_LIBRARY", &servers.libpdfium.display().to_string()),
-            ("E5_MODEL_FILE", &model.display().to_string()),
             // No waiting for more messages of a burst: only one is sent.
             ("BURST_WINDOW_S", "0"),
         ]);
-        let settings = resources::settings(&template, &scope, &servers.aws.settings(), &overrides).unwrap();
+        let mut settings = resources::settings(&template, &scope, &servers.aws.settings(), &overrides).unwrap();
+        // In a deployment the file is in the layer of the embedding model, where the setting's default expects it.
+        let model = ensure_embedding_model(&DataFolder::open(None).unwrap(), ProgressOutput::Silent).unwrap();
+        let embedding = settings.values_mut().filter(|settings| settings.contains_key("EMBEDDING_PROVIDER"));
+        for settings in embedding {
+            assert_eq!(settings["EMBEDDING_PROVIDER"], "e5");
+            settings.insert("E5_MODEL_FILE".to_owned(), model.display().to_string());
+        }
         let secrets = [&database.urls.app, &database.urls.system, &database.urls.admin]
             .map(|url| reqwest::Url::parse(url).unwrap().password().unwrap().to_owned());
         let secrets = secrets.into_iter().chain([jwt_secret, sealing_keys.clone(), stripe_secret.clone()]).collect();
