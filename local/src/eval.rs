@@ -68,7 +68,7 @@ pub struct Arguments {
     /// Only this set of the customers' questions.
     #[arg(long, value_name = "NAME", requires = "answers", conflicts_with = "contexts")]
     set: Option<String>,
-    /// Also show each answer that is not right.
+    /// Also show each answer that is not right. Those of the held-out set are never shown.
     #[arg(long, requires = "answers")]
     failures: bool,
     /// Save the figures as the ones to compare with.
