@@ -3,7 +3,8 @@
 /// Beginnings of what follows œ in French words, after any letters.
 const AFTER_OE: [&str; 11] = ["u", "il", "soph", "dèm", "dem", "tus", "tal", "nolog", "dip", "strog", "liaque"];
 
-/// What the recogniser makes of words with a capital Œ. None of them is a word itself.
+/// Misreadings of words that begin with or contain a capital Œ, each with the word that is on the page. No misreading is
+/// a word itself.
 const CAPITALS: [(&str, &str); 16] = [
     ("euvre", "œuvre"),
     ("eil", "œil"),

@@ -1,5 +1,5 @@
-//! The base of the local stack: the data folder, the Python environment, the embedding
-//! model, PostgreSQL, PgBouncer and Redis.
+//! The base of the local stack: the data folder, the Python environment, the embedding model, PostgreSQL, PgBouncer and
+//! Redis.
 //!
 //! This package does not depend on the product's packages: `cargo prepare-sql` creates the `.sqlx` data that they need
 //! to compile.

@@ -74,8 +74,8 @@ const UNIT_COST: f32 = 0.04;
 const MAX_CANDIDATES: usize = 48;
 /// Minimum uncentred cosine of a sentence that answers by its meaning alone.
 const MIN_SIMILARITY: f32 = 0.86;
-/// Minimum uncentred cosine for a price, which is worse wrong than missing, and for a question in a document: any two questions are
-/// alike.
+/// Minimum uncentred cosine for a price, which is worse wrong than missing, and for a question in a document: any two
+/// questions are alike.
 const MIN_STRICT_SIMILARITY: f32 = 0.89;
 /// Minimum part of the question that such a sentence covers by words too, when a price is asked.
 const MIN_PRICE_COVERAGE: f32 = 0.35;

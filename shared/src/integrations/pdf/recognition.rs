@@ -30,7 +30,7 @@ const MIN_UNREAD_LENGTH: f32 = 3.0;
 /// Distance of two rows, as a share of their height, from which the lower one begins a paragraph.
 const PARAGRAPH_GAP: f32 = 0.9;
 
-/// Where the OCR models are, and how long they may read a page.
+/// The folder of the OCR models, and the processor time that they may take for a page.
 #[derive(Clone, Debug)]
 pub struct OcrReader {
     /// Folder that scripts/fetch-ocr.sh filled.
