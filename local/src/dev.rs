@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use chrono::Local;
 use clap::Args;
 use local_postgres::{DataFolder, ProgressOutput};
@@ -154,7 +154,12 @@ fn choose_embedder(
     if arguments.no_model && provider == "e5" {
         bail!("--no-model and EMBEDDING_PROVIDER=e5 cannot be used together: leave one out");
     }
-    add_embedding_model(settings, data, progress).context("without the embedding model: `cargo dev --no-model`")
+    add_embedding_model(settings, data, progress).map_err(without_model)
+}
+
+/// Adds to an error how to start without the models.
+fn without_model(error: anyhow::Error) -> anyhow::Error {
+    anyhow!("{error:#}\n`cargo dev --no-model` starts without this model")
 }
 
 /// Chooses the reader of scanned pages of the environment, or else OCR, whose models are fetched if needed.
@@ -168,7 +173,7 @@ async fn choose_scan_reader(arguments: &Arguments, settings: &mut SettingsMap, p
         bail!("--no-model and SCANNED_PDFS=ocr cannot be used together: leave one out");
     }
     if !settings.contains_key("OCR_MODELS") {
-        ocr_models::ensure(progress).await.context("without the OCR models: `cargo dev --no-model`")?;
+        ocr_models::ensure(progress).await.map_err(without_model)?;
     }
     Ok(())
 }

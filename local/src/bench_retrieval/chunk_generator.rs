@@ -9,6 +9,13 @@ const REPLACED_WORDS_PERCENT: usize = 8;
 /// The size in bytes from which a chunk takes no further sentence, close to ingestion's chunk size.
 const FULL_CHUNK_BYTES: usize = 1_000;
 
+/// A generated chunk.
+pub(super) struct GeneratedChunk {
+    pub(super) text: String,
+    /// The paragraphs of its sentences, with the number of words that came from each. A paragraph can occur twice.
+    pub(super) sources: Vec<(usize, usize)>,
+}
+
 /// The sentences and words that chunks are generated from.
 pub(super) struct ChunkGenerator {
     paragraphs: Vec<Vec<String>>,
@@ -25,17 +32,22 @@ impl ChunkGenerator {
     }
 
     /// Generates a chunk: a paragraph with some sentences and words replaced.
-    pub(super) fn chunk(&self, random: &mut SplitMix64) -> String {
+    pub(super) fn chunk(&self, random: &mut SplitMix64) -> GeneratedChunk {
         let mut text = String::new();
-        for sentence in self.paragraph(random) {
+        let mut sources = Vec::new();
+        let first = random.below(self.paragraphs.len());
+        for sentence in &self.paragraphs[first] {
             if text.len() > FULL_CHUNK_BYTES {
                 break;
             }
             let other = random.percent(REPLACED_SENTENCES_PERCENT).then(|| {
-                let paragraph = self.paragraph(random);
-                &paragraph[random.below(paragraph.len())]
+                let place = random.below(self.paragraphs.len());
+                let paragraph = &self.paragraphs[place];
+                (place, &paragraph[random.below(paragraph.len())])
             });
-            for word in other.unwrap_or(sentence).split_whitespace() {
+            let (source, sentence) = other.unwrap_or((first, sentence));
+            sources.push((source, sentence.split_whitespace().count()));
+            for word in sentence.split_whitespace() {
                 let word = if random.percent(REPLACED_WORDS_PERCENT) {
                     &self.words[random.below(self.words.len())]
                 } else {
@@ -47,11 +59,12 @@ impl ChunkGenerator {
                 text.push_str(word);
             }
         }
-        text
+        GeneratedChunk { text, sources }
     }
 
-    fn paragraph(&self, random: &mut SplitMix64) -> &[String] {
-        &self.paragraphs[random.below(self.paragraphs.len())]
+    /// The texts of the paragraphs, in the order of [`GeneratedChunk::sources`].
+    pub(super) fn paragraphs(&self) -> impl Iterator<Item = String> {
+        self.paragraphs.iter().map(|sentences| sentences.concat())
     }
 }
 
@@ -65,7 +78,7 @@ mod tests {
         let long = "The lamp charges in the sun. It shines for nine hours. Keep it dry. Clean it with a cloth.";
         let texts =
             ChunkGenerator::new(&[context(long), context("We deliver within three days. Returns are free of charge.")]);
-        let chunk = |number| texts.chunk(&mut SplitMix64::for_object(1, "chunk", number));
+        let chunk = |number| texts.chunk(&mut SplitMix64::for_object(1, "chunk", number)).text;
         assert_eq!(chunk(1), chunk(1));
         let mut all: Vec<_> = (0..100).map(chunk).collect();
         all.sort_unstable();

@@ -4,10 +4,7 @@
 use std::{collections::HashSet, sync::Arc, time::Instant};
 
 use anyhow::{Context, Result, ensure};
-use shared::{
-    embeddings::{Embedder, LocalEmbedder},
-    text,
-};
+use shared::text;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -15,6 +12,7 @@ use uuid::Uuid;
 use super::{
     chunk_generator::ChunkGenerator,
     plan::{self, PlannedDocument},
+    vectors::Vectors,
 };
 use crate::{bench::figures::table, eval::set::QuestionSet, random::SplitMix64};
 
@@ -29,6 +27,7 @@ pub(super) struct Dataset {
     pub(super) sizes: Vec<usize>,
     /// The question sets. Tenants use them in turns, one set each.
     pub(super) sets: Vec<QuestionSet>,
+    pub(super) vectors: Vectors,
 }
 
 impl Dataset {
@@ -40,7 +39,13 @@ impl Dataset {
     fn name(&self) -> String {
         let sets: Vec<_> = self.sets.iter().map(|set| set.name.as_str()).collect();
         let chunks: usize = self.sizes.iter().sum();
-        format!("seed {}, {chunks} chunks, {} tenants, {}", self.seed, self.sizes.len(), sets.join(" and "))
+        format!(
+            "seed {}, {chunks} chunks, {} tenants, {}, {}",
+            self.seed,
+            self.sizes.len(),
+            sets.join(" and "),
+            self.vectors.model()
+        )
     }
 
     /// Loads missing data.
@@ -143,7 +148,6 @@ impl Dataset {
             .execute(&mut connection)
             .await?;
         let texts: Vec<_> = self.sets.iter().map(|set| ChunkGenerator::new(&set.contexts)).collect();
-        let embedder = Embedder::Local(LocalEmbedder);
         let mut rest = documents.as_slice();
         while !rest.is_empty() {
             let mut chunks = 0;
@@ -158,40 +162,40 @@ impl Dataset {
             let mut languages = Vec::new();
             for document in batch {
                 let set = document.tenant % self.sets.len();
-                languages.push(self.rows(document, &texts[set], &embedder, &mut rows).await?);
+                languages.push(self.rows(document, &texts[set], &mut rows)?);
             }
-            self.store(&mut connection, batch, languages, embedder.model(), rows).await?;
+            self.store(&mut connection, batch, languages, rows).await?;
         }
         connection.close().await?;
         Ok(())
     }
 
     /// Generates the rows of a document's chunks. Returns the document's language.
-    async fn rows(
-        &self,
-        document: &PlannedDocument,
-        texts: &ChunkGenerator,
-        embedder: &Embedder,
-        rows: &mut CopyRows,
-    ) -> Result<&'static str> {
+    fn rows(&self, document: &PlannedDocument, texts: &ChunkGenerator, rows: &mut CopyRows) -> Result<&'static str> {
         let mut random = SplitMix64::for_object(self.seed, "chunks", document.number);
         let chunks: Vec<_> = (0..document.chunks).map(|_| texts.chunk(&mut random)).collect();
-        let language = text::detect_language(&chunks.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(" "));
-        let vectors = embedder.embed_documents(&chunks, &mut Vec::new()).await?;
+        let language = text::detect_language(
+            &chunks.iter().take(5).map(|chunk| chunk.text.as_str()).collect::<Vec<_>>().join(" "),
+        );
+        let set = document.tenant % self.sets.len();
         let tenant = plan::tenant(self.seed, document.tenant);
-        for (index, (chunk, vector)) in chunks.iter().zip(&vectors).enumerate() {
+        for (index, chunk) in chunks.iter().enumerate() {
             let index = i32::try_from(index)?;
-            rows.begin(11);
+            rows.begin(if self.vectors.are_short() { 12 } else { 11 });
             rows.bytes(random.uuid().as_bytes());
             rows.bytes(document.id.as_bytes());
             rows.bytes(tenant.as_bytes());
             for number in [index, 1 + index / 3, 1 + index / 3] {
                 rows.bytes(&number.to_be_bytes());
             }
-            for value in [chunk, &text::fold(chunk), language.as_str(), embedder.model()] {
+            for value in [chunk.text.as_str(), &text::fold(&chunk.text), language.as_str(), self.vectors.model()] {
                 rows.bytes(value.as_bytes());
             }
-            rows.vector(vector);
+            let vector = self.vectors.chunk(set, chunk, &mut random);
+            rows.vector(&vector);
+            if self.vectors.are_short() {
+                rows.signs(&vector);
+            }
         }
         Ok(language.as_str())
     }
@@ -201,7 +205,6 @@ impl Dataset {
         connection: &mut PgConnection,
         documents: &[PlannedDocument],
         languages: Vec<&'static str>,
-        model: &str,
         rows: CopyRows,
     ) -> Result<()> {
         let ids: Vec<_> = documents.iter().map(|document| document.id).collect();
@@ -219,15 +222,17 @@ impl Dataset {
         .bind(&tenants)
         .bind(&chunks)
         .bind(&languages)
-        .bind(model)
+        .bind(self.vectors.model())
         .execute(&mut *tx)
         .await?;
-        let mut copy = tx
-            .copy_in_raw(
-                "copy document_chunks (id, document_id, customer_id, chunk_index, page_start, page_end, text_chunk,
-                     search_text, language, embedding_model, embedding) from stdin (format binary)",
-            )
-            .await?;
+        let statement = if self.vectors.are_short() {
+            "copy document_chunks (id, document_id, customer_id, chunk_index, page_start, page_end, text_chunk,
+                 search_text, language, embedding_model, short_embedding, short_bits) from stdin (format binary)"
+        } else {
+            "copy document_chunks (id, document_id, customer_id, chunk_index, page_start, page_end, text_chunk,
+                 search_text, language, embedding_model, embedding) from stdin (format binary)"
+        };
+        let mut copy = tx.copy_in_raw(statement).await?;
         copy.send(rows.finish()).await?;
         copy.finish().await?;
         tx.commit().await?;
@@ -300,6 +305,17 @@ impl CopyRows {
         self.0.extend((numbers.len() as i16).to_be_bytes());
         self.0.extend([0; 2]);
         numbers.iter().for_each(|number| self.0.extend(number.to_be_bytes()));
+    }
+
+    /// Appends the signs of a vector in the binary format of `bit`: the number of bits, then the bits, first bit first.
+    /// A bit is 1 where a number is greater than 0, as `binary_quantize` has it.
+    fn signs(&mut self, numbers: &[f32]) {
+        self.0.extend((4 + numbers.len().div_ceil(8) as i32).to_be_bytes());
+        self.0.extend((numbers.len() as i32).to_be_bytes());
+        for eight in numbers.chunks(8) {
+            let bits = eight.iter().enumerate().map(|(place, number)| u8::from(*number > 0.0) << (7 - place));
+            self.0.push(bits.sum());
+        }
     }
 
     fn finish(mut self) -> Vec<u8> {

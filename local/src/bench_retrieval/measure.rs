@@ -17,7 +17,6 @@ use nix::sys::{
 };
 use shared::{
     db::Db,
-    embeddings::{Embedder, LocalEmbedder},
     retrieval::{self, HybridQuery, MAX_CANDIDATES_PER_SEARCH},
     settings::{Settings, SettingsMap},
     text::{self, Language},
@@ -26,7 +25,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::{Arguments, dataset::Dataset, plan};
+use super::{Arguments, dataset::Dataset, plan, vectors::Vectors};
 use crate::{
     bench::figures::{Sample, table},
     environment::DatabaseUrls,
@@ -67,6 +66,39 @@ struct TenantQuestion {
     text: String,
     language: Language,
     embedding: Vec<f32>,
+    model: EmbeddingModel,
+}
+
+/// The embedding model of the stored vectors.
+#[derive(Clone, Copy)]
+struct EmbeddingModel {
+    name: &'static str,
+    weight: f64,
+    /// The statement that finds the nearest chunks as the product does.
+    nearest: &'static str,
+    /// The statement that compares the question with every chunk of the tenant.
+    all_compared: &'static str,
+}
+
+impl EmbeddingModel {
+    fn of(vectors: &Vectors) -> Self {
+        let (nearest, all_compared) = if vectors.are_short() {
+            (
+                "select chunk_id, nearness from app.nearest_short_chunks($1, $2, null, $3)",
+                "select id, 1 - (short_embedding <=> $1::real[]::vector) as nearness from document_chunks
+                 where customer_id = $2 and embedding_model = $3
+                 order by short_embedding <=> $1::real[]::vector limit $4",
+            )
+        } else {
+            (
+                "select chunk_id, nearness from app.nearest_chunks($1, $2, null, $3)",
+                "select id, 1 - (embedding <=> $1::real[]::vector) as nearness from document_chunks
+                 where customer_id = $2 and embedding_model = $3
+                 order by embedding <=> $1::real[]::vector limit $4",
+            )
+        };
+        Self { name: vectors.model(), weight: vectors.weight(), nearest, all_compared }
+    }
 }
 
 /// A size class of tenants, with the questions for them.
@@ -141,11 +173,13 @@ fn classes(load: &Dataset, questions: usize) -> Vec<SizeClass> {
 /// A question from the tenant's question set.
 fn tenant_question(load: &Dataset, tenant: usize, number: usize) -> TenantQuestion {
     let questions = &load.set(tenant).questions;
-    let text = questions[number % questions.len()].question.clone();
+    let number = number % questions.len();
+    let text = questions[number].question.clone();
     TenantQuestion {
         tenant: plan::tenant(load.seed, tenant),
         language: text::detect_language(&text),
-        embedding: LocalEmbedder.embed_query(&text),
+        embedding: load.vectors.question(tenant % load.sets.len(), number, &text),
+        model: EmbeddingModel::of(&load.vectors),
         text,
     }
 }
@@ -233,8 +267,8 @@ fn search(question: &TenantQuestion) -> HybridQuery<'_> {
         standalone: &question.text,
         language: question.language,
         embedding: &question.embedding,
-        model: LocalEmbedder::MODEL,
-        vector_weight: Embedder::Local(LocalEmbedder).vector_weight(),
+        model: question.model.name,
+        vector_weight: question.model.weight,
         documents: None,
         limit: i64::from(MAX_PASSAGES),
     }
@@ -243,17 +277,13 @@ fn search(question: &TenantQuestion) -> HybridQuery<'_> {
 type Query<'q, Row> = sqlx::query::QueryAs<'q, sqlx::Postgres, Row, sqlx::postgres::PgArguments>;
 
 fn nearest(question: &TenantQuestion, most: i32) -> Query<'_, (Uuid, f64)> {
-    let query = sqlx::query_as("select chunk_id, nearness from app.nearest_chunks($1, $2, null, $3)");
-    query.bind(&question.embedding).bind(LocalEmbedder::MODEL).bind(most)
+    let query = sqlx::query_as(question.model.nearest);
+    query.bind(&question.embedding).bind(question.model.name).bind(most)
 }
 
 fn all_compared(question: &TenantQuestion) -> Query<'_, (Uuid, f64)> {
-    let query = sqlx::query_as(
-        "select id, 1 - (embedding <=> $1::real[]::vector) as nearness from document_chunks
-         where customer_id = $2 and embedding_model = $3
-         order by embedding <=> $1::real[]::vector limit $4",
-    );
-    query.bind(&question.embedding).bind(question.tenant).bind(LocalEmbedder::MODEL).bind(MAX_PASSAGES)
+    let query = sqlx::query_as(question.model.all_compared);
+    query.bind(&question.embedding).bind(question.tenant).bind(question.model.name).bind(MAX_PASSAGES)
 }
 
 fn full_text(
@@ -261,7 +291,7 @@ fn full_text(
 ) -> sqlx::query::QueryScalar<'_, sqlx::Postgres, Uuid, sqlx::postgres::PgArguments> {
     let words = retrieval::content_words(&question.text, question.language);
     let query = sqlx::query_scalar("select chunk_id from app.search_chunks($1, $2, $3, null, $4)");
-    query.bind(words).bind(question.language.as_str()).bind(LocalEmbedder::MODEL).bind(MAX_CANDIDATES_PER_SEARCH)
+    query.bind(words).bind(question.language.as_str()).bind(question.model.name).bind(MAX_CANDIDATES_PER_SEARCH)
 }
 
 /// Searches the largest tenant until the task is aborted.
@@ -342,7 +372,7 @@ impl ExhaustiveFullText {
         set.bind(question.tenant.to_string()).execute(&mut self.0).await?;
         let query = sqlx::query_scalar("select chunk_id from bench.search_all($1, $2, $3, null, $4)");
         let words = retrieval::content_words(&question.text, question.language);
-        let query = query.bind(words).bind(question.language.as_str()).bind(LocalEmbedder::MODEL).bind(MAX_PASSAGES);
+        let query = query.bind(words).bind(question.language.as_str()).bind(question.model.name).bind(MAX_PASSAGES);
         Ok(query.fetch_all(&mut self.0).await?)
     }
 }

@@ -30,6 +30,8 @@ pub struct E5Embedder {
 impl E5Embedder {
     /// Stored model name. Must change with any change that makes new vectors incomparable with older ones.
     pub const MODEL: &str = "e5-small-q4-1";
+    /// Weight of vector similarity in the fused score: see [`super::Embedder::vector_weight`].
+    pub const VECTOR_WEIGHT: f64 = 1.5;
 
     pub(super) fn new(path: &Path) -> Self {
         Self { path: path.to_owned(), model: OnceCell::new() }

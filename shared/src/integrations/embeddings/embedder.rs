@@ -45,7 +45,7 @@ impl Embedder {
     pub fn vector_weight(&self) -> f64 {
         match self {
             Self::Local(_) => 0.5,
-            Self::E5(_) => 1.5,
+            Self::E5(_) => E5Embedder::VECTOR_WEIGHT,
             Self::Remote(_) | Self::NotConfigured(_) => 1.25,
         }
     }

@@ -398,7 +398,10 @@ impl<'q> Scorer<'q> {
                 .filter(|(_, strength)| **strength > 0.0)
                 .all(|(at, _)| unit.strengths[at] > 0.0 || unit.context_strengths[at] > 0.0)
         };
-        let is_free_together = || units.iter().any(|unit| values::contains(kind, &unit.folded) && names_all(unit));
+        let is_free_together = || {
+            let is_own = |unit: &ScoredUnit| names_all(unit) && !self.names_other_service(&unit.folded);
+            units.iter().any(|unit| values::contains(kind, &unit.folded) && is_own(unit))
+        };
         if is_free {
             // "Free" is the price of something else when the question's words are in all passages.
             if self.has_telling_term() && is_free_together() { FREE_FACTOR } else { 0.0 }
@@ -417,6 +420,13 @@ impl<'q> Scorer<'q> {
         } else {
             0.0
         }
+    }
+
+    /// Returns true when a text names a service, and the question does not: that a repair is free is no price of a lamp.
+    fn names_other_service(&self, folded: &str) -> bool {
+        let services: Vec<Group> = split_words(folded).flat_map(synonyms::services).collect();
+        let is_asked = |group: &Group| self.question.terms.iter().any(|term| term.groups.contains(group));
+        !services.is_empty() && !services.iter().any(is_asked)
     }
 
     /// Returns the part of the question's words that have a match.

@@ -107,6 +107,7 @@ const GROUPS: &[&str] = &[
 
 /// Phrases of several words, folded, and the listed word that they mean.
 const PHRASES: &[(&str, &str)] = &[
+    ("frais de port", "livraison"),
     ("plusieurs fois", "echelonnement"),
     ("plusieurs mois", "echelonnement"),
     ("in several payments", "instalments"),
@@ -124,6 +125,10 @@ const PHRASES: &[(&str, &str)] = &[
     ("mon argent", "remboursement"),
     ("my money", "refund"),
 ];
+
+/// A word of each group that names a service around a purchase: what it costs, or that it is free, says nothing about
+/// the price of the goods.
+const SERVICES: &[&str] = &["retour", "echange", "livraison", "reparation", "montage", "annuler", "modifier"];
 
 /// Replaces the phrases of several words in a folded text by the words that they mean.
 pub(super) fn replace_phrases(folded: &str) -> String {
@@ -175,6 +180,14 @@ pub(super) fn groups(word: &str) -> Vec<Group> {
     found.dedup();
     found
 }
+
+/// Returns the groups of a folded word that name a service around a purchase, such as delivery or repair.
+pub(super) fn services(word: &str) -> Vec<Group> {
+    groups(word).into_iter().filter(|group| SERVICE_GROUPS.contains(group)).collect()
+}
+
+static SERVICE_GROUPS: LazyLock<Vec<Group>> =
+    LazyLock::new(|| SERVICES.iter().flat_map(|service| groups(service)).collect());
 
 /// Returns true for a word of some group.
 pub(super) fn is_listed(word: &str) -> bool {

@@ -238,3 +238,19 @@ fn a_price_comes_from_its_row_rather_than_from_a_sentence_that_mentions_free() {
     let answer = french("bjr c combien pour envoyer à Abidjan svp", &[passage(exchange, 2), list]).unwrap();
     assert!(answer.contains("Frais de livraison : 1 500 FCFA"), "{answer}");
 }
+
+#[test]
+fn a_free_service_is_no_price_of_the_goods() {
+    let repair = "Garantie\n\nLumaworks répare ou remplace la lampe gratuitement pendant deux ans.";
+    let exchange = "Échange\n\nLe premier échange d'une robe est gratuit.";
+    let delivery = "Livraison\n\nUn sac est livré gratuitement à Abidjan.";
+    for (text, goods, service) in [
+        (repair, "Combien coûte une lampe ?", "Combien coûte la réparation d'une lampe ?"),
+        (exchange, "C'est combien une robe ?", "C'est combien pour échanger une robe ?"),
+        (delivery, "Quel est le prix d'un sac ?", "Quels sont les frais de port d'un sac ?"),
+    ] {
+        assert_eq!(french(goods, &[passage(text, 1)]), None, "{goods}");
+        let answer = french(service, &[passage(text, 1)]);
+        assert!(answer.is_some_and(|answer| answer.contains("gratuit")), "{service}");
+    }
+}
