@@ -71,6 +71,12 @@ pub struct Arguments {
     /// Also show each answer that is not right. Those of the held-out set are never shown.
     #[arg(long, requires = "answers")]
     failures: bool,
+    /// Ask at most this number of the questions of each file, at even distances. The figures are not saved.
+    #[arg(long, value_name = "NUMBER", requires = "contexts", conflicts_with_all = ["save", "check"])]
+    most: Option<usize>,
+    /// Measure the ranks alone: the model compares sentences for an answer, which takes longer than the search.
+    #[arg(long, requires = "contexts", conflicts_with_all = ["answers", "save", "check"])]
+    ranks: bool,
     /// Save the figures as the ones to compare with.
     #[arg(long)]
     save: bool,
@@ -93,6 +99,8 @@ impl Arguments {
             answers: false,
             set: None,
             failures: false,
+            most: None,
+            ranks: false,
             save: false,
             check: true,
         }
@@ -129,7 +137,8 @@ pub async fn run(arguments: Arguments) -> Result<()> {
             return customers.and(Box::pin(run(golden)).await);
         }
     };
-    let set = QuestionSet::read(contexts, questions)?;
+    let mut set = QuestionSet::read(contexts, questions)?;
+    set.questions = evenly(set.questions, arguments.most);
     let stack = testing::stack(TestOptions::default()).await?;
     let harness = RetrievalHarness::new(&stack.base_url(), &stack.database.app).await?;
     let name = harness.name(&set.name);
@@ -155,21 +164,33 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         } else {
             rank(&found.passages, expected)
         };
-        ranks.add(rank, took, found.answer().await?.answer.is_some());
+        let is_answered = !arguments.ranks && found.answer().await?.answer.is_some();
+        ranks.add(rank, took, is_answered);
     }
     let refused = match &arguments.unanswerable {
-        None => None,
-        Some(path) => Some(harness.refused(&set::lines(path)?).await?),
+        Some(path) if !arguments.ranks => Some(harness.refused(&evenly(set::lines(path)?, arguments.most)).await?),
+        _ => None,
     };
     if arguments.parts {
         for (part, name) in [(SearchKind::FullText, "full text"), (SearchKind::Vectors, "vectors")] {
             harness.ranks(&set.questions, &ids, part).await?.show(name);
         }
+    }
+    if arguments.parts || arguments.ranks {
         ranks.show("fused");
+    }
+    if arguments.ranks {
+        return Ok(());
     }
     let figures = RetrievalFigures::new(&ranks, refused);
     let name = if arguments.whole { format!("{name}_whole") } else { name };
     figures.report(&name, arguments.save, arguments.check)
+}
+
+/// At most `most` of the questions, at even distances.
+fn evenly(questions: Vec<SetQuestion>, most: Option<usize>) -> Vec<SetQuestion> {
+    let step = questions.len().div_ceil(most.unwrap_or(usize::MAX).max(1)).max(1);
+    questions.into_iter().step_by(step).collect()
 }
 
 /// The rank of the expected document among those found, from 1.
@@ -408,7 +429,7 @@ impl RetrievalHarness {
             }
         }
         if let Some(path) = &arguments.unanswerable {
-            for question in &set::lines(path)? {
+            for question in &evenly(set::lines(path)?, arguments.most) {
                 let completion = self.search(question, SearchKind::Both).await?.answer().await?;
                 figures.add_unanswerable(completion.answer.is_none());
             }
