@@ -2347,25 +2347,25 @@ ALTER TABLE ONLY public.document_chunks
     ADD CONSTRAINT document_chunks_document_id_index_key UNIQUE (document_id, chunk_index);
 
 ALTER TABLE public.document_chunks
-    ADD CONSTRAINT document_chunks_one_embedding CHECK ((num_nonnulls(embedding, short_embedding) = 1)) NOT VALID;
+    ADD CONSTRAINT document_chunks_one_embedding CHECK ((num_nonnulls(embedding, short_embedding) = 1));
 
 ALTER TABLE ONLY public.document_chunks
     ADD CONSTRAINT document_chunks_pkey PRIMARY KEY (id);
 
 ALTER TABLE public.document_chunks
-    ADD CONSTRAINT document_chunks_short_bits_of_embedding CHECK ((NOT (short_bits IS DISTINCT FROM (public.binary_quantize(short_embedding))::bit(384)))) NOT VALID;
+    ADD CONSTRAINT document_chunks_short_bits_of_embedding CHECK ((NOT (short_bits IS DISTINCT FROM (public.binary_quantize(short_embedding))::bit(384))));
 
 ALTER TABLE public.document_pages
-    ADD CONSTRAINT document_pages_confidence_share CHECK (((confidence >= (0)::double precision) AND (confidence <= (1)::double precision))) NOT VALID;
+    ADD CONSTRAINT document_pages_confidence_share CHECK (((confidence >= (0)::double precision) AND (confidence <= (1)::double precision)));
 
 ALTER TABLE ONLY public.document_pages
     ADD CONSTRAINT document_pages_pkey PRIMARY KEY (document_id, page);
 
 ALTER TABLE public.documents
-    ADD CONSTRAINT documents_error_code_known CHECK ((error_code = ANY (ARRAY['encrypted'::text, 'corrupt'::text, 'no_text'::text, 'too_many_pages'::text, 'too_large'::text, 'timed_out'::text, 'not_uploaded'::text, 'embedding_failed'::text, 'scan_failed'::text, 'scan_too_costly'::text, 'spend_cap_reached'::text, 'size_mismatch'::text, 'too_much_text'::text, 'text_limit_reached'::text, 'processing_failed'::text, 'xfa_form'::text, 'portfolio'::text, 'reader_failed'::text, 'format_mismatch'::text, 'too_many_rows'::text, 'ocr_unavailable'::text]))) NOT VALID;
+    ADD CONSTRAINT documents_error_code_known CHECK ((error_code = ANY (ARRAY['encrypted'::text, 'corrupt'::text, 'no_text'::text, 'too_many_pages'::text, 'too_large'::text, 'timed_out'::text, 'not_uploaded'::text, 'embedding_failed'::text, 'scan_failed'::text, 'scan_too_costly'::text, 'spend_cap_reached'::text, 'size_mismatch'::text, 'too_much_text'::text, 'text_limit_reached'::text, 'processing_failed'::text, 'xfa_form'::text, 'portfolio'::text, 'reader_failed'::text, 'format_mismatch'::text, 'too_many_rows'::text, 'ocr_unavailable'::text])));
 
 ALTER TABLE public.documents
-    ADD CONSTRAINT documents_format_known CHECK ((format = ANY (ARRAY['pdf'::text, 'docx'::text, 'xlsx'::text, 'csv'::text, 'txt'::text, 'md'::text, 'html'::text]))) NOT VALID;
+    ADD CONSTRAINT documents_format_known CHECK ((format = ANY (ARRAY['pdf'::text, 'docx'::text, 'xlsx'::text, 'csv'::text, 'txt'::text, 'md'::text, 'html'::text])));
 
 ALTER TABLE ONLY public.documents
     ADD CONSTRAINT documents_id_customer_id_key UNIQUE (id, customer_id);
@@ -2434,7 +2434,7 @@ ALTER TABLE ONLY public.rate_limits
     ADD CONSTRAINT rate_limits_pkey PRIMARY KEY (key);
 
 ALTER TABLE public.reembedded_chunks
-    ADD CONSTRAINT reembedded_chunks_one_embedding CHECK ((num_nonnulls(embedding, short_embedding) = 1)) NOT VALID;
+    ADD CONSTRAINT reembedded_chunks_one_embedding CHECK ((num_nonnulls(embedding, short_embedding) = 1));
 
 ALTER TABLE ONLY public.reembedded_chunks
     ADD CONSTRAINT reembedded_chunks_pkey PRIMARY KEY (chunk_id, embedding_model);

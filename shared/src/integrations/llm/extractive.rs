@@ -77,6 +77,8 @@ const MIN_SIMILARITY: f32 = 0.86;
 /// Minimum uncentred cosine for a price, which is worse wrong than missing, and for a question in a document: any two
 /// questions are alike.
 const MIN_STRICT_SIMILARITY: f32 = 0.89;
+/// Minimum lead over the next sentence when the passages do not know a subject of the question.
+const MIN_LEAD: f32 = 0.012;
 /// Minimum part of the question that such a sentence covers by words too, when a price is asked.
 const MIN_PRICE_COVERAGE: f32 = 0.35;
 /// Fewest words of such a sentence.
@@ -93,9 +95,19 @@ const RETRIEVAL_SHARE: f32 = 0.2;
 const CONTACT_WORDS: &str = "joindre contacter contact contacts trouver adresse adresses situe magasin magasins boutique boutiques \
     telephone horaires standard appeler where find finding located location phone us call visit";
 
+/// Analyses a question. What its clauses beside the asking one mention counts only as far as a passage knows it.
+fn analyze(question: &GroundedQuestion<'_>) -> AnalyzedQuestion {
+    let mut analyzed = AnalyzedQuestion::new(question.text, question.standalone, question.language);
+    if analyzed.terms.iter().any(|term| term.is_aside) {
+        let known = Matcher::new(&analyzed, question.passages).known();
+        analyzed.forget_asides(|at| known.get(at).copied().unwrap_or(true));
+    }
+    analyzed
+}
+
 /// Answers with quotes from the passages; the answer is `None` when no quote covers enough of the question.
 pub(super) fn answer(question: &GroundedQuestion<'_>) -> GroundedAnswer {
-    let analyzed = AnalyzedQuestion::new(question.text, question.standalone, question.language);
+    let analyzed = analyze(question);
     let sources = Scorer::new(&analyzed, question).best_quotes();
     with_text(question, sources)
 }
@@ -111,7 +123,7 @@ pub struct QuoteCandidate {
 /// Returns the sentences and rows of the best passages that contain the asked kind of value, the best passage first.
 #[must_use]
 pub fn quote_candidates(question: &GroundedQuestion<'_>) -> Vec<QuoteCandidate> {
-    let analyzed = AnalyzedQuestion::new(question.text, question.standalone, question.language);
+    let analyzed = analyze(question);
     let scorer = Scorer::new(&analyzed, question);
     let candidates = (0..scorer.passages.len()).flat_map(|passage| scorer.candidates(passage));
     candidates.take(MAX_CANDIDATES).collect()
@@ -125,12 +137,16 @@ pub fn answer_by_similarity(
     candidates: &[QuoteCandidate],
     similarities: &[f32],
 ) -> GroundedAnswer {
-    let analyzed = AnalyzedQuestion::new(question.text, question.standalone, question.language);
+    let analyzed = analyze(question);
     let scorer = Scorer::new(&analyzed, question);
     let best = candidates.iter().zip(similarities).max_by(|left, right| left.1.total_cmp(right.1));
     let best = best.filter(|(candidate, similarity)| {
         let is_strict = analyzed.kind == Some(ValueKind::Price) || candidate.text.ends_with('?');
-        **similarity >= if is_strict { MIN_STRICT_SIMILARITY } else { MIN_SIMILARITY }
+        let others = candidates.iter().zip(similarities).filter(|(other, _)| other.text != candidate.text);
+        let second = others.map(|(_, similarity)| *similarity).fold(0.0, f32::max);
+        // Where the passages do not know what the question is about, every sentence is a little like it.
+        let is_unclear = scorer.has_unknown_subject() && **similarity - second < MIN_LEAD;
+        **similarity >= if is_strict || is_unclear { MIN_STRICT_SIMILARITY } else { MIN_SIMILARITY }
     });
     let sources = best.map(|(candidate, _)| scorer.cite(&candidate.window, &[])).into_iter().collect();
     with_text(question, sources)
@@ -195,6 +211,10 @@ struct Scorer<'q> {
     passages: Vec<ScoredPassage>,
     /// The last answer of the conversation, folded, when the question is a follow-up.
     last_answer: Option<String>,
+    /// The days of the week that the question names and some unit does, too. A unit with other days only is no answer.
+    days: u8,
+    /// The periods that the question names, for a price.
+    periods: u8,
 }
 
 impl<'q> Scorer<'q> {
@@ -213,7 +233,23 @@ impl<'q> Scorer<'q> {
         let passages = passages.collect();
         let last = question.history.iter().rev().find(|turn| turn.role == Role::Assistant);
         let last_answer = last.filter(|_| analyzed.is_follow_up).map(|turn| text::fold(&turn.text));
-        Self { question: analyzed, passages, last_answer }
+        let asked = text::fold(question.text);
+        let mut scorer = Self { question: analyzed, passages, last_answer, days: 0, periods: 0 };
+        let named = |unit: &ScoredUnit| values::days(&unit.folded);
+        let known = scorer.passages.iter().flat_map(|passage| &passage.units).fold(0, |days, unit| days | named(unit));
+        scorer.days = values::days(&asked) & known;
+        if analyzed.kind == Some(ValueKind::Price) {
+            scorer.periods = values::periods(&asked);
+        }
+        scorer
+    }
+
+    /// Returns true when a text is about other days of the week, or prices of other periods, than the question.
+    fn is_about_others(&self, folded: &str, folded_context: &str) -> bool {
+        let days = values::days(folded);
+        let periods = values::periods(folded) | values::periods(folded_context);
+        self.days != 0 && days != 0 && self.days & days == 0 && !values::is_every_day(folded)
+            || self.periods != 0 && periods != 0 && self.periods & periods == 0
     }
 
     /// Returns the best quote, with those of the same rank, and a second one that adds to it.
@@ -265,6 +301,9 @@ impl<'q> Scorer<'q> {
             let mut strengths = unit.context_strengths.clone();
             keep_stronger(&mut strengths, &unit.strengths);
             let coverage = self.term_coverage(&strengths);
+            if self.is_about_others(&unit.folded, &unit.folded_context) {
+                return None;
+            }
             if let Some(kind) = self.question.kind {
                 let value = self.value(kind, std::slice::from_ref(unit), &unit.folded, &unit.folded_context);
                 if value == 0.0 || kind == ValueKind::Price && coverage < MIN_PRICE_COVERAGE {
@@ -291,6 +330,9 @@ impl<'q> Scorer<'q> {
             // "Telephone: 07 00 …" is no offer of phones.
             let labels = self.question.terms.iter().zip(&mut strengths).filter(|(term, _)| term.is_phone);
             labels.for_each(|(_, strength)| *strength = 0.0);
+        }
+        if self.is_about_others(&folded, &first.folded_context) {
+            return None;
         }
         let coverage = self.coverage(&strengths, &folded, units)?;
         let density = |strengths: &[f32], words: usize| {
@@ -358,8 +400,9 @@ impl<'q> Scorer<'q> {
             if *kind == ValueKind::Name && self.has_unknown_subject() {
                 return None;
             }
-            let lacks =
-                |(term, strength): (&Term, &f32)| term.is_own && term.weight >= SUBJECT_WEIGHT && *strength == 0.0;
+            let lacks = |(term, strength): (&Term, &f32)| {
+                term.is_own && !term.is_aside && term.weight >= SUBJECT_WEIGHT && *strength == 0.0
+            };
             if *kind == ValueKind::Price && terms.iter().zip(strengths).any(lacks) {
                 return None;
             }
@@ -582,6 +625,11 @@ impl<'q> Matcher<'q> {
         }
         words.retain(|_, strengths| strengths.iter().any(|strength| *strength > 0.0));
         Self { terms, words }
+    }
+
+    /// Returns for each term true when a passage has it.
+    fn known(&self) -> Vec<bool> {
+        (0..self.terms.len()).map(|at| self.words.values().any(|strengths| strengths[at] > 0.0)).collect()
     }
 
     /// Returns the strongest match of each term in a folded text.

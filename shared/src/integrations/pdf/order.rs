@@ -45,6 +45,9 @@ const MIN_COLUMN_WORDS: usize = 4;
 /// Share of a column's width that its usual line fills.
 const MIN_COLUMN_FILL: f32 = 0.6;
 
+/// Largest distance between two lines of prose in a column, as a multiple of the font size.
+const MAX_PROSE_STEP: f32 = 1.7;
+
 /// Narrowest column, as a multiple of the font size.
 const MIN_COLUMN_WIDTH: f32 = 9.0;
 
@@ -149,11 +152,16 @@ enum MarkKind {
 }
 
 impl MarkKind {
-    /// Converts digits and signs; keeps letters.
+    /// Converts digits and signs, and a single letter that marks a footnote; keeps other letters, as those of `1er`.
     fn convert(self, text: &str) -> String {
         const PLAIN: &str = "0123456789+-−=()";
+        const FOOTNOTES: [(&str, &str); 4] = [("a", "ᵃ"), ("b", "ᵇ"), ("c", "ᶜ"), ("d", "ᵈ")];
         const SUPERSCRIPT: &str = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾";
         const SUBSCRIPT: &str = "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎";
+        let footnote = FOOTNOTES.iter().find(|(letter, _)| *letter == text.trim());
+        if let (Self::Superscript, Some((_, mark))) = (self, footnote) {
+            return (*mark).to_owned();
+        }
         let marks = match self {
             Self::Superscript => SUPERSCRIPT,
             Self::Subscript => SUBSCRIPT,
@@ -215,7 +223,10 @@ fn columns(rows: &[Row]) -> Option<(usize, Vec<Row>, Vec<Row>)> {
     let aligned = (left.len() + right.len()).saturating_sub(taken);
     let unaligned = 1.0 - aligned as f32 / left.len().min(right.len()).max(1) as f32;
     let is_running = running_share(&left).min(running_share(&right)) >= MIN_RUNNING_SHARE;
-    let are_columns = is_prose(&left) && is_prose(&right) && (is_running || unaligned >= MIN_UNALIGNED_SHARE);
+    let is_unaligned = unaligned >= MIN_UNALIGNED_SHARE;
+    // Columns that hold tables and prose. The rows of one table would stand side by side.
+    let are_mixed = || is_unaligned && holds_prose(&left) && holds_prose(&right);
+    let are_columns = is_prose(&left) && is_prose(&right) && (is_running || is_unaligned) || are_mixed();
     are_columns.then_some((taken, left, right))
 }
 
@@ -228,6 +239,22 @@ fn without((from, to): (f32, f32), segment: &Segment) -> impl Iterator<Item = (f
         [(from, segment.start), (segment.end, to)]
     };
     parts.into_iter().filter(move |(from, to)| to - from >= width)
+}
+
+/// Returns true when rows are those of a column in which two lines of prose stand one below the other.
+fn holds_prose(rows: &[Row]) -> bool {
+    let start =
+        rows.iter().filter_map(|row| row.segments.first()).map(|first| first.start).fold(f32::INFINITY, f32::min);
+    let end = |row: &Row| row.segments.last().map_or(start, |last| last.end);
+    let width = rows.iter().map(end).fold(f32::NEG_INFINITY, f32::max) - start;
+    let is_wide = |row: &Row| end(row) - start >= MIN_COLUMN_FILL * width;
+    let is_line = |row: &Row| row.grid.is_none() && is_wide(row) && count_words(&line(row).text) > MIN_COLUMN_WORDS;
+    let is_pair = |pair: &[Row]| {
+        let (above, below) = (line(&pair[0]), line(&pair[1]));
+        step(&above, &below) <= MAX_PROSE_STEP && is_line(&pair[0]) && count_words(&below.text) > 1
+    };
+    let size = rows.iter().filter_map(|row| row.segments.first()).map(|first| first.size).fold(0.0, f32::max);
+    rows.len() >= 2 * MIN_COLUMN_LINES && width >= MIN_COLUMN_WIDTH * size.min(14.0) && rows.windows(2).any(is_pair)
 }
 
 /// Returns true when rows are the lines of a column of prose.

@@ -74,9 +74,12 @@ pub(super) fn lines(table: &RawTable, mut clean: impl FnMut(&str) -> Option<Stri
         text::label_columns(&cells)
     };
     let mut section = clean(&table.section)?;
-    for row in rows {
+    let are_named = named_rows(&rows, label_columns);
+    let unnamed = vec![String::new(); headings.len()];
+    for (row, is_named) in rows.into_iter().zip(are_named) {
+        let headings = if is_named { &headings } else { &unnamed };
         match row {
-            RawRow::Cells(cells) => match TableRow::new(&headings, &cells, label_columns) {
+            RawRow::Cells(cells) => match TableRow::new(headings, &cells, label_columns) {
                 Some(row) => {
                     lines.extend(row.in_section(&section).split(MAX_ROW_CHARS).iter().map(TableRow::to_string))
                 }
@@ -93,4 +96,65 @@ pub(super) fn lines(table: &RawTable, mut clean: impl FnMut(&str) -> Option<Stri
         }
     }
     Some(lines)
+}
+
+/// Returns for each row true when the names of the columns are its own. Below the heading of a section, rows that all
+/// have a single figure, in the same column, are a list of another kind: supplements below the prices of rooms for one
+/// and for two.
+fn named_rows(rows: &[RawRow], label_columns: usize) -> Vec<bool> {
+    let is_section = |row: &RawRow| matches!(row, RawRow::Section(_));
+    let filled = |row: &RawRow| -> Vec<usize> {
+        let RawRow::Cells(cells) = row else { return Vec::new() };
+        let cells = cells.iter().enumerate().skip(label_columns);
+        cells.filter(|(_, cell)| !cell.trim().is_empty()).map(|(column, _)| column).collect()
+    };
+    let groups: Vec<&[RawRow]> = rows.chunk_by(|_, below| !is_section(below)).collect();
+    let has_several = groups.first().is_some_and(|group| {
+        let several = group.iter().filter(|row| filled(row).len() > 1).count();
+        several * 2 > group.iter().filter(|row| !is_section(row)).count()
+    });
+    let is_list = |group: &[RawRow]| {
+        let mut columns: Vec<Vec<usize>> = group.iter().filter(|row| !is_section(row)).map(filled).collect();
+        let rows = columns.len();
+        columns.dedup();
+        rows > 1 && matches!(columns.as_slice(), [column] if column.len() == 1)
+    };
+    let named = groups.iter().enumerate().flat_map(|(nth, group)| {
+        let is_named = nth == 0 || !has_several || !group.first().is_some_and(is_section) || !is_list(group);
+        std::iter::repeat_n(is_named, group.len())
+    });
+    named.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_single_prices_below_a_table_does_not_take_its_names() {
+        let cells = |cells: [&str; 3]| RawRow::Cells(cells.map(str::to_owned).to_vec());
+        let mut table = RawTable {
+            header: "Chambre 1 personne 2 personnes".to_owned(),
+            headings: ["Chambre", "1 personne", "2 personnes"].map(str::to_owned).to_vec(),
+            rows: vec![
+                cells(["Karité", "15 000", "18 000"]),
+                cells(["Bungalow familial", "", "72 000"]),
+                cells(["Baobab", "23 000", "27 000"]),
+                RawRow::Section("Suppléments".to_owned()),
+                cells(["Lit d'appoint", "", "7 500"]),
+                cells(["Blanchisserie, le kilo", "", "2 000"]),
+            ],
+            ..RawTable::default()
+        };
+        let read =
+            |table: &RawTable| lines(table, |text| Some(text.to_owned())).unwrap().join("\n").replace('\u{a0}', " ");
+        assert_eq!(
+            read(&table),
+            "Chambre 1 personne 2 personnes\nKarité — 1 personne : 15 000 · 2 personnes : 18 000\n\
+             Bungalow familial — 2 personnes : 72 000\nBaobab — 1 personne : 23 000 · 2 personnes : 27 000\nSuppléments\n\
+             Suppléments, Lit d'appoint — 7 500\nSuppléments, Blanchisserie, le kilo — 2 000"
+        );
+        table.rows[4] = cells(["Lit d'appoint", "5 000", "7 500"]);
+        assert!(read(&table).contains("Suppléments, Blanchisserie, le kilo — 2 personnes : 2 000"));
+    }
 }

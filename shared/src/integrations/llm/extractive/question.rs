@@ -22,6 +22,8 @@ const KIND_WEIGHT: f32 = 0.6;
 const NAME_KIND_WEIGHT: f32 = 1.0;
 /// Weight factor of the words of the questions before a follow-up.
 const EARLIER_FACTOR: f32 = 0.45;
+/// Weight factor of the words beside the clause that asks for a value.
+const ASIDE_FACTOR: f32 = 0.4;
 /// Weight from which a word names a subject.
 pub(super) const SUBJECT_WEIGHT: f32 = 0.9;
 
@@ -56,13 +58,14 @@ const HOURS_WORDS: &str = "horaire horaires ouvert ouverte ouverts ouvertes ouvr
 const PRICE_WORDS: &str = "prix tarif tarifs coute coutent cout couts couter cher chere price prices cost costs costing fee fees priced \
     pricing";
 /// Words that say no more of a question for a price than that it asks for one. Elsewhere they ask how to pay.
-const PAYING_WORDS: &str =
-    "charge payer paye paie payez paies paient payent pay paid debourser regler faut falloir voulais voulait";
+const PAYING_WORDS: &str = "charge revient revenir payer paye paie payez paies paient payent pay paid debourser regler faut falloir voulais voulait";
 const NAME_WORDS: &str = "who name named nom prenom nomme appelle";
 const TIME_WORDS: &str = "delai delais duree quand kan when";
 /// Units after "combien de" and "how many" that ask for a length of time.
 const TIME_UNITS: &str = "temps tps temp jour jours heure heures mois semaine semaines an ans annee annees minute minutes days hours \
     months weeks years minutes time";
+/// Units after the age of a person, folded.
+const AGE_UNITS: &str = "ans an year years yr yrs yo";
 const NUMBER_WORDS: &str =
     "heavy old far tall big high wide deep fast taux pourcentage montant frais quantite poids age";
 /// Words before or after which "ou" asks for a place rather than joining two things.
@@ -82,6 +85,8 @@ pub(super) struct Term {
     pub(super) is_name: bool,
     /// True for a word that labels phone numbers and is also a thing that is sold.
     pub(super) is_phone: bool,
+    /// True for a word beside the clause that asks: "it is for my daughter's birthday, how much is the hall?"
+    pub(super) is_aside: bool,
 }
 
 /// A question, analysed.
@@ -102,6 +107,7 @@ impl AnalyzedQuestion {
         let is_follow_up = question != standalone;
         let mut analyzed = Self { terms: Vec::new(), kind: asked_kind(question), is_follow_up, stemmer };
         analyzed.add_terms(question, language, true);
+        analyzed.mark_asides(question, language);
         if is_follow_up {
             let earlier = standalone.strip_suffix(question).unwrap_or(standalone);
             analyzed.kind = analyzed.kind.or_else(|| asked_kind(earlier));
@@ -113,8 +119,17 @@ impl AnalyzedQuestion {
     fn add_terms(&mut self, question: &str, language: Language, is_own: bool) {
         let names = names(question);
         let folded = synonyms::replace_phrases(&split_words(&text::fold(question)).collect::<Vec<_>>().join(" "));
-        for word in split_words(&folded) {
+        let words: Vec<&str> = split_words(&folded).collect();
+        for (at, &word) in words.iter().enumerate() {
             let is_number = word.chars().all(|c| c.is_ascii_digit());
+            // A document gives the age from which something is allowed, not the age of who asks.
+            let is_age = |at: usize| {
+                let number = words.get(at).is_some_and(|word| word.chars().all(|c| c.is_ascii_digit()));
+                number && words.get(at + 1).is_some_and(|unit| is_in(unit, AGE_UNITS))
+            };
+            if is_age(at) || at > 0 && is_age(at - 1) {
+                continue;
+            }
             let is_name = is_number || names.iter().any(|name| name == word);
             let weight = if is_number { NUMBER_WEIGHT } else { self.weight(word, language) };
             let weight = if is_own { weight } else { weight * EARLIER_FACTOR };
@@ -123,9 +138,41 @@ impl AnalyzedQuestion {
                 let is_phone =
                     word.starts_with("telephon") || is_in(word, "tel phone phones portable portables mobile mobiles");
                 let groups = if is_number { Vec::new() } else { synonyms::groups(word) };
-                self.terms.push(Term { word: word.to_owned(), stem, groups, weight, is_own, is_name, is_phone });
+                self.terms.push(Term {
+                    word: word.to_owned(),
+                    stem,
+                    groups,
+                    weight,
+                    is_own,
+                    is_name,
+                    is_phone,
+                    is_aside: false,
+                });
             }
         }
+    }
+
+    /// Marks the words that stand in other clauses than the one that asks for the value, if that one has a subject.
+    fn mark_asides(&mut self, question: &str, language: Language) {
+        let Some(kind) = self.kind else { return };
+        let clauses: Vec<&str> = question.split([',', '.', ';', '!', '?', '\n']).collect();
+        let asking: Vec<&&str> = clauses.iter().filter(|clause| asked_kind(clause) == Some(kind)).collect();
+        let [asking] = asking.as_slice() else { return };
+        let folded = synonyms::replace_phrases(&split_words(&text::fold(asking)).collect::<Vec<_>>().join(" "));
+        let words: Vec<&str> = split_words(&folded).collect();
+        if words.iter().all(|word| self.weight(word, language) < SUBJECT_WEIGHT) {
+            return;
+        }
+        for term in self.terms.iter_mut().filter(|term| !term.is_name && !words.contains(&term.word.as_str())) {
+            term.is_aside = true;
+            term.weight *= ASIDE_FACTOR;
+        }
+    }
+
+    /// Forgets the words beside the clause that asks of which `is_known` does not hold.
+    pub(super) fn forget_asides(&mut self, is_known: impl Fn(usize) -> bool) {
+        let mut at = 0..;
+        self.terms.retain(|term| !term.is_aside || at.next().is_none_or(&is_known));
     }
 
     /// Returns the weight of a word of the question: 0 for a word that asks, or that the kind of value stands for.
@@ -241,7 +288,7 @@ fn asked_kind(question: &str) -> Option<ValueKind> {
     {
         return Some(ValueKind::Duration);
     }
-    if has(PRICE_WORDS) || is_pair("how", "much") && !is_pair("much", "of") {
+    if has(PRICE_WORDS) || is_pair("how", "much") && !is_pair("much", "of") || is_pair("you u they", "charge") {
         return Some(ValueKind::Price);
     }
     if counts {

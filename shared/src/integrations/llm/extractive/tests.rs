@@ -28,9 +28,13 @@ fn answered(question: &str, language: Language, passages: &[Passage]) -> Grounde
 }
 
 fn follow_up_answer(question: &str, standalone: &str, language: Language, passages: &[Passage]) -> GroundedAnswer {
-    answer(&GroundedQuestion {
+    answer(&GroundedQuestion { standalone, ..grounded(question, language, passages) })
+}
+
+fn grounded<'a>(question: &'a str, language: Language, passages: &'a [Passage]) -> GroundedQuestion<'a> {
+    GroundedQuestion {
         text: question,
-        standalone,
+        standalone: question,
         history: &[],
         language,
         instructions: None,
@@ -39,7 +43,7 @@ fn follow_up_answer(question: &str, standalone: &str, language: Language, passag
         style: AnswerStyle::SourceNumbers,
         passages,
         deadline: Instant::now(),
-    })
+    }
 }
 
 #[test]
@@ -253,4 +257,70 @@ fn a_free_service_is_no_price_of_the_goods() {
         let answer = french(service, &[passage(text, 1)]);
         assert!(answer.is_some_and(|answer| answer.contains("gratuit")), "{service}");
     }
+}
+
+fn rooms() -> [Passage; 1] {
+    let row = |label: &str, one: &str, two: &str| {
+        format!("{label}\u{a0}— 1 personne\u{a0}: {one}\u{a0}· 2 personnes\u{a0}: {two}")
+    };
+    let rows = [
+        row("Chambre Baobab, climatisée", "23 000", "27 000"),
+        row("Suite Iroko, salon et kitchenette", "48 000", "55 000"),
+    ];
+    let lead = "Tarifs par nuit, en francs CFA, taxe de séjour non comprise.";
+    [passage(&format!("Nos chambres\n\n{lead}\n\nType de chambre 1 personne 2 personnes\n{}", rows.join("\n")), 2)]
+}
+
+#[test]
+fn the_sentence_above_a_table_says_that_its_figures_are_prices() {
+    let quoted = french("prix de la suite iroko pour un couple", &rooms()).unwrap();
+    assert!(
+        quoted.contains("Suite Iroko, salon et kitchenette — 1 personne : 48 000 · 2 personnes : 55 000"),
+        "{quoted}"
+    );
+    assert!(!quoted.contains("Baobab"), "{quoted}");
+    let quoted = french("la chambre climatisée la moins chère pour 2 pers c combien la nuit", &rooms()).unwrap();
+    assert!(quoted.contains("2 personnes : 27 000"), "{quoted}");
+}
+
+#[test]
+fn names_of_columns_and_other_periods_are_no_answer() {
+    let question = "vous avez une chambre pour personne en fauteuil roulant";
+    let passages = rooms();
+    let candidates = quote_candidates(&grounded(question, Language::French, &passages));
+    assert!(!candidates.is_empty());
+    assert!(candidates.iter().all(|candidate| !candidate.text.starts_with("Type de chambre")), "{candidates:?}");
+    let bikes = [passage("Tariff\n\nMountain bike\u{a0}— Day\u{a0}: £28.00\u{a0}· Week\u{a0}: £125.00", 2)];
+    let month = answered("how much is a mountain bike for a month", Language::English, &bikes);
+    assert_eq!(month.answer, None);
+    let week = answered("how much is a mountain bike for a week", Language::English, &bikes).answer.unwrap();
+    assert!(week.contains("£125.00"), "{week}");
+}
+
+#[test]
+fn a_day_is_not_answered_with_another_one() {
+    let row = |day: &str, hours: &str| format!("{day}\u{a0}— Lavage\u{a0}: {hours}");
+    let rows = [row("Lundi au vendredi", "7 h – 19 h"), row("Samedi", "7 h – 20 h"), row("Dimanche", "8 h – 14 h")];
+    let passages = [passage(&format!("Horaires\n\n{}", rows.join("\n")), 1)];
+    for (day, hours) in [("dimanche", "8 h – 14 h"), ("mercredi", "7 h – 19 h"), ("samedi", "7 h – 20 h")] {
+        let quoted = french(&format!("Horaires du lavage le {day} ?"), &passages).unwrap();
+        assert!(quoted.contains(hours), "{day}: {quoted}");
+        let others = rows.iter().filter(|row| quoted.contains(&row.replace('\u{a0}', " "))).count();
+        assert_eq!(others, 1, "{day}: {quoted}");
+    }
+}
+
+#[test]
+fn what_stands_beside_the_asking_clause_is_not_wanted_of_the_answer() {
+    let hall = passage(
+        "Événements\n\nLa paillote accueille vos baptêmes. La location de la paillote coûte 85 000 francs la \
+         demi-journée et 140 000 francs la journée.",
+        4,
+    );
+    let question = "Bonjour je cherche à fêter les dix-huit ans de ma fille, louer votre paillote toute la journée revient à combien ?";
+    let quoted = french(question, &[hall]).unwrap();
+    assert!(quoted.contains("140 000 francs la journée"), "{quoted}");
+    // A place that the passages do not know is still wanted where the asking clause names it.
+    let delivery = passage("Livraison\n\nLa livraison à Abidjan coûte 1 500 FCFA.", 1);
+    assert_eq!(french("c'est pour ma mère, la livraison à Bouaké coûte combien ?", &[delivery]), None);
 }

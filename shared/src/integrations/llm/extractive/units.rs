@@ -3,13 +3,15 @@
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::values::{self, ValueKind};
-use crate::text;
+use crate::text::{self, TableCell, TableRow};
 
 /// Longest heading, in characters and in words.
 const MAX_HEADING_CHARS: usize = 100;
 const MAX_HEADING_WORDS: usize = 14;
 /// Most lines above the rows of a table: its name and two lines of names of columns.
 const MAX_HEADER_LINES: usize = 3;
+/// Longest sentence above a table that says what its figures are, in characters.
+const MAX_LEAD_CHARS: usize = 160;
 /// Abbreviations whose full stop ends no sentence, folded.
 const ABBREVIATIONS: &str = "tel no n art av bd st ste m mm mme mlle dr mr mrs ms ex p pp max min env approx etc vs cf fig vol chap ext \
     bp rdv ref app apt arr dept i.e e.g a.m p.m";
@@ -43,6 +45,8 @@ pub(super) fn split(passage: &str) -> Vec<Unit> {
     let mut units = Vec::new();
     let mut heading = String::new();
     let mut section = 0;
+    // The sentence right above a table, under its heading, often says what its figures are: "Prices in pounds".
+    let mut lead = "";
     let blocks: Vec<Vec<&str>> = passage.split("\n\n").map(lines).filter(|lines| !lines.is_empty()).collect();
     for (block, lines) in blocks.iter().enumerate() {
         let is_last = block + 1 == blocks.len();
@@ -53,10 +57,17 @@ pub(super) fn split(passage: &str) -> Vec<Unit> {
             } else {
                 text.split_whitespace().collect::<Vec<_>>().join(" ")
             };
+            let text = if kind == UnitKind::Item { without_bullet(&text).to_owned() } else { text };
             units.push(Unit { kind, text, context: context.to_owned(), block, section });
         };
+        let next_lead = match lines.as_slice() {
+            [line] if line.ends_with(ends_sentence) && line.chars().nth(MAX_LEAD_CHARS).is_none() => *line,
+            _ => "",
+        };
         match lines.as_slice() {
-            [line] if text::is_table_row(line) => add(UnitKind::Row, line, &heading, section),
+            [line] if text::is_table_row(line) => {
+                add(UnitKind::Row, line, format!("{heading}\n{lead}").trim(), section);
+            }
             [line] if is_heading(line) => {
                 // A heading at the end of a passage is that of the next one.
                 if is_last && has_value(line) {
@@ -81,7 +92,11 @@ pub(super) fn split(passage: &str) -> Vec<Unit> {
                     section += 1;
                     heading.clear();
                 }
-                let context = format!("{heading}\n{}", names.join("\n")).trim().to_owned();
+                let is_table = rows.iter().any(|row| text::is_table_row(row));
+                let lead = if is_table { lead } else { "" };
+                let names = names.join("\n");
+                let parts = [heading.as_str(), lead, names.as_str()].into_iter().filter(|part| !part.is_empty());
+                let context = parts.collect::<Vec<_>>().join("\n");
                 for line in rows.iter().filter(|line| !is_footer(line)) {
                     let kind = row_kind(line);
                     if kind == UnitKind::Sentence {
@@ -96,6 +111,7 @@ pub(super) fn split(passage: &str) -> Vec<Unit> {
                 }
             }
         }
+        lead = next_lead;
     }
     units
 }
@@ -129,6 +145,9 @@ fn joined_lines(lines: &[&str]) -> Vec<String> {
 fn split_header(lines: &[String]) -> (&[String], &[String]) {
     let has_digits = |line: &String| line.contains(|c: char| c.is_ascii_digit()) && !begins_section(line);
     let is_name = |line: &String| !has_digits(line) && !text::is_table_row(line) && is_heading(line);
+    if let Some(names) = names_of_columns(lines) {
+        return lines.split_at(names);
+    }
     let names = lines.iter().take(MAX_HEADER_LINES).take_while(|line| is_name(line)).count();
     let (names, rows) = lines.split_at(names);
     let with_digits = rows.iter().filter(|line| has_digits(line)).count();
@@ -136,6 +155,17 @@ fn split_header(lines: &[String]) -> (&[String], &[String]) {
     let is_heading_of_text = names.len() == 1 && rows.iter().all(|row| row_kind(row) == UnitKind::Sentence);
     let is_header = !rows.is_empty() && (with_digits * 2 > rows.len() || is_heading_of_text);
     if is_header { (names, rows) } else { (&[], lines) }
+}
+
+/// Returns the number of lines above the rows of a table when these lines name every column that the first row has a
+/// name of.
+fn names_of_columns(lines: &[String]) -> Option<usize> {
+    let first = lines.iter().position(|line| text::is_table_row(line)).filter(|first| *first <= MAX_HEADER_LINES)?;
+    let above: Vec<&str> = lines[..first].iter().flat_map(|line| line.split_whitespace()).collect();
+    let row = TableRow::parse(&lines[first])?;
+    let columns: Vec<&TableCell> = row.cells.iter().filter(|cell| !cell.column.is_empty()).collect();
+    let is_named = |cell: &&TableCell| cell.column.split_whitespace().all(|word| above.contains(&word));
+    (first > 0 && !columns.is_empty() && columns.iter().all(is_named)).then_some(first)
 }
 
 /// Returns true for a line that begins with the number of a section: `3. Returns`.
@@ -163,11 +193,19 @@ fn is_footer(line: &str) -> bool {
     number.chars().all(|c| c.is_ascii_digit()) && (head == "page" || head.ends_with(" page"))
 }
 
+/// Signs before the items of a list.
+const BULLETS: [&str; 11] = ["•", "-", "–", "—", "*", "◦", "▪", "■", "✓", "→", "·"];
+
+/// Returns an item of a list without the sign before it.
+fn without_bullet(item: &str) -> &str {
+    item.split_once(' ').filter(|(sign, _)| BULLETS.contains(sign)).map_or(item, |(_, text)| text)
+}
+
 fn row_kind(line: &str) -> UnitKind {
     let first = line.split_whitespace().next().unwrap_or_default();
     if text::is_table_row(line) {
         UnitKind::Row
-    } else if matches!(first, "•" | "-" | "–" | "—" | "*" | "◦" | "▪" | "■" | "✓" | "→" | "·") {
+    } else if BULLETS.contains(&first) {
         UnitKind::Item
     } else if line.ends_with(ends_sentence) {
         UnitKind::Sentence
@@ -241,7 +279,7 @@ mod tests {
         let row = |text: &str| (UnitKind::Row, text.to_owned(), "Tarifs\nVille Prix".to_owned());
         let units = parts(passage);
         assert_eq!(units[..2], [row("Abidjan 1 500"), row("Bouaké 2 500")]);
-        assert_eq!((units[3].0, units[4].1.as_str()), (UnitKind::Item, "• deux fois et demi"));
+        assert_eq!((units[3].0, units[4].1.as_str()), (UnitKind::Item, "deux fois et demi"));
     }
 
     #[test]

@@ -108,6 +108,72 @@ pub(super) fn heads_prices(folded: &str) -> bool {
     has_word(&tokens, PRICE_WORDS) || has_word(&tokens, "fcfa cfa xof eur euros") || folded.contains(CURRENCY_SIGNS)
 }
 
+/// Names of the days of the week, from Monday on, folded, without the plural's ending.
+const WEEK: [(&str, &str); 7] = [
+    ("lundi", "monday"),
+    ("mardi", "tuesday"),
+    ("mercredi", "wednesday"),
+    ("jeudi", "thursday"),
+    ("vendredi", "friday"),
+    ("samedi", "saturday"),
+    ("dimanche", "sunday"),
+];
+/// Words between the first and the last day of a range.
+const UNTIL: &str = "au a to until through thru";
+const EVERY_DAY: [&str; 6] = ["tous les jours", "chaque jour", "every day", "daily", "7 jours sur 7", "7/7"];
+
+/// Returns true when a folded text is about every day.
+pub(super) fn is_every_day(folded: &str) -> bool {
+    EVERY_DAY.iter().any(|all| folded.contains(all))
+}
+
+/// Returns the days of the week that a folded text names, ranges included: bit 0 is Monday.
+pub(super) fn days(folded: &str) -> u8 {
+    let tokens = tokens(folded);
+    let day = |token: &Token<'_>| match token {
+        Token::Word(word) => {
+            let word = word.strip_suffix('s').unwrap_or(word);
+            WEEK.iter().position(|(french, english)| word == *french || word == *english)
+        }
+        _ => None,
+    };
+    let mut found = 0;
+    for (at, token) in tokens.iter().enumerate() {
+        if matches!(token, Token::Word("weekend" | "weekends")) {
+            found |= 0b110_0000;
+        }
+        let Some(first) = day(token) else { continue };
+        found |= 1 << first;
+        let is_range = match tokens.get(at + 1) {
+            Some(Token::Word(word)) => is_in(word, UNTIL),
+            Some(Token::Sign(sign)) => matches!(sign, '-' | '–' | '—'),
+            _ => false,
+        };
+        if let Some(last) = tokens.get(at + 2).and_then(day).filter(|_| is_range) {
+            let length = (last + 7 - first) % 7;
+            (0..=length).for_each(|step| found |= 1 << ((first + step) % 7));
+        }
+    }
+    found
+}
+
+/// Periods by which something is charged, folded: an hour, half a day, a day, a night, a week, a month, a year.
+const PERIODS: [&str; 6] = [
+    "heure heures hour hours hourly h",
+    "jour jours journee journees day days daily",
+    "nuit nuits nuitee nuitees night nights nightly",
+    "semaine semaines week weeks weekly hebdomadaire",
+    "mois month months monthly mensuel mensuelle mensualite",
+    "an ans annee annees annuel annuelle year years yearly annual",
+];
+
+/// Returns the periods that a folded text names, one bit each.
+pub(super) fn periods(folded: &str) -> u8 {
+    let tokens = tokens(folded);
+    let named = |words: &&str| tokens.iter().any(|token| matches!(token, Token::Word(word) if is_in(word, words)));
+    PERIODS.iter().enumerate().filter(|(_, words)| named(words)).fold(0, |found, (bit, _)| found | 1 << bit)
+}
+
 /// Returns true when a folded text contains a number in digits.
 pub(super) fn contains_digits(folded: &str) -> bool {
     folded.contains(|c: char| c.is_ascii_digit())
