@@ -7,15 +7,20 @@ use std::{fmt, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use sqlx::types::Json;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{CompanyName, MANYCHAT_KEY_PURPOSE, random_secret, sha256};
+use super::{
+    CompanyName, MANYCHAT_KEY_PURPOSE, random_secret, sha256,
+    texts::{self, CompanyLanguage, CompanyTexts, LocalizedTextPatch, SentencesInForce},
+};
 use crate::{
     currency::Currency,
     db::{SystemTx, TenantTx},
     error::ApiError,
     input,
+    notices::{self, NoticeSwitches},
     outbound::TenantUrl,
     sealed::{self, KeyRing, SealingError},
     text::Language,
@@ -35,7 +40,12 @@ const MASK: &str = "••••";
 #[schema(example = json!({
     "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60", "name": "Comptoir Baobab", "company_id": "comptoir-baobab",
     "plan": "free", "currency": "XOF", "timezone": "Africa/Abidjan", "webhook_url": "https://example.com/lisa",
-    "manychat_api_key": "••••9f3c", "overage_cap_requests": null, "created_at": "2026-11-23T09:30:06Z", "webhook_secrets": [{
+    "manychat_api_key": "••••9f3c", "overage_cap_requests": null, "language": "fr",
+    "greeting": { "fr": "Bonjour ! Je suis Lisa, l’assistant virtuel de Comptoir Baobab.",
+                  "en": "Hello! I am Lisa, the virtual assistant of Comptoir Baobab." },
+    "refusal": { "fr": "Je n’ai pas trouvé la réponse dans nos documents.", "en": "Our documents do not say." },
+    "handover": { "fr": "Une personne de notre équipe vous répondra ici.", "en": "A person will answer you here." },
+    "notices": { "quota_blocked": true, "contact_limited": false }, "created_at": "2026-11-23T09:30:06Z", "webhook_secrets": [{
         "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "created_at": "2026-11-23T09:30:06Z", "expires_at": null,
     }],
 }))]
@@ -56,6 +66,13 @@ pub struct CustomerDetails {
     /// Maximum number of requests over the plan's limit that are answered and paid in a period; null for as many as the
     /// plan has.
     overage_cap_requests: Option<i32>,
+    /// Language for customers whose own language is not known: `fr` or `en`.
+    language: String,
+    /// Sentences in force, the company's own or the product's.
+    #[serde(flatten)]
+    sentences: SentencesInForce,
+    /// Notices to the company by their type, as `GET /api/v1/activities` lists them; false for those that it muted.
+    notices: NoticeSwitches,
     /// Valid webhook secrets, newest first, without their values.
     webhook_secrets: Vec<WebhookSecret>,
     created_at: DateTime<Utc>,
@@ -79,7 +96,7 @@ pub async fn details(tx: &mut TenantTx) -> sqlx::Result<CustomerDetails> {
         r#"
         select tenant.id, tenant.name, mapping.company_id, plan.name as plan, tenant.currency, tenant.timezone,
             tenant.webhook_url, tenant.manychat_api_key is not null as "has_key!", tenant.manychat_api_key_last4,
-            tenant.overage_cap_requests, tenant.created_at
+            tenant.overage_cap_requests, tenant.muted_notices, tenant.created_at
         from customers tenant
         join company_mapping mapping on mapping.uuid = tenant.id
         join plans plan on plan.id = tenant.plan_id
@@ -89,6 +106,7 @@ pub async fn details(tx: &mut TenantTx) -> sqlx::Result<CustomerDetails> {
     )
     .fetch_one(&mut *tx)
     .await?;
+    let identity = identity(tx).await?;
     let webhook_secrets = sqlx::query_as!(
         WebhookSecret,
         r#"
@@ -111,6 +129,9 @@ pub async fn details(tx: &mut TenantTx) -> sqlx::Result<CustomerDetails> {
         webhook_url: row.webhook_url,
         manychat_api_key: row.has_key.then(|| format!("{MASK}{end}")),
         overage_cap_requests: row.overage_cap_requests,
+        language: identity.language.as_str().to_owned(),
+        sentences: SentencesInForce::of(&identity),
+        notices: NoticeSwitches::of(&row.muted_notices),
         webhook_secrets,
         created_at: row.created_at,
     })
@@ -125,6 +146,8 @@ pub struct Identity {
     pub assistant: String,
     /// The language for customers whose own language is not known.
     pub language: Language,
+    /// The company's own sentences.
+    pub texts: CompanyTexts,
 }
 
 impl Identity {
@@ -146,7 +169,7 @@ impl Identity {
 pub async fn identity(tx: &mut TenantTx) -> sqlx::Result<Identity> {
     let row = sqlx::query!(
         r#"
-        select tenant.name, config.ai_name, config.language
+        select tenant.name, config.ai_name, config.language, config.customer_texts as "texts: Json<CompanyTexts>"
         from customers tenant
         join company_rag_configs config on config.company_id = (select app.current_company())
         where tenant.id = $1
@@ -155,7 +178,12 @@ pub async fn identity(tx: &mut TenantTx) -> sqlx::Result<Identity> {
     )
     .fetch_one(tx)
     .await?;
-    Ok(Identity { company: row.name, assistant: row.ai_name, language: Language::from_code(&row.language) })
+    Ok(Identity {
+        company: row.name,
+        assistant: row.ai_name,
+        language: Language::from_code(&row.language),
+        texts: row.texts.0,
+    })
 }
 
 /// ManyChat API key in plain text: 12 to 200 visible ASCII characters. Hidden in debug output.
@@ -207,6 +235,7 @@ impl NewManyChatKey {
 
 /// Changes to the company's profile. Omitted fields stay unchanged.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(example = json!({ "name": "Comptoir Baobab", "currency": "XOF", "timezone": "Africa/Abidjan" }))]
 pub struct CustomerPatch {
     name: Option<CompanyName>,
@@ -227,6 +256,23 @@ pub struct CustomerPatch {
     #[serde(default, deserialize_with = "input::nullable")]
     #[schema(value_type = Option<u32>, maximum = 1_000_000)]
     overage_cap_requests: Option<Option<OverageCap>>,
+    /// Language for customers whose own language is not known.
+    pub(super) language: Option<CompanyLanguage>,
+    /// First words of the assistant to a customer; null for the product's. `{assistant}` and `{company}` stand for the
+    /// names.
+    #[serde(default, deserialize_with = "input::nullable")]
+    #[schema(value_type = Option<LocalizedTextPatch>)]
+    pub(super) greeting: Option<Option<LocalizedTextPatch>>,
+    /// Answer when the documents hold none; null for the product's.
+    #[serde(default, deserialize_with = "input::nullable")]
+    #[schema(value_type = Option<LocalizedTextPatch>)]
+    pub(super) refusal: Option<Option<LocalizedTextPatch>>,
+    /// Notice of a handover to a person within the business hours; null for the product's.
+    #[serde(default, deserialize_with = "input::nullable")]
+    #[schema(value_type = Option<LocalizedTextPatch>)]
+    pub(super) handover: Option<Option<LocalizedTextPatch>>,
+    /// Notices to switch on or off, by their type. An omitted type stays unchanged.
+    notices: Option<NoticeSwitches>,
 }
 
 /// Maximum of [`CustomerPatch::overage_cap_requests`].
@@ -247,12 +293,13 @@ impl TryFrom<i64> for OverageCap {
 }
 
 /// Updates the profile of the transaction's tenant and returns the names of the changed fields. `key` is the patch's
-/// ManyChat key, sealed.
+/// ManyChat key, sealed; `actor` is the user who makes the change.
 ///
 /// # Errors
 /// Returns 422 for a time zone unknown to the database, and any database error.
 pub async fn change(
     tx: &mut TenantTx,
+    actor: Uuid,
     patch: &CustomerPatch,
     key: Option<&NewManyChatKey>,
 ) -> Result<Vec<&'static str>, ApiError> {
@@ -269,7 +316,8 @@ pub async fn change(
     }
     let before = sqlx::query!(
         r#"
-        select name, currency, timezone, webhook_url, overage_cap_requests, manychat_api_key is not null as "has_key!"
+        select name, currency, timezone, webhook_url, overage_cap_requests, muted_notices,
+            manychat_api_key is not null as "has_key!"
         from customers where id = $1 for no key update
         "#,
         tx.tenant()
@@ -280,6 +328,10 @@ pub async fn change(
     let currency = patch.currency.as_ref().map(Currency::as_str);
     let overage_cap = patch.overage_cap_requests.map(|cap| cap.map(|OverageCap(requests)| requests));
     let webhook_url = patch.webhook_url.as_ref().map(|url| url.as_ref().map(TenantUrl::as_str));
+    let muted = patch.notices.as_ref().map_or_else(
+        || before.muted_notices.clone(),
+        |switches| notices::switch(&before.muted_notices, switches),
+    );
     sqlx::query!(
         r#"
         update customers set
@@ -289,7 +341,8 @@ pub async fn change(
             webhook_url = case when $5 then $6 else webhook_url end,
             manychat_api_key = case when $7 then $8 else manychat_api_key end,
             manychat_api_key_last4 = case when $7 then $9 else manychat_api_key_last4 end,
-            overage_cap_requests = case when $10 then $11 else overage_cap_requests end
+            overage_cap_requests = case when $10 then $11 else overage_cap_requests end,
+            muted_notices = $12
         where id = $1
         "#,
         tx.tenant(),
@@ -302,9 +355,10 @@ pub async fn change(
         key.map(|key| key.sealed.as_slice()),
         key.map(|key| key.last4.as_str()),
         overage_cap.is_some(),
-        overage_cap.flatten()
+        overage_cap.flatten(),
+        &muted
     )
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
     let changed = [
         ("name", name.is_some_and(|name| name != before.name)),
@@ -312,10 +366,14 @@ pub async fn change(
         ("timezone", patch.timezone.as_ref().is_some_and(|timezone| *timezone != before.timezone)),
         ("webhook_url", webhook_url.is_some_and(|url| url != before.webhook_url.as_deref())),
         ("overage_cap_requests", overage_cap.is_some_and(|cap| cap != before.overage_cap_requests)),
+        ("notices", muted != before.muted_notices),
         // Two sealings of one key differ, so any new key counts as changed.
         ("manychat_api_key", key.is_some() || (patch.manychat_api_key.is_some() && before.has_key)),
     ];
-    Ok(changed.into_iter().filter(|(_, is_changed)| *is_changed).map(|(field, _)| field).collect())
+    let mut fields: Vec<_> =
+        changed.into_iter().filter(|(_, is_changed)| *is_changed).map(|(field, _)| field).collect();
+    fields.extend(texts::change(tx, actor, patch).await?);
+    Ok(fields)
 }
 
 /// A new webhook secret. Its value is shown only in this response, and to repeated calls within a minute.
