@@ -17,11 +17,11 @@ pub use domain::{
     orders, outbox, password_resets, periods, plans, previews, products, profiles, questions, quota, reembedding,
     retrieval, section_chunks, tenants, unanswered, unconfirmed, unread_bodies, usage,
 };
+pub(crate) use foundation::redis_connection;
 pub use foundation::{
     audit, auth, aws, cache, db, error, function, http, idempotency, input, jobs, logging, paging, rate_limits, sealed,
     settings, task_progress, text,
 };
-pub(crate) use foundation::redis_connection;
 pub(crate) use integrations::model_api;
 pub use integrations::{embeddings, files, llm, manychat, outbound, pdf, queue, storage, stripe};
 

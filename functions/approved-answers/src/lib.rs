@@ -8,9 +8,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::{
-    approved_answers::{
-        self, AnswerListing, ApprovedAnswerPatch, ImportReport, NewApprovedAnswer, StoredAnswer,
-    },
+    approved_answers::{self, AnswerListing, ApprovedAnswerPatch, ImportReport, NewApprovedAnswer, StoredAnswer},
     audit,
     auth::{AccountUser, Caller, VerificationKeys},
     db::{Db, TenantTx},
@@ -104,11 +102,7 @@ async fn create(
     params(("id" = Uuid, Path, description = "Identifier of the approved answer")),
     responses((status = 200, body = Envelope<StoredAnswer>), (status = 404)),
 )]
-async fn show(
-    caller: Caller<AccountUser>,
-    State(db): State<Db>,
-    Path(id): Path<Uuid>,
-) -> Result<Data<StoredAnswer>> {
+async fn show(caller: Caller<AccountUser>, State(db): State<Db>, Path(id): Path<Uuid>) -> Result<Data<StoredAnswer>> {
     db.tenant_tx(caller.tenant(), async |tx| Ok(Data(approved_answers::get(tx, id).await?))).await
 }
 

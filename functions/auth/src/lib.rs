@@ -28,7 +28,8 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::{
     local::LocalAccounts,
     requests::{
-        AcceptedInvitation, ForgottenPassword, Login, PasswordChange, PasswordReset, Refresh, Session, Signup, SignupAnswer,
+        AcceptedInvitation, ForgottenPassword, Login, PasswordChange, PasswordReset, Refresh, Session, Signup,
+        SignupAnswer,
     },
     supabase::GoTrue,
 };

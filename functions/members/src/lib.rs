@@ -79,11 +79,7 @@ async fn list_members(
     params(("user_id" = Uuid, Path, description = "`users.id` of the member")),
     responses((status = 204), (status = 404), (status = 409)),
 )]
-async fn remove_member(
-    caller: Caller<AccountUser>,
-    State(db): State<Db>,
-    Path(user): Path<Uuid>,
-) -> Result<NoContent> {
+async fn remove_member(caller: Caller<AccountUser>, State(db): State<Db>, Path(user): Path<Uuid>) -> Result<NoContent> {
     db.tenant_tx(caller.tenant(), async |tx| {
         members::remove(tx, user).await?;
         record(tx, &caller, "member.removed", format!("user:{user}"), json!({})).await?;

@@ -80,10 +80,8 @@ async fn change(
     State(deps): State<Deps>,
     Json(patch): Json<ProfilePatch>,
 ) -> Result<Data<Profile>> {
-    let changed = deps
-        .db
-        .system_tx(async |tx| profiles::change(tx, caller.user, &patch, &caller.request_id).await)
-        .await?;
+    let changed =
+        deps.db.system_tx(async |tx| profiles::change(tx, caller.user, &patch, &caller.request_id).await).await?;
     deps.cache.remove(&caller.user.to_string()).await;
     Ok(Data(changed.profile))
 }

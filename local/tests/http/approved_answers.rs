@@ -141,7 +141,8 @@ async fn a_wrong_file_is_reported_by_row_and_nothing_of_it_is_imported() {
     let file = "question,answer,language\nPrix du savon ?,500 F,fr\n=HYPERLINK(1),a,fr\nHoraires ?,@SUM(A1),fr\n\
         Garantie ?,deux ans,de\nOuvert lundi ?,,fr\n";
     let details = import(&app, &owner, file).await.refused(422, "rows_refused");
-    let rows: Vec<_> = details["rows"].as_array().unwrap().iter().map(|row| (row["line"].clone(), row["field"].clone())).collect();
+    let rows: Vec<_> =
+        details["rows"].as_array().unwrap().iter().map(|row| (row["line"].clone(), row["field"].clone())).collect();
     let expected = [(3, "question"), (4, "answer"), (5, "language"), (6, "answer")];
     assert_eq!(rows, expected.map(|(line, field)| (json!(line), json!(field))));
     assert_eq!(details["refused"], 4);
@@ -213,7 +214,11 @@ async fn a_refused_approval_leaves_the_question_open() {
     app.upload_and_process(&owner, "guide.pdf", small_pdf("The delivery takes three days.")).await;
     let id = unanswered(&app, &owner, "Livrez-vous au Togo ?").await;
     let body = json!({ "answer": "Oui." });
-    for (body, field) in [(json!({}), "answer"), (json!({ "answer": "a", "x": 1 }), "x"), (json!({ "answer": "a", "question": "" }), "question")] {
+    for (body, field) in [
+        (json!({}), "answer"),
+        (json!({ "answer": "a", "x": 1 }), "x"),
+        (json!({ "answer": "a", "question": "" }), "question"),
+    ] {
         app.post(&approve_path(&id)).by(&owner).json(&body).await.invalid_fields(&[field]);
     }
     let other = app.sign_up("Chez Koffi").await;

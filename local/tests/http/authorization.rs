@@ -180,8 +180,12 @@ impl DocumentedOperation {
         // These examples name an object that does not exist, and the refusal says so.
         let names_unknown = matches!(
             (status, self.name.as_str()),
-            (404, "POST /api/v1/documents/{id}/replace" | "POST /api/v1/customers/me/owner" | "POST /api/v1/golden-questions")
-                | (422, "POST /api/v1/auth/invitations")
+            (
+                404,
+                "POST /api/v1/documents/{id}/replace"
+                    | "POST /api/v1/customers/me/owner"
+                    | "POST /api/v1/golden-questions"
+            ) | (422, "POST /api/v1/auth/invitations")
         );
         let is_allowed = status < 300 || matches!(status, 402 | 409) || names_unknown;
         assert!(is_allowed, "{} by {who}: {status} {}", self.name, answer.text);

@@ -276,7 +276,8 @@ async fn a_golden_run_tells_which_questions_pass_and_why_the_others_fail() {
         golden(&app, &owner, &json!({ "question": question, "document_id": document, "page": page })).await;
     }
     golden(&app, &owner, &json!({ "question": "livrez vous au togo", "approved_answer_id": approved })).await;
-    golden(&app, &owner, &json!({ "question": "Combien de temps dure la garantie ?", "approved_answer_id": approved })).await;
+    golden(&app, &owner, &json!({ "question": "Combien de temps dure la garantie ?", "approved_answer_id": approved }))
+        .await;
     let run = app.post(PREVIEW).by(&owner).json(&json!({ "golden": true })).await.data(200)["golden"].clone();
     assert_eq!((&run["passed"], &run["failed"], &run["regressions"]), (&json!(2), &json!(4), &json!(0)), "{run}");
     let reasons: Vec<_> = run["results"].as_array().unwrap().iter().map(|one| one["reason"].clone()).collect();
@@ -316,7 +317,8 @@ async fn a_prompt_that_breaks_a_golden_question_is_saved_only_when_that_is_accep
     groq.reply_text("It takes three days [1].");
     let draft = json!({ "prompt_rag": "Say nothing." });
     let details = patch(&app, &owner, &draft).await.refused(409, "golden_regressions");
-    let expected = json!([{ "id": made["id"], "question": "How long does the delivery take?", "reason": "not_answered" }]);
+    let expected =
+        json!([{ "id": made["id"], "question": "How long does the delivery take?", "reason": "not_answered" }]);
     assert_eq!(details["regressions"], expected);
     assert_eq!(config(&app, &owner).await["prompt_rag"], Value::Null);
 

@@ -83,9 +83,8 @@ async fn a_signed_in_user_joins_and_keeps_the_own_company() {
     let created = invite(&app, &owner, &json!({ "role": "support", "email": other.email.to_uppercase() })).await;
     let joined = accept(&app, &other, &created["token"]).await.data(200);
     assert_eq!((&joined["id"], &joined["name"]), (&json!(owner.customer_id), &json!("Comptoir Baobab")));
-    let in_tenant = |tenant: Uuid| {
-        app.get("/api/v1/quota/status").by(&other).header("x-customer-id", tenant.to_string())
-    };
+    let in_tenant =
+        |tenant: Uuid| app.get("/api/v1/quota/status").by(&other).header("x-customer-id", tenant.to_string());
     in_tenant(owner.customer_id).await.data(200);
     in_tenant(other.customer_id).await.data(200);
     app.get("/api/v1/quota/status").by(&other).await.refused(422, "tenant_required");
@@ -188,7 +187,8 @@ async fn invalid_invitations_are_named_by_field_and_their_number_is_limited() {
         owner.customer_id
     ))
     .await;
-    let many = join_all((0..3).map(|_| async { app.post(INVITATIONS).by(&owner).json(&json!({ "role": "support" })).await }));
+    let many =
+        join_all((0..3).map(|_| async { app.post(INVITATIONS).by(&owner).json(&json!({ "role": "support" })).await }));
     let mut statuses: Vec<_> = many.await.iter().map(|answer| answer.status).collect();
     statuses.sort_unstable();
     assert_eq!(statuses, [201, 409, 409]);
@@ -203,7 +203,10 @@ async fn the_list_filters_by_status_and_its_cursor_covers_every_row_once() {
     for _ in 0..5 {
         invite(&app, &owner, &json!({ "role": "support" })).await;
     }
-    app.sql("update invitations set revoked_at = now() where id = (select id from invitations order by created_at limit 1)").await;
+    app.sql(
+        "update invitations set revoked_at = now() where id = (select id from invitations order by created_at limit 1)",
+    )
+    .await;
     let revoked = app.get(&format!("{INVITATIONS}?status=revoked")).by(&owner).await;
     assert_eq!(revoked.body["meta"]["total"], 1);
     let (mut seen, mut cursor) = (Vec::new(), None::<String>);
@@ -216,7 +219,8 @@ async fn the_list_filters_by_status_and_its_cursor_covers_every_row_once() {
     }
     let distinct: std::collections::BTreeSet<_> = seen.iter().collect();
     assert_eq!((seen.len(), distinct.len()), (5, 5));
-    for (query, field) in [("status=gone", "status"), ("sort=email", "sort"), ("limit=0", "limit"), ("page=0", "page")] {
+    for (query, field) in [("status=gone", "status"), ("sort=email", "sort"), ("limit=0", "limit"), ("page=0", "page")]
+    {
         app.get(&format!("{INVITATIONS}?{query}")).by(&owner).await.invalid_fields(&[field]);
     }
 }

@@ -134,9 +134,7 @@ async fn of_two_transfers_at_once_one_is_made() {
     assert_eq!(made.len(), 1, "{answers:?}");
     let refused = answers.iter().find(|answer| answer.status != 200).unwrap();
     assert!(matches!(refused.status, 403 | 409), "{refused:?}");
-    let owners = format!(
-        "select count(*) from customer_members where customer_id = '{}' and role = 'owner'",
-        owner.customer_id
-    );
+    let owners =
+        format!("select count(*) from customer_members where customer_id = '{}' and role = 'owner'", owner.customer_id);
     assert_eq!(app.number(&owners).await, 1);
 }

@@ -209,10 +209,11 @@ pub async fn revoke(tx: &mut TenantTx, id: Uuid) -> Result<bool, ApiError> {
     if revoked {
         return Ok(true);
     }
-    let found = sqlx::query!("select used_by, used_at from invitations where customer_id = $1 and id = $2", tx.tenant(), id)
-        .fetch_optional(tx)
-        .await?
-        .ok_or_else(|| ApiError::not_found("invitation"))?;
+    let found =
+        sqlx::query!("select used_by, used_at from invitations where customer_id = $1 and id = $2", tx.tenant(), id)
+            .fetch_optional(tx)
+            .await?
+            .ok_or_else(|| ApiError::not_found("invitation"))?;
     match found.used_at {
         Some(used_at) => {
             let details = serde_json::json!({ "used_by": found.used_by, "used_at": used_at });
@@ -240,7 +241,9 @@ pub enum InvitationError {
 impl From<InvitationError> for ApiError {
     fn from(error: InvitationError) -> Self {
         match error {
-            InvitationError::Invalid => Self::field("invitation", "is unknown, was used already, or is no longer valid"),
+            InvitationError::Invalid => {
+                Self::field("invitation", "is unknown, was used already, or is no longer valid")
+            }
             InvitationError::AlreadyMember => {
                 Self::conflict("already_member", "you belong to this company already: the invitation stays open")
             }

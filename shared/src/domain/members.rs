@@ -121,7 +121,9 @@ pub async fn transfer_ownership(tx: &mut TenantTx, former: Uuid, new: Uuid) -> R
     let owns_company = || ApiError::conflict("company_exists", "this member owns a company already");
     let outcome = match outcome {
         // The member has created a company at the same time.
-        Err(error) if error.as_database_error().and_then(|error| error.constraint()) == Some("customers_user_id_key") => {
+        Err(error)
+            if error.as_database_error().and_then(|error| error.constraint()) == Some("customers_user_id_key") =>
+        {
             return Err(owns_company());
         }
         outcome => outcome?,

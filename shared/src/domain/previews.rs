@@ -25,10 +25,10 @@ use crate::{
     llm::{self, AnswerStyle, LlmError, ModelCall, Provider, Usage},
     logging, periods, plans,
     questions::Citation,
-    retrieval::{self, Question, RetrievalError, SearchRequest},
+    retrieval::{self, Passage, Question, RetrievalError, SearchRequest},
     settings::Settings,
     tenants::{self, Identity},
-    text,
+    text::{self, Language},
     unconfirmed::UnconfirmedLimits,
     usage::{self, UsageDelta},
 };
@@ -186,7 +186,7 @@ impl PreviewPipeline {
         let (draft, present) = self.setups(tenant, &request.draft, received_at + PREVIEW_TIMEOUT).await?;
         let mut calls = Vec::new();
         let answer = match &request.question {
-            Some(question) => self.answer(&draft, question.as_str(), &mut calls).await,
+            Some(question) => self.answer(&draft, question.as_str(), &mut calls).await.map(Some),
             None => Ok(None),
         };
         let golden = match (&answer, request.golden) {
@@ -273,11 +273,11 @@ impl PreviewPipeline {
 
     /// Answers a question as it would be answered on WhatsApp, without a conversation. Appends the model calls made to
     /// `calls`, also when it fails.
-    async fn answer(&self, setup: &Setup, question: &str, calls: &mut Vec<ModelCall>) -> Result<Option<PreviewAnswer>> {
+    async fn answer(&self, setup: &Setup, question: &str, calls: &mut Vec<ModelCall>) -> Result<PreviewAnswer> {
         let approved =
             self.db.tenant_tx(setup.tenant, async |tx| Ok(approved_answers::find(tx, question).await?)).await?;
         if let Some(approved) = approved {
-            return Ok(Some(PreviewAnswer {
+            return Ok(PreviewAnswer {
                 answer: approved.answer,
                 answered: true,
                 citations: Vec::new(),
@@ -285,28 +285,43 @@ impl PreviewPipeline {
                 usage: Usage::default(),
                 approved: Some(approved.id),
                 has_failed: false,
-            }));
+            });
         }
         let language = text::detect_message_language(question).unwrap_or(setup.identity.language);
-        let search = SearchRequest {
-            question,
-            standalone: question,
-            language,
-            documents: None,
-            limit: if setup.provider.has_model() {
-                PASSAGES_FOR_MODEL
-            } else {
-                retrieval::PASSAGES_WITHOUT_MODEL.into()
-            },
+        let Some(passages) = self.search(setup, question, language, calls).await? else {
+            return Ok(PreviewAnswer::failed(customer_texts::failed(language)));
         };
+        Ok(self.complete(setup, question, language, &passages, calls).await)
+    }
+
+    /// Retrieves passages for a question; `None` when the question could not be embedded in time.
+    async fn search(
+        &self,
+        setup: &Setup,
+        question: &str,
+        language: Language,
+        calls: &mut Vec<ModelCall>,
+    ) -> Result<Option<Vec<Passage>>> {
+        let most =
+            if setup.provider.has_model() { PASSAGES_FOR_MODEL } else { retrieval::PASSAGES_WITHOUT_MODEL.into() };
+        let search = SearchRequest { question, standalone: question, language, documents: None, limit: most };
         let searching = retrieval::embed_and_search(&self.db, &self.embedders, setup.tenant, &search, calls);
-        let passages = match timeout_at(setup.deadline, searching).await {
-            Ok(Ok(passages)) => passages,
-            Ok(Err(RetrievalError::Database(error))) => return Err(error),
-            Ok(Err(RetrievalError::Embedding(_))) | Err(_) => {
-                return Ok(Some(PreviewAnswer::failed(customer_texts::failed(language))));
-            }
-        };
+        match timeout_at(setup.deadline, searching).await {
+            Ok(Ok(passages)) => Ok(Some(passages)),
+            Ok(Err(RetrievalError::Database(error))) => Err(error),
+            Ok(Err(RetrievalError::Embedding(_))) | Err(_) => Ok(None),
+        }
+    }
+
+    /// Generates the answer from the passages.
+    async fn complete(
+        &self,
+        setup: &Setup,
+        question: &str,
+        language: Language,
+        passages: &[Passage],
+        calls: &mut Vec<ModelCall>,
+    ) -> PreviewAnswer {
         let grounded = llm::GroundedQuestion {
             text: question,
             standalone: question,
@@ -316,7 +331,7 @@ impl PreviewPipeline {
             assistant: &setup.identity.assistant,
             company: &setup.identity.company,
             style: AnswerStyle::WhatsApp,
-            passages: &passages,
+            passages,
             deadline: setup.deadline,
         };
         let result = retrieval::answer(&setup.provider, self.embedders.current(), &grounded, None).await;
@@ -324,33 +339,30 @@ impl PreviewPipeline {
         let completion = match result.outcome {
             Ok(completion) => completion,
             Err(LlmError::Blocked(_)) => {
-                let mut declined = PreviewAnswer::failed(customer_texts::will_not_answer(language));
-                declined.has_failed = false;
-                return Ok(Some(declined));
+                let declined = PreviewAnswer::failed(customer_texts::will_not_answer(language));
+                return PreviewAnswer { has_failed: false, ..declined };
             }
             Err(error) => {
                 tracing::warn!(error = logging::chain(&error), "a preview has no answer");
-                return Ok(Some(PreviewAnswer::failed(customer_texts::failed(language))));
+                return PreviewAnswer::failed(customer_texts::failed(language));
             }
         };
         let numbered = (1..).zip(completion.sources);
-        let citations = numbered
-            .filter_map(|(number, source)| {
-                Some(Citation::new(number, passages.get(source.passage)?, source.quote, language))
-            })
-            .collect();
+        let citations = numbered.filter_map(|(number, source)| {
+            Some(Citation::new(number, passages.get(source.passage)?, source.quote, language))
+        });
+        let citations = citations.collect();
         let answered = completion.answer.is_some();
-        Ok(Some(PreviewAnswer {
-            answer: completion
-                .answer
-                .unwrap_or_else(|| customer_texts::not_in_the_documents(&setup.identity, language)),
+        let refusal = || customer_texts::not_in_the_documents(&setup.identity, language);
+        PreviewAnswer {
+            answer: completion.answer.unwrap_or_else(refusal),
             answered,
             citations,
             model: completion.model,
             usage: completion.usage,
             approved: None,
             has_failed: false,
-        }))
+        }
     }
 
     /// Asks all golden questions with the draft, and those that fail with the configuration in force too.
@@ -412,7 +424,7 @@ impl PreviewPipeline {
         golden: &GoldenQuestion,
         calls: &mut Vec<ModelCall>,
     ) -> Result<(PreviewAnswer, Option<&'static str>)> {
-        let answer = self.answer(setup, &golden.question, calls).await?.ok_or_else(ApiError::internal)?;
+        let answer = self.answer(setup, &golden.question, calls).await?;
         if answer.has_failed {
             let message = "the golden questions were not answered in time: try again, or send accept_regressions";
             return Err(ApiError { message: message.to_owned(), ..ApiError::unavailable() });

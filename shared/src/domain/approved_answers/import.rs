@@ -183,7 +183,10 @@ fn columns(header: &StringRecord) -> Result<[Option<usize>; 3], ApiError> {
     let has_unknown = header.iter().any(|name| !COLUMNS.iter().any(|column| name.eq_ignore_ascii_case(column)));
     let has_twice = header.len() > places.iter().flatten().count();
     if places[0].is_none() || places[1].is_none() || has_unknown || has_twice {
-        return Err(ApiError::field("body", "must begin with a row that names the columns question, answer and language"));
+        return Err(ApiError::field(
+            "body",
+            "must begin with a row that names the columns question, answer and language",
+        ));
     }
     Ok(places)
 }
@@ -196,7 +199,8 @@ fn row(record: &StringRecord, columns: [Option<usize>; 3]) -> Result<NewApproved
             return Err((field, "must not begin like a formula of a spreadsheet".to_owned()));
         }
     }
-    let question = QuestionText::try_from(unescape(question).to_owned()).map_err(|error| ("question", error.to_string()))?;
+    let question =
+        QuestionText::try_from(unescape(question).to_owned()).map_err(|error| ("question", error.to_string()))?;
     let answer = AnswerText::try_from(unescape(answer).to_owned()).map_err(|error| ("answer", error.to_string()))?;
     let language = match language.trim() {
         "" => None,
@@ -275,7 +279,10 @@ mod tests {
         ] {
             let rows = parse(file.as_bytes()).unwrap();
             assert_eq!(rows.len(), 1, "{file}");
-            assert_eq!((rows[0].new.question.as_str(), rows[0].new.answer.0.as_str()), ("Livrez-vous ?", "Oui, demain"));
+            assert_eq!(
+                (rows[0].new.question.as_str(), rows[0].new.answer.0.as_str()),
+                ("Livrez-vous ?", "Oui, demain")
+            );
             assert_eq!(rows[0].new.language, Some(CompanyLanguage::French));
         }
         let without_language = parse(b"question,answer\n\"two\nlines\",b\n").unwrap();
@@ -304,8 +311,8 @@ mod tests {
         let file = "question,answer,language\n=1+1,a,fr\nb,@SUM(A1),fr\nc,d,de\n,e,fr\nf,-2+cmd|' /C calc'!A0,fr\ng,+cmd,\nh,i,\n";
         let error = refusal(file.as_bytes());
         assert_eq!(error.code, "rows_refused");
-        let expected =
-            [(2, "question"), (3, "answer"), (4, "language"), (5, "question"), (7, "answer")].map(|(line, field)| (line, field.to_owned()));
+        let expected = [(2, "question"), (3, "answer"), (4, "language"), (5, "question"), (7, "answer")]
+            .map(|(line, field)| (line, field.to_owned()));
         assert_eq!(rows_of(&error), expected);
     }
 
@@ -334,7 +341,11 @@ mod tests {
         let texts = [("=1+1", "- lundi\n- mardi"), ("a, \"b\"; c", "'d'"), ("e", "+225 07")];
         let answers: Vec<_> = texts.iter().map(|(question, answer)| stored(question, answer)).collect();
         let file = export_csv(&answers).unwrap();
-        assert!(file.starts_with(b"\xef\xbb\xbfquestion,answer,language\r\n'=1+1,"), "{}", String::from_utf8_lossy(&file));
+        assert!(
+            file.starts_with(b"\xef\xbb\xbfquestion,answer,language\r\n'=1+1,"),
+            "{}",
+            String::from_utf8_lossy(&file)
+        );
         let rows = parse(&file).unwrap();
         let read: Vec<_> = rows.iter().map(|row| (row.new.question.as_str(), row.new.answer.0.as_str())).collect();
         assert_eq!(read, texts);

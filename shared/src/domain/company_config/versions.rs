@@ -88,11 +88,11 @@ pub async fn list_versions(tx: &mut TenantTx, paging: &Paging) -> Result<List<Co
         select: r#"id as "id!", at as "at!", changed_by, before as "before!", after as "after!""#,
         from: "(
                 select version.id, version.created_at as at, version.changed_by, version.config as before,
-                    lead(version.config, 1, to_jsonb(config)) over (order by version.id) as after,
+                    lead(version.config, 1, to_jsonb(present)) over (order by version.id) as after,
                     mapping.uuid as customer_id
                 from config_versions version
                 join company_mapping mapping on mapping.company_id = version.company_id
-                join company_rag_configs config on config.company_id = version.company_id
+                join company_rag_configs present on present.company_id = version.company_id
                 where version.company_id = (select app.current_company())
             ) listed where customer_id = $1",
         bind: [],
@@ -109,9 +109,7 @@ pub async fn list_versions(tx: &mut TenantTx, paging: &Paging) -> Result<List<Co
 /// Returns the fields in which two stored configurations differ.
 fn differences(before: &Value, after: &Value) -> Vec<ConfigChange> {
     let fields = FIELDS.into_iter().chain(OTHER_FIELDS).filter(|field| before[*field] != after[*field]);
-    fields
-        .map(|field| ConfigChange { field, before: before[field].clone(), after: after[field].clone() })
-        .collect()
+    fields.map(|field| ConfigChange { field, before: before[field].clone(), after: after[field].clone() }).collect()
 }
 
 /// Returns the patch that restores a version. Fields that the version does not have stay unchanged.

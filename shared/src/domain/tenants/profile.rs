@@ -292,6 +292,21 @@ impl TryFrom<i64> for OverageCap {
     }
 }
 
+/// Checks that the database knows a time zone.
+async fn check_timezone(tx: &mut TenantTx, timezone: Option<&str>) -> Result<(), ApiError> {
+    let Some(timezone) = timezone else { return Ok(()) };
+    // PostgreSQL rejects a parameter with NUL, which would be a 500 and not a 422.
+    let is_text = !timezone.contains('\0');
+    let known = sqlx::query_scalar!(
+        r#"select exists (select from pg_timezone_names where name = $1) as "known!""#,
+        timezone.replace('\0', "")
+    );
+    if !is_text || !known.fetch_one(tx).await? {
+        return Err(ApiError::field("timezone", "must be the name of a timezone, such as Africa/Abidjan"));
+    }
+    Ok(())
+}
+
 /// Updates the profile of the transaction's tenant and returns the names of the changed fields. `key` is the patch's
 /// ManyChat key, sealed; `actor` is the user who makes the change.
 ///
@@ -303,17 +318,7 @@ pub async fn change(
     patch: &CustomerPatch,
     key: Option<&NewManyChatKey>,
 ) -> Result<Vec<&'static str>, ApiError> {
-    if let Some(timezone) = &patch.timezone {
-        // PostgreSQL rejects a parameter with NUL, which would be a 500 and not a 422.
-        let is_text = !timezone.contains('\0');
-        let known = sqlx::query_scalar!(
-            r#"select exists (select from pg_timezone_names where name = $1) as "known!""#,
-            timezone.replace('\0', "")
-        );
-        if !is_text || !known.fetch_one(&mut *tx).await? {
-            return Err(ApiError::field("timezone", "must be the name of a timezone, such as Africa/Abidjan"));
-        }
-    }
+    check_timezone(tx, patch.timezone.as_deref()).await?;
     let before = sqlx::query!(
         r#"
         select name, currency, timezone, webhook_url, overage_cap_requests, muted_notices,
@@ -328,10 +333,10 @@ pub async fn change(
     let currency = patch.currency.as_ref().map(Currency::as_str);
     let overage_cap = patch.overage_cap_requests.map(|cap| cap.map(|OverageCap(requests)| requests));
     let webhook_url = patch.webhook_url.as_ref().map(|url| url.as_ref().map(TenantUrl::as_str));
-    let muted = patch.notices.as_ref().map_or_else(
-        || before.muted_notices.clone(),
-        |switches| notices::switch(&before.muted_notices, switches),
-    );
+    let muted = patch
+        .notices
+        .as_ref()
+        .map_or_else(|| before.muted_notices.clone(), |switches| notices::switch(&before.muted_notices, switches));
     sqlx::query!(
         r#"
         update customers set

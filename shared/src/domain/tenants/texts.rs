@@ -194,11 +194,7 @@ impl SentencesInForce {
 
 /// Updates the language and the sentences of the transaction's tenant, and returns the names of the changed fields. A
 /// change makes a version of the configuration, by `actor`.
-pub(super) async fn change(
-    tx: &mut TenantTx,
-    actor: Uuid,
-    patch: &CustomerPatch,
-) -> sqlx::Result<Vec<&'static str>> {
+pub(super) async fn change(tx: &mut TenantTx, actor: Uuid, patch: &CustomerPatch) -> sqlx::Result<Vec<&'static str>> {
     let before = sqlx::query!(
         r#"
         select language, customer_texts as "customer_texts: Json<CompanyTexts>" from company_rag_configs
