@@ -1279,13 +1279,12 @@ CREATE FUNCTION app.tenants() RETURNS uuid[]
     where member.user_id = auth.uid() and tenant.deleted_at is null and tenant.suspended_at is null
 $$;
 
-CREATE FUNCTION app.transfer_ownership(new_owner uuid) RETURNS text
+CREATE FUNCTION app.transfer_ownership(old_owner uuid, new_owner uuid) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $$
 declare
     tenant uuid := app.current_customer();
-    old_owner uuid := app.current_owner();
 begin
     if old_owner = new_owner then
         return 'is_owner';
@@ -2716,8 +2715,6 @@ CREATE INDEX activities_created_at_idx ON public.activities USING btree (company
 
 CREATE INDEX approved_answers_created_at_idx ON public.approved_answers USING btree (customer_id, created_at DESC, id DESC);
 
-CREATE INDEX approved_answers_question_key_idx ON public.approved_answers USING btree (customer_id, language, question_key);
-
 CREATE INDEX audit_log_customer_id_idx ON public.audit_log USING btree (customer_id, id DESC);
 
 CREATE INDEX billing_records_listed_idx ON public.billing_records USING btree (customer_id, period_start DESC, id);
@@ -3589,8 +3586,8 @@ REVOKE ALL ON FUNCTION app.takes_room(status text, error_code text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION app.tenants() FROM PUBLIC;
 GRANT ALL ON FUNCTION app.tenants() TO authenticated;
 
-REVOKE ALL ON FUNCTION app.transfer_ownership(new_owner uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION app.transfer_ownership(new_owner uuid) TO lisa_tenant;
+REVOKE ALL ON FUNCTION app.transfer_ownership(old_owner uuid, new_owner uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.transfer_ownership(old_owner uuid, new_owner uuid) TO lisa_tenant;
 
 REVOKE ALL ON FUNCTION app.used_before(tenant uuid, wanted uuid, month_start timestamp with time zone, moment timestamp with time zone) FROM PUBLIC;
 

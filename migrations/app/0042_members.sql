@@ -36,12 +36,11 @@ grant execute on function app.own_members() to lisa_tenant;
 -- Makes another member the account owner, and returns what happened: transferred, or what is in the way. The former owner
 -- stays as a support user. The free quota is the owner's, so a new owner has used at least as much of it as the former
 -- one: a transfer gives no new free answers.
-create function app.transfer_ownership(new_owner uuid) returns text
+create function app.transfer_ownership(old_owner uuid, new_owner uuid) returns text
     language plpgsql security definer set search_path = '' as
 $body$
 declare
     tenant uuid := app.current_customer();
-    old_owner uuid := app.current_owner();
 begin
     if old_owner = new_owner then
         return 'is_owner';
@@ -84,8 +83,8 @@ begin
     return 'transferred';
 end
 $body$;
-revoke all on function app.transfer_ownership(uuid) from public;
-grant execute on function app.transfer_ownership(uuid) to lisa_tenant;
+revoke all on function app.transfer_ownership(uuid, uuid) from public;
+grant execute on function app.transfer_ownership(uuid, uuid) to lisa_tenant;
 
 -- One-time links by which a user sets a new password. Only hashes of their tokens are stored.
 create table password_resets (

@@ -5,8 +5,6 @@ set local lock_timeout = '3s';
 grant insert (customer_id, language, question, answer), update (language, question, answer, updated_at), delete
     on approved_answers to lisa_tenant;
 alter table approved_answers add constraint approved_answers_id_customer_id_key unique (id, customer_id);
--- A company has one answer to one wording of a question.
-create index approved_answers_question_key_idx on approved_answers (customer_id, language, question_key);
 
 create table golden_questions (
     id uuid not null default gen_random_uuid(),

@@ -77,8 +77,8 @@ async fn list(
     db.tenant_tx(caller.tenant(), async |tx| approved_answers::list(tx, &paging).await).await
 }
 
-/// Creates an approved answer. Another one with the same wording of the question is in the way: 409 `question_answered`
-/// names it. A company has at most 1,000.
+/// Creates an approved answer. Another one with the same wording of the question is in the way: 409 `question_answered`. A
+/// company has at most 1,000.
 #[utoipa::path(
     post, path = "/api/v1/approved-answers", tag = "approved-answers", request_body = NewApprovedAnswer,
     responses((status = 201, body = Envelope<StoredAnswer>), (status = 409)),

@@ -207,7 +207,7 @@ pub enum AnswerError {
     NoWords,
     /// Another approved answer has this wording of the question.
     #[error("the question is answered already")]
-    Taken(Uuid),
+    Taken,
     /// The company has as many approved answers as it may.
     #[error("too many approved answers")]
     TooMany(i64),
@@ -221,9 +221,12 @@ pub enum AnswerError {
 
 impl From<sqlx::Error> for AnswerError {
     fn from(error: sqlx::Error) -> Self {
+        let database = error.as_database_error();
+        if database.and_then(|error| error.constraint()) == Some("approved_answers_question_key") {
+            return Self::Taken;
+        }
         // SQLSTATE 23502, not null: the column `question_key` has no other value to compute.
-        let is_without_words =
-            error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "23502");
+        let is_without_words = database.and_then(|error| error.code()).is_some_and(|code| code == "23502");
         if is_without_words { Self::NoWords } else { Self::Database(error) }
     }
 }
@@ -232,9 +235,8 @@ impl From<AnswerError> for ApiError {
     fn from(error: AnswerError) -> Self {
         match error {
             AnswerError::NoWords => Self::field("question", "must have a word that tells it from other questions"),
-            AnswerError::Taken(id) => {
+            AnswerError::Taken => {
                 Self::conflict("question_answered", "another approved answer has this wording of the question")
-                    .with_details(serde_json::json!({ "approved_answer_id": id }))
             }
             AnswerError::TooMany(most) => {
                 Self::conflict("too_many_approved_answers", "the company has as many approved answers as it may")
@@ -258,11 +260,7 @@ async fn lock(tx: &mut TenantTx) -> sqlx::Result<()> {
 pub async fn create(tx: &mut TenantTx, new: &NewApprovedAnswer) -> Result<StoredAnswer, AnswerError> {
     lock(tx).await?;
     ensure_room(tx).await?;
-    let created = insert(tx, new).await?;
-    match find_same_wording(tx, created.id).await? {
-        Some(other) => Err(AnswerError::Taken(other)),
-        None => Ok(created),
-    }
+    Ok(insert(tx, new).await?)
 }
 
 async fn ensure_room(tx: &mut TenantTx) -> Result<(), AnswerError> {
@@ -291,33 +289,12 @@ async fn insert(tx: &mut TenantTx, new: &NewApprovedAnswer) -> sqlx::Result<Stor
     .await
 }
 
-/// Finds another approved answer with the same wording of the question. The database computes the wording, so it is
-/// compared after the row is written; the caller rolls back when there is one.
-async fn find_same_wording(tx: &mut TenantTx, id: Uuid) -> sqlx::Result<Option<Uuid>> {
-    sqlx::query_scalar!(
-        r#"
-        select other.id from approved_answers written
-        join approved_answers other
-            on other.customer_id = written.customer_id and other.language = written.language
-            and other.question_key = written.question_key and other.id <> written.id
-        where written.customer_id = $1 and written.id = $2
-        order by other.created_at
-        limit 1
-        "#,
-        tx.tenant(),
-        id
-    )
-    .fetch_optional(tx)
-    .await
-}
-
 /// Changes an approved answer of the transaction's tenant.
 ///
 /// # Errors
 /// Returns [`AnswerError`].
 pub async fn change(tx: &mut TenantTx, id: Uuid, patch: &ApprovedAnswerPatch) -> Result<StoredAnswer, AnswerError> {
-    lock(tx).await?;
-    let changed = sqlx::query_as!(
+    sqlx::query_as!(
         StoredAnswer,
         r#"
         update approved_answers set question = coalesce($3, question), answer = coalesce($4, answer),
@@ -331,14 +308,9 @@ pub async fn change(tx: &mut TenantTx, id: Uuid, patch: &ApprovedAnswerPatch) ->
         patch.answer.as_ref().map(|answer| answer.0.as_str()),
         patch.language.map(CompanyLanguage::as_str)
     )
-    .fetch_optional(&mut *tx)
+    .fetch_optional(tx)
     .await?
-    .ok_or(AnswerError::Unknown)?;
-    let wording = patch.question.is_some() || patch.language.is_some();
-    match if wording { find_same_wording(tx, id).await? } else { None } {
-        Some(other) => Err(AnswerError::Taken(other)),
-        None => Ok(changed),
-    }
+    .ok_or(AnswerError::Unknown)
 }
 
 /// Deletes an approved answer of the transaction's tenant, with the golden questions that expect it.

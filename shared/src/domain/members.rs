@@ -117,7 +117,8 @@ pub struct OwnershipTransfer {
 /// company, `subscription_open` while one of the two has a subscription, `owner_changed` when the owner has changed
 /// meanwhile. Any database error.
 pub async fn transfer_ownership(tx: &mut TenantTx, former: Uuid, new: Uuid) -> Result<OwnershipTransfer, ApiError> {
-    let outcome = sqlx::query_scalar!(r#"select app.transfer_ownership($1) as "outcome!""#, new).fetch_one(tx).await;
+    let outcome =
+        sqlx::query_scalar!(r#"select app.transfer_ownership($1, $2) as "outcome!""#, former, new).fetch_one(tx).await;
     let owns_company = || ApiError::conflict("company_exists", "this member owns a company already");
     let outcome = match outcome {
         // The member has created a company at the same time.

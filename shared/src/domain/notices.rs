@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A notice that a company may mute, by the type of its activity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoticeKind {
     /// Contacts wait because the company has no ManyChat key.
@@ -72,8 +72,22 @@ impl NoticeKind {
 
 /// Notices by their type: true for those that the company wants.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "BTreeMap<String, bool>")]
 #[schema(value_type = std::collections::HashMap<String, bool>, example = json!({ "contact_limited": false }))]
 pub struct NoticeSwitches(BTreeMap<NoticeKind, bool>);
+
+impl TryFrom<BTreeMap<String, bool>> for NoticeSwitches {
+    type Error = String;
+
+    fn try_from(switches: BTreeMap<String, bool>) -> Result<Self, String> {
+        let known = |(name, is_on): (String, bool)| {
+            let kind = NoticeKind::ALL.into_iter().find(|kind| kind.as_str() == name);
+            kind.map(|kind| (kind, is_on))
+                .ok_or_else(|| format!("must be named {}", NoticeKind::ALL.map(NoticeKind::as_str).join(", ")))
+        };
+        switches.into_iter().map(known).collect::<Result<_, _>>().map(Self)
+    }
+}
 
 impl NoticeSwitches {
     /// Returns all notices, off where `muted` names them.

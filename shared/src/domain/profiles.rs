@@ -1,8 +1,10 @@
 //! Profiles of users, as they see and change them. The table `profiles` is made with the account (`accounts`); the
 //! projection of a subscription writes its other columns (`billing`).
 //!
-//! A read takes the profile from a cache when its version is still the row's. The trigger `profiles_version`
-//! (`app.count_profile_change`) counts the version at every change, whoever makes it.
+//! A read takes the profile from a cache when its version is still the row's. A trigger counts the version at every
+//! change, whoever makes it.
+//!
+//! Trigger: `profiles_version` on `profiles` (`app.count_profile_change`).
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

@@ -23,11 +23,12 @@ use crate::{
 };
 
 pub use profile::{
-    CustomerDetails, CustomerPatch, Identity, ManyChatKey, NewManyChatKey, NewWebhookSecret, RotationOutcome,
-    WebhookSecret, change, details, identity, remove_sealed_secrets, rotate_webhook_secret,
+    CustomerDetails, CustomerPatch, ManyChatKey, NewManyChatKey, NewWebhookSecret, RotationOutcome, WebhookSecret,
+    change, details, remove_sealed_secrets, rotate_webhook_secret,
 };
 pub use texts::{
-    BothLanguages, CompanyLanguage, CompanyTexts, LocalizedText, LocalizedTextPatch, Sentence, SentencesInForce,
+    BothLanguages, CompanyLanguage, CompanyTexts, Identity, LocalizedText, LocalizedTextPatch, Sentence,
+    SentencesInForce, identity,
 };
 
 /// Maximum length of a company's name, in characters.

@@ -113,7 +113,7 @@ const TENANT_GRANTS: [&str; 72] = [
     "lisa_tenant: execute on app.issue_password_reset(uuid,uuid,bytea,integer)",
     "lisa_tenant: execute on app.own_members()",
     "lisa_tenant: execute on app.revoke_made_by(uuid)",
-    "lisa_tenant: execute on app.transfer_ownership(uuid)",
+    "lisa_tenant: execute on app.transfer_ownership(uuid,uuid)",
     "lisa_tenant: execute on app.take_unconfirmed_request(integer)",
     "lisa_tenant: execute on app.audit_own(uuid,text,text,text,jsonb)",
     "lisa_tenant: execute on app.current_company()",

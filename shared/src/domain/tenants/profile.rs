@@ -7,13 +7,12 @@ use std::{fmt, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sqlx::types::Json;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
     CompanyName, MANYCHAT_KEY_PURPOSE, random_secret, sha256,
-    texts::{self, CompanyLanguage, CompanyTexts, LocalizedTextPatch, SentencesInForce},
+    texts::{self, CompanyLanguage, LocalizedTextPatch, SentencesInForce, TextsPatch, identity},
 };
 use crate::{
     currency::Currency,
@@ -23,7 +22,6 @@ use crate::{
     notices::{self, NoticeSwitches},
     outbound::TenantUrl,
     sealed::{self, KeyRing, SealingError},
-    text::Language,
 };
 
 /// Webhook secrets of a tenant that may be valid at once. Each of them was shown to somebody, with a promised end.
@@ -137,55 +135,6 @@ pub async fn details(tx: &mut TenantTx) -> sqlx::Result<CustomerDetails> {
     })
 }
 
-/// The names and the language by which a company speaks to its customers.
-#[derive(Debug, Clone)]
-pub struct Identity {
-    /// The company's name: `customers.name`, which is the only one.
-    pub company: String,
-    /// The assistant's name.
-    pub assistant: String,
-    /// The language for customers whose own language is not known.
-    pub language: Language,
-    /// The company's own sentences.
-    pub texts: CompanyTexts,
-}
-
-impl Identity {
-    /// The names by which a customer may address the company, the longer one first.
-    #[must_use]
-    pub fn names(&self) -> [&str; 2] {
-        if self.company.len() > self.assistant.len() {
-            [&self.company, &self.assistant]
-        } else {
-            [&self.assistant, &self.company]
-        }
-    }
-}
-
-/// Returns how the transaction's tenant speaks to its customers.
-///
-/// # Errors
-/// Returns any database error.
-pub async fn identity(tx: &mut TenantTx) -> sqlx::Result<Identity> {
-    let row = sqlx::query!(
-        r#"
-        select tenant.name, config.ai_name, config.language, config.customer_texts as "texts: Json<CompanyTexts>"
-        from customers tenant
-        join company_rag_configs config on config.company_id = (select app.current_company())
-        where tenant.id = $1
-        "#,
-        tx.tenant()
-    )
-    .fetch_one(tx)
-    .await?;
-    Ok(Identity {
-        company: row.name,
-        assistant: row.ai_name,
-        language: Language::from_code(&row.language),
-        texts: row.texts.0,
-    })
-}
-
 /// ManyChat API key in plain text: 12 to 200 visible ASCII characters. Hidden in debug output.
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
@@ -257,22 +206,34 @@ pub struct CustomerPatch {
     #[schema(value_type = Option<u32>, maximum = 1_000_000)]
     overage_cap_requests: Option<Option<OverageCap>>,
     /// Language for customers whose own language is not known.
-    pub(super) language: Option<CompanyLanguage>,
+    language: Option<CompanyLanguage>,
     /// First words of the assistant to a customer; null for the product's. `{assistant}` and `{company}` stand for the
     /// names.
     #[serde(default, deserialize_with = "input::nullable")]
     #[schema(value_type = Option<LocalizedTextPatch>)]
-    pub(super) greeting: Option<Option<LocalizedTextPatch>>,
+    greeting: Option<Option<LocalizedTextPatch>>,
     /// Answer when the documents hold none; null for the product's.
     #[serde(default, deserialize_with = "input::nullable")]
     #[schema(value_type = Option<LocalizedTextPatch>)]
-    pub(super) refusal: Option<Option<LocalizedTextPatch>>,
+    refusal: Option<Option<LocalizedTextPatch>>,
     /// Notice of a handover to a person within the business hours; null for the product's.
     #[serde(default, deserialize_with = "input::nullable")]
     #[schema(value_type = Option<LocalizedTextPatch>)]
-    pub(super) handover: Option<Option<LocalizedTextPatch>>,
+    handover: Option<Option<LocalizedTextPatch>>,
     /// Notices to switch on or off, by their type. An omitted type stays unchanged.
     notices: Option<NoticeSwitches>,
+}
+
+impl CustomerPatch {
+    /// Returns the changes to the language and the sentences.
+    fn texts_patch(&self) -> TextsPatch<'_> {
+        TextsPatch {
+            language: self.language,
+            greeting: self.greeting.as_ref(),
+            refusal: self.refusal.as_ref(),
+            handover: self.handover.as_ref(),
+        }
+    }
 }
 
 /// Maximum of [`CustomerPatch::overage_cap_requests`].
@@ -377,7 +338,7 @@ pub async fn change(
     ];
     let mut fields: Vec<_> =
         changed.into_iter().filter(|(_, is_changed)| *is_changed).map(|(field, _)| field).collect();
-    fields.extend(texts::change(tx, actor, patch).await?);
+    fields.extend(texts::change(tx, actor, &patch.texts_patch()).await?);
     Ok(fields)
 }
 

@@ -7,7 +7,6 @@ use sqlx::types::Json;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Identity, profile::CustomerPatch};
 use crate::{audit, db::TenantTx, input, text::Language};
 
 /// Maximum length of a sentence, in characters. A part of a message on WhatsApp has at most 1,500.
@@ -111,6 +110,55 @@ pub struct CompanyTexts {
     handover: LocalizedText,
 }
 
+/// The names and the language by which a company speaks to its customers.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The company's name: `customers.name`, which is the only one.
+    pub company: String,
+    /// The assistant's name.
+    pub assistant: String,
+    /// The language for customers whose own language is not known.
+    pub language: Language,
+    /// The company's own sentences.
+    pub texts: CompanyTexts,
+}
+
+impl Identity {
+    /// The names by which a customer may address the company, the longer one first.
+    #[must_use]
+    pub fn names(&self) -> [&str; 2] {
+        if self.company.len() > self.assistant.len() {
+            [&self.company, &self.assistant]
+        } else {
+            [&self.assistant, &self.company]
+        }
+    }
+}
+
+/// Returns how the transaction's tenant speaks to its customers.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn identity(tx: &mut TenantTx) -> sqlx::Result<Identity> {
+    let row = sqlx::query!(
+        r#"
+        select tenant.name, config.ai_name, config.language, config.customer_texts as "texts: Json<CompanyTexts>"
+        from customers tenant
+        join company_rag_configs config on config.company_id = (select app.current_company())
+        where tenant.id = $1
+        "#,
+        tx.tenant()
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(Identity {
+        company: row.name,
+        assistant: row.ai_name,
+        language: Language::from_code(&row.language),
+        texts: row.texts.0,
+    })
+}
+
 impl Identity {
     /// Returns the introduction of the assistant. `{assistant}` and `{company}` in the company's own stand for the names.
     #[must_use]
@@ -192,9 +240,17 @@ impl SentencesInForce {
     }
 }
 
+/// Changes to the language and the sentences of a company.
+pub(super) struct TextsPatch<'a> {
+    pub(super) language: Option<CompanyLanguage>,
+    pub(super) greeting: Option<&'a Option<LocalizedTextPatch>>,
+    pub(super) refusal: Option<&'a Option<LocalizedTextPatch>>,
+    pub(super) handover: Option<&'a Option<LocalizedTextPatch>>,
+}
+
 /// Updates the language and the sentences of the transaction's tenant, and returns the names of the changed fields. A
 /// change makes a version of the configuration, by `actor`.
-pub(super) async fn change(tx: &mut TenantTx, actor: Uuid, patch: &CustomerPatch) -> sqlx::Result<Vec<&'static str>> {
+pub(super) async fn change(tx: &mut TenantTx, actor: Uuid, patch: &TextsPatch<'_>) -> sqlx::Result<Vec<&'static str>> {
     let before = sqlx::query!(
         r#"
         select language, customer_texts as "customer_texts: Json<CompanyTexts>" from company_rag_configs
@@ -204,9 +260,9 @@ pub(super) async fn change(tx: &mut TenantTx, actor: Uuid, patch: &CustomerPatch
     .fetch_one(&mut *tx)
     .await?;
     let mut texts = before.customer_texts.0.clone();
-    texts.greeting.apply(patch.greeting.as_ref());
-    texts.refusal.apply(patch.refusal.as_ref());
-    texts.handover.apply(patch.handover.as_ref());
+    texts.greeting.apply(patch.greeting);
+    texts.refusal.apply(patch.refusal);
+    texts.handover.apply(patch.handover);
     let language = patch.language.map_or(before.language.as_str(), |language| language.as_str());
     let known = &before.customer_texts.0;
     let changed = [
