@@ -221,6 +221,23 @@ pub async fn store_results(tx: &mut TenantTx, results: &[(Uuid, bool)]) -> sqlx:
     .map(drop)
 }
 
+/// Lets the questions that expect a document expect the one that replaces it. A page stays the same number: where the
+/// newer document has the answer on another page, the next run says so.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn expect_newer_document(tx: &mut TenantTx, older: Uuid, newer: Uuid) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update golden_questions set document_id = $3 where customer_id = $1 and document_id = $2",
+        tx.tenant(),
+        older,
+        newer
+    )
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -128,7 +128,7 @@ fn lock(entries: &Mutex<HashMap<String, MemoryEntry>>) -> MutexGuard<'_, HashMap
 async fn run<T: ::redis::FromRedisValue>(redis: &RedisConnection, command: &::redis::Cmd) -> Option<T> {
     let answer = async {
         let mut connection = redis.get().await?;
-        Ok::<T, ::redis::RedisError>(command.query_async(&mut connection).await?)
+        command.query_async::<T>(&mut connection).await
     };
     let answered: Result<T, CacheError> = async { Ok(timeout(REDIS_TIMEOUT, answer).await??) }.await;
     answered.inspect_err(|error| tracing::warn!(error = logging::chain(error), "served without the cache")).ok()

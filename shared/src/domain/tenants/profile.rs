@@ -234,6 +234,11 @@ impl CustomerPatch {
             handover: self.handover.as_ref(),
         }
     }
+
+    /// Returns the notices that the company does not want after the patch.
+    fn muted_notices(&self, before: &[String]) -> Vec<String> {
+        self.notices.as_ref().map_or_else(|| before.to_vec(), |switches| notices::switch(before, switches))
+    }
 }
 
 /// Maximum of [`CustomerPatch::overage_cap_requests`].
@@ -294,10 +299,7 @@ pub async fn change(
     let currency = patch.currency.as_ref().map(Currency::as_str);
     let overage_cap = patch.overage_cap_requests.map(|cap| cap.map(|OverageCap(requests)| requests));
     let webhook_url = patch.webhook_url.as_ref().map(|url| url.as_ref().map(TenantUrl::as_str));
-    let muted = patch
-        .notices
-        .as_ref()
-        .map_or_else(|| before.muted_notices.clone(), |switches| notices::switch(&before.muted_notices, switches));
+    let muted = patch.muted_notices(&before.muted_notices);
     sqlx::query!(
         r#"
         update customers set
