@@ -2220,6 +2220,15 @@ COMMENT ON COLUMN public.plans.max_document_chunks IS 'chunks of one document';
 
 COMMENT ON COLUMN public.plans.max_text_chars IS 'characters of the chunks of all documents of a tenant';
 
+CREATE TABLE public.preview_counts (
+    customer_id uuid NOT NULL,
+    day date NOT NULL,
+    questions integer NOT NULL,
+    CONSTRAINT preview_counts_questions_positive CHECK ((questions >= 0))
+);
+
+COMMENT ON TABLE public.preview_counts IS 'questions that a company''s previews have asked of models today';
+
 CREATE TABLE public.products (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     customer_id uuid NOT NULL,
@@ -2638,6 +2647,9 @@ ALTER TABLE ONLY public.plans
 ALTER TABLE ONLY public.plans
     ADD CONSTRAINT plans_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.preview_counts
+    ADD CONSTRAINT preview_counts_pkey PRIMARY KEY (customer_id);
+
 ALTER TABLE ONLY public.products
     ADD CONSTRAINT products_pkey PRIMARY KEY (id);
 
@@ -2801,6 +2813,8 @@ CREATE INDEX invitations_created_by_idx ON public.invitations USING btree (creat
 
 CREATE INDEX invitations_customer_id_idx ON public.invitations USING btree (customer_id, created_at DESC);
 
+CREATE INDEX invitations_expires_at_idx ON public.invitations USING btree (expires_at);
+
 CREATE INDEX invitations_used_by_idx ON public.invitations USING btree (used_by);
 
 CREATE INDEX jobs_customer_id_idx ON public.jobs USING btree (customer_id);
@@ -2850,6 +2864,8 @@ CREATE INDEX outbox_queued_idx ON public.outbox USING btree (conversation_id, cr
 CREATE INDEX password_resets_created_by_idx ON public.password_resets USING btree (created_by);
 
 CREATE INDEX password_resets_customer_id_idx ON public.password_resets USING btree (customer_id);
+
+CREATE INDEX password_resets_expires_at_idx ON public.password_resets USING btree (expires_at);
 
 CREATE INDEX password_resets_user_id_idx ON public.password_resets USING btree (user_id);
 
@@ -3082,6 +3098,9 @@ ALTER TABLE ONLY public.password_resets
 
 ALTER TABLE ONLY public.plan_prices
     ADD CONSTRAINT plan_prices_plan_id_fkey FOREIGN KEY (plan_id) REFERENCES public.plans(id);
+
+ALTER TABLE ONLY public.preview_counts
+    ADD CONSTRAINT preview_counts_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.products
     ADD CONSTRAINT products_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
@@ -3338,6 +3357,12 @@ ALTER TABLE public.plans ENABLE ROW LEVEL SECURITY;
 CREATE POLICY plans_system ON public.plans TO lisa_system USING (true) WITH CHECK (true);
 
 CREATE POLICY plans_tenant ON public.plans FOR SELECT TO lisa_tenant USING (true);
+
+ALTER TABLE public.preview_counts ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY preview_counts_system ON public.preview_counts TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY preview_counts_tenant ON public.preview_counts TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
 
 ALTER TABLE public.products ENABLE ROW LEVEL SECURITY;
 
@@ -3827,6 +3852,9 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.plan_prices TO lisa_system;
 
 GRANT SELECT ON TABLE public.plans TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.plans TO lisa_system;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.preview_counts TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.preview_counts TO lisa_system;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.products TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.products TO lisa_system;

@@ -109,6 +109,9 @@ comment on table password_resets is 'one-time links by which a user sets a new p
 create index password_resets_user_id_idx on password_resets (user_id);
 create index password_resets_customer_id_idx on password_resets (customer_id);
 create index password_resets_created_by_idx on password_resets (created_by);
+-- The maintenance deletes expired links and invitations.
+create index password_resets_expires_at_idx on password_resets (expires_at);
+create index invitations_expires_at_idx on invitations (expires_at);
 alter table password_resets enable row level security;
 create policy password_resets_system on password_resets to lisa_system using (true) with check (true);
 grant select, insert, update, delete on password_resets to lisa_system;

@@ -40,6 +40,23 @@ create policy golden_questions_system on golden_questions to lisa_system using (
 grant select, insert, delete, update on golden_questions to lisa_tenant;
 grant select, insert, update, delete on golden_questions to lisa_system;
 
+-- Questions that a company's previews have asked of models on a day, in UTC. They are counted before they are asked.
+create table preview_counts (
+    customer_id uuid not null,
+    day date not null,
+    questions integer not null,
+    constraint preview_counts_pkey primary key (customer_id),
+    constraint preview_counts_customer_id_fkey foreign key (customer_id) references customers (id) on delete cascade,
+    constraint preview_counts_questions_positive check (questions >= 0)
+);
+comment on table preview_counts is 'questions that a company''s previews have asked of models today';
+alter table preview_counts enable row level security;
+create policy preview_counts_tenant on preview_counts to lisa_tenant
+    using (customer_id = (select app.current_customer())) with check (customer_id = (select app.current_customer()));
+create policy preview_counts_system on preview_counts to lisa_system using (true) with check (true);
+grant select, insert, update on preview_counts to lisa_tenant;
+grant select, insert, update, delete on preview_counts to lisa_system;
+
 -- Questions without an answer that a person has closed by an approved answer. The message is the one that the list of
 -- unanswered questions names.
 create table closed_questions (

@@ -31,6 +31,7 @@ pub mod questions;
 pub mod quota;
 pub mod reembedding;
 pub mod retrieval;
+pub mod sales;
 pub mod section_chunks;
 pub mod tenants;
 pub mod unanswered;

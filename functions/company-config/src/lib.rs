@@ -8,7 +8,7 @@ use shared::{
     auth::{AccountUser, Caller, VerificationKeys},
     company_config::{self, CompanyConfig, ConfigPatch, ConfigVersion, VersionListing},
     db::{Db, TenantTx},
-    error::Result,
+    error::{ApiError, Result},
     function::{Function, HttpFunction},
     golden_questions::{self, GoldenListing, GoldenQuestion, NewGoldenQuestion},
     http::{Created, Data, Envelope, Json, NoContent, Path, Query, ReceivedAt},
@@ -134,7 +134,8 @@ async fn restore(
 
 /// Answers a test question with a draft of the configuration, or runs the golden questions against it, or both. Questions
 /// and answers are not stored, and the quota is not used. A model that is asked is paid for: its cost counts against the
-/// plan's spend cap, and previews may call models 300 times a day. The sales prompts are not previewed.
+/// plan's spend cap, and previews ask models at most 300 questions a day. A draft of a sales prompt is tried in mode LIVE, as
+/// to a contact without orders; the answer names the mode and the prompt. Without a model, nobody is told a prompt.
 #[utoipa::path(
     post, path = "/api/v1/companies/me/config/preview", tag = "company-config", request_body = PreviewRequest,
     responses((status = 200, body = Envelope<Preview>), (status = 402)),
@@ -222,6 +223,11 @@ impl Deps {
             .tenant_tx(tenant, async |tx| {
                 let (config, fields) = company_config::change(tx, caller.user, patch, &config).await?;
                 if let Some(run) = &run {
+                    // Under the lock of the change, for which the creation of a golden question waits.
+                    if !run.covers(&golden_questions::all(tx).await?) {
+                        let message = "golden questions were added in the meantime: try again";
+                        return Err(ApiError::conflict("golden_questions_changed", message));
+                    }
                     golden_questions::store_results(tx, &run.passes()).await?;
                 }
                 if !fields.is_empty() {

@@ -98,20 +98,20 @@ impl Access {
 }
 
 /// An operation of openapi.json.
-struct DocumentedOperation {
+pub(super) struct DocumentedOperation {
     /// Method and path, such as `GET /health`.
-    name: String,
-    method: Method,
-    path: String,
+    pub(super) name: String,
+    pub(super) method: Method,
+    pub(super) path: String,
     access: Access,
     /// The documented example of the body, so that validation does not refuse the request.
-    body: Option<Value>,
+    pub(super) body: Option<Value>,
     /// The documented response statuses.
     statuses: BTreeSet<u16>,
 }
 
 impl DocumentedOperation {
-    fn all() -> Vec<Self> {
+    pub(super) fn all() -> Vec<Self> {
         let document: Value = serde_json::from_str(&local::openapi::document().unwrap()).unwrap();
         let mut all = Vec::new();
         for (path, item) in document["paths"].as_object().unwrap() {
@@ -142,8 +142,13 @@ impl DocumentedOperation {
         self.path.contains('{')
     }
 
+    /// True when only a global administrator may call the operation.
+    pub(super) fn is_for_administrators(&self) -> bool {
+        self.access == Access::Administrator
+    }
+
     /// A request with the ids of a tenant's objects in the path.
-    fn call(&self, app: &App, tenant: &TenantFixture) -> TestRequest {
+    pub(super) fn call(&self, app: &App, tenant: &TenantFixture) -> TestRequest {
         let path = self.path.split('/').enumerate().map(|(at, segment)| {
             if !segment.starts_with('{') {
                 return segment.to_owned();
@@ -207,8 +212,8 @@ fn example(document: &Value, media: &Value) -> Option<Value> {
 }
 
 /// A tenant that has one object of each kind that paths name.
-struct TenantFixture {
-    owner: TenantUser,
+pub(super) struct TenantFixture {
+    pub(super) owner: TenantUser,
     support: TenantUser,
     webhook_secret: String,
     /// Object ids by the path before the parameter and the parameter's name.
@@ -233,7 +238,7 @@ fn make_objects_sql(owner: &TenantUser, conversation: Uuid) -> String {
 }
 
 impl TenantFixture {
-    async fn create(app: &App, operations: &[DocumentedOperation]) -> Self {
+    pub(super) async fn create(app: &App, operations: &[DocumentedOperation]) -> Self {
         let owner = app.sign_up("Comptoir Baobab").await;
         let support = app.sign_up_support(&owner).await;
         app.announce(&owner, "guide.pdf", 100).await;
@@ -265,7 +270,7 @@ impl TenantFixture {
     }
 
     /// All rows of the tenant as text, by table.
-    async fn rows(&self, app: &App) -> BTreeMap<String, String> {
+    pub(super) async fn rows(&self, app: &App) -> BTreeMap<String, String> {
         let mut db = app.admin_db().await;
         let tables: Vec<String> = sqlx::query_scalar(
             "select c.table_name::text from information_schema.columns c

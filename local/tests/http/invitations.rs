@@ -224,3 +224,55 @@ async fn the_list_filters_by_status_and_its_cursor_covers_every_row_once() {
         app.get(&format!("{INVITATIONS}?{query}")).by(&owner).await.invalid_fields(&[field]);
     }
 }
+
+#[tokio::test]
+async fn of_two_sign_ups_by_one_invitation_at_once_one_makes_an_account() {
+    let app = App::start().await;
+    let owner = app.sign_up("Comptoir Baobab").await;
+    let created = invite(&app, &owner, &json!({ "role": "owner" })).await;
+    let emails = [new_email(), new_email()];
+    let answers = join_all(emails.iter().map(|email| sign_up_by(&app, email, &created["token"]))).await;
+    let mut statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 422]);
+    for (email, answer) in emails.iter().zip(&answers) {
+        assert_eq!(app.log_in(email, PASSWORD).await.status == 200, answer.status == 201, "{email}");
+    }
+    assert_eq!(app.number("select count(*) from customer_members").await, 2);
+}
+
+/// Whichever comes first: a revoked invitation lets nobody in, and a used one is not revoked.
+#[tokio::test]
+async fn an_invitation_that_is_used_and_revoked_at_once_is_one_of_both() {
+    let app = App::start().await;
+    let owner = app.sign_up("Comptoir Baobab").await;
+    for company in ["Un", "Deux", "Trois"] {
+        let user = app.sign_up(company).await;
+        let created = invite(&app, &owner, &json!({ "role": "support" })).await;
+        let path = format!("{INVITATIONS}/{}", created["id"].as_str().unwrap());
+        let revoke = async { app.delete(&path).by(&owner).await };
+        let (used, revoked) = tokio::join!(accept(&app, &user, &created["token"]), revoke);
+        let joined = format!(
+            "select count(*) from customer_members where customer_id = '{}' and user_id = '{}'",
+            owner.customer_id, user.user_id
+        );
+        let outcome = (used.status, revoked.status, app.number(&joined).await, statuses(&app, &owner).await[0].clone());
+        let expected = [(200, 409, 1, "used".to_owned()), (422, 204, 0, "revoked".to_owned())];
+        assert!(expected.contains(&outcome), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_link_to_a_new_password_is_no_invitation_and_an_invitation_sets_no_password() {
+    let app = App::start().await;
+    let owner = app.sign_up("Comptoir Baobab").await;
+    let support = app.sign_up_support(&owner).await;
+    let invitation = invite(&app, &owner, &json!({ "role": "owner" })).await;
+    let path = format!("/api/v1/customers/me/members/{}/password-reset", support.user_id);
+    let link = app.post(&path).by(&owner).await.data(201);
+    accept(&app, &support, &link["token"]).await.invalid_fields(&["invitation"]);
+    let body = json!({ "token": invitation["token"], "new_password": "staple battery horse" });
+    app.post("/api/v1/auth/password-reset").json(&body).await.invalid_fields(&["token"]);
+    assert_eq!(statuses(&app, &owner).await[0], "open");
+    app.log_in(&support.email, PASSWORD).await.data(200);
+}

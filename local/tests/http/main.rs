@@ -109,6 +109,8 @@ mod turns;
 #[cfg(test)]
 mod unconfirmed;
 #[cfg(test)]
+mod unknown_fields;
+#[cfg(test)]
 mod uploads;
 #[cfg(test)]
 mod versions;

@@ -158,3 +158,38 @@ async fn without_mail_a_forgotten_password_leads_to_a_person() {
     }
     app.post("/api/v1/auth/forgot").json(&json!({ "email": "x" })).await.invalid_fields(&["email"]);
 }
+
+#[tokio::test]
+async fn of_a_link_and_its_revocation_at_once_one_wins() {
+    let app = App::start().await;
+    let owner = app.sign_up("Comptoir Baobab").await;
+    for password in ["premiere vague calme", "deuxieme vague calme", "troisieme vague calme"] {
+        let support = app.sign_up_support(&owner).await;
+        let link = issue(&app, &owner, support.user_id).await;
+        let path = format!("/api/v1/customers/me/members/{}", support.user_id);
+        let remove = async { app.delete(&path).by(&owner).await };
+        let (used, removed) = tokio::join!(reset(&app, &link["token"], password), remove);
+        removed.no_content();
+        assert!([204, 422].contains(&used.status), "{used:?}");
+        assert_eq!(app.log_in(&support.email, password).await.status == 200, used.status == 204);
+        // After the removal, the link is nothing more.
+        reset(&app, &link["token"], "staple battery horse").await.invalid_fields(&["token"]);
+    }
+}
+
+#[tokio::test]
+async fn of_two_links_issued_at_once_at_most_one_works() {
+    let app = App::start().await;
+    let owner = app.sign_up("Comptoir Baobab").await;
+    let support = app.sign_up_support(&owner).await;
+    let path = issue_path(support.user_id);
+    let issued = join_all((0..3).map(|_| async { app.post(&path).by(&owner).await.data(201) })).await;
+    let open = "select count(*) from password_resets where used_at is null and revoked_at is null";
+    assert_eq!(app.number(open).await, 1);
+    let mut used = 0;
+    for link in &issued {
+        used += i32::from(reset(&app, &link["token"], NEW_PASSWORD).await.status == 204);
+    }
+    assert_eq!(used, 1);
+    assert_eq!(app.number(open).await, 0);
+}

@@ -52,6 +52,20 @@ pub enum OutsideHours {
     HandOver,
 }
 
+/// Prompt of a configuration, by its column in `company_rag_configs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub enum PromptField {
+    /// Instructions for answers from documents.
+    #[serde(rename = "prompt_rag")]
+    Rag,
+    /// Sales prompt for Groq's models.
+    #[serde(rename = "prompt_botlive_groq_70b")]
+    Groq,
+    /// Sales prompt for DeepSeek's models.
+    #[serde(rename = "prompt_botlive_deepseek_v3")]
+    DeepSeek,
+}
+
 /// Configuration of a company's assistant.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(example = json!({
@@ -70,9 +84,9 @@ pub struct CompanyConfig {
     /// Instructions for answers from documents.
     pub prompt_rag: Option<String>,
     /// Sales prompt for Groq's models.
-    prompt_botlive_groq_70b: Option<String>,
+    pub prompt_botlive_groq_70b: Option<String>,
     /// Sales prompt for DeepSeek's models.
-    prompt_botlive_deepseek_v3: Option<String>,
+    pub prompt_botlive_deepseek_v3: Option<String>,
     /// Language for customers whose own language is not known: `fr` or `en`.
     pub language: String,
     /// Words by which a contact asks for a person.
@@ -155,7 +169,7 @@ impl TryFrom<String> for HandoverKeyword {
 #[schema(example = json!({ "ai_name": "Lisa", "prompt_rag": "Tutoie les clients.", "accept_regressions": true }))]
 pub struct ConfigPatch {
     /// Name of the company.
-    company_name: Option<CompanyName>,
+    pub company_name: Option<CompanyName>,
     /// Name of the assistant.
     pub ai_name: Option<AssistantName>,
     /// Instructions for answers from documents; null removes them.
@@ -165,11 +179,11 @@ pub struct ConfigPatch {
     /// Sales prompt for Groq's models; null removes it.
     #[serde(default, deserialize_with = "input::nullable")]
     #[schema(value_type = Option<Prompt>)]
-    prompt_botlive_groq_70b: Option<Option<Prompt>>,
+    pub prompt_botlive_groq_70b: Option<Option<Prompt>>,
     /// Sales prompt for DeepSeek's models; null removes it.
     #[serde(default, deserialize_with = "input::nullable")]
     #[schema(value_type = Option<Prompt>)]
-    prompt_botlive_deepseek_v3: Option<Option<Prompt>>,
+    pub prompt_botlive_deepseek_v3: Option<Option<Prompt>>,
     /// Language for customers whose own language is not known.
     language: Option<CompanyLanguage>,
     /// Words by which a contact asks for a person, at most 50.
@@ -209,7 +223,13 @@ impl ConfigPatch {
         if wrong.is_empty() { Ok(()) } else { Err(ApiError::validation(wrong)) }
     }
 
-    /// Returns true when the patch would change what a model is told about `config`, so that answers may change.
+    /// Returns true when the patch has a sales prompt, or removes one.
+    #[must_use]
+    pub fn changes_sales_prompts(&self) -> bool {
+        self.prompt_botlive_groq_70b.is_some() || self.prompt_botlive_deepseek_v3.is_some()
+    }
+
+    /// Returns true when the patch would change what a model that answers from documents is told about `config`.
     #[must_use]
     pub fn changes_answers(&self, config: &CompanyConfig) -> bool {
         let prompt = self.prompt_rag.as_ref().map(|prompt| prompt.as_ref().map(Prompt::as_str));

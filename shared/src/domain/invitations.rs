@@ -308,3 +308,24 @@ pub async fn accept(tx: &mut SystemTx, user: Uuid, email: &str, token: &str) -> 
     .await?;
     Err(if is_member { InvitationError::AlreadyMember } else { InvitationError::Invalid })
 }
+
+/// Deletes at most `limit` invitations, used ones too, that expired more than `days` ago, and returns their number.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn remove_expired(tx: &mut SystemTx, days: i32, limit: i64) -> sqlx::Result<u64> {
+    sqlx::query!(
+        r#"
+        delete from invitations where id in (
+            select id from invitations where expires_at < now() - make_interval(days => $1)
+            order by expires_at
+            limit $2
+        )
+        "#,
+        days,
+        limit
+    )
+    .execute(tx)
+    .await
+    .map(|done| done.rows_affected())
+}

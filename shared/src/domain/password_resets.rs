@@ -198,3 +198,24 @@ pub async fn revoke_all(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<()> {
     .await
     .map(drop)
 }
+
+/// Deletes at most `limit` links, used ones too, that expired more than `days` ago, and returns their number.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn remove_expired(tx: &mut SystemTx, days: i32, limit: i64) -> sqlx::Result<u64> {
+    sqlx::query!(
+        r#"
+        delete from password_resets where id in (
+            select id from password_resets where expires_at < now() - make_interval(days => $1)
+            order by expires_at
+            limit $2
+        )
+        "#,
+        days,
+        limit
+    )
+    .execute(tx)
+    .await
+    .map(|done| done.rows_affected())
+}

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::{
     audit::{self, NewAuditEntry},
-    db::SystemTx,
+    db::{SystemTx, TenantTx},
     error::ApiError,
     input, text,
 };
@@ -194,6 +194,14 @@ pub async fn find_first(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<Option<Cu
     )
     .fetch_optional(tx)
     .await
+}
+
+/// Returns the currency of the transaction's tenant, as an ISO 4217 code.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn currency(tx: &mut TenantTx) -> sqlx::Result<String> {
+    sqlx::query_scalar!("select currency from customers where id = $1", tx.tenant()).fetch_one(tx).await
 }
 
 /// Purpose under which a tenant's ManyChat key is sealed (encrypted). Also the name of its column in `customers`.

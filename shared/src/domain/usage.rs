@@ -139,24 +139,6 @@ pub async fn record_calls(
     insert_calls(tx, tenant, conversation, purpose, calls).await
 }
 
-/// Counts the tenant's model calls of a purpose on this day in UTC.
-///
-/// # Errors
-/// Returns the database's error.
-pub async fn calls_today(tx: &mut TenantTx, purpose: &str) -> sqlx::Result<i64> {
-    sqlx::query_scalar!(
-        r#"
-        select count(*) as "count!" from llm_calls
-        where customer_id = $1 and purpose = $2
-          and created_at >= date_trunc('day', now() at time zone 'utc') at time zone 'utc'
-        "#,
-        tx.tenant(),
-        purpose
-    )
-    .fetch_one(tx)
-    .await
-}
-
 /// Inserts model calls of any tenant into the cost ledger, in a system transaction.
 ///
 /// # Errors

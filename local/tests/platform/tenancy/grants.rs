@@ -108,7 +108,7 @@ const APP_GRANTS: [&str; 8] = [
 ];
 
 /// Privileges of a tenant's transaction.
-const TENANT_GRANTS: [&str; 72] = [
+const TENANT_GRANTS: [&str; 73] = [
     "lisa_tenant: execute on app.own_trust()",
     "lisa_tenant: execute on app.issue_password_reset(uuid,uuid,bytea,integer)",
     "lisa_tenant: execute on app.own_members()",
@@ -136,6 +136,7 @@ const TENANT_GRANTS: [&str; 72] = [
     "lisa_tenant: insert, select on closed_questions",
     "lisa_tenant: update on closed_questions (approved_answer_id)",
     "lisa_tenant: delete, insert, select, update on golden_questions",
+    "lisa_tenant: insert, select, update on preview_counts",
     // Only the system role reads the hashes of invitations.
     "lisa_tenant: select on invitations \
      (created_at, created_by, customer_id, email, expires_at, id, revoked_at, role, used_at, used_by)",
