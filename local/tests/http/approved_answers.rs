@@ -80,7 +80,7 @@ async fn invalid_answers_are_named_by_field_and_their_number_is_limited() {
     let app = App::start().await;
     let owner = app.sign_up("Comptoir Baobab").await;
     for (body, fields) in [
-        (json!({}), &["answer", "question"][..]),
+        (json!({}), &["question", "answer"][..]),
         (json!({ "question": "", "answer": "" }), &["answer", "question"]),
         (json!({ "question": "a".repeat(1_001), "answer": "b" }), &["question"]),
         (json!({ "question": "a", "answer": "b".repeat(4_097) }), &["answer"]),
