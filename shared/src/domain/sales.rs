@@ -324,3 +324,24 @@ fn parse_arguments<'a, T: Deserialize<'a>>(call: &'a ToolCall) -> Option<T> {
     }
     arguments
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_provider_gets_its_own_prompt_or_else_the_other_one() {
+        let (groq, deepseek) = (Some("for groq"), Some("for deepseek"));
+        let own = (Some((PromptField::Groq, "for groq")), Some((PromptField::DeepSeek, "for deepseek")));
+        for (groq, deepseek, provider, expected) in [
+            (groq, deepseek, "groq", own.0),
+            (groq, deepseek, "gemini", own.0),
+            (groq, deepseek, "deepseek", own.1),
+            (Some(" \n"), deepseek, "groq", own.1),
+            (groq, None, "deepseek", own.0),
+            (None, Some(""), "deepseek", None),
+        ] {
+            assert_eq!(SalesPrompts { groq, deepseek }.choose(provider), expected, "{groq:?} {deepseek:?} {provider}");
+        }
+    }
+}
