@@ -176,6 +176,17 @@ begin
 end
 $$;
 
+CREATE FUNCTION app.count_profile_change() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    new.version := old.version + 1;
+    new.updated_at := now();
+    return new;
+end
+$$;
+
 CREATE FUNCTION app.count_spend() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -250,6 +261,54 @@ CREATE FUNCTION app.is_confirmed(account uuid) RETURNS boolean
             select true from public.users where id = account and email_confirmed_at is not null
         $$;
 
+CREATE FUNCTION app.is_only_support_of(tenant uuid, account uuid) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select exists (
+        select from public.customer_members member
+        join public.users known on known.id = member.user_id and known.deleted_at is null
+        where member.user_id = account and member.customer_id = tenant and member.role = 'support'
+          and known.role <> 'global_admin'
+          and not exists (
+              select from public.customer_members other
+              where other.user_id = account and other.customer_id <> tenant
+          )
+    )
+$$;
+
+CREATE FUNCTION app.issue_password_reset(member uuid, issuer uuid, token_sha256 bytea, hours integer) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    tenant uuid := app.current_customer();
+begin
+    perform from public.customer_members known
+        join public.users account on account.id = known.user_id and account.deleted_at is null
+        where known.customer_id = tenant and known.user_id = member for share of known;
+    if not found then
+        return 'not_a_member';
+    end if;
+    if not app.is_only_support_of(tenant, member) then
+        return case when exists (
+            select from public.customer_members known
+            where known.customer_id = tenant and known.user_id = member and known.role = 'owner'
+        ) then 'is_owner' else 'belongs_elsewhere' end;
+    end if;
+    -- The lock on the credentials serialises the issue of links with a change of the password.
+    perform from public.credentials known where known.user_id = member for update;
+    if not found then
+        return 'no_password';
+    end if;
+    update public.password_resets reset set revoked_at = now()
+        where reset.user_id = member and reset.used_at is null and reset.revoked_at is null;
+    insert into public.password_resets (user_id, customer_id, token_sha256, created_by, expires_at)
+        values (member, tenant, token_sha256, issuer, now() + make_interval(hours => hours));
+    return 'issued';
+end
+$$;
+
 CREATE FUNCTION app.keep_config_version() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -257,7 +316,8 @@ CREATE FUNCTION app.keep_config_version() RETURNS trigger
 begin
     new.updated_at := now();
     insert into public.config_versions (company_id, config, changed_by)
-        values (old.company_id, to_jsonb(old), auth.uid());
+        values (old.company_id, to_jsonb(old),
+            coalesce(auth.uid(), nullif(current_setting('app.user_id', true), '')::uuid));
     delete from public.config_versions stale
         where stale.company_id = old.company_id
           and stale.id <= (
@@ -691,6 +751,19 @@ begin
 end
 $$;
 
+CREATE FUNCTION app.own_members() RETURNS TABLE(customer_id uuid, user_id uuid, email text, full_name text, role text, is_account_owner boolean, created_at timestamp with time zone)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select member.customer_id, member.user_id, account.email, profile.full_name::text, member.role,
+        tenant.user_id = member.user_id, member.created_at
+    from public.customer_members member
+    join public.customers tenant on tenant.id = member.customer_id
+    join public.users account on account.id = member.user_id and account.deleted_at is null
+    left join public.profiles profile on profile.id = member.user_id
+    where member.customer_id = app.current_customer()
+$$;
+
 CREATE FUNCTION app.own_model_spend(since timestamp with time zone) RETURNS TABLE(prompt_tokens bigint, completion_tokens bigint, cost_micros bigint)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
@@ -786,6 +859,15 @@ CREATE FUNCTION app.provision_account(account uuid, account_email text, account_
         on conflict (user_id) do nothing;
     insert into public.profiles (id, email, full_name, credits_remaining)
         values (account, account_email, account_name, quota_limit) on conflict (id) do nothing;
+$$;
+
+CREATE FUNCTION app.public_plans() RETURNS TABLE(name text, monthly_request_limit integer, storage_limit_mb integer, price_cents integer, currency text, overage_cents_per_request integer, is_sold boolean)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select plan.name, plan.monthly_request_limit, plan.storage_limit_mb, plan.price_cents, plan.currency,
+        plan.overage_cents_per_request, coalesce(plan.stripe_price_id, '') <> ''
+    from public.plans plan order by plan.price_cents, plan.name
 $$;
 
 CREATE FUNCTION app.question_key(question text, stemming regdictionary) RETURNS text
@@ -916,6 +998,17 @@ begin
     end loop;
     return ended;
 end
+$$;
+
+CREATE FUNCTION app.revoke_made_by(member uuid) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    update public.invitations set revoked_at = now()
+        where customer_id = app.current_customer() and created_by = member and used_at is null and revoked_at is null;
+    update public.password_resets set revoked_at = now()
+        where customer_id = app.current_customer() and (created_by = member or user_id = member)
+          and used_at is null and revoked_at is null;
 $$;
 
 CREATE FUNCTION app.search_chunks(question text, question_language text, model text, wanted uuid[], most integer) RETURNS TABLE(chunk_id uuid, rank real)
@@ -1184,6 +1277,55 @@ CREATE FUNCTION app.tenants() RETURNS uuid[]
     join public.users account on account.id = member.user_id and account.deleted_at is null
     join public.customers tenant on tenant.id = member.customer_id
     where member.user_id = auth.uid() and tenant.deleted_at is null and tenant.suspended_at is null
+$$;
+
+CREATE FUNCTION app.transfer_ownership(old_owner uuid, new_owner uuid) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    tenant uuid := app.current_customer();
+begin
+    if old_owner = new_owner then
+        return 'is_owner';
+    end if;
+    -- The projection of a subscription locks the users first, then the tenant.
+    perform from public.users account where account.id in (old_owner, new_owner) order by account.id for update;
+    perform from public.customers customer where customer.id = tenant and customer.user_id = old_owner for update;
+    if not found then
+        return 'changed_meanwhile';
+    end if;
+    perform from public.customer_members member
+        join public.users account on account.id = member.user_id and account.deleted_at is null
+        where member.customer_id = tenant and member.user_id = new_owner for update of member;
+    if not found then
+        return 'not_a_member';
+    end if;
+    if exists (select from public.customers other where other.user_id = new_owner) then
+        return 'owns_company';
+    end if;
+    -- A subscription belongs to the user who pays for it.
+    if exists (
+        select from public.users account join public.profiles profile on profile.id = account.id
+        where account.id in (old_owner, new_owner)
+          and (account.is_pro or profile.subscription_status in ('active', 'trialing', 'past_due', 'unpaid', 'paused',
+              'incomplete'))
+    ) then
+        return 'subscription';
+    end if;
+    update public.customers set user_id = new_owner where id = tenant;
+    update public.company_rag_configs config set user_id = new_owner
+        from public.company_mapping mapping
+        where mapping.uuid = tenant and config.company_id = mapping.company_id;
+    update public.company_mapping set user_id = new_owner where uuid = tenant;
+    update public.customer_members member
+        set role = case when member.user_id = new_owner then 'owner' else 'support' end
+        where member.customer_id = tenant and member.user_id in (old_owner, new_owner);
+    update public.user_settings settings set free_quota_used = greatest(settings.free_quota_used, former.free_quota_used)
+        from public.user_settings former
+        where settings.user_id = new_owner and former.user_id = old_owner;
+    return 'transferred';
+end
 $$;
 
 CREATE FUNCTION app.used_before(tenant uuid, wanted uuid, month_start timestamp with time zone, moment timestamp with time zone) RETURNS TABLE(requests integer, spent_micros bigint)
@@ -1507,6 +1649,16 @@ CREATE TABLE public.checkout_sessions (
 
 COMMENT ON COLUMN public.checkout_sessions.status IS 'superseded: a later session took its place, and it is not known yet that Stripe has expired it';
 
+CREATE TABLE public.closed_questions (
+    message_id uuid NOT NULL,
+    customer_id uuid NOT NULL,
+    approved_answer_id uuid,
+    closed_by uuid,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE public.closed_questions IS 'unanswered questions that a person has closed';
+
 CREATE TABLE public.company_mapping (
     uuid uuid NOT NULL,
     company_id text NOT NULL,
@@ -1534,6 +1686,8 @@ CREATE TABLE public.company_rag_configs (
     unsupported_messages text DEFAULT 'reply'::text NOT NULL,
     outside_hours text DEFAULT 'answer'::text NOT NULL,
     handover_minutes integer DEFAULT 240 NOT NULL,
+    customer_texts jsonb DEFAULT '{}'::jsonb NOT NULL,
+    CONSTRAINT company_rag_configs_customer_texts_object CHECK (((jsonb_typeof(customer_texts) = 'object'::text) AND (length((customer_texts)::text) <= 20000))),
     CONSTRAINT company_rag_configs_deepseek_length CHECK ((length(prompt_botlive_deepseek_v3) <= 20000)),
     CONSTRAINT company_rag_configs_groq_length CHECK ((length(prompt_botlive_groq_70b) <= 20000)),
     CONSTRAINT company_rag_configs_handover_positive CHECK (((handover_minutes >= 1) AND (handover_minutes <= 10080))),
@@ -1551,6 +1705,8 @@ COMMENT ON COLUMN public.company_rag_configs.unsupported_messages IS 'what a voi
 COMMENT ON COLUMN public.company_rag_configs.outside_hours IS 'what a message outside business_hours leads to';
 
 COMMENT ON COLUMN public.company_rag_configs.handover_minutes IS 'after how long without a word of a person the bot takes over again';
+
+COMMENT ON COLUMN public.company_rag_configs.customer_texts IS 'the company''s own greeting, refusal and handover, each by language; the product''s where one is missing';
 
 CREATE TABLE public.config_versions (
     id bigint NOT NULL,
@@ -1718,8 +1874,10 @@ CREATE TABLE public.customers (
     spend_cap_micros bigint,
     embedding_model text,
     overage_cap_requests integer,
+    muted_notices text[] DEFAULT '{}'::text[] NOT NULL,
     CONSTRAINT customers_currency_format CHECK ((currency ~ '^[A-Z]{3}$'::text)),
     CONSTRAINT customers_embedding_model_not_empty CHECK ((embedding_model <> ''::text)),
+    CONSTRAINT customers_muted_notices_few CHECK ((cardinality(muted_notices) <= 50)),
     CONSTRAINT customers_name_length CHECK (((length(name) >= 1) AND (length(name) <= 200))),
     CONSTRAINT customers_overage_cap_not_negative CHECK ((overage_cap_requests >= 0)),
     CONSTRAINT customers_spend_cap_not_negative CHECK ((spend_cap_micros >= 0)),
@@ -1731,6 +1889,8 @@ COMMENT ON COLUMN public.customers.spend_cap_micros IS 'stands in for the plan''
 COMMENT ON COLUMN public.customers.embedding_model IS 'of the vectors of all its processed documents; null before the first one';
 
 COMMENT ON COLUMN public.customers.overage_cap_requests IS 'requests over the plan''s limit in a period; null: as many as the plan has';
+
+COMMENT ON COLUMN public.customers.muted_notices IS 'types of activities that the company does not want to be told';
 
 CREATE TABLE public.document_chunks (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -1859,6 +2019,25 @@ CREATE TABLE public.feedback (
     CONSTRAINT feedback_comment_length CHECK ((length(comment) <= 2000))
 );
 
+CREATE TABLE public.golden_questions (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    customer_id uuid NOT NULL,
+    question text NOT NULL,
+    document_id uuid,
+    page integer,
+    approved_answer_id uuid,
+    last_passed boolean,
+    last_run_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT golden_questions_one_expectation CHECK (((num_nonnulls(document_id, approved_answer_id) = 1) AND ((page IS NULL) OR (document_id IS NOT NULL)))),
+    CONSTRAINT golden_questions_page_positive CHECK ((page >= 1)),
+    CONSTRAINT golden_questions_question_length CHECK (((length(question) >= 1) AND (length(question) <= 1000)))
+);
+
+COMMENT ON TABLE public.golden_questions IS 'questions with known answers, by which a company tries a prompt';
+
+COMMENT ON COLUMN public.golden_questions.last_passed IS 'result of the last run for a saved prompt; null before the first one';
+
 CREATE TABLE public.idempotency_keys (
     customer_id uuid NOT NULL,
     key text NOT NULL,
@@ -1902,6 +2081,9 @@ CREATE TABLE public.invitations (
     expires_at timestamp with time zone NOT NULL,
     used_at timestamp with time zone,
     used_by uuid,
+    role text DEFAULT 'support'::text NOT NULL,
+    revoked_at timestamp with time zone,
+    CONSTRAINT invitations_role_known CHECK ((role = ANY (ARRAY['owner'::text, 'support'::text]))),
     CONSTRAINT invitations_token_length CHECK ((length(token_sha256) = 32))
 );
 
@@ -1983,6 +2165,21 @@ CREATE TABLE public.outbox (
     CONSTRAINT outbox_state_known CHECK ((state = ANY (ARRAY['queued'::text, 'sent'::text, 'failed'::text, 'cancelled'::text])))
 );
 
+CREATE TABLE public.password_resets (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    user_id uuid NOT NULL,
+    customer_id uuid,
+    token_sha256 bytea NOT NULL,
+    created_by uuid,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    used_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    CONSTRAINT password_resets_token_length CHECK ((length(token_sha256) = 32))
+);
+
+COMMENT ON TABLE public.password_resets IS 'one-time links by which a user sets a new password';
+
 CREATE TABLE public.plan_prices (
     stripe_price_id text NOT NULL,
     plan_id uuid NOT NULL,
@@ -2023,6 +2220,15 @@ COMMENT ON COLUMN public.plans.max_document_chunks IS 'chunks of one document';
 
 COMMENT ON COLUMN public.plans.max_text_chars IS 'characters of the chunks of all documents of a tenant';
 
+CREATE TABLE public.preview_counts (
+    customer_id uuid NOT NULL,
+    day date NOT NULL,
+    questions integer NOT NULL,
+    CONSTRAINT preview_counts_questions_positive CHECK ((questions >= 0))
+);
+
+COMMENT ON TABLE public.preview_counts IS 'questions that a company''s previews have asked of models today';
+
 CREATE TABLE public.products (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     customer_id uuid NOT NULL,
@@ -2056,6 +2262,7 @@ CREATE TABLE public.profiles (
     subscription_access_until timestamp with time zone,
     subscription_version bigint DEFAULT 0 NOT NULL,
     subscription_cancel_at timestamp with time zone,
+    version bigint DEFAULT 1 NOT NULL,
     CONSTRAINT profiles_avatar_url_length CHECK ((length(avatar_url) <= 2000))
 );
 
@@ -2064,6 +2271,8 @@ COMMENT ON COLUMN public.profiles.subscription_access_until IS 'null where users
 COMMENT ON COLUMN public.profiles.subscription_version IS 'of billing.subscriptions: an older projection changes nothing';
 
 COMMENT ON COLUMN public.profiles.subscription_cancel_at IS 'when the subscription ends or has ended; null: no end is set';
+
+COMMENT ON COLUMN public.profiles.version IS 'number of the row''s changes: a cached copy with another version is out of date';
 
 CREATE UNLOGGED TABLE public.rate_limits (
     key text NOT NULL,
@@ -2144,7 +2353,9 @@ CREATE VIEW public.unanswered WITH (security_invoker='true') AS
 '::text ORDER BY message.created_at, message.id) AS question
            FROM public.messages message
           WHERE ((message.answered_by = reply.id) AND (message.content <> ''::text))) asked)
-  WHERE ((reply.answered = false) AND (asked.question IS NOT NULL));
+  WHERE ((reply.answered = false) AND (asked.question IS NOT NULL) AND (NOT (EXISTS ( SELECT
+           FROM public.closed_questions closed
+          WHERE (closed.message_id = reply.id)))));
 
 CREATE TABLE public.unconfirmed_days (
     day date NOT NULL,
@@ -2272,6 +2483,9 @@ ALTER TABLE ONLY public.activities
     ADD CONSTRAINT activities_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.approved_answers
+    ADD CONSTRAINT approved_answers_id_customer_id_key UNIQUE (id, customer_id);
+
+ALTER TABLE ONLY public.approved_answers
     ADD CONSTRAINT approved_answers_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.approved_answers
@@ -2303,6 +2517,9 @@ ALTER TABLE ONLY public.bot_usage
 
 ALTER TABLE ONLY public.checkout_sessions
     ADD CONSTRAINT checkout_sessions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.closed_questions
+    ADD CONSTRAINT closed_questions_pkey PRIMARY KEY (message_id);
 
 ALTER TABLE ONLY public.company_mapping
     ADD CONSTRAINT company_mapping_company_id_key UNIQUE (company_id);
@@ -2382,6 +2599,9 @@ ALTER TABLE ONLY public.failed_sign_ins
 ALTER TABLE ONLY public.feedback
     ADD CONSTRAINT feedback_pkey PRIMARY KEY (message_id, user_id);
 
+ALTER TABLE ONLY public.golden_questions
+    ADD CONSTRAINT golden_questions_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (customer_id, key);
 
@@ -2412,6 +2632,12 @@ ALTER TABLE ONLY public.orders
 ALTER TABLE ONLY public.outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (message_id, part);
 
+ALTER TABLE ONLY public.password_resets
+    ADD CONSTRAINT password_resets_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.password_resets
+    ADD CONSTRAINT password_resets_token_sha256_key UNIQUE (token_sha256);
+
 ALTER TABLE ONLY public.plan_prices
     ADD CONSTRAINT plan_prices_pkey PRIMARY KEY (stripe_price_id);
 
@@ -2420,6 +2646,9 @@ ALTER TABLE ONLY public.plans
 
 ALTER TABLE ONLY public.plans
     ADD CONSTRAINT plans_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.preview_counts
+    ADD CONSTRAINT preview_counts_pkey PRIMARY KEY (customer_id);
 
 ALTER TABLE ONLY public.products
     ADD CONSTRAINT products_pkey PRIMARY KEY (id);
@@ -2512,6 +2741,12 @@ CREATE INDEX checkout_sessions_customer_id_idx ON public.checkout_sessions USING
 
 CREATE UNIQUE INDEX checkout_sessions_one_open_key ON public.checkout_sessions USING btree (customer_id) WHERE (status = 'open'::text);
 
+CREATE INDEX closed_questions_approved_answer_id_idx ON public.closed_questions USING btree (approved_answer_id);
+
+CREATE INDEX closed_questions_closed_by_idx ON public.closed_questions USING btree (closed_by);
+
+CREATE INDEX closed_questions_customer_id_idx ON public.closed_questions USING btree (customer_id);
+
 CREATE INDEX company_mapping_user_id_idx ON public.company_mapping USING btree (user_id);
 
 CREATE INDEX config_versions_company_id_idx ON public.config_versions USING btree (company_id, id DESC);
@@ -2521,6 +2756,8 @@ CREATE INDEX conversations_channel_last_message_at_idx ON public.conversations U
 CREATE INDEX conversations_user_id_idx ON public.conversations USING btree (user_id);
 
 CREATE INDEX conversations_user_phone_idx ON public.conversations USING btree (customer_id, user_phone, last_message_at DESC, id DESC);
+
+CREATE INDEX customer_members_created_at_idx ON public.customer_members USING btree (customer_id, created_at DESC, user_id DESC);
 
 CREATE INDEX customer_members_user_id_idx ON public.customer_members USING btree (user_id);
 
@@ -2562,6 +2799,12 @@ CREATE INDEX feedback_customer_id_idx ON public.feedback USING btree (customer_i
 
 CREATE INDEX feedback_user_id_idx ON public.feedback USING btree (user_id);
 
+CREATE INDEX golden_questions_approved_answer_id_idx ON public.golden_questions USING btree (approved_answer_id, customer_id);
+
+CREATE INDEX golden_questions_created_at_idx ON public.golden_questions USING btree (customer_id, created_at DESC, id DESC);
+
+CREATE INDEX golden_questions_document_id_idx ON public.golden_questions USING btree (document_id, customer_id);
+
 CREATE INDEX idempotency_keys_expires_at_idx ON public.idempotency_keys USING btree (expires_at);
 
 CREATE INDEX ingest_slots_turn_idx ON public.ingest_slots USING btree (customer_id, queued_at, document_id);
@@ -2569,6 +2812,8 @@ CREATE INDEX ingest_slots_turn_idx ON public.ingest_slots USING btree (customer_
 CREATE INDEX invitations_created_by_idx ON public.invitations USING btree (created_by);
 
 CREATE INDEX invitations_customer_id_idx ON public.invitations USING btree (customer_id, created_at DESC);
+
+CREATE INDEX invitations_expires_at_idx ON public.invitations USING btree (expires_at);
 
 CREATE INDEX invitations_used_by_idx ON public.invitations USING btree (used_by);
 
@@ -2615,6 +2860,14 @@ CREATE INDEX outbox_conversation_id_idx ON public.outbox USING btree (conversati
 CREATE INDEX outbox_customer_id_idx ON public.outbox USING btree (customer_id);
 
 CREATE INDEX outbox_queued_idx ON public.outbox USING btree (conversation_id, created_at, part) WHERE (state = 'queued'::text);
+
+CREATE INDEX password_resets_created_by_idx ON public.password_resets USING btree (created_by);
+
+CREATE INDEX password_resets_customer_id_idx ON public.password_resets USING btree (customer_id);
+
+CREATE INDEX password_resets_expires_at_idx ON public.password_resets USING btree (expires_at);
+
+CREATE INDEX password_resets_user_id_idx ON public.password_resets USING btree (user_id);
 
 CREATE INDEX plan_prices_plan_id_idx ON public.plan_prices USING btree (plan_id);
 
@@ -2672,6 +2925,8 @@ CREATE TRIGGER llm_calls_spend AFTER INSERT ON public.llm_calls FOR EACH ROW WHE
 
 CREATE TRIGGER plans_price_kept AFTER UPDATE OF stripe_price_id ON public.plans FOR EACH ROW WHEN ((old.stripe_price_id IS DISTINCT FROM new.stripe_price_id)) EXECUTE FUNCTION app.keep_plan_price();
 
+CREATE TRIGGER profiles_version BEFORE UPDATE ON public.profiles FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION app.count_profile_change();
+
 CREATE TRIGGER usage_periods_credits AFTER INSERT OR UPDATE OF requests, request_limit ON public.usage_periods FOR EACH ROW WHEN ((new.request_limit IS NOT NULL)) EXECUTE FUNCTION app.project_plan_credits();
 
 CREATE TRIGGER user_settings_credits AFTER UPDATE OF free_quota_used, free_quota_limit ON public.user_settings FOR EACH ROW EXECUTE FUNCTION app.project_credits();
@@ -2693,6 +2948,18 @@ ALTER TABLE ONLY public.bot_usage
 
 ALTER TABLE ONLY public.checkout_sessions
     ADD CONSTRAINT checkout_sessions_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.closed_questions
+    ADD CONSTRAINT closed_questions_approved_answer_id_fkey FOREIGN KEY (approved_answer_id) REFERENCES public.approved_answers(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.closed_questions
+    ADD CONSTRAINT closed_questions_closed_by_fkey FOREIGN KEY (closed_by) REFERENCES public.users(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.closed_questions
+    ADD CONSTRAINT closed_questions_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.closed_questions
+    ADD CONSTRAINT closed_questions_message_id_fkey FOREIGN KEY (message_id) REFERENCES public.messages(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.company_mapping
     ADD CONSTRAINT company_mapping_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
@@ -2757,6 +3024,15 @@ ALTER TABLE ONLY public.feedback
 ALTER TABLE ONLY public.feedback
     ADD CONSTRAINT feedback_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY public.golden_questions
+    ADD CONSTRAINT golden_questions_approved_answer_id_fkey FOREIGN KEY (approved_answer_id, customer_id) REFERENCES public.approved_answers(id, customer_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.golden_questions
+    ADD CONSTRAINT golden_questions_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.golden_questions
+    ADD CONSTRAINT golden_questions_document_id_fkey FOREIGN KEY (document_id, customer_id) REFERENCES public.documents(id, customer_id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
 
@@ -2811,8 +3087,20 @@ ALTER TABLE ONLY public.outbox
 ALTER TABLE ONLY public.outbox
     ADD CONSTRAINT outbox_message_id_fkey FOREIGN KEY (message_id) REFERENCES public.messages(id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY public.password_resets
+    ADD CONSTRAINT password_resets_created_by_fkey FOREIGN KEY (created_by) REFERENCES public.users(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.password_resets
+    ADD CONSTRAINT password_resets_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.password_resets
+    ADD CONSTRAINT password_resets_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY public.plan_prices
     ADD CONSTRAINT plan_prices_plan_id_fkey FOREIGN KEY (plan_id) REFERENCES public.plans(id);
+
+ALTER TABLE ONLY public.preview_counts
+    ADD CONSTRAINT preview_counts_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.products
     ADD CONSTRAINT products_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
@@ -2910,6 +3198,12 @@ CREATE POLICY checkout_sessions_system ON public.checkout_sessions TO lisa_syste
 
 CREATE POLICY checkout_sessions_tenant ON public.checkout_sessions TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
 
+ALTER TABLE public.closed_questions ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY closed_questions_system ON public.closed_questions TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY closed_questions_tenant ON public.closed_questions TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
+
 ALTER TABLE public.company_mapping ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY company_mapping_own ON public.company_mapping FOR SELECT TO authenticated USING ((uuid = ANY (( SELECT app.tenants() AS tenants)::uuid[])));
@@ -2928,9 +3222,13 @@ CREATE POLICY company_rag_configs_system ON public.company_rag_configs TO lisa_s
 
 CREATE POLICY company_rag_configs_tenant ON public.company_rag_configs FOR SELECT TO lisa_tenant USING ((company_id = ( SELECT app.current_company() AS current_company)));
 
+CREATE POLICY company_rag_configs_tenant_update ON public.company_rag_configs FOR UPDATE TO lisa_tenant USING ((company_id = ( SELECT app.current_company() AS current_company))) WITH CHECK ((company_id = ( SELECT app.current_company() AS current_company)));
+
 ALTER TABLE public.config_versions ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY config_versions_system ON public.config_versions TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY config_versions_tenant ON public.config_versions FOR SELECT TO lisa_tenant USING ((company_id = ( SELECT app.current_company() AS current_company)));
 
 ALTER TABLE public.conversations ENABLE ROW LEVEL SECURITY;
 
@@ -2949,6 +3247,8 @@ ALTER TABLE public.customer_members ENABLE ROW LEVEL SECURITY;
 CREATE POLICY customer_members_system ON public.customer_members TO lisa_system USING (true) WITH CHECK (true);
 
 CREATE POLICY customer_members_tenant ON public.customer_members FOR SELECT TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer)));
+
+CREATE POLICY customer_members_tenant_delete ON public.customer_members FOR DELETE TO lisa_tenant USING (((customer_id = ( SELECT app.current_customer() AS current_customer)) AND (user_id <> ( SELECT app.current_owner() AS current_owner))));
 
 ALTER TABLE public.customers ENABLE ROW LEVEL SECURITY;
 
@@ -2986,6 +3286,12 @@ CREATE POLICY feedback_system ON public.feedback TO lisa_system USING (true) WIT
 
 CREATE POLICY feedback_tenant ON public.feedback TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
 
+ALTER TABLE public.golden_questions ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY golden_questions_system ON public.golden_questions TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY golden_questions_tenant ON public.golden_questions TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
+
 ALTER TABLE public.idempotency_keys ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY idempotency_keys_system ON public.idempotency_keys TO lisa_system USING (true) WITH CHECK (true);
@@ -3001,6 +3307,8 @@ CREATE POLICY ingest_slots_tenant ON public.ingest_slots TO lisa_tenant USING ((
 ALTER TABLE public.invitations ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY invitations_system ON public.invitations TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY invitations_tenant ON public.invitations TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
 
 ALTER TABLE public.jobs ENABLE ROW LEVEL SECURITY;
 
@@ -3036,6 +3344,10 @@ CREATE POLICY outbox_system ON public.outbox TO lisa_system USING (true) WITH CH
 
 CREATE POLICY outbox_tenant ON public.outbox TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
 
+ALTER TABLE public.password_resets ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY password_resets_system ON public.password_resets TO lisa_system USING (true) WITH CHECK (true);
+
 ALTER TABLE public.plan_prices ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY plan_prices_system ON public.plan_prices TO lisa_system USING (true) WITH CHECK (true);
@@ -3045,6 +3357,12 @@ ALTER TABLE public.plans ENABLE ROW LEVEL SECURITY;
 CREATE POLICY plans_system ON public.plans TO lisa_system USING (true) WITH CHECK (true);
 
 CREATE POLICY plans_tenant ON public.plans FOR SELECT TO lisa_tenant USING (true);
+
+ALTER TABLE public.preview_counts ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY preview_counts_system ON public.preview_counts TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY preview_counts_tenant ON public.preview_counts TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
 
 ALTER TABLE public.products ENABLE ROW LEVEL SECURITY;
 
@@ -3172,6 +3490,8 @@ REVOKE ALL ON FUNCTION app.count_bytes() FROM PUBLIC;
 REVOKE ALL ON FUNCTION app.count_failed_sign_in(account uuid, failed_action text, request_id text) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.count_failed_sign_in(account uuid, failed_action text, request_id text) TO lisa_system;
 
+REVOKE ALL ON FUNCTION app.count_profile_change() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.count_spend() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.current_company() FROM PUBLIC;
@@ -3195,6 +3515,12 @@ REVOKE ALL ON FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp 
 GRANT ALL ON FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp with time zone) TO lisa_tenant;
 
 REVOKE ALL ON FUNCTION app.is_confirmed(account uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.is_only_support_of(tenant uuid, account uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.is_only_support_of(tenant uuid, account uuid) TO lisa_system;
+
+REVOKE ALL ON FUNCTION app.issue_password_reset(member uuid, issuer uuid, token_sha256 bytea, hours integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.issue_password_reset(member uuid, issuer uuid, token_sha256 bytea, hours integer) TO lisa_tenant;
 
 REVOKE ALL ON FUNCTION app.keep_config_version() FROM PUBLIC;
 
@@ -3226,6 +3552,9 @@ GRANT ALL ON FUNCTION app.open_own_period() TO lisa_tenant;
 REVOKE ALL ON FUNCTION app.open_period(tenant uuid, moment timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.open_period(tenant uuid, moment timestamp with time zone) TO lisa_system;
 
+REVOKE ALL ON FUNCTION app.own_members() FROM PUBLIC;
+GRANT ALL ON FUNCTION app.own_members() TO lisa_tenant;
+
 REVOKE ALL ON FUNCTION app.own_model_spend(since timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.own_model_spend(since timestamp with time zone) TO lisa_tenant;
 
@@ -3245,6 +3574,9 @@ REVOKE ALL ON FUNCTION app.project_plan_credits() FROM PUBLIC;
 REVOKE ALL ON FUNCTION app.provision_account(account uuid, account_email text, account_name text, quota_limit integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.provision_account(account uuid, account_email text, account_name text, quota_limit integer) TO lisa_system;
 
+REVOKE ALL ON FUNCTION app.public_plans() FROM PUBLIC;
+GRANT ALL ON FUNCTION app.public_plans() TO lisa_app;
+
 REVOKE ALL ON FUNCTION app.question_key(question text, stemming regdictionary) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.question_key(question text, stemming regdictionary) TO lisa_tenant;
 GRANT ALL ON FUNCTION app.question_key(question text, stemming regdictionary) TO lisa_system;
@@ -3257,6 +3589,9 @@ GRANT ALL ON FUNCTION app.receive_message(contact text, phone text, name text, s
 
 REVOKE ALL ON FUNCTION app.report_failed_sign_ins() FROM PUBLIC;
 GRANT ALL ON FUNCTION app.report_failed_sign_ins() TO lisa_system;
+
+REVOKE ALL ON FUNCTION app.revoke_made_by(member uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.revoke_made_by(member uuid) TO lisa_tenant;
 
 REVOKE ALL ON FUNCTION app.search_chunks(question text, question_language text, model text, wanted uuid[], most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.search_chunks(question text, question_language text, model text, wanted uuid[], most integer) TO lisa_tenant;
@@ -3275,6 +3610,9 @@ REVOKE ALL ON FUNCTION app.takes_room(status text, error_code text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.tenants() FROM PUBLIC;
 GRANT ALL ON FUNCTION app.tenants() TO authenticated;
+
+REVOKE ALL ON FUNCTION app.transfer_ownership(old_owner uuid, new_owner uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.transfer_ownership(old_owner uuid, new_owner uuid) TO lisa_tenant;
 
 REVOKE ALL ON FUNCTION app.used_before(tenant uuid, wanted uuid, month_start timestamp with time zone, moment timestamp with time zone) FROM PUBLIC;
 
@@ -3308,8 +3646,18 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.activities TO lisa_system;
 GRANT SELECT ON TABLE public.activities TO authenticated;
 GRANT SELECT,INSERT ON TABLE public.activities TO lisa_tenant;
 
-GRANT SELECT ON TABLE public.approved_answers TO lisa_tenant;
+GRANT SELECT,DELETE ON TABLE public.approved_answers TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.approved_answers TO lisa_system;
+
+GRANT INSERT(customer_id) ON TABLE public.approved_answers TO lisa_tenant;
+
+GRANT INSERT(language),UPDATE(language) ON TABLE public.approved_answers TO lisa_tenant;
+
+GRANT INSERT(question),UPDATE(question) ON TABLE public.approved_answers TO lisa_tenant;
+
+GRANT INSERT(answer),UPDATE(answer) ON TABLE public.approved_answers TO lisa_tenant;
+
+GRANT UPDATE(updated_at) ON TABLE public.approved_answers TO lisa_tenant;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.billing_notices TO lisa_system;
 
@@ -3327,6 +3675,11 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.bot_usage TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.checkout_sessions TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.checkout_sessions TO lisa_system;
 
+GRANT SELECT,INSERT ON TABLE public.closed_questions TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.closed_questions TO lisa_system;
+
+GRANT UPDATE(approved_answer_id) ON TABLE public.closed_questions TO lisa_tenant;
+
 GRANT SELECT ON TABLE public.company_mapping TO lisa_tenant;
 GRANT SELECT ON TABLE public.company_mapping TO authenticated;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.company_mapping TO lisa_system;
@@ -3335,11 +3688,34 @@ GRANT SELECT ON TABLE public.company_rag_configs TO lisa_tenant;
 GRANT SELECT ON TABLE public.company_rag_configs TO authenticated;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.company_rag_configs TO lisa_system;
 
+GRANT UPDATE(ai_name) ON TABLE public.company_rag_configs TO lisa_tenant;
+
 GRANT UPDATE(prompt_botlive_groq_70b) ON TABLE public.company_rag_configs TO authenticated;
+GRANT UPDATE(prompt_botlive_groq_70b) ON TABLE public.company_rag_configs TO lisa_tenant;
 
 GRANT UPDATE(prompt_botlive_deepseek_v3) ON TABLE public.company_rag_configs TO authenticated;
+GRANT UPDATE(prompt_botlive_deepseek_v3) ON TABLE public.company_rag_configs TO lisa_tenant;
+
+GRANT UPDATE(prompt_rag) ON TABLE public.company_rag_configs TO lisa_tenant;
+
+GRANT UPDATE(language) ON TABLE public.company_rag_configs TO lisa_tenant;
+
+GRANT UPDATE(handover_keywords) ON TABLE public.company_rag_configs TO lisa_tenant;
+
+GRANT UPDATE(business_hours) ON TABLE public.company_rag_configs TO lisa_tenant;
+
+GRANT UPDATE(show_sources) ON TABLE public.company_rag_configs TO lisa_tenant;
+
+GRANT UPDATE(unsupported_messages) ON TABLE public.company_rag_configs TO lisa_tenant;
+
+GRANT UPDATE(outside_hours) ON TABLE public.company_rag_configs TO lisa_tenant;
+
+GRANT UPDATE(handover_minutes) ON TABLE public.company_rag_configs TO lisa_tenant;
+
+GRANT UPDATE(customer_texts) ON TABLE public.company_rag_configs TO lisa_tenant;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.config_versions TO lisa_system;
+GRANT SELECT ON TABLE public.config_versions TO lisa_tenant;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.conversations TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.conversations TO lisa_system;
@@ -3370,7 +3746,7 @@ GRANT SELECT ON TABLE public.conversation_memory TO lisa_tenant;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.credentials TO lisa_system;
 
-GRANT SELECT ON TABLE public.customer_members TO lisa_tenant;
+GRANT SELECT,DELETE ON TABLE public.customer_members TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.customer_members TO lisa_system;
 
 GRANT SELECT ON TABLE public.customers TO lisa_tenant;
@@ -3391,6 +3767,8 @@ GRANT UPDATE(timezone) ON TABLE public.customers TO lisa_tenant;
 GRANT UPDATE(embedding_model) ON TABLE public.customers TO lisa_tenant;
 
 GRANT UPDATE(overage_cap_requests) ON TABLE public.customers TO lisa_tenant;
+
+GRANT UPDATE(muted_notices) ON TABLE public.customers TO lisa_tenant;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.document_chunks TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.document_chunks TO lisa_system;
@@ -3422,6 +3800,9 @@ GRANT SELECT(metadata) ON TABLE public.documents TO authenticated;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.feedback TO lisa_system;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.feedback TO lisa_tenant;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.golden_questions TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.golden_questions TO lisa_system;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.idempotency_keys TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.idempotency_keys TO lisa_system;
 
@@ -3429,6 +3810,28 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.ingest_slots TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.ingest_slots TO lisa_system;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.invitations TO lisa_system;
+
+GRANT SELECT(id) ON TABLE public.invitations TO lisa_tenant;
+
+GRANT SELECT(customer_id),INSERT(customer_id) ON TABLE public.invitations TO lisa_tenant;
+
+GRANT INSERT(token_sha256) ON TABLE public.invitations TO lisa_tenant;
+
+GRANT SELECT(email),INSERT(email) ON TABLE public.invitations TO lisa_tenant;
+
+GRANT SELECT(created_by),INSERT(created_by) ON TABLE public.invitations TO lisa_tenant;
+
+GRANT SELECT(created_at) ON TABLE public.invitations TO lisa_tenant;
+
+GRANT SELECT(expires_at),INSERT(expires_at) ON TABLE public.invitations TO lisa_tenant;
+
+GRANT SELECT(used_at) ON TABLE public.invitations TO lisa_tenant;
+
+GRANT SELECT(used_by) ON TABLE public.invitations TO lisa_tenant;
+
+GRANT SELECT(role),INSERT(role) ON TABLE public.invitations TO lisa_tenant;
+
+GRANT SELECT(revoked_at),UPDATE(revoked_at) ON TABLE public.invitations TO lisa_tenant;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.jobs TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.jobs TO lisa_system;
@@ -3443,10 +3846,15 @@ GRANT SELECT ON TABLE public.orders TO authenticated;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.outbox TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.outbox TO lisa_system;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.password_resets TO lisa_system;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.plan_prices TO lisa_system;
 
 GRANT SELECT ON TABLE public.plans TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.plans TO lisa_system;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.preview_counts TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.preview_counts TO lisa_system;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.products TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.products TO lisa_system;

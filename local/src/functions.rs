@@ -8,9 +8,11 @@ use shared::function::Function;
 /// All functions, sorted by name.
 pub const ALL: &[Function] = &[
     admin_subscriptions::FUNCTION,
+    approved_answers::FUNCTION,
     audit_log::FUNCTION,
     auth::FUNCTION,
     billing::FUNCTION,
+    company_config::FUNCTION,
     conversations::FUNCTION,
     customer::FUNCTION,
     docs::FUNCTION,
@@ -21,8 +23,11 @@ pub const ALL: &[Function] = &[
     live_mode::FUNCTION,
     maintenance::FUNCTION,
     manychat_webhook::FUNCTION,
+    members::FUNCTION,
     migrate::FUNCTION,
     not_found::FUNCTION,
+    plans::FUNCTION,
+    profile::FUNCTION,
     query::FUNCTION,
     query_stream::FUNCTION,
     quota::FUNCTION,

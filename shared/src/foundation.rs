@@ -4,6 +4,7 @@
 pub mod audit;
 pub mod auth;
 pub mod aws;
+pub mod cache;
 pub mod db;
 pub mod error;
 pub mod function;
@@ -14,6 +15,7 @@ pub mod jobs;
 pub mod logging;
 pub mod paging;
 pub mod rate_limits;
+pub(crate) mod redis_connection;
 pub mod sealed;
 pub mod settings;
 pub mod task_progress;

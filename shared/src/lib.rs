@@ -12,12 +12,14 @@ mod foundation;
 mod integrations;
 
 pub use domain::{
-    accounts, activities, approved_answers, billing, bot_sessions, chunking, conversations, currency, customer_texts,
-    documents, feedback, messages, notices, opt_outs, orders, outbox, periods, plans, products, questions, quota,
-    reembedding, retrieval, section_chunks, tenants, unanswered, unconfirmed, unread_bodies, usage,
+    accounts, activities, approved_answers, billing, bot_sessions, chunking, company_config, conversations, currency,
+    customer_texts, documents, feedback, golden_questions, invitations, links, members, messages, notices, opt_outs,
+    orders, outbox, password_resets, periods, plans, previews, products, profiles, questions, quota, reembedding,
+    retrieval, sales, section_chunks, tenants, unanswered, unconfirmed, unread_bodies, usage,
 };
+pub(crate) use foundation::redis_connection;
 pub use foundation::{
-    audit, auth, aws, db, error, function, http, idempotency, input, jobs, logging, paging, rate_limits, sealed,
+    audit, auth, aws, cache, db, error, function, http, idempotency, input, jobs, logging, paging, rate_limits, sealed,
     settings, task_progress, text,
 };
 pub(crate) use integrations::model_api;

@@ -8,21 +8,29 @@ mod supabase;
 
 use axum::extract::{FromRef, State};
 use shared::{
-    accounts::DEFAULT_FREE_QUOTA_LIMIT,
-    auth::{Public, SignedInUser, VerificationKeys},
+    accounts::{self, DEFAULT_FREE_QUOTA_LIMIT},
+    audit::{self, NewAuditEntry},
+    auth::{Administrator, Public, SignedInUser, VerificationKeys},
     db::SystemDb,
     error::{ApiError, Result},
     function::{Function, HttpFunction},
     http::{Created, Data, Envelope, Json, NoContent, RequestId},
+    invitations,
+    links::OneTimeLinks,
+    password_resets::{self, PasswordResetLink},
     rate_limits::{RateLimitKey, RateLimits},
     routes,
     settings::Settings,
+    tenants::Customer,
 };
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
     local::LocalAccounts,
-    requests::{Login, PasswordChange, Refresh, Session, Signup, SignupAnswer},
+    requests::{
+        AcceptedInvitation, ForgottenPassword, Login, PasswordChange, PasswordReset, Refresh, Session, Signup,
+        SignupAnswer,
+    },
     supabase::GoTrue,
 };
 
@@ -33,8 +41,10 @@ pub const FUNCTION: Function = Function::http::<Deps>();
 #[derive(Debug, Clone, FromRef)]
 pub struct Deps {
     accounts: Accounts,
+    db: SystemDb,
     keys: VerificationKeys,
     limits: RateLimits,
+    links: OneTimeLinks,
 }
 
 /// Provider of the accounts: this project's database, or Supabase when SUPABASE_URL is set.
@@ -52,14 +62,14 @@ impl HttpFunction for Deps {
         let limits = RateLimits::read_on_system(settings, &db);
         let free_quota_limit = settings.number("FREE_QUOTA_LIMIT", DEFAULT_FREE_QUOTA_LIMIT).into();
         let accounts = match settings.optional_url("SUPABASE_URL") {
-            Some(url) => Accounts::Supabase(GoTrue::read(settings, url, db, free_quota_limit)),
+            Some(url) => Accounts::Supabase(GoTrue::read(settings, url, db.clone(), free_quota_limit)),
             None => {
                 // Read without a use, so that the table of settings has it.
                 settings.optional("SUPABASE_ANON_KEY");
-                Accounts::Local(LocalAccounts::read(settings, db, free_quota_limit))
+                Accounts::Local(LocalAccounts::read(settings, db.clone(), free_quota_limit))
             }
         };
-        Self { accounts, keys: VerificationKeys::read(settings), limits }
+        Self { accounts, db, keys: VerificationKeys::read(settings), limits, links: OneTimeLinks::read(settings) }
     }
 
     fn routes() -> OpenApiRouter<Self> {
@@ -69,6 +79,10 @@ impl HttpFunction for Deps {
             .routes(routes!(refresh))
             .routes(routes!(log_out))
             .routes(routes!(change_password))
+            .routes(routes!(accept_invitation))
+            .routes(routes!(forgot_password))
+            .routes(routes!(reset_password))
+            .routes(routes!(issue_password_reset))
     }
 }
 
@@ -164,6 +178,111 @@ async fn change_password(
     Ok(NoContent)
 }
 
+/// Joins a company by an invitation, as a signed-in user. The invitation is used up; of several who use it at once, one
+/// joins. A member of the company gets 409, and the invitation stays open.
+#[utoipa::path(
+    post, path = "/api/v1/auth/invitations", tag = "auth", request_body = AcceptedInvitation,
+    responses((status = 200, body = Envelope<Customer>), (status = 409)),
+)]
+async fn accept_invitation(
+    caller: SignedInUser,
+    State(db): State<SystemDb>,
+    Json(accepted): Json<AcceptedInvitation>,
+) -> Result<Data<Customer>> {
+    db.system_tx(async |tx| {
+        if accounts::is_gone(tx, caller.user).await? {
+            return Err(ApiError::unauthorized());
+        }
+        // The address of the account, not that of the token, which may be older.
+        let account = accounts::get(tx, caller.user).await?;
+        let customer = invitations::accept(tx, caller.user, &account.email, &accepted.invitation).await?;
+        let entry = NewAuditEntry {
+            actor: Some(caller.user),
+            action: "member.joined",
+            object: format!("user:{}", caller.user),
+            request_id: Some(&caller.request_id),
+            details: serde_json::json!({}),
+        };
+        audit::record_for(tx, Some(customer.id), &entry).await?;
+        Ok(Data(customer))
+    })
+    .await
+}
+
+/// Sends a link for a new password to an address, through the Supabase project that holds the accounts. The answer is the
+/// same for an address without an account. Without a Supabase project, no mail is sent: 409 `no_mail`; an owner or an
+/// administrator issues a link then. Attempts are limited like sign-ins.
+#[utoipa::path(
+    post, path = "/api/v1/auth/forgot", tag = "auth", request_body = ForgottenPassword,
+    responses((status = 204), (status = 409)),
+)]
+async fn forgot_password(
+    caller: Public,
+    State(accounts): State<Accounts>,
+    State(limits): State<RateLimits>,
+    Json(forgotten): Json<ForgottenPassword>,
+) -> Result<NoContent> {
+    let email = forgotten.email()?;
+    limits.check_anonymous(&RateLimitKey::SignIn { email: email.as_str(), address: caller.address }).await?;
+    match accounts {
+        Accounts::Local(_) => Err(ApiError::conflict(
+            "no_mail",
+            "no mail is sent here: ask an owner of your company, or the administrator, for a link",
+        )),
+        Accounts::Supabase(project) => project.send_reset_link(&email).await.map(|()| NoContent),
+    }
+}
+
+/// Sets a new password by a one-time link, and ends all sessions of its user. Of several uses at once, one sets the
+/// password.
+#[utoipa::path(
+    post, path = "/api/v1/auth/password-reset", tag = "auth", request_body = PasswordReset,
+    responses((status = 204), (status = 409)),
+)]
+async fn reset_password(
+    _: Public,
+    State(accounts): State<Accounts>,
+    RequestId(request_id): RequestId,
+    Json(reset): Json<PasswordReset>,
+) -> Result<NoContent> {
+    match accounts {
+        Accounts::Local(local) => local.reset_password(reset, &request_id).await?,
+        Accounts::Supabase(_) => {
+            return Err(ApiError::conflict("no_password", "accounts sign in through Supabase, which sets passwords"));
+        }
+    }
+    Ok(NoContent)
+}
+
+/// Issues a one-time link, valid for 24 hours, by which the user with this address sets a new password. Earlier links of
+/// the user end. The administrator gives the link to the user: no mail is sent.
+#[utoipa::path(
+    post, path = "/api/v1/admin/password-resets", tag = "auth", request_body = ForgottenPassword,
+    responses((status = 201, body = Envelope<PasswordResetLink>), (status = 404), (status = 409)),
+)]
+async fn issue_password_reset(
+    administrator: Administrator,
+    State(db): State<SystemDb>,
+    State(links): State<OneTimeLinks>,
+    Json(forgotten): Json<ForgottenPassword>,
+) -> Result<Created<PasswordResetLink>> {
+    let email = forgotten.email()?;
+    db.system_tx(async |tx| {
+        let link = password_resets::issue_by_administrator(tx, &links, administrator.user, &email).await?;
+        let tenant = shared::tenants::find_first(tx, link.user_id).await?.map(|customer| customer.id);
+        let entry = NewAuditEntry {
+            actor: Some(administrator.user),
+            action: "password_reset.issued",
+            object: format!("user:{}", link.user_id),
+            request_id: Some(&administrator.request_id),
+            details: serde_json::json!({}),
+        };
+        audit::record_for(tx, tenant, &entry).await?;
+        Ok(Created(link))
+    })
+    .await
+}
+
 /// Returns the 401 error of a failed sign-in. A wrong address and a wrong password give one error, so as not to
 /// reveal which addresses have accounts.
 fn wrong_credentials() -> ApiError {
@@ -182,4 +301,9 @@ fn wrong_refresh_token() -> ApiError {
         "invalid_refresh_token",
         "the refresh token is unknown, expired or used: sign in again",
     )
+}
+
+/// Returns the 422 error of a link for a new password that cannot be used.
+fn wrong_reset_token() -> ApiError {
+    ApiError::field("token", "is unknown, was used already, or is no longer valid")
 }

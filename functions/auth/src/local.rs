@@ -9,14 +9,15 @@ use shared::{
     auth::{SignedInUser, passwords::Password, tokens::SigningKey},
     db::{SystemDb, SystemTx},
     error::{ApiError, Result},
+    invitations, password_resets,
     settings::Settings,
     tenants::{self, Customer},
 };
 use uuid::Uuid;
 
 use crate::{
-    requests::{CompanyChoice, NewPerson, PasswordChange, Session},
-    strength, wrong_credentials, wrong_current_password, wrong_refresh_token,
+    requests::{CompanyChoice, NewPerson, PasswordChange, PasswordReset, Session},
+    strength, wrong_credentials, wrong_current_password, wrong_refresh_token, wrong_reset_token,
 };
 
 /// Validity of an access token. After a logout, the access token stays valid for at most this time.
@@ -58,7 +59,7 @@ impl LocalAccounts {
                 let customer = match &joining {
                     CompanyChoice::NewCompany(name) => tenants::create(tx, user.id, name).await?,
                     CompanyChoice::Invitation(token) => {
-                        let customer = tenants::accept_invitation(tx, user.id, new.email.as_str(), token).await?;
+                        let customer = invitations::accept(tx, user.id, new.email.as_str(), token).await?;
                         strength::check("password", &new.password, &[&customer.name])?;
                         customer
                     }
@@ -170,8 +171,35 @@ impl LocalAccounts {
                 }
                 // After the lock on the password: a sign-in with the old one has ended, and its session is seen here.
                 accounts::end_all_sessions(tx, user).await?;
+                password_resets::revoke_all(tx, user).await?;
                 let tenant = company.as_ref().map(|customer| customer.id);
                 let entry = account_audit_entry(user, "auth.password_changed", &caller.request_id);
+                Ok(audit::record_for(tx, tenant, &entry).await?)
+            })
+            .await
+    }
+
+    /// Sets a new password by a one-time link, and ends all sessions of its user.
+    pub(crate) async fn reset_password(&self, reset: PasswordReset, request_id: &str) -> Result<()> {
+        let PasswordReset { token, new_password } = reset;
+        let names = self
+            .db
+            .system_tx(async |tx| {
+                let user = password_resets::find_user(tx, &token).await?.ok_or_else(wrong_reset_token)?;
+                user_and_company(tx, user).await
+            })
+            .await?;
+        strength::check("new_password", &new_password, &account_names(&names.0, names.1.as_ref()))?;
+        let hashed_password = new_password.hash().await?;
+        self.db
+            .system_tx(async |tx| {
+                // Of several uses of the link at once, one gets the user.
+                let user = password_resets::take(tx, &token).await?.ok_or_else(wrong_reset_token)?;
+                accounts::set_password(tx, user, &hashed_password).await?;
+                accounts::end_all_sessions(tx, user).await?;
+                password_resets::revoke_all(tx, user).await?;
+                let tenant = tenants::find_first(tx, user).await?.map(|customer| customer.id);
+                let entry = account_audit_entry(user, "auth.password_reset", request_id);
                 Ok(audit::record_for(tx, tenant, &entry).await?)
             })
             .await

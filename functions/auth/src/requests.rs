@@ -120,6 +120,44 @@ impl PasswordChange {
     }
 }
 
+/// Invitation that a signed-in user accepts.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "invitation": "the token of the invitation" }))]
+pub(crate) struct AcceptedInvitation {
+    /// Token of the invitation.
+    pub(crate) invitation: String,
+}
+
+/// Address of an account whose password is forgotten.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "email": "awa@example.com" }))]
+pub(crate) struct ForgottenPassword {
+    #[schema(format = Email)]
+    email: String,
+}
+
+impl ForgottenPassword {
+    /// Returns the address.
+    ///
+    /// # Errors
+    /// Returns 422 for a text that no account can have as its address.
+    pub(crate) fn email(&self) -> Result<TypedEmail> {
+        TypedEmail::read(&self.email).ok_or_else(|| ApiError::field("email", "is not an e-mail address"))
+    }
+}
+
+/// A new password, with the token of a one-time link.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "token": "the token of the link", "new_password": "staple battery horse" }))]
+pub(crate) struct PasswordReset {
+    /// Token of the link.
+    pub(crate) token: String,
+    pub(crate) new_password: Password,
+}
+
 /// Signed-in user with the company and the tokens. For a user of several companies, the oldest is shown.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Session {

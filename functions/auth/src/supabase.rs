@@ -13,6 +13,7 @@ use shared::{
     auth::{SignedInUser, passwords::Password},
     db::SystemDb,
     error::{ApiError, Result},
+    invitations,
     settings::Settings,
     tenants::{self, CompanyName, Customer},
 };
@@ -186,6 +187,13 @@ impl GoTrue {
             .await
     }
 
+    /// Lets the project send a link for a new password to the address. The project tells nobody whether the address has
+    /// an account.
+    pub(crate) async fn send_reset_link(&self, email: &TypedEmail) -> Result<()> {
+        let request = self.http.post(format!("{}/recover", self.url));
+        self.send(request.json(&json!({ "email": email.as_str() }))).await.map(drop)
+    }
+
     /// Counts a wrong current password and returns its error.
     async fn refuse_change(&self, caller: &SignedInUser) -> Result<ApiError> {
         let (user, action) = (Some(caller.user), "auth.password_change_failed");
@@ -253,7 +261,7 @@ impl GoTrue {
                 Err(_) => None,
             },
             // When the invitation expired before the first sign-in, the account stays without a company.
-            (None, Some(token)) => tenants::accept_invitation(tx, user.id, &user.email, &token).await.ok(),
+            (None, Some(token)) => invitations::accept(tx, user.id, &user.email, &token).await.ok(),
             (None, None) => None,
         };
         Ok((user, customer))

@@ -88,7 +88,7 @@ async fn change(
     };
     deps.db
         .tenant_tx(caller.tenant(), async |tx| {
-            let mut fields = tenants::change(tx, &patch, key.as_ref()).await?;
+            let mut fields = tenants::change(tx, caller.user, &patch, key.as_ref()).await?;
             if key.is_some() {
                 conversations::queue_waiting(tx).await?;
             }

@@ -3,7 +3,7 @@
 use shared::{
     accounts, documents,
     error::{ApiError, BoxError},
-    idempotency, jobs, logging, notices, quota, rate_limits,
+    idempotency, invitations, jobs, logging, notices, password_resets, quota, rate_limits,
     settings::Settings,
     tenants, unread_bodies, usage,
 };
@@ -21,6 +21,7 @@ const MIN_STRIPE_EVENT_DAYS: u16 = 30;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Retention {
     session_days: i32,
+    link_days: i32,
     reservation_days: i32,
     job_days: i32,
     model_call_days: i32,
@@ -43,6 +44,7 @@ impl Retention {
         };
         Self {
             session_days: days("SESSION_RETENTION_DAYS", 30),
+            link_days: days("LINK_RETENTION_DAYS", 30),
             reservation_days: days("RESERVATION_RETENTION_DAYS", 90),
             job_days: days("JOB_RETENTION_DAYS", 30),
             model_call_days: days("MODEL_CALL_RETENTION_DAYS", 400),
@@ -91,6 +93,22 @@ impl Deps {
                 in_batches(|| async {
                     let remove = accounts::remove_expired_sessions;
                     db.system_tx(async |tx| Ok(remove(tx, keep.session_days, BATCH_SIZE).await?)).await
+                })
+                .await,
+            ),
+            (
+                "invitations",
+                in_batches(|| async {
+                    let remove = invitations::remove_expired;
+                    db.system_tx(async |tx| Ok(remove(tx, keep.link_days, BATCH_SIZE).await?)).await
+                })
+                .await,
+            ),
+            (
+                "password_resets",
+                in_batches(|| async {
+                    let remove = password_resets::remove_expired;
+                    db.system_tx(async |tx| Ok(remove(tx, keep.link_days, BATCH_SIZE).await?)).await
                 })
                 .await,
             ),

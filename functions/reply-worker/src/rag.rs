@@ -48,7 +48,7 @@ impl Deps {
         let completion = result.outcome?;
         let Some(text) = completion.answer else {
             return Ok(GeneratedReply {
-                text: customer_texts::not_in_the_documents(request.language).to_owned(),
+                text: customer_texts::not_in_the_documents(&assistant.identity, request.language),
                 citations: Some(json!([])),
                 answered: false,
                 model: completion.model,

@@ -21,6 +21,7 @@ use shared::{
     orders::{self, OrderDraft},
     quota::{self, QuotaError, QuotaState, Reservation},
     retrieval,
+    tenants::Identity,
     text::Language,
     unconfirmed::{Admission, AdmissionError},
     usage,
@@ -157,7 +158,7 @@ impl Deps {
                     None => customer_texts::text_only(language).to_owned(),
                 },
             )),
-            Action::HandOver(reason) => Self::handover_outcome(reason, language),
+            Action::HandOver(reason) => Self::handover_outcome(&lease.assistant.identity, reason, language),
             Action::DiscardDraft(draft) => ReplyOutcome::send(OutgoingMessage::new(
                 Author::Bot,
                 customer_texts::draft_discarded(&draft, language).to_owned(),
@@ -258,7 +259,7 @@ impl Deps {
             .await?;
         let Some(order) = order else {
             if is_in_preparation {
-                return Ok(Some(Self::handover_outcome(HandoverReason::Keyword, language)));
+                return Ok(Some(Self::handover_outcome(&lease.assistant.identity, HandoverReason::Keyword, language)));
             }
             let none = || OutgoingMessage::new(Author::Bot, customer_texts::cannot_be_changed(language).to_owned());
             return Ok(lease.assistant.is_live.then(|| ReplyOutcome::send(none())));
@@ -272,10 +273,10 @@ impl Deps {
     }
 
     /// Returns the outcome of a handover to a person.
-    fn handover_outcome(reason: HandoverReason, language: Language) -> ReplyOutcome {
+    fn handover_outcome(identity: &Identity, reason: HandoverReason, language: Language) -> ReplyOutcome {
         let mut outcome = ReplyOutcome::send(OutgoingMessage::new(
             Author::System,
-            customer_texts::handed_over(reason, language).to_owned(),
+            customer_texts::handed_over(identity, reason, language),
         ))
         .with_activity(
             "conversation_handed_over",
@@ -328,6 +329,7 @@ impl Deps {
     /// Reserves one answer of the quota, generates the reply and commits it.
     async fn answer(&self, tenant: Uuid, lease: &Lease, language: Language, attempt: u32) -> Result<(), BoxError> {
         let deadlines = ReplyDeadlines::start(lease);
+        let identity = &lease.assistant.identity;
         let question = triage::question_text(lease);
         let (reservation, approved, admission) = match self.reserve(tenant, lease, &question).await? {
             ReserveOutcome::Reserved(reservation, approved, admission) => (reservation, approved, admission),
@@ -342,8 +344,8 @@ impl Deps {
             &without_models
         };
         if let Some(approved) = approved {
-            let outcome =
-                Self::answer_outcome(GeneratedReply::from_approved_answer(approved), Vec::new(), reservation, language);
+            let generated = GeneratedReply::from_approved_answer(approved);
+            let outcome = Self::answer_outcome(identity, generated, Vec::new(), reservation, language);
             self.commit(tenant, lease, language, outcome).await?;
             return Ok(());
         }
@@ -382,7 +384,7 @@ impl Deps {
                 return Ok(());
             }
         };
-        let outcome = Self::answer_outcome(generated, calls, reservation, language);
+        let outcome = Self::answer_outcome(identity, generated, calls, reservation, language);
         self.commit(tenant, lease, language, outcome).await?;
         Ok(())
     }
@@ -452,6 +454,7 @@ impl Deps {
 
     /// Returns the outcome for a generated reply.
     fn answer_outcome(
+        identity: &Identity,
         generated: GeneratedReply,
         calls: Vec<ModelCall>,
         reservation: Reservation,
@@ -460,7 +463,7 @@ impl Deps {
         let quota = reservation.quota;
         let mut draft = generated.draft;
         let mut outcome = if generated.hands_over {
-            Self::handover_outcome(HandoverReason::Model, language)
+            Self::handover_outcome(identity, HandoverReason::Model, language)
         } else {
             let message = OutgoingMessage {
                 citations: generated.citations,

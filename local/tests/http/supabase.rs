@@ -348,3 +348,24 @@ async fn an_unreachable_supabase_project_causes_503s_until_it_is_back() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_forgotten_password_is_sent_by_the_project_which_tells_nobody_of_accounts() {
+    let project = FakeSupabase::start().await;
+    let app = App::with_settings(&project.settings()).await;
+    let email = new_email();
+    let session = app.post(SIGNUP).json(&signup(&email)).await.data(201);
+    let owner = TenantUser::from_session(&session);
+    for address in [email.as_str(), "nobody@example.com"] {
+        app.post("/api/v1/auth/forgot").json(&json!({ "email": address })).await.no_content();
+    }
+    assert_eq!(project.recoveries(), [email]);
+    // The project sets passwords, so this product has no links to them.
+    let reset = json!({ "token": "pwr_0", "new_password": "staple battery horse" });
+    app.post("/api/v1/auth/password-reset").json(&reset).await.refused(409, "no_password");
+    let invitation = app.invite(&owner, "1 day").await;
+    let member = json!({ "email": new_email(), "password": PASSWORD, "invitation": invitation });
+    let member = TenantUser::from_session(&app.post(SIGNUP).json(&member).await.data(201));
+    let path = format!("/api/v1/customers/me/members/{}/password-reset", member.user_id);
+    app.post(&path).by(&owner).await.refused(409, "no_password");
+}

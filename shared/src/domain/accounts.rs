@@ -198,6 +198,21 @@ pub async fn replace_password(
     .map(|done| done.rows_affected() == 1)
 }
 
+/// Replaces the hash of a user's password, whatever it was.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn set_password(tx: &mut SystemTx, user: Uuid, hashed_password: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update credentials set hashed_password = $2, password_changed_at = now() where user_id = $1",
+        user,
+        hashed_password
+    )
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
 /// Returns true when `verified` is still the hash of the user's password, and keeps it so until the transaction ends.
 /// A change of the password waits for the transaction and then ends the session that it started.
 ///

@@ -64,7 +64,7 @@ impl Activity {
     }
 }
 
-/// Records an activity of the transaction's tenant.
+/// Records an activity of the transaction's tenant, unless it is a notice that the tenant has muted.
 ///
 /// # Errors
 /// A database error.
@@ -87,7 +87,11 @@ async fn insert<Scope: Send + std::fmt::Debug>(
     activity: &Activity,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "insert into activities (company_id, conversation_id, type, title, status, metadata) values ($1, $2, $3, $4, $5, $6)",
+        r#"
+        insert into activities (company_id, conversation_id, type, title, status, metadata)
+        select $1, $2, $3::text, $4, $5, $6
+        where not exists (select from customers where id = $1 and $3::text = any (muted_notices))
+        "#,
         tenant,
         activity.conversation,
         activity.kind,

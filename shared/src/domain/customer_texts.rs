@@ -28,12 +28,7 @@ pub fn acknowledged(language: Language) -> &'static str {
 /// Introduction of the assistant, sent once, before the first answer.
 #[must_use]
 pub fn greeting(identity: &Identity, language: Language) -> String {
-    let Identity { assistant, company, .. } = identity;
-    localized!(
-        language,
-        format!("Bonjour ! Je suis {assistant}, l’assistant virtuel de {company}."),
-        format!("Hello! I am {assistant}, the virtual assistant of {company}."),
-    )
+    identity.greeting(language)
 }
 
 /// Answer on WhatsApp to a first greeting: the introduction, and what the assistant can do.
@@ -166,25 +161,23 @@ pub fn text_only_at_proposal(cancels: bool, language: Language) -> String {
     format!("{explained} {}", proposal_ended(cancels, language))
 }
 
-/// Notice of a handover to a person.
+/// Notice of a handover to a person. Within the business hours, it is the company's own where it has one.
 #[must_use]
-pub fn handed_over(reason: HandoverReason, language: Language) -> &'static str {
+pub fn handed_over(identity: &Identity, reason: HandoverReason, language: Language) -> String {
     match reason {
         HandoverReason::OutsideHours => localized!(
             language,
             "Nous sommes fermés pour le moment. Une personne de notre équipe vous répondra à l’ouverture.",
             "We are closed at the moment. A person of our team will answer when we open.",
-        ),
+        )
+        .to_owned(),
         HandoverReason::Unsupported => localized!(
             language,
             "J’ai bien reçu votre envoi. Une personne de notre équipe va le regarder et vous répondre.",
             "I have received what you sent. A person of our team will look at it and answer you.",
-        ),
-        _ => localized!(
-            language,
-            "Je vous mets en relation avec une personne de notre équipe, qui vous répondra ici.",
-            "I am handing you over to a person of our team, who will answer you here.",
-        ),
+        )
+        .to_owned(),
+        _ => identity.handover(language),
     }
 }
 
@@ -220,15 +213,10 @@ pub fn will_not_answer(language: Language) -> &'static str {
     )
 }
 
-/// Answer when the documents hold none.
+/// Answer when the documents hold none: the company's own where it has one.
 #[must_use]
-pub fn not_in_the_documents(language: Language) -> &'static str {
-    localized!(
-        language,
-        "Je n’ai pas trouvé la réponse dans nos documents. Pouvez-vous préciser votre question ? Écrivez CONSEILLER pour \
-         parler à une personne.",
-        "I could not find the answer in our documents. Could you be more specific? Write HUMAN to speak with a person.",
-    )
+pub fn not_in_the_documents(identity: &Identity, language: Language) -> String {
+    identity.refusal(language)
 }
 
 /// Line with the sources below an answer, by title and page: `Source : Guide de livraison, p. 3`.
@@ -363,15 +351,18 @@ pub fn too_many_messages(is_daily: bool, language: Language) -> &'static str {
     }
 }
 
-/// Answer over the API when the documents hold none.
+/// Answer over the API when the documents hold none: the company's own where it has one.
 #[must_use]
-pub fn not_in_the_documents_over_api(language: Language) -> &'static str {
-    localized!(
-        language,
-        "Je n’ai pas trouvé la réponse dans les documents. Pouvez-vous préciser votre question, ou la poser à une personne \
-         de l’équipe ?",
-        "I could not find the answer in the documents. Could you be more specific, or ask a person of the team?",
-    )
+pub fn not_in_the_documents_over_api(identity: &Identity, language: Language) -> String {
+    identity.own_refusal(language).unwrap_or_else(|| {
+        localized!(
+            language,
+            "Je n’ai pas trouvé la réponse dans les documents. Pouvez-vous préciser votre question, ou la poser à une \
+             personne de l’équipe ?",
+            "I could not find the answer in the documents. Could you be more specific, or ask a person of the team?",
+        )
+        .to_owned()
+    })
 }
 
 /// Answer over the API when the model declined to answer.

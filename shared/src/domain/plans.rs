@@ -1,17 +1,18 @@
 //! The table `plans`: each plan with its limits, its price and the id of the price that checkout sells. The table
 //! `plan_prices` holds the plan's other prices at Stripe: other intervals, and prices that were sold before.
 //!
-//! Triggers: `customers_plan_changed` on `customers` (`app.on_plan_changed`), which opens a period of the new plan, and
+//! SQL function: `app.public_plans`. Triggers: `customers_plan_changed` on `customers` (`app.on_plan_changed`), which opens a period of the new plan, and
 //! `plans_price_kept` on `plans` (`app.keep_plan_price`), which keeps a price that is no longer sold.
 
 use std::collections::HashMap;
 
 use axum::http::StatusCode;
 use serde::Serialize;
+use sqlx::Row;
 use utoipa::ToSchema;
 
 use crate::{
-    db::{SystemTx, TenantTx},
+    db::{Db, SystemTx, TenantTx},
     error::ApiError,
 };
 
@@ -67,6 +68,49 @@ pub async fn of_tenant(tx: &mut TenantTx) -> sqlx::Result<Plan> {
     )
     .fetch_one(tx)
     .await
+}
+
+/// A plan as anybody sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(example = json!({
+    "name": "pro", "price_cents": 2900, "currency": "EUR", "monthly_request_limit": 2000, "storage_limit_mb": 500,
+    "overage_cents_per_request": null, "is_sold": true,
+}))]
+pub struct PublicPlan {
+    /// `free`, `pro` or `business`.
+    name: String,
+    /// Price per month, in minor units of the currency.
+    price_cents: i32,
+    /// ISO 4217 code of the plan's prices.
+    currency: String,
+    /// Requests per period; null when the lifetime quota limits instead.
+    monthly_request_limit: Option<i32>,
+    /// Storage for files, in MiB.
+    storage_limit_mb: i32,
+    /// Price of each request over the limit, in minor units; null when such requests are refused.
+    overage_cents_per_request: Option<i32>,
+    /// True when the plan can be bought.
+    is_sold: bool,
+}
+
+/// Reads all plans, the cheapest first.
+///
+/// # Errors
+/// Returns the database's error.
+pub async fn list_public(db: &Db) -> sqlx::Result<Vec<PublicPlan>> {
+    let rows = db.call_app_function("app.public_plans", &[]).await?;
+    let plan = |row: &sqlx::postgres::PgRow| {
+        Ok(PublicPlan {
+            name: row.try_get("name")?,
+            price_cents: row.try_get("price_cents")?,
+            currency: row.try_get("currency")?,
+            monthly_request_limit: row.try_get("monthly_request_limit")?,
+            storage_limit_mb: row.try_get("storage_limit_mb")?,
+            overage_cents_per_request: row.try_get("overage_cents_per_request")?,
+            is_sold: row.try_get("is_sold")?,
+        })
+    };
+    rows.iter().map(plan).collect()
 }
 
 /// Reads the id of a plan's price at Stripe; `None` for a plan that is not sold.

@@ -85,12 +85,12 @@ pub struct QueryRequest {
 pub struct Citation {
     /// Number of the citation's markers in the answer's text: 1 for `[1]`.
     number: usize,
-    document_id: Uuid,
+    pub(crate) document_id: Uuid,
     filename: String,
     /// Date of the cited document's version, in words, when another processed document has its name; null otherwise.
     version: Option<String>,
     /// First page of the passage, from 1; null in a file without pages.
-    page: Option<i32>,
+    pub(crate) page: Option<i32>,
     /// Place of the quoted text, in words: `p. 3`, `Feuille Tarifs, ligne 12`, `section « Retours »`.
     location: String,
     /// Quoted text of the passage.
@@ -147,8 +147,8 @@ pub struct ReservedQuestion {
     /// Earlier messages of the conversation, the oldest first.
     history: Vec<Turn>,
     approved: Option<ApprovedAnswer>,
-    /// The language of fixed texts, where that of the question is not certain.
-    company_language: Language,
+    /// The sentences of the company, and the language of fixed texts where that of the question is not certain.
+    identity: Identity,
     admission: Admission,
 }
 
@@ -193,7 +193,7 @@ impl QueryRequest {
 }
 
 impl Citation {
-    fn new(number: usize, passage: &Passage, snippet: String, language: Language) -> Self {
+    pub(crate) fn new(number: usize, passage: &Passage, snippet: String, language: Language) -> Self {
         Self {
             number,
             document_id: passage.document_id,
@@ -302,9 +302,8 @@ impl QueryPipeline {
                     Some(conversation) => messages::history(tx, conversation, &[]).await?,
                     None => Vec::new(),
                 };
-                let company_language = identity.language;
                 let admission = self.unconfirmed.admit(tx, costs && approved.is_none()).await?;
-                let reserved = ReservedQuestion { reservation, claim, history, approved, company_language, admission };
+                let reserved = ReservedQuestion { reservation, claim, history, approved, identity, admission };
                 Ok(BeginOutcome::Reserved(Box::new(reserved)))
             })
             .await
@@ -327,7 +326,7 @@ impl QueryPipeline {
         let standalone = retrieval::standalone_question(question, language, &reserved.history).into_owned();
         let text_language = text::detect_message_language(question)
             .or_else(|| text::detect_message_language(&standalone))
-            .unwrap_or(reserved.company_language);
+            .unwrap_or(reserved.identity.language);
         if reserved.approved.is_some() {
             let passages = Vec::new();
             return Ok(RetrievedContext { language, text_language, standalone, passages, search_failed: false });
@@ -381,7 +380,7 @@ impl QueryPipeline {
         let AnswerResult { outcome, calls: made } = retrieval::answer(provider, embedder, &grounded, deltas).await;
         calls.extend(made);
         match outcome {
-            Ok(completion) => AnswerDraft::from_completion(completion, context, style),
+            Ok(completion) => AnswerDraft::from_completion(completion, context, &reserved.identity, style),
             Err(error) => {
                 if !error.is_abandoned() {
                     tracing::warn!(error = logging::chain(&error), "a question has no answer");

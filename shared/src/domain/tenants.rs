@@ -1,11 +1,12 @@
-//! Tenants: creation, invitations and sealed keys. Owns the tables `customers`, `customer_members`, `company_mapping`
-//! and `invitations`; creates each tenant's row in `company_rag_configs`.
+//! Tenants: creation and sealed keys. Owns the tables `customers` and `company_mapping`; creates each tenant's row in
+//! `company_rag_configs` and the membership of its owner.
 //!
 //! Triggers: `company_rag_configs_version` on `company_rag_configs` (`app.keep_config_version`), and
 //! `customers_plan_changed` on `customers` (`app.on_plan_changed`); `customers_renamed` on `customers`
 //! (`app.on_customer_renamed`), by which `company_rag_configs.company_name` follows the company's name.
 
 mod profile;
+mod texts;
 
 use chrono::{DateTime, Utc};
 use rand::Rng;
@@ -16,14 +17,18 @@ use uuid::Uuid;
 
 use crate::{
     audit::{self, NewAuditEntry},
-    db::SystemTx,
+    db::{SystemTx, TenantTx},
     error::ApiError,
     input, text,
 };
 
 pub use profile::{
-    CustomerDetails, CustomerPatch, Identity, ManyChatKey, NewManyChatKey, NewWebhookSecret, RotationOutcome,
-    WebhookSecret, change, details, identity, remove_sealed_secrets, rotate_webhook_secret,
+    CustomerDetails, CustomerPatch, ManyChatKey, NewManyChatKey, NewWebhookSecret, RotationOutcome, WebhookSecret,
+    change, details, remove_sealed_secrets, rotate_webhook_secret,
+};
+pub use texts::{
+    BothLanguages, CompanyLanguage, CompanyTexts, Identity, LocalizedText, LocalizedTextPatch, Sentence,
+    SentencesInForce, identity,
 };
 
 /// Maximum length of a company's name, in characters.
@@ -68,15 +73,12 @@ pub struct Customer {
     pub created_at: DateTime<Utc>,
 }
 
-/// Error of creating or joining a tenant.
+/// Error of creating a tenant.
 #[derive(Debug, thiserror::Error)]
 pub enum TenantError {
     /// The user owns a tenant already.
     #[error("the user owns a company already")]
     AlreadyOwnsCompany,
-    /// The invitation is unknown, used, expired, or for another e-mail address.
-    #[error("the invitation is not valid")]
-    InvalidInvitation,
     /// A database error.
     #[error(transparent)]
     Database(sqlx::Error),
@@ -95,9 +97,6 @@ impl From<TenantError> for ApiError {
     fn from(error: TenantError) -> Self {
         match error {
             TenantError::AlreadyOwnsCompany => Self::conflict("company_exists", "you own a company already"),
-            TenantError::InvalidInvitation => {
-                Self::field("invitation", "is unknown, was used already, or is no longer valid")
-            }
             TenantError::Database(error) => error.into(),
         }
     }
@@ -175,43 +174,6 @@ fn slug(name: &str) -> String {
     if slug.is_empty() { "company".to_owned() } else { slug.to_owned() }
 }
 
-/// Uses up an invitation and adds the user to its tenant as a support user.
-///
-/// # Errors
-/// Returns [`TenantError::InvalidInvitation`], or any database error.
-pub async fn accept_invitation(
-    tx: &mut SystemTx,
-    user: Uuid,
-    email: &str,
-    token: &str,
-) -> Result<Customer, TenantError> {
-    let row = sqlx::query!(
-        r#"
-        with invitation as (
-            update invitations set used_at = now(), used_by = $1
-            where token_sha256 = $2 and used_at is null and expires_at > now()
-              and (email is null or lower(btrim(email)) = lower($3))
-            returning customer_id
-        ), member as (
-            insert into customer_members (customer_id, user_id, role)
-            select customer_id, $1, 'support' from invitation
-            on conflict on constraint customer_members_pkey do nothing
-        )
-        select tenant.id, tenant.name, mapping.company_id, tenant.created_at
-        from invitation
-        join customers tenant on tenant.id = invitation.customer_id and tenant.deleted_at is null
-        join company_mapping mapping on mapping.uuid = tenant.id
-        "#,
-        user,
-        &sha256(token.as_bytes()),
-        email
-    )
-    .fetch_optional(tx)
-    .await?
-    .ok_or(TenantError::InvalidInvitation)?;
-    Ok(Customer { id: row.id, name: row.name, company_id: row.company_id, created_at: row.created_at })
-}
-
 /// Finds the user's tenant to be shown at sign-in: the oldest, with deleted tenants last.
 ///
 /// # Errors
@@ -232,6 +194,14 @@ pub async fn find_first(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<Option<Cu
     )
     .fetch_optional(tx)
     .await
+}
+
+/// Returns the currency of the transaction's tenant, as an ISO 4217 code.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn currency(tx: &mut TenantTx) -> sqlx::Result<String> {
+    sqlx::query_scalar!("select currency from customers where id = $1", tx.tenant()).fetch_one(tx).await
 }
 
 /// Purpose under which a tenant's ManyChat key is sealed (encrypted). Also the name of its column in `customers`.

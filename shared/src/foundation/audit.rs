@@ -49,6 +49,14 @@ pub async fn record(tx: &mut TenantTx, entry: &NewAuditEntry<'_>) -> sqlx::Resul
     .map(drop)
 }
 
+/// Names the user who acts in the transaction, for triggers that record who changed a row.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn set_actor(tx: &mut TenantTx, actor: Uuid) -> sqlx::Result<()> {
+    sqlx::query_scalar!("select set_config('app.user_id', $1, true)", actor.to_string()).fetch_one(tx).await.map(drop)
+}
+
 /// Adds an entry to a tenant's chain, or to the chain of the nil UUID when `tenant` is `None`.
 ///
 /// # Errors

@@ -20,11 +20,12 @@ use axum::http::StatusCode;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use self::redis::{REDIS_TIMEOUT, RedisStore};
+use self::redis::RedisStore;
 use crate::{
     db::{Db, Pool, SystemDb, SystemTx},
     error::{ApiError, RateLimitStatus, is_unavailable},
     logging,
+    redis_connection::REDIS_TIMEOUT,
     settings::Settings,
 };
 

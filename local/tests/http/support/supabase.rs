@@ -98,6 +98,8 @@ struct ProjectState {
     requires_confirmation: bool,
     key_requests: usize,
     logouts: Vec<String>,
+    /// Addresses to which a link for a new password was sent.
+    recoveries: Vec<String>,
     /// Status and body that answer every request except the one for the key set.
     forced_error: Option<(u16, Value)>,
 }
@@ -135,6 +137,7 @@ impl FakeSupabase {
             .route("/auth/v1/token", post(token))
             .route("/auth/v1/logout", post(log_out))
             .route("/auth/v1/user", put(change_user))
+            .route("/auth/v1/recover", post(recover))
             .with_state(Arc::clone(&server));
         let mut serving = JoinSet::new();
         serving.spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -144,6 +147,11 @@ impl FakeSupabase {
     /// The settings that make the product use this project.
     pub(crate) fn settings(&self) -> [(&str, &str); 2] {
         [("SUPABASE_URL", &self.server.url), ("SUPABASE_ANON_KEY", ANON_KEY)]
+    }
+
+    /// The addresses to which a link for a new password was sent.
+    pub(crate) fn recoveries(&self) -> Vec<String> {
+        self.server.state.lock().unwrap().recoveries.clone()
     }
 
     /// The key that signs the project's tokens.
@@ -387,6 +395,21 @@ async fn token(
         true => Ok(Json(server.session(&account, Uuid::new_v4()))),
         false => Err(error_body(400, "email_not_confirmed", "Email not confirmed")),
     })
+}
+
+/// Answers alike for every address, and sends to those with an account.
+async fn recover(
+    State(server): State<Arc<ProjectServer>>,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> GoTrueResult<Json<Value>> {
+    server.check(&headers)?;
+    let email = body["email"].as_str().unwrap_or_default().to_owned();
+    let mut state = server.state.lock().unwrap();
+    if state.accounts.contains_key(&email) {
+        state.recoveries.push(email);
+    }
+    Ok(Json(serde_json::json!({})))
 }
 
 async fn log_out(

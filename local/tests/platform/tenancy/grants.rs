@@ -95,8 +95,9 @@ pub(crate) const FRONTEND_GRANTS: [&str; 24] = [
 ];
 
 /// Privileges of the functions' login role, before it sets the role of a tenant.
-const APP_GRANTS: [&str; 7] = [
+const APP_GRANTS: [&str; 8] = [
     "lisa_app: execute on app.memberships(uuid,uuid)",
+    "lisa_app: execute on app.public_plans()",
     "lisa_app: execute on app.quota_of(uuid)",
     "lisa_app: execute on app.take_rate(text,integer,integer)",
     "lisa_app: execute on app.user_role(uuid)",
@@ -107,8 +108,12 @@ const APP_GRANTS: [&str; 7] = [
 ];
 
 /// Privileges of a tenant's transaction.
-const TENANT_GRANTS: [&str; 58] = [
+const TENANT_GRANTS: [&str; 73] = [
     "lisa_tenant: execute on app.own_trust()",
+    "lisa_tenant: execute on app.issue_password_reset(uuid,uuid,bytea,integer)",
+    "lisa_tenant: execute on app.own_members()",
+    "lisa_tenant: execute on app.revoke_made_by(uuid)",
+    "lisa_tenant: execute on app.transfer_ownership(uuid,uuid)",
     "lisa_tenant: execute on app.take_unconfirmed_request(integer)",
     "lisa_tenant: execute on app.audit_own(uuid,text,text,text,jsonb)",
     "lisa_tenant: execute on app.current_company()",
@@ -125,12 +130,27 @@ const TENANT_GRANTS: [&str; 58] = [
     "lisa_tenant: execute on app.word_keys(uuid,text[])",
     // Only app.audit_own writes entries.
     "lisa_tenant: select on audit_log",
-    "lisa_tenant: select on approved_answers",
+    "lisa_tenant: delete, select on approved_answers",
+    "lisa_tenant: insert on approved_answers (answer, customer_id, language, question)",
+    "lisa_tenant: update on approved_answers (answer, language, question, updated_at)",
+    "lisa_tenant: insert, select on closed_questions",
+    "lisa_tenant: update on closed_questions (approved_answer_id)",
+    "lisa_tenant: delete, insert, select, update on golden_questions",
+    "lisa_tenant: insert, select, update on preview_counts",
+    // Only the system role reads the hashes of invitations.
+    "lisa_tenant: select on invitations \
+     (created_at, created_by, customer_id, email, expires_at, id, revoked_at, role, used_at, used_by)",
+    "lisa_tenant: insert on invitations (created_by, customer_id, email, expires_at, role, token_sha256)",
+    "lisa_tenant: update on invitations (revoked_at)",
+    "lisa_tenant: select on config_versions",
+    "lisa_tenant: update on company_rag_configs \
+     (ai_name, business_hours, customer_texts, handover_keywords, handover_minutes, language, outside_hours, \
+     prompt_botlive_deepseek_v3, prompt_botlive_groq_70b, prompt_rag, show_sources, unsupported_messages)",
     "lisa_tenant: select on billing_records",
     "lisa_tenant: delete, insert, select, update on checkout_sessions",
     "lisa_tenant: select on company_mapping",
     "lisa_tenant: select on company_rag_configs",
-    "lisa_tenant: select on customer_members",
+    "lisa_tenant: delete, select on customer_members",
     "lisa_tenant: select on customers",
     "lisa_tenant: delete, insert, select, update on document_chunks",
     "lisa_tenant: delete, insert, select, update on document_pages",
@@ -152,8 +172,8 @@ const TENANT_GRANTS: [&str; 58] = [
     "lisa_tenant: select on conversation_memory",
     "lisa_tenant: insert, select, update on conversations",
     "lisa_tenant: update on customers \
-     (currency, embedding_model, manychat_api_key, manychat_api_key_last4, name, overage_cap_requests, timezone, \
-     webhook_url)",
+     (currency, embedding_model, manychat_api_key, manychat_api_key_last4, muted_notices, name, overage_cap_requests, \
+     timezone, webhook_url)",
     "lisa_tenant: insert, select, update on feedback",
     "lisa_tenant: insert, select on llm_calls",
     "lisa_tenant: insert, select, update on messages",
@@ -195,6 +215,7 @@ async fn grants_equal_the_explicit_lists() {
         "execute on app.count_failed_sign_in(uuid,text,text)",
         "execute on app.current_customer()",
         "execute on app.end_account(uuid)",
+        "execute on app.is_only_support_of(uuid,uuid)",
         "execute on app.memberships(uuid,uuid)",
         "execute on app.open_period(uuid,timestamp with time zone)",
         "execute on app.period_of(uuid,timestamp with time zone)",

@@ -83,6 +83,19 @@ async fn full_tenant(admin: &mut PgConnection, name: &str) -> SeededTenant {
         format!(
             "insert into approved_answers (customer_id, question, answer) values ('{customer}', 'delivery?', 'yes')"
         ),
+        format!(
+            "insert into golden_questions (customer_id, question, document_id) \
+             select customer_id, 'delivery?', id from documents where customer_id = '{customer}'"
+        ),
+        format!("insert into preview_counts (customer_id, day, questions) values ('{customer}', '2026-11-29', 1)"),
+        format!(
+            "insert into closed_questions (message_id, customer_id) \
+             select id, customer_id from messages where customer_id = '{customer}'"
+        ),
+        format!(
+            "insert into password_resets (user_id, customer_id, token_sha256, expires_at) \
+             values ('{owner}', '{customer}', {hash}, now() + interval '1 day')"
+        ),
         format!("insert into products (customer_id, name, price, currency) values ('{customer}', 'coffee', 1, 'XOF')"),
         format!("insert into orders (company_id, total_amount, currency, items) values ('{customer}', 0, 'XOF', '[]')"),
         format!("insert into activities (company_id, type, title) values ('{customer}', 'test', 'test')"),

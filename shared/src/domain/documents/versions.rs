@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Document, DocumentError, DocumentStatus, StoredObject, names::lock_versions};
-use crate::{db::TenantTx, text::Language};
+use crate::{db::TenantTx, golden_questions, text::Language};
 
 /// Maximum number of same-named documents that are listed.
 const MAX_SAME_NAME: i64 = 20;
@@ -124,6 +124,8 @@ pub(super) async fn delete_replaced(tx: &mut TenantTx, document: Uuid) -> sqlx::
     .await?;
     let mut objects = Vec::with_capacity(replaced.len());
     for older in replaced {
+        // Before the deletion, which would delete the questions too.
+        golden_questions::expect_newer_document(tx, older, document).await?;
         match super::delete(tx, older).await {
             Ok(object) => objects.push(object),
             // Deleted by its owner since the statement above.

@@ -16,6 +16,7 @@ use crate::{
     error::{ApiError, Result},
     llm::{AnswerStyle, GroundedAnswer, ModelCall, Usage},
     quota::Quota,
+    tenants::Identity,
     text::Language,
     usage::{self, UsageDelta},
 };
@@ -38,7 +39,12 @@ pub struct AnswerDraft {
 
 impl AnswerDraft {
     /// Makes the answer from a model's completion. Citations get the numbers of the markers in its text.
-    pub(super) fn from_completion(completion: GroundedAnswer, context: &RetrievedContext, style: AnswerStyle) -> Self {
+    pub(super) fn from_completion(
+        completion: GroundedAnswer,
+        context: &RetrievedContext,
+        identity: &Identity,
+        style: AnswerStyle,
+    ) -> Self {
         let numbered = (1..).zip(completion.sources);
         let citations = numbered.filter_map(|(position, source)| {
             let number = if style == AnswerStyle::PassageNumbers { source.passage + 1 } else { position };
@@ -49,7 +55,7 @@ impl AnswerDraft {
         Self {
             text: completion
                 .answer
-                .unwrap_or_else(|| customer_texts::not_in_the_documents_over_api(context.text_language).to_owned()),
+                .unwrap_or_else(|| customer_texts::not_in_the_documents_over_api(identity, context.text_language)),
             citations,
             answered,
             model: completion.model,

@@ -10,15 +10,18 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{CompanyName, MANYCHAT_KEY_PURPOSE, random_secret, sha256};
+use super::{
+    CompanyName, MANYCHAT_KEY_PURPOSE, random_secret, sha256,
+    texts::{self, CompanyLanguage, LocalizedTextPatch, SentencesInForce, TextsPatch, identity},
+};
 use crate::{
     currency::Currency,
     db::{SystemTx, TenantTx},
     error::ApiError,
     input,
+    notices::{self, NoticeSwitches},
     outbound::TenantUrl,
     sealed::{self, KeyRing, SealingError},
-    text::Language,
 };
 
 /// Webhook secrets of a tenant that may be valid at once. Each of them was shown to somebody, with a promised end.
@@ -35,7 +38,12 @@ const MASK: &str = "••••";
 #[schema(example = json!({
     "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60", "name": "Comptoir Baobab", "company_id": "comptoir-baobab",
     "plan": "free", "currency": "XOF", "timezone": "Africa/Abidjan", "webhook_url": "https://example.com/lisa",
-    "manychat_api_key": "••••9f3c", "overage_cap_requests": null, "created_at": "2026-11-23T09:30:06Z", "webhook_secrets": [{
+    "manychat_api_key": "••••9f3c", "overage_cap_requests": null, "language": "fr",
+    "greeting": { "fr": "Bonjour ! Je suis Lisa, l’assistant virtuel de Comptoir Baobab.",
+                  "en": "Hello! I am Lisa, the virtual assistant of Comptoir Baobab." },
+    "refusal": { "fr": "Je n’ai pas trouvé la réponse dans nos documents.", "en": "Our documents do not say." },
+    "handover": { "fr": "Une personne de notre équipe vous répondra ici.", "en": "A person will answer you here." },
+    "notices": { "quota_blocked": true, "contact_limited": false }, "created_at": "2026-11-23T09:30:06Z", "webhook_secrets": [{
         "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "created_at": "2026-11-23T09:30:06Z", "expires_at": null,
     }],
 }))]
@@ -56,6 +64,13 @@ pub struct CustomerDetails {
     /// Maximum number of requests over the plan's limit that are answered and paid in a period; null for as many as the
     /// plan has.
     overage_cap_requests: Option<i32>,
+    /// Language for customers whose own language is not known: `fr` or `en`.
+    language: String,
+    /// Sentences in force, the company's own or the product's.
+    #[serde(flatten)]
+    sentences: SentencesInForce,
+    /// Notices to the company by their type, as `GET /api/v1/activities` lists them; false for those that it muted.
+    notices: NoticeSwitches,
     /// Valid webhook secrets, newest first, without their values.
     webhook_secrets: Vec<WebhookSecret>,
     created_at: DateTime<Utc>,
@@ -79,7 +94,7 @@ pub async fn details(tx: &mut TenantTx) -> sqlx::Result<CustomerDetails> {
         r#"
         select tenant.id, tenant.name, mapping.company_id, plan.name as plan, tenant.currency, tenant.timezone,
             tenant.webhook_url, tenant.manychat_api_key is not null as "has_key!", tenant.manychat_api_key_last4,
-            tenant.overage_cap_requests, tenant.created_at
+            tenant.overage_cap_requests, tenant.muted_notices, tenant.created_at
         from customers tenant
         join company_mapping mapping on mapping.uuid = tenant.id
         join plans plan on plan.id = tenant.plan_id
@@ -89,6 +104,7 @@ pub async fn details(tx: &mut TenantTx) -> sqlx::Result<CustomerDetails> {
     )
     .fetch_one(&mut *tx)
     .await?;
+    let identity = identity(tx).await?;
     let webhook_secrets = sqlx::query_as!(
         WebhookSecret,
         r#"
@@ -111,51 +127,12 @@ pub async fn details(tx: &mut TenantTx) -> sqlx::Result<CustomerDetails> {
         webhook_url: row.webhook_url,
         manychat_api_key: row.has_key.then(|| format!("{MASK}{end}")),
         overage_cap_requests: row.overage_cap_requests,
+        language: identity.language.as_str().to_owned(),
+        sentences: SentencesInForce::of(&identity),
+        notices: NoticeSwitches::of(&row.muted_notices),
         webhook_secrets,
         created_at: row.created_at,
     })
-}
-
-/// The names and the language by which a company speaks to its customers.
-#[derive(Debug, Clone)]
-pub struct Identity {
-    /// The company's name: `customers.name`, which is the only one.
-    pub company: String,
-    /// The assistant's name.
-    pub assistant: String,
-    /// The language for customers whose own language is not known.
-    pub language: Language,
-}
-
-impl Identity {
-    /// The names by which a customer may address the company, the longer one first.
-    #[must_use]
-    pub fn names(&self) -> [&str; 2] {
-        if self.company.len() > self.assistant.len() {
-            [&self.company, &self.assistant]
-        } else {
-            [&self.assistant, &self.company]
-        }
-    }
-}
-
-/// Returns how the transaction's tenant speaks to its customers.
-///
-/// # Errors
-/// Returns any database error.
-pub async fn identity(tx: &mut TenantTx) -> sqlx::Result<Identity> {
-    let row = sqlx::query!(
-        r#"
-        select tenant.name, config.ai_name, config.language
-        from customers tenant
-        join company_rag_configs config on config.company_id = (select app.current_company())
-        where tenant.id = $1
-        "#,
-        tx.tenant()
-    )
-    .fetch_one(tx)
-    .await?;
-    Ok(Identity { company: row.name, assistant: row.ai_name, language: Language::from_code(&row.language) })
 }
 
 /// ManyChat API key in plain text: 12 to 200 visible ASCII characters. Hidden in debug output.
@@ -207,6 +184,7 @@ impl NewManyChatKey {
 
 /// Changes to the company's profile. Omitted fields stay unchanged.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(example = json!({ "name": "Comptoir Baobab", "currency": "XOF", "timezone": "Africa/Abidjan" }))]
 pub struct CustomerPatch {
     name: Option<CompanyName>,
@@ -227,6 +205,40 @@ pub struct CustomerPatch {
     #[serde(default, deserialize_with = "input::nullable")]
     #[schema(value_type = Option<u32>, maximum = 1_000_000)]
     overage_cap_requests: Option<Option<OverageCap>>,
+    /// Language for customers whose own language is not known.
+    language: Option<CompanyLanguage>,
+    /// First words of the assistant to a customer; null for the product's. `{assistant}` and `{company}` stand for the
+    /// names.
+    #[serde(default, deserialize_with = "input::nullable")]
+    #[schema(value_type = Option<LocalizedTextPatch>)]
+    greeting: Option<Option<LocalizedTextPatch>>,
+    /// Answer when the documents hold none; null for the product's.
+    #[serde(default, deserialize_with = "input::nullable")]
+    #[schema(value_type = Option<LocalizedTextPatch>)]
+    refusal: Option<Option<LocalizedTextPatch>>,
+    /// Notice of a handover to a person within the business hours; null for the product's.
+    #[serde(default, deserialize_with = "input::nullable")]
+    #[schema(value_type = Option<LocalizedTextPatch>)]
+    handover: Option<Option<LocalizedTextPatch>>,
+    /// Notices to switch on or off, by their type. An omitted type stays unchanged.
+    notices: Option<NoticeSwitches>,
+}
+
+impl CustomerPatch {
+    /// Returns the changes to the language and the sentences.
+    fn texts_patch(&self) -> TextsPatch<'_> {
+        TextsPatch {
+            language: self.language,
+            greeting: self.greeting.as_ref(),
+            refusal: self.refusal.as_ref(),
+            handover: self.handover.as_ref(),
+        }
+    }
+
+    /// Returns the notices that the company does not want after the patch.
+    fn muted_notices(&self, before: &[String]) -> Vec<String> {
+        self.notices.as_ref().map_or_else(|| before.to_vec(), |switches| notices::switch(before, switches))
+    }
 }
 
 /// Maximum of [`CustomerPatch::overage_cap_requests`].
@@ -246,30 +258,37 @@ impl TryFrom<i64> for OverageCap {
     }
 }
 
+/// Checks that the database knows a time zone.
+async fn check_timezone(tx: &mut TenantTx, timezone: Option<&str>) -> Result<(), ApiError> {
+    let Some(timezone) = timezone else { return Ok(()) };
+    // PostgreSQL rejects a parameter with NUL, which would be a 500 and not a 422.
+    let is_text = !timezone.contains('\0');
+    let known = sqlx::query_scalar!(
+        r#"select exists (select from pg_timezone_names where name = $1) as "known!""#,
+        timezone.replace('\0', "")
+    );
+    if !is_text || !known.fetch_one(tx).await? {
+        return Err(ApiError::field("timezone", "must be the name of a timezone, such as Africa/Abidjan"));
+    }
+    Ok(())
+}
+
 /// Updates the profile of the transaction's tenant and returns the names of the changed fields. `key` is the patch's
-/// ManyChat key, sealed.
+/// ManyChat key, sealed; `actor` is the user who makes the change.
 ///
 /// # Errors
 /// Returns 422 for a time zone unknown to the database, and any database error.
 pub async fn change(
     tx: &mut TenantTx,
+    actor: Uuid,
     patch: &CustomerPatch,
     key: Option<&NewManyChatKey>,
 ) -> Result<Vec<&'static str>, ApiError> {
-    if let Some(timezone) = &patch.timezone {
-        // PostgreSQL rejects a parameter with NUL, which would be a 500 and not a 422.
-        let is_text = !timezone.contains('\0');
-        let known = sqlx::query_scalar!(
-            r#"select exists (select from pg_timezone_names where name = $1) as "known!""#,
-            timezone.replace('\0', "")
-        );
-        if !is_text || !known.fetch_one(&mut *tx).await? {
-            return Err(ApiError::field("timezone", "must be the name of a timezone, such as Africa/Abidjan"));
-        }
-    }
+    check_timezone(tx, patch.timezone.as_deref()).await?;
     let before = sqlx::query!(
         r#"
-        select name, currency, timezone, webhook_url, overage_cap_requests, manychat_api_key is not null as "has_key!"
+        select name, currency, timezone, webhook_url, overage_cap_requests, muted_notices,
+            manychat_api_key is not null as "has_key!"
         from customers where id = $1 for no key update
         "#,
         tx.tenant()
@@ -280,6 +299,7 @@ pub async fn change(
     let currency = patch.currency.as_ref().map(Currency::as_str);
     let overage_cap = patch.overage_cap_requests.map(|cap| cap.map(|OverageCap(requests)| requests));
     let webhook_url = patch.webhook_url.as_ref().map(|url| url.as_ref().map(TenantUrl::as_str));
+    let muted = patch.muted_notices(&before.muted_notices);
     sqlx::query!(
         r#"
         update customers set
@@ -289,7 +309,8 @@ pub async fn change(
             webhook_url = case when $5 then $6 else webhook_url end,
             manychat_api_key = case when $7 then $8 else manychat_api_key end,
             manychat_api_key_last4 = case when $7 then $9 else manychat_api_key_last4 end,
-            overage_cap_requests = case when $10 then $11 else overage_cap_requests end
+            overage_cap_requests = case when $10 then $11 else overage_cap_requests end,
+            muted_notices = $12
         where id = $1
         "#,
         tx.tenant(),
@@ -302,9 +323,10 @@ pub async fn change(
         key.map(|key| key.sealed.as_slice()),
         key.map(|key| key.last4.as_str()),
         overage_cap.is_some(),
-        overage_cap.flatten()
+        overage_cap.flatten(),
+        &muted
     )
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
     let changed = [
         ("name", name.is_some_and(|name| name != before.name)),
@@ -312,10 +334,14 @@ pub async fn change(
         ("timezone", patch.timezone.as_ref().is_some_and(|timezone| *timezone != before.timezone)),
         ("webhook_url", webhook_url.is_some_and(|url| url != before.webhook_url.as_deref())),
         ("overage_cap_requests", overage_cap.is_some_and(|cap| cap != before.overage_cap_requests)),
+        ("notices", muted != before.muted_notices),
         // Two sealings of one key differ, so any new key counts as changed.
         ("manychat_api_key", key.is_some() || (patch.manychat_api_key.is_some() && before.has_key)),
     ];
-    Ok(changed.into_iter().filter(|(_, is_changed)| *is_changed).map(|(field, _)| field).collect())
+    let mut fields: Vec<_> =
+        changed.into_iter().filter(|(_, is_changed)| *is_changed).map(|(field, _)| field).collect();
+    fields.extend(texts::change(tx, actor, &patch.texts_patch()).await?);
+    Ok(fields)
 }
 
 /// A new webhook secret. Its value is shown only in this response, and to repeated calls within a minute.

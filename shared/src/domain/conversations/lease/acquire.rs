@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use serde_json::Value;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{Assistant, Conversation, LEASE_TIMEOUT, Lease, LeaseOutcome, clear_lease};
@@ -12,7 +13,7 @@ use crate::{
     conversations::handover::Responder,
     db::TenantTx,
     messages::{self, LastOutbound, PendingMessage},
-    tenants::Identity,
+    tenants::{CompanyTexts, Identity},
     text::Language,
 };
 
@@ -61,6 +62,7 @@ struct LeaseRow {
     ai_name: String,
     company_name: String,
     default_language: String,
+    texts: Json<CompanyTexts>,
     prompt_rag: Option<String>,
     prompt_botlive_groq_70b: Option<String>,
     prompt_botlive_deepseek_v3: Option<String>,
@@ -100,7 +102,8 @@ async fn take_lease(tx: &mut TenantTx, conversation: Uuid, token: Uuid) -> sqlx:
         select leased.id, leased.contact_id, leased.display_name, leased.language, leased.handler, leased.handover_until,
             leased.opted_out_at is not null as "is_opted_out!", leased.greeted_at is not null as "is_greeted!",
             leased.quota_notice_on, leased.order_draft, leased.released_at,
-            config.ai_name, tenant.name as company_name, config.language as default_language, config.prompt_rag,
+            config.ai_name, tenant.name as company_name, config.language as default_language,
+            config.customer_texts as "texts: Json<CompanyTexts>", config.prompt_rag,
             config.prompt_botlive_groq_70b, config.prompt_botlive_deepseek_v3, config.show_sources,
             config.unsupported_messages, config.outside_hours, config.handover_keywords, config.business_hours,
             config.handover_minutes, tenant.currency, tenant.manychat_api_key, tenant.user_id,
@@ -153,6 +156,7 @@ impl LeaseRow {
                     assistant: self.ai_name,
                     company: self.company_name,
                     language: Language::from_code(&self.default_language),
+                    texts: self.texts.0,
                 },
                 prompt_rag: self.prompt_rag,
                 prompt_groq: self.prompt_botlive_groq_70b,

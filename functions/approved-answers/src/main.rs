@@ -1,0 +1,3 @@
+fn main() -> std::process::ExitCode {
+    shared::function::serve(approved_answers::FUNCTION)
+}
