@@ -6,6 +6,7 @@
 //! (`app.on_customer_renamed`), by which `company_rag_configs.company_name` follows the company's name.
 
 mod profile;
+mod time_range;
 
 use chrono::{DateTime, Utc};
 use rand::Rng;
@@ -25,6 +26,8 @@ pub use profile::{
     CustomerDetails, CustomerPatch, Identity, ManyChatKey, NewManyChatKey, NewWebhookSecret, RotationOutcome,
     WebhookSecret, change, details, identity, remove_sealed_secrets, rotate_webhook_secret,
 };
+
+pub use time_range::{NotATime, TimeBound, parse_day, resolve_range};
 
 /// Maximum length of a company's name, in characters.
 pub const MAX_COMPANY_NAME_CHARS: usize = 200;
