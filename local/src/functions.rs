@@ -7,12 +7,15 @@ use shared::function::Function;
 
 /// All functions, sorted by name.
 pub const ALL: &[Function] = &[
+    activities::FUNCTION,
     admin_subscriptions::FUNCTION,
     audit_log::FUNCTION,
     auth::FUNCTION,
     billing::FUNCTION,
+    changes::FUNCTION,
     conversations::FUNCTION,
     customer::FUNCTION,
+    dashboard::FUNCTION,
     docs::FUNCTION,
     document_upload::FUNCTION,
     documents::FUNCTION,
@@ -23,6 +26,8 @@ pub const ALL: &[Function] = &[
     manychat_webhook::FUNCTION,
     migrate::FUNCTION,
     not_found::FUNCTION,
+    orders::FUNCTION,
+    products::FUNCTION,
     query::FUNCTION,
     query_stream::FUNCTION,
     quota::FUNCTION,

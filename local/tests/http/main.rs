@@ -5,6 +5,8 @@
 //! transaction mode before the database.
 
 #[cfg(test)]
+mod activities;
+#[cfg(test)]
 mod admin_subscriptions;
 #[cfg(test)]
 mod answers;
@@ -19,9 +21,13 @@ mod authorization;
 #[cfg(test)]
 mod billing;
 #[cfg(test)]
+mod changes;
+#[cfg(test)]
 mod conversations;
 #[cfg(test)]
 mod customers;
+#[cfg(test)]
+mod dashboard;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
@@ -55,9 +61,13 @@ mod maintenance;
 #[cfg(test)]
 mod models;
 #[cfg(test)]
+mod orders;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod overages;
+#[cfg(test)]
+mod products;
 #[cfg(test)]
 mod purchases;
 #[cfg(test)]

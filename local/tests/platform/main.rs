@@ -10,6 +10,8 @@ mod billing;
 #[cfg(test)]
 mod bootstraps;
 #[cfg(test)]
+mod changes;
+#[cfg(test)]
 mod contract;
 #[cfg(test)]
 mod golden;
@@ -17,6 +19,8 @@ mod golden;
 mod grants_of_functions;
 #[cfg(test)]
 mod metrics;
+#[cfg(test)]
+mod orders;
 #[cfg(test)]
 mod quota_sql;
 #[cfg(test)]
