@@ -276,3 +276,134 @@ async fn two_imports_at_once_leave_each_product_once() {
     assert_eq!(app.number("select count(*) from products").await, 300);
     assert_eq!(app.number("select count(distinct price) from products").await, 1, "each file is imported whole");
 }
+
+#[tokio::test]
+async fn a_file_in_another_encoding_under_text_csv_is_reported_by_row() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    // The gateway decodes the body as UTF-8.
+    let file = b"name,price\nTea,1\nTh\xe9,2\nCr\xe8me,3\n".to_vec();
+    let answer = app.post(&format!("{PRODUCTS}/import")).by(&tenant).body("text/csv", file.clone()).await;
+    let faults = answer.refused(422, "validation_failed");
+    let message = "has characters that cannot be read: save the file as UTF-8";
+    assert_eq!(
+        faults,
+        json!([
+            { "line": 3, "field": "name", "message": message },
+            { "line": 4, "field": "name", "message": message },
+        ])
+    );
+    assert_eq!(import(&app, &tenant, file).await.data(200)["created"], 3);
+    assert_eq!(names_and_prices(&app, &tenant, "").await, ["Crème 3", "Tea 1", "Thé 2"]);
+}
+
+#[tokio::test]
+async fn a_formula_hidden_behind_an_invisible_character_is_refused() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let file = "name,price,description\n\
+        \u{200b}=HYPERLINK(\"http://x\"),1,\n\
+        Thé,1,\u{1}=1+1\n\
+        \"\t@SUM(A1)\",1,\n\
+        Savon,1,＝1+1\n\
+        Savon noir,1,fait main = doux\n";
+    let faults = import(&app, &tenant, file).await.refused(422, "validation_failed");
+    let faults: Vec<_> = faults.as_array().unwrap().iter().map(|fault| (&fault["line"], &fault["field"])).collect();
+    let expected =
+        [(2, "name"), (3, "description"), (4, "name"), (5, "description")].map(|(line, field)| (json!(line), json!(field)));
+    assert_eq!(faults, expected.iter().map(|(line, field)| (line, field)).collect::<Vec<_>>());
+    assert_eq!(app.number("select count(*) from products").await, 0);
+}
+
+#[tokio::test]
+async fn broken_and_oversized_files_are_refused_whole() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let lines = |rows: u32| (0..rows).map(|row| format!("Produit {row},{row}\n")).collect::<String>();
+    let faults = |answer: TestResponse| {
+        let faults = answer.refused(422, "validation_failed");
+        let fault = |fault: &Value| (fault["line"].as_u64().unwrap(), fault["field"].as_str().unwrap().to_owned());
+        faults.as_array().unwrap().iter().map(fault).collect::<Vec<_>>()
+    };
+    // A quote that is not closed takes the rest of the file into its field.
+    let open = format!("name,price\n{}\"Thé,1\n{}", lines(3), lines(3));
+    assert_eq!(faults(import(&app, &tenant, open).await), [(5, "row".to_owned())]);
+    // A name over two lines, and the line of the row after it.
+    let broken = "name,price\n\"Thé\nvert\",1\nSucre,x\n";
+    assert_eq!(faults(import(&app, &tenant, broken).await), [(2, "name".to_owned()), (4, "price".to_owned())]);
+    let nul = format!("name,price\n{}Th\0é,1\n", lines(300));
+    assert_eq!(faults(import(&app, &tenant, nul).await), [(302, "name".to_owned())]);
+    let long = format!("name,price\n{},1\n", "x".repeat(201));
+    assert_eq!(faults(import(&app, &tenant, long).await), [(2, "name".to_owned())]);
+    let wide = format!("name,price\nThé{}1\n", ",".repeat(1_000_000));
+    let answer = import(&app, &tenant, wide).await.refused(422, "validation_failed");
+    assert_eq!(answer[0]["message"], "has 1000001 fields, and the first line names 2");
+    // Not one fault for each of a million columns.
+    let header = import(&app, &tenant, format!("{}\n", "a,".repeat(1_000_000))).await;
+    assert_eq!(header.refused(422, "validation_failed").as_array().unwrap().len(), 22);
+    import(&app, &tenant, format!("name,price\n{}", ",\n".repeat(200_000))).await.invalid_fields(&["body"]);
+    let faulty = format!("name,price\n{}", "Thé,-1\n".repeat(5_000));
+    let many = import(&app, &tenant, faulty).await;
+    assert!(many.text.contains("5000 values of the file are not valid"), "{}", many.text);
+    assert_eq!(many.refused(422, "validation_failed").as_array().unwrap().len(), 1_000);
+    import(&app, &tenant, vec![b'x'; 4 * 1024 * 1024 + 1]).await.refused(413, "payload_too_large");
+    assert_eq!(app.number("select count(*) from products").await, 0);
+}
+
+#[tokio::test]
+async fn an_import_that_fails_in_the_database_leaves_nothing() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    add(&app, &tenant, json!({ "name": "Produit 5", "price": "1" })).await.data(201);
+    app.sql(
+        "create function refuse() returns trigger language plpgsql as
+         $$ begin raise exception 'no' using errcode = 'XX000'; end $$;
+         create trigger refuse after insert or update on products for each row when (new.name = 'Produit 90')
+         execute function refuse()",
+    )
+    .await;
+    let file: String = (0..100).map(|row| format!("Produit {row},7\n")).collect();
+    let file = format!("name,price\n{file}");
+    import(&app, &tenant, file.clone()).await.refused(500, "internal");
+    assert_eq!(names_and_prices(&app, &tenant, "").await, ["Produit 5 1"]);
+    app.sql("drop trigger refuse on products").await;
+    let report = import(&app, &tenant, file).await.data(200);
+    assert_eq!(report, json!({ "rows": 100, "created": 99, "updated": 1, "unchanged": 0 }));
+}
+
+#[tokio::test]
+async fn imports_race_with_single_products_with_refused_files_and_with_another_company() {
+    let app = App::start().await;
+    let (tenant, other) = (app.sign_up("Comptoir Baobab").await, app.sign_up("Lumaworks").await);
+    let file = |price: u32| {
+        let rows: String = (0..200).map(|row| format!("Produit {row},{price}\n")).collect();
+        format!("name,price\n{rows}")
+    };
+    let refused = format!("{}Thé,-1\n", file(300));
+    let single = |row: u32| add(&app, &tenant, json!({ "name": format!("PRODUIT {row}"), "price": "900" }));
+    let (first, second, bad, foreign, singles) = tokio::join!(
+        import(&app, &tenant, file(100)),
+        import(&app, &tenant, file(200)),
+        import(&app, &tenant, refused),
+        import(&app, &other, file(400)),
+        join_all((0..20).map(|row| single(row * 10)))
+    );
+    bad.refused(422, "validation_failed");
+    assert_eq!(foreign.data(200)["created"], 200);
+    let created: i64 = [first, second].map(|answer| answer.data(200)["created"].as_i64().unwrap()).iter().sum();
+    let mut added = 0;
+    for answer in singles {
+        match answer.status {
+            201 => added += 1,
+            _ => drop(answer.refused(409, "product_name_taken")),
+        }
+    }
+    assert_eq!(created + added, 200);
+    let count = async |filter: &str| {
+        let of_tenant = format!("customer_id = '{}' and {filter}", tenant.customer_id);
+        app.number(&format!("select count(*) from products where {of_tenant}")).await
+    };
+    assert_eq!((count("true").await, count("price = 300").await, count("price in (100, 200)").await), (200, 0, 200));
+    let prices = format!("select count(distinct price) from products where customer_id = '{}'", tenant.customer_id);
+    assert_eq!(app.number(&prices).await, 1, "each file is imported whole");
+}

@@ -1,7 +1,7 @@
 //! The changes feed under concurrent writers: each change is read exactly once, whatever commits when.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::atomic::{AtomicUsize, Ordering},
 };
 
@@ -196,4 +196,82 @@ async fn the_feed_of_many_changes_is_read_by_its_index() {
     );
     let plan: Vec<String> = sqlx::query_scalar(AssertSqlSafe(plan)).fetch_all(&mut admin).await.unwrap();
     assert!(plan.iter().any(|line| line.contains("changes_pkey")), "{plan:?}");
+}
+
+/// A change of an order that was committed: its id, and true when it was deleted.
+type OrderChange = (Uuid, bool);
+
+/// Makes, changes and deletes orders of its own, several in a transaction, some of which are rolled back. Returns the
+/// committed changes in their order.
+async fn write_orders(url: &str, tenant: Uuid, seed: u64) -> Vec<OrderChange> {
+    let (mut db, mut random) = (PgConnection::connect(url).await.unwrap(), StdRng::seed_from_u64(seed));
+    let (mut committed, mut open) = (Vec::new(), Vec::<Uuid>::new());
+    for _ in 0..TRANSACTIONS_PER_WRITER {
+        let mut tx = db.begin().await.unwrap();
+        let (mut written, mut left) = (Vec::new(), open.clone());
+        for _ in 0..random.random_range(1..4) {
+            let place = random.random_range(0..=left.len());
+            let change = match left.get(place).copied() {
+                None => {
+                    let insert = "insert into orders (company_id, total_amount, currency, items)
+                                  values ($1, 5, 'XOF', '[]') returning id";
+                    let id = sqlx::query_scalar(insert).bind(tenant).fetch_one(&mut *tx).await.unwrap();
+                    left.push(id);
+                    (id, false)
+                }
+                Some(id) if random.random_bool(0.3) => {
+                    sqlx::query("delete from orders where id = $1").bind(id).execute(&mut *tx).await.unwrap();
+                    left.remove(place);
+                    (id, true)
+                }
+                Some(id) => {
+                    let touch = "update orders set updated_at = clock_timestamp() where id = $1";
+                    sqlx::query(touch).bind(id).execute(&mut *tx).await.unwrap();
+                    (id, false)
+                }
+            };
+            written.push(change);
+            let pause = format!("select pg_sleep({})", f64::from(random.random_range(0..10)) / 1e3);
+            sqlx::raw_sql(AssertSqlSafe(pause)).execute(&mut *tx).await.unwrap();
+        }
+        if random.random_bool(0.2) {
+            tx.rollback().await.unwrap();
+        } else {
+            tx.commit().await.unwrap();
+            committed.extend(written);
+            open = left;
+        }
+    }
+    committed
+}
+
+#[tokio::test]
+async fn each_change_of_an_order_is_read_once_and_its_deletion_last() {
+    let route = DatabaseRoute::direct().await;
+    let tenant = seed::tenant(&mut route.admin().await, "mine", 8).await.customer;
+    let (url, db, finished) = (route.database.urls.admin.clone(), route.db(2), AtomicUsize::new(0));
+    let writers = join_all((0..WRITERS).map(|writer| {
+        let (url, finished) = (&url, &finished);
+        async move {
+            let committed = write_orders(url, tenant, 100 + writer).await;
+            finished.fetch_add(1, Ordering::SeqCst);
+            committed
+        }
+    }));
+    let is_done = || finished.load(Ordering::SeqCst) == usize::try_from(WRITERS).unwrap();
+    let (written, seen) = tokio::join!(writers, follow(&db, tenant, is_done));
+    assert!(seen.iter().all(|change| change.kind == "order"));
+    // Each order has one writer, so that its own changes have one order.
+    let mut expected: BTreeMap<Uuid, Vec<bool>> = BTreeMap::new();
+    for (id, is_deleted) in written.into_iter().flatten() {
+        expected.entry(id).or_default().push(is_deleted);
+    }
+    let mut found: BTreeMap<Uuid, Vec<bool>> = BTreeMap::new();
+    for change in &seen {
+        found.entry(change.id).or_default().push(change.is_deleted);
+    }
+    assert_eq!(found, expected);
+    assert!(seen.is_sorted_by_key(|change| change.version));
+    let deleted = expected.values().filter(|changes| changes.last() == Some(&true)).count();
+    assert!(deleted > 20 && expected.len() > deleted, "{deleted} of {}", expected.len());
 }

@@ -13,6 +13,7 @@ mod bootstraps;
 mod changes;
 #[cfg(test)]
 mod contract;
+mod cursors;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]

@@ -14,15 +14,21 @@ use crate::{
     db::TenantTx,
     error::ApiError,
     files::{self, CsvRecord, FileError},
-    input, text,
+    input::{self, UnusableText},
+    text,
 };
 
 /// Maximum number of products in a file, which one transaction of 3.8 s writes: 100,000 took 3.3 s on a busy machine.
 pub const MAX_IMPORT_ROWS: usize = 20_000;
 /// Number of faults that a report lists at most. Lambda's limit of a response is 6 MB.
 const MAX_REPORTED_FAULTS: usize = 1_000;
+/// Number of wrong columns that a report lists at most.
+const MAX_REPORTED_COLUMNS: usize = 20;
 /// Character that stands where a byte could not be decoded, also in what a gateway makes of a text in another encoding.
 const REPLACEMENT: char = '\u{fffd}';
+
+/// Characters with which a spreadsheet begins a formula, also in the width of Chinese and Japanese letters.
+const FORMULA_STARTS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
 
 /// The result of an import.
 #[derive(Debug, Serialize, ToSchema)]
@@ -141,6 +147,7 @@ fn columns(header: &CsvRecord) -> Result<Vec<Column>, ApiError> {
             }
         }
     }
+    wrong.truncate(MAX_REPORTED_COLUMNS);
     for required in [Column::Name, Column::Price] {
         if !columns.contains(&required) {
             wrong.push(crate::error::FieldError::new(
@@ -152,15 +159,17 @@ fn columns(header: &CsvRecord) -> Result<Vec<Column>, ApiError> {
     if wrong.is_empty() { Ok(columns) } else { Err(ApiError::validation(wrong)) }
 }
 
-/// Returns a text of a cell, unless a spreadsheet would run it as a formula, or its encoding was lost.
-fn plain_text(cell: &str) -> Result<&str, String> {
-    if cell.starts_with(['=', '+', '-', '@']) {
-        return Err("must not begin like a formula, with =, +, - or @".to_owned());
-    }
+/// Cleans a text of a cell by a rule of [`input`], and returns it unless a spreadsheet would run it as a formula, or its
+/// encoding was lost. The cleaned text counts: a character that nobody sees may stand before the formula.
+fn plain_text(cell: &str, clean: impl FnOnce(&str) -> Result<String, UnusableText>) -> Result<String, String> {
     if cell.contains(REPLACEMENT) {
         return Err("has characters that cannot be read: save the file as UTF-8".to_owned());
     }
-    Ok(cell)
+    let text = clean(cell).map_err(|error| error.to_string())?;
+    if text.trim_start_matches(input::is_invisible).starts_with(FORMULA_STARTS) {
+        return Err("must not begin like a formula, with =, +, - or @".to_owned());
+    }
+    Ok(text)
 }
 
 /// Parses a price as spreadsheets write it: with spaces between groups of digits, and with a comma before one or two
@@ -190,8 +199,8 @@ impl Rows {
     fn add(&mut self, columns: &[Column], record: &CsvRecord, tenant_currency: &str) {
         let mut faults = Vec::new();
         let mut fault = |field, message: String| faults.push(RowFault { line: record.line, field, message });
-        if record.fields.len() != columns.len() {
-            let found = input::counted(record.fields.len(), "field");
+        if record.width != columns.len() {
+            let found = input::counted(record.width, "field");
             fault("row", format!("has {found}, and the first line names {}", columns.len()));
             self.faults.append(&mut faults);
             return;
@@ -200,10 +209,10 @@ impl Rows {
             let place = columns.iter().position(|column| *column == wanted)?;
             record.fields.get(place).map(String::as_str)
         };
-        let name = plain_text(cell(Column::Name).unwrap_or_default())
-            .and_then(|name| input::one_line(name, 1, MAX_NAME_CHARS).map_err(|error| error.to_string()));
-        let description = plain_text(cell(Column::Description).unwrap_or_default())
-            .and_then(|text| input::several_lines(text, 0, MAX_DESCRIPTION_CHARS).map_err(|error| error.to_string()));
+        let name = plain_text(cell(Column::Name).unwrap_or_default(), |name| input::one_line(name, 1, MAX_NAME_CHARS));
+        let description = plain_text(cell(Column::Description).unwrap_or_default(), |text| {
+            input::several_lines(text, 0, MAX_DESCRIPTION_CHARS)
+        });
         let currency = match cell(Column::Currency).unwrap_or_default() {
             "" => Ok(tenant_currency.to_owned()),
             code => Currency::try_from(code.to_ascii_uppercase()).map(String::from).map_err(|error| error.to_string()),
@@ -326,6 +335,10 @@ impl Rows {
 mod tests {
     use super::*;
 
+    fn record(line: u32, fields: &[&str]) -> CsvRecord {
+        CsvRecord { line, fields: fields.iter().map(|field| (*field).to_owned()).collect(), width: fields.len() }
+    }
+
     #[test]
     fn prices_are_read_as_spreadsheets_write_them() {
         for (cell, cents) in [
@@ -344,11 +357,26 @@ mod tests {
     }
 
     #[test]
+    fn a_formula_is_refused_behind_characters_that_nobody_sees() {
+        let columns = [Column::Name, Column::Price, Column::Description];
+        let cells = ["=1+1", "\u{200b}=1+1", "\u{2060}+1", "\u{feff}@SUM(A1)", "\u{200d}-1", "\u{a0}=1", "＝1+1"];
+        for cell in cells {
+            for fields in [[cell, "1", ""], ["Thé", "1", cell]] {
+                let mut rows = Rows::default();
+                rows.add(&columns, &record(2, &fields), "XOF");
+                assert!(rows.names.is_empty(), "{cell:?}");
+                assert!(rows.faults[0].message.starts_with("must not begin like a formula"), "{:?}", rows.faults);
+            }
+        }
+        let mut rows = Rows::default();
+        rows.add(&columns, &record(2, &["Thé = 50 g", "1", "\u{1}=1+1"]), "XOF");
+        assert_eq!((rows.names.len(), rows.faults[0].field), (0, "description"));
+    }
+
+    #[test]
     fn each_wrong_cell_of_a_row_is_reported_with_its_line() {
         let columns = [Column::Name, Column::Price, Column::Currency, Column::Available];
         let mut rows = Rows::default();
-        let record =
-            |line, fields: &[&str]| CsvRecord { line, fields: fields.iter().map(|f| (*f).to_owned()).collect() };
         rows.add(&columns, &record(2, &["Thé", "1000", "", ""]), "XOF");
         rows.add(&columns, &record(3, &["=cmd()", "-1", "FCFA", "peut-être"]), "XOF");
         rows.add(&columns, &record(4, &["Café", "12.50", "", "non"]), "XOF");

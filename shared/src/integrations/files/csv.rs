@@ -14,6 +14,9 @@ use super::{
 /// Separators, in the order in which they count where several fit as well. French spreadsheets write semicolons, since
 /// the comma is in their numbers.
 const SEPARATORS: [u8; 4] = *b";\t,|";
+/// Number of fields of a [`CsvRecord`] that are kept. No file that a person makes has more, and a file of separators alone
+/// would take a hundred times its size of memory.
+const MAX_FIELDS: usize = 1_000;
 /// Number of records by which the separator is told.
 const SAMPLE_RECORDS: usize = 50;
 
@@ -45,8 +48,10 @@ pub(super) fn read(bytes: &[u8], blocks: &mut Blocks) -> Result<(), FileError> {
 pub struct CsvRecord {
     /// Number of its first line, from 1.
     pub line: u32,
-    /// Its fields, without white space at their ends.
+    /// Its fields, without white space at their ends: the first [`MAX_FIELDS`] of them.
     pub fields: Vec<String>,
+    /// Number of all its fields.
+    pub width: usize,
 }
 
 /// Reads the records of a CSV file in any encoding and with any separator that spreadsheets write. Records without a
@@ -65,14 +70,14 @@ pub fn csv_records(bytes: &[u8], max_records: usize) -> Result<Vec<CsvRecord>, F
     for record in records(text, separator) {
         let record = record?;
         let line = lines.line_of(record.position().map_or(0, |position| position.byte()));
-        let fields: Vec<String> = record.iter().map(|field| field.trim().to_owned()).collect();
-        if fields.iter().all(String::is_empty) {
+        if record.iter().all(|field| field.trim().is_empty()) {
             continue;
         }
+        let fields = record.iter().take(MAX_FIELDS).map(|field| field.trim().to_owned()).collect();
         if found.len() >= max_records {
             return Err(FileError::TooManyRows);
         }
-        found.push(CsvRecord { line, fields });
+        found.push(CsvRecord { line, fields, width: record.len() });
     }
     Ok(found)
 }
