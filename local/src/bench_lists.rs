@@ -223,7 +223,8 @@ impl Measured {
 async fn requests(caller: &Caller, admin: &mut PgConnection, companies: &[Company; 2]) -> Result<Vec<Measured>> {
     let mut measured = vec![
         Measured::of_both("gateway and function alone (`/health`)", None, "/health"),
-        Measured::of_both("a list that is refused (422): sign-in and rate limit", None, "/api/v1/orders?limit=0").refused(),
+        Measured::of_both("a list that is refused (422): sign-in and rate limit", None, "/api/v1/orders?limit=0")
+            .refused(),
     ];
     for (first, deep, list) in [
         ("orders, first page", "orders, 1,000th page", "/api/v1/orders"),
@@ -246,7 +247,11 @@ async fn requests(caller: &Caller, admin: &mut PgConnection, companies: &[Compan
     ] {
         measured.push(Measured::of_both(name, Some(LIST_MS), path).by_support());
     }
-    measured.push(Measured::of_both("orders of a status, first page", Some(LIST_MS), "/api/v1/orders?status=preparing"));
+    measured.push(Measured::of_both(
+        "orders of a status, first page",
+        Some(LIST_MS),
+        "/api/v1/orders?status=preparing",
+    ));
     let search = format!("/api/v1/orders?search={UNKNOWN_NAME}");
     measured.push(Measured::of_both("orders, search for a name that nobody has", None, &search));
     measured.push(Measured::of_both("dashboard/stats, 30 days", Some(DASHBOARD_MS), "/api/v1/dashboard/stats"));
@@ -280,7 +285,8 @@ fn report(measured: &[Measured]) -> Vec<&'static str> {
     let heads =
         ["request", "count", "rows", "median ms", "p95 ms", "aim p95", "rows (small)", "median (small)", "p95 (small)"];
     table(&heads, &rows);
-    let is_missed = |request: &&Measured| request.aim_ms.is_some_and(|aim_ms| request.times[0].percentile(95) >= aim_ms);
+    let is_missed =
+        |request: &&Measured| request.aim_ms.is_some_and(|aim_ms| request.times[0].percentile(95) >= aim_ms);
     measured.iter().filter(is_missed).map(|request| request.name).collect()
 }
 

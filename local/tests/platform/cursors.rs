@@ -181,7 +181,9 @@ async fn follow(db: &Db, tenant: Uuid, walk: Walk, random: &mut StdRng) -> Vec<U
     let (mut seen, mut cursor) = (Vec::new(), None::<String>);
     loop {
         let page = walk.page(db, tenant, random.random_range(1..=9), cursor.as_deref()).await;
-        seen.extend(page["data"].as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap().parse::<Uuid>().unwrap()));
+        seen.extend(
+            page["data"].as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap().parse::<Uuid>().unwrap()),
+        );
         match page["meta"]["next_cursor"].as_str() {
             Some(next) => cursor = Some(next.to_owned()),
             None => return seen,
@@ -215,7 +217,9 @@ async fn a_walk_by_cursor_has_each_row_that_stays_exactly_once_while_others_come
         assert_eq!(passed.len(), passed.iter().collect::<BTreeSet<_>>().len(), "{walk:?}: a row came twice");
         assert_eq!(passed.into_iter().collect::<BTreeSet<_>>(), kept, "{walk:?}");
         assert!(kept.len() >= 80 && seen.len() > kept.len() - 1, "{walk:?}");
-        if let Walk::Orders("created_at" | "-created_at") | Walk::Products("created_at" | "-created_at") | Walk::Messages(_)
+        if let Walk::Orders("created_at" | "-created_at")
+        | Walk::Products("created_at" | "-created_at")
+        | Walk::Messages(_)
         | Walk::Activities(_) = walk
         {
             // These columns never change, so that no row at all comes twice.

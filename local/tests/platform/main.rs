@@ -13,6 +13,7 @@ mod bootstraps;
 mod changes;
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
 mod cursors;
 #[cfg(test)]
 mod golden;
