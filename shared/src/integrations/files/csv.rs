@@ -48,7 +48,7 @@ pub(super) fn read(bytes: &[u8], blocks: &mut Blocks) -> Result<(), FileError> {
 pub struct CsvRecord {
     /// Number of its first line, from 1.
     pub line: u32,
-    /// Its fields, without white space at their ends: the first [`MAX_FIELDS`] of them.
+    /// Its fields, without white space at their ends: the first thousand of them.
     pub fields: Vec<String>,
     /// Number of all its fields.
     pub width: usize,
