@@ -17,6 +17,25 @@ CREATE FUNCTION app.add_months(moment timestamp with time zone, months integer) 
     LANGUAGE sql IMMUTABLE
     AS $$ select (moment at time zone 'UTC' + make_interval(months => months)) at time zone 'UTC' $$;
 
+CREATE FUNCTION app.add_to_order_day(company uuid, day date, currency_code text, order_status text, step integer, amount numeric) RETURNS void
+    LANGUAGE sql
+    SET search_path TO ''
+    AS $$
+    insert into public.order_days as days (company_id, date, currency, pending, confirmed, preparing, delivered,
+        cancelled, revenue)
+    values (company, day, currency_code, case order_status when 'pending' then step else 0 end,
+        case order_status when 'confirmed' then step else 0 end, case order_status when 'preparing' then step else 0 end,
+        case order_status when 'delivered' then step else 0 end, case order_status when 'cancelled' then step else 0 end,
+        amount)
+    on conflict on constraint order_days_pkey do update set
+        pending = days.pending + excluded.pending,
+        confirmed = days.confirmed + excluded.confirmed,
+        preparing = days.preparing + excluded.preparing,
+        delivered = days.delivered + excluded.delivered,
+        cancelled = days.cancelled + excluded.cancelled,
+        revenue = days.revenue + excluded.revenue
+$$;
+
 CREATE FUNCTION app.address_placeholder(account uuid) RETURNS text
     LANGUAGE sql IMMUTABLE
     AS $$ select account::text || '@accounts.invalid' $$;
@@ -105,6 +124,50 @@ CREATE FUNCTION app.audit_own(actor uuid, action text, object text, request_id t
     SET search_path TO ''
     AS $$ select app.audit(app.current_customer(), actor, action, object, request_id, details) $$;
 
+CREATE FUNCTION app.change_lock_key(tenant uuid) RETURNS integer
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path TO ''
+    AS $$ select ('x' || left(replace(tenant::text, '-', ''), 8))::bit(32)::integer $$;
+
+CREATE FUNCTION app.changes_after(after bigint, most integer) RETURNS TABLE(sequence bigint, kind text, id uuid, is_deleted boolean, at timestamp with time zone)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+#variable_conflict use_column
+declare
+    tenant constant uuid := app.current_customer();
+    bound bigint;
+begin
+    bound := app.changes_bound();
+    return query
+        select change.sequence, change.kind, change.id, change.is_deleted, change.at
+        from public.changes change
+        where change.customer_id = tenant and change.sequence > after and change.sequence <= bound
+        order by change.sequence
+        limit most;
+end
+$$;
+
+CREATE FUNCTION app.changes_bound() RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    bound bigint;
+    least_open bigint;
+begin
+    select case when is_called then last_value else 0 end into bound from public.changes_sequence_seq;
+    -- The second half of a key has 31 bits of a number. A key ahead of the bound belongs to a later transaction.
+    select min(bound - ((bound - held.objid::bigint) & 2147483647)) into least_open
+    from pg_catalog.pg_locks held
+    where held.locktype = 'advisory' and held.objsubid = 2
+      and held.database = (select oid from pg_catalog.pg_database where datname = current_database())
+      and held.classid::bigint = (app.change_lock_key(app.current_customer())::bigint & 4294967295)
+      and ((bound - held.objid::bigint) & 2147483647) < 1073741824;
+    return least(bound, coalesce(least_open, bound));
+end
+$$;
+
 CREATE FUNCTION app.companies() RETURNS text[]
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
@@ -176,6 +239,59 @@ begin
 end
 $$;
 
+CREATE FUNCTION app.count_order() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    counting constant text[] := array['confirmed', 'preparing', 'delivered'];
+    zone text;
+    before numeric := 0;
+    after numeric := 0;
+begin
+    if tg_op = 'DELETE' then
+        select timezone into zone from public.customers where id = old.company_id;
+        -- No new row: the company itself may be what is deleted.
+        update public.order_days days set
+            pending = days.pending - (old.status = 'pending')::integer,
+            confirmed = days.confirmed - (old.status = 'confirmed')::integer,
+            preparing = days.preparing - (old.status = 'preparing')::integer,
+            delivered = days.delivered - (old.status = 'delivered')::integer,
+            cancelled = days.cancelled - (old.status = 'cancelled')::integer
+        where days.company_id = old.company_id and days.currency = old.currency
+          and days.date = (old.created_at at time zone zone)::date;
+        return null;
+    end if;
+    select timezone into zone from public.customers where id = new.company_id;
+    if new.status = any (counting) then
+        after := new.total_amount;
+    end if;
+    if tg_op = 'INSERT' then
+        perform app.add_to_order_day(new.company_id, (new.created_at at time zone zone)::date, new.currency, new.status,
+            1, 0);
+    else
+        if old.status = any (counting) then
+            before := old.total_amount;
+        end if;
+        if (old.status, old.currency) is distinct from (new.status, new.currency) then
+            perform app.add_to_order_day(old.company_id, (old.created_at at time zone zone)::date, old.currency,
+                old.status, -1, 0);
+            perform app.add_to_order_day(new.company_id, (new.created_at at time zone zone)::date, new.currency,
+                new.status, 1, 0);
+        end if;
+        if old.currency <> new.currency and before <> 0 then
+            perform app.add_to_order_day(old.company_id, (now() at time zone zone)::date, old.currency, '', 0, -before);
+            before := 0;
+        end if;
+    end if;
+    if after <> before then
+        perform app.add_to_order_day(new.company_id, (now() at time zone zone)::date, new.currency, '', 0,
+            after - before);
+    end if;
+    return null;
+end
+$$;
+
 CREATE FUNCTION app.count_profile_change() RETURNS trigger
     LANGUAGE plpgsql
     SET search_path TO ''
@@ -205,6 +321,29 @@ begin
 end
 $$;
 
+CREATE FUNCTION app.count_thumb() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    was_up boolean := null;
+begin
+    if tg_op = 'UPDATE' then
+        was_up := old.is_helpful;
+    end if;
+    if was_up is distinct from new.is_helpful then
+        insert into public.bot_usage as day (company_id, date, thumbs_up, thumbs_down)
+        select tenant.id, (new.created_at at time zone tenant.timezone)::date,
+            new.is_helpful::integer - coalesce(was_up, false)::integer,
+            (not new.is_helpful)::integer - coalesce(not was_up, false)::integer
+        from public.customers tenant where tenant.id = new.customer_id
+        on conflict on constraint bot_usage_day_key do update set
+            thumbs_up = day.thumbs_up + excluded.thumbs_up, thumbs_down = day.thumbs_down + excluded.thumbs_down;
+    end if;
+    return null;
+end
+$$;
+
 CREATE FUNCTION app.current_company() RETURNS text
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
@@ -227,6 +366,16 @@ CREATE FUNCTION app.end_account(account uuid) RETURNS void
         where id = account and deleted_at is null;
     update public.profiles set email = app.address_placeholder(id) where id = account;
     update public.refresh_sessions set ended_at = now() where user_id = account and ended_at is null;
+$$;
+
+CREATE FUNCTION app.fold_name(name text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path TO ''
+    AS $$
+    select btrim(regexp_replace(
+        replace(replace(replace(
+            lower(regexp_replace(normalize(name, NFKD), '[\u0300-\u036f]', '', 'g')), 'œ', 'oe'), 'æ', 'ae'), 'ß', 'ss'),
+        '[\s''’]+', ' ', 'g'))
 $$;
 
 CREATE FUNCTION app.free_quota_limit() RETURNS integer
@@ -631,6 +780,22 @@ begin
 end
 $$;
 
+CREATE FUNCTION app.on_change() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    if tg_op = 'DELETE' then
+        perform app.record_change((to_jsonb(old) ->> tg_argv[1])::uuid, tg_argv[0], old.id, true);
+    elsif tg_argv[1] = 'company_id' then
+        perform app.record_change(new.company_id, tg_argv[0], new.id, false);
+    else
+        perform app.record_change(new.customer_id, tg_argv[0], new.id, false);
+    end if;
+    return null;
+end
+$$;
+
 CREATE FUNCTION app.on_customer_renamed() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -976,6 +1141,26 @@ begin
 end
 $$;
 
+CREATE FUNCTION app.record_change(tenant uuid, kind text, object uuid, is_deleted boolean) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+    locked text := coalesce(current_setting('app.changing_tenants', true), '');
+    last bigint;
+begin
+    if position(tenant::text in locked) = 0 then
+        select case when is_called then last_value else 0 end into last from public.changes_sequence_seq;
+        perform pg_advisory_xact_lock_shared(app.change_lock_key(tenant), (last & 2147483647)::integer);
+        perform set_config('app.changing_tenants', locked || ' ' || tenant::text, true);
+    end if;
+    -- Where the tenant itself is deleted, rows of its tables change on the way, and there is nobody to tell.
+    insert into public.changes (customer_id, kind, id, is_deleted)
+    select customers.id, record_change.kind, object, record_change.is_deleted
+    from public.customers where customers.id = tenant;
+end
+$$;
+
 CREATE FUNCTION app.report_failed_sign_ins() RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
@@ -1154,6 +1339,26 @@ begin
     group by counted.id
     order by score desc, counted.id
     limit most;
+end
+$$;
+
+CREATE FUNCTION app.set_customer_name_key() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    new.customer_name_key := app.fold_name(new.customer_name);
+    return new;
+end
+$$;
+
+CREATE FUNCTION app.set_product_name_key() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+begin
+    new.name_key := app.fold_name(new.name);
+    return new;
 end
 $$;
 
@@ -1356,6 +1561,11 @@ CREATE FUNCTION app.user_role(wanted uuid) RETURNS TABLE(role text)
     select case when account.deleted_at is null then account.role else 'deleted' end
     from public.users account where account.id = wanted
 $$;
+
+CREATE FUNCTION app.wait_bucket(seconds double precision) RETURNS smallint
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path TO ''
+    AS $$ select least(64, greatest(1, ceil(ln(greatest(seconds, 0.25) / 0.25) / ln(1.25)::double precision)))::smallint $$;
 
 CREATE FUNCTION app.webhook_tenant(secret_sha256 text) RETURNS TABLE(customer_id uuid, suspended boolean, deleted boolean, language text)
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -1627,7 +1837,13 @@ CREATE TABLE public.bot_usage (
     tokens bigint DEFAULT 0 NOT NULL,
     cost_micros bigint DEFAULT 0 NOT NULL,
     quota_notified boolean DEFAULT false NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    bot_answers integer DEFAULT 0 NOT NULL,
+    person_answers integer DEFAULT 0 NOT NULL,
+    unanswered integer DEFAULT 0 NOT NULL,
+    handovers integer DEFAULT 0 NOT NULL,
+    thumbs_up integer DEFAULT 0 NOT NULL,
+    thumbs_down integer DEFAULT 0 NOT NULL
 );
 
 COMMENT ON COLUMN public.bot_usage.date IS 'in the tenant''s timezone';
@@ -1635,6 +1851,29 @@ COMMENT ON COLUMN public.bot_usage.date IS 'in the tenant''s timezone';
 COMMENT ON COLUMN public.bot_usage.cost_micros IS 'of models, in millionths of a US dollar';
 
 COMMENT ON COLUMN public.bot_usage.quota_notified IS 'whether the tenant was told that day that no more answers are given';
+
+COMMENT ON COLUMN public.bot_usage.unanswered IS 'questions to which the bot found no answer, or for which none was left';
+
+COMMENT ON COLUMN public.bot_usage.handovers IS 'conversations that went from the bot to a person';
+
+CREATE TABLE public.changes (
+    customer_id uuid NOT NULL,
+    sequence bigint NOT NULL,
+    kind text NOT NULL,
+    id uuid NOT NULL,
+    is_deleted boolean DEFAULT false NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT changes_kind_known CHECK ((kind = ANY (ARRAY['conversation'::text, 'message'::text, 'document'::text, 'order'::text, 'activity'::text])))
+);
+
+ALTER TABLE public.changes ALTER COLUMN sequence ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.changes_sequence_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE public.checkout_sessions (
     id text NOT NULL,
@@ -1915,7 +2154,9 @@ END, search_text)) STORED NOT NULL,
     short_embedding public.vector(384),
     short_bits bit(384),
     CONSTRAINT document_chunks_language_known CHECK ((language = ANY (ARRAY['fr'::text, 'en'::text, 'other'::text]))),
-    CONSTRAINT document_chunks_pages_ordered CHECK (((page_start >= 1) AND (page_start <= page_end)))
+    CONSTRAINT document_chunks_one_embedding CHECK ((num_nonnulls(embedding, short_embedding) = 1)),
+    CONSTRAINT document_chunks_pages_ordered CHECK (((page_start >= 1) AND (page_start <= page_end))),
+    CONSTRAINT document_chunks_short_bits_of_embedding CHECK ((NOT (short_bits IS DISTINCT FROM (public.binary_quantize(short_embedding))::bit(384))))
 )
 WITH (toast_tuple_target='4096');
 ALTER TABLE ONLY public.document_chunks ALTER COLUMN tsv SET STORAGE MAIN;
@@ -1933,6 +2174,7 @@ CREATE TABLE public.document_pages (
     claimed_until timestamp with time zone,
     cost_micros bigint DEFAULT 0 NOT NULL,
     confidence real,
+    CONSTRAINT document_pages_confidence_share CHECK (((confidence >= (0)::double precision) AND (confidence <= (1)::double precision))),
     CONSTRAINT document_pages_numbers_not_negative CHECK (((attempts >= 0) AND (cost_micros >= 0))),
     CONSTRAINT document_pages_page_positive CHECK ((page >= 1))
 );
@@ -1976,8 +2218,10 @@ CREATE TABLE public.documents (
     format text,
     CONSTRAINT documents_bytes_not_negative CHECK ((bytes >= 0)),
     CONSTRAINT documents_chars_not_negative CHECK ((chars >= 0)),
+    CONSTRAINT documents_error_code_known CHECK ((error_code = ANY (ARRAY['encrypted'::text, 'corrupt'::text, 'no_text'::text, 'too_many_pages'::text, 'too_large'::text, 'timed_out'::text, 'not_uploaded'::text, 'embedding_failed'::text, 'scan_failed'::text, 'scan_too_costly'::text, 'spend_cap_reached'::text, 'size_mismatch'::text, 'too_much_text'::text, 'text_limit_reached'::text, 'processing_failed'::text, 'xfa_form'::text, 'portfolio'::text, 'reader_failed'::text, 'format_mismatch'::text, 'too_many_rows'::text, 'ocr_unavailable'::text]))),
     CONSTRAINT documents_error_when_failed CHECK (((status = 'failed'::text) = (error_code IS NOT NULL))),
     CONSTRAINT documents_filename_length CHECK (((length(filename) >= 1) AND (length(filename) <= 255))),
+    CONSTRAINT documents_format_known CHECK ((format = ANY (ARRAY['pdf'::text, 'docx'::text, 'xlsx'::text, 'csv'::text, 'txt'::text, 'md'::text, 'html'::text]))),
     CONSTRAINT documents_pages_not_negative CHECK (((pages_done >= 0) AND (pages_total >= 0))),
     CONSTRAINT documents_sha256_length CHECK ((length(sha256) = 32)),
     CONSTRAINT documents_status_known CHECK ((status = ANY (ARRAY['pending'::text, 'processed'::text, 'failed'::text])))
@@ -2018,6 +2262,16 @@ CREATE TABLE public.feedback (
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT feedback_comment_length CHECK ((length(comment) <= 2000))
 );
+
+CREATE TABLE public.first_answer_times (
+    company_id uuid NOT NULL,
+    date date NOT NULL,
+    bucket smallint NOT NULL,
+    answers integer DEFAULT 0 NOT NULL,
+    CONSTRAINT first_answer_times_bucket_known CHECK (((bucket >= 1) AND (bucket <= 64)))
+);
+
+COMMENT ON COLUMN public.first_answer_times.date IS 'of the answer, in the tenant''s timezone';
 
 CREATE TABLE public.golden_questions (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -2125,6 +2379,21 @@ CREATE TABLE public.llm_calls (
     CONSTRAINT llm_calls_status_length CHECK (((length(status) >= 1) AND (length(status) <= 50)))
 );
 
+CREATE TABLE public.order_days (
+    company_id uuid NOT NULL,
+    date date NOT NULL,
+    currency text NOT NULL,
+    pending integer DEFAULT 0 NOT NULL,
+    confirmed integer DEFAULT 0 NOT NULL,
+    preparing integer DEFAULT 0 NOT NULL,
+    delivered integer DEFAULT 0 NOT NULL,
+    cancelled integer DEFAULT 0 NOT NULL,
+    revenue numeric(20,2) DEFAULT 0 NOT NULL,
+    CONSTRAINT order_days_currency_format CHECK ((currency ~ '^[A-Z]{3}$'::text))
+);
+
+COMMENT ON COLUMN public.order_days.date IS 'in the tenant''s timezone';
+
 CREATE TABLE public.orders (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     company_id uuid NOT NULL,
@@ -2137,6 +2406,8 @@ CREATE TABLE public.orders (
     needs_review boolean DEFAULT false NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    customer_name_key text,
+    total_cents bigint GENERATED ALWAYS AS (((total_amount * (100)::numeric))::bigint) STORED NOT NULL,
     CONSTRAINT orders_currency_format CHECK ((currency ~ '^[A-Z]{3}$'::text)),
     CONSTRAINT orders_customer_name_length CHECK ((length(customer_name) <= 200)),
     CONSTRAINT orders_items_are_list CHECK ((jsonb_typeof(items) = 'array'::text)),
@@ -2145,6 +2416,8 @@ CREATE TABLE public.orders (
 );
 
 COMMENT ON COLUMN public.orders.items IS '[{product_id?, name, quantity, unit_price}]; without a price: not in the catalogue';
+
+COMMENT ON COLUMN public.orders.customer_name_key IS 'app.fold_name(customer_name), by a trigger; null for an older order';
 
 CREATE TABLE public.outbox (
     message_id uuid NOT NULL,
@@ -2239,11 +2512,18 @@ CREATE TABLE public.products (
     available boolean DEFAULT true NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    archived_at timestamp with time zone,
+    name_key text,
+    CONSTRAINT products_archived_is_unavailable CHECK (((archived_at IS NULL) OR (NOT available))),
     CONSTRAINT products_currency_format CHECK ((currency ~ '^[A-Z]{3}$'::text)),
     CONSTRAINT products_description_length CHECK ((length(description) <= 2000)),
     CONSTRAINT products_name_length CHECK (((length(name) >= 1) AND (length(name) <= 200))),
     CONSTRAINT products_price_not_negative CHECK ((price >= (0)::numeric))
 );
+
+COMMENT ON COLUMN public.products.archived_at IS 'when the product was taken out of the catalogue; orders still name it';
+
+COMMENT ON COLUMN public.products.name_key IS 'app.fold_name(name), by a trigger; null for an older product whose name another one has';
 
 CREATE TABLE public.profiles (
     id uuid NOT NULL,
@@ -2289,7 +2569,8 @@ CREATE TABLE public.reembedded_chunks (
     embedding_model text NOT NULL,
     embedding public.vector(1536),
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    short_embedding public.vector(384)
+    short_embedding public.vector(384),
+    CONSTRAINT reembedded_chunks_one_embedding CHECK ((num_nonnulls(embedding, short_embedding) = 1))
 );
 
 COMMENT ON TABLE public.reembedded_chunks IS 'new vectors of chunks, until their tenant goes over to the model';
@@ -2515,6 +2796,9 @@ ALTER TABLE ONLY public.bot_usage
 ALTER TABLE ONLY public.bot_usage
     ADD CONSTRAINT bot_usage_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.changes
+    ADD CONSTRAINT changes_pkey PRIMARY KEY (customer_id, sequence);
+
 ALTER TABLE ONLY public.checkout_sessions
     ADD CONSTRAINT checkout_sessions_pkey PRIMARY KEY (id);
 
@@ -2563,26 +2847,11 @@ ALTER TABLE ONLY public.customers
 ALTER TABLE ONLY public.document_chunks
     ADD CONSTRAINT document_chunks_document_id_index_key UNIQUE (document_id, chunk_index);
 
-ALTER TABLE public.document_chunks
-    ADD CONSTRAINT document_chunks_one_embedding CHECK ((num_nonnulls(embedding, short_embedding) = 1));
-
 ALTER TABLE ONLY public.document_chunks
     ADD CONSTRAINT document_chunks_pkey PRIMARY KEY (id);
 
-ALTER TABLE public.document_chunks
-    ADD CONSTRAINT document_chunks_short_bits_of_embedding CHECK ((NOT (short_bits IS DISTINCT FROM (public.binary_quantize(short_embedding))::bit(384))));
-
-ALTER TABLE public.document_pages
-    ADD CONSTRAINT document_pages_confidence_share CHECK (((confidence >= (0)::double precision) AND (confidence <= (1)::double precision)));
-
 ALTER TABLE ONLY public.document_pages
     ADD CONSTRAINT document_pages_pkey PRIMARY KEY (document_id, page);
-
-ALTER TABLE public.documents
-    ADD CONSTRAINT documents_error_code_known CHECK ((error_code = ANY (ARRAY['encrypted'::text, 'corrupt'::text, 'no_text'::text, 'too_many_pages'::text, 'too_large'::text, 'timed_out'::text, 'not_uploaded'::text, 'embedding_failed'::text, 'scan_failed'::text, 'scan_too_costly'::text, 'spend_cap_reached'::text, 'size_mismatch'::text, 'too_much_text'::text, 'text_limit_reached'::text, 'processing_failed'::text, 'xfa_form'::text, 'portfolio'::text, 'reader_failed'::text, 'format_mismatch'::text, 'too_many_rows'::text, 'ocr_unavailable'::text])));
-
-ALTER TABLE public.documents
-    ADD CONSTRAINT documents_format_known CHECK ((format = ANY (ARRAY['pdf'::text, 'docx'::text, 'xlsx'::text, 'csv'::text, 'txt'::text, 'md'::text, 'html'::text])));
 
 ALTER TABLE ONLY public.documents
     ADD CONSTRAINT documents_id_customer_id_key UNIQUE (id, customer_id);
@@ -2598,6 +2867,9 @@ ALTER TABLE ONLY public.failed_sign_ins
 
 ALTER TABLE ONLY public.feedback
     ADD CONSTRAINT feedback_pkey PRIMARY KEY (message_id, user_id);
+
+ALTER TABLE ONLY public.first_answer_times
+    ADD CONSTRAINT first_answer_times_pkey PRIMARY KEY (company_id, date, bucket);
 
 ALTER TABLE ONLY public.golden_questions
     ADD CONSTRAINT golden_questions_pkey PRIMARY KEY (id);
@@ -2625,6 +2897,9 @@ ALTER TABLE ONLY public.messages
 
 ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.order_days
+    ADD CONSTRAINT order_days_pkey PRIMARY KEY (company_id, date, currency);
 
 ALTER TABLE ONLY public.orders
     ADD CONSTRAINT orders_pkey PRIMARY KEY (id);
@@ -2661,9 +2936,6 @@ ALTER TABLE ONLY public.profiles
 
 ALTER TABLE ONLY public.rate_limits
     ADD CONSTRAINT rate_limits_pkey PRIMARY KEY (key);
-
-ALTER TABLE public.reembedded_chunks
-    ADD CONSTRAINT reembedded_chunks_one_embedding CHECK ((num_nonnulls(embedding, short_embedding) = 1));
 
 ALTER TABLE ONLY public.reembedded_chunks
     ADD CONSTRAINT reembedded_chunks_pkey PRIMARY KEY (chunk_id, embedding_model);
@@ -2725,6 +2997,8 @@ CREATE INDEX activities_conversation_id_idx ON public.activities USING btree (co
 
 CREATE INDEX activities_created_at_idx ON public.activities USING btree (company_id, created_at DESC, id DESC);
 
+CREATE INDEX activities_type_idx ON public.activities USING btree (company_id, type, created_at DESC, id DESC);
+
 CREATE INDEX approved_answers_created_at_idx ON public.approved_answers USING btree (customer_id, created_at DESC, id DESC);
 
 CREATE INDEX audit_log_customer_id_idx ON public.audit_log USING btree (customer_id, id DESC);
@@ -2736,6 +3010,8 @@ CREATE INDEX billing_records_pending_idx ON public.billing_records USING btree (
 CREATE UNIQUE INDEX bot_sessions_open_key ON public.bot_sessions USING btree (company_id) WHERE (ended_at IS NULL);
 
 CREATE INDEX bot_sessions_started_at_idx ON public.bot_sessions USING btree (company_id, started_at DESC, id DESC);
+
+CREATE INDEX changes_at_idx ON public.changes USING brin (at);
 
 CREATE INDEX checkout_sessions_customer_id_idx ON public.checkout_sessions USING btree (customer_id, status);
 
@@ -2855,6 +3131,10 @@ CREATE INDEX orders_created_at_idx ON public.orders USING btree (company_id, cre
 
 CREATE INDEX orders_status_idx ON public.orders USING btree (company_id, status, created_at DESC, id DESC);
 
+CREATE INDEX orders_total_cents_idx ON public.orders USING btree (company_id, total_cents DESC, id DESC);
+
+CREATE INDEX orders_updated_at_idx ON public.orders USING btree (company_id, updated_at DESC, id DESC);
+
 CREATE INDEX outbox_conversation_id_idx ON public.outbox USING btree (conversation_id);
 
 CREATE INDEX outbox_customer_id_idx ON public.outbox USING btree (customer_id);
@@ -2873,7 +3153,9 @@ CREATE INDEX plan_prices_plan_id_idx ON public.plan_prices USING btree (plan_id)
 
 CREATE INDEX products_created_at_idx ON public.products USING btree (customer_id, created_at DESC, id DESC);
 
-CREATE UNIQUE INDEX products_name_key ON public.products USING btree (customer_id, lower(name));
+CREATE INDEX products_name_idx ON public.products USING btree (customer_id, name, id);
+
+CREATE UNIQUE INDEX products_name_key ON public.products USING btree (customer_id, name_key) WHERE (archived_at IS NULL);
 
 CREATE INDEX profiles_access_until_idx ON public.profiles USING btree (subscription_access_until) WHERE (subscription_access_until IS NOT NULL);
 
@@ -2913,7 +3195,13 @@ CREATE INDEX webhook_secrets_sealed_idx ON public.webhook_secrets USING btree (c
 
 CREATE TRIGGER subscription_states_assigned BEFORE INSERT OR UPDATE ON billing.subscription_states FOR EACH ROW WHEN ((new.assigned_user_id IS NOT NULL)) EXECUTE FUNCTION billing.keep_assigned_user();
 
+CREATE TRIGGER activities_change AFTER INSERT ON public.activities FOR EACH ROW EXECUTE FUNCTION app.on_change('activity', 'company_id');
+
 CREATE TRIGGER company_rag_configs_version BEFORE UPDATE ON public.company_rag_configs FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION app.keep_config_version();
+
+CREATE TRIGGER conversations_change AFTER INSERT ON public.conversations FOR EACH ROW EXECUTE FUNCTION app.on_change('conversation', 'customer_id');
+
+CREATE TRIGGER conversations_update_change AFTER UPDATE OF handler, handover_until, handover_reason, display_name, user_phone, language, opted_out_at, last_message_at ON public.conversations FOR EACH ROW WHEN (((((((((old.handler IS DISTINCT FROM new.handler) OR (old.handover_until IS DISTINCT FROM new.handover_until)) OR (old.handover_reason IS DISTINCT FROM new.handover_reason)) OR (old.display_name IS DISTINCT FROM new.display_name)) OR (old.user_phone IS DISTINCT FROM new.user_phone)) OR (old.language IS DISTINCT FROM new.language)) OR (old.opted_out_at IS DISTINCT FROM new.opted_out_at)) OR (old.last_message_at IS DISTINCT FROM new.last_message_at))) EXECUTE FUNCTION app.on_change('conversation', 'customer_id');
 
 CREATE TRIGGER customers_plan_changed AFTER UPDATE OF plan_id ON public.customers FOR EACH ROW WHEN ((old.plan_id IS DISTINCT FROM new.plan_id)) EXECUTE FUNCTION app.on_plan_changed();
 
@@ -2921,9 +3209,27 @@ CREATE TRIGGER customers_renamed AFTER UPDATE OF name ON public.customers FOR EA
 
 CREATE TRIGGER documents_bytes AFTER INSERT OR DELETE OR UPDATE OF status, error_code, bytes ON public.documents FOR EACH ROW EXECUTE FUNCTION app.count_bytes();
 
+CREATE TRIGGER documents_change AFTER INSERT OR DELETE ON public.documents FOR EACH ROW EXECUTE FUNCTION app.on_change('document', 'customer_id');
+
+CREATE TRIGGER documents_update_change AFTER UPDATE OF filename, status, error_code, pages_total, pages_done, replaces ON public.documents FOR EACH ROW WHEN (((((((old.filename IS DISTINCT FROM new.filename) OR (old.status IS DISTINCT FROM new.status)) OR (old.error_code IS DISTINCT FROM new.error_code)) OR (old.pages_total IS DISTINCT FROM new.pages_total)) OR (old.pages_done IS DISTINCT FROM new.pages_done)) OR (old.replaces IS DISTINCT FROM new.replaces))) EXECUTE FUNCTION app.on_change('document', 'customer_id');
+
+CREATE TRIGGER feedback_count AFTER INSERT OR UPDATE OF is_helpful ON public.feedback FOR EACH ROW EXECUTE FUNCTION app.count_thumb();
+
 CREATE TRIGGER llm_calls_spend AFTER INSERT ON public.llm_calls FOR EACH ROW WHEN ((new.cost_micros > 0)) EXECUTE FUNCTION app.count_spend();
 
+CREATE TRIGGER messages_change AFTER INSERT ON public.messages FOR EACH ROW EXECUTE FUNCTION app.on_change('message', 'customer_id');
+
+CREATE TRIGGER messages_update_change AFTER UPDATE OF answered_by, skipped_reason, sent_at, error_code, content ON public.messages FOR EACH ROW WHEN ((((((old.answered_by IS DISTINCT FROM new.answered_by) OR (old.skipped_reason IS DISTINCT FROM new.skipped_reason)) OR (old.sent_at IS DISTINCT FROM new.sent_at)) OR (old.error_code IS DISTINCT FROM new.error_code)) OR (old.content IS DISTINCT FROM new.content))) EXECUTE FUNCTION app.on_change('message', 'customer_id');
+
+CREATE TRIGGER orders_change AFTER INSERT OR DELETE OR UPDATE ON public.orders FOR EACH ROW EXECUTE FUNCTION app.on_change('order', 'company_id');
+
+CREATE TRIGGER orders_count AFTER INSERT OR DELETE OR UPDATE OF status, currency, total_amount ON public.orders FOR EACH ROW EXECUTE FUNCTION app.count_order();
+
+CREATE TRIGGER orders_customer_name_key BEFORE INSERT OR UPDATE OF customer_name ON public.orders FOR EACH ROW EXECUTE FUNCTION app.set_customer_name_key();
+
 CREATE TRIGGER plans_price_kept AFTER UPDATE OF stripe_price_id ON public.plans FOR EACH ROW WHEN ((old.stripe_price_id IS DISTINCT FROM new.stripe_price_id)) EXECUTE FUNCTION app.keep_plan_price();
+
+CREATE TRIGGER products_name_key BEFORE INSERT OR UPDATE OF name ON public.products FOR EACH ROW EXECUTE FUNCTION app.set_product_name_key();
 
 CREATE TRIGGER profiles_version BEFORE UPDATE ON public.profiles FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION app.count_profile_change();
 
@@ -2945,6 +3251,9 @@ ALTER TABLE ONLY public.bot_sessions
 
 ALTER TABLE ONLY public.bot_usage
     ADD CONSTRAINT bot_usage_company_id_fkey FOREIGN KEY (company_id) REFERENCES public.company_mapping(uuid) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.changes
+    ADD CONSTRAINT changes_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.checkout_sessions
     ADD CONSTRAINT checkout_sessions_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
@@ -3024,6 +3333,9 @@ ALTER TABLE ONLY public.feedback
 ALTER TABLE ONLY public.feedback
     ADD CONSTRAINT feedback_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY public.first_answer_times
+    ADD CONSTRAINT first_answer_times_company_id_fkey FOREIGN KEY (company_id) REFERENCES public.company_mapping(uuid) ON DELETE CASCADE;
+
 ALTER TABLE ONLY public.golden_questions
     ADD CONSTRAINT golden_questions_approved_answer_id_fkey FOREIGN KEY (approved_answer_id, customer_id) REFERENCES public.approved_answers(id, customer_id) ON DELETE CASCADE;
 
@@ -3071,6 +3383,9 @@ ALTER TABLE ONLY public.messages
 
 ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_sent_by_fkey FOREIGN KEY (sent_by) REFERENCES public.users(id) ON DELETE SET NULL;
+
+ALTER TABLE ONLY public.order_days
+    ADD CONSTRAINT order_days_company_id_fkey FOREIGN KEY (company_id) REFERENCES public.company_mapping(uuid) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.orders
     ADD CONSTRAINT orders_company_id_fkey FOREIGN KEY (company_id) REFERENCES public.company_mapping(uuid) ON DELETE CASCADE;
@@ -3192,6 +3507,12 @@ CREATE POLICY bot_usage_system ON public.bot_usage TO lisa_system USING (true) W
 
 CREATE POLICY bot_usage_tenant ON public.bot_usage TO lisa_tenant USING ((company_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((company_id = ( SELECT app.current_customer() AS current_customer)));
 
+ALTER TABLE public.changes ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY changes_system ON public.changes TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY changes_tenant ON public.changes FOR SELECT TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer)));
+
 ALTER TABLE public.checkout_sessions ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY checkout_sessions_system ON public.checkout_sessions TO lisa_system USING (true) WITH CHECK (true);
@@ -3286,6 +3607,12 @@ CREATE POLICY feedback_system ON public.feedback TO lisa_system USING (true) WIT
 
 CREATE POLICY feedback_tenant ON public.feedback TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
 
+ALTER TABLE public.first_answer_times ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY first_answer_times_system ON public.first_answer_times TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY first_answer_times_tenant ON public.first_answer_times TO lisa_tenant USING ((company_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((company_id = ( SELECT app.current_customer() AS current_customer)));
+
 ALTER TABLE public.golden_questions ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY golden_questions_system ON public.golden_questions TO lisa_system USING (true) WITH CHECK (true);
@@ -3329,6 +3656,12 @@ CREATE POLICY messages_own ON public.messages FOR SELECT TO authenticated USING 
 CREATE POLICY messages_system ON public.messages TO lisa_system USING (true) WITH CHECK (true);
 
 CREATE POLICY messages_tenant ON public.messages TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
+
+ALTER TABLE public.order_days ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY order_days_system ON public.order_days TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY order_days_tenant ON public.order_days FOR SELECT TO lisa_tenant USING ((company_id = ( SELECT app.current_customer() AS current_customer)));
 
 ALTER TABLE public.orders ENABLE ROW LEVEL SECURITY;
 
@@ -3466,6 +3799,8 @@ GRANT USAGE ON SCHEMA public TO service_role;
 
 REVOKE ALL ON FUNCTION app.add_months(moment timestamp with time zone, months integer) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.add_to_order_day(company uuid, day date, currency_code text, order_status text, step integer, amount numeric) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.address_placeholder(account uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.audit(tenant uuid, actor uuid, action text, object text, request_id text, details jsonb) FROM PUBLIC;
@@ -3482,6 +3817,14 @@ GRANT ALL ON FUNCTION app.audit_faults() TO lisa_system;
 REVOKE ALL ON FUNCTION app.audit_own(actor uuid, action text, object text, request_id text, details jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.audit_own(actor uuid, action text, object text, request_id text, details jsonb) TO lisa_tenant;
 
+REVOKE ALL ON FUNCTION app.change_lock_key(tenant uuid) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.changes_after(after bigint, most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.changes_after(after bigint, most integer) TO lisa_tenant;
+
+REVOKE ALL ON FUNCTION app.changes_bound() FROM PUBLIC;
+GRANT ALL ON FUNCTION app.changes_bound() TO lisa_tenant;
+
 REVOKE ALL ON FUNCTION app.companies() FROM PUBLIC;
 GRANT ALL ON FUNCTION app.companies() TO authenticated;
 
@@ -3490,9 +3833,13 @@ REVOKE ALL ON FUNCTION app.count_bytes() FROM PUBLIC;
 REVOKE ALL ON FUNCTION app.count_failed_sign_in(account uuid, failed_action text, request_id text) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.count_failed_sign_in(account uuid, failed_action text, request_id text) TO lisa_system;
 
+REVOKE ALL ON FUNCTION app.count_order() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.count_profile_change() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.count_spend() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.count_thumb() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.current_company() FROM PUBLIC;
 GRANT ALL ON FUNCTION app.current_company() TO lisa_tenant;
@@ -3506,6 +3853,10 @@ GRANT ALL ON FUNCTION app.current_owner() TO lisa_tenant;
 
 REVOKE ALL ON FUNCTION app.end_account(account uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.end_account(account uuid) TO lisa_system;
+
+REVOKE ALL ON FUNCTION app.fold_name(name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.fold_name(name text) TO lisa_tenant;
+GRANT ALL ON FUNCTION app.fold_name(name text) TO lisa_system;
 
 REVOKE ALL ON FUNCTION app.free_quota_limit() FROM PUBLIC;
 
@@ -3541,6 +3892,8 @@ GRANT ALL ON FUNCTION app.nearest_short_chunks(question real[], model text, want
 REVOKE ALL ON FUNCTION app.on_auth_user_changed() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.on_auth_user_created() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.on_change() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.on_customer_renamed() FROM PUBLIC;
 
@@ -3587,6 +3940,8 @@ GRANT ALL ON FUNCTION app.quota_of(wanted uuid) TO lisa_app;
 REVOKE ALL ON FUNCTION app.receive_message(contact text, phone text, name text, spoken text, body text, attached text, external text) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.receive_message(contact text, phone text, name text, spoken text, body text, attached text, external text) TO lisa_tenant;
 
+REVOKE ALL ON FUNCTION app.record_change(tenant uuid, kind text, object uuid, is_deleted boolean) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.report_failed_sign_ins() FROM PUBLIC;
 GRANT ALL ON FUNCTION app.report_failed_sign_ins() TO lisa_system;
 
@@ -3595,6 +3950,10 @@ GRANT ALL ON FUNCTION app.revoke_made_by(member uuid) TO lisa_tenant;
 
 REVOKE ALL ON FUNCTION app.search_chunks(question text, question_language text, model text, wanted uuid[], most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.search_chunks(question text, question_language text, model text, wanted uuid[], most integer) TO lisa_tenant;
+
+REVOKE ALL ON FUNCTION app.set_customer_name_key() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.set_product_name_key() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.synchronize_account(account uuid, address text, account_name text, quota_limit integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.synchronize_account(account uuid, address text, account_name text, quota_limit integer) TO lisa_system;
@@ -3618,6 +3977,10 @@ REVOKE ALL ON FUNCTION app.used_before(tenant uuid, wanted uuid, month_start tim
 
 REVOKE ALL ON FUNCTION app.user_role(wanted uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.user_role(wanted uuid) TO lisa_app;
+
+REVOKE ALL ON FUNCTION app.wait_bucket(seconds double precision) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.wait_bucket(seconds double precision) TO lisa_tenant;
+GRANT ALL ON FUNCTION app.wait_bucket(seconds double precision) TO lisa_system;
 
 REVOKE ALL ON FUNCTION app.webhook_tenant(secret_sha256 text) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.webhook_tenant(secret_sha256 text) TO lisa_app;
@@ -3671,6 +4034,9 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.bot_sessions TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.bot_usage TO lisa_system;
 GRANT SELECT ON TABLE public.bot_usage TO authenticated;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.bot_usage TO lisa_tenant;
+
+GRANT SELECT ON TABLE public.changes TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.changes TO lisa_system;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.checkout_sessions TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.checkout_sessions TO lisa_system;
@@ -3800,6 +4166,9 @@ GRANT SELECT(metadata) ON TABLE public.documents TO authenticated;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.feedback TO lisa_system;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.feedback TO lisa_tenant;
 
+GRANT SELECT,INSERT,UPDATE ON TABLE public.first_answer_times TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.first_answer_times TO lisa_system;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.golden_questions TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.golden_questions TO lisa_system;
 
@@ -3838,6 +4207,9 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.jobs TO lisa_system;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.llm_calls TO lisa_system;
 GRANT SELECT,INSERT ON TABLE public.llm_calls TO lisa_tenant;
+
+GRANT SELECT ON TABLE public.order_days TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.order_days TO lisa_system;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.orders TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.orders TO lisa_system;

@@ -7,14 +7,17 @@ use shared::function::Function;
 
 /// All functions, sorted by name.
 pub const ALL: &[Function] = &[
+    activities::FUNCTION,
     admin_subscriptions::FUNCTION,
     approved_answers::FUNCTION,
     audit_log::FUNCTION,
     auth::FUNCTION,
     billing::FUNCTION,
+    changes::FUNCTION,
     company_config::FUNCTION,
     conversations::FUNCTION,
     customer::FUNCTION,
+    dashboard::FUNCTION,
     docs::FUNCTION,
     document_upload::FUNCTION,
     documents::FUNCTION,
@@ -26,7 +29,9 @@ pub const ALL: &[Function] = &[
     members::FUNCTION,
     migrate::FUNCTION,
     not_found::FUNCTION,
+    orders::FUNCTION,
     plans::FUNCTION,
+    products::FUNCTION,
     profile::FUNCTION,
     query::FUNCTION,
     query_stream::FUNCTION,

@@ -7,6 +7,7 @@
 
 pub mod aws;
 pub mod bench;
+pub mod bench_lists;
 pub mod bench_load;
 pub mod bench_pdf;
 pub mod bench_retrieval;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use local::{
-    bench, bench_load, bench_pdf, bench_retrieval, bench_webhook, corpus, dev, embedding_mean, eval,
+    bench, bench_lists, bench_load, bench_pdf, bench_retrieval, bench_webhook, corpus, dev, embedding_mean, eval,
     import_subscriptions, new_function, openapi, operator, phone, settings, stripe_event,
 };
 
@@ -25,6 +25,7 @@ enum Command {
     EmbeddingMean(embedding_mean::Arguments),
     Corpus(corpus::Arguments),
     BenchLambda(bench::Arguments),
+    BenchLists(bench_lists::Arguments),
     BenchLoad(bench_load::Arguments),
     BenchPdf(bench_pdf::Arguments),
     BenchRetrieval(bench_retrieval::Arguments),
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         Command::EmbeddingMean(arguments) => embedding_mean::run(&arguments),
         Command::Corpus(arguments) => run_corpus(arguments),
         Command::BenchLambda(arguments) => run_bench(arguments),
+        Command::BenchLists(arguments) => run_bench_lists(arguments),
         Command::BenchLoad(arguments) => run_bench_load(arguments),
         Command::BenchPdf(arguments) => run_bench_pdf(arguments),
         Command::BenchRetrieval(arguments) => run_bench_retrieval(arguments),
@@ -110,6 +112,11 @@ async fn run_corpus(arguments: corpus::Arguments) -> anyhow::Result<()> {
 #[tokio::main]
 async fn run_bench(arguments: bench::Arguments) -> anyhow::Result<()> {
     Box::pin(bench::run(arguments)).await
+}
+
+#[tokio::main]
+async fn run_bench_lists(arguments: bench_lists::Arguments) -> anyhow::Result<()> {
+    Box::pin(bench_lists::run(arguments)).await
 }
 
 #[tokio::main]

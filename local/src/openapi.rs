@@ -21,7 +21,7 @@ const DESCRIPTION: &str = "A WhatsApp assistant that answers from its tenants' d
     `code`, a message and the request's id. Times are RFC 3339 in UTC.";
 
 /// The tags of the operations, in the order of the document.
-const TAGS: [(&str, &str); 12] = [
+const TAGS: [(&str, &str); 17] = [
     ("auth", "Accounts, sign-in and access tokens."),
     ("quota", "The number of questions left in the plan."),
     ("documents", "The company's PDFs, from which questions are answered."),
@@ -29,6 +29,11 @@ const TAGS: [(&str, &str); 12] = [
     ("webhooks", "Endpoints that ManyChat and Stripe call."),
     ("conversations", "WhatsApp conversations with customers, and the handover between the assistant and a person."),
     ("live-mode", "The mode of the assistant: sales, or answers from documents."),
+    ("products", "The catalogue: products and prices that the assistant may sell."),
+    ("orders", "Orders of customers, by WhatsApp or by hand."),
+    ("activities", "What happened in the company's conversations and orders."),
+    ("dashboard", "Figures by day and in total."),
+    ("changes", "What changed since a cursor, for whoever shows it live."),
     ("customer", "The company's profile, settings and connections."),
     ("billing", "Plan usage, invoiced periods, checkout and the payment portal."),
     ("privacy", "The audit log of access to the company's data."),

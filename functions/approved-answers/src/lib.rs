@@ -8,7 +8,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::{
-    approved_answers::{self, AnswerListing, ApprovedAnswerPatch, ImportReport, NewApprovedAnswer, StoredAnswer},
+    approved_answers::{self, AnswerImport, AnswerListing, ApprovedAnswerPatch, NewApprovedAnswer, StoredAnswer},
     audit,
     auth::{AccountUser, Caller, VerificationKeys},
     db::{Db, TenantTx},
@@ -177,13 +177,13 @@ impl<S: Send + Sync> FromRequest<S> for CsvFile {
 #[utoipa::path(
     post, path = "/api/v1/approved-answers/import", tag = "approved-answers",
     request_body(content((ImportBody = "application/json"), (String = "text/csv"))),
-    responses((status = 200, body = Envelope<ImportReport>), (status = 409)),
+    responses((status = 200, body = Envelope<AnswerImport>), (status = 409)),
 )]
 async fn import(
     caller: Caller<AccountUser>,
     State(db): State<Db>,
     CsvFile(file): CsvFile,
-) -> Result<Data<ImportReport>> {
+) -> Result<Data<AnswerImport>> {
     db.tenant_tx(caller.tenant(), async |tx| {
         let report = approved_answers::import_csv(tx, &file).await?;
         let object = format!("customer:{}", caller.tenant());

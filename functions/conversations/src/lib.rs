@@ -30,6 +30,7 @@ use shared::{
     settings::Settings,
     unanswered::{self, Unanswered, UnansweredListing},
     unread_bodies::{self, UnreadBody, UnreadBodyListing},
+    usage::{self, UsageDelta},
 };
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -270,6 +271,7 @@ async fn write_reply(tx: &mut TenantTx, caller: &Caller<SupportUser>, id: Uuid, 
     conversations::lock_deliverability(tx, id).await?.ensure_open()?;
     take_over_and_record(tx, caller, id).await?;
     let answers = messages::pending_ids(tx, id).await?;
+    let waited_since = messages::waiting_since(tx, id).await?;
     let plain = NewMessage::without_model(id, Author::Agent, text, &answers);
     let message = messages::write(tx, &NewMessage { sent_by: Some(caller.user), ..plain }).await?;
     conversations::queue_reply_job(tx, id).await?;
@@ -278,6 +280,8 @@ async fn write_reply(tx: &mut TenantTx, caller: &Caller<SupportUser>, id: Uuid, 
         Activity::for_conversation(id, "agent_replied", "A person of the company answered", ActivityStatus::Info)
             .with_metadata(ids);
     activities::record(tx, &activity).await?;
+    let person_answers = i32::from(!answers.is_empty());
+    usage::add(tx, &UsageDelta { person_answers, waited_since, ..UsageDelta::default() }).await?;
     messages::get(tx, message).await
 }
 
@@ -287,6 +291,7 @@ async fn take_over_and_record(tx: &mut TenantTx, caller: &Caller<SupportUser>, i
         let title = "A person of the company has taken over";
         let activity = Activity::for_conversation(id, "conversation_taken_over", title, ActivityStatus::Info);
         activities::record(tx, &activity.with_metadata(json!({ "user_id": caller.user }))).await?;
+        usage::add(tx, &UsageDelta { handovers: 1, ..UsageDelta::default() }).await?;
     }
     Ok(())
 }

@@ -75,11 +75,12 @@ struct SwitchedMode {
 }
 
 /// Warning for mode LIVE without a model.
-const NO_MODEL: &str =
-    "no language model is configured: until one is, the assistant takes no orders and answers from the documents";
+const NO_MODEL: &str = "no language model is configured: until one is, the assistant takes no orders, quotes the catalogue and answers from \
+     the documents";
 
 /// Ends the open bot session and starts one in the requested mode. Changes nothing when that is the present mode. Mode LIVE
-/// needs a language model: without one, `warning` says that the assistant goes on answering from documents.
+/// needs a language model to take orders: without one, `warning` says that the assistant quotes the catalogue and answers
+/// from documents.
 #[utoipa::path(
     post, path = "/api/v1/toggle-live-mode", tag = "live-mode", request_body = LiveMode,
     responses((status = 200, body = Envelope<SwitchedMode>)),

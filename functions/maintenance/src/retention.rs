@@ -1,7 +1,7 @@
 //! Retention: for how long rows are kept that nothing needs any more. They are deleted in bounded batches.
 
 use shared::{
-    accounts, documents,
+    accounts, changes, documents,
     error::{ApiError, BoxError},
     idempotency, invitations, jobs, logging, notices, password_resets, quota, rate_limits,
     settings::Settings,
@@ -145,6 +145,11 @@ impl Deps {
             (
                 "tenant_notices",
                 in_batches(|| async { db.system_tx(async |tx| Ok(notices::remove_old(tx, BATCH_SIZE).await?)).await })
+                    .await,
+            ),
+            (
+                "changes",
+                in_batches(|| async { db.system_tx(async |tx| Ok(changes::remove_old(tx, BATCH_SIZE).await?)).await })
                     .await,
             ),
             (

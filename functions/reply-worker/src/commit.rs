@@ -118,6 +118,23 @@ impl ReplyOutcome {
     pub(crate) fn with_metadata(self, metadata: Value) -> Self {
         Self { metadata: Some(metadata), ..self }
     }
+
+    /// Adds to usage figures what the outcome means for the pending messages: an answer, none, or a handover.
+    fn count_answer(&self, used: UsageDelta, lease: &Lease) -> UsageDelta {
+        let answered = self.message.as_ref().and_then(|message| message.answered);
+        let refused = match self.skip_reason {
+            Some(SkipReason::Quota) => i32::try_from(lease.pending.len()).unwrap_or(i32::MAX),
+            _ => 0,
+        };
+        let is_reply = self.message.is_some() && self.skip_reason.is_none();
+        UsageDelta {
+            bot_answers: i32::from(answered == Some(true)),
+            unanswered: i32::from(answered == Some(false)) + refused,
+            handovers: i32::from(self.hand_over.is_some()),
+            waited_since: lease.pending.iter().map(|message| message.created_at).min().filter(|_| is_reply),
+            ..used
+        }
+    }
 }
 
 /// The result of a commit.
@@ -247,7 +264,7 @@ impl Deps {
         Self::record_activities(tx, conversation, outcome).await?;
         usage::record_calls(tx, Some(conversation), "reply", &outcome.calls).await?;
         used.messages += i32::try_from(waiting.len()).unwrap_or(i32::MAX);
-        usage::add(tx, &used.with_calls(&outcome.calls)).await?;
+        usage::add(tx, &outcome.count_answer(used, lease).with_calls(&outcome.calls)).await?;
         Ok(CommitStatus::Committed)
     }
 

@@ -4,6 +4,7 @@
 //! A queue message only says that a conversation has something to answer or to send. The database holds the work, so
 //! a message that is delivered twice, too early or too late does no harm.
 
+mod catalogue;
 mod commit;
 mod live;
 mod rag;

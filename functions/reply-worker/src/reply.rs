@@ -355,11 +355,10 @@ impl Deps {
         let request =
             ReplyRequest { tenant, lease, question: &question, standalone, language, history: &history, deadline };
         let mut calls = Vec::new();
-        let is_live = lease.assistant.is_live && deps.provider.has_model();
-        let generated = if is_live {
-            Box::pin(deps.reply_in_live_mode(&request, &mut calls)).await
-        } else {
-            Box::pin(deps.answer_from_documents(&request, &mut calls)).await
+        let generated = match (lease.assistant.is_live, deps.provider.has_model()) {
+            (true, true) => Box::pin(deps.reply_in_live_mode(&request, &mut calls)).await,
+            (true, false) => Box::pin(deps.quote_catalogue(&request, &mut calls)).await,
+            (false, _) => Box::pin(deps.answer_from_documents(&request, &mut calls)).await,
         };
         let generated = match generated {
             Ok(generated) => with_unread_notice(generated, lease, language),

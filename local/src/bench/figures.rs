@@ -9,6 +9,10 @@ impl Sample {
         self.0.push(value);
     }
 
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
     pub(crate) fn median(&self) -> f64 {
         self.percentile(50)
     }

@@ -5,6 +5,8 @@
 //! transaction mode before the database.
 
 #[cfg(test)]
+mod activities;
+#[cfg(test)]
 mod admin_subscriptions;
 #[cfg(test)]
 mod answers;
@@ -21,11 +23,15 @@ mod authorization;
 #[cfg(test)]
 mod billing;
 #[cfg(test)]
+mod changes;
+#[cfg(test)]
 mod company_config;
 #[cfg(test)]
 mod conversations;
 #[cfg(test)]
 mod customers;
+#[cfg(test)]
+mod dashboard;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
@@ -63,6 +69,8 @@ mod members;
 #[cfg(test)]
 mod models;
 #[cfg(test)]
+mod orders;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod overages;
@@ -70,6 +78,8 @@ mod overages;
 mod password_resets;
 #[cfg(test)]
 mod plans;
+#[cfg(test)]
+mod products;
 #[cfg(test)]
 mod profiles;
 #[cfg(test)]

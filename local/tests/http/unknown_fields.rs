@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{
-    authorization::{DocumentedOperation, TenantFixture},
+    authorization::{DocumentedOperation, ExampleBody, TenantFixture},
     support::App,
 };
 
@@ -26,7 +26,9 @@ async fn a_change_with_an_unknown_field_is_refused_by_its_name_and_changes_nothi
     let admin = app.admin_token().await;
     let before = tenant.rows(&app).await;
     for operation in changes() {
-        let mut body = operation.body.clone().unwrap_or_else(|| panic!("{}: no example", operation.name));
+        let Some(ExampleBody::Json(mut body)) = operation.body.clone() else {
+            panic!("{}: no example in JSON", operation.name);
+        };
         body["no_such_field"] = json!("x");
         let call = operation.call(&app, &tenant).json(&body);
         let call = if operation.is_for_administrators() { call.by(&admin) } else { call.by(&tenant.owner) };

@@ -2,6 +2,7 @@
 //! ManyChat and a scripted model.
 
 mod bursts;
+mod catalogue;
 mod courtesies;
 mod delivery;
 mod handover;

@@ -10,13 +10,19 @@ mod billing;
 #[cfg(test)]
 mod bootstraps;
 #[cfg(test)]
+mod changes;
+#[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod cursors;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod grants_of_functions;
 #[cfg(test)]
 mod metrics;
+#[cfg(test)]
+mod orders;
 #[cfg(test)]
 mod quota_sql;
 #[cfg(test)]

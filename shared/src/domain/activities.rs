@@ -1,10 +1,14 @@
 //! Table `activities`: the events on the tenant's dashboard. Supabase can publish the table, so that they appear in
 //! real time. A row holds types and ids, and no text of a contact.
 
+mod list;
+
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::db::{SystemTx, TenantTx, Tx};
+
+pub use list::{ActivityFilter, ActivityItem, ActivityListing, list};
 
 /// An event on the tenant's dashboard.
 #[derive(Debug, Clone)]

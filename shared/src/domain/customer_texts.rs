@@ -5,6 +5,7 @@ use crate::{
     conversations::{HandoverReason, courtesies::Courtesy},
     currency::format_amount,
     orders::{Order, OrderDraft},
+    products::Product,
     tenants::Identity,
     text::Language,
 };
@@ -224,6 +225,33 @@ pub fn not_in_the_documents(identity: &Identity, language: Language) -> String {
 pub fn sources(sources: &[String], language: Language) -> String {
     let listed = sources.join(" ; ");
     localized!(language, format!("_Source : {listed}_"), format!("_Source: {listed}_"))
+}
+
+/// Products with their prices, one a line.
+#[must_use]
+pub fn product_lines(products: &[&Product], language: Language) -> String {
+    let line = |product: &&Product| {
+        let price = format_amount(product.price_cents, &product.currency, language);
+        let description = product.description.as_deref().map(|text| format!(" – {text}")).unwrap_or_default();
+        format!("- {} : {price}{description}", product.name)
+    };
+    products.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Introduction of a list of products below an answer that the documents did not give.
+#[must_use]
+pub fn what_we_sell(language: Language) -> &'static str {
+    localized!(language, "Voici ce que nous proposons :", "This is what we sell:")
+}
+
+/// Line below a quote of the catalogue, where no language model takes orders.
+#[must_use]
+pub fn how_to_order(language: Language) -> &'static str {
+    localized!(
+        language,
+        "Pour commander, écrivez CONSEILLER : une personne vous répondra.",
+        "To order, write HUMAN: a person will answer you.",
+    )
 }
 
 /// Summary of an order draft with its prices, and the question to confirm it.

@@ -396,6 +396,20 @@ pub async fn pending_ids(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<
     .await
 }
 
+/// Returns the time of the oldest message of the contact that waits for an answer, if one waits.
+///
+/// # Errors
+/// A database error.
+pub async fn waiting_since(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<Option<DateTime<Utc>>> {
+    pending_sql!(query_scalar!(
+        "select min(created_at) from messages where customer_id = $1 and conversation_id = $2 and " + PENDING + "",
+        tx.tenant(),
+        conversation
+    ))
+    .fetch_one(tx)
+    .await
+}
+
 /// Joins the texts of messages that are answered together, one a line, at most [`MAX_PENDING_CHARS`] characters. The
 /// newest messages are kept; the oldest one that does not fit is cut at its end.
 pub fn join_texts<'t>(texts: impl DoubleEndedIterator<Item = &'t str>) -> String {

@@ -43,7 +43,8 @@ pub async fn receive(tx: &mut TenantTx, message: &InboundMessage) -> sqlx::Resul
     };
     let conversations = i32::from(usage::has_no_outbound_today(tx, conversation).await?);
     messages::write(tx, &NewMessage::without_model(conversation, Author::System, text, &[id])).await?;
-    usage::add(tx, &UsageDelta { conversations, messages: 2, ..UsageDelta::default() }).await?;
+    let handovers = i32::from(erases);
+    usage::add(tx, &UsageDelta { conversations, messages: 2, handovers, ..UsageDelta::default() }).await?;
     if stops && !received.is_opted_out {
         let title = "A contact asked to receive no more messages";
         let activity = Activity::for_conversation(conversation, "contact_opted_out", title, ActivityStatus::Info);

@@ -1,20 +1,33 @@
 //! Table `orders`: the orders of contacts. An order begins as an [`OrderDraft`] with the catalogue's prices; the
 //! contact confirms the draft. An item that is not in the catalogue has no price, and the order is marked for review
 //! by a person.
+//!
+//! SQL functions: `app.fold_name`, `app.add_to_order_day`. Triggers on `orders`: `orders_customer_name_key`
+//! (`app.set_customer_name_key`), and `orders_count` (`app.count_order`), which counts into the table `order_days`.
+
+mod company;
+mod list;
 
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
     conversations,
+    currency::MAX_AMOUNT_CENTS,
     db::TenantTx,
     error::ApiError,
     messages::{self, Author, NewMessage},
     products::{self, Product},
     text::Language,
 };
+
+pub use company::{
+    CustomerNotice, NewOrder, NewOrderItem, OrderPatch, create as create_by_company, delete, edit, lock,
+};
+pub use list::{OrderDetails, OrderFilter, OrderLine, OrderListing, get, list};
 
 /// Maximum quantity of one item.
 const MAX_ITEM_QUANTITY: i64 = 999;
@@ -120,6 +133,9 @@ pub enum DraftError {
     /// An item whose name is empty, too long or has control characters.
     #[error("an item has a name")]
     Name,
+    /// A total that the database cannot hold.
+    #[error("the total is too large")]
+    Total,
 }
 
 /// Builds a draft from requested items, with prices from the catalogue only.
@@ -149,6 +165,9 @@ pub fn build_draft(
         let product = products::find(catalogue, name).filter(|product| product.currency == currency);
         if let Some(product) = product {
             total_cents = total_cents.saturating_add(product.price_cents.saturating_mul(item.quantity));
+            if total_cents > MAX_AMOUNT_CENTS {
+                return Err(DraftError::Total);
+            }
         }
         items.push(OrderItem {
             product_id: product.map(|product| product.id),
@@ -196,8 +215,17 @@ impl Order {
     /// Returns the number that people see: the first eight hex digits of the id, in upper case.
     #[must_use]
     pub fn number(&self) -> String {
-        self.id.simple().to_string().chars().take(8).collect::<String>().to_uppercase()
+        number(self.id)
     }
+}
+
+fn number(order: Uuid) -> String {
+    order.simple().to_string().chars().take(8).collect::<String>().to_uppercase()
+}
+
+/// Returns true when the total of an order with this status counts as revenue.
+fn counts_as_revenue(status: &str) -> bool {
+    ["confirmed", "preparing", "delivered"].contains(&status)
 }
 
 /// Creates the order of a draft that its contact confirmed. The database computes the total from the items.
@@ -206,6 +234,7 @@ impl Order {
 /// A database error.
 pub async fn create(tx: &mut TenantTx, conversation: Uuid, draft: &OrderDraft) -> sqlx::Result<Order> {
     let items = serde_json::to_value(&draft.items).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    lock_products(tx, draft).await?;
     sqlx::query_as!(
         Order,
         r#"
@@ -223,6 +252,20 @@ pub async fn create(tx: &mut TenantTx, conversation: Uuid, draft: &OrderDraft) -
     )
     .fetch_one(tx)
     .await
+}
+
+/// Keeps the products of a draft from being deleted until the transaction ends: whoever deletes one sees the order, and
+/// archives the product.
+async fn lock_products(tx: &mut TenantTx, draft: &OrderDraft) -> sqlx::Result<()> {
+    let ids: Vec<Uuid> = draft.items.iter().filter_map(|item| item.product_id).collect();
+    sqlx::query!(
+        "select from products where customer_id = $1 and id = any ($2) order by id for key share",
+        tx.tenant(),
+        &ids
+    )
+    .execute(tx)
+    .await
+    .map(drop)
 }
 
 /// Finds the order of a conversation that its contact may still change: the newest one that is pending or confirmed.
@@ -272,6 +315,7 @@ pub async fn change(
     draft: &OrderDraft,
 ) -> sqlx::Result<Option<Order>> {
     let items = serde_json::to_value(&draft.items).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    lock_products(tx, draft).await?;
     let counted = lock_counted_revenue(tx, order).await?;
     let changed = sqlx::query_as!(
         Order,
@@ -379,6 +423,9 @@ pub enum OrderStatus {
 }
 
 impl OrderStatus {
+    /// All statuses, in their order.
+    pub const ALL: [Self; 5] = [Self::Pending, Self::Confirmed, Self::Preparing, Self::Delivered, Self::Cancelled];
+
     /// Returns the value of `orders.status`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -422,8 +469,14 @@ impl From<OrderError> for ApiError {
         match error {
             OrderError::NotFound => Self::not_found("order"),
             OrderError::InvalidTransition(status) => {
+                let next: Vec<&str> = OrderStatus::ALL
+                    .iter()
+                    .filter(|to| to.predecessors().contains(&status.as_str()))
+                    .map(|to| to.as_str())
+                    .collect();
                 let message = format!("an order that is {status} cannot go there");
                 Self::new(StatusCode::CONFLICT, "wrong_order_step", message)
+                    .with_details(json!({ "status": status, "allowed": next }))
             }
             OrderError::Database(error) => error.into(),
         }
@@ -443,11 +496,19 @@ pub async fn transition(tx: &mut TenantTx, order: Uuid, to: OrderStatus) -> Resu
         && !conversations::lock_deliverability(tx, conversation).await?.is_opted_out
     {
         let language = conversations::language(tx, conversation).await?;
-        let text = status_message(&order, to, language);
-        messages::write(tx, &NewMessage::without_model(conversation, Author::System, &text, &[])).await?;
-        conversations::queue_reply_job(tx, conversation).await?;
+        notify(tx, conversation, &status_message(&order.number(), to, language)).await?;
     }
     Ok(order)
+}
+
+/// Writes a message of the product to the contact of a conversation, which the caller has locked. The caller sends a
+/// message to the reply queue after the commit.
+///
+/// # Errors
+/// A database error.
+pub async fn notify(tx: &mut TenantTx, conversation: Uuid, text: &str) -> sqlx::Result<()> {
+    messages::write(tx, &NewMessage::without_model(conversation, Author::System, text, &[])).await?;
+    conversations::queue_reply_job(tx, conversation).await
 }
 
 /// Locks the conversation of an order, if it has one, before the order itself, as [`conversations::lock`] describes.
@@ -467,9 +528,9 @@ async fn lock_conversation(tx: &mut TenantTx, order: Uuid) -> sqlx::Result<()> {
     .map(drop)
 }
 
-/// Returns the message to the contact about an order's new status.
-fn status_message(order: &Order, to: OrderStatus, language: Language) -> String {
-    let number = order.number();
+/// Returns the message to the contact about the new status of the order with this number.
+#[must_use]
+pub fn status_message(number: &str, to: OrderStatus, language: Language) -> String {
     let is_english = language == Language::English;
     let state = match (to, is_english) {
         (OrderStatus::Pending, false) => "est enregistrée",

@@ -1,14 +1,27 @@
 //! Table `products`: the catalogue of a tenant. The model names products; their prices come from this table only.
+//!
+//! SQL function: `app.fold_name`, by which names are compared. Trigger: `products_name_key` on `products`
+//! (`app.set_product_name_key`).
+
+mod catalogue;
+mod import;
+mod quote;
 
 use uuid::Uuid;
 
 use crate::{db::TenantTx, input, text};
 
+pub use catalogue::{
+    CatalogueProduct, NewProduct, ProductFilter, ProductListing, ProductPatch, change, create, get, list, remove,
+};
+pub use import::{MAX_IMPORT_ROWS, ProductImport, import};
+pub use quote::{CatalogueMatch, QUOTE_MODEL, match_catalogue};
+
 /// Products that are listed in a model's prompt.
 const MAX_CATALOGUE_PRODUCTS: i64 = 200;
 
 /// An available product.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Product {
     /// `products.id`.
     pub id: Uuid,
@@ -32,7 +45,7 @@ pub async fn list_available(tx: &mut TenantTx) -> sqlx::Result<Vec<Product>> {
         Product,
         r#"
         select id, name, description, (price * 100)::bigint as "price_cents!", currency from products
-        where customer_id = $1 and available
+        where customer_id = $1 and available and archived_at is null
         order by lower(name)
         limit $2
         "#,

@@ -1,9 +1,12 @@
 //! Counters of the tenant's bot, for statistics: the table `bot_usage`, one row per day in the tenant's timezone, and
 //! the table `llm_calls`, one row per model call.
 //!
-//! SQL function: `app.own_model_spend`. Trigger: `llm_calls_spend` on `llm_calls` (`app.count_spend`), which counts
+//! Owns the table `first_answer_times`, too: how long contacts waited for their first answer.
+//!
+//! SQL functions: `app.own_model_spend`, `app.wait_bucket`. Trigger `feedback_count` on `feedback` (`app.count_thumb`). Trigger: `llm_calls_spend` on `llm_calls` (`app.count_spend`), which counts
 //! into `usage_periods`.
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::{
@@ -22,6 +25,16 @@ pub struct UsageDelta {
     pub requests: i32,
     /// Orders placed.
     pub orders: i32,
+    /// Questions that the bot answered.
+    pub bot_answers: i32,
+    /// Answers of persons of the company to messages that waited.
+    pub person_answers: i32,
+    /// Questions to which the bot found no answer, or for which none was left.
+    pub unanswered: i32,
+    /// Conversations that went from the bot to a person.
+    pub handovers: i32,
+    /// Time since which the messages waited that are answered for the first time; `None` without such an answer.
+    pub waited_since: Option<DateTime<Utc>>,
     /// Tokens, sent and generated.
     pub tokens: i64,
     /// Cost of model calls, in millionths of a US dollar.
@@ -48,16 +61,28 @@ impl UsageDelta {
 pub async fn add(tx: &mut TenantTx, used: &UsageDelta) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
-        insert into bot_usage as day (company_id, date, conversations_count, messages_count, requests_count, orders_count,
-            tokens, cost_micros)
-        select id, (now() at time zone timezone)::date, $2, $3, $4, $5, $6, $7 from customers where id = $1
-        on conflict on constraint bot_usage_day_key do update set
-            conversations_count = day.conversations_count + excluded.conversations_count,
-            messages_count = day.messages_count + excluded.messages_count,
-            requests_count = day.requests_count + excluded.requests_count,
-            orders_count = day.orders_count + excluded.orders_count,
-            tokens = day.tokens + excluded.tokens,
-            cost_micros = day.cost_micros + excluded.cost_micros
+        with counted as (
+            insert into bot_usage as day (company_id, date, conversations_count, messages_count, requests_count,
+                orders_count, tokens, cost_micros, bot_answers, person_answers, unanswered, handovers)
+            select id, (now() at time zone timezone)::date, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11
+            from customers where id = $1
+            on conflict on constraint bot_usage_day_key do update set
+                conversations_count = day.conversations_count + excluded.conversations_count,
+                messages_count = day.messages_count + excluded.messages_count,
+                requests_count = day.requests_count + excluded.requests_count,
+                orders_count = day.orders_count + excluded.orders_count,
+                tokens = day.tokens + excluded.tokens,
+                cost_micros = day.cost_micros + excluded.cost_micros,
+                bot_answers = day.bot_answers + excluded.bot_answers,
+                person_answers = day.person_answers + excluded.person_answers,
+                unanswered = day.unanswered + excluded.unanswered,
+                handovers = day.handovers + excluded.handovers
+            returning day.company_id, day.date
+        )
+        insert into first_answer_times as known (company_id, date, bucket, answers)
+        select company_id, date, app.wait_bucket(extract(epoch from clock_timestamp() - $12::timestamptz)::double precision), 1
+        from counted where $12::timestamptz is not null
+        on conflict on constraint first_answer_times_pkey do update set answers = known.answers + 1
         "#,
         tx.tenant(),
         used.conversations,
@@ -65,11 +90,23 @@ pub async fn add(tx: &mut TenantTx, used: &UsageDelta) -> sqlx::Result<()> {
         used.requests,
         used.orders,
         used.tokens,
-        used.cost_micros
+        used.cost_micros,
+        used.bot_answers,
+        used.person_answers,
+        used.unanswered,
+        used.handovers,
+        used.waited_since
     )
     .execute(tx)
     .await
     .map(drop)
+}
+
+/// Returns the wait in seconds for which a bucket of `first_answer_times` stands: the middle of its ratio. The SQL function
+/// `app.wait_bucket` has the bounds: 0.25 s × 1.25^bucket.
+#[must_use]
+pub fn wait_of_bucket(bucket: i32) -> f64 {
+    0.25 * 1.25_f64.powf(f64::from(bucket) - 0.5)
 }
 
 /// Returns true when the conversation has no outbound message yet today, in the tenant's timezone.

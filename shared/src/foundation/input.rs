@@ -75,6 +75,12 @@ fn visible_char(letter: char) -> Option<char> {
     }
 }
 
+/// Returns true for characters that nobody sees: white space, control characters, and what names lose or have only beside
+/// other characters.
+pub(crate) fn is_invisible(letter: char) -> bool {
+    letter.is_whitespace() || letter.is_control() || visible_char(letter).is_none() || is_blank_char(letter)
+}
+
 /// Returns true for characters that belong to a name only beside others: joiners, combining marks without a letter,
 /// variation selectors, and letters that are drawn as an empty place.
 fn is_blank_char(letter: char) -> bool {

@@ -1,5 +1,6 @@
 //! Paging of list endpoints: by `page` and `limit`, or by a `cursor`, which returns every row exactly once even while
-//! rows are added.
+//! rows are added and changed. A row moves when the column by which the list is sorted changes (`updated_at`,
+//! `last_message_at`): it may then be passed or come again, and every other row still comes once.
 
 use std::marker::PhantomData;
 
@@ -200,6 +201,14 @@ impl Paging {
     #[must_use]
     pub fn rows_to_fetch(&self) -> i64 {
         self.limit + 1
+    }
+
+    /// Returns the number of rows in the list when the queried rows are all of them, so that they need not be counted: on
+    /// a first page without a next one.
+    #[must_use]
+    pub fn count_of_whole_list<T>(&self, rows: &[T]) -> Option<i64> {
+        let count = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        (self.cursor.is_none() && self.offset == 0 && count <= self.limit).then_some(count)
     }
 
     /// Builds the page from the queried rows.
@@ -412,8 +421,10 @@ macro_rules! list_page {
             )
         };
         let rows = rows.map_err(|error| $paging.query_error(error))?;
-        let counted =
-            $crate::paging::list_page!(@count ($tx, $paging, $row, $select, $from) $bind $places);
+        let counted = match $paging.count_of_whole_list(&rows) {
+            Some(counted) => counted,
+            None => $crate::paging::list_page!(@count ($tx, $paging, $row, $select, $from) $bind $places),
+        };
         $paging.page(rows, counted, |last: &$row| (last.$field.clone(), last.$id_field.clone()))
     }};
     (@page_by_id
@@ -431,8 +442,10 @@ macro_rules! list_page {
             )
         };
         let rows = rows.map_err(|error| $paging.query_error(error))?;
-        let counted =
-            $crate::paging::list_page!(@count ($tx, $paging, $row, $select, $from) $bind $places);
+        let counted = match $paging.count_of_whole_list(&rows) {
+            Some(counted) => counted,
+            None => $crate::paging::list_page!(@count ($tx, $paging, $row, $select, $from) $bind $places),
+        };
         $paging.page(rows, counted, |last: &$row| last.$id_field.clone())
     }};
     (@rows
@@ -537,6 +550,18 @@ mod tests {
         let details = error.details.unwrap();
         let fields: Vec<_> = details.as_array().unwrap().iter().map(|field| field["field"].as_str().unwrap()).collect();
         assert_eq!(fields, ["limit", "page", "sort", "status", "cursor"]);
+    }
+
+    #[test]
+    fn rows_of_a_first_page_without_a_next_one_are_the_whole_list() {
+        let counted = |given: &[(&str, &str)], rows: usize| {
+            params(given).validate::<Orders>().unwrap().count_of_whole_list(&vec![0; rows])
+        };
+        assert_eq!([0, 2, 3].map(|rows| counted(&[("limit", "2")], rows)), [Some(0), Some(2), None]);
+        assert_eq!([0, 2].map(|rows| counted(&[("limit", "2"), ("page", "2")], rows)), [None, None]);
+        let list = params(&[("limit", "1")]).validate::<Orders>().unwrap().page(vec![1, 2], 2, |row| *row).unwrap();
+        let cursor = list.meta.next_cursor.unwrap();
+        assert_eq!(counted(&[("limit", "1"), ("cursor", &cursor)], 1), None);
     }
 
     #[test]

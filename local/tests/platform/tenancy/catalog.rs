@@ -78,7 +78,9 @@ impl Table {
             "customers" => return Some(("id", customer)),
             "users" | "profiles" => return Some(("id", owner)),
             // In the frontends' tables, `company_id` is the tenant's UUID.
-            "activities" | "bot_sessions" | "bot_usage" | "orders" => return Some(("company_id", customer)),
+            "activities" | "bot_sessions" | "bot_usage" | "first_answer_times" | "orders" | "order_days" => {
+                return Some(("company_id", customer));
+            }
             _ => {}
         }
         if self.has("customer_id") {

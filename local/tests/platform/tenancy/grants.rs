@@ -108,7 +108,16 @@ const APP_GRANTS: [&str; 8] = [
 ];
 
 /// Privileges of a tenant's transaction.
-const TENANT_GRANTS: [&str; 73] = [
+const TENANT_GRANTS: [&str; 80] = [
+    "lisa_tenant: execute on app.changes_after(bigint,integer)",
+    "lisa_tenant: execute on app.changes_bound()",
+    "lisa_tenant: execute on app.wait_bucket(double precision)",
+    // Triggers write it.
+    "lisa_tenant: select on changes",
+    "lisa_tenant: insert, select, update on first_answer_times",
+    "lisa_tenant: execute on app.fold_name(text)",
+    // A trigger on orders writes it.
+    "lisa_tenant: select on order_days",
     "lisa_tenant: execute on app.own_trust()",
     "lisa_tenant: execute on app.issue_password_reset(uuid,uuid,bytea,integer)",
     "lisa_tenant: execute on app.own_members()",
@@ -216,6 +225,7 @@ async fn grants_equal_the_explicit_lists() {
         "execute on app.current_customer()",
         "execute on app.end_account(uuid)",
         "execute on app.is_only_support_of(uuid,uuid)",
+        "execute on app.fold_name(text)",
         "execute on app.memberships(uuid,uuid)",
         "execute on app.open_period(uuid,timestamp with time zone)",
         "execute on app.period_of(uuid,timestamp with time zone)",
@@ -224,6 +234,7 @@ async fn grants_equal_the_explicit_lists() {
         "execute on app.report_failed_sign_ins()",
         "execute on app.synchronize_account(uuid,text,text,integer)",
         "execute on app.take_rate(text,integer,integer)",
+        "execute on app.wait_bucket(double precision)",
         "execute on app.word_keys(uuid,text[])",
         "usage on schema app",
         "usage on schema billing",

@@ -106,6 +106,7 @@ async fn full_tenant(admin: &mut PgConnection, name: &str) -> SeededTenant {
         format!("insert into tenant_notices (customer_id, kind, since) values ('{customer}', 'test', now())"),
         format!("insert into bot_sessions (company_id, mode) values ('{customer}', 'live')"),
         format!("insert into bot_usage (company_id, date) values ('{customer}', '2026-11-21')"),
+        format!("insert into first_answer_times (company_id, date, bucket) values ('{customer}', '2026-11-21', 1)"),
         format!(
             "insert into llm_calls (customer_id, purpose, provider, model, status) \
              values ('{customer}', 'answer', 'extractive', 'extractive-1', 'ok')"

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{AnswerText, MAX_APPROVED_ANSWERS, NewApprovedAnswer, QuestionText, StoredAnswer};
-use crate::{db::TenantTx, error::ApiError, tenants::CompanyLanguage};
+use crate::{db::TenantTx, error::ApiError, input, tenants::CompanyLanguage};
 
 /// Wrong rows that a refusal lists.
 const MAX_LISTED_ROWS: usize = 100;
@@ -23,7 +23,7 @@ const COLUMNS: [&str; 3] = ["question", "answer", "language"];
 /// Result of an import.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(example = json!({ "created": 12, "updated": 1, "unchanged": 3 }))]
-pub struct ImportReport {
+pub struct AnswerImport {
     /// Number of new approved answers.
     created: u64,
     /// Number of approved answers that have a new text: those with the same wording of the question.
@@ -62,10 +62,10 @@ fn refused(rows: &[RowError]) -> ApiError {
 /// Returns 422 for a file that is not CSV in UTF-8 with these columns, 422 `too_many_rows`, 422 `rows_refused` with the line
 /// of each wrong row, 409 when the company would have too many approved answers, and any database error. Nothing is
 /// imported then: the caller rolls back.
-pub async fn import_csv(tx: &mut TenantTx, file: &[u8]) -> Result<ImportReport, ApiError> {
+pub async fn import_csv(tx: &mut TenantTx, file: &[u8]) -> Result<AnswerImport, ApiError> {
     let rows = parse(file)?;
     super::lock(tx).await?;
-    let mut report = ImportReport::default();
+    let mut report = AnswerImport::default();
     let mut wrong = Vec::new();
     // The line of each approved answer that the file has written.
     let mut lines: HashMap<Uuid, u64> = HashMap::new();
@@ -214,18 +214,21 @@ fn row(record: &StringRecord, columns: [Option<usize>; 3]) -> Result<NewApproved
 /// Returns true for a text that a spreadsheet runs: one that begins with `=` or `@`, or with a sign that no number or space
 /// follows. A telephone number and a list may begin with a sign.
 fn is_formula(text: &str) -> bool {
-    let text = text.trim_start();
-    let mut letters = text.chars();
+    // A character that nobody sees may stand before the formula, and East Asian widths count, too.
+    let mut letters = text.trim_start_matches(|c: char| c.is_whitespace() || input::is_invisible(c)).chars();
     match letters.next() {
-        Some('=' | '@') => true,
-        Some('+' | '-') => letters.next().is_some_and(|next| !next.is_ascii_digit() && !next.is_whitespace()),
+        Some('=' | '@' | '＝' | '＠') => true,
+        Some('+' | '-' | '＋' | '－') => {
+            letters.next().is_some_and(|next| !next.is_ascii_digit() && !next.is_whitespace())
+        }
         _ => false,
     }
 }
 
 /// Returns true for a text that a spreadsheet might run.
 fn needs_escape(text: &str) -> bool {
-    text.trim_start().starts_with(['=', '+', '-', '@']) || text.starts_with(['\t', '\r'])
+    let visible = text.trim_start_matches(|c: char| c.is_whitespace() || input::is_invisible(c));
+    visible.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']) || text.starts_with(['\t', '\r'])
 }
 
 /// Puts an apostrophe before a text that a spreadsheet might run. The apostrophe is removed at an import.
@@ -314,6 +317,13 @@ mod tests {
         let expected = [(2, "question"), (3, "answer"), (4, "language"), (5, "question"), (7, "answer")]
             .map(|(line, field)| (line, field.to_owned()));
         assert_eq!(rows_of(&error), expected);
+    }
+
+    #[test]
+    fn a_formula_behind_a_character_that_nobody_sees_is_one() {
+        for text in ["=1+1", "\u{200b}=1+1", "\u{feff}@SUM(A1)", "\u{a0}=1", "＝1+1", "\u{2060}+A1"] {
+            assert!(is_formula(text) && needs_escape(text), "{text:?}");
+        }
     }
 
     #[test]

@@ -129,7 +129,14 @@ impl AnswerDraft {
             Some(conversation) => (conversation, usage::has_no_outbound_today(tx, conversation).await?),
             None => (api::create(tx, user, self.language).await?, true),
         };
-        let used = UsageDelta { conversations: i32::from(is_first), messages: 2, requests: 1, ..UsageDelta::default() };
+        let used = UsageDelta {
+            conversations: i32::from(is_first),
+            messages: 2,
+            requests: 1,
+            bot_answers: i32::from(self.answered),
+            unanswered: i32::from(!self.answered),
+            ..UsageDelta::default()
+        };
         usage::add(tx, &used.with_calls(calls)).await?;
         let exchange = Exchange {
             user,

@@ -6,6 +6,7 @@ use super::{
     collector::Blocks,
     encoding,
     error::{FileError, MAX_ROWS},
+    format::FileFormat,
     place::PlaceKind,
     table::{Cell, Row},
 };
@@ -13,6 +14,9 @@ use super::{
 /// Separators, in the order in which they count where several fit as well. French spreadsheets write semicolons, since
 /// the comma is in their numbers.
 const SEPARATORS: [u8; 4] = *b";\t,|";
+/// Number of fields of a [`CsvRecord`] that are kept. No file that a person makes has more, and a file of separators alone
+/// would take a hundred times its size of memory.
+const MAX_FIELDS: usize = 1_000;
 /// Number of records by which the separator is told.
 const SAMPLE_RECORDS: usize = 50;
 
@@ -37,6 +41,45 @@ pub(super) fn read(bytes: &[u8], blocks: &mut Blocks) -> Result<(), FileError> {
         }
     }
     blocks.table(&rows, true)
+}
+
+/// A record of a CSV file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CsvRecord {
+    /// Number of its first line, from 1.
+    pub line: u32,
+    /// Its fields, without white space at their ends: the first thousand of them.
+    pub fields: Vec<String>,
+    /// Number of all its fields.
+    pub width: usize,
+}
+
+/// Reads the records of a CSV file in any encoding and with any separator that spreadsheets write. Records without a
+/// value are left out.
+///
+/// # Errors
+/// [`FileError::FormatMismatch`] for bytes that are no text, [`FileError::TooManyRows`] for more than `max_records`.
+pub fn csv_records(bytes: &[u8], max_records: usize) -> Result<Vec<CsvRecord>, FileError> {
+    if !encoding::is_text(bytes) {
+        return Err(FileError::FormatMismatch(FileFormat::Csv));
+    }
+    let text = encoding::decode(bytes);
+    let (separator, text, skipped) = separator(&text);
+    let mut lines = LineCounter { text, at: 0, line: skipped + 1 };
+    let mut found = Vec::new();
+    for record in records(text, separator) {
+        let record = record?;
+        let line = lines.line_of(record.position().map_or(0, |position| position.byte()));
+        if record.iter().all(|field| field.trim().is_empty()) {
+            continue;
+        }
+        let fields = record.iter().take(MAX_FIELDS).map(|field| field.trim().to_owned()).collect();
+        if found.len() >= max_records {
+            return Err(FileError::TooManyRows);
+        }
+        found.push(CsvRecord { line, fields, width: record.len() });
+    }
+    Ok(found)
 }
 
 /// Counts the lines of a text. The reader's own count ends before the line feed of CR LF, and before empty lines.
