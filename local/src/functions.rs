@@ -7,10 +7,12 @@ use shared::function::Function;
 
 /// All functions, sorted by name.
 pub const ALL: &[Function] = &[
+    admin::FUNCTION,
     admin_subscriptions::FUNCTION,
     audit_log::FUNCTION,
     auth::FUNCTION,
     billing::FUNCTION,
+    context::FUNCTION,
     conversations::FUNCTION,
     customer::FUNCTION,
     docs::FUNCTION,
@@ -28,6 +30,7 @@ pub const ALL: &[Function] = &[
     quota::FUNCTION,
     reply_worker::FUNCTION,
     stripe_webhook::FUNCTION,
+    user_config::FUNCTION,
 ];
 
 /// Finds a function by its name in template.yaml.

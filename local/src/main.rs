@@ -38,6 +38,8 @@ enum Command {
     ReEmbed(operator::ReEmbedArguments),
     /// Marks an account's address as confirmed.
     ConfirmAccount(operator::ConfirmArguments),
+    /// Makes an account a global administrator, or takes the role away.
+    Admin(operator::AdminArguments),
     StripeEvent(stripe_event::Arguments),
     ImportSubscriptions(import_subscriptions::Arguments),
 }
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         Command::RotateKeys(connection) => rotate_keys(connection),
         Command::ReEmbed(arguments) => re_embed(arguments),
         Command::ConfirmAccount(arguments) => confirm_account(arguments),
+        Command::Admin(arguments) => change_administrator(arguments),
         Command::StripeEvent(arguments) => stripe_event(arguments),
         Command::ImportSubscriptions(arguments) => import_subscriptions(arguments),
     };
@@ -130,6 +133,11 @@ async fn rotate_keys(connection: operator::ConnectionArguments) -> anyhow::Resul
 #[tokio::main]
 async fn re_embed(arguments: operator::ReEmbedArguments) -> anyhow::Result<()> {
     Box::pin(operator::re_embed(arguments)).await
+}
+
+#[tokio::main]
+async fn change_administrator(arguments: operator::AdminArguments) -> anyhow::Result<()> {
+    operator::change_administrator(arguments).await
 }
 
 #[tokio::main]

@@ -2,12 +2,15 @@
 
 pub mod accounts;
 pub mod activities;
+pub mod administrators;
 pub mod approved_answers;
 pub mod billing;
 pub mod bot_sessions;
 pub mod chunking;
+pub mod context;
 pub mod conversations;
 pub mod currency;
+pub mod customer_admin;
 pub mod customer_texts;
 pub mod documents;
 pub mod feedback;
@@ -29,3 +32,4 @@ pub mod unanswered;
 pub mod unconfirmed;
 pub mod unread_bodies;
 pub mod usage;
+pub mod user_configs;

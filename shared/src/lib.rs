@@ -12,9 +12,10 @@ mod foundation;
 mod integrations;
 
 pub use domain::{
-    accounts, activities, approved_answers, billing, bot_sessions, chunking, conversations, currency, customer_texts,
-    documents, feedback, messages, notices, opt_outs, orders, outbox, periods, plans, products, questions, quota,
-    reembedding, retrieval, section_chunks, tenants, unanswered, unconfirmed, unread_bodies, usage,
+    accounts, activities, administrators, approved_answers, billing, bot_sessions, chunking, context,
+    conversations, currency, customer_admin, customer_texts, documents, feedback, messages, notices, opt_outs, orders,
+    outbox, periods, plans, products, questions, quota, reembedding, retrieval, section_chunks, tenants, unanswered,
+    unconfirmed, unread_bodies, usage, user_configs,
 };
 pub use foundation::{
     audit, auth, aws, db, error, function, http, idempotency, input, jobs, logging, paging, rate_limits, sealed,

@@ -5,6 +5,8 @@
 //! transaction mode before the database.
 
 #[cfg(test)]
+mod admin;
+#[cfg(test)]
 mod admin_subscriptions;
 #[cfg(test)]
 mod answers;
@@ -18,6 +20,8 @@ mod auth;
 mod authorization;
 #[cfg(test)]
 mod billing;
+#[cfg(test)]
+mod context;
 #[cfg(test)]
 mod conversations;
 #[cfg(test)]
@@ -96,6 +100,8 @@ mod turns;
 mod unconfirmed;
 #[cfg(test)]
 mod uploads;
+#[cfg(test)]
+mod user_config;
 #[cfg(test)]
 mod versions;
 #[cfg(test)]

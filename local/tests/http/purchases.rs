@@ -76,7 +76,7 @@ impl Shop {
     }
 
     /// Buys a plan on a page that the product did not open.
-    async fn buy(&self, plan: &str) {
+    pub(crate) async fn buy(&self, plan: &str) {
         self.change("checkout.session.completed", plan).await;
     }
 

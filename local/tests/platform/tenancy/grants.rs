@@ -107,7 +107,8 @@ const APP_GRANTS: [&str; 7] = [
 ];
 
 /// Privileges of a tenant's transaction.
-const TENANT_GRANTS: [&str; 58] = [
+const TENANT_GRANTS: [&str; 59] = [
+    "lisa_tenant: execute on app.own_member(uuid)",
     "lisa_tenant: execute on app.own_trust()",
     "lisa_tenant: execute on app.take_unconfirmed_request(integer)",
     "lisa_tenant: execute on app.audit_own(uuid,text,text,text,jsonb)",
@@ -206,7 +207,10 @@ async fn grants_equal_the_explicit_lists() {
         "execute on app.word_keys(uuid,text[])",
         "usage on schema app",
         "usage on schema billing",
+        "usage on schema legacy",
         "usage on schema public",
+        // The rows of an older project that were copied.
+        "insert, select on adopted_rows",
         // Tables of billing, on which no other role has a privilege.
         "delete, insert, select, update on duplicate_subscriptions",
         "delete, insert, select, update on stripe_customers",

@@ -17,7 +17,7 @@ use crate::{
     error::ApiError,
     input,
     outbound::TenantUrl,
-    sealed::{self, KeyRing, SealingError},
+    sealed::{self, KeyRing, MASK, SealingError},
     text::Language,
 };
 
@@ -27,8 +27,6 @@ const MAX_WEBHOOK_SECRETS: i64 = 10;
 const REPEATED_CLICK_S: f64 = 60.0;
 /// Purpose under which a new webhook secret is sealed (encrypted).
 const WEBHOOK_SECRET_PURPOSE: &str = "webhook_secret";
-/// Mask shown in place of a key, before its last four characters.
-const MASK: &str = "••••";
 
 /// The company's profile and connections, without secrets.
 #[derive(Debug, Serialize, ToSchema)]
