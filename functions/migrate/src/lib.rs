@@ -72,6 +72,8 @@ impl EventFunction for Migrate {
         let admin = connect(&self.admin_url).await?;
         APP.run(&admin).await?;
         set_free_quota_limit(&admin, self.free_quota_limit).await?;
+        // The publication may be newer than the migrations.
+        sqlx::raw_sql("select app.publish_realtime()").execute(&admin).await?;
         for (url, role) in self.login_urls.iter().zip(["lisa_app", "lisa_system"]) {
             set_password(&admin, role, url).await?;
         }

@@ -2,10 +2,12 @@
 //! tests, or makes them fail.
 
 mod catalog;
+mod direct_reads;
 mod frontends;
 mod grants;
 mod isolation;
 mod migrate;
+mod realtime;
 mod rows;
 mod structure;
 mod supabase;
