@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use local::{
-    bench, bench_load, bench_pdf, bench_retrieval, bench_webhook, corpus, dev, embedding_mean, eval,
+    adopt, bench, bench_load, bench_pdf, bench_retrieval, bench_webhook, corpus, dev, embedding_mean, eval,
     import_subscriptions, new_function, openapi, operator, phone, settings, stripe_event,
 };
 
@@ -40,6 +40,7 @@ enum Command {
     ConfirmAccount(operator::ConfirmArguments),
     /// Makes an account a global administrator, or takes the role away.
     Admin(operator::AdminArguments),
+    Adopt(adopt::Arguments),
     StripeEvent(stripe_event::Arguments),
     ImportSubscriptions(import_subscriptions::Arguments),
 }
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
         Command::ReEmbed(arguments) => re_embed(arguments),
         Command::ConfirmAccount(arguments) => confirm_account(arguments),
         Command::Admin(arguments) => change_administrator(arguments),
+        Command::Adopt(arguments) => run_adopt(arguments),
         Command::StripeEvent(arguments) => stripe_event(arguments),
         Command::ImportSubscriptions(arguments) => import_subscriptions(arguments),
     };
@@ -138,6 +140,11 @@ async fn re_embed(arguments: operator::ReEmbedArguments) -> anyhow::Result<()> {
 #[tokio::main]
 async fn change_administrator(arguments: operator::AdminArguments) -> anyhow::Result<()> {
     operator::change_administrator(arguments).await
+}
+
+#[tokio::main]
+async fn run_adopt(arguments: adopt::Arguments) -> anyhow::Result<()> {
+    Box::pin(adopt::run(arguments)).await
 }
 
 #[tokio::main]

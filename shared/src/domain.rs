@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod activities;
 pub mod administrators;
+pub mod adoption;
 pub mod approved_answers;
 pub mod billing;
 pub mod bot_sessions;

@@ -12,7 +12,7 @@ mod foundation;
 mod integrations;
 
 pub use domain::{
-    accounts, activities, administrators, approved_answers, billing, bot_sessions, chunking, context,
+    accounts, activities, administrators, adoption, approved_answers, billing, bot_sessions, chunking, context,
     conversations, currency, customer_admin, customer_texts, documents, feedback, messages, notices, opt_outs, orders,
     outbox, periods, plans, products, questions, quota, reembedding, retrieval, section_chunks, tenants, unanswered,
     unconfirmed, unread_bodies, usage, user_configs,
