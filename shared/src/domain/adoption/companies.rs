@@ -167,6 +167,12 @@ async fn create(
     )
     .execute(&mut *tx)
     .await?;
+    record(tx, tenant).await?;
+    Ok(())
+}
+
+/// Writes the entry that begins the company's audit log.
+async fn record(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Result<()> {
     let entry = NewAuditEntry {
         actor: None,
         action: "customer.adopted",
@@ -174,8 +180,7 @@ async fn create(
         request_id: None,
         details: serde_json::json!({}),
     };
-    audit::record_for(tx, Some(tenant), &entry).await?;
-    Ok(())
+    audit::record_for(tx, Some(tenant), &entry).await
 }
 
 /// Finds the tenant of an old TEXT `company_id`. Only a company that was adopted counts: anybody may have signed up here with
