@@ -13,13 +13,12 @@ mod old_row;
 
 use std::collections::BTreeMap;
 
-use uuid::Uuid;
-
 use crate::{
     db::{SystemDb, SystemTx},
     error::ApiError,
 };
-use old_row::OldRow;
+pub use old_row::AdoptionHints;
+use old_row::{MissingParts, OldRow, RowError};
 
 /// Blocks of an old table that one transaction reads. A block has 8 KiB.
 const BLOCKS_PER_BATCH: i64 = 16;
@@ -104,13 +103,6 @@ impl Table {
     }
 }
 
-/// Facts that the old tables lack.
-#[derive(Debug, Clone, Default)]
-pub struct AdoptionHints {
-    /// The owners of companies whose rows name no user, by their old `company_id`: `users.id`.
-    pub owners: BTreeMap<String, Uuid>,
-}
-
 /// What became of the rows of one old table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableReport {
@@ -132,24 +124,6 @@ pub struct Refusal {
     /// True when the rest of the row was taken.
     pub is_part: bool,
 }
-
-/// Reason why a row is not taken.
-#[derive(Debug)]
-enum RowError {
-    /// The row is refused for this reason.
-    Refused(&'static str),
-    /// A statement failed.
-    Database(sqlx::Error),
-}
-
-impl From<sqlx::Error> for RowError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(error)
-    }
-}
-
-/// Parts of a row that were not taken, each as the code of its reason.
-type MissingParts = Vec<&'static str>;
 
 /// Copies the rows of all old tables, in batches of one transaction each, and returns a report for each table.
 ///

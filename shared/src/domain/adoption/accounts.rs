@@ -1,7 +1,7 @@
 //! The old tables of accounts. The accounts themselves come from Supabase Auth; their free quota is for life, so what an
 //! old project has counted stays counted.
 
-use super::{MissingParts, OldRow, RowError};
+use super::old_row::{MissingParts, OldRow, RowError};
 use crate::db::SystemTx;
 
 /// Checks that an old user has an account. A paid subscription does not come from this table.

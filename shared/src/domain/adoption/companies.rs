@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{AdoptionHints, MissingParts, OldRow, RowError};
+use super::old_row::{AdoptionHints, MissingParts, OldRow, RowError};
 use crate::{
     audit::{self, NewAuditEntry},
     db::SystemTx,

@@ -6,7 +6,10 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{MissingParts, OldRow, RowError, companies};
+use super::{
+    companies,
+    old_row::{MissingParts, OldRow, RowError},
+};
 use crate::{
     db::SystemTx,
     files::FileFormat,

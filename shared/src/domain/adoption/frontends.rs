@@ -4,7 +4,10 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{MissingParts, OldRow, RowError, companies};
+use super::{
+    companies,
+    old_row::{MissingParts, OldRow, RowError},
+};
 use crate::db::SystemTx;
 
 /// Copies an order. Its total stays as it was; where the items do not say so, the order is marked for review.

@@ -1,6 +1,9 @@
 //! The old `conversation_memory`: one row a message, of a contact of a company.
 
-use super::{MissingParts, OldRow, RowError, companies};
+use super::{
+    companies,
+    old_row::{MissingParts, OldRow, RowError},
+};
 use crate::{db::SystemTx, text};
 
 /// Maximum length of a message, in characters.

@@ -1,9 +1,36 @@
 //! A row of an old table, of which only the wanted columns are known.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
+
+/// Facts that the old tables lack.
+#[derive(Debug, Clone, Default)]
+pub struct AdoptionHints {
+    /// The owners of companies whose rows name no user, by their old `company_id`: `users.id`.
+    pub owners: BTreeMap<String, Uuid>,
+}
+
+/// Reason why a row is not taken.
+#[derive(Debug)]
+pub(super) enum RowError {
+    /// The row is refused for this reason.
+    Refused(&'static str),
+    /// A statement failed.
+    Database(sqlx::Error),
+}
+
+impl From<sqlx::Error> for RowError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// Parts of a row that were not taken, each as the code of its reason.
+pub(super) type MissingParts = Vec<&'static str>;
 
 /// A row as JSON.
 #[derive(Debug)]
