@@ -1,6 +1,7 @@
 //! The old `documents`: one row a chunk. The chunks of one file become one document.
 //!
-//! The model of the old vectors is not known, so the chunks come without vectors: they are found by their words at once,
+//! The model of the old vectors is not known, so each chunk gets a vector of zeros, without the sign bits by which vectors
+//! are searched. The chunks are found by their words at once,
 //! and by their meaning after `cargo re-embed`.
 
 use serde_json::{Value, json};
@@ -17,7 +18,7 @@ use crate::{
     text::{self, detect_language},
 };
 
-/// Model of chunks without a vector. `cargo re-embed` replaces it.
+/// Model of chunks whose vector says nothing. `cargo re-embed` replaces it.
 const NO_MODEL: &str = "legacy";
 /// Maximum length of a chunk, in characters.
 const MAX_CHUNK_CHARS: usize = 20_000;
@@ -45,8 +46,8 @@ pub(super) async fn adopt(tx: &mut SystemTx, row: &OldRow) -> Result<MissingPart
             select coalesce(max(chunk_index) + 1, 0) as next from document_chunks where document_id = $1
         ), chunk as (
             insert into document_chunks (document_id, customer_id, chunk_index, page_start, page_end, text_chunk,
-                search_text, language, embedding_model)
-            select $1, $2, place.next, $3, $3, $4, $5, $6, $7 from place
+                search_text, language, embedding_model, short_embedding)
+            select $1, $2, place.next, $3, $3, $4, $5, $6, $7, array_fill(0::real, array[384])::vector from place
         )
         update documents
         set chunks = chunks + 1, chars = chars + length($4), bytes = bytes + octet_length($4),
