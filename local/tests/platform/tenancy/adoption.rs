@@ -253,13 +253,13 @@ async fn assert_rows(project: &mut OldProject) {
             { "filename": "livraison.pdf", "status": "processed", "format": "pdf", "chunks": 2, "pages_total": 2, "content": "La livraison à Bouaké coûte 2 500 F." },
         ])
     );
-    let chunks = "select chunk_index, page_start, embedding_model, short_bits is null and embedding_bits is null as is_unsearched from document_chunks
+    let chunks = "select chunk_index, page_start, embedding_model, embedding is null as is_short from document_chunks
                   join documents on documents.id = document_id where filename = 'livraison.pdf' order by chunk_index";
     assert_eq!(
         project.json(chunks).await,
         json!([
-            { "chunk_index": 0, "page_start": 1, "embedding_model": "legacy", "is_unsearched": true },
-            { "chunk_index": 1, "page_start": 2, "embedding_model": "legacy", "is_unsearched": true },
+            { "chunk_index": 0, "page_start": 1, "embedding_model": "legacy", "is_short": true },
+            { "chunk_index": 1, "page_start": 2, "embedding_model": "legacy", "is_short": true },
         ])
     );
     let orders =

@@ -1,8 +1,7 @@
 //! The old `documents`: one row a chunk. The chunks of one file become one document.
 //!
-//! The model of the old vectors is not known, so each chunk gets a vector of zeros, without the sign bits by which vectors
-//! are searched. The chunks are found by their words at once,
-//! and by their meaning after `cargo re-embed`.
+//! The model of the old vectors is not known, so each chunk gets a vector of zeros, under a model that no search names. The
+//! chunks are found by their words at once, and by their meaning after `cargo re-embed`.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -46,8 +45,10 @@ pub(super) async fn adopt(tx: &mut SystemTx, row: &OldRow) -> Result<MissingPart
             select coalesce(max(chunk_index) + 1, 0) as next from document_chunks where document_id = $1
         ), chunk as (
             insert into document_chunks (document_id, customer_id, chunk_index, page_start, page_end, text_chunk,
-                search_text, language, embedding_model, short_embedding)
-            select $1, $2, place.next, $3, $3, $4, $5, $6, $7, array_fill(0::real, array[384])::vector from place
+                search_text, language, embedding_model, short_embedding, short_bits)
+            select $1, $2, place.next, $3, $3, $4, $5, $6, $7, zeros.vector,
+                binary_quantize(zeros.vector)::bit(384)
+            from place, (select array_fill(0::real, array[384])::vector as vector) zeros
         )
         update documents
         set chunks = chunks + 1, chars = chars + length($4), bytes = bytes + octet_length($4),
