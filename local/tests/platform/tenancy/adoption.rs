@@ -249,11 +249,11 @@ async fn assert_rows(project: &mut OldProject) {
     assert_eq!(
         project.json(documents).await,
         json!([
-            { "filename": "00000000-0000-4000-8000-00000000d003", "status": "processed", "format": "txt", "chunks": 1, "pages_total": 1, "content": "Le café coûte 500 F." },
+            { "filename": "00000000-0000-4000-8000-00000000d003.txt", "status": "processed", "format": "txt", "chunks": 1, "pages_total": 1, "content": "Le café coûte 500 F." },
             { "filename": "livraison.pdf", "status": "processed", "format": "pdf", "chunks": 2, "pages_total": 2, "content": "La livraison à Bouaké coûte 2 500 F." },
         ])
     );
-    let chunks = "select chunk_index, page_start, embedding_model, embedding is null as is_short from document_chunks
+    let chunks = "select chunk_index, page_start, chunk.embedding_model, embedding is null as is_short from document_chunks chunk
                   join documents on documents.id = document_id where filename = 'livraison.pdf' order by chunk_index";
     assert_eq!(
         project.json(chunks).await,

@@ -35,7 +35,7 @@ pub(super) async fn adopt(tx: &mut SystemTx, row: &OldRow) -> Result<MissingPart
     }
     let metadata = row.json("metadata");
     let named = FILE_KEYS.iter().find_map(|key| metadata[key].as_str().filter(|name| !name.trim().is_empty()));
-    let group = named.map_or_else(|| row.key.clone(), str::to_owned);
+    let group = named.map_or_else(|| format!("{}.txt", row.key), str::to_owned);
     let document = find_or_create(tx, tenant, &company_id, &group, metadata, &content).await?;
     let page = ["page", "page_number"].iter().find_map(|key| metadata[key].as_i64());
     let page = page.and_then(|page| i32::try_from(page).ok()).filter(|page| *page >= 1).unwrap_or(1);
