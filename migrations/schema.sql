@@ -916,6 +916,17 @@ begin
 end
 $$;
 
+CREATE FUNCTION app.own_member(wanted uuid) RETURNS TABLE(email text, full_name text, avatar_url text, role text)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select account.email, profile.full_name::text, profile.avatar_url, member.role
+    from public.customer_members member
+    join public.users account on account.id = member.user_id and account.deleted_at is null
+    left join public.profiles profile on profile.id = member.user_id
+    where member.customer_id = app.current_customer() and member.user_id = wanted
+$$;
+
 CREATE FUNCTION app.own_members() RETURNS TABLE(customer_id uuid, user_id uuid, email text, full_name text, role text, is_account_owner boolean, created_at timestamp with time zone)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
@@ -1033,6 +1044,49 @@ CREATE FUNCTION app.public_plans() RETURNS TABLE(name text, monthly_request_limi
     select plan.name, plan.monthly_request_limit, plan.storage_limit_mb, plan.price_cents, plan.currency,
         plan.overage_cents_per_request, coalesce(plan.stripe_price_id, '') <> ''
     from public.plans plan order by plan.price_cents, plan.name
+$$;
+
+CREATE FUNCTION app.publish_realtime() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO ''
+    AS $$
+declare
+    member record;
+begin
+    if not exists (select from pg_catalog.pg_publication where pubname = 'supabase_realtime' and not puballtables) then
+        return;
+    end if;
+    for member in
+        select wanted.name, wanted.columns, published.columns as present
+        from (values
+            ('users', array['id', 'is_pro']),
+            ('user_settings', array['user_id', 'free_quota_used', 'free_quota_limit']),
+            ('orders', null),
+            ('activities', null)
+        ) wanted (name, columns)
+        left join lateral (
+            select coalesce((
+                select pg_catalog.array_agg(attribute.attname::text order by attribute.attnum)
+                from pg_catalog.pg_attribute attribute
+                where attribute.attrelid = relation.prrelid and attribute.attnum = any (relation.prattrs)
+            ), array[]::text[]) as columns
+            from pg_catalog.pg_publication_rel relation
+            join pg_catalog.pg_publication publication on publication.oid = relation.prpubid
+            where publication.pubname = 'supabase_realtime'
+              and relation.prrelid = pg_catalog.format('public.%I', wanted.name)::regclass
+        ) published on true
+    loop
+        continue when member.present is not null and member.present = coalesce(member.columns, array[]::text[]);
+        if member.present is not null then
+            execute pg_catalog.format('alter publication supabase_realtime drop table public.%I', member.name);
+        end if;
+        execute pg_catalog.format(
+            'alter publication supabase_realtime add table public.%I %s', member.name,
+            (select '(' || pg_catalog.string_agg(pg_catalog.quote_ident(name), ', ') || ')'
+             from pg_catalog.unnest(member.columns) name)
+        );
+    end loop;
+end
 $$;
 
 CREATE FUNCTION app.question_key(question text, stemming regdictionary) RETURNS text
@@ -2353,7 +2407,7 @@ CREATE TABLE public.jobs (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT jobs_attempts_not_negative CHECK ((attempts >= 0)),
-    CONSTRAINT jobs_kind_known CHECK ((kind = ANY (ARRAY['ingest'::text, 'delete_object'::text, 'reply'::text, 'invoice_item'::text]))),
+    CONSTRAINT jobs_kind_known CHECK ((kind = ANY (ARRAY['ingest'::text, 'delete_object'::text, 'reply'::text, 'invoice_item'::text, 'collection'::text]))),
     CONSTRAINT jobs_status_known CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'done'::text, 'failed'::text])))
 );
 
@@ -3092,6 +3146,8 @@ CREATE INDEX invitations_customer_id_idx ON public.invitations USING btree (cust
 CREATE INDEX invitations_expires_at_idx ON public.invitations USING btree (expires_at);
 
 CREATE INDEX invitations_used_by_idx ON public.invitations USING btree (used_by);
+
+CREATE UNIQUE INDEX jobs_collection_customer_key ON public.jobs USING btree (customer_id) WHERE (kind = 'collection'::text);
 
 CREATE INDEX jobs_customer_id_idx ON public.jobs USING btree (customer_id);
 
@@ -3905,6 +3961,9 @@ GRANT ALL ON FUNCTION app.open_own_period() TO lisa_tenant;
 REVOKE ALL ON FUNCTION app.open_period(tenant uuid, moment timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.open_period(tenant uuid, moment timestamp with time zone) TO lisa_system;
 
+REVOKE ALL ON FUNCTION app.own_member(wanted uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.own_member(wanted uuid) TO lisa_tenant;
+
 REVOKE ALL ON FUNCTION app.own_members() FROM PUBLIC;
 GRANT ALL ON FUNCTION app.own_members() TO lisa_tenant;
 
@@ -3929,6 +3988,8 @@ GRANT ALL ON FUNCTION app.provision_account(account uuid, account_email text, ac
 
 REVOKE ALL ON FUNCTION app.public_plans() FROM PUBLIC;
 GRANT ALL ON FUNCTION app.public_plans() TO lisa_app;
+
+REVOKE ALL ON FUNCTION app.publish_realtime() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.question_key(question text, stemming regdictionary) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.question_key(question text, stemming regdictionary) TO lisa_tenant;

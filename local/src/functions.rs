@@ -8,6 +8,7 @@ use shared::function::Function;
 /// All functions, sorted by name.
 pub const ALL: &[Function] = &[
     activities::FUNCTION,
+    admin::FUNCTION,
     admin_subscriptions::FUNCTION,
     approved_answers::FUNCTION,
     audit_log::FUNCTION,
@@ -15,6 +16,7 @@ pub const ALL: &[Function] = &[
     billing::FUNCTION,
     changes::FUNCTION,
     company_config::FUNCTION,
+    context::FUNCTION,
     conversations::FUNCTION,
     customer::FUNCTION,
     dashboard::FUNCTION,
@@ -38,6 +40,7 @@ pub const ALL: &[Function] = &[
     quota::FUNCTION,
     reply_worker::FUNCTION,
     stripe_webhook::FUNCTION,
+    user_config::FUNCTION,
 ];
 
 /// Finds a function by its name in template.yaml.

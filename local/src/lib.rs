@@ -5,6 +5,7 @@
 //! Product code does not depend on the local stack. The functions read settings as they do when deployed, and the AWS
 //! SDK gets an endpoint URL.
 
+pub mod adopt;
 pub mod aws;
 pub mod bench;
 pub mod bench_lists;

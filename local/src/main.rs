@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use local::{
-    bench, bench_lists, bench_load, bench_pdf, bench_retrieval, bench_webhook, corpus, dev, embedding_mean, eval,
-    import_subscriptions, new_function, openapi, operator, phone, settings, stripe_event,
+    adopt, bench, bench_lists, bench_load, bench_pdf, bench_retrieval, bench_webhook, corpus, dev, embedding_mean,
+    eval, import_subscriptions, new_function, openapi, operator, phone, settings, stripe_event,
 };
 
 #[derive(Debug, Parser)]
@@ -39,6 +39,9 @@ enum Command {
     ReEmbed(operator::ReEmbedArguments),
     /// Marks an account's address as confirmed.
     ConfirmAccount(operator::ConfirmArguments),
+    /// Makes an account a global administrator, or takes the role away.
+    Admin(operator::AdminArguments),
+    Adopt(adopt::Arguments),
     StripeEvent(stripe_event::Arguments),
     ImportSubscriptions(import_subscriptions::Arguments),
 }
@@ -68,6 +71,8 @@ fn main() -> ExitCode {
         Command::RotateKeys(connection) => rotate_keys(connection),
         Command::ReEmbed(arguments) => re_embed(arguments),
         Command::ConfirmAccount(arguments) => confirm_account(arguments),
+        Command::Admin(arguments) => change_administrator(arguments),
+        Command::Adopt(arguments) => run_adopt(arguments),
         Command::StripeEvent(arguments) => stripe_event(arguments),
         Command::ImportSubscriptions(arguments) => import_subscriptions(arguments),
     };
@@ -137,6 +142,16 @@ async fn rotate_keys(connection: operator::ConnectionArguments) -> anyhow::Resul
 #[tokio::main]
 async fn re_embed(arguments: operator::ReEmbedArguments) -> anyhow::Result<()> {
     Box::pin(operator::re_embed(arguments)).await
+}
+
+#[tokio::main]
+async fn change_administrator(arguments: operator::AdminArguments) -> anyhow::Result<()> {
+    operator::change_administrator(arguments).await
+}
+
+#[tokio::main]
+async fn run_adopt(arguments: adopt::Arguments) -> anyhow::Result<()> {
+    Box::pin(adopt::run(arguments)).await
 }
 
 #[tokio::main]

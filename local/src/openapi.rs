@@ -21,9 +21,11 @@ const DESCRIPTION: &str = "A WhatsApp assistant that answers from its tenants' d
     `code`, a message and the request's id. Times are RFC 3339 in UTC.";
 
 /// The tags of the operations, in the order of the document.
-const TAGS: [(&str, &str); 17] = [
+const TAGS: [(&str, &str); 20] = [
     ("auth", "Accounts, sign-in and access tokens."),
     ("quota", "The number of questions left in the plan."),
+    ("context", "What an assistant must know of a user before it answers."),
+    ("user-config", "A user's own configuration: the data pod."),
     ("documents", "The company's PDFs, from which questions are answered."),
     ("query", "Questions, answered from the documents with page citations."),
     ("webhooks", "Endpoints that ManyChat and Stripe call."),
@@ -37,6 +39,7 @@ const TAGS: [(&str, &str); 17] = [
     ("customer", "The company's profile, settings and connections."),
     ("billing", "Plan usage, invoiced periods, checkout and the payment portal."),
     ("privacy", "The audit log of access to the company's data."),
+    ("admin", "Companies, for administrators."),
     ("health", "The health check of the API."),
     ("docs", "This OpenAPI document, and a page to read it and try requests."),
 ];

@@ -3,17 +3,18 @@
 use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use local_postgres::{DataFolder, ProgressOutput};
 use serde_json::Value;
 use shared::{
+    administrators::{self, RoleChange},
     audit,
-    db::SystemDb,
+    db::{BillingDb, SystemDb},
     embeddings::Embedder,
     reembedding::{self, BatchError, BatchOutcome, SwitchOutcome},
     sealed::{self, KeyRing},
     settings::{Settings, SettingsMap},
-    tenants, unconfirmed,
+    tenants, unconfirmed, user_configs,
 };
 use uuid::Uuid;
 
@@ -103,7 +104,7 @@ pub async fn audit_verify(connection: ConnectionArguments) -> Result<()> {
     Ok(())
 }
 
-/// Seals all tenants' keys again with the first of SEALING_KEYS, so that older sealing keys can be removed. Can be
+/// Seals all tenants' and data pods' keys again with the first of SEALING_KEYS, so that older sealing keys can be removed. Can be
 /// stopped and repeated at any time. A key that its tenant changes meanwhile is skipped: the change sealed it with
 /// the first key already.
 ///
@@ -112,15 +113,29 @@ pub async fn audit_verify(connection: ConnectionArguments) -> Result<()> {
 pub async fn rotate_keys(connection: ConnectionArguments) -> Result<()> {
     let mut settings = Settings::new(connection.settings()?);
     let db = SystemDb::read(&mut settings).with_background_timeout();
+    let billing = BillingDb::read(&mut settings).with_background_timeout();
     let ring = KeyRing::read(&mut settings);
     settings.finish()?;
+    let (resealed, failed) = rotate_tenants_keys(&db, &ring).await?;
+    println!("  {resealed} keys of tenants sealed again");
+    let (pods_resealed, pods_failed) = rotate_data_pod_keys(&billing, &ring).await?;
+    println!("  {pods_resealed} keys of data pods sealed again");
+    let failed = failed + pods_failed;
+    if failed > 0 {
+        bail!("{failed} keys could not be opened: is their key missing from SEALING_KEYS?");
+    }
+    Ok(())
+}
+
+/// Returns the numbers of ManyChat keys that were sealed again, and that could not be opened.
+async fn rotate_tenants_keys(db: &SystemDb, ring: &KeyRing) -> Result<(u32, u32)> {
     let (mut after, mut resealed, mut failed) = (Uuid::nil(), 0, 0);
     loop {
         let batch = db.system_tx(async |tx| Ok(tenants::sealed_keys(tx, after, BATCH).await?)).await?;
         let Some(last) = batch.last() else { break };
         after = last.customer_id;
         for key in &batch {
-            match sealed::reseal(&ring, key.customer_id, tenants::MANYCHAT_KEY_PURPOSE, &key.sealed) {
+            match sealed::reseal(ring, key.customer_id, tenants::MANYCHAT_KEY_PURPOSE, &key.sealed) {
                 Ok(None) => {}
                 Ok(Some(resealed_key)) => {
                     let replaced =
@@ -134,11 +149,33 @@ pub async fn rotate_keys(connection: ConnectionArguments) -> Result<()> {
             }
         }
     }
-    println!("  {resealed} keys sealed again");
-    if failed > 0 {
-        bail!("{failed} keys could not be opened: is their key missing from SEALING_KEYS?");
+    Ok((resealed, failed))
+}
+
+/// Returns the numbers of data pods' keys that were sealed again, and that could not be opened.
+async fn rotate_data_pod_keys(billing: &BillingDb, ring: &KeyRing) -> Result<(u32, u32)> {
+    let (mut after, mut resealed, mut failed) = (Uuid::nil(), 0, 0);
+    loop {
+        let batch = billing.billing_tx(async |tx| Ok(user_configs::sealed_keys(tx, after, BATCH).await?)).await?;
+        let Some(last) = batch.last() else { break };
+        after = last.user;
+        for key in &batch {
+            match sealed::reseal(ring, key.user, user_configs::DATA_POD_KEY_PURPOSE, &key.sealed) {
+                Ok(None) => {}
+                Ok(Some(resealed_key)) => {
+                    let replaced = billing
+                        .billing_tx(async |tx| Ok(user_configs::replace_sealed_key(tx, key, &resealed_key).await?))
+                        .await?;
+                    resealed += u32::from(replaced);
+                }
+                Err(error) => {
+                    failed += 1;
+                    println!("  user {}: {error}", key.user);
+                }
+            }
+        }
     }
-    Ok(())
+    Ok((resealed, failed))
 }
 
 /// The arguments of `cargo confirm-account`.
@@ -163,6 +200,56 @@ pub async fn confirm_account(arguments: ConfirmArguments) -> Result<()> {
     let is_known = db.system_tx(async |tx| Ok(unconfirmed::confirm(tx, address).await?)).await?;
     ensure!(is_known, "there is no account with this address");
     println!("  the address is confirmed");
+    Ok(())
+}
+
+/// The arguments of `cargo admin`.
+#[derive(Debug, Args)]
+pub struct AdminArguments {
+    /// `grant` or `revoke`.
+    #[arg(value_enum)]
+    change: AdministratorChange,
+    /// The e-mail address of the account.
+    address: String,
+    #[command(flatten)]
+    connection: ConnectionArguments,
+}
+
+/// A change of the role `global_admin`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum AdministratorChange {
+    /// Makes the account a global administrator.
+    Grant,
+    /// Takes the role away.
+    Revoke,
+}
+
+/// Makes an account a global administrator, or takes the role away. Both are in the audit log.
+///
+/// # Errors
+/// Fails when there is no such account, or when the database cannot be reached.
+pub async fn change_administrator(arguments: AdminArguments) -> Result<()> {
+    let mut settings = Settings::new(arguments.connection.settings()?);
+    let db = SystemDb::read(&mut settings).with_background_timeout();
+    settings.finish()?;
+    let address = arguments.address.as_str();
+    let changed = db
+        .system_tx(async |tx| {
+            Ok(match arguments.change {
+                AdministratorChange::Grant => administrators::grant(tx, address).await?,
+                AdministratorChange::Revoke => administrators::revoke(tx, address).await?,
+            })
+        })
+        .await?;
+    let RoleChange { account, is_changed } = changed.context("there is no account with this address")?;
+    let role = if account.is_administrator { "a global administrator" } else { "no global administrator" };
+    let already = if is_changed { "now" } else { "already" };
+    println!(
+        "  {} (user {}, since {}) is {already} {role}",
+        account.email,
+        account.id,
+        account.created_at.date_naive()
+    );
     Ok(())
 }
 

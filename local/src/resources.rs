@@ -27,6 +27,8 @@ pub struct ResourceOptions<'s> {
     pub app: &'s SettingsMap,
     /// The contents of SystemSecret.
     pub system: &'s SettingsMap,
+    /// Base URL of the gateway, which is also that of every Function URL here.
+    pub base_url: &'s str,
     /// Suffix of every resource name; empty for the one stack of `cargo dev`.
     pub suffix: &'s str,
     /// Overrides the queues' visibility timeout, in seconds; for tests of redelivery.
@@ -43,6 +45,13 @@ pub async fn create_resources<'t>(
     seed: &ResourceOptions<'_>,
 ) -> Result<TemplateScope<'t>> {
     let mut scope = TemplateScope::new(template, REGION, ACCOUNT);
+    for (id, properties) in template.resources("AWS::Serverless::Function") {
+        if properties.get("FunctionUrlConfig").is_some() {
+            // SAM makes this resource for the function. The URL of a deployment ends with a slash.
+            let url = format!("{}/", seed.base_url);
+            scope.insert(&format!("{id}Url"), ResourceReference { value: url.clone(), arn: url });
+        }
+    }
     secrets(&mut scope, template, config, seed).await.context("the secrets cannot be created")?;
     queues(&mut scope, template, config, seed).await.context("the queues cannot be created")?;
     buckets(&mut scope, template, config, seed).await.context("the bucket cannot be created")?;

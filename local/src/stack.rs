@@ -73,9 +73,12 @@ impl Stack {
         let (app, system) =
             secrets(&options, blocks.iter().flat_map(|block| block.variables.keys().cloned()).collect());
         let config = servers.aws.config();
+        let address = options.listener.local_addr().context("the address of the gateway cannot be read")?;
+        let base_url = format!("http://{address}");
         let seed = ResourceOptions {
             app: &app,
             system: &system,
+            base_url: &base_url,
             suffix: &options.suffix,
             visibility_timeout: options.visibility_timeout,
         };
@@ -121,7 +124,6 @@ impl Stack {
             }
             lambdas.insert(block.name, lambda);
         }
-        let address = options.listener.local_addr().context("the address of the gateway cannot be read")?;
         Ok(Self { address, lambdas, resources, gateway: Some((options.listener, routes)), tasks })
     }
 

@@ -2,14 +2,18 @@
 
 pub mod accounts;
 pub mod activities;
+pub mod administrators;
+pub mod adoption;
 pub mod approved_answers;
 pub mod billing;
 pub mod bot_sessions;
 pub mod changes;
 pub mod chunking;
 pub mod company_config;
+pub mod context;
 pub mod conversations;
 pub mod currency;
+pub mod customer_admin;
 pub mod customer_texts;
 pub mod dashboard;
 pub mod documents;
@@ -40,3 +44,4 @@ pub mod unanswered;
 pub mod unconfirmed;
 pub mod unread_bodies;
 pub mod usage;
+pub mod user_configs;

@@ -12,10 +12,11 @@ mod foundation;
 mod integrations;
 
 pub use domain::{
-    accounts, activities, approved_answers, billing, bot_sessions, changes, chunking, company_config, conversations,
-    currency, customer_texts, dashboard, documents, feedback, golden_questions, invitations, links, members, messages,
-    notices, opt_outs, orders, outbox, password_resets, periods, plans, previews, products, profiles, questions, quota,
-    reembedding, retrieval, sales, section_chunks, tenants, unanswered, unconfirmed, unread_bodies, usage,
+    accounts, activities, administrators, adoption, approved_answers, billing, bot_sessions, changes, chunking,
+    company_config, context, conversations, currency, customer_admin, customer_texts, dashboard, documents, feedback,
+    golden_questions, invitations, links, members, messages, notices, opt_outs, orders, outbox, password_resets,
+    periods, plans, previews, products, profiles, questions, quota, reembedding, retrieval, sales, section_chunks,
+    tenants, unanswered, unconfirmed, unread_bodies, usage, user_configs,
 };
 pub(crate) use foundation::redis_connection;
 pub use foundation::{

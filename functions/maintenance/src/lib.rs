@@ -215,6 +215,7 @@ impl Deps {
             let done = match job.kind.as_str() {
                 "ingest" => self.resume_ingestion(&job).await,
                 "delete_object" => self.delete_object(&job).await,
+                "collection" => self.billing.run_collection_job(&job).await.map_err(BoxError::from),
                 "invoice_item" => self.billing.run_invoice_item_job(&job).await.map_err(BoxError::from),
                 _ => Err("a job of an unknown kind".into()),
             };

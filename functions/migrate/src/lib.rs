@@ -3,8 +3,9 @@
 //!
 //! The function also sets the passwords of the login roles to those in the connection strings, and the free requests of
 //! a Supabase project's new accounts, so that a deployment needs no `psql`. The server gets a verifier of each password,
-//! not the password itself.
+//! not the password itself. Tables of an older project that have the names of ours are moved out of the way first.
 
+mod legacy;
 mod scram;
 
 use std::{str::FromStr, time::Duration};
@@ -70,8 +71,12 @@ impl EventFunction for Migrate {
 
     async fn handle(&self, _: Value) -> Result<Value, BoxError> {
         let admin = connect(&self.admin_url).await?;
+        let moved = legacy::move_old_relations(&admin, &APP).await?;
         APP.run(&admin).await?;
+        legacy::open_to_adoption(&admin).await?;
         set_free_quota_limit(&admin, self.free_quota_limit).await?;
+        // The publication may be newer than the migrations.
+        sqlx::raw_sql("select app.publish_realtime()").execute(&admin).await?;
         for (url, role) in self.login_urls.iter().zip(["lisa_app", "lisa_system"]) {
             set_password(&admin, role, url).await?;
         }
@@ -87,7 +92,7 @@ impl EventFunction for Migrate {
         admin.close().await;
         let [app, billing] = [&APP, &BILLING].map(|set| set.iter().map(|migration| migration.version).max());
         tracing::info!(app, billing, "the schemas are current");
-        Ok(json!({ "app": { "version": app }, "billing": { "version": billing } }))
+        Ok(json!({ "app": { "version": app }, "billing": { "version": billing }, "moved_to_legacy": moved }))
     }
 }
 

@@ -13,7 +13,7 @@ use super::Template;
 pub struct ResourceReference {
     /// The result of `!Ref X`.
     pub value: String,
-    /// The result of `!GetAtt X.Arn`.
+    /// The result of `!GetAtt X.Arn`; for a Function URL that of `!GetAtt X.FunctionUrl`.
     pub arn: String,
 }
 
@@ -86,7 +86,7 @@ impl<'t> TemplateScope<'t> {
             }
             ("Fn::GetAtt", [resource, attribute]) => {
                 let id = resource.as_str().unwrap_or_default();
-                let found = self.references.get(id).filter(|_| attribute == "Arn");
+                let found = self.references.get(id).filter(|_| attribute == "Arn" || attribute == "FunctionUrl");
                 let reference =
                     found.with_context(|| format!("!GetAtt {id}.{attribute} is not known to the local stack"))?;
                 Ok(Some(Value::String(reference.arn.clone())))

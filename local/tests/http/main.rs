@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod activities;
 #[cfg(test)]
+mod admin;
+#[cfg(test)]
 mod admin_subscriptions;
 #[cfg(test)]
 mod answers;
@@ -26,6 +28,8 @@ mod billing;
 mod changes;
 #[cfg(test)]
 mod company_config;
+#[cfg(test)]
+mod context;
 #[cfg(test)]
 mod conversations;
 #[cfg(test)]
@@ -122,6 +126,8 @@ mod unconfirmed;
 mod unknown_fields;
 #[cfg(test)]
 mod uploads;
+#[cfg(test)]
+mod user_config;
 #[cfg(test)]
 mod versions;
 #[cfg(test)]

@@ -19,7 +19,7 @@ use local_postgres::root;
 use serde_json::Value;
 use shared::{
     accounts, conversations, db, documents, feedback, function::Function, messages, questions, retrieval,
-    settings::SettingsMap, tenants,
+    settings::SettingsMap, tenants, user_configs,
 };
 
 fn blocks() -> BTreeMap<String, FunctionBlock> {
@@ -213,6 +213,7 @@ fn limits_in_openapi_equal_the_constants_of_the_code() {
         ("Announcement/properties/size_bytes/maximum", documents::MAX_BYTES),
         ("Comment/maxLength", feedback::MAX_COMMENT_CHARS),
         ("CompanyName/maxLength", tenants::MAX_COMPANY_NAME_CHARS),
+        ("DataPodKey/maxLength", user_configs::MAX_DATA_POD_KEY_BYTES),
         ("Email/maxLength", accounts::MAX_EMAIL_BYTES),
         ("Filename/maxLength", documents::MAX_FILENAME_CHARS),
         ("FullName/maxLength", accounts::MAX_FULL_NAME_CHARS),

@@ -9,6 +9,7 @@
 //! reconcile.
 
 pub mod checkout;
+mod collection;
 mod duplicates;
 mod events;
 mod ids;
@@ -26,6 +27,7 @@ mod states;
 mod view;
 
 pub use events::BillingEventOutcome;
+pub(crate) use ids::new_id;
 pub use import::{ImportCounts, OldSubscription, import};
 pub use orphans::{Assignment, UnassignedListing, UnassignedSubscription};
 pub use period_close::{BillingRecord, BillingRecordListing, CloseCounts, list_records};

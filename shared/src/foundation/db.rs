@@ -38,6 +38,9 @@
 //!
 //! SQL functions that identify the caller: `app.memberships`, `app.user_role`, and `app.webhook_tenant`; in policies
 //! `app.current_customer`, `app.current_owner`, `app.current_company`, `app.companies`, `app.tenants`.
+//!
+//! SQL function: `app.publish_realtime`, by which the function `migrate` adds the frontends' tables to Supabase's
+//! publication.
 
 use std::{
     cell::Cell,

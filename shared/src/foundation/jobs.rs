@@ -40,7 +40,7 @@ pub struct DueJob {
     pub id: Uuid,
     /// The tenant.
     pub customer_id: Uuid,
-    /// `ingest`, `reply`, `delete_object` or `invoice_item`.
+    /// `ingest`, `reply`, `delete_object`, `invoice_item` or `collection`.
     pub kind: String,
     /// Parameters of the job, depending on `kind`.
     pub payload: serde_json::Value,
@@ -133,7 +133,8 @@ pub async fn claim_due(tx: &mut SystemTx, limit: i64) -> sqlx::Result<Vec<DueJob
 }
 
 /// Deletes at most `limit` jobs that ended more than `days` ago, and returns their number. Jobs of overage stay: their
-/// row is what keeps a second one from being made.
+/// row is what keeps a second one from being made. Those of collection stay, since a tenant has one and their state is
+/// shown.
 ///
 /// # Errors
 /// Any error of the database.
@@ -143,7 +144,7 @@ pub async fn remove_ended(tx: &mut SystemTx, days: i32, limit: i64) -> sqlx::Res
         delete from jobs where id in (
             select id from jobs
             where status in ('done', 'failed') and updated_at < now() - make_interval(days => $1)
-              and kind <> 'invoice_item'
+              and kind not in ('invoice_item', 'collection')
             order by updated_at
             limit $2
             for update skip locked
@@ -220,6 +221,69 @@ pub async fn end(tx: &mut SystemTx, job: Uuid, failure: Option<&str>) -> sqlx::R
         "#,
         job,
         failure
+    )
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
+/// Makes the tenant's job of the kind `collection` due: the collection of its subscription is to be paused or resumed, as
+/// `customers.suspended_at` says when the job runs. A worker that is at work notices the new `change`.
+///
+/// # Errors
+/// Any error of the database.
+pub async fn enqueue_collection(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        insert into jobs (customer_id, kind, payload) values ($1, 'collection', $2)
+        on conflict (customer_id) where kind = 'collection' do update
+        set payload = excluded.payload, status = 'queued', attempts = 0, run_after = now(), last_error = null,
+            updated_at = now()
+        "#,
+        tenant,
+        serde_json::json!({ "change": Uuid::new_v4() })
+    )
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
+/// Claims the tenant's job of the kind `collection` as [`claim_due`] does; `None` when it is not due.
+///
+/// # Errors
+/// Any error of the database.
+pub async fn claim_collection(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Result<Option<DueJob>> {
+    sqlx::query_as!(
+        DueJob,
+        r#"
+        update jobs set
+            attempts = attempts + 1,
+            run_after = now() + least(interval '1 minute' * power(2, least(attempts + 1, 10)), interval '1 hour'),
+            updated_at = now()
+        where customer_id = $1 and kind = 'collection' and status in ('queued', 'running') and run_after <= now()
+        returning id, customer_id, kind, payload, attempts
+        "#,
+        tenant
+    )
+    .fetch_optional(tx)
+    .await
+}
+
+/// Ends a job of the kind `collection`. When the tenant was suspended or unsuspended since the job was claimed, the job is
+/// due again: the call of this worker may have come after that of another one.
+///
+/// # Errors
+/// Any error of the database.
+pub async fn end_collection(tx: &mut SystemTx, job: &DueJob) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        update jobs
+        set status = case when payload = $2 then 'done' else 'queued' end,
+            run_after = case when payload = $2 then run_after else now() end, last_error = null, updated_at = now()
+        where id = $1
+        "#,
+        job.id,
+        job.payload
     )
     .execute(tx)
     .await

@@ -184,6 +184,9 @@ pub fn reseal(
     keys.seal(tenant, purpose, secret.expose()).map(Some)
 }
 
+/// Mask shown in place of a secret, before its last four characters.
+pub const MASK: &str = "••••";
+
 /// Returns the last four characters of a secret, by which its owner recognises it. Returns an empty text for a secret
 /// of fewer than 12 characters, of which four would reveal too much.
 #[must_use]

@@ -10,8 +10,8 @@ pub mod signature;
 mod webhook;
 
 pub use client::{
-    CheckoutRequest, CheckoutSession, InvoiceItem, InvoiceItemState, InvoiceState, NewInvoice, StripeClient,
-    StripeError, SubscriptionPage,
+    CheckoutRequest, CheckoutSession, CollectionState, InvoiceItem, InvoiceItemState, InvoiceState, NewInvoice,
+    StripeClient, StripeError, SubscriptionPage,
 };
 pub use event::{Event, EventKind, EventParseError, Invoice, Subscription, SubscriptionItem, SubscriptionStatus};
 pub use sessions::{Charge, CheckoutSessionState};

@@ -163,16 +163,23 @@ fn execute(
         route if route.split('/').nth(2).is_some_and(|part| ["invoiceitems", "invoices"].contains(&part)) => {
             invoices::execute(state, route, fields)?
         }
-        other => execute_on_object(state, other)?,
+        other => execute_on_object(state, other, fields)?,
     };
     Ok((200, value))
 }
 
 /// Handles a request whose path names one object.
-fn execute_on_object(state: &mut StripeData, route: &str) -> Result<Value, StripeErrorResponse> {
+fn execute_on_object(state: &mut StripeData, route: &str, fields: &Fields) -> Result<Value, StripeErrorResponse> {
     let segments: Vec<_> = route.split(['/', ' ']).filter(|segment| !segment.is_empty()).collect();
     let found = match segments[..] {
         ["GET", "v1", "subscriptions", id] => state.subscriptions.get(id).cloned(),
+        ["POST", "v1", "subscriptions", id] => {
+            let Some(subscription) = state.subscriptions.get_mut(id) else {
+                return Err(missing("subscription", "id", id));
+            };
+            change_subscription(subscription, fields)?;
+            Some(subscription.clone())
+        }
         ["DELETE", "v1", "subscriptions", id] => {
             let running = state.subscriptions.get_mut(id).filter(|one| one["status"] != "canceled");
             running.map(|subscription| {
@@ -196,6 +203,27 @@ fn execute_on_object(state: &mut StripeData, route: &str) -> Result<Value, Strip
         }
     };
     found.ok_or_else(|| missing("object", "id", segments.get(3).copied().unwrap_or_default()))
+}
+
+/// Changes a subscription: the pause of its collection, the only change that Lisa makes.
+fn change_subscription(subscription: &mut Value, fields: &Fields) -> Result<(), StripeErrorResponse> {
+    if subscription["status"] == "canceled" {
+        let message = "A canceled subscription can only update its cancellation_details and metadata.".to_owned();
+        return Err(StripeErrorResponse(400, "invalid_request_error", "", "", message));
+    }
+    for (name, value) in fields {
+        match (name.as_str(), value.as_str()) {
+            ("pause_collection", "") => subscription["pause_collection"] = Value::Null,
+            ("pause_collection[behavior]", "void" | "keep_as_draft" | "mark_uncollectible") => {
+                subscription["pause_collection"] = json!({ "behavior": value, "resumes_at": null });
+            }
+            _ => {
+                let message = format!("Received unknown parameter: {name}");
+                return Err(StripeErrorResponse(400, "invalid_request_error", "parameter_unknown", "", message));
+            }
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn unrecognized(route: &str) -> StripeErrorResponse {

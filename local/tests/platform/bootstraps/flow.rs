@@ -66,7 +66,13 @@ impl Deployment {
         let template = Template::read(&root().join("template.yaml")).unwrap();
         // The name of a bucket has at most 63 characters.
         let suffix = format!("-b{}-{}", std::process::id(), database.name().replace('_', "-"));
-        let seed = ResourceOptions { app: &app, system: &system, suffix: &suffix, visibility_timeout: None };
+        let seed = ResourceOptions {
+            app: &app,
+            system: &system,
+            base_url: "https://stream.example.com",
+            suffix: &suffix,
+            visibility_timeout: None,
+        };
         let scope = resources::create_resources(&template, &servers.aws.config(), &seed).await.unwrap();
         let overrides = text(&[
             ("PDFIUM_LIBRARY", &servers.libpdfium.display().to_string()),
@@ -290,6 +296,20 @@ async fn every_function_answers_its_event() {
 
     // The owner is no administrator.
     let refusal = body(&deployed.run("admin-subscriptions", None).await, 403);
+    assert_eq!(refusal["error"]["code"], "forbidden", "{refusal}");
+
+    let context = data(&deployed.run("context", customer).await, 200);
+    assert_eq!(
+        (&context["user"]["id"], &context["documents"]["processed"]),
+        (&user.as_str().into(), &1.into()),
+        "{context}"
+    );
+    assert_eq!(context["stream_url"], "https://stream.example.com/api/v1/query/stream", "{context}");
+
+    let config = data(&deployed.run("user-config", None).await, 200);
+    assert_eq!((&config["user_id"], &config["data_pod_url"]), (&user.as_str().into(), &Value::Null), "{config}");
+
+    let refusal = body(&deployed.run("admin", None).await, 403);
     assert_eq!(refusal["error"]["code"], "forbidden", "{refusal}");
 
     let described = body(&deployed.run("docs", None).await, 200);

@@ -108,7 +108,7 @@ const APP_GRANTS: [&str; 8] = [
 ];
 
 /// Privileges of a tenant's transaction.
-const TENANT_GRANTS: [&str; 80] = [
+const TENANT_GRANTS: [&str; 81] = [
     "lisa_tenant: execute on app.changes_after(bigint,integer)",
     "lisa_tenant: execute on app.changes_bound()",
     "lisa_tenant: execute on app.wait_bucket(double precision)",
@@ -118,6 +118,7 @@ const TENANT_GRANTS: [&str; 80] = [
     "lisa_tenant: execute on app.fold_name(text)",
     // A trigger on orders writes it.
     "lisa_tenant: select on order_days",
+    "lisa_tenant: execute on app.own_member(uuid)",
     "lisa_tenant: execute on app.own_trust()",
     "lisa_tenant: execute on app.issue_password_reset(uuid,uuid,bytea,integer)",
     "lisa_tenant: execute on app.own_members()",
@@ -238,7 +239,10 @@ async fn grants_equal_the_explicit_lists() {
         "execute on app.word_keys(uuid,text[])",
         "usage on schema app",
         "usage on schema billing",
+        "usage on schema legacy",
         "usage on schema public",
+        // The rows of an older project that were copied.
+        "insert, select on adopted_rows",
         // Tables of billing, on which no other role has a privilege.
         "delete, insert, select, update on duplicate_subscriptions",
         "delete, insert, select, update on stripe_customers",

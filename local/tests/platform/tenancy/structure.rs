@@ -39,10 +39,11 @@ async fn every_table_has_row_level_security_and_every_granted_table_has_a_policy
           and not exists (select from pg_depend where objid = pg_class.oid and deptype = 'e')
     "#;
     assert_eq!(list(&mut admin, statement).await, Vec::<String>::new());
-    // The tests look for tables in the schema public. Only the system role may use billing's tables (`grants`).
+    // The tests look for tables in the schema public. Only the system role may use the tables of billing and of legacy
+    // (`grants`).
     let statement = r#"
         select relname::text from pg_class join pg_namespace on pg_namespace.oid = relnamespace
-        where {ours} and nspname not in ('public', 'billing') and relkind in ('r', 'p', 'f')
+        where {ours} and nspname not in ('public', 'billing', 'legacy') and relkind in ('r', 'p', 'f')
     "#;
     assert_eq!(list(&mut admin, statement).await, Vec::<String>::new());
 }
@@ -108,12 +109,12 @@ async fn constraints_and_indexes_have_explicit_names() {
     // _key1, _idx1 and the like. Not-null constraints may have such names.
     let statement = r#"
         with names as (
-            select replace(conrelid::regclass::text, 'billing.', '') as relation, conname::text as name, contype = 'c' as is_check
+            select regexp_replace(conrelid::regclass::text, '^(billing|legacy)[.]', '') as relation, conname::text as name, contype = 'c' as is_check
             from pg_constraint join pg_namespace on pg_namespace.oid = connamespace
             where {ours} and contype <> 'n' and conrelid <> 0
             union all
-            select replace(indrelid::regclass::text, 'billing.', ''),
-                replace(indexrelid::regclass::text, 'billing.', ''), false
+            select regexp_replace(indrelid::regclass::text, '^(billing|legacy)[.]', ''),
+                regexp_replace(indexrelid::regclass::text, '^(billing|legacy)[.]', ''), false
             from pg_index
             join pg_class on pg_class.oid = indexrelid
             join pg_namespace on pg_namespace.oid = relnamespace

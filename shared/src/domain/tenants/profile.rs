@@ -21,7 +21,7 @@ use crate::{
     input,
     notices::{self, NoticeSwitches},
     outbound::TenantUrl,
-    sealed::{self, KeyRing, SealingError},
+    sealed::{self, KeyRing, MASK, SealingError},
 };
 
 /// Webhook secrets of a tenant that may be valid at once. Each of them was shown to somebody, with a promised end.
@@ -30,8 +30,6 @@ const MAX_WEBHOOK_SECRETS: i64 = 10;
 const REPEATED_CLICK_S: f64 = 60.0;
 /// Purpose under which a new webhook secret is sealed (encrypted).
 const WEBHOOK_SECRET_PURPOSE: &str = "webhook_secret";
-/// Mask shown in place of a key, before its last four characters.
-const MASK: &str = "••••";
 
 /// The company's profile and connections, without secrets.
 #[derive(Debug, Serialize, ToSchema)]

@@ -33,7 +33,7 @@ pub enum RouteAccess {
 /// Type that can be a handler's first argument and states the permitted callers.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say who may call",
-    note = "a handler's first argument is `Caller<…>`, `SignedInUser`, `Identity`, `StripeEvent`, `Public` or `Unmetered`"
+    note = "a handler's first argument is `Caller<…>`, `MemberOrService`, `SignedInUser`, `Identity`, `StripeEvent`, `Public` or `Unmetered`"
 )]
 pub trait AccessPolicy {
     /// Permitted callers.

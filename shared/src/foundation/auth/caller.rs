@@ -7,6 +7,7 @@
 //! | [`Public`] | anybody, rate-limited by IP address |
 //! | [`Identity`] | anybody with a valid token: a person or a service |
 //! | [`SignedInUser`] | a person with a valid token |
+//! | [`MemberOrService`](super::MemberOrService) | a member of the tenant, or a service that asks for one |
 //! | [`Caller<SupportUser>`] | a member of the tenant |
 //! | [`Caller<AccountUser>`] | the owner of the tenant |
 //! | [`Administrator`](super::Administrator) | a global administrator |
@@ -232,21 +233,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let SignedInUser { user, request_id, .. } = SignedInUser::from_request_parts(parts, state).await?;
         let requested = requested_tenant(parts)?;
-        let rows = Db::from_ref(state).call_app_function("app.memberships", &[Some(user), requested]).await?;
-        let memberships = rows.iter().map(Membership::from_row).collect::<Result<Vec<_>, _>>()?;
-        let membership = match choose_membership(&memberships, requested.is_some()) {
-            Err(refusal) if memberships.is_empty() => {
-                return Err(match Db::from_ref(state).user_role(user).await?.as_deref() {
-                    Some(DELETED_ROLE) => ApiError::unauthorized(),
-                    Some("global_admin") => {
-                        let message = "this is for members of the company: administrators have routes of their own";
-                        ApiError::forbidden("forbidden", message)
-                    }
-                    _ => refusal,
-                });
-            }
-            membership => membership?,
-        };
+        let membership = find_membership(&Db::from_ref(state), user, requested).await?;
         tracing::Span::current().record("tenant_id", tracing::field::display(membership.tenant));
         if !Role::includes(&membership.role) {
             return Err(ApiError::forbidden("forbidden", "only the owner of the company may do this"));
@@ -255,17 +242,41 @@ where
     }
 }
 
-fn requested_tenant(parts: &Parts) -> Result<Option<Uuid>, ApiError> {
+/// Finds the membership of a user for a request that names `requested`, or no tenant.
+///
+/// # Errors
+/// Returns the refusal of a user who is no member, or whose tenant is suspended or deleted; any error of the database.
+pub(super) async fn find_membership(db: &Db, user: Uuid, requested: Option<Uuid>) -> Result<Membership, ApiError> {
+    let rows = db.call_app_function("app.memberships", &[Some(user), requested]).await?;
+    let memberships = rows.iter().map(Membership::from_row).collect::<Result<Vec<_>, _>>()?;
+    match choose_membership(&memberships, requested.is_some()) {
+        Err(refusal) if memberships.is_empty() => Err(match db.user_role(user).await?.as_deref() {
+            Some(DELETED_ROLE) => ApiError::unauthorized(),
+            Some("global_admin") => {
+                let message = "this is for members of the company: administrators have routes of their own";
+                ApiError::forbidden("forbidden", message)
+            }
+            _ => refusal,
+        }),
+        chosen => chosen.cloned(),
+    }
+}
+
+/// Reads the tenant that the request names.
+///
+/// # Errors
+/// Returns 422 for a header that is no UUID.
+pub(super) fn requested_tenant(parts: &Parts) -> Result<Option<Uuid>, ApiError> {
     let Some(value) = parts.headers.get(TENANT_HEADER) else { return Ok(None) };
     let parsed = value.to_str().ok().and_then(|text| Uuid::try_parse(text.trim()).ok());
     parsed.map(Some).ok_or_else(|| ApiError::field("X-Customer-Id", "must be a UUID"))
 }
 
 /// One row of `app.memberships`.
-#[derive(Debug)]
-struct Membership {
-    tenant: Uuid,
-    owner: Uuid,
+#[derive(Debug, Clone)]
+pub(super) struct Membership {
+    pub(super) tenant: Uuid,
+    pub(super) owner: Uuid,
     role: String,
     suspended: bool,
     deleted: bool,

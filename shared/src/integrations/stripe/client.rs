@@ -239,6 +239,15 @@ pub struct SubscriptionPage {
     pub next_cursor: Option<String>,
 }
 
+/// State of the collection of a subscription's invoices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CollectionState {
+    /// Stripe collects the invoices.
+    Active,
+    /// Stripe voids the invoices: nothing is charged for the time of the pause, then or later.
+    Paused,
+}
+
 impl StripeClient {
     /// Reads STRIPE_SECRET_KEY, STRIPE_BASE_URL and STRIPE_API_VERSION; `None` without a key.
     pub fn read(settings: &mut Settings) -> Option<Self> {
@@ -314,6 +323,20 @@ impl StripeClient {
     pub async fn get_subscription(&self, id: &str) -> Result<Subscription, StripeError> {
         let object = self.call(Method::GET, &format!("/v1/subscriptions/{}", path_part(id)), &[], None).await?;
         Subscription::read(&object).ok_or(StripeError::InvalidResponse("a subscription without an id"))
+    }
+
+    /// Pauses or resumes the collection of a subscription's invoices. Its status does not change by that. `key` is the
+    /// call's `Idempotency-Key`.
+    ///
+    /// # Errors
+    /// Returns [`StripeError`] when the call fails.
+    pub async fn set_collection(&self, id: &str, state: CollectionState, key: &str) -> Result<(), StripeError> {
+        let form = match state {
+            CollectionState::Paused => [("pause_collection[behavior]", "void")],
+            // An empty value unsets a field.
+            CollectionState::Active => [("pause_collection", "")],
+        };
+        self.post(&format!("/v1/subscriptions/{}", path_part(id)), &form, key).await.map(drop)
     }
 
     /// Fetches a page of all subscriptions, ended ones included, the newest first.

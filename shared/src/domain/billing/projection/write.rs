@@ -9,7 +9,7 @@ use crate::{
     audit::{self, NewAuditEntry},
     conversations,
     db::SystemTx,
-    plans,
+    jobs, plans,
 };
 
 /// Result of a projection.
@@ -75,6 +75,16 @@ async fn lock_open_periods(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Result<()> 
         .execute(tx)
         .await
         .map(drop)
+}
+
+/// Makes the job due that pauses the collection, when the tenant is suspended: a page of Checkout that was open at its
+/// suspension may still have been paid.
+async fn pause_if_suspended(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Result<()> {
+    let is_suspended = sqlx::query_scalar!(
+        r#"select exists (select from customers where id = $1 and suspended_at is not null) as "is_suspended!""#,
+        tenant
+    );
+    if is_suspended.fetch_one(&mut *tx).await? { jobs::enqueue_collection(tx, tenant).await } else { Ok(()) }
 }
 
 impl<'a> Projection<'a> {
@@ -158,6 +168,9 @@ impl<'a> Projection<'a> {
             return Ok(ProjectionOutcome::Unchanged);
         }
         self.update_credits(tx, now).await?;
+        if let Some(tenant) = tenant {
+            pause_if_suspended(tx, tenant).await?;
+        }
         if let Some(tenant) = tenant.filter(|_| self.is_pro && (stored.is_another_plan || !stored.is_pro)) {
             conversations::queue_over_quota(tx, tenant).await?;
         }
