@@ -42,78 +42,104 @@ pub(super) struct Unit {
 
 /// Splits a passage into its units, in order. Headings are the context of the units below them.
 pub(super) fn split(passage: &str) -> Vec<Unit> {
-    let mut units = Vec::new();
-    let mut heading = String::new();
-    let mut section = 0;
-    // The sentence right above a table, under its heading, often says what its figures are: "Prices in pounds".
-    let mut lead = "";
     let blocks: Vec<Vec<&str>> = passage.split("\n\n").map(lines).filter(|lines| !lines.is_empty()).collect();
+    let mut splitter = Splitter::default();
     for (block, lines) in blocks.iter().enumerate() {
-        let is_last = block + 1 == blocks.len();
-        let mut add = |kind, text: &str, context: &str, section: usize| {
-            // The spaces of a row of a table are its form.
-            let text = if text::is_table_row(text) {
-                text.to_owned()
-            } else {
-                text.split_whitespace().collect::<Vec<_>>().join(" ")
-            };
-            let text = if kind == UnitKind::Item { without_bullet(&text).to_owned() } else { text };
-            units.push(Unit { kind, text, context: context.to_owned(), block, section });
+        splitter.block = block;
+        splitter.read(lines, block + 1 == blocks.len());
+    }
+    splitter.units
+}
+
+/// Reads the blocks of a passage, one after the other.
+#[derive(Default)]
+struct Splitter {
+    units: Vec<Unit>,
+    block: usize,
+    section: usize,
+    heading: String,
+    /// The sentence right above, in the same section. Above a table it often says what the figures are: "Prices in
+    /// pounds".
+    lead: String,
+}
+
+impl Splitter {
+    fn add(&mut self, kind: UnitKind, text: &str, context: &str) {
+        // The spaces of a row of a table are its form.
+        let text = if text::is_table_row(text) {
+            text.to_owned()
+        } else {
+            text.split_whitespace().collect::<Vec<_>>().join(" ")
         };
-        let next_lead = match lines.as_slice() {
-            [line] if line.ends_with(ends_sentence) && line.chars().nth(MAX_LEAD_CHARS).is_none() => *line,
-            _ => "",
-        };
-        match lines.as_slice() {
+        let text = if kind == UnitKind::Item { without_bullet(&text).to_owned() } else { text };
+        let (block, section) = (self.block, self.section);
+        self.units.push(Unit { kind, text, context: context.to_owned(), block, section });
+    }
+
+    fn begin_section(&mut self, heading: &str) {
+        self.section += 1;
+        heading.clone_into(&mut self.heading);
+        self.lead.clear();
+    }
+
+    /// Returns the parts that are not empty, one below the other.
+    fn context(parts: [&str; 3]) -> String {
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
+    }
+
+    fn read(&mut self, lines: &[&str], is_last: bool) {
+        match lines {
             [line] if text::is_table_row(line) => {
-                add(UnitKind::Row, line, format!("{heading}\n{lead}").trim(), section);
+                let context = Self::context([&self.heading, &self.lead, ""]);
+                self.add(UnitKind::Row, line, &context);
             }
             [line] if is_heading(line) => {
                 // A heading at the end of a passage is that of the next one.
                 if is_last && has_value(line) {
-                    add(UnitKind::Sentence, line, &heading, section);
+                    self.add(UnitKind::Sentence, line, &self.heading.clone());
                 }
-                section += 1;
-                heading = (*line).to_owned();
+                self.begin_section(line);
             }
-            [line] => sentences(line).iter().for_each(|sentence| add(UnitKind::Sentence, sentence, &heading, section)),
+            [line] => {
+                let heading = self.heading.clone();
+                sentences(line).iter().for_each(|sentence| self.add(UnitKind::Sentence, sentence, &heading));
+                let is_lead = line.ends_with(ends_sentence) && line.chars().nth(MAX_LEAD_CHARS).is_none();
+                self.lead = if is_lead { (*line).to_owned() } else { String::new() };
+            }
             lines => {
-                let lines = joined_lines(lines);
-                let (lines, next_heading) = match lines.as_slice() {
-                    [lines @ .., last]
-                        if is_heading(last) && begins_section(last) && (!is_last || !has_value(last)) =>
-                    {
-                        (lines, Some(last))
-                    }
-                    lines => (lines, None),
-                };
-                let (names, rows) = split_header(lines);
-                if names.first().is_some_and(|name| begins_section(name)) {
-                    section += 1;
-                    heading.clear();
-                }
-                let is_table = rows.iter().any(|row| text::is_table_row(row));
-                let lead = if is_table { lead } else { "" };
-                let names = names.join("\n");
-                let parts = [heading.as_str(), lead, names.as_str()].into_iter().filter(|part| !part.is_empty());
-                let context = parts.collect::<Vec<_>>().join("\n");
-                for line in rows.iter().filter(|line| !is_footer(line)) {
-                    let kind = row_kind(line);
-                    if kind == UnitKind::Sentence {
-                        sentences(line).iter().for_each(|sentence| add(kind, sentence, &context, section));
-                    } else {
-                        add(kind, line, &context, section);
-                    }
-                }
-                if let Some(next_heading) = next_heading {
-                    section += 1;
-                    heading = next_heading.clone();
-                }
+                self.read_lines(&joined_lines(lines), is_last);
+                self.lead.clear();
             }
         }
-        lead = next_lead;
     }
-    units
+
+    /// Reads a block of several lines: a table, a list, or a heading with its text.
+    fn read_lines(&mut self, lines: &[String], is_last: bool) {
+        let (lines, next_heading) = match lines {
+            [lines @ .., last] if is_heading(last) && begins_section(last) && (!is_last || !has_value(last)) => {
+                (lines, Some(last))
+            }
+            lines => (lines, None),
+        };
+        let (names, rows) = split_header(lines);
+        if names.first().is_some_and(|name| begins_section(name)) {
+            self.begin_section("");
+        }
+        let is_table = rows.iter().any(|row| text::is_table_row(row));
+        let lead = if is_table { self.lead.as_str() } else { "" };
+        let context = Self::context([&self.heading, lead, &names.join("\n")]);
+        for line in rows.iter().filter(|line| !is_footer(line)) {
+            let kind = row_kind(line);
+            if kind == UnitKind::Sentence {
+                sentences(line).iter().for_each(|sentence| self.add(kind, sentence, &context));
+            } else {
+                self.add(kind, line, &context);
+            }
+        }
+        if let Some(next_heading) = next_heading {
+            self.begin_section(next_heading);
+        }
+    }
 }
 
 /// Returns the trimmed lines of a block, without blank ones.
