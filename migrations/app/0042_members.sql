@@ -9,7 +9,7 @@ create policy invitations_tenant on invitations to lisa_tenant
     using (customer_id = (select app.current_customer())) with check (customer_id = (select app.current_customer()));
 -- Only the system role reads the hashes.
 grant select (id, customer_id, email, role, created_by, created_at, expires_at, used_at, used_by, revoked_at),
-    insert (customer_id, token_sha256, email, role, created_by, expires_at), update (revoked_at)
+    insert (customer_id, token_sha256, email, role, created_by, expires_at), update (revoked_at, expires_at)
     on invitations to lisa_tenant;
 
 -- The account owner is a member always.
@@ -80,6 +80,8 @@ begin
     update public.user_settings settings set free_quota_used = greatest(settings.free_quota_used, former.free_quota_used)
         from public.user_settings former
         where settings.user_id = new_owner and former.user_id = old_owner;
+    -- An invitation of the former owner would be a way back to the role.
+    perform app.revoke_made_by(old_owner);
     return 'transferred';
 end
 $body$;
@@ -174,7 +176,8 @@ grant execute on function app.issue_password_reset(uuid, uuid, bytea, integer) t
 create function app.revoke_made_by(member uuid) returns void
     language sql security definer set search_path = '' as
 $body$
-    update public.invitations set revoked_at = now()
+    -- It expires, too: the code of before knows no revocation, and may run for minutes longer.
+    update public.invitations set revoked_at = now(), expires_at = least(expires_at, now())
         where customer_id = app.current_customer() and created_by = member and used_at is null and revoked_at is null;
     update public.password_resets set revoked_at = now()
         where customer_id = app.current_customer() and (created_by = member or user_id = member)

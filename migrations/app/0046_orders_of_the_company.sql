@@ -3,8 +3,9 @@
 
 set local lock_timeout = '3s';
 
-alter table orders add column customer_name_key text;
+alter table orders add column customer_name_key text, add column counted_on date;
 comment on column orders.customer_name_key is 'app.fold_name(customer_name), by a trigger; null for an older order';
+comment on column orders.counted_on is 'day of order_days that counts the order, by a trigger; null for an older order';
 
 create function app.set_customer_name_key() returns trigger language plpgsql set search_path = '' as
 $body$
@@ -16,6 +17,20 @@ $body$;
 revoke all on function app.set_customer_name_key() from public;
 create trigger orders_customer_name_key before insert or update of customer_name on orders
     for each row execute function app.set_customer_name_key();
+
+-- The day stays when the company changes its timezone.
+create function app.set_counted_on() returns trigger language plpgsql security definer set search_path = '' as
+$body$
+begin
+    new.counted_on := (
+        select (new.created_at at time zone tenant.timezone)::date from public.customers tenant
+        where tenant.id = new.company_id
+    );
+    return new;
+end
+$body$;
+revoke all on function app.set_counted_on() from public;
+create trigger orders_counted_on before insert on orders for each row execute function app.set_counted_on();
 
 -- The frontends that listen keep the columns that they had.
 do $$
@@ -36,8 +51,9 @@ create index orders_updated_at_idx on orders (company_id, updated_at desc, id de
 alter table orders add column total_cents bigint not null generated always as ((total_amount * 100)::bigint) stored;
 create index orders_total_cents_idx on orders (company_id, total_cents desc, id desc);
 
--- One row a tenant, day and currency. A status counts on the day on which its order was made; revenue on the day on
--- which it changed: it counts at confirmed, and comes off at cancelled.
+-- One row a tenant, day and currency. A status counts on the day on which its order was made. Revenue counts on the day
+-- on which it changed: it counts at confirmed, and comes off at cancelled. That of an order which is made confirmed
+-- counts on the order's own day.
 create table order_days (
     company_id uuid not null,
     date date not null,
@@ -88,6 +104,7 @@ $body$
 declare
     counting constant text[] := array['confirmed', 'preparing', 'delivered'];
     zone text;
+    day date;
     before numeric := 0;
     after numeric := 0;
 begin
@@ -101,7 +118,7 @@ begin
             delivered = days.delivered - (old.status = 'delivered')::integer,
             cancelled = days.cancelled - (old.status = 'cancelled')::integer
         where days.company_id = old.company_id and days.currency = old.currency
-          and days.date = (old.created_at at time zone zone)::date;
+          and days.date = coalesce(old.counted_on, (old.created_at at time zone zone)::date);
         return null;
     end if;
     select timezone into zone from public.customers where id = new.company_id;
@@ -109,22 +126,21 @@ begin
         after := new.total_amount;
     end if;
     if tg_op = 'INSERT' then
-        perform app.add_to_order_day(new.company_id, (new.created_at at time zone zone)::date, new.currency, new.status,
-            1, 0);
-    else
-        if old.status = any (counting) then
-            before := old.total_amount;
-        end if;
-        if (old.status, old.currency) is distinct from (new.status, new.currency) then
-            perform app.add_to_order_day(old.company_id, (old.created_at at time zone zone)::date, old.currency,
-                old.status, -1, 0);
-            perform app.add_to_order_day(new.company_id, (new.created_at at time zone zone)::date, new.currency,
-                new.status, 1, 0);
-        end if;
-        if old.currency <> new.currency and before <> 0 then
-            perform app.add_to_order_day(old.company_id, (now() at time zone zone)::date, old.currency, '', 0, -before);
-            before := 0;
-        end if;
+        -- An order that was copied from elsewhere may be a year old, with its revenue.
+        perform app.add_to_order_day(new.company_id, new.counted_on, new.currency, new.status, 1, after);
+        return null;
+    end if;
+    if old.status = any (counting) then
+        before := old.total_amount;
+    end if;
+    if (old.status, old.currency) is distinct from (new.status, new.currency) then
+        day := coalesce(old.counted_on, (old.created_at at time zone zone)::date);
+        perform app.add_to_order_day(old.company_id, day, old.currency, old.status, -1, 0);
+        perform app.add_to_order_day(new.company_id, day, new.currency, new.status, 1, 0);
+    end if;
+    if old.currency <> new.currency and before <> 0 then
+        perform app.add_to_order_day(old.company_id, (now() at time zone zone)::date, old.currency, '', 0, -before);
+        before := 0;
     end if;
     if after <> before then
         perform app.add_to_order_day(new.company_id, (now() at time zone zone)::date, new.currency, '', 0,

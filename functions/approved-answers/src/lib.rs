@@ -90,6 +90,7 @@ async fn create(
 ) -> Result<Created<StoredAnswer>> {
     db.tenant_tx(caller.tenant(), async |tx| {
         let created = approved_answers::create(tx, &new).await?;
+        unanswered::close_answered(tx, caller.user, created.id).await?;
         record(tx, &caller, "approved_answer.created", object(created.id), json!({})).await?;
         Ok(Created(created))
     })

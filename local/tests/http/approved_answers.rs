@@ -206,6 +206,25 @@ async fn an_approved_question_is_answered_from_then_on_and_closed() {
 }
 
 #[tokio::test]
+async fn a_question_that_was_asked_often_is_closed_as_a_whole() {
+    let app = App::start().await;
+    let owner = app.sign_up("Comptoir Baobab").await;
+    let other = app.sign_up("Chez Koffi").await;
+    app.upload_and_process(&owner, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    unanswered(&app, &other, "Livrez-vous au Togo ?").await;
+    let id = unanswered(&app, &owner, "Livrez-vous au Togo ?").await;
+    unanswered(&app, &owner, "Bonjour, livrez vous au togo svp").await;
+    unanswered(&app, &owner, "Livrez-vous au Bénin ?").await;
+    let approved = app.post(&approve_path(&id)).by(&owner).json(&json!({ "answer": "Oui." })).await.data(201);
+    assert_eq!(approved["also_closed"], 1);
+    let left = app.get(UNANSWERED).by(&owner).await.data(200);
+    assert_eq!((left.as_array().unwrap().len(), &left[0]["question"]), (1, &json!("Livrez-vous au Bénin ?")));
+    create(&app, &owner, "Livrez-vous au Bénin ?", "Non.").await.data(201);
+    assert_eq!(app.get(UNANSWERED).by(&owner).await.data(200), json!([]), "an answer by another door closes it, too");
+    assert_eq!(app.get(UNANSWERED).by(&other).await.data(200).as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn a_refused_approval_leaves_the_question_open() {
     let app = App::start().await;
     let owner = app.sign_up("Comptoir Baobab").await;

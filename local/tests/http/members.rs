@@ -71,6 +71,20 @@ async fn the_account_owner_and_members_of_other_companies_are_not_removed() {
 }
 
 #[tokio::test]
+async fn a_former_owner_has_no_invitation_left_to_come_back_by() {
+    let app = App::start().await;
+    let owner = app.sign_up("Comptoir Baobab").await;
+    let support = app.sign_up_support(&owner).await;
+    let invitations = "/api/v1/customers/me/invitations";
+    let back_door = app.post(invitations).by(&owner).json(&json!({ "role": "owner" })).await.data(201);
+    transfer(&app, &owner, &support).await.data(200);
+    let accepted = json!({ "invitation": back_door["token"] });
+    app.post("/api/v1/auth/invitations").by(&owner).json(&accepted).await.invalid_fields(&["invitation"]);
+    let roles: Vec<_> = members(&app, &support).await.iter().map(|member| member["role"].clone()).collect();
+    assert_eq!(roles.iter().filter(|role| **role == json!("owner")).count(), 1, "{roles:?}");
+}
+
+#[tokio::test]
 async fn a_transfer_makes_the_member_the_owner_and_gives_no_new_free_answers() {
     let app = App::start().await;
     let owner = app.sign_up("Comptoir Baobab").await;

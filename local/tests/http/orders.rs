@@ -83,6 +83,29 @@ async fn an_order_has_prices_of_the_catalogue_and_an_exact_total() {
 }
 
 #[tokio::test]
+async fn an_order_counts_on_its_own_day_also_after_a_change_of_the_timezone() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let company = tenant.customer_id;
+    app.sql(&format!("update customers set timezone = 'Africa/Abidjan' where id = '{company}'")).await;
+    // As the company's own system, or a copy from an older one, writes it.
+    app.sql(&format!(
+        "insert into orders (company_id, customer_name, total_amount, currency, status, items, created_at) values
+             ('{company}', 'Awa', 5000, 'XOF', 'delivered', '[]', '2025-03-01T23:30:00Z')"
+    ))
+    .await;
+    let days = "select string_agg(date || ' ' || delivered || ' ' || cancelled || ' ' || revenue::text, ', ' order by date)
+        from order_days";
+    assert_eq!(app.text(days).await, "2025-03-01 1 0 5000.00");
+    app.sql(&format!("update customers set timezone = 'Asia/Tokyo' where id = '{company}'")).await;
+    app.sql("update orders set status = 'cancelled', total_amount = 5000").await;
+    assert_eq!(app.number("select delivered + cancelled from order_days where date = '2025-03-01'").await, 1);
+    assert_eq!(app.number("select sum(revenue)::bigint from order_days").await, 0);
+    app.sql("delete from orders").await;
+    assert_eq!(app.number("select sum(delivered + cancelled) from order_days").await, 0);
+}
+
+#[tokio::test]
 async fn wrong_fields_are_refused_by_name() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;

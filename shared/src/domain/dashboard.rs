@@ -220,8 +220,11 @@ pub async fn stats(tx: &mut TenantTx, range: &StatsRange) -> Result<Stats, ApiEr
         ) ends
         cross join lateral (
             select series::date as date
-            from generate_series(coalesce($2, ends.last - $4::integer)::timestamp, ends.last::timestamp, interval '1 day') series
-            limit $5
+            from generate_series(
+                coalesce($2, ends.last - $4::integer)::timestamp,
+                -- Days beyond the most are not made, to be refused.
+                least(ends.last, coalesce($2, ends.last - $4::integer) + $5::integer)::timestamp, interval '1 day'
+            ) series
         ) day
         left join bot_usage usage on usage.company_id = $1 and usage.date = day.date
         where tenant.id = $1
@@ -231,7 +234,7 @@ pub async fn stats(tx: &mut TenantTx, range: &StatsRange) -> Result<Stats, ApiEr
         range.from.map(|day| day.0),
         range.to.map(|day| day.0),
         DEFAULT_DAYS - 1,
-        i64::from(MAX_DAYS + 1)
+        MAX_DAYS
     )
     .fetch_all(tx)
     .await?;

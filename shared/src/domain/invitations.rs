@@ -196,7 +196,7 @@ pub async fn list(tx: &mut TenantTx, paging: &Paging) -> Result<List<Invitation>
 pub async fn revoke(tx: &mut TenantTx, id: Uuid) -> Result<bool, ApiError> {
     let revoked = sqlx::query!(
         r#"
-        update invitations set revoked_at = now()
+        update invitations set revoked_at = now(), expires_at = least(expires_at, now())
         where customer_id = $1 and id = $2 and used_at is null and revoked_at is null
         "#,
         tx.tenant(),
@@ -276,7 +276,9 @@ pub async fn accept(tx: &mut SystemTx, user: Uuid, email: &str, token: &str) -> 
         ), member as (
             insert into customer_members (customer_id, user_id, role)
             select customer_id, $1, role from invitation
-            on conflict on constraint customer_members_pkey do update set role = excluded.role
+            -- Of two invitations that one user accepts at once, the stronger role stays.
+            on conflict on constraint customer_members_pkey do update
+                set role = case when customer_members.role = 'owner' then 'owner' else excluded.role end
         )
         select tenant.id, tenant.name, mapping.company_id, tenant.created_at
         from invitation

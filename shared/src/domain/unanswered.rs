@@ -1,5 +1,6 @@
-//! Questions without an answer, and their closing by an approved answer. Owns the table `closed_questions`. The view `unanswered` has those on WhatsApp or over the API whose answer was not found in
-//! the documents, and `messages` those on WhatsApp that were not answered because no answers were left.
+//! Questions without an answer, and their closing by an approved answer. Owns the table `closed_questions`. The view
+//! `unanswered` has those on WhatsApp or over the API whose answer was not found in the documents, and `messages` those on
+//! WhatsApp that were not answered because no answers were left.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -94,7 +95,7 @@ pub struct Approval {
 /// An approved answer that closed a question.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
-    "closed": "0d6a8e52-7c1c-4a51-9b50-54f2a9b9d7a1", "golden_question_id": null, "approved_answer": {
+    "closed": "0d6a8e52-7c1c-4a51-9b50-54f2a9b9d7a1", "also_closed": 2, "golden_question_id": null, "approved_answer": {
         "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "question": "Livrez-vous au Togo ?", "answer": "Oui.",
         "language": "fr", "created_at": "2026-11-23T09:30:06Z", "updated_at": "2026-11-23T09:30:06Z",
     },
@@ -102,6 +103,8 @@ pub struct Approval {
 pub struct ApprovedQuestion {
     /// Identifier of the question, which is no longer listed.
     closed: Uuid,
+    /// Number of other questions with the same wording that were closed with it.
+    also_closed: u64,
     /// The new approved answer.
     pub approved_answer: StoredAnswer,
     /// The new golden question, when one was asked for.
@@ -171,6 +174,7 @@ pub async fn approve(
     )
     .execute(&mut *tx)
     .await?;
+    let also_closed = close_answered(tx, actor, approved_answer.id).await?;
     let golden_question_id = if approval.golden {
         let text = golden_text.map_err(|error| ApiError::field("question", error.to_string()))?;
         let golden = NewGoldenQuestion::of_approved_answer(text, approved_answer.id);
@@ -178,5 +182,38 @@ pub async fn approve(
     } else {
         None
     };
-    Ok(ApprovedQuestion { closed: id, approved_answer, golden_question_id })
+    Ok(ApprovedQuestion { closed: id, also_closed, approved_answer, golden_question_id })
+}
+
+/// Newest questions among which those with the wording of an approved answer are looked for.
+const MAX_COMPARED_QUESTIONS: i64 = 1_000;
+
+/// Closes the unanswered questions that have the wording of an approved answer of the transaction's tenant. Returns their
+/// number.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn close_answered(tx: &mut TenantTx, actor: Uuid, approved_answer: Uuid) -> sqlx::Result<u64> {
+    let closed = sqlx::query!(
+        r#"
+        insert into closed_questions (message_id, customer_id, closed_by, approved_answer_id)
+        select newest.message_id, $1, $2, answer.id
+        from approved_answers answer
+        cross join lateral (
+            select message_id, question from unanswered where customer_id = $1 order by created_at desc limit $4
+        ) newest
+        where answer.customer_id = $1 and answer.id = $3
+          and app.question_key(left(newest.question, 2000), case answer.language
+              when 'en' then 'pg_catalog.english_stem'::regdictionary else 'pg_catalog.french_stem'::regdictionary
+          end) = answer.question_key
+        on conflict on constraint closed_questions_pkey do nothing
+        "#,
+        tx.tenant(),
+        actor,
+        approved_answer,
+        MAX_COMPARED_QUESTIONS
+    )
+    .execute(tx)
+    .await?;
+    Ok(closed.rows_affected())
 }

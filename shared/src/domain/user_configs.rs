@@ -233,6 +233,10 @@ impl UserConfigs {
                 Ok(())
             })
             .await?;
+        // One that is made meanwhile would be deleted without an entry.
+        if stored.is_none() {
+            return Ok(());
+        }
         self.billing
             .billing_tx(async |tx| {
                 let user = user.to_string();

@@ -301,7 +301,11 @@ impl<'q> Scorer<'q> {
             let mut strengths = unit.context_strengths.clone();
             keep_stronger(&mut strengths, &unit.strengths);
             let coverage = self.term_coverage(&strengths);
-            if self.is_about_others(&unit.folded, &unit.folded_context) {
+            // A line without a figure or the end of a sentence is a heading more often than an answer.
+            let is_heading = unit.unit.kind == UnitKind::Row && !values::contains_digits(&unit.folded);
+            if self.is_about_others(&unit.folded, &unit.folded_context)
+                || is_heading && !text::is_table_row(&unit.unit.text)
+            {
                 return None;
             }
             if let Some(kind) = self.question.kind {
