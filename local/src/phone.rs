@@ -37,6 +37,10 @@ pub struct Arguments {
     /// The tenant to write to.
     #[arg(long, value_enum, default_value_t = TenantChoice::Demo)]
     tenant: TenantChoice,
+    /// The webhook secret of another company, to write to it in place of the tenant. The company is connected with the
+    /// tenant's ManyChat key.
+    #[arg(long)]
+    secret: Option<String>,
     /// The base URL of the product [default: that of the demo file].
     #[arg(long)]
     url: Option<String>,
@@ -137,8 +141,12 @@ impl ContactPhone {
             manychat: manychat
                 .context("`cargo dev` runs without its fake ManyChat, as MANYCHAT_BASE_URL is set: answers go there")?,
             page: of_file(tenant, "manychat_page")?,
-            secret: of_file(tenant, "webhook_secret")?,
-            company: of_file(tenant, "company_id")?,
+            secret: arguments.secret.clone().map_or_else(|| of_file(tenant, "webhook_secret"), Ok)?,
+            // A secret does not tell its company's name.
+            company: arguments
+                .secret
+                .as_ref()
+                .map_or_else(|| of_file(tenant, "company_id"), |_| Ok("company".to_owned()))?,
             contact: arguments.contact.clone(),
             name: arguments.name.clone(),
             wait: Duration::from_secs(arguments.wait),
@@ -422,6 +430,29 @@ mod tests {
             })
             .collect();
         (lines, ended)
+    }
+
+    #[test]
+    fn secret_replaces_that_of_the_tenant_whose_page_is_used() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let tenant = json!({ "manychat_page": "1001", "webhook_secret": "whs_1", "company_id": "boutique-awa" });
+        let demo = json!({ "base_url": "http://127.0.0.1:9", "manychat_url": "http://127.0.0.1:8", "tenant": tenant });
+        fs::write(file.path(), demo.to_string()).unwrap();
+        let opened = |secret: Option<&str>| {
+            let phone = ContactPhone::open(&Arguments {
+                contact: "132".to_owned(),
+                name: "Awa".to_owned(),
+                tenant: TenantChoice::Demo,
+                secret: secret.map(str::to_owned),
+                url: None,
+                wait: 30,
+                demo: Some(file.path().to_owned()),
+            });
+            let phone = phone.unwrap();
+            [phone.page, phone.secret, phone.company]
+        };
+        assert_eq!(opened(None), ["1001", "whs_1", "boutique-awa"]);
+        assert_eq!(opened(Some("whs_2")), ["1001", "whs_2", "company"]);
     }
 
     #[tokio::test]

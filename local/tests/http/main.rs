@@ -45,6 +45,8 @@ mod embedding_model;
 #[cfg(test)]
 mod field_requests;
 #[cfg(test)]
+mod first_day;
+#[cfg(test)]
 mod formats;
 #[cfg(test)]
 mod gateway;

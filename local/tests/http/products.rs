@@ -81,6 +81,8 @@ async fn wrong_fields_are_refused_by_name() {
     ] {
         add(&app, &tenant, product).await.invalid_fields(fields);
     }
+    let details = add(&app, &tenant, json!({ "name": "Thé", "price": 500 })).await.refused(422, "validation_failed");
+    assert_eq!(details[0]["message"], "must be a decimal number in quotes, such as \"2500\" or \"12.50\"");
     let added = add(&app, &tenant, json!({ "name": "Thé", "price": "12.50", "currency": "EUR" })).await.data(201);
     let id = added["id"].as_str().unwrap();
     // The price in its present currency.
@@ -238,6 +240,9 @@ async fn a_file_that_is_no_catalogue_is_refused() {
     ] {
         import(&app, &tenant, file.clone()).await.invalid_fields(fields);
     }
+    let details = import(&app, &tenant, b"name,cost,price\nTea,1,1\n".to_vec()).await.refused(422, "validation_failed");
+    let message = "is no column of the catalogue: these are name, price, description, currency and available";
+    assert_eq!(details, json!([{ "field": "cost", "message": message }]));
     app.post(&format!("{PRODUCTS}/import")).by(&tenant).json(&json!({})).await.refused(415, "unsupported_media_type");
     app.get(&format!("{PRODUCTS}/import")).by(&tenant).await.refused(405, "method_not_allowed");
 }

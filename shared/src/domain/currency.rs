@@ -65,7 +65,7 @@ pub struct Amount(i64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAmount {
     /// Not digits with at most one point between them.
-    #[error("must be a decimal number such as 12.50")]
+    #[error("must be a decimal number such as 2500 or 12.50, without a currency")]
     NotDecimal,
     /// A minus sign.
     #[error("must not be negative")]
@@ -144,7 +144,7 @@ impl<'de> Deserialize<'de> for Amount {
 
             fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 // A number of JSON may have been rounded before it came here.
-                out.write_str("a decimal number in quotes, such as \"12.50\"")
+                out.write_str("a decimal number in quotes, such as \"2500\" or \"12.50\"")
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Amount, E> {

@@ -143,7 +143,9 @@ fn columns(header: &CsvRecord) -> Result<Vec<Column>, ApiError> {
             Some(column) => wrong.push(crate::error::FieldError::new(column.as_str(), "is there twice")),
             None => {
                 let name = input::visible_name(name).chars().take(50).collect::<String>();
-                wrong.push(crate::error::FieldError::new(name, "is not a column of the catalogue"));
+                let message =
+                    "is no column of the catalogue: these are name, price, description, currency and available";
+                wrong.push(crate::error::FieldError::new(name, message));
             }
         }
     }

@@ -81,6 +81,8 @@ fn must_be(expected: &str) -> String {
         what if what.starts_with("enum ") || what == "string or map" || what == "variant identifier" => {
             "must be one of the documented texts".to_owned()
         }
+        // What this project's own types expect.
+        what if what.starts_with("a decimal number in quotes") => format!("must be {what}"),
         _ => "has a form that is not accepted here".to_owned(),
     }
 }
@@ -153,6 +155,8 @@ mod tests {
         let twice = serde_json::from_str::<Anything>(r#"{"small":1,"small":1}"#).unwrap_err().to_string();
         assert_eq!(plain_words(twice.split(" at line ").next().unwrap()), "must not be given twice");
         assert_eq!(plain_words("must not be empty"), "must not be empty");
+        let amount = "invalid type: integer `500`, expected a decimal number in quotes, such as \"2500\"";
+        assert_eq!(plain_words(amount), "must be a decimal number in quotes, such as \"2500\"");
     }
 
     #[test]
