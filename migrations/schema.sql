@@ -246,6 +246,7 @@ CREATE FUNCTION app.count_order() RETURNS trigger
 declare
     counting constant text[] := array['confirmed', 'preparing', 'delivered'];
     zone text;
+    day date;
     before numeric := 0;
     after numeric := 0;
 begin
@@ -259,7 +260,7 @@ begin
             delivered = days.delivered - (old.status = 'delivered')::integer,
             cancelled = days.cancelled - (old.status = 'cancelled')::integer
         where days.company_id = old.company_id and days.currency = old.currency
-          and days.date = (old.created_at at time zone zone)::date;
+          and days.date = coalesce(old.counted_on, (old.created_at at time zone zone)::date);
         return null;
     end if;
     select timezone into zone from public.customers where id = new.company_id;
@@ -267,22 +268,21 @@ begin
         after := new.total_amount;
     end if;
     if tg_op = 'INSERT' then
-        perform app.add_to_order_day(new.company_id, (new.created_at at time zone zone)::date, new.currency, new.status,
-            1, 0);
-    else
-        if old.status = any (counting) then
-            before := old.total_amount;
-        end if;
-        if (old.status, old.currency) is distinct from (new.status, new.currency) then
-            perform app.add_to_order_day(old.company_id, (old.created_at at time zone zone)::date, old.currency,
-                old.status, -1, 0);
-            perform app.add_to_order_day(new.company_id, (new.created_at at time zone zone)::date, new.currency,
-                new.status, 1, 0);
-        end if;
-        if old.currency <> new.currency and before <> 0 then
-            perform app.add_to_order_day(old.company_id, (now() at time zone zone)::date, old.currency, '', 0, -before);
-            before := 0;
-        end if;
+        -- An order that was copied from elsewhere may be a year old, with its revenue.
+        perform app.add_to_order_day(new.company_id, new.counted_on, new.currency, new.status, 1, after);
+        return null;
+    end if;
+    if old.status = any (counting) then
+        before := old.total_amount;
+    end if;
+    if (old.status, old.currency) is distinct from (new.status, new.currency) then
+        day := coalesce(old.counted_on, (old.created_at at time zone zone)::date);
+        perform app.add_to_order_day(old.company_id, day, old.currency, old.status, -1, 0);
+        perform app.add_to_order_day(new.company_id, day, new.currency, new.status, 1, 0);
+    end if;
+    if old.currency <> new.currency and before <> 0 then
+        perform app.add_to_order_day(old.company_id, (now() at time zone zone)::date, old.currency, '', 0, -before);
+        before := 0;
     end if;
     if after <> before then
         perform app.add_to_order_day(new.company_id, (now() at time zone zone)::date, new.currency, '', 0,
@@ -1243,7 +1243,8 @@ CREATE FUNCTION app.revoke_made_by(member uuid) RETURNS void
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO ''
     AS $$
-    update public.invitations set revoked_at = now()
+    -- It expires, too: the code of before knows no revocation, and may run for minutes longer.
+    update public.invitations set revoked_at = now(), expires_at = least(expires_at, now())
         where customer_id = app.current_customer() and created_by = member and used_at is null and revoked_at is null;
     update public.password_resets set revoked_at = now()
         where customer_id = app.current_customer() and (created_by = member or user_id = member)
@@ -1393,6 +1394,19 @@ begin
     group by counted.id
     order by score desc, counted.id
     limit most;
+end
+$$;
+
+CREATE FUNCTION app.set_counted_on() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    new.counted_on := (
+        select (new.created_at at time zone tenant.timezone)::date from public.customers tenant
+        where tenant.id = new.company_id
+    );
+    return new;
 end
 $$;
 
@@ -1583,6 +1597,8 @@ begin
     update public.user_settings settings set free_quota_used = greatest(settings.free_quota_used, former.free_quota_used)
         from public.user_settings former
         where settings.user_id = new_owner and former.user_id = old_owner;
+    -- An invitation of the former owner would be a way back to the role.
+    perform app.revoke_made_by(old_owner);
     return 'transferred';
 end
 $$;
@@ -2461,6 +2477,7 @@ CREATE TABLE public.orders (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     customer_name_key text,
+    counted_on date,
     total_cents bigint GENERATED ALWAYS AS (((total_amount * (100)::numeric))::bigint) STORED NOT NULL,
     CONSTRAINT orders_currency_format CHECK ((currency ~ '^[A-Z]{3}$'::text)),
     CONSTRAINT orders_customer_name_length CHECK ((length(customer_name) <= 200)),
@@ -2472,6 +2489,8 @@ CREATE TABLE public.orders (
 COMMENT ON COLUMN public.orders.items IS '[{product_id?, name, quantity, unit_price}]; without a price: not in the catalogue';
 
 COMMENT ON COLUMN public.orders.customer_name_key IS 'app.fold_name(customer_name), by a trigger; null for an older order';
+
+COMMENT ON COLUMN public.orders.counted_on IS 'day of order_days that counts the order, by a trigger; null for an older order';
 
 CREATE TABLE public.outbox (
     message_id uuid NOT NULL,
@@ -3281,6 +3300,8 @@ CREATE TRIGGER orders_change AFTER INSERT OR DELETE OR UPDATE ON public.orders F
 
 CREATE TRIGGER orders_count AFTER INSERT OR DELETE OR UPDATE OF status, currency, total_amount ON public.orders FOR EACH ROW EXECUTE FUNCTION app.count_order();
 
+CREATE TRIGGER orders_counted_on BEFORE INSERT ON public.orders FOR EACH ROW EXECUTE FUNCTION app.set_counted_on();
+
 CREATE TRIGGER orders_customer_name_key BEFORE INSERT OR UPDATE OF customer_name ON public.orders FOR EACH ROW EXECUTE FUNCTION app.set_customer_name_key();
 
 CREATE TRIGGER plans_price_kept AFTER UPDATE OF stripe_price_id ON public.plans FOR EACH ROW WHEN ((old.stripe_price_id IS DISTINCT FROM new.stripe_price_id)) EXECUTE FUNCTION app.keep_plan_price();
@@ -4012,6 +4033,8 @@ GRANT ALL ON FUNCTION app.revoke_made_by(member uuid) TO lisa_tenant;
 REVOKE ALL ON FUNCTION app.search_chunks(question text, question_language text, model text, wanted uuid[], most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.search_chunks(question text, question_language text, model text, wanted uuid[], most integer) TO lisa_tenant;
 
+REVOKE ALL ON FUNCTION app.set_counted_on() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.set_customer_name_key() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.set_product_name_key() FROM PUBLIC;
@@ -4253,7 +4276,7 @@ GRANT SELECT(created_by),INSERT(created_by) ON TABLE public.invitations TO lisa_
 
 GRANT SELECT(created_at) ON TABLE public.invitations TO lisa_tenant;
 
-GRANT SELECT(expires_at),INSERT(expires_at) ON TABLE public.invitations TO lisa_tenant;
+GRANT SELECT(expires_at),INSERT(expires_at),UPDATE(expires_at) ON TABLE public.invitations TO lisa_tenant;
 
 GRANT SELECT(used_at) ON TABLE public.invitations TO lisa_tenant;
 

@@ -24,7 +24,9 @@ impl Deps {
         request: &ReplyRequest<'_>,
         calls: &mut Vec<ModelCall>,
     ) -> Result<GeneratedReply, ReplyError> {
-        let catalogue = self.db.tenant_tx(request.tenant, async |tx| Ok(products::list_available(tx).await?)).await?;
+        let said = &request.standalone;
+        let catalogue =
+            self.db.tenant_tx(request.tenant, async |tx| Ok(products::list_available(tx, said).await?)).await?;
         let CatalogueMatch { named, wants_to_buy, is_about_catalogue } = find_products(&catalogue, request);
         let quoted = if named.is_empty() { catalogue.iter().take(MAX_LISTED).collect() } else { named.clone() };
         if quoted.is_empty() {

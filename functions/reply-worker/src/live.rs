@@ -21,10 +21,12 @@ impl Deps {
         calls: &mut Vec<ModelCall>,
     ) -> Result<GeneratedReply, ReplyError> {
         let (assistant, conversation) = (&request.lease.assistant, &request.lease.conversation);
+        let earlier = request.history.iter().map(|turn| turn.text.as_str());
+        let said = earlier.chain([request.question]).collect::<Vec<_>>().join("\n");
         let (catalogue, open_order) = self
             .db
             .tenant_tx(request.tenant, async |tx| {
-                let catalogue = products::list_available(tx).await?;
+                let catalogue = products::list_available(tx, &said).await?;
                 Ok((catalogue, orders::find_changeable(tx, conversation.id).await?))
             })
             .await?;

@@ -118,9 +118,11 @@ struct Setup {
 
 /// What is asked.
 #[derive(Debug, Clone, Copy)]
-struct Scope {
+struct Scope<'q> {
     /// Mode of the test question; `None` without one.
     question: Option<PreviewMode>,
+    /// The test question, empty without one.
+    said: &'q str,
     golden: bool,
 }
 
@@ -174,7 +176,11 @@ impl PreviewPipeline {
         if request.question.is_none() && !request.golden {
             return Err(ApiError::field("question", "is required, or golden with the value true"));
         }
-        let scope = Scope { question: request.question.as_ref().map(|_| request.mode()), golden: request.golden };
+        let scope = Scope {
+            question: request.question.as_ref().map(|_| request.mode()),
+            said: request.question.as_ref().map_or("", |question| question.as_str()),
+            golden: request.golden,
+        };
         let prepared = self.prepare(tenant, &request.draft, scope, received_at + PREVIEW_TIMEOUT).await?;
         let mut spent = Spent::default();
         let answer = match &request.question {
@@ -211,7 +217,7 @@ impl PreviewPipeline {
         if !has_golden {
             return Ok(Some(GoldenRun::default()));
         }
-        let scope = Scope { question: None, golden: true };
+        let scope = Scope { question: None, said: "", golden: true };
         let prepared = self.prepare(tenant, draft, scope, received_at + PREVIEW_TIMEOUT).await?;
         let mut spent = Spent::default();
         let run = self.run_golden(&prepared, &mut spent).await;
@@ -225,7 +231,7 @@ impl PreviewPipeline {
         &self,
         tenant: Uuid,
         draft: &ConfigPatch,
-        scope: Scope,
+        scope: Scope<'_>,
         deadline: Instant,
     ) -> Result<PreparedPreview> {
         let costs = self.provider.has_model() || !self.embedders.current().is_local();
@@ -240,7 +246,7 @@ impl PreviewPipeline {
                 let golden = if scope.golden { golden_questions::all(tx).await? } else { Vec::new() };
                 let shop = match scope.question {
                     Some(PreviewMode::Live) => Some(Shop {
-                        catalogue: products::list_available(tx).await?,
+                        catalogue: products::list_available(tx, scope.said).await?,
                         currency: tenants::currency(tx).await?,
                     }),
                     _ => None,

@@ -17,8 +17,10 @@ pub use catalogue::{
 pub use import::{MAX_IMPORT_ROWS, ProductImport, import};
 pub use quote::{CatalogueMatch, QUOTE_MODEL, match_catalogue};
 
-/// Products that are listed in a model's prompt.
+/// Products that are listed in a model's prompt, besides those that are named.
 const MAX_CATALOGUE_PRODUCTS: i64 = 200;
+/// Products that a text names.
+const MAX_NAMED_PRODUCTS: i64 = 50;
 
 /// An available product.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,22 +37,35 @@ pub struct Product {
     pub currency: String,
 }
 
-/// Returns the available products, ordered by name; at most `MAX_CATALOGUE_PRODUCTS`. The companies' own systems write
-/// the table, so the rule for names is applied here, where a name goes into prompts and messages.
+/// Returns the available products, ordered by name: those whose whole names are in the text `said`, and the first ones
+/// of a larger catalogue, at most `MAX_CATALOGUE_PRODUCTS`. The companies' own systems write the table, so the rule for
+/// names is applied here, where a name goes into prompts and messages.
 ///
 /// # Errors
 /// A database error.
-pub async fn list_available(tx: &mut TenantTx) -> sqlx::Result<Vec<Product>> {
+pub async fn list_available(tx: &mut TenantTx, said: &str) -> sqlx::Result<Vec<Product>> {
     let mut products = sqlx::query_as!(
         Product,
         r#"
         select id, name, description, (price * 100)::bigint as "price_cents!", currency from products
-        where customer_id = $1 and available and archived_at is null
-        order by lower(name)
-        limit $2
+        where customer_id = $1 and id in (
+            select first.id from (
+                select id from products where customer_id = $1 and available and archived_at is null
+                order by name_key, id limit $2
+            ) first
+            union all
+            select named.id from (
+                select id from products where customer_id = $1 and available and archived_at is null
+                  and position(name_key in app.fold_name($3)) > 0
+                order by length(name_key) desc, id limit $4
+            ) named
+        )
+        order by name_key, id
         "#,
         tx.tenant(),
-        MAX_CATALOGUE_PRODUCTS
+        MAX_CATALOGUE_PRODUCTS,
+        said,
+        MAX_NAMED_PRODUCTS
     )
     .fetch_all(tx)
     .await?;

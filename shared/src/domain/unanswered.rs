@@ -175,14 +175,21 @@ pub async fn approve(
     .execute(&mut *tx)
     .await?;
     let also_closed = close_answered(tx, actor, approved_answer.id).await?;
-    let golden_question_id = if approval.golden {
-        let text = golden_text.map_err(|error| ApiError::field("question", error.to_string()))?;
-        let golden = NewGoldenQuestion::of_approved_answer(text, approved_answer.id);
-        Some(golden_questions::create(tx, &golden).await?.id)
-    } else {
-        None
+    let golden_question_id = match approval.golden {
+        true => Some(make_golden(tx, golden_text, approved_answer.id).await?),
+        false => None,
     };
     Ok(ApprovedQuestion { closed: id, also_closed, approved_answer, golden_question_id })
+}
+
+/// Makes an approved question a golden question. Returns its id.
+async fn make_golden<E: std::fmt::Display>(
+    tx: &mut TenantTx,
+    text: Result<GoldenText, E>,
+    approved_answer: Uuid,
+) -> Result<Uuid, ApiError> {
+    let text = text.map_err(|error| ApiError::field("question", error.to_string()))?;
+    Ok(golden_questions::create(tx, &NewGoldenQuestion::of_approved_answer(text, approved_answer)).await?.id)
 }
 
 /// Newest questions among which those with the wording of an approved answer are looked for.

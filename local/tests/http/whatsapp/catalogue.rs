@@ -46,6 +46,20 @@ async fn a_product_that_a_message_names_is_quoted_with_its_price() {
 }
 
 #[tokio::test]
+async fn a_product_after_the_first_two_hundred_is_sold_where_it_is_named() {
+    let whatsapp = shop().await;
+    whatsapp
+        .sql(
+            "insert into products (customer_id, name, price, currency) \
+             select '{tenant}', 'Article ' || number, 100, 'XOF' from generate_series(1, 250) number; \
+             insert into products (customer_id, name, price, currency) values ('{tenant}', 'Zinc ondulé', 7500, 'XOF')",
+        )
+        .await;
+    let quote = format!("- Zinc ondulé : 7 500 F CFA\n\n{TO_ORDER}");
+    assert_eq!(answer(&whatsapp, 1, "C'est combien le zinc ondulé ?").await, quote);
+}
+
+#[tokio::test]
 async fn a_question_that_nothing_answers_is_unanswered_and_shows_the_catalogue() {
     let whatsapp = shop().await;
     let got = answer(&whatsapp, 1, "Livrez-vous à Lomé ?").await;
