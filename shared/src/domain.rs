@@ -40,6 +40,7 @@ pub mod retrieval;
 pub mod sales;
 pub mod section_chunks;
 pub mod tenants;
+pub mod time_range;
 pub mod unanswered;
 pub mod unconfirmed;
 pub mod unread_bodies;

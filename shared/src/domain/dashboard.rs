@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{currency::decimal_amount, db::TenantTx, error::ApiError, tenants, usage::wait_of_bucket};
+use crate::{currency::decimal_amount, db::TenantTx, error::ApiError, time_range, usage::wait_of_bucket};
 
 /// Maximum number of days of a range.
 const MAX_DAYS: i32 = 366;
@@ -29,7 +29,7 @@ impl TryFrom<String> for Day {
     type Error = NotADay;
 
     fn try_from(text: String) -> Result<Self, NotADay> {
-        tenants::parse_day(&text).map(Self).ok_or(NotADay)
+        time_range::parse_day(&text).map(Self).ok_or(NotADay)
     }
 }
 

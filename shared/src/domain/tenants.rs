@@ -7,7 +7,6 @@
 
 mod profile;
 mod texts;
-mod time_range;
 
 use chrono::{DateTime, Utc};
 use rand::Rng;
@@ -31,8 +30,6 @@ pub use texts::{
     BothLanguages, CompanyLanguage, CompanyTexts, Identity, LocalizedText, LocalizedTextPatch, Sentence,
     SentencesInForce, identity,
 };
-
-pub use time_range::{NotATime, TimeBound, parse_day, resolve_range};
 
 /// Maximum length of a company's name, in characters.
 pub const MAX_COMPANY_NAME_CHARS: usize = 200;

@@ -10,7 +10,7 @@ use crate::{
     db::TenantTx,
     error::ApiError,
     paging::{List, Listing, Paging, list_page},
-    tenants::{self, TimeBound},
+    time_range::{self, TimeBound},
 };
 
 /// Maximum length of an activity's type, in characters.
@@ -87,7 +87,7 @@ impl Listing for ActivityListing {
 /// # Errors
 /// 422 for a cursor that was tampered with; a database error.
 pub async fn list(tx: &mut TenantTx, filter: &ActivityFilter, paging: &Paging) -> Result<List<ActivityItem>, ApiError> {
-    let (since, _) = tenants::resolve_range(tx, filter.since, None).await?;
+    let (since, _) = time_range::resolve(tx, filter.since, None).await?;
     list_page!(tx, paging, ActivityItem {
         select: "id, type, title, description, status, conversation_id, metadata, created_at",
         from: "activities where company_id = $1 and ($2::text is null or status = $2)

@@ -13,7 +13,7 @@ use crate::{
     error::ApiError,
     input,
     paging::{List, Listing, Paging, list_page},
-    tenants::{self, TimeBound},
+    time_range::{self, TimeBound},
 };
 
 /// An order, as shown to members of the tenant.
@@ -156,7 +156,7 @@ impl Listing for OrderListing {
 /// # Errors
 /// 422 for a cursor that was tampered with, or a range that ends before it begins; a database error.
 pub async fn list(tx: &mut TenantTx, filter: &OrderFilter, paging: &Paging) -> Result<List<OrderDetails>, ApiError> {
-    let (from, to) = tenants::resolve_range(tx, filter.from, filter.to).await?;
+    let (from, to) = time_range::resolve(tx, filter.from, filter.to).await?;
     let rows = list_page!(tx, paging, OrderRow {
         select: r#"id, conversation_id, customer_name, status, items, total_cents, currency,
             needs_review, created_at, updated_at"#,

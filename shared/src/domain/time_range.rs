@@ -53,7 +53,7 @@ impl TimeBound {
 ///
 /// # Errors
 /// 422 when the range ends before it begins; a database error.
-pub async fn resolve_range(
+pub async fn resolve(
     tx: &mut TenantTx,
     from: Option<TimeBound>,
     to: Option<TimeBound>,
