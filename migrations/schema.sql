@@ -433,10 +433,15 @@ CREATE FUNCTION app.issue_password_reset(member uuid, issuer uuid, token_sha256 
 declare
     tenant uuid := app.current_customer();
 begin
+    -- A removal of the issuer waits for this lock, or is seen after it.
+    perform from public.customers where id = tenant for no key update;
     perform from public.customer_members known
         join public.users account on account.id = known.user_id and account.deleted_at is null
         where known.customer_id = tenant and known.user_id = member for share of known;
-    if not found then
+    if not found or not exists (
+        select from public.customer_members owner
+        where owner.customer_id = tenant and owner.user_id = issuer and owner.role = 'owner'
+    ) then
         return 'not_a_member';
     end if;
     if not app.is_only_support_of(tenant, member) then
@@ -1903,7 +1908,7 @@ CREATE TABLE public.bot_usage (
     messages_count integer DEFAULT 0 NOT NULL,
     requests_count integer DEFAULT 0 NOT NULL,
     orders_count integer DEFAULT 0 NOT NULL,
-    revenue numeric(14,2) DEFAULT 0 NOT NULL,
+    revenue numeric(20,2) DEFAULT 0 NOT NULL,
     tokens bigint DEFAULT 0 NOT NULL,
     cost_micros bigint DEFAULT 0 NOT NULL,
     quota_notified boolean DEFAULT false NOT NULL,

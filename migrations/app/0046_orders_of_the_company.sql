@@ -51,6 +51,9 @@ create index orders_updated_at_idx on orders (company_id, updated_at desc, id de
 alter table orders add column total_cents bigint not null generated always as ((total_amount * 100)::bigint) stored;
 create index orders_total_cents_idx on orders (company_id, total_cents desc, id desc);
 
+-- As wide as the sum of a day's orders can be. The table is not written again.
+alter table bot_usage alter column revenue type numeric(20, 2);
+
 -- One row a tenant, day and currency. A status counts on the day on which its order was made. Revenue counts on the day
 -- on which it changed: it counts at confirmed, and comes off at cancelled. That of an order which is made confirmed
 -- counts on the order's own day.

@@ -71,6 +71,27 @@ async fn the_account_owner_and_members_of_other_companies_are_not_removed() {
 }
 
 #[tokio::test]
+async fn of_a_transfer_and_a_removal_at_once_the_company_keeps_its_owner() {
+    let app = App::start().await;
+    for _ in 0..8 {
+        let owner = app.sign_up("Comptoir Baobab").await;
+        let support = app.sign_up_support(&owner).await;
+        let path = format!("{MEMBERS}/{}", support.user_id);
+        let (transferred, removed) =
+            futures::join!(transfer(&app, &owner, &support), async { app.delete(&path).by(&owner).await });
+        // One of the two came first, and the other saw it.
+        assert!((transferred.status == 200) != (removed.status == 204), "{} {}", transferred.status, removed.status);
+        let member = format!(
+            "select count(*) from customers tenant join customer_members member
+                 on member.customer_id = tenant.id and member.user_id = tenant.user_id and member.role = 'owner'
+             where tenant.id = '{}'",
+            owner.customer_id
+        );
+        assert_eq!(app.number(&member).await, 1);
+    }
+}
+
+#[tokio::test]
 async fn a_former_owner_has_no_invitation_left_to_come_back_by() {
     let app = App::start().await;
     let owner = app.sign_up("Comptoir Baobab").await;

@@ -110,7 +110,8 @@ impl fmt::Debug for CreatedInvitation {
 /// Creates an invitation of the transaction's tenant.
 ///
 /// # Errors
-/// Returns 409 `too_many_invitations` when `MAX_OPEN_INVITATIONS` are open, and any database error.
+/// Returns 403 when the creator was removed meanwhile, 409 `too_many_invitations` when `MAX_OPEN_INVITATIONS` are open, and
+/// any database error.
 pub async fn create(
     tx: &mut TenantTx,
     links: &OneTimeLinks,
@@ -119,6 +120,20 @@ pub async fn create(
 ) -> Result<CreatedInvitation, ApiError> {
     // The lock makes simultaneous invitations count one after the other.
     sqlx::query!("select from customers where id = $1 for no key update", tx.tenant()).execute(&mut *tx).await?;
+    let is_owner = sqlx::query_scalar!(
+        r#"
+        select exists (
+            select from customer_members where customer_id = $1 and user_id = $2 and role = 'owner'
+        ) as "exists!"
+        "#,
+        tx.tenant(),
+        creator
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    if !is_owner {
+        return Err(ApiError::forbidden("forbidden", "you are no owner of this company any more"));
+    }
     let open = sqlx::query_scalar!(
         r#"
         select count(*) as "count!" from invitations

@@ -63,6 +63,9 @@ pub async fn list(tx: &mut TenantTx, paging: &Paging) -> Result<List<Member>, Ap
 /// # Errors
 /// Returns 404 for somebody who is no member, 409 `account_owner` for the account owner, and any database error.
 pub async fn remove(tx: &mut TenantTx, user: Uuid) -> Result<(), ApiError> {
+    // A transfer, an invitation and a link to a new password wait for this lock, too: the new owner is not removed, and
+    // what the member makes meanwhile is revoked.
+    sqlx::query!("select from customers where id = $1 for no key update", tx.tenant()).execute(&mut *tx).await?;
     let removed =
         sqlx::query!("delete from customer_members where customer_id = $1 and user_id = $2", tx.tenant(), user)
             .execute(&mut *tx)
