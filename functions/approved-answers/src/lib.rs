@@ -29,7 +29,10 @@ use uuid::Uuid;
 pub const FUNCTION: Function = Function::http::<Deps>();
 
 /// Headers of an export.
-const CSV_HEADERS: [(HeaderName, &str); 2] = [
+const CSV_HEADERS: [(HeaderName, &str); 3] = [
+    // lambda_http passes text on without its byte order mark, by which spreadsheets recognise UTF-8, and a body that names
+    // an encoding as bytes.
+    (header::CONTENT_ENCODING, "identity"),
     (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
     (header::CONTENT_DISPOSITION, "attachment; filename=\"approved-answers.csv\""),
 ];
