@@ -212,7 +212,7 @@ async fn import(
 async fn export(
     caller: Caller<AccountUser>,
     State(db): State<Db>,
-) -> Result<([(HeaderName, &'static str); 2], Vec<u8>)> {
+) -> Result<([(HeaderName, &'static str); 3], Vec<u8>)> {
     let answers = db.tenant_tx(caller.tenant(), async |tx| Ok(approved_answers::all(tx).await?)).await?;
     Ok((CSV_HEADERS, approved_answers::export_csv(&answers)?))
 }
