@@ -57,7 +57,7 @@ impl OperationProbe {
 
     /// True when the response is a public, cacheable page, or one that a client asks for again by its `ETag`.
     fn is_cacheable(&self) -> bool {
-        matches!(self.name.as_str(), "GET /docs" | "GET /openapi.json" | "GET /api/v1/changes")
+        matches!(self.name.as_str(), "GET /docs" | "GET /openapi.json" | "GET /api/v1/changes" | "GET /api/v1/plans")
     }
 }
 

@@ -3,7 +3,8 @@
 //! by a person.
 //!
 //! SQL functions: `app.fold_name`, `app.add_to_order_day`. Triggers on `orders`: `orders_customer_name_key`
-//! (`app.set_customer_name_key`), and `orders_count` (`app.count_order`), which counts into the table `order_days`.
+//! (`app.set_customer_name_key`), `orders_counted_on` (`app.set_counted_on`), and `orders_count` (`app.count_order`), which
+//! counts into the table `order_days`.
 
 mod company;
 mod list;

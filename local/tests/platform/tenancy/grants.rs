@@ -151,7 +151,7 @@ const TENANT_GRANTS: [&str; 81] = [
     "lisa_tenant: select on invitations \
      (created_at, created_by, customer_id, email, expires_at, id, revoked_at, role, used_at, used_by)",
     "lisa_tenant: insert on invitations (created_by, customer_id, email, expires_at, role, token_sha256)",
-    "lisa_tenant: update on invitations (revoked_at)",
+    "lisa_tenant: update on invitations (expires_at, revoked_at)",
     "lisa_tenant: select on config_versions",
     "lisa_tenant: update on company_rag_configs \
      (ai_name, business_hours, customer_texts, handover_keywords, handover_minutes, language, outside_hours, \
