@@ -26,7 +26,9 @@ begin
         from (values
             ('users', array['id', 'is_pro']),
             ('user_settings', array['user_id', 'free_quota_used', 'free_quota_limit']),
-            ('orders', null),
+            -- The columns that front ends know, without those of lists and counters.
+            ('orders', array['id', 'company_id', 'conversation_id', 'customer_name', 'total_amount', 'currency', 'status',
+                'items', 'needs_review', 'created_at', 'updated_at']),
             ('activities', null)
         ) wanted (name, columns)
         left join lateral (

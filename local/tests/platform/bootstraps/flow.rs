@@ -309,6 +309,22 @@ async fn every_function_answers_its_event() {
     let config = data(&deployed.run("user-config", None).await, 200);
     assert_eq!((&config["user_id"], &config["data_pod_url"]), (&user.as_str().into(), &Value::Null), "{config}");
 
+    for (function, of) in [
+        ("activities", customer),
+        ("approved-answers", customer),
+        ("changes", customer),
+        ("company-config", customer),
+        ("dashboard", customer),
+        ("members", customer),
+        ("orders", customer),
+        ("plans", None),
+        ("products", customer),
+        ("profile", None),
+    ] {
+        let shown = data(&deployed.run(function, of).await, 200);
+        assert!(shown.is_array() || shown.is_object(), "{function}: {shown}");
+    }
+
     let refusal = body(&deployed.run("admin", None).await, 403);
     assert_eq!(refusal["error"]["code"], "forbidden", "{refusal}");
 
