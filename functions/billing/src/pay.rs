@@ -8,7 +8,6 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use shared::{
-    audit,
     auth::{AccountUser, Caller},
     billing::{
         self, SubscriptionView,
@@ -282,14 +281,9 @@ impl Deps {
             .tenant_tx(caller.tenant(), async |tx| {
                 checkout::record_session(tx, session, order.plan.name()).await?;
                 claim.finish(tx, 200, answer).await?;
-                let entry = audit::NewAuditEntry {
-                    actor: Some(caller.user),
-                    action: "billing.checkout_begun",
-                    object: format!("tenant:{}", caller.tenant()),
-                    request_id: Some(&caller.request_id),
-                    details: serde_json::json!({ "plan": order.plan.name() }),
-                };
-                audit::record(tx, &entry).await?;
+                let details = serde_json::json!({ "plan": order.plan.name() });
+                let object = format!("tenant:{}", caller.tenant());
+                caller.record(tx, "billing.checkout_begun", object, details).await?;
                 let mut others = checkout::list_open_sessions(tx).await?;
                 others.retain(|other| other != &session.id);
                 Ok(others)

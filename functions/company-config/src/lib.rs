@@ -4,10 +4,9 @@ use axum::extract::{FromRef, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::{
-    audit,
     auth::{AccountUser, Caller, VerificationKeys},
     company_config::{self, CompanyConfig, ConfigPatch, ConfigVersion, VersionListing},
-    db::{Db, TenantTx},
+    db::Db,
     error::{ApiError, Result},
     function::{Function, HttpFunction},
     golden_questions::{self, GoldenListing, GoldenQuestion, NewGoldenQuestion},
@@ -177,7 +176,7 @@ async fn create_golden(
     db.tenant_tx(caller.tenant(), async |tx| {
         let created = golden_questions::create(tx, &new).await?;
         let object = format!("golden_question:{}", created.id);
-        record(tx, &caller, "golden_question.created", object, json!({})).await?;
+        caller.record(tx, "golden_question.created", object, json!({})).await?;
         Ok(Created(created))
     })
     .await
@@ -192,7 +191,7 @@ async fn create_golden(
 async fn delete_golden(caller: Caller<AccountUser>, State(db): State<Db>, Path(id): Path<Uuid>) -> Result<NoContent> {
     db.tenant_tx(caller.tenant(), async |tx| {
         golden_questions::delete(tx, id).await?;
-        record(tx, &caller, "golden_question.deleted", format!("golden_question:{id}"), json!({})).await?;
+        caller.record(tx, "golden_question.deleted", format!("golden_question:{id}"), json!({})).await?;
         Ok(NoContent)
     })
     .await
@@ -232,28 +231,10 @@ impl Deps {
                 }
                 if !fields.is_empty() {
                     details["fields"] = json!(fields);
-                    record(tx, caller, "config.changed", format!("customer:{tenant}"), details).await?;
+                    caller.record(tx, "config.changed", format!("customer:{tenant}"), details).await?;
                 }
                 Ok(Data(config))
             })
             .await
     }
-}
-
-/// Writes an audit entry of the company.
-async fn record(
-    tx: &mut TenantTx,
-    caller: &Caller<AccountUser>,
-    action: &'static str,
-    object: String,
-    details: Value,
-) -> Result<()> {
-    let entry = audit::NewAuditEntry {
-        actor: Some(caller.user),
-        action,
-        object,
-        request_id: Some(&caller.request_id),
-        details,
-    };
-    Ok(audit::record(tx, &entry).await?)
 }

@@ -21,7 +21,6 @@ use shared::{
     idempotency::{self, IdempotencyKey, IdempotencyOutcome},
     input,
     jobs::ReplyMessage,
-    logging,
     messages::{self, Author, Message, MessageFilter, MessageListing, NewMessage},
     paging::{List, ListParams, ListParamsOf},
     queue::Queue,
@@ -185,7 +184,7 @@ async fn release(
         })
         .await?;
     if is_released {
-        deps.notify_worker(&caller, id).await;
+        deps.wake_reply_worker(&caller, id).await;
     }
     Ok(Data(conversation))
 }
@@ -245,7 +244,7 @@ async fn reply(
         })
         .await?;
     if is_new {
-        deps.notify_worker(&caller, id).await;
+        deps.wake_reply_worker(&caller, id).await;
     }
     Ok(response)
 }
@@ -297,18 +296,8 @@ async fn take_over_and_record(tx: &mut TenantTx, caller: &Caller<SupportUser>, i
 }
 
 impl Deps {
-    /// Sends a message for the conversation to the reply queue. When the queue does not take it, the conversation's job
-    /// is made due, so that maintenance sends it within a minute.
-    async fn notify_worker(&self, caller: &Caller<SupportUser>, conversation_id: Uuid) {
-        let tenant = caller.tenant();
-        let message = ReplyMessage { customer_id: tenant, conversation_id, message_id: None };
-        if self.reply_queue.send_or_log(&message, Duration::ZERO).await {
-            return;
-        }
-        let due =
-            self.db.tenant_tx(tenant, async |tx| Ok(conversations::make_reply_job_due(tx, conversation_id).await?));
-        if let Err(error) = due.await {
-            tracing::warn!(error = logging::chain(&error), "the job is due a minute after its cause");
-        }
+    async fn wake_reply_worker(&self, caller: &Caller<SupportUser>, conversation_id: Uuid) {
+        let message = ReplyMessage { customer_id: caller.tenant(), conversation_id, message_id: None };
+        conversations::wake_reply_worker(&self.db, &self.reply_queue, &message, Duration::ZERO).await;
     }
 }

@@ -8,7 +8,6 @@ use axum::{
 };
 use serde_json::{Value, json};
 use shared::{
-    audit,
     auth::{AccountUser, Caller, VerificationKeys},
     conversations,
     db::{Db, TenantTx},
@@ -154,12 +153,5 @@ async fn audit_change(
     action: &'static str,
     details: Value,
 ) -> Result<()> {
-    let entry = audit::NewAuditEntry {
-        actor: Some(caller.user),
-        action,
-        object: format!("customer:{}", caller.tenant()),
-        request_id: Some(&caller.request_id),
-        details,
-    };
-    Ok(audit::record(tx, &entry).await?)
+    Ok(caller.record(tx, action, format!("customer:{}", caller.tenant()), details).await?)
 }

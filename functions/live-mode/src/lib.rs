@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::{
     activities::{self, Activity, ActivityStatus},
-    audit,
     auth::{AccountUser, Caller, VerificationKeys},
     bot_sessions::{self, BotSession, BotSessionListing},
     db::Db,
@@ -110,14 +109,7 @@ async fn toggle(
                     metadata: details.clone(),
                 };
                 activities::record(tx, &activity).await?;
-                let entry = audit::NewAuditEntry {
-                    actor: Some(caller.user),
-                    action: "mode.changed",
-                    object: format!("tenant:{}", caller.tenant()),
-                    request_id: Some(&caller.request_id),
-                    details,
-                };
-                audit::record(tx, &entry).await?;
+                caller.record(tx, "mode.changed", format!("tenant:{}", caller.tenant()), details).await?;
             }
             Ok(Data(SwitchedMode { session: switched.session, warning }))
         })

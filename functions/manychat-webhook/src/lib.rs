@@ -165,19 +165,11 @@ impl Deps {
         kept.err().unwrap_or(refusal)
     }
 
-    /// Sends a queue message for the message's conversation, delayed by the burst window. When the queue does not take
-    /// it, the conversation's job is made due, so that maintenance sends it within a minute.
+    /// Sends a queue message for the message's conversation, delayed by the burst window.
     async fn notify_worker(&self, tenant: Uuid, received: &ReceiveOutcome) {
         let conversation_id = received.conversation_id;
-        let job = ReplyMessage { customer_id: tenant, conversation_id, message_id: received.message_id };
-        if self.reply_queue.send_or_log(&job, self.burst_window.0).await {
-            return;
-        }
-        let due =
-            self.db.tenant_tx(tenant, async |tx| Ok(conversations::make_reply_job_due(tx, conversation_id).await?));
-        if let Err(error) = due.await {
-            tracing::warn!(error = logging::chain(&error), "the job is due a minute after its message");
-        }
+        let message = ReplyMessage { customer_id: tenant, conversation_id, message_id: received.message_id };
+        conversations::wake_reply_worker(&self.db, &self.reply_queue, &message, self.burst_window.0).await;
     }
 }
 

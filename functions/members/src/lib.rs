@@ -2,11 +2,10 @@
 //! by which a support user sets a new password.
 
 use axum::extract::{FromRef, State};
-use serde_json::{Value, json};
+use serde_json::json;
 use shared::{
-    audit,
     auth::{AccountUser, Caller, VerificationKeys},
-    db::{Db, TenantTx},
+    db::Db,
     error::{ApiError, Result},
     function::{Function, HttpFunction},
     http::{Created, Data, Envelope, Json, NoContent, Path, Query},
@@ -82,7 +81,7 @@ async fn list_members(
 async fn remove_member(caller: Caller<AccountUser>, State(db): State<Db>, Path(user): Path<Uuid>) -> Result<NoContent> {
     db.tenant_tx(caller.tenant(), async |tx| {
         members::remove(tx, user).await?;
-        record(tx, &caller, "member.removed", format!("user:{user}"), json!({})).await?;
+        caller.record(tx, "member.removed", format!("user:{user}"), json!({})).await?;
         Ok(NoContent)
     })
     .await
@@ -104,7 +103,7 @@ async fn reset_password(
     deps.db
         .tenant_tx(caller.tenant(), async |tx| {
             let link = password_resets::issue(tx, &deps.links, caller.user, user).await?;
-            record(tx, &caller, "password_reset.issued", format!("user:{user}"), json!({})).await?;
+            caller.record(tx, "password_reset.issued", format!("user:{user}"), json!({})).await?;
             Ok(Created(link))
         })
         .await
@@ -125,7 +124,7 @@ async fn invite(
         .tenant_tx(caller.tenant(), async |tx| {
             let created = invitations::create(tx, &deps.links, caller.user, &new).await?;
             let object = format!("invitation:{}", created.id);
-            record(tx, &caller, "invitation.created", object, json!({})).await?;
+            caller.record(tx, "invitation.created", object, json!({})).await?;
             Ok(Created(created))
         })
         .await
@@ -158,7 +157,7 @@ async fn revoke_invitation(
 ) -> Result<NoContent> {
     db.tenant_tx(caller.tenant(), async |tx| {
         if invitations::revoke(tx, id).await? {
-            record(tx, &caller, "invitation.revoked", format!("invitation:{id}"), json!({})).await?;
+            caller.record(tx, "invitation.revoked", format!("invitation:{id}"), json!({})).await?;
         }
         Ok(NoContent)
     })
@@ -184,27 +183,9 @@ async fn transfer_ownership(
         let transfer = members::transfer_ownership(tx, caller.owner(), new.user_id).await?;
         if let Some(former) = transfer.former_owner {
             let details = json!({ "former_owner": former });
-            record(tx, &caller, "ownership.transferred", format!("user:{}", new.user_id), details).await?;
+            caller.record(tx, "ownership.transferred", format!("user:{}", new.user_id), details).await?;
         }
         Ok(Data(transfer))
     })
     .await
-}
-
-/// Writes an audit entry of the company.
-async fn record(
-    tx: &mut TenantTx,
-    caller: &Caller<AccountUser>,
-    action: &'static str,
-    object: String,
-    details: Value,
-) -> Result<()> {
-    let entry = audit::NewAuditEntry {
-        actor: Some(caller.user),
-        action,
-        object,
-        request_id: Some(&caller.request_id),
-        details,
-    };
-    Ok(audit::record(tx, &entry).await?)
 }

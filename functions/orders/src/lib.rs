@@ -18,7 +18,6 @@ use shared::{
     http::{Created, Data, Envelope, Json, NoContent, Path, Query},
     idempotency::{self, IdempotencyKey, IdempotencyOutcome},
     jobs::ReplyMessage,
-    logging,
     orders::{self, CustomerNotice, NewOrder, OrderDetails, OrderFilter, OrderListing, OrderPatch, OrderStatus},
     paging::{List, ListParams, ListParamsOf},
     queue::Queue,
@@ -98,7 +97,7 @@ async fn show(caller: Caller<SupportUser>, State(db): State<Db>, Path(id): Path<
 struct ChangedOrder {
     #[serde(flatten)]
     order: OrderDetails,
-    /// What became of the message to the customer; null when none was asked for.
+    /// Outcome of the message to the customer; null when none was asked for.
     #[schema(required)]
     customer_notice: Option<CustomerNotice>,
 }
@@ -118,7 +117,7 @@ async fn create(
     key: IdempotencyKey,
     Json(order): Json<NewOrder>,
 ) -> Result<Response> {
-    let (told, response) = deps
+    let (notified, response) = deps
         .db
         .tenant_tx(caller.tenant(), async |tx| {
             let claim = match idempotency::begin(tx, key, "/api/v1/orders", &order).await? {
@@ -126,13 +125,13 @@ async fn create(
                 IdempotencyOutcome::Run(claim) => claim,
             };
             let changed = create_order(tx, &caller, &order).await?;
-            let told = changed.told();
+            let notified = changed.notified_conversation();
             let answer = Envelope { success: true, data: changed };
             claim.finish(tx, 201, &answer).await?;
-            Ok((told, Created(answer.data).into_response()))
+            Ok((notified, Created(answer.data).into_response()))
         })
         .await?;
-    deps.notify_worker(&caller, told).await;
+    deps.wake_reply_worker(&caller, notified).await;
     Ok(response)
 }
 
@@ -150,7 +149,7 @@ async fn change(
     Json(patch): Json<OrderPatch>,
 ) -> Result<Data<ChangedOrder>> {
     let changed = deps.db.tenant_tx(caller.tenant(), async |tx| change_order(tx, &caller, id, &patch).await).await?;
-    deps.notify_worker(&caller, changed.told()).await;
+    deps.wake_reply_worker(&caller, changed.notified_conversation()).await;
     Ok(Data(changed))
 }
 
@@ -255,26 +254,17 @@ async fn record(
 }
 
 impl ChangedOrder {
-    /// Returns the conversation whose contact is told.
-    fn told(&self) -> Option<Uuid> {
+    /// Returns the conversation whose contact is notified.
+    fn notified_conversation(&self) -> Option<Uuid> {
         self.order.conversation_id.filter(|_| self.customer_notice == Some(CustomerNotice::Queued))
     }
 }
 
 impl Deps {
-    /// Sends a message for the conversation, if there is one, to the reply queue. When the queue does not take it, the
-    /// conversation's job is made due, so that maintenance sends it within a minute.
-    async fn notify_worker(&self, caller: &Caller<SupportUser>, conversation: Option<Uuid>) {
+    /// Wakes the reply worker for the conversation whose contact is notified, if there is one.
+    async fn wake_reply_worker(&self, caller: &Caller<SupportUser>, conversation: Option<Uuid>) {
         let Some(conversation_id) = conversation else { return };
-        let tenant = caller.tenant();
-        let message = ReplyMessage { customer_id: tenant, conversation_id, message_id: None };
-        if self.reply_queue.send_or_log(&message, Duration::ZERO).await {
-            return;
-        }
-        let due =
-            self.db.tenant_tx(tenant, async |tx| Ok(conversations::make_reply_job_due(tx, conversation_id).await?));
-        if let Err(error) = due.await {
-            tracing::warn!(error = logging::chain(&error), "the job is due a minute after its cause");
-        }
+        let message = ReplyMessage { customer_id: caller.tenant(), conversation_id, message_id: None };
+        conversations::wake_reply_worker(&self.db, &self.reply_queue, &message, Duration::ZERO).await;
     }
 }

@@ -11,6 +11,7 @@ pub mod keywords;
 mod lease;
 mod limits;
 mod list;
+mod wake;
 
 use std::time::Duration;
 
@@ -35,6 +36,7 @@ pub use lease::{
 };
 pub use limits::{ContactLimits, ReachedLimit, count_answer};
 pub use list::{Channel, ConversationFilter, ConversationItem, ConversationListing, get, list};
+pub use wake::{make_reply_job_due, wake_reply_worker};
 
 /// Time after which maintenance runs a reply job. The reply queue comes first; maintenance, only if the queue's message
 /// was lost. The SQL function `app.receive_message` uses the same delay.
@@ -168,26 +170,6 @@ async fn has_constant_id(tx: &mut TenantTx, message: &InboundMessage) -> sqlx::R
     )
     .fetch_one(tx)
     .await
-}
-
-/// Makes the conversation's reply job due now, because its queue message could not be sent: the next run of maintenance
-/// sends it.
-///
-/// # Errors
-/// A database error; the job is then due later.
-pub async fn make_reply_job_due(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<()> {
-    // `updated_at` stays: it tells a worker whether a message came in while it held the lease.
-    sqlx::query!(
-        r#"
-        update jobs set run_after = least(run_after, now())
-        where customer_id = $1 and kind = 'reply' and payload ->> 'conversation_id' = $2::text and status = 'queued'
-        "#,
-        tx.tenant(),
-        conversation.to_string()
-    )
-    .execute(tx)
-    .await
-    .map(drop)
 }
 
 /// Queues the conversation's reply job, because a message waits to be answered or sent. `run_after` is

@@ -20,12 +20,14 @@ use axum::{
     extract::{FromRef, FromRequestParts},
     http::{header, request::Parts},
 };
+use serde_json::Value;
 use sqlx::Row;
 use uuid::Uuid;
 
 use super::tokens::{Claims, InvalidToken, VerificationKeys};
 use crate::{
-    db::{DELETED_ROLE, Db},
+    audit::{self, NewAuditEntry},
+    db::{DELETED_ROLE, Db, TenantTx},
     error::ApiError,
     http::{ClientAddress, RequestId, record_rate_limit},
     rate_limits::{RateLimitKey, RateLimits},
@@ -118,6 +120,22 @@ impl<Role> Caller<Role> {
     #[must_use]
     pub fn owner(&self) -> Uuid {
         self.owner
+    }
+
+    /// Writes an entry about what the caller does into the tenant's audit log, in the transaction that does it. `object`
+    /// names the kind and the id, as in `customer:<id>`.
+    ///
+    /// # Errors
+    /// Returns any database error.
+    pub async fn record(
+        &self,
+        tx: &mut TenantTx,
+        action: &'static str,
+        object: String,
+        details: Value,
+    ) -> sqlx::Result<()> {
+        let request_id = Some(self.request_id.as_str());
+        audit::record(tx, &NewAuditEntry { actor: Some(self.user), action, object, request_id, details }).await
     }
 }
 
