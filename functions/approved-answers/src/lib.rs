@@ -6,13 +6,13 @@ use axum::{
     http::{HeaderName, header},
 };
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use shared::{
     approved_answers::{self, AnswerImport, AnswerListing, ApprovedAnswerPatch, NewApprovedAnswer, StoredAnswer},
-    audit,
     auth::{AccountUser, Caller, VerificationKeys},
-    db::{Db, TenantTx},
+    db::Db,
     error::{ApiError, Result},
+    files,
     function::{Function, HttpFunction},
     http::{Bytes, Created, Data, Envelope, Json, NoContent, Path, Query},
     paging::{List, ListParams, ListParamsOf},
@@ -94,7 +94,7 @@ async fn create(
     db.tenant_tx(caller.tenant(), async |tx| {
         let created = approved_answers::create(tx, &new).await?;
         unanswered::close_answered(tx, caller.user, created.id).await?;
-        record(tx, &caller, "approved_answer.created", object(created.id), json!({})).await?;
+        caller.record(tx, "approved_answer.created", object(created.id), json!({})).await?;
         Ok(Created(created))
     })
     .await
@@ -124,7 +124,7 @@ async fn change(
 ) -> Result<Data<StoredAnswer>> {
     db.tenant_tx(caller.tenant(), async |tx| {
         let changed = approved_answers::change(tx, id, &patch).await?;
-        record(tx, &caller, "approved_answer.changed", object(id), json!({})).await?;
+        caller.record(tx, "approved_answer.changed", object(id), json!({})).await?;
         Ok(Data(changed))
     })
     .await
@@ -139,7 +139,7 @@ async fn change(
 async fn remove(caller: Caller<AccountUser>, State(db): State<Db>, Path(id): Path<Uuid>) -> Result<NoContent> {
     db.tenant_tx(caller.tenant(), async |tx| {
         approved_answers::delete(tx, id).await?;
-        record(tx, &caller, "approved_answer.deleted", object(id), json!({})).await?;
+        caller.record(tx, "approved_answer.deleted", object(id), json!({})).await?;
         Ok(NoContent)
     })
     .await
@@ -162,11 +162,12 @@ impl<S: Send + Sync> FromRequest<S> for CsvFile {
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
         let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
-        if essence.eq_ignore_ascii_case("text/csv") {
+        let content_type = content_type.unwrap_or_default();
+        if files::is_csv_type(content_type) {
             let Bytes(file) = Bytes::from_request(request, state).await?;
             return Ok(Self(file.to_vec()));
         }
+        let essence = content_type.split(';').next().unwrap_or_default().trim();
         if essence.eq_ignore_ascii_case("application/json") {
             let Json(body) = Json::<ImportBody>::from_request(request, state).await?;
             return Ok(Self(body.csv.into_bytes()));
@@ -175,8 +176,8 @@ impl<S: Send + Sync> FromRequest<S> for CsvFile {
     }
 }
 
-/// Imports approved answers from CSV in UTF-8, with the columns `question`, `answer` and, if wanted, `language`, separated
-/// by commas or semicolons. A row with the wording of an approved answer replaces its text. With a wrong row, nothing is
+/// Imports approved answers from CSV, with the columns `question`, `answer` and, if wanted, `language`, separated by commas,
+/// semicolons or tabs. A file that is not UTF-8 is sent as `application/octet-stream`. A row with the wording of an approved answer replaces its text. With a wrong row, nothing is
 /// imported: 422 `rows_refused` lists the lines. A file has at most 1,000 rows.
 #[utoipa::path(
     post, path = "/api/v1/approved-answers/import", tag = "approved-answers",
@@ -191,7 +192,7 @@ async fn import(
     db.tenant_tx(caller.tenant(), async |tx| {
         let report = approved_answers::import_csv(tx, &file).await?;
         let object = format!("customer:{}", caller.tenant());
-        record(tx, &caller, "approved_answers.imported", object, json!(report)).await?;
+        caller.record(tx, "approved_answers.imported", object, json!(report)).await?;
         Ok(Data(report))
     })
     .await
@@ -234,7 +235,7 @@ async fn approve(
     db.tenant_tx(caller.tenant(), async |tx| {
         let approved = unanswered::approve(tx, caller.user, id, approval).await?;
         let details = json!({ "question": id });
-        record(tx, &caller, "approved_answer.created", object(approved.approved_answer.id), details).await?;
+        caller.record(tx, "approved_answer.created", object(approved.approved_answer.id), details).await?;
         Ok(Created(approved))
     })
     .await
@@ -242,22 +243,4 @@ async fn approve(
 
 fn object(id: Uuid) -> String {
     format!("approved_answer:{id}")
-}
-
-/// Writes an audit entry of the company.
-async fn record(
-    tx: &mut TenantTx,
-    caller: &Caller<AccountUser>,
-    action: &'static str,
-    object: String,
-    details: Value,
-) -> Result<()> {
-    let entry = audit::NewAuditEntry {
-        actor: Some(caller.user),
-        action,
-        object,
-        request_id: Some(&caller.request_id),
-        details,
-    };
-    Ok(audit::record(tx, &entry).await?)
 }

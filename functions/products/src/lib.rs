@@ -8,6 +8,7 @@ use shared::{
     auth::{AccountUser, Caller, VerificationKeys},
     db::Db,
     error::{ApiError, Result},
+    files,
     function::{Function, HttpFunction},
     http::{Bytes, Created, Data, Envelope, Json, NoContent, Path, Query},
     paging::{List, ListParams, ListParamsOf},
@@ -21,10 +22,6 @@ use uuid::Uuid;
 
 /// The `products` Lambda function.
 pub const FUNCTION: Function = Function::http::<Deps>();
-
-/// Content types under which browsers and spreadsheets send CSV. API Gateway passes `text/csv` on as text, so a file in
-/// another encoding than UTF-8 needs one of the others.
-const CSV_TYPES: [&str; 4] = ["text/csv", "application/csv", "application/vnd.ms-excel", "application/octet-stream"];
 
 /// Dependencies of the function.
 #[derive(Debug, Clone, FromRef)]
@@ -94,8 +91,7 @@ async fn import(
     Bytes(file): Bytes,
 ) -> Result<Data<ProductImport>> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let content_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if !CSV_TYPES.contains(&content_type.as_str()) {
+    if !files::is_csv_type(content_type) {
         return Err(ApiError::unsupported_media_type("the content type must be text/csv"));
     }
     db.tenant_tx(caller.tenant(), async |tx| products::import(tx, &file).await.map(Data)).await

@@ -147,7 +147,8 @@ async fn a_wrong_file_is_reported_by_row_and_nothing_of_it_is_imported() {
     let twice = "question,answer\nPrix du savon ?,500 F\n\"Bonjour, prix du savon svp ?\",600 F\nBonjour ?,Bonjour\n";
     let details = import(&app, &owner, twice).await.refused(422, "rows_refused");
     assert_eq!((&details["rows"][0]["line"], &details["rows"][1]["line"]), (&json!(3), &json!(4)), "{details}");
-    import(&app, &owner, &b"question,answer\nPrix \xe0 Bouak\xe9 ?,Oui\n"[..]).await.invalid_fields(&["body"]);
+    let lost = import(&app, &owner, "question,answer\nPrix \u{fffd} Bouak\u{fffd} ?,Oui\n").await;
+    assert_eq!(lost.refused(422, "rows_refused")["rows"][0]["field"], "question", "a letter was lost on the way");
     import(&app, &owner, "question\nPrix ?\n").await.invalid_fields(&["body"]);
     import(&app, &owner, "").await.invalid_fields(&["body"]);
     let long = format!("question,answer\n{}", "a,b\n".repeat(100_001));
@@ -157,6 +158,24 @@ async fn a_wrong_file_is_reported_by_row_and_nothing_of_it_is_imported() {
     app.post(IMPORT).by(&owner).body("text/plain", file).await.refused(415, "unsupported_media_type");
     assert_eq!(count(&app).await, 0);
     assert_eq!(app.audit_actions(&owner).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_thousand_rows_of_a_spreadsheet_in_its_own_encoding_are_imported_at_once() {
+    let app = App::start().await;
+    let owner = app.sign_up("Comptoir Baobab").await;
+    let mut file = b"question;answer\r\n".to_vec();
+    for number in 0..1_000 {
+        // Windows-1252, as a spreadsheet saves it.
+        file.extend(format!("Modele {number} : livr").bytes());
+        file.extend(b"\xe9 \xe0 Bouak\xe9 ?;Oui\r\n");
+    }
+    let report = app.post(IMPORT).by(&owner).body("application/octet-stream", file).await.data(200);
+    assert_eq!(report, json!({ "created": 1_000, "updated": 0, "unchanged": 0 }));
+    assert_eq!(
+        app.number("select count(*) from approved_answers where question like '% : livré à Bouaké ?'").await,
+        1_000
+    );
 }
 
 #[tokio::test]

@@ -81,6 +81,22 @@ pub(crate) fn is_invisible(letter: char) -> bool {
     letter.is_whitespace() || letter.is_control() || visible_char(letter).is_none() || is_blank_char(letter)
 }
 
+/// Returns the sign by which a spreadsheet takes a text for a formula (`=`, `+`, `-` or `@`), and what follows it; `None`
+/// for another text. Characters that nobody sees may stand before the sign, which may have the width of East Asian letters.
+pub(crate) fn formula_start(text: &str) -> Option<(char, &str)> {
+    let text = text.trim_start_matches(is_invisible);
+    let sign = match text.chars().next()? {
+        '=' | '＝' => '=',
+        '+' | '＋' => '+',
+        '-' | '－' => '-',
+        '@' | '＠' => '@',
+        _ => return None,
+    };
+    let mut rest = text.chars();
+    rest.next();
+    Some((sign, rest.as_str()))
+}
+
 /// Returns true for characters that belong to a name only beside others: joiners, combining marks without a letter,
 /// variation selectors, and letters that are drawn as an empty place.
 fn is_blank_char(letter: char) -> bool {

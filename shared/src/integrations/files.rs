@@ -23,7 +23,7 @@ mod xml;
 
 pub use block::{Block, Line, Section};
 use collector::Blocks;
-pub use csv::{CsvRecord, csv_records};
+pub use csv::{CsvRecord, csv_records, ensure_decoded, is_csv_type};
 pub use error::{FileError, MAX_COLUMNS, MAX_ROWS};
 pub use format::{FileFormat, UnreadableKind, detect};
 pub use place::{Place, PlaceKind, PlacedLine, PlacedPassage};

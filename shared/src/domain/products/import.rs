@@ -24,11 +24,6 @@ pub const MAX_IMPORT_ROWS: usize = 20_000;
 const MAX_REPORTED_FAULTS: usize = 1_000;
 /// Number of wrong columns that a report lists at most.
 const MAX_REPORTED_COLUMNS: usize = 20;
-/// Character that stands where a byte could not be decoded, also in what a gateway makes of a text in another encoding.
-const REPLACEMENT: char = '\u{fffd}';
-
-/// Characters with which a spreadsheet begins a formula, also in the width of Chinese and Japanese letters.
-const FORMULA_STARTS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
 
 /// The result of an import.
 #[derive(Debug, Serialize, ToSchema)]
@@ -164,11 +159,9 @@ fn columns(header: &CsvRecord) -> Result<Vec<Column>, ApiError> {
 /// Cleans a text of a cell by a rule of [`input`], and returns it unless a spreadsheet would run it as a formula, or its
 /// encoding was lost. The cleaned text counts: a character that nobody sees may stand before the formula.
 fn plain_text(cell: &str, clean: impl FnOnce(&str) -> Result<String, UnusableText>) -> Result<String, String> {
-    if cell.contains(REPLACEMENT) {
-        return Err("has characters that cannot be read: save the file as UTF-8".to_owned());
-    }
+    files::ensure_decoded(cell)?;
     let text = clean(cell).map_err(|error| error.to_string())?;
-    if text.trim_start_matches(input::is_invisible).starts_with(FORMULA_STARTS) {
+    if input::formula_start(&text).is_some() {
         return Err("must not begin like a formula, with =, +, - or @".to_owned());
     }
     Ok(text)

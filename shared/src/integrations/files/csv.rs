@@ -43,6 +43,17 @@ pub(super) fn read(bytes: &[u8], blocks: &mut Blocks) -> Result<(), FileError> {
     blocks.table(&rows, true)
 }
 
+/// Content types under which browsers and spreadsheets send CSV. API Gateway passes `text/csv` on as text, so a file in
+/// another encoding than UTF-8 needs one of the others.
+const TYPES: [&str; 4] = ["text/csv", "application/csv", "application/vnd.ms-excel", "application/octet-stream"];
+
+/// Returns true for a content type, with parameters or without, of a CSV file.
+#[must_use]
+pub fn is_csv_type(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    TYPES.iter().any(|known| essence.eq_ignore_ascii_case(known))
+}
+
 /// A record of a CSV file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CsvRecord {
@@ -80,6 +91,18 @@ pub fn csv_records(bytes: &[u8], max_records: usize) -> Result<Vec<CsvRecord>, F
         found.push(CsvRecord { line, fields, width: record.len() });
     }
     Ok(found)
+}
+
+/// Checks that no character of a field was lost. A gateway that takes a file in another encoding for UTF-8 puts U+FFFD in
+/// the place of each letter that it cannot read.
+///
+/// # Errors
+/// Returns the message for the field.
+pub fn ensure_decoded(field: &str) -> Result<(), String> {
+    match field.contains(char::REPLACEMENT_CHARACTER) {
+        true => Err("has characters that cannot be read: save the file as UTF-8".to_owned()),
+        false => Ok(()),
+    }
 }
 
 /// Counts the lines of a text. The reader's own count ends before the line feed of CR LF, and before empty lines.
