@@ -12,3 +12,18 @@ mod realtime;
 mod rows;
 mod structure;
 mod supabase;
+
+/// Columns of `orders` that front ends receive through Realtime.
+const PUBLISHED_ORDER_COLUMNS: [&str; 11] = [
+    "id",
+    "company_id",
+    "conversation_id",
+    "customer_name",
+    "total_amount",
+    "currency",
+    "status",
+    "items",
+    "needs_review",
+    "created_at",
+    "updated_at",
+];

@@ -103,7 +103,7 @@ impl Table {
     }
 }
 
-/// What became of the rows of one old table.
+/// The result for one old table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableReport {
     /// Name of the table.

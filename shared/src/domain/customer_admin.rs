@@ -97,7 +97,7 @@ pub struct CustomerRecord {
     pub deleted_at: Option<DateTime<Utc>>,
 }
 
-/// What a company has used since the first day of the month, in its time zone, and what it has stored.
+/// A company's usage since the first day of the month, in its time zone, and its storage.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MonthlyUsage {
     /// First day of the month.

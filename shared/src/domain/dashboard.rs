@@ -135,7 +135,7 @@ pub struct Totals {
     orders_by_status: OrdersByStatus,
 }
 
-/// How long contacts waited for the first answer to their messages. The times are exact to an eighth.
+/// Waiting times of contacts until the first answer to their messages, in seconds, each within an eighth of the true one.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FirstAnswer {
     /// Number of first answers.

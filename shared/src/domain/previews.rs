@@ -102,7 +102,7 @@ pub struct PreviewPipeline {
     unconfirmed: UnconfirmedLimits,
 }
 
-/// What an answer is made from: the names and prompts of a configuration, and the provider of answers.
+/// The names and prompts of a configuration, and the provider of answers.
 #[derive(Debug, Clone)]
 struct Setup {
     tenant: Uuid,
@@ -116,7 +116,7 @@ struct Setup {
     deadline: Instant,
 }
 
-/// What is asked.
+/// The questions of a preview: the test question, the golden questions, or both.
 #[derive(Debug, Clone, Copy)]
 struct Scope<'q> {
     /// Mode of the test question; `None` without one.
@@ -140,16 +140,16 @@ struct PreparedPreview {
     reserved: Option<ReservedQuestions>,
 }
 
-/// What a company sells.
+/// The catalogue of a company, with its currency.
 #[derive(Debug)]
 struct Shop {
     catalogue: Vec<Product>,
     currency: String,
 }
 
-/// What a preview has used.
+/// Model calls and questions of a preview.
 #[derive(Debug, Default)]
-struct Spent {
+struct PreviewUsage {
     calls: Vec<ModelCall>,
     /// Questions that were asked of models.
     questions: i32,
@@ -182,7 +182,7 @@ impl PreviewPipeline {
             golden: request.golden,
         };
         let prepared = self.prepare(tenant, &request.draft, scope, received_at + PREVIEW_TIMEOUT).await?;
-        let mut spent = Spent::default();
+        let mut spent = PreviewUsage::default();
         let answer = match &request.question {
             Some(question) => {
                 let setup = &prepared.draft;
@@ -219,7 +219,7 @@ impl PreviewPipeline {
         }
         let scope = Scope { question: None, said: "", golden: true };
         let prepared = self.prepare(tenant, draft, scope, received_at + PREVIEW_TIMEOUT).await?;
-        let mut spent = Spent::default();
+        let mut spent = PreviewUsage::default();
         let run = self.run_golden(&prepared, &mut spent).await;
         self.settle(tenant, prepared.reserved, &spent).await;
         run.map(Some)
@@ -265,7 +265,7 @@ impl PreviewPipeline {
 
     /// Records the calls of models in the cost ledger and in the statistics of the day, and gives back the questions that
     /// were counted and not asked.
-    async fn settle(&self, tenant: Uuid, reserved: Option<ReservedQuestions>, spent: &Spent) {
+    async fn settle(&self, tenant: Uuid, reserved: Option<ReservedQuestions>, spent: &PreviewUsage) {
         let Some(reserved) = reserved else { return };
         let settled: Result<()> = self
             .db
@@ -341,8 +341,8 @@ impl Setup {
 
     /// Returns true when two setups may give different answers from the documents.
     fn answers_differ(&self, other: &Self) -> bool {
-        let told =
+        let words =
             |setup: &Self| (setup.prompt_rag.clone(), setup.identity.assistant.clone(), setup.identity.company.clone());
-        told(self) != told(other)
+        words(self) != words(other)
     }
 }

@@ -54,7 +54,7 @@ pub struct SalesRequest<'a> {
     pub identity: &'a Identity,
     /// Sales prompt; the product's when there is none.
     pub prompt: Option<&'a str>,
-    /// What the contact asks.
+    /// The pending messages of the contact, as one text.
     pub question: &'a str,
     /// Language of the reply.
     pub language: Language,

@@ -68,7 +68,7 @@ impl OldProject {
     }
 }
 
-/// What was not taken of a table: the row and the reason.
+/// The number of copied rows of a table, and each refused row with its reason.
 fn refused<'r>(reports: &'r [TableReport], table: &str) -> (u64, Vec<(&'r str, &'r str)>) {
     let report = reports.iter().find(|report| report.table == table).unwrap_or_else(|| panic!("{table}: {reports:?}"));
     let lines = report.refused.iter().map(|refusal| (refusal.row.as_str(), refusal.reason.as_str())).collect();

@@ -296,22 +296,7 @@ async fn realtime_publishes_exactly_the_listed_columns() {
                 "created_at",
             ],
         ),
-        line(
-            "orders",
-            &[
-                "id",
-                "company_id",
-                "conversation_id",
-                "customer_name",
-                "total_amount",
-                "currency",
-                "status",
-                "items",
-                "needs_review",
-                "created_at",
-                "updated_at",
-            ],
-        ),
+        line("orders", &super::PUBLISHED_ORDER_COLUMNS),
         line("user_settings", &["user_id", "free_quota_used", "free_quota_limit"]),
         line("users", &["id", "is_pro"]),
     ];

@@ -43,7 +43,7 @@ pub struct ConfigVersion {
     at: DateTime<Utc>,
     /// User who made the change; null for the system.
     changed_by: Option<Uuid>,
-    /// What the change made different.
+    /// The fields that the change set, each with its value before and after.
     changes: Vec<ConfigChange>,
 }
 

@@ -6,7 +6,7 @@ use tokio::time::timeout_at;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{PreviewMode, PreviewPipeline, Setup, Shop, Spent};
+use super::{PreviewMode, PreviewPipeline, PreviewUsage, Setup, Shop};
 use crate::{
     approved_answers,
     company_config::PromptField,
@@ -25,7 +25,7 @@ const PASSAGES_FOR_MODEL: i64 = 6;
 /// Stands in place of a model's name when no model answered.
 const NO_MODEL: &str = "none";
 
-/// What the assistant does with a test question.
+/// The assistant's reaction to a test question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PreviewAction {
@@ -50,7 +50,7 @@ pub struct PreviewAnswer {
     /// no model was asked, and for an approved answer.
     #[schema(required)]
     prompt: Option<PromptField>,
-    /// What the assistant does.
+    /// The assistant's reaction.
     action: PreviewAction,
     /// Passages that support the answer.
     pub(super) citations: Vec<Citation>,
@@ -105,7 +105,7 @@ impl PreviewPipeline {
         setup: &Setup,
         shop: Option<&Shop>,
         question: &str,
-        spent: &mut Spent,
+        spent: &mut PreviewUsage,
     ) -> Result<PreviewAnswer> {
         let mode = if shop.is_some() { PreviewMode::Live } else { PreviewMode::Rag };
         let approved =
@@ -139,7 +139,7 @@ impl PreviewPipeline {
         question: &str,
         language: Language,
         limit: i64,
-        spent: &mut Spent,
+        spent: &mut PreviewUsage,
     ) -> Result<Option<Vec<Passage>>> {
         let search = SearchRequest { question, standalone: question, language, documents: None, limit };
         let searching = retrieval::embed_and_search(&self.db, &self.embedders, setup.tenant, &search, &mut spent.calls);
@@ -158,7 +158,7 @@ impl PreviewPipeline {
         question: &str,
         language: Language,
         passages: &[Passage],
-        spent: &mut Spent,
+        spent: &mut PreviewUsage,
     ) -> PreviewAnswer {
         let grounded = llm::GroundedQuestion {
             text: question,
@@ -203,7 +203,7 @@ async fn sell(
     question: &str,
     language: Language,
     passages: &[Passage],
-    spent: &mut Spent,
+    spent: &mut PreviewUsage,
 ) -> PreviewAnswer {
     let prompts = SalesPrompts { groq: setup.prompt_groq.as_deref(), deepseek: setup.prompt_deepseek.as_deref() };
     let chosen = prompts.choose(setup.provider.name());

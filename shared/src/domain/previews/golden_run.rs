@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{PreparedPreview, PreviewAnswer, PreviewPipeline, Setup, Spent};
+use super::{PreparedPreview, PreviewAnswer, PreviewPipeline, PreviewUsage, Setup};
 use crate::{
     error::{ApiError, Result},
     golden_questions::GoldenQuestion,
@@ -75,9 +75,9 @@ impl GoldenRun {
 
 impl PreviewPipeline {
     /// Asks all golden questions with the draft, and those that fail with the configuration in force too.
-    pub(super) async fn run_golden(&self, prepared: &PreparedPreview, spent: &mut Spent) -> Result<GoldenRun> {
+    pub(super) async fn run_golden(&self, prepared: &PreparedPreview, spent: &mut PreviewUsage) -> Result<GoldenRun> {
         let asked = stream::iter(prepared.golden.clone()).map(|golden| async move {
-            let mut spent = Spent::default();
+            let mut spent = PreviewUsage::default();
             let result = self.try_golden(prepared, &golden, &mut spent).await;
             (result, spent)
         });
@@ -108,7 +108,7 @@ impl PreviewPipeline {
         &self,
         prepared: &PreparedPreview,
         golden: &GoldenQuestion,
-        spent: &mut Spent,
+        spent: &mut PreviewUsage,
     ) -> Result<GoldenResult> {
         let PreparedPreview { draft, present, .. } = prepared;
         let (answer, failure) = self.judge(draft, golden, spent).await?;
@@ -131,7 +131,7 @@ impl PreviewPipeline {
         &self,
         setup: &Setup,
         golden: &GoldenQuestion,
-        spent: &mut Spent,
+        spent: &mut PreviewUsage,
     ) -> Result<(PreviewAnswer, Option<&'static str>)> {
         let answer = self.answer(setup, None, &golden.question, spent).await?;
         if answer.has_failed {

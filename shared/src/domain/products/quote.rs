@@ -19,7 +19,7 @@ const CATALOGUE_WORDS: &str = "article boutique catalog catalogue cost cout cout
 const POLITE_WORDS: &str = "avez besoin bonjour bonsoir combien disponible dispo donner donnez envoyer envoyez have hello hi j merci \
     many montrez much need piece plait please salut show stp stock svp thank";
 
-/// What a message says about the catalogue.
+/// The products that a message names, and its intention.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CatalogueMatch<'p> {
     /// Products that the message names, at most `MAX_NAMED`.

@@ -123,7 +123,7 @@ fn read_margins(archive: &mut Archive<'_>, styles: &Styles, blocks: &mut Blocks)
     Ok(())
 }
 
-/// What was read of a document so far.
+/// The reader of a document, with the parts that it has read so far.
 struct DocxReader<'d> {
     styles: &'d Styles,
     numbering: Numbering,

@@ -178,7 +178,7 @@ fn top_level_rules(css: &str) -> Vec<&str> {
     rules
 }
 
-/// What was read of a page so far.
+/// The reader of a page, with the parts that it has read so far.
 struct PageReader<'b> {
     blocks: &'b mut Blocks,
     headings: &'b mut Headings,

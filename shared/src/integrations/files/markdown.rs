@@ -25,7 +25,7 @@ pub(super) fn read(bytes: &[u8], blocks: &mut Blocks) -> Result<(), FileError> {
     reader.end_line()
 }
 
-/// What was read of a document so far.
+/// The reader of a document, with the parts that it has read so far.
 struct MarkdownReader<'b> {
     blocks: &'b mut Blocks,
     headings: Headings,

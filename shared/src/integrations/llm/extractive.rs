@@ -1,6 +1,7 @@
 //! Answers without a model: quotes the sentences or rows of the passages that answer the question, with document and
 //! page.
 
+mod matcher;
 mod question;
 mod spelling;
 mod synonyms;
@@ -8,14 +9,11 @@ mod units;
 mod values;
 pub(super) mod words;
 
-use std::collections::HashMap;
-
-use rust_stemmers::Stemmer;
-
 use self::{
+    matcher::{Matcher, ScoredUnit, keep_stronger},
     question::{AnalyzedQuestion, SUBJECT_WEIGHT, Term},
     synonyms::Group,
-    units::{Unit, UnitKind},
+    units::UnitKind,
     values::ValueKind,
     words::split_words,
 };
@@ -44,9 +42,6 @@ const MIN_COVERAGE_WITHOUT_SUBJECT: f32 = 0.55;
 const MIN_OWN_COVERAGE: f32 = 0.5;
 /// Minimum part of the question's weight that a second quote covers and the first does not.
 const MIN_ADDED_COVERAGE: f32 = 0.25;
-/// Strength of a match: the same word or a form of it is 1.
-const SYNONYM: f32 = 0.9;
-const MISSPELT: f32 = 0.85;
 /// Factor of a match in the heading above rather than in the quote.
 const CONTEXT_FACTOR: f32 = 0.95;
 /// Maximum bonus for a heading that consists of the question's words.
@@ -65,8 +60,6 @@ const APART_FACTOR: f32 = 0.7;
 const PRICE_ROW_BONUS: f32 = 0.15;
 /// Value of "free" for a question that asks how much: an amount answers it better.
 const FREE_FACTOR: f32 = 0.8;
-/// Words that "24 hours a day" and "24/7" answer.
-const ALWAYS_OPEN_WORDS: &str = "nuit nuits soir night nights evening dimanche dimanches sunday sundays weekend";
 const CONTACT_BONUS: f32 = 0.1;
 /// Deduction for each further sentence of a quote.
 const UNIT_COST: f32 = 0.04;
@@ -179,17 +172,6 @@ struct ScoredPassage {
     /// The strongest match of each term anywhere in the passage.
     strengths: Vec<f32>,
     retrieval_factor: f32,
-}
-
-struct ScoredUnit {
-    unit: Unit,
-    folded: String,
-    folded_context: String,
-    /// The strength of the match of each term in the text, and in the context.
-    strengths: Vec<f32>,
-    context_strengths: Vec<f32>,
-    /// Number of words, for the density.
-    words: usize,
 }
 
 /// Consecutive units of a passage as an answer.
@@ -573,108 +555,6 @@ fn completed(units: &[ScoredUnit], mut start: usize, mut end: usize) -> (usize, 
 /// Returns true when two languages are known and differ.
 fn is_other_language(question: Language, passage: Language) -> bool {
     question != passage && question != Language::Other && passage != Language::Other
-}
-
-fn keep_stronger(strengths: &mut [f32], others: &[f32]) {
-    strengths.iter_mut().zip(others).for_each(|(strength, other)| *strength = strength.max(*other));
-}
-
-/// Matches words of passages with the terms of a question.
-struct Matcher<'q> {
-    terms: &'q [Term],
-    /// The strength of the match of each word of the passages with each term. Words that match none are left out.
-    words: HashMap<String, Vec<f32>>,
-}
-
-impl<'q> Matcher<'q> {
-    fn new(question: &'q AnalyzedQuestion, passages: &[Passage]) -> Self {
-        let terms = question.terms.as_slice();
-        let mut words: HashMap<String, Vec<f32>> = HashMap::new();
-        for passage in passages {
-            for text in [&passage.text, &passage.display_title()] {
-                for word in split_words(&text::fold(text)) {
-                    if !words.contains_key(word) {
-                        words.insert(word.to_owned(), exact_strengths(terms, word, &question.stemmer));
-                    }
-                }
-            }
-        }
-        for (at, term) in terms.iter().enumerate() {
-            // Only a word that no passage has is taken for a mistake.
-            if words.values().any(|strengths| strengths[at] > 0.0) {
-                continue;
-            }
-            // An elided article is often typed as a part of the word.
-            let bare = term.word.strip_prefix(['l', 'd', 'j', 'n', 'm', 's', 'c']).unwrap_or(&term.word);
-            let is_meant = |word: &str| {
-                word == bare && bare.len() > 3
-                    || spelling::is_misspelt(&term.word, word)
-                    || spelling::is_short_form(&term.word, word)
-            };
-            let mut is_found = false;
-            for (_, strengths) in words.iter_mut().filter(|(word, _)| is_meant(word)) {
-                strengths[at] = MISSPELT;
-                is_found = true;
-            }
-            // "Housse" is near "house", and so to "maison". Such a guess is too far for a price.
-            let may_guess = question.kind != Some(ValueKind::Price);
-            if !is_found && may_guess && term.groups.is_empty() && !term.is_name {
-                let groups = synonyms::groups_of_similar(|word| spelling::is_misspelt(&term.word, word));
-                let is_meant = |word: &str| synonyms::groups(word).iter().any(|group| groups.contains(group));
-                words
-                    .iter_mut()
-                    .filter(|(word, _)| is_meant(word))
-                    .for_each(|(_, strengths)| strengths[at] = MISSPELT * SYNONYM);
-            }
-        }
-        words.retain(|_, strengths| strengths.iter().any(|strength| *strength > 0.0));
-        Self { terms, words }
-    }
-
-    /// Returns for each term true when a passage has it.
-    fn known(&self) -> Vec<bool> {
-        (0..self.terms.len()).map(|at| self.words.values().any(|strengths| strengths[at] > 0.0)).collect()
-    }
-
-    /// Returns the strongest match of each term in a folded text.
-    fn strengths(&self, folded: &str) -> Vec<f32> {
-        let mut strengths = vec![0.0; self.terms.len()];
-        for matches in split_words(folded).filter_map(|word| self.words.get(word)) {
-            keep_stronger(&mut strengths, matches);
-        }
-        if ["24 heures sur 24", "24h/24", "24 h/24", "24/7", "24 hours a day"]
-            .iter()
-            .any(|always| folded.contains(always))
-        {
-            let answered =
-                self.terms.iter().zip(&mut strengths).filter(|(term, _)| values::is_in(&term.word, ALWAYS_OPEN_WORDS));
-            answered.for_each(|(_, strength)| *strength = strength.max(SYNONYM));
-        }
-        strengths
-    }
-
-    fn scored(&self, unit: Unit) -> ScoredUnit {
-        let (folded, folded_context) = (text::fold(&unit.text), text::fold(&unit.context));
-        let (strengths, context_strengths) = (self.strengths(&folded), self.strengths(&folded_context));
-        let words = split_words(&folded).count();
-        ScoredUnit { unit, folded, folded_context, strengths, context_strengths, words }
-    }
-}
-
-/// Returns how strongly a word matches each term: 1 for a form of it, [`SYNONYM`] for another word of its meaning.
-fn exact_strengths(terms: &[Term], word: &str, stemmer: &Stemmer) -> Vec<f32> {
-    let stem = question::stem(word, stemmer);
-    let groups: Vec<Group> = synonyms::groups(word);
-    let strength = |term: &Term| {
-        if term.word == word || spelling::is_same_family(&term.stem, &stem) {
-            1.0
-        } else if term.groups.iter().any(|group| groups.contains(group)) {
-            SYNONYM
-        } else {
-            0.0
-        }
-    };
-    terms.iter().map(strength).collect()
 }
 
 /// Joins a quote into one line of at most [`MAX_QUOTE_CHARS`] characters and an ellipsis, truncated between words.

@@ -8,7 +8,7 @@ use crate::text::{self, KnownWords};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExtractedPages {
     pages: Vec<PageText>,
-    /// How each page was read.
+    /// The kind of each page.
     kinds: Vec<PageKind>,
 }
 

@@ -10,7 +10,7 @@ const MAX_UNMAPPED_SHARE: f32 = 0.01;
 /// Number of glyphs without a meaning from which a page is not read whole, however long it is.
 const MAX_UNMAPPED: usize = 10;
 
-/// How a page was read.
+/// The kind of a page, by the text that was read of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PageKind {

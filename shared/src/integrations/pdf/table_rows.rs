@@ -19,7 +19,7 @@ const MAX_HEADING_CHARS: usize = 80;
 /// Longest heading of a section, in characters.
 const MAX_SECTION_CHARS: usize = 100;
 
-/// What else shows that lines are a table.
+/// The evidence, besides figures and names, that lines are a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Evidence {
     /// Ruling lines show the cells.

@@ -13,8 +13,8 @@ pub struct SenderMark {
 
 /// Returns the mark of a body's contact; `None` when no id is found.
 ///
-/// Where the body begins with an id, the template wrote that one. Else the last id counts: what a contact writes comes before
-/// it, since the template's id follows the texts.
+/// An id at the beginning of the body is the template's. Else the last id counts: the contact's own words come before it,
+/// since the template's id follows the texts.
 #[must_use]
 pub fn sender(body: &[u8]) -> Option<SenderMark> {
     let text = std::str::from_utf8(body).ok()?;
