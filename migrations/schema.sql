@@ -138,6 +138,10 @@ declare
     tenant constant uuid := app.current_customer();
     bound bigint;
 begin
+    -- Without a row there is nothing to stop before. The list of all locks costs more than this look.
+    if not exists (select from public.changes change where change.customer_id = tenant and change.sequence > after) then
+        return;
+    end if;
     bound := app.changes_bound();
     return query
         select change.sequence, change.kind, change.id, change.is_deleted, change.at
@@ -246,12 +250,10 @@ CREATE FUNCTION app.count_order() RETURNS trigger
 declare
     counting constant text[] := array['confirmed', 'preparing', 'delivered'];
     zone text;
-    day date;
     before numeric := 0;
     after numeric := 0;
 begin
     if tg_op = 'DELETE' then
-        select timezone into zone from public.customers where id = old.company_id;
         -- No new row: the company itself may be what is deleted.
         update public.order_days days set
             pending = days.pending - (old.status = 'pending')::integer,
@@ -260,7 +262,7 @@ begin
             delivered = days.delivered - (old.status = 'delivered')::integer,
             cancelled = days.cancelled - (old.status = 'cancelled')::integer
         where days.company_id = old.company_id and days.currency = old.currency
-          and days.date = coalesce(old.counted_on, (old.created_at at time zone zone)::date);
+          and days.date = old.counted_on;
         return null;
     end if;
     select timezone into zone from public.customers where id = new.company_id;
@@ -276,9 +278,8 @@ begin
         before := old.total_amount;
     end if;
     if (old.status, old.currency) is distinct from (new.status, new.currency) then
-        day := coalesce(old.counted_on, (old.created_at at time zone zone)::date);
-        perform app.add_to_order_day(old.company_id, day, old.currency, old.status, -1, 0);
-        perform app.add_to_order_day(new.company_id, day, new.currency, new.status, 1, 0);
+        perform app.add_to_order_day(old.company_id, old.counted_on, old.currency, old.status, -1, 0);
+        perform app.add_to_order_day(new.company_id, new.counted_on, new.currency, new.status, 1, 0);
     end if;
     if old.currency <> new.currency and before <> 0 then
         perform app.add_to_order_day(old.company_id, (now() at time zone zone)::date, old.currency, '', 0, -before);
@@ -1604,6 +1605,8 @@ begin
     update public.user_settings settings set free_quota_used = greatest(settings.free_quota_used, former.free_quota_used)
         from public.user_settings former
         where settings.user_id = new_owner and former.user_id = old_owner;
+    -- What is under way is charged or refunded to the owner whose quota counts now.
+    update public.reservations set user_id = new_owner where customer_id = tenant and user_id = old_owner;
     -- An invitation of the former owner would be a way back to the role.
     perform app.revoke_made_by(old_owner);
     return 'transferred';
@@ -2495,9 +2498,9 @@ CREATE TABLE public.orders (
 
 COMMENT ON COLUMN public.orders.items IS '[{product_id?, name, quantity, unit_price}]; without a price: not in the catalogue';
 
-COMMENT ON COLUMN public.orders.customer_name_key IS 'app.fold_name(customer_name), by a trigger; null for an older order';
+COMMENT ON COLUMN public.orders.customer_name_key IS 'app.fold_name(customer_name), by a trigger';
 
-COMMENT ON COLUMN public.orders.counted_on IS 'day of order_days that counts the order, by a trigger; null for an older order';
+COMMENT ON COLUMN public.orders.counted_on IS 'day of order_days that counts the order, by a trigger';
 
 CREATE TABLE public.outbox (
     message_id uuid NOT NULL,
@@ -3108,6 +3111,8 @@ CREATE INDEX company_mapping_user_id_idx ON public.company_mapping USING btree (
 CREATE INDEX config_versions_company_id_idx ON public.config_versions USING btree (company_id, id DESC);
 
 CREATE INDEX conversations_channel_last_message_at_idx ON public.conversations USING btree (customer_id, channel, last_message_at DESC, id DESC);
+
+CREATE INDEX conversations_order_draft_idx ON public.conversations USING btree (customer_id) WHERE (order_draft IS NOT NULL);
 
 CREATE INDEX conversations_user_id_idx ON public.conversations USING btree (user_id);
 

@@ -80,6 +80,8 @@ begin
     update public.user_settings settings set free_quota_used = greatest(settings.free_quota_used, former.free_quota_used)
         from public.user_settings former
         where settings.user_id = new_owner and former.user_id = old_owner;
+    -- What is under way is charged or refunded to the owner whose quota counts now.
+    update public.reservations set user_id = new_owner where customer_id = tenant and user_id = old_owner;
     -- An invitation of the former owner would be a way back to the role.
     perform app.revoke_made_by(old_owner);
     return 'transferred';

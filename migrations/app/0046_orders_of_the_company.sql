@@ -4,8 +4,12 @@
 set local lock_timeout = '3s';
 
 alter table orders add column customer_name_key text, add column counted_on date;
-comment on column orders.customer_name_key is 'app.fold_name(customer_name), by a trigger; null for an older order';
-comment on column orders.counted_on is 'day of order_days that counts the order, by a trigger; null for an older order';
+comment on column orders.customer_name_key is 'app.fold_name(customer_name), by a trigger';
+comment on column orders.counted_on is 'day of order_days that counts the order, by a trigger';
+-- The orders of before, which the column below writes again in any case.
+update orders set customer_name_key = app.fold_name(customer_name),
+    counted_on = (orders.created_at at time zone tenant.timezone)::date
+from customers tenant where tenant.id = orders.company_id;
 
 create function app.set_customer_name_key() returns trigger language plpgsql set search_path = '' as
 $body$
@@ -46,10 +50,8 @@ begin
 end
 $$;
 
-create index orders_updated_at_idx on orders (company_id, updated_at desc, id desc);
 -- Row-level security keeps an index on an expression of numeric from being searched, but not one on a number.
 alter table orders add column total_cents bigint not null generated always as ((total_amount * 100)::bigint) stored;
-create index orders_total_cents_idx on orders (company_id, total_cents desc, id desc);
 
 -- As wide as the sum of a day's orders can be. The table is not written again.
 alter table bot_usage alter column revenue type numeric(20, 2);
@@ -107,12 +109,10 @@ $body$
 declare
     counting constant text[] := array['confirmed', 'preparing', 'delivered'];
     zone text;
-    day date;
     before numeric := 0;
     after numeric := 0;
 begin
     if tg_op = 'DELETE' then
-        select timezone into zone from public.customers where id = old.company_id;
         -- No new row: the company itself may be what is deleted.
         update public.order_days days set
             pending = days.pending - (old.status = 'pending')::integer,
@@ -121,7 +121,7 @@ begin
             delivered = days.delivered - (old.status = 'delivered')::integer,
             cancelled = days.cancelled - (old.status = 'cancelled')::integer
         where days.company_id = old.company_id and days.currency = old.currency
-          and days.date = coalesce(old.counted_on, (old.created_at at time zone zone)::date);
+          and days.date = old.counted_on;
         return null;
     end if;
     select timezone into zone from public.customers where id = new.company_id;
@@ -137,9 +137,8 @@ begin
         before := old.total_amount;
     end if;
     if (old.status, old.currency) is distinct from (new.status, new.currency) then
-        day := coalesce(old.counted_on, (old.created_at at time zone zone)::date);
-        perform app.add_to_order_day(old.company_id, day, old.currency, old.status, -1, 0);
-        perform app.add_to_order_day(new.company_id, day, new.currency, new.status, 1, 0);
+        perform app.add_to_order_day(old.company_id, old.counted_on, old.currency, old.status, -1, 0);
+        perform app.add_to_order_day(new.company_id, new.counted_on, new.currency, new.status, 1, 0);
     end if;
     if old.currency <> new.currency and before <> 0 then
         perform app.add_to_order_day(old.company_id, (now() at time zone zone)::date, old.currency, '', 0, -before);
@@ -158,12 +157,11 @@ create trigger orders_count after insert or delete or update of status, currency
 
 -- What was counted before: statuses from the orders, revenue from the days of the bot.
 insert into order_days (company_id, date, currency, pending, confirmed, preparing, delivered, cancelled)
-select orders.company_id, (orders.created_at at time zone tenant.timezone)::date, orders.currency,
+select orders.company_id, orders.counted_on, orders.currency,
     count(*) filter (where status = 'pending'), count(*) filter (where status = 'confirmed'),
     count(*) filter (where status = 'preparing'), count(*) filter (where status = 'delivered'),
     count(*) filter (where status = 'cancelled')
-from orders join customers tenant on tenant.id = orders.company_id
-group by 1, 2, 3;
+from orders group by 1, 2, 3;
 insert into order_days as days (company_id, date, currency, revenue)
 select usage.company_id, usage.date, tenant.currency, usage.revenue
 from bot_usage usage join customers tenant on tenant.id = usage.company_id

@@ -1,9 +1,7 @@
 -- Counters of a day for the dashboard: what was answered and by whom, handovers, thumbs, and how long contacts waited for
--- their first answer; and an index for the list of activities of one type.
+-- their first answer.
 
 set local lock_timeout = '3s';
-
-create index activities_type_idx on activities (company_id, type, created_at desc, id desc);
 
 alter table bot_usage add column bot_answers integer not null default 0;
 alter table bot_usage add column person_answers integer not null default 0;

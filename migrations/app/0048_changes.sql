@@ -143,6 +143,10 @@ declare
     tenant constant uuid := app.current_customer();
     bound bigint;
 begin
+    -- Without a row there is nothing to stop before. The list of all locks costs more than this look.
+    if not exists (select from public.changes change where change.customer_id = tenant and change.sequence > after) then
+        return;
+    end if;
     bound := app.changes_bound();
     return query
         select change.sequence, change.kind, change.id, change.is_deleted, change.at

@@ -5,4 +5,3 @@ set local lock_timeout = '3s';
 alter table jobs drop constraint jobs_kind_known;
 alter table jobs add constraint jobs_kind_known
     check (kind in ('ingest', 'delete_object', 'reply', 'invoice_item', 'collection')) not valid;
-create unique index jobs_collection_customer_key on jobs (customer_id) where kind = 'collection';

@@ -187,11 +187,14 @@ impl GoTrue {
             .await
     }
 
-    /// Lets the project send a link for a new password to the address. The project tells nobody whether the address has
-    /// an account.
+    /// Lets the project send a link for a new password to the address. Nobody learns whether the address has an account: the
+    /// project limits links by address, and only for addresses that have one, so its refusal is not passed on.
     pub(crate) async fn send_reset_link(&self, email: &TypedEmail) -> Result<()> {
         let request = self.http.post(format!("{}/recover", self.url));
-        self.send(request.json(&json!({ "email": email.as_str() }))).await.map(drop)
+        match self.send(request.json(&json!({ "email": email.as_str() }))).await {
+            Err(error) if error.status == StatusCode::TOO_MANY_REQUESTS => Ok(()),
+            sent => sent.map(drop),
+        }
     }
 
     /// Counts a wrong current password and returns its error.

@@ -397,7 +397,7 @@ impl Deps {
         let costs = self.provider.has_model() || !self.embedders.current().is_local();
         let reserved = self.db.tenant_tx_with_error(tenant, async |tx| {
             conversations::lock(tx, conversation).await.map_err(ApiError::from)?;
-            let reservation = match quota::reserve(tx, lease.assistant.owner, Some(conversation)).await {
+            let reservation = match quota::reserve(tx, Some(conversation)).await {
                 Ok(reservation) => reservation,
                 Err(QuotaError::Exceeded(_) | QuotaError::PlanLimit(_)) => {
                     return Ok(ReserveOutcome::NoRequestLeft);

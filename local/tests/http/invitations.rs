@@ -55,6 +55,19 @@ async fn an_invitation_is_valid_for_72_hours_and_its_token_is_shown_once() {
 }
 
 #[tokio::test]
+async fn nobody_joins_a_suspended_company() {
+    let app = App::start().await;
+    let owner = app.sign_up("Comptoir Baobab").await;
+    let other = app.sign_up("Chez Koffi").await;
+    let token = invite(&app, &owner, &json!({ "role": "support" })).await["token"].clone();
+    let suspend = |when: &str| format!("update customers set suspended_at = {when} where id = '{}'", owner.customer_id);
+    app.sql(&suspend("now()")).await;
+    accept(&app, &other, &token).await.invalid_fields(&["invitation"]);
+    app.sql(&suspend("null")).await;
+    accept(&app, &other, &token).await.data(200);
+}
+
+#[tokio::test]
 async fn an_invitation_is_used_once_at_sign_up_with_its_role() {
     let app = App::start().await;
     let owner = app.sign_up("Comptoir Baobab").await;

@@ -1,9 +1,10 @@
 //! Members of a company: the list, the removal, and the transfer of the ownership.
 
 use futures::future::join_all;
+use local::fakes::models::{FakeModels, FakeReply};
 use serde_json::{Value, json};
 
-use super::support::{App, TenantUser, TestResponse};
+use super::support::{App, TenantUser, TestResponse, small_pdf};
 
 const MEMBERS: &str = "/api/v1/customers/me/members";
 const OWNER: &str = "/api/v1/customers/me/owner";
@@ -89,6 +90,37 @@ async fn of_a_transfer_and_a_removal_at_once_the_company_keeps_its_owner() {
         );
         assert_eq!(app.number(&member).await, 1);
     }
+}
+
+#[tokio::test]
+async fn a_question_under_way_survives_a_transfer_and_counts_once() {
+    let groq = FakeModels::start().await.unwrap();
+    let url = groq.base_url();
+    let settings = [
+        ("LLM_PROVIDER", "groq"),
+        ("GROQ_API_KEY", "test-key"),
+        ("GROQ_MODELS", "small-model"),
+        ("GROQ_BASE_URL", &url),
+    ];
+    let app = App::with_settings(&settings).await;
+    let owner = app.sign_up("Comptoir Baobab").await;
+    let support = app.sign_up_support(&owner).await;
+    app.upload_and_process(&owner, "guide.pdf", small_pdf("The delivery takes three days.")).await;
+    groq.always(FakeReply::Text("It takes three days [1].".to_owned()));
+    let used =
+        |user: &TenantUser| format!("select free_quota_used from user_settings where user_id = '{}'", user.user_id);
+    for (from, to, asked) in [(&owner, &support, 1), (&support, &owner, 2)] {
+        groq.hold();
+        let meanwhile = async {
+            groq.wait_for_held_request().await;
+            transfer(&app, from, to).await.data(200);
+            groq.release();
+        };
+        let (answered, ()) = tokio::join!(app.ask(from, "How long does the delivery take?"), meanwhile);
+        assert_eq!(answered.data(200)["answered"], true);
+        assert_eq!(app.number(&used(to)).await, asked, "the question counts for the owner of now");
+    }
+    assert_eq!(app.number("select count(*) from reservations where state = 'held'").await, 0);
 }
 
 #[tokio::test]

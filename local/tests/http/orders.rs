@@ -83,6 +83,24 @@ async fn an_order_has_prices_of_the_catalogue_and_an_exact_total() {
 }
 
 #[tokio::test]
+async fn an_order_with_an_item_without_a_price_is_not_confirmed() {
+    let app = App::start().await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let open = place(&app, &tenant, &json!({ "items": [{ "name": "Sur mesure", "quantity": 3 }] })).await;
+    let confirmed = json!({ "status": "confirmed" });
+    patch(&app, &tenant, &open["id"], confirmed.clone()).await.refused(409, "order_needs_review");
+    let unpriced = json!({ "status": "confirmed", "items": [{ "name": "Ourlet", "quantity": 1 }] });
+    patch(&app, &tenant, &open["id"], unpriced).await.refused(409, "order_needs_review");
+    let priced =
+        json!({ "status": "confirmed", "items": [{ "name": "Sur mesure", "quantity": 3, "unit_price": "700" }] });
+    let priced = patch(&app, &tenant, &open["id"], priced).await.data(200);
+    assert_eq!((&priced["status"], &priced["total_amount"]), (&json!("confirmed"), &json!("2100")));
+    assert_eq!(revenue(&app).await, (210_000, 210_000));
+    let other = place(&app, &tenant, &json!({ "items": [{ "name": "Sur mesure", "quantity": 1 }] })).await;
+    patch(&app, &tenant, &other["id"], json!({ "status": "cancelled" })).await.data(200);
+}
+
+#[tokio::test]
 async fn an_order_counts_on_its_own_day_also_after_a_change_of_the_timezone() {
     let app = App::start().await;
     let tenant = app.sign_up("Comptoir Baobab").await;

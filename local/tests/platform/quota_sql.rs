@@ -36,7 +36,7 @@ both_ways!(
 const CONNECTIONS: u32 = 8;
 
 async fn reserve(db: &Db, tenant: &SeededTenant) -> Result<Reservation, ReserveError> {
-    db.tenant_tx_with_error(tenant.customer, async |tx| Ok(quota::reserve(tx, tenant.owner, None).await?)).await
+    db.tenant_tx_with_error(tenant.customer, async |tx| Ok(quota::reserve(tx, None).await?)).await
 }
 
 async fn spend(db: &Db, tenant: &SeededTenant, reservation: &Reservation) {
@@ -332,7 +332,7 @@ impl QuotaClient {
         let outcome: Result<(), ReserveError> = self
             .db
             .tenant_tx_with_error(tenant.customer, async |tx| {
-                let _rolled_back = quota::reserve(tx, tenant.owner, None).await?;
+                let _rolled_back = quota::reserve(tx, None).await?;
                 Err(ReserveError::RolledBack)
             })
             .await;

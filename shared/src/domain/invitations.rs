@@ -281,7 +281,10 @@ pub async fn accept(tx: &mut SystemTx, user: Uuid, email: &str, token: &str) -> 
             update invitations set used_at = now(), used_by = $1
             where token_sha256 = $2 and used_at is null and revoked_at is null and expires_at > now()
               and (email is null or lower(btrim(email)) = lower($3))
-              and exists (select from customers tenant where tenant.id = invitations.customer_id and tenant.deleted_at is null)
+              and exists (
+                  select from customers tenant
+                  where tenant.id = invitations.customer_id and tenant.deleted_at is null and tenant.suspended_at is null
+              )
               and not exists (
                   select from customer_members known
                   where known.customer_id = invitations.customer_id and known.user_id = $1

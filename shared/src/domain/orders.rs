@@ -12,7 +12,7 @@ mod list;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
@@ -203,7 +203,7 @@ pub struct Order {
     /// The conversation in which the contact ordered.
     pub conversation_id: Option<Uuid>,
     /// The items, as JSON (a list of [`OrderItem`]).
-    pub items: serde_json::Value,
+    pub items: Value,
     /// Total in hundredths of the currency.
     pub total_cents: i64,
     /// ISO 4217 code.
@@ -234,8 +234,7 @@ fn counts_as_revenue(status: &str) -> bool {
 /// # Errors
 /// A database error.
 pub async fn create(tx: &mut TenantTx, conversation: Uuid, draft: &OrderDraft) -> sqlx::Result<Order> {
-    let items = serde_json::to_value(&draft.items).map_err(|error| sqlx::Error::Encode(error.into()))?;
-    lock_products(tx, draft).await?;
+    let items = lock_products(tx, draft).await?;
     sqlx::query_as!(
         Order,
         r#"
@@ -256,17 +255,22 @@ pub async fn create(tx: &mut TenantTx, conversation: Uuid, draft: &OrderDraft) -
 }
 
 /// Keeps the products of a draft from being deleted until the transaction ends: whoever deletes one sees the order, and
-/// archives the product.
-async fn lock_products(tx: &mut TenantTx, draft: &OrderDraft) -> sqlx::Result<()> {
+/// archives the product. Returns the items; one whose product was deleted between the catalogue's reading and the proposal
+/// keeps its name and price, and names no product.
+async fn lock_products(tx: &mut TenantTx, draft: &OrderDraft) -> sqlx::Result<Value> {
     let ids: Vec<Uuid> = draft.items.iter().filter_map(|item| item.product_id).collect();
-    sqlx::query!(
-        "select from products where customer_id = $1 and id = any ($2) order by id for key share",
+    let known = sqlx::query_scalar!(
+        "select id from products where customer_id = $1 and id = any ($2) order by id for key share",
         tx.tenant(),
         &ids
     )
-    .execute(tx)
-    .await
-    .map(drop)
+    .fetch_all(tx)
+    .await?;
+    let mut items = draft.items.clone();
+    for item in &mut items {
+        item.product_id = item.product_id.filter(|id| known.contains(id));
+    }
+    serde_json::to_value(items).map_err(|error| sqlx::Error::Encode(error.into()))
 }
 
 /// Finds the order of a conversation that its contact may still change: the newest one that is pending or confirmed.
@@ -315,8 +319,7 @@ pub async fn change(
     order: Uuid,
     draft: &OrderDraft,
 ) -> sqlx::Result<Option<Order>> {
-    let items = serde_json::to_value(&draft.items).map_err(|error| sqlx::Error::Encode(error.into()))?;
-    lock_products(tx, draft).await?;
+    let items = lock_products(tx, draft).await?;
     let counted = lock_counted_revenue(tx, order).await?;
     let changed = sqlx::query_as!(
         Order,

@@ -296,7 +296,7 @@ impl QueryPipeline {
                     let answer = answer_courtesy(request, Courtesy::Acknowledgement, &identity, quota);
                     return Ok(BeginOutcome::Courtesy(Box::new(answer)));
                 }
-                let reservation = quota::reserve(tx, owner, None).await?;
+                let reservation = quota::reserve(tx, None).await?;
                 let approved = approved_answers::find(tx, request.question.as_str()).await?;
                 let history = match request.conversation_id {
                     Some(conversation) => messages::history(tx, conversation, &[]).await?,

@@ -165,16 +165,16 @@ pub async fn of_user(db: &Db, user: Uuid) -> sqlx::Result<Option<Quota>> {
 ///
 /// # Errors
 /// Returns [`QuotaError::Exceeded`] or [`QuotaError::PlanLimit`] with the present numbers when no request is left.
-pub async fn reserve(tx: &mut TenantTx, owner: Uuid, conversation: Option<Uuid>) -> Result<Reservation, QuotaError> {
-    let mut row = try_reserve(tx, owner, conversation).await?;
+pub async fn reserve(tx: &mut TenantTx, conversation: Option<Uuid>) -> Result<Reservation, QuotaError> {
+    let mut row = try_reserve(tx, conversation).await?;
     if row.needs_period() {
         periods::open_current(tx).await?;
-        row = try_reserve(tx, owner, conversation).await?;
+        row = try_reserve(tx, conversation).await?;
     }
     // The statement saw the account as it was when the statement began. A plan that was bought since is in force.
-    if row.reservation_id.is_none() && !row.is_pro && status(tx, owner).await?.is_pro {
+    if row.reservation_id.is_none() && !row.is_pro && status(tx, row.owner).await?.is_pro {
         periods::open_current(tx).await?;
-        row = try_reserve(tx, owner, conversation).await?;
+        row = try_reserve(tx, conversation).await?;
     }
     let quota = Quota::new(row.is_pro, row.used, row.quota_limit);
     match row.reservation_id {
@@ -223,6 +223,8 @@ async fn report_overage(tx: &mut TenantTx, row: &ReserveRow) -> sqlx::Result<()>
 
 /// Result of [`try_reserve`]; without a `reservation_id`, no request was reserved.
 struct ReserveRow {
+    /// The tenant's owner, whose quota is reserved.
+    owner: Uuid,
     reservation_id: Option<Uuid>,
     is_resumed: bool,
     is_pro: bool,
@@ -246,20 +248,21 @@ impl ReserveRow {
 }
 
 #[expect(clippy::too_many_lines, reason = "one statement, so that no two calls take the last request")]
-async fn try_reserve(tx: &mut TenantTx, owner: Uuid, conversation: Option<Uuid>) -> sqlx::Result<ReserveRow> {
+async fn try_reserve(tx: &mut TenantTx, conversation: Option<Uuid>) -> sqlx::Result<ReserveRow> {
     sqlx::query_as!(
         ReserveRow,
         r#"
         with account as (
-            select app.has_paid_plan(users.is_pro, profile.subscription_access_until) as is_pro,
+            -- The owner of now: the ownership may have been transferred since the caller was identified.
+            select users.id, app.has_paid_plan(users.is_pro, profile.subscription_access_until) as is_pro,
                 settings.free_quota_used as used, settings.free_quota_limit as quota_limit
             from users
             join user_settings settings on settings.user_id = users.id
             left join profiles profile on profile.id = users.id
-            where users.id = $2
+            where users.id = (select app.current_owner())
         ), known as (
-            update reservations set expires_at = now() + make_interval(secs => $4)
-            where customer_id = $1 and conversation_id = $3 and state = 'held'
+            update reservations set expires_at = now() + make_interval(secs => $3)
+            where customer_id = $1 and conversation_id = $2 and state = 'held'
             returning id
         ), own as (
             select period_start from app.own_period()
@@ -279,7 +282,7 @@ async fn try_reserve(tx: &mut TenantTx, owner: Uuid, conversation: Option<Uuid>)
             where period.overage_cents_per_request is not null and period.request_limit is not null
         ), taken as (
             update user_settings set free_quota_used = free_quota_used + 1
-            where user_id = $2 and free_quota_used < free_quota_limit and not (select is_pro from account)
+            where user_id = (select id from account) and free_quota_used < free_quota_limit and not (select is_pro from account)
               and not exists (select from known) and not exists (select from over_cap)
             returning free_quota_used as used
         ), counted as (
@@ -295,14 +298,15 @@ async fn try_reserve(tx: &mut TenantTx, owner: Uuid, conversation: Option<Uuid>)
             returning period.period_start, period.requests
         ), held as (
             insert into reservations (customer_id, user_id, kind, conversation_id, period_start, expires_at)
-            select $1, $2, case when is_pro then 'plan' else 'free_quota' end, $3, (select period_start from counted),
-                now() + make_interval(secs => $4)
+            select $1, id, case when is_pro then 'plan' else 'free_quota' end, $2, (select period_start from counted),
+                now() + make_interval(secs => $3)
             from account where exists (select from counted) or exists (select from taken)
             returning id
         )
         select
             coalesce((select id from known), (select id from held)) as reservation_id,
             exists (select from known) as "is_resumed!",
+            account.id as owner,
             account.is_pro as "is_pro!",
             (select period_start from terms) as period_start,
             (select requests from counted) - (select request_limit from terms) as overage,
@@ -321,7 +325,6 @@ async fn try_reserve(tx: &mut TenantTx, owner: Uuid, conversation: Option<Uuid>)
         from account
         "#,
         tx.tenant(),
-        owner,
         conversation,
         RESERVATION_TIMEOUT.as_secs_f64()
     )

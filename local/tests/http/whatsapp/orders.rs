@@ -86,6 +86,36 @@ async fn run_reply_jobs(whatsapp: &WhatsAppFixture) {
     whatsapp.app.stack.invoke("maintenance", json!({})).await.unwrap();
 }
 
+#[tokio::test]
+async fn a_product_that_is_deleted_between_the_proposal_and_the_yes_is_archived() {
+    let whatsapp = shop_with_proposal().await;
+    let products = whatsapp.app.get("/api/v1/products?sort=name").by(&whatsapp.tenant).await.data(200);
+    assert_eq!(products[1]["name"], "Thé vert");
+    let path = format!("/api/v1/products/{}", products[1]["id"].as_str().unwrap());
+    whatsapp.app.delete(&path).by(&whatsapp.tenant).await.no_content();
+    let archived = "select count(*) from products where name = 'Thé vert' and archived_at is not null";
+    assert_eq!(whatsapp.number(archived).await, 1);
+    whatsapp.deliver_text(1, "oui").await.json_body(200);
+    whatsapp.wait_for_texts(1, 2).await;
+    whatsapp.wait_for_reply_jobs().await;
+    let named = "select count(*) from orders, jsonb_array_elements(items) item
+        join products on products.id = (item ->> 'product_id')::uuid";
+    assert_eq!(whatsapp.number(named).await, 1);
+}
+
+#[tokio::test]
+async fn a_product_that_was_gone_before_the_proposal_leaves_the_order_its_price() {
+    let whatsapp = shop_with_proposal().await;
+    // The worker had read the catalogue before the deletion, which saw no proposal.
+    whatsapp.sql("delete from products where name = 'Thé vert'").await;
+    whatsapp.deliver_text(1, "oui").await.json_body(200);
+    whatsapp.wait_for_texts(1, 2).await;
+    whatsapp.wait_for_reply_jobs().await;
+    let kept = "select count(*) from orders
+        where items -> 0 ->> 'product_id' is null and items -> 0 ->> 'name' = 'Thé vert' and total_amount = 1000";
+    assert_eq!(whatsapp.number(kept).await, 1);
+}
+
 /// A shop that has proposed an order of one tea to contact 1.
 async fn shop_with_proposal() -> WhatsAppFixture {
     let whatsapp = shop().await;

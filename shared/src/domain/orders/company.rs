@@ -207,17 +207,30 @@ pub async fn create(tx: &mut TenantTx, order: &NewOrder) -> Result<OrderDetails,
     get(tx, id).await
 }
 
-/// Changes an order: its items, then the name of its customer, then its status.
+/// Changes an order: its status, the name of its customer and its items. The counters of the order's own day are locked
+/// before those of today, as by every change of a status.
 ///
 /// # Errors
 /// 404 when there is no such order, or for an unknown product; 409 `wrong_order_step` when its status does not allow the
-/// new one, `order_closed` when its items cannot be changed any more, or `product_archived`; 422 as for [`create`]; a
+/// new one, `order_needs_review` for a confirmation while an item has no price, `order_closed` when its items cannot be
+/// changed any more, or `product_archived`; 422 as for [`create`]; a
 /// database error.
 pub async fn edit(tx: &mut TenantTx, id: Uuid, patch: &OrderPatch) -> Result<OrderDetails, ApiError> {
     lock_conversation(tx, id).await?;
-    let known = lock(tx, id).await?;
-    if let Some(items) = &patch.items {
-        replace_items(tx, &known, items).await?;
+    let mut order = lock(tx, id).await?;
+    let items = match &patch.items {
+        Some(items) => Some(price_new_items(tx, &order, items).await?),
+        None => None,
+    };
+    if let Some(status) = patch.status {
+        if status == OrderStatus::Confirmed && needs_review(tx, id, items.as_deref()).await? {
+            let message = "an item of the order has no price: set it first";
+            return Err(ApiError::conflict("order_needs_review", message));
+        }
+        order = set_status(tx, id, status).await?;
+    }
+    if let Some(items) = items {
+        write_items(tx, &order, &items).await?;
     }
     if let Some(name) = &patch.customer_name {
         sqlx::query!(
@@ -229,10 +242,22 @@ pub async fn edit(tx: &mut TenantTx, id: Uuid, patch: &OrderPatch) -> Result<Ord
         .execute(&mut *tx)
         .await?;
     }
-    if let Some(status) = patch.status {
-        set_status(tx, id, status).await?;
-    }
     get(tx, id).await
+}
+
+/// Returns true when one of the new items, or without new ones an item of the order, has no price.
+async fn needs_review(tx: &mut TenantTx, id: Uuid, items: Option<&[OrderItem]>) -> sqlx::Result<bool> {
+    match items {
+        Some(items) => Ok(items.iter().any(|item| item.unit_price.is_none())),
+        None => {
+            let stored = sqlx::query_scalar!(
+                "select needs_review from orders where company_id = $1 and id = $2",
+                tx.tenant(),
+                id
+            );
+            stored.fetch_one(tx).await
+        }
+    }
 }
 
 /// Deletes an order that is pending or cancelled, and returns its conversation. Revenue does not count for it.
@@ -270,15 +295,19 @@ pub async fn lock(tx: &mut TenantTx, id: Uuid) -> Result<Order, ApiError> {
 }
 
 /// Replaces the items of a locked order. Counted revenue follows the new total.
-async fn replace_items(tx: &mut TenantTx, order: &Order, items: &NewOrderItems) -> Result<(), ApiError> {
+async fn price_new_items(tx: &mut TenantTx, order: &Order, items: &NewOrderItems) -> Result<Vec<OrderItem>, ApiError> {
     if ["delivered", "cancelled"].contains(&order.status.as_str()) {
         let message = format!("the items of an order that is {} stay as they are", order.status);
         return Err(ApiError::conflict("order_closed", message).with_details(json!({ "status": order.status })));
     }
     let named = order.items.as_array().map(Vec::as_slice).unwrap_or_default();
     let named: Vec<Uuid> = named.iter().filter_map(|item| item["product_id"].as_str()?.parse().ok()).collect();
-    let items = price_items(tx, items, &order.currency, &named).await?;
-    let stored = serde_json::to_value(&items).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    price_items(tx, items, &order.currency, &named).await
+}
+
+/// Writes the items of an order, and counts the difference of its revenue.
+async fn write_items(tx: &mut TenantTx, order: &Order, items: &[OrderItem]) -> sqlx::Result<()> {
+    let stored = serde_json::to_value(items).map_err(|error| sqlx::Error::Encode(error.into()))?;
     let total_cents = sqlx::query_scalar!(
         r#"
         update orders set
@@ -402,7 +431,7 @@ async fn lock_products(tx: &mut TenantTx, items: &NewOrderItems) -> Result<BTree
         .collect())
 }
 
-/// What became of a message to the contact that was asked for.
+/// Outcome of a message to the contact that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CustomerNotice {

@@ -162,7 +162,7 @@ pub async fn list(tx: &mut TenantTx, filter: &OrderFilter, paging: &Paging) -> R
             needs_review, created_at, updated_at"#,
         from: "orders where company_id = $1 and ($2::text is null or status = $2)
             and ($3::text is null
-                or position(app.fold_name($3) in coalesce(customer_name_key, app.fold_name(customer_name))) > 0)
+                or position(app.fold_name($3) in customer_name_key) > 0)
             and ($4::timestamptz is null or created_at >= $4) and ($5::timestamptz is null or created_at < $5)",
         bind: [paging.status, filter.search.as_ref().map(|search| search.0.as_str()), from, to],
         order: [

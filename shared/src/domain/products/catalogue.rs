@@ -356,7 +356,7 @@ pub async fn change(tx: &mut TenantTx, id: Uuid, patch: &ProductPatch) -> Result
     get(tx, id).await
 }
 
-/// Deletes a product, or archives it when an order names it. An archived product stays as it is.
+/// Deletes a product, or archives it when an order, or an order that the bot has proposed, names it. An archived product stays as it is.
 ///
 /// # Errors
 /// 404 when there is no such product; a database error.
@@ -373,6 +373,10 @@ pub async fn remove(tx: &mut TenantTx, id: Uuid) -> Result<(), ApiError> {
         select exists (
             select from orders
             where company_id = $1 and items @> jsonb_build_array(jsonb_build_object('product_id', $2::uuid))
+        ) or exists (
+            select from conversations
+            where customer_id = $1 and order_draft is not null
+              and order_draft -> 'items' @> jsonb_build_array(jsonb_build_object('product_id', $2::uuid))
         ) as "is_ordered!"
         "#,
         tx.tenant(),
