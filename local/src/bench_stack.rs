@@ -82,6 +82,7 @@ impl BenchServers {
             suffix: "-bench".to_owned(),
             visibility_timeout: None,
             runs_schedules: false,
+            console: None,
         };
         let mut stack = Box::pin(Stack::start(&self.servers, options)).await?;
         stack.start_functions().await?;

@@ -24,6 +24,7 @@ use tracing_subscriber::{
 };
 
 use crate::{
+    console,
     demo::{self, Demo},
     environment::{DatabaseUrls, ExternalServers, add_embedding_model, setting_overrides},
     fakes::{
@@ -61,6 +62,9 @@ pub struct Arguments {
     /// 27 MB for them.
     #[arg(long)]
     no_model: bool,
+    /// Do not build and serve the console. It needs Node, and its first build takes some time.
+    #[arg(long)]
+    no_console: bool,
     /// Answer with two fake language models; the second is the fallback of the first.
     #[arg(long)]
     fake_models: bool,
@@ -95,6 +99,12 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     step.done("applied");
     let fakes = Fakes::start(&arguments, &data, &mut settings).await?;
 
+    let console = if arguments.no_console { None } else { console::ensure(progress).await? };
+    let has_console = console.is_some();
+    if has_console {
+        // Links with an invitation or to a new password lead to the console's pages.
+        settings.entry("APP_URL".to_owned()).or_insert_with(|| format!("http://127.0.0.1:{}", arguments.port));
+    }
     let step = progress.step("Functions");
     let options = StackOptions {
         listener,
@@ -104,6 +114,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         suffix: String::new(),
         visibility_timeout: None,
         runs_schedules: true,
+        console,
     };
     let mut stack = Box::pin(Stack::start(&servers, options)).await?;
     stack.start_functions().await?;
@@ -120,7 +131,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         demo.write(&file)?;
         running = Some(RunningStack::announce(&file)?);
         step.done("ready");
-        progress.line(&welcome(&stack.base_url(), &demo, &file));
+        progress.line(&welcome(&stack.base_url(), has_console, &demo, &file));
     }
     if let Some(stripe) = &fakes.stripe {
         let secret = settings.get("STRIPE_WEBHOOK_SECRET").unwrap_or(&secrets.stripe_webhook_secret);
@@ -335,9 +346,12 @@ impl FormatTime for Clock {
     }
 }
 
-fn welcome(base_url: &str, demo: &Demo, file: &std::path::Path) -> String {
+fn welcome(base_url: &str, has_console: bool, demo: &Demo, file: &std::path::Path) -> String {
     let file = file.display();
     let mut text = format!("\n  Lisa is running on {base_url}\n\n");
+    if has_console {
+        text.push_str(&format!("  open {base_url}/ in a browser, and sign in or sign up\n"));
+    }
     for tenant in [&demo.tenant, &demo.other_tenant] {
         let token = &tenant.access_token;
         let hint = token.get(token.len().saturating_sub(6)..).unwrap_or_default();

@@ -1,10 +1,11 @@
 //! Stands in for API Gateway and Lambda Function URLs: turns HTTP requests on a loopback port into events, following
-//! the template's routes and the limits of AWS.
+//! the template's routes and the limits of AWS. Serves the console's files beside them, as CloudFront does.
 //!
 //! A 413 has the product's own form, so that one form is tested everywhere. API Gateway's own 413 is a bare message.
 
 mod body;
 mod connection;
+mod console;
 mod event;
 mod response;
 mod routes;
@@ -25,6 +26,7 @@ use uuid::Uuid;
 use self::body::BodyError;
 use crate::lambda::{InvocationError, Lambda};
 
+pub use console::ConsoleFiles;
 pub use routes::RouteTable;
 
 /// API Gateway's limit for a request body.
@@ -38,17 +40,26 @@ const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
 /// The pause after which a failed accept is repeated, for example while no file descriptor is free.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// Serves the routes until the future is dropped, which also ends its connections.
+/// The routes of the API, and the console if it is there.
+#[derive(Debug)]
+pub struct Site {
+    /// Routes of the API.
+    pub routes: RouteTable,
+    /// Files of the console; `None` when it was not built.
+    pub console: Option<ConsoleFiles>,
+}
+
+/// Serves the site until the future is dropped, which also ends its connections.
 ///
 /// # Errors
 /// None at present: a failed accept is repeated.
-pub async fn serve(listener: TcpListener, routes: RouteTable) -> Result<()> {
-    let routes = Arc::new(routes);
+pub async fn serve(listener: TcpListener, site: Site) -> Result<()> {
+    let site = Arc::new(site);
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, client)) => _ = connections.spawn(connection::serve(stream, client, Arc::clone(&routes))),
+                Ok((stream, client)) => _ = connections.spawn(connection::serve(stream, client, Arc::clone(&site))),
                 Err(error) => {
                     tracing::warn!(%error, "a connection cannot be accepted");
                     tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
@@ -60,7 +71,7 @@ pub async fn serve(listener: TcpListener, routes: RouteTable) -> Result<()> {
     }
 }
 
-async fn handle(routes: &RouteTable, client: SocketAddr, request: Request) -> Response<Body> {
+async fn handle(site: &Site, client: SocketAddr, request: Request) -> Response<Body> {
     let (head, body) = request.into_parts();
     if !is_well_formed(&head) {
         return error_response(StatusCode::BAD_REQUEST, "Bad Request");
@@ -75,9 +86,15 @@ async fn handle(routes: &RouteTable, client: SocketAddr, request: Request) -> Re
         Err(BodyError::Stalled) => return error_response(StatusCode::REQUEST_TIMEOUT, "Request Timeout"),
         Err(BodyError::Broken) => return error_response(StatusCode::BAD_REQUEST, "Bad Request"),
     };
-    let Some(route) = routes.find(head.method.as_str(), head.uri.path()) else {
+    let Some(route) = site.routes.find(head.method.as_str(), head.uri.path()) else {
         return error_response(StatusCode::NOT_FOUND, "Not Found");
     };
+    if let Some(console) = &site.console
+        && route.is_default()
+        && ConsoleFiles::takes(&head.method, head.uri.path())
+    {
+        return console.serve(Request::from_parts(head, Body::empty())).await;
+    }
     let event = event::from_request(&head, &body, client, &route);
     let event_bytes = event.to_string().len();
     if event_bytes > MAX_PAYLOAD_BYTES {

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     net::SocketAddr,
+    path::PathBuf,
     sync::Arc,
     thread::available_parallelism,
 };
@@ -14,6 +15,7 @@ use shared::settings::SettingsMap;
 use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
+    console,
     environment::{DatabaseUrls, lisa_program},
     functions, gateway,
     lambda::{InvocationError, Lambda},
@@ -48,6 +50,8 @@ pub struct StackOptions {
     pub visibility_timeout: Option<u32>,
     /// True when the schedules of the template run.
     pub runs_schedules: bool,
+    /// Folder of the console's built files; `None` serves no console.
+    pub console: Option<PathBuf>,
 }
 
 /// A running stack. Dropping it aborts all its tasks, including invocations in progress.
@@ -56,8 +60,8 @@ pub struct Stack {
     address: SocketAddr,
     lambdas: BTreeMap<String, Arc<Lambda>>,
     resources: SettingsMap,
-    /// The gateway's socket and routes until [`Stack::open`] takes them.
-    gateway: Option<(TcpListener, gateway::RouteTable)>,
+    /// The gateway's socket and site until [`Stack::open`] takes them.
+    gateway: Option<(TcpListener, gateway::Site)>,
     tasks: JoinSet<()>,
 }
 
@@ -124,14 +128,20 @@ impl Stack {
             }
             lambdas.insert(block.name, lambda);
         }
-        Ok(Self { address, lambdas, resources, gateway: Some((options.listener, routes)), tasks })
+        let console = options.console.map(|folder| {
+            let headers = console::folder().join("security-headers.json");
+            // Uploads and downloads go to the bucket's own address.
+            gateway::ConsoleFiles::new(&folder, &headers, servers.aws.endpoint())
+        });
+        let site = gateway::Site { routes, console: console.transpose()? };
+        Ok(Self { address, lambdas, resources, gateway: Some((options.listener, site)), tasks })
     }
 
     /// Starts serving HTTP requests. Calling it again has no effect.
     pub fn open(&mut self) {
-        let Some((listener, routes)) = self.gateway.take() else { return };
+        let Some((listener, site)) = self.gateway.take() else { return };
         self.tasks.spawn(async move {
-            if let Err(error) = gateway::serve(listener, routes).await {
+            if let Err(error) = gateway::serve(listener, site).await {
                 tracing::error!(error = format!("{error:#}"), "the gateway ended");
             }
         });

@@ -186,6 +186,7 @@ async fn start(database: DatabaseUrls, test_options: TestOptions, names: TestDat
         suffix: format!("-{}-{}", std::process::id(), names.app.0.replace('_', "-")),
         visibility_timeout: test_options.visibility_timeout,
         runs_schedules: false,
+        console: None,
     };
     let mut stack = Box::pin(Stack::start(&shared.servers, options)).await?;
     stack.open();

@@ -1,6 +1,7 @@
 //! Routes for sign-up, sign-in, refresh, sign-out and passwords. Accounts are kept in this project's database or in a
 //! Supabase project.
 
+mod delivery;
 mod local;
 mod requests;
 mod strength;
@@ -26,6 +27,7 @@ use shared::{
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
+    delivery::{PresentedToken, SessionHeader, SetCookie, TokenDelivery},
     local::LocalAccounts,
     requests::{
         AcceptedInvitation, ForgottenPassword, Login, PasswordChange, PasswordReset, Refresh, Session, Signup,
@@ -89,71 +91,101 @@ impl HttpFunction for Deps {
 /// Creates an account, either with a new company or by an invitation to an existing one.
 #[utoipa::path(
     post, path = "/api/v1/auth/signup", tag = "auth", request_body = Signup,
+    params(("X-Session" = Option<inline(SessionHeader)>, Header, description = "`cookie`: the refresh token comes in the cookie `lisa_refresh`")),
     responses((status = 201, body = Envelope<SignupAnswer>), (status = 409)),
 )]
 async fn sign_up(
     caller: Public,
+    delivery: TokenDelivery,
     State(accounts): State<Accounts>,
     State(limits): State<RateLimits>,
     RequestId(request_id): RequestId,
     Json(signup): Json<Signup>,
-) -> Result<Created<SignupAnswer>> {
+) -> Result<(SetCookie, Created<SignupAnswer>)> {
     let (new, joining) = signup.split()?;
     limits.check_anonymous(&RateLimitKey::SignIn { email: new.email.as_str(), address: caller.address }).await?;
-    let answer = match accounts {
+    let mut answer = match accounts {
         Accounts::Local(local) => SignupAnswer::SignedIn(Box::new(local.sign_up(new, joining, &request_id).await?)),
         Accounts::Supabase(project) => project.sign_up(new, joining, &request_id).await?,
     };
-    Ok(Created(answer))
+    let cookie = match &mut answer {
+        SignupAnswer::SignedIn(session) => delivery.deliver(session),
+        // A session of somebody else in this browser ends with the new account.
+        SignupAnswer::ConfirmationRequired { .. } => delivery.clear(),
+    };
+    Ok((cookie, Created(answer)))
 }
 
 /// Signs in with e-mail address and password.
 #[utoipa::path(
     post, path = "/api/v1/auth/login", tag = "auth", request_body = Login,
+    params(("X-Session" = Option<inline(SessionHeader)>, Header, description = "`cookie`: the refresh token comes in the cookie `lisa_refresh`")),
     responses((status = 200, body = Envelope<Session>), (status = 401)),
 )]
 async fn log_in(
     caller: Public,
+    delivery: TokenDelivery,
     State(accounts): State<Accounts>,
     State(limits): State<RateLimits>,
     RequestId(request_id): RequestId,
     Json(login): Json<Login>,
-) -> Result<Data<Session>> {
+) -> Result<(SetCookie, Data<Session>)> {
     // No account has an address of another form or a longer password, so nothing is counted or computed for them.
     let (email, password) = login.split().ok_or_else(wrong_credentials)?;
     limits.check_anonymous(&RateLimitKey::SignIn { email: email.as_str(), address: caller.address }).await?;
-    let session = match accounts {
+    let mut session = match accounts {
         Accounts::Local(local) => local.log_in(&email, password, &request_id).await?,
         Accounts::Supabase(project) => project.log_in(&email, &password, &request_id).await?,
     };
-    Ok(Data(session))
+    Ok((delivery.deliver(&mut session), Data(session)))
 }
 
 /// Exchanges a refresh token for new tokens. Each refresh token is valid once; a second use ends its session.
+///
+/// With the header `X-Session: cookie`, the token is read from the cookie `lisa_refresh`, and no body is needed. A second
+/// use of a cookie within 30 seconds gives the same answer, for pages that are loaded twice. A refused cookie is cleared.
 #[utoipa::path(
-    post, path = "/api/v1/auth/refresh", tag = "auth", request_body = Refresh,
+    post, path = "/api/v1/auth/refresh", tag = "auth", request_body = Option<Refresh>,
+    params(
+        ("X-Session" = Option<inline(SessionHeader)>, Header, description = "`cookie`: reads the cookie instead of the body"),
+        ("lisa_refresh" = Option<String>, Cookie, description = "The refresh token, with `X-Session: cookie`"),
+    ),
     responses((status = 200, body = Envelope<Session>), (status = 401)),
 )]
-async fn refresh(_: Public, State(accounts): State<Accounts>, Json(refresh): Json<Refresh>) -> Result<Data<Session>> {
+async fn refresh(
+    _: Public,
+    State(accounts): State<Accounts>,
+    presented: PresentedToken,
+) -> (SetCookie, Result<Data<Session>>) {
+    let PresentedToken { token, delivery } = &presented;
     let session = match accounts {
-        Accounts::Local(local) => local.refresh(&refresh.refresh_token).await?,
-        Accounts::Supabase(project) => project.refresh(&refresh.refresh_token).await?,
+        Accounts::Local(local) => local.refresh(token, presented.on_reuse()).await,
+        Accounts::Supabase(project) => project.refresh(token).await,
     };
-    Ok(Data(session))
+    match session {
+        Ok(mut session) => (delivery.deliver(&mut session), Ok(Data(session))),
+        Err(error) if error.code == wrong_refresh_token().code => (delivery.clear(), Err(error)),
+        Err(error) => (SetCookie::none(), Err(error)),
+    }
 }
 
 /// Ends the session. Its refresh token is invalid at once; its access token stays valid for up to an hour.
-#[utoipa::path(post, path = "/api/v1/auth/logout", tag = "auth", responses((status = 204)))]
+#[utoipa::path(
+    post, path = "/api/v1/auth/logout", tag = "auth",
+    params(("X-Session" = Option<inline(SessionHeader)>, Header, description = "`cookie`: clears the cookie")),
+    responses((status = 204)),
+)]
 async fn log_out(
     caller: SignedInUser,
+    delivery: TokenDelivery,
     headers: axum::http::HeaderMap,
     State(accounts): State<Accounts>,
-) -> Result<NoContent> {
+) -> Result<(SetCookie, NoContent)> {
     match accounts {
         Accounts::Local(local) => local.log_out(&caller).await?,
         Accounts::Supabase(project) => project.log_out(&headers).await?,
     }
-    Ok(NoContent)
+    Ok((delivery.clear(), NoContent))
 }
 
 /// Changes the password and ends all sessions of the user: no refresh token works any more, and an access token that

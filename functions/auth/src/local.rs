@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use shared::{
-    accounts::{self, NewAccount, RefreshKeys, RefreshToken, TypedEmail, User},
+    accounts::{self, NewAccount, OnReuse, RefreshKeys, RefreshToken, TypedEmail, User},
     audit::{self, NewAuditEntry},
     auth::{SignedInUser, passwords::Password, tokens::SigningKey},
     db::{SystemDb, SystemTx},
@@ -112,12 +112,12 @@ impl LocalAccounts {
             .await
     }
 
-    pub(crate) async fn refresh(&self, token: &str) -> Result<Session> {
+    pub(crate) async fn refresh(&self, token: &str, on_reuse: OnReuse) -> Result<Session> {
         let token = RefreshToken::decode(token).ok_or_else(wrong_refresh_token)?;
         // A refusal must be committed too, since it may end the session. So it is a value and not an error.
         let exchanged = self
             .db
-            .system_tx(async |tx| match accounts::refresh(tx, &self.refresh_keys, &token).await? {
+            .system_tx(async |tx| match accounts::refresh(tx, &self.refresh_keys, &token, on_reuse).await? {
                 Ok((user, next)) => {
                     let (user, customer) = user_and_company(tx, user).await?;
                     Ok(Ok((user, customer, next)))
@@ -219,7 +219,7 @@ impl LocalAccounts {
             user,
             customer,
             access_token,
-            refresh_token: refresh_token.encode(),
+            refresh_token: Some(refresh_token.encode()),
             token_type: "bearer",
             expires_in: ACCESS_TOKEN_LIFE.as_secs(),
         })

@@ -167,9 +167,10 @@ pub(crate) struct Session {
     /// Access token, for the header `Authorization: Bearer …`.
     #[schema(example = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.…")]
     pub(crate) access_token: String,
-    /// Refresh token, for one call of `POST /api/v1/auth/refresh`.
+    /// Refresh token, for one call of `POST /api/v1/auth/refresh`. Absent when the cookie `lisa_refresh` carries it.
     #[schema(example = "2f7c1d0b9a8e4f53…")]
-    pub(crate) refresh_token: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) refresh_token: Option<String>,
     /// Always `bearer`.
     #[schema(example = "bearer")]
     pub(crate) token_type: &'static str,

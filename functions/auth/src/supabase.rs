@@ -235,7 +235,7 @@ impl GoTrue {
             user,
             customer,
             access_token: tokens.access_token,
-            refresh_token: tokens.refresh_token,
+            refresh_token: Some(tokens.refresh_token),
             token_type: "bearer",
             expires_in: tokens.expires_in,
         })

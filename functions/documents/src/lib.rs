@@ -1,13 +1,14 @@
-//! Routes of the tenant's documents: list, show, delete, retry and replace.
+//! Routes of the tenant's documents: list, show, file, text of a page, delete, retry and replace.
 
 use std::time::Duration;
 
 use axum::extract::{FromRef, State};
+use chrono::Utc;
 use serde::Deserialize;
 use shared::{
     auth::{AccountUser, AuditedRead, Caller, SupportUser, VerificationKeys},
     db::Db,
-    documents::{self, Document, DocumentListing},
+    documents::{self, Document, DocumentError, DocumentListing, FileLink, PageText, StoredFile},
     error::Result,
     function::{Function, HttpFunction},
     http::{Data, Envelope, Json, NoContent, Path, PreferredLanguage, Query},
@@ -56,6 +57,8 @@ impl HttpFunction for Deps {
         OpenApiRouter::new()
             .routes(routes!(list))
             .routes(routes!(show, delete))
+            .routes(routes!(file))
+            .routes(routes!(page))
             .routes(routes!(retry))
             .routes(routes!(replace))
     }
@@ -89,6 +92,42 @@ async fn show(
 ) -> Result<Data<Document>> {
     let read = AuditedRead::of("document.read", "document", id);
     caller.read_tx(&db, read, async |tx| Ok(Data(documents::get(tx, id, language).await?))).await
+}
+
+/// Validity of a link to a file. A page fetches the file at once, and asks for a new link later.
+const FILE_LINK_LIFETIME: Duration = Duration::from_secs(5 * 60);
+
+/// Returns a link to the document's file, valid for five minutes and without a token. 404 also while the file has not
+/// arrived.
+#[utoipa::path(
+    get, path = "/api/v1/documents/{id}/file", tag = "documents", params(("id" = Uuid, Path)),
+    responses((status = 200, body = Envelope<FileLink>)),
+)]
+async fn file(caller: Caller<SupportUser>, State(deps): State<Deps>, Path(id): Path<Uuid>) -> Result<Data<FileLink>> {
+    let read = AuditedRead::of("document.file_read", "document", id);
+    let file = caller.read_tx(&deps.db, read, async |tx| Ok(documents::stored_file(tx, id).await?)).await?;
+    if !deps.storage.exists(&file.storage_key).await? {
+        return Err(DocumentError::NotFound.into());
+    }
+    let expires_at = Utc::now() + FILE_LINK_LIFETIME;
+    let StoredFile { storage_key, content_type, disposition } = &file;
+    let url = deps.storage.presign_get(storage_key, content_type, disposition, FILE_LINK_LIFETIME).await?;
+    Ok(Data(FileLink { url, expires_at }))
+}
+
+/// Returns the text that was read from one page, as answers know it.
+#[utoipa::path(
+    get, path = "/api/v1/documents/{id}/pages/{page}", tag = "documents",
+    params(("id" = Uuid, Path), ("page" = i32, Path, minimum = 1, description = "Page number, from 1")),
+    responses((status = 200, body = Envelope<PageText>)),
+)]
+async fn page(
+    caller: Caller<SupportUser>,
+    State(db): State<Db>,
+    Path((id, page)): Path<(Uuid, i32)>,
+) -> Result<Data<PageText>> {
+    let read = AuditedRead::of("document.page_read", "document", id);
+    caller.read_tx(&db, read, async |tx| Ok(Data(documents::page_text(tx, id, page).await?))).await
 }
 
 /// Deletes a document with its chunks and its file.

@@ -7,7 +7,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-use super::RouteTable;
+use super::Site;
 
 /// The time that a client may take for the headers of a request, and that a connection may be idle.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -16,14 +16,14 @@ const TIMEOUT_RESPONSE: &[u8] =
     connection: close\r\n\r\n{\"message\":\"Request Timeout\"}";
 
 /// Serves the requests of a connection until either side ends it.
-pub(super) async fn serve(stream: TcpStream, client: SocketAddr, routes: Arc<RouteTable>) {
+pub(super) async fn serve(stream: TcpStream, client: SocketAddr, site: Arc<Site>) {
     // Without TCP_NODELAY, small pieces of a stream wait for the acknowledgement of the piece before.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::warn!(%error, "a connection delays small pieces");
     }
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let routes = Arc::clone(&routes);
-        Box::pin(async move { Ok::<_, Infallible>(super::handle(&routes, client, request.map(Body::new)).await) })
+        let site = Arc::clone(&site);
+        Box::pin(async move { Ok::<_, Infallible>(super::handle(&site, client, request.map(Body::new)).await) })
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())

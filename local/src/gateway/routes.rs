@@ -42,6 +42,16 @@ pub struct RouteMatch {
     pub lambda: Arc<Lambda>,
 }
 
+/// The key of the route that takes what no other route takes.
+const DEFAULT_KEY: &str = "$default";
+
+impl RouteMatch {
+    /// True when no route of the API matches the request.
+    pub(super) fn is_default(&self) -> bool {
+        self.key == DEFAULT_KEY
+    }
+}
+
 impl RouteTable {
     /// Adds a route, such as `GET /health` or `$default`.
     ///
@@ -74,7 +84,7 @@ impl RouteTable {
             return Some(RouteMatch { key: route.key.clone(), parameters, lambda: Arc::clone(&route.lambda) });
         }
         let lambda = Arc::clone(self.default.as_ref()?);
-        Some(RouteMatch { key: "$default".to_owned(), parameters: BTreeMap::new(), lambda })
+        Some(RouteMatch { key: DEFAULT_KEY.to_owned(), parameters: BTreeMap::new(), lambda })
     }
 }
 

@@ -39,6 +39,7 @@ mod dashboard;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+mod document_contents;
 mod documents;
 #[cfg(test)]
 mod embedding_model;
@@ -107,6 +108,7 @@ mod routing;
 #[cfg(test)]
 mod scans;
 #[cfg(test)]
+mod session_cookies;
 mod sessions;
 #[cfg(test)]
 mod stripe;

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 pub use email::{Email, MAX_EMAIL_BYTES, TypedEmail, UnusableEmail};
 pub use sessions::{
-    RefreshError, RefreshKeys, RefreshToken, end_all_sessions, end_session, has_ended, refresh,
+    OnReuse, RefreshError, RefreshKeys, RefreshToken, end_all_sessions, end_session, has_ended, refresh,
     remove_expired_sessions, start_session,
 };
 

@@ -4,6 +4,7 @@
 //! SQL functions: `app.takes_room`, and `app.word_keys` in an index. Trigger: `documents_bytes` on `documents`
 //! (`app.count_bytes`), which counts into `usage_periods`.
 
+mod contents;
 mod ingestion;
 mod list;
 mod names;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+pub use contents::{FileLink, PageReader, PageText, StoredFile, page_text, stored_file};
 pub use ingestion::{
     IngestState, NewChunk, PendingDocument, StoreOutcome, begin, fail, find_pending, finish, mark_failed,
     record_page_count, store_chunks,

@@ -119,6 +119,24 @@ impl Storage {
         Ok(PresignedPut { url: presigned.uri().to_owned(), headers })
     }
 
+    /// Presigns the GET of an object, which answers with this content type and disposition whatever was stored. The
+    /// object need not exist.
+    ///
+    /// # Errors
+    /// The credentials cannot sign, or S3 does not allow `valid_for`.
+    pub async fn presign_get(
+        &self,
+        key: &str,
+        content_type: &str,
+        disposition: &str,
+        valid_for: Duration,
+    ) -> Result<String, StorageError> {
+        let config = PresigningConfig::expires_in(valid_for).map_err(failed)?;
+        let request = self.client.get_object().bucket(&self.bucket).key(key);
+        let request = request.response_content_type(content_type).response_content_disposition(disposition);
+        Ok(request.presigned(config).await.map_err(failed)?.uri().to_owned())
+    }
+
     /// Stores an object.
     ///
     /// # Errors
@@ -216,6 +234,14 @@ mod tests {
         );
         assert!(put.headers.contains(&("content-length".to_owned(), "1234".to_owned())), "{:?}", put.headers);
         assert!(!put.url.contains("checksum"), "{}", put.url);
+    }
+
+    #[tokio::test]
+    async fn a_presigned_get_names_its_content_type_and_ends() {
+        let valid_for = Duration::from_secs(300);
+        let get = storage().presign_get("tenants/a/b.pdf", "application/pdf", "inline", valid_for).await.unwrap();
+        assert!(get.contains("response-content-type=application%2Fpdf"), "{get}");
+        assert!(get.contains("X-Amz-Expires=300"), "{get}");
     }
 
     #[test]

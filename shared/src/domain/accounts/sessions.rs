@@ -1,8 +1,11 @@
 //! Sessions of refresh tokens. Owns the table `refresh_sessions`, with one row per session (token family).
 //!
-//! Each use of a refresh token replaces it by a new one. The second use of a token shows that it was stolen, by
+//! Each use of a refresh token replaces it by its successor. The second use of a token shows that it was stolen, by
 //! either of its two users, and ends the session. A token that was never issued ends nothing: the session id alone,
 //! which is also in access tokens, must not be enough to sign somebody out.
+//!
+//! A browser may lose an answer, when its page is loaded again, or ask twice, from two tabs. The successor of a token is
+//! computed from it, so that a repeated exchange can give the same answer for some seconds ([`OnReuse::RepeatsAnswer`]).
 
 use aws_lc_rs::{constant_time, hmac};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -13,6 +16,8 @@ use crate::{db::SystemTx, settings::Settings, tenants::sha256};
 
 /// Validity of a refresh token.
 const REFRESH_TOKEN_LIFETIME_DAYS: i32 = 30;
+/// Time in which a repeated exchange gives the same successor again, with [`OnReuse::RepeatsAnswer`].
+const REUSE_INTERVAL_S: f64 = 30.0;
 /// Length of the random part of a token's secret, and of its authentication code, in bytes.
 const HALF: usize = 16;
 
@@ -34,22 +39,45 @@ impl RefreshKeys {
         Self(secrets.iter().map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes())).collect())
     }
 
-    /// Computes the authentication code of a token's session and random part.
-    fn mark(key: &hmac::Key, session: Uuid, random: &[u8]) -> [u8; HALF] {
+    /// Computes a code of a session and some bytes, for one purpose. A signed JWT never begins like these texts, so the
+    /// uses of the secret cannot be confused.
+    fn code(key: &hmac::Key, purpose: &'static [u8], session: Uuid, bytes: &[u8]) -> [u8; HALF] {
         let mut context = hmac::Context::with_key(key);
-        // A signed JWT never begins like this, so the two uses of the secret cannot be confused.
-        context.update(b"\0refresh token\0");
+        context.update(purpose);
         context.update(session.as_bytes());
-        context.update(random);
-        let mut mark = [0; HALF];
-        mark.copy_from_slice(&context.sign().as_ref()[..HALF]);
-        mark
+        context.update(bytes);
+        let mut code = [0; HALF];
+        code.copy_from_slice(&context.sign().as_ref()[..HALF]);
+        code
     }
 
-    /// Makes the next token of a session.
+    /// Computes the authentication code of a token's session and random part.
+    fn mark(key: &hmac::Key, session: Uuid, random: &[u8]) -> [u8; HALF] {
+        Self::code(key, b"\0refresh token\0", session, random)
+    }
+
+    /// Makes the first token of a session.
     fn issue(&self, session: Uuid) -> RefreshToken {
+        let mut random = [0; HALF];
+        rand::rng().fill_bytes(&mut random);
+        self.marked(session, random)
+    }
+
+    /// Computes the token that replaces `token`: always the same one, and not computable without the key.
+    fn successor(&self, token: &RefreshToken) -> RefreshToken {
+        match self.0.first() {
+            Some(key) => {
+                let random = Self::code(key, b"\0next refresh token\0", token.session, &token.secret);
+                self.marked(token.session, random)
+            }
+            None => self.issue(token.session),
+        }
+    }
+
+    /// Makes the token of a random part.
+    fn marked(&self, session: Uuid, random: [u8; HALF]) -> RefreshToken {
         let mut secret = [0; 2 * HALF];
-        rand::rng().fill_bytes(&mut secret);
+        secret[..HALF].copy_from_slice(&random);
         if let Some(key) = self.0.first() {
             let mark = Self::mark(key, session, &secret[..HALF]);
             secret[HALF..].copy_from_slice(&mark);
@@ -132,6 +160,16 @@ pub async fn start_session(tx: &mut SystemTx, keys: &RefreshKeys, user: Uuid) ->
     Ok(token)
 }
 
+/// Consequence of presenting a refresh token again that was just replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnReuse {
+    /// The session ends: the token may have been stolen.
+    EndsSession,
+    /// For 30 s after the exchange, the same successor is given again, unless it was used itself. Later the session ends.
+    /// For cookies, which no script reads and which the tabs of a browser share.
+    RepeatsAnswer,
+}
+
 /// Exchanges a refresh token for the next one of its session and returns the user. Of two simultaneous exchanges, the
 /// second counts as a reuse of the token.
 ///
@@ -144,19 +182,29 @@ pub async fn refresh(
     tx: &mut SystemTx,
     keys: &RefreshKeys,
     token: &RefreshToken,
+    on_reuse: OnReuse,
 ) -> sqlx::Result<Result<(Uuid, RefreshToken), RefreshError>> {
-    let next = keys.issue(token.session);
+    let next = keys.successor(token);
+    let reuse_interval_s = match on_reuse {
+        OnReuse::EndsSession => None,
+        // Whoever forges a token knows no successor of it either, so only issued tokens get here.
+        OnReuse::RepeatsAnswer => Some(REUSE_INTERVAL_S),
+    };
     let user = sqlx::query_scalar!(
         r#"
         update refresh_sessions
-        set token_sha256 = $3, rotated_at = now(), expires_at = now() + make_interval(days => $4)
-        where id = $1 and token_sha256 = $2 and ended_at is null and expires_at > now()
+        set token_sha256 = $3, expires_at = now() + make_interval(days => $4),
+            -- A repetition does not prolong the time for repetitions.
+            rotated_at = case when token_sha256 = $2 then now() else rotated_at end
+        where id = $1 and ended_at is null and expires_at > now()
+          and (token_sha256 = $2 or token_sha256 = $3 and rotated_at > now() - make_interval(secs => $5))
         returning user_id
         "#,
         token.session,
         &sha256(&token.secret),
         &sha256(&next.secret),
-        REFRESH_TOKEN_LIFETIME_DAYS
+        REFRESH_TOKEN_LIFETIME_DAYS,
+        reuse_interval_s
     )
     .fetch_optional(&mut *tx)
     .await?;
@@ -255,6 +303,18 @@ mod tests {
         assert!(keys("a new secret,a secret").has_issued(&token));
         assert!(!keys("a new secret").has_issued(&token));
         assert_ne!(token.secret, keys("a secret").issue(token.session).secret);
+    }
+
+    #[test]
+    fn a_token_has_one_successor_which_needs_the_key() {
+        let token = keys("a secret").issue(Uuid::new_v4());
+        let next = keys("a secret").successor(&token);
+        assert_eq!(next.secret, keys("a secret").successor(&token).secret);
+        assert_eq!(next.session, token.session);
+        assert!(keys("a secret").has_issued(&next));
+        assert_ne!(next.secret, token.secret);
+        assert_ne!(next.secret, keys("another secret").successor(&token).secret);
+        assert_ne!(next.secret, keys("a secret").successor(&next).secret);
     }
 
     #[test]
