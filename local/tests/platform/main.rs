@@ -12,6 +12,8 @@ mod bootstraps;
 #[cfg(test)]
 mod changes;
 #[cfg(test)]
+mod console;
+#[cfg(test)]
 mod contract;
 #[cfg(test)]
 mod cursors;

@@ -89,17 +89,18 @@ impl Function {
                 aws::secret_arn(&mut settings);
                 CommonSettings::read(&mut settings);
                 http::Cors::read(&mut settings);
+                http::Edge::read(&mut settings);
                 F::read(&mut settings);
                 settings.into_read()
             },
             start: |values| {
                 let mut settings = Settings::new(values);
                 CommonSettings::read(&mut settings);
-                let cors = http::Cors::read(&mut settings);
+                let (cors, edge) = (http::Cors::read(&mut settings), http::Edge::read(&mut settings));
                 let deps = F::read(&mut settings);
                 settings.finish()?;
                 let (router, _) = F::routes().split_for_parts();
-                Ok(StartedFunction::Http(http::layers(router.with_state(deps), F::NAME, F::BODY_LIMIT, &cors)))
+                Ok(StartedFunction::Http(http::layers(router.with_state(deps), F::NAME, F::BODY_LIMIT, &cors, edge)))
             },
         }
     }

@@ -1,12 +1,14 @@
 //! The HTTP conventions of all functions: response envelopes, extractors that reject with [`crate::error::ApiError`],
 //! and the layers around every router.
 
+mod edge;
 mod extract;
 mod layers;
 mod plain_words;
 mod respond;
 mod sse;
 
+pub use edge::Edge;
 pub use extract::{Bytes, ClientAddress, Json, Path, PreferredLanguage, Query, ReceivedAt, RequestId};
 pub(crate) use layers::record_rate_limit;
 pub use layers::{Cors, layers};

@@ -290,7 +290,8 @@ impl<S: Send + Sync> FromRequestParts<S> for ReceivedAt {
     }
 }
 
-/// The source address that API Gateway reports, never one that the client writes into a header.
+/// The source address that API Gateway reports, or the one that the content delivery network states ([`super::Edge`]);
+/// never one that the client writes into a header.
 #[derive(Debug, Clone, Copy)]
 pub struct ClientAddress(pub IpAddr);
 
@@ -298,6 +299,9 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        if let Some(stated) = parts.extensions.get::<Self>() {
+            return Ok(*stated);
+        }
         let source_ip = match parts.extensions.get::<RequestContext>() {
             Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.as_deref(),
             _ => None,

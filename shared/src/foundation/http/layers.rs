@@ -20,7 +20,10 @@ use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::extract::{self, ReceivedAt, RequestId};
+use super::{
+    Edge,
+    extract::{self, ReceivedAt, RequestId},
+};
 use crate::{
     db,
     error::{ApiError, RateLimitStatus},
@@ -95,14 +98,15 @@ pub(crate) fn record_rate_limit(parts: &Parts, status: RateLimitStatus) {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct FunctionLayer {
     function: &'static str,
     body_limit: usize,
+    edge: Edge,
 }
 
 /// Adds the layers to a function's router. `body_limit` is in bytes.
-pub fn layers(router: Router, function: &'static str, body_limit: usize, cors: &Cors) -> Router {
+pub fn layers(router: Router, function: &'static str, body_limit: usize, cors: &Cors, edge: Edge) -> Router {
     router
         .fallback(async || ApiError::not_found("route"))
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
@@ -110,7 +114,7 @@ pub fn layers(router: Router, function: &'static str, body_limit: usize, cors: &
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(body_limit, refuse_large))
         .layer(cors.layer())
-        .layer(middleware::from_fn_with_state(FunctionLayer { function, body_limit }, finish))
+        .layer(middleware::from_fn_with_state(FunctionLayer { function, body_limit, edge }, finish))
 }
 
 /// Rejects a request whose body is too large before anything reads the body, also on routes that take none. Lambda
@@ -142,6 +146,9 @@ async fn finish(State(layer): State<FunctionLayer>, mut request: Request, next: 
         .get::<axum::extract::MatchedPath>()
         .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
     extract::set_body_limit(&mut request, layer.body_limit);
+    if let Some(client) = layer.edge.client(request.headers()) {
+        request.extensions_mut().insert(client);
+    }
     request.extensions_mut().insert(RequestId(request_id.clone()));
     let slot = RateLimitSlot::default();
     request.extensions_mut().insert(slot.clone());
