@@ -5,19 +5,25 @@
 //! demands the header `X-Session`, which no form can send and no other origin is allowed to.
 
 use axum::{
-    extract::{FromRequest, FromRequestParts, Request},
+    extract::{FromRef, FromRequest, FromRequestParts, Request},
     http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
     response::{IntoResponseParts, ResponseParts},
 };
 use cookie::{Cookie, SameSite, time::Duration};
 use shared::{
     accounts::OnReuse,
+    auth::{
+        Public,
+        access_policy::{AccessPolicy, RouteAccess},
+    },
     error::{ApiError, Result},
     http::Json,
+    rate_limits::{RateLimitKey, RateLimits},
 };
 use utoipa::ToSchema;
 
 use crate::{
+    Accounts,
     requests::{Refresh, Session},
     wrong_refresh_token,
 };
@@ -150,6 +156,45 @@ impl<S: Send + Sync> FromRequest<S> for PresentedToken {
             }
         };
         Ok(Self { token, delivery })
+    }
+}
+
+/// Anybody who refreshes a session. A browser with a cookie that this project issued is limited by its session, and
+/// everybody else by address: the pages of a whole office have one address.
+#[derive(Debug)]
+pub(crate) struct RefreshCaller;
+
+impl AccessPolicy for RefreshCaller {
+    const ACCESS: RouteAccess = RouteAccess::Public;
+}
+
+impl<S> FromRequestParts<S> for RefreshCaller
+where
+    S: Send + Sync,
+    RateLimits: FromRef<S>,
+    Accounts: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let delivery = TokenDelivery::from_request_parts(parts, state).await?;
+        let cookie = match delivery {
+            TokenDelivery::Cookie { .. } => cookie_token(&parts.headers),
+            TokenDelivery::Body => None,
+        };
+        let session = match (Accounts::from_ref(state), cookie) {
+            (Accounts::Local(local), Some(token)) => local.issued_session(&token),
+            _ => None,
+        };
+        match session {
+            Some(session) => {
+                RateLimits::from_ref(state).check_anonymous(&RateLimitKey::Session(session)).await?;
+            }
+            None => {
+                Public::from_request_parts(parts, state).await?;
+            }
+        }
+        Ok(Self)
     }
 }
 

@@ -22,15 +22,15 @@ use shared::{
     rate_limits::{RateLimitKey, RateLimits},
     routes,
     settings::Settings,
-    tenants::Customer,
+    tenants::{self, Customer},
 };
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
-    delivery::{PresentedToken, SessionHeader, SetCookie, TokenDelivery},
+    delivery::{PresentedToken, RefreshCaller, SessionHeader, SetCookie, TokenDelivery},
     local::LocalAccounts,
     requests::{
-        AcceptedInvitation, ForgottenPassword, Login, PasswordChange, PasswordReset, Refresh, Session, Signup,
+        AcceptedInvitation, ForgottenPassword, Login, NewCompany, PasswordChange, PasswordReset, Refresh, Session, Signup,
         SignupAnswer,
     },
     supabase::GoTrue,
@@ -81,6 +81,7 @@ impl HttpFunction for Deps {
             .routes(routes!(refresh))
             .routes(routes!(log_out))
             .routes(routes!(change_password))
+            .routes(routes!(create_company))
             .routes(routes!(accept_invitation))
             .routes(routes!(forgot_password))
             .routes(routes!(reset_password))
@@ -153,7 +154,7 @@ async fn log_in(
     responses((status = 200, body = Envelope<Session>), (status = 401)),
 )]
 async fn refresh(
-    _: Public,
+    _: RefreshCaller,
     State(accounts): State<Accounts>,
     presented: PresentedToken,
 ) -> (SetCookie, Result<Data<Session>>) {
@@ -208,6 +209,39 @@ async fn change_password(
         Accounts::Supabase(project) => project.change_password(&caller, change).await?,
     }
     Ok(NoContent)
+}
+
+/// Creates the company of a signed-in user, who becomes its owner. For accounts that were made without one, for example
+/// at Supabase directly. A user who owns a company gets 409 `company_exists`.
+#[utoipa::path(
+    post, path = "/api/v1/customers", tag = "auth", request_body = NewCompany,
+    responses((status = 201, body = Envelope<Customer>), (status = 409)),
+)]
+async fn create_company(
+    caller: SignedInUser,
+    State(deps): State<Deps>,
+    Json(new): Json<NewCompany>,
+) -> Result<Created<Customer>> {
+    deps.db
+        .system_tx(async |tx| {
+            if let Accounts::Supabase(project) = &deps.accounts {
+                project.create_missing(tx, &caller).await?;
+            }
+            if accounts::is_gone(tx, caller.user).await? {
+                return Err(ApiError::unauthorized());
+            }
+            let customer = tenants::create(tx, caller.user, &new.name).await?;
+            let entry = NewAuditEntry {
+                actor: Some(caller.user),
+                action: "company.created",
+                object: format!("customer:{}", customer.id),
+                request_id: Some(&caller.request_id),
+                details: serde_json::json!({}),
+            };
+            audit::record_for(tx, Some(customer.id), &entry).await?;
+            Ok(Created(customer))
+        })
+        .await
 }
 
 /// Joins a company by an invitation, as a signed-in user. The invitation is used up; of several who use it at once, one

@@ -112,6 +112,12 @@ impl LocalAccounts {
             .await
     }
 
+    /// Returns the session of a refresh token that this project issued, whether the token is still valid or not.
+    pub(crate) fn issued_session(&self, token: &str) -> Option<Uuid> {
+        let token = RefreshToken::decode(token)?;
+        self.refresh_keys.has_issued(&token).then_some(token.session)
+    }
+
     pub(crate) async fn refresh(&self, token: &str, on_reuse: OnReuse) -> Result<Session> {
         let token = RefreshToken::decode(token).ok_or_else(wrong_refresh_token)?;
         // A refusal must be committed too, since it may end the session. So it is a value and not an error.

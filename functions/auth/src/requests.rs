@@ -129,6 +129,14 @@ pub(crate) struct AcceptedInvitation {
     pub(crate) invitation: String,
 }
 
+/// Company of a signed-in user who owns none.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "name": "Comptoir Baobab" }))]
+pub(crate) struct NewCompany {
+    pub(crate) name: CompanyName,
+}
+
 /// Address of an account whose password is forgotten.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

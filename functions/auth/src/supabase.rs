@@ -11,7 +11,7 @@ use shared::{
     accounts::{self, Email, ExternalAccount, FullName, TypedEmail, User},
     audit,
     auth::{SignedInUser, passwords::Password},
-    db::SystemDb,
+    db::{SystemDb, SystemTx},
     error::{ApiError, Result},
     invitations,
     settings::Settings,
@@ -241,7 +241,24 @@ impl GoTrue {
         })
     }
 
-    async fn provision(&self, tx: &mut shared::db::SystemTx, remote: &GoTrueUser) -> Result<(User, Option<Customer>)> {
+    /// Creates the rows of the caller's account unless they exist: an account may be used before its first sign-in
+    /// through this API. An ended account stays as it is: its last token must not revive it.
+    pub(crate) async fn create_missing(&self, tx: &mut SystemTx, caller: &SignedInUser) -> Result<()> {
+        if accounts::is_known(tx, caller.user).await? {
+            return Ok(());
+        }
+        let email = caller.email.clone().and_then(|email| Email::try_from(email).ok());
+        let account = ExternalAccount {
+            id: caller.user,
+            email: email.as_ref(),
+            full_name: None,
+            free_quota_limit: self.free_quota_limit,
+        };
+        accounts::synchronize(tx, &account).await?;
+        Ok(())
+    }
+
+    async fn provision(&self, tx: &mut SystemTx, remote: &GoTrueUser) -> Result<(User, Option<Customer>)> {
         let email = match remote.email.clone().filter(|email| !email.is_empty()).map(Email::try_from) {
             Some(Ok(email)) => Some(email),
             // The project accepts more forms of an address than this product. The account gets a placeholder.

@@ -157,3 +157,22 @@ async fn an_account_of_a_supabase_project_can_use_the_cookie() {
     assert_ne!(cookie(&refreshed).0, "");
     assert_eq!(refreshed.data(200)["user"]["email"], email);
 }
+
+#[tokio::test]
+async fn the_pages_of_an_office_do_not_share_the_limit_of_their_address() {
+    let app = App::with_settings(&[("RATE_LIMIT_ADDRESS", "5"), ("RATE_LIMIT_USER", "4")]).await;
+    let tenant = app.sign_up("Comptoir Baobab").await;
+    let mut cookies = Vec::new();
+    for _ in 0..3 {
+        cookies.push(cookie(&log_in(&app, &tenant.email).await).0);
+    }
+    for value in &cookies {
+        for _ in 0..4 {
+            refresh(&app, value).await.data(200);
+        }
+        refresh(&app, value).await.refused(429, "rate_limited");
+    }
+    // A made-up cookie counts for its address, whose limit sign-up and sign-ins have nearly used up.
+    refresh(&app, "made-up").await.refused(401, "invalid_refresh_token");
+    refresh(&app, "made-up").await.refused(429, "rate_limited");
+}

@@ -373,3 +373,44 @@ async fn a_forgotten_password_is_sent_by_the_project_which_tells_nobody_of_accou
     let path = format!("/api/v1/customers/me/members/{}/password-reset", member.user_id);
     app.post(&path).by(&owner).await.refused(409, "no_password");
 }
+
+#[tokio::test]
+async fn an_account_without_a_company_creates_one_and_an_ended_account_does_not() {
+    let project = FakeSupabase::start().await;
+    let app = App::with_settings(&project.settings()).await;
+    let email = new_email();
+    let user = project.add_account(&email, PASSWORD, json!({}));
+    // The account never signed in through this API, only at Supabase.
+    let mut claims = project.claims(user);
+    claims["email"] = json!(email);
+    let token = project.elliptic_key().sign(&claims);
+    let create = async |name: &str| app.post("/api/v1/customers").by(&token).json(&json!({ "name": name })).await;
+
+    create("").await.invalid_fields(&["name"]);
+    let customer = create("Comptoir Baobab").await.data(201);
+    assert_eq!(customer["name"], "Comptoir Baobab");
+    create("Another").await.refused(409, "company_exists");
+
+    let session = app.log_in(&email, PASSWORD).await.data(200);
+    assert_eq!(session["customer"]["id"], customer["id"]);
+    assert_eq!(session["user"]["email"], json!(email));
+    app.get("/api/v1/quota/status").by(&token).await.data(200);
+
+    app.sql(&format!("delete from customers; select app.end_account('{user}')")).await;
+    create("Comptoir Baobab").await.refused(401, "unauthorized");
+    assert_eq!(app.number("select count(*) from users where deleted_at is null").await, 0);
+    app.post("/api/v1/customers").json(&json!({ "name": "x" })).await.refused(401, "unauthorized");
+}
+
+#[tokio::test]
+async fn of_two_companies_created_at_once_one_is_made() {
+    let project = FakeSupabase::start().await;
+    let app = App::with_settings(&project.settings()).await;
+    let token = project.elliptic_key().sign(&project.claims(project.add_account(&new_email(), PASSWORD, json!({}))));
+    let create = || app.post("/api/v1/customers").by(&token).json(&json!({ "name": "Comptoir Baobab" }));
+    let (one, two) = tokio::join!(create(), create());
+    let mut statuses = [one.status, two.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 409]);
+    assert_eq!(app.number("select count(*) from customers").await, 1);
+}

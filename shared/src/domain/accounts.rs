@@ -295,6 +295,14 @@ pub async fn find_password_hash(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<O
     .await
 }
 
+/// Returns true for a user who has, or had, an account here.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn is_known(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(r#"select exists (select from users where id = $1) as "is_known!""#, user).fetch_one(tx).await
+}
+
 /// Returns true for a user whose account was deleted, or who never had one here.
 ///
 /// # Errors

@@ -57,6 +57,9 @@ enum CounterStore {
 pub enum RateLimitKey<'a> {
     /// A user, by `users.id`.
     User(Uuid),
+    /// A session whose refresh token this project issued. Limited like a user, since all pages of an office may refresh
+    /// from one address.
+    Session(Uuid),
     /// A caller without a token, by the source address that API Gateway reports, never by a header of the client.
     Address(IpAddr),
     /// Sign-ins and sign-ups of one account from one source address.
@@ -170,6 +173,7 @@ impl RateLimits {
     fn key_and_limit(&self, key: &RateLimitKey<'_>) -> (String, u32) {
         match key {
             RateLimitKey::User(user) => (format!("user:{user}"), self.limits.user),
+            RateLimitKey::Session(session) => (format!("session:{session}"), self.limits.user),
             RateLimitKey::Address(address) => (format!("address:{}", network(*address)), self.limits.address),
             RateLimitKey::SignIn { email, address } => {
                 let account = hex::encode(Sha256::digest(email.trim().to_lowercase()));

@@ -86,7 +86,8 @@ impl RefreshKeys {
     }
 
     /// Returns true for a token that was issued by this project, whether it is still valid or not.
-    fn has_issued(&self, token: &RefreshToken) -> bool {
+    #[must_use]
+    pub fn has_issued(&self, token: &RefreshToken) -> bool {
         let (random, mark) = token.secret.split_at(HALF);
         self.0
             .iter()
