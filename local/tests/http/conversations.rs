@@ -131,6 +131,52 @@ async fn messages_are_found_by_conversation_and_by_phone_number() {
 }
 
 #[tokio::test]
+async fn conversations_are_searched_and_filtered_by_waiting_messages() {
+    let company = InboxFixture::start().await;
+    let first = company.receive("132", "Bonjour").await;
+    let second = company.receive("133", "Bonsoir").await;
+    let third = company.receive("134", "Salut").await;
+    for (conversation, name) in [(first, "Awa Koné"), (second, "Œuvres & Cie 100%"), (third, "KOUAMÉ_Aya")] {
+        company.app.sql(&format!("update conversations set display_name = '{name}' where id = '{conversation}'")).await;
+    }
+    let find = async |parameters: &[(&str, &str)]| {
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+        let list = company.app.get(&format!("{CONVERSATIONS}?{query}")).by(&company.support).await.json_body(200);
+        let ids = list["data"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().parse().unwrap());
+        assert_eq!(list["meta"]["total"], list["data"].as_array().unwrap().len(), "{query}");
+        ids.collect::<Vec<Uuid>>()
+    };
+    for (search, expected) in [
+        ("awa kone", &[first][..]),
+        ("KONÉ", &[first]),
+        ("oeuvres", &[second]),
+        // Neither sign stands for other letters.
+        ("100%", &[second]),
+        ("%", &[second]),
+        ("_", &[third]),
+        ("a", &[third, first]),
+        ("0000133", &[second]),
+        ("+225 07 00 00 01 33", &[second]),
+        ("nobody", &[]),
+    ] {
+        assert_eq!(find(&[("search", search)]).await, expected, "{search}");
+    }
+
+    assert_eq!(find(&[("unanswered", "true")]).await, [third, second, first]);
+    company.call(first, "takeover").await.data(200);
+    company.reply(first, "Bonjour Awa").await.data(200);
+    company.app.sql(&format!("update messages set skipped_reason = 'quota' where conversation_id = '{second}'")).await;
+    assert_eq!(find(&[("unanswered", "true")]).await, [third, second]);
+    assert_eq!(find(&[("unanswered", "false")]).await, [first]);
+    assert_eq!(find(&[("unanswered", "true"), ("search", "aya")]).await, [third]);
+    let refused = [("search=", "search"), ("search=%20", "search"), ("unanswered=perhaps", "unanswered")];
+    for (query, field) in refused {
+        let answer = company.app.get(&format!("{CONVERSATIONS}?{query}")).by(&company.support).await;
+        answer.invalid_fields(&[field]);
+    }
+}
+
+#[tokio::test]
 async fn reads_by_a_support_user_are_logged_without_the_content() {
     let company = InboxFixture::start().await;
     let conversation = company.receive("132", "Bonjour").await;

@@ -19,8 +19,8 @@ pub(crate) use list::Phone;
 pub use list::{Message, MessageFilter, MessageListing, get, list};
 
 /// Expands to a checked query, or to [`list_page!`](crate::paging::list_page), in whose SQL `PENDING` is the condition
-/// for messages that wait for an answer. The partial index `messages_unanswered_idx` and the SQL
-/// function `app.receive_message` have this condition, too.
+/// for messages that wait for an answer. The partial index `messages_unanswered_idx`, the SQL function
+/// `app.receive_message` and the filter `unanswered` of the conversations' list have this condition, too.
 macro_rules! pending_sql {
     (@with $pending:tt list_page!($tx:expr, $paging:expr, $row:ident {
         select: [$before:tt + PENDING + $after:tt], $($rest:tt)*

@@ -370,6 +370,9 @@ macro_rules! list_page {
     (@places [$a:expr, $b:expr, $c:expr, $d:expr] $list:tt $($keys:tt)*) => {
         $crate::paging::list_page!(@keys $list [$a, $b, $c, $d,] ("$6" "$7" "$8" "$9") $($keys)*)
     };
+    (@places [$a:expr, $b:expr, $c:expr, $d:expr, $e:expr, $f:expr] $list:tt $($keys:tt)*) => {
+        $crate::paging::list_page!(@keys $list [$a, $b, $c, $d, $e, $f,] ("$8" "$9" "$10" "$11") $($keys)*)
+    };
     (@keys $list:tt $bind:tt $places:tt
         order: [$($sort:tt: $column:tt $sql_type:tt $type:ty = $field:ident),+ $(,)?],
         id: $id:tt $id_sql_type:tt $id_type:ty = $id_field:ident $(,)?

@@ -8,9 +8,13 @@ use uuid::Uuid;
 use crate::{
     db::TenantTx,
     error::ApiError,
+    input,
     messages::{Phone, pending_sql},
     paging::{List, Listing, Paging},
 };
+
+/// Maximum length of a text to search for, in characters: that of a contact's name.
+const MAX_SEARCH_CHARS: usize = 200;
 
 /// A conversation, as shown to members of the tenant.
 #[derive(Debug, Serialize, ToSchema)]
@@ -82,6 +86,26 @@ pub struct ConversationFilter {
     /// Only conversations with this phone number, as `+2250700000000`.
     #[param(value_type = Option<String>)]
     user_phone: Option<Phone>,
+    /// Only conversations whose contact's name contains this text, regardless of case and accents, or whose phone number
+    /// contains these digits.
+    #[param(value_type = Option<String>, min_length = 1, max_length = 200)]
+    search: Option<SearchText>,
+    /// `true`: only conversations with messages that wait for an answer, of the bot or of a person. `false`: only those
+    /// without.
+    unanswered: Option<bool>,
+}
+
+/// A text to search for, 1 to 200 characters.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+struct SearchText(String);
+
+impl TryFrom<String> for SearchText {
+    type Error = input::UnusableText;
+
+    fn try_from(text: String) -> Result<Self, input::UnusableText> {
+        input::one_line(&text, 1, MAX_SEARCH_CHARS).map(Self)
+    }
 }
 
 /// The sort fields and the statuses of the list.
@@ -132,10 +156,29 @@ pub async fn list(
                   )
             ) then 'quota' end as waiting_reason"#],
         from: "conversations where customer_id = $1 and channel = $2 and ($3::text is null or handler = $3)
-            and ($4::uuid is null or id = $4) and ($5::text is null or user_phone in ($5, '+' || $5, '00' || $5))",
+            and ($4::uuid is null or id = $4) and ($5::text is null or user_phone in ($5, '+' || $5, '00' || $5))
+            and ($6::text is null
+                or position(app.fold_name($6) in app.fold_name(display_name)) > 0
+                or position(nullif(regexp_replace($6, '[^0-9]', '', 'g'), '') in user_phone) > 0)
+            and ($7::boolean is null or $7 = (
+                exists (
+                    select from messages waiting
+                    where waiting.conversation_id = conversations.id
+                      and direction = 'inbound' and answered_by is null and skipped_reason is null
+                ) or exists (
+                    select from messages waiting
+                    where waiting.conversation_id = conversations.id and waiting.skipped_reason = 'quota'
+                      and not exists (
+                          select from messages later
+                          where later.conversation_id = conversations.id and later.created_at > waiting.created_at
+                            and (later.author = 'agent' or later.answered is not null)
+                      )
+                )
+            ))",
         bind: [
             filter.channel.as_str(), paging.status, filter.conversation_id,
-            filter.user_phone.as_ref().map(Phone::digits)
+            filter.user_phone.as_ref().map(Phone::digits),
+            filter.search.as_ref().map(|search| search.0.as_str()), filter.unanswered
         ],
         order: ["last_message_at": "last_message_at" "timestamptz" DateTime<Utc> = last_message_at],
         id: "id" "uuid" Uuid = id,
