@@ -10,7 +10,7 @@ use shared::{
     error::{ApiError, Result},
     function::{Function, HttpFunction},
     http::{Data, Envelope, Json},
-    profiles::{self, Profile, ProfilePatch, ProfileRead, VersionedProfile},
+    profiles::{self, OwnProfile, Profile, ProfilePatch, ProfileRead, VersionedProfile},
     rate_limits::RateLimits,
     routes,
     settings::Settings,
@@ -50,23 +50,32 @@ impl HttpFunction for Deps {
     }
 }
 
-/// Returns the profile of the signed-in user, with the state of the subscription and the requests that are left.
+/// Returns the profile of the signed-in user, with the state of the subscription, the requests that are left, and the
+/// companies that the user may open.
 #[utoipa::path(
     get, path = "/api/v1/profiles/me", tag = "profile",
-    responses((status = 200, body = Envelope<Profile>), (status = 404)),
+    responses((status = 200, body = Envelope<OwnProfile>), (status = 404)),
 )]
-async fn show(caller: SignedInUser, State(deps): State<Deps>) -> Result<Data<Profile>> {
+async fn show(caller: SignedInUser, State(deps): State<Deps>) -> Result<Data<OwnProfile>> {
     let key = caller.user.to_string();
     let cached: Option<VersionedProfile> = deps.cache.find(&key).await;
     let version = cached.as_ref().map(|cached| cached.version);
     // The statement that checks the account also compares the version of the cached copy.
-    match deps.db.system_tx(async |tx| profiles::read(tx, caller.user, version).await).await? {
+    let (read, (companies, is_administrator)) = deps
+        .db
+        .system_tx(async |tx| {
+            let read = profiles::read(tx, caller.user, version).await?;
+            Ok((read, profiles::memberships(tx, caller.user).await?))
+        })
+        .await?;
+    let profile = match read {
         ProfileRead::Changed(found) => {
             deps.cache.store(&key, &found).await;
-            Ok(Data(found.profile))
+            found.profile
         }
-        ProfileRead::Unchanged => cached.map(|cached| Data(cached.profile)).ok_or_else(ApiError::internal),
-    }
+        ProfileRead::Unchanged => cached.ok_or_else(ApiError::internal)?.profile,
+    };
+    Ok(Data(OwnProfile { profile, companies, is_administrator }))
 }
 
 /// Changes the name and the picture of the signed-in user. A field that is null is removed; any other field than these

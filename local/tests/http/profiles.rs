@@ -20,6 +20,35 @@ async fn profile(app: &App, user: &TenantUser) -> Value {
 }
 
 #[tokio::test]
+async fn the_companies_that_a_user_may_open_are_listed_also_while_the_profile_is_cached() {
+    let app = App::start().await;
+    let first = app.sign_up("Comptoir Baobab").await;
+    let second = app.sign_up("Chez Koffi").await;
+    let support = app.sign_up_support(&first).await;
+    let companies = async |user: &TenantUser| profile(&app, user).await["companies"].clone();
+    let of = |owner: &TenantUser, name: &str, role: &str, status: &str| {
+        json!({ "id": owner.customer_id, "name": name, "role": role, "status": status })
+    };
+    assert_eq!(companies(&support).await, json!([of(&first, "Comptoir Baobab", "support", "active")]));
+
+    app.sql(&format!(
+        "insert into customer_members (customer_id, user_id, role) values ('{}', '{}', 'support')",
+        second.customer_id, support.user_id
+    ))
+    .await;
+    app.sql(&format!("update customers set suspended_at = now() where id = '{}'", first.customer_id)).await;
+    app.sql(&format!("update users set role = 'global_admin' where id = '{}'", second.user_id)).await;
+
+    let both = [
+        of(&first, "Comptoir Baobab", "support", "suspended"),
+        of(&second, "Chez Koffi", "support", "active"),
+    ];
+    assert_eq!(companies(&support).await, json!(both));
+    assert_eq!(profile(&app, &second).await["is_administrator"], true);
+    assert_eq!(profile(&app, &support).await["is_administrator"], false);
+}
+
+#[tokio::test]
 async fn a_profile_has_the_name_the_subscription_and_the_requests_left() {
     let app = App::start().await;
     let owner = app.sign_up("Comptoir Baobab").await;
@@ -28,6 +57,10 @@ async fn a_profile_has_the_name_the_subscription_and_the_requests_left() {
         "id": owner.user_id, "email": owner.email, "full_name": null, "avatar_url": null,
         "subscription_status": "free", "subscription_tier": null, "subscription_current_period_end": null,
         "credits_remaining": 8, "created_at": shown["created_at"], "updated_at": shown["updated_at"],
+        "companies": [
+            { "id": owner.customer_id, "name": "Comptoir Baobab", "role": "owner", "status": "active" },
+        ],
+        "is_administrator": false,
     });
     assert_eq!(shown, expected);
     let support = app.sign_up_support(&owner).await;

@@ -52,6 +52,66 @@ pub struct Profile {
     pub updated_at: DateTime<Utc>,
 }
 
+/// Profile of the signed-in user, with what the user may open.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OwnProfile {
+    /// The profile.
+    #[serde(flatten)]
+    pub profile: Profile,
+    /// Companies of the user, the oldest membership first. At most 100.
+    pub companies: Vec<OwnCompany>,
+    /// True for a `global_admin`, who uses the admin routes.
+    pub is_administrator: bool,
+}
+
+/// Company of which the user is a member.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "0190f3a2-7c1e-7b3a-9d55-1f2e3d4c5b6a", "name": "Comptoir Baobab", "role": "owner", "status": "active",
+}))]
+pub struct OwnCompany {
+    /// Identifier of the company, for the header `X-Customer-Id`.
+    pub id: Uuid,
+    /// Name of the company.
+    pub name: String,
+    /// `owner` or `support`.
+    pub role: String,
+    /// `active`, `suspended` or `deleted`.
+    pub status: String,
+}
+
+/// Most companies that are shown of one user.
+const MAX_OWN_COMPANIES: i64 = 100;
+
+/// Returns the companies of a user, and whether the user is an administrator.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn memberships(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<(Vec<OwnCompany>, bool)> {
+    let companies = sqlx::query_as!(
+        OwnCompany,
+        r#"
+        select customers.id, customers.name, member.role,
+            case
+                when customers.deleted_at is not null then 'deleted'
+                when customers.suspended_at is not null then 'suspended'
+                else 'active'
+            end as "status!"
+        from customer_members member
+        join customers on customers.id = member.customer_id
+        where member.user_id = $1
+        order by member.created_at, customers.id
+        limit $2
+        "#,
+        user,
+        MAX_OWN_COMPANIES
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let role = sqlx::query_scalar!("select role from users where id = $1", user).fetch_optional(tx).await?;
+    Ok((companies, role.as_deref() == Some("global_admin")))
+}
+
 /// A profile with the version of its row. The cache holds it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct VersionedProfile {
