@@ -81,6 +81,12 @@ it("does not renew for a refused sign-in", async () => {
   expect(network.mock.calls[0]?.[1].get("authorization")).toBeNull();
 });
 
+it("sends nothing without a token", async () => {
+  endSession();
+  expect((await failure(client.GET("/api/v1/context"))).status).toBe(401);
+  expect(network).not.toHaveBeenCalled();
+});
+
 it("remembers a 402 for the layout", async () => {
   network.mockResolvedValue(refusal(402, "quota_exceeded"));
   await failure(client.POST("/api/v1/query", { body: { question: "?" } }));

@@ -41,7 +41,10 @@ export async function callEmpty(answer: Promise<unknown>): Promise<void> {
  */
 export async function send(request: Request): Promise<Response> {
   const again = request.clone();
-  const token = WITHOUT_TOKEN.test(new URL(request.url).pathname) ? null : await currentToken();
+  const needsToken = !WITHOUT_TOKEN.test(new URL(request.url).pathname);
+  const token = needsToken ? await currentToken() : null;
+  // A page that is being left may still ask; without a token the answer is known.
+  if (needsToken && token === null) throw new ApiError(401, "unauthorized", "nobody is signed in");
   let response = await deliver(authorized(request, token));
   if (response.status === 401 && token !== null) {
     const renewed = await renewToken(token);
