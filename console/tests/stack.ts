@@ -4,7 +4,7 @@
  * console and its stack that run already.
  */
 import { spawn, type ChildProcess } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -34,7 +34,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const api = `http://127.0.0.1:${port}`;
   await untilHealthy(api, stack);
   process.env["LISA_API"] = api;
-  process.env["LISA_UPLOAD_ORIGIN"] = storageOrigin(folder);
+  process.env["LISA_UPLOAD_ORIGIN"] = await storageOrigin(api);
   const server = await preview({ preview: { port: await freePort() }, logLevel: "warn" });
   const address = server.resolvedUrls?.local[0];
   if (address === undefined) throw new Error("the console has no address");
@@ -76,10 +76,19 @@ function stopStack(stack: ChildProcess): Promise<void> {
   });
 }
 
-/** The address of the stack's storage, to which large files are uploaded. */
-function storageOrigin(folder: string): string {
-  const demo = JSON.parse(readFileSync(join(folder, "demo.json"), "utf8")) as { storage_url?: string };
-  return demo.storage_url === undefined ? "" : new URL(demo.storage_url).origin;
+/** The origin of the stack's storage, to which large files are uploaded: only an announced upload names it. */
+async function storageOrigin(api: string): Promise<string> {
+  const post = async <T>(path: string, body: unknown, token?: string): Promise<T> => {
+    const headers = { "content-type": "application/json", ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) };
+    const response = await fetch(`${api}/api/v1/${path}`, { method: "POST", headers, body: JSON.stringify(body) });
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+    return ((await response.json()) as { data: T }).data;
+  };
+  const account = { email: `storage-${crypto.randomUUID()}@example.com`, password: crypto.randomUUID(), company_name: "Storage" };
+  const session = await post<{ access_token: string }>("auth/signup", account);
+  const announcement = { filename: "large.pdf", size_bytes: 5_000_000 };
+  const { upload } = await post<{ upload: { url: string } }>("documents/upload", announcement, session.access_token);
+  return new URL(upload.url).origin;
 }
 
 function freePort(): Promise<number> {
