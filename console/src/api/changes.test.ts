@@ -1,0 +1,20 @@
+import { expect, it, vi } from "vitest";
+
+vi.mock("./client", () => ({ send: vi.fn() }));
+
+const { touchedKeys } = await import("./changes");
+
+const change = (kind: string) => ({ kind, id: "3f1d2c4b-0c7e-4a53-8a4e-5d2f9b1c5a69", version: 1, is_deleted: false, at: "2026-11-29T12:00:00Z" });
+
+it("names each query once, whatever the number of changes", () => {
+  expect(touchedKeys([change("message"), change("conversation"), change("message")])).toEqual([
+    "messages",
+    "conversations",
+    "unanswered",
+    "waiting",
+  ]);
+});
+
+it("ignores a kind that a newer server adds", () => {
+  expect(touchedKeys([change("invoice")])).toEqual([]);
+});

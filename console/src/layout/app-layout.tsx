@@ -1,0 +1,132 @@
+import { useQueryClient } from "@tanstack/react-query";
+import { Outlet, useRouterState } from "@tanstack/react-router";
+import { Building2, Menu as MenuIcon } from "lucide-react";
+import { type RefObject, useEffect, useRef, useState } from "react";
+
+import { followChanges } from "@/api/changes";
+import { ApiError } from "@/api/errors";
+import { session } from "@/api/session";
+import { useStore } from "@/lib/store";
+import { CompanyProvider, useContextQuery } from "@/session/company";
+import { useTexts } from "@/texts";
+import { Button } from "@/ui/button";
+
+import { AccountMenu } from "./account-menu";
+import { OfflineBanner, PaywallBanner } from "./banners";
+import { CompanySwitcher } from "./company-switcher";
+import { Sidebar } from "./sidebar";
+import { EmptyState, ErrorState, LoadingState } from "./states";
+
+/** The frame of a company's pages. Loads the company's context first, as every page needs it. */
+export function AppLayout() {
+  const context = useContextQuery();
+  if (context.data === undefined) {
+    return <WithoutCompany error={context.error} onRetry={() => void context.refetch()} />;
+  }
+  return (
+    <CompanyProvider value={context.data}>
+      <Frame />
+    </CompanyProvider>
+  );
+}
+
+/** Loading, no company yet, a suspended company, no connection: no navigation, but a way out. */
+function WithoutCompany({ error, onRetry }: { error: Error | null; onRetry: () => void }) {
+  const { layout } = useTexts();
+  const hasNoCompany = error instanceof ApiError && error.code === "tenant_required";
+  return (
+    <main className="mx-auto flex h-full max-w-2xl flex-col justify-center gap-6 p-6">
+      {error === null && <LoadingState />}
+      {hasNoCompany && (
+        <EmptyState icon={Building2} title={layout.noCompany} isWholePage>
+          <p>{layout.noCompanyHint}</p>
+        </EmptyState>
+      )}
+      {error !== null && !hasNoCompany && <ErrorState error={error} onRetry={onRetry} isWholePage />}
+      {error !== null && (
+        <div className="mx-auto w-64">
+          <AccountMenu />
+        </div>
+      )}
+    </main>
+  );
+}
+
+function Frame() {
+  const { layout } = useTexts();
+  const main = useRef<HTMLElement>(null);
+  useChangesFeed();
+  useFocusAfterNavigation(main);
+  return (
+    <div className="grid h-full grid-rows-[auto_minmax(0,1fr)] lg:grid-cols-[15rem_minmax(0,1fr)] lg:grid-rows-1">
+      <a
+        href="#main"
+        className="sr-only z-50 rounded-md bg-primary px-4 py-2 text-primary-foreground focus:not-sr-only focus:absolute focus:top-2 focus:left-2"
+      >
+        {layout.skip}
+      </a>
+      <header className="hidden min-h-0 border-r lg:block">
+        <Sidebar />
+      </header>
+      <MobileBar />
+      <main id="main" ref={main} tabIndex={-1} className="flex min-h-0 flex-col outline-none">
+        <OfflineBanner />
+        <PaywallBanner />
+        <div className="min-h-0 flex-1 overflow-y-auto">
+          <Outlet />
+        </div>
+      </main>
+    </div>
+  );
+}
+
+/** The bar of a narrow window, with the navigation in a drawer. */
+function MobileBar() {
+  const { layout } = useTexts();
+  const dialog = useRef<HTMLDialogElement>(null);
+  const [isOpen, setOpen] = useState(false);
+  useEffect(() => {
+    if (isOpen) dialog.current?.showModal();
+    else dialog.current?.close();
+  }, [isOpen]);
+  return (
+    <header className="flex items-center gap-2 border-b bg-sidebar px-2 py-1.5 lg:hidden">
+      <Button variant="ghost" size="icon" aria-label={layout.menu} aria-expanded={isOpen} onClick={() => setOpen(true)}>
+        <MenuIcon aria-hidden />
+      </Button>
+      <dialog
+        ref={dialog}
+        aria-label={layout.menu}
+        onClose={() => setOpen(false)}
+        className="m-0 h-dvh max-h-none w-72 max-w-[85vw] border-r bg-sidebar text-foreground"
+      >
+        {isOpen && <Sidebar onNavigate={() => setOpen(false)} />}
+      </dialog>
+      <CompanySwitcher />
+    </header>
+  );
+}
+
+/** Follows the changes of the chosen company for as long as the layout is shown. */
+function useChangesFeed(): void {
+  const queries = useQueryClient();
+  const state = useStore(session);
+  const companyId = state.status === "signed-in" ? state.companyId : null;
+  useEffect(() => {
+    const stop = new AbortController();
+    void followChanges(queries, stop.signal);
+    return () => stop.abort();
+  }, [queries, companyId]);
+}
+
+/** Moves the focus to the new page, so that a keyboard and a screen reader go on there. */
+function useFocusAfterNavigation(main: RefObject<HTMLElement | null>): void {
+  const path = useRouterState({ select: (router) => router.location.pathname });
+  const page = path.split("/")[1];
+  const shown = useRef(page);
+  useEffect(() => {
+    if (shown.current === page) return;
+    shown.current = page;
+    main.current?.focus();
+  }, [page, main]);
+}

@@ -1,0 +1,17 @@
+import type { LinkProps } from "@tanstack/react-router";
+import type { LucideIcon } from "lucide-react";
+import type { ComponentType } from "react";
+
+import type { Role } from "@/session/company";
+import type { Texts } from "@/texts";
+
+/** An entry of the navigation, which a page exports beside its route. */
+export interface NavigationEntry {
+  to: NonNullable<LinkProps["to"]>;
+  label: (texts: Texts) => string;
+  icon: LucideIcon;
+  /** Who sees it; by default every member. */
+  roles?: readonly Role[];
+  /** A count beside the label. */
+  badge?: ComponentType;
+}

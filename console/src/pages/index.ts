@@ -1,0 +1,22 @@
+/**
+ * The registry of the pages. A page is a folder here with route.ts (its address, loaded at once) and page.tsx (loaded when it
+ * is opened). It becomes reachable by its route in one of these lists, and visible by its entry in the navigation.
+ */
+import type { NavigationEntry } from "@/layout/navigation";
+import { homeRoute } from "@/routes";
+
+import { documentsEntry, documentsRoute } from "./documents/route";
+import { forgotPasswordRoute } from "./forgot-password/route";
+import { invitationRoute } from "./invitation/route";
+import { passwordResetRoute } from "./password-reset/route";
+import { signInRoute } from "./sign-in/route";
+import { signUpRoute } from "./sign-up/route";
+
+/** Pages without a session. */
+export const publicPages = [signInRoute, signUpRoute, invitationRoute, forgotPasswordRoute, passwordResetRoute] as const;
+
+/** Pages of a company's members. */
+export const memberPages = [homeRoute, documentsRoute] as const;
+
+/** The navigation, in its order. */
+export const navigation: readonly NavigationEntry[] = [documentsEntry];

@@ -1,0 +1,40 @@
+import { createRouter } from "@tanstack/react-router";
+
+import { session } from "@/api/session";
+import { queryClient } from "@/api/queries";
+import { memberPages, publicPages } from "@/pages";
+
+import { appRoute, publicRoute, rootRoute } from "./routes";
+
+const routeTree = rootRoute.addChildren([publicRoute.addChildren(publicPages), appRoute.addChildren(memberPages)]);
+
+export const router = createRouter({
+  routeTree,
+  defaultPreload: "intent",
+  // The cache is TanStack Query's; the router keeps none beside it.
+  defaultPreloadStaleTime: 0,
+  scrollRestoration: false,
+});
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+}
+
+/** Leaves the pages of a company when its session ends, and forgets all that was loaded for another user or company. */
+export function followSession(): void {
+  let before = session.get();
+  session.subscribe(() => {
+    const now = session.get();
+    const isSameView =
+      before.status === "signed-in" &&
+      now.status === "signed-in" &&
+      before.userId === now.userId &&
+      before.companyId === now.companyId;
+    before = now;
+    if (isSameView) return;
+    queryClient.clear();
+    void router.invalidate();
+  });
+}

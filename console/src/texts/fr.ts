@@ -1,0 +1,8 @@
+import type { Texts } from "./en";
+import { auth } from "./fr/auth";
+import { common } from "./fr/common";
+import { documents } from "./fr/documents";
+import { errors } from "./fr/errors";
+import { layout } from "./fr/layout";
+
+export const fr: Texts = { auth, common, documents, errors, layout };

@@ -1,0 +1,103 @@
+/** Companies with data for the browser tests, made through the API as another client would. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+import type { Page } from "playwright-core";
+import { expect, inject } from "vitest";
+
+import { uniqueEmail } from "./browser";
+
+export const PASSWORD = "correct horse battery";
+/** The key of the page that the fake ManyChat of the local stack plays. */
+const MANYCHAT_KEY = "1001:fake-manychat-key-of-the-first-page";
+
+export interface Account {
+  email: string;
+  password: string;
+  /** Calls the API as this account and returns `data`; anything but 2xx fails the test. */
+  api: <T = unknown>(method: string, path: string, body?: unknown) => Promise<T>;
+}
+
+export interface Company extends Account {
+  name: string;
+  /** Writes to the company as a contact does on WhatsApp. */
+  receive: (contact: { id: number; name?: string; phone?: string }, text: string) => Promise<void>;
+  /** Uploads a file of at most 4 MiB and waits until it is processed. Returns the document's id. */
+  upload: (filename: string, content: Uint8Array | string) => Promise<string>;
+}
+
+async function request<T>(method: string, path: string, init: { token?: string; body?: unknown; headers?: Record<string, string> }): Promise<T> {
+  const isRaw = init.body instanceof FormData;
+  const response = await fetch(`${inject("url")}/api/v1/${path}`, {
+    method,
+    headers: {
+      ...(init.token === undefined ? {} : { authorization: `Bearer ${init.token}` }),
+      ...(isRaw ? {} : { "content-type": "application/json" }),
+      ...init.headers,
+    },
+    ...(init.body === undefined ? {} : { body: isRaw ? (init.body as FormData) : JSON.stringify(init.body) }),
+  });
+  const text = await response.text();
+  expect(response.ok, `${method} ${path}: ${response.status} ${text}`).toBe(true);
+  return (text === "" ? undefined : (JSON.parse(text) as { data: T }).data) as T;
+}
+
+async function account(body: Record<string, unknown>): Promise<Account> {
+  const email = String(body["email"]);
+  const session = await request<{ access_token: string }>("POST", "auth/signup", { body: { ...body, password: PASSWORD } });
+  return {
+    email,
+    password: PASSWORD,
+    api: (method, path, content) => request(method, path, { token: session.access_token, body: content }),
+  };
+}
+
+/** Signs up an owner with a company that is connected to the fake ManyChat. */
+export async function createCompany(name = "Comptoir Baobab"): Promise<Company> {
+  const owner = await account({ email: uniqueEmail("owner"), company_name: name });
+  await owner.api("PATCH", "customers/me", { manychat_api_key: MANYCHAT_KEY });
+  const { webhook_secret } = await owner.api<{ webhook_secret: string }>("POST", "customers/me/webhook-secret");
+  return {
+    ...owner,
+    name,
+    receive: async (contact, text) => {
+      await request("POST", "webhook/manychat", {
+        headers: { "x-webhook-secret": webhook_secret },
+        body: {
+          id: contact.id,
+          last_interaction: new Date().toISOString(),
+          name: contact.name ?? "",
+          whatsapp_phone: contact.phone ?? "",
+          last_input_text: text,
+        },
+      });
+    },
+    upload: async (filename, content) => {
+      const form = new FormData();
+      form.set("file", new Blob([typeof content === "string" ? content : new Uint8Array(content)]), filename);
+      const { document } = await owner.api<{ document: { id: string } }>("POST", "documents/upload", form);
+      await expect
+        .poll(async () => (await owner.api<{ status: string }>("GET", `documents/${document.id}`)).status, { timeout: 60_000, interval: 200 })
+        .toBe("processed");
+      return document.id;
+    },
+  };
+}
+
+/** Adds a support user to the company. */
+export async function createSupportUser(company: Company): Promise<Account> {
+  const { token } = await company.api<{ token: string }>("POST", "customers/me/invitations", { role: "support" });
+  return account({ email: uniqueEmail("support"), invitation: token });
+}
+
+/** Signs in by the page, and waits until the console is left with `path`. */
+export async function signIn(page: Page, { email, password }: { email: string; password: string }, path = "/"): Promise<void> {
+  await page.goto(`/sign-in?next=${encodeURIComponent(path)}`);
+  await page.locator('input[type="email"]').fill(email);
+  await page.locator('input[type="password"]').fill(password);
+  await page.locator('button[type="submit"]').click();
+  await page.waitForURL((url) => url.pathname !== "/sign-in");
+}
+
+/** A file of the repository, such as a sample PDF. */
+export const repositoryFile = (path: string) => readFileSync(join(import.meta.dirname, "../..", path));

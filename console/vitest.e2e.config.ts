@@ -1,0 +1,13 @@
+import { defineConfig } from "vitest/config";
+
+/** Tests in a browser, through the real local stack: `npm run e2e`. One at a time, as they share the stack. */
+export default defineConfig({
+  test: {
+    include: ["tests/**/*.e2e.ts"],
+    environment: "node",
+    fileParallelism: false,
+    testTimeout: 120_000,
+    hookTimeout: 180_000,
+    globalSetup: ["tests/stack.ts"],
+  },
+});
