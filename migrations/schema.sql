@@ -3206,6 +3206,8 @@ CREATE INDEX messages_created_at_idx ON public.messages USING btree (customer_id
 
 CREATE INDEX messages_not_answered_idx ON public.messages USING btree (customer_id, created_at DESC, id DESC) WHERE (answered = false);
 
+CREATE INDEX messages_quota_skipped_idx ON public.messages USING btree (conversation_id, created_at) WHERE (skipped_reason = 'quota'::text);
+
 CREATE INDEX messages_sent_by_idx ON public.messages USING btree (sent_by);
 
 CREATE INDEX messages_unanswered_idx ON public.messages USING btree (conversation_id, created_at) WHERE ((direction = 'inbound'::text) AND (answered_by IS NULL) AND (skipped_reason IS NULL));

@@ -20,7 +20,6 @@ use shared::{
     http::Json,
     rate_limits::{RateLimitKey, RateLimits},
 };
-use utoipa::ToSchema;
 
 use crate::{
     Accounts,
@@ -38,15 +37,6 @@ const COOKIE: &str = "lisa_refresh";
 const COOKIE_PATH: &str = "/api/v1/auth";
 /// Lifetime of the cookie: as long as a refresh token is valid, which each exchange renews.
 const COOKIE_LIFETIME: Duration = Duration::days(30);
-
-/// Value of the header `X-Session`.
-#[derive(Debug, ToSchema)]
-#[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "describes the header in openapi.json")]
-pub(crate) enum SessionHeader {
-    /// The refresh token travels in the cookie `lisa_refresh` instead of the body.
-    Cookie,
-}
 
 /// Delivery of the refresh token that the client asks for.
 #[derive(Debug, Clone, Copy)]
@@ -80,9 +70,12 @@ impl TokenDelivery {
     pub(crate) fn deliver(self, session: &mut Session) -> SetCookie {
         match self {
             Self::Body => SetCookie(None),
-            Self::Cookie { is_secure } => SetCookie(session.refresh_token.take().map(|token| {
-                base_cookie(token, is_secure).max_age(COOKIE_LIFETIME).build()
-            })),
+            Self::Cookie { is_secure } => SetCookie(
+                session
+                    .refresh_token
+                    .take()
+                    .map(|token| base_cookie(token, is_secure).max_age(COOKIE_LIFETIME).build()),
+            ),
         }
     }
 

@@ -27,11 +27,11 @@ use shared::{
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
-    delivery::{PresentedToken, RefreshCaller, SessionHeader, SetCookie, TokenDelivery},
+    delivery::{PresentedToken, RefreshCaller, SetCookie, TokenDelivery},
     local::LocalAccounts,
     requests::{
-        AcceptedInvitation, ForgottenPassword, Login, NewCompany, PasswordChange, PasswordReset, Refresh, Session, Signup,
-        SignupAnswer,
+        AcceptedInvitation, ForgottenPassword, Login, NewCompany, PasswordChange, PasswordReset, Refresh, Session,
+        Signup, SignupAnswer,
     },
     supabase::GoTrue,
 };
@@ -92,7 +92,7 @@ impl HttpFunction for Deps {
 /// Creates an account, either with a new company or by an invitation to an existing one.
 #[utoipa::path(
     post, path = "/api/v1/auth/signup", tag = "auth", request_body = Signup,
-    params(("X-Session" = Option<inline(SessionHeader)>, Header, description = "`cookie`: the refresh token comes in the cookie `lisa_refresh`")),
+    params(("X-Session" = Option<String>, Header, pattern = "^cookie$", description = "`cookie`: the refresh token comes in the cookie `lisa_refresh`")),
     responses((status = 201, body = Envelope<SignupAnswer>), (status = 409)),
 )]
 async fn sign_up(
@@ -120,7 +120,7 @@ async fn sign_up(
 /// Signs in with e-mail address and password.
 #[utoipa::path(
     post, path = "/api/v1/auth/login", tag = "auth", request_body = Login,
-    params(("X-Session" = Option<inline(SessionHeader)>, Header, description = "`cookie`: the refresh token comes in the cookie `lisa_refresh`")),
+    params(("X-Session" = Option<String>, Header, pattern = "^cookie$", description = "`cookie`: the refresh token comes in the cookie `lisa_refresh`")),
     responses((status = 200, body = Envelope<Session>), (status = 401)),
 )]
 async fn log_in(
@@ -148,7 +148,7 @@ async fn log_in(
 #[utoipa::path(
     post, path = "/api/v1/auth/refresh", tag = "auth", request_body = Option<Refresh>,
     params(
-        ("X-Session" = Option<inline(SessionHeader)>, Header, description = "`cookie`: reads the cookie instead of the body"),
+        ("X-Session" = Option<String>, Header, pattern = "^cookie$", description = "`cookie`: reads the cookie instead of the body"),
         ("lisa_refresh" = Option<String>, Cookie, description = "The refresh token, with `X-Session: cookie`"),
     ),
     responses((status = 200, body = Envelope<Session>), (status = 401)),
@@ -173,7 +173,7 @@ async fn refresh(
 /// Ends the session. Its refresh token is invalid at once; its access token stays valid for up to an hour.
 #[utoipa::path(
     post, path = "/api/v1/auth/logout", tag = "auth",
-    params(("X-Session" = Option<inline(SessionHeader)>, Header, description = "`cookie`: clears the cookie")),
+    params(("X-Session" = Option<String>, Header, pattern = "^cookie$", description = "`cookie`: clears the cookie")),
     responses((status = 204)),
 )]
 async fn log_out(

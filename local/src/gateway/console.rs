@@ -48,8 +48,8 @@ impl ConsoleFiles {
     pub fn new(folder: &Path, security_headers: &Path, upload_origin: &str) -> Result<Self> {
         let text = std::fs::read_to_string(security_headers)
             .with_context(|| format!("{} cannot be read", security_headers.display()))?;
-        let parsed: SecurityHeaders = serde_json::from_str(&text)
-            .with_context(|| format!("{} is not understood", security_headers.display()))?;
+        let parsed: SecurityHeaders =
+            serde_json::from_str(&text).with_context(|| format!("{} is not understood", security_headers.display()))?;
         // An address without a file is a page of the console, which the script of index.html shows.
         let files = ServeDir::new(folder).fallback(ServeFile::new(folder.join("index.html")));
         let files = Router::new().fallback_service(files).layer(CompressionLayer::new());
@@ -82,10 +82,7 @@ impl ConsoleFiles {
     }
 }
 
-fn header_values(
-    headers: &BTreeMap<String, String>,
-    upload_origin: &str,
-) -> Result<Vec<(HeaderName, HeaderValue)>> {
+fn header_values(headers: &BTreeMap<String, String>, upload_origin: &str) -> Result<Vec<(HeaderName, HeaderValue)>> {
     let parsed = headers.iter().map(|(name, value)| {
         let value = value.replace("{upload}", upload_origin);
         Ok((HeaderName::try_from(name)?, HeaderValue::try_from(value)?))
@@ -138,7 +135,10 @@ mod tests {
         for path in ["/", "/inbox/42?filter=waiting", "/documents"] {
             let (status, headers, body) = get(path).await;
             assert_eq!((status, body.as_str()), (200, "the console"), "{path}");
-            assert_eq!((headers["content-type"].as_str(), headers["cache-control"].as_str()), ("text/html", "no-cache"));
+            assert_eq!(
+                (headers["content-type"].as_str(), headers["cache-control"].as_str()),
+                ("text/html", "no-cache")
+            );
         }
     }
 

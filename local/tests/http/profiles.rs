@@ -26,9 +26,7 @@ async fn the_companies_that_a_user_may_open_are_listed_also_while_the_profile_is
     let second = app.sign_up("Chez Koffi").await;
     let support = app.sign_up_support(&first).await;
     let companies = async |user: &TenantUser| profile(&app, user).await["companies"].clone();
-    let of = |owner: &TenantUser, name: &str, role: &str, status: &str| {
-        json!({ "id": owner.customer_id, "name": name, "role": role, "status": status })
-    };
+    let of = |owner: &TenantUser, name: &str, role: &str, status: &str| json!({ "id": owner.customer_id, "name": name, "role": role, "status": status });
     assert_eq!(companies(&support).await, json!([of(&first, "Comptoir Baobab", "support", "active")]));
 
     app.sql(&format!(
@@ -39,10 +37,7 @@ async fn the_companies_that_a_user_may_open_are_listed_also_while_the_profile_is
     app.sql(&format!("update customers set suspended_at = now() where id = '{}'", first.customer_id)).await;
     app.sql(&format!("update users set role = 'global_admin' where id = '{}'", second.user_id)).await;
 
-    let both = [
-        of(&first, "Comptoir Baobab", "support", "suspended"),
-        of(&second, "Chez Koffi", "support", "active"),
-    ];
+    let both = [of(&first, "Comptoir Baobab", "support", "suspended"), of(&second, "Chez Koffi", "support", "active")];
     assert_eq!(companies(&support).await, json!(both));
     assert_eq!(profile(&app, &second).await["is_administrator"], true);
     assert_eq!(profile(&app, &support).await["is_administrator"], false);

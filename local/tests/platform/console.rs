@@ -53,8 +53,7 @@ fn every_path_of_the_api_reaches_it_through_cloudfront() {
             None => path == *pattern,
         })
     };
-    let openapi: Value =
-        serde_json::from_slice(&std::fs::read(root().join("openapi.json")).unwrap()).unwrap();
+    let openapi: Value = serde_json::from_slice(&std::fs::read(root().join("openapi.json")).unwrap()).unwrap();
     for path in openapi["paths"].as_object().unwrap().keys() {
         assert!(reaches(path), "{path} would be looked for among the console's files");
     }
