@@ -143,10 +143,10 @@ async fn log_in(
 
 /// Exchanges a refresh token for new tokens. Each refresh token is valid once; a second use ends its session.
 ///
-/// With the header `X-Session: cookie`, the token is read from the cookie `lisa_refresh`, and no body is needed. A second
+/// With the header `X-Session: cookie`, the token is read from the cookie `lisa_refresh`, and a body is not read. A second
 /// use of a cookie within 30 seconds gives the same answer, for pages that are loaded twice. A refused cookie is cleared.
 #[utoipa::path(
-    post, path = "/api/v1/auth/refresh", tag = "auth", request_body = Option<Refresh>,
+    post, path = "/api/v1/auth/refresh", tag = "auth", request_body = Refresh,
     params(
         ("X-Session" = Option<String>, Header, pattern = "^cookie$", description = "`cookie`: reads the cookie instead of the body"),
         ("lisa_refresh" = Option<String>, Cookie, description = "The refresh token, with `X-Session: cookie`"),

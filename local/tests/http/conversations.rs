@@ -164,7 +164,7 @@ async fn conversations_are_searched_and_filtered_by_waiting_messages() {
 
     assert_eq!(find(&[("unanswered", "true")]).await, [third, second, first]);
     company.call(first, "takeover").await.data(200);
-    company.reply(first, "Bonjour Awa").await.data(200);
+    company.reply(first, "Bonjour Awa").await.data(201);
     company.app.sql(&format!("update messages set skipped_reason = 'quota' where conversation_id = '{second}'")).await;
     assert_eq!(find(&[("unanswered", "true")]).await, [third, second]);
     assert_eq!(find(&[("unanswered", "false")]).await, [first]);

@@ -70,7 +70,10 @@ async fn a_patch_changes_the_name_and_the_picture_only() {
     let picture = "https://example.com/awa.png";
     let changed = patch(&app, &owner, &json!({ "full_name": " Awa Koné ", "avatar_url": picture })).await.data(200);
     assert_eq!((&changed["full_name"], &changed["avatar_url"]), (&json!("Awa Koné"), &json!(picture)));
-    assert_eq!(profile(&app, &owner).await, changed);
+    let shown = profile(&app, &owner).await;
+    for (field, value) in changed.as_object().unwrap() {
+        assert_eq!(&shown[field], value, "{field}");
+    }
     let removed = patch(&app, &owner, &json!({ "avatar_url": null })).await.data(200);
     assert_eq!((&removed["full_name"], &removed["avatar_url"]), (&json!("Awa Koné"), &Value::Null));
     patch(&app, &owner, &json!({})).await.data(200);
