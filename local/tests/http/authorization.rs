@@ -200,12 +200,13 @@ impl DocumentedOperation {
     #[track_caller]
     fn assert_allowed(&self, who: &str, answer: &TestResponse) {
         let status = answer.status;
-        // These examples name an object that does not exist, and the refusal says so.
+        // These examples name an object that does not exist, and the refusal says so. The fixture's file never arrives.
         let names_unknown = matches!(
             (status, self.name.as_str()),
             (
                 404,
                 "POST /api/v1/documents/{id}/replace"
+                    | "GET /api/v1/documents/{id}/file"
                     | "POST /api/v1/customers/me/owner"
                     | "POST /api/v1/golden-questions"
             ) | (422, "POST /api/v1/auth/invitations")
@@ -245,6 +246,7 @@ fn make_objects_sql(owner: &TenantUser, conversation: Uuid) -> String {
         "insert into approved_answers (customer_id, question, answer) values ('{tenant}', 'Prix du savon ?', '500 F');
          insert into golden_questions (customer_id, question, approved_answer_id)
              select customer_id, question, id from approved_answers where customer_id = '{tenant}';
+         update documents set pages_total = 1 where customer_id = '{tenant}';
          update company_rag_configs set ai_name = 'Awa' where company_id = '{company}';
          with answer as (
              insert into messages (customer_id, conversation_id, direction, author, content, answered)
@@ -276,6 +278,8 @@ impl TenantFixture {
                 let key = (collection.clone(), segment.to_owned());
                 if segment == "{public_user_id}" {
                     ids.insert(key, owner.user_id.to_string());
+                } else if segment == "{page}" {
+                    ids.insert(key, "1".to_owned());
                 } else if segment == "{user_id}" {
                     ids.insert(key, support.user_id.to_string());
                 } else if collection == "/api/v1/admin/customers" {
