@@ -51,7 +51,7 @@ export function InviteStep() {
           <Field label={invite.email} hint={invite.emailHint} isOptional error={form.formState.errors.email?.message} className="w-full max-w-sm">
             {(control) => <Input {...control} type="email" autoComplete="off" {...form.register("email")} />}
           </Field>
-          <FormError error={create.error} />
+          <FormError error={form.formState.errors.email ? null : create.error} />
           <Button type="submit" isBusy={create.isPending}>
             {invite.action}
           </Button>

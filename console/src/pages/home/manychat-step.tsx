@@ -142,7 +142,7 @@ function KeyPart({ stored }: { stored: string | null }) {
       <Field label={manychat.key} hint={manychat.keyLead} error={form.formState.errors.manychat_api_key?.message} className="w-full">
         {(control) => <Input {...control} autoComplete="off" spellCheck={false} className="max-w-md font-mono" {...form.register("manychat_api_key")} />}
       </Field>
-      <FormError error={save.error} />
+      <FormError error={form.formState.errors.manychat_api_key ? null : save.error} />
       <Button type="submit" isBusy={save.isPending}>
         {manychat.keySave}
       </Button>

@@ -105,14 +105,18 @@ interface StepCardProps {
   children: ReactNode;
 }
 
-/** A step that opens and closes. The next one is open; one that is done while it is open stays so. */
+/** A step that opens and closes. The next one opens by itself; one that gets done while it is open stays so. */
 function StepCard({ step, number, isDone, isNext, children }: StepCardProps) {
   const { start } = useTexts();
   const id = useId();
   const card = useRef<HTMLLIElement>(null);
   const [isNamed] = useState(() => window.location.hash === `#${step}`);
-  const [chosen, setChosen] = useState<boolean | null>(isNamed ? true : null);
-  const isOpen = chosen ?? isNext;
+  const [isOpen, setOpen] = useState(isNext || isNamed);
+  const [wasNext, setWasNext] = useState(isNext);
+  if (isNext !== wasNext) {
+    setWasNext(isNext);
+    if (isNext) setOpen(true);
+  }
   useEffect(() => {
     if (isNamed) card.current?.scrollIntoView({ block: "start" });
   }, [isNamed]);
@@ -124,7 +128,7 @@ function StepCard({ step, number, isDone, isNext, children }: StepCardProps) {
             type="button"
             aria-expanded={isOpen}
             aria-controls={id}
-            onClick={() => setChosen(!isOpen)}
+            onClick={() => setOpen(!isOpen)}
             className="flex w-full items-center gap-3 rounded-lg px-5 py-4 text-left"
           >
             {isDone ? <CircleCheck aria-hidden className="size-5 shrink-0 text-success" /> : <Circle aria-hidden className="size-5 shrink-0 text-muted-foreground" />}

@@ -81,12 +81,14 @@ export function Composer({ conversation, input, focusRequest, onSent, onLeave }:
         </Button>
       </div>
       <p id={`${id}-hint`} className={cn("text-xs", isTooLong ? "text-destructive" : "text-muted-foreground")}>
-        {count > COUNTED_FROM ? inbox.tooLong(count, MAX_CHARS) : hint(conversation.handler === "human", inbox)}
+        {count > COUNTED_FROM ? (
+          inbox.tooLong(count, MAX_CHARS)
+        ) : (
+          <>
+            <span className="pointer-coarse:hidden">{inbox.replyHint}</span> {conversation.handler !== "human" && inbox.replyTakesOver}
+          </>
+        )}
       </p>
     </form>
   );
-}
-
-function hint(isWithPerson: boolean, inbox: { replyHint: string; replyTakesOver: string }): string {
-  return isWithPerson ? inbox.replyHint : `${inbox.replyHint} ${inbox.replyTakesOver}`;
 }

@@ -108,6 +108,7 @@ function Row({ conversation, search, isCursor, onFocus }: RowProps) {
           </Badge>
         )}
       </span>
+      {conversation.waiting_reason === "quota" && <span className="truncate text-xs font-medium text-warning">{inbox.noneLeft}</span>}
       {holder.kind !== "bot" && (
         <span className={cn("truncate text-xs", holder.kind === "nobody" ? "font-medium text-warning" : "text-muted-foreground")}>
           {holderText(holder)}

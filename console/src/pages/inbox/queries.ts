@@ -8,7 +8,7 @@ import type { Filter } from "./route";
 export type Conversation = Schemas["ConversationItem"];
 export type Message = Schemas["Message"];
 type ConversationList = Schemas["List_ConversationItem"];
-type MessageList = Schemas["List_Message"];
+export type MessageList = Schemas["List_Message"];
 
 const PAGE_SIZE = 50;
 

@@ -1,6 +1,6 @@
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { type InfiniteData, useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { ArrowDown, ArrowLeft, Bot, Hand } from "lucide-react";
-import { type RefObject, useRef } from "react";
+import { type RefObject, useRef, useState } from "react";
 
 import { Alert } from "@/ui/alert";
 import { Badge } from "@/ui/badge";
@@ -15,7 +15,8 @@ import { holderOf } from "./holder";
 import { Key } from "./keys-dialog";
 import { MessageItem } from "./message";
 import { contactName, useAuthorName, useHolderText } from "./names";
-import { type Conversation, type Message, messagesQuery, takeoversQuery } from "./queries";
+import { mergeMessages } from "./merge";
+import { type Conversation, type Message, type MessageList, messagesQuery, takeoversQuery } from "./queries";
 import { type ThreadHandle, useThreadScroll } from "./use-thread-scroll";
 
 interface ThreadProps {
@@ -30,7 +31,7 @@ interface ThreadProps {
 export function Thread({ conversation, input, focusRequest, onClose, onLeave }: ThreadProps) {
   const { inbox } = useTexts();
   const thread = useInfiniteQuery(messagesQuery(conversation.id));
-  const newestFirst = thread.data?.pages.flatMap((page) => page.data) ?? [];
+  const newestFirst = useKnownMessages(thread.data);
   const contact = contactName(conversation, inbox.unknown);
   const handle = useRef<ThreadHandle>(null);
   return (
@@ -52,6 +53,15 @@ export function Thread({ conversation, input, focusRequest, onClose, onLeave }: 
       )}
     </section>
   );
+}
+
+/** The loaded messages, newest first. A refresh of the newest page drops none that were shown before. */
+function useKnownMessages(data: InfiniteData<MessageList> | undefined): readonly Message[] {
+  const [merged, setMerged] = useState<{ data: typeof data; messages: readonly Message[] }>({ data: undefined, messages: [] });
+  if (data === merged.data || data === undefined) return merged.messages;
+  const messages = mergeMessages(merged.messages, data.pages.flatMap((page) => page.data));
+  setMerged({ data, messages });
+  return messages;
 }
 
 interface HeaderProps {
@@ -76,7 +86,7 @@ function ThreadHeader({ conversation, contact, messages, onClose }: HeaderProps)
         <Button variant="ghost" size="icon" className="-ml-2 lg:hidden" aria-label={inbox.back} onClick={onClose}>
           <ArrowLeft aria-hidden />
         </Button>
-        <div className="min-w-0 flex-1">
+        <div className="min-w-0 flex-1 max-sm:basis-[70%]">
           <h2 dir="auto" className="truncate text-base font-semibold">
             {contact}
           </h2>

@@ -44,6 +44,7 @@ export const inbox = {
     outside_hours: "The customer wrote outside of your hours.",
     unsupported: "The customer sent something that the assistant cannot read.",
   } as Record<string, string>,
+  noneLeft: "No answers left",
   quota: "No answers are left in your plan, so this waits.",
   optedOut: "This contact wrote STOP and receives nothing until it writes again.",
   takeOver: "Take over",
@@ -80,7 +81,8 @@ export const inbox = {
   attachment: "Attachment",
   notDelivered: (code: string) => `Not delivered (${code})`,
   skipped: {
-    quota: "Not answered: no answers were left",
+    noneLeft: "No answers left",
+  quota: "Not answered: no answers were left",
     opted_out: "Not answered: the contact wrote STOP",
     failed: "Not answered: the answer failed",
     superseded: "Not answered: a later message took its place",

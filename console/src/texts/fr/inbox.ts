@@ -45,6 +45,7 @@ export const inbox: Texts["inbox"] = {
     outside_hours: "Le client a écrit en dehors de vos horaires.",
     unsupported: "Le client a envoyé quelque chose que l’assistant ne sait pas lire.",
   },
+  noneLeft: "Plus de réponses dans la formule",
   quota: "Votre formule n’a plus de réponses : la conversation attend.",
   optedOut: "Ce contact a écrit STOP et ne reçoit plus rien tant qu’il n’écrit pas à nouveau.",
   takeOver: "Prendre en main",
