@@ -17,7 +17,7 @@ it("a phone opens the navigation as a drawer, and closes it by Escape and by a c
   await page.keyboard.press("Escape");
   await expect.poll(() => page.getByRole("dialog").count()).toBe(0);
   await page.getByRole("button", { name: "Menu" }).click();
-  await page.getByRole("link", { name: "Documents" }).click();
+  await page.getByRole("link", { name: "Documents", exact: true }).click();
   await expect.poll(() => page.getByRole("dialog").count()).toBe(0);
   expect(problems).toEqual([]);
   await context.close();

@@ -64,6 +64,8 @@ export function adoptSession(answer: ServerSession): void {
   writeStored(HINT_KEY, "1");
   const companyId =
     before.status === "signed-in" ? before.companyId : (rememberedCompany(answer.user.id) ?? answer.customer?.id ?? null);
+  // Another tab may choose another company: this one stays with its own over a reload.
+  writeStored(COMPANY_KEY, rememberedAs(answer.user.id, companyId), "session");
   if (before.status !== "signed-in" || before.email !== answer.user.email) {
     session.set({ status: "signed-in", userId: answer.user.id, email: answer.user.email, companyId });
   }
@@ -90,13 +92,23 @@ export function endSession(): void {
 export function chooseCompany(companyId: string | null): void {
   const state = session.get();
   if (state.status !== "signed-in") return;
-  writeStored(COMPANY_KEY, companyId === null ? null : `${state.userId} ${companyId}`);
+  const remembered = rememberedAs(state.userId, companyId);
+  writeStored(COMPANY_KEY, remembered);
+  writeStored(COMPANY_KEY, remembered, "session");
   session.set({ ...state, companyId });
 }
 
+function rememberedAs(userId: string, companyId: string | null): string | null {
+  return companyId === null ? null : `${userId} ${companyId}`;
+}
+
+/** The company that this tab had, else the one that was chosen last in this browser. */
 function rememberedCompany(userId: string): string | null {
-  const [user, company] = (readStored(COMPANY_KEY) ?? "").split(" ");
-  return user === userId && company ? company : null;
+  for (const area of ["session", "local"] as const) {
+    const [user, company] = (readStored(COMPANY_KEY, area) ?? "").split(" ");
+    if (user === userId && company) return company;
+  }
+  return null;
 }
 
 function forget(hasExpired: boolean, keepHint = false): void {

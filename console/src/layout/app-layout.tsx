@@ -13,12 +13,18 @@ import { Button } from "@/ui/button";
 
 import { AccountMenu } from "./account-menu";
 import { OfflineBanner, PaywallBanner } from "./banners";
-import { CompanySwitcher } from "./company-switcher";
+import { CompanySwitcher, OtherCompanies } from "./company-switcher";
 import { Sidebar } from "./sidebar";
 import { EmptyState, ErrorState, LoadingState } from "./states";
 
-/** The frame of a company's pages. Loads the company's context first, as every page needs it. */
+/** The frame of a company's pages, mounted anew for another company: nothing of the one before may stay. */
 export function AppLayout() {
+  const state = useStore(session);
+  return <CompanyLayout key={state.status === "signed-in" ? state.companyId : null} />;
+}
+
+/** Loads the company's context first, as every page needs it. */
+function CompanyLayout() {
   const context = useContextQuery();
   if (context.data === undefined) {
     return <WithoutCompany error={context.error} onRetry={() => void context.refetch()} />;
@@ -43,6 +49,7 @@ function WithoutCompany({ error, onRetry }: { error: Error | null; onRetry: () =
         </EmptyState>
       )}
       {error !== null && !hasNoCompany && <ErrorState error={error} onRetry={onRetry} isWholePage />}
+      {error !== null && <OtherCompanies />}
       {error !== null && (
         <div className="mx-auto w-64">
           <AccountMenu />

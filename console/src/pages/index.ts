@@ -3,10 +3,11 @@
  * is opened). It becomes reachable by its route in one of these lists, and visible by its entry in the navigation.
  */
 import type { NavigationEntry } from "@/layout/navigation";
-import { homeRoute } from "@/routes";
 
 import { documentsEntry, documentsRoute } from "./documents/route";
 import { forgotPasswordRoute } from "./forgot-password/route";
+import { homeRoute, startEntry, startRoute } from "./home/route";
+import { inboxEntry, inboxRoute } from "./inbox/route";
 import { invitationRoute } from "./invitation/route";
 import { passwordResetRoute } from "./password-reset/route";
 import { signInRoute } from "./sign-in/route";
@@ -16,7 +17,7 @@ import { signUpRoute } from "./sign-up/route";
 export const publicPages = [signInRoute, signUpRoute, invitationRoute, forgotPasswordRoute, passwordResetRoute] as const;
 
 /** Pages of a company's members. */
-export const memberPages = [homeRoute, documentsRoute] as const;
+export const memberPages = [homeRoute, startRoute, inboxRoute, documentsRoute] as const;
 
 /** The navigation, in its order. */
-export const navigation: readonly NavigationEntry[] = [documentsEntry];
+export const navigation: readonly NavigationEntry[] = [startEntry, inboxEntry, documentsEntry];

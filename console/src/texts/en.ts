@@ -3,9 +3,11 @@ import { auth } from "./en/auth";
 import { common } from "./en/common";
 import { documents } from "./en/documents";
 import { errors } from "./en/errors";
+import { inbox } from "./en/inbox";
 import { layout } from "./en/layout";
+import { start } from "./en/start";
 
-export const en = { auth, common, documents, errors, layout };
+export const en = { auth, common, documents, errors, inbox, layout, start };
 
 /** The shape of the texts: each is a text, or a function that makes one. */
 export type Texts = typeof en;

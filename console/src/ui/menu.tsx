@@ -10,15 +10,14 @@ export function Menu(props: ComponentProps<typeof Primitive.Root>) {
 
 export const MenuTrigger = Primitive.Trigger;
 
+/** Beside its button, not at the end of the page: there it would be outside of the landmarks, and inert while a drawer is open. */
 export function MenuContent({ className, sideOffset = 4, ...props }: ComponentProps<typeof Primitive.Content>) {
   return (
-    <Primitive.Portal>
-      <Primitive.Content
-        sideOffset={sideOffset}
-        className={cn("z-50 min-w-44 rounded-md border bg-popover p-1 text-popover-foreground shadow-md", className)}
-        {...props}
-      />
-    </Primitive.Portal>
+    <Primitive.Content
+      sideOffset={sideOffset}
+      className={cn("z-50 min-w-44 rounded-md border bg-popover p-1 text-popover-foreground shadow-md", className)}
+      {...props}
+    />
   );
 }
 

@@ -11,6 +11,8 @@ export const layout = {
   theme: "Appearance",
   themes: { light: "Light", dark: "Dark", system: "Like the system" },
   company: "Company",
+  switchTo: "Open another company",
+  suspendedShort: "Suspended",
   roles: { owner: "Owner", support: "Support" },
   live: "Sells (LIVE)",
   rag: "Answers from documents",

@@ -12,6 +12,8 @@ export const layout: Texts["layout"] = {
   theme: "Apparence",
   themes: { light: "Claire", dark: "Sombre", system: "Comme le système" },
   company: "Entreprise",
+  switchTo: "Ouvrir une autre entreprise",
+  suspendedShort: "Suspendue",
   roles: { owner: "Propriétaire", support: "Support" },
   live: "Vend (LIVE)",
   rag: "Répond d’après les documents",
