@@ -5,6 +5,7 @@
 import type { NavigationEntry } from "@/layout/navigation";
 import { homeRoute } from "@/routes";
 
+import { documentRoute } from "./document/route";
 import { documentsEntry, documentsRoute } from "./documents/route";
 import { forgotPasswordRoute } from "./forgot-password/route";
 import { invitationRoute } from "./invitation/route";
@@ -16,7 +17,7 @@ import { signUpRoute } from "./sign-up/route";
 export const publicPages = [signInRoute, signUpRoute, invitationRoute, forgotPasswordRoute, passwordResetRoute] as const;
 
 /** Pages of a company's members. */
-export const memberPages = [homeRoute, documentsRoute] as const;
+export const memberPages = [homeRoute, documentsRoute, documentRoute] as const;
 
 /** The navigation, in its order. */
 export const navigation: readonly NavigationEntry[] = [documentsEntry];

@@ -1,11 +1,12 @@
 /** Every English text that a person reads. `fr.ts` has the same shape: a missing text does not compile. */
 import { auth } from "./en/auth";
 import { common } from "./en/common";
+import { document } from "./en/document";
 import { documents } from "./en/documents";
 import { errors } from "./en/errors";
 import { layout } from "./en/layout";
 
-export const en = { auth, common, documents, errors, layout };
+export const en = { auth, common, document, documents, errors, layout };
 
 /** The shape of the texts: each is a text, or a function that makes one. */
 export type Texts = typeof en;

@@ -1,8 +1,9 @@
 import type { Texts } from "./en";
 import { auth } from "./fr/auth";
 import { common } from "./fr/common";
+import { document } from "./fr/document";
 import { documents } from "./fr/documents";
 import { errors } from "./fr/errors";
 import { layout } from "./fr/layout";
 
-export const fr: Texts = { auth, common, documents, errors, layout };
+export const fr: Texts = { auth, common, document, documents, errors, layout };
