@@ -10,14 +10,16 @@ import { documentsEntry, documentsRoute } from "./documents/route";
 import { forgotPasswordRoute } from "./forgot-password/route";
 import { invitationRoute } from "./invitation/route";
 import { passwordResetRoute } from "./password-reset/route";
+import { playgroundEntry, playgroundRoute } from "./playground/route";
 import { signInRoute } from "./sign-in/route";
 import { signUpRoute } from "./sign-up/route";
+import { unansweredEntry, unansweredRoute } from "./unanswered/route";
 
 /** Pages without a session. */
 export const publicPages = [signInRoute, signUpRoute, invitationRoute, forgotPasswordRoute, passwordResetRoute] as const;
 
 /** Pages of a company's members. */
-export const memberPages = [homeRoute, documentsRoute, documentRoute] as const;
+export const memberPages = [homeRoute, documentsRoute, documentRoute, unansweredRoute, playgroundRoute] as const;
 
 /** The navigation, in its order. */
-export const navigation: readonly NavigationEntry[] = [documentsEntry];
+export const navigation: readonly NavigationEntry[] = [unansweredEntry, documentsEntry, playgroundEntry];

@@ -5,8 +5,10 @@ import { document } from "./en/document";
 import { documents } from "./en/documents";
 import { errors } from "./en/errors";
 import { layout } from "./en/layout";
+import { playground } from "./en/playground";
+import { unanswered } from "./en/unanswered";
 
-export const en = { auth, common, document, documents, errors, layout };
+export const en = { auth, common, document, documents, errors, layout, playground, unanswered };
 
 /** The shape of the texts: each is a text, or a function that makes one. */
 export type Texts = typeof en;

@@ -5,5 +5,7 @@ import { document } from "./fr/document";
 import { documents } from "./fr/documents";
 import { errors } from "./fr/errors";
 import { layout } from "./fr/layout";
+import { playground } from "./fr/playground";
+import { unanswered } from "./fr/unanswered";
 
-export const fr: Texts = { auth, common, document, documents, errors, layout };
+export const fr: Texts = { auth, common, document, documents, errors, layout, playground, unanswered };

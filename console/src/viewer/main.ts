@@ -50,6 +50,8 @@ async function open(bytes: ArrayBuffer): Promise<void> {
       cMapPacked: true,
       standardFontDataUrl: "standard_fonts/",
       wasmUrl: "wasm/",
+      // The browser would look for the fonts of the system, and for others in the network.
+      useSystemFonts: false,
       isEvalSupported: false,
       enableXfa: false,
       disableAutoFetch: true,
