@@ -2,7 +2,7 @@
  * Draws one page of a PDF in the sandboxed frame. The frame's origin is opaque: a module script or a worker would need CORS
  * and a URL of the frame's own origin, so this is one classic script, and pdf.js parses in the frame's own process.
  */
-import { getDocument, type PDFDocumentProxy, type RenderTask } from "pdfjs-dist";
+import { getDocument, type PDFDocumentProxy, type RenderTask, VerbosityLevel } from "pdfjs-dist";
 // @ts-expect-error -- pdf.js has no types for its worker, which is run here as a plain module.
 import { WorkerMessageHandler } from "pdfjs-dist/build/pdf.worker.mjs";
 
@@ -53,6 +53,7 @@ async function open(bytes: ArrayBuffer): Promise<void> {
       // The browser would look for the fonts of the system, and for others in the network.
       useSystemFonts: false,
       isEvalSupported: false,
+      verbosity: VerbosityLevel.ERRORS,
       enableXfa: false,
       disableAutoFetch: true,
     }).promise;

@@ -110,7 +110,7 @@ function PdfFrame({ bytes, filename, page, onPages, onTurn }: PdfFrameProps) {
         sandbox="allow-scripts"
         referrerPolicy="no-referrer"
         title={texts.frameTitle(filename)}
-        className="h-full w-full flex-1 border-0"
+        className="h-full w-full flex-1 border-0 scheme-light"
       />
       <div className="absolute right-4 bottom-4 flex items-center gap-1 rounded-md border bg-popover p-1 text-sm shadow-md">
         <Button variant="ghost" size="icon" className="size-8" aria-label={texts.smaller} disabled={at <= 0} onClick={() => zoom(-1)}>

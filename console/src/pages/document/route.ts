@@ -10,9 +10,10 @@ interface DocumentSearch {
 export const documentRoute = createRoute({
   getParentRoute: () => appRoute,
   path: "/documents/$documentId",
+  // What is not understood is named as undefined: the router keeps what a route leaves out.
   validateSearch: ({ page }: Record<string, unknown>): DocumentSearch => {
     const number = Number(page);
-    return Number.isInteger(number) && number > 1 ? { page: number } : {};
+    return { page: Number.isInteger(number) && number > 1 ? number : undefined };
   },
   component: lazyRouteComponent(() => import("./page"), "DocumentPage"),
 });

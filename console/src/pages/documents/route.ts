@@ -17,11 +17,11 @@ const SORTS: readonly DocumentSort[] = ["-upload_date", "filename"];
 export const documentsRoute = createRoute({
   getParentRoute: () => appRoute,
   path: "/documents",
-  validateSearch: ({ status, sort }: Record<string, unknown>): DocumentsSearch => {
-    const knownStatus = STATUSES.find((known) => known === status);
-    const knownSort = SORTS.find((known) => known === sort);
-    return { ...(knownStatus && { status: knownStatus }), ...(knownSort && { sort: knownSort }) };
-  },
+  // What is not understood is named as undefined: the router keeps what a route leaves out.
+  validateSearch: ({ status, sort }: Record<string, unknown>): DocumentsSearch => ({
+    status: STATUSES.find((known) => known === status),
+    sort: SORTS.find((known) => known === sort),
+  }),
   component: lazyRouteComponent(() => import("./page"), "DocumentsPage"),
 });
 

@@ -24,7 +24,7 @@ export function PreviewResult({ title, result }: { title: string; result: TimedP
         <span>{playground.time(format.number(Math.round(ms / 100) / 10), null)}</span>
         {answer.usage.prompt_tokens > 0 && <span>{playground.tokens(answer.usage.prompt_tokens, answer.usage.completion_tokens)}</span>}
       </p>
-      {answer.prompt == null && <p className="text-sm text-muted-foreground">{playground.noPromptTold}</p>}
+      {answer.usage.prompt_tokens === 0 && <p className="text-sm text-muted-foreground">{playground.noPromptTold}</p>}
       <CitationList citations={answer.citations} turnId={id} />
     </section>
   );

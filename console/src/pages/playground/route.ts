@@ -13,7 +13,10 @@ interface PlaygroundSearch {
 export const playgroundRoute = createRoute({
   getParentRoute: () => appRoute,
   path: "/playground",
-  validateSearch: ({ tab }: Record<string, unknown>): PlaygroundSearch => (tab === "prompts" || tab === "golden" ? { tab } : {}),
+  // What is not understood is named as undefined: the router keeps what a route leaves out.
+  validateSearch: ({ tab }: Record<string, unknown>): PlaygroundSearch => ({
+    tab: tab === "prompts" || tab === "golden" ? tab : undefined,
+  }),
   component: lazyRouteComponent(() => import("./page"), "PlaygroundPage"),
 });
 

@@ -93,8 +93,8 @@ function QuestionRow({ group }: { group: QuestionGroup }) {
           {newest.question}
         </p>
         <p className="flex flex-wrap items-center gap-x-2 gap-y-1 text-sm text-muted-foreground">
-          <Badge variant={count > 1 ? "default" : "secondary"}>{unanswered.asked(count)}</Badge>
-          <span>{unanswered.last(format.dateTime(newest.created_at))}</span>
+          {count > 1 && <Badge variant="default">{unanswered.asked(count)}</Badge>}
+          <span>{(count > 1 ? unanswered.last : unanswered.once)(format.dateTime(newest.created_at))}</span>
           <span>· {unanswered.channels[newest.channel] ?? newest.channel}</span>
         </p>
         <p className="text-sm text-muted-foreground">{isQuota ? unanswered.why.quota : unanswered.why.notFound}</p>

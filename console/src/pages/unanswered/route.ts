@@ -16,10 +16,11 @@ interface UnansweredSearch {
 export const unansweredRoute = createRoute({
   getParentRoute: () => appRoute,
   path: "/unanswered",
+  // What is not understood is named as undefined: the router keeps what a route leaves out.
   validateSearch: ({ tab, question, sort }: Record<string, unknown>): UnansweredSearch => ({
-    ...(tab === "answers" && { tab }),
-    ...(typeof question === "string" && { question }),
-    ...(sort === "newest" && { sort }),
+    tab: tab === "answers" ? tab : undefined,
+    question: typeof question === "string" ? question : undefined,
+    sort: sort === "newest" ? sort : undefined,
   }),
   component: lazyRouteComponent(() => import("./page"), "UnansweredPage"),
 });

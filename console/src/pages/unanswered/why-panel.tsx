@@ -35,7 +35,9 @@ export function WhyPanel({ group, onUse }: { group: QuestionGroup; onUse: (passa
         {newest.question}
       </blockquote>
       <p className="text-muted-foreground">
-        {unanswered.asked(count)} · {unanswered.last(format.dateTime(newest.created_at))}
+        {count > 1
+          ? `${unanswered.asked(count)} · ${unanswered.last(format.dateTime(newest.created_at))}`
+          : unanswered.once(format.dateTime(newest.created_at))}
       </p>
       <p>
         <strong className="font-semibold">{unanswered.whyTitle}</strong> {isQuota ? unanswered.why.quota : unanswered.why.notFound}{" "}

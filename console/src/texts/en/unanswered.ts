@@ -13,6 +13,7 @@ export const unanswered = {
   sorts: { often: "Most asked first", newest: "Newest first" },
   asked: (n: number) => `asked ${plural("en", n, "time", "times")}`,
   last: (date: string) => `last on ${date}`,
+  once: (date: string) => `asked on ${date}`,
   channels: { whatsapp: "WhatsApp", api: "Console or API" } as Record<string, string>,
   why: {
     notFound: "No passage of your documents holds the answer.",

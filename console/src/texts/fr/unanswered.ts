@@ -13,7 +13,8 @@ export const unanswered: Texts["unanswered"] = {
   sort: "Ordre",
   sorts: { often: "Les plus posées d’abord", newest: "Les plus récentes d’abord" },
   asked: (n) => `posée ${plural("fr", n, "fois", "fois")}`,
-  last: (date) => `la dernière le ${date}`,
+  last: (date) => `la dernière fois le ${date}`,
+  once: (date) => `posée le ${date}`,
   channels: { whatsapp: "WhatsApp", api: "Console ou API" },
   why: {
     notFound: "Aucun passage de vos documents ne contient la réponse.",
