@@ -60,7 +60,7 @@ it("a draft is tried beside the prompt in force, with golden questions, and put 
   await page.getByRole("button", { name: "Ask both" }).click();
   await page.getByRole("region", { name: "In force" }).getByText("1 500").first().waitFor();
   await page.getByRole("region", { name: "Draft" }).getByText("1 500").first().waitFor();
-  await page.getByRole("button", { name: "Run the golden questions against both" }).click();
+  await page.getByRole("button", { name: "Run against both" }).click();
   await page.getByText("The draft breaks nothing: 1 of 1 pass.").waitFor();
   await expectAccessible(page);
   await page.getByRole("button", { name: "Put the draft into force" }).click();

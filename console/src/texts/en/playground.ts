@@ -16,7 +16,8 @@ export const playground = {
   startOver: "Start over",
   tooLong: (n: number) => `At most ${n} characters.`,
   costsOne: "An answer counts as one question of your plan.",
-  costsFree: (left: number) => `An answer counts as one question: ${plural("en", left, "free question is", "free questions are")} left.`,
+  costsFree: (left: number) =>
+    left === 0 ? "Your free questions are used up: choose a plan to ask more." : `An answer counts as one question: ${plural("en", left, "free question is", "free questions are")} left.`,
   searching: "Looking in your documents…",
   reading: (n: number) => `${plural("en", n, "passage", "passages")} found, writing the answer…`,
   stopped: "Stopped.",
@@ -60,7 +61,7 @@ export const playground = {
   actions: { answer: "Answers", propose_order: "Proposes an order", hand_over: "Hands over to a person" },
   noPromptTold: "No model was asked, so the prompt made no difference.",
   goldenRunLead: (n: number) => `${plural("en", n, "question is", "questions are")} asked with the prompt in force and with the draft.`,
-  runGolden: "Run the golden questions against both",
+  runGolden: "Run against both",
   regressions: (n: number) => `${plural("en", n, "question passes", "questions pass")} now and would fail with the draft.`,
   noRegressions: (passed: number, all: number) => `The draft breaks nothing: ${passed} of ${all} pass.`,
   passed: "Right",

@@ -17,7 +17,8 @@ export const playground: Texts["playground"] = {
   startOver: "Recommencer",
   tooLong: (n) => `${n} caractères au plus.`,
   costsOne: "Une réponse compte pour une question de votre formule.",
-  costsFree: (left) => `Une réponse compte pour une question : il reste ${plural("fr", left, "question gratuite", "questions gratuites")}.`,
+  costsFree: (left) =>
+    left === 0 ? "Vos questions gratuites sont épuisées : choisissez une formule pour continuer." : `Une réponse compte pour une question : il reste ${plural("fr", left, "question gratuite", "questions gratuites")}.`,
   searching: "Recherche dans vos documents…",
   reading: (n) => `${plural("fr", n, "passage trouvé", "passages trouvés")}, rédaction de la réponse…`,
   stopped: "Arrêté.",
@@ -61,7 +62,7 @@ export const playground: Texts["playground"] = {
   actions: { answer: "Répond", propose_order: "Propose une commande", hand_over: "Passe à une personne" },
   noPromptTold: "Aucun modèle n’a été interrogé : la consigne n’a rien changé.",
   goldenRunLead: (n) => `${plural("fr", n, "question est posée", "questions sont posées")} avec la consigne en vigueur et avec le brouillon.`,
-  runGolden: "Poser les questions de référence aux deux",
+  runGolden: "Poser aux deux",
   regressions: (n) => `${plural("fr", n, "question réussit", "questions réussissent")} aujourd’hui et ${n > 1 ? "échoueraient" : "échouerait"} avec le brouillon.`,
   noRegressions: (passed, all) => `Le brouillon ne casse rien : ${passed} sur ${all} réussies.`,
   passed: "Juste",
