@@ -45,12 +45,3 @@ export const appRoute = createRoute({
   },
   component: lazyRouteComponent(() => import("@/layout/app-layout"), "AppLayout"),
 });
-
-/** The console's own address leads to the first page of the navigation. */
-export const homeRoute = createRoute({
-  getParentRoute: () => appRoute,
-  path: "/",
-  beforeLoad: () => {
-    throw redirect({ to: "/documents", replace: true });
-  },
-});

@@ -2,7 +2,7 @@ import { expect, it, vi } from "vitest";
 
 vi.mock("./client", () => ({ send: vi.fn() }));
 
-const { touchedKeys } = await import("./changes");
+const { paceOf, touchedKeys } = await import("./changes");
 
 const change = (kind: string) => ({ kind, id: "3f1d2c4b-0c7e-4a53-8a4e-5d2f9b1c5a69", version: 1, is_deleted: false, at: "2026-11-29T12:00:00Z" });
 
@@ -17,4 +17,12 @@ it("names each query once, whatever the number of changes", () => {
 
 it("ignores a kind that a newer server adds", () => {
   expect(touchedKeys([change("invoice")])).toEqual([]);
+});
+
+it("slows down when few calls are left, and not while there are many", () => {
+  const limits = (remaining: string, reset: string) => new Headers({ "ratelimit-remaining": remaining, "ratelimit-reset": reset });
+  expect(paceOf(limits("99", "60"))).toBe(0);
+  expect(paceOf(limits("30", "30"))).toBe(3_000);
+  expect(paceOf(limits("0", "20"))).toBe(20_000);
+  expect(paceOf(new Headers())).toBe(0);
 });

@@ -20,6 +20,9 @@ const KEYS: Record<string, readonly string[]> = {
 
 const VISIBLE_INTERVAL_MS = 2_000;
 const HIDDEN_INTERVAL_MS = 15_000;
+/** Calls that a user may still make in the present minute, below which the feed slows down, and its share of them. */
+const FEW_CALLS = 50;
+const SHARE_OF_CALLS = 3;
 
 /** Returns the names of the queries that the changes touch, each once. */
 export function touchedKeys(changes: readonly Change[]): string[] {
@@ -37,10 +40,11 @@ export async function followChanges(
     let delay = document.hidden ? HIDDEN_INTERVAL_MS : VISIBLE_INTERVAL_MS;
     try {
       const answer = await poll(cursor, etag, signal);
-      if (answer !== null) {
+      delay = Math.max(delay, paceOf(answer.headers));
+      if (answer.body !== null) {
         const { data, meta } = answer.body;
         // The tag names the place in the feed, so it stays true for the next cursor unless changes lie between.
-        etag = data.length === 0 ? answer.etag : null;
+        etag = data.length === 0 ? answer.headers.get("etag") : null;
         cursor = meta.next_cursor;
         for (const key of touchedKeys(data)) void queries.invalidateQueries({ queryKey: [key] });
         if (meta.has_more) delay = 0;
@@ -63,12 +67,20 @@ async function poll(
   cursor: string,
   etag: string | null,
   signal: AbortSignal,
-): Promise<{ body: Schemas["Changes"]; etag: string | null } | null> {
+): Promise<{ body: Schemas["Changes"] | null; headers: Headers }> {
   const headers = new Headers(etag === null ? {} : { "if-none-match": etag });
   const url = `${window.location.origin}/api/v1/changes?cursor=${encodeURIComponent(cursor)}`;
   const response = await send(new Request(url, { headers, signal, cache: "no-store" }));
-  if (response.status === 304) return null;
-  return { body: (await response.json()) as Schemas["Changes"], etag: response.headers.get("etag") };
+  const body = response.status === 304 ? null : ((await response.json()) as Schemas["Changes"]);
+  return { body, headers: response.headers };
+}
+
+/** The pause that leaves most of the user's remaining calls to the pages. 0 while many are left. */
+export function paceOf(headers: Headers): number {
+  const remaining = Number(headers.get("ratelimit-remaining") ?? FEW_CALLS);
+  const resetS = Number(headers.get("ratelimit-reset") ?? 0);
+  if (!(remaining < FEW_CALLS) || !(resetS > 0)) return 0;
+  return (resetS * 1000) / Math.max(1, remaining / SHARE_OF_CALLS);
 }
 
 /** Waits, but no longer than until the tab is shown again. */

@@ -3,11 +3,12 @@
  * is opened). It becomes reachable by its route in one of these lists, and visible by its entry in the navigation.
  */
 import type { NavigationEntry } from "@/layout/navigation";
-import { homeRoute } from "@/routes";
 
 import { documentRoute } from "./document/route";
 import { documentsEntry, documentsRoute } from "./documents/route";
 import { forgotPasswordRoute } from "./forgot-password/route";
+import { homeRoute, startEntry, startRoute } from "./home/route";
+import { inboxEntry, inboxRoute } from "./inbox/route";
 import { invitationRoute } from "./invitation/route";
 import { passwordResetRoute } from "./password-reset/route";
 import { playgroundEntry, playgroundRoute } from "./playground/route";
@@ -19,7 +20,15 @@ import { unansweredEntry, unansweredRoute } from "./unanswered/route";
 export const publicPages = [signInRoute, signUpRoute, invitationRoute, forgotPasswordRoute, passwordResetRoute] as const;
 
 /** Pages of a company's members. */
-export const memberPages = [homeRoute, documentsRoute, documentRoute, unansweredRoute, playgroundRoute] as const;
+export const memberPages = [
+  homeRoute,
+  startRoute,
+  inboxRoute,
+  unansweredRoute,
+  documentsRoute,
+  documentRoute,
+  playgroundRoute,
+] as const;
 
 /** The navigation, in its order. */
-export const navigation: readonly NavigationEntry[] = [unansweredEntry, documentsEntry, playgroundEntry];
+export const navigation: readonly NavigationEntry[] = [startEntry, inboxEntry, unansweredEntry, documentsEntry, playgroundEntry];

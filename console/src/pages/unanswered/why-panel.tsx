@@ -38,6 +38,14 @@ export function WhyPanel({ group, onUse }: { group: QuestionGroup; onUse: (passa
         {count > 1
           ? `${unanswered.asked(count)} · ${unanswered.last(format.dateTime(newest.created_at))}`
           : unanswered.once(format.dateTime(newest.created_at))}
+        {newest.channel === "whatsapp" && (
+          <>
+            {" · "}
+            <Link to="/inbox" search={{ conversation: newest.conversation_id }} className="underline underline-offset-2">
+              {unanswered.openConversation}
+            </Link>
+          </>
+        )}
       </p>
       <p>
         <strong className="font-semibold">{unanswered.whyTitle}</strong> {isQuota ? unanswered.why.quota : unanswered.why.notFound}{" "}

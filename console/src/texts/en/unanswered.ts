@@ -27,6 +27,7 @@ export const unanswered = {
   answerIt: "Answer it",
   answerOf: (question: string) => `Answer it: ${question}`,
   answerTitle: "Answer this question from now on",
+  openConversation: "Open the conversation",
   lookAgain: "Look in today’s documents",
   stillNothing: "Your documents still do not hold the answer. Write it below, or upload a document with it.",
   noModel: "No language model answered just now. Try again later, or write the answer below.",

@@ -28,6 +28,7 @@ export const unanswered: Texts["unanswered"] = {
   answerIt: "Répondre",
   answerOf: (question) => `Répondre : ${question}`,
   answerTitle: "Répondre désormais à cette question",
+  openConversation: "Ouvrir la conversation",
   lookAgain: "Chercher dans les documents d’aujourd’hui",
   stillNothing: "Vos documents ne contiennent toujours pas la réponse. Écrivez-la ci-dessous, ou ajoutez un document qui la contient.",
   noModel: "Aucun modèle de langage n’a répondu à l’instant. Réessayez plus tard, ou écrivez la réponse ci-dessous.",

@@ -1,0 +1,79 @@
+/** What a member does with a conversation. Each answer of the server is shown at once, and the feed confirms it. */
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+
+import { call, client } from "@/api/client";
+import { showDone } from "@/layout/toasts";
+import { useTexts } from "@/texts";
+
+import { type Draft, dropDraft } from "./drafts";
+import { storeConversation, storeMessage, takeoversQuery } from "./queries";
+
+export function useTakeOver() {
+  const { inbox } = useTexts();
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: async (id: string) =>
+      (await call(client.POST("/api/v1/conversations/{id}/takeover", { params: { path: { id } } }))).data,
+    onSuccess: (item) => {
+      storeConversation(queries, item);
+      void queries.invalidateQueries({ queryKey: takeoversQuery.queryKey });
+      showDone(inbox.takenOver);
+    },
+  });
+}
+
+export function useGiveBack() {
+  const { inbox } = useTexts();
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: async (id: string) =>
+      (await call(client.POST("/api/v1/conversations/{id}/release", { params: { path: { id } } }))).data,
+    onSuccess: (item) => {
+      storeConversation(queries, item);
+      showDone(inbox.givenBack);
+    },
+  });
+}
+
+/** Sends a draft. Its key makes a repetition after a lost connection harmless. */
+export function useReply(user: string, conversation: string) {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: async (draft: Draft) => {
+      const params = { path: { id: conversation }, header: { "Idempotency-Key": draft.key } };
+      const body = { text: draft.text };
+      return (await call(client.POST("/api/v1/conversations/{id}/reply", { params, body }))).data;
+    },
+    onSuccess: async (message, draft) => {
+      dropDraft(user, conversation, draft);
+      storeMessage(queries, message);
+      await Promise.all([
+        queries.invalidateQueries({ queryKey: ["conversations"] }),
+        queries.invalidateQueries({ queryKey: ["waiting"] }),
+      ]);
+    },
+    meta: { showsError: true },
+  });
+}
+
+/** Rates an answer of the bot. The API does not tell earlier ratings, so this tab remembers its own. */
+export function useRating(message: string) {
+  const { inbox } = useTexts();
+  const queries = useQueryClient();
+  const key = ["rating", message] as const;
+  const rate = useMutation({
+    mutationFn: async (isHelpful: boolean) =>
+      (
+        await call(
+          client.POST("/api/v1/messages/{id}/feedback", { params: { path: { id: message } }, body: { is_helpful: isHelpful } }),
+        )
+      ).data,
+    onSuccess: ({ is_helpful }) => {
+      queries.setQueryDefaults(key, { gcTime: Infinity });
+      queries.setQueryData(key, is_helpful);
+      showDone(inbox.rated);
+    },
+  });
+  const stored = queries.getQueryData<boolean>(key);
+  return { isHelpful: rate.isPending ? rate.variables : (rate.data?.is_helpful ?? stored ?? null), rate: rate.mutate };
+}

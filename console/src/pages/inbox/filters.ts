@@ -1,0 +1,17 @@
+import type { paths } from "@/api/schema";
+
+import type { Filter } from "./route";
+
+type Listed = NonNullable<paths["/api/v1/conversations"]["get"]["parameters"]["query"]>;
+
+/** Parameters of the list of conversations. */
+export type ConversationsQuery = Listed & { search?: string; unanswered?: boolean };
+
+/** What the API is asked for by each filter. Those that wait are chosen from those with a person. */
+export function queryOfFilter(filter: Filter | undefined, search: string | undefined): ConversationsQuery {
+  return {
+    ...(search !== undefined && { search }),
+    ...((filter === "human" || filter === "waiting") && { status: "human" as const }),
+    ...(filter === "unanswered" && { unanswered: true }),
+  };
+}

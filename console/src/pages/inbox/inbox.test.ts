@@ -1,0 +1,124 @@
+// @vitest-environment happy-dom
+import { beforeEach, describe, expect, it, vi } from "vitest";
+
+import { citationPath, readCitations } from "./citations";
+import { draftOf, dropDraft, writeDraft } from "./drafts";
+import { holderOf, waitsForPerson } from "./holder";
+import { commandOf } from "./keys";
+import { mergeMessages } from "./merge";
+import type { Conversation, Message } from "./queries";
+
+vi.mock("@/api/client", () => ({}));
+
+const { readSearch, without } = await import("./route");
+
+const ID = "7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d";
+
+describe("the address", () => {
+  it("keeps what is valid, and names the rest undefined", () => {
+    expect(readSearch({ filter: "human", q: "Awa", conversation: ID })).toEqual({ filter: "human", q: "Awa", conversation: ID });
+    expect(readSearch({ q: 700 }).q).toBe("700");
+    const nothing = readSearch({ filter: "mine", q: " ", conversation: "1 or 1" });
+    expect(nothing).toStrictEqual({ filter: undefined, q: undefined, conversation: undefined });
+  });
+
+  it("loses one part only", () => {
+    expect(without({ filter: "human", conversation: ID }, "conversation")).toEqual({ filter: "human" });
+  });
+});
+
+describe("keys", () => {
+  const press = (key: string, target: Element | null = null, more = {}) =>
+    commandOf({ key, target, ctrlKey: false, metaKey: false, altKey: false, defaultPrevented: false, ...more });
+  const within = (html: string, selector: string) => {
+    document.body.innerHTML = html;
+    return document.querySelector(selector);
+  };
+
+  it("are commands where nothing else takes them, in either case", () => {
+    expect([press("r"), press("R"), press("ArrowDown"), press("/"), press("Enter")]).toEqual(["reply", "reply", "next", "search", "open"]);
+    expect(press("x")).toBeNull();
+    expect(press("r", null, { ctrlKey: true })).toBeNull();
+  });
+
+  it("belong to a text, a dialog, a menu, a link and the thread", () => {
+    expect(press("r", within("<textarea></textarea>", "textarea"))).toBeNull();
+    expect(press("t", within("<dialog><button></button></dialog>", "button"))).toBeNull();
+    expect(press("g", within('<div role="menu"><i></i></div>', "i"))).toBeNull();
+    expect(press("Enter", within('<a href="#"></a>', "a"))).toBeNull();
+    expect(press("r", within('<a href="#"></a>', "a"))).toBe("reply");
+    expect(press("ArrowDown", within('<div role="log"><p></p></div>', "p"))).toBeNull();
+  });
+});
+
+describe("who has a conversation", () => {
+  const conversation = (handler: string, handover_reason: string | null, unanswered = 0) =>
+    ({ id: ID, handler, handover_reason, unanswered }) as Conversation;
+  const message = (author: string, created_at: string, sent_by: string | null = null) => ({ author, created_at, sent_by }) as Message;
+
+  it("is the assistant, nobody yet, or the person who wrote last since the assistant did", () => {
+    expect(holderOf(conversation("bot", null), undefined)).toEqual({ kind: "bot" });
+    expect(holderOf(conversation("human", "keyword"), new Map([[ID, "awa"]]))).toEqual({ kind: "nobody" });
+    const takeovers = new Map([[ID, "awa"]]);
+    expect(holderOf(conversation("human", "person"), takeovers)).toEqual({ kind: "person", userId: "awa" });
+    const newestFirst = [message("contact", "2026-11-29T10:02:00Z"), message("agent", "2026-11-29T10:01:00Z", "binta")];
+    expect(holderOf(conversation("human", "person"), takeovers, newestFirst)).toEqual({ kind: "person", userId: "binta" });
+    const answeredByBotSince = [message("bot", "2026-11-29T10:03:00Z"), ...newestFirst];
+    expect(holderOf(conversation("human", "person"), takeovers, answeredByBotSince)).toEqual({ kind: "person", userId: "awa" });
+  });
+
+  it("waits while nobody has come, or the contact has written since", () => {
+    expect(waitsForPerson(conversation("human", "keyword"))).toBe(true);
+    expect(waitsForPerson(conversation("human", "person"))).toBe(false);
+    expect(waitsForPerson(conversation("human", "person", 2))).toBe(true);
+    expect(waitsForPerson(conversation("bot", null, 2))).toBe(false);
+  });
+});
+
+describe("drafts", () => {
+  beforeEach(() => localStorage.clear());
+
+  it("belong to a user and a conversation, and outlive the page", async () => {
+    writeDraft("awa", "c1", "Bonjour\nà vous");
+    expect(draftOf("binta", "c1").get().text).toBe("");
+    const { key } = draftOf("awa", "c1").get();
+    vi.resetModules();
+    const again = await import("./drafts");
+    expect(again.draftOf("awa", "c1").get()).toEqual({ text: "Bonjour\nà vous", key });
+  });
+
+  it("keep their key until the text changes, and stay when they changed while being sent", () => {
+    writeDraft("awa", "c2", "one");
+    const sent = draftOf("awa", "c2").get();
+    writeDraft("awa", "c2", "one");
+    expect(draftOf("awa", "c2").get().key).toBe(sent.key);
+    writeDraft("awa", "c2", "one two");
+    dropDraft("awa", "c2", sent);
+    expect(draftOf("awa", "c2").get().text).toBe("one two");
+    dropDraft("awa", "c2", draftOf("awa", "c2").get());
+    expect(draftOf("awa", "c2").get().text).toBe("");
+    expect(Object.keys(localStorage)).toEqual([]);
+  });
+});
+
+it("a refresh keeps older messages that were loaded, and nothing beyond a gap", () => {
+  const message = (n: number, content = "") => ({ id: `m${n}`, created_at: `2026-11-29T10:0${n}:00Z`, content }) as Message;
+  const before = [message(3), message(2), message(1)];
+  const merged = mergeMessages(before, [message(4), message(3, "sent"), message(2)]);
+  expect(merged.map(({ id, content }) => id + content)).toEqual(["m4", "m3sent", "m2", "m1"]);
+  expect(mergeMessages(before, [message(9), message(8)]).map(({ id }) => id)).toEqual(["m9", "m8"]);
+  expect(mergeMessages([], before)).toEqual(before);
+  expect(mergeMessages(before, [message(3), message(1)]).map(({ id }) => id)).toEqual(["m3", "m1"]);
+});
+
+it("citations lead to the document at its page", () => {
+  const [first, second] = readCitations([
+    { document_id: ID, filename: "guide.pdf", page: 3, location: "p. 3", snippet: "1 500 FCFA" },
+    { filename: "old.pdf" },
+    { page: 1 },
+    null,
+  ]);
+  expect(first && citationPath(first)).toBe(`/documents/${ID}?page=3`);
+  expect(second && citationPath(second)).toBeNull();
+  expect(readCitations(null)).toEqual([]);
+});

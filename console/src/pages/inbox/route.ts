@@ -1,0 +1,53 @@
+import { createRoute, lazyRouteComponent } from "@tanstack/react-router";
+import { Inbox } from "lucide-react";
+
+import type { NavigationEntry } from "@/layout/navigation";
+import { appRoute } from "@/routes";
+
+import { WaitingBadge } from "./waiting-badge";
+
+/** What the list shows; without a filter, all conversations. */
+export const FILTERS = ["waiting", "human", "unanswered"] as const;
+export type Filter = (typeof FILTERS)[number];
+
+export interface InboxSearch {
+  filter?: Filter | undefined;
+  /** A name or a phone number. */
+  q?: string | undefined;
+  /** The open conversation. */
+  conversation?: string | undefined;
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** Reads the address. What is not valid is undefined by name, as the router would otherwise pass it on as it came. */
+export function readSearch(search: Record<string, unknown>): InboxSearch {
+  const filter = FILTERS.find((known) => known === search["filter"]);
+  // A number in the address, such as a phone number, is read as one.
+  const q = typeof search["q"] === "number" ? String(search["q"]) : search["q"];
+  const conversation = search["conversation"];
+  return {
+    filter,
+    q: typeof q === "string" && q.trim() !== "" ? q.slice(0, 200) : undefined,
+    conversation: typeof conversation === "string" && UUID.test(conversation) ? conversation : undefined,
+  };
+}
+
+/** The address without one of its parts. */
+export function without(search: InboxSearch, part: keyof InboxSearch): InboxSearch {
+  return Object.fromEntries(Object.entries(search).filter(([name]) => name !== part));
+}
+
+export const inboxRoute = createRoute({
+  getParentRoute: () => appRoute,
+  path: "/inbox",
+  validateSearch: readSearch,
+  component: lazyRouteComponent(() => import("./page"), "InboxPage"),
+});
+
+export const inboxEntry: NavigationEntry = {
+  to: "/inbox",
+  label: (texts) => texts.inbox.title,
+  icon: Inbox,
+  badge: WaitingBadge,
+};

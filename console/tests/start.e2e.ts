@@ -1,0 +1,131 @@
+/** An owner's first hour on one page, and the two links that are given by hand: an invitation, a new password. */
+import { expect, inject, it } from "vitest";
+
+import { expectAccessible, uniqueEmail, useBrowser, visit } from "./browser";
+import { createCompany, createSupportUser, PASSWORD, repositoryFile, signIn } from "./company";
+
+useBrowser();
+
+it("the first hour fills itself, from an upload to an invited colleague", async () => {
+  const { page, context, problems } = await visit();
+  await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+  await page.goto("/sign-up");
+  await page.getByLabel("Name of your company").fill("Comptoir Baobab");
+  await page.getByLabel("E-mail address").fill(uniqueEmail("owner"));
+  await page.getByLabel("Password").fill(PASSWORD);
+  const token = page.waitForResponse("**/auth/signup").then(async (answer) => ((await answer.json()) as { data: { access_token: string } }).data.access_token);
+  await page.getByRole("button", { name: "Create an account" }).click();
+  await page.waitForURL("**/start");
+  await page.getByText("0 of 5 done").waitFor();
+  await expectAccessible(page);
+
+  const form = new FormData();
+  form.set("file", new Blob([new Uint8Array(repositoryFile("docs/samples/guide-livraison.pdf"))]), "guide-livraison.pdf");
+  await fetch(`${inject("url")}/api/v1/documents/upload`, { method: "POST", headers: { authorization: `Bearer ${await token}` }, body: form });
+  await page.getByText("1 of 5 done").waitFor({ timeout: 60_000 });
+
+  await page.getByLabel("Your question").fill("Combien coûte la livraison à Abidjan ?");
+  await page.getByRole("button", { name: "Ask", exact: true }).click();
+  await page.getByRole("link", { name: "guide-livraison.pdf, p. 1" }).waitFor({ timeout: 20_000 });
+  await page.getByText("2 of 5 done").waitFor();
+
+  await page.getByRole("button", { name: "Make the secret" }).click();
+  await page.getByRole("button", { name: "Copy: Secret" }).first().click();
+  const secret = await page.evaluate(() => navigator.clipboard.readText());
+  await page.getByLabel("ManyChat key").fill("not a key");
+  await page.getByRole("button", { name: "Try and store" }).click();
+  await page.getByText(/Not accepted|not valid/).waitFor();
+  await page.getByLabel("ManyChat key").fill("1001:fake-manychat-key-of-the-first-page");
+  await page.getByRole("button", { name: "Try and store" }).click();
+  await page.getByText("Stored:", { exact: false }).waitFor();
+  await expectAccessible(page);
+
+  const webhook = (body: string) =>
+    fetch(`${inject("url")}/api/v1/webhook/manychat`, { method: "POST", headers: { "x-webhook-secret": secret, "content-type": "application/json" }, body });
+  expect((await webhook("id=1103&text=Bonjour")).status).toBe(400);
+  await page.getByText("could not be read", { exact: false }).waitFor({ timeout: 10_000 });
+  expect((await webhook(JSON.stringify({ id: 1, name: "Awa", last_input_text: "Bonjour" }))).status).toBe(200);
+  await page.getByText("3 of 5 done").waitFor({ timeout: 5_000 });
+  await page.getByText("First message received: Awa", { exact: false }).waitFor();
+
+  await page.getByLabel("E-mail address of your colleague").fill("not an address");
+  await page.getByRole("button", { name: "Make the invitation" }).click();
+  await page.getByText("Enter an e-mail address", { exact: false }).waitFor();
+  await page.getByLabel("E-mail address of your colleague").fill("");
+  await page.getByRole("button", { name: "Make the invitation" }).click();
+  await page.getByText("4 of 5 done").waitFor();
+  await page.getByText("1 open invitation", { exact: false }).waitFor();
+  await expectAccessible(page);
+  await page.getByRole("button", { name: "Choose Pro" }).waitFor();
+  await page.getByRole("button", { name: "Do not show this first any more" }).click();
+  await page.waitForURL("**/inbox");
+  await page.goto("/");
+  await page.waitForURL("**/inbox");
+  expect(problems.filter((problem) => !problem.includes("422"))).toEqual([]);
+  await context.close();
+});
+
+it("an invitation's link makes a support user of the company, once", async () => {
+  const company = await createCompany("Comptoir Baobab");
+  const { token } = await company.api<{ token: string }>("POST", "customers/me/invitations", { role: "support" });
+  const { page, context, problems } = await visit({ size: "phone" });
+  await page.goto(`/invitation#token=${token}`);
+  await page.getByRole("heading", { name: "Join a company" }).waitFor();
+  expect(page.url()).not.toContain(token);
+  await expectAccessible(page);
+  await page.getByLabel("Your name").fill("Binta Traoré");
+  await page.getByLabel("E-mail address").fill(uniqueEmail("binta"));
+  await page.getByLabel("Password").fill(PASSWORD);
+  await page.getByRole("button", { name: "Join the company" }).click();
+  await page.waitForURL("**/inbox");
+  await page.getByRole("banner").getByText("Comptoir Baobab").waitFor();
+  await page.getByRole("button", { name: "Menu" }).click();
+  expect(await page.getByRole("link", { name: "First hour" }).count()).toBe(0);
+  expect(problems).toEqual([]);
+  await context.close();
+
+  const late = await visit();
+  await late.page.goto(`/invitation#token=${token}`);
+  await late.page.getByLabel("E-mail address").fill(uniqueEmail("late"));
+  await late.page.getByLabel("Password").fill(PASSWORD);
+  await late.page.getByRole("button", { name: "Join the company" }).click();
+  await late.page.getByRole("alert").getByText("Request", { exact: false }).waitFor();
+  await expectAccessible(late.page);
+  await late.context.close();
+});
+
+it("a link for a new password sets it, ends the old sessions, and works once", async () => {
+  const company = await createCompany();
+  const support = await createSupportUser(company);
+  const old = await visit();
+  await signIn(old.page, support, "/inbox");
+  await old.page.getByRole("heading", { name: "Inbox" }).waitFor();
+  const members = await company.api<{ user_id: string; email: string }[]>("GET", "customers/me/members");
+  const user = members.find(({ email }) => email === support.email)?.user_id ?? "";
+  const { token } = await company.api<{ token: string }>("POST", `customers/me/members/${user}/password-reset`);
+  const { page, context, problems } = await visit({ dark: true });
+  await page.goto(`/password-reset#token=${token}`);
+  await page.getByLabel("New password").fill("short");
+  await page.getByRole("button", { name: "Set the password" }).click();
+  await page.getByText("The password needs at least 10 characters.").waitFor();
+  await expectAccessible(page);
+  await page.getByLabel("New password").fill("another horse battery");
+  await page.getByRole("button", { name: "Set the password" }).click();
+  await page.getByText("The password is set.", { exact: false }).waitFor();
+  await expectAccessible(page);
+  await page.getByRole("link", { name: "Back to sign-in" }).click();
+  await page.getByLabel("E-mail address").fill(support.email);
+  await page.getByLabel("Password").fill("another horse battery");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.waitForURL("**/inbox");
+  expect(problems).toEqual([]);
+  await page.goto(`/password-reset#token=${token}`);
+  await page.getByLabel("New password").fill("a third horse battery");
+  await page.getByRole("button", { name: "Set the password" }).click();
+  await page.getByRole("alert").getByText("Request", { exact: false }).waitFor();
+  await context.close();
+
+  await old.page.reload();
+  await old.page.waitForURL("**/sign-in*");
+  await old.context.close();
+});
