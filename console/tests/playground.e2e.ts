@@ -17,7 +17,7 @@ it("a question is answered with its source, and the source opens the page of the
   await page.keyboard.press("Enter");
   await page.getByText(/^\d+(\.\d)? s, first word after/).waitFor();
   await page.getByText("costs one question").waitFor();
-  await page.getByRole("link", { name: "Source 1" }).first().waitFor();
+  await page.getByRole("link", { name: /guide-livraison\.pdf, p\. 1/ }).first().waitFor();
   await expectAccessible(page);
 
   await page.getByRole("textbox", { name: "Question" }).fill("Zéphyr xylophone ?");

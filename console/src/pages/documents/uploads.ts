@@ -134,26 +134,26 @@ function deliver(task: UploadTask, signal: AbortSignal): Promise<Delivered> {
 
 async function sendForm({ id, file, replaces }: UploadTask, signal: AbortSignal): Promise<Delivered> {
   change(id, { state: "sending" });
-  return withRetries(signal, async () => {
+  const sent = await withRetries(signal, async () => {
     const body = new FormData();
     body.set("file", file);
     if (replaces !== null) body.set("replaces", replaces.id);
     const url = `${window.location.origin}/api/v1/documents/upload`;
-    const response = await send(new Request(url, { method: "POST", body, signal, headers: { accept: "application/json" } }));
+    const response = await send(new Request(url, { method: "POST", body }));
     const { data } = (await response.json()) as { data: Upload };
     return { ...data, isKnown: response.status === 200 };
   });
+  // A version that replaces another one may have done so by now; then the cancellation came too late.
+  if (signal.aborted && replaces === null) await takeBack(sent, signal);
+  return sent;
 }
 
 async function sendToStorage({ id, file, replaces }: UploadTask, signal: AbortSignal): Promise<Delivered> {
   const sha256 = await sha256Of(file);
   signal.throwIfAborted();
   const body = { filename: file.name, size_bytes: file.size, ...(sha256 && { sha256 }), ...(replaces && { replaces: replaces.id }) };
-  const { data } = await withRetries(signal, () => call(client.POST("/api/v1/documents/upload", { body, signal })));
-  if (signal.aborted) {
-    void discard(data.document.id);
-    signal.throwIfAborted();
-  }
+  const { data } = await withRetries(signal, () => call(client.POST("/api/v1/documents/upload", { body })));
+  await takeBack({ ...data, isKnown: !data.upload }, signal);
   if (!data.upload) return { ...data, isKnown: true };
   change(id, { state: "sending", sentBytes: 0, documentId: data.document.id });
   try {
@@ -164,6 +164,15 @@ async function sendToStorage({ id, file, replaces }: UploadTask, signal: AbortSi
     throw error;
   }
   return { ...data, isKnown: false };
+}
+
+/**
+ * Deletes the document of an upload that was cancelled meanwhile. The request itself is never cut off: nobody would know
+ * whether the server has the document. One that was there before stays.
+ */
+async function takeBack({ document, isKnown }: Delivered, signal: AbortSignal): Promise<void> {
+  if (signal.aborted && !isKnown) await discard(document.id);
+  signal.throwIfAborted();
 }
 
 /** Repeats a call that the server did not begin: it was busy. After a lost answer nobody knows, so that is not repeated. */
