@@ -32,7 +32,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ["*.config.{ts,js}", "scripts/**", "tests/**"],
+    files: ["*.config.{ts,js}", "viewer-plugin.ts", "scripts/**", "tests/**"],
     languageOptions: { globals: globals.node },
     rules: { "no-restricted-globals": "off" },
   },

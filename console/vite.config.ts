@@ -5,6 +5,7 @@ import react from "@vitejs/plugin-react";
 import { defineConfig, type Plugin } from "vite";
 
 import headers from "./security-headers.json" with { type: "json" };
+import { pdfViewer } from "./viewer-plugin.ts";
 
 /** The running stack (`cargo dev`) to which calls of the API go. */
 const api = process.env["LISA_API"] ?? "http://127.0.0.1:9000";
@@ -31,7 +32,7 @@ function securityHeaders(): Plugin {
 }
 
 export default defineConfig({
-  plugins: [react(), tailwindcss(), securityHeaders()],
+  plugins: [react(), tailwindcss(), securityHeaders(), pdfViewer()],
   resolve: { alias: { "@": fileURLToPath(new URL("./src", import.meta.url)) } },
   server: { port: 5173, strictPort: true, host: "127.0.0.1", proxy },
   preview: { port: 5174, strictPort: true, host: "127.0.0.1", proxy },

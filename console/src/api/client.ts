@@ -45,6 +45,9 @@ export async function send(request: Request): Promise<Response> {
   const token = needsToken ? await currentToken() : null;
   // A page that is being left may still ask; without a token the answer is known.
   if (needsToken && token === null) throw new ApiError(401, "unauthorized", "nobody is signed in");
+  // The server explains failures of documents in the language that was chosen here, not in the browser's.
+  request.headers.set("accept-language", document.documentElement.lang);
+  again.headers.set("accept-language", document.documentElement.lang);
   let response = await deliver(authorized(request, token));
   if (response.status === 401 && token !== null) {
     const renewed = await renewToken(token);

@@ -45,9 +45,11 @@ export class ApiError extends Error {
     return this.isOffline || this.status === 429 || this.status === 502 || this.status === 503 || this.status === 504;
   }
 
-  /** The refused values of a 422; empty for other errors. */
+  /** The refused values of a 422, also those of an imported file's rows; empty for other errors. */
   get fieldErrors(): FieldError[] {
-    return Array.isArray(this.details) ? this.details.filter(isFieldError) : [];
+    const rows = (this.details as { rows?: unknown } | null)?.rows;
+    const refused = Array.isArray(this.details) ? this.details : rows;
+    return Array.isArray(refused) ? refused.filter(isFieldError) : [];
   }
 }
 

@@ -4,20 +4,31 @@
  */
 import type { NavigationEntry } from "@/layout/navigation";
 
+import { documentRoute } from "./document/route";
 import { documentsEntry, documentsRoute } from "./documents/route";
 import { forgotPasswordRoute } from "./forgot-password/route";
 import { homeRoute, startEntry, startRoute } from "./home/route";
 import { inboxEntry, inboxRoute } from "./inbox/route";
 import { invitationRoute } from "./invitation/route";
 import { passwordResetRoute } from "./password-reset/route";
+import { playgroundEntry, playgroundRoute } from "./playground/route";
 import { signInRoute } from "./sign-in/route";
 import { signUpRoute } from "./sign-up/route";
+import { unansweredEntry, unansweredRoute } from "./unanswered/route";
 
 /** Pages without a session. */
 export const publicPages = [signInRoute, signUpRoute, invitationRoute, forgotPasswordRoute, passwordResetRoute] as const;
 
 /** Pages of a company's members. */
-export const memberPages = [homeRoute, startRoute, inboxRoute, documentsRoute] as const;
+export const memberPages = [
+  homeRoute,
+  startRoute,
+  inboxRoute,
+  unansweredRoute,
+  documentsRoute,
+  documentRoute,
+  playgroundRoute,
+] as const;
 
 /** The navigation, in its order. */
-export const navigation: readonly NavigationEntry[] = [startEntry, inboxEntry, documentsEntry];
+export const navigation: readonly NavigationEntry[] = [startEntry, inboxEntry, unansweredEntry, documentsEntry, playgroundEntry];

@@ -1,22 +1,29 @@
-import { infiniteQueryOptions } from "@tanstack/react-query";
+import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 
 import { call, client, type Schemas } from "@/api/client";
 
 export type DocumentItem = Schemas["Document"];
 export type DocumentStatus = Schemas["DocumentStatus"];
+export type DocumentSort = "-upload_date" | "filename";
 
 const PAGE_SIZE = 50;
 
-export const documentsQuery = (status: DocumentStatus | undefined) =>
+export const documentsQuery = (status: DocumentStatus | undefined, sort: DocumentSort = "-upload_date") =>
   infiniteQueryOptions({
-    queryKey: ["documents", "list", status ?? "all"],
+    queryKey: ["documents", "list", status ?? "all", sort],
     queryFn: async ({ signal, pageParam }) =>
       call(
         client.GET("/api/v1/documents", {
-          params: { query: { limit: PAGE_SIZE, ...(status && { status }), ...(pageParam !== null && { cursor: pageParam }) } },
+          params: { query: { limit: PAGE_SIZE, sort, ...(status && { status }), ...(pageParam !== null && { cursor: pageParam }) } },
           signal,
         }),
       ),
     initialPageParam: null as string | null,
     getNextPageParam: (last) => last.meta.next_cursor ?? null,
+  });
+
+export const documentQuery = (id: string) =>
+  queryOptions({
+    queryKey: ["documents", "one", id],
+    queryFn: async ({ signal }) => (await call(client.GET("/api/v1/documents/{id}", { params: { path: { id } }, signal }))).data,
   });

@@ -4,9 +4,24 @@ import { FileText } from "lucide-react";
 import type { NavigationEntry } from "@/layout/navigation";
 import { appRoute } from "@/routes";
 
+import type { DocumentSort, DocumentStatus } from "./queries";
+
+interface DocumentsSearch {
+  status?: DocumentStatus;
+  sort?: DocumentSort;
+}
+
+const STATUSES: readonly DocumentStatus[] = ["pending", "processed", "failed"];
+const SORTS: readonly DocumentSort[] = ["-upload_date", "filename"];
+
 export const documentsRoute = createRoute({
   getParentRoute: () => appRoute,
   path: "/documents",
+  // What is not understood is named as undefined: the router keeps what a route leaves out.
+  validateSearch: ({ status, sort }: Record<string, unknown>): DocumentsSearch => ({
+    status: STATUSES.find((known) => known === status),
+    sort: SORTS.find((known) => known === sort),
+  }),
   component: lazyRouteComponent(() => import("./page"), "DocumentsPage"),
 });
 

@@ -1,0 +1,19 @@
+import { createRoute, lazyRouteComponent } from "@tanstack/react-router";
+
+import { appRoute } from "@/routes";
+
+interface DocumentSearch {
+  /** The page of a PDF, or the part of another file, from 1. */
+  page?: number;
+}
+
+export const documentRoute = createRoute({
+  getParentRoute: () => appRoute,
+  path: "/documents/$documentId",
+  // What is not understood is named as undefined: the router keeps what a route leaves out.
+  validateSearch: ({ page }: Record<string, unknown>): DocumentSearch => {
+    const number = Number(page);
+    return { page: Number.isInteger(number) && number > 1 ? number : undefined };
+  },
+  component: lazyRouteComponent(() => import("./page"), "DocumentPage"),
+});

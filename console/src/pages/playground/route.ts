@@ -1,0 +1,27 @@
+import { createRoute, lazyRouteComponent } from "@tanstack/react-router";
+import { FlaskConical } from "lucide-react";
+
+import type { NavigationEntry } from "@/layout/navigation";
+import { appRoute } from "@/routes";
+
+export type PlaygroundTab = "ask" | "prompts" | "golden";
+
+interface PlaygroundSearch {
+  tab?: Exclude<PlaygroundTab, "ask">;
+}
+
+export const playgroundRoute = createRoute({
+  getParentRoute: () => appRoute,
+  path: "/playground",
+  // What is not understood is named as undefined: the router keeps what a route leaves out.
+  validateSearch: ({ tab }: Record<string, unknown>): PlaygroundSearch => ({
+    tab: tab === "prompts" || tab === "golden" ? tab : undefined,
+  }),
+  component: lazyRouteComponent(() => import("./page"), "PlaygroundPage"),
+});
+
+export const playgroundEntry: NavigationEntry = {
+  to: "/playground",
+  label: (texts) => texts.playground.title,
+  icon: FlaskConical,
+};

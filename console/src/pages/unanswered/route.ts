@@ -1,0 +1,32 @@
+import { createRoute, lazyRouteComponent } from "@tanstack/react-router";
+import { MessageCircleQuestion } from "lucide-react";
+
+import type { NavigationEntry } from "@/layout/navigation";
+import { appRoute } from "@/routes";
+
+export type UnansweredTab = "questions" | "answers";
+
+interface UnansweredSearch {
+  tab?: "answers";
+  /** The question whose answer is being written. */
+  question?: string;
+  sort?: "newest";
+}
+
+export const unansweredRoute = createRoute({
+  getParentRoute: () => appRoute,
+  path: "/unanswered",
+  // What is not understood is named as undefined: the router keeps what a route leaves out.
+  validateSearch: ({ tab, question, sort }: Record<string, unknown>): UnansweredSearch => ({
+    tab: tab === "answers" ? tab : undefined,
+    question: typeof question === "string" ? question : undefined,
+    sort: sort === "newest" ? sort : undefined,
+  }),
+  component: lazyRouteComponent(() => import("./page"), "UnansweredPage"),
+});
+
+export const unansweredEntry: NavigationEntry = {
+  to: "/unanswered",
+  label: (texts) => texts.unanswered.title,
+  icon: MessageCircleQuestion,
+};

@@ -1,0 +1,38 @@
+import type { Texts } from "../en";
+
+export const document: Texts["document"] = {
+  title: "Document",
+  view: "Affichage",
+  showFile: "PDF",
+  showText: "Texte",
+  download: "Ouvrir le fichier",
+  page: "Page",
+  part: "Partie",
+  of: (n) => `sur ${n}`,
+  pageOf: (page) => `Page ${page}`,
+  previous: "Page précédente",
+  next: "Page suivante",
+  smaller: "Plus petit",
+  larger: "Plus grand",
+  frameTitle: (name) => `PDF ${name}`,
+  loadingFile: (received, total) => `Chargement du fichier : ${received} sur ${total}`,
+  noFile: "Le fichier n’est pas arrivé",
+  failures: {
+    password: "Ce PDF est protégé par un mot de passe. Enregistrez-le sans mot de passe et envoyez-le de nouveau.",
+    damaged: "Ce PDF ne peut pas être affiché. Le texte qui a été lu est à côté.",
+  },
+  textTitle: "Ce qui a été lu ici",
+  textLead: "Votre assistant connaît ce texte, et rien d’autre de la page.",
+  notReadYet: "Ce document est en cours de lecture",
+  nothingRead: "Rien n’a été lu dans ce document",
+  noSuchPage: "Le document n’a pas cette page",
+  emptyPage: "Il n’y a pas de texte sur cette page.",
+  incomplete: "Cette page n’a pas été lue en entier. Les réponses ignorent le reste.",
+  unread: "Cette page n’a pas été lue. Les réponses n’en savent rien.",
+  readers: {
+    file: "Texte du fichier.",
+    ocr: "Lu dans une image par reconnaissance de texte.",
+    model: "Lu dans une image par un modèle de langage.",
+  },
+  confidence: (share) => `Confiance : ${share}.`,
+};
