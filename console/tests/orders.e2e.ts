@@ -88,6 +88,7 @@ it("a colleague's change is seen at once, and a step that came too late says why
 
 it("an order edited by two is not lost: the second is told", async () => {
   const company = await createCompany();
+  await company.api("PATCH", "customers/me", { currency: "EUR" });
   const order = await addOrder(company, "Awa", [{ name: "Sac", quantity: 1 }]);
   const { page, context } = await visit();
   await signIn(page, company, `/orders/${order.id}?edit=true`);

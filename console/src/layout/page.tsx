@@ -31,7 +31,7 @@ interface PageProps {
 export function Page({ title, lead, actions, children, isFull = false }: PageProps) {
   useTitle(title);
   return (
-    <div className={cn(isFull ? "flex h-full min-h-0 flex-col" : "mx-auto grid w-full max-w-6xl gap-5 px-4 py-5 sm:px-6")}>
+    <div className={cn(isFull ? "flex h-full min-h-0 flex-col" : "mx-auto grid w-full max-w-6xl grid-cols-1 gap-5 px-4 py-5 sm:px-6")}>
       <div className={cn("flex flex-wrap items-center justify-between gap-3", isFull && "border-b px-4 py-2.5 sm:px-6")}>
         <div className="min-w-0">
           <h1 className="text-xl font-semibold tracking-tight">{title}</h1>

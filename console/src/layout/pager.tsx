@@ -43,7 +43,7 @@ function Step({ to, isPossible, children }: { to: number; isPossible: boolean; c
   }
   return (
     <Button variant="outline" size="sm" asChild>
-      <Link from="/" to="." search={(previous: object) => ({ ...previous, page: to > 1 ? to : undefined })}>
+      <Link to="." search={(previous) => ({ ...previous, page: to > 1 ? to : undefined })}>
         {children}
       </Link>
     </Button>

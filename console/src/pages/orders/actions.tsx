@@ -29,7 +29,7 @@ export function OrderActions({ order }: { order: Order }) {
   const next = nextStatus(order.status);
   const isBlocked = next === "confirmed" && order.needs_review;
   return (
-    <div className="grid gap-4 rounded-lg border bg-card px-5 py-4">
+    <div className="grid grid-cols-1 gap-4 rounded-lg border bg-card px-5 py-4">
       {order.status !== "cancelled" && <Steps status={order.status} />}
       {order.needs_review && next !== null && <NeedsReview order={order} />}
       {next !== null && hasConversation(order) && <TellCustomer isOn={tellsCustomer} onChange={setTellsCustomer} />}

@@ -51,10 +51,10 @@ export function NewOrderPage() {
         </Button>
       }
     >
-      <form noValidate className="grid gap-4" onSubmit={(event) => void form.handleSubmit((values) => create.mutate(values))(event)}>
+      <form noValidate className="grid grid-cols-1 gap-4" onSubmit={(event) => void form.handleSubmit((values) => create.mutate(values))(event)}>
         {hadDraft && <Notice text={orders.draft} action={orders.discardDraft} onAction={beginAnew} />}
         <Card>
-          <CardContent className="grid gap-4">
+          <CardContent className="grid grid-cols-1 gap-4">
             <ItemsForm form={form} currency={tenant.currency} />
           </CardContent>
         </Card>

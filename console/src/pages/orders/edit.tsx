@@ -41,12 +41,12 @@ export function EditOrder({ order }: { order: Order }) {
   };
   const hasChanged = known !== order.updated_at;
   return (
-    <form noValidate className="grid gap-4" onSubmit={(event) => void form.handleSubmit((values) => save.mutate(values))(event)}>
+    <form noValidate className="grid grid-cols-1 gap-4" onSubmit={(event) => void form.handleSubmit((values) => save.mutate(values))(event)}>
       {hadDraft && !hasChanged && <Notice text={orders.draft} action={orders.discardDraft} onAction={beginAnew} />}
       {hasChanged && canEditItems(order.status) && <Notice text={orders.changedMeanwhile} action={orders.loadNew} onAction={beginAnew} isWarning />}
       {!canEditItems(order.status) && <Notice text={`${orders.moved[order.status]} ${orders.closed}`} isWarning />}
       <Card>
-        <CardContent className="grid gap-4">
+        <CardContent className="grid grid-cols-1 gap-4">
           <ItemsForm form={form} currency={order.currency} />
         </CardContent>
       </Card>

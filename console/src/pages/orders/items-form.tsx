@@ -28,7 +28,7 @@ export function ItemsForm({ form, currency }: ItemsFormProps) {
       <Field label={orders.customerName} isOptional error={form.formState.errors.customer_name?.message} className="max-w-md">
         {(control) => <Input {...control} dir="auto" maxLength={200} autoComplete="off" {...form.register("customer_name")} />}
       </Field>
-      <div className="grid gap-4">
+      <div className="grid grid-cols-1 gap-4">
         {fields.map((field, place) => (
           <ItemFields
             key={field.id}

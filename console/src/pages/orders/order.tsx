@@ -82,9 +82,9 @@ function Facts({ order }: { order: Order }) {
   const { orders } = useTexts();
   const format = useFormat();
   return (
-    <dl className="grid gap-x-8 gap-y-3 rounded-lg border bg-card px-5 py-4 text-sm sm:grid-cols-2 lg:grid-cols-4">
+    <dl className="grid grid-cols-1 gap-x-8 gap-y-3 rounded-lg border bg-card px-5 py-4 text-sm sm:grid-cols-2 lg:grid-cols-4">
       <Fact label={orders.customer}>
-        <bdi className="break-words">{order.customer_name ?? orders.noCustomer}</bdi>
+        <bdi className="[overflow-wrap:anywhere]">{order.customer_name ?? orders.noCustomer}</bdi>
         {order.conversation_id === null ? (
           <span className="block text-muted-foreground">{orders.byHand}</span>
         ) : (
