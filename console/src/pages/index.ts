@@ -10,6 +10,7 @@ import { forgotPasswordRoute } from "./forgot-password/route";
 import { invitationRoute } from "./invitation/route";
 import { newOrderRoute, orderRoute, ordersEntry, ordersRoute } from "./orders/route";
 import { passwordResetRoute } from "./password-reset/route";
+import { importProductsRoute, productsEntry, productsRoute } from "./products/route";
 import { signInRoute } from "./sign-in/route";
 import { signUpRoute } from "./sign-up/route";
 
@@ -17,7 +18,7 @@ import { signUpRoute } from "./sign-up/route";
 export const publicPages = [signInRoute, signUpRoute, invitationRoute, forgotPasswordRoute, passwordResetRoute] as const;
 
 /** Pages of a company's members. */
-export const memberPages = [homeRoute, documentsRoute, ordersRoute, newOrderRoute, orderRoute] as const;
+export const memberPages = [homeRoute, documentsRoute, ordersRoute, newOrderRoute, orderRoute, productsRoute, importProductsRoute] as const;
 
 /** The navigation, in its order. */
-export const navigation: readonly NavigationEntry[] = [documentsEntry, ordersEntry];
+export const navigation: readonly NavigationEntry[] = [documentsEntry, ordersEntry, productsEntry];

@@ -5,8 +5,9 @@ import { documents } from "./en/documents";
 import { errors } from "./en/errors";
 import { layout } from "./en/layout";
 import { orders } from "./en/orders";
+import { products } from "./en/products";
 
-export const en = { auth, common, documents, errors, layout, orders };
+export const en = { auth, common, documents, errors, layout, orders, products };
 
 /** The shape of the texts: each is a text, or a function that makes one. */
 export type Texts = typeof en;

@@ -5,5 +5,6 @@ import { documents } from "./fr/documents";
 import { errors } from "./fr/errors";
 import { layout } from "./fr/layout";
 import { orders } from "./fr/orders";
+import { products } from "./fr/products";
 
-export const fr: Texts = { auth, common, documents, errors, layout, orders };
+export const fr: Texts = { auth, common, documents, errors, layout, orders, products };

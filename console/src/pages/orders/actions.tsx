@@ -129,7 +129,7 @@ function NeedsReview({ order }: { order: Order }) {
     <Alert variant="warning">
       <span className="min-w-0 flex-1 basis-60">{orders.needsReview(unpricedItems(order))}</span>
       <Button size="sm" asChild>
-        <Link to="/orders/$orderId" params={{ orderId: order.id }} search={(previous) => ({ ...previous, edit: true as const })}>
+        <Link from="/orders/$orderId" to="/orders/$orderId" params={{ orderId: order.id }} search={(previous) => ({ ...previous, edit: true as const })}>
           {orders.setPrices}
         </Link>
       </Button>

@@ -62,7 +62,7 @@ function OrderView({ order }: { order: Order }) {
           <CardTitle>{orders.items}</CardTitle>
           {canEditItems(order.status) ? (
             <Button variant="outline" size="sm" asChild>
-              <Link to="/orders/$orderId" params={{ orderId }} search={(previous) => ({ ...previous, edit: true })}>
+              <Link from="/orders/$orderId" to="/orders/$orderId" params={{ orderId }} search={(previous) => ({ ...previous, edit: true })}>
                 {common.edit}
               </Link>
             </Button>

@@ -33,7 +33,7 @@ export const common = {
   to: "Until",
   sort: "Sort",
   status: "Status",
-  allStatuses: "Every status",
+  allStatuses: "All",
   clearFilters: "Remove the filters",
   noMatch: "Nothing matches these filters",
 };

@@ -33,7 +33,7 @@ export const common: Texts["common"] = {
   to: "Au",
   sort: "Trier",
   status: "Statut",
-  allStatuses: "Tous les statuts",
+  allStatuses: "Tous",
   clearFilters: "Retirer les filtres",
   noMatch: "Rien ne correspond à ces filtres",
 };

@@ -1,0 +1,27 @@
+import { defined, oneOf, pageOf, textOf } from "@/lib/search";
+
+export const FILTERS = ["available", "unavailable", "archived"] as const;
+/** The orders of the list; the first is the default. */
+export const SORTS = ["-created_at", "created_at", "name", "-name"] as const;
+
+/** What the address says of the catalogue. */
+export interface ProductsSearch {
+  search?: string;
+  /** Without it, the catalogue without archived products. */
+  status?: (typeof FILTERS)[number];
+  sort?: (typeof SORTS)[number];
+  page?: number;
+  /** The product whose form is open, or `new`. */
+  product?: string;
+}
+
+export function parseProductsSearch(raw: Record<string, unknown>): ProductsSearch {
+  const product = textOf(raw["product"], 36);
+  return defined({
+    search: textOf(raw["search"]),
+    status: oneOf(raw["status"], FILTERS),
+    sort: oneOf(raw["sort"], SORTS),
+    page: pageOf(raw["page"]),
+    product: product === "new" || /^[0-9a-f-]{36}$/.test(product ?? "") ? product : undefined,
+  });
+}
