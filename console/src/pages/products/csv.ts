@@ -1,4 +1,6 @@
 /** Reads a file of products for the preview, by the rules of the API's import, which decides in the end. */
+import type PapaParse from "papaparse";
+
 import { parseAmount } from "@/lib/amount";
 import type { Texts } from "@/texts";
 
@@ -22,7 +24,7 @@ const COLUMNS: Record<string, Column> = {
 };
 const ANSWERS = new Set(["", "true", "yes", "oui", "1", "x", "vrai", "false", "no", "non", "0", "faux"]);
 
-type Papa = (typeof import("papaparse"))["default"];
+type Papa = Pick<typeof PapaParse, "parse">;
 
 export type Column = "name" | "description" | "price" | "currency" | "available";
 

@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { FileUp, Package, Plus, SearchX } from "lucide-react";
+import { lazy, Suspense } from "react";
 
 import { Page } from "@/layout/page";
 import { Pager } from "@/layout/pager";
@@ -12,11 +13,13 @@ import { Button } from "@/ui/button";
 import { Field } from "@/ui/field";
 import { Select } from "@/ui/input";
 
-import { ProductDialog } from "./product-dialog";
 import { ProductTable } from "./product-table";
 import { productsQuery } from "./queries";
 import { productsRoute } from "./route";
 import { FILTERS, type ProductsSearch, SORTS } from "./search";
+
+/** The form and its checks are loaded when they are needed. */
+const ProductDialog = lazy(async () => ({ default: (await import("./product-dialog")).ProductDialog }));
 
 export function ProductsPage() {
   const { products, common } = useTexts();
@@ -51,7 +54,7 @@ export function ProductsPage() {
           <Pager meta={list.data.meta} />
         </>
       )}
-      {search.product !== undefined && !list.isError && <ProductDialog key={search.product} id={search.product} />}
+      <Suspense>{search.product !== undefined && !list.isError && <ProductDialog key={search.product} id={search.product} />}</Suspense>
     </Page>
   );
 }
