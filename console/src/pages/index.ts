@@ -5,6 +5,8 @@
 import type { NavigationEntry } from "@/layout/navigation";
 import { homeRoute } from "@/routes";
 
+import { activitiesEntry, activitiesRoute } from "./activities/route";
+import { dashboardEntry, dashboardRoute } from "./dashboard/route";
 import { documentsEntry, documentsRoute } from "./documents/route";
 import { forgotPasswordRoute } from "./forgot-password/route";
 import { invitationRoute } from "./invitation/route";
@@ -18,7 +20,7 @@ import { signUpRoute } from "./sign-up/route";
 export const publicPages = [signInRoute, signUpRoute, invitationRoute, forgotPasswordRoute, passwordResetRoute] as const;
 
 /** Pages of a company's members. */
-export const memberPages = [homeRoute, documentsRoute, ordersRoute, newOrderRoute, orderRoute, productsRoute, importProductsRoute] as const;
+export const memberPages = [homeRoute, documentsRoute, ordersRoute, newOrderRoute, orderRoute, productsRoute, importProductsRoute, dashboardRoute, activitiesRoute] as const;
 
 /** The navigation, in its order. */
-export const navigation: readonly NavigationEntry[] = [documentsEntry, ordersEntry, productsEntry];
+export const navigation: readonly NavigationEntry[] = [dashboardEntry, documentsEntry, ordersEntry, productsEntry, activitiesEntry];

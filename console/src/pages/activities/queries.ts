@@ -1,0 +1,17 @@
+import { keepPreviousData, queryOptions } from "@tanstack/react-query";
+
+import { call, client, type Schemas } from "@/api/client";
+import { defined } from "@/lib/search";
+
+import type { ActivitiesSearch } from "./search";
+
+export type Activity = Schemas["ActivityItem"];
+
+const PAGE_SIZE = 50;
+
+export const activitiesQuery = (search: ActivitiesSearch) =>
+  queryOptions({
+    queryKey: ["activities", "list", search],
+    queryFn: async ({ signal }) => call(client.GET("/api/v1/activities", { params: { query: { limit: PAGE_SIZE, ...defined(search) } }, signal })),
+    placeholderData: keepPreviousData,
+  });
