@@ -123,6 +123,8 @@ it("markup, right-to-left text, long words and many orders break no page, on a p
     await page.getByRole("heading", { name: /ommande [0-9A-F]{8}/ }).waitFor();
     await expectAccessible(page);
   }
+  await page.goto("/orders?status=lost&from=2026-02-30&page=-1&sort=x&limit=7");
+  await page.getByText("Page 1 sur 2 · 52 au total").waitFor();
   await page.goto("/orders/3f1d2c4b-0c7e-4a53-8a4e-5d2f9b1c5a69");
   await page.getByText("Il n’y a rien ici").waitFor();
   await expectAccessible(page);

@@ -15,7 +15,7 @@ import { Input, Select } from "@/ui/input";
 
 import { type Activity, activitiesQuery } from "./queries";
 import { activitiesRoute } from "./route";
-import type { ActivitiesSearch } from "./search";
+import { type ActivitiesSearch, filtersOf } from "./search";
 import { ALL_TYPES, GROUPS, STATUSES, TYPES } from "./types";
 
 export function ActivitiesPage() {
@@ -23,7 +23,7 @@ export function ActivitiesPage() {
   const search = activitiesRoute.useSearch();
   const list = useQuery(activitiesQuery(search));
   const isEmpty = list.data?.data.length === 0;
-  const isFiltered = Object.keys(search).length > 0;
+  const isFiltered = Object.keys(filtersOf(search)).length > 0;
   return (
     <Page title={activities.title} lead={activities.lead}>
       <Filters />

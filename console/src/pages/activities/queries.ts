@@ -1,9 +1,8 @@
 import { keepPreviousData, queryOptions } from "@tanstack/react-query";
 
 import { call, client, type Schemas } from "@/api/client";
-import { defined } from "@/lib/search";
 
-import type { ActivitiesSearch } from "./search";
+import { type ActivitiesSearch, filtersOf } from "./search";
 
 export type Activity = Schemas["ActivityItem"];
 
@@ -11,7 +10,7 @@ const PAGE_SIZE = 50;
 
 export const activitiesQuery = (search: ActivitiesSearch) =>
   queryOptions({
-    queryKey: ["activities", "list", search],
-    queryFn: async ({ signal }) => call(client.GET("/api/v1/activities", { params: { query: { limit: PAGE_SIZE, ...defined(search) } }, signal })),
+    queryKey: ["activities", "list", filtersOf(search)],
+    queryFn: async ({ signal }) => call(client.GET("/api/v1/activities", { params: { query: { limit: PAGE_SIZE, ...filtersOf(search) } }, signal })),
     placeholderData: keepPreviousData,
   });

@@ -1,6 +1,6 @@
 /** The period of the dashboard, and how its days are grouped. Days are texts such as `2026-11-29`, in the company's timezone. */
 import type { Schemas } from "@/api/client";
-import { dayOf, defined } from "@/lib/search";
+import { dayOf } from "@/lib/search";
 
 export type Figures = Schemas["Figures"];
 export type DayStats = Schemas["DayStats"];
@@ -15,9 +15,9 @@ const DAY_MS = 86_400_000;
 
 /** What the address says: the last so many days, or a first and a last day. */
 export interface DashboardSearch {
-  days?: (typeof PRESETS)[number];
-  from?: string;
-  to?: string;
+  days?: (typeof PRESETS)[number] | undefined;
+  from?: string | undefined;
+  to?: string | undefined;
 }
 
 export interface Period {
@@ -25,12 +25,13 @@ export interface Period {
   to: string;
 }
 
+/** Reads the address. What is not valid is undefined by name: the router passes on what is not named as it came. */
 export function parseDashboardSearch(raw: Record<string, unknown>): DashboardSearch {
   const from = dayOf(raw["from"]);
   const to = dayOf(raw["to"]);
-  if (from !== undefined && to !== undefined && isRange({ from, to })) return { from, to };
+  if (from !== undefined && to !== undefined && isRange({ from, to })) return { from, to, days: undefined };
   const days = PRESETS.find((preset) => preset === raw["days"]);
-  return defined({ days: days === DEFAULT_DAYS ? undefined : days });
+  return { days: days === DEFAULT_DAYS ? undefined : days, from: undefined, to: undefined };
 }
 
 /** True for days in their order, no more than the API takes. */

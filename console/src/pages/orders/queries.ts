@@ -1,9 +1,8 @@
 import { keepPreviousData, queryOptions } from "@tanstack/react-query";
 
 import { call, client, type Schemas } from "@/api/client";
-import { defined } from "@/lib/search";
 
-import type { OrdersSearch } from "./search";
+import { listSearchOf, type OrdersSearch } from "./search";
 
 export type Order = Schemas["OrderDetails"];
 export type OrderLine = Schemas["OrderLine"];
@@ -14,9 +13,9 @@ const PAGE_SIZE = 50;
 
 export const ordersQuery = (search: OrdersSearch) =>
   queryOptions({
-    queryKey: ["orders", "list", search],
+    queryKey: ["orders", "list", listSearchOf(search)],
     queryFn: async ({ signal }) =>
-      call(client.GET("/api/v1/orders", { params: { query: { limit: PAGE_SIZE, ...defined(search) } }, signal })),
+      call(client.GET("/api/v1/orders", { params: { query: { limit: PAGE_SIZE, ...listSearchOf(search) } }, signal })),
     placeholderData: keepPreviousData,
   });
 

@@ -9,7 +9,7 @@ import { type OrdersSearch, parseOrdersSearch } from "./search";
 /** The list's part of the address, and the state of the order's page. */
 export interface OrderSearch extends OrdersSearch {
   /** The order is being edited. */
-  edit?: true;
+  edit?: true | undefined;
 }
 
 export const ordersRoute = createRoute({
@@ -31,7 +31,7 @@ export const orderRoute = createRoute({
   path: "/orders/$orderId",
   validateSearch: (raw: Record<string, unknown>): OrderSearch => ({
     ...parseOrdersSearch(raw),
-    ...(raw["edit"] === true && { edit: true as const }),
+    edit: raw["edit"] === true ? true : undefined,
   }),
   component: lazyRouteComponent(() => import("./order"), "OrderPage"),
 });

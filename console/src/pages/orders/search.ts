@@ -9,28 +9,29 @@ export const SORTS = ["-created_at", "created_at", "-updated_at", "-total_amount
 
 /** What the address says of the list of orders. An order's own address keeps it, so that the way back leads there. */
 export interface OrdersSearch {
-  search?: string;
-  status?: OrderStatus;
+  search?: string | undefined;
+  status?: OrderStatus | undefined;
   /** Days in the company's timezone. */
-  from?: string;
-  to?: string;
-  sort?: (typeof SORTS)[number];
-  page?: number;
+  from?: string | undefined;
+  to?: string | undefined;
+  sort?: (typeof SORTS)[number] | undefined;
+  page?: number | undefined;
 }
 
+/** Reads the address. What is not valid is undefined by name: the router passes on what is not named as it came. */
 export function parseOrdersSearch(raw: Record<string, unknown>): OrdersSearch {
-  return defined({
+  return {
     search: textOf(raw["search"]),
     status: oneOf(raw["status"], STATUSES),
     from: dayOf(raw["from"]),
     to: dayOf(raw["to"]),
     sort: oneOf(raw["sort"], SORTS),
     page: pageOf(raw["page"]),
-  });
+  };
 }
 
-/** The list's part of an address. */
-export const listSearchOf = (search: OrdersSearch): OrdersSearch => parseOrdersSearch({ ...search });
+/** The list's part of an address, and nothing else that stands there. */
+export const listSearchOf = (search: OrdersSearch) => defined(parseOrdersSearch({ ...search }));
 
 /** True when the list may lack orders because of a filter. */
 export function isFiltered({ search, status, from, to }: OrdersSearch): boolean {
