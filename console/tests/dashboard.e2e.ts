@@ -58,9 +58,9 @@ it("what happened appears by itself, is filtered by the address, and leads to wh
   await page.getByText("Rien ne s’est encore passé").waitFor();
   await expectAccessible(page);
   const { id, number } = await company.api<{ id: string; number: string }>("POST", "orders", { items: [{ name: "Sac", quantity: 1, unit_price: "5" }] });
-  await page.getByText("Une commande a été passée").and(page.locator("p")).waitFor({ timeout: 3_000 });
+  await page.getByText("Une commande a été passée").and(page.locator("p")).waitFor();
   await company.api("PATCH", `orders/${id}`, { status: "cancelled" });
-  await page.getByText("Une commande est annulée").and(page.locator("p")).waitFor({ timeout: 3_000 });
+  await page.getByText("Une commande est annulée").and(page.locator("p")).waitFor();
   await expectAccessible(page);
   await page.getByLabel("Événement").selectOption("order_created");
   await expect.poll(() => page.getByRole("main").getByRole("listitem").count()).toBe(1);

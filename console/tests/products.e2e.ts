@@ -21,6 +21,7 @@ it("an owner adds a product, stops offering it, archives it and brings it back; 
   await signIn(page, company, "/products");
   await page.getByRole("link", { name: "New product" }).click();
   const dialog = page.getByRole("dialog", { name: "New product" });
+  await expect.poll(() => dialog.getByLabel("Name").evaluate((input) => input === document.activeElement)).toBe(true);
   await dialog.getByLabel("Name").fill("THE VERT");
   await dialog.getByLabel("Price").fill("1,500");
   await dialog.getByRole("button", { name: "Save" }).click();

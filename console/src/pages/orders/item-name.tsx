@@ -44,7 +44,7 @@ export function ItemName({ form, place, currency }: ItemNameProps) {
 
   return (
     <Field
-      className="col-span-2 sm:col-span-1"
+      className="col-span-3 sm:col-span-1"
       label={orders.name}
       error={form.formState.errors.items?.[place]?.name?.message}
       hint={

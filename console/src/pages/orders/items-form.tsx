@@ -48,8 +48,8 @@ export function ItemsForm({ form, currency }: ItemsFormProps) {
         ) : (
           <p className="text-sm text-muted-foreground">{orders.maxItems(MAX_ITEMS)}</p>
         )}
-        <p className="text-sm font-semibold tabular-nums">
-          {orders.total}: <output>{format.money(total, currency)}</output>
+        <p className="text-sm text-muted-foreground">
+          {orders.total} <output className="ml-2 font-semibold text-foreground tabular-nums">{format.money(total, currency)}</output>
         </p>
       </div>
     </>
@@ -62,7 +62,7 @@ function ItemFields({ form, place, currency, onRemove }: ItemsFormProps & { plac
   return (
     <fieldset className="rounded-md border px-4 pt-2 pb-4">
       <legend className="px-1 text-sm text-muted-foreground">{orders.itemN(place + 1)}</legend>
-      <div className="grid grid-cols-2 items-start gap-3 sm:grid-cols-[minmax(0,1fr)_6rem_10rem_auto]">
+      <div className="grid grid-cols-[minmax(0,2fr)_minmax(0,3fr)_auto] items-start gap-3 sm:grid-cols-[minmax(0,1fr)_6rem_10rem_auto]">
         <ItemName form={form} place={place} currency={currency} />
         <Field label={orders.quantity} error={errors?.quantity?.message}>
           {(control) => <Input {...control} inputMode="numeric" maxLength={3} {...form.register(`items.${place}.quantity`)} />}
@@ -71,7 +71,7 @@ function ItemFields({ form, place, currency, onRemove }: ItemsFormProps & { plac
           {(control) => <Input {...control} inputMode="decimal" maxLength={20} {...form.register(`items.${place}.unit_price`)} />}
         </Field>
         {onRemove && (
-          <Button variant="ghost" size="icon" className="col-span-2 justify-self-end sm:col-span-1 sm:mt-6.5" aria-label={orders.removeItem(place + 1)} onClick={onRemove}>
+          <Button variant="ghost" size="icon" className="mt-6.5" aria-label={orders.removeItem(place + 1)} onClick={onRemove}>
             <Trash2 aria-hidden />
           </Button>
         )}

@@ -112,10 +112,16 @@ function ProductFields({ form, isArchived }: { form: UseFormReturn<ProductValues
   const { products } = useTexts();
   const { errors } = form.formState;
   const switchId = useId();
+  const { ref, ...name } = form.register("name");
+  // The browser's dialog puts the focus on what has this attribute, else on its first button, which closes it.
+  const focusFirst = (input: HTMLInputElement | null) => {
+    ref(input);
+    input?.setAttribute("autofocus", "");
+  };
   return (
     <>
       <Field label={products.name} error={errors.name?.message}>
-        {(control) => <Input {...control} dir="auto" maxLength={200} autoComplete="off" {...form.register("name")} />}
+        {(control) => <Input {...control} dir="auto" maxLength={200} autoComplete="off" {...name} ref={focusFirst} />}
       </Field>
       <div className="grid grid-cols-[minmax(0,1fr)_7rem] items-start gap-3">
         <Field label={products.price} error={errors.price?.message}>
