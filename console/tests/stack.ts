@@ -50,9 +50,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
 function startStack(port: number, folder: string): ChildProcess {
   const args = ["dev", "--quiet", "--no-model", "--port", String(port), "--data", folder];
   const program = process.env["LISA_BIN"];
+  // All tests come from one address, and a load of a page is a call without a token: the usual limits would slow them down.
+  const env = { ...process.env, RATE_LIMIT_ADDRESS: "10000", RATE_LIMIT_USER: "10000", RATE_LIMIT_SIGN_IN: "1000" };
   return program === undefined
-    ? spawn("cargo", args, { cwd: join(import.meta.dirname, "../.."), stdio: "inherit" })
-    : spawn(program, args, { stdio: "inherit" });
+    ? spawn("cargo", args, { cwd: join(import.meta.dirname, "../.."), stdio: "inherit", env })
+    : spawn(program, args, { stdio: "inherit", env });
 }
 
 async function untilHealthy(api: string, stack: ChildProcess): Promise<void> {

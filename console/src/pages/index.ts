@@ -4,14 +4,18 @@
  */
 import type { NavigationEntry } from "@/layout/navigation";
 
+import { activitiesEntry, activitiesRoute } from "./activities/route";
+import { dashboardEntry, dashboardRoute } from "./dashboard/route";
 import { documentRoute } from "./document/route";
 import { documentsEntry, documentsRoute } from "./documents/route";
 import { forgotPasswordRoute } from "./forgot-password/route";
 import { homeRoute, startEntry, startRoute } from "./home/route";
 import { inboxEntry, inboxRoute } from "./inbox/route";
 import { invitationRoute } from "./invitation/route";
+import { newOrderRoute, orderRoute, ordersEntry, ordersRoute } from "./orders/route";
 import { passwordResetRoute } from "./password-reset/route";
 import { playgroundEntry, playgroundRoute } from "./playground/route";
+import { importProductsRoute, productsEntry, productsRoute } from "./products/route";
 import { signInRoute } from "./sign-in/route";
 import { signUpRoute } from "./sign-up/route";
 import { unansweredEntry, unansweredRoute } from "./unanswered/route";
@@ -28,7 +32,24 @@ export const memberPages = [
   documentsRoute,
   documentRoute,
   playgroundRoute,
+  ordersRoute,
+  newOrderRoute,
+  orderRoute,
+  productsRoute,
+  importProductsRoute,
+  dashboardRoute,
+  activitiesRoute,
 ] as const;
 
 /** The navigation, in its order. */
-export const navigation: readonly NavigationEntry[] = [startEntry, inboxEntry, unansweredEntry, documentsEntry, playgroundEntry];
+export const navigation: readonly NavigationEntry[] = [
+  startEntry,
+  inboxEntry,
+  unansweredEntry,
+  dashboardEntry,
+  ordersEntry,
+  productsEntry,
+  documentsEntry,
+  playgroundEntry,
+  activitiesEntry,
+];

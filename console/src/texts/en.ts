@@ -1,16 +1,35 @@
 /** Every English text that a person reads. `fr.ts` has the same shape: a missing text does not compile. */
+import { activities } from "./en/activities";
 import { auth } from "./en/auth";
 import { common } from "./en/common";
+import { dashboard } from "./en/dashboard";
 import { document } from "./en/document";
 import { documents } from "./en/documents";
 import { errors } from "./en/errors";
 import { inbox } from "./en/inbox";
 import { layout } from "./en/layout";
+import { orders } from "./en/orders";
 import { playground } from "./en/playground";
+import { products } from "./en/products";
 import { start } from "./en/start";
 import { unanswered } from "./en/unanswered";
 
-export const en = { auth, common, document, documents, errors, inbox, layout, playground, start, unanswered };
+export const en = {
+  activities,
+  auth,
+  common,
+  dashboard,
+  document,
+  documents,
+  errors,
+  inbox,
+  layout,
+  orders,
+  playground,
+  products,
+  start,
+  unanswered,
+};
 
 /** The shape of the texts: each is a text, or a function that makes one. */
 export type Texts = typeof en;

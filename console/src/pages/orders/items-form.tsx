@@ -1,0 +1,81 @@
+import { Plus, Trash2 } from "lucide-react";
+import { useFieldArray, type UseFormReturn, useWatch } from "react-hook-form";
+
+import { totalOf } from "@/lib/amount";
+import { useFormat } from "@/session/company";
+import { useTexts } from "@/texts";
+import { Button } from "@/ui/button";
+import { Field } from "@/ui/field";
+import { Input } from "@/ui/input";
+
+import { EMPTY_ITEM, MAX_ITEMS, type OrderValues } from "./form";
+import { ItemName } from "./item-name";
+
+interface ItemsFormProps {
+  form: UseFormReturn<OrderValues>;
+  currency: string;
+}
+
+/** Customer and items of an order, with the total as it is typed. */
+export function ItemsForm({ form, currency }: ItemsFormProps) {
+  const { orders } = useTexts();
+  const format = useFormat();
+  const { fields, append, remove } = useFieldArray({ control: form.control, name: "items" });
+  const items = useWatch({ control: form.control, name: "items" });
+  const total = totalOf(items.map(({ quantity, unit_price }) => ({ quantity: Number(quantity), unit_price })));
+  return (
+    <>
+      <Field label={orders.customerName} isOptional error={form.formState.errors.customer_name?.message} className="max-w-md">
+        {(control) => <Input {...control} dir="auto" maxLength={200} autoComplete="off" {...form.register("customer_name")} />}
+      </Field>
+      <div className="grid grid-cols-1 gap-4">
+        {fields.map((field, place) => (
+          <ItemFields
+            key={field.id}
+            form={form}
+            place={place}
+            currency={currency}
+            {...(fields.length > 1 && { onRemove: () => remove(place) })}
+          />
+        ))}
+      </div>
+      <div className="flex flex-wrap items-center justify-between gap-3">
+        {fields.length < MAX_ITEMS ? (
+          <Button variant="outline" size="sm" onClick={() => append(EMPTY_ITEM)}>
+            <Plus aria-hidden />
+            {orders.addItem}
+          </Button>
+        ) : (
+          <p className="text-sm text-muted-foreground">{orders.maxItems(MAX_ITEMS)}</p>
+        )}
+        <p className="text-sm text-muted-foreground">
+          {orders.total} <output className="ml-2 font-semibold text-foreground tabular-nums">{format.money(total, currency)}</output>
+        </p>
+      </div>
+    </>
+  );
+}
+
+function ItemFields({ form, place, currency, onRemove }: ItemsFormProps & { place: number; onRemove?: () => void }) {
+  const { orders } = useTexts();
+  const errors = form.formState.errors.items?.[place];
+  return (
+    <fieldset className="rounded-md border px-4 pt-2 pb-4">
+      <legend className="px-1 text-sm text-muted-foreground">{orders.itemN(place + 1)}</legend>
+      <div className="grid grid-cols-[minmax(0,2fr)_minmax(0,3fr)_auto] items-start gap-3 sm:grid-cols-[minmax(0,1fr)_6rem_10rem_auto]">
+        <ItemName form={form} place={place} currency={currency} />
+        <Field label={orders.quantity} error={errors?.quantity?.message}>
+          {(control) => <Input {...control} inputMode="numeric" maxLength={3} {...form.register(`items.${place}.quantity`)} />}
+        </Field>
+        <Field label={orders.price(currency)} error={errors?.unit_price?.message}>
+          {(control) => <Input {...control} inputMode="decimal" maxLength={20} {...form.register(`items.${place}.unit_price`)} />}
+        </Field>
+        {onRemove && (
+          <Button variant="ghost" size="icon" className="mt-6.5" aria-label={orders.removeItem(place + 1)} onClick={onRemove}>
+            <Trash2 aria-hidden />
+          </Button>
+        )}
+      </div>
+    </fieldset>
+  );
+}
