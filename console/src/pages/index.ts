@@ -9,6 +9,7 @@ import { documentsEntry, documentsRoute } from "./documents/route";
 import { forgotPasswordRoute } from "./forgot-password/route";
 import { invitationRoute } from "./invitation/route";
 import { passwordResetRoute } from "./password-reset/route";
+import { settingsEntry, settingsRoute } from "./settings/route";
 import { signInRoute } from "./sign-in/route";
 import { signUpRoute } from "./sign-up/route";
 
@@ -16,7 +17,7 @@ import { signUpRoute } from "./sign-up/route";
 export const publicPages = [signInRoute, signUpRoute, invitationRoute, forgotPasswordRoute, passwordResetRoute] as const;
 
 /** Pages of a company's members. */
-export const memberPages = [homeRoute, documentsRoute] as const;
+export const memberPages = [homeRoute, documentsRoute, settingsRoute] as const;
 
 /** The navigation, in its order. */
-export const navigation: readonly NavigationEntry[] = [documentsEntry];
+export const navigation: readonly NavigationEntry[] = [documentsEntry, settingsEntry];

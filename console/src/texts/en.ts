@@ -4,8 +4,9 @@ import { common } from "./en/common";
 import { documents } from "./en/documents";
 import { errors } from "./en/errors";
 import { layout } from "./en/layout";
+import { settings } from "./en/settings";
 
-export const en = { auth, common, documents, errors, layout };
+export const en = { auth, common, documents, errors, layout, settings };
 
 /** The shape of the texts: each is a text, or a function that makes one. */
 export type Texts = typeof en;

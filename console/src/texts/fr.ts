@@ -4,5 +4,6 @@ import { common } from "./fr/common";
 import { documents } from "./fr/documents";
 import { errors } from "./fr/errors";
 import { layout } from "./fr/layout";
+import { settings } from "./fr/settings";
 
-export const fr: Texts = { auth, common, documents, errors, layout };
+export const fr: Texts = { auth, common, documents, errors, layout, settings };
