@@ -5,6 +5,7 @@
 import type { NavigationEntry } from "@/layout/navigation";
 import { homeRoute } from "@/routes";
 
+import { adminRoute } from "./admin/route";
 import { documentsEntry, documentsRoute } from "./documents/route";
 import { forgotPasswordRoute } from "./forgot-password/route";
 import { invitationRoute } from "./invitation/route";
@@ -18,6 +19,9 @@ export const publicPages = [signInRoute, signUpRoute, invitationRoute, forgotPas
 
 /** Pages of a company's members. */
 export const memberPages = [homeRoute, documentsRoute, settingsRoute] as const;
+
+/** Pages of administrators, in a frame of their own. */
+export const adminPages = adminRoute;
 
 /** The navigation, in its order. */
 export const navigation: readonly NavigationEntry[] = [documentsEntry, settingsEntry];

@@ -1,4 +1,5 @@
 import type { Texts } from "./en";
+import { admin } from "./fr/admin";
 import { auth } from "./fr/auth";
 import { common } from "./fr/common";
 import { documents } from "./fr/documents";
@@ -6,4 +7,4 @@ import { errors } from "./fr/errors";
 import { layout } from "./fr/layout";
 import { settings } from "./fr/settings";
 
-export const fr: Texts = { auth, common, documents, errors, layout, settings };
+export const fr: Texts = { admin, auth, common, documents, errors, layout, settings };

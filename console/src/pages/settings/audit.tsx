@@ -6,7 +6,6 @@ import { EmptyState } from "@/layout/states";
 import { useFormat } from "@/session/company";
 import { useTexts } from "@/texts";
 import { Card } from "@/ui/card";
-import { Table, TableBody, TableCell, TableHead, TableHeader, TableRow } from "@/ui/table";
 
 import { usePersonName } from "./people";
 import { type AuditEntry, auditQuery } from "./queries";
@@ -16,6 +15,7 @@ import { Loaded, Section } from "./section";
 export function AuditSection() {
   const { settings } = useTexts();
   const list = useInfiniteQuery(auditQuery);
+  const nameOf = usePersonName();
   return (
     <Section name="audit">
       <Loaded query={list}>
@@ -25,7 +25,11 @@ export function AuditSection() {
           return (
             <>
               <Card>
-                <AuditTable entries={entries} />
+                <ul className="divide-y">
+                  {entries.map((entry) => (
+                    <Entry key={entry.id} entry={entry} actor={nameOf(entry.actor)} />
+                  ))}
+                </ul>
               </Card>
               <LoadMore list={list} />
             </>
@@ -36,50 +40,31 @@ export function AuditSection() {
   );
 }
 
-function AuditTable({ entries }: { entries: readonly AuditEntry[] }) {
-  const { settings } = useTexts();
-  const text = settings.audit;
+/** A sentence, and below it, when opened, what support needs: object, details and request. */
+function Entry({ entry, actor }: { entry: AuditEntry; actor: string }) {
+  const { settings, common } = useTexts();
   const format = useFormat();
-  const nameOf = usePersonName();
-  return (
-    <Table aria-label={settings.sections.audit}>
-      <TableHeader>
-        <TableRow>
-          <TableHead>{text.at}</TableHead>
-          <TableHead>{text.actor}</TableHead>
-          <TableHead>{text.action}</TableHead>
-          <TableHead>{text.object}</TableHead>
-        </TableRow>
-      </TableHeader>
-      <TableBody>
-        {entries.map((entry) => (
-          <TableRow key={entry.id}>
-            <TableCell className="align-top whitespace-nowrap">{format.dateTime(entry.at)}</TableCell>
-            <TableCell className="max-w-52 align-top break-words">
-              <bdi>{nameOf(entry.actor)}</bdi>
-            </TableCell>
-            <TableCell className="min-w-40 align-top">{text.actions[entry.action] ?? entry.action}</TableCell>
-            <TableCell className="max-w-80 align-top text-xs text-muted-foreground">
-              <Details entry={entry} />
-            </TableCell>
-          </TableRow>
-        ))}
-      </TableBody>
-    </Table>
-  );
-}
-
-function Details({ entry }: { entry: AuditEntry }) {
   const details = Object.entries<unknown>(entry.details);
   return (
-    <div className="grid gap-0.5 font-mono break-all">
-      <span>{entry.object}</span>
-      {details.map(([name, value]) => (
-        <span key={name}>
-          {name}: {typeof value === "string" ? value : JSON.stringify(value)}
-        </span>
-      ))}
-      {entry.request_id && <span>request: {entry.request_id}</span>}
-    </div>
+    <li className="px-4 py-2 sm:px-5">
+      <details>
+        <summary className="flex cursor-pointer flex-wrap items-baseline justify-between gap-x-4 rounded-sm text-sm">
+          <span className="min-w-0 break-words">
+            <bdi className="font-medium">{actor}</bdi> {settings.audit.actions[entry.action] ?? entry.action}
+          </span>
+          <span className="text-muted-foreground">{format.dateTime(entry.at)}</span>
+        </summary>
+        <div className="grid gap-0.5 py-2 font-mono text-xs break-all text-muted-foreground">
+          <span>{entry.action}</span>
+          <span>{entry.object}</span>
+          {details.map(([name, value]) => (
+            <span key={name}>
+              {name}: {typeof value === "string" ? value : JSON.stringify(value)}
+            </span>
+          ))}
+          {entry.request_id && <span>{common.requestId(entry.request_id)}</span>}
+        </div>
+      </details>
+    </li>
   );
 }

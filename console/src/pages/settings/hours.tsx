@@ -6,6 +6,7 @@ import { Controller, useWatch } from "react-hook-form";
 import { z } from "zod";
 
 import { call, client } from "@/api/client";
+import { cn } from "@/lib/cn";
 import { useCompany } from "@/session/company";
 import { useTexts } from "@/texts";
 import { Button } from "@/ui/button";
@@ -145,15 +146,15 @@ function DayRow({ day, spans, onChange }: { day: Day; spans: Span[]; onChange: (
   const name = text.days[day];
   const change = (index: number, part: Partial<Span>) => onChange(spans.map((span, at) => (at === index ? { ...span, ...part } : span)));
   return (
-    <li className="grid gap-2 px-3 py-2.5 sm:grid-cols-[7rem_1fr_auto] sm:items-start">
+    <li className="grid grid-cols-[6rem_1fr_auto] items-start gap-2 px-3 py-2">
       <span className="text-sm leading-9 font-medium">{name}</span>
-      <div className="grid gap-2">
+      <div className={cn("grid gap-2", spans.length > 0 && "max-sm:col-span-3 max-sm:row-start-2")}>
         {spans.length === 0 && <span className="text-sm leading-9 text-muted-foreground">{text.closed}</span>}
         {spans.map((span, index) => (
           <div key={index} className="flex flex-wrap items-center gap-2">
             <Input
               type="time"
-              className="w-28"
+              className="w-32"
               value={span.from}
               aria-label={text.from(name, index + 1)}
               onChange={(event) => change(index, { from: event.target.value })}
@@ -161,7 +162,7 @@ function DayRow({ day, spans, onChange }: { day: Day; spans: Span[]; onChange: (
             <span aria-hidden>–</span>
             <Input
               type="time"
-              className="w-28"
+              className="w-32"
               value={span.to}
               aria-label={text.to(name, index + 1)}
               onChange={(event) => change(index, { to: event.target.value })}
@@ -178,8 +179,8 @@ function DayRow({ day, spans, onChange }: { day: Day; spans: Span[]; onChange: (
           </div>
         ))}
       </div>
-      <Button variant="ghost" size="sm" className="justify-self-start" aria-label={text.addFor(name)} onClick={() => onChange([...spans, nextSpan(spans)])}>
-        <Plus aria-hidden /> {text.add}
+      <Button variant="ghost" size="sm" className="col-start-3 my-0.5" aria-label={text.addFor(name)} onClick={() => onChange([...spans, nextSpan(spans)])}>
+        <Plus aria-hidden /> <span className="max-sm:sr-only">{text.add}</span>
       </Button>
     </li>
   );

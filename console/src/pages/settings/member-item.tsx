@@ -35,9 +35,9 @@ export function MemberItem({ member, members }: { member: Member; members: reado
           <Badge>{roleName(member.role, all)}</Badge>
           {member.is_account_owner && <Badge variant="outline">{text.accountOwner}</Badge>}
         </p>
-        <p className="text-sm break-all text-muted-foreground">
-          {member.full_name && `${member.email} · `}
-          {text.since(format.date(member.created_at))}
+        <p className="flex flex-wrap gap-x-3 text-sm text-muted-foreground">
+          {member.full_name && <span className="break-all">{member.email}</span>}
+          <span>{text.since(format.date(member.created_at))}</span>
         </p>
       </div>
       {!isSelf && !member.is_account_owner && <MemberActions member={member} canTransfer={isAccountOwner} />}

@@ -9,7 +9,7 @@ import { Badge } from "@/ui/badge";
 import { Button } from "@/ui/button";
 import { Card, CardContent, CardHeader, CardTitle } from "@/ui/card";
 
-import { planName } from "./plan-names";
+import { planName, planSizeOfMib } from "./plan-names";
 import { plansQuery, type PublicPlan, type Subscription, subscriptionQuery } from "./queries";
 import { Loaded, Section } from "./section";
 
@@ -105,7 +105,7 @@ function PlanCard({ plan, subscription }: { plan: PublicPlan; subscription: Subs
           </p>
           <ul className="grid gap-1 text-sm">
             <li>{limit === null ? text.freeRequests : text.requests(format.number(limit))}</li>
-            <li>{text.storage(format.bytes(plan.storage_limit_mb * 1_048_576))}</li>
+            <li>{text.storage(planSizeOfMib(plan.storage_limit_mb, format))}</li>
             {overage !== null && <li>{text.overage(format.moneyOfCents(overage, plan.currency))}</li>}
           </ul>
           {plan.is_sold && !isCurrent && !subscription.is_pro && <BuyButton plan={plan.name} />}

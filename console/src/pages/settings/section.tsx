@@ -20,7 +20,7 @@ export function Section({ name, actions, children }: SectionProps) {
   return (
     <div className="grid min-w-0 content-start gap-5">
       <div className="flex flex-wrap items-start justify-between gap-3">
-        <div className="min-w-0">
+        <div className="min-w-0 flex-1 basis-72">
           <h1 className="text-xl font-semibold tracking-tight">{settings.sections[name]}</h1>
           <p className="mt-1 max-w-2xl text-sm text-muted-foreground">{settings.leads[name]}</p>
         </div>

@@ -70,7 +70,7 @@ function SentencesForm({ customer }: { customer: Customer }) {
           </CardHeader>
           <CardContent className="grid gap-4">
             <p className="text-sm text-muted-foreground">{text.hints[name]}</p>
-            <div className="grid gap-4 md:grid-cols-2">
+            <div className="grid items-start gap-4 md:grid-cols-2">
               {LANGUAGES.map((language) => (
                 <Field key={language} label={layout.languages[language]} error={form.formState.errors[`${name}_${language}`]?.message}>
                   {(control) => (

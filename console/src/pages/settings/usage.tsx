@@ -12,7 +12,7 @@ import { Input } from "@/ui/input";
 import { Progress } from "@/ui/progress";
 
 import { useDraftForm } from "./draft-form";
-import { planName } from "./plan-names";
+import { planName, planSize } from "./plan-names";
 import { type Customer, customerQuery, type Usage, usageQuery } from "./queries";
 import { useSave } from "./save";
 import { Loaded, Section } from "./section";
@@ -57,7 +57,7 @@ function Figures({ usage: { plan, period, requests, storage, models } }: { usage
         />
         <Figure
           label={text.storage}
-          value={of(format.bytes(storage.used_bytes), format.bytes(storage.limit_bytes))}
+          value={of(planSize(storage.used_bytes, format), planSize(storage.limit_bytes, format))}
           share={storage.used_bytes / Math.max(storage.limit_bytes, 1)}
         />
         <Figure

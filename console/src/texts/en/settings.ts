@@ -129,7 +129,7 @@ export const settings = {
     answers: "The assistant answers",
     handsOver: "Conversations wait for a person",
     faulty: "Each time needs a beginning and an end that differ.",
-    copyMonday: "Monday’s times for Tuesday to Friday",
+    copyMonday: "Copy Monday to Tuesday–Friday",
     days: { mon: "Monday", tue: "Tuesday", wed: "Wednesday", thu: "Thursday", fri: "Friday", sat: "Saturday", sun: "Sunday" },
     closed: "Closed",
     from: (day: string, n: number) => `${day}, from, ${n}`,
@@ -261,10 +261,6 @@ export const settings = {
     noUnread: "None in the last 30 days.",
   },
   audit: {
-    at: "Time",
-    actor: "Who",
-    action: "What",
-    object: "Details",
     empty: "Nothing is recorded yet",
     actions: {
       "activities.read": "read the activities",

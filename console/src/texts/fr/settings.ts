@@ -129,7 +129,7 @@ export const settings: Texts["settings"] = {
     answers: "L’assistant répond",
     handsOver: "Les conversations attendent une personne",
     faulty: "Chaque plage doit avoir un début et une fin différents.",
-    copyMonday: "Les heures du lundi du mardi au vendredi",
+    copyMonday: "Copier lundi sur mardi à vendredi",
     days: { mon: "Lundi", tue: "Mardi", wed: "Mercredi", thu: "Jeudi", fri: "Vendredi", sat: "Samedi", sun: "Dimanche" },
     closed: "Fermé",
     from: (day, n) => `${day}, de, ${n}`,
@@ -261,10 +261,6 @@ export const settings: Texts["settings"] = {
     noUnread: "Aucun au cours des 30 derniers jours.",
   },
   audit: {
-    at: "Date",
-    actor: "Qui",
-    action: "Quoi",
-    object: "Détails",
     empty: "Rien n’est encore enregistré",
     actions: {
       "activities.read": "a lu les activités",
