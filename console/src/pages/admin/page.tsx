@@ -35,10 +35,7 @@ export function AdminFrame(): ReactNode {
             <AdminLinks />
           </ul>
         </nav>
-        <Link to="/" className="ml-auto text-sm font-medium text-primary underline underline-offset-4">
-          {admin.toCompany}
-        </Link>
-        <div className="w-44">
+        <div className="ml-auto w-44">
           <AccountMenu side="bottom" />
         </div>
       </header>
@@ -58,13 +55,22 @@ function AdminLinks() {
     { to: "/admin/plans", label: admin.plans },
     { to: "/admin/password-reset", label: admin.passwordReset },
   ] as const;
-  return links.map(({ to, label }) => (
-    <li key={to}>
-      <Link to={to} className={LINK_CLASSES} activeProps={{ "aria-current": "page" }}>
-        {label}
-      </Link>
-    </li>
-  ));
+  return (
+    <>
+      {links.map(({ to, label }) => (
+        <li key={to}>
+          <Link to={to} className={LINK_CLASSES} activeProps={{ "aria-current": "page" }}>
+            {label}
+          </Link>
+        </li>
+      ))}
+      <li>
+        <Link to="/" className={LINK_CLASSES} activeOptions={{ exact: true }}>
+          {admin.toCompany}
+        </Link>
+      </li>
+    </>
+  );
 }
 
 /** The API refuses everybody else anyway; here the page says it before it asks. */

@@ -10,6 +10,9 @@ export type UnassignedSubscription = Schemas["UnassignedSubscription"];
 
 const PAGE_SIZE = 50;
 
+/** Each read is in the audit log, so nothing is read again only because the window is looked at again. */
+const audited = { staleTime: 300_000, refetchOnWindowFocus: false };
+
 export const companiesQuery = (search: string | undefined, status: CompanyStatus | undefined) =>
   infiniteQueryOptions({
     queryKey: ["admin", "companies", search ?? "", status ?? "any"],
@@ -24,12 +27,14 @@ export const companiesQuery = (search: string | undefined, status: CompanyStatus
       ),
     initialPageParam: null as string | null,
     getNextPageParam: (last) => last.meta.next_cursor ?? null,
+    ...audited,
   });
 
 export const companyQuery = (id: string) =>
   queryOptions({
     queryKey: ["admin", "company", id],
     queryFn: async ({ signal }) => (await call(client.GET("/api/v1/admin/customers/{id}", { params: { path: { id } }, signal }))).data,
+    ...audited,
   });
 
 export const unassignedQuery = infiniteQueryOptions({

@@ -15,7 +15,7 @@ import { Card, CardContent } from "@/ui/card";
 import { ConfirmDialog } from "@/ui/dialog";
 
 import { differenceOf } from "./difference";
-import { textOfValue } from "./history-values";
+import { isRestorable, textOfValue } from "./history-values";
 import { usePersonName } from "./people";
 import { configQuery, type ConfigVersion, versionsQuery } from "./queries";
 import { RegressionsDialog, regressionsOf } from "./regressions";
@@ -76,9 +76,11 @@ function VersionItem({ version, onRestore }: { version: ConfigVersion; onRestore
                   {isOpen ? all.settings.history.hide : all.settings.history.show}
                 </Link>
               </Button>
-              <Button variant="outline" size="sm" onClick={onRestore}>
-                {all.settings.history.restore}
-              </Button>
+              {isRestorable(version) && (
+                <Button variant="outline" size="sm" onClick={onRestore}>
+                  {all.settings.history.restore}
+                </Button>
+              )}
             </div>
           </div>
           {isOpen && version.changes.map((change) => <Difference key={change.field} {...change} />)}

@@ -154,7 +154,7 @@ function DayRow({ day, spans, onChange }: { day: Day; spans: Span[]; onChange: (
           <div key={index} className="flex flex-wrap items-center gap-2">
             <Input
               type="time"
-              className="w-32"
+              className="w-34"
               value={span.from}
               aria-label={text.from(name, index + 1)}
               onChange={(event) => change(index, { from: event.target.value })}
@@ -162,7 +162,7 @@ function DayRow({ day, spans, onChange }: { day: Day; spans: Span[]; onChange: (
             <span aria-hidden>–</span>
             <Input
               type="time"
-              className="w-32"
+              className="w-34"
               value={span.to}
               aria-label={text.to(name, index + 1)}
               onChange={(event) => change(index, { to: event.target.value })}

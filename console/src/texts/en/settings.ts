@@ -50,6 +50,7 @@ export const settings = {
   fields: {
     ai_name: "Name of the assistant",
     company_name: "Name of the company",
+    customer_texts: "Sentences",
     language: "Language",
     prompt_rag: "Instructions for answers from documents",
     prompt_botlive_groq_70b: "Sales instructions (Groq)",

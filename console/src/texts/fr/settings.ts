@@ -50,6 +50,7 @@ export const settings: Texts["settings"] = {
   fields: {
     ai_name: "Nom de l’assistant",
     company_name: "Nom de l’entreprise",
+    customer_texts: "Phrases",
     language: "Langue",
     prompt_rag: "Consignes pour les réponses d’après les documents",
     prompt_botlive_groq_70b: "Consignes de vente (Groq)",
