@@ -51,6 +51,7 @@ it("a link for a new password is shown once, and the other pages say what is not
   await makeAdministrator(admin);
   const { page, context, problems } = await visit({ size: "phone", dark: true });
   await signIn(page, admin, "/admin/password-reset");
+  await page.getByRole("heading", { name: "Password reset" }).waitFor();
   await page.getByLabel("E-mail address").fill(company.email);
   await page.getByRole("button", { name: "Create the link" }).click();
   expect(await page.getByRole("dialog").locator("code").innerText()).toContain("/password-reset#token=");

@@ -208,7 +208,7 @@ it("a plan leads to Stripe's page, and a new password to the sign-in page", asyn
   await page.getByLabel("Current password").fill("wrong password");
   await page.getByLabel("New password").fill("a better password");
   await page.getByRole("button", { name: "Change the password" }).click();
-  await page.getByRole("alert").filter({ hasText: "password" }).first().waitFor();
+  await page.getByText("This is not your current password.").waitFor();
   await page.getByLabel("Current password").fill(PASSWORD);
   await page.getByRole("button", { name: "Change the password" }).click();
   await page.waitForURL("**/sign-in*");

@@ -4,6 +4,7 @@ import { useForm } from "react-hook-form";
 import { z } from "zod";
 
 import { callEmpty, client } from "@/api/client";
+import { ApiError } from "@/api/errors";
 import { endSession } from "@/api/session";
 import { FormError } from "@/layout/form-error";
 import { showDone } from "@/layout/toasts";
@@ -39,7 +40,12 @@ export function PasswordCard() {
       showDone(text.passwordDone);
       endSession();
     },
-    onError: (error) => showFieldErrors(form, error),
+    onError: (error) => {
+      showFieldErrors(form, error);
+      if (error instanceof ApiError && error.fieldErrors.some(({ field }) => field === "current_password")) {
+        form.setError("current_password", { type: "server", message: text.passwordWrong });
+      }
+    },
     meta: { showsError: true },
   });
   const { errors } = form.formState;

@@ -400,6 +400,7 @@ export const settings = {
     passwordLead: "A new password ends all your sessions, this one too. You sign in again with it.",
     currentPassword: "Current password",
     changePassword: "Change the password",
+    passwordWrong: "This is not your current password.",
     passwordDone: "The password is changed. Sign in with it.",
   },
 };

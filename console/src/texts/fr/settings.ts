@@ -400,6 +400,7 @@ export const settings: Texts["settings"] = {
     passwordLead: "Un nouveau mot de passe met fin à toutes vos sessions, celle-ci aussi. Vous vous reconnectez avec lui.",
     currentPassword: "Mot de passe actuel",
     changePassword: "Changer le mot de passe",
+    passwordWrong: "Ce n’est pas votre mot de passe actuel.",
     passwordDone: "Le mot de passe est changé. Connectez-vous avec lui.",
   },
 };
