@@ -2,11 +2,11 @@ import { createRouter } from "@tanstack/react-router";
 
 import { session } from "@/api/session";
 import { queryClient } from "@/api/queries";
-import { memberPages, publicPages } from "@/pages";
+import { adminPages, memberPages, publicPages } from "@/pages";
 
 import { appRoute, publicRoute, rootRoute } from "./routes";
 
-const routeTree = rootRoute.addChildren([publicRoute.addChildren(publicPages), appRoute.addChildren(memberPages)]);
+const routeTree = rootRoute.addChildren([publicRoute.addChildren(publicPages), appRoute.addChildren(memberPages), adminPages]);
 
 export const router = createRouter({
   routeTree,

@@ -1,4 +1,4 @@
-/** The two frames of the console: pages for everybody, and pages of a signed-in member. Pages hang below one of them. */
+/** The frames of the console: pages for everybody, and pages of a signed-in member. Pages hang below one of them; administrators have a third. */
 import { createRootRoute, createRoute, lazyRouteComponent, Outlet, redirect } from "@tanstack/react-router";
 
 import { session } from "@/api/session";
@@ -29,19 +29,16 @@ export const publicRoute = createRoute({
   component: lazyRouteComponent(() => import("@/layout/public-layout"), "PublicLayout"),
 });
 
+/** Leads to the sign-in page, and from there back to `href`, unless somebody is signed in. */
+export function requireSession(href: string): void {
+  if (session.get().status === "signed-in") return;
+  throw redirect({ to: "/sign-in", search: { next: href === "/" ? undefined : href }, replace: true });
+}
+
 /** Frame of the pages of a company: navigation, the company's context, the changes feed. */
 export const appRoute = createRoute({
   getParentRoute: () => rootRoute,
   id: "app",
-  beforeLoad: ({ location }) => {
-    const state = session.get();
-    if (state.status !== "signed-in") {
-      throw redirect({
-        to: "/sign-in",
-        search: { next: location.href === "/" ? undefined : location.href },
-        replace: true,
-      });
-    }
-  },
+  beforeLoad: ({ location }) => requireSession(location.href),
   component: lazyRouteComponent(() => import("@/layout/app-layout"), "AppLayout"),
 });

@@ -1,23 +1,26 @@
-import { useMutation } from "@tanstack/react-query";
-import { ChevronsUpDown, LogOut } from "lucide-react";
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { ChevronsUpDown, LogOut, ShieldCheck, UserRound } from "lucide-react";
 
 import { client } from "@/api/client";
 import { endSession, SESSION_HEADERS, session } from "@/api/session";
 import { useStore } from "@/lib/store";
+import { profileQuery } from "@/session/profile";
 import { useTexts } from "@/texts";
 import { Button } from "@/ui/button";
 import { Menu, MenuContent, MenuItem, MenuLabel, MenuSeparator, MenuTrigger } from "@/ui/menu";
 
 import { PreferenceItems } from "./preferences";
 
-/** The signed-in user's menu: language, theme, sign out. */
-export function AccountMenu() {
-  const { layout } = useTexts();
+/** The signed-in user's menu: profile, administration, language, theme, sign out. `side` is where it opens. */
+export function AccountMenu({ side = "top" }: { side?: "top" | "bottom" }) {
+  const { layout, settings, admin } = useTexts();
   const state = useStore(session);
   const signOut = useMutation({
     mutationFn: () => client.POST("/api/v1/auth/logout", { headers: SESSION_HEADERS }),
     onSuccess: endSession,
   });
+  const profile = useQuery(profileQuery);
   const email = state.status === "signed-in" ? state.email : "";
   return (
     <Menu>
@@ -27,8 +30,20 @@ export function AccountMenu() {
           <ChevronsUpDown aria-hidden className="text-muted-foreground" />
         </Button>
       </MenuTrigger>
-      <MenuContent align="start" side="top" className="w-60">
+      <MenuContent align="start" side={side} className="w-60">
         <MenuLabel className="truncate">{email}</MenuLabel>
+        <MenuItem asChild>
+          <Link to="/settings/profile">
+            <UserRound aria-hidden /> {settings.sections.profile}
+          </Link>
+        </MenuItem>
+        {profile.data?.is_administrator === true && (
+          <MenuItem asChild>
+            <Link to="/admin/companies">
+              <ShieldCheck aria-hidden /> {admin.title}
+            </Link>
+          </MenuItem>
+        )}
         <MenuSeparator />
         <PreferenceItems />
         <MenuSeparator />

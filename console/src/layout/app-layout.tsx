@@ -1,5 +1,5 @@
-import { useQueryClient } from "@tanstack/react-query";
-import { Outlet, useRouterState } from "@tanstack/react-router";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { Navigate, Outlet, useRouterState } from "@tanstack/react-router";
 import { Building2, Menu as MenuIcon } from "lucide-react";
 import { type RefObject, useEffect, useRef, useState } from "react";
 
@@ -8,6 +8,7 @@ import { ApiError } from "@/api/errors";
 import { session } from "@/api/session";
 import { useStore } from "@/lib/store";
 import { CompanyProvider, useContextQuery } from "@/session/company";
+import { profileQuery } from "@/session/profile";
 import { useTexts } from "@/texts";
 import { Button } from "@/ui/button";
 
@@ -40,6 +41,10 @@ function CompanyLayout() {
 function WithoutCompany({ error, onRetry }: { error: Error | null; onRetry: () => void }) {
   const { layout } = useTexts();
   const hasNoCompany = error instanceof ApiError && error.code === "tenant_required";
+  const profile = useQuery({ ...profileQuery, enabled: error !== null });
+  // The API answers 403 to an administrator who is a member of no company.
+  const isRefused = error instanceof ApiError && (error.status === 403 || hasNoCompany);
+  if (isRefused && profile.data?.is_administrator === true) return <Navigate to="/admin/companies" replace />;
   return (
     <main className="mx-auto flex h-full max-w-2xl flex-col justify-center gap-6 p-6">
       {error === null && <LoadingState />}

@@ -5,6 +5,7 @@
 import type { NavigationEntry } from "@/layout/navigation";
 
 import { activitiesEntry, activitiesRoute } from "./activities/route";
+import { adminRoute } from "./admin/route";
 import { dashboardEntry, dashboardRoute } from "./dashboard/route";
 import { documentRoute } from "./document/route";
 import { documentsEntry, documentsRoute } from "./documents/route";
@@ -16,6 +17,7 @@ import { newOrderRoute, orderRoute, ordersEntry, ordersRoute } from "./orders/ro
 import { passwordResetRoute } from "./password-reset/route";
 import { playgroundEntry, playgroundRoute } from "./playground/route";
 import { importProductsRoute, productsEntry, productsRoute } from "./products/route";
+import { settingsEntry, settingsRoute } from "./settings/route";
 import { signInRoute } from "./sign-in/route";
 import { signUpRoute } from "./sign-up/route";
 import { unansweredEntry, unansweredRoute } from "./unanswered/route";
@@ -39,7 +41,11 @@ export const memberPages = [
   importProductsRoute,
   dashboardRoute,
   activitiesRoute,
+  settingsRoute,
 ] as const;
+
+/** Pages of administrators, in a frame of their own. */
+export const adminPages = adminRoute;
 
 /** The navigation, in its order. */
 export const navigation: readonly NavigationEntry[] = [
@@ -52,4 +58,5 @@ export const navigation: readonly NavigationEntry[] = [
   documentsEntry,
   playgroundEntry,
   activitiesEntry,
+  settingsEntry,
 ];

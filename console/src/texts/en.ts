@@ -1,5 +1,6 @@
 /** Every English text that a person reads. `fr.ts` has the same shape: a missing text does not compile. */
 import { activities } from "./en/activities";
+import { admin } from "./en/admin";
 import { auth } from "./en/auth";
 import { common } from "./en/common";
 import { dashboard } from "./en/dashboard";
@@ -11,11 +12,13 @@ import { layout } from "./en/layout";
 import { orders } from "./en/orders";
 import { playground } from "./en/playground";
 import { products } from "./en/products";
+import { settings } from "./en/settings";
 import { start } from "./en/start";
 import { unanswered } from "./en/unanswered";
 
 export const en = {
   activities,
+  admin,
   auth,
   common,
   dashboard,
@@ -27,6 +30,7 @@ export const en = {
   orders,
   playground,
   products,
+  settings,
   start,
   unanswered,
 };

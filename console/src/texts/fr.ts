@@ -1,5 +1,6 @@
 import type { Texts } from "./en";
 import { activities } from "./fr/activities";
+import { admin } from "./fr/admin";
 import { auth } from "./fr/auth";
 import { common } from "./fr/common";
 import { dashboard } from "./fr/dashboard";
@@ -11,11 +12,13 @@ import { layout } from "./fr/layout";
 import { orders } from "./fr/orders";
 import { playground } from "./fr/playground";
 import { products } from "./fr/products";
+import { settings } from "./fr/settings";
 import { start } from "./fr/start";
 import { unanswered } from "./fr/unanswered";
 
 export const fr: Texts = {
   activities,
+  admin,
   auth,
   common,
   dashboard,
@@ -27,6 +30,7 @@ export const fr: Texts = {
   orders,
   playground,
   products,
+  settings,
   start,
   unanswered,
 };

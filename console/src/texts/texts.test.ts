@@ -1,0 +1,21 @@
+import { expect, it } from "vitest";
+
+import { en } from "./en";
+import { fr } from "./fr";
+
+/** Every text by its path. The types compare most of them; texts by a code of the API are free in their keys. */
+function entriesOf(texts: object, path = ""): [string, unknown][] {
+  return Object.entries<unknown>({ ...texts }).flatMap(([key, value]): [string, unknown][] =>
+    typeof value === "object" && value !== null ? entriesOf(value, `${path}/${key}`) : [[`${path}/${key}`, value]],
+  );
+}
+
+const pathsOf = (texts: object) => entriesOf(texts).map(([path]) => path);
+
+it("has the same texts in both languages, by a code of the API, too", () => {
+  expect(pathsOf(fr).sort()).toEqual(pathsOf(en).sort());
+});
+
+it("has no empty text", () => {
+  expect([en, fr].flatMap((texts) => entriesOf(texts)).filter(([, text]) => text === "")).toEqual([]);
+});
