@@ -1,7 +1,7 @@
 /**
- * Starts what the browser tests need, once for all of them: a local stack on a data folder of its own, and the built console
- * in front of it. `LISA_BIN` names a built program; without it, cargo builds one. `CONSOLE_URL` with `LISA_DATA` name a
- * console and its stack that run already.
+ * Starts what the browser tests need, once for all of them: a local stack on a data folder of its own, which builds and
+ * serves the console with the headers of production. `LISA_BIN` names a built program; without it, cargo builds one.
+ * `CONSOLE_URL` with `LISA_DATA` name a console and its stack that run already.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -9,7 +9,6 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { preview } from "vite";
 import type { TestProject } from "vitest/node";
 
 declare module "vitest" {
@@ -19,7 +18,8 @@ declare module "vitest" {
   }
 }
 
-const START_TIMEOUT_MS = 170_000;
+/** The first start installs a Python environment and builds the console. */
+const START_TIMEOUT_MS = 280_000;
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const { CONSOLE_URL: url, LISA_DATA: data } = process.env;
@@ -33,15 +33,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const stack = startStack(port, folder);
   const api = `http://127.0.0.1:${port}`;
   await untilHealthy(api, stack);
-  process.env["LISA_API"] = api;
-  process.env["LISA_UPLOAD_ORIGIN"] = await storageOrigin(api);
-  const server = await preview({ preview: { port: await freePort() }, logLevel: "warn" });
-  const address = server.resolvedUrls?.local[0];
-  if (address === undefined) throw new Error("the console has no address");
-  project.provide("url", address.replace(/\/$/, ""));
+  project.provide("url", api);
   project.provide("data", folder);
   return async () => {
-    await server.close();
     await stopStack(stack);
     rmSync(folder, { recursive: true, force: true });
   };
@@ -76,21 +70,6 @@ function stopStack(stack: ChildProcess): Promise<void> {
     stack.once("exit", () => resolve());
     stack.kill("SIGTERM");
   });
-}
-
-/** The origin of the stack's storage, to which large files are uploaded: only an announced upload names it. */
-async function storageOrigin(api: string): Promise<string> {
-  const post = async <T>(path: string, body: unknown, token?: string): Promise<T> => {
-    const headers = { "content-type": "application/json", ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) };
-    const response = await fetch(`${api}/api/v1/${path}`, { method: "POST", headers, body: JSON.stringify(body) });
-    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
-    return ((await response.json()) as { data: T }).data;
-  };
-  const account = { email: `storage-${crypto.randomUUID()}@example.com`, password: crypto.randomUUID(), company_name: "Storage" };
-  const session = await post<{ access_token: string }>("auth/signup", account);
-  const announcement = { filename: "large.pdf", size_bytes: 5_000_000 };
-  const { upload } = await post<{ upload: { url: string } }>("documents/upload", announcement, session.access_token);
-  return new URL(upload.url).origin;
 }
 
 function freePort(): Promise<number> {

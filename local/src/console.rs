@@ -1,6 +1,7 @@
 //! The console's files: built by npm at the first start and after a change, where Node is installed.
 
 use std::{
+    fs::File,
     path::{Path, PathBuf},
     process::Stdio,
 };
@@ -14,8 +15,8 @@ use tokio::process::Command;
 const MIN_NODE: (u32, u32) = (20, 19);
 /// File in the built console that names the state of the sources from which it was built.
 const BUILT_FROM: &str = ".built-from";
-/// File in `node_modules` that names the lock file from which it was installed.
-const INSTALLED_FROM: &str = ".installed-from";
+/// File in `node_modules` that npm writes when it has installed all of package-lock.json.
+const INSTALLED: &str = "node_modules/.package-lock.json";
 /// Folders of the console that npm writes.
 const GENERATED_FOLDERS: [&str; 3] = ["node_modules", "dist", "tests"];
 
@@ -33,13 +34,13 @@ pub fn folder() -> PathBuf {
 pub async fn ensure(progress: ProgressOutput) -> Result<Option<PathBuf>> {
     let console = folder();
     let dist = console.join("dist");
-    let state = tokio::task::spawn_blocking({
+    let step = progress.step("Console");
+    let (_lock, state) = tokio::task::spawn_blocking({
         let console = console.clone();
-        move || source_state(&console)
+        move || Ok::<_, anyhow::Error>((lock()?, source_state(&console)?))
     })
     .await
     .context("the console's sources cannot be read")??;
-    let step = progress.step("Console");
     if is_marked(&dist.join(BUILT_FROM), &state) {
         step.done("ready");
         return Ok(Some(dist));
@@ -53,18 +54,30 @@ pub async fn ensure(progress: ProgressOutput) -> Result<Option<PathBuf>> {
         ));
         return Ok(None);
     }
-    let lock = hex::encode(Sha256::digest(std::fs::read(console.join("package-lock.json"))?));
-    let installed_mark = console.join("node_modules").join(INSTALLED_FROM);
-    if !is_marked(&installed_mark, &lock) {
+    if !has_libraries(&console) {
         step.note("installing its libraries, the first time only");
         npm(&console, &["ci", "--no-audit", "--no-fund", "--loglevel=error"]).await?;
-        std::fs::write(&installed_mark, &lock)?;
     }
     step.note("building");
     npm(&console, &["run", "build"]).await?;
     std::fs::write(dist.join(BUILT_FROM), &state)?;
     step.done("ready");
     Ok(Some(dist))
+}
+
+/// Waits until no other stack of this workspace builds the console. The lock ends with the file.
+fn lock() -> Result<File> {
+    let folder = root().join("target");
+    std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be created", folder.display()))?;
+    let file = File::create(folder.join("console.lock")).context("target/console.lock cannot be created")?;
+    file.lock().context("target/console.lock cannot be locked")?;
+    Ok(file)
+}
+
+/// Returns true when npm has installed the libraries since package-lock.json was changed.
+fn has_libraries(console: &Path) -> bool {
+    let changed = |file: &str| std::fs::metadata(console.join(file)).and_then(|metadata| metadata.modified()).ok();
+    changed("package-lock.json").zip(changed(INSTALLED)).is_some_and(|(wanted, installed)| installed >= wanted)
 }
 
 /// Returns true when the file holds this text.

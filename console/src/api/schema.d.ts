@@ -388,7 +388,11 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Exchanges a refresh token for new tokens. Each refresh token is valid once; a second use ends its session. */
+        /**
+         * Exchanges a refresh token for new tokens. Each refresh token is valid once; a second use ends its session.
+         * @description With the header `X-Session: cookie`, the token is read from the cookie `lisa_refresh`, and a body is not read. A second
+         *     use of a cookie within 30 seconds gives the same answer, for pages that are loaded twice. A refused cookie is cleared.
+         */
         post: operations["auth_refresh"];
         delete?: never;
         options?: never;
@@ -726,6 +730,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/customers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Creates the company of a signed-in user, who becomes its owner. For accounts that were made without one, for example
+         *     at Supabase directly. A user who owns a company gets 409 `company_exists`.
+         */
+        post: operations["auth_create_company"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/customers/me": {
         parameters: {
             query?: never;
@@ -956,6 +980,43 @@ export interface paths {
         post?: never;
         /** Deletes a document with its chunks and its file. */
         delete: operations["documents_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/documents/{id}/file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Returns a link to the document's file, valid for five minutes and without a token. 404 also while the file has not
+         *     arrived.
+         */
+        get: operations["documents_file"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/documents/{id}/pages/{page}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns the text that was read from one page, as answers know it. */
+        get: operations["documents_page"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1211,7 +1272,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Returns the profile of the signed-in user, with the state of the subscription and the requests that are left. */
+        /**
+         * Returns the profile of the signed-in user, with the state of the subscription, the requests that are left, and the
+         *     companies that the user may open.
+         */
         get: operations["profile_show"];
         put?: never;
         post?: never;
@@ -3698,6 +3762,27 @@ export interface components {
             success: boolean;
         };
         /** @description The envelope of a successful response. */
+        Envelope_FileLink: {
+            /**
+             * @description A link to the file of a document.
+             * @example {
+             *       "expires_at": "2026-11-29T10:05:00Z",
+             *       "url": "https://lisa-documents.s3.eu-west-1.amazonaws.com/tenants/…?X-Amz-Expires=300&…"
+             *     }
+             */
+            data: {
+                /**
+                 * Format: date-time
+                 * @description End of the link's validity.
+                 */
+                expires_at: string;
+                /** @description Address of the file, valid without a token. Whoever has the address reads the file until it expires. */
+                url: string;
+            };
+            /** @description Always true. */
+            success: boolean;
+        };
+        /** @description The envelope of a successful response. */
         Envelope_GoldenQuestion: {
             /**
              * @description A golden question.
@@ -3910,6 +3995,18 @@ export interface components {
             success: boolean;
         };
         /** @description The envelope of a successful response. */
+        Envelope_OwnProfile: {
+            /** @description Profile of the signed-in user, with what the user may open. */
+            data: components["schemas"]["Profile"] & {
+                /** @description Companies of the user, the oldest membership first. At most 100. */
+                companies: components["schemas"]["OwnCompany"][];
+                /** @description True for a `global_admin`, who uses the admin routes. */
+                is_administrator: boolean;
+            };
+            /** @description Always true. */
+            success: boolean;
+        };
+        /** @description The envelope of a successful response. */
         Envelope_OwnershipTransfer: {
             /**
              * @description The account owner after a transfer.
@@ -3944,6 +4041,44 @@ export interface components {
             data: {
                 /** @description URL to open in the browser; valid for a day at most. */
                 url: string;
+            };
+            /** @description Always true. */
+            success: boolean;
+        };
+        /** @description The envelope of a successful response. */
+        Envelope_PageText: {
+            /**
+             * @description Text that was read from one page of a document, as answers know it.
+             * @example {
+             *       "confidence": null,
+             *       "is_complete": true,
+             *       "page": 2,
+             *       "passages": [
+             *         "Livraison à Abidjan sous 48 heures, 2 000 FCFA."
+             *       ],
+             *       "reader": "file"
+             *     }
+             */
+            data: {
+                /**
+                 * Format: float
+                 * @description Confidence of text recognition, from 0 to 1; null where it did not read the page.
+                 */
+                confidence?: number | null;
+                /** @description False when the page was not read, or not whole: answers do not know the rest. */
+                is_complete: boolean;
+                /**
+                 * Format: int32
+                 * @description Page number, from 1. For a file without pages, the number of its part.
+                 */
+                page: number;
+                /**
+                 * @description Passages in which the page is indexed, in the order of the file. One may begin on the page before or end on the
+                 *     next. Empty until the page is processed, and for a page without text.
+                 */
+                passages: string[];
+                /** @description Reader of the page. */
+                reader: components["schemas"]["PageReader"];
             };
             /** @description Always true. */
             success: boolean;
@@ -4163,10 +4298,10 @@ export interface components {
                  */
                 expires_in: number;
                 /**
-                 * @description Refresh token, for one call of `POST /api/v1/auth/refresh`.
+                 * @description Refresh token, for one call of `POST /api/v1/auth/refresh`. Absent when the cookie `lisa_refresh` carries it.
                  * @example 2f7c1d0b9a8e4f53…
                  */
-                refresh_token: string;
+                refresh_token?: string | null;
                 /**
                  * @description Always `bearer`.
                  * @example bearer
@@ -4569,6 +4704,22 @@ export interface components {
              * @description Questions to which the bot found no answer, or for which no answers were left.
              */
             unanswered: number;
+        };
+        /**
+         * @description A link to the file of a document.
+         * @example {
+         *       "expires_at": "2026-11-29T10:05:00Z",
+         *       "url": "https://lisa-documents.s3.eu-west-1.amazonaws.com/tenants/…?X-Amz-Expires=300&…"
+         *     }
+         */
+        FileLink: {
+            /**
+             * Format: date-time
+             * @description End of the link's validity.
+             */
+            expires_at: string;
+            /** @description Address of the file, valid without a token. Whoever has the address reads the file until it expires. */
+            url: string;
         };
         /**
          * @description File name of 1 to 255 characters, without a path.
@@ -5717,6 +5868,15 @@ export interface components {
             user_id: string;
         };
         /**
+         * @description Company of a signed-in user who owns none.
+         * @example {
+         *       "name": "Comptoir Baobab"
+         *     }
+         */
+        NewCompany: {
+            name: components["schemas"]["CompanyName"];
+        };
+        /**
          * @description A member's rating of a message: thumbs up or down, with an optional comment.
          * @example {
          *       "comment": "The price is out of date.",
@@ -5996,6 +6156,35 @@ export interface components {
          */
         OutsideHours: "answer" | "hand_over";
         /**
+         * @description Company of which the user is a member.
+         * @example {
+         *       "id": "0190f3a2-7c1e-7b3a-9d55-1f2e3d4c5b6a",
+         *       "name": "Comptoir Baobab",
+         *       "role": "owner",
+         *       "status": "active"
+         *     }
+         */
+        OwnCompany: {
+            /**
+             * Format: uuid
+             * @description Identifier of the company, for the header `X-Customer-Id`.
+             */
+            id: string;
+            /** @description Name of the company. */
+            name: string;
+            /** @description `owner` or `support`. */
+            role: string;
+            /** @description `active`, `suspended` or `deleted`. */
+            status: string;
+        };
+        /** @description Profile of the signed-in user, with what the user may open. */
+        OwnProfile: components["schemas"]["Profile"] & {
+            /** @description Companies of the user, the oldest membership first. At most 100. */
+            companies: components["schemas"]["OwnCompany"][];
+            /** @description True for a `global_admin`, who uses the admin routes. */
+            is_administrator: boolean;
+        };
+        /**
          * @description The account owner after a transfer.
          * @example {
          *       "former_owner": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
@@ -6023,6 +6212,44 @@ export interface components {
         PageLink: {
             /** @description URL to open in the browser; valid for a day at most. */
             url: string;
+        };
+        /**
+         * @description Reader of a page's text.
+         * @enum {string}
+         */
+        PageReader: "file" | "ocr" | "model";
+        /**
+         * @description Text that was read from one page of a document, as answers know it.
+         * @example {
+         *       "confidence": null,
+         *       "is_complete": true,
+         *       "page": 2,
+         *       "passages": [
+         *         "Livraison à Abidjan sous 48 heures, 2 000 FCFA."
+         *       ],
+         *       "reader": "file"
+         *     }
+         */
+        PageText: {
+            /**
+             * Format: float
+             * @description Confidence of text recognition, from 0 to 1; null where it did not read the page.
+             */
+            confidence?: number | null;
+            /** @description False when the page was not read, or not whole: answers do not know the rest. */
+            is_complete: boolean;
+            /**
+             * Format: int32
+             * @description Page number, from 1. For a file without pages, the number of its part.
+             */
+            page: number;
+            /**
+             * @description Passages in which the page is indexed, in the order of the file. One may begin on the page before or end on the
+             *     next. Empty until the page is processed, and for a page without text.
+             */
+            passages: string[];
+            /** @description Reader of the page. */
+            reader: components["schemas"]["PageReader"];
         };
         /**
          * @description A plan that can be bought.
@@ -6590,10 +6817,10 @@ export interface components {
              */
             expires_in: number;
             /**
-             * @description Refresh token, for one call of `POST /api/v1/auth/refresh`.
+             * @description Refresh token, for one call of `POST /api/v1/auth/refresh`. Absent when the cookie `lisa_refresh` carries it.
              * @example 2f7c1d0b9a8e4f53…
              */
-            refresh_token: string;
+            refresh_token?: string | null;
             /**
              * @description Always `bearer`.
              * @example bearer
@@ -8151,7 +8378,10 @@ export interface operations {
     auth_log_in: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description `cookie`: the refresh token comes in the cookie `lisa_refresh` */
+                "X-Session"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -8187,7 +8417,10 @@ export interface operations {
     auth_log_out: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description `cookie`: clears the cookie */
+                "X-Session"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -8284,9 +8517,15 @@ export interface operations {
     auth_refresh: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description `cookie`: reads the cookie instead of the body */
+                "X-Session"?: string;
+            };
             path?: never;
-            cookie?: never;
+            cookie?: {
+                /** @description The refresh token, with `X-Session: cookie` */
+                lisa_refresh?: string;
+            };
         };
         requestBody: {
             content: {
@@ -8320,7 +8559,10 @@ export interface operations {
     auth_sign_up: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description `cookie`: the refresh token comes in the cookie `lisa_refresh` */
+                "X-Session"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -8910,6 +9152,16 @@ export interface operations {
                 conversation_id?: string;
                 /** @description Only conversations with this phone number, as `+2250700000000`. */
                 user_phone?: string;
+                /**
+                 * @description Only conversations whose contact's name contains this text, regardless of case and accents, or whose phone number
+                 *     contains these digits.
+                 */
+                search?: string;
+                /**
+                 * @description `true`: only conversations with messages that wait for an answer, of the bot or of a person. `false`: only those
+                 *     without.
+                 */
+                unanswered?: boolean;
                 /** @description Number of the page, from 1. Cannot be used together with `cursor`. */
                 page?: number;
                 /**
@@ -9068,6 +9320,44 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            422: components["responses"]["UnprocessableEntity"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    auth_create_company: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewCompany"];
+            };
+        };
+        responses: {
+            /** @description Success */
+            201: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Envelope_Customer"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["UnprocessableEntity"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalServerError"];
@@ -9694,6 +9984,80 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["UnprocessableEntity"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    documents_file: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The company to act for, required for members of several; by default the caller's own. */
+                "X-Customer-Id"?: components["parameters"]["Company"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Envelope_FileLink"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["UnprocessableEntity"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    documents_page: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The company to act for, required for members of several; by default the caller's own. */
+                "X-Customer-Id"?: components["parameters"]["Company"];
+            };
+            path: {
+                id: string;
+                /** @description Page number, from 1 */
+                page: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Envelope_PageText"];
+                };
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
@@ -10517,7 +10881,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Envelope_Profile"];
+                    "application/json": components["schemas"]["Envelope_OwnProfile"];
                 };
             };
             401: components["responses"]["Unauthorized"];

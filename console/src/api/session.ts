@@ -6,7 +6,6 @@ import { createStore } from "@/lib/store";
 import { readStored, writeStored } from "@/lib/storage";
 
 import { ApiError, errorOf } from "./errors";
-import { dropRefreshToken, keepRefreshToken, keptRefreshToken } from "./refresh-token";
 import type { components } from "./schema";
 
 type ServerSession = components["schemas"]["Session"];
@@ -58,7 +57,6 @@ export function adoptSession(answer: ServerSession): void {
     window.location.reload();
     return;
   }
-  keepRefreshToken(answer.refresh_token);
   accessToken = answer.access_token;
   expiresAt = Date.now() + answer.expires_in * 1000;
   writeStored(HINT_KEY, "1");
@@ -114,7 +112,6 @@ function rememberedCompany(userId: string): string | null {
 function forget(hasExpired: boolean, keepHint = false): void {
   accessToken = null;
   expiresAt = 0;
-  dropRefreshToken();
   if (!keepHint) writeStored(HINT_KEY, null);
   session.set({ status: "signed-out", hasExpired });
 }
@@ -126,7 +123,7 @@ function refresh(): Promise<string | null> {
   return pending;
 }
 
-/** A refresh token is valid once, and a second use ends its session: the tabs of one browser take turns. */
+/** The tabs of one browser share the cookie, so they take turns: the second one finds the cookie that the first one got. */
 function withLock(task: () => Promise<string | null>): Promise<string | null> {
   // Absent outside of HTTPS and localhost.
   const locks = (navigator as { locks?: LockManager | null }).locks ?? null;
@@ -147,14 +144,9 @@ async function exchangeToken(): Promise<string | null> {
 }
 
 async function callRefresh(): Promise<Response> {
-  const kept = keptRefreshToken();
-  const init: RequestInit =
-    kept === null
-      ? { headers: SESSION_HEADERS }
-      : { headers: { ...SESSION_HEADERS, "content-type": "application/json" }, body: JSON.stringify({ refresh_token: kept }) };
   try {
     // eslint-disable-next-line no-restricted-globals -- The client of client.ts calls this function.
-    return await fetch("/api/v1/auth/refresh", { ...init, method: "POST", credentials: "same-origin" });
+    return await fetch("/api/v1/auth/refresh", { headers: SESSION_HEADERS, method: "POST", credentials: "same-origin" });
   } catch (cause) {
     throw new ApiError(0, "offline", "the server was not reached", { cause });
   }

@@ -5,7 +5,7 @@ import { ChevronsUpDown, LogOut, ShieldCheck, UserRound } from "lucide-react";
 import { client } from "@/api/client";
 import { endSession, SESSION_HEADERS, session } from "@/api/session";
 import { useStore } from "@/lib/store";
-import { profileQuery } from "@/session/profile";
+import { ownProfileQuery } from "@/session/companies";
 import { useTexts } from "@/texts";
 import { Button } from "@/ui/button";
 import { Menu, MenuContent, MenuItem, MenuLabel, MenuSeparator, MenuTrigger } from "@/ui/menu";
@@ -20,7 +20,7 @@ export function AccountMenu({ side = "top" }: { side?: "top" | "bottom" }) {
     mutationFn: () => client.POST("/api/v1/auth/logout", { headers: SESSION_HEADERS }),
     onSuccess: endSession,
   });
-  const profile = useQuery(profileQuery);
+  const profile = useQuery(ownProfileQuery);
   const email = state.status === "signed-in" ? state.email : "";
   return (
     <Menu>

@@ -8,7 +8,7 @@ import { ApiError } from "@/api/errors";
 import { session } from "@/api/session";
 import { useStore } from "@/lib/store";
 import { CompanyProvider, useContextQuery } from "@/session/company";
-import { profileQuery } from "@/session/profile";
+import { ownProfileQuery } from "@/session/companies";
 import { useTexts } from "@/texts";
 import { Button } from "@/ui/button";
 
@@ -41,7 +41,7 @@ function CompanyLayout() {
 function WithoutCompany({ error, onRetry }: { error: Error | null; onRetry: () => void }) {
   const { layout } = useTexts();
   const hasNoCompany = error instanceof ApiError && error.code === "tenant_required";
-  const profile = useQuery({ ...profileQuery, enabled: error !== null });
+  const profile = useQuery({ ...ownProfileQuery, enabled: error !== null });
   // The API answers 403 to an administrator who is a member of no company.
   const isRefused = error instanceof ApiError && (error.status === 403 || hasNoCompany);
   if (isRefused && profile.data?.is_administrator === true) return <Navigate to="/admin/companies" replace />;

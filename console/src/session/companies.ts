@@ -3,17 +3,7 @@ import { queryOptions } from "@tanstack/react-query";
 
 import { call, client, type Schemas } from "@/api/client";
 
-/** A company that the user may open. */
-export interface OwnCompany {
-  id: string;
-  name: string;
-  /** `owner` or `support`. */
-  role: string;
-  /** `active`, `suspended` or `deleted`. */
-  status: string;
-}
-
-type OwnProfile = Schemas["Profile"] & { companies?: OwnCompany[]; is_administrator?: boolean };
+export type OwnProfile = Schemas["OwnProfile"];
 
 /** The user's profile, with its companies, the oldest membership first. */
 export const ownProfileQuery = queryOptions({

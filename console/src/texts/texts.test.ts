@@ -17,5 +17,7 @@ it("has the same texts in both languages, by a code of the API, too", () => {
 });
 
 it("has no empty text", () => {
-  expect([en, fr].flatMap((texts) => entriesOf(texts)).filter(([, text]) => text === "")).toEqual([]);
+  // A product of the import's template has no description, which shows that a cell may be empty.
+  const isText = ([path, text]: [string, unknown]) => text === "" && !path.startsWith("/products/templateRows/");
+  expect([en, fr].flatMap((texts) => entriesOf(texts)).filter(isText)).toEqual([]);
 });

@@ -7,7 +7,7 @@ import { AccountMenu } from "@/layout/account-menu";
 import { OfflineBanner } from "@/layout/banners";
 import { Logo } from "@/layout/logo";
 import { EmptyState, ErrorState, LoadingState } from "@/layout/states";
-import { profileQuery } from "@/session/profile";
+import { ownProfileQuery } from "@/session/companies";
 import { useTexts } from "@/texts";
 
 const LINK_CLASSES =
@@ -16,7 +16,7 @@ const LINK_CLASSES =
 /** The frame of the administrators' pages. */
 export function AdminFrame(): ReactNode {
   const { admin, layout } = useTexts();
-  const profile = useQuery(profileQuery);
+  const profile = useQuery(ownProfileQuery);
   return (
     <div className="flex h-full flex-col">
       <a

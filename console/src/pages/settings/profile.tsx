@@ -5,7 +5,7 @@ import { z } from "zod";
 
 import { call, client } from "@/api/client";
 import { useCompany } from "@/session/company";
-import { profileQuery } from "@/session/profile";
+import { ownProfileQuery } from "@/session/companies";
 import { useTexts } from "@/texts";
 import { Card, CardContent } from "@/ui/card";
 import { Field } from "@/ui/field";
@@ -27,7 +27,7 @@ const valuesOf = (profile: Profile): ProfileValues => ({ full_name: profile.full
 
 /** The signed-in user: name, picture and password. */
 export function ProfileSection() {
-  const profile = useQuery(profileQuery);
+  const profile = useQuery(ownProfileQuery);
   return (
     <Section name="profile">
       <Loaded query={profile}>{(data) => <ProfileForm profile={data} />}</Loaded>
@@ -55,7 +55,7 @@ function ProfileForm({ profile }: { profile: Profile }) {
       const body = Object.fromEntries(Object.entries(changes).map(([field, value]) => [field, value.trim() === "" ? null : value.trim()]));
       const { data } = await call(client.PATCH("/api/v1/profiles/me", { body }));
       // The answer leaves out what does not belong to the profile itself, such as the companies.
-      queries.setQueryData(profileQuery.queryKey, (before) => before && { ...before, ...data });
+      queries.setQueryData(ownProfileQuery.queryKey, (before) => before && { ...before, ...data });
       return valuesOf(data);
     },
     onSaved: () => void queries.invalidateQueries({ predicate: ({ queryKey }) => ["context", "members", "profile"].includes(String(queryKey[0])) }),

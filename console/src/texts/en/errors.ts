@@ -82,11 +82,5 @@ export const errors = {
     idempotency_in_progress: "This is being done already.",
     not_failed: "Only a document that failed can be tried again.",
     not_older: "Only an older document can be replaced.",
-    order_needs_review: "An item has no price yet. Set it first.",
-    order_in_progress: "Only a pending or a cancelled order can be deleted: cancel it first.",
-    order_closed: "The order is delivered or cancelled, so its items stay as they are.",
-    wrong_order_step: "The order cannot take this step any more. Load it again.",
-    product_archived: "This product is not in the catalogue any more. Restore it first, or choose another.",
-    product_name_taken: "The catalogue has a product of this name already.",
   } as Record<string, string>,
 };

@@ -81,8 +81,7 @@ export const inbox = {
   attachment: "Attachment",
   notDelivered: (code: string) => `Not delivered (${code})`,
   skipped: {
-    noneLeft: "No answers left",
-  quota: "Not answered: no answers were left",
+    quota: "Not answered: no answers were left",
     opted_out: "Not answered: the contact wrote STOP",
     failed: "Not answered: the answer failed",
     superseded: "Not answered: a later message took its place",

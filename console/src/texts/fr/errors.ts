@@ -82,11 +82,5 @@ export const errors: Texts["errors"] = {
     idempotency_in_progress: "C’est déjà en cours.",
     not_failed: "Seul un document en échec peut être relancé.",
     not_older: "Seul un document plus ancien peut être remplacé.",
-    order_needs_review: "Un article n’a pas encore de prix. Fixez-le d’abord.",
-    order_in_progress: "Seule une commande en attente ou annulée peut être supprimée : annulez-la d’abord.",
-    order_closed: "La commande est livrée ou annulée : ses articles restent tels quels.",
-    wrong_order_step: "La commande ne peut plus passer cette étape. Rechargez-la.",
-    product_archived: "Ce produit n’est plus au catalogue. Restaurez-le d’abord, ou choisissez-en un autre.",
-    product_name_taken: "Le catalogue a déjà un produit de ce nom.",
   },
 };
