@@ -15,7 +15,9 @@ export function PageTextPane({ document, page }: { document: DocumentItem; page:
   const { document: texts } = useTexts();
   const text = useQuery({ ...pageTextQuery(document.id, page), placeholderData: keepPreviousData, enabled: document.status === "processed" });
   return (
-    <section aria-label={texts.textTitle} className="grid gap-4 px-4 py-4 sm:px-6">
+    // The scrolled part must be reachable by keyboard.
+    // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
+    <section aria-label={texts.textTitle} tabIndex={0} className="grid h-full content-start gap-4 overflow-y-auto px-4 py-4 sm:px-6">
       <div>
         <h2 className="text-base font-semibold">{texts.textTitle}</h2>
         <p className="mt-1 text-sm text-muted-foreground">{texts.textLead}</p>

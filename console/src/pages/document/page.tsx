@@ -78,7 +78,7 @@ function LoadedDocument({ document }: { document: DocumentItem }) {
             <PdfPane document={document} page={page} onPages={setPagesInFile} onTurn={(by) => turn(page + by)} />
           </div>
         )}
-        <div className={cn("min-h-0 overflow-y-auto md:block", isPdf && shownPane === "file" && "hidden")}>
+        <div className={cn("min-h-0 md:block", isPdf && shownPane === "file" && "hidden")}>
           <PageTextPane document={document} page={page} />
         </div>
       </div>
