@@ -99,12 +99,8 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     step.done("applied");
     let fakes = Fakes::start(&arguments, &data, &mut settings).await?;
 
-    let console = if arguments.no_console { None } else { console::ensure(progress).await? };
+    let console = choose_console(&arguments, &mut settings, progress).await?;
     let has_console = console.is_some();
-    if has_console {
-        // Links with an invitation or to a new password lead to the console's pages.
-        settings.entry("APP_URL".to_owned()).or_insert_with(|| format!("http://127.0.0.1:{}", arguments.port));
-    }
     let step = progress.step("Functions");
     let options = StackOptions {
         listener,
@@ -133,11 +129,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
         step.done("ready");
         progress.line(&welcome(&stack.base_url(), has_console, &demo, &file));
     }
-    if let Some(stripe) = &fakes.stripe {
-        let secret = settings.get("STRIPE_WEBHOOK_SECRET").unwrap_or(&secrets.stripe_webhook_secret);
-        let first = secret.split(',').next().unwrap_or_default().trim();
-        stripe.send_to(&format!("{}/api/v1/webhooks/stripe", stack.base_url()), first);
-    }
+    fakes.send_stripe_events(&stack, settings.get("STRIPE_WEBHOOK_SECRET").unwrap_or(&secrets.stripe_webhook_secret));
     // The gateway opens after the demo file is written: a client that waits for the gateway finds this start's ports
     // in the file.
     stack.open();
@@ -189,6 +181,23 @@ async fn choose_scan_reader(arguments: &Arguments, settings: &mut SettingsMap, p
     Ok(())
 }
 
+/// Builds the console unless it is up to date or not wanted, and returns the folder of its files.
+async fn choose_console(
+    arguments: &Arguments,
+    settings: &mut SettingsMap,
+    progress: ProgressOutput,
+) -> Result<Option<PathBuf>> {
+    if arguments.no_console {
+        return Ok(None);
+    }
+    let console = console::ensure(progress).await?;
+    if console.is_some() {
+        // Links with an invitation or to a new password lead to the console's pages.
+        settings.entry("APP_URL".to_owned()).or_insert_with(|| format!("http://127.0.0.1:{}", arguments.port));
+    }
+    Ok(console)
+}
+
 /// Creates the app's database, and with `two_databases` a second one for the schema `billing`.
 async fn create_databases(servers: &Servers, secrets: &LocalSecrets, two_databases: bool) -> Result<DatabaseUrls> {
     let database = servers.create_database("lisa", secrets).await?;
@@ -231,6 +240,14 @@ impl Fakes {
         };
         let models = if arguments.fake_models { Some(fake_models(settings).await?) } else { None };
         Ok(Self { manychat, stripe, models })
+    }
+
+    /// Lets the fake Stripe send its events to the stack, signed with the first of `secrets`.
+    fn send_stripe_events(&self, stack: &Stack, secrets: &str) {
+        if let Some(stripe) = &self.stripe {
+            let first = secrets.split(',').next().unwrap_or_default().trim();
+            stripe.send_to(&format!("{}/api/v1/webhooks/stripe", stack.base_url()), first);
+        }
     }
 
     /// Adds the fakes' addresses to the demo file, and the rows of the database that they need.

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     thread::available_parallelism,
 };
@@ -128,12 +128,8 @@ impl Stack {
             }
             lambdas.insert(block.name, lambda);
         }
-        let console = options.console.map(|folder| {
-            let headers = console::folder().join("security-headers.json");
-            // Uploads and downloads go to the bucket's own address.
-            gateway::ConsoleFiles::new(&folder, &headers, servers.aws.endpoint())
-        });
-        let site = gateway::Site { routes, console: console.transpose()? };
+        let console = options.console.map(|folder| console_files(&folder, servers)).transpose()?;
+        let site = gateway::Site { routes, console };
         Ok(Self { address, lambdas, resources, gateway: Some((options.listener, site)), tasks })
     }
 
@@ -183,6 +179,13 @@ impl Stack {
         }
         Ok(())
     }
+}
+
+/// The console's files in `folder`, with its security headers.
+fn console_files(folder: &Path, servers: &Servers) -> Result<gateway::ConsoleFiles> {
+    let headers = console::folder().join("security-headers.json");
+    // Uploads and downloads go to the bucket's own address.
+    gateway::ConsoleFiles::new(folder, &headers, servers.aws.endpoint())
 }
 
 /// Settings that belong to the system secret only. Functions that serve tenants do not get them.

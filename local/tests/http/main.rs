@@ -40,6 +40,7 @@ mod dashboard;
 mod docs;
 #[cfg(test)]
 mod document_contents;
+#[cfg(test)]
 mod documents;
 #[cfg(test)]
 mod embedding_model;
@@ -109,6 +110,7 @@ mod routing;
 mod scans;
 #[cfg(test)]
 mod session_cookies;
+#[cfg(test)]
 mod sessions;
 #[cfg(test)]
 mod stripe;
