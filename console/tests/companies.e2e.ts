@@ -1,49 +1,27 @@
-/** A member of two companies. */
-import type { BrowserContext, Page } from "playwright-core";
-import { expect, it } from "vitest";
+/** A member of two companies, and a session in two tabs. */
+import type { Page } from "playwright-core";
+import { expect, inject, it } from "vitest";
 
 import { expectAccessible, useBrowser, visit } from "./browser";
 import { type Company, createCompany, signIn } from "./company";
 
 useBrowser();
 
-interface OwnCompany {
-  id: string;
-  name: string;
-  role: string;
-  status: string;
-}
-
 /** An owner of one company who supports another one. */
-async function memberOfTwo(): Promise<{ first: Company; second: Company; companies: OwnCompany[] }> {
+async function memberOfTwo(): Promise<{ first: Company; second: Company }> {
   const first = await createCompany("Comptoir Baobab");
   const second = await createCompany("Épicerie Zoé");
-  const { id: firstId } = await first.api<{ id: string }>("GET", "customers/me");
   const { token } = await second.api<{ token: string }>("POST", "customers/me/invitations", { role: "support" });
-  const { id: secondId } = await first.api<{ id: string }>("POST", "auth/invitations", { invitation: token });
-  const companies = [
-    { id: firstId, name: first.name, role: "owner", status: "active" },
-    { id: secondId, name: second.name, role: "support", status: "active" },
-  ];
-  return { first, second, companies };
-}
-
-/** Gives the profile its companies, for a back end whose profile has none yet. */
-async function withCompanies(context: BrowserContext, companies: readonly OwnCompany[]): Promise<void> {
-  await context.route("**/api/v1/profiles/me", async (route) => {
-    const answer = await route.fetch();
-    const body = (await answer.json()) as { data?: object };
-    await route.fulfill({ response: answer, json: { ...body, data: { companies, is_administrator: false, ...body.data } } });
-  });
+  await first.api("POST", "auth/invitations", { invitation: token });
+  return { first, second };
 }
 
 const switcher = (page: Page, name: string) => page.getByRole("button", { name: `Company ${name}` });
 
-it("a member of two companies changes between them, and stays there over a reload", async () => {
-  const { first, second, companies } = await memberOfTwo();
+it("a member of two companies changes between them, in each tab by itself", async () => {
+  const { first, second } = await memberOfTwo();
   await second.receive({ id: 1, name: "Client de Zoé" }, "Bonjour");
   const { page, context, problems } = await visit();
-  await withCompanies(context, companies);
   await signIn(page, first, "/inbox");
   await page.getByText("No conversation yet").waitFor();
   await switcher(page, first.name).click();
@@ -54,6 +32,11 @@ it("a member of two companies changes between them, and stays there over a reloa
   await page.getByRole("link", { name: /^Client de Zoé/ }).waitFor();
   expect(await page.getByRole("link", { name: "First hour" }).count()).toBe(0);
 
+  const other = await context.newPage();
+  await other.goto("/documents");
+  await switcher(other, second.name).click();
+  await other.getByRole("menuitemradio", { name: first.name }).click();
+  await switcher(other, first.name).waitFor();
   await page.reload();
   await switcher(page, second.name).waitFor();
   await page.getByRole("link", { name: /^Client de Zoé/ }).waitFor();
@@ -62,9 +45,8 @@ it("a member of two companies changes between them, and stays there over a reloa
 });
 
 it("who is removed from a company goes on to the other one", async () => {
-  const { first, second, companies } = await memberOfTwo();
+  const { first, second } = await memberOfTwo();
   const { page, context } = await visit({ size: "phone" });
-  await withCompanies(context, companies);
   await signIn(page, first, "/inbox");
   await switcher(page, first.name).click();
   await page.getByRole("menuitemradio", { name: second.name }).click();
@@ -77,5 +59,34 @@ it("who is removed from a company goes on to the other one", async () => {
   await page.getByRole("button", { name: first.name }).click();
   await page.getByRole("heading", { name: "First hour" }).waitFor();
   await page.getByRole("banner").getByText(first.name).waitFor();
+  await context.close();
+});
+
+it("two tabs share the session: reloads at once keep it, a sign-out ends it in both", async () => {
+  const company = await createCompany();
+  const { page, context, problems } = await visit();
+  await signIn(page, company, "/inbox");
+  await page.getByRole("heading", { name: "Inbox" }).waitFor();
+  const cookie = (await context.cookies(`${inject("url")}/api/v1/auth/refresh`)).find(({ name }) => name === "lisa_refresh");
+  expect(cookie).toMatchObject({ httpOnly: true, sameSite: "Strict", path: "/api/v1/auth" });
+  const readable = await page.evaluate(() => JSON.stringify([Object.entries(localStorage), Object.entries(sessionStorage), document.cookie]));
+  expect(readable).not.toContain(cookie?.value);
+  expect(readable).not.toContain("eyJ");
+  const other = await context.newPage();
+  await other.goto("/documents");
+  await other.getByRole("heading", { name: "Documents" }).waitFor();
+  for (let round = 0; round < 3; round += 1) {
+    await Promise.all([page.reload(), other.reload()]);
+    await page.getByRole("heading", { name: "Inbox" }).waitFor();
+    await other.getByRole("heading", { name: "Documents" }).waitFor();
+  }
+  await page.getByRole("button", { name: /^Account/ }).click();
+  await page.getByRole("menuitem", { name: "Sign out" }).click();
+  await page.waitForURL("**/sign-in*");
+  await other.waitForURL("**/sign-in*");
+  expect((await context.cookies(`${inject("url")}/api/v1/auth/refresh`)).filter(({ name }) => name === "lisa_refresh")).toEqual([]);
+  await page.reload();
+  await page.getByRole("heading", { name: "Sign in" }).waitFor();
+  expect(problems).toEqual([]);
   await context.close();
 });
