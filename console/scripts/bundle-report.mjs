@@ -24,6 +24,15 @@ function scriptsOf(key, found = new Set()) {
   return found;
 }
 
+/** The texts that a page's route loads with it. */
+function textsOf(page) {
+  const route = readFileSync(`src/pages/${page}/route.ts`, "utf8");
+  const [, names = ""] = /lazyPage\(\(\) => import\("\.\/page"\), "\w+"((?:, "\w+")*)\)/.exec(route) ?? [];
+  const known = [...names.matchAll(/"(\w+)"/g)].map(([, name]) => name);
+  if (known.length === 0) throw new Error(`the route of ${page} names no texts`);
+  return known;
+}
+
 const total = (files) => [...files].reduce((sum, file) => sum + gzipSize(file), 0);
 const kilobytes = (bytes) => `${(bytes / 1000).toFixed(1).padStart(7)} kB`;
 const pages = Object.keys(manifest).filter((key) => /^src\/pages\/[^/]+\/page\.tsx$/.test(key)).sort();
@@ -35,6 +44,7 @@ for (const page of pages) {
   const files = scriptsOf("index.html");
   scriptsOf(PUBLIC_PAGES.includes(name) ? "src/layout/public-layout.tsx" : "src/layout/app-layout.tsx", files);
   scriptsOf("src/texts/fr.ts", files);
+  for (const texts of textsOf(name)) scriptsOf(`src/texts/fr/${texts}.ts`, files);
   scriptsOf(page, files);
   const bytes = total(files);
   const exceeds = FIRST_PAGES.includes(page) && bytes > MAX_FIRST_PAGE_BYTES;

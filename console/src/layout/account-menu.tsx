@@ -14,7 +14,7 @@ import { PreferenceItems } from "./preferences";
 
 /** The signed-in user's menu: profile, administration, language, theme, sign out. `side` is where it opens. */
 export function AccountMenu({ side = "top" }: { side?: "top" | "bottom" }) {
-  const { layout, settings, admin } = useTexts();
+  const { layout, navigation } = useTexts();
   const state = useStore(session);
   const signOut = useMutation({
     mutationFn: () => client.POST("/api/v1/auth/logout", { headers: SESSION_HEADERS }),
@@ -34,13 +34,13 @@ export function AccountMenu({ side = "top" }: { side?: "top" | "bottom" }) {
         <MenuLabel className="truncate">{email}</MenuLabel>
         <MenuItem asChild>
           <Link to="/settings/profile">
-            <UserRound aria-hidden /> {settings.sections.profile}
+            <UserRound aria-hidden /> {navigation.profile}
           </Link>
         </MenuItem>
         {profile.data?.is_administrator === true && (
           <MenuItem asChild>
             <Link to="/admin/companies">
-              <ShieldCheck aria-hidden /> {admin.title}
+              <ShieldCheck aria-hidden /> {navigation.admin}
             </Link>
           </MenuItem>
         )}

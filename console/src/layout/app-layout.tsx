@@ -12,9 +12,9 @@ import { ownProfileQuery } from "@/session/companies";
 import { useTexts } from "@/texts";
 import { Button } from "@/ui/button";
 
-import { AccountMenu } from "./account-menu";
 import { OfflineBanner, PaywallBanner } from "./banners";
 import { CompanySwitcher, OtherCompanies } from "./company-switcher";
+import { LazyAccountMenu } from "./lazy-menus";
 import { Sidebar } from "./sidebar";
 import { EmptyState, ErrorState, LoadingState } from "./states";
 
@@ -57,7 +57,7 @@ function WithoutCompany({ error, onRetry }: { error: Error | null; onRetry: () =
       {error !== null && <OtherCompanies />}
       {error !== null && (
         <div className="mx-auto w-64">
-          <AccountMenu />
+          <LazyAccountMenu />
         </div>
       )}
     </main>

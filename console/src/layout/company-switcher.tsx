@@ -1,24 +1,14 @@
 import { useQuery } from "@tanstack/react-query";
-import { useNavigate } from "@tanstack/react-router";
-import { ChevronsUpDown } from "lucide-react";
 
-import { chooseCompany, session } from "@/api/session";
+import { session } from "@/api/session";
 import { useStore } from "@/lib/store";
+import { useChooseCompany } from "@/session/choose-company";
 import { ownProfileQuery } from "@/session/companies";
 import { useCompany } from "@/session/company";
 import { useTexts } from "@/texts";
-import { Badge } from "@/ui/badge";
 import { Button } from "@/ui/button";
-import { Menu, MenuContent, MenuLabel, MenuRadioGroup, MenuRadioItem, MenuTrigger } from "@/ui/menu";
 
-/** Changes to another company. What the address names belongs to the one that is left. */
-function useChooseCompany(): (id: string) => void {
-  const navigate = useNavigate();
-  return (id) => {
-    chooseCompany(id);
-    void navigate({ to: "/" });
-  };
-}
+import { LazyCompanyMenu } from "./lazy-menus";
 
 /** The other companies, for a member who cannot open the present one. Nothing for a member of one company. */
 export function OtherCompanies() {
@@ -43,32 +33,9 @@ export function OtherCompanies() {
 
 /** The company's name; for a member of several, the choice between them. */
 export function CompanySwitcher() {
-  const { layout } = useTexts();
   const { tenant } = useCompany();
   const { data: profile } = useQuery(ownProfileQuery);
-  const choose = useChooseCompany();
-  const companies = profile?.companies ?? [];
-  if (companies.length < 2) return <span className="min-w-0 flex-1 truncate text-base font-semibold">{tenant.name}</span>;
-  return (
-    <Menu>
-      <MenuTrigger asChild>
-        <Button variant="ghost" className="min-w-0 flex-1 shrink justify-between px-2 text-base font-semibold" aria-label={`${layout.company} ${tenant.name}`}>
-          <span className="truncate">{tenant.name}</span>
-          <ChevronsUpDown aria-hidden className="text-muted-foreground" />
-        </Button>
-      </MenuTrigger>
-      <MenuContent align="start" className="max-h-[70dvh] w-64 max-w-[85vw] overflow-y-auto">
-        <MenuLabel>{layout.company}</MenuLabel>
-        <MenuRadioGroup value={tenant.id} onValueChange={choose}>
-          {companies.map(({ id, name, role, status }) => (
-            <MenuRadioItem key={id} value={id} disabled={status !== "active"}>
-              <span className="min-w-0 flex-1 truncate">{name}</span>
-              <span className="text-xs text-muted-foreground">{layout.roles[role === "owner" ? "owner" : "support"]}</span>
-              {status !== "active" && <Badge variant="warning">{layout.suspendedShort}</Badge>}
-            </MenuRadioItem>
-          ))}
-        </MenuRadioGroup>
-      </MenuContent>
-    </Menu>
-  );
+  const isChoice = (profile?.companies ?? []).length > 1;
+  if (!isChoice) return <span className="min-w-0 flex-1 truncate text-base font-semibold">{tenant.name}</span>;
+  return <LazyCompanyMenu name={tenant.name} />;
 }

@@ -3,12 +3,12 @@ import type { LucideIcon } from "lucide-react";
 import type { ComponentType } from "react";
 
 import type { Role } from "@/session/company";
-import type { Texts } from "@/texts";
+import type { BaseTexts } from "@/texts";
 
 /** An entry of the navigation, which a page exports beside its route. */
 export interface NavigationEntry {
   to: NonNullable<LinkProps["to"]>;
-  label: (texts: Texts) => string;
+  label: (texts: BaseTexts) => string;
   icon: LucideIcon;
   /** Who sees it; by default every member. */
   roles?: readonly Role[];

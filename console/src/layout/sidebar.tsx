@@ -5,8 +5,8 @@ import { type Role, useCompany } from "@/session/company";
 import { useTexts } from "@/texts";
 import { Badge } from "@/ui/badge";
 
-import { AccountMenu } from "./account-menu";
 import { CompanySwitcher } from "./company-switcher";
+import { LazyAccountMenu } from "./lazy-menus";
 import { Logo } from "./logo";
 import type { NavigationEntry } from "./navigation";
 
@@ -42,7 +42,7 @@ export function Sidebar({ onNavigate }: { onNavigate?: () => void }) {
           ))}
         </ul>
       </nav>
-      <AccountMenu />
+      <LazyAccountMenu />
     </div>
   );
 }

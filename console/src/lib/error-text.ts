@@ -1,8 +1,8 @@
 import { ApiError } from "@/api/errors";
-import type { Texts } from "@/texts";
+import type { BaseTexts } from "@/texts";
 
 /** Says what went wrong, and when a retry is worth it: by the API's code, else by the status. */
-export function textOfError(error: unknown, { errors, common }: Texts): string {
+export function textOfError(error: unknown, { errors, common }: BaseTexts): string {
   if (!(error instanceof ApiError)) return errors.byStatus.unknown;
   const text = errors.byCode[error.code] ?? textOfStatus(error.status, errors.byStatus);
   return error.retryAfterS !== null && error.retryAfterS > 0
@@ -10,7 +10,7 @@ export function textOfError(error: unknown, { errors, common }: Texts): string {
     : text;
 }
 
-function textOfStatus(status: number, texts: Texts["errors"]["byStatus"]): string {
+function textOfStatus(status: number, texts: BaseTexts["errors"]["byStatus"]): string {
   switch (status) {
     case 0:
       return texts.offline;

@@ -1,39 +1,36 @@
-/** Every English text that a person reads. `fr.ts` has the same shape: a missing text does not compile. */
-import { activities } from "./en/activities";
-import { admin } from "./en/admin";
-import { auth } from "./en/auth";
+/**
+ * Every English text that a person reads. `fr.ts` has the same shape: a missing text does not compile. A page's texts are
+ * loaded with the page.
+ */
 import { common } from "./en/common";
-import { dashboard } from "./en/dashboard";
-import { document } from "./en/document";
-import { documents } from "./en/documents";
 import { errors } from "./en/errors";
-import { inbox } from "./en/inbox";
 import { layout } from "./en/layout";
-import { orders } from "./en/orders";
-import { playground } from "./en/playground";
-import { products } from "./en/products";
-import { settings } from "./en/settings";
-import { start } from "./en/start";
-import { unanswered } from "./en/unanswered";
+import { navigation } from "./en/navigation";
 
-export const en = {
-  activities,
-  admin,
-  auth,
-  common,
-  dashboard,
-  document,
-  documents,
-  errors,
-  inbox,
-  layout,
-  orders,
-  playground,
-  products,
-  settings,
-  start,
-  unanswered,
+/** What the frame and the shared parts show; loaded before the first render. */
+export const base = { common, errors, layout, navigation };
+
+export const pages = {
+  activities: async () => (await import("./en/activities")).activities,
+  admin: async () => (await import("./en/admin")).admin,
+  auth: async () => (await import("./en/auth")).auth,
+  dashboard: async () => (await import("./en/dashboard")).dashboard,
+  document: async () => (await import("./en/document")).document,
+  documents: async () => (await import("./en/documents")).documents,
+  inbox: async () => (await import("./en/inbox")).inbox,
+  orders: async () => (await import("./en/orders")).orders,
+  playground: async () => (await import("./en/playground")).playground,
+  products: async () => (await import("./en/products")).products,
+  settings: async () => (await import("./en/settings")).settings,
+  start: async () => (await import("./en/start")).start,
+  unanswered: async () => (await import("./en/unanswered")).unanswered,
 };
 
+/** The texts that are always there. */
+export type BaseTexts = typeof base;
+/** The loaders of the pages' texts. */
+export type PageLoaders = typeof pages;
+/** A page's part of the texts, which is loaded with it. */
+export type PageName = keyof PageLoaders;
 /** The shape of the texts: each is a text, or a function that makes one. */
-export type Texts = typeof en;
+export type Texts = BaseTexts & { [N in PageName]: Awaited<ReturnType<PageLoaders[N]>> };

@@ -1,36 +1,23 @@
-import type { Texts } from "./en";
-import { activities } from "./fr/activities";
-import { admin } from "./fr/admin";
-import { auth } from "./fr/auth";
+import type { BaseTexts, PageLoaders } from "./en";
 import { common } from "./fr/common";
-import { dashboard } from "./fr/dashboard";
-import { document } from "./fr/document";
-import { documents } from "./fr/documents";
 import { errors } from "./fr/errors";
-import { inbox } from "./fr/inbox";
 import { layout } from "./fr/layout";
-import { orders } from "./fr/orders";
-import { playground } from "./fr/playground";
-import { products } from "./fr/products";
-import { settings } from "./fr/settings";
-import { start } from "./fr/start";
-import { unanswered } from "./fr/unanswered";
+import { navigation } from "./fr/navigation";
 
-export const fr: Texts = {
-  activities,
-  admin,
-  auth,
-  common,
-  dashboard,
-  document,
-  documents,
-  errors,
-  inbox,
-  layout,
-  orders,
-  playground,
-  products,
-  settings,
-  start,
-  unanswered,
+export const base: BaseTexts = { common, errors, layout, navigation };
+
+export const pages: PageLoaders = {
+  activities: async () => (await import("./fr/activities")).activities,
+  admin: async () => (await import("./fr/admin")).admin,
+  auth: async () => (await import("./fr/auth")).auth,
+  dashboard: async () => (await import("./fr/dashboard")).dashboard,
+  document: async () => (await import("./fr/document")).document,
+  documents: async () => (await import("./fr/documents")).documents,
+  inbox: async () => (await import("./fr/inbox")).inbox,
+  orders: async () => (await import("./fr/orders")).orders,
+  playground: async () => (await import("./fr/playground")).playground,
+  products: async () => (await import("./fr/products")).products,
+  settings: async () => (await import("./fr/settings")).settings,
+  start: async () => (await import("./fr/start")).start,
+  unanswered: async () => (await import("./fr/unanswered")).unanswered,
 };

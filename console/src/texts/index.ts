@@ -1,25 +1,30 @@
-/** The texts in the reader's language. Only that language's texts are loaded. */
-import { createStore, useStore } from "@/lib/store";
+/**
+ * The texts in the reader's language. Only that language's are loaded: those of the frame before the first render, those of a
+ * page with the page.
+ */
+import { use } from "react";
+
 import { readStored, writeStored } from "@/lib/storage";
+import { createStore, useStore } from "@/lib/store";
 
-import type { Texts } from "./en";
+import type { BaseTexts, PageName, Texts } from "./en";
 
-export type { Texts };
+export type { BaseTexts, PageName, Texts };
 export type Language = "fr" | "en";
 
 const KEY = "lisa.language";
-const current = createStore<{ language: Language; texts: Texts } | null>(null);
+const current = createStore<Language | null>(null);
+/** The language that was chosen last: of two choices that load, it stays. */
+let wanted: Language | null = null;
+/** What is loaded in each language. The objects stay the same while they grow. */
+const loaded: Record<Language, Partial<Texts>> = { fr: {}, en: {} };
+const loads = new Map<string, Promise<void>>();
 
-async function load(language: Language): Promise<void> {
-  const texts = language === "fr" ? (await import("./fr")).fr : (await import("./en")).en;
-  document.documentElement.lang = language;
-  current.set({ language, texts });
-}
+const partsOf = (language: Language) => (language === "fr" ? import("./fr") : import("./en"));
 
 /** Loads the language that was chosen, else the browser's. Called once, before the first render. */
 export function startTexts(): Promise<void> {
-  const chosen = chosenLanguage();
-  return load(chosen ?? (navigator.language.toLowerCase().startsWith("fr") ? "fr" : "en"));
+  return load(chosenLanguage() ?? (navigator.language.toLowerCase().startsWith("fr") ? "fr" : "en"));
 }
 
 export function chooseLanguage(language: Language): Promise<void> {
@@ -32,20 +37,65 @@ function chosenLanguage(): Language | null {
   return stored === "fr" || stored === "en" ? stored : null;
 }
 
-function loaded(value: { language: Language; texts: Texts } | null): { language: Language; texts: Texts } {
-  if (value === null) throw new Error("startTexts has not ended");
-  return value;
+/** Changes the language once everything that was loaded in the present one is there in the new one, too. */
+async function load(language: Language): Promise<void> {
+  wanted = language;
+  const { base, pages } = await partsOf(language);
+  Object.assign(loaded[language], base);
+  const before = current.get();
+  if (before !== null) await loadPages(language, (Object.keys(pages) as PageName[]).filter((name) => loaded[before][name] !== undefined));
+  if (wanted !== language) return;
+  document.documentElement.lang = language;
+  current.set(language);
 }
 
-export function useTexts(): Texts {
-  return loaded(useStore(current)).texts;
+/** Loads texts of pages in the present language. What is loaded already costs nothing. */
+export function loadTexts(...names: readonly PageName[]): Promise<void> {
+  return loadPages(started(current.get()), names);
+}
+
+async function loadPages(language: Language, names: readonly PageName[]): Promise<void> {
+  try {
+    await Promise.all(names.map((name) => loadPage(language, name)));
+  } catch (error) {
+    // The next call tries again.
+    for (const name of names) if (loaded[language][name] === undefined) loads.delete(`${language}/${name}`);
+    throw error;
+  }
+}
+
+/** The same promise for each call, as React asks for one that it knows. */
+function loadPage(language: Language, name: PageName): Promise<void> {
+  const key = `${language}/${name}`;
+  const known = loads.get(key);
+  if (known !== undefined) return known;
+  const fresh = partsOf(language).then(async ({ pages }) => {
+    Object.assign(loaded[language], { [name]: await pages[name]() });
+  });
+  loads.set(key, fresh);
+  return fresh;
+}
+
+function started(language: Language | null): Language {
+  if (language === null) throw new Error("startTexts has not ended");
+  return language;
+}
+
+/**
+ * The texts of the frame, and of the named pages. They are there when the route loads them (`lazyPage`); else the component
+ * waits for them.
+ */
+export function useTexts<N extends PageName = never>(...names: readonly N[]): BaseTexts & Pick<Texts, N> {
+  const language = useLanguage();
+  for (const name of names) if (loaded[language][name] === undefined) use(loadPage(language, name));
+  return loaded[language] as Texts;
 }
 
 export function useLanguage(): Language {
-  return loaded(useStore(current)).language;
+  return started(useStore(current));
 }
 
-/** The texts outside of a component. */
-export function texts(): Texts {
-  return loaded(current.get()).texts;
+/** The frame's texts outside of a component. */
+export function texts(): BaseTexts {
+  return loaded[started(current.get())] as Texts;
 }

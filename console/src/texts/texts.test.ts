@@ -1,7 +1,16 @@
 import { expect, it } from "vitest";
 
-import { en } from "./en";
-import { fr } from "./fr";
+import * as english from "./en";
+import * as french from "./fr";
+
+/** All texts of a language, with those that are loaded with their pages. */
+async function allOf({ base, pages }: typeof english | typeof french): Promise<object> {
+  const loaded = await Promise.all(Object.entries(pages).map(async ([name, load]) => [name, await load()] as const));
+  return { ...base, ...Object.fromEntries(loaded) };
+}
+
+const en = await allOf(english);
+const fr = await allOf(french);
 
 /** Every text by its path. The types compare most of them; texts by a code of the API are free in their keys. */
 function entriesOf(texts: object, path = ""): [string, unknown][] {

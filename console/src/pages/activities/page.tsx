@@ -19,7 +19,7 @@ import { type ActivitiesSearch, filtersOf } from "./search";
 import { ALL_TYPES, GROUPS, STATUSES, TYPES } from "./types";
 
 export function ActivitiesPage() {
-  const { activities, common } = useTexts();
+  const { activities, common } = useTexts("activities");
   const search = activitiesRoute.useSearch();
   const list = useQuery(activitiesQuery(search));
   const isEmpty = list.data?.data.length === 0;
@@ -60,7 +60,7 @@ export function ActivitiesPage() {
 }
 
 function Filters() {
-  const { activities, common } = useTexts();
+  const { activities, common } = useTexts("activities");
   const search = activitiesRoute.useSearch();
   const navigate = useNavigate({ from: "/activities" });
   const change = (patch: { [K in keyof ActivitiesSearch]: ActivitiesSearch[K] | undefined }) =>
@@ -117,7 +117,7 @@ const ICONS = {
 } as const;
 
 function ActivityRow({ activity }: { activity: Activity }) {
-  const { activities } = useTexts();
+  const { activities } = useTexts("activities");
   const format = useFormat();
   const status = oneOf(activity.status, STATUSES) ?? "info";
   const { Icon, color } = ICONS[status];
@@ -141,7 +141,7 @@ const LINK = "text-primary underline underline-offset-4";
 
 /** Leads to what the activity is about. An order that was deleted has no page. */
 function Links({ activity }: { activity: Activity }) {
-  const { activities } = useTexts();
+  const { activities } = useTexts("activities");
   const order = (activity.metadata as { order_id?: unknown }).order_id;
   const hasOrder = typeof order === "string" && activity.type !== "order_deleted";
   if (!hasOrder && activity.conversation_id === null) return null;

@@ -1,7 +1,8 @@
-import { createRoute, lazyRouteComponent } from "@tanstack/react-router";
+import { createRoute } from "@tanstack/react-router";
 import { History } from "lucide-react";
 
 import type { NavigationEntry } from "@/layout/navigation";
+import { lazyPage } from "@/lib/lazy-page";
 import { appRoute } from "@/routes";
 
 import { parseActivitiesSearch } from "./search";
@@ -10,11 +11,11 @@ export const activitiesRoute = createRoute({
   getParentRoute: () => appRoute,
   path: "/activities",
   validateSearch: parseActivitiesSearch,
-  component: lazyRouteComponent(() => import("./page"), "ActivitiesPage"),
+  component: lazyPage(() => import("./page"), "ActivitiesPage", "activities"),
 });
 
 export const activitiesEntry: NavigationEntry = {
   to: "/activities",
-  label: (texts) => texts.activities.title,
+  label: ({ navigation }) => navigation.activities,
   icon: History,
 };

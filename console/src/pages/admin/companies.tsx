@@ -20,7 +20,7 @@ const route = getRouteApi("/admin/companies");
 
 /** Every company, to find one. */
 export function CompaniesPage() {
-  const { admin } = useTexts();
+  const { admin } = useTexts("admin");
   const { search, status } = route.useSearch();
   const list = useInfiniteQuery(companiesQuery(search, status));
   const items = list.data?.pages.flatMap(({ data }) => data) ?? [];
@@ -57,7 +57,7 @@ export function CompaniesPage() {
 }
 
 function Filters() {
-  const { admin, common } = useTexts();
+  const { admin, common } = useTexts("admin");
   const { search, status } = route.useSearch();
   const navigate = route.useNavigate();
   const id = useId();
@@ -102,7 +102,7 @@ function Filters() {
 }
 
 function CompanyItem({ company }: { company: CompanySummary }) {
-  const all = useTexts();
+  const all = useTexts("admin", "settings");
   const format = useAdminFormat();
   return (
     <li className="flex flex-wrap items-center justify-between gap-x-6 gap-y-1 px-4 py-3">

@@ -22,7 +22,7 @@ const route = getRouteApi("/admin/companies/$id");
 
 /** One company: its plan, its usage, and its suspension. */
 export function CompanyPage() {
-  const { admin } = useTexts();
+  const { admin } = useTexts("admin");
   const { id } = route.useParams();
   const company = useQuery(companyQuery(id));
   return (
@@ -43,7 +43,7 @@ export function CompanyPage() {
 }
 
 function SuspensionButton({ company }: { company: CompanyRecord }) {
-  const { admin } = useTexts();
+  const { admin } = useTexts("admin");
   const queries = useQueryClient();
   const [isAsking, setAsking] = useState(false);
   const isSuspended = company.status === "suspended";
@@ -81,7 +81,7 @@ function SuspensionButton({ company }: { company: CompanyRecord }) {
 }
 
 function Details({ company }: { company: CompanyRecord }) {
-  const all = useTexts();
+  const all = useTexts("admin", "settings");
   const { admin, settings } = all;
   const format = useAdminFormat();
   const { suspended_at: suspendedAt, deleted_at: deletedAt, current_period_end: paidUntil, usage } = company;

@@ -15,7 +15,7 @@ const LINK_CLASSES =
 
 /** The frame of the administrators' pages. */
 export function AdminFrame(): ReactNode {
-  const { admin, layout } = useTexts();
+  const { admin, layout } = useTexts("admin");
   const profile = useQuery(ownProfileQuery);
   return (
     <div className="flex h-full flex-col">
@@ -48,7 +48,7 @@ export function AdminFrame(): ReactNode {
 }
 
 function AdminLinks() {
-  const { admin } = useTexts();
+  const { admin } = useTexts("admin");
   const links = [
     { to: "/admin/companies", label: admin.companies },
     { to: "/admin/subscriptions", label: admin.subscriptions },
@@ -75,7 +75,7 @@ function AdminLinks() {
 
 /** The API refuses everybody else anyway; here the page says it before it asks. */
 function Guarded({ profile }: { profile: { data: { is_administrator?: boolean } | undefined; error: Error | null; refetch: () => unknown } }) {
-  const { admin } = useTexts();
+  const { admin } = useTexts("admin");
   if (profile.data === undefined) {
     return profile.error === null ? <LoadingState /> : <ErrorState error={profile.error} onRetry={() => void profile.refetch()} isWholePage />;
   }

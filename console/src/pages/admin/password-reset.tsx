@@ -17,7 +17,7 @@ import { Input } from "@/ui/input";
 
 /** Makes a one-time link to a new password, for a person who can ask nobody else. */
 export function ResetPage() {
-  const { admin, auth, settings } = useTexts();
+  const { admin, auth, settings } = useTexts("admin", "auth", "settings");
   const form = useForm({ resolver: zodResolver(z.object({ email: z.email(auth.emailInvalid) })), defaultValues: { email: "" } });
   const issue = useMutation({
     mutationFn: async (body: { email: string }) => (await call(client.POST("/api/v1/admin/password-resets", { body }))).data,

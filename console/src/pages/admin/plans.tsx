@@ -12,7 +12,7 @@ import { soldPlansQuery } from "./queries";
 
 /** The plans of the installation, as the companies see them. */
 export function PlansPage() {
-  const all = useTexts();
+  const all = useTexts("admin", "settings");
   const { admin, settings } = all;
   const format = useAdminFormat();
   const plans = useQuery(soldPlansQuery);

@@ -1,5 +1,6 @@
-import { createRoute, lazyRouteComponent, redirect } from "@tanstack/react-router";
+import { createRoute, redirect } from "@tanstack/react-router";
 
+import { lazyPage } from "@/lib/lazy-page";
 import { requireSession, rootRoute } from "@/routes";
 
 const STATUSES = ["active", "suspended", "deleted"] as const;
@@ -15,7 +16,7 @@ const frameRoute = createRoute({
   getParentRoute: () => rootRoute,
   path: "/admin",
   beforeLoad: ({ location }) => requireSession(location.href),
-  component: lazyRouteComponent(() => import("./page"), "AdminFrame"),
+  component: lazyPage(() => import("./page"), "AdminFrame", "admin"),
 });
 
 const parent = () => frameRoute;
@@ -35,27 +36,27 @@ const companies = createRoute({
     search: searchOf(search["search"]),
     status: STATUSES.find((known) => known === search["status"]),
   }),
-  component: lazyRouteComponent(() => import("./companies"), "CompaniesPage"),
+  component: lazyPage(() => import("./companies"), "CompaniesPage", "admin", "settings"),
 });
 
 const company = createRoute({
   getParentRoute: parent,
   path: "companies/$id",
-  component: lazyRouteComponent(() => import("./company"), "CompanyPage"),
+  component: lazyPage(() => import("./company"), "CompanyPage", "admin", "settings"),
 });
 
 const subscriptions = createRoute({
   getParentRoute: parent,
   path: "subscriptions",
-  component: lazyRouteComponent(() => import("./subscriptions"), "SubscriptionsPage"),
+  component: lazyPage(() => import("./subscriptions"), "SubscriptionsPage", "admin", "settings"),
 });
 
-const plans = createRoute({ getParentRoute: parent, path: "plans", component: lazyRouteComponent(() => import("./plans"), "PlansPage") });
+const plans = createRoute({ getParentRoute: parent, path: "plans", component: lazyPage(() => import("./plans"), "PlansPage", "admin", "settings") });
 
 const passwordReset = createRoute({
   getParentRoute: parent,
   path: "password-reset",
-  component: lazyRouteComponent(() => import("./password-reset"), "ResetPage"),
+  component: lazyPage(() => import("./password-reset"), "ResetPage", "admin", "auth", "settings"),
 });
 
 export const adminRoute = frameRoute.addChildren([first, companies, company, subscriptions, plans, passwordReset]);

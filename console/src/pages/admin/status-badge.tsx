@@ -5,6 +5,6 @@ const VARIANTS: Record<string, "success" | "warning" | "destructive"> = { active
 
 /** The state of a company: active, suspended or deleted. */
 export function StatusBadge({ status }: { status: string }) {
-  const { admin } = useTexts();
+  const { admin } = useTexts("admin");
   return <Badge variant={VARIANTS[status] ?? "secondary"}>{admin.statuses[status] ?? status}</Badge>;
 }

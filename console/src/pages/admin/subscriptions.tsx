@@ -24,7 +24,7 @@ import { type UnassignedSubscription, unassignedQuery } from "./queries";
 
 /** Paid subscriptions that belong to no user here, each with the way to assign it. */
 export function SubscriptionsPage() {
-  const { admin } = useTexts();
+  const { admin } = useTexts("admin");
   const list = useInfiniteQuery(unassignedQuery);
   const items = list.data?.pages.flatMap(({ data }) => data) ?? [];
   return (
@@ -47,7 +47,7 @@ export function SubscriptionsPage() {
 }
 
 function SubscriptionItem({ subscription }: { subscription: UnassignedSubscription }) {
-  const all = useTexts();
+  const all = useTexts("admin", "settings");
   const { admin, settings } = all;
   const format = useAdminFormat();
   const { current_period_end: end, user_id: named } = subscription;
@@ -76,7 +76,7 @@ function SubscriptionItem({ subscription }: { subscription: UnassignedSubscripti
 }
 
 function AssignForm({ subscriptionId }: { subscriptionId: string }) {
-  const { admin } = useTexts();
+  const { admin } = useTexts("admin");
   const queries = useQueryClient();
   const form = useForm({ resolver: zodResolver(z.object({ user_id: z.guid(admin.userIdInvalid) })), defaultValues: { user_id: "" } });
   const assign = useMutation({

@@ -12,7 +12,7 @@ const THIRD = { fill: "fill-muted-foreground", mark: "bg-muted-foreground" };
 
 /** A chart for each question: how much is asked, who answers, what it costs, what is ordered and earned. */
 export function Charts({ stats }: { stats: Stats }) {
-  const { dashboard } = useTexts();
+  const { dashboard } = useTexts("dashboard");
   const format = useFormat();
   const { currency } = useCompany().tenant;
   const buckets = bucketsOf(stats.days);

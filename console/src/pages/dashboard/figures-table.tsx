@@ -20,7 +20,7 @@ interface Column {
 
 /** The figures of each day: what the charts show, to be read and to be calculated with. */
 export function FiguresTable({ stats }: { stats: Stats }) {
-  const { dashboard } = useTexts();
+  const { dashboard } = useTexts("dashboard");
   const format = useFormat();
   const language = useLanguage();
   const columns = columnsOf(stats, dashboard, format);

@@ -8,7 +8,7 @@ import type { Stats } from "./queries";
 
 /** The figures of the period, each beside the period before. */
 export function KeyFigures({ stats: { totals }, before }: { stats: Stats; before: Stats | undefined }) {
-  const { dashboard } = useTexts();
+  const { dashboard } = useTexts("dashboard");
   const format = useFormat();
   const { currency } = useCompany().tenant;
   const change = (figure: (figures: Figures) => number) => changeOf(figure(totals), before && figure(before.totals));
@@ -48,7 +48,7 @@ export function KeyFigures({ stats: { totals }, before }: { stats: Stats; before
 const amountIn = (figures: Figures, currency: string): string => figures.revenue.find((revenue) => revenue.currency === currency)?.amount ?? "0";
 
 function Figure({ label, value, change, children }: { label: string; value: string; change?: number | null; children?: ReactNode }) {
-  const { dashboard } = useTexts();
+  const { dashboard } = useTexts("dashboard");
   const format = useFormat();
   return (
     <div className="min-w-0 rounded-lg border bg-card px-4 py-3">

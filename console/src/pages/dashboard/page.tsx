@@ -15,7 +15,7 @@ import { statsQuery } from "./queries";
 import { dashboardRoute } from "./route";
 
 export function DashboardPage() {
-  const { dashboard } = useTexts();
+  const { dashboard } = useTexts("dashboard");
   const format = useFormat();
   const period = periodOf(dashboardRoute.useSearch(), format.dayOf(new Date().toISOString()));
   const now = useQuery(statsQuery(period));

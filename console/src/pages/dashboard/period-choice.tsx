@@ -13,7 +13,7 @@ import { dashboardRoute } from "./route";
 
 /** The last days, or a first and a last one. */
 export function PeriodChoice({ period }: { period: Period }) {
-  const { dashboard } = useTexts();
+  const { dashboard } = useTexts("dashboard");
   const search = dashboardRoute.useSearch();
   const chosen = search.from === undefined ? (search.days ?? 30) : null;
   return (
@@ -40,7 +40,7 @@ export function PeriodChoice({ period }: { period: Period }) {
 }
 
 function Range({ period }: { period: Period }) {
-  const { dashboard, common } = useTexts();
+  const { dashboard, common } = useTexts("dashboard");
   const navigate = useNavigate({ from: "/dashboard" });
   const [range, setRange] = useState(period);
   const isValid = isRange(range);

@@ -1,7 +1,8 @@
-import { createRoute, lazyRouteComponent } from "@tanstack/react-router";
+import { createRoute } from "@tanstack/react-router";
 import { ChartColumn } from "lucide-react";
 
 import type { NavigationEntry } from "@/layout/navigation";
+import { lazyPage } from "@/lib/lazy-page";
 import { appRoute } from "@/routes";
 
 import { parseDashboardSearch } from "./period";
@@ -10,11 +11,11 @@ export const dashboardRoute = createRoute({
   getParentRoute: () => appRoute,
   path: "/dashboard",
   validateSearch: parseDashboardSearch,
-  component: lazyRouteComponent(() => import("./page"), "DashboardPage"),
+  component: lazyPage(() => import("./page"), "DashboardPage", "dashboard"),
 });
 
 export const dashboardEntry: NavigationEntry = {
   to: "/dashboard",
-  label: (texts) => texts.dashboard.title,
+  label: ({ navigation }) => navigation.dashboard,
   icon: ChartColumn,
 };

@@ -17,7 +17,7 @@ const TYPING = "input, textarea, select, [contenteditable], [role=menu], dialog"
 
 /** Turns the pages: buttons, a number, and the arrow keys outside of fields. */
 export function PageNavigation({ page, total, isPdf, onTurn }: NavigationProps) {
-  const { document: texts } = useTexts();
+  const { document: texts } = useTexts("document");
   const id = useId();
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {

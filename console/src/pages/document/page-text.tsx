@@ -12,7 +12,7 @@ import { Alert } from "@/ui/alert";
 
 /** The text that was read from a page: what answers know of it. */
 export function PageTextPane({ document, page }: { document: DocumentItem; page: number }) {
-  const { document: texts } = useTexts();
+  const { document: texts } = useTexts("document");
   const text = useQuery({ ...pageTextQuery(document.id, page), placeholderData: keepPreviousData, enabled: document.status === "processed" });
   return (
     // The scrolled part must be reachable by keyboard.
@@ -34,13 +34,13 @@ export function PageTextPane({ document, page }: { document: DocumentItem; page:
 
 /** A page behind the end of the file is not an error of the console. */
 function PageTextError({ error, onRetry }: { error: Error; onRetry: () => void }) {
-  const { document: texts } = useTexts();
+  const { document: texts } = useTexts("document");
   if (error instanceof ApiError && error.status === 404) return <EmptyState icon={SearchX} title={texts.noSuchPage} />;
   return <ErrorState error={error} onRetry={onRetry} />;
 }
 
 function Passages({ text, isOld }: { text: PageText; isOld: boolean }) {
-  const { document: texts } = useTexts();
+  const { document: texts } = useTexts("document");
   const format = useFormat();
   return (
     <div className="grid gap-3" aria-busy={isOld}>
@@ -53,7 +53,7 @@ function Passages({ text, isOld }: { text: PageText; isOld: boolean }) {
         <p className="flex items-center gap-2 text-sm text-muted-foreground">
           <ScanText aria-hidden className="size-4 shrink-0" />
           {texts.readers[text.reader]}
-          {text.confidence !== null && ` ${texts.confidence(format.percent(text.confidence))}`}
+          {text.confidence != null && ` ${texts.confidence(format.percent(text.confidence))}`}
         </p>
       )}
       {text.passages.length === 0 && text.is_complete && <p className="text-sm text-muted-foreground">{texts.emptyPage}</p>}

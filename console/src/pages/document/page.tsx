@@ -21,7 +21,7 @@ import { PdfPane } from "./pdf-pane";
 const route = getRouteApi("/app/documents/$documentId");
 
 export function DocumentPage() {
-  const { document: texts } = useTexts();
+  const { document: texts } = useTexts("document");
   const { documentId } = route.useParams();
   const document = useQuery(documentQuery(documentId));
   if (document.data === undefined) {
@@ -36,7 +36,7 @@ export function DocumentPage() {
 }
 
 function LoadedDocument({ document }: { document: DocumentItem }) {
-  const { document: texts } = useTexts();
+  const { document: texts } = useTexts("document");
   const { page = 1 } = route.useSearch();
   const navigate = route.useNavigate();
   const [pagesInFile, setPagesInFile] = useState<number | null>(null);
@@ -87,7 +87,7 @@ function LoadedDocument({ document }: { document: DocumentItem }) {
 }
 
 function DocumentLead({ document }: { document: DocumentItem }) {
-  const { documents } = useTexts();
+  const { documents } = useTexts("documents");
   return (
     <span className="grid gap-1.5">
       <span className="flex flex-wrap items-center gap-3">
@@ -102,7 +102,7 @@ function DocumentLead({ document }: { document: DocumentItem }) {
 }
 
 function DocumentActions({ document }: { document: DocumentItem }) {
-  const { document: texts, common } = useTexts();
+  const { document: texts, common } = useTexts("document");
   const isOwner = useIsOwner();
   const navigate = route.useNavigate();
   const [isDeleting, setDeleting] = useState(false);

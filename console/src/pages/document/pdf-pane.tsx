@@ -23,7 +23,7 @@ interface PdfPaneProps {
 
 /** The PDF at one page. The bytes are fetched here and handed to the frame, which has neither network nor the session. */
 export function PdfPane({ document, page, onPages, onTurn }: PdfPaneProps) {
-  const { document: texts } = useTexts();
+  const { document: texts } = useTexts("document");
   const bytes = useQuery(pdfQuery(document.id));
   if (bytes.isPending) return <Downloading document={document} />;
   if (bytes.isError) {
@@ -35,7 +35,7 @@ export function PdfPane({ document, page, onPages, onTurn }: PdfPaneProps) {
 }
 
 function Downloading({ document }: { document: DocumentItem }) {
-  const { document: texts } = useTexts();
+  const { document: texts } = useTexts("document");
   const format = useFormat();
   const received = useDownloadProgress(document.id);
   return (
@@ -56,7 +56,7 @@ interface PdfFrameProps extends Omit<PdfPaneProps, "document"> {
 const SCALES = [0.5, 0.75, 1, 1.5, 2, 3] as const;
 
 function PdfFrame({ bytes, filename, page, onPages, onTurn }: PdfFrameProps) {
-  const { document: texts } = useTexts();
+  const { document: texts } = useTexts("document");
   const format = useFormat();
   const frame = useRef<HTMLIFrameElement>(null);
   const [state, setState] = useState<"starting" | "ready" | "open" | ViewerFailure>("starting");

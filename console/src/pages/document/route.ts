@@ -1,5 +1,6 @@
-import { createRoute, lazyRouteComponent } from "@tanstack/react-router";
+import { createRoute } from "@tanstack/react-router";
 
+import { lazyPage } from "@/lib/lazy-page";
 import { appRoute } from "@/routes";
 
 interface DocumentSearch {
@@ -15,5 +16,5 @@ export const documentRoute = createRoute({
     const number = Number(page);
     return { page: Number.isInteger(number) && number > 1 ? number : undefined };
   },
-  component: lazyRouteComponent(() => import("./page"), "DocumentPage"),
+  component: lazyPage(() => import("./page"), "DocumentPage", "document", "documents"),
 });

@@ -16,7 +16,7 @@ interface DeleteProps {
 
 /** Asks once before a document goes, by its name and by what goes with it. */
 export function DeleteDocument({ document, onClose, onDeleted }: DeleteProps) {
-  const { documents } = useTexts();
+  const { documents } = useTexts("documents");
   const queries = useQueryClient();
   const remove = useMutation({
     meta: { showsError: true },

@@ -12,7 +12,7 @@ const STATUSES: readonly (DocumentStatus | undefined)[] = [undefined, "processed
 
 /** Status and order of the list. Both stand in the address. */
 export function DocumentFilters() {
-  const { documents } = useTexts();
+  const { documents } = useTexts("documents");
   const search = route.useSearch();
   const navigate = route.useNavigate();
   const id = useId();

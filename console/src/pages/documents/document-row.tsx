@@ -20,7 +20,7 @@ const ICONS: Readonly<Record<string, LucideIcon>> = { xlsx: FileSpreadsheet, csv
 
 /** A document of the list: what it is, how far it is read, what was not read, what can be done. */
 export function DocumentRow({ document, onDelete }: { document: DocumentItem; onDelete: () => void }) {
-  const { documents } = useTexts();
+  const { documents } = useTexts("documents");
   const format = useFormat();
   const isOwner = useIsOwner();
   const Icon = ICONS[document.format] ?? FileText;
@@ -64,7 +64,7 @@ export function DocumentRow({ document, onDelete }: { document: DocumentItem; on
 }
 
 function DocumentMenu({ document, onDelete }: { document: DocumentItem; onDelete: () => void }) {
-  const { documents, common } = useTexts();
+  const { documents, common } = useTexts("documents");
   const queries = useQueryClient();
   const input = useRef<HTMLInputElement>(null);
   const retry = useMutation({

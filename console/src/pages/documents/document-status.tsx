@@ -7,7 +7,7 @@ import type { DocumentItem } from "./queries";
 const VARIANTS = { pending: "secondary", processed: "success", failed: "destructive" } as const;
 
 export function DocumentStatusBadge({ document }: { document: DocumentItem }) {
-  const { documents } = useTexts();
+  const { documents } = useTexts("documents");
   const hasGaps = document.status === "processed" && document.pages_unread.length > 0;
   return (
     <Badge variant={hasGaps ? "warning" : VARIANTS[document.status]}>

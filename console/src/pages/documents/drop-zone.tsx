@@ -10,7 +10,7 @@ import { addUploads } from "./uploads";
 
 /** Takes files by a drop anywhere on the page, or by a choice. */
 export function DropZone() {
-  const { documents } = useTexts();
+  const { documents } = useTexts("documents");
   const input = useRef<HTMLInputElement>(null);
   const [isOver, setOver] = useState(false);
   useFileDrop(setOver);

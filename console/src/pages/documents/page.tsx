@@ -22,7 +22,7 @@ import { uploads } from "./uploads";
 const route = getRouteApi("/app/documents");
 
 export function DocumentsPage() {
-  const { documents } = useTexts();
+  const { documents } = useTexts("documents");
   const isOwner = useIsOwner();
   return (
     <Page title={documents.title} lead={documents.lead}>
@@ -39,7 +39,7 @@ export function DocumentsPage() {
 }
 
 function DocumentList() {
-  const { documents } = useTexts();
+  const { documents } = useTexts("documents");
   const isOwner = useIsOwner();
   const { status, sort } = route.useSearch();
   const navigate = route.useNavigate();

@@ -1,7 +1,8 @@
-import { createRoute, lazyRouteComponent } from "@tanstack/react-router";
+import { createRoute } from "@tanstack/react-router";
 import { FileText } from "lucide-react";
 
 import type { NavigationEntry } from "@/layout/navigation";
+import { lazyPage } from "@/lib/lazy-page";
 import { appRoute } from "@/routes";
 
 import type { DocumentSort, DocumentStatus } from "./queries";
@@ -22,11 +23,11 @@ export const documentsRoute = createRoute({
     status: STATUSES.find((known) => known === status),
     sort: SORTS.find((known) => known === sort),
   }),
-  component: lazyRouteComponent(() => import("./page"), "DocumentsPage"),
+  component: lazyPage(() => import("./page"), "DocumentsPage", "documents"),
 });
 
 export const documentsEntry: NavigationEntry = {
   to: "/documents",
-  label: (texts) => texts.documents.title,
+  label: ({ navigation }) => navigation.documents,
   icon: FileText,
 };

@@ -12,7 +12,7 @@ const MAX_RANGES = 12;
 
 /** Names the pages that were not read, each with a link to it. Nothing when all were read. */
 export function UnreadPages({ document }: { document: DocumentItem }) {
-  const { documents } = useTexts();
+  const { documents } = useTexts("documents");
   const ranges = pageRanges(document.pages_unread);
   if (ranges.length === 0) return null;
   const shown = ranges.slice(0, MAX_RANGES);

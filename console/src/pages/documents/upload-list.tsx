@@ -7,7 +7,7 @@ import { RequestId } from "@/layout/states";
 import { textOfError } from "@/lib/error-text";
 import { useStore } from "@/lib/store";
 import { useFormat } from "@/session/company";
-import { type Texts, useTexts } from "@/texts";
+import { type BaseTexts, type Texts, useTexts } from "@/texts";
 import { Button } from "@/ui/button";
 import { Progress } from "@/ui/progress";
 import { Spinner } from "@/ui/spinner";
@@ -27,7 +27,7 @@ import {
 
 /** The uploads of this tab, each with its progress and its end. */
 export function UploadList() {
-  const { documents } = useTexts();
+  const { documents } = useTexts("documents");
   const tasks = useStore(uploads);
   const active = tasks.filter((task) => !isEnded(task)).length;
   return (
@@ -56,7 +56,7 @@ export function UploadList() {
 }
 
 function UploadRow({ task }: { task: UploadTask }) {
-  const { documents, common } = useTexts();
+  const { documents, common } = useTexts("documents");
   const { file, state } = task;
   return (
     <li className="grid gap-2 px-4 py-3">
@@ -99,7 +99,7 @@ function UploadIcon({ state }: { state: UploadTask["state"] }) {
 }
 
 function UploadStatus({ task }: { task: UploadTask }) {
-  const all = useTexts();
+  const all = useTexts("documents");
   const format = useFormat();
   const { documents } = all;
   const { state, file, sentBytes } = task;
@@ -148,7 +148,7 @@ function textOfRefusal(refusal: Refusal, documents: Texts["documents"]): string 
 }
 
 /** For a file of a wrong format the server explains in the caller's language what to do. */
-function textOfUploadError(error: unknown, all: Texts): string {
+function textOfUploadError(error: unknown, all: BaseTexts & Pick<Texts, "documents">): string {
   if (error instanceof ApiError && error.status === 415) return error.message;
   if (error instanceof ApiError && error.code === "upload_refused") return all.documents.refusals.storage;
   return textOfError(error, all);
@@ -156,7 +156,7 @@ function textOfUploadError(error: unknown, all: Texts): string {
 
 /** Two files of one name are mostly two versions: asks whether the new one replaces the old one. */
 function SameNameQuestion({ taskId, documentId, older }: { taskId: number; documentId: string; older: SameName }) {
-  const { documents } = useTexts();
+  const { documents } = useTexts("documents");
   const format = useFormat();
   const queries = useQueryClient();
   const replace = useMutation({

@@ -2,7 +2,7 @@ import { zodResolver } from "@hookform/resolvers/zod";
 import { useMutation } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useForm } from "react-hook-form";
-import { z } from "zod";
+import * as z from "zod/mini";
 
 import { client } from "@/api/client";
 import { FormError } from "@/layout/form-error";
@@ -16,7 +16,7 @@ import { Field } from "@/ui/field";
 import { Input } from "@/ui/input";
 
 export function ForgotPasswordPage() {
-  const { auth } = useTexts();
+  const { auth } = useTexts("auth");
   useTitle(auth.forgotTitle);
   const form = useForm({
     resolver: zodResolver(z.object({ email: z.email(auth.emailInvalid) })),

@@ -1,9 +1,10 @@
-import { createRoute, lazyRouteComponent } from "@tanstack/react-router";
+import { createRoute } from "@tanstack/react-router";
 
+import { lazyPage } from "@/lib/lazy-page";
 import { publicRoute } from "@/routes";
 
 export const forgotPasswordRoute = createRoute({
   getParentRoute: () => publicRoute,
   path: "/forgot-password",
-  component: lazyRouteComponent(() => import("./page"), "ForgotPasswordPage"),
+  component: lazyPage(() => import("./page"), "ForgotPasswordPage", "auth"),
 });

@@ -19,7 +19,7 @@ const MAX_CHARS = 2000;
 
 /** A question to the company's documents, without leaving the page. */
 export function AskStep({ hasDocument, isDone }: { hasDocument: boolean; isDone: boolean }) {
-  const { start } = useTexts();
+  const { start } = useTexts("start");
   const { tenant } = useCompany();
   const queries = useQueryClient();
   const draftName = `lisa.first-question ${tenant.id}`;
@@ -62,7 +62,7 @@ export function AskStep({ hasDocument, isDone }: { hasDocument: boolean; isDone:
 }
 
 function AnswerBox({ answer }: { answer: Answer }) {
-  const { start } = useTexts();
+  const { start } = useTexts("start");
   return (
     <Alert className="items-start">
       <div className="grid min-w-0 flex-1 gap-2">

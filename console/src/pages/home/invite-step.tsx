@@ -17,7 +17,7 @@ import { invitationsQuery, teamQuery } from "./queries";
 
 /** Makes an invitation of a support user, and shows its link to be copied. */
 export function InviteStep() {
-  const { start, auth } = useTexts();
+  const { start, auth } = useTexts("start", "auth");
   const { invite } = start;
   const format = useFormat();
   const queries = useQueryClient();

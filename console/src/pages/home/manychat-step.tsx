@@ -26,7 +26,7 @@ type Company = Schemas["CustomerDetails"];
 
 /** The guide of docs/MANYCHAT.md, with what is to be copied, and the first message as it comes. */
 export function ManychatStep() {
-  const { start } = useTexts();
+  const { start } = useTexts("start");
   const { manychat } = start;
   const company = useQuery(companyQuery);
   const [secret, setSecret] = useState<Schemas["NewWebhookSecret"] | null>(null);
@@ -72,7 +72,7 @@ interface SecretProps {
 }
 
 function SecretPart({ company, secret, onSecret }: SecretProps) {
-  const { manychat } = useTexts().start;
+  const { manychat } = useTexts("start").start;
   const format = useFormat();
   const queries = useQueryClient();
   const make = useMutation({
@@ -107,7 +107,7 @@ function SecretPart({ company, secret, onSecret }: SecretProps) {
 }
 
 function KeyPart({ stored }: { stored: string | null }) {
-  const { manychat } = useTexts().start;
+  const { manychat } = useTexts("start").start;
   const { required } = useTexts().common;
   const queries = useQueryClient();
   const [isChanging, setChanging] = useState(false);
@@ -151,7 +151,7 @@ function KeyPart({ stored }: { stored: string | null }) {
 }
 
 function RequestPart({ secret }: { secret: string | null }) {
-  const { manychat } = useTexts().start;
+  const { manychat } = useTexts("start").start;
   const rows: [string, string][] = [
     [manychat.url, webhookUrl(window.location.origin)],
     [manychat.header("Content-Type"), "application/json"],
@@ -196,7 +196,7 @@ function RequestPart({ secret }: { secret: string | null }) {
 
 /** Waits for the first message, and says so when one came that could not be read. */
 function MessagePart() {
-  const { manychat } = useTexts().start;
+  const { manychat } = useTexts("start").start;
   const format = useFormat();
   const { data: first } = useQuery(firstMessageQuery);
   const hasMessage = first != null;

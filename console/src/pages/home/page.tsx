@@ -25,7 +25,7 @@ const ManychatStep = lazy(() => import("./manychat-step").then(({ ManychatStep: 
 
 /** The checklist of a new company. */
 export function StartPage() {
-  const { start } = useTexts();
+  const { start } = useTexts("start");
   const { progress, error, retry } = useProgress();
   return (
     <Page title={start.title} lead={start.lead}>
@@ -37,7 +37,7 @@ export function StartPage() {
 }
 
 function Checklist({ progress }: { progress: Progress }) {
-  const { start } = useTexts();
+  const { start } = useTexts("start");
   const next = nextStep(progress);
   const done = STEPS.filter((step) => progress[step]).length;
   const bodies: Record<Step, ReactNode> = {
@@ -67,7 +67,7 @@ function Checklist({ progress }: { progress: Progress }) {
 }
 
 function AllDone() {
-  const { start } = useTexts();
+  const { start } = useTexts("start");
   return (
     <Alert variant="success">
       <PartyPopper aria-hidden />
@@ -82,7 +82,7 @@ function AllDone() {
 }
 
 function HideButton() {
-  const { start } = useTexts();
+  const { start } = useTexts("start");
   const { tenant } = useCompany();
   const navigate = useNavigate();
   const hide = () => {
@@ -107,7 +107,7 @@ interface StepCardProps {
 
 /** A step that opens and closes. The next one opens by itself; one that gets done while it is open stays so. */
 function StepCard({ step, number, isDone, isNext, children }: StepCardProps) {
-  const { start } = useTexts();
+  const { start } = useTexts("start");
   const id = useId();
   const card = useRef<HTMLLIElement>(null);
   const [isNamed] = useState(() => window.location.hash === `#${step}`);

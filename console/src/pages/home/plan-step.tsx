@@ -12,7 +12,7 @@ const BYTES_PER_MIB = 1_048_576;
 
 /** The plans that can be bought, each with its way to the payment page. */
 export function PlanStep() {
-  const { start } = useTexts();
+  const { start } = useTexts("start");
   const { plan, quota } = useCompany();
   const plans = useQuery(plansQuery);
   if (plan.name !== "free") {
@@ -32,7 +32,7 @@ export function PlanStep() {
 }
 
 function PlanCard({ plan }: { plan: Schemas["PublicPlan"] }) {
-  const { start } = useTexts();
+  const { start } = useTexts("start");
   const format = useFormat();
   const name = start.plan.names[plan.name] ?? plan.name;
   const checkout = useMutation({

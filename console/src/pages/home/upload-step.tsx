@@ -10,7 +10,7 @@ import { Spinner } from "@/ui/spinner";
 import { newestDocumentQuery, readyDocumentsQuery } from "./queries";
 
 export function UploadStep() {
-  const { start } = useTexts();
+  const { start } = useTexts("start");
   const { upload } = start;
   const { data: ready = 0 } = useQuery(readyDocumentsQuery);
   const { data: newest } = useQuery(newestDocumentQuery);

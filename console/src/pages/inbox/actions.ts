@@ -9,7 +9,7 @@ import { type Draft, dropDraft } from "./drafts";
 import { storeConversation, storeMessage, takeoversQuery } from "./queries";
 
 export function useTakeOver() {
-  const { inbox } = useTexts();
+  const { inbox } = useTexts("inbox");
   const queries = useQueryClient();
   return useMutation({
     mutationFn: async (id: string) =>
@@ -23,7 +23,7 @@ export function useTakeOver() {
 }
 
 export function useGiveBack() {
-  const { inbox } = useTexts();
+  const { inbox } = useTexts("inbox");
   const queries = useQueryClient();
   return useMutation({
     mutationFn: async (id: string) =>
@@ -58,7 +58,7 @@ export function useReply(user: string, conversation: string) {
 
 /** Rates an answer of the bot. The API does not tell earlier ratings, so this tab remembers its own. */
 export function useRating(message: string) {
-  const { inbox } = useTexts();
+  const { inbox } = useTexts("inbox");
   const queries = useQueryClient();
   const key = ["rating", message] as const;
   const rate = useMutation({

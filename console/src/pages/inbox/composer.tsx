@@ -28,7 +28,7 @@ interface ComposerProps {
 
 /** Where a person answers. What is written is kept until it is sent. */
 export function Composer({ conversation, input, focusRequest, onSent, onLeave }: ComposerProps) {
-  const { inbox } = useTexts();
+  const { inbox } = useTexts("inbox");
   const { user } = useCompany();
   const id = useId();
   const draft = useStore(draftOf(user.id, conversation.id));

@@ -12,7 +12,7 @@ const SEARCH_DELAY_MS = 250;
 
 /** The search and the filters; both are in the address. */
 export function Filters({ search }: { search: InboxSearch }) {
-  const { inbox } = useTexts();
+  const { inbox } = useTexts("inbox");
   const others = without(search, "filter");
   return (
     <div className="grid gap-2 border-b px-4 py-3">
@@ -37,7 +37,7 @@ export function Filters({ search }: { search: InboxSearch }) {
 }
 
 function SearchField({ query }: { query: string }) {
-  const { inbox, common } = useTexts();
+  const { inbox, common } = useTexts("inbox");
   const navigate = useNavigate({ from: "/inbox" });
   const [text, setText] = useState(query);
   const [seen, setSeen] = useState(query);

@@ -12,7 +12,7 @@ export function Key({ children }: { children: string }) {
 
 /** The list of the keys, with the switch for those without Ctrl or Alt. */
 export function KeysDialog({ onClose }: { onClose: () => void }) {
-  const { inbox } = useTexts();
+  const { inbox } = useTexts("inbox");
   const { keys } = inbox;
   const isEnabled = useKeysEnabled();
   const id = useId();

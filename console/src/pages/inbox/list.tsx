@@ -31,7 +31,7 @@ interface ListProps {
 }
 
 export function ConversationList({ list, items, search, cursor, onCursor }: ListProps) {
-  const { inbox } = useTexts();
+  const { inbox } = useTexts("inbox");
   if (list.isPending) {
     return (
       <div className="p-4">
@@ -70,7 +70,7 @@ interface RowProps {
 }
 
 function Row({ conversation, search, isCursor, onFocus }: RowProps) {
-  const { inbox } = useTexts();
+  const { inbox } = useTexts("inbox");
   const format = useFormat();
   const { user } = useCompany();
   const { data: takeovers } = useQuery(takeoversQuery);
@@ -120,7 +120,7 @@ function Row({ conversation, search, isCursor, onFocus }: RowProps) {
 
 /** Nothing to show: by the filter, by the search, or because no customer has written yet. */
 function NoConversation({ search }: { search: InboxSearch }) {
-  const { inbox } = useTexts();
+  const { inbox } = useTexts("inbox");
   const isOwner = useIsOwner();
   const { none } = inbox;
   const showAll = (

@@ -24,7 +24,7 @@ const LONG_LINES = 18;
 /** One message with its author, its time, its sources and what became of it. */
 export function MessageItem({ message, author }: { message: Message; author: string }) {
   const format = useFormat();
-  const { inbox } = useTexts();
+  const { inbox } = useTexts("inbox");
   const kind = message.attachment;
   return (
     <li className={cn("grid w-fit max-w-[min(40rem,88%)] min-w-0 gap-1.5 rounded-lg px-3.5 py-2.5", SURFACES[message.author] ?? SURFACES["system"])}>
@@ -47,7 +47,7 @@ export function MessageItem({ message, author }: { message: Message; author: str
 
 /** The text as it came: never markup, in its own direction. A very long one is cut until it is asked for. */
 function MessageText({ text }: { text: string }) {
-  const { inbox } = useTexts();
+  const { inbox } = useTexts("inbox");
   const [isWhole, setWhole] = useState(false);
   if (text === "") return null;
   const isLong = text.length > LONG_CHARS || text.split("\n").length > LONG_LINES;
@@ -66,7 +66,7 @@ function MessageText({ text }: { text: string }) {
 }
 
 function Sources({ citations }: { citations: readonly StoredCitation[] }) {
-  const { inbox } = useTexts();
+  const { inbox } = useTexts("inbox");
   if (citations.length === 0) return null;
   return (
     <ul aria-label={inbox.sources} className="grid gap-1 border-t border-border pt-1.5 text-xs">
@@ -87,7 +87,7 @@ function Sources({ citations }: { citations: readonly StoredCitation[] }) {
 
 /** What became of a message, where that is not plain: waiting, left without an answer, not delivered. */
 function Outcome({ message }: { message: Message }) {
-  const { inbox } = useTexts();
+  const { inbox } = useTexts("inbox");
   const skipped = message.skipped_reason;
   let outcome: ReactNode = null;
   if (message.error_code != null) outcome = <Badge variant="destructive">{inbox.notDelivered(message.error_code)}</Badge>;
@@ -98,7 +98,7 @@ function Outcome({ message }: { message: Message }) {
 }
 
 function Rating({ message }: { message: string }) {
-  const { inbox } = useTexts();
+  const { inbox } = useTexts("inbox");
   const { isHelpful, rate } = useRating(message);
   return (
     <div className="-mb-1 -ml-1.5 flex gap-0.5">

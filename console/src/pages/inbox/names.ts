@@ -13,7 +13,7 @@ export function contactName(conversation: Conversation, unknown: string): string
 
 /** Names members: oneself, colleagues by name for an owner; others may not ask for the team. */
 export function useMemberName(): (userId: string | null | undefined) => string {
-  const { inbox } = useTexts();
+  const { inbox } = useTexts("inbox");
   const { user } = useCompany();
   const isOwner = useIsOwner();
   const { data: members } = useQuery({ ...membersQuery, enabled: isOwner });
@@ -25,7 +25,7 @@ export function useMemberName(): (userId: string | null | undefined) => string {
 
 /** Says in a few words who has a conversation. */
 export function useHolderText(): (holder: Holder) => string {
-  const { inbox } = useTexts();
+  const { inbox } = useTexts("inbox");
   const { user } = useCompany();
   const nameOf = useMemberName();
   return (holder) => {
@@ -37,7 +37,7 @@ export function useHolderText(): (holder: Holder) => string {
 
 /** Names the author of a message. */
 export function useAuthorName(contact: string): (message: Message) => string {
-  const { inbox } = useTexts();
+  const { inbox } = useTexts("inbox");
   const nameOf = useMemberName();
   return (message) => {
     if (message.author === "contact") return contact;

@@ -21,7 +21,7 @@ import { Thread } from "./thread";
 
 /** Conversations at the left, the open one at the right; on a narrow window one of the two. */
 export function InboxPage() {
-  const { inbox } = useTexts();
+  const { inbox } = useTexts("inbox");
   const search = useSearch({ from: "/app/inbox" });
   const list = useInfiniteQuery(conversationsQuery(search.filter, search.q));
   const listed = list.data?.pages.flatMap((page) => page.data) ?? [];
@@ -72,7 +72,7 @@ export function InboxPage() {
 
 /** Loading, an error, or an address that names no conversation of this company. */
 function NotOpen({ isPending, error, onClose }: { isPending: boolean; error: Error | null; onClose: () => void }) {
-  const { inbox, errors } = useTexts();
+  const { inbox, errors } = useTexts("inbox");
   if (isPending) {
     return (
       <div className="p-4">

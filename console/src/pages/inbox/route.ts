@@ -1,7 +1,8 @@
-import { createRoute, lazyRouteComponent } from "@tanstack/react-router";
+import { createRoute } from "@tanstack/react-router";
 import { Inbox } from "lucide-react";
 
 import type { NavigationEntry } from "@/layout/navigation";
+import { lazyPage } from "@/lib/lazy-page";
 import { appRoute } from "@/routes";
 
 import { WaitingBadge } from "./waiting-badge";
@@ -42,12 +43,12 @@ export const inboxRoute = createRoute({
   getParentRoute: () => appRoute,
   path: "/inbox",
   validateSearch: readSearch,
-  component: lazyRouteComponent(() => import("./page"), "InboxPage"),
+  component: lazyPage(() => import("./page"), "InboxPage", "inbox"),
 });
 
 export const inboxEntry: NavigationEntry = {
   to: "/inbox",
-  label: (texts) => texts.inbox.title,
+  label: ({ navigation }) => navigation.inbox,
   icon: Inbox,
   badge: WaitingBadge,
 };

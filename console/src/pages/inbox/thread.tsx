@@ -29,7 +29,7 @@ interface ThreadProps {
 
 /** The open conversation: who has it, its messages, the field for an answer. Mount it anew for another conversation. */
 export function Thread({ conversation, input, focusRequest, onClose, onLeave }: ThreadProps) {
-  const { inbox } = useTexts();
+  const { inbox } = useTexts("inbox");
   const thread = useInfiniteQuery(messagesQuery(conversation.id));
   const newestFirst = useKnownMessages(thread.data);
   const contact = contactName(conversation, inbox.unknown);
@@ -73,7 +73,7 @@ interface HeaderProps {
 }
 
 function ThreadHeader({ conversation, contact, messages, onClose }: HeaderProps) {
-  const { inbox } = useTexts();
+  const { inbox } = useTexts("inbox");
   const { data: takeovers } = useQuery(takeoversQuery);
   const holderText = useHolderText();
   const holder = holderOf(conversation, takeovers, messages);
@@ -126,7 +126,7 @@ function ShortcutHint({ children }: { children: string }) {
 
 /** Why the conversation is where it is. */
 function Notes({ conversation, isTaken }: { conversation: Conversation; isTaken: boolean }) {
-  const { inbox } = useTexts();
+  const { inbox } = useTexts("inbox");
   const format = useFormat();
   const reason = conversation.handover_reason;
   const notes: string[] = [];
@@ -158,7 +158,7 @@ interface MessagesProps {
 }
 
 function Messages({ messages, contact, thread, handle }: MessagesProps) {
-  const { inbox } = useTexts();
+  const { inbox } = useTexts("inbox");
   const authorOf = useAuthorName(contact);
   const { container, onScroll, toEnd, unseen } = useThreadScroll(
     messages.map(({ id }) => id),

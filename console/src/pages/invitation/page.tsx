@@ -19,7 +19,7 @@ import { Tabs, TabsContent, TabsList, TabsTrigger } from "@/ui/tabs";
 
 /** Joins a company by an invitation: with a new account, or with the one that is signed in. */
 export function InvitationPage() {
-  const { auth } = useTexts();
+  const { auth } = useTexts("auth");
   const linked = useFragmentToken();
   const [typed, setTyped] = useState<string | null>(null);
   const token = linked ?? typed;
@@ -39,7 +39,7 @@ export function InvitationPage() {
 
 /** For an invitation that came as a code instead of a link. */
 function TokenForm({ onToken }: { onToken: (token: string) => void }) {
-  const { auth, common } = useTexts();
+  const { auth, common } = useTexts("auth");
   const [isMissing, setMissing] = useState(false);
   const submit = (event: SubmitEvent<HTMLFormElement>) => {
     event.preventDefault();
@@ -61,7 +61,7 @@ function TokenForm({ onToken }: { onToken: (token: string) => void }) {
 }
 
 function Join({ invitation }: { invitation: string }) {
-  const { auth } = useTexts();
+  const { auth } = useTexts("auth");
   const state = useStore(session);
   const navigate = useNavigate();
   // A sign-up by the invitation joins by itself; only who was signed in, or signs in here, joins by a click.
@@ -88,7 +88,7 @@ function Join({ invitation }: { invitation: string }) {
 }
 
 function JoinSignedIn({ invitation, email }: { invitation: string; email: string }) {
-  const { auth } = useTexts();
+  const { auth } = useTexts("auth");
   const navigate = useNavigate();
   const join = useMutation({
     mutationFn: async () => (await call(client.POST("/api/v1/auth/invitations", { body: { invitation } }))).data,

@@ -1,9 +1,10 @@
-import { createRoute, lazyRouteComponent } from "@tanstack/react-router";
+import { createRoute } from "@tanstack/react-router";
 
+import { lazyPage } from "@/lib/lazy-page";
 import { publicRoute } from "@/routes";
 
 export const invitationRoute = createRoute({
   getParentRoute: () => publicRoute,
   path: "/invitation",
-  component: lazyRouteComponent(() => import("./page"), "InvitationPage"),
+  component: lazyPage(() => import("./page"), "InvitationPage", "auth"),
 });

@@ -21,7 +21,7 @@ import { canCancel, canDelete, nextStatus, PATH, unpricedItems } from "./steps";
 
 /** Where the order stands, and the steps that are allowed from there. */
 export function OrderActions({ order }: { order: Order }) {
-  const { orders } = useTexts();
+  const { orders } = useTexts("orders");
   const [tellsCustomer, setTellsCustomer] = useState(true);
   const [asks, setAsks] = useState<"cancel" | "delete" | null>(null);
   const move = useMove(order, tellsCustomer);
@@ -66,7 +66,7 @@ export const hasConversation = (order: Order) => order.conversation_id !== null;
 
 /** Moves the order to a status; the page then shows what the server answered, also after a conflict. */
 function useMove(order: Order, tellsCustomer: boolean) {
-  const { orders } = useTexts();
+  const { orders } = useTexts("orders");
   const queries = useQueryClient();
   return useMutation({
     mutationFn: (status: OrderStatus) => changeOrder(order.id, { status, notify_customer: tellsCustomer && hasConversation(order) }),
@@ -80,7 +80,7 @@ function useMove(order: Order, tellsCustomer: boolean) {
 }
 
 function useDelete(order: Order) {
-  const { orders } = useTexts();
+  const { orders } = useTexts("orders");
   const queries = useQueryClient();
   const navigate = useNavigate();
   const search = orderRoute.useSearch();
@@ -97,7 +97,7 @@ function useDelete(order: Order) {
 }
 
 function Steps({ status }: { status: OrderStatus }) {
-  const { orders } = useTexts();
+  const { orders } = useTexts("orders");
   const reached = PATH.findIndex((step) => step === status);
   return (
     <ol aria-label={orders.steps} className="flex flex-wrap gap-x-6 gap-y-2 text-sm">
@@ -124,7 +124,7 @@ function Steps({ status }: { status: OrderStatus }) {
 }
 
 function NeedsReview({ order }: { order: Order }) {
-  const { orders } = useTexts();
+  const { orders } = useTexts("orders");
   return (
     <Alert variant="warning">
       <span className="min-w-0 flex-1 basis-60">{orders.needsReview(unpricedItems(order))}</span>
@@ -138,7 +138,7 @@ function NeedsReview({ order }: { order: Order }) {
 }
 
 export function TellCustomer({ isOn, onChange }: { isOn: boolean; onChange: (isOn: boolean) => void }) {
-  const { orders } = useTexts();
+  const { orders } = useTexts("orders");
   const id = useId();
   return (
     <div className="flex items-start gap-3">
@@ -164,7 +164,7 @@ interface AskProps {
 }
 
 function Ask({ order, kind, ...dialog }: AskProps) {
-  const { orders } = useTexts();
+  const { orders } = useTexts("orders");
   const format = useFormat();
   const customer = order.customer_name ?? orders.noCustomer;
   const total = format.money(order.total_amount, order.currency);

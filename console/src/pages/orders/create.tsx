@@ -25,7 +25,7 @@ const DRAFT = "order.new";
 
 /** Enters an order by hand. */
 export function NewOrderPage() {
-  const all = useTexts();
+  const all = useTexts("orders");
   const { orders } = all;
   const { tenant } = useCompany();
   const search = newOrderRoute.useSearch();
@@ -69,7 +69,7 @@ export function NewOrderPage() {
 
 /** Creates the order once: a repeated click after a lost answer sends the same key, and the API answers as before. */
 function useCreate(form: ReturnType<typeof useForm<OrderValues>>) {
-  const { orders } = useTexts();
+  const { orders } = useTexts("orders");
   const queries = useQueryClient();
   const navigate = useNavigate();
   const [attempt, setAttempt] = useState({ key: crypto.randomUUID(), sent: "" });

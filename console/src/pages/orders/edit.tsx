@@ -22,7 +22,7 @@ import { canEditItems } from "./steps";
 
 /** Changes the customer and the items. What is typed outlives a reload; what others change meanwhile is said. */
 export function EditOrder({ order }: { order: Order }) {
-  const all = useTexts();
+  const all = useTexts("orders");
   const { orders, common } = all;
   const draftName = `order.${order.id}`;
   const [known, setKnown] = useState(order.updated_at);
@@ -74,7 +74,7 @@ function useLeave(draftName: string) {
 }
 
 function useSave(order: Order, notifies: boolean, form: ReturnType<typeof useForm<OrderValues>>, leave: () => void) {
-  const { orders } = useTexts();
+  const { orders } = useTexts("orders");
   const queries = useQueryClient();
   return useMutation({
     mutationFn: async (values: OrderValues) => {

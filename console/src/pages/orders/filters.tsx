@@ -12,7 +12,7 @@ import { type OrdersSearch, SORTS, STATUSES } from "./search";
 
 /** Search, status, period and sort of the list: all of it is in the address. */
 export function OrderFilters() {
-  const { orders, common } = useTexts();
+  const { orders, common } = useTexts("orders");
   const search = ordersRoute.useSearch();
   const navigate = useNavigate({ from: "/orders" });
   const change = (patch: { [K in keyof OrdersSearch]: OrdersSearch[K] | undefined }) =>

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 
 import { ApiError } from "@/api/errors";
-import { en } from "@/texts/en";
+import { orders } from "@/texts/en/orders";
 
 import { conflictText } from "./conflict";
 import { orderSchema, patchOf, valuesOf } from "./form";
@@ -41,7 +41,7 @@ it("sends what was changed only", () => {
 
 it("refuses quantities and prices that the API would refuse", () => {
   const check = (item: object) =>
-    orderSchema(en).safeParse({ customer_name: "", items: [{ product_id: "", name: "Sac", quantity: "1", unit_price: "", ...item }] });
+    orderSchema({ orders }).safeParse({ customer_name: "", items: [{ product_id: "", name: "Sac", quantity: "1", unit_price: "", ...item }] });
   expect(check({}).success).toBe(true);
   for (const wrong of [{ quantity: "0" }, { quantity: "1000" }, { quantity: "1.5" }, { unit_price: "-1" }, { unit_price: "1,500" }, { name: " " }]) {
     expect(check(wrong).success, JSON.stringify(wrong)).toBe(false);
@@ -74,7 +74,7 @@ it("reads the address, and leaves out what is no filter", () => {
 });
 
 it("says what a refused order is by now", () => {
-  const refused = (code: string, details: unknown) => conflictText(new ApiError(409, code, "", { details }), en.orders);
+  const refused = (code: string, details: unknown) => conflictText(new ApiError(409, code, "", { details }), orders);
   expect(refused("wrong_order_step", { status: "delivered", allowed: [] })).toContain("“Delivered”");
   expect(refused("order_in_progress", { status: "confirmed" })).toContain("cancel it first");
   expect(refused("wrong_order_step", null)).toBeNull();

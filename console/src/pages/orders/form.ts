@@ -29,7 +29,7 @@ export interface OrderValues {
 export const EMPTY_ITEM: ItemValues = { product_id: "", name: "", quantity: "1", unit_price: "" };
 export const EMPTY_ORDER: OrderValues = { customer_name: "", items: [EMPTY_ITEM] };
 
-export function orderSchema({ orders }: Texts) {
+export function orderSchema({ orders }: Pick<Texts, "orders">) {
   const isQuantity = (text: string) => /^[1-9]\d{0,2}$/.test(text.trim());
   return z.object({
     customer_name: z.string().max(MAX_NAME_CHARS),

@@ -21,7 +21,7 @@ interface ItemNameProps {
  * list works with a keyboard and a screen reader.
  */
 export function ItemName({ form, place, currency }: ItemNameProps) {
-  const { orders } = useTexts();
+  const { orders } = useTexts("orders");
   const format = useFormat();
   const listId = useId();
   const isOwner = useIsOwner();

@@ -18,7 +18,7 @@ interface ItemsFormProps {
 
 /** Customer and items of an order, with the total as it is typed. */
 export function ItemsForm({ form, currency }: ItemsFormProps) {
-  const { orders } = useTexts();
+  const { orders } = useTexts("orders");
   const format = useFormat();
   const { fields, append, remove } = useFieldArray({ control: form.control, name: "items" });
   const items = useWatch({ control: form.control, name: "items" });
@@ -57,7 +57,7 @@ export function ItemsForm({ form, currency }: ItemsFormProps) {
 }
 
 function ItemFields({ form, place, currency, onRemove }: ItemsFormProps & { place: number; onRemove?: () => void }) {
-  const { orders } = useTexts();
+  const { orders } = useTexts("orders");
   const errors = form.formState.errors.items?.[place];
   return (
     <fieldset className="rounded-md border px-4 pt-2 pb-4">

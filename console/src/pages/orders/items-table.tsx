@@ -7,7 +7,7 @@ import { Table, TableBody, TableCell, TableHead, TableHeader, TableRow } from "@
 import type { Order } from "./queries";
 
 export function ItemsTable({ order }: { order: Order }) {
-  const { orders } = useTexts();
+  const { orders } = useTexts("orders");
   const format = useFormat();
   const money = (amount: string) => format.money(amount, order.currency);
   return (

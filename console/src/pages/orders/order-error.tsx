@@ -7,7 +7,7 @@ import { conflictText } from "./conflict";
 
 /** The failure of a change of an order. A conflict says what the order is by now. */
 export function OrderError({ error }: { error: unknown }) {
-  const { orders } = useTexts();
+  const { orders } = useTexts("orders");
   const explanation = conflictText(error, orders);
   if (explanation === null) return <FormError error={error} />;
   return (

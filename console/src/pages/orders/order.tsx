@@ -22,7 +22,7 @@ import { listSearchOf } from "./search";
 import { canEditItems } from "./steps";
 
 export function OrderPage() {
-  const { orders } = useTexts();
+  const { orders } = useTexts("orders");
   const { orderId } = orderRoute.useParams();
   const search = orderRoute.useSearch();
   const isEditing = search.edit === true;
@@ -51,7 +51,7 @@ export function OrderPage() {
 }
 
 function OrderView({ order }: { order: Order }) {
-  const { orders, common } = useTexts();
+  const { orders, common } = useTexts("orders");
   const { orderId } = orderRoute.useParams();
   return (
     <>
@@ -79,7 +79,7 @@ function OrderView({ order }: { order: Order }) {
 }
 
 function Facts({ order }: { order: Order }) {
-  const { orders } = useTexts();
+  const { orders } = useTexts("orders");
   const format = useFormat();
   return (
     <dl className="grid grid-cols-1 gap-x-8 gap-y-3 rounded-lg border bg-card px-5 py-4 text-sm sm:grid-cols-2 lg:grid-cols-4">

@@ -20,7 +20,7 @@ import { isFiltered } from "./search";
 const NAMED_ITEMS = 2;
 
 export function OrdersPage() {
-  const { orders, common } = useTexts();
+  const { orders, common } = useTexts("orders");
   const search = ordersRoute.useSearch();
   const list = useQuery(ordersQuery(search));
   const isEmpty = list.data?.data.length === 0;
@@ -67,7 +67,7 @@ export function OrdersPage() {
 }
 
 function OrderTable({ orders: rows, isStale }: { orders: readonly Order[]; isStale: boolean }) {
-  const { orders } = useTexts();
+  const { orders } = useTexts("orders");
   const { columns } = orders;
   return (
     <div className="rounded-lg border bg-card data-[stale=true]:opacity-60" data-stale={isStale} aria-busy={isStale}>
@@ -92,7 +92,7 @@ function OrderTable({ orders: rows, isStale }: { orders: readonly Order[]; isSta
 }
 
 function OrderRow({ order }: { order: Order }) {
-  const { orders } = useTexts();
+  const { orders } = useTexts("orders");
   const format = useFormat();
   const search = ordersRoute.useSearch();
   return (
@@ -146,7 +146,7 @@ function Badges({ order }: { order: Order }) {
 }
 
 function ItemSummary({ order: { items } }: { order: Order }) {
-  const { orders } = useTexts();
+  const { orders } = useTexts("orders");
   return (
     <div className="text-muted-foreground">
       {items.slice(0, NAMED_ITEMS).map((item, place) => (

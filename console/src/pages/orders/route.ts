@@ -1,7 +1,8 @@
-import { createRoute, lazyRouteComponent } from "@tanstack/react-router";
+import { createRoute } from "@tanstack/react-router";
 import { ShoppingBag } from "lucide-react";
 
 import type { NavigationEntry } from "@/layout/navigation";
+import { lazyPage } from "@/lib/lazy-page";
 import { appRoute } from "@/routes";
 
 import { type OrdersSearch, parseOrdersSearch } from "./search";
@@ -16,14 +17,14 @@ export const ordersRoute = createRoute({
   getParentRoute: () => appRoute,
   path: "/orders",
   validateSearch: parseOrdersSearch,
-  component: lazyRouteComponent(() => import("./page"), "OrdersPage"),
+  component: lazyPage(() => import("./page"), "OrdersPage", "orders"),
 });
 
 export const newOrderRoute = createRoute({
   getParentRoute: () => appRoute,
   path: "/orders/new",
   validateSearch: parseOrdersSearch,
-  component: lazyRouteComponent(() => import("./create"), "NewOrderPage"),
+  component: lazyPage(() => import("./create"), "NewOrderPage", "orders"),
 });
 
 export const orderRoute = createRoute({
@@ -33,11 +34,11 @@ export const orderRoute = createRoute({
     ...parseOrdersSearch(raw),
     edit: raw["edit"] === true ? true : undefined,
   }),
-  component: lazyRouteComponent(() => import("./order"), "OrderPage"),
+  component: lazyPage(() => import("./order"), "OrderPage", "orders"),
 });
 
 export const ordersEntry: NavigationEntry = {
   to: "/orders",
-  label: (texts) => texts.orders.title,
+  label: ({ navigation }) => navigation.orders,
   icon: ShoppingBag,
 };

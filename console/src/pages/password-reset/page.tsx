@@ -2,7 +2,7 @@ import { zodResolver } from "@hookform/resolvers/zod";
 import { useMutation } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useForm } from "react-hook-form";
-import { z } from "zod";
+import * as z from "zod/mini";
 
 import { client } from "@/api/client";
 import { endSession } from "@/api/session";
@@ -20,7 +20,7 @@ import { Input } from "@/ui/input";
 
 /** Sets a new password by the one-time link that an owner or an administrator has given. */
 export function PasswordResetPage() {
-  const { auth } = useTexts();
+  const { auth } = useTexts("auth");
   const token = useFragmentToken();
   useTitle(auth.resetTitle);
   return (
@@ -39,9 +39,9 @@ export function PasswordResetPage() {
 }
 
 function ResetForm({ token }: { token: string }) {
-  const { auth } = useTexts();
+  const { auth } = useTexts("auth");
   const form = useForm({
-    resolver: zodResolver(z.object({ new_password: z.string().min(MIN_PASSWORD_CHARS, auth.passwordShort(MIN_PASSWORD_CHARS)) })),
+    resolver: zodResolver(z.object({ new_password: z.string().check(z.minLength(MIN_PASSWORD_CHARS, auth.passwordShort(MIN_PASSWORD_CHARS))) })),
     defaultValues: { new_password: "" },
   });
   const reset = useMutation({

@@ -1,9 +1,10 @@
-import { createRoute, lazyRouteComponent } from "@tanstack/react-router";
+import { createRoute } from "@tanstack/react-router";
 
+import { lazyPage } from "@/lib/lazy-page";
 import { publicRoute } from "@/routes";
 
 export const passwordResetRoute = createRoute({
   getParentRoute: () => publicRoute,
   path: "/password-reset",
-  component: lazyRouteComponent(() => import("./page"), "PasswordResetPage"),
+  component: lazyPage(() => import("./page"), "PasswordResetPage", "auth"),
 });

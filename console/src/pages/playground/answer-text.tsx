@@ -7,7 +7,7 @@ import { splitMarkers } from "./markers";
 
 /** The answer's text with its markers as links to the passages below it. The text is never markup. */
 export function AnswerText({ text, turnId, citations }: { text: string; turnId: number | string; citations: readonly Citation[] }) {
-  const { playground } = useTexts();
+  const { playground } = useTexts("playground");
   const known = new Set(citations.map(({ number }) => number));
   return (
     <p dir="auto" className="leading-relaxed [overflow-wrap:anywhere] whitespace-pre-wrap">

@@ -21,7 +21,7 @@ const MAX_QUESTION_CHARACTERS = 10_000;
 
 /** A conversation with the assistant, as a customer has it. */
 export function AskTab() {
-  const { playground } = useTexts();
+  const { playground } = useTexts("playground");
   const list = useStore(turns);
   const end = useRef<HTMLDivElement>(null);
   const count = list.length;
@@ -45,7 +45,7 @@ export function AskTab() {
 }
 
 function Examples() {
-  const { playground } = useTexts();
+  const { playground } = useTexts("playground");
   const { documents } = useCompany();
   return (
     <div className="grid gap-3 rounded-lg border bg-card px-5 py-4 text-sm">
@@ -64,7 +64,7 @@ function Examples() {
 }
 
 function Composer() {
-  const { playground } = useTexts();
+  const { playground } = useTexts("playground");
   const id = useId();
   const { quota } = useCompany();
   const list = useStore(turns);
@@ -140,7 +140,7 @@ function Composer() {
 }
 
 function TurnItem({ turn }: { turn: Turn }) {
-  const { playground } = useTexts();
+  const { playground } = useTexts("playground");
   const { answer, text, error, isStopped, totalMs } = turn;
   const isWaiting = totalMs === null;
   return (
@@ -170,7 +170,7 @@ function TurnItem({ turn }: { turn: Turn }) {
 }
 
 function NotAnswered() {
-  const { playground } = useTexts();
+  const { playground } = useTexts("playground");
   const isOwner = useIsOwner();
   const navigate = useNavigate();
   return (
@@ -186,7 +186,7 @@ function NotAnswered() {
 }
 
 function TurnFigures({ turn }: { turn: Turn }) {
-  const { playground } = useTexts();
+  const { playground } = useTexts("playground");
   const format = useFormat();
   const { answer, firstWordMs, totalMs } = turn;
   if (answer === null) return null;

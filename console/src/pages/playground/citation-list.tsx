@@ -7,7 +7,7 @@ import type { Citation } from "./conversation";
 
 /** The passages that support an answer, each with a link to its page. */
 export function CitationList({ citations, turnId }: { citations: readonly Citation[]; turnId: number | string }) {
-  const { playground } = useTexts();
+  const { playground } = useTexts("playground");
   if (citations.length === 0) return null;
   return (
     <details className="text-sm" open>

@@ -7,7 +7,7 @@ import type { GoldenRun } from "./queries";
 
 /** The golden questions with the prompt in force and with the draft, side by side. */
 export function GoldenComparison({ live, draft }: { live: GoldenRun; draft: GoldenRun }) {
-  const { playground } = useTexts();
+  const { playground } = useTexts("playground");
   const before = new Map(live.results.map((result) => [result.id, result]));
   return (
     <div className="grid grid-cols-[minmax(0,1fr)] gap-3">
@@ -46,7 +46,7 @@ export function GoldenComparison({ live, draft }: { live: GoldenRun; draft: Gold
 }
 
 function Outcome({ result }: { result: GoldenRun["results"][number] | undefined }) {
-  const { playground } = useTexts();
+  const { playground } = useTexts("playground");
   if (result === undefined) return null;
   return (
     <div className="flex flex-wrap items-center gap-2">

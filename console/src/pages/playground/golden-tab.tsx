@@ -21,7 +21,7 @@ import { type GoldenQuestion, goldenQuestionsQuery, MAX_GOLDEN_QUESTIONS } from 
 
 /** The golden questions: what must stay right whatever the prompt. */
 export function GoldenTab() {
-  const { playground } = useTexts();
+  const { playground } = useTexts("playground");
   const list = useInfiniteQuery(goldenQuestionsQuery);
   const [open, setOpen] = useState<{ kind: "new" } | { kind: "delete"; question: GoldenQuestion } | null>(null);
   const questions = list.data?.pages.flatMap((page) => page.data) ?? [];
@@ -56,7 +56,7 @@ export function GoldenTab() {
 }
 
 function GoldenRow({ question, onDelete }: { question: GoldenQuestion; onDelete: () => void }) {
-  const { playground, common } = useTexts();
+  const { playground, common } = useTexts("playground");
   const format = useFormat();
   const { last_passed: passed, last_run_at: runAt, document_id: documentId, page } = question;
   return (
@@ -87,7 +87,7 @@ function GoldenRow({ question, onDelete }: { question: GoldenQuestion; onDelete:
 }
 
 function DeleteGolden({ question, onClose }: { question: GoldenQuestion; onClose: () => void }) {
-  const { playground, common } = useTexts();
+  const { playground, common } = useTexts("playground");
   const queries = useQueryClient();
   const remove = useMutation({
     meta: { showsError: true },
@@ -119,7 +119,7 @@ function DeleteGolden({ question, onClose }: { question: GoldenQuestion; onClose
 
 /** A question with the document, and if wanted the page, that its answer must cite. */
 function NewGoldenQuestion({ onClose }: { onClose: () => void }) {
-  const { playground, common, unanswered } = useTexts();
+  const { playground, common, unanswered } = useTexts("playground", "unanswered");
   const queries = useQueryClient();
   const documents = useInfiniteQuery(documentsQuery("processed", "filename"));
   const items = documents.data?.pages.flatMap((each) => each.data) ?? [];

@@ -13,7 +13,7 @@ const route = getRouteApi("/app/playground");
 
 /** Tries the assistant: as a customer, and with a draft of its prompts. */
 export function PlaygroundPage() {
-  const { playground } = useTexts();
+  const { playground } = useTexts("playground");
   const isOwner = useIsOwner();
   const { tab = "ask" } = route.useSearch();
   const navigate = route.useNavigate();

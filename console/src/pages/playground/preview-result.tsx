@@ -8,7 +8,7 @@ import type { TimedPreview } from "./queries";
 
 /** The answer of a preview, with what it took. */
 export function PreviewResult({ title, result }: { title: string; result: TimedPreview }) {
-  const { playground } = useTexts();
+  const { playground } = useTexts("playground");
   const format = useFormat();
   const { answer, ms } = result;
   if (answer === null) return null;

@@ -49,7 +49,7 @@ interface ComparisonProps {
 }
 
 function Comparison({ field, live, onField }: ComparisonProps) {
-  const { playground } = useTexts();
+  const { playground } = useTexts("playground");
   const [draft, setDraft] = useDraft(field, live);
   const isTooLong = Array.from(draft).length > MAX_PROMPT_CHARACTERS;
   const draftBody = { [field]: draft.trim() === "" ? null : draft };
@@ -93,7 +93,7 @@ interface RunProps {
 }
 
 function QuestionRun({ field, draftBody, isDisabled }: RunProps & { field: PromptField }) {
-  const { playground } = useTexts();
+  const { playground } = useTexts("playground");
   const id = useId();
   const [question, setQuestion] = useState("");
   const mode = field === "prompt_rag" ? ("rag" as const) : ("live" as const);
@@ -141,7 +141,7 @@ function QuestionRun({ field, draftBody, isDisabled }: RunProps & { field: Promp
 }
 
 function GoldenRunCard({ draftBody, isDisabled }: RunProps) {
-  const { playground } = useTexts();
+  const { playground } = useTexts("playground");
   const golden = useInfiniteQuery(goldenQuestionsQuery);
   const count = golden.data?.pages[0]?.meta.total ?? 0;
   const run = useMutation({

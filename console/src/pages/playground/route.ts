@@ -1,7 +1,8 @@
-import { createRoute, lazyRouteComponent } from "@tanstack/react-router";
+import { createRoute } from "@tanstack/react-router";
 import { FlaskConical } from "lucide-react";
 
 import type { NavigationEntry } from "@/layout/navigation";
+import { lazyPage } from "@/lib/lazy-page";
 import { appRoute } from "@/routes";
 
 export type PlaygroundTab = "ask" | "prompts" | "golden";
@@ -17,11 +18,11 @@ export const playgroundRoute = createRoute({
   validateSearch: ({ tab }: Record<string, unknown>): PlaygroundSearch => ({
     tab: tab === "prompts" || tab === "golden" ? tab : undefined,
   }),
-  component: lazyRouteComponent(() => import("./page"), "PlaygroundPage"),
+  component: lazyPage(() => import("./page"), "PlaygroundPage", "playground", "unanswered"),
 });
 
 export const playgroundEntry: NavigationEntry = {
   to: "/playground",
-  label: (texts) => texts.playground.title,
+  label: ({ navigation }) => navigation.playground,
   icon: FlaskConical,
 };

@@ -12,7 +12,7 @@ import type { PromptField } from "./queries";
 
 /** Puts a draft into force. Where golden questions would fail, asks once and names them. */
 export function SavePrompt({ field, draft, isChanged }: { field: PromptField; draft: string; isChanged: boolean }) {
-  const { playground } = useTexts();
+  const { playground } = useTexts("playground");
   const queries = useQueryClient();
   const save = useMutation({
     meta: { showsError: true },

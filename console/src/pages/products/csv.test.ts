@@ -1,10 +1,10 @@
 import { expect, it } from "vitest";
 
-import { en } from "@/texts/en";
+import { products } from "@/texts/en/products";
 
 import { readProducts } from "./csv";
 
-const { reasons } = en.products;
+const { reasons } = products;
 const read = (content: string | Uint8Array) =>
   readProducts("file.csv", (typeof content === "string" ? new TextEncoder().encode(content) : content).slice().buffer, reasons);
 

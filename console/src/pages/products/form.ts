@@ -15,7 +15,7 @@ export interface ProductValues {
   available: boolean;
 }
 
-export function productSchema({ products, common }: Texts) {
+export function productSchema({ products, common }: Pick<Texts, "products" | "common">) {
   return z.object({
     name: z.string().trim().min(1, common.required).max(200),
     price: z.string().refine((text) => parseAmount(text) !== undefined, products.priceInvalid),

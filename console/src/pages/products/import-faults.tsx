@@ -29,7 +29,7 @@ export function faultsOf(error: unknown, file: ProductFile, reasons: Texts["prod
 }
 
 export function ImportFaults({ faults, wasRefused }: { faults: readonly Fault[]; wasRefused: boolean }) {
-  const { products } = useTexts();
+  const { products } = useTexts("products");
   const language = useLanguage();
   const format = useFormat();
   if (faults.length === 0) return null;

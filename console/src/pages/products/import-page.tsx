@@ -18,7 +18,7 @@ import { ImportPreview } from "./import-preview";
 import type { ProductImport } from "./queries";
 
 export function ImportProductsPage() {
-  const { products } = useTexts();
+  const { products } = useTexts("products");
   const language = useLanguage();
   const [file, setFile] = useState<ProductFile | null>(null);
   const [isUnreadable, setUnreadable] = useState(false);
@@ -88,7 +88,7 @@ function useImport() {
 }
 
 function Result({ result: { rows, created, updated, unchanged } }: { result: ProductImport }) {
-  const { products } = useTexts();
+  const { products } = useTexts("products");
   return (
     <Alert variant="success" role="status">
       <span className="min-w-0 flex-1 basis-60">{products.done(rows, created, updated, unchanged)}</span>
@@ -107,7 +107,7 @@ interface ChooserProps {
 
 /** A button and a place to drop a file. */
 function Chooser({ hasFile, onChoose, children }: ChooserProps) {
-  const { products } = useTexts();
+  const { products } = useTexts("products");
   const input = useRef<HTMLInputElement>(null);
   const [isOver, setOver] = useState(false);
   return (

@@ -9,7 +9,7 @@ const MAX_SHOWN = 10;
 
 /** The first rows of the file, as they were read: a wrong separator or encoding is seen here. */
 export function ImportPreview({ file }: { file: ProductFile }) {
-  const { products } = useTexts();
+  const { products } = useTexts("products");
   const format = useFormat();
   const rest = file.rows.length - MAX_SHOWN;
   return (

@@ -22,7 +22,7 @@ import { FILTERS, type ProductsSearch, SORTS } from "./search";
 const ProductDialog = lazy(async () => ({ default: (await import("./product-dialog")).ProductDialog }));
 
 export function ProductsPage() {
-  const { products, common } = useTexts();
+  const { products, common } = useTexts("products");
   const search = productsRoute.useSearch();
   const list = useQuery(productsQuery(search));
   const isEmpty = list.data?.data.length === 0;
@@ -60,7 +60,7 @@ export function ProductsPage() {
 }
 
 function Actions() {
-  const { products } = useTexts();
+  const { products } = useTexts("products");
   return (
     <>
       <Button variant="outline" asChild>
@@ -80,7 +80,7 @@ function Actions() {
 }
 
 function Filters() {
-  const { products, common } = useTexts();
+  const { products, common } = useTexts("products");
   const search = productsRoute.useSearch();
   const navigate = useNavigate({ from: "/products" });
   const change = (patch: { [K in keyof ProductsSearch]: ProductsSearch[K] | undefined }) =>

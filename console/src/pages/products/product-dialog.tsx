@@ -26,7 +26,7 @@ import { changeProduct, type Product, productQuery } from "./queries";
 
 /** The form of a product, over the list. `id` is of the address: a product, or `new`. */
 export function ProductDialog({ id }: { id: string }) {
-  const { products } = useTexts();
+  const { products } = useTexts("products");
   const { tenant } = useCompany();
   const product = useQuery({ ...productQuery(id), enabled: id !== "new", staleTime: 0 });
   const close = useClose();
@@ -58,7 +58,7 @@ interface ProductFormProps {
 }
 
 function ProductForm({ title, draftName, initial, product }: ProductFormProps) {
-  const all = useTexts();
+  const all = useTexts("products");
   const { products, common } = all;
   const formId = useId();
   const [hadDraft, setHadDraft] = useState(() => readDraft(draftName) !== null);
@@ -109,7 +109,7 @@ function ProductForm({ title, draftName, initial, product }: ProductFormProps) {
 }
 
 function ProductFields({ form, isArchived }: { form: UseFormReturn<ProductValues>; isArchived: boolean }) {
-  const { products } = useTexts();
+  const { products } = useTexts("products");
   const { errors } = form.formState;
   const switchId = useId();
   const { ref, ...name } = form.register("name");
@@ -151,7 +151,7 @@ function ProductFields({ form, isArchived }: { form: UseFormReturn<ProductValues
 }
 
 function useSave(form: UseFormReturn<ProductValues>, draftName: string, product: Product | undefined, close: () => void) {
-  const { products } = useTexts();
+  const { products } = useTexts("products");
   const queries = useQueryClient();
   return useMutation({
     mutationFn: async (values: ProductValues) => {
@@ -172,7 +172,7 @@ function useSave(form: UseFormReturn<ProductValues>, draftName: string, product:
 
 /** A name that is taken leads to the product that has it. */
 function SaveError({ error }: { error: unknown }) {
-  const { products } = useTexts();
+  const { products } = useTexts("products");
   const isTaken = error instanceof ApiError && error.code === "product_name_taken";
   const known = isTaken ? (error.details as { product_id?: unknown } | null)?.product_id : undefined;
   if (typeof known !== "string") return <FormError error={error} />;

@@ -17,7 +17,7 @@ import { Table, TableBody, TableCell, TableHead, TableHeader, TableRow } from "@
 import { changeProduct, type Product } from "./queries";
 
 export function ProductTable({ products: rows, isStale }: { products: readonly Product[]; isStale: boolean }) {
-  const { products } = useTexts();
+  const { products } = useTexts("products");
   const [deleting, setDeleting] = useState<Product | null>(null);
   const { columns } = products;
   return (
@@ -46,7 +46,7 @@ export function ProductTable({ products: rows, isStale }: { products: readonly P
 
 function ProductRow({ product, onDelete }: { product: Product; onDelete: () => void }) {
   const format = useFormat();
-  const { products } = useTexts();
+  const { products } = useTexts("products");
   return (
     <TableRow>
       <TableCell className="max-w-40 sm:max-w-md">
@@ -77,7 +77,7 @@ function ProductRow({ product, onDelete }: { product: Product; onDelete: () => v
 
 /** Flips at once; a refusal flips it back and says why. */
 function AvailabilitySwitch({ product }: { product: Product }) {
-  const { products } = useTexts();
+  const { products } = useTexts("products");
   const queries = useQueryClient();
   const change = useMutation({
     mutationFn: (available: boolean) => changeProduct(product.id, { available }),
@@ -93,7 +93,7 @@ function AvailabilitySwitch({ product }: { product: Product }) {
 }
 
 function RowMenu({ product, onDelete }: { product: Product; onDelete: () => void }) {
-  const { products, common } = useTexts();
+  const { products, common } = useTexts("products");
   const queries = useQueryClient();
   const navigate = useNavigate({ from: "/products" });
   const isArchived = product.archived_at !== null;
@@ -130,7 +130,7 @@ function RowMenu({ product, onDelete }: { product: Product; onDelete: () => void
 }
 
 function DeleteDialog({ product, onClose }: { product: Product; onClose: () => void }) {
-  const { products, common } = useTexts();
+  const { products, common } = useTexts("products");
   const queries = useQueryClient();
   const remove = useMutation({
     mutationFn: () => callEmpty(client.DELETE("/api/v1/products/{id}", { params: { path: { id: product.id } } })),

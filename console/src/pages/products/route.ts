@@ -1,7 +1,8 @@
-import { createRoute, lazyRouteComponent } from "@tanstack/react-router";
+import { createRoute } from "@tanstack/react-router";
 import { Package } from "lucide-react";
 
 import type { NavigationEntry } from "@/layout/navigation";
+import { lazyPage } from "@/lib/lazy-page";
 import { appRoute } from "@/routes";
 
 import { parseProductsSearch } from "./search";
@@ -10,18 +11,18 @@ export const productsRoute = createRoute({
   getParentRoute: () => appRoute,
   path: "/products",
   validateSearch: parseProductsSearch,
-  component: lazyRouteComponent(() => import("./page"), "ProductsPage"),
+  component: lazyPage(() => import("./page"), "ProductsPage", "products"),
 });
 
 export const importProductsRoute = createRoute({
   getParentRoute: () => appRoute,
   path: "/products/import",
-  component: lazyRouteComponent(() => import("./import-page"), "ImportProductsPage"),
+  component: lazyPage(() => import("./import-page"), "ImportProductsPage", "products"),
 });
 
 export const productsEntry: NavigationEntry = {
   to: "/products",
-  label: (texts) => texts.products.title,
+  label: ({ navigation }) => navigation.products,
   icon: Package,
   roles: ["owner"],
 };

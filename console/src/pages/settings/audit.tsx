@@ -13,7 +13,7 @@ import { Loaded, Section } from "./section";
 
 /** Who did what in the company, newest first. */
 export function AuditSection() {
-  const { settings } = useTexts();
+  const { settings } = useTexts("settings");
   const list = useInfiniteQuery(auditQuery);
   const nameOf = usePersonName();
   return (
@@ -42,7 +42,7 @@ export function AuditSection() {
 
 /** A sentence, and below it, when opened, what support needs: object, details and request. */
 function Entry({ entry, actor }: { entry: AuditEntry; actor: string }) {
-  const { settings, common } = useTexts();
+  const { settings, common } = useTexts("settings");
   const format = useFormat();
   const details = Object.entries<unknown>(entry.details);
   return (

@@ -38,7 +38,7 @@ export function BotSection() {
 
 /** Switches between selling and answering. It takes effect at once, so it is apart from the form. */
 function ModeCard() {
-  const { settings, layout } = useTexts();
+  const { settings, layout } = useTexts("settings");
   const { mode } = useCompany();
   const queries = useQueryClient();
   const isLive = mode === "live";
@@ -72,7 +72,7 @@ function ModeCard() {
 }
 
 function useSchema() {
-  const { settings, common } = useTexts();
+  const { settings, common } = useTexts("settings");
   return useMemo(
     () =>
       z.object({
@@ -90,7 +90,7 @@ function useSchema() {
 }
 
 function BotForm({ config }: { config: Config }) {
-  const { settings } = useTexts();
+  const { settings } = useTexts("settings");
   const text = settings.bot;
   const queries = useQueryClient();
   const saved = useMemo(() => valuesOfConfig(config), [config]);

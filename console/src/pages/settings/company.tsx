@@ -37,7 +37,7 @@ export function CompanySection() {
 }
 
 function CompanyForm({ customer }: { customer: Customer }) {
-  const { settings, common, layout } = useTexts();
+  const { settings, common, layout } = useTexts("settings");
   const text = settings.company;
   const queries = useQueryClient();
   const saved = useMemo(() => valuesOf(customer), [customer]);

@@ -25,7 +25,7 @@ const route = getRouteApi("/app/settings/history");
 
 /** The last changes of the assistant: what differs, by whom, and the way back. */
 export function HistorySection() {
-  const { settings } = useTexts();
+  const { settings } = useTexts("settings");
   const versions = useQuery(versionsQuery);
   const [restored, setRestored] = useState<ConfigVersion | null>(null);
   return (
@@ -50,10 +50,10 @@ export function HistorySection() {
   );
 }
 
-const labelOfField = (field: string, { settings }: Texts) => settings.fields[field] ?? field;
+const labelOfField = (field: string, { settings }: Pick<Texts, "settings">) => settings.fields[field] ?? field;
 
 function VersionItem({ version, onRestore }: { version: ConfigVersion; onRestore: () => void }) {
-  const all = useTexts();
+  const all = useTexts("settings");
   const format = useFormat();
   const nameOf = usePersonName();
   const { version: open } = route.useSearch();
@@ -92,7 +92,7 @@ function VersionItem({ version, onRestore }: { version: ConfigVersion; onRestore
 
 /** One changed field: what was removed and what was added, told apart by more than colour. */
 function Difference({ field, before, after }: { field: string; before: unknown; after: unknown }) {
-  const all = useTexts();
+  const all = useTexts("settings");
   const text = (value: unknown) => shownValue(field, value, all) ?? all.settings.history.standard;
   return (
     <div className="grid gap-1.5 border-t pt-3">
@@ -115,7 +115,7 @@ function Difference({ field, before, after }: { field: string; before: unknown; 
   );
 }
 
-function shownValue(field: string, value: unknown, { settings, common }: Texts): string | null {
+function shownValue(field: string, value: unknown, { settings, common }: Pick<Texts, "settings" | "common">): string | null {
   if (typeof value === "boolean") return value ? common.yes : common.no;
   if (Array.isArray(value) && value.length === 0) return common.none;
   if (field === "outside_hours") return value === "hand_over" ? settings.hour.handsOver : settings.hour.answers;
@@ -125,7 +125,7 @@ function shownValue(field: string, value: unknown, { settings, common }: Texts):
 }
 
 function Restore({ version, onClose }: { version: ConfigVersion; onClose: () => void }) {
-  const all = useTexts();
+  const all = useTexts("settings");
   const text = all.settings.history;
   const format = useFormat();
   const queries = useQueryClient();

@@ -48,7 +48,7 @@ export function HoursSection() {
 }
 
 function HoursForm({ config }: { config: Config }) {
-  const { settings } = useTexts();
+  const { settings } = useTexts("settings");
   const { timezone } = useCompany().tenant;
   const text = settings.hour;
   const queries = useQueryClient();
@@ -120,7 +120,7 @@ function HoursForm({ config }: { config: Config }) {
 }
 
 function Week({ hours, onChange }: { hours: Hours; onChange: (hours: Hours) => void }) {
-  const { settings } = useTexts();
+  const { settings } = useTexts("settings");
   return (
     <div className="grid gap-3">
       <ul className="grid divide-y rounded-md border">
@@ -141,7 +141,7 @@ function Week({ hours, onChange }: { hours: Hours; onChange: (hours: Hours) => v
 }
 
 function DayRow({ day, spans, onChange }: { day: Day; spans: Span[]; onChange: (spans: Span[]) => void }) {
-  const { settings } = useTexts();
+  const { settings } = useTexts("settings");
   const text = settings.hour;
   const name = text.days[day];
   const change = (index: number, part: Partial<Span>) => onChange(spans.map((span, at) => (at === index ? { ...span, ...part } : span)));

@@ -13,7 +13,7 @@ import { roleName } from "./member-item";
 import type { Invitation } from "./queries";
 
 export function InvitationItem({ invitation }: { invitation: Invitation }) {
-  const all = useTexts();
+  const all = useTexts("settings");
   const text = all.settings.team;
   const format = useFormat();
   const queries = useQueryClient();

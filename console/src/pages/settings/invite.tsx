@@ -22,7 +22,7 @@ interface InviteValues {
 
 /** Invites somebody: asks for the role, then shows the link, once. */
 export function InviteDialog({ onClose }: { onClose: () => void }) {
-  const { settings, layout, auth, common } = useTexts();
+  const { settings, layout, auth, common } = useTexts("settings", "auth");
   const text = settings.team;
   const queries = useQueryClient();
   const form = useForm<InviteValues>({

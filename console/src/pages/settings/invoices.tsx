@@ -22,7 +22,7 @@ const VARIANTS: Record<string, "success" | "warning" | "destructive" | "secondar
 
 /** The billed periods, newest first. */
 export function InvoicesSection() {
-  const { settings } = useTexts();
+  const { settings } = useTexts("settings");
   const list = useInfiniteQuery(invoicesQuery);
   return (
     <Section name="invoices">
@@ -52,7 +52,7 @@ export function InvoicesSection() {
 }
 
 function InvoiceTable({ records }: { records: readonly BillingRecord[] }) {
-  const all = useTexts();
+  const all = useTexts("settings");
   const text = all.settings.invoices;
   const format = useFormat();
   return (

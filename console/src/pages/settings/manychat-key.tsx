@@ -20,7 +20,7 @@ import { customerQuery } from "./queries";
 
 /** The key with which answers are sent. It is written only: what is stored is shown by its last four characters. */
 export function KeyCard({ masked }: { masked: string | null }) {
-  const { settings, common } = useTexts();
+  const { settings, common } = useTexts("settings");
   const text = settings.manychat;
   const queries = useQueryClient();
   const [isAsking, setAsking] = useState(false);

@@ -16,7 +16,7 @@ type Secret = Schemas["WebhookSecret"];
 
 /** The webhook secrets that are valid, and a new one. */
 export function SecretsCard({ secrets }: { secrets: readonly Secret[] }) {
-  const { settings, common } = useTexts();
+  const { settings, common } = useTexts("settings");
   const text = settings.manychat;
   const format = useFormat();
   const queries = useQueryClient();

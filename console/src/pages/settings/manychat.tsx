@@ -31,7 +31,7 @@ export function ManychatSection() {
 }
 
 function RequestCard() {
-  const { settings } = useTexts();
+  const { settings } = useTexts("settings");
   const text = settings.manychat;
   const rows = [
     { label: text.method, value: "POST", canCopy: false },
@@ -77,7 +77,7 @@ function RequestCard() {
 
 /** What came and could not be read, then the causes that the guide names. */
 function TroubleCard() {
-  const { settings } = useTexts();
+  const { settings } = useTexts("settings");
   const text = settings.manychat;
   const format = useFormat();
   const unread = useQuery(unreadQuery);

@@ -6,7 +6,7 @@ import { call, callEmpty, client } from "@/api/client";
 import { showDone } from "@/layout/toasts";
 import { tokenLink } from "@/lib/links";
 import { useCompany, useFormat } from "@/session/company";
-import { type Texts, useTexts } from "@/texts";
+import { type BaseTexts, useTexts } from "@/texts";
 import { Badge } from "@/ui/badge";
 import { Button } from "@/ui/button";
 import { ConfirmDialog } from "@/ui/dialog";
@@ -15,12 +15,12 @@ import { Menu, MenuContent, MenuItem, MenuTrigger } from "@/ui/menu";
 import type { Member } from "./queries";
 import { ShownOnce } from "./shown-once";
 
-export const roleName = (role: string, { layout }: Texts) => (role === "owner" ? layout.roles.owner : layout.roles.support);
+export const roleName = (role: string, { layout }: BaseTexts) => (role === "owner" ? layout.roles.owner : layout.roles.support);
 
 type Question = "remove" | "transfer";
 
 export function MemberItem({ member, members }: { member: Member; members: readonly Member[] }) {
-  const all = useTexts();
+  const all = useTexts("settings");
   const text = all.settings.team;
   const { user } = useCompany();
   const format = useFormat();
@@ -46,7 +46,7 @@ export function MemberItem({ member, members }: { member: Member; members: reado
 }
 
 function MemberActions({ member, canTransfer }: { member: Member; canTransfer: boolean }) {
-  const { settings } = useTexts();
+  const { settings } = useTexts("settings");
   const text = settings.team;
   const [asked, setAsked] = useState<Question | null>(null);
   const name = member.full_name ?? member.email;
@@ -94,7 +94,7 @@ function MemberActions({ member, canTransfer }: { member: Member; canTransfer: b
 }
 
 function RemoveDialog({ member, onClose }: { member: Member; onClose: () => void }) {
-  const { settings } = useTexts();
+  const { settings } = useTexts("settings");
   const text = settings.team;
   const queries = useQueryClient();
   const remove = useMutation({
@@ -120,7 +120,7 @@ function RemoveDialog({ member, onClose }: { member: Member; onClose: () => void
 }
 
 function TransferDialog({ member, onClose }: { member: Member; onClose: () => void }) {
-  const { settings } = useTexts();
+  const { settings } = useTexts("settings");
   const text = settings.team;
   const queries = useQueryClient();
   const transfer = useMutation({

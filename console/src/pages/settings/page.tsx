@@ -18,7 +18,7 @@ function useSections(): SectionEntry[] {
 
 /** The settings: their sections at the side, above on a narrow window, and the chosen one. */
 export function SettingsPage(): ReactNode {
-  const { settings } = useTexts();
+  const { settings } = useTexts("settings");
   const path = useRouterState({ select: (router) => router.location.pathname });
   const sections = useSections();
   const isHidden = SECTIONS.some(({ to }) => to === path) && !sections.some(({ to }) => to === path);
@@ -37,7 +37,7 @@ export function SettingsPage(): ReactNode {
 }
 
 function SectionLinks({ sections, path }: { sections: readonly SectionEntry[]; path: string }) {
-  const { settings } = useTexts();
+  const { settings } = useTexts("settings");
   const nav = useRef<HTMLElement>(null);
   useEffect(() => {
     // On a narrow window the sections are one line, of which the chosen one may be out of sight.
@@ -75,7 +75,7 @@ function SectionLinks({ sections, path }: { sections: readonly SectionEntry[]; p
 }
 
 function SectionLink({ entry: { name, to } }: { entry: SectionEntry }) {
-  const { settings } = useTexts();
+  const { settings } = useTexts("settings");
   const isChanged = Object.keys(useDraft(useDraftKey(name))).length > 0;
   return (
     <Link

@@ -23,7 +23,7 @@ interface PasswordValues {
 
 /** A new password. It ends every session of the user, this one too. */
 export function PasswordCard() {
-  const { settings, auth, common } = useTexts();
+  const { settings, auth, common } = useTexts("settings", "auth");
   const text = settings.profile;
   const form = useForm<PasswordValues>({
     resolver: zodResolver(

@@ -2,7 +2,7 @@ import type { Format } from "@/lib/format";
 import type { Texts } from "@/texts";
 
 /** The name of a plan as a person reads it. */
-export const planName = (name: string, { settings }: Texts) => settings.plan.names[name] ?? name;
+export const planName = (name: string, { settings }: Pick<Texts, "settings">) => settings.plan.names[name] ?? name;
 
 const BYTES_PER_MIB = 1_048_576;
 

@@ -41,7 +41,7 @@ export function PlanSection() {
 
 /** Opens Stripe's page where cards and the plan are changed. */
 function PortalButton() {
-  const { settings } = useTexts();
+  const { settings } = useTexts("settings");
   const portal = useMutation({
     mutationFn: async () => (await call(client.POST("/api/v1/billing/portal"))).data,
     onSuccess: ({ url }) => window.location.assign(url),
@@ -58,7 +58,7 @@ function PortalButton() {
 }
 
 function CurrentPlan({ subscription }: { subscription: Subscription }) {
-  const all = useTexts();
+  const all = useTexts("settings");
   const text = all.settings.plan;
   const format = useFormat();
   const { status, cancel_at: cancelAt, current_period_end: end } = subscription;
@@ -85,7 +85,7 @@ function CurrentPlan({ subscription }: { subscription: Subscription }) {
 }
 
 function PlanCard({ plan, subscription }: { plan: PublicPlan; subscription: Subscription }) {
-  const all = useTexts();
+  const all = useTexts("settings");
   const text = all.settings.plan;
   const format = useFormat();
   const isCurrent = plan.name === subscription.plan;
@@ -116,7 +116,7 @@ function PlanCard({ plan, subscription }: { plan: PublicPlan; subscription: Subs
 }
 
 function BuyButton({ plan }: { plan: string }) {
-  const all = useTexts();
+  const all = useTexts("settings");
   const checkout = useMutation({
     mutationFn: async () =>
       (await call(client.POST("/api/v1/billing/checkout", { body: { plan: plan === "business" ? "business" : "pro" } }))).data,

@@ -37,7 +37,7 @@ export function ProfileSection() {
 }
 
 function ProfileForm({ profile }: { profile: Profile }) {
-  const all = useTexts();
+  const all = useTexts("auth", "settings");
   const text = all.settings.profile;
   const { user, tenant } = useCompany();
   const queries = useQueryClient();

@@ -33,7 +33,7 @@ const valuesOf = (config: Config): PromptValues => ({
 
 /** The instructions to the language models; an empty one is the product's own. */
 export function PromptsSection() {
-  const { settings } = useTexts();
+  const { settings } = useTexts("settings");
   const config = useQuery(configQuery);
   return (
     <Section
@@ -50,7 +50,7 @@ export function PromptsSection() {
 }
 
 function PromptsForm({ config }: { config: Config }) {
-  const { settings } = useTexts();
+  const { settings } = useTexts("settings");
   const { mode } = useCompany();
   const text = settings.prompts;
   const queries = useQueryClient();
@@ -81,7 +81,7 @@ function PromptsForm({ config }: { config: Config }) {
 }
 
 function PromptCard({ name, form, isInUse }: { name: PromptName; form: UseFormReturn<PromptValues>; isInUse: boolean }) {
-  const { settings } = useTexts();
+  const { settings } = useTexts("settings");
   const format = useFormat();
   const text = settings.prompts;
   const value = useWatch({ control: form.control, name });

@@ -28,7 +28,7 @@ interface RegressionsProps {
 
 /** Asks before a change with which golden questions fail that pass now, and names them. */
 export function RegressionsDialog({ regressions, isBusy, onAccept, onClose }: RegressionsProps) {
-  const { settings } = useTexts();
+  const { settings } = useTexts("settings");
   return (
     <ConfirmDialog
       title={settings.prompts.regressionsTitle}

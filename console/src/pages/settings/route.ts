@@ -1,65 +1,66 @@
-import { createRoute, lazyRouteComponent } from "@tanstack/react-router";
+import { createRoute } from "@tanstack/react-router";
 import { Settings } from "lucide-react";
 
 import type { NavigationEntry } from "@/layout/navigation";
+import { lazyPage } from "@/lib/lazy-page";
 import { appRoute } from "@/routes";
 
 const frameRoute = createRoute({
   getParentRoute: () => appRoute,
   path: "/settings",
-  component: lazyRouteComponent(() => import("./page"), "SettingsPage"),
+  component: lazyPage(() => import("./page"), "SettingsPage", "settings"),
 });
 
 // Each route is a constant of its own: inside of the array of children, its types would be lost.
 const parent = () => frameRoute;
-const first = createRoute({ getParentRoute: parent, path: "/", component: lazyRouteComponent(() => import("./page"), "FirstSection") });
-const bot = createRoute({ getParentRoute: parent, path: "bot", component: lazyRouteComponent(() => import("./bot"), "BotSection") });
+const first = createRoute({ getParentRoute: parent, path: "/", component: lazyPage(() => import("./page"), "FirstSection", "settings") });
+const bot = createRoute({ getParentRoute: parent, path: "bot", component: lazyPage(() => import("./bot"), "BotSection", "settings") });
 const sentences = createRoute({
   getParentRoute: parent,
   path: "sentences",
-  component: lazyRouteComponent(() => import("./sentences"), "SentencesSection"),
+  component: lazyPage(() => import("./sentences"), "SentencesSection", "settings"),
 });
 const prompts = createRoute({
   getParentRoute: parent,
   path: "prompts",
-  component: lazyRouteComponent(() => import("./prompts"), "PromptsSection"),
+  component: lazyPage(() => import("./prompts"), "PromptsSection", "settings"),
 });
 const hours = createRoute({
   getParentRoute: parent,
   path: "hours",
-  component: lazyRouteComponent(() => import("./hours"), "HoursSection"),
+  component: lazyPage(() => import("./hours"), "HoursSection", "settings"),
 });
 const company = createRoute({
   getParentRoute: parent,
   path: "company",
-  component: lazyRouteComponent(() => import("./company"), "CompanySection"),
+  component: lazyPage(() => import("./company"), "CompanySection", "settings"),
 });
-const team = createRoute({ getParentRoute: parent, path: "team", component: lazyRouteComponent(() => import("./team"), "TeamSection") });
+const team = createRoute({ getParentRoute: parent, path: "team", component: lazyPage(() => import("./team"), "TeamSection", "settings", "auth") });
 const manychat = createRoute({
   getParentRoute: parent,
   path: "manychat",
-  component: lazyRouteComponent(() => import("./manychat"), "ManychatSection"),
+  component: lazyPage(() => import("./manychat"), "ManychatSection", "settings"),
 });
 const audit = createRoute({
   getParentRoute: parent,
   path: "audit",
-  component: lazyRouteComponent(() => import("./audit"), "AuditSection"),
+  component: lazyPage(() => import("./audit"), "AuditSection", "settings"),
 });
-const plan = createRoute({ getParentRoute: parent, path: "plan", component: lazyRouteComponent(() => import("./plan"), "PlanSection") });
+const plan = createRoute({ getParentRoute: parent, path: "plan", component: lazyPage(() => import("./plan"), "PlanSection", "settings") });
 const usage = createRoute({
   getParentRoute: parent,
   path: "usage",
-  component: lazyRouteComponent(() => import("./usage"), "UsageSection"),
+  component: lazyPage(() => import("./usage"), "UsageSection", "settings"),
 });
 const invoices = createRoute({
   getParentRoute: parent,
   path: "invoices",
-  component: lazyRouteComponent(() => import("./invoices"), "InvoicesSection"),
+  component: lazyPage(() => import("./invoices"), "InvoicesSection", "settings"),
 });
 const profile = createRoute({
   getParentRoute: parent,
   path: "profile",
-  component: lazyRouteComponent(() => import("./profile"), "ProfileSection"),
+  component: lazyPage(() => import("./profile"), "ProfileSection", "settings", "auth"),
 });
 
 /** A number of the address, such as the id of a version. */
@@ -69,7 +70,7 @@ const history = createRoute({
   getParentRoute: parent,
   path: "history",
   validateSearch: (search: Record<string, unknown>): { version?: number | undefined } => ({ version: numberOf(search["version"]) }),
-  component: lazyRouteComponent(() => import("./history"), "HistorySection"),
+  component: lazyPage(() => import("./history"), "HistorySection", "settings"),
 });
 
 export const settingsRoute = frameRoute.addChildren([
@@ -91,6 +92,6 @@ export const settingsRoute = frameRoute.addChildren([
 
 export const settingsEntry: NavigationEntry = {
   to: "/settings",
-  label: (texts) => texts.settings.title,
+  label: ({ navigation }) => navigation.settings,
   icon: Settings,
 };

@@ -14,7 +14,7 @@ interface SaveBarProps {
 
 /** The foot of a form with unsaved changes: names them, saves or discards them. */
 export function SaveBar({ changed, conflicts, error, isBusy, onDiscard }: SaveBarProps) {
-  const { settings, common } = useTexts();
+  const { settings, common } = useTexts("settings");
   if (changed.length === 0) return null;
   return (
     <div className="sticky bottom-0 z-10 -mx-1 grid gap-3 rounded-t-lg border border-b-0 bg-card px-4 py-3 shadow-lg sm:px-5">

@@ -28,7 +28,7 @@ export function useSave<T extends FieldValues>({ draft, labels, send, onSaved }:
   onSubmit: (event: SubmitEvent<HTMLFormElement>) => void;
   bar: ReactNode;
 } {
-  const { settings } = useTexts();
+  const { settings } = useTexts("settings");
   const save = useMutation({
     mutationFn: ({ changes, accepts }: { changes: Partial<T>; accepts: boolean }) => send(changes, accepts),
     onSuccess: (answer, { changes }) => {

@@ -15,7 +15,7 @@ interface SectionProps {
 
 /** The frame of a section: its title, what it is for, its content. */
 export function Section({ name, actions, children }: SectionProps) {
-  const { settings } = useTexts();
+  const { settings } = useTexts("settings");
   useTitle(settings.sections[name]);
   return (
     <div className="grid min-w-0 content-start gap-5">

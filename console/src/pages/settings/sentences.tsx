@@ -29,7 +29,7 @@ export function SentencesSection() {
 }
 
 function SentencesForm({ customer }: { customer: Customer }) {
-  const { settings, layout } = useTexts();
+  const { settings, layout } = useTexts("settings");
   const text = settings.sentence;
   const queries = useQueryClient();
   const saved = useMemo(() => valuesOfSentences(customer), [customer]);

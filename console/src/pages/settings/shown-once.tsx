@@ -16,7 +16,7 @@ interface ShownOnceProps {
 
 /** Shows a link or a secret that no later answer has: to copy it now. */
 export function ShownOnce({ title, text, label, value, onClose }: ShownOnceProps) {
-  const { settings } = useTexts();
+  const { settings } = useTexts("settings");
   return (
     <Dialog title={title} onClose={onClose} actions={<Button onClick={onClose}>{settings.copiedClose}</Button>}>
       <div className="grid gap-4 text-sm">

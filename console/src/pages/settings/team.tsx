@@ -15,7 +15,7 @@ import { Loaded, Section } from "./section";
 
 /** The members of the company, and the invitations that are open. */
 export function TeamSection() {
-  const { settings } = useTexts();
+  const { settings } = useTexts("settings");
   const [isInviting, setInviting] = useState(false);
   return (
     <Section
@@ -34,7 +34,7 @@ export function TeamSection() {
 }
 
 function Members() {
-  const { settings } = useTexts();
+  const { settings } = useTexts("settings");
   const list = useInfiniteQuery(membersQuery);
   return (
     <Card>
@@ -61,7 +61,7 @@ function Members() {
 }
 
 function Invitations() {
-  const { settings } = useTexts();
+  const { settings } = useTexts("settings");
   const list = useInfiniteQuery(invitationsQuery);
   return (
     <Card>

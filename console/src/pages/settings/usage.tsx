@@ -37,7 +37,7 @@ export function UsageSection() {
 }
 
 function Figures({ usage: { plan, period, requests, storage, models } }: { usage: Usage }) {
-  const all = useTexts();
+  const all = useTexts("settings");
   const text = all.settings.usage;
   const format = useFormat();
   const limit = requests.limit ?? null;
@@ -101,7 +101,7 @@ const valuesOf = ({ overage_cap_requests: cap }: Customer): CapValues => ({ over
 
 /** How many requests over the plan are answered and paid at most. */
 function OverageCapForm({ customer }: { customer: Customer }) {
-  const { settings } = useTexts();
+  const { settings } = useTexts("settings");
   const text = settings.usage;
   const queries = useQueryClient();
   const saved = useMemo(() => valuesOf(customer), [customer]);

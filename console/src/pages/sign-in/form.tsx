@@ -2,7 +2,7 @@ import { zodResolver } from "@hookform/resolvers/zod";
 import { useMutation } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useForm } from "react-hook-form";
-import { z } from "zod";
+import * as z from "zod/mini";
 
 import { call, client } from "@/api/client";
 import { adoptSession, SESSION_HEADERS } from "@/api/session";
@@ -14,9 +14,9 @@ import { Field } from "@/ui/field";
 import { Input } from "@/ui/input";
 
 export function SignInForm() {
-  const { auth, common } = useTexts();
+  const { auth, common } = useTexts("auth");
   const form = useForm({
-    resolver: zodResolver(z.object({ email: z.email(auth.emailInvalid), password: z.string().min(1, common.required) })),
+    resolver: zodResolver(z.object({ email: z.email(auth.emailInvalid), password: z.string().check(z.minLength(1, common.required)) })),
     defaultValues: { email: "", password: "" },
   });
   const signIn = useMutation({

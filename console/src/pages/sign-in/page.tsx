@@ -11,7 +11,7 @@ import { SignInForm } from "./form";
 import { signInRoute } from "./route";
 
 export function SignInPage() {
-  const { auth } = useTexts();
+  const { auth } = useTexts("auth");
   const state = useStore(session);
   const { next } = signInRoute.useSearch();
   useTitle(auth.signIn);

@@ -1,6 +1,7 @@
-import { createRoute, lazyRouteComponent, redirect } from "@tanstack/react-router";
+import { createRoute, redirect } from "@tanstack/react-router";
 
 import { session } from "@/api/session";
+import { lazyPage } from "@/lib/lazy-page";
 import { ownPath, publicRoute } from "@/routes";
 
 interface Search {
@@ -15,5 +16,5 @@ export const signInRoute = createRoute({
   beforeLoad: ({ search }) => {
     if (session.get().status === "signed-in") throw redirect({ href: search.next ?? "/", replace: true });
   },
-  component: lazyRouteComponent(() => import("./page"), "SignInPage"),
+  component: lazyPage(() => import("./page"), "SignInPage", "auth"),
 });

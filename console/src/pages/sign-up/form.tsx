@@ -23,7 +23,7 @@ interface Values {
 
 /** Creates an account: with a company of its own, or as the member whom the invitation names. */
 export function SignUpForm({ invitation, onSignedUp }: { invitation?: string; onSignedUp?: () => void }) {
-  const { auth, common } = useTexts();
+  const { auth, common } = useTexts("auth");
   const isInvited = invitation !== undefined;
   const schema = z.object({
     email: z.email(auth.emailInvalid),

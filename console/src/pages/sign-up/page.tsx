@@ -8,7 +8,7 @@ import { SignUpForm } from "./form";
 import { signUpRoute } from "./route";
 
 export function SignUpPage() {
-  const { auth } = useTexts();
+  const { auth } = useTexts("auth");
   const { next } = signUpRoute.useSearch();
   useTitle(auth.signUp);
   return (

@@ -17,7 +17,7 @@ import type { ApprovedAnswer } from "./queries";
 
 /** Adds an approved answer, or changes one. */
 export function AnswerDialog({ answer, onClose }: { answer: ApprovedAnswer | null; onClose: () => void }) {
-  const { unanswered, common } = useTexts();
+  const { unanswered, common } = useTexts("unanswered");
   const { tenant } = useCompany();
   const queries = useQueryClient();
   const formId = useId();

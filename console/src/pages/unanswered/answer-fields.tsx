@@ -26,7 +26,7 @@ export interface AnswerValues {
 
 /** Wording, answer and language of an approved answer. */
 export function AnswerFields<T extends FieldValues & AnswerValues>({ form }: { form: UseFormReturn<T> }) {
-  const { unanswered, layout } = useTexts();
+  const { unanswered, layout } = useTexts("unanswered");
   const errorOf = (name: keyof AnswerValues) => form.formState.errors[name]?.message as string | undefined;
   return (
     <>

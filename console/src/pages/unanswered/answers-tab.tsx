@@ -21,7 +21,7 @@ type Open = { kind: "new" } | { kind: "import" } | { kind: "edit" | "delete"; an
 
 /** The approved answers: list, add, edit, delete, import and export. */
 export function AnswersTab() {
-  const { unanswered } = useTexts();
+  const { unanswered } = useTexts("unanswered");
   const list = useInfiniteQuery(approvedAnswersQuery);
   const [open, setOpen] = useState<Open | null>(null);
   const answers = list.data?.pages.flatMap((page) => page.data) ?? [];
@@ -65,7 +65,7 @@ export function AnswersTab() {
 }
 
 function AnswerRow({ answer, onOpen }: { answer: ApprovedAnswer; onOpen: (open: Open) => void }) {
-  const { unanswered, common, layout } = useTexts();
+  const { unanswered, common, layout } = useTexts("unanswered");
   const format = useFormat();
   return (
     <li className="flex flex-wrap items-start gap-x-4 gap-y-2 px-4 py-3">
@@ -94,7 +94,7 @@ function AnswerRow({ answer, onOpen }: { answer: ApprovedAnswer; onOpen: (open: 
 }
 
 function DeleteAnswer({ answer, onClose }: { answer: ApprovedAnswer; onClose: () => void }) {
-  const { unanswered, common } = useTexts();
+  const { unanswered, common } = useTexts("unanswered");
   const queries = useQueryClient();
   const remove = useMutation({
     meta: { showsError: true },
@@ -127,7 +127,7 @@ function DeleteAnswer({ answer, onClose }: { answer: ApprovedAnswer; onClose: ()
 
 /** Saves all approved answers as a CSV file. */
 function ExportButton({ isEmpty }: { isEmpty: boolean }) {
-  const { unanswered } = useTexts();
+  const { unanswered } = useTexts("unanswered");
   const download = useMutation({
     mutationFn: async () => (await send(new Request(`${window.location.origin}/api/v1/approved-answers/export`))).blob(),
     onSuccess: (file) => {

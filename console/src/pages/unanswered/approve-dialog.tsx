@@ -24,7 +24,7 @@ type ApproveValues = AnswerValues & { golden: boolean };
 
 /** Explains why a question has no answer, and takes the answer that it gets from now on. */
 export function ApproveDialog({ group, onClose }: { group: QuestionGroup; onClose: () => void }) {
-  const { unanswered, common } = useTexts();
+  const { unanswered, common } = useTexts("unanswered");
   const formId = useId();
   const { form, save, remove } = useApproval(group, onClose);
   const [isPicking, setPicking] = useState(false);
@@ -86,7 +86,7 @@ export function ApproveDialog({ group, onClose }: { group: QuestionGroup; onClos
 }
 
 function useApproval(group: QuestionGroup, onClose: () => void) {
-  const { unanswered } = useTexts();
+  const { unanswered } = useTexts("unanswered");
   const { tenant } = useCompany();
   const queries = useQueryClient();
   const { newest } = group;

@@ -17,7 +17,7 @@ const MAX_BYTES = 4 * 1024 * 1024;
 
 /** Imports approved answers from CSV: all rows, or none with the line of each error. */
 export function ImportDialog({ onClose }: { onClose: () => void }) {
-  const { unanswered, common } = useTexts();
+  const { unanswered, common } = useTexts("unanswered");
   const queries = useQueryClient();
   const [file, setFile] = useState<File | null>(null);
   const upload = useMutation({
@@ -75,7 +75,7 @@ export function ImportDialog({ onClose }: { onClose: () => void }) {
 }
 
 function RowErrors({ error }: { error: Error | null }) {
-  const { unanswered } = useTexts();
+  const { unanswered } = useTexts("unanswered");
   const rows = error instanceof ApiError ? error.fieldErrors : [];
   if (rows.length === 0) return null;
   return (

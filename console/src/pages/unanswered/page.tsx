@@ -12,7 +12,7 @@ const route = getRouteApi("/app/unanswered");
 
 /** What the assistant did not answer, and the answers that the company wrote. */
 export function UnansweredPage() {
-  const { unanswered } = useTexts();
+  const { unanswered } = useTexts("unanswered");
   const isOwner = useIsOwner();
   const { tab = "questions" } = route.useSearch();
   const navigate = route.useNavigate();

@@ -11,7 +11,7 @@ import { Input, Select } from "@/ui/input";
 
 /** Chooses a passage of a document as an answer: the document, its page, then the passage. */
 export function PassagePicker({ onUse, onClose }: { onUse: (passage: string) => void; onClose: () => void }) {
-  const { unanswered, common } = useTexts();
+  const { unanswered, common } = useTexts("unanswered");
   const list = useInfiniteQuery(documentsQuery("processed", "filename"));
   const documents = list.data?.pages.flatMap((page) => page.data) ?? [];
   const [chosenId, choose] = useState<string | null>(null);
@@ -73,7 +73,7 @@ export function PassagePicker({ onUse, onClose }: { onUse: (passage: string) => 
 }
 
 function Passages({ documentId, page, onUse }: { documentId: string; page: number; onUse: (passage: string) => void }) {
-  const { unanswered, document: texts } = useTexts();
+  const { unanswered, document: texts } = useTexts("unanswered", "document");
   const text = useQuery(pageTextQuery(documentId, page));
   if (text.isPending) return <LoadingState rows={2} />;
   if (text.isError) return <ErrorState error={text.error} onRetry={() => void text.refetch()} />;

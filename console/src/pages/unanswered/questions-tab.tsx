@@ -18,7 +18,7 @@ import { unansweredQuery } from "./queries";
 const route = getRouteApi("/app/unanswered");
 
 export function QuestionsTab() {
-  const { unanswered } = useTexts();
+  const { unanswered } = useTexts("unanswered");
   const isOwner = useIsOwner();
   const search = route.useSearch();
   const navigate = route.useNavigate();
@@ -56,7 +56,7 @@ export function QuestionsTab() {
 }
 
 function SortSelect() {
-  const { unanswered } = useTexts();
+  const { unanswered } = useTexts("unanswered");
   const { sort } = route.useSearch();
   const navigate = route.useNavigate();
   const id = useId();
@@ -80,7 +80,7 @@ function SortSelect() {
 
 /** A question: how often, when, why it has no answer, and the one button that makes it answered next time. */
 function QuestionRow({ group }: { group: QuestionGroup }) {
-  const { unanswered } = useTexts();
+  const { unanswered } = useTexts("unanswered");
   const format = useFormat();
   const isOwner = useIsOwner();
   const { sort } = route.useSearch();

@@ -1,7 +1,8 @@
-import { createRoute, lazyRouteComponent } from "@tanstack/react-router";
+import { createRoute } from "@tanstack/react-router";
 import { MessageCircleQuestion } from "lucide-react";
 
 import type { NavigationEntry } from "@/layout/navigation";
+import { lazyPage } from "@/lib/lazy-page";
 import { appRoute } from "@/routes";
 
 export type UnansweredTab = "questions" | "answers";
@@ -22,11 +23,11 @@ export const unansweredRoute = createRoute({
     question: typeof question === "string" ? question : undefined,
     sort: sort === "newest" ? sort : undefined,
   }),
-  component: lazyRouteComponent(() => import("./page"), "UnansweredPage"),
+  component: lazyPage(() => import("./page"), "UnansweredPage", "unanswered", "document", "documents"),
 });
 
 export const unansweredEntry: NavigationEntry = {
   to: "/unanswered",
-  label: (texts) => texts.unanswered.title,
+  label: ({ navigation }) => navigation.unanswered,
   icon: MessageCircleQuestion,
 };

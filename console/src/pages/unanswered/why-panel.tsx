@@ -20,7 +20,7 @@ const MAX_NAMED_DOCUMENTS = 3;
 
 /** Says why nothing was answered, and looks again with the documents of today. */
 export function WhyPanel({ group, onUse }: { group: QuestionGroup; onUse: (passage: string) => void }) {
-  const { unanswered } = useTexts();
+  const { unanswered } = useTexts("unanswered");
   const format = useFormat();
   const { newest, count } = group;
   const isQuota = newest.reason === "quota";
@@ -66,7 +66,7 @@ export function WhyPanel({ group, onUse }: { group: QuestionGroup; onUse: (passa
 
 /** The answer may stand on a page that was not read. */
 function Gaps() {
-  const { unanswered } = useTexts();
+  const { unanswered } = useTexts("unanswered");
   const list = useInfiniteQuery(documentsQuery(undefined));
   const documents = list.data?.pages[0]?.data ?? [];
   const withGaps = documents.filter(({ pages_unread: pages }) => pages.length > 0);
@@ -95,7 +95,7 @@ function Gaps() {
 }
 
 function LookedAgain({ answer, onUse }: { answer: PreviewAnswer; onUse: (passage: string) => void }) {
-  const { unanswered } = useTexts();
+  const { unanswered } = useTexts("unanswered");
   if (!answer.answered) {
     return (
       <Alert variant="warning" role="status">

@@ -1,5 +1,7 @@
+import { navigation } from "./navigation";
+
 export const activities = {
-  title: "Activity",
+  title: navigation.activities,
   lead: "What happened in your company, newest first: orders, handovers, limits and failures.",
   empty: "Nothing has happened yet",
   emptyHint: "Orders, handovers and problems appear here by themselves.",

@@ -1,7 +1,9 @@
 import { plural } from "../plural";
 
+import { navigation } from "./navigation";
+
 export const admin = {
-  title: "Administration",
+  title: navigation.admin,
   forbidden: "This is for administrators",
   forbiddenHint: "Whoever runs this installation gives the role. Your company’s settings are in your company.",
   toCompany: "To my company",

@@ -1,9 +1,11 @@
 import { plural } from "../plural";
 
+import { navigation } from "./navigation";
+
 const duration = (s: number) => (s < 90 ? `${s} s` : s < 5400 ? `${Math.round(s / 60)} min` : `${Math.round(s / 3600)} h`);
 
 export const dashboard = {
-  title: "Dashboard",
+  title: navigation.dashboard,
   lead: (from: string, to: string) => `${from} to ${to}, in your company's timezone.`,
   period: "Period",
   presets: { 7: "7 days", 30: "30 days", 90: "90 days", 365: "12 months" },

@@ -1,7 +1,9 @@
 import { plural } from "../plural";
 
+import { navigation } from "./navigation";
+
 export const documents = {
-  title: "Documents",
+  title: navigation.documents,
   lead: "Your assistant answers from these files, with the page.",
   empty: "No documents yet",
   emptyHint: "Drop a price list, a catalogue or your delivery terms above. Within a minute your assistant answers from it.",

@@ -1,7 +1,9 @@
 import { plural } from "../plural";
 
+import { navigation } from "./navigation";
+
 export const inbox = {
-  title: "Inbox",
+  title: navigation.inbox,
   list: "Conversations",
   thread: (name: string) => `Conversation with ${name}`,
   filters: { waiting: "Waiting", human: "With a person", unanswered: "Unanswered", all: "All" },

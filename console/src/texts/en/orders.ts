@@ -1,7 +1,9 @@
 import { plural } from "../plural";
 
+import { navigation } from "./navigation";
+
 export const orders = {
-  title: "Orders",
+  title: navigation.orders,
   lead: "What contacts ordered on WhatsApp, and what you enter by hand.",
   create: "New order",
   search: "Search by customer",

@@ -1,7 +1,9 @@
 import { plural } from "../plural";
 
+import { navigation } from "./navigation";
+
 export const playground = {
-  title: "Playground",
+  title: navigation.playground,
   lead: "Ask your assistant as a customer does, and try a prompt before it is in force.",
   ask: "Ask",
   prompts: "Compare prompts",

@@ -1,7 +1,9 @@
 import { plural } from "../plural";
 
+import { navigation } from "./navigation";
+
 export const products = {
-  title: "Products",
+  title: navigation.products,
   lead: "The catalogue that your assistant sells from.",
   create: "New product",
   import: "Import a file",

@@ -1,7 +1,9 @@
 import { plural } from "../plural";
 
+import { navigation } from "./navigation";
+
 export const settings = {
-  title: "Settings",
+  title: navigation.settings,
   groups: { assistant: "Assistant", company: "Company", billing: "Billing", you: "You" },
   sections: {
     bot: "Assistant",
@@ -16,7 +18,7 @@ export const settings = {
     plan: "Plan",
     usage: "Usage",
     invoices: "Invoices",
-    profile: "Your profile",
+    profile: navigation.profile,
   },
   leads: {
     bot: "What your assistant is called, what it does, and when it calls a person.",

@@ -1,7 +1,9 @@
 import { plural } from "../plural";
 
+import { navigation } from "./navigation";
+
 export const start = {
-  title: "First hour",
+  title: navigation.start,
   lead: "Five steps from a file to answers on WhatsApp. Each one is ticked off by itself.",
   progress: (done: number, all: number) => `${done} of ${all} done`,
   done: "Done",

@@ -1,7 +1,9 @@
 import { plural } from "../plural";
 
+import { navigation } from "./navigation";
+
 export const unanswered = {
-  title: "Unanswered",
+  title: navigation.unanswered,
   lead: "Questions that your assistant did not answer. Write the answer once; it is given from then on.",
   questions: "Questions",
   answers: "Approved answers",

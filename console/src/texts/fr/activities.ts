@@ -1,7 +1,9 @@
 import type { Texts } from "../en";
 
+import { navigation } from "./navigation";
+
 export const activities: Texts["activities"] = {
-  title: "Activité",
+  title: navigation.activities,
   lead: "Ce qui s’est passé dans votre entreprise, le plus récent d’abord : commandes, passages à une personne, limites et échecs.",
   empty: "Rien ne s’est encore passé",
   emptyHint: "Les commandes, les passages à une personne et les problèmes apparaissent ici d’eux-mêmes.",

@@ -1,8 +1,10 @@
 import { plural } from "../plural";
 import type { Texts } from "../en";
 
+import { navigation } from "./navigation";
+
 export const admin: Texts["admin"] = {
-  title: "Administration",
+  title: navigation.admin,
   forbidden: "Réservé aux administrateurs",
   forbiddenHint: "Qui exploite cette installation donne ce rôle. Les réglages de votre entreprise sont dans votre entreprise.",
   toCompany: "Vers mon entreprise",

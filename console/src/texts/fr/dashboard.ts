@@ -1,8 +1,10 @@
 import { plural } from "../plural";
 import type { Texts } from "../en";
 
+import { navigation } from "./navigation";
+
 export const dashboard: Texts["dashboard"] = {
-  title: "Tableau de bord",
+  title: navigation.dashboard,
   lead: (from, to) => `Du ${from} au ${to}, dans le fuseau horaire de votre entreprise.`,
   period: "Période",
   presets: { 7: "7 jours", 30: "30 jours", 90: "90 jours", 365: "12 mois" },

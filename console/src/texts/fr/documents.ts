@@ -1,8 +1,10 @@
 import { plural } from "../plural";
 import type { Texts } from "../en";
 
+import { navigation } from "./navigation";
+
 export const documents: Texts["documents"] = {
-  title: "Documents",
+  title: navigation.documents,
   lead: "Votre assistant répond d’après ces fichiers, avec la page.",
   empty: "Aucun document pour l’instant",
   emptyHint: "Déposez ci-dessus une liste de prix, un catalogue ou vos conditions de livraison. En une minute, votre assistant répond d’après ce fichier.",

@@ -1,8 +1,10 @@
 import { plural } from "../plural";
 import type { Texts } from "../en";
 
+import { navigation } from "./navigation";
+
 export const inbox: Texts["inbox"] = {
-  title: "Messages",
+  title: navigation.inbox,
   list: "Conversations",
   thread: (name) => `Conversation avec ${name}`,
   filters: { waiting: "En attente", human: "Avec une personne", unanswered: "Sans réponse", all: "Toutes" },

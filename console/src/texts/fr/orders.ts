@@ -1,8 +1,10 @@
 import { plural } from "../plural";
 import type { Texts } from "../en";
 
+import { navigation } from "./navigation";
+
 export const orders: Texts["orders"] = {
-  title: "Commandes",
+  title: navigation.orders,
   lead: "Ce que vos contacts ont commandé sur WhatsApp, et ce que vous saisissez vous-même.",
   create: "Nouvelle commande",
   search: "Rechercher par client",

@@ -1,8 +1,10 @@
 import { plural } from "../plural";
 import type { Texts } from "../en";
 
+import { navigation } from "./navigation";
+
 export const playground: Texts["playground"] = {
-  title: "Essais",
+  title: navigation.playground,
   lead: "Interrogez votre assistant comme un client, et essayez une consigne avant de l’appliquer.",
   ask: "Demander",
   prompts: "Comparer les consignes",

@@ -1,8 +1,10 @@
 import { plural } from "../plural";
 import type { Texts } from "../en";
 
+import { navigation } from "./navigation";
+
 export const products: Texts["products"] = {
-  title: "Produits",
+  title: navigation.products,
   lead: "Le catalogue que vend votre assistant.",
   create: "Nouveau produit",
   import: "Importer un fichier",

@@ -1,8 +1,10 @@
 import { plural } from "../plural";
 import type { Texts } from "../en";
 
+import { navigation } from "./navigation";
+
 export const settings: Texts["settings"] = {
-  title: "Réglages",
+  title: navigation.settings,
   groups: { assistant: "Assistant", company: "Entreprise", billing: "Facturation", you: "Vous" },
   sections: {
     bot: "Assistant",
@@ -17,7 +19,7 @@ export const settings: Texts["settings"] = {
     plan: "Formule",
     usage: "Consommation",
     invoices: "Factures",
-    profile: "Votre profil",
+    profile: navigation.profile,
   },
   leads: {
     bot: "Le nom de votre assistant, ce qu’il fait, et quand il appelle une personne.",

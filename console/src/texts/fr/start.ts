@@ -1,8 +1,10 @@
 import { plural } from "../plural";
 import type { Texts } from "../en";
 
+import { navigation } from "./navigation";
+
 export const start: Texts["start"] = {
-  title: "Première heure",
+  title: navigation.start,
   lead: "Cinq étapes, d’un fichier à des réponses sur WhatsApp. Chacune se coche d’elle-même.",
   progress: (done, all) => `${done} sur ${all}`,
   done: "Fait",

@@ -1,8 +1,10 @@
 import { plural } from "../plural";
 import type { Texts } from "../en";
 
+import { navigation } from "./navigation";
+
 export const unanswered: Texts["unanswered"] = {
-  title: "Sans réponse",
+  title: navigation.unanswered,
   lead: "Les questions auxquelles votre assistant n’a pas répondu. Écrivez la réponse une fois ; elle est donnée ensuite.",
   questions: "Questions",
   answers: "Réponses approuvées",
