@@ -56,7 +56,8 @@ pub async fn ensure(progress: ProgressOutput) -> Result<Option<PathBuf>> {
     }
     if !has_libraries(&console) {
         step.note("installing its libraries, the first time only");
-        npm(&console, &["ci", "--no-audit", "--no-fund", "--loglevel=error"]).await?;
+        // Libraries that only the build needs are left out where NODE_ENV is production.
+        npm(&console, &["ci", "--include=dev", "--no-audit", "--no-fund", "--loglevel=error"]).await?;
     }
     step.note("building");
     npm(&console, &["run", "build"]).await?;
@@ -141,6 +142,9 @@ async fn npm(console: &Path, arguments: &[&str]) -> Result<()> {
     let output = Command::new("npm")
         .args(arguments)
         .current_dir(console)
+        // Another value, which a test runner sets, would build React's development version.
+        .env("NODE_ENV", "production")
+        .env("NO_COLOR", "1")
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output()
@@ -149,7 +153,8 @@ async fn npm(console: &Path, arguments: &[&str]) -> Result<()> {
     if output.status.success() {
         return Ok(());
     }
-    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).join("\n");
+    // Warnings are on standard error; the reason of a failed check comes last on standard output.
+    let text = [output.stderr, output.stdout].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).join("\n");
     let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let last = lines.get(lines.len().saturating_sub(12)..).unwrap_or_default().join("\n");
     bail!("the console could not be built by `npm {}` in console/:\n{last}", arguments.join(" "))
