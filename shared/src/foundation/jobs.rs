@@ -1,8 +1,10 @@
 //! Deferred work, in the table `jobs`. A job is written in the transaction that causes it. A queue message carries
 //! only its id. When a message is lost, maintenance finds the job here.
 //!
-//! SQL functions: `app.receive_message`, which writes a contact's job, and `app.record_webhook_event`, which writes
-//! deliveries of webhooks and names their endpoints in the setting `app.webhook_endpoints`.
+//! Deliveries of webhooks are jobs of their own. A transaction that writes one names its endpoint in the setting
+//! `app.webhook_endpoints`.
+//!
+//! SQL function: `app.receive_message`, which writes a contact's job.
 
 use std::collections::BTreeSet;
 

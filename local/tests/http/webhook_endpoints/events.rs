@@ -1,6 +1,12 @@
 //! Each event, from its cause to the receiver: the values of the body, and that a repeated cause is no second event.
 
-use std::{collections::{BTreeMap, BTreeSet}, io::Write, net::TcpListener, process::Stdio, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Write,
+    net::TcpListener,
+    process::Stdio,
+    time::Duration,
+};
 
 use futures::future::join_all;
 use local::fakes::webhook_receiver::{FakeReceiver, ReceivedWebhook};

@@ -37,9 +37,9 @@ pub const SECRET_PURPOSE: &str = "webhook_signing_secret";
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(try_from = "String")]
 #[schema(value_type = String, min_length = 1, max_length = 200)]
-struct Description(String);
+struct EndpointDescription(String);
 
-impl TryFrom<String> for Description {
+impl TryFrom<String> for EndpointDescription {
     type Error = input::UnusableText;
 
     fn try_from(text: String) -> Result<Self, input::UnusableText> {
@@ -58,7 +58,7 @@ pub struct NewWebhookEndpoint {
     #[schema(value_type = TenantUrl)]
     url: TenantUrl,
     #[serde(default)]
-    description: Option<Description>,
+    description: Option<EndpointDescription>,
     /// Types of events that are sent; empty for all, those of later versions included.
     #[serde(default)]
     #[schema(value_type = Vec<EventType>)]
@@ -76,7 +76,7 @@ pub struct WebhookEndpointPatch {
     /// Null removes the description.
     #[serde(default, deserialize_with = "input::nullable")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
-    description: Option<Option<Description>>,
+    description: Option<Option<EndpointDescription>>,
     /// Types of events that are sent; empty for all.
     #[serde(default)]
     #[schema(value_type = Option<Vec<EventType>>)]
