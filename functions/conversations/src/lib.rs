@@ -157,8 +157,8 @@ async fn take_over(
     State(deps): State<Deps>,
     Path(id): Path<Uuid>,
 ) -> Result<Data<ConversationItem>> {
-    let (db, queue) = (&deps.db, &deps.webhook_queue);
-    webhook_endpoints::tenant_tx_with_events(db, queue, caller.tenant(), async |tx| {
+    let db = &deps.db;
+    webhook_endpoints::tenant_tx_with_events(db, &deps.webhook_queue, caller.tenant(), async |tx| {
         conversations::lock_deliverability(tx, id).await?.ensure_wanted()?;
         take_over_and_record(tx, &caller, id).await?;
         conversations::get(tx, id).await.map(Data)
@@ -236,17 +236,18 @@ async fn reply(
     Json(reply): Json<Reply>,
 ) -> Result<Response> {
     let route = format!("/api/v1/conversations/{id}/reply");
-    let (db, queue) = (&deps.db, &deps.webhook_queue);
-    let (is_new, response) = webhook_endpoints::tenant_tx_with_events(db, queue, caller.tenant(), async |tx| {
-        let claim = match idempotency::begin(tx, key, &route, &reply).await? {
-            IdempotencyOutcome::Replay(replay) => return Ok((false, replay.into_response())),
-            IdempotencyOutcome::Run(claim) => claim,
-        };
-        let answer = Envelope { success: true, data: write_reply(tx, &caller, id, &reply.text.0).await? };
-        claim.finish(tx, 201, &answer).await?;
-        Ok((true, Created(answer.data).into_response()))
-    })
-    .await?;
+    let db = &deps.db;
+    let (is_new, response) =
+        webhook_endpoints::tenant_tx_with_events(db, &deps.webhook_queue, caller.tenant(), async |tx| {
+            let claim = match idempotency::begin(tx, key, &route, &reply).await? {
+                IdempotencyOutcome::Replay(replay) => return Ok((false, replay.into_response())),
+                IdempotencyOutcome::Run(claim) => claim,
+            };
+            let answer = Envelope { success: true, data: write_reply(tx, &caller, id, &reply.text.0).await? };
+            claim.finish(tx, 201, &answer).await?;
+            Ok((true, Created(answer.data).into_response()))
+        })
+        .await?;
     if is_new {
         deps.wake_reply_worker(&caller, id).await;
     }

@@ -178,11 +178,12 @@ impl Deps {
             return Ok(IngestOutcome::from_store(stored));
         }
         let excerpt: String = chunks.iter().flat_map(|chunk| chunk.text.chars()).take(MAX_EXCERPT_CHARS).collect();
-        let (db, queue) = (&self.db, &self.webhook_queue);
-        let (stored, replaced) = webhook_endpoints::tenant_tx_with_events(db, queue, target.tenant, async |tx| {
-            Ok(documents::finish(tx, target.document, model, &sha256, language, &excerpt, &unread).await?)
-        })
-        .await?;
+        let db = &self.db;
+        let (stored, replaced) =
+            webhook_endpoints::tenant_tx_with_events(db, &self.webhook_queue, target.tenant, async |tx| {
+                Ok(documents::finish(tx, target.document, model, &sha256, language, &excerpt, &unread).await?)
+            })
+            .await?;
         if stored == StoreOutcome::Stored {
             let (unread, chunks) = (unread.len(), chunks.len());
             let replaced = replaced.len();
@@ -386,8 +387,8 @@ impl Deps {
     async fn fail(&self, work: Work, failure: DocumentFailure, detail: &str) -> Result<(), BoxError> {
         let Work { target, worker, .. } = work;
         tracing::info!(document_id = %target.document, code = failure.code(), detail, "document failed");
-        let (db, queue) = (&self.db, &self.webhook_queue);
-        let next = webhook_endpoints::tenant_tx_with_events(db, queue, target.tenant, async |tx| {
+        let db = &self.db;
+        let next = webhook_endpoints::tenant_tx_with_events(db, &self.webhook_queue, target.tenant, async |tx| {
             documents::lock_slots(tx).await?;
             documents::fail(tx, target.document, failure, detail).await?;
             Ok(documents::release_slot(tx, target.document, worker, self.slots_per_tenant).await?)

@@ -121,19 +121,20 @@ async fn create(
     key: IdempotencyKey,
     Json(order): Json<NewOrder>,
 ) -> Result<Response> {
-    let (db, queue) = (&deps.db, &deps.webhook_queue);
-    let (notified, response) = webhook_endpoints::tenant_tx_with_events(db, queue, caller.tenant(), async |tx| {
-        let claim = match idempotency::begin(tx, key, "/api/v1/orders", &order).await? {
-            IdempotencyOutcome::Replay(replay) => return Ok((None, replay.into_response())),
-            IdempotencyOutcome::Run(claim) => claim,
-        };
-        let changed = create_order(tx, &caller, &order).await?;
-        let notified = changed.notified_conversation();
-        let answer = Envelope { success: true, data: changed };
-        claim.finish(tx, 201, &answer).await?;
-        Ok((notified, Created(answer.data).into_response()))
-    })
-    .await?;
+    let db = &deps.db;
+    let (notified, response) =
+        webhook_endpoints::tenant_tx_with_events(db, &deps.webhook_queue, caller.tenant(), async |tx| {
+            let claim = match idempotency::begin(tx, key, "/api/v1/orders", &order).await? {
+                IdempotencyOutcome::Replay(replay) => return Ok((None, replay.into_response())),
+                IdempotencyOutcome::Run(claim) => claim,
+            };
+            let changed = create_order(tx, &caller, &order).await?;
+            let notified = changed.notified_conversation();
+            let answer = Envelope { success: true, data: changed };
+            claim.finish(tx, 201, &answer).await?;
+            Ok((notified, Created(answer.data).into_response()))
+        })
+        .await?;
     deps.wake_reply_worker(&caller, notified).await;
     Ok(response)
 }
@@ -151,9 +152,9 @@ async fn change(
     Path(id): Path<Uuid>,
     Json(patch): Json<OrderPatch>,
 ) -> Result<Data<ChangedOrder>> {
-    let (db, queue) = (&deps.db, &deps.webhook_queue);
+    let db = &deps.db;
     let change = async |tx: &mut TenantTx| change_order(tx, &caller, id, &patch).await;
-    let changed = webhook_endpoints::tenant_tx_with_events(db, queue, caller.tenant(), change).await?;
+    let changed = webhook_endpoints::tenant_tx_with_events(db, &deps.webhook_queue, caller.tenant(), change).await?;
     deps.wake_reply_worker(&caller, changed.notified_conversation()).await;
     Ok(Data(changed))
 }

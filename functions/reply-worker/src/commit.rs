@@ -190,8 +190,8 @@ impl Deps {
         language: Language,
         outcome: &ReplyOutcome,
     ) -> Result<CommitStatus, ApiError> {
-        let (db, queue) = (&self.db, &self.webhook_queue);
-        webhook_endpoints::tenant_tx_with_events(db, queue, tenant, async |tx| {
+        let db = &self.db;
+        webhook_endpoints::tenant_tx_with_events(db, &self.webhook_queue, tenant, async |tx| {
             let committed = Self::write_outcome(tx, lease, language, outcome).await?;
             if committed == CommitStatus::Discarded {
                 usage::record_calls(tx, Some(lease.conversation.id), "reply", &outcome.calls).await?;
