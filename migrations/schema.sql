@@ -407,6 +407,15 @@ CREATE FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp with ti
 
 COMMENT ON FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp with time zone) IS 'of users.is_pro and profiles.subscription_access_until';
 
+CREATE FUNCTION app.has_webhook_endpoint(tenant uuid) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select exists (
+        select from public.webhook_endpoints endpoint where endpoint.customer_id = tenant and endpoint.disabled_at is null
+    )
+    $$;
+
 CREATE FUNCTION app.is_confirmed(account uuid) RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
@@ -828,6 +837,189 @@ begin
 end
 $$;
 
+CREATE FUNCTION app.on_webhook_document() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    if app.has_webhook_endpoint(new.customer_id) then
+        perform app.record_webhook_event(new.customer_id, 'document.' || new.status,
+            new.id::text || ':' || extract(epoch from now())::text, null,
+            jsonb_build_object(
+                'id', new.id, 'filename', new.filename, 'status', new.status, 'upload_date', new.upload_date,
+                'bytes', new.bytes, 'pages_total', new.pages_total, 'pages_done', new.pages_done,
+                'pages_unread', to_jsonb(new.pages_unread), 'error_code', new.error_code,
+                'sha256', encode(new.sha256, 'hex'), 'replaces', to_jsonb(new.replaces), 'format', new.format,
+                'language', (
+                    select config.language from public.company_rag_configs config
+                    where config.company_id = new.company_id
+                )),
+            true);
+    end if;
+    return null;
+end
+$$;
+
+CREATE FUNCTION app.on_webhook_free_quota() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    tenant uuid;
+begin
+    for tenant in select owned.id from public.customers owned where owned.user_id = new.user_id loop
+        if app.has_webhook_endpoint(tenant) then
+            perform app.record_quota_event(tenant,
+                case when new.free_quota_used >= new.free_quota_limit then 'quota.exhausted' else 'quota.warning' end,
+                'free_requests', new.free_quota_used, new.free_quota_limit, 'free', null, null);
+        end if;
+    end loop;
+    return null;
+end
+$$;
+
+CREATE FUNCTION app.on_webhook_handed_over() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    if app.has_webhook_endpoint(new.customer_id) then
+        perform app.record_webhook_event(new.customer_id, 'conversation.handed_over',
+            new.id::text || ':' || new.handover_until::text, new.id, app.webhook_conversation(to_jsonb(new), null), true);
+    end if;
+    return null;
+end
+$$;
+
+CREATE FUNCTION app.on_webhook_message_received() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+begin
+    if app.has_webhook_endpoint(new.customer_id) then
+        perform app.record_webhook_event(new.customer_id, 'message.received', new.id::text, new.conversation_id,
+            jsonb_build_object(
+                'id', new.id, 'conversation_id', new.conversation_id, 'direction', new.direction, 'author', new.author,
+                'content', new.content, 'attachment', new.attachment, 'citations', new.citations,
+                'answered', new.answered, 'model', new.model, 'sent_by', new.sent_by, 'answered_by', new.answered_by,
+                'skipped_reason', new.skipped_reason, 'sent_at', new.sent_at, 'error_code', new.error_code,
+                'created_at', new.created_at), false);
+    end if;
+    return null;
+end
+$$;
+
+CREATE FUNCTION app.on_webhook_order() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    is_new constant boolean := tg_op = 'INSERT';
+begin
+    if app.has_webhook_endpoint(new.company_id) then
+        perform app.record_webhook_event(new.company_id, case when is_new then 'order.created' else 'order.updated' end,
+            new.id::text || case when is_new then '' else ':' || extract(epoch from now())::text end,
+            new.conversation_id,
+            jsonb_build_object(
+                'id', new.id, 'conversation_id', new.conversation_id, 'customer_name', new.customer_name,
+                'status', new.status, 'items', new.items, 'total_cents', new.total_cents, 'currency', new.currency,
+                'needs_review', new.needs_review, 'created_at', new.created_at, 'updated_at', new.updated_at),
+            not is_new);
+    end if;
+    return null;
+end
+$$;
+
+CREATE FUNCTION app.on_webhook_plan_quota() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    most bigint := new.request_limit;
+    cap bigint;
+begin
+    if not app.has_webhook_endpoint(new.customer_id) then
+        return null;
+    end if;
+    select coalesce(tenant.spend_cap_micros, plan.monthly_spend_cap_micros),
+        most + case when new.overage_cents_per_request is null then 0
+            else coalesce(tenant.overage_cap_requests, new.request_limit) end
+        into cap, most
+        from public.customers tenant join public.plans plan on plan.id = tenant.plan_id
+        where tenant.id = new.customer_id;
+    if old.requests < most and new.requests >= most then
+        perform app.record_quota_event(new.customer_id, 'quota.exhausted', 'plan_requests', new.requests, most,
+            new.plan, new.period_start, new.period_end);
+    elsif old.requests * 100::bigint < new.request_limit * 80::bigint
+        and new.requests * 100::bigint >= new.request_limit * 80::bigint then
+        perform app.record_quota_event(new.customer_id, 'quota.warning', 'plan_requests', new.requests,
+            new.request_limit, new.plan, new.period_start, new.period_end);
+    end if;
+    if old.spent_micros < cap and new.spent_micros >= cap then
+        perform app.record_quota_event(new.customer_id, 'quota.exhausted', 'model_spend', new.spent_micros, cap,
+            new.plan, new.period_start, new.period_end);
+    elsif old.spent_micros * 100::numeric < cap * 80::numeric and new.spent_micros * 100::numeric >= cap * 80::numeric then
+        perform app.record_quota_event(new.customer_id, 'quota.warning', 'model_spend', new.spent_micros, cap,
+            new.plan, new.period_start, new.period_end);
+    end if;
+    return null;
+end
+$$;
+
+CREATE FUNCTION app.on_webhook_subscription() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    tenant uuid;
+begin
+    for tenant in select owned.id from public.customers owned where owned.user_id = new.id loop
+        if app.has_webhook_endpoint(tenant) then
+            perform app.record_webhook_event(tenant, 'subscription.changed',
+                new.id::text || ':' || extract(epoch from now())::text, null,
+                jsonb_build_object(
+                    'plan', coalesce(new.subscription_tier, 'free'), 'status', new.subscription_status,
+                    'current_period_start', new.subscription_current_period_start,
+                    'current_period_end', new.subscription_current_period_end,
+                    'cancel_at_period_end', new.subscription_cancel_at_period_end,
+                    'cancel_at', new.subscription_cancel_at, 'access_until', new.subscription_access_until),
+                true);
+        end if;
+    end loop;
+    return null;
+end
+$$;
+
+CREATE FUNCTION app.on_webhook_waiting() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    first_waiting uuid;
+    conversation jsonb;
+begin
+    if not app.has_webhook_endpoint(new.customer_id) then
+        return null;
+    end if;
+    select waiting.id into first_waiting from public.messages waiting
+        where waiting.conversation_id = new.conversation_id and waiting.skipped_reason = 'quota'
+          and not exists (
+              select from public.messages later
+              where later.conversation_id = waiting.conversation_id and later.created_at > waiting.created_at
+                and (later.author = 'agent' or later.answered is not null)
+          )
+        order by waiting.created_at, waiting.id
+        limit 1;
+    if first_waiting is null then
+        return null;
+    end if;
+    select to_jsonb(known) into conversation from public.conversations known where known.id = new.conversation_id;
+    perform app.record_webhook_event(new.customer_id, 'conversation.waiting', first_waiting::text, new.conversation_id,
+        app.webhook_conversation(conversation, new.skipped_reason), false);
+    return null;
+end
+$$;
+
 CREATE FUNCTION app.open_own_period() RETURNS void
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO ''
@@ -1223,6 +1415,46 @@ begin
     insert into public.changes (customer_id, kind, id, is_deleted)
     select customers.id, record_change.kind, object, record_change.is_deleted
     from public.customers where customers.id = tenant;
+end
+$$;
+
+CREATE FUNCTION app.record_quota_event(tenant uuid, kind text, limit_name text, used bigint, most bigint, plan text, period_start timestamp with time zone, period_end timestamp with time zone) RETURNS void
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select app.record_webhook_event(tenant, kind,
+        concat_ws(':', tenant, limit_name, most, extract(epoch from period_start)), null,
+        jsonb_build_object('limit', limit_name, 'used', used, 'most', most, 'plan', plan,
+            'period_start', period_start, 'period_end', period_end), false)
+    $$;
+
+CREATE FUNCTION app.record_webhook_event(tenant uuid, kind text, key text, conversation uuid, object jsonb, replaces boolean) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+declare
+    endpoints text;
+begin
+    with wanted as (
+        -- Locked, so that an endpoint that is deleted meanwhile gets no delivery and does not break the transaction.
+        select endpoint.id from public.webhook_endpoints endpoint
+        where endpoint.customer_id = tenant and endpoint.disabled_at is null
+          and (endpoint.events = '{}' or kind = any (endpoint.events))
+        for key share
+    ), written as (
+        insert into public.webhook_deliveries as delivery
+            (customer_id, endpoint_id, event_id, event_type, conversation_id, data)
+        select tenant, wanted.id, md5(kind || ':' || key)::uuid, kind, conversation, object from wanted
+        on conflict on constraint webhook_deliveries_endpoint_id_event_id_key do update
+            set data = excluded.data, occurred_at = excluded.occurred_at
+            where replaces and delivery.status = 'pending' and delivery.attempts = 0
+        returning delivery.endpoint_id
+    )
+    select string_agg(written.endpoint_id::text, ' ') into endpoints from written;
+    if endpoints is not null then
+        perform set_config('app.webhook_endpoints',
+            concat_ws(' ', nullif(current_setting('app.webhook_endpoints', true), ''), endpoints), true);
+    end if;
 end
 $$;
 
@@ -1649,6 +1881,16 @@ CREATE FUNCTION app.wait_bucket(seconds double precision) RETURNS smallint
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     SET search_path TO ''
     AS $$ select least(64, greatest(1, ceil(ln(greatest(seconds, 0.25) / 0.25) / ln(1.25)::double precision)))::smallint $$;
+
+CREATE FUNCTION app.webhook_conversation(conversation jsonb, waiting_reason text) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+    select jsonb_object_agg(field.key, field.value) || jsonb_build_object('waiting_reason', waiting_reason)
+    from jsonb_each(conversation) field
+    where field.key in ('id', 'channel', 'contact_id', 'user_phone', 'display_name', 'language', 'handler',
+        'handover_reason', 'handover_until', 'opted_out_at', 'last_message_at', 'created_at')
+    $$;
 
 CREATE FUNCTION app.webhook_tenant(secret_sha256 text) RETURNS TABLE(customer_id uuid, suspended boolean, deleted boolean, language text)
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -2809,6 +3051,82 @@ COMMENT ON COLUMN public.users.deleted_at IS 'tokens of the account no longer co
 
 COMMENT ON COLUMN public.users.email_confirmed_at IS 'when the address was confirmed, or a person vouched for it; Supabase''s own accounts have theirs in auth.users';
 
+CREATE TABLE public.webhook_deliveries (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    customer_id uuid NOT NULL,
+    endpoint_id uuid NOT NULL,
+    event_id uuid NOT NULL,
+    event_type text NOT NULL,
+    conversation_id uuid,
+    data jsonb,
+    occurred_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    status text DEFAULT 'pending'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    next_attempt_at timestamp with time zone DEFAULT now() NOT NULL,
+    claimed_until timestamp with time zone,
+    last_attempt_at timestamp with time zone,
+    response_status integer,
+    latency_ms integer,
+    error_code text,
+    delivered_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT webhook_deliveries_attempts_not_negative CHECK ((attempts >= 0)),
+    CONSTRAINT webhook_deliveries_delivered_has_time CHECK (((status = 'delivered'::text) = (delivered_at IS NOT NULL))),
+    CONSTRAINT webhook_deliveries_error_code_length CHECK (((length(error_code) >= 1) AND (length(error_code) <= 50))),
+    CONSTRAINT webhook_deliveries_event_type_length CHECK (((length(event_type) >= 1) AND (length(event_type) <= 50))),
+    CONSTRAINT webhook_deliveries_latency_not_negative CHECK ((latency_ms >= 0)),
+    CONSTRAINT webhook_deliveries_status_known CHECK ((status = ANY (ARRAY['pending'::text, 'delivered'::text, 'failed'::text]))),
+    CONSTRAINT webhook_deliveries_undelivered_has_data CHECK (((status = 'delivered'::text) OR (data IS NOT NULL)))
+);
+
+COMMENT ON COLUMN public.webhook_deliveries.event_id IS 'the same for all endpoints, and for all attempts';
+
+COMMENT ON COLUMN public.webhook_deliveries.data IS 'the object when the event happened, as the worker renders it; null once delivered';
+
+COMMENT ON COLUMN public.webhook_deliveries.claimed_until IS 'a worker sends it; after this time the worker is taken for dead';
+
+CREATE TABLE public.webhook_endpoints (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    customer_id uuid NOT NULL,
+    url text NOT NULL,
+    description text,
+    events text[] DEFAULT '{}'::text[] NOT NULL,
+    secret bytea NOT NULL,
+    previous_secret bytea,
+    previous_secret_expires_at timestamp with time zone,
+    disabled_at timestamp with time zone,
+    disabled_reason text,
+    failing_since timestamp with time zone,
+    failed_batches integer DEFAULT 0 NOT NULL,
+    paused_until timestamp with time zone,
+    wake_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT webhook_endpoints_description_length CHECK (((length(description) >= 1) AND (length(description) <= 200))),
+    CONSTRAINT webhook_endpoints_disabled_has_reason CHECK (((disabled_at IS NULL) = (disabled_reason IS NULL))),
+    CONSTRAINT webhook_endpoints_disabled_reason_known CHECK ((disabled_reason = ANY (ARRAY['owner'::text, 'gone'::text, 'failing'::text]))),
+    CONSTRAINT webhook_endpoints_events_few CHECK ((cardinality(events) <= 20)),
+    CONSTRAINT webhook_endpoints_failed_batches_not_negative CHECK ((failed_batches >= 0)),
+    CONSTRAINT webhook_endpoints_previous_secret_has_end CHECK (((previous_secret IS NULL) = (previous_secret_expires_at IS NULL))),
+    CONSTRAINT webhook_endpoints_previous_secret_length CHECK (((octet_length(previous_secret) >= 30) AND (octet_length(previous_secret) <= 300))),
+    CONSTRAINT webhook_endpoints_secret_length CHECK (((octet_length(secret) >= 30) AND (octet_length(secret) <= 300))),
+    CONSTRAINT webhook_endpoints_url_length CHECK (((length(url) >= 1) AND (length(url) <= 2000)))
+);
+
+COMMENT ON COLUMN public.webhook_endpoints.events IS 'types of events that are delivered; empty: all';
+
+COMMENT ON COLUMN public.webhook_endpoints.secret IS 'sealed; signs';
+
+COMMENT ON COLUMN public.webhook_endpoints.previous_secret IS 'sealed; signs too until previous_secret_expires_at';
+
+COMMENT ON COLUMN public.webhook_endpoints.failing_since IS 'first failure since the last success';
+
+COMMENT ON COLUMN public.webhook_endpoints.failed_batches IS 'batches without a success since the last one with one';
+
+COMMENT ON COLUMN public.webhook_endpoints.paused_until IS 'nothing is sent before: the server asked for it, or fails';
+
+COMMENT ON COLUMN public.webhook_endpoints.wake_at IS 'when a delayed queue message comes, so that one is under way at most';
+
 CREATE TABLE public.webhook_secrets (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     customer_id uuid NOT NULL,
@@ -3053,6 +3371,21 @@ ALTER TABLE ONLY public.user_settings
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.webhook_deliveries
+    ADD CONSTRAINT webhook_deliveries_endpoint_id_event_id_key UNIQUE (endpoint_id, event_id);
+
+ALTER TABLE ONLY public.webhook_deliveries
+    ADD CONSTRAINT webhook_deliveries_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.webhook_endpoints
+    ADD CONSTRAINT webhook_endpoints_customer_id_url_key UNIQUE (customer_id, url);
+
+ALTER TABLE ONLY public.webhook_endpoints
+    ADD CONSTRAINT webhook_endpoints_id_customer_id_key UNIQUE (id, customer_id);
+
+ALTER TABLE ONLY public.webhook_endpoints
+    ADD CONSTRAINT webhook_endpoints_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.webhook_secrets
     ADD CONSTRAINT webhook_secrets_pkey PRIMARY KEY (id);
 
@@ -3281,6 +3614,14 @@ CREATE INDEX usage_periods_plan_id_idx ON public.usage_periods USING btree (plan
 
 CREATE UNIQUE INDEX users_email_key ON public.users USING btree (lower(email));
 
+CREATE INDEX webhook_deliveries_age_idx ON public.webhook_deliveries USING brin (created_at);
+
+CREATE INDEX webhook_deliveries_conversation_id_idx ON public.webhook_deliveries USING btree (conversation_id);
+
+CREATE INDEX webhook_deliveries_created_idx ON public.webhook_deliveries USING btree (endpoint_id, created_at, id);
+
+CREATE INDEX webhook_deliveries_endpoint_due_idx ON public.webhook_deliveries USING btree (endpoint_id, next_attempt_at) WHERE (status = 'pending'::text);
+
 CREATE INDEX webhook_secrets_customer_id_idx ON public.webhook_secrets USING btree (customer_id);
 
 CREATE INDEX webhook_secrets_sealed_idx ON public.webhook_secrets USING btree (created_at) WHERE (sealed_value IS NOT NULL);
@@ -3295,6 +3636,8 @@ CREATE TRIGGER conversations_change AFTER INSERT ON public.conversations FOR EAC
 
 CREATE TRIGGER conversations_update_change AFTER UPDATE OF handler, handover_until, handover_reason, display_name, user_phone, language, opted_out_at, last_message_at ON public.conversations FOR EACH ROW WHEN (((((((((old.handler IS DISTINCT FROM new.handler) OR (old.handover_until IS DISTINCT FROM new.handover_until)) OR (old.handover_reason IS DISTINCT FROM new.handover_reason)) OR (old.display_name IS DISTINCT FROM new.display_name)) OR (old.user_phone IS DISTINCT FROM new.user_phone)) OR (old.language IS DISTINCT FROM new.language)) OR (old.opted_out_at IS DISTINCT FROM new.opted_out_at)) OR (old.last_message_at IS DISTINCT FROM new.last_message_at))) EXECUTE FUNCTION app.on_change('conversation', 'customer_id');
 
+CREATE TRIGGER conversations_webhook_handed_over AFTER UPDATE OF handler, handover_reason, handover_until ON public.conversations FOR EACH ROW WHEN (((new.handler = 'human'::text) AND ((old.handler <> 'human'::text) OR (old.handover_until <= now()) OR (old.handover_reason IS DISTINCT FROM new.handover_reason)))) EXECUTE FUNCTION app.on_webhook_handed_over();
+
 CREATE TRIGGER customers_plan_changed AFTER UPDATE OF plan_id ON public.customers FOR EACH ROW WHEN ((old.plan_id IS DISTINCT FROM new.plan_id)) EXECUTE FUNCTION app.on_plan_changed();
 
 CREATE TRIGGER customers_renamed AFTER UPDATE OF name ON public.customers FOR EACH ROW WHEN ((old.name IS DISTINCT FROM new.name)) EXECUTE FUNCTION app.on_customer_renamed();
@@ -3305,6 +3648,8 @@ CREATE TRIGGER documents_change AFTER INSERT OR DELETE ON public.documents FOR E
 
 CREATE TRIGGER documents_update_change AFTER UPDATE OF filename, status, error_code, pages_total, pages_done, replaces ON public.documents FOR EACH ROW WHEN (((((((old.filename IS DISTINCT FROM new.filename) OR (old.status IS DISTINCT FROM new.status)) OR (old.error_code IS DISTINCT FROM new.error_code)) OR (old.pages_total IS DISTINCT FROM new.pages_total)) OR (old.pages_done IS DISTINCT FROM new.pages_done)) OR (old.replaces IS DISTINCT FROM new.replaces))) EXECUTE FUNCTION app.on_change('document', 'customer_id');
 
+CREATE TRIGGER documents_webhook_ended AFTER UPDATE OF status ON public.documents FOR EACH ROW WHEN (((new.status = ANY (ARRAY['processed'::text, 'failed'::text])) AND (old.status IS DISTINCT FROM new.status))) EXECUTE FUNCTION app.on_webhook_document();
+
 CREATE TRIGGER feedback_count AFTER INSERT OR UPDATE OF is_helpful ON public.feedback FOR EACH ROW EXECUTE FUNCTION app.count_thumb();
 
 CREATE TRIGGER llm_calls_spend AFTER INSERT ON public.llm_calls FOR EACH ROW WHEN ((new.cost_micros > 0)) EXECUTE FUNCTION app.count_spend();
@@ -3312,6 +3657,10 @@ CREATE TRIGGER llm_calls_spend AFTER INSERT ON public.llm_calls FOR EACH ROW WHE
 CREATE TRIGGER messages_change AFTER INSERT ON public.messages FOR EACH ROW EXECUTE FUNCTION app.on_change('message', 'customer_id');
 
 CREATE TRIGGER messages_update_change AFTER UPDATE OF answered_by, skipped_reason, sent_at, error_code, content ON public.messages FOR EACH ROW WHEN ((((((old.answered_by IS DISTINCT FROM new.answered_by) OR (old.skipped_reason IS DISTINCT FROM new.skipped_reason)) OR (old.sent_at IS DISTINCT FROM new.sent_at)) OR (old.error_code IS DISTINCT FROM new.error_code)) OR (old.content IS DISTINCT FROM new.content))) EXECUTE FUNCTION app.on_change('message', 'customer_id');
+
+CREATE TRIGGER messages_webhook_received AFTER INSERT ON public.messages FOR EACH ROW WHEN (((new.direction = 'inbound'::text) AND (new.channel = 'whatsapp'::text))) EXECUTE FUNCTION app.on_webhook_message_received();
+
+CREATE TRIGGER messages_webhook_waiting AFTER UPDATE OF skipped_reason ON public.messages FOR EACH ROW WHEN (((new.skipped_reason = 'quota'::text) AND (old.skipped_reason IS DISTINCT FROM new.skipped_reason))) EXECUTE FUNCTION app.on_webhook_waiting();
 
 CREATE TRIGGER orders_change AFTER INSERT OR DELETE OR UPDATE ON public.orders FOR EACH ROW EXECUTE FUNCTION app.on_change('order', 'company_id');
 
@@ -3321,15 +3670,25 @@ CREATE TRIGGER orders_counted_on BEFORE INSERT ON public.orders FOR EACH ROW EXE
 
 CREATE TRIGGER orders_customer_name_key BEFORE INSERT OR UPDATE OF customer_name ON public.orders FOR EACH ROW EXECUTE FUNCTION app.set_customer_name_key();
 
+CREATE TRIGGER orders_webhook_created AFTER INSERT ON public.orders FOR EACH ROW EXECUTE FUNCTION app.on_webhook_order();
+
+CREATE TRIGGER orders_webhook_updated AFTER UPDATE OF status, items, total_amount, currency, customer_name, needs_review ON public.orders FOR EACH ROW WHEN (((((((old.status IS DISTINCT FROM new.status) OR (old.items IS DISTINCT FROM new.items)) OR (old.total_amount IS DISTINCT FROM new.total_amount)) OR (old.currency IS DISTINCT FROM new.currency)) OR (old.customer_name IS DISTINCT FROM new.customer_name)) OR (old.needs_review IS DISTINCT FROM new.needs_review))) EXECUTE FUNCTION app.on_webhook_order();
+
 CREATE TRIGGER plans_price_kept AFTER UPDATE OF stripe_price_id ON public.plans FOR EACH ROW WHEN ((old.stripe_price_id IS DISTINCT FROM new.stripe_price_id)) EXECUTE FUNCTION app.keep_plan_price();
 
 CREATE TRIGGER products_name_key BEFORE INSERT OR UPDATE OF name ON public.products FOR EACH ROW EXECUTE FUNCTION app.set_product_name_key();
 
 CREATE TRIGGER profiles_version BEFORE UPDATE ON public.profiles FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION app.count_profile_change();
 
+CREATE TRIGGER profiles_webhook_subscription AFTER UPDATE OF subscription_status, subscription_tier, subscription_current_period_start, subscription_current_period_end, subscription_cancel_at_period_end, subscription_cancel_at, subscription_access_until ON public.profiles FOR EACH ROW WHEN (((((((((old.subscription_status)::text IS DISTINCT FROM (new.subscription_status)::text) OR ((old.subscription_tier)::text IS DISTINCT FROM (new.subscription_tier)::text)) OR (old.subscription_current_period_start IS DISTINCT FROM new.subscription_current_period_start)) OR (old.subscription_current_period_end IS DISTINCT FROM new.subscription_current_period_end)) OR (old.subscription_cancel_at_period_end IS DISTINCT FROM new.subscription_cancel_at_period_end)) OR (old.subscription_cancel_at IS DISTINCT FROM new.subscription_cancel_at)) OR (old.subscription_access_until IS DISTINCT FROM new.subscription_access_until))) EXECUTE FUNCTION app.on_webhook_subscription();
+
 CREATE TRIGGER usage_periods_credits AFTER INSERT OR UPDATE OF requests, request_limit ON public.usage_periods FOR EACH ROW WHEN ((new.request_limit IS NOT NULL)) EXECUTE FUNCTION app.project_plan_credits();
 
+CREATE TRIGGER usage_periods_webhook_quota AFTER UPDATE OF requests, spent_micros ON public.usage_periods FOR EACH ROW WHEN (((new.requests > old.requests) OR (new.spent_micros > old.spent_micros))) EXECUTE FUNCTION app.on_webhook_plan_quota();
+
 CREATE TRIGGER user_settings_credits AFTER UPDATE OF free_quota_used, free_quota_limit ON public.user_settings FOR EACH ROW EXECUTE FUNCTION app.project_credits();
+
+CREATE TRIGGER user_settings_webhook_quota AFTER UPDATE OF free_quota_used ON public.user_settings FOR EACH ROW WHEN (((new.free_quota_used > old.free_quota_used) AND ((new.free_quota_limit - new.free_quota_used) <= 1))) EXECUTE FUNCTION app.on_webhook_free_quota();
 
 ALTER TABLE ONLY public.activities
     ADD CONSTRAINT activities_company_id_fkey FOREIGN KEY (company_id) REFERENCES public.company_mapping(uuid) ON DELETE CASCADE;
@@ -3549,6 +3908,15 @@ ALTER TABLE ONLY public.usage_periods
 
 ALTER TABLE ONLY public.user_settings
     ADD CONSTRAINT user_settings_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.webhook_deliveries
+    ADD CONSTRAINT webhook_deliveries_conversation_id_fkey FOREIGN KEY (conversation_id, customer_id) REFERENCES public.conversations(id, customer_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.webhook_deliveries
+    ADD CONSTRAINT webhook_deliveries_endpoint_id_fkey FOREIGN KEY (endpoint_id, customer_id) REFERENCES public.webhook_endpoints(id, customer_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.webhook_endpoints
+    ADD CONSTRAINT webhook_endpoints_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.webhook_secrets
     ADD CONSTRAINT webhook_secrets_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
@@ -3867,6 +4235,18 @@ CREATE POLICY users_system ON public.users TO lisa_system USING (true) WITH CHEC
 
 CREATE POLICY users_tenant ON public.users FOR SELECT TO lisa_tenant USING ((id = ( SELECT app.current_owner() AS current_owner)));
 
+ALTER TABLE public.webhook_deliveries ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY webhook_deliveries_system ON public.webhook_deliveries TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY webhook_deliveries_tenant ON public.webhook_deliveries TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
+
+ALTER TABLE public.webhook_endpoints ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY webhook_endpoints_system ON public.webhook_endpoints TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY webhook_endpoints_tenant ON public.webhook_endpoints TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
+
 ALTER TABLE public.webhook_secrets ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY webhook_secrets_system ON public.webhook_secrets TO lisa_system USING (true) WITH CHECK (true);
@@ -3959,6 +4339,8 @@ REVOKE ALL ON FUNCTION app.has_auth_address(account uuid, address text) FROM PUB
 REVOKE ALL ON FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp with time zone) TO lisa_tenant;
 
+REVOKE ALL ON FUNCTION app.has_webhook_endpoint(tenant uuid) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.is_confirmed(account uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.is_only_support_of(tenant uuid, account uuid) FROM PUBLIC;
@@ -3992,6 +4374,22 @@ REVOKE ALL ON FUNCTION app.on_change() FROM PUBLIC;
 REVOKE ALL ON FUNCTION app.on_customer_renamed() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.on_plan_changed() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.on_webhook_document() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.on_webhook_free_quota() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.on_webhook_handed_over() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.on_webhook_message_received() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.on_webhook_order() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.on_webhook_plan_quota() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.on_webhook_subscription() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.on_webhook_waiting() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.open_own_period() FROM PUBLIC;
 GRANT ALL ON FUNCTION app.open_own_period() TO lisa_tenant;
@@ -4041,6 +4439,10 @@ GRANT ALL ON FUNCTION app.receive_message(contact text, phone text, name text, s
 
 REVOKE ALL ON FUNCTION app.record_change(tenant uuid, kind text, object uuid, is_deleted boolean) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.record_quota_event(tenant uuid, kind text, limit_name text, used bigint, most bigint, plan text, period_start timestamp with time zone, period_end timestamp with time zone) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.record_webhook_event(tenant uuid, kind text, key text, conversation uuid, object jsonb, replaces boolean) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION app.report_failed_sign_ins() FROM PUBLIC;
 GRANT ALL ON FUNCTION app.report_failed_sign_ins() TO lisa_system;
 
@@ -4082,6 +4484,8 @@ GRANT ALL ON FUNCTION app.user_role(wanted uuid) TO lisa_app;
 REVOKE ALL ON FUNCTION app.wait_bucket(seconds double precision) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.wait_bucket(seconds double precision) TO lisa_tenant;
 GRANT ALL ON FUNCTION app.wait_bucket(seconds double precision) TO lisa_system;
+
+REVOKE ALL ON FUNCTION app.webhook_conversation(conversation jsonb, waiting_reason text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.webhook_tenant(secret_sha256 text) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.webhook_tenant(secret_sha256 text) TO lisa_app;
@@ -4398,6 +4802,12 @@ GRANT SELECT(id) ON TABLE public.users TO lisa_tenant;
 
 GRANT SELECT(is_pro) ON TABLE public.users TO authenticated;
 GRANT SELECT(is_pro) ON TABLE public.users TO lisa_tenant;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.webhook_deliveries TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_deliveries TO lisa_system;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_endpoints TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_endpoints TO lisa_system;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_secrets TO lisa_system;
 GRANT INSERT,DELETE ON TABLE public.webhook_secrets TO lisa_tenant;

@@ -5,3 +5,4 @@ pub mod manychat;
 pub mod models;
 pub mod queue;
 pub mod stripe;
+pub mod webhook_receiver;

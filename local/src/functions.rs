@@ -41,6 +41,8 @@ pub const ALL: &[Function] = &[
     reply_worker::FUNCTION,
     stripe_webhook::FUNCTION,
     user_config::FUNCTION,
+    webhook_endpoints::FUNCTION,
+    webhook_worker::FUNCTION,
 ];
 
 /// Finds a function by its name in template.yaml.

@@ -1,7 +1,7 @@
 //! `cargo openapi`: writes `openapi.json`, one document with the routes of all functions. Adds what holds for every
 //! operation: the error responses follow from the operation's inputs and its authorization.
 
-use std::fs;
+use std::{collections::BTreeMap, fs};
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
@@ -9,8 +9,12 @@ use local_postgres::root;
 use serde_json::{Map, Value, json};
 use shared::{
     auth::access_policy::RATE_LIMIT_EXTENSION,
+    documents::Document,
     error::{ApiError, ErrorBody, ErrorDetail},
     function::Function,
+    messages::Message,
+    orders::OrderDetails,
+    webhook_endpoints::{self, ChangedSubscription, EventType, QuotaReached, WebhookConversation},
 };
 use utoipa::openapi::ComponentsBuilder;
 
@@ -21,7 +25,7 @@ const DESCRIPTION: &str = "A WhatsApp assistant that answers from its tenants' d
     `code`, a message and the request's id. Times are RFC 3339 in UTC.";
 
 /// The tags of the operations, in the order of the document.
-const TAGS: [(&str, &str); 20] = [
+const TAGS: [(&str, &str); 21] = [
     ("auth", "Accounts, sign-in and access tokens."),
     ("quota", "The number of questions left in the plan."),
     ("context", "What an assistant must know of a user before it answers."),
@@ -37,6 +41,7 @@ const TAGS: [(&str, &str); 20] = [
     ("dashboard", "Figures by day and in total."),
     ("changes", "What changed since a cursor, for whoever shows it live."),
     ("customer", "The company's profile, settings and connections."),
+    ("webhook-endpoints", "The company's own URLs, to which its events are sent. `webhooks` has the events."),
     ("billing", "Plan usage, invoiced periods, checkout and the payment portal."),
     ("privacy", "The audit log of access to the company's data."),
     ("admin", "Companies, for administrators."),
@@ -79,8 +84,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 /// Fails when two functions use one schema name for different schemas.
 pub fn document() -> Result<String> {
     let mut paths = Map::new();
-    let body = ComponentsBuilder::new().schema_from::<ErrorBody>().schema_from::<ErrorDetail>();
-    let mut schemas = json!(body.build())["schemas"].take();
+    let own = ComponentsBuilder::new().schema_from::<ErrorBody>().schema_from::<ErrorDetail>();
+    let own = own.schema_from::<Message>().schema_from::<OrderDetails>().schema_from::<Document>();
+    let own =
+        own.schema_from::<WebhookConversation>().schema_from::<QuotaReached>().schema_from::<ChangedSubscription>();
+    let mut schemas = json!(own.build())["schemas"].take();
     for function in functions::ALL {
         add(function, &mut paths, &mut schemas).with_context(|| function.name)?;
     }
@@ -98,6 +106,7 @@ pub fn document() -> Result<String> {
         "security": [{ "bearer": [] }],
         "tags": tags.iter().map(|(name, about)| json!({ "name": name, "description": about })).collect::<Vec<_>>(),
         "paths": paths,
+        "webhooks": EventType::ALL.iter().map(|event| (event.as_str(), webhook(*event))).collect::<BTreeMap<_, _>>(),
         "components": {
             "schemas": schemas,
             "responses": errors().into_iter().map(|error| (name(&error), response(&error))).collect::<Map<_, _>>(),
@@ -151,6 +160,41 @@ fn add(function: &Function, paths: &mut Map<String, Value>, schemas: &mut Value)
         }
     }
     Ok(())
+}
+
+/// The request that an endpoint gets for an event.
+fn webhook(event: EventType) -> Value {
+    let header = |name: &str, about: &str| {
+        let schema = json!({ "type": "string" });
+        json!({ "name": name, "in": "header", "required": true, "description": about, "schema": schema })
+    };
+    let body = json!({
+        "type": "object",
+        "required": ["id", "type", "version", "timestamp", "data"],
+        "properties": {
+            "id": { "type": "string", "description": "The header `webhook-id`; the same at every attempt." },
+            "type": { "type": "string", "const": event.as_str() },
+            "version": { "type": "integer", "const": webhook_endpoints::BODY_VERSION },
+            "timestamp": { "type": "string", "format": "date-time", "description": "Time of the event." },
+            "data": { "$ref": format!("#/components/schemas/{}", event.data_schema()) },
+        },
+    });
+    json!({ "post": {
+        "operationId": format!("on_{}", event.as_str().replace('.', "_")),
+        "tags": ["webhook-endpoints"],
+        "description": event.description(),
+        "security": [],
+        "parameters": [
+            header("webhook-id", "Id of the event, by which a receiver notices a repetition."),
+            header("webhook-timestamp", "Time of the attempt, in seconds since 1970."),
+            header("webhook-signature", "`v1,<base64>`, for each secret that signs, separated by spaces."),
+        ],
+        "requestBody": { "required": true, "content": { "application/json": { "schema": body } } },
+        "responses": {
+            "2XX": { "description": "The event was taken. The body of the answer is not read." },
+            "410": { "description": "The endpoint is gone, and is switched off." },
+        },
+    } })
 }
 
 /// Returns the first part of a function's operation ids, such as `live_mode`.

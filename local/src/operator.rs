@@ -9,12 +9,12 @@ use serde_json::Value;
 use shared::{
     administrators::{self, RoleChange},
     audit,
-    db::{BillingDb, SystemDb},
+    db::{BillingDb, SystemDb, SystemTx},
     embeddings::Embedder,
     reembedding::{self, BatchError, BatchOutcome, SwitchOutcome},
     sealed::{self, KeyRing},
     settings::{Settings, SettingsMap},
-    tenants, unconfirmed, user_configs,
+    tenants, unconfirmed, user_configs, webhook_endpoints,
 };
 use uuid::Uuid;
 
@@ -104,8 +104,8 @@ pub async fn audit_verify(connection: ConnectionArguments) -> Result<()> {
     Ok(())
 }
 
-/// Seals all tenants' and data pods' keys again with the first of SEALING_KEYS, so that older sealing keys can be removed. Can be
-/// stopped and repeated at any time. A key that its tenant changes meanwhile is skipped: the change sealed it with
+/// Seals all tenants' and data pods' keys and the secrets of webhook endpoints again with the first of SEALING_KEYS, so that
+/// older sealing keys can be removed. Can be stopped and repeated at any time. A key that its tenant changes meanwhile is skipped: the change sealed it with
 /// the first key already.
 ///
 /// # Errors
@@ -120,7 +120,9 @@ pub async fn rotate_keys(connection: ConnectionArguments) -> Result<()> {
     println!("  {resealed} keys of tenants sealed again");
     let (pods_resealed, pods_failed) = rotate_data_pod_keys(&billing, &ring).await?;
     println!("  {pods_resealed} keys of data pods sealed again");
-    let failed = failed + pods_failed;
+    let (hooks_resealed, hooks_failed) = rotate_webhook_secrets(&db, &ring).await?;
+    println!("  secrets of {hooks_resealed} webhook endpoints sealed again");
+    let failed = failed + pods_failed + hooks_failed;
     if failed > 0 {
         bail!("{failed} keys could not be opened: is their key missing from SEALING_KEYS?");
     }
@@ -145,6 +147,41 @@ async fn rotate_tenants_keys(db: &SystemDb, ring: &KeyRing) -> Result<(u32, u32)
                 Err(error) => {
                     failed += 1;
                     println!("  tenant {}: {error}", key.customer_id);
+                }
+            }
+        }
+    }
+    Ok((resealed, failed))
+}
+
+/// Returns the numbers of webhook endpoints whose secrets were sealed again, and could not be opened.
+async fn rotate_webhook_secrets(db: &SystemDb, ring: &KeyRing) -> Result<(u32, u32)> {
+    let (mut after, mut resealed, mut failed) = (Uuid::nil(), 0, 0);
+    loop {
+        let batch = db.system_tx(async |tx| Ok(webhook_endpoints::sealed_secrets(tx, after, BATCH).await?)).await?;
+        let Some(last) = batch.last() else { break };
+        after = last.endpoint;
+        for known in &batch {
+            let reseal = |sealed: &[u8]| {
+                let again = sealed::reseal(ring, known.customer_id, webhook_endpoints::SECRET_PURPOSE, sealed)?;
+                Ok::<_, sealed::SealingError>(again.unwrap_or_else(|| sealed.to_vec()))
+            };
+            let secrets = reseal(&known.secret).and_then(|secret| {
+                let previous = known.previous_secret.as_deref().map(reseal).transpose()?;
+                Ok((secret, previous))
+            });
+            match secrets {
+                Ok((secret, previous)) if secret == known.secret && previous == known.previous_secret => {}
+                Ok((secret, previous)) => {
+                    let replace = async |tx: &mut SystemTx| {
+                        let previous = previous.as_deref();
+                        Ok(webhook_endpoints::replace_sealed_secrets(tx, known, &secret, previous).await?)
+                    };
+                    resealed += u32::from(db.system_tx(replace).await?);
+                }
+                Err(error) => {
+                    failed += 1;
+                    println!("  webhook endpoint {}: {error}", known.endpoint);
                 }
             }
         }

@@ -173,6 +173,8 @@ async fn start(database: DatabaseUrls, test_options: TestOptions, names: TestDat
     settings.entry("SCANNED_PDFS".to_owned()).or_insert_with(|| "off".to_owned());
     // Keeps tests away from the real ManyChat: port 9 is the discard service.
     settings.entry("MANYCHAT_BASE_URL".to_owned()).or_insert_with(|| "http://127.0.0.1:9".to_owned());
+    // Keeps tests away from the internet: the host of the documented examples is here, where nothing listens.
+    settings.entry("OUTBOUND_LOCAL_SITES".to_owned()).or_insert_with(|| "hooks.example.com=127.0.0.1:9".to_owned());
     // Fast, and the same everywhere. Tests of the embedding model choose it themselves.
     settings.entry("EMBEDDING_PROVIDER".to_owned()).or_insert_with(|| "local".to_owned());
     add_embedding_model(&mut settings, &DataFolder::open(None)?, ProgressOutput::Silent)?;

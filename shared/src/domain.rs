@@ -46,3 +46,4 @@ pub mod unconfirmed;
 pub mod unread_bodies;
 pub mod usage;
 pub mod user_configs;
+pub mod webhook_endpoints;

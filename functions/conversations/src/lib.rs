@@ -30,6 +30,7 @@ use shared::{
     unanswered::{self, Unanswered, UnansweredListing},
     unread_bodies::{self, UnreadBody, UnreadBodyListing},
     usage::{self, UsageDelta},
+    webhook_endpoints,
 };
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -45,6 +46,8 @@ pub struct Deps {
     keys: VerificationKeys,
     limits: RateLimits,
     reply_queue: Queue,
+    #[from_ref(skip)]
+    webhook_queue: Queue,
 }
 
 impl HttpFunction for Deps {
@@ -57,6 +60,7 @@ impl HttpFunction for Deps {
             db,
             keys: VerificationKeys::read(settings),
             reply_queue: Queue::read(settings, "REPLY_QUEUE_URL"),
+            webhook_queue: Queue::read(settings, "WEBHOOK_QUEUE_URL"),
         }
     }
 
@@ -150,10 +154,11 @@ async fn list_conversations(
 )]
 async fn take_over(
     caller: Caller<SupportUser>,
-    State(db): State<Db>,
+    State(deps): State<Deps>,
     Path(id): Path<Uuid>,
 ) -> Result<Data<ConversationItem>> {
-    db.tenant_tx(caller.tenant(), async |tx| {
+    let db = &deps.db;
+    webhook_endpoints::tenant_tx_with_events(db, &deps.webhook_queue, caller.tenant(), async |tx| {
         conversations::lock_deliverability(tx, id).await?.ensure_wanted()?;
         take_over_and_record(tx, &caller, id).await?;
         conversations::get(tx, id).await.map(Data)
@@ -231,9 +236,9 @@ async fn reply(
     Json(reply): Json<Reply>,
 ) -> Result<Response> {
     let route = format!("/api/v1/conversations/{id}/reply");
-    let (is_new, response) = deps
-        .db
-        .tenant_tx(caller.tenant(), async |tx| {
+    let db = &deps.db;
+    let (is_new, response) =
+        webhook_endpoints::tenant_tx_with_events(db, &deps.webhook_queue, caller.tenant(), async |tx| {
             let claim = match idempotency::begin(tx, key, &route, &reply).await? {
                 IdempotencyOutcome::Replay(replay) => return Ok((false, replay.into_response())),
                 IdempotencyOutcome::Run(claim) => claim,

@@ -20,6 +20,7 @@ use shared::{
     text,
     unconfirmed::AdmissionError,
     usage::{self, UsageDelta},
+    webhook_endpoints,
 };
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -177,9 +178,9 @@ impl Deps {
             return Ok(IngestOutcome::from_store(stored));
         }
         let excerpt: String = chunks.iter().flat_map(|chunk| chunk.text.chars()).take(MAX_EXCERPT_CHARS).collect();
-        let (stored, replaced) = self
-            .db
-            .tenant_tx(target.tenant, async |tx| {
+        let db = &self.db;
+        let (stored, replaced) =
+            webhook_endpoints::tenant_tx_with_events(db, &self.webhook_queue, target.tenant, async |tx| {
                 Ok(documents::finish(tx, target.document, model, &sha256, language, &excerpt, &unread).await?)
             })
             .await?;
@@ -386,14 +387,13 @@ impl Deps {
     async fn fail(&self, work: Work, failure: DocumentFailure, detail: &str) -> Result<(), BoxError> {
         let Work { target, worker, .. } = work;
         tracing::info!(document_id = %target.document, code = failure.code(), detail, "document failed");
-        let next = self
-            .db
-            .tenant_tx(target.tenant, async |tx| {
-                documents::lock_slots(tx).await?;
-                documents::fail(tx, target.document, failure, detail).await?;
-                Ok(documents::release_slot(tx, target.document, worker, self.slots_per_tenant).await?)
-            })
-            .await?;
+        let db = &self.db;
+        let next = webhook_endpoints::tenant_tx_with_events(db, &self.webhook_queue, target.tenant, async |tx| {
+            documents::lock_slots(tx).await?;
+            documents::fail(tx, target.document, failure, detail).await?;
+            Ok(documents::release_slot(tx, target.document, worker, self.slots_per_tenant).await?)
+        })
+        .await?;
         self.send_turns(&next).await;
         if failure == DocumentFailure::SizeMismatch {
             // After an error here the queue delivers again, and the file of the failed document is deleted then.

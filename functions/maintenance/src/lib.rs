@@ -1,4 +1,4 @@
-//! Scheduled maintenance. Every minute: sends the queue messages of due replies. Every few minutes: refunds expired quota
+//! Scheduled maintenance. Every minute: sends the queue messages of due replies and due webhooks. Every few minutes: refunds expired quota
 //! reservations of killed functions, sends lost queue messages again, marks documents without an upload as failed,
 //! deletes the files of deleted documents, bills ended periods, ends access that is no longer paid for, cancels
 //! subscriptions that were paid twice, and deletes rows past their retention. Every night: reconciles subscriptions with
@@ -22,12 +22,13 @@ use shared::{
     documents,
     error::BoxError,
     function::{EventFunction, Function},
-    jobs::{self, DueJob, IngestMessage, ReplyMessage},
+    jobs::{self, DueJob, IngestMessage, ReplyMessage, WebhookMessage},
     logging,
     queue::Queue,
     quota,
     settings::Settings,
     storage::Storage,
+    webhook_endpoints,
 };
 use uuid::Uuid;
 
@@ -58,6 +59,7 @@ pub struct Deps {
     storage: Storage,
     ingest_queue: Queue,
     reply_queue: Queue,
+    webhook_queue: Queue,
     billing: Billing,
     retention: Retention,
     slots_per_tenant: i64,
@@ -72,13 +74,14 @@ impl EventFunction for Deps {
             storage: Storage::read(settings),
             ingest_queue: Queue::read(settings, "INGEST_QUEUE_URL"),
             reply_queue: Queue::read(settings, "REPLY_QUEUE_URL"),
+            webhook_queue: Queue::read(settings, "WEBHOOK_QUEUE_URL"),
             billing: Billing::read(settings).with_background_timeout(),
             retention: Retention::read(settings),
             slots_per_tenant: documents::read_slots_per_tenant(settings),
         }
     }
 
-    /// Runs all maintenance tasks; only the due replies when the event's `task` is `replies`, or the reconciliation with
+    /// Runs all maintenance tasks; only the due replies and webhooks when the event's `task` is `replies`, or the reconciliation with
     /// Stripe when it is `reconcile`. Each task runs even when an earlier one failed.
     ///
     /// # Errors
@@ -87,7 +90,9 @@ impl EventFunction for Deps {
     async fn handle(&self, event: Value) -> Result<Value, BoxError> {
         let now = event_time(&event);
         if event["task"] == "replies" {
-            return Ok(json!({ "jobs_taken": self.resume_replies().await? }));
+            let replies_run = run_task("due replies", self.resume_replies()).await;
+            let webhooks_run = run_task("due webhooks", self.resume_webhooks()).await;
+            return Ok(json!({ "jobs_taken": replies_run?, "webhooks_taken": webhooks_run? }));
         }
         if event["task"] == "reconcile" {
             let report = self.billing.reconcile(now).await?;
@@ -95,6 +100,7 @@ impl EventFunction for Deps {
             return Ok(serde_json::to_value(report)?);
         }
         let replies_run = run_task("due replies", self.resume_replies()).await;
+        let webhooks_run = run_task("due webhooks", self.resume_webhooks()).await;
         let refunded =
             run_task("reservations", self.db.system_tx(async |tx| Ok(quota::refund_expired(tx, BATCH_SIZE).await?)))
                 .await;
@@ -122,6 +128,7 @@ impl EventFunction for Deps {
         let counters_ended = self.db.system_tx(async |tx| Ok(accounts::report_failed_sign_ins(tx).await?));
         let counters_ended = run_task("failed sign-ins", counters_ended).await;
         let (refunded, jobs_run, deleted_rows) = (refunded?, jobs_run? + replies_run?, deleted_rows?);
+        let webhooks_run = webhooks_run?;
         let (ended, projected, closed) = (ended?, projected?, closed?);
         let (turns, counted, named) = (turns?, counted?, named?);
         let (duplicates, unassigned, requeued) = (duplicates?, unassigned?, requeued?);
@@ -129,6 +136,7 @@ impl EventFunction for Deps {
         tracing::info!(
             reservations_returned = refunded,
             jobs_taken = jobs_run,
+            webhooks_taken = webhooks_run,
             rows_removed = deleted_rows,
             subscriptions_ended = ended,
             subscriptions_projected = projected,
@@ -146,6 +154,7 @@ impl EventFunction for Deps {
         Ok(json!({
             "reservations_returned": refunded,
             "jobs_taken": jobs_run,
+            "webhooks_taken": webhooks_run,
             "rows_removed": deleted_rows,
             "subscriptions_ended": ended,
             "subscriptions_projected": projected,
@@ -288,6 +297,35 @@ impl Deps {
             }
         }
         Ok(taken)
+    }
+
+    /// Sends the queue messages of endpoints with webhooks that are due, and returns their number. When the queue does not
+    /// take a message, or after [`MAX_REPLY_TIME`], the rest is due again at once.
+    async fn resume_webhooks(&self) -> Result<usize, BoxError> {
+        let stops_at = Instant::now() + MAX_REPLY_TIME;
+        let mut taken = 0;
+        for _ in 0..MAX_REPLY_BATCHES {
+            let claim = async |tx: &mut SystemTx| Ok(webhook_endpoints::claim_due_endpoints(tx, BATCH_SIZE).await?);
+            let due = self.db.system_tx(claim).await?;
+            for (index, message) in due.iter().enumerate() {
+                if Instant::now() < stops_at && self.send_webhook(message).await {
+                    taken += 1;
+                    continue;
+                }
+                let unsent = &due[index..];
+                self.db.system_tx(async |tx| Ok(webhook_endpoints::return_endpoints(tx, unsent).await?)).await?;
+                return Ok(taken);
+            }
+            if due.len() < usize::try_from(BATCH_SIZE).unwrap_or(usize::MAX) {
+                break;
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Sends the queue message of an endpoint. Returns false when the queue does not take it.
+    async fn send_webhook(&self, message: &WebhookMessage) -> bool {
+        self.webhook_queue.send_or_log(message, Duration::ZERO).await
     }
 
     /// Resumes the reply in a conversation with pending messages and no active worker. The reply worker ends the job.

@@ -5,7 +5,7 @@ use shared::{
     error::{ApiError, BoxError},
     idempotency, invitations, jobs, logging, notices, password_resets, quota, rate_limits,
     settings::Settings,
-    tenants, unread_bodies, usage,
+    tenants, unread_bodies, usage, webhook_endpoints,
 };
 
 use crate::Deps;
@@ -26,6 +26,7 @@ pub(crate) struct Retention {
     job_days: i32,
     model_call_days: i32,
     stripe_event_days: i32,
+    webhook_delivery_days: i32,
 }
 
 impl Retention {
@@ -49,6 +50,7 @@ impl Retention {
             job_days: days("JOB_RETENTION_DAYS", 30),
             model_call_days: days("MODEL_CALL_RETENTION_DAYS", 400),
             stripe_event_days: stripe_event_days.into(),
+            webhook_delivery_days: days("WEBHOOK_DELIVERY_RETENTION_DAYS", 30),
         }
     }
 }
@@ -160,6 +162,21 @@ impl Deps {
                 .await
                 // The rows stay.
                 .map(|_| 0),
+            ),
+            (
+                "webhook_deliveries",
+                in_batches(|| async {
+                    let remove = webhook_endpoints::remove_old;
+                    db.system_tx(async |tx| Ok(remove(tx, keep.webhook_delivery_days, BATCH_SIZE).await?)).await
+                })
+                .await,
+            ),
+            (
+                "webhook_endpoints",
+                db.system_tx(async |tx| Ok(webhook_endpoints::remove_previous_secrets(tx).await?))
+                    .await
+                    // The rows stay.
+                    .map(|_| 0),
             ),
             (
                 "stripe_events",

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use axum::extract::{FromRef, State};
+use futures::future::join;
 use serde::Serialize;
 use shared::{
     auth::ManyChatCall,
@@ -17,7 +18,7 @@ use shared::{
     error::{ApiError, Result},
     function::{Function, HttpFunction},
     http::Bytes,
-    jobs::ReplyMessage,
+    jobs::{ReplyMessage, WebhookMessage},
     logging,
     manychat::inbound::InboundMessage,
     opt_outs,
@@ -26,7 +27,7 @@ use shared::{
     routes,
     settings::Settings,
     text::Language,
-    unread_bodies,
+    unread_bodies, webhook_endpoints,
 };
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -43,6 +44,8 @@ pub struct Deps {
     db: Db,
     limits: RateLimits,
     reply_queue: Queue,
+    #[from_ref(skip)]
+    webhook_queue: Queue,
     /// Time to wait for further messages of a burst.
     burst_window: BurstWindow,
 }
@@ -59,6 +62,7 @@ impl HttpFunction for Deps {
             limits: RateLimits::read(settings, &db),
             db,
             reply_queue: Queue::read(settings, "REPLY_QUEUE_URL"),
+            webhook_queue: Queue::read(settings, "WEBHOOK_QUEUE_URL"),
             burst_window: BurstWindow(settings.seconds("BURST_WINDOW_S", 2)),
         }
     }
@@ -149,9 +153,8 @@ async fn receive(call: ManyChatCall, State(deps): State<Deps>, Bytes(body): Byte
             Ok(received)
         })
         .await?;
-    if received.job_id.is_some() {
-        deps.notify_worker(tenant, &received).await;
-    }
+    // Both at once: the contact waits for the acknowledgement.
+    join(deps.notify_worker(tenant, &received), deps.wake_webhook_worker(tenant, &received)).await;
     Ok(axum::Json(Block::new(acknowledgement(&received, &message, call.language()))))
 }
 
@@ -165,8 +168,18 @@ impl Deps {
         kept.err().unwrap_or(refusal)
     }
 
-    /// Sends a queue message for the message's conversation, delayed by the burst window.
+    /// Sends a queue message for each endpoint of the tenant that the message is sent to.
+    async fn wake_webhook_worker(&self, tenant: Uuid, received: &ReceiveOutcome) {
+        let messages = WebhookMessage::parse_all(tenant, received.webhook_endpoints.as_deref());
+        webhook_endpoints::wake_worker(&self.webhook_queue, &messages).await;
+    }
+
+    /// Sends a queue message for the message's conversation, delayed by the burst window, unless a repeated delivery's job
+    /// is done.
     async fn notify_worker(&self, tenant: Uuid, received: &ReceiveOutcome) {
+        if received.job_id.is_none() {
+            return;
+        }
         let conversation_id = received.conversation_id;
         let message = ReplyMessage { customer_id: tenant, conversation_id, message_id: received.message_id };
         conversations::wake_reply_worker(&self.db, &self.reply_queue, &message, self.burst_window.0).await;

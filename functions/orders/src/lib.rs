@@ -25,6 +25,7 @@ use shared::{
     routes,
     settings::Settings,
     usage::{self, UsageDelta},
+    webhook_endpoints,
 };
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -40,6 +41,8 @@ pub struct Deps {
     keys: VerificationKeys,
     limits: RateLimits,
     reply_queue: Queue,
+    #[from_ref(skip)]
+    webhook_queue: Queue,
 }
 
 impl HttpFunction for Deps {
@@ -52,6 +55,7 @@ impl HttpFunction for Deps {
             db,
             keys: VerificationKeys::read(settings),
             reply_queue: Queue::read(settings, "REPLY_QUEUE_URL"),
+            webhook_queue: Queue::read(settings, "WEBHOOK_QUEUE_URL"),
         }
     }
 
@@ -117,9 +121,9 @@ async fn create(
     key: IdempotencyKey,
     Json(order): Json<NewOrder>,
 ) -> Result<Response> {
-    let (notified, response) = deps
-        .db
-        .tenant_tx(caller.tenant(), async |tx| {
+    let db = &deps.db;
+    let (notified, response) =
+        webhook_endpoints::tenant_tx_with_events(db, &deps.webhook_queue, caller.tenant(), async |tx| {
             let claim = match idempotency::begin(tx, key, "/api/v1/orders", &order).await? {
                 IdempotencyOutcome::Replay(replay) => return Ok((None, replay.into_response())),
                 IdempotencyOutcome::Run(claim) => claim,
@@ -148,7 +152,9 @@ async fn change(
     Path(id): Path<Uuid>,
     Json(patch): Json<OrderPatch>,
 ) -> Result<Data<ChangedOrder>> {
-    let changed = deps.db.tenant_tx(caller.tenant(), async |tx| change_order(tx, &caller, id, &patch).await).await?;
+    let db = &deps.db;
+    let change = async |tx: &mut TenantTx| change_order(tx, &caller, id, &patch).await;
+    let changed = webhook_endpoints::tenant_tx_with_events(db, &deps.webhook_queue, caller.tenant(), change).await?;
     deps.wake_reply_worker(&caller, changed.notified_conversation()).await;
     Ok(Data(changed))
 }

@@ -18,6 +18,7 @@ use shared::{
     quota::{self, Reservation},
     text::Language,
     usage::{self, UsageDelta},
+    webhook_endpoints,
 };
 use uuid::Uuid;
 
@@ -189,18 +190,18 @@ impl Deps {
         language: Language,
         outcome: &ReplyOutcome,
     ) -> Result<CommitStatus, ApiError> {
-        self.db
-            .tenant_tx(tenant, async |tx| {
-                let committed = Self::write_outcome(tx, lease, language, outcome).await?;
-                if committed == CommitStatus::Discarded {
-                    usage::record_calls(tx, Some(lease.conversation.id), "reply", &outcome.calls).await?;
-                    if let Some(reservation) = outcome.charge.as_ref().or(outcome.refund.as_ref()) {
-                        quota::refund(tx, reservation).await?;
-                    }
+        let db = &self.db;
+        webhook_endpoints::tenant_tx_with_events(db, &self.webhook_queue, tenant, async |tx| {
+            let committed = Self::write_outcome(tx, lease, language, outcome).await?;
+            if committed == CommitStatus::Discarded {
+                usage::record_calls(tx, Some(lease.conversation.id), "reply", &outcome.calls).await?;
+                if let Some(reservation) = outcome.charge.as_ref().or(outcome.refund.as_ref()) {
+                    quota::refund(tx, reservation).await?;
                 }
-                Ok(committed)
-            })
-            .await
+            }
+            Ok(committed)
+        })
+        .await
     }
 
     /// Writes an outcome in the caller's transaction. Writes nothing when the outcome is not valid any more

@@ -55,6 +55,7 @@ const MAX_QUEUE_DELAY: TimeDelta = TimeDelta::minutes(14);
 pub struct Deps {
     db: Db,
     queue: Queue,
+    webhook_queue: Queue,
     manychat: ManyChat,
     keys: KeyRing,
     embedders: EmbedderRegistry,
@@ -115,6 +116,7 @@ impl EventFunction for Deps {
         Self {
             db: Db::read(settings),
             queue: Queue::read(settings, "REPLY_QUEUE_URL"),
+            webhook_queue: Queue::read(settings, "WEBHOOK_QUEUE_URL"),
             manychat: ManyChat::read(settings),
             keys: KeyRing::read(settings),
             embedders: EmbedderRegistry::read(settings),

@@ -14,6 +14,7 @@ use shared::{
     customer_texts,
     db::TenantTx,
     error::{ApiError, BoxError},
+    jobs,
     llm::{self, LlmError, ModelCall, Provider, Turn, Usage},
     logging,
     messages::{self, Author, SkipReason},
@@ -24,7 +25,7 @@ use shared::{
     tenants::Identity,
     text::Language,
     unconfirmed::{Admission, AdmissionError},
-    usage,
+    usage, webhook_endpoints,
 };
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -297,7 +298,8 @@ impl Deps {
         language: Language,
     ) -> Result<(), BoxError> {
         let conversation = lease.conversation.id;
-        self.db
+        let confirmed = self
+            .db
             .tenant_tx_with_error(tenant, async |tx| {
                 conversations::lock(tx, conversation).await.map_err(ApiError::from)?;
                 let executed = execute_draft(tx, conversation, draft, language).await?;
@@ -314,16 +316,20 @@ impl Deps {
                 };
                 outcome.used.orders = i32::from(executed.is_new);
                 match Self::write_outcome(tx, lease, language, &outcome).await? {
-                    CommitStatus::Committed | CommitStatus::AlreadyCommitted => Ok(()),
+                    CommitStatus::Committed | CommitStatus::AlreadyCommitted => {
+                        Ok(jobs::webhook_messages(tx).await.map_err(ApiError::from)?)
+                    }
                     // The error rolls the order back too: a person or another worker has the conversation.
                     CommitStatus::Discarded => Err(ConfirmError::LeaseLost),
                 }
             })
-            .await
-            .or_else(|error| match error {
-                ConfirmError::LeaseLost => Ok(()),
-                ConfirmError::Failed(error) => Err(error.into()),
-            })
+            .await;
+        match confirmed {
+            Ok(messages) => webhook_endpoints::wake_worker(&self.webhook_queue, &messages).await,
+            Err(ConfirmError::LeaseLost) => {}
+            Err(ConfirmError::Failed(error)) => return Err(error.into()),
+        }
+        Ok(())
     }
 
     /// Reserves one answer of the quota, generates the reply and commits it.

@@ -137,4 +137,6 @@ mod user_config;
 #[cfg(test)]
 mod versions;
 #[cfg(test)]
+mod webhook_endpoints;
+#[cfg(test)]
 mod whatsapp;

@@ -21,7 +21,7 @@ const PATH: &str = "/api/v1/webhooks/stripe";
 const DAY: i64 = 86_400;
 
 /// A subscription object as the current API version of Stripe has it; `more` overrides fields.
-fn subscription(tenant: &TenantUser, status: &str, more: Value) -> Value {
+pub(crate) fn subscription(tenant: &TenantUser, status: &str, more: Value) -> Value {
     let start = Utc::now().timestamp() - 60;
     let mut object = json!({
         "id": format!("sub_{}", tenant.user_id.simple()), "object": "subscription", "status": status,

@@ -254,6 +254,15 @@ fn the_longest_reply_ends_before_its_function_does() {
 }
 
 #[test]
+fn the_longest_run_of_the_webhook_worker_ends_before_its_function_does() {
+    let block = &blocks()["webhook-worker"];
+    assert!(webhook_worker::longest_run() < block.timeout, "{:?}", webhook_worker::longest_run());
+    let template = Template::read(&root().join("template.yaml")).unwrap();
+    let (_, queue) = template.resources("AWS::SQS::Queue").find(|(id, _)| *id == "WebhookQueue").unwrap();
+    assert_eq!(queue["VisibilityTimeout"].as_u64(), Some(block.timeout.as_secs() * 6));
+}
+
+#[test]
 fn every_function_that_feeds_its_own_queue_may_call_itself_again() {
     let template = Template::read(&root().join("template.yaml")).unwrap();
     let mut found = Vec::new();
@@ -269,7 +278,7 @@ fn every_function_that_feeds_its_own_queue_may_call_itself_again() {
         assert_eq!(function["RecursiveLoop"] == "Allow", is_recursive, "{id}");
         found.extend(is_recursive.then_some(id));
     }
-    assert_eq!(found, ["IngestWorkerFunction", "ReplyWorkerFunction"]);
+    assert_eq!(found, ["IngestWorkerFunction", "ReplyWorkerFunction", "WebhookWorkerFunction"]);
 }
 
 #[test]

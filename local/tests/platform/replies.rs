@@ -101,6 +101,7 @@ impl ReplyWorkerHarness {
             ("DATABASE_MAX_CONNECTIONS", &connections.to_string()),
             ("AWS_ENDPOINT_URL", endpoint),
             ("REPLY_QUEUE_URL", queue_url),
+            ("WEBHOOK_QUEUE_URL", queue_url),
             ("MANYCHAT_BASE_URL", &manychat.base_url()),
             ("SEALING_KEYS", SEALING_KEYS),
             ("LLM_PROVIDER", "groq"),

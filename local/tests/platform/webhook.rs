@@ -72,6 +72,7 @@ async fn ten_thousand_generated_bodies_are_stored_completely_or_refused_with_an_
         ("DATABASE_MAX_CONNECTIONS", "8"),
         ("AWS_ENDPOINT_URL", &endpoint),
         ("REPLY_QUEUE_URL", &queue_url),
+        ("WEBHOOK_QUEUE_URL", &queue_url),
         ("RATE_LIMIT_WEBHOOK", "10000000"),
     ] {
         settings.insert(name.to_owned(), value.to_owned());

@@ -62,6 +62,8 @@ pub struct ReceiveOutcome {
     pub by_person: bool,
     /// True when the contact had opted out before this message.
     pub is_opted_out: bool,
+    /// The webhook endpoints that got a delivery, for [`WebhookMessage::parse_all`](crate::jobs::WebhookMessage::parse_all).
+    pub webhook_endpoints: Option<String>,
 }
 
 /// Locks the conversation until the transaction ends. Returns false when there is no such conversation.
@@ -133,7 +135,9 @@ async fn store(tx: &mut TenantTx, message: &InboundMessage, external_id: Option<
         ReceiveOutcome,
         r#"
         select conversation_id as "conversation_id!", message_id, job_id, is_first as "is_first!",
-            by_person as "by_person!", is_opted_out as "is_opted_out!"
+            by_person as "by_person!", is_opted_out as "is_opted_out!",
+            -- The function runs before its rows are read.
+            current_setting('app.webhook_endpoints', true) as webhook_endpoints
         from app.receive_message($1, $2, $3, $4, $5, $6, $7)
         "#,
         message.contact_id,

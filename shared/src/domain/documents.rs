@@ -415,6 +415,50 @@ impl DocumentRow {
     }
 }
 
+/// A row of `documents`, as the SQL function `app.on_webhook_document` stores it.
+#[derive(Deserialize)]
+struct DocumentSnapshot {
+    id: Uuid,
+    filename: String,
+    status: String,
+    upload_date: DateTime<Utc>,
+    bytes: i64,
+    pages_total: Option<i32>,
+    pages_done: i32,
+    pages_unread: Vec<i32>,
+    error_code: Option<String>,
+    /// In hexadecimal.
+    sha256: Option<String>,
+    replaces: Vec<Uuid>,
+    format: Option<String>,
+    /// The company's language.
+    language: Option<String>,
+}
+
+/// Returns the document of a snapshot of its row, with its texts in the company's language.
+///
+/// # Errors
+/// The snapshot does not have the fields of a document.
+pub fn from_snapshot(snapshot: &serde_json::Value) -> serde_json::Result<Document> {
+    let snapshot = DocumentSnapshot::deserialize(snapshot)?;
+    let language = Language::from_code(snapshot.language.as_deref().unwrap_or_default());
+    let document = DocumentRow {
+        id: snapshot.id,
+        filename: snapshot.filename,
+        status: snapshot.status,
+        upload_date: snapshot.upload_date,
+        bytes: snapshot.bytes,
+        pages_total: snapshot.pages_total,
+        pages_done: snapshot.pages_done,
+        pages_unread: snapshot.pages_unread,
+        error_code: snapshot.error_code,
+        sha256: None,
+        replaces: snapshot.replaces,
+        format: snapshot.format,
+    };
+    Ok(Document { sha256: snapshot.sha256, ..document.into_document(language) })
+}
+
 /// Returns the warning about pages that were not read: in French, or in English for any other language.
 fn unread_warning(pages: &[i32], language: Language) -> Option<String> {
     let list = pages.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");

@@ -28,7 +28,7 @@ use crate::{
 pub use company::{
     CustomerNotice, NewOrder, NewOrderItem, OrderPatch, create as create_by_company, delete, edit, lock,
 };
-pub use list::{OrderDetails, OrderFilter, OrderLine, OrderListing, get, list};
+pub use list::{OrderDetails, OrderFilter, OrderLine, OrderListing, from_snapshot, get, list};
 
 /// Maximum quantity of one item.
 const MAX_ITEM_QUANTITY: i64 = 999;

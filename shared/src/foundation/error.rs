@@ -15,8 +15,8 @@ use utoipa::ToSchema;
 
 /// Maximum size of a file that is uploaded in two steps, in MiB.
 pub const MAX_UPLOAD_MIB: usize = 20;
-/// Beginning of the paths that other services call.
-const WEBHOOK_PATHS: &str = "/api/v1/webhook";
+/// Beginnings of the paths that other services call.
+const WEBHOOK_PATHS: [&str; 2] = ["/api/v1/webhook/", "/api/v1/webhooks/"];
 
 /// Content encodings of a request body, in the form of the header `Accept-Encoding`.
 const ACCEPTED_ENCODINGS: &str = "gzip, identity";
@@ -154,7 +154,7 @@ impl ApiError {
     /// told the limit only.
     #[must_use]
     pub fn payload_too_large_at(path: &str, limit_bytes: usize) -> Self {
-        if !path.starts_with(WEBHOOK_PATHS) {
+        if !WEBHOOK_PATHS.iter().any(|beginning| path.starts_with(beginning)) {
             return Self::payload_too_large(limit_bytes);
         }
         let message = format!("the request body is larger than {limit_bytes} bytes");

@@ -1,7 +1,12 @@
 //! Deferred work, in the table `jobs`. A job is written in the transaction that causes it. A queue message carries
 //! only its id. When a message is lost, maintenance finds the job here.
 //!
+//! Deliveries of webhooks are jobs of their own. A transaction that writes one names its endpoint in the setting
+//! `app.webhook_endpoints`.
+//!
 //! SQL function: `app.receive_message`, which writes a contact's job.
+
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -31,6 +36,37 @@ pub struct ReplyMessage {
     /// The incoming message that caused this; `None` for any other cause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message_id: Option<Uuid>,
+}
+
+/// A message of the webhook queue: an endpoint of a tenant with deliveries that are due.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookMessage {
+    /// The tenant.
+    pub customer_id: Uuid,
+    /// `webhook_endpoints.id`.
+    pub endpoint_id: Uuid,
+}
+
+impl WebhookMessage {
+    /// Parses the setting `app.webhook_endpoints`, in which a transaction of the tenant collects the endpoints that got a
+    /// delivery.
+    #[must_use]
+    pub fn parse_all(tenant: Uuid, endpoints: Option<&str>) -> Vec<Self> {
+        let ids: BTreeSet<Uuid> =
+            endpoints.unwrap_or_default().split(' ').filter_map(|endpoint| endpoint.parse().ok()).collect();
+        ids.into_iter().map(|endpoint_id| Self { customer_id: tenant, endpoint_id }).collect()
+    }
+}
+
+/// Returns the messages for the webhook queue, to be sent after the commit: one for each endpoint that got a delivery in
+/// this transaction. A message that is lost is sent by maintenance.
+///
+/// # Errors
+/// Any error of the database.
+pub async fn webhook_messages(tx: &mut TenantTx) -> sqlx::Result<Vec<WebhookMessage>> {
+    let tenant = tx.tenant();
+    let endpoints = sqlx::query_scalar!("select current_setting('app.webhook_endpoints', true)").fetch_one(tx).await?;
+    Ok(WebhookMessage::parse_all(tenant, endpoints.as_deref()))
 }
 
 /// A job that is due now.
@@ -288,4 +324,20 @@ pub async fn end_collection(tx: &mut SystemTx, job: &DueJob) -> sqlx::Result<()>
     .execute(tx)
     .await
     .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_with_several_deliveries_gets_one_message() {
+        let (tenant, first, second) = (Uuid::from_u128(9), Uuid::from_u128(1), Uuid::from_u128(2));
+        let messages = WebhookMessage::parse_all(tenant, Some(&format!("{second} {first} {second}")));
+        let of = |endpoint_id| WebhookMessage { customer_id: tenant, endpoint_id };
+        assert_eq!(messages, [of(first), of(second)]);
+        // A transaction that set nothing, and one on a connection on which another one had set it.
+        assert_eq!(WebhookMessage::parse_all(tenant, None), []);
+        assert_eq!(WebhookMessage::parse_all(tenant, Some("")), []);
+    }
 }

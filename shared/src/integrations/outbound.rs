@@ -11,10 +11,13 @@ mod tests;
 use std::{error::Error, iter, time::Duration};
 
 use bytes::{Bytes, BytesMut};
+use chrono::{DateTime, Utc};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use reqwest::{Client, Response, redirect, retry};
 
-use network::OutboundNetwork;
+use network::{LocalSites, OutboundNetwork};
+
+use crate::settings::Settings;
 
 pub use addresses::is_public;
 pub use network::TestNet;
@@ -48,6 +51,15 @@ pub struct OutboundResponse {
     pub status: StatusCode,
     /// The complete body.
     pub body: Bytes,
+}
+
+/// The response to a delivery that follows no redirect ([`Outbound::deliver_json`]). Its body is not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeliveryResponse {
+    /// The HTTP status, also that of a redirect.
+    pub status: StatusCode,
+    /// The header `Retry-After`, counted from now.
+    pub retry_after: Option<Duration>,
 }
 
 /// The reasons why a call got no response. Neither the message nor a cause contains the URL, whose path and query may
@@ -86,7 +98,21 @@ impl Outbound {
     /// # Errors
     /// The TLS library finds no root certificates on the machine.
     pub fn new(limits: OutboundLimits) -> reqwest::Result<Self> {
-        Self::with_network(OutboundNetwork::Internet, limits)
+        Self::with_network(OutboundNetwork::Internet(LocalSites::default()), limits)
+    }
+
+    /// Creates the client with the setting OUTBOUND_LOCAL_SITES: names that are served from this machine, for development
+    /// and tests. Every other name is guarded as by [`Outbound::new`].
+    pub fn read(settings: &mut Settings, limits: OutboundLimits) -> Self {
+        let sites = LocalSites::parse(&settings.list("OUTBOUND_LOCAL_SITES", &[])).unwrap_or_else(|problem| {
+            settings.problem(format_args!("OUTBOUND_LOCAL_SITES {problem}"));
+            LocalSites::default()
+        });
+        let network = OutboundNetwork::Internet(sites);
+        Self::with_network(network.clone(), limits).unwrap_or_else(|error| {
+            settings.problem(format_args!("the HTTP client cannot be built: {error}"));
+            Self { http: Client::default(), network, limits }
+        })
     }
 
     /// Creates a client for tests, whose network is a simulation with local servers. Its guard is that of
@@ -101,7 +127,7 @@ impl Outbound {
     fn with_network(network: OutboundNetwork, limits: OutboundLimits) -> reqwest::Result<Self> {
         let http = Client::builder()
             .dns_resolver(network.clone())
-            .https_only(matches!(network, OutboundNetwork::Internet))
+            .https_only(matches!(&network, OutboundNetwork::Internet(sites) if sites.has_no_server()))
             // A proxy would resolve the name itself, without checking the addresses.
             .no_proxy()
             // `follow` follows redirects. reqwest would not ask the resolver about a host that is an IP address,
@@ -146,6 +172,27 @@ impl Outbound {
         self.call(Method::POST, url, headers, json.into()).await
     }
 
+    /// Sends a POST request as [`Self::post_json`] does, but follows no redirect and does not read the body of the
+    /// response: the status says whether the delivery arrived.
+    ///
+    /// # Errors
+    /// [`OutboundError`], except [`OutboundError::TooManyRedirects`] and [`OutboundError::TooLarge`].
+    pub async fn deliver_json(
+        &self,
+        url: &TenantUrl,
+        headers: HeaderMap,
+        json: impl Into<Bytes>,
+    ) -> Result<DeliveryResponse, OutboundError> {
+        let request = self.http.post(self.network.target(url)).headers(headers);
+        let request = request.header(header::CONTENT_TYPE, "application/json").body(json.into());
+        let response = tokio::time::timeout(self.limits.total, Box::pin(request.send())).await;
+        let response = response.or(Err(OutboundError::TimedOut))?.map_err(classify)?;
+        Ok(DeliveryResponse {
+            status: response.status(),
+            retry_after: parse_retry_after(response.headers().get(header::RETRY_AFTER), Utc::now()),
+        })
+    }
+
     /// Sends a request within the total timeout.
     async fn call(
         &self,
@@ -175,7 +222,7 @@ impl Outbound {
                 request = request.header(header::CONTENT_TYPE, "application/json").body(json.clone());
             }
             let response = request.send().await.map_err(classify)?;
-            let Some(location) = followed_location(&method, &response) else { return self.read(response).await };
+            let Some(location) = followed_location(&method, &response) else { return self.read_body(response).await };
             let location = location.to_str().or(Err(OutboundError::Refused(UrlRefusal::Invalid)))?;
             let next = url.join(location).map_err(OutboundError::Refused)?;
             if next.as_url().origin() != url.as_url().origin() {
@@ -187,7 +234,7 @@ impl Outbound {
     }
 
     /// Reads the body. The limit also holds while reading, because `Content-Length` may be missing or wrong.
-    async fn read(&self, mut response: Response) -> Result<OutboundResponse, OutboundError> {
+    async fn read_body(&self, mut response: Response) -> Result<OutboundResponse, OutboundError> {
         let limit = self.limits.body_bytes;
         if response.content_length().is_some_and(|length| length > limit as u64) {
             return Err(OutboundError::TooLarge(limit));
@@ -211,6 +258,15 @@ fn followed_location<'a>(method: &Method, response: &'a Response) -> Option<&'a 
         _ => false,
     };
     response.headers().get(header::LOCATION).filter(|_| followed)
+}
+
+/// Returns the time from `now` that a header `Retry-After` asks for: seconds, or an HTTP date (RFC 9110, 10.2.3).
+fn parse_retry_after(value: Option<&HeaderValue>, now: DateTime<Utc>) -> Option<Duration> {
+    let text = value?.to_str().ok()?.trim();
+    match text.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => (DateTime::parse_from_rfc2822(text).ok()?.to_utc() - now).to_std().ok(),
+    }
 }
 
 /// Converts an error of reqwest. A refusal by the resolver ([`OutboundNetwork`]) is a cause of a failed connection.

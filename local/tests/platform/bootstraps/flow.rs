@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use chrono::Utc;
 use local::{
-    fakes::manychat::{FakeManyChat, KEYS},
+    fakes::{
+        manychat::{FakeManyChat, KEYS},
+        webhook_receiver::FakeReceiver,
+    },
     functions,
     resources::{self, ResourceOptions},
     template::Template,
@@ -28,6 +31,7 @@ use super::{build, runtime_api};
 pub(crate) struct Deployment {
     pub(crate) database: TestDatabase,
     manychat: FakeManyChat,
+    receiver: FakeReceiver,
     sealing_keys: String,
     stripe_secret: String,
     /// Settings by function.
@@ -49,13 +53,14 @@ impl Deployment {
         let text = |pairs: &[(&str, &str)]| -> SettingsMap {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
         };
-        let manychat = FakeManyChat::start().await.unwrap();
+        let (manychat, receiver) = (FakeManyChat::start().await.unwrap(), FakeReceiver::start().await.unwrap());
         let (sealing_keys, stripe_secret) = (sealing_keys(), format!("whsec_{}", Uuid::new_v4().simple()));
         let app = text(&[
             ("DATABASE_URL", &database.urls.app),
             ("JWT_SECRET", &jwt_secret),
             ("SEALING_KEYS", &sealing_keys),
             ("MANYCHAT_BASE_URL", &manychat.base_url()),
+            ("OUTBOUND_LOCAL_SITES", &format!("hooks.example.com={}", receiver.address())),
         ]);
         let mut system = app.clone();
         system.extend(text(&[
@@ -93,6 +98,7 @@ impl Deployment {
         Self {
             database,
             manychat,
+            receiver,
             sealing_keys,
             stripe_secret,
             settings,
@@ -229,6 +235,10 @@ async fn every_function_answers_its_event() {
     assert_eq!(quota["public_user_id"], user.as_str(), "{quota}");
     assert_eq!((&quota["free_quota_used"], &quota["state"]), (&0.into(), &"normal".into()), "{quota}");
 
+    let endpoint = data(&deployed.run("webhook-endpoints", customer).await, 201);
+    deployed.secrets.extend([text(&endpoint["secret"]), "s3cret".to_owned()]);
+    deployed.placeholders.push(("WEBHOOK_ENDPOINT_ID", text(&endpoint["id"])));
+
     let upload = data(&deployed.run("document-upload", customer).await, 201);
     let document = text(&upload["document"]["id"]);
     deployed.placeholders.push(("DOCUMENT_ID", document.clone()));
@@ -279,6 +289,12 @@ async fn every_function_answers_its_event() {
     let messages = data(&deployed.run("conversations", customer).await, 200);
     // Three questions with their answers: by query, by query-stream, and on WhatsApp.
     assert_eq!((messages.as_array().unwrap().len(), &messages[0]["author"]), (6, &"bot".into()), "{messages}");
+    let sent = deployed.run("webhook-worker", customer).await;
+    assert_eq!(sent, serde_json::json!({ "batchItemFailures": [] }));
+    let webhooks = deployed.receiver.received();
+    let mut types: Vec<_> = webhooks.iter().map(|webhook| text(&webhook.json()["type"])).collect();
+    types.sort_unstable();
+    assert_eq!(types, ["document.processed", "message.received"]);
     let mode = data(&deployed.run("live-mode", customer).await, 200);
     assert_eq!(mode["mode"], "live", "{mode}");
 

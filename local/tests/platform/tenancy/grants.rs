@@ -108,7 +108,7 @@ const APP_GRANTS: [&str; 8] = [
 ];
 
 /// Privileges of a tenant's transaction.
-const TENANT_GRANTS: [&str; 81] = [
+const TENANT_GRANTS: [&str; 83] = [
     "lisa_tenant: execute on app.changes_after(bigint,integer)",
     "lisa_tenant: execute on app.changes_bound()",
     "lisa_tenant: execute on app.wait_bucket(double precision)",
@@ -191,6 +191,8 @@ const TENANT_GRANTS: [&str; 81] = [
     "lisa_tenant: insert, select, update on outbox",
     "lisa_tenant: delete, insert, select, update on products",
     // Only app.webhook_tenant reads the hashes. The sealed value is there for a minute.
+    "lisa_tenant: insert, select, update on webhook_deliveries",
+    "lisa_tenant: delete, insert, select, update on webhook_endpoints",
     "lisa_tenant: delete, insert on webhook_secrets",
     "lisa_tenant: select on webhook_secrets (created_at, customer_id, expires_at, id, sealed_value)",
     "lisa_tenant: update on webhook_secrets (expires_at, sealed_value)",

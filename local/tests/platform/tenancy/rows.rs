@@ -38,6 +38,15 @@ async fn full_tenant(admin: &mut PgConnection, name: &str) -> SeededTenant {
              values ('{customer}', {hash}, now() + interval '1 day')"
         ),
         format!("insert into webhook_secrets (customer_id, sha256) values ('{customer}', {hash})"),
+        format!(
+            "insert into webhook_endpoints (customer_id, url, secret, events) \
+             values ('{customer}', 'https://hooks.example.com/', {hash}, '{{quota.warning}}')"
+        ),
+        format!(
+            "insert into webhook_deliveries (customer_id, endpoint_id, event_id, event_type, data) \
+             select customer_id, id, gen_random_uuid(), 'webhook.test', '{{}}' from webhook_endpoints \
+             where customer_id = '{customer}'"
+        ),
         // A trigger also inserts a row into config_versions.
         format!("update company_rag_configs set prompt_rag = '{name}' where company_id = '{company}'"),
         format!(

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A message, as shown to members of the tenant.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({
     "id": "0d6a8e52-7c1c-4a51-9b50-54f2a9b9d7a1", "conversation_id": "7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d",
     "direction": "outbound", "author": "bot", "content": "La livraison à Abidjan coûte 1 500 F CFA.", "attachment": null,

@@ -81,7 +81,7 @@ impl OrderLine {
 }
 
 /// A row of `orders`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct OrderRow {
     id: Uuid,
     conversation_id: Option<Uuid>,
@@ -112,6 +112,14 @@ impl From<OrderRow> for OrderDetails {
             updated_at: row.updated_at,
         }
     }
+}
+
+/// Returns the order of a snapshot of its row, as the SQL function `app.on_webhook_order` makes it.
+///
+/// # Errors
+/// The snapshot does not have the fields of an order.
+pub fn from_snapshot(snapshot: &Value) -> serde_json::Result<OrderDetails> {
+    OrderRow::deserialize(snapshot).map(OrderDetails::from)
 }
 
 /// A text to search for, 1 to 200 characters.

@@ -55,7 +55,7 @@ pub struct CustomerDetails {
     currency: String,
     /// Time zone, as an IANA name.
     timezone: String,
-    /// URL that receives the company's events; for support users, its host only.
+    /// URL that the company keeps here, of which the product makes no use. `POST /api/v1/webhook-endpoints` has events sent.
     webhook_url: Option<String>,
     /// Last four characters of the ManyChat key after a mask; null when no key is set.
     manychat_api_key: Option<String>,
@@ -189,7 +189,7 @@ pub struct CustomerPatch {
     currency: Option<Currency>,
     /// Time zone, as an IANA name such as `Africa/Abidjan`.
     timezone: Option<String>,
-    /// Public https URL that receives the company's events; null removes it.
+    /// Public https URL that the company keeps here; null removes it.
     #[serde(default, deserialize_with = "input::nullable")]
     #[schema(value_type = Option<TenantUrl>)]
     webhook_url: Option<Option<TenantUrl>>,

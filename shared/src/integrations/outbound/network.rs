@@ -1,5 +1,5 @@
 //! The network of [`super::Outbound`]. Host names are resolved, and their addresses checked, when a connection is
-//! made.
+//! made. Names of local sites are the exception: their servers are on this machine.
 
 use std::{
     collections::HashMap,
@@ -16,8 +16,51 @@ use super::tenant_url::{TenantUrl, check_address};
 /// The internet, or a simulation of it in a test. Both go through the checks of `resolve`.
 #[derive(Debug, Clone)]
 pub(super) enum OutboundNetwork {
-    Internet,
+    Internet(LocalSites),
     Test(TestNet),
+}
+
+/// Host names that are served from this machine, for development and tests: the setting OUTBOUND_LOCAL_SITES. A
+/// deployment has none.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LocalSites(HashMap<String, LocalSite>);
+
+/// A local site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum LocalSite {
+    /// A server (plain HTTP) on the loopback interface, which stands for a server at a public address.
+    Server(SocketAddr),
+    /// The address to which the name resolves. It is checked like any other.
+    Address(IpAddr),
+}
+
+impl LocalSites {
+    /// Parses entries `name=address`, and `name=address:port` for a server on the loopback interface.
+    pub(super) fn parse(entries: &[String]) -> Result<Self, &'static str> {
+        let sites = entries.iter().map(|entry| {
+            let (name, target) = entry.split_once('=').ok_or("has an entry that is not of the form name=address")?;
+            let site = match (target.parse::<SocketAddr>(), target.parse::<IpAddr>()) {
+                (Ok(server), _) if server.ip().is_loopback() => LocalSite::Server(server),
+                (Ok(_), _) => return Err("has a server that is not on the loopback interface"),
+                (_, Ok(address)) => LocalSite::Address(address),
+                _ => return Err("has an entry without an IP address"),
+            };
+            Ok((name.trim().to_ascii_lowercase(), site))
+        });
+        sites.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Returns true when no name is served from this machine.
+    pub(super) fn has_no_server(&self) -> bool {
+        !self.0.values().any(|site| matches!(site, LocalSite::Server(_)))
+    }
+
+    fn server(&self, name: &str) -> Option<SocketAddr> {
+        match self.0.get(name) {
+            Some(LocalSite::Server(server)) => Some(*server),
+            Some(LocalSite::Address(_)) | None => None,
+        }
+    }
 }
 
 impl Resolve for OutboundNetwork {
@@ -30,6 +73,11 @@ impl Resolve for OutboundNetwork {
     fn resolve(&self, name: Name) -> Resolving {
         let network = self.clone();
         Box::pin(async move {
+            if let Self::Internet(sites) = &network
+                && let Some(server) = sites.server(name.as_str())
+            {
+                return Ok(Box::new(std::iter::once(server)) as Addrs);
+            }
             let addresses = network.look_up(name.as_str()).await?;
             for &address in &addresses {
                 check_address(address)?;
@@ -43,7 +91,10 @@ impl OutboundNetwork {
     /// Resolves a name to all its addresses.
     async fn look_up(&self, name: &str) -> io::Result<Vec<IpAddr>> {
         match self {
-            Self::Internet => Ok(tokio::net::lookup_host((name, 0)).await?.map(|socket| socket.ip()).collect()),
+            Self::Internet(sites) => match sites.0.get(name) {
+                Some(LocalSite::Address(address)) => Ok(vec![*address]),
+                _ => Ok(tokio::net::lookup_host((name, 0)).await?.map(|socket| socket.ip()).collect()),
+            },
             Self::Test(net) => net.look_up(name),
         }
     }
@@ -51,16 +102,20 @@ impl OutboundNetwork {
     /// Returns the socket addresses to connect to. Port 0 means the port of the URL.
     fn sockets(&self, addresses: Vec<IpAddr>) -> Vec<SocketAddr> {
         match self {
-            Self::Internet => addresses.into_iter().map(|address| SocketAddr::new(address, 0)).collect(),
+            Self::Internet(_) => addresses.into_iter().map(|address| SocketAddr::new(address, 0)).collect(),
             Self::Test(net) => addresses.iter().filter_map(|address| net.servers.get(address).copied()).collect(),
         }
     }
 
-    /// Returns the URL for the HTTP client. The servers of a test speak plain HTTP on ports of their own, so there
-    /// the scheme and port are replaced. The checks always see the https URL, also in a redirect.
+    /// Returns the URL for the HTTP client. The servers of a test and of local sites speak plain HTTP on ports of their
+    /// own, so there the scheme and port are replaced. The checks always see the https URL, also in a redirect.
     pub(super) fn target(&self, url: &TenantUrl) -> Url {
         let mut target = url.as_url().clone();
-        if matches!(self, Self::Test(_)) {
+        let is_local = match self {
+            Self::Internet(sites) => sites.server(url.host()).is_some(),
+            Self::Test(_) => true,
+        };
+        if is_local {
             let changed = target.set_scheme("http").and_then(|()| target.set_port(None));
             debug_assert!(changed.is_ok(), "https may become http, and has a host");
         }

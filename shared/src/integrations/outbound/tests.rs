@@ -330,7 +330,9 @@ async fn errors_never_contain_the_url() {
 #[tokio::test]
 async fn the_real_resolver_refuses_localhost() {
     // `localhost` is in the hosts file, so no DNS query leaves the machine.
-    let Err(error) = OutboundNetwork::Internet.resolve("localhost".parse::<Name>().unwrap()).await else {
+    let Err(error) =
+        OutboundNetwork::Internet(LocalSites::default()).resolve("localhost".parse::<Name>().unwrap()).await
+    else {
         panic!("localhost resolved")
     };
     assert_eq!(error.downcast_ref(), Some(&UrlRefusal::PrivateAddress), "{error:?}");
@@ -357,4 +359,105 @@ fn a_proxy_in_the_environment_is_ignored() {
         child.args(["--exact", "integrations::outbound::tests::a_get_returns_status_and_body"]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
+#[tokio::test]
+async fn a_delivery_follows_no_redirect_and_reads_no_body() {
+    let inner = Server::saying(OK);
+    let redirecting = Server::start(move |stream| {
+        stream.write_all(b"HTTP/1.1 307 On\r\nlocation: https://inner.example.com/\r\ncontent-length: 0\r\n\r\n")
+    });
+    let endless = Server::start(|stream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")?;
+        loop {
+            stream.write_all(b"8\r\nendless \r\n")?;
+        }
+    });
+    let busy = Server::saying("HTTP/1.1 429 Slow\r\nretry-after: 90\r\ncontent-length: 0\r\n\r\n");
+    let net = TestNet::default()
+        .site("inner.example.com", inner.address)
+        .site("redirecting.example.com", redirecting.address)
+        .site("endless.example.com", endless.address)
+        .site("busy.example.com", busy.address);
+    let outbound = outbound_over(net);
+    for (host, status, retry_after) in
+        [("redirecting", 307, None), ("endless", 200, None), ("busy", 429, Some(Duration::from_secs(90)))]
+    {
+        let response = outbound.deliver_json(&url(&format!("https://{host}.example.com/")), key(), r#"{"a":1}"#).await;
+        let expected = DeliveryResponse { status: StatusCode::from_u16(status).unwrap(), retry_after };
+        assert_eq!(response.unwrap(), expected, "{host}");
+    }
+    assert_eq!(inner.seen(), [""; 0]);
+    let [request] = busy.seen().try_into().unwrap();
+    assert!(request.contains("\r\nx-api-key: k3y\r\n") && request.ends_with(r#"{"a":1}"#), "{request}");
+}
+
+#[tokio::test]
+async fn a_delivery_goes_to_public_addresses_only_and_times_out() {
+    let server = Server::saying(OK);
+    let silent = Server::saying("");
+    let net = TestNet::default()
+        .name("private.example.com", &[ip("10.0.0.7")])
+        .server(ip("10.0.0.7"), server.address)
+        .site("silent.example.com", silent.address);
+    let limits = OutboundLimits { total: Duration::from_millis(200), ..limits() };
+    let outbound = Outbound::for_tests(net, limits).unwrap();
+    let error = outbound.deliver_json(&url("https://private.example.com/"), key(), "{}").await.unwrap_err();
+    assert!(matches!(error, OutboundError::Refused(UrlRefusal::PrivateAddress)), "{error:?}");
+    let error = outbound.deliver_json(&url("https://silent.example.com/"), key(), "{}").await.unwrap_err();
+    assert!(matches!(error, OutboundError::TimedOut), "{error:?}");
+    assert_eq!(server.seen(), [""; 0]);
+}
+
+#[test]
+fn retry_after_is_read_in_both_forms() {
+    let now = "2026-11-29T14:35:00Z".parse().unwrap();
+    for (text, expected) in [
+        ("120", Some(120)),
+        (" 0 ", Some(0)),
+        ("Sun, 29 Nov 2026 14:37:30 GMT", Some(150)),
+        ("Sun, 29 Nov 2026 14:00:00 GMT", None),
+        ("soon", None),
+        ("-5", None),
+    ] {
+        let value = HeaderValue::from_str(text).unwrap();
+        assert_eq!(parse_retry_after(Some(&value), now), expected.map(Duration::from_secs), "{text}");
+    }
+    assert_eq!(parse_retry_after(None, now), None);
+}
+
+fn read(sites: &str) -> (Outbound, Result<(), String>) {
+    let mut settings = Settings::new([("OUTBOUND_LOCAL_SITES".to_owned(), sites.to_owned())].into());
+    let outbound = Outbound::read(&mut settings, limits());
+    (outbound, settings.finish().map_err(|invalid| invalid.to_string()))
+}
+
+#[tokio::test]
+async fn a_local_site_is_called_and_an_address_is_checked_as_any_other() {
+    let server = Server::saying(OK);
+    let (outbound, problems) =
+        read(&format!("hooks.example.com={}, private.example.com=169.254.169.254", server.address));
+    assert_eq!(problems, Ok(()));
+    let answer = outbound.deliver_json(&url("https://hooks.example.com:8443/in"), key(), "{}").await.unwrap();
+    assert_eq!(answer.status, StatusCode::OK);
+    let [request] = server.seen().try_into().unwrap();
+    assert!(request.starts_with("POST /in HTTP/1.1\r\n"), "{request}");
+    let error = outbound.deliver_json(&url("https://private.example.com/"), key(), "{}").await.unwrap_err();
+    assert!(matches!(error, OutboundError::Refused(UrlRefusal::PrivateAddress)), "{error:?}");
+}
+
+#[tokio::test]
+async fn local_sites_are_on_the_loopback_interface() {
+    for (sites, expected) in [
+        (
+            "hooks.example.com=10.0.0.1:80",
+            Some("OUTBOUND_LOCAL_SITES has a server that is not on the loopback interface"),
+        ),
+        ("hooks.example.com", Some("OUTBOUND_LOCAL_SITES has an entry that is not of the form name=address")),
+        ("hooks.example.com=there", Some("OUTBOUND_LOCAL_SITES has an entry without an IP address")),
+        ("", None),
+    ] {
+        let (_, problems) = read(sites);
+        assert_eq!(problems.err().is_some_and(|problem| problem.contains(expected.unwrap_or("?"))), expected.is_some());
+    }
 }

@@ -1,0 +1,226 @@
+//! What receivers, names and dying workers may do: redirects, private addresses, huge and missing answers, two workers at
+//! once, a worker that is killed, an endpoint that is deleted.
+
+use std::collections::BTreeSet;
+
+use local::fakes::webhook_receiver::{FakeReceiver, ReceiverReply};
+use serde_json::{Value, json};
+
+use super::{
+    super::support::{App, WAIT_TIMEOUT, wait_until},
+    Parked, create_endpoint, deliveries, local_sites, shown, wait_for_webhooks,
+};
+
+#[tokio::test]
+async fn a_name_with_a_private_address_is_refused_when_it_is_called() {
+    let parked = Parked::start().await;
+    let url = "https://private.example.com/in";
+    let endpoint = create_endpoint(&parked.app, &parked.tenant, url, &["order.created"]).await;
+    parked.order().await;
+    parked.work(&endpoint).await;
+    let delivery = parked.delivery(&endpoint).await;
+    assert_eq!(
+        (&delivery["status"], &delivery["error_code"], &delivery["response_status"]),
+        (&json!("pending"), &json!("url_refused"), &Value::Null)
+    );
+    // A URL that rules of later versions refuse, or that was written past the API, is not called either.
+    parked.app.sql("update webhook_endpoints set url = 'http://127.0.0.1/'").await;
+    parked.make_due().await;
+    parked.work(&endpoint).await;
+    let delivery = parked.delivery(&endpoint).await;
+    assert_eq!((&delivery["attempts"], &delivery["error_code"]), (&json!(2), &json!("url_refused")));
+    assert_eq!(parked.receiver.received().len(), 0);
+}
+
+#[tokio::test]
+async fn redirects_are_not_followed_and_a_huge_answer_is_not_read() {
+    let parked = Parked::start().await;
+    let endpoint = parked.endpoint(&["order.created"]).await;
+    parked.order().await;
+    parked.receiver.reply(&[
+        ReceiverReply::Redirect("https://169.254.169.254/latest/meta-data/"),
+        ReceiverReply::Redirect("https://hooks.example.com/elsewhere"),
+        ReceiverReply::Large(10 * 1024 * 1024),
+    ]);
+    for attempts in 1..=2 {
+        parked.work(&endpoint).await;
+        let delivery = parked.delivery(&endpoint).await;
+        assert_eq!(
+            (&delivery["attempts"], &delivery["error_code"], &delivery["response_status"]),
+            (&json!(attempts), &json!("redirected"), &json!(307))
+        );
+        parked.make_due().await;
+    }
+    parked.work(&endpoint).await;
+    let delivery = parked.delivery(&endpoint).await;
+    assert_eq!((&delivery["status"], &delivery["response_status"]), (&json!("delivered"), &json!(200)));
+    let paths: Vec<_> = parked.receiver.received().into_iter().map(|request| request.path).collect();
+    assert_eq!(paths, ["/in?key=s3cret"; 3]);
+}
+
+#[tokio::test]
+async fn a_receiver_that_does_not_answer_or_is_not_there_is_tried_again() {
+    let parked = Parked::start().await;
+    let endpoint = parked.endpoint(&["order.created"]).await;
+    parked.order().await;
+    parked.receiver.reply(&[ReceiverReply::Hang]);
+    parked.work(&endpoint).await;
+    let delivery = parked.delivery(&endpoint).await;
+    assert_eq!((&delivery["status"], &delivery["error_code"]), (&json!("pending"), &json!("timed_out")));
+    assert!((10_000..12_000).contains(&delivery["latency_ms"].as_i64().unwrap()), "{delivery}");
+    let gone = FakeReceiver::start().await.unwrap();
+    let sites = local_sites(&gone);
+    drop(gone);
+    let app = App::with_settings(&[("OUTBOUND_LOCAL_SITES", &sites)]).await;
+    let tenant = app.sign_up("Chez Koffi").await;
+    let endpoint = create_endpoint(&app, &tenant, super::URL, &[]).await;
+    app.post(&endpoint.path("/test")).by(&tenant).await.data(201);
+    wait_until("the attempt failed", WAIT_TIMEOUT, async || {
+        let listed = deliveries(&app, &tenant, &endpoint).await;
+        (listed[0]["error_code"] == "unreachable").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_slow_endpoint_holds_up_neither_another_one_nor_another_company() {
+    let (slow, fast) = (FakeReceiver::start().await.unwrap(), FakeReceiver::start().await.unwrap());
+    slow.always(ReceiverReply::Hang);
+    let sites = format!("slow.example.com={}, fast.example.com={}", slow.address(), fast.address());
+    let app = App::with_settings(&[("OUTBOUND_LOCAL_SITES", &sites)]).await;
+    let (tenant, other) = (app.sign_up("Comptoir Baobab").await, app.sign_up("Chez Koffi").await);
+    let stuck = create_endpoint(&app, &tenant, "https://slow.example.com/", &[]).await;
+    let own = create_endpoint(&app, &tenant, "https://fast.example.com/own", &[]).await;
+    let foreign = create_endpoint(&app, &other, "https://fast.example.com/other", &[]).await;
+    for _ in 0..8 {
+        app.post(&stuck.path("/test")).by(&tenant).await.data(201);
+    }
+    wait_for_webhooks(&slow, 1).await;
+    let started = std::time::Instant::now();
+    app.post(&own.path("/test")).by(&tenant).await.data(201);
+    app.post(&foreign.path("/test")).by(&other).await.data(201);
+    let received = wait_for_webhooks(&fast, 2).await;
+    let paths: BTreeSet<_> = received.iter().map(|request| request.path.as_str()).collect();
+    assert_eq!(paths, BTreeSet::from(["/own", "/other"]));
+    // The slow calls take 10 s each.
+    assert!(started.elapsed().as_secs() < 9, "{:?}", started.elapsed());
+    assert!(slow.received().len() <= 5, "a batch of five takes one worker");
+    slow.release();
+}
+
+#[tokio::test]
+async fn of_two_workers_at_once_each_delivery_is_sent_by_one() {
+    let parked = Parked::start().await;
+    let endpoint = parked.endpoint(&["order.created"]).await;
+    for _ in 0..12 {
+        parked.order().await;
+    }
+    tokio::join!(parked.work(&endpoint), parked.work(&endpoint), parked.work(&endpoint));
+    // A worker that found another one at work ended; who had the last batch has sent everything.
+    let received = parked.receiver.received();
+    let ids: BTreeSet<_> = received.iter().map(|request| request.header("webhook-id").to_owned()).collect();
+    assert_eq!((received.len(), ids.len()), (12, 12));
+    let all = parked.deliveries(&endpoint).await;
+    assert!(all.iter().all(|one| one["status"] == "delivered" && one["attempts"] == 1), "{all:?}");
+}
+
+#[tokio::test]
+async fn a_worker_killed_between_the_call_and_its_record_is_followed_by_another_with_the_same_id() {
+    let parked = Parked::start().await;
+    let endpoint = parked.endpoint(&["order.created"]).await;
+    parked.order().await;
+    let mut hold = parked
+        .app
+        .hold_statements("before update on webhook_deliveries for each row when (new.status = 'delivered')")
+        .await;
+    tokio::select! {
+        () = parked.work(&endpoint) => panic!("the record was not held"),
+        () = hold.wait_for_held_statement() => {}
+    }
+    assert_eq!(parked.receiver.received().len(), 1);
+    // All running work is killed.
+    let Parked { app, receiver, tenant, queue } = parked;
+    let parked = Parked { app: app.restart().await, receiver, tenant, queue };
+    hold.release().await;
+    let delivery = parked.delivery(&endpoint).await;
+    assert_eq!((&delivery["status"], &delivery["attempts"]), (&json!("pending"), &json!(1)));
+    parked.work(&endpoint).await;
+    assert_eq!(parked.receiver.received().len(), 1, "the dead worker's claim holds");
+
+    parked.app.sql("update webhook_deliveries set claimed_until = now(), next_attempt_at = now()").await;
+    parked.work(&endpoint).await;
+    let received = parked.receiver.received();
+    assert_eq!(received.len(), 2);
+    assert_eq!(endpoint.verify(&received[0]), endpoint.verify(&received[1]));
+    let delivery = parked.delivery(&endpoint).await;
+    assert_eq!((&delivery["status"], &delivery["attempts"]), (&json!("delivered"), &json!(2)));
+}
+
+#[tokio::test]
+async fn a_result_that_comes_after_another_claim_counts_for_nothing() {
+    let parked = Parked::start().await;
+    let endpoint = parked.endpoint(&["order.created"]).await;
+    parked.order().await;
+    parked.receiver.reply(&[ReceiverReply::Hang]);
+    let late = async {
+        wait_for_webhooks(&parked.receiver, 1).await;
+        // The worker is taken for dead, and another one delivers.
+        parked.app.sql("update webhook_deliveries set claimed_until = now(), next_attempt_at = now()").await;
+        parked.work(&endpoint).await;
+        parked.receiver.release();
+    };
+    tokio::join!(parked.work(&endpoint), late);
+    assert_eq!(parked.receiver.received().len(), 2);
+    let delivery = parked.delivery(&endpoint).await;
+    assert_eq!((&delivery["status"], &delivery["response_status"]), (&json!("delivered"), &json!(204)));
+}
+
+#[tokio::test]
+async fn an_endpoint_may_be_deleted_while_deliveries_wait_and_while_one_is_sent() {
+    let parked = Parked::start().await;
+    let (app, endpoint) = (&parked.app, parked.endpoint(&["order.created"]).await);
+    for _ in 0..7 {
+        parked.order().await;
+    }
+    parked.receiver.always(ReceiverReply::Hang);
+    let delete = async {
+        wait_for_webhooks(&parked.receiver, 5).await;
+        app.delete(&endpoint.path("")).by(&parked.tenant).await.no_content();
+        parked.receiver.release();
+    };
+    tokio::join!(parked.work(&endpoint), delete);
+    assert_eq!(app.number("select count(*) from webhook_deliveries").await, 0);
+    parked.work(&endpoint).await;
+    assert_eq!(parked.receiver.received().len(), 5, "what waited is not sent");
+    parked.order().await;
+    assert_eq!(app.number("select count(*) from webhook_deliveries").await, 0);
+}
+
+#[tokio::test]
+async fn events_and_the_deletion_of_their_endpoint_at_once_break_no_request() {
+    let parked = Parked::start().await;
+    for round in 0..8 {
+        let url = format!("https://hooks.example.com/{round}");
+        let endpoint = create_endpoint(&parked.app, &parked.tenant, &url, &[]).await;
+        let delete = async { parked.app.delete(&endpoint.path("")).by(&parked.tenant).await.no_content() };
+        tokio::join!(parked.order(), delete, parked.order());
+    }
+    assert_eq!(parked.app.number("select count(*) from orders").await, 16);
+    assert_eq!(parked.app.number("select count(*) from webhook_deliveries").await, 0);
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_read_fails_alone_and_does_not_count_against_the_endpoint() {
+    let parked = Parked::start().await;
+    let endpoint = parked.endpoint(&["order.created"]).await;
+    parked.order().await;
+    parked.app.sql("update webhook_deliveries set data = '{\"id\": 1}'").await;
+    parked.work(&endpoint).await;
+    let delivery = parked.delivery(&endpoint).await;
+    assert_eq!(
+        (&delivery["status"], &delivery["error_code"], &delivery["attempts"]),
+        (&json!("failed"), &json!("unreadable_event"), &json!(1))
+    );
+    assert_eq!(parked.receiver.received().len(), 0);
+    assert_eq!(shown(&parked.app, &parked.tenant, &endpoint).await["failing_since"], Value::Null);
+}

@@ -1,0 +1,81 @@
+//! The end of an endpoint: by its owner, by its server, or after days of failure.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{
+    activities::{self, Activity, ActivityStatus},
+    audit::{self, NewAuditEntry},
+    db::TenantTx,
+};
+
+/// The reason why an endpoint is off (`webhook_endpoints.disabled_reason`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DisableReason {
+    /// The owner switched it off.
+    Owner,
+    /// Its server answered 410.
+    Gone,
+    /// Nothing was delivered for five days.
+    Failing,
+}
+
+impl DisableReason {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Gone => "gone",
+            Self::Failing => "failing",
+        }
+    }
+}
+
+/// Switches a locked endpoint off, unless it is. Its waiting deliveries fail; one that a worker is sending ends with the
+/// worker's result. Where the product switches it off, an activity tells the company.
+pub(super) async fn disable(tx: &mut TenantTx, endpoint: Uuid, reason: DisableReason) -> sqlx::Result<()> {
+    let changed = sqlx::query!(
+        r#"
+        update webhook_endpoints set disabled_at = clock_timestamp(), disabled_reason = $3
+        where customer_id = $1 and id = $2 and disabled_at is null
+        "#,
+        tx.tenant(),
+        endpoint,
+        reason.as_str()
+    );
+    if changed.execute(&mut *tx).await?.rows_affected() == 0 {
+        return Ok(());
+    }
+    sqlx::query!(
+        r#"
+        update webhook_deliveries set status = 'failed', error_code = 'endpoint_disabled', claimed_until = null
+        where customer_id = $1 and endpoint_id = $2 and status = 'pending'
+          and (claimed_until is null or claimed_until <= now())
+        "#,
+        tx.tenant(),
+        endpoint
+    )
+    .execute(&mut *tx)
+    .await?;
+    let title = match reason {
+        DisableReason::Owner => return Ok(()),
+        DisableReason::Gone => "A webhook endpoint answered that it is gone, and is switched off",
+        DisableReason::Failing => "A webhook endpoint took nothing for five days, and is switched off",
+    };
+    let details = json!({ "webhook_endpoint_id": endpoint, "reason": reason.as_str() });
+    let activity = Activity {
+        kind: "webhook_endpoint_disabled",
+        title,
+        status: ActivityStatus::Error,
+        conversation: None,
+        metadata: details.clone(),
+    };
+    activities::record(tx, &activity).await?;
+    let entry = NewAuditEntry {
+        actor: None,
+        action: "webhook_endpoint.disabled",
+        object: format!("webhook_endpoint:{endpoint}"),
+        request_id: None,
+        details,
+    };
+    audit::record(tx, &entry).await
+}
