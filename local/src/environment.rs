@@ -147,7 +147,7 @@ pub fn setting_overrides() -> Result<SettingsMap> {
 
 /// The overrides among the values that `value_of` returns.
 fn overrides_from(value_of: impl Fn(&str) -> Result<Option<String>>) -> Result<SettingsMap> {
-    const STACK_SETTINGS: [&str; 11] = [
+    const STACK_SETTINGS: [&str; 12] = [
         "DATABASE_URL",
         "SYSTEM_DATABASE_URL",
         "MIGRATE_DATABASE_URL",
@@ -159,6 +159,7 @@ fn overrides_from(value_of: impl Fn(&str) -> Result<Option<String>>) -> Result<S
         "DOCUMENTS_BUCKET",
         "INGEST_QUEUE_URL",
         "REPLY_QUEUE_URL",
+        "EXPORT_QUEUE_URL",
     ];
     let mut overrides = SettingsMap::new();
     // A setting may call for others, so the functions are asked again with what was found, until nothing is new.
