@@ -98,7 +98,7 @@ impl Deps {
         let prefix = storage::tenant_prefix(tenant);
         let mut total = 0;
         loop {
-            let keys = self.storage.list(&prefix, FILES_PER_COUNT).await?;
+            let keys = self.storage.list_keys(&prefix, FILES_PER_COUNT).await?;
             if keys.is_empty() {
                 return Ok(Some(total));
             }

@@ -220,7 +220,7 @@ impl Storage {
     ///
     /// # Errors
     /// [`StorageError`].
-    pub async fn list(&self, prefix: &str, limit: i32) -> Result<Vec<String>, StorageError> {
+    pub async fn list_keys(&self, prefix: &str, limit: i32) -> Result<Vec<String>, StorageError> {
         let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).max_keys(limit);
         let listed = within(REQUEST_TIMEOUT, request.send()).await?.map_err(failed)?;
         Ok(listed.contents.unwrap_or_default().into_iter().filter_map(|object| object.key).collect())
@@ -232,6 +232,10 @@ impl Storage {
     /// [`StorageError`].
     pub async fn begin_upload(&self, key: &str, content_type: &str) -> Result<PartialUpload, StorageError> {
         let request = self.client.create_multipart_upload().bucket(&self.bucket).key(key).content_type(content_type);
+        // A POST without a body says so (RFC 9110, 8.6). S3 does without it, and other servers refuse the request.
+        let request = request.customize().mutate_request(|request| {
+            request.headers_mut().insert("content-length", "0");
+        });
         let begun = within(REQUEST_TIMEOUT, request.send()).await?.map_err(failed)?;
         let id = begun.upload_id.ok_or_else(|| StorageError("an upload without an id was begun".to_owned()))?;
         Ok(PartialUpload { key: key.to_owned(), id, parts: Vec::new() })

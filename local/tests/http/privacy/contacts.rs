@@ -26,7 +26,7 @@ async fn contact(app: &App, owner: &TenantUser, id: &str, name: &str) -> Uuid {
     app.post("/api/v1/orders").by(owner).header("idempotency-key", key).json(&order).await.data(201);
     app.post(&format!("/api/v1/messages/{answer}/feedback"))
         .by(owner)
-        .json(&json!({ "helpful": true, "comment": format!("bien répondu à {name}") }))
+        .json(&json!({ "is_helpful": true, "comment": format!("bien répondu à {name}") }))
         .await
         .data(200);
     let tenant = owner.customer_id;

@@ -11,7 +11,7 @@ use super::{
 const ME: &str = "/api/v1/customers/me";
 
 async fn texts(app: &App, tenant: &TenantUser) -> Vec<String> {
-    let select = "select content from messages where customer_id = $1 order by created_at";
+    let select = "select content from messages where customer_id = $1 order by created_at::date, content";
     sqlx::query_scalar(select).bind(tenant.customer_id).fetch_all(&mut app.admin_db().await).await.unwrap()
 }
 
@@ -55,7 +55,7 @@ async fn messages_are_deleted_after_the_months_that_their_company_sets_and_idle_
     maintain(&app).await;
 
     assert_eq!(texts(&app, &short).await, ["1: 5"]);
-    assert_eq!(texts(&app, &long).await, ["2: 100", "1: 100", "2: 95", "1: 5"]);
+    assert_eq!(texts(&app, &long).await, ["1: 100", "2: 100", "2: 95", "1: 5"]);
     let count = |table: &str, column: &str, tenant: &TenantUser| {
         format!("select count(*) from {table} where {column} = '{}'", tenant.customer_id)
     };

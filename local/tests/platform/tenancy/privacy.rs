@@ -302,8 +302,10 @@ async fn a_purge_deletes_every_row_and_file_but_those_that_are_kept_and_counts_t
     let (before, others_before) = (numbers(&mut admin, &mine).await, numbers(&mut admin, &theirs).await);
     let delete = sqlx::query("update customers set deleted_at = now() - interval '31 days' where id = $1");
     delete.bind(mine.customer).execute(&mut admin).await.unwrap();
-    let delete = sqlx::query("delete from changes where customer_id = $1");
-    delete.bind(mine.customer).execute(&mut admin).await.unwrap();
+    for table in ["changes", "purges"] {
+        let delete = format!("delete from {table} where customer_id = '{}'", mine.customer);
+        sqlx::raw_sql(AssertSqlSafe(delete)).execute(&mut admin).await.unwrap();
+    }
 
     let report = stack.invoke("maintenance", json!({})).await.unwrap();
 

@@ -121,6 +121,10 @@ pub async fn hold_next(tx: &mut SystemTx, now: DateTime<Utc>) -> sqlx::Result<Op
             select customer_id from purges
             where finished_at is null and (sweep_after is null or sweep_after <= $1)
               and (held_until is null or held_until < now())
+              -- Whatever wrote the row: nothing is deleted of a company whose purge has not begun.
+              and not exists (
+                  select from customers where customers.id = purges.customer_id and customers.purge_started_at is null
+              )
             order by started_at
             limit 1
             for update skip locked
