@@ -245,15 +245,7 @@ pub async fn delete(tx: &mut TenantTx, conversation: Uuid) -> Result<ContactDele
         "whatsapp" => delete_unread_bodies(tx, &contact.contact_id, contact.user_phone.as_deref()).await?,
         _ => 0,
     };
-    // Answers to requests about the conversation are kept for a day, for repetitions.
-    let idempotency_keys = sqlx::query!(
-        "delete from idempotency_keys where customer_id = $1 and strpos(response::text, $2) > 0",
-        tx.tenant(),
-        conversation.to_string()
-    )
-    .execute(&mut *tx)
-    .await?
-    .rows_affected();
+    let idempotency_keys = delete_kept_answers(tx, conversation).await?;
     sqlx::query!(
         r#"
         update jobs set status = 'done', last_error = null, updated_at = clock_timestamp()
@@ -308,6 +300,18 @@ async fn count_rows(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<RowCo
     )
     .fetch_one(tx)
     .await
+}
+
+/// Deletes the answers to requests about a conversation, which are kept for a day, for repetitions.
+async fn delete_kept_answers(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<u64> {
+    sqlx::query!(
+        "delete from idempotency_keys where customer_id = $1 and strpos(response::text, $2) > 0",
+        tx.tenant(),
+        conversation.to_string()
+    )
+    .execute(tx)
+    .await
+    .map(|done| done.rows_affected())
 }
 
 /// Deletes the kept bodies of webhook calls that hold the contact's id or telephone number as a word of its own: they could

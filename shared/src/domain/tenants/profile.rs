@@ -302,6 +302,7 @@ async fn check_timezone(tx: &mut TenantTx, timezone: Option<&str>) -> Result<(),
 ///
 /// # Errors
 /// Returns 422 for a time zone unknown to the database, and any database error.
+#[expect(clippy::too_many_lines, reason = "one statement with all fields, and their comparison")]
 pub async fn change(
     tx: &mut TenantTx,
     actor: Uuid,
