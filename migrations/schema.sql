@@ -1292,6 +1292,35 @@ begin
 end
 $$;
 
+CREATE FUNCTION app.purge_legacy(tenant uuid) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO ''
+    AS $_$
+declare
+    names constant text[] := array(
+        select tenant::text union all
+        select mapping.company_id from public.company_mapping mapping where mapping.uuid = tenant
+    );
+    found record;
+    deleted bigint;
+    total bigint := 0;
+begin
+    for found in
+        select relation.relname, owner_column.attname
+        from pg_catalog.pg_class relation
+        join pg_catalog.pg_namespace space on space.oid = relation.relnamespace and space.nspname = 'legacy'
+        join pg_catalog.pg_attribute owner_column on owner_column.attrelid = relation.oid
+            and owner_column.attname in ('company_id', 'customer_id') and not owner_column.attisdropped
+        where relation.relkind = 'r'
+    loop
+        execute format('delete from legacy.%I old where old.%I::text = any ($1)', found.relname, found.attname) using names;
+        get diagnostics deleted = row_count;
+        total := total + deleted;
+    end loop;
+    return total;
+end
+$_$;
+
 CREATE FUNCTION app.question_key(question text, stemming regdictionary) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path TO ''
@@ -1414,7 +1443,7 @@ begin
     -- Where the tenant itself is deleted, rows of its tables change on the way, and there is nobody to tell.
     insert into public.changes (customer_id, kind, id, is_deleted)
     select customers.id, record_change.kind, object, record_change.is_deleted
-    from public.customers where customers.id = tenant;
+    from public.customers where customers.id = tenant and customers.deleted_at is null;
 end
 $$;
 
@@ -2439,11 +2468,15 @@ CREATE TABLE public.customers (
     embedding_model text,
     overage_cap_requests integer,
     muted_notices text[] DEFAULT '{}'::text[] NOT NULL,
+    purge_started_at timestamp with time zone,
+    conversation_retention_months integer DEFAULT 12 NOT NULL,
+    CONSTRAINT customers_conversation_retention_known CHECK (((conversation_retention_months >= 1) AND (conversation_retention_months <= 60))),
     CONSTRAINT customers_currency_format CHECK ((currency ~ '^[A-Z]{3}$'::text)),
     CONSTRAINT customers_embedding_model_not_empty CHECK ((embedding_model <> ''::text)),
     CONSTRAINT customers_muted_notices_few CHECK ((cardinality(muted_notices) <= 50)),
     CONSTRAINT customers_name_length CHECK (((length(name) >= 1) AND (length(name) <= 200))),
     CONSTRAINT customers_overage_cap_not_negative CHECK ((overage_cap_requests >= 0)),
+    CONSTRAINT customers_purge_after_deletion CHECK (((purge_started_at IS NULL) OR (deleted_at IS NOT NULL))),
     CONSTRAINT customers_spend_cap_not_negative CHECK ((spend_cap_micros >= 0)),
     CONSTRAINT customers_webhook_url_length CHECK ((length(webhook_url) <= 2000))
 );
@@ -2455,6 +2488,8 @@ COMMENT ON COLUMN public.customers.embedding_model IS 'of the vectors of all its
 COMMENT ON COLUMN public.customers.overage_cap_requests IS 'requests over the plan''s limit in a period; null: as many as the plan has';
 
 COMMENT ON COLUMN public.customers.muted_notices IS 'types of activities that the company does not want to be told';
+
+COMMENT ON COLUMN public.customers.purge_started_at IS 'from this time on, the deletion of the account cannot be undone';
 
 CREATE TABLE public.document_chunks (
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -2565,6 +2600,28 @@ COMMENT ON COLUMN public.documents.name_key IS 'the file name without difference
 COMMENT ON COLUMN public.documents.replaces IS 'documents that are deleted when this one is processed, and those that were';
 
 COMMENT ON COLUMN public.documents.format IS 'format of the file, as its name says; null for older documents, which are PDF files';
+
+CREATE TABLE public.exports (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    customer_id uuid NOT NULL,
+    requested_by uuid,
+    status text DEFAULT 'queued'::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    worker uuid,
+    held_until timestamp with time zone,
+    size_bytes bigint,
+    error_code text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    finished_at timestamp with time zone,
+    expires_at timestamp with time zone,
+    CONSTRAINT exports_attempts_not_negative CHECK ((attempts >= 0)),
+    CONSTRAINT exports_error_when_failed CHECK (((status = 'failed'::text) = (error_code IS NOT NULL))),
+    CONSTRAINT exports_ready_is_complete CHECK (((status <> 'ready'::text) OR ((size_bytes IS NOT NULL) AND (finished_at IS NOT NULL) AND (expires_at IS NOT NULL)))),
+    CONSTRAINT exports_size_not_negative CHECK ((size_bytes >= 0)),
+    CONSTRAINT exports_status_known CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'ready'::text, 'failed'::text, 'expired'::text])))
+);
+
+COMMENT ON COLUMN public.exports.requested_by IS 'users.id of the owner who asked; stays when the account is gone';
 
 CREATE TABLE public.failed_sign_ins (
     customer_id uuid NOT NULL,
@@ -2678,7 +2735,7 @@ CREATE TABLE public.jobs (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT jobs_attempts_not_negative CHECK ((attempts >= 0)),
-    CONSTRAINT jobs_kind_known CHECK ((kind = ANY (ARRAY['ingest'::text, 'delete_object'::text, 'reply'::text, 'invoice_item'::text, 'collection'::text]))),
+    CONSTRAINT jobs_kind_known CHECK ((kind = ANY (ARRAY['ingest'::text, 'delete_object'::text, 'reply'::text, 'invoice_item'::text, 'collection'::text, 'export'::text]))),
     CONSTRAINT jobs_status_known CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'done'::text, 'failed'::text])))
 );
 
@@ -2881,6 +2938,19 @@ COMMENT ON COLUMN public.profiles.subscription_version IS 'of billing.subscripti
 COMMENT ON COLUMN public.profiles.subscription_cancel_at IS 'when the subscription ends or has ended; null: no end is set';
 
 COMMENT ON COLUMN public.profiles.version IS 'number of the row''s changes: a cached copy with another version is out of date';
+
+CREATE TABLE public.purges (
+    customer_id uuid NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    held_until timestamp with time zone,
+    counts jsonb DEFAULT '{}'::jsonb NOT NULL,
+    rows_deleted_at timestamp with time zone,
+    sweep_after timestamp with time zone,
+    finished_at timestamp with time zone,
+    CONSTRAINT purges_counts_object CHECK ((jsonb_typeof(counts) = 'object'::text))
+);
+
+COMMENT ON COLUMN public.purges.counts IS 'the number of deleted rows by table, and of deleted files';
 
 CREATE UNLOGGED TABLE public.rate_limits (
     key text NOT NULL,
@@ -3266,6 +3336,9 @@ ALTER TABLE ONLY public.documents
 ALTER TABLE ONLY public.documents
     ADD CONSTRAINT documents_storage_key_key UNIQUE (storage_key);
 
+ALTER TABLE ONLY public.exports
+    ADD CONSTRAINT exports_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.failed_sign_ins
     ADD CONSTRAINT failed_sign_ins_pkey PRIMARY KEY (customer_id, action);
 
@@ -3337,6 +3410,9 @@ ALTER TABLE ONLY public.profiles
 
 ALTER TABLE ONLY public.profiles
     ADD CONSTRAINT profiles_stripe_customer_id_key UNIQUE (stripe_customer_id);
+
+ALTER TABLE ONLY public.purges
+    ADD CONSTRAINT purges_pkey PRIMARY KEY (customer_id);
 
 ALTER TABLE ONLY public.rate_limits
     ADD CONSTRAINT rate_limits_pkey PRIMARY KEY (key);
@@ -3460,6 +3536,8 @@ CREATE INDEX customer_members_user_id_idx ON public.customer_members USING btree
 
 CREATE INDEX customers_created_at_idx ON public.customers USING btree (created_at DESC, id);
 
+CREATE INDEX customers_deleted_at_idx ON public.customers USING btree (deleted_at) WHERE (deleted_at IS NOT NULL);
+
 CREATE INDEX customers_plan_id_idx ON public.customers USING btree (plan_id);
 
 CREATE INDEX document_chunks_candidates_idx ON public.document_chunks USING btree (customer_id, embedding_model) INCLUDE (id, document_id, embedding_bits);
@@ -3489,6 +3567,12 @@ CREATE INDEX documents_status_idx ON public.documents USING btree (customer_id, 
 CREATE INDEX documents_unread_idx ON public.documents USING btree (customer_id, upload_date DESC, id DESC) WHERE (cardinality(pages_unread) > 0);
 
 CREATE INDEX documents_upload_date_idx ON public.documents USING btree (customer_id, upload_date DESC, id DESC);
+
+CREATE INDEX exports_created_at_idx ON public.exports USING btree (customer_id, created_at DESC, id DESC);
+
+CREATE INDEX exports_expires_at_idx ON public.exports USING btree (expires_at) WHERE (status = 'ready'::text);
+
+CREATE UNIQUE INDEX exports_open_key ON public.exports USING btree (customer_id) WHERE (status = ANY (ARRAY['queued'::text, 'running'::text]));
 
 CREATE INDEX failed_sign_ins_window_start_idx ON public.failed_sign_ins USING btree (window_start);
 
@@ -3521,6 +3605,8 @@ CREATE INDEX jobs_customer_id_idx ON public.jobs USING btree (customer_id);
 CREATE INDEX jobs_due_idx ON public.jobs USING btree (run_after) WHERE (status = ANY (ARRAY['queued'::text, 'running'::text]));
 
 CREATE INDEX jobs_ended_idx ON public.jobs USING btree (updated_at) WHERE (status = ANY (ARRAY['done'::text, 'failed'::text]));
+
+CREATE UNIQUE INDEX jobs_export_key ON public.jobs USING btree (((payload ->> 'export_id'::text))) WHERE (kind = 'export'::text);
 
 CREATE UNIQUE INDEX jobs_ingest_document_key ON public.jobs USING btree (((payload ->> 'document_id'::text))) WHERE (kind = 'ingest'::text);
 
@@ -3584,6 +3670,8 @@ CREATE UNIQUE INDEX products_name_key ON public.products USING btree (customer_i
 
 CREATE INDEX profiles_access_until_idx ON public.profiles USING btree (subscription_access_until) WHERE (subscription_access_until IS NOT NULL);
 
+CREATE INDEX purges_open_idx ON public.purges USING btree (started_at) WHERE (finished_at IS NULL);
+
 CREATE INDEX reembedded_chunks_customer_id_idx ON public.reembedded_chunks USING btree (customer_id, embedding_model);
 
 CREATE INDEX refresh_sessions_expires_at_idx ON public.refresh_sessions USING btree (expires_at);
@@ -3634,6 +3722,8 @@ CREATE TRIGGER company_rag_configs_version BEFORE UPDATE ON public.company_rag_c
 
 CREATE TRIGGER conversations_change AFTER INSERT ON public.conversations FOR EACH ROW EXECUTE FUNCTION app.on_change('conversation', 'customer_id');
 
+CREATE TRIGGER conversations_delete_change AFTER DELETE ON public.conversations FOR EACH ROW EXECUTE FUNCTION app.on_change('conversation', 'customer_id');
+
 CREATE TRIGGER conversations_update_change AFTER UPDATE OF handler, handover_until, handover_reason, display_name, user_phone, language, opted_out_at, last_message_at ON public.conversations FOR EACH ROW WHEN (((((((((old.handler IS DISTINCT FROM new.handler) OR (old.handover_until IS DISTINCT FROM new.handover_until)) OR (old.handover_reason IS DISTINCT FROM new.handover_reason)) OR (old.display_name IS DISTINCT FROM new.display_name)) OR (old.user_phone IS DISTINCT FROM new.user_phone)) OR (old.language IS DISTINCT FROM new.language)) OR (old.opted_out_at IS DISTINCT FROM new.opted_out_at)) OR (old.last_message_at IS DISTINCT FROM new.last_message_at))) EXECUTE FUNCTION app.on_change('conversation', 'customer_id');
 
 CREATE TRIGGER conversations_webhook_handed_over AFTER UPDATE OF handler, handover_reason, handover_until ON public.conversations FOR EACH ROW WHEN (((new.handler = 'human'::text) AND ((old.handler <> 'human'::text) OR (old.handover_until <= now()) OR (old.handover_reason IS DISTINCT FROM new.handover_reason)))) EXECUTE FUNCTION app.on_webhook_handed_over();
@@ -3655,6 +3745,8 @@ CREATE TRIGGER feedback_count AFTER INSERT OR UPDATE OF is_helpful ON public.fee
 CREATE TRIGGER llm_calls_spend AFTER INSERT ON public.llm_calls FOR EACH ROW WHEN ((new.cost_micros > 0)) EXECUTE FUNCTION app.count_spend();
 
 CREATE TRIGGER messages_change AFTER INSERT ON public.messages FOR EACH ROW EXECUTE FUNCTION app.on_change('message', 'customer_id');
+
+CREATE TRIGGER messages_delete_change AFTER DELETE ON public.messages FOR EACH ROW EXECUTE FUNCTION app.on_change('message', 'customer_id');
 
 CREATE TRIGGER messages_update_change AFTER UPDATE OF answered_by, skipped_reason, sent_at, error_code, content ON public.messages FOR EACH ROW WHEN ((((((old.answered_by IS DISTINCT FROM new.answered_by) OR (old.skipped_reason IS DISTINCT FROM new.skipped_reason)) OR (old.sent_at IS DISTINCT FROM new.sent_at)) OR (old.error_code IS DISTINCT FROM new.error_code)) OR (old.content IS DISTINCT FROM new.content))) EXECUTE FUNCTION app.on_change('message', 'customer_id');
 
@@ -3776,6 +3868,9 @@ ALTER TABLE ONLY public.documents
 
 ALTER TABLE ONLY public.documents
     ADD CONSTRAINT documents_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.exports
+    ADD CONSTRAINT exports_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.feedback
     ADD CONSTRAINT feedback_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES public.customers(id) ON DELETE CASCADE;
@@ -4061,7 +4156,15 @@ CREATE POLICY documents_system ON public.documents TO lisa_system USING (true) W
 
 CREATE POLICY documents_tenant ON public.documents TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK (((customer_id = ( SELECT app.current_customer() AS current_customer)) AND (company_id = ( SELECT app.current_company() AS current_company))));
 
+ALTER TABLE public.exports ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY exports_system ON public.exports TO lisa_system USING (true) WITH CHECK (true);
+
+CREATE POLICY exports_tenant ON public.exports TO lisa_tenant USING ((customer_id = ( SELECT app.current_customer() AS current_customer))) WITH CHECK ((customer_id = ( SELECT app.current_customer() AS current_customer)));
+
 ALTER TABLE public.failed_sign_ins ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY failed_sign_ins_system ON public.failed_sign_ins TO lisa_system USING (true) WITH CHECK (true);
 
 ALTER TABLE public.feedback ENABLE ROW LEVEL SECURITY;
 
@@ -4174,6 +4277,10 @@ CREATE POLICY profiles_own_update ON public.profiles FOR UPDATE TO authenticated
 CREATE POLICY profiles_system ON public.profiles TO lisa_system USING (true) WITH CHECK (true);
 
 CREATE POLICY profiles_tenant ON public.profiles FOR SELECT TO lisa_tenant USING ((id = ( SELECT app.current_owner() AS current_owner)));
+
+ALTER TABLE public.purges ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY purges_system ON public.purges TO lisa_system USING (true) WITH CHECK (true);
 
 ALTER TABLE public.rate_limits ENABLE ROW LEVEL SECURITY;
 
@@ -4427,6 +4534,9 @@ GRANT ALL ON FUNCTION app.public_plans() TO lisa_app;
 
 REVOKE ALL ON FUNCTION app.publish_realtime() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.purge_legacy(tenant uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.purge_legacy(tenant uuid) TO lisa_system;
+
 REVOKE ALL ON FUNCTION app.question_key(question text, stemming regdictionary) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.question_key(question text, stemming regdictionary) TO lisa_tenant;
 GRANT ALL ON FUNCTION app.question_key(question text, stemming regdictionary) TO lisa_system;
@@ -4512,7 +4622,7 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE billing.user_config TO lisa_system;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.activities TO lisa_system;
 GRANT SELECT ON TABLE public.activities TO authenticated;
-GRANT SELECT,INSERT ON TABLE public.activities TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE ON TABLE public.activities TO lisa_tenant;
 
 GRANT SELECT,DELETE ON TABLE public.approved_answers TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.approved_answers TO lisa_system;
@@ -4588,7 +4698,7 @@ GRANT UPDATE(customer_texts) ON TABLE public.company_rag_configs TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.config_versions TO lisa_system;
 GRANT SELECT ON TABLE public.config_versions TO lisa_tenant;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE public.conversations TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.conversations TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.conversations TO lisa_system;
 
 GRANT SELECT(id) ON TABLE public.conversations TO authenticated;
@@ -4635,11 +4745,15 @@ GRANT UPDATE(currency) ON TABLE public.customers TO lisa_tenant;
 
 GRANT UPDATE(timezone) ON TABLE public.customers TO lisa_tenant;
 
+GRANT UPDATE(deleted_at) ON TABLE public.customers TO lisa_tenant;
+
 GRANT UPDATE(embedding_model) ON TABLE public.customers TO lisa_tenant;
 
 GRANT UPDATE(overage_cap_requests) ON TABLE public.customers TO lisa_tenant;
 
 GRANT UPDATE(muted_notices) ON TABLE public.customers TO lisa_tenant;
+
+GRANT UPDATE(conversation_retention_months) ON TABLE public.customers TO lisa_tenant;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.document_chunks TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.document_chunks TO lisa_system;
@@ -4667,6 +4781,17 @@ GRANT SELECT(pages_done) ON TABLE public.documents TO authenticated;
 GRANT SELECT(content) ON TABLE public.documents TO authenticated;
 
 GRANT SELECT(metadata) ON TABLE public.documents TO authenticated;
+
+GRANT SELECT ON TABLE public.exports TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.exports TO lisa_system;
+
+GRANT INSERT(id) ON TABLE public.exports TO lisa_tenant;
+
+GRANT INSERT(customer_id) ON TABLE public.exports TO lisa_tenant;
+
+GRANT INSERT(requested_by) ON TABLE public.exports TO lisa_tenant;
+
+GRANT SELECT,DELETE ON TABLE public.failed_sign_ins TO lisa_system;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.feedback TO lisa_system;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.feedback TO lisa_tenant;
@@ -4763,6 +4888,8 @@ GRANT SELECT(subscription_access_until) ON TABLE public.profiles TO lisa_tenant;
 
 GRANT SELECT(subscription_cancel_at) ON TABLE public.profiles TO lisa_tenant;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.purges TO lisa_system;
+
 GRANT SELECT,DELETE ON TABLE public.rate_limits TO lisa_system;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.reembedded_chunks TO lisa_system;
@@ -4781,7 +4908,7 @@ GRANT SELECT ON TABLE public.unanswered TO lisa_tenant;
 
 GRANT SELECT,DELETE ON TABLE public.unconfirmed_days TO lisa_system;
 
-GRANT SELECT,INSERT ON TABLE public.unread_webhook_bodies TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE ON TABLE public.unread_webhook_bodies TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.unread_webhook_bodies TO lisa_system;
 
 GRANT SELECT ON TABLE public.usage_periods TO lisa_tenant;

@@ -160,6 +160,7 @@ fn overrides_from(value_of: impl Fn(&str) -> Result<Option<String>>) -> Result<S
         "INGEST_QUEUE_URL",
         "REPLY_QUEUE_URL",
         "WEBHOOK_QUEUE_URL",
+        "EXPORT_QUEUE_URL",
     ];
     let mut overrides = SettingsMap::new();
     // A setting may call for others, so the functions are asked again with what was found, until nothing is new.

@@ -31,6 +31,7 @@ pub mod password_resets;
 pub mod periods;
 pub mod plans;
 pub mod previews;
+pub mod privacy;
 pub mod products;
 pub mod profiles;
 pub mod questions;

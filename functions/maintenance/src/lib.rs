@@ -1,9 +1,10 @@
 //! Scheduled maintenance. Every minute: sends the queue messages of due replies and due webhooks. Every few minutes: refunds expired quota
 //! reservations of killed functions, sends lost queue messages again, marks documents without an upload as failed,
 //! deletes the files of deleted documents, bills ended periods, ends access that is no longer paid for, cancels
-//! subscriptions that were paid twice, and deletes rows past their retention. Every night: reconciles subscriptions with
-//! Stripe.
+//! subscriptions that were paid twice, purges deleted accounts, and deletes rows past their retention. Every night: reconciles
+//! subscriptions with Stripe.
 
+mod privacy;
 mod retention;
 
 use std::{
@@ -18,12 +19,13 @@ use shared::{
     accounts,
     billing::{Billing, ReconcileReport},
     conversations,
-    db::{SystemDb, SystemTx},
+    db::{BillingDb, SystemDb, SystemTx},
     documents,
     error::BoxError,
     function::{EventFunction, Function},
-    jobs::{self, DueJob, IngestMessage, ReplyMessage, WebhookMessage},
+    jobs::{self, DueJob, ExportMessage, IngestMessage, ReplyMessage, WebhookMessage},
     logging,
+    privacy::exports,
     queue::Queue,
     quota,
     settings::Settings,
@@ -60,7 +62,9 @@ pub struct Deps {
     ingest_queue: Queue,
     reply_queue: Queue,
     webhook_queue: Queue,
+    export_queue: Queue,
     billing: Billing,
+    billing_db: BillingDb,
     retention: Retention,
     slots_per_tenant: i64,
 }
@@ -75,6 +79,8 @@ impl EventFunction for Deps {
             ingest_queue: Queue::read(settings, "INGEST_QUEUE_URL"),
             reply_queue: Queue::read(settings, "REPLY_QUEUE_URL"),
             webhook_queue: Queue::read(settings, "WEBHOOK_QUEUE_URL"),
+            export_queue: Queue::read(settings, "EXPORT_QUEUE_URL"),
+            billing_db: BillingDb::read(settings).with_background_timeout(),
             billing: Billing::read(settings).with_background_timeout(),
             retention: Retention::read(settings),
             slots_per_tenant: documents::read_slots_per_tenant(settings),
@@ -116,7 +122,9 @@ impl EventFunction for Deps {
         let counted = run_task("missing texts", counted).await;
         let named = self.db.system_tx(async |tx| Ok(documents::fill_name_keys(tx, BATCH_SIZE).await?));
         let named = run_task("names of documents", named).await;
-        let deleted_rows = run_task("stale rows", self.delete_stale_rows()).await;
+        let deleted_rows = run_task("stale rows", self.delete_stale_rows(now)).await;
+        let exports_expired = run_task("expired exports", self.remove_expired_exports(now)).await;
+        let accounts_purged = run_task("purges", self.purge_accounts(now)).await;
         match run_task("reconcile", self.billing.continue_reconcile(now)).await {
             Ok(Some(report)) => log_reconcile(&report),
             Ok(None) => {}
@@ -133,6 +141,7 @@ impl EventFunction for Deps {
         let (turns, counted, named) = (turns?, counted?, named?);
         let (duplicates, unassigned, requeued) = (duplicates?, unassigned?, requeued?);
         let counters_ended = counters_ended?;
+        let (exports_expired, accounts_purged) = (exports_expired?, accounts_purged?);
         tracing::info!(
             reservations_returned = refunded,
             jobs_taken = jobs_run,
@@ -149,6 +158,8 @@ impl EventFunction for Deps {
             subscriptions_unassigned = unassigned,
             sign_in_counters_ended = counters_ended,
             overages_requeued = requeued,
+            exports_expired,
+            accounts_purged,
             "maintenance done"
         );
         Ok(json!({
@@ -163,6 +174,8 @@ impl EventFunction for Deps {
             "duplicates_settled": duplicates,
             "subscriptions_unassigned": unassigned,
             "sign_in_counters_ended": counters_ended,
+            "exports_expired": exports_expired,
+            "accounts_purged": accounts_purged,
         }))
     }
 }
@@ -224,6 +237,7 @@ impl Deps {
             let done = match job.kind.as_str() {
                 "ingest" => self.resume_ingestion(&job).await,
                 "delete_object" => self.delete_object(&job).await,
+                "export" => self.resume_export(&job).await,
                 "collection" => self.billing.run_collection_job(&job).await.map_err(BoxError::from),
                 "invoice_item" => self.billing.run_invoice_item_job(&job).await.map_err(BoxError::from),
                 _ => Err("a job of an unknown kind".into()),
@@ -340,6 +354,18 @@ impl Deps {
         }
         let message = ReplyMessage { customer_id: tenant, conversation_id: conversation, message_id: None };
         Ok(self.reply_queue.send_or_log(&message, Duration::ZERO).await)
+    }
+
+    /// Sends the queue message of an export that the queue has lost, or whose worker died. After [`MAX_JOB_ATTEMPTS`] in which
+    /// no worker began, the export fails.
+    async fn resume_export(&self, job: &DueJob) -> Result<(), BoxError> {
+        let export_id: Uuid = job.payload["export_id"].as_str().unwrap_or_default().parse()?;
+        if job.attempts > MAX_JOB_ATTEMPTS {
+            logging::metric("JobsGivenUp", 1.0);
+            return Ok(self.db.system_tx(async |tx| Ok(exports::give_up(tx, export_id).await?)).await?);
+        }
+        let message = ExportMessage { customer_id: job.customer_id, export_id };
+        Ok(self.export_queue.send(&message).await?)
     }
 
     /// Deletes the file of a deleted document. The job ends when the upload URL can bring no file any more.

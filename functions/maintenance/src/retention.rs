@@ -1,9 +1,10 @@
 //! Retention: for how long rows are kept that nothing needs any more. They are deleted in bounded batches.
 
+use chrono::{DateTime, Utc};
 use shared::{
     accounts, changes, documents,
     error::{ApiError, BoxError},
-    idempotency, invitations, jobs, logging, notices, password_resets, quota, rate_limits,
+    idempotency, invitations, jobs, logging, notices, password_resets, privacy, quota, rate_limits,
     settings::Settings,
     tenants, unread_bodies, usage, webhook_endpoints,
 };
@@ -78,7 +79,7 @@ impl Deps {
     /// # Errors
     /// Returns the error of the first table that failed, after all tables.
     #[expect(clippy::too_many_lines, reason = "one entry for each table")]
-    pub(crate) async fn delete_stale_rows(&self) -> Result<u64, BoxError> {
+    pub(crate) async fn delete_stale_rows(&self, now: DateTime<Utc>) -> Result<u64, BoxError> {
         let (db, keep) = (&self.db, self.retention);
         let parts = [
             (
@@ -141,6 +142,22 @@ impl Deps {
                 "unread_webhook_bodies",
                 in_batches(|| async {
                     db.system_tx(async |tx| Ok(unread_bodies::remove_old(tx, BATCH_SIZE).await?)).await
+                })
+                .await,
+            ),
+            (
+                "messages",
+                in_batches(|| async {
+                    let remove = privacy::retention::remove_old_messages;
+                    db.system_tx(async |tx| Ok(remove(tx, now, BATCH_SIZE).await?)).await
+                })
+                .await,
+            ),
+            (
+                "conversations",
+                in_batches(|| async {
+                    let remove = privacy::retention::remove_old_conversations;
+                    db.system_tx(async |tx| Ok(remove(tx, now, BATCH_SIZE).await?)).await
                 })
                 .await,
             ),

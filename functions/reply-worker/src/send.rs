@@ -137,7 +137,10 @@ impl Deps {
         .with_metadata(serde_json::json!({ "error_code": why.as_str() }));
         self.db
             .tenant_tx(tenant, async |tx| {
-                conversations::lock(tx, conversation).await?;
+                // The contact was deleted meanwhile: there is nothing to mark and nobody to tell.
+                if !conversations::lock(tx, conversation).await? {
+                    return Ok(());
+                }
                 if outbox::mark_failed(tx, part, why, detail).await? {
                     quota::refund_undelivered(tx, conversation, part.message_id()).await?;
                 }

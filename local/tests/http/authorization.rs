@@ -259,6 +259,17 @@ fn make_objects_sql(owner: &TenantUser, conversation: Uuid) -> String {
     )
 }
 
+/// Inserts an export that is ready, so that no worker changes it meanwhile.
+async fn make_export(app: &App, owner: &TenantUser) -> Uuid {
+    let insert = "insert into exports (customer_id, requested_by, status, size_bytes, finished_at, expires_at)
+                  values ($1, $2, 'ready', 100, now(), now() + interval '1 day') returning id";
+    let insert = sqlx::query_scalar(insert).bind(owner.customer_id).bind(owner.user_id);
+    insert.fetch_one(&mut app.admin_db().await).await.unwrap()
+}
+
+/// The operation that the owner of a deleted company may call.
+const RESTORATION: &str = "POST /api/v1/privacy/account/restore";
+
 impl TenantFixture {
     pub(super) async fn create(app: &App, operations: &[DocumentedOperation]) -> Self {
         let owner = app.sign_up("Comptoir Baobab").await;
@@ -274,7 +285,10 @@ impl TenantFixture {
         // The last object, so that none of the others is an event for it.
         let endpoint = json!({ "url": "https://hooks.example.com/fixture", "events": ["quota.warning"] });
         app.post("/api/v1/webhook-endpoints").by(&owner).json(&endpoint).await.data(201);
-        let mut ids = BTreeMap::new();
+        let mut ids = BTreeMap::from([
+            (("/api/v1/privacy/contacts".to_owned(), "{conversation_id}".to_owned()), conversation.to_string()),
+            (("/api/v1/privacy/exports".to_owned(), "{id}".to_owned()), make_export(app, &owner).await.to_string()),
+        ]);
         for operation in operations {
             for (at, segment) in operation.path.split('/').enumerate().filter(|(_, segment)| segment.starts_with('{')) {
                 let collection = operation.path.split('/').take(at).collect::<Vec<_>>().join("/");
@@ -522,6 +536,9 @@ async fn members_of_a_suspended_or_deleted_company_are_refused() {
         }
         for operation in all.iter().filter(|operation| operation.access.needs_membership()) {
             for (who, token) in [("the owner", &closed.owner), ("a support user", &closed.support)] {
+                if operation.name == RESTORATION && code == "tenant_deleted" && who == "the owner" {
+                    continue;
+                }
                 operation.assert_refused(who, operation.call(&app, &closed).by(token).await, 403, code);
             }
         }

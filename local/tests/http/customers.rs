@@ -93,7 +93,7 @@ async fn only_the_owner_sees_and_changes_the_company() {
     let expected = json!({
         "id": company.owner.customer_id, "name": "Comptoir Baobab", "company_id": company.owner.company_id,
         "plan": "free", "currency": "XOF", "timezone": "UTC", "webhook_url": null, "manychat_api_key": null,
-        "overage_cap_requests": null, "language": "fr", "webhook_secrets": [], "created_at": shown["created_at"],
+        "overage_cap_requests": null, "conversation_retention_months": 12, "language": "fr", "webhook_secrets": [], "created_at": shown["created_at"],
         "greeting": {
             "fr": "Bonjour ! Je suis Lisa, l’assistant virtuel de Comptoir Baobab.",
             "en": "Hello! I am Lisa, the virtual assistant of Comptoir Baobab.",
@@ -143,6 +143,7 @@ async fn an_invalid_field_is_named_and_nothing_changes() {
         ("currency", vec![json!("xof"), json!("XXX"), json!("F CFA"), json!("")]),
         ("timezone", vec![json!("Mars/Olympus"), json!(""), json!("UTC\u{0}"), json!("a".repeat(1_000))]),
         ("webhook_url", vec![json!("http://example.com"), json!("https://localhost/a"), json!("https://10.0.0.1")]),
+        ("conversation_retention_months", vec![json!(0), json!(-1), json!(61), json!("12"), json!(1.5)]),
         ("overage_cap_requests", vec![json!(-1), json!(1_000_001), json!("many"), json!(1.5)]),
         ("manychat_api_key", vec![json!("short"), json!("1001:with space in it"), json!("1001:é".repeat(4)), json!(7)]),
     ] {

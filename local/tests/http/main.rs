@@ -87,6 +87,8 @@ mod password_resets;
 #[cfg(test)]
 mod plans;
 #[cfg(test)]
+mod privacy;
+#[cfg(test)]
 mod products;
 #[cfg(test)]
 mod profiles;

@@ -33,11 +33,14 @@ enum Target {
 fn actions_of(operation: &str) -> &'static [(&'static str, Target)] {
     match operation {
         // Also for a presigned PUT, which is made with the rights of the function that signed it.
-        "put_object" => &[("s3:PutObject", Target::Objects)],
+        "put_object" | "create_multipart_upload" | "upload_part" | "complete_multipart_upload" => {
+            &[("s3:PutObject", Target::Objects)]
+        }
+        "abort_multipart_upload" => &[("s3:AbortMultipartUpload", Target::Objects)],
         // Without ListBucket, S3 answers 403 instead of 404 for a missing object.
         "get_object" | "head_object" => &[("s3:GetObject", Target::Objects), ("s3:ListBucket", Target::Bucket)],
         "delete_object" => &[("s3:DeleteObject", Target::Objects)],
-        "head_bucket" => &[("s3:ListBucket", Target::Bucket)],
+        "head_bucket" | "list_objects_v2" => &[("s3:ListBucket", Target::Bucket)],
         "send_message" => &[("sqs:SendMessage", Target::Queue)],
         "change_message_visibility" => &[("sqs:ChangeMessageVisibility", Target::Queue)],
         "get_queue_attributes" => &[("sqs:GetQueueAttributes", Target::Queue)],

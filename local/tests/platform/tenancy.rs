@@ -8,6 +8,7 @@ mod frontends;
 mod grants;
 mod isolation;
 mod migrate;
+mod privacy;
 mod realtime;
 mod rows;
 mod structure;

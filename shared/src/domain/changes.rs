@@ -2,9 +2,10 @@
 //! triggers write in the transaction that changes, and which is kept for seven days.
 //!
 //! SQL functions: `app.record_change`, `app.change_lock_key`, `app.changes_bound`, `app.changes_after`. Triggers, all of
-//! them `app.on_change`: `conversations_change` and `conversations_update_change` on `conversations`, `messages_change` and
-//! `messages_update_change` on `messages`, `documents_change` and `documents_update_change` on `documents`,
-//! `orders_change` on `orders`, `activities_change` on `activities`.
+//! them `app.on_change`: `conversations_change`, `conversations_update_change` and `conversations_delete_change` on
+//! `conversations`, `messages_change`, `messages_update_change` and `messages_delete_change` on `messages`,
+//! `documents_change` and `documents_update_change` on `documents`, `orders_change` on `orders`, `activities_change` on
+//! `activities`.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};

@@ -148,11 +148,16 @@ pub enum ProfileRead {
 /// Reads a user's profile, unless its version is `cached_version`.
 ///
 /// # Errors
-/// Returns 401 for a deleted account, 404 for a user without a profile, and any database error.
+/// Returns 401 for a deleted account, 403 for the owner of a deleted company, 404 for a user without a profile, and any
+/// database error.
 pub async fn read(tx: &mut SystemTx, user: Uuid, cached_version: Option<i64>) -> Result<ProfileRead, ApiError> {
     let row = sqlx::query!(
         r#"
-        select known.version, account.deleted_at is not null as "is_deleted!", fresh.id as "id?", fresh.email as "email?",
+        select known.version, account.deleted_at is not null as "is_deleted!",
+            exists (
+                select from customers own where own.user_id = account.id and own.deleted_at is not null
+            ) as "is_company_deleted!",
+            fresh.id as "id?", fresh.email as "email?",
             fresh.full_name, fresh.avatar_url, fresh.subscription_status as "subscription_status?",
             fresh.subscription_tier, fresh.subscription_current_period_end,
             fresh.credits_remaining as "credits_remaining?", fresh.created_at as "created_at?",
@@ -170,6 +175,9 @@ pub async fn read(tx: &mut SystemTx, user: Uuid, cached_version: Option<i64>) ->
     .ok_or_else(|| ApiError::not_found("profile"))?;
     if row.is_deleted {
         return Err(ApiError::unauthorized());
+    }
+    if row.is_company_deleted {
+        return Err(ApiError::forbidden("tenant_deleted", "this company is deleted"));
     }
     let (Some(id), Some(email), Some(subscription_status), Some(credits_remaining), Some(created_at), Some(updated_at)) =
         (row.id, row.email, row.subscription_status, row.credits_remaining, row.created_at, row.updated_at)

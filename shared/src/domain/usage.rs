@@ -202,7 +202,10 @@ async fn insert_calls<Scope: Send + std::fmt::Debug>(
             r#"
             insert into llm_calls (customer_id, conversation_id, purpose, provider, model, prompt_tokens,
                 completion_tokens, cost_micros, latency_ms, status)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+            values ($1, (
+                -- Null when the contact was deleted while the model thought.
+                select known.id from conversations known where known.customer_id = $1 and known.id = $2 for key share
+            ), $3, $4, $5, $6, $7, $8, $9, $10)
             "#,
             tenant,
             conversation,

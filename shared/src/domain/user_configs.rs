@@ -257,6 +257,8 @@ struct SealedDataPodKey {
 enum Account {
     Unknown,
     Deleted,
+    /// The company that the user owns is deleted.
+    CompanyDeleted,
     /// `tenant` is the company that the user owns.
     Active {
         tenant: Option<Uuid>,
@@ -266,7 +268,8 @@ enum Account {
 async fn find_account(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<Account> {
     let row = sqlx::query!(
         r#"
-        select account.deleted_at is not null as "is_deleted!", tenant.id as "tenant?"
+        select account.deleted_at is not null as "is_deleted!", tenant.id as "tenant?",
+            tenant.deleted_at is not null as "is_company_deleted!"
         from users account left join customers tenant on tenant.user_id = account.id
         where account.id = $1
         "#,
@@ -277,6 +280,7 @@ async fn find_account(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<Account> {
     Ok(match row {
         None => Account::Unknown,
         Some(row) if row.is_deleted => Account::Deleted,
+        Some(row) if row.is_company_deleted => Account::CompanyDeleted,
         Some(row) => Account::Active { tenant: row.tenant },
     })
 }
@@ -286,6 +290,7 @@ async fn own_account(tx: &mut SystemTx, user: Uuid) -> Result<Option<Uuid>, ApiE
     match find_account(tx, user).await? {
         Account::Active { tenant } => Ok(tenant),
         Account::Deleted => Err(ApiError::unauthorized()),
+        Account::CompanyDeleted => Err(ApiError::forbidden("tenant_deleted", "this company is deleted")),
         Account::Unknown => Err(ApiError::not_found("user")),
     }
 }

@@ -13,7 +13,7 @@ mod webhooks;
 
 pub use administrator::Administrator;
 pub use audited_reads::AuditedRead;
-pub use caller::{AccountUser, Caller, Identity, Public, SignedInUser, SupportUser, Unmetered};
+pub use caller::{AccountUser, Caller, Identity, Public, ReturningAccountUser, SignedInUser, SupportUser, Unmetered};
 pub use member_or_service::{MemberOrService, OnBehalfOf};
 pub use tokens::{Claims, VerificationKeys};
 pub use webhooks::ManyChatCall;

@@ -12,5 +12,5 @@ pub use edge::Edge;
 pub use extract::{Bytes, ClientAddress, Json, Path, PreferredLanguage, Query, ReceivedAt, RequestId};
 pub(crate) use layers::record_rate_limit;
 pub use layers::{Cors, layers};
-pub use respond::{Created, Data, Envelope, NoContent};
+pub use respond::{Accepted, Created, Data, Envelope, NoContent};
 pub use sse::{ClientDisconnected, SseSender, stream_events};

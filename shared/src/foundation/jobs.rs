@@ -69,6 +69,15 @@ pub async fn webhook_messages(tx: &mut TenantTx) -> sqlx::Result<Vec<WebhookMess
     Ok(WebhookMessage::parse_all(tenant, endpoints.as_deref()))
 }
 
+/// A message of the export queue: an export to be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportMessage {
+    /// The tenant.
+    pub customer_id: Uuid,
+    /// `exports.id`.
+    pub export_id: Uuid,
+}
+
 /// A job that is due now.
 #[derive(Debug)]
 pub struct DueJob {
@@ -76,7 +85,7 @@ pub struct DueJob {
     pub id: Uuid,
     /// The tenant.
     pub customer_id: Uuid,
-    /// `ingest`, `reply`, `delete_object`, `invoice_item` or `collection`.
+    /// `ingest`, `reply`, `delete_object`, `invoice_item`, `collection` or `export`.
     pub kind: String,
     /// Parameters of the job, depending on `kind`.
     pub payload: serde_json::Value,
@@ -97,6 +106,26 @@ pub async fn enqueue_object_deletion(tx: &mut TenantTx, storage_key: &str, until
     )
     .fetch_one(tx)
     .await
+}
+
+/// Inserts the job of an export of the transaction's tenant and returns its queue message. Maintenance sends the message
+/// when the queue has lost it.
+///
+/// # Errors
+/// Any error of the database.
+pub async fn enqueue_export(tx: &mut TenantTx, export: Uuid) -> sqlx::Result<ExportMessage> {
+    let tenant = tx.tenant();
+    sqlx::query!(
+        r#"
+        insert into jobs (customer_id, kind, payload, run_after)
+        values ($1, 'export', jsonb_build_object('export_id', $2::uuid), now() + interval '5 minutes')
+        "#,
+        tenant,
+        export
+    )
+    .execute(tx)
+    .await?;
+    Ok(ExportMessage { customer_id: tenant, export_id: export })
 }
 
 /// Records that the object of the tenant's deletion job was deleted: the job is done, or due again at its `until`.
@@ -137,7 +166,8 @@ async fn end_object_deletion<Scope: Send + std::fmt::Debug>(
     .map(drop)
 }
 
-/// Claims at most `limit` due jobs that are no replies, the longest due first.
+/// Claims at most `limit` due jobs that are no replies, the longest due first. Documents and exports of a deleted tenant
+/// wait: they are due when the account is restored.
 ///
 /// Claiming counts the attempt and makes the job due again in 2^attempts minutes, at most an hour. So a job whose
 /// worker dies is claimed again later. Two concurrent calls never claim one job (`for update skip locked`).
@@ -151,6 +181,9 @@ pub async fn claim_due(tx: &mut SystemTx, limit: i64) -> sqlx::Result<Vec<DueJob
         with due as (
             select id from jobs
             where status in ('queued', 'running') and run_after <= now() and kind <> 'reply'
+              and (kind not in ('ingest', 'export') or not exists (
+                  select from customers where customers.id = jobs.customer_id and customers.deleted_at is not null
+              ))
             order by run_after
             limit $1
             for update skip locked
@@ -194,7 +227,7 @@ pub async fn remove_ended(tx: &mut SystemTx, days: i32, limit: i64) -> sqlx::Res
     .map(|done| done.rows_affected())
 }
 
-/// Claims at most `limit` due reply jobs as [`claim_due`] claims other jobs.
+/// Claims at most `limit` due reply jobs as [`claim_due`] claims other jobs. Those of a deleted tenant wait.
 ///
 /// # Errors
 /// Any error of the database.
@@ -205,6 +238,9 @@ pub async fn claim_due_replies(tx: &mut SystemTx, limit: i64) -> sqlx::Result<Ve
         with due as (
             select id from jobs
             where status in ('queued', 'running') and run_after <= now() and kind = 'reply'
+              and not exists (
+                  select from customers where customers.id = jobs.customer_id and customers.deleted_at is not null
+              )
             order by run_after
             limit $1
             for update skip locked
@@ -263,12 +299,13 @@ pub async fn end(tx: &mut SystemTx, job: Uuid, failure: Option<&str>) -> sqlx::R
     .map(drop)
 }
 
-/// Makes the tenant's job of the kind `collection` due: the collection of its subscription is to be paused or resumed, as
-/// `customers.suspended_at` says when the job runs. A worker that is at work notices the new `change`.
+/// Makes the tenant's job of the kind `collection` due: the collection of its subscription is to be paused or resumed, or the
+/// subscription cancelled, as `customers.suspended_at` and `deleted_at` say when the job runs. A worker that is at work
+/// notices the new `change`.
 ///
 /// # Errors
 /// Any error of the database.
-pub async fn enqueue_collection(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Result<()> {
+pub async fn enqueue_collection<Scope: Send + std::fmt::Debug>(tx: &mut Tx<Scope>, tenant: Uuid) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
         insert into jobs (customer_id, kind, payload) values ($1, 'collection', $2)
@@ -305,7 +342,7 @@ pub async fn claim_collection(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Result<O
     .await
 }
 
-/// Ends a job of the kind `collection`. When the tenant was suspended or unsuspended since the job was claimed, the job is
+/// Ends a job of the kind `collection`. When the tenant was suspended, unsuspended or deleted since the job was claimed, the job is
 /// due again: the call of this worker may have come after that of another one.
 ///
 /// # Errors

@@ -8,6 +8,7 @@ use aws_sdk_s3::{
     error::{DisplayErrorContext, SdkError},
     operation::{get_object::GetObjectError, head_object::HeadObjectError},
     presigning::PresigningConfig,
+    types::{CompletedMultipartUpload, CompletedPart},
 };
 use bytes::{Bytes, BytesMut};
 use uuid::Uuid;
@@ -19,6 +20,10 @@ use crate::{aws, error::ApiError, settings::Settings};
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
 /// Time that storing a file of a form may take.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(8);
+/// Time that storing one part of a large object may take.
+const PART_TIMEOUT: Duration = Duration::from_secs(60);
+/// Least size of a part of a large object but for the last one, in bytes: a limit of S3.
+pub const MIN_PART_BYTES: usize = 5 * 1024 * 1024;
 /// Time that reading a whole object may take.
 const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -73,10 +78,30 @@ pub struct PresignedPut {
     pub headers: Vec<(String, String)>,
 }
 
+/// An object that is being stored part by part.
+#[derive(Debug)]
+pub struct PartialUpload {
+    key: String,
+    id: String,
+    parts: Vec<CompletedPart>,
+}
+
 /// Returns the key of a document's file, of whatever format: the bucket announces the objects that end in `.pdf`.
 #[must_use]
 pub fn document_key(tenant: Uuid, document: Uuid) -> String {
     format!("tenants/{tenant}/{document}.pdf")
+}
+
+/// Returns the prefix of all keys of a tenant.
+#[must_use]
+pub fn tenant_prefix(tenant: Uuid) -> String {
+    format!("tenants/{tenant}/")
+}
+
+/// Returns the key of an export's archive. The bucket does not announce it.
+#[must_use]
+pub fn export_key(tenant: Uuid, export: Uuid) -> String {
+    format!("tenants/{tenant}/exports/{export}.zip")
 }
 
 /// Returns the tenant and the document of a key; `None` when [`document_key`] does not produce such keys.
@@ -198,6 +223,78 @@ impl Storage {
         Ok(())
     }
 
+    /// Presigns the GET of an object, which a browser saves under the name `filename`, of ASCII letters, digits, `-` and `.`.
+    ///
+    /// # Errors
+    /// The credentials cannot sign, or S3 does not allow `valid_for`.
+    pub async fn presign_get(&self, key: &str, filename: &str, valid_for: Duration) -> Result<String, StorageError> {
+        let config = PresigningConfig::expires_in(valid_for).map_err(failed)?;
+        let disposition = format!("attachment; filename=\"{filename}\"");
+        let request = self.client.get_object().bucket(&self.bucket).key(key).response_content_disposition(disposition);
+        Ok(request.presigned(config).await.map_err(failed)?.uri().to_owned())
+    }
+
+    /// Returns up to `limit` keys that begin with `prefix`, at most 1,000.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn list_keys(&self, prefix: &str, limit: i32) -> Result<Vec<String>, StorageError> {
+        let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).max_keys(limit);
+        let listed = within(REQUEST_TIMEOUT, request.send()).await?.map_err(failed)?;
+        Ok(listed.contents.unwrap_or_default().into_iter().filter_map(|object| object.key).collect())
+    }
+
+    /// Begins an object that is stored part by part, and is there when [`Self::complete_upload`] succeeds.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn begin_upload(&self, key: &str, content_type: &str) -> Result<PartialUpload, StorageError> {
+        let request = self.client.create_multipart_upload().bucket(&self.bucket).key(key).content_type(content_type);
+        // A POST without a body says so (RFC 9110, 8.6). S3 does without it, and other servers refuse the request.
+        let request = request.customize().mutate_request(|request| {
+            request.headers_mut().insert("content-length", "0");
+        });
+        let begun = within(REQUEST_TIMEOUT, request.send()).await?.map_err(failed)?;
+        let id = begun.upload_id.ok_or_else(|| StorageError("an upload without an id was begun".to_owned()))?;
+        Ok(PartialUpload { key: key.to_owned(), id, parts: Vec::new() })
+    }
+
+    /// Stores the next part, of at least [`MIN_PART_BYTES`] unless it is the last one.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn store_part(&self, upload: &mut PartialUpload, part: Bytes) -> Result<(), StorageError> {
+        let number = i32::try_from(upload.parts.len() + 1).unwrap_or(i32::MAX);
+        let request = self.client.upload_part().bucket(&self.bucket).key(&upload.key).upload_id(&upload.id);
+        let request = request.part_number(number).body(part.into()).send();
+        let stored = Box::pin(within(PART_TIMEOUT, request)).await?.map_err(failed)?;
+        upload.parts.push(CompletedPart::builder().part_number(number).set_e_tag(stored.e_tag).build());
+        Ok(())
+    }
+
+    /// Makes the stored parts one object. It replaces an object with the same key.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn complete_upload(&self, upload: PartialUpload) -> Result<(), StorageError> {
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(upload.parts)).build();
+        let request = self.client.complete_multipart_upload().bucket(&self.bucket).key(&upload.key);
+        let request = request.upload_id(&upload.id).multipart_upload(parts).send();
+        // S3 may put many parts together for a while.
+        Box::pin(within(PART_TIMEOUT, request)).await?.map_err(failed)?;
+        Ok(())
+    }
+
+    /// Deletes the stored parts of an upload that is given up. The bucket deletes those of a killed worker after a day.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn abort_upload(&self, upload: &PartialUpload) -> Result<(), StorageError> {
+        let request = self.client.abort_multipart_upload().bucket(&self.bucket).key(&upload.key);
+        within(REQUEST_TIMEOUT, request.upload_id(&upload.id).send()).await?.map_err(failed)?;
+        Ok(())
+    }
+
     /// Checks that the bucket answers.
     ///
     /// # Errors
@@ -248,6 +345,7 @@ mod tests {
     fn document_keys_parse_and_foreign_keys_do_not() {
         let (tenant, document) = (Uuid::new_v4(), Uuid::new_v4());
         assert_eq!(parse_document_key(&document_key(tenant, document)), Some((tenant, document)));
+        assert_eq!(parse_document_key(&export_key(tenant, document)), None);
         for foreign in ["", "tenants/x/y.pdf", "exports/a.zip", "tenants/../etc/passwd.pdf"] {
             assert_eq!(parse_document_key(foreign), None);
         }

@@ -304,6 +304,12 @@ async fn every_function_answers_its_event() {
     let received = body(&deployed.run("stripe-webhook", None).await, 200);
     assert!(received.is_object(), "{received}");
 
+    let export = data(&deployed.run("privacy", customer).await, 202);
+    assert_eq!(export["status"], "queued", "{export}");
+    deployed.placeholders.push(("EXPORT_ID", text(&export["id"])));
+    let exported = deployed.run("export-worker", customer).await;
+    assert_eq!(exported, serde_json::json!({ "batchItemFailures": [] }));
+
     let maintained = deployed.run("maintenance", None).await;
     assert_eq!(maintained["reservations_returned"], 0, "{maintained}");
 
@@ -360,6 +366,9 @@ async fn every_function_answers_its_event() {
         .await
         .unwrap();
     assert_eq!(spent, 3);
+    let ready: (String, bool) =
+        sqlx::query_as("select status, size_bytes > 10000 from exports").fetch_one(&mut admin).await.unwrap();
+    assert_eq!(ready, ("ready".to_owned(), true));
 }
 
 /// Uploads a file by the presigned request in `upload`. The HTTP client sets the length and the host itself.

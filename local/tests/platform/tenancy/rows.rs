@@ -96,6 +96,8 @@ async fn full_tenant(admin: &mut PgConnection, name: &str) -> SeededTenant {
             "insert into golden_questions (customer_id, question, document_id) \
              select customer_id, 'delivery?', id from documents where customer_id = '{customer}'"
         ),
+        format!("insert into exports (customer_id, status) values ('{customer}', 'expired')"),
+        format!("insert into purges (customer_id, finished_at) values ('{customer}', now())"),
         format!("insert into preview_counts (customer_id, day, questions) values ('{customer}', '2026-11-29', 1)"),
         format!(
             "insert into closed_questions (message_id, customer_id) \

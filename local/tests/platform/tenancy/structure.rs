@@ -6,7 +6,7 @@ use sqlx::{Connection, PgConnection};
 use super::catalog::{self, OWN_SCHEMAS};
 
 /// A database and the superuser's connection to it.
-async fn admin() -> (testing::TestDatabase, PgConnection) {
+pub(super) async fn admin() -> (testing::TestDatabase, PgConnection) {
     let database = testing::database().await.unwrap();
     let admin = PgConnection::connect(&database.urls.admin).await.unwrap();
     (database, admin)

@@ -1,8 +1,8 @@
-//! The collection of a suspended company's subscription: paused at Stripe while the company is suspended, and resumed
-//! afterwards.
+//! The collection of a closed company's subscription: paused at Stripe while the company is suspended, and resumed
+//! afterwards; cancelled when the company is deleted.
 //!
-//! A job of the kind `collection` brings Stripe to the state that `customers.suspended_at` has when the job runs. A worker
-//! whose call ends after a later change finds the job changed, and makes it due again. So the last state wins, in
+//! A job of the kind `collection` brings Stripe to the state that `customers.suspended_at` and `deleted_at` have when the job
+//! runs. A worker whose call ends after a later change finds the job changed, and makes it due again. So the last state wins, in
 //! whatever order the calls reach Stripe.
 
 use std::time::Duration;
@@ -54,11 +54,15 @@ impl Billing {
         self.app.system_tx(async |tx| Ok(jobs::end_collection(tx, job).await?)).await
     }
 
-    async fn set_collection(&self, id: &str, state: CollectionState, job: &DueJob) -> Result<(), ApiError> {
+    async fn set_collection(&self, id: &str, state: WantedState, job: &DueJob) -> Result<(), ApiError> {
         let Some(stripe) = &self.stripe else {
             return Err(ApiError::unavailable().with_source("the collection waits for STRIPE_SECRET_KEY"));
         };
-        call(stripe, id, state, job).await
+        match state {
+            WantedState::Collection(state) => call(stripe, id, state, job).await,
+            // A repetition finds it cancelled. Stripe's event brings the new state.
+            WantedState::Cancelled => Ok(stripe.cancel_subscription(id).await.map(drop)?),
+        }
     }
 }
 
@@ -81,23 +85,37 @@ async fn has_ended(stripe: &StripeClient, id: &str) -> Result<bool, ApiError> {
     Ok(matches!(subscription.status, SubscriptionStatus::Canceled | SubscriptionStatus::IncompleteExpired))
 }
 
+/// The state that a company's subscription should have.
+#[derive(Debug, Clone, Copy)]
+enum WantedState {
+    Collection(CollectionState),
+    Cancelled,
+}
+
 /// The state that the collection of a company's subscription should have.
 struct WantedCollection {
     /// The owner, who pays.
     user: Uuid,
-    state: CollectionState,
+    state: WantedState,
 }
 
 async fn find_wanted(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Result<Option<WantedCollection>> {
     let row = sqlx::query!(
-        r#"select user_id, suspended_at is not null as "is_suspended!" from customers where id = $1"#,
+        r#"
+        select user_id, suspended_at is not null as "is_suspended!", deleted_at is not null as "is_deleted!"
+        from customers where id = $1
+        "#,
         tenant
     )
     .fetch_optional(tx)
     .await?;
     Ok(row.map(|row| WantedCollection {
         user: row.user_id,
-        state: if row.is_suspended { CollectionState::Paused } else { CollectionState::Active },
+        state: match (row.is_deleted, row.is_suspended) {
+            (true, _) => WantedState::Cancelled,
+            (false, true) => WantedState::Collection(CollectionState::Paused),
+            (false, false) => WantedState::Collection(CollectionState::Active),
+        },
     }))
 }
 

@@ -180,7 +180,7 @@ pub enum LeaseCheck {
     Human,
     /// The worker holds the lease, but the contact has opted out since the lease was acquired.
     OptedOut,
-    /// The worker does not hold the lease any more.
+    /// The worker does not hold the lease any more, or the company or the contact was deleted.
     Lost,
 }
 
@@ -195,7 +195,9 @@ pub async fn lock_and_check(tx: &mut TenantTx, lease: &Lease) -> sqlx::Result<Le
         select handler = 'human' and handover_until > now() as "by_person!", opted_out_at is not null as "is_opted_out!"
         from conversations
         where customer_id = $1 and id = $2 and lease_token = $3
-        for no key update
+          -- From its deletion on, nothing is answered and nothing is sent for a company.
+          and exists (select from customers where customers.id = $1 and customers.deleted_at is null)
+        for no key update of conversations
         "#,
         tx.tenant(),
         lease.conversation.id,

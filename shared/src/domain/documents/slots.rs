@@ -122,7 +122,9 @@ async fn enter(tx: &mut TenantTx, document: Uuid) -> sqlx::Result<Option<Entered
         r#"
         with document as (
             -- Locked before the slot, as whoever deletes the document does.
-            select id, status = 'pending' or coalesce(error_code = 'not_uploaded', false) as is_open,
+            -- A deleted company's documents wait: maintenance goes on with them when the account is restored.
+            select id, (status = 'pending' or coalesce(error_code = 'not_uploaded', false))
+                    and exists (select from customers where customers.id = $1 and customers.deleted_at is null) as is_open,
                 coalesce(error_code <> 'size_mismatch', true) as keeps_file
             from documents where customer_id = $1 and id = $2
             for no key update

@@ -3,7 +3,7 @@
 //!
 //! SQL function: `app.webhook_tenant`.
 
-use std::{fmt, time::Duration};
+use std::{fmt, ops::RangeInclusive, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -36,7 +36,7 @@ const WEBHOOK_SECRET_PURPOSE: &str = "webhook_secret";
 #[schema(example = json!({
     "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60", "name": "Comptoir Baobab", "company_id": "comptoir-baobab",
     "plan": "free", "currency": "XOF", "timezone": "Africa/Abidjan", "webhook_url": "https://example.com/lisa",
-    "manychat_api_key": "••••9f3c", "overage_cap_requests": null, "language": "fr",
+    "manychat_api_key": "••••9f3c", "overage_cap_requests": null, "conversation_retention_months": 12, "language": "fr",
     "greeting": { "fr": "Bonjour ! Je suis Lisa, l’assistant virtuel de Comptoir Baobab.",
                   "en": "Hello! I am Lisa, the virtual assistant of Comptoir Baobab." },
     "refusal": { "fr": "Je n’ai pas trouvé la réponse dans nos documents.", "en": "Our documents do not say." },
@@ -62,6 +62,8 @@ pub struct CustomerDetails {
     /// Maximum number of requests over the plan's limit that are answered and paid in a period; null for as many as the
     /// plan has.
     overage_cap_requests: Option<i32>,
+    /// Number of months after which messages and idle conversations are deleted.
+    conversation_retention_months: i32,
     /// Language for customers whose own language is not known: `fr` or `en`.
     language: String,
     /// Sentences in force, the company's own or the product's.
@@ -92,7 +94,7 @@ pub async fn details(tx: &mut TenantTx) -> sqlx::Result<CustomerDetails> {
         r#"
         select tenant.id, tenant.name, mapping.company_id, plan.name as plan, tenant.currency, tenant.timezone,
             tenant.webhook_url, tenant.manychat_api_key is not null as "has_key!", tenant.manychat_api_key_last4,
-            tenant.overage_cap_requests, tenant.muted_notices, tenant.created_at
+            tenant.overage_cap_requests, tenant.conversation_retention_months, tenant.muted_notices, tenant.created_at
         from customers tenant
         join company_mapping mapping on mapping.uuid = tenant.id
         join plans plan on plan.id = tenant.plan_id
@@ -125,6 +127,7 @@ pub async fn details(tx: &mut TenantTx) -> sqlx::Result<CustomerDetails> {
         webhook_url: row.webhook_url,
         manychat_api_key: row.has_key.then(|| format!("{MASK}{end}")),
         overage_cap_requests: row.overage_cap_requests,
+        conversation_retention_months: row.conversation_retention_months,
         language: identity.language.as_str().to_owned(),
         sentences: SentencesInForce::of(&identity),
         notices: NoticeSwitches::of(&row.muted_notices),
@@ -203,6 +206,9 @@ pub struct CustomerPatch {
     #[serde(default, deserialize_with = "input::nullable")]
     #[schema(value_type = Option<u32>, maximum = 1_000_000)]
     overage_cap_requests: Option<Option<OverageCap>>,
+    /// Number of months after which messages and idle conversations are deleted, 1 to 60. A shorter one deletes within
+    /// minutes what is older.
+    conversation_retention_months: Option<RetentionMonths>,
     /// Language for customers whose own language is not known.
     language: Option<CompanyLanguage>,
     /// First words of the assistant to a customer; null for the product's. `{assistant}` and `{company}` stand for the
@@ -256,6 +262,26 @@ impl TryFrom<i64> for OverageCap {
     }
 }
 
+/// Least and greatest retention of conversations, in months. Without a retention, no message could wait for an answer, and
+/// without an end, personal data would be kept for ever.
+const RETENTION_MONTHS: RangeInclusive<i32> = 1..=60;
+
+/// Number of months for which a company keeps its conversations, 1 to 60.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(try_from = "i64")]
+#[schema(value_type = u32, minimum = 1, maximum = 60)]
+struct RetentionMonths(i32);
+
+impl TryFrom<i64> for RetentionMonths {
+    type Error = String;
+
+    fn try_from(months: i64) -> Result<Self, String> {
+        let valid = i32::try_from(months).ok().filter(|months| RETENTION_MONTHS.contains(months));
+        let (least, most) = (RETENTION_MONTHS.start(), RETENTION_MONTHS.end());
+        valid.map(Self).ok_or_else(|| format!("must be between {least} and {most}"))
+    }
+}
+
 /// Checks that the database knows a time zone.
 async fn check_timezone(tx: &mut TenantTx, timezone: Option<&str>) -> Result<(), ApiError> {
     let Some(timezone) = timezone else { return Ok(()) };
@@ -276,6 +302,7 @@ async fn check_timezone(tx: &mut TenantTx, timezone: Option<&str>) -> Result<(),
 ///
 /// # Errors
 /// Returns 422 for a time zone unknown to the database, and any database error.
+#[expect(clippy::too_many_lines, reason = "one statement with all fields, and their comparison")]
 pub async fn change(
     tx: &mut TenantTx,
     actor: Uuid,
@@ -285,7 +312,7 @@ pub async fn change(
     check_timezone(tx, patch.timezone.as_deref()).await?;
     let before = sqlx::query!(
         r#"
-        select name, currency, timezone, webhook_url, overage_cap_requests, muted_notices,
+        select name, currency, timezone, webhook_url, overage_cap_requests, conversation_retention_months, muted_notices,
             manychat_api_key is not null as "has_key!"
         from customers where id = $1 for no key update
         "#,
@@ -298,6 +325,7 @@ pub async fn change(
     let overage_cap = patch.overage_cap_requests.map(|cap| cap.map(|OverageCap(requests)| requests));
     let webhook_url = patch.webhook_url.as_ref().map(|url| url.as_ref().map(TenantUrl::as_str));
     let muted = patch.muted_notices(&before.muted_notices);
+    let retention = patch.conversation_retention_months.map(|RetentionMonths(months)| months);
     sqlx::query!(
         r#"
         update customers set
@@ -308,7 +336,8 @@ pub async fn change(
             manychat_api_key = case when $7 then $8 else manychat_api_key end,
             manychat_api_key_last4 = case when $7 then $9 else manychat_api_key_last4 end,
             overage_cap_requests = case when $10 then $11 else overage_cap_requests end,
-            muted_notices = $12
+            muted_notices = $12,
+            conversation_retention_months = coalesce($13, conversation_retention_months)
         where id = $1
         "#,
         tx.tenant(),
@@ -322,7 +351,8 @@ pub async fn change(
         key.map(|key| key.last4.as_str()),
         overage_cap.is_some(),
         overage_cap.flatten(),
-        &muted
+        &muted,
+        retention
     )
     .execute(&mut *tx)
     .await?;
@@ -332,6 +362,10 @@ pub async fn change(
         ("timezone", patch.timezone.as_ref().is_some_and(|timezone| *timezone != before.timezone)),
         ("webhook_url", webhook_url.is_some_and(|url| url != before.webhook_url.as_deref())),
         ("overage_cap_requests", overage_cap.is_some_and(|cap| cap != before.overage_cap_requests)),
+        (
+            "conversation_retention_months",
+            retention.is_some_and(|months| months != before.conversation_retention_months),
+        ),
         ("notices", muted != before.muted_notices),
         // Two sealings of one key differ, so any new key counts as changed.
         ("manychat_api_key", key.is_some() || (patch.manychat_api_key.is_some() && before.has_key)),

@@ -12,7 +12,9 @@ use utoipa::openapi::{
 };
 use utoipa_axum::{PathItemExt, router::UtoipaMethodRouter};
 
-use super::{AccountUser, Caller, Identity, ManyChatCall, Public, SignedInUser, SupportUser, Unmetered};
+use super::{
+    AccountUser, Caller, Identity, ManyChatCall, Public, ReturningAccountUser, SignedInUser, SupportUser, Unmetered,
+};
 
 /// OpenAPI extension of an operation with the key of its rate limit: `address`, `user` or `webhook`.
 pub const RATE_LIMIT_EXTENSION: &str = "x-rate-limit";
@@ -65,6 +67,10 @@ impl AccessPolicy for Caller<SupportUser> {
 }
 
 impl AccessPolicy for Caller<AccountUser> {
+    const ACCESS: RouteAccess = RouteAccess::Token(Some("account_user"));
+}
+
+impl AccessPolicy for Caller<ReturningAccountUser> {
     const ACCESS: RouteAccess = RouteAccess::Token(Some("account_user"));
 }
 

@@ -10,6 +10,7 @@
 //! | [`MemberOrService`](super::MemberOrService) | a member of the tenant, or a service that asks for one |
 //! | [`Caller<SupportUser>`] | a member of the tenant |
 //! | [`Caller<AccountUser>`] | the owner of the tenant |
+//! | [`Caller<ReturningAccountUser>`] | the owner of the tenant, also when the tenant is deleted |
 //! | [`Administrator`](super::Administrator) | a global administrator |
 //! | [`ManyChatCall`](super::ManyChatCall) | a tenant's ManyChat bot |
 //! | `StripeEvent` of the module `stripe` | Stripe, by the request's signature |
@@ -65,7 +66,8 @@ pub struct SignedInUser {
     pub request_id: String,
 }
 
-/// A member with the role `Role` of a tenant that is neither suspended nor deleted.
+/// A member with the role `Role` of a tenant that is neither suspended nor deleted. Only [`ReturningAccountUser`] may belong
+/// to a deleted one.
 #[derive(Debug, Clone)]
 pub struct Caller<Role> {
     /// `users.id`, the token's `sub`.
@@ -85,8 +87,15 @@ pub struct SupportUser;
 #[derive(Debug, Clone)]
 pub struct AccountUser;
 
+/// Role of the owner of a tenant that may be deleted, for the restoration of the account.
+#[derive(Debug, Clone)]
+pub struct ReturningAccountUser;
+
 /// Role within a tenant. The row in `customer_members` decides the role, not the token.
 pub trait TenantRole: Send + Sync {
+    /// True when the tenant may be deleted.
+    const MAY_BE_DELETED: bool = false;
+
     /// Returns true when a membership of this kind (`customer_members.role`) includes the role.
     fn includes(membership: &str) -> bool;
 }
@@ -98,6 +107,14 @@ impl TenantRole for SupportUser {
 }
 
 impl TenantRole for AccountUser {
+    fn includes(membership: &str) -> bool {
+        membership == "owner"
+    }
+}
+
+impl TenantRole for ReturningAccountUser {
+    const MAY_BE_DELETED: bool = true;
+
     fn includes(membership: &str) -> bool {
         membership == "owner"
     }
@@ -251,7 +268,12 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let SignedInUser { user, request_id, .. } = SignedInUser::from_request_parts(parts, state).await?;
         let requested = requested_tenant(parts)?;
-        let membership = find_membership(&Db::from_ref(state), user, requested).await?;
+        let db = Db::from_ref(state);
+        let membership = if Role::MAY_BE_DELETED {
+            find_own_membership(&db, user, requested).await?
+        } else {
+            find_membership(&db, user, requested).await?
+        };
         tracing::Span::current().record("tenant_id", tracing::field::display(membership.tenant));
         if !Role::includes(&membership.role) {
             return Err(ApiError::forbidden("forbidden", "only the owner of the company may do this"));
@@ -277,6 +299,20 @@ pub(super) async fn find_membership(db: &Db, user: Uuid, requested: Option<Uuid>
             _ => refusal,
         }),
         chosen => chosen.cloned(),
+    }
+}
+
+/// Finds the membership of an owner, whose tenant may be deleted. A user of several tenants who names none means the deleted
+/// one.
+///
+/// # Errors
+/// Returns the errors of [`find_membership`] for everybody else.
+async fn find_own_membership(db: &Db, user: Uuid, requested: Option<Uuid>) -> Result<Membership, ApiError> {
+    let rows = db.call_app_function("app.memberships", &[Some(user), requested]).await?;
+    let memberships = rows.iter().map(Membership::from_row).collect::<Result<Vec<_>, _>>()?;
+    match memberships.into_iter().find(|membership| membership.deleted && membership.role == "owner") {
+        Some(own) => Ok(own),
+        None => find_membership(db, user, requested).await,
     }
 }
 

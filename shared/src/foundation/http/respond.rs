@@ -25,6 +25,10 @@ pub struct Data<T>(pub T);
 #[derive(Debug)]
 pub struct Created<T>(pub T);
 
+/// A 202 response for work that goes on: the value in an [`Envelope`].
+#[derive(Debug)]
+pub struct Accepted<T>(pub T);
+
 /// A 204 response, without a body.
 #[derive(Debug)]
 pub struct NoContent;
@@ -38,6 +42,12 @@ impl<T: Serialize> IntoResponse for Data<T> {
 impl<T: Serialize> IntoResponse for Created<T> {
     fn into_response(self) -> Response {
         (StatusCode::CREATED, Data(self.0)).into_response()
+    }
+}
+
+impl<T: Serialize> IntoResponse for Accepted<T> {
+    fn into_response(self) -> Response {
+        (StatusCode::ACCEPTED, Data(self.0)).into_response()
     }
 }
 

@@ -77,14 +77,18 @@ async fn lock_open_periods(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Result<()> 
         .map(drop)
 }
 
-/// Makes the job due that pauses the collection, when the tenant is suspended: a page of Checkout that was open at its
-/// suspension may still have been paid.
-async fn pause_if_suspended(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Result<()> {
-    let is_suspended = sqlx::query_scalar!(
-        r#"select exists (select from customers where id = $1 and suspended_at is not null) as "is_suspended!""#,
+/// Makes the job due that pauses the collection or cancels the subscription, when the tenant is suspended or deleted: a page
+/// of Checkout that was open at that time may still have been paid.
+async fn stop_if_closed(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Result<()> {
+    let is_closed = sqlx::query_scalar!(
+        r#"
+        select exists (
+            select from customers where id = $1 and (suspended_at is not null or deleted_at is not null)
+        ) as "is_closed!"
+        "#,
         tenant
     );
-    if is_suspended.fetch_one(&mut *tx).await? { jobs::enqueue_collection(tx, tenant).await } else { Ok(()) }
+    if is_closed.fetch_one(&mut *tx).await? { jobs::enqueue_collection(tx, tenant).await } else { Ok(()) }
 }
 
 impl<'a> Projection<'a> {
@@ -169,7 +173,7 @@ impl<'a> Projection<'a> {
         }
         self.update_credits(tx, now).await?;
         if let Some(tenant) = tenant {
-            pause_if_suspended(tx, tenant).await?;
+            stop_if_closed(tx, tenant).await?;
         }
         if let Some(tenant) = tenant.filter(|_| self.is_pro && (stored.is_another_plan || !stored.is_pro)) {
             conversations::queue_over_quota(tx, tenant).await?;

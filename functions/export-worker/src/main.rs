@@ -1,0 +1,3 @@
+fn main() -> std::process::ExitCode {
+    shared::function::serve(export_worker::FUNCTION)
+}

@@ -1,0 +1,116 @@
+//! Purges of deleted accounts, and the archives of exports past their time.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use shared::{
+    error::BoxError,
+    logging,
+    privacy::{
+        exports,
+        purge::{self, BATCH_ROWS, BATCHED_TABLES, HeldPurge},
+    },
+    storage,
+};
+use uuid::Uuid;
+
+use crate::{BATCH_SIZE, Deps};
+
+/// Purges that one run begins at most.
+const MAX_NEW_PURGES: i64 = 10;
+/// Time after which one run begins no further batch of a purge. The next run, five minutes later, goes on.
+const MAX_PURGE_TIME: Duration = Duration::from_secs(60);
+/// Files that are deleted before they are counted.
+const FILES_PER_COUNT: i32 = 100;
+
+impl Deps {
+    /// Deletes the archives of exports that ended before `now`, and returns their number. An archive that is not deleted is
+    /// tried again by the next run.
+    pub(crate) async fn remove_expired_exports(&self, now: DateTime<Utc>) -> Result<usize, BoxError> {
+        let expired = self.db.system_tx(async |tx| Ok(exports::list_expired(tx, now, BATCH_SIZE).await?)).await?;
+        for export in &expired {
+            self.storage.delete(&storage::export_key(export.customer_id, export.id)).await?;
+            self.db.system_tx(async |tx| Ok(exports::mark_expired(tx, export.id).await?)).await?;
+        }
+        Ok(expired.len())
+    }
+
+    /// Begins the purges that are due at `now`, and goes on with those that are under way. Returns the number of companies
+    /// whose rows were deleted by this run. A purge that fails does not stop the others.
+    pub(crate) async fn purge_accounts(&self, now: DateTime<Utc>) -> Result<usize, BoxError> {
+        let stops_at = Instant::now() + MAX_PURGE_TIME;
+        self.db.system_tx(async |tx| Ok(purge::begin_due(tx, now, MAX_NEW_PURGES).await?)).await?;
+        let (mut purged, mut first_error) = (0, None);
+        while Instant::now() < stops_at {
+            let held = self.db.system_tx(async |tx| Ok(purge::hold_next(tx, now).await?)).await?;
+            let Some(held) = held else { break };
+            let tenant = held.customer_id;
+            match self.purge(&held, now, stops_at).await {
+                Ok(is_done) => purged += usize::from(is_done && !held.are_rows_deleted),
+                // It stays held for two minutes, so that this run comes to the others.
+                Err(error) => {
+                    tracing::warn!(%tenant, error = logging::chain(error.as_ref()), "the purge goes on in a later run");
+                    first_error = first_error.or(Some(error));
+                }
+            }
+        }
+        first_error.map_or(Ok(purged), Err)
+    }
+
+    /// Goes on with a purge until it is done, or the time is over. Returns true when this part of it is done: the rows and
+    /// files, or the second look for files.
+    async fn purge(&self, held: &HeldPurge, now: DateTime<Utc>, stops_at: Instant) -> Result<bool, BoxError> {
+        let tenant = held.customer_id;
+        if held.are_rows_deleted {
+            let Some(late_files) = self.delete_files(tenant, stops_at).await? else {
+                return self.pause_purge(tenant).await;
+            };
+            self.db.system_tx(async |tx| Ok(purge::finish(tx, tenant, late_files, now).await?)).await?;
+            return Ok(true);
+        }
+        for &table in BATCHED_TABLES {
+            loop {
+                if Instant::now() >= stops_at {
+                    return self.pause_purge(tenant).await;
+                }
+                let deleted = self.db.system_tx(async |tx| Ok(purge::delete_batch(tx, table, tenant).await?)).await?;
+                if i64::try_from(deleted).unwrap_or(i64::MAX) < BATCH_ROWS {
+                    break;
+                }
+            }
+        }
+        if self.delete_files(tenant, stops_at).await?.is_none() {
+            return self.pause_purge(tenant).await;
+        }
+        purge::finish_rows(&self.db, &self.billing_db, tenant, now).await?;
+        Ok(true)
+    }
+
+    /// Leaves a purge to the next run.
+    async fn pause_purge(&self, tenant: Uuid) -> Result<bool, BoxError> {
+        self.db.system_tx(async |tx| Ok(purge::release(tx, tenant).await?)).await?;
+        Ok(false)
+    }
+
+    /// Deletes and counts the files of a company. Returns their number, or `None` when the time is over before all are
+    /// deleted.
+    async fn delete_files(&self, tenant: Uuid, stops_at: Instant) -> Result<Option<u64>, BoxError> {
+        let prefix = storage::tenant_prefix(tenant);
+        let mut total = 0;
+        loop {
+            let keys = self.storage.list_keys(&prefix, FILES_PER_COUNT).await?;
+            if keys.is_empty() {
+                return Ok(Some(total));
+            }
+            if Instant::now() >= stops_at {
+                return Ok(None);
+            }
+            for key in &keys {
+                self.storage.delete(key).await?;
+            }
+            let deleted = keys.len() as u64;
+            total += deleted;
+            self.db.system_tx(async |tx| Ok(purge::count_files(tx, tenant, deleted).await?)).await?;
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Erasure of a person's account: the address, the name, the password, the sessions and the links. The id may stay, for
+//! messages and audit entries that name it.
+
+use uuid::Uuid;
+
+use crate::db::{BillingTx, SystemTx};
+
+/// Erases what is personal about an account. The row in `users` stays, without an address, and tokens no longer count.
+///
+/// # Errors
+/// Returns any database error.
+pub(super) async fn erase_account(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<()> {
+    // Before the address changes: an invitation may have been sent to it.
+    sqlx::query!(
+        r#"
+        update invitations set email = null
+        where used_by = $1 or lower(email) = (select lower(known.email) from users known where known.id = $1)
+        "#,
+        user
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!("select app.end_account($1)", user).execute(&mut *tx).await?;
+    sqlx::query!(
+        "update profiles set full_name = null, avatar_url = null, stripe_customer_id = null where id = $1",
+        user
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        r#"
+        with passwords as (
+            delete from credentials where user_id = $1
+        ), sessions as (
+            delete from refresh_sessions where user_id = $1
+        )
+        delete from password_resets where user_id = $1
+        "#,
+        user
+    )
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
+/// Deletes the row of an erased account, unless a row of another company names the user. Returns true when it is deleted.
+///
+/// # Errors
+/// Returns any database error.
+pub(super) async fn delete_account(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<bool> {
+    sqlx::query!(
+        r#"
+        delete from users where id = $1
+          and not exists (select from customers where user_id = $1)
+          and not exists (select from customer_members where user_id = $1)
+          and not exists (select from messages where sent_by = $1)
+          and not exists (select from feedback where user_id = $1)
+          and not exists (select from closed_questions where closed_by = $1)
+          and not exists (select from conversations where user_id = $1)
+          and not exists (select from invitations where created_by = $1 or used_by = $1)
+          and not exists (select from reservations where user_id = $1)
+        "#,
+        user
+    )
+    .execute(tx)
+    .await
+    .map(|done| done.rows_affected() > 0)
+}
+
+/// Deletes a user's configuration in `billing.user_config`. Returns the number of rows.
+///
+/// # Errors
+/// Returns any database error.
+pub(super) async fn delete_user_config(tx: &mut BillingTx, user: Uuid) -> sqlx::Result<u64> {
+    sqlx::query!("delete from billing.user_config where user_id = $1", user.to_string())
+        .execute(tx)
+        .await
+        .map(|done| done.rows_affected())
+}
