@@ -23,6 +23,7 @@ pub mod eval;
 pub mod fakes;
 pub mod functions;
 pub mod gateway;
+pub mod histories;
 pub mod import_subscriptions;
 pub mod lambda;
 pub mod new_function;

@@ -20,6 +20,8 @@ mod golden;
 #[cfg(test)]
 mod grants_of_functions;
 #[cfg(test)]
+mod histories;
+#[cfg(test)]
 mod metrics;
 #[cfg(test)]
 mod orders;
