@@ -22,6 +22,7 @@ pub mod environment;
 pub mod eval;
 pub mod fakes;
 pub mod functions;
+pub mod fuzz;
 pub mod gateway;
 pub mod histories;
 pub mod import_subscriptions;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use local::{
     adopt, bench, bench_lists, bench_load, bench_pdf, bench_retrieval, bench_webhook, corpus, dev, embedding_mean,
-    eval, histories, import_subscriptions, new_function, openapi, operator, phone, settings, stripe_event,
+    eval, fuzz, histories, import_subscriptions, new_function, openapi, operator, phone, settings, stripe_event,
 };
 
 #[derive(Debug, Parser)]
@@ -30,6 +30,7 @@ enum Command {
     BenchPdf(bench_pdf::Arguments),
     BenchRetrieval(bench_retrieval::Arguments),
     BenchWebhook(bench_webhook::Arguments),
+    FuzzTargets(fuzz::Arguments),
     Histories(histories::Arguments),
     NewFunction(new_function::Arguments),
     /// Verifies the hash chains of the audit log.
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
         Command::BenchPdf(arguments) => run_bench_pdf(arguments),
         Command::BenchRetrieval(arguments) => run_bench_retrieval(arguments),
         Command::BenchWebhook(arguments) => run_bench_webhook(arguments),
+        Command::FuzzTargets(arguments) => fuzz::run(&arguments),
         Command::Histories(arguments) => run_histories(arguments),
         Command::NewFunction(arguments) => new_function::run(arguments),
         Command::AuditVerify(connection) => audit_verify(connection),

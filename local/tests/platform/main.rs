@@ -16,6 +16,8 @@ mod contract;
 #[cfg(test)]
 mod cursors;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod grants_of_functions;
