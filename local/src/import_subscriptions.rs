@@ -29,6 +29,15 @@ pub struct Arguments {
     connection: operator::ConnectionArguments,
 }
 
+/// Parses a file without importing it. Returns the numbers of its good and of its bad rows.
+///
+/// # Errors
+/// Fails when the header is missing or lacks a required column.
+pub(crate) fn count_rows(text: &str) -> Result<(usize, usize)> {
+    let (good, bad) = row::read(text)?;
+    Ok((good.len(), bad.len()))
+}
+
 /// Imports the file and projects its rows. Rows of users who do not exist yet wait until the user exists.
 ///
 /// # Errors

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use local::{
     adopt, bench, bench_lists, bench_load, bench_pdf, bench_retrieval, bench_webhook, corpus, dev, embedding_mean,
-    eval, import_subscriptions, new_function, openapi, operator, phone, settings, stripe_event,
+    eval, fuzz, histories, import_subscriptions, new_function, openapi, operator, phone, settings, stripe_event,
 };
 
 #[derive(Debug, Parser)]
@@ -30,6 +30,8 @@ enum Command {
     BenchPdf(bench_pdf::Arguments),
     BenchRetrieval(bench_retrieval::Arguments),
     BenchWebhook(bench_webhook::Arguments),
+    FuzzTargets(fuzz::Arguments),
+    Histories(histories::Arguments),
     NewFunction(new_function::Arguments),
     /// Verifies the hash chains of the audit log.
     AuditVerify(operator::ConnectionArguments),
@@ -66,6 +68,8 @@ fn main() -> ExitCode {
         Command::BenchPdf(arguments) => run_bench_pdf(arguments),
         Command::BenchRetrieval(arguments) => run_bench_retrieval(arguments),
         Command::BenchWebhook(arguments) => run_bench_webhook(arguments),
+        Command::FuzzTargets(arguments) => fuzz::run(&arguments),
+        Command::Histories(arguments) => run_histories(arguments),
         Command::NewFunction(arguments) => new_function::run(arguments),
         Command::AuditVerify(connection) => audit_verify(connection),
         Command::RotateKeys(connection) => rotate_keys(connection),
@@ -167,6 +171,11 @@ async fn stripe_event(arguments: stripe_event::Arguments) -> anyhow::Result<()> 
 #[tokio::main]
 async fn import_subscriptions(arguments: import_subscriptions::Arguments) -> anyhow::Result<()> {
     Box::pin(import_subscriptions::run(arguments)).await
+}
+
+#[tokio::main]
+async fn run_histories(arguments: histories::Arguments) -> anyhow::Result<()> {
+    Box::pin(histories::run(arguments)).await
 }
 
 #[tokio::main]

@@ -65,9 +65,11 @@ async fn secrets(
     seed: &ResourceOptions<'_>,
 ) -> Result<()> {
     let client = aws_sdk_secretsmanager::Client::new(config);
+    let ingest = ingest_secret(seed.app);
     for (id, properties) in template.resources("AWS::SecretsManager::Secret") {
         let values = match id {
             "AppSecret" => seed.app,
+            "IngestSecret" => &ingest,
             "SystemSecret" => seed.system,
             other => bail!("template.yaml has a secret {other}, which the local stack has no values for"),
         };
@@ -85,6 +87,15 @@ async fn secrets(
         scope.insert(id, ResourceReference { value: arn.clone(), arn });
     }
     Ok(())
+}
+
+/// Returns the contents of IngestSecret: what ingest-worker reads of AppSecret, as docs/DEPLOY.md has it.
+fn ingest_secret(app: &SettingsMap) -> SettingsMap {
+    let read = ingest_worker::FUNCTION.settings_with(app.clone()).names();
+    app.iter()
+        .filter(|(name, _)| read.contains(name.as_str()))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 async fn queues(
@@ -188,4 +199,18 @@ pub fn settings(
         all.insert(block.name, settings);
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Asynchronous because reading the settings creates clients that need a Tokio runtime.
+    #[tokio::test]
+    async fn the_secret_of_the_ingest_worker_opens_no_token_and_no_sealed_key() {
+        let names = ["DATABASE_URL", "GEMINI_API_KEY", "JWT_SECRET", "SEALING_KEYS", "STRIPE_SECRET_KEY", "REDIS_URL"];
+        let app = names.map(|name| (name.to_owned(), format!("the value of {name}"))).into();
+        let kept: Vec<_> = ingest_secret(&app).into_keys().collect();
+        assert_eq!(kept, ["DATABASE_URL", "GEMINI_API_KEY"]);
+    }
 }

@@ -114,6 +114,7 @@ fn places_in_template(template: &Template) -> Result<TemplatePlaces> {
     for block in template.functions()? {
         match block.variables.get("SECRET_ARN").and_then(|value| value["Ref"].as_str()) {
             Some("AppSecret") => _ = places.secrets.insert(block.name.clone(), Place::AppSecret),
+            Some("IngestSecret") => _ = places.secrets.insert(block.name.clone(), Place::IngestSecret),
             Some("SystemSecret") => _ = places.secrets.insert(block.name.clone(), Place::SystemSecret),
             Some(other) => bail!("template.yaml gives {} the secret {other}, which is not known", block.name),
             None => {}
@@ -162,7 +163,8 @@ fn misplaced(
             let (is, should) = if is_variable { ("gives", "") } else { ("does not give", "not ") };
             problems.push(format!("template.yaml {is} {name} to a function, so .env.example must {should}say [env]"));
         }
-        for place in [Place::AppSecret, Place::SystemSecret].into_iter().filter(|place| places.contains(place)) {
+        let secrets = [Place::AppSecret, Place::IngestSecret, Place::SystemSecret];
+        for place in secrets.into_iter().filter(|place| places.contains(place)) {
             let mut readers = read.get(name.as_str()).into_iter().flat_map(|setting| &setting.functions);
             if !readers.any(|function| template.secrets.get(*function) == Some(&place)) {
                 problems.push(format!("{name} is in {}, and no function with this secret reads it", place.label()));

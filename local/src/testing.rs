@@ -9,6 +9,7 @@
 //! ```
 
 mod proxy;
+mod seed;
 
 use std::{
     net::Ipv4Addr,
@@ -36,6 +37,7 @@ use crate::{
 };
 
 pub use proxy::{FaultProxy, MessageFault};
+pub use seed::{SeededTenant, seed_tenant};
 
 const TEMPLATE: &str = "lisa_template";
 /// The template databases for stacks that keep billing in a second database.

@@ -19,7 +19,7 @@ use shared::{
     embeddings::EmbedderRegistry,
     error::BoxError,
     function::{EventFunction, Function},
-    pdf::Extractor,
+    pdf::{Extractor, SandboxPolicy},
     queue::{Queue, SqsRecord},
     settings::Settings,
     storage::Storage,
@@ -55,12 +55,13 @@ impl EventFunction for Deps {
         // The default is this program itself, at its path in a Lambda deployment.
         let program = settings.text("PDF_EXTRACTOR", "/var/task/bootstrap");
         let library = settings.text("PDFIUM_LIBRARY", "/opt/lib/libpdfium.so");
+        let sandbox = SandboxPolicy::read(settings);
         Self {
             db: Db::read(settings),
             storage: Storage::read(settings),
             queue: Queue::read(settings, "INGEST_QUEUE_URL"),
             webhook_queue: Queue::read(settings, "WEBHOOK_QUEUE_URL"),
-            extractor: Extractor::new(program, library),
+            extractor: Extractor::new(program, library).with_sandbox(sandbox),
             embedders: EmbedderRegistry::read(settings),
             scans: ScanReader::read(settings),
             slots_per_tenant: documents::read_slots_per_tenant(settings),

@@ -185,6 +185,17 @@ impl FakeManyChat {
         self.until("held calls", count, |state| state.held).await
     }
 
+    /// Waits until no call is held: each one continued, or its caller has disconnected.
+    ///
+    /// # Errors
+    /// Fails when a call is still held after 30 s.
+    pub async fn wait_until_none_is_held(&self) -> Result<()> {
+        let mut changes = self.state.subscribe();
+        let reached = changes.wait_for(|state| state.held == 0);
+        let waited = tokio::time::timeout(WAIT_TIMEOUT, reached).await.context("a call is still held")?;
+        waited.map(drop).context("the fake ManyChat has ended")
+    }
+
     async fn until(&self, what: &str, wanted: usize, count: impl Fn(&FakeManyChatState) -> usize) -> Result<()> {
         let mut changes = self.state.subscribe();
         let reached = changes.wait_for(|state| count(state) >= wanted);

@@ -199,6 +199,17 @@ impl FakeModels {
         }
     }
 
+    /// Waits until no request is held: each one continued, or its client has disconnected.
+    pub async fn wait_until_none_is_held(&self) {
+        loop {
+            let changed = self.shared.changed.notified();
+            if self.inner().held == 0 {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Releases the held requests, and holds no further ones.
     pub fn release(&self) {
         self.shared.is_holding.send_replace(false);
@@ -239,6 +250,7 @@ impl HeldRequest {
 impl Drop for HeldRequest {
     fn drop(&mut self) {
         self.0.inner().held -= 1;
+        self.0.changed.notify_waiters();
     }
 }
 

@@ -9,6 +9,8 @@ pub(super) enum Place {
     Environment,
     /// The secret `lisa/<environment>/app`.
     AppSecret,
+    /// The secret `lisa/<environment>/ingest`.
+    IngestSecret,
     /// The secret `lisa/<environment>/system`.
     SystemSecret,
     /// The environment variables that Lambda sets by itself.
@@ -16,13 +18,14 @@ pub(super) enum Place {
 }
 
 impl Place {
-    const ALL: [Self; 4] = [Self::Environment, Self::AppSecret, Self::SystemSecret, Self::Lambda];
+    const ALL: [Self; 5] = [Self::Environment, Self::AppSecret, Self::IngestSecret, Self::SystemSecret, Self::Lambda];
 
     /// The mark at the beginning of a description.
     const fn mark(self) -> &'static str {
         match self {
             Self::Environment => "[env]",
             Self::AppSecret => "[app]",
+            Self::IngestSecret => "[ingest]",
             Self::SystemSecret => "[system]",
             Self::Lambda => "[lambda]",
         }
@@ -33,6 +36,7 @@ impl Place {
         match self {
             Self::Environment => "environment",
             Self::AppSecret => "the app secret",
+            Self::IngestSecret => "the ingest secret",
             Self::SystemSecret => "the system secret",
             Self::Lambda => "set by Lambda",
         }

@@ -71,6 +71,8 @@ mod live_mode;
 #[cfg(test)]
 mod load;
 #[cfg(test)]
+mod logs;
+#[cfg(test)]
 mod maintenance;
 #[cfg(test)]
 mod members;

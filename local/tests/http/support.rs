@@ -6,6 +6,7 @@ mod conversations;
 mod counter_backend;
 mod documents;
 mod hold;
+mod logs;
 mod pooler;
 mod proxy;
 mod request;
@@ -32,6 +33,7 @@ pub(crate) use self::{
         small_pdf,
     },
     hold::StatementHold,
+    logs::{line_count, plant},
     proxy::BackendProxy,
     request::TestRequest,
     response::TestResponse,
@@ -43,6 +45,8 @@ pub(crate) use self::{
     whatsapp::WhatsAppFixture,
 };
 
+use self::logs::LogWatch;
+
 /// Timeout of one request; above the 30 s after which the gateway itself gives up.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(40);
 
@@ -50,6 +54,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(40);
 pub(crate) struct App {
     pub(crate) stack: TestStack,
     http: Client,
+    // The last field, so that the stack has written its last line when the watch ends.
+    log: LogWatch,
 }
 
 impl App {
@@ -67,21 +73,36 @@ impl App {
     pub(crate) async fn with_options(settings: &[(&str, &str)], visibility_timeout: Option<u32>) -> Self {
         let mut all = pooler::settings().await;
         all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let stack = stack(TestOptions { settings: all, visibility_timeout, two_databases: false }).await.unwrap();
-        Self { stack, http: client() }
+        Self::with_stack(TestOptions { settings: all, visibility_timeout, two_databases: false }).await
     }
 
     /// Starts the product with billing in a separate database.
     pub(crate) async fn with_two_databases(settings: &[(&str, &str)]) -> Self {
         let mut all = pooler::settings().await;
         all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let options = TestOptions { settings: all, visibility_timeout: None, two_databases: true };
-        Self { stack: stack(options).await.unwrap(), http: client() }
+        Self::with_stack(TestOptions { settings: all, visibility_timeout: None, two_databases: true }).await
+    }
+
+    async fn with_stack(options: TestOptions) -> Self {
+        let log = LogWatch::start();
+        let stack = stack(options).await.unwrap();
+        let secrets = &stack.secrets;
+        for secret in [
+            &secrets.app_password,
+            &secrets.system_password,
+            &secrets.jwt_secret,
+            &secrets.stripe_webhook_secret,
+            &secrets.sealing_keys,
+        ] {
+            plant(secret);
+        }
+        Self { stack, http: client(), log }
     }
 
     /// Kills all running work and starts the product again on the same data.
     pub(crate) async fn restart(self) -> Self {
-        Self { stack: self.stack.restart().await.unwrap(), http: client() }
+        let Self { stack, log, .. } = self;
+        Self { stack: stack.restart().await.unwrap(), http: client(), log }
     }
 
     pub(crate) fn get(&self, path: &str) -> TestRequest {

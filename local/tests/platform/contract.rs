@@ -192,10 +192,25 @@ async fn every_required_setting_is_in_the_template_or_in_the_documented_secret()
     }
 }
 
+#[test]
+fn the_ingest_worker_may_read_the_ingest_secret_and_no_other_function_may() {
+    let template = Template::read(&root().join("template.yaml")).unwrap();
+    for (id, role) in template.resources("AWS::IAM::Role") {
+        let policies = role["Policies"].to_string();
+        let is_workers = id == "IngestWorkerRole";
+        assert_eq!(policies.contains("IngestSecret"), is_workers, "{id}");
+        assert!(!is_workers || !policies.contains("AppSecret") && !policies.contains("SystemSecret"));
+    }
+}
+
 /// Reads the secrets in docs/DEPLOY.md, by their ids in the template: the functions that read each, and its keys.
 fn documented_secrets() -> BTreeMap<String, (BTreeSet<String>, BTreeSet<String>)> {
     let text = fs::read_to_string(root().join("docs/DEPLOY.md")).unwrap();
-    let secrets = [("AppSecret", "`lisa/$ENV/app` — "), ("SystemSecret", "`lisa/$ENV/system` — ")];
+    let secrets = [
+        ("AppSecret", "`lisa/$ENV/app` — "),
+        ("IngestSecret", "`lisa/$ENV/ingest` — "),
+        ("SystemSecret", "`lisa/$ENV/system` — "),
+    ];
     let read = |(id, begins): (&str, &str)| {
         let (_, section) = text.split_once(begins).unwrap_or_else(|| panic!("docs/DEPLOY.md says nothing of {id}"));
         let (functions, rest) = section.split_once(':').unwrap();

@@ -18,9 +18,13 @@ mod contract;
 #[cfg(test)]
 mod cursors;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod grants_of_functions;
+#[cfg(test)]
+mod histories;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]

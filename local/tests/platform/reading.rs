@@ -5,6 +5,8 @@ mod field;
 mod mutants;
 mod order;
 mod pdfs;
+#[cfg(target_os = "linux")]
+mod sandbox;
 mod survival;
 mod tables;
 mod visible;

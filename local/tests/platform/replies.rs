@@ -21,6 +21,7 @@ use shared::{
     error::ApiError,
     function::{EventHandler, StartedFunction},
     manychat::inbound::InboundMessage,
+    orders,
     sealed::KeyRing,
     settings::{Settings, SettingsMap},
     tenants,
@@ -295,6 +296,38 @@ async fn deliveries_during_a_reply_send_one_message_to_the_leases_end_and_are_re
     assert_eq!(harness.number(ANSWERS, conversation).await, 2, "the second message is answered");
     let awaited = "select count(*) from conversations where id = $1 and lease_is_awaited";
     assert_eq!(harness.number(awaited, conversation).await, 0);
+}
+
+#[tokio::test]
+async fn a_handover_that_ends_during_a_send_leaves_what_waits_to_the_bot() {
+    let mut harness = ReplyWorkerHarness::start().await;
+    let conversation = harness.receive(1).await;
+    let tenant = harness.tenant.customer;
+    let handed_over: Result<_, ApiError> = harness
+        .db
+        .tenant_tx(tenant, async |tx| {
+            conversations::take_over(tx, conversation).await?;
+            Ok(orders::notify(tx, conversation, "Votre commande est en préparation.").await?)
+        })
+        .await;
+    handed_over.unwrap();
+    let event = harness.event(conversation);
+    let ReplyWorkerHarness { handle, manychat, admin, .. } = &mut harness;
+    manychat.hold();
+    let end_handover = async {
+        manychat.wait_for_held(1).await.unwrap();
+        let end = sqlx::query("update conversations set handover_until = now() where id = $1").bind(conversation);
+        end.execute(admin).await.unwrap();
+        manychat.release();
+    };
+    let (done, ()) = tokio::join!(handle(event.clone()), end_handover);
+    done.unwrap();
+    const QUEUED: &str =
+        "select count(*) from jobs where payload ->> 'conversation_id' = $1::text and status = 'queued'";
+    assert_eq!(harness.number(QUEUED, conversation).await, 1, "the message waits, and its job is queued");
+    (harness.handle)(event).await.unwrap();
+    const ANSWERED: &str = "select count(*) from messages where conversation_id = $1 and answered_by is not null";
+    assert_eq!(harness.number(ANSWERED, conversation).await, 1);
 }
 
 #[tokio::test]

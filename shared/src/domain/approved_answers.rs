@@ -18,7 +18,7 @@ use crate::{
     tenants::CompanyLanguage,
 };
 
-pub use import::{AnswerImport, export_csv, import_csv};
+pub use import::{AnswerImport, count_csv_rows, export_csv, import_csv};
 
 /// Stands in place of a model's name when an approved answer was given.
 pub const MODEL: &str = "approved-answer";

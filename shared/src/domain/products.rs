@@ -14,7 +14,7 @@ use crate::{db::TenantTx, input, text};
 pub use catalogue::{
     CatalogueProduct, NewProduct, ProductFilter, ProductListing, ProductPatch, change, create, get, list, remove,
 };
-pub use import::{MAX_IMPORT_ROWS, ProductImport, import};
+pub use import::{MAX_IMPORT_ROWS, ProductImport, count_csv_rows, import};
 pub use quote::{CatalogueMatch, QUOTE_MODEL, match_catalogue};
 
 /// Products that are listed in a model's prompt, besides those that are named.

@@ -5,6 +5,7 @@ use std::{fmt, io::Write};
 
 use chrono::{SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
+use sqlx::{error::DatabaseError, postgres::PgDatabaseError};
 use tracing::{
     Event, Level, Subscriber,
     field::{Field, Visit},
@@ -12,7 +13,7 @@ use tracing::{
 use tracing_subscriber::{
     filter::Targets,
     fmt::{
-        FmtContext, FormatEvent, FormatFields, FormattedFields,
+        FmtContext, FormatEvent, FormatFields, FormattedFields, MakeWriter,
         format::{JsonFields, Writer},
     },
     layer::SubscriberExt,
@@ -28,19 +29,24 @@ const LIBRARIES: [&str; 8] = ["aws", "h2", "hyper", "lambda", "reqwest", "rustls
 
 /// Starts logging for a process that runs one function. The local stack has its own logging for all functions.
 pub fn init(common: &CommonSettings) {
-    let filter =
-        Targets::new().with_default(common.log_level).with_targets(LIBRARIES.map(|library| (library, Level::WARN)));
-    let json = tracing_subscriber::fmt::layer()
-        .fmt_fields(JsonFields::new())
-        .event_format(FlatJson)
-        .with_writer(std::io::stdout);
     // Fails only when a subscriber is already set, which stays; only a test harness could call this twice.
-    let _ = tracing_subscriber::registry().with(filter).with(json).try_init();
+    let _ = subscriber(common.log_level, std::io::stdout).try_init();
     std::panic::set_hook(Box::new(|panic| {
         // The message may quote input, so only the place in the code is logged.
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "panic");
     }));
+}
+
+/// Returns what writes the log of a function, from this level on.
+pub fn subscriber<W>(level: Level, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let filter = Targets::new().with_default(level).with_targets(LIBRARIES.map(|library| (library, Level::WARN)));
+    let json =
+        tracing_subscriber::fmt::layer().fmt_fields(JsonFields::new()).event_format(FlatJson).with_writer(writer);
+    tracing_subscriber::registry().with(filter).with(json)
 }
 
 /// Writes a metric in CloudWatch's embedded metric format: one JSON object on one line. The metric has no dimensions:
@@ -116,10 +122,12 @@ impl Visit for EventFields<'_> {
     }
 }
 
-/// Returns the text of an error and of all its causes, as one line. A cause whose text is already there is left out.
+/// Returns the text of an error and of all its causes, as one line. A cause whose text is already there is left out. A
+/// text that quotes the data of a request is replaced by what is wrong and where.
 #[must_use]
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
+    let mut quotes: Vec<_> = quoted_data(error).into_iter().collect();
     let mut cause = error.source();
     while let Some(error) = cause {
         let next = error.to_string();
@@ -127,10 +135,31 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
             text.push_str(": ");
             text.push_str(&next);
         }
+        quotes.extend(quoted_data(error));
         cause = error.source();
     }
-    text
+    // An error that wraps another one often repeats its text.
+    quotes.into_iter().fold(text, |text, (quote, replacement)| text.replace(&quote, &replacement))
 }
+
+/// Returns the part of an error's text that quotes data, and the text to log in its place.
+fn quoted_data(error: &(dyn std::error::Error + 'static)) -> Option<(String, String)> {
+    if let Some(error) = error.downcast_ref::<serde_json::Error>() {
+        let replacement = format!("JSON of another shape at line {} column {}", error.line(), error.column());
+        return error.is_data().then(|| (error.to_string(), replacement));
+    }
+    let error = error.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error).or_else(|| {
+        let error: &dyn DatabaseError = error.downcast_ref::<PgDatabaseError>()?;
+        Some(error)
+    })?;
+    let code = error.code()?;
+    // PostgreSQL quotes a value in the messages of this class only: it cannot be read as what the statement needs. In
+    // the other classes values are in the detail, which is no part of an error's text.
+    code.starts_with(DATA_EXCEPTION).then(|| (error.message().to_owned(), format!("a value is not valid ({code})")))
+}
+
+/// Class of the SQLSTATE codes for values that cannot be processed.
+const DATA_EXCEPTION: &str = "22";
 
 #[cfg(test)]
 mod tests {
@@ -140,6 +169,22 @@ mod tests {
     };
 
     use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the message cannot be read: {0}")]
+    struct Unreadable(#[source] serde_json::Error);
+
+    #[test]
+    fn the_text_of_an_error_has_its_causes_and_not_the_data_that_they_quote() {
+        let io = std::io::Error::other(Unreadable(serde_json::from_str::<u8>("{").unwrap_err()));
+        assert_eq!(chain(&io), "the message cannot be read: EOF while parsing an object at line 1 column 1");
+        for (json, place) in [(r#""+225 07 00 00 00 01""#, "column 22"), (r#"{"a": "le code est 4711"}"#, "column 0")] {
+            let error = serde_json::from_str::<u8>(json).unwrap_err();
+            assert!(error.to_string().starts_with("invalid type"), "{error}");
+            let text = chain(&Unreadable(error));
+            assert_eq!(text, format!("the message cannot be read: JSON of another shape at line 1 {place}"));
+        }
+    }
 
     #[derive(Clone, Default)]
     struct Written(Arc<Mutex<Vec<u8>>>);

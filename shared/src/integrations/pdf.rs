@@ -29,6 +29,7 @@ mod recognition;
 mod rendering;
 mod rules;
 mod running_lines;
+mod sandbox;
 mod segments;
 mod table_rows;
 mod table_text;
@@ -37,7 +38,7 @@ mod visibility;
 
 pub use child::{SUBCOMMAND, child_main};
 pub use extracted_pages::ExtractedPages;
-pub use parent::Extractor;
+pub use parent::{Extractor, SandboxPolicy, hide_memory, read_child_output};
 pub use quality::PageKind;
 pub use recognition::{OcrReader, RecognizedPage};
 
@@ -128,6 +129,8 @@ pub enum PdfError {
     Portfolio,
     #[error("the reader failed on the document")]
     ReaderFailed,
+    #[error("the reader made a system call that reading a document does not need, and was ended")]
+    ForbiddenCall,
     #[error(transparent)]
     File(#[from] FileError),
     #[error("the document took too long to read")]
@@ -155,7 +158,7 @@ impl PdfError {
             Self::TooMuchText { .. } => Some("too_much_text"),
             Self::XfaForm => Some("xfa_form"),
             Self::Portfolio => Some("portfolio"),
-            Self::ReaderFailed => Some("reader_failed"),
+            Self::ReaderFailed | Self::ForbiddenCall => Some("reader_failed"),
             Self::File(error) => Some(error.code()),
             Self::TimedOut => Some("timed_out"),
             Self::OcrModels(_) => Some("ocr_unavailable"),
@@ -176,6 +179,7 @@ struct ExtractionJob {
     pdf_bytes: usize,
     limits: PdfLimits,
     task: ExtractionTask,
+    sandbox: SandboxPolicy,
 }
 
 /// Work of a child process.
@@ -226,7 +230,10 @@ impl From<Shell> for PdfError {
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum ChildAnswer {
-    /// The limits are set and the library is loaded. The document is to blame for any failure after this answer.
+    /// Reason why the file is read without a sandbox, where [`SandboxPolicy::Preferred`] allows it.
+    Unprotected(String),
+    /// The limits are set, the library is loaded and the sandbox is closed. The document is to blame for any failure
+    /// after this answer.
     Ready,
     /// The document is open. Holds the number of its pages.
     Opened(u32),

@@ -8,7 +8,7 @@ use std::{
 use reqwest::{Body, RequestBuilder};
 use serde_json::Value;
 
-use super::{EventStream, TestResponse};
+use super::{EventStream, TestResponse, logs::plant_texts_of, plant};
 
 /// A request under construction. Awaiting it sends it.
 pub(crate) struct TestRequest(RequestBuilder);
@@ -20,6 +20,7 @@ impl TestRequest {
 
     /// Adds a bearer token, or the token of a signed-in user.
     pub(crate) fn by(self, token: impl AsRef<str>) -> Self {
+        plant(token.as_ref());
         Self(self.0.bearer_auth(token.as_ref()))
     }
 
@@ -33,6 +34,7 @@ impl TestRequest {
     }
 
     pub(crate) fn json(self, body: &Value) -> Self {
+        plant_texts_of(body);
         Self(self.0.json(body))
     }
 

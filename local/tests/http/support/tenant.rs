@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::App;
+use super::{App, plant};
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
@@ -28,6 +28,9 @@ impl TenantUser {
     /// Reads the `data` of the response to a sign-up or a login.
     pub(crate) fn from_session(session: &Value) -> Self {
         let text = |value: &Value| value.as_str().unwrap().to_owned();
+        for secret in [&session["user"]["email"], &session["access_token"], &session["refresh_token"]] {
+            plant(secret.as_str().unwrap());
+        }
         Self {
             email: text(&session["user"]["email"]),
             token: text(&session["access_token"]),
@@ -62,6 +65,7 @@ impl App {
     /// invitations yet.
     pub(crate) async fn invite(&self, owner: &TenantUser, good_for: &str) -> String {
         let token = Uuid::new_v4().simple().to_string();
+        plant(&token);
         self.sql(&format!(
             "insert into invitations (customer_id, token_sha256, expires_at)
              values ('{}', sha256('{token}'), now() + interval '{good_for}')",
@@ -74,6 +78,7 @@ impl App {
     /// Inserts a webhook secret of a tenant and returns it.
     pub(crate) async fn webhook_secret(&self, owner: &TenantUser) -> String {
         let secret = format!("whs_{}", Uuid::new_v4().simple());
+        plant(&secret);
         let customer = owner.customer_id;
         let insert =
             format!("insert into webhook_secrets (customer_id, sha256) values ('{customer}', sha256('{secret}'))");

@@ -156,6 +156,14 @@ impl Rows {
     }
 }
 
+/// Parses a file without importing it, and returns the number of its rows.
+///
+/// # Errors
+/// Returns the errors of [`import_csv`] that do not depend on the company.
+pub fn count_csv_rows(file: &[u8]) -> Result<usize, ApiError> {
+    Ok(parse(file)?.lines.len())
+}
+
 /// Parses a file.
 fn parse(file: &[u8]) -> Result<Rows, ApiError> {
     // The first record names the columns.

@@ -102,22 +102,37 @@ struct Rows {
 /// 422 for a file that is no such table, with one entry for each wrong column, or for each row that is not valid; a
 /// database error. Nothing is imported then.
 pub async fn import(tx: &mut TenantTx, bytes: &[u8]) -> Result<ProductImport, ApiError> {
-    let mut records = files::csv_records(bytes, MAX_IMPORT_ROWS + 1).map_err(file_error)?.into_iter();
-    let header = records.next().ok_or_else(|| ApiError::field("body", "is empty"))?;
-    let columns = columns(&header)?;
     let currency = tenant_currency(tx).await?;
-    let mut rows = Rows::default();
-    for record in records {
-        rows.add(&columns, &record, &currency);
-    }
-    if rows.names.is_empty() && rows.faults.is_empty() {
-        return Err(ApiError::field("body", "names columns and has no products"));
-    }
+    let (columns, mut rows) = parse(bytes, &currency)?;
     rows.find_repeated_names(tx).await?;
     if !rows.faults.is_empty() {
         return Err(rows.report());
     }
     rows.write(tx, &columns).await
+}
+
+/// Parses a CSV file without importing it, and returns the number of its rows. `currency` is that of prices without one.
+///
+/// # Errors
+/// Returns the errors of [`import`] that do not depend on the catalogue.
+pub fn count_csv_rows(bytes: &[u8], currency: &str) -> Result<usize, ApiError> {
+    let (_, rows) = parse(bytes, currency)?;
+    if rows.faults.is_empty() { Ok(rows.names.len()) } else { Err(rows.report()) }
+}
+
+/// Parses a file into its columns and rows, with the faults of the rows.
+fn parse(bytes: &[u8], currency: &str) -> Result<(Vec<Column>, Rows), ApiError> {
+    let mut records = files::csv_records(bytes, MAX_IMPORT_ROWS + 1).map_err(file_error)?.into_iter();
+    let header = records.next().ok_or_else(|| ApiError::field("body", "is empty"))?;
+    let columns = columns(&header)?;
+    let mut rows = Rows::default();
+    for record in records {
+        rows.add(&columns, &record, currency);
+    }
+    if rows.names.is_empty() && rows.faults.is_empty() {
+        return Err(ApiError::field("body", "names columns and has no products"));
+    }
+    Ok((columns, rows))
 }
 
 fn file_error(error: FileError) -> ApiError {

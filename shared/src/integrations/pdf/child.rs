@@ -1,15 +1,16 @@
-//! Child process: limits its own resources, reads one PDF from standard input and writes its pages to standard
-//! output.
+//! Child process: limits its own resources, loads what reading needs, closes its sandbox, reads one file from standard
+//! input and writes its pages to standard output.
 
 use super::page_count::{self, FileFacts};
 use super::page_text::{self, PageReader};
 use super::{
-    ChildAnswer, ExtractionJob, ExtractionTask, PdfLimits, RawPage, Shell, TextRange, count_letters,
-    guard::call_pdfium, recognition, rendering,
+    ChildAnswer, ExtractionJob, ExtractionTask, PdfLimits, RawPage, SandboxPolicy, Shell, TextRange, count_letters,
+    guard::call_pdfium, recognition, rendering, sandbox,
 };
 use crate::files::{self, FileFormat};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use nix::sys::resource::{Resource, setrlimit};
+use ocr::Recognizer;
 use pdfium_render::prelude::{PdfDocument, PdfFormType, Pdfium, PdfiumError, PdfiumInternalError};
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
@@ -51,15 +52,64 @@ impl<W: Write> AnswerWriter<W> {
     }
 }
 
-/// Reads a file without pages. Needs no library.
-fn write_file<W: Write>(job: &ExtractionJob, format: FileFormat, answers: &mut AnswerWriter<W>) -> io::Result<()> {
+/// Programs that a task needs besides its file. They are loaded before the sandbox is closed, since no file can be opened
+/// afterwards.
+enum Tools {
+    /// A file without pages is read by the code of this program.
+    None,
+    Pdfium(Pdfium),
+    PdfiumAndOcr(Pdfium, Recognizer),
+}
+
+impl Tools {
+    /// # Errors
+    /// Returns the answer with the reason, when a program cannot be loaded.
+    fn load(job: &ExtractionJob) -> Result<Self, ChildAnswer> {
+        if matches!(job.task, ExtractionTask::File(_)) {
+            return Ok(Self::None);
+        }
+        let library = Pdfium::bind_to_library(&job.library);
+        let library = Pdfium::new(library.map_err(|error| ChildAnswer::Unusable(format!("{error:?}")))?);
+        match job.task {
+            ExtractionTask::Recognize { .. } => Ok(Self::PdfiumAndOcr(library, recognition::load(job)?)),
+            _ => Ok(Self::Pdfium(library)),
+        }
+    }
+}
+
+fn extract<W: Write>(job: &ExtractionJob, answers: &mut AnswerWriter<W>) -> io::Result<()> {
+    let started = Instant::now();
     if let Err(error) = apply_limits(&job.limits) {
         return answers.write(&ChildAnswer::Unusable(error.to_string()));
+    }
+    let threads = sandbox::forbid_threads();
+    let tools = match Tools::load(job) {
+        Ok(tools) => tools,
+        Err(answer) => return answers.write(&answer),
+    };
+    if let Err(error) = threads.and_then(|()| sandbox::close()) {
+        match job.sandbox {
+            SandboxPolicy::Required if cfg!(target_os = "linux") => {
+                return answers.write(&ChildAnswer::Unusable(error.to_string()));
+            }
+            SandboxPolicy::Required | SandboxPolicy::Preferred => {
+                answers.write(&ChildAnswer::Unprotected(error.to_string()))?;
+            }
+        }
     }
     answers.write(&ChildAnswer::Ready)?;
     let mut file = Vec::with_capacity(job.pdf_bytes);
     io::stdin().lock().read_to_end(&mut file)?;
-    match files::read(format, &file) {
+    match (job.task, &tools) {
+        (ExtractionTask::File(format), _) => write_file(format, &file, answers),
+        (_, Tools::Pdfium(library)) => read_pdf(job, library, None, &file, answers),
+        (_, Tools::PdfiumAndOcr(library, ocr)) => read_pdf(job, library, Some((ocr, started)), &file, answers),
+        (_, Tools::None) => answers.write(&ChildAnswer::Unusable("no library was loaded".to_owned())),
+    }
+}
+
+fn write_file<W: Write>(format: FileFormat, file: &[u8], answers: &mut AnswerWriter<W>) -> io::Result<()> {
+    match files::read(format, file) {
         Ok(blocks) => {
             blocks.into_iter().try_for_each(|block| answers.write(&ChildAnswer::Block(block)))?;
             answers.write(&ChildAnswer::Complete)
@@ -68,38 +118,35 @@ fn write_file<W: Write>(job: &ExtractionJob, format: FileFormat, answers: &mut A
     }
 }
 
-fn extract<W: Write>(job: &ExtractionJob, answers: &mut AnswerWriter<W>) -> io::Result<()> {
-    if let ExtractionTask::File(format) = job.task {
-        return write_file(job, format, answers);
-    }
-    let started = Instant::now();
-    let library = match apply_limits(&job.limits)
-        .map_err(|error| error.to_string())
-        .and_then(|()| Pdfium::bind_to_library(&job.library).map_err(|error| format!("{error:?}")))
-    {
-        Ok(library) => Pdfium::new(library),
-        Err(reason) => return answers.write(&ChildAnswer::Unusable(reason)),
-    };
-    answers.write(&ChildAnswer::Ready)?;
-    let mut pdf = Vec::with_capacity(job.pdf_bytes);
-    io::stdin().lock().read_to_end(&mut pdf)?;
-    let document = match call_pdfium(|| library.load_pdf_from_byte_slice(&pdf, None)) {
+/// Reads a PDF. `ocr` is the reader of pictures, with the time at which the child process began.
+fn read_pdf<W: Write>(
+    job: &ExtractionJob,
+    library: &Pdfium,
+    ocr: Option<(&Recognizer, Instant)>,
+    pdf: &[u8],
+    answers: &mut AnswerWriter<W>,
+) -> io::Result<()> {
+    let document = match call_pdfium(|| library.load_pdf_from_byte_slice(pdf, None)) {
         Ok(document) => document,
         Err(error) => return answers.write(&load_error_answer(&error)),
     };
     let is_plain = matches!(job.task, ExtractionTask::Text(TextRange { is_plain: true, .. }));
     let (facts, recounted) =
-        if is_plain { (FileFacts::default(), None) } else { page_count::recount(&library, &document) };
+        if is_plain { (FileFacts::default(), None) } else { page_count::recount(library, &document) };
     let document = recounted.as_ref().unwrap_or(&document);
-    match job.task {
-        ExtractionTask::Text(range) => write_pages(document, facts, range, &job.limits, answers),
-        ExtractionTask::Picture { page, longest_side_px } => {
+    match (job.task, ocr) {
+        (ExtractionTask::Text(range), _) => write_pages(document, facts, range, &job.limits, answers),
+        (ExtractionTask::Picture { page, longest_side_px }, _) => {
             let jpeg = rendering::render_jpeg(document, page, longest_side_px);
             let answer = jpeg.map(|jpeg| ChildAnswer::Picture(jpeg.map(|jpeg| STANDARD.encode(jpeg))));
             answers.write(&answer.unwrap_or(ChildAnswer::Corrupt))
         }
-        ExtractionTask::Recognize { page } => answers.write(&recognition::recognize(document, page, job, started)),
-        ExtractionTask::File(format) => write_file(job, format, answers),
+        (ExtractionTask::Recognize { page }, Some((recognizer, started))) => {
+            answers.write(&recognition::recognize(document, page, recognizer, &job.limits, started))
+        }
+        (ExtractionTask::Recognize { .. } | ExtractionTask::File(_), _) => {
+            answers.write(&ChildAnswer::Unusable("the task is not one of a PDF".to_owned()))
+        }
     }
 }
 

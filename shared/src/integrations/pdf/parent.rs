@@ -7,14 +7,18 @@ use super::{
     RecognizedPage, Shell, TextRange, is_pdf,
 };
 use crate::files::{Block, FileError, FileFormat};
+use crate::logging;
+use crate::settings::Settings;
 use nix::sys::signal::Signal;
+use serde::{Deserialize, Serialize};
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
+use std::sync::Once;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, Command};
 
 /// Maximum wall-clock time for rendering one page, when the document's own limit is not lower.
 const MAX_RENDER_WALL_TIME: Duration = Duration::from_secs(20);
@@ -30,6 +34,42 @@ const MAX_COMPLETE_FAILURES: u32 = 4;
 /// Maximum number of child processes that may end in the plainer mode, each on another page.
 const MAX_PLAIN_FAILURES: u32 = 4;
 
+/// Treatment of a file where the child process cannot close its sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SandboxPolicy {
+    /// The file is not read, and the installation is to blame. Other systems than Linux have no such sandbox and serve
+    /// development only: there, the policy is [`SandboxPolicy::Preferred`].
+    Required,
+    /// The file is read, and the log says so once.
+    Preferred,
+}
+
+impl SandboxPolicy {
+    /// Reads PDF_SANDBOX.
+    pub fn read(settings: &mut Settings) -> Self {
+        match settings.text("PDF_SANDBOX", "required").as_str() {
+            "required" => Self::Required,
+            "preferred" => Self::Preferred,
+            _ => {
+                settings.problem("PDF_SANDBOX is neither required nor preferred");
+                Self::Required
+            }
+        }
+    }
+}
+
+/// Hides this process from other processes of its user: they can read neither its memory nor the variables with which
+/// it was started. Has no effect on other systems than Linux.
+///
+/// # Errors
+/// Returns the error of the operating system.
+pub fn hide_memory() -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    nix::sys::prctl::set_dumpable(false)?;
+    Ok(())
+}
+
 /// Extracts text and renders pages in child processes. Each one runs `program` with [`SUBCOMMAND`], and the program's
 /// `main` must then call [`child_main`](super::child_main).
 #[derive(Clone, Debug)]
@@ -39,12 +79,26 @@ pub struct Extractor {
     /// Folder of the OCR models, for reading pictures of pages.
     ocr_models: Option<PathBuf>,
     limits: PdfLimits,
+    sandbox: SandboxPolicy,
 }
 
 impl Extractor {
-    /// Creates an extractor with the default limits. `library` is the file of libpdfium.
+    /// Creates an extractor with the default limits, which reads files in a sandbox only. `library` is the file of
+    /// libpdfium.
     pub fn new(program: impl Into<PathBuf>, library: impl Into<PathBuf>) -> Self {
-        Self { program: program.into(), library: library.into(), ocr_models: None, limits: PdfLimits::default() }
+        Self {
+            program: program.into(),
+            library: library.into(),
+            ocr_models: None,
+            limits: PdfLimits::default(),
+            sandbox: SandboxPolicy::Required,
+        }
+    }
+
+    /// Sets what happens where the child process cannot close its sandbox.
+    #[must_use]
+    pub fn with_sandbox(self, sandbox: SandboxPolicy) -> Self {
+        Self { sandbox, ..self }
     }
 
     /// Sets the resource limits for one document.
@@ -142,7 +196,8 @@ impl Extractor {
         }
         let mut child = self.spawn(task, limits, pdf.len()).map_err(PdfError::Spawn)?;
         let mut output = TextOutput::default();
-        let exchange = exchange(&mut child, pdf, &limits, &mut output);
+        let first_page = if let ExtractionTask::Text(range) = task { range.first_page } else { 1 };
+        let exchange = exchange(&mut child, pdf, &limits, first_page, &mut output);
         let outcome = match tokio::time::timeout(limits.wall_time, exchange).await {
             Ok(outcome) => outcome,
             Err(_elapsed) => {
@@ -153,6 +208,12 @@ impl Extractor {
         // The child is killed after its final answer: it may be in an endless loop.
         child.kill().await.map_err(PdfError::Spawn)?;
         let status = child.wait().await.map_err(PdfError::Spawn)?;
+        if output.failure(status) == Some(Failure::ForbiddenCall) {
+            // A file that takes the reader over leaves no other trace.
+            tracing::error!("the reader of a document made a forbidden system call");
+            logging::metric("ForbiddenCalls", 1.0);
+            return Err(PdfError::ForbiddenCall);
+        }
         match (outcome?, task) {
             (Some(page), _) => Ok((page, status)),
             (None, ExtractionTask::Text(_) | ExtractionTask::File(_)) if output.is_ready || output.is_timed_out => {
@@ -171,6 +232,7 @@ impl Extractor {
             pdf_bytes,
             limits,
             task,
+            sandbox: self.sandbox,
         };
         Command::new(&self.program)
             .arg(SUBCOMMAND)
@@ -191,6 +253,7 @@ async fn exchange(
     child: &mut Child,
     pdf: &[u8],
     limits: &PdfLimits,
+    first_page: u32,
     output: &mut TextOutput,
 ) -> Result<Option<ChildOutput>, PdfError> {
     let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
@@ -200,7 +263,7 @@ async fn exchange(
         // Writing fails when the child refuses the PDF early and closes the pipe; its answer then holds the reason.
         let _ = stdin.write_all(pdf).await;
     };
-    let ((), page) = tokio::join!(feed, read_answers(stdout, limits, output));
+    let ((), page) = tokio::join!(feed, read_answers(stdout, limits, first_page, output));
     let page = page?;
     if page.is_none() && !output.is_complete {
         // The exit status tells why there is no final answer.
@@ -210,9 +273,13 @@ async fn exchange(
 }
 
 /// Reads answers of the child process until a final one or the end of the stream.
+///
+/// A file that takes the child process over can make it write anything. Pages must follow each other from `first_page` on,
+/// and be no more than a document may have.
 async fn read_answers(
-    stdout: ChildStdout,
+    stdout: impl AsyncRead + Unpin,
     limits: &PdfLimits,
+    first_page: u32,
     output: &mut TextOutput,
 ) -> Result<Option<ChildOutput>, PdfError> {
     let mut lines = BufReader::new(stdout.take(limits.max_output_bytes));
@@ -227,9 +294,19 @@ async fn read_answers(
             };
         };
         match answer {
+            ChildAnswer::Unprotected(reason) => warn_of_missing_sandbox(&reason),
             ChildAnswer::Ready => output.is_ready = true,
+            ChildAnswer::Opened(pages) if pages > limits.max_pages => {
+                return Err(PdfError::TooManyPages { pages, limit: limits.max_pages });
+            }
             ChildAnswer::Opened(pages) => output.page_count = Some(pages),
-            ChildAnswer::Page(page) => output.pages.push(page),
+            ChildAnswer::Page(page) => {
+                let number = u64::from(first_page) + output.pages.len() as u64;
+                if u64::from(page.number) != number || number > limits.max_pages.into() {
+                    return Err(PdfError::ReaderFailed);
+                }
+                output.pages.push(page);
+            }
             ChildAnswer::Block(block) => output.blocks.push(block),
             ChildAnswer::FileRefused(error) => return Err(error.into()),
             ChildAnswer::Complete => {
@@ -252,6 +329,33 @@ async fn read_answers(
             ChildAnswer::Unusable(reason) => return Err(PdfError::Library(reason)),
         }
     }
+}
+
+/// Returns the pages that the output of a child process holds, as [`Extractor::extract`] does for one that read a whole
+/// document and ended well. For tests of what a child process may write that a file has taken over.
+///
+/// # Errors
+/// Returns any [`PdfError`].
+pub async fn read_child_output(output: &[u8]) -> Result<ExtractedPages, PdfError> {
+    let mut reading = Reading::new(PdfLimits::default());
+    let mut text = TextOutput::default();
+    let ended_well = ExitStatus::default();
+    if read_answers(output, &reading.limits, reading.range.first_page, &mut text).await?.is_some() {
+        return Err(PdfError::Protocol(ended_well));
+    }
+    if let Some(shell) = text.shell {
+        return Err(shell.into());
+    }
+    match reading.add(text, ended_well)? {
+        Some(pages) => ExtractedPages::require_readable(pages, None),
+        None => Err(PdfError::Protocol(ended_well)),
+    }
+}
+
+/// Logs that files are read without a sandbox, once for each start of the program.
+fn warn_of_missing_sandbox(reason: &str) {
+    static IS_LOGGED: Once = Once::new();
+    IS_LOGGED.call_once(|| tracing::warn!(reason, "documents are read without a sandbox"));
 }
 
 /// Output of a child process that reported no error.
@@ -286,6 +390,7 @@ impl TextOutput {
             _ if self.is_timed_out => Some(Failure::TimedOut),
             Some(signal) if signal == Signal::SIGXCPU as i32 => Some(Failure::TimedOut),
             _ if !self.is_ready => None,
+            Some(signal) if signal == Signal::SIGSYS as i32 => Some(Failure::ForbiddenCall),
             Some(signal) if OUT_OF_MEMORY.iter().any(|&own| own as i32 == signal) => Some(Failure::OutOfMemory),
             Some(_) => Some(Failure::Crashed),
             // Rust's panic: pdfium's binding failed, or pdfium threw when memory ran out.
@@ -304,6 +409,8 @@ enum Failure {
     OutOfMemory,
     /// The reader itself failed.
     Crashed,
+    /// The reader made a system call that its sandbox forbids.
+    ForbiddenCall,
 }
 
 impl Failure {
@@ -312,6 +419,7 @@ impl Failure {
             Self::TimedOut => PdfError::TimedOut,
             Self::OutOfMemory => PdfError::Corrupt,
             Self::Crashed => PdfError::ReaderFailed,
+            Self::ForbiddenCall => PdfError::ForbiddenCall,
         }
     }
 }
@@ -452,6 +560,59 @@ mod tests {
         let extractor = Extractor::new("/does/not/exist", "/does/not/exist");
         assert!(matches!(extractor.extract(b"PK\x03\x04").await, Err(PdfError::Corrupt)));
         assert!(matches!(extractor.extract(b"%PDF-1.4").await, Err(PdfError::Spawn(_))));
+    }
+
+    #[test]
+    fn the_policy_of_the_sandbox_is_required_unless_a_setting_says_otherwise() {
+        let read = |value: &str| {
+            let mut settings = Settings::new([("PDF_SANDBOX".to_owned(), value.to_owned())].into());
+            (SandboxPolicy::read(&mut settings), settings.finish().is_ok())
+        };
+        assert_eq!(read(""), (SandboxPolicy::Required, true));
+        assert_eq!(read("required"), (SandboxPolicy::Required, true));
+        assert_eq!(read("preferred"), (SandboxPolicy::Preferred, true));
+        assert!(!read("off").1);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_hidden_process_cannot_be_dumped() {
+        hide_memory().unwrap();
+        assert!(!nix::sys::prctl::get_dumpable().unwrap());
+    }
+
+    #[tokio::test]
+    async fn pages_out_of_order_and_too_many_of_them_are_the_readers_failure() {
+        let page = |number: u32| {
+            format!(r#"{{"page":{{"number":{number},"blocks":[{{"paragraph":{{"text":"bonjour"}}}}]}}}}"#)
+        };
+        let output = |count: u32, numbers: &[u32]| {
+            let pages: Vec<_> = numbers.iter().map(|number| page(*number)).collect();
+            format!("\"ready\"\n{{\"opened\":{count}}}\n{}\n\"complete\"\n", pages.join("\n"))
+        };
+        let read = async |output: String| read_child_output(output.as_bytes()).await;
+        assert_eq!(read(output(2, &[1, 2])).await.unwrap().as_slice().len(), 2);
+        for numbers in [vec![2], vec![1, 1], vec![2, 1], vec![0], (1..=201).collect()] {
+            let error = read(output(2, &numbers)).await.unwrap_err();
+            assert!(matches!(error, PdfError::ReaderFailed), "{numbers:?}: {error}");
+        }
+        let error = read(output(u32::MAX, &[1])).await.unwrap_err();
+        assert!(matches!(error, PdfError::TooManyPages { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_forbidden_call_is_the_files_fault_and_ends_the_reading() {
+        let fault = run(r#"echo '"ready"'; kill -SYS $$"#, PdfLimits::default()).await.unwrap_err();
+        assert!(matches!(fault, PdfError::ForbiddenCall), "{fault}");
+        // Before a file is read, only the installation can be to blame.
+        assert_eq!(run("kill -SYS $$", PdfLimits::default()).await.unwrap_err().code(), None);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_read_without_a_sandbox_is_read() {
+        let script = r#"cat > /dev/null; echo '{"unprotected":"no seccomp"}'; echo '"ready"'
+            echo '{"page":{"number":1,"blocks":[{"paragraph":{"text":"bonjour"}}]}}'; echo '"complete"'"#;
+        assert_eq!(run(script, PdfLimits::default()).await.unwrap().as_slice()[0].text, "bonjour");
     }
 
     #[tokio::test]

@@ -56,25 +56,34 @@ pub struct RecognizedPage {
     pub confidence: f32,
 }
 
+/// Loads the OCR models of the job.
+///
+/// # Errors
+/// Returns the answer with the reason why they cannot be used.
+pub(super) fn load(job: &ExtractionJob) -> Result<Recognizer, ChildAnswer> {
+    // This process may not start threads.
+    ocr::use_calling_thread_only().map_err(ChildAnswer::Unusable)?;
+    let models = job.ocr_models.as_deref().unwrap_or(Path::new(""));
+    Recognizer::open(models).map_err(|error| ChildAnswer::OcrUnusable(describe(&error)))
+}
+
 /// Reads a page, numbered from 1. `started` is the time at which the child process began.
-pub(super) fn recognize(document: &PdfDocument<'_>, page: u32, job: &ExtractionJob, started: Instant) -> ChildAnswer {
+pub(super) fn recognize(
+    document: &PdfDocument<'_>,
+    page: u32,
+    recognizer: &Recognizer,
+    limits: &PdfLimits,
+    started: Instant,
+) -> ChildAnswer {
     let picture = match rendering::render(document, page, LONGEST_SIDE_PX) {
         Ok(Some(picture)) => picture,
         Ok(None) => return ChildAnswer::Recognized(None),
         Err(_) => return ChildAnswer::Corrupt,
     };
-    // This process may not start threads.
-    if let Err(reason) = ocr::use_calling_thread_only() {
-        return ChildAnswer::Unusable(reason);
-    }
     let Ok(image) = GrayImage::new(picture.width.into(), picture.height.into(), picture.pixels) else {
         return ChildAnswer::Corrupt;
     };
-    let recognizer = match Recognizer::open(job.ocr_models.as_deref().unwrap_or(Path::new(""))) {
-        Ok(recognizer) => recognizer,
-        Err(error) => return ChildAnswer::OcrUnusable(describe(&error)),
-    };
-    let time_left = job.limits.wall_time.mul_f32(OWN_SHARE).saturating_sub(started.elapsed());
+    let time_left = limits.wall_time.mul_f32(OWN_SHARE).saturating_sub(started.elapsed());
     match recognizer.recognize(&image, time_left) {
         Ok(lines) => ChildAnswer::Recognized(join(&lines)),
         Err(ocr::Error::TimedOut) => ChildAnswer::PageTimedOut,

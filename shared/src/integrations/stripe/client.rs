@@ -537,19 +537,26 @@ impl StripeClient {
             return object
                 .ok_or(AttemptError { error: StripeError::InvalidResponse("no object"), is_retryable: false });
         }
-        let text = |name: &str| body["error"][name].as_str().unwrap_or_default().to_owned();
+        let text = |name: &str| body["error"][name].as_str().unwrap_or_default();
         let error = StripeError::Refused {
             status: status.as_u16(),
-            kind: text("type"),
-            code: text("code"),
-            param: text("param"),
-            message: text("message"),
+            kind: code_word(text("type")),
+            code: code_word(text("code")),
+            param: code_word(text("param")),
+            message: text("message").to_owned(),
         };
         // 409: an earlier attempt with this key is still in progress.
         let is_retryable =
             status.is_server_error() || matches!(status, StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS);
         Err(AttemptError { error, is_retryable: should_retry.unwrap_or(is_retryable) })
     }
+}
+
+/// Returns a code of Stripe, or the name of a parameter such as `items[0][price]`, which are logged. Anything else is left
+/// out: it may repeat a field of the request.
+fn code_word(text: &str) -> String {
+    let is_code = text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_[]".contains(&byte));
+    if is_code { text.to_owned() } else { String::new() }
 }
 
 /// Encodes an id as a part of a path.

@@ -1,0 +1,94 @@
+//! `cargo histories`: many generated histories of bursts, crashes, repetitions, takeovers, opt-outs and changes of the
+//! plan. A model of the rules is checked against what must always hold, and the product against the model.
+
+mod event;
+mod generator;
+mod judge;
+mod model;
+mod picture;
+mod replay;
+
+use std::{
+    num::NonZero,
+    thread::{self, available_parallelism},
+    time::Instant,
+};
+
+use anyhow::{Result, anyhow};
+use clap::Args;
+
+pub use judge::Coverage;
+
+use self::replay::Product;
+
+/// Generates histories from seeds and judges them. A history that fails prints the command that repeats it.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The number of histories.
+    #[arg(long, default_value_t = 1_000_000)]
+    count: u64,
+    /// The seed of the first history; each further one has the next seed.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Replay the histories on a database and the real reply-worker.
+    #[arg(long)]
+    database: bool,
+}
+
+/// Judges the histories and prints the figures.
+///
+/// # Errors
+/// Fails with the first history that does not hold.
+pub async fn run(arguments: Arguments) -> Result<()> {
+    let Arguments { count, seed, database } = arguments;
+    let started = Instant::now();
+    let coverage = if database {
+        replay_on_database(seed, count).await?
+    } else {
+        tokio::task::block_in_place(|| judge_on_model(seed, count))?
+    };
+    println!("  {count} histories from seed {seed} hold, in {:.1} s", started.elapsed().as_secs_f64());
+    println!("  {coverage:?}");
+    Ok(())
+}
+
+/// Judges the histories of `count` seeds on the model, on all processors.
+///
+/// # Errors
+/// Fails with the first seed of a thread whose history does not hold.
+pub fn judge_on_model(first_seed: u64, count: u64) -> Result<Coverage> {
+    let threads = available_parallelism().map_or(1, NonZero::get) as u64;
+    let end = first_seed + count;
+    let judged: Vec<_> = thread::scope(|scope| {
+        let judge = |nth: u64| {
+            let seeds = (first_seed + nth..end).step_by(usize::try_from(threads).unwrap_or(1));
+            scope.spawn(move || judge::judge_seeds(seeds))
+        };
+        let running: Vec<_> = (0..threads).map(judge).collect();
+        running.into_iter().map(thread::ScopedJoinHandle::join).collect()
+    });
+    let mut coverage = Coverage::default();
+    for outcome in judged {
+        let outcome = outcome.map_err(|_panic| anyhow!("a thread panicked"))?;
+        coverage.merge(&outcome.map_err(|(seed, problem)| failure(seed, "", &problem))?);
+    }
+    Ok(coverage)
+}
+
+/// Replays the histories of `count` seeds on a database of their own.
+///
+/// # Errors
+/// Fails with the first history after which the database shows something else than the model.
+pub async fn replay_on_database(first_seed: u64, count: u64) -> Result<Coverage> {
+    let mut product = Product::start().await?;
+    let mut coverage = Coverage::default();
+    for seed in first_seed..first_seed + count {
+        let replayed = Box::pin(product.replay(seed)).await;
+        coverage.add(&replayed.map_err(|error| failure(seed, " --database", &format!("{error:#}")))?);
+    }
+    Ok(coverage)
+}
+
+fn failure(seed: u64, option: &str, problem: &str) -> anyhow::Error {
+    anyhow!("the history of seed {seed} fails: {problem}\nrepeat it: cargo histories --count 1 --seed {seed}{option}")
+}
