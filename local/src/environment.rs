@@ -147,7 +147,7 @@ pub fn setting_overrides() -> Result<SettingsMap> {
 
 /// The overrides among the values that `value_of` returns.
 fn overrides_from(value_of: impl Fn(&str) -> Result<Option<String>>) -> Result<SettingsMap> {
-    const STACK_SETTINGS: [&str; 12] = [
+    const STACK_SETTINGS: [&str; 13] = [
         "DATABASE_URL",
         "SYSTEM_DATABASE_URL",
         "MIGRATE_DATABASE_URL",

@@ -129,7 +129,8 @@ async fn show_export(
         let expires_at = export.expires_at.map_or(end, |deleted_at| end.min(deleted_at));
         let valid_for = (expires_at - Utc::now()).max(TimeDelta::seconds(1)).to_std().unwrap_or(LINK_VALID_FOR);
         let key = storage::export_key(caller.tenant(), id);
-        let url = deps.storage.presign_get(&key, &format!("lisa-export-{id}.zip"), valid_for).await?;
+        let disposition = format!("attachment; filename=\"lisa-export-{id}.zip\"");
+        let url = deps.storage.presign_get(&key, "application/zip", &disposition, valid_for).await?;
         export.download = Some(Download { url, expires_at });
     }
     Ok(Data(export))

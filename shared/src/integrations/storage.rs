@@ -223,17 +223,6 @@ impl Storage {
         Ok(())
     }
 
-    /// Presigns the GET of an object, which a browser saves under the name `filename`, of ASCII letters, digits, `-` and `.`.
-    ///
-    /// # Errors
-    /// The credentials cannot sign, or S3 does not allow `valid_for`.
-    pub async fn presign_get(&self, key: &str, filename: &str, valid_for: Duration) -> Result<String, StorageError> {
-        let config = PresigningConfig::expires_in(valid_for).map_err(failed)?;
-        let disposition = format!("attachment; filename=\"{filename}\"");
-        let request = self.client.get_object().bucket(&self.bucket).key(key).response_content_disposition(disposition);
-        Ok(request.presigned(config).await.map_err(failed)?.uri().to_owned())
-    }
-
     /// Returns up to `limit` keys that begin with `prefix`, at most 1,000.
     ///
     /// # Errors

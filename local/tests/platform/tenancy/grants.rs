@@ -108,7 +108,7 @@ const APP_GRANTS: [&str; 8] = [
 ];
 
 /// Privileges of a tenant's transaction.
-const TENANT_GRANTS: [&str; 83] = [
+const TENANT_GRANTS: [&str; 85] = [
     "lisa_tenant: execute on app.changes_after(bigint,integer)",
     "lisa_tenant: execute on app.changes_bound()",
     "lisa_tenant: execute on app.wait_bucket(double precision)",
