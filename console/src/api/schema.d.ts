@@ -1197,6 +1197,146 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/privacy/account": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Deletes the account of the company. From this moment on only sign-in and the restoration work, nothing is answered for
+         *     the company, and its subscription is cancelled. After 30 days everything is deleted for good.
+         */
+        delete: operations["privacy_delete_account"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/privacy/account/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restores a deleted account within 30 days. The subscription stays cancelled: a plan is bought again. A repetition changes
+         *     nothing. Once the purge has begun: 409 `purge_started`.
+         */
+        post: operations["privacy_restore_account"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/privacy/contacts/{conversation_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Deletes one contact at once: the conversation with its messages, what waits to be sent, feedback and activities, and the
+         *     name in its orders. A later message of the contact begins a new conversation.
+         */
+        delete: operations["privacy_delete_contact"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/privacy/contacts/{conversation_id}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Returns all that the company stores about one contact: the conversation, its messages and its orders. With more than
+         *     about 2.5 MB of messages, `next` is the parameter `after` of the next call.
+         */
+        get: operations["privacy_export_contact"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/privacy/exports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Requests an export of all that the company stores: a ZIP archive of one JSON Lines file for each table and of the
+         *     uploaded files. While an export is in work, a repetition returns that one.
+         */
+        post: operations["privacy_request_export"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/privacy/exports/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Returns an export. When it is ready, the answer has a link to the archive, valid for 15 minutes; a later call returns a
+         *     new link. The archive is deleted after seven days, or when the next one is ready.
+         */
+        get: operations["privacy_show_export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/privacy/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Deletes the caller's own account: the memberships, the password, the sessions and the profile. Messages and audit entries
+         *     keep the id. The owner of a company is refused: 409 `account_owner`.
+         */
+        delete: operations["privacy_leave"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/products": {
         parameters: {
             query?: never;
@@ -1461,6 +1601,123 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/webhook-endpoints": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns the company's endpoints, at most five, newest first. */
+        get: operations["webhook_endpoints_list"];
+        put?: never;
+        /**
+         * Creates an endpoint and returns its secret, this once. Events are sent to it from now on. 409
+         *     `too_many_webhook_endpoints` when the company has five, `webhook_url_taken` when one of them has the URL.
+         */
+        post: operations["webhook_endpoints_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhook-endpoints/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns one endpoint. */
+        get: operations["webhook_endpoints_show"];
+        put?: never;
+        post?: never;
+        /** Deletes an endpoint with its deliveries. What waits is not sent any more. */
+        delete: operations["webhook_endpoints_remove"];
+        options?: never;
+        head?: never;
+        /** Changes an endpoint, or switches it off or on. Deliveries that wait when it is switched off fail, and can be replayed. */
+        patch: operations["webhook_endpoints_change"];
+        trace?: never;
+    };
+    "/api/v1/webhook-endpoints/{id}/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Returns a page of an endpoint's deliveries of the last 30 days, newest first. */
+        get: operations["webhook_endpoints_list_deliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhook-endpoints/{id}/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sends the deliveries of an endpoint that failed since a time again, the oldest first, at most 1,000. Each keeps the id of
+         *     its event. 409 `webhook_endpoint_disabled` when the endpoint is switched off.
+         */
+        post: operations["webhook_endpoints_replay"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhook-endpoints/{id}/secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Gives an endpoint a new secret and returns it, this once. For a day, or as long as the request says, each delivery is
+         *     signed with the previous secret, too. 409 `webhook_secret_rotating` while a secret before it still signs.
+         */
+        post: operations["webhook_endpoints_rotate_secret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/webhook-endpoints/{id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Sends an event of the type `webhook.test` to an endpoint, and returns its delivery. 409 `webhook_endpoint_disabled` when
+         *     the endpoint is switched off.
+         */
+        post: operations["webhook_endpoints_send_test"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/webhook/manychat": {
         parameters: {
             query?: never;
@@ -1589,7 +1846,178 @@ export interface paths {
         trace?: never;
     };
 }
-export type webhooks = Record<string, never>;
+export interface webhooks {
+    "conversation.handed_over": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description A person of the company is to answer the conversation. A longer handover for the same reason is no event. */
+        post: operations["on_conversation_handed_over"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "conversation.waiting": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description A contact's messages wait, because no answers are left. One event until somebody answers. */
+        post: operations["on_conversation_waiting"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "document.failed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description A document could not be processed. `error_code` says why. */
+        post: operations["on_document_failed"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "document.processed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description A document was processed: answers may cite it. */
+        post: operations["on_document_processed"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "message.received": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description A contact wrote a message on WhatsApp. */
+        post: operations["on_message_received"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "order.created": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description The assistant or a person of the company made an order. */
+        post: operations["on_order_created"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "order.updated": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description The status, the items or the name of an order changed. Changes of one request are one event. */
+        post: operations["on_order_updated"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "quota.exhausted": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description A limit is reached: contacts are not answered. */
+        post: operations["on_quota_exhausted"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "quota.warning": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description One free request is left, or 80 % of a plan's requests or of its model costs are used in the period. */
+        post: operations["on_quota_warning"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "subscription.changed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description The plan, the status or the paid period of the subscription changed. */
+        post: operations["on_subscription_changed"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+}
 export interface components {
     schemas: {
         /**
@@ -1601,6 +2029,28 @@ export interface components {
         AcceptedInvitation: {
             /** @description Token of the invitation. */
             invitation: string;
+        };
+        /**
+         * @description The state of an account.
+         * @example {
+         *       "deleted_at": null,
+         *       "purge_after": null,
+         *       "status": "active"
+         *     }
+         */
+        AccountState: {
+            /**
+             * Format: date-time
+             * @description Time of the deletion; null for an active account.
+             */
+            deleted_at?: string | null;
+            /**
+             * Format: date-time
+             * @description Time from which on everything is deleted for good; null for an active account.
+             */
+            purge_after?: string | null;
+            /** @description `active` or `deleted`. */
+            status: string;
         };
         /**
          * @description An event on the tenant's dashboard, as shown to its members.
@@ -2097,6 +2547,40 @@ export interface components {
             customer_notice: components["schemas"]["CustomerNotice"] | null;
         };
         /**
+         * @description The company's subscription after a change.
+         * @example {
+         *       "access_until": "2026-12-30T09:30:06Z",
+         *       "cancel_at": null,
+         *       "cancel_at_period_end": false,
+         *       "current_period_end": "2026-12-23T09:30:06Z",
+         *       "current_period_start": "2026-11-23T09:30:06Z",
+         *       "plan": "pro",
+         *       "status": "active"
+         *     }
+         */
+        ChangedSubscription: {
+            /**
+             * Format: date-time
+             * @description Time until which the plan's limits apply without a payment.
+             */
+            access_until?: string | null;
+            /**
+             * Format: date-time
+             * @description Time at which the subscription ends or has ended.
+             */
+            cancel_at?: string | null;
+            /** @description True when the subscription ends with the period. */
+            cancel_at_period_end: boolean;
+            /** Format: date-time */
+            current_period_end?: string | null;
+            /** Format: date-time */
+            current_period_start?: string | null;
+            /** @description Name of the plan whose limits apply: `free` without a paid one. */
+            plan: string;
+            /** @description Status, as `GET /api/v1/profiles/me` shows it. */
+            status: string;
+        };
+        /**
          * @description Changes after a cursor.
          * @example {
          *       "data": [
@@ -2322,6 +2806,54 @@ export interface components {
              * @description Identifier of the version: the configuration before the change, which can be restored.
              */
             id: number;
+        };
+        /**
+         * @description All that a company stores about one contact. Every object has the columns of its table.
+         * @example {
+         *       "activities": [],
+         *       "closed_questions": [],
+         *       "conversation": {
+         *         "contact_id": "132",
+         *         "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
+         *         "user_phone": "+2250700000000"
+         *       },
+         *       "feedback": [],
+         *       "messages": [
+         *         {
+         *           "content": "Bonjour",
+         *           "created_at": "2026-11-29T09:30:06Z",
+         *           "direction": "inbound"
+         *         }
+         *       ],
+         *       "model_calls": [],
+         *       "next": null,
+         *       "orders": [],
+         *       "outbox": []
+         *     }
+         */
+        ContactExport: {
+            /** @description Activities about the conversation. */
+            activities: Record<string, never>[];
+            /** @description Unanswered questions that were closed. */
+            closed_questions: Record<string, never>[];
+            /** @description The conversation with the contact's id, telephone number and name. */
+            conversation: Record<string, never>;
+            /** @description Thumbs and comments of members on its messages. */
+            feedback: Record<string, never>[];
+            /** @description Messages, the oldest first. */
+            messages: Record<string, never>[];
+            /** @description Calls of models for the conversation: numbers, no text. */
+            model_calls: Record<string, never>[];
+            /**
+             * Format: uuid
+             * @description Value of the parameter `after` for the next messages; null when these are the last ones. Only the first answer has
+             *     what follows.
+             */
+            next?: string | null;
+            /** @description Orders of the conversation. */
+            orders: Record<string, never>[];
+            /** @description Delivery of each part of a message, without the text, which is in the message. */
+            outbox: Record<string, never>[];
         };
         /**
          * @description The body that a ManyChat bot sends: full contact data and the text, composed in ManyChat's editor. Only the
@@ -2644,6 +3176,7 @@ export interface components {
          * @description The company's profile and connections, without secrets.
          * @example {
          *       "company_id": "comptoir-baobab",
+         *       "conversation_retention_months": 12,
          *       "created_at": "2026-11-23T09:30:06Z",
          *       "currency": "XOF",
          *       "greeting": {
@@ -2681,6 +3214,11 @@ export interface components {
          */
         CustomerDetails: components["schemas"]["SentencesInForce"] & {
             company_id: string;
+            /**
+             * Format: int32
+             * @description Number of months after which messages and idle conversations are deleted.
+             */
+            conversation_retention_months: number;
             /** Format: date-time */
             created_at: string;
             /** @description Currency of the prices, as an ISO 4217 code. */
@@ -2706,7 +3244,7 @@ export interface components {
             timezone: string;
             /** @description Valid webhook secrets, newest first, without their values. */
             webhook_secrets: components["schemas"]["WebhookSecret"][];
-            /** @description URL that receives the company's events; for support users, its host only. */
+            /** @description URL that the company keeps here, of which the product makes no use. `POST /api/v1/webhook-endpoints` has events sent. */
             webhook_url?: string | null;
         };
         /** @description Name of an order's customer, 1 to 200 characters. */
@@ -2725,6 +3263,7 @@ export interface components {
          *     }
          */
         CustomerPatch: {
+            conversation_retention_months?: components["schemas"]["RetentionMonths"] | null;
             currency?: components["schemas"]["Currency"] | null;
             greeting?: components["schemas"]["LocalizedTextPatch"] | null;
             handover?: components["schemas"]["LocalizedTextPatch"] | null;
@@ -3002,12 +3541,51 @@ export interface components {
          * @enum {string}
          */
         DocumentStatus: "pending" | "processed" | "failed";
+        /** @description A link to an archive. */
+        Download: {
+            /**
+             * Format: date-time
+             * @description Time at which the URL ends. A new one is in the next answer.
+             */
+            expires_at: string;
+            /** @description Signed URL for a GET, which needs no token. */
+            url: string;
+        };
         /**
          * Format: email
          * @description E-mail address in its normal form: in lower case, without whitespace or invisible characters at its ends, composed
          *     (Unicode NFC), and with the domain as DNS has it. Only its form is checked, not the existence of a mailbox.
          */
         Email: string;
+        /** @description Description of an endpoint, 1 to 200 characters. */
+        EndpointDescription: string;
+        /** @description The envelope of a successful response. */
+        Envelope_AccountState: {
+            /**
+             * @description The state of an account.
+             * @example {
+             *       "deleted_at": null,
+             *       "purge_after": null,
+             *       "status": "active"
+             *     }
+             */
+            data: {
+                /**
+                 * Format: date-time
+                 * @description Time of the deletion; null for an active account.
+                 */
+                deleted_at?: string | null;
+                /**
+                 * Format: date-time
+                 * @description Time from which on everything is deleted for good; null for an active account.
+                 */
+                purge_after?: string | null;
+                /** @description `active` or `deleted`. */
+                status: string;
+            };
+            /** @description Always true. */
+            success: boolean;
+        };
         /** @description The envelope of a successful response. */
         Envelope_Answer: {
             /** @description The answer to a question. */
@@ -3275,6 +3853,59 @@ export interface components {
             success: boolean;
         };
         /** @description The envelope of a successful response. */
+        Envelope_ContactExport: {
+            /**
+             * @description All that a company stores about one contact. Every object has the columns of its table.
+             * @example {
+             *       "activities": [],
+             *       "closed_questions": [],
+             *       "conversation": {
+             *         "contact_id": "132",
+             *         "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
+             *         "user_phone": "+2250700000000"
+             *       },
+             *       "feedback": [],
+             *       "messages": [
+             *         {
+             *           "content": "Bonjour",
+             *           "created_at": "2026-11-29T09:30:06Z",
+             *           "direction": "inbound"
+             *         }
+             *       ],
+             *       "model_calls": [],
+             *       "next": null,
+             *       "orders": [],
+             *       "outbox": []
+             *     }
+             */
+            data: {
+                /** @description Activities about the conversation. */
+                activities: Record<string, never>[];
+                /** @description Unanswered questions that were closed. */
+                closed_questions: Record<string, never>[];
+                /** @description The conversation with the contact's id, telephone number and name. */
+                conversation: Record<string, never>;
+                /** @description Thumbs and comments of members on its messages. */
+                feedback: Record<string, never>[];
+                /** @description Messages, the oldest first. */
+                messages: Record<string, never>[];
+                /** @description Calls of models for the conversation: numbers, no text. */
+                model_calls: Record<string, never>[];
+                /**
+                 * Format: uuid
+                 * @description Value of the parameter `after` for the next messages; null when these are the last ones. Only the first answer has
+                 *     what follows.
+                 */
+                next?: string | null;
+                /** @description Orders of the conversation. */
+                orders: Record<string, never>[];
+                /** @description Delivery of each part of a message, without the text, which is in the message. */
+                outbox: Record<string, never>[];
+            };
+            /** @description Always true. */
+            success: boolean;
+        };
+        /** @description The envelope of a successful response. */
         Envelope_Context: {
             /**
              * @description A user with the user's company, as an assistant gets to know them.
@@ -3488,6 +4119,7 @@ export interface components {
              * @description The company's profile and connections, without secrets.
              * @example {
              *       "company_id": "comptoir-baobab",
+             *       "conversation_retention_months": 12,
              *       "created_at": "2026-11-23T09:30:06Z",
              *       "currency": "XOF",
              *       "greeting": {
@@ -3525,6 +4157,11 @@ export interface components {
              */
             data: components["schemas"]["SentencesInForce"] & {
                 company_id: string;
+                /**
+                 * Format: int32
+                 * @description Number of months after which messages and idle conversations are deleted.
+                 */
+                conversation_retention_months: number;
                 /** Format: date-time */
                 created_at: string;
                 /** @description Currency of the prices, as an ISO 4217 code. */
@@ -3550,7 +4187,7 @@ export interface components {
                 timezone: string;
                 /** @description Valid webhook secrets, newest first, without their values. */
                 webhook_secrets: components["schemas"]["WebhookSecret"][];
-                /** @description URL that receives the company's events; for support users, its host only. */
+                /** @description URL that the company keeps here, of which the product makes no use. `POST /api/v1/webhook-endpoints` has events sent. */
                 webhook_url?: string | null;
             };
             /** @description Always true. */
@@ -3732,6 +4369,59 @@ export interface components {
             data: {
                 event_id: string;
                 outcome: components["schemas"]["EventOutcome"];
+            };
+            /** @description Always true. */
+            success: boolean;
+        };
+        /** @description The envelope of a successful response. */
+        Envelope_Export: {
+            /**
+             * @description An export of all that a company stores.
+             * @example {
+             *       "created_at": "2026-11-29T09:30:06Z",
+             *       "download": {
+             *         "expires_at": "2026-11-29T09:45:06Z",
+             *         "url": "https://lisa-documents.s3.eu-west-1.amazonaws.com/tenants/…/exports/….zip?X-Amz-Signature=…"
+             *       },
+             *       "error_code": null,
+             *       "expires_at": "2026-12-06T09:30:41Z",
+             *       "finished_at": "2026-11-29T09:30:41Z",
+             *       "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
+             *       "size_bytes": 1048576,
+             *       "status": "ready"
+             *     }
+             */
+            data: {
+                /**
+                 * Format: date-time
+                 * @description Time of the request.
+                 */
+                created_at: string;
+                download?: components["schemas"]["Download"] | null;
+                /** @description Reason of the failure: `storage_unavailable`, `attempts_used_up`; null unless the status is `failed`. */
+                error_code?: string | null;
+                /**
+                 * Format: date-time
+                 * @description Time at which the archive is deleted; null until it is ready.
+                 */
+                expires_at?: string | null;
+                /**
+                 * Format: date-time
+                 * @description Time at which the archive was complete, or the export failed.
+                 */
+                finished_at?: string | null;
+                /**
+                 * Format: uuid
+                 * @description Identifier of the export.
+                 */
+                id: string;
+                /**
+                 * Format: int64
+                 * @description Size of the archive, in bytes; null until it is ready.
+                 */
+                size_bytes?: number | null;
+                /** @description `queued`, `running`, `ready`, `failed` or `expired`. */
+                status: string;
             };
             /** @description Always true. */
             success: boolean;
@@ -4282,6 +4972,27 @@ export interface components {
             success: boolean;
         };
         /** @description The envelope of a successful response. */
+        Envelope_ReplayedDeliveries: {
+            /**
+             * @description Outcome of a replay.
+             * @example {
+             *       "has_more": false,
+             *       "replayed": 12
+             *     }
+             */
+            data: {
+                /** @description True when more deliveries have failed since then: another replay sends them. */
+                has_more: boolean;
+                /**
+                 * Format: int64
+                 * @description Number of deliveries that are sent again, at most 1,000.
+                 */
+                replayed: number;
+            };
+            /** @description Always true. */
+            success: boolean;
+        };
+        /** @description The envelope of a successful response. */
         Envelope_Session: {
             /** @description Signed-in user with the company and the tokens. For a user of several companies, the oldest is shown. */
             data: {
@@ -4586,6 +5297,155 @@ export interface components {
             /** @description Always true. */
             success: boolean;
         };
+        /** @description The envelope of a successful response. */
+        Envelope_WebhookDelivery: {
+            /**
+             * @description A delivery of an event to an endpoint.
+             * @example {
+             *       "attempts": 1,
+             *       "created_at": "2026-11-23T09:30:06Z",
+             *       "delivered_at": "2026-11-23T09:30:07Z",
+             *       "error_code": null,
+             *       "event_id": "evt_3f1d2c4b0c7e4a538a4e5d2f9b1c5a69",
+             *       "event_type": "order.created",
+             *       "id": "0d6a8e52-7c1c-4a51-9b50-54f2a9b9d7a1",
+             *       "last_attempt_at": "2026-11-23T09:30:07Z",
+             *       "latency_ms": 84,
+             *       "next_attempt_at": null,
+             *       "occurred_at": "2026-11-23T09:30:06Z",
+             *       "response_status": 200,
+             *       "status": "delivered"
+             *     }
+             */
+            data: {
+                /**
+                 * Format: int32
+                 * @description Number of attempts, since the last replay if there was one.
+                 */
+                attempts: number;
+                /** Format: date-time */
+                created_at: string;
+                /** Format: date-time */
+                delivered_at?: string | null;
+                /**
+                 * @description Reason why the last attempt failed: `http_status`, `redirected`, `gone`, `timed_out`, `unreachable`, `url_refused`,
+                 *     `endpoint_disabled` or `unreadable_event`.
+                 */
+                error_code?: string | null;
+                /** @description The header `webhook-id` of every attempt, and the `id` of the body. */
+                event_id: string;
+                event_type: string;
+                /** Format: uuid */
+                id: string;
+                /** Format: date-time */
+                last_attempt_at?: string | null;
+                /**
+                 * Format: int32
+                 * @description Time to the last answer, or to the failure, in milliseconds.
+                 */
+                latency_ms?: number | null;
+                /**
+                 * Format: date-time
+                 * @description Time of the next attempt at the earliest; null unless the delivery is pending.
+                 */
+                next_attempt_at?: string | null;
+                /** Format: date-time */
+                occurred_at: string;
+                /**
+                 * Format: int32
+                 * @description HTTP status of the last answer; null when there was none.
+                 */
+                response_status?: number | null;
+                /** @description `pending`, `delivered` or `failed`. */
+                status: string;
+            };
+            /** @description Always true. */
+            success: boolean;
+        };
+        /** @description The envelope of a successful response. */
+        Envelope_WebhookEndpoint: {
+            /**
+             * @description An endpoint, without its secret.
+             * @example {
+             *       "created_at": "2026-11-23T09:30:06Z",
+             *       "description": "Order desk",
+             *       "disabled_at": null,
+             *       "disabled_reason": null,
+             *       "enabled": true,
+             *       "events": [
+             *         "order.created",
+             *         "order.updated"
+             *       ],
+             *       "failing_since": null,
+             *       "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60",
+             *       "previous_secret_expires_at": null,
+             *       "updated_at": "2026-11-23T09:30:06Z",
+             *       "url": "https://hooks.example.com/lisa"
+             *     }
+             */
+            data: {
+                /** Format: date-time */
+                created_at: string;
+                description?: string | null;
+                /** Format: date-time */
+                disabled_at?: string | null;
+                /** @description `owner`; `gone` after an answer 410; `failing` after five days without a success. */
+                disabled_reason?: string | null;
+                /** @description False when the endpoint is switched off. */
+                enabled: boolean;
+                /** @description Types of events that are sent; empty for all. */
+                events: components["schemas"]["EventType"][];
+                /**
+                 * Format: date-time
+                 * @description Time of the first failure since the last success.
+                 */
+                failing_since?: string | null;
+                /**
+                 * Format: uuid
+                 * @description `webhook_endpoints.id`.
+                 */
+                id: string;
+                /**
+                 * Format: date-time
+                 * @description Time until which deliveries are signed with the previous secret, too.
+                 */
+                previous_secret_expires_at?: string | null;
+                /** Format: date-time */
+                updated_at: string;
+                url: string;
+            };
+            /** @description Always true. */
+            success: boolean;
+        };
+        /** @description The envelope of a successful response. */
+        Envelope_WebhookEndpointWithSecret: {
+            /**
+             * @description An endpoint with its new secret, which is shown this once.
+             * @example {
+             *       "created_at": "2026-11-23T09:30:06Z",
+             *       "description": "Order desk",
+             *       "disabled_at": null,
+             *       "disabled_reason": null,
+             *       "enabled": true,
+             *       "events": [
+             *         "order.created",
+             *         "order.updated"
+             *       ],
+             *       "failing_since": null,
+             *       "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60",
+             *       "previous_secret_expires_at": null,
+             *       "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=",
+             *       "updated_at": "2026-11-23T09:30:06Z",
+             *       "url": "https://hooks.example.com/lisa"
+             *     }
+             */
+            data: components["schemas"]["WebhookEndpoint"] & {
+                /** @description Key of the signatures, as the libraries of Standard Webhooks take it. */
+                secret: string;
+            };
+            /** @description Always true. */
+            success: boolean;
+        };
         /** @description The body of every error response. */
         ErrorBody: {
             /** @description The error. */
@@ -4625,6 +5485,59 @@ export interface components {
         EventReceived: {
             event_id: string;
             outcome: components["schemas"]["EventOutcome"];
+        };
+        /**
+         * @description The type of an event that an endpoint can ask for.
+         * @enum {string}
+         */
+        EventType: "message.received" | "conversation.handed_over" | "conversation.waiting" | "order.created" | "order.updated" | "document.processed" | "document.failed" | "quota.warning" | "quota.exhausted" | "subscription.changed";
+        /**
+         * @description An export of all that a company stores.
+         * @example {
+         *       "created_at": "2026-11-29T09:30:06Z",
+         *       "download": {
+         *         "expires_at": "2026-11-29T09:45:06Z",
+         *         "url": "https://lisa-documents.s3.eu-west-1.amazonaws.com/tenants/…/exports/….zip?X-Amz-Signature=…"
+         *       },
+         *       "error_code": null,
+         *       "expires_at": "2026-12-06T09:30:41Z",
+         *       "finished_at": "2026-11-29T09:30:41Z",
+         *       "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01",
+         *       "size_bytes": 1048576,
+         *       "status": "ready"
+         *     }
+         */
+        Export: {
+            /**
+             * Format: date-time
+             * @description Time of the request.
+             */
+            created_at: string;
+            download?: components["schemas"]["Download"] | null;
+            /** @description Reason of the failure: `storage_unavailable`, `attempts_used_up`; null unless the status is `failed`. */
+            error_code?: string | null;
+            /**
+             * Format: date-time
+             * @description Time at which the archive is deleted; null until it is ready.
+             */
+            expires_at?: string | null;
+            /**
+             * Format: date-time
+             * @description Time at which the archive was complete, or the export failed.
+             */
+            finished_at?: string | null;
+            /**
+             * Format: uuid
+             * @description Identifier of the export.
+             */
+            id: string;
+            /**
+             * Format: int64
+             * @description Size of the archive, in bytes; null until it is ready.
+             */
+            size_bytes?: number | null;
+            /** @description `queued`, `running`, `ready`, `failed` or `expired`. */
+            status: string;
         };
         /**
          * @description A member's stored rating of a message.
@@ -5578,6 +6491,93 @@ export interface components {
             /** @description Always true. */
             success: boolean;
         };
+        /** @description One page of a list. */
+        List_WebhookDelivery: {
+            /** @description Rows of the page. */
+            data: {
+                /**
+                 * Format: int32
+                 * @description Number of attempts, since the last replay if there was one.
+                 */
+                attempts: number;
+                /** Format: date-time */
+                created_at: string;
+                /** Format: date-time */
+                delivered_at?: string | null;
+                /**
+                 * @description Reason why the last attempt failed: `http_status`, `redirected`, `gone`, `timed_out`, `unreachable`, `url_refused`,
+                 *     `endpoint_disabled` or `unreadable_event`.
+                 */
+                error_code?: string | null;
+                /** @description The header `webhook-id` of every attempt, and the `id` of the body. */
+                event_id: string;
+                event_type: string;
+                /** Format: uuid */
+                id: string;
+                /** Format: date-time */
+                last_attempt_at?: string | null;
+                /**
+                 * Format: int32
+                 * @description Time to the last answer, or to the failure, in milliseconds.
+                 */
+                latency_ms?: number | null;
+                /**
+                 * Format: date-time
+                 * @description Time of the next attempt at the earliest; null unless the delivery is pending.
+                 */
+                next_attempt_at?: string | null;
+                /** Format: date-time */
+                occurred_at: string;
+                /**
+                 * Format: int32
+                 * @description HTTP status of the last answer; null when there was none.
+                 */
+                response_status?: number | null;
+                /** @description `pending`, `delivered` or `failed`. */
+                status: string;
+            }[];
+            meta: components["schemas"]["Meta"];
+            /** @description Always true. */
+            success: boolean;
+        };
+        /** @description One page of a list. */
+        List_WebhookEndpoint: {
+            /** @description Rows of the page. */
+            data: {
+                /** Format: date-time */
+                created_at: string;
+                description?: string | null;
+                /** Format: date-time */
+                disabled_at?: string | null;
+                /** @description `owner`; `gone` after an answer 410; `failing` after five days without a success. */
+                disabled_reason?: string | null;
+                /** @description False when the endpoint is switched off. */
+                enabled: boolean;
+                /** @description Types of events that are sent; empty for all. */
+                events: components["schemas"]["EventType"][];
+                /**
+                 * Format: date-time
+                 * @description Time of the first failure since the last success.
+                 */
+                failing_since?: string | null;
+                /**
+                 * Format: uuid
+                 * @description `webhook_endpoints.id`.
+                 */
+                id: string;
+                /**
+                 * Format: date-time
+                 * @description Time until which deliveries are signed with the previous secret, too.
+                 */
+                previous_secret_expires_at?: string | null;
+                /** Format: date-time */
+                updated_at: string;
+                url: string;
+            }[];
+            meta: components["schemas"]["Meta"];
+            /** @description Always true. */
+            success: boolean;
+        };
         /**
          * @description The requested mode.
          * @example {
@@ -6018,6 +7018,24 @@ export interface components {
             data_pod_api_key?: components["schemas"]["DataPodKey"] | null;
             /** @description https URL of the data pod, at a public address. */
             data_pod_url: components["schemas"]["TenantUrl"];
+        };
+        /**
+         * @description An endpoint to be created.
+         * @example {
+         *       "description": "Order desk",
+         *       "events": [
+         *         "order.created",
+         *         "order.updated"
+         *       ],
+         *       "url": "https://hooks.example.com/lisa"
+         *     }
+         */
+        NewWebhookEndpoint: {
+            description?: components["schemas"]["EndpointDescription"] | null;
+            /** @description Types of events that are sent; empty for all, those of later versions included. */
+            events?: components["schemas"]["EventType"][];
+            /** @description https URL at a public address, on port 443 or 8443. A company has one endpoint for a URL. */
+            url: components["schemas"]["TenantUrl"];
         };
         /**
          * @description A new webhook secret. Its value is shown only in this response, and to repeated calls within a minute.
@@ -6684,6 +7702,43 @@ export interface components {
             state: components["schemas"]["QuotaState"];
         };
         /**
+         * @description A limit that is reached, or nearly.
+         * @example {
+         *       "limit": "plan_requests",
+         *       "most": 2000,
+         *       "period_end": "2026-12-01T00:00:00Z",
+         *       "period_start": "2026-11-01T00:00:00Z",
+         *       "plan": "pro",
+         *       "used": 1600
+         *     }
+         */
+        QuotaReached: {
+            /** @description `free_requests`, `plan_requests` or `model_spend`. */
+            limit: string;
+            /**
+             * Format: int64
+             * @description The limit. Of `plan_requests` in `quota.exhausted`, with the requests over the plan that the company buys.
+             */
+            most: number;
+            /**
+             * Format: date-time
+             * @description End of the period.
+             */
+            period_end?: string | null;
+            /**
+             * Format: date-time
+             * @description Start of the period; null for `free_requests`, which count for ever.
+             */
+            period_start?: string | null;
+            /** @description Name of the plan. */
+            plan: string;
+            /**
+             * Format: int64
+             * @description Requests, or millionths of a US dollar for `model_spend`.
+             */
+            used: number;
+        };
+        /**
          * @description State of the free quota. With a paid plan it is `normal`: the free requests do not limit then.
          * @enum {string}
          */
@@ -6709,6 +7764,35 @@ export interface components {
              * @description Identifier of the older document.
              */
             replaces: string;
+        };
+        /**
+         * @description The replay of the deliveries that failed.
+         * @example {
+         *       "since": "2026-11-23T00:00:00Z"
+         *     }
+         */
+        Replay: {
+            /**
+             * Format: date-time
+             * @description Only deliveries of events since this time. They are kept for 30 days.
+             */
+            since: string;
+        };
+        /**
+         * @description Outcome of a replay.
+         * @example {
+         *       "has_more": false,
+         *       "replayed": 12
+         *     }
+         */
+        ReplayedDeliveries: {
+            /** @description True when more deliveries have failed since then: another replay sends them. */
+            has_more: boolean;
+            /**
+             * Format: int64
+             * @description Number of deliveries that are sent again, at most 1,000.
+             */
+            replayed: number;
         };
         /**
          * @description A person's reply.
@@ -6767,6 +7851,11 @@ export interface components {
             /** @description True to restore a prompt although golden questions that pass now would fail. */
             accept_regressions?: boolean;
         };
+        /**
+         * Format: int32
+         * @description Number of months for which a company keeps its conversations, 1 to 60.
+         */
+        RetentionMonths: number;
         /** @description An amount of revenue. */
         Revenue: {
             /** @description Decimal number with the digits of the currency; negative when more was cancelled than confirmed. */
@@ -6790,6 +7879,20 @@ export interface components {
              * @description Time of the announcement.
              */
             upload_date: string;
+        };
+        /**
+         * @description The rotation of a secret.
+         * @example {
+         *       "previous_valid_s": 86400
+         *     }
+         */
+        SecretRotation: {
+            /**
+             * Format: int32
+             * @description Seconds for which the present secret signs too; 0 ends it at once, with any secret before it.
+             * @default 86400
+             */
+            previous_valid_s: number;
         };
         /** @description A sentence of a company, 1 to 1,000 characters. */
         Sentence: string;
@@ -7308,6 +8411,208 @@ export interface components {
         UserQuota: components["schemas"]["Quota"] & {
             /** Format: uuid */
             public_user_id: string;
+        };
+        /**
+         * @description A conversation, as events show it: the fields of `GET /api/v1/conversations` without its messages.
+         * @example {
+         *       "channel": "whatsapp",
+         *       "contact_id": "132",
+         *       "created_at": "2026-11-23T09:30:06Z",
+         *       "display_name": "Awa",
+         *       "handler": "human",
+         *       "handover_reason": "keyword",
+         *       "handover_until": "2026-11-23T13:30:06Z",
+         *       "id": "7a0c4a6e-0a5c-4e0b-9a57-1d2f3a4b5c6d",
+         *       "language": "fr",
+         *       "last_message_at": "2026-11-23T09:30:06Z",
+         *       "opted_out_at": null,
+         *       "user_phone": "+2250700000000",
+         *       "waiting_reason": null
+         *     }
+         */
+        WebhookConversation: {
+            /** @description Always `whatsapp`. */
+            channel: string;
+            /** @description ManyChat's id of the contact. */
+            contact_id: string;
+            /** Format: date-time */
+            created_at: string;
+            display_name?: string | null;
+            /** @description The side that answers: `bot` or `human`. */
+            handler: string;
+            /** @description The reason for the handover to a person: `keyword`, `model`, `person`, `outside_hours` or `unsupported`. */
+            handover_reason?: string | null;
+            /**
+             * Format: date-time
+             * @description Time at which the bot answers again.
+             */
+            handover_until?: string | null;
+            /** Format: uuid */
+            id: string;
+            /** @description The contact's language: `fr` or `en`. */
+            language?: string | null;
+            /** Format: date-time */
+            last_message_at: string;
+            /**
+             * Format: date-time
+             * @description Time at which the contact asked to receive no more messages.
+             */
+            opted_out_at?: string | null;
+            user_phone?: string | null;
+            /** @description `quota` in `conversation.waiting`; else null. */
+            waiting_reason?: string | null;
+        };
+        /**
+         * @description A delivery of an event to an endpoint.
+         * @example {
+         *       "attempts": 1,
+         *       "created_at": "2026-11-23T09:30:06Z",
+         *       "delivered_at": "2026-11-23T09:30:07Z",
+         *       "error_code": null,
+         *       "event_id": "evt_3f1d2c4b0c7e4a538a4e5d2f9b1c5a69",
+         *       "event_type": "order.created",
+         *       "id": "0d6a8e52-7c1c-4a51-9b50-54f2a9b9d7a1",
+         *       "last_attempt_at": "2026-11-23T09:30:07Z",
+         *       "latency_ms": 84,
+         *       "next_attempt_at": null,
+         *       "occurred_at": "2026-11-23T09:30:06Z",
+         *       "response_status": 200,
+         *       "status": "delivered"
+         *     }
+         */
+        WebhookDelivery: {
+            /**
+             * Format: int32
+             * @description Number of attempts, since the last replay if there was one.
+             */
+            attempts: number;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            delivered_at?: string | null;
+            /**
+             * @description Reason why the last attempt failed: `http_status`, `redirected`, `gone`, `timed_out`, `unreachable`, `url_refused`,
+             *     `endpoint_disabled` or `unreadable_event`.
+             */
+            error_code?: string | null;
+            /** @description The header `webhook-id` of every attempt, and the `id` of the body. */
+            event_id: string;
+            event_type: string;
+            /** Format: uuid */
+            id: string;
+            /** Format: date-time */
+            last_attempt_at?: string | null;
+            /**
+             * Format: int32
+             * @description Time to the last answer, or to the failure, in milliseconds.
+             */
+            latency_ms?: number | null;
+            /**
+             * Format: date-time
+             * @description Time of the next attempt at the earliest; null unless the delivery is pending.
+             */
+            next_attempt_at?: string | null;
+            /** Format: date-time */
+            occurred_at: string;
+            /**
+             * Format: int32
+             * @description HTTP status of the last answer; null when there was none.
+             */
+            response_status?: number | null;
+            /** @description `pending`, `delivered` or `failed`. */
+            status: string;
+        };
+        /**
+         * @description An endpoint, without its secret.
+         * @example {
+         *       "created_at": "2026-11-23T09:30:06Z",
+         *       "description": "Order desk",
+         *       "disabled_at": null,
+         *       "disabled_reason": null,
+         *       "enabled": true,
+         *       "events": [
+         *         "order.created",
+         *         "order.updated"
+         *       ],
+         *       "failing_since": null,
+         *       "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60",
+         *       "previous_secret_expires_at": null,
+         *       "updated_at": "2026-11-23T09:30:06Z",
+         *       "url": "https://hooks.example.com/lisa"
+         *     }
+         */
+        WebhookEndpoint: {
+            /** Format: date-time */
+            created_at: string;
+            description?: string | null;
+            /** Format: date-time */
+            disabled_at?: string | null;
+            /** @description `owner`; `gone` after an answer 410; `failing` after five days without a success. */
+            disabled_reason?: string | null;
+            /** @description False when the endpoint is switched off. */
+            enabled: boolean;
+            /** @description Types of events that are sent; empty for all. */
+            events: components["schemas"]["EventType"][];
+            /**
+             * Format: date-time
+             * @description Time of the first failure since the last success.
+             */
+            failing_since?: string | null;
+            /**
+             * Format: uuid
+             * @description `webhook_endpoints.id`.
+             */
+            id: string;
+            /**
+             * Format: date-time
+             * @description Time until which deliveries are signed with the previous secret, too.
+             */
+            previous_secret_expires_at?: string | null;
+            /** Format: date-time */
+            updated_at: string;
+            url: string;
+        };
+        /**
+         * @description A change of an endpoint. Absent fields stay as they are.
+         * @example {
+         *       "enabled": true
+         *     }
+         */
+        WebhookEndpointPatch: {
+            /** @description Null removes the description. */
+            description?: string | null;
+            /**
+             * @description False switches the endpoint off: its waiting deliveries fail, and events make no new ones. True switches it on
+             *     again, also after the product has switched it off.
+             */
+            enabled?: boolean | null;
+            /** @description Types of events that are sent; empty for all. */
+            events?: components["schemas"]["EventType"][] | null;
+            url?: components["schemas"]["TenantUrl"] | null;
+        };
+        /**
+         * @description An endpoint with its new secret, which is shown this once.
+         * @example {
+         *       "created_at": "2026-11-23T09:30:06Z",
+         *       "description": "Order desk",
+         *       "disabled_at": null,
+         *       "disabled_reason": null,
+         *       "enabled": true,
+         *       "events": [
+         *         "order.created",
+         *         "order.updated"
+         *       ],
+         *       "failing_since": null,
+         *       "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60",
+         *       "previous_secret_expires_at": null,
+         *       "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=",
+         *       "updated_at": "2026-11-23T09:30:06Z",
+         *       "url": "https://hooks.example.com/lisa"
+         *     }
+         */
+        WebhookEndpointWithSecret: components["schemas"]["WebhookEndpoint"] & {
+            /** @description Key of the signatures, as the libraries of Standard Webhooks take it. */
+            secret: string;
         };
         /** @description A valid webhook secret, without its value. */
         WebhookSecret: {
@@ -10611,6 +11916,247 @@ export interface operations {
             503: components["responses"]["ServiceUnavailable"];
         };
     };
+    privacy_delete_account: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The company to act for, required for members of several; by default the caller's own. */
+                "X-Customer-Id"?: components["parameters"]["Company"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done; there is no body */
+            204: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["UnprocessableEntity"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    privacy_restore_account: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The company to act for, required for members of several; by default the caller's own. */
+                "X-Customer-Id"?: components["parameters"]["Company"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Envelope_AccountState"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["UnprocessableEntity"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    privacy_delete_contact: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The company to act for, required for members of several; by default the caller's own. */
+                "X-Customer-Id"?: components["parameters"]["Company"];
+            };
+            path: {
+                /** @description Identifier of the conversation */
+                conversation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done; there is no body */
+            204: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["UnprocessableEntity"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    privacy_export_contact: {
+        parameters: {
+            query?: {
+                /** @description The value of `next` of the answer before. */
+                after?: string;
+            };
+            header?: {
+                /** @description The company to act for, required for members of several; by default the caller's own. */
+                "X-Customer-Id"?: components["parameters"]["Company"];
+            };
+            path: {
+                /** @description Identifier of the conversation */
+                conversation_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Envelope_ContactExport"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["UnprocessableEntity"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    privacy_request_export: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The company to act for, required for members of several; by default the caller's own. */
+                "X-Customer-Id"?: components["parameters"]["Company"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            202: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Envelope_Export"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["UnprocessableEntity"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    privacy_show_export: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The company to act for, required for members of several; by default the caller's own. */
+                "X-Customer-Id"?: components["parameters"]["Company"];
+            };
+            path: {
+                /** @description Identifier of the export */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Envelope_Export"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["UnprocessableEntity"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    privacy_leave: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done; there is no body */
+            204: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
     products_list: {
         parameters: {
             query?: {
@@ -11336,6 +12882,383 @@ export interface operations {
             503: components["responses"]["ServiceUnavailable"];
         };
     };
+    webhook_endpoints_list: {
+        parameters: {
+            query?: {
+                /** @description Number of the page, from 1. Cannot be used together with `cursor`. */
+                page?: number;
+                /**
+                 * @description Maximum number of rows per page. A page of long texts has fewer when the response would be too large;
+                 *     `meta.next_cursor` then goes on after its last row.
+                 */
+                limit?: number;
+                /** @description Column to sort by; `-` before it sorts descending. The default is the first column, descending. */
+                sort?: "created_at" | "-created_at";
+                /** @description `meta.next_cursor` of the previous page. */
+                cursor?: string;
+            };
+            header?: {
+                /** @description The company to act for, required for members of several; by default the caller's own. */
+                "X-Customer-Id"?: components["parameters"]["Company"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_WebhookEndpoint"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["UnprocessableEntity"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    webhook_endpoints_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The company to act for, required for members of several; by default the caller's own. */
+                "X-Customer-Id"?: components["parameters"]["Company"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewWebhookEndpoint"];
+            };
+        };
+        responses: {
+            /** @description Success */
+            201: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Envelope_WebhookEndpointWithSecret"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableEntity"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    webhook_endpoints_show: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The company to act for, required for members of several; by default the caller's own. */
+                "X-Customer-Id"?: components["parameters"]["Company"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Envelope_WebhookEndpoint"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["UnprocessableEntity"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    webhook_endpoints_remove: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The company to act for, required for members of several; by default the caller's own. */
+                "X-Customer-Id"?: components["parameters"]["Company"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done; there is no body */
+            204: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["UnprocessableEntity"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    webhook_endpoints_change: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The company to act for, required for members of several; by default the caller's own. */
+                "X-Customer-Id"?: components["parameters"]["Company"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WebhookEndpointPatch"];
+            };
+        };
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Envelope_WebhookEndpoint"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableEntity"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    webhook_endpoints_list_deliveries: {
+        parameters: {
+            query?: {
+                /** @description Number of the page, from 1. Cannot be used together with `cursor`. */
+                page?: number;
+                /**
+                 * @description Maximum number of rows per page. A page of long texts has fewer when the response would be too large;
+                 *     `meta.next_cursor` then goes on after its last row.
+                 */
+                limit?: number;
+                /** @description Column to sort by; `-` before it sorts descending. The default is the first column, descending. */
+                sort?: "created_at" | "-created_at";
+                /** @description Returns only rows with this status. */
+                status?: "pending" | "delivered" | "failed";
+                /** @description `meta.next_cursor` of the previous page. */
+                cursor?: string;
+            };
+            header?: {
+                /** @description The company to act for, required for members of several; by default the caller's own. */
+                "X-Customer-Id"?: components["parameters"]["Company"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["List_WebhookDelivery"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["UnprocessableEntity"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    webhook_endpoints_replay: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The company to act for, required for members of several; by default the caller's own. */
+                "X-Customer-Id"?: components["parameters"]["Company"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Replay"];
+            };
+        };
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Envelope_ReplayedDeliveries"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableEntity"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    webhook_endpoints_rotate_secret: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The company to act for, required for members of several; by default the caller's own. */
+                "X-Customer-Id"?: components["parameters"]["Company"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SecretRotation"];
+            };
+        };
+        responses: {
+            /** @description Success */
+            201: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Envelope_WebhookEndpointWithSecret"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["UnprocessableEntity"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    webhook_endpoints_send_test: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The company to act for, required for members of several; by default the caller's own. */
+                "X-Customer-Id"?: components["parameters"]["Company"];
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            201: {
+                headers: {
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "x-request-id": components["headers"]["x-request-id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Envelope_WebhookDelivery"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["UnprocessableEntity"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalServerError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
     manychat_webhook_receive: {
         parameters: {
             query?: never;
@@ -11579,6 +13502,496 @@ export interface operations {
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalServerError"];
             503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    on_conversation_handed_over: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description Id of the event, by which a receiver notices a repetition. */
+                "webhook-id": string;
+                /** @description Time of the attempt, in seconds since 1970. */
+                "webhook-timestamp": string;
+                /** @description `v1,<base64>`, for each secret that signs, separated by spaces. */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    data: components["schemas"]["WebhookConversation"];
+                    /** @description The header `webhook-id`; the same at every attempt. */
+                    id: string;
+                    /**
+                     * Format: date-time
+                     * @description Time of the event.
+                     */
+                    timestamp: string;
+                    /** @constant */
+                    type: "conversation.handed_over";
+                    /** @constant */
+                    version: 1;
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone, and is switched off. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was taken. The body of the answer is not read. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    on_conversation_waiting: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description Id of the event, by which a receiver notices a repetition. */
+                "webhook-id": string;
+                /** @description Time of the attempt, in seconds since 1970. */
+                "webhook-timestamp": string;
+                /** @description `v1,<base64>`, for each secret that signs, separated by spaces. */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    data: components["schemas"]["WebhookConversation"];
+                    /** @description The header `webhook-id`; the same at every attempt. */
+                    id: string;
+                    /**
+                     * Format: date-time
+                     * @description Time of the event.
+                     */
+                    timestamp: string;
+                    /** @constant */
+                    type: "conversation.waiting";
+                    /** @constant */
+                    version: 1;
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone, and is switched off. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was taken. The body of the answer is not read. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    on_document_failed: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description Id of the event, by which a receiver notices a repetition. */
+                "webhook-id": string;
+                /** @description Time of the attempt, in seconds since 1970. */
+                "webhook-timestamp": string;
+                /** @description `v1,<base64>`, for each secret that signs, separated by spaces. */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    data: components["schemas"]["Document"];
+                    /** @description The header `webhook-id`; the same at every attempt. */
+                    id: string;
+                    /**
+                     * Format: date-time
+                     * @description Time of the event.
+                     */
+                    timestamp: string;
+                    /** @constant */
+                    type: "document.failed";
+                    /** @constant */
+                    version: 1;
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone, and is switched off. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was taken. The body of the answer is not read. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    on_document_processed: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description Id of the event, by which a receiver notices a repetition. */
+                "webhook-id": string;
+                /** @description Time of the attempt, in seconds since 1970. */
+                "webhook-timestamp": string;
+                /** @description `v1,<base64>`, for each secret that signs, separated by spaces. */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    data: components["schemas"]["Document"];
+                    /** @description The header `webhook-id`; the same at every attempt. */
+                    id: string;
+                    /**
+                     * Format: date-time
+                     * @description Time of the event.
+                     */
+                    timestamp: string;
+                    /** @constant */
+                    type: "document.processed";
+                    /** @constant */
+                    version: 1;
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone, and is switched off. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was taken. The body of the answer is not read. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    on_message_received: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description Id of the event, by which a receiver notices a repetition. */
+                "webhook-id": string;
+                /** @description Time of the attempt, in seconds since 1970. */
+                "webhook-timestamp": string;
+                /** @description `v1,<base64>`, for each secret that signs, separated by spaces. */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    data: components["schemas"]["Message"];
+                    /** @description The header `webhook-id`; the same at every attempt. */
+                    id: string;
+                    /**
+                     * Format: date-time
+                     * @description Time of the event.
+                     */
+                    timestamp: string;
+                    /** @constant */
+                    type: "message.received";
+                    /** @constant */
+                    version: 1;
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone, and is switched off. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was taken. The body of the answer is not read. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    on_order_created: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description Id of the event, by which a receiver notices a repetition. */
+                "webhook-id": string;
+                /** @description Time of the attempt, in seconds since 1970. */
+                "webhook-timestamp": string;
+                /** @description `v1,<base64>`, for each secret that signs, separated by spaces. */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    data: components["schemas"]["OrderDetails"];
+                    /** @description The header `webhook-id`; the same at every attempt. */
+                    id: string;
+                    /**
+                     * Format: date-time
+                     * @description Time of the event.
+                     */
+                    timestamp: string;
+                    /** @constant */
+                    type: "order.created";
+                    /** @constant */
+                    version: 1;
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone, and is switched off. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was taken. The body of the answer is not read. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    on_order_updated: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description Id of the event, by which a receiver notices a repetition. */
+                "webhook-id": string;
+                /** @description Time of the attempt, in seconds since 1970. */
+                "webhook-timestamp": string;
+                /** @description `v1,<base64>`, for each secret that signs, separated by spaces. */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    data: components["schemas"]["OrderDetails"];
+                    /** @description The header `webhook-id`; the same at every attempt. */
+                    id: string;
+                    /**
+                     * Format: date-time
+                     * @description Time of the event.
+                     */
+                    timestamp: string;
+                    /** @constant */
+                    type: "order.updated";
+                    /** @constant */
+                    version: 1;
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone, and is switched off. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was taken. The body of the answer is not read. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    on_quota_exhausted: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description Id of the event, by which a receiver notices a repetition. */
+                "webhook-id": string;
+                /** @description Time of the attempt, in seconds since 1970. */
+                "webhook-timestamp": string;
+                /** @description `v1,<base64>`, for each secret that signs, separated by spaces. */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    data: components["schemas"]["QuotaReached"];
+                    /** @description The header `webhook-id`; the same at every attempt. */
+                    id: string;
+                    /**
+                     * Format: date-time
+                     * @description Time of the event.
+                     */
+                    timestamp: string;
+                    /** @constant */
+                    type: "quota.exhausted";
+                    /** @constant */
+                    version: 1;
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone, and is switched off. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was taken. The body of the answer is not read. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    on_quota_warning: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description Id of the event, by which a receiver notices a repetition. */
+                "webhook-id": string;
+                /** @description Time of the attempt, in seconds since 1970. */
+                "webhook-timestamp": string;
+                /** @description `v1,<base64>`, for each secret that signs, separated by spaces. */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    data: components["schemas"]["QuotaReached"];
+                    /** @description The header `webhook-id`; the same at every attempt. */
+                    id: string;
+                    /**
+                     * Format: date-time
+                     * @description Time of the event.
+                     */
+                    timestamp: string;
+                    /** @constant */
+                    type: "quota.warning";
+                    /** @constant */
+                    version: 1;
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone, and is switched off. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was taken. The body of the answer is not read. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    on_subscription_changed: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description Id of the event, by which a receiver notices a repetition. */
+                "webhook-id": string;
+                /** @description Time of the attempt, in seconds since 1970. */
+                "webhook-timestamp": string;
+                /** @description `v1,<base64>`, for each secret that signs, separated by spaces. */
+                "webhook-signature": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    data: components["schemas"]["ChangedSubscription"];
+                    /** @description The header `webhook-id`; the same at every attempt. */
+                    id: string;
+                    /**
+                     * Format: date-time
+                     * @description Time of the event.
+                     */
+                    timestamp: string;
+                    /** @constant */
+                    type: "subscription.changed";
+                    /** @constant */
+                    version: 1;
+                };
+            };
+        };
+        responses: {
+            /** @description The endpoint is gone, and is switched off. */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The event was taken. The body of the answer is not read. */
+            "2XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
         };
     };
 }
