@@ -175,7 +175,6 @@ pub const BATCH_ROWS: i64 = 1_000;
 ///
 /// # Errors
 /// Returns any database error; `RowNotFound` for a table that is not among them.
-#[expect(clippy::too_many_lines, reason = "one entry for each table")]
 pub async fn delete_batch(tx: &mut SystemTx, table: &'static str, tenant: Uuid) -> sqlx::Result<u64> {
     let deleted = match table {
         "outbox" => delete!(tx, tenant, "outbox", "customer_id = $1"),

@@ -58,7 +58,7 @@ enum Tools {
     /// A file without pages is read by the code of this program.
     None,
     Pdfium(Pdfium),
-    PdfiumAndOcr(Pdfium, Recognizer),
+    PdfiumAndOcr(Pdfium, Box<Recognizer>),
 }
 
 impl Tools {
@@ -71,7 +71,7 @@ impl Tools {
         let library = Pdfium::bind_to_library(&job.library);
         let library = Pdfium::new(library.map_err(|error| ChildAnswer::Unusable(format!("{error:?}")))?);
         match job.task {
-            ExtractionTask::Recognize { .. } => Ok(Self::PdfiumAndOcr(library, recognition::load(job)?)),
+            ExtractionTask::Recognize { .. } => Ok(Self::PdfiumAndOcr(library, Box::new(recognition::load(job)?))),
             _ => Ok(Self::Pdfium(library)),
         }
     }
