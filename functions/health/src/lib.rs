@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 use shared::{
     auth::{Identity, Unmetered, VerificationKeys},
@@ -76,6 +76,7 @@ struct Health {
     status: Condition,
     environment: String,
     version: &'static str,
+    /// Time of the answer, in whole seconds.
     timestamp: DateTime<Utc>,
     /// State of each dependency; only with `deep=1`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,7 +137,7 @@ async fn health(
         status,
         environment: deps.environment,
         version: env!("CARGO_PKG_VERSION"),
-        timestamp: Utc::now(),
+        timestamp: Utc::now().trunc_subsecs(0),
         checks,
     };
     let mut response = (code, axum::Json(health)).into_response();

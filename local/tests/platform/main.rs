@@ -18,6 +18,8 @@ mod contract;
 #[cfg(test)]
 mod cursors;
 #[cfg(test)]
+mod documented_tests;
+#[cfg(test)]
 mod fuzz;
 #[cfg(test)]
 mod golden;

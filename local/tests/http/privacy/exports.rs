@@ -86,7 +86,9 @@ async fn an_export_has_the_values_and_the_files_of_the_company() {
     let expires_at: DateTime<Utc> = export["expires_at"].as_str().unwrap().parse().unwrap();
     assert!((expires_at - Utc::now() - TimeDelta::days(7)).abs() < TimeDelta::minutes(5), "{export}");
     let url = export["download"]["url"].as_str().unwrap();
-    assert!(url.contains("X-Amz-Expires=9") && url.contains("X-Amz-Signature="), "900 s or a moment less: {url}");
+    let valid_s = url.split_once("X-Amz-Expires=").and_then(|(_, rest)| rest.split('&').next()?.parse().ok());
+    assert!(valid_s.is_some_and(|valid_s| (880..=900).contains(&valid_s)), "900 s or a moment less: {url}");
+    assert!(url.contains("X-Amz-Signature="), "{url}");
     let link_ends: DateTime<Utc> = export["download"]["expires_at"].as_str().unwrap().parse().unwrap();
     assert!(link_ends <= Utc::now() + TimeDelta::minutes(15));
     let files = download(&app, &export).await;
@@ -231,7 +233,8 @@ async fn an_archive_is_deleted_after_seven_days_with_its_link() {
     assert_eq!(maintain_at(&app, Utc::now() + TimeDelta::days(8)).await["exports_expired"], 1);
     assert_eq!(app.stored_objects().await, 0);
     let answer = app.http().get(export["download"]["url"].as_str().unwrap()).send().await.unwrap();
-    assert_eq!(answer.status(), 404);
+    // S3 answers 404 to the link of a role that may list the bucket, and 403 to that of another one.
+    assert!(matches!(answer.status().as_u16(), 403 | 404), "{}", answer.status());
     let shown = show(&app, &owner, id).await;
     assert_eq!((&shown["status"], &shown["download"]), (&json!("expired"), &Value::Null));
     assert_eq!(maintain_at(&app, Utc::now() + TimeDelta::days(8)).await["exports_expired"], 0);
