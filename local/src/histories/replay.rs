@@ -70,6 +70,7 @@ impl Slot {
             ("DATABASE_MAX_CONNECTIONS", "2"),
             ("AWS_ENDPOINT_URL", &queue.endpoint()),
             ("REPLY_QUEUE_URL", &format!("{}/123456789012/replies", queue.endpoint())),
+            ("WEBHOOK_QUEUE_URL", &format!("{}/123456789012/webhooks", queue.endpoint())),
             ("MANYCHAT_BASE_URL", &manychat.base_url()),
             ("SEALING_KEYS", SEALING_KEYS),
             ("LLM_PROVIDER", "groq"),

@@ -38,9 +38,10 @@ mod visibility;
 
 pub use child::{SUBCOMMAND, child_main};
 pub use extracted_pages::ExtractedPages;
-pub use parent::{Extractor, SandboxPolicy, hide_memory, read_child_output};
+pub use parent::{Extractor, hide_memory, read_child_output};
 pub use quality::PageKind;
 pub use recognition::{OcrReader, RecognizedPage};
+pub use sandbox::SandboxPolicy;
 
 use raw_page::{RawBlock, RawPage};
 

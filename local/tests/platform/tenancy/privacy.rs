@@ -39,7 +39,8 @@ fn billing_rows(owner: Uuid) -> String {
         insert into billing.stripe_events (id, type, created, payload, applied_at, projected_at)
             values ('evt_{owner}', 'invoice.paid', now(),
                 '{{"data": {{"object": {{"id": "in_1", "customer": "cus_{owner}", "customer_email": "x@example.com"}}}}}}',
-                now(), now());"#
+                now(), now());
+        insert into billing_notices (key) values ('duplicate:dup_{owner}');"#
     )
 }
 
@@ -49,6 +50,7 @@ fn condition(table: &Table, tenant: &SeededTenant) -> String {
     match table.short_name() {
         "stripe_events" => format!("id = 'evt_{owner}'"),
         _ if table.is_of_billing() => format!("user_id = '{owner}'"),
+        "billing_notices" => format!("strpos(key, '{owner}') > 0"),
         "customers" => format!("id = '{customer}'"),
         "users" | "profiles" => format!("id = '{owner}'"),
         "activities" | "bot_sessions" | "bot_usage" | "first_answer_times" | "orders" | "order_days" => {

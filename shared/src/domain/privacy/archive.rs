@@ -474,6 +474,30 @@ pub async fn read_page(
             "uuid",
             "00000000-0000-0000-0000-000000000000"
         ),
+        "webhook_deliveries" => page!(
+            tx,
+            tenant,
+            after,
+            limit,
+            "to_jsonb(t)",
+            "webhook_deliveries",
+            "t.customer_id = $1",
+            "t.id",
+            "uuid",
+            "00000000-0000-0000-0000-000000000000"
+        ),
+        "webhook_endpoints" => page!(
+            tx,
+            tenant,
+            after,
+            limit,
+            "to_jsonb(t) - array['secret', 'previous_secret']",
+            "webhook_endpoints",
+            "t.customer_id = $1",
+            "t.id",
+            "uuid",
+            "00000000-0000-0000-0000-000000000000"
+        ),
         "webhook_secrets" => page!(
             tx,
             tenant,

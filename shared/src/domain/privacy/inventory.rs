@@ -79,9 +79,10 @@ pub const TABLES: &[Table] = &[
         Export::Rows,
         Purge::Kept("proves the deletion itself; entries hold ids and counts only"),
     ),
-    Table::without_tenant(
+    Table::new(
         "public.billing_notices",
-        "keys of notices about Stripe's objects, by which none is told twice",
+        Export::LeftOut("keys of notices about Stripe's objects, by which none is told twice"),
+        Purge::WithAccount,
     ),
     Table::new(
         "public.billing_records",
@@ -151,6 +152,8 @@ pub const TABLES: &[Table] = &[
     Table::new("public.usage_periods", Export::Rows, Purge::Rows),
     Table::new("public.user_settings", Export::Rows, Purge::WithAccount),
     Table::new("public.users", Export::Rows, Purge::WithAccount),
+    Table::new("public.webhook_deliveries", Export::Rows, Purge::Rows),
+    Table::new("public.webhook_endpoints", Export::Rows, Purge::Rows),
     Table::new("public.webhook_secrets", Export::Rows, Purge::Rows),
 ];
 
@@ -170,6 +173,8 @@ pub const HIDDEN_COLUMNS: &[(&str, &str, &str)] = &[
     ("public.document_chunks", "short_embedding", "vector of the text"),
     ("public.document_chunks", "tsv", "index of the text"),
     ("public.invitations", "token_sha256", "hash of the link"),
+    ("public.webhook_endpoints", "previous_secret", "sealed secret"),
+    ("public.webhook_endpoints", "secret", "sealed secret"),
     ("public.webhook_secrets", "sealed_value", "sealed secret"),
     ("public.webhook_secrets", "sha256", "hash of the secret"),
     ("billing.user_config", "data_pod_api_key", "sealed key of the data pod"),

@@ -54,6 +54,8 @@ pub const BATCHED_TABLES: &[&str] = &[
     "checkout_sessions",
     "usage_periods",
     "webhook_secrets",
+    "webhook_deliveries",
+    "webhook_endpoints",
     "invitations",
     "failed_sign_ins",
     "exports",
@@ -205,6 +207,8 @@ pub async fn delete_batch(tx: &mut SystemTx, table: &'static str, tenant: Uuid) 
         "checkout_sessions" => delete!(tx, tenant, "checkout_sessions", "customer_id = $1"),
         "usage_periods" => delete!(tx, tenant, "usage_periods", "customer_id = $1"),
         "webhook_secrets" => delete!(tx, tenant, "webhook_secrets", "customer_id = $1"),
+        "webhook_deliveries" => delete!(tx, tenant, "webhook_deliveries", "customer_id = $1"),
+        "webhook_endpoints" => delete!(tx, tenant, "webhook_endpoints", "customer_id = $1"),
         "invitations" => delete!(tx, tenant, "invitations", "customer_id = $1"),
         "failed_sign_ins" => delete!(tx, tenant, "failed_sign_ins", "customer_id = $1"),
         "exports" => delete!(tx, tenant, "exports", "customer_id = $1"),
@@ -265,6 +269,9 @@ pub async fn count_files(tx: &mut SystemTx, tenant: Uuid, deleted: u64) -> sqlx:
 pub async fn finish_rows(db: &SystemDb, billing: &BillingDb, tenant: Uuid, now: DateTime<Utc>) -> Result<(), ApiError> {
     let users = db.system_tx(async |tx| Ok(accounts_of_tenant_only(tx, tenant).await?)).await?;
     for user in &users {
+        // The notices are named by what billing knows, so they go first.
+        let names = billing.billing_tx(async |tx| Ok(names_in_billing(tx, *user).await?)).await?;
+        db.system_tx(async |tx| Ok(delete_notices(tx, tenant, &names).await?)).await?;
         // Another database: it is done before the accounts are gone, since nobody finds the rows after that.
         let deleted = billing.billing_tx(async |tx| Ok(delete_billing(tx, *user).await?)).await?;
         db.system_tx(async |tx| {
@@ -386,6 +393,34 @@ async fn delete_account(tx: &mut SystemTx, tenant: Uuid, user: Uuid) -> sqlx::Re
         count(tx, tenant, table, u64::try_from(number).unwrap_or_default()).await?;
     }
     Ok(())
+}
+
+/// The ids by which billing's tables and notices name a user: its own, and those of its customers and subscriptions at
+/// Stripe.
+async fn names_in_billing(tx: &mut BillingTx, user: Uuid) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        r#"
+        select $1::text as "name!"
+        union select id from billing.stripe_customers where user_id = $1
+        union select id from billing.subscription_states where user_id = $1
+        union select stripe_customer_id from billing.subscription_states
+        where user_id = $1 and stripe_customer_id is not null
+        union select subscription_id from billing.duplicate_subscriptions where user_id = $1
+        "#,
+        user.to_string()
+    )
+    .fetch_all(tx)
+    .await
+}
+
+/// Deletes the notices whose keys have one of these ids.
+async fn delete_notices(tx: &mut SystemTx, tenant: Uuid, names: &[String]) -> sqlx::Result<()> {
+    let notices = sqlx::query!(
+        "delete from billing_notices where exists (select from unnest($1::text[]) name where strpos(key, name) > 0)",
+        names
+    );
+    let notices = notices.execute(&mut *tx).await?.rows_affected();
+    count(tx, tenant, "billing_notices", notices).await
 }
 
 /// Deletes what billing keeps of a user, and returns the number of rows of each table.

@@ -2,15 +2,14 @@
 //! exit.
 
 use super::child::SUBCOMMAND;
+use super::sandbox::SandboxPolicy;
 use super::{
     ChildAnswer, ExtractedPages, ExtractionJob, ExtractionTask, OcrReader, PdfError, PdfLimits, RawPage,
     RecognizedPage, Shell, TextRange, is_pdf,
 };
 use crate::files::{Block, FileError, FileFormat};
 use crate::logging;
-use crate::settings::Settings;
 use nix::sys::signal::Signal;
-use serde::{Deserialize, Serialize};
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -33,31 +32,6 @@ const MAX_COMPLETE_FAILURES: u32 = 4;
 
 /// Maximum number of child processes that may end in the plainer mode, each on another page.
 const MAX_PLAIN_FAILURES: u32 = 4;
-
-/// Treatment of a file where the child process cannot close its sandbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SandboxPolicy {
-    /// The file is not read, and the installation is to blame. Other systems than Linux have no such sandbox and serve
-    /// development only: there, the policy is [`SandboxPolicy::Preferred`].
-    Required,
-    /// The file is read, and the log says so once.
-    Preferred,
-}
-
-impl SandboxPolicy {
-    /// Reads PDF_SANDBOX.
-    pub fn read(settings: &mut Settings) -> Self {
-        match settings.text("PDF_SANDBOX", "required").as_str() {
-            "required" => Self::Required,
-            "preferred" => Self::Preferred,
-            _ => {
-                settings.problem("PDF_SANDBOX is neither required nor preferred");
-                Self::Required
-            }
-        }
-    }
-}
 
 /// Hides this process from other processes of its user: they can read neither its memory nor the variables with which
 /// it was started. Has no effect on other systems than Linux.
@@ -560,18 +534,6 @@ mod tests {
         let extractor = Extractor::new("/does/not/exist", "/does/not/exist");
         assert!(matches!(extractor.extract(b"PK\x03\x04").await, Err(PdfError::Corrupt)));
         assert!(matches!(extractor.extract(b"%PDF-1.4").await, Err(PdfError::Spawn(_))));
-    }
-
-    #[test]
-    fn the_policy_of_the_sandbox_is_required_unless_a_setting_says_otherwise() {
-        let read = |value: &str| {
-            let mut settings = Settings::new([("PDF_SANDBOX".to_owned(), value.to_owned())].into());
-            (SandboxPolicy::read(&mut settings), settings.finish().is_ok())
-        };
-        assert_eq!(read(""), (SandboxPolicy::Required, true));
-        assert_eq!(read("required"), (SandboxPolicy::Required, true));
-        assert_eq!(read("preferred"), (SandboxPolicy::Preferred, true));
-        assert!(!read("off").1);
     }
 
     #[cfg(target_os = "linux")]
