@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
 # Deploys the working tree to an environment: build, migrations, code, console, smoke test. A step that fails ends it.
 #
-#   scripts/deploy.sh <environment> [--built]     dev, staging or prod; --built takes the last build of this tree
+#   scripts/deploy.sh <environment> [--built] [--rollback]      dev, staging or prod
+#
+#   --built      take the last build of this tree, for example after a change of a parameter or a secret
+#   --rollback   leave migrations out: an older release refuses a newer schema, and runs on it
 #
 # Migrations run before the code that needs them; they suit the code that is running (migrations/README.md). In prod, five
 # functions shift a tenth of their calls first and go back when an alarm goes off (docs/DEPLOY.md). The first deployment
@@ -12,7 +15,16 @@
 # console.
 set -euo pipefail
 
-readonly environment=${1:?usage: scripts/deploy.sh <environment> [--built]}
+readonly environment=${1:?usage: scripts/deploy.sh <environment> [--built] [--rollback]}
+shift
+is_built=false is_rollback=false
+for option in "$@"; do
+    case $option in
+    --built) is_built=true ;;
+    --rollback) is_rollback=true ;;
+    *) echo "unknown option: $option" >&2 && exit 2 ;;
+    esac
+done
 readonly stack=lisa-$environment
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -43,7 +55,7 @@ for override in "${overrides[@]}"; do
     case $override in Architecture=*) architecture=${override#Architecture=} ;; esac
 done
 
-if [ "${2:-}" != --built ]; then
+if ! $is_built; then
     step "build for $architecture"
     scripts/fetch-libpdfium.sh "$architecture"
     scripts/fetch-e5.sh
@@ -59,20 +71,29 @@ sed -E -i "s/^( *Description: )release .*/\1release $release/" "$build/template.
 grep -q "Description: release $release" "$build/template.yaml" ||
     { echo "$build/template.yaml has no function to publish" >&2; exit 1; }
 
-step "migrations"
-rm -f .aws-sam/migrate.zip
-(cd "$build/MigrateFunction" && zip -q ../../migrate.zip bootstrap)
-aws lambda update-function-code --function-name "$stack-migrate" --zip-file fileb://.aws-sam/migrate.zip \
-    --query LastUpdateStatus --output text
-aws lambda wait function-updated-v2 --function-name "$stack-migrate"
-# The answer of a function that failed has FunctionError; the exit code is 0 all the same.
-error=$(aws lambda invoke --function-name "$stack-migrate" --cli-read-timeout 0 --query FunctionError --output text \
-    .aws-sam/migrate.json)
-cat .aws-sam/migrate.json
-echo
-if [ "$error" != None ]; then
-    echo "migrate failed ($error): the code is not deployed. See the log of $stack-migrate" >&2
-    exit 1
+migrate() {
+    local error
+    rm -f .aws-sam/migrate.zip
+    (cd "$build/MigrateFunction" && zip -q ../../migrate.zip bootstrap)
+    aws lambda update-function-code --function-name "$stack-migrate" --zip-file fileb://.aws-sam/migrate.zip \
+        --query LastUpdateStatus --output text
+    aws lambda wait function-updated-v2 --function-name "$stack-migrate"
+    # The answer of a function that failed has FunctionError; the exit code is 0 all the same.
+    error=$(aws lambda invoke --function-name "$stack-migrate" --cli-read-timeout 0 --query FunctionError --output text \
+        .aws-sam/migrate.json)
+    cat .aws-sam/migrate.json
+    echo
+    if [ "$error" != None ]; then
+        echo "migrate failed ($error): the code is not deployed. See the log of $stack-migrate" >&2
+        exit 1
+    fi
+}
+
+if $is_rollback; then
+    step "no migrations"
+else
+    step "migrations"
+    migrate
 fi
 
 step "code, release $release"
