@@ -18,6 +18,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -64,6 +65,8 @@ ROLES = ["nobody", "support", "owner", "service", "admin"]
 MEASURED_AFTER_CLEANING = {"maxLength"}
 # ManyChat's bodies come from templates that people fill in. A message counts, whatever else is wrong in its body.
 LENIENT = {"POST /api/v1/webhook/manychat"}
+# The gateway's own answer to a header with bytes that HTTP forbids. It comes before any operation.
+REFUSED_BY_GATEWAY = (400, b'{"message":"Bad Request"}')
 SHOWN_PER_FAILURE = 2
 
 
@@ -178,6 +181,7 @@ class Company:
         self.owner_email, owner = self.sign_up({"company_name": name})
         self.owner, self.id, self.owner_id = Api(base, owner["access_token"]), owner["customer"]["id"], owner["user"]["id"]
         self.support_email, support = self.sign_up({"invitation": self.invite()})
+        self.webhook_secret = self.owner.data("POST", "/api/v1/customers/me/webhook-secret")["webhook_secret"]
         self.support, self.support_id = Api(base, support["access_token"]), support["user"]["id"]
 
     def sign_up(self, body):
@@ -212,7 +216,6 @@ class Company:
         self.upload("docs/samples/guide-livraison.pdf")
         for question in ["Combien coûte la livraison à Abidjan ?", "Quelle est la capitale de la Mongolie ?"]:
             owner.data("POST", "/api/v1/query", {"question": question})
-        self.webhook_secret = owner.data("POST", "/api/v1/customers/me/webhook-secret")["webhook_secret"]
         for contact in range(3):
             message = {"id": 132 + contact, "last_input_text": "Livrez-vous à Bouaké ?", "name": "Awa Koné",
                        "whatsapp_phone": f"+225070000000{contact}"}
@@ -300,6 +303,9 @@ class Result:
         request, response = interaction.get("request") or {}, interaction.get("response") or {}
         body = base64.b64decode((request.get("body") or {}).get("$base64", ""))[:300]
         answer = base64.b64decode((response.get("content") or {}).get("$base64", ""))[:300]
+        if check["name"] == "status_code_conformance" and (response.get("status_code"), answer) == REFUSED_BY_GATEWAY:
+            self.accepted += 1
+            return
         text = f"{request.get('method')} {request.get('uri')} {body!r}\n      {response.get('status_code')} {answer!r}"
         self.fail(check["name"], operation, f"{text}\n      {failure[:600]}")
 
@@ -367,7 +373,7 @@ def print_results(results, seconds, expected):
         print(f"{role:<10}{len(result.operations):>11}{result.cases:>8}{counts}{failed:>10}{seconds[role] / 60:>9.1f}")
     print(f"operations in openapi.json: {expected}; cases: {sum(result.cases for result in results.values())}")
     accepted = sum(result.accepted for result in results.values())
-    print(f"accepted against the schema, on purpose (see MEASURED_AFTER_CLEANING and LENIENT): {accepted}")
+    print(f"accepted on purpose (see MEASURED_AFTER_CLEANING, LENIENT and REFUSED_BY_GATEWAY): {accepted}")
     for role, result in results.items():
         for kind, failures in sorted(result.failures.items()):
             by_operation = collections.Counter(operation for operation, _ in failures)
@@ -393,9 +399,12 @@ def run(options):
             started = time.monotonic()
             result = results[role] = Result()
             endings = [(f"ending-{number}", {operation}) for number, operation in enumerate(sorted(ENDING), 1)]
+            if role not in ("support", "owner"):
+                endings = [("ending", ENDING)]
             for name, selected in [("main", operations - ENDING), *endings]:
                 company = Company(stack.base, f"Comptoir {role}")
-                company.fill()
+                if name == "main":
+                    company.fill()
                 context = company.context(document)
                 headers = headers_of(role, company, demo)
                 result.read(attack(tool, stack, options, role, name, headers, context, selected, document))
@@ -420,6 +429,8 @@ def main():
     parser.add_argument("--examples", type=int, help="generated requests for each operation and phase")
     parser.add_argument("--role", dest="roles", action="append", choices=ROLES, help="only this role; may be repeated")
     options = parser.parse_args()
+    # The stack ends with this program, also when something ends this program.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options.roles = options.roles or ROLES
     options.examples = options.examples or (5 if options.quick else 50)
     options.phases = "examples,fuzzing,stateful" if options.quick else "examples,coverage,fuzzing,stateful"
