@@ -120,6 +120,16 @@ async fn an_unknown_query_parameter_is_refused_by_its_name_and_nothing_is_done()
 }
 
 #[tokio::test]
+async fn a_missing_token_is_told_before_an_unknown_query_parameter() {
+    let app = App::start().await;
+    let path = "/api/v1/orders?no_such_parameter=1";
+    app.get(path).await.refused(401, "unauthorized");
+    app.get(path).by("x").await.refused(401, "unauthorized");
+    // Parameters belong to the request and roles to the company, which is looked up later.
+    app.get(path).by(app.service_token()).await.refused(422, "validation_failed");
+}
+
+#[tokio::test]
 async fn webhooks_and_unmetered_pages_ignore_unknown_query_parameters() {
     let app = App::start().await;
     let all = DocumentedOperation::all();

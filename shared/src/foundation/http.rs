@@ -14,5 +14,6 @@ pub use extract::{Bytes, ClientAddress, Json, Path, PreferredLanguage, Query, Re
 pub(crate) use layers::record_rate_limit;
 pub use layers::{Cors, LayerOptions, layers};
 pub use query_parameters::RATE_LIMIT_EXTENSION;
+pub(crate) use query_parameters::refuse_unknown_parameters;
 pub use respond::{Accepted, Created, Data, Envelope, NoContent};
 pub use sse::{ClientDisconnected, SseSender, stream_events};

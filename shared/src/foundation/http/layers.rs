@@ -8,7 +8,7 @@ use std::{
 };
 
 use axum::{
-    Router,
+    Extension, Router,
     body::{Body, HttpBody},
     extract::{Request, State},
     http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
@@ -24,7 +24,7 @@ use uuid::Uuid;
 use super::{
     Edge,
     extract::{self, ReceivedAt, RequestId},
-    query_parameters::{self, QueryParameters},
+    query_parameters::QueryParameters,
 };
 use crate::{
     db,
@@ -127,12 +127,11 @@ pub struct LayerOptions {
 /// Adds the layers to a function's router.
 pub fn layers(router: Router, options: LayerOptions) -> Router {
     let LayerOptions { function, body_limit, cors, edge, describe } = options;
-    let parameters = QueryParameters::new(describe);
     router
         .fallback(async || ApiError::not_found("route"))
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(extract::disable_axum_limit())
-        .layer(middleware::from_fn_with_state(parameters, query_parameters::refuse_unknown))
+        .layer(Extension(QueryParameters::new(describe)))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(body_limit, refuse_large))
         .layer(cors.layer())

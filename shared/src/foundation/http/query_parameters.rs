@@ -7,10 +7,8 @@ use std::{
 };
 
 use axum::{
-    extract::{MatchedPath, Request, State},
-    http::Method,
-    middleware::Next,
-    response::{IntoResponse, Response},
+    extract::MatchedPath,
+    http::{Method, request::Parts},
 };
 use url::form_urlencoded;
 use utoipa::openapi::{
@@ -47,12 +45,12 @@ impl QueryParameters {
 
     /// Returns the error for the parameters that the request's route does not have; `None` when it has all of them, when the
     /// path or the method is no route, and for a route that takes any parameter.
-    fn refusal(&self, request: &Request) -> Option<ApiError> {
-        let query = request.uri().query().filter(|query| !query.is_empty())?;
-        let path = request.extensions().get::<MatchedPath>()?;
+    fn refusal(&self, parts: &Parts) -> Option<ApiError> {
+        let query = parts.uri.query().filter(|query| !query.is_empty())?;
+        let path = parts.extensions.get::<MatchedPath>()?;
         let known = self.known.get_or_init(|| parameters_by_path((self.describe)()));
         // A HEAD request is served by the route of GET.
-        let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
+        let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
         let (_, names) = known.get(path.as_str())?.iter().find(|(known, _)| known == method)?;
         let mut wrong: Vec<String> = Vec::new();
         for (name, _) in form_urlencoded::parse(query.as_bytes()) {
@@ -73,12 +71,14 @@ impl QueryParameters {
     }
 }
 
-/// Refuses a request with a query parameter that its route does not have, before anything is done for it.
-pub(super) async fn refuse_unknown(State(known): State<QueryParameters>, request: Request, next: Next) -> Response {
-    match known.refusal(&request) {
-        Some(error) => error.into_response(),
-        None => next.run(request).await,
-    }
+/// Refuses a request with a query parameter that its route does not have. Called by the extractors that say who calls, after
+/// they know it, so that a caller without a valid token learns that first.
+///
+/// # Errors
+/// 422 with the names of the parameters.
+pub(crate) fn refuse_unknown_parameters(parts: &Parts) -> Result<(), ApiError> {
+    let parameters = parts.extensions.get::<QueryParameters>();
+    parameters.and_then(|parameters| parameters.refusal(parts)).map_or(Ok(()), Err)
 }
 
 /// Collects the names of the query parameters of all routes that refuse others.
