@@ -182,7 +182,11 @@ impl DocumentedOperation {
             Access::Public | Access::Stripe => call,
             Access::ManyChat => call.header("x-webhook-secret", &tenant.webhook_secret),
             Access::Administrator => call.by(admin),
-            Access::Token | Access::User | Access::Member | Access::Owner => call.by(&tenant.owner),
+            Access::User => call.by(&tenant.owner),
+            // Named, since some operations make the owner a member of a second company.
+            Access::Token | Access::Member | Access::Owner => {
+                call.by(&tenant.owner).header("x-customer-id", tenant.owner.customer_id.to_string())
+            }
         }
     }
 
