@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use shared::{
+    accounts::DEFAULT_FREE_QUOTA_LIMIT,
     auth::tokens::SigningKey,
     sealed::{self, KeyRing},
     settings::{Settings, SettingsMap},
@@ -227,7 +228,11 @@ impl DemoBuilder<'_> {
             select id from made union all select id from users where lower(email) = lower($1)
         "#;
         let id = sqlx::query_scalar(statement).bind(ADMIN_EMAIL).fetch_one(&mut self.admin).await;
-        let id = id.context("the administrator cannot be created")?;
+        let id: Uuid = id.context("the administrator cannot be created")?;
+        // As a sign-up does: an administrator may own a company too, which then has the quota of the account.
+        let provision = sqlx::query("select app.provision_account($1, $2, null, $3)").bind(id).bind(ADMIN_EMAIL);
+        let provision = provision.bind(i32::from(DEFAULT_FREE_QUOTA_LIMIT)).execute(&mut self.admin).await;
+        provision.context("the administrator's account cannot be completed")?;
         Ok(self.signing.sign_user_token(id, ADMIN_EMAIL, Uuid::new_v4(), Utc::now(), TOKEN_LIFETIME)?)
     }
 }

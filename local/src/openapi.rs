@@ -8,10 +8,10 @@ use clap::Args;
 use local_postgres::root;
 use serde_json::{Map, Value, json};
 use shared::{
-    auth::access_policy::RATE_LIMIT_EXTENSION,
     documents::Document,
     error::{ApiError, ErrorBody, ErrorDetail},
     function::Function,
+    http::RATE_LIMIT_EXTENSION,
     messages::Message,
     orders::OrderDetails,
     webhook_endpoints::{self, ChangedSubscription, EventType, QuotaReached, WebhookConversation},
@@ -22,7 +22,8 @@ use crate::functions;
 
 const DESCRIPTION: &str = "A WhatsApp assistant that answers from its tenants' documents. JSON over HTTPS. A success \
     answers `{\"success\":true,\"data\":…}`. A failure answers `{\"success\":false,\"error\":{…}}` with a stable \
-    `code`, a message and the request's id. Times are RFC 3339 in UTC.";
+    `code`, a message and the request's id. Times are RFC 3339 in UTC. A query parameter that an operation does not have \
+    is refused with 422; the webhooks, the health check and the two pages of this documentation ignore it.";
 
 /// The tags of the operations, in the order of the document.
 const TAGS: [(&str, &str); 21] = [
@@ -214,6 +215,7 @@ fn add_shared_parts(path: &str, operation: &mut Value) -> Result<()> {
     let is_tenant_scoped =
         matches!(role.as_ref().and_then(Option::as_ref), Some(Value::String(role)) if role.ends_with("_user"));
     let is_rate_limited = operation[RATE_LIMIT_EXTENSION].is_string();
+    let refuses_parameters = is_rate_limited && operation[RATE_LIMIT_EXTENSION] != "webhook";
     if is_public && role.is_none() {
         // An empty list overrides the document's default security requirement.
         operation["security"] = json!([]);
@@ -244,7 +246,8 @@ fn add_shared_parts(path: &str, operation: &mut Value) -> Result<()> {
         // closed company.
         (403, matches!(role, Some(Some(_))) || has_secret),
         (404, is_tenant_scoped || path.contains('{')),
-        (422, is_tenant_scoped || takes("query") || has_key),
+        // A query parameter that the operation does not have is refused, except where vendors write the URL.
+        (422, is_tenant_scoped || takes("query") || has_key || refuses_parameters),
         (409, has_key),
     ];
     // A signed body is accepted under any content type and in any shape.

@@ -358,3 +358,16 @@ async fn an_operator_gives_the_role_of_an_administrator_and_takes_it_away() {
     app.sql(&format!("select app.end_account('{}')", support.user_id)).await;
     assert_eq!(grant(&support.email).await, None);
 }
+
+#[tokio::test]
+async fn an_administrator_may_own_a_company_and_ask_its_documents() {
+    let app = App::start().await;
+    let admin = app.admin_token().await;
+    let company = app.post("/api/v1/customers").by(&admin).json(&json!({ "name": "Régie Baobab" })).await.data(201);
+    assert_eq!(company["name"], "Régie Baobab");
+    let question = json!({ "question": "Combien coûte la livraison à Abidjan ?" });
+    app.post("/api/v1/query").by(&admin).json(&question).await.data(200);
+    let quota = app.get("/api/v1/quota/status").by(&admin).await.data(200);
+    assert_eq!((&quota["free_quota_used"], &quota["free_quota_limit"]), (&json!(1), &json!(8)));
+    assert_eq!(app.get("/api/v1/billing/usage").by(&admin).await.status, 200);
+}

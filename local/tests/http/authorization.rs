@@ -164,8 +164,8 @@ impl DocumentedOperation {
         self.access == Access::Administrator
     }
 
-    /// A request with the ids of a tenant's objects in the path.
-    pub(super) fn call(&self, app: &App, tenant: &TenantFixture) -> TestRequest {
+    /// The path with the ids of a tenant's objects.
+    pub(super) fn path_of(&self, tenant: &TenantFixture) -> String {
         let path = self.path.split('/').enumerate().map(|(at, segment)| {
             if !segment.starts_with('{') {
                 return segment.to_owned();
@@ -173,7 +173,26 @@ impl DocumentedOperation {
             let collection = self.path.split('/').take(at).collect::<Vec<_>>().join("/");
             tenant.ids[&(collection, segment.to_owned())].clone()
         });
-        let call = app.call(self.method.clone(), &path.collect::<Vec<_>>().join("/"));
+        path.collect::<Vec<_>>().join("/")
+    }
+
+    /// The request with the credentials of a caller that the operation allows; Stripe's signature excepted.
+    pub(super) fn authorize(&self, call: TestRequest, tenant: &TenantFixture, admin: &str) -> TestRequest {
+        match self.access {
+            Access::Public | Access::Stripe => call,
+            Access::ManyChat => call.header("x-webhook-secret", &tenant.webhook_secret),
+            Access::Administrator => call.by(admin),
+            Access::User => call.by(&tenant.owner),
+            // Named, since some operations make the owner a member of a second company.
+            Access::Token | Access::Member | Access::Owner => {
+                call.by(&tenant.owner).header("x-customer-id", tenant.owner.customer_id.to_string())
+            }
+        }
+    }
+
+    /// A request with the ids of a tenant's objects in the path.
+    pub(super) fn call(&self, app: &App, tenant: &TenantFixture) -> TestRequest {
+        let call = app.call(self.method.clone(), &self.path_of(tenant));
         match &self.body {
             Some(ExampleBody::Json(body)) => call.json(body),
             Some(ExampleBody::Csv(body)) => call.body("text/csv", body.clone()),
@@ -183,7 +202,7 @@ impl DocumentedOperation {
 
     /// Asserts that the response's status is documented.
     #[track_caller]
-    fn assert_documented(&self, who: &str, answer: &TestResponse) {
+    pub(super) fn assert_documented(&self, who: &str, answer: &TestResponse) {
         assert!(self.statuses.contains(&answer.status), "{} by {who}: {} is not documented", self.name, answer.status);
     }
 

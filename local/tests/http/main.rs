@@ -57,6 +57,8 @@ mod health;
 #[cfg(test)]
 mod hostile_pdfs;
 #[cfg(test)]
+mod hostile_requests;
+#[cfg(test)]
 mod idempotency;
 #[cfg(test)]
 mod ingestion;

@@ -336,6 +336,10 @@ fn the_parameters_in_openapi_are_those_of_the_code() {
     assert_eq!((&deep["minimum"], &deep["maximum"]), (&0.into(), &1.into()));
     let schemas = &document["components"]["schemas"];
     assert_eq!(schemas["Announcement"]["properties"]["sha256"]["pattern"], "^[0-9a-fA-F]{64}$");
+    for side in ["before", "after"] {
+        let value = &schemas["ConfigChange"]["properties"][side];
+        assert!(value["description"].is_string() && value["type"].is_null(), "a setting is of any type: {value}");
+    }
     let stream = &document["paths"]["/api/v1/query/stream"]["post"]["responses"]["200"]["content"]["text/event-stream"];
     assert_eq!(stream["schema"]["type"], "string", "a stream is a text of events");
     let events = stream["x-events"]["$ref"].as_str().unwrap().rsplit('/').next().unwrap();

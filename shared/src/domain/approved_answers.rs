@@ -146,6 +146,7 @@ pub struct StoredAnswer {
 pub struct AnswerListing;
 
 impl Listing for AnswerListing {
+    const NAME: &'static str = "approved-answers";
     const SORTS: &'static [&'static str] = &["created_at"];
 }
 

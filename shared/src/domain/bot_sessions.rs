@@ -88,6 +88,7 @@ pub async fn switch(tx: &mut TenantTx, live: bool) -> sqlx::Result<ModeSwitch> {
 pub struct BotSessionListing;
 
 impl Listing for BotSessionListing {
+    const NAME: &'static str = "bot-sessions";
     const SORTS: &'static [&'static str] = &["started_at"];
     const CREATED_AT: &'static str = "started_at";
     const STATUSES: &'static [&'static str] = &["live", "rag"];

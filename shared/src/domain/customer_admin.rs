@@ -158,6 +158,7 @@ impl SearchText {
 pub struct CustomerListing;
 
 impl Listing for CustomerListing {
+    const NAME: &'static str = "customers";
     const SORTS: &'static [&'static str] = &["created_at"];
     const STATUSES: &'static [&'static str] = &["active", "suspended", "deleted"];
 }

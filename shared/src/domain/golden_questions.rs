@@ -89,6 +89,7 @@ pub struct GoldenQuestion {
 pub struct GoldenListing;
 
 impl Listing for GoldenListing {
+    const NAME: &'static str = "golden-questions";
     const SORTS: &'static [&'static str] = &["created_at"];
 }
 

@@ -180,6 +180,7 @@ pub async fn create(
 pub struct InvitationListing;
 
 impl Listing for InvitationListing {
+    const NAME: &'static str = "invitations";
     const SORTS: &'static [&'static str] = &["created_at"];
     const STATUSES: &'static [&'static str] = &["open", "used", "revoked", "expired"];
 }

@@ -38,6 +38,7 @@ pub struct Member {
 pub struct MemberListing;
 
 impl Listing for MemberListing {
+    const NAME: &'static str = "members";
     const SORTS: &'static [&'static str] = &["created_at"];
     const STATUSES: &'static [&'static str] = &[];
 }

@@ -44,6 +44,7 @@ pub struct Unanswered {
 pub struct UnansweredListing;
 
 impl Listing for UnansweredListing {
+    const NAME: &'static str = "unanswered-questions";
     const SORTS: &'static [&'static str] = &["created_at"];
 }
 

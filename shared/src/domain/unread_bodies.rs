@@ -62,6 +62,7 @@ fn serialize_as_text<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok
 pub struct UnreadBodyListing;
 
 impl Listing for UnreadBodyListing {
+    const NAME: &'static str = "unread-messages";
     const SORTS: &'static [&'static str] = &["created_at"];
 }
 

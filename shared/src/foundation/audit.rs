@@ -106,6 +106,7 @@ pub struct AuditEntry {
 pub struct AuditListing;
 
 impl Listing for AuditListing {
+    const NAME: &'static str = "audit";
     const SORTS: &'static [&'static str] = &["at"];
     const CREATED_AT: &'static str = "at";
 }

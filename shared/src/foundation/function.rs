@@ -83,7 +83,7 @@ impl Function {
         Self {
             name: F::NAME,
             streams: false,
-            openapi: Some(|| access_policy::with_documentation(|| F::routes().into_openapi())),
+            openapi: Some(describe::<F>),
             settings: |values| {
                 let mut settings = Settings::new(values);
                 aws::secret_arn(&mut settings);
@@ -100,7 +100,9 @@ impl Function {
                 let deps = F::read(&mut settings);
                 settings.finish()?;
                 let (router, _) = F::routes().split_for_parts();
-                Ok(StartedFunction::Http(http::layers(router.with_state(deps), F::NAME, F::BODY_LIMIT, &cors, edge)))
+                let body_limit = F::BODY_LIMIT;
+                let options = http::LayerOptions { function: F::NAME, body_limit, cors, edge, describe: describe::<F> };
+                Ok(StartedFunction::Http(http::layers(router.with_state(deps), options)))
             },
         }
     }
@@ -156,6 +158,11 @@ impl Function {
     pub async fn start(&self, values: SettingsMap) -> Result<StartedFunction, BoxError> {
         (self.start)(aws::with_secret(values).await?)
     }
+}
+
+/// Builds the OpenAPI description of a function's routes.
+fn describe<F: HttpFunction>() -> OpenApi {
+    access_policy::with_documentation(|| F::routes().into_openapi())
 }
 
 /// Runs a function as a Lambda bootstrap until the platform ends the process. An error of the start or of the Runtime

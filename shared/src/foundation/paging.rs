@@ -81,6 +81,8 @@ fn set_values(parameter: &mut Parameter, values: Vec<serde_json::Value>) {
 
 /// The columns and statuses by which a list can be sorted and filtered.
 pub trait Listing {
+    /// The name of the list in its cursors. A cursor of another list would skip rows, so it is refused.
+    const NAME: &'static str;
     /// The columns that the parameter `sort` accepts. The default is the first, descending.
     const SORTS: &'static [&'static str];
     /// The column that `sort=created_at` means, in a list that has one.
@@ -96,6 +98,8 @@ pub struct Paging {
     pub limit: i64,
     /// Rows before the page, at most 100,000; 0 with a cursor.
     pub offset: i64,
+    /// [`Listing::NAME`].
+    list: &'static str,
     /// Column to sort by, one of [`Listing::SORTS`].
     pub sort: &'static str,
     /// True when the order is descending.
@@ -112,6 +116,9 @@ pub struct Paging {
 /// The position after the last row of a page.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Cursor {
+    /// [`Listing::NAME`]. `None` in a cursor of an earlier release, whose walk must be able to end.
+    #[serde(default)]
+    list: Option<String>,
     /// The parameter `sort` of the list. A cursor of another order would skip rows, so it is refused.
     sort: String,
     /// The value by which the last row is sorted, and the row's id.
@@ -155,7 +162,9 @@ impl ListParams {
             known
         });
         let cursor = self.cursor.as_deref().and_then(|text| {
-            let cursor = Cursor::decode(text).filter(|cursor| cursor.sort == sort_key(sort, descending));
+            let is_of_list = |cursor: &Cursor| cursor.list.as_deref().is_none_or(|list| list == L::NAME);
+            let is_of_order = |cursor: &Cursor| cursor.sort == sort_key(sort, descending);
+            let cursor = Cursor::decode(text).filter(|cursor| is_of_list(cursor) && is_of_order(cursor));
             if cursor.is_none() {
                 wrong.push(FieldError::new("cursor", NOT_A_CURSOR));
             }
@@ -172,7 +181,7 @@ impl ListParams {
             Some(_) => (offset.min(MAX_OFFSET), offset > MAX_OFFSET),
             None => (0, false),
         };
-        Ok(Paging { limit, offset, sort, descending, status, page, is_too_deep, cursor })
+        Ok(Paging { list: L::NAME, limit, offset, sort, descending, status, page, is_too_deep, cursor })
     }
 }
 
@@ -235,7 +244,7 @@ impl Paging {
         rows.truncate(fitting);
         let next_cursor = rows.last().filter(|_| has_more).and_then(|row| {
             let last = serde_json::to_value(last(row)).ok()?;
-            Some(Cursor { sort: sort_key(self.sort, self.descending), last }.encode())
+            Some(Cursor { list: Some(self.list.to_owned()), sort: sort_key(self.sort, self.descending), last }.encode())
         });
         let total = counted.min(MAX_COUNTED_ROWS);
         let meta = Meta {
@@ -504,6 +513,7 @@ mod tests {
     struct Orders;
 
     impl Listing for Orders {
+        const NAME: &'static str = "orders";
         const SORTS: &'static [&'static str] = &["created_at", "name"];
         const STATUSES: &'static [&'static str] = &["open", "closed"];
     }
@@ -538,6 +548,7 @@ mod tests {
     fn sort_by_created_at_uses_the_column_of_the_list() {
         struct Documents;
         impl Listing for Documents {
+            const NAME: &'static str = "documents";
             const SORTS: &'static [&'static str] = &["upload_date", "filename"];
             const CREATED_AT: &'static str = "upload_date";
             const STATUSES: &'static [&'static str] = &[];
@@ -578,5 +589,22 @@ mod tests {
         assert!(params(&[("sort", "-name"), ("cursor", &cursor)]).validate::<Orders>().is_err());
         assert!(params(&[("sort", "name"), ("cursor", &cursor), ("page", "2")]).validate::<Orders>().is_err());
         assert!(next.after::<i32>().is_err());
+    }
+
+    #[test]
+    fn a_cursor_of_another_list_is_refused_and_one_of_an_earlier_release_is_followed() {
+        struct Products;
+        impl Listing for Products {
+            const NAME: &'static str = "products";
+            const SORTS: &'static [&'static str] = &["created_at", "name"];
+        }
+        let first = params(&[("limit", "1")]).validate::<Products>().unwrap();
+        let cursor = first.page(vec!["a", "b"], 2, |row| (*row, 7)).unwrap().meta.next_cursor.unwrap();
+        assert!(params(&[("cursor", &cursor)]).validate::<Products>().is_ok());
+        let error = params(&[("cursor", &cursor)]).validate::<Orders>().unwrap_err();
+        assert_eq!(error.details.unwrap()[0]["message"], NOT_A_CURSOR);
+        let unnamed = URL_SAFE_NO_PAD.encode(r#"{"sort":"-created_at","last":["a",7]}"#);
+        let paging = params(&[("cursor", &unnamed)]).validate::<Orders>().unwrap();
+        assert_eq!(paging.after::<(String, i32)>().unwrap(), Some(("a".to_owned(), 7)));
     }
 }

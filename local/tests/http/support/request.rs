@@ -33,6 +33,11 @@ impl TestRequest {
         Self(self.0.header(name, value.as_ref()))
     }
 
+    /// Adds a query parameter.
+    pub(crate) fn query(self, name: &str, value: &str) -> Self {
+        Self(self.0.query(&[(name, value)]))
+    }
+
     pub(crate) fn json(self, body: &Value) -> Self {
         plant_texts_of(body);
         Self(self.0.json(body))

@@ -26,8 +26,11 @@ impl App {
     /// A token of a newly inserted global administrator. No route creates one.
     pub(crate) async fn admin_token(&self) -> String {
         let id = Uuid::new_v4();
-        self.sql(&format!("insert into users (id, email, role) values ('{id}', '{id}@example.com', 'global_admin')"))
-            .await;
+        self.sql(&format!(
+            "insert into users (id, email, role) values ('{id}', '{id}@example.com', 'global_admin');
+             select app.provision_account('{id}', '{id}@example.com', null, 8)"
+        ))
+        .await;
         self.token(&claims(id))
     }
 }

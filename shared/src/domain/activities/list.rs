@@ -78,6 +78,7 @@ pub struct ActivityFilter {
 pub struct ActivityListing;
 
 impl Listing for ActivityListing {
+    const NAME: &'static str = "activities";
     const SORTS: &'static [&'static str] = &["created_at"];
     const STATUSES: &'static [&'static str] = &["info", "success", "warning", "error"];
 }

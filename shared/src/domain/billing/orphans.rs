@@ -53,6 +53,7 @@ pub struct UnassignedSubscription {
 pub struct UnassignedListing;
 
 impl Listing for UnassignedListing {
+    const NAME: &'static str = "unassigned-subscriptions";
     const SORTS: &'static [&'static str] = &["started_at"];
     const CREATED_AT: &'static str = "started_at";
 }

@@ -183,6 +183,7 @@ pub struct BillingRecord {
 pub struct BillingRecordListing;
 
 impl Listing for BillingRecordListing {
+    const NAME: &'static str = "invoices";
     const SORTS: &'static [&'static str] = &["period_start"];
     const CREATED_AT: &'static str = "period_start";
     const STATUSES: &'static [&'static str] = &["closed", "invoiced", "paid", "failed"];

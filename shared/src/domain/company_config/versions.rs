@@ -53,10 +53,8 @@ pub struct ConfigChange {
     /// Name of the field.
     field: &'static str,
     /// Value before the change.
-    #[schema(value_type = Object)]
     before: Value,
     /// Value after it.
-    #[schema(value_type = Object)]
     after: Value,
 }
 
@@ -75,6 +73,7 @@ struct StoredVersion {
 pub struct VersionListing;
 
 impl Listing for VersionListing {
+    const NAME: &'static str = "config-versions";
     const SORTS: &'static [&'static str] = &["at"];
     const CREATED_AT: &'static str = "at";
 }

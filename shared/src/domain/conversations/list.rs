@@ -113,6 +113,7 @@ impl TryFrom<String> for SearchText {
 pub struct ConversationListing;
 
 impl Listing for ConversationListing {
+    const NAME: &'static str = "conversations";
     const SORTS: &'static [&'static str] = &["last_message_at"];
     const STATUSES: &'static [&'static str] = &["bot", "human"];
 }

@@ -19,6 +19,7 @@ use crate::{
 pub struct DocumentListing;
 
 impl Listing for DocumentListing {
+    const NAME: &'static str = "documents";
     const SORTS: &'static [&'static str] = &["upload_date", "filename"];
     const CREATED_AT: &'static str = "upload_date";
     const STATUSES: &'static [&'static str] = &["pending", "processed", "failed"];

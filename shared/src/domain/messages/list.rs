@@ -105,6 +105,7 @@ impl MessageFilter {
 pub struct MessageListing;
 
 impl Listing for MessageListing {
+    const NAME: &'static str = "messages";
     const SORTS: &'static [&'static str] = &["created_at"];
 }
 

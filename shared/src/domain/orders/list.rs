@@ -155,6 +155,7 @@ pub struct OrderFilter {
 pub struct OrderListing;
 
 impl Listing for OrderListing {
+    const NAME: &'static str = "orders";
     const SORTS: &'static [&'static str] = &["created_at", "updated_at", "total_amount"];
     const STATUSES: &'static [&'static str] = &["pending", "confirmed", "preparing", "delivered", "cancelled"];
 }

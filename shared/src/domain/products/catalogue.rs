@@ -116,6 +116,7 @@ pub struct ProductFilter {
 pub struct ProductListing;
 
 impl Listing for ProductListing {
+    const NAME: &'static str = "products";
     const SORTS: &'static [&'static str] = &["created_at", "name"];
     const STATUSES: &'static [&'static str] = &["available", "unavailable", "archived"];
 }

@@ -97,6 +97,7 @@ impl From<DeliveryRow> for WebhookDelivery {
 pub struct DeliveryListing;
 
 impl Listing for DeliveryListing {
+    const NAME: &'static str = "webhook-deliveries";
     const SORTS: &'static [&'static str] = &["created_at"];
     const STATUSES: &'static [&'static str] = &["pending", "delivered", "failed"];
 }

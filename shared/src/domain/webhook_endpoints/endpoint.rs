@@ -178,6 +178,7 @@ pub struct SecretRotation {
 pub struct EndpointListing;
 
 impl Listing for EndpointListing {
+    const NAME: &'static str = "webhook-endpoints";
     const SORTS: &'static [&'static str] = &["created_at"];
 }
 

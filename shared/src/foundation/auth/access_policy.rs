@@ -15,9 +15,7 @@ use utoipa_axum::{PathItemExt, router::UtoipaMethodRouter};
 use super::{
     AccountUser, Caller, Identity, ManyChatCall, Public, ReturningAccountUser, SignedInUser, SupportUser, Unmetered,
 };
-
-/// OpenAPI extension of an operation with the key of its rate limit: `address`, `user` or `webhook`.
-pub const RATE_LIMIT_EXTENSION: &str = "x-rate-limit";
+use crate::http::RATE_LIMIT_EXTENSION;
 
 /// Permitted callers of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -30,7 +30,7 @@ use crate::{
     audit::{self, NewAuditEntry},
     db::{DELETED_ROLE, Db, TenantTx},
     error::ApiError,
-    http::{ClientAddress, RequestId, record_rate_limit},
+    http::{ClientAddress, RequestId, record_rate_limit, refuse_unknown_parameters},
     rate_limits::{RateLimitKey, RateLimits},
 };
 
@@ -172,11 +172,25 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let Ok(ClientAddress(address)) = ClientAddress::from_request_parts(parts, state).await;
-        let status = RateLimits::from_ref(state).check_anonymous(&RateLimitKey::Address(address)).await?;
-        record_rate_limit(parts, status);
+        let address = count_by_address(parts, state).await?;
+        refuse_unknown_parameters(parts)?;
         Ok(Self { address })
     }
+}
+
+/// Counts the request in the rate limit of its address, and returns the address.
+///
+/// # Errors
+/// 429 when the limit is reached, 503 when it cannot be counted.
+async fn count_by_address<S>(parts: &mut Parts, state: &S) -> Result<IpAddr, ApiError>
+where
+    S: Send + Sync,
+    RateLimits: FromRef<S>,
+{
+    let Ok(ClientAddress(address)) = ClientAddress::from_request_parts(parts, state).await;
+    let status = RateLimits::from_ref(state).check_anonymous(&RateLimitKey::Address(address)).await?;
+    record_rate_limit(parts, status);
+    Ok(address)
 }
 
 impl<S> FromRequestParts<S> for Identity
@@ -192,7 +206,7 @@ where
         let verified = match bearer(parts) {
             Ok(token) => VerificationKeys::from_ref(state).verify(token).await,
             Err(missing) => {
-                Public::from_request_parts(parts, state).await?;
+                count_by_address(parts, state).await?;
                 return Err(missing);
             }
         };
@@ -205,6 +219,7 @@ where
                 {
                     record_rate_limit(parts, status);
                 }
+                refuse_unknown_parameters(parts)?;
                 Ok(Self(claims))
             }
             Err(error @ InvalidToken::KeysUnreachable(_)) => Err(ApiError::unavailable().with_source(error)),
@@ -216,7 +231,7 @@ where
             }
             Err(error) => {
                 // An invalid token counts as none: trying many tokens is limited by address.
-                Public::from_request_parts(parts, state).await?;
+                count_by_address(parts, state).await?;
                 let is_expired = matches!(error, InvalidToken::Expired { .. });
                 let refusal = if is_expired { ApiError::token_expired() } else { ApiError::unauthorized() };
                 Err(refusal.with_source(error))

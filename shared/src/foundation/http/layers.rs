@@ -8,21 +8,23 @@ use std::{
 };
 
 use axum::{
-    Router,
+    Extension, Router,
     body::{Body, HttpBody},
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, Method, header, request::Parts},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
 use lambda_http::request::RequestContext;
 use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
 use tracing::Instrument;
+use utoipa::openapi::OpenApi;
 use uuid::Uuid;
 
 use super::{
     Edge,
     extract::{self, ReceivedAt, RequestId},
+    query_parameters::QueryParameters,
 };
 use crate::{
     db,
@@ -66,12 +68,14 @@ impl Cors {
             .allow_headers([
                 header::AUTHORIZATION,
                 header::CONTENT_TYPE,
+                header::IF_NONE_MATCH,
                 HeaderName::from_static("x-customer-id"),
                 HeaderName::from_static("idempotency-key"),
                 REQUEST_ID,
             ])
             .expose_headers([
                 REQUEST_ID,
+                header::ETAG,
                 header::RETRY_AFTER,
                 header::WWW_AUTHENTICATE,
                 RATE_LIMIT_LIMIT,
@@ -105,15 +109,33 @@ struct FunctionLayer {
     edge: Edge,
 }
 
-/// Adds the layers to a function's router. `body_limit` is in bytes.
-pub fn layers(router: Router, function: &'static str, body_limit: usize, cors: &Cors, edge: Edge) -> Router {
+/// Options of the layers around a function's router.
+#[derive(Debug)]
+pub struct LayerOptions {
+    /// Name of the function, for the log.
+    pub function: &'static str,
+    /// Maximum length of a request's body, in bytes.
+    pub body_limit: usize,
+    /// The origins that may call.
+    pub cors: Cors,
+    /// The content delivery network in front of the API.
+    pub edge: Edge,
+    /// Builds the description of the function's routes.
+    pub describe: fn() -> OpenApi,
+}
+
+/// Adds the layers to a function's router.
+pub fn layers(router: Router, options: LayerOptions) -> Router {
+    let LayerOptions { function, body_limit, cors, edge, describe } = options;
     router
         .fallback(async || ApiError::not_found("route"))
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(extract::disable_axum_limit())
+        .layer(Extension(QueryParameters::new(describe)))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(body_limit, refuse_large))
         .layer(cors.layer())
+        .layer(middleware::from_fn(answer_options))
         .layer(middleware::from_fn_with_state(FunctionLayer { function, body_limit, edge }, finish))
 }
 
@@ -126,6 +148,31 @@ async fn refuse_large(State(limit): State<usize>, request: Request, next: Next) 
         return ApiError::payload_too_large_at(request.uri().path(), limit).into_response();
     }
     next.run(request).await
+}
+
+/// Answers an `OPTIONS` request that is no CORS preflight: 204 with the path's methods in `Allow`, and 404 for a path that
+/// does not exist.
+async fn answer_options(mut request: Request, next: Next) -> Response {
+    let is_preflight = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    if request.method() != Method::OPTIONS || is_preflight {
+        return next.run(request).await;
+    }
+    // The CORS layer answers every OPTIONS request by itself, and so does not ask the router. No route takes TRACE, so the
+    // router refuses it with the methods of the path.
+    *request.method_mut() = Method::TRACE;
+    let mut response = next.run(request).await;
+    let allowed = response.headers().get(header::ALLOW).and_then(|allowed| allowed.to_str().ok());
+    let allowed = allowed.and_then(|allowed| HeaderValue::try_from(format!("{allowed},OPTIONS")).ok());
+    if let (StatusCode::METHOD_NOT_ALLOWED, Some(allowed)) = (response.status(), allowed) {
+        response.extensions_mut().remove::<Arc<ApiError>>();
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        *response.body_mut() = Body::empty();
+        let headers = response.headers_mut();
+        headers.remove(header::CONTENT_TYPE);
+        headers.remove(header::CONTENT_LENGTH);
+        headers.insert(header::ALLOW, allowed);
+    }
+    response
 }
 
 /// Turns a panic into a 500.
