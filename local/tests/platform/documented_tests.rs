@@ -35,11 +35,12 @@ fn tests_in(source: &str) -> Vec<&str> {
     for line in source.lines().map(str::trim) {
         if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
             is_test = true;
-        } else if let Some((before, name)) = line.split_once("fn ").filter(|(_, name)| is_test || is_of_routes(name)) {
-            if matches!(before.trim(), "" | "async" | "pub" | "pub async") {
-                names.extend(name.split(['(', '<']).next());
-                is_test = false;
-            }
+        } else if let Some((before, name)) = line.split_once("fn ")
+            && (is_test || is_of_routes(name))
+            && matches!(before.trim(), "" | "async" | "pub" | "pub async")
+        {
+            names.extend(name.split(['(', '<']).next());
+            is_test = false;
         }
     }
     names
