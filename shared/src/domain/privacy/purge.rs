@@ -357,6 +357,9 @@ async fn delete_company(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Result<()> {
     let mapping = sqlx::query!("delete from company_mapping where uuid = $1", tenant);
     let mapping = mapping.execute(&mut *tx).await?.rows_affected();
     count(tx, tenant, "company_mapping", mapping).await?;
+    let links = sqlx::query!("delete from password_resets where customer_id = $1", tenant);
+    let links = links.execute(&mut *tx).await?.rows_affected();
+    count(tx, tenant, "password_resets", links).await?;
     // What was written after the batches, by a worker that began before the deletion, goes with the company.
     let customers = sqlx::query!("delete from customers where id = $1", tenant);
     let customers = customers.execute(&mut *tx).await?.rows_affected();
