@@ -16,7 +16,8 @@ pub use domain::{
     company_config, context, conversations, currency, customer_admin, customer_texts, dashboard, documents, feedback,
     golden_questions, invitations, links, members, messages, notices, opt_outs, orders, outbox, password_resets,
     periods, plans, previews, privacy, products, profiles, questions, quota, reembedding, retrieval, sales,
-    section_chunks, tenants, time_range, unanswered, unconfirmed, unread_bodies, usage, user_configs, webhook_endpoints,
+    section_chunks, tenants, time_range, unanswered, unconfirmed, unread_bodies, usage, user_configs,
+    webhook_endpoints,
 };
 pub(crate) use foundation::redis_connection;
 pub use foundation::{
