@@ -11,19 +11,13 @@ use uuid::Uuid;
 
 use super::support::{
     App, PASSWORD, PdfPage, TenantUser, TestRequest, TestResponse, WAIT_TIMEOUT, WhatsAppFixture, new_email,
-    pdf_of_pages, presigned_upload, small_pdf, wait_until,
+    pdf_of_pages, pooler, presigned_upload, small_pdf, wait_until,
 };
 
 /// Requests that run at once.
 const CONCURRENCY: usize = 32;
 /// Time in which the whole load is worked off on two cores in a debug build.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(300);
-
-/// Returns true in the test program with PgBouncer. The load is run without it alone: it takes minutes, and the other tests
-/// show what PgBouncer changes.
-fn is_through_pgbouncer() -> bool {
-    env!("CARGO_CRATE_NAME") == "http_through_pgbouncer"
-}
 
 /// Sends a request again while it is refused with a 503, as a client does under load.
 async fn send_until_taken(request: impl Fn() -> TestRequest) -> TestResponse {
@@ -55,7 +49,8 @@ async fn sign_up_with_document(app: &App, number: u32) -> (TenantUser, Uuid) {
 #[tokio::test]
 async fn a_thousand_sign_ups_cost_no_more_than_the_days_budget() {
     const BUDGET: usize = 40;
-    if is_through_pgbouncer() {
+    // It takes minutes, and the other tests show what PgBouncer changes.
+    if pooler::is_used() {
         return;
     }
     let model = FakeModels::start().await.unwrap();
@@ -106,7 +101,8 @@ async fn a_thousand_sign_ups_cost_no_more_than_the_days_budget() {
 
 #[tokio::test]
 async fn a_thousand_contacts_cost_no_more_than_the_companys_requests() {
-    if is_through_pgbouncer() {
+    // It takes minutes, and the other tests show what PgBouncer changes.
+    if pooler::is_used() {
         return;
     }
     let whatsapp = WhatsAppFixture::start().await;
@@ -146,7 +142,8 @@ async fn a_thousand_contacts_cost_no_more_than_the_companys_requests() {
 
 #[tokio::test]
 async fn a_hundred_companies_with_pdfs_are_served_while_one_has_much_to_read() {
-    if is_through_pgbouncer() {
+    // It takes minutes, and the other tests show what PgBouncer changes.
+    if pooler::is_used() {
         return;
     }
     let model = FakeModels::start().await.unwrap();

@@ -1,8 +1,7 @@
 //! HTTP tests of the whole product: the real gateway, PostgreSQL, and a stand-in for S3 and SQS. Each test has its own
 //! stack.
 //!
-//! These files are compiled into two test programs: `http`, and `http_through_pgbouncer`, which puts PgBouncer in
-//! transaction mode before the database.
+//! With `TEST_POOLER=1`, PgBouncer in transaction mode stands between the functions and the database.
 
 #[cfg(test)]
 mod activities;

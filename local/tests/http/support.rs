@@ -7,7 +7,7 @@ mod counter_backend;
 mod documents;
 mod hold;
 mod logs;
-mod pooler;
+pub(crate) mod pooler;
 mod proxy;
 mod request;
 mod response;

@@ -1,4 +1,4 @@
-//! PgBouncer between the functions and the database, for the test program `http_through_pgbouncer`.
+//! PgBouncer between the functions and the database, when the tests run with `TEST_POOLER=1`.
 
 use std::io::Write;
 
@@ -11,11 +11,17 @@ use tokio::sync::OnceCell;
 /// connection.
 const MAX_BACKENDS: u32 = 3;
 
-/// The database settings that route the functions through PgBouncer; empty in the test program `http`.
+/// Returns true when the tests run with PgBouncer.
+#[expect(clippy::disallowed_methods, reason = "chosen by whoever runs the tests, no setting of a function")]
+pub(crate) fn is_used() -> bool {
+    std::env::var("TEST_POOLER").is_ok_and(|value| value == "1")
+}
+
+/// The database settings that route the functions through PgBouncer; empty without it.
 pub(super) async fn settings() -> SettingsMap {
     // PgBouncer ends with this process: its guard process stops it.
     static POOLER: OnceCell<Pooler> = OnceCell::const_new();
-    if env!("CARGO_CRATE_NAME") != "http_through_pgbouncer" {
+    if !is_used() {
         return SettingsMap::new();
     }
     // `{database}` is replaced by the name of each test's database.
