@@ -2,20 +2,23 @@ import { type InfiniteData, useInfiniteQuery, useQuery } from "@tanstack/react-q
 import { ArrowDown, ArrowLeft, Bot, Hand } from "lucide-react";
 import { type RefObject, useRef, useState } from "react";
 
+import { deletedMessages } from "@/api/changes";
+import { ErrorState, LoadingState } from "@/layout/states";
+import { useStore } from "@/lib/store";
+import { useFormat, useIsOwner } from "@/session/company";
+import { useTexts } from "@/texts";
 import { Alert } from "@/ui/alert";
 import { Badge } from "@/ui/badge";
 import { Button } from "@/ui/button";
-import { ErrorState, LoadingState } from "@/layout/states";
-import { useFormat } from "@/session/company";
-import { useTexts } from "@/texts";
 
 import { useGiveBack, useTakeOver } from "./actions";
 import { Composer } from "./composer";
+import { ContactMenu } from "./contact-menu";
 import { holderOf } from "./holder";
 import { Key } from "./keys-dialog";
 import { MessageItem } from "./message";
 import { contactName, useAuthorName, useHolderText } from "./names";
-import { mergeMessages } from "./merge";
+import { mergeMessages, withoutDeleted } from "./merge";
 import { type Conversation, type Message, type MessageList, messagesQuery, takeoversQuery } from "./queries";
 import { type ThreadHandle, useThreadScroll } from "./use-thread-scroll";
 
@@ -55,11 +58,13 @@ export function Thread({ conversation, input, focusRequest, onClose, onLeave }: 
   );
 }
 
-/** The loaded messages, newest first. A refresh of the newest page drops none that were shown before. */
+/** The loaded messages, newest first. A refresh of the newest page drops none that were shown before, but those that were deleted. */
 function useKnownMessages(data: InfiniteData<MessageList> | undefined): readonly Message[] {
   const [merged, setMerged] = useState<{ data: typeof data; messages: readonly Message[] }>({ data: undefined, messages: [] });
-  if (data === merged.data || data === undefined) return merged.messages;
-  const messages = mergeMessages(merged.messages, data.pages.flatMap((page) => page.data));
+  const deleted = useStore(deletedMessages);
+  if (data === merged.data || data === undefined) return withoutDeleted(merged.messages, deleted);
+  const isWhole = data.pages.at(-1)?.meta.next_cursor == null;
+  const messages = mergeMessages(merged.messages, data.pages.flatMap((page) => page.data), { isWhole, deleted });
   setMerged({ data, messages });
   return messages;
 }
@@ -79,6 +84,7 @@ function ThreadHeader({ conversation, contact, messages, onClose }: HeaderProps)
   const holder = holderOf(conversation, takeovers, messages);
   const takeOver = useTakeOver();
   const giveBack = useGiveBack();
+  const isOwner = useIsOwner();
   const isWithPerson = conversation.handler === "human";
   return (
     <div className="grid gap-2 border-b bg-card px-4 py-2.5">
@@ -109,6 +115,7 @@ function ThreadHeader({ conversation, contact, messages, onClose }: HeaderProps)
               {inbox.giveBack} <ShortcutHint>G</ShortcutHint>
             </Button>
           )}
+          {isOwner && <ContactMenu conversation={conversation} contact={contact} onDeleted={onClose} />}
         </div>
       </div>
       <Notes conversation={conversation} isTaken={holder.kind === "person"} />
