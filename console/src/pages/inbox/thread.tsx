@@ -1,6 +1,7 @@
 import { type InfiniteData, useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { lazyRouteComponent } from "@tanstack/react-router";
 import { ArrowDown, ArrowLeft, Bot, Hand } from "lucide-react";
-import { type RefObject, useRef, useState } from "react";
+import { type RefObject, Suspense, useRef, useState } from "react";
 
 import { deletedMessages } from "@/api/changes";
 import { ErrorState, LoadingState } from "@/layout/states";
@@ -13,7 +14,6 @@ import { Button } from "@/ui/button";
 
 import { useGiveBack, useTakeOver } from "./actions";
 import { Composer } from "./composer";
-import { ContactMenu } from "./contact-menu";
 import { holderOf } from "./holder";
 import { Key } from "./keys-dialog";
 import { MessageItem } from "./message";
@@ -21,6 +21,9 @@ import { contactName, useAuthorName, useHolderText } from "./names";
 import { mergeMessages, withoutDeleted } from "./merge";
 import { type Conversation, type Message, type MessageList, messagesQuery, takeoversQuery } from "./queries";
 import { type ThreadHandle, useThreadScroll } from "./use-thread-scroll";
+
+/** Loaded after the thread: the library of menus is large, and only owners have it. */
+const ContactMenu = lazyRouteComponent(() => import("./contact-menu"), "ContactMenu");
 
 interface ThreadProps {
   conversation: Conversation;
@@ -87,7 +90,7 @@ function ThreadHeader({ conversation, contact, messages, onClose }: HeaderProps)
   const isOwner = useIsOwner();
   const isWithPerson = conversation.handler === "human";
   return (
-    <div className="grid gap-2 border-b bg-card px-4 py-2.5">
+    <div className="grid grid-cols-[minmax(0,1fr)] gap-2 border-b bg-card px-4 py-2.5">
       <div className="flex flex-wrap items-center gap-x-3 gap-y-2">
         <Button variant="ghost" size="icon" className="-ml-2 lg:hidden" aria-label={inbox.back} onClick={onClose}>
           <ArrowLeft aria-hidden />
@@ -115,7 +118,11 @@ function ThreadHeader({ conversation, contact, messages, onClose }: HeaderProps)
               {inbox.giveBack} <ShortcutHint>G</ShortcutHint>
             </Button>
           )}
-          {isOwner && <ContactMenu conversation={conversation} contact={contact} onDeleted={onClose} />}
+          {isOwner && (
+            <Suspense fallback={<div className="size-8" />}>
+              <ContactMenu conversation={conversation} contact={contact} onDeleted={onClose} />
+            </Suspense>
+          )}
         </div>
       </div>
       <Notes conversation={conversation} isTaken={holder.kind === "person"} />

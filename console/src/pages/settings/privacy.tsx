@@ -1,6 +1,7 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 
 import { useCompany, useIsOwner } from "@/session/company";
+import { useTexts } from "@/texts";
 
 import { DeletionCard } from "./privacy-deletion";
 import { DepartureCard } from "./privacy-departure";
@@ -11,8 +12,19 @@ import { Section } from "./section";
 
 /** What is stored, for how long, and how it is exported and deleted. Who owns nothing may delete the own account. */
 export function PrivacySection() {
-  const isOwner = useIsOwner();
-  return <Section name="privacy">{isOwner ? <OwnersPart /> : <DepartureCard />}</Section>;
+  const { privacy } = useTexts("privacy");
+  if (useIsOwner()) {
+    return (
+      <Section name="privacy">
+        <OwnersPart />
+      </Section>
+    );
+  }
+  return (
+    <Section name="privacy" lead={privacy.supportLead}>
+      <DepartureCard />
+    </Section>
+  );
 }
 
 function OwnersPart() {

@@ -35,7 +35,7 @@ export function DeliveriesCard({ endpoint }: { endpoint: Endpoint }) {
       <CardHeader>
         <CardTitle>{text.title}</CardTitle>
         {endpoint.enabled && (
-          <div className="flex flex-wrap justify-end gap-2">
+          <div className="flex flex-wrap gap-2">
             <Button variant="outline" size="sm" onClick={() => setReplaying(true)}>
               {webhooks.replay.open}
             </Button>
@@ -71,7 +71,7 @@ export function DeliveriesCard({ endpoint }: { endpoint: Endpoint }) {
 /** An attempt may have switched the endpoint off, or ended its failures: it is asked for again when one has ended. */
 function useEndpointAfterAttempts(id: string, deliveries: readonly Delivery[] | undefined): void {
   const queries = useQueryClient();
-  const attempts = deliveries?.map((delivery) => `${delivery.id} ${delivery.status} ${delivery.attempts}`).join();
+  const attempts = deliveries?.map((delivery) => `${delivery.id} ${delivery.status} ${delivery.last_attempt_at ?? ""}`).join();
   useEffect(() => {
     if (attempts !== undefined) void queries.invalidateQueries({ queryKey: endpointQuery(id).queryKey });
   }, [queries, id, attempts]);
@@ -122,7 +122,7 @@ function StatusFilter() {
           type="button"
           aria-pressed={chosen === status}
           className={cn(
-            "rounded-sm px-3 py-1 text-sm font-medium whitespace-nowrap text-muted-foreground",
+            "rounded-sm px-2 py-1 text-sm sm:px-3 font-medium whitespace-nowrap text-muted-foreground",
             chosen === status && "bg-card text-foreground shadow-sm",
           )}
           onClick={() => void navigate({ search: status === undefined ? {} : { status }, replace: true })}

@@ -4,8 +4,8 @@ import { type Delivery, isBeingSent, isRotating, nextLookMs, replaySince, status
 
 const NOW = Date.parse("2026-11-29T12:00:00Z");
 const at = (seconds: number) => new Date(NOW + seconds * 1000).toISOString();
-const delivery = (status: string, next?: number) =>
-  ({ id: "d", status, next_attempt_at: next === undefined ? null : at(next) }) as unknown as Delivery;
+const delivery = (status: string, next?: number, more: Partial<Delivery> = {}) =>
+  ({ status, attempts: 0, next_attempt_at: next === undefined ? null : at(next), ...more }) as Delivery;
 
 it("calls an endpoint off before it calls it failing", () => {
   expect(statusOf({ enabled: true, failing_since: null })).toBe("active");
@@ -39,7 +39,8 @@ it("looks again when an attempt is due, seldom at an overdue one, and not at wha
   expect(nextLookMs([], NOW)).toBe(false);
   expect(nextLookMs([delivery("delivered"), delivery("failed")], NOW)).toBe(false);
   expect(nextLookMs([delivery("pending")], NOW)).toBe(1_000);
-  expect(nextLookMs([delivery("pending", 300), delivery("pending", 5)], NOW)).toBe(5_500);
+  expect(nextLookMs([delivery("pending", 300), delivery("pending", 2)], NOW)).toBe(2_000);
+  expect(nextLookMs([delivery("pending", 60, { attempts: 1 })], NOW)).toBe(3_000);
   expect(nextLookMs([delivery("pending", -10)], NOW)).toBe(1_000);
   expect(nextLookMs([delivery("pending", -31)], NOW)).toBe(15_000);
   expect(nextLookMs([delivery("pending", 7_200)], NOW)).toBe(60_000);
@@ -50,6 +51,8 @@ it("says that a delivery is being sent only while an attempt is near", () => {
   expect(isBeingSent(delivery("pending", 14), NOW)).toBe(true);
   expect(isBeingSent(delivery("pending", 15), NOW)).toBe(false);
   expect(isBeingSent(delivery("delivered", 1), NOW)).toBe(false);
+  expect(isBeingSent(delivery("pending", 60, { attempts: 1 }), NOW)).toBe(true);
+  expect(isBeingSent(delivery("pending", 60, { attempts: 1, error_code: "gone" }), NOW)).toBe(false);
 });
 
 it("counts a replay's period back from now", () => {

@@ -51,10 +51,17 @@ export function urlProblem(text: string): UrlProblem | null {
 
 const SOON_MS = 15_000;
 const OVERDUE_MS = 30_000;
+/** Longer than the server reserves a delivery for an attempt: until then `next_attempt_at` may be the end of that. */
+const ATTEMPT_MS = 120_000;
+const MIN_LOOK_MS = 1_000;
+const ATTEMPT_LOOK_MS = 3_000;
+const RARE_LOOK_MS = 60_000;
 
 /** True while an attempt is in work or comes within 15 seconds. */
-export function isBeingSent({ status, next_attempt_at }: Delivery, now: number): boolean {
-  return status === "pending" && (next_attempt_at == null || Date.parse(next_attempt_at) - now < SOON_MS);
+export function isBeingSent({ status, next_attempt_at, attempts, error_code }: Delivery, now: number): boolean {
+  if (status !== "pending") return false;
+  const isInWork = attempts > 0 && error_code == null;
+  return isInWork || next_attempt_at == null || Date.parse(next_attempt_at) - now < SOON_MS;
 }
 
 /** Milliseconds until another look at the list is worth it; false when nothing in it waits. */
@@ -64,9 +71,10 @@ export function nextLookMs(deliveries: readonly Delivery[], now: number): number
     .map(({ next_attempt_at }) => (next_attempt_at == null ? 0 : Date.parse(next_attempt_at) - now));
   if (waits.length === 0) return false;
   const first = Math.min(...waits);
-  // An attempt that is overdue is in work, or waits for an endpoint that asked for a pause.
+  // An attempt that is overdue waits for an endpoint that asked for a pause, or that failed before.
   if (first < -OVERDUE_MS) return SOON_MS;
-  return Math.min(Math.max(first + 500, 1_000), 60_000);
+  if (first > ATTEMPT_MS) return RARE_LOOK_MS;
+  return Math.min(Math.max(first, MIN_LOOK_MS), ATTEMPT_LOOK_MS);
 }
 
 export const REPLAY_PERIODS = { hour: 3_600_000, day: 86_400_000, week: 7 * 86_400_000, month: 30 * 86_400_000 } as const;

@@ -64,7 +64,7 @@ function EndpointHeader({ endpoint }: { endpoint: Endpoint }) {
       <Card>
         <CardHeader>
           <CardTitle>{webhooks.form.events}</CardTitle>
-          <div className="flex flex-wrap justify-end gap-2">
+          <div className="flex flex-wrap gap-2">
             <Button variant="outline" size="sm" onClick={() => setEditing(true)}>
               <Pencil aria-hidden /> {webhooks.edit}
             </Button>

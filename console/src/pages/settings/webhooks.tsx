@@ -82,8 +82,8 @@ function EndpointItem({ endpoint }: { endpoint: Endpoint }) {
   const format = useFormat();
   const { url, description, events } = endpoint;
   return (
-    <Card className="relative grid gap-1 px-4 py-3 hover:bg-accent/40 sm:px-5">
-      <li className="contents">
+    <li>
+      <Card className="relative grid gap-1 px-4 py-3 hover:bg-accent/40 sm:px-5">
         <div className="flex flex-wrap items-center justify-between gap-x-4 gap-y-1">
           <Link
             to="/settings/webhooks/$endpoint"
@@ -101,7 +101,7 @@ function EndpointItem({ endpoint }: { endpoint: Endpoint }) {
         {statusOf(endpoint) === "failing" && endpoint.failing_since != null && (
           <p className="text-sm text-warning">{webhooks.failingSince(format.dateTime(endpoint.failing_since))}</p>
         )}
-      </li>
-    </Card>
+      </Card>
+    </li>
   );
 }

@@ -1,4 +1,5 @@
 export const privacy = {
+  supportLead: "What you decide about your own account. An owner exports and deletes what belongs to the company.",
   export: {
     title: "Export of everything",
     lead: "One ZIP archive with all that Lisa stores for your company: conversations, orders, documents with their files, settings. Passwords, keys and search data are left out; the file manifest.json in it says what and why.",

@@ -91,7 +91,7 @@ export const webhooks = {
     emptyHint: "Send a test event to see whether your receiver answers.",
     noMatch: "No such delivery",
     attempts: (n: number) => plural("en", n, "attempt", "attempts"),
-    milliseconds: (n: string) => `${n} ms`,
+    milliseconds: (n: string) => `${n}\u00A0ms`,
     http: (status: number) => `HTTP ${status}`,
     next: (at: string) => `Next attempt: ${at}.`,
     soon: "Is being sent.",

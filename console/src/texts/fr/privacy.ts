@@ -1,6 +1,7 @@
 import type { Texts } from "../en";
 
 export const privacy: Texts["privacy"] = {
+  supportLead: "Ce que vous décidez de votre propre compte. Un propriétaire exporte et supprime ce qui appartient à l’entreprise.",
   export: {
     title: "Exporter tout",
     lead: "Une archive ZIP avec tout ce que Lisa enregistre pour votre entreprise : conversations, commandes, documents avec leurs fichiers, réglages. Les mots de passe, clés et données de recherche n’y sont pas ; le fichier manifest.json de l’archive dit quoi et pourquoi.",

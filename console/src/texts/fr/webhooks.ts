@@ -91,7 +91,7 @@ export const webhooks: Texts["webhooks"] = {
     emptyHint: "Envoyez un événement de test pour voir si votre récepteur répond.",
     noMatch: "Aucune livraison de ce genre",
     attempts: (n) => plural("fr", n, "essai", "essais"),
-    milliseconds: (n) => `${n} ms`,
+    milliseconds: (n) => `${n}\u00A0ms`,
     http: (status) => `HTTP ${status}`,
     next: (at) => `Prochain essai : ${at}.`,
     soon: "Envoi en cours.",
