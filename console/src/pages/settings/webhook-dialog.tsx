@@ -96,7 +96,7 @@ export function EditEndpointDialog({ endpoint, onClose }: { endpoint: Endpoint; 
       const url = values.url.trim();
       const description = values.description.trim();
       const body = {
-        // The address stands as the server wrote it: sent unchanged, it would still be normalised again.
+        // A colleague may have changed the other fields meanwhile.
         ...(url !== endpoint.url && { url }),
         ...(description !== (endpoint.description ?? "") && { description: description === "" ? null : description }),
         events: eventsOf(values),
