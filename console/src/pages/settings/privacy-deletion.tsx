@@ -17,7 +17,8 @@ export function DeletionCard() {
   const { tenant } = useCompany();
   const format = useFormat();
   const queries = useQueryClient();
-  const [isAsking, setAsking] = useState(false);
+  /** The last day of a restoration, while the question is open. */
+  const [lastDay, setLastDay] = useState<string | null>(null);
   const remove = useMutation({
     mutationFn: () => callEmpty(client.DELETE("/api/v1/privacy/account")),
     // The layout learns from the context that the company is deleted, and shows the restoration only.
@@ -25,10 +26,10 @@ export function DeletionCard() {
     meta: { showsError: true },
   });
   const close = () => {
-    setAsking(false);
+    setLastDay(null);
     remove.reset();
   };
-  const lastDay = new Date(Date.now() + RESTORATION_DAYS * 86_400_000).toISOString();
+  const ask = () => setLastDay(new Date(Date.now() + RESTORATION_DAYS * 86_400_000).toISOString());
   return (
     <Card>
       <CardHeader>
@@ -37,11 +38,11 @@ export function DeletionCard() {
       <CardContent className="grid gap-4">
         <p className="text-sm text-muted-foreground">{text.lead}</p>
         <Points points={text.points} />
-        <Button variant="outline" className="justify-self-start text-destructive" onClick={() => setAsking(true)}>
+        <Button variant="outline" className="justify-self-start text-destructive" onClick={ask}>
           {text.open}
         </Button>
       </CardContent>
-      {isAsking && (
+      {lastDay !== null && (
         <TypedConfirmation
           title={text.dialogTitle(tenant.name)}
           label={text.type(tenant.name)}

@@ -54,7 +54,7 @@ export function DeliveriesCard({ endpoint }: { endpoint: Endpoint }) {
               ) : (
                 <ul aria-label={text.title} className={cn("divide-y", list.isPlaceholderData && "opacity-60")}>
                   {data.map((delivery) => (
-                    <DeliveryItem key={delivery.id} delivery={delivery} />
+                    <DeliveryItem key={delivery.id} delivery={delivery} now={list.dataUpdatedAt} />
                   ))}
                 </ul>
               )}
@@ -134,7 +134,8 @@ function StatusFilter() {
   );
 }
 
-function DeliveryItem({ delivery }: { delivery: Delivery }) {
+/** A delivery as it was at `now`, the time of the answer. */
+function DeliveryItem({ delivery, now }: { delivery: Delivery; now: number }) {
   const { webhooks } = useTexts("webhooks");
   const text = webhooks.deliveries;
   const format = useFormat();
@@ -154,7 +155,7 @@ function DeliveryItem({ delivery }: { delivery: Delivery }) {
       <p className="text-muted-foreground">{facts.join(" · ")}</p>
       {code != null && <p>{text.reasons[code] ?? code}</p>}
       {status === "pending" && (
-        <p className="text-muted-foreground">{next == null || isBeingSent(delivery, Date.now()) ? text.soon : text.next(format.dateTime(next))}</p>
+        <p className="text-muted-foreground">{next == null || isBeingSent(delivery, now) ? text.soon : text.next(format.dateTime(next))}</p>
       )}
       <code translate="no" className="text-xs break-all text-muted-foreground select-all">
         {delivery.event_id}

@@ -48,7 +48,7 @@ function useEndpointForm(draft: string, values: EndpointValues): UseFormReturn<E
       isAll: z.boolean(),
       events: z.array(z.string()),
     })
-    .refine(({ isAll, events }) => isAll || events.length > 0, { path: ["events"], message: webhooks.form.needsEvent });
+    .refine(({ isAll, events }) => isAll || events.length > 0, { path: ["events"], error: webhooks.form.needsEvent });
   const form = useForm<EndpointValues>({ resolver: zodResolver(schema), defaultValues: draftOr(draft, values) });
   useDraft(draft, form);
   return form;

@@ -17,14 +17,14 @@ import { type Endpoint, GRACES, isRotating } from "./webhook-values";
 
 type Rotated = Endpoint & { secret: string };
 
-/** The signing secret, which cannot be seen again, and its replacement. */
-export function SecretCard({ endpoint }: { endpoint: Endpoint }) {
+/** The signing secret, which cannot be seen again, and its replacement. `now` is the time of the answer. */
+export function SecretCard({ endpoint, now }: { endpoint: Endpoint; now: number }) {
   const { webhooks } = useTexts("webhooks");
   const text = webhooks.secret;
   const format = useFormat();
   const [isAsking, setAsking] = useState(false);
   const [rotated, setRotated] = useState<Rotated | null>(null);
-  const end = isRotating(endpoint, Date.now()) ? endpoint.previous_secret_expires_at : null;
+  const end = isRotating(endpoint, now) ? endpoint.previous_secret_expires_at : null;
   return (
     <Card>
       <CardHeader>
@@ -40,6 +40,7 @@ export function SecretCard({ endpoint }: { endpoint: Endpoint }) {
       {isAsking && (
         <RotateDialog
           endpoint={endpoint}
+          now={now}
           onRotated={(answer) => {
             setAsking(false);
             setRotated(answer);
@@ -64,17 +65,18 @@ export function SecretCard({ endpoint }: { endpoint: Endpoint }) {
 
 interface RotateProps {
   endpoint: Endpoint;
+  now: number;
   onRotated: (rotated: Rotated) => void;
   onClose: () => void;
 }
 
 /** Asks how long the present secret may sign. While one before it still does, both can only end at once. */
-function RotateDialog({ endpoint, onRotated, onClose }: RotateProps) {
+function RotateDialog({ endpoint, now, onRotated, onClose }: RotateProps) {
   const { webhooks, common } = useTexts("webhooks");
   const text = webhooks.secret;
   const format = useFormat();
   const queries = useQueryClient();
-  const end = isRotating(endpoint, Date.now()) ? endpoint.previous_secret_expires_at : null;
+  const end = isRotating(endpoint, now) ? endpoint.previous_secret_expires_at : null;
   const [chosen, setChosen] = useState<number>(GRACES[0]);
   const grace = end == null ? chosen : 0;
   const rotate = useMutation({

@@ -38,7 +38,7 @@ export function WebhookSection() {
         {(data) => (
           <>
             <EndpointHeader endpoint={data} />
-            <SecretCard endpoint={data} />
+            <SecretCard endpoint={data} now={endpoint.dataUpdatedAt} />
             <DeliveriesCard endpoint={data} />
             <RemoveEndpoint endpoint={data} />
           </>
