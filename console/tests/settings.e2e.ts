@@ -15,10 +15,12 @@ const SECTIONS = [
   "Company",
   "Team",
   "WhatsApp (ManyChat)",
+  "Outgoing webhooks",
   "Audit log",
   "Plan",
   "Usage",
   "Invoices",
+  "Privacy",
   "Your profile",
 ];
 

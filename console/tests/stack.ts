@@ -1,7 +1,8 @@
 /**
  * Starts what the browser tests need, once for all of them: a local stack on a data folder of its own, which builds and
  * serves the console with the headers of production. `LISA_BIN` names a built program; without it, cargo builds one.
- * `CONSOLE_URL` with `LISA_DATA` name a console and its stack that run already.
+ * `CONSOLE_URL` with `LISA_DATA` name a console and its stack that run already, and `RECEIVER_PORT` the port of this machine
+ * that the stack calls as https://hooks.example.com (OUTBOUND_LOCAL_SITES).
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -15,6 +16,8 @@ declare module "vitest" {
   export interface ProvidedContext {
     url: string;
     data: string;
+    /** The port on which a test may receive webhooks that are sent to https://hooks.example.com. */
+    receiverPort: number;
   }
 }
 
@@ -23,6 +26,8 @@ const START_TIMEOUT_MS = 280_000;
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const { CONSOLE_URL: url, LISA_DATA: data } = process.env;
+  const receiverPort = Number(process.env["RECEIVER_PORT"] ?? (await freePort()));
+  project.provide("receiverPort", receiverPort);
   if (url !== undefined && data !== undefined) {
     project.provide("url", url);
     project.provide("data", data);
@@ -30,7 +35,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   }
   const folder = mkdtempSync(join(tmpdir(), "lisa-console-"));
   const port = await freePort();
-  const stack = startStack(port, folder);
+  const stack = startStack(port, folder, receiverPort);
   const api = `http://127.0.0.1:${port}`;
   await untilHealthy(api, stack);
   project.provide("url", api);
@@ -41,11 +46,12 @@ export default async function setup(project: TestProject): Promise<() => Promise
   };
 }
 
-function startStack(port: number, folder: string): ChildProcess {
+function startStack(port: number, folder: string, receiverPort: number): ChildProcess {
   const args = ["dev", "--quiet", "--no-model", "--port", String(port), "--data", folder];
   const program = process.env["LISA_BIN"];
   // All tests come from one address, and a load of a page is a call without a token: the usual limits would slow them down.
-  const env = { ...process.env, RATE_LIMIT_ADDRESS: "10000", RATE_LIMIT_USER: "10000", RATE_LIMIT_SIGN_IN: "1000" };
+  const limits = { RATE_LIMIT_ADDRESS: "10000", RATE_LIMIT_USER: "10000", RATE_LIMIT_SIGN_IN: "1000" };
+  const env = { ...process.env, ...limits, OUTBOUND_LOCAL_SITES: `hooks.example.com=127.0.0.1:${receiverPort}` };
   return program === undefined
     ? spawn("cargo", args, { cwd: join(import.meta.dirname, "../.."), stdio: "inherit", env })
     : spawn(program, args, { stdio: "inherit", env });

@@ -4,6 +4,8 @@
  */
 import type { QueryClient } from "@tanstack/react-query";
 
+import { createStore } from "@/lib/store";
+
 import { send, type Schemas } from "./client";
 import { ApiError } from "./errors";
 
@@ -17,6 +19,18 @@ const KEYS: Record<string, readonly string[]> = {
   order: ["orders"],
   activity: ["activities"],
 };
+
+/**
+ * Ids of messages that were deleted while this tab followed the feed. A list that keeps older messages over a refresh cannot
+ * tell a deleted one from one that the refresh does not reach.
+ */
+export const deletedMessages = createStore<ReadonlySet<string>>(new Set());
+
+/** Remembers the messages that the changes delete. */
+export function noteDeletions(changes: readonly Change[]): void {
+  const ids = changes.filter(({ kind, is_deleted }) => kind === "message" && is_deleted).map(({ id }) => id);
+  if (ids.length > 0) deletedMessages.set(new Set([...deletedMessages.get(), ...ids]));
+}
 
 const VISIBLE_INTERVAL_MS = 2_000;
 const HIDDEN_INTERVAL_MS = 15_000;
@@ -46,11 +60,17 @@ export async function followChanges(
         // The tag names the place in the feed, so it stays true for the next cursor unless changes lie between.
         etag = data.length === 0 ? answer.headers.get("etag") : null;
         cursor = meta.next_cursor;
+        noteDeletions(data);
         for (const key of touchedKeys(data)) void queries.invalidateQueries({ queryKey: [key] });
         if (meta.has_more) delay = 0;
       }
     } catch (error) {
-      if (!(error instanceof ApiError) || error.status === 403 || error.status === 401) return;
+      if (!(error instanceof ApiError) || error.status === 401) return;
+      if (error.status === 403) {
+        // Deleted or suspended meanwhile, or no member any more: the context says what is to be shown.
+        void queries.invalidateQueries({ queryKey: ["context"] });
+        return;
+      }
       if (error.status === 422) {
         // The cursor is older than the feed: what was missed is unknown, so everything is asked for again.
         cursor = "now";

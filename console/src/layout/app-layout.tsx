@@ -14,6 +14,7 @@ import { Button } from "@/ui/button";
 
 import { OfflineBanner, PaywallBanner } from "./banners";
 import { CompanySwitcher, OtherCompanies } from "./company-switcher";
+import { DeletedCompany } from "./deleted-company";
 import { LazyAccountMenu } from "./lazy-menus";
 import { Sidebar } from "./sidebar";
 import { EmptyState, ErrorState, LoadingState } from "./states";
@@ -27,7 +28,7 @@ export function AppLayout() {
 /** Loads the company's context first, as every page needs it. */
 function CompanyLayout() {
   const context = useContextQuery();
-  if (context.data === undefined) {
+  if (context.data === undefined || isClosed(context.error)) {
     return <WithoutCompany error={context.error} onRetry={() => void context.refetch()} />;
   }
   return (
@@ -37,10 +38,16 @@ function CompanyLayout() {
   );
 }
 
-/** Loading, no company yet, a suspended company, no connection: no navigation, but a way out. */
+/** True when the company was deleted or suspended, also while it was open here. */
+function isClosed(error: Error | null): boolean {
+  return error instanceof ApiError && (error.code === "tenant_deleted" || error.code === "tenant_suspended");
+}
+
+/** Loading, no company yet, a deleted or suspended company, no connection: no navigation, but a way out. */
 function WithoutCompany({ error, onRetry }: { error: Error | null; onRetry: () => void }) {
   const { layout } = useTexts();
   const hasNoCompany = error instanceof ApiError && error.code === "tenant_required";
+  const isDeleted = error instanceof ApiError && error.code === "tenant_deleted";
   const profile = useQuery({ ...ownProfileQuery, enabled: error !== null });
   // The API answers 403 to an administrator who is a member of no company.
   const isRefused = error instanceof ApiError && (error.status === 403 || hasNoCompany);
@@ -53,7 +60,8 @@ function WithoutCompany({ error, onRetry }: { error: Error | null; onRetry: () =
           <p>{layout.noCompanyHint}</p>
         </EmptyState>
       )}
-      {error !== null && !hasNoCompany && <ErrorState error={error} onRetry={onRetry} isWholePage />}
+      {isDeleted && <DeletedCompany profile={profile} />}
+      {error !== null && !hasNoCompany && !isDeleted && <ErrorState error={error} onRetry={onRetry} isWholePage />}
       {error !== null && <OtherCompanies />}
       {error !== null && (
         <div className="mx-auto w-64">

@@ -20,10 +20,12 @@ export const pages = {
   inbox: async () => (await import("./en/inbox")).inbox,
   orders: async () => (await import("./en/orders")).orders,
   playground: async () => (await import("./en/playground")).playground,
+  privacy: async () => (await import("./en/privacy")).privacy,
   products: async () => (await import("./en/products")).products,
   settings: async () => (await import("./en/settings")).settings,
   start: async () => (await import("./en/start")).start,
   unanswered: async () => (await import("./en/unanswered")).unanswered,
+  webhooks: async () => (await import("./en/webhooks")).webhooks,
 };
 
 /** The texts that are always there. */

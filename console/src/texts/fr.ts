@@ -16,8 +16,10 @@ export const pages: PageLoaders = {
   inbox: async () => (await import("./fr/inbox")).inbox,
   orders: async () => (await import("./fr/orders")).orders,
   playground: async () => (await import("./fr/playground")).playground,
+  privacy: async () => (await import("./fr/privacy")).privacy,
   products: async () => (await import("./fr/products")).products,
   settings: async () => (await import("./fr/settings")).settings,
   start: async () => (await import("./fr/start")).start,
   unanswered: async () => (await import("./fr/unanswered")).unanswered,
+  webhooks: async () => (await import("./fr/webhooks")).webhooks,
 };

@@ -11,7 +11,7 @@ export const TYPES = {
     "contact_opted_out",
     "erasure_requested",
   ],
-  failures: ["bot_failed", "message_not_delivered", "manychat_key_missing", "webhook_body_unread", "webhook_body_repaired"],
+  failures: ["bot_failed", "message_not_delivered", "manychat_key_missing", "webhook_body_unread", "webhook_body_repaired", "webhook_endpoint_disabled"],
   plan: [
     "quota_last_free",
     "quota_used_up",

@@ -2,10 +2,11 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
 
 import { citationPath, readCitations } from "./citations";
+import { joinExports } from "./contact-export";
 import { draftOf, dropDraft, writeDraft } from "./drafts";
 import { holderOf, waitsForPerson } from "./holder";
 import { commandOf } from "./keys";
-import { mergeMessages } from "./merge";
+import { mergeMessages, withoutDeleted } from "./merge";
 import type { Conversation, Message } from "./queries";
 
 vi.mock("@/api/client", () => ({}));
@@ -101,14 +102,39 @@ describe("drafts", () => {
   });
 });
 
-it("a refresh keeps older messages that were loaded, and nothing beyond a gap", () => {
+describe("a refresh", () => {
   const message = (n: number, content = "") => ({ id: `m${n}`, created_at: `2026-11-29T10:0${n}:00Z`, content }) as Message;
+  const ids = (messages: readonly Message[]) => messages.map(({ id }) => id);
   const before = [message(3), message(2), message(1)];
-  const merged = mergeMessages(before, [message(4), message(3, "sent"), message(2)]);
-  expect(merged.map(({ id, content }) => id + content)).toEqual(["m4", "m3sent", "m2", "m1"]);
-  expect(mergeMessages(before, [message(9), message(8)]).map(({ id }) => id)).toEqual(["m9", "m8"]);
-  expect(mergeMessages([], before)).toEqual(before);
-  expect(mergeMessages(before, [message(3), message(1)]).map(({ id }) => id)).toEqual(["m3", "m1"]);
+  const part = { isWhole: false, deleted: new Set<string>() };
+
+  it("keeps older messages that were loaded, and nothing beyond a gap", () => {
+    const merged = mergeMessages(before, [message(4), message(3, "sent"), message(2)], part);
+    expect(merged.map(({ id, content }) => id + content)).toEqual(["m4", "m3sent", "m2", "m1"]);
+    expect(ids(mergeMessages(before, [message(9), message(8)], part))).toEqual(["m9", "m8"]);
+    expect(mergeMessages([], before, part)).toEqual(before);
+    expect(ids(mergeMessages(before, [message(3), message(1)], part))).toEqual(["m3", "m1"]);
+  });
+
+  it("drops messages that were deleted, wherever they are", () => {
+    const deleted = new Set(["m1", "m4"]);
+    expect(ids(mergeMessages(before, [message(4), message(3), message(2)], { isWhole: false, deleted }))).toEqual(["m3", "m2"]);
+    expect(ids(mergeMessages(before, [message(3), message(2)], { ...part, isWhole: true }))).toEqual(["m3", "m2"]);
+    expect(mergeMessages(before, [], { ...part, isWhole: true })).toEqual([]);
+    expect(ids(withoutDeleted(before, new Set(["m2"])))).toEqual(["m3", "m1"]);
+    expect(withoutDeleted(before, new Set(["m7"]))).toBe(before);
+  });
+});
+
+it("a contact's export joins the messages of all answers, and has the rest once", () => {
+  const rest = { conversation: { id: "c" }, orders: [{ id: "o" }], feedback: [], closed_questions: [], outbox: [], activities: [], model_calls: [] };
+  const empty = { ...rest, orders: [] };
+  const parts = [
+    { ...rest, messages: [{ id: "m1" }, { id: "m2" }], next: "m2" },
+    { ...empty, messages: [{ id: "m3" }], next: null },
+  ];
+  expect(joinExports(parts as unknown as Parameters<typeof joinExports>[0])).toEqual({ ...rest, messages: [{ id: "m1" }, { id: "m2" }, { id: "m3" }] });
+  expect(joinExports([])).toBeNull();
 });
 
 it("citations lead to the document at its page", () => {

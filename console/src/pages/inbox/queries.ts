@@ -90,6 +90,15 @@ export function storeConversation(queries: QueryClient, item: Conversation): voi
   );
 }
 
+/** Takes a deleted conversation out of every list that holds it, with its messages. */
+export function removeConversation(queries: QueryClient, id: string): void {
+  queries.setQueryData(conversationQuery(id).queryKey, null);
+  queries.setQueriesData<InfiniteData<ConversationList, string | null>>({ queryKey: ["conversations", "list"] }, (list) =>
+    list && { ...list, pages: list.pages.map((page) => ({ ...page, data: page.data.filter((known) => known.id !== id) })) },
+  );
+  queries.removeQueries({ queryKey: messagesQuery(id).queryKey });
+}
+
 /** Adds a message that the server returned to its thread, unless a refresh was faster. */
 export function storeMessage(queries: QueryClient, message: Message): void {
   queries.setQueryData<InfiniteData<MessageList, string | null>>(messagesQuery(message.conversation_id).queryKey, (thread) => {

@@ -1,13 +1,16 @@
 import { type InfiniteData, useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { lazyRouteComponent } from "@tanstack/react-router";
 import { ArrowDown, ArrowLeft, Bot, Hand } from "lucide-react";
-import { type RefObject, useRef, useState } from "react";
+import { type RefObject, Suspense, useRef, useState } from "react";
 
+import { deletedMessages } from "@/api/changes";
+import { ErrorState, LoadingState } from "@/layout/states";
+import { useStore } from "@/lib/store";
+import { useFormat, useIsOwner } from "@/session/company";
+import { useTexts } from "@/texts";
 import { Alert } from "@/ui/alert";
 import { Badge } from "@/ui/badge";
 import { Button } from "@/ui/button";
-import { ErrorState, LoadingState } from "@/layout/states";
-import { useFormat } from "@/session/company";
-import { useTexts } from "@/texts";
 
 import { useGiveBack, useTakeOver } from "./actions";
 import { Composer } from "./composer";
@@ -15,9 +18,12 @@ import { holderOf } from "./holder";
 import { Key } from "./keys-dialog";
 import { MessageItem } from "./message";
 import { contactName, useAuthorName, useHolderText } from "./names";
-import { mergeMessages } from "./merge";
+import { mergeMessages, withoutDeleted } from "./merge";
 import { type Conversation, type Message, type MessageList, messagesQuery, takeoversQuery } from "./queries";
 import { type ThreadHandle, useThreadScroll } from "./use-thread-scroll";
+
+/** Loaded after the thread: the library of menus is large, and only owners have it. */
+const ContactMenu = lazyRouteComponent(() => import("./contact-menu"), "ContactMenu");
 
 interface ThreadProps {
   conversation: Conversation;
@@ -55,11 +61,13 @@ export function Thread({ conversation, input, focusRequest, onClose, onLeave }: 
   );
 }
 
-/** The loaded messages, newest first. A refresh of the newest page drops none that were shown before. */
+/** The loaded messages, newest first. A refresh of the newest page drops none that were shown before, but those that were deleted. */
 function useKnownMessages(data: InfiniteData<MessageList> | undefined): readonly Message[] {
   const [merged, setMerged] = useState<{ data: typeof data; messages: readonly Message[] }>({ data: undefined, messages: [] });
-  if (data === merged.data || data === undefined) return merged.messages;
-  const messages = mergeMessages(merged.messages, data.pages.flatMap((page) => page.data));
+  const deleted = useStore(deletedMessages);
+  if (data === merged.data || data === undefined) return withoutDeleted(merged.messages, deleted);
+  const isWhole = data.pages.at(-1)?.meta.next_cursor == null;
+  const messages = mergeMessages(merged.messages, data.pages.flatMap((page) => page.data), { isWhole, deleted });
   setMerged({ data, messages });
   return messages;
 }
@@ -79,9 +87,10 @@ function ThreadHeader({ conversation, contact, messages, onClose }: HeaderProps)
   const holder = holderOf(conversation, takeovers, messages);
   const takeOver = useTakeOver();
   const giveBack = useGiveBack();
+  const isOwner = useIsOwner();
   const isWithPerson = conversation.handler === "human";
   return (
-    <div className="grid gap-2 border-b bg-card px-4 py-2.5">
+    <div className="grid grid-cols-[minmax(0,1fr)] gap-2 border-b bg-card px-4 py-2.5">
       <div className="flex flex-wrap items-center gap-x-3 gap-y-2">
         <Button variant="ghost" size="icon" className="-ml-2 lg:hidden" aria-label={inbox.back} onClick={onClose}>
           <ArrowLeft aria-hidden />
@@ -108,6 +117,11 @@ function ThreadHeader({ conversation, contact, messages, onClose }: HeaderProps)
             <Button size="sm" variant="outline" isBusy={giveBack.isPending} aria-keyshortcuts="G" onClick={() => giveBack.mutate(conversation.id)}>
               {inbox.giveBack} <ShortcutHint>G</ShortcutHint>
             </Button>
+          )}
+          {isOwner && (
+            <Suspense fallback={<div className="size-8" />}>
+              <ContactMenu conversation={conversation} contact={contact} onDeleted={onClose} />
+            </Suspense>
           )}
         </div>
       </div>

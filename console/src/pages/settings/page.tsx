@@ -21,7 +21,8 @@ export function SettingsPage(): ReactNode {
   const { settings } = useTexts("settings");
   const path = useRouterState({ select: (router) => router.location.pathname });
   const sections = useSections();
-  const isHidden = SECTIONS.some(({ to }) => to === path) && !sections.some(({ to }) => to === path);
+  const isOpen = ({ to }: SectionEntry) => path === to || path.startsWith(`${to}/`);
+  const isHidden = SECTIONS.some(isOpen) && !sections.some(isOpen);
   return (
     <div className="mx-auto grid w-full max-w-6xl gap-x-8 gap-y-4 px-4 py-5 sm:px-6 lg:grid-cols-[12rem_minmax(0,1fr)]">
       <SectionLinks sections={sections} path={path} />

@@ -3,7 +3,11 @@ import { Settings } from "lucide-react";
 
 import type { NavigationEntry } from "@/layout/navigation";
 import { lazyPage } from "@/lib/lazy-page";
+import { oneOf, pageOf } from "@/lib/search";
 import { appRoute } from "@/routes";
+
+import type { DeliveriesSearch } from "./webhook-queries";
+import { DELIVERY_STATUSES } from "./webhook-values";
 
 const frameRoute = createRoute({
   getParentRoute: () => appRoute,
@@ -40,6 +44,25 @@ const manychat = createRoute({
   getParentRoute: parent,
   path: "manychat",
   component: lazyPage(() => import("./manychat"), "ManychatSection", "settings"),
+});
+const webhooks = createRoute({
+  getParentRoute: parent,
+  path: "webhooks",
+  component: lazyPage(() => import("./webhooks"), "WebhooksSection", "settings", "webhooks"),
+});
+const webhook = createRoute({
+  getParentRoute: parent,
+  path: "webhooks/$endpoint",
+  validateSearch: ({ status, page }: Record<string, unknown>): DeliveriesSearch => ({
+    status: oneOf(status, DELIVERY_STATUSES),
+    page: pageOf(page),
+  }),
+  component: lazyPage(() => import("./webhook"), "WebhookSection", "settings", "webhooks"),
+});
+const privacy = createRoute({
+  getParentRoute: parent,
+  path: "privacy",
+  component: lazyPage(() => import("./privacy"), "PrivacySection", "privacy", "settings"),
 });
 const audit = createRoute({
   getParentRoute: parent,
@@ -82,6 +105,9 @@ export const settingsRoute = frameRoute.addChildren([
   company,
   team,
   manychat,
+  webhooks,
+  webhook,
+  privacy,
   audit,
   plan,
   usage,

@@ -1,10 +1,11 @@
 import { useMutation } from "@tanstack/react-query";
-import type { ReactNode, SubmitEvent } from "react";
+import { type ReactNode, type SubmitEvent, useState } from "react";
 import type { FieldValues } from "react-hook-form";
 
 import { showDone } from "@/layout/toasts";
 import { showFieldErrors } from "@/lib/forms";
 import { useTexts } from "@/texts";
+import { ConfirmDialog } from "@/ui/dialog";
 
 import type { DraftForm } from "./draft-form";
 import { RegressionsDialog, regressionsOf } from "./regressions";
@@ -18,17 +19,26 @@ interface SaveOptions<T extends FieldValues> {
   send: (changes: Partial<T>, accepts: boolean) => Promise<T>;
   /** Runs after the form has taken over the answer. */
   onSaved?: () => void;
+  /** Names what the changes delete, to be confirmed before they are sent; null when they delete nothing. */
+  question?: () => Question | null;
+}
+
+interface Question {
+  title: string;
+  text: string;
+  confirm: string;
 }
 
 /** `greeting.fr` is the field `greeting_fr`, `handover_keywords[1]` the field `handover_keywords`. */
 export const formFieldOf = (field: string) => field.replace(/\[.*$/, "").replace(/\./g, "_");
 
 /** Saves a form's changes, and only those. Returns the submit handler, and the bar for the form's foot. */
-export function useSave<T extends FieldValues>({ draft, labels, send, onSaved }: SaveOptions<T>): {
+export function useSave<T extends FieldValues>({ draft, labels, send, onSaved, question }: SaveOptions<T>): {
   onSubmit: (event: SubmitEvent<HTMLFormElement>) => void;
   bar: ReactNode;
 } {
   const { settings } = useTexts("settings");
+  const [asked, setAsked] = useState<Question | null>(null);
   const save = useMutation({
     mutationFn: ({ changes, accepts }: { changes: Partial<T>; accepts: boolean }) => send(changes, accepts),
     onSuccess: (answer, { changes }) => {
@@ -37,10 +47,16 @@ export function useSave<T extends FieldValues>({ draft, labels, send, onSaved }:
       showDone(settings.saved);
     },
     onError: (error) => showFieldErrors(draft.form, error, formFieldOf),
+    onSettled: () => setAsked(null),
     meta: { showsError: true },
   });
   const regressions = regressionsOf(save.error);
   const labelsOf = (fields: readonly string[]) => fields.map((field) => (labels as Record<string, string>)[field] ?? field);
+  const submit = () => {
+    const needed = question?.() ?? null;
+    if (needed === null) save.mutate({ changes: draft.changes, accepts: false });
+    else setAsked(needed);
+  };
   const bar = (
     <>
       <SaveBar
@@ -61,10 +77,20 @@ export function useSave<T extends FieldValues>({ draft, labels, send, onSaved }:
           onClose={save.reset}
         />
       )}
+      {asked !== null && (
+        <ConfirmDialog
+          title={asked.title}
+          text={asked.text}
+          confirm={asked.confirm}
+          isBusy={save.isPending}
+          onConfirm={() => save.mutate({ changes: draft.changes, accepts: false })}
+          onClose={() => setAsked(null)}
+        />
+      )}
     </>
   );
   return {
-    onSubmit: (event) => void draft.form.handleSubmit(() => save.mutate({ changes: draft.changes, accepts: false }))(event),
+    onSubmit: (event) => void draft.form.handleSubmit(submit)(event),
     bar,
   };
 }

@@ -8,13 +8,15 @@ import type { SectionName } from "./sections";
 
 interface SectionProps {
   name: SectionName;
+  /** Replaces what the section is for. */
+  lead?: string;
   /** Buttons beside the title. */
   actions?: ReactNode;
   children: ReactNode;
 }
 
 /** The frame of a section: its title, what it is for, its content. */
-export function Section({ name, actions, children }: SectionProps) {
+export function Section({ name, lead, actions, children }: SectionProps) {
   const { settings } = useTexts("settings");
   useTitle(settings.sections[name]);
   return (
@@ -22,7 +24,7 @@ export function Section({ name, actions, children }: SectionProps) {
       <div className="flex flex-wrap items-start justify-between gap-3">
         <div className="min-w-0 flex-1 basis-72">
           <h1 className="text-xl font-semibold tracking-tight">{settings.sections[name]}</h1>
-          <p className="mt-1 max-w-2xl text-sm text-muted-foreground">{settings.leads[name]}</p>
+          <p className="mt-1 max-w-2xl text-sm text-muted-foreground">{lead ?? settings.leads[name]}</p>
         </div>
         {actions && <div className="flex flex-wrap items-center gap-2">{actions}</div>}
       </div>

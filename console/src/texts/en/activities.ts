@@ -34,6 +34,7 @@ export const activities = {
     message_not_delivered: "A message did not reach its contact",
     manychat_key_missing: "Contacts wait: the ManyChat key is missing",
     webhook_body_unread: "A message of ManyChat could not be read",
+    webhook_endpoint_disabled: "A webhook endpoint was switched off",
     webhook_body_repaired: "ManyChat sends texts that are not escaped",
     quota_last_free: "One free answer is left",
     quota_used_up: "The free answers are used up",

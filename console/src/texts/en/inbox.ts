@@ -91,6 +91,16 @@ export const inbox = {
   } as Record<string, string>,
   notAnswered: "The documents do not say",
   waitsForAnswer: "Waits for an answer",
+  contact: {
+    actions: (name: string) => `Actions for ${name}`,
+    export: "Export this contact",
+    exported: "The file has all that is stored about this contact.",
+    delete: "Delete this contact",
+    deleteTitle: "Delete this contact?",
+    deleteText: (name: string) =>
+      `Gone for good, at once: the conversation with ${name}, all its messages, what waits to be sent, ratings and activities. Orders stay, without the name. If the contact writes again, a new conversation begins.`,
+    deleted: "The contact is deleted.",
+  },
   keys: {
     title: "Keyboard shortcuts",
     on: "Keys without Ctrl or Alt",

@@ -36,6 +36,7 @@ export const activities: Texts["activities"] = {
     message_not_delivered: "Un message n’est pas arrivé à son contact",
     manychat_key_missing: "Des contacts attendent : la clé ManyChat manque",
     webhook_body_unread: "Un message de ManyChat n’a pas pu être lu",
+    webhook_endpoint_disabled: "Une adresse de webhook a été désactivée",
     webhook_body_repaired: "ManyChat envoie des textes non échappés",
     quota_last_free: "Il reste une réponse gratuite",
     quota_used_up: "Les réponses gratuites sont épuisées",

@@ -92,6 +92,16 @@ export const inbox: Texts["inbox"] = {
   },
   notAnswered: "Les documents ne le disent pas",
   waitsForAnswer: "Attend une réponse",
+  contact: {
+    actions: (name) => `Actions pour ${name}`,
+    export: "Exporter ce contact",
+    exported: "Le fichier contient tout ce qui est enregistré sur ce contact.",
+    delete: "Supprimer ce contact",
+    deleteTitle: "Supprimer ce contact ?",
+    deleteText: (name) =>
+      `Disparaissent pour de bon, tout de suite : la conversation avec ${name}, tous ses messages, ce qui attend d’être envoyé, les avis et les activités. Les commandes restent, sans le nom. Si le contact écrit à nouveau, une nouvelle conversation commence.`,
+    deleted: "Le contact est supprimé.",
+  },
   keys: {
     title: "Raccourcis clavier",
     on: "Touches sans Ctrl ni Alt",

@@ -1,0 +1,42 @@
+/** What the privacy page computes: the export to show, the day before which messages go, typed confirmations. */
+import type { Schemas } from "@/api/client";
+
+export type Export = Schemas["Export"];
+export type AuditEntry = Schemas["AuditEntry"];
+
+export const MIN_RETENTION_MONTHS = 1;
+export const MAX_RETENTION_MONTHS = 60;
+/** Days within which a deleted account can be restored. */
+export const RESTORATION_DAYS = 30;
+
+/** The months that were typed; null for what the API does not take. */
+export function monthsOf(text: string): number | null {
+  const typed = text.trim();
+  if (!/^\d{1,3}$/.test(typed)) return null;
+  const months = Number(typed);
+  return months >= MIN_RETENTION_MONTHS && months <= MAX_RETENTION_MONTHS ? months : null;
+}
+
+/** The time before which messages are deleted: `months` ago, on the last day of a month that is shorter. */
+export function retentionStart(months: number, now: Date): Date {
+  const start = new Date(now);
+  start.setUTCDate(1);
+  start.setUTCMonth(start.getUTCMonth() - months);
+  const lastDay = new Date(Date.UTC(start.getUTCFullYear(), start.getUTCMonth() + 1, 0)).getUTCDate();
+  start.setUTCDate(Math.min(now.getUTCDate(), lastDay));
+  return start;
+}
+
+export const isInWork = ({ status }: Export): boolean => status === "queued" || status === "running";
+
+/** The id of the newest export that the audit log names; null when it names none. `entries` are newest first. */
+export function lastExportOf(entries: readonly Pick<AuditEntry, "action" | "object">[]): string | null {
+  const object = entries.find(({ action }) => action === "export.requested")?.object;
+  return object?.startsWith("export:") === true ? object.slice("export:".length) : null;
+}
+
+/** Compares a typed confirmation with the name: without regard to how letters are composed, and to spaces at the ends. */
+export function isConfirmed(typed: string, name: string): boolean {
+  const plain = (text: string) => text.normalize("NFC").replace(/\s+/g, " ").trim();
+  return plain(name) !== "" && plain(typed) === plain(name);
+}

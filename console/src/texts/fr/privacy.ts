@@ -1,0 +1,68 @@
+import type { Texts } from "../en";
+
+export const privacy: Texts["privacy"] = {
+  supportLead: "Ce que vous décidez de votre propre compte. Un propriétaire exporte et supprime ce qui appartient à l’entreprise.",
+  export: {
+    title: "Exporter tout",
+    lead: "Une archive ZIP avec tout ce que Lisa enregistre pour votre entreprise : conversations, commandes, documents avec leurs fichiers, réglages. Les mots de passe, clés et données de recherche n’y sont pas ; le fichier manifest.json de l’archive dit quoi et pourquoi.",
+    request: "Demander un export",
+    again: "Demander un nouvel export",
+    replaces: "Une nouvelle archive remplace celle-ci dès qu’elle est prête.",
+    running: "L’archive se prépare. Vous pouvez quitter cette page ; vous la retrouverez ici plus tard.",
+    since: (at) => `Demandée le ${at}.`,
+    ready: (at, size) => `Prête depuis le ${at}, ${size}.`,
+    deletedAt: (at) => `L’archive sera supprimée le ${at}.`,
+    download: "Télécharger l’archive",
+    linkUntil: (time) => `Ce lien fonctionne jusqu’à ${time}, pour quiconque l’a : ne le transmettez pas. Plus tard, cette page en crée un nouveau.`,
+    linkEnded: "Le lien a pris fin après 15 minutes.",
+    newLink: "Créer un nouveau lien",
+    expired: "La dernière archive a été supprimée après 7 jours, ou remplacée. Demandez-en une nouvelle.",
+    failed: "L’archive n’a pas pu être créée.",
+    failures: {
+      storage_unavailable: "Le stockage n’était pas disponible. Demandez-la à nouveau.",
+      attempts_used_up: "Elle a échoué huit fois. Demandez-la à nouveau, et écrivez à l’assistance si cela échoue encore.",
+    },
+    none: "Aucun export n’a encore été demandé.",
+  },
+  retention: {
+    title: "Durée de conservation des conversations",
+    label: "Mois",
+    hint: "De 1 à 60. Les messages plus anciens, et les conversations sans message plus récent, sont supprimés d’eux-mêmes. Les commandes restent.",
+    range: "Saisissez un nombre entier de mois entre 1 et 60.",
+    warn: (day) => `Les messages d’avant le ${day} seront supprimés quelques minutes après l’enregistrement, et personne ne pourra les récupérer.`,
+    confirmTitle: "Supprimer les conversations plus anciennes ?",
+    confirmText: (day) =>
+      `Tous les messages d’avant le ${day} seront supprimés pour de bon, en quelques minutes, avec les conversations qui n’en ont pas de plus récent. Exportez d’abord tout si vous pouvez en avoir besoin.`,
+    confirm: "Enregistrer et supprimer",
+  },
+  deletion: {
+    title: "Supprimer le compte de l’entreprise",
+    lead: "Met fin à Lisa pour toute l’entreprise.",
+    points: [
+      "Tout de suite, l’assistant ne répond plus à personne, et personne dans l’entreprise ne voit autre chose que la restauration.",
+      "L’abonnement est résilié chez Stripe. Une restauration ne le rétablit pas.",
+      "Pendant 30 jours, un propriétaire peut tout restaurer en se connectant.",
+      "Ensuite, conversations, commandes, documents, réglages et comptes sont supprimés pour de bon. Ne reste que ce que la loi comptable exige : montants et identifiants.",
+    ],
+    open: "Supprimer le compte…",
+    dialogTitle: (company) => `Supprimer ${company} ?`,
+    until: (day) => `Jusqu’au ${day}, un propriétaire peut tout restaurer. Après, plus personne ne le peut.`,
+    exportFirst: "Téléchargez d’abord un export si vous pouvez avoir besoin des données.",
+    type: (company) => `Saisissez le nom de l’entreprise pour confirmer : ${company}`,
+    confirm: "Supprimer le compte",
+  },
+  departure: {
+    title: "Supprimer votre propre compte",
+    lead: "Vous quittez toutes les entreprises dont vous êtes membre, et votre compte disparaît.",
+    points: [
+      "Supprimés tout de suite : votre nom, votre adresse e-mail, votre mot de passe, vos sessions et votre profil.",
+      "Ce que vous avez écrit aux clients reste, sans votre nom.",
+      "Il n’y a pas de retour. Pour revenir, il vous faudra une nouvelle invitation.",
+    ],
+    open: "Supprimer mon compte…",
+    dialogTitle: "Supprimer votre compte pour de bon ?",
+    type: (email) => `Saisissez votre adresse e-mail pour confirmer : ${email}`,
+    confirm: "Supprimer mon compte",
+    done: "Votre compte est supprimé.",
+  },
+};
