@@ -20,7 +20,7 @@ pub use domain::{
 };
 pub(crate) use foundation::redis_connection;
 pub use foundation::{
-    audit, auth, aws, cache, db, error, function, http, idempotency, input, jobs, logging, paging, rate_limits, sealed,
+    audit, auth, aws, cache, clock, db, error, function, http, idempotency, input, jobs, logging, paging, rate_limits, sealed,
     settings, task_progress, text,
 };
 pub(crate) use integrations::model_api;

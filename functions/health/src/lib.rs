@@ -136,7 +136,7 @@ async fn health(
         status,
         environment: deps.environment,
         version: env!("CARGO_PKG_VERSION"),
-        timestamp: Utc::now(),
+        timestamp: shared::clock::now(),
         checks,
     };
     let mut response = (code, axum::Json(health)).into_response();

@@ -219,7 +219,7 @@ async fn sell(
         passages,
         currency: &shop.currency,
         customer_name: None,
-        now: Utc::now(),
+        now: crate::clock::now(),
         deadline: setup.deadline,
     };
     let result = sales::reply(&setup.provider, &request).await;
