@@ -18,6 +18,8 @@ mod contract;
 #[cfg(test)]
 mod cursors;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod fuzz;
 #[cfg(test)]
 mod golden;

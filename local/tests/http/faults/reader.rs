@@ -28,9 +28,9 @@ async fn a_reader_at_its_limits_fails_one_document_with_its_code_and_reads_the_n
     let app = App::with_settings(&[("PDF_EXTRACTOR", program.to_str().unwrap())]).await;
     let tenant = app.sign_up("Comptoir Baobab").await;
     for (name, line, code) in [
-        ("memory", "ulimit -v 60000", "reader_failed"),
+        ("memory", "echo '\"ready\"'; kill -ABRT $$", "corrupt"),
         ("time", "ulimit -t 1; echo '\"ready\"'; while :; do :; done", "timed_out"),
-        ("size", "echo '\"ready\"'; ulimit -f 0; echo x > \"$0.out\"; kill -XFSZ $$", "reader_failed"),
+        ("size", "echo '\"ready\"'; ulimit -f 0; echo x > \"$0.out\"", "reader_failed"),
     ] {
         fs::write(&fault, line).unwrap();
         let pdf = small_pdf(&format!("The delivery by {name} takes three days."));

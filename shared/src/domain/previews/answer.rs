@@ -227,7 +227,7 @@ async fn sell(
     let reply = match result.outcome {
         Ok(reply) => reply,
         Err(SalesError::Model(error)) => return PreviewAnswer::of_error(PreviewMode::Live, &error, language),
-        Err(error @ SalesError::Empty) => {
+        Err(error @ (SalesError::Empty | SalesError::RepeatsInstructions)) => {
             tracing::warn!(error = logging::chain(&error), "a preview has no answer");
             return PreviewAnswer::failed(PreviewMode::Live, language);
         }
