@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use chrono::Utc;
 use shared::{
     accounts::{self, NewAccount, OnReuse, RefreshKeys, RefreshToken, TypedEmail, User},
     audit::{self, NewAuditEntry},

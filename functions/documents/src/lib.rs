@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use axum::extract::{FromRef, State};
-use chrono::Utc;
 use serde::Deserialize;
 use shared::{
     auth::{AccountUser, AuditedRead, Caller, SupportUser, VerificationKeys},

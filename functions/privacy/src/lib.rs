@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use axum::extract::{FromRef, State};
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use serde::Deserialize;
 use serde_json::json;
 use shared::{

@@ -18,7 +18,7 @@ use local::{
 use local_postgres::root;
 use serde_json::Value;
 use shared::{
-    accounts, conversations, db, documents, feedback, function::Function, messages, questions, retrieval,
+    accounts, conversations, db, documents, feedback, function::Function, messages, questions, queue, retrieval,
     settings::SettingsMap, tenants, user_configs,
 };
 
@@ -257,6 +257,19 @@ fn the_longest_question_ends_before_its_function_and_the_gateway_do() {
     }
     // What comes before the answer leaves it most of its time: the rate limit, the membership, the first transaction.
     assert!(db::REQUEST_TIMEOUT * 3 * 2 < questions::ANSWER_TIMEOUT);
+}
+
+/// The rate limit, the membership and two transactions, each as slow as it may be, and two messages to queues.
+#[test]
+fn the_slowest_request_ends_before_its_function_and_the_gateway_do() {
+    let slowest = db::REQUEST_TIMEOUT * 4 + queue::SEND_TIMEOUT * 2;
+    let slow: Vec<_> = blocks()
+        .into_iter()
+        .filter(|(_, block)| !block.routes.is_empty() && block.variables.contains_key("SECRET_ARN"))
+        .filter(|(_, block)| block.timeout <= slowest || block.timeout >= GATEWAY_TIMEOUT)
+        .map(|(name, block)| (name, block.timeout))
+        .collect();
+    assert!(slow.is_empty(), "{slow:?} are not between {slowest:?} and {GATEWAY_TIMEOUT:?}");
 }
 
 #[test]

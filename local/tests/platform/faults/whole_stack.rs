@@ -6,7 +6,10 @@ use std::{
     fs::{self, File},
     os::unix::fs::{PermissionsExt, symlink},
     process::{Command, Stdio},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -40,7 +43,7 @@ const ACKNOWLEDGEMENTS: usize = MESSAGES + ORDERS + 2 * UPLOADS;
 /// A stack in a process of its own, and the outside systems, which survive it.
 struct WholeStack {
     // Killed before its folder is removed.
-    process: ChildProcess,
+    process: Mutex<ChildProcess>,
     http: Client,
     port: u16,
     manychat: FakeManyChat,
@@ -51,6 +54,8 @@ struct WholeStack {
     contacts: AtomicUsize,
     orders: AtomicUsize,
     uploads: AtomicUsize,
+    /// Uploads of a file whose answer was lost: storage may have taken them.
+    lost_answers: AtomicUsize,
     _folder: TempDir,
 }
 
@@ -81,9 +86,9 @@ impl WholeStack {
         models.always(FakeReply::Text("It takes three days.".to_owned()));
         let receiver = FakeReceiver::start().await.unwrap();
         let port = free_port().unwrap();
-        let process = launch(&data, port, &manychat, &models, &receiver);
+        let process = Mutex::new(launch(&data, port, &manychat, &models, &receiver));
         let http = Client::builder().timeout(REQUEST_TIMEOUT).no_proxy().build().unwrap();
-        let mut stack = Self {
+        let stack = Self {
             process,
             http,
             port,
@@ -95,6 +100,7 @@ impl WholeStack {
             contacts: AtomicUsize::new(0),
             orders: AtomicUsize::new(0),
             uploads: AtomicUsize::new(0),
+            lost_answers: AtomicUsize::new(0),
             _folder: folder,
         };
         stack.wait_until_open().await;
@@ -108,23 +114,19 @@ impl WholeStack {
     }
 
     /// Kills the program with PostgreSQL, the stand-in for AWS and their guards, and starts it again.
-    async fn kill_and_start_again(&mut self) {
-        self.kill();
-        self.process = launch(&self.data, self.port, &self.manychat, &self.models, &self.receiver);
-        self.wait_until_open().await;
+    fn kill_and_start_again(&self) {
+        let mut process = self.process.lock().unwrap();
+        process.kill_tree().unwrap();
+        *process = launch(&self.data, self.port, &self.manychat, &self.models, &self.receiver);
     }
 
-    fn kill(&mut self) {
-        self.process.kill_tree().unwrap();
-    }
-
-    async fn wait_until_open(&mut self) {
+    async fn wait_until_open(&self) {
         let health = format!("http://127.0.0.1:{}/health", self.port);
-        let (http, process, log) = (&self.http, &mut self.process, self.data.join("stack.log"));
+        let log = self.data.join("stack.log");
         wait_until("the stack is open", async || {
-            let exited = process.exited().unwrap();
+            let exited = self.process.lock().unwrap().exited().unwrap();
             assert!(exited.is_none(), "{exited:?}: {}", fs::read_to_string(&log).unwrap_or_default());
-            http.get(&health).send().await.is_ok_and(|answer| answer.status() == 200).then_some(())
+            self.http.get(&health).send().await.is_ok_and(|answer| answer.status() == 200).then_some(())
         })
         .await;
     }
@@ -196,8 +198,13 @@ impl WholeStack {
                     put = put.header(name, value.as_str().unwrap());
                 }
             }
-            let answer = put.body(text.clone()).send().await.ok()?;
-            answer.status().is_success().then_some(())
+            match put.body(text.clone()).send().await {
+                Ok(answer) => answer.status().is_success().then_some(()),
+                Err(_) => {
+                    self.lost_answers.fetch_add(1, Ordering::SeqCst);
+                    None
+                }
+            }
         })
         .await;
         self.acknowledged.fetch_add(2, Ordering::SeqCst);
@@ -226,7 +233,7 @@ impl WholeStack {
 
     /// Lets the rights of dead processes expire, as they do by themselves within minutes, starts the stack again, whose
     /// maintenance runs at once, and waits until nothing is left to do.
-    async fn settle(&mut self) {
+    async fn settle(&self) {
         self.sql(
             "update conversations set lease_expires_at = now() - interval '1 second' where lease_token is not null;
              update conversations set next_send_at = now() where next_send_at > now();
@@ -238,7 +245,8 @@ impl WholeStack {
              update jobs set run_after = now() where status <> 'done'",
         )
         .await;
-        self.kill_and_start_again().await;
+        self.kill_and_start_again();
+        self.wait_until_open().await;
         let uploads = self.uploads.load(Ordering::SeqCst);
         let open = format!(
             "(select count(*) from jobs where kind = 'reply' and status <> 'done')
@@ -255,6 +263,9 @@ impl WholeStack {
     async fn assert_done_once(&self) -> (usize, usize) {
         let [contacts, orders, uploads] =
             [&self.contacts, &self.orders, &self.uploads].map(|count| count.load(Ordering::SeqCst));
+        let documents = self.number("select count(*) from documents where status = 'processed'").await;
+        let lost_answers = self.lost_answers.load(Ordering::SeqCst);
+        assert!(documents <= uploads + lost_answers, "{documents} documents of {uploads} files");
         for (what, query, expected) in [
             ("messages", "select count(*) from messages where direction = 'inbound'", contacts),
             ("answers", "select count(*) from messages where author = 'bot'", contacts),
@@ -262,13 +273,13 @@ impl WholeStack {
             ("units used", "select sum(free_quota_used) from user_settings", contacts),
             ("orders", "select count(*) from orders", orders),
             ("orders counted", "select sum(orders_count) from bot_usage", orders),
-            ("documents", "select count(*) from documents where status = 'processed'", uploads),
-            ("chunks", "select count(*) from document_chunks", uploads),
+            ("files", "select count(distinct filename) from documents where status = 'processed'", uploads),
+            ("chunks", "select count(*) from document_chunks", documents),
             ("parts that are not sent", "select count(*) from outbox where state <> 'sent'", 0),
             (
                 "deliveries",
                 "select count(*) from webhook_deliveries where status = 'delivered'",
-                contacts + orders + uploads,
+                contacts + orders + documents,
             ),
         ] {
             assert_eq!(self.number(query).await, expected, "{what}");
@@ -281,7 +292,7 @@ impl WholeStack {
         }
         let received = self.receiver.received();
         let ids: BTreeSet<_> = received.iter().map(|request| request.header("webhook-id").to_owned()).collect();
-        assert_eq!(ids.len(), contacts + orders + uploads, "events");
+        assert_eq!(ids.len(), contacts + orders + documents, "events");
         (again, received.len() - ids.len())
     }
 }
@@ -290,7 +301,7 @@ impl Drop for WholeStack {
     fn drop(&mut self) {
         // Else the program would be asked to end by the end of its standard input, which it does not watch. Fails only when
         // the processes cannot be listed; the program's servers then end with it.
-        let _ = self.process.kill_tree();
+        let _ = self.process.lock().map(|mut process| process.kill_tree());
     }
 }
 
@@ -328,19 +339,16 @@ fn launch(
 /// Kills the stack in the middle of `kills` rounds, each at another place.
 async fn kill_during_rounds(kills: usize) {
     let started = Instant::now();
-    let mut stack = WholeStack::start().await;
+    let stack = WholeStack::start().await;
     for kill in 0..kills {
         let begun = stack.acknowledged.load(Ordering::SeqCst);
         let place = begun + 1 + ACKNOWLEDGEMENTS * kill / kills;
         // The kill comes while the other requests of the round are on their way; they are sent again after it.
-        let mut process = std::mem::replace(&mut stack.process, ChildProcess::spawn(&mut Command::new("true")).unwrap());
         let killing = async {
             stack.wait_for_acknowledged(place).await;
-            process.kill_tree().unwrap();
-            process = launch(&stack.data, stack.port, &stack.manychat, &stack.models, &stack.receiver);
+            stack.kill_and_start_again();
         };
         tokio::join!(stack.round(), killing);
-        stack.process = process;
     }
     stack.settle().await;
     let (messages, webhooks) = stack.assert_done_once().await;

@@ -1,6 +1,5 @@
 //! Answers to test questions: what a contact would get on WhatsApp, without a conversation.
 
-use chrono::Utc;
 use serde::Serialize;
 use tokio::time::timeout_at;
 use utoipa::ToSchema;

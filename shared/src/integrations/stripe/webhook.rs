@@ -5,7 +5,6 @@ use axum::{
     extract::{FromRef, FromRequest, FromRequestParts, Request},
     http::request::Parts,
 };
-use chrono::Utc;
 
 use super::{
     event::{Event, EventParseError},
