@@ -23,7 +23,7 @@ const MAX_DELAY_S: i32 = 900;
 const MAX_VISIBILITY_S: i32 = 43_200;
 
 /// Timeout of sending while an HTTP client waits for its response.
-pub const SEND_TIMEOUT: Duration = Duration::from_secs(1);
+const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Time that a check of the queue may take.
 const PING_TIMEOUT: Duration = Duration::from_secs(4);
