@@ -9,6 +9,7 @@ use shared::{
     administrators,
     adoption::{self, AdoptionHints, TableReport},
     db::SystemDb,
+    input,
     settings::Settings,
 };
 
@@ -69,9 +70,10 @@ fn print(report: &TableReport) {
     }
 }
 
-/// The refused rows as CSV. Ids may be texts of the old project, so every field is quoted.
+/// The refused rows as CSV. Ids may be texts of the old project, so every field is quoted, and none is a formula of a
+/// spreadsheet.
 fn csv(reports: &[TableReport]) -> String {
-    let field = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+    let field = |text: &str| format!("\"{}\"", input::escape_formulas(text).replace('"', "\"\""));
     let mut lines = vec!["table,row,reason,part".to_owned()];
     for report in reports {
         for refusal in &report.refused {
@@ -80,4 +82,23 @@ fn csv(reports: &[TableReport]) -> String {
         }
     }
     lines.join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::adoption::Refusal;
+
+    use super::*;
+
+    #[test]
+    fn a_refused_row_is_no_formula_of_a_spreadsheet() {
+        let refusal = |row: &str| Refusal { row: row.to_owned(), reason: "no_owner".to_owned(), is_part: false };
+        let refused = vec![refusal("=cmd|' /C calc'!A0"), refusal("a;@b\""), refusal("+225 07")];
+        let report = TableReport { table: "documents".to_owned(), taken: 0, refused };
+        assert_eq!(
+            csv(&[report]),
+            "table,row,reason,part\n\"documents\",\"'=cmd|' /C calc'!A0\",\"no_owner\",false\n\
+             \"documents\",\"a;'@b\"\"\",\"no_owner\",false\n\"documents\",\"'+225 07\",\"no_owner\",false\n"
+        );
+    }
 }

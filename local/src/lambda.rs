@@ -3,15 +3,18 @@
 
 use std::{
     fmt,
+    sync::atomic::{AtomicI64, Ordering},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use axum::{body::Body, http::Response};
+use chrono::TimeDelta;
 use futures::StreamExt;
 use lambda_http::{Adapter, StreamAdapter, request::LambdaRequest};
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::Value;
 use shared::{
+    clock,
     function::{Function, StartedFunction},
     logging,
     settings::SettingsMap,
@@ -26,6 +29,8 @@ pub struct Lambda {
     timeout: Duration,
     settings: SettingsMap,
     handler: OnceCell<StartedFunction>,
+    /// Difference of the function's clock to the machine's, in seconds.
+    clock_offset_s: AtomicI64,
 }
 
 /// The reason why an event got no answer. Callers decide how much of it a client sees.
@@ -46,13 +51,22 @@ impl Lambda {
     /// A function that starts at its first event.
     #[must_use]
     pub fn new(function: Function, timeout: Duration, settings: SettingsMap) -> Self {
-        Self { function, timeout, settings, handler: OnceCell::new() }
+        Self { function, timeout, settings, handler: OnceCell::new(), clock_offset_s: AtomicI64::new(0) }
     }
 
     /// The function's name in the template.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.function.name
+    }
+
+    /// Moves the clock of all following events, for a test.
+    pub fn set_clock_offset(&self, offset: TimeDelta) {
+        self.clock_offset_s.store(offset.num_seconds(), Ordering::Relaxed);
+    }
+
+    fn clock_offset(&self) -> TimeDelta {
+        TimeDelta::seconds(self.clock_offset_s.load(Ordering::Relaxed))
     }
 
     /// Starts the function unless it is running. A failed start is repeated at the next event, as Lambda does.
@@ -82,7 +96,8 @@ impl Lambda {
         let end_at = tokio::time::Instant::now() + self.timeout;
         let deadline = SystemTime::now() + self.timeout;
         let mut task = JoinSet::new();
-        task.spawn(async move { handle_streaming(router, &event, deadline).await });
+        let offset = self.clock_offset();
+        task.spawn(clock::with_offset(offset, async move { handle_streaming(router, &event, deadline).await }));
         let response = match tokio::time::timeout_at(end_at, task.join_next()).await {
             Err(_) => return Err(InvocationError::Timeout(self.name(), self.timeout)),
             Ok(Some(Ok(answer))) => answer.map_err(|error| InvocationError::Event(self.name(), error))?,
@@ -102,12 +117,13 @@ impl Lambda {
         let deadline = SystemTime::now() + self.timeout;
         // A task of its own contains a panic. Dropping the set cancels the task.
         let mut task = JoinSet::new();
-        task.spawn(async move {
+        let offset = self.clock_offset();
+        task.spawn(clock::with_offset(offset, async move {
             match handler {
                 StartedFunction::Http(router) => handle_buffered(router, &event, deadline).await,
                 StartedFunction::Event(handle) => handle(event).await.map_err(|error| logging::chain(error.as_ref())),
             }
-        });
+        }));
         match tokio::time::timeout(self.timeout, task.join_next()).await {
             Err(_) => Err(InvocationError::Timeout(self.name(), self.timeout)),
             Ok(Some(Ok(answer))) => answer.map_err(|error| InvocationError::Event(self.name(), error)),

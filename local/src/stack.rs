@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow};
+use chrono::TimeDelta;
 use local_postgres::root;
 use serde_json::Value;
 use shared::settings::SettingsMap;
@@ -162,6 +163,11 @@ impl Stack {
     pub async fn invoke(&self, function: &str, event: Value) -> Result<Value> {
         let lambda = self.lambdas.get(function).with_context(|| format!("there is no function {function}"))?;
         Ok(lambda.invoke(event).await?)
+    }
+
+    /// Moves the clock of all functions, for a test. The database, the queues and storage keep their own.
+    pub fn move_clock(&self, offset: TimeDelta) {
+        self.lambdas.values().for_each(|lambda| lambda.set_clock_offset(offset));
     }
 
     /// Starts all functions now, so that wrong settings are reported at once.

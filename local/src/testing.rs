@@ -8,6 +8,8 @@
 //! # Ok(()) }
 //! ```
 
+mod aws_faults;
+mod own_database;
 mod proxy;
 mod seed;
 
@@ -36,6 +38,8 @@ use crate::{
     stack::{Stack, StackOptions},
 };
 
+pub use aws_faults::{AwsFault, AwsFaults};
+pub use own_database::OwnDatabase;
 pub use proxy::{FaultProxy, MessageFault};
 pub use seed::{SeededTenant, seed_tenant};
 
@@ -65,7 +69,8 @@ pub struct TestStack {
     /// The local secrets, such as JWT_SECRET.
     pub secrets: LocalSecrets,
     options: TestOptions,
-    names: TestDatabaseNames,
+    /// `None` for a database of another server.
+    names: Option<TestDatabaseNames>,
 }
 
 impl TestStack {
@@ -80,9 +85,12 @@ impl TestStack {
     }
 
     /// Stops the functions, the gateway and the pollers, and keeps the database.
-    #[must_use]
-    pub fn into_database(self) -> TestDatabase {
-        TestDatabase { urls: self.database, names: self.names }
+    ///
+    /// # Errors
+    /// Fails for a stack on an [`OwnDatabase`].
+    pub fn into_database(self) -> Result<TestDatabase> {
+        let names = self.names.context("the database is not one of the shared server")?;
+        Ok(TestDatabase { urls: self.database, names })
     }
 }
 
@@ -154,10 +162,23 @@ pub async fn database_urls(name: &str) -> Result<DatabaseUrls> {
 /// Fails when a server does not start or the database cannot be cloned.
 pub async fn stack(options: TestOptions) -> Result<TestStack> {
     let TestDatabase { urls, names } = if options.two_databases { two_databases().await } else { database().await }?;
-    start(urls, options, names).await
+    start(urls, options, Some(names)).await
 }
 
-async fn start(database: DatabaseUrls, test_options: TestOptions, names: TestDatabaseNames) -> Result<TestStack> {
+/// Starts a stack for one test on a PostgreSQL server that the test may kill.
+///
+/// # Errors
+/// Fails when a server does not start.
+pub async fn stack_on(database: &OwnDatabase, options: TestOptions) -> Result<TestStack> {
+    start(database.urls().await?, options, None).await
+}
+
+async fn start(
+    database: DatabaseUrls,
+    test_options: TestOptions,
+    names: Option<TestDatabaseNames>,
+) -> Result<TestStack> {
+    static NEXT_OF_OWN: AtomicU32 = AtomicU32::new(1);
     let shared = shared().await?;
     let mut settings = test_options.settings.clone();
     let limits = [
@@ -180,14 +201,19 @@ async fn start(database: DatabaseUrls, test_options: TestOptions, names: TestDat
     // Fast, and the same everywhere. Tests of the embedding model choose it themselves.
     settings.entry("EMBEDDING_PROVIDER".to_owned()).or_insert_with(|| "local".to_owned());
     add_embedding_model(&mut settings, &DataFolder::open(None)?, ProgressOutput::Silent)?;
-    settings.values_mut().for_each(|value| *value = value.replace("{database}", &names.app.0));
+    let name = names.as_ref().map_or(own_database::NAME, |names| &names.app.0);
+    settings.values_mut().for_each(|value| *value = value.replace("{database}", name));
+    let unique = match &names {
+        Some(names) => names.app.0.replace('_', "-"),
+        None => format!("own-{}", NEXT_OF_OWN.fetch_add(1, Ordering::Relaxed)),
+    };
     let options = StackOptions {
         listener: TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no port is free on 127.0.0.1")?,
         database: database.clone(),
         secrets: shared.secrets.clone(),
         settings,
         // Another test process may use the same AWS endpoint.
-        suffix: format!("-{}-{}", std::process::id(), names.app.0.replace('_', "-")),
+        suffix: format!("-{}-{unique}", std::process::id()),
         visibility_timeout: test_options.visibility_timeout,
         runs_schedules: false,
         console: None,

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod auth;
 pub mod aws;
 pub mod cache;
+pub mod clock;
 pub mod db;
 pub mod error;
 pub mod function;

@@ -95,5 +95,5 @@ async fn assign(
         return Err(ApiError::field("subscription_id", "must be the id of a subscription at Stripe"));
     }
     let (actor, request_id) = (administrator.user, administrator.request_id);
-    billing.assign(actor, &request_id, &subscription_id, user_id, chrono::Utc::now()).await.map(Data)
+    billing.assign(actor, &request_id, &subscription_id, user_id, shared::clock::now()).await.map(Data)
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use chrono::Utc;
 use shared::{
     accounts::{self, NewAccount, OnReuse, RefreshKeys, RefreshToken, TypedEmail, User},
     audit::{self, NewAuditEntry},
@@ -219,7 +218,7 @@ impl LocalAccounts {
     fn session(&self, user: User, customer: Option<Customer>, refresh_token: &RefreshToken) -> Result<Session> {
         let access_token = self
             .signing_key
-            .sign_user_token(user.id, &user.email, refresh_token.session, Utc::now(), ACCESS_TOKEN_LIFE)
+            .sign_user_token(user.id, &user.email, refresh_token.session, shared::clock::now(), ACCESS_TOKEN_LIFE)
             .map_err(|error| ApiError::internal().with_source(error))?;
         Ok(Session {
             user,

@@ -7,7 +7,6 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use chrono::Utc;
 use serde::{Deserialize, Serialize};
 use shared::{
     auth::{Caller, SupportUser, VerificationKeys},
@@ -110,7 +109,7 @@ struct ChangesRequest {
 
 impl ChangesQuery {
     fn validate(self) -> Result<ChangesRequest> {
-        let (now, mut wrong) = (Utc::now(), Vec::new());
+        let (now, mut wrong) = (shared::clock::now(), Vec::new());
         let cursor = match self.cursor.as_deref() {
             None => Some(ChangeCursor::beginning(now)),
             Some(NOW) => None,
@@ -153,7 +152,7 @@ async fn list(
     let request = query.validate()?;
     let deadline = Instant::now() + request.wait;
     let Some(cursor) = request.cursor else {
-        let end = db.tenant_tx(caller.tenant(), async |tx| changes::end(tx, Utc::now()).await).await?;
+        let end = db.tenant_tx(caller.tenant(), async |tx| changes::end(tx, shared::clock::now()).await).await?;
         return Ok(respond(&headers, end, Vec::new(), request.limit));
     };
     loop {
@@ -180,7 +179,7 @@ fn respond(headers: &HeaderMap, cursor: ChangeCursor, found: Vec<Change>, limit:
     let mut response = if is_known {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        let next_cursor = ChangeCursor::after(last, Utc::now()).encode();
+        let next_cursor = ChangeCursor::after(last, shared::clock::now()).encode();
         let has_more = i32::try_from(found.len()).unwrap_or(i32::MAX) >= limit;
         axum::Json(Changes { success: true, data: found, meta: ChangesMeta { next_cursor, has_more } }).into_response()
     };

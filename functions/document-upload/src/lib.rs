@@ -285,7 +285,7 @@ async fn withdraw(deps: &Deps, tenant: Uuid, document: Uuid) {
 }
 
 async fn presign(storage: &Storage, storage_key: &str, content_type: &str, bytes: i64) -> Result<Put> {
-    let expires_at = Utc::now() + UPLOAD_URL_LIFETIME;
+    let expires_at = shared::clock::now() + UPLOAD_URL_LIFETIME;
     let put = storage.presign_put(storage_key, bytes, content_type, UPLOAD_URL_LIFETIME).await?;
     Ok(Put { method: "PUT", url: put.url, headers: put.headers.into_iter().collect(), expires_at })
 }

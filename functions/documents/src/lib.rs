@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use axum::extract::{FromRef, State};
-use chrono::Utc;
 use serde::Deserialize;
 use shared::{
     auth::{AccountUser, AuditedRead, Caller, SupportUser, VerificationKeys},
@@ -109,7 +108,7 @@ async fn file(caller: Caller<SupportUser>, State(deps): State<Deps>, Path(id): P
     if !deps.storage.exists(&file.storage_key).await? {
         return Err(DocumentError::NotFound.into());
     }
-    let expires_at = Utc::now() + FILE_LINK_LIFETIME;
+    let expires_at = shared::clock::now() + FILE_LINK_LIFETIME;
     let StoredFile { storage_key, content_type, disposition } = &file;
     let url = deps.storage.presign_get(storage_key, content_type, disposition, FILE_LINK_LIFETIME).await?;
     Ok(Data(FileLink { url, expires_at }))

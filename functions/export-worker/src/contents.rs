@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use shared::{
     documents::MAX_BYTES,
+    input,
     privacy::{
         archive::{self, ArchivedFile},
         inventory::{BUCKET_PREFIXES, Export, HIDDEN_COLUMNS, TABLES, Table},
@@ -25,8 +26,9 @@ const PAGE_ROWS: i64 = 500;
 const PAGE_FILES: i64 = 200;
 /// Size of one file of rows, in bytes, after which the next one begins. The plain form of ZIP has files of up to 4 GiB.
 const MAX_FILE_BYTES: usize = 1024 * 1024 * 1024;
-/// Maximum length of a file's name in the archive, in characters, without the id.
-const MAX_NAME_CHARS: usize = 150;
+/// Maximum length of a file's name in the archive, in bytes, without the id. File systems take 255 bytes with the id, which
+/// has 37.
+const MAX_NAME_BYTES: usize = 200;
 
 /// What was written, for the manifest.
 #[derive(Debug, Default)]
@@ -163,11 +165,19 @@ fn file_name(table: &Table, number: u32) -> String {
 }
 
 /// Makes a company's file name harmless for every system that unpacks it: no folders, no signs with a meaning, no leading
-/// dots.
+/// dots, no direction marks that show another extension than the name has.
 fn safe_name(filename: &str) -> String {
     let is_unsafe = |letter: char| letter.is_control() || r#"/\:*?"<>|"#.contains(letter);
-    let name: String =
-        filename.chars().map(|letter| if is_unsafe(letter) { '_' } else { letter }).take(MAX_NAME_CHARS).collect();
+    let plain: String = filename.chars().map(|letter| if is_unsafe(letter) { '_' } else { letter }).collect();
+    let visible = input::visible_name(&plain);
+    let mut bytes = 0;
+    let name: String = visible
+        .chars()
+        .take_while(|letter| {
+            bytes += letter.len_utf8();
+            bytes <= MAX_NAME_BYTES
+        })
+        .collect();
     name.trim_start_matches('.').trim().to_owned()
 }
 
@@ -207,10 +217,13 @@ mod tests {
             (r"C:\temp\tarif été.xlsx", "C__temp_tarif été.xlsx"),
             ("a\u{0}b\n.pdf", "a_b_.pdf"),
             (".htaccess", "htaccess"),
+            ("\u{202e}fdp.exe", "fdp.exe"),
+            ("\u{200b}../x", "_x"),
         ] {
             assert_eq!(safe_name(filename), expected);
         }
-        assert_eq!(safe_name(&"é".repeat(255)).chars().count(), MAX_NAME_CHARS);
+        assert_eq!(safe_name(&"é".repeat(255)), "é".repeat(100));
+        assert_eq!(safe_name(&"😀".repeat(255)), "😀".repeat(50));
     }
 
     #[test]

@@ -137,7 +137,7 @@ async fn health(
         status,
         environment: deps.environment,
         version: env!("CARGO_PKG_VERSION"),
-        timestamp: Utc::now().trunc_subsecs(0),
+        timestamp: shared::clock::now().trunc_subsecs(0),
         checks,
     };
     let mut response = (code, axum::Json(health)).into_response();

@@ -212,7 +212,7 @@ fn log_reconcile(report: &ReconcileReport) {
 
 /// Returns the scheduled time of the event, or the current time when the event holds none.
 fn event_time(event: &Value) -> DateTime<Utc> {
-    event["time"].as_str().and_then(|time| time.parse().ok()).unwrap_or_else(Utc::now)
+    event["time"].as_str().and_then(|time| time.parse().ok()).unwrap_or_else(shared::clock::now)
 }
 
 impl Deps {

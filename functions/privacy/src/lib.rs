@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use axum::extract::{FromRef, State};
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use serde::Deserialize;
 use serde_json::json;
 use shared::{
@@ -125,9 +125,10 @@ async fn show_export(
         .await?;
     if export.status == "ready" {
         // The link must not outlive the archive.
-        let end = Utc::now() + LINK_VALID_FOR;
+        let end = shared::clock::now() + LINK_VALID_FOR;
         let expires_at = export.expires_at.map_or(end, |deleted_at| end.min(deleted_at));
-        let valid_for = (expires_at - Utc::now()).max(TimeDelta::seconds(1)).to_std().unwrap_or(LINK_VALID_FOR);
+        let valid_for =
+            (expires_at - shared::clock::now()).max(TimeDelta::seconds(1)).to_std().unwrap_or(LINK_VALID_FOR);
         let key = storage::export_key(caller.tenant(), id);
         let disposition = format!("attachment; filename=\"lisa-export-{id}.zip\"");
         let url = deps.storage.presign_get(&key, "application/zip", &disposition, valid_for).await?;

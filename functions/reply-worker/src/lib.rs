@@ -142,12 +142,17 @@ impl Deps {
         let lease = match outcome {
             LeaseOutcome::Leased(lease) => lease,
             // The holder sends a queue message when it releases the lease. This one is for the case that it is dead.
-            LeaseOutcome::Busy { until, is_first: true } => return self.requeue(&message, until).await,
+            LeaseOutcome::Busy { until, is_first: true } => {
+                // Bounded, because this clock may differ from the database's.
+                let left = (until - shared::clock::now()).clamp(TimeDelta::zero(), lease_timeout());
+                return self.requeue(&message, left).await;
+            }
             LeaseOutcome::Busy { is_first: false, .. } => return Ok(()),
             LeaseOutcome::Gone => return Ok(()),
         };
+        let acquired_at = Instant::now();
         match self.answer_and_send(&message, &lease, record.attempt).await {
-            Ok(remaining) => self.finish(&message, &lease, remaining).await,
+            Ok(remaining) => self.finish(&message, &lease, acquired_at, remaining).await,
             Err(error) => {
                 // The redelivery of this queue message is the next attempt. If the release fails too, the lease
                 // expires.
@@ -181,14 +186,23 @@ impl Deps {
     }
 
     /// Releases the lease and queues the remaining work.
-    async fn finish(&self, message: &ReplyMessage, lease: &Lease, remaining: RemainingWork) -> Result<(), BoxError> {
+    async fn finish(
+        &self,
+        message: &ReplyMessage,
+        lease: &Lease,
+        acquired_at: Instant,
+        remaining: RemainingWork,
+    ) -> Result<(), BoxError> {
         match remaining {
             RemainingWork::Done => self.release(message, lease, Some(JobSchedule::Done)).await?,
             RemainingWork::NewerMessage => self.release(message, lease, None).await?,
             RemainingWork::LeaseLost => {}
             RemainingWork::At(at) => {
                 self.release(message, lease, Some(JobSchedule::At(at))).await?;
-                return self.requeue(message, at).await;
+                // By the database's clock, which decides what is due. With another clock, a message that comes too early
+                // would send the next one at once, and so on until the time has come.
+                let held = TimeDelta::from_std(acquired_at.elapsed()).unwrap_or(TimeDelta::MAX);
+                return self.requeue(message, at - lease.now - held).await;
             }
         }
         Ok(())
@@ -213,10 +227,9 @@ impl Deps {
         Ok(())
     }
 
-    /// Sends a delayed queue message for the conversation, unless `at` is beyond the queue's limit. If this fails,
+    /// Sends a queue message for the conversation after `wait`, unless that is beyond the queue's limit. If this fails,
     /// the conversation's job starts the work later.
-    async fn requeue(&self, message: &ReplyMessage, at: DateTime<Utc>) -> Result<(), BoxError> {
-        let wait = at - Utc::now();
+    async fn requeue(&self, message: &ReplyMessage, wait: TimeDelta) -> Result<(), BoxError> {
         if wait <= MAX_QUEUE_DELAY {
             let next = ReplyMessage { message_id: None, ..message.clone() };
             let send = self.queue.send_after(&next, wait.to_std().unwrap_or_default());
@@ -224,6 +237,11 @@ impl Deps {
         }
         Ok(())
     }
+}
+
+/// The longest time for which another worker holds a lease.
+fn lease_timeout() -> TimeDelta {
+    TimeDelta::from_std(conversations::LEASE_TIMEOUT).unwrap_or(TimeDelta::MAX)
 }
 
 /// The deadlines of a reply.

@@ -55,7 +55,7 @@ impl Deps {
         calls.extend(result.calls);
         let reply = result.outcome.map_err(|error| match error {
             SalesError::Model(error) => ReplyError::from(error),
-            SalesError::Empty => ReplyError::Model(error.into()),
+            SalesError::Empty | SalesError::RepeatsInstructions => ReplyError::Model(error.into()),
         })?;
         Ok(GeneratedReply {
             text: reply.text,

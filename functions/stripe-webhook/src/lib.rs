@@ -106,7 +106,7 @@ impl From<billing::BillingEventOutcome> for EventOutcome {
     responses((status = 200, body = Envelope<EventReceived>)),
 )]
 async fn receive(StripeEvent { event, deps, .. }: StripeEvent<Deps>) -> Result<Data<EventReceived>> {
-    let outcome = deps.billing.receive(&event, chrono::Utc::now()).await?;
+    let outcome = deps.billing.receive(&event, shared::clock::now()).await?;
     tracing::info!(event_id = event.id, kind = event.kind, ?outcome, "event taken");
     Ok(Data(EventReceived { event_id: event.id, outcome: outcome.into() }))
 }

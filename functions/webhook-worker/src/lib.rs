@@ -102,7 +102,7 @@ impl Deps {
     /// Sends a queue message for the endpoint's next attempt. Maintenance sends one within a minute when this fails.
     async fn send_later(&self, message: &WebhookMessage, at: Option<DateTime<Utc>>) {
         let Some(at) = at else { return };
-        let delay = (at - Utc::now()).to_std().unwrap_or_default();
+        let delay = (at - shared::clock::now()).to_std().unwrap_or_default();
         self.webhook_queue.send_or_log(message, delay).await;
     }
 
@@ -149,7 +149,12 @@ impl Deps {
             }
         };
         let id = webhook_endpoints::public_event_id(delivery.event_id);
-        let headers = match webhook_endpoints::sign(secrets.iter().map(Secret::expose), &id, Utc::now(), &body) {
+        let headers = match webhook_endpoints::sign(
+            secrets.iter().map(Secret::expose),
+            &id,
+            shared::clock::now(),
+            &body,
+        ) {
             Ok(headers) => headers,
             Err(error) => {
                 logging::metric("WebhooksUnreadable", 1.0);

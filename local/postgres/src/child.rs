@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use nix::{
-    sys::signal::{Signal, killpg},
+    sys::signal::{Signal, kill, killpg},
     unistd::Pid,
 };
 
@@ -71,6 +71,36 @@ impl ChildProcess {
     /// Fails when the operating system reports an error.
     pub fn exited(&mut self) -> Result<Option<ExitStatus>> {
         self.0.try_wait().context("a child process cannot be waited for")
+    }
+
+    /// Kills the process, its guard and everything that they started, with SIGKILL. The guard's folder stays.
+    ///
+    /// # Errors
+    /// Fails when the processes cannot be listed.
+    pub fn kill_tree(&mut self) -> Result<()> {
+        let root = self.0.id();
+        let ps = Command::new("ps").args(["-A", "-o", "pid=,ppid="]).output().context("ps cannot be started")?;
+        let listed = String::from_utf8_lossy(&ps.stdout).into_owned();
+        let pairs: Vec<(u32, u32)> = listed
+            .lines()
+            .filter_map(|line| {
+                let mut numbers = line.split_whitespace().map(str::parse);
+                Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+            })
+            .collect();
+        let mut tree = vec![root];
+        let mut at = 0;
+        while let Some(&parent) = tree.get(at) {
+            tree.extend(pairs.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
+            at += 1;
+        }
+        // The guard first: it would remove its folder when the server ends.
+        for pid in tree.into_iter().filter_map(|pid| i32::try_from(pid).ok()) {
+            // Fails harmlessly for a process that has ended.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        self.0.wait().context("a killed process cannot be waited for")?;
+        Ok(())
     }
 
     /// Stops the server and waits for its end.

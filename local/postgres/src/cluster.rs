@@ -35,6 +35,8 @@ pub struct Cluster {
     pub(crate) settings: Vec<String>,
     /// The folder of a temporary cluster. Dropping it removes the folder, until the server takes it over.
     pub(crate) temporary: Option<TempDir>,
+    /// True when the server removes the folder at its end.
+    pub(crate) is_temporary: bool,
 }
 
 impl Cluster {
@@ -64,7 +66,7 @@ impl Cluster {
             }
             let password = fs::read_to_string(&password_file)
                 .with_context(|| format!("{} is gone: start over with --reset", password_file.display()))?;
-            return Ok(Self { folder, programs, account, password, log, settings: Vec::new(), temporary: None });
+            return Ok(Self::new(folder, programs, account, password, log));
         }
         let step = progress.step("Database cluster");
         let password = Uuid::new_v4().simple().to_string();
@@ -74,7 +76,7 @@ impl Cluster {
         remove_incomplete(&place)?;
         let new = place.join(format!("{INCOMPLETE_PREFIX}{}", Uuid::new_v4().simple()));
         fs::create_dir(&new).with_context(|| format!("{} cannot be created", new.display()))?;
-        let cluster = Self { folder: new, programs, account, password, log, settings: Vec::new(), temporary: None };
+        let cluster = Self::new(new, programs, account, password, log);
         cluster.initialise(&place, &[])?;
         fs::rename(&cluster.folder, &folder).with_context(|| format!("{} cannot be created", folder.display()))?;
         step.done(&format!("created in {}", folder.display()));
@@ -99,10 +101,13 @@ impl Cluster {
         let temporary = temporary.with_context(|| format!("{} cannot be written", parent.display()))?;
         let folder = temporary.path().to_owned();
         let (password, log) = (Uuid::new_v4().simple().to_string(), folder.join("server.log"));
-        let cluster =
-            Self { folder, programs, account, password, log, settings: Vec::new(), temporary: Some(temporary) };
+        let cluster = Self { temporary: Some(temporary), ..Self::new(folder, programs, account, password, log) };
         cluster.initialise(&parent, &["--no-sync"])?;
         Ok(cluster)
+    }
+
+    fn new(folder: PathBuf, programs: PathBuf, account: ServerUser, password: String, log: PathBuf) -> Self {
+        Self { folder, programs, account, password, log, settings: Vec::new(), temporary: None, is_temporary: false }
     }
 
     /// Sets server settings, each `name=value`, that override those of every stack.

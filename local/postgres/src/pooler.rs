@@ -23,9 +23,23 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// A running pooler. It stops when dropped, and also when this process is killed.
 #[derive(Debug)]
 pub struct Pooler {
-    _child: ChildProcess,
+    child: ChildProcess,
     port: u16,
+    /// Its settings and its log.
+    folder: PathBuf,
+    options: PoolerOptions,
+}
+
+/// What a pooler is started with.
+#[derive(Debug)]
+struct PoolerOptions {
+    program: PathBuf,
+    /// Loopback port of the PostgreSQL server.
     server: u16,
+    /// Roles with their passwords.
+    roles: Vec<(String, String)>,
+    /// Server connections per role and database.
+    size: u32,
 }
 
 impl Pooler {
@@ -46,53 +60,83 @@ impl Pooler {
     /// # Errors
     /// Fails when the pooler does not start, with its reason.
     pub async fn start(program: &Path, server: u16, roles: &[(String, String)], size: u32) -> Result<Self> {
-        // PgBouncer refuses to run as root, like PostgreSQL.
-        let account = ServerUser::choose()?;
-        let has_setting = supports_prepared_statements(program)?;
+        let options = PoolerOptions { program: program.to_owned(), server, roles: roles.to_vec(), size };
         // Another program may take the port before PgBouncer uses it.
         for _ in 0..5 {
             let port = free_port()?;
-            let folder = tempfile::Builder::new().prefix("lisa-pgbouncer-").tempdir();
-            let folder = folder.context("a temporary folder cannot be created")?;
-            let log = folder.path().join("log");
-            let write = |name: &str, text: String| -> Result<PathBuf> {
-                let path = folder.path().join(name);
-                fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
-                account.chown_to(&path)?;
-                Ok(path)
-            };
-            let users: String = roles.iter().map(|(role, password)| format!("\"{role}\" \"{password}\"\n")).collect();
-            let users = write("users.txt", users)?;
-            let mut settings = format!(
-                "[databases]\n* = host=127.0.0.1 port={server}\n\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
-                 listen_port = {port}\nunix_socket_dir =\nauth_type = scram-sha-256\nauth_file = {}\n\
-                 pool_mode = transaction\ndefault_pool_size = {size}\nmax_client_conn = 400\n\
-                 ignore_startup_parameters = extra_float_digits\nlogfile = {}\n",
-                users.display(),
-                log.display()
-            );
-            if has_setting {
-                settings.push_str("max_prepared_statements = 0\n");
-            }
-            let settings = write("pgbouncer.ini", settings)?;
-            account.chown_to(folder.path())?;
-            // SIGTERM stops at once; SIGINT would wait for the clients.
-            let mut command = ChildProcess::guarded(account, "TERM", Some(folder.path()));
-            command.arg(program).arg("--quiet").arg(&settings);
-            let mut child = ChildProcess::spawn(command.current_dir("/").stdout(Stdio::null()).stderr(Stdio::null()))?;
-            if is_ready(&mut child, port, &log).await? {
-                // From here on the guard script removes the folder, even when this process is killed.
-                let _: PathBuf = TempDir::keep(folder);
-                return Ok(Self { _child: child, port, server });
+            if let Some((child, folder)) = options.launch(port).await? {
+                return Ok(Self { child, port, folder, options });
             }
         }
         bail!("no free port was found for PgBouncer");
     }
 
+    /// Kills the pooler with SIGKILL: all connections through it are cut, and new ones are refused.
+    ///
+    /// # Errors
+    /// Fails when the processes cannot be listed.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill_tree()?;
+        // The guard that would have removed it is dead too.
+        fs::remove_dir_all(&self.folder).with_context(|| format!("{} cannot be removed", self.folder.display()))
+    }
+
+    /// Starts a killed pooler again, on its port.
+    ///
+    /// # Errors
+    /// Fails when the pooler does not start, with its reason.
+    pub async fn start_again(&mut self) -> Result<()> {
+        let started = self.options.launch(self.port).await?;
+        (self.child, self.folder) = started.context("another program has the pooler's port")?;
+        Ok(())
+    }
+
     /// Converts a direct connection string to one through the pooler.
     #[must_use]
     pub fn url(&self, direct: &str) -> String {
-        direct.replacen(&format!(":{}/", self.server), &format!(":{}/", self.port), 1)
+        direct.replacen(&format!(":{}/", self.options.server), &format!(":{}/", self.port), 1)
+    }
+}
+
+impl PoolerOptions {
+    /// Starts the program on a port, with its files in a new folder. `None` when the port was taken.
+    async fn launch(&self, port: u16) -> Result<Option<(ChildProcess, PathBuf)>> {
+        let Self { program, server, roles, size } = self;
+        // PgBouncer refuses to run as root, like PostgreSQL.
+        let account = ServerUser::choose()?;
+        let folder = tempfile::Builder::new().prefix("lisa-pgbouncer-").tempdir();
+        let folder = folder.context("a temporary folder cannot be created")?;
+        let log = folder.path().join("log");
+        let write = |name: &str, text: String| -> Result<PathBuf> {
+            let path = folder.path().join(name);
+            fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
+            account.chown_to(&path)?;
+            Ok(path)
+        };
+        let users: String = roles.iter().map(|(role, password)| format!("\"{role}\" \"{password}\"\n")).collect();
+        let users = write("users.txt", users)?;
+        let mut settings = format!(
+            "[databases]\n* = host=127.0.0.1 port={server}\n\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
+             listen_port = {port}\nunix_socket_dir =\nauth_type = scram-sha-256\nauth_file = {}\n\
+             pool_mode = transaction\ndefault_pool_size = {size}\nmax_client_conn = 400\n\
+             ignore_startup_parameters = extra_float_digits\nlogfile = {}\n",
+            users.display(),
+            log.display()
+        );
+        if supports_prepared_statements(program)? {
+            settings.push_str("max_prepared_statements = 0\n");
+        }
+        let settings = write("pgbouncer.ini", settings)?;
+        account.chown_to(folder.path())?;
+        // SIGTERM stops at once; SIGINT would wait for the clients.
+        let mut command = ChildProcess::guarded(account, "TERM", Some(folder.path()));
+        command.arg(program).arg("--quiet").arg(&settings);
+        let mut child = ChildProcess::spawn(command.current_dir("/").stdout(Stdio::null()).stderr(Stdio::null()))?;
+        if !is_ready(&mut child, port, &log).await? {
+            return Ok(None);
+        }
+        // From here on the guard script removes the folder, even when this process is killed.
+        Ok(Some((child, TempDir::keep(folder))))
     }
 }
 

@@ -31,13 +31,15 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
+/// The message of a start while a process of the killed server still uses its memory.
+const MEMORY_IN_USE: &str = "pre-existing shared memory block";
+
 /// A running server. It shuts down when dropped, and also when this process is killed.
 #[derive(Debug)]
 pub struct Postgres {
-    _child: ChildProcess,
+    child: ChildProcess,
     port: u16,
-    password: String,
-    programs: PathBuf,
+    cluster: Cluster,
 }
 
 impl Postgres {
@@ -55,22 +57,51 @@ impl Postgres {
             if let Some(temporary) = cluster.temporary.take() {
                 // From here on the guard script removes the folder, even when this process is killed.
                 let _ = temporary.keep();
+                cluster.is_temporary = true;
             }
             match wait_until_ready(&mut child, port, &cluster).await? {
                 Ready::Yes => {
                     step.done(&format!("127.0.0.1:{port}"));
-                    return Ok(Self { _child: child, port, password: cluster.password, programs: cluster.programs });
+                    return Ok(Self { child, port, cluster });
                 }
                 Ready::PortTaken => {}
+                Ready::MemoryInUse => bail!("PostgreSQL does not start: a killed server still ends"),
             }
         }
         bail!("no free port was found for PostgreSQL");
     }
 
+    /// Kills the server and all its processes with SIGKILL, as the end of its machine would. Nothing is flushed; the
+    /// cluster stays.
+    ///
+    /// # Errors
+    /// Fails when the processes cannot be listed.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill_tree()
+    }
+
+    /// Starts a killed server again, on its port. It replays its write-ahead log first.
+    ///
+    /// # Errors
+    /// Fails when the server does not start, with its reason.
+    pub async fn start_again(&mut self) -> Result<()> {
+        let deadline = Instant::now() + START_TIMEOUT;
+        loop {
+            stop_leftover_server(&self.cluster.folder).await?;
+            self.child = ChildProcess::spawn(&mut command(&self.cluster, self.port)?)?;
+            match wait_until_ready(&mut self.child, self.port, &self.cluster).await? {
+                Ready::Yes => return Ok(()),
+                // Processes of the killed server notice its end one after the other.
+                Ready::MemoryInUse if Instant::now() < deadline => tokio::time::sleep(POLL_INTERVAL).await,
+                Ready::MemoryInUse | Ready::PortTaken => bail!("the killed server cannot be replaced"),
+            }
+        }
+    }
+
     /// The superuser's connection string for a database.
     #[must_use]
     pub fn admin_url(&self, database: &str) -> String {
-        self.url("postgres", &self.password, database)
+        self.url("postgres", &self.cluster.password, database)
     }
 
     /// A role's connection string for a database. The password must not need URL escapes.
@@ -81,7 +112,7 @@ impl Postgres {
 
     /// The path of a client program of the server's version, such as `pg_dump`.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
-        self.programs.join(name)
+        self.cluster.programs.join(name)
     }
 
     /// Creates a database unless it exists.
@@ -119,7 +150,7 @@ pub async fn migrate(admin_url: &str, migrations: &Path, schema: Option<&str>) -
 }
 
 fn command(cluster: &Cluster, port: u16) -> Result<Command> {
-    let temporary = cluster.temporary.as_ref().map(tempfile::TempDir::path);
+    let temporary = (cluster.is_temporary || cluster.temporary.is_some()).then_some(cluster.folder.as_path());
     let log = File::create(&cluster.log).with_context(|| format!("{} cannot be written", cluster.log.display()))?;
     // SIGINT is PostgreSQL's fast shutdown.
     let mut command = ChildProcess::guarded(cluster.account, "INT", temporary);
@@ -149,6 +180,7 @@ fn command(cluster: &Cluster, port: u16) -> Result<Command> {
 enum Ready {
     Yes,
     PortTaken,
+    MemoryInUse,
 }
 
 async fn wait_until_ready(child: &mut ChildProcess, port: u16, cluster: &Cluster) -> Result<Ready> {
@@ -165,6 +197,9 @@ async fn wait_until_ready(child: &mut ChildProcess, port: u16, cluster: &Cluster
         }
         if child.exited()?.is_some() {
             let log = fs::read_to_string(&cluster.log).unwrap_or(log);
+            if log.contains(MEMORY_IN_USE) {
+                return Ok(Ready::MemoryInUse);
+            }
             let reason = log.lines().rev().find(|line| line.contains("FATAL:")).unwrap_or("it gave no reason");
             bail!("PostgreSQL does not start: {reason} (see {})", cluster.log.display());
         }

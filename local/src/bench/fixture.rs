@@ -66,7 +66,7 @@ impl BenchFixture {
         let secrets_manager = secrets_manager(&secret)?;
         let token = running.token.clone();
         drop(running);
-        Ok(Self { user, token, environment, secret, secrets_manager, _database: stack.into_database() })
+        Ok(Self { user, token, environment, secret, secrets_manager, _database: stack.into_database()? })
     }
 
     /// A function's settings as deployed: the function fetches its secret.

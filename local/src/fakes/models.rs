@@ -287,6 +287,7 @@ async fn answer(State(shared): State<Arc<ModelServer>>, uri: Uri, headers: Heade
             FakeReply::Text(text) if is_streaming => FakeReply::Stream(rule_based::steps(&text)),
             reply => reply,
         },
+        FakeReply::RepeatsInstructions => rule_based::instructions(&body),
         reply => reply,
     });
     match reply {

@@ -44,6 +44,8 @@ mod documents;
 #[cfg(test)]
 mod embedding_model;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod field_requests;
 #[cfg(test)]
 mod first_day;
@@ -53,6 +55,8 @@ mod formats;
 mod gateway;
 #[cfg(test)]
 mod health;
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod hostile_pdfs;
 #[cfg(test)]

@@ -162,7 +162,7 @@ async fn storage_and_queues_that_do_not_respond_get_503s_in_time_and_a_refused_u
     assert_eq!(upload.0.status, 503, "{}", upload.0.text);
     assert!(upload.0.headers["retry-after"].to_str().unwrap().parse::<u32>().is_ok());
     upload.0.refused(503, "unavailable");
-    // The timeouts of these functions are 20, 10, 10 and 10 s.
+    // The timeouts of these functions are 29, 20, 20 and 20 s.
     assert!(upload.1 < Duration::from_secs(15), "{:?}", upload.1);
     let checks = &health.0.json_body(503)["checks"];
     assert_eq!(

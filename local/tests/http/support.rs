@@ -20,7 +20,7 @@ mod whatsapp;
 
 use std::{net::IpAddr, time::Duration};
 
-use local::testing::{TestOptions, TestStack, stack};
+use local::testing::{OwnDatabase, TestOptions, TestStack, stack, stack_on};
 use reqwest::{Client, Method};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -83,9 +83,22 @@ impl App {
         Self::with_stack(TestOptions { settings: all, visibility_timeout: None, two_databases: true }).await
     }
 
+    /// Starts the product on a database server that the test may kill, with these settings and the queues' visibility
+    /// timeout in seconds.
+    pub(crate) async fn on_database(database: &OwnDatabase, settings: &[(&str, &str)], timeout: u32) -> Self {
+        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let log = LogWatch::start();
+        let options = TestOptions { settings, visibility_timeout: Some(timeout), two_databases: false };
+        Self::watched(stack_on(database, options).await.unwrap(), log)
+    }
+
     async fn with_stack(options: TestOptions) -> Self {
         let log = LogWatch::start();
-        let stack = stack(options).await.unwrap();
+        Self::watched(stack(options).await.unwrap(), log)
+    }
+
+    /// Plants the secrets of a stack.
+    fn watched(stack: TestStack, log: LogWatch) -> Self {
         let secrets = &stack.secrets;
         for secret in [
             &secrets.app_password,

@@ -259,6 +259,22 @@ fn the_longest_question_ends_before_its_function_and_the_gateway_do() {
     assert!(db::REQUEST_TIMEOUT * 3 * 2 < questions::ANSWER_TIMEOUT);
 }
 
+/// Time that a message to a queue may take while a client waits.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The rate limit, the membership and two transactions, each as slow as it may be, and two messages to queues.
+#[test]
+fn the_slowest_request_ends_before_its_function_and_the_gateway_do() {
+    let slowest = db::REQUEST_TIMEOUT * 4 + QUEUE_TIMEOUT * 2;
+    let slow: Vec<_> = blocks()
+        .into_iter()
+        .filter(|(_, block)| !block.routes.is_empty() && block.variables.contains_key("SECRET_ARN"))
+        .filter(|(_, block)| block.timeout <= slowest || block.timeout >= GATEWAY_TIMEOUT)
+        .map(|(name, block)| (name, block.timeout))
+        .collect();
+    assert!(slow.is_empty(), "{slow:?} are not between {slowest:?} and {GATEWAY_TIMEOUT:?}");
+}
+
 #[test]
 fn the_longest_reply_ends_before_its_function_does() {
     let block = &blocks()["reply-worker"];

@@ -20,6 +20,8 @@ mod cursors;
 #[cfg(test)]
 mod documented_tests;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod fuzz;
 #[cfg(test)]
 mod golden;

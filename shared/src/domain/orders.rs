@@ -20,6 +20,7 @@ use crate::{
     currency::MAX_AMOUNT_CENTS,
     db::TenantTx,
     error::ApiError,
+    input,
     messages::{self, Author, NewMessage},
     products::{self, Product},
     text::Language,
@@ -158,12 +159,10 @@ pub fn build_draft(
         if !(1..=MAX_ITEM_QUANTITY).contains(&item.quantity) {
             return Err(DraftError::Quantity);
         }
-        let name = item.product.trim();
-        if name.is_empty() || name.chars().count() > MAX_ITEM_NAME_CHARS || name.chars().any(char::is_control) {
-            return Err(DraftError::Name);
-        }
+        // A line separator or a direction mark would let a name show another total than the proposal has.
+        let name = input::one_line(&item.product, 1, MAX_ITEM_NAME_CHARS).or(Err(DraftError::Name))?;
         // A price in another currency cannot be added to the total: the item counts as not in the catalogue.
-        let product = products::find(catalogue, name).filter(|product| product.currency == currency);
+        let product = products::find(catalogue, &name).filter(|product| product.currency == currency);
         if let Some(product) = product {
             total_cents = total_cents.saturating_add(product.price_cents.saturating_mul(item.quantity));
             if total_cents > MAX_AMOUNT_CENTS {
@@ -172,7 +171,7 @@ pub fn build_draft(
         }
         items.push(OrderItem {
             product_id: product.map(|product| product.id),
-            name: product.map_or(name, |product| product.name.as_str()).to_owned(),
+            name: product.map_or(name, |product| product.name.clone()),
             quantity: item.quantity,
             unit_price: product.map(|product| decimal(product.price_cents)),
         });

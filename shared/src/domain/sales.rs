@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::{
     company_config::PromptField,
     currency::format_amount,
-    customer_texts,
+    customer_texts, input,
     llm::{ChatReply, ChatRequest, LlmError, ModelCall, Provider, Role, Tool, ToolCall, Turn, Usage},
     orders::{self, Order, OrderDraft, RequestedItem},
     products::Product,
@@ -98,6 +98,9 @@ pub enum SalesError {
     /// The model's reply has neither a text nor a known tool call.
     #[error("neither words nor a tool")]
     Empty,
+    /// The model's reply repeats its instructions, as a hostile message or document may ask.
+    #[error("the reply repeats the instructions")]
+    RepeatsInstructions,
 }
 
 /// Result of [`reply`].
@@ -115,7 +118,10 @@ pub struct SalesResult {
 
 /// Replies with the sales prompt and its tools.
 pub async fn reply(provider: &Provider, request: &SalesRequest<'_>) -> SalesResult {
-    let system = system_prompt(request);
+    // A random nonce in the delimiters: a document cannot close a delimiter that it cannot guess, and a reply with it was
+    // copied from the instructions.
+    let nonce = format!("{:016x}", rand::rng().next_u64());
+    let system = system_prompt(request, &nonce);
     let mut turns = request.history.to_vec();
     turns.push(Turn { role: Role::User, text: request.question.to_owned() });
     let tools = order_tools();
@@ -132,6 +138,9 @@ pub async fn reply(provider: &Provider, request: &SalesRequest<'_>) -> SalesResu
         .last()
         .map_or_else(|| (provider.name().to_owned(), Usage::default()), |call| (call.model.clone(), call.usage));
     let outcome = match result.outcome {
+        Ok(reply) if reply.text.as_ref().is_some_and(|text| text.contains(&nonce)) => {
+            Err(SalesError::RepeatsInstructions)
+        }
         Ok(reply) => interpret_reply(&reply, request).ok_or(SalesError::Empty),
         Err(error) => Err(error.into()),
     };
@@ -139,7 +148,7 @@ pub async fn reply(provider: &Provider, request: &SalesRequest<'_>) -> SalesResu
 }
 
 /// Builds the system prompt: the tenant's sales prompt, then fixed rules that take precedence, then the data.
-fn system_prompt(request: &SalesRequest<'_>) -> String {
+fn system_prompt(request: &SalesRequest<'_>, nonce: &str) -> String {
     let language = match request.language {
         Language::English => "English",
         _ => "French",
@@ -158,8 +167,6 @@ fn system_prompt(request: &SalesRequest<'_>) -> String {
         request.identity.assistant,
         request.identity.company,
     );
-    // A random nonce in the delimiters: a document cannot close a delimiter that it cannot guess.
-    let nonce = format!("{:016x}", rand::rng().next_u64());
     system.push_str(&format!("\n# Catalogue <{nonce}>\n"));
     for product in request.catalogue {
         // In the form that the contact reads: the model repeats it.
@@ -280,13 +287,8 @@ fn propose_new_order(call: &ToolCall, request: &SalesRequest<'_>) -> SalesReply 
         return not_understood();
     };
     let name = arguments.customer_name.or_else(|| request.customer_name.map(str::to_owned));
-    let name = name.map(|name| {
-        name.trim()
-            .chars()
-            .filter(|letter| !letter.is_control())
-            .take(orders::MAX_CUSTOMER_NAME_CHARS)
-            .collect::<String>()
-    });
+    let name =
+        name.map(|name| input::visible_name(&name).chars().take(orders::MAX_CUSTOMER_NAME_CHARS).collect::<String>());
     propose_draft(OrderDraft { customer_name: name.filter(|name| !name.is_empty()), ..draft }, request.language)
 }
 

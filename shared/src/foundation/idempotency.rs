@@ -175,8 +175,10 @@ async fn claim(tx: &mut TenantTx, key: String, fingerprint: &[u8; 32]) -> Result
         tx.tenant(),
         key
     )
-    .fetch_one(tx)
+    .fetch_optional(tx)
     .await?;
+    // The first request failed and gave its key back between the two statements.
+    let Some(known) = known else { return Err(IdempotencyError::InProgress) };
     if known.request_sha256 != fingerprint {
         return Err(IdempotencyError::Reused);
     }

@@ -97,6 +97,49 @@ pub(crate) fn formula_start(text: &str) -> Option<(char, &str)> {
     Some((sign, rest.as_str()))
 }
 
+/// Returns true for a text that a spreadsheet runs: one that begins with `=` or `@`, or with a sign that no number or space
+/// follows. A telephone number and a list may begin with a sign.
+pub(crate) fn is_formula(text: &str) -> bool {
+    match formula_start(text) {
+        Some(('=' | '@', _)) => true,
+        Some((_, rest)) => rest.starts_with(|next: char| !next.is_ascii_digit() && !next.is_whitespace()),
+        None => false,
+    }
+}
+
+/// Returns true for a text that a spreadsheet might run, also behind the apostrophes of a text that was escaped before.
+fn needs_escape(text: &str) -> bool {
+    let text = text.trim_start_matches('\'');
+    formula_start(text).is_some() || text.starts_with(['\t', '\r'])
+}
+
+/// Characters at which a spreadsheet that expects other separators than commas begins a new cell, also within a text: a
+/// French one expects semicolons.
+const CELL_ENDS: [char; 4] = [';', '\t', '\n', '\r'];
+
+/// Puts an apostrophe before a text that a spreadsheet might run, and before each part of it that would be a formula in a
+/// cell of its own. The apostrophes are removed at an import.
+#[must_use]
+pub fn escape_formulas(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len() + 1);
+    for (place, part) in text.split_inclusive(CELL_ENDS).enumerate() {
+        if (place == 0 && needs_escape(part)) || is_formula(part.trim_start_matches('\'')) {
+            escaped.push('\'');
+        }
+        escaped.push_str(part);
+    }
+    escaped
+}
+
+/// Removes what [`escape_formulas`] has added.
+#[must_use]
+pub fn unescape_formulas(text: &str) -> String {
+    let is_escaped =
+        |place: usize, rest: &&str| (place == 0 && needs_escape(rest)) || is_formula(rest.trim_start_matches('\''));
+    let parts = text.split_inclusive(CELL_ENDS).enumerate();
+    parts.map(|(place, part)| part.strip_prefix('\'').filter(|rest| is_escaped(place, rest)).unwrap_or(part)).collect()
+}
+
 /// Returns true for characters that belong to a name only beside others: joiners, combining marks without a letter,
 /// variation selectors, and letters that are drawn as an empty place.
 fn is_blank_char(letter: char) -> bool {
@@ -139,6 +182,13 @@ pub fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_formula_behind_a_character_that_nobody_sees_is_one() {
+        for text in ["=1+1", "\u{200b}=1+1", "\u{feff}@SUM(A1)", "\u{a0}=1", "＝1+1", "\u{2060}+A1"] {
+            assert!(is_formula(text) && needs_escape(text), "{text:?}");
+        }
+    }
 
     #[test]
     fn control_characters_are_refused_in_one_line_and_removed_from_several() {

@@ -189,7 +189,7 @@ impl Outbound {
         let response = response.or(Err(OutboundError::TimedOut))?.map_err(classify)?;
         Ok(DeliveryResponse {
             status: response.status(),
-            retry_after: parse_retry_after(response.headers().get(header::RETRY_AFTER), Utc::now()),
+            retry_after: parse_retry_after(response.headers().get(header::RETRY_AFTER), crate::clock::now()),
         })
     }
 

@@ -24,6 +24,11 @@ pub(super) fn reply(request: &Value) -> FakeReply {
     if has_tools { sales_reply(&system, &said) } else { answer(&said) }
 }
 
+/// The system prompt of a request in any provider's format, as a reply.
+pub(super) fn instructions(request: &Value) -> FakeReply {
+    FakeReply::Text(system(request))
+}
+
 /// The steps that stream a text word by word.
 pub(super) fn steps(text: &str) -> Vec<StreamStep> {
     text.split_inclusive(' ')

@@ -17,6 +17,8 @@ use super::{provider_format::ProviderFormat, stream::StreamStep};
 pub enum FakeReply {
     /// A rule-based reply to the prompt (see `rule_based`), streamed word by word when the request asks for a stream.
     RuleBased,
+    /// The instructions of the request, word by word, as a model gives them that obeys a hostile message.
+    RepeatsInstructions,
     /// A text, preceded by the model's reasoning in the provider's format.
     Text(String),
     /// A tool call.

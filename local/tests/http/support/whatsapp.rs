@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use local::fakes::{
-    manychat::{FakeManyChat, KEYS},
-    models::FakeModels,
+use local::{
+    fakes::{
+        manychat::{FakeManyChat, KEYS},
+        models::FakeModels,
+    },
+    testing::OwnDatabase,
 };
 use serde_json::{Value, json};
 use shared::{sealed::KeyRing, settings::Settings, tenants};
@@ -30,6 +33,20 @@ impl WhatsAppFixture {
 
     /// Starts the product with these settings, which replace the defaults below.
     pub(crate) async fn with_settings(settings: &[(&str, &str)]) -> Self {
+        Self::build(None, settings).await
+    }
+
+    /// Starts the product on a database server that the test may kill.
+    pub(crate) async fn on_database(database: &OwnDatabase, settings: &[(&str, &str)]) -> Self {
+        Self::build(Some(database), settings).await
+    }
+
+    /// Kills all running work of the product and starts it again on the same data.
+    pub(crate) async fn restart(self) -> Self {
+        Self { app: self.app.restart().await, ..self }
+    }
+
+    async fn build(database: Option<&OwnDatabase>, settings: &[(&str, &str)]) -> Self {
         let manychat = FakeManyChat::start().await.unwrap();
         let models = FakeModels::start().await.unwrap();
         let (manychat_url, models_url) = (manychat.base_url(), models.base_url());
@@ -43,7 +60,10 @@ impl WhatsAppFixture {
         ];
         all.retain(|(name, _)| !settings.iter().any(|(other, _)| other == name));
         all.extend_from_slice(settings);
-        let app = App::with_options(&all, Some(3)).await;
+        let app = match database {
+            Some(database) => App::on_database(database, &all, 3).await,
+            None => App::with_options(&all, Some(3)).await,
+        };
         let (tenant, secret) = connect(&app, "Boutique Awa", KEYS[0]).await;
         Self { app, manychat, models, tenant, secret }
     }

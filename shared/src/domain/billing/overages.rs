@@ -218,7 +218,7 @@ impl Billing {
 
 /// Returns true when Stripe will make an invoice for the customer within [`MAX_WAIT`].
 async fn has_next_invoice(stripe: &StripeClient, customer: &str) -> Result<bool, StripeError> {
-    let latest = Utc::now() + MAX_WAIT;
+    let latest = crate::clock::now() + MAX_WAIT;
     let subscriptions = stripe.list_open_subscriptions(customer).await?;
     Ok(subscriptions.iter().filter_map(|subscription| subscription.next_invoice_at()).any(|next| next < latest))
 }

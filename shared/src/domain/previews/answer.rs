@@ -1,6 +1,5 @@
 //! Answers to test questions: what a contact would get on WhatsApp, without a conversation.
 
-use chrono::Utc;
 use serde::Serialize;
 use tokio::time::timeout_at;
 use utoipa::ToSchema;
@@ -219,7 +218,7 @@ async fn sell(
         passages,
         currency: &shop.currency,
         customer_name: None,
-        now: Utc::now(),
+        now: crate::clock::now(),
         deadline: setup.deadline,
     };
     let result = sales::reply(&setup.provider, &request).await;
@@ -227,7 +226,7 @@ async fn sell(
     let reply = match result.outcome {
         Ok(reply) => reply,
         Err(SalesError::Model(error)) => return PreviewAnswer::of_error(PreviewMode::Live, &error, language),
-        Err(error @ SalesError::Empty) => {
+        Err(error @ (SalesError::Empty | SalesError::RepeatsInstructions)) => {
             tracing::warn!(error = logging::chain(&error), "a preview has no answer");
             return PreviewAnswer::failed(PreviewMode::Live, language);
         }

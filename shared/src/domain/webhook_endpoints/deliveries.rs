@@ -171,7 +171,7 @@ pub struct ReplayedDeliveries {
 /// 404 when there is no such endpoint; 409 `webhook_endpoint_disabled`; a database error.
 pub async fn replay(tx: &mut TenantTx, endpoint: Uuid, replay: &Replay) -> Result<ReplayedDeliveries, ApiError> {
     // Deliveries may be kept for longer than the manual says.
-    let since = replay.since.max(Utc::now() - MAX_REPLAY_AGE);
+    let since = replay.since.max(crate::clock::now() - MAX_REPLAY_AGE);
     lock_enabled(tx, endpoint).await?;
     let replayed = sqlx::query!(
         r#"

@@ -242,7 +242,7 @@ async fn next_attempt(tx: &mut TenantTx, endpoint: Uuid) -> sqlx::Result<Option<
 /// Returns `at` when a queue message should be sent for it: not when it is too far ahead, and not while another message is
 /// under way that comes before. Otherwise each message would make another one.
 async fn plan_wake(tx: &mut TenantTx, endpoint: Uuid, at: DateTime<Utc>) -> sqlx::Result<Option<DateTime<Utc>>> {
-    if at > Utc::now() + MAX_WAKE_DELAY {
+    if at > crate::clock::now() + MAX_WAKE_DELAY {
         return Ok(None);
     }
     sqlx::query_scalar!(

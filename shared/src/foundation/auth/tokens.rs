@@ -262,7 +262,7 @@ impl VerificationKeys {
             return Err(InvalidToken::ClaimsRejected);
         }
         // The times come last: a client that is told of an expired token is a client of ours.
-        let now = NumericDate::from(Utc::now());
+        let now = NumericDate::from(crate::clock::now());
         let skew = CLOCK_SKEW.as_secs();
         if claims.exp.plus(skew) < now {
             return Err(InvalidToken::Expired { user: claims.sub.filter(|_| !claims.is_service()) });

@@ -145,7 +145,7 @@ impl CheckoutSession {
     fn read(session: &Value) -> Option<Self> {
         let text = |name: &str| session[name].as_str().map(str::to_owned);
         let expires_at = session["expires_at"].as_i64().and_then(|time| DateTime::from_timestamp(time, 0));
-        let expires_at = expires_at.unwrap_or_else(|| Utc::now() + SESSION_LIFETIME);
+        let expires_at = expires_at.unwrap_or_else(|| crate::clock::now() + SESSION_LIFETIME);
         Some(Self { id: text("id")?, url: text("url")?, expires_at })
     }
 }

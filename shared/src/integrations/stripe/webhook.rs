@@ -5,7 +5,6 @@ use axum::{
     extract::{FromRef, FromRequest, FromRequestParts, Request},
     http::request::Parts,
 };
-use chrono::Utc;
 
 use super::{
     event::{Event, EventParseError},
@@ -79,7 +78,7 @@ where
         let mut head = Request::new(()).into_parts().0;
         head.extensions = parts.extensions.clone();
         // In the order of their cost: the header, the count of the address, and only then the body and its hash.
-        let header = match SignatureHeader::read(header.as_deref(), Utc::now()) {
+        let header = match SignatureHeader::read(header.as_deref(), crate::clock::now()) {
             Ok(header) => header,
             Err(error) => return Err(refuse(&mut head, deps, error).await),
         };
