@@ -177,5 +177,6 @@ async fn the_cursor_lists_every_subscription_that_is_nobodys() {
         path = format!("{LIST}?limit=2&cursor={cursor}");
     }
     assert_eq!(seen, ["sub_5", "sub_4", "sub_3", "sub_2", "sub_1"]);
-    app.get(&format!("{LIST}?status=active&sort=plan")).by(&admin).await.invalid_fields(&["sort", "status"]);
+    app.get(&format!("{LIST}?status=active")).by(&admin).await.invalid_fields(&["status"]);
+    app.get(&format!("{LIST}?sort=plan")).by(&admin).await.invalid_fields(&["sort"]);
 }
