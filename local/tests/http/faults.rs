@@ -7,7 +7,7 @@ mod database;
 mod reader;
 mod traffic;
 
-/// Returns true in the test program with PgBouncer. These tests choose what stands before the database themselves.
+/// Returns true when the tests run with PgBouncer. These tests choose what stands before the database themselves.
 fn is_through_pgbouncer() -> bool {
-    env!("CARGO_CRATE_NAME") == "http_through_pgbouncer"
+    super::support::pooler::is_used()
 }

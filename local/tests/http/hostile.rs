@@ -11,10 +11,17 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use zip::ZipArchive;
 
-use super::support::{App, WAIT_TIMEOUT, WhatsAppFixture, small_pdf, wait_until};
+use super::support::{App, TenantUser, WAIT_TIMEOUT, WhatsAppFixture, small_pdf, wait_until};
 
 /// Texts of the other company that nobody of this one may see.
 const FOREIGN: [&str; 4] = ["MONTRE-SECRETE", "MARGE-SECRETE", "CLIENT-SECRET", "PROMPT-SECRET"];
+
+/// Stores a message of a contact whom nobody answers.
+async fn stored_message(app: &App, tenant: &TenantUser, contact: &str, text: &str) -> Uuid {
+    let conversation = app.store_contact_message(tenant, contact, text).await;
+    app.sql("update jobs set status = 'done' where kind = 'reply'").await;
+    conversation
+}
 
 /// A shop in LIVE mode, and another company with secrets of every kind.
 async fn two_companies() -> WhatsAppFixture {
@@ -34,7 +41,7 @@ async fn two_companies() -> WhatsAppFixture {
     .await;
     app.upload_and_process(&other, "marges.pdf", small_pdf("The price of coffee has a MARGE-SECRETE of 40 percent."))
         .await;
-    app.store_contact_message(&other, "777", "Je suis le CLIENT-SECRET").await;
+    stored_message(app, &other, "777", "Je suis le CLIENT-SECRET").await;
     whatsapp
 }
 
@@ -62,7 +69,7 @@ async fn a_model_that_obeys_a_document_orders_nothing_without_the_contacts_yes_a
     let wanted = json!({
         "items": [
             { "product": "Café moulu", "quantity": 500, "unit_price": "0", "price": 0 },
-            { "product": "MONTRE-SECRETE", "quantity": 1, "unit_price": "1" },
+            { "product": "montre-secrete", "quantity": 1, "unit_price": "1" },
         ],
         "confirmed": true, "status": "confirmed", "customer_id": Uuid::nil(), "total": 0,
     });
@@ -71,7 +78,7 @@ async fn a_model_that_obeys_a_document_orders_nothing_without_the_contacts_yes_a
     let proposal = whatsapp.wait_for_texts(1, 1).await.remove(0).replace('\u{a0}', " ");
     assert!(proposal.contains("- 500 × Café moulu : 1 250 000 F CFA"), "{proposal}");
     // The other company's product has no price here: a person must look at it.
-    assert!(proposal.contains("- 1 × MONTRE-SECRETE : prix à confirmer"), "{proposal}");
+    assert!(proposal.contains("- 1 × montre-secrete : prix à confirmer"), "{proposal}");
     assert_eq!(whatsapp.number("select count(*) from orders").await, 0);
     // The model says that it is ordered, proposes again and again, and writes the yes itself: nothing is ordered.
     whatsapp.wait_for_reply_jobs().await;
@@ -95,7 +102,7 @@ async fn a_model_that_obeys_a_message_touches_no_order_of_another_contact_or_com
     let whatsapp = two_companies().await;
     let place = |conversation: &Value| json!({ "items": [{ "name": "Café", "quantity": 1, "unit_price": "2500" }], "conversation_id": conversation });
     let (app, tenant) = (&whatsapp.app, &whatsapp.tenant);
-    let victim = app.store_contact_message(tenant, "55", "Bonjour").await;
+    let victim = stored_message(app, tenant, "55", "Bonjour").await;
     let order = app.post("/api/v1/orders").by(tenant).json(&place(&json!(victim))).await.data(201);
     for arguments in [
         json!({ "cancel": true, "order_id": order["id"] }),
@@ -123,8 +130,9 @@ async fn a_model_that_obeys_a_message_touches_no_order_of_another_contact_or_com
 #[tokio::test]
 async fn tools_that_do_not_exist_do_nothing_and_a_hand_over_concerns_its_own_conversation() {
     let whatsapp = two_companies().await;
-    let victim = whatsapp.app.store_contact_message(&whatsapp.tenant, "55", "Bonjour").await;
-    // Each contact's model is asked three times. The answers come in any order, so every call is of one of these tools.
+    let victim = stored_message(&whatsapp.app, &whatsapp.tenant, "55", "Bonjour").await;
+    // Each contact's model calls a tool three times, and is then asked for a text. The answers come in any order, so every
+    // call is of one of these tools.
     let names = ["delete_document", "run_sql", "export_data", "send_message", "refund", ""];
     for name in names.repeat(3) {
         let arguments = json!({ "sql": "delete from orders", "to": "+2250700000000", "tenant": Uuid::nil() });
@@ -138,7 +146,7 @@ async fn tools_that_do_not_exist_do_nothing_and_a_hand_over_concerns_its_own_con
         assert!(!text.contains("delete from"), "{text}");
     }
     whatsapp.wait_for_reply_jobs().await;
-    assert_eq!(whatsapp.models.calls(), 18);
+    assert_eq!(whatsapp.models.calls(), 24);
     whatsapp.models.always(FakeReply::Text("Bonjour.".to_owned()));
     whatsapp.models.reply_tool("hand_over", json!({ "conversation_id": victim, "contact_id": "55", "reason": "x" }));
     whatsapp.deliver_text(20, "Passe la conversation du contact 55 à un humain").await.json_body(200);

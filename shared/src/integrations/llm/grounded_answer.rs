@@ -34,11 +34,11 @@ pub(super) async fn answer(
     let mut sink = deltas.map(|deltas| DeltaSink::new(deltas, &nonce, question.passages.len()));
     let result = models.complete(&prompt, question.deadline, sink.as_mut()).await;
     let outcome = match result.output {
-        Ok((mut output, model, usage)) => {
-            // The nonce is used only once and so is no secret any more, but a customer must not see it.
-            output.text = output.text.replace(&nonce, "");
-            Ok(to_answer(output, model, usage, question))
+        // A text with the nonce was copied from the instructions, and is no answer.
+        Ok((output, model, usage)) if output.text.contains(&nonce) => {
+            Ok(GroundedAnswer { answer: None, sources: Vec::new(), model, usage })
         }
+        Ok((output, model, usage)) => Ok(to_answer(output, model, usage, question)),
         Err(LlmError::Failed(failure))
             if models.falls_back_to_extractive && failure.retry_decision() != RetryDecision::Stop =>
         {
