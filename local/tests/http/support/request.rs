@@ -35,7 +35,10 @@ impl TestRequest {
 
     /// Adds a query parameter.
     pub(crate) fn query(self, name: &str, value: &str) -> Self {
-        Self(self.0.query(&[(name, value)]))
+        let (client, request) = self.0.build_split();
+        let mut request = request.unwrap();
+        request.url_mut().query_pairs_mut().append_pair(name, value);
+        Self(RequestBuilder::from_parts(client, request))
     }
 
     pub(crate) fn json(self, body: &Value) -> Self {
