@@ -1,12 +1,12 @@
 import { defineConfig } from "vitest/config";
 
-/** Tests in a browser, through the real local stack: `npm run e2e`. One at a time, as they share the stack. */
+/** Tests in a browser, through the real local stack: `npm run e2e`. All files share one stack and one browser. */
 export default defineConfig({
   test: {
     include: ["tests/**/*.e2e.ts"],
     environment: "node",
     fileParallelism: false,
-    testTimeout: 120_000,
+    testTimeout: 60_000,
     hookTimeout: 300_000,
     globalSetup: ["tests/stack.ts"],
   },
