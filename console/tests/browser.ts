@@ -1,9 +1,10 @@
 /** Windows of the tests' browser, and what every page is held to: no violation found by axe, nothing wider than the window. */
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { buffer } from "node:stream/consumers";
 
 import type axe from "axe-core";
-import { type Browser, type BrowserContext, chromium, type Frame, type Page } from "playwright-core";
+import { type Browser, type BrowserContext, chromium, type Download, type Frame, type Page } from "playwright-core";
 import { afterAll, beforeAll, expect, inject } from "vitest";
 
 export const SIZES = { phone: { width: 390, height: 844 }, desk: { width: 1280, height: 800 } } as const;
@@ -68,5 +69,8 @@ async function violationsOf(frame: Frame): Promise<string[]> {
   });
   return violations.map(({ id, nodes }) => `${id}: ${nodes.join(" | ")}`);
 }
+
+/** The content of a file that the page saved, with its byte order mark. */
+export const contentOf = async (download: Download) => buffer(await download.createReadStream());
 
 export const uniqueEmail = (name: string) => `${name}-${crypto.randomUUID().slice(0, 8)}@example.com`;

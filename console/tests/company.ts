@@ -100,6 +100,22 @@ export async function createSupportUser(company: Company): Promise<Account> {
   return account({ email: uniqueEmail("support"), invitation: token });
 }
 
+/** A contact writes that it wants a person, and is handed over. Returns the conversation's id. */
+export async function handOver(company: Company, id: number, name: string): Promise<string> {
+  await company.receive({ id, name }, "Je veux parler à un conseiller");
+  let found: { id: string; handler: string; display_name: string | null } | undefined;
+  await expect
+    .poll(
+      async () => {
+        found = (await company.api<NonNullable<typeof found>[]>("GET", "conversations")).find(({ display_name }) => display_name === name);
+        return found?.handler;
+      },
+      { timeout: 20_000, interval: 100 },
+    )
+    .toBe("human");
+  return found?.id ?? "";
+}
+
 /**
  * Opens `path` signed in: the window gets the cookie and the hint that a sign-in leaves. The form itself is tried in
  * session.e2e.ts.

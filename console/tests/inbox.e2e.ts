@@ -3,11 +3,9 @@ import type { Page } from "playwright-core";
 import { expect, it } from "vitest";
 
 import { expectAccessible, useBrowser, visit } from "./browser";
-import { type Company, createCompany, createSupportUser, signIn } from "./company";
+import { type Company, createCompany, createSupportUser, handOver, repositoryFile, signIn } from "./company";
 
 useBrowser();
-
-const ASKS_FOR_PERSON = "Je veux parler à un conseiller";
 
 interface Listed {
   id: string;
@@ -18,22 +16,6 @@ interface Listed {
 const conversationsOf = (company: Company) => company.api<Listed[]>("GET", "conversations");
 const messagesOf = (company: Company, id: string) =>
   company.api<{ author: string; content: string }[]>("GET", `messages?conversation_id=${id}`);
-
-/** A contact asks for a person, and is handed over. */
-async function handOver(company: Company, id: number, name: string): Promise<string> {
-  await company.receive({ id, name }, ASKS_FOR_PERSON);
-  let found: Listed | undefined;
-  await expect
-    .poll(
-      async () => {
-        found = (await conversationsOf(company)).find(({ display_name }) => display_name === name);
-        return found?.handler;
-      },
-      { timeout: 20_000, interval: 100 },
-    )
-    .toBe("human");
-  return found?.id ?? "";
-}
 
 const scrollOf = (page: Page) => page.getByRole("log").evaluate((box) => ({ top: box.scrollTop, end: box.scrollHeight - box.clientHeight }));
 
@@ -192,7 +174,6 @@ it("hostile names and texts stay texts, on a phone and dark", async () => {
 
 it("a rating is stored, and a source leads to the document at its page", async () => {
   const company = await createCompany();
-  const { repositoryFile } = await import("./company");
   const document = await company.upload("guide-livraison.pdf", repositoryFile("docs/samples/guide-livraison.pdf"));
   const { page, context } = await visit();
   await signIn(page, company, "/inbox");

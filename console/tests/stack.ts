@@ -45,16 +45,21 @@ async function startStack() {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   makeDataFolder();
-  const stack = run(["dev", "--quiet", "--no-model", "--reset", "--port", String(port), "--data", DATA]);
+  const stack = run(["dev", "--quiet", "--no-model", "--reset", "--port", String(port), "--data", DATA], {
+    // All tests come from one address, and a load of a page is a call without a token: the usual limits would refuse them.
+    RATE_LIMIT_ADDRESS: "100000",
+    RATE_LIMIT_USER: "10000",
+    RATE_LIMIT_SIGN_IN: "10000",
+    BILLING_RETURN_URL: `${url}/start`,
+  });
   await untilHealthy(url, stack);
   await checkConsole(url);
   return { url, data: DATA, stop: () => stop(stack) };
 }
 
-function run(args: string[]): ChildProcess {
+function run(args: string[], settings: Record<string, string>): ChildProcess {
   const program = process.env["LISA_BIN"];
-  // All tests come from one address, and a load of a page is a call without a token: the usual limits would slow them down.
-  const env = { ...process.env, RATE_LIMIT_ADDRESS: "100000", RATE_LIMIT_USER: "10000", RATE_LIMIT_SIGN_IN: "10000" };
+  const env = { ...process.env, ...settings };
   return program === undefined
     ? spawn("cargo", args, { cwd: ROOT, stdio: "inherit", env })
     : spawn(program, args, { stdio: "inherit", env });
