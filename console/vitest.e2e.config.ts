@@ -5,8 +5,9 @@ export default defineConfig({
   test: {
     include: ["tests/**/*.e2e.ts"],
     environment: "node",
-    fileParallelism: false,
-    testTimeout: 60_000,
+    // While one file waits for the changes feed, the other one works.
+    maxWorkers: 2,
+    testTimeout: 120_000,
     hookTimeout: 300_000,
     globalSetup: ["tests/stack.ts"],
   },

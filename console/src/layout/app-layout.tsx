@@ -15,6 +15,7 @@ import { Button } from "@/ui/button";
 import { OfflineBanner, PaywallBanner } from "./banners";
 import { CompanySwitcher, OtherCompanies } from "./company-switcher";
 import { LazyAccountMenu } from "./lazy-menus";
+import { MAX_SHOWN_WAITING, waitingCount } from "./page";
 import { Sidebar } from "./sidebar";
 import { EmptyState, ErrorState, LoadingState } from "./states";
 
@@ -92,9 +93,10 @@ function Frame() {
   );
 }
 
-/** The bar of a narrow window, with the navigation in a drawer. */
+/** The bar of a narrow window, with the navigation in a drawer and what waits on its button. */
 function MobileBar() {
   const { layout } = useTexts();
+  const waiting = useStore(waitingCount);
   const dialog = useRef<HTMLDialogElement>(null);
   const [isOpen, setOpen] = useState(false);
   useEffect(() => {
@@ -103,8 +105,20 @@ function MobileBar() {
   }, [isOpen]);
   return (
     <header className="flex items-center gap-2 border-b bg-sidebar px-2 py-1.5 lg:hidden">
-      <Button variant="ghost" size="icon" aria-label={layout.menu} aria-expanded={isOpen} onClick={() => setOpen(true)}>
+      <Button
+        variant="ghost"
+        size="icon"
+        className="relative"
+        aria-label={waiting === 0 ? layout.menu : `${layout.menu} – ${layout.waiting(waiting)}`}
+        aria-expanded={isOpen}
+        onClick={() => setOpen(true)}
+      >
         <MenuIcon aria-hidden />
+        {waiting > 0 && (
+          <span aria-hidden className="absolute top-0 left-5 rounded-full bg-primary px-1 text-[0.625rem] leading-4 font-semibold text-primary-foreground">
+            {waiting > MAX_SHOWN_WAITING ? `${MAX_SHOWN_WAITING}+` : waiting}
+          </span>
+        )}
       </Button>
       <dialog
         ref={dialog}
