@@ -9,6 +9,8 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 120_000,
     hookTimeout: 300_000,
+    // As long as the waits of the browser: the usual second is too short where the changes feed is waited for.
+    expect: { poll: { timeout: 30_000, interval: 100 } },
     globalSetup: ["tests/stack.ts"],
   },
 });

@@ -67,7 +67,7 @@ it("arrows walk, Enter opens, T takes over and G gives back, and a colleague see
   await page.waitForURL(`**/inbox?filter=human&conversation=${second}`);
   await page.keyboard.press("t");
   await page.getByText("You have it").first().waitFor();
-  await owner.page.getByText(/has it$/).first().waitFor({ timeout: 3_000 });
+  await owner.page.getByText(/has it$/).first().waitFor();
   await page.keyboard.press("g");
   await page.getByRole("button", { name: "Take over" }).waitFor();
   await expect.poll(async () => (await conversationsOf(company)).find(({ id }) => id === second)?.handler).toBe("bot");
@@ -107,7 +107,7 @@ it("a draft outlives a reload and a lost connection, and new messages leave the 
   await answer.fill("Une réponse commencée");
   await log.evaluate((box) => (box.scrollTop = 300));
   await company.receive({ id: 1, name: "Awa" }, "Encore une chose");
-  await page.getByRole("button", { name: "1 new message" }).waitFor({ timeout: 3_000 });
+  await page.getByRole("button", { name: "1 new message" }).waitFor();
   expect((await scrollOf(page)).top).toBe(300);
   expect(await answer.inputValue()).toBe("Une réponse commencée");
 
@@ -178,7 +178,7 @@ it("a rating is stored, and a source leads to the document at its page", async (
   const { page, context } = await visit();
   await signIn(page, company, "/inbox");
   await company.receive({ id: 1, name: "Awa" }, "Combien coûte la livraison à Abidjan ?");
-  await page.getByRole("link", { name: /^Awa/ }).click({ timeout: 3_000 });
+  await page.getByRole("link", { name: /^Awa/ }).click();
   await page.getByRole("button", { name: "Good answer" }).click({ timeout: 20_000 });
   await page.getByText("your rating is stored", { exact: false }).waitFor();
   expect(await page.getByRole("button", { name: "Good answer" }).getAttribute("aria-pressed")).toBe("true");

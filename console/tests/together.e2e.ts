@@ -40,3 +40,19 @@ it("what one does in a conversation and with an order, the other one sees within
   await owner.context.close();
   await support.context.close();
 });
+
+it("a message that comes while the page loads is shown", async () => {
+  const company = await createCompany();
+  const { page, context } = await visit();
+  await page.route(
+    "**/api/v1/changes?cursor=now",
+    async (route) => {
+      await company.receive({ id: 1, name: "Awa" }, "Bonjour");
+      await route.continue();
+    },
+    { times: 1 },
+  );
+  await signIn(page, company, "/inbox");
+  await page.getByRole("link", { name: /^Awa/ }).waitFor();
+  await context.close();
+});

@@ -3,7 +3,7 @@ import { Navigate, Outlet, useRouterState } from "@tanstack/react-router";
 import { Building2, Menu as MenuIcon } from "lucide-react";
 import { type RefObject, useEffect, useRef, useState } from "react";
 
-import { followChanges } from "@/api/changes";
+import { cursorQuery, followChanges } from "@/api/changes";
 import { ApiError } from "@/api/errors";
 import { session } from "@/api/session";
 import { useStore } from "@/lib/store";
@@ -25,15 +25,16 @@ export function AppLayout() {
   return <CompanyLayout key={state.status === "signed-in" ? state.companyId : null} />;
 }
 
-/** Loads the company's context first, as every page needs it. */
+/** Loads the company's context first, as every page needs it, and where the changes feed stands before a page loads data. */
 function CompanyLayout() {
   const context = useContextQuery();
-  if (context.data === undefined) {
+  const cursor = useQuery(cursorQuery);
+  if (context.data === undefined || cursor.data === undefined) {
     return <WithoutCompany error={context.error} onRetry={() => void context.refetch()} />;
   }
   return (
     <CompanyProvider value={context.data}>
-      <Frame />
+      <Frame cursor={cursor.data} />
     </CompanyProvider>
   );
 }
@@ -65,10 +66,10 @@ function WithoutCompany({ error, onRetry }: { error: Error | null; onRetry: () =
   );
 }
 
-function Frame() {
+function Frame({ cursor }: { cursor: string }) {
   const { layout } = useTexts();
   const main = useRef<HTMLElement>(null);
-  useChangesFeed();
+  useChangesFeed(cursor);
   useFocusAfterNavigation(main);
   return (
     <div className="grid h-full grid-rows-[auto_minmax(0,1fr)] lg:grid-cols-[15rem_minmax(0,1fr)] lg:grid-rows-1">
@@ -133,16 +134,14 @@ function MobileBar() {
   );
 }
 
-/** Follows the changes of the chosen company for as long as the layout is shown. */
-function useChangesFeed(): void {
+/** Follows the changes of the company for as long as the layout is shown. */
+function useChangesFeed(cursor: string): void {
   const queries = useQueryClient();
-  const state = useStore(session);
-  const companyId = state.status === "signed-in" ? state.companyId : null;
   useEffect(() => {
     const stop = new AbortController();
-    void followChanges(queries, stop.signal);
+    void followChanges(queries, stop.signal, cursor);
     return () => stop.abort();
-  }, [queries, companyId]);
+  }, [queries, cursor]);
 }
 
 /** Moves the focus to the new page, so that a keyboard and a screen reader go on there. */
