@@ -7,7 +7,7 @@ export default defineConfig({
     environment: "node",
     // While one file waits for the changes feed, the other one works.
     maxWorkers: 2,
-    testTimeout: 120_000,
+    testTimeout: 240_000,
     hookTimeout: 300_000,
     // As long as the waits of the browser: the usual second is too short where the changes feed is waited for.
     expect: { poll: { timeout: 30_000, interval: 100 } },
