@@ -60,9 +60,11 @@ async function startStack() {
 function run(args: string[], settings: Record<string, string>): ChildProcess {
   const program = process.env["LISA_BIN"];
   const env = { ...process.env, ...settings };
-  return program === undefined
-    ? spawn("cargo", args, { cwd: ROOT, stdio: "inherit", env })
-    : spawn(program, args, { stdio: "inherit", env });
+  const stack =
+    program === undefined ? spawn("cargo", args, { cwd: ROOT, stdio: "inherit", env }) : spawn(program, args, { stdio: "inherit", env });
+  // An interrupted run does not come to its teardown.
+  process.once("exit", () => stack.kill("SIGTERM"));
+  return stack;
 }
 
 /** Makes the data folder, and lends it the workspace's Python environment: to install another one takes up to minutes. */
