@@ -47,7 +47,7 @@ export default defineConfig({
       output: {
         // Dozens of parts of some hundred bytes would each cost a round trip: what many pages share comes as one file. Forms
         // and menus stay apart, as the pages that open first do without them.
-        advancedChunks: {
+        codeSplitting: {
           groups: [{ name: "shared", minShareCount: 24, test: (id) => !/react-hook-form|@hookform|\/zod\/|radix-ui|\/texts\//.test(id) }],
         },
       },
