@@ -43,5 +43,14 @@ export default defineConfig({
     assetsInlineLimit: 0,
     // The polyfill is inline code in old browsers only, and those are not supported.
     modulePreload: { polyfill: false },
+    rolldownOptions: {
+      output: {
+        // Dozens of parts of some hundred bytes would each cost a round trip: what many pages share comes as one file. Forms
+        // and menus stay apart, as the pages that open first do without them.
+        codeSplitting: {
+          groups: [{ name: "shared", minShareCount: 24, test: (id) => !/react-hook-form|@hookform|\/zod\/|radix-ui|\/texts\//.test(id) }],
+        },
+      },
+    },
   },
 });

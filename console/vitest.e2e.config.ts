@@ -1,13 +1,16 @@
 import { defineConfig } from "vitest/config";
 
-/** Tests in a browser, through the real local stack: `npm run e2e`. One at a time, as they share the stack. */
+/** Tests in a browser, through the real local stack: `npm run e2e`. All files share one stack and one browser. */
 export default defineConfig({
   test: {
     include: ["tests/**/*.e2e.ts"],
     environment: "node",
-    fileParallelism: false,
-    testTimeout: 120_000,
+    // While one file waits for the changes feed, the other one works.
+    maxWorkers: 2,
+    testTimeout: 240_000,
     hookTimeout: 300_000,
+    // As long as the waits of the browser: the usual second is too short where the changes feed is waited for.
+    expect: { poll: { timeout: 30_000, interval: 100 } },
     globalSetup: ["tests/stack.ts"],
   },
 });

@@ -14,6 +14,8 @@ const MANYCHAT_KEY = "1001:fake-manychat-key-of-the-first-page";
 export interface Account {
   email: string;
   password: string;
+  /** Opens a session of its own, as a sign-in does. Returns its refresh token. */
+  startSession: () => Promise<string>;
   /** Calls the API as this account and returns `data`; anything but 2xx fails the test. */
   api: <T = unknown>(method: string, path: string, body?: unknown) => Promise<T>;
 }
@@ -44,10 +46,18 @@ async function request<T>(method: string, path: string, init: { token?: string; 
 
 async function account(body: Record<string, unknown>): Promise<Account> {
   const email = String(body["email"]);
-  const session = await request<{ access_token: string }>("POST", "auth/signup", { body: { ...body, password: PASSWORD } });
+  const session = await request<{ access_token: string; refresh_token: string }>("POST", "auth/signup", { body: { ...body, password: PASSWORD } });
+  // The first window gets the session of the sign-up; the others one of their own, as a token is good for one exchange.
+  let first: string | null = session.refresh_token;
   return {
     email,
     password: PASSWORD,
+    startSession: async () => {
+      const token = first;
+      first = null;
+      if (token !== null) return token;
+      return (await request<{ refresh_token: string }>("POST", "auth/login", { body: { email, password: PASSWORD } })).refresh_token;
+    },
     api: (method, path, content) => request(method, path, { token: session.access_token, body: content }),
   };
 }
@@ -90,13 +100,34 @@ export async function createSupportUser(company: Company): Promise<Account> {
   return account({ email: uniqueEmail("support"), invitation: token });
 }
 
-/** Signs in by the page, and waits until the console is left with `path`. */
-export async function signIn(page: Page, { email, password }: { email: string; password: string }, path = "/"): Promise<void> {
-  await page.goto(`/sign-in?next=${encodeURIComponent(path)}`);
-  await page.locator('input[type="email"]').fill(email);
-  await page.locator('input[type="password"]').fill(password);
-  await page.locator('button[type="submit"]').click();
-  await page.waitForURL((url) => url.pathname !== "/sign-in");
+/** A contact writes that it wants a person, and is handed over. Returns the conversation's id. */
+export async function handOver(company: Company, id: number, name: string): Promise<string> {
+  await company.receive({ id, name }, "Je veux parler à un conseiller");
+  let found: { id: string; handler: string; display_name: string | null } | undefined;
+  await expect
+    .poll(
+      async () => {
+        found = (await company.api<NonNullable<typeof found>[]>("GET", "conversations")).find(({ display_name }) => display_name === name);
+        return found?.handler;
+      },
+      { timeout: 20_000, interval: 100 },
+    )
+    .toBe("human");
+  return found?.id ?? "";
+}
+
+/**
+ * Opens `path` signed in: the window gets the cookie and the hint that a sign-in leaves. The form itself is tried in
+ * session.e2e.ts.
+ */
+export async function signIn(page: Page, account: Account, path = "/"): Promise<void> {
+  const origin = inject("url");
+  await page.context().addCookies([
+    { name: "lisa_refresh", value: await account.startSession(), domain: new URL(origin).hostname, path: "/api/v1/auth", httpOnly: true, sameSite: "Strict" },
+  ]);
+  await page.goto("/icon.svg");
+  await page.evaluate(() => localStorage.setItem("lisa.has-session", "1"));
+  await page.goto(path);
 }
 
 /** A file of the repository, such as a sample PDF. */

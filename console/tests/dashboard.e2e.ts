@@ -1,9 +1,7 @@
 /** Dashboard and activities: figures, charts, table and file of a period; what happened, with its links. */
-import { readFileSync } from "node:fs";
-
 import { expect, it } from "vitest";
 
-import { expectAccessible, useBrowser, visit } from "./browser";
+import { contentOf, expectAccessible, useBrowser, visit } from "./browser";
 import { createCompany, signIn } from "./company";
 
 useBrowser();
@@ -31,7 +29,7 @@ it("the figures of a period are numbers, charts, a table and a file that say the
   await expectAccessible(page);
 
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download as CSV" }).click()]);
-  const lines = readFileSync(await download.path(), "utf8").trimEnd().split("\r\n");
+  const lines = (await contentOf(download)).toString().trimEnd().split("\r\n");
   expect(lines[0]).toBe(
     "\ufeffDay,Conversations,Messages,The bot,A person,Unanswered,Handed over,Orders,Revenue (EUR),Cost of language models (USD),Thumbs up,Thumbs down",
   );

@@ -3,11 +3,9 @@ import type { Page } from "playwright-core";
 import { expect, it } from "vitest";
 
 import { expectAccessible, useBrowser, visit } from "./browser";
-import { type Company, createCompany, createSupportUser, signIn } from "./company";
+import { type Company, createCompany, createSupportUser, handOver, repositoryFile, signIn } from "./company";
 
 useBrowser();
-
-const ASKS_FOR_PERSON = "Je veux parler à un conseiller";
 
 interface Listed {
   id: string;
@@ -18,22 +16,6 @@ interface Listed {
 const conversationsOf = (company: Company) => company.api<Listed[]>("GET", "conversations");
 const messagesOf = (company: Company, id: string) =>
   company.api<{ author: string; content: string }[]>("GET", `messages?conversation_id=${id}`);
-
-/** A contact asks for a person, and is handed over. */
-async function handOver(company: Company, id: number, name: string): Promise<string> {
-  await company.receive({ id, name }, ASKS_FOR_PERSON);
-  let found: Listed | undefined;
-  await expect
-    .poll(
-      async () => {
-        found = (await conversationsOf(company)).find(({ display_name }) => display_name === name);
-        return found?.handler;
-      },
-      { timeout: 20_000, interval: 100 },
-    )
-    .toBe("human");
-  return found?.id ?? "";
-}
 
 const scrollOf = (page: Page) => page.getByRole("log").evaluate((box) => ({ top: box.scrollTop, end: box.scrollHeight - box.clientHeight }));
 
@@ -85,7 +67,7 @@ it("arrows walk, Enter opens, T takes over and G gives back, and a colleague see
   await page.waitForURL(`**/inbox?filter=human&conversation=${second}`);
   await page.keyboard.press("t");
   await page.getByText("You have it").first().waitFor();
-  await owner.page.getByText(/has it$/).first().waitFor({ timeout: 3_000 });
+  await owner.page.getByText(/has it$/).first().waitFor();
   await page.keyboard.press("g");
   await page.getByRole("button", { name: "Take over" }).waitFor();
   await expect.poll(async () => (await conversationsOf(company)).find(({ id }) => id === second)?.handler).toBe("bot");
@@ -125,7 +107,7 @@ it("a draft outlives a reload and a lost connection, and new messages leave the 
   await answer.fill("Une réponse commencée");
   await log.evaluate((box) => (box.scrollTop = 300));
   await company.receive({ id: 1, name: "Awa" }, "Encore une chose");
-  await page.getByRole("button", { name: "1 new message" }).waitFor({ timeout: 3_000 });
+  await page.getByRole("button", { name: "1 new message" }).waitFor();
   expect((await scrollOf(page)).top).toBe(300);
   expect(await answer.inputValue()).toBe("Une réponse commencée");
 
@@ -192,12 +174,11 @@ it("hostile names and texts stay texts, on a phone and dark", async () => {
 
 it("a rating is stored, and a source leads to the document at its page", async () => {
   const company = await createCompany();
-  const { repositoryFile } = await import("./company");
   const document = await company.upload("guide-livraison.pdf", repositoryFile("docs/samples/guide-livraison.pdf"));
   const { page, context } = await visit();
   await signIn(page, company, "/inbox");
   await company.receive({ id: 1, name: "Awa" }, "Combien coûte la livraison à Abidjan ?");
-  await page.getByRole("link", { name: /^Awa/ }).click({ timeout: 3_000 });
+  await page.getByRole("link", { name: /^Awa/ }).click();
   await page.getByRole("button", { name: "Good answer" }).click({ timeout: 20_000 });
   await page.getByText("your rating is stored", { exact: false }).waitFor();
   expect(await page.getByRole("button", { name: "Good answer" }).getAttribute("aria-pressed")).toBe("true");

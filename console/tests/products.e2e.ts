@@ -1,10 +1,8 @@
 /** The catalogue by the interface: add, offer, edit, archive, delete, and import a spreadsheet. */
-import { readFileSync } from "node:fs";
-
 import type { Page } from "playwright-core";
 import { expect, it } from "vitest";
 
-import { expectAccessible, useBrowser, visit } from "./browser";
+import { contentOf, expectAccessible, useBrowser, visit } from "./browser";
 import { createCompany, createSupportUser, signIn } from "./company";
 
 useBrowser();
@@ -68,7 +66,7 @@ it("a spreadsheet is shown before it is imported, with its faults by line; a tem
   const { page, context, problems } = await visit({ size: "phone", dark: true, language: "fr" });
   await signIn(page, company, "/products/import");
   const [template] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Télécharger un modèle" }).click()]);
-  const content = readFileSync(await template.path());
+  const content = await contentOf(template);
   expect(content.toString()).toBe("\ufeffnom;prix;description;disponible\r\nCafé moulu 250 g;2500;Arabica de Man;oui\r\nThé vert 100 g;1500;;non\r\n");
   await choose(page, template.suggestedFilename(), content);
   await page.getByText("produits.csv : 2 produits").waitFor();

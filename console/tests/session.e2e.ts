@@ -7,17 +7,20 @@ useBrowser();
 
 const PASSWORD = "correct horse battery";
 
-it("the pages without a session are accessible, on a phone and dark, too", async () => {
-  for (const look of [{ size: "desk" }, { size: "phone", dark: true }] as const) {
-    const { page, context, problems } = await visit(look);
-    for (const path of ["/sign-in", "/sign-up", "/invitation", "/forgot-password", "/password-reset", "/nowhere"]) {
-      await page.goto(path);
-      await page.getByRole("heading").or(page.getByText("There is nothing here")).first().waitFor();
-      await expectAccessible(page);
-    }
-    expect(problems).toEqual([]);
-    await context.close();
+const LOOKS = [
+  ["at a desk", { size: "desk" }],
+  ["on a phone, in the dark", { size: "phone", dark: true }],
+] as const;
+
+it.each(LOOKS)("the pages without a session are accessible %s", async (_, look) => {
+  const { page, context, problems } = await visit(look);
+  for (const path of ["/sign-in", "/sign-up", "/invitation", "/forgot-password", "/password-reset", "/nowhere"]) {
+    await page.goto(path);
+    await page.getByRole("heading").or(page.getByText("There is nothing here")).first().waitFor();
+    await expectAccessible(page);
   }
+  expect(problems).toEqual([]);
+  await context.close();
 });
 
 it("an owner signs up, survives a reload, signs out and in again", async () => {

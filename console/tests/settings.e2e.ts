@@ -24,25 +24,28 @@ const SECTIONS = [
   "Your profile",
 ];
 
-it("each section is accessible, on a phone and dark, too", async () => {
+const LOOKS = [
+  ["at a desk", { size: "desk" }],
+  ["on a phone, in the dark", { size: "phone", dark: true }],
+] as const;
+
+it.each(LOOKS)("each section is accessible %s", async (_, look) => {
   const company = await createCompany("Épicerie <b>Zoé</b> مرحبا");
   await company.api("PATCH", "companies/me/config", {
     prompt_rag: "Sois bref. ".repeat(900),
     business_hours: { mon: [["08:00", "12:00"], ["20:00", "02:00"]] },
   });
-  for (const look of [{ size: "desk" }, { size: "phone", dark: true }] as const) {
-    const { page, context, problems } = await visit(look);
-    await signIn(page, company, "/settings");
-    await page.waitForURL("**/settings/bot");
-    for (const section of SECTIONS) {
-      await page.getByRole("navigation", { name: "Settings" }).getByRole("link", { name: section, exact: true }).click();
-      await page.getByRole("heading", { level: 1, name: section }).waitFor();
-      await expect.poll(() => page.locator('[data-state="loading"]').count()).toBe(0);
-      await expectAccessible(page);
-    }
-    expect(problems).toEqual([]);
-    await context.close();
+  const { page, context, problems } = await visit(look);
+  await signIn(page, company, "/settings");
+  await page.waitForURL("**/settings/bot");
+  for (const section of SECTIONS) {
+    await page.getByRole("navigation", { name: "Settings" }).getByRole("link", { name: section, exact: true }).click();
+    await page.getByRole("heading", { level: 1, name: section }).waitFor();
+    await expect.poll(() => page.locator('[data-state="loading"]').count()).toBe(0);
+    await expectAccessible(page);
   }
+  expect(problems).toEqual([]);
+  await context.close();
 });
 
 it("unsaved changes outlive a reload, name a conflict, and can be undone after saving", async () => {

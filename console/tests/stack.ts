@@ -1,15 +1,15 @@
 /**
- * Starts what the browser tests need, once for all of them: a local stack on a data folder of its own, which builds and
- * serves the console with the headers of production. `LISA_BIN` names a built program; without it, cargo builds one.
- * `CONSOLE_URL` with `LISA_DATA` name a console and its stack that run already, and `RECEIVER_PORT` the port of this machine
- * that the stack calls as https://hooks.example.com (OUTBOUND_LOCAL_SITES).
+ * Starts what the browser tests need, once for all of them: a local stack, which builds and serves the console with the
+ * headers of production, and a browser. `LISA_BIN` names a built program; without it, cargo builds one. `CONSOLE_URL` with
+ * `LISA_DATA` name a console and its stack that run already, and `RECEIVER_PORT` the port of this machine that the stack
+ * calls as https://hooks.example.com (OUTBOUND_LOCAL_SITES).
  */
-import { spawn, type ChildProcess } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+import { chromium } from "playwright-core";
 import type { TestProject } from "vitest/node";
 
 declare module "vitest" {
@@ -18,62 +18,101 @@ declare module "vitest" {
     data: string;
     /** The port on which a test may receive webhooks that are sent to https://hooks.example.com. */
     receiverPort: number;
+    /** The address by which each test file reaches the one browser. */
+    browser: string;
   }
 }
 
-/** The first start installs a Python environment and builds the console. */
+const ROOT = join(import.meta.dirname, "../..");
+/** Cleared at each start, but for the Python environment of the stack's servers. */
+const DATA = join(ROOT, "target/console-e2e");
+/** The first start may install that environment and the console's libraries, and each change builds the console. */
 const START_TIMEOUT_MS = 280_000;
+const STOP_TIMEOUT_MS = 20_000;
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const { CONSOLE_URL: url, LISA_DATA: data } = process.env;
   const receiverPort = Number(process.env["RECEIVER_PORT"] ?? (await freePort()));
+  const isRunning = url !== undefined && data !== undefined;
+  const stack = isRunning ? { url, data, stop: () => Promise.resolve() } : await startStack(receiverPort);
+  const browser = await chromium.launchServer({ executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium" });
+  project.provide("url", stack.url);
+  project.provide("data", stack.data);
+  project.provide("browser", browser.wsEndpoint());
   project.provide("receiverPort", receiverPort);
-  if (url !== undefined && data !== undefined) {
-    project.provide("url", url);
-    project.provide("data", data);
-    return () => Promise.resolve();
-  }
-  const folder = mkdtempSync(join(tmpdir(), "lisa-console-"));
-  const port = await freePort();
-  const stack = startStack(port, folder, receiverPort);
-  const api = `http://127.0.0.1:${port}`;
-  await untilHealthy(api, stack);
-  project.provide("url", api);
-  project.provide("data", folder);
   return async () => {
-    await stopStack(stack);
-    rmSync(folder, { recursive: true, force: true });
+    await browser.close();
+    await stack.stop();
   };
 }
 
-function startStack(port: number, folder: string, receiverPort: number): ChildProcess {
-  const args = ["dev", "--quiet", "--no-model", "--port", String(port), "--data", folder];
-  const program = process.env["LISA_BIN"];
-  // All tests come from one address, and a load of a page is a call without a token: the usual limits would slow them down.
-  const limits = { RATE_LIMIT_ADDRESS: "10000", RATE_LIMIT_USER: "10000", RATE_LIMIT_SIGN_IN: "1000" };
-  const env = { ...process.env, ...limits, OUTBOUND_LOCAL_SITES: `hooks.example.com=127.0.0.1:${receiverPort}` };
-  return program === undefined
-    ? spawn("cargo", args, { cwd: join(import.meta.dirname, "../.."), stdio: "inherit", env })
-    : spawn(program, args, { stdio: "inherit", env });
+async function startStack(receiverPort: number) {
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  makeDataFolder();
+  const stack = run(["dev", "--quiet", "--no-model", "--reset", "--port", String(port), "--data", DATA], {
+    // All tests come from one address, and a load of a page is a call without a token: the usual limits would refuse them.
+    RATE_LIMIT_ADDRESS: "100000",
+    RATE_LIMIT_USER: "10000",
+    RATE_LIMIT_SIGN_IN: "10000",
+    BILLING_RETURN_URL: `${url}/start`,
+    OUTBOUND_LOCAL_SITES: `hooks.example.com=127.0.0.1:${receiverPort}`,
+  });
+  await untilHealthy(url, stack);
+  await checkConsole(url);
+  return { url, data: DATA, stop: () => stop(stack) };
 }
 
-async function untilHealthy(api: string, stack: ChildProcess): Promise<void> {
+function run(args: string[], settings: Record<string, string>): ChildProcess {
+  const program = process.env["LISA_BIN"];
+  const env = { ...process.env, ...settings };
+  const stack =
+    program === undefined ? spawn("cargo", args, { cwd: ROOT, stdio: "inherit", env }) : spawn(program, args, { stdio: "inherit", env });
+  // An interrupted run does not come to its teardown.
+  process.once("exit", () => stack.kill("SIGTERM"));
+  return stack;
+}
+
+/** Makes the data folder, and lends it the workspace's Python environment: to install another one takes up to minutes. */
+function makeDataFolder(): void {
+  const marker = join(DATA, ".lisa-local");
+  if (existsSync(marker)) return;
+  mkdirSync(DATA, { recursive: true });
+  // A stack takes only a folder with its marker. It replaces the link by an environment of its own where the link is of no use.
+  writeFileSync(marker, `${crypto.randomUUID()}\nThis folder belongs to the browser tests of the console.\n`, { mode: 0o600 });
+  symlinkSync(join(ROOT, ".local/python"), join(DATA, "python"));
+}
+
+async function untilHealthy(url: string, stack: ChildProcess): Promise<void> {
   const deadline = Date.now() + START_TIMEOUT_MS;
   while (Date.now() < deadline) {
     if (stack.exitCode !== null) throw new Error(`the stack ended with ${stack.exitCode}`);
-    const isUp = await fetch(`${api}/health`).then(
+    const isUp = await fetch(`${url}/health`).then(
       (response) => response.ok,
       () => false,
     );
     if (isUp) return;
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
+  stack.kill("SIGTERM");
   throw new Error("the stack did not start in time");
 }
 
-function stopStack(stack: ChildProcess): Promise<void> {
+/** A stack serves the console of the folder where its program was built. */
+async function checkConsole(url: string): Promise<void> {
+  const served = await (await fetch(`${url}/sign-in`)).text();
+  if (served !== readFileSync(join(ROOT, "console/dist/index.html"), "utf8")) {
+    throw new Error(`the stack serves another console than ${ROOT}/console: build the program in this folder`);
+  }
+}
+
+function stop(stack: ChildProcess): Promise<void> {
   return new Promise((resolve) => {
-    stack.once("exit", () => resolve());
+    const timer = setTimeout(() => stack.kill("SIGKILL"), STOP_TIMEOUT_MS);
+    stack.once("exit", () => {
+      clearTimeout(timer);
+      resolve();
+    });
     stack.kill("SIGTERM");
   });
 }

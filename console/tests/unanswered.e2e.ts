@@ -1,9 +1,7 @@
 /** Unanswered questions by the interface: why, an answer by hand and from a passage, and the list of approved answers. */
-import { readFileSync } from "node:fs";
-
 import { expect, it } from "vitest";
 
-import { expectAccessible, useBrowser, visit } from "./browser";
+import { contentOf, expectAccessible, useBrowser, visit } from "./browser";
 import { type Company, createCompany, createSupportUser, signIn } from "./company";
 
 useBrowser();
@@ -80,7 +78,7 @@ it("approved answers are written, changed, exported, imported and deleted", asyn
 
   const saving = page.waitForEvent("download");
   await page.getByRole("button", { name: "Export" }).click();
-  const exported = readFileSync(await (await saving).path(), "utf8");
+  const exported = (await contentOf(await saving)).toString();
   expect(exported).toContain("Livrez-vous au Togo ?,");
 
   await page.getByRole("button", { name: "Import" }).click();

@@ -2,7 +2,7 @@
  * The feed of what changed in the company, by polling `GET /changes` with its ETag: a 304 costs one indexed look-up.
  * The first element of a query's key names what it shows, so a change invalidates the right queries.
  */
-import type { QueryClient } from "@tanstack/react-query";
+import { type QueryClient, queryOptions } from "@tanstack/react-query";
 
 import { createStore } from "@/lib/store";
 
@@ -32,6 +32,8 @@ export function noteDeletions(changes: readonly Change[]): void {
   if (ids.length > 0) deletedMessages.set(new Set([...deletedMessages.get(), ...ids]));
 }
 
+/** The cursor of the feed's end. */
+const NOW = "now";
 const VISIBLE_INTERVAL_MS = 2_000;
 const HIDDEN_INTERVAL_MS = 15_000;
 /** Calls that a user may still make in the present minute, below which the feed slows down, and its share of them. */
@@ -43,12 +45,24 @@ export function touchedKeys(changes: readonly Change[]): string[] {
   return [...new Set(changes.flatMap((change) => KEYS[change.kind] ?? []))];
 }
 
-/** Follows the feed until `signal` is aborted. Failures are waited out, as the feed loses nothing for seven days. */
-export async function followChanges(
-  queries: QueryClient,
-  signal: AbortSignal,
-): Promise<void> {
-  let cursor = "now";
+/**
+ * The present place in the feed. Taken before the first data of a page: what changes between the two is then shown, too.
+ * Without an answer the feed begins later, at "now".
+ */
+export const cursorQuery = queryOptions({
+  queryKey: ["cursor"],
+  queryFn: ({ signal }) =>
+    poll(NOW, null, signal).then(
+      ({ body }) => body?.meta.next_cursor ?? NOW,
+      () => NOW,
+    ),
+  staleTime: Infinity,
+  gcTime: 0,
+});
+
+/** Follows the feed from `start` until `signal` is aborted. Failures are waited out, as it loses nothing for seven days. */
+export async function followChanges(queries: QueryClient, signal: AbortSignal, start: string): Promise<void> {
+  let cursor = start;
   let etag: string | null = null;
   while (!signal.aborted) {
     let delay = document.hidden ? HIDDEN_INTERVAL_MS : VISIBLE_INTERVAL_MS;
@@ -73,7 +87,7 @@ export async function followChanges(
       }
       if (error.status === 422) {
         // The cursor is older than the feed: what was missed is unknown, so everything is asked for again.
-        cursor = "now";
+        cursor = NOW;
         etag = null;
         void queries.invalidateQueries();
       }

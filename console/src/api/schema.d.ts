@@ -5773,7 +5773,10 @@ export interface components {
             checks?: components["schemas"]["Checks"] | null;
             environment: string;
             status: components["schemas"]["Condition"];
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description Time of the answer, in whole seconds.
+             */
             timestamp: string;
             version: string;
         };

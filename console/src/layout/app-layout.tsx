@@ -3,7 +3,7 @@ import { Navigate, Outlet, useRouterState } from "@tanstack/react-router";
 import { Building2, Menu as MenuIcon } from "lucide-react";
 import { type RefObject, useEffect, useRef, useState } from "react";
 
-import { followChanges } from "@/api/changes";
+import { cursorQuery, followChanges } from "@/api/changes";
 import { ApiError } from "@/api/errors";
 import { session } from "@/api/session";
 import { useStore } from "@/lib/store";
@@ -16,6 +16,7 @@ import { OfflineBanner, PaywallBanner } from "./banners";
 import { CompanySwitcher, OtherCompanies } from "./company-switcher";
 import { DeletedCompany } from "./deleted-company";
 import { LazyAccountMenu } from "./lazy-menus";
+import { MAX_SHOWN_WAITING, waitingCount } from "./page";
 import { Sidebar } from "./sidebar";
 import { EmptyState, ErrorState, LoadingState } from "./states";
 
@@ -25,15 +26,16 @@ export function AppLayout() {
   return <CompanyLayout key={state.status === "signed-in" ? state.companyId : null} />;
 }
 
-/** Loads the company's context first, as every page needs it. */
+/** Loads the company's context first, as every page needs it, and where the changes feed stands before a page loads data. */
 function CompanyLayout() {
   const context = useContextQuery();
-  if (context.data === undefined || isClosed(context.error)) {
+  const cursor = useQuery(cursorQuery);
+  if (context.data === undefined || cursor.data === undefined || isClosed(context.error)) {
     return <WithoutCompany error={context.error} onRetry={() => void context.refetch()} />;
   }
   return (
     <CompanyProvider value={context.data}>
-      <Frame />
+      <Frame cursor={cursor.data} />
     </CompanyProvider>
   );
 }
@@ -72,10 +74,10 @@ function WithoutCompany({ error, onRetry }: { error: Error | null; onRetry: () =
   );
 }
 
-function Frame() {
+function Frame({ cursor }: { cursor: string }) {
   const { layout } = useTexts();
   const main = useRef<HTMLElement>(null);
-  useChangesFeed();
+  useChangesFeed(cursor);
   useFocusAfterNavigation(main);
   return (
     <div className="grid h-full grid-rows-[auto_minmax(0,1fr)] lg:grid-cols-[15rem_minmax(0,1fr)] lg:grid-rows-1">
@@ -100,9 +102,10 @@ function Frame() {
   );
 }
 
-/** The bar of a narrow window, with the navigation in a drawer. */
+/** The bar of a narrow window, with the navigation in a drawer and what waits on its button. */
 function MobileBar() {
   const { layout } = useTexts();
+  const waiting = useStore(waitingCount);
   const dialog = useRef<HTMLDialogElement>(null);
   const [isOpen, setOpen] = useState(false);
   useEffect(() => {
@@ -111,8 +114,20 @@ function MobileBar() {
   }, [isOpen]);
   return (
     <header className="flex items-center gap-2 border-b bg-sidebar px-2 py-1.5 lg:hidden">
-      <Button variant="ghost" size="icon" aria-label={layout.menu} aria-expanded={isOpen} onClick={() => setOpen(true)}>
+      <Button
+        variant="ghost"
+        size="icon"
+        className="relative"
+        aria-label={waiting === 0 ? layout.menu : `${layout.menu} – ${layout.waiting(waiting)}`}
+        aria-expanded={isOpen}
+        onClick={() => setOpen(true)}
+      >
         <MenuIcon aria-hidden />
+        {waiting > 0 && (
+          <span aria-hidden className="absolute top-0 left-5 rounded-full bg-primary px-1 text-[0.625rem] leading-4 font-semibold text-primary-foreground">
+            {waiting > MAX_SHOWN_WAITING ? `${MAX_SHOWN_WAITING}+` : waiting}
+          </span>
+        )}
       </Button>
       <dialog
         ref={dialog}
@@ -127,16 +142,14 @@ function MobileBar() {
   );
 }
 
-/** Follows the changes of the chosen company for as long as the layout is shown. */
-function useChangesFeed(): void {
+/** Follows the changes of the company for as long as the layout is shown. */
+function useChangesFeed(cursor: string): void {
   const queries = useQueryClient();
-  const state = useStore(session);
-  const companyId = state.status === "signed-in" ? state.companyId : null;
   useEffect(() => {
     const stop = new AbortController();
-    void followChanges(queries, stop.signal);
+    void followChanges(queries, stop.signal, cursor);
     return () => stop.abort();
-  }, [queries, companyId]);
+  }, [queries, cursor]);
 }
 
 /** Moves the focus to the new page, so that a keyboard and a screen reader go on there. */

@@ -6,6 +6,8 @@ import { useTexts } from "@/texts";
 
 /** How many conversations wait for a person: the count in the page's title and in the navigation. */
 export const waitingCount = createStore(0);
+/** A badge shows no larger number. */
+export const MAX_SHOWN_WAITING = 99;
 
 /** Names the page in the browser's tab, behind the number of conversations that wait. */
 export function useTitle(title: string): void {

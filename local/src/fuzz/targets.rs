@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use futures::executor::block_on;
+use serde_json::Value;
 use shared::{
     approved_answers,
     auth::tokens::{SigningKey, VerificationKeys},
@@ -82,13 +83,23 @@ fn webhook_body(input: &[u8]) -> Result<String, String> {
     Ok(format!("{is_repaired} {length} {} {:?}", message.external_id.is_some(), message.attachment))
 }
 
+/// Returns true when a text or a name in the JSON has a NUL.
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(values) => values.iter().any(has_nul),
+        Value::Object(fields) => fields.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
+        _ => false,
+    }
+}
+
 fn stripe_event(input: &[u8]) -> Result<String, String> {
     let event = match Event::read(input) {
         Ok(event) => event,
         Err(error) => return Ok(format!("{error:?}").chars().take(24).collect()),
     };
     ensure((1..=255).contains(&event.id.len()), || format!("the id has {} bytes", event.id.len()))?;
-    ensure(!event.payload.to_string().contains("\\u0000"), || "PostgreSQL takes no JSON with a NUL".to_owned())?;
+    ensure(!has_nul(&event.payload), || "PostgreSQL takes no JSON with a NUL".to_owned())?;
     let again = Event::from_payload(event.payload.clone());
     ensure(again.is_ok_and(|again| again.id == event.id), || "a stored event cannot be read again".to_owned())?;
     Ok(match event.parse_kind() {

@@ -6,7 +6,8 @@ type ContactExport = Schemas["ContactExport"];
 export function joinExports(parts: readonly ContactExport[]): Omit<ContactExport, "next"> | null {
   const [first] = parts;
   if (first === undefined) return null;
-  const { next: _, ...whole } = first;
+  const whole: Partial<ContactExport> & Omit<ContactExport, "next"> = { ...first };
+  delete whole.next;
   return { ...whole, messages: parts.flatMap(({ messages }) => messages) };
 }
 

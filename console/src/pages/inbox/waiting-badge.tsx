@@ -1,13 +1,11 @@
 import { useQuery } from "@tanstack/react-query";
 import { useEffect } from "react";
 
-import { waitingCount } from "@/layout/page";
+import { MAX_SHOWN_WAITING, waitingCount } from "@/layout/page";
 import { useTexts } from "@/texts";
 import { Badge } from "@/ui/badge";
 
 import { waitingQuery } from "./waiting";
-
-const MAX_SHOWN = 99;
 
 /** The number of conversations that wait for a person, beside the inbox's entry; also in the title of every page. */
 export function WaitingBadge() {
@@ -19,7 +17,7 @@ export function WaitingBadge() {
   if (waiting === 0) return null;
   return (
     <Badge variant="default">
-      <span aria-hidden>{waiting > MAX_SHOWN ? `${MAX_SHOWN}+` : waiting}</span>
+      <span aria-hidden>{waiting > MAX_SHOWN_WAITING ? `${MAX_SHOWN_WAITING}+` : waiting}</span>
       <span className="sr-only">{layout.waiting(waiting)}</span>
     </Badge>
   );

@@ -15,7 +15,6 @@ import { Button } from "@/ui/button";
 import { Card, CardContent } from "@/ui/card";
 import { Field } from "@/ui/field";
 import { Input } from "@/ui/input";
-import { Tabs, TabsContent, TabsList, TabsTrigger } from "@/ui/tabs";
 
 /** Joins a company by an invitation: with a new account, or with the one that is signed in. */
 export function InvitationPage() {
@@ -66,24 +65,22 @@ function Join({ invitation }: { invitation: string }) {
   const navigate = useNavigate();
   // A sign-up by the invitation joins by itself; only who was signed in, or signs in here, joins by a click.
   const [hasSignedUp, setSignedUp] = useState(false);
+  const [hasAccount, setHasAccount] = useState(false);
   const isSignedIn = state.status === "signed-in";
   useEffect(() => {
     if (isSignedIn && hasSignedUp) void navigate({ to: "/", replace: true });
   }, [isSignedIn, hasSignedUp, navigate]);
   if (isSignedIn) return hasSignedUp ? null : <JoinSignedIn invitation={invitation} email={state.email} />;
   return (
-    <Tabs defaultValue="new">
-      <TabsList>
-        <TabsTrigger value="new">{auth.signUp}</TabsTrigger>
-        <TabsTrigger value="known">{auth.signIn}</TabsTrigger>
-      </TabsList>
-      <TabsContent value="new" className="pt-4">
-        <SignUpForm invitation={invitation} onSignedUp={() => setSignedUp(true)} />
-      </TabsContent>
-      <TabsContent value="known" className="pt-4">
-        <SignInForm />
-      </TabsContent>
-    </Tabs>
+    <div className="grid gap-5">
+      {hasAccount ? <SignInForm /> : <SignUpForm invitation={invitation} onSignedUp={() => setSignedUp(true)} />}
+      <p className="text-sm text-muted-foreground">
+        {hasAccount ? auth.noAccount : auth.hasAccount}{" "}
+        <button type="button" className="font-medium text-primary underline underline-offset-4" onClick={() => setHasAccount(!hasAccount)}>
+          {hasAccount ? auth.signUp : auth.signIn}
+        </button>
+      </p>
+    </div>
   );
 }
 

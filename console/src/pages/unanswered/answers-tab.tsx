@@ -1,6 +1,6 @@
 import { useInfiniteQuery, useMutation, useQueryClient } from "@tanstack/react-query";
 import { BookOpenCheck, Download, Plus, Upload } from "lucide-react";
-import { useState } from "react";
+import { lazy, Suspense, useState } from "react";
 
 import { callEmpty, client, send } from "@/api/client";
 import { FormError } from "@/layout/form-error";
@@ -13,9 +13,11 @@ import { Badge } from "@/ui/badge";
 import { Button } from "@/ui/button";
 import { ConfirmDialog } from "@/ui/dialog";
 
-import { AnswerDialog } from "./answer-dialog";
-import { ImportDialog } from "./import-dialog";
 import { type ApprovedAnswer, approvedAnswersQuery } from "./queries";
+
+// Their forms need more code than the list: they are loaded when they are opened.
+const AnswerDialog = lazy(() => import("./answer-dialog").then(({ AnswerDialog: component }) => ({ default: component })));
+const ImportDialog = lazy(() => import("./import-dialog").then(({ ImportDialog: component }) => ({ default: component })));
 
 type Open = { kind: "new" } | { kind: "import" } | { kind: "edit" | "delete"; answer: ApprovedAnswer };
 
@@ -56,10 +58,12 @@ export function AnswersTab() {
         </ul>
       )}
       <LoadMore list={list} />
-      {open?.kind === "new" && <AnswerDialog answer={null} onClose={close} />}
-      {open?.kind === "edit" && <AnswerDialog answer={open.answer} onClose={close} />}
+      <Suspense>
+        {open?.kind === "new" && <AnswerDialog answer={null} onClose={close} />}
+        {open?.kind === "edit" && <AnswerDialog answer={open.answer} onClose={close} />}
+        {open?.kind === "import" && <ImportDialog onClose={close} />}
+      </Suspense>
       {open?.kind === "delete" && <DeleteAnswer answer={open.answer} onClose={close} />}
-      {open?.kind === "import" && <ImportDialog onClose={close} />}
     </div>
   );
 }

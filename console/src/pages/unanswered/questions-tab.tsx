@@ -1,7 +1,7 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { CircleCheckBig } from "lucide-react";
-import { useId } from "react";
+import { lazy, Suspense, useId } from "react";
 
 import { LoadMore } from "@/layout/load-more";
 import { EmptyState, ErrorState, LoadingState } from "@/layout/states";
@@ -11,11 +11,12 @@ import { Badge } from "@/ui/badge";
 import { Button } from "@/ui/button";
 import { Select } from "@/ui/input";
 
-import { ApproveDialog } from "./approve-dialog";
 import { groupQuestions, type QuestionGroup } from "./grouping";
 import { unansweredQuery } from "./queries";
 
 const route = getRouteApi("/app/unanswered");
+// Its form needs more code than the list: it is loaded when a question is opened.
+const ApproveDialog = lazy(() => import("./approve-dialog").then(({ ApproveDialog: component }) => ({ default: component })));
 
 export function QuestionsTab() {
   const { unanswered } = useTexts("unanswered");
@@ -50,7 +51,7 @@ export function QuestionsTab() {
           <LoadMore list={list} />
         </>
       )}
-      {isOwner && open !== undefined && <ApproveDialog key={open.newest.id} group={open} onClose={close} />}
+      <Suspense>{isOwner && open !== undefined && <ApproveDialog key={open.newest.id} group={open} onClose={close} />}</Suspense>
     </div>
   );
 }
