@@ -29,7 +29,7 @@ async fn a_reader_at_its_limits_fails_one_document_with_its_code_and_reads_the_n
     let tenant = app.sign_up("Comptoir Baobab").await;
     for (name, line, code) in [
         ("memory", "echo '\"ready\"'; kill -ABRT $$", "corrupt"),
-        ("time", "ulimit -t 1; echo '\"ready\"'; while :; do :; done", "timed_out"),
+        ("time", "ulimit -S -t 1; echo '\"ready\"'; while :; do :; done", "timed_out"),
         ("size", "echo '\"ready\"'; ulimit -f 0; echo x > \"$0.out\"", "reader_failed"),
     ] {
         fs::write(&fault, line).unwrap();
