@@ -310,7 +310,11 @@ impl Traffic {
             where filename like 'shop-%'";
         assert_eq!(number(chunks).await, uploads, "chunks");
         // An archive is deleted when the next one is ready.
-        assert_eq!(number("select count(*) from exports where status = 'ready' and expires_at > now()").await, 1, "exports");
+        assert_eq!(
+            number("select count(*) from exports where status = 'ready' and expires_at > now()").await,
+            1,
+            "exports"
+        );
         assert_eq!(number("select count(*) from exports where status not in ('ready', 'expired')").await, 0, "exports");
         let requested = self.exports.lock().unwrap().clone();
         for id in requested {
