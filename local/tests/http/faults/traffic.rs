@@ -304,6 +304,12 @@ impl Traffic {
         assert_eq!(number("select count(*) from orders").await, orders, "orders");
         assert_eq!(number("select coalesce(sum(orders_count), 0) from bot_usage").await, orders, "orders counted");
         assert_eq!(number("select count(*) from activities where type = 'order_created'").await, orders, "activities");
+        let unread =
+            "select coalesce(string_agg(concat_ws(' ', status, error_code, pages_done), ', '), '') from documents
+            where status <> 'processed' and filename like 'shop-%'";
+        let unread: String =
+            sqlx::query_scalar(unread).fetch_one(&mut self.whatsapp.app.admin_db().await).await.unwrap();
+        assert_eq!(unread, "", "documents that are not read");
         let read = "select count(*) from documents where status = 'processed' and filename like 'shop-%'";
         assert_eq!(number(read).await, uploads, "documents");
         let chunks = "select count(*) from document_chunks chunk join documents on documents.id = chunk.document_id
