@@ -18,17 +18,19 @@ use crate::server_user::ServerUser;
 
 /// A shell script that runs a command and signals it when standard input ends, which happens even when the parent
 /// process is killed. The reader is a second process, so that the script also notices when the command ends by
-/// itself. Arguments: `$1` is the signal, `$2` a folder to remove at the end, or empty.
+/// itself. Arguments: `$1` is the signal, `$2` a folder to remove once the command was signalled, or empty. The folder of
+/// a command that ends by itself stays, since its starter may try again with it.
 const GUARD: &str = r#"
 signal=$1; trash=$2; shift 2
 exec 3<&0
 "$@" </dev/null 3<&- &
 server=$!
-{ read -r _; kill -s "$signal" "$server"; } <&3 3<&- &
+{ read -r _; kill -s "$signal" "$server"; exit 3; } <&3 3<&- &
 reader=$!
 wait "$server"; code=$?
 kill "$reader" 2>/dev/null
-[ -z "$trash" ] || rm -rf -- "$trash"
+wait "$reader"
+[ $? -ne 3 ] || [ -z "$trash" ] || rm -rf -- "$trash"
 exit "$code"
 "#;
 
