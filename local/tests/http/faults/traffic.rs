@@ -40,6 +40,8 @@ pub(super) struct Traffic {
     questions: AtomicUsize,
     orders: AtomicUsize,
     uploads: AtomicUsize,
+    /// Documents whose announcement was acknowledged.
+    documents: Mutex<BTreeSet<Uuid>>,
     exports: Mutex<BTreeSet<Uuid>>,
     /// Messages of [`Self::assert_nobody_is_stuck`].
     probes: AtomicUsize,
@@ -97,6 +99,7 @@ impl Traffic {
             questions: AtomicUsize::new(0),
             orders: AtomicUsize::new(0),
             uploads: AtomicUsize::new(0),
+            documents: Mutex::default(),
             exports: Mutex::default(),
             probes: AtomicUsize::new(0),
         }
@@ -120,9 +123,18 @@ impl Traffic {
         .await;
     }
 
-    /// Waits until more than `count` requests were refused: the outage is felt.
-    pub(super) async fn wait_for_refused(&self, count: usize) {
-        wait_until("a request is refused", TAKEN_WITHIN, async || (self.refused() > count).then_some(())).await;
+    /// Waits until a request is refused: the outage is felt. Sends requests of its own, since a round may be over by now.
+    pub(super) async fn wait_until_refused(&self) {
+        wait_until("a request is refused", TAKEN_WITHIN, async || {
+            let answer = self.whatsapp.app.get("/api/v1/documents").by(&self.whatsapp.tenant).await;
+            if answer.status == 200 {
+                return None;
+            }
+            self.refused.fetch_add(1, Ordering::SeqCst);
+            answer.refused(503, "unavailable");
+            Some(())
+        })
+        .await;
     }
 
     /// Waits until `count` requests to S3 and SQS have met a fault.
@@ -208,6 +220,7 @@ impl Traffic {
         let (app, tenant) = (&self.whatsapp.app, &self.whatsapp.tenant);
         let announced = self.until_taken(&[201], || app.post("/api/v1/documents/upload").by(tenant).json(&body)).await;
         let place = presigned_upload(&announced.data(201));
+        self.documents.lock().unwrap().insert(place.document);
         wait_until("the file is taken", TAKEN_WITHIN, async || {
             let put = tokio::time::timeout(CLIENT_TIMEOUT, app.try_put_file(&place, pdf.clone())).await;
             // 412: a former attempt took effect, and its answer was lost.
@@ -256,16 +269,19 @@ impl Traffic {
     }
 
     async fn wait_until_done(&self) {
-        let uploads = self.uploads.load(Ordering::SeqCst);
+        // An announcement whose answer was lost leaves a document whose file never comes: only the others are waited for.
+        let documents: Vec<_> = self.documents.lock().unwrap().iter().map(|id| format!("'{id}'")).collect();
+        let documents = documents.join(", ");
         let open = format!(
             "(select count(*) from jobs where kind = 'reply' and status <> 'done')
              + (select count(*) from outbox where state = 'queued')
              + (select count(*) from webhook_deliveries where status = 'pending')
              + (select count(*) from reservations where state = 'held')
              + (select count(*) from exports where status in ('queued', 'running'))
-             + abs({uploads} - (select count(*) from documents where status <> 'pending' and filename like 'shop-%'))"
+             + (select count(*) from documents where status = 'pending' and id in ({documents}))"
         );
-        let due = "update jobs set run_after = now() where status <> 'done';
+        // Hours pass between the attempts of a job, and it is given up after twelve. Here they follow each other at once.
+        let due = "update jobs set run_after = now(), attempts = 0 where status <> 'done';
             update conversations set next_send_at = now() where next_send_at > now();
             update webhook_deliveries set next_attempt_at = now() where status = 'pending';
             update webhook_endpoints set paused_until = null, wake_at = null";
@@ -304,11 +320,7 @@ impl Traffic {
         assert_eq!(number("select count(*) from orders").await, orders, "orders");
         assert_eq!(number("select coalesce(sum(orders_count), 0) from bot_usage").await, orders, "orders counted");
         assert_eq!(number("select count(*) from activities where type = 'order_created'").await, orders, "activities");
-        let unread =
-            "select coalesce(string_agg(concat_ws(' ', status, error_code, pages_done), ', '), '') from documents
-            where status <> 'processed' and filename like 'shop-%'";
-        let unread: String =
-            sqlx::query_scalar(unread).fetch_one(&mut self.whatsapp.app.admin_db().await).await.unwrap();
+        let unread = self.unread_documents().await;
         assert_eq!(unread, "", "documents that are not read");
         let read = "select count(*) from documents where status = 'processed' and filename like 'shop-%'";
         assert_eq!(number(read).await, uploads, "documents");
@@ -328,6 +340,14 @@ impl Traffic {
         }
         assert_eq!(number("select count(*) from outbox where state <> 'sent'").await, 0, "parts");
         self.assert_delivered(contacts + orders + uploads + probes).await
+    }
+
+    /// State and error of each acknowledged document that was not read.
+    async fn unread_documents(&self) -> String {
+        let acknowledged: Vec<_> = self.documents.lock().unwrap().iter().copied().collect();
+        let unread = "select coalesce(string_agg(concat_ws(' ', id, filename, status, error_code, error), ', '), '')
+            from unnest($1::uuid[]) as id left join documents using (id) where status is distinct from 'processed'";
+        sqlx::query_scalar(unread).bind(&acknowledged).fetch_one(&mut self.whatsapp.app.admin_db().await).await.unwrap()
     }
 
     /// Asserts that each contact got its answer, and the receiver each event.

@@ -19,9 +19,9 @@ async fn build() -> BTreeMap<String, PathBuf> {
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
     }
-    let output = cargo.current_dir(local_postgres::root()).stdin(Stdio::null()).stderr(Stdio::inherit()).output();
-    let output = output.await.unwrap();
-    assert!(output.status.success(), "the functions cannot be built");
+    let output = cargo.current_dir(local_postgres::root()).stdin(Stdio::null()).output().await.unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "the functions cannot be built: {errors}");
     let messages = String::from_utf8(output.stdout).unwrap();
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     messages
