@@ -587,8 +587,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_crash_after_some_pages_returns_the_corrupt_error() {
-        let script =
-            r#"echo '"ready"'; echo '{"page":{"number":1,"blocks":[{"paragraph":{"text":"bonjour"}}]}}'; kill -6 $$"#;
+        // Each process is asked for the pages after those that are read.
+        let script = r#"page=${2##*'"first_page":'}; page=${page%%[!0-9]*}; echo '"ready"'
+            echo "{\"page\":{\"number\":$page,\"blocks\":[{\"paragraph\":{\"text\":\"bonjour\"}}]}}"; kill -6 $$"#;
         assert!(matches!(run(script, PdfLimits::default()).await, Err(PdfError::Corrupt)));
     }
 
