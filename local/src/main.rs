@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use local::{
     adopt, bench, bench_lists, bench_load, bench_pdf, bench_retrieval, bench_webhook, corpus, dev, embedding_mean,
     eval, fuzz, histories, import_subscriptions, new_function, openapi, operator, phone, settings, stripe_event,
+    traces,
 };
 
 #[derive(Debug, Parser)]
@@ -21,6 +22,7 @@ enum Command {
     Phone(phone::Arguments),
     Openapi(openapi::Arguments),
     Settings(settings::Arguments),
+    Traces(traces::Arguments),
     Eval(eval::Arguments),
     EmbeddingMean(embedding_mean::Arguments),
     Corpus(corpus::Arguments),
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Command::Phone(arguments) => run_phone(arguments),
         Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Settings(arguments) => run_settings(&arguments),
+        Command::Traces(arguments) => run_traces(&arguments),
         Command::Eval(arguments) => run_eval(arguments),
         Command::EmbeddingMean(arguments) => embedding_mean::run(&arguments),
         Command::Corpus(arguments) => run_corpus(arguments),
@@ -106,6 +109,11 @@ async fn run_phone(arguments: phone::Arguments) -> anyhow::Result<()> {
 #[tokio::main]
 async fn run_settings(arguments: &settings::Arguments) -> anyhow::Result<()> {
     settings::run(arguments)
+}
+
+#[tokio::main]
+async fn run_traces(arguments: &traces::Arguments) -> anyhow::Result<()> {
+    traces::run(arguments).await
 }
 
 #[tokio::main]

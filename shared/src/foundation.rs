@@ -20,4 +20,5 @@ pub(crate) mod redis_connection;
 pub mod sealed;
 pub mod settings;
 pub mod task_progress;
+pub mod telemetry;
 pub mod text;

@@ -7,3 +7,4 @@ mod logs;
 mod metrics;
 mod runtime_api;
 mod starts;
+mod traces;

@@ -1,10 +1,13 @@
 //! The common frame of all Lambda functions: name, settings, routes and start. One [`Function`] value runs as a
 //! Lambda bootstrap ([`serve`]), inside the local stack, and in tests.
 
+mod flush;
+
 use std::{collections::BTreeMap, future::Future, pin::Pin, process::ExitCode, sync::Arc, time::Instant};
 
 use futures::future::BoxFuture;
-use lambda_runtime::{LambdaEvent, service_fn};
+use lambda_http::{Adapter, StreamAdapter};
+use lambda_runtime::{LambdaEvent, Runtime, layers::TracingLayer, service_fn};
 use serde_json::Value;
 use tracing::Instrument;
 use utoipa::openapi::OpenApi;
@@ -16,14 +19,26 @@ use crate::{
     error::BoxError,
     http, logging,
     settings::{CommonSettings, Settings, SettingsMap, SettingsRead},
+    telemetry::{self, SpanKind, Telemetry},
 };
+
+use flush::FlushLayer;
 
 /// A closure that handles one raw event.
 pub type EventHandler = Arc<dyn Fn(Value) -> BoxFuture<'static, Result<Value, BoxError>> + Send + Sync>;
 
 /// A started function.
 #[derive(Clone)]
-pub enum StartedFunction {
+pub struct StartedFunction {
+    /// The part that handles events.
+    pub handler: Handler,
+    /// The function's traces. Whoever runs the handler flushes them after each event.
+    pub telemetry: Telemetry,
+}
+
+/// The part of a started function that handles events.
+#[derive(Clone)]
+pub enum Handler {
     /// Answers HTTP requests.
     Http(axum::Router),
     /// Handles events of a queue, a schedule or an invocation.
@@ -90,6 +105,7 @@ impl Function {
                 CommonSettings::read(&mut settings);
                 http::Cors::read(&mut settings);
                 http::Edge::read(&mut settings);
+                Telemetry::read(&mut settings, F::NAME);
                 F::read(&mut settings);
                 settings.into_read()
             },
@@ -97,12 +113,20 @@ impl Function {
                 let mut settings = Settings::new(values);
                 CommonSettings::read(&mut settings);
                 let (cors, edge) = (http::Cors::read(&mut settings), http::Edge::read(&mut settings));
+                let telemetry = Telemetry::read(&mut settings, F::NAME);
                 let deps = F::read(&mut settings);
                 settings.finish()?;
                 let (router, _) = F::routes().split_for_parts();
-                let body_limit = F::BODY_LIMIT;
-                let options = http::LayerOptions { function: F::NAME, body_limit, cors, edge, describe: describe::<F> };
-                Ok(StartedFunction::Http(http::layers(router.with_state(deps), options)))
+                let options = http::LayerOptions {
+                    function: F::NAME,
+                    body_limit: F::BODY_LIMIT,
+                    cors,
+                    edge,
+                    telemetry: telemetry.clone(),
+                    describe: describe::<F>,
+                };
+                let handler = Handler::Http(http::layers(router.with_state(deps), options));
+                Ok(StartedFunction { handler, telemetry })
             },
         }
     }
@@ -118,21 +142,26 @@ impl Function {
                 let mut settings = Settings::new(values);
                 aws::secret_arn(&mut settings);
                 CommonSettings::read(&mut settings);
+                Telemetry::read(&mut settings, F::NAME);
                 F::read(&mut settings);
                 settings.into_read()
             },
             start: |values| {
                 let mut settings = Settings::new(values);
                 CommonSettings::read(&mut settings);
+                let telemetry = Telemetry::read(&mut settings, F::NAME);
                 let function = F::read(&mut settings);
                 settings.finish()?;
-                Ok(StartedFunction::Event(Arc::new(move |event| {
-                    let function = function.clone();
+                let traces = telemetry.clone();
+                let handler = Handler::Event(Arc::new(move |event| {
+                    let (function, telemetry) = (function.clone(), traces.clone());
                     // At the level error, as all spans: LOG_LEVEL would drop a lower span, and its fields would be
                     // missing from the errors inside.
                     let span = tracing::error_span!("event", function = F::NAME);
-                    Box::pin(log_outcome(async move { function.handle(event).await }).instrument(span))
-                })))
+                    let work = async move { handle_in_trace(&telemetry, &function, event).await };
+                    Box::pin(log_outcome(work).instrument(span))
+                }));
+                Ok(StartedFunction { handler, telemetry })
             },
         }
     }
@@ -183,21 +212,45 @@ pub fn serve(function: Function) -> ExitCode {
 }
 
 async fn run(function: Function, values: SettingsMap) -> Result<(), BoxError> {
-    match function.start(values).await? {
-        StartedFunction::Http(router) if function.streams => lambda_http::run_with_streaming_response(router).await,
-        StartedFunction::Http(router) => lambda_http::run(router).await,
-        StartedFunction::Event(handle) => {
-            lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
+    let StartedFunction { handler, telemetry } = function.start(values).await?;
+    let flush = FlushLayer(telemetry);
+    match handler {
+        Handler::Http(router) if function.streams => {
+            Runtime::new(StreamAdapter::from(router)).layer(TracingLayer::new()).layer(flush).run().await
+        }
+        Handler::Http(router) => {
+            Runtime::new(Adapter::from(router)).layer(TracingLayer::new()).layer(flush).run().await
+        }
+        Handler::Event(handle) => {
+            let handle = service_fn(move |event: LambdaEvent<Value>| {
                 let handle = Arc::clone(&handle);
                 let request_id = event.context.request_id.clone();
                 let span = tracing::error_span!("invocation", request_id);
                 // The handler opens the span `event` when it is called, so the call must happen inside this span.
                 let work: Pin<Box<dyn Future<Output = _> + Send>> = span.in_scope(|| handle(event.payload));
                 work.instrument(span)
-            }))
-            .await
+            });
+            Runtime::new(handle).layer(TracingLayer::new()).layer(flush).run().await
         }
     }
+}
+
+/// Handles an event. The messages of a queue have a span each, in their senders' traces; any other event is a span of its
+/// own.
+async fn handle_in_trace<F: EventFunction>(
+    telemetry: &Telemetry,
+    function: &F,
+    event: Value,
+) -> Result<Value, BoxError> {
+    if event["Records"].is_array() {
+        return telemetry.scope(function.handle(event)).await;
+    }
+    let span = telemetry.root_span(F::NAME.to_owned(), SpanKind::Server, None);
+    let outcome = telemetry::in_span(&span, function.handle(event)).await;
+    if outcome.is_err() {
+        span.fail("event_failed");
+    }
+    outcome
 }
 
 /// Awaits the handling of one event and logs one line, as `http::layers::finish` does for requests.
