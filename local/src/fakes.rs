@@ -5,5 +5,6 @@ pub mod collector;
 pub mod manychat;
 pub mod models;
 pub mod queue;
+pub mod sentry;
 pub mod stripe;
 pub mod webhook_receiver;

@@ -8,6 +8,7 @@ pub mod cache;
 pub mod clock;
 pub mod db;
 pub mod error;
+pub mod error_reports;
 pub mod function;
 pub mod http;
 pub mod idempotency;

@@ -21,7 +21,7 @@ pub use domain::{
 };
 pub(crate) use foundation::redis_connection;
 pub use foundation::{
-    audit, auth, aws, cache, clock, db, error, function, http, idempotency, input, jobs, logging, paging, rate_limits,
+    audit, auth, aws, cache, clock, db, error, error_reports, function, http, idempotency, input, jobs, logging, paging, rate_limits,
     sealed, settings, task_progress, telemetry, text,
 };
 pub(crate) use integrations::model_api;

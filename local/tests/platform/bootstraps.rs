@@ -2,6 +2,7 @@
 //! given the events of events/ by a Runtime API.
 
 mod build;
+mod errors;
 mod flow;
 mod logs;
 mod metrics;

@@ -3,7 +3,14 @@
 
 mod flush;
 
-use std::{collections::BTreeMap, future::Future, pin::Pin, process::ExitCode, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    pin::Pin,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::future::BoxFuture;
 use lambda_http::{Adapter, StreamAdapter};
@@ -17,6 +24,7 @@ use crate::{
     auth::access_policy,
     aws,
     error::BoxError,
+    error_reports::ErrorReports,
     http, logging,
     settings::{CommonSettings, Settings, SettingsMap, SettingsRead},
     telemetry::{self, SpanKind, Telemetry},
@@ -103,6 +111,7 @@ impl Function {
                 let mut settings = Settings::new(values);
                 aws::secret_arn(&mut settings);
                 CommonSettings::read(&mut settings);
+                ErrorReports::read(&mut settings);
                 http::Cors::read(&mut settings);
                 http::Edge::read(&mut settings);
                 Telemetry::read(&mut settings, F::NAME);
@@ -112,6 +121,7 @@ impl Function {
             start: |values| {
                 let mut settings = Settings::new(values);
                 CommonSettings::read(&mut settings);
+                ErrorReports::read(&mut settings);
                 let (cors, edge) = (http::Cors::read(&mut settings), http::Edge::read(&mut settings));
                 let telemetry = Telemetry::read(&mut settings, F::NAME);
                 let deps = F::read(&mut settings);
@@ -142,6 +152,7 @@ impl Function {
                 let mut settings = Settings::new(values);
                 aws::secret_arn(&mut settings);
                 CommonSettings::read(&mut settings);
+                ErrorReports::read(&mut settings);
                 Telemetry::read(&mut settings, F::NAME);
                 F::read(&mut settings);
                 settings.into_read()
@@ -149,6 +160,7 @@ impl Function {
             start: |values| {
                 let mut settings = Settings::new(values);
                 CommonSettings::read(&mut settings);
+                ErrorReports::read(&mut settings);
                 let telemetry = Telemetry::read(&mut settings, F::NAME);
                 let function = F::read(&mut settings);
                 settings.finish()?;
@@ -200,20 +212,35 @@ fn describe<F: HttpFunction>() -> OpenApi {
 pub fn serve(function: Function) -> ExitCode {
     let values = environment();
     // Logging starts before anything that can fail. A malformed LOG_LEVEL is ignored here and reported by `start`.
-    logging::init(&CommonSettings::read(&mut Settings::new(values.clone())));
+    let mut settings = Settings::new(values.clone());
+    let reports = ErrorReports::read(&mut settings);
+    logging::init(&CommonSettings::read(&mut settings), reports.layer());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime.map_err(BoxError::from).and_then(|runtime| runtime.block_on(run(function, values))) {
-        Ok(()) => ExitCode::SUCCESS,
+    let outcome = runtime.map_err(BoxError::from).and_then(|runtime| {
+        let outcome = runtime.block_on(run(function, values, reports.clone()));
+        if let Err(error) = &outcome {
+            log_end(function, error);
+            runtime.block_on(reports.flush(Duration::MAX));
+        }
+        Ok(outcome.is_ok())
+    });
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            tracing::error!(function = function.name, error = logging::chain(error.as_ref()), "the function ended");
+            log_end(function, &error);
             ExitCode::FAILURE
         }
     }
 }
 
-async fn run(function: Function, values: SettingsMap) -> Result<(), BoxError> {
+fn log_end(function: Function, error: &BoxError) {
+    tracing::error!(function = function.name, error = logging::chain(error.as_ref()), "the function ended");
+}
+
+async fn run(function: Function, values: SettingsMap, reports: ErrorReports) -> Result<(), BoxError> {
     let StartedFunction { handler, telemetry } = function.start(values).await?;
-    let flush = FlushLayer(telemetry);
+    let flush = FlushLayer { telemetry, reports };
     match handler {
         Handler::Http(router) if function.streams => {
             Runtime::new(StreamAdapter::from(router)).layer(TracingLayer::new()).layer(flush).run().await

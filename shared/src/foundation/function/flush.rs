@@ -1,4 +1,4 @@
-//! Exports the traces between the response to one event and the request for the next one.
+//! Sends traces and reports of errors between the response to one event and the request for the next one.
 
 use std::{
     future::Future,
@@ -9,21 +9,24 @@ use std::{
 
 use lambda_runtime::{LambdaInvocation, Service, tower::Layer};
 
-use crate::telemetry::Telemetry;
+use crate::{error_reports::ErrorReports, telemetry::Telemetry};
 
-/// Time that is left to the runtime between the export and the invocation's deadline.
+/// Time that is left to the runtime between the sending and the invocation's deadline.
 const DEADLINE_MARGIN: Duration = Duration::from_millis(100);
 
-/// A layer around the sending of the response. Lambda freezes the process when it asks for the next event, so spans must
-/// be exported before; and the caller has its answer by then.
+/// A layer around the sending of the response. Lambda freezes the process when it asks for the next event, so both must
+/// be sent before; and the caller has its answer by then.
 #[derive(Debug, Clone)]
-pub(super) struct FlushLayer(pub(super) Telemetry);
+pub(super) struct FlushLayer {
+    pub(super) telemetry: Telemetry,
+    pub(super) reports: ErrorReports,
+}
 
 impl<S> Layer<S> for FlushLayer {
     type Service = Flushed<S>;
 
     fn layer(&self, inner: S) -> Flushed<S> {
-        Flushed { inner, telemetry: self.0.clone() }
+        Flushed { inner, layer: self.clone() }
     }
 }
 
@@ -31,7 +34,7 @@ impl<S> Layer<S> for FlushLayer {
 #[derive(Debug)]
 pub(super) struct Flushed<S> {
     inner: S,
-    telemetry: Telemetry,
+    layer: FlushLayer,
 }
 
 impl<S> Service<LambdaInvocation> for Flushed<S>
@@ -49,12 +52,13 @@ where
 
     fn call(&mut self, invocation: LambdaInvocation) -> Self::Future {
         let deadline = UNIX_EPOCH + Duration::from_millis(invocation.context.deadline);
-        let telemetry = self.telemetry.clone();
+        let FlushLayer { telemetry, reports } = self.layer.clone();
         let answered = self.inner.call(invocation);
         Box::pin(async move {
             let outcome = answered.await;
             let left = deadline.duration_since(SystemTime::now()).unwrap_or_default();
-            telemetry.flush(left.saturating_sub(DEADLINE_MARGIN)).await;
+            let limit = left.saturating_sub(DEADLINE_MARGIN);
+            tokio::join!(telemetry.flush(limit), reports.flush(limit));
             outcome
         })
     }
