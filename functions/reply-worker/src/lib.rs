@@ -91,9 +91,9 @@ struct BurstPolicy {
 /// The work that remains in a conversation when its worker stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RemainingWork {
-    /// None.
+    /// No work remains.
     Done,
-    /// Something to do, not before this time.
+    /// Messages or parts remain, for which nothing can be done before this time.
     At(DateTime<Utc>),
     /// A newer message came in; its own queue message continues the work.
     NewerMessage,

@@ -51,7 +51,7 @@ impl ReceivedWebhook {
 pub enum ReceiverReply {
     /// An empty body with this status.
     Status(u16),
-    /// This status with `Retry-After` in seconds.
+    /// An empty body with a status, and with `Retry-After` in seconds.
     RetryAfter(u16, u32),
     /// A redirect (307) to this URL.
     Redirect(&'static str),
@@ -103,7 +103,7 @@ impl FakeReceiver {
         self.address
     }
 
-    /// Answers the next requests so, one after the other, before the usual answer.
+    /// Queues answers for the next requests, one each. Later requests get the usual answer.
     pub fn reply(&self, replies: &[ReceiverReply]) {
         self.state.replies.lock().unwrap_or_else(PoisonError::into_inner).extend(replies);
     }
@@ -113,7 +113,7 @@ impl FakeReceiver {
         *self.state.always.lock().unwrap_or_else(PoisonError::into_inner) = reply;
     }
 
-    /// Lets all requests that hang be answered, also later ones.
+    /// Answers all requests that wait because of [`ReceiverReply::Hang`], and later ones at once.
     pub fn release(&self) {
         self.state.is_released.send_replace(true);
     }

@@ -1,4 +1,4 @@
-//! What the log tells: nothing that a person wrote, no secret, token or phone number, whatever fails.
+//! The log holds no text that a person wrote, and no secret, token or phone number, regardless of the fault.
 //!
 //! [`plant`] makes every test of this program fail when a planted text is logged. These tests plant texts where a fault
 //! would bring them into the log: in every place of every request, and in the answers of all outside servers.
@@ -53,7 +53,7 @@ impl Plants {
         plants
     }
 
-    /// All of them in one text.
+    /// Returns the planted message, phone number and token as one text.
     fn text(&self) -> String {
         format!("{} {} {}", self.message, self.phone, self.token)
     }

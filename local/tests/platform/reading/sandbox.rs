@@ -1,5 +1,5 @@
-//! What a file that takes the reader over can do from the child process: nothing. The real child program loads a libpdfium
-//! that tries what the file names (`compromised_pdfium.c`).
+//! The sandbox of the child process holds against a file that has taken the reader over. The real child program loads a
+//! libpdfium that tries the attack that the file names (`compromised_pdfium.c`).
 
 use std::{
     fs::{self, File},
