@@ -143,7 +143,7 @@ impl Deps {
             LeaseOutcome::Leased(lease) => lease,
             // The holder sends a queue message when it releases the lease. This one is for the case that it is dead.
             LeaseOutcome::Busy { until, is_first: true } => {
-                // Bounded, because this clock may differ from the database's.
+                // Clamped, because `until` is a time of the database's clock, from which this clock may differ.
                 let left = (until - shared::clock::now()).clamp(TimeDelta::zero(), lease_timeout());
                 return self.requeue(&message, left).await;
             }

@@ -132,7 +132,7 @@ async fn receive(State(state): State<Arc<ReceiverState>>, request: Request) -> R
     };
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
     let received = ReceivedWebhook { path, headers: head.headers, body };
-    // The reply is chosen first, so that who waits for the request finds it taken.
+    // The reply is chosen before the request is recorded, so a test that has seen the request may queue the next reply.
     let next = state.replies.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     let reply = next.unwrap_or_else(|| *state.always.lock().unwrap_or_else(PoisonError::into_inner));
     state.received.send_modify(|all| all.push(received));

@@ -303,7 +303,8 @@ impl World {
                 contact.is_spaced || parts().any(|part| part.is_deferred)
             }
             Event::Release { contact } => self.contacts[contact].is_human,
-            // A handover lasts longer than a worker that began before it.
+            // The shortest handover lasts longer than a worker's run, so no worker that began before a handover sees
+            // its end.
             Event::EndHandover { contact } => {
                 let began_before = |worker: &Worker| worker.contact == contact && !worker.seen.is_human;
                 self.contacts[contact].is_by_person() && !self.workers.iter().flatten().any(began_before)
@@ -578,7 +579,7 @@ impl World {
             }
         }
         let Some((message, part)) = contact.next_queued() else {
-            // Also when the handover ended while the worker sent something.
+            // The worker waits for a person also when the handover ended by itself while it sent something.
             let waits_for_person = if worker.seen.is_human { !worker.seen.pending.is_empty() } else { is_by_person };
             return Place::Releasing(if waits_for_person { NextRun::Later } else { NextRun::Done });
         };

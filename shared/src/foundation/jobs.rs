@@ -373,7 +373,7 @@ mod tests {
         let messages = WebhookMessage::parse_all(tenant, Some(&format!("{second} {first} {second}")));
         let of = |endpoint_id| WebhookMessage { customer_id: tenant, endpoint_id };
         assert_eq!(messages, [of(first), of(second)]);
-        // A transaction that set nothing, and one on a connection on which another one had set it.
+        // The setting is null when nothing has set it on the connection, and empty after a transaction that set it.
         assert_eq!(WebhookMessage::parse_all(tenant, None), []);
         assert_eq!(WebhookMessage::parse_all(tenant, Some("")), []);
     }

@@ -304,8 +304,8 @@ impl WholeStack {
 
 impl Drop for WholeStack {
     fn drop(&mut self) {
-        // Else the program would be asked to end by the end of its standard input, which it does not watch. Fails only when
-        // the processes cannot be listed; the program's servers then end with it.
+        // `ChildProcess` would stop the program by closing its standard input, which the program does not watch.
+        // `kill_tree` fails only when the processes cannot be listed; the program's servers then end with the program.
         let _ = self.process.lock().map(|mut process| process.kill_tree());
     }
 }

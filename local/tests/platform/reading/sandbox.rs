@@ -201,7 +201,7 @@ async fn the_reader_starts_nothing_and_makes_no_code() {
         "become-root",
     ];
     if cfg!(target_arch = "x86_64") {
-        // Calls of another table have other numbers, which the rules do not mean.
+        // A call by the 32-bit interface has numbers of another table, for which the rules are not written.
         names.push("32-bits");
     }
     for name in names {
