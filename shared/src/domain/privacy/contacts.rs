@@ -24,13 +24,12 @@ pub struct ContactExport {
     /// Messages, the oldest first.
     #[schema(value_type = Vec<Object>)]
     messages: Vec<Value>,
-    /// Value of the parameter `after` for the next messages; null when these are the last ones. Only the first answer has
-    /// what follows.
+    /// Value of `after` for the next messages; null after the last ones. A call with `after` fills no other list.
     next: Option<Uuid>,
     /// Orders of the conversation.
     #[schema(value_type = Vec<Object>)]
     orders: Value,
-    /// Thumbs and comments of members on its messages.
+    /// Thumbs and comments of members on messages of the conversation.
     #[schema(value_type = Vec<Object>)]
     feedback: Value,
     /// Unanswered questions that were closed.

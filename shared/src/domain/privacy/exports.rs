@@ -58,7 +58,7 @@ pub struct Export {
 pub struct Download {
     /// Signed URL for a GET, which needs no token.
     pub url: String,
-    /// Time at which the URL ends. A new one is in the next answer.
+    /// Time until which the URL is valid. Each answer has a new URL.
     pub expires_at: DateTime<Utc>,
 }
 

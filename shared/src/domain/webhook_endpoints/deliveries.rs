@@ -151,7 +151,7 @@ pub async fn send_test(tx: &mut TenantTx, endpoint: Uuid) -> Result<WebhookDeliv
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "since": "2026-11-23T00:00:00Z" }))]
 pub struct Replay {
-    /// Only deliveries of events since this time. They are kept for 30 days.
+    /// Time from which on failed deliveries are sent again, by their creation. Deliveries are kept for 30 days.
     since: DateTime<Utc>,
 }
 

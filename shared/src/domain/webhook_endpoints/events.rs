@@ -172,7 +172,7 @@ pub struct QuotaReached {
     limit: String,
     /// Requests, or millionths of a US dollar for `model_spend`.
     used: i64,
-    /// The limit. Of `plan_requests` in `quota.exhausted`, with the requests over the plan that the company buys.
+    /// The limit. In `quota.exhausted`, `plan_requests` includes the requests over the plan that the company buys.
     most: i64,
     /// Name of the plan.
     plan: String,
