@@ -389,9 +389,9 @@ async fn record_batch(
     .await
 }
 
-/// Runs `work` in a transaction of the tenant, as [`Db::tenant_tx`] does. After the commit, sends a queue message to
-/// the webhook worker for each endpoint that got a delivery in it. When a message is lost, maintenance sends it within
-/// a minute.
+/// Runs `work` in a transaction of the tenant, as [`Db::tenant_tx`] does. After the commit, sends a queue message to the
+/// webhook worker for each endpoint that got a delivery in it. Maintenance sends a lost message within a minute; where
+/// `wake_at` names a delayed message of the endpoint, that one comes first, at most 14 minutes later.
 ///
 /// # Errors
 /// Any error of [`Db::tenant_tx`].
@@ -411,8 +411,8 @@ pub async fn tenant_tx_with_events<T>(
     Ok(value)
 }
 
-/// Sends the queue messages of endpoints that got a delivery. Called after the commit. Maintenance sends a message that
-/// the queue does not take within a minute.
+/// Sends the queue messages of endpoints that got a delivery. Called after the commit. A message that the queue does not
+/// take is replaced as one of [`tenant_tx_with_events`].
 pub async fn wake_worker(queue: &Queue, messages: &[WebhookMessage]) {
     join_all(messages.iter().map(|message| queue.send_or_log(message, Duration::ZERO))).await;
 }
