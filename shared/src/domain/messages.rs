@@ -167,7 +167,7 @@ pub async fn write(tx: &mut TenantTx, message: &NewMessage<'_>) -> sqlx::Result<
 /// The state of the messages that an answer is meant for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AnswerStatus {
-    /// All messages of the answer still wait for one.
+    /// All of the messages still wait for an answer.
     Pending,
     /// An earlier attempt wrote this answer already.
     AlreadyWritten,

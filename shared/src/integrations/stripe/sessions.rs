@@ -21,7 +21,7 @@ pub enum CheckoutSessionState {
     Complete(Option<String>),
 }
 
-/// A charge, with the ids that name its customer and its refunded amount.
+/// A charge, with its customer and its refunded amount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Charge {
     /// Id of the charge (`ch_…`).
