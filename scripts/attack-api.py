@@ -259,7 +259,7 @@ class Company:
 
 
 class Result:
-    """What schemathesis reported of one role."""
+    """The results of schemathesis for one role: failures by kind, and the numbers of operations, statuses and cases."""
 
     def __init__(self):
         self.operations, self.statuses = set(), collections.Counter()

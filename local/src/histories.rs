@@ -1,5 +1,6 @@
-//! `cargo histories`: many generated histories of bursts, crashes, repetitions, takeovers, opt-outs and changes of the
-//! plan. A model of the rules is checked against what must always hold, and the product against the model.
+//! `cargo histories`: generates histories of conversations with bursts, crashes, repeated deliveries, takeovers,
+//! opt-outs and changes of the plan. Checks the invariants on a model of the rules (`judge`), or with `--database`
+//! compares the real product with the model after each event (`replay`).
 
 mod event;
 mod generator;
@@ -35,10 +36,11 @@ pub struct Arguments {
     database: bool,
 }
 
-/// Judges the histories and prints the figures.
+/// Judges the histories and prints their number, the time and the [`Coverage`].
 ///
 /// # Errors
-/// Fails with the first history that does not hold.
+/// Fails with a history that breaks an invariant, or in which database and model differ, and the command that repeats
+/// it.
 pub async fn run(arguments: Arguments) -> Result<()> {
     let Arguments { count, seed, database } = arguments;
     let started = Instant::now();
@@ -55,7 +57,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 /// Judges the histories of `count` seeds on the model, on all processors.
 ///
 /// # Errors
-/// Fails with the first seed of a thread whose history does not hold.
+/// Fails with the first seed of a thread whose history breaks an invariant.
 pub fn judge_on_model(first_seed: u64, count: u64) -> Result<Coverage> {
     let threads = available_parallelism().map_or(1, NonZero::get) as u64;
     let end = first_seed + count;
@@ -78,7 +80,7 @@ pub fn judge_on_model(first_seed: u64, count: u64) -> Result<Coverage> {
 /// Replays the histories of `count` seeds on a database of their own.
 ///
 /// # Errors
-/// Fails with the first history after which the database shows something else than the model.
+/// Fails with the first history in which the database and the model differ after an event.
 pub async fn replay_on_database(first_seed: u64, count: u64) -> Result<Coverage> {
     let mut product = Product::start().await?;
     let mut coverage = Coverage::default();

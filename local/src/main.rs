@@ -35,7 +35,7 @@ enum Command {
     NewFunction(new_function::Arguments),
     /// Verifies the hash chains of the audit log.
     AuditVerify(operator::ConnectionArguments),
-    /// Seals the tenants' API keys again with the first of SEALING_KEYS.
+    /// Seals the tenants' and data pods' keys and the webhook endpoints' secrets again with the first of SEALING_KEYS.
     RotateKeys(operator::ConnectionArguments),
     /// Embeds the tenants' chunks again with the configured embedding model.
     ReEmbed(operator::ReEmbedArguments),

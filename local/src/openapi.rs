@@ -163,7 +163,7 @@ fn add(function: &Function, paths: &mut Map<String, Value>, schemas: &mut Value)
     Ok(())
 }
 
-/// The request that an endpoint gets for an event.
+/// Returns the entry of `webhooks` in the document: the request that a company's endpoint gets for an event.
 fn webhook(event: EventType) -> Value {
     let header = |name: &str, about: &str| {
         let schema = json!({ "type": "string" });

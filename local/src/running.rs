@@ -52,8 +52,8 @@ impl Drop for RunningStack {
     }
 }
 
-/// Returns the demo file of a stack: the named one, else that of the running stack, of several that of the one that was
-/// started last, else that of the default data folder. Where several run, the terminal says which one is taken.
+/// Returns the path of the demo file: `named`, else the file of the running stack that was started last, else that of
+/// the default data folder. When several stacks run, prints which one is taken.
 pub(crate) fn demo_file(named: Option<&Path>) -> PathBuf {
     if let Some(named) = named {
         return named.to_path_buf();

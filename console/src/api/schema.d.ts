@@ -2736,7 +2736,7 @@ export interface components {
         Condition: "healthy" | "degraded";
         /** @description A field that a change made different. */
         ConfigChange: {
-            /** @description Value after it. */
+            /** @description Value after the change. */
             after: unknown;
             /** @description Value before the change. */
             before: unknown;
@@ -2838,7 +2838,7 @@ export interface components {
             closed_questions: Record<string, never>[];
             /** @description The conversation with the contact's id, telephone number and name. */
             conversation: Record<string, never>;
-            /** @description Thumbs and comments of members on its messages. */
+            /** @description Thumbs and comments of members on messages of the conversation. */
             feedback: Record<string, never>[];
             /** @description Messages, the oldest first. */
             messages: Record<string, never>[];
@@ -2846,8 +2846,7 @@ export interface components {
             model_calls: Record<string, never>[];
             /**
              * Format: uuid
-             * @description Value of the parameter `after` for the next messages; null when these are the last ones. Only the first answer has
-             *     what follows.
+             * @description Value of `after` for the next messages; null after the last ones. A call with `after` fills no other list.
              */
             next?: string | null;
             /** @description Orders of the conversation. */
@@ -2975,12 +2974,12 @@ export interface components {
             content: string;
             /**
              * Format: uuid
-             * @description Its conversation.
+             * @description Conversation of the message.
              */
             conversation_id: string;
             /**
              * Format: date-time
-             * @description Time at which it was stored.
+             * @description Time at which the message was stored.
              */
             created_at: string;
             /** @description `inbound` or `outbound`. */
@@ -3545,7 +3544,7 @@ export interface components {
         Download: {
             /**
              * Format: date-time
-             * @description Time at which the URL ends. A new one is in the next answer.
+             * @description Time until which the URL is valid. Each answer has a new URL.
              */
             expires_at: string;
             /** @description Signed URL for a GET, which needs no token. */
@@ -3885,7 +3884,7 @@ export interface components {
                 closed_questions: Record<string, never>[];
                 /** @description The conversation with the contact's id, telephone number and name. */
                 conversation: Record<string, never>;
-                /** @description Thumbs and comments of members on its messages. */
+                /** @description Thumbs and comments of members on messages of the conversation. */
                 feedback: Record<string, never>[];
                 /** @description Messages, the oldest first. */
                 messages: Record<string, never>[];
@@ -3893,8 +3892,7 @@ export interface components {
                 model_calls: Record<string, never>[];
                 /**
                  * Format: uuid
-                 * @description Value of the parameter `after` for the next messages; null when these are the last ones. Only the first answer has
-                 *     what follows.
+                 * @description Value of `after` for the next messages; null after the last ones. A call with `after` fills no other list.
                  */
                 next?: string | null;
                 /** @description Orders of the conversation. */
@@ -4509,7 +4507,7 @@ export interface components {
                 last_passed?: boolean | null;
                 /**
                  * Format: date-time
-                 * @description Time of that run.
+                 * @description Time of the last run for a saved prompt; null before the first one.
                  */
                 last_run_at?: string | null;
                 /**
@@ -5717,7 +5715,7 @@ export interface components {
             last_passed?: boolean | null;
             /**
              * Format: date-time
-             * @description Time of that run.
+             * @description Time of the last run for a saved prompt; null before the first one.
              */
             last_run_at?: string | null;
             /**
@@ -6220,7 +6218,7 @@ export interface components {
                 last_passed?: boolean | null;
                 /**
                  * Format: date-time
-                 * @description Time of that run.
+                 * @description Time of the last run for a saved prompt; null before the first one.
                  */
                 last_run_at?: string | null;
                 /**
@@ -7720,7 +7718,7 @@ export interface components {
             limit: string;
             /**
              * Format: int64
-             * @description The limit. Of `plan_requests` in `quota.exhausted`, with the requests over the plan that the company buys.
+             * @description The limit. In `quota.exhausted`, `plan_requests` includes the requests over the plan that the company buys.
              */
             most: number;
             /**
@@ -7777,7 +7775,7 @@ export interface components {
         Replay: {
             /**
              * Format: date-time
-             * @description Only deliveries of events since this time. They are kept for 30 days.
+             * @description Time from which on failed deliveries are sent again, by their creation. Deliveries are kept for 30 days.
              */
             since: string;
         };
@@ -12029,7 +12027,7 @@ export interface operations {
     privacy_export_contact: {
         parameters: {
             query?: {
-                /** @description The value of `next` of the answer before. */
+                /** @description The field `next` of the answer before; absent for the first messages. */
                 after?: string;
             };
             header?: {

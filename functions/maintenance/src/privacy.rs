@@ -1,4 +1,4 @@
-//! Purges of deleted accounts, and the archives of exports past their time.
+//! Purges of deleted accounts, and the deletion of expired archives of exports.
 
 use std::time::{Duration, Instant};
 
@@ -16,16 +16,16 @@ use uuid::Uuid;
 
 use crate::{BATCH_SIZE, Deps};
 
-/// Purges that one run begins at most.
+/// Maximum number of purges that one run begins.
 const MAX_NEW_PURGES: i64 = 10;
 /// Time after which one run begins no further batch of a purge. The next run, five minutes later, goes on.
 const MAX_PURGE_TIME: Duration = Duration::from_secs(60);
-/// Files that are deleted before they are counted.
+/// Number of files that are deleted between two updates of the count.
 const FILES_PER_COUNT: i32 = 100;
 
 impl Deps {
-    /// Deletes the archives of exports that ended before `now`, and returns their number. An archive that is not deleted is
-    /// tried again by the next run.
+    /// Deletes the archives of exports that expired before `now`, and returns their number. Stops at the first archive
+    /// that cannot be deleted; the next run begins with it.
     pub(crate) async fn remove_expired_exports(&self, now: DateTime<Utc>) -> Result<usize, BoxError> {
         let expired = self.db.system_tx(async |tx| Ok(exports::list_expired(tx, now, BATCH_SIZE).await?)).await?;
         for export in &expired {
@@ -47,7 +47,7 @@ impl Deps {
             let tenant = held.customer_id;
             match self.purge(&held, now, stops_at).await {
                 Ok(is_done) => purged += usize::from(is_done && !held.are_rows_deleted),
-                // It stays held for two minutes, so that this run comes to the others.
+                // The failed purge stays held for two minutes, so this run continues with the next one.
                 Err(error) => {
                     tracing::warn!(%tenant, error = logging::chain(error.as_ref()), "the purge goes on in a later run");
                     first_error = first_error.or(Some(error));
@@ -57,8 +57,8 @@ impl Deps {
         first_error.map_or(Ok(purged), Err)
     }
 
-    /// Goes on with a purge until it is done, or the time is over. Returns true when this part of it is done: the rows and
-    /// files, or the second look for files.
+    /// Continues a purge until `stops_at`. Returns true when one of its two parts is done: the deletion of rows and
+    /// files, or the second deletion of files.
     async fn purge(&self, held: &HeldPurge, now: DateTime<Utc>, stops_at: Instant) -> Result<bool, BoxError> {
         let tenant = held.customer_id;
         if held.are_rows_deleted {

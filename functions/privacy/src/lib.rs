@@ -186,7 +186,7 @@ async fn leave(caller: SignedInUser, State(deps): State<Deps>) -> Result<NoConte
 #[derive(Debug, Clone, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ContactExportParams {
-    /// The value of `next` of the answer before.
+    /// The field `next` of the answer before; absent for the first messages.
     after: Option<Uuid>,
 }
 

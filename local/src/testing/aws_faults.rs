@@ -1,4 +1,4 @@
-//! S3, SQS and Secrets Manager behind a proxy that answers some requests as AWS does in trouble.
+//! A proxy in front of the stand-in for S3, SQS and Secrets Manager that answers requests with the errors of AWS.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -24,7 +24,7 @@ const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 /// Timeout of a request to the stand-in; longer than a long poll.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The answer to a request in trouble.
+/// A fault with which the proxy answers a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AwsFault {
     /// 500 `InternalError`. The request has no effect.
@@ -109,7 +109,7 @@ async fn answer(State(server): State<Arc<FaultServer>>, request: Request) -> Res
     }
 }
 
-/// Sends a request on to the stand-in. The header `Host` stays: the signature covers it.
+/// Forwards a request to the stand-in. The header `Host` stays, because the signature covers it.
 async fn forward(server: &FaultServer, request: Request) -> Response<Body> {
     let (head, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, MAX_BODY_BYTES).await else {

@@ -1,4 +1,4 @@
-//! What the log tells: nothing that a person wrote, no secret, token or phone number, whatever fails.
+//! The log holds no text that a person wrote, and no secret, token or phone number, regardless of the fault.
 //!
 //! [`plant`] makes every test of this program fail when a planted text is logged. These tests plant texts where a fault
 //! would bring them into the log: in every place of every request, and in the answers of all outside servers.
@@ -53,7 +53,7 @@ impl Plants {
         plants
     }
 
-    /// All of them in one text.
+    /// Returns the planted message, phone number and token as one text.
     fn text(&self) -> String {
         format!("{} {} {}", self.message, self.phone, self.token)
     }
@@ -172,7 +172,7 @@ async fn no_request_is_told_while_the_database_is_away() {
     let plants = Plants::new();
     let mut calls = Vec::new();
     for operation in &operations {
-        // Some seconds pass until a function gives the database up, so that two requests of each operation must do.
+        // A function waits seconds before it gives up on the database, so only two requests of each operation are sent.
         let mut requests = requests(&app, operation, &tenant.owner.token, &plants);
         calls.extend(requests.pop());
         calls.push(requests.swap_remove(0));
@@ -369,7 +369,7 @@ async fn no_answer_of_the_sign_in_service_is_told() {
             app.post("/api/v1/auth/login").json(&json!({ "email": email, "password": plants.message })),
             app.post("/api/v1/auth/refresh").json(&refresh),
             app.post("/api/v1/auth/forgot").json(&json!({ "email": email })),
-            // A token by a key that the project has to be asked for.
+            // A token with an unknown key id, for which the Supabase project is asked for its keys.
             app.get("/api/v1/profiles/me")
                 .by(ProjectKey::elliptic("unknown").sign(&json!({ "exp": 9_999_999_999_u64 }))),
         ];

@@ -198,7 +198,7 @@ pub async fn replace_password(
     .map(|done| done.rows_affected() == 1)
 }
 
-/// Replaces the hash of a user's password, whatever it was.
+/// Replaces the hash of a user's password without a check of the present password.
 ///
 /// # Errors
 /// Returns any database error.

@@ -121,7 +121,7 @@ pub struct Refusal {
     pub row: String,
     /// Code of the reason.
     pub reason: String,
-    /// True when the rest of the row was taken.
+    /// True when only a part of the row was refused, and the other parts were taken.
     pub is_part: bool,
 }
 

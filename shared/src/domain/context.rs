@@ -129,7 +129,7 @@ pub struct ContextPrompts {
 pub struct ContextMessage {
     /// Identifier of the message.
     pub id: Uuid,
-    /// Its conversation.
+    /// Conversation of the message.
     pub conversation_id: Uuid,
     /// `inbound` or `outbound`.
     pub direction: String,
@@ -137,7 +137,7 @@ pub struct ContextMessage {
     pub author: String,
     /// Text of the message.
     pub content: String,
-    /// Time at which it was stored.
+    /// Time at which the message was stored.
     pub created_at: DateTime<Utc>,
 }
 

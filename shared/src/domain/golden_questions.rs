@@ -79,7 +79,7 @@ pub struct GoldenQuestion {
     pub approved_answer_id: Option<Uuid>,
     /// Result of the last run for a saved prompt; null before the first one.
     pub last_passed: Option<bool>,
-    /// Time of that run.
+    /// Time of the last run for a saved prompt; null before the first one.
     last_run_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
 }

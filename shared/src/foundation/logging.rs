@@ -38,7 +38,8 @@ pub fn init(common: &CommonSettings) {
     }));
 }
 
-/// Returns what writes the log of a function, from this level on.
+/// Builds the subscriber that writes a function's log to `writer` as JSON lines, from `level` on. Libraries are logged
+/// from the level warn on.
 pub fn subscriber<W>(level: Level, writer: W) -> impl Subscriber + Send + Sync
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,

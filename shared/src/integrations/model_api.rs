@@ -1,5 +1,5 @@
-//! What language models and embeddings share: addresses and keys of providers, calls with limits, classified errors,
-//! retries, and prices.
+//! Common parts of the clients of language models and of embedding models: addresses and keys of providers, calls with
+//! limits, classified errors, retries, and prices.
 
 mod endpoints;
 mod error;

@@ -1,7 +1,7 @@
 //! Stripe's API: events that Stripe sends ([`Event`], verified by the extractor [`StripeEvent`]) and calls to Stripe
 //! ([`StripeClient`]).
 //!
-//! This module knows the shapes only. Their meaning for a tenant is in [`crate::billing`].
+//! This module parses and sends Stripe's objects. [`crate::billing`] decides their effect on a tenant.
 
 mod client;
 mod event;

@@ -30,7 +30,7 @@ export const webhooks = {
     needsEvent: "Choose at least one event.",
     create: "Create the endpoint",
   },
-  /** What happens for each event to be sent. */
+  /** Name and cause of each event. */
   events: {
     "message.received": { name: "A customer wrote", text: "Each message that arrives on WhatsApp, with its text." },
     "conversation.handed_over": { name: "A person must answer", text: "The customer asked for a person, the assistant could not help, or a colleague took over." },

@@ -52,7 +52,7 @@ async fn a_deleted_account_signs_in_and_is_restored_with_everything() {
 async fn of_two_deletions_at_once_one_is_recorded() {
     let app = App::start().await;
     let owner = app.sign_up("Comptoir Baobab").await;
-    // Both are past the check of the caller when the first one writes.
+    // The first deletion is held at its write, until the second one has passed the check of its caller.
     let mut hold = app.hold_statements("before update of deleted_at on customers for each row").await;
     let both = async {
         let calls = (app.delete(ACCOUNT).by(&owner).into_future(), app.delete(ACCOUNT).by(&owner).into_future());
@@ -115,7 +115,7 @@ async fn a_webhook_of_a_deleted_company_is_refused_and_an_answer_that_was_though
     assert_eq!(whatsapp.number("select count(*) from messages where author = 'bot'").await, 0);
     assert_eq!(whatsapp.number("select count(*) from messages").await, 1, "what is refused is not stored");
     assert_eq!(whatsapp.number("select count(*) from llm_calls").await, 1, "what it cost is written down");
-    // Maintenance leaves its messages alone, too.
+    // Maintenance does not answer the messages of a deleted company either.
     whatsapp.sql("update jobs set status = 'queued', run_after = now()").await;
     maintain(app).await;
     assert_eq!(whatsapp.manychat.calls(), 0);
@@ -193,7 +193,7 @@ async fn a_subscription_that_is_paid_after_the_deletion_is_cancelled_too() {
     shop.app.delete(ACCOUNT).by(&shop.owner).await.no_content();
     maintain(&shop.app).await;
     assert_eq!(shop.app.number(OPEN_JOBS).await, 0, "without a subscription there is nothing to cancel");
-    // The page of the checkout was open.
+    // A checkout page that was open before the deletion is paid afterwards.
     shop.buy("pro").await;
     assert_eq!(status(&shop), "active");
     maintain(&shop.app).await;

@@ -169,7 +169,7 @@ async fn an_export_whose_worker_is_killed_is_made_by_another_one() {
     let app = App::with_options(&[], Some(3)).await;
     let owner = app.sign_up("Comptoir Baobab").await;
     app.upload_and_process(&owner, "guide.pdf", small_pdf("The delivery takes three days.")).await;
-    // The worker is held where it has written everything and says that it is alive.
+    // The worker is held at the extension of its hold, after it has written the whole archive.
     let mut hold =
         app.hold_statements("before update on exports for each row when (new.held_until > old.held_until)").await;
     let id = request(&app, &owner).await;
@@ -178,7 +178,7 @@ async fn an_export_whose_worker_is_killed_is_made_by_another_one() {
     hold.release().await;
     app.sql("drop trigger hold on exports").await;
     assert_eq!(show(&app, &owner, id).await["status"], "running");
-    // Nobody takes it while the dead worker may be alive.
+    // No other worker begins the export until the hold of the dead one has expired.
     app.sql("update jobs set run_after = now() where kind = 'export'").await;
     maintain(&app).await;
     assert_eq!(app.number("select attempts from exports").await, 1);
@@ -238,7 +238,8 @@ async fn an_archive_is_deleted_after_seven_days_with_its_link() {
     let shown = show(&app, &owner, id).await;
     assert_eq!((&shown["status"], &shown["download"]), (&json!("expired"), &Value::Null));
     assert_eq!(maintain_at(&app, Utc::now() + TimeDelta::days(8)).await["exports_expired"], 0);
-    // Before maintenance comes, the time alone ends it, and the last link does not outlive the archive.
+    // An export expires by its time, before maintenance deletes the archive. The last link is not valid for longer
+    // either.
     let next = request(&app, &owner).await;
     wait_until_ready(&app, &owner, next).await;
     app.sql(&format!("update exports set expires_at = now() + interval '100 seconds' where id = '{next}'")).await;

@@ -53,7 +53,7 @@ async fn at_day_29_nothing_is_deleted_and_at_day_31_everything_by_an_injected_cl
     assert_eq!(app.number(&user).await, 0);
     app.get("/api/v1/documents").by(&other).await.json_body(200);
 
-    // The files are looked for once more an hour later, and that ends the purge.
+    // The second deletion of files, an hour later, ends the purge.
     let open = "select count(*) from purges where finished_at is null";
     assert_eq!(app.number(open).await, 1);
     maintain_at(&app, Utc::now() + TimeDelta::days(31) + TimeDelta::hours(2)).await;
@@ -188,7 +188,7 @@ async fn an_upload_that_comes_after_the_purge_is_deleted() {
         (app.stored_objects().await == 0).then_some(())
     })
     .await;
-    // The event of the other one is lost.
+    // The bucket's event of the second file is lost.
     app.wait_for_empty_ingest_queue().await;
     app.disable_bucket_events().await;
     app.put_file(&by_sweep, pdf).await;
@@ -214,7 +214,7 @@ async fn a_member_of_another_company_keeps_its_account() {
     assert_eq!(maintain(&app).await["accounts_purged"], 1);
     app.log_in(&support.email, PASSWORD).await.data(200);
     app.get("/api/v1/documents").by(&support).await.json_body(200);
-    // The last membership ends, and the user is forgotten on request.
+    // The user's last membership ends with the deletion of the own account.
     app.delete(ME).by(&support).await.no_content();
     app.log_in(&support.email, PASSWORD).await.refused(401, "invalid_credentials");
 }

@@ -1,5 +1,5 @@
-//! What receivers, names and dying workers may do: redirects, private addresses, huge and missing answers, two workers at
-//! once, a worker that is killed, an endpoint that is deleted.
+//! Faults of the delivery of webhooks: redirects, private addresses, huge and missing answers, two workers at the same
+//! time, a killed worker, a deleted endpoint.
 
 use std::collections::BTreeSet;
 

@@ -28,12 +28,12 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 
-/// Time in which the stack starts, and in which work that is due is done.
+/// Maximum time until the stack has started, and until due work is done.
 const DEADLINE: Duration = Duration::from_secs(120);
 const POLL_INTERVAL: Duration = Duration::from_millis(25);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Each kind of request of one round.
+/// Numbers of requests of one round, by kind.
 const MESSAGES: usize = 5;
 const ORDERS: usize = 4;
 const UPLOADS: usize = 3;
@@ -54,7 +54,7 @@ struct WholeStack {
     contacts: AtomicUsize,
     orders: AtomicUsize,
     uploads: AtomicUsize,
-    /// Uploads of a file whose answer was lost: storage may have taken them.
+    /// Number of uploads of a file whose answer was lost, so that storage may have the file or not.
     lost_answers: AtomicUsize,
     _folder: TempDir,
 }
@@ -131,7 +131,7 @@ impl WholeStack {
         .await;
     }
 
-    /// What the stack wrote at its start for its users.
+    /// Reads `demo.json`, which the stack writes at its start: addresses, accounts and tokens.
     fn demo(&self) -> Value {
         serde_json::from_slice(&fs::read(self.data.join("demo.json")).unwrap()).unwrap()
     }
@@ -304,8 +304,8 @@ impl WholeStack {
 
 impl Drop for WholeStack {
     fn drop(&mut self) {
-        // Else the program would be asked to end by the end of its standard input, which it does not watch. Fails only when
-        // the processes cannot be listed; the program's servers then end with it.
+        // `ChildProcess` would stop the program by closing its standard input, which the program does not watch.
+        // `kill_tree` fails only when the processes cannot be listed; the program's servers then end with the program.
         let _ = self.process.lock().map(|mut process| process.kill_tree());
     }
 }

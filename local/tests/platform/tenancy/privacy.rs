@@ -240,7 +240,7 @@ async fn an_export_holds_every_row_of_every_table_and_nothing_of_another_company
             }
         }
         if table.short_name() == "exports" {
-            // It was at work when it wrote its own row.
+            // The exported row of the export itself shows it as running, so only ids are compared.
             rows.iter_mut().chain(&mut exported).for_each(|row| *row = row["id"].clone());
         }
         rows.sort_by_key(Value::to_string);
@@ -300,7 +300,7 @@ async fn a_purge_deletes_every_row_and_file_but_those_that_are_kept_and_counts_t
             s3().await.put_object().bucket(&bucket).key(key).body(b"x".to_vec().into()).send().await.unwrap();
         }
     }
-    // What else is due for other reasons is done before the count.
+    // Runs maintenance once before the count, so that its other due work does not change the numbers later.
     stack.invoke("maintenance", json!({})).await.unwrap();
     let (before, others_before) = (numbers(&mut admin, &mine).await, numbers(&mut admin, &theirs).await);
     let delete = sqlx::query("update customers set deleted_at = now() - interval '31 days' where id = $1");

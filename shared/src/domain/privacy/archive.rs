@@ -9,12 +9,13 @@ use crate::db::{BillingTx, SystemTx};
 pub struct ArchivedRow {
     /// The row as one line of JSON.
     pub json: String,
-    /// Place of the row in its table; the next page begins after it.
+    /// Value of the column that orders the table's pages, as text; the next page begins after it.
     pub key: String,
 }
 
-/// Expands to the query of one page: the rows after a key, in the order of the key. Rows with the key of the last one are
-/// on its page, so that a key that several rows have splits over no two pages.
+/// Expands to the query of one page: the rows whose key follows `$after`, in the order of the key. All rows with the
+/// key of the page's last row are on the page (`with ties`), so a key that several rows share is never divided between
+/// two pages. `$least` is a value below every key, for the first page.
 macro_rules! page {
     ($tx:expr, $tenant:expr, $after:expr, $limit:expr,
      $select:tt, $table:tt, $condition:tt, $key:tt, $type:tt, $least:tt) => {
@@ -46,8 +47,8 @@ macro_rules! page {
     };
 }
 
-/// Returns a page of a company's rows of a table of the schema `public`, about `limit`: those after the key `after`, or the
-/// first ones.
+/// Returns a page of a company's rows of a table of the schema `public`: those after the key `after`, or the first
+/// ones. The page has `limit` rows, and more when further rows have the last row's key.
 ///
 /// # Errors
 /// Returns any database error; `RowNotFound` for a table that has no rows in an export.
@@ -534,7 +535,7 @@ macro_rules! billing_rows {
     };
 }
 
-/// Returns all rows of a user of a table of the schema `billing`: a handful.
+/// Returns all rows of a user in a table of the schema `billing`, without pages: a user has a handful.
 ///
 /// # Errors
 /// Returns any database error; `RowNotFound` for a table that has no rows in an export.

@@ -24,13 +24,12 @@ pub struct ContactExport {
     /// Messages, the oldest first.
     #[schema(value_type = Vec<Object>)]
     messages: Vec<Value>,
-    /// Value of the parameter `after` for the next messages; null when these are the last ones. Only the first answer has
-    /// what follows.
+    /// Value of `after` for the next messages; null after the last ones. A call with `after` fills no other list.
     next: Option<Uuid>,
     /// Orders of the conversation.
     #[schema(value_type = Vec<Object>)]
     orders: Value,
-    /// Thumbs and comments of members on its messages.
+    /// Thumbs and comments of members on messages of the conversation.
     #[schema(value_type = Vec<Object>)]
     feedback: Value,
     /// Unanswered questions that were closed.
@@ -83,8 +82,8 @@ fn not_found() -> ApiError {
     ApiError::not_found("conversation")
 }
 
-/// Returns the messages after one, at most [`MAX_MESSAGES_BYTES`] of them and at least one, and the last of them when there
-/// are more.
+/// Returns the messages after the message `after`, the oldest first: as many as fit into [`MAX_MESSAGES_BYTES`], and at
+/// least one. Also returns the id of the last of them when the conversation has further messages.
 async fn read_messages(
     tx: &mut TenantTx,
     conversation: Uuid,
@@ -130,7 +129,7 @@ async fn read_messages(
     Ok((rows.into_iter().map(|row| row.row).collect(), next))
 }
 
-/// What belongs to a conversation besides its messages.
+/// Rows of a conversation besides its messages, each field a JSON array of rows.
 struct ContactRest {
     orders: Value,
     feedback: Value,
@@ -207,11 +206,12 @@ pub struct ContactDeletion {
     orders_without_name: u64,
 }
 
-/// Deletes a conversation of the transaction's tenant with all that belongs to it. Orders stay as bookings, without the name
+/// Deletes a conversation of the transaction's tenant with its messages, outbox, feedback, closed questions, webhook
+/// deliveries and activities, its unread webhook bodies and its kept answers. Orders stay as bookings, without the name
 /// and the conversation.
 ///
 /// The conversation's row is locked first, for an update: a message that comes in meanwhile waits, finds no conversation and
-/// begins a new one. A worker that thinks about an answer loses its lease with the row, and commits nothing.
+/// begins a new one. A worker that is generating an answer loses its lease with the row, and commits nothing.
 ///
 /// # Errors
 /// Returns 404 for another tenant's conversation, and any database error.
@@ -302,7 +302,8 @@ async fn count_rows(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<RowCo
     .await
 }
 
-/// Deletes the answers to requests about a conversation, which are kept for a day, for repetitions.
+/// Deletes the responses in `idempotency_keys` that name a conversation. They are kept for a day, for repeated
+/// requests.
 async fn delete_kept_answers(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Result<u64> {
     sqlx::query!(
         "delete from idempotency_keys where customer_id = $1 and strpos(response::text, $2) > 0",
@@ -314,8 +315,8 @@ async fn delete_kept_answers(tx: &mut TenantTx, conversation: Uuid) -> sqlx::Res
     .map(|done| done.rows_affected())
 }
 
-/// Deletes the kept bodies of webhook calls that hold the contact's id or telephone number as a word of its own: they could
-/// not be read, so nothing else says whose they are.
+/// Deletes the rows of `unread_webhook_bodies` whose body holds the contact's id or telephone number as a separate
+/// word. These bodies could not be parsed, so no column names their contact. Returns the number of rows.
 async fn delete_unread_bodies(tx: &mut TenantTx, contact: &str, phone: Option<&str>) -> sqlx::Result<u64> {
     sqlx::query!(
         r#"

@@ -12,8 +12,8 @@ use crate::{
     error::ApiError,
 };
 
-/// Deletes a user who leaves. The configuration of the user's data pod is deleted first: when something fails after it, the
-/// user is there still and asks again.
+/// Deletes a user who leaves. The configuration of the user's data pod is in another database and is deleted first:
+/// when a later step fails, the user still exists and can repeat the request.
 ///
 /// # Errors
 /// Returns 401 for an account that is deleted already, 403 for an administrator, 409 `account_owner` for the owner of a
@@ -29,7 +29,7 @@ pub async fn leave(db: &SystemDb, billing: &BillingDb, user: Uuid, request_id: &
     .await
 }
 
-/// Locks the account and checks that nothing depends on it.
+/// Locks the account and checks that the user may leave: no administrator, no owner of a company, no subscription.
 async fn check_may_leave(tx: &mut SystemTx, user: Uuid) -> Result<(), ApiError> {
     let account = sqlx::query!(
         r#"
@@ -64,7 +64,8 @@ async fn check_may_leave(tx: &mut SystemTx, user: Uuid) -> Result<(), ApiError> 
     Ok(())
 }
 
-/// Ends the user's memberships, with the invitations and links that the user made, and records it in each company's log.
+/// Ends the user's memberships, revokes the invitations and password links that the user made, and records the
+/// departure in the audit log of each company.
 async fn leave_companies(tx: &mut SystemTx, user: Uuid, request_id: &str) -> Result<(), ApiError> {
     // In the order of the ids, as every transaction that locks several companies.
     let tenants = sqlx::query_scalar!(

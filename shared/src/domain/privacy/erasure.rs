@@ -5,12 +5,13 @@ use uuid::Uuid;
 
 use crate::db::{BillingTx, SystemTx};
 
-/// Erases what is personal about an account. The row in `users` stays, without an address, and tokens no longer count.
+/// Erases the personal data of an account: address, name, picture, password, sessions, password links, and the address
+/// in invitations. The row in `users` stays, without an address, and the user's tokens are refused.
 ///
 /// # Errors
 /// Returns any database error.
 pub(super) async fn erase_account(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<()> {
-    // Before the address changes: an invitation may have been sent to it.
+    // Comes before `app.end_account` removes the address: an invitation may have been sent to that address.
     sqlx::query!(
         r#"
         update invitations set email = null
@@ -43,7 +44,8 @@ pub(super) async fn erase_account(tx: &mut SystemTx, user: Uuid) -> sqlx::Result
     .map(drop)
 }
 
-/// Deletes the row of an erased account, unless a row of another company names the user. Returns true when it is deleted.
+/// Deletes the row of an erased account, unless a row of another company names the user. Returns true when the row was
+/// deleted.
 ///
 /// # Errors
 /// Returns any database error.

@@ -1,7 +1,8 @@
 //! Exports: their requests, the work on them, and their expiry. Owns the table `exports`.
 //!
-//! One worker at a time works on an export: it holds the row for two minutes and holds it on while it works. A worker that
-//! died is followed by the next delivery of the queue message, or by maintenance, which begins the archive anew.
+//! One worker at a time works on an export: it holds the row for two minutes (`held_until`) and extends the hold while
+//! it works. When a worker has died, the next delivery of the queue message or maintenance starts another one, which
+//! writes the archive from its beginning.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -16,11 +17,11 @@ use crate::{
 
 /// Time for which an archive can be fetched.
 const AVAILABLE_FOR: TimeDelta = TimeDelta::days(7);
-/// Time for which a worker holds an export without a sign of life.
+/// Duration of a worker's hold on an export, in seconds, from its last extension.
 const HOLD_S: f64 = 120.0;
-/// Attempts at an export, after which it fails.
+/// Number of attempts, those of dead workers included, from which on a failed attempt is the last one ([`give_back`]).
 pub const MAX_ATTEMPTS: i32 = 8;
-/// Attempts to find the export that is in work, while others end.
+/// Number of tries of [`request`] to insert an export or find the open one, while other exports end in between.
 const MAX_LOOKS: u32 = 4;
 
 /// An export of all that a company stores.
@@ -57,7 +58,7 @@ pub struct Export {
 pub struct Download {
     /// Signed URL for a GET, which needs no token.
     pub url: String,
-    /// Time at which the URL ends. A new one is in the next answer.
+    /// Time until which the URL is valid. Each answer has a new URL.
     pub expires_at: DateTime<Utc>,
 }
 
@@ -134,7 +135,7 @@ pub async fn request(tx: &mut TenantTx, requested_by: Uuid) -> Result<RequestedE
         if let Some(row) = open {
             return Ok(RequestedExport { export: row.into(), message: None });
         }
-        // The one that was in the way has ended between the two statements.
+        // The open export, which kept this one from being inserted, has ended between the two statements.
     }
     Err(ApiError::unavailable().with_source("exports end faster than they are found"))
 }
@@ -204,7 +205,8 @@ pub async fn begin(tx: &mut SystemTx, id: Uuid, worker: Uuid) -> sqlx::Result<Op
     .await
 }
 
-/// Holds an export on. Returns false when the worker must stop: another one has the export, or the company is deleted.
+/// Extends the hold on an export to two minutes from now. Returns false when the worker must stop: another worker has
+/// the export, or the company is deleted.
 ///
 /// # Errors
 /// Returns any database error.
@@ -235,8 +237,8 @@ pub async fn hold(tx: &mut SystemTx, export: &HeldExport, worker: Uuid) -> sqlx:
     Ok(held.rows_affected() > 0)
 }
 
-/// Marks an export as ready and ends its job. The archives before it end: a company has one at a time. Returns false when
-/// another worker has the export.
+/// Marks an export as ready and ends its job. Earlier archives of the company expire now, since a company has one at a
+/// time. Returns false, and changes nothing, when another worker has the export.
 ///
 /// # Errors
 /// Returns any database error.
@@ -273,7 +275,8 @@ pub async fn finish(tx: &mut SystemTx, export: &HeldExport, worker: Uuid, size_b
     Ok(ready)
 }
 
-/// Lets an export be begun again at once, after an attempt that failed. After [`MAX_ATTEMPTS`] it fails with `error_code`.
+/// Returns an export to the status `queued` after a failed attempt, so that any worker may begin it at once. After
+/// [`MAX_ATTEMPTS`] the export fails with `error_code`.
 ///
 /// # Errors
 /// Returns any database error.
@@ -337,7 +340,7 @@ async fn end_job(tx: &mut SystemTx, export: Uuid, failure: Option<&str>) -> sqlx
     .map(drop)
 }
 
-/// An export whose archive is past its time.
+/// A ready export whose archive has passed `expires_at`.
 #[derive(Debug)]
 pub struct ExpiredExport {
     /// `exports.id`.

@@ -1,6 +1,6 @@
-//! Purge of a deleted account: 30 days after the deletion, all rows and files of the company are deleted, and the audit log
-//! says how many of each table. It works in batches, each a transaction that also counts; a run that dies is continued by
-//! the next one where it stopped.
+//! Purge of a deleted account: 30 days after the deletion, the rows and files of the company are deleted, except for
+//! the tables that [`super::inventory`] keeps, and the audit log says how many rows of each table. Each batch is one
+//! transaction that also counts the rows. After a run that died, the next run continues where it stopped.
 //!
 //! Owns the table `purges`.
 //!
@@ -17,10 +17,11 @@ use crate::{
     error::ApiError,
 };
 
-/// Time for which one run holds a purge. Longer than a batch, and far shorter than the days that a purge may take.
+/// Duration of a run's hold on a purge, in seconds. Each batch extends the hold, so it must be longer than one batch
+/// only.
 const HOLD_S: f64 = 120.0;
-/// Time after the deletion of the rows at which the files are deleted once more. An upload URL is valid for 15 minutes, and
-/// a large upload takes its time.
+/// Time from the deletion of the rows to the second deletion of files, which finds late uploads: an upload URL is valid
+/// for 15 minutes, and an upload that began in time may end later.
 const SWEEP_DELAY: TimeDelta = TimeDelta::hours(1);
 
 /// Tables whose rows are deleted in batches, those that refer to others first. The table `changes` is the last one, since
@@ -70,7 +71,7 @@ pub const BATCHED_TABLES: &[&str] = &[
 pub struct HeldPurge {
     /// The company.
     pub customer_id: Uuid,
-    /// True when the rows are deleted and only the files are looked for again.
+    /// True when the rows are deleted, and only the second deletion of files is left.
     pub are_rows_deleted: bool,
 }
 
@@ -142,7 +143,7 @@ pub async fn hold_next(tx: &mut SystemTx, now: DateTime<Utc>) -> sqlx::Result<Op
     .await
 }
 
-/// Lets a purge be continued by another run at once.
+/// Ends the hold on a purge, so that another run may continue it at once.
 ///
 /// # Errors
 /// Returns any database error.
@@ -169,14 +170,15 @@ macro_rules! delete {
     };
 }
 
-/// Rows that one transaction deletes. Those that refer to them go with them.
+/// Number of rows of the named table that one transaction deletes. Rows that refer to them with `on delete cascade`
+/// come in addition.
 pub const BATCH_ROWS: i64 = 1_000;
 
-/// Deletes one batch of a company's rows of a table of [`BATCHED_TABLES`], counts them, and holds the purge on. Returns the
-/// number of rows; fewer than [`BATCH_ROWS`] when none are left.
+/// Deletes one batch of a company's rows of a table of [`BATCHED_TABLES`], counts them, and extends the hold on the
+/// purge. Returns the number of rows: fewer than [`BATCH_ROWS`] when none are left.
 ///
 /// # Errors
-/// Returns any database error; `RowNotFound` for a table that is not among them.
+/// Returns any database error; `RowNotFound` for a table that is not in [`BATCHED_TABLES`].
 pub async fn delete_batch(tx: &mut SystemTx, table: &'static str, tenant: Uuid) -> sqlx::Result<u64> {
     let deleted = match table {
         "outbox" => delete!(tx, tenant, "outbox", "customer_id = $1"),
@@ -233,7 +235,8 @@ pub async fn delete_batch(tx: &mut SystemTx, table: &'static str, tenant: Uuid) 
     Ok(deleted)
 }
 
-/// Adds to the count of a table, or of the files.
+/// Adds `deleted` to the count `name` in `purges.counts`, and extends the hold on the purge. `name` is a table or
+/// `files`.
 async fn count(tx: &mut SystemTx, tenant: Uuid, name: &str, deleted: u64) -> sqlx::Result<()> {
     let deleted = i64::try_from(deleted).unwrap_or(i64::MAX);
     sqlx::query!(
@@ -253,7 +256,7 @@ async fn count(tx: &mut SystemTx, tenant: Uuid, name: &str, deleted: u64) -> sql
     .map(drop)
 }
 
-/// Counts deleted files, and holds the purge on.
+/// Adds to the count of deleted files, and extends the hold on the purge.
 ///
 /// # Errors
 /// Returns any database error.
@@ -261,18 +264,20 @@ pub async fn count_files(tx: &mut SystemTx, tenant: Uuid, deleted: u64) -> sqlx:
     count(tx, tenant, "files", deleted).await
 }
 
-/// Deletes what is left after the batches: the memberships, the company itself, and the accounts that belong to no other
-/// company. Writes the counts into the audit log, and lets the files be looked for again an hour after `now`.
+/// Deletes the rows that the batches leave: rows of an older project, the memberships, the company itself, and the
+/// accounts that belong to no other company, with their rows in the billing database. Writes the counts into the audit
+/// log, and schedules the second deletion of files for an hour after `now`.
 ///
 /// # Errors
 /// Returns any database error.
 pub async fn finish_rows(db: &SystemDb, billing: &BillingDb, tenant: Uuid, now: DateTime<Utc>) -> Result<(), ApiError> {
     let users = db.system_tx(async |tx| Ok(accounts_of_tenant_only(tx, tenant).await?)).await?;
     for user in &users {
-        // The notices are named by what billing knows, so they go first.
+        // The keys of notices hold ids that only billing knows, so notices are deleted before billing's rows.
         let names = billing.billing_tx(async |tx| Ok(names_in_billing(tx, *user).await?)).await?;
         db.system_tx(async |tx| Ok(delete_notices(tx, tenant, &names).await?)).await?;
-        // Another database: it is done before the accounts are gone, since nobody finds the rows after that.
+        // Billing may be in another database, outside of the transaction below. Its rows are found by the accounts'
+        // ids, so they are deleted before the accounts.
         let deleted = billing.billing_tx(async |tx| Ok(delete_billing(tx, *user).await?)).await?;
         db.system_tx(async |tx| {
             for (table, rows) in deleted {
@@ -307,7 +312,7 @@ pub async fn finish_rows(db: &SystemDb, billing: &BillingDb, tenant: Uuid, now: 
     .await
 }
 
-/// Ends a purge after its files were looked for again, and records how many had come late.
+/// Ends a purge after the second deletion of files, and records in the audit log how many files that one found.
 ///
 /// # Errors
 /// Returns any database error.
@@ -325,7 +330,7 @@ pub async fn finish(tx: &mut SystemTx, tenant: Uuid, late_files: u64, now: DateT
     Ok(())
 }
 
-/// The accounts that belong to this company alone: its owner and its members. Administrators stay.
+/// Returns the accounts that belong to no other company: the owner and members of this one, without administrators.
 async fn accounts_of_tenant_only(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar!(
         r#"
@@ -360,7 +365,7 @@ async fn delete_company(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Result<()> {
     let links = sqlx::query!("delete from password_resets where customer_id = $1", tenant);
     let links = links.execute(&mut *tx).await?.rows_affected();
     count(tx, tenant, "password_resets", links).await?;
-    // What was written after the batches, by a worker that began before the deletion, goes with the company.
+    // Rows that a worker wrote after the batches are deleted with the company, by their foreign keys.
     let customers = sqlx::query!("delete from customers where id = $1", tenant);
     let customers = customers.execute(&mut *tx).await?.rows_affected();
     count(tx, tenant, "customers", customers).await
@@ -398,8 +403,8 @@ async fn delete_account(tx: &mut SystemTx, tenant: Uuid, user: Uuid) -> sqlx::Re
     Ok(())
 }
 
-/// The ids by which billing's tables and notices name a user: its own, and those of its customers and subscriptions at
-/// Stripe.
+/// Returns the ids by which billing's tables and the keys of notices name a user: the user's own id, and the ids of its
+/// customers and subscriptions at Stripe.
 async fn names_in_billing(tx: &mut BillingTx, user: Uuid) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!(
         r#"
@@ -416,7 +421,7 @@ async fn names_in_billing(tx: &mut BillingTx, user: Uuid) -> sqlx::Result<Vec<St
     .await
 }
 
-/// Deletes the notices whose keys have one of these ids.
+/// Deletes the rows of `billing_notices` whose key contains one of these ids, and counts them.
 async fn delete_notices(tx: &mut SystemTx, tenant: Uuid, names: &[String]) -> sqlx::Result<()> {
     let notices = sqlx::query!(
         "delete from billing_notices where exists (select from unnest($1::text[]) name where strpos(key, name) > 0)",
@@ -426,11 +431,11 @@ async fn delete_notices(tx: &mut SystemTx, tenant: Uuid, names: &[String]) -> sq
     count(tx, tenant, "billing_notices", notices).await
 }
 
-/// Deletes what billing keeps of a user, and returns the number of rows of each table.
+/// Deletes a user's rows of the schema `billing`, and returns the number of rows of each table.
 async fn delete_billing(tx: &mut BillingTx, user: Uuid) -> sqlx::Result<Vec<(&'static str, u64)>> {
     let config = erasure::delete_user_config(tx, user).await?;
     let user = user.to_string();
-    // Before the rows that say which of Stripe's customers the user is.
+    // Events come first: the rows deleted below say which customers and subscriptions at Stripe are the user's.
     let events = sqlx::query!(
         r#"
         delete from billing.stripe_events event

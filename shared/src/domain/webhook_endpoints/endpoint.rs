@@ -1,4 +1,4 @@
-//! Endpoints: their routes' types, their secrets, and their rows in `webhook_endpoints`.
+//! Endpoints: the types of their routes' bodies, their secrets, and the SQL of the table `webhook_endpoints`.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -27,8 +27,9 @@ use crate::{
 pub const MAX_ENDPOINTS: i64 = 5;
 /// Maximum length of an endpoint's description, in characters.
 const MAX_DESCRIPTION_CHARS: usize = 200;
-/// Time for which the previous secret signs too, by default and at most, in seconds: a day, and a week.
+/// Default time, in seconds, for which the previous secret signs too after a rotation: a day.
 const DEFAULT_GRACE_S: u32 = 24 * 60 * 60;
+/// Maximum time, in seconds, for which the previous secret signs too after a rotation: a week.
 const MAX_GRACE_S: u32 = 7 * 24 * 60 * 60;
 /// Purpose under which the secret of an endpoint is sealed.
 pub const SECRET_PURPOSE: &str = "webhook_signing_secret";
@@ -149,7 +150,7 @@ impl Default for GraceSeconds {
     }
 }
 
-/// The error for a time that is too long.
+/// The error for a [`GraceSeconds`] over its maximum.
 #[derive(Debug, thiserror::Error)]
 #[error("must be between 0 and {MAX_GRACE_S}")]
 struct GraceOutOfRange;
@@ -219,7 +220,8 @@ pub async fn get(tx: &mut TenantTx, id: Uuid) -> Result<WebhookEndpoint, ApiErro
     .ok_or_else(|| ApiError::not_found("webhook endpoint"))
 }
 
-/// Locks an endpoint until the transaction ends. Every transaction that changes deliveries locks their endpoint first.
+/// Locks an endpoint until the transaction ends. Every transaction that claims deliveries, records their results,
+/// replays them or fails them locks their endpoint first. The retention deletes old deliveries without this lock.
 ///
 /// # Errors
 /// 404 when there is no such endpoint; a database error.
@@ -242,7 +244,8 @@ pub(super) async fn lock_enabled(tx: &mut TenantTx, id: Uuid) -> Result<(), ApiE
     Err(ApiError::conflict("webhook_endpoint_disabled", "the endpoint is switched off: switch it on first"))
 }
 
-/// The error of a write of an endpoint.
+/// Converts the error of an insert or update of an endpoint: 409 `webhook_url_taken` for a URL that another endpoint
+/// has.
 fn write_error(error: sqlx::Error) -> ApiError {
     match error.as_database_error().and_then(|error| error.constraint()) {
         Some("webhook_endpoints_customer_id_url_key") => {
@@ -342,7 +345,7 @@ pub async fn change(
     Ok((get(tx, id).await?, fields))
 }
 
-/// Switches an endpoint on, as one that has never failed.
+/// Switches an endpoint on, and clears its failures and its pause. Does nothing when the endpoint is on.
 async fn enable(tx: &mut TenantTx, id: Uuid) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
@@ -369,7 +372,7 @@ pub async fn delete(tx: &mut TenantTx, id: Uuid) -> Result<(), ApiError> {
     if deleted.rows_affected() == 0 { Err(ApiError::not_found("webhook endpoint")) } else { Ok(()) }
 }
 
-/// Gives an endpoint a new secret. The present one signs too for the time of the rotation.
+/// Gives an endpoint a new secret. The secret until now signs too, for the time that `rotation` says.
 ///
 /// # Errors
 /// 404 when there is no such endpoint; 409 `webhook_secret_rotating` while an older secret still signs, unless the rotation
@@ -434,7 +437,7 @@ pub struct SealedSecrets {
     pub customer_id: Uuid,
     /// The sealed secret.
     pub secret: Vec<u8>,
-    /// The sealed secret before it, if it is still stored.
+    /// The previous sealed secret, if it is still stored.
     pub previous_secret: Option<Vec<u8>>,
 }
 
@@ -456,8 +459,8 @@ pub async fn sealed_secrets(tx: &mut SystemTx, after: Uuid, limit: i64) -> sqlx:
     .await
 }
 
-/// Replaces the sealed secrets of an endpoint and records it in the audit log. Returns false, and changes nothing, when they
-/// changed meanwhile.
+/// Replaces the sealed secrets of an endpoint and records the replacement in the audit log. Returns false, and changes
+/// nothing, when the stored secrets are no longer `known`.
 ///
 /// # Errors
 /// A database error.

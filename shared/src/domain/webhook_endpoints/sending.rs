@@ -1,8 +1,9 @@
 //! The sending of deliveries: the claim of a batch, the result of each attempt, the schedule of retries, and the end of an
 //! endpoint that fails for days.
 //!
-//! One worker at a time sends to an endpoint, a batch at once. So a slow endpoint takes one worker, and endpoints of others
-//! have the rest. Events have no order: a delivery that is tried again comes after newer ones.
+//! One worker at a time sends to an endpoint, and sends the deliveries of a batch at the same time. So a slow endpoint
+//! occupies one worker, and the other workers serve the other endpoints. Events have no order: a delivery that is tried
+//! again comes after newer ones.
 
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use crate::{
     sealed::{KeyRing, Secret},
 };
 
-/// Delays between the attempts at a delivery: docs/WEBHOOKS.md promises them.
+/// Delays from an attempt to the next one, as docs/WEBHOOKS.md promises them.
 pub const RETRY_DELAYS: [TimeDelta; 9] = [
     TimeDelta::seconds(5),
     TimeDelta::minutes(5),
@@ -37,47 +38,50 @@ pub const RETRY_DELAYS: [TimeDelta; 9] = [
 ];
 /// Maximum number of attempts at a delivery.
 pub const MAX_ATTEMPTS: i32 = 10;
-/// Time without a success after which an endpoint is switched off.
+/// Time from the first failure, without a success since, after which an endpoint is switched off.
 pub const DISABLE_AFTER: TimeDelta = TimeDelta::days(5);
-/// Number of deliveries that are sent to an endpoint at once.
+/// Maximum number of deliveries of a batch, which are sent to an endpoint at the same time.
 pub const MAX_CONCURRENT_SENDS: i64 = 5;
-/// Time after which the worker of a claimed delivery is taken for dead. Longer than an attempt and its recording.
+/// Time after a claim at which its worker counts as dead, and the delivery is claimed again. Longer than an attempt and
+/// the recording of its result.
 const CLAIM_TIMEOUT: TimeDelta = TimeDelta::seconds(60);
-/// Longest time that a server's `Retry-After` is obeyed.
+/// Maximum delay that a server can ask for with `Retry-After`.
 const MAX_RETRY_AFTER: TimeDelta = TimeDelta::hours(6);
-/// Number of batches without a success after which an endpoint is paused, and the length of each pause.
+/// Number of consecutive batches without a success from which on an endpoint is paused after each batch.
 const FAILED_BATCHES_BEFORE_PAUSE: i32 = 3;
+/// Duration of the pause after a batch without a success.
 const FAILURE_PAUSE: TimeDelta = TimeDelta::seconds(60);
-/// Longest time ahead for which the worker sends itself a queue message. Later attempts are left to maintenance.
+/// Maximum delay of the queue message that a worker sends for the next attempt. SQS delays a message by at most 15
+/// minutes. Maintenance sends the message of a later attempt.
 const MAX_WAKE_DELAY: TimeDelta = TimeDelta::minutes(14);
 
-/// A delivery that this worker sends.
+/// A delivery that this worker has claimed.
 #[derive(Debug)]
 pub struct ClaimedDelivery {
     /// `webhook_deliveries.id`.
     pub id: Uuid,
-    /// The event.
+    /// Id of the event.
     pub event_id: Uuid,
-    /// Its type.
+    /// Type of the event, as [`EventType::as_str`](super::EventType::as_str) or [`TEST_EVENT`](super::TEST_EVENT).
     pub event_type: String,
     /// Time of the event.
     pub occurred_at: DateTime<Utc>,
-    /// The object, as the trigger stored it.
+    /// Object of the event, as the trigger stored it; [`render`](super::render) makes the body of it.
     pub data: Value,
     /// Number of this attempt, from 1. Only the worker of the last claim may record a result.
     pub attempt: i32,
 }
 
-/// A batch of deliveries, and what it takes to send them.
+/// A claimed batch of deliveries, with the URL and the secrets of their endpoint.
 #[derive(Debug)]
 pub struct Claim {
     /// `webhook_endpoints.id`.
     pub endpoint: Uuid,
-    /// The URL, as it was stored.
+    /// The stored URL. It was validated when it was saved, by the rules of that time.
     pub url: String,
-    /// The secret, and the previous one while it still signs.
+    /// The endpoint's secret, and the previous one while it still signs.
     pub secrets: Vec<Secret>,
-    /// At least one delivery.
+    /// The claimed deliveries; never empty.
     pub deliveries: Vec<ClaimedDelivery>,
 }
 
@@ -86,8 +90,9 @@ pub struct Claim {
 pub enum ClaimOutcome {
     /// Deliveries to be sent now.
     Claimed(Box<Claim>),
-    /// Nothing is due, another worker sends, or the endpoint is paused, off or gone. With the time at which a queue message
-    /// should come, unless one is under way.
+    /// No delivery is due, another worker holds a claim, or the endpoint is paused, switched off or deleted, or its
+    /// company is suspended or deleted. Holds the time at which the caller must let a queue message arrive; `None` when
+    /// none is needed.
     Nothing(Option<DateTime<Utc>>),
 }
 
@@ -131,7 +136,7 @@ impl DeliveryError {
 pub enum AttemptResult {
     /// The server took the delivery.
     Delivered,
-    /// The server did not. With its `Retry-After`, where it answered 429 or 503.
+    /// The attempt failed. Holds the delay of the header `Retry-After`, where the server answered 429 or 503 with one.
     Failed(DeliveryError, Option<Duration>),
 }
 
@@ -150,8 +155,8 @@ pub struct FinishedAttempt {
     pub result: AttemptResult,
 }
 
-/// Claims the deliveries of an endpoint that are due, at most [`MAX_CONCURRENT_SENDS`], the longest due first. While the
-/// claim of another worker holds, there are none: that worker claims again when its batch is done.
+/// Claims the deliveries of an endpoint that are due, at most [`MAX_CONCURRENT_SENDS`], the longest due first. Claims
+/// none while another worker holds a claim: that worker claims again when its batch is done.
 ///
 /// # Errors
 /// 500 when a secret does not open; a database error.
@@ -225,7 +230,8 @@ async fn claim_deliveries(tx: &mut TenantTx, endpoint: Uuid) -> sqlx::Result<Vec
     .await
 }
 
-/// Returns the time of the next attempt at any delivery of the endpoint. Claimed ones count: their worker may be dead.
+/// Returns the time of the next attempt at any pending delivery of the endpoint. For a claimed delivery, that is the
+/// time at which its worker counts as dead.
 async fn next_attempt(tx: &mut TenantTx, endpoint: Uuid) -> sqlx::Result<Option<DateTime<Utc>>> {
     sqlx::query_scalar!(
         r#"
@@ -239,8 +245,9 @@ async fn next_attempt(tx: &mut TenantTx, endpoint: Uuid) -> sqlx::Result<Option<
     .await
 }
 
-/// Returns `at` when a queue message should be sent for it: not when it is too far ahead, and not while another message is
-/// under way that comes before. Otherwise each message would make another one.
+/// Returns `at` when a queue message must be sent that arrives at this time, and stores the time in `wake_at`. Returns
+/// `None` when `at` is more than [`MAX_WAKE_DELAY`] ahead, or when another message is on its way and arrives before.
+/// Without the latter check, each message would cause another one.
 async fn plan_wake(tx: &mut TenantTx, endpoint: Uuid, at: DateTime<Utc>) -> sqlx::Result<Option<DateTime<Utc>>> {
     if at > crate::clock::now() + MAX_WAKE_DELAY {
         return Ok(None);
@@ -259,15 +266,15 @@ async fn plan_wake(tx: &mut TenantTx, endpoint: Uuid, at: DateTime<Utc>) -> sqlx
     .await
 }
 
-/// Records the attempts of a batch, and what they mean for the endpoint. A result whose delivery was claimed again, or
-/// deleted, counts for nothing.
+/// Records the attempts of a batch in their deliveries, and the batch in its endpoint, which is switched off after an
+/// answer 410 or five days of failure. The result of a delivery that was claimed again or deleted is dropped.
 ///
 /// # Errors
 /// A database error.
 pub async fn record_attempts(tx: &mut TenantTx, endpoint: Uuid, attempts: &[FinishedAttempt]) -> Result<(), ApiError> {
     match lock(tx, endpoint).await {
         Ok(()) => {}
-        // Deleted meanwhile, with its deliveries.
+        // The endpoint was deleted meanwhile, with its deliveries.
         Err(error) if error.status == http::StatusCode::NOT_FOUND => return Ok(()),
         Err(error) => return Err(error),
     }
@@ -307,7 +314,7 @@ fn retry_delay(attempt: &FinishedAttempt) -> Option<TimeDelta> {
     Some(retry_after.map_or(delay, |wanted| delay.max(obeyed(wanted))))
 }
 
-/// Returns how much of a server's `Retry-After` is obeyed.
+/// Returns the delay of a server's `Retry-After`, capped at [`MAX_RETRY_AFTER`].
 fn obeyed(retry_after: Duration) -> TimeDelta {
     TimeDelta::from_std(retry_after).unwrap_or(MAX_RETRY_AFTER).min(MAX_RETRY_AFTER)
 }
@@ -350,8 +357,8 @@ async fn record_attempt(
     .map(drop)
 }
 
-/// Records a batch with or without a success. Returns true when the endpoint has failed for so long that it is to be
-/// switched off.
+/// Records in the endpoint whether a batch had a success, and pauses a failing endpoint. Returns true when the endpoint
+/// has failed for [`DISABLE_AFTER`], so that it must be switched off.
 async fn record_batch(
     tx: &mut TenantTx,
     endpoint: Uuid,
@@ -382,8 +389,9 @@ async fn record_batch(
     .await
 }
 
-/// Runs `work` in a transaction of the tenant, as [`Db::tenant_tx`] does, and after its commit wakes the webhook worker for
-/// the endpoints that got a delivery. A queue message that is lost is sent by maintenance within a minute.
+/// Runs `work` in a transaction of the tenant, as [`Db::tenant_tx`] does. After the commit, sends a queue message to the
+/// webhook worker for each endpoint that got a delivery in it. Maintenance sends a lost message within a minute; where
+/// `wake_at` names a delayed message of the endpoint, that one comes first, at most 14 minutes later.
 ///
 /// # Errors
 /// Any error of [`Db::tenant_tx`].
@@ -403,14 +411,14 @@ pub async fn tenant_tx_with_events<T>(
     Ok(value)
 }
 
-/// Sends the queue messages of endpoints that got a delivery, after the commit. A message that the queue does not take is
-/// left to maintenance, which sends it within a minute.
+/// Sends the queue messages of endpoints that got a delivery. Called after the commit. A message that the queue does not
+/// take is replaced as one of [`tenant_tx_with_events`].
 pub async fn wake_worker(queue: &Queue, messages: &[WebhookMessage]) {
     join_all(messages.iter().map(|message| queue.send_or_log(message, Duration::ZERO))).await;
 }
 
-/// Claims at most `limit` endpoints of all tenants with deliveries that are due and without a queue message under way, for
-/// the sweep of maintenance.
+/// Claims at most `limit` endpoints of all tenants that have due deliveries and no queue message on its way, and
+/// returns their messages. Maintenance calls this every minute.
 ///
 /// # Errors
 /// A database error.
@@ -442,7 +450,7 @@ pub async fn claim_due_endpoints(tx: &mut SystemTx, limit: i64) -> sqlx::Result<
     .await
 }
 
-/// Gives claimed endpoints back whose messages the queue did not take.
+/// Undoes [`claim_due_endpoints`] for endpoints whose messages the queue did not take.
 ///
 /// # Errors
 /// A database error.
