@@ -125,6 +125,30 @@ async fn of_two_workers_at_once_each_delivery_is_sent_by_one() {
 }
 
 #[tokio::test]
+async fn a_worker_that_finds_another_one_at_work_ends_without_a_message_and_leaves_the_newer_event_to_it() {
+    let parked = Parked::start().await;
+    let endpoint = parked.endpoint(&["order.created"]).await;
+    parked.receiver.reply(&[ReceiverReply::Hang]);
+    parked.order().await;
+    let late = async {
+        wait_for_webhooks(&parked.receiver, 1).await;
+        parked.order().await;
+        parked.app.drain_queue(&parked.queue).await;
+        // The messages of the second event: its own, a repeated one, and one of maintenance.
+        for _ in 0..3 {
+            parked.work(&endpoint).await;
+        }
+        assert_eq!(parked.app.drain_queue(&parked.queue).await, [] as [Value; 0]);
+        assert_eq!(parked.receiver.received().len(), 1, "one worker at a time sends to an endpoint");
+        parked.receiver.release();
+    };
+    tokio::join!(parked.work(&endpoint), late);
+    let all = parked.deliveries(&endpoint).await;
+    assert_eq!(all.len(), 2);
+    assert!(all.iter().all(|one| one["status"] == "delivered" && one["attempts"] == 1), "{all:?}");
+}
+
+#[tokio::test]
 async fn a_worker_killed_between_the_call_and_its_record_is_followed_by_another_with_the_same_id() {
     let parked = Parked::start().await;
     let endpoint = parked.endpoint(&["order.created"]).await;

@@ -87,7 +87,7 @@ pub enum ClaimOutcome {
     /// Deliveries to be sent now.
     Claimed(Box<Claim>),
     /// Nothing is due, another worker sends, or the endpoint is paused, off or gone. With the time at which a queue message
-    /// should come, unless one is under way.
+    /// should come, unless one is under way or another worker sends: that worker claims again.
     Nothing(Option<DateTime<Utc>>),
 }
 
@@ -186,8 +186,8 @@ pub async fn claim(tx: &mut TenantTx, keys: &KeyRing, endpoint: Uuid) -> Result<
     }
     let deliveries = claim_deliveries(tx, endpoint).await?;
     if deliveries.is_empty() {
-        let next = next_attempt(tx, endpoint).await?;
-        return Ok(ClaimOutcome::Nothing(match next {
+        // A time in the past is that of a delivery that was committed after the claim.
+        return Ok(ClaimOutcome::Nothing(match next_attempt(tx, endpoint).await? {
             Some(next) => plan_wake(tx, endpoint, next).await?,
             None => None,
         }));
@@ -204,7 +204,7 @@ async fn claim_deliveries(tx: &mut TenantTx, endpoint: Uuid) -> sqlx::Result<Vec
             where customer_id = $1 and endpoint_id = $2 and status = 'pending' and next_attempt_at <= now()
               and not exists (
                   select from webhook_deliveries sent
-                  where sent.endpoint_id = $2 and sent.status = 'pending' and sent.claimed_until > now()
+                  where sent.customer_id = $1 and sent.endpoint_id = $2 and sent.claimed_until > now()
               )
             order by next_attempt_at, id
             limit $3
@@ -225,12 +225,18 @@ async fn claim_deliveries(tx: &mut TenantTx, endpoint: Uuid) -> sqlx::Result<Vec
     .await
 }
 
-/// Returns the time of the next attempt at any delivery of the endpoint. Claimed ones count: their worker may be dead.
+/// Returns the time of the next attempt at any delivery of the endpoint. `None` while another worker's claim holds: that
+/// worker claims again after its batch, and maintenance follows a dead one. A queue message would come at once, since newer
+/// deliveries are due already, and so would each one after it.
 async fn next_attempt(tx: &mut TenantTx, endpoint: Uuid) -> sqlx::Result<Option<DateTime<Utc>>> {
     sqlx::query_scalar!(
         r#"
         select min(next_attempt_at) from webhook_deliveries
         where customer_id = $1 and endpoint_id = $2 and status = 'pending'
+          and not exists (
+              select from webhook_deliveries sent
+              where sent.customer_id = $1 and sent.endpoint_id = $2 and sent.claimed_until > now()
+          )
         "#,
         tx.tenant(),
         endpoint
