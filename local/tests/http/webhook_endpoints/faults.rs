@@ -1,5 +1,5 @@
 //! What receivers, names and dying workers may do: redirects, private addresses, huge and missing answers, two workers at
-//! once, a worker that is killed, an endpoint that is deleted.
+//! once, a worker that is killed, an endpoint that is changed or deleted, a backlog.
 
 use std::collections::BTreeSet;
 
@@ -178,6 +178,40 @@ async fn a_worker_killed_between_the_call_and_its_record_is_followed_by_another_
     assert_eq!(endpoint.verify(&received[0]), endpoint.verify(&received[1]));
     let delivery = parked.delivery(&endpoint).await;
     assert_eq!((&delivery["status"], &delivery["attempts"]), (&json!("delivered"), &json!(2)));
+}
+
+#[tokio::test]
+async fn an_attempt_without_a_result_is_followed_by_the_schedule_and_ten_of_them_end_the_delivery() {
+    for (attempts, next_s) in [(0, 60), (1, 300), (8, 86_400)] {
+        let parked = Parked::start().await;
+        let endpoint = parked.endpoint(&["order.created"]).await;
+        parked.order().await;
+        parked.app.sql(&format!("update webhook_deliveries set attempts = {attempts}")).await;
+        parked.receiver.reply(&[ReceiverReply::Hang]);
+        let look = async {
+            wait_for_webhooks(&parked.receiver, 1).await;
+            let next = "select round(extract(epoch from next_attempt_at - claimed_until)) + 60 from webhook_deliveries";
+            assert_eq!(parked.app.number(next).await, next_s, "should the worker of attempt {} die", attempts + 1);
+            parked.receiver.release();
+        };
+        tokio::join!(parked.work(&endpoint), look);
+    }
+
+    // The worker of the tenth attempt has died like those before.
+    let parked = Parked::start().await;
+    let endpoint = parked.endpoint(&["order.created"]).await;
+    parked.order().await;
+    let dead = "update webhook_deliveries set attempts = 10, claimed_until = now(), next_attempt_at = now()";
+    parked.app.sql(dead).await;
+    parked.order().await;
+    parked.work(&endpoint).await;
+    let [dead, newer] = parked.deliveries(&endpoint).await.try_into().unwrap();
+    assert_eq!(
+        (&dead["status"], &dead["attempts"], &dead["error_code"]),
+        (&json!("failed"), &json!(10), &json!("attempts_used_up"))
+    );
+    assert_eq!((&newer["status"], &newer["attempts"]), (&json!("delivered"), &json!(1)));
+    assert_eq!(parked.receiver.received().len(), 1);
 }
 
 #[tokio::test]

@@ -77,14 +77,16 @@ pub struct Claim {
     pub url: String,
     /// The secret, and the previous one while it still signs.
     pub secrets: Vec<Secret>,
-    /// At least one delivery.
+    /// The deliveries to be sent; none when all that were due are used up.
     pub deliveries: Vec<ClaimedDelivery>,
+    /// Deliveries that failed now, because the last of their [`MAX_ATTEMPTS`] left no result.
+    pub used_up: Vec<Uuid>,
 }
 
 /// The outcome of [`claim`].
 #[derive(Debug)]
 pub enum ClaimOutcome {
-    /// Deliveries to be sent now.
+    /// Deliveries to be sent now, or to be reported as failed.
     Claimed(Box<Claim>),
     /// Nothing is due, another worker sends, or the endpoint is paused, off or gone. With the time at which a queue message
     /// should come, unless one is under way or another worker sends: that worker claims again.
@@ -184,23 +186,52 @@ pub async fn claim(tx: &mut TenantTx, keys: &KeyRing, endpoint: Uuid) -> Result<
     if let Some(previous) = row.previous_secret.filter(|_| row.is_previous_valid == Some(true)) {
         secrets.push(open(&previous)?);
     }
-    let deliveries = claim_deliveries(tx, endpoint).await?;
-    if deliveries.is_empty() {
+    let due = claim_deliveries(tx, endpoint).await?;
+    if due.is_empty() {
         // A time in the past is that of a delivery that was committed after the claim.
         return Ok(ClaimOutcome::Nothing(match next_attempt(tx, endpoint).await? {
             Some(next) => plan_wake(tx, endpoint, next).await?,
             None => None,
         }));
     }
-    Ok(ClaimOutcome::Claimed(Box::new(Claim { endpoint, url: row.url, secrets, deliveries })))
+    let (used_up, claimed): (Vec<_>, Vec<_>) = due.into_iter().partition(|delivery| delivery.is_used_up);
+    Ok(ClaimOutcome::Claimed(Box::new(Claim {
+        endpoint,
+        url: row.url,
+        secrets,
+        deliveries: claimed.into_iter().map(ClaimedDelivery::from).collect(),
+        used_up: used_up.into_iter().map(|delivery| delivery.id).collect(),
+    })))
 }
 
-async fn claim_deliveries(tx: &mut TenantTx, endpoint: Uuid) -> sqlx::Result<Vec<ClaimedDelivery>> {
+/// A delivery that was due.
+struct DueDelivery {
+    id: Uuid,
+    event_id: Uuid,
+    event_type: String,
+    occurred_at: DateTime<Utc>,
+    data: Value,
+    attempt: i32,
+    /// True when it failed now: no attempt was left.
+    is_used_up: bool,
+}
+
+impl From<DueDelivery> for ClaimedDelivery {
+    fn from(due: DueDelivery) -> Self {
+        let DueDelivery { id, event_id, event_type, occurred_at, data, attempt, is_used_up: _ } = due;
+        Self { id, event_id, event_type, occurred_at, data, attempt }
+    }
+}
+
+/// Counts an attempt at each delivery that is due. The next one is planned as if this one failed, for a worker that dies. A
+/// delivery whose worker died in the last attempt fails.
+async fn claim_deliveries(tx: &mut TenantTx, endpoint: Uuid) -> sqlx::Result<Vec<DueDelivery>> {
+    let delays_s = RETRY_DELAYS.map(TimeDelta::as_seconds_f64);
     sqlx::query_as!(
-        ClaimedDelivery,
+        DueDelivery,
         r#"
         with due as (
-            select id from webhook_deliveries
+            select id, attempts >= $5 as is_used_up from webhook_deliveries
             where customer_id = $1 and endpoint_id = $2 and status = 'pending' and next_attempt_at <= now()
               and not exists (
                   select from webhook_deliveries sent
@@ -210,16 +241,21 @@ async fn claim_deliveries(tx: &mut TenantTx, endpoint: Uuid) -> sqlx::Result<Vec
             limit $3
         )
         update webhook_deliveries delivery set
-            attempts = delivery.attempts + 1, claimed_until = now() + make_interval(secs => $4),
-            next_attempt_at = now() + make_interval(secs => $4)
+            status = case when due.is_used_up then 'failed' else delivery.status end,
+            error_code = case when due.is_used_up then 'attempts_used_up' else delivery.error_code end,
+            attempts = case when due.is_used_up then delivery.attempts else delivery.attempts + 1 end,
+            claimed_until = case when not due.is_used_up then now() + make_interval(secs => $4) end,
+            next_attempt_at = now() + make_interval(secs => greatest($4, ($6::float8[])[delivery.attempts + 1]))
         from due where delivery.customer_id = $1 and delivery.id = due.id
         returning delivery.id, delivery.event_id, delivery.event_type, delivery.occurred_at, delivery.data as "data!",
-            delivery.attempts as attempt
+            delivery.attempts as attempt, due.is_used_up as "is_used_up!"
         "#,
         tx.tenant(),
         endpoint,
         MAX_CONCURRENT_SENDS,
-        CLAIM_TIMEOUT.as_seconds_f64()
+        CLAIM_TIMEOUT.as_seconds_f64(),
+        MAX_ATTEMPTS,
+        &delays_s
     )
     .fetch_all(tx)
     .await
