@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use local::fakes::webhook_receiver::{FakeReceiver, ReceiverReply};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{
@@ -212,6 +213,58 @@ async fn an_attempt_without_a_result_is_followed_by_the_schedule_and_ten_of_them
     );
     assert_eq!((&newer["status"], &newer["attempts"]), (&json!("delivered"), &json!(1)));
     assert_eq!(parked.receiver.received().len(), 1);
+}
+
+#[tokio::test]
+async fn a_late_answer_of_a_former_url_says_nothing_of_the_new_one() {
+    let parked = Parked::start().await;
+    let (app, endpoint) = (&parked.app, parked.endpoint(&["order.created"]).await);
+    parked.order().await;
+    parked.receiver.reply(&[ReceiverReply::HangThen(410)]);
+    let change = async {
+        wait_for_webhooks(&parked.receiver, 1).await;
+        let patch = app.call(Method::PATCH, &endpoint.path("")).by(&parked.tenant);
+        patch.json(&json!({ "url": "https://hooks.example.com/new" })).await.data(200);
+        parked.receiver.release();
+    };
+    tokio::join!(parked.work(&endpoint), change);
+    let shown = parked.shown(&endpoint).await;
+    assert_eq!((&shown["enabled"], &shown["failing_since"]), (&json!(true), &Value::Null));
+    let delivery = parked.delivery(&endpoint).await;
+    assert_eq!(
+        (&delivery["status"], &delivery["attempts"], &delivery["response_status"], &delivery["error_code"]),
+        (&json!("pending"), &json!(1), &json!(410), &json!("gone"))
+    );
+    parked.make_due().await;
+    parked.work(&endpoint).await;
+    assert_eq!(parked.delivery(&endpoint).await["status"], "delivered");
+    let paths: Vec<_> = parked.receiver.received().into_iter().map(|request| request.path).collect();
+    assert_eq!(paths, ["/in?key=s3cret", "/new"]);
+}
+
+#[tokio::test]
+async fn a_new_url_begins_without_the_failures_of_the_former_one() {
+    let parked = Parked::start().await;
+    let (app, endpoint) = (&parked.app, parked.endpoint(&["order.created"]).await);
+    parked.order().await;
+    parked.receiver.always(ReceiverReply::Status(500));
+    for _ in 0..3 {
+        parked.make_due().await;
+        parked.work(&endpoint).await;
+    }
+    let state = "select concat_ws(' ', failing_since is null, failed_batches, paused_until is null) from webhook_endpoints";
+    let state = async || {
+        let state: String = sqlx::query_scalar(state).fetch_one(&mut app.admin_db().await).await.unwrap();
+        state
+    };
+    assert_eq!(state().await, "f 3 f");
+    let change = async |body: Value| {
+        app.call(Method::PATCH, &endpoint.path("")).by(&parked.tenant).json(&body).await.data(200)
+    };
+    change(json!({ "url": super::URL, "description": "Order desk" })).await;
+    assert_eq!(state().await, "f 3 f", "the URL is what it was");
+    assert_eq!(change(json!({ "url": "https://hooks.example.com/new" })).await["failing_since"], Value::Null);
+    assert_eq!(state().await, "t 0 t");
 }
 
 #[tokio::test]

@@ -219,24 +219,38 @@ pub async fn get(tx: &mut TenantTx, id: Uuid) -> Result<WebhookEndpoint, ApiErro
     .ok_or_else(|| ApiError::not_found("webhook endpoint"))
 }
 
+/// An endpoint that stays as it is until the transaction ends.
+#[derive(Debug)]
+pub(super) struct LockedEndpoint {
+    /// The URL, as it is stored.
+    pub(super) url: String,
+    /// False when the endpoint is switched off.
+    pub(super) is_enabled: bool,
+}
+
 /// Locks an endpoint until the transaction ends. Every transaction that changes deliveries locks their endpoint first.
 ///
 /// # Errors
 /// 404 when there is no such endpoint; a database error.
-pub(super) async fn lock(tx: &mut TenantTx, id: Uuid) -> Result<(), ApiError> {
-    let locked = sqlx::query!(
-        "select from webhook_endpoints where customer_id = $1 and id = $2 for no key update",
+pub(super) async fn lock(tx: &mut TenantTx, id: Uuid) -> Result<LockedEndpoint, ApiError> {
+    sqlx::query_as!(
+        LockedEndpoint,
+        r#"
+        select url, disabled_at is null as "is_enabled!" from webhook_endpoints
+        where customer_id = $1 and id = $2
+        for no key update
+        "#,
         tx.tenant(),
         id
-    );
-    let locked = locked.execute(tx).await?.rows_affected() > 0;
-    if locked { Ok(()) } else { Err(ApiError::not_found("webhook endpoint")) }
+    )
+    .fetch_optional(tx)
+    .await?
+    .ok_or_else(|| ApiError::not_found("webhook endpoint"))
 }
 
 /// Locks an endpoint as [`lock`] does, and refuses one that is switched off.
 pub(super) async fn lock_enabled(tx: &mut TenantTx, id: Uuid) -> Result<(), ApiError> {
-    lock(tx, id).await?;
-    if get(tx, id).await?.enabled {
+    if lock(tx, id).await?.is_enabled {
         return Ok(());
     }
     Err(ApiError::conflict("webhook_endpoint_disabled", "the endpoint is switched off: switch it on first"))
@@ -296,7 +310,8 @@ fn seal(tx: &TenantTx, keys: &KeyRing, secret: &str) -> Result<Vec<u8>, ApiError
     keys.seal(tx.tenant(), SECRET_PURPOSE, secret).map_err(|error| ApiError::internal().with_source(error))
 }
 
-/// Changes an endpoint, and returns it with the names of the fields that the patch has.
+/// Changes an endpoint, and returns it with the names of the fields that the patch has. Another URL begins as one that has
+/// never failed.
 ///
 /// # Errors
 /// 404 when there is no such endpoint; 409 `webhook_url_taken`; a database error.
@@ -314,6 +329,9 @@ pub async fn change(
             url = coalesce($3, url),
             description = case when $4 then $5 else description end,
             events = coalesce($6, events),
+            failing_since = case when $3 <> url then null else failing_since end,
+            failed_batches = case when $3 <> url then 0 else failed_batches end,
+            paused_until = case when $3 <> url then null else paused_until end,
             updated_at = clock_timestamp()
         where customer_id = $1 and id = $2
         "#,

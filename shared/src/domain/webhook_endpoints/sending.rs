@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     disabling::{DisableReason, disable},
-    endpoint::{SECRET_PURPOSE, get, lock},
+    endpoint::{SECRET_PURPOSE, lock},
 };
 use crate::{
     db::{Db, SystemTx, TenantTx},
@@ -301,26 +301,32 @@ async fn plan_wake(tx: &mut TenantTx, endpoint: Uuid, at: DateTime<Utc>) -> sqlx
     .await
 }
 
-/// Records the attempts of a batch, and what they mean for the endpoint. A result whose delivery was claimed again, or
-/// deleted, counts for nothing.
+/// Records the attempts of a batch, which went to `url`, and what they mean for the endpoint. A result whose delivery was
+/// claimed again, or deleted, counts for nothing. Failures of a former URL say nothing of the present one.
 ///
 /// # Errors
 /// A database error.
-pub async fn record_attempts(tx: &mut TenantTx, endpoint: Uuid, attempts: &[FinishedAttempt]) -> Result<(), ApiError> {
-    match lock(tx, endpoint).await {
-        Ok(()) => {}
+pub async fn record_attempts(
+    tx: &mut TenantTx,
+    endpoint: Uuid,
+    url: &str,
+    attempts: &[FinishedAttempt],
+) -> Result<(), ApiError> {
+    let locked = match lock(tx, endpoint).await {
+        Ok(locked) => locked,
         // Deleted meanwhile, with its deliveries.
         Err(error) if error.status == http::StatusCode::NOT_FOUND => return Ok(()),
         Err(error) => return Err(error),
-    }
-    let is_enabled = get(tx, endpoint).await?.enabled;
+    };
+    let is_present_url = locked.url == url;
     for attempt in attempts {
-        record_attempt(tx, endpoint, attempt, is_enabled).await?;
+        let delay = retry_delay(attempt, is_present_url).filter(|_| locked.is_enabled);
+        record_attempt(tx, endpoint, attempt, delay).await?;
     }
     // An event that cannot be rendered says nothing of the server.
     let unreadable = AttemptResult::Failed(DeliveryError::UnreadableEvent, None);
     let asked: Vec<_> = attempts.iter().filter(|attempt| attempt.result != unreadable).collect();
-    if asked.is_empty() || !is_enabled {
+    if asked.is_empty() || !locked.is_enabled || !is_present_url {
         return Ok(());
     }
     let is_success = asked.iter().any(|attempt| attempt.result == AttemptResult::Delivered);
@@ -338,12 +344,14 @@ pub async fn record_attempts(tx: &mut TenantTx, endpoint: Uuid, attempts: &[Fini
     Ok(())
 }
 
-/// Returns the time from now to the next attempt; `None` when no further one is made.
-fn retry_delay(attempt: &FinishedAttempt) -> Option<TimeDelta> {
+/// Returns the time from now to the next attempt; `None` when no further one is made. What the server of a former URL asks
+/// for is not obeyed.
+fn retry_delay(attempt: &FinishedAttempt, is_present_url: bool) -> Option<TimeDelta> {
     let AttemptResult::Failed(error, retry_after) = attempt.result else { return None };
-    if matches!(error, DeliveryError::UnreadableEvent | DeliveryError::Gone) {
+    if error == DeliveryError::UnreadableEvent || (error == DeliveryError::Gone && is_present_url) {
         return None;
     }
+    let retry_after = retry_after.filter(|_| is_present_url);
     let index = usize::try_from(attempt.attempt).unwrap_or(1).saturating_sub(1);
     let delay = *RETRY_DELAYS.get(index)?;
     Some(retry_after.map_or(delay, |wanted| delay.max(obeyed(wanted))))
@@ -358,9 +366,8 @@ async fn record_attempt(
     tx: &mut TenantTx,
     endpoint: Uuid,
     attempt: &FinishedAttempt,
-    is_enabled: bool,
+    delay: Option<TimeDelta>,
 ) -> sqlx::Result<()> {
-    let delay = retry_delay(attempt).filter(|_| is_enabled);
     let (status, error) = match attempt.result {
         AttemptResult::Delivered => ("delivered", None),
         AttemptResult::Failed(error, _) => (if delay.is_some() { "pending" } else { "failed" }, Some(error.as_str())),
@@ -512,7 +519,7 @@ mod tests {
 
     #[test]
     fn attempts_follow_the_published_schedule() {
-        let delays = (1..=MAX_ATTEMPTS).map(|attempt| retry_delay(&failed(attempt, DeliveryError::TimedOut, None)));
+        let delays = (1..=MAX_ATTEMPTS).map(|attempt| retry_delay(&failed(attempt, DeliveryError::TimedOut, None), true));
         let seconds: Vec<_> = delays.map(|delay| delay.map(|delay| delay.num_seconds())).collect();
         let published = [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400];
         assert_eq!(seconds, published.map(Some).into_iter().chain([None]).collect::<Vec<_>>());
@@ -522,7 +529,7 @@ mod tests {
     #[test]
     fn retry_after_delays_an_attempt_up_to_six_hours() {
         let seconds = |attempt, wanted| {
-            retry_delay(&failed(attempt, DeliveryError::HttpStatus, Some(wanted))).unwrap().num_seconds()
+            retry_delay(&failed(attempt, DeliveryError::HttpStatus, Some(wanted)), true).unwrap().num_seconds()
         };
         assert_eq!(seconds(1, 90), 90);
         assert_eq!(seconds(1, 1), 5, "not before the schedule");
@@ -533,7 +540,15 @@ mod tests {
 
     #[test]
     fn an_event_that_cannot_be_rendered_and_one_for_a_receiver_that_is_gone_are_not_tried_again() {
-        assert_eq!(retry_delay(&failed(1, DeliveryError::UnreadableEvent, None)), None);
-        assert_eq!(retry_delay(&failed(1, DeliveryError::Gone, None)), None);
+        assert_eq!(retry_delay(&failed(1, DeliveryError::UnreadableEvent, None), true), None);
+        assert_eq!(retry_delay(&failed(1, DeliveryError::Gone, None), true), None);
+    }
+
+    #[test]
+    fn the_server_of_a_former_url_neither_ends_a_delivery_nor_delays_it() {
+        let first = Some(RETRY_DELAYS[0]);
+        assert_eq!(retry_delay(&failed(1, DeliveryError::Gone, None), false), first);
+        assert_eq!(retry_delay(&failed(1, DeliveryError::HttpStatus, Some(3_600)), false), first);
+        assert_eq!(retry_delay(&failed(1, DeliveryError::UnreadableEvent, None), false), None);
     }
 }
