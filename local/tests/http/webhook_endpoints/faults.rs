@@ -268,6 +268,29 @@ async fn a_new_url_begins_without_the_failures_of_the_former_one() {
 }
 
 #[tokio::test]
+async fn a_claim_does_not_read_the_backlog_of_an_endpoint_that_fails() {
+    let parked = Parked::start().await;
+    let (app, endpoint) = (&parked.app, parked.endpoint(&[]).await);
+    app.sql(&format!(
+        "insert into webhook_deliveries (customer_id, endpoint_id, event_id, event_type, data)
+             select '{}', '{}', gen_random_uuid(), 'webhook.test', '{{\"message\": \"x\"}}' from generate_series(1, 20000)",
+        parked.tenant.customer_id, endpoint.id
+    ))
+    .await;
+    app.sql("vacuum analyze webhook_deliveries").await;
+    app.sql("select pg_stat_force_next_flush(); select pg_stat_reset()").await;
+    parked.receiver.always(ReceiverReply::Status(500));
+    parked.work(&endpoint).await;
+    assert_eq!(parked.receiver.received().len(), 15, "three batches of five, then a pause");
+    // A session reports its counts some seconds after its last statement. Each delivery was claimed and recorded.
+    let counted = "select n_tup_upd from pg_stat_user_tables where relname = 'webhook_deliveries'";
+    wait_until("the counts are reported", WAIT_TIMEOUT, async || (app.number(counted).await >= 30).then_some(())).await;
+    let read = "select seq_tup_read + idx_tup_fetch from pg_stat_user_tables where relname = 'webhook_deliveries'";
+    let read = app.number(read).await;
+    assert!(read < 1_000, "{read} rows were read for three claims");
+}
+
+#[tokio::test]
 async fn a_result_that_comes_after_another_claim_counts_for_nothing() {
     let parked = Parked::start().await;
     let endpoint = parked.endpoint(&["order.created"]).await;
