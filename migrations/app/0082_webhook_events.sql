@@ -29,6 +29,11 @@ begin
         select endpoint.id from public.webhook_endpoints endpoint
         where endpoint.customer_id = tenant and endpoint.disabled_at is null
           and (endpoint.events = '{}' or kind = any (endpoint.events))
+          -- The insertion below would lock the delivery of an earlier transaction.
+          and (replaces or not exists (
+              select from public.webhook_deliveries known
+              where known.endpoint_id = endpoint.id and known.event_id = md5(kind || ':' || key)::uuid
+          ))
         for key share
     ), written as (
         insert into public.webhook_deliveries as delivery

@@ -291,6 +291,44 @@ async fn a_claim_does_not_read_the_backlog_of_an_endpoint_that_fails() {
 }
 
 #[tokio::test]
+async fn an_endpoint_may_be_switched_off_while_a_contact_with_events_is_deleted() {
+    let parked = Parked::start().await;
+    let (app, endpoint) = (&parked.app, parked.endpoint(&["message.received"]).await);
+    for text in ["Bonjour", "Vous livrez ?"] {
+        app.store_contact_message(&parked.tenant, "7", text).await;
+    }
+    // The deletion takes the rows as they were written, the other request the second one first.
+    app.sql(
+        "update webhook_deliveries set next_attempt_at = next_attempt_at - interval '1 minute'
+         where created_at = (select max(created_at) from webhook_deliveries)",
+    )
+    .await;
+    let conversation: uuid::Uuid =
+        sqlx::query_scalar("select id from conversations").fetch_one(&mut app.admin_db().await).await.unwrap();
+    let mut hold = app.hold_statements("before delete on webhook_deliveries for each row").await;
+    let contact = format!("/api/v1/privacy/contacts/{conversation}");
+    let switched_off = async {
+        hold.wait_for_held_statement().await;
+        let off = app.call(Method::PATCH, &endpoint.path("")).by(&parked.tenant).json(&json!({ "enabled": false }));
+        let off = off.into_future();
+        let release = async {
+            wait_until("the request waits for a row", WAIT_TIMEOUT, async || {
+                let waiting = "select count(*) from pg_stat_activity where wait_event in ('transactionid', 'tuple')
+                    and query like '%webhook_%' and datname = current_database()";
+                (app.number(waiting).await == 1).then_some(())
+            })
+            .await;
+            hold.release().await;
+        };
+        tokio::join!(off, release).0
+    };
+    let (deleted, off) = tokio::join!(app.delete(&contact).by(&parked.tenant).into_future(), switched_off);
+    deleted.no_content();
+    assert_eq!(off.data(200)["enabled"], false);
+    assert_eq!(app.number("select count(*) from webhook_deliveries").await, 0);
+}
+
+#[tokio::test]
 async fn a_result_that_comes_after_another_claim_counts_for_nothing() {
     let parked = Parked::start().await;
     let endpoint = parked.endpoint(&["order.created"]).await;

@@ -228,7 +228,9 @@ pub(super) struct LockedEndpoint {
     pub(super) is_enabled: bool,
 }
 
-/// Locks an endpoint until the transaction ends. Every transaction that changes deliveries locks their endpoint first.
+/// Locks an endpoint until the transaction ends. A transaction that changes or deletes several stored deliveries of a company
+/// at work locks their endpoint first: each takes the rows in an order of its own. Triggers take no such lock: they write
+/// new deliveries, and replace only what their own transaction wrote.
 ///
 /// # Errors
 /// 404 when there is no such endpoint; a database error.
@@ -246,6 +248,17 @@ pub(super) async fn lock(tx: &mut TenantTx, id: Uuid) -> Result<LockedEndpoint, 
     .fetch_optional(tx)
     .await?
     .ok_or_else(|| ApiError::not_found("webhook endpoint"))
+}
+
+/// Locks all endpoints of the tenant as [`lock`] does, by id.
+///
+/// # Errors
+/// A database error.
+pub async fn lock_all(tx: &mut TenantTx) -> sqlx::Result<()> {
+    sqlx::query!("select from webhook_endpoints where customer_id = $1 order by id for no key update", tx.tenant())
+        .execute(tx)
+        .await
+        .map(drop)
 }
 
 /// Locks an endpoint as [`lock`] does, and refuses one that is switched off.
