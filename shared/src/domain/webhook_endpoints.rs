@@ -23,7 +23,7 @@ pub use deliveries::{
 pub use endpoint::{
     EndpointListing, MAX_ENDPOINTS, NewWebhookEndpoint, SECRET_PURPOSE, SealedSecrets, SecretRotation, WebhookEndpoint,
     WebhookEndpointPatch, WebhookEndpointWithSecret, change, create, delete, get, list, lock_all,
-    remove_previous_secrets, replace_sealed_secrets, rotate_secret, sealed_secrets,
+    lock_sealed_secrets, remove_previous_secrets, replace_sealed_secrets, rotate_secret, sealed_secrets,
 };
 pub use events::{
     BODY_VERSION, ChangedSubscription, EventType, QuotaReached, RenderError, TEST_EVENT, WebhookConversation,

@@ -1,11 +1,19 @@
 //! What receivers, names and dying workers may do: redirects, private addresses, huge and missing answers, two workers at
 //! once, a worker that is killed, an endpoint that is changed or deleted, a backlog.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, process::Command};
 
-use local::fakes::webhook_receiver::{FakeReceiver, ReceiverReply};
+use local::{
+    environment::lisa_program,
+    fakes::webhook_receiver::{FakeReceiver, ReceiverReply},
+};
 use reqwest::Method;
 use serde_json::{Value, json};
+use shared::{
+    sealed::KeyRing,
+    settings::{Settings, SettingsMap},
+    webhook_endpoints::SECRET_PURPOSE,
+};
 
 use super::{
     super::support::{App, WAIT_TIMEOUT, wait_until},
@@ -326,6 +334,54 @@ async fn an_endpoint_may_be_switched_off_while_a_contact_with_events_is_deleted(
     deleted.no_content();
     assert_eq!(off.data(200)["enabled"], false);
     assert_eq!(app.number("select count(*) from webhook_deliveries").await, 0);
+}
+
+#[tokio::test]
+async fn an_endpoint_whose_former_secret_ends_meanwhile_is_sealed_again_all_the_same() {
+    let parked = Parked::start().await;
+    let app = &parked.app;
+    for url in [super::URL, "https://hooks.example.com/second"] {
+        let endpoint = create_endpoint(app, &parked.tenant, url, &[]).await;
+        app.post(&endpoint.path("/secret")).by(&parked.tenant).json(&json!({})).await.data(201);
+    }
+    let ids: Vec<uuid::Uuid> = sqlx::query_scalar("select id from webhook_endpoints order by id")
+        .fetch_all(&mut app.admin_db().await)
+        .await
+        .unwrap();
+    // The command has read both endpoints when it writes the first one.
+    let trigger = format!("before update on webhook_endpoints for each row when (old.id = '{}')", ids[0]);
+    let mut hold = app.hold_statements(&trigger).await;
+    let next = format!("next:{}=", "A".repeat(43));
+    let mut command = Command::new(lisa_program().unwrap());
+    command
+        .arg("rotate-keys")
+        .env("SYSTEM_DATABASE_URL", &app.stack.database.system)
+        .env("SEALING_KEYS", format!("{next},{}", app.stack.secrets.sealing_keys))
+        .env_remove("BACKEND_APP_DATABASE_URL");
+    let rotation = tokio::task::spawn_blocking(move || command.output());
+    hold.wait_for_held_statement().await;
+    app.sql(&format!(
+        "update webhook_endpoints set previous_secret = null, previous_secret_expires_at = null where id = '{}'",
+        ids[1]
+    ))
+    .await;
+    hold.release().await;
+    let output = rotation.await.unwrap().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("secrets of 2 webhook endpoints sealed again"), "{text}");
+    let mut settings = Settings::new(SettingsMap::from([("SEALING_KEYS".to_owned(), next)]));
+    let ring = KeyRing::read(&mut settings);
+    settings.finish().unwrap();
+    let stored: Vec<(Vec<u8>, Option<Vec<u8>>)> =
+        sqlx::query_as("select secret, previous_secret from webhook_endpoints order by id")
+            .fetch_all(&mut app.admin_db().await)
+            .await
+            .unwrap();
+    for sealed in stored.iter().flat_map(|(secret, previous)| [Some(secret), previous.as_ref()]).flatten() {
+        ring.open(parked.tenant.customer_id, SECRET_PURPOSE, sealed).unwrap();
+    }
+    assert_eq!(stored.iter().filter(|(_, previous)| previous.is_some()).count(), 1);
 }
 
 #[tokio::test]

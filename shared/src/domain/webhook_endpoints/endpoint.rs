@@ -487,42 +487,45 @@ pub async fn sealed_secrets(tx: &mut SystemTx, after: Uuid, limit: i64) -> sqlx:
     .await
 }
 
-/// Replaces the sealed secrets of an endpoint and records it in the audit log. Returns false, and changes nothing, when they
-/// changed meanwhile.
+/// Returns the secrets of an endpoint, and locks it until the transaction ends. `None` for one that is deleted.
 ///
 /// # Errors
 /// A database error.
-pub async fn replace_sealed_secrets(
-    tx: &mut SystemTx,
-    known: &SealedSecrets,
-    secret: &[u8],
-    previous_secret: Option<&[u8]>,
-) -> sqlx::Result<bool> {
-    let replaced = sqlx::query!(
+pub async fn lock_sealed_secrets(tx: &mut SystemTx, endpoint: Uuid) -> sqlx::Result<Option<SealedSecrets>> {
+    sqlx::query_as!(
+        SealedSecrets,
         r#"
-        update webhook_endpoints set secret = $4, previous_secret = $5
-        where id = $1 and secret = $2 and previous_secret is not distinct from $3
+        select id as endpoint, customer_id, secret, previous_secret from webhook_endpoints
+        where id = $1
+        for no key update
         "#,
-        known.endpoint,
-        known.secret,
-        known.previous_secret,
-        secret,
-        previous_secret
+        endpoint
+    )
+    .fetch_optional(tx)
+    .await
+}
+
+/// Writes the sealed secrets of an endpoint that [`lock_sealed_secrets`] has locked, and records it in the audit log.
+///
+/// # Errors
+/// A database error.
+pub async fn replace_sealed_secrets(tx: &mut SystemTx, resealed: &SealedSecrets) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update webhook_endpoints set secret = $2, previous_secret = $3 where id = $1",
+        resealed.endpoint,
+        resealed.secret,
+        resealed.previous_secret.as_deref()
     )
     .execute(&mut *tx)
     .await?;
-    if replaced.rows_affected() == 0 {
-        return Ok(false);
-    }
     let entry = NewAuditEntry {
         actor: None,
         action: "key.resealed",
-        object: format!("webhook_endpoint:{}", known.endpoint),
+        object: format!("webhook_endpoint:{}", resealed.endpoint),
         request_id: None,
         details: json!({ "key": SECRET_PURPOSE }),
     };
-    audit::record_for(tx, Some(known.customer_id), &entry).await?;
-    Ok(true)
+    audit::record_for(tx, Some(resealed.customer_id), &entry).await
 }
 
 #[cfg(test)]
