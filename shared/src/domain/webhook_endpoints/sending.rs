@@ -432,7 +432,7 @@ async fn record_batch(
 }
 
 /// Runs `work` in a transaction of the tenant, as [`Db::tenant_tx`] does, and after its commit wakes the webhook worker for
-/// the endpoints that got a delivery. A queue message that is lost is sent by maintenance within a minute.
+/// the endpoints that got a delivery.
 ///
 /// # Errors
 /// Any error of [`Db::tenant_tx`].
@@ -448,7 +448,7 @@ pub async fn tenant_tx_with_events<T>(
             Ok((value, jobs::webhook_messages(tx).await?))
         })
         .await?;
-    join_all(messages.iter().map(|message| queue.send_or_log(message, Duration::ZERO))).await;
+    wake_worker(queue, &messages).await;
     Ok(value)
 }
 
