@@ -3,11 +3,12 @@
 
 set local lock_timeout = '3s';
 
--- True when the tenant has an endpoint that is switched on.
+-- True when the tenant has an endpoint that is switched on, unless the transaction copies what happened elsewhere, long ago:
+-- then the setting `app.without_webhook_events` is on.
 create function app.has_webhook_endpoint(tenant uuid) returns boolean
     language sql stable security definer set search_path = '' as
     $body$
-    select exists (
+    select coalesce(current_setting('app.without_webhook_events', true), '') <> 'on' and exists (
         select from public.webhook_endpoints endpoint where endpoint.customer_id = tenant and endpoint.disabled_at is null
     )
     $body$;
