@@ -6,6 +6,7 @@ mod clock;
 mod database;
 mod reader;
 mod traffic;
+mod unaided;
 
 /// Returns true when the tests run with PgBouncer. These tests choose what stands before the database themselves.
 fn is_through_pgbouncer() -> bool {

@@ -7,7 +7,7 @@ use std::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::future::join_all;
@@ -26,11 +26,18 @@ use super::super::support::{
 const TAKEN_WITHIN: Duration = Duration::from_secs(60);
 /// Time after which a client gives an upload up and sends it again.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time in which all work ends without help, although its workers died. The longest of their rights, a reservation, holds for
+/// two minutes.
+const ENDS_WITHIN: Duration = Duration::from_secs(240);
+/// Time between two runs of maintenance. A deployment runs it every five minutes, and its replies and webhooks every minute.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(15);
+/// Time between two looks at work that takes minutes.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// A company with a receiver of its webhooks, and what was acknowledged to it.
 pub(super) struct Traffic {
     pub(super) whatsapp: WhatsAppFixture,
-    receiver: FakeReceiver,
+    pub(super) receiver: FakeReceiver,
     /// Requests that were acknowledged.
     acknowledged: AtomicUsize,
     /// Requests that were refused with a 503, or with a 500 of storage.
@@ -268,18 +275,47 @@ impl Traffic {
         this
     }
 
-    async fn wait_until_done(&self) {
+    /// Restarts the product, so that whatever worked is dead, and changes nothing else.
+    pub(super) async fn kill(self) -> Self {
+        Self { whatsapp: self.whatsapp.restart().await, ..self }
+    }
+
+    /// Waits until nothing is left to do. Maintenance runs as in a deployment, but more often; nothing is made due, and no
+    /// right of a dead worker is ended.
+    pub(super) async fn wait_without_help(&self) {
+        let open = self.open_work();
+        let mut last_run = None::<Instant>;
+        wait_until("everything ended by itself", ENDS_WITHIN, async || {
+            if self.whatsapp.number(&open).await == 0 {
+                return Some(());
+            }
+            if last_run.is_none_or(|at| at.elapsed() >= MAINTENANCE_INTERVAL) {
+                last_run = Some(Instant::now());
+                self.whatsapp.app.stack.invoke("maintenance", json!({})).await.unwrap();
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+            None
+        })
+        .await;
+    }
+
+    /// The query for the number of things that are left to do.
+    fn open_work(&self) -> String {
         // An announcement whose answer was lost leaves a document whose file never comes: only the others are waited for.
         let documents: Vec<_> = self.documents.lock().unwrap().iter().map(|id| format!("'{id}'")).collect();
         let documents = documents.join(", ");
-        let open = format!(
+        format!(
             "(select count(*) from jobs where kind = 'reply' and status <> 'done')
              + (select count(*) from outbox where state = 'queued')
              + (select count(*) from webhook_deliveries where status = 'pending')
              + (select count(*) from reservations where state = 'held')
              + (select count(*) from exports where status in ('queued', 'running'))
              + (select count(*) from documents where status = 'pending' and id in ({documents}))"
-        );
+        )
+    }
+
+    async fn wait_until_done(&self) {
+        let open = self.open_work();
         // Hours pass between the attempts of a job, and it is given up after twelve. Here they follow each other at once.
         let due = "update jobs set run_after = now(), attempts = 0 where status <> 'done';
             update conversations set next_send_at = now() where next_send_at > now();
