@@ -168,6 +168,12 @@ impl Traffic {
         join_all((first..first + count).map(|contact| self.message(contact))).await;
     }
 
+    /// Makes orders.
+    pub(super) async fn orders(&self, count: usize) {
+        let first = self.orders.fetch_add(count, Ordering::SeqCst);
+        join_all((first..first + count).map(|number| self.order(number))).await;
+    }
+
     /// Sends a request again while the product is not able to take it. Nothing but a 503 in the product's own form may say
     /// so, or a 409 while the first attempt still runs.
     async fn until_taken(&self, statuses: &[u16], request: impl Fn() -> TestRequest) -> TestResponse {
@@ -283,14 +289,17 @@ impl Traffic {
     /// Waits until nothing is left to do. Maintenance runs as in a deployment, but more often; nothing is made due, and no
     /// right of a dead worker is ended.
     pub(super) async fn wait_without_help(&self) {
-        let open = self.open_work();
-        let mut last_run = None::<Instant>;
+        let (open, kinds) = (self.open_work(), self.open_kinds());
+        let (started, mut last_run) = (Instant::now(), None::<Instant>);
         wait_until("everything ended by itself", ENDS_WITHIN, async || {
             if self.whatsapp.number(&open).await == 0 {
                 return Some(());
             }
             if last_run.is_none_or(|at| at.elapsed() >= MAINTENANCE_INTERVAL) {
                 last_run = Some(Instant::now());
+                for (kind, count) in &kinds {
+                    println!("{:?}: {} {kind} open", started.elapsed(), self.whatsapp.number(count).await);
+                }
                 self.whatsapp.app.stack.invoke("maintenance", json!({})).await.unwrap();
             }
             tokio::time::sleep(LOOK_INTERVAL).await;
@@ -301,17 +310,23 @@ impl Traffic {
 
     /// The query for the number of things that are left to do.
     fn open_work(&self) -> String {
+        self.open_kinds().into_iter().map(|(_, count)| format!("({count})")).collect::<Vec<_>>().join(" + ")
+    }
+
+    /// The queries for the numbers of things that are left to do, by their kind.
+    fn open_kinds(&self) -> [(&'static str, String); 6] {
         // An announcement whose answer was lost leaves a document whose file never comes: only the others are waited for.
         let documents: Vec<_> = self.documents.lock().unwrap().iter().map(|id| format!("'{id}'")).collect();
         let documents = documents.join(", ");
-        format!(
-            "(select count(*) from jobs where kind = 'reply' and status <> 'done')
-             + (select count(*) from outbox where state = 'queued')
-             + (select count(*) from webhook_deliveries where status = 'pending')
-             + (select count(*) from reservations where state = 'held')
-             + (select count(*) from exports where status in ('queued', 'running'))
-             + (select count(*) from documents where status = 'pending' and id in ({documents}))"
-        )
+        [
+            ("replies", "jobs where kind = 'reply' and status <> 'done'".to_owned()),
+            ("parts", "outbox where state = 'queued'".to_owned()),
+            ("webhooks", "webhook_deliveries where status = 'pending'".to_owned()),
+            ("units", "reservations where state = 'held'".to_owned()),
+            ("exports", "exports where status in ('queued', 'running')".to_owned()),
+            ("documents", format!("documents where status = 'pending' and id in ({documents})")),
+        ]
+        .map(|(kind, rows)| (kind, format!("select count(*) from {rows}")))
     }
 
     async fn wait_until_done(&self) {

@@ -260,15 +260,15 @@ async fn a_new_url_begins_without_the_failures_of_the_former_one() {
         parked.make_due().await;
         parked.work(&endpoint).await;
     }
-    let state = "select concat_ws(' ', failing_since is null, failed_batches, paused_until is null) from webhook_endpoints";
+    let state =
+        "select concat_ws(' ', failing_since is null, failed_batches, paused_until is null) from webhook_endpoints";
     let state = async || {
         let state: String = sqlx::query_scalar(state).fetch_one(&mut app.admin_db().await).await.unwrap();
         state
     };
     assert_eq!(state().await, "f 3 f");
-    let change = async |body: Value| {
-        app.call(Method::PATCH, &endpoint.path("")).by(&parked.tenant).json(&body).await.data(200)
-    };
+    let change =
+        async |body: Value| app.call(Method::PATCH, &endpoint.path("")).by(&parked.tenant).json(&body).await.data(200);
     change(json!({ "url": super::URL, "description": "Order desk" })).await;
     assert_eq!(state().await, "f 3 f", "the URL is what it was");
     assert_eq!(change(json!({ "url": "https://hooks.example.com/new" })).await["failing_since"], Value::Null);

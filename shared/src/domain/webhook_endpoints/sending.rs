@@ -519,7 +519,8 @@ mod tests {
 
     #[test]
     fn attempts_follow_the_published_schedule() {
-        let delays = (1..=MAX_ATTEMPTS).map(|attempt| retry_delay(&failed(attempt, DeliveryError::TimedOut, None), true));
+        let delays =
+            (1..=MAX_ATTEMPTS).map(|attempt| retry_delay(&failed(attempt, DeliveryError::TimedOut, None), true));
         let seconds: Vec<_> = delays.map(|delay| delay.map(|delay| delay.num_seconds())).collect();
         let published = [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400];
         assert_eq!(seconds, published.map(Some).into_iter().chain([None]).collect::<Vec<_>>());
