@@ -411,7 +411,7 @@ CREATE FUNCTION app.has_webhook_endpoint(tenant uuid) RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
     AS $$
-    select exists (
+    select coalesce(current_setting('app.without_webhook_events', true), '') <> 'on' and exists (
         select from public.webhook_endpoints endpoint where endpoint.customer_id = tenant and endpoint.disabled_at is null
     )
     $$;
@@ -1469,6 +1469,11 @@ begin
         select endpoint.id from public.webhook_endpoints endpoint
         where endpoint.customer_id = tenant and endpoint.disabled_at is null
           and (endpoint.events = '{}' or kind = any (endpoint.events))
+          -- The insertion below would lock the delivery of an earlier transaction.
+          and (replaces or not exists (
+              select from public.webhook_deliveries known
+              where known.endpoint_id = endpoint.id and known.event_id = md5(kind || ':' || key)::uuid
+          ))
         for key share
     ), written as (
         insert into public.webhook_deliveries as delivery
@@ -3703,6 +3708,8 @@ CREATE INDEX usage_periods_plan_id_idx ON public.usage_periods USING btree (plan
 CREATE UNIQUE INDEX users_email_key ON public.users USING btree (lower(email));
 
 CREATE INDEX webhook_deliveries_age_idx ON public.webhook_deliveries USING brin (created_at);
+
+CREATE INDEX webhook_deliveries_claimed_idx ON public.webhook_deliveries USING btree (endpoint_id, claimed_until) WHERE (claimed_until IS NOT NULL);
 
 CREATE INDEX webhook_deliveries_conversation_id_idx ON public.webhook_deliveries USING btree (conversation_id);
 

@@ -12,9 +12,10 @@ use shared::{
     db::{BillingDb, SystemDb, SystemTx},
     embeddings::Embedder,
     reembedding::{self, BatchError, BatchOutcome, SwitchOutcome},
-    sealed::{self, KeyRing},
+    sealed::{self, KeyRing, SealingError},
     settings::{Settings, SettingsMap},
-    tenants, unconfirmed, user_configs, webhook_endpoints,
+    tenants, unconfirmed, user_configs,
+    webhook_endpoints::{self, SealedSecrets},
 };
 use uuid::Uuid;
 
@@ -162,23 +163,13 @@ async fn rotate_webhook_secrets(db: &SystemDb, ring: &KeyRing) -> Result<(u32, u
         let Some(last) = batch.last() else { break };
         after = last.endpoint;
         for known in &batch {
-            let reseal = |sealed: &[u8]| {
-                let again = sealed::reseal(ring, known.customer_id, webhook_endpoints::SECRET_PURPOSE, sealed)?;
-                Ok::<_, sealed::SealingError>(again.unwrap_or_else(|| sealed.to_vec()))
+            let replaced = match reseal_webhook_secrets(ring, known) {
+                Ok(None) => Ok(false),
+                Ok(Some(_)) => replace_webhook_secrets(db, ring, known.endpoint).await?,
+                Err(error) => Err(error),
             };
-            let secrets = reseal(&known.secret).and_then(|secret| {
-                let previous = known.previous_secret.as_deref().map(reseal).transpose()?;
-                Ok((secret, previous))
-            });
-            match secrets {
-                Ok((secret, previous)) if secret == known.secret && previous == known.previous_secret => {}
-                Ok((secret, previous)) => {
-                    let replace = async |tx: &mut SystemTx| {
-                        let previous = previous.as_deref();
-                        Ok(webhook_endpoints::replace_sealed_secrets(tx, known, &secret, previous).await?)
-                    };
-                    resealed += u32::from(db.system_tx(replace).await?);
-                }
+            match replaced {
+                Ok(is_replaced) => resealed += u32::from(is_replaced),
                 Err(error) => {
                     failed += 1;
                     println!("  webhook endpoint {}: {error}", known.endpoint);
@@ -187,6 +178,36 @@ async fn rotate_webhook_secrets(db: &SystemDb, ring: &KeyRing) -> Result<(u32, u
         }
     }
     Ok((resealed, failed))
+}
+
+/// Seals the secrets of an endpoint again as they are now: its owner, or maintenance, may have changed them since they were
+/// read. Returns false when nothing had to be done.
+async fn replace_webhook_secrets(db: &SystemDb, ring: &KeyRing, endpoint: Uuid) -> Result<Result<bool, SealingError>> {
+    let replace = async |tx: &mut SystemTx| {
+        let Some(locked) = webhook_endpoints::lock_sealed_secrets(tx, endpoint).await? else { return Ok(Ok(false)) };
+        match reseal_webhook_secrets(ring, &locked) {
+            Ok(None) => Ok(Ok(false)),
+            Ok(Some(resealed)) => {
+                webhook_endpoints::replace_sealed_secrets(tx, &resealed).await?;
+                Ok(Ok(true))
+            }
+            Err(error) => Ok(Err(error)),
+        }
+    };
+    Ok(db.system_tx(replace).await?)
+}
+
+/// Returns both secrets of an endpoint, sealed by the first key; `None` when they are already.
+fn reseal_webhook_secrets(ring: &KeyRing, known: &SealedSecrets) -> Result<Option<SealedSecrets>, SealingError> {
+    let reseal = |sealed: &[u8]| {
+        let again = sealed::reseal(ring, known.customer_id, webhook_endpoints::SECRET_PURPOSE, sealed)?;
+        Ok::<_, SealingError>(again.unwrap_or_else(|| sealed.to_vec()))
+    };
+    let secret = reseal(&known.secret)?;
+    let previous_secret = known.previous_secret.as_deref().map(reseal).transpose()?;
+    let is_changed = secret != known.secret || previous_secret != known.previous_secret;
+    let (endpoint, customer_id) = (known.endpoint, known.customer_id);
+    Ok(is_changed.then_some(SealedSecrets { endpoint, customer_id, secret, previous_secret }))
 }
 
 /// Returns the numbers of data pods' keys that were sealed again, and that could not be opened.

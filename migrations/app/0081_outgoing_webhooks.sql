@@ -94,6 +94,9 @@ create index webhook_deliveries_created_idx on webhook_deliveries (endpoint_id, 
 create index webhook_deliveries_conversation_id_idx on webhook_deliveries (conversation_id);
 create index webhook_deliveries_endpoint_due_idx on webhook_deliveries (endpoint_id, next_attempt_at)
     where status = 'pending';
+-- Each claim looks for another worker's first. A backlog of thousands has five claims at most.
+create index webhook_deliveries_claimed_idx on webhook_deliveries (endpoint_id, claimed_until)
+    where claimed_until is not null;
 -- For the retention alone. Rows come in by time, so that a page range has few days.
 create index webhook_deliveries_age_idx on webhook_deliveries using brin (created_at);
 alter table webhook_deliveries enable row level security;

@@ -5327,7 +5327,7 @@ export interface components {
                 delivered_at?: string | null;
                 /**
                  * @description Reason why the last attempt failed: `http_status`, `redirected`, `gone`, `timed_out`, `unreachable`, `url_refused`,
-                 *     `endpoint_disabled` or `unreadable_event`.
+                 *     `endpoint_disabled`, `attempts_used_up` or `unreadable_event`.
                  */
                 error_code?: string | null;
                 /** @description The header `webhook-id` of every attempt, and the `id` of the body. */
@@ -6507,7 +6507,7 @@ export interface components {
                 delivered_at?: string | null;
                 /**
                  * @description Reason why the last attempt failed: `http_status`, `redirected`, `gone`, `timed_out`, `unreachable`, `url_refused`,
-                 *     `endpoint_disabled` or `unreadable_event`.
+                 *     `endpoint_disabled`, `attempts_used_up` or `unreadable_event`.
                  */
                 error_code?: string | null;
                 /** @description The header `webhook-id` of every attempt, and the `id` of the body. */
@@ -8493,7 +8493,7 @@ export interface components {
             delivered_at?: string | null;
             /**
              * @description Reason why the last attempt failed: `http_status`, `redirected`, `gone`, `timed_out`, `unreachable`, `url_refused`,
-             *     `endpoint_disabled` or `unreadable_event`.
+             *     `endpoint_disabled`, `attempts_used_up` or `unreadable_event`.
              */
             error_code?: string | null;
             /** @description The header `webhook-id` of every attempt, and the `id` of the body. */

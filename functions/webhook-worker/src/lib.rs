@@ -87,10 +87,15 @@ impl Deps {
                     return Ok(());
                 }
                 ClaimOutcome::Claimed(claim) => {
+                    for delivery_id in &claim.used_up {
+                        logging::metric("JobsGivenUp", 1.0);
+                        tracing::error!(%delivery_id, "a webhook is given up: no attempt had a result");
+                    }
                     let attempts = self.send_batch(&claim).await;
-                    self.db
-                        .tenant_tx(tenant, async |tx| webhook_endpoints::record_attempts(tx, endpoint, &attempts).await)
-                        .await?;
+                    let record = async |tx: &mut db::TenantTx| {
+                        webhook_endpoints::record_attempts(tx, endpoint, &claim.url, &attempts).await
+                    };
+                    self.db.tenant_tx(tenant, record).await?;
                 }
             }
             if Instant::now() >= ends_at {

@@ -59,6 +59,8 @@ pub enum ReceiverReply {
     Large(usize),
     /// No answer, until [`FakeReceiver::release`] is called; then 200.
     Hang,
+    /// No answer, until [`FakeReceiver::release`] is called; then this status.
+    HangThen(u16),
 }
 
 #[derive(Debug)]
@@ -149,12 +151,15 @@ async fn receive(State(state): State<Arc<ReceiverState>>, request: Request) -> R
             response
         }
         ReceiverReply::Large(bytes) => answer(StatusCode::OK, Body::from(vec![b'x'; bytes])),
-        ReceiverReply::Hang => {
-            // An error means that the receiver is gone.
-            let _ = state.is_released.subscribe().wait_for(|is_released| *is_released).await;
-            answer(StatusCode::OK, Body::empty())
-        }
+        ReceiverReply::Hang => answer_when_released(&state, 200).await,
+        ReceiverReply::HangThen(status) => answer_when_released(&state, status).await,
     }
+}
+
+async fn answer_when_released(state: &ReceiverState, status: u16) -> Response<Body> {
+    // An error means that the receiver is gone.
+    let _ = state.is_released.subscribe().wait_for(|is_released| *is_released).await;
+    answer(status_of(status), Body::empty())
 }
 
 fn status_of(status: u16) -> StatusCode {

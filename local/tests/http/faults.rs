@@ -7,6 +7,7 @@ mod clock;
 mod database;
 mod reader;
 mod traffic;
+mod unaided;
 
 /// Returns true when the tests run through PgBouncer (`tests/http_through_pgbouncer.rs`). The tests of this module then
 /// return at once: they choose by themselves whether a pooler is in front of the database.

@@ -389,13 +389,14 @@ async fn no_message_of_a_queue_is_told() {
         text.clone(),
         json!(text).to_string(),
         json!({ "customer_id": text, "conversation_id": text, "document_id": text, "job_id": text }).to_string(),
+        json!({ "customer_id": text, "endpoint_id": text, "export_id": text }).to_string(),
         json!({ "customer_id": { "text": text }, "conversation_id": [text] }).to_string(),
         json!({ "Records": [text] }).to_string(),
         json!({ "Records": [{ "s3": text }] }).to_string(),
         json!({ "Records": [{ "s3": { "object": { "key": [text] } } }] }).to_string(),
         json!({ "Records": [{ "s3": { "object": { "key": text } } }] }).to_string(),
     ];
-    for function in ["ingest-worker", "reply-worker"] {
+    for function in ["ingest-worker", "reply-worker", "webhook-worker", "export-worker"] {
         let before = line_count();
         let answer = app.stack.invoke(function, sqs_event(&bodies)).await.unwrap();
         assert!(answer["batchItemFailures"].as_array().unwrap().len() >= 6, "{function}: {answer}");

@@ -7,7 +7,7 @@ use std::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::future::join_all;
@@ -18,19 +18,24 @@ use local::{
 use serde_json::json;
 use uuid::Uuid;
 
-use super::super::support::{
-    TestRequest, TestResponse, WAIT_TIMEOUT, WhatsAppFixture, presigned_upload, small_pdf, wait_until,
-};
+use super::super::support::{TestRequest, TestResponse, WhatsAppFixture, presigned_upload, small_pdf, wait_until};
 
 /// Maximum time until a request is acknowledged, faults included.
 const TAKEN_WITHIN: Duration = Duration::from_secs(60);
 /// Timeout of a client for one attempt at an upload.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time in which all work ends, although its workers died. Without help, the longest of their rights, a reservation, holds
+/// for two minutes.
+const ENDS_WITHIN: Duration = Duration::from_secs(240);
+/// Time between two runs of maintenance. A deployment runs it every five minutes, and its replies and webhooks every minute.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(15);
+/// Time between two looks at work that takes minutes.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// A company with a receiver of its webhooks, and counters of its requests.
 pub(super) struct Traffic {
     pub(super) whatsapp: WhatsAppFixture,
-    receiver: FakeReceiver,
+    pub(super) receiver: FakeReceiver,
     /// Number of acknowledged requests, uploads to S3 included.
     acknowledged: AtomicUsize,
     /// Number of attempts that were refused: by a 503 or by a 409 `idempotency_in_progress`, and uploads by a 500, a
@@ -163,6 +168,12 @@ impl Traffic {
         join_all((first..first + count).map(|contact| self.message(contact))).await;
     }
 
+    /// Makes orders.
+    pub(super) async fn orders(&self, count: usize) {
+        let first = self.orders.fetch_add(count, Ordering::SeqCst);
+        join_all((first..first + count).map(|number| self.order(number))).await;
+    }
+
     /// Repeats a request until it is answered with one of `statuses`. Asserts that every other answer is the product's
     /// 503 `unavailable`, or 409 `idempotency_in_progress` while an earlier attempt still runs.
     async fn until_taken(&self, statuses: &[u16], request: impl Fn() -> TestRequest) -> TestResponse {
@@ -271,33 +282,71 @@ impl Traffic {
         this
     }
 
-    async fn wait_until_done(&self) {
-        // An announcement whose answer was lost leaves a document whose file never comes: only the others are waited for.
-        let documents: Vec<_> = self.documents.lock().unwrap().iter().map(|id| format!("'{id}'")).collect();
-        let documents = documents.join(", ");
-        let open = format!(
-            "(select count(*) from jobs where kind = 'reply' and status <> 'done')
-             + (select count(*) from outbox where state = 'queued')
-             + (select count(*) from webhook_deliveries where status = 'pending')
-             + (select count(*) from reservations where state = 'held')
-             + (select count(*) from exports where status in ('queued', 'running'))
-             + (select count(*) from documents where status = 'pending' and id in ({documents}))"
-        );
-        // Up to an hour passes between the attempts at a job, and the job fails after twelve. Here, each round of
-        // maintenance makes all jobs due at once and sets their attempts to 0.
-        let due = "update jobs set run_after = now(), attempts = 0 where status <> 'done';
-            update conversations set next_send_at = now() where next_send_at > now();
-            update webhook_deliveries set next_attempt_at = now() where status = 'pending';
-            update webhook_endpoints set paused_until = null, wake_at = null";
-        wait_until("nothing is left to do", 2 * WAIT_TIMEOUT, async || {
-            if self.whatsapp.number(&open).await == 0 {
-                return Some(());
+    /// Restarts the product, so that whatever worked is dead, and changes nothing else.
+    pub(super) async fn kill(self) -> Self {
+        Self { whatsapp: self.whatsapp.restart().await, ..self }
+    }
+
+    /// Waits until nothing is left to do. Maintenance runs as in a deployment, but more often; nothing is made due, and no
+    /// right of a dead worker is ended.
+    pub(super) async fn wait_without_help(&self) {
+        let (started, mut last_run) = (Instant::now(), None::<Instant>);
+        loop {
+            let open = self.open_work().await;
+            if open.is_empty() {
+                return;
             }
-            self.whatsapp.sql(due).await;
+            assert!(started.elapsed() < ENDS_WITHIN, "left to do: {open}");
+            if last_run.is_none_or(|at| at.elapsed() >= MAINTENANCE_INTERVAL) {
+                last_run = Some(Instant::now());
+                self.whatsapp.app.stack.invoke("maintenance", json!({})).await.unwrap();
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    async fn wait_until_done(&self) {
+        let started = Instant::now();
+        loop {
+            let open = self.open_work().await;
+            if open.is_empty() {
+                return;
+            }
+            assert!(started.elapsed() < ENDS_WITHIN, "left to do: {open}");
+            // Up to an hour passes between the attempts at a job, and the job fails after twelve. Here, each round of
+            // maintenance makes all jobs due at once and sets their attempts to 0. A transaction each: together they would
+            // wait for rows that a worker has locked in another order.
+            for statement in [
+                "update jobs set run_after = now(), attempts = 0 where status <> 'done' and run_after > now()",
+                "update conversations set next_send_at = now() where next_send_at > now()",
+                "update webhook_deliveries set next_attempt_at = now()
+                    where status = 'pending' and claimed_until is null and next_attempt_at > now()",
+                "update webhook_endpoints set paused_until = null, wake_at = null",
+            ] {
+                self.whatsapp.sql(statement).await;
+            }
             self.whatsapp.app.stack.invoke("maintenance", json!({})).await.unwrap();
-            None
-        })
-        .await;
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    /// The work that is not done, a text for each row; empty when nothing is left to do. An announcement whose answer was
+    /// lost leaves a document whose file never comes: of documents, only the acknowledged ones count.
+    async fn open_work(&self) -> String {
+        let acknowledged: Vec<_> = self.documents.lock().unwrap().iter().copied().collect();
+        let open = "select coalesce(string_agg(work, ', '), '') from (
+                select concat_ws(' ', 'job', kind, status, attempts, run_after - now()) from jobs
+                    where kind = 'reply' and status <> 'done'
+                union all select concat_ws(' ', 'part', state, attempts) from outbox where state = 'queued'
+                union all select concat_ws(' ', 'webhook', attempts, next_attempt_at - now()) from webhook_deliveries
+                    where status = 'pending'
+                union all select concat_ws(' ', 'reservation', expires_at - now()) from reservations where state = 'held'
+                union all select concat_ws(' ', 'export', status, attempts) from exports
+                    where status in ('queued', 'running')
+                union all select concat_ws(' ', 'document', filename) from documents
+                    where status = 'pending' and id = any($1)
+            ) as open (work)";
+        sqlx::query_scalar(open).bind(&acknowledged).fetch_one(&mut self.whatsapp.app.admin_db().await).await.unwrap()
     }
 
     /// Asserts that the work of every acknowledged request was done exactly once. Returns the numbers of repeated

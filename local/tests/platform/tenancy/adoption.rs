@@ -324,6 +324,33 @@ async fn an_adoption_that_dies_half_way_ends_as_one_that_did_not() {
 }
 
 #[tokio::test]
+async fn copied_rows_are_no_events_for_webhooks() {
+    let mut project = OldProject::migrated().await;
+    project.adopt().await.unwrap();
+    // Each company has an endpoint before the rest of its history is copied.
+    project
+        .sql(
+            "insert into webhook_endpoints (customer_id, url, secret)
+                 select id, 'https://hooks.example.com/' || id, convert_to(repeat('s', 40), 'UTF8') from customers;
+             delete from legacy.adopted_rows where relation in ('conversation_memory', 'orders', 'documents');
+             delete from messages; delete from orders",
+        )
+        .await;
+    let reports = project.adopt().await.unwrap();
+    assert!(refused(&reports, "conversation_memory").0 > 900 && refused(&reports, "orders").0 > 0, "{reports:?}");
+    assert_ne!(project.json("select count(*) as n from messages").await[0]["n"], 0);
+    assert_ne!(project.json("select count(*) as n from orders").await[0]["n"], 0);
+    assert_eq!(project.json("select event_type, data from webhook_deliveries").await, json!([]));
+
+    // What happens afterwards is an event.
+    project.sql("update orders set needs_review = not needs_review where id = (select id from orders limit 1)").await;
+    assert_eq!(
+        project.json("select event_type from webhook_deliveries").await,
+        json!([{ "event_type": "order.updated" }])
+    );
+}
+
+#[tokio::test]
 async fn two_adoptions_at_once_copy_each_row_once() {
     let mut project = OldProject::migrated().await;
     let (one, two) = tokio::join!(project.adopt(), project.adopt());

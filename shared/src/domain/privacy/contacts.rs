@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{db::TenantTx, error::ApiError};
+use crate::{db::TenantTx, error::ApiError, webhook_endpoints};
 
 /// Size of the messages in one answer, in bytes. A function's answer has at most 6 MB.
 const MAX_MESSAGES_BYTES: i64 = 2_500_000;
@@ -256,6 +256,8 @@ pub async fn delete(tx: &mut TenantTx, conversation: Uuid) -> Result<ContactDele
     )
     .execute(&mut *tx)
     .await?;
+    // The contact's events go with the conversation, in an order that another transaction on deliveries does not have.
+    webhook_endpoints::lock_all(tx).await?;
     sqlx::query!("delete from conversations where customer_id = $1 and id = $2", tx.tenant(), conversation)
         .execute(tx)
         .await?;

@@ -43,7 +43,7 @@ pub struct WebhookDelivery {
     /// Time to the last answer, or to the failure, in milliseconds.
     latency_ms: Option<i32>,
     /// Reason why the last attempt failed: `http_status`, `redirected`, `gone`, `timed_out`, `unreachable`, `url_refused`,
-    /// `endpoint_disabled` or `unreadable_event`.
+    /// `endpoint_disabled`, `attempts_used_up` or `unreadable_event`.
     error_code: Option<String>,
     occurred_at: DateTime<Utc>,
     last_attempt_at: Option<DateTime<Utc>>,

@@ -220,25 +220,51 @@ pub async fn get(tx: &mut TenantTx, id: Uuid) -> Result<WebhookEndpoint, ApiErro
     .ok_or_else(|| ApiError::not_found("webhook endpoint"))
 }
 
-/// Locks an endpoint until the transaction ends. Every transaction that claims deliveries, records their results,
-/// replays them or fails them locks their endpoint first. The retention deletes old deliveries without this lock.
+/// An endpoint that stays as it is until the transaction ends.
+#[derive(Debug)]
+pub(super) struct LockedEndpoint {
+    /// The URL, as it is stored.
+    pub(super) url: String,
+    /// False when the endpoint is switched off.
+    pub(super) is_enabled: bool,
+}
+
+/// Locks an endpoint until the transaction ends. A transaction that changes or deletes several stored deliveries of a company
+/// at work locks their endpoint first: each takes the rows in an order of its own. Triggers take no such lock: they write
+/// new deliveries, and replace only what their own transaction wrote.
 ///
 /// # Errors
 /// 404 when there is no such endpoint; a database error.
-pub(super) async fn lock(tx: &mut TenantTx, id: Uuid) -> Result<(), ApiError> {
-    let locked = sqlx::query!(
-        "select from webhook_endpoints where customer_id = $1 and id = $2 for no key update",
+pub(super) async fn lock(tx: &mut TenantTx, id: Uuid) -> Result<LockedEndpoint, ApiError> {
+    sqlx::query_as!(
+        LockedEndpoint,
+        r#"
+        select url, disabled_at is null as "is_enabled!" from webhook_endpoints
+        where customer_id = $1 and id = $2
+        for no key update
+        "#,
         tx.tenant(),
         id
-    );
-    let locked = locked.execute(tx).await?.rows_affected() > 0;
-    if locked { Ok(()) } else { Err(ApiError::not_found("webhook endpoint")) }
+    )
+    .fetch_optional(tx)
+    .await?
+    .ok_or_else(|| ApiError::not_found("webhook endpoint"))
+}
+
+/// Locks all endpoints of the tenant as [`lock`] does, by id.
+///
+/// # Errors
+/// A database error.
+pub async fn lock_all(tx: &mut TenantTx) -> sqlx::Result<()> {
+    sqlx::query!("select from webhook_endpoints where customer_id = $1 order by id for no key update", tx.tenant())
+        .execute(tx)
+        .await
+        .map(drop)
 }
 
 /// Locks an endpoint as [`lock`] does, and refuses one that is switched off.
 pub(super) async fn lock_enabled(tx: &mut TenantTx, id: Uuid) -> Result<(), ApiError> {
-    lock(tx, id).await?;
-    if get(tx, id).await?.enabled {
+    if lock(tx, id).await?.is_enabled {
         return Ok(());
     }
     Err(ApiError::conflict("webhook_endpoint_disabled", "the endpoint is switched off: switch it on first"))
@@ -299,7 +325,8 @@ fn seal(tx: &TenantTx, keys: &KeyRing, secret: &str) -> Result<Vec<u8>, ApiError
     keys.seal(tx.tenant(), SECRET_PURPOSE, secret).map_err(|error| ApiError::internal().with_source(error))
 }
 
-/// Changes an endpoint, and returns it with the names of the fields that the patch has.
+/// Changes an endpoint, and returns it with the names of the fields that the patch has. Another URL begins as one that has
+/// never failed.
 ///
 /// # Errors
 /// 404 when there is no such endpoint; 409 `webhook_url_taken`; a database error.
@@ -317,6 +344,9 @@ pub async fn change(
             url = coalesce($3, url),
             description = case when $4 then $5 else description end,
             events = coalesce($6, events),
+            failing_since = case when $3 <> url then null else failing_since end,
+            failed_batches = case when $3 <> url then 0 else failed_batches end,
+            paused_until = case when $3 <> url then null else paused_until end,
             updated_at = clock_timestamp()
         where customer_id = $1 and id = $2
         "#,
@@ -459,42 +489,45 @@ pub async fn sealed_secrets(tx: &mut SystemTx, after: Uuid, limit: i64) -> sqlx:
     .await
 }
 
-/// Replaces the sealed secrets of an endpoint and records the replacement in the audit log. Returns false, and changes
-/// nothing, when the stored secrets are no longer `known`.
+/// Returns the secrets of an endpoint, and locks it until the transaction ends. `None` for one that is deleted.
 ///
 /// # Errors
 /// A database error.
-pub async fn replace_sealed_secrets(
-    tx: &mut SystemTx,
-    known: &SealedSecrets,
-    secret: &[u8],
-    previous_secret: Option<&[u8]>,
-) -> sqlx::Result<bool> {
-    let replaced = sqlx::query!(
+pub async fn lock_sealed_secrets(tx: &mut SystemTx, endpoint: Uuid) -> sqlx::Result<Option<SealedSecrets>> {
+    sqlx::query_as!(
+        SealedSecrets,
         r#"
-        update webhook_endpoints set secret = $4, previous_secret = $5
-        where id = $1 and secret = $2 and previous_secret is not distinct from $3
+        select id as endpoint, customer_id, secret, previous_secret from webhook_endpoints
+        where id = $1
+        for no key update
         "#,
-        known.endpoint,
-        known.secret,
-        known.previous_secret,
-        secret,
-        previous_secret
+        endpoint
+    )
+    .fetch_optional(tx)
+    .await
+}
+
+/// Writes the sealed secrets of an endpoint that [`lock_sealed_secrets`] has locked, and records it in the audit log.
+///
+/// # Errors
+/// A database error.
+pub async fn replace_sealed_secrets(tx: &mut SystemTx, resealed: &SealedSecrets) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update webhook_endpoints set secret = $2, previous_secret = $3 where id = $1",
+        resealed.endpoint,
+        resealed.secret,
+        resealed.previous_secret.as_deref()
     )
     .execute(&mut *tx)
     .await?;
-    if replaced.rows_affected() == 0 {
-        return Ok(false);
-    }
     let entry = NewAuditEntry {
         actor: None,
         action: "key.resealed",
-        object: format!("webhook_endpoint:{}", known.endpoint),
+        object: format!("webhook_endpoint:{}", resealed.endpoint),
         request_id: None,
         details: json!({ "key": SECRET_PURPOSE }),
     };
-    audit::record_for(tx, Some(known.customer_id), &entry).await?;
-    Ok(true)
+    audit::record_for(tx, Some(resealed.customer_id), &entry).await
 }
 
 #[cfg(test)]
