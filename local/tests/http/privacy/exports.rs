@@ -301,6 +301,7 @@ async fn a_worker_that_lost_its_export_stores_no_archive() {
     let owner = app.sign_up("Comptoir Baobab").await;
     request(&app, &owner).await;
     let event = sqs_event(&[app.drain_queue(&queue).await[0].to_string()]);
+    app.sql("update jobs set attempts = 3 where kind = 'export'").await;
     // Another worker takes the export while this one begins.
     app.sql(
         "create function take() returns trigger language plpgsql as 'begin new.worker = gen_random_uuid(); return new; end';
@@ -311,4 +312,50 @@ async fn a_worker_that_lost_its_export_stores_no_archive() {
     assert_eq!(answer, json!({ "batchItemFailures": [] }));
     assert_eq!(app.stored_objects().await, 0);
     assert_eq!(app.number("select count(*) from exports where status = 'running'").await, 1, "it is the other one's");
+    let attempts = "select attempts from jobs where kind = 'export'";
+    assert_eq!(app.number(attempts).await, 3, "a worker that lost the export leaves its job alone");
+}
+
+#[tokio::test]
+async fn an_export_whose_worker_is_killed_each_time_fails_after_eight_attempts() {
+    let queue = create_queue().await;
+    let app = App::with_settings(&[("EXPORT_QUEUE_URL", &queue)]).await;
+    let owner = app.sign_up("Comptoir Baobab").await;
+    let id = request(&app, &owner).await;
+    let event = sqs_event(&[app.drain_queue(&queue).await[0].to_string()]);
+    let deliver = async || {
+        let answer = app.stack.invoke("export-worker", event.clone()).await.unwrap();
+        assert_eq!(answer, json!({ "batchItemFailures": [] }));
+    };
+    // The eighth worker gives no sign of life any more, and has held the export a moment ago.
+    app.sql(
+        "update exports set status = 'running', worker = gen_random_uuid(), attempts = 8,
+             held_until = now() + interval '1 minute';
+         update jobs set status = 'running' where kind = 'export'",
+    )
+    .await;
+    deliver().await;
+    assert_eq!(show(&app, &owner, id).await["status"], "running", "the worker may be alive");
+    app.sql("update exports set held_until = now()").await;
+    deliver().await;
+    let shown = show(&app, &owner, id).await;
+    assert_eq!((&shown["status"], &shown["error_code"]), (&json!("failed"), &json!("attempts_used_up")));
+    assert_eq!(app.number("select attempts from exports").await, 8);
+    let ended =
+        "select count(*) from jobs where kind = 'export' and status = 'failed' and last_error = 'attempts_used_up'";
+    assert_eq!(app.number(ended).await, 1);
+    assert_ne!(request(&app, &owner).await, id, "the company can ask for another one");
+}
+
+#[tokio::test]
+async fn the_signs_of_life_of_a_worker_leave_the_attempts_of_the_job() {
+    let queue = create_queue().await;
+    let app = App::with_settings(&[("EXPORT_QUEUE_URL", &queue)]).await;
+    let owner = app.sign_up("Comptoir Baobab").await;
+    let id = request(&app, &owner).await;
+    let event = sqs_event(&[app.drain_queue(&queue).await[0].to_string()]);
+    app.sql("update jobs set attempts = 5 where kind = 'export'").await;
+    app.stack.invoke("export-worker", event).await.unwrap();
+    assert_eq!(show(&app, &owner, id).await["status"], "ready");
+    assert_eq!(app.number("select attempts from jobs where kind = 'export'").await, 5);
 }

@@ -177,62 +177,99 @@ pub struct HeldExport {
 ///
 /// # Errors
 /// Returns any database error.
+/// The outcome of a delivery of an export's message.
+#[derive(Debug)]
+pub enum BeginOutcome {
+    /// The worker holds the export.
+    Begun(HeldExport),
+    /// All attempts are used up: the export and its job have failed.
+    GivenUp,
+    /// The export has ended, another worker holds it, or the company is deleted.
+    NothingToDo,
+}
+
+/// Begins or resumes an export as `worker`. An export whose last attempt ended without a word fails here: its worker was
+/// killed, and nobody else counts.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn begin(tx: &mut SystemTx, id: Uuid, worker: Uuid) -> sqlx::Result<BeginOutcome> {
+    let row = sqlx::query!(
 pub async fn begin(tx: &mut SystemTx, id: Uuid, worker: Uuid) -> sqlx::Result<Option<HeldExport>> {
     sqlx::query_as!(
         HeldExport,
         r#"
         with begun as (
             update exports
-            set status = 'running', worker = $2, held_until = now() + make_interval(secs => $3),
-                attempts = attempts + 1
+            set status = case when attempts < $4 then 'running' else 'failed' end,
+                error_code = case when attempts >= $4 then 'attempts_used_up' end,
+                finished_at = case when attempts >= $4 then now() end,
+                expires_at = case when attempts >= $4 then now() end,
+                worker = case when attempts < $4 then $2::uuid end,
+                held_until = case when attempts < $4 then now() + make_interval(secs => $3) end,
+                attempts = least(attempts + 1, $4)
             from customers tenant
             where exports.id = $1 and tenant.id = exports.customer_id and tenant.deleted_at is null
               and exports.status in ('queued', 'running')
               and (exports.held_until is null or exports.held_until < now())
-            returning exports.id, exports.customer_id, exports.created_at, exports.attempts
+            returning exports.id, exports.customer_id, exports.created_at, exports.attempts, exports.status, exports.error_code
         ), job as (
-            update jobs set status = 'running', run_after = now() + make_interval(secs => 2 * $3::double precision), updated_at = now()
-            where kind = 'export' and payload ->> 'export_id' = $1::uuid::text and exists (select from begun)
+            update jobs
+            set status = begun.status, last_error = begun.error_code,
+                run_after = now() + make_interval(secs => 2 * $3::double precision), updated_at = now()
+            from begun where kind = 'export' and payload ->> 'export_id' = $1::uuid::text
         )
-        select id as "id!", customer_id as "customer_id!", created_at as "created_at!", attempts as "attempts!" from begun
+        select id as "id!", customer_id as "customer_id!", created_at as "created_at!", attempts as "attempts!",
+            status = 'running' as "is_begun!"
+        from begun
         "#,
         id,
         worker,
-        HOLD_S
+        HOLD_S,
+        MAX_ATTEMPTS
     )
     .fetch_optional(tx)
-    .await
+    .await?;
+    Ok(match row {
+        None => BeginOutcome::NothingToDo,
+        Some(row) if !row.is_begun => BeginOutcome::GivenUp,
+        Some(row) => BeginOutcome::Begun(HeldExport {
+            id: row.id,
+            customer_id: row.customer_id,
+            created_at: row.created_at,
+            attempts: row.attempts,
+        }),
+    })
 }
 
 /// Holds an export on. Returns false when the worker must stop: another one has the export, or the company is deleted.
 ///
+/// The attempts of the job stay as they are, so that those of killed workers count.
+///
 /// # Errors
 /// Returns any database error.
 pub async fn hold(tx: &mut SystemTx, export: &HeldExport, worker: Uuid) -> sqlx::Result<bool> {
-    let held = sqlx::query!(
+    sqlx::query_scalar!(
         r#"
-        update exports set held_until = now() + make_interval(secs => $3)
-        from customers tenant
-        where exports.id = $1 and exports.worker = $2 and exports.status = 'running'
-          and tenant.id = exports.customer_id and tenant.deleted_at is null
+        with held as (
+            update exports set held_until = now() + make_interval(secs => $3)
+            from customers tenant
+            where exports.id = $1 and exports.worker = $2 and exports.status = 'running'
+              and tenant.id = exports.customer_id and tenant.deleted_at is null
+            returning exports.id
+        ), job as (
+            update jobs
+            set run_after = now() + make_interval(secs => 2 * $3::double precision), updated_at = now()
+            from held where kind = 'export' and payload ->> 'export_id' = held.id::text and status = 'running'
+        )
+        select exists (select from held) as "is_held!"
         "#,
         export.id,
         worker,
         HOLD_S
     )
-    .execute(&mut *tx)
-    .await?;
-    sqlx::query!(
-        r#"
-        update jobs set run_after = now() + make_interval(secs => 2 * $2::double precision), attempts = 0, updated_at = now()
-        where kind = 'export' and payload ->> 'export_id' = $1::uuid::text and status = 'running'
-        "#,
-        export.id,
-        HOLD_S
-    )
-    .execute(tx)
-    .await?;
-    Ok(held.rows_affected() > 0)
+    .fetch_one(tx)
+    .await
 }
 
 /// Marks an export as ready and ends its job. The archives before it end: a company has one at a time. Returns false when
@@ -363,7 +400,7 @@ pub async fn list_expired(tx: &mut SystemTx, now: DateTime<Utc>, limit: i64) -> 
     .await
 }
 
-/// Marks an export as expired, after its archive was deleted.
+/// Marks an export as expired, after its archive was deleted. A failed one stays failed.
 ///
 /// # Errors
 /// Returns any database error.
