@@ -23,9 +23,11 @@ const HOLD_S: f64 = 120.0;
 /// a large upload takes its time.
 const SWEEP_DELAY: TimeDelta = TimeDelta::hours(1);
 
-/// Tables whose rows are deleted in batches, those that refer to others first. The table `changes` is the last one, since
-/// the deletions before it may write it.
+/// Tables whose rows are deleted in batches. A table whose rows go with those of another one stands before it: a batch would
+/// delete them uncounted, and without a bound. The table `changes` is the last one, since the deletions before it may write
+/// it.
 pub const BATCHED_TABLES: &[&str] = &[
+    "webhook_deliveries",
     "outbox",
     "feedback",
     "closed_questions",
@@ -54,7 +56,6 @@ pub const BATCHED_TABLES: &[&str] = &[
     "checkout_sessions",
     "usage_periods",
     "webhook_secrets",
-    "webhook_deliveries",
     "webhook_endpoints",
     "invitations",
     "failed_sign_ins",
@@ -207,7 +208,12 @@ pub async fn delete_batch(tx: &mut SystemTx, table: &'static str, tenant: Uuid) 
         "checkout_sessions" => delete!(tx, tenant, "checkout_sessions", "customer_id = $1"),
         "usage_periods" => delete!(tx, tenant, "usage_periods", "customer_id = $1"),
         "webhook_secrets" => delete!(tx, tenant, "webhook_secrets", "customer_id = $1"),
-        "webhook_deliveries" => delete!(tx, tenant, "webhook_deliveries", "customer_id = $1"),
+        "webhook_deliveries" => delete!(
+            tx,
+            tenant,
+            "webhook_deliveries",
+            "endpoint_id in (select id from webhook_endpoints where customer_id = $1)"
+        ),
         "webhook_endpoints" => delete!(tx, tenant, "webhook_endpoints", "customer_id = $1"),
         "invitations" => delete!(tx, tenant, "invitations", "customer_id = $1"),
         "failed_sign_ins" => delete!(tx, tenant, "failed_sign_ins", "customer_id = $1"),
