@@ -508,6 +508,67 @@ begin
 end
 $$;
 
+CREATE FUNCTION app.legacy_condition(relation text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+    columns constant text[] := array(
+        select known.attname from pg_catalog.pg_attribute known
+        join pg_catalog.pg_class of_table on of_table.oid = known.attrelid and of_table.relname = relation
+        where of_table.relnamespace = to_regnamespace('legacy') and known.attnum > 0 and not known.attisdropped
+    );
+    owner_column text;
+    parent record;
+    parts text[] := '{}';
+begin
+    foreach owner_column in array array['company_id', 'customer_id'] loop
+        if owner_column = any (columns) then
+            parts := parts || format('old.%I::text = any ($1)', owner_column);
+        end if;
+    end loop;
+    if relation in ('companies', 'customers') and 'id' = any (columns) then
+        parts := parts || 'old.id::text = any ($1)'::text;
+    end if;
+    if relation in ('users', 'profiles') and 'id' = any (columns) then
+        parts := parts || 'old.id::text = any ($2)'::text;
+    end if;
+    if 'user_id' = any (columns) then
+        parts := parts || 'old.user_id::text = any ($2)'::text;
+    end if;
+    -- In a table of companies an address may be that of a contact of another company.
+    if 'email' = any (columns) and not columns && array['company_id', 'customer_id'] then
+        parts := parts || 'lower(old.email::text) = any ($3)'::text;
+    end if;
+    for parent in
+        select link.column_name, link.table_name, app.legacy_condition(link.table_name) as condition
+        from (values ('conversation_id', 'conversations'), ('document_id', 'documents'), ('order_id', 'orders'),
+            ('message_id', 'messages')) link (column_name, table_name)
+        where link.column_name = any (columns) and app.legacy_rank(link.table_name) < app.legacy_rank(relation)
+          and exists (
+              select from pg_catalog.pg_class of_table
+              join pg_catalog.pg_attribute known on known.attrelid = of_table.oid and known.attname = 'id'
+              where of_table.relname = link.table_name and of_table.relnamespace = to_regnamespace('legacy')
+                and of_table.relkind in ('r', 'p') and not known.attisdropped
+          )
+    loop
+        if parent.condition <> '' then
+            parts := parts || format('old.%I::text in (select old.id::text from legacy.%I old where %s)',
+                parent.column_name, parent.table_name, parent.condition);
+        end if;
+    end loop;
+    return array_to_string(parts, ' or ');
+end
+$_$;
+
+CREATE FUNCTION app.legacy_rank(relation text) RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+    select case relation when 'conversations' then 1 when 'documents' then 2 when 'orders' then 2 when 'messages' then 3
+        else 4 end
+    $$;
+
 CREATE FUNCTION app.memberships(caller uuid, wanted uuid) RETURNS TABLE(customer_id uuid, owner_id uuid, role text, suspended boolean, deleted boolean)
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
@@ -1292,7 +1353,7 @@ begin
 end
 $$;
 
-CREATE FUNCTION app.purge_legacy(tenant uuid) RETURNS bigint
+CREATE FUNCTION app.purge_legacy(relation text, tenant uuid, accounts uuid[], most bigint) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $_$
@@ -1301,19 +1362,14 @@ declare
         select tenant::text union all
         select mapping.company_id from public.company_mapping mapping where mapping.uuid = tenant
     );
-    found record;
-    deleted bigint;
-    total bigint := 0;
+    addresses constant text[] := array(select lower(known.email) from public.users known where known.id = any (accounts));
+    belongs constant text := app.legacy_condition(relation);
+    deleted bigint := 0;
 begin
-    for found in
-        select relation.relname, owner_column.attname
-        from pg_catalog.pg_class relation
-        join pg_catalog.pg_namespace space on space.oid = relation.relnamespace and space.nspname = 'legacy'
-        join pg_catalog.pg_attribute owner_column on owner_column.attrelid = relation.oid
-            and owner_column.attname in ('company_id', 'customer_id') and not owner_column.attisdropped
-        where relation.relkind = 'r'
-    loop
-        execute format('delete from legacy.%I old where old.%I::text = any ($1)', found.relname, found.attname) using names;
+    if belongs <> '' then
+        execute format(
+            'delete from legacy.%1$I where (tableoid, ctid) in (select tableoid, ctid from legacy.%1$I old where %2$s limit $4)',
+            relation, belongs) using names, accounts::text[], addresses, most;
         get diagnostics deleted = row_count;
         total := total + deleted;
     end loop;
@@ -4460,6 +4516,11 @@ REVOKE ALL ON FUNCTION app.keep_config_version() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.keep_plan_price() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION app.legacy_condition(relation text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.legacy_rank(relation text) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.legacy_rank(relation text) TO lisa_system;
+
 REVOKE ALL ON FUNCTION app.memberships(caller uuid, wanted uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.memberships(caller uuid, wanted uuid) TO lisa_app;
 GRANT ALL ON FUNCTION app.memberships(caller uuid, wanted uuid) TO lisa_system;
@@ -4534,8 +4595,8 @@ GRANT ALL ON FUNCTION app.public_plans() TO lisa_app;
 
 REVOKE ALL ON FUNCTION app.publish_realtime() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.purge_legacy(tenant uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION app.purge_legacy(tenant uuid) TO lisa_system;
+REVOKE ALL ON FUNCTION app.purge_legacy(relation text, tenant uuid, accounts uuid[], most bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.purge_legacy(relation text, tenant uuid, accounts uuid[], most bigint) TO lisa_system;
 
 REVOKE ALL ON FUNCTION app.question_key(question text, stemming regdictionary) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.question_key(question text, stemming regdictionary) TO lisa_tenant;

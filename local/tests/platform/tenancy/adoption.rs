@@ -103,6 +103,14 @@ async fn tables_of_the_same_name_move_and_are_closed_to_everybody() {
         );
         assert_eq!(project.json(&may).await[0]["may"], false, "{role}");
     }
+    // A purge deletes rows of them in any order, and calls nothing of the old project.
+    let hindrances = "select conname::text as name from pg_constraint where contype = 'f'
+            and 'legacy'::regnamespace in (
+                select relnamespace::regnamespace from pg_class where oid in (conrelid, confrelid)
+            )
+        union all select tgname::text from pg_trigger join pg_class on pg_class.oid = tgrelid
+            where relnamespace = 'legacy'::regnamespace and not tgisinternal and tgenabled <> 'D'";
+    assert_eq!(project.json(hindrances).await, json!([]));
     let published = "select schemaname, tablename from pg_publication_tables where pubname = 'supabase_realtime' \
                      order by tablename";
     let names: Vec<_> = project

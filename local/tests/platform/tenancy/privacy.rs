@@ -128,7 +128,7 @@ async fn the_inventory_names_every_other_schema_that_could_hold_rows() {
          where relkind in ('r', 'p') and nspname not in ('pg_catalog', 'information_schema') and nspname !~ '^pg_'
          order by 1";
     let schemas: Vec<String> = sqlx::query_scalar(statement).fetch_all(&mut admin).await.unwrap();
-    // Tables of an older project in `legacy` are purged by app.purge_legacy, whatever their columns are.
+    // Tables of an older project in `legacy` are purged by app.purge_legacy, as far as their columns say whose a row is.
     assert_eq!(schemas, ["billing", "legacy", "public"]);
 }
 
@@ -150,6 +150,8 @@ fn each_reason_for_an_exception_is_a_sentence_and_the_batches_are_those_of_the_i
     let last = ["customer_members", "company_mapping", "customers"];
     let batched: BTreeSet<_> = BATCHED_TABLES.iter().copied().chain(last).collect();
     assert_eq!(rows.collect::<BTreeSet<_>>(), batched);
+}
+
 #[tokio::test]
 async fn a_batch_of_a_purge_takes_no_rows_of_another_table_with_it() {
     let (_database, mut admin) = super::structure::admin().await;
@@ -366,3 +368,80 @@ async fn assert_counts(admin: &mut PgConnection, tenant: &SeededTenant, before: 
     let faults: i64 = sqlx::query_scalar("select count(*) from app.audit_faults()").fetch_one(admin).await.unwrap();
     assert_eq!(faults, 0, "the chain is whole");
 }
+
+/// Tables of an older project with what keeps rows from being deleted: foreign keys, also of a table that is not ours, and
+/// a trigger that calls the old back end.
+const LEGACY_TABLES: &str = r#"
+    create table legacy.users (id uuid primary key, email text);
+    create table legacy.profiles (id uuid primary key references legacy.users (id), full_name text);
+    create table legacy.user_settings (user_id uuid primary key references legacy.users (id), free_quota_used integer);
+    create table legacy.credentials (login serial primary key, email text);
+    create table legacy.conversations (id uuid primary key, company_id uuid, assigned_to uuid references legacy.users (id));
+    create table legacy.messages (id uuid primary key, conversation_id uuid references legacy.conversations (id), content text);
+    create table legacy.feedback (message_id uuid references legacy.messages (id), comment text);
+    create table legacy.orders (id uuid primary key, conversation_id uuid references legacy.conversations (id), customer_name text);
+    create table legacy.activities (company_id uuid, conversation_id uuid references legacy.conversations (id));
+    create table legacy.documents (id uuid primary key, company_id text, content text) partition by hash (id);
+    create table documents_one partition of legacy.documents for values with (modulus 2, remainder 0);
+    create table documents_two partition of legacy.documents for values with (modulus 2, remainder 1);
+    create table legacy.rate_limits (address text);
+    create table order_items (order_id uuid references legacy.orders (id), name text);
+    create function legacy.call_back_end() returns trigger language plpgsql as
+        $body$ begin raise exception 'the old back end is called'; end $body$;
+    create trigger call_back_end after delete on legacy.messages for each row execute function legacy.call_back_end();
+"#;
+
+/// Inserts a company's rows into [`LEGACY_TABLES`].
+async fn fill_legacy(admin: &mut PgConnection, tenant: &SeededTenant, name: &str) {
+    let SeededTenant { customer, owner, company } = tenant;
+    let [conversation, message, order] = [(); 3].map(|()| Uuid::new_v4());
+    let rows = format!(
+        r#"insert into legacy.users values ('{owner}', '{name}@example.com');
+        insert into legacy.profiles values ('{owner}', '{name} Koné');
+        insert into legacy.user_settings values ('{owner}', 3);
+        insert into legacy.credentials (email) values ('{name}@Example.com');
+        insert into legacy.conversations values ('{conversation}', '{customer}', '{owner}');
+        insert into legacy.messages values ('{message}', '{conversation}', 'of {name}');
+        insert into legacy.feedback values ('{message}', 'by {name}');
+        insert into legacy.orders values ('{order}', '{conversation}', 'for {name}');
+        insert into legacy.activities values ('{customer}', '{conversation}');
+        insert into legacy.documents select gen_random_uuid(), '{company}', 'of {name}' from generate_series(1, 20);
+        insert into order_items values ('{order}', 'soap');"#
+    );
+    sqlx::raw_sql(AssertSqlSafe(rows)).execute(admin).await.unwrap();
+}
+
+/// The rows of the older project's tables, as text.
+async fn legacy_rows(admin: &mut PgConnection) -> BTreeMap<String, Vec<String>> {
+    let tables =
+        "select relname::text from pg_class where relnamespace = 'legacy'::regnamespace and relkind in ('r', 'p')";
+    let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&mut *admin).await.unwrap();
+    let mut rows = BTreeMap::new();
+    for table in tables {
+        let select = format!("select to_jsonb(t)::text from legacy.{table} t order by 1");
+        rows.insert(table, sqlx::query_scalar(AssertSqlSafe(select)).fetch_all(&mut *admin).await.unwrap());
+    }
+    rows
+}
+
+#[tokio::test]
+async fn a_purge_deletes_the_rows_of_an_older_project_whatever_refers_to_them() {
+    let (stack, mut admin, [mine, theirs]) = seeded_stack().await;
+    sqlx::raw_sql(LEGACY_TABLES).execute(&mut admin).await.unwrap();
+    fill_legacy(&mut admin, &theirs, "theirs").await;
+    let kept = legacy_rows(&mut admin).await;
+    fill_legacy(&mut admin, &mine, "mine").await;
+    // As with each deployment.
+    super::migrate::run(&stack.database).await.unwrap();
+    let delete = sqlx::query("update customers set deleted_at = now() - interval '31 days' where id = $1");
+    delete.bind(mine.customer).execute(&mut admin).await.unwrap();
+    sqlx::raw_sql("delete from purges").execute(&mut admin).await.unwrap();
+
+    let report = stack.invoke("maintenance", json!({})).await.unwrap();
+
+    assert_eq!(report["accounts_purged"], 1);
+    assert_eq!(legacy_rows(&mut admin).await, kept, "nothing of this company, and all of the other one");
+    let counts = "select details -> 'deleted' ->> 'legacy' from audit_log where action = 'account.purged'";
+    assert_eq!(sqlx::query_scalar::<_, String>(counts).fetch_one(&mut admin).await.unwrap(), "29");
+}
+

@@ -4,7 +4,7 @@
 //!
 //! Owns the table `purges`.
 //!
-//! SQL function: `app.purge_legacy`.
+//! SQL functions: `app.purge_legacy`, `app.legacy_condition`, `app.legacy_rank`, `app.has_subscription`.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -259,6 +259,47 @@ async fn count(tx: &mut SystemTx, tenant: Uuid, name: &str, deleted: u64) -> sql
     .map(drop)
 }
 
+/// Rows of a table of an older project that one transaction deletes. Nothing refers to them, and each batch reads its table
+/// from the beginning, since only the old project knows its indexes.
+pub const LEGACY_BATCH_ROWS: i64 = 10_000;
+
+/// Lists the tables of an older project, those with rows by which others are found last.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn list_legacy_tables(tx: &mut SystemTx) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        r#"
+        select relname::text as "name!" from pg_class
+        where relnamespace = to_regnamespace('legacy') and relkind in ('r', 'p') and relname <> 'adopted_rows'
+        order by app.legacy_rank(relname::text) desc, relname
+        "#
+    )
+    .fetch_all(tx)
+    .await
+}
+
+/// Deletes one batch of the rows of a company, and of the accounts that belong to it alone, of a table of an older project.
+/// Counts them, and holds the purge on. Returns the number of rows; fewer than [`LEGACY_BATCH_ROWS`] when none are left.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn delete_legacy_batch(tx: &mut SystemTx, table: &str, tenant: Uuid) -> sqlx::Result<u64> {
+    let accounts = accounts_of_tenant_only(tx, tenant).await?;
+    let deleted = sqlx::query_scalar!(
+        r#"select app.purge_legacy($1, $2, $3, $4) as "deleted!""#,
+        table,
+        tenant,
+        &accounts,
+        LEGACY_BATCH_ROWS
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    let deleted = u64::try_from(deleted).unwrap_or_default();
+    count(tx, tenant, "legacy", deleted).await?;
+    Ok(deleted)
+}
+
 /// Counts deleted files, and holds the purge on.
 ///
 /// # Errors
@@ -354,9 +395,6 @@ async fn accounts_of_tenant_only(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Resul
 }
 
 async fn delete_company(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Result<()> {
-    let legacy =
-        sqlx::query_scalar!(r#"select app.purge_legacy($1) as "deleted!""#, tenant).fetch_one(&mut *tx).await?;
-    count(tx, tenant, "legacy", u64::try_from(legacy).unwrap_or_default()).await?;
     let members = sqlx::query!("delete from customer_members where customer_id = $1", tenant);
     let members = members.execute(&mut *tx).await?.rows_affected();
     count(tx, tenant, "customer_members", members).await?;
