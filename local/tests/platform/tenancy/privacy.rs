@@ -445,3 +445,72 @@ async fn a_purge_deletes_the_rows_of_an_older_project_whatever_refers_to_them() 
     assert_eq!(sqlx::query_scalar::<_, String>(counts).fetch_one(&mut admin).await.unwrap(), "29");
 }
 
+/// Rows of the company of the measurement, and of the sixteen others together.
+const LARGE_TABLES: &str = r#"
+    set session_replication_role = replica;
+    create temporary table owner_of as
+        select n, case when n % 5 = 0 then (select id from customers where name = 'mine') else md5((n % 20)::text)::uuid end as id
+        from generate_series(1, 1000000) n;
+    create temporary table file_of as
+        select id, gen_random_uuid() as file, part from (select distinct id from owner_of) owners, generate_series(0, 499) part;
+    insert into documents (id, customer_id, company_id, filename, bytes, storage_key, status)
+        select file, id, 'company', file || '.pdf', 1, 'k' || file, 'processed' from file_of;
+    insert into document_chunks (document_id, customer_id, chunk_index, page_start, page_end, text_chunk, search_text, language,
+            embedding, embedding_model)
+        select file, id, chunk, 1, 1, repeat('la livraison prend trois jours ', 30), 'livraison jours', 'fr', vectors.embedding, 'm'
+        from file_of,
+            (select array_agg(random() - 0.5)::vector as embedding from generate_series(1, 1536)) vectors,
+            generate_series(0, 99) chunk
+        where id = (select id from customers where name = 'mine') or part < 30;
+    create temporary table talk_of as
+        select id, gen_random_uuid() as talk, part from (select distinct id from owner_of) owners, generate_series(0, 999) part;
+    insert into conversations (id, customer_id, contact_id) select talk, id, 'c' || part from talk_of;
+    insert into messages (customer_id, conversation_id, direction, author, content, created_at)
+        select owner_of.id, talk, 'outbound', 'bot', repeat('Nous livrons en trois jours. ', 10), now() - n * interval '30 seconds'
+        from owner_of join talk_of on talk_of.id = owner_of.id and talk_of.part = n / 5 % 1000;
+    insert into outbox (message_id, part, customer_id, conversation_id, content, created_at)
+        select id, 0, customer_id, conversation_id, content, created_at from messages;
+    insert into llm_calls (customer_id, conversation_id, purpose, provider, model, status, created_at)
+        select customer_id, conversation_id, 'reply', 'groq', 'm', 'ok', created_at from messages;
+    set session_replication_role = origin;
+    analyze;
+"#;
+
+/// Time for which the measurement reads one table.
+const TABLE_TIME: std::time::Duration = std::time::Duration::from_secs(120);
+
+#[tokio::test]
+#[ignore = "takes minutes and 4 GB of disk, and asserts little"]
+async fn how_long_an_export_of_a_large_company_among_others_takes() {
+    let (stack, mut admin, [mine, _]) = seeded_stack().await;
+    sqlx::raw_sql(LARGE_TABLES).execute(&mut admin).await.unwrap();
+    let db = crate::route::system(&stack.database.system, 1).with_operator_timeout();
+    println!("| table | rows | pages | ms | ms a page | slowest page, ms |");
+    println!("| --- | ---: | ---: | ---: | ---: | ---: |");
+    for table in ["document_chunks", "messages", "outbox", "llm_calls", "conversations", "documents"] {
+        let (begin, mut rows, mut pages, mut slowest, mut after) =
+            (std::time::Instant::now(), 0, 0_u32, std::time::Duration::ZERO, None::<String>);
+        let is_whole = loop {
+            let page_begin = std::time::Instant::now();
+            let read = async |tx: &mut shared::db::SystemTx| {
+                Ok(shared::privacy::archive::read_page(tx, table, mine.customer, after.as_deref(), 500).await?)
+            };
+            let page = db.system_tx(read).await.unwrap();
+            slowest = slowest.max(page_begin.elapsed());
+            let Some(last) = page.last() else { break true };
+            after = Some(last.key.clone());
+            rows += page.len();
+            pages += 1;
+            if begin.elapsed() > TABLE_TIME {
+                break false;
+            }
+        };
+        let ms = begin.elapsed().as_secs_f64() * 1000.0;
+        println!(
+            "| {table}{} | {rows} | {pages} | {ms:.0} | {:.1} | {:.0} |",
+            if is_whole { "" } else { ", not whole" },
+            ms / f64::from(pages.max(1)),
+            slowest.as_secs_f64() * 1000.0
+        );
+    }
+}
