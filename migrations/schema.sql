@@ -4770,7 +4770,7 @@ GRANT SELECT(contact_id) ON TABLE public.conversations TO authenticated;
 
 GRANT SELECT(user_id) ON TABLE public.conversations TO authenticated;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE public.messages TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.messages TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.messages TO lisa_system;
 
 GRANT SELECT(customer_id) ON TABLE public.messages TO authenticated;

@@ -189,7 +189,7 @@ const TENANT_GRANTS: [&str; 85] = [
      muted_notices, name, overage_cap_requests, timezone, webhook_url)",
     "lisa_tenant: insert, select, update on feedback",
     "lisa_tenant: insert, select on llm_calls",
-    "lisa_tenant: insert, select, update on messages",
+    "lisa_tenant: delete, insert, select, update on messages",
     "lisa_tenant: delete, insert, select, update on orders",
     "lisa_tenant: insert, select, update on outbox",
     "lisa_tenant: delete, insert, select, update on products",
