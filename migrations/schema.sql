@@ -407,6 +407,16 @@ CREATE FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp with ti
 
 COMMENT ON FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp with time zone) IS 'of users.is_pro and profiles.subscription_access_until';
 
+CREATE FUNCTION app.has_subscription(account uuid) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+    select known.is_pro or coalesce(
+        profile.subscription_status in ('active', 'trialing', 'past_due', 'unpaid', 'paused', 'incomplete'), false)
+    from public.users known left join public.profiles profile on profile.id = known.id
+    where known.id = account
+    $$;
+
 CREATE FUNCTION app.has_webhook_endpoint(tenant uuid) RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
@@ -1371,9 +1381,8 @@ begin
             'delete from legacy.%1$I where (tableoid, ctid) in (select tableoid, ctid from legacy.%1$I old where %2$s limit $4)',
             relation, belongs) using names, accounts::text[], addresses, most;
         get diagnostics deleted = row_count;
-        total := total + deleted;
-    end loop;
-    return total;
+    end if;
+    return deleted;
 end
 $_$;
 
@@ -4501,6 +4510,9 @@ REVOKE ALL ON FUNCTION app.has_auth_address(account uuid, address text) FROM PUB
 
 REVOKE ALL ON FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp with time zone) TO lisa_tenant;
+
+REVOKE ALL ON FUNCTION app.has_subscription(account uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.has_subscription(account uuid) TO lisa_system;
 
 REVOKE ALL ON FUNCTION app.has_webhook_endpoint(tenant uuid) FROM PUBLIC;
 

@@ -33,6 +33,18 @@ revoke all on purges from anon, authenticated, service_role;
 grant select, insert, update, delete on purges to lisa_system;
 create policy purges_system on purges to lisa_system using (true) with check (true);
 
+-- Whoever pays for a subscription has to cancel it before the account can be erased.
+create function app.has_subscription(account uuid) returns boolean
+    language sql stable set search_path = '' as
+    $body$
+    select known.is_pro or coalesce(
+        profile.subscription_status in ('active', 'trialing', 'past_due', 'unpaid', 'paused', 'incomplete'), false)
+    from public.users known left join public.profiles profile on profile.id = known.id
+    where known.id = account
+    $body$;
+revoke all on function app.has_subscription(uuid) from public;
+grant execute on function app.has_subscription(uuid) to lisa_system;
+
 grant select, delete on failed_sign_ins to lisa_system;
 create policy failed_sign_ins_system on failed_sign_ins to lisa_system using (true) with check (true);
 

@@ -95,7 +95,7 @@ pub(crate) const FRONTEND_GRANTS: [&str; 24] = [
 ];
 
 /// Privileges of the functions' login role, before it sets the role of a tenant.
-const APP_GRANTS: [&str; 8] = [
+const APP_GRANTS: [&str; 9] = [
     "lisa_app: execute on app.memberships(uuid,uuid)",
     "lisa_app: execute on app.public_plans()",
     "lisa_app: execute on app.quota_of(uuid)",
@@ -108,7 +108,7 @@ const APP_GRANTS: [&str; 8] = [
 ];
 
 /// Privileges of a tenant's transaction.
-const TENANT_GRANTS: [&str; 85] = [
+const TENANT_GRANTS: [&str; 86] = [
     "lisa_tenant: execute on app.changes_after(bigint,integer)",
     "lisa_tenant: execute on app.changes_bound()",
     "lisa_tenant: execute on app.wait_bucket(double precision)",
@@ -232,6 +232,7 @@ async fn grants_equal_the_explicit_lists() {
         "execute on app.end_account(uuid)",
         "execute on app.is_only_support_of(uuid,uuid)",
         "execute on app.fold_name(text)",
+        "execute on app.has_subscription(uuid)",
         "execute on app.legacy_rank(text)",
         "execute on app.memberships(uuid,uuid)",
         "execute on app.open_period(uuid,timestamp with time zone)",

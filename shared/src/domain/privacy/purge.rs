@@ -314,13 +314,17 @@ pub async fn count_files(tx: &mut SystemTx, tenant: Uuid, deleted: u64) -> sqlx:
 /// # Errors
 /// Returns any database error.
 pub async fn finish_rows(db: &SystemDb, billing: &BillingDb, tenant: Uuid, now: DateTime<Utc>) -> Result<(), ApiError> {
-    let users = db.system_tx(async |tx| Ok(accounts_of_tenant_only(tx, tenant).await?)).await?;
-    for user in &users {
+    let candidates = db.system_tx(async |tx| Ok(accounts_of_tenant_only(tx, tenant).await?)).await?;
+    let mut erased = Vec::new();
+    for user in candidates {
+        if !db.system_tx(async |tx| Ok(erase_account(tx, tenant, user).await?)).await? {
+            continue;
+        }
         // The notices are named by what billing knows, so they go first.
-        let names = billing.billing_tx(async |tx| Ok(names_in_billing(tx, *user).await?)).await?;
+        let names = billing.billing_tx(async |tx| Ok(names_in_billing(tx, user).await?)).await?;
         db.system_tx(async |tx| Ok(delete_notices(tx, tenant, &names).await?)).await?;
-        // Another database: it is done before the accounts are gone, since nobody finds the rows after that.
-        let deleted = billing.billing_tx(async |tx| Ok(delete_billing(tx, *user).await?)).await?;
+        // Another database: it is done before the rows of the accounts are gone, since nobody finds the rows after that.
+        let deleted = billing.billing_tx(async |tx| Ok(delete_billing(tx, user).await?)).await?;
         db.system_tx(async |tx| {
             for (table, rows) in deleted {
                 count(tx, tenant, table, rows).await?;
@@ -328,10 +332,11 @@ pub async fn finish_rows(db: &SystemDb, billing: &BillingDb, tenant: Uuid, now: 
             Ok(())
         })
         .await?;
+        erased.push(user);
     }
     db.system_tx(async |tx| {
         delete_company(tx, tenant).await?;
-        for user in &users {
+        for user in &erased {
             delete_account(tx, tenant, *user).await?;
         }
         let counts = sqlx::query_scalar!(
@@ -372,7 +377,8 @@ pub async fn finish(tx: &mut SystemTx, tenant: Uuid, late_files: u64, now: DateT
     Ok(())
 }
 
-/// The accounts that belong to this company alone: its owner and its members. Administrators stay.
+/// The accounts that belong to this company alone: its owner and its members. Administrators stay, and so does a member who
+/// pays for a subscription: nobody else could cancel it.
 async fn accounts_of_tenant_only(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar!(
         r#"
@@ -386,12 +392,46 @@ async fn accounts_of_tenant_only(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Resul
           and not exists (
               select from customer_members other where other.user_id = account.id and other.customer_id <> $1
           )
+          -- The subscription of the owner was cancelled before the purge began, whatever the projection says.
+          and (
+              exists (select from customers owned where owned.id = $1 and owned.user_id = account.id)
+              or not app.has_subscription(account.id)
+          )
         order by account.id
         "#,
         tenant
     )
     .fetch_all(tx)
     .await
+}
+
+/// Erases an account, so that nobody signs in with it any more and it joins no other company. Returns false for one that
+/// has joined another company, or has a subscription, by now. A repetition changes nothing.
+async fn erase_account(tx: &mut SystemTx, tenant: Uuid, user: Uuid) -> sqlx::Result<bool> {
+    // The lock comes first, by a statement of its own: the next one sees what the lock was waited for.
+    sqlx::query!("select from users where id = $1 for update", user).execute(&mut *tx).await?;
+    if !accounts_of_tenant_only(tx, tenant).await?.contains(&user) {
+        return Ok(false);
+    }
+    let rows = sqlx::query!(
+        r#"
+        select (select count(*) from credentials where user_id = $1) as "credentials!",
+            (select count(*) from refresh_sessions where user_id = $1) as "refresh_sessions!",
+            (select count(*) from password_resets where user_id = $1) as "password_resets!"
+        "#,
+        user
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    erasure::erase_account(tx, user).await?;
+    for (table, number) in [
+        ("credentials", rows.credentials),
+        ("refresh_sessions", rows.refresh_sessions),
+        ("password_resets", rows.password_resets),
+    ] {
+        count(tx, tenant, table, u64::try_from(number).unwrap_or_default()).await?;
+    }
+    Ok(true)
 }
 
 async fn delete_company(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Result<()> {
@@ -410,28 +450,20 @@ async fn delete_company(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Result<()> {
     count(tx, tenant, "customers", customers).await
 }
 
-/// Deletes an account that belongs to no other company. When rows of another company name the user, an empty row with the
-/// id stays.
+/// Deletes the row of an erased account. When rows of another company name the user, an empty row with the id stays.
 async fn delete_account(tx: &mut SystemTx, tenant: Uuid, user: Uuid) -> sqlx::Result<()> {
     let rows = sqlx::query!(
         r#"
-        select (select count(*) from credentials where user_id = $1) as "credentials!",
-            (select count(*) from refresh_sessions where user_id = $1) as "refresh_sessions!",
-            (select count(*) from password_resets where user_id = $1) as "password_resets!",
-            (select count(*) from profiles where id = $1) as "profiles!",
+        select (select count(*) from profiles where id = $1) as "profiles!",
             (select count(*) from user_settings where user_id = $1) as "user_settings!"
         "#,
         user
     )
     .fetch_one(&mut *tx)
     .await?;
-    erasure::erase_account(tx, user).await?;
     let is_deleted = erasure::delete_account(tx, user).await?;
     let (with_row, kept) = if is_deleted { (1, 0) } else { (0, 1) };
     for (table, number) in [
-        ("credentials", rows.credentials),
-        ("refresh_sessions", rows.refresh_sessions),
-        ("password_resets", rows.password_resets),
         ("profiles", rows.profiles * with_row),
         ("user_settings", rows.user_settings * with_row),
         ("users", with_row),
