@@ -3635,7 +3635,7 @@ CREATE INDEX documents_upload_date_idx ON public.documents USING btree (customer
 
 CREATE INDEX exports_created_at_idx ON public.exports USING btree (customer_id, created_at DESC, id DESC);
 
-CREATE INDEX exports_expires_at_idx ON public.exports USING btree (expires_at) WHERE (status = 'ready'::text);
+CREATE INDEX exports_expires_at_idx ON public.exports USING btree (expires_at) WHERE (status = ANY (ARRAY['ready'::text, 'failed'::text]));
 
 CREATE UNIQUE INDEX exports_open_key ON public.exports USING btree (customer_id) WHERE (status = ANY (ARRAY['queued'::text, 'running'::text]));
 

@@ -24,15 +24,18 @@ create table exports (
         check (status <> 'ready' or (size_bytes is not null and finished_at is not null and expires_at is not null)),
     constraint exports_error_when_failed check ((status = 'failed') = (error_code is not null))
 );
+comment on column exports.expires_at is 'when the archive is deleted; of a failed export, while one may be left in the bucket';
 comment on column exports.requested_by is 'users.id of the owner who asked; stays when the account is gone';
 -- A company has one export in work: a repeated request gets it.
 create unique index exports_open_key on exports (customer_id) where status in ('queued', 'running');
 create index exports_created_at_idx on exports (customer_id, created_at desc, id desc);
-create index exports_expires_at_idx on exports (expires_at) where status = 'ready';
+create index exports_expires_at_idx on exports (expires_at) where status in ('ready', 'failed');
 alter table exports enable row level security;
 revoke all on exports from anon, authenticated, service_role;
 grant select on exports to lisa_tenant;
 grant insert (id, customer_id, requested_by) on exports to lisa_tenant;
+-- The deletion of a contact ends the archives that hold it.
+grant update (worker, held_until, expires_at, link_issued_at, link_issued_to) on exports to lisa_tenant;
 create policy exports_tenant on exports to lisa_tenant
     using (customer_id = (select app.current_customer())) with check (customer_id = (select app.current_customer()));
 grant select, insert, update, delete on exports to lisa_system;

@@ -224,6 +224,82 @@ async fn an_export_during_an_outage_of_storage_is_made_afterwards_and_fails_when
 }
 
 #[tokio::test]
+async fn an_archive_that_was_stored_by_a_failed_export_is_deleted() {
+    let queue = create_queue().await;
+    let app = App::with_settings(&[("EXPORT_QUEUE_URL", &queue)]).await;
+    let owner = app.sign_up("Comptoir Baobab").await;
+    let id = request(&app, &owner).await;
+    let event = sqs_event(&[app.drain_queue(&queue).await[0].to_string()]);
+    app.sql("update exports set attempts = 7").await;
+    // The last worker stores the archive and dies before it says so.
+    app.sql(
+        "create function die() returns trigger language plpgsql as 'begin raise exception ''fault''; end';
+         create trigger die before update on exports for each row when (new.status = 'ready') execute function die()",
+    )
+    .await;
+    app.stack.invoke("export-worker", event.clone()).await.unwrap();
+    assert_eq!(app.stored_objects().await, 1);
+    app.sql("update exports set held_until = now()").await;
+    app.stack.invoke("export-worker", event).await.unwrap();
+    assert_eq!(maintain(&app).await["exports_expired"], 1);
+    assert_eq!(app.stored_objects().await, 0);
+    let shown = show(&app, &owner, id).await;
+    assert_eq!((&shown["status"], &shown["expires_at"]), (&json!("failed"), &Value::Null));
+    assert_eq!(maintain(&app).await["exports_expired"], 0, "it is looked for once");
+}
+
+#[tokio::test]
+async fn no_archive_outlives_the_deletion_of_a_contact() {
+    let queue = create_queue().await;
+    let app = App::with_settings(&[("EXPORT_QUEUE_URL", &queue)]).await;
+    let owner = app.sign_up("Comptoir Baobab").await;
+    let other = app.sign_up("Lumaworks").await;
+    let conversation = app.store_contact_message(&owner, "132", "Je suis Awa").await;
+    let mut ids = Vec::new();
+    for tenant in [&owner, &other] {
+        ids.push(request(&app, tenant).await);
+        let event = sqs_event(&[app.drain_queue(&queue).await[0].to_string()]);
+        app.stack.invoke("export-worker", event).await.unwrap();
+    }
+    // A second export is being made, and its worker has read the contact.
+    let in_work = request(&app, &owner).await;
+    let event = sqs_event(&[app.drain_queue(&queue).await[0].to_string()]);
+    let mut hold =
+        app.hold_statements("before update on exports for each row when (new.held_until > old.held_until)").await;
+    let worker = app.stack.invoke("export-worker", event.clone());
+    let deletion = async {
+        hold.wait_for_held_statement().await;
+        // The worker holds the row of its export while it says that it is alive.
+        let contact = format!("/api/v1/privacy/contacts/{conversation}");
+        let delete = app.delete(&contact).by(&owner).into_future();
+        let release = async {
+            wait_until("the deletion waits for the export", WAIT_TIMEOUT, async || {
+                let waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'
+                    and query like '%update exports%least%' and datname = current_database()";
+                (app.number(waiting).await >= 1).then_some(())
+            })
+            .await;
+            hold.release().await;
+        };
+        tokio::join!(delete, release).0.no_content();
+    };
+    let (made, ()) = tokio::join!(worker, deletion);
+    made.unwrap();
+
+    assert_eq!(show(&app, &owner, ids[0]).await["status"], "expired");
+    assert_eq!(show(&app, &other, ids[1]).await["status"], "ready", "of another company nothing ends");
+    app.sql("drop trigger hold on exports; update jobs set run_after = now() where kind = 'export'").await;
+    maintain(&app).await;
+    let shown = show(&app, &owner, in_work).await;
+    if shown["status"] != "ready" {
+        let event = sqs_event(&[app.drain_queue(&queue).await[0].to_string()]);
+        app.stack.invoke("export-worker", event).await.unwrap();
+    }
+    let files = download(&app, &show(&app, &owner, in_work).await).await;
+    assert_eq!(rows(&files, "messages"), Vec::<Value>::new());
+}
+
+#[tokio::test]
 async fn an_archive_is_deleted_after_seven_days_with_its_link() {
     let app = App::start().await;
     let owner = app.sign_up("Comptoir Baobab").await;

@@ -156,8 +156,9 @@ const TENANT_GRANTS: [&str; 86] = [
     "lisa_tenant: update on company_rag_configs \
      (ai_name, business_hours, customer_texts, handover_keywords, handover_minutes, language, outside_hours, \
      prompt_botlive_deepseek_v3, prompt_botlive_groq_70b, prompt_rag, show_sources, unsupported_messages)",
-    // The export-worker changes the state of an export.
+    // The export-worker changes the state of an export. The deletion of a contact takes the work away and ends archives.
     "lisa_tenant: select on exports",
+    "lisa_tenant: update on exports (expires_at, held_until, link_issued_at, link_issued_to, worker)",
     "lisa_tenant: insert on exports (customer_id, id, requested_by)",
     "lisa_tenant: select on billing_records",
     "lisa_tenant: delete, insert, select, update on checkout_sessions",

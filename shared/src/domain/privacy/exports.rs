@@ -148,7 +148,7 @@ pub async fn get(tx: &mut TenantTx, id: Uuid) -> Result<Export, ApiError> {
         ExportRow,
         r#"
         select id, case when status = 'ready' and expires_at <= now() then 'expired' else status end as "status!",
-            created_at, finished_at, expires_at, size_bytes, error_code
+            created_at, finished_at, case when status <> 'failed' then expires_at end as expires_at, size_bytes, error_code
         from exports where customer_id = $1 and id = $2
         "#,
         tx.tenant(),
@@ -177,6 +177,26 @@ pub struct HeldExport {
 ///
 /// # Errors
 /// Returns any database error.
+/// Ends the archives of the transaction's tenant, and takes the export in work from its worker, so that it is made anew. For
+/// the end of a transaction that deletes what an archive may hold.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn withdraw(tx: &mut TenantTx) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        update exports
+        set expires_at = case when status = 'ready' then least(expires_at, now()) else expires_at end,
+            worker = null, held_until = null
+        where customer_id = $1 and status in ('ready', 'running')
+        "#,
+        tx.tenant()
+    )
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
 /// The outcome of a delivery of an export's message.
 #[derive(Debug)]
 pub enum BeginOutcome {
@@ -325,7 +345,8 @@ pub async fn give_back(
         r#"
         update exports
         set status = case when $3 then 'failed' else 'queued' end, error_code = case when $3 then $4::text end,
-            finished_at = case when $3 then now() end, worker = null, held_until = null
+            finished_at = case when $3 then now() end, expires_at = case when $3 then now() end,
+            worker = null, held_until = null
         where id = $1 and worker = $2 and status = 'running'
         "#,
         export.id,
@@ -348,7 +369,8 @@ pub async fn give_back(
 pub async fn give_up(tx: &mut SystemTx, id: Uuid) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
-        update exports set status = 'failed', error_code = 'attempts_used_up', finished_at = now(), worker = null,
+        update exports
+        set status = 'failed', error_code = 'attempts_used_up', finished_at = now(), expires_at = now(), worker = null,
             held_until = null
         where id = $1 and status in ('queued', 'running')
         "#,
@@ -383,7 +405,8 @@ pub struct ExpiredExport {
     pub customer_id: Uuid,
 }
 
-/// Lists at most `limit` exports whose archives ended before `now`.
+/// Lists at most `limit` exports whose archives ended before `now`, and failed ones: their worker may have stored an archive
+/// without an answer.
 ///
 /// # Errors
 /// Returns any database error.
@@ -391,7 +414,8 @@ pub async fn list_expired(tx: &mut SystemTx, now: DateTime<Utc>, limit: i64) -> 
     sqlx::query_as!(
         ExpiredExport,
         r#"
-        select id, customer_id from exports where status = 'ready' and expires_at <= $1 order by expires_at limit $2
+        select id, customer_id from exports
+        where status in ('ready', 'failed') and expires_at <= $1 order by expires_at limit $2
         "#,
         now,
         limit
@@ -405,8 +429,16 @@ pub async fn list_expired(tx: &mut SystemTx, now: DateTime<Utc>, limit: i64) -> 
 /// # Errors
 /// Returns any database error.
 pub async fn mark_expired(tx: &mut SystemTx, id: Uuid) -> sqlx::Result<()> {
-    sqlx::query!("update exports set status = 'expired' where id = $1 and status = 'ready'", id)
-        .execute(tx)
-        .await
-        .map(drop)
+    sqlx::query!(
+        r#"
+        update exports
+        set status = case when status = 'ready' then 'expired' else status end,
+            expires_at = case when status = 'ready' then expires_at end
+        where id = $1 and status in ('ready', 'failed')
+        "#,
+        id
+    )
+    .execute(tx)
+    .await
+    .map(drop)
 }
