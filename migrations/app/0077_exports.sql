@@ -44,4 +44,3 @@ create policy exports_system on exports to lisa_system using (true) with check (
 alter table jobs drop constraint jobs_kind_known;
 alter table jobs add constraint jobs_kind_known
     check (kind in ('ingest', 'delete_object', 'reply', 'invoice_item', 'collection', 'export')) not valid;
-create unique index jobs_export_key on jobs ((payload ->> 'export_id')) where kind = 'export';
