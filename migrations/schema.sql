@@ -2679,6 +2679,8 @@ CREATE TABLE public.exports (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     finished_at timestamp with time zone,
     expires_at timestamp with time zone,
+    link_issued_at timestamp with time zone,
+    link_issued_to uuid,
     CONSTRAINT exports_attempts_not_negative CHECK ((attempts >= 0)),
     CONSTRAINT exports_error_when_failed CHECK (((status = 'failed'::text) = (error_code IS NOT NULL))),
     CONSTRAINT exports_ready_is_complete CHECK (((status <> 'ready'::text) OR ((size_bytes IS NOT NULL) AND (finished_at IS NOT NULL) AND (expires_at IS NOT NULL)))),
@@ -2687,6 +2689,10 @@ CREATE TABLE public.exports (
 );
 
 COMMENT ON COLUMN public.exports.requested_by IS 'users.id of the owner who asked; stays when the account is gone';
+
+COMMENT ON COLUMN public.exports.expires_at IS 'when the archive is deleted; of a failed export, while one may be left in the bucket';
+
+COMMENT ON COLUMN public.exports.link_issued_to IS 'users.id of the owner whose link the audit log has last';
 
 CREATE TABLE public.failed_sign_ins (
     customer_id uuid NOT NULL,
@@ -4863,6 +4869,16 @@ GRANT INSERT(id) ON TABLE public.exports TO lisa_tenant;
 GRANT INSERT(customer_id) ON TABLE public.exports TO lisa_tenant;
 
 GRANT INSERT(requested_by) ON TABLE public.exports TO lisa_tenant;
+
+GRANT UPDATE(worker) ON TABLE public.exports TO lisa_tenant;
+
+GRANT UPDATE(held_until) ON TABLE public.exports TO lisa_tenant;
+
+GRANT UPDATE(expires_at) ON TABLE public.exports TO lisa_tenant;
+
+GRANT UPDATE(link_issued_at) ON TABLE public.exports TO lisa_tenant;
+
+GRANT UPDATE(link_issued_to) ON TABLE public.exports TO lisa_tenant;
 
 GRANT SELECT,DELETE ON TABLE public.failed_sign_ins TO lisa_system;
 

@@ -15,6 +15,8 @@ create table exports (
     created_at timestamptz not null default now(),
     finished_at timestamptz,
     expires_at timestamptz,
+    link_issued_at timestamptz,
+    link_issued_to uuid,
     constraint exports_pkey primary key (id),
     constraint exports_customer_id_fkey foreign key (customer_id) references customers (id) on delete cascade,
     constraint exports_status_known check (status in ('queued', 'running', 'ready', 'failed', 'expired')),
@@ -25,6 +27,7 @@ create table exports (
     constraint exports_error_when_failed check ((status = 'failed') = (error_code is not null))
 );
 comment on column exports.expires_at is 'when the archive is deleted; of a failed export, while one may be left in the bucket';
+comment on column exports.link_issued_to is 'users.id of the owner whose link the audit log has last';
 comment on column exports.requested_by is 'users.id of the owner who asked; stays when the account is gone';
 -- A company has one export in work: a repeated request gets it.
 create unique index exports_open_key on exports (customer_id) where status in ('queued', 'running');

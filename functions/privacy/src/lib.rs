@@ -116,7 +116,7 @@ async fn show_export(
         .db
         .tenant_tx(caller.tenant(), async |tx| {
             let export = exports::get(tx, id).await?;
-            if export.status == "ready" {
+            if export.status == "ready" && exports::note_link(tx, id, caller.user).await? {
                 // Whoever has the link has the archive, so its issue is a read of everything.
                 caller.record(tx, "export.link_issued", format!("export:{id}"), json!({})).await?;
             }

@@ -12,7 +12,8 @@ use zip::ZipArchive;
 
 use super::{
     super::support::{
-        App, BackendProxy, TenantUser, WAIT_TIMEOUT, create_queue, fixture, small_pdf, sqs_event, wait_until,
+        App, BackendProxy, PASSWORD, TenantUser, WAIT_TIMEOUT, create_queue, fixture, new_email, small_pdf, sqs_event,
+        wait_until,
     },
     ACCOUNT, EXPORTS, RESTORE, maintain, maintain_at,
 };
@@ -221,6 +222,30 @@ async fn an_export_during_an_outage_of_storage_is_made_afterwards_and_fails_when
     assert_eq!((&shown["status"], &shown["error_code"]), (&json!("failed"), &json!("storage_unavailable")));
     assert_eq!(app.number("select count(*) from jobs where kind = 'export' and status = 'failed'").await, 1);
     assert_ne!(request(&app, &owner).await, hopeless);
+}
+
+#[tokio::test]
+async fn looks_at_a_ready_export_are_one_entry_of_the_audit_log_for_each_user_and_quarter_of_an_hour() {
+    let app = App::start().await;
+    let owner = app.sign_up("Comptoir Baobab").await;
+    let second = {
+        let body = json!({ "role": "owner" });
+        let invited = app.post("/api/v1/customers/me/invitations").by(&owner).json(&body).await.data(201);
+        let signup = json!({ "email": new_email(), "password": PASSWORD, "invitation": invited["token"] });
+        TenantUser::from_session(&app.post("/api/v1/auth/signup").json(&signup).await.data(201))
+    };
+    let id = request(&app, &owner).await;
+    wait_until_ready(&app, &owner, id).await;
+    let entries = "select count(*) from audit_log where action = 'export.link_issued'";
+    for _ in 0..3 {
+        assert!(show(&app, &owner, id).await["download"]["url"].is_string());
+    }
+    assert_eq!(app.number(entries).await, 1);
+    show(&app, &second, id).await;
+    assert_eq!(app.number(entries).await, 2, "another user is another reader");
+    app.sql("update exports set link_issued_at = now() - interval '15 minutes'").await;
+    show(&app, &second, id).await;
+    assert_eq!(app.number(entries).await, 3);
 }
 
 #[tokio::test]

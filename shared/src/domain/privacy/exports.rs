@@ -172,11 +172,27 @@ pub struct HeldExport {
     pub attempts: i32,
 }
 
-/// Begins or resumes an export as `worker`. Returns `None` when it has ended, when another worker holds it, and when the
-/// company is deleted.
+/// Notes that `user` gets a link to an archive of the transaction's tenant. Returns false when the same user got one in the
+/// last 15 minutes: links are valid for so long, and the audit log shall not grow with each look at an export.
 ///
 /// # Errors
 /// Returns any database error.
+pub async fn note_link(tx: &mut TenantTx, id: Uuid, user: Uuid) -> sqlx::Result<bool> {
+    sqlx::query!(
+        r#"
+        update exports set link_issued_at = now(), link_issued_to = $3
+        where customer_id = $1 and id = $2
+          and (link_issued_to is distinct from $3 or link_issued_at <= now() - interval '15 minutes')
+        "#,
+        tx.tenant(),
+        id,
+        user
+    )
+    .execute(tx)
+    .await
+    .map(|done| done.rows_affected() > 0)
+}
+
 /// Ends the archives of the transaction's tenant, and takes the export in work from its worker, so that it is made anew. For
 /// the end of a transaction that deletes what an archive may hold.
 ///
@@ -215,9 +231,6 @@ pub enum BeginOutcome {
 /// Returns any database error.
 pub async fn begin(tx: &mut SystemTx, id: Uuid, worker: Uuid) -> sqlx::Result<BeginOutcome> {
     let row = sqlx::query!(
-pub async fn begin(tx: &mut SystemTx, id: Uuid, worker: Uuid) -> sqlx::Result<Option<HeldExport>> {
-    sqlx::query_as!(
-        HeldExport,
         r#"
         with begun as (
             update exports
