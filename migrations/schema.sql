@@ -362,6 +362,19 @@ CREATE FUNCTION app.current_owner() RETURNS uuid
     SET search_path TO ''
     AS $$ select user_id from public.customers where id = app.current_customer() $$;
 
+CREATE FUNCTION app.deleted_membership(caller uuid) RETURNS TABLE(customer_id uuid, owner_id uuid, role text, suspended boolean, deleted boolean)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select tenant.id, tenant.user_id, member.role, tenant.suspended_at is not null, true
+    from public.customer_members member
+    join public.users account on account.id = member.user_id and account.deleted_at is null
+    join public.customers tenant on tenant.id = member.customer_id and tenant.deleted_at is not null
+    where member.user_id = caller and member.role = 'owner'
+    order by tenant.deleted_at desc, tenant.id
+    limit 1
+    $$;
+
 CREATE FUNCTION app.end_account(account uuid) RETURNS void
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO ''
@@ -4502,6 +4515,9 @@ GRANT ALL ON FUNCTION app.current_customer() TO lisa_system;
 
 REVOKE ALL ON FUNCTION app.current_owner() FROM PUBLIC;
 GRANT ALL ON FUNCTION app.current_owner() TO lisa_tenant;
+
+REVOKE ALL ON FUNCTION app.deleted_membership(caller uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.deleted_membership(caller uuid) TO lisa_app;
 
 REVOKE ALL ON FUNCTION app.end_account(account uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.end_account(account uuid) TO lisa_system;

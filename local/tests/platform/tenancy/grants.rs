@@ -96,6 +96,7 @@ pub(crate) const FRONTEND_GRANTS: [&str; 24] = [
 
 /// Privileges of the functions' login role, before it sets the role of a tenant.
 const APP_GRANTS: [&str; 9] = [
+    "lisa_app: execute on app.deleted_membership(uuid)",
     "lisa_app: execute on app.memberships(uuid,uuid)",
     "lisa_app: execute on app.public_plans()",
     "lisa_app: execute on app.quota_of(uuid)",
