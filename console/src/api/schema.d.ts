@@ -1249,7 +1249,8 @@ export interface paths {
         post?: never;
         /**
          * Deletes one contact at once: the conversation with its messages, what waits to be sent, feedback and activities, and the
-         *     name in its orders. A later message of the contact begins a new conversation.
+         *     name in its orders. A later message of the contact begins a new conversation. The deletion of thousands of messages may
+         *     be interrupted; a repetition goes on with it.
          */
         delete: operations["privacy_delete_contact"];
         options?: never;
@@ -1265,8 +1266,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Returns all that the company stores about one contact: the conversation, its messages and its orders. With more than
-         *     about 2.5 MB of messages, `next` is the parameter `after` of the next call.
+         * Returns all that the company stores about one contact: the conversation, its messages, its orders and the rest. An answer
+         *     has about 2.5 MB; `next` is the parameter `after` of the next call.
          */
         get: operations["privacy_export_contact"];
         put?: never;
@@ -2808,7 +2809,7 @@ export interface components {
             id: number;
         };
         /**
-         * @description All that a company stores about one contact. Every object has the columns of its table.
+         * @description All that a company stores about one contact, or the next part of it. Every object has the columns of its table.
          * @example {
          *       "activities": [],
          *       "closed_questions": [],
@@ -2845,8 +2846,8 @@ export interface components {
             /** @description Calls of models for the conversation: numbers, no text. */
             model_calls: Record<string, never>[];
             /**
-             * Format: uuid
-             * @description Value of `after` for the next messages; null after the last ones. A call with `after` fills no other list.
+             * @description Value of the parameter `after` for the next answer; null when this is the last one. Each list goes on where the answer
+             *     before has ended.
              */
             next?: string | null;
             /** @description Orders of the conversation. */
@@ -3854,7 +3855,7 @@ export interface components {
         /** @description The envelope of a successful response. */
         Envelope_ContactExport: {
             /**
-             * @description All that a company stores about one contact. Every object has the columns of its table.
+             * @description All that a company stores about one contact, or the next part of it. Every object has the columns of its table.
              * @example {
              *       "activities": [],
              *       "closed_questions": [],
@@ -3891,8 +3892,8 @@ export interface components {
                 /** @description Calls of models for the conversation: numbers, no text. */
                 model_calls: Record<string, never>[];
                 /**
-                 * Format: uuid
-                 * @description Value of `after` for the next messages; null after the last ones. A call with `after` fills no other list.
+                 * @description Value of the parameter `after` for the next answer; null when this is the last one. Each list goes on where the answer
+                 *     before has ended.
                  */
                 next?: string | null;
                 /** @description Orders of the conversation. */

@@ -17,7 +17,7 @@ use shared::{
     function::{EventFunction, Function},
     jobs::ExportMessage,
     logging,
-    privacy::exports::{self, HeldExport},
+    privacy::exports::{self, BeginOutcome, HeldExport},
     queue::{Queue, SqsRecord},
     settings::Settings,
     storage::{self, Storage, StorageError},
@@ -108,9 +108,17 @@ impl Deps {
         tracing::Span::current().record("tenant_id", tracing::field::display(message.customer_id));
         let worker = Uuid::new_v4();
         let begun = self.db.system_tx(async |tx| Ok(exports::begin(tx, message.export_id, worker).await?)).await?;
-        let Some(export) = begun else {
-            tracing::info!(export_id = %message.export_id, "nothing to do: ended, held by another worker, or deleted");
-            return Ok(());
+        let export = match begun {
+            BeginOutcome::Begun(export) => export,
+            BeginOutcome::GivenUp => {
+                logging::metric("JobsGivenUp", 1.0);
+                tracing::error!(export_id = %message.export_id, "given up: the last worker did not come to an end");
+                return Ok(());
+            }
+            BeginOutcome::NothingToDo => {
+                tracing::info!(export_id = %message.export_id, "nothing to do: ended, held by another worker, or deleted");
+                return Ok(());
+            }
         };
         let mut work = Work { export, worker, held_at: Instant::now() };
         match Box::pin(self.make_archive(&mut work)).await {

@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use shared::{
+    db::SystemTx,
     error::BoxError,
     logging,
     privacy::{
         exports,
-        purge::{self, BATCH_ROWS, BATCHED_TABLES, HeldPurge},
+        purge::{self, BATCH_ROWS, BATCHED_TABLES, HeldPurge, LEGACY_BATCH_ROWS},
     },
     storage,
 };
@@ -79,10 +80,28 @@ impl Deps {
                 }
             }
         }
-        if self.delete_files(tenant, stops_at).await?.is_none() {
+        let is_done = self.delete_legacy_rows(tenant, stops_at).await?;
+        if !is_done || self.delete_files(tenant, stops_at).await?.is_none() {
             return self.pause_purge(tenant).await;
         }
         purge::finish_rows(&self.db, &self.billing_db, tenant, now).await?;
+        Ok(true)
+    }
+
+    /// Deletes a company's rows of the tables of an older project. Returns false when the time is over before all are deleted.
+    async fn delete_legacy_rows(&self, tenant: Uuid, stops_at: Instant) -> Result<bool, BoxError> {
+        for table in self.db.system_tx(async |tx| Ok(purge::list_legacy_tables(tx).await?)).await? {
+            loop {
+                if Instant::now() >= stops_at {
+                    return Ok(false);
+                }
+                let delete = async |tx: &mut SystemTx| Ok(purge::delete_legacy_batch(tx, &table, tenant).await?);
+                let deleted = self.db.system_tx(delete).await?;
+                if i64::try_from(deleted).unwrap_or(i64::MAX) < LEGACY_BATCH_ROWS {
+                    break;
+                }
+            }
+        }
         Ok(true)
     }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     super::{
         purchases::Shop,
-        support::{App, PASSWORD, WAIT_TIMEOUT, WhatsAppFixture, small_pdf, wait_until},
+        support::{App, PASSWORD, TenantUser, WAIT_TIMEOUT, WhatsAppFixture, small_pdf, wait_until},
     },
     ACCOUNT, RESTORE, maintain,
 };
@@ -81,16 +81,25 @@ async fn an_owner_of_a_deleted_company_who_helps_another_one_restores_by_naming_
     let app = App::start().await;
     let owner = app.sign_up("Comptoir Baobab").await;
     let other = app.sign_up("Lumaworks").await;
-    let join = format!(
-        "insert into customer_members (customer_id, user_id, role) values ('{}', '{}', 'support')",
-        other.customer_id, owner.user_id
-    );
-    app.sql(&join).await;
+    let join = async |other: &TenantUser| {
+        app.sql(&format!(
+            "insert into customer_members (customer_id, user_id, role) values ('{}', '{}', 'support')",
+            other.customer_id, owner.user_id
+        ))
+        .await;
+    };
+    join(&other).await;
     let named = owner.customer_id.to_string();
     app.delete(ACCOUNT).by(&owner).header("x-customer-id", &named).await.no_content();
     // The other company is the only one now.
     app.get("/api/v1/documents").by(&owner).await.json_body(200);
     app.post(RESTORE).by(&owner).header("x-customer-id", other.customer_id.to_string()).await.refused(403, "forbidden");
+    app.post(RESTORE).by(&owner).await.data(200);
+    app.get("/api/v1/documents").by(&owner).header("x-customer-id", &named).await.json_body(200);
+    // Also one who helps two others.
+    join(&app.sign_up("Chez Koffi").await).await;
+    app.delete(ACCOUNT).by(&owner).header("x-customer-id", &named).await.no_content();
+    app.get("/api/v1/documents").by(&owner).await.refused(422, "tenant_required");
     app.post(RESTORE).by(&owner).await.data(200);
     app.get("/api/v1/documents").by(&owner).header("x-customer-id", &named).await.json_body(200);
 }

@@ -103,6 +103,14 @@ async fn tables_of_the_same_name_move_and_are_closed_to_everybody() {
         );
         assert_eq!(project.json(&may).await[0]["may"], false, "{role}");
     }
+    // A purge deletes rows of them in any order, and calls nothing of the old project.
+    let hindrances = "select conname::text as name from pg_constraint where contype = 'f'
+            and 'legacy'::regnamespace in (
+                select relnamespace::regnamespace from pg_class where oid in (conrelid, confrelid)
+            )
+        union all select tgname::text from pg_trigger join pg_class on pg_class.oid = tgrelid
+            where relnamespace = 'legacy'::regnamespace and not tgisinternal and tgenabled <> 'D'";
+    assert_eq!(project.json(hindrances).await, json!([]));
     let published = "select schemaname, tablename from pg_publication_tables where pubname = 'supabase_realtime' \
                      order by tablename";
     let names: Vec<_> = project
@@ -280,6 +288,48 @@ async fn assert_rows(project: &mut OldProject) {
     let usage = "select date, conversations_count as c, messages_count as m, orders_count as o, revenue::text as r from bot_usage
                  where date = '2025-10-04'";
     assert_eq!(project.json(usage).await, json!([{ "date": "2025-10-04", "c": 3, "m": 20, "o": 2, "r": "24000.50" }]));
+}
+
+#[tokio::test]
+async fn copied_messages_are_kept_for_eleven_months_unless_the_company_chose_otherwise() {
+    let mut project = OldProject::migrated().await;
+    // Messages of 30 months ago, of one company: the others have none that are older than a day.
+    project
+        .sql(
+            "update legacy.conversation_memory set timestamp = now() - interval '1 hour';
+             update legacy.conversation_memory set timestamp = now() - interval '30 months' where id = 1",
+        )
+        .await;
+    project.adopt().await.unwrap();
+    let kept = "select company_id, conversation_retention_months as months from customers
+        join company_mapping on uuid = customers.id order by company_id";
+    let months = |of_first: i32| {
+        json!([
+            { "company_id": "chez_koffi", "months": 12 }, { "company_id": "par_indication", "months": 12 },
+            { "company_id": "rue_du_grossiste", "months": of_first },
+        ])
+    };
+    assert_eq!(project.json(kept).await, months(42));
+    let db = route::system(&project.urls.system, 1);
+    let remove = async |days: i64| {
+        let now = chrono::Utc::now() + chrono::TimeDelta::days(days);
+        db.system_tx(async |tx| Ok(shared::privacy::retention::remove_old_messages(tx, now, 2_000).await?))
+            .await
+            .unwrap()
+    };
+    assert_eq!((remove(0).await, remove(330).await), (0, 0));
+    // The company has chosen since, and a repetition copies a row that was refused before.
+    project
+        .sql(
+            "update customers set conversation_retention_months = 3;
+             select app.audit(id, null, 'customer.changed', 'customer', null,
+                 '{\"fields\": [\"conversation_retention_months\"]}') from customers;
+             update legacy.conversation_memory set role = 'user', timestamp = now() - interval '30 months' where id = 5",
+        )
+        .await;
+    project.adopt().await.unwrap();
+    assert_eq!(project.json("select max(conversation_retention_months) as n from customers").await[0]["n"], 3);
+    assert_eq!(remove(0).await, 2, "both old messages, by the company's choice");
 }
 
 #[tokio::test]

@@ -31,15 +31,14 @@ pub async fn leave(db: &SystemDb, billing: &BillingDb, user: Uuid, request_id: &
 
 /// Locks the account and checks that the user may leave: no administrator, no owner of a company, no subscription.
 async fn check_may_leave(tx: &mut SystemTx, user: Uuid) -> Result<(), ApiError> {
+    // By a statement of its own: the next one sees what the lock was waited for.
+    sqlx::query!("select from users where id = $1 for update", user).execute(&mut *tx).await?;
     let account = sqlx::query!(
         r#"
         select account.role, account.deleted_at is not null as "is_deleted!",
             exists (select from customers where user_id = account.id) as "owns_company!",
-            account.is_pro or coalesce((
-                select profile.subscription_status in ('active', 'trialing', 'past_due', 'unpaid', 'paused', 'incomplete')
-                from profiles profile where profile.id = account.id
-            ), false) as "has_subscription!"
-        from users account where account.id = $1 for update
+            app.has_subscription(account.id) as "has_subscription!"
+        from users account where account.id = $1
         "#,
         user
     )

@@ -11,11 +11,17 @@ use crate::db::{BillingTx, SystemTx};
 /// # Errors
 /// Returns any database error.
 pub(super) async fn erase_account(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<()> {
-    // Comes before `app.end_account` removes the address: an invitation may have been sent to that address.
+    // Before the address changes: an invitation may have been sent to it. Without an address anybody could use it, so it is
+    // revoked, also one of another company.
     sqlx::query!(
         r#"
-        update invitations set email = null
-        where used_by = $1 or lower(email) = (select lower(known.email) from users known where known.id = $1)
+        update invitations
+        set email = null,
+            revoked_at = case when used_at is null and expires_at > now() then coalesce(revoked_at, now())
+                else revoked_at end,
+            expires_at = case when used_at is null then least(expires_at, now()) else expires_at end
+        where used_by = $1
+           or lower(btrim(email)) = (select lower(known.email) from users known where known.id = $1)
         "#,
         user
     )

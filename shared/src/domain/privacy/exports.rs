@@ -149,7 +149,7 @@ pub async fn get(tx: &mut TenantTx, id: Uuid) -> Result<Export, ApiError> {
         ExportRow,
         r#"
         select id, case when status = 'ready' and expires_at <= now() then 'expired' else status end as "status!",
-            created_at, finished_at, expires_at, size_bytes, error_code
+            created_at, finished_at, case when status <> 'failed' then expires_at end as expires_at, size_bytes, error_code
         from exports where customer_id = $1 and id = $2
         "#,
         tx.tenant(),
@@ -173,68 +173,138 @@ pub struct HeldExport {
     pub attempts: i32,
 }
 
-/// Begins or resumes an export as `worker`. Returns `None` when it has ended, when another worker holds it, and when the
-/// company is deleted.
+/// Notes that `user` gets a link to an archive of the transaction's tenant. Returns false when the same user got one in the
+/// last 15 minutes: links are valid for so long, and the audit log shall not grow with each look at an export.
 ///
 /// # Errors
 /// Returns any database error.
-pub async fn begin(tx: &mut SystemTx, id: Uuid, worker: Uuid) -> sqlx::Result<Option<HeldExport>> {
-    sqlx::query_as!(
-        HeldExport,
+pub async fn note_link(tx: &mut TenantTx, id: Uuid, user: Uuid) -> sqlx::Result<bool> {
+    sqlx::query!(
+        r#"
+        update exports set link_issued_at = now(), link_issued_to = $3
+        where customer_id = $1 and id = $2
+          and (link_issued_to is distinct from $3 or link_issued_at <= now() - interval '15 minutes')
+        "#,
+        tx.tenant(),
+        id,
+        user
+    )
+    .execute(tx)
+    .await
+    .map(|done| done.rows_affected() > 0)
+}
+
+/// Ends the archives of the transaction's tenant, and takes the export in work from its worker, so that it is made anew. For
+/// the end of a transaction that deletes what an archive may hold.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn withdraw(tx: &mut TenantTx) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        update exports
+        set expires_at = case when status = 'ready' then least(expires_at, now()) else expires_at end,
+            worker = null, held_until = null
+        where customer_id = $1 and status in ('ready', 'running')
+        "#,
+        tx.tenant()
+    )
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
+/// The outcome of a delivery of an export's message.
+#[derive(Debug)]
+pub enum BeginOutcome {
+    /// The worker holds the export.
+    Begun(HeldExport),
+    /// All attempts are used up: the export and its job have failed.
+    GivenUp,
+    /// The export has ended, another worker holds it, or the company is deleted.
+    NothingToDo,
+}
+
+/// Begins or resumes an export as `worker`. An export whose last attempt ended without a word fails here: its worker was
+/// killed, and nobody else counts.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn begin(tx: &mut SystemTx, id: Uuid, worker: Uuid) -> sqlx::Result<BeginOutcome> {
+    let row = sqlx::query!(
         r#"
         with begun as (
             update exports
-            set status = 'running', worker = $2, held_until = now() + make_interval(secs => $3),
-                attempts = attempts + 1
+            set status = case when attempts < $4 then 'running' else 'failed' end,
+                error_code = case when attempts >= $4 then 'attempts_used_up' end,
+                finished_at = case when attempts >= $4 then now() end,
+                expires_at = case when attempts >= $4 then now() end,
+                worker = case when attempts < $4 then $2::uuid end,
+                held_until = case when attempts < $4 then now() + make_interval(secs => $3) end,
+                attempts = least(attempts + 1, $4)
             from customers tenant
             where exports.id = $1 and tenant.id = exports.customer_id and tenant.deleted_at is null
               and exports.status in ('queued', 'running')
               and (exports.held_until is null or exports.held_until < now())
-            returning exports.id, exports.customer_id, exports.created_at, exports.attempts
+            returning exports.id, exports.customer_id, exports.created_at, exports.attempts, exports.status, exports.error_code
         ), job as (
-            update jobs set status = 'running', run_after = now() + make_interval(secs => 2 * $3::double precision), updated_at = now()
-            where kind = 'export' and payload ->> 'export_id' = $1::uuid::text and exists (select from begun)
+            update jobs
+            set status = begun.status, last_error = begun.error_code,
+                run_after = now() + make_interval(secs => 2 * $3::double precision), updated_at = now()
+            from begun where kind = 'export' and payload ->> 'export_id' = $1::uuid::text
         )
-        select id as "id!", customer_id as "customer_id!", created_at as "created_at!", attempts as "attempts!" from begun
+        select id as "id!", customer_id as "customer_id!", created_at as "created_at!", attempts as "attempts!",
+            status = 'running' as "is_begun!"
+        from begun
         "#,
         id,
         worker,
-        HOLD_S
+        HOLD_S,
+        MAX_ATTEMPTS
     )
     .fetch_optional(tx)
-    .await
+    .await?;
+    Ok(match row {
+        None => BeginOutcome::NothingToDo,
+        Some(row) if !row.is_begun => BeginOutcome::GivenUp,
+        Some(row) => BeginOutcome::Begun(HeldExport {
+            id: row.id,
+            customer_id: row.customer_id,
+            created_at: row.created_at,
+            attempts: row.attempts,
+        }),
+    })
 }
 
 /// Extends the hold on an export to two minutes from now. Returns false when the worker must stop: another worker has
 /// the export, or the company is deleted.
 ///
+/// The attempts of the job stay as they are, so that those of killed workers count.
+///
 /// # Errors
 /// Returns any database error.
 pub async fn hold(tx: &mut SystemTx, export: &HeldExport, worker: Uuid) -> sqlx::Result<bool> {
-    let held = sqlx::query!(
+    sqlx::query_scalar!(
         r#"
-        update exports set held_until = now() + make_interval(secs => $3)
-        from customers tenant
-        where exports.id = $1 and exports.worker = $2 and exports.status = 'running'
-          and tenant.id = exports.customer_id and tenant.deleted_at is null
+        with held as (
+            update exports set held_until = now() + make_interval(secs => $3)
+            from customers tenant
+            where exports.id = $1 and exports.worker = $2 and exports.status = 'running'
+              and tenant.id = exports.customer_id and tenant.deleted_at is null
+            returning exports.id
+        ), job as (
+            update jobs
+            set run_after = now() + make_interval(secs => 2 * $3::double precision), updated_at = now()
+            from held where kind = 'export' and payload ->> 'export_id' = held.id::text and status = 'running'
+        )
+        select exists (select from held) as "is_held!"
         "#,
         export.id,
         worker,
         HOLD_S
     )
-    .execute(&mut *tx)
-    .await?;
-    sqlx::query!(
-        r#"
-        update jobs set run_after = now() + make_interval(secs => 2 * $2::double precision), attempts = 0, updated_at = now()
-        where kind = 'export' and payload ->> 'export_id' = $1::uuid::text and status = 'running'
-        "#,
-        export.id,
-        HOLD_S
-    )
-    .execute(tx)
-    .await?;
-    Ok(held.rows_affected() > 0)
+    .fetch_one(tx)
+    .await
 }
 
 /// Marks an export as ready and ends its job. Earlier archives of the company expire now, since a company has one at a
@@ -291,7 +361,8 @@ pub async fn give_back(
         r#"
         update exports
         set status = case when $3 then 'failed' else 'queued' end, error_code = case when $3 then $4::text end,
-            finished_at = case when $3 then now() end, worker = null, held_until = null
+            finished_at = case when $3 then now() end, expires_at = case when $3 then now() end,
+            worker = null, held_until = null
         where id = $1 and worker = $2 and status = 'running'
         "#,
         export.id,
@@ -314,7 +385,8 @@ pub async fn give_back(
 pub async fn give_up(tx: &mut SystemTx, id: Uuid) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
-        update exports set status = 'failed', error_code = 'attempts_used_up', finished_at = now(), worker = null,
+        update exports
+        set status = 'failed', error_code = 'attempts_used_up', finished_at = now(), expires_at = now(), worker = null,
             held_until = null
         where id = $1 and status in ('queued', 'running')
         "#,
@@ -349,7 +421,8 @@ pub struct ExpiredExport {
     pub customer_id: Uuid,
 }
 
-/// Lists at most `limit` exports whose archives ended before `now`.
+/// Lists at most `limit` exports whose archives ended before `now`, and failed ones: their worker may have stored an archive
+/// without an answer.
 ///
 /// # Errors
 /// Returns any database error.
@@ -357,7 +430,8 @@ pub async fn list_expired(tx: &mut SystemTx, now: DateTime<Utc>, limit: i64) -> 
     sqlx::query_as!(
         ExpiredExport,
         r#"
-        select id, customer_id from exports where status = 'ready' and expires_at <= $1 order by expires_at limit $2
+        select id, customer_id from exports
+        where status in ('ready', 'failed') and expires_at <= $1 order by expires_at limit $2
         "#,
         now,
         limit
@@ -366,13 +440,21 @@ pub async fn list_expired(tx: &mut SystemTx, now: DateTime<Utc>, limit: i64) -> 
     .await
 }
 
-/// Marks an export as expired, after its archive was deleted.
+/// Marks an export as expired, after its archive was deleted. A failed one stays failed.
 ///
 /// # Errors
 /// Returns any database error.
 pub async fn mark_expired(tx: &mut SystemTx, id: Uuid) -> sqlx::Result<()> {
-    sqlx::query!("update exports set status = 'expired' where id = $1 and status = 'ready'", id)
-        .execute(tx)
-        .await
-        .map(drop)
+    sqlx::query!(
+        r#"
+        update exports
+        set status = case when status = 'ready' then 'expired' else status end,
+            expires_at = case when status = 'ready' then expires_at end
+        where id = $1 and status in ('ready', 'failed')
+        "#,
+        id
+    )
+    .execute(tx)
+    .await
+    .map(drop)
 }

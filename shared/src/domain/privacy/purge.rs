@@ -4,7 +4,7 @@
 //!
 //! Owns the table `purges`.
 //!
-//! SQL function: `app.purge_legacy`.
+//! SQL functions: `app.purge_legacy`, `app.legacy_condition`, `app.legacy_rank`, `app.has_subscription`.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -24,9 +24,11 @@ const HOLD_S: f64 = 120.0;
 /// for 15 minutes, and an upload that began in time may end later.
 const SWEEP_DELAY: TimeDelta = TimeDelta::hours(1);
 
-/// Tables whose rows are deleted in batches, those that refer to others first. The table `changes` is the last one, since
-/// the deletions before it may write it.
+/// Tables whose rows are deleted in batches. A table whose rows go with those of another one stands before it: a batch would
+/// delete them uncounted, and without a bound. The table `changes` is the last one, since the deletions before it may write
+/// it.
 pub const BATCHED_TABLES: &[&str] = &[
+    "webhook_deliveries",
     "outbox",
     "feedback",
     "closed_questions",
@@ -55,7 +57,6 @@ pub const BATCHED_TABLES: &[&str] = &[
     "checkout_sessions",
     "usage_periods",
     "webhook_secrets",
-    "webhook_deliveries",
     "webhook_endpoints",
     "invitations",
     "failed_sign_ins",
@@ -209,7 +210,12 @@ pub async fn delete_batch(tx: &mut SystemTx, table: &'static str, tenant: Uuid) 
         "checkout_sessions" => delete!(tx, tenant, "checkout_sessions", "customer_id = $1"),
         "usage_periods" => delete!(tx, tenant, "usage_periods", "customer_id = $1"),
         "webhook_secrets" => delete!(tx, tenant, "webhook_secrets", "customer_id = $1"),
-        "webhook_deliveries" => delete!(tx, tenant, "webhook_deliveries", "customer_id = $1"),
+        "webhook_deliveries" => delete!(
+            tx,
+            tenant,
+            "webhook_deliveries",
+            "endpoint_id in (select id from webhook_endpoints where customer_id = $1)"
+        ),
         "webhook_endpoints" => delete!(tx, tenant, "webhook_endpoints", "customer_id = $1"),
         "invitations" => delete!(tx, tenant, "invitations", "customer_id = $1"),
         "failed_sign_ins" => delete!(tx, tenant, "failed_sign_ins", "customer_id = $1"),
@@ -256,7 +262,48 @@ async fn count(tx: &mut SystemTx, tenant: Uuid, name: &str, deleted: u64) -> sql
     .map(drop)
 }
 
-/// Adds to the count of deleted files, and extends the hold on the purge.
+/// Rows of a table of an older project that one transaction deletes. Nothing refers to them, and each batch reads its table
+/// from the beginning, since only the old project knows its indexes.
+pub const LEGACY_BATCH_ROWS: i64 = 10_000;
+
+/// Lists the tables of an older project, those with rows by which others are found last.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn list_legacy_tables(tx: &mut SystemTx) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        r#"
+        select relname::text as "name!" from pg_class
+        where relnamespace = to_regnamespace('legacy') and relkind in ('r', 'p') and relname <> 'adopted_rows'
+        order by app.legacy_rank(relname::text) desc, relname
+        "#
+    )
+    .fetch_all(tx)
+    .await
+}
+
+/// Deletes one batch of the rows of a company, and of the accounts that belong to it alone, of a table of an older project.
+/// Counts them, and holds the purge on. Returns the number of rows; fewer than [`LEGACY_BATCH_ROWS`] when none are left.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn delete_legacy_batch(tx: &mut SystemTx, table: &str, tenant: Uuid) -> sqlx::Result<u64> {
+    let accounts = accounts_of_tenant_only(tx, tenant).await?;
+    let deleted = sqlx::query_scalar!(
+        r#"select app.purge_legacy($1, $2, $3, $4) as "deleted!""#,
+        table,
+        tenant,
+        &accounts,
+        LEGACY_BATCH_ROWS
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    let deleted = u64::try_from(deleted).unwrap_or_default();
+    count(tx, tenant, "legacy", deleted).await?;
+    Ok(deleted)
+}
+
+/// Counts deleted files, and holds the purge on.
 ///
 /// # Errors
 /// Returns any database error.
@@ -271,14 +318,17 @@ pub async fn count_files(tx: &mut SystemTx, tenant: Uuid, deleted: u64) -> sqlx:
 /// # Errors
 /// Returns any database error.
 pub async fn finish_rows(db: &SystemDb, billing: &BillingDb, tenant: Uuid, now: DateTime<Utc>) -> Result<(), ApiError> {
-    let users = db.system_tx(async |tx| Ok(accounts_of_tenant_only(tx, tenant).await?)).await?;
-    for user in &users {
-        // The keys of notices hold ids that only billing knows, so notices are deleted before billing's rows.
-        let names = billing.billing_tx(async |tx| Ok(names_in_billing(tx, *user).await?)).await?;
+    let candidates = db.system_tx(async |tx| Ok(accounts_of_tenant_only(tx, tenant).await?)).await?;
+    let mut erased = Vec::new();
+    for user in candidates {
+        if !db.system_tx(async |tx| Ok(erase_account(tx, tenant, user).await?)).await? {
+            continue;
+        }
+        // The notices are named by what billing knows, so they go first.
+        let names = billing.billing_tx(async |tx| Ok(names_in_billing(tx, user).await?)).await?;
         db.system_tx(async |tx| Ok(delete_notices(tx, tenant, &names).await?)).await?;
-        // Billing may be in another database, outside of the transaction below. Its rows are found by the accounts'
-        // ids, so they are deleted before the accounts.
-        let deleted = billing.billing_tx(async |tx| Ok(delete_billing(tx, *user).await?)).await?;
+        // Another database: it is done before the rows of the accounts are gone, since nobody finds the rows after that.
+        let deleted = billing.billing_tx(async |tx| Ok(delete_billing(tx, user).await?)).await?;
         db.system_tx(async |tx| {
             for (table, rows) in deleted {
                 count(tx, tenant, table, rows).await?;
@@ -286,10 +336,11 @@ pub async fn finish_rows(db: &SystemDb, billing: &BillingDb, tenant: Uuid, now: 
             Ok(())
         })
         .await?;
+        erased.push(user);
     }
     db.system_tx(async |tx| {
         delete_company(tx, tenant).await?;
-        for user in &users {
+        for user in &erased {
             delete_account(tx, tenant, *user).await?;
         }
         let counts = sqlx::query_scalar!(
@@ -330,7 +381,8 @@ pub async fn finish(tx: &mut SystemTx, tenant: Uuid, late_files: u64, now: DateT
     Ok(())
 }
 
-/// Returns the accounts that belong to no other company: the owner and members of this one, without administrators.
+/// The accounts that belong to this company alone: its owner and its members. Administrators stay, and so does a member who
+/// pays for a subscription: nobody else could cancel it.
 async fn accounts_of_tenant_only(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar!(
         r#"
@@ -344,6 +396,11 @@ async fn accounts_of_tenant_only(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Resul
           and not exists (
               select from customer_members other where other.user_id = account.id and other.customer_id <> $1
           )
+          -- The subscription of the owner was cancelled before the purge began, whatever the projection says.
+          and (
+              exists (select from customers owned where owned.id = $1 and owned.user_id = account.id)
+              or not app.has_subscription(account.id)
+          )
         order by account.id
         "#,
         tenant
@@ -352,10 +409,36 @@ async fn accounts_of_tenant_only(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Resul
     .await
 }
 
+/// Erases an account, so that nobody signs in with it any more and it joins no other company. Returns false for one that
+/// has joined another company, or has a subscription, by now. A repetition changes nothing.
+async fn erase_account(tx: &mut SystemTx, tenant: Uuid, user: Uuid) -> sqlx::Result<bool> {
+    // The lock comes first, by a statement of its own: the next one sees what the lock was waited for.
+    sqlx::query!("select from users where id = $1 for update", user).execute(&mut *tx).await?;
+    if !accounts_of_tenant_only(tx, tenant).await?.contains(&user) {
+        return Ok(false);
+    }
+    let rows = sqlx::query!(
+        r#"
+        select (select count(*) from credentials where user_id = $1) as "credentials!",
+            (select count(*) from refresh_sessions where user_id = $1) as "refresh_sessions!",
+            (select count(*) from password_resets where user_id = $1) as "password_resets!"
+        "#,
+        user
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    erasure::erase_account(tx, user).await?;
+    for (table, number) in [
+        ("credentials", rows.credentials),
+        ("refresh_sessions", rows.refresh_sessions),
+        ("password_resets", rows.password_resets),
+    ] {
+        count(tx, tenant, table, u64::try_from(number).unwrap_or_default()).await?;
+    }
+    Ok(true)
+}
+
 async fn delete_company(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Result<()> {
-    let legacy =
-        sqlx::query_scalar!(r#"select app.purge_legacy($1) as "deleted!""#, tenant).fetch_one(&mut *tx).await?;
-    count(tx, tenant, "legacy", u64::try_from(legacy).unwrap_or_default()).await?;
     let members = sqlx::query!("delete from customer_members where customer_id = $1", tenant);
     let members = members.execute(&mut *tx).await?.rows_affected();
     count(tx, tenant, "customer_members", members).await?;
@@ -371,28 +454,20 @@ async fn delete_company(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Result<()> {
     count(tx, tenant, "customers", customers).await
 }
 
-/// Deletes an account that belongs to no other company. When rows of another company name the user, an empty row with the
-/// id stays.
+/// Deletes the row of an erased account. When rows of another company name the user, an empty row with the id stays.
 async fn delete_account(tx: &mut SystemTx, tenant: Uuid, user: Uuid) -> sqlx::Result<()> {
     let rows = sqlx::query!(
         r#"
-        select (select count(*) from credentials where user_id = $1) as "credentials!",
-            (select count(*) from refresh_sessions where user_id = $1) as "refresh_sessions!",
-            (select count(*) from password_resets where user_id = $1) as "password_resets!",
-            (select count(*) from profiles where id = $1) as "profiles!",
+        select (select count(*) from profiles where id = $1) as "profiles!",
             (select count(*) from user_settings where user_id = $1) as "user_settings!"
         "#,
         user
     )
     .fetch_one(&mut *tx)
     .await?;
-    erasure::erase_account(tx, user).await?;
     let is_deleted = erasure::delete_account(tx, user).await?;
     let (with_row, kept) = if is_deleted { (1, 0) } else { (0, 1) };
     for (table, number) in [
-        ("credentials", rows.credentials),
-        ("refresh_sessions", rows.refresh_sessions),
-        ("password_resets", rows.password_resets),
         ("profiles", rows.profiles * with_row),
         ("user_settings", rows.user_settings * with_row),
         ("users", with_row),

@@ -37,7 +37,8 @@ pub async fn remove_old_messages(tx: &mut SystemTx, now: DateTime<Utc>, limit: i
 /// Deletes at most `limit` conversations whose last message at `now` is older than `conversation_retention_months` of
 /// their company, with their activities. Orders stay, without the conversation. Returns the number of conversations.
 ///
-/// A message that comes in at this moment locks its conversation first, and the conversation stays; or it waits for the
+/// A conversation with messages waits until [`remove_old_messages`] has deleted them: no row goes by a cascade that nothing
+/// bounds. A message that comes in at this moment locks its conversation first, and the conversation stays; or it waits for the
 /// deletion and begins a new conversation.
 ///
 /// # Errors
@@ -56,6 +57,7 @@ pub async fn remove_old_conversations(tx: &mut SystemTx, now: DateTime<Utc>, lim
                   select idle.id from conversations idle
                   where idle.customer_id = kept.id and idle.channel = kind.channel
                     and idle.last_message_at < $1::timestamptz - make_interval(months => kept.conversation_retention_months)
+                    and not exists (select from messages where messages.conversation_id = idle.id)
                   order by idle.last_message_at
                   limit $2
               ) old
