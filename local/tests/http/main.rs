@@ -70,6 +70,8 @@ mod invitations;
 #[cfg(test)]
 mod jwks;
 #[cfg(test)]
+mod key_rotation;
+#[cfg(test)]
 mod layers;
 #[cfg(test)]
 mod live_mode;
