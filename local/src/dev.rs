@@ -33,7 +33,7 @@ use crate::{
         stripe::FakeStripe,
     },
     functions, ocr_models,
-    running::RunningStack,
+    running::{self, RunningStack},
     secrets::LocalSecrets,
     servers::Servers,
     stack::{Stack, StackOptions},
@@ -116,19 +116,19 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     stack.start_functions().await?;
     step.done("started");
 
-    let mut running = None;
+    let file = data.join("demo.json");
+    running::write_settings(&file, &stack)?;
     if settings.contains_key("SUPABASE_URL") {
         progress.line("  SUPABASE_URL is set, so accounts are kept there and no demo tenants are created.");
     } else {
-        let file = data.join("demo.json");
         let step = progress.step("Demo tenants");
         let mut demo = demo::create_demo(&stack, &database, &secrets, &settings, fakes.manychat.as_ref()).await?;
         fakes.add_to_demo(&mut demo, &database).await?;
         demo.write(&file)?;
-        running = Some(RunningStack::announce(&file)?);
         step.done("ready");
         progress.line(&welcome(&stack.base_url(), has_console, &demo, &file));
     }
+    let running = RunningStack::announce(&file)?;
     fakes.send_stripe_events(&stack, settings.get("STRIPE_WEBHOOK_SECRET").unwrap_or(&secrets.stripe_webhook_secret));
     // The gateway opens after the demo file is written: a client that waits for the gateway finds this start's ports
     // in the file.

@@ -18,6 +18,7 @@ pub mod console;
 pub mod corpus;
 pub mod demo;
 pub mod dev;
+pub mod doctor;
 pub mod embedding_mean;
 pub mod environment;
 pub mod eval;

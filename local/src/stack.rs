@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow};
 use chrono::TimeDelta;
 use local_postgres::root;
 use serde_json::Value;
-use shared::settings::SettingsMap;
+use shared::{aws, settings::SettingsMap};
 use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
@@ -61,6 +61,8 @@ pub struct Stack {
     address: SocketAddr,
     lambdas: BTreeMap<String, Arc<Lambda>>,
     resources: SettingsMap,
+    /// The keys of the secrets.
+    secrets: SettingsMap,
     /// The gateway's socket and site until [`Stack::open`] takes them.
     gateway: Option<(TcpListener, gateway::Site)>,
     tasks: JoinSet<()>,
@@ -131,7 +133,8 @@ impl Stack {
         }
         let console = options.console.map(|folder| console_files(&folder, servers)).transpose()?;
         let site = gateway::Site { routes, console };
-        Ok(Self { address, lambdas, resources, gateway: Some((options.listener, site)), tasks })
+        let secrets = app.into_iter().chain(system).collect();
+        Ok(Self { address, lambdas, resources, secrets, gateway: Some((options.listener, site)), tasks })
     }
 
     /// Starts serving HTTP requests. Calling it again has no effect.
@@ -154,6 +157,17 @@ impl Stack {
     #[must_use]
     pub fn resource_setting(&self, name: &str) -> Option<&str> {
         self.resources.get(name).map(String::as_str)
+    }
+
+    /// The settings of all functions together, those from the secrets included.
+    #[must_use]
+    pub fn settings(&self) -> SettingsMap {
+        let mut settings = self.secrets.clone();
+        // The environment has precedence over the secrets.
+        settings.extend(self.resources.iter().map(|(name, value)| (name.clone(), value.clone())));
+        // Names one of several secrets, whose keys are all here.
+        settings.remove(aws::SECRET_ARN);
+        settings
     }
 
     /// Invokes a function with an event, as `aws lambda invoke` does.

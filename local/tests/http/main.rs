@@ -38,6 +38,8 @@ mod dashboard;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod document_contents;
 #[cfg(test)]
 mod documents;

@@ -151,7 +151,7 @@ impl ModelChain {
     }
 
     /// Makes one call to a model and appends its record for the ledger to `calls`.
-    async fn call(
+    pub(super) async fn call(
         &self,
         provider: &Endpoint,
         model: &str,
