@@ -29,6 +29,7 @@ pub mod gateway;
 pub mod histories;
 pub mod import_subscriptions;
 pub mod lambda;
+pub mod metrics;
 pub mod new_function;
 pub mod ocr_models;
 pub mod openapi;

@@ -63,6 +63,8 @@ pub struct Stack {
     resources: SettingsMap,
     /// The keys of the secrets.
     secrets: SettingsMap,
+    /// A client of the queues, and their URLs.
+    queues: (aws_sdk_sqs::Client, Vec<String>),
     /// The gateway's socket and site until [`Stack::open`] takes them.
     gateway: Option<(TcpListener, gateway::Site)>,
     tasks: JoinSet<()>,
@@ -134,7 +136,12 @@ impl Stack {
         let console = options.console.map(|folder| console_files(&folder, servers)).transpose()?;
         let site = gateway::Site { routes, console };
         let secrets = app.into_iter().chain(system).collect();
-        Ok(Self { address, lambdas, resources, secrets, gateway: Some((options.listener, site)), tasks })
+        let urls: Result<Vec<_>> = template
+            .resources("AWS::SQS::Queue")
+            .map(|(id, _)| scope.resolve_text(&serde_json::json!({ "Ref": id })))
+            .collect();
+        let queues = (aws_sdk_sqs::Client::new(&config), urls?);
+        Ok(Self { address, lambdas, resources, secrets, queues, gateway: Some((options.listener, site)), tasks })
     }
 
     /// Starts serving HTTP requests. Calling it again has no effect.
@@ -170,13 +177,18 @@ impl Stack {
         settings
     }
 
+    /// A client of the queues, and the URLs of all of them, those of dead letters included.
+    pub(crate) fn queues(&self) -> (aws_sdk_sqs::Client, Vec<String>) {
+        self.queues.clone()
+    }
+
     /// Invokes a function with an event, as `aws lambda invoke` does.
     ///
     /// # Errors
     /// Fails when the function does not exist or fails.
     pub async fn invoke(&self, function: &str, event: Value) -> Result<Value> {
         let lambda = self.lambdas.get(function).with_context(|| format!("there is no function {function}"))?;
-        Ok(lambda.invoke(event).await?)
+        Ok(lambda.invoke_measured(event).await?)
     }
 
     /// Moves the clock of all functions, for a test. The database, the queues and storage keep their own.

@@ -102,6 +102,8 @@ mod products;
 #[cfg(test)]
 mod profiles;
 #[cfg(test)]
+mod prometheus;
+#[cfg(test)]
 mod purchases;
 #[cfg(test)]
 mod query;
