@@ -38,6 +38,8 @@ mod dashboard;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+mod doctor;
+#[cfg(test)]
 mod document_contents;
 #[cfg(test)]
 mod documents;
@@ -101,6 +103,8 @@ mod privacy;
 mod products;
 #[cfg(test)]
 mod profiles;
+#[cfg(test)]
+mod prometheus;
 #[cfg(test)]
 mod purchases;
 #[cfg(test)]
