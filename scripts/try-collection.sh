@@ -13,9 +13,16 @@ readonly bru=$PWD/scripts/openapi/node_modules/.bin/bru
 readonly url=http://127.0.0.1:$port
 requests=("$@")
 [ ${#requests[@]} -gt 0 ] || requests=(
-    auth/auth_sign_up.bru auth/auth_log_in.bru auth/auth_refresh.bru profile
+    auth/auth_sign_up.bru auth/auth_log_in.bru auth/auth_refresh.bru profile quota context
     documents/document_upload_upload.bru documents/documents_list.bru documents/documents_show.bru
-    query approved-answers products orders conversations webhook-endpoints
+    query conversations/messages_list.bru conversations/messages_give_feedback.bru products webhook-endpoints
+    orders/orders_create.bru orders/orders_list.bru orders/orders_show.bru orders/orders_change.bru
+    approved-answers/approved_answers_create.bru approved-answers/approved_answers_show.bru
+    company-config/company_config_change.bru company-config/company_config_list_versions.bru
+    company-config/company_config_restore.bru company-config/company_config_show.bru
+    company-config/company_config_preview.bru customer webhooks/manychat_webhook_receive.bru
+    conversations/messages_list_conversations.bru conversations/messages_take_over.bru conversations/messages_reply.bru
+    conversations/messages_release.bru activities dashboard changes live-mode health docs
 )
 mkdir -p "$work"
 

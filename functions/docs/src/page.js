@@ -14,6 +14,8 @@ const find = (id) => document.getElementById(id);
 // Renders `code` in descriptions. Lists and paragraphs are the only other Markdown that they use.
 const prose = (text) => (text ?? "").split("`").map((part, odd) => (odd % 2 ? make("code", {}, part) : part));
 const paragraphs = (text) => (text ?? "").split("\n\n").filter(Boolean).map((part) => make("p", {}, prose(part)));
+// A long path breaks before a slash.
+const breakable = (path) => path.split(/(?=\/)/).flatMap((step) => [make("wbr"), step]);
 const pretty = (value) => JSON.stringify(value, null, 2);
 
 let api;
@@ -207,7 +209,9 @@ function bodyEditor(requestBody) {
     const media = content.find(([kind]) => kind === kinds.value)[1];
     text.hidden = isForm();
     file.hidden = !isForm();
-    text.value = isForm() ? "" : pretty(example(media));
+    const body = isForm() ? undefined : example(media);
+    text.value = body === undefined ? "" : typeof body === "string" ? body : pretty(body);
+    text.rows = Math.min(text.value.split("\n").length + 1, 24);
     tree.replaceChildren(...schemaTree(media.schema));
   };
   kinds.addEventListener("change", show);
@@ -243,7 +247,8 @@ function nextCalls(links) {
 }
 
 function responseList(responses) {
-  const first = Object.keys(responses).find((status) => status < 300);
+  // Of several successes, the first call has the highest status: 201, and 200 for its repetition.
+  const shownFirst = Object.keys(responses).filter((status) => status < 300).at(-1);
   return Object.entries(responses).map(([status, raw]) => {
     const response = resolve(raw);
     const parts = Object.entries(response.content ?? {}).flatMap(([kind, media]) => {
@@ -257,7 +262,7 @@ function responseList(responses) {
       ];
     });
     const headers = Object.keys(response.headers ?? {});
-    return make("details", { className: "response", open: status === first },
+    return make("details", { className: "response", open: status === shownFirst },
       make("summary", {},
         make("span", { className: `status ${status < 400 ? "good" : "bad"}` }, status), prose(response.description)),
       headers.length ? make("div", { className: "soft" }, `Headers: ${headers.join(", ")}`) : null,
@@ -377,7 +382,7 @@ function render() {
       if (!tags.has(name)) tags.set(name, { tag: { name }, cards: [], links: [] });
       tags.get(name).cards.push(operationCard(method, path, operation));
       tags.get(name).links.push(make("a", { href: `#${method}-${path}` },
-        make("span", { className: `method ${method}` }, method), make("span", { className: "path" }, path.replace(/^\/api\/v1/, ""))));
+        make("span", { className: `method ${method}` }, method), make("span", { className: "path" }, breakable(path.replace(/^\/api\/v1/, "")))));
     }
   }
   const used = [...tags.values()].filter(({ cards }) => cards.length);

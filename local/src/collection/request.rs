@@ -184,15 +184,17 @@ impl Request<'_> {
         }
     }
 
-    /// Returns the description, with the example of the first answer.
+    /// Returns the description, with the example of the answer. Of several successes, the first call has the highest status:
+    /// 201, and 200 for its repetition.
     fn docs(&self) -> Result<String> {
         let mut about = self.operation["description"].as_str().unwrap_or_default().to_owned();
         let responses = self.operation["responses"].as_object().into_iter().flatten();
-        let mut successes = responses.filter(|(status, _)| status.starts_with('2'));
-        let answer = successes.find_map(|(status, response)| {
+        let successes = responses.filter(|(status, _)| status.starts_with('2'));
+        let answers = successes.filter_map(|(status, response)| {
             let (kind, media) = response["content"].as_object()?.iter().next()?;
             Some((status, kind, &media["example"]))
         });
+        let answer = answers.last();
         if let Some((status, kind, example)) = answer {
             let (language, example) = match example {
                 Value::String(text) => ("", text.trim_end().to_owned()),
