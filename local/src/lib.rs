@@ -14,6 +14,7 @@ pub mod bench_pdf;
 pub mod bench_retrieval;
 mod bench_stack;
 pub mod bench_webhook;
+pub mod collection;
 pub mod console;
 pub mod corpus;
 pub mod demo;

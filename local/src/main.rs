@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use local::{
-    adopt, bench, bench_lists, bench_load, bench_pdf, bench_retrieval, bench_webhook, corpus, dev, doctor,
-    embedding_mean, eval, fuzz, histories, import_subscriptions, new_function, openapi, operator, phone, settings, stripe_event,
+    adopt, bench, bench_lists, bench_load, bench_pdf, bench_retrieval, bench_webhook, collection, corpus, dev, doctor,
+    embedding_mean, eval, fuzz, histories, import_subscriptions, new_function, openapi, operator, phone, settings,
+    stripe_event,
 };
 
 #[derive(Debug, Parser)]
@@ -21,6 +22,7 @@ enum Command {
     Doctor(doctor::Arguments),
     Phone(phone::Arguments),
     Openapi(openapi::Arguments),
+    Collection(collection::Arguments),
     Settings(settings::Arguments),
     Eval(eval::Arguments),
     EmbeddingMean(embedding_mean::Arguments),
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Command::Doctor(arguments) => run_doctor(arguments),
         Command::Phone(arguments) => run_phone(arguments),
         Command::Openapi(arguments) => openapi::run(&arguments),
+        Command::Collection(arguments) => collection::run(&arguments),
         Command::Settings(arguments) => run_settings(&arguments),
         Command::Eval(arguments) => run_eval(arguments),
         Command::EmbeddingMean(arguments) => embedding_mean::run(&arguments),

@@ -43,7 +43,7 @@ pub const WEBHOOK_SECRET_PURPOSE: &str = "webhook_secret";
     "refusal": { "fr": "Je n’ai pas trouvé la réponse dans nos documents.", "en": "Our documents do not say." },
     "handover": { "fr": "Une personne de notre équipe vous répondra ici.", "en": "A person will answer you here." },
     "notices": { "quota_blocked": true, "contact_limited": false }, "created_at": "2026-11-23T09:30:06Z", "webhook_secrets": [{
-        "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "created_at": "2026-11-23T09:30:06Z", "expires_at": null,
+        "id": "d4c3b2a1-0f9e-4d8c-b7a6-958473625140", "created_at": "2026-11-23T09:30:06Z", "expires_at": null,
     }],
 }))]
 pub struct CustomerDetails {
@@ -380,7 +380,7 @@ pub async fn change(
 /// A new webhook secret. Its value is shown only in this response, and to repeated calls within a minute.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
-    "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "webhook_secret": "whs_0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+    "id": "d4c3b2a1-0f9e-4d8c-b7a6-958473625140", "webhook_secret": "whs_0a1b2c3d4e5f60718293a4b5c6d7e8f9",
     "header": "X-Webhook-Secret", "older_expires_at": "2026-11-24T09:30:06Z",
 }))]
 pub struct NewWebhookSecret {
