@@ -9,7 +9,7 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 240_000,
     hookTimeout: 300_000,
-    // As long as the waits of the browser: the usual second is too short where the changes feed is waited for.
+    // Equal to the browser's timeout of waits. Vitest's default of one second is too short for waits on the changes feed.
     expect: { poll: { timeout: 30_000, interval: 100 } },
     globalSetup: ["tests/stack.ts"],
   },

@@ -362,6 +362,19 @@ CREATE FUNCTION app.current_owner() RETURNS uuid
     SET search_path TO ''
     AS $$ select user_id from public.customers where id = app.current_customer() $$;
 
+CREATE FUNCTION app.deleted_membership(caller uuid) RETURNS TABLE(customer_id uuid, owner_id uuid, role text, suspended boolean, deleted boolean)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO ''
+    AS $$
+    select tenant.id, tenant.user_id, member.role, tenant.suspended_at is not null, true
+    from public.customer_members member
+    join public.users account on account.id = member.user_id and account.deleted_at is null
+    join public.customers tenant on tenant.id = member.customer_id and tenant.deleted_at is not null
+    where member.user_id = caller and member.role = 'owner'
+    order by tenant.deleted_at desc, tenant.id
+    limit 1
+    $$;
+
 CREATE FUNCTION app.end_account(account uuid) RETURNS void
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO ''
@@ -407,11 +420,21 @@ CREATE FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp with ti
 
 COMMENT ON FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp with time zone) IS 'of users.is_pro and profiles.subscription_access_until';
 
+CREATE FUNCTION app.has_subscription(account uuid) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path TO ''
+    AS $$
+    select known.is_pro or coalesce(
+        profile.subscription_status in ('active', 'trialing', 'past_due', 'unpaid', 'paused', 'incomplete'), false)
+    from public.users known left join public.profiles profile on profile.id = known.id
+    where known.id = account
+    $$;
+
 CREATE FUNCTION app.has_webhook_endpoint(tenant uuid) RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER
     SET search_path TO ''
     AS $$
-    select exists (
+    select coalesce(current_setting('app.without_webhook_events', true), '') <> 'on' and exists (
         select from public.webhook_endpoints endpoint where endpoint.customer_id = tenant and endpoint.disabled_at is null
     )
     $$;
@@ -507,6 +530,67 @@ begin
     return null;
 end
 $$;
+
+CREATE FUNCTION app.legacy_condition(relation text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO ''
+    AS $_$
+declare
+    columns constant text[] := array(
+        select known.attname from pg_catalog.pg_attribute known
+        join pg_catalog.pg_class of_table on of_table.oid = known.attrelid and of_table.relname = relation
+        where of_table.relnamespace = to_regnamespace('legacy') and known.attnum > 0 and not known.attisdropped
+    );
+    owner_column text;
+    parent record;
+    parts text[] := '{}';
+begin
+    foreach owner_column in array array['company_id', 'customer_id'] loop
+        if owner_column = any (columns) then
+            parts := parts || format('old.%I::text = any ($1)', owner_column);
+        end if;
+    end loop;
+    if relation in ('companies', 'customers') and 'id' = any (columns) then
+        parts := parts || 'old.id::text = any ($1)'::text;
+    end if;
+    if relation in ('users', 'profiles') and 'id' = any (columns) then
+        parts := parts || 'old.id::text = any ($2)'::text;
+    end if;
+    if 'user_id' = any (columns) then
+        parts := parts || 'old.user_id::text = any ($2)'::text;
+    end if;
+    -- In a table of companies an address may be that of a contact of another company.
+    if 'email' = any (columns) and not columns && array['company_id', 'customer_id'] then
+        parts := parts || 'lower(old.email::text) = any ($3)'::text;
+    end if;
+    for parent in
+        select link.column_name, link.table_name, app.legacy_condition(link.table_name) as condition
+        from (values ('conversation_id', 'conversations'), ('document_id', 'documents'), ('order_id', 'orders'),
+            ('message_id', 'messages')) link (column_name, table_name)
+        where link.column_name = any (columns) and app.legacy_rank(link.table_name) < app.legacy_rank(relation)
+          and exists (
+              select from pg_catalog.pg_class of_table
+              join pg_catalog.pg_attribute known on known.attrelid = of_table.oid and known.attname = 'id'
+              where of_table.relname = link.table_name and of_table.relnamespace = to_regnamespace('legacy')
+                and of_table.relkind in ('r', 'p') and not known.attisdropped
+          )
+    loop
+        if parent.condition <> '' then
+            parts := parts || format('old.%I::text in (select old.id::text from legacy.%I old where %s)',
+                parent.column_name, parent.table_name, parent.condition);
+        end if;
+    end loop;
+    return array_to_string(parts, ' or ');
+end
+$_$;
+
+CREATE FUNCTION app.legacy_rank(relation text) RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO ''
+    AS $$
+    select case relation when 'conversations' then 1 when 'documents' then 2 when 'orders' then 2 when 'messages' then 3
+        else 4 end
+    $$;
 
 CREATE FUNCTION app.memberships(caller uuid, wanted uuid) RETURNS TABLE(customer_id uuid, owner_id uuid, role text, suspended boolean, deleted boolean)
     LANGUAGE sql STABLE SECURITY DEFINER
@@ -1292,7 +1376,7 @@ begin
 end
 $$;
 
-CREATE FUNCTION app.purge_legacy(tenant uuid) RETURNS bigint
+CREATE FUNCTION app.purge_legacy(relation text, tenant uuid, accounts uuid[], most bigint) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO ''
     AS $_$
@@ -1301,23 +1385,17 @@ declare
         select tenant::text union all
         select mapping.company_id from public.company_mapping mapping where mapping.uuid = tenant
     );
-    found record;
-    deleted bigint;
-    total bigint := 0;
+    addresses constant text[] := array(select lower(known.email) from public.users known where known.id = any (accounts));
+    belongs constant text := app.legacy_condition(relation);
+    deleted bigint := 0;
 begin
-    for found in
-        select relation.relname, owner_column.attname
-        from pg_catalog.pg_class relation
-        join pg_catalog.pg_namespace space on space.oid = relation.relnamespace and space.nspname = 'legacy'
-        join pg_catalog.pg_attribute owner_column on owner_column.attrelid = relation.oid
-            and owner_column.attname in ('company_id', 'customer_id') and not owner_column.attisdropped
-        where relation.relkind = 'r'
-    loop
-        execute format('delete from legacy.%I old where old.%I::text = any ($1)', found.relname, found.attname) using names;
+    if belongs <> '' then
+        execute format(
+            'delete from legacy.%1$I where (tableoid, ctid) in (select tableoid, ctid from legacy.%1$I old where %2$s limit $4)',
+            relation, belongs) using names, accounts::text[], addresses, most;
         get diagnostics deleted = row_count;
-        total := total + deleted;
-    end loop;
-    return total;
+    end if;
+    return deleted;
 end
 $_$;
 
@@ -1469,6 +1547,11 @@ begin
         select endpoint.id from public.webhook_endpoints endpoint
         where endpoint.customer_id = tenant and endpoint.disabled_at is null
           and (endpoint.events = '{}' or kind = any (endpoint.events))
+          -- The insertion below would lock the delivery of an earlier transaction.
+          and (replaces or not exists (
+              select from public.webhook_deliveries known
+              where known.endpoint_id = endpoint.id and known.event_id = md5(kind || ':' || key)::uuid
+          ))
         for key share
     ), written as (
         insert into public.webhook_deliveries as delivery
@@ -2614,6 +2697,8 @@ CREATE TABLE public.exports (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     finished_at timestamp with time zone,
     expires_at timestamp with time zone,
+    link_issued_at timestamp with time zone,
+    link_issued_to uuid,
     CONSTRAINT exports_attempts_not_negative CHECK ((attempts >= 0)),
     CONSTRAINT exports_error_when_failed CHECK (((status = 'failed'::text) = (error_code IS NOT NULL))),
     CONSTRAINT exports_ready_is_complete CHECK (((status <> 'ready'::text) OR ((size_bytes IS NOT NULL) AND (finished_at IS NOT NULL) AND (expires_at IS NOT NULL)))),
@@ -2622,6 +2707,10 @@ CREATE TABLE public.exports (
 );
 
 COMMENT ON COLUMN public.exports.requested_by IS 'users.id of the owner who asked; stays when the account is gone';
+
+COMMENT ON COLUMN public.exports.expires_at IS 'when the archive is deleted; of a failed export, while one may be left in the bucket';
+
+COMMENT ON COLUMN public.exports.link_issued_to IS 'users.id of the owner whose link the audit log has last';
 
 CREATE TABLE public.failed_sign_ins (
     customer_id uuid NOT NULL,
@@ -3570,7 +3659,7 @@ CREATE INDEX documents_upload_date_idx ON public.documents USING btree (customer
 
 CREATE INDEX exports_created_at_idx ON public.exports USING btree (customer_id, created_at DESC, id DESC);
 
-CREATE INDEX exports_expires_at_idx ON public.exports USING btree (expires_at) WHERE (status = 'ready'::text);
+CREATE INDEX exports_expires_at_idx ON public.exports USING btree (expires_at) WHERE (status = ANY (ARRAY['ready'::text, 'failed'::text]));
 
 CREATE UNIQUE INDEX exports_open_key ON public.exports USING btree (customer_id) WHERE (status = ANY (ARRAY['queued'::text, 'running'::text]));
 
@@ -3704,11 +3793,13 @@ CREATE UNIQUE INDEX users_email_key ON public.users USING btree (lower(email));
 
 CREATE INDEX webhook_deliveries_age_idx ON public.webhook_deliveries USING brin (created_at);
 
+CREATE INDEX webhook_deliveries_claimed_idx ON public.webhook_deliveries USING btree (endpoint_id, claimed_until) WHERE (claimed_until IS NOT NULL);
+
 CREATE INDEX webhook_deliveries_conversation_id_idx ON public.webhook_deliveries USING btree (conversation_id);
 
 CREATE INDEX webhook_deliveries_created_idx ON public.webhook_deliveries USING btree (endpoint_id, created_at, id);
 
-CREATE INDEX webhook_deliveries_endpoint_due_idx ON public.webhook_deliveries USING btree (endpoint_id, next_attempt_at) WHERE (status = 'pending'::text);
+CREATE INDEX webhook_deliveries_endpoint_due_idx ON public.webhook_deliveries USING btree (endpoint_id, next_attempt_at, id) WHERE (status = 'pending'::text);
 
 CREATE INDEX webhook_secrets_customer_id_idx ON public.webhook_secrets USING btree (customer_id);
 
@@ -4432,6 +4523,9 @@ GRANT ALL ON FUNCTION app.current_customer() TO lisa_system;
 REVOKE ALL ON FUNCTION app.current_owner() FROM PUBLIC;
 GRANT ALL ON FUNCTION app.current_owner() TO lisa_tenant;
 
+REVOKE ALL ON FUNCTION app.deleted_membership(caller uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.deleted_membership(caller uuid) TO lisa_app;
+
 REVOKE ALL ON FUNCTION app.end_account(account uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.end_account(account uuid) TO lisa_system;
 
@@ -4446,6 +4540,9 @@ REVOKE ALL ON FUNCTION app.has_auth_address(account uuid, address text) FROM PUB
 REVOKE ALL ON FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp with time zone) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.has_paid_plan(is_pro boolean, access_until timestamp with time zone) TO lisa_tenant;
 
+REVOKE ALL ON FUNCTION app.has_subscription(account uuid) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.has_subscription(account uuid) TO lisa_system;
+
 REVOKE ALL ON FUNCTION app.has_webhook_endpoint(tenant uuid) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.is_confirmed(account uuid) FROM PUBLIC;
@@ -4459,6 +4556,11 @@ GRANT ALL ON FUNCTION app.issue_password_reset(member uuid, issuer uuid, token_s
 REVOKE ALL ON FUNCTION app.keep_config_version() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION app.keep_plan_price() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.legacy_condition(relation text) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION app.legacy_rank(relation text) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.legacy_rank(relation text) TO lisa_system;
 
 REVOKE ALL ON FUNCTION app.memberships(caller uuid, wanted uuid) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.memberships(caller uuid, wanted uuid) TO lisa_app;
@@ -4534,8 +4636,8 @@ GRANT ALL ON FUNCTION app.public_plans() TO lisa_app;
 
 REVOKE ALL ON FUNCTION app.publish_realtime() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION app.purge_legacy(tenant uuid) FROM PUBLIC;
-GRANT ALL ON FUNCTION app.purge_legacy(tenant uuid) TO lisa_system;
+REVOKE ALL ON FUNCTION app.purge_legacy(relation text, tenant uuid, accounts uuid[], most bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION app.purge_legacy(relation text, tenant uuid, accounts uuid[], most bigint) TO lisa_system;
 
 REVOKE ALL ON FUNCTION app.question_key(question text, stemming regdictionary) FROM PUBLIC;
 GRANT ALL ON FUNCTION app.question_key(question text, stemming regdictionary) TO lisa_tenant;
@@ -4709,7 +4811,7 @@ GRANT SELECT(contact_id) ON TABLE public.conversations TO authenticated;
 
 GRANT SELECT(user_id) ON TABLE public.conversations TO authenticated;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE public.messages TO lisa_tenant;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.messages TO lisa_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.messages TO lisa_system;
 
 GRANT SELECT(customer_id) ON TABLE public.messages TO authenticated;
@@ -4790,6 +4892,16 @@ GRANT INSERT(id) ON TABLE public.exports TO lisa_tenant;
 GRANT INSERT(customer_id) ON TABLE public.exports TO lisa_tenant;
 
 GRANT INSERT(requested_by) ON TABLE public.exports TO lisa_tenant;
+
+GRANT UPDATE(worker) ON TABLE public.exports TO lisa_tenant;
+
+GRANT UPDATE(held_until) ON TABLE public.exports TO lisa_tenant;
+
+GRANT UPDATE(expires_at) ON TABLE public.exports TO lisa_tenant;
+
+GRANT UPDATE(link_issued_at) ON TABLE public.exports TO lisa_tenant;
+
+GRANT UPDATE(link_issued_to) ON TABLE public.exports TO lisa_tenant;
 
 GRANT SELECT,DELETE ON TABLE public.failed_sign_ins TO lisa_system;
 

@@ -70,7 +70,7 @@ def validator(name):
 
 @schemathesis.check
 def event_stream_conformance(context, response, case):
-    """The data of each event of a stream match the schema of its name. OpenAPI 3.1 has no place for that."""
+    """The data of each event of a stream match the schema of its name. OpenAPI 3.1 cannot describe that."""
     content_type = response.headers.get("content-type", [""])[0]
     if response.status_code != 200 or not content_type.startswith("text/event-stream"):
         return

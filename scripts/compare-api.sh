@@ -10,7 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly revision=${1:-origin/main}
 older=$(mktemp)
 trap 'rm -f "$older"' EXIT
-# What both sides have since they parted is no change of this side.
+# Compares with the common ancestor: changes that the other branch made since then are no changes of this branch.
 base=$(git merge-base "$revision" HEAD)
 git show "$base:openapi.json" >"$older"
 python3 scripts/openapi_diff.py "$older" openapi.json --accepted docs/accepted-breaking-changes.txt

@@ -9,7 +9,7 @@
 # Migrations run before the code that needs them; they suit the code that is running (migrations/README.md). In prod, five
 # functions shift a tenth of their calls first and go back when an alarm goes off (docs/DEPLOY.md). The first deployment
 # of a stack is by hand (docs/DEPLOY.md), because its secrets are empty. Settings of an environment stand in samconfig.toml;
-# EDGE_SECRET, when it is set, becomes the parameter EdgeSecret.
+# EDGE_SECRET and PERMISSIONS_BOUNDARY, when they are set, become the parameters EdgeSecret and PermissionsBoundary.
 #
 # Needs the AWS CLI with credentials, the SAM CLI, cargo-lambda, zig, Python 3.11 or newer, zip, curl, and Node for the
 # console.
@@ -43,8 +43,10 @@ import os, sys, tomllib
 
 with open("samconfig.toml", "rb") as file:
     given = tomllib.load(file)[sys.argv[1]]["global"]["parameters"]["parameter_overrides"]
-secret = os.environ.get("EDGE_SECRET")
-print("\n".join(given + ([f"EdgeSecret={secret}"] if secret else [])))
+for parameter, variable in [("EdgeSecret", "EDGE_SECRET"), ("PermissionsBoundary", "PERMISSIONS_BOUNDARY")]:
+    if value := os.environ.get(variable):
+        given.append(f"{parameter}={value}")
+print("\n".join(given))
 PYTHON
 }
 mapfile -t overrides < <(parameters)

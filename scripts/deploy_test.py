@@ -48,7 +48,7 @@ class Deploy(unittest.TestCase):
         return done, [line for line in calls.read_text(encoding="utf-8").splitlines() if not line.startswith("git ")]
 
     def test_migrations_run_before_the_code_and_the_smoke_test_is_last(self):
-        done, calls = self.deploy("prod", EDGE_SECRET="s" * 32)
+        done, calls = self.deploy("prod", EDGE_SECRET="s" * 32, PERMISSIONS_BOUNDARY="arn:of:boundary")
         self.assertEqual(done.returncode, 0, done.stderr)
         names = [" ".join(call.split(" ")[:3]) for call in calls]
         self.assertEqual(names, [
@@ -58,7 +58,8 @@ class Deploy(unittest.TestCase):
             "aws cloudformation describe-stacks", "smoke.sh https://api.example.com",
         ])
         deployed = next(call for call in calls if call.startswith("sam deploy"))
-        for part in ("--config-env prod", "Environment=prod", "LogRetentionDays=90", "EdgeSecret=" + "s" * 32):
+        for part in ("--config-env prod", "Environment=prod", "LogRetentionDays=90", "EdgeSecret=" + "s" * 32,
+                     "PermissionsBoundary=arn:of:boundary"):
             self.assertIn(part, deployed)
         template = (self.root / ".aws-sam/build/template.yaml").read_text(encoding="utf-8")
         self.assertRegex(template, r"      Description: release 0123456789ab-\d{8}T\d{6}Z\n")

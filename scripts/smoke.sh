@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Asks a running deployment, or `cargo dev`, whether its main doors answer as they must. Changes nothing.
+# Calls the main routes of a running deployment, or of `cargo dev`, and checks their answers. Changes nothing.
 #
 #   scripts/smoke.sh <url>                  for example https://api.example.com, or http://127.0.0.1:9000
 #   CONSOLE_URL=… scripts/smoke.sh <url>    where the console has another address; CONSOLE_URL=none skips it

@@ -23,7 +23,7 @@ it("a support user signs in, answers who waits from a document, takes an order, 
   await page.getByLabel("Password").fill(support.password);
   await page.getByRole("button", { name: "Sign in" }).click();
   await page.waitForURL("**/inbox");
-  // Who waits is seen without opening the menu.
+  // The number of waiting conversations is visible without opening the menu.
   await page.getByRole("button", { name: "Menu – 1 conversation waits" }).waitFor();
   await page.getByRole("navigation", { name: "Show" }).getByRole("link", { name: "Waiting" }).click();
   await page.getByRole("link", { name: /^Awa Koné/ }).click();
@@ -32,7 +32,7 @@ it("a support user signs in, answers who waits from a document, takes an order, 
   await page.getByText("You have it").first().waitFor();
   await expectAccessible(page);
 
-  // What the documents say, as the assistant would have said it.
+  // The playground answers the customer's question from the documents.
   await open("Playground");
   await page.getByRole("textbox", { name: "Question" }).fill("Combien coûte la livraison à Abidjan ?");
   await page.getByRole("button", { name: "Send" }).click();

@@ -140,7 +140,7 @@ it("offline: the banner says it, forms and drafts keep what was typed, and the p
   await expectAccessible(page);
   await context.setOffline(false);
   await banner.waitFor({ state: "detached" });
-  // What was sent without a connection goes out by itself, once.
+  // The order that was sent without a connection is sent by itself when the connection is back, once.
   await page.getByText("1 item has no price yet.", { exact: false }).waitFor();
   expect(await company.api<unknown[]>("GET", "orders")).toHaveLength(1);
 

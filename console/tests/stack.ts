@@ -24,7 +24,7 @@ declare module "vitest" {
 }
 
 const ROOT = join(import.meta.dirname, "../..");
-/** Cleared at each start, but for the Python environment of the stack's servers. */
+/** Data folder of the stack, cleared at each start except for the Python environment of the stack's servers. */
 const DATA = join(ROOT, "target/console-e2e");
 /** The first start may install that environment and the console's libraries, and each change builds the console. */
 const START_TIMEOUT_MS = 280_000;

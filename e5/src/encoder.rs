@@ -170,7 +170,7 @@ struct Attention<'a> {
 
 /// Keys and values of one head, by vector: each vector of a head is followed by that of the next dimension or token.
 struct Head {
-    /// Tokens, and some more that fill the last vector.
+    /// Number of tokens, rounded up to whole vectors.
     padded: usize,
     /// By vector of tokens, then by dimension.
     keys: Vec<f32>,

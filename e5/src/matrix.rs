@@ -15,7 +15,7 @@ const PACKED_BYTES: usize = LANES * BLOCK / 2;
 /// The processor's instructions that are used.
 #[derive(Debug, Clone, Copy)]
 pub enum Instructions {
-    /// Products of floating point, for whatever vectors `pulp` knows of the processor: NEON on arm64.
+    /// Products of floating point, with the vectors of the processor that `pulp` detects: NEON on arm64.
     Float(pulp::Arch),
     /// Products of integers with AVX2, and FMA for the rest.
     #[cfg(target_arch = "x86_64")]

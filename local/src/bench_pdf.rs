@@ -65,7 +65,7 @@ async fn measure(arguments: Arguments) -> Result<()> {
         pages.as_slice().len(),
         peak as f64 * 1024.0 / 1e6
     );
-    // Nearly all of it is the start of the child process: its limits, the library and the sandbox.
+    // The time of one page is nearly all the start of the child process: its limits, the library and the sandbox.
     let (seconds, _) = time_extractions(&extractor, &generate_pdf(1), START_ROUNDS).await?;
     println!("  1 page: {:.1} ms in the median", seconds * 1e3);
     Ok(())

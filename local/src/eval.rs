@@ -65,7 +65,7 @@ pub struct Arguments {
     /// the golden set and of the customers' questions, which are asked over the API about uploaded PDFs.
     #[arg(long)]
     answers: bool,
-    /// Only this set of the customers' questions.
+    /// Ask this set of the customers' questions only.
     #[arg(long, value_name = "NAME", requires = "answers", conflicts_with = "contexts")]
     set: Option<String>,
     /// Also show each answer that is not right. Those of the held-out set are never shown.

@@ -1,6 +1,6 @@
-//! `cargo fuzz-targets`: feeds mutated inputs to the code that reads what strangers send. A target fails by a panic, by a
-//! property that does not hold, or by an input that takes too long. The input is saved, and belongs into the target's
-//! corpus in `local/fixtures/fuzz` once it is mended.
+//! `cargo fuzz-targets`: feeds mutated inputs to the code that reads what strangers send. A target fails by a panic, by
+//! a property that does not hold, or by an input that takes too long. The failing input is saved. Once the defect is
+//! mended, add the input to the target's corpus in `local/fixtures/fuzz`.
 //!
 //! Coverage-guided fuzzers need a nightly compiler. Here, an input with a new outcome joins the corpus of the run, so that
 //! mutations go on from it.
@@ -35,7 +35,7 @@ pub struct Arguments {
     /// The minutes for each target.
     #[arg(long, default_value_t = 10)]
     minutes: u64,
-    /// Only these targets.
+    /// Run these targets only [default: all targets].
     targets: Vec<String>,
     /// The seed of the mutations.
     #[arg(long, default_value_t = 1)]
@@ -80,17 +80,17 @@ pub fn check_all(mutations: u64) -> Result<Vec<(&'static str, FuzzFigures)>> {
 /// The figures of a target's run.
 #[derive(Debug, Clone, Copy)]
 pub struct FuzzFigures {
-    /// Inputs of the corpus.
+    /// Number of inputs of the corpus.
     pub corpus: usize,
-    /// Mutated inputs.
+    /// Number of mutated inputs.
     pub mutations: u64,
-    /// Different outcomes.
+    /// Number of different outcomes.
     pub outcomes: usize,
     /// The longest processor time that an input took.
     pub slowest: Duration,
 }
 
-/// Runs a target on its corpus, and then on mutated inputs while `goes_on` says so of their number.
+/// Runs a target on its corpus, then on mutated inputs as long as `goes_on` returns true for their number.
 fn fuzz(target: &Target, seed: u64, goes_on: impl Fn(u64) -> bool, max_time: Duration) -> Result<FuzzFigures> {
     let mut corpus = read_corpus(target)?;
     let mut figures = FuzzFigures { corpus: corpus.len(), mutations: 0, outcomes: 0, slowest: Duration::ZERO };

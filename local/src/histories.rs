@@ -1,5 +1,6 @@
-//! `cargo histories`: many generated histories of bursts, crashes, repetitions, takeovers, opt-outs and changes of the
-//! plan. A model of the rules is checked against what must always hold, and the product against the model.
+//! `cargo histories`: generates histories of conversations with bursts, crashes, repeated deliveries, takeovers,
+//! opt-outs and changes of the plan. Checks the invariants on a model of the rules (`judge`), or with `--database`
+//! compares the real product with the model after each event (`replay`).
 
 mod event;
 mod generator;
@@ -16,10 +17,14 @@ use std::{
 
 use anyhow::{Result, anyhow};
 use clap::Args;
+use shared::manychat;
 
 pub use judge::Coverage;
 
 use self::replay::Product;
+
+/// The number of times that a history is repeated because the machine was too slow for it.
+const MAX_SLOW_REPLAYS: u32 = 5;
 
 /// Generates histories from seeds and judges them. A history that fails prints the command that repeats it.
 #[derive(Debug, Args)]
@@ -35,10 +40,11 @@ pub struct Arguments {
     database: bool,
 }
 
-/// Judges the histories and prints the figures.
+/// Judges the histories and prints their number, the time and the [`Coverage`].
 ///
 /// # Errors
-/// Fails with the first history that does not hold.
+/// Fails with a history that breaks an invariant, or in which database and model differ, and the command that repeats
+/// it.
 pub async fn run(arguments: Arguments) -> Result<()> {
     let Arguments { count, seed, database } = arguments;
     let started = Instant::now();
@@ -55,7 +61,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 /// Judges the histories of `count` seeds on the model, on all processors.
 ///
 /// # Errors
-/// Fails with the first seed of a thread whose history does not hold.
+/// Fails with the first seed of a thread whose history breaks an invariant.
 pub fn judge_on_model(first_seed: u64, count: u64) -> Result<Coverage> {
     let threads = available_parallelism().map_or(1, NonZero::get) as u64;
     let end = first_seed + count;
@@ -77,14 +83,34 @@ pub fn judge_on_model(first_seed: u64, count: u64) -> Result<Coverage> {
 
 /// Replays the histories of `count` seeds on a database of their own.
 ///
+/// A history stops the clock of the database, but not that of a call: a worker gives ManyChat up after
+/// [`manychat::CALL_TIMEOUT`], while the model holds the call as long as the history wants. A history that fails after that
+/// time shows a slow machine, and is repeated.
+///
 /// # Errors
-/// Fails with the first history after which the database shows something else than the model.
+/// Fails with the first history in which the database and the model differ after an event, and with a history that was
+/// too slow [`MAX_SLOW_REPLAYS`] times.
 pub async fn replay_on_database(first_seed: u64, count: u64) -> Result<Coverage> {
     let mut product = Product::start().await?;
     let mut coverage = Coverage::default();
     for seed in first_seed..first_seed + count {
-        let replayed = Box::pin(product.replay(seed)).await;
-        coverage.add(&replayed.map_err(|error| failure(seed, " --database", &format!("{error:#}")))?);
+        let mut slow_replays = 0;
+        let history = loop {
+            let started = Instant::now();
+            match Box::pin(product.replay(seed)).await {
+                Ok(history) => break history,
+                Err(error) if started.elapsed() < manychat::CALL_TIMEOUT || slow_replays == MAX_SLOW_REPLAYS => {
+                    return Err(failure(seed, " --database", &format!("{error:#}")));
+                }
+                Err(_) => {
+                    slow_replays += 1;
+                    eprintln!("  seed {seed} took {:.1} s: it is repeated", started.elapsed().as_secs_f64());
+                    // The workers of the former run still hold its conversations.
+                    product = Product::start().await?;
+                }
+            }
+        };
+        coverage.add(&history);
     }
     Ok(coverage)
 }

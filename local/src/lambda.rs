@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use axum::{body::Body, http::Response};
@@ -26,6 +26,8 @@ use shared::{
 use tokio::{sync::OnceCell, task::JoinSet};
 use tower::Service;
 use uuid::Uuid;
+
+use crate::metrics;
 
 /// A function with its settings and its timeout.
 pub struct Lambda {
@@ -170,6 +172,31 @@ impl Drop for FlushOnDrop {
             let telemetry = self.telemetry.clone();
             flushes.spawn_on(async move { telemetry.flush(Duration::MAX).await }, &runtime);
         }
+    }
+}
+
+impl Lambda {
+    /// Handles one event as [`Lambda::invoke`] does, and records the invocation in the metrics.
+    ///
+    /// # Errors
+    /// Fails like [`Lambda::invoke`].
+    pub async fn invoke_measured(&self, event: Value) -> Result<Value, InvocationError> {
+        let started = Instant::now();
+        let outcome = self.invoke(event).await;
+        metrics::record_invocation(self.name(), outcome.is_err(), started.elapsed());
+        outcome
+    }
+
+    /// Handles one event as [`Lambda::stream`] does, and records the invocation in the metrics. The duration is that until
+    /// the answer begins.
+    ///
+    /// # Errors
+    /// Fails like [`Lambda::stream`].
+    pub async fn stream_measured(&self, event: Value) -> Result<Response<Body>, InvocationError> {
+        let started = Instant::now();
+        let outcome = self.stream(event).await;
+        metrics::record_invocation(self.name(), outcome.is_err(), started.elapsed());
+        outcome
     }
 }
 

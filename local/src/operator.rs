@@ -12,9 +12,10 @@ use shared::{
     db::{BillingDb, SystemDb, SystemTx},
     embeddings::Embedder,
     reembedding::{self, BatchError, BatchOutcome, SwitchOutcome},
-    sealed::{self, KeyRing},
+    sealed::{self, KeyRing, SealingError},
     settings::{Settings, SettingsMap},
-    tenants, unconfirmed, user_configs, webhook_endpoints,
+    tenants, unconfirmed, user_configs,
+    webhook_endpoints::{self, SealedSecrets},
 };
 use uuid::Uuid;
 
@@ -104,9 +105,9 @@ pub async fn audit_verify(connection: ConnectionArguments) -> Result<()> {
     Ok(())
 }
 
-/// Seals all tenants' and data pods' keys and the secrets of webhook endpoints again with the first of SEALING_KEYS, so that
-/// older sealing keys can be removed. Can be stopped and repeated at any time. A key that its tenant changes meanwhile is skipped: the change sealed it with
-/// the first key already.
+/// Seals all tenants' and data pods' keys, the secrets of webhook endpoints and the new webhook secrets again with the first
+/// of SEALING_KEYS, so that older sealing keys can be removed. Can be stopped and repeated at any time. A key that its tenant
+/// changes meanwhile is skipped: the change sealed it with the first key already.
 ///
 /// # Errors
 /// Fails when none of SEALING_KEYS opens a key, after printing the tenants, or when the database cannot be reached.
@@ -122,7 +123,9 @@ pub async fn rotate_keys(connection: ConnectionArguments) -> Result<()> {
     println!("  {pods_resealed} keys of data pods sealed again");
     let (hooks_resealed, hooks_failed) = rotate_webhook_secrets(&db, &ring).await?;
     println!("  secrets of {hooks_resealed} webhook endpoints sealed again");
-    let failed = failed + pods_failed + hooks_failed;
+    let (secrets_resealed, secrets_failed) = rotate_new_webhook_secrets(&db, &ring).await?;
+    println!("  {secrets_resealed} new webhook secrets sealed again");
+    let failed = failed + pods_failed + hooks_failed + secrets_failed;
     if failed > 0 {
         bail!("{failed} keys could not be opened: is their key missing from SEALING_KEYS?");
     }
@@ -162,26 +165,72 @@ async fn rotate_webhook_secrets(db: &SystemDb, ring: &KeyRing) -> Result<(u32, u
         let Some(last) = batch.last() else { break };
         after = last.endpoint;
         for known in &batch {
-            let reseal = |sealed: &[u8]| {
-                let again = sealed::reseal(ring, known.customer_id, webhook_endpoints::SECRET_PURPOSE, sealed)?;
-                Ok::<_, sealed::SealingError>(again.unwrap_or_else(|| sealed.to_vec()))
+            let replaced = match reseal_webhook_secrets(ring, known) {
+                Ok(None) => Ok(false),
+                Ok(Some(_)) => replace_webhook_secrets(db, ring, known.endpoint).await?,
+                Err(error) => Err(error),
             };
-            let secrets = reseal(&known.secret).and_then(|secret| {
-                let previous = known.previous_secret.as_deref().map(reseal).transpose()?;
-                Ok((secret, previous))
-            });
-            match secrets {
-                Ok((secret, previous)) if secret == known.secret && previous == known.previous_secret => {}
-                Ok((secret, previous)) => {
-                    let replace = async |tx: &mut SystemTx| {
-                        let previous = previous.as_deref();
-                        Ok(webhook_endpoints::replace_sealed_secrets(tx, known, &secret, previous).await?)
-                    };
+            match replaced {
+                Ok(is_replaced) => resealed += u32::from(is_replaced),
+                Err(error) => {
+                    failed += 1;
+                    println!("  webhook endpoint {}: {error}", known.endpoint);
+                }
+            }
+        }
+    }
+    Ok((resealed, failed))
+}
+
+/// Seals the secrets of an endpoint again as they are now: its owner, or maintenance, may have changed them since they were
+/// read. Returns false when nothing had to be done.
+async fn replace_webhook_secrets(db: &SystemDb, ring: &KeyRing, endpoint: Uuid) -> Result<Result<bool, SealingError>> {
+    let replace = async |tx: &mut SystemTx| {
+        let Some(locked) = webhook_endpoints::lock_sealed_secrets(tx, endpoint).await? else { return Ok(Ok(false)) };
+        match reseal_webhook_secrets(ring, &locked) {
+            Ok(None) => Ok(Ok(false)),
+            Ok(Some(resealed)) => {
+                webhook_endpoints::replace_sealed_secrets(tx, &resealed).await?;
+                Ok(Ok(true))
+            }
+            Err(error) => Ok(Err(error)),
+        }
+    };
+    Ok(db.system_tx(replace).await?)
+}
+
+/// Returns both secrets of an endpoint, sealed by the first key; `None` when they are already.
+fn reseal_webhook_secrets(ring: &KeyRing, known: &SealedSecrets) -> Result<Option<SealedSecrets>, SealingError> {
+    let reseal = |sealed: &[u8]| {
+        let again = sealed::reseal(ring, known.customer_id, webhook_endpoints::SECRET_PURPOSE, sealed)?;
+        Ok::<_, SealingError>(again.unwrap_or_else(|| sealed.to_vec()))
+    };
+    let secret = reseal(&known.secret)?;
+    let previous_secret = known.previous_secret.as_deref().map(reseal).transpose()?;
+    let is_changed = secret != known.secret || previous_secret != known.previous_secret;
+    let (endpoint, customer_id) = (known.endpoint, known.customer_id);
+    Ok(is_changed.then_some(SealedSecrets { endpoint, customer_id, secret, previous_secret }))
+}
+
+/// Returns the numbers of new webhook secrets that were sealed again, and could not be opened. They are kept for a minute, for
+/// repeated clicks.
+async fn rotate_new_webhook_secrets(db: &SystemDb, ring: &KeyRing) -> Result<(u32, u32)> {
+    let (mut after, mut resealed, mut failed) = (Uuid::nil(), 0, 0);
+    loop {
+        let batch = db.system_tx(async |tx| Ok(tenants::sealed_webhook_secrets(tx, after, BATCH).await?)).await?;
+        let Some(last) = batch.last() else { break };
+        after = last.id;
+        for secret in &batch {
+            match sealed::reseal(ring, secret.customer_id, tenants::WEBHOOK_SECRET_PURPOSE, &secret.sealed) {
+                Ok(None) => {}
+                Ok(Some(again)) => {
+                    let replace =
+                        async |tx: &mut SystemTx| Ok(tenants::replace_sealed_webhook_secret(tx, secret, &again).await?);
                     resealed += u32::from(db.system_tx(replace).await?);
                 }
                 Err(error) => {
                     failed += 1;
-                    println!("  webhook endpoint {}: {error}", known.endpoint);
+                    println!("  new webhook secret of tenant {}: {error}", secret.customer_id);
                 }
             }
         }

@@ -89,7 +89,7 @@ async fn secrets(
     Ok(())
 }
 
-/// Returns the contents of IngestSecret: what ingest-worker reads of AppSecret, as docs/DEPLOY.md has it.
+/// Returns the contents of IngestSecret: those values of AppSecret that docs/DEPLOY.md lists for ingest-worker.
 fn ingest_secret(app: &SettingsMap) -> SettingsMap {
     let read = ingest_worker::FUNCTION.settings_with(app.clone()).names();
     app.iter()

@@ -69,6 +69,8 @@ pub struct TestStack {
     /// The local secrets, such as JWT_SECRET.
     pub secrets: LocalSecrets,
     options: TestOptions,
+    /// Part of the names of the stack's bucket, queues and secrets. A restart keeps it, so that it finds the same ones.
+    unique: String,
     /// `None` for a database of another server.
     names: Option<TestDatabaseNames>,
 }
@@ -79,9 +81,18 @@ impl TestStack {
     /// # Errors
     /// Fails when the stack does not start.
     pub async fn restart(self) -> Result<Self> {
-        let Self { stack, database, options, names, .. } = self;
+        let Self { stack, database, options, unique, names, .. } = self;
         drop(stack);
-        start(database, options, names).await
+        start(database, options, unique, names).await
+    }
+
+    /// Restarts the stack as [`Self::restart`] does, with these settings besides, as after a change of a deployment.
+    ///
+    /// # Errors
+    /// Fails when the stack does not start.
+    pub async fn restart_with(mut self, settings: SettingsMap) -> Result<Self> {
+        self.options.settings.extend(settings);
+        self.restart().await
     }
 
     /// Stops the functions, the gateway and the pollers, and keeps the database.
@@ -162,7 +173,8 @@ pub async fn database_urls(name: &str) -> Result<DatabaseUrls> {
 /// Fails when a server does not start or the database cannot be cloned.
 pub async fn stack(options: TestOptions) -> Result<TestStack> {
     let TestDatabase { urls, names } = if options.two_databases { two_databases().await } else { database().await }?;
-    start(urls, options, Some(names)).await
+    let unique = names.app.0.replace('_', "-");
+    start(urls, options, unique, Some(names)).await
 }
 
 /// Starts a stack for one test on a PostgreSQL server that the test may kill.
@@ -170,15 +182,17 @@ pub async fn stack(options: TestOptions) -> Result<TestStack> {
 /// # Errors
 /// Fails when a server does not start.
 pub async fn stack_on(database: &OwnDatabase, options: TestOptions) -> Result<TestStack> {
-    start(database.urls().await?, options, None).await
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let unique = format!("own-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    start(database.urls().await?, options, unique, None).await
 }
 
 async fn start(
     database: DatabaseUrls,
     test_options: TestOptions,
+    unique: String,
     names: Option<TestDatabaseNames>,
 ) -> Result<TestStack> {
-    static NEXT_OF_OWN: AtomicU32 = AtomicU32::new(1);
     let shared = shared().await?;
     let mut settings = test_options.settings.clone();
     let limits = [
@@ -203,10 +217,6 @@ async fn start(
     add_embedding_model(&mut settings, &DataFolder::open(None)?, ProgressOutput::Silent)?;
     let name = names.as_ref().map_or(own_database::NAME, |names| &names.app.0);
     settings.values_mut().for_each(|value| *value = value.replace("{database}", name));
-    let unique = match &names {
-        Some(names) => names.app.0.replace('_', "-"),
-        None => format!("own-{}", NEXT_OF_OWN.fetch_add(1, Ordering::Relaxed)),
-    };
     let options = StackOptions {
         listener: TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("no port is free on 127.0.0.1")?,
         database: database.clone(),
@@ -220,7 +230,7 @@ async fn start(
     };
     let mut stack = Box::pin(Stack::start(&shared.servers, options)).await?;
     stack.open();
-    Ok(TestStack { stack, database, secrets: shared.secrets.clone(), options: test_options, names })
+    Ok(TestStack { stack, database, secrets: shared.secrets.clone(), options: test_options, unique, names })
 }
 
 /// Creates a database for one test.

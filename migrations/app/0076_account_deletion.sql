@@ -33,6 +33,34 @@ revoke all on purges from anon, authenticated, service_role;
 grant select, insert, update, delete on purges to lisa_system;
 create policy purges_system on purges to lisa_system using (true) with check (true);
 
+-- The deleted company of an owner who names none: app.memberships returns two companies at most, deleted ones last.
+create function app.deleted_membership(caller uuid)
+    returns table (customer_id uuid, owner_id uuid, role text, suspended boolean, deleted boolean)
+    language sql stable security definer set search_path = '' as
+    $body$
+    select tenant.id, tenant.user_id, member.role, tenant.suspended_at is not null, true
+    from public.customer_members member
+    join public.users account on account.id = member.user_id and account.deleted_at is null
+    join public.customers tenant on tenant.id = member.customer_id and tenant.deleted_at is not null
+    where member.user_id = caller and member.role = 'owner'
+    order by tenant.deleted_at desc, tenant.id
+    limit 1
+    $body$;
+revoke all on function app.deleted_membership(uuid) from public;
+grant execute on function app.deleted_membership(uuid) to lisa_app;
+
+-- Whoever pays for a subscription has to cancel it before the account can be erased.
+create function app.has_subscription(account uuid) returns boolean
+    language sql stable set search_path = '' as
+    $body$
+    select known.is_pro or coalesce(
+        profile.subscription_status in ('active', 'trialing', 'past_due', 'unpaid', 'paused', 'incomplete'), false)
+    from public.users known left join public.profiles profile on profile.id = known.id
+    where known.id = account
+    $body$;
+revoke all on function app.has_subscription(uuid) from public;
+grant execute on function app.has_subscription(uuid) to lisa_system;
+
 grant select, delete on failed_sign_ins to lisa_system;
 create policy failed_sign_ins_system on failed_sign_ins to lisa_system using (true) with check (true);
 

@@ -3,8 +3,9 @@
 
 set local lock_timeout = '3s';
 
--- Their messages, outbox, feedback and closed questions go with them, by their foreign keys.
+-- The outbox, feedback and closed questions go with their messages, by their foreign keys.
 grant delete on conversations to lisa_tenant;
+grant delete on messages to lisa_tenant;
 grant delete on activities to lisa_tenant;
 grant delete on unread_webhook_bodies to lisa_tenant;
 

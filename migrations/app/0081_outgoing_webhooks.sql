@@ -92,8 +92,12 @@ comment on column webhook_deliveries.data is 'the object when the event happened
 comment on column webhook_deliveries.claimed_until is 'a worker sends it; after this time the worker is taken for dead';
 create index webhook_deliveries_created_idx on webhook_deliveries (endpoint_id, created_at, id);
 create index webhook_deliveries_conversation_id_idx on webhook_deliveries (conversation_id);
-create index webhook_deliveries_endpoint_due_idx on webhook_deliveries (endpoint_id, next_attempt_at)
+-- With the id, since a replay makes a thousand deliveries due at one time.
+create index webhook_deliveries_endpoint_due_idx on webhook_deliveries (endpoint_id, next_attempt_at, id)
     where status = 'pending';
+-- Each claim looks for another worker's first. A backlog of thousands has five claims at most.
+create index webhook_deliveries_claimed_idx on webhook_deliveries (endpoint_id, claimed_until)
+    where claimed_until is not null;
 -- For the retention alone. Rows come in by time, so that a page range has few days.
 create index webhook_deliveries_age_idx on webhook_deliveries using brin (created_at);
 alter table webhook_deliveries enable row level security;

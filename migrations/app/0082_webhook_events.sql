@@ -1,13 +1,13 @@
--- The events of outgoing webhooks. Triggers write them in the transaction of the cause, so that an event exists exactly
--- when its cause does, whoever writes the row. A company without an endpoint costs one look into an index.
+-- The events of outgoing webhooks: the functions that write them. Triggers call them in the transaction of the cause, so that
+-- an event exists exactly when its cause does, whoever writes the row. A company without an endpoint costs one look into an
+-- index. The triggers follow, a file for each table.
 
-set local lock_timeout = '3s';
-
--- True when the tenant has an endpoint that is switched on.
+-- True when the tenant has an endpoint that is switched on, unless the transaction copies what happened elsewhere, long ago:
+-- then the setting `app.without_webhook_events` is on.
 create function app.has_webhook_endpoint(tenant uuid) returns boolean
     language sql stable security definer set search_path = '' as
     $body$
-    select exists (
+    select coalesce(current_setting('app.without_webhook_events', true), '') <> 'on' and exists (
         select from public.webhook_endpoints endpoint where endpoint.customer_id = tenant and endpoint.disabled_at is null
     )
     $body$;
@@ -29,6 +29,11 @@ begin
         select endpoint.id from public.webhook_endpoints endpoint
         where endpoint.customer_id = tenant and endpoint.disabled_at is null
           and (endpoint.events = '{}' or kind = any (endpoint.events))
+          -- The insertion below would lock the delivery of an earlier transaction.
+          and (replaces or not exists (
+              select from public.webhook_deliveries known
+              where known.endpoint_id = endpoint.id and known.event_id = md5(kind || ':' || key)::uuid
+          ))
         for key share
     ), written as (
         insert into public.webhook_deliveries as delivery
@@ -65,9 +70,6 @@ begin
 end
 $body$;
 revoke all on function app.on_webhook_message_received() from public;
-create trigger messages_webhook_received after insert on messages
-    for each row when (new.direction = 'inbound' and new.channel = 'whatsapp')
-    execute function app.on_webhook_message_received();
 
 -- A row of conversations as events show it. It comes as JSON, so that the function does not depend on the table.
 create function app.webhook_conversation(conversation jsonb, waiting_reason text) returns jsonb
@@ -93,13 +95,6 @@ begin
 end
 $body$;
 revoke all on function app.on_webhook_handed_over() from public;
-create trigger conversations_webhook_handed_over
-    after update of handler, handover_reason, handover_until on conversations
-    for each row when (
-        new.handler = 'human' and (old.handler <> 'human' or old.handover_until <= now()
-            or old.handover_reason is distinct from new.handover_reason)
-    )
-    execute function app.on_webhook_handed_over();
 
 -- One event for as long as the conversation waits: its key is the first message that waits.
 create function app.on_webhook_waiting() returns trigger
@@ -131,9 +126,6 @@ begin
 end
 $body$;
 revoke all on function app.on_webhook_waiting() from public;
-create trigger messages_webhook_waiting after update of skipped_reason on messages
-    for each row when (new.skipped_reason = 'quota' and old.skipped_reason is distinct from new.skipped_reason)
-    execute function app.on_webhook_waiting();
 
 -- Several updates of an order in one transaction are one event, with the last state.
 create function app.on_webhook_order() returns trigger
@@ -156,16 +148,6 @@ begin
 end
 $body$;
 revoke all on function app.on_webhook_order() from public;
-create trigger orders_webhook_created after insert on orders
-    for each row execute function app.on_webhook_order();
-create trigger orders_webhook_updated
-    after update of status, items, total_amount, currency, customer_name, needs_review on orders
-    for each row when (
-        (old.status, old.items, old.total_amount, old.currency, old.customer_name, old.needs_review)
-        is distinct from
-        (new.status, new.items, new.total_amount, new.currency, new.customer_name, new.needs_review)
-    )
-    execute function app.on_webhook_order();
 
 create function app.on_webhook_document() returns trigger
     language plpgsql security definer set search_path = '' as
@@ -189,9 +171,6 @@ begin
 end
 $body$;
 revoke all on function app.on_webhook_document() from public;
-create trigger documents_webhook_ended after update of status on documents
-    for each row when (new.status in ('processed', 'failed') and old.status is distinct from new.status)
-    execute function app.on_webhook_document();
 
 -- `limit_name` says what is used up, and `most` how much of it there is. One event for each period and limit: a plan that
 -- allows more makes a new one possible.
@@ -226,11 +205,6 @@ begin
 end
 $body$;
 revoke all on function app.on_webhook_free_quota() from public;
-create trigger user_settings_webhook_quota after update of free_quota_used on user_settings
-    for each row when (
-        new.free_quota_used > old.free_quota_used and new.free_quota_limit - new.free_quota_used <= 1
-    )
-    execute function app.on_webhook_free_quota();
 
 -- The requests of a plan's period and the cost of models in it: a warning at 80 %. Where requests over the plan are sold,
 -- the warning is for those that the plan has, and the end is the cap of the company.
@@ -269,9 +243,6 @@ begin
 end
 $body$;
 revoke all on function app.on_webhook_plan_quota() from public;
-create trigger usage_periods_webhook_quota after update of requests, spent_micros on usage_periods
-    for each row when (new.requests > old.requests or new.spent_micros > old.spent_micros)
-    execute function app.on_webhook_plan_quota();
 
 -- The projection of a subscription writes these columns together, and only when one of them changes.
 create function app.on_webhook_subscription() returns trigger
@@ -297,17 +268,3 @@ begin
 end
 $body$;
 revoke all on function app.on_webhook_subscription() from public;
-create trigger profiles_webhook_subscription
-    after update of subscription_status, subscription_tier, subscription_current_period_start,
-        subscription_current_period_end, subscription_cancel_at_period_end, subscription_cancel_at,
-        subscription_access_until on profiles
-    for each row when (
-        (old.subscription_status, old.subscription_tier, old.subscription_current_period_start,
-            old.subscription_current_period_end, old.subscription_cancel_at_period_end, old.subscription_cancel_at,
-            old.subscription_access_until)
-        is distinct from
-        (new.subscription_status, new.subscription_tier, new.subscription_current_period_start,
-            new.subscription_current_period_end, new.subscription_cancel_at_period_end, new.subscription_cancel_at,
-            new.subscription_access_until)
-    )
-    execute function app.on_webhook_subscription();

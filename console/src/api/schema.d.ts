@@ -1249,7 +1249,8 @@ export interface paths {
         post?: never;
         /**
          * Deletes one contact at once: the conversation with its messages, what waits to be sent, feedback and activities, and the
-         *     name in its orders. A later message of the contact begins a new conversation.
+         *     name in its orders. A later message of the contact begins a new conversation. The deletion of thousands of messages may
+         *     be interrupted; a repetition goes on with it.
          */
         delete: operations["privacy_delete_contact"];
         options?: never;
@@ -1265,8 +1266,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Returns all that the company stores about one contact: the conversation, its messages and its orders. With more than
-         *     about 2.5 MB of messages, `next` is the parameter `after` of the next call.
+         * Returns all that the company stores about one contact: the conversation, its messages, its orders and the rest. An answer
+         *     has about 2.5 MB; `next` is the parameter `after` of the next call.
          */
         get: operations["privacy_export_contact"];
         put?: never;
@@ -2736,7 +2737,7 @@ export interface components {
         Condition: "healthy" | "degraded";
         /** @description A field that a change made different. */
         ConfigChange: {
-            /** @description Value after it. */
+            /** @description Value after the change. */
             after: unknown;
             /** @description Value before the change. */
             before: unknown;
@@ -2808,7 +2809,7 @@ export interface components {
             id: number;
         };
         /**
-         * @description All that a company stores about one contact. Every object has the columns of its table.
+         * @description All that a company stores about one contact, or the next part of it. Every object has the columns of its table.
          * @example {
          *       "activities": [],
          *       "closed_questions": [],
@@ -2838,16 +2839,15 @@ export interface components {
             closed_questions: Record<string, never>[];
             /** @description The conversation with the contact's id, telephone number and name. */
             conversation: Record<string, never>;
-            /** @description Thumbs and comments of members on its messages. */
+            /** @description Thumbs and comments of members on messages of the conversation. */
             feedback: Record<string, never>[];
             /** @description Messages, the oldest first. */
             messages: Record<string, never>[];
             /** @description Calls of models for the conversation: numbers, no text. */
             model_calls: Record<string, never>[];
             /**
-             * Format: uuid
-             * @description Value of the parameter `after` for the next messages; null when these are the last ones. Only the first answer has
-             *     what follows.
+             * @description Value of the parameter `after` for the next answer; null when this is the last one. Each list goes on where the answer
+             *     before has ended.
              */
             next?: string | null;
             /** @description Orders of the conversation. */
@@ -2975,12 +2975,12 @@ export interface components {
             content: string;
             /**
              * Format: uuid
-             * @description Its conversation.
+             * @description Conversation of the message.
              */
             conversation_id: string;
             /**
              * Format: date-time
-             * @description Time at which it was stored.
+             * @description Time at which the message was stored.
              */
             created_at: string;
             /** @description `inbound` or `outbound`. */
@@ -3545,7 +3545,7 @@ export interface components {
         Download: {
             /**
              * Format: date-time
-             * @description Time at which the URL ends. A new one is in the next answer.
+             * @description Time until which the URL is valid. Each answer has a new URL.
              */
             expires_at: string;
             /** @description Signed URL for a GET, which needs no token. */
@@ -3855,7 +3855,7 @@ export interface components {
         /** @description The envelope of a successful response. */
         Envelope_ContactExport: {
             /**
-             * @description All that a company stores about one contact. Every object has the columns of its table.
+             * @description All that a company stores about one contact, or the next part of it. Every object has the columns of its table.
              * @example {
              *       "activities": [],
              *       "closed_questions": [],
@@ -3885,16 +3885,15 @@ export interface components {
                 closed_questions: Record<string, never>[];
                 /** @description The conversation with the contact's id, telephone number and name. */
                 conversation: Record<string, never>;
-                /** @description Thumbs and comments of members on its messages. */
+                /** @description Thumbs and comments of members on messages of the conversation. */
                 feedback: Record<string, never>[];
                 /** @description Messages, the oldest first. */
                 messages: Record<string, never>[];
                 /** @description Calls of models for the conversation: numbers, no text. */
                 model_calls: Record<string, never>[];
                 /**
-                 * Format: uuid
-                 * @description Value of the parameter `after` for the next messages; null when these are the last ones. Only the first answer has
-                 *     what follows.
+                 * @description Value of the parameter `after` for the next answer; null when this is the last one. Each list goes on where the answer
+                 *     before has ended.
                  */
                 next?: string | null;
                 /** @description Orders of the conversation. */
@@ -4509,7 +4508,7 @@ export interface components {
                 last_passed?: boolean | null;
                 /**
                  * Format: date-time
-                 * @description Time of that run.
+                 * @description Time of the last run for a saved prompt; null before the first one.
                  */
                 last_run_at?: string | null;
                 /**
@@ -5329,7 +5328,7 @@ export interface components {
                 delivered_at?: string | null;
                 /**
                  * @description Reason why the last attempt failed: `http_status`, `redirected`, `gone`, `timed_out`, `unreachable`, `url_refused`,
-                 *     `endpoint_disabled` or `unreadable_event`.
+                 *     `endpoint_disabled`, `attempts_used_up` or `unreadable_event`.
                  */
                 error_code?: string | null;
                 /** @description The header `webhook-id` of every attempt, and the `id` of the body. */
@@ -5717,7 +5716,7 @@ export interface components {
             last_passed?: boolean | null;
             /**
              * Format: date-time
-             * @description Time of that run.
+             * @description Time of the last run for a saved prompt; null before the first one.
              */
             last_run_at?: string | null;
             /**
@@ -6220,7 +6219,7 @@ export interface components {
                 last_passed?: boolean | null;
                 /**
                  * Format: date-time
-                 * @description Time of that run.
+                 * @description Time of the last run for a saved prompt; null before the first one.
                  */
                 last_run_at?: string | null;
                 /**
@@ -6509,7 +6508,7 @@ export interface components {
                 delivered_at?: string | null;
                 /**
                  * @description Reason why the last attempt failed: `http_status`, `redirected`, `gone`, `timed_out`, `unreachable`, `url_refused`,
-                 *     `endpoint_disabled` or `unreadable_event`.
+                 *     `endpoint_disabled`, `attempts_used_up` or `unreadable_event`.
                  */
                 error_code?: string | null;
                 /** @description The header `webhook-id` of every attempt, and the `id` of the body. */
@@ -7720,7 +7719,7 @@ export interface components {
             limit: string;
             /**
              * Format: int64
-             * @description The limit. Of `plan_requests` in `quota.exhausted`, with the requests over the plan that the company buys.
+             * @description The limit. In `quota.exhausted`, `plan_requests` includes the requests over the plan that the company buys.
              */
             most: number;
             /**
@@ -7777,7 +7776,7 @@ export interface components {
         Replay: {
             /**
              * Format: date-time
-             * @description Only deliveries of events since this time. They are kept for 30 days.
+             * @description Time from which on failed deliveries are sent again, by their creation. Deliveries are kept for 30 days.
              */
             since: string;
         };
@@ -8495,7 +8494,7 @@ export interface components {
             delivered_at?: string | null;
             /**
              * @description Reason why the last attempt failed: `http_status`, `redirected`, `gone`, `timed_out`, `unreachable`, `url_refused`,
-             *     `endpoint_disabled` or `unreadable_event`.
+             *     `endpoint_disabled`, `attempts_used_up` or `unreadable_event`.
              */
             error_code?: string | null;
             /** @description The header `webhook-id` of every attempt, and the `id` of the body. */
@@ -12029,7 +12028,7 @@ export interface operations {
     privacy_export_contact: {
         parameters: {
             query?: {
-                /** @description The value of `next` of the answer before. */
+                /** @description The field `next` of the answer before; absent for the first messages. */
                 after?: string;
             };
             header?: {

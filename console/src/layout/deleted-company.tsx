@@ -27,7 +27,7 @@ export function DeletedCompany({ profile }: { profile: ProfileState }) {
     mutationFn: async () => (await call(client.POST("/api/v1/privacy/account/restore"))).data,
     onSuccess: async () => {
       showDone(text.restored);
-      // What was loaded before the deletion may have changed, and what was asked for meanwhile was refused.
+      // Data from before the deletion may have changed, and queries were refused while the company was deleted.
       await queries.invalidateQueries();
     },
     meta: { showsError: true },

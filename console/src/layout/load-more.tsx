@@ -1,7 +1,7 @@
 import { useTexts } from "@/texts";
 import { Button } from "@/ui/button";
 
-/** What `useInfiniteQuery` knows of the pages that are still to come. */
+/** The fields of `useInfiniteQuery` about further pages. */
 interface More {
   hasNextPage: boolean;
   isFetchingNextPage: boolean;

@@ -10,7 +10,7 @@ export interface NavigationEntry {
   to: NonNullable<LinkProps["to"]>;
   label: (texts: BaseTexts) => string;
   icon: LucideIcon;
-  /** Who sees it; by default every member. */
+  /** Roles whose members see the entry; by default all. */
   roles?: readonly Role[];
   /** A count beside the label. */
   badge?: ComponentType;

@@ -4,7 +4,7 @@ import { cn } from "@/lib/cn";
 import { createStore, useStore } from "@/lib/store";
 import { useTexts } from "@/texts";
 
-/** How many conversations wait for a person: the count in the page's title and in the navigation. */
+/** Number of conversations that wait for a person, shown in the page's title and in the navigation. */
 export const waitingCount = createStore(0);
 /** A badge shows no larger number. */
 export const MAX_SHOWN_WAITING = 99;

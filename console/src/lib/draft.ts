@@ -1,4 +1,4 @@
-/** What a person has typed into a form, kept over a reload of the tab and a walk to another page. */
+/** Drafts of forms: typed values, kept over a reload of the tab and a walk to another page. */
 import { useEffect } from "react";
 import type { DefaultValues, FieldValues, UseFormReturn } from "react-hook-form";
 

@@ -1,6 +1,6 @@
 import type { Language } from "@/texts";
 
-/** What decides how numbers, money and dates look: the reader's language, the company's currency and timezone. */
+/** Settings of the formats of numbers, money and dates: the reader's language, the company's currency and timezone. */
 export interface FormatSettings {
   language: Language;
   currency: string;

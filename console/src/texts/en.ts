@@ -7,7 +7,7 @@ import { errors } from "./en/errors";
 import { layout } from "./en/layout";
 import { navigation } from "./en/navigation";
 
-/** What the frame and the shared parts show; loaded before the first render. */
+/** Texts of the frame and of the shared parts, loaded before the first render. */
 export const base = { common, errors, layout, navigation };
 
 export const pages = {

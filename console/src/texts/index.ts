@@ -16,7 +16,7 @@ const KEY = "lisa.language";
 const current = createStore<Language | null>(null);
 /** The language that was chosen last: of two choices that load, it stays. */
 let wanted: Language | null = null;
-/** What is loaded in each language. The objects stay the same while they grow. */
+/** The loaded texts of each language. The two objects are never replaced; pages add their texts to them. */
 const loaded: Record<Language, Partial<Texts>> = { fr: {}, en: {} };
 const loads = new Map<string, Promise<void>>();
 

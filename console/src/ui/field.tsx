@@ -3,7 +3,7 @@ import { type ReactNode, useId } from "react";
 import { cn } from "@/lib/cn";
 import { useTexts } from "@/texts";
 
-/** What a control needs so that its label, hint and error belong to it. */
+/** Attributes of a control that connect it to its label, hint and error. */
 export interface ControlProps {
   id: string;
   "aria-describedby": string | undefined;

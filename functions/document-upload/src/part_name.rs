@@ -14,7 +14,7 @@ use percent_encoding::percent_decode;
 pub(crate) struct PartNames {
     /// Name of the field.
     pub(crate) field: Option<String>,
-    /// Name of the file. Where a client sends two forms of it, the one of RFC 8187, which holds all characters.
+    /// Name of the file. When a client sends two forms of the name, that of RFC 8187, which can hold every character.
     pub(crate) file: Option<String>,
 }
 
@@ -104,8 +104,7 @@ fn decode_extended(parameters: &BTreeMap<String, String>, name: &str) -> Option<
     Some(charset.decode_without_bom_handling(&bytes).0.into_owned())
 }
 
-/// Decodes the encoded words in a text. White space between two of them belongs to neither. What is no encoded word
-/// stays as it is.
+/// Decodes the encoded words in a text. White space between two encoded words is dropped. Other text stays as it is.
 fn decode_words(text: &str) -> String {
     let mut decoded = String::new();
     let mut rest = text;

@@ -13,10 +13,10 @@ use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions, write::StreamW
 
 use crate::ExportError;
 
-/// Size from which on what is written is stored as a part, in bytes.
+/// Size of the unstored bytes, in bytes, from which on they are stored as a part.
 const PART_BYTES: usize = 8 * 1024 * 1024;
 const _: () = assert!(PART_BYTES >= MIN_PART_BYTES);
-/// Bytes that are written at once, before a full part is stored.
+/// Number of bytes that are written between two checks for a full part.
 const WRITE_BYTES: usize = 1024 * 1024;
 
 /// The written bytes that are not stored yet. The writer of the archive has one handle, and the upload the other.
@@ -52,7 +52,7 @@ pub(crate) enum Content {
 /// An archive that is being written and stored.
 pub(crate) struct ArchiveUpload {
     upload: PartialUpload,
-    /// `None` after the end was written.
+    /// Writer of the ZIP format; `None` after [`Self::write_end`].
     zip: Option<ZipWriter<StreamWriter<PartBuffer>>>,
     buffer: PartBuffer,
     time: zip::DateTime,
@@ -86,7 +86,7 @@ impl ArchiveUpload {
         Ok(())
     }
 
-    /// Writes the archive's directory and stores what is left.
+    /// Writes the archive's directory and stores the bytes that are not stored yet.
     pub(crate) async fn write_end(&mut self, storage: &Storage) -> Result<(), ExportError> {
         if let Some(zip) = self.zip.take() {
             zip.finish()?;
@@ -96,7 +96,7 @@ impl ArchiveUpload {
         self.store_parts(storage, 1).await
     }
 
-    /// Size of what was stored, in bytes.
+    /// Size of the stored parts, in bytes: that of the archive after [`Self::write_end`].
     pub(crate) fn size_bytes(&self) -> u64 {
         self.stored_bytes
     }
@@ -110,7 +110,7 @@ impl ArchiveUpload {
         self.zip.as_mut().ok_or_else(|| io::Error::other("the archive has ended").into())
     }
 
-    /// Stores what was written, when it has at least `least` bytes.
+    /// Stores the buffered bytes as a part when there are at least `least` of them.
     async fn store_parts(&mut self, storage: &Storage, least: usize) -> Result<(), ExportError> {
         let part = {
             let mut buffer = self.buffer.lock();
@@ -124,7 +124,7 @@ impl ArchiveUpload {
     }
 }
 
-/// The time in the form of ZIP, which has no years before 1980.
+/// Converts a time to the format of ZIP. A time before 1980, which ZIP does not have, becomes 1 January 1980.
 fn zip_time(time: DateTime<Utc>) -> zip::DateTime {
     let part = |number: u32| u8::try_from(number).unwrap_or_default();
     let year = u16::try_from(time.year()).unwrap_or_default();

@@ -1,5 +1,5 @@
 //! Contents of an archive: `tables/<table>.jsonl` with one row a line, `documents/<id>-<name>` with the uploaded files, and
-//! `manifest.json`, which says what is in it and what is left out.
+//! `manifest.json`, which counts these contents and names what is left out, with the reasons.
 
 use std::collections::BTreeMap;
 
@@ -30,19 +30,20 @@ const MAX_FILE_BYTES: usize = 1024 * 1024 * 1024;
 /// has 37.
 const MAX_NAME_BYTES: usize = 200;
 
-/// What was written, for the manifest.
+/// Contents of an archive as `manifest.json` counts them.
 #[derive(Debug, Default)]
 struct Written {
-    /// Rows by table.
+    /// Number of rows by table, with the schema in the name: `public.messages`.
     rows: BTreeMap<&'static str, u64>,
-    /// Names of the files in the archive.
+    /// Number of documents whose files are in the archive.
     files: u64,
-    /// Documents without a file: one that was never uploaded.
+    /// Ids of documents without a file: never uploaded, refused at the ingestion and deleted, or larger than
+    /// [`MAX_BYTES`].
     missing: Vec<Uuid>,
 }
 
 impl Deps {
-    /// Writes all contents.
+    /// Writes the rows of every exported table, then the files of the documents, then the manifest.
     pub(crate) async fn write_contents(&self, work: &mut Work, archive: &mut ArchiveUpload) -> Result<(), ExportError> {
         let tenant = work.export.customer_id;
         let owner = self.db.system_tx(async |tx| Ok(archive::find_owner(tx, tenant).await?)).await?;
@@ -133,7 +134,7 @@ impl Deps {
         }
     }
 
-    /// Writes the file of one document, if it is there.
+    /// Writes the file of one document. A document without a file is listed in [`Written::missing`].
     async fn write_file(
         &self,
         archive: &mut ArchiveUpload,
@@ -142,7 +143,7 @@ impl Deps {
     ) -> Result<(), ExportError> {
         let bytes = match self.storage.get(&file.storage_key, MAX_BYTES).await {
             Ok(bytes) => bytes,
-            // Never uploaded; or refused at the ingestion, and deleted.
+            // Never uploaded; refused at the ingestion and deleted; or too large to be ingested and not deleted yet.
             Err(ReadError::Missing | ReadError::TooLarge) => {
                 written.missing.push(file.id);
                 return Ok(());
@@ -181,7 +182,8 @@ fn safe_name(filename: &str) -> String {
     name.trim_start_matches('.').trim().to_owned()
 }
 
-/// The manifest: contents and omissions.
+/// Returns `manifest.json`: the numbers of rows and documents, and every omitted table, column and prefix with its
+/// reason.
 fn manifest(work: &Work, written: &Written) -> Value {
     let omitted = TABLES.iter().filter_map(|table| match table.export {
         Export::Rows => None,

@@ -1,8 +1,9 @@
 //! Makes exports: reads all that a company stores, page by page, writes it into a ZIP archive and stores the archive in the
 //! bucket, part by part. So a large company needs no more memory than a small one.
 //!
-//! An attempt that fails begins anew: a ZIP archive cannot be continued in its middle. Nothing of a failed attempt is left,
-//! and the archive is there only when it is whole.
+//! After a failed attempt, the next one begins anew: a ZIP archive cannot be continued in its middle. The archive is in
+//! the bucket only when it is complete. Parts that a failed attempt does not delete are deleted by the bucket after a
+//! day.
 
 mod archive;
 mod contents;
@@ -16,7 +17,7 @@ use shared::{
     function::{EventFunction, Function},
     jobs::ExportMessage,
     logging,
-    privacy::exports::{self, HeldExport},
+    privacy::exports::{self, BeginOutcome, HeldExport},
     queue::{Queue, SqsRecord},
     settings::Settings,
     storage::{self, Storage, StorageError},
@@ -32,7 +33,7 @@ pub const FUNCTION: Function = Function::event::<Deps>();
 
 /// Maximum delay between two deliveries of a failed message.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(512);
-/// Time after which a worker says that it is alive. Its hold on the export ends after two minutes.
+/// Interval at which a worker extends its hold on the export. The hold ends after two minutes without an extension.
 const HOLD_INTERVAL: Duration = Duration::from_secs(20);
 
 /// Dependencies of the function. An export reads the tables of both databases, so it logs in as the system; every query
@@ -66,7 +67,7 @@ enum ExportError {
 }
 
 impl ExportError {
-    /// The reason that the company sees when no attempt is left.
+    /// Returns the value of `exports.error_code` when no attempt is left.
     fn code(&self) -> &'static str {
         match self {
             Self::Storage(_) => "storage_unavailable",
@@ -92,13 +93,13 @@ impl EventFunction for Deps {
     }
 }
 
-/// One worker's work on an export.
+/// An export that this worker holds, with the state of the hold.
 #[derive(Debug)]
 struct Work {
     export: HeldExport,
     /// Identifier of the attempt.
     worker: Uuid,
-    /// Time at which the export was last held on.
+    /// Time of the last extension of the hold.
     held_at: Instant,
 }
 
@@ -108,9 +109,17 @@ impl Deps {
         telemetry::record_tenant(message.customer_id);
         let worker = Uuid::new_v4();
         let begun = self.db.system_tx(async |tx| Ok(exports::begin(tx, message.export_id, worker).await?)).await?;
-        let Some(export) = begun else {
-            tracing::info!(export_id = %message.export_id, "nothing to do: ended, held by another worker, or deleted");
-            return Ok(());
+        let export = match begun {
+            BeginOutcome::Begun(export) => export,
+            BeginOutcome::GivenUp => {
+                logging::metric("JobsGivenUp", 1.0);
+                tracing::error!(export_id = %message.export_id, "given up: the last worker did not come to an end");
+                return Ok(());
+            }
+            BeginOutcome::NothingToDo => {
+                tracing::info!(export_id = %message.export_id, "nothing to do: ended, held by another worker, or deleted");
+                return Ok(());
+            }
         };
         let mut work = Work { export, worker, held_at: Instant::now() };
         match Box::pin(self.make_archive(&mut work)).await {
@@ -138,7 +147,8 @@ impl Deps {
         }
     }
 
-    /// Writes the archive and stores it. Returns its size in bytes. Of an attempt that fails, no part stays.
+    /// Writes the archive and stores it. Returns its size in bytes. When the writing fails, the stored parts are
+    /// deleted; when the completion fails, they are left to the bucket's lifecycle.
     async fn make_archive(&self, work: &mut Work) -> Result<u64, ExportError> {
         let key = storage::export_key(work.export.customer_id, work.export.id);
         let upload = self.storage.begin_upload(&key, "application/zip").await?;
@@ -160,12 +170,12 @@ impl Deps {
         Ok(size)
     }
 
-    /// Holds the export on, now and then.
+    /// Extends the hold on the export when [`HOLD_INTERVAL`] has passed since the last extension.
     async fn hold_on(&self, work: &mut Work) -> Result<(), ExportError> {
         if work.held_at.elapsed() < HOLD_INTERVAL { Ok(()) } else { self.hold(work).await }
     }
 
-    /// Holds the export on, and checks that it is still this worker's.
+    /// Extends the hold on the export. Fails with [`ExportError::Lost`] when this worker does not hold it any more.
     async fn hold(&self, work: &mut Work) -> Result<(), ExportError> {
         let (export, worker) = (&work.export, work.worker);
         let is_held = self.db.system_tx(async |tx| Ok(exports::hold(tx, export, worker).await?)).await?;

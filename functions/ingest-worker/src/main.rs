@@ -7,7 +7,8 @@ fn main() -> ExitCode {
     if arguments.next().is_some_and(|first| first == shared::pdf::SUBCOMMAND) {
         return shared::pdf::child_main(arguments.next().as_deref());
     }
-    // Before any setting is read: a child process that a file has taken over must find nothing here.
+    // Comes before any setting is read: a child process that a file has taken over must not read secrets from this
+    // memory.
     if let Err(error) = shared::pdf::hide_memory() {
         eprintln!("error: the memory of this process cannot be hidden: {error}");
         return ExitCode::FAILURE;

@@ -356,8 +356,8 @@ impl Deps {
         Ok(self.reply_queue.send_or_log(&message, Duration::ZERO).await)
     }
 
-    /// Sends the queue message of an export that the queue has lost, or whose worker died. After [`MAX_JOB_ATTEMPTS`] in which
-    /// no worker began, the export fails.
+    /// Sends the queue message of an export again: the queue has lost it, or the worker died. The export fails after
+    /// [`MAX_JOB_ATTEMPTS`] messages without a worker that extended its hold, which sets the job's attempts to 0.
     async fn resume_export(&self, job: &DueJob) -> Result<(), BoxError> {
         let export_id: Uuid = job.payload["export_id"].as_str().unwrap_or_default().parse()?;
         if job.attempts > MAX_JOB_ATTEMPTS {

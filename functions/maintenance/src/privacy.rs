@@ -1,14 +1,15 @@
-//! Purges of deleted accounts, and the archives of exports past their time.
+//! Purges of deleted accounts, and the deletion of expired archives of exports.
 
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use shared::{
+    db::SystemTx,
     error::BoxError,
     logging,
     privacy::{
         exports,
-        purge::{self, BATCH_ROWS, BATCHED_TABLES, HeldPurge},
+        purge::{self, BATCH_ROWS, BATCHED_TABLES, HeldPurge, LEGACY_BATCH_ROWS},
     },
     storage,
 };
@@ -16,16 +17,16 @@ use uuid::Uuid;
 
 use crate::{BATCH_SIZE, Deps};
 
-/// Purges that one run begins at most.
+/// Maximum number of purges that one run begins.
 const MAX_NEW_PURGES: i64 = 10;
 /// Time after which one run begins no further batch of a purge. The next run, five minutes later, goes on.
 const MAX_PURGE_TIME: Duration = Duration::from_secs(60);
-/// Files that are deleted before they are counted.
+/// Number of files that are deleted between two updates of the count.
 const FILES_PER_COUNT: i32 = 100;
 
 impl Deps {
-    /// Deletes the archives of exports that ended before `now`, and returns their number. An archive that is not deleted is
-    /// tried again by the next run.
+    /// Deletes the archives of exports that expired before `now`, and returns their number. Stops at the first archive
+    /// that cannot be deleted; the next run begins with it.
     pub(crate) async fn remove_expired_exports(&self, now: DateTime<Utc>) -> Result<usize, BoxError> {
         let expired = self.db.system_tx(async |tx| Ok(exports::list_expired(tx, now, BATCH_SIZE).await?)).await?;
         for export in &expired {
@@ -47,7 +48,7 @@ impl Deps {
             let tenant = held.customer_id;
             match self.purge(&held, now, stops_at).await {
                 Ok(is_done) => purged += usize::from(is_done && !held.are_rows_deleted),
-                // It stays held for two minutes, so that this run comes to the others.
+                // The failed purge stays held for two minutes, so this run continues with the next one.
                 Err(error) => {
                     tracing::warn!(%tenant, error = logging::chain(error.as_ref()), "the purge goes on in a later run");
                     first_error = first_error.or(Some(error));
@@ -57,8 +58,8 @@ impl Deps {
         first_error.map_or(Ok(purged), Err)
     }
 
-    /// Goes on with a purge until it is done, or the time is over. Returns true when this part of it is done: the rows and
-    /// files, or the second look for files.
+    /// Continues a purge until `stops_at`. Returns true when one of its two parts is done: the deletion of rows and
+    /// files, or the second deletion of files.
     async fn purge(&self, held: &HeldPurge, now: DateTime<Utc>, stops_at: Instant) -> Result<bool, BoxError> {
         let tenant = held.customer_id;
         if held.are_rows_deleted {
@@ -79,10 +80,28 @@ impl Deps {
                 }
             }
         }
-        if self.delete_files(tenant, stops_at).await?.is_none() {
+        let is_done = self.delete_legacy_rows(tenant, stops_at).await?;
+        if !is_done || self.delete_files(tenant, stops_at).await?.is_none() {
             return self.pause_purge(tenant).await;
         }
         purge::finish_rows(&self.db, &self.billing_db, tenant, now).await?;
+        Ok(true)
+    }
+
+    /// Deletes a company's rows of the tables of an older project. Returns false when the time is over before all are deleted.
+    async fn delete_legacy_rows(&self, tenant: Uuid, stops_at: Instant) -> Result<bool, BoxError> {
+        for table in self.db.system_tx(async |tx| Ok(purge::list_legacy_tables(tx).await?)).await? {
+            loop {
+                if Instant::now() >= stops_at {
+                    return Ok(false);
+                }
+                let delete = async |tx: &mut SystemTx| Ok(purge::delete_legacy_batch(tx, &table, tenant).await?);
+                let deleted = self.db.system_tx(delete).await?;
+                if i64::try_from(deleted).unwrap_or(i64::MAX) < LEGACY_BATCH_ROWS {
+                    break;
+                }
+            }
+        }
         Ok(true)
     }
 

@@ -177,7 +177,7 @@ impl Deps {
                     db.system_tx(async |tx| Ok(tenants::remove_sealed_secrets(tx, BATCH_SIZE).await?)).await
                 })
                 .await
-                // The rows stay.
+                // Only values are removed, so no row counts as deleted.
                 .map(|_| 0),
             ),
             (
@@ -192,7 +192,7 @@ impl Deps {
                 "webhook_endpoints",
                 db.system_tx(async |tx| Ok(webhook_endpoints::remove_previous_secrets(tx).await?))
                     .await
-                    // The rows stay.
+                    // Only values are removed, so no row counts as deleted.
                     .map(|_| 0),
             ),
             (

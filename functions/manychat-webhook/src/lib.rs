@@ -153,7 +153,7 @@ async fn receive(call: ManyChatCall, State(deps): State<Deps>, Bytes(body): Byte
             Ok(received)
         })
         .await?;
-    // Both at once: the contact waits for the acknowledgement.
+    // Both messages are sent at the same time, because the contact waits for the acknowledgement.
     join(deps.notify_worker(tenant, &received), deps.wake_webhook_worker(tenant, &received)).await;
     Ok(axum::Json(Block::new(acknowledgement(&received, &message, call.language()))))
 }

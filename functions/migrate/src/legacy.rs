@@ -57,6 +57,38 @@ $$
 const OPEN: &str =
     "grant usage on schema legacy to lisa_system; grant select on all tables in schema legacy to lisa_system";
 
+/// Lets rows be deleted from the moved tables in any order and without an effect elsewhere: drops every foreign key from or
+/// to one of them, and disables their triggers. A webhook of a Supabase project is such a trigger, and would send the rows
+/// of a purged company to the old back end. Repeating it changes nothing.
+const DETACH: &str = r#"
+do $$
+declare
+    found record;
+begin
+    for found in
+        select key.conrelid::regclass as relation, key.conname from pg_constraint key
+        where key.contype = 'f' and key.conparentid = 0
+          and exists (
+              select from pg_class old
+              where old.oid in (key.conrelid, key.confrelid) and old.relnamespace = 'legacy'::regnamespace
+          )
+    loop
+        execute format('alter table %s drop constraint %I', found.relation, found.conname);
+    end loop;
+    for found in
+        select old.oid::regclass as relation from pg_class old
+        where old.relnamespace = 'legacy'::regnamespace and old.relkind in ('r', 'p')
+          and exists (
+              select from pg_trigger known
+              where known.tgrelid = old.oid and not known.tgisinternal and known.tgenabled <> 'D'
+          )
+    loop
+        execute format('alter table %s disable trigger user', found.relation);
+    end loop;
+end
+$$
+"#;
+
 /// Moves the relations of `public` that have the name of a table or a view which a migration still has to make, and no
 /// migration has made before. Returns their names. On a database of this product there are none.
 ///
@@ -88,12 +120,13 @@ pub(crate) async fn move_old_relations(admin: &PgPool, migrations: &Migrator) ->
     Ok(old)
 }
 
-/// Opens the moved tables to `cargo adopt`.
+/// Opens the moved tables to `cargo adopt` and to the purge of a company.
 ///
 /// # Errors
 /// Returns the database's error.
-pub(crate) async fn open_to_adoption(admin: &PgPool) -> Result<(), BoxError> {
+pub(crate) async fn open_to_adoption_and_purge(admin: &PgPool) -> Result<(), BoxError> {
     sqlx::raw_sql(OPEN).execute(admin).await?;
+    sqlx::raw_sql(DETACH).execute(admin).await?;
     Ok(())
 }
 

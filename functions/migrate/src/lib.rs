@@ -7,6 +7,7 @@
 
 mod legacy;
 mod scram;
+pub mod state;
 
 use std::{str::FromStr, time::Duration};
 
@@ -73,7 +74,7 @@ impl EventFunction for Migrate {
         let admin = connect(&self.admin_url).await?;
         let moved = legacy::move_old_relations(&admin, &APP).await?;
         APP.run(&admin).await?;
-        legacy::open_to_adoption(&admin).await?;
+        legacy::open_to_adoption_and_purge(&admin).await?;
         set_free_quota_limit(&admin, self.free_quota_limit).await?;
         // The publication may be newer than the migrations.
         sqlx::raw_sql("select app.publish_realtime()").execute(&admin).await?;

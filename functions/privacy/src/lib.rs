@@ -15,7 +15,7 @@ use shared::{
     http::{Accepted, Data, Envelope, NoContent, Path, Query},
     privacy::{
         account::{self, AccountState},
-        contacts::{self, ContactExport},
+        contacts::{self, ContactDeletion, ContactExport, DeletionStep},
         departure,
         exports::{self, Download, Export},
     },
@@ -116,7 +116,7 @@ async fn show_export(
         .db
         .tenant_tx(caller.tenant(), async |tx| {
             let export = exports::get(tx, id).await?;
-            if export.status == "ready" {
+            if export.status == "ready" && exports::note_link(tx, id, caller.user).await? {
                 // Whoever has the link has the archive, so its issue is a read of everything.
                 caller.record(tx, "export.link_issued", format!("export:{id}"), json!({})).await?;
             }
@@ -182,16 +182,17 @@ async fn leave(caller: SignedInUser, State(deps): State<Deps>) -> Result<NoConte
     Ok(NoContent)
 }
 
-/// The place at which the messages of an export go on.
+/// The place at which an export goes on.
 #[derive(Debug, Clone, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ContactExportParams {
     /// The value of `next` of the answer before.
-    after: Option<Uuid>,
+    #[param(min_length = 1, pattern = "^[A-Za-z0-9_-]+$")]
+    after: Option<String>,
 }
 
-/// Returns all that the company stores about one contact: the conversation, its messages and its orders. With more than
-/// about 2.5 MB of messages, `next` is the parameter `after` of the next call.
+/// Returns all that the company stores about one contact: the conversation, its messages, its orders and the rest. An answer
+/// has about 2.5 MB; `next` is the parameter `after` of the next call.
 #[utoipa::path(
     get, path = "/api/v1/privacy/contacts/{conversation_id}/export", tag = "privacy",
     params(("conversation_id" = Uuid, Path, description = "Identifier of the conversation"), ContactExportParams),
@@ -204,7 +205,7 @@ async fn export_contact(
     Query(params): Query<ContactExportParams>,
 ) -> Result<Data<ContactExport>> {
     db.tenant_tx(caller.tenant(), async |tx| {
-        let export = contacts::export(tx, conversation, params.after).await?;
+        let export = contacts::export(tx, conversation, params.after.as_deref()).await?;
         caller.record(tx, "contact.exported", format!("conversation:{conversation}"), json!({})).await?;
         Ok(Data(export))
     })
@@ -212,7 +213,8 @@ async fn export_contact(
 }
 
 /// Deletes one contact at once: the conversation with its messages, what waits to be sent, feedback and activities, and the
-/// name in its orders. A later message of the contact begins a new conversation.
+/// name in its orders. A later message of the contact begins a new conversation. The deletion of thousands of messages may
+/// be interrupted; a repetition goes on with it.
 #[utoipa::path(
     delete, path = "/api/v1/privacy/contacts/{conversation_id}", tag = "privacy",
     params(("conversation_id" = Uuid, Path, description = "Identifier of the conversation")),
@@ -223,12 +225,22 @@ async fn delete_contact(
     State(db): State<Db>,
     Path(conversation): Path<Uuid>,
 ) -> Result<NoContent> {
-    db.tenant_tx(caller.tenant(), async |tx| {
-        let deleted = contacts::delete(tx, conversation).await?;
-        caller
-            .record(tx, "contact.deleted", format!("conversation:{conversation}"), json!({ "deleted": deleted }))
+    let (object, mut deletion) = (format!("conversation:{conversation}"), ContactDeletion::default());
+    loop {
+        let step = db
+            .tenant_tx(caller.tenant(), async |tx| {
+                let step = contacts::delete(tx, conversation, &mut deletion).await?;
+                let action = match step {
+                    DeletionStep::Done => "contact.deleted",
+                    DeletionStep::MessagesLeft { is_first: true } => "contact.deletion_begun",
+                    DeletionStep::MessagesLeft { is_first: false } => return Ok(step),
+                };
+                caller.record(tx, action, object.clone(), json!({ "deleted": &deletion })).await?;
+                Ok(step)
+            })
             .await?;
-        Ok(NoContent)
-    })
-    .await
+        if matches!(step, DeletionStep::Done) {
+            return Ok(NoContent);
+        }
+    }
 }

@@ -120,7 +120,8 @@ impl ReplyOutcome {
         Self { metadata: Some(metadata), ..self }
     }
 
-    /// Adds to usage figures what the outcome means for the pending messages: an answer, none, or a handover.
+    /// Adds to `used` whether the outcome answers the pending messages, leaves them without an answer, or hands them
+    /// over.
     fn count_answer(&self, used: UsageDelta, lease: &Lease) -> UsageDelta {
         let answered = self.message.as_ref().and_then(|message| message.answered);
         let refused = match self.skip_reason {

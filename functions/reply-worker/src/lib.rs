@@ -92,9 +92,9 @@ struct BurstPolicy {
 /// The work that remains in a conversation when its worker stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RemainingWork {
-    /// None.
+    /// No work remains.
     Done,
-    /// Something to do, not before this time.
+    /// Messages or parts remain, for which nothing can be done before this time.
     At(DateTime<Utc>),
     /// A newer message came in; its own queue message continues the work.
     NewerMessage,
@@ -144,7 +144,7 @@ impl Deps {
             LeaseOutcome::Leased(lease) => lease,
             // The holder sends a queue message when it releases the lease. This one is for the case that it is dead.
             LeaseOutcome::Busy { until, is_first: true } => {
-                // Bounded, because this clock may differ from the database's.
+                // Clamped, because `until` is a time of the database's clock, from which this clock may differ.
                 let left = (until - shared::clock::now()).clamp(TimeDelta::zero(), lease_timeout());
                 return self.requeue(&message, left).await;
             }

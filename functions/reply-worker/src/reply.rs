@@ -75,8 +75,8 @@ impl GeneratedReply {
 
 /// The result of a reservation.
 enum ReserveOutcome {
-    /// One answer of the quota is reserved. With the approved answer to the question, if there is one, and with the models
-    /// that the tenant may use.
+    /// One request of the quota is reserved. Holds the approved answer to the question, if there is one, and the
+    /// admission, which says whether models may be used.
     Reserved(Reservation, Option<ApprovedAnswer>, Admission),
     /// The contact has got as many answers as a contact may get.
     ContactLimit(ReachedLimit),

@@ -66,7 +66,8 @@ impl Deps {
             // Handed over while this worker held the lease. The end of the handover is not known here, so the next
             // run is after the configured time.
             (LeaseCheck::Human, Responder::Bot, _) => RemainingWork::At(lease.now + handover_timeout(lease)),
-            // The handover ended while this worker sent something: the bot answers what waits.
+            // The handover ended while this worker sent something: the next run answers the waiting messages as the
+            // bot.
             (_, Responder::Human, _) if !lease.pending.is_empty() => RemainingWork::At(lease.now),
             _ => RemainingWork::Done,
         }

@@ -141,7 +141,8 @@ fn answers_a_question(lease: &Lease, text: &str) -> bool {
         && lease.last_outbound.as_ref().is_some_and(is_asked)
 }
 
-/// Returns true in LIVE mode when the pending messages follow a text of the model, which goes on with the sale.
+/// Returns true in LIVE mode when the pending messages reply to a text of the model, so that the model continues the
+/// sale.
 fn follows_the_model(lease: &Lease) -> bool {
     let is_of_model = |last: &LastOutbound| last.model.as_deref().is_some_and(|model| model != courtesies::MODEL);
     lease.assistant.is_live

@@ -1,8 +1,8 @@
 //! Worker of the webhook queue: sends the deliveries of one endpoint that are due, batch by batch.
 //!
-//! A queue message only says that an endpoint has something to send. The database holds the deliveries, so a message that
-//! comes twice, too early or too late does no harm. A worker that dies after a call and before it records the result leaves
-//! a delivery that is sent again, with the same id.
+//! A queue message only says that an endpoint has something to send. The database holds the deliveries, so a message
+//! that comes twice, too early or too late does no harm. When a worker dies after a call and before it records the
+//! result, the delivery is sent again with an equal `webhook-id`.
 
 use std::time::Duration;
 
@@ -35,7 +35,8 @@ const LIMITS: OutboundLimits =
 const BATCH_TIME: Duration = Duration::from_secs(30);
 /// Maximum delay between two deliveries of a failed queue message.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(64);
-/// Timeout of sending a queue message. If it fails, maintenance sends it.
+/// Time that one call of the queue may take: the next message, or the delay of a failed one. [`Queue`] enforces shorter
+/// or equal timeouts.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Dependencies of the function.
@@ -50,7 +51,8 @@ pub struct Deps {
 /// Returns the longest time that one queue message may take. The function's timeout must be longer.
 #[must_use]
 pub fn longest_run() -> Duration {
-    // A batch that begins just in time: its claim, its calls, its record. The delay of a failed message.
+    // The last batch begins right before `BATCH_TIME` ends: the transactions of its claim and of its record, its calls,
+    // and one call of the queue.
     BATCH_TIME + db::REQUEST_TIMEOUT * 2 + LIMITS.total + QUEUE_TIMEOUT
 }
 
@@ -72,7 +74,7 @@ impl EventFunction for Deps {
 }
 
 impl Deps {
-    /// Sends what is due to one endpoint, until nothing is or the time of an invocation is over.
+    /// Sends the due deliveries of one endpoint, batch by batch, until none is due or [`BATCH_TIME`] is over.
     async fn process(&self, record: SqsRecord<'_>) -> Result<(), BoxError> {
         let message: WebhookMessage = serde_json::from_str(record.body)?;
         telemetry::record_tenant(message.customer_id);
@@ -86,14 +88,19 @@ impl Deps {
                     return Ok(());
                 }
                 ClaimOutcome::Claimed(claim) => {
+                    for delivery_id in &claim.used_up {
+                        logging::metric("JobsGivenUp", 1.0);
+                        tracing::error!(%delivery_id, "a webhook is given up: no attempt had a result");
+                    }
                     let attempts = self.send_batch(&claim).await;
-                    self.db
-                        .tenant_tx(tenant, async |tx| webhook_endpoints::record_attempts(tx, endpoint, &attempts).await)
-                        .await?;
+                    let record = async |tx: &mut db::TenantTx| {
+                        webhook_endpoints::record_attempts(tx, endpoint, &claim.url, &attempts).await
+                    };
+                    self.db.tenant_tx(tenant, record).await?;
                 }
             }
             if Instant::now() >= ends_at {
-                // Endpoints of others come first.
+                // The message goes to the end of the queue, so that other endpoints come first.
                 self.webhook_queue.send_or_log(&message, Duration::ZERO).await;
                 return Ok(());
             }
@@ -114,7 +121,7 @@ impl Deps {
             let started = Instant::now();
             let (status, result) = match &url {
                 Ok(url) => self.send(url, &claim.secrets, delivery).await,
-                // The rules for URLs are stricter than when it was saved.
+                // The rules for URLs became stricter since the URL was saved.
                 Err(_) => (None, AttemptResult::Failed(DeliveryError::UrlRefused, None)),
             };
             let (event_type, attempt) = (delivery.event_type.as_str(), delivery.attempt);
@@ -170,7 +177,7 @@ impl Deps {
     }
 }
 
-/// Returns what an answer means.
+/// Returns the result of an attempt that got an answer.
 fn classify(response: DeliveryResponse) -> AttemptResult {
     let DeliveryResponse { status, retry_after } = response;
     match status {
@@ -184,7 +191,7 @@ fn classify(response: DeliveryResponse) -> AttemptResult {
     }
 }
 
-/// Returns the code of a call without an answer.
+/// Returns the reason for the failure of an attempt that got no answer.
 fn error_code(error: &OutboundError) -> DeliveryError {
     match error {
         OutboundError::Refused(_) => DeliveryError::UrlRefused,

@@ -75,7 +75,7 @@ impl ChildProcess {
         self.0.try_wait().context("a child process cannot be waited for")
     }
 
-    /// Kills the process, its guard and everything that they started, with SIGKILL. The guard's folder stays.
+    /// Kills the process, its guard and all their descendants that `ps` lists, with SIGKILL. The guard's folder stays.
     ///
     /// # Errors
     /// Fails when the processes cannot be listed.
@@ -96,7 +96,7 @@ impl ChildProcess {
             tree.extend(pairs.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
             at += 1;
         }
-        // The guard first: it would remove its folder when the server ends.
+        // The guard is the root of the tree and is killed first: it would remove its folder when the server ends.
         for pid in tree.into_iter().filter_map(|pid| i32::try_from(pid).ok()) {
             // Fails harmlessly for a process that has ended.
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);

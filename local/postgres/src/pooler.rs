@@ -25,12 +25,12 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 pub struct Pooler {
     child: ChildProcess,
     port: u16,
-    /// Its settings and its log.
+    /// Temporary folder with the pooler's settings, user list and log.
     folder: PathBuf,
     options: PoolerOptions,
 }
 
-/// What a pooler is started with.
+/// Arguments of [`Pooler::start`], kept for a restart.
 #[derive(Debug)]
 struct PoolerOptions {
     program: PathBuf,
@@ -77,11 +77,11 @@ impl Pooler {
     /// Fails when the processes cannot be listed.
     pub fn kill(&mut self) -> Result<()> {
         self.child.kill_tree()?;
-        // The guard that would have removed it is dead too.
+        // The guard script, which removes the folder after a normal end, was killed too.
         fs::remove_dir_all(&self.folder).with_context(|| format!("{} cannot be removed", self.folder.display()))
     }
 
-    /// Starts a killed pooler again, on its port.
+    /// Starts a killed pooler again, on the port that it had.
     ///
     /// # Errors
     /// Fails when the pooler does not start, with its reason.

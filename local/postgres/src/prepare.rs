@@ -1,8 +1,8 @@
 //! `cargo prepare-sql`: writes `.sqlx/`, the data against which checked SQL compiles without a database, and
 //! `migrations/schema.sql`.
 //!
-//! For `.sqlx/`, does what `cargo sqlx prepare` does, but with a temporary database, so that nothing needs to be installed or
-//! running.
+//! The query data equals that of `cargo sqlx prepare`, but comes from a temporary database, so that nothing needs to be
+//! installed or running.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,7 @@ use crate::{
 /// only compares.
 ///
 /// # Errors
-/// Fails when SQL does not compile, or with `check` when one of the two is out of date.
+/// Fails when the workspace does not compile, or with `check` when `.sqlx/` or `migrations/schema.sql` is out of date.
 pub async fn prepare_sql(check: bool, progress: ProgressOutput) -> Result<()> {
     let python = Python::ensure(&DataFolder::open(None)?, progress)?;
     let postgres = Postgres::start(Cluster::temporary(&python)?, progress).await?;

@@ -31,7 +31,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The message of a start while a process of the killed server still uses its memory.
+/// Text in the log of a server that does not start because a process of the killed server still uses the shared memory.
 const MEMORY_IN_USE: &str = "pre-existing shared memory block";
 
 /// A running server. It shuts down when dropped, and also when this process is killed.
@@ -80,7 +80,7 @@ impl Postgres {
         self.child.kill_tree()
     }
 
-    /// Starts a killed server again, on its port. It replays its write-ahead log first.
+    /// Starts a killed server again, on the port that it had. The server first replays its write-ahead log.
     ///
     /// # Errors
     /// Fails when the server does not start, with its reason.
@@ -91,7 +91,7 @@ impl Postgres {
             self.child = ChildProcess::spawn(&mut command(&self.cluster, self.port)?)?;
             match wait_until_ready(&mut self.child, self.port, &self.cluster).await? {
                 Ready::Yes => return Ok(()),
-                // Processes of the killed server notice its end one after the other.
+                // Child processes of the killed server end a moment later, when they notice that it is gone.
                 Ready::MemoryInUse if Instant::now() < deadline => tokio::time::sleep(POLL_INTERVAL).await,
                 Ready::MemoryInUse | Ready::PortTaken => bail!("the killed server cannot be replaced"),
             }

@@ -51,7 +51,7 @@ impl ReceivedWebhook {
 pub enum ReceiverReply {
     /// An empty body with this status.
     Status(u16),
-    /// This status with `Retry-After` in seconds.
+    /// An empty body with a status, and with `Retry-After` in seconds.
     RetryAfter(u16, u32),
     /// A redirect (307) to this URL.
     Redirect(&'static str),
@@ -59,6 +59,8 @@ pub enum ReceiverReply {
     Large(usize),
     /// No answer, until [`FakeReceiver::release`] is called; then 200.
     Hang,
+    /// No answer, until [`FakeReceiver::release`] is called; then this status.
+    HangThen(u16),
 }
 
 #[derive(Debug)]
@@ -103,7 +105,7 @@ impl FakeReceiver {
         self.address
     }
 
-    /// Answers the next requests so, one after the other, before the usual answer.
+    /// Queues answers for the next requests, one each. Later requests get the usual answer.
     pub fn reply(&self, replies: &[ReceiverReply]) {
         self.state.replies.lock().unwrap_or_else(PoisonError::into_inner).extend(replies);
     }
@@ -113,7 +115,7 @@ impl FakeReceiver {
         *self.state.always.lock().unwrap_or_else(PoisonError::into_inner) = reply;
     }
 
-    /// Lets all requests that hang be answered, also later ones.
+    /// Answers all requests that wait because of [`ReceiverReply::Hang`], and later ones at once.
     pub fn release(&self) {
         self.state.is_released.send_replace(true);
     }
@@ -132,7 +134,7 @@ async fn receive(State(state): State<Arc<ReceiverState>>, request: Request) -> R
     };
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
     let received = ReceivedWebhook { path, headers: head.headers, body };
-    // The reply is chosen first, so that who waits for the request finds it taken.
+    // The reply is chosen before the request is recorded, so a test that has seen the request may queue the next reply.
     let next = state.replies.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     let reply = next.unwrap_or_else(|| *state.always.lock().unwrap_or_else(PoisonError::into_inner));
     state.received.send_modify(|all| all.push(received));
@@ -149,12 +151,15 @@ async fn receive(State(state): State<Arc<ReceiverState>>, request: Request) -> R
             response
         }
         ReceiverReply::Large(bytes) => answer(StatusCode::OK, Body::from(vec![b'x'; bytes])),
-        ReceiverReply::Hang => {
-            // An error means that the receiver is gone.
-            let _ = state.is_released.subscribe().wait_for(|is_released| *is_released).await;
-            answer(StatusCode::OK, Body::empty())
-        }
+        ReceiverReply::Hang => answer_when_released(&state, 200).await,
+        ReceiverReply::HangThen(status) => answer_when_released(&state, status).await,
     }
+}
+
+async fn answer_when_released(state: &ReceiverState, status: u16) -> Response<Body> {
+    // An error means that the receiver is gone.
+    let _ = state.is_released.subscribe().wait_for(|is_released| *is_released).await;
+    answer(status_of(status), Body::empty())
 }
 
 fn status_of(status: u16) -> StatusCode {

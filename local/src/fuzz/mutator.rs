@@ -11,7 +11,7 @@ const MAX_STEPS: usize = 8;
 /// Words of the corpus that are kept.
 const MAX_WORDS: usize = 2_000;
 
-/// Pieces that parsers often get wrong.
+/// Byte sequences that parsers often handle wrongly.
 const PIECES: [&[u8]; 26] = [
     b"\0",
     b"\xff",
@@ -110,7 +110,7 @@ impl Mutator {
         u8::try_from(self.random.below(256)).unwrap_or_default()
     }
 
-    /// How often something is repeated: mostly once, and sometimes very often.
+    /// Draws a number of repetitions: mostly 1, sometimes below 64, rarely below 5,000.
     fn count(&mut self) -> usize {
         match self.random.below(20) {
             0 => self.random.below(5_000),
@@ -119,7 +119,7 @@ impl Mutator {
         }
     }
 
-    /// Two places in an input of this length, the first one not behind the second.
+    /// Draws a range of positions in an input of `length` bytes: its start and its end.
     fn range(&mut self, length: usize) -> (usize, usize) {
         let (one, other) = (self.random.below(length + 1), self.random.below(length + 1));
         (one.min(other), one.max(other))

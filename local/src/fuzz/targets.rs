@@ -22,7 +22,8 @@ use uuid::Uuid;
 
 use crate::import_subscriptions;
 
-/// Runs a target on an input: its outcome in a few words, or the property that does not hold.
+/// The function of a target: returns the outcome of an input in a few words, or the property that does not hold as an
+/// error.
 type Run = Box<dyn Fn(&[u8]) -> Result<String, String>>;
 
 /// A fuzz target.
@@ -111,7 +112,7 @@ fn stripe_event(input: &[u8]) -> Result<String, String> {
 /// Secret by which bodies are signed.
 const WEBHOOK_SECRET: &str = "whsec_fuzz";
 
-/// An input is the header, a line break and the body.
+/// Target of Stripe's signature. An input is the header, a line break and the body.
 fn stripe_signature() -> Target {
     let now = DateTime::UNIX_EPOCH + Duration::from_secs(1_795_000_000);
     let signed = |body: &str| format!("{}\n{body}", signature::sign(body.as_bytes(), WEBHOOK_SECRET, now)).into_bytes();
@@ -138,7 +139,7 @@ fn stripe_signature() -> Target {
     Target { name: "stripe-signature", fixtures: &[], made, run: Box::new(run) }
 }
 
-/// An input is a token. None passes but those that were signed.
+/// Target of the token verification. An input is a token; only the tokens that were signed here may pass.
 fn jwt() -> Result<Target> {
     let secret = Uuid::new_v4().simple().to_string();
     let values = SettingsMap::from([("JWT_SECRET".to_owned(), secret)]);
@@ -150,7 +151,8 @@ fn jwt() -> Result<Target> {
     let service = signing.sign_service_token(now, hour);
     let tokens = [user.context("a token cannot be signed")?, service.context("a token cannot be signed")?];
     let made: Vec<_> = tokens.iter().map(|token| token.clone().into_bytes()).collect();
-    // The last letter of a signature has bits that say nothing.
+    // Compared without the signature: some bits of its last base64 letter have no meaning, so two texts are one
+    // signature.
     let signed: BTreeSet<String> =
         tokens.iter().filter_map(|token| Some(token.rsplit_once('.')?.0.to_owned())).collect();
     let run = move |input: &[u8]| -> Result<String, String> {
@@ -196,7 +198,8 @@ fn check_chunks(chunks: &[Chunk], pages: usize) -> Result<(), String> {
     Ok(())
 }
 
-/// An input is a text whose pages end with form feeds. The text is also read as a file of each format without a container.
+/// Target of the chunkers. An input is a text whose pages end with form feeds. The text is also read as a file of each
+/// format without a container.
 fn chunker(input: &[u8]) -> Result<String, String> {
     let text = String::from_utf8_lossy(input);
     let pages: Vec<_> =
@@ -221,7 +224,7 @@ fn chunker(input: &[u8]) -> Result<String, String> {
     Ok(outcome)
 }
 
-/// The outcome of an importer that refuses a file, or of one that takes its rows.
+/// Returns the outcome of an importer: the number of rows, or the code of the refusal.
 fn import_outcome(rows: Result<usize, shared::error::ApiError>) -> Result<String, String> {
     match rows {
         Ok(rows) => Ok(format!("{} rows", rows.min(8))),

@@ -1,9 +1,9 @@
 //! Events of a history.
 
-/// What a contact writes.
+/// Kind of a contact's message, by the rule of the product that applies to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Text {
-    /// Something that the bot has to answer.
+    /// A question, which the bot answers.
     Question,
     /// A request for a person.
     Person,
@@ -11,13 +11,13 @@ pub(super) enum Text {
     Stop(bool),
     /// START, with true when it was written an hour before it arrives.
     Start(bool),
-    /// A yes, which names nothing.
+    /// A yes, which confirms the order draft and names no product.
     Yes,
-    /// A no, which names nothing.
+    /// A no, which discards the order draft and names no product.
     No,
 }
 
-/// What the model replies, when it is asked.
+/// Reply of the fake language model to a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ModelReply {
     /// An answer of one part.
@@ -32,20 +32,20 @@ pub(super) enum ModelReply {
     Failure,
 }
 
-/// What becomes of a part that is sent.
+/// Answer of the fake ManyChat to the sending of one part of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SendOutcome {
     /// The part arrives.
     Accepted,
-    /// The part arrives, and the answer is lost.
+    /// The part arrives at the contact, and ManyChat's answer is lost on the way to the worker.
     AnswerLost,
     /// The part is refused for good.
     Refused,
-    /// The part cannot be sent now.
+    /// ManyChat fails for now, so that the part is tried again later.
     Unavailable,
 }
 
-/// A step of an order by the company.
+/// Status of an order, to which the company moves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum OrderStatus {
     Pending,
@@ -62,7 +62,8 @@ pub(super) enum Event {
     Receive { contact: usize, text: Text },
     /// The last message of a contact is delivered once more.
     Repeat { contact: usize },
-    /// A queue message for the contact's conversation reaches an idle worker. `reply` is what the model will reply.
+    /// A queue message for the contact's conversation reaches an idle worker. `reply` is the model's reply to this
+    /// worker.
     Deliver { worker: usize, contact: usize, reply: ModelReply },
     /// A worker commits its next transaction.
     Step { worker: usize },
@@ -76,7 +77,7 @@ pub(super) enum Event {
     ExpireLease { contact: usize },
     /// The reservations of dead workers expire, and maintenance refunds them.
     ExpireReservations,
-    /// The time passes after which the next part may be sent.
+    /// The next part of the contact's messages may be sent: the pause between parts and the delay of a retry are over.
     PartsDue { contact: usize },
     /// A person of the company takes the conversation over.
     TakeOver { contact: usize },
@@ -92,15 +93,15 @@ pub(super) enum Event {
     MoveOrder { order: usize, to: OrderStatus },
 }
 
-/// The workers of a history.
+/// Number of workers of a history.
 pub(super) const WORKERS: usize = 3;
-/// The contacts of a history.
+/// Number of contacts of a history.
 pub(super) const CONTACTS: usize = 2;
 /// The size of the steps in which workers advance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Grain {
-    /// From one transaction to the next, so that anything may happen between two of them.
+    /// A worker advances by one transaction, so that events can happen between any two of its transactions. Model only.
     Transaction,
-    /// From one call of an outside server to the next, as they can be held on the real product.
+    /// A worker advances to its next call of an outside server, where the fakes can hold the real product.
     OutsideCall,
 }

@@ -1,4 +1,4 @@
-//! The generator that makes a history of a seed.
+//! The generator of histories. A seed and a [`Grain`] determine a history.
 
 use super::{
     event::{CONTACTS, Event, Grain, ModelReply, OrderStatus, SendOutcome, Text, WORKERS},
@@ -6,14 +6,15 @@ use super::{
 };
 use crate::random::SplitMix64;
 
-/// The most free requests of a history.
+/// Maximum number of free requests of the company of a history.
 const MAX_FREE_REQUESTS: usize = 6;
-/// The fewest and the most events of a history in steps of outside calls. Steps of transactions are four times as many.
+/// Minimum and maximum number of events of a history with [`Grain::OutsideCall`]; four times as many with
+/// [`Grain::Transaction`].
 const EVENTS: (usize, usize) = (8, 60);
-/// Draws for one event, after which the history ends: hardly any event is possible.
+/// Maximum number of draws for one possible event. Without one, the history ends early.
 const MAX_DRAWS: usize = 50;
 
-/// A history: the free requests of the account, and what happens.
+/// A history: the number of free requests of the company, and the events in their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct History {
     pub(super) free_requests: i32,
@@ -40,7 +41,8 @@ impl History {
     }
 }
 
-/// Draws any event. Events that advance a worker are the most frequent, and what the world has most of.
+/// Draws an event, possible or not. Events that advance a worker are the most frequent. A yes is more frequent for a
+/// contact with an order draft, and START for a contact that has opted out.
 fn draw(random: &mut SplitMix64, world: &World) -> Event {
     let (contact, worker) = (random.below(CONTACTS), random.below(WORKERS));
     if world.grain() == Grain::Transaction && random.percent(60) {

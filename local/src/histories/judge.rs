@@ -1,4 +1,5 @@
-//! What must hold after every event of a history, and at its end, when everything has come to rest.
+//! Invariants that hold on the model after every event of a history, and those that hold at rest: when no worker, queue
+//! message or lease is left that could change anything.
 
 use std::collections::BTreeSet;
 
@@ -8,13 +9,13 @@ use super::{
     model::{InboundState, PartState, ReservationState, World},
 };
 
-/// Events after which a history must have come to rest.
+/// Maximum number of events from the end of a history to rest.
 const MAX_EVENTS_TO_REST: usize = 2_000;
 
-/// Runs a history on the model and checks it.
+/// Runs a history on the model, then the events to rest, and checks the invariants after each event.
 ///
 /// # Errors
-/// Returns what does not hold.
+/// Returns the first broken invariant, with the event before it.
 pub(super) fn judge(history: &History) -> Result<(), String> {
     let mut world = World::new(history.free_requests, history.grain);
     for (nth, &event) in history.events.iter().enumerate() {
@@ -29,7 +30,7 @@ pub(super) fn judge(history: &History) -> Result<(), String> {
     Err("it does not come to rest".to_owned())
 }
 
-/// Returns the next event on the way to rest, on which nothing goes wrong any more; `None` at rest.
+/// Returns the next event on the way to rest: one that lets work go on, and no fault; `None` at rest.
 pub(super) fn next_to_rest(world: &World) -> Option<Event> {
     let contacts = || 0..world.contacts.len();
     let of_workers = (0..WORKERS).filter(|&worker| !world.is_idle(worker)).map(|worker| {
@@ -54,7 +55,8 @@ pub(super) fn next_to_rest(world: &World) -> Option<Event> {
         .find(|&event| world.is_possible(event))
 }
 
-/// Checks what holds at all times.
+/// Checks the invariants that hold after every event: no work is lost, no part arrives more often than faults explain,
+/// the quota balances, and each confirmation makes one order.
 fn check(world: &World) -> Result<(), String> {
     for (nth, contact) in world.contacts.iter().enumerate() {
         if contact.has_work() && !contact.job_is_queued {
@@ -96,7 +98,7 @@ fn check_quota(world: &World) -> Result<(), String> {
     Ok(())
 }
 
-/// Checks what holds at rest: nothing waits, and nothing is reserved.
+/// Checks the invariants that hold at rest: no message waits, and no request is reserved.
 fn check_rest(world: &World) -> Result<(), String> {
     for (nth, contact) in world.contacts.iter().enumerate() {
         // The lease of a dead worker that had nothing to do stays in the row, expired.
@@ -110,7 +112,7 @@ fn check_rest(world: &World) -> Result<(), String> {
     Ok(())
 }
 
-/// How often things happened in histories, to show that they reach what they are meant to try.
+/// Numbers of outcomes in histories. They show that the histories reach the rules that they are meant to test.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Coverage {
     /// Messages of contacts that were answered.
@@ -119,7 +121,7 @@ pub struct Coverage {
     pub over_quota: usize,
     /// Messages that were not answered, because the contact had opted out.
     pub opted_out: usize,
-    /// Commands that were overtaken by a later one.
+    /// STOP and START commands that were written before a command that had arrived already.
     pub superseded: usize,
     /// Parts that were sent.
     pub sent: usize,
@@ -136,7 +138,7 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// Adds what happened in a history.
+    /// Adds the outcomes of a history, which it runs on the model.
     pub(super) fn add(&mut self, history: &History) {
         let mut world = World::new(history.free_requests, history.grain);
         history.events.iter().for_each(|&event| world.apply(event));
@@ -174,7 +176,7 @@ impl Coverage {
         self.returned += returned;
     }
 
-    /// The names of what never happened.
+    /// Returns the names of the outcomes whose number is 0.
     #[must_use]
     pub fn gaps(&self) -> Vec<&'static str> {
         let counts = [
@@ -193,10 +195,10 @@ impl Coverage {
     }
 }
 
-/// Judges the histories of consecutive seeds on the model.
+/// Judges the histories of the seeds on the model, one after the other.
 ///
 /// # Errors
-/// Returns the first seed whose history fails, with the history and the reason.
+/// Returns the first seed whose history fails, with the reason and the events.
 pub(super) fn judge_seeds(seeds: impl Iterator<Item = u64>) -> Result<Coverage, (u64, String)> {
     let mut coverage = Coverage::default();
     for seed in seeds {

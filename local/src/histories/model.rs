@@ -1,5 +1,5 @@
 //! The rules of conversation, lease, outbox, quota and order as a state machine without a database. Each step of a worker
-//! is one transaction of the product. The product is judged by this model; it shares no code with it.
+//! is one transaction of the product. The model shares no code with the product, which the replay compares with it.
 //!
 //! One assumption: a lease expires only when its holder is dead. The product's function ends before its lease does, which
 //! a test of the contract asserts.
@@ -8,7 +8,7 @@ use super::event::{CONTACTS, Event, Grain, ModelReply, OrderStatus, SendOutcome,
 
 /// Attempts at sending a part, after which its message fails.
 const MAX_SEND_ATTEMPTS: u32 = 8;
-/// The age of a command that arrives late, longer than any history.
+/// Age of a command that arrives late, in ticks of [`World`]'s clock: longer than any history.
 const LATE: i64 = 1_000_000;
 
 /// The state of a message of a contact.
@@ -46,9 +46,9 @@ pub(super) struct Part {
     attempts: u32,
     /// True until the time of the next attempt.
     is_deferred: bool,
-    /// How often the part arrived.
+    /// Number of times that the part arrived at the contact.
     pub(super) arrived: u32,
-    /// How often it may have arrived without the worker's knowledge.
+    /// Number of arrivals that no worker recorded, because the answer was lost or the worker died.
     pub(super) unknown_arrivals: u32,
 }
 
@@ -75,7 +75,8 @@ pub(super) struct Contact {
     pub(super) exists: bool,
     pub(super) inbound: Vec<Inbound>,
     pub(super) outbound: Vec<Outbound>,
-    /// True while a person is the responder, or was and nobody has noticed the end of the handover.
+    /// True while a person is the responder, as the database stores it. After the handover ended by itself, this stays
+    /// true until a worker acquires the lease.
     pub(super) is_human: bool,
     /// Time at which the handover ended, if it did by itself.
     handover_ended: Option<u64>,
@@ -115,7 +116,7 @@ impl Contact {
         numbered.filter(|(_, message)| message.state == InboundState::Waiting).map(|(nth, _)| nth).collect()
     }
 
-    /// True while something is to be answered or sent.
+    /// True while a message waits for an answer or a part is queued.
     pub(super) fn has_work(&self) -> bool {
         !self.waiting().is_empty() || self.next_queued().is_some()
     }
@@ -173,7 +174,7 @@ struct Snapshot {
     job_version: u64,
 }
 
-/// What a worker commits.
+/// Outcome of a reply, which a worker commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     HandOver,
@@ -185,7 +186,7 @@ enum Outcome {
     Reply(ModelReply, usize),
 }
 
-/// The job that a worker leaves behind.
+/// State in which a worker leaves the reply job when it releases the lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum NextRun {
     Done,
@@ -193,7 +194,7 @@ enum NextRun {
     Unchanged,
 }
 
-/// The place of a worker: what it does next.
+/// Place of a worker in its work: the next step, or the call that it waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Reserving,
@@ -215,7 +216,7 @@ struct Worker {
     place: Place,
 }
 
-/// The whole state.
+/// The whole state of the model: one company, its contacts, workers, reservations and orders.
 #[derive(Debug, Clone)]
 pub(super) struct World {
     grain: Grain,
@@ -254,7 +255,7 @@ impl World {
         self.grain
     }
 
-    /// True while no worker is at this place.
+    /// True while this worker slot is free: its worker has ended or died, or never began.
     pub(super) fn is_idle(&self, worker: usize) -> bool {
         self.workers[worker].is_none()
     }
@@ -302,7 +303,8 @@ impl World {
                 contact.is_spaced || parts().any(|part| part.is_deferred)
             }
             Event::Release { contact } => self.contacts[contact].is_human,
-            // A handover lasts longer than a worker that began before it.
+            // The shortest handover lasts longer than a worker's run, so no worker that began before a handover sees
+            // its end.
             Event::EndHandover { contact } => {
                 let began_before = |worker: &Worker| worker.contact == contact && !worker.seen.is_human;
                 self.contacts[contact].is_by_person() && !self.workers.iter().flatten().any(began_before)
@@ -495,7 +497,8 @@ impl World {
         };
     }
 
-    /// True when the worker's outcome is not valid any more.
+    /// True when the worker's outcome must be discarded: a person took over, the contact opted out, or another worker
+    /// has settled a pending message.
     fn is_outdated(&self, worker: &Worker) -> bool {
         let contact = &self.contacts[worker.contact];
         let is_settled = |&nth: &usize| contact.inbound[nth].state != InboundState::Waiting;
@@ -576,7 +579,7 @@ impl World {
             }
         }
         let Some((message, part)) = contact.next_queued() else {
-            // Also when the handover ended while the worker sent something.
+            // The worker waits for a person also when the handover ended by itself while it sent something.
             let waits_for_person = if worker.seen.is_human { !worker.seen.pending.is_empty() } else { is_by_person };
             return Place::Releasing(if waits_for_person { NextRun::Later } else { NextRun::Done });
         };
@@ -684,12 +687,12 @@ impl World {
         expired.into_iter().for_each(|nth| self.refund(nth));
     }
 
-    /// The contacts whose reservations may expire: no worker has their conversation.
+    /// Returns the contacts whose reservations may expire, because no worker works on their conversation.
     pub(super) fn idle_contacts(&self) -> Vec<usize> {
         (0..self.contacts.len()).filter(|&contact| !self.is_busy(contact)).collect()
     }
 
-    /// Lets the messages wait again that were not answered because no request was left.
+    /// Gives the company a plan. Messages over the quota without an answer since wait again.
     fn upgrade(&mut self) {
         self.is_paid = true;
         for contact in &mut self.contacts {

@@ -1,4 +1,4 @@
-//! What the model and the database both show after an event, in one form.
+//! The state that the model and the database are compared by after each event, in one form for both.
 
 use anyhow::Result;
 use sqlx::{FromRow, PgConnection};
@@ -7,22 +7,22 @@ use uuid::Uuid;
 use super::model::{Contact, InboundState, PartState, ReservationState, World};
 use crate::testing::SeededTenant;
 
-/// A state, in texts of one letter for each row.
+/// The compared state. Each text has one letter for each row, such as the first letter of its status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Picture {
     contacts: Vec<ContactPicture>,
     free_used: i32,
-    /// Reservations in their order: held, spent or returned, in capitals those of a plan.
+    /// Reservations, the oldest first: `h` held, `s` spent, `r` returned; a capital for a reservation of a plan.
     reservations: String,
-    /// Orders in their order: the first letters of their statuses.
+    /// Orders, the oldest first: the first letter of the status, as a capital. `P` is pending or preparing.
     orders: String,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, FromRow)]
 struct ContactPicture {
-    /// Messages of the contact: waiting, answered, over quota, opted out, superseded.
+    /// Messages of the contact: `w` waiting, `a` answered, `q` over quota, `o` opted out, `s` superseded.
     inbound: String,
-    /// Parts: queued, sent, failed, cancelled.
+    /// Parts of messages to the contact: `q` queued, `s` sent, `f` failed, `c` cancelled.
     outbox: String,
     is_human: bool,
     is_opted_out: bool,

@@ -1,5 +1,6 @@
-//! Histories on the real product: the real reply-worker on a real database, with its outside calls held until the history
-//! goes on. After each event the database must show what the model shows.
+//! Replay of histories on the real product: the real reply-worker on a real database. The fakes hold the worker's calls
+//! until the history's next event of this worker. After each event, the database and the model must have equal pictures
+//! ([`Picture`]).
 
 use anyhow::{Context, Result, bail, ensure};
 use chrono::{TimeDelta, Utc};
@@ -37,7 +38,8 @@ use crate::{
 
 const SEALING_KEYS: &str = "test:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
-/// Puts off what the clock would make due in the middle of a history: the next part, and the next attempt at a part.
+/// SQL that keeps the clock from making parts due in the middle of a history: triggers delay the next part and the next
+/// attempt at a part by a day. The spend cap of the plans is removed.
 const STOP_THE_CLOCK: &str = "
     create function put_off_next_part() returns trigger language plpgsql as $$ begin
         if new.next_send_at > now() then new.next_send_at := now() + interval '1 day'; end if;
@@ -52,7 +54,8 @@ const STOP_THE_CLOCK: &str = "
     create trigger put_off_attempt before update on outbox for each row execute function put_off_attempt();
     update plans set monthly_spend_cap_micros = null";
 
-/// A worker of the product with its own outside servers, so that each one can be held by itself.
+/// A worker of the product with a fake language model and a fake ManyChat of its own, so that each worker can be held
+/// alone.
 struct Slot {
     // Dropped first, so that the worker makes no more calls of the servers below.
     running: Option<BoxFuture<'static, Result<Value, BoxError>>>,
@@ -157,7 +160,7 @@ impl Slot {
     }
 }
 
-/// The product for histories, which run one after the other, each with a tenant of its own.
+/// The product on one database. Histories run on it one after the other, each with a tenant of its own.
 pub(super) struct Product {
     slots: Vec<Slot>,
     db: Db,
@@ -171,11 +174,11 @@ pub(super) struct Product {
 struct Run<'p> {
     product: &'p mut Product,
     tenant: SeededTenant,
-    /// Conversations of the contacts that have written.
+    /// Conversation of each contact; `None` until the contact has written.
     conversations: Vec<Option<Uuid>>,
     last_messages: Vec<Option<InboundMessage>>,
     received: u64,
-    /// Numbers of messages that the servers had accepted before.
+    /// Number of messages that each slot's fake ManyChat had accepted before the history began.
     sent_before: Vec<usize>,
 }
 
@@ -197,7 +200,7 @@ impl Product {
     /// Replays the history of a seed, and lets it come to rest.
     ///
     /// # Errors
-    /// Fails when the database shows something else than the model.
+    /// Fails when the pictures of the database and of the model differ after an event.
     pub(super) async fn replay(&mut self, seed: u64) -> Result<History> {
         let mut history = History::generate(seed, Grain::OutsideCall);
         let mut run = Run::begin(self, seed, history.free_requests).await?;
@@ -231,7 +234,7 @@ impl Product {
     }
 }
 
-/// Events of a replayed history with its way to rest.
+/// Maximum number of events of a replayed history, those on the way to rest included.
 const MAX_EVENTS: usize = 500;
 
 fn read<T>(name: &str, url: &str, read: impl FnOnce(&mut Settings) -> T) -> Result<T> {
@@ -275,7 +278,7 @@ impl<'p> Run<'p> {
         self.product.slots.iter_mut().for_each(|slot| slot.running = None);
     }
 
-    /// Applies an event to the product. `idle` are the contacts whose conversations no worker has.
+    /// Applies an event to the product. `idle` are the contacts on whose conversations no worker works.
     async fn apply(&mut self, event: Event, idle: impl IntoIterator<Item = usize>) -> Result<()> {
         match event {
             Event::Receive { contact, text } => self.receive(contact, text).await,

@@ -1,6 +1,7 @@
-//! S3, SQS and Secrets Manager behind a proxy that answers some requests as AWS does in trouble.
+//! A proxy in front of the stand-in for S3, SQS and Secrets Manager that answers requests with the errors of AWS.
 
 use std::{
+    collections::HashMap,
     net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc, Mutex, PoisonError,
@@ -17,6 +18,7 @@ use axum::{
     http::{HeaderValue, Response, StatusCode, header},
 };
 use reqwest::Client;
+use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinSet};
 
 /// Largest body of a request: a part of an upload.
@@ -24,7 +26,7 @@ const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 /// Timeout of a request to the stand-in; longer than a long poll.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The answer to a request in trouble.
+/// A fault with which the proxy answers a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AwsFault {
     /// 500 `InternalError`. The request has no effect.
@@ -51,6 +53,8 @@ struct FaultServer {
     http: Client,
     fault: Mutex<Option<AwsFault>>,
     count: AtomicUsize,
+    /// Messages that were sent, by the URL of their queue.
+    messages: Mutex<HashMap<String, usize>>,
 }
 
 impl AwsFaults {
@@ -66,6 +70,7 @@ impl AwsFaults {
             http: Client::builder().no_proxy().timeout(TIMEOUT).build()?,
             fault: Mutex::new(None),
             count: AtomicUsize::new(0),
+            messages: Mutex::default(),
         });
         let router = Router::new().fallback(answer).with_state(Arc::clone(&server));
         let mut serving = JoinSet::new();
@@ -89,6 +94,13 @@ impl AwsFaults {
     pub fn count(&self) -> usize {
         self.server.count.load(Ordering::SeqCst)
     }
+
+    /// The number of messages that were sent to a queue.
+    #[must_use]
+    pub fn messages_to(&self, queue_url: &str) -> usize {
+        let messages = self.server.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        messages.get(queue_url).copied().unwrap_or_default()
+    }
 }
 
 async fn answer(State(server): State<Arc<FaultServer>>, request: Request) -> Response<Body> {
@@ -109,12 +121,17 @@ async fn answer(State(server): State<Arc<FaultServer>>, request: Request) -> Res
     }
 }
 
-/// Sends a request on to the stand-in. The header `Host` stays: the signature covers it.
+/// Forwards a request to the stand-in. The header `Host` stays, because the signature covers it.
 async fn forward(server: &FaultServer, request: Request) -> Response<Body> {
     let (head, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, MAX_BODY_BYTES).await else {
         return trouble(StatusCode::BAD_REQUEST, "IncompleteBody", false);
     };
+    if head.headers.get("x-amz-target").is_some_and(|target| target == "AmazonSQS.SendMessage") {
+        let request: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let queue = request["QueueUrl"].as_str().unwrap_or_default().to_owned();
+        *server.messages.lock().unwrap_or_else(PoisonError::into_inner).entry(queue).or_default() += 1;
+    }
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
     let mut onward = server.http.request(head.method, format!("{}{path}", server.endpoint)).body(body);
     for (name, value) in head.headers.iter().filter(|(name, _)| **name != header::TRANSFER_ENCODING) {

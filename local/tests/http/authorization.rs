@@ -301,7 +301,7 @@ impl TenantFixture {
         app.post("/api/v1/products").by(&owner).json(&json!({ "name": "Savon", "price": "500" })).await.data(201);
         let order = json!({ "items": [{ "name": "Savon", "quantity": 1, "unit_price": "500" }] });
         app.post("/api/v1/orders").by(&owner).json(&order).await.data(201);
-        // The last object, so that none of the others is an event for it.
+        // The endpoint is created last, so that the creation of the other objects is no event for it.
         let endpoint = json!({ "url": "https://hooks.example.com/fixture", "events": ["quota.warning"] });
         app.post("/api/v1/webhook-endpoints").by(&owner).json(&endpoint).await.data(201);
         let mut ids = BTreeMap::from([

@@ -1,4 +1,4 @@
-//! What a person sees of a document: its file, and the text that was read from a page.
+//! The contents of a document for a person: a link to its file, and the text that was read from a page.
 
 use serde_json::json;
 use uuid::Uuid;

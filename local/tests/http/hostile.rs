@@ -77,7 +77,7 @@ async fn a_model_that_obeys_a_document_orders_nothing_without_the_contacts_yes_a
     whatsapp.deliver_text(1, "Quel est le prix du café ?").await.json_body(200);
     let proposal = whatsapp.wait_for_texts(1, 1).await.remove(0).replace('\u{a0}', " ");
     assert!(proposal.contains("- 500 × Café moulu : 1 250 000 F CFA"), "{proposal}");
-    // The other company's product has no price here: a person must look at it.
+    // The product of the other company is not in this catalogue, so it has no price and a person must review the order.
     assert!(proposal.contains("- 1 × montre-secrete : prix à confirmer"), "{proposal}");
     assert_eq!(whatsapp.number("select count(*) from orders").await, 0);
     // The model says that it is ordered, proposes again and again, and writes the yes itself: nothing is ordered.
@@ -313,7 +313,7 @@ async fn names_of_documents_lead_nowhere_in_an_archive_and_add_no_header() {
         let encoded = disposition.strip_prefix("attachment; filename*=UTF-8''").unwrap();
         assert!(encoded.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'%'), "{encoded}");
     }
-    // Names of the routes' own rules: refused, or cleaned.
+    // Each route refuses hostile names or cleans them, by its own rules.
     for name in ["a\r\nb.txt", "a\u{0}.txt"] {
         let body = json!({ "filename": name, "size_bytes": 10 });
         app.post("/api/v1/documents/upload").by(&tenant).json(&body).await.invalid_fields(&["filename"]);

@@ -1,4 +1,4 @@
-//! Invitations: made by an owner, used once at sign-up or by a signed-in user, and what becomes of their abuse.
+//! Invitations: made by an owner, used once at sign-up or by a signed-in user, and refused when they are abused.
 
 use futures::future::join_all;
 use serde_json::{Value, json};

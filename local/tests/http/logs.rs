@@ -1,4 +1,4 @@
-//! What the log tells: nothing that a person wrote, no secret, token or phone number, whatever fails.
+//! The log holds no text that a person wrote, and no secret, token or phone number, regardless of the fault.
 //!
 //! [`plant`] makes every test of this program fail when a planted text is logged. These tests plant texts where a fault
 //! would bring them into the log: in every place of every request, and in the answers of all outside servers.
@@ -27,7 +27,7 @@ use super::{
     authorization::{DocumentedOperation, ExampleBody, TenantFixture},
     support::{
         App, BackendProxy, ProjectKey, TestRequest, WAIT_TIMEOUT, WhatsAppFixture, line_count, new_email, plant,
-        sqs_event, wait_until,
+        plant_phone, sqs_event, wait_until,
     },
 };
 
@@ -49,11 +49,12 @@ impl Plants {
             phone: format!("+22507{:010}", number.as_u128() % 10_000_000_000),
             token: format!("tok{}", number.simple()),
         };
-        [&plants.message, &plants.phone, &plants.token].into_iter().for_each(|text| plant(text));
+        [&plants.message, &plants.token].into_iter().for_each(|text| plant(text));
+        plant_phone(&plants.phone);
         plants
     }
 
-    /// All of them in one text.
+    /// Returns the planted message, phone number and token as one text.
     fn text(&self) -> String {
         format!("{} {} {}", self.message, self.phone, self.token)
     }
@@ -172,7 +173,7 @@ async fn no_request_is_told_while_the_database_is_away() {
     let plants = Plants::new();
     let mut calls = Vec::new();
     for operation in &operations {
-        // Some seconds pass until a function gives the database up, so that two requests of each operation must do.
+        // A function waits seconds before it gives up on the database, so only two requests of each operation are sent.
         let mut requests = requests(&app, operation, &tenant.owner.token, &plants);
         calls.extend(requests.pop());
         calls.push(requests.swap_remove(0));
@@ -369,7 +370,7 @@ async fn no_answer_of_the_sign_in_service_is_told() {
             app.post("/api/v1/auth/login").json(&json!({ "email": email, "password": plants.message })),
             app.post("/api/v1/auth/refresh").json(&refresh),
             app.post("/api/v1/auth/forgot").json(&json!({ "email": email })),
-            // A token by a key that the project has to be asked for.
+            // A token with an unknown key id, for which the Supabase project is asked for its keys.
             app.get("/api/v1/profiles/me")
                 .by(ProjectKey::elliptic("unknown").sign(&json!({ "exp": 9_999_999_999_u64 }))),
         ];
@@ -389,13 +390,14 @@ async fn no_message_of_a_queue_is_told() {
         text.clone(),
         json!(text).to_string(),
         json!({ "customer_id": text, "conversation_id": text, "document_id": text, "job_id": text }).to_string(),
+        json!({ "customer_id": text, "endpoint_id": text, "export_id": text }).to_string(),
         json!({ "customer_id": { "text": text }, "conversation_id": [text] }).to_string(),
         json!({ "Records": [text] }).to_string(),
         json!({ "Records": [{ "s3": text }] }).to_string(),
         json!({ "Records": [{ "s3": { "object": { "key": [text] } } }] }).to_string(),
         json!({ "Records": [{ "s3": { "object": { "key": text } } }] }).to_string(),
     ];
-    for function in ["ingest-worker", "reply-worker"] {
+    for function in ["ingest-worker", "reply-worker", "webhook-worker", "export-worker"] {
         let before = line_count();
         let answer = app.stack.invoke(function, sqs_event(&bodies)).await.unwrap();
         assert!(answer["batchItemFailures"].as_array().unwrap().len() >= 6, "{function}: {answer}");
@@ -420,4 +422,42 @@ async fn no_value_is_told_that_the_database_refuses() {
     let before = line_count();
     app.post("/api/v1/query").by(&tenant).json(&question).await.refused(500, "internal");
     assert!(line_count() > before);
+}
+
+/// Delivers a message of a contact in ManyChat's form, and waits for `answers` messages to the contact.
+async fn write_as(whatsapp: &WhatsAppFixture, contact: u64, name: &str, phone: &str, text: &str, answers: usize) {
+    let body = json!({
+        "id": contact, "message_id": Uuid::new_v4(), "last_input_text": text, "whatsapp_phone": phone, "name": name,
+    });
+    whatsapp.deliver(&body).await.json_body(200);
+    whatsapp.wait_for_texts(contact, answers).await;
+    whatsapp.wait_for_reply_jobs().await;
+}
+
+#[tokio::test]
+async fn nothing_of_a_contact_is_told_from_the_message_to_the_order_and_the_deletion() {
+    let whatsapp = WhatsAppFixture::start().await;
+    let (app, owner) = (&whatsapp.app, &whatsapp.tenant);
+    whatsapp.remove_part_spacing().await;
+    whatsapp.switch_to_live().await;
+    app.post("/api/v1/products").by(owner).json(&json!({ "name": "Thé vert", "price": "1000" })).await.data(201);
+    let contacts =
+        [("Awa", "+2250711223344"), ("Koffi", "+225 07 55 66 77 88"), ("Adjoua Kouamé", "0033-6.12.34.56.78")];
+    for (contact, (name, phone)) in (1..).zip(contacts) {
+        whatsapp.models.reply_text("Que puis-je faire pour vous, chère cliente, cher client ?");
+        write_as(&whatsapp, contact, name, phone, "Vous \"livrez\" ?", 1).await;
+        whatsapp.models.reply_tool("create_order", json!({ "items": [{ "product": "Thé vert", "quantity": 1 }] }));
+        write_as(&whatsapp, contact, name, phone, "Réservez-moi", 2).await;
+        write_as(&whatsapp, contact, name, phone, "Oui merci", 3).await;
+        let id = whatsapp.conversation_column(contact, "id").await.unwrap();
+        let listed = app.get("/api/v1/conversations").query("user_phone", phone).by(owner).await.json_body(200);
+        assert_eq!(listed["data"][0]["id"], json!(id), "{phone}");
+        let text = format!("Bonjour {name}, on vous rappelle au {phone}");
+        let reply = app.post(&format!("/api/v1/conversations/{id}/reply")).by(owner);
+        reply.json(&json!({ "text": text })).await.data(201);
+        whatsapp.wait_for_texts(contact, 4).await;
+        app.get(&format!("/api/v1/privacy/contacts/{id}/export")).by(owner).await;
+        assert_eq!(app.delete(&format!("/api/v1/privacy/contacts/{id}")).by(owner).await.status / 100, 2);
+    }
+    assert_eq!(whatsapp.number("select count(*) from orders").await, 3);
 }

@@ -1,4 +1,4 @@
-//! One-time links to a new password: issued by an owner or an administrator, and what becomes of their abuse.
+//! One-time links to a new password: issued by an owner or an administrator, and refused when they are abused.
 
 use futures::future::join_all;
 use serde_json::{Value, json};

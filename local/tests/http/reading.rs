@@ -1,4 +1,4 @@
-//! What documents and answers say about pages that were not read.
+//! Warnings of documents and answers about pages that were not read.
 
 use serde_json::json;
 

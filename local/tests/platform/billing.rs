@@ -53,7 +53,7 @@ async fn run_sql(db: &mut PgConnection, statements: &str) {
     sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(db).await.unwrap();
 }
 
-/// The one number that a query returns.
+/// Returns the number that a query selects.
 async fn number(db: &mut PgConnection, query: &str) -> i64 {
     sqlx::query_scalar(AssertSqlSafe(format!("select ({query})::bigint"))).fetch_one(db).await.unwrap()
 }

@@ -203,6 +203,61 @@ fn the_ingest_worker_may_read_the_ingest_secret_and_no_other_function_may() {
     }
 }
 
+/// Actions that the statements of policy documents name.
+fn actions(statements: &Value) -> BTreeSet<String> {
+    let of_one = |statement: &Value| match &statement["Action"] {
+        Value::Array(actions) => actions.iter().map(|action| action.as_str().unwrap().to_owned()).collect(),
+        action => vec![action.as_str().unwrap().to_owned()],
+    };
+    statements.as_array().unwrap().iter().flat_map(of_one).collect()
+}
+
+#[test]
+fn every_role_has_the_boundary_which_allows_what_the_functions_do() {
+    let deploy = Template::read(&root().join(".github/deploy-role.yaml")).unwrap();
+    let (_, boundary) = deploy.resources("AWS::IAM::ManagedPolicy").find(|(id, _)| *id == "Boundary").unwrap();
+    let allowed = actions(&boundary["PolicyDocument"]["Statement"]);
+    let template = Template::read(&root().join("template.yaml")).unwrap();
+    let mut roles = 0;
+    for (id, role) in template.resources("AWS::IAM::Role") {
+        assert_eq!(role["PermissionsBoundary"]["Fn::If"][1]["Ref"], "PermissionsBoundary", "{id}");
+        for policy in role["Policies"].as_array().into_iter().flatten() {
+            let needed = actions(&policy["PolicyDocument"]["Statement"]);
+            assert!(needed.is_subset(&allowed), "{id}: {:?}", needed.difference(&allowed));
+        }
+        roles += 1;
+    }
+    // One for each function, and the one of canary deployments.
+    assert_eq!(roles, blocks().len() + 1);
+}
+
+#[test]
+fn a_deployment_cannot_make_a_role_without_the_boundary_or_change_its_own_rights() {
+    let deploy = Template::read(&root().join(".github/deploy-role.yaml")).unwrap();
+    let (_, role) = deploy.resources("AWS::IAM::Role").find(|(id, _)| *id == "DeployRole").unwrap();
+    let statements = role["Policies"][0]["PolicyDocument"]["Statement"].as_array().unwrap();
+    let gives_rights =
+        ["iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy", "iam:PutRolePermissionsBoundary"];
+    let mut found = BTreeSet::new();
+    for statement in statements.iter().filter(|statement| statement["Effect"] == "Allow") {
+        let named = actions(&Value::Array(vec![statement.clone()]));
+        for action in named.iter().filter(|action| action.starts_with("iam:")) {
+            assert!(
+                !action.contains('*') && !action.contains("PolicyVersion") && !action.contains("DeleteRolePermissions")
+            );
+            if gives_rights.contains(&action.as_str()) {
+                let bounded = &statement["Condition"]["StringEquals"]["iam:PermissionsBoundary"]["Ref"];
+                assert_eq!(bounded, "Boundary", "{action}");
+                found.insert(action.clone());
+            }
+        }
+    }
+    assert_eq!(found, names(gives_rights));
+    let denied = statements.iter().find(|statement| statement["Effect"] == "Deny").unwrap();
+    assert_eq!(denied["Action"], "iam:*");
+    assert!(denied["Resource"].to_string().contains("role/lisa-${Environment}-deploy"));
+}
+
 /// Reads the secrets in docs/DEPLOY.md, by their ids in the template: the functions that read each, and its keys.
 fn documented_secrets() -> BTreeMap<String, (BTreeSet<String>, BTreeSet<String>)> {
     let text = fs::read_to_string(root().join("docs/DEPLOY.md")).unwrap();

@@ -156,3 +156,37 @@ fn every_sql_function_and_trigger_is_named_by_its_module() {
     let gone = named.iter().filter(|name| name.starts_with("app.") && !functions.contains(name.as_str()));
     assert_eq!(gone.collect::<Vec<_>>(), Vec::<&String>::new(), "functions that are not in migrations/schema.sql");
 }
+
+/// Returns the word after each `keyword` of a migration.
+fn tables_after(sql: &str, keyword: &str) -> BTreeSet<String> {
+    let code: String = sql.lines().filter(|line| !line.trim_start().starts_with("--")).collect::<Vec<_>>().join(" ");
+    let words: Vec<_> = code.split_whitespace().collect();
+    let keyword: Vec<_> = keyword.split(' ').collect();
+    let found = words.windows(keyword.len() + 1).filter(|window| window.starts_with(&keyword));
+    found.map(|window| window[keyword.len()].trim_end_matches(['(', ';']).to_owned()).collect()
+}
+
+/// The tables on which a migration creates triggers.
+fn tables_with_new_triggers(sql: &str) -> BTreeSet<String> {
+    let triggers = sql.split("\ncreate trigger ").skip(1);
+    triggers.flat_map(|trigger| tables_after(trigger.split(" for each ").next().unwrap(), "on")).collect()
+}
+
+#[test]
+fn a_migration_creates_triggers_on_one_table_in_use_at_most() {
+    // Those before are landed.
+    const FIRST: &str = "0081";
+    let folder = root().join("migrations/app");
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let mut seen = 0;
+    for file in files {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        let sql = fs::read_to_string(&file).unwrap();
+        let new = tables_after(&sql, "create table");
+        let in_use: Vec<_> = tables_with_new_triggers(&sql).into_iter().filter(|table| !new.contains(table)).collect();
+        seen += in_use.len();
+        assert!(in_use.len() <= 1 || name.as_str() < FIRST, "{name} locks {in_use:?} in one transaction");
+    }
+    assert!(seen > 7, "the triggers were not found");
+}

@@ -198,7 +198,7 @@ pub async fn replace_password(
     .map(|done| done.rows_affected() == 1)
 }
 
-/// Replaces the hash of a user's password, whatever it was.
+/// Replaces the hash of a user's password without a check of the present password.
 ///
 /// # Errors
 /// Returns any database error.
@@ -303,13 +303,14 @@ pub async fn is_known(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<bool> {
     sqlx::query_scalar!(r#"select exists (select from users where id = $1) as "is_known!""#, user).fetch_one(tx).await
 }
 
-/// Returns true for a user whose account was deleted, or who never had one here.
+/// Returns true for a user whose account was deleted, or who never had one here. An account that is there is not erased
+/// before the transaction ends.
 ///
 /// # Errors
 /// Returns any database error.
 pub async fn is_gone(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
-        r#"select not exists (select from users where id = $1 and deleted_at is null) as "is_gone!""#,
+        r#"select not exists (select from users where id = $1 and deleted_at is null for key share) as "is_gone!""#,
         user
     )
     .fetch_one(tx)

@@ -167,11 +167,11 @@ pub async fn write(tx: &mut TenantTx, message: &NewMessage<'_>) -> sqlx::Result<
 /// The state of the messages that an answer is meant for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AnswerStatus {
-    /// All of them wait for an answer.
+    /// All of the messages still wait for an answer.
     Pending,
-    /// This very answer was written already.
+    /// An earlier attempt wrote this answer already.
     AlreadyWritten,
-    /// At least one of them has another answer or was skipped.
+    /// At least one of the messages has another answer or was skipped.
     SettledOtherwise,
 }
 

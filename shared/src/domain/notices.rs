@@ -1,6 +1,6 @@
-//! Table `tenant_notices`: what a tenant was told once in a day or in a period. Its row is the right to tell it, so of
-//! several transactions at once one tells it. The column `customers.muted_notices` has the notices that a tenant does
-//! not want; `activities` records none of them.
+//! Table `tenant_notices`: the notices that a tenant gets once in a day or in a period. The transaction that writes the
+//! row sends the notice, so of several transactions at once one sends it. The column `customers.muted_notices` has the
+//! notices that a tenant does not want; `activities` records none of them.
 
 use std::collections::BTreeMap;
 

@@ -84,7 +84,7 @@ fn words_of_long(at: usize, sentence: &str) -> Vec<(usize, &str)> {
     words.flat_map(|(offset, word)| pieces_of_long(at + offset, word)).collect()
 }
 
-/// Returns a word with its place; its characters, when there is no end of it.
+/// Returns a word with its position. A word of more than half of [`TARGET_CHARS`] is returned as its single characters.
 fn pieces_of_long(at: usize, word: &str) -> Vec<(usize, &str)> {
     if word.chars().nth(TARGET_CHARS / 2).is_none() {
         return vec![(at, word)];

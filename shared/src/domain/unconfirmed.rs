@@ -64,7 +64,7 @@ pub enum AdmissionError {
     /// The day's requests of all unconfirmed accounts are used up.
     #[error("the day's requests of unconfirmed accounts are used up")]
     BudgetUsedUp,
-    /// The account's own share of them is used up.
+    /// The account has used up its own share of the day's requests of all unconfirmed accounts.
     #[error("the account's share of the day's requests of unconfirmed accounts is used up")]
     ShareUsedUp,
     /// A query failed.

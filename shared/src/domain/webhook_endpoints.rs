@@ -22,8 +22,8 @@ pub use deliveries::{
 };
 pub use endpoint::{
     EndpointListing, MAX_ENDPOINTS, NewWebhookEndpoint, SECRET_PURPOSE, SealedSecrets, SecretRotation, WebhookEndpoint,
-    WebhookEndpointPatch, WebhookEndpointWithSecret, change, create, delete, get, list, remove_previous_secrets,
-    replace_sealed_secrets, rotate_secret, sealed_secrets,
+    WebhookEndpointPatch, WebhookEndpointWithSecret, change, create, delete, get, list, lock_all, lock_sealed_secrets,
+    remove_previous_secrets, replace_sealed_secrets, rotate_secret, sealed_secrets,
 };
 pub use events::{
     BODY_VERSION, ChangedSubscription, EventType, QuotaReached, RenderError, TEST_EVENT, WebhookConversation,

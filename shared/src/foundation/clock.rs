@@ -1,7 +1,9 @@
 //! The clock of this process, through one door, so that a test can move it.
 //!
-//! Due times, leases, quotas and retention are compared by the database, with its own clock. This clock serves what the
-//! database does not see: tokens, signatures, cursors, and times that a response names.
+//! The database compares due times, leases and quotas with its own clock. Maintenance compares the retention of
+//! messages, the expiry of exports, the purges and the periods of billing with the scheduled time of its event. This
+//! clock serves everything else: tokens, signatures, cursors, times that a response names, and delays of queue
+//! messages.
 
 use chrono::{DateTime, TimeDelta, Utc};
 

@@ -36,8 +36,9 @@
 //! All of this works through a transaction pooler without support for named prepared statements: every statement of a
 //! transaction is unnamed, and everything outside a transaction is a single message (docs/DECISIONS.md).
 //!
-//! SQL functions that identify the caller: `app.memberships`, `app.user_role`, and `app.webhook_tenant`; in policies
-//! `app.current_customer`, `app.current_owner`, `app.current_company`, `app.companies`, `app.tenants`.
+//! SQL functions that identify the caller: `app.memberships`, `app.deleted_membership`, `app.user_role`, and
+//! `app.webhook_tenant`; in policies `app.current_customer`, `app.current_owner`, `app.current_company`,
+//! `app.companies`, `app.tenants`.
 //!
 //! SQL function: `app.publish_realtime`, by which the function `migrate` adds the frontends' tables to Supabase's
 //! publication.

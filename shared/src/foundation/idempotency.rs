@@ -177,7 +177,7 @@ async fn claim(tx: &mut TenantTx, key: String, fingerprint: &[u8; 32]) -> Result
     )
     .fetch_optional(tx)
     .await?;
-    // The first request failed and gave its key back between the two statements.
+    // No row: the first request failed and released its key between the two statements. The client repeats its request.
     let Some(known) = known else { return Err(IdempotencyError::InProgress) };
     if known.request_sha256 != fingerprint {
         return Err(IdempotencyError::Reused);

@@ -1,8 +1,8 @@
 //! Deferred work, in the table `jobs`. A job is written in the transaction that causes it. A queue message carries
-//! only its id. When a message is lost, maintenance finds the job here.
+//! ids only. When a message is lost, maintenance finds the job here.
 //!
-//! Deliveries of webhooks are jobs of their own. A transaction that writes one names its endpoint in the setting
-//! `app.webhook_endpoints`.
+//! Deliveries of webhooks are no rows of `jobs`: each row of `webhook_deliveries` is a job itself. A transaction that
+//! writes a delivery names its endpoint in the setting `app.webhook_endpoints`.
 //!
 //! SQL function: `app.receive_message`, which writes a contact's job.
 
@@ -137,7 +137,7 @@ pub async fn object_was_deleted(tx: &mut TenantTx, job: Uuid) -> sqlx::Result<()
     end_object_deletion(tx, job, Some(tenant)).await
 }
 
-/// Records the same for a job of any tenant.
+/// Records that the object of a deletion job of any tenant was deleted: the job is done, or due again at its `until`.
 ///
 /// # Errors
 /// Any error of the database.
@@ -373,7 +373,7 @@ mod tests {
         let messages = WebhookMessage::parse_all(tenant, Some(&format!("{second} {first} {second}")));
         let of = |endpoint_id| WebhookMessage { customer_id: tenant, endpoint_id };
         assert_eq!(messages, [of(first), of(second)]);
-        // A transaction that set nothing, and one on a connection on which another one had set it.
+        // The setting is null when nothing has set it on the connection, and empty after a transaction that set it.
         assert_eq!(WebhookMessage::parse_all(tenant, None), []);
         assert_eq!(WebhookMessage::parse_all(tenant, Some("")), []);
     }

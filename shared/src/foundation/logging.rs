@@ -1,7 +1,7 @@
 //! JSON logs, one object per line, as CloudWatch Logs Insights reads them. No log line may contain a secret, a phone
 //! number or the text of a message.
 
-use std::{fmt, io::Write};
+use std::{fmt, io::Write, sync::OnceLock};
 
 use chrono::{SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
@@ -28,9 +28,13 @@ use crate::settings::CommonSettings;
 /// requests.
 const LIBRARIES: [&str; 8] = ["aws", "h2", "hyper", "lambda", "reqwest", "rustls", "sqlx", "tower"];
 
-/// Starts logging for a process that runs one function. `beside` gets the lines of the log, too. The local stack has its
-/// own logging for all functions.
+/// Starts logging and metrics for a process that runs one function. `beside` gets the lines of the log, too. The local
+/// stack has its own for all functions.
 pub fn init(common: &CommonSettings, beside: impl Layer<Registry> + Send + Sync) {
+    write_metrics_to(|line| {
+        // If standard output cannot be written, the error cannot be logged either.
+        let _ = writeln!(std::io::stdout().lock(), "{line}");
+    });
     // Fails only when a subscriber is already set, which stays; only a test harness could call this twice.
     let _ = subscriber_beside(beside, common.log_level, std::io::stdout).try_init();
     std::panic::set_hook(Box::new(|panic| {
@@ -40,7 +44,8 @@ pub fn init(common: &CommonSettings, beside: impl Layer<Registry> + Send + Sync)
     }));
 }
 
-/// Returns what writes the log of a function, from this level on.
+/// Builds the subscriber that writes a function's log to `writer` as JSON lines, from `level` on. Libraries are logged
+/// from the level warn on.
 pub fn subscriber<W>(level: Level, writer: W) -> impl Subscriber + Send + Sync
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
@@ -59,9 +64,19 @@ where
     tracing_subscriber::registry().with(beside).with(filter).with(json)
 }
 
-/// Writes a metric in CloudWatch's embedded metric format: one JSON object on one line. The metric has no dimensions:
-/// an alarm needs none, and a dimension per tenant must not exist.
+/// Receives each line of a metric.
+static METRIC_WRITER: OnceLock<Box<dyn Fn(&str) + Send + Sync>> = OnceLock::new();
+
+/// Sends the lines of metrics to `write`; only the first call in a process has an effect. A process that never calls it
+/// drops them: an operator's command has no metrics.
+pub fn write_metrics_to(write: impl Fn(&str) + Send + Sync + 'static) {
+    let _ = METRIC_WRITER.set(Box::new(write));
+}
+
+/// Writes a metric in CloudWatch's embedded metric format: one JSON object on one line. CloudWatch and the local stack add
+/// up the values. The metric has no dimensions: an alarm needs none, and a dimension per tenant must not exist.
 pub fn metric(name: &'static str, value: f64) {
+    let Some(write) = METRIC_WRITER.get() else { return };
     let metric = serde_json::json!({
         "_aws": {
             "Timestamp": chrono::Utc::now().timestamp_millis(),
@@ -69,8 +84,7 @@ pub fn metric(name: &'static str, value: f64) {
         },
         name: value,
     });
-    // If standard output cannot be written, the error cannot be logged either.
-    let _ = writeln!(std::io::stdout().lock(), "{metric}");
+    write(&metric.to_string());
 }
 
 /// The log format: the fields of an event and of all spans around it, side by side in one JSON object. So every line

@@ -1,5 +1,5 @@
-//! What language models and embeddings share: addresses and keys of providers, calls with limits, classified errors,
-//! retries, prices, and spans.
+//! Common parts of the clients of language models and of embedding models: addresses and keys of providers, calls with
+//! limits, classified errors, retries, prices, and spans.
 
 mod endpoints;
 mod error;

@@ -239,7 +239,8 @@ impl Storage {
     /// [`StorageError`].
     pub async fn begin_upload(&self, key: &str, content_type: &str) -> Result<PartialUpload, StorageError> {
         let request = self.client.create_multipart_upload().bucket(&self.bucket).key(key).content_type(content_type);
-        // A POST without a body says so (RFC 9110, 8.6). S3 does without it, and other servers refuse the request.
+        // A POST without a body has `Content-Length: 0` (RFC 9110, 8.6). S3 needs no such header; other servers refuse
+        // the request without it.
         let request = request.customize().mutate_request(|request| {
             request.headers_mut().insert("content-length", "0");
         });
@@ -269,7 +270,7 @@ impl Storage {
         let parts = CompletedMultipartUpload::builder().set_parts(Some(upload.parts)).build();
         let request = self.client.complete_multipart_upload().bucket(&self.bucket).key(&upload.key);
         let request = request.upload_id(&upload.id).multipart_upload(parts).send();
-        // S3 may put many parts together for a while.
+        // S3 may take long to join many parts, so this call has the timeout of a part.
         Box::pin(within(PART_TIMEOUT, request)).await?.map_err(failed)?;
         Ok(())
     }

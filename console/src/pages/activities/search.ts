@@ -2,7 +2,7 @@ import { dayOf, defined, oneOf, pageOf } from "@/lib/search";
 
 import { ALL_TYPES, type ActivityType, STATUSES } from "./types";
 
-/** What the address says of the list of activities. */
+/** Search parameters of the list of activities. */
 export interface ActivitiesSearch {
   type?: ActivityType | undefined;
   status?: (typeof STATUSES)[number] | undefined;
@@ -11,7 +11,7 @@ export interface ActivitiesSearch {
   page?: number | undefined;
 }
 
-/** Reads the address. What is not valid is undefined by name: the router passes on what is not named as it came. */
+/** Reads the search parameters. Invalid ones are undefined by name: the router would pass on a parameter that is not named. */
 export function parseActivitiesSearch(raw: Record<string, unknown>): ActivitiesSearch {
   return {
     type: oneOf(raw["type"], ALL_TYPES),

@@ -17,7 +17,7 @@ export interface Series {
 }
 
 interface BarChartProps {
-  /** What the chart shows and its most important figures: read instead of the picture. */
+  /** The chart's subject and most important figures, which screen readers read instead of the picture. */
   summary: string;
   labels: readonly string[];
   series: readonly Series[];

@@ -54,7 +54,7 @@ export function Charts({ stats }: { stats: Stats }) {
   );
 }
 
-/** What a chart says: the total of each series, and when most happened. */
+/** Returns the text of a chart: the total of each series, and the bar with the largest sum. */
 function summaryOf(
   title: string,
   series: readonly Series[],

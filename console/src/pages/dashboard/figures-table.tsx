@@ -14,7 +14,7 @@ import type { Stats } from "./queries";
 interface Column {
   title: string;
   value: (figures: Figures) => number;
-  /** As the page shows it; the file has the plain number. */
+  /** Formats the value for the page. The CSV file has the plain number. */
   text: (value: number) => string;
 }
 

@@ -13,7 +13,7 @@ export const MAX_DAYS = 366;
 const MAX_DAILY_BARS = 92;
 const DAY_MS = 86_400_000;
 
-/** What the address says: the last so many days, or a first and a last day. */
+/** Search parameters of the dashboard: a number of last days, or a first and a last day. */
 export interface DashboardSearch {
   days?: (typeof PRESETS)[number] | undefined;
   from?: string | undefined;
@@ -25,7 +25,7 @@ export interface Period {
   to: string;
 }
 
-/** Reads the address. What is not valid is undefined by name: the router passes on what is not named as it came. */
+/** Reads the search parameters. Invalid ones are undefined by name: the router would pass on a parameter that is not named. */
 export function parseDashboardSearch(raw: Record<string, unknown>): DashboardSearch {
   const from = dayOf(raw["from"]);
   const to = dayOf(raw["to"]);

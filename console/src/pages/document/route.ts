@@ -11,7 +11,7 @@ interface DocumentSearch {
 export const documentRoute = createRoute({
   getParentRoute: () => appRoute,
   path: "/documents/$documentId",
-  // What is not understood is named as undefined: the router keeps what a route leaves out.
+  // Invalid values are returned as undefined: the router would keep a parameter that the result does not name.
   validateSearch: ({ page }: Record<string, unknown>): DocumentSearch => {
     const number = Number(page);
     return { page: Number.isInteger(number) && number > 1 ? number : undefined };

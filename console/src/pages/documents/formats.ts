@@ -1,4 +1,4 @@
-/** What may be uploaded, checked before a byte is sent: a refusal after a long upload costs the owner's time and data. */
+/** Checks of a file before a byte is sent: a refusal after a long upload would cost the owner's time and data. */
 
 export const MAX_FILE_BYTES = 20 * 1024 * 1024;
 export const MAX_NAME_CHARACTERS = 255;

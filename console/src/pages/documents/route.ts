@@ -18,7 +18,7 @@ const SORTS: readonly DocumentSort[] = ["-upload_date", "filename"];
 export const documentsRoute = createRoute({
   getParentRoute: () => appRoute,
   path: "/documents",
-  // What is not understood is named as undefined: the router keeps what a route leaves out.
+  // Invalid values are returned as undefined: the router would keep a parameter that the result does not name.
   validateSearch: ({ status, sort }: Record<string, unknown>): DocumentsSearch => ({
     status: STATUSES.find((known) => known === status),
     sort: SORTS.find((known) => known === sort),

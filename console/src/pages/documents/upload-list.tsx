@@ -147,7 +147,7 @@ function textOfRefusal(refusal: Refusal, documents: Texts["documents"]): string 
   }
 }
 
-/** For a file of a wrong format the server explains in the caller's language what to do. */
+/** Returns the text of an upload's error. For a file of a wrong format, that is the server's advice, in the caller's language. */
 function textOfUploadError(error: unknown, all: BaseTexts & Pick<Texts, "documents">): string {
   if (error instanceof ApiError && error.status === 415) return error.message;
   if (error instanceof ApiError && error.code === "upload_refused") return all.documents.refusals.storage;

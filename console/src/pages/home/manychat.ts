@@ -1,4 +1,4 @@
-/** What ManyChat is given. The same as in docs/MANYCHAT.md, which a test compares. */
+/** Values to be copied into ManyChat. A test compares them with docs/MANYCHAT.md. */
 
 export const SECRET_HEADER = "X-Webhook-Secret";
 

@@ -1,4 +1,4 @@
-/** What of the first hour is done, read from what the company has. */
+/** Progress of the steps of the first hour, derived from the company's data. */
 import { useQueries } from "@tanstack/react-query";
 
 import { useCompany } from "@/session/company";

@@ -1,4 +1,4 @@
-/** What a member does with a conversation. Each answer of the server is shown at once, and the feed confirms it. */
+/** Actions of a member on a conversation. Each answer of the server is shown at once, and the changes feed confirms it. */
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 
 import { call, client } from "@/api/client";

@@ -26,7 +26,7 @@ interface ComposerProps {
   onLeave: () => void;
 }
 
-/** Where a person answers. What is written is kept until it is sent. */
+/** The field in which a person writes an answer. The text is kept until it is sent. */
 export function Composer({ conversation, input, focusRequest, onSent, onLeave }: ComposerProps) {
   const { inbox } = useTexts("inbox");
   const { user } = useCompany();

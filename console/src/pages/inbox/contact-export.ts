@@ -2,13 +2,20 @@ import { call, client, type Schemas } from "@/api/client";
 
 type ContactExport = Schemas["ContactExport"];
 
-/** Joins the answers of an export: the first one has all but the later messages. */
+/** Joins the answers of an export: each list goes on where the answer before has ended. */
 export function joinExports(parts: readonly ContactExport[]): Omit<ContactExport, "next"> | null {
   const [first] = parts;
   if (first === undefined) return null;
-  const whole: Partial<ContactExport> & Omit<ContactExport, "next"> = { ...first };
-  delete whole.next;
-  return { ...whole, messages: parts.flatMap(({ messages }) => messages) };
+  return {
+    conversation: first.conversation,
+    messages: parts.flatMap(({ messages }) => messages),
+    orders: parts.flatMap(({ orders }) => orders),
+    feedback: parts.flatMap(({ feedback }) => feedback),
+    closed_questions: parts.flatMap(({ closed_questions }) => closed_questions),
+    outbox: parts.flatMap(({ outbox }) => outbox),
+    activities: parts.flatMap(({ activities }) => activities),
+    model_calls: parts.flatMap(({ model_calls }) => model_calls),
+  };
 }
 
 /** Fetches all that is stored about a contact, as the text of a JSON file. */

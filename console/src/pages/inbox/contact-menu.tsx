@@ -21,7 +21,7 @@ interface ContactMenuProps {
   onDeleted: () => void;
 }
 
-/** What an owner does when a contact asks for its data, or for their deletion. */
+/** Menu with which an owner exports or deletes the data of a contact. */
 export function ContactMenu({ conversation, contact, onDeleted }: ContactMenuProps) {
   const { inbox } = useTexts("inbox");
   const text = inbox.contact;

@@ -5,7 +5,7 @@ import type { Filter } from "./route";
 /** Parameters of the list of conversations. */
 export type ConversationsQuery = NonNullable<paths["/api/v1/conversations"]["get"]["parameters"]["query"]>;
 
-/** What the API is asked for by each filter. Those that wait are chosen from those with a person. */
+/** Returns the query of a filter for the API. The filter `waiting` queries conversations with a person, and the list chooses. */
 export function queryOfFilter(filter: Filter | undefined, search: string | undefined): ConversationsQuery {
   return {
     ...(search !== undefined && { search }),

@@ -126,14 +126,15 @@ describe("a refresh", () => {
   });
 });
 
-it("a contact's export joins the messages of all answers, and has the rest once", () => {
-  const rest = { conversation: { id: "c" }, orders: [{ id: "o" }], feedback: [], closed_questions: [], outbox: [], activities: [], model_calls: [] };
-  const empty = { ...rest, orders: [] };
+it("a contact's export joins each list of all answers", () => {
+  const empty = { conversation: { id: "c" }, messages: [], orders: [], feedback: [], closed_questions: [], outbox: [], activities: [], model_calls: [] };
   const parts = [
-    { ...rest, messages: [{ id: "m1" }, { id: "m2" }], next: "m2" },
-    { ...empty, messages: [{ id: "m3" }], next: null },
+    { ...empty, messages: [{ id: "m1" }, { id: "m2" }], next: "one" },
+    { ...empty, messages: [{ id: "m3" }], orders: [{ id: "o" }], outbox: [{ part: 0 }], next: "two" },
+    { ...empty, outbox: [{ part: 1 }], next: null },
   ];
-  expect(joinExports(parts as unknown as Parameters<typeof joinExports>[0])).toEqual({ ...rest, messages: [{ id: "m1" }, { id: "m2" }, { id: "m3" }] });
+  const whole = { ...empty, messages: [{ id: "m1" }, { id: "m2" }, { id: "m3" }], orders: [{ id: "o" }], outbox: [{ part: 0 }, { part: 1 }] };
+  expect(joinExports(parts as unknown as Parameters<typeof joinExports>[0])).toEqual(whole);
   expect(joinExports([])).toBeNull();
 });
 

@@ -85,7 +85,7 @@ function Sources({ citations }: { citations: readonly StoredCitation[] }) {
   );
 }
 
-/** What became of a message, where that is not plain: waiting, left without an answer, not delivered. */
+/** The outcome of a message, where it is not plain: waiting, left without an answer, not delivered. */
 function Outcome({ message }: { message: Message }) {
   const { inbox } = useTexts("inbox");
   const skipped = message.skipped_reason;

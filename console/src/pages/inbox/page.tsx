@@ -104,7 +104,7 @@ function useOpenConversation(id: string | undefined, items: readonly Conversatio
   return { conversation, isPending: !isListed || single.isPending, error: single.error };
 }
 
-/** What the keys act on: the row with the focus, else the open conversation, else the first row. */
+/** Handles the inbox's keys. They act on the row with the focus, else on the open conversation, else on the first row. */
 function useKeyboard(items: readonly Conversation[], open: Conversation | null) {
   const navigate = useNavigate({ from: "/inbox" });
   const input = useRef<HTMLTextAreaElement | null>(null);

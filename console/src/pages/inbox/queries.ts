@@ -54,7 +54,7 @@ export const messagesQuery = (conversation: string) =>
     getNextPageParam: (last) => last.meta.next_cursor ?? null,
   });
 
-/** Who took over which conversation: the newest takeovers, as the conversation itself does not name its person. */
+/** The user who took each conversation over last, from the newest 100 takeovers: a conversation does not name its person. */
 export const takeoversQuery = queryOptions({
   queryKey: ["activities", "takeovers"],
   queryFn: async ({ signal }) => {

@@ -7,7 +7,7 @@ import { appRoute } from "@/routes";
 
 import { WaitingBadge } from "./waiting-badge";
 
-/** What the list shows; without a filter, all conversations. */
+/** Filters of the list of conversations. Without a filter, it shows all. */
 export const FILTERS = ["waiting", "human", "unanswered"] as const;
 export type Filter = (typeof FILTERS)[number];
 
@@ -21,7 +21,7 @@ export interface InboxSearch {
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
-/** Reads the address. What is not valid is undefined by name, as the router would otherwise pass it on as it came. */
+/** Reads the search parameters. Invalid ones are undefined by name: the router would pass on a parameter that is not named. */
 export function readSearch(search: Record<string, unknown>): InboxSearch {
   const filter = FILTERS.find((known) => known === search["filter"]);
   // A number in the address, such as a phone number, is read as one.

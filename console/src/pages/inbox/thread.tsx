@@ -138,7 +138,7 @@ function ShortcutHint({ children }: { children: string }) {
   );
 }
 
-/** Why the conversation is where it is. */
+/** The reason for the handover, its end, and a note about an opt-out. */
 function Notes({ conversation, isTaken }: { conversation: Conversation; isTaken: boolean }) {
   const { inbox } = useTexts("inbox");
   const format = useFormat();

@@ -1,11 +1,11 @@
 import { type RefObject, useCallback, useEffect, useImperativeHandle, useLayoutEffect, useRef, useState } from "react";
 
-/** What others may ask of a thread. */
+/** Commands for a thread from other components. */
 export interface ThreadHandle {
   toEnd: () => void;
 }
 
-/** How near to the end counts as being there, in pixels. */
+/** Maximum distance from the end that counts as the end, in pixels. */
 const NEAR_END_PX = 48;
 
 /**

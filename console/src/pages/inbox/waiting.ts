@@ -7,7 +7,7 @@ import { waitsForPerson } from "./holder";
 /** The API has no filter for what waits, so the newest conversations with a person are counted here. */
 const MAX_COUNTED = 100;
 
-/** How many conversations wait for a person, at most a hundred. */
+/** The number of conversations that wait for a person, at most a hundred. */
 export const waitingQuery = queryOptions({
   queryKey: ["waiting"],
   queryFn: async ({ signal }) => {

@@ -36,7 +36,7 @@ export function InvitationPage() {
   );
 }
 
-/** For an invitation that came as a code instead of a link. */
+/** Form for the token of an invitation, for a person who got the token without its link. */
 function TokenForm({ onToken }: { onToken: (token: string) => void }) {
   const { auth, common } = useTexts("auth");
   const [isMissing, setMissing] = useState(false);

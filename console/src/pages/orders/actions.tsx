@@ -19,7 +19,7 @@ import { orderRoute } from "./route";
 import { listSearchOf, type OrderStatus } from "./search";
 import { canCancel, canDelete, nextStatus, PATH, unpricedItems } from "./steps";
 
-/** Where the order stands, and the steps that are allowed from there. */
+/** The status of an order, and buttons for the allowed next steps. */
 export function OrderActions({ order }: { order: Order }) {
   const { orders } = useTexts("orders");
   const [tellsCustomer, setTellsCustomer] = useState(true);

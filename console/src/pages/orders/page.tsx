@@ -16,7 +16,7 @@ import { type Order, ordersQuery } from "./queries";
 import { ordersRoute } from "./route";
 import { isFiltered } from "./search";
 
-/** How many items of an order the list names. */
+/** Number of items of an order that the list names. */
 const NAMED_ITEMS = 2;
 
 export function OrdersPage() {

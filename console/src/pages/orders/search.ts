@@ -7,7 +7,7 @@ export const STATUSES = ["pending", "confirmed", "preparing", "delivered", "canc
 /** The orders of the list; the first is the default. */
 export const SORTS = ["-created_at", "created_at", "-updated_at", "-total_amount", "total_amount"] as const;
 
-/** What the address says of the list of orders. An order's own address keeps it, so that the way back leads there. */
+/** Search parameters of the list of orders. An order's own address keeps them for the way back to the list. */
 export interface OrdersSearch {
   search?: string | undefined;
   status?: OrderStatus | undefined;
@@ -18,7 +18,7 @@ export interface OrdersSearch {
   page?: number | undefined;
 }
 
-/** Reads the address. What is not valid is undefined by name: the router passes on what is not named as it came. */
+/** Reads the search parameters. Invalid ones are undefined by name: the router would pass on a parameter that is not named. */
 export function parseOrdersSearch(raw: Record<string, unknown>): OrdersSearch {
   return {
     search: textOf(raw["search"]),

@@ -22,5 +22,5 @@ export const canCancel = (status: OrderStatus) => nextStatus(status) !== null;
 export const canEditItems = (status: OrderStatus) => nextStatus(status) !== null;
 export const canDelete = (status: OrderStatus) => status === "pending" || status === "cancelled";
 
-/** How many items have no price. */
+/** Returns the number of items without a price. */
 export const unpricedItems = (order: Order) => order.items.filter(({ unit_price }) => unit_price === null).length;

@@ -14,7 +14,7 @@ interface PlaygroundSearch {
 export const playgroundRoute = createRoute({
   getParentRoute: () => appRoute,
   path: "/playground",
-  // What is not understood is named as undefined: the router keeps what a route leaves out.
+  // Invalid values are returned as undefined: the router would keep a parameter that the result does not name.
   validateSearch: ({ tab }: Record<string, unknown>): PlaygroundSearch => ({
     tab: tab === "prompts" || tab === "golden" ? tab : undefined,
   }),

@@ -4,7 +4,7 @@ export const FILTERS = ["available", "unavailable", "archived"] as const;
 /** The orders of the list; the first is the default. */
 export const SORTS = ["-created_at", "created_at", "name", "-name"] as const;
 
-/** What the address says of the catalogue. */
+/** Search parameters of the catalogue. */
 export interface ProductsSearch {
   search?: string | undefined;
   /** Without it, the catalogue without archived products. */
@@ -15,7 +15,7 @@ export interface ProductsSearch {
   product?: string | undefined;
 }
 
-/** Reads the address. What is not valid is undefined by name: the router passes on what is not named as it came. */
+/** Reads the search parameters. Invalid ones are undefined by name: the router would pass on a parameter that is not named. */
 export function parseProductsSearch(raw: Record<string, unknown>): ProductsSearch {
   const product = textOf(raw["product"], 36);
   return {

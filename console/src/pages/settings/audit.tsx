@@ -11,7 +11,7 @@ import { usePersonName } from "./people";
 import { type AuditEntry, auditQuery } from "./queries";
 import { Loaded, Section } from "./section";
 
-/** Who did what in the company, newest first. */
+/** The audit log of the company: actions with their authors, newest first. */
 export function AuditSection() {
   const { settings } = useTexts("settings");
   const list = useInfiniteQuery(auditQuery);

@@ -1,6 +1,6 @@
 import type { Config, ConfigPatch } from "./queries";
 
-/** What the form of the assistant holds. */
+/** Values of the form of the assistant. */
 export interface BotValues {
   ai_name: string;
   show_sources: boolean;

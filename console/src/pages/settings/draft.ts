@@ -4,7 +4,7 @@
  */
 import { readStored, writeStored } from "@/lib/storage";
 
-/** For each changed field, the saved value that was changed, and the new one. */
+/** The changed fields of a form, each with the saved value before the change (`from`) and the typed one (`to`). */
 export type Draft = Readonly<Record<string, { from: unknown; to: unknown }>>;
 
 const NO_CHANGES: Draft = {};

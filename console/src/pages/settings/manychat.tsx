@@ -75,7 +75,7 @@ function RequestCard() {
   );
 }
 
-/** What came and could not be read, then the causes that the guide names. */
+/** Signs of a broken connection with their remedies, then the webhook calls that could not be read. */
 function TroubleCard() {
   const { settings } = useTexts("settings");
   const text = settings.manychat;

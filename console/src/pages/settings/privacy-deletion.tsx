@@ -10,7 +10,7 @@ import { Card, CardContent, CardHeader, CardTitle } from "@/ui/card";
 import { RESTORATION_DAYS } from "./privacy-values";
 import { Points, TypedConfirmation } from "./typed-confirmation";
 
-/** The end of the company's account, by its name typed. */
+/** Deletion of the company's account, confirmed by typing the company's name. */
 export function DeletionCard() {
   const { privacy } = useTexts("privacy");
   const text = privacy.deletion;

@@ -11,7 +11,7 @@ import { Card, CardContent, CardHeader, CardTitle } from "@/ui/card";
 
 import { Points, TypedConfirmation } from "./typed-confirmation";
 
-/** The end of a member's own account, in all companies. */
+/** Deletion of the member's own account, in all companies. */
 export function DepartureCard() {
   const { privacy } = useTexts("privacy");
   const text = privacy.departure;

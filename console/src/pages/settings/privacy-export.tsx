@@ -14,7 +14,7 @@ import { exportQuery, lastExportQuery, rememberExport } from "./privacy-queries"
 import { type Export, isInWork } from "./privacy-values";
 import { Loaded } from "./section";
 
-/** The archive of everything: its request, its making, its link. */
+/** The export of all data: the button that requests it, its progress, and the link to the archive. */
 export function ExportCard() {
   const { privacy } = useTexts("privacy");
   const { tenant } = useCompany();
@@ -109,7 +109,7 @@ function Ready({ present, onNewLink, isBusy }: ReadyProps) {
   );
 }
 
-/** True from a time on. */
+/** True when the time `iso` has passed; rerenders at that moment. */
 function useHasPassed(iso: string | null): boolean {
   const [passed, setPassed] = useState<string | null>(null);
   useEffect(() => {

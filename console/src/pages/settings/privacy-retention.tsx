@@ -21,7 +21,7 @@ interface RetentionValues {
   months: string;
 }
 
-/** For how many months conversations are kept. A shorter time deletes at once what is older. */
+/** Form for the number of months for which conversations are kept. A shorter time deletes older ones within minutes. */
 export function RetentionCard() {
   const customer = useQuery(customerQuery);
   return <Loaded query={customer}>{(data) => <RetentionForm customer={data} />}</Loaded>;

@@ -1,4 +1,4 @@
-/** What the privacy page computes: the export to show, the day before which messages go, typed confirmations. */
+/** Computations of the privacy page: the export to show, the day before which messages are deleted, typed confirmations. */
 import type { Schemas } from "@/api/client";
 
 export type Export = Schemas["Export"];

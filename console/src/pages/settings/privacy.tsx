@@ -10,7 +10,7 @@ import { RetentionCard } from "./privacy-retention";
 import { membersQuery } from "./queries";
 import { Section } from "./section";
 
-/** What is stored, for how long, and how it is exported and deleted. Who owns nothing may delete the own account. */
+/** The section about privacy. Owners export, restrict and delete the company's data; other members delete their own account. */
 export function PrivacySection() {
   const { privacy } = useTexts("privacy");
   if (useIsOwner()) {

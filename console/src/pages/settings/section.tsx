@@ -33,7 +33,7 @@ export function Section({ name, lead, actions, children }: SectionProps) {
   );
 }
 
-/** What a section knows of the query that it shows. */
+/** The fields of a query that {@link Loaded} shows. */
 interface Loading<T> {
   data: T | undefined;
   error: Error | null;

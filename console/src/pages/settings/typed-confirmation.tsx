@@ -11,7 +11,7 @@ import { isConfirmed } from "./privacy-values";
 
 interface TypedConfirmationProps {
   title: string;
-  /** What will be gone, and until when there is a way back. */
+  /** Names the data that is deleted, and the time until which the deletion can be undone. */
   children: ReactNode;
   /** Asks to type `name`. */
   label: string;
@@ -72,7 +72,7 @@ export function TypedConfirmation({ title, children, label, name, confirm, isBus
   );
 }
 
-/** What follows, point by point. */
+/** A list of the consequences. */
 export function Points({ points }: { points: readonly string[] }) {
   return (
     <ul className="grid list-disc gap-1.5 pl-5 text-sm">

@@ -19,7 +19,7 @@ import { Loaded, Section } from "./section";
 
 const MAX_CAP = 1_000_000;
 
-/** What the period has used, of what the plan allows. */
+/** The usage of the present period and the limits of the plan. */
 export function UsageSection() {
   const usage = useQuery(usageQuery);
   return (
@@ -99,7 +99,7 @@ function OverageCap() {
 
 const valuesOf = ({ overage_cap_requests: cap }: Customer): CapValues => ({ overage_cap_requests: String(cap ?? "") });
 
-/** How many requests over the plan are answered and paid at most. */
+/** Form for the maximum number of requests over the plan that are answered and paid in a period. */
 function OverageCapForm({ customer }: { customer: Customer }) {
   const { settings } = useTexts("settings");
   const text = settings.usage;

@@ -22,7 +22,7 @@ const route = getRouteApi("/app/settings/webhooks/$endpoint");
 
 const VARIANTS: Record<string, "success" | "destructive" | "secondary"> = { delivered: "success", failed: "destructive", pending: "secondary" };
 
-/** What was sent to the endpoint and how it went; a test event; the failed ones again. */
+/** The deliveries of an endpoint with their results, and the buttons for a test event and for a replay of failed deliveries. */
 export function DeliveriesCard({ endpoint }: { endpoint: Endpoint }) {
   const { webhooks } = useTexts("webhooks");
   const text = webhooks.deliveries;
@@ -68,7 +68,7 @@ export function DeliveriesCard({ endpoint }: { endpoint: Endpoint }) {
   );
 }
 
-/** An attempt may have switched the endpoint off, or ended its failures: it is asked for again when one has ended. */
+/** Fetches the endpoint again when an attempt has ended: its result may have switched the endpoint off or ended its failures. */
 function useEndpointAfterAttempts(id: string, deliveries: readonly Delivery[] | undefined): void {
   const queries = useQueryClient();
   const attempts = deliveries?.map((delivery) => `${delivery.id} ${delivery.status} ${delivery.last_attempt_at ?? ""}`).join();

@@ -8,7 +8,7 @@ import { EVENT_TYPES } from "./webhook-values";
 
 const boxClasses = "mt-0.5 size-4 shrink-0 accent-primary";
 
-/** All events, or some of them, each with what it tells. */
+/** The choice between all events and some of them, each with a description. */
 export function EventsField({ form }: { form: UseFormReturn<EndpointValues> }) {
   const { webhooks } = useTexts("webhooks");
   const text = webhooks.form;

@@ -24,7 +24,7 @@ export const endpointQuery = (id: string) =>
     queryFn: async ({ signal }) => (await call(client.GET("/api/v1/webhook-endpoints/{id}", { params: { path: { id } }, signal }))).data,
   });
 
-/** A page of an endpoint's deliveries, looked at again when an attempt is due. The changes feed does not tell of them. */
+/** A page of an endpoint's deliveries, fetched again when an attempt is due: deliveries are not in the changes feed. */
 export const deliveriesQuery = (id: string, { status, page }: DeliveriesSearch) =>
   queryOptions({
     queryKey: ["webhooks", "deliveries", id, status ?? "all", page ?? 1],

@@ -1,4 +1,4 @@
-/** What the pages of the outgoing webhooks compute: states, addresses, times. */
+/** Computations of the pages about outgoing webhooks: states, addresses, times. */
 import type { Schemas } from "@/api/client";
 
 export type Endpoint = Schemas["WebhookEndpoint"];
@@ -38,7 +38,7 @@ export function statusOf({ enabled, failing_since }: Pick<Endpoint, "enabled" | 
 
 export type UrlProblem = "invalid" | "https" | "credentials" | "port" | "long";
 
-/** Why the API would refuse the address, as far as its text shows it; null for none. */
+/** Returns the reason for which the API would refuse a URL, as far as its text shows one; else null. */
 export function urlProblem(text: string): UrlProblem | null {
   const typed = text.trim();
   if (typed.length > MAX_URL_CHARS) return "long";
@@ -51,7 +51,7 @@ export function urlProblem(text: string): UrlProblem | null {
 
 const SOON_MS = 15_000;
 const OVERDUE_MS = 30_000;
-/** Longer than the server reserves a delivery for an attempt: until then `next_attempt_at` may be the end of that. */
+/** Longer than the server's claim of a delivery, during which `next_attempt_at` is the end of the claim. */
 const ATTEMPT_MS = 120_000;
 const MIN_LOOK_MS = 1_000;
 const ATTEMPT_LOOK_MS = 3_000;
@@ -64,7 +64,7 @@ export function isBeingSent({ status, next_attempt_at, attempts, error_code }: D
   return isInWork || next_attempt_at == null || Date.parse(next_attempt_at) - now < SOON_MS;
 }
 
-/** Milliseconds until another look at the list is worth it; false when nothing in it waits. */
+/** Returns the milliseconds until the list is fetched again; false when no delivery in it waits. */
 export function nextLookMs(deliveries: readonly Delivery[], now: number): number | false {
   const waits = deliveries
     .filter(({ status }) => status === "pending")

@@ -114,7 +114,7 @@ function useSwitch(id: string, onDone: () => void) {
   });
 }
 
-/** Why the endpoint is off, or that it fails, and what to do. */
+/** A note about an endpoint that fails or is switched off, with the reason and the button that switches it on. */
 function StateNote({ endpoint }: { endpoint: Endpoint }) {
   const { webhooks } = useTexts("webhooks");
   const format = useFormat();

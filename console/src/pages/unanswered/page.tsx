@@ -10,7 +10,7 @@ import { QuestionsTab } from "./questions-tab";
 
 const route = getRouteApi("/app/unanswered");
 
-/** What the assistant did not answer, and the answers that the company wrote. */
+/** The page of unanswered questions and of approved answers. */
 export function UnansweredPage() {
   const { unanswered } = useTexts("unanswered");
   const isOwner = useIsOwner();

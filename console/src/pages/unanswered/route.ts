@@ -17,7 +17,7 @@ interface UnansweredSearch {
 export const unansweredRoute = createRoute({
   getParentRoute: () => appRoute,
   path: "/unanswered",
-  // What is not understood is named as undefined: the router keeps what a route leaves out.
+  // Invalid values are returned as undefined: the router would keep a parameter that the result does not name.
   validateSearch: ({ tab, question, sort }: Record<string, unknown>): UnansweredSearch => ({
     tab: tab === "answers" ? tab : undefined,
     question: typeof question === "string" ? question : undefined,

@@ -336,6 +336,7 @@ export const settings = {
       "account.purged": "deleted the data for good",
       "account.restored": "restored the company’s account",
       "contact.deleted": "deleted a contact",
+      "contact.deletion_begun": "began to delete a contact",
       "contact.exported": "exported a contact",
       "export.link_issued": "made a link to the export",
       "export.requested": "requested an export of everything",

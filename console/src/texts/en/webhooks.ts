@@ -30,7 +30,7 @@ export const webhooks = {
     needsEvent: "Choose at least one event.",
     create: "Create the endpoint",
   },
-  /** What happens for each event to be sent. */
+  /** Name and cause of each event. */
   events: {
     "message.received": { name: "A customer wrote", text: "Each message that arrives on WhatsApp, with its text." },
     "conversation.handed_over": { name: "A person must answer", text: "The customer asked for a person, the assistant could not help, or a colleague took over." },
@@ -103,6 +103,7 @@ export const webhooks = {
       unreachable: "The name does not exist, or the connection or its encryption failed.",
       url_refused: "The name leads to an address that is not public.",
       endpoint_disabled: "The endpoint was switched off before it was sent.",
+      attempts_used_up: "An error of ours: ten attempts ended without a result. It is reported to us.",
       unreadable_event: "An error of ours; it is reported to us.",
     } as Record<string, string>,
   },

@@ -336,6 +336,7 @@ export const settings: Texts["settings"] = {
       "account.purged": "a supprimé les données pour de bon",
       "account.restored": "a restauré le compte de l’entreprise",
       "contact.deleted": "a supprimé un contact",
+      "contact.deletion_begun": "a commencé à supprimer un contact",
       "contact.exported": "a exporté un contact",
       "export.link_issued": "a créé un lien vers l’export",
       "export.requested": "a demandé un export de tout",

@@ -103,6 +103,7 @@ export const webhooks: Texts["webhooks"] = {
       unreachable: "Le nom n’existe pas, ou la connexion ou son chiffrement a échoué.",
       url_refused: "Le nom mène à une adresse qui n’est pas publique.",
       endpoint_disabled: "L’adresse a été désactivée avant l’envoi.",
+      attempts_used_up: "Une erreur de notre côté : dix essais sont restés sans résultat. Elle nous est signalée.",
       unreadable_event: "Une erreur de notre côté ; elle nous est signalée.",
     },
   },

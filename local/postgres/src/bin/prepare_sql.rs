@@ -7,7 +7,7 @@ use local_postgres::{ProgressOutput, prepare_sql};
 /// database.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Write nothing; fail when one of them is out of date.
+    /// Write nothing; fail when .sqlx/ or migrations/schema.sql is out of date.
     #[arg(long)]
     check: bool,
 }

@@ -21,7 +21,8 @@ async fn run(rounds: usize) {
             let (begun, met) = (traffic.acknowledged(), aws.count());
             let trouble = async {
                 aws.set(Some(fault));
-                // The uploads meet the fault until it ends, and everything else that is not stored in S3 is taken.
+                // Uploads to S3 fail until the fault ends. All other requests of the round are acknowledged during the
+                // fault.
                 traffic.wait_for_acknowledged(begun + SIZE.acknowledgements() - SIZE.uploads).await;
                 traffic.wait_until_met(&aws, met + 3).await;
                 aws.set(None);

@@ -1,6 +1,6 @@
-//! Functions whose clock is an hour ahead or behind. What is due, leases, quotas, retention and the keys of repeated requests
-//! are compared by the database with its own clock, so they do not move. Tokens and signatures do: they are refused, and the
-//! client comes again.
+//! Functions whose clock is an hour or two ahead or behind. The database compares due times, leases, quotas and the
+//! expiry of idempotency keys with its own clock, so a wrong clock of a function does not move them. Tokens and
+//! signatures follow the function's clock: they are refused while it is wrong, and the client repeats the request.
 
 use std::time::{Duration, Instant};
 
@@ -47,7 +47,7 @@ async fn a_token_is_refused_by_a_clock_an_hour_off_and_taken_again_when_the_cloc
     let (app, tenant) = (&whatsapp.app, &whatsapp.tenant);
     app.stack.move_clock(TimeDelta::hours(2));
     app.get("/api/v1/quota/status").by(tenant).await.refused(401, "token_expired");
-    // A token of the clock that is off is good as long as that clock holds, and for no longer than its life afterwards.
+    // A token that was issued by the wrong clock is valid by that clock.
     let session = app.log_in(&tenant.email, PASSWORD).await.data(200);
     let token = session["access_token"].as_str().unwrap();
     app.get("/api/v1/quota/status").by(token).await.data(200);
@@ -57,8 +57,9 @@ async fn a_token_is_refused_by_a_clock_an_hour_off_and_taken_again_when_the_cloc
     app.get("/api/v1/quota/status").by(tenant).await.data(200);
 }
 
-/// A part that ManyChat does not take is due in some seconds. A worker whose clock is ahead took the time for past: it sent
-/// itself a message at once, found the part not due, and so on.
+/// A part that ManyChat refuses for now is due again some seconds later. A worker whose clock was ahead once took that
+/// time for past: it sent itself a message at once, found the part not due, sent the next message, and so on until the
+/// part was due.
 #[tokio::test]
 async fn a_worker_whose_clock_is_ahead_waits_like_any_other() {
     if is_through_pgbouncer() {
@@ -84,7 +85,7 @@ async fn a_worker_whose_clock_is_ahead_waits_like_any_other() {
     whatsapp.wait_for_texts(1, 1).await;
     whatsapp.wait_for_reply_jobs().await;
     assert!(started.elapsed() < WAIT_TIMEOUT, "{:?}", started.elapsed());
-    // One for the answer, and one or two for each part that was due again.
+    // One run for the answer, and one or two runs for each time that the part was due again.
     let runs = whatsapp.number("select count(*) from public.acquisitions").await;
     assert!(runs <= 8, "{runs} runs of the worker");
     assert_eq!(whatsapp.number("select count(*) from reservations where state = 'spent'").await, 1);

@@ -1,5 +1,5 @@
-//! PostgreSQL killed with SIGKILL and started again, and PgBouncer the same, while messages, uploads, orders, questions,
-//! exports and webhooks go on.
+//! PostgreSQL or PgBouncer is killed with SIGKILL and started again, while messages, uploads, orders, questions,
+//! exports and webhooks are under way.
 
 use std::time::Instant;
 
@@ -38,8 +38,8 @@ impl Killable for local_postgres::Pooler {
     }
 }
 
-/// Sends rounds, and kills the server in the middle of each one, at another place of it. Prints the figures of
-/// docs/RELIABILITY.md.
+/// Sends one round for each kill, and kills the server in the middle of the round, each time after more of its
+/// acknowledgements. Prints the figures of docs/RELIABILITY.md.
 async fn kill_during(mut traffic: Traffic, server: &mut impl Killable, kills: usize) {
     let started = Instant::now();
     for kill in 0..kills {

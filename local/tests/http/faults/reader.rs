@@ -1,5 +1,5 @@
-//! The process that reads documents out of memory, out of time, and at a file that it may not write: the document fails with
-//! its code, and the next one is read.
+//! The child process that reads documents runs out of memory, out of processor time, or writes a file against its
+//! limit. The document fails with an error code, and the next document is read.
 
 use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
@@ -10,7 +10,8 @@ use super::{
     is_through_pgbouncer,
 };
 
-/// Time in which a document ends. Its reading takes 45 s of processor time at most, but these end at once.
+/// Maximum time until a document has a final status. The child process may take 45 s of processor time, but these
+/// documents fail at once.
 const ENDS_WITHIN: Duration = Duration::from_secs(30);
 
 #[tokio::test]
@@ -20,7 +21,8 @@ async fn a_reader_at_its_limits_fails_one_document_with_its_code_and_reads_the_n
     }
     let folder = tempfile::tempdir().unwrap();
     let (program, fault) = (folder.path().join("reader"), folder.path().join("fault"));
-    // The limits are those that the reader sets for itself; only the numbers are lower.
+    // A shell script stands for the reader. Its limits of time and file size are those of the reader, with lower
+    // numbers. For memory, it ends by SIGABRT, as pdfium does when an allocation fails.
     let script = format!("#!/bin/bash\n. {}\nexec {} \"$@\"\n", fault.display(), lisa_program().unwrap().display());
     fs::write(&fault, "").unwrap();
     fs::write(&program, script).unwrap();
@@ -42,7 +44,7 @@ async fn a_reader_at_its_limits_fails_one_document_with_its_code_and_reads_the_n
         .await;
         assert_eq!((&document["status"], &document["error_code"]), (&"failed".into(), &code.into()), "{document}");
         assert_eq!(app.chunk_count(id).await, 0);
-        // Whoever asks for the reading anew, when the machine has what it takes, gets it, once.
+        // A retry reads the document when the fault is over, and stores its chunk once.
         fs::write(&fault, "").unwrap();
         app.post(&format!("/api/v1/documents/{id}/retry")).by(&tenant).await.data(200);
         let document = app.wait_for_end_state(&tenant, id).await;

@@ -1,5 +1,5 @@
-//! Traffic of one company, sent as clients send it: each request again until it is taken. Counts what was acknowledged, and
-//! compares it with what was done.
+//! Traffic of one company, sent as clients send it: each request is repeated until it is acknowledged. Counts the
+//! acknowledged requests, and compares them with the rows of the database and the deliveries to the fakes.
 
 use std::{
     collections::BTreeSet,
@@ -7,7 +7,7 @@ use std::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::future::join_all;
@@ -18,36 +18,42 @@ use local::{
 use serde_json::json;
 use uuid::Uuid;
 
-use super::super::support::{
-    TestRequest, TestResponse, WAIT_TIMEOUT, WhatsAppFixture, presigned_upload, small_pdf, wait_until,
-};
+use super::super::support::{TestRequest, TestResponse, WhatsAppFixture, presigned_upload, small_pdf, wait_until};
 
-/// Time in which a request must be taken, faults included.
+/// Maximum time until a request is acknowledged, faults included.
 const TAKEN_WITHIN: Duration = Duration::from_secs(60);
-/// Time after which a client gives an upload up and sends it again.
+/// Timeout of a client for one attempt at an upload.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time in which all work ends, although its workers died. Without help, the longest of their rights, a reservation, holds
+/// for two minutes.
+const ENDS_WITHIN: Duration = Duration::from_secs(240);
+/// Time between two runs of maintenance. A deployment runs it every five minutes, and its replies and webhooks every minute.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(15);
+/// Time between two looks at work that takes minutes.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// A company with a receiver of its webhooks, and what was acknowledged to it.
+/// A company with a receiver of its webhooks, and counters of its requests.
 pub(super) struct Traffic {
     pub(super) whatsapp: WhatsAppFixture,
-    receiver: FakeReceiver,
-    /// Requests that were acknowledged.
+    pub(super) receiver: FakeReceiver,
+    /// Number of acknowledged requests, uploads to S3 included.
     acknowledged: AtomicUsize,
-    /// Requests that were refused with a 503, or with a 500 of storage.
+    /// Number of attempts that were refused: by a 503 or by a 409 `idempotency_in_progress`, and uploads by a 500, a
+    /// 503 or a timeout.
     refused: AtomicUsize,
     contacts: AtomicUsize,
-    /// Keys of questions, answered or not.
+    /// Number of questions, answered or not. A question's number is in its idempotency key.
     questions: AtomicUsize,
     orders: AtomicUsize,
     uploads: AtomicUsize,
     /// Documents whose announcement was acknowledged.
     documents: Mutex<BTreeSet<Uuid>>,
     exports: Mutex<BTreeSet<Uuid>>,
-    /// Messages of [`Self::assert_nobody_is_stuck`].
+    /// Number of messages of [`Self::assert_nobody_is_stuck`].
     probes: AtomicUsize,
 }
 
-/// Requests of one round.
+/// Numbers of requests of one round. An export comes in addition.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RoundSize {
     pub(super) messages: usize,
@@ -63,7 +69,7 @@ impl RoundSize {
     }
 }
 
-/// Deliveries to outside systems that came more than once, as they may.
+/// Numbers of repeated deliveries to outside systems, which docs/RELIABILITY.md allows.
 #[derive(Debug, Default)]
 pub(super) struct Repeated {
     pub(super) messages: usize,
@@ -88,7 +94,7 @@ impl Traffic {
             "url": "https://hooks.example.com/in", "events": ["order.created", "message.received", "document.processed"],
         });
         whatsapp.app.post("/api/v1/webhook-endpoints").by(&whatsapp.tenant).json(&body).await.data(201);
-        // A function fetches its secret when it starts, which is no subject of these tests.
+        // Functions start before the faults: the fetch of their secrets at the start is not tested here.
         whatsapp.app.stack.start_functions().await.unwrap();
         Self {
             whatsapp,
@@ -123,7 +129,8 @@ impl Traffic {
         .await;
     }
 
-    /// Waits until a request is refused: the outage is felt. Sends requests of its own, since a round may be over by now.
+    /// Waits until a request is refused with 503, which shows that the outage has begun. Sends requests of its own,
+    /// since the round may have ended.
     pub(super) async fn wait_until_refused(&self) {
         wait_until("a request is refused", TAKEN_WITHIN, async || {
             let answer = self.whatsapp.app.get("/api/v1/documents").by(&self.whatsapp.tenant).await;
@@ -142,7 +149,7 @@ impl Traffic {
         wait_until(&format!("{count} faults"), TAKEN_WITHIN, async || (aws.count() >= count).then_some(())).await;
     }
 
-    /// Sends one round, everything at once.
+    /// Sends the requests of one round and one export, all at the same time.
     pub(super) async fn round(&self, size: RoundSize) {
         let next = |count: &AtomicUsize, more: usize| {
             let first = count.fetch_add(more, Ordering::SeqCst);
@@ -161,8 +168,14 @@ impl Traffic {
         join_all((first..first + count).map(|contact| self.message(contact))).await;
     }
 
-    /// Sends a request again while the product is not able to take it. Nothing but a 503 in the product's own form may say
-    /// so, or a 409 while the first attempt still runs.
+    /// Makes orders.
+    pub(super) async fn orders(&self, count: usize) {
+        let first = self.orders.fetch_add(count, Ordering::SeqCst);
+        join_all((first..first + count).map(|number| self.order(number))).await;
+    }
+
+    /// Repeats a request until it is answered with one of `statuses`. Asserts that every other answer is the product's
+    /// 503 `unavailable`, or 409 `idempotency_in_progress` while an earlier attempt still runs.
     async fn until_taken(&self, statuses: &[u16], request: impl Fn() -> TestRequest) -> TestResponse {
         let taken = wait_until("a request is taken", TAKEN_WITHIN, async || {
             let answer = request().await;
@@ -191,7 +204,8 @@ impl Traffic {
         self.until_taken(&[200], post).await;
     }
 
-    /// Asks a question. A worker that died with it holds the key for a minute, so a 409 is left to [`Self::settle`].
+    /// Asks a question. The claim of a function that died holds the idempotency key for a minute, so a 409 counts as
+    /// acknowledged, and [`Self::settle`] asks again.
     async fn question(&self, number: usize) {
         self.until_taken(&[200, 409], || self.question_request(number)).await;
     }
@@ -241,8 +255,8 @@ impl Traffic {
         self.exports.lock().unwrap().insert(asked["id"].as_str().unwrap().parse().unwrap());
     }
 
-    /// Restarts the product, so that whatever worked is dead; lets the rights of the dead expire, as they do by themselves
-    /// within minutes; and waits until nothing is left to do.
+    /// Restarts the product, which kills all work in progress. Expires the leases, reservations, claims and holds of
+    /// the killed workers, which expire by themselves within minutes. Then waits until no work is left.
     pub(super) async fn settle(self) -> Self {
         let this = Self { whatsapp: self.whatsapp.restart().await, ..self };
         this.whatsapp
@@ -255,7 +269,7 @@ impl Traffic {
                  update exports set held_until = now() where held_until is not null",
             )
             .await;
-        // Each question gets its answer under its old key.
+        // Each question is asked again with its first idempotency key.
         let questions = this.questions.load(Ordering::SeqCst);
         let answers = (0..questions).map(|number| {
             let this = &this;
@@ -268,41 +282,82 @@ impl Traffic {
         this
     }
 
-    async fn wait_until_done(&self) {
-        // An announcement whose answer was lost leaves a document whose file never comes: only the others are waited for.
-        let documents: Vec<_> = self.documents.lock().unwrap().iter().map(|id| format!("'{id}'")).collect();
-        let documents = documents.join(", ");
-        let open = format!(
-            "(select count(*) from jobs where kind = 'reply' and status <> 'done')
-             + (select count(*) from outbox where state = 'queued')
-             + (select count(*) from webhook_deliveries where status = 'pending')
-             + (select count(*) from reservations where state = 'held')
-             + (select count(*) from exports where status in ('queued', 'running'))
-             + (select count(*) from documents where status = 'pending' and id in ({documents}))"
-        );
-        // Hours pass between the attempts of a job, and it is given up after twelve. Here they follow each other at once.
-        let due = "update jobs set run_after = now(), attempts = 0 where status <> 'done';
-            update conversations set next_send_at = now() where next_send_at > now();
-            update webhook_deliveries set next_attempt_at = now() where status = 'pending';
-            update webhook_endpoints set paused_until = null, wake_at = null";
-        wait_until("nothing is left to do", 2 * WAIT_TIMEOUT, async || {
-            if self.whatsapp.number(&open).await == 0 {
-                return Some(());
-            }
-            self.whatsapp.sql(due).await;
-            self.whatsapp.app.stack.invoke("maintenance", json!({})).await.unwrap();
-            None
-        })
-        .await;
+    /// Restarts the product, so that whatever worked is dead, and changes nothing else.
+    pub(super) async fn kill(self) -> Self {
+        Self { whatsapp: self.whatsapp.restart().await, ..self }
     }
 
-    /// Asserts that everything that was acknowledged was done, and once.
+    /// Waits until nothing is left to do. Maintenance runs as in a deployment, but more often; nothing is made due, and no
+    /// right of a dead worker is ended.
+    pub(super) async fn wait_without_help(&self) {
+        let (started, mut last_run) = (Instant::now(), None::<Instant>);
+        loop {
+            let open = self.open_work().await;
+            if open.is_empty() {
+                return;
+            }
+            assert!(started.elapsed() < ENDS_WITHIN, "left to do: {open}");
+            if last_run.is_none_or(|at| at.elapsed() >= MAINTENANCE_INTERVAL) {
+                last_run = Some(Instant::now());
+                self.whatsapp.app.stack.invoke("maintenance", json!({})).await.unwrap();
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    async fn wait_until_done(&self) {
+        let started = Instant::now();
+        loop {
+            let open = self.open_work().await;
+            if open.is_empty() {
+                return;
+            }
+            assert!(started.elapsed() < ENDS_WITHIN, "left to do: {open}");
+            // Up to an hour passes between the attempts at a job, and the job fails after twelve. Here, each round of
+            // maintenance makes all jobs due at once and sets their attempts to 0. A transaction each: together they would
+            // wait for rows that a worker has locked in another order.
+            for statement in [
+                "update jobs set run_after = now(), attempts = 0 where status <> 'done' and run_after > now()",
+                "update conversations set next_send_at = now() where next_send_at > now()",
+                "update webhook_deliveries set next_attempt_at = now()
+                    where status = 'pending' and claimed_until is null and next_attempt_at > now()",
+                "update webhook_endpoints set paused_until = null, wake_at = null",
+            ] {
+                self.whatsapp.sql(statement).await;
+            }
+            self.whatsapp.app.stack.invoke("maintenance", json!({})).await.unwrap();
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    /// The work that is not done, a text for each row; empty when nothing is left to do. An announcement whose answer was
+    /// lost leaves a document whose file never comes: of documents, only the acknowledged ones count.
+    async fn open_work(&self) -> String {
+        let acknowledged: Vec<_> = self.documents.lock().unwrap().iter().copied().collect();
+        let open = "select coalesce(string_agg(work, ', '), '') from (
+                select concat_ws(' ', 'job', kind, status, attempts, run_after - now()) from jobs
+                    where kind = 'reply' and status <> 'done'
+                union all select concat_ws(' ', 'part', state, attempts) from outbox where state = 'queued'
+                union all select concat_ws(' ', 'webhook', attempts, next_attempt_at - now()) from webhook_deliveries
+                    where status = 'pending'
+                union all select concat_ws(' ', 'reservation', expires_at - now()) from reservations where state = 'held'
+                union all select concat_ws(' ', 'export', status, attempts) from exports
+                    where status in ('queued', 'running')
+                union all select concat_ws(' ', 'document', filename) from documents
+                    where status = 'pending' and id = any($1)
+            ) as open (work)";
+        sqlx::query_scalar(open).bind(&acknowledged).fetch_one(&mut self.whatsapp.app.admin_db().await).await.unwrap()
+    }
+
+    /// Asserts that the work of every acknowledged request was done exactly once. Returns the numbers of repeated
+    /// deliveries.
     pub(super) async fn assert_done_once(&self) -> Repeated {
         let count = |counter: &AtomicUsize| i64::try_from(counter.load(Ordering::SeqCst)).unwrap();
         let (contacts, questions, orders) = (count(&self.contacts), count(&self.questions), count(&self.orders));
         let (uploads, probes) = (count(&self.uploads), count(&self.probes));
         let number = async |query: &str| self.whatsapp.number(query).await;
-        // A contact who has waited for 25 s, an outage included, gets an apology in place of an answer, and no unit counts.
+        // A contact who has waited for 25 s, an outage included, gets an apology in place of an answer, and no request
+        // of the quota is charged.
         let answers = number(&on_whatsapp("author = 'bot'")).await;
         let units = answers + questions;
         assert_eq!(number(&on_whatsapp("direction = 'inbound'")).await, contacts + probes, "messages");
@@ -342,7 +397,7 @@ impl Traffic {
         self.assert_delivered(contacts + orders + uploads + probes).await
     }
 
-    /// State and error of each acknowledged document that was not read.
+    /// Returns id, name, status and error of each acknowledged document that is not processed, as one text.
     async fn unread_documents(&self) -> String {
         let acknowledged: Vec<_> = self.documents.lock().unwrap().iter().copied().collect();
         let unread = "select coalesce(string_agg(concat_ws(' ', id, filename, status, error_code, error), ', '), '')
@@ -350,7 +405,8 @@ impl Traffic {
         sqlx::query_scalar(unread).bind(&acknowledged).fetch_one(&mut self.whatsapp.app.admin_db().await).await.unwrap()
     }
 
-    /// Asserts that each contact got its answer, and the receiver each event.
+    /// Asserts that each contact got one answer or apology, and that the receiver got each of the `events`. Returns the
+    /// numbers of repetitions.
     async fn assert_delivered(&self, events: i64) -> Repeated {
         let mut repeated = Repeated::default();
         for contact in 1..=self.contacts.load(Ordering::SeqCst) {
@@ -368,7 +424,7 @@ impl Traffic {
         repeated
     }
 
-    /// Asserts that new work of the company is done without anybody's help: nobody is stuck.
+    /// Asserts that a message of a new contact is answered without any change to the database.
     pub(super) async fn assert_nobody_is_stuck(&self) {
         let probe = self.probes.fetch_add(1, Ordering::SeqCst);
         let contact = 900_000 + u64::try_from(probe).unwrap();

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     super::{
         purchases::Shop,
-        support::{App, PASSWORD, WAIT_TIMEOUT, WhatsAppFixture, small_pdf, wait_until},
+        support::{App, PASSWORD, TenantUser, WAIT_TIMEOUT, WhatsAppFixture, small_pdf, wait_until},
     },
     ACCOUNT, RESTORE, maintain,
 };
@@ -52,7 +52,7 @@ async fn a_deleted_account_signs_in_and_is_restored_with_everything() {
 async fn of_two_deletions_at_once_one_is_recorded() {
     let app = App::start().await;
     let owner = app.sign_up("Comptoir Baobab").await;
-    // Both are past the check of the caller when the first one writes.
+    // The first deletion is held at its write, until the second one has passed the check of its caller.
     let mut hold = app.hold_statements("before update of deleted_at on customers for each row").await;
     let both = async {
         let calls = (app.delete(ACCOUNT).by(&owner).into_future(), app.delete(ACCOUNT).by(&owner).into_future());
@@ -81,16 +81,25 @@ async fn an_owner_of_a_deleted_company_who_helps_another_one_restores_by_naming_
     let app = App::start().await;
     let owner = app.sign_up("Comptoir Baobab").await;
     let other = app.sign_up("Lumaworks").await;
-    let join = format!(
-        "insert into customer_members (customer_id, user_id, role) values ('{}', '{}', 'support')",
-        other.customer_id, owner.user_id
-    );
-    app.sql(&join).await;
+    let join = async |other: &TenantUser| {
+        app.sql(&format!(
+            "insert into customer_members (customer_id, user_id, role) values ('{}', '{}', 'support')",
+            other.customer_id, owner.user_id
+        ))
+        .await;
+    };
+    join(&other).await;
     let named = owner.customer_id.to_string();
     app.delete(ACCOUNT).by(&owner).header("x-customer-id", &named).await.no_content();
     // The other company is the only one now.
     app.get("/api/v1/documents").by(&owner).await.json_body(200);
     app.post(RESTORE).by(&owner).header("x-customer-id", other.customer_id.to_string()).await.refused(403, "forbidden");
+    app.post(RESTORE).by(&owner).await.data(200);
+    app.get("/api/v1/documents").by(&owner).header("x-customer-id", &named).await.json_body(200);
+    // Also one who helps two others.
+    join(&app.sign_up("Chez Koffi").await).await;
+    app.delete(ACCOUNT).by(&owner).header("x-customer-id", &named).await.no_content();
+    app.get("/api/v1/documents").by(&owner).await.refused(422, "tenant_required");
     app.post(RESTORE).by(&owner).await.data(200);
     app.get("/api/v1/documents").by(&owner).header("x-customer-id", &named).await.json_body(200);
 }
@@ -115,7 +124,7 @@ async fn a_webhook_of_a_deleted_company_is_refused_and_an_answer_that_was_though
     assert_eq!(whatsapp.number("select count(*) from messages where author = 'bot'").await, 0);
     assert_eq!(whatsapp.number("select count(*) from messages").await, 1, "what is refused is not stored");
     assert_eq!(whatsapp.number("select count(*) from llm_calls").await, 1, "what it cost is written down");
-    // Maintenance leaves its messages alone, too.
+    // Maintenance does not answer the messages of a deleted company either.
     whatsapp.sql("update jobs set status = 'queued', run_after = now()").await;
     maintain(app).await;
     assert_eq!(whatsapp.manychat.calls(), 0);
@@ -193,7 +202,7 @@ async fn a_subscription_that_is_paid_after_the_deletion_is_cancelled_too() {
     shop.app.delete(ACCOUNT).by(&shop.owner).await.no_content();
     maintain(&shop.app).await;
     assert_eq!(shop.app.number(OPEN_JOBS).await, 0, "without a subscription there is nothing to cancel");
-    // The page of the checkout was open.
+    // A checkout page that was open before the deletion is paid afterwards.
     shop.buy("pro").await;
     assert_eq!(status(&shop), "active");
     maintain(&shop.app).await;

@@ -126,10 +126,143 @@ async fn a_long_conversation_is_exported_in_several_answers_each_message_once() 
     seen.sort_by_key(Value::to_string);
     seen.dedup();
     assert_eq!(seen.len(), 601, "none twice");
-    app.get(&format!("{}?after={}", export_path(conversation), Uuid::new_v4()))
-        .by(&owner)
+    for unknown in [Uuid::new_v4().to_string(), "eyJsaXN0IjoibWVzc2FnZXMiLCJhZnRlciI6bnVsbA".to_owned()] {
+        let path = format!("{}?after={unknown}", export_path(conversation));
+        app.get(&path).by(&owner).await.invalid_fields(&["after"]);
+    }
+}
+
+#[tokio::test]
+async fn a_busy_contact_is_exported_in_answers_of_a_bounded_size_each_row_once() {
+    let app = App::start().await;
+    let owner = app.sign_up("Comptoir Baobab").await;
+    let conversation = app.store_contact_message(&owner, "132", "Bonjour").await;
+    let others = app.store_contact_message(&owner, "133", "Bonsoir").await;
+    // A year of a few answers a day: two parts and two calls of models for each. All at one moment, so that no time alone
+    // says where an answer ends.
+    app.sql(&format!(
+        "insert into messages (customer_id, conversation_id, direction, author, content, created_at)
+             select customer_id, id, 'outbound', 'bot', 'Réponse ' || n, date_trunc('day', now())
+             from conversations, generate_series(1, 4000) n where id = '{conversation}';
+         insert into outbox (message_id, part, customer_id, conversation_id, content, created_at)
+             select id, part, customer_id, conversation_id, 'Partie', date_trunc('day', now())
+             from messages, generate_series(0, 1) part where conversation_id = '{conversation}' and author = 'bot';
+         insert into llm_calls (customer_id, conversation_id, purpose, provider, model, status, created_at)
+             select customer_id, id, 'reply', 'groq', 'm', 'ok', date_trunc('day', now())
+             from conversations, generate_series(1, 8000) where id = '{conversation}';
+         insert into activities (company_id, conversation_id, type, title)
+             select customer_id, id, 'test', case when id = '{others}' then 'other' else 'this' end
+             from conversations, generate_series(1, 10)"
+    ))
+    .await;
+    let (mut after, mut seen, mut answers) =
+        (String::new(), std::collections::BTreeMap::<String, Vec<String>>::new(), 0);
+    loop {
+        let page = app.get(&format!("{}{after}", export_path(conversation))).by(&owner).await;
+        assert!(page.text.len() < 6_000_000, "{}", page.text.len());
+        let page = page.data(200);
+        for (list, rows) in page.as_object().unwrap().iter().filter(|(_, rows)| rows.is_array()) {
+            seen.entry(list.clone()).or_default().extend(rows.as_array().unwrap().iter().map(Value::to_string));
+        }
+        answers += 1;
+        let Some(next) = page["next"].as_str() else { break };
+        after = format!("?after={next}");
+    }
+    assert!(answers >= 3, "{answers}");
+    let numbers: std::collections::BTreeMap<_, _> =
+        seen.iter().map(|(list, rows)| (list.as_str(), rows.len())).collect();
+    let expected = [
+        ("activities", 10),
+        ("closed_questions", 0),
+        ("feedback", 0),
+        ("messages", 4001),
+        ("model_calls", 8000),
+        ("orders", 0),
+        ("outbox", 8000),
+    ];
+    assert_eq!(numbers, expected.into());
+    for (list, mut rows) in seen {
+        let number = rows.len();
+        rows.sort_unstable();
+        rows.dedup();
+        assert_eq!(rows.len(), number, "none of {list} twice");
+        assert!(rows.iter().all(|row| row.contains(&conversation.to_string()) && !row.contains("Partie")), "{list}");
+    }
+}
+
+/// Gives a conversation so many further messages of the contact, each with its telephone number.
+async fn add_messages(app: &App, conversation: Uuid, number: u32) {
+    app.sql(&format!(
+        "insert into messages (customer_id, conversation_id, direction, author, content, created_at)
+         select customer_id, id, 'inbound', 'contact', 'Awa Koné ' || n, now() + make_interval(secs => n)
+         from conversations, generate_series(1, {number}) n where id = '{conversation}'"
+    ))
+    .await;
+}
+
+#[tokio::test]
+async fn a_busy_contact_is_deleted_in_several_transactions() {
+    let app = App::start().await;
+    let owner = app.sign_up("Comptoir Baobab").await;
+    let awa = contact(&app, &owner, "132", "Awa Koné").await;
+    let koffi = contact(&app, &owner, "1320", "Koffi Yao").await;
+    add_messages(&app, awa, 2_500).await;
+    let before = tables_with(&app, "Koffi Yao").await;
+    app.sql(
+        "create table transactions (id xid8); grant insert on transactions to public;
+         create function note() returns trigger language plpgsql as
+             'begin insert into transactions values (pg_current_xact_id()); return null; end';
+         create trigger note after delete on messages for each statement execute function note()",
+    )
+    .await;
+
+    app.delete(&path(awa)).by(&owner).await.no_content();
+
+    assert_eq!(app.number("select count(distinct id::text) from transactions").await, 3, "1,000 messages each");
+    assert_eq!(tables_with(&app, "Awa Koné").await, Vec::<String>::new());
+    assert_eq!(tables_with(&app, "Koffi Yao").await, before);
+    assert_eq!(app.number(&format!("select count(*) from messages where conversation_id = '{koffi}'")).await, 2);
+    let details = "select details -> 'deleted' from audit_log where action = 'contact.deleted'";
+    let deleted: Value = sqlx::query_scalar(details).fetch_one(&mut app.admin_db().await).await.unwrap();
+    assert_eq!((&deleted["messages"], &deleted["outbox"]), (&json!(2502), &json!(1)));
+}
+
+#[tokio::test]
+async fn a_deletion_that_is_interrupted_has_taken_the_contact_and_is_ended_by_a_repetition() {
+    let whatsapp = WhatsAppFixture::start().await;
+    let (app, tenant) = (&whatsapp.app, &whatsapp.tenant);
+    let old = app.store_contact_message(tenant, "7", "Mon secret").await;
+    add_messages(app, old, 1_500).await;
+    app.sql(
+        "create function fail() returns trigger language plpgsql as 'begin raise exception ''fault''; end';
+         create trigger fail before delete on messages for each row when (old.content = 'Awa Koné 1200')
+             execute function fail()",
+    )
+    .await;
+
+    assert_eq!(app.delete(&path(old)).by(tenant).await.status, 500);
+
+    assert_eq!(app.number("select count(*) from messages").await, 501);
+    let named = "select count(*) from conversations where contact_id = '7' or user_phone is not null";
+    assert_eq!(app.number(named).await, 0);
+    // A message that comes now belongs to somebody new.
+    whatsapp.deliver_text(7, "Vous livrez ?").await.json_body(200);
+    whatsapp.wait_for_texts(7, 1).await;
+    let new: Uuid = sqlx::query_scalar("select id from conversations where contact_id = '7'")
+        .fetch_one(&mut app.admin_db().await)
         .await
-        .refused(404, "not_found");
+        .unwrap();
+    assert_ne!(new, old);
+    app.sql("drop trigger fail on messages").await;
+
+    app.delete(&path(old)).by(tenant).await.no_content();
+
+    assert_eq!(app.number(&format!("select count(*) from messages where conversation_id <> '{new}'")).await, 0);
+    assert_eq!(app.number("select count(*) from conversations").await, 1);
+    let mut actions = app.audit_actions(tenant).await;
+    actions.retain(|line| line.starts_with("contact."));
+    let object = format!("conversation:{old}");
+    assert_eq!(actions, [format!("contact.deletion_begun {object}"), format!("contact.deleted {object}")]);
 }
 
 #[tokio::test]
@@ -163,8 +296,8 @@ async fn a_deleted_contact_is_nowhere_and_the_others_and_the_bookings_stay() {
     let details = "select details -> 'deleted' from audit_log where action = 'contact.deleted'";
     let deleted: Value = sqlx::query_scalar(details).fetch_one(&mut app.admin_db().await).await.unwrap();
     let expected = json!({
-        "messages": 2, "outbox": 1, "feedback": 1, "closed_questions": 1, "activities": 2, "unread_webhook_bodies": 1,
-        "idempotency_keys": 1, "orders_without_name": 1,
+        "messages": 2, "outbox": 1, "feedback": 1, "closed_questions": 1, "webhook_deliveries": 0, "activities": 2,
+        "unread_webhook_bodies": 1, "idempotency_keys": 1, "orders_without_name": 1,
     });
     assert_eq!(deleted, expected);
     let gone = format!("select count(*) from changes where kind = 'conversation' and id = '{awa}' and is_deleted");

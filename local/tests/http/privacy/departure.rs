@@ -64,6 +64,31 @@ async fn a_support_user_is_forgotten_and_its_traces_keep_the_id_only() {
 }
 
 #[tokio::test]
+async fn an_invitation_of_another_company_to_somebody_who_leaves_admits_nobody() {
+    let app = App::start().await;
+    let (owner, other) = (app.sign_up("Comptoir Baobab").await, app.sign_up("Lumaworks").await);
+    let support = app.sign_up_support(&owner).await;
+    let stranger = app.sign_up("Chez Koffi").await;
+    let invite = async |email: &str| {
+        let body = json!({ "role": "owner", "email": email });
+        app.post("/api/v1/customers/me/invitations").by(&other).json(&body).await.data(201)["token"].clone()
+    };
+    let (for_support, for_stranger) = (invite(&support.email).await, invite(&stranger.email).await);
+    let accept = |token: &serde_json::Value| {
+        app.post("/api/v1/auth/invitations").by(&stranger).json(&json!({ "invitation": token }))
+    };
+    accept(&for_support).await.invalid_fields(&["invitation"]);
+
+    app.delete(ME).by(&support).await.no_content();
+
+    accept(&for_support).await.invalid_fields(&["invitation"]);
+    let listed = app.get("/api/v1/customers/me/invitations").by(&other).await.data(200);
+    assert_eq!((&listed[1]["status"], &listed[1]["email"]), (&json!("revoked"), &serde_json::Value::Null));
+    assert_eq!((&listed[0]["status"], &listed[0]["email"]), (&json!("open"), &json!(stranger.email)));
+    accept(&for_stranger).await.data(200);
+}
+
+#[tokio::test]
 async fn an_owner_an_administrator_and_a_payer_are_refused_with_a_sentence() {
     let app = App::start().await;
     let owner = app.sign_up("Comptoir Baobab").await;

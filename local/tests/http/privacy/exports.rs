@@ -12,7 +12,8 @@ use zip::ZipArchive;
 
 use super::{
     super::support::{
-        App, BackendProxy, TenantUser, WAIT_TIMEOUT, create_queue, fixture, small_pdf, sqs_event, wait_until,
+        App, BackendProxy, PASSWORD, TenantUser, WAIT_TIMEOUT, create_queue, fixture, new_email, small_pdf, sqs_event,
+        wait_until,
     },
     ACCOUNT, EXPORTS, RESTORE, maintain, maintain_at,
 };
@@ -169,7 +170,7 @@ async fn an_export_whose_worker_is_killed_is_made_by_another_one() {
     let app = App::with_options(&[], Some(3)).await;
     let owner = app.sign_up("Comptoir Baobab").await;
     app.upload_and_process(&owner, "guide.pdf", small_pdf("The delivery takes three days.")).await;
-    // The worker is held where it has written everything and says that it is alive.
+    // The worker is held at the extension of its hold, after it has written the whole archive.
     let mut hold =
         app.hold_statements("before update on exports for each row when (new.held_until > old.held_until)").await;
     let id = request(&app, &owner).await;
@@ -178,7 +179,7 @@ async fn an_export_whose_worker_is_killed_is_made_by_another_one() {
     hold.release().await;
     app.sql("drop trigger hold on exports").await;
     assert_eq!(show(&app, &owner, id).await["status"], "running");
-    // Nobody takes it while the dead worker may be alive.
+    // No other worker begins the export until the hold of the dead one has expired.
     app.sql("update jobs set run_after = now() where kind = 'export'").await;
     maintain(&app).await;
     assert_eq!(app.number("select attempts from exports").await, 1);
@@ -224,6 +225,106 @@ async fn an_export_during_an_outage_of_storage_is_made_afterwards_and_fails_when
 }
 
 #[tokio::test]
+async fn looks_at_a_ready_export_are_one_entry_of_the_audit_log_for_each_user_and_quarter_of_an_hour() {
+    let app = App::start().await;
+    let owner = app.sign_up("Comptoir Baobab").await;
+    let second = {
+        let body = json!({ "role": "owner" });
+        let invited = app.post("/api/v1/customers/me/invitations").by(&owner).json(&body).await.data(201);
+        let signup = json!({ "email": new_email(), "password": PASSWORD, "invitation": invited["token"] });
+        TenantUser::from_session(&app.post("/api/v1/auth/signup").json(&signup).await.data(201))
+    };
+    let id = request(&app, &owner).await;
+    wait_until_ready(&app, &owner, id).await;
+    let entries = "select count(*) from audit_log where action = 'export.link_issued'";
+    for _ in 0..3 {
+        assert!(show(&app, &owner, id).await["download"]["url"].is_string());
+    }
+    assert_eq!(app.number(entries).await, 1);
+    show(&app, &second, id).await;
+    assert_eq!(app.number(entries).await, 2, "another user is another reader");
+    app.sql("update exports set link_issued_at = now() - interval '15 minutes'").await;
+    show(&app, &second, id).await;
+    assert_eq!(app.number(entries).await, 3);
+}
+
+#[tokio::test]
+async fn an_archive_that_was_stored_by_a_failed_export_is_deleted() {
+    let queue = create_queue().await;
+    let app = App::with_settings(&[("EXPORT_QUEUE_URL", &queue)]).await;
+    let owner = app.sign_up("Comptoir Baobab").await;
+    let id = request(&app, &owner).await;
+    let event = sqs_event(&[app.drain_queue(&queue).await[0].to_string()]);
+    app.sql("update exports set attempts = 7").await;
+    // The last worker stores the archive and dies before it says so.
+    app.sql(
+        "create function die() returns trigger language plpgsql as 'begin raise exception ''fault''; end';
+         create trigger die before update on exports for each row when (new.status = 'ready') execute function die()",
+    )
+    .await;
+    app.stack.invoke("export-worker", event.clone()).await.unwrap();
+    assert_eq!(app.stored_objects().await, 1);
+    app.sql("update exports set held_until = now()").await;
+    app.stack.invoke("export-worker", event).await.unwrap();
+    assert_eq!(maintain(&app).await["exports_expired"], 1);
+    assert_eq!(app.stored_objects().await, 0);
+    let shown = show(&app, &owner, id).await;
+    assert_eq!((&shown["status"], &shown["expires_at"]), (&json!("failed"), &Value::Null));
+    assert_eq!(maintain(&app).await["exports_expired"], 0, "it is looked for once");
+}
+
+#[tokio::test]
+async fn no_archive_outlives_the_deletion_of_a_contact() {
+    let queue = create_queue().await;
+    let app = App::with_settings(&[("EXPORT_QUEUE_URL", &queue)]).await;
+    let owner = app.sign_up("Comptoir Baobab").await;
+    let other = app.sign_up("Lumaworks").await;
+    let conversation = app.store_contact_message(&owner, "132", "Je suis Awa").await;
+    let mut ids = Vec::new();
+    for tenant in [&owner, &other] {
+        ids.push(request(&app, tenant).await);
+        let event = sqs_event(&[app.drain_queue(&queue).await[0].to_string()]);
+        app.stack.invoke("export-worker", event).await.unwrap();
+    }
+    // A second export is being made, and its worker has read the contact.
+    let in_work = request(&app, &owner).await;
+    let event = sqs_event(&[app.drain_queue(&queue).await[0].to_string()]);
+    let mut hold =
+        app.hold_statements("before update on exports for each row when (new.held_until > old.held_until)").await;
+    let worker = app.stack.invoke("export-worker", event.clone());
+    let deletion = async {
+        hold.wait_for_held_statement().await;
+        // The worker holds the row of its export while it says that it is alive.
+        let contact = format!("/api/v1/privacy/contacts/{conversation}");
+        let delete = app.delete(&contact).by(&owner).into_future();
+        let release = async {
+            wait_until("the deletion waits for the export", WAIT_TIMEOUT, async || {
+                let waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'
+                    and query like '%update exports%least%' and datname = current_database()";
+                (app.number(waiting).await >= 1).then_some(())
+            })
+            .await;
+            hold.release().await;
+        };
+        tokio::join!(delete, release).0.no_content();
+    };
+    let (made, ()) = tokio::join!(worker, deletion);
+    made.unwrap();
+
+    assert_eq!(show(&app, &owner, ids[0]).await["status"], "expired");
+    assert_eq!(show(&app, &other, ids[1]).await["status"], "ready", "of another company nothing ends");
+    app.sql("drop trigger hold on exports; update jobs set run_after = now() where kind = 'export'").await;
+    maintain(&app).await;
+    let shown = show(&app, &owner, in_work).await;
+    if shown["status"] != "ready" {
+        let event = sqs_event(&[app.drain_queue(&queue).await[0].to_string()]);
+        app.stack.invoke("export-worker", event).await.unwrap();
+    }
+    let files = download(&app, &show(&app, &owner, in_work).await).await;
+    assert_eq!(rows(&files, "messages"), Vec::<Value>::new());
+}
+
+#[tokio::test]
 async fn an_archive_is_deleted_after_seven_days_with_its_link() {
     let app = App::start().await;
     let owner = app.sign_up("Comptoir Baobab").await;
@@ -238,7 +339,8 @@ async fn an_archive_is_deleted_after_seven_days_with_its_link() {
     let shown = show(&app, &owner, id).await;
     assert_eq!((&shown["status"], &shown["download"]), (&json!("expired"), &Value::Null));
     assert_eq!(maintain_at(&app, Utc::now() + TimeDelta::days(8)).await["exports_expired"], 0);
-    // Before maintenance comes, the time alone ends it, and the last link does not outlive the archive.
+    // An export expires by its time, before maintenance deletes the archive. The last link is not valid for longer
+    // either.
     let next = request(&app, &owner).await;
     wait_until_ready(&app, &owner, next).await;
     app.sql(&format!("update exports set expires_at = now() + interval '100 seconds' where id = '{next}'")).await;
@@ -301,6 +403,7 @@ async fn a_worker_that_lost_its_export_stores_no_archive() {
     let owner = app.sign_up("Comptoir Baobab").await;
     request(&app, &owner).await;
     let event = sqs_event(&[app.drain_queue(&queue).await[0].to_string()]);
+    app.sql("update jobs set attempts = 3 where kind = 'export'").await;
     // Another worker takes the export while this one begins.
     app.sql(
         "create function take() returns trigger language plpgsql as 'begin new.worker = gen_random_uuid(); return new; end';
@@ -311,4 +414,50 @@ async fn a_worker_that_lost_its_export_stores_no_archive() {
     assert_eq!(answer, json!({ "batchItemFailures": [] }));
     assert_eq!(app.stored_objects().await, 0);
     assert_eq!(app.number("select count(*) from exports where status = 'running'").await, 1, "it is the other one's");
+    let attempts = "select attempts from jobs where kind = 'export'";
+    assert_eq!(app.number(attempts).await, 3, "a worker that lost the export leaves its job alone");
+}
+
+#[tokio::test]
+async fn an_export_whose_worker_is_killed_each_time_fails_after_eight_attempts() {
+    let queue = create_queue().await;
+    let app = App::with_settings(&[("EXPORT_QUEUE_URL", &queue)]).await;
+    let owner = app.sign_up("Comptoir Baobab").await;
+    let id = request(&app, &owner).await;
+    let event = sqs_event(&[app.drain_queue(&queue).await[0].to_string()]);
+    let deliver = async || {
+        let answer = app.stack.invoke("export-worker", event.clone()).await.unwrap();
+        assert_eq!(answer, json!({ "batchItemFailures": [] }));
+    };
+    // The eighth worker gives no sign of life any more, and has held the export a moment ago.
+    app.sql(
+        "update exports set status = 'running', worker = gen_random_uuid(), attempts = 8,
+             held_until = now() + interval '1 minute';
+         update jobs set status = 'running' where kind = 'export'",
+    )
+    .await;
+    deliver().await;
+    assert_eq!(show(&app, &owner, id).await["status"], "running", "the worker may be alive");
+    app.sql("update exports set held_until = now()").await;
+    deliver().await;
+    let shown = show(&app, &owner, id).await;
+    assert_eq!((&shown["status"], &shown["error_code"]), (&json!("failed"), &json!("attempts_used_up")));
+    assert_eq!(app.number("select attempts from exports").await, 8);
+    let ended =
+        "select count(*) from jobs where kind = 'export' and status = 'failed' and last_error = 'attempts_used_up'";
+    assert_eq!(app.number(ended).await, 1);
+    assert_ne!(request(&app, &owner).await, id, "the company can ask for another one");
+}
+
+#[tokio::test]
+async fn the_signs_of_life_of_a_worker_leave_the_attempts_of_the_job() {
+    let queue = create_queue().await;
+    let app = App::with_settings(&[("EXPORT_QUEUE_URL", &queue)]).await;
+    let owner = app.sign_up("Comptoir Baobab").await;
+    let id = request(&app, &owner).await;
+    let event = sqs_event(&[app.drain_queue(&queue).await[0].to_string()]);
+    app.sql("update jobs set attempts = 5 where kind = 'export'").await;
+    app.stack.invoke("export-worker", event).await.unwrap();
+    assert_eq!(show(&app, &owner, id).await["status"], "ready");
+    assert_eq!(app.number("select attempts from jobs where kind = 'export'").await, 5);
 }

@@ -53,7 +53,7 @@ async fn at_day_29_nothing_is_deleted_and_at_day_31_everything_by_an_injected_cl
     assert_eq!(app.number(&user).await, 0);
     app.get("/api/v1/documents").by(&other).await.json_body(200);
 
-    // The files are looked for once more an hour later, and that ends the purge.
+    // The second deletion of files, an hour later, ends the purge.
     let open = "select count(*) from purges where finished_at is null";
     assert_eq!(app.number(open).await, 1);
     maintain_at(&app, Utc::now() + TimeDelta::days(31) + TimeDelta::hours(2)).await;
@@ -188,7 +188,7 @@ async fn an_upload_that_comes_after_the_purge_is_deleted() {
         (app.stored_objects().await == 0).then_some(())
     })
     .await;
-    // The event of the other one is lost.
+    // The bucket's event of the second file is lost.
     app.wait_for_empty_ingest_queue().await;
     app.disable_bucket_events().await;
     app.put_file(&by_sweep, pdf).await;
@@ -214,7 +214,7 @@ async fn a_member_of_another_company_keeps_its_account() {
     assert_eq!(maintain(&app).await["accounts_purged"], 1);
     app.log_in(&support.email, PASSWORD).await.data(200);
     app.get("/api/v1/documents").by(&support).await.json_body(200);
-    // The last membership ends, and the user is forgotten on request.
+    // The user's last membership ends with the deletion of the own account.
     app.delete(ME).by(&support).await.no_content();
     app.log_in(&support.email, PASSWORD).await.refused(401, "invalid_credentials");
 }
@@ -227,4 +227,95 @@ async fn nothing_is_deleted_of_a_company_whose_purge_has_not_begun() {
     assert_eq!(maintain(&app).await["accounts_purged"], 0);
     assert_eq!((customers(&app, &owner).await, app.number("select count(*) from messages").await), (1, 2));
     assert_eq!(app.stored_objects().await, 1);
+}
+
+/// Inserts a subscription of a user into both databases.
+async fn subscribe(app: &App, user: &TenantUser) {
+    app.sql(&format!(
+        "update profiles set subscription_status = 'active' where id = '{0}';
+         insert into billing.stripe_customers (id, user_id) values ('cus_1', '{0}');
+         insert into billing.subscription_states (id, user_id, stripe_customer_id, status, plan, started_at)
+             values ('sub_1', '{0}', 'cus_1', 'active', 'pro', now())",
+        user.user_id
+    ))
+    .await;
+}
+
+#[tokio::test]
+async fn a_member_who_pays_for_a_subscription_keeps_the_account_and_can_still_end_it() {
+    let app = App::start().await;
+    let (owner, support) = company(&app, "Comptoir Baobab").await;
+    subscribe(&app, &support).await;
+    app.delete(ACCOUNT).by(&owner).await.no_content();
+    age_deletion(&app, &owner, 31).await;
+    assert_eq!(maintain(&app).await["accounts_purged"], 1);
+    assert_eq!(customers(&app, &owner).await, 0);
+    let of_billing =
+        "select (select count(*) from billing.subscription_states) + (select count(*) from billing.stripe_customers)";
+    assert_eq!(app.number(of_billing).await, 2, "nobody could cancel it otherwise");
+    app.log_in(&support.email, PASSWORD).await.data(200);
+    app.log_in(&owner.email, PASSWORD).await.refused(401, "invalid_credentials");
+    app.delete(ME).by(&support).await.refused(409, "subscription_open");
+    app.sql("update profiles set subscription_status = 'canceled'").await;
+    app.delete(ME).by(&support).await.no_content();
+}
+
+#[tokio::test]
+async fn a_member_who_joins_another_company_during_the_purge_keeps_the_account() {
+    let app = App::start().await;
+    let (owner, support) = company(&app, "Comptoir Baobab").await;
+    let (other, _) = company(&app, "Lumaworks").await;
+    app.delete(ACCOUNT).by(&owner).await.no_content();
+    age_deletion(&app, &owner, 31).await;
+    // The acceptance of an invitation is not committed yet.
+    let mut acceptance = app.admin_db().await;
+    let join = format!(
+        "begin; insert into customer_members (customer_id, user_id, role) values ('{}', '{}', 'support')",
+        other.customer_id, support.user_id
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(join)).execute(&mut acceptance).await.unwrap();
+    let commit = async {
+        wait_until("the purge waits for the account", WAIT_TIMEOUT, async || {
+            let waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'
+                and query like '%from users%for update%' and datname = current_database()";
+            (app.number(waiting).await == 1).then_some(())
+        })
+        .await;
+        sqlx::raw_sql("commit").execute(&mut acceptance).await.unwrap();
+    };
+    let (report, ()) = tokio::join!(maintain(&app), commit);
+    assert_eq!((&report["accounts_purged"], customers(&app, &owner).await), (&json!(1), 0));
+    app.log_in(&support.email, PASSWORD).await.data(200);
+    app.get("/api/v1/conversations").by(&support).await.json_body(200);
+    app.log_in(&owner.email, PASSWORD).await.refused(401, "invalid_credentials");
+}
+
+#[tokio::test]
+async fn an_account_that_is_being_erased_joins_no_company() {
+    let app = App::start().await;
+    let (owner, support) = company(&app, "Comptoir Baobab").await;
+    let (other, _) = company(&app, "Lumaworks").await;
+    let invitation = app.invite(&other, "1 day").await;
+    let mut hold = app.hold_statements("after delete on refresh_sessions for each statement").await;
+    let departure = app.delete(ME).by(&support).into_future();
+    let acceptance = async {
+        hold.wait_for_held_statement().await;
+        let accept = app.post("/api/v1/auth/invitations").by(&support).json(&json!({ "invitation": invitation }));
+        let release = async {
+            wait_until("the acceptance waits for the account", WAIT_TIMEOUT, async || {
+                let waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'
+                    and query like '%for key share%' and datname = current_database()";
+                (app.number(waiting).await == 1).then_some(())
+            })
+            .await;
+            hold.release().await;
+        };
+        tokio::join!(accept.into_future(), release).0
+    };
+    let (left, accepted) = tokio::join!(departure, acceptance);
+    left.no_content();
+    accepted.refused(401, "unauthorized");
+    let members = format!("select count(*) from customer_members where user_id = '{}'", support.user_id);
+    assert_eq!(app.number(&members).await, 0);
+    assert_eq!(customers(&app, &owner).await, 1);
 }

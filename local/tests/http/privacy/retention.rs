@@ -100,3 +100,26 @@ async fn a_message_that_arrives_at_the_moment_of_the_deletion_keeps_its_conversa
     assert_eq!(app.number("select count(*) from conversations").await, 1);
     assert_eq!(texts(&app, &owner).await, Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn a_conversation_stays_until_the_last_of_its_old_messages_is_deleted() {
+    let app = App::start().await;
+    let owner = app.sign_up("Comptoir Baobab").await;
+    old_conversation(&app, &owner, "1", &[400]).await;
+    // A run deletes 10,000 messages.
+    app.sql(
+        "insert into messages (customer_id, conversation_id, direction, author, content, created_at)
+         select customer_id, id, 'inbound', 'contact', 'Bonjour', now() - interval '401 days'
+         from conversations, generate_series(1, 10000)",
+    )
+    .await;
+    let left = async || {
+        let [messages, conversations] =
+            ["messages", "conversations"].map(|table| format!("select count(*) from {table}"));
+        (app.number(&messages).await, app.number(&conversations).await)
+    };
+    maintain(&app).await;
+    assert_eq!(left().await, (1, 1), "what one run does not delete does not go by a cascade");
+    maintain(&app).await;
+    assert_eq!(left().await, (0, 0));
+}

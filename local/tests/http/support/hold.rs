@@ -37,7 +37,7 @@ impl StatementHold {
             "drop sequence if exists public.holds;
              create sequence public.holds;
              create function public.hold() returns trigger language plpgsql security definer as
-                 'begin perform nextval(''public.holds''), pg_advisory_xact_lock_shared(1); return new; end';
+                 'begin perform nextval(''public.holds''), pg_advisory_xact_lock_shared(1); return coalesce(new, old); end';
              create {kind} hold {trigger} execute function public.hold();"
         );
         sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut db).await.unwrap();

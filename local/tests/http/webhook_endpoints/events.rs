@@ -23,7 +23,7 @@ use super::{
     Endpoint, Parked, URL, create_endpoint, deliveries, local_sites, wait_for_webhooks,
 };
 
-/// The product with a receiver, a company and an endpoint for these events.
+/// Starts the product with a receiver, a company and an endpoint for these events.
 async fn listening(events: &[&str]) -> (App, FakeReceiver, TenantUser, Endpoint) {
     let receiver = FakeReceiver::start().await.unwrap();
     let app = App::with_settings(&[("OUTBOUND_LOCAL_SITES", &local_sites(&receiver))]).await;
@@ -32,7 +32,7 @@ async fn listening(events: &[&str]) -> (App, FakeReceiver, TenantUser, Endpoint)
     (app, receiver, tenant, endpoint)
 }
 
-/// The same with a contact's WhatsApp.
+/// Starts the product with fake WhatsApp, a receiver, a company and an endpoint for these events.
 async fn listening_on_whatsapp(events: &[&str]) -> (WhatsAppFixture, FakeReceiver, Endpoint) {
     let receiver = FakeReceiver::start().await.unwrap();
     let whatsapp = WhatsAppFixture::with_settings(&[("OUTBOUND_LOCAL_SITES", &local_sites(&receiver))]).await;

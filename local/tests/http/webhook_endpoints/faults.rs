@@ -1,10 +1,19 @@
-//! What receivers, names and dying workers may do: redirects, private addresses, huge and missing answers, two workers at
-//! once, a worker that is killed, an endpoint that is deleted.
+//! Faults of the delivery of webhooks: redirects, private addresses, huge and missing answers, two workers at the same
+//! time, a killed worker, an endpoint that is changed or deleted, a backlog.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, process::Command};
 
-use local::fakes::webhook_receiver::{FakeReceiver, ReceiverReply};
+use local::{
+    environment::lisa_program,
+    fakes::webhook_receiver::{FakeReceiver, ReceiverReply},
+};
+use reqwest::Method;
 use serde_json::{Value, json};
+use shared::{
+    sealed::KeyRing,
+    settings::{Settings, SettingsMap},
+    webhook_endpoints::SECRET_PURPOSE,
+};
 
 use super::{
     super::support::{App, WAIT_TIMEOUT, wait_until},
@@ -125,6 +134,30 @@ async fn of_two_workers_at_once_each_delivery_is_sent_by_one() {
 }
 
 #[tokio::test]
+async fn a_worker_that_finds_another_one_at_work_ends_without_a_message_and_leaves_the_newer_event_to_it() {
+    let parked = Parked::start().await;
+    let endpoint = parked.endpoint(&["order.created"]).await;
+    parked.receiver.reply(&[ReceiverReply::Hang]);
+    parked.order().await;
+    let late = async {
+        wait_for_webhooks(&parked.receiver, 1).await;
+        parked.order().await;
+        parked.app.drain_queue(&parked.queue).await;
+        // The messages of the second event: its own, a repeated one, and one of maintenance.
+        for _ in 0..3 {
+            parked.work(&endpoint).await;
+        }
+        assert_eq!(parked.app.drain_queue(&parked.queue).await, [] as [Value; 0]);
+        assert_eq!(parked.receiver.received().len(), 1, "one worker at a time sends to an endpoint");
+        parked.receiver.release();
+    };
+    tokio::join!(parked.work(&endpoint), late);
+    let all = parked.deliveries(&endpoint).await;
+    assert_eq!(all.len(), 2);
+    assert!(all.iter().all(|one| one["status"] == "delivered" && one["attempts"] == 1), "{all:?}");
+}
+
+#[tokio::test]
 async fn a_worker_killed_between_the_call_and_its_record_is_followed_by_another_with_the_same_id() {
     let parked = Parked::start().await;
     let endpoint = parked.endpoint(&["order.created"]).await;
@@ -154,6 +187,201 @@ async fn a_worker_killed_between_the_call_and_its_record_is_followed_by_another_
     assert_eq!(endpoint.verify(&received[0]), endpoint.verify(&received[1]));
     let delivery = parked.delivery(&endpoint).await;
     assert_eq!((&delivery["status"], &delivery["attempts"]), (&json!("delivered"), &json!(2)));
+}
+
+#[tokio::test]
+async fn an_attempt_without_a_result_is_followed_by_the_schedule_and_ten_of_them_end_the_delivery() {
+    for (attempts, next_s) in [(0, 60), (1, 300), (8, 86_400)] {
+        let parked = Parked::start().await;
+        let endpoint = parked.endpoint(&["order.created"]).await;
+        parked.order().await;
+        parked.app.sql(&format!("update webhook_deliveries set attempts = {attempts}")).await;
+        parked.receiver.reply(&[ReceiverReply::Hang]);
+        let look = async {
+            wait_for_webhooks(&parked.receiver, 1).await;
+            let next = "select round(extract(epoch from next_attempt_at - claimed_until)) + 60 from webhook_deliveries";
+            assert_eq!(parked.app.number(next).await, next_s, "should the worker of attempt {} die", attempts + 1);
+            parked.receiver.release();
+        };
+        tokio::join!(parked.work(&endpoint), look);
+    }
+
+    // The worker of the tenth attempt has died like those before.
+    let parked = Parked::start().await;
+    let endpoint = parked.endpoint(&["order.created"]).await;
+    parked.order().await;
+    let dead = "update webhook_deliveries set attempts = 10, claimed_until = now(), next_attempt_at = now()";
+    parked.app.sql(dead).await;
+    parked.order().await;
+    parked.work(&endpoint).await;
+    let [dead, newer] = parked.deliveries(&endpoint).await.try_into().unwrap();
+    assert_eq!(
+        (&dead["status"], &dead["attempts"], &dead["error_code"]),
+        (&json!("failed"), &json!(10), &json!("attempts_used_up"))
+    );
+    assert_eq!((&newer["status"], &newer["attempts"]), (&json!("delivered"), &json!(1)));
+    assert_eq!(parked.receiver.received().len(), 1);
+}
+
+#[tokio::test]
+async fn a_late_answer_of_a_former_url_says_nothing_of_the_new_one() {
+    let parked = Parked::start().await;
+    let (app, endpoint) = (&parked.app, parked.endpoint(&["order.created"]).await);
+    parked.order().await;
+    parked.receiver.reply(&[ReceiverReply::HangThen(410)]);
+    let change = async {
+        wait_for_webhooks(&parked.receiver, 1).await;
+        let patch = app.call(Method::PATCH, &endpoint.path("")).by(&parked.tenant);
+        patch.json(&json!({ "url": "https://hooks.example.com/new" })).await.data(200);
+        parked.receiver.release();
+    };
+    tokio::join!(parked.work(&endpoint), change);
+    let shown = parked.shown(&endpoint).await;
+    assert_eq!((&shown["enabled"], &shown["failing_since"]), (&json!(true), &Value::Null));
+    let delivery = parked.delivery(&endpoint).await;
+    assert_eq!(
+        (&delivery["status"], &delivery["attempts"], &delivery["response_status"], &delivery["error_code"]),
+        (&json!("pending"), &json!(1), &json!(410), &json!("gone"))
+    );
+    parked.make_due().await;
+    parked.work(&endpoint).await;
+    assert_eq!(parked.delivery(&endpoint).await["status"], "delivered");
+    let paths: Vec<_> = parked.receiver.received().into_iter().map(|request| request.path).collect();
+    assert_eq!(paths, ["/in?key=s3cret", "/new"]);
+}
+
+#[tokio::test]
+async fn a_new_url_begins_without_the_failures_of_the_former_one() {
+    let parked = Parked::start().await;
+    let (app, endpoint) = (&parked.app, parked.endpoint(&["order.created"]).await);
+    parked.order().await;
+    parked.receiver.always(ReceiverReply::Status(500));
+    for _ in 0..3 {
+        parked.make_due().await;
+        parked.work(&endpoint).await;
+    }
+    let state =
+        "select concat_ws(' ', failing_since is null, failed_batches, paused_until is null) from webhook_endpoints";
+    let state = async || {
+        let state: String = sqlx::query_scalar(state).fetch_one(&mut app.admin_db().await).await.unwrap();
+        state
+    };
+    assert_eq!(state().await, "f 3 f");
+    let change =
+        async |body: Value| app.call(Method::PATCH, &endpoint.path("")).by(&parked.tenant).json(&body).await.data(200);
+    change(json!({ "url": super::URL, "description": "Order desk" })).await;
+    assert_eq!(state().await, "f 3 f", "the URL is what it was");
+    assert_eq!(change(json!({ "url": "https://hooks.example.com/new" })).await["failing_since"], Value::Null);
+    assert_eq!(state().await, "t 0 t");
+}
+
+#[tokio::test]
+async fn a_claim_does_not_read_the_backlog_of_an_endpoint_that_fails() {
+    let parked = Parked::start().await;
+    let (app, endpoint) = (&parked.app, parked.endpoint(&[]).await);
+    app.sql(&format!(
+        "insert into webhook_deliveries (customer_id, endpoint_id, event_id, event_type, data)
+             select '{}', '{}', gen_random_uuid(), 'webhook.test', '{{\"message\": \"x\"}}' from generate_series(1, 20000)",
+        parked.tenant.customer_id, endpoint.id
+    ))
+    .await;
+    app.sql("vacuum analyze webhook_deliveries").await;
+    app.sql("select pg_stat_force_next_flush(); select pg_stat_reset()").await;
+    parked.receiver.always(ReceiverReply::Status(500));
+    parked.work(&endpoint).await;
+    assert_eq!(parked.receiver.received().len(), 15, "three batches of five, then a pause");
+    // A session reports its counts some seconds after its last statement. Each delivery was claimed and recorded.
+    let counted = "select n_tup_upd from pg_stat_user_tables where relname = 'webhook_deliveries'";
+    wait_until("the counts are reported", WAIT_TIMEOUT, async || (app.number(counted).await >= 30).then_some(())).await;
+    let read = "select seq_tup_read + idx_tup_fetch from pg_stat_user_tables where relname = 'webhook_deliveries'";
+    let read = app.number(read).await;
+    assert!(read < 1_000, "{read} rows were read for three claims");
+}
+
+#[tokio::test]
+async fn an_endpoint_may_be_switched_off_while_a_contact_with_events_is_deleted() {
+    let parked = Parked::start().await;
+    let (app, endpoint) = (&parked.app, parked.endpoint(&["message.received"]).await);
+    for text in ["Bonjour", "Vous livrez ?"] {
+        app.store_contact_message(&parked.tenant, "7", text).await;
+    }
+    // The deletion takes the rows as they were written, the other request the second one first.
+    app.sql(
+        "update webhook_deliveries set next_attempt_at = next_attempt_at - interval '1 minute'
+         where created_at = (select max(created_at) from webhook_deliveries)",
+    )
+    .await;
+    let conversation: uuid::Uuid =
+        sqlx::query_scalar("select id from conversations").fetch_one(&mut app.admin_db().await).await.unwrap();
+    let mut hold = app.hold_statements("before delete on webhook_deliveries for each row").await;
+    let contact = format!("/api/v1/privacy/contacts/{conversation}");
+    let switched_off = async {
+        hold.wait_for_held_statement().await;
+        let off = app.call(Method::PATCH, &endpoint.path("")).by(&parked.tenant).json(&json!({ "enabled": false }));
+        let off = off.into_future();
+        let release = async {
+            wait_until("the request waits for a row", WAIT_TIMEOUT, async || {
+                let waiting = "select count(*) from pg_stat_activity where wait_event in ('transactionid', 'tuple')
+                    and query like '%webhook_%' and datname = current_database()";
+                (app.number(waiting).await == 1).then_some(())
+            })
+            .await;
+            hold.release().await;
+        };
+        tokio::join!(off, release).0
+    };
+    let (deleted, off) = tokio::join!(app.delete(&contact).by(&parked.tenant).into_future(), switched_off);
+    deleted.no_content();
+    assert_eq!(off.data(200)["enabled"], false);
+    assert_eq!(app.number("select count(*) from webhook_deliveries").await, 0);
+}
+
+#[tokio::test]
+async fn an_endpoint_whose_former_secret_ends_meanwhile_is_sealed_again_all_the_same() {
+    let parked = Parked::start().await;
+    let app = &parked.app;
+    for url in [super::URL, "https://hooks.example.com/second"] {
+        let endpoint = create_endpoint(app, &parked.tenant, url, &[]).await;
+        app.post(&endpoint.path("/secret")).by(&parked.tenant).json(&json!({})).await.data(201);
+    }
+    let ids: Vec<uuid::Uuid> = sqlx::query_scalar("select id from webhook_endpoints order by id")
+        .fetch_all(&mut app.admin_db().await)
+        .await
+        .unwrap();
+    // The command has read both endpoints when it writes the first one.
+    let trigger = format!("before update on webhook_endpoints for each row when (old.id = '{}')", ids[0]);
+    let mut hold = app.hold_statements(&trigger).await;
+    let next = format!("next:{}=", "A".repeat(43));
+    let mut command = Command::new(lisa_program().unwrap());
+    command
+        .arg("rotate-keys")
+        .env("SYSTEM_DATABASE_URL", &app.stack.database.system)
+        .env("SEALING_KEYS", format!("{next},{}", app.stack.secrets.sealing_keys))
+        .env_remove("BACKEND_APP_DATABASE_URL");
+    let rotation = tokio::task::spawn_blocking(move || command.output());
+    hold.wait_for_held_statement().await;
+    app.sql(&format!(
+        "update webhook_endpoints set previous_secret = null, previous_secret_expires_at = null where id = '{}'",
+        ids[1]
+    ))
+    .await;
+    hold.release().await;
+    let output = rotation.await.unwrap().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("secrets of 2 webhook endpoints sealed again"), "{text}");
+    let mut settings = Settings::new(SettingsMap::from([("SEALING_KEYS".to_owned(), next)]));
+    let ring = KeyRing::read(&mut settings);
+    settings.finish().unwrap();
+    let stored: Vec<(Vec<u8>, Option<Vec<u8>>)> =
+        sqlx::query_as("select secret, previous_secret from webhook_endpoints order by id")
+            .fetch_all(&mut app.admin_db().await)
+            .await
+            .unwrap();
+    for sealed in stored.iter().flat_map(|(secret, previous)| [Some(secret), previous.as_ref()]).flatten() {
+        ring.open(parked.tenant.customer_id, SECRET_PURPOSE, sealed).unwrap();
+    }
+    assert_eq!(stored.iter().filter(|(_, previous)| previous.is_some()).count(), 1);
 }
 
 #[tokio::test]

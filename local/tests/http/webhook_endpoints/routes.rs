@@ -100,7 +100,7 @@ async fn a_company_has_five_endpoints_at_most_and_one_for_a_url() {
         }
     }
     assert_eq!(created, 5);
-    // Another company has its own five, and may have such a URL.
+    // The maximum of five and the rule of one endpoint per URL hold for each company alone.
     create(&other, 0).await.data(201);
     create(&other, 0).await.refused(409, "webhook_url_taken");
     let second = Endpoint::read(&create(&other, 1).await.data(201));

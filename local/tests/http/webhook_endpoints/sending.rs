@@ -314,7 +314,7 @@ async fn a_replay_sends_a_thousand_deliveries_at_most_the_oldest_first() {
     );
     let audited = format!("webhook_endpoint.replayed webhook_endpoint:{}", endpoint.id);
     assert_eq!(app.audit_actions(&parked.tenant).await.iter().filter(|action| **action == audited).count(), 2);
-    // One message sends as many as the time of an invocation allows.
+    // One queue message sends batches until the time of an invocation is over.
     parked.work(&endpoint).await;
     let first = parked.receiver.received().len();
     assert!(first > 50, "{first}");

@@ -1,5 +1,5 @@
-//! What a file that takes the reader over can do from the child process: nothing. The real child program loads a libpdfium
-//! that tries what the file names (`compromised_pdfium.c`).
+//! The sandbox of the child process holds against a file that has taken the reader over. The real child program loads a
+//! libpdfium that tries the attack that the file names (`compromised_pdfium.c`).
 
 use std::{
     fs::{self, File},
@@ -201,7 +201,7 @@ async fn the_reader_starts_nothing_and_makes_no_code() {
         "become-root",
     ];
     if cfg!(target_arch = "x86_64") {
-        // Calls of another table have other numbers, which the rules do not mean.
+        // A call by the 32-bit interface has numbers of another table, for which the rules are not written.
         names.push("32-bits");
     }
     for name in names {

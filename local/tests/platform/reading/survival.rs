@@ -1,5 +1,5 @@
-//! What happens when the child process ends early: the page to blame is read in a plainer mode, and the reason tells
-//! the reader's failure from the file's.
+//! The end of a child process before its last page: the page to blame is read in a plainer mode, and the error code
+//! tells the reader's failure from the file's.
 
 use std::{fs, io::ErrorKind, os::unix::fs::PermissionsExt, path::Path};
 

@@ -1,4 +1,4 @@
-//! What a page displays: boxes, layers, colours, clips, annotations and fields.
+//! The displayed text of a page, by boxes, layers, colours, clips, annotations and fields.
 
 use super::pdfs::{OnePage, among_french, form, latin, page_of, show};
 use super::{line, texts};

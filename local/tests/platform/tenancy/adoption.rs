@@ -103,6 +103,14 @@ async fn tables_of_the_same_name_move_and_are_closed_to_everybody() {
         );
         assert_eq!(project.json(&may).await[0]["may"], false, "{role}");
     }
+    // A purge deletes rows of them in any order, and calls nothing of the old project.
+    let hindrances = "select conname::text as name from pg_constraint where contype = 'f'
+            and 'legacy'::regnamespace in (
+                select relnamespace::regnamespace from pg_class where oid in (conrelid, confrelid)
+            )
+        union all select tgname::text from pg_trigger join pg_class on pg_class.oid = tgrelid
+            where relnamespace = 'legacy'::regnamespace and not tgisinternal and tgenabled <> 'D'";
+    assert_eq!(project.json(hindrances).await, json!([]));
     let published = "select schemaname, tablename from pg_publication_tables where pubname = 'supabase_realtime' \
                      order by tablename";
     let names: Vec<_> = project
@@ -283,6 +291,48 @@ async fn assert_rows(project: &mut OldProject) {
 }
 
 #[tokio::test]
+async fn copied_messages_are_kept_for_eleven_months_unless_the_company_chose_otherwise() {
+    let mut project = OldProject::migrated().await;
+    // Messages of 30 months ago, of one company: the others have none that are older than a day.
+    project
+        .sql(
+            "update legacy.conversation_memory set timestamp = now() - interval '1 hour';
+             update legacy.conversation_memory set timestamp = now() - interval '30 months' where id = 1",
+        )
+        .await;
+    project.adopt().await.unwrap();
+    let kept = "select company_id, conversation_retention_months as months from customers
+        join company_mapping on uuid = customers.id order by company_id";
+    let months = |of_first: i32| {
+        json!([
+            { "company_id": "chez_koffi", "months": 12 }, { "company_id": "par_indication", "months": 12 },
+            { "company_id": "rue_du_grossiste", "months": of_first },
+        ])
+    };
+    assert_eq!(project.json(kept).await, months(42));
+    let db = route::system(&project.urls.system, 1);
+    let remove = async |days: i64| {
+        let now = chrono::Utc::now() + chrono::TimeDelta::days(days);
+        db.system_tx(async |tx| Ok(shared::privacy::retention::remove_old_messages(tx, now, 2_000).await?))
+            .await
+            .unwrap()
+    };
+    assert_eq!((remove(0).await, remove(330).await), (0, 0));
+    // The company has chosen since, and a repetition copies a row that was refused before.
+    project
+        .sql(
+            "update customers set conversation_retention_months = 3;
+             select app.audit(id, null, 'customer.changed', 'customer', null,
+                 '{\"fields\": [\"conversation_retention_months\"]}') from customers;
+             update legacy.conversation_memory set role = 'user', timestamp = now() - interval '30 months' where id = 5",
+        )
+        .await;
+    project.adopt().await.unwrap();
+    assert_eq!(project.json("select max(conversation_retention_months) as n from customers").await[0]["n"], 3);
+    assert_eq!(remove(0).await, 2, "both old messages, by the company's choice");
+}
+
+#[tokio::test]
 async fn an_adoption_that_dies_half_way_ends_as_one_that_did_not() {
     let (mut whole, mut broken) = tokio::join!(OldProject::migrated(), OldProject::migrated());
     let expected = whole.adopt().await.unwrap();
@@ -321,6 +371,33 @@ async fn an_adoption_that_dies_half_way_ends_as_one_that_did_not() {
     ] {
         assert_eq!(broken.json(query).await, whole.json(query).await, "{query}");
     }
+}
+
+#[tokio::test]
+async fn copied_rows_are_no_events_for_webhooks() {
+    let mut project = OldProject::migrated().await;
+    project.adopt().await.unwrap();
+    // Each company has an endpoint before the rest of its history is copied.
+    project
+        .sql(
+            "insert into webhook_endpoints (customer_id, url, secret)
+                 select id, 'https://hooks.example.com/' || id, convert_to(repeat('s', 40), 'UTF8') from customers;
+             delete from legacy.adopted_rows where relation in ('conversation_memory', 'orders', 'documents');
+             delete from messages; delete from orders",
+        )
+        .await;
+    let reports = project.adopt().await.unwrap();
+    assert!(refused(&reports, "conversation_memory").0 > 900 && refused(&reports, "orders").0 > 0, "{reports:?}");
+    assert_ne!(project.json("select count(*) as n from messages").await[0]["n"], 0);
+    assert_ne!(project.json("select count(*) as n from orders").await[0]["n"], 0);
+    assert_eq!(project.json("select event_type, data from webhook_deliveries").await, json!([]));
+
+    // What happens afterwards is an event.
+    project.sql("update orders set needs_review = not needs_review where id = (select id from orders limit 1)").await;
+    assert_eq!(
+        project.json("select event_type from webhook_deliveries").await,
+        json!([{ "event_type": "order.updated" }])
+    );
 }
 
 #[tokio::test]

@@ -95,7 +95,8 @@ pub(crate) const FRONTEND_GRANTS: [&str; 24] = [
 ];
 
 /// Privileges of the functions' login role, before it sets the role of a tenant.
-const APP_GRANTS: [&str; 8] = [
+const APP_GRANTS: [&str; 9] = [
+    "lisa_app: execute on app.deleted_membership(uuid)",
     "lisa_app: execute on app.memberships(uuid,uuid)",
     "lisa_app: execute on app.public_plans()",
     "lisa_app: execute on app.quota_of(uuid)",
@@ -108,7 +109,7 @@ const APP_GRANTS: [&str; 8] = [
 ];
 
 /// Privileges of a tenant's transaction.
-const TENANT_GRANTS: [&str; 85] = [
+const TENANT_GRANTS: [&str; 86] = [
     "lisa_tenant: execute on app.changes_after(bigint,integer)",
     "lisa_tenant: execute on app.changes_bound()",
     "lisa_tenant: execute on app.wait_bucket(double precision)",
@@ -156,8 +157,9 @@ const TENANT_GRANTS: [&str; 85] = [
     "lisa_tenant: update on company_rag_configs \
      (ai_name, business_hours, customer_texts, handover_keywords, handover_minutes, language, outside_hours, \
      prompt_botlive_deepseek_v3, prompt_botlive_groq_70b, prompt_rag, show_sources, unsupported_messages)",
-    // The export-worker changes the state of an export.
+    // The export-worker changes the state of an export. The deletion of a contact takes the work away and ends archives.
     "lisa_tenant: select on exports",
+    "lisa_tenant: update on exports (expires_at, held_until, link_issued_at, link_issued_to, worker)",
     "lisa_tenant: insert on exports (customer_id, id, requested_by)",
     "lisa_tenant: select on billing_records",
     "lisa_tenant: delete, insert, select, update on checkout_sessions",
@@ -189,7 +191,7 @@ const TENANT_GRANTS: [&str; 85] = [
      muted_notices, name, overage_cap_requests, timezone, webhook_url)",
     "lisa_tenant: insert, select, update on feedback",
     "lisa_tenant: insert, select on llm_calls",
-    "lisa_tenant: insert, select, update on messages",
+    "lisa_tenant: delete, insert, select, update on messages",
     "lisa_tenant: delete, insert, select, update on orders",
     "lisa_tenant: insert, select, update on outbox",
     "lisa_tenant: delete, insert, select, update on products",
@@ -232,10 +234,12 @@ async fn grants_equal_the_explicit_lists() {
         "execute on app.end_account(uuid)",
         "execute on app.is_only_support_of(uuid,uuid)",
         "execute on app.fold_name(text)",
+        "execute on app.has_subscription(uuid)",
+        "execute on app.legacy_rank(text)",
         "execute on app.memberships(uuid,uuid)",
         "execute on app.open_period(uuid,timestamp with time zone)",
         "execute on app.period_of(uuid,timestamp with time zone)",
-        "execute on app.purge_legacy(uuid)",
+        "execute on app.purge_legacy(text,uuid,uuid[],bigint)",
         "execute on app.provision_account(uuid,text,text,integer)",
         "execute on app.question_key(text,regdictionary)",
         "execute on app.report_failed_sign_ins()",

@@ -128,7 +128,7 @@ async fn the_inventory_names_every_other_schema_that_could_hold_rows() {
          where relkind in ('r', 'p') and nspname not in ('pg_catalog', 'information_schema') and nspname !~ '^pg_'
          order by 1";
     let schemas: Vec<String> = sqlx::query_scalar(statement).fetch_all(&mut admin).await.unwrap();
-    // Tables of an older project in `legacy` are purged by app.purge_legacy, whatever their columns are.
+    // Tables of an older project in `legacy` are purged by app.purge_legacy, as far as their columns say whose a row is.
     assert_eq!(schemas, ["billing", "legacy", "public"]);
 }
 
@@ -150,6 +150,23 @@ fn each_reason_for_an_exception_is_a_sentence_and_the_batches_are_those_of_the_i
     let last = ["customer_members", "company_mapping", "customers"];
     let batched: BTreeSet<_> = BATCHED_TABLES.iter().copied().chain(last).collect();
     assert_eq!(rows.collect::<BTreeSet<_>>(), batched);
+}
+
+#[tokio::test]
+async fn a_batch_of_a_purge_takes_no_rows_of_another_table_with_it() {
+    let (_database, mut admin) = super::structure::admin().await;
+    let cascades = "select conrelid::regclass::text, confrelid::regclass::text from pg_constraint
+         where contype = 'f' and confdeltype = 'c' and connamespace = 'public'::regnamespace order by 1, 2";
+    let cascades: Vec<(String, String)> = sqlx::query_as(cascades).fetch_all(&mut admin).await.unwrap();
+    let place = |table: &str| BATCHED_TABLES.iter().position(|batched| *batched == table);
+    let mut compared = 0;
+    for (of, with) in &cascades {
+        if let (Some(of_place), Some(with_place)) = (place(of), place(with)) {
+            assert!(of_place < with_place, "{of} goes with {with}: uncounted, and without a bound");
+            compared += 1;
+        }
+    }
+    assert!(compared >= 10, "{cascades:?}");
 }
 
 #[test]
@@ -240,7 +257,7 @@ async fn an_export_holds_every_row_of_every_table_and_nothing_of_another_company
             }
         }
         if table.short_name() == "exports" {
-            // It was at work when it wrote its own row.
+            // The exported row of the export itself shows it as running, so only ids are compared.
             rows.iter_mut().chain(&mut exported).for_each(|row| *row = row["id"].clone());
         }
         rows.sort_by_key(Value::to_string);
@@ -300,7 +317,7 @@ async fn a_purge_deletes_every_row_and_file_but_those_that_are_kept_and_counts_t
             s3().await.put_object().bucket(&bucket).key(key).body(b"x".to_vec().into()).send().await.unwrap();
         }
     }
-    // What else is due for other reasons is done before the count.
+    // Runs maintenance once before the count, so that its other due work does not change the numbers later.
     stack.invoke("maintenance", json!({})).await.unwrap();
     let (before, others_before) = (numbers(&mut admin, &mine).await, numbers(&mut admin, &theirs).await);
     let delete = sqlx::query("update customers set deleted_at = now() - interval '31 days' where id = $1");
@@ -350,4 +367,150 @@ async fn assert_counts(admin: &mut PgConnection, tenant: &SeededTenant, before: 
     assert!(counts.as_object().unwrap().values().all(Value::is_number), "counts only: {counts}");
     let faults: i64 = sqlx::query_scalar("select count(*) from app.audit_faults()").fetch_one(admin).await.unwrap();
     assert_eq!(faults, 0, "the chain is whole");
+}
+
+/// Tables of an older project with what keeps rows from being deleted: foreign keys, also of a table that is not ours, and
+/// a trigger that calls the old back end.
+const LEGACY_TABLES: &str = r#"
+    create table legacy.users (id uuid primary key, email text);
+    create table legacy.profiles (id uuid primary key references legacy.users (id), full_name text);
+    create table legacy.user_settings (user_id uuid primary key references legacy.users (id), free_quota_used integer);
+    create table legacy.credentials (login serial primary key, email text);
+    create table legacy.conversations (id uuid primary key, company_id uuid, assigned_to uuid references legacy.users (id));
+    create table legacy.messages (id uuid primary key, conversation_id uuid references legacy.conversations (id), content text);
+    create table legacy.feedback (message_id uuid references legacy.messages (id), comment text);
+    create table legacy.orders (id uuid primary key, conversation_id uuid references legacy.conversations (id), customer_name text);
+    create table legacy.activities (company_id uuid, conversation_id uuid references legacy.conversations (id));
+    create table legacy.documents (id uuid primary key, company_id text, content text) partition by hash (id);
+    create table documents_one partition of legacy.documents for values with (modulus 2, remainder 0);
+    create table documents_two partition of legacy.documents for values with (modulus 2, remainder 1);
+    create table legacy.rate_limits (address text);
+    create table order_items (order_id uuid references legacy.orders (id), name text);
+    create function legacy.call_back_end() returns trigger language plpgsql as
+        $body$ begin raise exception 'the old back end is called'; end $body$;
+    create trigger call_back_end after delete on legacy.messages for each row execute function legacy.call_back_end();
+"#;
+
+/// Inserts a company's rows into [`LEGACY_TABLES`].
+async fn fill_legacy(admin: &mut PgConnection, tenant: &SeededTenant, name: &str) {
+    let SeededTenant { customer, owner, company } = tenant;
+    let [conversation, message, order] = [(); 3].map(|()| Uuid::new_v4());
+    let rows = format!(
+        r#"insert into legacy.users values ('{owner}', '{name}@example.com');
+        insert into legacy.profiles values ('{owner}', '{name} Koné');
+        insert into legacy.user_settings values ('{owner}', 3);
+        insert into legacy.credentials (email) values ('{name}@Example.com');
+        insert into legacy.conversations values ('{conversation}', '{customer}', '{owner}');
+        insert into legacy.messages values ('{message}', '{conversation}', 'of {name}');
+        insert into legacy.feedback values ('{message}', 'by {name}');
+        insert into legacy.orders values ('{order}', '{conversation}', 'for {name}');
+        insert into legacy.activities values ('{customer}', '{conversation}');
+        insert into legacy.documents select gen_random_uuid(), '{company}', 'of {name}' from generate_series(1, 20);
+        insert into order_items values ('{order}', 'soap');"#
+    );
+    sqlx::raw_sql(AssertSqlSafe(rows)).execute(admin).await.unwrap();
+}
+
+/// The rows of the older project's tables, as text.
+async fn legacy_rows(admin: &mut PgConnection) -> BTreeMap<String, Vec<String>> {
+    let tables =
+        "select relname::text from pg_class where relnamespace = 'legacy'::regnamespace and relkind in ('r', 'p')";
+    let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&mut *admin).await.unwrap();
+    let mut rows = BTreeMap::new();
+    for table in tables {
+        let select = format!("select to_jsonb(t)::text from legacy.{table} t order by 1");
+        rows.insert(table, sqlx::query_scalar(AssertSqlSafe(select)).fetch_all(&mut *admin).await.unwrap());
+    }
+    rows
+}
+
+#[tokio::test]
+async fn a_purge_deletes_the_rows_of_an_older_project_whatever_refers_to_them() {
+    let (stack, mut admin, [mine, theirs]) = seeded_stack().await;
+    sqlx::raw_sql(LEGACY_TABLES).execute(&mut admin).await.unwrap();
+    fill_legacy(&mut admin, &theirs, "theirs").await;
+    let kept = legacy_rows(&mut admin).await;
+    fill_legacy(&mut admin, &mine, "mine").await;
+    // As with each deployment.
+    super::migrate::run(&stack.database).await.unwrap();
+    let delete = sqlx::query("update customers set deleted_at = now() - interval '31 days' where id = $1");
+    delete.bind(mine.customer).execute(&mut admin).await.unwrap();
+    sqlx::raw_sql("delete from purges").execute(&mut admin).await.unwrap();
+
+    let report = stack.invoke("maintenance", json!({})).await.unwrap();
+
+    assert_eq!(report["accounts_purged"], 1);
+    assert_eq!(legacy_rows(&mut admin).await, kept, "nothing of this company, and all of the other one");
+    let counts = "select details -> 'deleted' ->> 'legacy' from audit_log where action = 'account.purged'";
+    assert_eq!(sqlx::query_scalar::<_, String>(counts).fetch_one(&mut admin).await.unwrap(), "29");
+}
+
+/// Rows of the company of the measurement, and of the sixteen others together.
+const LARGE_TABLES: &str = r#"
+    set session_replication_role = replica;
+    create temporary table owner_of as
+        select n, case when n % 5 = 0 then (select id from customers where name = 'mine') else md5((n % 20)::text)::uuid end as id
+        from generate_series(1, 1000000) n;
+    create temporary table file_of as
+        select id, gen_random_uuid() as file, part from (select distinct id from owner_of) owners, generate_series(0, 499) part;
+    insert into documents (id, customer_id, company_id, filename, bytes, storage_key, status)
+        select file, id, 'company', file || '.pdf', 1, 'k' || file, 'processed' from file_of;
+    insert into document_chunks (document_id, customer_id, chunk_index, page_start, page_end, text_chunk, search_text, language,
+            embedding, embedding_model)
+        select file, id, chunk, 1, 1, repeat('la livraison prend trois jours ', 30), 'livraison jours', 'fr', vectors.embedding, 'm'
+        from file_of,
+            (select array_agg(random() - 0.5)::vector as embedding from generate_series(1, 1536)) vectors,
+            generate_series(0, 99) chunk
+        where id = (select id from customers where name = 'mine') or part < 30;
+    create temporary table talk_of as
+        select id, gen_random_uuid() as talk, part from (select distinct id from owner_of) owners, generate_series(0, 999) part;
+    insert into conversations (id, customer_id, contact_id) select talk, id, 'c' || part from talk_of;
+    insert into messages (customer_id, conversation_id, direction, author, content, created_at)
+        select owner_of.id, talk, 'outbound', 'bot', repeat('Nous livrons en trois jours. ', 10), now() - n * interval '30 seconds'
+        from owner_of join talk_of on talk_of.id = owner_of.id and talk_of.part = n / 5 % 1000;
+    insert into outbox (message_id, part, customer_id, conversation_id, content, created_at)
+        select id, 0, customer_id, conversation_id, content, created_at from messages;
+    insert into llm_calls (customer_id, conversation_id, purpose, provider, model, status, created_at)
+        select customer_id, conversation_id, 'reply', 'groq', 'm', 'ok', created_at from messages;
+    set session_replication_role = origin;
+    analyze;
+"#;
+
+/// Time for which the measurement reads one table.
+const TABLE_TIME: std::time::Duration = std::time::Duration::from_secs(120);
+
+#[tokio::test]
+#[ignore = "takes minutes and 4 GB of disk, and asserts little"]
+async fn how_long_an_export_of_a_large_company_among_others_takes() {
+    let (stack, mut admin, [mine, _]) = seeded_stack().await;
+    sqlx::raw_sql(LARGE_TABLES).execute(&mut admin).await.unwrap();
+    let db = crate::route::system(&stack.database.system, 1).with_operator_timeout();
+    println!("| table | rows | pages | ms | ms a page | slowest page, ms |");
+    println!("| --- | ---: | ---: | ---: | ---: | ---: |");
+    for table in ["document_chunks", "messages", "outbox", "llm_calls", "conversations", "documents"] {
+        let (begin, mut rows, mut pages, mut slowest, mut after) =
+            (std::time::Instant::now(), 0, 0_u32, std::time::Duration::ZERO, None::<String>);
+        let is_whole = loop {
+            let page_begin = std::time::Instant::now();
+            let read = async |tx: &mut shared::db::SystemTx| {
+                Ok(shared::privacy::archive::read_page(tx, table, mine.customer, after.as_deref(), 500).await?)
+            };
+            let page = db.system_tx(read).await.unwrap();
+            slowest = slowest.max(page_begin.elapsed());
+            let Some(last) = page.last() else { break true };
+            after = Some(last.key.clone());
+            rows += page.len();
+            pages += 1;
+            if begin.elapsed() > TABLE_TIME {
+                break false;
+            }
+        };
+        let ms = begin.elapsed().as_secs_f64() * 1000.0;
+        println!(
+            "| {table}{} | {rows} | {pages} | {ms:.0} | {:.1} | {:.0} |",
+            if is_whole { "" } else { ", not whole" },
+            ms / f64::from(pages.max(1)),
+            slowest.as_secs_f64() * 1000.0
+        );
+    }
 }

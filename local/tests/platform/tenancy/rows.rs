@@ -42,11 +42,6 @@ async fn full_tenant(admin: &mut PgConnection, name: &str) -> SeededTenant {
             "insert into webhook_endpoints (customer_id, url, secret, events) \
              values ('{customer}', 'https://hooks.example.com/', {hash}, '{{quota.warning}}')"
         ),
-        format!(
-            "insert into webhook_deliveries (customer_id, endpoint_id, event_id, event_type, data) \
-             select customer_id, id, gen_random_uuid(), 'webhook.test', '{{}}' from webhook_endpoints \
-             where customer_id = '{customer}'"
-        ),
         // A trigger also inserts a row into config_versions.
         format!("update company_rag_configs set prompt_rag = '{name}' where company_id = '{company}'"),
         format!(
@@ -81,6 +76,12 @@ async fn full_tenant(admin: &mut PgConnection, name: &str) -> SeededTenant {
              values ('{customer}', 'key', {hash}, now(), now() + interval '1 day')"
         ),
         format!("insert into conversations (customer_id, contact_id) values ('{customer}', '1')"),
+        format!(
+            "insert into webhook_deliveries (customer_id, endpoint_id, event_id, event_type, conversation_id, data) \
+             select customer_id, endpoint.id, gen_random_uuid(), 'message.received', conversation.id, '{{}}' \
+             from webhook_endpoints endpoint join conversations conversation using (customer_id) \
+             where customer_id = '{customer}'"
+        ),
         format!(
             "insert into messages (customer_id, conversation_id, direction, author, content) \
              select customer_id, id, 'outbound', 'bot', 'hello' from conversations where customer_id = '{customer}'"

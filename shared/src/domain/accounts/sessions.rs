@@ -166,8 +166,8 @@ pub async fn start_session(tx: &mut SystemTx, keys: &RefreshKeys, user: Uuid) ->
 pub enum OnReuse {
     /// The session ends: the token may have been stolen.
     EndsSession,
-    /// For 30 s after the exchange, the same successor is given again, unless it was used itself. Later the session ends.
-    /// For cookies, which no script reads and which the tabs of a browser share.
+    /// For 30 s after the exchange, the caller gets the first successor again, unless that one was used itself. Later
+    /// the session ends. For tokens in cookies, which no script reads and which the tabs of a browser share.
     RepeatsAnswer,
 }
 

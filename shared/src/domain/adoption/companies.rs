@@ -15,7 +15,7 @@ const MAX_PROMPT_CHARS: usize = 20_000;
 /// Maximum length of the bot's name, in characters.
 const MAX_AI_NAME_CHARS: usize = 100;
 
-/// Texts of a configuration, and what of them was not taken.
+/// Texts of an old configuration, and those parts of them that were not taken over.
 struct Texts {
     name: String,
     ai_name: Option<String>,

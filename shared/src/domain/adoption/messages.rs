@@ -1,4 +1,7 @@
 //! The old `conversation_memory`: one row a message, of a contact of a company.
+//!
+//! Retention would delete an old row minutes after it was copied, and nobody was here to choose another one. So the company's
+//! retention is raised to a year and the row's age, in full months, unless the company has set it itself.
 
 use super::{
     companies,
@@ -31,7 +34,18 @@ pub(super) async fn adopt(tx: &mut SystemTx, row: &OldRow) -> Result<MissingPart
     let is_inbound = direction == "inbound";
     sqlx::query!(
         r#"
-        with conversation as (
+        with retention as (
+            select least(60, 12 + 12 * extract(year from age(now(), $3)) + extract(month from age(now(), $3)))::integer
+                as months
+        ), kept as (
+            update customers set conversation_retention_months = retention.months from retention
+            where customers.id = $1 and customers.conversation_retention_months < retention.months
+              and not exists (
+                  select from audit_log
+                  where audit_log.customer_id = $1 and audit_log.action = 'customer.changed'
+                    and audit_log.details -> 'fields' ? 'conversation_retention_months'
+              )
+        ), conversation as (
             insert into conversations as known
                 (customer_id, channel, contact_id, user_phone, last_message_at, created_at)
             values ($1, 'whatsapp', $2, case when $2 ~ '^\+?[0-9]{8,15}$' then $2 end, $3, $3)

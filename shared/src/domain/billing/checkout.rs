@@ -20,9 +20,9 @@ pub const PORTAL_PATH: &str = "/api/v1/billing/portal";
 /// Answer to whether a user may buy a plan, by the state that is known here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purchasability {
-    /// There is no subscription, or it is over.
+    /// The user may buy: there is no subscription, or it has ended.
     Free,
-    /// The subscription gives no access any more, but its end is not known: Stripe knows it.
+    /// The subscription gives no access any more, but its end is not stored here. Stripe must be asked.
     Unclear,
 }
 

@@ -60,7 +60,8 @@ impl Billing {
         };
         match state {
             WantedState::Collection(state) => call(stripe, id, state, job).await,
-            // A repetition finds it cancelled. Stripe's event brings the new state.
+            // Repeatable: a second call finds the subscription cancelled. Stripe's event brings the new state to the
+            // database.
             WantedState::Cancelled => Ok(stripe.cancel_subscription(id).await.map(drop)?),
         }
     }

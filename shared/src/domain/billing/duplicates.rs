@@ -38,8 +38,8 @@ struct Attempt {
 }
 
 impl Billing {
-    /// Finds the paid subscriptions of a user besides the one that counts, tells of them, and cancels them when
-    /// BILLING_CANCEL_DUPLICATES says so. What fails at Stripe is left to [`Billing::settle_duplicates`].
+    /// Finds the paid subscriptions of a user besides the one that counts, reports them, and cancels them when
+    /// BILLING_CANCEL_DUPLICATES is true. [`Billing::settle_duplicates`] repeats a cancellation that fails at Stripe.
     ///
     /// # Errors
     /// Returns the error of either database.
@@ -56,7 +56,7 @@ impl Billing {
         self.db.billing_tx(async |tx| Ok(insert_found(tx, None).await.map(drop)?)).await
     }
 
-    /// Tells of and cancels the duplicates that are due, at most `limit` of them. Returns their number.
+    /// Reports and cancels the duplicates that are due, at most `limit` of them. Returns their number.
     ///
     /// # Errors
     /// Returns the error of either database.
@@ -80,7 +80,7 @@ impl Billing {
         Ok(settled)
     }
 
-    /// Tells the owner and the audit log of a duplicate, once.
+    /// Reports a duplicate to the owner and in the audit log, once.
     async fn report(&self, duplicate: &Duplicate) -> Result<(), ApiError> {
         logging::metric("DuplicateSubscriptions", 1.0);
         tracing::warn!(subscription = duplicate.id, kept = duplicate.kept, "a user has paid two subscriptions");
@@ -100,7 +100,7 @@ impl Billing {
         self.db.billing_tx(async |tx| Ok(mark_reported(tx, &duplicate.id).await?)).await
     }
 
-    /// Cancels a duplicate at Stripe, unless another call does so or it no longer is one too many.
+    /// Cancels a duplicate at Stripe, unless another call cancels it or the subscription is no duplicate any more.
     async fn cancel(&self, stripe: &StripeClient, duplicate: &Duplicate, now: DateTime<Utc>) -> Result<(), ApiError> {
         let claimed = self.db.billing_tx(async |tx| Ok(claim_attempt(tx, duplicate, now).await?)).await?;
         let Some(attempt) = claimed else { return Ok(()) };

@@ -88,7 +88,7 @@ pub(super) async fn list_unfinished(tx: &mut BillingTx, after: &str, limit: i64)
 }
 
 /// Deletes at most `limit` events that were projected and arrived more than `days` ago. Returns their number. The
-/// events of a subscription that is past due stay: its grace begins with the first of them that said so.
+/// events of a subscription that is past due stay: its grace is computed from them.
 pub(super) async fn remove_old(tx: &mut BillingTx, days: i32, limit: i64) -> sqlx::Result<u64> {
     sqlx::query!(
         r#"

@@ -117,7 +117,7 @@ impl Billing {
     /// when its progress was saved less than `MIN_PROGRESS_AGE` ago.
     ///
     /// # Errors
-    /// As [`Billing::reconcile`].
+    /// Returns the errors of [`Billing::reconcile`].
     pub async fn continue_reconcile(&self, now: DateTime<Utc>) -> Result<Option<ReconcileReport>, ApiError> {
         match self.unfinished_reconcile(now, MIN_PROGRESS_AGE).await? {
             Some(progress) => self.run_reconcile(progress, now).await.map(Some),

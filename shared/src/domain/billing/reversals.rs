@@ -112,7 +112,7 @@ impl Reversal {
 }
 
 impl Billing {
-    /// Tells the owner of a payment that was taken back, and marks the event as done.
+    /// Notifies the owner of a payment that was taken back, and marks the event as done.
     ///
     /// # Errors
     /// Returns 503 or 500 for a failure that Stripe's next delivery may overcome.

@@ -233,8 +233,9 @@ pub(super) async fn apply_snapshot(
     Ok(row.is_some_and(|row| row.differs))
 }
 
-/// Writes the time since which a payment is past due: that of the first event that said so, after the last event that
-/// said otherwise. Stripe's object does not hold this time. The events of the ledger do, in whatever order they came.
+/// Writes the time since which a subscription is past due: the time of the first event with the status `past_due` after
+/// the last event with another status. Stripe's object does not hold this time. It is computed from the events of the
+/// ledger, regardless of their order of arrival.
 async fn update_past_due_since(tx: &mut BillingTx, id: &str) -> sqlx::Result<()> {
     sqlx::query!(
         r#"

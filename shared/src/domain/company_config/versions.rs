@@ -54,7 +54,7 @@ pub struct ConfigChange {
     field: &'static str,
     /// Value before the change.
     before: Value,
-    /// Value after it.
+    /// Value after the change.
     after: Value,
 }
 

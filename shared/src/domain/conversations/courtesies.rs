@@ -13,7 +13,7 @@ use crate::text;
 pub const MODEL: &str = "courtesy";
 /// Time for which an answered courtesy stays the last word: another courtesy within it gets no answer.
 pub const REPEAT_WINDOW: TimeDelta = TimeDelta::hours(1);
-/// The same time for what waits for an answer: "???", a number, a question for the bot itself.
+/// Time for which an answered call for attention stays the last word: "???", a number, a question for the bot itself.
 pub const REPEAT_WINDOW_OF_CALLS: TimeDelta = TimeDelta::minutes(1);
 
 /// Maximum number of words of a courtesy. A longer message is no mere courtesy.

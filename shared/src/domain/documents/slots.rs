@@ -45,7 +45,8 @@ pub enum SlotClaim {
     },
     /// Another worker works on the document.
     HeldByOther,
-    /// All slots of the tenant are taken, or others wait for longer. Holds the documents whose turn it is.
+    /// All slots of the tenant are taken, or other documents wait for longer. Holds the messages of the documents whose
+    /// turn it is.
     Waiting(Vec<IngestMessage>),
     /// The document has a final status.
     Finished {

@@ -1,4 +1,4 @@
-//! What people of the company do with orders: make, change and delete them. The contact's side is in [`super`].
+//! Making, changing and deleting orders as a person of the company. The contact's orders are in [`super`].
 
 use std::collections::BTreeMap;
 

@@ -25,15 +25,16 @@ pub struct AccountState {
 }
 
 impl AccountState {
-    /// The state of an account that is not deleted.
+    /// Returns the state of an account that is not deleted.
     #[must_use]
     pub fn active() -> Self {
         Self { status: "active", deleted_at: None, purge_after: None }
     }
 }
 
-/// Deletes the account of the transaction's tenant: sets `deleted_at`, cancels what is to be sent, ends the reply jobs, and
-/// makes the job due that cancels the subscription at Stripe. Returns false when the account is deleted already.
+/// Deletes the account of the transaction's tenant: sets `deleted_at`, cancels the queued parts of the outbox, ends the
+/// reply jobs, and makes the job due that cancels the subscription at Stripe. Returns false when the account is deleted
+/// already.
 ///
 /// # Errors
 /// Returns any database error.
@@ -51,8 +52,8 @@ pub async fn delete(tx: &mut TenantTx) -> sqlx::Result<bool> {
     Ok(deleted)
 }
 
-/// Cancels the parts that wait to be sent, and ends the reply jobs. A worker that thinks meanwhile notices the deletion when
-/// it commits or sends.
+/// Cancels the queued parts of the outbox, and ends the reply jobs. A worker that is generating an answer meanwhile
+/// notices the deletion when it commits or sends.
 async fn cancel_replies(tx: &mut TenantTx) -> sqlx::Result<()> {
     sqlx::query!(
         r#"

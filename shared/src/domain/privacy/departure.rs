@@ -12,8 +12,8 @@ use crate::{
     error::ApiError,
 };
 
-/// Deletes a user who leaves. The configuration of the user's data pod is deleted first: when something fails after it, the
-/// user is there still and asks again.
+/// Deletes a user who leaves. The configuration of the user's data pod is in another database and is deleted first:
+/// when a later step fails, the user still exists and can repeat the request.
 ///
 /// # Errors
 /// Returns 401 for an account that is deleted already, 403 for an administrator, 409 `account_owner` for the owner of a
@@ -29,17 +29,16 @@ pub async fn leave(db: &SystemDb, billing: &BillingDb, user: Uuid, request_id: &
     .await
 }
 
-/// Locks the account and checks that nothing depends on it.
+/// Locks the account and checks that the user may leave: no administrator, no owner of a company, no subscription.
 async fn check_may_leave(tx: &mut SystemTx, user: Uuid) -> Result<(), ApiError> {
+    // By a statement of its own: the next one sees what the lock was waited for.
+    sqlx::query!("select from users where id = $1 for update", user).execute(&mut *tx).await?;
     let account = sqlx::query!(
         r#"
         select account.role, account.deleted_at is not null as "is_deleted!",
             exists (select from customers where user_id = account.id) as "owns_company!",
-            account.is_pro or coalesce((
-                select profile.subscription_status in ('active', 'trialing', 'past_due', 'unpaid', 'paused', 'incomplete')
-                from profiles profile where profile.id = account.id
-            ), false) as "has_subscription!"
-        from users account where account.id = $1 for update
+            app.has_subscription(account.id) as "has_subscription!"
+        from users account where account.id = $1
         "#,
         user
     )
@@ -64,7 +63,8 @@ async fn check_may_leave(tx: &mut SystemTx, user: Uuid) -> Result<(), ApiError> 
     Ok(())
 }
 
-/// Ends the user's memberships, with the invitations and links that the user made, and records it in each company's log.
+/// Ends the user's memberships, revokes the invitations and password links that the user made, and records the
+/// departure in the audit log of each company.
 async fn leave_companies(tx: &mut SystemTx, user: Uuid, request_id: &str) -> Result<(), ApiError> {
     // In the order of the ids, as every transaction that locks several companies.
     let tenants = sqlx::query_scalar!(

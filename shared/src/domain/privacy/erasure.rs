@@ -5,16 +5,23 @@ use uuid::Uuid;
 
 use crate::db::{BillingTx, SystemTx};
 
-/// Erases what is personal about an account. The row in `users` stays, without an address, and tokens no longer count.
+/// Erases the personal data of an account: address, name, picture, password, sessions, password links, and the address
+/// in invitations. The row in `users` stays, without an address, and the user's tokens are refused.
 ///
 /// # Errors
 /// Returns any database error.
 pub(super) async fn erase_account(tx: &mut SystemTx, user: Uuid) -> sqlx::Result<()> {
-    // Before the address changes: an invitation may have been sent to it.
+    // Before the address changes: an invitation may have been sent to it. Without an address anybody could use it, so it is
+    // revoked, also one of another company.
     sqlx::query!(
         r#"
-        update invitations set email = null
-        where used_by = $1 or lower(email) = (select lower(known.email) from users known where known.id = $1)
+        update invitations
+        set email = null,
+            revoked_at = case when used_at is null and expires_at > now() then coalesce(revoked_at, now())
+                else revoked_at end,
+            expires_at = case when used_at is null then least(expires_at, now()) else expires_at end
+        where used_by = $1
+           or lower(btrim(email)) = (select lower(known.email) from users known where known.id = $1)
         "#,
         user
     )
@@ -43,7 +50,8 @@ pub(super) async fn erase_account(tx: &mut SystemTx, user: Uuid) -> sqlx::Result
     .map(drop)
 }
 
-/// Deletes the row of an erased account, unless a row of another company names the user. Returns true when it is deleted.
+/// Deletes the row of an erased account, unless a row of another company names the user. Returns true when the row was
+/// deleted.
 ///
 /// # Errors
 /// Returns any database error.

@@ -1,7 +1,8 @@
 //! Exports: their requests, the work on them, and their expiry. Owns the table `exports`.
 //!
-//! One worker at a time works on an export: it holds the row for two minutes and holds it on while it works. A worker that
-//! died is followed by the next delivery of the queue message, or by maintenance, which begins the archive anew.
+//! One worker at a time works on an export: it holds the row for two minutes (`held_until`) and extends the hold while
+//! it works. When a worker has died, the next delivery of the queue message or maintenance starts another one, which
+//! writes the archive from its beginning.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -16,17 +17,17 @@ use crate::{
 
 /// Time for which an archive can be fetched.
 const AVAILABLE_FOR: TimeDelta = TimeDelta::days(7);
-/// Time for which a worker holds an export without a sign of life.
+/// Duration of a worker's hold on an export, in seconds, from its last extension.
 const HOLD_S: f64 = 120.0;
-/// Attempts at an export, after which it fails.
+/// Number of attempts, those of dead workers included, from which on a failed attempt is the last one ([`give_back`]).
 pub const MAX_ATTEMPTS: i32 = 8;
-/// Attempts to find the export that is in work, while others end.
+/// Number of tries of [`request`] to insert an export or find the open one, while other exports end in between.
 const MAX_LOOKS: u32 = 4;
 
 /// An export of all that a company stores.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(example = json!({
-    "id": "0b9f2c34-5a1f-4a57-9a43-2f6e6f0f6f01", "status": "ready", "created_at": "2026-11-29T09:30:06Z",
+    "id": "2a9d8c7b-6e5f-4a3b-9c1d-0e1f2a3b4c5d", "status": "ready", "created_at": "2026-11-29T09:30:06Z",
     "finished_at": "2026-11-29T09:30:41Z", "expires_at": "2026-12-06T09:30:41Z", "size_bytes": 1_048_576,
     "error_code": null, "download": {
         "url": "https://lisa-documents.s3.eu-west-1.amazonaws.com/tenants/…/exports/….zip?X-Amz-Signature=…",
@@ -57,7 +58,7 @@ pub struct Export {
 pub struct Download {
     /// Signed URL for a GET, which needs no token.
     pub url: String,
-    /// Time at which the URL ends. A new one is in the next answer.
+    /// Time until which the URL is valid. Each answer has a new URL.
     pub expires_at: DateTime<Utc>,
 }
 
@@ -134,7 +135,7 @@ pub async fn request(tx: &mut TenantTx, requested_by: Uuid) -> Result<RequestedE
         if let Some(row) = open {
             return Ok(RequestedExport { export: row.into(), message: None });
         }
-        // The one that was in the way has ended between the two statements.
+        // The open export, which kept this one from being inserted, has ended between the two statements.
     }
     Err(ApiError::unavailable().with_source("exports end faster than they are found"))
 }
@@ -148,7 +149,7 @@ pub async fn get(tx: &mut TenantTx, id: Uuid) -> Result<Export, ApiError> {
         ExportRow,
         r#"
         select id, case when status = 'ready' and expires_at <= now() then 'expired' else status end as "status!",
-            created_at, finished_at, expires_at, size_bytes, error_code
+            created_at, finished_at, case when status <> 'failed' then expires_at end as expires_at, size_bytes, error_code
         from exports where customer_id = $1 and id = $2
         "#,
         tx.tenant(),
@@ -172,71 +173,142 @@ pub struct HeldExport {
     pub attempts: i32,
 }
 
-/// Begins or resumes an export as `worker`. Returns `None` when it has ended, when another worker holds it, and when the
-/// company is deleted.
+/// Notes that `user` gets a link to an archive of the transaction's tenant. Returns false when the same user got one in the
+/// last 15 minutes: links are valid for so long, and the audit log shall not grow with each look at an export.
 ///
 /// # Errors
 /// Returns any database error.
-pub async fn begin(tx: &mut SystemTx, id: Uuid, worker: Uuid) -> sqlx::Result<Option<HeldExport>> {
-    sqlx::query_as!(
-        HeldExport,
+pub async fn note_link(tx: &mut TenantTx, id: Uuid, user: Uuid) -> sqlx::Result<bool> {
+    sqlx::query!(
+        r#"
+        update exports set link_issued_at = now(), link_issued_to = $3
+        where customer_id = $1 and id = $2
+          and (link_issued_to is distinct from $3 or link_issued_at <= now() - interval '15 minutes')
+        "#,
+        tx.tenant(),
+        id,
+        user
+    )
+    .execute(tx)
+    .await
+    .map(|done| done.rows_affected() > 0)
+}
+
+/// Ends the archives of the transaction's tenant, and takes the export in work from its worker, so that it is made anew. For
+/// the end of a transaction that deletes what an archive may hold.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn withdraw(tx: &mut TenantTx) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        update exports
+        set expires_at = case when status = 'ready' then least(expires_at, now()) else expires_at end,
+            worker = null, held_until = null
+        where customer_id = $1 and status in ('ready', 'running')
+        "#,
+        tx.tenant()
+    )
+    .execute(tx)
+    .await
+    .map(drop)
+}
+
+/// The outcome of a delivery of an export's message.
+#[derive(Debug)]
+pub enum BeginOutcome {
+    /// The worker holds the export.
+    Begun(HeldExport),
+    /// All attempts are used up: the export and its job have failed.
+    GivenUp,
+    /// The export has ended, another worker holds it, or the company is deleted.
+    NothingToDo,
+}
+
+/// Begins or resumes an export as `worker`. An export whose last attempt ended without a word fails here: its worker was
+/// killed, and nobody else counts.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn begin(tx: &mut SystemTx, id: Uuid, worker: Uuid) -> sqlx::Result<BeginOutcome> {
+    let row = sqlx::query!(
         r#"
         with begun as (
             update exports
-            set status = 'running', worker = $2, held_until = now() + make_interval(secs => $3),
-                attempts = attempts + 1
+            set status = case when attempts < $4 then 'running' else 'failed' end,
+                error_code = case when attempts >= $4 then 'attempts_used_up' end,
+                finished_at = case when attempts >= $4 then now() end,
+                expires_at = case when attempts >= $4 then now() end,
+                worker = case when attempts < $4 then $2::uuid end,
+                held_until = case when attempts < $4 then now() + make_interval(secs => $3) end,
+                attempts = least(attempts + 1, $4)
             from customers tenant
             where exports.id = $1 and tenant.id = exports.customer_id and tenant.deleted_at is null
               and exports.status in ('queued', 'running')
               and (exports.held_until is null or exports.held_until < now())
-            returning exports.id, exports.customer_id, exports.created_at, exports.attempts
+            returning exports.id, exports.customer_id, exports.created_at, exports.attempts, exports.status, exports.error_code
         ), job as (
-            update jobs set status = 'running', run_after = now() + make_interval(secs => 2 * $3::double precision), updated_at = now()
-            where kind = 'export' and payload ->> 'export_id' = $1::uuid::text and exists (select from begun)
+            update jobs
+            set status = begun.status, last_error = begun.error_code,
+                run_after = now() + make_interval(secs => 2 * $3::double precision), updated_at = now()
+            from begun where kind = 'export' and payload ->> 'export_id' = $1::uuid::text
         )
-        select id as "id!", customer_id as "customer_id!", created_at as "created_at!", attempts as "attempts!" from begun
+        select id as "id!", customer_id as "customer_id!", created_at as "created_at!", attempts as "attempts!",
+            status = 'running' as "is_begun!"
+        from begun
         "#,
         id,
         worker,
-        HOLD_S
+        HOLD_S,
+        MAX_ATTEMPTS
     )
     .fetch_optional(tx)
-    .await
+    .await?;
+    Ok(match row {
+        None => BeginOutcome::NothingToDo,
+        Some(row) if !row.is_begun => BeginOutcome::GivenUp,
+        Some(row) => BeginOutcome::Begun(HeldExport {
+            id: row.id,
+            customer_id: row.customer_id,
+            created_at: row.created_at,
+            attempts: row.attempts,
+        }),
+    })
 }
 
-/// Holds an export on. Returns false when the worker must stop: another one has the export, or the company is deleted.
+/// Extends the hold on an export to two minutes from now. Returns false when the worker must stop: another worker has
+/// the export, or the company is deleted.
+///
+/// The attempts of the job stay as they are, so that those of killed workers count.
 ///
 /// # Errors
 /// Returns any database error.
 pub async fn hold(tx: &mut SystemTx, export: &HeldExport, worker: Uuid) -> sqlx::Result<bool> {
-    let held = sqlx::query!(
+    sqlx::query_scalar!(
         r#"
-        update exports set held_until = now() + make_interval(secs => $3)
-        from customers tenant
-        where exports.id = $1 and exports.worker = $2 and exports.status = 'running'
-          and tenant.id = exports.customer_id and tenant.deleted_at is null
+        with held as (
+            update exports set held_until = now() + make_interval(secs => $3)
+            from customers tenant
+            where exports.id = $1 and exports.worker = $2 and exports.status = 'running'
+              and tenant.id = exports.customer_id and tenant.deleted_at is null
+            returning exports.id
+        ), job as (
+            update jobs
+            set run_after = now() + make_interval(secs => 2 * $3::double precision), updated_at = now()
+            from held where kind = 'export' and payload ->> 'export_id' = held.id::text and status = 'running'
+        )
+        select exists (select from held) as "is_held!"
         "#,
         export.id,
         worker,
         HOLD_S
     )
-    .execute(&mut *tx)
-    .await?;
-    sqlx::query!(
-        r#"
-        update jobs set run_after = now() + make_interval(secs => 2 * $2::double precision), attempts = 0, updated_at = now()
-        where kind = 'export' and payload ->> 'export_id' = $1::uuid::text and status = 'running'
-        "#,
-        export.id,
-        HOLD_S
-    )
-    .execute(tx)
-    .await?;
-    Ok(held.rows_affected() > 0)
+    .fetch_one(tx)
+    .await
 }
 
-/// Marks an export as ready and ends its job. The archives before it end: a company has one at a time. Returns false when
-/// another worker has the export.
+/// Marks an export as ready and ends its job. Earlier archives of the company expire now, since a company has one at a
+/// time. Returns false, and changes nothing, when another worker has the export.
 ///
 /// # Errors
 /// Returns any database error.
@@ -273,7 +345,8 @@ pub async fn finish(tx: &mut SystemTx, export: &HeldExport, worker: Uuid, size_b
     Ok(ready)
 }
 
-/// Lets an export be begun again at once, after an attempt that failed. After [`MAX_ATTEMPTS`] it fails with `error_code`.
+/// Returns an export to the status `queued` after a failed attempt, so that any worker may begin it at once. After
+/// [`MAX_ATTEMPTS`] the export fails with `error_code`.
 ///
 /// # Errors
 /// Returns any database error.
@@ -288,7 +361,8 @@ pub async fn give_back(
         r#"
         update exports
         set status = case when $3 then 'failed' else 'queued' end, error_code = case when $3 then $4::text end,
-            finished_at = case when $3 then now() end, worker = null, held_until = null
+            finished_at = case when $3 then now() end, expires_at = case when $3 then now() end,
+            worker = null, held_until = null
         where id = $1 and worker = $2 and status = 'running'
         "#,
         export.id,
@@ -311,7 +385,8 @@ pub async fn give_back(
 pub async fn give_up(tx: &mut SystemTx, id: Uuid) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
-        update exports set status = 'failed', error_code = 'attempts_used_up', finished_at = now(), worker = null,
+        update exports
+        set status = 'failed', error_code = 'attempts_used_up', finished_at = now(), expires_at = now(), worker = null,
             held_until = null
         where id = $1 and status in ('queued', 'running')
         "#,
@@ -337,7 +412,7 @@ async fn end_job(tx: &mut SystemTx, export: Uuid, failure: Option<&str>) -> sqlx
     .map(drop)
 }
 
-/// An export whose archive is past its time.
+/// A ready export whose archive has passed `expires_at`.
 #[derive(Debug)]
 pub struct ExpiredExport {
     /// `exports.id`.
@@ -346,7 +421,8 @@ pub struct ExpiredExport {
     pub customer_id: Uuid,
 }
 
-/// Lists at most `limit` exports whose archives ended before `now`.
+/// Lists at most `limit` exports whose archives ended before `now`, and failed ones: their worker may have stored an archive
+/// without an answer.
 ///
 /// # Errors
 /// Returns any database error.
@@ -354,7 +430,8 @@ pub async fn list_expired(tx: &mut SystemTx, now: DateTime<Utc>, limit: i64) -> 
     sqlx::query_as!(
         ExpiredExport,
         r#"
-        select id, customer_id from exports where status = 'ready' and expires_at <= $1 order by expires_at limit $2
+        select id, customer_id from exports
+        where status in ('ready', 'failed') and expires_at <= $1 order by expires_at limit $2
         "#,
         now,
         limit
@@ -363,13 +440,21 @@ pub async fn list_expired(tx: &mut SystemTx, now: DateTime<Utc>, limit: i64) -> 
     .await
 }
 
-/// Marks an export as expired, after its archive was deleted.
+/// Marks an export as expired, after its archive was deleted. A failed one stays failed.
 ///
 /// # Errors
 /// Returns any database error.
 pub async fn mark_expired(tx: &mut SystemTx, id: Uuid) -> sqlx::Result<()> {
-    sqlx::query!("update exports set status = 'expired' where id = $1 and status = 'ready'", id)
-        .execute(tx)
-        .await
-        .map(drop)
+    sqlx::query!(
+        r#"
+        update exports
+        set status = case when status = 'ready' then 'expired' else status end,
+            expires_at = case when status = 'ready' then expires_at end
+        where id = $1 and status in ('ready', 'failed')
+        "#,
+        id
+    )
+    .execute(tx)
+    .await
+    .map(drop)
 }

@@ -1,7 +1,7 @@
 //! Inventory of the tables: what an export holds and what a purge deletes, each exception with its reason. A test compares
 //! it with the catalogs of both databases, and the rows of an export and of a purge with it.
 
-/// A table, as an export and a purge see it.
+/// A table, with its share in an export and in a purge.
 #[derive(Debug, Clone, Copy)]
 pub struct Table {
     /// Schema and name, such as `public.messages`.
@@ -12,23 +12,23 @@ pub struct Table {
     pub purge: Purge,
 }
 
-/// What an export holds of a table.
+/// Share of a table in an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Export {
-    /// The company's rows.
+    /// The company's rows are in the archive.
     Rows,
-    /// Nothing, for this reason.
+    /// The archive has no rows of the table, for this reason.
     LeftOut(&'static str),
 }
 
-/// What a purge deletes of a table.
+/// Share of a table in a purge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purge {
-    /// The company's rows.
+    /// The company's rows are deleted.
     Rows,
-    /// The rows of the accounts that belong to no other company.
+    /// The rows of those accounts are deleted that belong to no other company.
     WithAccount,
-    /// Nothing, for this reason.
+    /// The rows are kept, for this reason.
     Kept(&'static str),
 }
 
@@ -157,13 +157,15 @@ pub const TABLES: &[Table] = &[
     Table::new("public.webhook_secrets", Export::Rows, Purge::Rows),
 ];
 
-/// Prefixes of the bucket's keys below that of the company, `tenants/<id>/`: all of it is in the archive or deleted.
+/// Key prefixes of a company in the bucket, each with its share in an export and in a purge. `{tenant}` stands for
+/// `customers.id`. A longer prefix is an exception to a shorter one.
 pub const BUCKET_PREFIXES: &[(&str, Export, Purge)] = &[
     ("tenants/{tenant}/", Export::Rows, Purge::Rows),
     ("tenants/{tenant}/exports/", Export::LeftOut("archives of earlier exports"), Purge::Rows),
 ];
 
-/// Secret columns that an export leaves out of its rows, with vectors, which are made of the texts.
+/// Columns that an export leaves out of a table's rows: table, column and reason. They hold secrets and their hashes,
+/// or are computed from exported texts.
 pub const HIDDEN_COLUMNS: &[(&str, &str, &str)] = &[
     ("public.customers", "manychat_api_key", "sealed key of the ManyChat bot"),
     ("public.document_chunks", "embedding", "vector of the text"),

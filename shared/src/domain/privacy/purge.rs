@@ -1,10 +1,10 @@
-//! Purge of a deleted account: 30 days after the deletion, all rows and files of the company are deleted, and the audit log
-//! says how many of each table. It works in batches, each a transaction that also counts; a run that dies is continued by
-//! the next one where it stopped.
+//! Purge of a deleted account: 30 days after the deletion, the rows and files of the company are deleted, except for
+//! the tables that [`super::inventory`] keeps, and the audit log says how many rows of each table. Each batch is one
+//! transaction that also counts the rows. After a run that died, the next run continues where it stopped.
 //!
 //! Owns the table `purges`.
 //!
-//! SQL function: `app.purge_legacy`.
+//! SQL functions: `app.purge_legacy`, `app.legacy_condition`, `app.legacy_rank`, `app.has_subscription`.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -17,15 +17,18 @@ use crate::{
     error::ApiError,
 };
 
-/// Time for which one run holds a purge. Longer than a batch, and far shorter than the days that a purge may take.
+/// Duration of a run's hold on a purge, in seconds. Each batch extends the hold, so it must be longer than one batch
+/// only.
 const HOLD_S: f64 = 120.0;
-/// Time after the deletion of the rows at which the files are deleted once more. An upload URL is valid for 15 minutes, and
-/// a large upload takes its time.
+/// Time from the deletion of the rows to the second deletion of files, which finds late uploads: an upload URL is valid
+/// for 15 minutes, and an upload that began in time may end later.
 const SWEEP_DELAY: TimeDelta = TimeDelta::hours(1);
 
-/// Tables whose rows are deleted in batches, those that refer to others first. The table `changes` is the last one, since
-/// the deletions before it may write it.
+/// Tables whose rows are deleted in batches. A table whose rows go with those of another one stands before it: a batch would
+/// delete them uncounted, and without a bound. The table `changes` is the last one, since the deletions before it may write
+/// it.
 pub const BATCHED_TABLES: &[&str] = &[
+    "webhook_deliveries",
     "outbox",
     "feedback",
     "closed_questions",
@@ -54,7 +57,6 @@ pub const BATCHED_TABLES: &[&str] = &[
     "checkout_sessions",
     "usage_periods",
     "webhook_secrets",
-    "webhook_deliveries",
     "webhook_endpoints",
     "invitations",
     "failed_sign_ins",
@@ -70,7 +72,7 @@ pub const BATCHED_TABLES: &[&str] = &[
 pub struct HeldPurge {
     /// The company.
     pub customer_id: Uuid,
-    /// True when the rows are deleted and only the files are looked for again.
+    /// True when the rows are deleted, and only the second deletion of files is left.
     pub are_rows_deleted: bool,
 }
 
@@ -142,7 +144,7 @@ pub async fn hold_next(tx: &mut SystemTx, now: DateTime<Utc>) -> sqlx::Result<Op
     .await
 }
 
-/// Lets a purge be continued by another run at once.
+/// Ends the hold on a purge, so that another run may continue it at once.
 ///
 /// # Errors
 /// Returns any database error.
@@ -169,14 +171,15 @@ macro_rules! delete {
     };
 }
 
-/// Rows that one transaction deletes. Those that refer to them go with them.
+/// Number of rows of the named table that one transaction deletes. Rows that refer to them with `on delete cascade`
+/// come in addition.
 pub const BATCH_ROWS: i64 = 1_000;
 
-/// Deletes one batch of a company's rows of a table of [`BATCHED_TABLES`], counts them, and holds the purge on. Returns the
-/// number of rows; fewer than [`BATCH_ROWS`] when none are left.
+/// Deletes one batch of a company's rows of a table of [`BATCHED_TABLES`], counts them, and extends the hold on the
+/// purge. Returns the number of rows: fewer than [`BATCH_ROWS`] when none are left.
 ///
 /// # Errors
-/// Returns any database error; `RowNotFound` for a table that is not among them.
+/// Returns any database error; `RowNotFound` for a table that is not in [`BATCHED_TABLES`].
 pub async fn delete_batch(tx: &mut SystemTx, table: &'static str, tenant: Uuid) -> sqlx::Result<u64> {
     let deleted = match table {
         "outbox" => delete!(tx, tenant, "outbox", "customer_id = $1"),
@@ -207,7 +210,12 @@ pub async fn delete_batch(tx: &mut SystemTx, table: &'static str, tenant: Uuid) 
         "checkout_sessions" => delete!(tx, tenant, "checkout_sessions", "customer_id = $1"),
         "usage_periods" => delete!(tx, tenant, "usage_periods", "customer_id = $1"),
         "webhook_secrets" => delete!(tx, tenant, "webhook_secrets", "customer_id = $1"),
-        "webhook_deliveries" => delete!(tx, tenant, "webhook_deliveries", "customer_id = $1"),
+        "webhook_deliveries" => delete!(
+            tx,
+            tenant,
+            "webhook_deliveries",
+            "endpoint_id in (select id from webhook_endpoints where customer_id = $1)"
+        ),
         "webhook_endpoints" => delete!(tx, tenant, "webhook_endpoints", "customer_id = $1"),
         "invitations" => delete!(tx, tenant, "invitations", "customer_id = $1"),
         "failed_sign_ins" => delete!(tx, tenant, "failed_sign_ins", "customer_id = $1"),
@@ -233,7 +241,8 @@ pub async fn delete_batch(tx: &mut SystemTx, table: &'static str, tenant: Uuid) 
     Ok(deleted)
 }
 
-/// Adds to the count of a table, or of the files.
+/// Adds `deleted` to the count `name` in `purges.counts`, and extends the hold on the purge. `name` is a table or
+/// `files`.
 async fn count(tx: &mut SystemTx, tenant: Uuid, name: &str, deleted: u64) -> sqlx::Result<()> {
     let deleted = i64::try_from(deleted).unwrap_or(i64::MAX);
     sqlx::query!(
@@ -253,6 +262,47 @@ async fn count(tx: &mut SystemTx, tenant: Uuid, name: &str, deleted: u64) -> sql
     .map(drop)
 }
 
+/// Rows of a table of an older project that one transaction deletes. Nothing refers to them, and each batch reads its table
+/// from the beginning, since only the old project knows its indexes.
+pub const LEGACY_BATCH_ROWS: i64 = 10_000;
+
+/// Lists the tables of an older project, those with rows by which others are found last.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn list_legacy_tables(tx: &mut SystemTx) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        r#"
+        select relname::text as "name!" from pg_class
+        where relnamespace = to_regnamespace('legacy') and relkind in ('r', 'p') and relname <> 'adopted_rows'
+        order by app.legacy_rank(relname::text) desc, relname
+        "#
+    )
+    .fetch_all(tx)
+    .await
+}
+
+/// Deletes one batch of the rows of a company, and of the accounts that belong to it alone, of a table of an older project.
+/// Counts them, and holds the purge on. Returns the number of rows; fewer than [`LEGACY_BATCH_ROWS`] when none are left.
+///
+/// # Errors
+/// Returns any database error.
+pub async fn delete_legacy_batch(tx: &mut SystemTx, table: &str, tenant: Uuid) -> sqlx::Result<u64> {
+    let accounts = accounts_of_tenant_only(tx, tenant).await?;
+    let deleted = sqlx::query_scalar!(
+        r#"select app.purge_legacy($1, $2, $3, $4) as "deleted!""#,
+        table,
+        tenant,
+        &accounts,
+        LEGACY_BATCH_ROWS
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    let deleted = u64::try_from(deleted).unwrap_or_default();
+    count(tx, tenant, "legacy", deleted).await?;
+    Ok(deleted)
+}
+
 /// Counts deleted files, and holds the purge on.
 ///
 /// # Errors
@@ -261,19 +311,24 @@ pub async fn count_files(tx: &mut SystemTx, tenant: Uuid, deleted: u64) -> sqlx:
     count(tx, tenant, "files", deleted).await
 }
 
-/// Deletes what is left after the batches: the memberships, the company itself, and the accounts that belong to no other
-/// company. Writes the counts into the audit log, and lets the files be looked for again an hour after `now`.
+/// Deletes the rows that the batches leave: rows of an older project, the memberships, the company itself, and the
+/// accounts that belong to no other company, with their rows in the billing database. Writes the counts into the audit
+/// log, and schedules the second deletion of files for an hour after `now`.
 ///
 /// # Errors
 /// Returns any database error.
 pub async fn finish_rows(db: &SystemDb, billing: &BillingDb, tenant: Uuid, now: DateTime<Utc>) -> Result<(), ApiError> {
-    let users = db.system_tx(async |tx| Ok(accounts_of_tenant_only(tx, tenant).await?)).await?;
-    for user in &users {
+    let candidates = db.system_tx(async |tx| Ok(accounts_of_tenant_only(tx, tenant).await?)).await?;
+    let mut erased = Vec::new();
+    for user in candidates {
+        if !db.system_tx(async |tx| Ok(erase_account(tx, tenant, user).await?)).await? {
+            continue;
+        }
         // The notices are named by what billing knows, so they go first.
-        let names = billing.billing_tx(async |tx| Ok(names_in_billing(tx, *user).await?)).await?;
+        let names = billing.billing_tx(async |tx| Ok(names_in_billing(tx, user).await?)).await?;
         db.system_tx(async |tx| Ok(delete_notices(tx, tenant, &names).await?)).await?;
-        // Another database: it is done before the accounts are gone, since nobody finds the rows after that.
-        let deleted = billing.billing_tx(async |tx| Ok(delete_billing(tx, *user).await?)).await?;
+        // Another database: it is done before the rows of the accounts are gone, since nobody finds the rows after that.
+        let deleted = billing.billing_tx(async |tx| Ok(delete_billing(tx, user).await?)).await?;
         db.system_tx(async |tx| {
             for (table, rows) in deleted {
                 count(tx, tenant, table, rows).await?;
@@ -281,10 +336,11 @@ pub async fn finish_rows(db: &SystemDb, billing: &BillingDb, tenant: Uuid, now: 
             Ok(())
         })
         .await?;
+        erased.push(user);
     }
     db.system_tx(async |tx| {
         delete_company(tx, tenant).await?;
-        for user in &users {
+        for user in &erased {
             delete_account(tx, tenant, *user).await?;
         }
         let counts = sqlx::query_scalar!(
@@ -307,7 +363,7 @@ pub async fn finish_rows(db: &SystemDb, billing: &BillingDb, tenant: Uuid, now: 
     .await
 }
 
-/// Ends a purge after its files were looked for again, and records how many had come late.
+/// Ends a purge after the second deletion of files, and records in the audit log how many files that one found.
 ///
 /// # Errors
 /// Returns any database error.
@@ -325,7 +381,8 @@ pub async fn finish(tx: &mut SystemTx, tenant: Uuid, late_files: u64, now: DateT
     Ok(())
 }
 
-/// The accounts that belong to this company alone: its owner and its members. Administrators stay.
+/// The accounts that belong to this company alone: its owner and its members. Administrators stay, and so does a member who
+/// pays for a subscription: nobody else could cancel it.
 async fn accounts_of_tenant_only(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar!(
         r#"
@@ -339,6 +396,11 @@ async fn accounts_of_tenant_only(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Resul
           and not exists (
               select from customer_members other where other.user_id = account.id and other.customer_id <> $1
           )
+          -- The subscription of the owner was cancelled before the purge began, whatever the projection says.
+          and (
+              exists (select from customers owned where owned.id = $1 and owned.user_id = account.id)
+              or not app.has_subscription(account.id)
+          )
         order by account.id
         "#,
         tenant
@@ -347,10 +409,36 @@ async fn accounts_of_tenant_only(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Resul
     .await
 }
 
+/// Erases an account, so that nobody signs in with it any more and it joins no other company. Returns false for one that
+/// has joined another company, or has a subscription, by now. A repetition changes nothing.
+async fn erase_account(tx: &mut SystemTx, tenant: Uuid, user: Uuid) -> sqlx::Result<bool> {
+    // The lock comes first, by a statement of its own: the next one sees what the lock was waited for.
+    sqlx::query!("select from users where id = $1 for update", user).execute(&mut *tx).await?;
+    if !accounts_of_tenant_only(tx, tenant).await?.contains(&user) {
+        return Ok(false);
+    }
+    let rows = sqlx::query!(
+        r#"
+        select (select count(*) from credentials where user_id = $1) as "credentials!",
+            (select count(*) from refresh_sessions where user_id = $1) as "refresh_sessions!",
+            (select count(*) from password_resets where user_id = $1) as "password_resets!"
+        "#,
+        user
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    erasure::erase_account(tx, user).await?;
+    for (table, number) in [
+        ("credentials", rows.credentials),
+        ("refresh_sessions", rows.refresh_sessions),
+        ("password_resets", rows.password_resets),
+    ] {
+        count(tx, tenant, table, u64::try_from(number).unwrap_or_default()).await?;
+    }
+    Ok(true)
+}
+
 async fn delete_company(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Result<()> {
-    let legacy =
-        sqlx::query_scalar!(r#"select app.purge_legacy($1) as "deleted!""#, tenant).fetch_one(&mut *tx).await?;
-    count(tx, tenant, "legacy", u64::try_from(legacy).unwrap_or_default()).await?;
     let members = sqlx::query!("delete from customer_members where customer_id = $1", tenant);
     let members = members.execute(&mut *tx).await?.rows_affected();
     count(tx, tenant, "customer_members", members).await?;
@@ -360,34 +448,26 @@ async fn delete_company(tx: &mut SystemTx, tenant: Uuid) -> sqlx::Result<()> {
     let links = sqlx::query!("delete from password_resets where customer_id = $1", tenant);
     let links = links.execute(&mut *tx).await?.rows_affected();
     count(tx, tenant, "password_resets", links).await?;
-    // What was written after the batches, by a worker that began before the deletion, goes with the company.
+    // Rows that a worker wrote after the batches are deleted with the company, by their foreign keys.
     let customers = sqlx::query!("delete from customers where id = $1", tenant);
     let customers = customers.execute(&mut *tx).await?.rows_affected();
     count(tx, tenant, "customers", customers).await
 }
 
-/// Deletes an account that belongs to no other company. When rows of another company name the user, an empty row with the
-/// id stays.
+/// Deletes the row of an erased account. When rows of another company name the user, an empty row with the id stays.
 async fn delete_account(tx: &mut SystemTx, tenant: Uuid, user: Uuid) -> sqlx::Result<()> {
     let rows = sqlx::query!(
         r#"
-        select (select count(*) from credentials where user_id = $1) as "credentials!",
-            (select count(*) from refresh_sessions where user_id = $1) as "refresh_sessions!",
-            (select count(*) from password_resets where user_id = $1) as "password_resets!",
-            (select count(*) from profiles where id = $1) as "profiles!",
+        select (select count(*) from profiles where id = $1) as "profiles!",
             (select count(*) from user_settings where user_id = $1) as "user_settings!"
         "#,
         user
     )
     .fetch_one(&mut *tx)
     .await?;
-    erasure::erase_account(tx, user).await?;
     let is_deleted = erasure::delete_account(tx, user).await?;
     let (with_row, kept) = if is_deleted { (1, 0) } else { (0, 1) };
     for (table, number) in [
-        ("credentials", rows.credentials),
-        ("refresh_sessions", rows.refresh_sessions),
-        ("password_resets", rows.password_resets),
         ("profiles", rows.profiles * with_row),
         ("user_settings", rows.user_settings * with_row),
         ("users", with_row),
@@ -398,8 +478,8 @@ async fn delete_account(tx: &mut SystemTx, tenant: Uuid, user: Uuid) -> sqlx::Re
     Ok(())
 }
 
-/// The ids by which billing's tables and notices name a user: its own, and those of its customers and subscriptions at
-/// Stripe.
+/// Returns the ids by which billing's tables and the keys of notices name a user: the user's own id, and the ids of its
+/// customers and subscriptions at Stripe.
 async fn names_in_billing(tx: &mut BillingTx, user: Uuid) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar!(
         r#"
@@ -416,7 +496,7 @@ async fn names_in_billing(tx: &mut BillingTx, user: Uuid) -> sqlx::Result<Vec<St
     .await
 }
 
-/// Deletes the notices whose keys have one of these ids.
+/// Deletes the rows of `billing_notices` whose key contains one of these ids, and counts them.
 async fn delete_notices(tx: &mut SystemTx, tenant: Uuid, names: &[String]) -> sqlx::Result<()> {
     let notices = sqlx::query!(
         "delete from billing_notices where exists (select from unnest($1::text[]) name where strpos(key, name) > 0)",
@@ -426,11 +506,11 @@ async fn delete_notices(tx: &mut SystemTx, tenant: Uuid, names: &[String]) -> sq
     count(tx, tenant, "billing_notices", notices).await
 }
 
-/// Deletes what billing keeps of a user, and returns the number of rows of each table.
+/// Deletes a user's rows of the schema `billing`, and returns the number of rows of each table.
 async fn delete_billing(tx: &mut BillingTx, user: Uuid) -> sqlx::Result<Vec<(&'static str, u64)>> {
     let config = erasure::delete_user_config(tx, user).await?;
     let user = user.to_string();
-    // Before the rows that say which of Stripe's customers the user is.
+    // Events come first: the rows deleted below say which customers and subscriptions at Stripe are the user's.
     let events = sqlx::query!(
         r#"
         delete from billing.stripe_events event

@@ -1,11 +1,12 @@
-//! Retention of conversations: messages are deleted when they are older than their company keeps them.
+//! Retention of conversations: a message is deleted when it is older than `customers.conversation_retention_months`.
 
 use chrono::{DateTime, Utc};
 
 use crate::db::SystemTx;
 
-/// Deletes at most `limit` messages that are older at `now` than their companies keep them, with their outbox, feedback and
-/// closed questions. Returns their number. A deleted company's messages stay until its purge.
+/// Deletes at most `limit` messages that at `now` are older than `conversation_retention_months` of their company, with
+/// their outbox, feedback and closed questions. Returns the number of messages. A deleted company's messages stay until
+/// its purge.
 ///
 /// # Errors
 /// Returns any database error.
@@ -33,16 +34,18 @@ pub async fn remove_old_messages(tx: &mut SystemTx, now: DateTime<Utc>, limit: i
     .map(|done| done.rows_affected())
 }
 
-/// Deletes at most `limit` conversations whose last message is older at `now` than their companies keep messages, with their
-/// activities. Orders stay, without the conversation. Returns the number of conversations.
+/// Deletes at most `limit` conversations whose last message at `now` is older than `conversation_retention_months` of
+/// their company, with their activities. Orders stay, without the conversation. Returns the number of conversations.
 ///
-/// A message that comes in at this moment locks its conversation first, and the conversation stays; or it waits for the
+/// A conversation with messages waits until [`remove_old_messages`] has deleted them: no row goes by a cascade that nothing
+/// bounds. A message that comes in at this moment locks its conversation first, and the conversation stays; or it waits for the
 /// deletion and begins a new conversation.
 ///
 /// # Errors
 /// Returns any database error.
 pub async fn remove_old_conversations(tx: &mut SystemTx, now: DateTime<Utc>, limit: i64) -> sqlx::Result<u64> {
-    // The rows are locked by a statement of their own: the next one sees what the lock was waited for.
+    // The rows are locked by a statement of its own. The deletions below then see what other transactions committed
+    // before.
     let old = sqlx::query_scalar!(
         r#"
         select conversation.id from conversations conversation
@@ -54,6 +57,7 @@ pub async fn remove_old_conversations(tx: &mut SystemTx, now: DateTime<Utc>, lim
                   select idle.id from conversations idle
                   where idle.customer_id = kept.id and idle.channel = kind.channel
                     and idle.last_message_at < $1::timestamptz - make_interval(months => kept.conversation_retention_months)
+                    and not exists (select from messages where messages.conversation_id = idle.id)
                   order by idle.last_message_at
                   limit $2
               ) old

@@ -1,4 +1,4 @@
-//! A question, and the search that is made of it.
+//! A question, and the search request that is built from it.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

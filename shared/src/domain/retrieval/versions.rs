@@ -10,7 +10,8 @@ use crate::{
 };
 
 /// Least score of the newest version's best passage, relative to an older version's passage, for which the older one is
-/// left out. Versions mostly say the same in the same words; below this, the newest one says nothing of the matter.
+/// left out. Versions mostly repeat each other in equal words; with a lower score, the newest one does not cover the
+/// question.
 const MIN_RELATIVE_SCORE: f64 = 0.35;
 
 /// Place of a document among those of its name.

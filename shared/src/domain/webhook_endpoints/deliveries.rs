@@ -16,9 +16,9 @@ use crate::{
     paging::{List, Listing, Paging, list_page},
 };
 
-/// Time back to which a replay reaches.
+/// Maximum age of the deliveries of a replay, by their creation.
 const MAX_REPLAY_AGE: TimeDelta = TimeDelta::days(30);
-/// Maximum number of deliveries of one replay.
+/// Maximum number of deliveries that one replay makes pending.
 const MAX_REPLAYED: i64 = 1_000;
 
 /// A delivery of an event to an endpoint.
@@ -43,7 +43,7 @@ pub struct WebhookDelivery {
     /// Time to the last answer, or to the failure, in milliseconds.
     latency_ms: Option<i32>,
     /// Reason why the last attempt failed: `http_status`, `redirected`, `gone`, `timed_out`, `unreachable`, `url_refused`,
-    /// `endpoint_disabled` or `unreadable_event`.
+    /// `endpoint_disabled`, `attempts_used_up` or `unreadable_event`.
     error_code: Option<String>,
     occurred_at: DateTime<Utc>,
     last_attempt_at: Option<DateTime<Utc>>,
@@ -123,7 +123,7 @@ pub async fn list_deliveries(
     rows.map(|rows| rows.map(WebhookDelivery::from))
 }
 
-/// Writes the delivery of a test event for an endpoint, whatever events it asks for.
+/// Writes the delivery of a test event for an endpoint, regardless of the events that the endpoint asks for.
 ///
 /// # Errors
 /// 404 when there is no such endpoint; 409 `webhook_endpoint_disabled`; a database error.
@@ -151,7 +151,7 @@ pub async fn send_test(tx: &mut TenantTx, endpoint: Uuid) -> Result<WebhookDeliv
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({ "since": "2026-11-23T00:00:00Z" }))]
 pub struct Replay {
-    /// Only deliveries of events since this time. They are kept for 30 days.
+    /// Time from which on failed deliveries are sent again, by their creation. Deliveries are kept for 30 days.
     since: DateTime<Utc>,
 }
 
@@ -170,7 +170,7 @@ pub struct ReplayedDeliveries {
 /// # Errors
 /// 404 when there is no such endpoint; 409 `webhook_endpoint_disabled`; a database error.
 pub async fn replay(tx: &mut TenantTx, endpoint: Uuid, replay: &Replay) -> Result<ReplayedDeliveries, ApiError> {
-    // Deliveries may be kept for longer than the manual says.
+    // WEBHOOK_DELIVERY_RETENTION_DAYS may keep deliveries for longer than the 30 days of docs/WEBHOOKS.md.
     let since = replay.since.max(crate::clock::now() - MAX_REPLAY_AGE);
     lock_enabled(tx, endpoint).await?;
     let replayed = sqlx::query!(

@@ -1,4 +1,4 @@
-//! The end of an endpoint: by its owner, by its server, or after days of failure.
+//! Switching an endpoint off: by its owner, by its server's answer 410, or after five days without a success.
 
 use serde_json::json;
 use uuid::Uuid;
@@ -14,9 +14,9 @@ use crate::{
 pub(super) enum DisableReason {
     /// The owner switched it off.
     Owner,
-    /// Its server answered 410.
+    /// The endpoint's server answered 410.
     Gone,
-    /// Nothing was delivered for five days.
+    /// The endpoint's server has accepted nothing for five days.
     Failing,
 }
 
@@ -30,8 +30,9 @@ impl DisableReason {
     }
 }
 
-/// Switches a locked endpoint off, unless it is. Its waiting deliveries fail; one that a worker is sending ends with the
-/// worker's result. Where the product switches it off, an activity tells the company.
+/// Switches an endpoint off that the caller has locked; does nothing when the endpoint is off already. Its pending
+/// deliveries fail; a delivery that a worker is sending gets the worker's result. For every reason but
+/// [`DisableReason::Owner`], an activity and an audit entry tell the company.
 pub(super) async fn disable(tx: &mut TenantTx, endpoint: Uuid, reason: DisableReason) -> sqlx::Result<()> {
     let changed = sqlx::query!(
         r#"

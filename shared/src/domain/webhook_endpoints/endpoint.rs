@@ -1,4 +1,4 @@
-//! Endpoints: their routes' types, their secrets, and their rows in `webhook_endpoints`.
+//! Endpoints: the types of their routes' bodies, their secrets, and the SQL of the table `webhook_endpoints`.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -27,8 +27,9 @@ use crate::{
 pub const MAX_ENDPOINTS: i64 = 5;
 /// Maximum length of an endpoint's description, in characters.
 const MAX_DESCRIPTION_CHARS: usize = 200;
-/// Time for which the previous secret signs too, by default and at most, in seconds: a day, and a week.
+/// Default time, in seconds, for which the previous secret signs too after a rotation: a day.
 const DEFAULT_GRACE_S: u32 = 24 * 60 * 60;
+/// Maximum time, in seconds, for which the previous secret signs too after a rotation: a week.
 const MAX_GRACE_S: u32 = 7 * 24 * 60 * 60;
 /// Purpose under which the secret of an endpoint is sealed.
 pub const SECRET_PURPOSE: &str = "webhook_signing_secret";
@@ -90,7 +91,7 @@ pub struct WebhookEndpointPatch {
 /// An endpoint, without its secret.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(example = json!({
-    "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60", "url": "https://hooks.example.com/lisa", "description": "Order desk",
+    "id": "e7d6c5b4-a392-4817-9605-f4e3d2c1b0a9", "url": "https://hooks.example.com/lisa", "description": "Order desk",
     "events": ["order.created", "order.updated"], "enabled": true, "disabled_at": null, "disabled_reason": null,
     "failing_since": null, "previous_secret_expires_at": null, "created_at": "2026-11-23T09:30:06Z",
     "updated_at": "2026-11-23T09:30:06Z",
@@ -119,7 +120,7 @@ pub struct WebhookEndpoint {
 /// An endpoint with its new secret, which is shown this once.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
-    "id": "c1a7e2b4-3f5d-4c6e-8a90-1b2c3d4e5f60", "url": "https://hooks.example.com/lisa", "description": "Order desk",
+    "id": "e7d6c5b4-a392-4817-9605-f4e3d2c1b0a9", "url": "https://hooks.example.com/lisa", "description": "Order desk",
     "events": ["order.created", "order.updated"], "enabled": true, "disabled_at": null, "disabled_reason": null,
     "failing_since": null, "previous_secret_expires_at": null, "created_at": "2026-11-23T09:30:06Z",
     "updated_at": "2026-11-23T09:30:06Z", "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=",
@@ -149,7 +150,7 @@ impl Default for GraceSeconds {
     }
 }
 
-/// The error for a time that is too long.
+/// The error for a [`GraceSeconds`] over its maximum.
 #[derive(Debug, thiserror::Error)]
 #[error("must be between 0 and {MAX_GRACE_S}")]
 struct GraceOutOfRange;
@@ -219,30 +220,58 @@ pub async fn get(tx: &mut TenantTx, id: Uuid) -> Result<WebhookEndpoint, ApiErro
     .ok_or_else(|| ApiError::not_found("webhook endpoint"))
 }
 
-/// Locks an endpoint until the transaction ends. Every transaction that changes deliveries locks their endpoint first.
+/// An endpoint that stays as it is until the transaction ends.
+#[derive(Debug)]
+pub(super) struct LockedEndpoint {
+    /// The URL, as it is stored.
+    pub(super) url: String,
+    /// False when the endpoint is switched off.
+    pub(super) is_enabled: bool,
+}
+
+/// Locks an endpoint until the transaction ends. A transaction that changes or deletes several stored deliveries of a company
+/// at work locks their endpoint first: each takes the rows in an order of its own. Triggers take no such lock: they write
+/// new deliveries, and replace only what their own transaction wrote.
 ///
 /// # Errors
 /// 404 when there is no such endpoint; a database error.
-pub(super) async fn lock(tx: &mut TenantTx, id: Uuid) -> Result<(), ApiError> {
-    let locked = sqlx::query!(
-        "select from webhook_endpoints where customer_id = $1 and id = $2 for no key update",
+pub(super) async fn lock(tx: &mut TenantTx, id: Uuid) -> Result<LockedEndpoint, ApiError> {
+    sqlx::query_as!(
+        LockedEndpoint,
+        r#"
+        select url, disabled_at is null as "is_enabled!" from webhook_endpoints
+        where customer_id = $1 and id = $2
+        for no key update
+        "#,
         tx.tenant(),
         id
-    );
-    let locked = locked.execute(tx).await?.rows_affected() > 0;
-    if locked { Ok(()) } else { Err(ApiError::not_found("webhook endpoint")) }
+    )
+    .fetch_optional(tx)
+    .await?
+    .ok_or_else(|| ApiError::not_found("webhook endpoint"))
+}
+
+/// Locks all endpoints of the tenant as [`lock`] does, by id.
+///
+/// # Errors
+/// A database error.
+pub async fn lock_all(tx: &mut TenantTx) -> sqlx::Result<()> {
+    sqlx::query!("select from webhook_endpoints where customer_id = $1 order by id for no key update", tx.tenant())
+        .execute(tx)
+        .await
+        .map(drop)
 }
 
 /// Locks an endpoint as [`lock`] does, and refuses one that is switched off.
 pub(super) async fn lock_enabled(tx: &mut TenantTx, id: Uuid) -> Result<(), ApiError> {
-    lock(tx, id).await?;
-    if get(tx, id).await?.enabled {
+    if lock(tx, id).await?.is_enabled {
         return Ok(());
     }
     Err(ApiError::conflict("webhook_endpoint_disabled", "the endpoint is switched off: switch it on first"))
 }
 
-/// The error of a write of an endpoint.
+/// Converts the error of an insert or update of an endpoint: 409 `webhook_url_taken` for a URL that another endpoint
+/// has.
 fn write_error(error: sqlx::Error) -> ApiError {
     match error.as_database_error().and_then(|error| error.constraint()) {
         Some("webhook_endpoints_customer_id_url_key") => {
@@ -296,7 +325,8 @@ fn seal(tx: &TenantTx, keys: &KeyRing, secret: &str) -> Result<Vec<u8>, ApiError
     keys.seal(tx.tenant(), SECRET_PURPOSE, secret).map_err(|error| ApiError::internal().with_source(error))
 }
 
-/// Changes an endpoint, and returns it with the names of the fields that the patch has.
+/// Changes an endpoint, and returns it with the names of the fields that the patch has. Another URL begins as one that has
+/// never failed.
 ///
 /// # Errors
 /// 404 when there is no such endpoint; 409 `webhook_url_taken`; a database error.
@@ -314,6 +344,9 @@ pub async fn change(
             url = coalesce($3, url),
             description = case when $4 then $5 else description end,
             events = coalesce($6, events),
+            failing_since = case when $3 <> url then null else failing_since end,
+            failed_batches = case when $3 <> url then 0 else failed_batches end,
+            paused_until = case when $3 <> url then null else paused_until end,
             updated_at = clock_timestamp()
         where customer_id = $1 and id = $2
         "#,
@@ -342,7 +375,7 @@ pub async fn change(
     Ok((get(tx, id).await?, fields))
 }
 
-/// Switches an endpoint on, as one that has never failed.
+/// Switches an endpoint on, and clears its failures and its pause. Does nothing when the endpoint is on.
 async fn enable(tx: &mut TenantTx, id: Uuid) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
@@ -369,7 +402,7 @@ pub async fn delete(tx: &mut TenantTx, id: Uuid) -> Result<(), ApiError> {
     if deleted.rows_affected() == 0 { Err(ApiError::not_found("webhook endpoint")) } else { Ok(()) }
 }
 
-/// Gives an endpoint a new secret. The present one signs too for the time of the rotation.
+/// Gives an endpoint a new secret. The secret until now signs too, for the time that `rotation` says.
 ///
 /// # Errors
 /// 404 when there is no such endpoint; 409 `webhook_secret_rotating` while an older secret still signs, unless the rotation
@@ -434,7 +467,7 @@ pub struct SealedSecrets {
     pub customer_id: Uuid,
     /// The sealed secret.
     pub secret: Vec<u8>,
-    /// The sealed secret before it, if it is still stored.
+    /// The previous sealed secret, if it is still stored.
     pub previous_secret: Option<Vec<u8>>,
 }
 
@@ -456,42 +489,45 @@ pub async fn sealed_secrets(tx: &mut SystemTx, after: Uuid, limit: i64) -> sqlx:
     .await
 }
 
-/// Replaces the sealed secrets of an endpoint and records it in the audit log. Returns false, and changes nothing, when they
-/// changed meanwhile.
+/// Returns the secrets of an endpoint, and locks it until the transaction ends. `None` for one that is deleted.
 ///
 /// # Errors
 /// A database error.
-pub async fn replace_sealed_secrets(
-    tx: &mut SystemTx,
-    known: &SealedSecrets,
-    secret: &[u8],
-    previous_secret: Option<&[u8]>,
-) -> sqlx::Result<bool> {
-    let replaced = sqlx::query!(
+pub async fn lock_sealed_secrets(tx: &mut SystemTx, endpoint: Uuid) -> sqlx::Result<Option<SealedSecrets>> {
+    sqlx::query_as!(
+        SealedSecrets,
         r#"
-        update webhook_endpoints set secret = $4, previous_secret = $5
-        where id = $1 and secret = $2 and previous_secret is not distinct from $3
+        select id as endpoint, customer_id, secret, previous_secret from webhook_endpoints
+        where id = $1
+        for no key update
         "#,
-        known.endpoint,
-        known.secret,
-        known.previous_secret,
-        secret,
-        previous_secret
+        endpoint
+    )
+    .fetch_optional(tx)
+    .await
+}
+
+/// Writes the sealed secrets of an endpoint that [`lock_sealed_secrets`] has locked, and records it in the audit log.
+///
+/// # Errors
+/// A database error.
+pub async fn replace_sealed_secrets(tx: &mut SystemTx, resealed: &SealedSecrets) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update webhook_endpoints set secret = $2, previous_secret = $3 where id = $1",
+        resealed.endpoint,
+        resealed.secret,
+        resealed.previous_secret.as_deref()
     )
     .execute(&mut *tx)
     .await?;
-    if replaced.rows_affected() == 0 {
-        return Ok(false);
-    }
     let entry = NewAuditEntry {
         actor: None,
         action: "key.resealed",
-        object: format!("webhook_endpoint:{}", known.endpoint),
+        object: format!("webhook_endpoint:{}", resealed.endpoint),
         request_id: None,
         details: json!({ "key": SECRET_PURPOSE }),
     };
-    audit::record_for(tx, Some(known.customer_id), &entry).await?;
-    Ok(true)
+    audit::record_for(tx, Some(resealed.customer_id), &entry).await
 }
 
 #[cfg(test)]

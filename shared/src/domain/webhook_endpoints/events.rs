@@ -86,7 +86,7 @@ impl EventType {
         }
     }
 
-    /// Returns what the event means, as one sentence for the documentation.
+    /// Returns the meaning of the event, in one or two sentences for openapi.json.
     #[must_use]
     pub const fn description(self) -> &'static str {
         match self {
@@ -172,7 +172,7 @@ pub struct QuotaReached {
     limit: String,
     /// Requests, or millionths of a US dollar for `model_spend`.
     used: i64,
-    /// The limit. Of `plan_requests` in `quota.exhausted`, with the requests over the plan that the company buys.
+    /// The limit. In `quota.exhausted`, `plan_requests` includes the requests over the plan that the company buys.
     most: i64,
     /// Name of the plan.
     plan: String,
@@ -204,7 +204,7 @@ pub struct ChangedSubscription {
     access_until: Option<DateTime<Utc>>,
 }
 
-/// The data of a test event.
+/// The data of the event `webhook.test`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct TestData {
     pub(super) message: String,

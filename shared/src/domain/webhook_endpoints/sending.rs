@@ -1,8 +1,9 @@
 //! The sending of deliveries: the claim of a batch, the result of each attempt, the schedule of retries, and the end of an
 //! endpoint that fails for days.
 //!
-//! One worker at a time sends to an endpoint, a batch at once. So a slow endpoint takes one worker, and endpoints of others
-//! have the rest. Events have no order: a delivery that is tried again comes after newer ones.
+//! One worker at a time sends to an endpoint, and sends the deliveries of a batch at the same time. So a slow endpoint
+//! occupies one worker, and the other workers serve the other endpoints. Events have no order: a delivery that is tried
+//! again comes after newer ones.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     disabling::{DisableReason, disable},
-    endpoint::{SECRET_PURPOSE, get, lock},
+    endpoint::{SECRET_PURPOSE, lock},
 };
 use crate::{
     db::{Db, SystemTx, TenantTx},
@@ -23,7 +24,7 @@ use crate::{
     sealed::{KeyRing, Secret},
 };
 
-/// Delays between the attempts at a delivery: docs/WEBHOOKS.md promises them.
+/// Delays from an attempt to the next one, as docs/WEBHOOKS.md promises them.
 pub const RETRY_DELAYS: [TimeDelta; 9] = [
     TimeDelta::seconds(5),
     TimeDelta::minutes(5),
@@ -37,57 +38,63 @@ pub const RETRY_DELAYS: [TimeDelta; 9] = [
 ];
 /// Maximum number of attempts at a delivery.
 pub const MAX_ATTEMPTS: i32 = 10;
-/// Time without a success after which an endpoint is switched off.
+/// Time from the first failure, without a success since, after which an endpoint is switched off.
 pub const DISABLE_AFTER: TimeDelta = TimeDelta::days(5);
-/// Number of deliveries that are sent to an endpoint at once.
+/// Maximum number of deliveries of a batch, which are sent to an endpoint at the same time.
 pub const MAX_CONCURRENT_SENDS: i64 = 5;
-/// Time after which the worker of a claimed delivery is taken for dead. Longer than an attempt and its recording.
+/// Time after a claim at which its worker counts as dead, and the delivery is claimed again. Longer than an attempt and
+/// the recording of its result.
 const CLAIM_TIMEOUT: TimeDelta = TimeDelta::seconds(60);
-/// Longest time that a server's `Retry-After` is obeyed.
+/// Maximum delay that a server can ask for with `Retry-After`.
 const MAX_RETRY_AFTER: TimeDelta = TimeDelta::hours(6);
-/// Number of batches without a success after which an endpoint is paused, and the length of each pause.
+/// Number of consecutive batches without a success from which on an endpoint is paused after each batch.
 const FAILED_BATCHES_BEFORE_PAUSE: i32 = 3;
+/// Duration of the pause after a batch without a success.
 const FAILURE_PAUSE: TimeDelta = TimeDelta::seconds(60);
-/// Longest time ahead for which the worker sends itself a queue message. Later attempts are left to maintenance.
+/// Maximum delay of the queue message that a worker sends for the next attempt. SQS delays a message by at most 15
+/// minutes. Maintenance sends the message of a later attempt.
 const MAX_WAKE_DELAY: TimeDelta = TimeDelta::minutes(14);
 
-/// A delivery that this worker sends.
+/// A delivery that this worker has claimed.
 #[derive(Debug)]
 pub struct ClaimedDelivery {
     /// `webhook_deliveries.id`.
     pub id: Uuid,
-    /// The event.
+    /// Id of the event.
     pub event_id: Uuid,
-    /// Its type.
+    /// Type of the event, as [`EventType::as_str`](super::EventType::as_str) or [`TEST_EVENT`](super::TEST_EVENT).
     pub event_type: String,
     /// Time of the event.
     pub occurred_at: DateTime<Utc>,
-    /// The object, as the trigger stored it.
+    /// Object of the event, as the trigger stored it; [`render`](super::render) makes the body of it.
     pub data: Value,
     /// Number of this attempt, from 1. Only the worker of the last claim may record a result.
     pub attempt: i32,
 }
 
-/// A batch of deliveries, and what it takes to send them.
+/// A claimed batch of deliveries, with the URL and the secrets of their endpoint.
 #[derive(Debug)]
 pub struct Claim {
     /// `webhook_endpoints.id`.
     pub endpoint: Uuid,
-    /// The URL, as it was stored.
+    /// The stored URL. It was validated when it was saved, by the rules of that time.
     pub url: String,
-    /// The secret, and the previous one while it still signs.
+    /// The endpoint's secret, and the previous one while it still signs.
     pub secrets: Vec<Secret>,
-    /// At least one delivery.
+    /// The deliveries to be sent; none when all that were due are used up.
     pub deliveries: Vec<ClaimedDelivery>,
+    /// Deliveries that failed now, because the last of their [`MAX_ATTEMPTS`] left no result.
+    pub used_up: Vec<Uuid>,
 }
 
 /// The outcome of [`claim`].
 #[derive(Debug)]
 pub enum ClaimOutcome {
-    /// Deliveries to be sent now.
+    /// Deliveries to be sent now, or to be reported as failed.
     Claimed(Box<Claim>),
-    /// Nothing is due, another worker sends, or the endpoint is paused, off or gone. With the time at which a queue message
-    /// should come, unless one is under way.
+    /// No delivery is due, another worker holds a claim, or the endpoint is paused, switched off or deleted, or its
+    /// company is suspended or deleted. Holds the time at which the caller must let a queue message arrive; `None` when
+    /// none is needed: one is planned already, or the worker that holds the claim claims again.
     Nothing(Option<DateTime<Utc>>),
 }
 
@@ -131,7 +138,7 @@ impl DeliveryError {
 pub enum AttemptResult {
     /// The server took the delivery.
     Delivered,
-    /// The server did not. With its `Retry-After`, where it answered 429 or 503.
+    /// The attempt failed. Holds the delay of the header `Retry-After`, where the server answered 429 or 503 with one.
     Failed(DeliveryError, Option<Duration>),
 }
 
@@ -150,8 +157,8 @@ pub struct FinishedAttempt {
     pub result: AttemptResult,
 }
 
-/// Claims the deliveries of an endpoint that are due, at most [`MAX_CONCURRENT_SENDS`], the longest due first. While the
-/// claim of another worker holds, there are none: that worker claims again when its batch is done.
+/// Claims the deliveries of an endpoint that are due, at most [`MAX_CONCURRENT_SENDS`], the longest due first. Claims
+/// none while another worker holds a claim: that worker claims again when its batch is done.
 ///
 /// # Errors
 /// 500 when a secret does not open; a database error.
@@ -184,53 +191,93 @@ pub async fn claim(tx: &mut TenantTx, keys: &KeyRing, endpoint: Uuid) -> Result<
     if let Some(previous) = row.previous_secret.filter(|_| row.is_previous_valid == Some(true)) {
         secrets.push(open(&previous)?);
     }
-    let deliveries = claim_deliveries(tx, endpoint).await?;
-    if deliveries.is_empty() {
-        let next = next_attempt(tx, endpoint).await?;
-        return Ok(ClaimOutcome::Nothing(match next {
+    let due = claim_deliveries(tx, endpoint).await?;
+    if due.is_empty() {
+        // A time in the past is that of a delivery that was committed after the claim.
+        return Ok(ClaimOutcome::Nothing(match next_attempt(tx, endpoint).await? {
             Some(next) => plan_wake(tx, endpoint, next).await?,
             None => None,
         }));
     }
-    Ok(ClaimOutcome::Claimed(Box::new(Claim { endpoint, url: row.url, secrets, deliveries })))
+    let (used_up, claimed): (Vec<_>, Vec<_>) = due.into_iter().partition(|delivery| delivery.is_used_up);
+    Ok(ClaimOutcome::Claimed(Box::new(Claim {
+        endpoint,
+        url: row.url,
+        secrets,
+        deliveries: claimed.into_iter().map(ClaimedDelivery::from).collect(),
+        used_up: used_up.into_iter().map(|delivery| delivery.id).collect(),
+    })))
 }
 
-async fn claim_deliveries(tx: &mut TenantTx, endpoint: Uuid) -> sqlx::Result<Vec<ClaimedDelivery>> {
+/// A delivery that was due.
+struct DueDelivery {
+    id: Uuid,
+    event_id: Uuid,
+    event_type: String,
+    occurred_at: DateTime<Utc>,
+    data: Value,
+    attempt: i32,
+    /// True when it failed now: no attempt was left.
+    is_used_up: bool,
+}
+
+impl From<DueDelivery> for ClaimedDelivery {
+    fn from(due: DueDelivery) -> Self {
+        let DueDelivery { id, event_id, event_type, occurred_at, data, attempt, is_used_up: _ } = due;
+        Self { id, event_id, event_type, occurred_at, data, attempt }
+    }
+}
+
+/// Counts an attempt at each delivery that is due. The next one is planned as if this one failed, for a worker that dies. A
+/// delivery whose worker died in the last attempt fails.
+async fn claim_deliveries(tx: &mut TenantTx, endpoint: Uuid) -> sqlx::Result<Vec<DueDelivery>> {
+    let delays_s = RETRY_DELAYS.map(TimeDelta::as_seconds_f64);
     sqlx::query_as!(
-        ClaimedDelivery,
+        DueDelivery,
         r#"
         with due as (
-            select id from webhook_deliveries
+            select id, attempts >= $5 as is_used_up from webhook_deliveries
             where customer_id = $1 and endpoint_id = $2 and status = 'pending' and next_attempt_at <= now()
               and not exists (
                   select from webhook_deliveries sent
-                  where sent.endpoint_id = $2 and sent.status = 'pending' and sent.claimed_until > now()
+                  where sent.customer_id = $1 and sent.endpoint_id = $2 and sent.claimed_until > now()
               )
             order by next_attempt_at, id
             limit $3
         )
         update webhook_deliveries delivery set
-            attempts = delivery.attempts + 1, claimed_until = now() + make_interval(secs => $4),
-            next_attempt_at = now() + make_interval(secs => $4)
+            status = case when due.is_used_up then 'failed' else delivery.status end,
+            error_code = case when due.is_used_up then 'attempts_used_up' else delivery.error_code end,
+            attempts = case when due.is_used_up then delivery.attempts else delivery.attempts + 1 end,
+            claimed_until = case when not due.is_used_up then now() + make_interval(secs => $4) end,
+            next_attempt_at = now() + make_interval(secs => greatest($4, ($6::float8[])[delivery.attempts + 1]))
         from due where delivery.customer_id = $1 and delivery.id = due.id
         returning delivery.id, delivery.event_id, delivery.event_type, delivery.occurred_at, delivery.data as "data!",
-            delivery.attempts as attempt
+            delivery.attempts as attempt, due.is_used_up as "is_used_up!"
         "#,
         tx.tenant(),
         endpoint,
         MAX_CONCURRENT_SENDS,
-        CLAIM_TIMEOUT.as_seconds_f64()
+        CLAIM_TIMEOUT.as_seconds_f64(),
+        MAX_ATTEMPTS,
+        &delays_s
     )
     .fetch_all(tx)
     .await
 }
 
-/// Returns the time of the next attempt at any delivery of the endpoint. Claimed ones count: their worker may be dead.
+/// Returns the time of the next attempt at any delivery of the endpoint. `None` while another worker's claim holds: that
+/// worker claims again after its batch, and maintenance follows a dead one. A queue message would come at once, since newer
+/// deliveries are due already, and so would each one after it.
 async fn next_attempt(tx: &mut TenantTx, endpoint: Uuid) -> sqlx::Result<Option<DateTime<Utc>>> {
     sqlx::query_scalar!(
         r#"
         select min(next_attempt_at) from webhook_deliveries
         where customer_id = $1 and endpoint_id = $2 and status = 'pending'
+          and not exists (
+              select from webhook_deliveries sent
+              where sent.customer_id = $1 and sent.endpoint_id = $2 and sent.claimed_until > now()
+          )
         "#,
         tx.tenant(),
         endpoint
@@ -239,8 +286,9 @@ async fn next_attempt(tx: &mut TenantTx, endpoint: Uuid) -> sqlx::Result<Option<
     .await
 }
 
-/// Returns `at` when a queue message should be sent for it: not when it is too far ahead, and not while another message is
-/// under way that comes before. Otherwise each message would make another one.
+/// Returns `at` when a queue message must be sent that arrives at this time, and stores the time in `wake_at`. Returns
+/// `None` when `at` is more than [`MAX_WAKE_DELAY`] ahead, or when another message is on its way and arrives before.
+/// Without the latter check, each message would cause another one.
 async fn plan_wake(tx: &mut TenantTx, endpoint: Uuid, at: DateTime<Utc>) -> sqlx::Result<Option<DateTime<Utc>>> {
     if at > crate::clock::now() + MAX_WAKE_DELAY {
         return Ok(None);
@@ -259,26 +307,33 @@ async fn plan_wake(tx: &mut TenantTx, endpoint: Uuid, at: DateTime<Utc>) -> sqlx
     .await
 }
 
-/// Records the attempts of a batch, and what they mean for the endpoint. A result whose delivery was claimed again, or
-/// deleted, counts for nothing.
+/// Records the attempts of a batch, which went to `url`, in their deliveries, and the batch in its endpoint, which is
+/// switched off after an answer 410 or five days of failure. The result of a delivery that was claimed again or deleted
+/// is dropped. Failures of a former URL do not count for the endpoint's present one.
 ///
 /// # Errors
 /// A database error.
-pub async fn record_attempts(tx: &mut TenantTx, endpoint: Uuid, attempts: &[FinishedAttempt]) -> Result<(), ApiError> {
-    match lock(tx, endpoint).await {
-        Ok(()) => {}
+pub async fn record_attempts(
+    tx: &mut TenantTx,
+    endpoint: Uuid,
+    url: &str,
+    attempts: &[FinishedAttempt],
+) -> Result<(), ApiError> {
+    let locked = match lock(tx, endpoint).await {
+        Ok(locked) => locked,
         // Deleted meanwhile, with its deliveries.
         Err(error) if error.status == http::StatusCode::NOT_FOUND => return Ok(()),
         Err(error) => return Err(error),
-    }
-    let is_enabled = get(tx, endpoint).await?.enabled;
+    };
+    let is_present_url = locked.url == url;
     for attempt in attempts {
-        record_attempt(tx, endpoint, attempt, is_enabled).await?;
+        let delay = retry_delay(attempt, is_present_url).filter(|_| locked.is_enabled);
+        record_attempt(tx, endpoint, attempt, delay).await?;
     }
     // An event that cannot be rendered says nothing of the server.
     let unreadable = AttemptResult::Failed(DeliveryError::UnreadableEvent, None);
     let asked: Vec<_> = attempts.iter().filter(|attempt| attempt.result != unreadable).collect();
-    if asked.is_empty() || !is_enabled {
+    if asked.is_empty() || !locked.is_enabled || !is_present_url {
         return Ok(());
     }
     let is_success = asked.iter().any(|attempt| attempt.result == AttemptResult::Delivered);
@@ -296,18 +351,20 @@ pub async fn record_attempts(tx: &mut TenantTx, endpoint: Uuid, attempts: &[Fini
     Ok(())
 }
 
-/// Returns the time from now to the next attempt; `None` when no further one is made.
-fn retry_delay(attempt: &FinishedAttempt) -> Option<TimeDelta> {
+/// Returns the time from now to the next attempt; `None` when no further one is made. What the server of a former URL asks
+/// for is not obeyed.
+fn retry_delay(attempt: &FinishedAttempt, is_present_url: bool) -> Option<TimeDelta> {
     let AttemptResult::Failed(error, retry_after) = attempt.result else { return None };
-    if matches!(error, DeliveryError::UnreadableEvent | DeliveryError::Gone) {
+    if error == DeliveryError::UnreadableEvent || (error == DeliveryError::Gone && is_present_url) {
         return None;
     }
+    let retry_after = retry_after.filter(|_| is_present_url);
     let index = usize::try_from(attempt.attempt).unwrap_or(1).saturating_sub(1);
     let delay = *RETRY_DELAYS.get(index)?;
     Some(retry_after.map_or(delay, |wanted| delay.max(obeyed(wanted))))
 }
 
-/// Returns how much of a server's `Retry-After` is obeyed.
+/// Returns the delay of a server's `Retry-After`, capped at [`MAX_RETRY_AFTER`].
 fn obeyed(retry_after: Duration) -> TimeDelta {
     TimeDelta::from_std(retry_after).unwrap_or(MAX_RETRY_AFTER).min(MAX_RETRY_AFTER)
 }
@@ -316,9 +373,8 @@ async fn record_attempt(
     tx: &mut TenantTx,
     endpoint: Uuid,
     attempt: &FinishedAttempt,
-    is_enabled: bool,
+    delay: Option<TimeDelta>,
 ) -> sqlx::Result<()> {
-    let delay = retry_delay(attempt).filter(|_| is_enabled);
     let (status, error) = match attempt.result {
         AttemptResult::Delivered => ("delivered", None),
         AttemptResult::Failed(error, _) => (if delay.is_some() { "pending" } else { "failed" }, Some(error.as_str())),
@@ -350,8 +406,8 @@ async fn record_attempt(
     .map(drop)
 }
 
-/// Records a batch with or without a success. Returns true when the endpoint has failed for so long that it is to be
-/// switched off.
+/// Records in the endpoint whether a batch had a success, and pauses a failing endpoint. Returns true when the endpoint
+/// has failed for [`DISABLE_AFTER`], so that it must be switched off.
 async fn record_batch(
     tx: &mut TenantTx,
     endpoint: Uuid,
@@ -383,7 +439,7 @@ async fn record_batch(
 }
 
 /// Runs `work` in a transaction of the tenant, as [`Db::tenant_tx`] does, and after its commit wakes the webhook worker for
-/// the endpoints that got a delivery. A queue message that is lost is sent by maintenance within a minute.
+/// the endpoints that got a delivery.
 ///
 /// # Errors
 /// Any error of [`Db::tenant_tx`].
@@ -399,18 +455,18 @@ pub async fn tenant_tx_with_events<T>(
             Ok((value, jobs::webhook_messages(tx).await?))
         })
         .await?;
-    join_all(messages.iter().map(|message| queue.send_or_log(message, Duration::ZERO))).await;
+    wake_worker(queue, &messages).await;
     Ok(value)
 }
 
-/// Sends the queue messages of endpoints that got a delivery, after the commit. A message that the queue does not take is
-/// left to maintenance, which sends it within a minute.
+/// Sends the queue messages of endpoints that got a delivery. Called after the commit. A message that the queue does not
+/// take is replaced as one of [`tenant_tx_with_events`].
 pub async fn wake_worker(queue: &Queue, messages: &[WebhookMessage]) {
     join_all(messages.iter().map(|message| queue.send_or_log(message, Duration::ZERO))).await;
 }
 
-/// Claims at most `limit` endpoints of all tenants with deliveries that are due and without a queue message under way, for
-/// the sweep of maintenance.
+/// Claims at most `limit` endpoints of all tenants that have due deliveries and no queue message on its way, and
+/// returns their messages. Maintenance calls this every minute.
 ///
 /// # Errors
 /// A database error.
@@ -442,7 +498,7 @@ pub async fn claim_due_endpoints(tx: &mut SystemTx, limit: i64) -> sqlx::Result<
     .await
 }
 
-/// Gives claimed endpoints back whose messages the queue did not take.
+/// Undoes [`claim_due_endpoints`] for endpoints whose messages the queue did not take.
 ///
 /// # Errors
 /// A database error.
@@ -470,7 +526,8 @@ mod tests {
 
     #[test]
     fn attempts_follow_the_published_schedule() {
-        let delays = (1..=MAX_ATTEMPTS).map(|attempt| retry_delay(&failed(attempt, DeliveryError::TimedOut, None)));
+        let delays =
+            (1..=MAX_ATTEMPTS).map(|attempt| retry_delay(&failed(attempt, DeliveryError::TimedOut, None), true));
         let seconds: Vec<_> = delays.map(|delay| delay.map(|delay| delay.num_seconds())).collect();
         let published = [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400];
         assert_eq!(seconds, published.map(Some).into_iter().chain([None]).collect::<Vec<_>>());
@@ -480,7 +537,7 @@ mod tests {
     #[test]
     fn retry_after_delays_an_attempt_up_to_six_hours() {
         let seconds = |attempt, wanted| {
-            retry_delay(&failed(attempt, DeliveryError::HttpStatus, Some(wanted))).unwrap().num_seconds()
+            retry_delay(&failed(attempt, DeliveryError::HttpStatus, Some(wanted)), true).unwrap().num_seconds()
         };
         assert_eq!(seconds(1, 90), 90);
         assert_eq!(seconds(1, 1), 5, "not before the schedule");
@@ -491,7 +548,15 @@ mod tests {
 
     #[test]
     fn an_event_that_cannot_be_rendered_and_one_for_a_receiver_that_is_gone_are_not_tried_again() {
-        assert_eq!(retry_delay(&failed(1, DeliveryError::UnreadableEvent, None)), None);
-        assert_eq!(retry_delay(&failed(1, DeliveryError::Gone, None)), None);
+        assert_eq!(retry_delay(&failed(1, DeliveryError::UnreadableEvent, None), true), None);
+        assert_eq!(retry_delay(&failed(1, DeliveryError::Gone, None), true), None);
+    }
+
+    #[test]
+    fn the_server_of_a_former_url_neither_ends_a_delivery_nor_delays_it() {
+        let first = Some(RETRY_DELAYS[0]);
+        assert_eq!(retry_delay(&failed(1, DeliveryError::Gone, None), false), first);
+        assert_eq!(retry_delay(&failed(1, DeliveryError::HttpStatus, Some(3_600)), false), first);
+        assert_eq!(retry_delay(&failed(1, DeliveryError::UnreadableEvent, None), false), None);
     }
 }

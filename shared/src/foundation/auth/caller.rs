@@ -324,7 +324,10 @@ pub(super) async fn find_membership(db: &Db, user: Uuid, requested: Option<Uuid>
 /// # Errors
 /// Returns the errors of [`find_membership`] for everybody else.
 async fn find_own_membership(db: &Db, user: Uuid, requested: Option<Uuid>) -> Result<Membership, ApiError> {
-    let rows = db.call_app_function("app.memberships", &[Some(user), requested]).await?;
+    let rows = match requested {
+        Some(_) => db.call_app_function("app.memberships", &[Some(user), requested]).await?,
+        None => db.call_app_function("app.deleted_membership", &[Some(user)]).await?,
+    };
     let memberships = rows.iter().map(Membership::from_row).collect::<Result<Vec<_>, _>>()?;
     match memberships.into_iter().find(|membership| membership.deleted && membership.role == "owner") {
         Some(own) => Ok(own),
@@ -342,7 +345,7 @@ pub(super) fn requested_tenant(parts: &Parts) -> Result<Option<Uuid>, ApiError> 
     parsed.map(Some).ok_or_else(|| ApiError::field("X-Customer-Id", "must be a UUID"))
 }
 
-/// One row of `app.memberships`.
+/// One row of `app.memberships` or `app.deleted_membership`.
 #[derive(Debug, Clone)]
 pub(super) struct Membership {
     pub(super) tenant: Uuid,

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 /// Character that pdfium emits in place of a hyphen at the end of a line.
 pub(super) const LINE_END_HYPHEN: char = '\u{2}';
 
-/// First parts of compounds, whatever follows.
+/// First parts of compounds, with any second part.
 const FIRST_PARTS: &str = "demi semi quasi garde porte chef self well e arrière";
 
 /// First parts of compounds, with the second parts that make one. Other second parts are the rest of a divided word.

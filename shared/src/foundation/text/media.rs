@@ -1,4 +1,4 @@
-//! Messages that stand for something that is no text: links to media, and placeholders of it.
+//! Messages that replace something other than a text: links to media, and placeholders of media.
 
 use super::fold;
 

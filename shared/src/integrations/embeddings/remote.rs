@@ -281,7 +281,7 @@ impl<'c> OpenCall<'c> {
             span.record_reply(reply);
         }
         span.end(call.usage.prompt_tokens, None, call.cost_micros, call.status);
-        self.calls.push(call);
+        self.calls.push(call.count_cost());
     }
 }
 

@@ -57,11 +57,11 @@ pub fn is_csv_type(content_type: &str) -> bool {
 /// A record of a CSV file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CsvRecord {
-    /// Number of its first line, from 1.
+    /// Line of the file in which the record begins, from 1.
     pub line: u32,
-    /// Its fields, without white space at their ends: the first thousand of them.
+    /// The first thousand fields, without white space at their ends.
     pub fields: Vec<String>,
-    /// Number of all its fields.
+    /// Number of all fields of the record.
     pub width: usize,
 }
 

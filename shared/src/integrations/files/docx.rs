@@ -138,7 +138,7 @@ struct DocxReader<'d> {
     run: Run,
     /// True within `w:t`, the text of a run.
     is_text: bool,
-    /// Open elements of properties: those of a run, a paragraph and so on.
+    /// Open elements of properties, such as those of a run or a paragraph, the innermost last.
     properties: Vec<&'static str>,
     tables: Vec<Table>,
     /// Texts of text boxes, shown after the paragraph that holds them.

@@ -1,4 +1,4 @@
-//! Formats of files: by the name, which says what a file should be, and by the content, which says what it is.
+//! Formats of files: the announced format by the name, and the actual format by the content.
 
 use std::io::Cursor;
 

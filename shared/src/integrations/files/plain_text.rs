@@ -28,7 +28,7 @@ pub(super) fn read(bytes: &[u8], blocks: &mut Blocks) -> Result<(), FileError> {
     open.map_or(Ok(()), |(first, paragraph)| blocks.paragraph(first, &paragraph))
 }
 
-/// Returns true when a line goes on with the paragraph above it.
+/// Returns true when a line continues the paragraph above it.
 fn goes_on(paragraph: &str, line: &str) -> bool {
     let last = paragraph.lines().next_back().unwrap_or_default();
     let is_item = line.starts_with(['-', '*', '•', '–', '—']);

@@ -10,7 +10,7 @@ use super::error::FileError;
 /// Maximum nesting of elements. Office programs nest some dozens.
 const MAX_DEPTH: usize = 1_000;
 
-/// Something that a part of an office file holds.
+/// A piece of the XML of an office file's part.
 pub(super) enum Node<'x> {
     /// An element begins.
     Open(&'x BytesStart<'x>),

@@ -193,7 +193,8 @@ struct Scorer<'q> {
     passages: Vec<ScoredPassage>,
     /// The last answer of the conversation, folded, when the question is a follow-up.
     last_answer: Option<String>,
-    /// The days of the week that the question names and some unit does, too. A unit with other days only is no answer.
+    /// Bits of the days of the week that both the question and at least one unit name. A unit with other days only is
+    /// no answer.
     days: u8,
     /// The periods that the question names, for a price.
     periods: u8,

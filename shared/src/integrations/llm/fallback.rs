@@ -153,7 +153,7 @@ impl ModelChain {
     }
 
     /// Makes one call to a model and appends its record for the ledger to `calls`.
-    async fn call(
+    pub(super) async fn call(
         &self,
         provider: &Endpoint,
         model: &str,
@@ -198,14 +198,9 @@ impl ModelChain {
             );
         }
         span.end(usage.prompt_tokens, Some(usage.completion_tokens), cost_micros, status);
-        calls.push(ModelCall {
-            provider: provider.name,
-            model: model.to_owned(),
-            usage,
-            cost_micros,
-            latency_ms,
-            status,
-        });
+        let call =
+            ModelCall { provider: provider.name, model: model.to_owned(), usage, cost_micros, latency_ms, status };
+        calls.push(call.count_cost());
         output.map(|output| (output, usage))
     }
 }

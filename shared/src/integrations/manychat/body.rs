@@ -35,7 +35,7 @@ pub enum UnreadableBody {
     Malformed,
     /// The body is valid JSON, but no object.
     NotAnObject,
-    /// This field, which names the contact or holds its text, has two values.
+    /// The named field, which identifies the contact or holds its text, has two values.
     TwoValues(&'static str),
     /// The body is not valid JSON, has an object or an array within it, and ends before all of them are closed. A text of a
     /// contact may have begun one, to hide what follows.

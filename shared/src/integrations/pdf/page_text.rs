@@ -95,7 +95,7 @@ pub(super) fn read_plain(document: &PdfDocument<'_>, index: i32) -> Result<RawPa
     Ok(RawPage { is_covered, ..raw })
 }
 
-/// A page as it is drawn, and the part of it that is displayed.
+/// The display of a page, with the area of the page that is visible.
 struct View {
     display: Display,
     part: Area,

@@ -183,7 +183,7 @@ impl Extractor {
         child.kill().await.map_err(PdfError::Spawn)?;
         let status = child.wait().await.map_err(PdfError::Spawn)?;
         if output.failure(status) == Some(Failure::ForbiddenCall) {
-            // A file that takes the reader over leaves no other trace.
+            // Logged as an error: this call is the only trace of a file that has taken the reader over.
             tracing::error!("the reader of a document made a forbidden system call");
             logging::metric("ForbiddenCalls", 1.0);
             return Err(PdfError::ForbiddenCall);
@@ -566,7 +566,7 @@ mod tests {
     async fn a_forbidden_call_is_the_files_fault_and_ends_the_reading() {
         let fault = run(r#"echo '"ready"'; kill -SYS $$"#, PdfLimits::default()).await.unwrap_err();
         assert!(matches!(fault, PdfError::ForbiddenCall), "{fault}");
-        // Before a file is read, only the installation can be to blame.
+        // Before the answer "ready", no file is read, so the installation is to blame.
         assert_eq!(run("kill -SYS $$", PdfLimits::default()).await.unwrap_err().code(), None);
     }
 

@@ -1,4 +1,4 @@
-//! How much of a page was read: whether its text is in the file, and whether it is a text at all.
+//! Completeness of a page's text: in the file and readable, missing because the page is a scan, or without a meaning.
 
 use super::{MIN_COVERED_PAGE_LETTERS, MIN_TEXT_LETTERS, PageText, RawPage, count_letters, layout::UNMAPPED};
 use crate::text;
@@ -10,7 +10,7 @@ const MAX_UNMAPPED_SHARE: f32 = 0.01;
 /// Number of glyphs without a meaning from which a page is not read whole, however long it is.
 const MAX_UNMAPPED: usize = 10;
 
-/// The kind of a page, by the text that was read of it.
+/// Kind of a page, by the text that was read from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PageKind {

@@ -61,7 +61,7 @@ pub struct RecognizedPage {
 /// # Errors
 /// Returns the answer with the reason why they cannot be used.
 pub(super) fn load(job: &ExtractionJob) -> Result<Recognizer, ChildAnswer> {
-    // This process may not start threads.
+    // The sandbox forbids threads, so the models run on the calling thread.
     ocr::use_calling_thread_only().map_err(ChildAnswer::Unusable)?;
     let models = job.ocr_models.as_deref().unwrap_or(Path::new(""));
     Recognizer::open(models).map_err(|error| ChildAnswer::OcrUnusable(describe(&error)))

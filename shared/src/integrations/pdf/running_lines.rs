@@ -20,8 +20,8 @@ const MAX_CHARS: usize = 200;
 /// Height of the margin at the top and at the bottom in which headers and footers stand, as a share of the page.
 const MARGIN: f32 = 0.12;
 
-/// Removes headers and footers from all pages but the first one that has them. A block is one when it stands in the
-/// margin, apart from the text; the header row of a table that goes on does not.
+/// Removes headers and footers from all pages but the first one that has them. A block counts as a header or footer
+/// when it stands in the margin, apart from the text. The repeated header row of a table over several pages does not.
 pub(super) fn tell_apart(pages: &mut [RawPage]) {
     let with_text = pages.iter().filter(|page| !page.text().trim().is_empty()).count();
     let least = MIN_PAGES.max((MIN_SHARE * with_text as f32).ceil() as usize);

@@ -1,4 +1,4 @@
-//! Runs of characters on a line, rows of them side by side, and the lines of text that they make.
+//! Segments (runs of characters on a line), rows of segments side by side, and the lines of text made of the rows.
 
 use super::cells::Cell;
 use super::display::Area;

@@ -12,15 +12,16 @@ use super::{
 /// State of a Checkout Session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CheckoutSessionState {
-    /// It can be paid.
+    /// The session can still be paid.
     Open,
-    /// It can no longer be paid, and was not.
+    /// The session was not paid, and can no longer be paid.
     Expired,
-    /// It was paid, or its payment is under way. Holds its subscription (`sub_…`), when there is one already.
+    /// The session was paid, or its payment is under way. Holds the id of its subscription (`sub_…`), when one exists
+    /// already.
     Complete(Option<String>),
 }
 
-/// A charge, with what says whose it is and how much of it was refunded.
+/// A charge, with its customer and its refunded amount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Charge {
     /// Id of the charge (`ch_…`).

@@ -90,7 +90,7 @@ const MESSAGES: &str = "message,messages,de message,de messages,des messages,les
     notifications";
 /// Words that stand for any message after one of [`STOP_SENDING`].
 const ANYTHING: &str = "rien,anything,anything else,anymore";
-/// Those who stopped writing, in a complaint: "you don't contact me anymore".
+/// Subjects of a complaint that the company stopped writing: "you don't contact me anymore".
 const COMPANY: [&str; 12] = ["vous", "tu", "ils", "elles", "il", "elle", "you", "u", "they", "he", "she", "who"];
 /// Openings of a phrase that are a complaint when they are said of the [`COMPANY`].
 const MISSED: [&str; 12] = [
@@ -122,8 +122,8 @@ const GOODS: [&str; 6] = ["commande", "colis", "facture", "livraison", "order", 
 
 /// Returns true when a message asks to receive no more messages.
 ///
-/// It does so when it is a keyword and nothing else but politeness, repeated or not; or when it has a phrase that says
-/// so and no question mark.
+/// A message asks for it by a stop keyword, repeated or not, with nothing else but politeness; or by an opt-out phrase
+/// in a message without a question mark.
 #[must_use]
 pub fn asks_to_stop(message: &str) -> bool {
     if consists_of(&without_short_code(message), &[STOP_KEYWORDS], true) || is_stop_sign(message) {

@@ -82,11 +82,11 @@ const PERSONS: &str = "kelkun,kelk un,kelkin,kelqun,kelqu un,quelqun,quelquun,qu
     un operateur,une operatrice,someone,somebody,a person,a real person,a live person,a human,a human being,\
     a real human,an agent,a live agent,a real agent,an operator,a representative,a manager,the manager,your manager,\
     the boss,your boss,the owner,customer service,customer support,customer care,support";
-/// Goods whose name has the word for a person, and what is read in place of it.
+/// Names of goods that contain a word for a person, each with its replacement before keywords are searched.
 const PERSONAL_GOODS: [(&str, &str); 3] =
     [(" human hair ", " hair "), (" cheveux humain ", " cheveux "), (" cheveu humain ", " cheveu ")];
 
-/// Words after a keyword that tell of a person: "votre conseiller m'a dit".
+/// Words after a keyword that report about a person instead of asking for one: "votre conseiller m'a dit".
 const REPORTS: [&str; 18] = [
     "m", "ma", "a", "as", "avait", "etait", "dit", "disait", "t", "ta", "nous", "told", "said", "says", "was", "had",
     "has", "hier",

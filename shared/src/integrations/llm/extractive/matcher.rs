@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{llm::types::Passage, text};
 
-/// Strength of a match: the same word or a form of it is 1.
+/// Strength of a match by another word of the term's meaning. The word itself, or a form of it, has the strength 1.
 const SYNONYM: f32 = 0.9;
 const MISSPELT: f32 = 0.85;
 /// Words that "24 hours a day" and "24/7" answer.
@@ -33,7 +33,7 @@ pub(super) struct ScoredUnit {
     pub(super) words: usize,
 }
 
-/// Raises each strength to the other one, where that one is stronger.
+/// Sets each strength to the larger one of itself and its counterpart in `others`.
 pub(super) fn keep_stronger(strengths: &mut [f32], others: &[f32]) {
     strengths.iter_mut().zip(others).for_each(|(strength, other)| *strength = strength.max(*other));
 }

@@ -152,7 +152,7 @@ impl AnalyzedQuestion {
         }
     }
 
-    /// Marks the words that stand in other clauses than the one that asks for the value, if that one has a subject.
+    /// Marks the words of all clauses but the one that asks for the value, if the asking clause has a subject.
     fn mark_asides(&mut self, question: &str, language: Language) {
         let Some(kind) = self.kind else { return };
         let clauses: Vec<&str> = question.split([',', '.', ';', '!', '?', '\n']).collect();

@@ -10,7 +10,7 @@ const MAX_HEADING_CHARS: usize = 100;
 const MAX_HEADING_WORDS: usize = 14;
 /// Most lines above the rows of a table: its name and two lines of names of columns.
 const MAX_HEADER_LINES: usize = 3;
-/// Longest sentence above a table that says what its figures are, in characters.
+/// Maximum length of a sentence above a table that explains the table's figures, in characters.
 const MAX_LEAD_CHARS: usize = 160;
 /// Abbreviations whose full stop ends no sentence, folded.
 const ABBREVIATIONS: &str = "tel no n art av bd st ste m mm mme mlle dr mr mrs ms ex p pp max min env approx etc vs cf fig vol chap ext \
@@ -58,7 +58,7 @@ struct Splitter {
     block: usize,
     section: usize,
     heading: String,
-    /// The sentence right above, in the same section. Above a table it often says what the figures are: "Prices in
+    /// The sentence right above the block, in its section. Above a table it often explains the figures: "Prices in
     /// pounds".
     lead: String,
 }

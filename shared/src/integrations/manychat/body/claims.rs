@@ -64,7 +64,7 @@ pub struct Claim {
 pub struct Claims {
     /// The id with which the body begins. No text of a contact stands before it, so the template wrote it.
     pub first: Option<Claim>,
-    /// All other claims that may be the template's, when `first` is not the contact's id.
+    /// All claims that the template may have written. Used when `first` is not the contact's id.
     pub all: Vec<Claim>,
     /// The claims that must name the contact even when `first` does. Empty for valid JSON, whose nested ids may be those of
     /// other things.

@@ -125,7 +125,7 @@ fn with_conditions() -> Result<Rules, SandboxError> {
         // Memory that can be executed would be new code.
         (libc::SYS_mmap, vec![rule(vec![without(2, libc::PROT_EXEC)])?]),
         (libc::SYS_mprotect, vec![rule(vec![without(2, libc::PROT_EXEC)])?]),
-        // By this `abort` ends the process.
+        // `abort` ends the process by a signal to itself.
         (libc::SYS_tgkill, vec![rule(vec![equals(0, own_process)])?]),
         // The standard library checks an open file before it closes it, and reads the limits of the process.
         (
