@@ -2839,7 +2839,7 @@ export interface components {
             closed_questions: Record<string, never>[];
             /** @description The conversation with the contact's id, telephone number and name. */
             conversation: Record<string, never>;
-            /** @description Thumbs and comments of members on messages of the conversation. */
+            /** @description Thumbs and comments of members on its messages. */
             feedback: Record<string, never>[];
             /** @description Messages, the oldest first. */
             messages: Record<string, never>[];
@@ -3885,7 +3885,7 @@ export interface components {
                 closed_questions: Record<string, never>[];
                 /** @description The conversation with the contact's id, telephone number and name. */
                 conversation: Record<string, never>;
-                /** @description Thumbs and comments of members on messages of the conversation. */
+                /** @description Thumbs and comments of members on its messages. */
                 feedback: Record<string, never>[];
                 /** @description Messages, the oldest first. */
                 messages: Record<string, never>[];
@@ -12028,7 +12028,7 @@ export interface operations {
     privacy_export_contact: {
         parameters: {
             query?: {
-                /** @description The field `next` of the answer before; absent for the first messages. */
+                /** @description The value of `next` of the answer before. */
                 after?: string;
             };
             header?: {
