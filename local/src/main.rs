@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use local::{
     adopt, bench, bench_lists, bench_load, bench_pdf, bench_retrieval, bench_webhook, corpus, dev, doctor,
-    embedding_mean, eval, fuzz, histories, import_subscriptions, new_function, openapi, operator, phone, settings, stripe_event,
+    embedding_mean, eval, fuzz, histories, import_subscriptions, new_function, openapi, operator, phone, settings,
+    stripe_event,
 };
 
 #[derive(Debug, Parser)]
