@@ -187,6 +187,8 @@ async fn the_docs_page_lists_and_calls_the_api_in_a_browser() {
     let app = App::start().await;
     let docs = format!("{}/docs", app.stack.base_url());
 
+    // The list of operations is hidden on a narrow screen.
+    browser.resize(1280, 900).await;
     browser.open(&format!("{docs}#get-/health")).await;
     browser.wait_for("document.querySelectorAll('details.operation').length > 0").await;
     let mut expected = operation_ids();
